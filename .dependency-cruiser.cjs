@@ -1,0 +1,56 @@
+// The architecture as rules: pure core inside, I/O at the edge, dependencies pointing inwards.
+// docs/architecture.md draws the same picture; `make test` checks that the code agrees.
+const only = (name, from, allowed) => ({
+  name,
+  severity: 'error',
+  from: { path: `^${from}/`, pathNot: '\\.test\\.ts$' },
+  to: {
+    path: '^(protocol|pair|kubernetes|crds|fileserver|client|operator|simulation|demo|bench|e2e)/',
+    pathNot: `^(${allowed.join('|')})/`,
+  },
+});
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'pure-core-does-no-io',
+      comment: 'protocol/ and pair/ decide and encode; they may not touch a clock, a socket or a disk.',
+      severity: 'error',
+      from: { path: '^(protocol|pair)/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core', 'npm'] },
+    },
+    only('protocol-imports-nothing-of-ours', 'protocol', ['protocol']),
+    only('pair-imports-nothing-of-ours', 'pair', ['pair']),
+    only('kubernetes-transport-stands-alone', 'kubernetes', ['kubernetes']),
+    only('crds-stand-alone', 'crds', ['crds']),
+    only('client-direction', 'client', ['client', 'protocol', 'pair', 'kubernetes', 'crds']),
+    only('fileserver-direction', 'fileserver', ['fileserver', 'protocol', 'pair', 'kubernetes']),
+    only('operator-direction', 'operator', ['operator', 'pair', 'kubernetes', 'crds']),
+    {
+      name: 'deciding-code-does-no-io',
+      severity: 'error',
+      from: { path: '^operator/(decide|policies)/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'no-dead-files',
+      comment: 'A file that nothing imports and that is no entry point is dead.',
+      severity: 'error',
+      from: {
+        orphan: true,
+        pathNot: ['\\.test\\.ts$', '(^|/)main\\.ts$', '\\.d\\.ts$', '^bench/', '^e2e/', '^demo/'],
+      },
+      to: {},
+    },
+    { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+    },
+  },
+};
