@@ -1,0 +1,24 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { bootMs } from './boottime.ts';
+
+it('agrees with the uptime that the kernel reports, in milliseconds', () => {
+  const before = bootMs();
+  const uptimeMs = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000;
+  const after = bootMs();
+  // /proc/uptime is cut to 10 ms.
+  expect(uptimeMs).toBeGreaterThan(before - 11);
+  expect(uptimeMs).toBeLessThanOrEqual(after);
+});
+
+it('never runs backwards and resolves less than a millisecond', () => {
+  let last = bootMs();
+  let steps = 0;
+  for (let i = 0; i < 10_000; i++) {
+    const now = bootMs();
+    expect(now >= last).toBe(true);
+    if (now > last && now - last < 0.1) steps++;
+    last = now;
+  }
+  expect(steps).toBeGreaterThan(5_000);
+});
