@@ -1,0 +1,124 @@
+/**
+ * The Lease of one disk set, as the witness keeps it, and the only five ways in which it may change.
+ *
+ *   release      holder -> nobody, same epoch           by the holder, after its last write
+ *   claim        nobody or another -> me, epoch + 1      by whoever may (rules R3 and R5)
+ *   renew        me -> me, solo                          by the holder; a confirmation
+ *   pair         me -> me, acknowledger := X             by the holder; a confirmation
+ *   create       (absent) -> nobody, epoch 0             by the operator, or the embedded witness
+ *
+ * Every change is a compare-and-swap on the version. `renewal` grows with every change by a server, so that
+ * two different states never look alike: "unchanged" can be judged by content, and annotations that others
+ * put beside it (a death proof, a request) do not look like a sign of life of the holder.
+ */
+import type { Incarnation, ServerName } from './incarnation.ts';
+
+/** Evidence that a process can write no more (rule R5). It names the incarnation and the epoch it held. */
+export interface DeathProof {
+  readonly incarnation: Incarnation;
+  /** Epoch of this disk set that the dead incarnation held. */
+  readonly epoch: number;
+  /** For people: who saw what, e.g. "sentinel: process 17 has exited". */
+  readonly evidence: string;
+}
+
+/** What a person (or the operator for them) asked to be done with this disk set. */
+export interface TransferRequest {
+  /** Chosen by whoever asks; the answer carries it. */
+  readonly id: string;
+  readonly kind: 'takeover' | 'giveback';
+  readonly reason: string;
+}
+
+export interface LeaseRecord {
+  /** The owning incarnation; null after a release, and before the first claim. */
+  readonly holder: Incarnation | null;
+  /** Grows by one with every claim; 0 means that nobody has ever owned the disk set. */
+  readonly epoch: number;
+  /** The one incarnation whose acknowledgements count (paired); null: the holder renews by itself (solo). */
+  readonly acknowledger: Incarnation | null;
+  /** Grows by one with every write by a server. */
+  readonly renewal: number;
+  /** After a release: the server that it was meant for; null if for nobody in particular. */
+  readonly releasedTo: ServerName | null;
+  /** Written beside the ownership by the operator; never by a server. */
+  readonly deathProof: DeathProof | null;
+  /** Written beside the ownership by the operator or the CLI; never by a server. */
+  readonly request: TransferRequest | null;
+}
+
+/** A record as read from the witness. `version` is opaque (Kubernetes: resourceVersion). */
+export interface LeaseSighting {
+  readonly version: string;
+  readonly record: LeaseRecord;
+}
+
+/** What a server writes. Whatever else the witness keeps beside it (proofs, requests) stays as it was. */
+export interface LeaseOwnership {
+  readonly holder: Incarnation | null;
+  readonly epoch: number;
+  readonly acknowledger: Incarnation | null;
+  readonly renewal: number;
+  readonly releasedTo: ServerName | null;
+}
+
+export const emptyLease: LeaseRecord = {
+  holder: null,
+  epoch: 0,
+  acknowledger: null,
+  renewal: 0,
+  releasedTo: null,
+  deathProof: null,
+  request: null,
+};
+
+/** True if no server wrote between the two: the test of rule R3 ("seen unchanged"). */
+export function sameOwnership(a: LeaseOwnership, b: LeaseOwnership): boolean {
+  return (
+    a.renewal === b.renewal &&
+    a.epoch === b.epoch &&
+    a.holder === b.holder &&
+    a.acknowledger === b.acknowledger &&
+    a.releasedTo === b.releasedTo
+  );
+}
+
+/** True if `a` cannot be older than `b`. A watch may deliver what a read has already overtaken. */
+export function notOlder(a: LeaseOwnership, b: LeaseOwnership): boolean {
+  return a.epoch > b.epoch || (a.epoch === b.epoch && a.renewal >= b.renewal);
+}
+
+export function claimed(
+  before: LeaseRecord,
+  me: Incarnation,
+  acknowledger: Incarnation | null,
+): LeaseOwnership {
+  return {
+    holder: me,
+    epoch: before.epoch + 1,
+    acknowledger,
+    renewal: before.renewal + 1,
+    releasedTo: null,
+  };
+}
+
+/** Renewal by the holder; `acknowledger` null is solo, otherwise paired with it from now on. */
+export function renewed(before: LeaseRecord, acknowledger: Incarnation | null): LeaseOwnership {
+  return {
+    holder: before.holder,
+    epoch: before.epoch,
+    acknowledger,
+    renewal: before.renewal + 1,
+    releasedTo: null,
+  };
+}
+
+export function released(before: LeaseRecord, to: ServerName | null): LeaseOwnership {
+  return {
+    holder: null,
+    epoch: before.epoch,
+    acknowledger: null,
+    renewal: before.renewal + 1,
+    releasedTo: to,
+  };
+}

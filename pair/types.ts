@@ -1,0 +1,193 @@
+/**
+ * What goes into the pair's state machine and what comes out of it. The machine is `step` in server.ts:
+ * (state, input, now) -> (state, effects). It reads no clock and does no I/O.
+ *
+ * Every `now` and every `...At` is in milliseconds on the server's own CLOCK_BOOTTIME: monotonic, and it
+ * counts the time a machine was suspended. Times of different servers are never compared.
+ *
+ * Order of effects: the driver executes them in the order given. Where one must have *happened* before the
+ * next (a right cut before a port closes), the machine waits for the input that reports it instead.
+ */
+import type { Incarnation, ServerName } from './incarnation.ts';
+import type { LeaseOwnership, LeaseSighting, TransferRequest } from './lease.ts';
+
+export interface PairTiming {
+  /** T: a right lasts this long after the confirmation that gave it. */
+  readonly leaseMs: number;
+  /** Added to T before anyone claims on silence. Covers clock drift; its first half is the dead man's. */
+  readonly guardMs: number;
+  readonly heartbeatMs: number;
+}
+
+/** Who this server is. Constant for the life of the process. */
+export interface PairIdentity {
+  readonly me: Incarnation;
+  /** Name of this server = name of its own disk set. */
+  readonly server: ServerName;
+  /** Name of the other server = name of its disk set. */
+  readonly partner: ServerName;
+  readonly timing: PairTiming;
+}
+
+/** Why a takeover happened; the words of status.lastTransition.cause. */
+export const TransitionCause = {
+  /** The failed side sent an error message: planned release, or its sentinel saw the process end. */
+  PartnerSaidSo: 'PartnerSaidSo',
+  /** No sign of life for lease + guard. */
+  Silent: 'Silent',
+  /** The operator saw the container terminated. */
+  OperatorProof: 'OperatorProof',
+  /** This process is a later run of the container that held it. */
+  Restarted: 'Restarted',
+  /** A person asked. */
+  Requested: 'Requested',
+  /** Nobody has ever owned it, or a released disk set that its addressee did not take. */
+  Unowned: 'Unowned',
+} as const;
+export type TransitionCause = (typeof TransitionCause)[keyof typeof TransitionCause];
+
+// ---------------------------------------------------------------------------------------------- messages
+
+/** Which disk sets (by home) the sender holds, and at which epoch. */
+export interface Holding {
+  readonly home: ServerName;
+  readonly epoch: number;
+}
+
+/** What the two servers say to each other over the interconnect. The sender's incarnation is in its hello. */
+export type PairMessage =
+  /** Every heartbeatMs. `seq` grows by one; the sender remembers when it sent which. */
+  | { readonly kind: 'heartbeat'; readonly seq: number; readonly holdings: readonly Holding[] }
+  /** Answer to a heartbeat: the holdings that the receiver acknowledges (rule R1), perhaps none. */
+  | { readonly kind: 'acknowledgement'; readonly seq: number; readonly holdings: readonly Holding[] }
+  /** The sender changed the Lease of this disk set: read it now. A hint, never a proof. */
+  | { readonly kind: 'leaseChanged'; readonly home: ServerName }
+  /** A person asked the sender to take over what the receiver holds: please release it to the sender. */
+  | { readonly kind: 'pleaseRelease'; readonly home: ServerName; readonly requestId: string };
+
+/** Sent by a sentinel, never by a server: this process has exited (rule R5). */
+export interface DiedMessage {
+  readonly kind: 'died';
+  readonly incarnation: Incarnation;
+  /** The epochs that it held, by home. */
+  readonly holdings: readonly Holding[];
+  readonly evidence: string;
+}
+
+// ------------------------------------------------------------------------------------------------ inputs
+
+export type LeaseReadOutcome =
+  | { readonly kind: 'found'; readonly sighting: LeaseSighting }
+  /** No answer, or not one that can be understood. Never "it does not exist". */
+  | { readonly kind: 'unknown' };
+
+export type LeaseWriteOutcome =
+  | { readonly kind: 'applied'; readonly sighting: LeaseSighting }
+  /** For sure not written: the version was not the current one. */
+  | { readonly kind: 'conflict' }
+  /** For sure not written: the request never left, or was refused (forbidden, throttled). */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** May or may not have been written, now or later. */
+  | { readonly kind: 'unknown' };
+
+export type Input =
+  /** Time passed. The driver gives one at the latest at `nextWakeAt(state)`. */
+  | { readonly kind: 'tick' }
+  /** The watch delivered the Lease of this disk set. */
+  | { readonly kind: 'leaseSeen'; readonly home: ServerName; readonly sighting: LeaseSighting }
+  /** Answer to effect `readLease`. */
+  | { readonly kind: 'leaseRead'; readonly home: ServerName; readonly outcome: LeaseReadOutcome }
+  /** Answer to effect `writeLease` with the same token. The driver always gives one, in bounded time. */
+  | {
+      readonly kind: 'leaseWritten';
+      readonly home: ServerName;
+      readonly token: number;
+      readonly outcome: LeaseWriteOutcome;
+    }
+  /** An authenticated connection with the partner's server process stands. */
+  | { readonly kind: 'partnerConnected'; readonly incarnation: Incarnation }
+  /** No connection with that incarnation is left. Proves nothing. */
+  | { readonly kind: 'partnerDisconnected'; readonly incarnation: Incarnation }
+  | { readonly kind: 'message'; readonly from: Incarnation; readonly message: PairMessage }
+  | { readonly kind: 'died'; readonly died: DiedMessage }
+  /** Answers to effect `openDiskSet`. */
+  | { readonly kind: 'diskSetOpened'; readonly home: ServerName; readonly epoch: number }
+  | {
+      readonly kind: 'diskSetOpenFailed';
+      readonly home: ServerName;
+      readonly epoch: number;
+      readonly reason: string;
+      readonly message: string;
+    }
+  /** Answer to effect `closeDiskSet`: no thread of this process will write to it or answer for it any more. */
+  | { readonly kind: 'diskSetClosed'; readonly home: ServerName }
+  /** The disk set cannot go on being served here (EIO, read-only, journal full, epoch ahead on the disk). */
+  | {
+      readonly kind: 'diskSetFault';
+      readonly home: ServerName;
+      readonly reason: string;
+      readonly message: string;
+    }
+  /** A person asked this server through its control socket. Requests in the Lease come with `leaseSeen`. */
+  | { readonly kind: 'request'; readonly home: ServerName; readonly request: TransferRequest }
+  /** Planned stop (SIGTERM): release everything to the partner if it is there. `stopped` says when done. */
+  | { readonly kind: 'stop' };
+
+// ----------------------------------------------------------------------------------------------- effects
+
+export type Effect =
+  /** Send over the interconnect to that incarnation; lost without notice if it is not connected. */
+  | { readonly kind: 'send'; readonly to: Incarnation; readonly message: PairMessage }
+  | { readonly kind: 'readLease'; readonly home: ServerName }
+  /** Compare-and-swap against `version`. */
+  | {
+      readonly kind: 'writeLease';
+      readonly home: ServerName;
+      readonly token: number;
+      readonly version: string;
+      readonly ownership: LeaseOwnership;
+    }
+  /**
+   * This process may serve the disk set until `until` (exclusive), or not at all (null).
+   * Later deadline: re-arm the dead man's switch for `until + guardMs / 2` first, then publish the right.
+   * Null: publish first; the switch stays armed until the machine says `disarm`.
+   */
+  | { readonly kind: 'setRight'; readonly home: ServerName; readonly until: number | null }
+  /** The data path has stopped (diskSetClosed was reported): the dead man's switch may be disarmed. */
+  | { readonly kind: 'disarm'; readonly home: ServerName }
+  /** Verify the volumes, write the ownership record at this epoch, replay the journal, listen. */
+  | { readonly kind: 'openDiskSet'; readonly home: ServerName; readonly epoch: number }
+  | { readonly kind: 'closeDiskSet'; readonly home: ServerName; readonly mode: 'quiesce' | 'fence' }
+  /** Tell the sentinel (and the status) what this process holds now: it must be able to prove the epoch. */
+  | { readonly kind: 'holdings'; readonly holdings: readonly Holding[] }
+  /** Answer to a request of a person. */
+  | {
+      readonly kind: 'requestAnswered';
+      readonly home: ServerName;
+      readonly requestId: string;
+      readonly result: 'done' | 'refused';
+      readonly message: string;
+    }
+  /** For log, status and events; changes nothing. */
+  | { readonly kind: 'trace'; readonly home: ServerName; readonly event: TraceEvent }
+  /** After input `stop`: everything is released or fenced; the process may exit. */
+  | { readonly kind: 'stopped' };
+
+export type TraceEvent =
+  /** A reason to act was found: the first phase of a transition. */
+  | { readonly name: 'detected'; readonly cause: TransitionCause; readonly message: string }
+  | { readonly name: 'claiming'; readonly epoch: number; readonly cause: TransitionCause }
+  | { readonly name: 'owned'; readonly epoch: number; readonly cause: TransitionCause }
+  | { readonly name: 'serving'; readonly epoch: number }
+  | { readonly name: 'claimLost'; readonly message: string }
+  | { readonly name: 'paired'; readonly epoch: number; readonly acknowledger: Incarnation }
+  | { readonly name: 'solo'; readonly epoch: number; readonly message: string }
+  | { readonly name: 'fenced'; readonly epoch: number; readonly message: string }
+  | {
+      readonly name: 'quiescing';
+      readonly epoch: number;
+      readonly to: ServerName | null;
+      readonly message: string;
+    }
+  | { readonly name: 'released'; readonly epoch: number; readonly to: ServerName | null }
+  | { readonly name: 'openFailed'; readonly epoch: number; readonly message: string };
