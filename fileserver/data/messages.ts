@@ -1,0 +1,185 @@
+// What the agent (main thread) and the data thread (worker) say to each other. The agent decides who may
+// serve; the data thread owns the sockets and every file system call. Nothing else is shared but the table
+// of rights (right-table.ts).
+//
+//   agent                         data thread
+//     | open (epoch, volumes) -->   |  verify, write the ownership record, replay the journal, listen
+//     |   <-- opened | openFailed   |
+//     |   <-- firstReply            |
+//     | close quiesce|fence   -->   |
+//     |   <-- closed                |
+//     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
+
+/** Which disk set: the server's own (primary port) or its partner's (secondary port). */
+export type DiskSetRole = 'own' | 'partner';
+
+/** Slot of the disk set in the table of rights. */
+export const RIGHT_SLOT: Readonly<Record<DiskSetRole, 0 | 1>> = { own: 0, partner: 1 };
+
+export interface VolumeSpec {
+  readonly name: string;
+  /** Directory of this server where the volume is mounted. */
+  readonly path: string;
+  /**
+   * True: no dirty page outlives its reply (DESIGN R9 "WriteThrough"); every write is answered as DATA_SYNC.
+   */
+  readonly writeThrough?: boolean;
+}
+
+export interface ExportSpec {
+  /** Path that clients mount, absolute: `/home`. */
+  readonly path: string;
+  /** Name of the volume it lies on. */
+  readonly volume: string;
+  /** Directory of the volume that is exported, relative; the volume's root when absent. */
+  readonly directory?: string;
+  /** IPv4 and IPv6 networks in CIDR notation, or single addresses, that may mount it; `*` is everybody. */
+  readonly clients: readonly string[];
+  readonly access: 'ReadWrite' | 'ReadOnly';
+  readonly squash: 'None' | 'Root' | 'All';
+  readonly anonymousUid: number;
+  readonly anonymousGid: number;
+}
+
+export interface OpenMessage {
+  readonly kind: 'open';
+  readonly diskSet: DiskSetRole;
+  /** Server to which the disk set belongs by declaration. */
+  readonly home: string;
+  /** This server. */
+  readonly server: string;
+  /** This run of this server, for the ownership record. */
+  readonly incarnation: string;
+  readonly epoch: number;
+  readonly volumes: readonly VolumeSpec[];
+  readonly exports: readonly ExportSpec[];
+  readonly host: string;
+  /** TCP port; 0 lets the kernel choose (tests). */
+  readonly port: number;
+}
+
+export type CloseMode = 'quiesce' | 'fence';
+
+export interface CloseMessage {
+  readonly kind: 'close';
+  readonly diskSet: DiskSetRole;
+  /**
+   * quiesce: stop reading, finish and flush what runs, answer it, close connections, sync, then `closed`.
+   * fence: stop at once, answer nothing, close everything, then `closed`.
+   */
+  readonly mode: CloseMode;
+}
+
+export interface ExportsMessage {
+  readonly kind: 'exports';
+  readonly diskSet: DiskSetRole;
+  readonly exports: readonly ExportSpec[];
+}
+
+export type ToDataThread = OpenMessage | CloseMessage | ExportsMessage;
+
+/** Why a disk set could not be opened; constants, because they become reasons of conditions and events. */
+export const OpenFailure = {
+  /** The volume's epoch is higher than ours: somebody newer owns it (DESIGN R6). */
+  VolumeEpochAhead: 'VolumeEpochAhead',
+  /** The directory holds another home server's volume, or another volume than before. */
+  WrongVolume: 'WrongVolume',
+  /** No FilerPair volume there, and this server may not make it one (only the home server may). */
+  NotAVolume: 'NotAVolume',
+  /** A file system that can't tell its files apart across restarts, or handles larger than NFSv3 allows. */
+  UnsupportedFileSystem: 'UnsupportedFileSystem',
+  /** An export names a volume or directory that does not exist, or is not well-formed. */
+  InvalidExport: 'InvalidExport',
+  /** The journal's contents contradict each other: something other than a torn tail. */
+  JournalCorrupt: 'JournalCorrupt',
+  ReadOnly: 'ReadOnly',
+  PortInUse: 'PortInUse',
+  IoError: 'IoError',
+} as const;
+export type OpenFailure = (typeof OpenFailure)[keyof typeof OpenFailure];
+
+export const FaultReason = {
+  ReadOnly: 'ReadOnly',
+  IoError: 'IoError',
+  JournalFull: 'JournalFull',
+  VolumeEpochAhead: 'VolumeEpochAhead',
+} as const;
+export type FaultReason = (typeof FaultReason)[keyof typeof FaultReason];
+
+export interface Phase {
+  readonly name: 'verify' | 'replay' | 'listen';
+  readonly tookMs: number;
+}
+
+export interface OpenedMessage {
+  readonly kind: 'opened';
+  readonly diskSet: DiskSetRole;
+  readonly port: number;
+  readonly phases: readonly Phase[];
+}
+
+export interface OpenFailedMessage {
+  readonly kind: 'openFailed';
+  readonly diskSet: DiskSetRole;
+  readonly reason: OpenFailure;
+  readonly message: string;
+  /** The epoch on the volume, when that was the reason. */
+  readonly epochFound?: number;
+}
+
+export interface ClosedMessage {
+  readonly kind: 'closed';
+  readonly diskSet: DiskSetRole;
+  readonly mode: CloseMode;
+}
+
+export interface FaultMessage {
+  readonly kind: 'fault';
+  readonly diskSet: DiskSetRole;
+  readonly volume: string;
+  readonly reason: FaultReason;
+  readonly message: string;
+}
+
+export interface FirstReplyMessage {
+  readonly kind: 'firstReply';
+  readonly diskSet: DiskSetRole;
+  /** When the first reply after the open was handed to the kernel, ms on CLOCK_BOOTTIME. */
+  readonly atBootMs: number;
+}
+
+export type FromDataThread =
+  | OpenedMessage
+  | OpenFailedMessage
+  | ClosedMessage
+  | FaultMessage
+  | FirstReplyMessage;
+
+/** A point inside a journalled operation at which a test can have the process killed. */
+export const OperationStep = {
+  beforeIntent: 'beforeIntent',
+  afterIntent: 'afterIntent',
+  /** Between two system calls of one operation: CREATE has opened the file, its attributes are not set yet. */
+  duringExecution: 'duringExecution',
+  afterExecution: 'afterExecution',
+  afterFlush: 'afterFlush',
+  afterReplyRecord: 'afterReplyRecord',
+  /** The reply has not been handed to the socket. */
+  beforeAnswer: 'beforeAnswer',
+} as const;
+export type OperationStep = (typeof OperationStep)[keyof typeof OperationStep];
+
+/** Only for tests; comes from the `testing` field of the server's configuration, never from the environment. */
+export interface DataThreadTesting {
+  /** SIGKILL to this process when an operation of this name (`CREATE`, `MKDIR`...) reaches the step. */
+  readonly killAt?: { readonly operation: string; readonly step: OperationStep };
+  /** Executes without writing intents or replies: shows that the kill test can fail. */
+  readonly journalDisabled?: boolean;
+}
+
+/** workerData of data/thread.ts. */
+export interface DataThreadOptions {
+  /** Float64Array of two deadlines; see right-table.ts. */
+  readonly rights: SharedArrayBuffer;
+  readonly testing?: DataThreadTesting;
+}
