@@ -1,0 +1,202 @@
+import type { ServerResponse } from 'node:http';
+import { afterEach, expect, test, vi } from 'vitest';
+import { failure, type HttpApi, json, type Seen, startHttpApi } from './http-api.fixture.ts';
+import type { KubernetesObject } from './objects.ts';
+import { type Change, Reflector } from './reflector.ts';
+import { resources } from './resource.ts';
+
+interface Thing extends KubernetesObject {
+  readonly word?: string;
+}
+const thing = (name: string, resourceVersion: number, word?: string): Thing => ({
+  metadata: { namespace: 'n', name, uid: `uid-${name}`, resourceVersion: String(resourceVersion) },
+  ...(word === undefined ? {} : { word }),
+});
+const line = (type: string, object: unknown): string => `${JSON.stringify({ type, object })}\n`;
+
+/** An API server whose lists and watches the test answers one after another. */
+async function startScripted() {
+  const lists: ((response: ServerResponse, seen: Seen) => void)[] = [];
+  const watches: ((response: ServerResponse, seen: Seen) => void)[] = [];
+  const unanswered: string[] = [];
+  const api = await startHttpApi((seen, response) => {
+    const script = seen.query.has('watch') ? watches : lists;
+    const next = script.shift();
+    if (next) next(response, seen);
+    // Nothing more in the script: a quiet watch.
+    else if (script === watches) response.writeHead(200).flushHeaders();
+    else unanswered.push(seen.path);
+  });
+  const changes: string[] = [];
+  const reflector = new Reflector<Thing>({
+    client: api.client,
+    resource: resources.pods,
+    namespace: 'n',
+    labelSelector: 'filerpair.dev/pair',
+    onChange: (change: Change<Thing>) =>
+      changes.push(
+        change.kind === 'deleted'
+          ? `deleted ${change.previous.metadata.name}`
+          : `${change.kind} ${change.object.metadata.name} ${change.object.word ?? ''}`.trim(),
+      ),
+    retryMsMin: 5,
+    retryMsMax: 20,
+    idleMsMax: 200,
+  });
+  return { api, lists, watches, reflector, changes, unanswered };
+}
+
+let running: { api: HttpApi; reflector: Reflector<Thing> } | undefined;
+afterEach(async () => {
+  await running?.reflector.stop();
+  await running?.api.close();
+  running = undefined;
+});
+const scripted = async () => {
+  const one = await startScripted();
+  running = one;
+  return one;
+};
+const list =
+  (resourceVersion: number, ...items: Thing[]) =>
+  (response: ServerResponse) =>
+    json(response, 200, { metadata: { resourceVersion: String(resourceVersion) }, items });
+const watchesOf = (api: HttpApi) => api.seen.filter((one) => one.query.has('watch'));
+const listsOf = (api: HttpApi) => api.seen.filter((one) => !one.query.has('watch'));
+
+test('lists, then watches from there with bookmarks', async () => {
+  const { api, lists, watches, reflector, changes } = await scripted();
+  lists.push(list(5, thing('a', 3)));
+  watches.push((response) => {
+    response.write(line('ADDED', thing('b', 6)) + line('MODIFIED', thing('a', 7, 'new')));
+    response.write(line('DELETED', thing('b', 8)));
+  });
+  reflector.start();
+  await reflector.whenListed();
+  await vi.waitFor(() => expect(changes).toEqual(['added a', 'added b', 'modified a new', 'deleted b']));
+  expect(reflector.get('n', 'a')?.word).toBe('new');
+  expect(reflector.size).toBe(1);
+  const watch = watchesOf(api)[0]!;
+  expect(watch.query.get('resourceVersion')).toBe('5');
+  expect(watch.query.get('allowWatchBookmarks')).toBe('true');
+  expect(watch.query.get('labelSelector')).toBe('filerpair.dev/pair');
+});
+
+test('chunks cut at every byte, inside characters too, give the same events', async () => {
+  const text = line('ADDED', thing('ä', 6, 'größer → 🗄️')) + line('MODIFIED', thing('ä', 7, 'kleiner'));
+  const bytes = Buffer.from(text, 'utf8');
+  for (const size of [1, 2, 3, 5, 7]) {
+    const { lists, watches, reflector, changes, api } = await scripted();
+    lists.push(list(5));
+    watches.push((response) => {
+      response.socket?.setNoDelay(true);
+      for (let at = 0; at < bytes.length; at += size) response.write(bytes.subarray(at, at + size));
+    });
+    reflector.start();
+    await vi.waitFor(() => expect(changes).toEqual(['added ä größer → 🗄️', 'modified ä kleiner']));
+    await reflector.stop();
+    await api.close();
+    running = undefined;
+  }
+});
+
+test('a dropped connection is resumed after the last event, a half-sent one included, without a list', async () => {
+  const { api, lists, watches, reflector, changes } = await scripted();
+  lists.push(list(5));
+  watches.push((response) => {
+    response.write(line('ADDED', thing('a', 6)) + line('ADDED', thing('b', 7)).slice(0, 20));
+    setImmediate(() => response.socket?.resetAndDestroy());
+  });
+  watches.push((response) => response.write(line('ADDED', thing('b', 7))));
+  reflector.start();
+  await vi.waitFor(() => expect(changes).toEqual(['added a', 'added b']));
+  expect(watchesOf(api).map((one) => one.query.get('resourceVersion'))).toEqual(['5', '6']);
+  expect(listsOf(api)).toHaveLength(1);
+});
+
+test('a watch that the server ends is resumed from the last bookmark', async () => {
+  const { api, lists, watches, reflector } = await scripted();
+  lists.push(list(5));
+  watches.push((response) =>
+    response.end(line('BOOKMARK', { metadata: { resourceVersion: '4711' }, kind: 'Pod' })),
+  );
+  reflector.start();
+  await vi.waitFor(() => expect(watchesOf(api)).toHaveLength(2));
+  expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('4711');
+  expect(listsOf(api)).toHaveLength(1);
+});
+
+test.each([
+  [
+    'inside the stream',
+    (response: ServerResponse) => response.write(line('ERROR', failure(410, 'Expired', 'too old'))),
+  ],
+  ['as HTTP status', (response: ServerResponse) => json(response, 410, failure(410, 'Expired', 'too old'))],
+])('410 %s: lists again and reports the differences, deletions included', async (_, gone) => {
+  const { api, lists, watches, reflector, changes } = await scripted();
+  lists.push(list(5, thing('a', 3), thing('b', 4), thing('c', 5)));
+  lists.push(list(50, thing('a', 3), thing('c', 44, 'new'), thing('d', 45)));
+  watches.push(gone);
+  reflector.start();
+  await vi.waitFor(() =>
+    expect(changes).toEqual(['added a', 'added b', 'added c', 'modified c new', 'added d', 'deleted b']),
+  );
+  await vi.waitFor(() => expect(watchesOf(api)).toHaveLength(2));
+  expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('50');
+});
+
+test('a silent connection counts as dead and is replaced', async () => {
+  const { api, lists, watches, reflector, changes } = await scripted();
+  lists.push(list(5));
+  watches.push((response) => response.writeHead(200).flushHeaders());
+  watches.push((response) => response.write(line('ADDED', thing('a', 6))));
+  reflector.start();
+  await vi.waitFor(() => expect(changes).toEqual(['added a']));
+  expect(watchesOf(api).length).toBeGreaterThanOrEqual(2);
+});
+
+test('failures are told, waited out with growing pauses and at least as long as the API asks', async () => {
+  const { lists, watches, reflector, api } = await scripted();
+  const waits: number[] = [];
+  await reflector.stop().catch(() => undefined);
+  const patient = new Reflector<Thing>({
+    client: api.client,
+    resource: resources.pods,
+    namespace: 'n',
+    onError: (error, retryInMs) => {
+      expect(error.message).toContain('pods');
+      waits.push(retryInMs);
+    },
+    retryMsMin: 4,
+    retryMsMax: 16,
+    random: () => 1,
+  });
+  for (let i = 0; i < 4; i++) lists.push((response) => json(response, 500, failure(500, 'InternalError')));
+  lists.push((response) => json(response, 429, failure(429, 'TooManyRequests'), { 'retry-after': '0.05' }));
+  lists.push(list(5));
+  watches.push((response) => response.writeHead(200).flushHeaders());
+  patient.start();
+  expect(patient.listed).toBe(false);
+  await patient.whenListed();
+  expect(waits).toEqual([4, 8, 16, 16, 50]);
+  await vi.waitFor(() => expect(patient.lastError).toBeUndefined());
+  await patient.stop();
+});
+
+test('a line that is no event ends the watch with an error instead of being lost', async () => {
+  const { lists, watches, reflector, api } = await scripted();
+  lists.push(list(5));
+  watches.push((response) => response.write('{"type":"ADDED","object":{}}\n'));
+  reflector.start();
+  await vi.waitFor(() => expect(watchesOf(api).length).toBeGreaterThanOrEqual(2));
+  expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('5');
+});
+
+test('stop ends everything, also before the first list', async () => {
+  const { reflector, unanswered } = await scripted();
+  reflector.start();
+  await vi.waitFor(() => expect(unanswered).toHaveLength(1));
+  const listed = reflector.whenListed();
+  await reflector.stop();
+  await expect(listed).rejects.toThrow('was stopped');
+});

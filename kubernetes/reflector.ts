@@ -1,0 +1,196 @@
+// Keeps a copy of a selection of objects: list once, then watch from there, for ever.
+//
+//   list ok ──> watch ──> watch ended by the server, or broken ──> watch again from the last resourceVersion seen
+//     ^                    └─ 410 Gone (HTTP, or an ERROR inside the stream) ──> list again
+//     └── before each attempt after a failure: wait (doubling, jittered; at least as long as the API asks for)
+//
+// Bookmarks keep the resourceVersion fresh on a quiet selection, so that resuming after an hour needs no list. A copy
+// may be old; it is never half new: after a list the differences are reported object by object, deletions included.
+
+import { ApiError, isGone } from './api-error.ts';
+import { createBackOff, pause } from './back-off.ts';
+import type { KubernetesClient, Selection } from './client.ts';
+import type { KubernetesObject } from './objects.ts';
+import type { Resource } from './resource.ts';
+
+export type Change<T extends KubernetesObject> =
+  | { readonly kind: 'added'; readonly object: T }
+  | { readonly kind: 'modified'; readonly object: T; readonly previous: T }
+  | { readonly kind: 'deleted'; readonly previous: T };
+
+export interface ReflectorOptions<T extends KubernetesObject> extends Selection {
+  readonly client: KubernetesClient;
+  readonly resource: Resource;
+  /** Called for each difference, in order, after the copy has it. An exception here is a bug and ends the reflector. */
+  readonly onChange?: ((change: Change<T>) => void) | undefined;
+  /** Called after the first list, and after every later one. */
+  readonly onListed?: (() => void) | undefined;
+  /** Called with every failure; the reflector goes on by itself. */
+  readonly onError?: ((error: ApiError, retryInMs: number) => void) | undefined;
+  /** Reduces what is kept in memory (managedFields are always dropped). */
+  readonly trim?: ((object: T) => T) | undefined;
+  /** Waiting times after failures, ms. */
+  readonly retryMsMin?: number | undefined;
+  readonly retryMsMax?: number | undefined;
+  /** ms of silence after which a watch counts as dead; the API's bookmarks come about once a minute. */
+  readonly idleMsMax?: number | undefined;
+  readonly random?: (() => number) | undefined;
+}
+
+/** A watch that ends sooner and brought nothing is treated as a failure would be. */
+const shortWatchMs = 5_000;
+
+export class Reflector<T extends KubernetesObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #objects = new Map<string, T>();
+  readonly #abort = new AbortController();
+  readonly #firstList = Promise.withResolvers<void>();
+  #listed = false;
+  #running: Promise<void> | undefined;
+  #lastError: ApiError | undefined;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    // Nobody has to wait for the first list.
+    this.#firstList.promise.catch(() => undefined);
+  }
+
+  /** Whether the copy has been whole at least once. Before that, absence means nothing. */
+  get listed(): boolean {
+    return this.#listed;
+  }
+
+  /** Why the copy may be out of date now; undefined while a watch stands. */
+  get lastError(): ApiError | undefined {
+    return this.#lastError;
+  }
+
+  get(namespace: string | undefined, name: string): T | undefined {
+    return this.#objects.get(`${namespace ?? ''}/${name}`);
+  }
+
+  values(): IterableIterator<T> {
+    return this.#objects.values();
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves after the first list; rejects when stopped before it. */
+  whenListed(): Promise<void> {
+    return this.#firstList.promise;
+  }
+
+  /** Ends the watch; resolves when nothing of this reflector runs any more. Rejects with a handler's exception. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#firstList.reject(new Error(`the reflector of ${this.#options.resource.plural} was stopped`));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { retryMsMin = 250, retryMsMax = 30_000, random } = this.#options;
+    const backOff = createBackOff(retryMsMin, retryMsMax, random);
+    const signal = this.#abort.signal;
+    let resourceVersion: string | undefined;
+    while (!signal.aborted) {
+      try {
+        resourceVersion ??= await this.#list();
+        this.#lastError = undefined;
+        const startedMs = performance.now();
+        let news = false;
+        for await (const event of this.#watch(resourceVersion)) {
+          news = true;
+          backOff.reset();
+          if (event.type === 'BOOKMARK') {
+            resourceVersion = event.resourceVersion;
+            continue;
+          }
+          this.#take(event.type, event.object);
+          resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion;
+        }
+        // Ended in good order. Ended at once and without news (a proxy that allows no long answers): do not spin.
+        if (!news && performance.now() - startedMs < shortWatchMs) await pause(backOff.next(), signal);
+        else backOff.reset();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof ApiError)) {
+          this.#abort.abort();
+          throw error;
+        }
+        if (isGone(error)) resourceVersion = undefined;
+        this.#lastError = error;
+        const waitMs = Math.max(error.retryAfterMs ?? 0, backOff.next());
+        this.#options.onError?.(error, waitMs);
+        await pause(waitMs, signal);
+      }
+    }
+  }
+
+  #watch(resourceVersion: string) {
+    const { client, resource, namespace, labelSelector, fieldSelector, random = Math.random } = this.#options;
+    return client.watch<T>(resource, {
+      namespace,
+      labelSelector,
+      fieldSelector,
+      resourceVersion,
+      // Spread, so that the watches of one process do not end together.
+      timeoutSeconds: 300 + Math.floor(random() * 300),
+      idleMsMax: this.#options.idleMsMax ?? 100_000,
+      signal: this.#abort.signal,
+    });
+  }
+
+  async #list(): Promise<string> {
+    const { client, resource } = this.#options;
+    const list = await client.list<T>(resource, this.#options, { signal: this.#abort.signal });
+    const gone = new Set(this.#objects.keys());
+    for (const object of list.items) {
+      gone.delete(keyOf(object));
+      this.#take('MODIFIED', object);
+    }
+    for (const key of gone) {
+      const previous = this.#objects.get(key)!;
+      this.#objects.delete(key);
+      this.#options.onChange?.({ kind: 'deleted', previous });
+    }
+    this.#listed = true;
+    this.#firstList.resolve();
+    this.#options.onListed?.();
+    return list.metadata.resourceVersion ?? '0';
+  }
+
+  #take(type: 'ADDED' | 'MODIFIED' | 'DELETED', arrived: T): void {
+    const key = keyOf(arrived);
+    const previous = this.#objects.get(key);
+    if (type === 'DELETED') {
+      this.#objects.delete(key);
+      if (previous !== undefined)
+        this.#options.onChange?.({ kind: 'deleted', previous: this.#reduced(arrived) });
+      return;
+    }
+    if (previous?.metadata.uid === arrived.metadata.uid && sameVersion(previous, arrived)) return;
+    const object = this.#reduced(arrived);
+    this.#objects.set(key, object);
+    this.#options.onChange?.(
+      previous === undefined ? { kind: 'added', object } : { kind: 'modified', object, previous },
+    );
+  }
+
+  #reduced(object: T): T {
+    const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
+    const reduced = { ...object, metadata } as T;
+    return this.#options.trim?.(reduced) ?? reduced;
+  }
+}
+
+const keyOf = (object: KubernetesObject): string =>
+  `${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
+
+const sameVersion = (a: KubernetesObject | undefined, b: KubernetesObject): boolean =>
+  a?.metadata.resourceVersion !== undefined && a.metadata.resourceVersion === b.metadata.resourceVersion;
