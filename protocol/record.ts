@@ -1,0 +1,195 @@
+// Record marking (RFC 5531 §11): RPC messages on a byte stream.
+//
+// A record is a sequence of fragments, each with a four-byte header: the top bit says "last fragment of the
+// record", the other 31 bits are the fragment's length. TCP cuts where it likes.
+//
+//   chunk from the socket:   [hdr|message][hdr|message][hdr|mess
+//   records:                      view         view       `-- carried over, completed from the next chunk
+//
+// A record that lies whole and in one fragment within a chunk is handed out as a view of the chunk. Anything
+// else (cut by the chunk's end, or in several fragments) is collected in a buffer of the parser's own, which
+// grows with the bytes that have really arrived, never with the length that the peer claims.
+
+import type { XdrWriter } from './xdr.ts';
+import { XdrError, XdrReader, xdrFault } from './xdr.ts';
+
+const LAST_FRAGMENT = 0x8000_0000;
+const LENGTH_MASK = 0x7fff_ffff;
+const HEADER_SIZE = 4;
+const CARRY_SIZE_INITIAL = 4096;
+
+/** Fragments that one record may have. A real client's are kilobytes each; this bounds empty ones above all. */
+export const FRAGMENTS_MAX = 4096;
+
+/**
+ * Usage: push(chunk), then `while (parser.next())` with the message under `parser.record`.
+ *
+ * Lifetime: a message in `record` is valid until the next call of next() or push(); who keeps a view longer
+ * calls keep() first.
+ * Errors: next() throws XdrError (recordTooLong, tooManyFragments). The stream is then out of step: close it.
+ */
+export class RecordParser {
+  /** The current message: a reader over exactly its bytes. Reused for every message of the connection. */
+  readonly record: XdrReader;
+  private readonly recordSizeMax: number;
+  /** What the socket delivered and next() has not yet consumed. */
+  private chunk: Uint8Array;
+  private chunkPosition: number;
+  /** Payload of an incomplete record, headers removed: carry[0 .. carrySize). */
+  private carry: Uint8Array<ArrayBuffer>;
+  private carrySize: number;
+  /** Header bytes that have arrived of the current fragment (0..3 while incomplete), and their value. */
+  private headerSize: number;
+  private header: number;
+  /** Inside a fragment: bytes of it still to come. -1 between fragments. */
+  private fragmentLeft: number;
+  private fragmentLast: boolean;
+  private fragmentCount: number;
+
+  /** recordSizeMax: bytes of the longest message accepted, without fragment headers. */
+  constructor(recordSizeMax: number) {
+    this.recordSizeMax = recordSizeMax;
+    this.chunk = new Uint8Array(0);
+    this.chunkPosition = 0;
+    this.carry = new Uint8Array(0);
+    this.carrySize = 0;
+    this.headerSize = 0;
+    this.header = 0;
+    this.fragmentLeft = -1;
+    this.fragmentLast = false;
+    this.fragmentCount = 0;
+    this.record = new XdrReader(this.chunk);
+  }
+
+  /** Takes the next bytes of the stream. All messages of the previous chunk must have been taken by then. */
+  push(chunk: Uint8Array): void {
+    if (this.chunkPosition !== this.chunk.length) throw new Error('push() before next() returned false');
+    this.chunk = chunk;
+    this.chunkPosition = 0;
+  }
+
+  /** true: `record` is the next message. false: the rest of the chunk, if any, waits for more bytes. */
+  next(): boolean {
+    if (this.fragmentLeft < 0 && this.headerSize === 0 && this.fragmentCount === 0 && this.nextInPlace()) {
+      return true;
+    }
+    while (this.readFragment()) {
+      if (!this.fragmentLast) continue;
+      this.record.reset(this.carry, 0, this.carrySize);
+      this.carrySize = 0;
+      this.fragmentCount = 0;
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * Views of the current message stay valid: the buffer that holds it is given away. Free for a message inside
+   * a chunk, since chunks are never reused here.
+   */
+  keep(): void {
+    if (this.record.bytes === this.carry) this.carry = new Uint8Array(0);
+  }
+
+  /** Gives the memory of a long message back. For connections that have become idle between messages. */
+  trim(): void {
+    if (this.carrySize > 0) return;
+    if (this.record.bytes === this.carry) this.record.reset(new Uint8Array(0), 0, 0);
+    this.carry = new Uint8Array(0);
+  }
+
+  /** Bytes kept for an incomplete message: what a server counts against a connection. */
+  get carriedSize(): number {
+    return this.carrySize;
+  }
+
+  /** The common case: header and message complete in the chunk, in one fragment. Nothing is copied. */
+  private nextInPlace(): boolean {
+    const { chunk, chunkPosition } = this;
+    if (chunkPosition + HEADER_SIZE > chunk.length) return false;
+    const header = readWord(chunk, chunkPosition);
+    if (header < LAST_FRAGMENT) return false;
+    const length = header - LAST_FRAGMENT;
+    this.checkSize(length);
+    const start = chunkPosition + HEADER_SIZE;
+    if (start + length > chunk.length) return false;
+    this.record.reset(chunk, start, start + length);
+    this.chunkPosition = start + length;
+    return true;
+  }
+
+  /** Moves bytes from the chunk to the carry until the current fragment is complete. */
+  private readFragment(): boolean {
+    if (this.fragmentLeft < 0 && !this.readHeader()) return false;
+    const available = this.chunk.length - this.chunkPosition;
+    const size = Math.min(this.fragmentLeft, available);
+    this.appendToCarry(size);
+    this.fragmentLeft -= size;
+    if (this.fragmentLeft > 0) return false;
+    this.fragmentLeft = -1;
+    return true;
+  }
+
+  private readHeader(): boolean {
+    while (this.headerSize < HEADER_SIZE) {
+      if (this.chunkPosition === this.chunk.length) return false;
+      this.header = ((this.header << 8) | this.chunk[this.chunkPosition]!) >>> 0;
+      this.chunkPosition += 1;
+      this.headerSize += 1;
+    }
+    const length = this.header & LENGTH_MASK;
+    this.fragmentCount += 1;
+    if (this.fragmentCount > FRAGMENTS_MAX) {
+      throw new XdrError(xdrFault.tooManyFragments, `a record of more than ${FRAGMENTS_MAX} fragments`);
+    }
+    this.checkSize(this.carrySize + length);
+    this.fragmentLast = this.header >= LAST_FRAGMENT;
+    this.fragmentLeft = length;
+    this.header = 0;
+    this.headerSize = 0;
+    return true;
+  }
+
+  private checkSize(size: number): void {
+    if (size <= this.recordSizeMax) return;
+    throw new XdrError(
+      xdrFault.recordTooLong,
+      `a record of ${size} bytes or more where ${this.recordSizeMax} are allowed`,
+    );
+  }
+
+  private appendToCarry(size: number): void {
+    if (size === 0) return;
+    const needed = this.carrySize + size;
+    if (needed > this.carry.length) {
+      let capacity = Math.max(this.carry.length * 2, CARRY_SIZE_INITIAL);
+      while (capacity < needed) capacity *= 2;
+      const carry = new Uint8Array(Math.min(capacity, Math.max(needed, this.recordSizeMax)));
+      carry.set(this.carry.subarray(0, this.carrySize));
+      this.carry = carry;
+    }
+    const at = this.chunkPosition;
+    this.carry.set(this.chunk.subarray(at, at + size), this.carrySize);
+    this.carrySize = needed;
+    this.chunkPosition = at + size;
+  }
+}
+
+function readWord(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+/** Leaves room for the header of a record that is about to be written. Returns its place for endRecord(). */
+export function beginRecord(w: XdrWriter): number {
+  const at = w.position;
+  w.u32(0);
+  return at;
+}
+
+/**
+ * Writes the header of the record that began at `at`: one fragment. `sizeOutside` counts bytes of the record
+ * that are sent right after the writer's own (a long payload that is not copied into it).
+ */
+export function endRecord(w: XdrWriter, at: number, sizeOutside = 0): void {
+  w.patchU32(at, LAST_FRAGMENT + (w.position - at - HEADER_SIZE) + sizeOutside);
+}
