@@ -1,0 +1,416 @@
+import { describe, expect, it } from 'vitest';
+import {
+  ATTEMPTS_DEFAULTS,
+  type AttemptsEffect,
+  type AttemptsInput,
+  type AttemptsOptions,
+  type AttemptsState,
+  attemptsWakeAt,
+  initialAttempts,
+  stepAttempts,
+} from './attempts.ts';
+import type { PortRole } from './transport-address.ts';
+
+/** What a port does with a connection request that arrives at `now`. */
+type PortBehaviour =
+  /** RST after one round trip. */
+  | 'refuses'
+  /** Nothing at all; the kernel asks again after a second. */
+  | 'swallows'
+  /** Opens and answers NULL. */
+  | 'serves'
+  /** Opens, as the kernel of a stopped process does, and says nothing. */
+  | 'stares';
+
+interface World {
+  readonly behaviour: (role: PortRole, now: number) => PortBehaviour;
+  readonly rttMs: number;
+}
+
+/** Runs the plan against two imagined ports in virtual time, and checks what must hold after every step. */
+class VirtualClient {
+  now = 0;
+  state: AttemptsState;
+  readonly trace: string[] = [];
+  readonly adoptions: { role: PortRole; atMs: number; id: number }[] = [];
+  readonly connects: { role: PortRole; atMs: number }[] = [];
+  readonly alive = new Set<number>();
+  private readonly roleOf = new Map<number, PortRole>();
+  private readonly options: AttemptsOptions;
+  private readonly world: World;
+  private agenda: { atMs: number; id: number; what: () => void }[] = [];
+
+  constructor(
+    world: World,
+    options: Partial<AttemptsOptions> = {},
+    roles: PortRole[] = ['primary', 'secondary'],
+  ) {
+    this.world = world;
+    this.options = { ...ATTEMPTS_DEFAULTS, ...options };
+    this.state = initialAttempts(roles, this.options);
+  }
+
+  input(input: AttemptsInput): void {
+    const step = stepAttempts(this.state, input, this.now, this.options);
+    this.state = step.state;
+    for (const effect of step.effects) this.execute(effect);
+    this.check();
+  }
+
+  runUntil(endMs: number): void {
+    for (;;) {
+      const wake = attemptsWakeAt(this.state, this.options) ?? Number.POSITIVE_INFINITY;
+      this.agenda.sort((a, b) => a.atMs - b.atMs);
+      const event = this.agenda[0];
+      const next = Math.min(wake, event?.atMs ?? Number.POSITIVE_INFINITY);
+      if (next > endMs) break;
+      // A wake-up that does not move time nor state would be a busy loop.
+      const before = this.state;
+      this.now = Math.max(this.now, next);
+      if (event && event.atMs <= wake) {
+        this.agenda.shift();
+        event.what();
+      } else {
+        this.input({ kind: 'Tick' });
+        expect(this.state, `a Tick at ${this.now} must do something`).not.toBe(before);
+      }
+    }
+    this.now = endMs;
+  }
+
+  get adoptedRole(): PortRole | null {
+    return this.state.adopted?.role ?? null;
+  }
+
+  private execute(effect: AttemptsEffect): void {
+    this.trace.push(`${Math.round(this.now)} ${effect.kind}${'role' in effect ? ` ${effect.role}` : ''}`);
+    if (effect.kind === 'Connect') this.connect(effect.id, effect.role);
+    else if (effect.kind === 'Ask') {
+      expect(this.alive.has(effect.id)).toBe(true);
+      if (this.world.behaviour(this.roleOf.get(effect.id)!, this.now) === 'serves') {
+        this.later(this.world.rttMs, effect.id, { kind: 'Answered', id: effect.id });
+      }
+    } else if (effect.kind === 'Abandon') {
+      expect(this.alive.delete(effect.id), `${effect.id} is abandoned once`).toBe(true);
+    } else if (effect.kind === 'Adopt') {
+      expect(this.alive.has(effect.id)).toBe(true);
+      this.adoptions.push({ role: effect.role, atMs: this.now, id: effect.id });
+    }
+  }
+
+  private connect(id: number, role: PortRole): void {
+    this.alive.add(id);
+    this.roleOf.set(id, role);
+    this.connects.push({ role, atMs: this.now });
+    this.ask(id, role);
+  }
+
+  private ask(id: number, role: PortRole): void {
+    const behaviour = this.world.behaviour(role, this.now);
+    if (behaviour === 'refuses') this.later(this.world.rttMs, id, { kind: 'Lost', id });
+    else if (behaviour === 'swallows') {
+      this.agenda.push({ atMs: this.now + 1000, id, what: () => this.alive.has(id) && this.ask(id, role) });
+    } else this.later(this.world.rttMs, id, { kind: 'Connected', id });
+  }
+
+  private later(delayMs: number, id: number, input: AttemptsInput): void {
+    const what = () => {
+      if (!this.alive.has(id)) return;
+      if (input.kind === 'Lost') this.alive.delete(id);
+      this.input(input);
+    };
+    this.agenda.push({ atMs: this.now + delayMs, id, what });
+  }
+
+  loseAdopted(): void {
+    const id = this.state.adopted!.id;
+    this.alive.delete(id);
+    this.input({ kind: 'Lost', id });
+  }
+
+  private check(): void {
+    const { state } = this;
+    expect(state.mode === 'serving' || state.mode === 'doubting').toBe(state.adopted !== null);
+    for (const role of ['primary', 'secondary'] as const) {
+      const mine = state.attempts.filter((attempt) => attempt.role === role);
+      expect(mine.length).toBeLessThanOrEqual(this.options.inFlightMax);
+      expect(mine.filter((attempt) => attempt.phase === 'standby').length).toBeLessThanOrEqual(1);
+    }
+    const known = new Set(state.attempts.map((attempt) => attempt.id));
+    if (state.adopted) known.add(state.adopted.id);
+    expect([...this.alive].sort(), 'no connection is forgotten').toEqual([...known].sort());
+  }
+}
+
+const serving = (role: PortRole): World => ({
+  behaviour: (asked) => (asked === role ? 'serves' : 'refuses'),
+  rttMs: 1,
+});
+
+function started(world: World, options: Partial<AttemptsOptions> = {}): VirtualClient {
+  const client = new VirtualClient(world, options);
+  client.input({ kind: 'Start' });
+  return client;
+}
+
+describe('first connection', () => {
+  it('asks both ports at once and adopts the one that answers', () => {
+    const client = started(serving('secondary'));
+    client.runUntil(10);
+    expect(client.trace).toEqual(['0 Connect primary', '0 Connect secondary', '1 Ask', '2 Adopt secondary']);
+  });
+
+  it('of a server without a partner asks only the primary port', () => {
+    const client = new VirtualClient({ behaviour: () => 'refuses', rttMs: 1 }, {}, ['primary']);
+    client.input({ kind: 'Start' });
+    client.runUntil(1000);
+    expect(new Set(client.connects.map((each) => each.role))).toEqual(new Set(['primary']));
+  });
+
+  it('is not taken for an answer when a stopped server opens the connection but says nothing', () => {
+    const client = started({ behaviour: (role) => (role === 'primary' ? 'stares' : 'refuses'), rttMs: 1 });
+    client.runUntil(3000);
+    expect(client.adoptions).toEqual([]);
+    const open = client.connects.filter((each) => each.role === 'primary');
+    expect(open.length).toBeLessThan(20);
+  });
+});
+
+describe('a connection that is lost', () => {
+  it('starts the search at once, and the takeover is found within one interval and two round trips', () => {
+    let openAt = Number.POSITIVE_INFINITY;
+    const client = started({
+      behaviour: (role, now) => {
+        if (now < 100) return role === 'primary' ? 'serves' : 'refuses';
+        return role === 'secondary' && now >= openAt ? 'serves' : 'refuses';
+      },
+      rttMs: 1,
+    });
+    client.runUntil(100);
+    expect(client.adoptedRole).toBe('primary');
+    openAt = 2600;
+    client.loseAdopted();
+    client.runUntil(10_000);
+    expect(client.adoptions[1]).toMatchObject({ role: 'secondary' });
+    const { intervalMsMax } = ATTEMPTS_DEFAULTS;
+    expect(client.adoptions[1]!.atMs - openAt).toBeLessThanOrEqual(intervalMsMax * 1.2 + 2 + 1);
+  });
+
+  it('finds a port that swallows requests while closed as fast as one that refuses', () => {
+    let openAt = Number.POSITIVE_INFINITY;
+    const client = started({
+      behaviour: (role, now) => {
+        if (now < 100) return role === 'primary' ? 'serves' : 'swallows';
+        return role === 'secondary' && now >= openAt ? 'serves' : 'swallows';
+      },
+      rttMs: 1,
+    });
+    client.runUntil(100);
+    openAt = 1300;
+    client.loseAdopted();
+    client.runUntil(10_000);
+    expect(client.adoptions[1]!.role).toBe('secondary');
+    expect(client.adoptions[1]!.atMs - openAt).toBeLessThanOrEqual(ATTEMPTS_DEFAULTS.intervalMsMax * 1.2 + 3);
+  });
+
+  it('is found again across a network with half a second of round trip', () => {
+    const client = started({
+      behaviour: (role) => (role === 'secondary' ? 'serves' : 'swallows'),
+      rttMs: 450,
+    });
+    client.runUntil(3000);
+    expect(client.adoptedRole).toBe('secondary');
+  });
+
+  it('brings the client back after giveback: the survivor closes, the home port answers', () => {
+    let home = false;
+    const client = started({
+      behaviour: (role) => ((role === 'primary') === home ? 'serves' : 'refuses'),
+      rttMs: 1,
+    });
+    client.runUntil(1000);
+    expect(client.adoptedRole).toBe('secondary');
+    home = true;
+    client.loseAdopted();
+    client.runUntil(1100);
+    expect(client.adoptions.map((each) => each.role)).toEqual(['secondary', 'primary']);
+    expect(client.adoptions[1]!.atMs - 1000).toBeLessThan(5);
+  });
+});
+
+describe('a connection that is silent', () => {
+  it('goes on as before when it is heard again, and its attempts are abandoned', () => {
+    const client = started(serving('primary'));
+    client.runUntil(100);
+    client.input({ kind: 'Silent' });
+    expect(client.trace.slice(-3)).toEqual([
+      '100 AskAdopted',
+      '100 Connect primary',
+      '100 Connect secondary',
+    ]);
+    client.runUntil(105);
+    expect(client.state.attempts.map((each) => each.phase)).toEqual(['standby']);
+    client.input({ kind: 'Heard', progress: true });
+    expect(client.state.mode).toBe('serving');
+    expect(client.state.attempts).toEqual([]);
+    expect(client.adoptions.length).toBe(1);
+  });
+
+  it('is asked less and less often while the server only answers that it is there', () => {
+    const client = started(serving('primary'));
+    client.runUntil(100);
+    const patience = [];
+    for (let i = 0; i < 7; i++) {
+      client.input({ kind: 'Silent' });
+      client.input({ kind: 'Heard', progress: false });
+      patience.push(client.state.patienceMs);
+    }
+    expect(patience).toEqual([100, 200, 400, 800, 1000, 1000, 1000]);
+    client.input({ kind: 'Heard', progress: true });
+    expect(client.state.patienceMs).toBe(ATTEMPTS_DEFAULTS.patienceMs);
+  });
+
+  it('is replaced at once by the other port: that one answers only when the owner is fenced', () => {
+    let owner: PortRole = 'primary';
+    const client = started({
+      behaviour: (role) => (role === owner ? 'serves' : 'swallows'),
+      rttMs: 1,
+    });
+    client.runUntil(100);
+    owner = 'secondary';
+    client.input({ kind: 'Silent' });
+    client.runUntil(120);
+    // The silent connection and the other attempt end before the new one speaks.
+    expect(client.trace.slice(-3)).toEqual(['102 Abandon', '102 Abandon', '102 Adopt secondary']);
+    expect(client.adoptions.map((each) => each.role)).toEqual(['primary', 'secondary']);
+    expect(client.adoptions[1]!.atMs).toBe(102);
+  });
+
+  it('is kept for a while although its own port answers others: it is slow, and a late WRITE must not overtake', () => {
+    const client = started(serving('primary'));
+    client.runUntil(100);
+    client.input({ kind: 'Silent' });
+    client.runUntil(100 + ATTEMPTS_DEFAULTS.samePortPatienceMs - 1);
+    expect(client.adoptions.length).toBe(1);
+    client.runUntil(100 + ATTEMPTS_DEFAULTS.samePortPatienceMs);
+    expect(client.adoptions.length).toBe(2);
+    expect(client.trace.slice(-2)).toEqual(['1100 Abandon', '1100 Adopt primary']);
+  });
+
+  it('that breaks hands over to the connection that stood by', () => {
+    const client = started(serving('primary'));
+    client.runUntil(100);
+    client.input({ kind: 'Silent' });
+    client.runUntil(110);
+    client.loseAdopted();
+    expect(client.adoptions.map((each) => [each.role, each.atMs])).toEqual([
+      ['primary', 2],
+      ['primary', 110],
+    ]);
+  });
+});
+
+describe('back-off', () => {
+  it('keeps the number of connection requests bounded when nobody answers for long', () => {
+    const client = started({ behaviour: () => 'refuses', rttMs: 1 });
+    client.runUntil(60_000);
+    const late = client.connects.filter((each) => each.atMs > 30_000);
+    expect(late.length / 30).toBeLessThanOrEqual(6);
+    expect(late.length / 30).toBeGreaterThanOrEqual(2);
+  });
+
+  it('ends when somebody wants an answer again', () => {
+    const client = started({ behaviour: () => 'refuses', rttMs: 1 });
+    client.runUntil(60_000);
+    const before = client.connects.length;
+    client.input({ kind: 'Wanted' });
+    client.runUntil(60_200);
+    expect(client.connects.length - before).toBeGreaterThan(8);
+  });
+
+  it('slows down a server that answers NULL and closes on the first real call', () => {
+    const client = started(serving('primary'));
+    let adopted = 0;
+    for (let now = 0; now < 20_000; now += 1) {
+      client.runUntil(now);
+      if (client.state.adopted) {
+        adopted += 1;
+        client.loseAdopted();
+      }
+    }
+    expect(adopted).toBeLessThan(60);
+    expect(adopted).toBeGreaterThan(30);
+  });
+
+  it('forgets a barren connection that lived long: an idle client may sit through many failovers', () => {
+    const client = started(serving('primary'));
+    for (let round = 1; round <= 20; round++) {
+      client.runUntil(round * 5000);
+      client.loseAdopted();
+      client.runUntil(round * 5000 + 5);
+      expect(client.adoptedRole).toBe('primary');
+    }
+  });
+
+  it('spreads the clients of one server over time, each the same way in every run', () => {
+    const times = (seed: number) => {
+      const client = started({ behaviour: () => 'refuses', rttMs: 1 }, { seed });
+      client.runUntil(500);
+      return client.connects.map((each) => each.atMs);
+    };
+    expect(times(1)).toEqual(times(1));
+    expect(times(1).slice(2)).not.toEqual(times(2).slice(2));
+  });
+});
+
+describe('stop', () => {
+  it('abandons everything, adopted and attempts, and starts nothing more', () => {
+    const client = started(serving('primary'));
+    client.runUntil(100);
+    client.input({ kind: 'Silent' });
+    client.input({ kind: 'Stop' });
+    expect(client.alive.size).toBe(0);
+    const { length } = client.trace;
+    client.runUntil(10_000);
+    expect(client.trace.length).toBe(length);
+  });
+});
+
+describe('any history', () => {
+  // Ports change at random, connections break at random; then the world heals, and the client must be served soon.
+  it('keeps one adopted connection at most, forgets none, and ends served', () => {
+    for (let seed = 1; seed <= 100; seed++) {
+      const random = generator(seed);
+      const behaviours: PortBehaviour[] = ['refuses', 'swallows', 'serves', 'stares'];
+      const present: Record<PortRole, PortBehaviour> = { primary: 'refuses', secondary: 'refuses' };
+      const client = started({ behaviour: (role) => present[role], rttMs: 1 + random() * 30 }, { seed });
+      for (let i = 0; i < 60; i++) {
+        client.runUntil(client.now + random() * 400);
+        const role = random() < 0.5 ? 'primary' : 'secondary';
+        present[role] = behaviours[Math.floor(random() * 4)]!;
+        if (client.state.adopted === null) {
+          if (random() < 0.2) client.input({ kind: 'Wanted' });
+        } else if (random() < 0.3) client.loseAdopted();
+        else if (random() < 0.5) client.input({ kind: 'Silent' });
+        else client.input({ kind: 'Heard', progress: random() < 0.5 });
+      }
+      const owner = random() < 0.5 ? 'primary' : 'secondary';
+      present.primary = owner === 'primary' ? 'serves' : 'refuses';
+      present.secondary = owner === 'secondary' ? 'serves' : 'refuses';
+      // Answers that were under way before the change may still be adopted; such a connection then breaks.
+      client.runUntil(client.now + 100);
+      const healedAt = client.now;
+      if (client.state.adopted && client.state.adopted.role !== owner) client.loseAdopted();
+      client.runUntil(healedAt + 2000);
+      expect(client.adoptedRole, `seed ${seed}`).toBe(owner);
+    }
+  });
+});
+
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 0x100000000;
+  };
+}
