@@ -1,0 +1,71 @@
+// The second gate of the secondary port: the EndpointSlice of the Service `<server><suffix>`. Its one endpoint is the
+// partner's pod, ready exactly while the partner serves the secondary port. Two write it: the server that took over,
+// so that no operator is on the critical path, and the operator, which puts right what is lost.
+//
+// They must not undo each other's work because one of them looked at an older state. So every write carries the
+// disk set's epoch, which only grows, and within one epoch the port opens before it closes:
+//
+//   epoch 6: home serves    closed 6
+//   epoch 7: takeover       open 7     later: closed 7 (released)
+//   epoch 8: giveback       closed 8
+//
+// A writer that knows an earlier point of this line than the slice shows leaves it alone: `isBehind`.
+
+import type { KubernetesObject, MergePatch } from './objects.ts';
+import { endpointAnnotations } from './words.ts';
+
+export interface FailoverEndpoint {
+  /** Of the disk set, when the writer knew `open`. */
+  readonly epoch: number;
+  /** Whether the partner's secondary port is open. */
+  readonly open: boolean;
+  /** IP address of the partner's pod; null: there is no such pod. */
+  readonly address: string | null;
+}
+
+export interface EndpointSlice extends KubernetesObject {
+  readonly addressType?: 'IPv4' | 'IPv6' | 'FQDN';
+  readonly endpoints?: readonly {
+    readonly addresses: readonly string[];
+    readonly conditions?: {
+      readonly ready?: boolean;
+      readonly serving?: boolean;
+      readonly terminating?: boolean;
+    };
+    readonly nodeName?: string;
+    readonly targetRef?: unknown;
+  }[];
+  readonly ports?: readonly { readonly name?: string; readonly port?: number; readonly protocol?: string }[];
+}
+
+/** True if `mine` is an earlier point of the line above than what the slice shows. */
+export function isBehind(mine: FailoverEndpoint, shown: FailoverEndpoint): boolean {
+  if (mine.epoch !== shown.epoch) return mine.epoch < shown.epoch;
+  return mine.open && !shown.open;
+}
+
+/** What the slice shows; epoch -1 if nobody has written one. */
+export function shownBy(slice: EndpointSlice): FailoverEndpoint {
+  const epoch = Number(slice.metadata.annotations?.[endpointAnnotations.epoch] ?? Number.NaN);
+  const endpoint = slice.endpoints?.[0];
+  return {
+    epoch: Number.isSafeInteger(epoch) ? epoch : -1,
+    open: endpoint !== undefined && endpoint.conditions?.ready !== false,
+    address: endpoint?.addresses[0] ?? null,
+  };
+}
+
+/** The slice's `endpoints`: the list is atomic in the API, so it is always written whole. */
+export function endpointsOf(endpoint: FailoverEndpoint): NonNullable<EndpointSlice['endpoints']> {
+  if (endpoint.address === null) return [];
+  const { open } = endpoint;
+  return [{ addresses: [endpoint.address], conditions: { ready: open, serving: open, terminating: false } }];
+}
+
+/** The merge patch by which a server opens or closes the gate. It leaves ports, labels and owners alone. */
+export function failoverEndpointPatch(endpoint: FailoverEndpoint): MergePatch {
+  return {
+    metadata: { annotations: { [endpointAnnotations.epoch]: String(endpoint.epoch) } },
+    endpoints: endpointsOf(endpoint),
+  };
+}

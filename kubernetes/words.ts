@@ -1,0 +1,90 @@
+// Labels and annotations that FilerPair writes on Kubernetes objects: what the operator and the servers say to each
+// other through the API. One place, because a misspelt annotation is a message that nobody reads.
+
+export const labels = {
+  /** On everything that belongs to a pair: the FilerPair's name. */
+  pair: 'filerpair.dev/pair',
+  /** On what belongs to one server: its name. */
+  server: 'filerpair.dev/server',
+  /** On claims and Leases: the server that the disk set belongs to by declaration. */
+  home: 'filerpair.dev/home',
+  /** On claims: the server that serves the disk set now; empty: nobody. */
+  owner: 'filerpair.dev/owner',
+  /** On claims: the disk set's epoch. */
+  epoch: 'filerpair.dev/epoch',
+  /** On claims: name of the volume in the FilerPair. */
+  volume: 'filerpair.dev/volume',
+} as const;
+
+/** On the Lease of a disk set. Values are text; JSON where a type below says so. */
+export const leaseAnnotations = {
+  /** By the holder: the one incarnation whose acknowledgements count; absent: solo. */
+  acknowledger: 'filerpair.dev/acknowledger',
+  /** By servers: decimal number, grows by one with every write by a server. */
+  renewal: 'filerpair.dev/renewal',
+  /** By the releasing server: name of the server that the release was meant for. */
+  releasedTo: 'filerpair.dev/released-to',
+  /** By the operator: {@link DeathProofAnnotation}. */
+  deathProof: 'filerpair.dev/death-proof',
+  /** By the operator or the CLI: {@link RequestAnnotation}. */
+  request: 'filerpair.dev/request',
+  /** By the server that acted: {@link RequestResultAnnotation}. */
+  requestResult: 'filerpair.dev/request-result',
+  /** By the owner, at its claim or shortly after: {@link LastTransitionAnnotation}. */
+  lastTransition: 'filerpair.dev/last-transition',
+  /** By a server that serves its partner's disk set: the epoch for which its secondary port is open. */
+  secondaryPortOpen: 'filerpair.dev/secondary-port-open',
+} as const;
+
+/** On the EndpointSlice of a failover Service: see failover-endpoint.ts. */
+export const endpointAnnotations = { epoch: 'filerpair.dev/epoch' } as const;
+
+/** On a FilerPair, by a person: value is the home server whose disk set shall move. Removed when answered. */
+export const requestAnnotations = {
+  takeover: 'filerpair.dev/takeover',
+  giveback: 'filerpair.dev/giveback',
+  /** Why, for the record. */
+  reason: 'filerpair.dev/reason',
+} as const;
+
+export interface DeathProofAnnotation {
+  readonly incarnation: string;
+  readonly epoch: number;
+  readonly evidence: string;
+}
+
+export interface RequestAnnotation {
+  readonly id: string;
+  readonly kind: 'takeover' | 'giveback';
+  readonly reason?: string;
+}
+
+export interface RequestResultAnnotation {
+  readonly id: string;
+  readonly result: 'done' | 'refused';
+  readonly message: string;
+}
+
+export interface LastTransitionAnnotation {
+  readonly kind: 'Takeover' | 'Giveback' | 'Start';
+  /** A TransitionCause. */
+  readonly cause: string;
+  readonly epoch: number;
+  /** Server that owns the disk set since then. */
+  readonly to: string;
+  /** RFC 3339 with milliseconds, the owner's clock: for people only. */
+  readonly at: string;
+  /** In order. `atMs` since the first phase began, `tookMs` its length; both in ms. */
+  readonly phases: readonly { readonly name: string; readonly atMs: number; readonly tookMs: number }[];
+}
+
+/** Value of an annotation that holds JSON, or null if it is absent or not a JSON object. */
+export function parseAnnotation<T extends object>(text: string | undefined): T | null {
+  if (text === undefined || text.length > 16_384) return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as T) : null;
+  } catch {
+    return null;
+  }
+}
