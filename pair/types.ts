@@ -61,9 +61,7 @@ export type PairMessage =
   /** Answer to a heartbeat: the holdings that the receiver acknowledges (rule R1), perhaps none. */
   | { readonly kind: 'acknowledgement'; readonly seq: number; readonly holdings: readonly Holding[] }
   /** The sender changed the Lease of this disk set: read it now. A hint, never a proof. */
-  | { readonly kind: 'leaseChanged'; readonly home: ServerName }
-  /** A person asked the sender to take over what the receiver holds: please release it to the sender. */
-  | { readonly kind: 'pleaseRelease'; readonly home: ServerName; readonly requestId: string };
+  | { readonly kind: 'leaseChanged'; readonly home: ServerName };
 
 /** Sent by a sentinel, never by a server: this process has exited (rule R5). */
 export interface DiedMessage {
@@ -158,7 +156,10 @@ export type Effect =
   /** Verify the volumes, write the ownership record at this epoch, replay the journal, listen. */
   | { readonly kind: 'openDiskSet'; readonly home: ServerName; readonly epoch: number }
   | { readonly kind: 'closeDiskSet'; readonly home: ServerName; readonly mode: 'quiesce' | 'fence' }
-  /** Tell the sentinel (and the status) what this process holds now: it must be able to prove the epoch. */
+  /**
+   * Tell the sentinel every disk set whose Lease names this process: its proof of death must name the epoch.
+   * Comes before the openDiskSet that it is about.
+   */
   | { readonly kind: 'holdings'; readonly holdings: readonly Holding[] }
   /** Answer to a request of a person. */
   | {

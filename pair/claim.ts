@@ -1,0 +1,149 @@
+/**
+ * May this server claim a disk set that it does not hold, and should it? Rules R3, R4, R5.
+ *
+ * The safety of a claim never rests on this function alone: the claim is a compare-and-swap on the version
+ * that was seen, so that it fails if the holder has written since. What this function adds is time and
+ * proof: after `T + guard` without a write the holder's own renewals give it no right any more, after
+ * `T + guard` without an acknowledgement of ours ours don't, and a dead process needs no right to run out.
+ */
+import type { Incarnation, ServerName } from './incarnation.ts';
+import { isEarlierRunOfMyContainer, serverOf } from './incarnation.ts';
+import type { LeaseSighting } from './lease.ts';
+import { silenceMs } from './right-to-serve.ts';
+import { type PairIdentity, TransitionCause } from './types.ts';
+
+/** A proof of death as this process got it. */
+export interface KnownDead {
+  readonly incarnation: Incarnation;
+  /** Epoch of this disk set that the proof names; null if the dead process did not hold it. */
+  readonly epoch: number | null;
+  readonly evidence: string;
+  /** When this process got it. */
+  readonly at: number;
+}
+
+export interface ClaimView {
+  readonly identity: PairIdentity;
+  readonly home: ServerName;
+  readonly seen: LeaseSighting;
+  /** Since when this process has seen the ownership unchanged. */
+  readonly unchangedSince: number;
+  /** When this process last acknowledged a holder of this disk set; -Infinity if never. */
+  readonly acknowledgedAt: number;
+  readonly dead: readonly KnownDead[];
+  /** True while an incarnation of the partner is connected that is not known to be dead. */
+  readonly partnerThere: boolean;
+}
+
+export type ClaimVerdict =
+  | { readonly kind: 'now'; readonly cause: TransitionCause; readonly message: string }
+  /** Not before `at`, if nothing changes until then. */
+  | {
+      readonly kind: 'wait';
+      readonly until: number;
+      readonly cause: TransitionCause;
+      readonly message: string;
+    }
+  | { readonly kind: 'no'; readonly message: string };
+
+export function mayClaim(view: ClaimView, now: number): ClaimVerdict {
+  const verdict = judge(view);
+  if (verdict.kind === 'wait' && now >= verdict.until) {
+    return { kind: 'now', cause: verdict.cause, message: verdict.message };
+  }
+  return verdict;
+}
+
+/** First finding wins. Order: nobody's, mine, proven dead, then silence by who the Lease names. */
+function judge(view: ClaimView): ClaimVerdict {
+  const { holder } = view.seen.record;
+  if (holder === null) return unowned(view);
+  if (holder === view.identity.me) return { kind: 'no', message: 'this process is the holder' };
+  return holderProvenDead(view, holder) ?? holderSilent(view, holder);
+}
+
+/** Nobody holds it, so anyone may take it at once; who should is a matter of order, not of safety. */
+function unowned(view: ClaimView): ClaimVerdict {
+  const { home, identity, unchangedSince } = view;
+  const { epoch, releasedTo } = view.seen.record;
+  const isHome = home === identity.server;
+  if (releasedTo === identity.server) {
+    return {
+      kind: 'now',
+      cause: isHome ? TransitionCause.Requested : TransitionCause.PartnerSaidSo,
+      message: `${home} was released to this server`,
+    };
+  }
+  if (epoch === 0) {
+    return isHome
+      ? { kind: 'now', cause: TransitionCause.Unowned, message: `${home} has never been owned` }
+      : { kind: 'no', message: `${home} has never been owned; only its home server sets it up` };
+  }
+  if (releasedTo === null && isHome) {
+    return { kind: 'now', cause: TransitionCause.Unowned, message: `nobody owns ${home}` };
+  }
+  return {
+    kind: 'wait',
+    until: unchangedSince + silenceMs(identity.timing),
+    cause: TransitionCause.Unowned,
+    message: `${releasedTo ?? home} did not take ${home} after its release`,
+  };
+}
+
+/** R5: the proof names the incarnation and the epoch, and the Lease still names both. */
+function holderProvenDead(view: ClaimView, holder: Incarnation): ClaimVerdict | null {
+  const { identity, home } = view;
+  const { epoch, deathProof } = view.seen.record;
+  const known = view.dead.find((dead) => dead.incarnation === holder && dead.epoch === epoch);
+  if (known !== undefined) {
+    return { kind: 'now', cause: TransitionCause.PartnerSaidSo, message: known.evidence };
+  }
+  if (deathProof !== null && deathProof.incarnation === holder && deathProof.epoch === epoch) {
+    return { kind: 'now', cause: TransitionCause.OperatorProof, message: deathProof.evidence };
+  }
+  if (isEarlierRunOfMyContainer(holder, identity.me)) {
+    const message = `${holder} was an earlier run of this container`;
+    // The partner's disk set is better off at home; give it the time to take it.
+    return home === identity.server || !view.partnerThere
+      ? { kind: 'now', cause: TransitionCause.Restarted, message }
+      : {
+          kind: 'wait',
+          until: view.unchangedSince + silenceMs(identity.timing),
+          cause: TransitionCause.Restarted,
+          message,
+        };
+  }
+  return null;
+}
+
+/** R3. */
+function holderSilent(view: ClaimView, holder: Incarnation): ClaimVerdict {
+  const { identity, unchangedSince, acknowledgedAt } = view;
+  const { acknowledger } = view.seen.record;
+  const silence = silenceMs(identity.timing);
+  const message = `no sign of life of ${holder} for ${silence} ms`;
+  const cause = TransitionCause.Silent;
+  if (acknowledger === null) {
+    return { kind: 'wait', until: unchangedSince + silence, cause, message };
+  }
+  if (acknowledger === identity.me) {
+    return { kind: 'wait', until: Math.max(unchangedSince, acknowledgedAt) + silence, cause, message };
+  }
+  if (serverOf(acknowledger) !== identity.server) {
+    return { kind: 'no', message: `the Lease names ${acknowledger} as acknowledger` };
+  }
+  const heirSince = heirProvenSince(view, acknowledger);
+  if (heirSince === null) {
+    return { kind: 'no', message: `${acknowledger} is the acknowledger and not known to be dead` };
+  }
+  // The heir waits too: the holder's right may come from the write that named the dead acknowledger.
+  return { kind: 'wait', until: Math.max(unchangedSince, heirSince) + silence, cause, message };
+}
+
+/** When this process got proof that its predecessor, the named acknowledger, can act no more; null: never. */
+function heirProvenSince(view: ClaimView, acknowledger: Incarnation): number | null {
+  const known = view.dead.find((dead) => dead.incarnation === acknowledger);
+  if (known !== undefined) return known.at;
+  // Running at all is the proof, so it is as old as the first sight of a Lease that names the earlier run.
+  return isEarlierRunOfMyContainer(acknowledger, view.identity.me) ? view.unchangedSince : null;
+}

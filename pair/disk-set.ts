@@ -1,0 +1,698 @@
+/**
+ * The life of one disk set as one server sees it. Pure: (state, input, context) -> state, effects.
+ *
+ *                 claim applied                     right ran out, fault, Lease lost
+ *    observer --> claiming --> holder ------------------------------> fencing --> observer
+ *       |                        |  leaving (stop, giveback)                        ^
+ *       |  Lease still names me  v                                                  |
+ *       +--> regaining -----> holder(quiescing) --> releasing ----------------------+
+ *
+ * Where safety lives:
+ *  - `rightUntil` only ever comes from a write that was *applied* or from an acknowledgement by `accepts`,
+ *    each dated by when its request was sent (R1).
+ *  - `accepts` is null from before a write of ours is sent until one is applied that names an acknowledger:
+ *    a write with unknown outcome may still take effect, so nothing that contradicts it may count.
+ *  - while `claiming` nothing is acknowledged (see acknowledger.ts), and a claim with unknown outcome is
+ *    repeated until the version it was made against is gone: only then its outcome is known (R3).
+ *  - after the right is cut nothing is served again before the data path has reported that it is closed.
+ */
+import { type KnownDead, mayClaim } from './claim.ts';
+import type { Incarnation, ServerName } from './incarnation.ts';
+import { serverOf } from './incarnation.ts';
+import {
+  claimed,
+  type LeaseOwnership,
+  type LeaseSighting,
+  notOlder,
+  released,
+  renewed,
+  sameOwnership,
+  type TransferRequest,
+} from './lease.ts';
+import { renewEveryMs, retryAfterMs, rightUntil, silenceMs, soloAfterMs } from './right-to-serve.ts';
+import type { Effect, Input, PairIdentity, TraceEvent, TransitionCause } from './types.ts';
+
+// ----------------------------------------------------------------------------------------------- state
+
+/** A compare-and-swap that is under way. */
+interface PendingWrite {
+  readonly token: number;
+  readonly sentAt: number;
+}
+
+/** Why a holder gives the disk set away. */
+interface Leaving {
+  readonly to: ServerName | null;
+  readonly requestId: string | null;
+  readonly message: string;
+}
+
+export interface Holder {
+  readonly name: 'holder';
+  readonly epoch: number;
+  /** opening: the data path works on it. quiescing: it finishes what runs, then reports closed. */
+  readonly port: 'opening' | 'open' | 'quiescing';
+  /** The one incarnation whose acknowledgements count now. Null: solo, or a write is under way. */
+  readonly accepts: Incarnation | null;
+  /** When the request of the newest confirmation was sent. */
+  readonly confirmedAt: number;
+  /** When the last applied write was sent: what a solo holder's renewals are paced by. */
+  readonly writtenAt: number;
+  readonly write: PendingWrite | null;
+  readonly leaving: Leaving | null;
+  /** When quiescing began. */
+  readonly quiescedAt: number;
+  /** When an acknowledger was dropped last: one that cannot acknowledge is not named again at once. */
+  readonly droppedAt: number;
+}
+
+export type Role =
+  | { readonly name: 'observer' }
+  | {
+      readonly name: 'claiming';
+      /** Null while the outcome of the last try is unknown and being looked up. */
+      readonly write: PendingWrite | null;
+      readonly against: LeaseSighting;
+      readonly cause: TransitionCause;
+    }
+  | { readonly name: 'regaining'; readonly write: PendingWrite }
+  | Holder
+  /** The right is cut; waits for the data path. `leaving`: then release, else the Lease stays as it is. */
+  | { readonly name: 'fencing'; readonly epoch: number; readonly leaving: Leaving | null }
+  | {
+      readonly name: 'releasing';
+      readonly epoch: number;
+      readonly leaving: Leaving;
+      readonly write: PendingWrite | null;
+    };
+
+export interface DiskSetState {
+  readonly home: ServerName;
+  readonly seen: LeaseSighting | null;
+  /** Since when the ownership in `seen` has been seen unchanged. */
+  readonly unchangedSince: number;
+  readonly role: Role;
+  /** A read is under way since; null if none. */
+  readonly readSince: number | null;
+  /** No write, claim or release may be sent before a read (or the watch) has brought news. */
+  readonly lookup: boolean;
+  /** No write before this time: pace of retries. */
+  readonly notBefore: number;
+  /** No claim or regain before this time: the volumes could not be opened here. */
+  readonly cannotServeUntil: number;
+  /** When this process last acknowledged a holder of this disk set (kept by acknowledger.ts). */
+  readonly acknowledgedAt: number;
+  /** The last request that this process has dealt with. */
+  readonly handledRequest: string | null;
+  /** A release of ours whose addressee has not claimed yet: the asker waits for the answer. */
+  readonly awaiting: { readonly requestId: string; readonly to: ServerName } | null;
+  /** The claim that was announced as detected, so that it is traced once. */
+  readonly detected: TransitionCause | null;
+}
+
+export function initialDiskSet(home: ServerName, now: number): DiskSetState {
+  return {
+    home,
+    seen: null,
+    unchangedSince: now,
+    role: { name: 'observer' },
+    readSince: null,
+    lookup: true,
+    notBefore: now,
+    cannotServeUntil: now,
+    acknowledgedAt: Number.NEGATIVE_INFINITY,
+    handledRequest: null,
+    awaiting: null,
+    detected: null,
+  };
+}
+
+/** What a disk set needs to know of the rest of the server in one step. */
+export interface Context {
+  readonly identity: PairIdentity;
+  readonly now: number;
+  readonly stopping: boolean;
+  /** The partner's incarnation to name as acknowledger: connected, heard steadily, not known to be dead. */
+  readonly steadyPartner: Incarnation | null;
+  /** An incarnation of the partner is connected and not known to be dead. */
+  readonly partnerThere: boolean;
+  /** Proofs of death, with the epoch that each names for this disk set. */
+  readonly dead: readonly KnownDead[];
+  readonly nextToken: () => number;
+  readonly emit: (effect: Effect) => void;
+}
+
+/** Until when this process may serve; null if not at all. */
+export function currentRight(state: DiskSetState, identity: PairIdentity): number | null {
+  return state.role.name === 'holder' ? rightUntil(state.role.confirmedAt, identity.timing) : null;
+}
+
+// ----------------------------------------------------------------------------------------------- inputs
+
+/** One input that concerns this disk set, followed by whatever the passing of time demands. */
+export function stepDiskSet(state: DiskSetState, input: Input, context: Context): DiskSetState {
+  return advance(receive(state, input, context), context);
+}
+
+function receive(state: DiskSetState, input: Input, context: Context): DiskSetState {
+  switch (input.kind) {
+    case 'leaseSeen':
+      return see(state, input.sighting, context);
+    case 'leaseRead':
+      return leaseRead(state, input.outcome, context);
+    case 'leaseWritten':
+      return leaseWritten(state, input.token, input.outcome, context);
+    case 'diskSetOpened':
+      return diskSetOpened(state, input.epoch, context);
+    case 'diskSetOpenFailed':
+      return diskSetOpenFailed(state, input.epoch, input.message, context);
+    case 'diskSetClosed':
+      return diskSetClosed(state, context);
+    case 'diskSetFault':
+      return fault(state, input.reason, input.message, context);
+    case 'request':
+      return request(state, input.request, context);
+    default:
+      return state;
+  }
+}
+
+/** News of the Lease, from a watch, a read or a write. Older news than we have is ignored. */
+function see(state: DiskSetState, sighting: LeaseSighting, context: Context): DiskSetState {
+  const before = state.seen;
+  if (before !== null && !notOlder(sighting.record, before.record)) return state;
+  const unchanged = before !== null && sameOwnership(before.record, sighting.record);
+  let next: DiskSetState = {
+    ...state,
+    seen: sighting,
+    unchangedSince: unchanged ? state.unchangedSince : context.now,
+    lookup: false,
+  };
+  if (!unchanged) next = ownershipChanged(next, context);
+  return next;
+}
+
+function ownershipChanged(state: DiskSetState, context: Context): DiskSetState {
+  const { role } = state;
+  const record = state.seen!.record;
+  let next: DiskSetState = { ...state, detected: null };
+  if (next.awaiting !== null && record.holder !== null) next = answerAwaiting(next, record.holder, context);
+  if (role.name === 'holder' && (record.holder !== context.identity.me || record.epoch !== role.epoch)) {
+    const by = record.holder ?? 'nobody';
+    return fence(next, null, `the Lease of ${state.home} names ${by} at epoch ${record.epoch}`, context);
+  }
+  if (role.name === 'claiming' && role.write === null) {
+    // The version that the claim was made against is gone, so it is decided: it lost, unless it is ours now.
+    trace(next, { name: 'claimLost', message: `the Lease of ${state.home} has changed` }, context);
+    return { ...next, role: { name: 'observer' } };
+  }
+  return next;
+}
+
+function leaseRead(
+  state: DiskSetState,
+  outcome: Extract<Input, { kind: 'leaseRead' }>['outcome'],
+  context: Context,
+): DiskSetState {
+  const next = { ...state, readSince: null };
+  if (outcome.kind === 'unknown') {
+    return { ...next, notBefore: context.now + retryAfterMs(context.identity.timing) };
+  }
+  return see(next, outcome.sighting, context);
+}
+
+function leaseWritten(
+  state: DiskSetState,
+  token: number,
+  outcome: Extract<Input, { kind: 'leaseWritten' }>['outcome'],
+  context: Context,
+): DiskSetState {
+  const { role } = state;
+  const write = 'write' in role ? role.write : null;
+  if (write === null || write.token !== token) {
+    // A write that this state has given up (the right ran out meanwhile): its news is still news.
+    return outcome.kind === 'applied' ? see(state, outcome.sighting, context) : { ...state, lookup: true };
+  }
+  if (outcome.kind === 'applied') return writeApplied(state, write, outcome.sighting, context);
+  // Not applied, or not known: look it up before anything else. A conflict is news, so it does not wait.
+  const pause = outcome.kind === 'conflict' ? 0 : retryAfterMs(context.identity.timing);
+  const retried = { ...state, lookup: true, notBefore: context.now + pause };
+  switch (role.name) {
+    case 'claiming':
+      if (outcome.kind === 'unknown') return { ...retried, role: { ...role, write: null } };
+      trace(state, { name: 'claimLost', message: describeLoss(outcome) }, context);
+      return { ...retried, role: { name: 'observer' } };
+    case 'regaining':
+      return { ...retried, role: { name: 'observer' } };
+    case 'holder':
+    case 'releasing':
+      return { ...retried, role: { ...role, write: null } };
+    default:
+      return retried;
+  }
+}
+
+function describeLoss(outcome: { readonly kind: string; readonly message?: string }): string {
+  return outcome.kind === 'conflict' ? 'another write came first' : (outcome.message ?? outcome.kind);
+}
+
+function writeApplied(
+  state: DiskSetState,
+  write: PendingWrite,
+  sighting: LeaseSighting,
+  context: Context,
+): DiskSetState {
+  const { role } = state;
+  const next: DiskSetState = { ...state, seen: sighting, unchangedSince: context.now, lookup: false };
+  switch (role.name) {
+    case 'claiming':
+      trace(next, { name: 'owned', epoch: sighting.record.epoch, cause: role.cause }, context);
+      return becomeHolder(next, write, context);
+    case 'regaining':
+      return becomeHolder(next, write, context);
+    case 'holder':
+      return confirmWrite(next, role, write, context);
+    case 'releasing':
+      trace(next, { name: 'released', epoch: role.epoch, to: role.leaving.to }, context);
+      return {
+        ...next,
+        role: { name: 'observer' },
+        awaiting:
+          role.leaving.requestId !== null && role.leaving.to !== null
+            ? { requestId: role.leaving.requestId, to: role.leaving.to }
+            : null,
+      };
+    default:
+      return next;
+  }
+}
+
+/** A planned stop hands over to the partner if it is there, and otherwise to whoever comes. */
+function stopping(context: Context): Leaving {
+  const to = context.partnerThere ? context.identity.partner : null;
+  return { to, requestId: null, message: 'this server stops' };
+}
+
+/** The Lease names this process by a write of its own that was applied: the right begins at its sending. */
+function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context): DiskSetState {
+  const record = state.seen!.record;
+  const until = rightUntil(write.sentAt, context.identity.timing);
+  if (context.stopping) {
+    return {
+      ...state,
+      role: { name: 'releasing', epoch: record.epoch, leaving: stopping(context), write: null },
+    };
+  }
+  if (context.now >= until) {
+    // The answer took longer than the right that it brought. Nothing was opened; try again as an observer.
+    return { ...state, role: { name: 'observer' } };
+  }
+  context.emit({ kind: 'setRight', home: state.home, until });
+  context.emit({ kind: 'openDiskSet', home: state.home, epoch: record.epoch });
+  return {
+    ...state,
+    detected: null,
+    awaiting: null,
+    role: {
+      name: 'holder',
+      epoch: record.epoch,
+      port: 'opening',
+      accepts: record.acknowledger,
+      confirmedAt: write.sentAt,
+      writtenAt: write.sentAt,
+      write: null,
+      leaving: null,
+      quiescedAt: 0,
+      droppedAt: Number.NEGATIVE_INFINITY,
+    },
+  };
+}
+
+function confirmWrite(
+  state: DiskSetState,
+  role: Holder,
+  write: PendingWrite,
+  context: Context,
+): DiskSetState {
+  const { acknowledger } = state.seen!.record;
+  if (acknowledger !== null) {
+    trace(state, { name: 'paired', epoch: role.epoch, acknowledger }, context);
+  }
+  const confirmed = { ...role, accepts: acknowledger, writtenAt: write.sentAt, write: null };
+  return confirm(state, confirmed, write.sentAt, context);
+}
+
+/** An acknowledgement of the holding by `from`, for a heartbeat that was sent at `sentAt`. */
+export function acknowledged(
+  state: DiskSetState,
+  from: Incarnation,
+  epoch: number,
+  sentAt: number,
+  context: Context,
+): DiskSetState {
+  const { role } = state;
+  if (role.name !== 'holder' || role.epoch !== epoch || role.accepts !== from) return state;
+  return confirm(state, role, sentAt, context);
+}
+
+/**
+ * Extends the right; a confirmation that is older than the newest one gives nothing. A right that has run
+ * out is not revived: its end may have been acted upon already.
+ */
+function confirm(state: DiskSetState, role: Holder, sentAt: number, context: Context): DiskSetState {
+  const { timing } = context.identity;
+  const expired = context.now >= rightUntil(role.confirmedAt, timing);
+  if (expired || sentAt <= role.confirmedAt) return { ...state, role };
+  context.emit({ kind: 'setRight', home: state.home, until: rightUntil(sentAt, timing) });
+  return { ...state, role: { ...role, confirmedAt: sentAt } };
+}
+
+// ------------------------------------------------------------------------------------------ the data path
+
+function diskSetOpened(state: DiskSetState, epoch: number, context: Context): DiskSetState {
+  const { role } = state;
+  if (role.name !== 'holder' || role.epoch !== epoch || role.port !== 'opening') return state;
+  trace(state, { name: 'serving', epoch }, context);
+  return { ...state, role: { ...role, port: 'open' } };
+}
+
+function diskSetOpenFailed(
+  state: DiskSetState,
+  epoch: number,
+  message: string,
+  context: Context,
+): DiskSetState {
+  const { role } = state;
+  if (role.name === 'fencing') return diskSetClosed(state, context);
+  if (role.name !== 'holder' || role.epoch !== epoch) return state;
+  trace(state, { name: 'openFailed', epoch, message }, context);
+  return giveUpHere(state, message, context);
+}
+
+function fault(state: DiskSetState, reason: string, message: string, context: Context): DiskSetState {
+  if (state.role.name !== 'holder') return state;
+  return giveUpHere(state, `${reason}: ${message}`, context);
+}
+
+/** The volumes cannot be served by this server now: let the partner try, and don't claim for a while. */
+function giveUpHere(state: DiskSetState, message: string, context: Context): DiskSetState {
+  const to = context.partnerThere ? context.identity.partner : null;
+  const cannotServeUntil = context.now + silenceMs(context.identity.timing) * 4;
+  return fence({ ...state, cannotServeUntil }, { to, requestId: null, message }, message, context);
+}
+
+function diskSetClosed(state: DiskSetState, context: Context): DiskSetState {
+  const { role } = state;
+  if (role.name === 'fencing') {
+    context.emit({ kind: 'disarm', home: state.home });
+    if (role.leaving === null) return { ...state, role: { name: 'observer' }, lookup: true };
+    return { ...state, role: { name: 'releasing', epoch: role.epoch, leaving: role.leaving, write: null } };
+  }
+  if (role.name === 'holder' && role.port === 'quiescing' && role.leaving !== null) {
+    // Everything is answered and flushed. Cut the right before the release is sent: after it, nothing.
+    context.emit({ kind: 'setRight', home: state.home, until: null });
+    context.emit({ kind: 'disarm', home: state.home });
+    return { ...state, role: { name: 'releasing', epoch: role.epoch, leaving: role.leaving, write: null } };
+  }
+  return state;
+}
+
+/** Stop serving at once (R2). What is under way is not answered. */
+function fence(
+  state: DiskSetState,
+  leaving: Leaving | null,
+  message: string,
+  context: Context,
+): DiskSetState {
+  const { role } = state;
+  if (role.name !== 'holder') return state;
+  context.emit({ kind: 'setRight', home: state.home, until: null });
+  context.emit({ kind: 'closeDiskSet', home: state.home, mode: 'fence' });
+  trace(state, { name: 'fenced', epoch: role.epoch, message }, context);
+  if (leaving === null && role.leaving !== null && role.leaving.requestId !== null) {
+    refuse(state, role.leaving.requestId, `interrupted: ${message}`, context);
+  }
+  return { ...state, role: { name: 'fencing', epoch: role.epoch, leaving } };
+}
+
+// ------------------------------------------------------------------------------------ requests of people
+
+/** Only the holder can act on a request, and only with its port open; others say so, or leave it to it. */
+function request(state: DiskSetState, asked: TransferRequest, context: Context): DiskSetState {
+  const { identity } = context;
+  const { role, home } = state;
+  const handled = { ...state, handledRequest: asked.id };
+  if (role.name !== 'holder') {
+    const owner = state.seen?.record.holder ?? null;
+    const message =
+      owner === null
+        ? `nobody owns ${home} now`
+        : `${identity.server} does not own ${home}; ask ${serverOf(owner)}`;
+    return refuse(handled, asked.id, message, context);
+  }
+  const wanted = asked.kind === 'giveback' ? home : otherServer(home, identity);
+  if (wanted === identity.server) {
+    return refuse(handled, asked.id, `${home} is served by ${wanted} already`, context);
+  }
+  if (role.port !== 'open') {
+    const doing = role.port === 'opening' ? 'is being opened' : 'is being handed over already';
+    return refuse(handled, asked.id, `${home} ${doing}`, context);
+  }
+  if (context.steadyPartner === null) {
+    const message = `${wanted} has no steady connection with ${identity.server}, so it could not take ${home}`;
+    return refuse(handled, asked.id, message, context);
+  }
+  return leave(handled, { to: wanted, requestId: asked.id, message: asked.reason }, context);
+}
+
+function otherServer(name: ServerName, identity: PairIdentity): ServerName {
+  return name === identity.server ? identity.partner : identity.server;
+}
+
+function refuse(state: DiskSetState, requestId: string, message: string, context: Context): DiskSetState {
+  context.emit({ kind: 'requestAnswered', home: state.home, requestId, result: 'refused', message });
+  return state;
+}
+
+function answerAwaiting(state: DiskSetState, holder: Incarnation, context: Context): DiskSetState {
+  const { requestId, to } = state.awaiting!;
+  const owner = serverOf(holder);
+  const message =
+    owner === to ? `${to} owns ${state.home}` : `${to} did not take ${state.home}; ${owner} owns it`;
+  context.emit({
+    kind: 'requestAnswered',
+    home: state.home,
+    requestId,
+    result: owner === to ? 'done' : 'refused',
+    message,
+  });
+  return { ...state, awaiting: null };
+}
+
+/** Begins a planned hand-over: finish what runs, then release. The right goes on being renewed meanwhile. */
+function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSetState {
+  const { role, home } = state;
+  if (role.name !== 'holder' || role.leaving !== null) return state;
+  trace(state, { name: 'quiescing', epoch: role.epoch, to: leaving.to, message: leaving.message }, context);
+  context.emit({ kind: 'closeDiskSet', home, mode: 'quiesce' });
+  return { ...state, role: { ...role, port: 'quiescing', leaving, quiescedAt: context.now } };
+}
+
+// ------------------------------------------------------------------------------------ the passing of time
+
+/** What has to be done now, whatever input came: every branch sends at most one request to the witness. */
+function advance(state: DiskSetState, context: Context): DiskSetState {
+  const guarded = enforceRight(state, context);
+  if (guarded.lookup || guarded.seen === null) return lookUp(guarded, context);
+  switch (guarded.role.name) {
+    case 'observer':
+      return advanceObserver(guarded, context);
+    case 'claiming':
+      return guarded.role.write === null ? claimAgain(guarded, guarded.role, context) : guarded;
+    case 'holder':
+      return advanceHolder(guarded, guarded.role, context);
+    case 'releasing':
+      return advanceReleasing(guarded, guarded.role, context);
+    case 'regaining':
+    case 'fencing':
+      return guarded;
+  }
+}
+
+/** R2: the right is over when its time is over, whatever else is under way. */
+function enforceRight(state: DiskSetState, context: Context): DiskSetState {
+  const { role } = state;
+  if (role.name !== 'holder') return state;
+  const { timing } = context.identity;
+  if (context.now >= rightUntil(role.confirmedAt, timing)) {
+    const message = `no confirmation for ${Math.round(context.now - role.confirmedAt)} ms (lease ${timing.leaseMs} ms)`;
+    return fence(state, role.leaving, message, context);
+  }
+  if (role.port === 'quiescing' && context.now - role.quiescedAt > timing.leaseMs * 2) {
+    return fence(
+      state,
+      role.leaving,
+      `${state.home} could not be quiesced in ${timing.leaseMs * 2} ms`,
+      context,
+    );
+  }
+  return state;
+}
+
+function lookUp(state: DiskSetState, context: Context): DiskSetState {
+  if (state.readSince !== null || context.now < state.notBefore) return state;
+  context.emit({ kind: 'readLease', home: state.home });
+  return { ...state, readSince: context.now };
+}
+
+function advanceObserver(state: DiskSetState, context: Context): DiskSetState {
+  const seen = state.seen!;
+  if (context.stopping || context.now < state.notBefore || context.now < state.cannotServeUntil) return state;
+  if (seen.record.holder === context.identity.me) return regain(state, seen, context);
+  const verdict = mayClaim(claimView(state, context), context.now);
+  if (verdict.kind !== 'now') return state;
+  if (state.detected !== verdict.cause) {
+    trace(state, { name: 'detected', cause: verdict.cause, message: verdict.message }, context);
+  }
+  return claim({ ...state, detected: verdict.cause }, seen, verdict.cause, context);
+}
+
+export function claimView(state: DiskSetState, context: Context) {
+  return {
+    identity: context.identity,
+    home: state.home,
+    seen: state.seen!,
+    unchangedSince: state.unchangedSince,
+    acknowledgedAt: state.acknowledgedAt,
+    dead: context.dead,
+    partnerThere: context.partnerThere,
+  };
+}
+
+function claim(
+  state: DiskSetState,
+  seen: LeaseSighting,
+  cause: TransitionCause,
+  context: Context,
+): DiskSetState {
+  const ownership = claimed(seen.record, context.identity.me, context.steadyPartner);
+  trace(state, { name: 'claiming', epoch: ownership.epoch, cause }, context);
+  const write = send(state, seen, ownership, context);
+  return { ...state, role: { name: 'claiming', write, against: seen, cause } };
+}
+
+/**
+ * The outcome of the last try is unknown and the ownership has not changed: that try may still take effect.
+ * Nothing was acknowledged since, so the claim is as legitimate as it was; only repeating it brings a state
+ * in which its outcome is known.
+ */
+function claimAgain(
+  state: DiskSetState,
+  role: Extract<Role, { name: 'claiming' }>,
+  context: Context,
+): DiskSetState {
+  if (context.now < state.notBefore) return state;
+  return claim(state, state.seen!, role.cause, context);
+}
+
+/** The Lease names this process, which does not serve: it fenced itself, or a claim was late. Solo first. */
+function regain(state: DiskSetState, seen: LeaseSighting, context: Context): DiskSetState {
+  const write = send(state, seen, renewed(seen.record, null), context);
+  return { ...state, role: { name: 'regaining', write } };
+}
+
+function advanceHolder(state: DiskSetState, role: Holder, context: Context): DiskSetState {
+  if (context.stopping && role.leaving === null) {
+    const leaving = stopping(context);
+    return role.port === 'open'
+      ? leave(state, leaving, context)
+      : fence(state, leaving, leaving.message, context);
+  }
+  const asked = state.seen!.record.request;
+  if (asked !== null && asked.id !== state.handledRequest && role.port === 'open') {
+    return request(state, asked, context);
+  }
+  if (role.write !== null || context.now < state.notBefore) return state;
+  const acknowledger = wantedAcknowledger(role, context);
+  const { timing } = context.identity;
+  const due =
+    acknowledger !== role.accepts ||
+    (role.accepts === null && context.now - role.writtenAt >= renewEveryMs(timing));
+  if (!due) return state;
+  if (role.accepts !== null) {
+    trace(
+      state,
+      { name: 'solo', epoch: role.epoch, message: `${role.accepts} does not acknowledge` },
+      context,
+    );
+  }
+  const seen = state.seen!;
+  const write = send(state, seen, renewed(seen.record, acknowledger), context);
+  const droppedAt = role.accepts === null ? role.droppedAt : context.now;
+  return { ...state, role: { ...role, accepts: null, write, droppedAt } };
+}
+
+/** Whom the Lease should name: the one that acknowledges well; else solo; a steady partner when solo. */
+function wantedAcknowledger(role: Holder, context: Context): Incarnation | null {
+  const { accepts } = role;
+  if (accepts === null) {
+    const tooSoon = context.now - role.droppedAt < context.identity.timing.leaseMs;
+    return tooSoon ? null : context.steadyPartner;
+  }
+  const dead = context.dead.some((known) => known.incarnation === accepts);
+  const silent = context.now - role.confirmedAt >= soloAfterMs(context.identity.timing);
+  return dead || silent ? null : accepts;
+}
+
+function advanceReleasing(
+  state: DiskSetState,
+  role: Extract<Role, { name: 'releasing' }>,
+  context: Context,
+): DiskSetState {
+  const seen = state.seen!;
+  if (seen.record.holder !== context.identity.me || seen.record.epoch !== role.epoch) {
+    // Released by a try whose outcome was unknown, or claimed by someone: either way it is not ours.
+    return { ...state, role: { name: 'observer' } };
+  }
+  if (role.write !== null || context.now < state.notBefore) return state;
+  const write = send(state, seen, released(seen.record, role.leaving.to), context);
+  return { ...state, role: { ...role, write } };
+}
+
+function send(
+  state: DiskSetState,
+  seen: LeaseSighting,
+  ownership: LeaseOwnership,
+  context: Context,
+): PendingWrite {
+  const token = context.nextToken();
+  context.emit({ kind: 'writeLease', home: state.home, token, version: seen.version, ownership });
+  return { token, sentAt: context.now };
+}
+
+function trace(state: DiskSetState, event: TraceEvent, context: Context): void {
+  context.emit({ kind: 'trace', home: state.home, event });
+}
+
+// ---------------------------------------------------------------------------------------------- wake-up
+
+/** The earliest time at which `advance` could do something; Infinity if only an input can. */
+export function nextWakeOfDiskSet(state: DiskSetState, context: Omit<Context, 'emit' | 'nextToken'>): number {
+  const { timing } = context.identity;
+  const { role } = state;
+  if (role.name === 'holder') {
+    const until = rightUntil(role.confirmedAt, timing);
+    if (role.write !== null || state.readSince !== null) return until;
+    const next =
+      role.accepts === null ? role.writtenAt + renewEveryMs(timing) : role.confirmedAt + soloAfterMs(timing);
+    return Math.min(until, Math.max(next, state.notBefore));
+  }
+  if (state.readSince !== null) return Number.POSITIVE_INFINITY;
+  if (state.lookup || state.seen === null) return state.notBefore;
+  if ('write' in role && role.write !== null) return Number.POSITIVE_INFINITY;
+  if (role.name !== 'observer') return state.notBefore;
+  const verdict = mayClaim(claimView(state, { ...context, emit: () => {}, nextToken: () => 0 }), context.now);
+  const at =
+    verdict.kind === 'wait' ? verdict.until : verdict.kind === 'now' ? context.now : Number.POSITIVE_INFINITY;
+  return Math.max(at, state.notBefore, state.cannotServeUntil);
+}

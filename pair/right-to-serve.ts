@@ -1,0 +1,41 @@
+/**
+ * Rules R1 and R2 as arithmetic: how long a holder may serve, and when it has to act to keep the right.
+ *
+ *   confirmedAt        soloAfter            renewal or acknowledgement      until = confirmedAt + T
+ *       |------------------|----------------------------|--------------------------|
+ *       request was sent   no acknowledgement for long   ...keeps the right          right has run out
+ *
+ * A confirmation is dated by when its request was *sent*: the answer may have been on its way for any time,
+ * and it only says that the Lease named us (or that the acknowledger stood by us) some time after sending.
+ */
+import type { PairTiming } from './types.ts';
+
+/** The end (exclusive) of the right that a confirmation requested at `sentAt` gives. */
+export function rightUntil(sentAt: number, timing: PairTiming): number {
+  return sentAt + timing.leaseMs;
+}
+
+/** What rule R3 waits for: nobody whose last sign of life is older than this has a right left. */
+export function silenceMs(timing: PairTiming): number {
+  return timing.leaseMs + timing.guardMs;
+}
+
+/** A paired holder without acknowledgements for this long goes solo: early enough to ask the API twice. */
+export function soloAfterMs(timing: PairTiming): number {
+  return timing.leaseMs * 0.4;
+}
+
+/** A solo holder renews this often. */
+export function renewEveryMs(timing: PairTiming): number {
+  return timing.leaseMs / 3;
+}
+
+/** After a write or read that failed, the next try waits this long. */
+export function retryAfterMs(timing: PairTiming): number {
+  return timing.leaseMs / 20;
+}
+
+/** A partner is named acknowledger after it has been heard steadily for this long. */
+export function steadyAfterMs(timing: PairTiming): number {
+  return timing.heartbeatMs * 3;
+}

@@ -1,0 +1,350 @@
+/**
+ * One server of a pair: its two disk sets, its partner's incarnations, heartbeats and acknowledgements.
+ * `step` is the whole deciding code of the server's agent: (state, input, now) -> state, effects.
+ */
+import type { KnownDead } from './claim.ts';
+import {
+  acknowledged,
+  type Context,
+  currentRight,
+  type DiskSetState,
+  initialDiskSet,
+  nextWakeOfDiskSet,
+  stepDiskSet,
+} from './disk-set.ts';
+import type { Incarnation, ServerName } from './incarnation.ts';
+import { steadyAfterMs } from './right-to-serve.ts';
+import type { DiedMessage, Effect, Holding, Input, PairIdentity, PairMessage } from './types.ts';
+
+/** One live connection's worth of knowledge about an incarnation of the partner. */
+interface PartnerState {
+  readonly incarnation: Incarnation;
+  /** Since when heartbeats have come without a gap; null before the first. */
+  readonly steadySince: number | null;
+  readonly heardAt: number;
+}
+
+interface KnownDeath {
+  readonly incarnation: Incarnation;
+  readonly holdings: readonly Holding[];
+  readonly evidence: string;
+  readonly at: number;
+}
+
+export interface ServerState {
+  readonly identity: PairIdentity;
+  readonly own: DiskSetState;
+  readonly foreign: DiskSetState;
+  readonly partners: readonly PartnerState[];
+  /** The newest proofs of death, at most DEATHS_MAX. */
+  readonly deaths: readonly KnownDeath[];
+  readonly stopping: boolean;
+  readonly stopped: boolean;
+  /** Sequence number of the last heartbeat, and when those that may still be acknowledged were sent. */
+  readonly seq: number;
+  readonly sentAt: readonly { readonly seq: number; readonly at: number }[];
+  readonly nextHeartbeatAt: number;
+  readonly nextToken: number;
+  /** As last told to the sentinel. */
+  readonly holdings: readonly Holding[];
+}
+
+/** More than ever restart within the time in which an old proof matters. */
+const DEATHS_MAX = 32;
+/** Heartbeats that may be answered late; a right lasts ten heartbeats with the default timing. */
+const HEARTBEATS_REMEMBERED = 64;
+
+export function initialServer(identity: PairIdentity, now: number): ServerState {
+  return {
+    identity,
+    own: initialDiskSet(identity.server, now),
+    foreign: initialDiskSet(identity.partner, now),
+    partners: [],
+    deaths: [],
+    stopping: false,
+    stopped: false,
+    seq: 0,
+    sentAt: [],
+    nextHeartbeatAt: now,
+    nextToken: 1,
+    holdings: [],
+  };
+}
+
+export function step(
+  state: ServerState,
+  input: Input,
+  now: number,
+): { readonly state: ServerState; readonly effects: readonly Effect[] } {
+  const effects: Effect[] = [];
+  let next = noteInput(state, input, now);
+  const stepOne = (diskSet: DiskSetState, on: Input): DiskSetState => {
+    const context = contextOf(next, diskSet.home, now, effects, () => {
+      const token = next.nextToken;
+      next = { ...next, nextToken: token + 1 };
+      return token;
+    });
+    return stepDiskSet(diskSet, on, context);
+  };
+  if (input.kind === 'message') next = receiveMessage(next, input.from, input.message, now, effects);
+  const passed: Input = { kind: 'tick' };
+  const concerns = 'home' in input ? input.home : null;
+  const own = stepOne(next.own, concerns === next.own.home ? input : passed);
+  next = { ...next, own };
+  const foreign = stepOne(next.foreign, concerns === next.foreign.home ? input : passed);
+  next = { ...next, foreign };
+  next = sendHeartbeat(next, now, effects);
+  next = tellChanges(state, next, effects);
+  return { state: next, effects };
+}
+
+/** The deadline up to which this server may serve the disk set of that home; null: not at all. */
+export function rightOf(state: ServerState, home: ServerName): number | null {
+  return currentRight(home === state.own.home ? state.own : state.foreign, state.identity);
+}
+
+/** When the driver has to give a `tick` at the latest, if no other input comes before. */
+export function nextWakeAt(state: ServerState, now: number): number {
+  const heartbeat = state.partners.length > 0 ? state.nextHeartbeatAt : Number.POSITIVE_INFINITY;
+  const wakeOf = (diskSet: DiskSetState) =>
+    nextWakeOfDiskSet(
+      diskSet,
+      contextOf(state, diskSet.home, now, [], () => 0),
+    );
+  return Math.min(heartbeat, wakeOf(state.own), wakeOf(state.foreign));
+}
+
+// ----------------------------------------------------------------------------------------------- partner
+
+function noteInput(state: ServerState, input: Input, now: number): ServerState {
+  switch (input.kind) {
+    case 'partnerConnected': {
+      if (state.deaths.some((death) => death.incarnation === input.incarnation)) return state;
+      const others = state.partners.filter((partner) => partner.incarnation !== input.incarnation);
+      const partner = { incarnation: input.incarnation, steadySince: null, heardAt: now };
+      return { ...state, partners: [...others, partner], nextHeartbeatAt: now };
+    }
+    case 'partnerDisconnected':
+      return without(state, input.incarnation);
+    case 'died':
+      return noteDeath(state, input.died, now);
+    case 'stop':
+      return { ...state, stopping: true };
+    default:
+      return state;
+  }
+}
+
+function without(state: ServerState, incarnation: Incarnation): ServerState {
+  return { ...state, partners: state.partners.filter((partner) => partner.incarnation !== incarnation) };
+}
+
+/** A repeated proof keeps the time of the first: an heir counts from when it *got* the proof. */
+function noteDeath(state: ServerState, died: DiedMessage, now: number): ServerState {
+  if (died.incarnation === state.identity.me) return state;
+  if (state.deaths.some((death) => death.incarnation === died.incarnation)) return state;
+  const { incarnation, holdings, evidence } = died;
+  const deaths = [...state.deaths, { incarnation, holdings, evidence, at: now }].slice(-DEATHS_MAX);
+  return { ...without(state, incarnation), deaths };
+}
+
+function receiveMessage(
+  state: ServerState,
+  from: Incarnation,
+  message: PairMessage,
+  now: number,
+  effects: Effect[],
+): ServerState {
+  const heard = hear(state, from, now);
+  switch (message.kind) {
+    case 'heartbeat':
+      return acknowledge(heard, from, message.seq, message.holdings, now, effects);
+    case 'acknowledgement':
+      return takeAcknowledgement(heard, from, message.seq, message.holdings, now, effects);
+    case 'leaseChanged': {
+      if (message.home === heard.own.home) return { ...heard, own: { ...heard.own, lookup: true } };
+      if (message.home !== heard.foreign.home) return heard;
+      return { ...heard, foreign: { ...heard.foreign, lookup: true } };
+    }
+  }
+}
+
+function hear(state: ServerState, from: Incarnation, now: number): ServerState {
+  const gap = steadyAfterMs(state.identity.timing);
+  const partners = state.partners.map((partner) => {
+    if (partner.incarnation !== from) return partner;
+    const steadySince = now - partner.heardAt > gap ? now : (partner.steadySince ?? now);
+    return { ...partner, steadySince, heardAt: now };
+  });
+  return { ...state, partners };
+}
+
+/** The youngest incarnation of the partner that has been heard without a gap for long enough. */
+function steadyPartner(state: ServerState, now: number): Incarnation | null {
+  const limit = steadyAfterMs(state.identity.timing);
+  for (let index = state.partners.length - 1; index >= 0; index--) {
+    const { incarnation, steadySince, heardAt } = state.partners[index]!;
+    if (steadySince !== null && now - steadySince >= limit && now - heardAt <= limit) return incarnation;
+  }
+  return null;
+}
+
+function contextOf(
+  state: ServerState,
+  home: ServerName,
+  now: number,
+  effects: Effect[],
+  nextToken: () => number,
+): Context {
+  const dead: KnownDead[] = state.deaths.map((death) => ({
+    incarnation: death.incarnation,
+    epoch: death.holdings.find((holding) => holding.home === home)?.epoch ?? null,
+    evidence: death.evidence,
+    at: death.at,
+  }));
+  return {
+    identity: state.identity,
+    now,
+    stopping: state.stopping,
+    steadyPartner: steadyPartner(state, now),
+    partnerThere: state.partners.length > 0,
+    dead,
+    nextToken,
+    emit: (effect) => effects.push(effect),
+  };
+}
+
+// ------------------------------------------------------------------------- heartbeats, acknowledgements
+
+/**
+ * Rule R1, the acknowledger's side: only for a holder and epoch of a Lease that this process has itself read
+ * and that names it, and never from the moment it considers a claim until the outcome is known (R3).
+ */
+function acknowledge(
+  state: ServerState,
+  from: Incarnation,
+  seq: number,
+  holdings: readonly Holding[],
+  now: number,
+  effects: Effect[],
+): ServerState {
+  const given: Holding[] = [];
+  let next = state;
+  for (const which of ['own', 'foreign'] as const) {
+    const diskSet = next[which];
+    const holding = holdings.find((one) => one.home === diskSet.home);
+    if (holding === undefined || diskSet.role.name !== 'observer') continue;
+    const record = diskSet.seen?.record;
+    if (
+      record?.holder === from &&
+      record.epoch === holding.epoch &&
+      record.acknowledger === state.identity.me
+    ) {
+      given.push(holding);
+      next = { ...next, [which]: { ...diskSet, acknowledgedAt: now } };
+    }
+  }
+  effects.push({ kind: 'send', to: from, message: { kind: 'acknowledgement', seq, holdings: given } });
+  return next;
+}
+
+function takeAcknowledgement(
+  state: ServerState,
+  from: Incarnation,
+  seq: number,
+  holdings: readonly Holding[],
+  now: number,
+  effects: Effect[],
+): ServerState {
+  const sent = state.sentAt.find((heartbeat) => heartbeat.seq === seq);
+  if (sent === undefined) return state;
+  let next = state;
+  for (const which of ['own', 'foreign'] as const) {
+    const diskSet = next[which];
+    const holding = holdings.find((one) => one.home === diskSet.home);
+    if (holding === undefined) continue;
+    const context = contextOf(next, diskSet.home, now, effects, () => {
+      throw new Error('an acknowledgement never writes the Lease');
+    });
+    next = { ...next, [which]: acknowledged(diskSet, from, holding.epoch, sent.at, context) };
+  }
+  return next;
+}
+
+function sendHeartbeat(state: ServerState, now: number, effects: Effect[]): ServerState {
+  if (state.partners.length === 0 || now < state.nextHeartbeatAt) return state;
+  const seq = state.seq + 1;
+  const holdings: Holding[] = [];
+  for (const { home, role } of [state.own, state.foreign]) {
+    if (role.name === 'holder') holdings.push({ home, epoch: role.epoch });
+  }
+  for (const { incarnation } of state.partners) {
+    effects.push({ kind: 'send', to: incarnation, message: { kind: 'heartbeat', seq, holdings } });
+  }
+  return {
+    ...state,
+    seq,
+    sentAt: [...state.sentAt.slice(1 - HEARTBEATS_REMEMBERED), { seq, at: now }],
+    nextHeartbeatAt: now + state.identity.timing.heartbeatMs,
+  };
+}
+
+// ------------------------------------------------------------------------------------------------- news
+
+/** What others have to hear of this step: the sentinel, the partner, whoever waits for the stop. */
+function tellChanges(before: ServerState, after: ServerState, effects: Effect[]): ServerState {
+  let next = after;
+  const holdings = leasesThatNameMe(next);
+  if (!sameHoldings(holdings, next.holdings)) {
+    // First of all effects: the sentinel must be able to name the epoch before anything is served at it.
+    effects.unshift({ kind: 'holdings', holdings });
+    next = { ...next, holdings };
+  }
+  for (const which of ['own', 'foreign'] as const) {
+    const written = next[which].seen?.record.renewal;
+    if (written !== before[which].seen?.record.renewal && wroteIt(before, next, which)) {
+      for (const { incarnation } of next.partners) {
+        effects.push({
+          kind: 'send',
+          to: incarnation,
+          message: { kind: 'leaseChanged', home: next[which].home },
+        });
+      }
+    }
+  }
+  if (next.stopping && !next.stopped && idle(next.own) && idle(next.foreign)) {
+    effects.push({ kind: 'stopped' });
+    next = { ...next, stopped: true };
+  }
+  return next;
+}
+
+/** A change of holder or acknowledger by this process: the partner should not wait for its watch. */
+function wroteIt(before: ServerState, after: ServerState, which: 'own' | 'foreign'): boolean {
+  const { me } = after.identity;
+  const old = before[which].seen?.record;
+  const now = after[which].seen!.record;
+  const changed = old?.holder !== now.holder || old.acknowledger !== now.acknowledger;
+  return changed && (now.holder === me || (old?.holder === me && now.holder === null));
+}
+
+function idle(diskSet: DiskSetState): boolean {
+  return diskSet.role.name === 'observer';
+}
+
+function leasesThatNameMe(state: ServerState): Holding[] {
+  const holdings: Holding[] = [];
+  for (const { home, seen } of [state.own, state.foreign]) {
+    if (seen !== null && seen.record.holder === state.identity.me) {
+      holdings.push({ home, epoch: seen.record.epoch });
+    }
+  }
+  return holdings;
+}
+
+function sameHoldings(a: readonly Holding[], b: readonly Holding[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((one, index) => one.home === b[index]!.home && one.epoch === b[index]!.epoch)
+  );
+}
