@@ -1,0 +1,50 @@
+// The procedures of NFSv3 and MOUNTv3 in the shape that the RPC client calls.
+import {
+  decodeExports,
+  decodeMountres3,
+  encodeDirpath,
+  type exportnode,
+  MOUNT_PROGRAM,
+  MOUNT_V3,
+  mountproc3,
+  type mountres3,
+} from '../protocol/mount.ts';
+import { NFS_PROGRAM, NFS_V3, type Nfs3Calls, type Nfs3Name, nfs3Procedures } from '../protocol/nfs3.ts';
+import type { XdrReader, XdrWriter } from '../protocol/xdr.ts';
+import type { Procedure } from './rpc-client.ts';
+
+export type Nfs3Table = {
+  readonly [Name in Nfs3Name]: Procedure<Nfs3Calls[Name]['args'], Nfs3Calls[Name]['res']>;
+};
+
+export const NFS3: Nfs3Table = Object.fromEntries(
+  Object.entries(nfs3Procedures).map(([name, codec]) => [
+    name,
+    {
+      name,
+      program: NFS_PROGRAM,
+      version: NFS_V3,
+      procedure: codec.proc,
+      encodeArgs: codec.encodeArgs as (w: XdrWriter, args: never) => void,
+      decodeRes: codec.decodeRes as (r: XdrReader) => unknown,
+    },
+  ]),
+) as unknown as Nfs3Table;
+
+export const MOUNT_MNT: Procedure<Uint8Array, mountres3> = {
+  name: 'MNT',
+  program: MOUNT_PROGRAM,
+  version: MOUNT_V3,
+  procedure: mountproc3.MNT,
+  encodeArgs: encodeDirpath,
+  decodeRes: decodeMountres3,
+};
+
+export const MOUNT_EXPORT: Procedure<null, exportnode[]> = {
+  name: 'EXPORT',
+  program: MOUNT_PROGRAM,
+  version: MOUNT_V3,
+  procedure: mountproc3.EXPORT,
+  encodeArgs: () => {},
+  decodeRes: decodeExports,
+};

@@ -1,0 +1,103 @@
+// One TCP connection that carries RPC records: whole messages in and out. Knows nothing of calls, retries or
+// failover; the connection ends exactly once, and says why.
+import { connect, type Socket } from 'node:net';
+import { RecordParser } from '../protocol/record.ts';
+import { XdrError, type XdrReader } from '../protocol/xdr.ts';
+
+/** A READ or READDIRPLUS reply is 1 MiB and a header; nothing sensible is longer than this. Bytes. */
+export const RECORD_SIZE_MAX = 4 * 1024 * 1024;
+
+const KEEP_ALIVE_MS = 10_000;
+
+export interface RecordConnectionHandlers {
+  readonly onOpen: (connection: RecordConnection) => void;
+  /** A whole message, without record marks. Its bytes stay valid: nobody writes into them again. */
+  readonly onRecord: (connection: RecordConnection, record: XdrReader) => void;
+  /** Once, and not after abandon(). `reason` is a system error code (ECONNREFUSED) or a sentence. */
+  readonly onEnd: (connection: RecordConnection, reason: string) => void;
+}
+
+export class RecordConnection {
+  readonly id: number;
+  readonly target: string;
+  private readonly socket: Socket;
+  private readonly parser: RecordParser;
+  private handlers: RecordConnectionHandlers | null;
+  private corked = false;
+  private open = false;
+
+  constructor(id: number, host: string, port: number, handlers: RecordConnectionHandlers) {
+    this.id = id;
+    this.target = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    this.handlers = handlers;
+    this.parser = new RecordParser(RECORD_SIZE_MAX);
+    this.socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    });
+    this.socket.on('connect', () => {
+      this.open = true;
+      this.handlers?.onOpen(this);
+    });
+    this.socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
+    this.socket.on('end', () => this.end('the server closed the connection'));
+    this.socket.on('error', (error: NodeJS.ErrnoException) => this.end(error.code ?? error.message));
+    this.socket.on('close', () => this.end('the connection was closed'));
+  }
+
+  /** Sends complete records (marks included), in order; what one turn of the event loop sends goes out together. */
+  send(records: Uint8Array): void {
+    if (!this.corked) {
+      this.corked = true;
+      this.socket.cork();
+      setImmediate(() => {
+        this.corked = false;
+        this.socket.uncork();
+      });
+    }
+    this.socket.write(records);
+  }
+
+  /** Back-pressure: what arrives waits in the kernel until resume(). */
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  /**
+   * Ends the connection with a reset, so that nothing still queued here reaches the server later: a call that is
+   * about to be resent elsewhere must not also be delivered from the kernel's send buffer.
+   */
+  abandon(): void {
+    this.handlers = null;
+    if (this.open && !this.socket.destroyed) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  private receive(chunk: Uint8Array): void {
+    const { parser } = this;
+    try {
+      parser.push(chunk);
+      while (this.handlers !== null && parser.next()) {
+        parser.keep();
+        this.handlers.onRecord(this, parser.record);
+      }
+    } catch (error) {
+      if (!(error instanceof XdrError)) throw error;
+      this.end(`the server sent what is no RPC: ${error.message}`);
+    }
+  }
+
+  private end(reason: string): void {
+    const { handlers } = this;
+    this.handlers = null;
+    this.socket.destroy();
+    handlers?.onEnd(this, reason);
+  }
+}
