@@ -1,0 +1,222 @@
+/**
+ * One authenticated TCP connection of the interconnect: the handshake of protocol/interconnect.ts on a socket, then
+ * messages, pings where nothing else is said, and an end as soon as the other side has been silent for too long.
+ *
+ *   connecting/accepted --handshake within 1 s--> established --silence, error, bad frame, close()--> closed
+ *
+ * The end of a connection is information and no proof: the partner may be alive behind a cut cable.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import {
+  accept,
+  continueHandshake,
+  dial,
+  FRAME_MAX,
+  FrameReader,
+  HANDSHAKE_FRAME_MAX,
+  type Handshake,
+  type HandshakeResult,
+  type InterconnectIdentity,
+  type Session,
+} from '../../protocol/interconnect.ts';
+import { interconnectCrypto } from './crypto.ts';
+import { type InterconnectMessage, parseMessage } from './messages.ts';
+
+/** Ms for the whole handshake. Strangers, and partners whose process is stopped, do not get further. */
+export const HANDSHAKE_MS = 1000;
+/** Bytes that the kernel has not taken yet: heartbeats for minutes. The other side does not read; start anew. */
+const UNSENT_MAX = 64 * 1024;
+
+export interface ConnectionTiming {
+  /** A ping after this many ms in which nothing else was sent. */
+  readonly pingMs: number;
+  /** The connection is given up after this many ms in which nothing was received. */
+  readonly silenceMs: number;
+}
+
+export interface ConnectionEvents {
+  readonly message: (message: InterconnectMessage, connection: InterconnectConnection) => void;
+  /** Once. `reason` is for the log. */
+  readonly closed: (reason: string, connection: InterconnectConnection) => void;
+}
+
+export class InterconnectConnection {
+  readonly peer: InterconnectIdentity;
+  /** For the log: address and port of the other side. */
+  readonly remote: string;
+  private readonly socket: Socket;
+  private readonly session: Session;
+  private readonly timing: ConnectionTiming;
+  private readonly events: ConnectionEvents;
+  private readonly reader: FrameReader;
+  private readonly watchdog: NodeJS.Timeout;
+  private checkedAt: number;
+  private heardAt: number;
+  private saidAt: number;
+  private open = true;
+
+  /** Takes over the socket and all its listeners. `reader` may hold what came in after the handshake. */
+  constructor(socket: Socket, established: Established, timing: ConnectionTiming, events: ConnectionEvents) {
+    this.peer = established.peer;
+    this.session = established.session;
+    this.reader = established.reader;
+    this.remote = remoteOf(socket);
+    this.socket = socket;
+    this.timing = timing;
+    this.events = events;
+    const now = performance.now();
+    this.checkedAt = now;
+    this.heardAt = now;
+    this.saidAt = now;
+    this.watchdog = setInterval(() => this.check(), timing.pingMs);
+    socket.on('data', (bytes) => this.receive(bytes));
+    socket.on('error', (error) => this.close(error.message));
+    socket.on('close', () => this.close('closed by the other side'));
+  }
+
+  /** Reads what arrived together with the end of the handshake. To be called once, after construction. */
+  start(): void {
+    this.drain();
+  }
+
+  /** When something was heard last, ms on performance.now(). */
+  get lastHeardAt(): number {
+    return this.heardAt;
+  }
+
+  /** Hands the message to the kernel, or loses it without notice if the connection has ended. */
+  send(message: InterconnectMessage): void {
+    if (!this.open) return;
+    this.saidAt = performance.now();
+    this.socket.write(this.session.seal(message));
+    if (this.socket.writableLength > UNSENT_MAX) this.close('the other side does not read');
+  }
+
+  /** Ends the connection at once. */
+  close(reason: string): void {
+    if (!this.open) return;
+    this.open = false;
+    clearInterval(this.watchdog);
+    this.socket.destroy();
+    this.events.closed(reason, this);
+  }
+
+  /** Ends the connection after the kernel has taken all that was sent, or after `ms`. */
+  async finish(ms: number): Promise<void> {
+    if (!this.open) return;
+    this.socket.setTimeout(ms, () => this.close('closed by this side'));
+    await new Promise<void>((resolve) => this.socket.end(resolve));
+    this.close('closed by this side');
+  }
+
+  private receive(bytes: Buffer): void {
+    this.heardAt = performance.now();
+    this.reader.push(bytes);
+    this.drain();
+  }
+
+  private drain(): void {
+    while (this.open) {
+      const payload = this.reader.next();
+      if (payload === null) break;
+      const opened = payload === 'tooLong' ? undefined : this.session.open(payload);
+      if (opened === undefined) {
+        this.close('it sent a frame that was too long, out of order or changed on its way');
+        break;
+      }
+      const message = parseMessage(opened);
+      if (message !== null && message.kind !== 'ping') this.events.message(message, this);
+    }
+  }
+
+  private check(): void {
+    const now = performance.now();
+    // If this process itself did not run, what the other side said may wait unread: listen first.
+    const stalled = now - this.checkedAt > this.timing.pingMs * 2;
+    this.checkedAt = now;
+    if (!stalled && now - this.heardAt > this.timing.silenceMs) {
+      this.close(`silent for ${Math.round(now - this.heardAt)} ms`);
+    } else if (now - this.saidAt >= this.timing.pingMs * 0.9) {
+      this.send({ kind: 'ping' });
+    }
+  }
+}
+
+/** What a handshake leaves behind. */
+export interface Established {
+  readonly peer: InterconnectIdentity;
+  readonly session: Session;
+  readonly reader: FrameReader;
+}
+
+/**
+ * Performs the handshake on a connected socket. On failure the socket is destroyed and the error says why; on
+ * success nobody listens to the socket any more and it is paused, until an InterconnectConnection takes it.
+ */
+export function authenticate(
+  socket: Socket,
+  side: 'dialer' | 'acceptor',
+  secret: Uint8Array,
+  identity: InterconnectIdentity,
+): Promise<Established> {
+  return new Promise((resolve, reject) => {
+    const reader = new FrameReader(HANDSHAKE_FRAME_MAX);
+    let state: Handshake;
+    const timer = setTimeout(() => fail(`no proof within ${HANDSHAKE_MS} ms`), HANDSHAKE_MS);
+    const release = (): void => {
+      clearTimeout(timer);
+      socket.off('data', receive).off('error', onError).off('close', onClose);
+    };
+    const fail = (reason: string): void => {
+      release();
+      // An error may still come while it is being destroyed; it must not be thrown.
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(new Error(reason));
+    };
+    const onError = (error: Error): void => fail(error.message);
+    const onClose = (): void => fail('it closed the connection during the handshake');
+    const receive = (bytes: Buffer): void => {
+      reader.push(bytes);
+      for (let payload = reader.next(); payload !== null; payload = reader.next()) {
+        if (advance(payload) !== 'more') break;
+      }
+    };
+    const advance = (payload: Uint8Array | 'tooLong'): 'more' | 'over' => {
+      const result: HandshakeResult =
+        payload === 'tooLong'
+          ? { kind: 'failed', reason: 'it sends what is no handshake' }
+          : continueHandshake(state, payload);
+      if (result.kind === 'failed') {
+        fail(result.reason);
+        return 'over';
+      }
+      if (result.send !== null) socket.write(result.send);
+      if (result.kind === 'more') {
+        state = result.state;
+        return 'more';
+      }
+      release();
+      socket.pause();
+      reader.setPayloadMax(FRAME_MAX);
+      resolve({ peer: result.peer, session: result.session, reader });
+      return 'over';
+    };
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 1000);
+    socket.on('data', receive).on('error', onError).on('close', onClose);
+    const nonce = randomBytes(32);
+    if (side === 'acceptor') {
+      state = accept(interconnectCrypto, secret, identity, nonce);
+    } else {
+      const started = dial(interconnectCrypto, secret, identity, nonce);
+      state = started.state;
+      socket.write(started.send);
+    }
+  });
+}
+
+export function remoteOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+}

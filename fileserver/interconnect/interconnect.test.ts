@@ -1,0 +1,225 @@
+/** Real sockets on loopback; two interconnects as two servers have them. */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { Writable } from 'node:stream';
+import { afterEach, expect, it, vi } from 'vitest';
+import winston from 'winston';
+import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
+import type { DiedMessage, PairMessage } from '../../pair/types.ts';
+import type { InterconnectConnection } from './connection.ts';
+import { Dialer } from './dialer.ts';
+import { Interconnect } from './interconnect.ts';
+
+const secret = randomBytes(32);
+const timing = { pingMs: 50, silenceMs: 300 };
+const lines: string[] = [];
+const log = winston.createLogger({
+  format: winston.format.printf((entry) => String(entry.message)),
+  transports: [
+    new winston.transports.Stream({
+      stream: new Writable({
+        write: (line, _encoding, done) => {
+          lines.push(String(line));
+          done();
+        },
+      }),
+    }),
+  ],
+});
+const cleanUp: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const end of cleanUp.splice(0).reverse()) await end();
+  lines.length = 0;
+});
+
+interface End {
+  readonly me: Incarnation;
+  readonly interconnect: Interconnect;
+  readonly port: number;
+  readonly seen: string[];
+  readonly messages: PairMessage[];
+  readonly deaths: DiedMessage[];
+}
+
+async function start(server: string, run: string, partnerPort: number, key = secret): Promise<End> {
+  const me = incarnationOf(server, 'machine', run);
+  const seen: string[] = [];
+  const messages: PairMessage[] = [];
+  const deaths: DiedMessage[] = [];
+  const interconnect = new Interconnect({
+    pair: 'home',
+    me,
+    partner: server === 'filer-a' ? 'filer-b' : 'filer-a',
+    secret: key,
+    listen: { host: '127.0.0.1', port: 0 },
+    partnerAddress: { host: '127.0.0.1', port: partnerPort },
+    timing,
+    log,
+    connected: (incarnation) => seen.push(`+${incarnation}`),
+    disconnected: (incarnation) => seen.push(`-${incarnation}`),
+    message: (_from, message) => messages.push(message),
+    died: (died) => deaths.push(died),
+  });
+  const port = await interconnect.start();
+  cleanUp.push(() => interconnect.stop(100));
+  return { me, interconnect, port, seen, messages, deaths };
+}
+
+/** A TCP relay that can be cut: closed (RST at once) or silent (nothing gets through, nothing is closed). */
+async function relay(): Promise<{ port: number; target: { port: number }; silence: (on: boolean) => void }> {
+  const target = { port: 0 };
+  let silent = false;
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((near) => {
+    const far = connect(target.port, '127.0.0.1');
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (bytes) => silent || to.write(bytes));
+      from.on('error', () => {});
+      from.on('close', () => silent || to.destroy());
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanUp.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    target,
+    silence: (on) => {
+      silent = on;
+    },
+  };
+}
+
+async function pairThroughRelay() {
+  const [toA, toB] = [await relay(), await relay()];
+  const a = await start('filer-a', '1', toB.port);
+  const b = await start('filer-b', '1', toA.port);
+  toA.target.port = a.port;
+  toB.target.port = b.port;
+  await vi.waitFor(() => expect([a.seen, b.seen]).toEqual([[`+${b.me}`], [`+${a.me}`]]));
+  return {
+    a,
+    b,
+    silence: (on: boolean) => {
+      toA.silence(on);
+      toB.silence(on);
+    },
+  };
+}
+
+it('connects two servers once each, although both dial, and carries messages in order', async () => {
+  const { a, b } = await pairThroughRelay();
+  const said: PairMessage[] = Array.from({ length: 100 }, (_, seq) => ({
+    kind: 'heartbeat',
+    seq,
+    holdings: [],
+  }));
+  for (const message of said) a.interconnect.send(b.me, message);
+  await vi.waitFor(() => expect(b.messages).toEqual(said));
+  b.interconnect.send(a.me, { kind: 'leaseChanged', home: 'filer-a' });
+  await vi.waitFor(() => expect(a.messages).toEqual([{ kind: 'leaseChanged', home: 'filer-a' }]));
+  // To nobody: lost, without an error.
+  a.interconnect.send(incarnationOf('filer-b', 'machine', '0'), { kind: 'leaseChanged', home: 'filer-a' });
+});
+
+it('notices a path that swallows everything by silence, and connects again soon after it is healed', async () => {
+  const { a, b, silence } = await pairThroughRelay();
+  silence(true);
+  await vi.waitFor(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]), { timeout: 2000 });
+  silence(false);
+  await vi.waitFor(() => expect(a.seen.at(-1)).toBe(`+${b.me}`), { timeout: 3000 });
+  await vi.waitFor(() => expect(b.seen.at(-1)).toBe(`+${a.me}`), { timeout: 3000 });
+});
+
+it('tells a new incarnation of the partner from the old one', async () => {
+  const toB = await relay();
+  const a = await start('filer-a', '1', toB.port);
+  const first = await start('filer-b', '1', a.port);
+  toB.target.port = first.port;
+  await vi.waitFor(() => expect(a.seen).toContain(`+${first.me}`));
+  await first.interconnect.stop(100);
+  const second = await start('filer-b', '2', a.port);
+  toB.target.port = second.port;
+  await vi.waitFor(() => expect(a.seen).toEqual([`+${first.me}`, `-${first.me}`, `+${second.me}`]));
+});
+
+it('closes what a stranger opens within a second, whether it is silent, chatty or has another secret', async () => {
+  const a = await start('filer-a', '1', 1);
+  const outcomes = await Promise.all(
+    ['', 'GET / HTTP/1.1\r\n\r\n', '\0\0\0\x02{}'].map(async (text) => {
+      const startedAt = performance.now();
+      const socket = connect(a.port, '127.0.0.1');
+      let heard = 0;
+      socket.on('data', (bytes) => (heard += bytes.length));
+      socket.on('error', () => {});
+      socket.write(text);
+      await once(socket, 'close');
+      return { heard, tookMs: performance.now() - startedAt };
+    }),
+  );
+  for (const { heard, tookMs } of outcomes) {
+    expect(heard).toBe(0);
+    expect(tookMs).toBeLessThan(1500);
+  }
+  const impostor = await start('filer-b', '1', a.port, randomBytes(32));
+  await vi.waitFor(() => expect(lines.join('\n')).toMatch(/does not know the pair's secret/));
+  expect(a.seen).toEqual([]);
+  expect(impostor.seen).toEqual([]);
+});
+
+it('says once a minute, not each time, that strangers knock', async () => {
+  const a = await start('filer-a', '1', 1);
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(a.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    socket.write('GET / HTTP/1.1\r\n\r\n');
+    await once(socket, 'close');
+  }
+  expect(lines.filter((line) => line.startsWith('Closed an interconnect connection'))).toHaveLength(1);
+});
+
+it('lets a sentinel report deaths of its own server, and answers that it knows', async () => {
+  const a = await start('filer-a', '1', 1);
+  const established = Promise.withResolvers<InterconnectConnection>();
+  const answers: unknown[] = [];
+  const sentinel = new Dialer({
+    host: '127.0.0.1',
+    port: a.port,
+    secret,
+    identity: { pair: 'home', server: 'filer-b', incarnation: 'filer-b/machine/sentinel', role: 'sentinel' },
+    partner: 'filer-a',
+    timing,
+    log,
+    events: { message: (message) => answers.push(message), closed: () => {} },
+    established: established.resolve,
+  });
+  sentinel.start();
+  const connection = await established.promise;
+  cleanUp.push(() => {
+    sentinel.stop();
+    connection.close('over');
+  });
+  const died = (server: string): DiedMessage => ({
+    kind: 'died',
+    incarnation: incarnationOf(server, 'machine', '1'),
+    holdings: [{ home: server, epoch: 3 }],
+    evidence: 'process 17 has exited',
+  });
+  connection.send(died('filer-a'));
+  connection.send({ kind: 'heartbeat', seq: 1, holdings: [] });
+  connection.send(died('filer-b'));
+  await vi.waitFor(() => expect(answers).toEqual([{ kind: 'deathNoted', incarnation: 'filer-b/machine/1' }]));
+  expect(a.deaths).toEqual([died('filer-b')]);
+  expect(a.messages).toEqual([]);
+  expect(a.seen).toEqual([]);
+});
