@@ -1,0 +1,100 @@
+// The base of our images: Debian's C library, Node and a small init, and next to nothing else.
+//
+// Pulled and built by images/base.Dockerfile where a registry answers; else put together from Debian packages and
+// the Node binary that npm brought (the devDependency `node`).
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DEBIAN } from '../kind/versions.ts';
+import { type Cache, cached, contentHash, withLock } from '../machine/cache.ts';
+import { run } from '../machine/command.ts';
+import { needPackages } from '../machine/debian-packages.ts';
+import { imageExists, pull } from '../machine/docker-images.ts';
+import { stage } from '../machine/stage.ts';
+
+/** Major version as package.json pins it; the published image of the same line. */
+const PUBLISHED_NODE = 'node:24-slim';
+
+const PACKAGES = [
+  'base-files',
+  'base-passwd',
+  'libc6',
+  'libgcc-s1',
+  'libstdc++6',
+  'tzdata',
+  'busybox',
+  'tini',
+  'netbase',
+];
+/** What people and tests call in `kubectl exec`; busybox is all of them. */
+const COMMANDS =
+  'sh ls cat cp mv rm mkdir ps env id sleep nslookup ping nc date df chmod chown grep sed awk tail head touch hostname kill ip tee stat du find test true';
+
+/** Makes the base image available to the engine and returns its reference. */
+export async function baseImage(cache: Cache, repository: string): Promise<string> {
+  const node = join(repository, 'node_modules/node/bin/node');
+  const version = (await run([node, '--version'])).trim();
+  const inputs = [
+    DEBIAN,
+    version,
+    ...PACKAGES,
+    COMMANDS,
+    readFileSync(join(repository, 'images/base.Dockerfile')),
+  ];
+  const reference = `filerpair/base:${version}-${contentHash(inputs)}`;
+  if (await imageExists(reference)) return reference;
+  return withLock(join(cache.root, 'base-image.lock'), 'making the base image', async () => {
+    if (await imageExists(reference)) return reference;
+    if (await pull(PUBLISHED_NODE)) await buildOnPublished(repository, reference);
+    else await importFromPackages(cache, node, version, reference);
+    return reference;
+  });
+}
+
+async function buildOnPublished(repository: string, reference: string): Promise<void> {
+  const file = join(repository, 'images/base.Dockerfile');
+  await stage('building the base image', () =>
+    run(['docker', 'build', '--quiet', '--file', file, '--tag', reference, join(repository, 'images')]),
+  );
+}
+
+async function importFromPackages(
+  cache: Cache,
+  node: string,
+  version: string,
+  reference: string,
+): Promise<void> {
+  await needPackages(['mmdebstrap'], 'Making the base image');
+  const hooks = [
+    // Merged /usr, as Debian's own images have it.
+    '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
+    '--extract-hook=rm -rf "$1"/usr/share/doc "$1"/usr/share/man "$1"/usr/share/locale "$1"/var/lib/apt "$1"/var/cache/apt "$1"/usr/share/zoneinfo/right',
+    // Packages are only extracted, their scripts do not run: the account files are made here.
+    '--extract-hook=cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd; cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group',
+    '--extract-hook=echo "node:x:1000:1000::/home/node:/bin/sh" >>"$1"/etc/passwd; echo "node:x:1000:" >>"$1"/etc/group; mkdir -p "$1"/home/node; chown 1000:1000 "$1"/home/node',
+    `--extract-hook=for name in ${COMMANDS}; do ln -sf busybox "$1"/bin/$name; done`,
+    `--extract-hook=install -D -m755 '${node}' "$1"/usr/local/bin/node`,
+  ];
+  const directory = await cached(
+    cache,
+    'base-root',
+    [DEBIAN, version, ...PACKAGES, ...hooks.slice(0, -1)],
+    (into) =>
+      stage('collecting Debian packages for the base image', async () => {
+        const tar = join(into, 'root.tar');
+        await run([
+          'mmdebstrap',
+          '--quiet',
+          '--variant=extract',
+          `--include=${PACKAGES.join(',')}`,
+          ...hooks,
+          DEBIAN,
+          tar,
+        ]);
+      }),
+  );
+  const changes = ['ENV PATH=/usr/local/bin:/usr/bin:/bin', 'CMD ["node"]'].flatMap((line) => [
+    '--change',
+    line,
+  ]);
+  await run(['docker', 'import', ...changes, join(directory, 'root.tar'), reference]);
+}

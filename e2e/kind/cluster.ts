@@ -1,0 +1,125 @@
+// The test cluster: one control plane, two workers that share a directory of this machine.
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { run, succeeds } from '../machine/command.ts';
+import { say, stage } from '../machine/stage.ts';
+import type { Programs } from './go-programs.ts';
+
+/** Nodes are Ready 30 s after the start here; slower machines get time. */
+const CLUSTER_READY = '240s';
+const NODES_READY = '120s';
+
+/** Where every worker has the shared directory: what a ReadWriteMany file system would be in production. */
+export const SHARED_IN_NODES = '/shared';
+
+export interface Cluster {
+  readonly name: string;
+  /** Its own file: the user's kubeconfig is not touched. */
+  readonly kubeconfig: string;
+  readonly controlPlane: string;
+  readonly workers: readonly [string, string];
+  /** Directory of this machine that the workers see as SHARED_IN_NODES. */
+  readonly sharedDirectory: string;
+}
+
+export function clusterIn(repository: string, name: string): Cluster {
+  return {
+    name,
+    kubeconfig: join(repository, `.cache/e2e/${name}.kubeconfig`),
+    controlPlane: `${name}-control-plane`,
+    workers: [`${name}-worker`, `${name}-worker2`],
+    sharedDirectory: join(repository, `.cache/e2e/${name}.shared`),
+  };
+}
+
+/** True when the cluster was made now, false when it was there. */
+export async function clusterUp(cluster: Cluster, programs: Programs, nodeImage: string): Promise<boolean> {
+  const kind = programs.get('kind')!;
+  mkdirSync(cluster.sharedDirectory, { recursive: true });
+  const clusters = (await run([kind, 'get', 'clusters'])).split('\n');
+  if (clusters.includes(cluster.name)) {
+    if (await usable(cluster, programs)) {
+      say(`the cluster ${cluster.name} is there already`);
+      return false;
+    }
+    await stage(`removing the cluster ${cluster.name}, which does not answer`, () =>
+      clusterDown(cluster, programs),
+    );
+  }
+  await stage(`creating the kind cluster ${cluster.name}`, async () => {
+    const create = [
+      kind,
+      'create',
+      'cluster',
+      '--name',
+      cluster.name,
+      '--image',
+      nodeImage,
+      '--kubeconfig',
+      cluster.kubeconfig,
+    ];
+    await run([...create, '--wait', CLUSTER_READY, '--config', '-'], { input: configuration(cluster) });
+    await run([
+      programs.get('kubectl')!,
+      '--kubeconfig',
+      cluster.kubeconfig,
+      'wait',
+      '--for=condition=Ready',
+      'nodes',
+      '--all',
+      `--timeout=${NODES_READY}`,
+    ]);
+  });
+  return true;
+}
+
+export async function clusterDown(cluster: Cluster, programs: Programs): Promise<void> {
+  // A paused node cannot be removed, and a test that was interrupted leaves one.
+  for (const node of cluster.workers) await succeeds(['docker', 'unpause', node]);
+  await run([
+    programs.get('kind')!,
+    'delete',
+    'cluster',
+    '--name',
+    cluster.name,
+    '--kubeconfig',
+    cluster.kubeconfig,
+  ]);
+}
+
+export async function loadImages(
+  cluster: Cluster,
+  programs: Programs,
+  images: readonly string[],
+): Promise<void> {
+  await stage('loading our images into the nodes', async () => {
+    await run([programs.get('kind')!, 'load', 'docker-image', '--name', cluster.name, ...images]);
+  });
+}
+
+async function usable(cluster: Cluster, programs: Programs): Promise<boolean> {
+  if (!existsSync(cluster.kubeconfig)) return false;
+  const kubectl = [programs.get('kubectl')!, '--kubeconfig', cluster.kubeconfig];
+  return succeeds([...kubectl, 'wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=20s']);
+}
+
+function configuration(cluster: Cluster): string {
+  const worker = {
+    role: 'worker',
+    extraMounts: [{ hostPath: cluster.sharedDirectory, containerPath: SHARED_IN_NODES }],
+  };
+  const kubelet = {
+    kind: 'KubeletConfiguration',
+    // Since 1.35 the kubelet refuses cgroup v1, which some machines that run tests still have.
+    failCgroupV1: false,
+    // Volumes are detached only after the node has reported that it does not use them: every 10 s otherwise.
+    nodeStatusUpdateFrequency: '1s',
+  };
+  // kind reads YAML, and JSON is YAML.
+  return JSON.stringify({
+    kind: 'Cluster',
+    apiVersion: 'kind.x-k8s.io/v1alpha4',
+    kubeadmConfigPatches: [JSON.stringify(kubelet)],
+    nodes: [{ role: 'control-plane' }, worker, worker],
+  });
+}

@@ -1,0 +1,178 @@
+// The Go programs of the test cluster, built from the Go module proxy: kind and helm to drive it, and, where no
+// image registry can be reached, everything that runs in a node.
+//
+// `go install PACKAGE@VERSION` takes the exact dependencies that the module's own go.mod names. Kubernetes and
+// etcd have replace directives, which forbids that, and CoreDNS gets a main of our own: these three are built
+// from modules in go-modules/.
+import { copyFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Cache, cached, directoryInputs } from '../machine/cache.ts';
+import { run, succeeds } from '../machine/command.ts';
+import { NotPossible } from '../machine/not-possible.ts';
+import { say, seconds } from '../machine/stage.ts';
+import { CNI_PLUGINS, CONTAINERD, HELM, KIND, KUBERNETES, PAUSE } from './versions.ts';
+
+interface GoProgram {
+  readonly name: string;
+  readonly package: string;
+  /** A released version, or the directory under go-modules/ whose go.mod names it. */
+  readonly from: { readonly version: string } | { readonly module: string };
+  readonly linkerFlags: string;
+  readonly tags?: string;
+}
+
+const CONTAINERD_MODULE = 'github.com/containerd/containerd/v2';
+const CONTAINERD_FLAGS = `-s -w -X ${CONTAINERD_MODULE}/version.Version=${CONTAINERD}`;
+const [MAJOR, MINOR] = KUBERNETES.slice(1).split('.');
+const KUBERNETES_FLAGS = [
+  '-s -w',
+  ...Object.entries({ gitVersion: KUBERNETES, gitMajor: MAJOR, gitMinor: MINOR, gitTreeState: 'clean' }).map(
+    ([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`,
+  ),
+].join(' ');
+
+const kubernetes = (name: string): GoProgram => ({
+  name,
+  package: `k8s.io/kubernetes/cmd/${name}`,
+  from: { module: 'kubernetes' },
+  linkerFlags: KUBERNETES_FLAGS,
+});
+const containerd = (name: string): GoProgram => ({
+  name,
+  package: `${CONTAINERD_MODULE}/cmd/${name}`,
+  from: { version: CONTAINERD },
+  linkerFlags: CONTAINERD_FLAGS,
+  tags: 'no_aufs no_zfs no_btrfs no_devmapper',
+});
+const networkPlugin = (name: string, kind: string): GoProgram => ({
+  name,
+  package: `github.com/containernetworking/plugins/plugins/${kind}/${name}`,
+  from: { version: CNI_PLUGINS },
+  linkerFlags: '-s -w',
+});
+
+/** What runs on this machine: needed in any case. */
+const DRIVING: readonly GoProgram[] = [
+  { name: 'kind', package: 'sigs.k8s.io/kind', from: { version: KIND }, linkerFlags: '-s -w' },
+  kubernetes('kubectl'),
+  { name: 'helm', package: 'helm.sh/helm/v4/cmd/helm', from: { version: HELM }, linkerFlags: '-s -w' },
+];
+
+/** What runs in the nodes: needed when the node image is built here. */
+const IN_NODE: readonly GoProgram[] = [
+  kubernetes('kubelet'),
+  kubernetes('kubeadm'),
+  kubernetes('kube-apiserver'),
+  kubernetes('kube-controller-manager'),
+  kubernetes('kube-scheduler'),
+  kubernetes('kube-proxy'),
+  { name: 'etcd', package: 'go.etcd.io/etcd/server/v3', from: { module: 'etcd' }, linkerFlags: '-s -w' },
+  { name: 'coredns', package: '.', from: { module: 'coredns' }, linkerFlags: '-s -w' },
+  containerd('containerd'),
+  containerd('ctr'),
+  containerd('containerd-shim-runc-v2'),
+  networkPlugin('ptp', 'main'),
+  networkPlugin('loopback', 'main'),
+  networkPlugin('host-local', 'ipam'),
+  networkPlugin('portmap', 'meta'),
+];
+
+/** Where a program's file is, by its name. */
+export type Programs = ReadonlyMap<string, string>;
+
+/** kind, kubectl and helm. Without Go, those on the PATH serve. */
+export async function drivingPrograms(cache: Cache): Promise<Programs> {
+  if (await goIsThere()) return build(cache, DRIVING);
+  const missing: string[] = [];
+  for (const { name } of DRIVING) if (!(await succeeds(['which', name]))) missing.push(name);
+  if (missing.length > 0) throw new NotPossible(`The cluster tests need ${missing.join(', ')}. ${GO_WANTED}`);
+  return new Map(DRIVING.map(({ name }) => [name, name]));
+}
+
+/** Everything that goes into a node image. */
+export async function nodePrograms(cache: Cache): Promise<Programs> {
+  if (!(await goIsThere())) {
+    throw new NotPossible(
+      `No image registry answers, so the Kubernetes node image has to be built here. ${GO_WANTED}`,
+    );
+  }
+  const programs = new Map(await build(cache, IN_NODE));
+  programs.set('pause', await buildPause(cache));
+  programs.set('kubectl', (await build(cache, [kubernetes('kubectl')])).get('kubectl')!);
+  return programs;
+}
+
+/** Any Go since 1.21 fetches the toolchain that go-modules/ asks for by itself. */
+const GO_WANTED =
+  'Please install Go 1.21 or newer (https://go.dev/dl) and run this again; it builds what is missing.';
+
+async function goIsThere(): Promise<boolean> {
+  return succeeds(['go', 'version']);
+}
+
+async function build(cache: Cache, programs: readonly GoProgram[]): Promise<Programs> {
+  const paths = new Map<string, string>();
+  for (const [index, program] of programs.entries()) {
+    const inputs = [
+      JSON.stringify(program),
+      ...('module' in program.from ? directoryInputs(moduleDirectory(program.from.module)) : []),
+    ];
+    const directory = await cached(cache, program.name, inputs, async (into) => {
+      const from = performance.now();
+      say(`building ${program.name} (${index + 1}/${programs.length}) ...`);
+      await buildOne(program, into);
+      say(`building ${program.name} (${index + 1}/${programs.length}): ${seconds(performance.now() - from)}`);
+    });
+    paths.set(program.name, join(directory, program.name));
+  }
+  return paths;
+}
+
+async function buildOne(program: GoProgram, into: string): Promise<void> {
+  // Nice, so that the machine stays usable; the compiler takes every core otherwise.
+  const go = ['nice', '-n', '10', 'go'];
+  const options = ['-ldflags', program.linkerFlags, ...(program.tags ? ['-tags', program.tags] : [])];
+  const variables = { CGO_ENABLED: '0', GOFLAGS: '-trimpath -buildvcs=false', GOWORK: 'off', GOBIN: into };
+  if ('version' in program.from) {
+    await run([...go, 'install', ...options, `${program.package}@${program.from.version}`], { variables });
+    const made = readdirSync(into)[0]!;
+    if (made !== program.name) copyFileSync(join(into, made), join(into, program.name));
+  } else {
+    const cwd = moduleDirectory(program.from.module);
+    await run([...go, 'build', ...options, '-o', join(into, program.name), program.package], {
+      variables,
+      cwd,
+    });
+  }
+}
+
+function moduleDirectory(name: string): string {
+  return join(import.meta.dirname, 'go-modules', name);
+}
+
+/** The process that holds a pod's namespaces: the one C program, 60 lines, from Kubernetes' own source. */
+async function buildPause(cache: Cache): Promise<string> {
+  const directory = await cached(cache, 'pause', [KUBERNETES, PAUSE], async (into) => {
+    const source = await moduleSource('k8s.io/kubernetes', KUBERNETES);
+    await run([
+      'gcc',
+      '-Os',
+      '-static',
+      '-s',
+      `-DVERSION=${PAUSE}`,
+      '-o',
+      join(into, 'pause'),
+      join(source, 'build/pause/linux/pause.c'),
+    ]);
+  });
+  return join(directory, 'pause');
+}
+
+/** The directory with a module's source, downloaded if need be. */
+export async function moduleSource(module: string, version: string): Promise<string> {
+  const answer = await run(['go', 'mod', 'download', '-json', `${module}@${version}`], {
+    cwd: import.meta.dirname,
+    variables: { GOWORK: 'off' },
+  });
+  return (JSON.parse(answer) as { Dir: string }).Dir;
+}

@@ -1,0 +1,21 @@
+# The file server, its sentinel and the client's command: one image, three programs.
+#
+#   node /app/dist/fileserver/main.js --config FILE           the server
+#   node /app/dist/fileserver/sentinel/main.js --config FILE  its sentinel
+#   node /app/dist/client/cli/main.js ...                     the client (ls, cp, proxy, ...)
+#
+# The build context is made by `make images`: app/ holds dist/, package.json and the production node_modules.
+ARG BASE_IMAGE
+FROM ${BASE_IMAGE}
+COPY app/ /app/
+RUN printf '#!/bin/sh\nexec node /app/dist/client/cli/main.js "$@"\n' >/usr/local/bin/filerpair \
+    && chmod 755 /usr/local/bin/filerpair
+WORKDIR /app
+ENV NODE_ENV=production
+# The kernel ignores the dead man's switch's signal for PID 1 of a PID namespace, so the server must not be PID 1:
+# tini is. (In a pod with a shared process namespace PID 1 is the pod's pause process.)
+# -s: reap children as a subreaper also where tini is not PID 1.
+ENTRYPOINT ["/usr/bin/tini", "-s", "--"]
+CMD ["node", "/app/dist/fileserver/main.js"]
+# Ports: primary, secondary (closed until takeover), interconnect, metrics.
+EXPOSE 2049 2050 7420 9090
