@@ -1,0 +1,232 @@
+/**
+ * The configuration file of server and sentinel: its schema, its defaults, and errors as sentences.
+ *
+ * One file serves both processes of a server. On Kubernetes it comes from a ConfigMap and is the same for every pod
+ * of that server; what differs from run to run (the pod's UID) is added by main.ts.
+ */
+import { z } from 'zod';
+import { OperationStep } from './data/messages.ts';
+
+const serverName = z
+  .string()
+  .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be a DNS label: lower-case letters, digits and "-"');
+const absolutePath = z.string().regex(/^\//, 'must be an absolute path');
+const port = z.int().min(1).max(65_535);
+/** 0 lets the kernel choose, which only makes sense where somebody asks for the result: tests and the demo. */
+const anyPort = z.int().min(0).max(65_535);
+/** The kernel's socket addresses hold 107 bytes of path; the longest name in it is "/sentinel.sock". */
+const runDir = absolutePath.max(90, 'must be at most 90 characters long, for the Unix sockets in it');
+
+const volume = z.strictObject({
+  name: serverName,
+  path: absolutePath,
+  writeThrough: z.boolean().optional(),
+});
+
+const exported = z.strictObject({
+  path: absolutePath,
+  volume: z.string(),
+  directory: z.string().optional(),
+  clients: z.array(z.string().min(1)).min(1).default(['*']),
+  access: z.enum(['ReadWrite', 'ReadOnly']).default('ReadWrite'),
+  squash: z.enum(['None', 'Root', 'All']).default('Root'),
+  anonymousUid: z.int().min(0).max(0xfffffffe).default(65_534),
+  anonymousGid: z.int().min(0).max(0xfffffffe).default(65_534),
+});
+
+const diskSet = z.strictObject({
+  volumes: z.array(volume).min(1),
+  exports: z.array(exported),
+});
+
+const witness = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('embedded'), directory: absolutePath }),
+  z.strictObject({
+    kind: z.literal('kubernetes'),
+    namespace: z.string().min(1),
+    /** Name of the Lease of each disk set, by home. */
+    leases: z.record(serverName, z.string().min(1)),
+    /** The EndpointSlice of `<partner><suffix>`: this server's pod behind the partner's failover name. */
+    failoverEndpointSlice: z.string().min(1).optional(),
+    /** Instead of the pod's service account: for a server that runs outside the cluster. */
+    kubeconfig: absolutePath.optional(),
+  }),
+]);
+
+const timing = z.strictObject({
+  leaseMs: z.int().min(200).max(600_000).default(2000),
+  guardMs: z.int().min(50).max(600_000).default(500),
+  heartbeatMs: z.int().min(10).max(60_000).default(200),
+});
+
+const operationStep = z.enum(OperationStep);
+
+const schema = z
+  .strictObject({
+    pair: serverName,
+    server: serverName,
+    partner: serverName,
+    /** Names the place where this server runs, in its incarnations. Only one process at a time may run there. */
+    incarnation: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]*$/, 'may hold letters, digits and "._:-" only')
+      .max(100)
+      .optional(),
+    listen: z
+      .strictObject({
+        host: z.string().min(1).default('0.0.0.0'),
+        primary: anyPort.default(2049),
+        secondary: anyPort.default(2050),
+        interconnect: anyPort.default(7420),
+        metrics: anyPort.default(9090),
+      })
+      .prefault({}),
+    partnerAddress: z.strictObject({ host: z.string().min(1), interconnect: port.default(7420) }),
+    runDir,
+    secretFile: absolutePath,
+    timing: timing.prefault({}),
+    witness,
+    diskSets: z.record(serverName, diskSet),
+    /** Ms that a planned stop may take before the process ends anyway; less than the pod's grace period. */
+    stopMs: z.int().min(0).default(8000),
+    log: z
+      .strictObject({
+        level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+        format: z.enum(['json', 'text']).default('json'),
+      })
+      .prefault({}),
+    /** Only for tests of the server itself. */
+    testing: z
+      .strictObject({
+        killAt: z.strictObject({ operation: z.string(), step: operationStep }).optional(),
+        journalDisabled: z.boolean().optional(),
+      })
+      .optional(),
+  })
+  .check((context) => {
+    for (const [path, message] of contradictions(context.value)) {
+      context.issues.push({ code: 'custom', path: [...path], message, input: context.value });
+    }
+  });
+
+export type Config = z.infer<typeof schema>;
+export type WitnessConfig = Config['witness'];
+
+type Contradiction = readonly [path: readonly (string | number)[], message: string];
+
+/** What single fields cannot say: the fields must fit each other. */
+function contradictions(config: z.infer<typeof schema>): Contradiction[] {
+  const found: Contradiction[] = [];
+  const { server, partner, timing: times, listen } = config;
+  if (server === partner) found.push([['partner'], `is "${partner}", like server: a pair is two servers`]);
+  if (times.leaseMs < 3 * times.heartbeatMs) {
+    const message = `is ${times.leaseMs}, and must be at least three heartbeats (3 x ${times.heartbeatMs})`;
+    found.push([['timing', 'leaseMs'], message]);
+  }
+  const guardMsMin = Math.ceil(times.leaseMs / 20);
+  if (times.guardMs < guardMsMin) {
+    const message = `is ${times.guardMs}, and must be at least a twentieth of leaseMs (${guardMsMin}): clocks drift`;
+    found.push([['timing', 'guardMs'], message]);
+  }
+  const ports = [listen.primary, listen.secondary, listen.interconnect, listen.metrics].filter(
+    (one) => one > 0,
+  );
+  if (new Set(ports).size < ports.length) found.push([['listen'], 'uses one port twice']);
+  for (const name of Object.keys(config.diskSets)) {
+    if (name === server || name === partner) continue;
+    found.push([['diskSets', name], `is the disk set of neither ${server} nor ${partner}`]);
+  }
+  for (const name of [server, partner]) found.push(...diskSetContradictions(config, name));
+  return found;
+}
+
+function diskSetContradictions(config: z.infer<typeof schema>, name: string): Contradiction[] {
+  const found: Contradiction[] = [];
+  const { witness: where } = config;
+  if (where.kind === 'kubernetes' && where.leases[name] === undefined) {
+    found.push([['witness', 'leases', name], 'is missing: each disk set has a Lease']);
+  }
+  const set = config.diskSets[name];
+  if (set === undefined)
+    return [...found, [['diskSets', name], 'is missing: both disk sets have to be described']];
+  const volumes = set.volumes.map((one) => one.name);
+  const duplicate = volumes.find((one, index) => volumes.indexOf(one) !== index);
+  if (duplicate !== undefined) found.push([['diskSets', name, 'volumes'], `names "${duplicate}" twice`]);
+  for (const [index, one] of set.exports.entries()) {
+    if (volumes.includes(one.volume)) continue;
+    const message = `is "${one.volume}", but ${name} has only ${volumes.map((v) => `"${v}"`).join(', ')}`;
+    found.push([['diskSets', name, 'exports', index, 'volume'], message]);
+  }
+  return found;
+}
+
+/** The first thing that is wrong with a configuration, in a sentence. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads a configuration; throws ConfigError. `source` names the file in messages. */
+export function parseConfig(text: string, source: string): Config {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError(`${source} is not JSON: ${(error as Error).message}.`);
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new ConfigError(describe(source, result.error.issues, value));
+}
+
+function describe(source: string, issues: readonly z.core.$ZodIssue[], value: unknown): string {
+  const issue = issues[0]!;
+  const field = issue.path.map(String).join('.');
+  const more = issues.length === 1 ? '' : ` (and ${issues.length - 1} more to mend)`;
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => [...issue.path, key].join('.')).join(', ');
+    return `${source}: ${keys} is not known here: misspelt?${more}`;
+  }
+  if (field === '') return `${source}: ${lowerFirst(issue.message)}${more}.`;
+  if (at(value, issue.path) === undefined && issue.code !== 'custom')
+    return `${source}: ${field} is missing${more}.`;
+  return `${source}: ${field} ${reason(issue)}${more}.`;
+}
+
+function reason(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `must be ${issue.expected === 'int' ? 'a whole number' : `of type ${issue.expected}`}`;
+    case 'invalid_value':
+      return `must be one of ${issue.values.map((one) => `"${String(one)}"`).join(', ')}`;
+    case 'invalid_union':
+      return 'must be "embedded" or "kubernetes"';
+    case 'too_small':
+      return `must be at least ${issue.minimum}${issue.origin === 'array' ? ' item(s) long' : ''}`;
+    case 'too_big':
+      return issue.message.startsWith('must') ? issue.message : `must be at most ${issue.maximum}`;
+    default:
+      return issue.message;
+  }
+}
+
+function at(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) =>
+      typeof inner === 'object' && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined,
+    value,
+  );
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+/** The pair's shared secret from its file; throws ConfigError. */
+export function parseSecret(bytes: Uint8Array, source: string): Uint8Array {
+  if (bytes.length < 16) {
+    throw new ConfigError(
+      `secretFile: ${source} holds ${bytes.length} bytes; a secret has at least 16 (32 is good).`,
+    );
+  }
+  return bytes;
+}
