@@ -135,7 +135,7 @@ export class FilerPairClient {
 
   /** The object at a path; `followLast`: of a symbolic link at the end, what it points to. */
   async resolve(path: string, followLast = true): Promise<Found> {
-    return this.walk(this.root, splitPath(path), followLast, path, 0);
+    return this.walk([this.root], splitPath(path), followLast, path, 0);
   }
 
   async stat(path: string): Promise<fattr3> {
@@ -275,19 +275,19 @@ export class FilerPairClient {
     const names = splitPath(path);
     const name = names.pop();
     if (name === undefined) throw new NfsError(NFS3ERR_EXIST, 'LOOKUP', 'the root of the export');
-    const { handle } = await this.walk(this.root, names, true, path, 0);
+    const { handle } = await this.walk([this.root], names, true, path, 0);
     return { dir: handle, name, what: path };
   }
 
+  /** `above`: the directories from the export's root down to where the walk starts, so that `..` leads back. */
   private async walk(
-    start: FileHandle,
+    above: readonly FileHandle[],
     names: readonly string[],
     followLast: boolean,
     what: string,
     links: number,
   ): Promise<Found> {
-    // The directories passed, so that `..` and relative links are resolved here and never leave the export.
-    const trail: FileHandle[] = [start];
+    const trail = [...above];
     let found: Found | null = null;
     for (let i = 0; i < names.length; i++) {
       const name = names[i]!;
@@ -300,7 +300,7 @@ export class FilerPairClient {
       found = await this.nfs.lookup(dir, name, what);
       const last = i === names.length - 1;
       if (found.attributes.type === NF3LNK && (!last || followLast)) {
-        return this.follow(dir, found.handle, names.slice(i + 1), followLast, what, links);
+        return this.follow(trail, found.handle, names.slice(i + 1), followLast, what, links);
       }
       trail.push(found.handle);
     }
@@ -309,7 +309,7 @@ export class FilerPairClient {
   }
 
   private async follow(
-    dir: FileHandle,
+    trail: readonly FileHandle[],
     link: FileHandle,
     rest: readonly string[],
     followLast: boolean,
@@ -319,12 +319,12 @@ export class FilerPairClient {
     if (links >= SYMLINKS_MAX) throw new Error(`${what}: more than ${SYMLINKS_MAX} symbolic links in a row`);
     const target = Buffer.from(await this.nfs.readlink(link, what)).toString('utf8');
     if (!target.startsWith('/')) {
-      return this.walk(dir, [...splitPath(target), ...rest], followLast, what, links + 1);
+      return this.walk(trail, [...splitPath(target), ...rest], followLast, what, links + 1);
     }
     // An absolute link means a path on the server; only what lies in this export can be reached through it.
     const inside = below(this.exportPath, target);
     if (inside === null) throw new Error(`${what}: a symbolic link to ${target} leaves ${this.exportPath}`);
-    return this.walk(this.root, [...splitPath(inside), ...rest], followLast, what, links + 1);
+    return this.walk([this.root], [...splitPath(inside), ...rest], followLast, what, links + 1);
   }
 }
 

@@ -1,0 +1,152 @@
+// One NFS client's connection through the proxy, and its own connection to the pair behind it.
+//
+//   client  ==records==>  [ unanswered calls ]  ==records==>  serving port, whichever it is
+//           <==records==                        <==records==
+//
+// One upstream for each downstream: XIDs stay as the client chose them, so that the servers recognise a resent
+// call, and two clients with the same XID never meet. The client sees one connection that is sometimes slow: it
+// is not closed by a takeover or a giveback, it only ends when the client ends it.
+//
+// What is in memory is bounded: calls beyond the limit stay in the client's socket, replies that the client does
+// not read stay in the server's.
+import type { Socket } from 'node:net';
+import { RecordParser } from '../../protocol/record.ts';
+import { CALL } from '../../protocol/rpc.ts';
+import { XdrError, type XdrReader } from '../../protocol/xdr.ts';
+import { FailoverConnection, type FailoverConnectionOptions } from '../failover-connection.ts';
+import { RECORD_SIZE_MAX } from '../record-connection.ts';
+
+/** Unanswered calls of one client that are kept to be resent, in bytes: sixteen WRITEs of the largest size. */
+export const PENDING_SIZE_MAX = 16 * 1024 * 1024;
+
+/** RFC 5531 §11: top bit of a record mark, "last fragment". */
+const LAST_FRAGMENT = 0x8000_0000;
+const MARK_SIZE = 4;
+/** XID and message type. */
+const MESSAGE_SIZE_MIN = 8;
+
+export interface DownstreamCounts {
+  calls: number;
+  replies: number;
+  /** Calls that the client sent again while the first was unanswered; not forwarded. */
+  repeated: number;
+}
+
+export interface DownstreamOptions {
+  readonly upstream: Omit<FailoverConnectionOptions, 'onReply'>;
+  readonly pendingSizeMax?: number | undefined;
+  /** Once, when everything of this connection is gone. */
+  readonly onEnd: (reason: string) => void;
+}
+
+export class Downstream {
+  readonly counts: DownstreamCounts = { calls: 0, replies: 0, repeated: 0 };
+  private readonly socket: Socket;
+  private readonly parser = new RecordParser(RECORD_SIZE_MAX);
+  private readonly upstream: FailoverConnection;
+  private readonly pendingSizeMax: number;
+  private readonly onEnd: (reason: string) => void;
+  private readingPaused = false;
+  private clientFinished = false;
+  private ended = false;
+
+  /** The socket must allow half-open connections: a client may send its last calls and then its FIN. */
+  constructor(socket: Socket, options: DownstreamOptions) {
+    this.socket = socket;
+    this.onEnd = options.onEnd;
+    this.pendingSizeMax = options.pendingSizeMax ?? PENDING_SIZE_MAX;
+    this.upstream = new FailoverConnection({
+      ...options.upstream,
+      onReply: (_xid, reply) => this.deliver(reply),
+    });
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
+    socket.on('drain', () => this.upstream.resume());
+    socket.on('end', () => this.finish());
+    socket.on('error', (error: NodeJS.ErrnoException) => this.end(error.code ?? error.message));
+    socket.on('close', () => this.end('the client closed the connection'));
+    this.upstream.start();
+  }
+
+  /** Ends both sides at once; for the proxy's own end. */
+  close(): void {
+    this.end('the proxy ends');
+  }
+
+  /** Bytes of unanswered calls. */
+  get pendingSize(): number {
+    return this.upstream.pendingSize;
+  }
+
+  private receive(chunk: Uint8Array): void {
+    const { parser } = this;
+    try {
+      parser.push(chunk);
+      while (!this.ended && parser.next()) this.forward(parser.record);
+    } catch (error) {
+      if (!(error instanceof XdrError)) throw error;
+      this.end(`the client sent what is no RPC: ${error.message}`);
+    }
+    if (!this.readingPaused && this.upstream.pendingSize >= this.pendingSizeMax) {
+      this.readingPaused = true;
+      this.socket.pause();
+    }
+  }
+
+  private forward(message: XdrReader): void {
+    const size = message.remaining;
+    const start = message.position;
+    if (size < MESSAGE_SIZE_MIN) {
+      this.end(`the client sent a message of ${size} bytes`);
+      return;
+    }
+    const xid = message.u32();
+    const type = message.u32();
+    if (type !== CALL) {
+      this.end(`the client sent a message of type ${type} instead of a call`);
+      return;
+    }
+    this.counts.calls += 1;
+    if (this.upstream.isPending(xid)) {
+      this.counts.repeated += 1;
+      return;
+    }
+    // A copy of our own: the call is kept until it is answered, and must not keep a whole received chunk with it.
+    // However many fragments it came in, it goes on in one.
+    const record = Buffer.allocUnsafeSlow(MARK_SIZE + size);
+    record.writeUInt32BE(LAST_FRAGMENT + size, 0);
+    record.set(message.bytes.subarray(start, start + size), MARK_SIZE);
+    this.upstream.send(xid, record);
+  }
+
+  private deliver(reply: XdrReader): void {
+    this.counts.replies += 1;
+    const size = reply.remaining;
+    const mark = Buffer.allocUnsafe(MARK_SIZE);
+    mark.writeUInt32BE(LAST_FRAGMENT + size, 0);
+    this.socket.cork();
+    this.socket.write(mark);
+    const room = this.socket.write(reply.bytes.subarray(reply.position, reply.position + size));
+    process.nextTick(() => this.socket.uncork());
+    if (!room) this.upstream.pause();
+    if (this.readingPaused && this.upstream.pendingSize <= this.pendingSizeMax / 2) {
+      this.readingPaused = false;
+      this.socket.resume();
+    }
+    if (this.clientFinished && this.upstream.pendingCount === 0) this.socket.end();
+  }
+
+  /** The client sends no more calls, but still waits for its replies. */
+  private finish(): void {
+    this.clientFinished = true;
+    if (this.upstream.pendingCount === 0) this.socket.end();
+  }
+
+  private end(reason: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.upstream.close();
+    this.socket.destroy();
+    this.onEnd(reason);
+  }
+}
