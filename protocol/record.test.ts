@@ -114,6 +114,26 @@ describe('RFC 5531 §11, reading', () => {
     expect(parser.record.bytes).toBe(chunk);
   });
 
+  test('one receive buffer for the life of the connection gives the same records', () => {
+    for (let seed = 1; seed <= 100; seed++) {
+      const random = new SeededRandom(seed);
+      const { stream, records } = randomStream(random);
+      const parser = new RecordParser(1024);
+      const buffer = new Uint8Array(32);
+      const found: Uint8Array[] = [];
+      for (let at = 0; at < stream.length; ) {
+        const size = Math.min(1 + random.below(32), stream.length - at);
+        buffer.fill(0xee);
+        buffer.set(stream.subarray(at, at + size));
+        parser.push(buffer, size);
+        while (parser.next())
+          found.push(parser.record.bytes.slice(parser.record.position, parser.record.end));
+        at += size;
+      }
+      expect(found).toEqual(records);
+    }
+  });
+
   test('keep() leaves the views of a carried record to their holder', () => {
     const parser = new RecordParser(1024);
     const one = fragment(ascii('AAAAAAAA'), true);

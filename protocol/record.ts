@@ -35,6 +35,7 @@ export class RecordParser {
   /** What the socket delivered and next() has not yet consumed. */
   private chunk: Uint8Array;
   private chunkPosition: number;
+  private chunkEnd: number;
   /** Payload of an incomplete record, headers removed: carry[0 .. carrySize). */
   private carry: Uint8Array<ArrayBuffer>;
   private carrySize: number;
@@ -51,6 +52,7 @@ export class RecordParser {
     this.recordSizeMax = recordSizeMax;
     this.chunk = new Uint8Array(0);
     this.chunkPosition = 0;
+    this.chunkEnd = 0;
     this.carry = new Uint8Array(0);
     this.carrySize = 0;
     this.headerSize = 0;
@@ -61,11 +63,15 @@ export class RecordParser {
     this.record = new XdrReader(this.chunk);
   }
 
-  /** Takes the next bytes of the stream. All messages of the previous chunk must have been taken by then. */
-  push(chunk: Uint8Array): void {
-    if (this.chunkPosition !== this.chunk.length) throw new Error('push() before next() returned false');
+  /**
+   * Takes the next bytes of the stream: the first `size` of `chunk`, so that a receive buffer can be one object for
+   * the life of the connection. All messages of the previous chunk must have been taken by then.
+   */
+  push(chunk: Uint8Array, size: number = chunk.length): void {
+    if (this.chunkPosition !== this.chunkEnd) throw new Error('push() before next() returned false');
     this.chunk = chunk;
     this.chunkPosition = 0;
+    this.chunkEnd = size;
   }
 
   /** true: `record` is the next message. false: the rest of the chunk, if any, waits for more bytes. */
@@ -84,8 +90,8 @@ export class RecordParser {
   }
 
   /**
-   * Views of the current message stay valid: the buffer that holds it is given away. Free for a message inside
-   * a chunk, since chunks are never reused here.
+   * Views of the current message stay valid: the buffer that holds it is given away. Nothing needs to be done for a
+   * message inside a chunk: it lives as long as its giver leaves the chunk alone.
    */
   keep(): void {
     if (this.record.bytes === this.carry) this.carry = new Uint8Array(0);
@@ -105,14 +111,14 @@ export class RecordParser {
 
   /** The common case: header and message complete in the chunk, in one fragment. Nothing is copied. */
   private nextInPlace(): boolean {
-    const { chunk, chunkPosition } = this;
-    if (chunkPosition + HEADER_SIZE > chunk.length) return false;
+    const { chunk, chunkPosition, chunkEnd } = this;
+    if (chunkPosition + HEADER_SIZE > chunkEnd) return false;
     const header = readWord(chunk, chunkPosition);
     if (header < LAST_FRAGMENT) return false;
     const length = header - LAST_FRAGMENT;
     this.checkSize(length);
     const start = chunkPosition + HEADER_SIZE;
-    if (start + length > chunk.length) return false;
+    if (start + length > chunkEnd) return false;
     this.record.reset(chunk, start, start + length);
     this.chunkPosition = start + length;
     return true;
@@ -121,7 +127,7 @@ export class RecordParser {
   /** Moves bytes from the chunk to the carry until the current fragment is complete. */
   private readFragment(): boolean {
     if (this.fragmentLeft < 0 && !this.readHeader()) return false;
-    const available = this.chunk.length - this.chunkPosition;
+    const available = this.chunkEnd - this.chunkPosition;
     const size = Math.min(this.fragmentLeft, available);
     this.appendToCarry(size);
     this.fragmentLeft -= size;
@@ -132,7 +138,7 @@ export class RecordParser {
 
   private readHeader(): boolean {
     while (this.headerSize < HEADER_SIZE) {
-      if (this.chunkPosition === this.chunk.length) return false;
+      if (this.chunkPosition === this.chunkEnd) return false;
       this.header = ((this.header << 8) | this.chunk[this.chunkPosition]!) >>> 0;
       this.chunkPosition += 1;
       this.headerSize += 1;
