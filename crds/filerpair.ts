@@ -1,0 +1,550 @@
+// The FilerPair resource, filerpair.dev/v1alpha1: the one definition from which types, validation in the operator,
+// the CRD (crds/generate.ts) and docs/api.md come. Values that are not listed here do not work yet and are refused:
+// a promise about disks is either kept or not made.
+
+import { z } from 'zod';
+import { durationMs, durationPattern, quantityPattern } from './quantities.ts';
+import { withRules } from './rule.ts';
+
+const text = (description: string, lengthMax: number) =>
+  z.string().min(1).max(lengthMax).meta({ description });
+
+const duration = (description: string) =>
+  z
+    .string()
+    .max(20)
+    .regex(durationPattern, 'must be a duration such as 500ms, 2s or 1m30s')
+    .meta({ description: `${description} A duration such as 500ms, 2s or 1m30s.` });
+
+const port = (description: string) => z.int().min(1).max(65535).meta({ description });
+
+const dnsLabel = (description: string) =>
+  z
+    .string()
+    .min(1)
+    .max(63)
+    .regex(
+      /^[a-z]([-a-z0-9]*[a-z0-9])?$/,
+      'must be a DNS label: lower case letters, digits and -, first a letter, last no -',
+    )
+    .meta({ description });
+
+const quantity = (description: string) =>
+  z
+    .string()
+    .max(32)
+    .regex(quantityPattern, 'must be a quantity such as 500Mi or 100Gi')
+    .meta({ description });
+
+/** Everything with a name (or path) is a list that the API server keeps free of duplicates. */
+const keyed = <S extends z.ZodType>(
+  item: S,
+  key: string,
+  countMin: number,
+  countMax: number,
+  description: string,
+) =>
+  z
+    .array(item)
+    .min(countMin)
+    .max(countMax)
+    .superRefine((items, context) => {
+      const seen = new Set<unknown>();
+      items.forEach((one, index) => {
+        const value = (one as Record<string, unknown>)[key];
+        if (seen.has(value))
+          context.addIssue({
+            code: 'custom',
+            path: [index, key],
+            message: `Duplicate value: ${JSON.stringify(value)}`,
+          });
+        seen.add(value);
+      });
+    })
+    .meta({ description, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
+
+const claim = withRules(
+  z.object({
+    storageClassName: z
+      .string()
+      .max(253)
+      .optional()
+      .meta({ description: 'StorageClass; absent: the default one; "": only existing PersistentVolumes.' }),
+    size: quantity('Size to ask for, in bytes or with a suffix, such as 100Gi.'),
+    accessMode: z.enum(['ReadWriteMany', 'ReadWriteOnce']).default('ReadWriteMany').meta({
+      description:
+        'ReadWriteMany: both servers mount the volume wherever they run. ReadWriteOnce: only with storage.lateWrites SameNode, which keeps both servers on one node.',
+    }),
+    volumeName: text('Name of the PersistentVolume to bind to.', 253).optional(),
+  }),
+  [],
+  [
+    {
+      cel: "self.accessMode == oldSelf.accessMode && (has(self.storageClassName) ? self.storageClassName : '') == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : '') && (has(self.volumeName) ? self.volumeName : '') == (has(oldSelf.volumeName) ? oldSelf.volumeName : '')",
+      message: 'storageClassName, accessMode and volumeName of a claim cannot be changed',
+    },
+    {
+      cel: 'quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0',
+      message: 'size cannot shrink: Kubernetes cannot make a claim smaller',
+    },
+  ],
+).meta({ description: 'Makes a PersistentVolumeClaim `<pair>-<server>-<volume>`.' });
+
+const volume = withRules(
+  z.object({
+    name: dnsLabel('Name of the volume, unique in its server. Exports refer to it.'),
+    claim: claim.optional(),
+    existingClaim: text(
+      'Name of a PersistentVolumeClaim in the same namespace to adopt. It is labelled, never deleted.',
+      253,
+    ).optional(),
+  }),
+  [
+    {
+      cel: 'has(self.claim) != has(self.existingClaim)',
+      message:
+        'a volume needs either claim (makes a PersistentVolumeClaim) or existingClaim (adopts one), not both',
+      holds: (self) => (self.claim === undefined) !== (self.existingClaim === undefined),
+    },
+  ],
+  [
+    {
+      cel: 'has(self.existingClaim) == has(oldSelf.existingClaim) && (!has(self.existingClaim) || self.existingClaim == oldSelf.existingClaim)',
+      message: 'the claim of a volume cannot be exchanged: it is the data',
+    },
+  ],
+);
+
+const exported = z.object({
+  path: z
+    .string()
+    .max(255)
+    .regex(/^(\/|(\/[A-Za-z0-9._~-]+)+)$/, 'must be an absolute path such as /home, without a / at its end')
+    .meta({ description: 'Path that clients mount, such as /home.' }),
+  volume: dnsLabel('Name of the volume of this server that holds the files.'),
+  directory: z
+    .string()
+    .max(1024)
+    .regex(
+      /^([^/.][^/]*|\.[^/.][^/]*)(\/([^/.][^/]*|\.[^/.][^/]*))*$/,
+      'must be a relative path without . and ..',
+    )
+    .optional()
+    .meta({ description: 'Directory of the volume to export; absent: its root.' }),
+  clients: z
+    .array(
+      z
+        .string()
+        .max(64)
+        .regex(
+          /^([0-9]{1,3}(\.[0-9]{1,3}){3}(\/[0-9]{1,2})?|[0-9a-fA-F]*:[0-9a-fA-F:.]*(\/[0-9]{1,3})?)$/,
+          'must be an IP address or a range such as 10.0.0.0/8',
+        ),
+    )
+    .min(1)
+    .max(64)
+    .meta({
+      description: 'Addresses and ranges that may mount, such as 10.0.0.0/8.',
+      'x-kubernetes-list-type': 'atomic',
+    }),
+  access: z
+    .enum(['ReadWrite', 'ReadOnly'])
+    .default('ReadWrite')
+    .meta({ description: 'What clients may do.' }),
+  squash: z.enum(['None', 'Root', 'All']).default('Root').meta({
+    description: 'Whose identity becomes the anonymous one: nobody’s, that of root, or everybody’s.',
+  }),
+  anonymousUid: z
+    .int()
+    .min(0)
+    .max(4294967295)
+    .default(65534)
+    .meta({ description: 'User ID of squashed clients.', format: 'int64' }),
+  anonymousGid: z
+    .int()
+    .min(0)
+    .max(4294967295)
+    .default(65534)
+    .meta({ description: 'Group ID of squashed clients.', format: 'int64' }),
+});
+
+const resourceAmounts = (description: string) =>
+  z.record(z.string(), quantity('An amount, such as 500m or 1Gi.')).meta({ description });
+
+const placement = z
+  .object({
+    nodeSelector: z
+      .record(z.string(), z.string().max(63))
+      .optional()
+      .meta({ description: 'Labels that the node must have.' }),
+    tolerations: z
+      .array(
+        z.object({
+          key: z.string().max(317).optional(),
+          operator: z.enum(['Exists', 'Equal']).optional(),
+          value: z.string().max(63).optional(),
+          effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
+          tolerationSeconds: z.int().optional().meta({ format: 'int64' }),
+        }),
+      )
+      .max(32)
+      .optional()
+      .meta({ description: 'As in a pod.', 'x-kubernetes-list-type': 'atomic' }),
+    resources: z
+      .object({
+        requests: resourceAmounts('What the server’s container reserves.').optional(),
+        limits: resourceAmounts('What it may use at most.').optional(),
+      })
+      .optional()
+      .meta({ description: 'Resources of the server’s container.' }),
+    priorityClassName: text('PriorityClass of the pod.', 253).optional(),
+  })
+  .meta({ description: 'Where and how the server’s pod runs.' });
+
+const server = withRules(
+  z.object({
+    name: dnsLabel('Name of the server, of its Service, and of its disk set. Cannot be changed.'),
+    volumes: keyed(volume, 'name', 1, 16, 'The disk set: it moves as a whole.'),
+    exports: keyed(exported, 'path', 0, 64, 'What clients can mount.').default([]),
+    placement: placement.optional(),
+  }),
+  [
+    {
+      cel: '!has(self.exports) || self.exports.all(e, self.volumes.exists(v, v.name == e.volume))',
+      message: 'every export must name a volume of the same server',
+      field: ['exports'],
+      holds: (self) => self.exports.every((e) => self.volumes.some((v) => v.name === e.volume)),
+    },
+  ],
+  [
+    {
+      cel: 'oldSelf.volumes.all(o, self.volumes.exists(v, v.name == o.name))',
+      message: 'a volume cannot be removed from a disk set',
+    },
+  ],
+);
+
+const ports = withRules(
+  z.object({
+    primary: port('TCP port on which a server serves its own disk set.').default(2049),
+    secondary: port(
+      'TCP port on which a server serves its partner’s disk set; closed unless it owns it.',
+    ).default(2050),
+    interconnect: port('TCP port of the connection between the two servers.').default(7420),
+    metrics: port('TCP port for health, status and metrics (HTTP, read only).').default(9090),
+  }),
+  [
+    {
+      cel: '[self.primary, self.secondary, self.interconnect, self.metrics].all(p, [self.primary, self.secondary, self.interconnect, self.metrics].exists_one(q, p == q))',
+      message: 'primary, secondary, interconnect and metrics must be four different ports',
+      holds: (self) => new Set(Object.values(self)).size === 4,
+    },
+  ],
+).meta({ description: 'TCP ports, the same for both servers.' });
+
+const failover = withRules(
+  z.object({
+    suffix: z
+      .string()
+      .min(1)
+      .max(40)
+      .regex(/^[-a-z0-9]*[a-z0-9]$/, 'must consist of lower case letters, digits and -, and not end with -')
+      .default('-failover')
+      .meta({
+        description:
+          'Text that clients append to a server’s name to get its failover name. The failover name always resolves to the partner. Cannot be changed.',
+      }),
+    mode: z
+      .enum(['Automatic'])
+      .default('Automatic')
+      .meta({ description: 'Automatic: the partner takes over by itself.' }),
+    lease: duration(
+      'T: how long a server may serve after the last confirmation by its partner or by the API. A silent death costs clients lease + guard.',
+    ).default('2s'),
+    guard: duration(
+      'Added to the lease before the partner claims: covers clock drift, and its first half the time until the kernel has killed a stalled server.',
+    ).default('500ms'),
+    heartbeat: duration('Interval between two heartbeats of the servers.').default('200ms'),
+    fencing: z
+      .enum(['Lease'])
+      .default('Lease')
+      .meta({ description: 'What a takeover needs. Lease: the rules of leases and epochs.' }),
+    replaceAfter: duration(
+      'How long a node may be not ready before its server gets a new pod on another node. Clients do not wait for it: the partner has taken over by then.',
+    ).default('30s'),
+  }),
+  [
+    {
+      cel: "duration(self.heartbeat) >= duration('20ms')",
+      message: 'heartbeat must be at least 20ms',
+      field: ['heartbeat'],
+      holds: (self) => durationMs(self.heartbeat) >= 20,
+    },
+    {
+      cel: 'duration(self.heartbeat) + duration(self.heartbeat) + duration(self.heartbeat) <= duration(self.lease)',
+      message: 'lease must be at least three heartbeats, or one lost heartbeat looks like a death',
+      field: ['lease'],
+      holds: (self) => durationMs(self.heartbeat) * 3 <= durationMs(self.lease),
+    },
+    {
+      cel: "duration(self.lease) >= duration('300ms') && duration(self.lease) <= duration('60s')",
+      message: 'lease must be between 300ms and 60s',
+      field: ['lease'],
+      holds: (self) => durationMs(self.lease) >= 300 && durationMs(self.lease) <= 60_000,
+    },
+    {
+      cel: "duration(self.guard) >= duration('100ms') && duration(self.guard).getMilliseconds() * 10 >= duration(self.lease).getMilliseconds()",
+      message:
+        'guard must be at least 100ms and a tenth of the lease: a stalled server has to be dead (lease + guard/2) before its partner may take over (lease + guard)',
+      field: ['guard'],
+      holds: (self) => durationMs(self.guard) >= 100 && durationMs(self.guard) * 10 >= durationMs(self.lease),
+    },
+    {
+      cel: 'duration(self.guard) <= duration(self.lease)',
+      message: 'guard must not be longer than the lease',
+      field: ['guard'],
+      holds: (self) => durationMs(self.guard) <= durationMs(self.lease),
+    },
+  ],
+  [
+    {
+      cel: 'self.suffix == oldSelf.suffix',
+      message: 'suffix cannot be changed: clients compute names with it',
+    },
+  ],
+).meta({ description: 'How a failure is noticed and what follows.' });
+
+const storage = withRules(
+  z.object({
+    transfer: z.enum(['Shared']).default('Shared').meta({
+      description: 'How a volume reaches the survivor. Shared: both servers mount it all the time.',
+    }),
+    lateWrites: z.enum(['Coherent', 'SameNode']).meta({
+      description:
+        'Why nothing that the old owner’s kernel still holds can reach a volume after a takeover. Coherent: the file system keeps the caches of all nodes coherent (CephFS, GFS2, Lustre). SameNode: both servers share one kernel; the operator then keeps their pods on one node.',
+    }),
+  }),
+  [],
+  [{ cel: 'self.transfer == oldSelf.transfer', message: 'transfer cannot be changed' }],
+).meta({ description: 'What holds for the volumes. Nobody but you can know it, so there is no default.' });
+
+const dns = z
+  .object({
+    domain: z
+      .string()
+      .min(1)
+      .max(180)
+      .regex(
+        /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+        'must be a DNS domain such as nas.example.org',
+      )
+      .meta({ description: 'Domain of the published names, such as nas.example.org.' }),
+    ttl: duration('Time to live of the records.').default('30s'),
+    publish: z
+      .boolean()
+      .default(true)
+      .meta({ description: 'Whether to publish DNSEndpoint records for ExternalDNS.' }),
+  })
+  .meta({
+    description:
+      'Names outside the cluster: `<server>.<domain>` and `<server><suffix>.<domain>`. They never change at a failover.',
+  });
+
+const service = z
+  .object({
+    type: z
+      .enum(['ClusterIP', 'LoadBalancer'])
+      .default('ClusterIP')
+      .meta({ description: 'Type of the Services that clients use.' }),
+    annotations: z
+      .record(z.string(), z.string().max(4096))
+      .optional()
+      .meta({ description: 'Annotations of these Services, for instance for a load balancer.' }),
+  })
+  .meta({ description: 'The Services of both servers.' });
+
+export const filerPairSpec = withRules(
+  z.object({
+    servers: withRules(
+      keyed(server, 'name', 2, 2, 'The two servers.'),
+      [],
+      [
+        {
+          cel: 'self.all(s, oldSelf.exists(o, o.name == s.name))',
+          message: 'the names of the servers cannot be changed: clients and disks know them',
+        },
+      ],
+    ),
+    ports: ports.prefault({}),
+    failover: failover.prefault({}),
+    storage,
+    service: service.prefault({}),
+    dns: dns.optional(),
+    image: text(
+      'Image of the file server; absent: the one that belongs to the operator’s version.',
+      1024,
+    ).optional(),
+  }),
+  [
+    {
+      cel: 'self.servers.all(s, size(s.name) + size(self.failover.suffix) <= 63)',
+      message:
+        'name of a server and failover.suffix together must have at most 63 characters: they are a DNS label',
+      field: ['servers'],
+      holds: (self) => self.servers.every((s) => s.name.length + self.failover.suffix.length <= 63),
+    },
+    {
+      cel: 'self.servers.all(s, !self.servers.exists(t, t.name == s.name + self.failover.suffix))',
+      message: 'the failover name of one server must not be the name of the other',
+      field: ['servers'],
+      holds: (self) =>
+        self.servers.every((s) => self.servers.every((t) => t.name !== s.name + self.failover.suffix)),
+    },
+    {
+      cel: "self.servers.all(s, size(s.name) + 13 <= 63) && self.failover.suffix != '-interconnect'",
+      message:
+        'the Services <server>-interconnect need a DNS label of their own: a server’s name has at most 50 characters, and failover.suffix is not -interconnect',
+      field: ['servers'],
+      holds: (self) =>
+        self.servers.every((s) => s.name.length + 13 <= 63) && self.failover.suffix !== '-interconnect',
+    },
+    {
+      cel: "self.storage.lateWrites == 'SameNode' || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode == 'ReadWriteMany'))",
+      message: 'a ReadWriteOnce claim needs storage.lateWrites SameNode: two nodes cannot mount it',
+      field: ['storage'],
+      holds: (self) =>
+        self.storage.lateWrites === 'SameNode' ||
+        self.servers.every((s) =>
+          s.volumes.every((v) => v.claim === undefined || v.claim.accessMode === 'ReadWriteMany'),
+        ),
+    },
+  ],
+);
+
+const time = (description: string) =>
+  z.string().meta({ description: `${description} RFC 3339.`, format: 'date-time' });
+
+const condition = z.object({
+  type: z.string().max(316).meta({ description: 'Ready, TakeoverPossible, Degraded or Progressing.' }),
+  status: z.enum(['True', 'False', 'Unknown']),
+  reason: z.string().max(1024).meta({ description: 'One word for programs; docs/operator.md lists them.' }),
+  message: z.string().max(32768).meta({ description: 'A sentence for people: what, why, and what to do.' }),
+  lastTransitionTime: time('When status changed last.'),
+  observedGeneration: z.int().optional().meta({ format: 'int64' }),
+});
+
+const transition = z.object({
+  home: z.string().meta({ description: 'The disk set that changed its owner.' }),
+  kind: z.string().meta({ description: 'Takeover, Giveback or Start.' }),
+  cause: z.string().meta({
+    description: 'PartnerSaidSo, Silent, OperatorProof, Restarted, Requested or Unowned.',
+  }),
+  to: z.string().meta({ description: 'The server that owns the disk set since then.' }),
+  epoch: z.int().meta({ description: 'The epoch that began.', format: 'int64' }),
+  at: time('When, by the owner’s clock.'),
+  took: z.string().meta({ description: 'From the first phase to the end of the last, such as 143ms.' }),
+  phases: z
+    .array(
+      z.object({
+        name: z.string(),
+        at: z.string().meta({ description: 'Since the first phase began, such as 12ms.' }),
+        took: z.string().meta({ description: 'Length of the phase, such as 12ms.' }),
+      }),
+    )
+    .meta({ description: 'In order.', 'x-kubernetes-list-type': 'atomic' }),
+});
+
+export const filerPairStatus = z.object({
+  observedGeneration: z
+    .int()
+    .optional()
+    .meta({ description: 'metadata.generation that this status is about.', format: 'int64' }),
+  conditions: z
+    .array(condition)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
+  owners: z.string().optional().meta({
+    description: 'Who serves what, in one line for kubectl: `filer-a>filer-b` is a disk set away from home.',
+  }),
+  servers: z
+    .array(
+      z.object({
+        name: z.string(),
+        pod: z.string().optional(),
+        node: z.string().optional(),
+        incarnation: z
+          .string()
+          .optional()
+          .meta({ description: 'The run of the server process, as far as a Lease names it.' }),
+        state: z.string().meta({
+          description: 'Missing, Pending, Starting, Running, Restarting, Terminating or NodeLost.',
+        }),
+        since: time('Since when.'),
+      }),
+    )
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] }),
+  diskSets: z
+    .array(
+      z.object({
+        home: z.string(),
+        owner: z.string().optional().meta({ description: 'The server that owns it; absent: nobody.' }),
+        holder: z.string().optional().meta({ description: 'The incarnation that owns it.' }),
+        epoch: z.int().meta({ format: 'int64' }),
+        phase: z.string().meta({
+          description: 'NeverOwned, Released, Opening, Serving, OwnerDead or Unknown.',
+        }),
+        since: time('Since when.'),
+      }),
+    )
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['home'] }),
+  lastTransition: transition.optional().meta({ description: 'The latest change of an owner.' }),
+  history: z
+    .array(transition)
+    .max(10)
+    .optional()
+    .meta({ description: 'The last ten of these, the latest first.', 'x-kubernetes-list-type': 'atomic' }),
+  lastRequest: z
+    .object({
+      id: z.string(),
+      kind: z.string(),
+      home: z.string(),
+      result: z.string().meta({ description: 'Pending, Done or Refused.' }),
+      message: z.string(),
+      at: time('When the operator saw it.'),
+    })
+    .optional()
+    .meta({ description: 'What a person asked for last, and the answer.' }),
+});
+
+export const filerPair = z.object({
+  apiVersion: z.literal('filerpair.dev/v1alpha1'),
+  kind: z.literal('FilerPair'),
+  metadata: z.looseObject({
+    name: z.string().max(63, 'a FilerPair’s name has at most 63 characters: it is a label'),
+  }),
+  spec: filerPairSpec,
+  status: filerPairStatus.optional(),
+});
+
+/** As a person writes it: what has a default may be absent. */
+export type FilerPairSpecInput = z.input<typeof filerPairSpec>;
+export type FilerPairSpec = z.output<typeof filerPairSpec>;
+export type FilerPairServer = FilerPairSpec['servers'][number];
+export type FilerPairVolume = FilerPairServer['volumes'][number];
+export type FilerPairStatus = z.output<typeof filerPairStatus>;
+export type FilerPairCondition = z.output<typeof condition>;
+export type FilerPairTransition = z.output<typeof transition>;
+
+/** One sentence a line: the field, then what is wrong with it, as the API server would say it. */
+export function explain(error: z.ZodError, root = 'spec'): string {
+  return error.issues.map((issue) => `${pathText(root, issue.path)}: ${issue.message}`).join('\n');
+}
+
+const pathText = (root: string, path: readonly PropertyKey[]): string =>
+  path.reduce<string>(
+    (text, part) =>
+      typeof part === 'number' ? `${text}[${part}]` : text === '' ? String(part) : `${text}.${String(part)}`,
+    root,
+  );

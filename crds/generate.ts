@@ -1,0 +1,45 @@
+// Writes what is generated from the zod schema: the CRD (for kubectl, and for the chart) and docs/api.md.
+// `node crds/generate.ts` writes; `node crds/generate.ts --check` fails if a file differs.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { apiReference } from './api-reference.ts';
+import { customResourceDefinition } from './custom-resource-definition.ts';
+import { toYaml } from './yaml.ts';
+
+const crd = (): string =>
+  `# Generated from crds/filerpair.ts by \`node crds/generate.ts\`; do not edit.\n${toYaml(customResourceDefinition())}`;
+
+/** Path from the top of the repository, and what the file should contain. */
+export const generated: readonly { readonly path: string; readonly text: () => string }[] = [
+  { path: 'crds/filerpairs.filerpair.dev.yaml', text: crd },
+  { path: 'helm/filerpair/files/filerpairs.filerpair.dev.yaml', text: crd },
+  { path: 'docs/api.md', text: apiReference },
+];
+
+const locate = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(locate(path), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Paths of the files that are not what the schema says. */
+export const outOfSync = (): string[] =>
+  generated.filter(({ path, text }) => readIfThere(path) !== text()).map(({ path }) => path);
+
+if (import.meta.main) {
+  const stale = outOfSync();
+  if (process.argv.includes('--check')) {
+    if (stale.length > 0) {
+      console.error(`not in sync with crds/filerpair.ts: ${stale.join(', ')}; run: node crds/generate.ts`);
+      process.exitCode = 1;
+    }
+  } else {
+    for (const { path, text } of generated) if (stale.includes(path)) writeFileSync(locate(path), text());
+    console.log(stale.length === 0 ? 'everything is in sync' : `wrote ${stale.join(', ')}`);
+  }
+}
