@@ -201,11 +201,6 @@ function ownershipChanged(state: DiskSetState, context: Context): DiskSetState {
     const by = record.holder ?? 'nobody';
     return fence(next, null, `the Lease of ${state.home} names ${by} at epoch ${record.epoch}`, context);
   }
-  if (role.name === 'claiming' && role.write === null) {
-    // The version that the claim was made against is gone, so it is decided: it lost, unless it is ours now.
-    trace(next, { name: 'claimLost', message: `the Lease of ${state.home} has changed` }, context);
-    return { ...next, role: { name: 'observer' } };
-  }
   return next;
 }
 
@@ -591,6 +586,11 @@ function claimAgain(
   role: Extract<Role, { name: 'claiming' }>,
   context: Context,
 ): DiskSetState {
+  if (!sameOwnership(role.against.record, state.seen!.record)) {
+    // The state that the claim was made against is gone, so it is decided: it lost, unless it is ours now.
+    trace(state, { name: 'claimLost', message: `the Lease of ${state.home} has changed` }, context);
+    return { ...state, role: { name: 'observer' } };
+  }
   if (context.now < state.notBefore) return state;
   return claim(state, state.seen!, role.cause, context);
 }

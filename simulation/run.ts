@@ -1,0 +1,148 @@
+/** One run of the simulation: a seed decides everything; the same seed is the same run. */
+import type { TransferRequest } from '../pair/lease.ts';
+import type { BrokenRule } from './process.ts';
+import { type Outcome, RECOVERY_MS, SERVERS, World } from './world.ts';
+
+/** True time during which faults strike. */
+const FAULTS_MS = 20_000;
+
+export interface RunOptions {
+  readonly brokenRule?: BrokenRule;
+  readonly keepTrace?: boolean;
+  /** Which faults strike: everything, or only a network and an API that are cut and slow. */
+  readonly faults?: 'all' | 'network';
+}
+
+export function runSeed(seed: number, options: RunOptions = {}): Outcome {
+  const world = new World(seed, options.brokenRule ?? null, options.keepTrace ?? false);
+  for (const server of SERVERS) {
+    world.queue.after(world.random.between(0, 3000), () => {
+      if (world.alive(server).length === 0) world.start(server, 'same container');
+    });
+  }
+  const faults = 2 + world.random.index(9);
+  for (let count = 0; count < faults; count++) {
+    const fault = world.random.pick(options.faults === 'network' ? NETWORK_FAULTS : FAULTS);
+    world.queue.after(world.random.between(1000, FAULTS_MS), () => fault(world));
+  }
+  world.queue.runUntil(FAULTS_MS);
+  world.heal();
+  world.queue.runUntil(FAULTS_MS + RECOVERY_MS);
+  world.demandService();
+  return world.outcome(seed);
+}
+
+type Fault = (world: World) => void;
+
+const crash: Fault = (world) => {
+  const process = world.random.pick(world.processes);
+  process?.kill('crashes');
+};
+
+const bothCrash: Fault = (world) => {
+  for (const process of [...world.processes]) process.kill('crashes with all others');
+};
+
+const pause: Fault = (world) => {
+  const process = world.random.pick(world.processes);
+  const forMs = world.random.between(50, 4 * world.timing.leaseMs);
+  world.note(`${process?.me} is paused for ${forMs.toFixed(0)} ms`);
+  process?.pause(forMs);
+};
+
+const cutNetwork: Fault = (world) => {
+  const servers = world.random.chance(0.5) ? SERVERS : [world.random.pick(SERVERS)];
+  const forMs = world.random.between(100, 4 * world.timing.leaseMs);
+  world.note(`network: nothing from ${servers.join(', ')} arrives for ${forMs.toFixed(0)} ms`);
+  for (const server of servers) {
+    world.network.cut(server);
+    world.queue.after(forMs, () => world.network.mend(server));
+  }
+};
+
+const losses: Fault = (world) => {
+  world.network.lossRate = world.random.between(0.05, 0.6);
+  world.note(`network: ${(world.network.lossRate * 100).toFixed(0)} % of the messages get lost`);
+  world.queue.after(world.random.between(500, 8000), () => {
+    world.network.lossRate = 0;
+  });
+};
+
+const slowNetwork: Fault = (world) => {
+  world.network.slownessMs = world.random.between(0.2, 1.5) * world.timing.leaseMs;
+  world.note(`network: messages take up to ${world.network.slownessMs.toFixed(0)} ms longer`);
+  world.queue.after(world.random.between(500, 8000), () => {
+    world.network.slownessMs = 0;
+  });
+};
+
+const cutApi: Fault = (world) => {
+  const servers = world.random.chance(0.4) ? SERVERS : [world.random.pick(SERVERS)];
+  const forMs = world.random.between(100, 4 * world.timing.leaseMs);
+  world.note(`API out of reach of ${servers.join(', ')} for ${forMs.toFixed(0)} ms`);
+  for (const server of servers) {
+    world.withoutApi.add(server);
+    world.queue.after(forMs, () => world.withoutApi.delete(server));
+  }
+};
+
+/** The node is cut off or only slow, and its pod is replaced: two incarnations of one server are alive. */
+const replacePod: Fault = (world) => {
+  const server = world.random.pick(SERVERS);
+  if (world.processes.length > 0) world.start(server, 'new container');
+};
+
+const isolate: Fault = (world) => {
+  const server = world.random.pick(SERVERS);
+  const forMs = world.random.between(world.timing.leaseMs, 4 * world.timing.leaseMs);
+  world.note(`${server} is cut off from everything for ${forMs.toFixed(0)} ms`);
+  world.network.cut(server);
+  world.withoutApi.add(server);
+  world.queue.after(forMs, () => {
+    world.network.mend(server);
+    world.withoutApi.delete(server);
+  });
+};
+
+const plannedStop: Fault = (world) => {
+  const process = world.random.pick(world.processes);
+  world.note(`${process?.me} is told to stop`);
+  process?.input({ kind: 'stop' });
+};
+
+const faultyDisk: Fault = (world) => {
+  const process = world.random.pick(world.processes);
+  const home = world.random.pick(SERVERS);
+  process?.input({ kind: 'diskSetFault', home, reason: 'IoError', message: 'EIO' });
+};
+
+const request: Fault = (world) => {
+  const home = world.random.pick(SERVERS);
+  const kind: TransferRequest['kind'] = world.random.chance(0.7) ? 'giveback' : 'takeover';
+  const asked = { id: `request-${world.queue.now}`, kind, reason: 'a person asked' };
+  world.note(`${kind} of ${home} is requested`);
+  world.witness.annotate(home, { request: asked });
+};
+
+const FAULTS: readonly Fault[] = [
+  crash,
+  crash,
+  bothCrash,
+  pause,
+  pause,
+  pause,
+  cutNetwork,
+  losses,
+  slowNetwork,
+  slowNetwork,
+  cutApi,
+  cutApi,
+  replacePod,
+  isolate,
+  plannedStop,
+  faultyDisk,
+  request,
+  request,
+];
+
+const NETWORK_FAULTS: readonly Fault[] = [cutNetwork, slowNetwork, slowNetwork, cutApi, cutApi, isolate];

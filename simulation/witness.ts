@@ -1,0 +1,72 @@
+/**
+ * The simulated witness: one Lease for each disk set, compare-and-swap on its version, watches.
+ * What is nasty about the real one is here too: answers that get lost after the write was done, requests
+ * that are applied long after their sender has given up, watches that lag, an API that is down.
+ */
+import type { Incarnation, ServerName } from '../pair/incarnation.ts';
+import {
+  type DeathProof,
+  emptyLease,
+  type LeaseOwnership,
+  type LeaseRecord,
+  type LeaseSighting,
+  type TransferRequest,
+} from '../pair/lease.ts';
+import type { LeaseReadOutcome, LeaseWriteOutcome } from '../pair/types.ts';
+
+export interface Ownership {
+  readonly epoch: number;
+  readonly holder: Incarnation;
+}
+
+export class SimulatedWitness {
+  /** Fault of the checker's own test: writes without compare-and-swap. */
+  readonly compareAndSwap: boolean;
+  readonly #leases = new Map<ServerName, LeaseSighting>();
+  readonly #watchers = new Set<(home: ServerName, sighting: LeaseSighting) => void>();
+  /** Every owner there ever was, by disk set: exactly one for each epoch, or the run has failed. */
+  readonly owners = new Map<ServerName, Ownership[]>();
+  #version = 0;
+
+  constructor(homes: readonly ServerName[], compareAndSwap: boolean) {
+    this.compareAndSwap = compareAndSwap;
+    for (const home of homes) {
+      this.#leases.set(home, { version: '0', record: emptyLease });
+      this.owners.set(home, []);
+    }
+  }
+
+  read(home: ServerName): LeaseReadOutcome {
+    return { kind: 'found', sighting: this.#leases.get(home)! };
+  }
+
+  record(home: ServerName): LeaseRecord {
+    return this.#leases.get(home)!.record;
+  }
+
+  write(home: ServerName, version: string, ownership: LeaseOwnership): LeaseWriteOutcome {
+    const current = this.#leases.get(home)!;
+    if (this.compareAndSwap && current.version !== version) return { kind: 'conflict' };
+    if (ownership.holder !== null && ownership.epoch !== current.record.epoch) {
+      this.owners.get(home)!.push({ epoch: ownership.epoch, holder: ownership.holder });
+    }
+    return { kind: 'applied', sighting: this.#store(home, { ...current.record, ...ownership }) };
+  }
+
+  /** What the operator and people write beside the ownership. */
+  annotate(home: ServerName, beside: { deathProof?: DeathProof; request?: TransferRequest }): void {
+    this.#store(home, { ...this.record(home), ...beside });
+  }
+
+  watch(onChange: (home: ServerName, sighting: LeaseSighting) => void): () => void {
+    this.#watchers.add(onChange);
+    return () => this.#watchers.delete(onChange);
+  }
+
+  #store(home: ServerName, record: LeaseRecord): LeaseSighting {
+    const sighting = { version: String(++this.#version), record };
+    this.#leases.set(home, sighting);
+    for (const notify of this.#watchers) notify(home, sighting);
+    return sighting;
+  }
+}

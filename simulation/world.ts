@@ -1,0 +1,286 @@
+/**
+ * Two servers, any number of incarnations of each, one witness, one network: and everything that can go
+ * wrong with them. The invariants are checked where they could break, at the moment they would.
+ *
+ *  - one writer: when a write reaches the disks, the Lease names its writer and its epoch;
+ *  - one owner an epoch: no two claims ever got the same epoch;
+ *  - epochs never go back;
+ *  - once all faults are healed, every disk set is served again in bounded time.
+ */
+import { type Incarnation, incarnationOf, type ServerName } from '../pair/incarnation.ts';
+import { silenceMs } from '../pair/right-to-serve.ts';
+import type { Effect, LeaseReadOutcome, LeaseWriteOutcome, PairTiming, TraceEvent } from '../pair/types.ts';
+import { EventQueue } from './event-queue.ts';
+import { SimulatedNetwork } from './network.ts';
+import { BrokenRule, SimulatedProcess, type Surroundings } from './process.ts';
+import { Random } from './random.ts';
+import { SimulatedWitness } from './witness.ts';
+
+export const SERVERS = ['filer-a', 'filer-b'] as const;
+const TIMING: PairTiming = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
+/** A call of the witness that has no answer after this is given up: its outcome is unknown. */
+const WITNESS_TIMEOUT_MS = 500;
+
+export interface Outcome {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  readonly writes: number;
+  readonly claims: number;
+  readonly killedBySwitch: number;
+  /** Lines for people; empty unless the run was asked to keep them. */
+  readonly trace: readonly string[];
+}
+
+export class World implements Surroundings {
+  readonly queue = new EventQueue();
+  readonly random: Random;
+  readonly timing = TIMING;
+  readonly brokenRule: BrokenRule | null;
+  readonly network: SimulatedNetwork;
+  readonly witness: SimulatedWitness;
+  readonly processes: SimulatedProcess[] = [];
+  /** Servers that cannot reach the API now. */
+  readonly withoutApi = new Set<ServerName>();
+  readonly #containers = new Map<ServerName, number>();
+  readonly #violations: string[] = [];
+  readonly #trace: string[] = [];
+  readonly #tracing: boolean;
+  #runs = 0;
+  #writes = 0;
+  #killedBySwitch = 0;
+  calm = false;
+
+  constructor(seed: number, brokenRule: BrokenRule | null, tracing: boolean) {
+    this.random = new Random(seed);
+    this.brokenRule = brokenRule;
+    this.#tracing = tracing;
+    this.network = new SimulatedNetwork(this.queue, this.random, TIMING.leaseMs);
+    this.witness = new SimulatedWitness(SERVERS, brokenRule !== BrokenRule.WithoutCompareAndSwap);
+  }
+
+  outcome(seed: number): Outcome {
+    let claims = 0;
+    for (const home of SERVERS) {
+      const owners = this.witness.owners.get(home)!;
+      claims += owners.length;
+      owners.forEach(({ epoch, holder }, index) => {
+        if (epoch !== index + 1)
+          this.violate(`${home}: ${holder} claimed epoch ${epoch} as claim ${index + 1}`);
+      });
+    }
+    return {
+      seed,
+      violations: this.#violations,
+      writes: this.#writes,
+      claims,
+      killedBySwitch: this.#killedBySwitch,
+      trace: this.#trace,
+    };
+  }
+
+  violate(message: string): void {
+    this.note(`VIOLATION ${message}`);
+    if (this.#violations.length < 10) this.#violations.push(`${this.queue.now.toFixed(1)} ms: ${message}`);
+  }
+
+  note(line: string): void {
+    if (this.#tracing) this.#trace.push(`${this.queue.now.toFixed(1).padStart(9)}  ${line}`);
+  }
+
+  // ------------------------------------------------------------------------------------------ processes
+
+  partnerOf(server: ServerName): ServerName {
+    return server === SERVERS[0] ? SERVERS[1] : SERVERS[0];
+  }
+
+  /** Starts a run of a server: in the container of its last run, or (pod replaced) in a new one. */
+  start(server: ServerName, where: 'same container' | 'new container'): SimulatedProcess {
+    const container = (this.#containers.get(server) ?? 0) + (where === 'new container' ? 1 : 0);
+    this.#containers.set(server, container);
+    const me = incarnationOf(server, `pod${container}`, `run${++this.#runs}`);
+    const process = new SimulatedProcess(this, me, server, this.partnerOf(server));
+    this.note(`${me} starts`);
+    this.processes.push(process);
+    this.witness.watch((home, sighting) => {
+      if (!process.alive || this.withoutApi.has(server)) return;
+      const lag = this.random.delay(3, 2 * TIMING.leaseMs);
+      this.queue.after(lag, () => process.input({ kind: 'leaseSeen', home, sighting }));
+    });
+    for (const other of this.alive(this.partnerOf(server))) this.connect(process, other);
+    return process;
+  }
+
+  alive(server: ServerName): SimulatedProcess[] {
+    return this.processes.filter((process) => process.alive && process.state.identity.server === server);
+  }
+
+  connect(a: SimulatedProcess, b: SimulatedProcess): void {
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const incarnation = other.me;
+      this.queue.after(this.random.between(1, 60), () =>
+        one.input({ kind: 'partnerConnected', incarnation }),
+      );
+    }
+  }
+
+  exited(process: SimulatedProcess, how: string): void {
+    const { me } = process;
+    const { server } = process.state.identity;
+    this.note(`${me} ${how}`);
+    if (how.includes('dead man')) this.#killedBySwitch++;
+    const holdings = process.registered;
+    for (const other of this.alive(this.partnerOf(server))) {
+      const incarnation = me;
+      this.queue.after(this.random.between(0, 50), () =>
+        other.input({ kind: 'partnerDisconnected', incarnation }),
+      );
+      if (this.random.chance(0.7)) this.network.carryDeath(server, other, { incarnation, holdings });
+    }
+    if (this.random.chance(0.4)) this.#operatorSeesDeath(me);
+    if (!this.calm) this.#restartLater(process);
+  }
+
+  /** The operator sees the container terminated, some time later, and may say it late or twice. */
+  #operatorSeesDeath(dead: Incarnation): void {
+    this.queue.after(this.random.between(200, 3000), () => {
+      for (const home of SERVERS) {
+        const { holder, epoch } = this.witness.record(home);
+        if (holder !== dead || this.witness.record(home).deathProof?.incarnation === dead) continue;
+        const deathProof = { incarnation: dead, epoch, evidence: `container of ${dead} terminated` };
+        const say = () => this.witness.annotate(home, { deathProof });
+        say();
+        if (this.random.chance(0.3)) this.queue.after(this.random.between(0, 5000), say);
+      }
+    });
+  }
+
+  /** The kubelet restarts a container only when its process has ended; a deleted pod is replaced. */
+  #restartLater(process: SimulatedProcess): void {
+    const { server } = process.state.identity;
+    this.queue.after(this.random.between(300, 6000), () => {
+      if (this.calm) return;
+      const latest = `${server}/pod${this.#containers.get(server)}/`;
+      const alive = this.alive(server);
+      if (alive.some((other) => other.me.startsWith(latest))) return;
+      const same = process.me.startsWith(latest) && this.random.chance(0.7);
+      if (same || alive.length === 0) this.start(server, same ? 'same container' : 'new container');
+    });
+  }
+
+  // -------------------------------------------------------------------------------- what processes ask for
+
+  sendMessage(
+    from: SimulatedProcess,
+    to: Incarnation,
+    message: Extract<Effect, { kind: 'send' }>['message'],
+  ): void {
+    const target = this.processes.find((process) => process.me === to);
+    if (target?.alive) this.network.deliver(from, target, message);
+  }
+
+  readLease(from: SimulatedProcess, home: ServerName): void {
+    this.#call<LeaseReadOutcome>(
+      from,
+      () => this.witness.read(home),
+      (outcome) => from.input({ kind: 'leaseRead', home, outcome }),
+    );
+  }
+
+  writeLease(from: SimulatedProcess, effect: Extract<Effect, { kind: 'writeLease' }>): void {
+    const { home, token, version, ownership } = effect;
+    this.#call<LeaseWriteOutcome>(
+      from,
+      () => {
+        const outcome = this.witness.write(home, version, ownership);
+        this.note(`${from.me} writes ${home} ${JSON.stringify(ownership)}: ${outcome.kind}`);
+        return outcome;
+      },
+      (outcome) => from.input({ kind: 'leaseWritten', home, token, outcome }),
+    );
+  }
+
+  /** Way there, work, way back; each can take long, and either can be lost. */
+  #call<T>(from: SimulatedProcess, work: () => T, answer: (outcome: T | { kind: 'unknown' }) => void): void {
+    const { random, queue } = this;
+    const cut = this.withoutApi.has(from.state.identity.server);
+    let answered = false;
+    const once = (outcome: T | { kind: 'unknown' }) => {
+      if (answered) return;
+      answered = true;
+      answer(outcome);
+    };
+    queue.after(WITNESS_TIMEOUT_MS, () => once({ kind: 'unknown' }));
+    const lost = cut ? random.chance(0.6) : random.chance(0.005);
+    if (lost) return;
+    const there = cut ? random.between(0, 3 * TIMING.leaseMs) : random.delay(3, 3 * TIMING.leaseMs);
+    queue.after(there, () => {
+      const outcome = work();
+      const answerLost = cut || this.withoutApi.has(from.state.identity.server) || random.chance(0.01);
+      if (!answerLost) queue.after(random.delay(3, 1000), () => once(outcome));
+    });
+  }
+
+  wrote(by: SimulatedProcess, home: ServerName, epoch: number): void {
+    this.#writes++;
+    const { holder, epoch: current } = this.witness.record(home);
+    if (holder === by.me && epoch === current) return;
+    this.violate(
+      `${by.me} wrote to ${home} at epoch ${epoch}; the Lease names ${holder} at epoch ${current}`,
+    );
+  }
+
+  trace(process: SimulatedProcess, home: ServerName, event: TraceEvent): void {
+    if (this.#tracing) this.note(`${process.me} ${home}: ${JSON.stringify(event)}`);
+  }
+
+  // ------------------------------------------------------------------------------------------------ the end
+
+  /** All faults end; of each server the youngest run goes on. */
+  heal(): void {
+    this.calm = true;
+    this.note('--- healed');
+    this.network.lossRate = 0;
+    this.network.slownessMs = 0;
+    this.withoutApi.clear();
+    for (const server of SERVERS) {
+      this.network.mend(server);
+      const alive = this.alive(server);
+      for (const old of alive.slice(0, -1)) old.kill('removed at the end');
+      for (const process of alive) process.resume();
+      if (this.alive(server).length === 0) this.start(server, 'new container');
+    }
+    for (const a of this.alive(SERVERS[0])) for (const b of this.alive(SERVERS[1])) this.connect(a, b);
+    this.#keepProvingDeaths();
+  }
+
+  /**
+   * When the holder and the one acknowledger have both died unseen, only evidence from outside helps. The
+   * operator is level-triggered: a dead process's last request may still be applied long after its death.
+   */
+  #keepProvingDeaths(): void {
+    for (const process of this.processes) if (!process.alive) this.#operatorSeesDeath(process.me);
+    this.queue.after(3000, () => this.#keepProvingDeaths());
+  }
+
+  /** After `heal`: every fault-free ending serves. */
+  demandService(): void {
+    for (const home of SERVERS) {
+      const serving = this.processes.some((process) => {
+        const right = process.rights.get(home);
+        return (
+          process.alive &&
+          process.open.get(home)?.phase === 'open' &&
+          right !== undefined &&
+          process.clock() < right
+        );
+      });
+      if (!serving) this.violate(`${home} is not served after everything was healed`);
+    }
+  }
+}
+
+/** How long after `heal` service is demanded: a refused volume is tried again after four silences. */
+export const RECOVERY_MS = silenceMs(TIMING) * 7;
