@@ -1,0 +1,327 @@
+/** The rules of DESIGN section 4 as scenarios of one server: inputs in order, then what must have come out. */
+import { describe, expect, test } from 'vitest';
+import { incarnationOf } from './incarnation.ts';
+import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';
+import { initialServer, nextWakeAt, rightOf, type ServerState, step } from './server.ts';
+import type { Effect, Input } from './types.ts';
+
+const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
+const me = incarnationOf('filer-a', 'podA', 'run1');
+const partner = incarnationOf('filer-b', 'podB', 'run1');
+const stranger = incarnationOf('filer-b', 'podX', 'run1');
+
+/** A server with a clock and a record of all its effects. */
+class Subject {
+  state: ServerState;
+  now = 0;
+  effects: Effect[] = [];
+
+  constructor() {
+    this.state = initialServer({ me, server: 'filer-a', partner: 'filer-b', timing }, 0);
+  }
+
+  at(now: number): this {
+    this.now = now;
+    return this;
+  }
+
+  give(input: Input): this {
+    const { state, effects } = step(this.state, input, this.now);
+    this.state = state;
+    this.effects = [...effects];
+    return this;
+  }
+
+  of<K extends Effect['kind']>(kind: K): Extract<Effect, { kind: K }>[] {
+    return this.effects.filter((effect): effect is Extract<Effect, { kind: K }> => effect.kind === kind);
+  }
+
+  sees(home: string, record: Partial<LeaseRecord>, version = '1'): this {
+    return this.give({ kind: 'leaseSeen', home, sighting: sighting(record, version) });
+  }
+
+  /** Answers the write of the last step as applied. */
+  applied(answeredAt: number): this {
+    const write = this.of('writeLease')[0]!;
+    const record = { ...emptyLease, ...write.ownership };
+    return this.at(answeredAt).give({
+      kind: 'leaseWritten',
+      home: write.home,
+      token: write.token,
+      outcome: { kind: 'applied', sighting: { version: `${write.version}+`, record } },
+    });
+  }
+
+  heartbeats(from: number, until: number): this {
+    let seq = 1;
+    for (let now = from; now <= until; now += timing.heartbeatMs) {
+      this.at(now).give({
+        kind: 'message',
+        from: partner,
+        message: { kind: 'heartbeat', seq: seq++, holdings: [] },
+      });
+    }
+    return this;
+  }
+
+  acknowledges(from = partner, epoch = 1, seq = this.state.seq): this {
+    const holdings = [{ home: 'filer-a', epoch }];
+    return this.give({ kind: 'message', from, message: { kind: 'acknowledgement', seq, holdings } });
+  }
+}
+
+function sighting(record: Partial<LeaseRecord>, version: string): LeaseSighting {
+  return { version, record: { ...emptyLease, ...record } };
+}
+
+/** Owns its disk set at epoch 1, solo, port open; the claim was sent at 0 and answered at 10. */
+function soloHolder(): Subject {
+  return new Subject()
+    .sees('filer-a', {})
+    .applied(10)
+    .give({ kind: 'diskSetOpened', home: 'filer-a', epoch: 1 });
+}
+
+/** ... and paired with the partner; the write that named it was sent at 700 and answered at 720. */
+function pairedHolder(): Subject {
+  const subject = soloHolder().at(20).give({ kind: 'partnerConnected', incarnation: partner });
+  subject.heartbeats(100, 500);
+  subject
+    .at(700)
+    .give({ kind: 'message', from: partner, message: { kind: 'heartbeat', seq: 9, holdings: [] } });
+  return subject.applied(720);
+}
+
+describe('R1: the right to serve', () => {
+  test('begins when the claim was sent, not when it was answered', () => {
+    const subject = new Subject().sees('filer-a', {});
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 1 });
+    subject.applied(1500);
+    expect(subject.of('setRight')).toEqual([{ kind: 'setRight', home: 'filer-a', until: 2000 }]);
+    expect(subject.of('openDiskSet')).toEqual([{ kind: 'openDiskSet', home: 'filer-a', epoch: 1 }]);
+  });
+
+  test('does not begin at all if the answer took longer than the right lasts', () => {
+    const subject = new Subject().sees('filer-a', {}).applied(2000);
+    expect(subject.of('openDiskSet')).toEqual([]);
+    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+  });
+
+  test('of a solo holder is renewed by its own writes, every third of the lease', () => {
+    const subject = soloHolder().at(666).give({ kind: 'tick' });
+    expect(subject.of('writeLease')).toEqual([]);
+    subject.at(667).give({ kind: 'tick' }).applied(680);
+    expect(rightOf(subject.state, 'filer-a')).toBe(2667);
+  });
+
+  test('of a paired holder is extended by an acknowledgement, dated by the heartbeat it answers', () => {
+    const subject = pairedHolder();
+    subject.at(920).give({ kind: 'tick' });
+    const { seq } = subject.state;
+    subject.at(1400).acknowledges(partner, 1, seq);
+    expect(rightOf(subject.state, 'filer-a')).toBe(920 + 2000);
+  });
+
+  test('costs no API write while acknowledgements come', () => {
+    const subject = pairedHolder();
+    let writes = 0;
+    for (let now = 920; now < 20_000; now += 200) {
+      subject
+        .at(now)
+        .give({ kind: 'message', from: partner, message: { kind: 'heartbeat', seq: now, holdings: [] } });
+      writes += subject.of('writeLease').length;
+      subject.at(now + 5).acknowledges();
+      writes += subject.of('writeLease').length;
+    }
+    expect(writes).toBe(0);
+    expect(rightOf(subject.state, 'filer-a')).toBeGreaterThan(21_000);
+  });
+
+  test('is not extended by an incarnation that the Lease does not name, nor for another epoch', () => {
+    const subject = pairedHolder().at(920).give({ kind: 'tick' });
+    const before = rightOf(subject.state, 'filer-a');
+    subject.at(930).acknowledges(stranger);
+    subject.acknowledges(partner, 2);
+    expect(rightOf(subject.state, 'filer-a')).toBe(before);
+  });
+
+  test('accepts no acknowledgement of the dropped one from before the write that drops it is sent', () => {
+    const subject = pairedHolder().at(920).give({ kind: 'tick' });
+    const { seq } = subject.state;
+    // 800 ms without an acknowledgement: it goes solo.
+    subject.at(1500).give({ kind: 'tick' });
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
+      holder: me,
+      epoch: 1,
+      acknowledger: null,
+    });
+    subject.at(1501).acknowledges(partner, 1, seq);
+    expect(rightOf(subject.state, 'filer-a')).toBe(700 + 2000);
+  });
+
+  test('gets nothing from a write with unknown outcome: it is looked up before anything else', () => {
+    const subject = soloHolder().at(667).give({ kind: 'tick' });
+    const { token } = subject.of('writeLease')[0]!;
+    subject.at(700).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome: { kind: 'unknown' } });
+    expect(rightOf(subject.state, 'filer-a')).toBe(2000);
+    subject.at(800).give({ kind: 'tick' });
+    expect(subject.of('writeLease')).toEqual([]);
+    expect(subject.of('readLease')).toEqual([{ kind: 'readLease', home: 'filer-a' }]);
+  });
+});
+
+describe('R1: acknowledging', () => {
+  const heartbeat: Input = {
+    kind: 'message',
+    from: partner,
+    message: { kind: 'heartbeat', seq: 5, holdings: [{ home: 'filer-b', epoch: 4 }] },
+  };
+
+  function given(record: Partial<LeaseRecord>): unknown {
+    const subject = new Subject().at(10).give({ kind: 'partnerConnected', incarnation: partner });
+    subject.sees('filer-b', { holder: partner, epoch: 4, renewal: 8, ...record });
+    const [answer] = subject
+      .at(20)
+      .give(heartbeat)
+      .of('send')
+      .filter(({ message }) => message.kind === 'acknowledgement');
+    return (answer!.message as { holdings: unknown }).holdings;
+  }
+
+  test('only a holder and epoch of a Lease that it has read and that names it', () => {
+    expect(given({ acknowledger: me })).toEqual([{ home: 'filer-b', epoch: 4 }]);
+    expect(given({ acknowledger: null })).toEqual([]);
+    expect(given({ acknowledger: me, epoch: 5 })).toEqual([]);
+    expect(given({ acknowledger: me, holder: stranger })).toEqual([]);
+  });
+
+  test('nothing from the moment it considers a claim until the outcome is known (R3)', () => {
+    const subject = new Subject().at(10).give({ kind: 'partnerConnected', incarnation: partner });
+    subject.sees('filer-b', { holder: partner, epoch: 4, renewal: 8, acknowledger: me });
+    subject.at(2510).give({ kind: 'tick' });
+    const { token } = subject.of('writeLease').find(({ home }) => home === 'filer-b')!;
+    subject.at(2520).give(heartbeat);
+    expect(subject.of('send')[0]!.message).toMatchObject({ kind: 'acknowledgement', holdings: [] });
+    // Unknown, and the Lease looks as before: the claim may still be applied, so it goes on claiming.
+    subject.at(2600).give({ kind: 'leaseWritten', home: 'filer-b', token, outcome: { kind: 'unknown' } });
+    subject.sees('filer-b', { holder: partner, epoch: 4, renewal: 8, acknowledger: me }, '2');
+    subject.at(2610).give(heartbeat);
+    expect(subject.of('send')[0]!.message).toMatchObject({ kind: 'acknowledgement', holdings: [] });
+    expect(subject.at(2750).give({ kind: 'tick' }).of('writeLease')[0]).toMatchObject({ version: '2' });
+  });
+});
+
+describe('R2: self-fence', () => {
+  test('cuts the right and closes at the very end of the right, and disarms only after the close', () => {
+    const subject = soloHolder();
+    subject.at(667).give({ kind: 'tick' });
+    expect(subject.at(1999).give({ kind: 'tick' }).of('closeDiskSet')).toEqual([]);
+    expect(nextWakeAt(subject.state, 1999)).toBeLessThanOrEqual(2000);
+    subject.at(2000).give({ kind: 'tick' });
+    expect(subject.effects.map(({ kind }) => kind).slice(0, 2)).toEqual(['setRight', 'closeDiskSet']);
+    expect(subject.of('closeDiskSet')[0]!.mode).toBe('fence');
+    expect(subject.of('disarm')).toEqual([]);
+    expect(subject.at(2001).give({ kind: 'diskSetClosed', home: 'filer-a' }).of('disarm')).toHaveLength(1);
+  });
+
+  test('an acknowledgement that comes after the end does not revive the right', () => {
+    const subject = pairedHolder().at(920).give({ kind: 'tick' });
+    const { seq } = subject.state;
+    subject.at(2701).acknowledges(partner, 1, seq);
+    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+  });
+
+  test('at once when the Lease names another, whatever right is left', () => {
+    const subject = soloHolder().at(500).sees('filer-a', { holder: partner, epoch: 2, renewal: 5 });
+    expect(subject.of('closeDiskSet')[0]).toMatchObject({ home: 'filer-a', mode: 'fence' });
+    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+  });
+});
+
+describe('R4: no witness, no claim', () => {
+  test('a paired holder whose API is gone serves on, and nobody claims anything without it', () => {
+    const subject = pairedHolder();
+    for (let now = 920; now < 60_000; now += 200) {
+      subject
+        .at(now)
+        .give({ kind: 'message', from: partner, message: { kind: 'heartbeat', seq: now, holdings: [] } });
+      subject.at(now + 5).acknowledges();
+      expect(subject.of('closeDiskSet')).toEqual([]);
+      expect(subject.of('writeLease')).toEqual([]);
+    }
+  });
+});
+
+describe('R5: the sentinel of the partner', () => {
+  test('its message brings a claim in the same step, without a wait', () => {
+    const subject = new Subject().sees('filer-b', {
+      holder: partner,
+      epoch: 4,
+      renewal: 8,
+      acknowledger: me,
+    });
+    const holdings = [{ home: 'filer-b', epoch: 4 }];
+    const died = { kind: 'died', incarnation: partner, holdings, evidence: 'process 17 has exited' } as const;
+    subject.at(100).give({ kind: 'died', died });
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
+      holder: me,
+      epoch: 5,
+      acknowledger: null,
+    });
+    expect(subject.of('trace').map(({ event }) => event.name)).toEqual(['detected', 'claiming']);
+  });
+});
+
+describe('hand-over', () => {
+  test('a planned stop quiesces with the right kept, then cuts it, then releases to the partner, then stops', () => {
+    const subject = pairedHolder().at(930).give({ kind: 'stop' });
+    expect(subject.of('closeDiskSet')[0]!.mode).toBe('quiesce');
+    expect(rightOf(subject.state, 'filer-a')).not.toBeNull();
+    subject.at(950).give({ kind: 'diskSetClosed', home: 'filer-a' });
+    expect(subject.effects.map(({ kind }) => kind)).toEqual(['setRight', 'disarm', 'writeLease']);
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
+      holder: null,
+      releasedTo: 'filer-b',
+      epoch: 1,
+    });
+    expect(subject.of('stopped')).toEqual([]);
+    expect(subject.applied(960).of('stopped')).toHaveLength(1);
+  });
+
+  test('a release with unknown outcome is repeated until the Lease names someone else, and nothing is served', () => {
+    const subject = pairedHolder().at(930).give({ kind: 'stop' });
+    subject.give({ kind: 'diskSetClosed', home: 'filer-a' });
+    const { token } = subject.of('writeLease')[0]!;
+    subject.at(990).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome: { kind: 'unknown' } });
+    subject.at(1100).sees('filer-a', { holder: me, epoch: 1, renewal: 2, acknowledger: partner }, '5');
+    expect(subject.of('writeLease')[0]).toMatchObject({ version: '5', ownership: { holder: null } });
+    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+    subject.at(1200).sees('filer-a', { holder: partner, epoch: 2, renewal: 4 }, '6');
+    expect(subject.of('stopped')).toHaveLength(1);
+  });
+
+  test('a giveback request to the home server itself is refused with a sentence', () => {
+    const request = { id: 'r1', kind: 'giveback', reason: 'test' } as const;
+    const subject = pairedHolder().at(930).give({ kind: 'request', home: 'filer-a', request });
+    expect(subject.of('requestAnswered')[0]).toMatchObject({ requestId: 'r1', result: 'refused' });
+    expect(subject.of('requestAnswered')[0]!.message).toContain('already');
+  });
+
+  test('a takeover request is refused while the partner could not serve', () => {
+    const request = { id: 'r2', kind: 'takeover', reason: 'maintenance' } as const;
+    const subject = soloHolder().at(500).give({ kind: 'request', home: 'filer-a', request });
+    expect(subject.of('requestAnswered')[0]!.message).toContain('no steady connection');
+    expect(subject.of('closeDiskSet')).toEqual([]);
+  });
+
+  test('a request in the Lease is answered when its addressee owns the disk set', () => {
+    const request = { id: 'r3', kind: 'takeover', reason: 'maintenance' } as const;
+    const subject = pairedHolder().at(930);
+    subject.sees('filer-a', { holder: me, epoch: 1, renewal: 2, acknowledger: partner, request }, '4');
+    expect(subject.of('closeDiskSet')[0]!.mode).toBe('quiesce');
+    subject.at(940).give({ kind: 'diskSetClosed', home: 'filer-a' }).applied(950);
+    expect(subject.of('requestAnswered')).toEqual([]);
+    subject.at(970).sees('filer-a', { holder: partner, epoch: 2, renewal: 4, request }, '8');
+    expect(subject.of('requestAnswered')[0]).toMatchObject({ requestId: 'r3', result: 'done' });
+  });
+});
