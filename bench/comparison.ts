@@ -1,0 +1,150 @@
+// The comparison: each workload in rounds that alternate between the servers, so that whatever else the machine
+// does hits both; the median round counts.
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { FromGenerator, RunFigures, RunRequest, WorkloadName } from './generator/messages.ts';
+import type { MemoryMiB } from './servers/process-figures.ts';
+import { cpuMsOf, memoryOf } from './servers/process-figures.ts';
+import type { ServerUnderTest } from './servers/server-under-test.ts';
+
+export interface Plan {
+  workloads: readonly WorkloadName[];
+  rounds: number;
+  warmUpMs: number;
+  measureMs: number;
+  connections: number;
+  depth: number;
+}
+
+export interface Measured {
+  perSecond: number;
+  /** Payload; absent for workloads without. */
+  mibPerSecond?: number;
+  latencyUs: { p50: number; p99: number };
+  /** CPU seconds for each second: of the server, of the generator. */
+  serverCpu: number;
+  generatorCpu: number;
+  /** Every round's operations a second, in order. */
+  rounds: number[];
+}
+
+export interface WorkloadFigures {
+  workload: WorkloadName;
+  connections: number;
+  depth: number;
+  servers: Partial<Record<ServerUnderTest['name'], Measured>>;
+  /** FilerPair's operations a second for each of nfs-ganesha's; absent without both. */
+  ratio?: number;
+}
+
+export interface MemoryFigures {
+  idle: MemoryMiB;
+  /** After all workloads. */
+  loaded: MemoryMiB;
+}
+
+export interface ComparisonFigures {
+  workloads: WorkloadFigures[];
+  memoryMiB: Partial<Record<ServerUnderTest['name'], MemoryFigures>>;
+}
+
+/** onWorkload is called as soon as a workload's figures are complete. */
+export async function compare(
+  servers: readonly ServerUnderTest[],
+  plan: Plan,
+  onWorkload: (figures: WorkloadFigures) => void,
+): Promise<ComparisonFigures> {
+  const idle = await Promise.all(servers.map((server) => memoryOf(server.pid)));
+  const workloads: WorkloadFigures[] = [];
+  for (const workload of plan.workloads) {
+    const figures = await compareWorkload(servers, plan, workload);
+    workloads.push(figures);
+    onWorkload(figures);
+  }
+  const memoryMiB: ComparisonFigures['memoryMiB'] = {};
+  for (const [index, server] of servers.entries()) {
+    memoryMiB[server.name] = { idle: idle[index]!, loaded: await memoryOf(server.pid) };
+  }
+  return { workloads, memoryMiB };
+}
+
+type Round = RunFigures & { serverCpu: number };
+
+async function compareWorkload(
+  servers: readonly ServerUnderTest[],
+  plan: Plan,
+  workload: WorkloadName,
+): Promise<WorkloadFigures> {
+  const single = workload.endsWith('1x1');
+  const [connections, depth] = single ? [1, 1] : [plan.connections, plan.depth];
+  const rounds = new Map<ServerUnderTest, Round[]>(servers.map((server) => [server, []]));
+  for (let round = 0; round < plan.rounds; round++) {
+    // Who goes first changes from round to round.
+    for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
+      const { host, port, mountPort, exportPath } = server;
+      const { warmUpMs, measureMs } = plan;
+      const where = { host, port, mountPort, exportPath };
+      const request = { ...where, workload, connections, depth, warmUpMs, measureMs };
+      rounds.get(server)!.push(await runGenerator(request, server));
+    }
+  }
+  const figures: WorkloadFigures = { workload, connections, depth, servers: {} };
+  for (const [server, results] of rounds) figures.servers[server.name] = summarize(results);
+  const { filerpair, ganesha } = figures.servers;
+  if (filerpair !== undefined && ganesha !== undefined)
+    figures.ratio = filerpair.perSecond / ganesha.perSecond;
+  return figures;
+}
+
+function summarize(rounds: Round[]): Measured {
+  const perSecond = (round: Round) => (round.operations * 1000) / round.elapsedMs;
+  const sorted = rounds.toSorted((a, b) => perSecond(a) - perSecond(b));
+  const median = sorted[Math.floor(sorted.length / 2)]!;
+  const { p50, p99 } = median.latencyUs;
+  const measured: Measured = {
+    perSecond: perSecond(median),
+    latencyUs: { p50, p99 },
+    serverCpu: median.serverCpu,
+    generatorCpu: median.generatorCpu,
+    rounds: rounds.map(perSecond),
+  };
+  if (median.payloadSize > 0) measured.mibPerSecond = (perSecond(median) * median.payloadSize) / 2 ** 20;
+  return measured;
+}
+
+const GENERATOR = join(import.meta.dirname, 'generator/main.ts');
+
+/** One run in a process of its own. Error: the server refused or failed a call, with the workload's name. */
+async function runGenerator(request: RunRequest, server: ServerUnderTest): Promise<Round> {
+  const generator = fork(GENERATOR, { execArgv: [] });
+  const exit = once(generator, 'exit');
+  const result = Promise.withResolvers<Round>();
+  let cpuAtStart: Promise<number> | null = null;
+  generator.on('message', (message: FromGenerator) => {
+    if (message.kind === 'measuring') cpuAtStart = cpuMsOf(server.pid);
+    else if (message.kind === 'failed') result.reject(failure(request, server, message.message));
+    else completeRound(message.figures, server, cpuAtStart).then(result.resolve, result.reject);
+  });
+  generator.on('exit', () => result.reject(failure(request, server, 'the generator ended without a result')));
+  generator.send(request);
+  try {
+    return await result.promise;
+  } finally {
+    await exit;
+  }
+}
+
+async function completeRound(
+  figures: RunFigures,
+  server: ServerUnderTest,
+  cpuAtStart: Promise<number> | null,
+): Promise<Round> {
+  const cpuMs = (await cpuMsOf(server.pid)) - ((await cpuAtStart) ?? 0);
+  return { ...figures, serverCpu: cpuMs / figures.elapsedMs };
+}
+
+function failure(request: RunRequest, server: ServerUnderTest, reason: string): Error {
+  return new Error(`${request.workload} on ${server.title} failed: ${reason}`);
+}

@@ -1,0 +1,49 @@
+// What the comparison and a generator process say to each other.
+
+/** Names of what a generator can do; one canonical set, so that figures of different days can be compared. */
+export const workloadNames = [
+  'getattr',
+  'lookup',
+  'access',
+  'read4k',
+  'read1m',
+  'write4k',
+  'write4kSync',
+  'write1m',
+  'createRemove',
+  'getattr1x1',
+  'read4k1x1',
+] as const;
+export type WorkloadName = (typeof workloadNames)[number];
+
+export interface RunRequest {
+  host: string;
+  /** TCP port of both NFS and MOUNT. */
+  port: number;
+  mountPort: number;
+  /** Path that the server exports. */
+  exportPath: string;
+  workload: WorkloadName;
+  connections: number;
+  /** Calls in flight on each connection. */
+  depth: number;
+  warmUpMs: number;
+  measureMs: number;
+}
+
+export interface RunFigures {
+  /** Operations completed in the measured time, and that time. */
+  operations: number;
+  elapsedMs: number;
+  /** Bytes of payload of one operation; 0 where it has none. */
+  payloadSize: number;
+  /** Time from the call's encoding to its reply's decoding. */
+  latencyUs: { p50: number; p99: number; max: number };
+  /** CPU time of the generator for each second of the measured time: near 1 means that it was the limit. */
+  generatorCpu: number;
+}
+
+export type FromGenerator =
+  | { kind: 'measuring' }
+  | { kind: 'done'; figures: RunFigures }
+  | { kind: 'failed'; message: string };

@@ -1,0 +1,75 @@
+// Our own file server, as a user starts it: configuration file, embedded witness, durable ownership record and
+// journal. Its partner is declared and absent.
+
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startProcess } from './child-process.ts';
+import { freePorts } from './free-port.ts';
+import type { ServerUnderTest } from './server-under-test.ts';
+import { waitForPort } from './server-under-test.ts';
+
+const HOST = '127.0.0.1';
+const EXPORT = '/bench';
+const START_TIMEOUT_MS = 30_000;
+const MAIN = join(import.meta.dirname, '../../fileserver/main.ts');
+
+export interface FilerpairOptions {
+  /** Arguments for Node before the program: a profiler's, for example. */
+  nodeArguments: string[];
+}
+
+/** `directory` gets its volumes, configuration, witness and log. */
+export async function startFilerpair(directory: string, options: FilerpairOptions): Promise<ServerUnderTest> {
+  const ports = (await freePorts(5)) as [number, number, number, number, number];
+  const file = join(directory, 'config.json');
+  for (const name of ['data', 'partner-data', 'run', 'witness'])
+    mkdirSync(join(directory, name), { recursive: true });
+  writeFileSync(join(directory, 'secret'), randomBytes(32).toString('hex'), { mode: 0o600 });
+  writeFileSync(file, JSON.stringify(configuration(directory, ports), null, 2));
+  const args = [...options.nodeArguments, MAIN, '--config', file];
+  const server = await startProcess(process.execPath, args, join(directory, 'output.log'));
+  const port = ports[0];
+  try {
+    await waitForPort(HOST, port, START_TIMEOUT_MS, server.gone);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  const { pid, stop } = server;
+  return {
+    name: 'filerpair',
+    title: 'FilerPair',
+    host: HOST,
+    port,
+    mountPort: port,
+    exportPath: EXPORT,
+    pid,
+    stop,
+  };
+}
+
+function configuration(directory: string, ports: [number, number, number, number, number]): object {
+  const [primary, secondary, interconnect, metrics, partnerInterconnect] = ports;
+  const diskSet = (path: string) => ({
+    volumes: [{ name: 'data', path }],
+    exports: [
+      { path: EXPORT, volume: 'data', clients: ['127.0.0.1/32'], access: 'ReadWrite', squash: 'None' },
+    ],
+  });
+  return {
+    pair: 'bench',
+    server: 'filer-a',
+    partner: 'filer-b',
+    listen: { host: HOST, primary, secondary, interconnect, metrics },
+    partnerAddress: { host: HOST, interconnect: partnerInterconnect },
+    runDir: join(directory, 'run'),
+    secretFile: join(directory, 'secret'),
+    witness: { kind: 'embedded', directory: join(directory, 'witness') },
+    diskSets: {
+      'filer-a': diskSet(join(directory, 'data')),
+      'filer-b': diskSet(join(directory, 'partner-data')),
+    },
+    log: { level: 'warn', format: 'text' },
+  };
+}
