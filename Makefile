@@ -1,0 +1,58 @@
+# FilerPair. Two commands are enough: `make demo` and `make test`. The rest is for people who work on it.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+NODE := node
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e clients format generate clean
+
+help: ## What there is
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Node 24 and the packages, as the lock file says (done by every other target)
+	@scripts/setup.sh
+
+demo: setup ## Two servers on this machine, a writer, a kill, a takeover, a giveback; under a minute
+	@$(NODE) demo/main.ts
+
+test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
+	@scripts/test.sh
+
+check: setup ## Formatting, lint, types, architecture (seconds)
+	@biome check . && tsc --noEmit && npm run --silent architecture
+
+unit: setup ## Unit and component tests without containers
+	@vitest run
+
+simulate: setup ## The deterministic simulation, 100,000 seeds (SEEDS=, FROM=)
+	@$(NODE) simulation/main.ts --seeds $(or $(SEEDS),100000) --from $(or $(FROM),1)
+
+clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
+	@$(NODE) e2e/main.ts clients
+
+e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= picks one)
+	@$(NODE) e2e/main.ts cluster $(SCENARIO)
+
+kind: setup ## A kind cluster with 2 workers, FilerPair installed by helm and an example pair
+	@$(NODE) e2e/main.ts kind
+
+kind-down: setup ## Remove that cluster
+	@$(NODE) e2e/main.ts kind-down
+
+images: setup ## Build the container images
+	@$(NODE) e2e/main.ts images
+
+bench: setup ## Measure beside nfs-ganesha; writes out/bench.json
+	@$(NODE) bench/main.ts
+
+build: setup ## Compile to dist/ (what the images and the npm package hold)
+	@tsc -p tsconfig.build.json
+
+generate: setup ## Everything generated: CRD, API reference
+	@$(NODE) crds/generate.ts
+
+format: setup ## Format and fix what can be fixed
+	@biome check --write .
+
+clean: ## Remove what was built here (caches outside the repository stay)
+	rm -rf dist out .cache node_modules

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Every test, in stages from quick to slow. What the later stages need (container engine, Kubernetes, a Linux
+# guest: slow when nothing is cached) is prepared in the background while the first ones run.
+# A stage that ends with 69 is not possible on this machine: it said why, and counts as skipped.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/node_modules/.bin:$PATH"
+mkdir -p out
+
+passed=0 failed=0 skipped=0 begun=$SECONDS
+report=()
+
+stage() { # name, what it does, command...
+  local name=$1 what=$2 started=$SECONDS status took word
+  shift 2
+  printf '\n=== %s: %s\n' "$name" "$what"
+  "$@"
+  status=$?
+  took=$((SECONDS - started))
+  case $status in
+    0) word=passed passed=$((passed + 1)) ;;
+    69) word=skipped skipped=$((skipped + 1)) ;;
+    *) word="FAILED ($status)" failed=$((failed + 1)) ;;
+  esac
+  report+=("$(printf '  %-14s %-12s %4d s' "$name" "$word" "$took")")
+  printf '=== %s: %s in %d s\n' "$name" "$word" "$took"
+}
+
+prepare=
+finish() { [ -z "$prepare" ] || kill "$prepare" 2> /dev/null; }
+trap finish EXIT
+
+prepared() { # waits for the background work and shows what it said
+  local status=0
+  wait "$prepare" || status=$?
+  prepare=
+  sed 's/^/  /' out/prepare.log
+  return "$status"
+}
+
+nice node e2e/main.ts prepare > out/prepare.log 2>&1 &
+prepare=$!
+echo "Preparing container engine, Kubernetes and a Linux guest in the background (out/prepare.log)."
+
+stage format 'formatting and lint' biome check .
+stage types 'strict TypeScript' tsc --noEmit
+stage architecture 'dependencies point inwards, no dead files' npm run --silent architecture
+stage unit 'unit and component tests' vitest run
+stage simulation '10,000 seeds: never two writers' node simulation/main.ts --seeds 10000
+stage demo 'the main job: kill a server under a writer' node demo/main.ts
+stage prepare 'waiting for the background work' prepared
+stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
+stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
+
+printf '\nAll stages, %d s:\n' $((SECONDS - begun))
+printf '%s\n' "${report[@]}"
+if [ "$skipped" -gt 0 ]; then
+  printf 'Skipped stages need what this machine does not have; each says above what, and "make help" names its command.\n'
+fi
+printf '\nstages: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]
