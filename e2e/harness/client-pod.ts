@@ -1,0 +1,156 @@
+// The pod that uses a pair while a test breaks servers, and the writer that runs in it.
+import type { ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { eventually } from '../machine/eventually.ts';
+import { type HistoryEntry, LINES_FILE, runDirectory } from '../writer/history.ts';
+import { checkHistory, type FoundEntry, type FoundOnDisk, type Verdict } from './check-history.ts';
+import { EXPORTS, type Pair, type Server } from './pair.ts';
+import { POD_READY_MS_MAX, WRITER_FINISHED_MS_MAX, WRITER_STARTED_MS_MAX } from './timeouts.ts';
+
+export const CLIENT_POD = 'client';
+
+/** Starts the client pod on a node that the scenario will not break. */
+export async function createClientPod(pair: Pair, node: string): Promise<void> {
+  await pair.kubectl.apply({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: CLIENT_POD, namespace: pair.namespace },
+    spec: {
+      nodeName: node,
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        {
+          name: 'client',
+          image: pair.environment.images.client,
+          imagePullPolicy: 'Never',
+          // The writer comes with kubectl exec; the pod itself only waits.
+          command: ['/usr/bin/tini', '-s', '--', 'node', '-e', 'setInterval(() => {}, 3600_000)'],
+        },
+      ],
+    },
+  });
+  await pair.kubectl.wait(`pod/${CLIENT_POD}`, 'condition=Ready', POD_READY_MS_MAX);
+}
+
+export class Writer {
+  readonly history: HistoryEntry[] = [];
+  readonly #process: ChildProcess;
+  readonly #pair: Pair;
+  readonly #server: Server;
+  readonly #run: string;
+  #complaints = '';
+
+  private constructor(pair: Pair, server: Server, run: string) {
+    this.#pair = pair;
+    this.#server = server;
+    this.#run = run;
+    const url = `nfs://${server}${EXPORTS[server]}`;
+    this.#process = pair.kubectl.startIn(
+      CLIENT_POD,
+      'client',
+      'node',
+      '/app/e2e-dist/e2e/writer/main.js',
+      url,
+      run,
+    );
+    createInterface({ input: this.#process.stdout! }).on('line', (line) => {
+      this.history.push(JSON.parse(line) as HistoryEntry);
+    });
+    this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#complaints += text;
+    });
+  }
+
+  /** Starts writing to a server's export and waits for the first acknowledged line. */
+  static async start(pair: Pair, server: Server, run: string): Promise<Writer> {
+    const writer = new Writer(pair, server, run);
+    await writer.#saw('started', WRITER_STARTED_MS_MAX);
+    return writer;
+  }
+
+  /** Puts a mark into the history, and waits until the writer has put it there. */
+  async mark(name: string): Promise<void> {
+    this.#process.stdin!.write(`mark ${name}\n`);
+    await this.#until(`the writer has set the mark "${name}"`, WRITER_STARTED_MS_MAX, () =>
+      this.history.some((entry) => entry.kind === 'mark' && entry.name === name),
+    );
+  }
+
+  /** Waits until this many more lines have been acknowledged: the writer works now. */
+  async writes(lines: number, msMax: number): Promise<void> {
+    const count = () => this.history.filter((entry) => entry.kind === 'line').length;
+    const from = count();
+    await this.#until(
+      `the writer has ${lines} more lines acknowledged`,
+      msMax,
+      () => count() >= from + lines,
+    );
+  }
+
+  /** Ends the run, checks what NFS shows against the disk, and judges the history. */
+  async finish(): Promise<Verdict> {
+    this.#process.stdin!.end();
+    await this.#saw('finished', WRITER_FINISHED_MS_MAX);
+    const disk = this.#onDisk();
+    const finished = this.history.find((entry) => entry.kind === 'finished')!;
+    const sha256 = createHash('sha256').update(disk.lines).digest('hex');
+    if (sha256 !== finished.sha256) {
+      throw new Error(
+        `NFS shows another file of lines (sha256 ${finished.sha256}) than the disk holds (${sha256})`,
+      );
+    }
+    return checkHistory(this.#run, this.history, disk);
+  }
+
+  /** What the writer's client library noticed, as one line each. */
+  noticed(): string[] {
+    return this.history.flatMap((entry) =>
+      entry.kind === 'connection' ? [`${entry.event} ${entry.detail}`] : [],
+    );
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL');
+  }
+
+  #saw(kind: 'started' | 'finished', msMax: number): Promise<unknown> {
+    return this.#until(`the writer has ${kind}`, msMax, () =>
+      this.history.some((entry) => entry.kind === kind),
+    );
+  }
+
+  #until(event: string, msMax: number, holds: () => boolean): Promise<unknown> {
+    return eventually(
+      event,
+      msMax,
+      () => {
+        if (holds()) return true;
+        const failed = this.history.find((entry) => entry.kind === 'failed');
+        if (failed) throw new Error(`the writer cannot go on: ${failed.message}`);
+        if (this.#process.exitCode !== null) throw new Error(`the writer has ended: ${this.#complaints}`);
+        return false;
+      },
+      () =>
+        `its last words: ${this.history
+          .slice(-5)
+          .map((entry) => JSON.stringify(entry))
+          .join('\n')}\n${this.#complaints}`,
+    );
+  }
+
+  /** Read from the volume's directory on this machine: past NFS, past both servers. */
+  #onDisk(): FoundOnDisk {
+    const root = join(this.#pair.directory(this.#server), runDirectory(this.#run));
+    const entries = new Map<string, FoundEntry>();
+    if (existsSync(join(root, 'rounds'))) {
+      for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
+        const status = statSync(join(root, name));
+        entries.set(name, { kind: status.isDirectory() ? 'directory' : 'file', mode: status.mode & 0o7777 });
+      }
+    }
+    return { lines: readFileSync(join(root, LINES_FILE)), entries };
+  }
+}

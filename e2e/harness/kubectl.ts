@@ -1,0 +1,96 @@
+// The cluster as a test sees it: through kubectl, as its users do, and not through the code under test.
+import { createInterface } from 'node:readline';
+import type { TestEnvironment } from '../environment.ts';
+import { outcomeOf, run, start } from '../machine/command.ts';
+
+/** What tests look at in any object. */
+export interface Thing {
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly deletionTimestamp?: string;
+  };
+}
+
+/** One line of a watch. */
+export interface WatchEvent<T> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: T;
+}
+
+export class Kubectl {
+  readonly namespace: string;
+  readonly #command: readonly string[];
+
+  constructor(environment: TestEnvironment, namespace: string) {
+    this.namespace = namespace;
+    this.#command = [
+      environment.kubectl,
+      '--kubeconfig',
+      environment.cluster.kubeconfig,
+      '--namespace',
+      namespace,
+    ];
+  }
+
+  /** Runs kubectl and returns its output; throws with kubectl's own message. */
+  run(...args: string[]): Promise<string> {
+    return run([...this.#command, ...args]);
+  }
+
+  /** Runs kubectl whatever comes of it. */
+  try(...args: string[]) {
+    return outcomeOf([...this.#command, ...args]);
+  }
+
+  async get<T extends Thing>(kind: string, name: string): Promise<T> {
+    return JSON.parse(await this.run('get', kind, name, '-o', 'json')) as T;
+  }
+
+  async list<T extends Thing>(kind: string, selector = ''): Promise<T[]> {
+    const args = selector === '' ? [] : ['--selector', selector];
+    return (JSON.parse(await this.run('get', kind, ...args, '-o', 'json')) as { items: T[] }).items;
+  }
+
+  /** Creates or changes objects, given as they would stand in a manifest. */
+  apply(...objects: readonly object[]): Promise<string> {
+    const list = { apiVersion: 'v1', kind: 'List', items: objects };
+    return run([...this.#command, 'apply', '-f', '-'], { input: JSON.stringify(list) });
+  }
+
+  /** Server-side validation of a manifest file, changing nothing. */
+  dryRun(file: string) {
+    return outcomeOf([...this.#command, 'apply', '--dry-run=server', '-f', file]);
+  }
+
+  wait(what: string, condition: string, timeoutMs: number): Promise<string> {
+    return this.run('wait', what, `--for=${condition}`, `--timeout=${Math.ceil(timeoutMs / 1000)}s`);
+  }
+
+  /** Follows all changes of a kind. `stop` ends the watch. */
+  watch<T extends Thing>(
+    kind: string,
+    onEvent: (event: WatchEvent<T>) => void,
+  ): { readonly stop: () => void } {
+    const child = start([...this.#command, 'get', kind, '--watch', '--output-watch-events', '-o', 'json']);
+    let text = '';
+    // kubectl indents what is inside an event: its first and last line are the only ones that begin with a brace.
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      text += line;
+      if (line !== '}') return;
+      onEvent(JSON.parse(text) as WatchEvent<T>);
+      text = '';
+    });
+    child.stderr!.resume();
+    return { stop: () => child.kill() };
+  }
+
+  /** Starts a program in a container, with its standard input open. */
+  startIn(pod: string, container: string, ...command: string[]) {
+    return start([...this.#command, 'exec', '--stdin', pod, '--container', container, '--', ...command]);
+  }
+}

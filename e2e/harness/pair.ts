@@ -1,0 +1,196 @@
+// A FilerPair of its own for a scenario: namespace, volumes on the directory that both workers share, the resource.
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestEnvironment } from '../environment.ts';
+import { SHARED_IN_NODES } from '../kind/cluster.ts';
+import { eventually } from '../machine/eventually.ts';
+import { Kubectl, type Thing } from './kubectl.ts';
+import {
+  GUARD_MS,
+  LEASE_MS,
+  NAMESPACE_GONE_MS_MAX,
+  PAIR_READY_MS_MAX,
+  REQUEST_ANSWERED_MS_MAX,
+} from './timeouts.ts';
+
+export const SERVERS = ['filer-a', 'filer-b'] as const;
+export type Server = (typeof SERVERS)[number];
+export const PAIR = 'home';
+export const SUFFIX = '-failover';
+export const VOLUME = 'data';
+/** What clients mount, by server. */
+export const EXPORTS: Readonly<Record<Server, string>> = { 'filer-a': '/home', 'filer-b': '/projects' };
+
+export const partnerOf = (server: Server): Server => (server === 'filer-a' ? 'filer-b' : 'filer-a');
+
+export interface FilerPairThing extends Thing {
+  readonly status?: {
+    readonly conditions?: readonly { type: string; status: string; reason: string; message: string }[];
+    readonly diskSets?: readonly {
+      home: string;
+      owner?: string;
+      holder?: string;
+      epoch: number;
+      phase: string;
+    }[];
+    readonly servers?: readonly { name: string; pod?: string; node?: string; state: string }[];
+    readonly lastTransition?: { kind: string; cause: string; epoch: number; took: string; to: string };
+    readonly lastRequest?: { kind: string; result: string; message: string };
+  };
+}
+
+export interface PodThing extends Thing {
+  readonly spec: { readonly nodeName: string };
+  readonly status: {
+    readonly podIP?: string;
+    readonly phase: string;
+    readonly containerStatuses?: readonly { name: string; ready: boolean; restartCount: number }[];
+  };
+}
+
+/** The resource as a user would write it; the times are the defaults, spelt out because tests compute with them. */
+export function pairManifest(namespace: string, domain?: string): object {
+  return {
+    apiVersion: 'filerpair.dev/v1alpha1',
+    kind: 'FilerPair',
+    metadata: { name: PAIR, namespace },
+    spec: {
+      servers: SERVERS.map((name) => ({
+        name,
+        volumes: [
+          {
+            name: VOLUME,
+            claim: { size: '1Gi', storageClassName: '', volumeName: volumeName(namespace, name) },
+          },
+        ],
+        exports: [{ path: EXPORTS[name], volume: VOLUME, clients: ['0.0.0.0/0'], squash: 'Root' }],
+      })),
+      failover: { lease: `${LEASE_MS}ms`, guard: `${GUARD_MS}ms` },
+      // Both workers are containers of one kernel, and the directory is one directory of it.
+      storage: { transfer: 'Shared', lateWrites: 'Coherent' },
+      ...(domain === undefined ? {} : { dns: { domain } }),
+    },
+  };
+}
+
+/** A PersistentVolume that every worker can mount, for each server. */
+export function volumeManifests(namespace: string): object[] {
+  return SERVERS.map((server) => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: volumeName(namespace, server), labels: { e2e: namespace } },
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteMany'],
+      storageClassName: '',
+      persistentVolumeReclaimPolicy: 'Retain',
+      hostPath: { path: `${SHARED_IN_NODES}/${namespace}/${server}`, type: 'Directory' },
+    },
+  }));
+}
+
+const volumeName = (namespace: string, server: Server) => `${namespace}-${server}`;
+
+export class Pair {
+  readonly kubectl: Kubectl;
+  readonly environment: TestEnvironment;
+
+  constructor(environment: TestEnvironment, namespace: string) {
+    this.environment = environment;
+    this.kubectl = new Kubectl(environment, namespace);
+  }
+
+  get namespace(): string {
+    return this.kubectl.namespace;
+  }
+
+  /** The volume's directory on this machine: what is really on the disk, seen past all servers. */
+  directory(server: Server): string {
+    return join(this.environment.cluster.sharedDirectory, this.namespace, server);
+  }
+
+  /** Namespace, volumes, FilerPair. A namespace that an interrupted run left is removed first. */
+  async create(domain?: string): Promise<void> {
+    await this.remove();
+    for (const server of SERVERS) {
+      mkdirSync(this.directory(server), { recursive: true });
+      // The export's root belongs to the volume's maker; the writer is an ordinary user.
+      chmodSync(this.directory(server), 0o777);
+    }
+    await this.kubectl.apply(
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } },
+      ...volumeManifests(this.namespace),
+    );
+    await this.kubectl.apply(pairManifest(this.namespace, domain));
+  }
+
+  async remove(): Promise<void> {
+    const timeout = `--timeout=${NAMESPACE_GONE_MS_MAX / 1000}s`;
+    await this.kubectl.run('delete', 'namespace', this.namespace, '--ignore-not-found', timeout);
+    await this.kubectl.run('delete', 'persistentvolume', '--selector', `e2e=${this.namespace}`, timeout);
+    rmSync(join(this.environment.cluster.sharedDirectory, this.namespace), { recursive: true, force: true });
+  }
+
+  async get(): Promise<FilerPairThing> {
+    return this.kubectl.get<FilerPairThing>('filerpair', PAIR);
+  }
+
+  async ready(msMax = PAIR_READY_MS_MAX): Promise<void> {
+    await this.eventually('the pair is Ready', msMax, (pair) => condition(pair, 'Ready') === 'True');
+  }
+
+  /** Waits until the operator says that a takeover would work: the next fault would be covered. */
+  async takeoverPossible(msMax: number): Promise<void> {
+    await this.eventually(
+      'a takeover is possible',
+      msMax,
+      (pair) => condition(pair, 'TakeoverPossible') === 'True',
+    );
+  }
+
+  /** Waits until `owner` serves the disk set of `home`, by the pair's status. */
+  async servedBy(home: Server, owner: Server, msMax: number): Promise<void> {
+    await this.eventually(`${owner} serves the disk set of ${home}`, msMax, (pair) =>
+      pair.status?.diskSets?.some(
+        (set) => set.home === home && set.owner === owner && set.phase === 'Serving',
+      ),
+    );
+  }
+
+  /** Asks as a person would, with an annotation, and waits for the recorded answer. */
+  async request(kind: 'takeover' | 'giveback', home: Server): Promise<void> {
+    await this.kubectl.run('annotate', 'filerpair', PAIR, `filerpair.dev/${kind}=${home}`, '--overwrite');
+    await this.eventually(`the ${kind} of ${home} is answered`, REQUEST_ANSWERED_MS_MAX, (pair) => {
+      const answered = pair.metadata.annotations?.[`filerpair.dev/${kind}`] === undefined;
+      const last = pair.status?.lastRequest;
+      if (answered && last?.result === 'Refused')
+        throw new Error(`${kind} of ${home} was refused: ${last.message}`);
+      return answered && last?.kind === kind && last.result === 'Done';
+    });
+  }
+
+  /** The pod that runs a server now: the youngest that is not being deleted. */
+  async pod(server: Server): Promise<PodThing> {
+    const pods = await this.kubectl.list<PodThing>('pods', `filerpair.dev/server=${server}`);
+    const alive = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+    if (alive.length !== 1) throw new Error(`${alive.length} pods run ${server}`);
+    return alive[0]!;
+  }
+
+  private async eventually(
+    event: string,
+    msMax: number,
+    holds: (pair: FilerPairThing) => boolean | undefined,
+  ): Promise<void> {
+    await eventually(
+      event,
+      msMax,
+      async () => holds(await this.get()) || undefined,
+      async () => `status is ${JSON.stringify((await this.get()).status ?? {}, null, 1)}`,
+    );
+  }
+}
+
+export function condition(pair: FilerPairThing, type: string): string | undefined {
+  return pair.status?.conditions?.find((one) => one.type === type)?.status;
+}

@@ -1,0 +1,77 @@
+// What the scenarios measured, for programs: out/e2e.json, one object a scenario.
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { REPOSITORY } from '../environment.ts';
+
+export interface ScenarioResult {
+  readonly passed: boolean;
+  /** Longest time in ms that the writer waited for an acknowledgement while the fault was on, and at giveback. */
+  readonly gapMs?: number;
+  readonly givebackGapMs?: number;
+  /** The goal of the design for gapMs. Reported, not asserted: the machine may be busy. */
+  readonly gapMsGoal?: number;
+  readonly acknowledged?: number;
+  readonly lost?: number;
+  readonly duplicated?: number;
+  /** Violations of "one owner an epoch", and of "nothing that clients know a pair by has changed". */
+  readonly ownersViolated?: number;
+  readonly identityChanges?: number;
+  readonly tookMs: number;
+}
+
+export type Results = Readonly<Record<string, ScenarioResult>>;
+
+const FILE = join(REPOSITORY, 'out/e2e.json');
+
+export function readResults(): Results {
+  try {
+    return JSON.parse(readFileSync(FILE, 'utf8')) as Results;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw error;
+  }
+}
+
+export function clearResults(): void {
+  rmSync(FILE, { force: true });
+}
+
+export function recordResult(scenario: string, result: ScenarioResult): void {
+  mkdirSync(join(REPOSITORY, 'out'), { recursive: true });
+  writeFileSync(`${FILE}.tmp`, `${JSON.stringify({ ...readResults(), [scenario]: result }, null, 2)}\n`);
+  renameSync(`${FILE}.tmp`, FILE);
+}
+
+/** A table for people. */
+export function resultsTable(results: Results): string {
+  const header = [
+    'scenario',
+    'result',
+    'longest gap',
+    'goal',
+    'at giveback',
+    'acknowledged',
+    'lost',
+    'twice',
+  ];
+  const ms = (value: number | undefined) => (value === undefined ? '' : `${Math.round(value)} ms`);
+  const rows = Object.entries(results).map(([name, one]) => [
+    name,
+    one.passed ? 'passed' : 'FAILED',
+    ms(one.gapMs),
+    ms(one.gapMsGoal),
+    ms(one.givebackGapMs),
+    String(one.acknowledged ?? ''),
+    String(one.lost ?? ''),
+    String(one.duplicated ?? ''),
+  ]);
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]!.length)),
+  );
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join('  ')
+      .trimEnd();
+  return [header, ...rows].map(line).join('\n');
+}

@@ -1,0 +1,138 @@
+// Everything around the tests that need containers, a cluster or other programs than Node:
+//
+//   node e2e/main.ts prepare           all that is slow when nothing is cached: engine, node image, Linux guest
+//   node e2e/main.ts images            build our container images
+//   node e2e/main.ts kind              a kind cluster with 2 workers, FilerPair installed, an example pair running
+//   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
+//   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
+//   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
+//
+// Exit code 69: not possible on this machine; the sentence above it says what is missing.
+import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { installChart } from './application/chart.ts';
+import { installExample } from './application/example.ts';
+import { images } from './application/images.ts';
+import { REPOSITORY, type TestEnvironment, writeEnvironment } from './environment.ts';
+import { type Cluster, clusterDown, clusterIn, clusterUp, loadImages } from './kind/cluster.ts';
+import { drivingPrograms } from './kind/go-programs.ts';
+import { nodeImage } from './kind/node-image.ts';
+import { buildGuestImage } from './linux/guest-image.ts';
+import { cacheIn } from './machine/cache.ts';
+import { needPackages } from './machine/debian-packages.ts';
+import { engineDown, engineUp } from './machine/docker-engine.ts';
+import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
+import { say } from './machine/stage.ts';
+
+const cache = cacheIn(process.env['FILERPAIR_CACHE'] ?? join(homedir(), '.cache/filerpair'));
+const keep = process.env['KEEP'] === '1';
+const cluster = clusterIn(REPOSITORY, process.env['CLUSTER'] ?? 'filerpair');
+
+/** Cluster with images loaded and the chart installed. `made` says whether it was not there before. */
+async function bringUp(target: Cluster): Promise<{ environment: TestEnvironment; made: boolean }> {
+  await engineUp(cache);
+  const programs = await drivingPrograms(cache);
+  const node = await nodeImage(cache);
+  const ours = await images(cache, REPOSITORY);
+  const made = await clusterUp(target, programs, node);
+  await loadImages(target, programs, [ours.fileserver, ours.operator, ours.client]);
+  const environment = {
+    cluster: target,
+    images: ours,
+    kubectl: programs.get('kubectl')!,
+    helm: programs.get('helm')!,
+    kind: programs.get('kind')!,
+  };
+  writeEnvironment(environment);
+  return { environment, made };
+}
+
+async function bringDown(target: Cluster): Promise<void> {
+  const programs = await drivingPrograms(cache);
+  await clusterDown(target, programs);
+  // Owned by the servers' users: removed as a whole, by whoever made it (root, as dockerd needs it).
+  rmSync(target.sharedDirectory, { recursive: true, force: true });
+}
+
+/** Runs vitest on one project of e2e/vitest.config.ts and returns its exit code. */
+function vitest(project: string, filters: readonly string[]): Promise<number> {
+  const program = join(REPOSITORY, 'node_modules/.bin/vitest');
+  const args = ['run', '--config', 'e2e/vitest.config.ts', '--project', project, ...filters];
+  const child = spawn(program, args, { cwd: REPOSITORY, stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+}
+
+const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  prepare: async () => {
+    await needPackages(['libnfs-utils'], 'Testing with libnfs');
+    await buildGuestImage(cache);
+    await engineUp(cache);
+    await drivingPrograms(cache);
+    await nodeImage(cache);
+    return 0;
+  },
+  images: async () => {
+    await engineUp(cache);
+    for (const reference of Object.values(await images(cache, REPOSITORY))) say(reference);
+    return 0;
+  },
+  kind: async () => {
+    const { environment } = await bringUp(cluster);
+    await installChart(environment);
+    await installExample(environment);
+    say(
+      `To look around:  export KUBECONFIG=${cluster.kubeconfig}; ${environment.kubectl} get filerpairs --all-namespaces`,
+    );
+    return 0;
+  },
+  'kind-down': async () => {
+    await engineUp(cache);
+    await bringDown(cluster);
+    await engineDown(cache);
+    return 0;
+  },
+  cluster: async (filters) => {
+    const { made } = await bringUp(cluster);
+    try {
+      return await vitest('cluster', filters);
+    } finally {
+      if (keep || !made) say(`the cluster ${cluster.name} stays; "make kind-down" removes it`);
+      else {
+        await bringDown(cluster);
+        await engineDown(cache);
+      }
+    }
+  },
+  clients: async (filters) => {
+    await needPackages(['libnfs-utils'], 'Testing with libnfs');
+    await buildGuestImage(cache);
+    return vitest('clients', filters);
+  },
+};
+
+async function main(): Promise<number> {
+  const [name, ...args] = process.argv.slice(2);
+  const command = COMMANDS[name ?? ''];
+  if (!command) {
+    process.stderr.write(`usage: node e2e/main.ts ${Object.keys(COMMANDS).join('|')} [FILTER...]\n`);
+    return 2;
+  }
+  try {
+    return await command(args);
+  } catch (error) {
+    if (!(error instanceof NotPossible)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return NOT_POSSIBLE_EXIT_CODE;
+  }
+}
+
+// An interrupted run ends what it started: the signal becomes an orderly exit of vitest, which also gets it from
+// the terminal, and the `finally` above does the rest.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => say(`${signal}: cleaning up`));
+
+process.exitCode = await main();

@@ -1,0 +1,14 @@
+// A person asks for a takeover, for instance before working on a node, and for the giveback afterwards. Both are
+// annotations on the FilerPair, and both are hand-overs: the owner finishes its work and releases.
+import { failoverScenario } from '../harness/failover-scenario.ts';
+import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
+
+failoverScenario({
+  name: 'takeover-requested',
+  fault: 'a takeover is asked for',
+  inject: (pair, server) => pair.request('takeover', server),
+  gapMsGoal: 300,
+  gapMsMax: 1_500,
+  repair: (pair) => pair.takeoverPossible(SERVER_BACK_MS_MAX),
+  replacesPod: false,
+});

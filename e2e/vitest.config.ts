@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+// Tests that need more than Node: see docs/testing.md. Each project is run by a command of e2e/main.ts, which
+// prepares the machine for it; one file alone: npx vitest run --config e2e/vitest.config.ts process-killed
+export default defineConfig({
+  test: {
+    // One at a time: they measure gaps of milliseconds, and there may be only two cores.
+    fileParallelism: false,
+    maxWorkers: 1,
+    testTimeout: 10 * 60_000,
+    hookTimeout: 5 * 60_000,
+    // The reaper is an image of its own that is not to be had everywhere; every test removes what it starts.
+    env: { TESTCONTAINERS_RYUK_DISABLED: 'true' },
+    projects: [
+      { extends: true, test: { name: 'cluster', include: ['e2e/{component,scenarios}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'clients', include: ['e2e/{linux,libnfs}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'harness', include: ['e2e/{machine,harness}/**/*.test.ts'] } },
+    ],
+  },
+});
