@@ -177,6 +177,7 @@ export class FailoverConnection {
   pause(): void {
     this.paused = true;
     this.adopted?.pause();
+    if (this.state.mode === 'doubting') this.input({ kind: 'Heard', progress: false });
   }
 
   resume(): void {

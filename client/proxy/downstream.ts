@@ -47,10 +47,8 @@ export class Downstream {
   private readonly pendingSizeMax: number;
   private readonly onEnd: (reason: string) => void;
   private readingPaused = false;
-  private clientFinished = false;
   private ended = false;
 
-  /** The socket must allow half-open connections: a client may send its last calls and then its FIN. */
   constructor(socket: Socket, options: DownstreamOptions) {
     this.socket = socket;
     this.onEnd = options.onEnd;
@@ -62,7 +60,9 @@ export class Downstream {
     socket.setNoDelay(true);
     socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
     socket.on('drain', () => this.upstream.resume());
-    socket.on('end', () => this.finish());
+    // TCP cannot tell a client that is gone from one that only has no more to say. No NFS client waits for replies
+    // after its FIN; but one that came back on a new connection would suffer from an old WRITE resent here.
+    socket.on('end', () => this.end('the client closed the connection'));
     socket.on('error', (error: NodeJS.ErrnoException) => this.end(error.code ?? error.message));
     socket.on('close', () => this.end('the client closed the connection'));
     this.upstream.start();
@@ -133,13 +133,6 @@ export class Downstream {
       this.readingPaused = false;
       this.socket.resume();
     }
-    if (this.clientFinished && this.upstream.pendingCount === 0) this.socket.end();
-  }
-
-  /** The client sends no more calls, but still waits for its replies. */
-  private finish(): void {
-    this.clientFinished = true;
-    if (this.upstream.pendingCount === 0) this.socket.end();
   }
 
   private end(reason: string): void {

@@ -40,7 +40,7 @@ export class NfsProxy {
   private constructor(options: ProxyOptions) {
     this.options = options;
     const resolver = options.resolver ?? new Resolver();
-    this.server = createServer({ allowHalfOpen: true }, (socket) => {
+    this.server = createServer((socket) => {
       const client = `${socket.remoteAddress}:${socket.remotePort}`;
       const downstream: Downstream = new Downstream(socket, {
         upstream: {

@@ -1,0 +1,284 @@
+import { connect, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { RecordParser } from '../../protocol/record.ts';
+import type { AttemptsOptions } from '../attempts.ts';
+import { answer, replyRecord, ScriptedServer, until } from '../testing/scripted-server.ts';
+import { tcpAddress } from '../transport-address.ts';
+import { NfsProxy, type ProxyEvent } from './proxy.ts';
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const each of cleanUp.splice(0).reverse()) await each();
+});
+
+interface Stage {
+  readonly a: ScriptedServer;
+  readonly b: ScriptedServer;
+  readonly proxy: NfsProxy;
+  readonly events: ProxyEvent[];
+}
+
+/** A pair whose home server serves, and a proxy in front. */
+async function stage(pendingSizeMax?: number, attempts: Partial<AttemptsOptions> = {}): Promise<Stage> {
+  const a = await ScriptedServer.create('open');
+  const b = await ScriptedServer.create('closed');
+  const events: ProxyEvent[] = [];
+  const proxy = await NfsProxy.listen({
+    endpoints: { primary: tcpAddress('127.0.0.1', a.port), secondary: tcpAddress('127.0.0.1', b.port) },
+    host: '127.0.0.1',
+    port: 0,
+    pendingSizeMax,
+    attempts: { intervalMs: 2, intervalMsMax: 5, ...attempts },
+    onEvent: (event) => events.push(event),
+  });
+  cleanUp.push(
+    () => a.shut(),
+    () => b.shut(),
+    () => proxy.close(),
+  );
+  return { a, b, proxy, events };
+}
+
+/** An NFS client that knows nothing of pairs: one socket, records out, records in. */
+class PlainClient {
+  readonly socket: Socket;
+  readonly replies: { xid: number; results: string }[] = [];
+  closed = false;
+  private readonly parser = new RecordParser(4 * 1024 * 1024);
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => {
+      this.closed = true;
+    });
+    this.socket.on('data', (chunk) => {
+      this.parser.push(chunk);
+      while (this.parser.next()) {
+        const { record } = this.parser;
+        const xid = record.u32();
+        record.position += 20;
+        this.replies.push({
+          xid,
+          results: Buffer.from(record.bytes.subarray(record.position, record.end)).toString(),
+        });
+      }
+    });
+    cleanUp.push(() => this.socket.destroy());
+  }
+}
+
+/** A call as one record of the given fragments (fragment sizes of the message; default: one). */
+function callRecord(
+  xid: number,
+  payload: string | Buffer = '',
+  fragmentSize = Number.POSITIVE_INFINITY,
+): Buffer {
+  const body = Buffer.from(payload);
+  const padded = Buffer.alloc((body.length + 3) & ~3);
+  body.copy(padded);
+  const message = Buffer.alloc(44 + padded.length);
+  const words = [xid, 0, 2, 100003, 3, 1, 0, 0, 0, 0, body.length];
+  for (const [i, word] of words.entries()) message.writeUInt32BE(word, i * 4);
+  padded.copy(message, 44);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < message.length; at += fragmentSize) {
+    const fragment = message.subarray(at, Math.min(at + fragmentSize, message.length));
+    const mark = Buffer.alloc(4);
+    mark.writeUInt32BE(((at + fragment.length === message.length ? 0x8000_0000 : 0) + fragment.length) >>> 0);
+    parts.push(mark, fragment);
+  }
+  return Buffer.concat(parts);
+}
+
+function messageOf(record: Buffer): Buffer {
+  return record.subarray(4);
+}
+
+describe('a proxied connection', () => {
+  it('survives takeover and giveback without being closed, and every call is answered once', async () => {
+    const { a, b, proxy } = await stage();
+    const client = new PlainClient(proxy.port);
+    let xid = 100;
+    for (let round = 0; round < 6; round++) {
+      const [from, to] = round % 2 === 0 ? [a, b] : [b, a];
+      const before = client.replies.length;
+      for (let i = 0; i < 5; i++) client.socket.write(callRecord(++xid));
+      await until('five replies', () => client.replies.length === before + 5);
+      from.onCall = () => {};
+      for (let i = 0; i < 5; i++) client.socket.write(callRecord(++xid));
+      await until('five calls are there', () => from.calls.slice(-1)[0]?.xid === xid);
+      to.onCall = (each) => answer(each);
+      await from.shut();
+      await to.open();
+      await until('five more replies', () => client.replies.length === before + 10);
+    }
+    const xids = client.replies.map((each) => each.xid);
+    expect(xids).toEqual([...Array(60).keys()].map((i) => 101 + i));
+    expect(client.closed).toBe(false);
+  });
+
+  it('forwards a repeated call only once while it is unanswered, and anew afterwards', async () => {
+    const { a, proxy, events } = await stage();
+    a.onCall = () => {};
+    const client = new PlainClient(proxy.port);
+    client.socket.write(Buffer.concat([callRecord(7), callRecord(7), callRecord(7), callRecord(8)]));
+    await until('both calls are there', () => a.calls.length === 2);
+    expect(a.calls.map((each) => each.xid)).toEqual([7, 8]);
+    answer(a.calls[0]!);
+    await until('the reply', () => client.replies.length === 1);
+    client.socket.write(callRecord(7));
+    await until('the XID is used anew', () => a.calls.length === 3);
+    client.socket.destroy();
+    await until('the client is gone', () => events.some((each) => each.kind === 'ClientGone'));
+    expect(events.find((each) => each.kind === 'ClientGone')).toMatchObject({
+      counts: { calls: 5, repeated: 2 },
+    });
+  });
+
+  it('keeps clients with the same XID apart', async () => {
+    const { a, proxy } = await stage();
+    a.onCall = (each) => answer(each, each.message.subarray(44));
+    const one = new PlainClient(proxy.port);
+    const two = new PlainClient(proxy.port);
+    one.socket.write(callRecord(7, 'one.'));
+    two.socket.write(callRecord(7, 'two.'));
+    await until('both replies', () => one.replies.length === 1 && two.replies.length === 1);
+    expect([one.replies[0]!.results, two.replies[0]!.results]).toEqual(['one.', 'two.']);
+  });
+
+  it('ends with the client: nothing of it is resent to the partner, where it might undo what came later', async () => {
+    const { a, b, proxy } = await stage();
+    a.onCall = () => {};
+    const client = new PlainClient(proxy.port);
+    client.socket.write(callRecord(7));
+    await until('the call is there', () => a.calls.length === 1);
+    client.socket.destroy();
+    await until('nothing is left', () => a.connections === 0 && proxy.pendingSize === 0);
+    await a.shut();
+    await b.open();
+    const next = new PlainClient(proxy.port);
+    next.socket.write(callRecord(8));
+    await until('the next client is served', () => next.replies.length === 1);
+    expect(b.calls.map((each) => each.xid)).toEqual([8]);
+  });
+});
+
+describe('a stream cut at every byte', () => {
+  it('from the client: calls in two pieces, in one fragment or many, arrive whole', async () => {
+    const { a, proxy } = await stage();
+    const client = new PlainClient(proxy.port);
+    const whole = messageOf(callRecord(7, 'payload of a call'));
+    for (const fragmentSize of [Number.POSITIVE_INFINITY, 17, 4, 1]) {
+      const stream = Buffer.concat([
+        callRecord(7, 'payload of a call', fragmentSize),
+        callRecord(8, '', fragmentSize),
+      ]);
+      for (let cut = 1; cut < stream.length; cut++) {
+        const { length } = client.replies;
+        client.socket.write(stream.subarray(0, cut));
+        // One turn of the loop on both sides of the socket: the pieces must not be joined on the way.
+        await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+        client.socket.write(stream.subarray(cut));
+        await until(`both replies (cut at ${cut})`, () => client.replies.length === length + 2);
+      }
+    }
+    for (const each of a.calls.filter((call) => call.xid === 7))
+      expect(each.message.equals(whole)).toBe(true);
+    expect(client.closed).toBe(false);
+  });
+
+  it('from the server: a reply in pieces or lost in the middle reaches the client whole and once', async () => {
+    const { a, b, proxy } = await stage();
+    const client = new PlainClient(proxy.port);
+    const whole = replyRecord(7, Buffer.from('the answer of a'));
+    for (let cut = 0; cut <= whole.length; cut++) {
+      const { length } = client.replies;
+      a.onCall = (each) => {
+        a.refuse();
+        each.socket.write(whole.subarray(0, cut), () => each.socket.end());
+      };
+      b.onCall = (each) => answer(each, Buffer.from('the answer of b'));
+      client.socket.write(callRecord(7));
+      await b.open();
+      await until(`the reply (cut at ${cut})`, () => client.replies.length === length + 1);
+      const expected = cut < whole.length ? 'the answer of b' : 'the answer of a';
+      // XDR pads to whole words.
+      expect(client.replies[length]!.results.slice(0, 15)).toBe(expected);
+      await Promise.all([a.shut(), b.shut()]);
+      await a.open();
+    }
+    expect(client.replies.length).toBe(whole.length + 1);
+    expect(client.closed).toBe(false);
+  });
+});
+
+describe('bounded memory', () => {
+  it('stops reading calls that nobody answers, and goes on when somebody does', async () => {
+    const pendingSizeMax = 1024 * 1024;
+    const { a, proxy } = await stage(pendingSizeMax);
+    a.onCall = () => {};
+    const client = new PlainClient(proxy.port);
+    const payload = Buffer.alloc(64 * 1024, 'x');
+    const total = 400;
+    for (let xid = 1; xid <= total; xid++) client.socket.write(callRecord(xid, payload));
+    const recordSize = callRecord(1, payload).length;
+    const { calls } = a;
+    await until('all that fits is forwarded', () => {
+      return proxy.pendingSize >= pendingSizeMax && calls.length * recordSize === proxy.pendingSize;
+    });
+    const { length } = calls;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(a.calls.length).toBe(length);
+    expect(proxy.pendingSize).toBeLessThan(pendingSizeMax + 2 * payload.length);
+    expect(client.socket.writableLength).toBeGreaterThan(10 * pendingSizeMax);
+    a.onCall = (each) => answer(each);
+    for (const each of [...a.calls]) answer(each);
+    await until('all replies', () => client.replies.length === total);
+    expect(proxy.pendingSize).toBe(0);
+  });
+
+  it('stops reading replies that the client does not take, and does not blame the server', async () => {
+    const { a, proxy, events } = await stage();
+    const results = Buffer.alloc(1024 * 1024, 'y');
+    a.onCall = (each) => answer(each, results);
+    const client = new PlainClient(proxy.port);
+    client.socket.pause();
+    const total = 64;
+    for (let xid = 1; xid <= total; xid++) client.socket.write(callRecord(xid));
+    await until(
+      'the server cannot send more',
+      () => (a.accepted[0]?.writableLength ?? 0) > 16 * results.length,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(a.accepted[0]!.writableLength).toBeGreaterThan(16 * results.length);
+    const upstream = events.flatMap((each) => (each.kind === 'Upstream' ? [each.event.kind] : []));
+    expect(upstream.filter((kind) => kind === 'Adopted' || kind === 'Lost')).toEqual(['Adopted']);
+    expect(upstream.slice(-1)).not.toEqual(['Doubted']);
+    client.socket.resume();
+    await until('all replies', () => client.replies.length === total);
+  });
+});
+
+describe('bad clients', () => {
+  const bad: [string, Buffer][] = [
+    ['a message of four bytes', Buffer.from([0x80, 0, 0, 4, 1, 2, 3, 4])],
+    ['a reply instead of a call', replyRecord(7)],
+    ['a record longer than any call', Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4])],
+    ['fragments without end and without content', Buffer.alloc(4 * 10_000)],
+    ['another protocol', Buffer.from('GET / HTTP/1.1\r\nHost: filer-a\r\n\r\n')],
+  ];
+  for (const [what, bytes] of bad) {
+    it(`that send ${what} lose their connection; their neighbours notice nothing`, async () => {
+      const { a, proxy, events } = await stage();
+      const neighbour = new PlainClient(proxy.port);
+      const client = new PlainClient(proxy.port);
+      client.socket.write(bytes);
+      await until('the bad client is out', () => client.closed);
+      neighbour.socket.write(callRecord(7));
+      await until('the neighbour is served', () => neighbour.replies.length === 1);
+      expect(a.calls.map((each) => each.xid)).toEqual([7]);
+      expect(events.filter((each) => each.kind === 'ClientGone').length).toBe(1);
+    });
+  }
+});
