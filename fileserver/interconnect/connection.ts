@@ -35,6 +35,14 @@ export interface ConnectionTiming {
   readonly silenceMs: number;
 }
 
+/** Fast enough that a connection which was cut and healed again is replaced well within the lease. */
+export function connectionTiming(pair: {
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+}): ConnectionTiming {
+  return { pingMs: pair.heartbeatMs, silenceMs: Math.max(3 * pair.heartbeatMs, pair.leaseMs / 3) };
+}
+
 export interface ConnectionEvents {
   readonly message: (message: InterconnectMessage, connection: InterconnectConnection) => void;
   /** Once. `reason` is for the log. */

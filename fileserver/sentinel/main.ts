@@ -1,0 +1,49 @@
+/**
+ * The sentinel's process: `main.ts --config FILE`, beside the server in a container of its own, so that whatever
+ * kills the server leaves it alone. Told to stop, it stays until the server has ended and the partner knows: pods stop
+ * all their containers at the same moment.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError, parseConfig, parseSecret } from '../config.ts';
+import { connectionTiming } from '../interconnect/connection.ts';
+import { createLog } from '../log.ts';
+import { Sentinel } from './sentinel.ts';
+
+async function main(args: readonly string[]): Promise<void> {
+  const [flag, file] = args;
+  if (flag !== '--config' || file === undefined) throw new ConfigError('Usage: main.ts --config FILE');
+  const config = parseConfig(readFileSync(file, 'utf8'), file);
+  const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
+  const log = createLog(config.log, { sentinel: config.server });
+  const sentinel = new Sentinel({
+    pair: config.pair,
+    server: config.server,
+    partner: config.partner,
+    partnerAddress: { host: config.partnerAddress.host, port: config.partnerAddress.interconnect },
+    secret,
+    path: join(config.runDir, 'sentinel.sock'),
+    timing: connectionTiming(config.timing),
+    log,
+  });
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    const waits = sentinel.watchedCount > 0 ? `, once the ${config.server} process has ended` : '';
+    log.info(`Stopping${waits}.`);
+    void sentinel.finished().then(() => {
+      sentinel.stop();
+      process.exit(0);
+    });
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  await sentinel.start();
+}
+
+main(process.argv.slice(2)).catch((error: NodeJS.ErrnoException) => {
+  const known = error instanceof ConfigError || error.syscall !== undefined;
+  process.stderr.write(`filerpair sentinel: ${known ? error.message : error.stack}\n`);
+  process.exit(known ? 2 : 1);
+});

@@ -1,0 +1,176 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
+import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
+import { createLog } from '../log.ts';
+import { tryLock } from '../system/flock.ts';
+import { EmbeddedWitness } from './embedded.ts';
+
+const log = createLog({ level: 'error', format: 'text' }, {});
+const a = incarnationOf('filer-a', 'machine', '1');
+const b = incarnationOf('filer-b', 'machine', '1');
+let directory = '';
+const witnesses: EmbeddedWitness[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'filerpair-witness-'));
+});
+afterEach(async () => {
+  for (const witness of witnesses.splice(0)) await witness.close(1000);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function witness(callMs = 1000): EmbeddedWitness {
+  const one = new EmbeddedWitness({ directory, callMs, log });
+  witnesses.push(one);
+  return one;
+}
+
+async function seenBy(one: EmbeddedWitness): Promise<LeaseSighting> {
+  const outcome = await one.read('filer-a');
+  if (outcome.kind !== 'found') throw new Error('not found');
+  return outcome.sighting;
+}
+
+it("makes the first Lease, nobody's at epoch 0, once even if everyone asks at the same time", async () => {
+  const seen = await Promise.all(Array.from({ length: 8 }, () => seenBy(witness())));
+  for (const one of seen) expect(one).toEqual({ version: '1', record: emptyLease });
+});
+
+it('lets exactly one of many claims through, and tells the others for sure that they lost', async () => {
+  const first = await seenBy(witness());
+  const outcomes = await Promise.all(
+    Array.from({ length: 10 }, (_, run) => {
+      const me = incarnationOf('filer-a', 'machine', String(run));
+      return witness().compareAndSwap('filer-a', first.version, claimed(first.record, me, null));
+    }),
+  );
+  expect(outcomes.filter((outcome) => outcome.kind === 'applied')).toHaveLength(1);
+  expect(outcomes.filter((outcome) => outcome.kind === 'conflict')).toHaveLength(9);
+  expect((await seenBy(witness())).record.epoch).toBe(1);
+});
+
+it('lets exactly one through when whole processes race', async () => {
+  const first = await seenBy(witness());
+  const program = `
+    import { EmbeddedWitness } from ${JSON.stringify(new URL('./embedded.ts', import.meta.url).href)};
+    import { createLog } from ${JSON.stringify(new URL('../log.ts', import.meta.url).href)};
+    const log = createLog({ level: 'error', format: 'text' }, {});
+    const witness = new EmbeddedWitness({ directory: ${JSON.stringify(directory)}, callMs: 5000, log });
+    const ownership = { holder: 'filer-b/p/' + process.pid, epoch: 1, acknowledger: null, renewal: 1, releasedTo: null };
+    const outcome = await witness.compareAndSwap('filer-a', '${first.version}', ownership);
+    console.log(outcome.kind);`;
+  const run = () => spawn(process.execPath, ['--input-type=module', '--eval', program]);
+  const children = [run(), run(), run(), run()];
+  const outputs = await Promise.all(
+    children.map(async (child) => {
+      let output = '';
+      for await (const chunk of child.stdout) output += chunk;
+      return output.trim();
+    }),
+  );
+  expect(outputs.toSorted()).toEqual(['applied', 'conflict', 'conflict', 'conflict']);
+  const { record } = await seenBy(witness());
+  expect(record.epoch).toBe(1);
+  expect(record.renewal).toBe(1);
+});
+
+it('keeps what others put beside the ownership, and does not take it for a sign of life', async () => {
+  const one = witness();
+  const first = await seenBy(one);
+  const proof = { incarnation: b, epoch: 0, evidence: 'seen terminated' };
+  const request = { id: 'r1', kind: 'giveback', reason: 'test' };
+  const file = { version: 2, ...first.record, deathProof: proof, request };
+  writeFileSync(join(directory, 'filer-a.json'), JSON.stringify(file));
+  expect((await one.compareAndSwap('filer-a', '1', claimed(first.record, a, null))).kind).toBe('conflict');
+  const seen = await seenBy(one);
+  const outcome = await one.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, b));
+  expect(outcome).toEqual({
+    kind: 'applied',
+    sighting: {
+      version: '3',
+      record: {
+        holder: a,
+        epoch: 1,
+        acknowledger: b,
+        renewal: 1,
+        releasedTo: null,
+        deathProof: proof,
+        request,
+      },
+    },
+  });
+});
+
+it('tells watchers of every change within milliseconds', async () => {
+  const [mine, yours] = [witness(), witness()];
+  const holders: (Incarnation | null)[] = [];
+  yours.watch('filer-a', (sighting) => holders.push(sighting.record.holder));
+  await vi.waitFor(() => expect(holders).toEqual([null]));
+  let seen = await seenBy(mine);
+  for (const ownership of [
+    claimed(seen.record, a, null),
+    released({ ...seen.record, epoch: 1 }, 'filer-b'),
+  ]) {
+    const outcome = await mine.compareAndSwap('filer-a', seen.version, { ...ownership });
+    if (outcome.kind !== 'applied') throw new Error(outcome.kind);
+    seen = outcome.sighting;
+    await vi.waitFor(() => expect(holders.at(-1)).toBe(ownership.holder), { interval: 2, timeout: 300 });
+  }
+});
+
+it('says unknown, never nobody, to a Lease that cannot be understood', async () => {
+  const one = witness();
+  await seenBy(one);
+  for (const text of ['', '{', '{"version":1}', '{"version":1,"holder":7}']) {
+    writeFileSync(join(directory, 'filer-a.json'), text);
+    expect(await one.read('filer-a')).toEqual({ kind: 'unknown' });
+  }
+});
+
+it('refuses, and has written nothing, when the lock cannot be had in time', async () => {
+  const one = witness(100);
+  const first = await seenBy(one);
+  const lock = openSync(join(directory, 'filer-a.lock'), 'a');
+  expect(tryLock(lock)).toBe(true);
+  const outcome = await one.compareAndSwap('filer-a', first.version, claimed(first.record, a, null));
+  expect(['refused', 'unknown']).toContain(outcome.kind);
+  expect(await seenBy(one)).toEqual(first);
+});
+
+it('writes history for changes of owner and acknowledger, not for renewals, and leaves no litter', async () => {
+  const one = witness();
+  let seen = await seenBy(one);
+  for (const change of [
+    (s: LeaseSighting) => claimed(s.record, a, null),
+    (s: LeaseSighting) => renewed(s.record, null),
+    (s: LeaseSighting) => renewed(s.record, b),
+    (s: LeaseSighting) => released(s.record, 'filer-b'),
+  ]) {
+    const outcome = await one.compareAndSwap('filer-a', seen.version, change(seen));
+    if (outcome.kind !== 'applied') throw new Error(outcome.kind);
+    seen = outcome.sighting;
+  }
+  one.annotate('filer-a', { secondaryPortOpen: 1 });
+  one.annotate('filer-a', { requestResult: { id: 'r1', result: 'done', message: 'ok' } });
+  await one.close(1000);
+  const history = readFileSync(join(directory, 'filer-a.history'), 'utf8').trim().split('\n');
+  expect(history.map((line) => JSON.parse(line))).toMatchObject([
+    { holder: a, epoch: 1, acknowledger: null },
+    { holder: a, epoch: 1, acknowledger: b },
+    { holder: null, epoch: 1, releasedTo: 'filer-b' },
+  ]);
+  expect(readdirSync(directory).sort()).toEqual([
+    'filer-a.history',
+    'filer-a.json',
+    'filer-a.lock',
+    'filer-a.notes',
+  ]);
+  expect(JSON.parse(readFileSync(join(directory, 'filer-a.notes'), 'utf8'))).toEqual({
+    secondaryPortOpen: 1,
+    requestResult: { id: 'r1', result: 'done', message: 'ok' },
+  });
+});

@@ -1,0 +1,44 @@
+/**
+ * The Lease of one disk set as a file of the embedded witness: what is in it, and how it is read. Everything is
+ * checked: a file that cannot be understood is "unknown", never "nobody's".
+ */
+import { z } from 'zod';
+import { parseIncarnation } from '../../pair/incarnation.ts';
+import { emptyLease, type LeaseOwnership, type LeaseSighting } from '../../pair/lease.ts';
+
+const incarnation = z
+  .string()
+  .transform((text) => parseIncarnation(text))
+  .refine((parsed) => parsed !== null);
+const count = z.int().min(0);
+
+const schema = z.object({
+  version: count,
+  holder: incarnation.nullable(),
+  epoch: count,
+  acknowledger: incarnation.nullable(),
+  renewal: count,
+  releasedTo: z.string().nullable(),
+  deathProof: z.object({ incarnation, epoch: count, evidence: z.string() }).nullable().default(null),
+  request: z
+    .object({ id: z.string(), kind: z.enum(['takeover', 'giveback']), reason: z.string().default('') })
+    .nullable()
+    .default(null),
+});
+
+/** Throws if it is not a Lease of this format. */
+export function parseLeaseFile(text: string): LeaseSighting {
+  const { version, ...record } = schema.parse(JSON.parse(text));
+  return { version: String(version), record: record as LeaseSighting['record'] };
+}
+
+export function formatLeaseFile(sighting: LeaseSighting): string {
+  return `${JSON.stringify({ version: Number(sighting.version), ...sighting.record }, null, 2)}\n`;
+}
+
+export const firstSighting: LeaseSighting = { version: '1', record: emptyLease };
+
+/** The Lease after a server's write: whatever others put beside the ownership stays. */
+export function withOwnership(before: LeaseSighting, ownership: LeaseOwnership): LeaseSighting {
+  return { version: String(Number(before.version) + 1), record: { ...before.record, ...ownership } };
+}

@@ -1,0 +1,80 @@
+/**
+ * The witness decides who owns a disk set, by compare-and-swap on its Lease (DESIGN section 4). A port with two
+ * adapters: the Kubernetes API, and files on one machine for development, tests and the demo.
+ */
+import type { LeaseOwnership, LeaseSighting } from '../../pair/lease.ts';
+import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
+
+/** One phase of a transition. */
+export interface TransitionPhase {
+  readonly name: string;
+  /** Ms after the first phase began. */
+  readonly atMs: number;
+  readonly tookMs: number;
+}
+
+/** What the last change of owner was, and what it took; for people, status and history. */
+export interface Transition {
+  readonly kind: 'Takeover' | 'Giveback' | 'Start';
+  /** A TransitionCause. */
+  readonly cause: string;
+  readonly epoch: number;
+  /** Server that owns the disk set since then. */
+  readonly to: string;
+  /** RFC 3339 with milliseconds, the owner's wall clock: when the first phase began. */
+  readonly at: string;
+  readonly phases: readonly TransitionPhase[];
+}
+
+/** Answer to a request that stands in the Lease. */
+export interface RequestResult {
+  readonly id: string;
+  readonly result: 'done' | 'refused';
+  readonly message: string;
+}
+
+/** What a server writes beside the ownership: for people and the operator. Nothing decides by it. */
+export interface LeaseNotes {
+  readonly lastTransition?: Transition;
+  /** The epoch for which the writer's secondary port serves this disk set; null: it does not. */
+  readonly secondaryPortOpen?: number | null;
+  readonly requestResult?: RequestResult;
+}
+
+export interface Witness {
+  /** Never rejects; `unknown` after a time-out or an answer that makes no sense. */
+  read(home: string): Promise<LeaseReadOutcome>;
+  /**
+   * Replaces the ownership if it is still the one seen as `version`. Never rejects, answers in bounded time:
+   * `applied`; `conflict` and `refused` (for sure not written); `unknown` (may or may not take effect, even later).
+   */
+  compareAndSwap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome>;
+  /** Calls `seen` with the Lease as it is, and after every change, soon. May repeat itself. Until close(). */
+  watch(home: string, seen: (sighting: LeaseSighting) => void): void;
+  /** Writes notes in the background, again until it works; newer ones replace older ones. */
+  annotate(home: string, notes: LeaseNotes): void;
+  /** Ends watches; notes under way get `ms` to arrive. */
+  close(ms: number): Promise<void>;
+}
+
+/** Bounds a write: after `ms` its outcome is unknown, whatever becomes of it later. */
+export function writeWithin(ms: number, write: Promise<LeaseWriteOutcome>): Promise<LeaseWriteOutcome> {
+  return within(ms, write, { kind: 'unknown' });
+}
+
+/** Bounds a read. */
+export function readWithin(ms: number, read: Promise<LeaseReadOutcome>): Promise<LeaseReadOutcome> {
+  return within(ms, read, { kind: 'unknown' });
+}
+
+async function within<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(resolve, ms, otherwise);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
