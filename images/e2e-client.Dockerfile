@@ -1,5 +1,4 @@
-# The pod that uses a pair while tests break it: the file server's image and, compiled, the test's writer.
+# The pod that uses a pair while tests break it: the file server's image and, compiled, the tests' writer.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-COPY writer/ /app/e2e-dist/
-CMD ["node", "/app/e2e-dist/e2e/writer/main.js"]
+COPY e2e/ /app/dist/e2e/

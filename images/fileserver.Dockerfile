@@ -2,12 +2,14 @@
 #
 #   node /app/dist/fileserver/main.js --config FILE           the server
 #   node /app/dist/fileserver/sentinel/main.js --config FILE  its sentinel
-#   node /app/dist/client/cli/main.js ...                     the client (ls, cp, proxy, ...)
+#   filerpair ...                                             the client (ls, cp, proxy, ...)
 #
-# The build context is made by `make images`: app/ holds dist/, package.json and the production node_modules.
+# The build context is made by `make images`: compiled code, and the packages that production needs.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-COPY app/ /app/
+COPY node_modules/ /app/node_modules/
+COPY package.json /app/package.json
+COPY dist/ /app/dist/
 RUN printf '#!/bin/sh\nexec node /app/dist/client/cli/main.js "$@"\n' >/usr/local/bin/filerpair \
     && chmod 755 /usr/local/bin/filerpair
 WORKDIR /app

@@ -1,8 +1,10 @@
-# The operator. The build context is made by `make images`: app/ holds dist/, package.json and the production
-# node_modules. It needs no right on the machine: it only talks to the Kubernetes API.
+# The operator. It needs no right on the machine: it only talks to the Kubernetes API.
+# The build context is made by `make images`: compiled code, and the packages that production needs.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-COPY app/ /app/
+COPY node_modules/ /app/node_modules/
+COPY package.json /app/package.json
+COPY dist/ /app/dist/
 WORKDIR /app
 ENV NODE_ENV=production
 USER 1000:1000

@@ -1,7 +1,7 @@
 // Our images: the file server, the operator and the e2e tests' client, built from this clone.
 //
 // The tag is the version and a hash of what is inside, so an unchanged tree builds nothing and loads nothing.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type Cache, contentHash, directoryInputs } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';
@@ -21,57 +21,52 @@ const NOT_FOR_RUNNING = /(\.d\.[cm]?ts|\.map|\.md|\.markdown)$/;
 export async function images(cache: Cache, repository: string): Promise<Images> {
   const base = await baseImage(cache, repository);
   const context = join(repository, '.cache/images');
-  await stage('compiling for the images', () => compile(repository, context));
-  await collectApplication(repository, join(context, 'app'));
-  const fileserver = await build(repository, context, 'fileserver', base, ['app']);
-  const operator = await build(repository, context, 'operator', base, ['app']);
-  const client = await build(repository, context, 'e2e-client', fileserver, ['writer']);
+  const application = join(context, 'application');
+  const tests = join(context, 'tests');
+  await stage('compiling for the images', () => compile(repository, application, tests));
+  await collectPackages(repository, application);
+  const fileserver = await build(repository, application, 'fileserver', base);
+  const operator = await build(repository, application, 'operator', base);
+  const client = await build(repository, tests, 'e2e-client', fileserver);
   return { fileserver, operator, client };
 }
 
-async function compile(repository: string, context: string): Promise<void> {
-  const tsc = join(repository, 'node_modules/.bin/tsc');
-  rmSync(join(context, 'app'), { recursive: true, force: true });
-  rmSync(join(context, 'writer'), { recursive: true, force: true });
-  // Own output directories: dist/ belongs to whoever publishes the npm package.
-  await run([tsc, '-p', 'tsconfig.build.json', '--outDir', join(context, 'app/dist')], { cwd: repository });
-  await run([tsc, '-p', 'e2e/writer/tsconfig.json', '--outDir', join(context, 'writer')], {
+/** Compiles in one go, and keeps what belongs to the tests out of the products. */
+async function compile(repository: string, application: string, tests: string): Promise<void> {
+  for (const directory of [application, tests]) rmSync(directory, { recursive: true, force: true });
+  // An output directory of its own: dist/ belongs to whoever publishes the npm package.
+  const dist = join(application, 'dist');
+  await run([join(repository, 'node_modules/.bin/tsc'), '-p', 'e2e/writer/tsconfig.json', '--outDir', dist], {
     cwd: repository,
   });
+  mkdirSync(tests, { recursive: true });
+  renameSync(join(dist, 'e2e'), join(tests, 'e2e'));
 }
 
 /** package.json and the packages that production needs, copied as npm has installed them. */
-async function collectApplication(repository: string, app: string): Promise<void> {
-  mkdirSync(app, { recursive: true });
-  cpSync(join(repository, 'package.json'), join(app, 'package.json'));
+async function collectPackages(repository: string, application: string): Promise<void> {
+  cpSync(join(repository, 'package.json'), join(application, 'package.json'));
   const listing = await run(['npm', 'ls', '--omit=dev', '--all', '--parseable'], { cwd: repository });
   const packages = listing.split('\n').filter((path) => path.includes('/node_modules/'));
   for (const path of packages) {
-    cpSync(path, join(app, relative(repository, path)), {
+    cpSync(path, join(application, relative(repository, path)), {
       recursive: true,
       filter: (source) => !NOT_FOR_RUNNING.test(source),
     });
   }
-  const native = join(app, 'node_modules/@koromix');
+  const native = join(application, 'node_modules/@koromix');
   if (!existsSync(native) || readdirSync(native).length === 0) {
-    throw new Error(
-      `koffi's prebuilt library is not installed (${native}): run "npm install" without --omit=optional`,
-    );
+    throw new Error(`koffi's prebuilt library is not installed: run "npm install" without --omit=optional`);
   }
 }
 
-async function build(
-  repository: string,
-  context: string,
-  name: string,
-  base: string,
-  parts: readonly string[],
-): Promise<string> {
+async function build(repository: string, context: string, name: string, base: string): Promise<string> {
   const file = join(repository, `images/${name}.Dockerfile`);
-  const version = (JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string })
-    .version;
-  const contents = parts.flatMap((part) => directoryInputs(join(context, part)));
-  const reference = `filerpair/${name}:${version}-${contentHash([base, readFileSync(file), ...contents])}`;
+  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  const hash = contentHash([base, readFileSync(file), ...directoryInputs(context)]);
+  const reference = `filerpair/${name}:${version}-${hash}`;
   if (await imageExists(reference)) {
     say(`${reference} is up to date`);
     return reference;

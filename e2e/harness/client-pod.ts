@@ -52,7 +52,7 @@ export class Writer {
       CLIENT_POD,
       'client',
       'node',
-      '/app/e2e-dist/e2e/writer/main.js',
+      '/app/dist/e2e/writer/main.js',
       url,
       run,
     );
