@@ -135,7 +135,7 @@ export class FilerPairClient {
 
   /** The object at a path; `followLast`: of a symbolic link at the end, what it points to. */
   async resolve(path: string, followLast = true): Promise<Found> {
-    return this.walk([this.root], splitPath(path), followLast, path, 0);
+    return this.walk([this.root], splitPath(path), followLast, this.label(path), 0);
   }
 
   async stat(path: string): Promise<fattr3> {
@@ -150,14 +150,14 @@ export class FilerPairClient {
   async readdir(path: string): Promise<DirectoryEntry[]> {
     const { handle } = await this.resolve(path);
     const found: DirectoryEntry[] = [];
-    for await (const entry of this.nfs.entries(handle, this.listingSize, path)) found.push(entry);
+    for await (const entry of this.nfs.entries(handle, this.listingSize, this.label(path))) found.push(entry);
     return found;
   }
 
   /** A file's data in order, several READs ahead. */
   async *read(path: string, range: { offset?: number; length?: number } = {}): AsyncGenerator<Uint8Array> {
     const { handle } = await this.resolve(path);
-    yield* readFile(this.nfs, handle, { readSize: this.readSize, what: path, ...range });
+    yield* readFile(this.nfs, handle, { readSize: this.readSize, what: this.label(path), ...range });
   }
 
   async readFile(path: string): Promise<Buffer> {
@@ -170,7 +170,7 @@ export class FilerPairClient {
   async writeFile(path: string, data: string | Uint8Array, attributes: Attributes = {}): Promise<void> {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     const { handle } = await this.create(path, 'Unchecked', { mode: 0o644, size: 0, ...attributes });
-    const writer = this.writer(handle, path);
+    const writer = this.writer(handle, this.label(path));
     await writer.write(0, bytes);
     await writer.commit();
   }
@@ -212,7 +212,8 @@ export class FilerPairClient {
         await this.mkdir(part);
       } catch (error) {
         if (!(error instanceof NfsError) || error.status !== NFS3ERR_EXIST) throw error;
-        if ((await this.stat(part)).type !== NF3DIR) throw new NfsError(NFS3ERR_NOTDIR, 'MKDIR', part);
+        if ((await this.stat(part)).type !== NF3DIR)
+          throw new NfsError(NFS3ERR_NOTDIR, 'MKDIR', this.label(part));
       }
     }
   }
@@ -230,7 +231,13 @@ export class FilerPairClient {
   async rename(from: string, to: string): Promise<void> {
     const source = await this.locate(from);
     const target = await this.locate(to);
-    await this.nfs.rename(source.dir, source.name, target.dir, target.name, `${from} -> ${to}`);
+    await this.nfs.rename(
+      source.dir,
+      source.name,
+      target.dir,
+      target.name,
+      `${source.what} -> ${target.what}`,
+    );
   }
 
   /** A second name for a file. */
@@ -247,12 +254,12 @@ export class FilerPairClient {
 
   async readlink(path: string): Promise<string> {
     const { handle } = await this.resolve(path, false);
-    return Buffer.from(await this.nfs.readlink(handle, path)).toString('utf8');
+    return Buffer.from(await this.nfs.readlink(handle, this.label(path))).toString('utf8');
   }
 
   async setattr(path: string, attributes: Attributes): Promise<void> {
     const { handle } = await this.resolve(path);
-    await this.nfs.setattr(handle, attributes, null, path);
+    await this.nfs.setattr(handle, attributes, null, this.label(path));
   }
 
   /** Space and files of the volume that holds the export. */
@@ -274,9 +281,15 @@ export class FilerPairClient {
   private async locate(path: string): Promise<Located> {
     const names = splitPath(path);
     const name = names.pop();
-    if (name === undefined) throw new NfsError(NFS3ERR_EXIST, 'LOOKUP', 'the root of the export');
-    const { handle } = await this.walk([this.root], names, true, path, 0);
-    return { dir: handle, name, what: path };
+    if (name === undefined) throw new NfsError(NFS3ERR_EXIST, 'LOOKUP', `the export ${this.exportPath}`);
+    const what = this.label(path);
+    const { handle } = await this.walk([this.root], names, true, what, 0);
+    return { dir: handle, name, what };
+  }
+
+  /** A path as it is on the server, for messages. */
+  private label(path: string): string {
+    return `/${splitPath(`${this.exportPath}/${path}`).join('/')}`;
   }
 
   /** `above`: the directories from the export's root down to where the walk starts, so that `..` leads back. */

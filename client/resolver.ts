@@ -14,6 +14,7 @@ interface Known {
   addresses: readonly string[];
   askedAtMs: number;
   pending: Promise<readonly string[]> | null;
+  failure: unknown;
 }
 
 export class Resolver {
@@ -34,12 +35,12 @@ export class Resolver {
     if (isIP(name.replace(/%.*$/, '')) !== 0) return [name];
     let entry = this.known.get(name);
     if (!entry) {
-      entry = { addresses: [], askedAtMs: Number.NEGATIVE_INFINITY, pending: null };
+      entry = { addresses: [], askedAtMs: Number.NEGATIVE_INFINITY, pending: null, failure: null };
       this.known.set(name, entry);
     }
     const pending = this.refresh(name, entry);
     if (entry.addresses.length > 0) return entry.addresses;
-    return pending ?? Promise.reject(new Error(`${name} did not resolve a moment ago`));
+    return pending ?? Promise.reject(entry.failure);
   }
 
   private refresh(name: string, entry: Known): Promise<readonly string[]> | null {
@@ -50,11 +51,13 @@ export class Resolver {
       (addresses) => {
         entry.pending = null;
         if (addresses.length > 0) entry.addresses = addresses;
-        if (entry.addresses.length === 0) throw new Error(`${name} has no address`);
-        return entry.addresses;
+        if (entry.addresses.length > 0) return entry.addresses;
+        entry.failure = new Error(`${name} has no address`);
+        throw entry.failure;
       },
       (error: unknown) => {
         entry.pending = null;
+        entry.failure = error;
         if (entry.addresses.length > 0) return entry.addresses;
         throw error;
       },

@@ -1,0 +1,21 @@
+import { once } from 'node:events';
+import type { Command } from '../command.ts';
+import { withSession } from '../session.ts';
+
+export const cat: Command = {
+  name: 'cat',
+  form: 'cat URL...',
+  summary: 'write files to standard output',
+  details: [],
+  flags: {},
+  count: [1, 1000],
+  async run(urls, _flags, common, world) {
+    for (const url of urls) {
+      await withSession(url, common, world, async ({ client, path }) => {
+        for await (const part of client.read(path)) {
+          if (!world.stdout.write(part)) await once(world.stdout, 'drain');
+        }
+      });
+    }
+  },
+};

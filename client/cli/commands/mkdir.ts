@@ -1,0 +1,19 @@
+import type { Command } from '../command.ts';
+import { withSession } from '../session.ts';
+
+export const mkdir: Command = {
+  name: 'mkdir',
+  form: 'mkdir [-p] URL...',
+  summary: 'make directories',
+  details: ['-p  missing parents too; what is there already is no error'],
+  flags: { parents: { type: 'boolean', short: 'p' } },
+  count: [1, 1000],
+  async run(urls, flags, common, world) {
+    for (const url of urls) {
+      await withSession(url, common, world, async ({ client, path }) => {
+        if (flags['parents'] === true) await client.mkdirs(path);
+        else await client.mkdir(path);
+      });
+    }
+  },
+};

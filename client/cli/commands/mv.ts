@@ -1,0 +1,27 @@
+import { type Command, CommandError } from '../command.ts';
+import { nfsUrl, withSession } from '../session.ts';
+
+export const mv: Command = {
+  name: 'mv',
+  form: 'mv URL URL',
+  summary: 'rename a file or directory within an export',
+  details: [
+    'An existing file of the new name is replaced. A new name that ends in / names a directory to move into.',
+  ],
+  flags: {},
+  count: [2, 2],
+  run: ([from, to], _flags, common, world) =>
+    withSession(from!, common, world, async ({ client, path, url }) => {
+      const target = nfsUrl(to!);
+      const base = client.exportPath === '/' ? '' : client.exportPath;
+      const inside = target.path === base || target.path.startsWith(`${base}/`);
+      if (target.server !== url.server || !inside) {
+        throw new CommandError(
+          `${to} is not in the export ${client.exportPath} of ${url.server}: use cp and rm`,
+        );
+      }
+      let name = target.path.slice(base.length + 1);
+      if (/\/(\?.*)?$/.test(to!)) name = `${name}/${path.split('/').pop()}`;
+      await client.rename(path, name);
+    }),
+};

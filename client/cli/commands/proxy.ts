@@ -1,0 +1,82 @@
+import { NfsProxy, type ProxyEvent } from '../../proxy/proxy.ts';
+import { formatAddress } from '../../transport-address.ts';
+import { type Command, CommandError, UsageError } from '../command.ts';
+import { narrate, nfsUrl } from '../session.ts';
+
+const DEFAULT_LISTEN = '127.0.0.1:20490';
+
+export const proxy: Command = {
+  name: 'proxy',
+  form: 'proxy URL [--listen HOST:PORT]',
+  summary: "let an unmodified NFS client (the kernel's) follow the pair",
+  details: [
+    `--listen HOST:PORT  where the NFS client finds the proxy (default ${DEFAULT_LISTEN})`,
+    'The proxy runs until it is stopped. It listens to this machine only unless told otherwise: whoever can reach',
+    'it acts with the address of this machine. The path of the URL only serves to print the mount command.',
+  ],
+  flags: { listen: { type: 'string' } },
+  count: [1, 1],
+  async run([text], flags, common, world) {
+    const url = nfsUrl(text!);
+    const { host, port } = listenAddress((flags['listen'] as string | undefined) ?? DEFAULT_LISTEN);
+    const say = (line: string) => world.stderr.write(`${new Date().toISOString().slice(11, 23)} ${line}\n`);
+    const running = await NfsProxy.listen({
+      endpoints: url.endpoints,
+      host,
+      port,
+      onEvent: (event) => {
+        const line = describe(url.server, event, common.verbose);
+        if (line !== null) say(line);
+      },
+    }).catch((error: NodeJS.ErrnoException) => {
+      throw new CommandError(
+        error.code === 'EADDRINUSE'
+          ? `${host}:${port} is in use: choose another address with --listen`
+          : `cannot listen on ${host}:${port}: ${error.message}`,
+      );
+    });
+    const { primary, secondary } = url.endpoints;
+    const second = secondary === null ? 'no partner' : formatAddress(secondary);
+    say(`proxy for ${formatAddress(primary)} and ${second} on ${host}:${running.port}`);
+    say(`mount -t nfs -o ${mountOptions(running.port)} ${host}:${url.path} /mnt`);
+    await stopped(world.stop);
+    await running.close();
+  },
+};
+
+/** All that a kernel must be told so that it asks for nothing but this one port. */
+function mountOptions(port: number): string {
+  return `vers=3,proto=tcp,mountproto=tcp,port=${port},mountport=${port},nolock,hard,noresvport`;
+}
+
+function describe(server: string, event: ProxyEvent, verbose: boolean): string | null {
+  switch (event.kind) {
+    case 'ClientConnected':
+      return verbose ? `client ${event.client} connected` : null;
+    case 'ClientGone': {
+      const { calls, replies, repeated } = event.counts;
+      const counts = `${calls} calls (${repeated} repeated), ${replies} replies`;
+      return verbose ? `client ${event.client} gone: ${event.reason}; ${counts}` : null;
+    }
+    case 'Upstream': {
+      // Unlike a command, the proxy has nothing else to say: losses and adoptions are its log.
+      const worth = event.event.kind === 'Lost' || event.event.kind === 'Adopted';
+      const line = narrate(server, event.event, verbose || worth);
+      return line === null ? null : `client ${event.client}: ${line}`;
+    }
+  }
+}
+
+function listenAddress(text: string): { host: string; port: number } {
+  const match = /^(\[[0-9a-fA-F:%.]+\]|[^:]+):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (!match || !(port <= 65535)) throw new UsageError(`--listen ${text}: not of the form HOST:PORT`);
+  return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,52 @@
+// An error as the user of the command reads it: thing, cause, way out.
+import {
+  NFS3ERR_ACCES,
+  NFS3ERR_NOSPC,
+  NFS3ERR_PERM,
+  NFS3ERR_ROFS,
+  NFS3ERR_STALE,
+} from '../../protocol/nfs3.ts';
+import { CallTimeout, MountError, NfsError, RpcError } from '../errors.ts';
+import { CommandError, UsageError } from './command.ts';
+
+/** One or two lines, without a final newline. A mistake of the program itself keeps its stack. */
+export function explain(error: unknown): string {
+  if (error instanceof NfsError) return withHint(error.message, nfsHint(error.status));
+  if (error instanceof MountError) {
+    return withHint(error.message, "the export's `clients` must include this machine's address");
+  }
+  if (error instanceof CallTimeout) {
+    return withHint(
+      error.message,
+      'is the name right, and do the ports? --timeout 0 waits through any outage',
+    );
+  }
+  if (error instanceof CommandError || error instanceof UsageError || error instanceof RpcError)
+    return error.message;
+  if (error instanceof RangeError) return error.message;
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return `${path}: no such file or directory`;
+  if (code === 'EACCES') return `${path}: permission denied`;
+  if (code !== undefined) return message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function nfsHint(status: number): string | null {
+  switch (status) {
+    case NFS3ERR_ACCES:
+    case NFS3ERR_PERM:
+      return 'act as another user with --uid and --gid; root may be squashed by the export';
+    case NFS3ERR_ROFS:
+      return "the export's `access` would have to be ReadWrite";
+    case NFS3ERR_NOSPC:
+      return 'remove something, or enlarge the volume';
+    case NFS3ERR_STALE:
+      return 'somebody else removed it meanwhile: start again';
+    default:
+      return null;
+  }
+}
+
+function withHint(message: string, hint: string | null): string {
+  return hint === null ? message : `${message}\n  ${hint}`;
+}

@@ -1,0 +1,113 @@
+#!/usr/bin/env node
+// filerpair: files on a pair of servers, from the command line.
+import { parseArgs } from 'node:util';
+import { processIdentity } from '../identity.ts';
+import { type Command, type CommonOptions, type Flags, type Surroundings, UsageError } from './command.ts';
+import { COMMANDS } from './commands/index.ts';
+import { explain } from './explain.ts';
+import { commandUsage, usage } from './usage.ts';
+
+const COMMON_FLAGS = {
+  uid: { type: 'string' },
+  gid: { type: 'string' },
+  timeout: { type: 'string' },
+  verbose: { type: 'boolean', short: 'v' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** A takeover by silence is over in seconds; after a minute something else is wrong, and a person should know. */
+const TIMEOUT_MS = 60_000;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined) {
+    process.stderr.write(usage(COMMANDS));
+    return 2;
+  }
+  if (name === 'help' || name === '--help' || name === '-h') return help(rest[0]);
+  const command = COMMANDS.find((each) => each.name === name);
+  if (!command) {
+    process.stderr.write(`filerpair: no command "${name}"; filerpair help lists them\n`);
+    return 2;
+  }
+  return run(command, rest);
+}
+
+function help(name: string | undefined): number {
+  const command = COMMANDS.find((each) => each.name === name);
+  process.stdout.write(command ? commandUsage(command) : usage(COMMANDS));
+  return name === undefined || command ? 0 : 2;
+}
+
+async function run(command: Command, argv: readonly string[]): Promise<number> {
+  const stop = new AbortController();
+  const interrupted = () => {
+    // The second time without ceremony.
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort(new Error('interrupted'));
+    if (command.name !== 'proxy') process.exit(130);
+  };
+  process.on('SIGINT', interrupted);
+  process.on('SIGTERM', interrupted);
+  // The reader of our output has gone (filerpair cat ... | head): there is nothing left to do.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  try {
+    const { flags, positional } = parse(command, argv);
+    if (flags['help'] === true) {
+      process.stdout.write(commandUsage(command));
+      return 0;
+    }
+    const [min, max] = command.count;
+    if (positional.length < min || positional.length > max)
+      throw new UsageError(wrongCount(positional.length, min));
+    await command.run(positional, flags, commonOptions(flags), surroundings(stop.signal));
+    return 0;
+  } catch (error) {
+    process.stderr.write(`filerpair: ${explain(error)}\n`);
+    if (!(error instanceof UsageError)) return 1;
+    process.stderr.write(`usage: filerpair ${command.form}\n`);
+    return 2;
+  }
+}
+
+function parse(command: Command, argv: readonly string[]): { flags: Flags; positional: string[] } {
+  try {
+    const options = { ...COMMON_FLAGS, ...command.flags };
+    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
+    return { flags: values as Flags, positional: positionals };
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('. ')[0]!);
+  }
+}
+
+function wrongCount(given: number, min: number): string {
+  return given < min ? `something is missing: ${given} of at least ${min} arguments` : 'too many arguments';
+}
+
+function commonOptions(flags: Flags): CommonOptions {
+  const own = processIdentity();
+  const uid = number('uid', flags) ?? own.uid;
+  const gid = number('gid', flags) ?? own.gid;
+  const seconds = number('timeout', flags);
+  return {
+    timeoutMs: seconds === undefined ? TIMEOUT_MS : seconds === 0 ? undefined : seconds * 1000,
+    // Groups belong to the user: whoever acts as another one does not bring theirs along.
+    identity: { uid, gid, gids: uid === own.uid ? own.gids : [] },
+    verbose: flags['verbose'] === true,
+  };
+}
+
+function number(name: string, flags: Flags): number | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  const value = typeof text === 'string' && /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= 0xffffffff)) throw new UsageError(`--${name} ${text}: not a number in 0..4294967295`);
+  return value;
+}
+
+function surroundings(stop: AbortSignal): Surroundings {
+  const { stdout, stderr } = process;
+  return { stdout, stderr, interactive: stderr.isTTY === true, columns: stderr.columns ?? 80, stop };
+}
+
+process.exitCode = await main(process.argv.slice(2));

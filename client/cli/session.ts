@@ -1,0 +1,65 @@
+// A command's connection to the export that its URL names.
+import type { ConnectionEvent } from '../failover-connection.ts';
+import { FilerPairClient } from '../filer-pair-client.ts';
+import { type NfsUrl, parseNfsUrl } from '../url.ts';
+import { type CommonOptions, type Surroundings, UsageError } from './command.ts';
+
+/** Outages shorter than this are nobody's business unless --verbose asks for them. */
+const WORTH_SAYING_MS = 1000;
+
+export interface Session {
+  readonly client: FilerPairClient;
+  /** What the URL names, below the export. */
+  readonly path: string;
+  readonly url: NfsUrl;
+}
+
+export function nfsUrl(text: string): NfsUrl {
+  const parsed = parseNfsUrl(text);
+  if (!parsed.ok) throw new UsageError(parsed.reason);
+  return parsed.url;
+}
+
+/** Connects, runs, closes. Commands that use several URLs of one export share the first one's connection. */
+export async function withSession<T>(
+  text: string,
+  common: CommonOptions,
+  world: Surroundings,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  const url = nfsUrl(text);
+  const client = await connect(url, common, world);
+  try {
+    return await use({ client, path: client.subPath, url });
+  } finally {
+    client.close();
+  }
+}
+
+export function connect(url: NfsUrl, common: CommonOptions, world: Surroundings): Promise<FilerPairClient> {
+  return FilerPairClient.connect(url, {
+    identity: common.identity,
+    timeoutMs: common.timeoutMs,
+    onEvent: (event) => {
+      const line = narrate(url.server, event, common.verbose);
+      if (line !== null) world.stderr.write(`filerpair: ${line}\n`);
+    },
+  });
+}
+
+/** A sentence about an event of the connection, or null if it is not worth one. */
+export function narrate(server: string, event: ConnectionEvent, verbose: boolean): string | null {
+  switch (event.kind) {
+    case 'Lost':
+      return verbose ? `${server}: lost ${event.target} (${event.reason}); trying both ports` : null;
+    case 'Doubted':
+      return verbose ? `${server}: ${event.target} is silent; trying both ports beside it` : null;
+    case 'Reassured':
+      return verbose ? `${server}: it was only slow` : null;
+    case 'Adopted': {
+      if (!verbose && event.afterMs < WORTH_SAYING_MS) return null;
+      const again = event.resent === 0 ? '' : `, ${event.resent} unanswered calls sent again`;
+      return `${server}: served at ${event.target} (${event.port} port) after ${Math.round(event.afterMs)} ms${again}`;
+    }
+  }
+}

@@ -1,0 +1,71 @@
+// A server's /status as people read it. Fields that a server does not send are left out, so that the command also
+// works with servers of other versions.
+import { table } from './listing.ts';
+
+interface Phase {
+  readonly name?: string;
+  readonly atMs?: number;
+  readonly tookMs?: number;
+}
+
+interface DiskSetStatus {
+  readonly home?: string;
+  readonly role?: string;
+  readonly owner?: string | null;
+  readonly epoch?: number;
+  readonly rightMsLeft?: number | null;
+  readonly port?: number | null;
+  readonly phase?: string;
+}
+
+interface Status {
+  readonly server?: string;
+  readonly incarnation?: string;
+  readonly diskSets?: readonly DiskSetStatus[];
+  readonly partner?: {
+    readonly connected?: boolean;
+    readonly incarnation?: string | null;
+    readonly lastHeartbeatMs?: number | null;
+  };
+  readonly lastTransition?: {
+    readonly kind?: string;
+    readonly cause?: string;
+    readonly epoch?: number;
+    readonly phases?: readonly Phase[];
+  } | null;
+}
+
+export function statusTable(body: unknown): string {
+  const status = (typeof body === 'object' && body !== null ? body : {}) as Status;
+  const text = [
+    `server ${status.server ?? '?'}  (${status.incarnation ?? 'unknown incarnation'})\n`,
+    partner(status),
+  ];
+  const rows = (status.diskSets ?? []).map((each) => [
+    each.home ?? '?',
+    each.owner ?? 'nobody',
+    each.epoch === undefined ? '?' : `${each.epoch}`,
+    each.phase ?? '?',
+    each.port ? `${each.port}` : 'closed',
+    each.rightMsLeft === null || each.rightMsLeft === undefined ? '-' : `${Math.round(each.rightMsLeft)} ms`,
+  ]);
+  text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'PHASE', 'PORT', 'RIGHT LEFT'], ...rows], [2, 5]));
+  if (status.lastTransition) text.push('\n', transition(status.lastTransition));
+  return text.join('');
+}
+
+function partner(status: Status): string {
+  const { connected, incarnation, lastHeartbeatMs } = status.partner ?? {};
+  if (connected !== true) return 'partner not connected: a failure now would be noticed by silence only\n';
+  const heard = typeof lastHeartbeatMs === 'number' ? `, heard ${Math.round(lastHeartbeatMs)} ms ago` : '';
+  return `partner connected${heard}  (${incarnation ?? 'unknown incarnation'})\n`;
+}
+
+function transition(last: NonNullable<Status['lastTransition']>): string {
+  const cause = last.cause === undefined ? '' : ` (${last.cause})`;
+  const phases = (last.phases ?? []).map((each) => [
+    `  ${each.name ?? '?'}`,
+    each.tookMs === undefined ? '' : `${Math.round(each.tookMs * 10) / 10} ms`,
+  ]);
+  return `last transition: ${last.kind ?? '?'}${cause}, epoch ${last.epoch ?? '?'}\n${table(phases, [1])}`;
+}
