@@ -1,0 +1,73 @@
+/** The agent's metrics, by name: one place that says what each of them means. */
+import { Metrics } from '../control/metrics.ts';
+import type { Status } from './status.ts';
+
+const RTT_SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+
+export function agentMetrics(status: () => Status) {
+  const metrics = new Metrics();
+  const yes = (condition: boolean): number => (condition ? 1 : 0);
+  metrics.gauge(
+    'filerpair_right_remaining_seconds',
+    'How long this server may still serve a disk set without another confirmation. Label: disk_set.',
+    () => status().diskSets.map((set) => [{ disk_set: set.home }, set.rightMsLeft / 1000]),
+  );
+  metrics.gauge(
+    'filerpair_disk_set_serving',
+    '1 while this server serves the disk set. Label: disk_set.',
+    () => status().diskSets.map((set) => [{ disk_set: set.home }, yes(set.phase === 'open')]),
+  );
+  metrics.gauge(
+    'filerpair_disk_set_epoch',
+    'Epoch in the Lease, as this server saw it last. Label: disk_set.',
+    () => status().diskSets.map((set) => [{ disk_set: set.home }, set.epoch]),
+  );
+  metrics.gauge('filerpair_partner_connected', '1 while a connection with the partner stands.', () => [
+    [{}, yes(status().partner.connected)],
+  ]);
+  metrics.gauge('filerpair_sentinel_watching', '1 while the sentinel watches this process.', () => [
+    [{}, yes(status().sentinel.watching)],
+  ]);
+  metrics.gauge(
+    'filerpair_last_transition_phase_seconds',
+    'What the phases of the last change of owner to this server took. Labels: disk_set, kind, cause, phase.',
+    () => {
+      const last = status().lastTransition;
+      return (last?.phases ?? []).map(({ name, tookMs }) => [
+        { disk_set: last!.home, kind: last!.kind, cause: last!.cause, phase: name },
+        tookMs / 1000,
+      ]);
+    },
+  );
+  return {
+    metrics,
+    transitions: metrics.counter(
+      'filerpair_transitions_total',
+      'Changes of owner to this server. Labels: disk_set, kind, cause.',
+    ),
+    fences: metrics.counter(
+      'filerpair_fences_total',
+      'How often this server stopped serving a disk set at once. Label: disk_set.',
+    ),
+    leaseWrites: metrics.counter(
+      'filerpair_lease_writes_total',
+      'Writes to the witness. Labels: disk_set, outcome.',
+    ),
+    leaseReads: metrics.counter(
+      'filerpair_lease_reads_total',
+      'Reads of the witness. Labels: disk_set, outcome.',
+    ),
+    heartbeats: metrics.counter('filerpair_heartbeats_sent_total', 'Heartbeats sent to the partner.'),
+    heartbeatRtt: metrics.histogram(
+      'filerpair_heartbeat_rtt_seconds',
+      'Time from a heartbeat to its acknowledgement.',
+      RTT_SECONDS,
+    ),
+    deaths: metrics.counter(
+      'filerpair_deaths_reported_total',
+      "Deaths that the partner's sentinel reported.",
+    ),
+  };
+}
+
+export type AgentMetrics = ReturnType<typeof agentMetrics>;

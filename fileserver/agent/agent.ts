@@ -1,0 +1,441 @@
+/**
+ * The agent: drives the pure state machine of pair/ with what really happens, and makes happen what it decides.
+ *
+ *   interconnect, witness, data thread, timers, people --input--> step(state, input, now) --effects, in order--> them
+ *
+ * It decides nothing itself and never waits for a disk: the data thread does all file system calls. Each input is
+ * stepped to its end before the next; inputs that an effect causes at once are queued behind it.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
+import { initialServer, nextWakeAt, type ServerState, step } from '../../pair/server.ts';
+import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
+import type { Config } from '../config.ts';
+import type { FromDataThread } from '../data/messages.ts';
+import { connectionTiming } from '../interconnect/connection.ts';
+import { Interconnect } from '../interconnect/interconnect.ts';
+import type { Log } from '../log.ts';
+import type { DiskSetSlot, RightTable } from '../right-table.ts';
+import type { SentinelLink } from '../sentinel/sentinel-link.ts';
+import { bootMs } from '../system/boottime.ts';
+import type { RequestResult, Witness } from '../witness/witness.ts';
+import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
+import { DataThread } from './data-thread.ts';
+import type { FailoverGate } from './failover-gate.ts';
+import { Requests } from './requests.ts';
+import { RightKeeper } from './right-keeper.ts';
+import { type Status, statusOf } from './status.ts';
+import { Transitions } from './transitions.ts';
+
+/** Ms that last messages get to leave at the end. */
+const FAREWELL_MS = 200;
+/** A transition whose first request has not come within this time is written down without it. */
+const ANNOTATE_AFTER_MS = 250;
+
+export interface AgentOptions {
+  readonly config: Config;
+  readonly me: Incarnation;
+  readonly secret: Uint8Array;
+  readonly rights: RightTable;
+  readonly witness: Witness;
+  readonly sentinel: SentinelLink;
+  readonly gate: FailoverGate;
+  readonly log: Log;
+  /** The process must end now, with this exit code; `reason` has been logged. */
+  readonly end: (code: number) => void;
+}
+
+export class Agent {
+  private readonly options: AgentOptions;
+  private readonly log: Log;
+  private readonly interconnect: Interconnect;
+  private readonly dataThread: DataThread;
+  private readonly keepers: ReadonlyMap<ServerName, RightKeeper>;
+  private readonly transitions: Transitions;
+  private readonly requests = new Requests();
+  private readonly measured: AgentMetrics;
+  private readonly openPorts = new Map<ServerName, number>();
+  /** Epochs at which the data thread was last told to open, by home. */
+  private readonly openEpochs = new Map<ServerName, number>();
+  /** Heartbeats under way, for the round-trip time. */
+  private readonly heartbeatsSent = new Map<number, number>();
+  private readonly queue: Input[] = [];
+  private running = false;
+  private state: ServerState;
+  private timer: NodeJS.Timeout | null = null;
+  private partnerHeardAt: number | null = null;
+  private interconnectPort = 0;
+  private metricsPort = 0;
+  private over = false;
+
+  constructor(options: AgentOptions) {
+    this.options = options;
+    this.log = options.log;
+    const { config, me, secret, rights, log } = options;
+    const { server, partner, timing } = config;
+    this.state = initialServer({ me, server, partner, timing }, bootMs());
+    this.keepers = new Map([
+      [server, new RightKeeper(rights, 'own', timing.guardMs)],
+      [partner, new RightKeeper(rights, 'partner', timing.guardMs)],
+    ]);
+    this.transitions = new Transitions(server, () => new Date().toISOString());
+    this.measured = agentMetrics(() => this.status());
+    this.dataThread = new DataThread({
+      config,
+      me,
+      rights: rights.buffer,
+      received: (message) => this.fromDataThread(message),
+      ended: (reason) => this.fatal(`The data thread has ended: ${reason}`),
+    });
+    this.interconnect = new Interconnect({
+      pair: config.pair,
+      me,
+      partner,
+      secret,
+      listen: { host: config.listen.host, port: config.listen.interconnect },
+      partnerAddress: { host: config.partnerAddress.host, port: config.partnerAddress.interconnect },
+      timing: connectionTiming(timing),
+      log,
+      connected: (incarnation) => this.feed({ kind: 'partnerConnected', incarnation }),
+      disconnected: (incarnation) => this.feed({ kind: 'partnerDisconnected', incarnation }),
+      message: (from, message) => this.fromPartner(from, message),
+      died: (died) => {
+        this.measured.deaths.add({});
+        log.warn(`${died.incarnation} is dead: ${died.evidence}.`);
+        this.feed({ kind: 'died', died });
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    const { config, witness, sentinel } = this.options;
+    this.interconnectPort = await this.interconnect.start();
+    sentinel.start();
+    for (const home of [config.server, config.partner]) {
+      witness.watch(home, (sighting) => this.feed({ kind: 'leaseSeen', home, sighting }));
+    }
+    this.feed({ kind: 'tick' });
+  }
+
+  /** Planned stop: release everything, then end. Bounded: the process ends after `stopMs` in any case. */
+  stop(): void {
+    const { stopMs } = this.options.config;
+    setTimeout(() => {
+      this.log.warn(`The planned stop took more than ${stopMs} ms; ending as I am.`);
+      this.options.end(0);
+    }, stopMs);
+    this.feed({ kind: 'stop' });
+  }
+
+  /** A person's request, through the control socket. Resolves with the answer. */
+  request(kind: 'takeover' | 'giveback', home: ServerName, reason: string): Promise<RequestResult> {
+    const id = randomUUID();
+    const answer = this.requests.wait(id);
+    this.log.info(`A ${kind} of ${home} was requested${reason === '' ? '' : `: ${reason}`}.`, {
+      request: id,
+    });
+    this.feed({ kind: 'request', home, request: { id, kind, reason } });
+    return answer;
+  }
+
+  status(): Status {
+    return statusOf({
+      pair: this.options.config.pair,
+      state: this.state,
+      now: bootMs(),
+      rights: this.keepers,
+      openPorts: this.openPorts,
+      partnerHeardAt: this.partnerHeardAt,
+      sentinelWatching: this.options.sentinel.watching,
+      transitions: this.transitions,
+      ports: { interconnect: this.interconnectPort, metrics: this.metricsPort },
+    });
+  }
+
+  metricsText(): string {
+    return this.measured.metrics.format();
+  }
+
+  setMetricsPort(port: number): void {
+    this.metricsPort = port;
+  }
+
+  /** Null if this server can do its part; otherwise why not, in a sentence. */
+  whyNotReady(): string | null {
+    const { own, foreign } = this.state;
+    for (const { home, seen } of [own, foreign]) {
+      if (seen === null) return `the Lease of ${home} has not been seen yet`;
+    }
+    if (own.role.name === 'holder' && own.role.port === 'opening') return `${own.home} is being opened`;
+    return null;
+  }
+
+  // ------------------------------------------------------------------------------------------------ the loop
+
+  private feed(input: Input): void {
+    this.queue.push(input);
+    if (this.running || this.over) return;
+    this.running = true;
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+      const now = bootMs();
+      const { state, effects } = step(this.state, next, now);
+      this.state = state;
+      for (const effect of effects) this.execute(effect, now);
+    }
+    this.running = false;
+    this.sleep();
+  }
+
+  /** Until the machine wants to be woken. Timers may be late, never the cause of a right that lasts too long. */
+  private sleep(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    const now = bootMs();
+    const waitMs = nextWakeAt(this.state, now) - now;
+    // The machine may wait for inputs only; a look every second costs nothing.
+    const ms = Math.min(1000, Math.max(1, Math.ceil(waitMs)));
+    this.timer = setTimeout(() => this.feed({ kind: 'tick' }), ms);
+  }
+
+  private execute(effect: Effect, now: number): void {
+    switch (effect.kind) {
+      case 'send':
+        this.send(effect.to, effect.message, now);
+        return;
+      case 'readLease':
+        void this.readLease(effect.home);
+        return;
+      case 'writeLease':
+        void this.writeLease(effect);
+        return;
+      case 'setRight':
+        this.keepers.get(effect.home)!.set(effect.until);
+        return;
+      case 'disarm':
+        this.keepers.get(effect.home)!.disarm();
+        return;
+      case 'openDiskSet':
+        this.open(effect.home, effect.epoch);
+        return;
+      case 'closeDiskSet':
+        this.close(effect.home, effect.mode);
+        return;
+      case 'holdings':
+        this.tellSentinel(effect.holdings);
+        return;
+      case 'requestAnswered':
+        this.answer(effect.home, {
+          id: effect.requestId,
+          result: effect.result,
+          message: effect.message,
+        });
+        return;
+      case 'trace':
+        this.trace(effect.home, effect.event, now);
+        return;
+      case 'stopped':
+        void this.farewell();
+        return;
+      default:
+        assertNever(effect);
+    }
+  }
+
+  // -------------------------------------------------------------------------------------- partner, sentinel
+
+  private send(to: Incarnation, message: PairMessage, now: number): void {
+    if (message.kind === 'heartbeat') {
+      this.measured.heartbeats.add({});
+      this.heartbeatsSent.set(message.seq, now);
+      this.heartbeatsSent.delete(message.seq - 64);
+    }
+    this.interconnect.send(to, message);
+  }
+
+  private fromPartner(from: Incarnation, message: PairMessage): void {
+    const now = bootMs();
+    this.partnerHeardAt = now;
+    if (message.kind === 'acknowledgement') {
+      const sentAt = this.heartbeatsSent.get(message.seq);
+      if (sentAt !== undefined) this.measured.heartbeatRtt.observe((now - sentAt) / 1000);
+      this.heartbeatsSent.delete(message.seq);
+    }
+    this.feed({ kind: 'message', from, message });
+  }
+
+  private tellSentinel(holdings: readonly Holding[]): void {
+    this.options.sentinel.setHoldings(holdings);
+  }
+
+  // ------------------------------------------------------------------------------------------------ witness
+
+  private async readLease(home: ServerName): Promise<void> {
+    const outcome = await this.options.witness.read(home);
+    this.measured.leaseReads.add({ disk_set: home, outcome: outcome.kind });
+    this.feed({ kind: 'leaseRead', home, outcome });
+  }
+
+  private async writeLease(effect: Extract<Effect, { kind: 'writeLease' }>): Promise<void> {
+    const { home, token, version, ownership } = effect;
+    const outcome = await this.options.witness.compareAndSwap(home, version, ownership);
+    this.measured.leaseWrites.add({ disk_set: home, outcome: outcome.kind });
+    if (outcome.kind === 'unknown') {
+      this.log.warn(
+        `Whether the Lease of ${home} was written is unknown; looking it up before anything else.`,
+      );
+    }
+    this.feed({ kind: 'leaseWritten', home, token, outcome });
+  }
+
+  private answer(home: ServerName, result: RequestResult): void {
+    this.log.info(`Request ${result.id} for ${home}: ${result.result}, ${result.message}.`);
+    if (!this.requests.answer(result)) this.options.witness.annotate(home, { requestResult: result });
+  }
+
+  // ------------------------------------------------------------------------------------------ the data path
+
+  private slotOf(home: ServerName): DiskSetSlot {
+    return home === this.options.config.server ? 'own' : 'partner';
+  }
+
+  private homeOf(slot: DiskSetSlot): ServerName {
+    const { server, partner } = this.options.config;
+    return slot === 'own' ? server : partner;
+  }
+
+  private open(home: ServerName, epoch: number): void {
+    const slot = this.slotOf(home);
+    this.openEpochs.set(home, epoch);
+    this.dataThread.open(slot, epoch);
+    if (slot === 'partner') this.options.gate.open(epoch);
+  }
+
+  private close(home: ServerName, mode: 'quiesce' | 'fence'): void {
+    const slot = this.slotOf(home);
+    this.dataThread.close(slot, mode);
+    if (slot !== 'partner') return;
+    this.options.gate.close(this.openEpochs.get(home) ?? 0);
+    this.options.witness.annotate(home, { secondaryPortOpen: null });
+  }
+
+  private fromDataThread(message: FromDataThread): void {
+    const home = this.homeOf(message.diskSet);
+    const epoch = this.openEpochs.get(home) ?? 0;
+    switch (message.kind) {
+      case 'opened':
+        this.openPorts.set(home, message.port);
+        this.transitions.opened(home, message.phases);
+        this.feed({ kind: 'diskSetOpened', home, epoch });
+        this.noteOpened(home, epoch);
+        return;
+      case 'openFailed':
+        this.log.error(`${home} could not be opened (${message.reason}): ${message.message}`);
+        this.feed({
+          kind: 'diskSetOpenFailed',
+          home,
+          epoch,
+          reason: message.reason,
+          message: `${message.reason}: ${message.message}`,
+        });
+        return;
+      case 'closed':
+        this.openPorts.delete(home);
+        this.transitions.closed(home, bootMs());
+        this.feed({ kind: 'diskSetClosed', home });
+        return;
+      case 'fault':
+        this.log.error(
+          `${home}, volume ${message.volume}, cannot be served on (${message.reason}): ${message.message}`,
+        );
+        this.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
+        return;
+      case 'firstReply':
+        this.transitions.firstReply(home, message.atBootMs);
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  /** For people and the operator, once the first request has been answered or a moment has passed. */
+  private noteOpened(home: ServerName, epoch: number): void {
+    const { witness } = this.options;
+    if (this.slotOf(home) === 'partner') witness.annotate(home, { secondaryPortOpen: epoch });
+    setTimeout(() => {
+      const transition = this.transitions.of(home);
+      if (transition === null || transition.epoch !== epoch || this.over) return;
+      const { home: _, startedBootMs: __, ...lastTransition } = transition;
+      witness.annotate(home, { lastTransition });
+    }, ANNOTATE_AFTER_MS);
+  }
+
+  // --------------------------------------------------------------------------------------------------- news
+
+  private trace(home: ServerName, event: TraceEvent, now: number): void {
+    this.transitions.traced(home, event, now);
+    const { level, message } = describe(home, event);
+    this.log.log(level, message, { diskSet: home, event: event.name });
+    if (event.name === 'fenced') this.measured.fences.add({ disk_set: home });
+    if (event.name !== 'owned') return;
+    const { kind, cause } = this.transitions.of(home)!;
+    this.measured.transitions.add({ disk_set: home, kind, cause });
+  }
+
+  private fatal(reason: string): void {
+    if (this.over) return;
+    this.log.error(`${reason} The process ends; its partner takes over what it served.`);
+    this.options.end(1);
+  }
+
+  private async farewell(): Promise<void> {
+    this.over = true;
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.log.info('Everything is released. Ending.');
+    await Promise.all([this.interconnect.stop(FAREWELL_MS), this.options.witness.close(FAREWELL_MS)]);
+    this.options.end(0);
+  }
+}
+
+function describe(
+  home: ServerName,
+  event: TraceEvent,
+): { level: 'info' | 'warn' | 'error'; message: string } {
+  switch (event.name) {
+    case 'detected':
+      return { level: 'warn', message: `Reason to claim ${home}: ${event.message} (${event.cause}).` };
+    case 'claiming':
+      return { level: 'info', message: `Claiming ${home} at epoch ${event.epoch} (${event.cause}).` };
+    case 'owned':
+      return { level: 'info', message: `${home} is owned by this server at epoch ${event.epoch}.` };
+    case 'serving':
+      return { level: 'info', message: `${home} is served at epoch ${event.epoch}.` };
+    case 'claimLost':
+      return { level: 'info', message: `The claim of ${home} was not successful: ${event.message}.` };
+    case 'paired':
+      return {
+        level: 'info',
+        message: `${home} is confirmed by ${event.acknowledger} from now on (paired).`,
+      };
+    case 'solo':
+      return {
+        level: 'warn',
+        message: `${home} is confirmed by renewals of the Lease (solo): ${event.message}.`,
+      };
+    case 'fenced':
+      return { level: 'error', message: `Stopped serving ${home} at once: ${event.message}.` };
+    case 'quiescing':
+      return {
+        level: 'info',
+        message: `Finishing what runs on ${home}, to hand it to ${event.to ?? 'whoever claims it'}: ${event.message}.`,
+      };
+    case 'released':
+      return { level: 'info', message: `${home} is released${event.to === null ? '' : ` to ${event.to}`}.` };
+    case 'openFailed':
+      return { level: 'error', message: `${home} cannot be served here: ${event.message}.` };
+    default:
+      return assertNever(event);
+  }
+}
+
+function assertNever(value: never): never {
+  throw new Error(`unexpected: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,95 @@
+/** What a server tells about itself: GET /status. A snapshot for people, the CLI, tests and the operator. */
+import type { DiskSetState } from '../../pair/disk-set.ts';
+import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
+import type { ServerState } from '../../pair/server.ts';
+import type { Handover, HomeTransition, Transitions } from './transitions.ts';
+
+export interface DiskSetStatus {
+  readonly home: ServerName;
+  /** Where this server is in the life of the disk set; see pair/disk-set.ts. */
+  readonly role: DiskSetState['role']['name'];
+  /** Server that the Lease names; null: nobody, or not known yet. */
+  readonly owner: ServerName | null;
+  readonly holder: Incarnation | null;
+  readonly epoch: number | null;
+  /** Of the Lease: whose acknowledgements count; null: the holder renews alone (solo). */
+  readonly acknowledger: Incarnation | null;
+  /** Ms that this process may still serve it without another confirmation; 0: it may not. */
+  readonly rightMsLeft: number;
+  /** TCP port on which this process serves it; null: it does not. */
+  readonly port: number | null;
+  /** opening, open, quiescing; null where this process is no holder. */
+  readonly phase: 'opening' | 'open' | 'quiescing' | null;
+}
+
+export interface Status {
+  readonly pair: string;
+  readonly server: ServerName;
+  readonly incarnation: Incarnation;
+  readonly pid: number;
+  readonly diskSets: readonly DiskSetStatus[];
+  readonly partner: {
+    readonly name: ServerName;
+    readonly connected: boolean;
+    readonly incarnation: Incarnation | null;
+    /** Ms since the partner was heard; null: never. */
+    readonly lastHeartbeatMs: number | null;
+  };
+  /** Whether the sentinel watches this process. */
+  readonly sentinel: { readonly watching: boolean };
+  readonly ports: { readonly interconnect: number; readonly metrics: number };
+  readonly lastTransition: HomeTransition | null;
+  readonly lastHandover: Handover | null;
+}
+
+export interface StatusSources {
+  readonly pair: string;
+  readonly state: ServerState;
+  readonly now: number;
+  readonly rights: ReadonlyMap<ServerName, { readonly deadline: number }>;
+  readonly openPorts: ReadonlyMap<ServerName, number>;
+  readonly partnerHeardAt: number | null;
+  readonly sentinelWatching: boolean;
+  readonly transitions: Transitions;
+  readonly ports: Status['ports'];
+}
+
+export function statusOf(sources: StatusSources): Status {
+  const { pair, state, now, transitions, partnerHeardAt } = sources;
+  const { identity } = state;
+  const partner = state.partners.at(-1)?.incarnation ?? null;
+  return {
+    pair,
+    server: identity.server,
+    incarnation: identity.me,
+    pid: process.pid,
+    diskSets: [state.own, state.foreign].map((diskSet) => diskSetStatus(diskSet, sources)),
+    partner: {
+      name: identity.partner,
+      connected: partner !== null,
+      incarnation: partner,
+      lastHeartbeatMs: partnerHeardAt === null ? null : Math.round(now - partnerHeardAt),
+    },
+    sentinel: { watching: sources.sentinelWatching },
+    ports: sources.ports,
+    lastTransition: transitions.last,
+    lastHandover: transitions.handoverOf(identity.partner) ?? transitions.handoverOf(identity.server),
+  };
+}
+
+function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetStatus {
+  const { home, role, seen } = diskSet;
+  const holder = seen?.record.holder ?? null;
+  const deadline = sources.rights.get(home)?.deadline ?? 0;
+  return {
+    home,
+    role: role.name,
+    owner: holder === null ? null : serverOf(holder),
+    holder,
+    epoch: seen?.record.epoch ?? null,
+    acknowledger: seen?.record.acknowledger ?? null,
+    rightMsLeft: Math.max(0, Math.round(deadline - sources.now)),
+    port: sources.openPorts.get(home) ?? null,
+    phase: role.name === 'holder' ? role.port : null,
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * HTTP for people and machines: on a Unix socket everything, on a TCP port only reading.
+ *
+ *   GET  /status    the server as JSON (agent/status.ts)
+ *   GET  /metrics   Prometheus text
+ *   GET  /healthz   200 while the process works at all
+ *   GET  /readyz    200 once it can do its part, otherwise 503 with a sentence
+ *   POST /takeover  {"home"?, "reason"?}   Unix socket only: hand the disk set over; answers when it is done
+ *   POST /giveback  {"home"?, "reason"?}
+ */
+import { once } from 'node:events';
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { z } from 'zod';
+import type { RequestResult } from '../witness/witness.ts';
+
+export interface ControlSurface {
+  readonly status: () => unknown;
+  readonly metrics: () => string;
+  /** Null: ready. */
+  readonly whyNotReady: () => string | null;
+  /** `home` null: the disk set that the request usually means on this server. */
+  readonly request: (
+    kind: 'takeover' | 'giveback',
+    home: string | null,
+    reason: string,
+  ) => Promise<RequestResult>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: 'application/json' | 'text/plain; charset=utf-8' | 'text/plain; version=0.0.4';
+  readonly body: string;
+}
+
+/** Bytes of a request's body, at most. */
+const BODY_MAX = 4096;
+const body = z.strictObject({
+  home: z.string().min(1).max(253).optional(),
+  reason: z.string().max(1000).optional(),
+});
+
+/** Listens on a Unix socket for whoever may open it (its owner). Removes one that an earlier run left behind. */
+export async function listenOnSocket(path: string, surface: ControlSurface): Promise<Server> {
+  rmSync(path, { force: true });
+  const server = createServer((request, response) => void serve(request, response, surface, true));
+  server.listen(path);
+  await once(server, 'listening');
+  chmodSync(path, 0o600);
+  return server;
+}
+
+/** Listens on a TCP port for everybody, to be read only. Resolves with the port. */
+export async function listenOnPort(host: string, port: number, surface: ControlSurface): Promise<number> {
+  const server = createServer((request, response) => void serve(request, response, surface, false));
+  server.headersTimeout = 5000;
+  server.maxConnections = 64;
+  server.listen(port, host);
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  surface: ControlSurface,
+  mayChange: boolean,
+): Promise<void> {
+  let answer: Answer;
+  try {
+    answer = await answerTo(request, surface, mayChange);
+  } catch (error) {
+    answer = text(500, (error as Error).message);
+  }
+  response.writeHead(answer.status, { 'content-type': answer.type });
+  response.end(answer.body);
+}
+
+async function answerTo(
+  request: IncomingMessage,
+  surface: ControlSurface,
+  mayChange: boolean,
+): Promise<Answer> {
+  const path = (request.url ?? '/').split('?')[0];
+  const reading = request.method === 'GET' || request.method === 'HEAD';
+  switch (path) {
+    case '/status':
+      return reading ? json(200, surface.status()) : notAllowed('GET');
+    case '/metrics':
+      return reading
+        ? { status: 200, type: 'text/plain; version=0.0.4', body: surface.metrics() }
+        : notAllowed('GET');
+    case '/healthz':
+      return reading ? text(200, 'ok') : notAllowed('GET');
+    case '/readyz': {
+      const reason = surface.whyNotReady();
+      return reason === null ? text(200, 'ok') : text(503, reason);
+    }
+    case '/takeover':
+    case '/giveback':
+      if (!mayChange) return text(403, 'This port is for reading; use the control socket.');
+      if (request.method !== 'POST') return notAllowed('POST');
+      return ask(path === '/takeover' ? 'takeover' : 'giveback', request, surface);
+    default:
+      return text(404, 'There is /status, /metrics, /healthz, /readyz, /takeover and /giveback.');
+  }
+}
+
+async function ask(
+  kind: 'takeover' | 'giveback',
+  request: IncomingMessage,
+  surface: ControlSurface,
+): Promise<Answer> {
+  const read = await readBody(request);
+  if (read === null) return text(413, `A request's body has ${BODY_MAX} bytes at most.`);
+  let value: unknown = {};
+  try {
+    if (read.trim() !== '') value = JSON.parse(read);
+  } catch {
+    return text(400, 'The body is not JSON.');
+  }
+  const parsed = body.safeParse(value);
+  if (!parsed.success) return text(400, 'The body is {"home"?: "...", "reason"?: "..."}.');
+  const result = await surface.request(kind, parsed.data.home ?? null, parsed.data.reason ?? '');
+  return json(result.result === 'done' ? 200 : 409, result);
+}
+
+async function readBody(request: IncomingMessage): Promise<string | null> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_MAX) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+function text(status: number, message: string): Answer {
+  return { status, type: 'text/plain; charset=utf-8', body: `${message}\n` };
+}
+
+function notAllowed(method: string): Answer {
+  return text(405, `Use ${method}.`);
+}

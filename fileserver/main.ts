@@ -1,0 +1,128 @@
+/**
+ * The file server's process: `main.ts --config FILE`. The only place of the server that reads arguments and
+ * environment.
+ *
+ * Environment, all optional:
+ *   POD_UID              names the place where this server runs in its incarnations (config: incarnation)
+ *   POD_IP               address to put behind the partner's failover name, with the Kubernetes witness
+ *   FILERPAIR_LOG_LEVEL  error | warn | info | debug (config: log.level)
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { incarnationOf } from '../pair/incarnation.ts';
+import { Agent } from './agent/agent.ts';
+import { noGate } from './agent/failover-gate.ts';
+import { type Config, ConfigError, parseConfig, parseSecret } from './config.ts';
+import { type ControlSurface, listenOnPort, listenOnSocket } from './control/http-server.ts';
+import { createLog, type Log, type LogLevel } from './log.ts';
+import { allocateRightTable, RightTable } from './right-table.ts';
+import { lockRunDirectory, placeOf } from './run-lock.ts';
+import { SentinelLink } from './sentinel/sentinel-link.ts';
+import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
+import { EmbeddedWitness } from './witness/embedded.ts';
+
+interface Environment {
+  readonly podUid: string | undefined;
+  readonly podIp: string | undefined;
+  readonly logLevel: LogLevel | undefined;
+}
+
+function readEnvironment(env: NodeJS.ProcessEnv): Environment {
+  const level = env['FILERPAIR_LOG_LEVEL'];
+  if (level !== undefined && !['error', 'warn', 'info', 'debug'].includes(level)) {
+    throw new ConfigError(`FILERPAIR_LOG_LEVEL is "${level}", and must be error, warn, info or debug.`);
+  }
+  const podIp = env['POD_IP'];
+  if (podIp !== undefined && isIP(podIp) === 0) {
+    throw new ConfigError(`POD_IP is "${podIp}", and must be an IP address.`);
+  }
+  return { podUid: env['POD_UID'], podIp, logLevel: level as LogLevel | undefined };
+}
+
+/** A call to the witness is given up after this long: early enough for a second try within the lease. */
+function witnessCallMs(config: Config): number {
+  return Math.max(100, config.timing.leaseMs * 0.3);
+}
+
+async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const [flag, file] = args;
+  if (flag !== '--config' || file === undefined) throw new ConfigError('Usage: main.ts --config FILE');
+  const config = parseConfig(readFileSync(file, 'utf8'), file);
+  const environment = readEnvironment(env);
+  const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
+  const unguarded = whyNoDeadMansSwitch(process.pid);
+  if (unguarded !== null) throw new ConfigError(unguarded);
+  mkdirSync(config.runDir, { recursive: true });
+  lockRunDirectory(config.runDir);
+
+  const place = config.incarnation ?? environment.podUid ?? placeOf(config.runDir);
+  const run = `${Date.now().toString(36)}-${randomBytes(2).toString('hex')}`;
+  const me = incarnationOf(config.server, place, run);
+  const log = createLog(
+    { ...config.log, level: environment.logLevel ?? config.log.level },
+    { server: config.server },
+  );
+  log.info(`Starting as ${me}, process ${process.pid}.`);
+
+  const agent = new Agent({
+    config,
+    me,
+    secret,
+    rights: new RightTable(allocateRightTable()),
+    witness: openWitness(config, log),
+    sentinel: new SentinelLink({ path: join(config.runDir, 'sentinel.sock'), me, log }),
+    gate: noGate,
+    log,
+    end: (code) => process.exit(code),
+  });
+  endWhenTold(agent, log);
+  await agent.start();
+  await serveControl(config, agent, log);
+}
+
+function openWitness(config: Config, log: Log): EmbeddedWitness {
+  const { witness } = config;
+  if (witness.kind !== 'embedded') throw new ConfigError('witness.kind: not yet');
+  return new EmbeddedWitness({ directory: witness.directory, callMs: witnessCallMs(config), log });
+}
+
+function endWhenTold(agent: Agent, log: Log): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info(`${signal}: handing over to the partner, then ending.`);
+    agent.stop();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  const die = (error: unknown): void => {
+    log.error(`Unexpected: ${error instanceof Error ? error.stack : String(error)}. The process ends.`);
+    process.exit(1);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+}
+
+async function serveControl(config: Config, agent: Agent, log: Log): Promise<void> {
+  const surface: ControlSurface = {
+    status: () => agent.status(),
+    metrics: () => agent.metricsText(),
+    whyNotReady: () => agent.whyNotReady(),
+    // A giveback is asked of the server that serves its partner's disk set; a takeover of the one that shall rest.
+    request: (kind, home, reason) =>
+      agent.request(kind, home ?? (kind === 'giveback' ? config.partner : config.server), reason),
+  };
+  await listenOnSocket(join(config.runDir, 'control.sock'), surface);
+  const port = await listenOnPort(config.listen.host, config.listen.metrics, surface);
+  agent.setMetricsPort(port);
+  log.info(`Status and metrics on port ${port}, control on ${join(config.runDir, 'control.sock')}.`);
+}
+
+main(process.argv.slice(2), process.env).catch((error: NodeJS.ErrnoException) => {
+  const known = error instanceof ConfigError || error.syscall !== undefined;
+  process.stderr.write(`filerpair server: ${known ? error.message : error.stack}\n`);
+  process.exit(known ? 2 : 1);
+});
