@@ -59,9 +59,14 @@ function send(message: FromGenerator): void {
   process.send!(message);
 }
 
+/** Sends the last message and ends, whatever connections and timers are left after a failure. */
+function finish(message: FromGenerator): void {
+  process.send!(message, () => process.exit());
+}
+
 process.once('message', (request: RunRequest) => {
-  run(request)
-    .then((figures) => send({ kind: 'done', figures }))
-    .catch((error: Error) => send({ kind: 'failed', message: error.message }))
-    .finally(() => process.disconnect());
+  run(request).then(
+    (figures) => finish({ kind: 'done', figures }),
+    (error: Error) => finish({ kind: 'failed', message: error.message }),
+  );
 });
