@@ -15,7 +15,7 @@ interface DiskSetStatus {
   readonly epoch?: number;
   readonly rightMsLeft?: number | null;
   readonly port?: number | null;
-  readonly phase?: string;
+  readonly phase?: string | null;
 }
 
 interface Status {
@@ -23,6 +23,7 @@ interface Status {
   readonly incarnation?: string;
   readonly diskSets?: readonly DiskSetStatus[];
   readonly partner?: {
+    readonly name?: string;
     readonly connected?: boolean;
     readonly incarnation?: string | null;
     readonly lastHeartbeatMs?: number | null;
@@ -45,20 +46,20 @@ export function statusTable(body: unknown): string {
     each.home ?? '?',
     each.owner ?? 'nobody',
     each.epoch === undefined ? '?' : `${each.epoch}`,
-    each.phase ?? '?',
+    each.phase ?? each.role ?? '?',
     each.port ? `${each.port}` : 'closed',
     each.rightMsLeft === null || each.rightMsLeft === undefined ? '-' : `${Math.round(each.rightMsLeft)} ms`,
   ]);
-  text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'PHASE', 'PORT', 'RIGHT LEFT'], ...rows], [2, 5]));
+  text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'HERE', 'PORT', 'RIGHT'], ...rows], [2, 5]));
   if (status.lastTransition) text.push('\n', transition(status.lastTransition));
   return text.join('');
 }
 
 function partner(status: Status): string {
-  const { connected, incarnation, lastHeartbeatMs } = status.partner ?? {};
-  if (connected !== true) return 'partner not connected: a failure now would be noticed by silence only\n';
+  const { name = 'unknown', connected, incarnation, lastHeartbeatMs } = status.partner ?? {};
+  if (connected !== true) return `partner ${name} is not connected: it could not take over now\n`;
   const heard = typeof lastHeartbeatMs === 'number' ? `, heard ${Math.round(lastHeartbeatMs)} ms ago` : '';
-  return `partner connected${heard}  (${incarnation ?? 'unknown incarnation'})\n`;
+  return `partner ${name}  (${incarnation ?? 'unknown incarnation'}${heard})\n`;
 }
 
 function transition(last: NonNullable<Status['lastTransition']>): string {

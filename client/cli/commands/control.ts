@@ -1,58 +1,68 @@
-import { type Command, CommandError, type Flags, UsageError } from '../command.ts';
+import { type Command, CommandError, type Flags, type Surroundings, UsageError } from '../command.ts';
 import { controlRequest } from '../control-request.ts';
 import { statusTable } from '../status-table.ts';
 
-const flags = { control: { type: 'string' }, json: { type: 'boolean' } } as const;
 const CONTROL =
-  '--control PATH  the control.sock in the runDir of a running server (on its machine or in its pod)';
+  '--control SOCKET  control.sock in the runDir of a running server, on its machine or in its pod';
+const JSON_FLAG = '--json            as the server says it';
+const flags = { control: { type: 'string' }, json: { type: 'boolean' } } as const;
+const orderFlags = { ...flags, home: { type: 'string' }, reason: { type: 'string' } } as const;
+const ORDER = [
+  '--home SERVER     whose disk set, if not the one that is usually meant',
+  "--reason TEXT     for the server's log",
+];
 
 export const status: Command = {
   name: 'status',
   form: 'status --control SOCKET [--json]',
   summary: 'show who serves which disk set, as a server sees it',
-  details: [CONTROL, '--json  as the server says it'],
+  details: [CONTROL, JSON_FLAG],
   flags,
   count: [0, 0],
   async run(_positional, given, _common, world) {
-    const reply = await controlRequest(socketOf(given), 'GET', '/status');
+    const reply = await controlRequest(socketOf(given), '/status');
     if (reply.status !== 200) throw refused('status', reply.status, reply.body);
-    const json = given['json'] === true;
-    world.stdout.write(json ? `${JSON.stringify(reply.body, null, 2)}\n` : statusTable(reply.body));
+    world.stdout.write(given['json'] === true ? json(reply.body) : statusTable(reply.body));
   },
 };
 
 export const takeover: Command = {
   name: 'takeover',
   form: 'takeover --control SOCKET',
-  summary: "make a server take over its partner's disk set",
+  summary: 'have a server hand its disk set to its partner, for maintenance',
   details: [
+    'Asked of the server that shall rest. It finishes what runs, its partner takes over, its clients follow.',
     CONTROL,
-    'The partner stops serving first if it can be reached; its clients come over by themselves.',
+    ...ORDER,
+    JSON_FLAG,
   ],
-  flags,
+  flags: orderFlags,
   count: [0, 0],
-  run: (_positional, given, _common, world) => order('takeover', given, (text) => world.stdout.write(text)),
+  run: (_positional, given, _common, world) => order('takeover', given, world),
 };
 
 export const giveback: Command = {
   name: 'giveback',
   form: 'giveback --control SOCKET',
-  summary: "make a server give its partner's disk set back",
-  details: [CONTROL, 'To be told to the server that has taken over, once its partner is back.'],
-  flags,
+  summary: "have a server give its partner's disk set back",
+  details: [
+    'Asked of the server that has taken over, once its partner is back.',
+    CONTROL,
+    ...ORDER,
+    JSON_FLAG,
+  ],
+  flags: orderFlags,
   count: [0, 0],
-  run: (_positional, given, _common, world) => order('giveback', given, (text) => world.stdout.write(text)),
+  run: (_positional, given, _common, world) => order('giveback', given, world),
 };
 
-async function order(
-  what: 'takeover' | 'giveback',
-  given: Flags,
-  print: (text: string) => void,
-): Promise<void> {
-  const reply = await controlRequest(socketOf(given), 'POST', `/${what}`);
-  if (reply.status < 200 || reply.status > 299) throw refused(what, reply.status, reply.body);
-  const json = given['json'] === true;
-  print(json ? `${JSON.stringify(reply.body, null, 2)}\n` : `${messageOf(reply.body) ?? `${what} done`}\n`);
+async function order(what: 'takeover' | 'giveback', given: Flags, world: Surroundings): Promise<void> {
+  const { home, reason } = given;
+  const reply = await controlRequest(socketOf(given), `/${what}`, { home, reason });
+  if (reply.status !== 200) throw refused(what, reply.status, reply.body);
+  world.stdout.write(
+    given['json'] === true ? json(reply.body) : `${messageOf(reply.body) ?? `${what} done`}\n`,
+  );
 }
 
 function refused(what: string, status: number, body: unknown): CommandError {
@@ -60,15 +70,19 @@ function refused(what: string, status: number, body: unknown): CommandError {
 }
 
 function messageOf(body: unknown): string | undefined {
-  if (typeof body !== 'object' || body === null) return undefined;
-  const { message, error } = body as { message?: unknown; error?: unknown };
-  if (typeof message === 'string') return message;
-  return typeof error === 'string' ? error : undefined;
+  if (typeof body === 'string' && body.trim() !== '') return body.trim();
+  const message = (body as { message?: unknown } | null | undefined)?.message;
+  return typeof message === 'string' ? message : undefined;
+}
+
+function json(body: unknown): string {
+  return `${JSON.stringify(body, null, 2)}\n`;
 }
 
 function socketOf(given: Flags): string {
   const path = given['control'];
-  if (typeof path !== 'string' || path === '')
+  if (typeof path !== 'string' || path === '') {
     throw new UsageError('which server? name its control socket with --control');
+  }
   return path;
 }
