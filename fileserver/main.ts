@@ -11,9 +11,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { KubernetesClient } from '../kubernetes/client.ts';
+import { Connection, fromKubeconfig, inCluster } from '../kubernetes/connection.ts';
 import { incarnationOf } from '../pair/incarnation.ts';
 import { Agent } from './agent/agent.ts';
-import { noGate } from './agent/failover-gate.ts';
+import { type FailoverGate, noGate } from './agent/failover-gate.ts';
+import { KubernetesFailoverGate } from './agent/kubernetes-failover-gate.ts';
 import { type Config, ConfigError, parseConfig, parseSecret } from './config.ts';
 import { type ControlSurface, listenOnPort, listenOnSocket } from './control/http-server.ts';
 import { createLog, type Log, type LogLevel } from './log.ts';
@@ -22,6 +25,8 @@ import { lockRunDirectory, placeOf } from './run-lock.ts';
 import { SentinelLink } from './sentinel/sentinel-link.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
 import { EmbeddedWitness } from './witness/embedded.ts';
+import { KubernetesWitness } from './witness/kubernetes.ts';
+import type { Witness } from './witness/witness.ts';
 
 interface Environment {
   readonly podUid: string | undefined;
@@ -43,7 +48,7 @@ function readEnvironment(env: NodeJS.ProcessEnv): Environment {
 
 /** A call to the witness is given up after this long: early enough for a second try within the lease. */
 function witnessCallMs(config: Config): number {
-  return Math.max(100, config.timing.leaseMs * 0.3);
+  return Math.max(100, Math.round(config.timing.leaseMs * 0.3));
 }
 
 async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
@@ -71,9 +76,8 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     me,
     secret,
     rights: new RightTable(allocateRightTable()),
-    witness: openWitness(config, log),
+    ...openWorld(config, environment, log),
     sentinel: new SentinelLink({ path: join(config.runDir, 'sentinel.sock'), me, log }),
-    gate: noGate,
     log,
     end: (code) => process.exit(code),
   });
@@ -82,10 +86,34 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   await serveControl(config, agent, log);
 }
 
-function openWitness(config: Config, log: Log): EmbeddedWitness {
-  const { witness } = config;
-  if (witness.kind !== 'embedded') throw new ConfigError('witness.kind: not yet');
-  return new EmbeddedWitness({ directory: witness.directory, callMs: witnessCallMs(config), log });
+interface World {
+  readonly witness: Witness;
+  readonly gate: FailoverGate;
+}
+
+/** The adapters for where this server runs: one machine, or Kubernetes. */
+function openWorld(config: Config, environment: Environment, log: Log): World {
+  const { witness, timing } = config;
+  const callMs = witnessCallMs(config);
+  if (witness.kind === 'embedded') {
+    return { witness: new EmbeddedWitness({ directory: witness.directory, callMs, log }), gate: noGate };
+  }
+  const { namespace, leases, failoverEndpointSlice: slice, kubeconfig } = witness;
+  const client = new KubernetesClient(
+    new Connection(kubeconfig === undefined ? inCluster : fromKubeconfig(kubeconfig)),
+  );
+  if (slice !== undefined && environment.podIp === undefined) {
+    throw new ConfigError(
+      `witness.failoverEndpointSlice is "${slice}", so POD_IP must be set: it goes in there.`,
+    );
+  }
+  return {
+    witness: new KubernetesWitness({ client, namespace, leases, leaseMs: timing.leaseMs, callMs, log }),
+    gate:
+      slice === undefined
+        ? noGate
+        : new KubernetesFailoverGate({ client, namespace, name: slice, address: environment.podIp!, log }),
+  };
 }
 
 function endWhenTold(agent: Agent, log: Log): void {

@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { incarnationOf } from '../../pair/incarnation.ts';
+import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
+import { createLog } from '../log.ts';
+import { KubernetesWitness } from './kubernetes.ts';
+import { type LeaseApi, startLeaseApi } from './lease-api.fixture.ts';
+
+const log = createLog({ level: 'error', format: 'text' }, {});
+log.silent = true;
+const a = incarnationOf('filer-a', 'pod-1', '1');
+const b = incarnationOf('filer-b', 'pod-2', '1');
+let leases: LeaseApi;
+const witnesses: KubernetesWitness[] = [];
+
+beforeEach(async () => {
+  leases = await startLeaseApi(['home-filer-a', 'home-filer-b']);
+});
+afterEach(async () => {
+  for (const witness of witnesses.splice(0)) await witness.close(500);
+  await leases.api.close();
+});
+
+function open(): KubernetesWitness {
+  const witness = new KubernetesWitness({
+    client: leases.api.client,
+    namespace: 'storage',
+    leases: { 'filer-a': 'home-filer-a', 'filer-b': 'home-filer-b' },
+    leaseMs: 1500,
+    callMs: 1000,
+    log,
+  });
+  witnesses.push(witness);
+  return witness;
+}
+
+async function seenBy(witness: KubernetesWitness): Promise<LeaseSighting> {
+  const outcome = await witness.read('filer-a');
+  if (outcome.kind !== 'found') throw new Error('not found');
+  return outcome.sighting;
+}
+
+it('writes ownership where the agreed fields are, and reads it back the same', async () => {
+  const witness = open();
+  const first = await seenBy(witness);
+  expect(first.record).toEqual(emptyLease);
+  const outcome = await witness.compareAndSwap('filer-a', first.version, claimed(first.record, a, b));
+  const { metadata, spec } = leases.lease('home-filer-a');
+  expect(spec).toEqual({
+    holderIdentity: a,
+    leaseTransitions: 1,
+    leaseDurationSeconds: 2,
+    renewTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
+    acquireTime: expect.stringMatching(/\.\d{6}Z$/),
+  });
+  expect(metadata).toMatchObject({
+    labels: { kept: 'yes' },
+    annotations: { [leaseAnnotations.acknowledger]: b, [leaseAnnotations.renewal]: '1' },
+  });
+  expect(outcome).toEqual({ kind: 'applied', sighting: await seenBy(open()) });
+});
+
+it('removes the holder at a release, says whom it was meant for, and keeps the epoch', async () => {
+  const witness = open();
+  let seen = await seenBy(witness);
+  for (const change of [
+    () => claimed(seen.record, a, b),
+    () => renewed(seen.record, null),
+    () => released(seen.record, 'filer-b'),
+  ]) {
+    const outcome = await witness.compareAndSwap('filer-a', seen.version, change());
+    if (outcome.kind !== 'applied') throw new Error(outcome.kind);
+    seen = outcome.sighting;
+  }
+  expect(seen.record).toEqual({ ...emptyLease, epoch: 1, renewal: 3, releasedTo: 'filer-b' });
+  const { metadata, spec } = leases.lease('home-filer-a');
+  expect(spec).not.toHaveProperty('holderIdentity');
+  expect(metadata.annotations).not.toHaveProperty(leaseAnnotations.acknowledger);
+});
+
+it('lets one of two claims through', async () => {
+  const [mine, yours] = [open(), open()];
+  const [seenByMe, seenByYou] = [await seenBy(mine), await seenBy(yours)];
+  const outcomes = await Promise.all([
+    mine.compareAndSwap('filer-a', seenByMe.version, claimed(seenByMe.record, a, null)),
+    yours.compareAndSwap('filer-a', seenByYou.version, claimed(seenByYou.record, b, null)),
+  ]);
+  expect(outcomes.map((outcome) => outcome.kind).toSorted()).toEqual(['applied', 'conflict']);
+});
+
+it('is not stopped by a write beside the ownership, and does not undo it', async () => {
+  const witness = open();
+  const seen = await seenBy(witness);
+  leases.annotate('home-filer-a', { [leaseAnnotations.request]: '{"id":"r1","kind":"takeover"}' });
+  const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null));
+  expect(outcome).toMatchObject({
+    kind: 'applied',
+    sighting: { record: { holder: a, epoch: 1, request: { id: 'r1', kind: 'takeover', reason: '' } } },
+  });
+});
+
+it('says unknown when the answer is lost, refused when the API said no', async () => {
+  const witness = open();
+  const seen = await seenBy(witness);
+  leases.fault = () => 'lose';
+  const claim = claimed(seen.record, a, null);
+  expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'unknown' });
+  expect((await seenBy(witness)).record.holder).toBe(a);
+  leases.fault = () => 'forbid';
+  const again = await seenBy(witness);
+  expect(await witness.compareAndSwap('filer-a', again.version, renewed(again.record, null))).toMatchObject({
+    kind: 'refused',
+    message: expect.stringContaining('not allowed'),
+  });
+  leases.fault = () => null;
+  expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'conflict' });
+});
+
+it('says unknown when no API answers, and when the Lease does not exist: never "nobody owns it"', async () => {
+  const witness = new KubernetesWitness({
+    client: leases.api.client,
+    namespace: 'storage',
+    leases: { 'filer-a': 'deleted' },
+    leaseMs: 2000,
+    callMs: 300,
+    log,
+  });
+  expect(await witness.read('filer-a')).toEqual({ kind: 'unknown' });
+  await leases.api.close();
+  expect(await witness.read('filer-a')).toEqual({ kind: 'unknown' });
+});
+
+it('says unknown, never nobody, to a holder that is no incarnation', async () => {
+  leases.annotate('home-filer-a', { [leaseAnnotations.renewal]: 'many' });
+  expect(await open().read('filer-a')).toEqual({ kind: 'unknown' });
+});
+
+it('delivers changes by watch: of others, of proofs, and requests until they are answered', async () => {
+  const witness = open();
+  const records: LeaseSighting['record'][] = [];
+  witness.watch('filer-a', (sighting) => records.push(sighting.record));
+  await vi.waitFor(() => expect(records).toEqual([emptyLease]));
+  const other = open();
+  const seen = await seenBy(other);
+  await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, b, null));
+  await vi.waitFor(() => expect(records.at(-1)?.holder).toBe(b));
+  const proof = { incarnation: b, epoch: 1, evidence: 'container terminated' };
+  leases.annotate('home-filer-a', {
+    [leaseAnnotations.deathProof]: JSON.stringify(proof),
+    [leaseAnnotations.request]: '{"id":"r1","kind":"giveback","reason":"back"}',
+  });
+  await vi.waitFor(() =>
+    expect(records.at(-1)).toMatchObject({
+      deathProof: proof,
+      request: { id: 'r1', kind: 'giveback', reason: 'back' },
+    }),
+  );
+  other.annotate('filer-a', { requestResult: { id: 'r1', result: 'done', message: 'ok' } });
+  await vi.waitFor(() => expect(records.at(-1)?.request).toBeNull());
+});
+
+it('writes notes in the background, again until it works, without touching the ownership', async () => {
+  const witness = open();
+  let failures = 0;
+  leases.fault = () => (failures++ < 2 ? 'drop' : null);
+  const seen = await seenBy(witness);
+  witness.annotate('filer-a', { secondaryPortOpen: 4 });
+  witness.annotate('filer-a', {
+    lastTransition: {
+      kind: 'Takeover',
+      cause: 'Silent',
+      epoch: 4,
+      to: 'filer-b',
+      at: '2026-11-23T04:00:00.000Z',
+      phases: [{ name: 'claim', atMs: 0, tookMs: 3 }],
+    },
+  });
+  await vi.waitFor(
+    () =>
+      expect(leases.lease('home-filer-a').metadata.annotations).toMatchObject({
+        [leaseAnnotations.secondaryPortOpen]: '4',
+        [leaseAnnotations.lastTransition]: expect.stringContaining('"cause":"Silent"'),
+      }),
+    { timeout: 5000 },
+  );
+  const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null));
+  expect(outcome.kind).toBe('applied');
+  witness.annotate('filer-a', { secondaryPortOpen: null });
+  await vi.waitFor(() =>
+    expect(leases.lease('home-filer-a').metadata.annotations).not.toHaveProperty(
+      leaseAnnotations.secondaryPortOpen,
+    ),
+  );
+  expect(leases.lease('home-filer-a').spec?.holderIdentity).toBe(a);
+});

@@ -1,0 +1,133 @@
+/**
+ * The Lease of one disk set as a Kubernetes object (coordination.k8s.io/v1): the mapping in both directions, pure.
+ *
+ *   spec.holderIdentity       holder (absent: nobody)
+ *   spec.leaseTransitions     epoch
+ *   spec.renewTime            when it was written, the writer's clock: for people, nothing decides by it
+ *   spec.acquireTime          the same of the claim
+ *   spec.leaseDurationSeconds T, rounded up: for people
+ *   annotations               acknowledger, renewal, released-to, and what others put beside them (kubernetes/words.ts)
+ */
+
+import type { Lease } from '../../kubernetes/objects.ts';
+import {
+  type DeathProofAnnotation,
+  leaseAnnotations,
+  parseAnnotation,
+  type RequestAnnotation,
+  type RequestResultAnnotation,
+} from '../../kubernetes/words.ts';
+import { parseIncarnation } from '../../pair/incarnation.ts';
+import type { DeathProof, LeaseOwnership, LeaseRecord, TransferRequest } from '../../pair/lease.ts';
+import type { LeaseNotes } from './witness.ts';
+
+/** Throws Error with a sentence if the ownership cannot be understood: then nothing may be decided by it. */
+export function recordOf(lease: Lease): LeaseRecord {
+  const annotations = lease.metadata.annotations ?? {};
+  const holder = lease.spec?.holderIdentity;
+  const acknowledger = annotations[leaseAnnotations.acknowledger];
+  return {
+    holder: incarnationOrNull('holderIdentity', holder),
+    epoch: count('leaseTransitions', lease.spec?.leaseTransitions ?? 0),
+    acknowledger: incarnationOrNull(leaseAnnotations.acknowledger, acknowledger),
+    renewal: count(leaseAnnotations.renewal, Number(annotations[leaseAnnotations.renewal] ?? 0)),
+    releasedTo: annotations[leaseAnnotations.releasedTo] || null,
+    deathProof: deathProofOf(annotations[leaseAnnotations.deathProof]),
+    request: requestOf(annotations),
+  };
+}
+
+function incarnationOrNull(field: string, text: string | undefined) {
+  if (text === undefined || text === '') return null;
+  const incarnation = parseIncarnation(text);
+  if (incarnation === null) throw new Error(`${field} is "${text}", which is no incarnation`);
+  return incarnation;
+}
+
+function count(field: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${field} is no count: ${value}`);
+  return value;
+}
+
+/** A proof that cannot be understood proves nothing. */
+function deathProofOf(text: string | undefined): DeathProof | null {
+  const proof = parseAnnotation<Partial<DeathProofAnnotation>>(text);
+  if (proof === null || typeof proof.incarnation !== 'string' || typeof proof.evidence !== 'string')
+    return null;
+  const incarnation = parseIncarnation(proof.incarnation);
+  if (incarnation === null || !Number.isSafeInteger(proof.epoch)) return null;
+  return { incarnation, epoch: proof.epoch!, evidence: proof.evidence };
+}
+
+/** Null also for a request that has its answer beside it: a later holder must not act on it again. */
+function requestOf(annotations: Readonly<Record<string, string>>): TransferRequest | null {
+  const request = parseAnnotation<Partial<RequestAnnotation>>(annotations[leaseAnnotations.request]);
+  if (request === null || typeof request.id !== 'string') return null;
+  if (request.kind !== 'takeover' && request.kind !== 'giveback') return null;
+  const answer = parseAnnotation<Partial<RequestResultAnnotation>>(
+    annotations[leaseAnnotations.requestResult],
+  );
+  if (answer?.id === request.id) return null;
+  return {
+    id: request.id,
+    kind: request.kind,
+    reason: typeof request.reason === 'string' ? request.reason : '',
+  };
+}
+
+/** The object with a server's ownership in it; everything else as it was. `now`: MicroTime text. */
+export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs: number, now: string): Lease {
+  const { holderIdentity: _, ...spec } = before.spec ?? {};
+  const claims = ownership.epoch !== (before.spec?.leaseTransitions ?? 0);
+  return {
+    ...before,
+    metadata: {
+      ...before.metadata,
+      annotations: withAnnotations(before.metadata.annotations, {
+        [leaseAnnotations.acknowledger]: ownership.acknowledger,
+        [leaseAnnotations.renewal]: String(ownership.renewal),
+        [leaseAnnotations.releasedTo]: ownership.releasedTo,
+      }),
+    },
+    spec: {
+      ...spec,
+      ...(ownership.holder === null ? {} : { holderIdentity: ownership.holder }),
+      leaseTransitions: ownership.epoch,
+      leaseDurationSeconds: Math.ceil(leaseMs / 1000),
+      renewTime: now,
+      ...(claims ? { acquireTime: now } : {}),
+    },
+  };
+}
+
+/** The object with notes in it. */
+export function withNotes(before: Lease, notes: LeaseNotes): Lease {
+  const changes: Record<string, string | null> = {};
+  const { lastTransition, secondaryPortOpen, requestResult } = notes;
+  if (lastTransition !== undefined) changes[leaseAnnotations.lastTransition] = JSON.stringify(lastTransition);
+  if (secondaryPortOpen !== undefined) {
+    changes[leaseAnnotations.secondaryPortOpen] =
+      secondaryPortOpen === null ? null : String(secondaryPortOpen);
+  }
+  if (requestResult !== undefined) changes[leaseAnnotations.requestResult] = JSON.stringify(requestResult);
+  const annotations = withAnnotations(before.metadata.annotations, changes);
+  return { ...before, metadata: { ...before.metadata, annotations } };
+}
+
+/** Null removes. */
+function withAnnotations(
+  before: Readonly<Record<string, string>> | undefined,
+  changes: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const all = { ...before };
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) delete all[name];
+    else all[name] = value;
+  }
+  return all;
+}
+
+/** Kubernetes' MicroTime: RFC 3339 with exactly six digits of a second. */
+export function microTime(date: Date): string {
+  return date.toISOString().replace('Z', '000Z');
+}
