@@ -1,9 +1,10 @@
 // What the set-up found and made, handed to the tests as a file: the tests run in processes of their own, one of
 // them may be started alone (npx vitest), and none of them reads environment variables.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Images } from './application/images.ts';
 import type { Cluster } from './kind/cluster.ts';
+import type { GuestImage } from './linux/guest-image.ts';
 
 export interface TestEnvironment {
   readonly cluster: Cluster;
@@ -15,20 +16,37 @@ export interface TestEnvironment {
 }
 
 export const REPOSITORY = join(import.meta.dirname, '..');
-const FILE = join(REPOSITORY, '.cache/e2e/environment.json');
+const DIRECTORY = join(REPOSITORY, '.cache/e2e');
 
 export function writeEnvironment(environment: TestEnvironment): void {
-  mkdirSync(dirname(FILE), { recursive: true });
-  writeFileSync(FILE, JSON.stringify(environment, null, 2));
+  write('cluster.json', environment);
 }
 
 export function readEnvironment(): TestEnvironment {
+  return read<TestEnvironment>(
+    'cluster.json',
+    'a cluster: run "make kind" first, or "make e2e" for everything at once',
+  );
+}
+
+export function writeGuestImage(image: GuestImage): void {
+  write('guest.json', image);
+}
+
+export function readGuestImage(): GuestImage {
+  return read<GuestImage>('guest.json', 'the Linux guest: run "make clients"');
+}
+
+function write(name: string, value: object): void {
+  mkdirSync(DIRECTORY, { recursive: true });
+  writeFileSync(join(DIRECTORY, name), JSON.stringify(value, null, 2));
+}
+
+function read<T>(name: string, need: string): T {
   try {
-    return JSON.parse(readFileSync(FILE, 'utf8')) as TestEnvironment;
+    return JSON.parse(readFileSync(join(DIRECTORY, name), 'utf8')) as T;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new Error(
-      'these tests need a cluster: run "make kind" first, or "make e2e" for everything at once',
-    );
+    throw new Error(`these tests need ${need}`);
   }
 }

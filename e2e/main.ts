@@ -1,6 +1,5 @@
 // Everything around the tests that need containers, a cluster or other programs than Node:
 //
-//   node e2e/main.ts prepare           all that is slow when nothing is cached: engine, node image, Linux guest
 //   node e2e/main.ts images            build our container images
 //   node e2e/main.ts kind              a kind cluster with 2 workers, FilerPair installed, an example pair running
 //   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
@@ -12,10 +11,11 @@ import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { baseImage } from './application/base-image.ts';
 import { installChart } from './application/chart.ts';
 import { installExample } from './application/example.ts';
 import { images } from './application/images.ts';
-import { REPOSITORY, type TestEnvironment, writeEnvironment } from './environment.ts';
+import { REPOSITORY, type TestEnvironment, writeEnvironment, writeGuestImage } from './environment.ts';
 import { type Cluster, clusterDown, clusterIn, clusterUp, loadImages } from './kind/cluster.ts';
 import { drivingPrograms } from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
@@ -74,6 +74,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     await engineUp(cache);
     await drivingPrograms(cache);
     await nodeImage(cache);
+    await baseImage(cache, REPOSITORY);
     return 0;
   },
   images: async () => {
@@ -110,7 +111,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
-    await buildGuestImage(cache);
+    writeGuestImage(await buildGuestImage(cache));
     return vitest('clients', filters);
   },
 };

@@ -4,7 +4,7 @@
 // mount. It runs under QEMU's software emulation: no KVM and no rights needed.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cache, cached, entryPath } from '../machine/cache.ts';
+import { type Cache, cached } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';
 import { needPackages } from '../machine/debian-packages.ts';
 import { stage } from '../machine/stage.ts';
@@ -47,11 +47,6 @@ export async function buildGuestImage(cache: Cache): Promise<GuestImage> {
     }),
   );
   return files(directory);
-}
-
-/** Where the guest is once it has been built. */
-export function guestImage(cache: Cache): GuestImage {
-  return files(entryPath(cache, 'linux-guest', inputs()));
 }
 
 function inputs(): (string | Buffer)[] {

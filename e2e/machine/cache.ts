@@ -51,11 +51,6 @@ export function cacheIn(root: string): Cache {
   return { root };
 }
 
-/** Where the entry is or would be. */
-export function entryPath(cache: Cache, name: string, inputs: readonly (string | Buffer)[]): string {
-  return join(cache.root, `${name}-${contentHash(inputs)}`);
-}
-
 /**
  * The directory of an entry, which `make` fills if it is not there.
  *
@@ -67,7 +62,7 @@ export async function cached(
   inputs: readonly (string | Buffer)[],
   make: (directory: string) => Promise<void>,
 ): Promise<string> {
-  const path = entryPath(cache, name, inputs);
+  const path = join(cache.root, `${name}-${contentHash(inputs)}`);
   if (existsSync(path)) {
     touch(path);
     return path;

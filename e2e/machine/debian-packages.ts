@@ -42,6 +42,15 @@ export async function needPackages(names: readonly string[], purpose: string): P
     const variables = { DEBIAN_FRONTEND: 'noninteractive' };
     if (!indexesFresh) await run(['apt-get', '-q', 'update'], { variables });
     indexesFresh = true;
-    await run(['apt-get', '-q', '-y', 'install', '--no-install-recommends', ...missing], { variables });
+    const install = [
+      'apt-get',
+      '-q',
+      '-y',
+      '-o',
+      'DPkg::Lock::Timeout=300',
+      'install',
+      '--no-install-recommends',
+    ];
+    await run([...install, ...missing], { variables });
   });
 }

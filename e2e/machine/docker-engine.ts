@@ -21,7 +21,7 @@ const ENGINE_STOP_MS_MAX = 60_000;
 const CAP_SYS_RESOURCE = 24n;
 
 /** What is left to run where containers cannot be. */
-const THE_REST = 'everything that needs no containers runs with "make test-unit"';
+const THE_REST = 'everything that needs no containers runs with "make unit"';
 
 /** Makes sure that an engine answers. Says so in a sentence when that is not possible here. */
 export async function engineUp(cache: Cache): Promise<void> {

@@ -1,0 +1,41 @@
+// Installs FilerPair in the test cluster as its users do: helm, and the images of this clone.
+import { join } from 'node:path';
+import { REPOSITORY, type TestEnvironment } from '../environment.ts';
+import { run } from '../machine/command.ts';
+import { stage } from '../machine/stage.ts';
+
+export const OPERATOR_NAMESPACE = 'filerpair-system';
+export const RELEASE = 'filerpair';
+/** The operator's pod has to start and to become leader. */
+const INSTALLED = '120s';
+
+/** Installs or upgrades the release; returns when the operator is available. */
+export async function installChart(environment: TestEnvironment): Promise<void> {
+  const { helm, kubectl, cluster, images } = environment;
+  const kubeconfig = ['--kubeconfig', cluster.kubeconfig];
+  await stage('installing FilerPair with helm', async () => {
+    // ExternalDNS's resource, so that the operator has somewhere to publish names.
+    await run([
+      kubectl,
+      ...kubeconfig,
+      'apply',
+      '-f',
+      join(REPOSITORY, 'e2e/manifests/dnsendpoints.externaldns.k8s.io.yaml'),
+    ]);
+    const values = {
+      'image.operator': images.operator,
+      'image.fileserver': images.fileserver,
+    };
+    const settings = Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+    const install = [
+      'upgrade',
+      '--install',
+      RELEASE,
+      join(REPOSITORY, 'helm/filerpair'),
+      '--namespace',
+      OPERATOR_NAMESPACE,
+      '--create-namespace',
+    ];
+    await run([helm, ...kubeconfig, ...install, ...settings, '--wait', '--timeout', INSTALLED]);
+  });
+}

@@ -1,0 +1,74 @@
+// The NFS client of a Linux kernel, which knows nothing of FilerPair, through `filerpair proxy`: a copy goes on while
+// its server is killed, taken over, and given back. It sees a pause, and no error.
+import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { REPOSITORY, readGuestImage } from '../environment.ts';
+import { LocalPair } from '../harness/local-pair.ts';
+import { EXPORTS } from '../harness/pair.ts';
+import { step } from '../harness/step.ts';
+import { start } from '../machine/command.ts';
+import { Guest, HOST_IN_GUEST } from './guest.ts';
+
+/** Files of 2 MiB: about 14 MB/s through the emulated network card. */
+const FILES = 24;
+const SIZE = 2 * 1024 * 1024;
+/** The file after which something happens to the server. */
+const KILL_AFTER = 4;
+const GIVE_BACK_AFTER = 12;
+const COPY_MS_MAX = 240_000;
+
+let pair: LocalPair;
+let proxy: { readonly process: ChildProcess; readonly port: number };
+beforeAll(async () => {
+  pair = await LocalPair.start();
+  proxy = await startProxy(pair.url('filer-a'));
+});
+afterAll(async () => {
+  proxy?.process.kill();
+  await pair?.stop();
+});
+
+test('a copy through the proxy survives the death of its server and the giveback, with every checksum right', async () => {
+  const settings = `HOST=${HOST_IN_GUEST} PORT=${proxy.port} EXPORT=${EXPORTS['filer-a']} FILES=${FILES} SIZE=${SIZE}\n`;
+  const script =
+    settings + readFileSync(join(import.meta.dirname, 'scripts/copy-through-failover.sh'), 'utf8');
+  const guest = await Guest.boot(readGuestImage(), script);
+  try {
+    await step('the guest copies', () => guest.says(`COPIED ${KILL_AFTER}\n`, COPY_MS_MAX));
+    await step('the server process is killed', () => pair.kill('filer-a'));
+    await step('its partner serves', () => pair.servedBy('filer-a', 'filer-b'));
+    expect(guest.output(), 'the copy must not be over before the failover').not.toContain(
+      `COPIED ${GIVE_BACK_AFTER}\n`,
+    );
+    await step('the copy goes on', () => guest.says(`COPIED ${GIVE_BACK_AFTER}\n`, COPY_MS_MAX));
+    await step('the server comes back and takes its disk set back', () => pair.giveBack('filer-a'));
+    expect(guest.output(), 'the copy must not be over before the giveback').not.toContain('CHECKSUMS');
+    const code = await step('the copy ends', () => guest.exitCode(COPY_MS_MAX));
+    expect(guest.output()).toContain('CHECKSUMS RIGHT');
+    expect(code, guest.output()).toBe(0);
+    expect(readdirSync(join(pair.volume('filer-a'), 'copy'))).toHaveLength(FILES);
+  } finally {
+    await guest.discard();
+  }
+});
+
+/** Starts `filerpair proxy` on a port that the kernel chooses, as a user would. */
+async function startProxy(url: string): Promise<{ process: ChildProcess; port: number }> {
+  const node = join(REPOSITORY, 'node_modules/.bin/node');
+  const child = start([node, 'client/cli/main.ts', 'proxy', url, '--listen', '127.0.0.1:0'], {
+    cwd: REPOSITORY,
+  });
+  let said = '';
+  const port = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      said += `${line}\n`;
+      const found = / on 127\.0\.0\.1:(\d+)$/.exec(line)?.[1];
+      if (found !== undefined) resolve(found);
+    });
+    child.on('close', () => reject(new Error(`the proxy has ended: ${said}`)));
+  });
+  return { process: child, port: Number(port) };
+}
