@@ -73,9 +73,14 @@ export class LocalPair {
     return this.#ports[server].primary;
   }
 
+  /** Where a server serves its partner's disk set, while it does. */
+  secondaryPort(server: Server): number {
+    return this.#ports[server].secondary;
+  }
+
   /** For the client library and the command: both ports of a disk set. */
   url(server: Server, path = ''): string {
-    const secondary = this.#ports[partnerOf(server)].secondary;
+    const secondary = this.secondaryPort(partnerOf(server));
     return `nfs://127.0.0.1:${this.#ports[server].primary}:${secondary}${EXPORTS[server]}${path}?failover=127.0.0.1`;
   }
 

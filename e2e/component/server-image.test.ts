@@ -1,0 +1,221 @@
+// The server's image on the engine alone, without a cluster: what it says to a wrong configuration, that it serves,
+// that a pair of containers fails over, and that a frozen container cannot write when it thaws.
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  GenericContainer,
+  Network,
+  type StartedNetwork,
+  type StartedTestContainer,
+  Wait,
+} from 'testcontainers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FilerPairClient } from '../../client/index.ts';
+import { REPOSITORY, readEnvironment } from '../environment.ts';
+import { EXPORTS, partnerOf, SERVERS, type Server } from '../harness/pair.ts';
+import { GUARD_MS, LEASE_MS } from '../harness/timeouts.ts';
+import { outcomeOf, run } from '../machine/command.ts';
+import { eventually } from '../machine/eventually.ts';
+
+const image = readEnvironment().images.fileserver;
+const SERVER = '/app/dist/fileserver/main.js';
+const SENTINEL = '/app/dist/fileserver/sentinel/main.js';
+const STARTED_MS_MAX = 60_000;
+const CLIENT_MS_MAX = 15_000;
+
+let directory: string;
+beforeAll(() => {
+  mkdirSync(join(REPOSITORY, '.cache/e2e'), { recursive: true });
+  directory = mkdtempSync(join(REPOSITORY, '.cache/e2e/component-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** As both servers see it: /pair in the container is `directory` of this machine. */
+function configuration(server: Server, change: object = {}): object {
+  const partner = partnerOf(server);
+  return {
+    pair: 'home',
+    server,
+    partner,
+    partnerAddress: { host: partner },
+    runDir: `/pair/run/${server}`,
+    secretFile: '/pair/secret',
+    timing: { leaseMs: LEASE_MS, guardMs: GUARD_MS },
+    witness: { kind: 'embedded', directory: '/pair/witness' },
+    diskSets: Object.fromEntries(
+      SERVERS.map((home) => [
+        home,
+        {
+          volumes: [{ name: 'data', path: `/pair/volumes/${home}` }],
+          exports: [{ path: EXPORTS[home], volume: 'data', squash: 'None' }],
+        },
+      ]),
+    ),
+    log: { format: 'text' },
+    ...change,
+  };
+}
+
+describe('a configuration that cannot work ends the server with one sentence that names the field', () => {
+  test.for([
+    ['no configuration at all', undefined, 'ENOENT'],
+    ['text that is not JSON', 'lease: 2s', 'is not JSON'],
+    ['a misspelt field', { leese: 1 }, 'leese'],
+    ['a partner that is the server itself', { partner: 'filer-a' }, 'partner'],
+    [
+      'a lease shorter than three heartbeats',
+      { timing: { leaseMs: 500, heartbeatMs: 200 } },
+      'timing.leaseMs',
+    ],
+    ['one port for two things', { listen: { primary: 2049, secondary: 2049 } }, 'listen'],
+    ['a port that is none', { listen: { primary: 70_000 } }, 'listen.primary'],
+    ['a missing disk set', { diskSets: {} }, 'diskSets'],
+    ['a secret that is not there', { secretFile: '/pair/none' }, '/pair/none'],
+  ] as const)('%s', async ([name, change, named]) => {
+    const file = join(directory, 'wrong.json');
+    rmSync(file, { force: true });
+    if (typeof change === 'string') writeFileSync(file, change);
+    else if (change !== undefined) writeFileSync(file, JSON.stringify(configuration('filer-a', change)));
+    writeFileSync(join(directory, 'secret'), randomBytes(32));
+    const ended = await outcomeOf(
+      [
+        'docker',
+        'run',
+        '--rm',
+        '--volume',
+        `${directory}:/pair`,
+        image,
+        'node',
+        SERVER,
+        '--config',
+        '/pair/wrong.json',
+      ],
+      { timeoutMs: STARTED_MS_MAX },
+    );
+    expect(ended.code, name).toBe(2);
+    expect(ended.stderr).toContain(named);
+    expect(ended.stderr.trim().split('\n')).toHaveLength(1);
+    expect(ended.stdout).toBe('');
+  });
+});
+
+describe('a pair of containers', () => {
+  let network: StartedNetwork;
+  const servers = new Map<Server, StartedTestContainer>();
+  const sentinels = new Map<Server, string>();
+
+  beforeAll(async () => {
+    network = await new Network().start();
+    mkdirSync(join(directory, 'witness'), { recursive: true });
+    writeFileSync(join(directory, 'secret'), randomBytes(32));
+    for (const server of SERVERS) {
+      mkdirSync(join(directory, 'volumes', server), { recursive: true });
+      chmodSync(join(directory, 'volumes', server), 0o777);
+      mkdirSync(join(directory, 'run', server), { recursive: true });
+      writeFileSync(join(directory, `${server}.json`), JSON.stringify(configuration(server)));
+    }
+    for (const server of SERVERS) servers.set(server, await startServer(server));
+    for (const server of SERVERS) sentinels.set(server, await startSentinel(server));
+    await Promise.all(SERVERS.map((server) => serves(server, server)));
+  });
+  afterAll(async () => {
+    for (const id of sentinels.values()) await run(['docker', 'rm', '--force', id]);
+    for (const container of servers.values()) await container.stop({ timeout: 1000 }).catch(() => {});
+    await network?.stop();
+  });
+
+  function startServer(server: Server): Promise<StartedTestContainer> {
+    return new GenericContainer(image)
+      .withNetwork(network)
+      .withNetworkAliases(server)
+      .withBindMounts([{ source: directory, target: '/pair' }])
+      .withAddedCapabilities('DAC_READ_SEARCH', 'SYS_RESOURCE')
+      .withCommand(['node', SERVER, '--config', `/pair/${server}.json`])
+      .withWaitStrategy(Wait.forLogMessage(/Status and metrics on port/))
+      .withStartupTimeout(STARTED_MS_MAX)
+      .start();
+  }
+
+  /** In the server's process namespace, as in a pod; testcontainers has no word for that. */
+  async function startSentinel(server: Server): Promise<string> {
+    const id = servers.get(server)!.getId();
+    const shared = [
+      '--pid',
+      `container:${id}`,
+      '--network',
+      `container:${id}`,
+      '--volume',
+      `${directory}:/pair`,
+    ];
+    const command = ['node', SENTINEL, '--config', `/pair/${server}.json`];
+    return (await run(['docker', 'run', '--detach', ...shared, image, ...command])).trim();
+  }
+
+  const address = (server: Server) => servers.get(server)!.getIpAddress(network.getName());
+
+  /** The library's client, which finds the serving port by itself. */
+  function connect(server: Server): Promise<FilerPairClient> {
+    const url = `nfs://${address(server)}:2049:2050${EXPORTS[server]}?failover=${address(partnerOf(server))}`;
+    return FilerPairClient.connect(url, { timeoutMs: CLIENT_MS_MAX });
+  }
+
+  function statusOf(server: Server): Promise<string> {
+    return fetch(`http://${address(server)}:9090/status`).then(
+      (reply) => reply.text(),
+      () => '',
+    );
+  }
+
+  async function serves(server: Server, home: Server): Promise<void> {
+    await eventually(
+      `${server} serves the disk set of ${home}`,
+      STARTED_MS_MAX,
+      async () => {
+        const text = await statusOf(server);
+        const sets =
+          text === ''
+            ? []
+            : (JSON.parse(text) as { diskSets: { home: string; owner?: string; phase: string }[] }).diskSets;
+        return sets.some((set) => set.home === home && set.owner === server && set.phase === 'Serving');
+      },
+      () => statusOf(server),
+    );
+  }
+
+  test('serves files over the network', async () => {
+    const client = await connect('filer-a');
+    try {
+      await client.writeFile('hello', 'from outside the container\n');
+      expect((await client.readFile('hello')).toString()).toBe('from outside the container\n');
+    } finally {
+      client.close();
+    }
+  });
+
+  test('answers health, readiness and metrics', async () => {
+    const get = (path: string) => fetch(`http://${address('filer-a')}:9090${path}`);
+    expect((await get('/healthz')).status).toBe(200);
+    expect((await get('/readyz')).status).toBe(200);
+    expect(await (await get('/metrics')).text()).toMatch(/^filerpair_/m);
+  });
+
+  test('a container frozen beyond its right is dead before it can write again, and its partner has taken over', async () => {
+    const client = await connect('filer-a');
+    const id = servers.get('filer-a')!.getId();
+    try {
+      await client.writeFile('before', 'the freeze');
+      await run(['docker', 'pause', id]);
+      await serves('filer-b', 'filer-a');
+      await client.writeFile('during', 'the freeze');
+      await run(['docker', 'unpause', id]);
+      const code = await run(['docker', 'wait', id], { timeoutMs: STARTED_MS_MAX });
+      // 128 + SIGKILL: the kernel's timer, not the server's own decision. Tini passes it on.
+      expect(code.trim()).toBe('137');
+      expect((await client.readFile('before')).toString()).toBe('the freeze');
+      expect((await client.readFile('during')).toString()).toBe('the freeze');
+    } finally {
+      client.close();
+    }
+  });
+});
