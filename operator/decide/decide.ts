@@ -1,0 +1,175 @@
+// The operator's whole mind: everything observed about one FilerPair -> everything to be done about it. Pure, so that
+// the same input always gives the same plan, and idempotent: on a state in which the plan is carried out it finds
+// nothing to do. Nothing here is on the path of a failover; the servers do that by themselves.
+//
+// Order of a plan: proofs of death (a partner may be waiting for one), what people asked for, then everything that
+// has to exist, in the order in which one thing needs another. Status and events tell about the state before it.
+
+import { explain, filerPairSpec } from '../../crds/filerpair.ts';
+import { labels } from '../../kubernetes/words.ts';
+import type { FilerPairObject } from '../observe/objects.ts';
+import type { Observed, OperatorSettings } from '../observe/observed.ts';
+import { podReplacement } from '../policies/pod-replacement.ts';
+import { type RequestFinding, requestFindings } from '../policies/requests.ts';
+import { cleanUp } from './clean-up.ts';
+import { newPod } from './desired/pod.ts';
+import { deathProofs, letLeaseGo, requestsPassedOn } from './lease-upkeep.ts';
+import { leaseFinalizer } from './names.ts';
+import type { Action, EventToTell, Plan } from './plan.ts';
+import { provision } from './provision.ts';
+import {
+  computeStatus,
+  invalidSpecStatus,
+  type LastRequest,
+  sameStatus,
+  statusEvents,
+  timeText,
+} from './status.ts';
+import { type View, viewPair } from './view.ts';
+
+export function decide(observed: Observed, settings: OperatorSettings, now: number): Plan {
+  const { pair } = observed;
+  if (pair === null || pair.metadata.deletionTimestamp !== undefined)
+    return { actions: cleanUp(observed), status: null, events: [], wakeAt: null };
+  const parsed = filerPairSpec.safeParse(pair.spec);
+  if (!parsed.success) return refused(pair, explain(parsed.error), now);
+  return decideFor(viewPair({ ...observed, pair }, parsed.data, settings, now));
+}
+
+/** The API server checks the same rules, but a FilerPair may be older than the rules. */
+function refused(pair: FilerPairObject, reasons: string, now: number): Plan {
+  const message = `The spec cannot be used: ${reasons.replaceAll('\n', '; ')}. Nothing is changed until it is corrected.`;
+  const status = invalidSpecStatus(pair.status, pair.metadata.generation ?? 0, message, now);
+  if (sameStatus(pair.status, status)) return { actions: [], status: null, events: [], wakeAt: null };
+  return { actions: [], status, events: statusEvents(pair.status, status), wakeAt: null };
+}
+
+function decideFor(view: View): Plan {
+  const requests = requestFindings(view);
+  const lastRequest = requestToRemember(view, requests);
+  const status = computeStatus(view, lastRequest);
+  const unchanged = sameStatus(view.pair.status, status);
+  return {
+    actions: [
+      ...deathProofs(view),
+      ...requestsPassedOn(requests),
+      ...annotationsAnswered(view, requests),
+      ...provision(view),
+      ...leasesLetGo(view),
+    ],
+    status: unchanged ? null : status,
+    events: [
+      ...(unchanged ? [] : statusEvents(view.pair.status, status)),
+      ...requests.flatMap(requestEvent),
+      ...view.servers.flatMap((server) => replacementEvents(view, server.name)),
+    ],
+    wakeAt: view.servers
+      .flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt))
+      .reduce((first, one) => (one !== null && (first === null || one < first) ? one : first), null),
+  };
+}
+
+/** A Lease that was deleted goes as soon as no pod is left, and is made again with the epoch that the claims know. */
+function leasesLetGo(view: View): Action[] {
+  if (view.observed.pods.length > 0) return [];
+  return view.servers.flatMap(({ name, lease }) => {
+    if (lease === null || lease.object.metadata.deletionTimestamp === undefined) return [];
+    if (!lease.object.metadata.finalizers?.includes(leaseFinalizer)) return [];
+    const remembered = Object.values(view.observed.claims).every(
+      (claim) =>
+        typeof claim !== 'object' ||
+        claim.metadata.labels?.[labels.home] !== name ||
+        claim.metadata.labels[labels.epoch] === String(lease.epoch),
+    );
+    return remembered ? [letLeaseGo(lease, 'it was deleted, and no pod of the pair is left')] : [];
+  });
+}
+
+/** Takes the annotations of answered requests off the FilerPair; compare-and-swap, so that a new wish is not lost. */
+function annotationsAnswered(view: View, requests: readonly RequestFinding[]): Action[] {
+  const done = requests.flatMap((found) =>
+    found.kind === 'refuse' || found.kind === 'answered' ? [found.asked.annotation] : [],
+  );
+  if (done.length === 0) return [];
+  const { resourceVersion } = view.pair.metadata;
+  const annotations = Object.fromEntries(done.map((annotation) => [annotation, null]));
+  return [
+    {
+      kind: 'patch',
+      resource: 'filerPairs',
+      namespace: view.observed.namespace,
+      name: view.observed.name,
+      patch: { metadata: { resourceVersion, annotations } },
+      why: 'the request is answered',
+    },
+  ];
+}
+
+function requestToRemember(view: View, requests: readonly RequestFinding[]): LastRequest | undefined {
+  const before = view.pair.status?.lastRequest;
+  const at = timeText(view.now);
+  for (const found of requests) {
+    // Not yet on the Lease: its id may still change.
+    if (found.kind === 'clean up' || found.kind === 'pass on') continue;
+    const { kind, value: home } = found.asked;
+    if (found.kind === 'refuse') return { id: '', kind, home, result: 'Refused', message: found.message, at };
+    const { id } = found.request;
+    const result = found.kind === 'wait' ? 'Pending' : resultText(found.result);
+    if (before?.id === id && before.result === result) return before;
+    return {
+      id,
+      kind,
+      home,
+      result,
+      message: found.kind === 'wait' ? 'Passed on to the servers.' : found.message,
+      at,
+    };
+  }
+  if (before?.result !== 'Pending') return before;
+  // Answered while nobody looked: the operator died after it took the annotation away.
+  const answer = view.servers.map(({ lease }) => lease?.requestResult).find((one) => one?.id === before.id);
+  return answer == null
+    ? before
+    : { ...before, result: resultText(answer.result), message: answer.message, at };
+}
+
+const resultText = (result: 'done' | 'refused'): string => (result === 'done' ? 'Done' : 'Refused');
+
+function requestEvent(found: RequestFinding): EventToTell[] {
+  if (found.kind === 'refuse')
+    return [{ key: found.message, type: 'Warning', reason: 'RequestRefused', note: found.message }];
+  if (found.kind !== 'answered') return [];
+  const { kind, value } = found.asked;
+  const done = found.result === 'done';
+  return [
+    {
+      key: found.request.id,
+      type: done ? 'Normal' : 'Warning',
+      reason: done ? 'RequestDone' : 'RequestRefused',
+      note: `The ${kind} of the disk set of ${value} that was asked for (${found.request.id}) is ${done ? 'done' : 'refused'}: ${found.message}`,
+    },
+  ];
+}
+
+function replacementEvents(view: View, name: string): EventToTell[] {
+  const server = view.servers.find((one) => one.name === name)!;
+  const { create, remove } = podReplacement(view, server);
+  return [
+    ...remove.map(({ pod, why }) => ({
+      key: pod.pod.metadata.uid ?? '',
+      type: 'Warning' as const,
+      reason: 'PodRemoved',
+      note: why,
+    })),
+    ...(create === null
+      ? []
+      : [
+          {
+            key: newPod(view, server, false).metadata.name ?? '',
+            type: 'Normal' as const,
+            reason: 'PodCreated',
+            note: `A new pod for ${name}: ${create}.`,
+          },
+        ]),
+  ];
+}

@@ -1,0 +1,205 @@
+// The pod of one server: the server and its sentinel from one image. A bare pod, since a Deployment or StatefulSet
+// would wait for a node that is only cut off, or not know which of two pods the Services must lead to.
+
+import type { KubernetesObject } from '../../../kubernetes/objects.ts';
+import { labels } from '../../../kubernetes/words.ts';
+import { fingerprint } from '../fingerprint.ts';
+import {
+  claimName,
+  currentLabel,
+  secretName,
+  serverObjectName,
+  templateAnnotation,
+  volumePath,
+} from '../names.ts';
+import type { ServerView, View } from '../view.ts';
+import { ownerReference, pairLabels } from './owned.ts';
+import { configDirectory, runDirectory, secretDirectory, secretKey, serverConfig } from './server-config.ts';
+
+/** Seconds between SIGTERM and SIGKILL: enough to finish what runs, sync, and hand over. */
+const gracePeriodSeconds = 30;
+
+/** The pod without its name; `template` is the fingerprint that tells whether a running pod is up to date. */
+export function serverPod(
+  view: View,
+  server: ServerView,
+): { spec: Record<string, unknown>; template: string } {
+  const spec = podSpec(view, server);
+  return { spec, template: fingerprint([spec, serverConfig(view, server)]) };
+}
+
+/**
+ * A new pod of the server. Its name is derived from the pods that are known: deciding twice on the same state, or
+ * creating twice because an answer was lost, makes one pod.
+ */
+export function newPod(view: View, server: ServerView, current: boolean): KubernetesObject {
+  const { spec, template } = serverPod(view, server);
+  const known = server.pods.map(({ pod }) => pod.metadata.uid);
+  const suffix = fingerprint([view.uid, server.name, known]).slice(-5);
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: `${serverObjectName(view.observed.name, server.name)}-${suffix}`,
+      namespace: view.observed.namespace,
+      labels: { ...pairLabels(view, server.name), [currentLabel]: String(current) },
+      annotations: { [templateAnnotation]: template, 'kubectl.kubernetes.io/default-container': 'server' },
+      ownerReferences: [ownerReference(view)],
+    },
+    spec,
+  } as KubernetesObject;
+}
+
+function podSpec(view: View, server: ServerView): Record<string, unknown> {
+  const { placement } = server.spec;
+  return {
+    serviceAccountName: serverObjectName(view.observed.name, server.name),
+    automountServiceAccountToken: false,
+    // The kernel ignores the dead man's switch for PID 1 (rule R10): here PID 1 is the pause container. It is also
+    // how the sentinel sees the server's process.
+    shareProcessNamespace: true,
+    restartPolicy: 'Always',
+    terminationGracePeriodSeconds: gracePeriodSeconds,
+    enableServiceLinks: false,
+    securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
+    affinity: affinity(view, server),
+    ...(placement?.nodeSelector === undefined ? {} : { nodeSelector: placement.nodeSelector }),
+    ...(placement?.tolerations === undefined ? {} : { tolerations: placement.tolerations }),
+    ...(placement?.priorityClassName === undefined ? {} : { priorityClassName: placement.priorityClassName }),
+    containers: [serverContainer(view, server), sentinelContainer(view)],
+    volumes: podVolumes(view, server),
+  };
+}
+
+/** Coherent: rather not on the partner's node. SameNode: only there, for one kernel is what was promised (rule R9). */
+function affinity(view: View, server: ServerView): Record<string, unknown> {
+  const beside = (matchLabels: Record<string, string>) => ({
+    labelSelector: { matchLabels: { [labels.pair]: view.observed.name, ...matchLabels } },
+    topologyKey: 'kubernetes.io/hostname',
+  });
+  // A term that a pod itself matches does not keep the first pod from starting.
+  if (view.spec.storage.lateWrites === 'SameNode')
+    return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [beside({})] } };
+  const term = { weight: 100, podAffinityTerm: beside({ [labels.server]: server.partner }) };
+  return { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [term] } };
+}
+
+const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+
+function imageOf(view: View): Record<string, unknown> {
+  return {
+    image: view.spec.image ?? view.settings.fileserverImage,
+    imagePullPolicy: view.settings.imagePullPolicy,
+  };
+}
+
+function serverContainer(view: View, server: ServerView): Record<string, unknown> {
+  const { ports } = view.spec;
+  return {
+    name: 'server',
+    ...imageOf(view),
+    // No init in between: the container ends when, and only when, the server's process has ended (rule R5).
+    command: ['node', '/app/dist/fileserver/main.js', '--config', `${configDirectory}/server.json`],
+    env: [
+      field('POD_NAME', 'metadata.name'),
+      field('POD_UID', 'metadata.uid'),
+      field('POD_IP', 'status.podIP'),
+      field('POD_NAMESPACE', 'metadata.namespace'),
+      field('NODE_NAME', 'spec.nodeName'),
+      { name: 'TERMINATION_LOG', value: '/dev/termination-log' },
+    ],
+    // The server writes its incarnation there; the operator's proof of death rests on it.
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    ports: [
+      { name: 'nfs', containerPort: ports.primary, protocol: 'TCP' },
+      { name: 'nfs-secondary', containerPort: ports.secondary, protocol: 'TCP' },
+      { name: 'interconnect', containerPort: ports.interconnect, protocol: 'TCP' },
+      { name: 'metrics', containerPort: ports.metrics, protocol: 'TCP' },
+    ],
+    // No liveness probe: a stalled server is killed by its dead man's switch, and a slow disk is no reason to kill.
+    readinessProbe: {
+      httpGet: { path: '/readyz', port: 'metrics' },
+      periodSeconds: 2,
+      timeoutSeconds: 2,
+      failureThreshold: 2,
+    },
+    resources: server.spec.placement?.resources ?? {},
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      // To act as the user that a request names, on files of anybody, by handles.
+      capabilities: {
+        drop: ['ALL'],
+        add: ['CHOWN', 'DAC_OVERRIDE', 'DAC_READ_SEARCH', 'FOWNER', 'FSETID', 'MKNOD', 'SETGID', 'SETUID'],
+      },
+    },
+    volumeMounts: [
+      { name: 'run', mountPath: runDirectory },
+      { name: 'config', mountPath: configDirectory, readOnly: true },
+      { name: 'secret', mountPath: secretDirectory, readOnly: true },
+      { name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true },
+      ...view.servers.flatMap((home) =>
+        home.spec.volumes.map((volume) => ({
+          name: mountName(view, home, volume.name),
+          mountPath: volumePath(home.name, volume.name),
+        })),
+      ),
+    ],
+  };
+}
+
+function sentinelContainer(view: View): Record<string, unknown> {
+  return {
+    name: 'sentinel',
+    ...imageOf(view),
+    command: ['node', '/app/dist/fileserver/sentinel/main.js', '--config', `${configDirectory}/server.json`],
+    env: [field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid')],
+    resources: { requests: { cpu: '5m', memory: '48Mi' } },
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    volumeMounts: [
+      { name: 'run', mountPath: runDirectory },
+      { name: 'config', mountPath: configDirectory, readOnly: true },
+      { name: 'secret', mountPath: secretDirectory, readOnly: true },
+    ],
+  };
+}
+
+/** By position, not by name: two labels together do not fit into one. */
+const mountName = (view: View, home: ServerView, volume: string): string =>
+  `volume-${view.servers.indexOf(home)}-${home.spec.volumes.findIndex(({ name }) => name === volume)}`;
+
+function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
+  const pair = view.observed.name;
+  return [
+    { name: 'run', emptyDir: {} },
+    { name: 'config', configMap: { name: serverObjectName(pair, server.name) } },
+    {
+      name: 'secret',
+      secret: {
+        secretName: secretName(pair),
+        defaultMode: 0o400,
+        items: [{ key: secretKey, path: secretKey }],
+      },
+    },
+    {
+      name: 'token',
+      projected: {
+        sources: [
+          { serviceAccountToken: { path: 'token', expirationSeconds: 3607 } },
+          { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+          {
+            downwardAPI: {
+              items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }],
+            },
+          },
+        ],
+      },
+    },
+    ...view.servers.flatMap((home) =>
+      home.spec.volumes.map((volume) => ({
+        name: mountName(view, home, volume.name),
+        persistentVolumeClaim: { claimName: claimName(pair, home.name, volume) },
+      })),
+    ),
+  ];
+}

@@ -1,0 +1,58 @@
+// The configuration file of one server, the same for every pod of it: what differs from run to run comes from the
+// pod's environment.
+
+import type { FilerPairServer } from '../../../crds/filerpair.ts';
+import { durationMs } from '../../../crds/quantities.ts';
+import { interconnectServiceName, leaseName, serverObjectName, volumePath } from '../names.ts';
+import { partnerOf, type ServerView, type View } from '../view.ts';
+import { type Desired, desired } from './owned.ts';
+
+export const runDirectory = '/run/filerpair';
+export const secretDirectory = '/etc/filerpair-secret';
+export const configDirectory = '/etc/filerpair';
+export const secretKey = 'secret';
+
+export function serverConfig(view: View, server: ServerView): Record<string, unknown> {
+  const { ports, failover } = view.spec;
+  const pair = view.observed.name;
+  const partner = partnerOf(view, server);
+  return {
+    pair,
+    server: server.name,
+    partner: server.partner,
+    listen: { host: '0.0.0.0', ...ports },
+    partnerAddress: { host: interconnectServiceName(server.partner), interconnect: ports.interconnect },
+    runDir: runDirectory,
+    secretFile: `${secretDirectory}/${secretKey}`,
+    timing: {
+      leaseMs: durationMs(failover.lease),
+      guardMs: durationMs(failover.guard),
+      heartbeatMs: durationMs(failover.heartbeat),
+    },
+    witness: {
+      kind: 'kubernetes',
+      namespace: view.observed.namespace,
+      leases: {
+        [server.name]: leaseName(pair, server.name),
+        [server.partner]: leaseName(pair, server.partner),
+      },
+      failoverEndpointSlice: partner.failoverName,
+    },
+    diskSets: {
+      [server.name]: diskSet(server.spec),
+      [server.partner]: diskSet(partner.spec),
+    },
+    log: { level: 'info', format: 'json' },
+  };
+}
+
+const diskSet = (server: FilerPairServer) => ({
+  volumes: server.volumes.map(({ name }) => ({ name, path: volumePath(server.name, name) })),
+  exports: server.exports,
+});
+
+export function configMap(view: View, server: ServerView): Desired {
+  const name = serverObjectName(view.observed.name, server.name);
+  const text = `${JSON.stringify(serverConfig(view, server), null, 2)}\n`;
+  return desired(view, 'configMaps', name, { server: server.name, body: { data: { 'server.json': text } } });
+}

@@ -1,0 +1,56 @@
+// What the operator writes on Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
+// acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
+
+import type { MergePatch } from '../../kubernetes/objects.ts';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { deathProof } from '../policies/death-proof.ts';
+import { type RequestFinding, requestRemoved } from '../policies/requests.ts';
+import type { LeaseView } from './lease-view.ts';
+import { leaseFinalizer } from './names.ts';
+import type { Action } from './plan.ts';
+import type { View } from './view.ts';
+
+export function patchLease(lease: LeaseView, patch: MergePatch, why: string): Action {
+  const { namespace = '', name = '' } = lease.object.metadata;
+  return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
+}
+
+export function deathProofs(view: View): Action[] {
+  return view.servers.flatMap(({ lease }) => {
+    if (lease === null) return [];
+    const proof = deathProof(lease, view.observed.pods);
+    if (proof === null) return [];
+    const { deathProof: told } = lease;
+    if (told?.incarnation === proof.incarnation && told.epoch === proof.epoch) return [];
+    const patch = {
+      metadata: {
+        resourceVersion: lease.object.metadata.resourceVersion,
+        annotations: { [leaseAnnotations.deathProof]: JSON.stringify(proof) },
+      },
+    };
+    return [patchLease(lease, patch, `${proof.incarnation} is dead: ${proof.evidence}`)];
+  });
+}
+
+export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] {
+  return findings.flatMap((found) => {
+    if (found.kind === 'clean up' && found.home.lease !== null)
+      return [patchLease(found.home.lease, requestRemoved(found.home.lease), 'its request is answered')];
+    if (found.kind !== 'pass on' || found.home.lease === null) return [];
+    const { lease } = found.home;
+    const patch = {
+      metadata: {
+        resourceVersion: lease.object.metadata.resourceVersion,
+        annotations: { [leaseAnnotations.request]: JSON.stringify(found.request) },
+      },
+    };
+    return [patchLease(lease, patch, `a ${found.request.kind} was asked for (${found.request.reason})`)];
+  });
+}
+
+/** Takes the finalizer off a Lease that is to go. */
+export function letLeaseGo(lease: LeaseView, why: string): Action {
+  const finalizers = (lease.object.metadata.finalizers ?? []).filter((one) => one !== leaseFinalizer);
+  const patch = { metadata: { resourceVersion: lease.object.metadata.resourceVersion, finalizers } };
+  return patchLease(lease, patch, why);
+}

@@ -1,0 +1,83 @@
+// What a disk set's Lease says, read leniently: annotations are text that anybody with the right can write.
+
+import type { Lease } from '../../kubernetes/objects.ts';
+import {
+  type DeathProofAnnotation,
+  type LastTransitionAnnotation,
+  leaseAnnotations,
+  parseAnnotation,
+  type RequestAnnotation,
+  type RequestResultAnnotation,
+} from '../../kubernetes/words.ts';
+
+export interface LeaseView {
+  readonly object: Lease;
+  /** The owning incarnation, `server/podUid/run`; null: nobody. */
+  readonly holder: string | null;
+  readonly holderServer: string | null;
+  readonly holderPodUid: string | null;
+  /** Grows by one with every change of owner; 0: never owned. */
+  readonly epoch: number;
+  readonly acknowledger: string | null;
+  readonly releasedTo: string | null;
+  readonly deathProof: DeathProofAnnotation | null;
+  readonly request: RequestAnnotation | null;
+  readonly requestResult: RequestResultAnnotation | null;
+  readonly lastTransition: LastTransitionAnnotation | null;
+  /** The epoch for which the partner says that its secondary port is open. */
+  readonly secondaryPortOpen: number | null;
+}
+
+export function viewLease(object: Lease): LeaseView {
+  const annotations = object.metadata.annotations ?? {};
+  const holder = object.spec?.holderIdentity || null;
+  const [server, podUid] = holder?.split('/') ?? [];
+  const open = Number(annotations[leaseAnnotations.secondaryPortOpen] ?? Number.NaN);
+  return {
+    object,
+    holder,
+    holderServer: server ?? null,
+    holderPodUid: podUid ?? null,
+    epoch: object.spec?.leaseTransitions ?? 0,
+    acknowledger: annotations[leaseAnnotations.acknowledger] || null,
+    releasedTo: annotations[leaseAnnotations.releasedTo] || null,
+    deathProof: parseAnnotation<DeathProofAnnotation>(annotations[leaseAnnotations.deathProof]),
+    request: parseAnnotation<RequestAnnotation>(annotations[leaseAnnotations.request]),
+    requestResult: parseAnnotation<RequestResultAnnotation>(annotations[leaseAnnotations.requestResult]),
+    lastTransition: readTransition(annotations[leaseAnnotations.lastTransition]),
+    secondaryPortOpen: Number.isSafeInteger(open) ? open : null,
+  };
+}
+
+/** What a Lease must have changed in to be worth a new decision: a renewal alone is not. */
+export function leaseMatters(lease: Lease): unknown {
+  const { [leaseAnnotations.renewal]: _, ...annotations } = lease.metadata.annotations ?? {};
+  const { uid, labels, finalizers, deletionTimestamp } = lease.metadata;
+  return [
+    lease.spec?.holderIdentity,
+    lease.spec?.leaseTransitions,
+    annotations,
+    uid,
+    labels,
+    finalizers,
+    deletionTimestamp,
+  ];
+}
+
+function readTransition(text: string | undefined): LastTransitionAnnotation | null {
+  const found = parseAnnotation<Partial<LastTransitionAnnotation>>(text);
+  if (found === null || typeof found.epoch !== 'number' || typeof found.at !== 'string') return null;
+  if (Number.isNaN(Date.parse(found.at))) return null;
+  const phases = (Array.isArray(found.phases) ? found.phases : []).filter(
+    (phase) =>
+      typeof phase?.name === 'string' && Number.isFinite(phase.atMs) && Number.isFinite(phase.tookMs),
+  );
+  return {
+    kind: found.kind ?? 'Takeover',
+    cause: typeof found.cause === 'string' ? found.cause : 'Unknown',
+    epoch: found.epoch,
+    to: typeof found.to === 'string' ? found.to : '',
+    at: found.at,
+    phases: phases.slice(0, 16),
+  };
+}

@@ -1,0 +1,23 @@
+// Names of everything that the operator makes for a pair.
+
+import type { FilerPairVolume } from '../../crds/filerpair.ts';
+
+export const fieldManager = 'filerpair-operator';
+/** Keeps a Lease until no pod of the pair is left: its epoch must never start again below what the disks know. */
+export const leaseFinalizer = 'filerpair.dev/in-use';
+/** On every applied object: fingerprint of what was applied, so that a changed wish is seen without asking. */
+export const appliedAnnotation = 'filerpair.dev/applied';
+/** On pods: fingerprint of what the pod was made from. */
+export const templateAnnotation = 'filerpair.dev/template';
+/** On pods: 'true' on the one pod of a server that its Services lead to. */
+export const currentLabel = 'filerpair.dev/current';
+
+export const leaseName = (pair: string, home: string): string => `${pair}-${home}`;
+/** ServiceAccount, Role, RoleBinding and ConfigMap of one server. */
+export const serverObjectName = (pair: string, server: string): string => `${pair}-${server}`;
+export const secretName = (pair: string): string => `${pair}-interconnect`;
+export const interconnectServiceName = (server: string): string => `${server}-interconnect`;
+export const failoverServiceName = (server: string, suffix: string): string => `${server}${suffix}`;
+export const claimName = (pair: string, server: string, volume: FilerPairVolume): string =>
+  volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
+export const volumePath = (home: string, volume: string): string => `/volumes/${home}/${volume}`;

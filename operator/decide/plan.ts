@@ -1,0 +1,62 @@
+// What decide() wants done: data, in the order in which it has to happen. execute/ carries it out, runtime/ calls
+// both again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there.
+
+import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
+import type { resources } from '../../kubernetes/resource.ts';
+
+export type ResourceName = keyof typeof resources;
+
+interface Of {
+  readonly resource: ResourceName;
+  /** One clause for the log: why this is done. */
+  readonly why: string;
+}
+
+export type Action =
+  /**
+   * Server-side apply. `expect`: whether decide() saw an object of this pair. If it saw none, the executor makes
+   * sure that there is none of anybody else before it applies: force would take it over.
+   */
+  | (Of & { readonly kind: 'apply'; readonly object: KubernetesObject; readonly expect: 'absent' | 'ours' })
+  /** POST. AlreadyExists is success where the name is derived from what is made (pods), a problem elsewhere. */
+  | (Of & { readonly kind: 'create'; readonly object: KubernetesObject })
+  /** The Secret of the interconnect: random bytes are no decision, so the executor makes them. */
+  | (Of & {
+      readonly kind: 'createSecret';
+      readonly object: KubernetesObject;
+      readonly key: string;
+      readonly size: number;
+    })
+  /** Merge patch; with a resourceVersion inside it is a compare-and-swap. */
+  | (Of & {
+      readonly kind: 'patch';
+      readonly namespace: string;
+      readonly name: string;
+      readonly patch: MergePatch;
+    })
+  /** Of the very object that was seen (uid). */
+  | (Of & {
+      readonly kind: 'delete';
+      readonly namespace: string;
+      readonly name: string;
+      readonly uid: string;
+    });
+
+export interface EventToTell {
+  /** What makes this event one and the same when it is decided twice; told once. */
+  readonly key: string;
+  readonly type: 'Normal' | 'Warning';
+  /** Reason of a condition or transition, in one word. */
+  readonly reason: string;
+  readonly note: string;
+}
+
+export interface Plan {
+  readonly actions: readonly Action[];
+  /** The whole status, or null if it is as it should be (or there is nothing to write it to). */
+  readonly status: FilerPairStatus | null;
+  readonly events: readonly EventToTell[];
+  /** When time alone will change the decision, in ms since the epoch; null: never. */
+  readonly wakeAt: number | null;
+}

@@ -1,0 +1,271 @@
+// What has to exist for a pair, in the order in which it is needed, and what of it is missing or not as it should be.
+
+import {
+  type EndpointSlice,
+  endpointsOf,
+  type FailoverEndpoint,
+} from '../../kubernetes/failover-endpoint.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
+import { failoverEndpoint } from '../policies/failover-endpoint.ts';
+import { mayCreateLease } from '../policies/lease-lost.ts';
+import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
+import { access } from './desired/access.ts';
+import { claimLabels, newClaim } from './desired/claim.ts';
+import { dnsEndpoint } from './desired/dns-endpoint.ts';
+import { newLease } from './desired/lease.ts';
+import { type Desired, desired, ownerReference, pairLabels } from './desired/owned.ts';
+import { newPod } from './desired/pod.ts';
+import { configMap, secretKey } from './desired/server-config.ts';
+import { services } from './desired/services.ts';
+import { matches } from './matches.ts';
+import { appliedAnnotation, claimName, currentLabel, secretName } from './names.ts';
+import type { Action, ResourceName } from './plan.ts';
+import { partnerOf, type ServerView, type View } from './view.ts';
+
+export function provision(view: View): Action[] {
+  const perServer = (make: (server: ServerView) => Action[]): Action[] => view.servers.flatMap(make);
+  return [
+    ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
+    ...secret(view),
+    ...perServer((server) => claims(view, server)),
+    ...perServer((server) => lease(view, server)),
+    ...perServer((server) => applyIfDifferent(view, configMap(view, server))),
+    ...perServer((server) => services(view, server).flatMap((one) => applyIfDifferent(view, one))),
+    ...perServer((server) => failoverSlice(view, server)),
+    ...dns(view),
+    ...perServer((server) => pods(view, server)),
+  ];
+}
+
+function observedObjects(view: View, resource: ResourceName): readonly KubernetesObject[] {
+  const { observed } = view;
+  switch (resource) {
+    case 'serviceAccounts':
+      return observed.serviceAccounts;
+    case 'roles':
+      return observed.roles;
+    case 'roleBindings':
+      return observed.roleBindings;
+    case 'configMaps':
+      return observed.configMaps;
+    case 'services':
+      return observed.services;
+    case 'endpointSlices':
+      return observed.endpointSlices;
+    case 'dnsEndpoints':
+      return observed.dnsEndpoints;
+    case 'persistentVolumeClaims':
+      return Object.values(observed.claims).filter((claim) => typeof claim === 'object');
+    default:
+      throw new Error(`${resource} are not applied`);
+  }
+}
+
+/** Applies what is absent, what was edited by hand, and what we now want otherwise than when we last applied it. */
+function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
+  const name = object.metadata.name;
+  const actual = observedObjects(view, resource).find((one) => one.metadata.name === name);
+  if (actual !== undefined && matches(object, actual)) return [];
+  const changed =
+    actual?.metadata.annotations?.[appliedAnnotation] !== object.metadata.annotations?.[appliedAnnotation];
+  const why =
+    actual === undefined
+      ? 'it is missing'
+      : changed
+        ? 'the spec wants it otherwise'
+        : 'it was edited by hand';
+  return [{ kind: 'apply', resource, object, expect: actual === undefined ? 'absent' : 'ours', why }];
+}
+
+function secret(view: View): Action[] {
+  if (view.observed.secret !== 'absent') return [];
+  const object = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: secretName(view.observed.name),
+      namespace: view.observed.namespace,
+      labels: pairLabels(view),
+      ownerReferences: [ownerReference(view)],
+    },
+  };
+  return [
+    { kind: 'createSecret', resource: 'secrets', object, key: secretKey, size: 32, why: 'it is missing' },
+  ];
+}
+
+function claims(view: View, server: ServerView): Action[] {
+  const { namespace, name: pair } = view.observed;
+  return server.spec.volumes.flatMap((volume): Action[] => {
+    const name = claimName(pair, server.name, volume);
+    const claim = view.observed.claims[name] ?? 'absent';
+    if (claim === 'unknown') return [];
+    if (claim === 'absent') {
+      if (volume.claim === undefined) return [];
+      return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, volume) }];
+    }
+    const wanted = claimLabels(view, server, volume);
+    const actions: Action[] = [];
+    if (!matches(wanted, claim.metadata.labels ?? {})) {
+      const why =
+        claim.metadata.labels?.[labels.pair] === undefined
+          ? 'it is adopted'
+          : `${server.lease?.holderServer ?? 'nobody'} owns it at epoch ${server.lease?.epoch ?? 0}`;
+      const patch = { metadata: { labels: wanted } };
+      actions.push({ kind: 'patch', resource: 'persistentVolumeClaims', namespace, name, patch, why });
+    }
+    const size = volume.claim?.size;
+    const asked = (claim.spec?.['resources'] as { requests?: { storage?: string } } | undefined)?.requests
+      ?.storage;
+    if (size !== undefined && asked !== undefined && bytes(size) > bytes(asked)) {
+      const patch = { spec: { resources: { requests: { storage: size } } } };
+      actions.push({
+        kind: 'patch',
+        resource: 'persistentVolumeClaims',
+        namespace,
+        name,
+        patch,
+        why: `it grows to ${size}`,
+      });
+    }
+    return actions;
+  });
+}
+
+const unit: Readonly<Record<string, number>> = {
+  '': 1,
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  E: 1e18,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+};
+
+/** A quantity as a number; the API may write one in another unit than we did. */
+function bytes(quantity: string): number {
+  const [, number, suffix] = /^([0-9.]+)([A-Za-z]*)$/.exec(quantity) ?? [];
+  return Number(number) * (unit[suffix ?? ''] ?? Number.NaN);
+}
+
+function lease(view: View, home: ServerView): Action[] {
+  if (mayCreateLease(view, home))
+    return [{ kind: 'create', resource: 'leases', object: newLease(view, home), why: 'it is missing' }];
+  return [];
+}
+
+function failoverSlice(view: View, home: ServerView): Action[] {
+  const name = home.failoverName;
+  const slice = view.observed.endpointSlices.find((one) => one.metadata.name === name) ?? null;
+  const endpoint = failoverEndpoint(view, home, slice);
+  if (endpoint === null)
+    return slice === null ? [] : applyIfDifferent(view, sliceOf(view, home, null, slice));
+  const wanted = sliceOf(view, home, endpoint, slice);
+  if (slice === null) return applyIfDifferent(view, wanted);
+  // addressType cannot be changed: the slice of another address family goes first.
+  if ((wanted.object as EndpointSlice).addressType !== slice.addressType && endpoint.address !== null)
+    return [
+      {
+        kind: 'delete',
+        resource: 'endpointSlices',
+        namespace: view.observed.namespace,
+        name,
+        uid: slice.metadata.uid ?? '',
+        why: 'the pod has an address of another family',
+      },
+    ];
+  const who = partnerOf(view, home).name;
+  const why = endpoint.open
+    ? `${who} serves the disk set of ${home.name} on its secondary port (epoch ${endpoint.epoch})`
+    : `${who} does not serve the disk set of ${home.name} (epoch ${endpoint.epoch})`;
+  return [{ kind: 'apply', expect: 'ours', why, ...wanted }];
+}
+
+/** `endpoint` null: everything but the gate itself, which is as it should be. */
+function sliceOf(
+  view: View,
+  home: ServerView,
+  endpoint: FailoverEndpoint | null,
+  slice: EndpointSlice | null,
+): Desired {
+  const ports = [{ name: 'nfs', port: view.spec.ports.secondary, protocol: 'TCP' }];
+  const addressType = endpoint?.address?.includes(':')
+    ? 'IPv6'
+    : endpoint === null || endpoint.address === null
+      ? (slice?.addressType ?? 'IPv4')
+      : 'IPv4';
+  const gate =
+    endpoint === null
+      ? { epoch: slice?.metadata.annotations?.[endpointAnnotations.epoch], endpoints: slice?.endpoints ?? [] }
+      : { epoch: String(endpoint.epoch), endpoints: endpointsOf(endpoint) };
+  const { resource, object } = desired(view, 'endpointSlices', home.failoverName, {
+    server: home.name,
+    labels: {
+      'kubernetes.io/service-name': home.failoverName,
+      'endpointslice.kubernetes.io/managed-by': 'filerpair-operator',
+    },
+    body: { addressType, ports },
+  });
+  const annotations = {
+    ...object.metadata.annotations,
+    ...(gate.epoch === undefined ? {} : { [endpointAnnotations.epoch]: gate.epoch }),
+  };
+  // Compare-and-swap: a server may open or close the gate at this very moment.
+  const version = slice === null ? {} : { resourceVersion: slice.metadata.resourceVersion };
+  const metadata = { ...object.metadata, annotations, ...version };
+  return { resource, object: { ...object, metadata, endpoints: gate.endpoints } as KubernetesObject };
+}
+
+function dns(view: View): Action[] {
+  if (!view.observed.dnsEndpointsServed) return [];
+  const wanted = dnsEndpoint(view);
+  if (wanted !== null) return applyIfDifferent(view, wanted);
+  if (view.spec.dns?.publish === true) return [];
+  return view.observed.dnsEndpoints.map((one) => ({
+    kind: 'delete',
+    resource: 'dnsEndpoints',
+    namespace: view.observed.namespace,
+    name: one.metadata.name ?? '',
+    uid: one.metadata.uid ?? '',
+    why: 'the spec publishes no names',
+  }));
+}
+
+function pods(view: View, server: ServerView): Action[] {
+  const { namespace } = view.observed;
+  const replacement = podReplacement(view, server);
+  const actions: Action[] = [];
+  for (const { pod } of server.pods) {
+    const current = String(pod === server.current?.pod);
+    if (pod.metadata.labels?.[currentLabel] === current) continue;
+    const patch = { metadata: { labels: { [currentLabel]: current } } };
+    const why =
+      current === 'true'
+        ? `the Services of ${server.name} lead to it`
+        : `the Services of ${server.name} lead to another pod`;
+    actions.push({ kind: 'patch', resource: 'pods', namespace, name: pod.metadata.name ?? '', patch, why });
+  }
+  for (const { pod, why } of replacement.remove) {
+    const { name = '', uid = '' } = pod.pod.metadata;
+    actions.push({ kind: 'delete', resource: 'pods', namespace, name, uid, why });
+  }
+  if (replacement.create !== null && leasesBelongToPair(view)) {
+    // The Services move to it only when the owner's pod is gone: until then clients are served there or nowhere.
+    const current = server.current === null;
+    actions.push({
+      kind: 'create',
+      resource: 'pods',
+      object: newPod(view, server, current),
+      why: replacement.create,
+    });
+  }
+  return actions;
+}

@@ -1,0 +1,154 @@
+// Carries out a plan, action by action. What fails ends the plan: the next decision starts from what there is then.
+
+import { randomBytes } from 'node:crypto';
+import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
+import type { KubernetesClient } from '../../kubernetes/client.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
+import { labels } from '../../kubernetes/words.ts';
+import { fingerprint } from '../decide/fingerprint.ts';
+import { fieldManager } from '../decide/names.ts';
+import type { Action, EventToTell } from '../decide/plan.ts';
+import type { FilerPairObject } from '../observe/objects.ts';
+import type { Problem } from '../observe/observed.ts';
+
+/** Something that will not go away by trying again: it has to be told. */
+export class ExecutionProblem extends Error {
+  override readonly name = 'ExecutionProblem';
+  readonly problem: Problem;
+
+  constructor(problem: Problem, cause?: unknown) {
+    super(problem.message, { cause });
+    this.problem = problem;
+  }
+}
+
+export class Executor {
+  readonly #client: KubernetesClient;
+  readonly #reporter: string;
+
+  /** @param reporter name of this operator instance, for events. */
+  constructor(client: KubernetesClient, reporter: string) {
+    this.#client = client;
+    this.#reporter = reporter;
+  }
+
+  /** Throws {@link ExecutionProblem}, or ApiError for what may work the next time. */
+  async execute(action: Action): Promise<void> {
+    try {
+      await this.#attempt(action);
+    } catch (error) {
+      if (!(error instanceof ApiError) || !isLasting(error)) throw error;
+      const what = `${action.kind} ${resources[action.resource].kind} ${nameOf(action)}`;
+      throw new ExecutionProblem(
+        { reason: reasonOf(error), message: `Could not ${what}: ${error.message}` },
+        error,
+      );
+    }
+  }
+
+  /** Server-side apply of the whole status. */
+  async writeStatus(pair: FilerPairObject, status: FilerPairStatus): Promise<void> {
+    const { name, namespace } = pair.metadata;
+    const object = {
+      apiVersion: apiVersionOf(resources.filerPairs),
+      kind: resources.filerPairs.kind,
+      metadata: { name, namespace },
+      status,
+    } as KubernetesObject;
+    await this.#client.apply(resources.filerPairs, object, fieldManager, { subresource: 'status' });
+  }
+
+  /** Tells an event about a pair, once. */
+  async tell(pair: FilerPairObject, event: EventToTell): Promise<void> {
+    const { name = '', namespace, uid } = pair.metadata;
+    const object = {
+      apiVersion: apiVersionOf(resources.events),
+      kind: resources.events.kind,
+      metadata: { name: `${name}.${fingerprint([uid, event.reason, event.key])}`, namespace },
+      eventTime: `${new Date().toISOString().slice(0, -1)}000Z`,
+      reportingController: 'filerpair.dev/operator',
+      reportingInstance: this.#reporter.slice(0, 128),
+      action: 'Reconcile',
+      type: event.type,
+      reason: event.reason,
+      // The API allows 1024 bytes.
+      note: event.note.slice(0, 1000),
+      regarding: {
+        apiVersion: apiVersionOf(resources.filerPairs),
+        kind: resources.filerPairs.kind,
+        name,
+        namespace,
+        uid,
+      },
+    } as KubernetesObject;
+    await this.#client.create(resources.events, object).catch((error: unknown) => {
+      if (!isAlreadyExists(error)) throw error;
+    });
+  }
+
+  async #attempt(action: Action): Promise<void> {
+    const resource = resources[action.resource];
+    switch (action.kind) {
+      case 'apply':
+        if (action.expect === 'absent') await this.#expectNothingOfOthers(action);
+        await this.#client.apply(resource, action.object, fieldManager);
+        return;
+      case 'create':
+        await this.#client.create(resource, action.object).catch((error: unknown) => {
+          // The name says what is in it: it was made by an attempt whose answer we did not get or see yet.
+          if (!isAlreadyExists(error)) throw error;
+        });
+        return;
+      case 'createSecret': {
+        const data = { [action.key]: randomBytes(action.size).toString('base64') };
+        const object = { ...action.object, type: 'Opaque', data } as KubernetesObject;
+        await this.#client.create(resource, object).catch((error: unknown) => {
+          if (!isAlreadyExists(error)) throw error;
+        });
+        return;
+      }
+      case 'patch':
+        await this.#client.mergePatch(resource, action, action.patch);
+        return;
+      case 'delete':
+        await this.#client.delete(resource, action, { uid: action.uid }).catch((error: unknown) => {
+          if (!isNotFound(error)) throw error;
+        });
+        return;
+    }
+  }
+
+  async #expectNothingOfOthers({ resource, object }: Action & { kind: 'apply' }): Promise<void> {
+    const { name = '', namespace } = object.metadata;
+    const found = await this.#client
+      .get<KubernetesObject>(resources[resource], { namespace, name })
+      .catch((error: unknown) => {
+        if (isNotFound(error)) return null;
+        throw error;
+      });
+    const mine = object.metadata.labels?.[labels.pair];
+    const theirs = found?.metadata.labels?.[labels.pair];
+    if (found === null || theirs === mine) return;
+    throw new ExecutionProblem({
+      reason: 'NameTaken',
+      message: `${resources[resource].kind} ${name} exists in namespace ${namespace} and ${theirs === undefined ? 'was not made for a FilerPair' : `belongs to FilerPair ${theirs}`}. Rename the server, or remove that ${resources[resource].kind}.`,
+    });
+  }
+}
+
+/** Refused for a reason that stays: forbidden, invalid, or an object that cannot be there. Conflicts pass. */
+const isLasting = (error: ApiError): boolean =>
+  error.outcome === 'refused' && !isConflict(error) && error.status !== 429 && error.status !== 404;
+
+function reasonOf(error: ApiError): string {
+  if (error.status === 403) return 'Forbidden';
+  if (error.status === 422) return 'Rejected';
+  return error.reason;
+}
+
+export function nameOf(action: Action): string {
+  const where = 'object' in action ? action.object.metadata : action;
+  return `${where.namespace ?? ''}/${where.name ?? ''}`;
+}

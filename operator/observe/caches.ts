@@ -1,0 +1,279 @@
+// The operator's copy of the cluster: one reflector a kind, only what carries the pair's label. Every change that can
+// matter names the pair to look at again; nothing is polled.
+
+import { ApiError, isNotFound } from '../../kubernetes/api-error.ts';
+import type { KubernetesClient, Selection } from '../../kubernetes/client.ts';
+import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
+import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+import { type Change, Reflector } from '../../kubernetes/reflector.ts';
+import { type Resource, resources } from '../../kubernetes/resource.ts';
+import { labels } from '../../kubernetes/words.ts';
+import { leaseMatters } from '../decide/lease-view.ts';
+import { claimName, secretName } from '../decide/names.ts';
+import type { Claim, FilerPairObject, Node, Pod, Service } from './objects.ts';
+import type { Observed, Problem } from './observed.ts';
+
+export interface CachesOptions {
+  readonly client: KubernetesClient;
+  /** `namespace/name` of a pair that should be looked at. */
+  readonly wake: (key: string) => void;
+  readonly onError: (resource: string, error: ApiError, retryInMs: number) => void;
+}
+
+interface Definition extends KubernetesObject {
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+}
+
+export const keyOf = (namespace: string, name: string): string => `${namespace}/${name}`;
+
+const dnsDefinitionName = `${resources.dnsEndpoints.plural}.${resources.dnsEndpoints.group}`;
+
+export class Caches {
+  readonly #options: CachesOptions;
+  readonly #pairs: Reflector<FilerPairObject>;
+  readonly #pods: Reflector<Pod>;
+  readonly #nodes: Reflector<Node>;
+  readonly #leases: Reflector<Lease>;
+  readonly #services: Reflector<Service>;
+  readonly #endpointSlices: Reflector<EndpointSlice>;
+  readonly #configMaps: Reflector<KubernetesObject>;
+  readonly #serviceAccounts: Reflector<KubernetesObject>;
+  readonly #roles: Reflector<KubernetesObject>;
+  readonly #roleBindings: Reflector<KubernetesObject>;
+  readonly #claims: Reflector<Claim>;
+  readonly #definitions: Reflector<Definition>;
+  /** Only while the cluster serves DNSEndpoint. */
+  #dnsEndpoints: Reflector<KubernetesObject> | null = null;
+  /** Secrets that are known to exist, by pair; forgotten at each resync. */
+  readonly #secrets = new Set<string>();
+
+  constructor(options: CachesOptions) {
+    this.#options = options;
+    this.#pairs = this.#reflector<FilerPairObject>(resources.filerPairs, (change) => {
+      const { namespace = '', name = '' } = objectOf(change).metadata;
+      options.wake(keyOf(namespace, name));
+    });
+    this.#pods = this.#labelled<Pod>(resources.pods);
+    this.#leases = this.#labelled<Lease>(resources.leases, (a, b) => same(leaseMatters(a), leaseMatters(b)));
+    this.#services = this.#labelled<Service>(resources.services);
+    this.#endpointSlices = this.#labelled<EndpointSlice>(resources.endpointSlices);
+    this.#configMaps = this.#labelled(resources.configMaps);
+    this.#serviceAccounts = this.#labelled(resources.serviceAccounts);
+    this.#roles = this.#labelled(resources.roles);
+    this.#roleBindings = this.#labelled(resources.roleBindings);
+    this.#claims = this.#labelled<Claim>(resources.persistentVolumeClaims);
+    this.#nodes = this.#reflector<Node>(resources.nodes, (change) => this.#nodeChanged(change), {}, trimNode);
+    const onDefinition = (): void => this.#definitionChanged();
+    this.#definitions = this.#reflector<Definition>(resources.customResourceDefinitions, onDefinition, {
+      fieldSelector: `metadata.name=${dnsDefinitionName}`,
+    });
+  }
+
+  /** Starts watching; resolves when everything has been listed once. */
+  async start(): Promise<void> {
+    for (const reflector of this.#all()) reflector.start();
+    await Promise.all(this.#all().map((reflector) => reflector.whenListed()));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#all().map((reflector) => reflector.stop()));
+  }
+
+  get listed(): boolean {
+    return this.#all().every((reflector) => reflector.listed);
+  }
+
+  /** Every pair, and every name that left something behind. */
+  keys(): Set<string> {
+    const keys = new Set<string>();
+    for (const { metadata } of this.#pairs.values())
+      keys.add(keyOf(metadata.namespace ?? '', metadata.name ?? ''));
+    for (const lease of this.#leases.values()) {
+      const key = pairKeyOf(lease);
+      if (key !== null) keys.add(key);
+    }
+    return keys;
+  }
+
+  /** Looks for Secrets again the next time they are asked for. */
+  forgetSecrets(): void {
+    this.#secrets.clear();
+  }
+
+  secretKnown(key: string): void {
+    this.#secrets.add(key);
+  }
+
+  /** One plain input for decide(). Asks the API only for what cannot be watched. */
+  async observe(namespace: string, name: string, problem: Problem | null): Promise<Observed> {
+    const pair = this.#pairs.get(namespace, name) ?? null;
+    const of = <T extends KubernetesObject>(reflector: Reflector<T>): T[] =>
+      [...reflector.values()].filter(
+        ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.pair] === name,
+      );
+    return {
+      namespace,
+      name,
+      pair,
+      pods: of(this.#pods),
+      leases: of(this.#leases),
+      services: of(this.#services),
+      endpointSlices: of(this.#endpointSlices),
+      configMaps: of(this.#configMaps),
+      serviceAccounts: of(this.#serviceAccounts),
+      roles: of(this.#roles),
+      roleBindings: of(this.#roleBindings),
+      dnsEndpoints: this.#dnsEndpoints === null ? [] : of(this.#dnsEndpoints),
+      claims: await this.#observeClaims(namespace, name, pair, of(this.#claims)),
+      secret: pair === null ? 'unknown' : await this.#observeSecret(namespace, name),
+      dnsEndpointsServed: this.#dnsEndpoints?.listed === true,
+      nodes: Object.fromEntries([...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node])),
+      problem,
+    };
+  }
+
+  async #observeClaims(
+    namespace: string,
+    name: string,
+    pair: FilerPairObject | null,
+    labelled: readonly Claim[],
+  ): Promise<Observed['claims']> {
+    const claims: Record<string, Claim | 'absent' | 'unknown'> = {};
+    for (const claim of labelled) claims[claim.metadata.name ?? ''] = claim;
+    for (const server of pair?.spec?.servers ?? [])
+      for (const volume of server.volumes ?? []) {
+        // Not labelled yet: it is to be adopted, or to be made.
+        const wanted = claimName(name, server.name, volume as Parameters<typeof claimName>[2]);
+        claims[wanted] ??= await this.#lookFor<Claim>(resources.persistentVolumeClaims, namespace, wanted);
+      }
+    return claims;
+  }
+
+  async #observeSecret(namespace: string, pair: string): Promise<Observed['secret']> {
+    const key = keyOf(namespace, pair);
+    if (this.#secrets.has(key)) return 'present';
+    const found = await this.#lookFor(resources.secrets, namespace, secretName(pair));
+    if (typeof found === 'string') return found;
+    this.#secrets.add(key);
+    return 'present';
+  }
+
+  async #lookFor<T extends KubernetesObject>(
+    resource: Resource,
+    namespace: string,
+    name: string,
+  ): Promise<T | 'absent' | 'unknown'> {
+    try {
+      return await this.#options.client.get<T>(resource, { namespace, name });
+    } catch (error) {
+      if (isNotFound(error)) return 'absent';
+      if (error instanceof ApiError) return 'unknown';
+      throw error;
+    }
+  }
+
+  #all(): Reflector<KubernetesObject>[] {
+    return [
+      this.#pairs,
+      this.#pods,
+      this.#nodes,
+      this.#leases,
+      this.#services,
+      this.#endpointSlices,
+      this.#configMaps,
+      this.#serviceAccounts,
+      this.#roles,
+      this.#roleBindings,
+      this.#claims,
+      this.#definitions,
+      ...(this.#dnsEndpoints === null ? [] : [this.#dnsEndpoints]),
+    ] as unknown as Reflector<KubernetesObject>[];
+  }
+
+  #reflector<T extends KubernetesObject>(
+    resource: Resource,
+    onChange: (change: Change<T>) => void,
+    selection: Selection = {},
+    trim?: (object: T) => T,
+  ): Reflector<T> {
+    return new Reflector<T>({
+      ...selection,
+      client: this.#options.client,
+      resource,
+      trim,
+      onChange,
+      onError: (error, retryInMs) => this.#options.onError(resource.plural, error, retryInMs),
+    });
+  }
+
+  /** Of all pairs, waking the one that the label names; `alike`: a change that cannot matter. */
+  #labelled<T extends KubernetesObject>(resource: Resource, alike?: (a: T, b: T) => boolean): Reflector<T> {
+    const onChange = (change: Change<T>): void => {
+      if (change.kind === 'modified' && alike?.(change.object, change.previous)) return;
+      for (const object of change.kind === 'modified'
+        ? [change.object, change.previous]
+        : [objectOf(change)]) {
+        const key = pairKeyOf(object);
+        if (key !== null) this.#options.wake(key);
+      }
+    };
+    return this.#reflector(resource, onChange, { labelSelector: labels.pair });
+  }
+
+  #nodeChanged(change: Change<Node>): void {
+    if (change.kind === 'modified' && same(nodeMatters(change.object), nodeMatters(change.previous))) return;
+    const name = objectOf(change).metadata.name;
+    for (const pod of this.#pods.values()) {
+      const key = pod.spec?.nodeName === name ? pairKeyOf(pod) : null;
+      if (key !== null) this.#options.wake(key);
+    }
+  }
+
+  /** ExternalDNS may be installed or removed at any time. */
+  #definitionChanged(): void {
+    const definition = this.#definitions.get(undefined, dnsDefinitionName);
+    const served = definition?.status?.conditions?.some(
+      ({ type, status }) => type === 'Established' && status === 'True',
+    );
+    if (served && this.#dnsEndpoints === null) {
+      const reflector = this.#labelled(resources.dnsEndpoints);
+      this.#dnsEndpoints = reflector;
+      reflector.start();
+      reflector.whenListed().then(
+        () => this.#wakeAll(),
+        () => undefined,
+      );
+    } else if (!served && this.#dnsEndpoints !== null) {
+      void this.#dnsEndpoints.stop();
+      this.#dnsEndpoints = null;
+    }
+  }
+
+  #wakeAll(): void {
+    for (const key of this.keys()) this.#options.wake(key);
+  }
+}
+
+const objectOf = <T extends KubernetesObject>(change: Change<T>): T =>
+  change.kind === 'deleted' ? change.previous : change.object;
+
+function pairKeyOf({ metadata }: KubernetesObject): string | null {
+  const pair = metadata.labels?.[labels.pair];
+  return pair === undefined ? null : keyOf(metadata.namespace ?? '', pair);
+}
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** The kubelet writes a node's status every few minutes and with every image: none of it matters here. */
+const nodeMatters = (node: Node): unknown => {
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  return [ready?.status, ready?.lastTransitionTime, node.metadata.uid];
+};
+
+function trimNode(node: Node): Node {
+  const { name, uid, resourceVersion } = node.metadata;
+  return {
+    metadata: { ...(name && { name }), ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) },
+    status: { conditions: node.status?.conditions?.filter(({ type }) => type === 'Ready') ?? [] },
+  };
+}

@@ -1,0 +1,71 @@
+// The fields of Kubernetes objects that the operator reads. Everything else stays in the JSON, untouched.
+
+import type { FilerPairSpecInput, FilerPairStatus } from '../../crds/filerpair.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+
+export interface FilerPairObject extends KubernetesObject {
+  readonly spec: FilerPairSpecInput;
+  readonly status?: FilerPairStatus;
+}
+
+export interface Terminated {
+  readonly exitCode?: number;
+  readonly reason?: string;
+  /** What the container wrote to its termination log; the server's first line there is its incarnation. */
+  readonly message?: string;
+  readonly finishedAt?: string;
+  readonly containerID?: string;
+}
+
+export interface ContainerState {
+  readonly running?: { readonly startedAt?: string };
+  readonly waiting?: { readonly reason?: string; readonly message?: string };
+  readonly terminated?: Terminated;
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly ready?: boolean;
+  readonly restartCount?: number;
+  readonly state?: ContainerState;
+  readonly lastState?: ContainerState;
+}
+
+export interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTransitionTime?: string;
+}
+
+export interface Pod extends KubernetesObject {
+  readonly spec?: { readonly nodeName?: string; readonly [field: string]: unknown };
+  readonly status?: {
+    readonly phase?: 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+    readonly reason?: string;
+    readonly message?: string;
+    readonly podIP?: string;
+    readonly conditions?: readonly Condition[];
+    readonly containerStatuses?: readonly ContainerStatus[];
+  };
+}
+
+export interface Node extends KubernetesObject {
+  readonly spec?: { readonly unschedulable?: boolean };
+  readonly status?: { readonly conditions?: readonly Condition[] };
+}
+
+export interface Service extends KubernetesObject {
+  readonly spec?: { readonly clusterIP?: string; readonly type?: string; readonly [field: string]: unknown };
+  readonly status?: {
+    readonly loadBalancer?: {
+      readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[];
+    };
+  };
+}
+
+export interface Claim extends KubernetesObject {
+  readonly spec?: { readonly [field: string]: unknown };
+  readonly status?: { readonly phase?: 'Pending' | 'Bound' | 'Lost' };
+}

@@ -1,0 +1,45 @@
+// One plain input for decide(): everything known about one FilerPair at one moment. Absent is null or a missing
+// entry; what could not be found out is 'unknown' and never looks like absent.
+
+import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
+import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+import type { Claim, FilerPairObject, Node, Pod, Service } from './objects.ts';
+
+/** Why the last attempt to carry out a plan ended early. */
+export interface Problem {
+  /** One word: reason of a condition. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface Observed {
+  readonly namespace: string;
+  readonly name: string;
+  /** null: surely not there. */
+  readonly pair: FilerPairObject | null;
+  /** All objects that carry the pair's label, by kind. */
+  readonly pods: readonly Pod[];
+  readonly leases: readonly Lease[];
+  readonly services: readonly Service[];
+  readonly endpointSlices: readonly EndpointSlice[];
+  readonly configMaps: readonly KubernetesObject[];
+  readonly serviceAccounts: readonly KubernetesObject[];
+  readonly roles: readonly KubernetesObject[];
+  readonly roleBindings: readonly KubernetesObject[];
+  readonly dnsEndpoints: readonly KubernetesObject[];
+  /** Claims with the pair's label, and those that the spec adopts, by name. */
+  readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
+  /** The Secret of the interconnect. The operator may look for it by name, not list Secrets. */
+  readonly secret: 'present' | 'absent' | 'unknown';
+  /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */
+  readonly dnsEndpointsServed: boolean;
+  readonly nodes: Readonly<Record<string, Node>>;
+  readonly problem: Problem | null;
+}
+
+/** What the operator was told when it was started. */
+export interface OperatorSettings {
+  /** Image of file server and sentinel, unless spec.image says otherwise. */
+  readonly fileserverImage: string;
+  readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+}

@@ -1,0 +1,54 @@
+// Degraded: does the pair work with less than it should have? Worst first: a pair without a second server will not
+// survive the next failure; a disk set away from home costs only performance.
+
+import type { View } from '../decide/view.ts';
+import { podReplacement } from './pod-replacement.ts';
+import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from './verdict.ts';
+
+export const degradedChain: readonly Policy<View>[] = [
+  function everythingLost(view) {
+    return view.servers.some((server) => podReplacement(view, server).finding === 'everythingLost')
+      ? isTrue(
+          'NodesUnreachable',
+          'The nodes of both servers are not ready, which looks like trouble of the control plane or the network. Nothing is replaced: the servers may be serving.',
+        )
+      : null;
+  },
+  function holderUnreachable(view) {
+    const server = view.servers.find((one) => podReplacement(view, one).finding === 'holderUnreachable');
+    const pod = server?.current;
+    return server && pod
+      ? isTrue(
+          'NodeUnreachable',
+          `Pod ${pod.pod.metadata.name} still owns a disk set although ${pod.because}: its partner runs and has not taken over, so it is alive and is left alone.`,
+        )
+      : null;
+  },
+  function serverDown(view) {
+    for (const server of view.servers) {
+      if (server.pods.some(({ state }) => state === 'Running')) continue;
+      const pod = server.current;
+      return isTrue(
+        'ServerDown',
+        pod === null
+          ? `${server.name} has no pod.`
+          : `${server.name} does not run: pod ${pod.pod.metadata.name}: ${pod.because}.`,
+      );
+    }
+    return null;
+  },
+  function awayFromHome(view) {
+    const away = view.servers.filter(
+      ({ name, lease }) => lease?.holderServer != null && lease.holderServer !== name,
+    );
+    if (away.length === 0) return null;
+    const [first] = away;
+    return isTrue(
+      'AwayFromHome',
+      `${away.map(({ name, lease }) => `${lease?.holderServer} serves the disk set of ${name}`).join('; ')}. To give it back: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} filerpair.dev/giveback=${first!.name}`,
+    );
+  },
+];
+
+export const degraded = (view: View): Verdict =>
+  firstFinding(degradedChain, view, isFalse('Whole', 'Both servers run, each with its own disk set.'));

@@ -1,0 +1,33 @@
+// In which phase of its life a disk set is, as far as its Lease and its owner's pod tell.
+
+import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
+import { deathProof } from './death-proof.ts';
+
+export const DiskSetPhase = {
+  /** No Lease was seen. */
+  Unknown: 'Unknown',
+  NeverOwned: 'NeverOwned',
+  /** Its last owner gave it up; nobody has claimed it since. */
+  Released: 'Released',
+  /** The owner is known to be dead. */
+  OwnerDead: 'OwnerDead',
+  /** Owned; the owner has not said yet that it serves. */
+  Opening: 'Opening',
+  Serving: 'Serving',
+} as const;
+export type DiskSetPhase = (typeof DiskSetPhase)[keyof typeof DiskSetPhase];
+
+/** First finding wins. */
+export function diskSetPhase(view: View, home: ServerView): DiskSetPhase {
+  const { lease } = home;
+  if (lease === null) return 'Unknown';
+  if (lease.holder === null) return lease.epoch === 0 ? 'NeverOwned' : 'Released';
+  const { deathProof: told } = lease;
+  if (told?.incarnation === lease.holder && told.epoch === lease.epoch) return 'OwnerDead';
+  if (deathProof(lease, view.observed.pods) !== null) return 'OwnerDead';
+  if (lease.lastTransition?.epoch === lease.epoch || lease.secondaryPortOpen === lease.epoch)
+    return 'Serving';
+  const owner = podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
+  // A later run in the same pod owns it without a transition to tell of: ready is what it says instead.
+  return owner?.state === 'Running' ? 'Serving' : 'Opening';
+}

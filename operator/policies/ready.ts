@@ -1,0 +1,64 @@
+// Ready: are both disk sets served?
+
+import type { ServerView, View } from '../decide/view.ts';
+import { claimsThere } from './claims-there.ts';
+import { diskSetPhase } from './disk-set-phase.ts';
+import { leaseLost } from './lease-lost.ts';
+import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
+
+/** Order: what keeps the operator from working, what is missing, then what the disk sets are doing. */
+export const readyChain: readonly Policy<View>[] = [
+  function executionProblem(view) {
+    const { problem } = view.observed;
+    return problem === null ? null : isFalse(problem.reason, problem.message);
+  },
+  claimsThere,
+  leaseLost,
+  function diskSetNotServed(view) {
+    for (const home of view.servers) {
+      const verdict = notServed(view, home);
+      if (verdict !== null) return verdict;
+    }
+    return null;
+  },
+];
+
+export const ready = (view: View): Verdict =>
+  firstFinding(readyChain, view, isTrue('Serving', `${view.servers.map(servedBy).join('; ')}.`));
+
+const servedBy = ({ name, lease }: ServerView): string =>
+  lease?.holderServer === name
+    ? `${name} serves its own disk set (epoch ${lease.epoch})`
+    : `${lease?.holderServer ?? 'nobody'} serves the disk set of ${name} (epoch ${lease?.epoch ?? 0})`;
+
+function notServed(view: View, home: ServerView): Verdict | null {
+  const { name, lease } = home;
+  const doing =
+    home.current === null
+      ? `${name} has no pod yet`
+      : `pod ${home.current.pod.metadata.name}: ${home.current.because}`;
+  const phase = diskSetPhase(view, home);
+  switch (phase) {
+    case 'Serving':
+      return null;
+    case 'Unknown':
+      return isUnknown('LeaseNotSeen', `The Lease of the disk set of ${name} has not been seen yet.`);
+    case 'NeverOwned':
+      return isFalse('Starting', `Nobody has served the disk set of ${name} yet; ${doing}.`);
+    case 'Released':
+      return isFalse(
+        'NobodyServes',
+        `Nobody serves the disk set of ${name}: it was released${lease?.releasedTo ? ` to ${lease.releasedTo}` : ''} at epoch ${lease?.epoch ?? 0} and not claimed yet; ${doing}.`,
+      );
+    case 'OwnerDead':
+      return isFalse(
+        'OwnerDead',
+        `${lease?.holderServer} owns the disk set of ${name} and is dead; its partner or its next run claims it.`,
+      );
+    case 'Opening':
+      return isFalse(
+        'Opening',
+        `${lease?.holderServer} owns the disk set of ${name} (epoch ${lease?.epoch}) and has not opened it yet.`,
+      );
+  }
+}

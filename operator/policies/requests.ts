@@ -1,0 +1,112 @@
+// What a person asks for by an annotation on the FilerPair becomes a request on the disk set's Lease, and the server's
+// answer becomes status, event and the end of the annotation.
+//
+//   annotation on the FilerPair ──> request on the Lease ──> result on the Lease ──> status + event,
+//                                   (the servers act)                                 annotation removed, then request
+//
+// The annotation goes before the request: if the operator dies in between, an answered request without an annotation
+// is cleaned up, whereas an annotation without a request would be carried out twice.
+
+import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
+import { fingerprint } from '../decide/fingerprint.ts';
+import type { LeaseView } from '../decide/lease-view.ts';
+import { type ServerView, serverNamed, type View } from '../decide/view.ts';
+
+export type RequestFinding =
+  /** Cannot be done; the annotation is removed and the reason told. */
+  | { readonly kind: 'refuse'; readonly asked: Asked; readonly message: string }
+  /** Not on the Lease yet. */
+  | {
+      readonly kind: 'pass on';
+      readonly asked: Asked;
+      readonly home: ServerView;
+      readonly request: RequestAnnotation;
+    }
+  /** On the Lease, not answered. */
+  | {
+      readonly kind: 'wait';
+      readonly asked: Asked;
+      readonly home: ServerView;
+      readonly request: RequestAnnotation;
+    }
+  | {
+      readonly kind: 'answered';
+      readonly asked: Asked;
+      readonly home: ServerView;
+      readonly request: RequestAnnotation;
+      readonly result: 'done' | 'refused';
+      readonly message: string;
+    }
+  /** An answered request whose annotation is gone. */
+  | { readonly kind: 'clean up'; readonly home: ServerView };
+
+export interface Asked {
+  readonly annotation: string;
+  readonly kind: 'takeover' | 'giveback';
+  /** As the person wrote it. */
+  readonly value: string;
+}
+
+export function requestFindings(view: View): RequestFinding[] {
+  const asked = (['takeover', 'giveback'] as const).flatMap((kind) => {
+    const value = view.pair.metadata.annotations?.[requestAnnotations[kind]];
+    return value === undefined ? [] : [{ annotation: requestAnnotations[kind], kind, value: value.trim() }];
+  });
+  const found = asked.map((one) => findingFor(view, one));
+  const mentioned = new Set(asked.map(({ value }) => value));
+  const leftOver = view.servers.filter(
+    ({ name, lease }) =>
+      !mentioned.has(name) && lease !== null && isAnswered(lease) && lease.request?.id.startsWith(idPrefix),
+  );
+  return [...found, ...leftOver.map((home) => ({ kind: 'clean up' as const, home }))];
+}
+
+/** Requests that the operator made; others (the CLI's) are left to who made them. */
+const idPrefix = 'annotation-';
+
+function findingFor(view: View, asked: Asked): RequestFinding {
+  const home = serverNamed(view, asked.value);
+  if (home === null) {
+    const names = view.servers.map(({ name }) => name).join(' or ');
+    return {
+      kind: 'refuse',
+      asked,
+      message: `${asked.annotation} names "${asked.value}", which is no server of this pair; the value must be ${names}, the server whose disk set shall move.`,
+    };
+  }
+  const { lease } = home;
+  if (lease === null)
+    return {
+      kind: 'refuse',
+      asked,
+      message: `The disk set of ${home.name} has no Lease yet: there is nothing to move.`,
+    };
+  const { request } = lease;
+  if (request !== null && request.kind === asked.kind) {
+    const result = lease.requestResult;
+    if (result === null || result.id !== request.id) return { kind: 'wait', asked, home, request };
+    return { kind: 'answered', asked, home, request, result: result.result, message: result.message };
+  }
+  const target = asked.kind === 'takeover' ? home.partner : home.name;
+  if (lease.holderServer === target)
+    return {
+      kind: 'refuse',
+      asked,
+      message: `Nothing to do: ${target} owns the disk set of ${home.name} already (epoch ${lease.epoch}).`,
+    };
+  const reason = view.pair.metadata.annotations?.[requestAnnotations.reason] ?? 'asked for by annotation';
+  // From the resourceVersion: asking again later is another request; deciding again on the same state is not.
+  const id = `${idPrefix}${fingerprint([view.uid, view.pair.metadata.resourceVersion, asked]).slice(-8)}`;
+  return { kind: 'pass on', asked, home, request: { id, kind: asked.kind, reason } };
+}
+
+const isAnswered = (lease: LeaseView): boolean =>
+  lease.request !== null && lease.requestResult !== null && lease.requestResult.id === lease.request.id;
+
+/** Merge patch that takes the request off a Lease; the result stays for people. */
+export const requestRemoved = (lease: LeaseView) => ({
+  metadata: {
+    resourceVersion: lease.object.metadata.resourceVersion,
+    annotations: { [leaseAnnotations.request]: null },
+  },
+});

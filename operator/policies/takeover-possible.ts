@@ -1,0 +1,70 @@
+// TakeoverPossible: if the owner of a disk set died now, would its partner serve it? Always current, so that nobody
+// learns on the day of the failure that the other half of the pair was not there.
+
+import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
+import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
+
+interface Question {
+  readonly view: View;
+  /** Whose disk set. */
+  readonly home: ServerView;
+  readonly owner: ServerView;
+  /** Who would have to take over. */
+  readonly survivor: ServerView;
+}
+
+export const takeoverChain: readonly Policy<Question>[] = [
+  function survivorHasNoPod({ home, survivor }) {
+    return survivor.current === null
+      ? isFalse(
+          'PartnerHasNoPod',
+          `${survivor.name} could not take over the disk set of ${home.name}: it has no pod.`,
+        )
+      : null;
+  },
+  function survivorDoesNotRun({ home, survivor }) {
+    if (survivor.pods.some(({ state }) => state === 'Running')) return null;
+    const pod = survivor.usable.at(-1) ?? survivor.current!;
+    return isFalse(
+      'PartnerNotRunning',
+      `${survivor.name} could not take over the disk set of ${home.name}: pod ${pod.pod.metadata.name}: ${pod.because}.`,
+    );
+  },
+  function heartbeatsNotAcknowledged({ view, home, owner, survivor }) {
+    const { lease } = home;
+    if (lease === null || lease.acknowledger !== null) return null;
+    if (podOfIncarnation(view, owner.name, lease.holderPodUid)?.state !== 'Running') return null;
+    return isUnknown(
+      'NotPaired',
+      `${owner.name} renews the Lease of ${home.name} by itself since it does not hear ${survivor.name}. A takeover works as long as ${survivor.name} reaches the Kubernetes API; if this lasts, look at the network between the two (interconnect port ${view.spec.ports.interconnect}).`,
+    );
+  },
+];
+
+export function takeoverPossible(view: View): Verdict {
+  const findings = view.servers.map((home): Verdict => {
+    const owner = serverNamed(view, home.lease?.holderServer ?? null);
+    if (owner === null)
+      return isUnknown(
+        'NobodyServes',
+        `Nobody owns the disk set of ${home.name}, so there is nothing to take over.`,
+      );
+    const survivor = serverNamed(view, owner.partner)!;
+    return firstFinding(
+      takeoverChain,
+      { view, home, owner, survivor },
+      possible(view, home, owner, survivor),
+    );
+  });
+  return (
+    findings.find(({ status }) => status === 'False') ??
+    findings.find(({ status }) => status === 'Unknown') ??
+    isTrue('PartnersReady', findings.map(({ message }) => message).join(' '))
+  );
+}
+
+const possible = (view: View, home: ServerView, owner: ServerView, survivor: ServerView): Verdict =>
+  isTrue(
+    'PartnersReady',
+    `If ${owner.name} died, ${survivor.name} would take over the disk set of ${home.name}: at once if the death is reported, after ${view.spec.failover.lease} + ${view.spec.failover.guard} of silence otherwise.`,
+  );

@@ -1,0 +1,134 @@
+// The loop: something changed -> observe -> decide -> execute. Holds no knowledge of its own but the last problem of
+// each pair, so it may be killed at any moment.
+
+import type { Logger } from 'winston';
+import { ApiError, isConflict } from '../../kubernetes/api-error.ts';
+import { decide } from '../decide/decide.ts';
+import type { Plan } from '../decide/plan.ts';
+import { ExecutionProblem, type Executor, nameOf } from '../execute/executor.ts';
+import { type Caches, keyOf } from '../observe/caches.ts';
+import type { FilerPairObject } from '../observe/objects.ts';
+import type { Observed, OperatorSettings, Problem } from '../observe/observed.ts';
+import { WorkQueue } from './work-queue.ts';
+
+/** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
+const resyncMs = 10 * 60_000;
+/** A name taken or a right missing is rarely put right in seconds; changes of the pair wake it at once anyway. */
+const problemRetryMs = 15_000;
+
+export class Controller {
+  readonly #caches: Caches;
+  readonly #executor: Executor;
+  readonly #settings: OperatorSettings;
+  readonly #log: Logger;
+  readonly #queue: WorkQueue;
+  readonly #problems = new Map<string, Problem>();
+  #resync: NodeJS.Timeout | undefined;
+  #active = false;
+
+  constructor(caches: Caches, executor: Executor, settings: OperatorSettings, log: Logger) {
+    this.#caches = caches;
+    this.#executor = executor;
+    this.#settings = settings;
+    this.#log = log;
+    this.#queue = new WorkQueue({
+      work: (key) => this.#reconcile(key),
+      onFailure: (key, error, retryInMs) => this.#failed(key, error, retryInMs),
+      concurrency: 4,
+      retryMsMin: 100,
+      retryMsMax: 30_000,
+    });
+  }
+
+  /** Something about this pair changed. Before start() it is not worked on. */
+  wake(key: string): void {
+    if (this.#active) this.#queue.add(key);
+  }
+
+  start(): void {
+    this.#active = true;
+    const all = (): void => {
+      this.#caches.forgetSecrets();
+      for (const key of this.#caches.keys()) this.#queue.add(key);
+    };
+    all();
+    this.#resync = setInterval(all, resyncMs);
+  }
+
+  async stop(): Promise<void> {
+    this.#active = false;
+    clearInterval(this.#resync);
+    await this.#queue.stop();
+  }
+
+  async #reconcile(key: string): Promise<number | null> {
+    const [namespace = '', name = ''] = key.split('/');
+    const observed = await this.#caches.observe(namespace, name, this.#problems.get(key) ?? null);
+    const now = Date.now();
+    const plan = decide(observed, this.#settings, now);
+    const problem = await this.#carryOut(key, plan);
+    if (observed.pair === null) this.#problems.delete(key);
+    if (problem !== null || this.#problems.has(key)) await this.#tellProblem(key, observed, problem);
+    else await this.#tell(observed.pair, plan);
+    const wakeMs = plan.wakeAt === null ? null : Math.max(0, plan.wakeAt - now) + 10;
+    return problem === null ? wakeMs : Math.min(problemRetryMs, wakeMs ?? problemRetryMs);
+  }
+
+  /** Returns what stopped it, if that has to be told; throws what may work the next time. */
+  async #carryOut(key: string, plan: Plan): Promise<Problem | null> {
+    for (const action of plan.actions) {
+      const { kind, resource, why } = action;
+      try {
+        await this.#executor.execute(action);
+      } catch (error) {
+        if (!(error instanceof ExecutionProblem)) throw error;
+        this.#log.error(error.problem.message, {
+          pair: key,
+          action: kind,
+          resource,
+          reason: error.problem.reason,
+        });
+        return error.problem;
+      }
+      if (kind === 'createSecret') this.#caches.secretKnown(key);
+      this.#log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, { pair: key, action: kind, resource });
+    }
+    return null;
+  }
+
+  /** A problem began, changed or ended: the status says so in the same words as the log. */
+  async #tellProblem(key: string, observed: Observed, problem: Problem | null): Promise<void> {
+    if (problem === null) this.#problems.delete(key);
+    else this.#problems.set(key, problem);
+    await this.#tell(observed.pair, decide({ ...observed, problem }, this.#settings, Date.now()));
+  }
+
+  async #tell(pair: FilerPairObject | null, { status, events }: Plan): Promise<void> {
+    if (pair === null) return;
+    if (status !== null) await this.#executor.writeStatus(pair, status);
+    for (const event of events) {
+      const { namespace = '', name = '' } = pair.metadata;
+      this.#log.log(event.type === 'Warning' ? 'warn' : 'info', event.note, {
+        pair: keyOf(namespace, name),
+        reason: event.reason,
+      });
+      await this.#executor.tell(pair, event);
+    }
+  }
+
+  #failed(key: string, error: unknown, retryInMs: number): void {
+    if (!(error instanceof ApiError)) {
+      this.#log.error(`a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, {
+        pair: key,
+      });
+      return;
+    }
+    // Somebody wrote at the same time; the next look sees it.
+    const level = isConflict(error) ? 'debug' : 'warn';
+    this.#log.log(level, `${error.message}; trying again in ${Math.round(retryInMs)} ms`, {
+      pair: key,
+      reason: error.reason,
+      outcome: error.outcome,
+    });
+  }
+}

@@ -1,0 +1,150 @@
+// One operator instance acts, the others wait with warm caches. A Lease decides, by compare-and-swap. That two act at
+// once for a moment (the old one stalled) is harmless: plans are idempotent, and whatever concerns ownership is a
+// compare-and-swap of its own. Servers fail over without any operator.
+
+import { ApiError, isAlreadyExists, isNotFound } from '../../kubernetes/api-error.ts';
+import { pause } from '../../kubernetes/back-off.ts';
+import type { KubernetesClient } from '../../kubernetes/client.ts';
+import type { Lease } from '../../kubernetes/objects.ts';
+import { resources } from '../../kubernetes/resource.ts';
+
+export interface LeaderElectionOptions {
+  readonly client: KubernetesClient;
+  readonly namespace: string;
+  readonly name: string;
+  /** Of this instance; unique for each process. */
+  readonly identity: string;
+  /** After so long without a renewal others may take it. Whole seconds. */
+  readonly leaseMs: number;
+  readonly retryMs: number;
+  readonly onError: (error: ApiError) => void;
+}
+
+export class LeaderElection {
+  readonly #options: LeaderElectionOptions;
+  readonly #abort = new AbortController();
+  #held: Lease | null = null;
+
+  constructor(options: LeaderElectionOptions) {
+    this.#options = options;
+  }
+
+  get leading(): boolean {
+    return this.#held !== null;
+  }
+
+  /** Resolves when this instance leads; false if it was stopped before. */
+  async win(): Promise<boolean> {
+    let seen = { version: '', since: performance.now() };
+    while (!this.#abort.signal.aborted) {
+      try {
+        const lease = await this.#read();
+        const now = performance.now();
+        if (lease !== null && seen.version !== lease.metadata.resourceVersion)
+          seen = { version: lease.metadata.resourceVersion ?? '', since: now };
+        // By our own clock: how long have we seen it unchanged? Never by a time that another machine wrote.
+        const free =
+          lease === null || !lease.spec?.holderIdentity || now - seen.since >= this.#options.leaseMs;
+        if (free && (await this.#write(lease))) return true;
+      } catch (error) {
+        this.#report(error);
+      }
+      await pause(this.#options.retryMs, this.#abort.signal);
+    }
+    return false;
+  }
+
+  /** Renews until stopped (resolves 'stopped') or until another instance may lead (resolves 'lost'). */
+  async keep(): Promise<'stopped' | 'lost'> {
+    let confirmedAt = performance.now();
+    while (!this.#abort.signal.aborted) {
+      await pause(this.#options.retryMs, this.#abort.signal);
+      if (this.#abort.signal.aborted) break;
+      const sentAt = performance.now();
+      try {
+        if (this.#held !== null && (await this.#write(this.#held))) confirmedAt = sentAt;
+        else if (!(await this.#stillMine())) return this.#lose();
+      } catch (error) {
+        this.#report(error);
+      }
+      if (performance.now() - confirmedAt > this.#options.leaseMs * 0.8) return this.#lose();
+    }
+    return 'stopped';
+  }
+
+  /** Ends it; an instance that leads hands over at once. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    const held = this.#held;
+    this.#held = null;
+    if (held === null) return;
+    const { holderIdentity: _, ...spec } = held.spec ?? {};
+    await this.#options.client
+      .replace(resources.leases, { ...held, spec }, { timeoutMs: 2000 })
+      .catch(() => undefined);
+  }
+
+  #lose(): 'lost' {
+    this.#held = null;
+    return 'lost';
+  }
+
+  async #read(): Promise<Lease | null> {
+    const { client, namespace, name } = this.#options;
+    try {
+      return await client.get<Lease>(
+        resources.leases,
+        { namespace, name },
+        { timeoutMs: this.#options.retryMs * 2 },
+      );
+    } catch (error) {
+      if (isNotFound(error)) return null;
+      throw error;
+    }
+  }
+
+  /** After a conflict or an unknown outcome: do we still hold it? */
+  async #stillMine(): Promise<boolean> {
+    const lease = await this.#read();
+    if (lease?.spec?.holderIdentity !== this.#options.identity) return false;
+    this.#held = lease;
+    return true;
+  }
+
+  /** Takes or renews it by compare-and-swap; false: another was first. */
+  async #write(lease: Lease | null): Promise<boolean> {
+    const { client, namespace, name, identity, leaseMs, retryMs } = this.#options;
+    const now = `${new Date().toISOString().slice(0, -1)}000Z`;
+    const mine = lease?.spec?.holderIdentity === identity;
+    const next: Lease = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      ...lease,
+      metadata: { ...lease?.metadata, name, namespace },
+      spec: {
+        ...lease?.spec,
+        holderIdentity: identity,
+        leaseDurationSeconds: Math.ceil(leaseMs / 1000),
+        acquireTime: mine ? (lease?.spec?.acquireTime ?? now) : now,
+        renewTime: now,
+        leaseTransitions: (lease?.spec?.leaseTransitions ?? 0) + (mine ? 0 : 1),
+      },
+    };
+    const options = { timeoutMs: retryMs * 2 };
+    try {
+      this.#held =
+        lease === null
+          ? await client.create(resources.leases, next, options)
+          : await client.replace(resources.leases, next, options);
+      return true;
+    } catch (error) {
+      if (isAlreadyExists(error) || (error instanceof ApiError && error.status === 409)) return false;
+      throw error;
+    }
+  }
+
+  #report(error: unknown): void {
+    if (!(error instanceof ApiError)) throw error;
+    this.#options.onError(error);
+  }
+}

@@ -1,0 +1,86 @@
+// Puts the parts together and runs them: caches first, then the election, then the work.
+
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'winston';
+import { KubernetesClient } from '../../kubernetes/client.ts';
+import { Connection, fromKubeconfig, inCluster } from '../../kubernetes/connection.ts';
+import { Executor } from '../execute/executor.ts';
+import { Caches } from '../observe/caches.ts';
+import { Controller } from './controller.ts';
+import { startHealth } from './health.ts';
+import { LeaderElection } from './leader-election.ts';
+import type { Settings } from './settings.ts';
+
+const electionName = 'filerpair-operator';
+
+/** Runs until the signal is aborted (resolves true) or leadership is lost (resolves false: start again). */
+export async function runOperator(settings: Settings, log: Logger, signal: AbortSignal): Promise<boolean> {
+  const load =
+    settings.KUBERNETES_SERVICE_HOST === undefined && settings.KUBECONFIG !== undefined
+      ? fromKubeconfig(settings.KUBECONFIG)
+      : inCluster;
+  const connection = new Connection(load);
+  const client = new KubernetesClient(connection);
+  const identity = `${settings.POD_NAME}_${randomBytes(4).toString('hex')}`;
+  let controller: Controller | undefined;
+  const caches = new Caches({
+    client,
+    wake: (key) => controller?.wake(key),
+    onError: (resource, error, retryInMs) =>
+      log.warn(`${error.message}; trying again in ${Math.round(retryInMs)} ms`, {
+        resource,
+        reason: error.reason,
+      }),
+  });
+  controller = new Controller(
+    caches,
+    new Executor(client, identity),
+    { fileserverImage: settings.FILESERVER_IMAGE, imagePullPolicy: settings.IMAGE_PULL_POLICY },
+    log,
+  );
+  const election = new LeaderElection({
+    client,
+    namespace: settings.POD_NAMESPACE ?? (await connection.namespace()) ?? 'default',
+    name: electionName,
+    identity,
+    leaseMs: 15_000,
+    retryMs: 2_000,
+    onError: (error) => log.warn(`leader election: ${error.message}`, { reason: error.reason }),
+  });
+  const health = await startHealth(settings.HEALTH_PORT, () => caches.listed);
+  const stopped = new Promise<'stopped'>((resolve) => {
+    if (signal.aborted) resolve('stopped');
+    signal.addEventListener('abort', () => resolve('stopped'), { once: true });
+  });
+  let ended: 'stopped' | 'lost' = 'stopped';
+  const started = caches.start();
+  started.catch(() => undefined);
+  if ((await Promise.race([started, stopped])) !== 'stopped') {
+    log.info('watching; every cache is filled', { identity });
+    ended = await lead(settings, election, controller, stopped, log);
+  }
+  log.info(ended === 'lost' ? 'another instance may lead now: stopping' : 'stopping');
+  await controller.stop();
+  await election.stop();
+  await caches.stop();
+  health.close();
+  connection.close();
+  return ended === 'stopped';
+}
+
+async function lead(
+  settings: Settings,
+  election: LeaderElection,
+  controller: Controller,
+  stopped: Promise<'stopped'>,
+  log: Logger,
+): Promise<'stopped' | 'lost'> {
+  if (settings.LEADER_ELECTION === 'false') {
+    controller.start();
+    return stopped;
+  }
+  if ((await Promise.race([election.win(), stopped])) !== true) return 'stopped';
+  log.info('leading');
+  controller.start();
+  return Promise.race([election.keep(), stopped]);
+}
