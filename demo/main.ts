@@ -1,0 +1,27 @@
+// make demo: a pair of servers on one machine, a client that writes without pause, the death of one server,
+// takeover, giveback, and the proof that nothing was lost and nothing done twice.
+import { platform } from 'node:os';
+
+const WHAT_IS_NEEDED = `The demo starts the real file servers, and those need Linux: they open files by kernel file handles and are
+guarded by kernel timers. This is ${platform()}. A Linux machine, a virtual one, or a container will do:
+
+  docker run --rm -it -v "$PWD":/filerpair -w /filerpair node:24 sh -c "npm ci && make demo"
+`;
+
+if (platform() !== 'linux') {
+  process.stderr.write(WHAT_IS_NEEDED);
+  process.exitCode = 2;
+} else {
+  // Only now: what it imports loads the system's C library.
+  const { runDemo } = await import('./run.ts');
+  const colours = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+  process.exitCode = await runDemo({
+    colours,
+    print: (text) => process.stdout.write(text),
+    outFile: new URL('../out/demo.json', import.meta.url).pathname,
+    keep: process.argv.includes('--keep'),
+    onSignal: (stop) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+    },
+  });
+}
