@@ -80,7 +80,7 @@ export class Progress {
     const text = `${percent}  ${amount}  ${speed}${left}`;
     const room = columns - text.length - 6;
     if (room < 20) return columns === 0 ? `${this.name}  ${text}` : text.slice(0, Math.max(columns - 1, 0));
-    const barWidth = Math.min(BAR_WIDTH_MAX, Math.floor(room / 2));
+    const barWidth = Math.min(BAR_WIDTH_MAX, room - Math.min(this.name.length, Math.floor(room / 2)));
     const filled = Math.round(part * barWidth);
     const bar = `${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}`;
     const nameWidth = room - barWidth;
