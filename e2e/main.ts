@@ -58,9 +58,10 @@ async function bringDown(target: Cluster): Promise<void> {
 
 /** Runs vitest on one project of e2e/vitest.config.ts and returns its exit code. */
 function vitest(project: string, filters: readonly string[]): Promise<number> {
-  const program = join(REPOSITORY, 'node_modules/.bin/vitest');
-  const args = ['run', '--config', 'e2e/vitest.config.ts', '--project', project, ...filters];
-  const child = spawn(program, args, { cwd: REPOSITORY, stdio: 'inherit' });
+  // By this very Node: the one on the PATH may be too old for it.
+  const program = join(REPOSITORY, 'node_modules/vitest/vitest.mjs');
+  const args = [program, 'run', '--config', 'e2e/vitest.config.ts', '--project', project, ...filters];
+  const child = spawn(process.execPath, args, { cwd: REPOSITORY, stdio: 'inherit' });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code) => resolve(code ?? 1));

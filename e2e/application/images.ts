@@ -36,9 +36,19 @@ async function compile(repository: string, application: string, tests: string): 
   for (const directory of [application, tests]) rmSync(directory, { recursive: true, force: true });
   // An output directory of its own: dist/ belongs to whoever publishes the npm package.
   const dist = join(application, 'dist');
-  await run([join(repository, 'node_modules/.bin/tsc'), '-p', 'e2e/writer/tsconfig.json', '--outDir', dist], {
-    cwd: repository,
-  });
+  await run(
+    [
+      process.execPath,
+      join(repository, 'node_modules/typescript/bin/tsc'),
+      '-p',
+      'e2e/writer/tsconfig.json',
+      '--outDir',
+      dist,
+    ],
+    {
+      cwd: repository,
+    },
+  );
   mkdirSync(tests, { recursive: true });
   renameSync(join(dist, 'e2e'), join(tests, 'e2e'));
 }

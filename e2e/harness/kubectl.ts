@@ -77,14 +77,10 @@ export class Kubectl {
     onEvent: (event: WatchEvent<T>) => void,
   ): { readonly stop: () => void } {
     const child = start([...this.#command, 'get', kind, '--watch', '--output-watch-events', '-o', 'json']);
-    let text = '';
-    // kubectl indents what is inside an event: its first and last line are the only ones that begin with a brace.
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      text += line;
-      if (line !== '}') return;
-      onEvent(JSON.parse(text) as WatchEvent<T>);
-      text = '';
-    });
+    // With --output-watch-events every event is one line.
+    createInterface({ input: child.stdout! }).on('line', (line) =>
+      onEvent(JSON.parse(line) as WatchEvent<T>),
+    );
     child.stderr!.resume();
     return { stop: () => child.kill() };
   }

@@ -92,8 +92,9 @@ export async function loadImages(
   programs: Programs,
   images: readonly string[],
 ): Promise<void> {
-  await stage('loading our images into the nodes', async () => {
-    await run([programs.get('kind')!, 'load', 'docker-image', '--name', cluster.name, ...images]);
+  await stage('loading our images into the workers', async () => {
+    const nodes = ['--nodes', cluster.workers.join(',')];
+    await run([programs.get('kind')!, 'load', 'docker-image', '--name', cluster.name, ...nodes, ...images]);
   });
 }
 
