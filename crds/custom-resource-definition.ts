@@ -1,6 +1,6 @@
 // The CustomResourceDefinition of FilerPair, made from the zod schema.
 
-import { filerPairSpec, filerPairStatus } from './filerpair.ts';
+import { filerPairSpec, filerPairStatus, pairNameRule } from './filerpair.ts';
 import { structuralSchema } from './structural-schema.ts';
 
 const condition = (type: string, field: string): string =>
@@ -63,8 +63,8 @@ export function customResourceDefinition() {
               },
               'x-kubernetes-validations': [
                 {
-                  rule: 'size(self.metadata.name) <= 63',
-                  message: 'a FilerPair’s name has at most 63 characters: it is a label',
+                  rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",
+                  message: pairNameRule,
                 },
               ],
             },

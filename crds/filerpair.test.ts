@@ -15,6 +15,10 @@ const comment = (text: string, key: string): string => {
   return found;
 };
 
+/** Where the API server has words of its own for what the schema says, the example gives ours too. */
+const zodComment = (text: string, key: string): string =>
+  comment(text, text.includes(`# ${key}(zod): `) ? `${key}\\(zod\\)` : key);
+
 test('what is generated from the schema is in sync with it (node crds/generate.ts)', () => {
   expect(outOfSync()).toEqual([]);
 });
@@ -28,21 +32,18 @@ describe('refuses, naming the field and the reason', () => {
   test.each(examples('invalid'))('$name', ({ text, object }) => {
     const parsed = filerPair.safeParse(object);
     const message = parsed.error ? explain(parsed.error, '') : 'accepted';
-    const field = comment(text, 'field');
-    const reasons = comment(text, 'reason').split('|');
+    const field = zodComment(text, 'field');
+    const reason = zodComment(text, 'reason');
     const line = message.split('\n').find((one) => one.startsWith(field));
     expect(line, `no line about ${field} in: ${message}`).toBeDefined();
-    expect(
-      reasons.some((reason) => line!.includes(reason)),
-      `${line} should say one of: ${reasons.join(' | ')}`,
-    ).toBe(true);
+    expect(line).toContain(reason);
   });
 });
 
 test('a name that cannot be a label', () => {
   const [minimal] = examples('valid').filter(({ name }) => name === 'minimal');
   const parsed = filerPair.safeParse({ ...minimal!.object, metadata: { name: 'x'.repeat(64) } });
-  expect(parsed.error && explain(parsed.error, '')).toContain('at most 63 characters');
+  expect(parsed.error && explain(parsed.error, '')).toContain('at most 63');
 });
 
 test('fills in the defaults', () => {

@@ -518,11 +518,18 @@ export const filerPairStatus = z.object({
     .meta({ description: 'What a person asked for last, and the answer.' }),
 });
 
+/** Also checked by the API server, for the whole object. */
+export const pairNameRule =
+  'the name of a FilerPair must be a DNS label: at most 63 lower case letters, digits and -, first a letter, no dots';
+
 export const filerPair = z.object({
   apiVersion: z.literal('filerpair.dev/v1alpha1'),
   kind: z.literal('FilerPair'),
   metadata: z.looseObject({
-    name: z.string().max(63, 'a FilerPair’s name has at most 63 characters: it is a label'),
+    name: z
+      .string()
+      .max(63, pairNameRule)
+      .regex(/^[a-z]([-a-z0-9]*[a-z0-9])?$/, pairNameRule),
   }),
   spec: filerPairSpec,
   status: filerPairStatus.optional(),
