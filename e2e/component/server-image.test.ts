@@ -12,6 +12,7 @@ import {
 } from 'testcontainers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FilerPairClient } from '../../client/index.ts';
+import type { Status } from '../../fileserver/agent/status.ts';
 import { REPOSITORY, readEnvironment } from '../environment.ts';
 import { EXPORTS, partnerOf, SERVERS, type Server } from '../harness/pair.ts';
 import { GUARD_MS, LEASE_MS } from '../harness/timeouts.ts';
@@ -176,11 +177,8 @@ describe('a pair of containers', () => {
       STARTED_MS_MAX,
       async () => {
         const text = await statusOf(server);
-        const sets =
-          text === ''
-            ? []
-            : (JSON.parse(text) as { diskSets: { home: string; owner?: string; phase: string }[] }).diskSets;
-        return sets.some((set) => set.home === home && set.owner === server && set.phase === 'Serving');
+        const sets = text === '' ? [] : (JSON.parse(text) as Status).diskSets;
+        return sets.some((set) => set.home === home && set.owner === server && set.phase === 'open');
       },
       () => statusOf(server),
     );

@@ -4,8 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { LocalPair } from '../harness/local-pair.ts';
-import { EXPORTS } from '../harness/pair.ts';
+import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
 import { outcomeOf, pipeline, run } from '../machine/command.ts';
 
 const SIZE = 5_000_001;
@@ -27,12 +26,12 @@ afterAll(async () => {
 
 /** As libnfs wants it: the ports are said in the URL, since there is no rpcbind to ask. */
 const url = (path: string, port: number) =>
-  `nfs://127.0.0.1${EXPORTS['filer-a']}/${path}?nfsport=${port}&mountport=${port}&version=3`;
-const primary = () => pair.primaryPort('filer-a');
+  `nfs://127.0.0.1${LOCAL_EXPORT}/${path}?nfsport=${port}&mountport=${port}&version=3`;
+const primary = () => pair.stage.primaryPort('filer-a');
 
 test('nfs-cp copies a file in and out, byte for byte', async () => {
   await run(['nfs-cp', join(directory, 'content'), url('copied', primary())], UTILITY);
-  expect(readFileSync(join(pair.volume('filer-a'), 'copied')).equals(content)).toBe(true);
+  expect(readFileSync(join(pair.stage.volume('filer-a'), 'copied')).equals(content)).toBe(true);
   await run(['nfs-cp', url('copied', primary()), join(directory, 'back')], UTILITY);
   expect(readFileSync(join(directory, 'back')).equals(content)).toBe(true);
 });
@@ -52,19 +51,19 @@ test('a name that is not there, and an export that is not there, are errors and 
   const missing = await outcomeOf(['nfs-cat', url('missing', primary())], UTILITY);
   expect(missing).toMatchObject({ timedOut: false });
   expect(missing.code).not.toBe(0);
-  const other = url('x', primary()).replace(EXPORTS['filer-a'], '/nowhere');
+  const other = url('x', primary()).replace(LOCAL_EXPORT, '/nowhere');
   const refused = await outcomeOf(['nfs-ls', other], UTILITY);
   expect(refused).toMatchObject({ timedOut: false });
   expect(refused.code).not.toBe(0);
 });
 
 test('after a takeover the partner shows the same file on its secondary port', async () => {
-  const secondary = pair.secondaryPort('filer-b');
+  const secondary = pair.stage.secondaryPort('filer-a');
   expect(
     (await outcomeOf(['nfs-ls', url('', secondary)], UTILITY)).code,
     'closed before the takeover',
   ).not.toBe(0);
-  await pair.kill('filer-a');
+  pair.stage.kill('filer-a');
   await pair.servedBy('filer-a', 'filer-b');
   const sum = await pipeline('nfs-cat "$1" | sha256sum', [url('copied', secondary)], UTILITY);
   expect(sum.split(' ')[0]).toBe(createHash('sha256').update(content).digest('hex'));

@@ -6,8 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { REPOSITORY, readGuestImage } from '../environment.ts';
-import { LocalPair } from '../harness/local-pair.ts';
-import { EXPORTS } from '../harness/pair.ts';
+import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
 import { step } from '../harness/step.ts';
 import { start } from '../machine/command.ts';
 import { Guest, HOST_IN_GUEST } from './guest.ts';
@@ -24,7 +23,7 @@ let pair: LocalPair;
 let proxy: { readonly process: ChildProcess; readonly port: number };
 beforeAll(async () => {
   pair = await LocalPair.start();
-  proxy = await startProxy(pair.url('filer-a'));
+  proxy = await startProxy(pair.stage.url('filer-a'));
 });
 afterAll(async () => {
   proxy?.process.kill();
@@ -32,13 +31,13 @@ afterAll(async () => {
 });
 
 test('a copy through the proxy survives the death of its server and the giveback, with every checksum right', async () => {
-  const settings = `HOST=${HOST_IN_GUEST} PORT=${proxy.port} EXPORT=${EXPORTS['filer-a']} FILES=${FILES} SIZE=${SIZE}\n`;
+  const settings = `HOST=${HOST_IN_GUEST} PORT=${proxy.port} EXPORT=${LOCAL_EXPORT} FILES=${FILES} SIZE=${SIZE}\n`;
   const script =
     settings + readFileSync(join(import.meta.dirname, 'scripts/copy-through-failover.sh'), 'utf8');
   const guest = await Guest.boot(readGuestImage(), script);
   try {
     await step('the guest copies', () => guest.says(`COPIED ${KILL_AFTER}\n`, COPY_MS_MAX));
-    await step('the server process is killed', () => pair.kill('filer-a'));
+    await step('the server process is killed', () => pair.stage.kill('filer-a'));
     await step('its partner serves', () => pair.servedBy('filer-a', 'filer-b'));
     expect(guest.output(), 'the copy must not be over before the failover').not.toContain(
       `COPIED ${GIVE_BACK_AFTER}\n`,
@@ -49,7 +48,7 @@ test('a copy through the proxy survives the death of its server and the giveback
     const code = await step('the copy ends', () => guest.exitCode(COPY_MS_MAX));
     expect(guest.output()).toContain('CHECKSUMS RIGHT');
     expect(code, guest.output()).toBe(0);
-    expect(readdirSync(join(pair.volume('filer-a'), 'copy'))).toHaveLength(FILES);
+    expect(readdirSync(join(pair.stage.volume('filer-a'), 'copy'))).toHaveLength(FILES);
   } finally {
     await guest.discard();
   }

@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readGuestImage } from '../environment.ts';
-import { LocalPair } from '../harness/local-pair.ts';
-import { EXPORTS } from '../harness/pair.ts';
+import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
 import { Guest, HOST_IN_GUEST } from './guest.ts';
 
 /** 45 s here, all of it emulation. */
@@ -17,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => pair?.stop());
 
 test('files, links, names, users, git, sqlite and tar work on a Linux kernel mount', async () => {
-  const settings = `HOST=${HOST_IN_GUEST} PORT=${pair.primaryPort('filer-a')} EXPORT=${EXPORTS['filer-a']}\n`;
+  const settings = `HOST=${HOST_IN_GUEST} PORT=${pair.stage.primaryPort('filer-a')} EXPORT=${LOCAL_EXPORT}\n`;
   const script = settings + readFileSync(join(import.meta.dirname, 'scripts/real-work.sh'), 'utf8');
   const guest = await Guest.boot(readGuestImage(), script);
   try {
