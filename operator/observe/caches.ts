@@ -15,6 +15,8 @@ import type { Observed, Problem } from './observed.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
+  /** Whether to look for ExternalDNS at all. */
+  readonly publishDns: boolean;
   /** `namespace/name` of a pair that should be looked at. */
   readonly wake: (key: string) => void;
   readonly onError: (resource: string, error: ApiError, retryInMs: number) => void;
@@ -185,7 +187,7 @@ export class Caches {
       this.#roles,
       this.#roleBindings,
       this.#claims,
-      this.#definitions,
+      ...(this.#options.publishDns ? [this.#definitions] : []),
       ...(this.#dnsEndpoints === null ? [] : [this.#dnsEndpoints]),
     ] as unknown as Reflector<KubernetesObject>[];
   }

@@ -2,7 +2,7 @@
 // each pair, so it may be killed at any moment.
 
 import type { Logger } from 'winston';
-import { ApiError, isConflict } from '../../kubernetes/api-error.ts';
+import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { decide } from '../decide/decide.ts';
 import type { Plan } from '../decide/plan.ts';
 import { ExecutionProblem, type Executor, nameOf } from '../execute/executor.ts';
@@ -123,8 +123,8 @@ export class Controller {
       });
       return;
     }
-    // Somebody wrote at the same time; the next look sees it.
-    const level = isConflict(error) ? 'debug' : 'warn';
+    // Somebody wrote or deleted at the same time; the next look sees it.
+    const level = isConflict(error) || isNotFound(error) ? 'debug' : 'warn';
     this.#log.log(level, `${error.message}; trying again in ${Math.round(retryInMs)} ms`, {
       pair: key,
       reason: error.reason,

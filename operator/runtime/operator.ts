@@ -25,6 +25,7 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
   let controller: Controller | undefined;
   const caches = new Caches({
     client,
+    publishDns: settings.PUBLISH_DNS === 'true',
     wake: (key) => controller?.wake(key),
     onError: (resource, error, retryInMs) =>
       log.warn(`${error.message}; trying again in ${Math.round(retryInMs)} ms`, {

@@ -8,6 +8,8 @@ const settings = z.object({
   POD_NAME: z.string().min(1).default('filerpair-operator'),
   POD_NAMESPACE: z.string().min(1).optional(),
   LEADER_ELECTION: z.enum(['true', 'false']).default('true'),
+  /** Whether to publish records where ExternalDNS is installed. */
+  PUBLISH_DNS: z.enum(['true', 'false']).default('true'),
   HEALTH_PORT: z.coerce.number().int().min(1).max(65535).default(8080),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   /** Only outside a cluster. */
