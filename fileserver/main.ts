@@ -136,6 +136,7 @@ function endWhenTold(agent: Agent, log: Log): void {
 
 async function serveControl(config: Config, agent: Agent, log: Log): Promise<void> {
   const surface: ControlSurface = {
+    homes: [config.server, config.partner],
     status: () => agent.status(),
     metrics: () => agent.metricsText(),
     whyNotReady: () => agent.whyNotReady(),

@@ -60,6 +60,8 @@ export class Agent {
   /** Heartbeats under way, for the round-trip time. */
   private readonly heartbeatsSent = new Map<number, number>();
   private readonly queue: Input[] = [];
+  /** News of a Lease that came while a write of ours was under way, by home: see `news`. */
+  private readonly heldBack = new Map<ServerName, Input[]>();
   private running = false;
   private state: ServerState;
   private timer: NodeJS.Timeout | null = null;
@@ -112,7 +114,7 @@ export class Agent {
     this.interconnectPort = await this.interconnect.start();
     sentinel.start();
     for (const home of [config.server, config.partner]) {
-      witness.watch(home, (sighting) => this.feed({ kind: 'leaseSeen', home, sighting }));
+      witness.watch(home, (sighting) => this.news(home, { kind: 'leaseSeen', home, sighting }));
     }
     this.feed({ kind: 'tick' });
   }
@@ -271,11 +273,23 @@ export class Agent {
   private async readLease(home: ServerName): Promise<void> {
     const outcome = await this.options.witness.read(home);
     this.measured.leaseReads.add({ disk_set: home, outcome: outcome.kind });
-    this.feed({ kind: 'leaseRead', home, outcome });
+    this.news(home, { kind: 'leaseRead', home, outcome });
+  }
+
+  /**
+   * The answer to a write of ours comes before news of what was written after it: the partner may see a release and
+   * claim before the witness has answered us. Held back for as long as a write takes at most; no right depends on it.
+   */
+  private news(home: ServerName, input: Input): void {
+    const held = this.heldBack.get(home);
+    if (held === undefined) this.feed(input);
+    else held.push(input);
   }
 
   private async writeLease(effect: Extract<Effect, { kind: 'writeLease' }>): Promise<void> {
     const { home, token, version, ownership } = effect;
+    const held = this.heldBack.get(home) ?? [];
+    this.heldBack.set(home, held);
     const outcome = await this.options.witness.compareAndSwap(home, version, ownership);
     this.measured.leaseWrites.add({ disk_set: home, outcome: outcome.kind });
     if (outcome.kind === 'unknown') {
@@ -283,7 +297,10 @@ export class Agent {
         `Whether the Lease of ${home} was written is unknown; looking it up before anything else.`,
       );
     }
+    this.heldBack.delete(home);
     this.feed({ kind: 'leaseWritten', home, token, outcome });
+    // The step may have begun the next write: then what is left waits for that one.
+    for (const input of held.splice(0)) this.news(home, input);
   }
 
   private answer(home: ServerName, result: RequestResult): void {
@@ -350,6 +367,9 @@ export class Agent {
         return;
       case 'firstReply':
         this.transitions.firstReply(home, message.atBootMs);
+        return;
+      case 'log':
+        this.log.log(message.level, `${home}: ${message.message}`);
         return;
       default:
         assertNever(message);
@@ -425,7 +445,7 @@ function describe(
     case 'quiescing':
       return {
         level: 'info',
-        message: `Finishing what runs on ${home}, to hand it to ${event.to ?? 'whoever claims it'}: ${event.message}.`,
+        message: `Finishing what runs on ${home}, to hand it to ${event.to ?? 'whoever claims it'}: ${event.message || 'asked by a person'}.`,
       };
     case 'released':
       return { level: 'info', message: `${home} is released${event.to === null ? '' : ` to ${event.to}`}.` };

@@ -16,6 +16,8 @@ import { z } from 'zod';
 import type { RequestResult } from '../witness/witness.ts';
 
 export interface ControlSurface {
+  /** The disk sets that there are, by home. */
+  readonly homes: readonly string[];
   readonly status: () => unknown;
   readonly metrics: () => string;
   /** Null: ready. */
@@ -122,7 +124,11 @@ async function ask(
   }
   const parsed = body.safeParse(value);
   if (!parsed.success) return text(400, 'The body is {"home"?: "...", "reason"?: "..."}.');
-  const result = await surface.request(kind, parsed.data.home ?? null, parsed.data.reason ?? '');
+  const home = parsed.data.home ?? null;
+  if (home !== null && !surface.homes.includes(home)) {
+    return text(404, `There is no disk set "${home}" here; there are ${surface.homes.join(' and ')}.`);
+  }
+  const result = await surface.request(kind, home, parsed.data.reason ?? '');
   return json(result.result === 'done' ? 200 : 409, result);
 }
 

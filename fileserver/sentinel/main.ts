@@ -15,7 +15,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (flag !== '--config' || file === undefined) throw new ConfigError('Usage: main.ts --config FILE');
   const config = parseConfig(readFileSync(file, 'utf8'), file);
   const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
-  const log = createLog(config.log, { sentinel: config.server });
+  const log = createLog(config.log, { server: config.server, process: 'sentinel' });
   const sentinel = new Sentinel({
     pair: config.pair,
     server: config.server,
