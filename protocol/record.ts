@@ -17,6 +17,7 @@ const LAST_FRAGMENT = 0x8000_0000;
 const LENGTH_MASK = 0x7fff_ffff;
 const HEADER_SIZE = 4;
 const CARRY_SIZE_INITIAL = 4096;
+const CARRY_GROWTH = 8;
 
 /** Fragments that one record may have. A real client's are kilobytes each; this bounds empty ones above all. */
 export const FRAGMENTS_MAX = 4096;
@@ -167,17 +168,22 @@ export class RecordParser {
   private appendToCarry(size: number): void {
     if (size === 0) return;
     const needed = this.carrySize + size;
-    if (needed > this.carry.length) {
-      let capacity = Math.max(this.carry.length * 2, CARRY_SIZE_INITIAL);
-      while (capacity < needed) capacity *= 2;
-      const carry = new Uint8Array(Math.min(capacity, Math.max(needed, this.recordSizeMax)));
-      carry.set(this.carry.subarray(0, this.carrySize));
-      this.carry = carry;
-    }
+    if (needed > this.carry.length) this.growCarry(needed);
     const at = this.chunkPosition;
     this.carry.set(this.chunk.subarray(at, at + size), this.carrySize);
     this.carrySize = needed;
     this.chunkPosition = at + size;
+  }
+
+  /**
+   * To eight times what has arrived, so that a long record takes few steps and a claim costs no memory; not beyond
+   * the record's end where that is known.
+   */
+  private growCarry(needed: number): void {
+    const sizeMax = this.fragmentLast ? this.carrySize + this.fragmentLeft : this.recordSizeMax;
+    const carry = new Uint8Array(Math.min(Math.max(needed * CARRY_GROWTH, CARRY_SIZE_INITIAL), sizeMax));
+    carry.set(this.carry.subarray(0, this.carrySize));
+    this.carry = carry;
   }
 }
 
