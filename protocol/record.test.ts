@@ -62,7 +62,7 @@ function randomStream(random: SeededRandom): { stream: Uint8Array; records: Uint
 
 describe('RFC 5531 §11, reading', () => {
   test('a stream cut in two at every byte gives the same records', () => {
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 25; seed++) {
       const { stream, records } = randomStream(new SeededRandom(seed));
       for (let cut = 0; cut <= stream.length; cut++) {
         const parser = new RecordParser(1024);
