@@ -7,7 +7,7 @@
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import { installChart } from './application/chart.ts';
 import { installExample } from './application/example.ts';
 import { images } from './application/images.ts';
 import { REPOSITORY, type TestEnvironment, writeEnvironment, writeGuestImage } from './environment.ts';
+import { clearResults, readResults, resultsTable } from './harness/results.ts';
 import { type Cluster, clusterDown, clusterIn, clusterUp, loadImages } from './kind/cluster.ts';
 import { drivingPrograms } from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
@@ -56,15 +57,23 @@ async function bringDown(target: Cluster): Promise<void> {
   rmSync(target.sharedDirectory, { recursive: true, force: true });
 }
 
-/** Runs vitest on one project of e2e/vitest.config.ts and returns its exit code. */
-function vitest(project: string, filters: readonly string[]): Promise<number> {
+/** The tests while they run. */
+let tests: ChildProcess | undefined;
+
+/** Runs vitest on projects of e2e/vitest.config.ts and returns its exit code. */
+function vitest(projects: readonly string[], filters: readonly string[]): Promise<number> {
   // By this very Node: the one on the PATH may be too old for it.
   const program = join(REPOSITORY, 'node_modules/vitest/vitest.mjs');
-  const args = [program, 'run', '--config', 'e2e/vitest.config.ts', '--project', project, ...filters];
+  const selection = projects.flatMap((name) => ['--project', name]);
+  const args = [program, 'run', '--config', 'e2e/vitest.config.ts', ...selection, ...filters];
   const child = spawn(process.execPath, args, { cwd: REPOSITORY, stdio: 'inherit' });
+  tests = child;
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve(code ?? 1));
+    child.on('close', (code) => {
+      tests = undefined;
+      resolve(code ?? 1);
+    });
   });
 }
 
@@ -99,10 +108,13 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     return 0;
   },
   cluster: async (filters) => {
-    const { made } = await bringUp(cluster);
+    const { environment, made } = await bringUp(cluster);
     try {
-      return await vitest('cluster', filters);
+      await installChart(environment);
+      clearResults();
+      return await vitest(['cluster'], filters);
     } finally {
+      say(`what the scenarios measured (out/e2e.json):\n${resultsTable(readResults())}`);
       if (keep || !made) say(`the cluster ${cluster.name} stays; "make kind-down" removes it`);
       else {
         await bringDown(cluster);
@@ -113,7 +125,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
     writeGuestImage(await buildGuestImage(cache));
-    return vitest('clients', filters);
+    return vitest(['harness', 'clients'], filters);
   },
 };
 
@@ -133,8 +145,16 @@ async function main(): Promise<number> {
   }
 }
 
-// An interrupted run ends what it started: the signal becomes an orderly exit of vitest, which also gets it from
-// the terminal, and the `finally` above does the rest.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => say(`${signal}: cleaning up`));
+// Interrupted while tests run: they are told, they end, and what was brought up is removed as after any run.
+// Interrupted while preparing: at once; command.ts ends the programs that were started, the cache has no half entries.
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+] as const) {
+  process.on(signal, () => {
+    if (tests) tests.kill(signal);
+    else process.exit(128 + number);
+  });
+}
 
 process.exitCode = await main();

@@ -50,16 +50,24 @@ export class CommandFailed extends Error {
  */
 export function start(
   command: readonly string[],
-  options: Pick<RunOptions, 'cwd' | 'variables'> & { readonly detached?: boolean } = {},
+  options: Pick<RunOptions, 'cwd' | 'variables'> = {},
 ): ChildProcess {
   const assignments = Object.entries(options.variables ?? {}).map(([name, value]) => `${name}=${value}`);
   const argv = assignments.length > 0 ? ['env', ...assignments, ...command] : command;
-  return spawn(argv[0]!, argv.slice(1), {
+  const child = spawn(argv[0]!, argv.slice(1), {
     stdio: ['pipe', 'pipe', 'pipe'],
-    detached: options.detached ?? false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
+  running.add(child);
+  child.on('close', () => running.delete(child));
+  return child;
 }
+
+/** What this process has started ends with it, however it ends short of SIGKILL. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill();
+});
 
 /** Runs a program to its end, whatever the end is. Rejects only when it cannot be started. */
 export function outcomeOf(command: readonly string[], options: RunOptions = {}): Promise<Outcome> {
