@@ -23,6 +23,8 @@ export interface Measured {
   /** Payload; absent for workloads without. */
   mibPerSecond?: number;
   latencyUs: { p50: number; p99: number };
+  /** CPU time that the server spent on one operation: what depends least on what else the machine does. */
+  serverCpuUs: number;
   /** CPU seconds for each second: of the server, of the generator. */
   serverCpu: number;
   generatorCpu: number;
@@ -106,6 +108,7 @@ function summarize(rounds: Round[]): Measured {
   const measured: Measured = {
     perSecond: perSecond(median),
     latencyUs: { p50, p99 },
+    serverCpuUs: (median.serverCpu * 1e6) / perSecond(median),
     serverCpu: median.serverCpu,
     generatorCpu: median.generatorCpu,
     rounds: rounds.map(perSecond),

@@ -2,26 +2,16 @@
 
 import type { ComparisonFigures, Measured, WorkloadFigures } from './comparison.ts';
 
-const WIDTHS = [14, 6, 12, 10, 10, 12, 10, 10, 8] as const;
+const WIDTHS = [14, 6, 12, 9, 9, 9, 13, 9, 9, 9, 8] as const;
 
 function row(cells: readonly string[]): string {
   return cells.map((cell, i) => (i === 0 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!))).join('');
 }
 
 export function tableHead(): string {
-  const first = row(['', '', 'FilerPair', '', '', 'nfs-ganesha', '', '', '']);
-  const names = [
-    'workload',
-    'load',
-    'per second',
-    'p50 us',
-    'p99 us',
-    'per second',
-    'p50 us',
-    'p99 us',
-    'ratio',
-  ];
-  const second = row(names);
+  const columns = ['per second', 'p50 us', 'p99 us', 'cpu us'];
+  const first = row(['', '', 'FilerPair', '', '', '', 'nfs-ganesha', '', '', '', '']);
+  const second = row(['workload', 'load', ...columns, ...columns, 'ratio']);
   return `${first}\n${second}\n${'-'.repeat(second.length)}`;
 }
 
@@ -33,12 +23,13 @@ export function tableRow(figures: WorkloadFigures): string {
 }
 
 function cells(measured: Measured | undefined): string[] {
-  if (measured === undefined) return ['-', '', ''];
-  const { latencyUs, mibPerSecond, perSecond } = measured;
+  if (measured === undefined) return ['-', '', '', ''];
+  const { latencyUs, mibPerSecond, perSecond, serverCpuUs } = measured;
   // Streams are better known by their bytes.
   const streaming = mibPerSecond !== undefined && mibPerSecond / perSecond >= 1;
   const rate = streaming ? `${Math.round(mibPerSecond)} MiB` : Math.round(perSecond).toLocaleString('en');
-  return [rate, Math.round(latencyUs.p50).toString(), Math.round(latencyUs.p99).toString()];
+  const times = [Math.round(latencyUs.p50), Math.round(latencyUs.p99)].map(String);
+  return [rate, ...times, serverCpuUs.toFixed(1)];
 }
 
 export function memoryLines(figures: ComparisonFigures): string[] {
