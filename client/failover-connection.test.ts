@@ -7,7 +7,7 @@ import { XdrWriter } from '../protocol/xdr.ts';
 import type { AttemptsOptions } from './attempts.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
 import { Resolver } from './resolver.ts';
-import { answer, replyRecord, type ScriptedCall, ScriptedServer, until } from './testing/scripted-server.ts';
+import { answer, replyRecord, type ScriptedCall, ScriptedServer, until } from './scripted-server.fixture.ts';
 import { tcpAddress } from './transport-address.ts';
 
 const cleanUp: (() => unknown)[] = [];

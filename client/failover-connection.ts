@@ -71,8 +71,9 @@ export interface FailoverConnectionOptions {
 
 interface PendingCall {
   readonly xid: number;
-  /** The complete record with its mark, exactly as it is sent, now and again. */
-  readonly record: Uint8Array;
+  /** The complete record with its mark in parts, exactly as it is sent, now and again. */
+  readonly parts: readonly Uint8Array[];
+  readonly size: number;
   /** When it was handed to the present connection; Infinity while it waits for one. */
   sentAtMs: number;
 }
@@ -126,14 +127,16 @@ export class FailoverConnection {
   }
 
   /**
-   * Takes a complete call record whose XID is not outstanding (see isPending). The record must not be changed
-   * until its reply has come.
+   * Takes a complete call record, whole or in parts, whose XID is not outstanding (see isPending). Its bytes must
+   * not be changed until its reply has come.
    */
-  send(xid: number, record: Uint8Array): void {
+  send(xid: number, ...parts: readonly Uint8Array[]): void {
     if (this.pending.has(xid)) throw new Error(`XID ${xid} is outstanding already`);
-    const call: PendingCall = { xid, record, sentAtMs: Number.POSITIVE_INFINITY };
+    let size = 0;
+    for (const part of parts) size += part.length;
+    const call: PendingCall = { xid, parts, size, sentAtMs: Number.POSITIVE_INFINITY };
     this.pending.set(xid, call);
-    this.pendingSizeNow += record.length;
+    this.pendingSizeNow += size;
     this.lastXid = xid;
     // Our NULL and this call could not be told apart by their replies. One in four billion: start afresh.
     if (xid === this.askXid) this.breakAdopted('XID of the liveness check reused');
@@ -205,7 +208,7 @@ export class FailoverConnection {
         void this.connect(effect.id, effect.role);
         break;
       case 'Ask':
-        this.connections.get(effect.id)?.send(this.nullCall(effect.id >>> 0));
+        this.connections.get(effect.id)?.send([this.nullCall(effect.id >>> 0)]);
         break;
       case 'AskAdopted':
         this.askAdopted();
@@ -349,7 +352,7 @@ export class FailoverConnection {
 
   private transmit(connection: RecordConnection, call: PendingCall): void {
     call.sentAtMs = performance.now();
-    connection.send(call.record);
+    connection.send(call.parts);
     this.watchSilence();
   }
 
@@ -357,7 +360,7 @@ export class FailoverConnection {
     const call = this.pending.get(xid);
     if (!call) return null;
     this.pending.delete(xid);
-    this.pendingSizeNow -= call.record.length;
+    this.pendingSizeNow -= call.size;
     return call;
   }
 
@@ -367,7 +370,7 @@ export class FailoverConnection {
     let xid = (this.lastXid ^ 0x8000_0000) >>> 0;
     while (this.pending.has(xid)) xid = (xid + 1) >>> 0;
     this.askXid = xid;
-    this.adopted.send(this.nullCall(xid));
+    this.adopted.send([this.nullCall(xid)]);
   }
 
   private nullCall(xid: number): Uint8Array {

@@ -21,7 +21,7 @@ import { credentialOf } from './identity.ts';
 import { Nfs3Client } from './nfs3-client.ts';
 import { Resolver } from './resolver.ts';
 import { RpcClient } from './rpc-client.ts';
-import { answer, type ScriptedCall, ScriptedServer } from './testing/scripted-server.ts';
+import { answer, type ScriptedCall, ScriptedServer } from './scripted-server.fixture.ts';
 import { tcpAddress } from './transport-address.ts';
 
 const cleanUp: (() => unknown)[] = [];

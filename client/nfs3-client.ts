@@ -66,8 +66,8 @@ export class Nfs3Client {
   }
 
   /** Any procedure with the RFC's own arguments and result, whatever its status. */
-  call<P extends Nfs3Name>(name: P, args: Nfs3Calls[P]['args'], sizeHint = 0): Promise<Nfs3Calls[P]['res']> {
-    return this.rpc.call(NFS3[name], args, sizeHint);
+  call<P extends Nfs3Name>(name: P, args: Nfs3Calls[P]['args']): Promise<Nfs3Calls[P]['res']> {
+    return this.rpc.call(NFS3[name], args);
   }
 
   async getattr(handle: FileHandle, what?: string): Promise<fattr3> {
@@ -123,7 +123,7 @@ export class Nfs3Client {
     what?: string,
   ): Promise<WriteResult> {
     const args = { file: handle, offset, count: data.length, stable, data };
-    const res = await this.call('WRITE', args, data.length);
+    const res = await this.call('WRITE', args);
     if (res.status !== NFS3_OK) throw new NfsError(res.status, 'WRITE', what);
     return { count: res.count, committed: res.committed, verifier: res.verf.slice() };
   }

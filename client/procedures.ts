@@ -9,7 +9,14 @@ import {
   mountproc3,
   type mountres3,
 } from '../protocol/mount.ts';
-import { NFS_PROGRAM, NFS_V3, type Nfs3Calls, type Nfs3Name, nfs3Procedures } from '../protocol/nfs3.ts';
+import {
+  encodeWRITE3argsBeforeData,
+  NFS_PROGRAM,
+  NFS_V3,
+  type Nfs3Calls,
+  type Nfs3Name,
+  nfs3Procedures,
+} from '../protocol/nfs3.ts';
 import type { XdrReader, XdrWriter } from '../protocol/xdr.ts';
 import type { Procedure } from './rpc-client.ts';
 
@@ -17,7 +24,7 @@ export type Nfs3Table = {
   readonly [Name in Nfs3Name]: Procedure<Nfs3Calls[Name]['args'], Nfs3Calls[Name]['res']>;
 };
 
-export const NFS3: Nfs3Table = Object.fromEntries(
+const generic = Object.fromEntries(
   Object.entries(nfs3Procedures).map(([name, codec]) => [
     name,
     {
@@ -30,6 +37,12 @@ export const NFS3: Nfs3Table = Object.fromEntries(
     },
   ]),
 ) as unknown as Nfs3Table;
+
+export const NFS3: Nfs3Table = {
+  ...generic,
+  // A WRITE is up to a megabyte of data: not copied into the call.
+  WRITE: { ...generic.WRITE, encodeArgs: encodeWRITE3argsBeforeData, payloadOf: (args) => args.data },
+};
 
 export const MOUNT_MNT: Procedure<Uint8Array, mountres3> = {
   name: 'MNT',

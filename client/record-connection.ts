@@ -48,8 +48,8 @@ export class RecordConnection {
     this.socket.on('close', () => this.end('the connection was closed'));
   }
 
-  /** Sends complete records (marks included), in order; what one turn of the event loop sends goes out together. */
-  send(records: Uint8Array): void {
+  /** Sends the parts of a complete record, mark included; what one turn of the event loop sends goes out together. */
+  send(parts: readonly Uint8Array[]): void {
     if (!this.corked) {
       this.corked = true;
       this.socket.cork();
@@ -58,7 +58,7 @@ export class RecordConnection {
         this.socket.uncork();
       });
     }
-    this.socket.write(records);
+    for (const part of parts) this.socket.write(part);
   }
 
   /** Back-pressure: what arrives waits in the kernel until resume(). */

@@ -8,7 +8,7 @@ import {
   type opaque_auth,
   ReplyHeader,
 } from '../protocol/rpc.ts';
-import { XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
+import { paddedSize, XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
 import type { AttemptsOptions } from './attempts.ts';
 import { CallTimeout, ClientClosed, RpcError } from './errors.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
@@ -22,7 +22,10 @@ export interface Procedure<Args, Res> {
   readonly program: number;
   readonly version: number;
   readonly procedure: number;
+  /** All arguments, or all but the bytes that `payloadOf` returns. */
   readonly encodeArgs: (w: XdrWriter, args: Args) => void;
+  /** Opaque data at the very end of the arguments that is sent from where it lies; its length word is encoded. */
+  readonly payloadOf?: (args: Args) => Uint8Array;
   readonly decodeRes: (r: XdrReader) => Res;
 }
 
@@ -60,6 +63,8 @@ interface Waiting {
 
 /** Room for a header with AUTH_SYS and the arguments of every call but WRITE. Bytes. */
 const CALL_SIZE = 512;
+const NOTHING = new Uint8Array(0);
+const ZEROS = new Uint8Array(4);
 
 export class RpcClient {
   private readonly options: RpcClientOptions;
@@ -87,14 +92,14 @@ export class RpcClient {
   }
 
   /**
-   * Calls, and resolves with the decoded result, whatever happens to servers in between. `sizeHint`: bytes of
-   * the arguments if they are long. Data in a result may be a view of the received record.
+   * Calls, and resolves with the decoded result, whatever happens to servers in between. Data in the arguments
+   * must not be changed until then; data in a result may be a view of the received record.
    * Rejects with RpcError, CallTimeout or ClientClosed.
    */
-  call<Args, Res>(procedure: Procedure<Args, Res>, args: Args, sizeHint = 0): Promise<Res> {
+  call<Args, Res>(procedure: Procedure<Args, Res>, args: Args): Promise<Res> {
     if (this.closed) return Promise.reject(new ClientClosed(procedure.name));
     const xid = this.nextXid();
-    const w = new XdrWriter(CALL_SIZE + sizeHint);
+    const w = new XdrWriter(CALL_SIZE);
     const mark = beginRecord(w);
     encodeCallHeader(
       w,
@@ -105,7 +110,9 @@ export class RpcClient {
       this.options.credential,
     );
     procedure.encodeArgs(w, args);
-    endRecord(w, mark);
+    const payload = procedure.payloadOf?.(args) ?? NOTHING;
+    const padding = paddedSize(payload.length) - payload.length;
+    endRecord(w, mark, payload.length + padding);
     return new Promise<Res>((resolve, reject) => {
       this.waiting.set(xid, {
         name: procedure.name,
@@ -115,7 +122,8 @@ export class RpcClient {
         reject,
         timer: this.armTimeout(xid),
       });
-      this.connection.send(xid, w.written());
+      if (payload.length === 0) this.connection.send(xid, w.written());
+      else this.connection.send(xid, w.written(), payload, ZEROS.subarray(0, padding));
     });
   }
 

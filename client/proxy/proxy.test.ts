@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RecordParser } from '../../protocol/record.ts';
 import type { AttemptsOptions } from '../attempts.ts';
-import { answer, replyRecord, ScriptedServer, until } from '../testing/scripted-server.ts';
+import { answer, replyRecord, ScriptedServer, until } from '../scripted-server.fixture.ts';
 import { tcpAddress } from '../transport-address.ts';
 import { NfsProxy, type ProxyEvent } from './proxy.ts';
 

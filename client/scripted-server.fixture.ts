@@ -2,9 +2,9 @@
 // half and hangs up. Real sockets; only the server behind them is scripted, because no real server can be brought
 // to stop at the seventeenth byte.
 import { createServer, type Server, type Socket } from 'node:net';
-import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
-import { CallHeader, decodeCallHeader, encodeSuccessHeader } from '../../protocol/rpc.ts';
-import { XdrWriter } from '../../protocol/xdr.ts';
+import { beginRecord, endRecord, RecordParser } from '../protocol/record.ts';
+import { CallHeader, decodeCallHeader, encodeSuccessHeader } from '../protocol/rpc.ts';
+import { XdrWriter } from '../protocol/xdr.ts';
 
 export interface ScriptedCall {
   readonly xid: number;
