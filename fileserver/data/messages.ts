@@ -10,11 +10,10 @@
 //     |   <-- closed                |
 //     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
 
-/** Which disk set: the server's own (primary port) or its partner's (secondary port). */
-export type DiskSetRole = 'own' | 'partner';
+import type { DiskSetSlot } from '../right-table.ts';
 
-/** Slot of the disk set in the table of rights. */
-export const RIGHT_SLOT: Readonly<Record<DiskSetRole, 0 | 1>> = { own: 0, partner: 1 };
+/** Which disk set: the server's own (primary port) or its partner's (secondary port). */
+export type DiskSetRole = DiskSetSlot;
 
 export interface VolumeSpec {
   readonly name: string;
@@ -94,6 +93,8 @@ export const OpenFailure = {
   JournalCorrupt: 'JournalCorrupt',
   ReadOnly: 'ReadOnly',
   PortInUse: 'PortInUse',
+  /** The right to serve ended, or the disk set was closed again, while it was being opened. */
+  RightLost: 'RightLost',
   IoError: 'IoError',
 } as const;
 export type OpenFailure = (typeof OpenFailure)[keyof typeof OpenFailure];
@@ -148,7 +149,16 @@ export interface FirstReplyMessage {
   readonly atBootMs: number;
 }
 
+/** For the log of the process: the data thread has none of its own. */
+export interface LogMessage {
+  readonly kind: 'log';
+  readonly diskSet: DiskSetRole;
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+}
+
 export type FromDataThread =
+  | LogMessage
   | OpenedMessage
   | OpenFailedMessage
   | ClosedMessage

@@ -1,0 +1,123 @@
+/**
+ * Who a connection's calls come from: the client's address, and the user of each call's credential, squashed as the
+ * export says. Remembers the last credential: a connection rarely has many.
+ */
+import { AUTH_NONE, AUTH_SYS, type CallHeader, decodeAuthSys } from '../../protocol/rpc.ts';
+import type { XdrReader } from '../../protocol/xdr.ts';
+import type { Caller } from '../nfs/call.ts';
+import type { Identity } from '../system/thread-identity.ts';
+import type { Export } from '../volume/export.ts';
+
+interface Credential {
+  /** Null: AUTH_NONE, nobody in particular. */
+  readonly user: Identity | null;
+  readonly byExport: Map<Export, Identity>;
+}
+
+const NOBODY_IN_PARTICULAR: Credential = { user: null, byExport: new Map() };
+/** Credentials remembered for a connection, with a key of their bytes. */
+const REMEMBERED_MAX = 64;
+/** Users of the thread, so that one user is one object whichever connection he comes by. */
+const INTERNED_MAX = 4096;
+const interned = new Map<string, Identity>();
+
+function intern(uid: number, gid: number, groups: readonly number[]): Identity {
+  const key = `${uid}:${gid}:${groups.join(',')}`;
+  const known = interned.get(key);
+  if (known !== undefined) return known;
+  if (interned.size >= INTERNED_MAX) interned.clear();
+  const identity: Identity = { uid, gid, groups };
+  interned.set(key, identity);
+  return identity;
+}
+
+export class ConnectionCaller implements Caller {
+  /** Address without port. */
+  readonly host: string;
+  private readonly allowedExports: Map<Export, boolean>;
+  private readonly remembered: Map<string, Credential>;
+  private credential: Credential;
+  /** Bytes of `credential`. */
+  private lastBody: Uint8Array;
+
+  constructor(host: string) {
+    this.host = host;
+    this.allowedExports = new Map();
+    this.remembered = new Map();
+    this.credential = NOBODY_IN_PARTICULAR;
+    this.lastBody = new Uint8Array(0);
+  }
+
+  /** The exports have changed. */
+  forget(): void {
+    this.allowedExports.clear();
+    this.remembered.clear();
+    this.credential = NOBODY_IN_PARTICULAR;
+    this.lastBody = new Uint8Array(0);
+  }
+
+  /** Takes the credential of the call that comes now. false: it is not one that this server accepts. */
+  take(r: XdrReader, header: CallHeader): boolean {
+    if (header.credFlavor === AUTH_NONE) {
+      this.credential = NOBODY_IN_PARTICULAR;
+      this.lastBody = new Uint8Array(0);
+      return true;
+    }
+    if (header.credFlavor !== AUTH_SYS) return false;
+    const { credStart, credSize } = header;
+    if (credSize > 0 && sameBytes(this.lastBody, r.bytes, credStart, credSize)) return true;
+    return this.takeNew(r, credStart, credSize);
+  }
+
+  private takeNew(r: XdrReader, start: number, size: number): boolean {
+    const body = r.bytes.slice(start, start + size);
+    const key = Buffer.from(body.buffer).toString('latin1');
+    let credential = this.remembered.get(key);
+    if (credential === undefined) {
+      const parms = decodeAuthSys(r, start, size);
+      if (parms === null) return false;
+      credential = { user: intern(parms.uid, parms.gid, parms.gids), byExport: new Map() };
+      if (this.remembered.size >= REMEMBERED_MAX) this.remembered.clear();
+      this.remembered.set(key, credential);
+    }
+    this.credential = credential;
+    this.lastBody = body;
+    return true;
+  }
+
+  allowed(tree: Export): boolean {
+    let allowed = this.allowedExports.get(tree);
+    if (allowed === undefined) {
+      allowed = tree.clients.includes(this.host);
+      this.allowedExports.set(tree, allowed);
+    }
+    return allowed;
+  }
+
+  identity(tree: Export): Identity {
+    const { user, byExport } = this.credential;
+    if (user === null) return tree.anonymous;
+    let identity = byExport.get(tree);
+    if (identity === undefined) {
+      identity = squash(user, tree);
+      byExport.set(tree, identity);
+    }
+    return identity;
+  }
+}
+
+/** Root squash: root becomes the anonymous user; group root, also among the supplementary ones, the anonymous group. */
+function squash(user: Identity, tree: Export): Identity {
+  if (tree.squash === 'None') return user;
+  const { uid: anonymousUid, gid: anonymousGid } = tree.anonymous;
+  if (tree.squash === 'All') return intern(anonymousUid, anonymousGid, []);
+  if (user.uid === 0) return intern(anonymousUid, anonymousGid, []);
+  const group = (gid: number): number => (gid === 0 ? anonymousGid : gid);
+  return intern(user.uid, group(user.gid), user.groups.map(group));
+}
+
+function sameBytes(known: Uint8Array, bytes: Uint8Array, start: number, size: number): boolean {
+  if (known.length !== size) return false;
+  for (let i = 0; i < size; i++) if (known[i] !== bytes[start + i]) return false;
+  return true;
+}

@@ -1,0 +1,177 @@
+/**
+ * From an RPC message to a reply (RFC 5531): header, credential, program, version, procedure. Errors of the protocol
+ * have replies of the protocol; what is no call at all closes its connection, and only that.
+ */
+import { MOUNT_PROGRAM, mountproc3 } from '../../protocol/mount.ts';
+import { NFS_PROGRAM, nfsproc3 } from '../../protocol/nfs3.ts';
+import { beginRecord, endRecord } from '../../protocol/record.ts';
+import {
+  accept_stat,
+  auth_stat,
+  CallHeader,
+  decodeCallHeader,
+  encodeAcceptedError,
+  encodeAuthError,
+  encodeProgMismatch,
+  encodeRpcMismatch,
+  encodeSuccessHeader,
+} from '../../protocol/rpc.ts';
+import { XdrError, type XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
+import type { MountList } from '../mount/mount-list.ts';
+import { MOUNT_VERSION_MAX, MOUNT_VERSION_MIN, type MountCall, mountProcedures } from '../mount/program.ts';
+import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs/call.ts';
+import { NFS_VERSION_MAX, NFS_VERSION_MIN } from '../nfs/program.ts';
+import type { DiskSet } from '../volume/disk-set.ts';
+import type { AnswerListener } from '../volume/reply-cache.ts';
+import type { ConnectionCaller } from './caller.ts';
+
+export interface Programs {
+  readonly nfs: NfsService;
+  readonly nfsProcedures: readonly Procedure[];
+  readonly diskSet: DiskSet;
+  readonly mounts: MountList;
+  /** An exception that is no XdrError: a bug. The client gets SYSTEM_ERR. */
+  readonly onBug: (error: unknown) => void;
+}
+
+/** Procedures whose last argument says how long the reply may become. */
+const SIZED: readonly number[] = [nfsproc3.READ, nfsproc3.READDIR, nfsproc3.READDIRPLUS];
+/** Bytes of any other NFS reply: attributes, a path of 4 KiB, headers. */
+const REPLY_SIZE = 8 * 1024;
+const SIZED_MAX = 1024 * 1024;
+
+/** One for each connection. */
+export class Dispatcher {
+  private readonly programs: Programs;
+  private readonly caller: ConnectionCaller;
+  private readonly header: CallHeader;
+  private readonly nfsCall: NfsCall;
+  private readonly mountCall: MountCall;
+
+  constructor(
+    programs: Programs,
+    caller: ConnectionCaller,
+    r: XdrReader,
+    w: XdrWriter,
+    answerLater: (xid: number) => AnswerListener,
+  ) {
+    const header = new CallHeader();
+    this.programs = programs;
+    this.caller = caller;
+    this.header = header;
+    this.nfsCall = {
+      service: programs.nfs,
+      caller,
+      r,
+      w,
+      callStart: 0,
+      procedure: 0,
+      answerLater: () => answerLater(header.xid),
+    };
+    this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host: caller.host, r, w };
+  }
+
+  /** Room in bytes that the reply to the message at the reader's position may need. Reads nothing. */
+  static replySize(r: XdrReader): number {
+    const at = r.position;
+    if (r.end - at < 28) return REPLY_SIZE;
+    const { bytes } = r;
+    const procedure = (bytes[at + 22]! << 8) | bytes[at + 23]!;
+    if (!SIZED.includes(procedure)) return REPLY_SIZE;
+    const { end } = r;
+    const last =
+      bytes[end - 4]! * 0x1000000 + ((bytes[end - 3]! << 16) | (bytes[end - 2]! << 8) | bytes[end - 1]!);
+    return REPLY_SIZE + Math.min(last, SIZED_MAX);
+  }
+
+  /**
+   * Handles the message under `r`, writes a record with the reply to `w`. `later`: written by the AnswerListener.
+   * `refused`: nothing may be answered any more. Throws XdrError: not a call; the connection has to be closed.
+   */
+  handle(r: XdrReader, w: XdrWriter): Outcome {
+    const { header } = this;
+    const callStart = r.position;
+    const verdict = decodeCallHeader(r, header);
+    const start = beginRecord(w);
+    switch (verdict) {
+      case 'ok':
+        break;
+      case 'rpc-mismatch':
+        encodeRpcMismatch(w, header.xid);
+        return done(w, start);
+      case 'bad-credential':
+        encodeAuthError(w, header.xid, auth_stat.AUTH_BADCRED);
+        return done(w, start);
+      case 'bad-verifier':
+        encodeAuthError(w, header.xid, auth_stat.AUTH_BADVERF);
+        return done(w, start);
+    }
+    if (!this.caller.take(r, header)) {
+      encodeAuthError(w, header.xid, auth_stat.AUTH_BADCRED);
+      return done(w, start);
+    }
+    const bodyStart = w.position;
+    try {
+      const outcome = this.call(r, w, callStart);
+      if (outcome === 'answered') return done(w, start);
+      w.position = start;
+      return outcome;
+    } catch (error) {
+      w.position = bodyStart;
+      const stat = error instanceof XdrError ? accept_stat.GARBAGE_ARGS : accept_stat.SYSTEM_ERR;
+      if (stat === accept_stat.SYSTEM_ERR) this.programs.onBug(error);
+      encodeAcceptedError(w, header.xid, stat);
+      return done(w, start);
+    }
+  }
+
+  private call(r: XdrReader, w: XdrWriter, callStart: number): Outcome {
+    const { header } = this;
+    if (header.prog === NFS_PROGRAM) return this.callNfs(r, w, callStart);
+    if (header.prog === MOUNT_PROGRAM) return this.callMount(r, w);
+    encodeAcceptedError(w, header.xid, accept_stat.PROG_UNAVAIL);
+    return 'answered';
+  }
+
+  private callNfs(r: XdrReader, w: XdrWriter, callStart: number): Outcome {
+    const { header, nfsCall } = this;
+    if (header.vers < NFS_VERSION_MIN || header.vers > NFS_VERSION_MAX) {
+      encodeProgMismatch(w, header.xid, NFS_VERSION_MIN, NFS_VERSION_MAX);
+      return 'answered';
+    }
+    const procedure = this.programs.nfsProcedures[header.proc];
+    if (procedure === undefined) {
+      encodeAcceptedError(w, header.xid, accept_stat.PROC_UNAVAIL);
+      return 'answered';
+    }
+    encodeSuccessHeader(w, header.xid);
+    nfsCall.r = r;
+    nfsCall.w = w;
+    nfsCall.callStart = callStart;
+    nfsCall.procedure = header.proc;
+    return procedure(nfsCall);
+  }
+
+  private callMount(r: XdrReader, w: XdrWriter): Outcome {
+    const { header, mountCall } = this;
+    if (header.vers < MOUNT_VERSION_MIN || header.vers > MOUNT_VERSION_MAX) {
+      encodeProgMismatch(w, header.xid, MOUNT_VERSION_MIN, MOUNT_VERSION_MAX);
+      return 'answered';
+    }
+    const procedure = mountProcedures[header.proc];
+    if (procedure === undefined || header.proc > mountproc3.EXPORT) {
+      encodeAcceptedError(w, header.xid, accept_stat.PROC_UNAVAIL);
+      return 'answered';
+    }
+    encodeSuccessHeader(w, header.xid);
+    mountCall.r = r;
+    mountCall.w = w;
+    procedure(mountCall);
+    return 'answered';
+  }
+}
+
+function done(w: XdrWriter, start: number): Outcome {
+  endRecord(w, start);
+  return 'answered';
+}

@@ -1,0 +1,82 @@
+/**
+ * Memory for replies: slabs that replies are written into one after the other, that are handed to sockets, and that
+ * come back when the kernel has taken the bytes. So a reply costs no allocation, and READ's data is read by the
+ * kernel into the place it is sent from.
+ */
+import { XdrWriter } from '../../protocol/xdr.ts';
+
+/** Some thousand small replies, or some dozen of 4 KiB. */
+const SMALL_SIZE = 256 * 1024;
+/** One of 1 MiB, with its header and room to spare. */
+const LARGE_SIZE = 1024 * 1024 + 64 * 1024;
+/** Slabs that are kept for the next use; more than this were needed only for a moment. */
+const KEPT_MAX = 8;
+
+export class Slab {
+  readonly w: XdrWriter;
+  readonly size: number;
+  /** Writes whose bytes the kernel has not taken yet. */
+  inFlight: number;
+  /** Nothing more is written into it. */
+  retired: boolean;
+  private readonly pool: OutputSlabs;
+  /** Callback for a socket's write; bound once. */
+  readonly taken: () => void;
+
+  constructor(size: number, pool: OutputSlabs) {
+    this.w = new XdrWriter(size);
+    this.size = size;
+    this.inFlight = 0;
+    this.retired = false;
+    this.pool = pool;
+    this.taken = () => {
+      this.inFlight -= 1;
+      this.release();
+    };
+  }
+
+  release(): void {
+    if (this.retired && this.inFlight === 0) this.pool.giveBack(this);
+  }
+}
+
+export class OutputSlabs {
+  private readonly small: Slab[];
+  private readonly large: Slab[];
+  private current: Slab;
+
+  constructor() {
+    this.small = [];
+    this.large = [];
+    this.current = new Slab(SMALL_SIZE, this);
+  }
+
+  hasRoom(size: number): boolean {
+    return this.current.size - this.current.w.position >= size;
+  }
+
+  /**
+   * The slab to write into; has room for `size` bytes at its writer's position. Where hasRoom() says no, what was
+   * written into the one before must have been handed to its socket: it may be used again at once.
+   */
+  withRoom(size: number): Slab {
+    const { current } = this;
+    if (current.size - current.w.position >= size) return current;
+    current.retired = true;
+    current.release();
+    const wanted = size > SMALL_SIZE ? LARGE_SIZE : SMALL_SIZE;
+    const list = wanted === LARGE_SIZE ? this.large : this.small;
+    const slab = list.pop() ?? new Slab(Math.max(wanted, size), this);
+    slab.retired = false;
+    slab.w.reset();
+    this.current = slab;
+    return slab;
+  }
+
+  giveBack(slab: Slab): void {
+    // One whose writer had to grow, or that was made for a single huge reply, has lost its size.
+    if (slab.w.bytes.length !== slab.size) return;
+    if (slab.size === SMALL_SIZE && this.small.length < KEPT_MAX) this.small.push(slab);
+    else if (slab.size === LARGE_SIZE && this.large.length < KEPT_MAX) this.large.push(slab);
+  }
+}

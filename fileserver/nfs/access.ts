@@ -1,0 +1,48 @@
+/** ACCESS, RFC 1813 §3.3.4: which of these would the user be allowed to do? Advice; each request is checked anew. */
+import {
+  ACCESS3_DELETE,
+  ACCESS3_EXECUTE,
+  ACCESS3_EXTEND,
+  ACCESS3_LOOKUP,
+  ACCESS3_MODIFY,
+  ACCESS3_READ,
+  NFS3_OK,
+} from '../../protocol/nfs3.ts';
+import { S_IFDIR } from '../system/statx.ts';
+import { accessOf, become, R_OK, W_OK, X_OK } from '../system/thread-identity.ts';
+import { encodePostOp } from './attributes.ts';
+import { type NfsCall, type Outcome, readFile } from './call.ts';
+import { failedWithAttributes } from './failure.ts';
+
+const DIRECTORY_BITS = ACCESS3_READ | ACCESS3_LOOKUP | ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_DELETE;
+/** DELETE is about entries of a directory, LOOKUP about names in it: neither means anything for a file. */
+const FILE_BITS = ACCESS3_READ | ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_EXECUTE;
+const CHANGE_BITS = ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_DELETE;
+
+export function access(call: NfsCall): Outcome {
+  const { w, r, service } = call;
+  const file = readFile(call);
+  const asked = r.u32();
+  r.expectEnd();
+  if (typeof file === 'string') return failedWithAttributes(call, file, null);
+  const { volume, tree } = file;
+  const status = service.diskSet.attributes(file, volume.stat);
+  if (status !== 'ok') return failedWithAttributes(call, status, null);
+  let wanted = asked & (volume.stat.type === S_IFDIR ? DIRECTORY_BITS : FILE_BITS);
+  if (tree.readOnly) wanted &= ~CHANGE_BITS;
+  become(call.caller.identity(tree));
+  w.u32(NFS3_OK);
+  encodePostOp(w, volume.stat, volume);
+  w.u32(granted(file.pathFd, wanted));
+  return 'answered';
+}
+
+function granted(pathFd: number, wanted: number): number {
+  let bits = 0;
+  if ((wanted & ACCESS3_READ) !== 0 && accessOf(pathFd, R_OK) === 0) bits |= ACCESS3_READ;
+  const change = wanted & CHANGE_BITS;
+  if (change !== 0 && accessOf(pathFd, W_OK) === 0) bits |= change;
+  const pass = wanted & (ACCESS3_LOOKUP | ACCESS3_EXECUTE);
+  if (pass !== 0 && accessOf(pathFd, X_OK) === 0) bits |= pass;
+  return bits;
+}

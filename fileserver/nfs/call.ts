@@ -1,0 +1,62 @@
+/** One NFS call as a procedure sees it: arguments to read, results to write, and who asks. Reused for every call. */
+
+import { NFS3_FHSIZE } from '../../protocol/nfs3.ts';
+import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { paddedSize } from '../../protocol/xdr.ts';
+import type { Identity } from '../system/thread-identity.ts';
+import type { ChangeQueue } from '../volume/change-queue.ts';
+import type { DataFlusher } from '../volume/data-flusher.ts';
+import type { DiskSet } from '../volume/disk-set.ts';
+import type { Export } from '../volume/export.ts';
+import type { OpenFile } from '../volume/open-file.ts';
+import type { AnswerListener } from '../volume/reply-cache.ts';
+import type { VolumeFailure } from '../volume/status.ts';
+import type { Volume } from '../volume/volume.ts';
+
+/** The client behind a call. */
+export interface Caller {
+  /** Is the export for the client's address? */
+  allowed(tree: Export): boolean;
+  /** The user of the call's credential, squashed as the export wants it. */
+  identity(tree: Export): Identity;
+}
+
+/** What a disk set's procedures share. */
+export interface NfsService {
+  readonly diskSet: DiskSet;
+  readonly flusher: DataFlusher;
+  /** R2: may this server change the disk set's volumes at this moment? */
+  mayServe(): boolean;
+  changesOf(volume: Volume): ChangeQueue;
+}
+
+export interface NfsCall {
+  readonly service: NfsService;
+  readonly caller: Caller;
+  /** At the arguments. */
+  r: XdrReader;
+  /** Behind the reply's header. */
+  w: XdrWriter;
+  /** Where in r.bytes the call begins (its XID). */
+  callStart: number;
+  procedure: number;
+  /**
+   * Answers later: returns what takes the results. A procedure that calls it writes nothing to `w` and returns
+   * `later`.
+   */
+  answerLater(): AnswerListener;
+}
+
+/** `later`: the procedure has called answerLater(). `refused`: no right to serve any more; nobody gets an answer. */
+export type Outcome = 'answered' | 'later' | 'refused';
+
+export type Procedure = (call: NfsCall) => Outcome;
+
+/** Reads a file handle and finds its file; or why the client can't have it. */
+export function readFile(call: NfsCall): OpenFile | VolumeFailure {
+  const { r } = call;
+  const size = r.skipOpaque(NFS3_FHSIZE);
+  const file = call.service.diskSet.resolve(r.bytes, r.position - paddedSize(size), size);
+  if (typeof file === 'string') return file;
+  return call.caller.allowed(file.tree) ? file : 'accessDenied';
+}

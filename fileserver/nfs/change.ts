@@ -1,0 +1,70 @@
+/** From a call to an operation in the change queue: duplicates are told apart from new requests here. */
+import { hash } from 'node:crypto';
+import { nfsproc3 } from '../../protocol/nfs3.ts';
+import type { OperationStep } from '../data/messages.ts';
+import { KEY_SIZE } from '../volume/journal-records.ts';
+import type { NfsCall, Outcome, Procedure } from './call.ts';
+import { Create } from './create.ts';
+import { Link } from './link.ts';
+import { Mkdir } from './mkdir.ts';
+import { Mknod } from './mknod.ts';
+import type { Operation, OperationRequest } from './operation.ts';
+import { Remove, Rmdir } from './remove.ts';
+import { Rename } from './rename.ts';
+import { Setattr } from './setattr.ts';
+import { Symlink } from './symlink.ts';
+
+/** By procedure number. Constructors throw XdrError for arguments that are malformed. */
+export const operations: Readonly<Record<number, new (request: OperationRequest) => Operation>> = {
+  [nfsproc3.SETATTR]: Setattr,
+  [nfsproc3.CREATE]: Create,
+  [nfsproc3.MKDIR]: Mkdir,
+  [nfsproc3.SYMLINK]: Symlink,
+  [nfsproc3.MKNOD]: Mknod,
+  [nfsproc3.REMOVE]: Remove,
+  [nfsproc3.RMDIR]: Rmdir,
+  [nfsproc3.RENAME]: Rename,
+  [nfsproc3.LINK]: Link,
+};
+
+export type StepListener = (operation: string, step: OperationStep) => void;
+
+/** A procedure for all nine. */
+export function changeProcedure(onStep: StepListener): Procedure {
+  return (call) => change(call, onStep);
+}
+
+function change(call: NfsCall, onStep: StepListener): Outcome {
+  const { r, service, caller, procedure } = call;
+  const request: OperationRequest = {
+    service,
+    key: keyOf(call),
+    procedure,
+    args: r.bytes.slice(r.position, r.end),
+    onStep,
+  };
+  const operation = new operations[procedure]!(request);
+  const failure = operation.bind((tree) => (caller.allowed(tree) ? caller.identity(tree) : 'notAllowed'));
+  if (failure !== null) return answerNow(call, operation.results);
+  const queue = service.changesOf(operation.volume);
+  const known = queue.replyCache.find(request.key);
+  if (known !== null) return answerNow(call, known);
+  if (queue.replyCache.admit(request.key, call.answerLater()) === 'execute') queue.submit(operation);
+  return 'later';
+}
+
+function answerNow(call: NfsCall, results: Uint8Array): Outcome {
+  call.w.ensure(results.length);
+  call.w.bytes.set(results, call.w.position);
+  call.w.position += results.length;
+  return 'answered';
+}
+
+/**
+ * The request's key: a hash of the whole call, from the XID on. A resent call is the same to the byte; two calls
+ * that differ in anything are two requests.
+ */
+function keyOf(call: NfsCall): string {
+  const { r, callStart } = call;
+  return hash('sha256', r.bytes.subarray(callStart, r.end), 'binary').slice(0, KEY_SIZE);
+}

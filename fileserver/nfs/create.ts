@@ -1,0 +1,181 @@
+/** CREATE, RFC 1813 §3.3.8: UNCHECKED, GUARDED and EXCLUSIVE. */
+import { type CREATE3args, decodeCREATE3args, EXCLUSIVE, GUARDED } from '../../protocol/nfs3.ts';
+import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
+import { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, openAt } from '../system/file-calls.ts';
+import { S_IFREG } from '../system/statx.ts';
+import type { FlushSet } from '../volume/flush-set.ts';
+import type { OpenFile } from '../volume/open-file.ts';
+import {
+  type AttributeChanges,
+  applyAttributeChanges,
+  checkAttributeChanges,
+} from '../volume/set-attributes.ts';
+import type { VolumeFailure } from '../volume/status.ts';
+import { NewEntry } from './new-entry.ts';
+import type { OperationRequest } from './operation.ts';
+import { changesOfSattr } from './sattr.ts';
+
+/** Where the client leaves the mode to the server. */
+const MODE_DEFAULT = 0o600;
+
+const NOTHING: AttributeChanges = {
+  mode: null,
+  uid: null,
+  gid: null,
+  size: null,
+  atime: 'keep',
+  mtime: 'keep',
+};
+
+/** How far an existing file was looked at: evidence that UNCHECKED found one and cuts it. */
+const ABSENT = 0;
+const EXISTING = 1;
+
+export class Create extends NewEntry {
+  readonly operation = 'CREATE';
+  private readonly args: CREATE3args;
+  private readonly wanted: AttributeChanges;
+  private readonly mode: number;
+  /** UNCHECKED found a file: all that happens to it is this change of its size. */
+  private existing: OpenFile | null;
+  private ctimeSeconds: number;
+  private ctimeNanoseconds: number;
+
+  constructor(request: OperationRequest) {
+    super(request);
+    const r = new XdrReader(request.args);
+    this.args = decodeCREATE3args(r);
+    r.expectEnd();
+    const { how, where } = this.args;
+    this.dirHandle = where.dir;
+    this.name = where.name;
+    const given = how.mode === EXCLUSIVE ? NOTHING : changesOfSattr(how.obj_attributes);
+    this.mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
+    this.wanted = how.mode === EXCLUSIVE ? verifierTimes(how.verf) : { ...given, mode: null };
+    this.existing = null;
+    this.ctimeSeconds = 0;
+    this.ctimeNanoseconds = 0;
+  }
+
+  protected get type(): number {
+    return S_IFREG;
+  }
+
+  protected get attributes(): AttributeChanges {
+    // A new file is empty already.
+    return this.wanted.size === 0 ? { ...this.wanted, size: null } : this.wanted;
+  }
+
+  protected make(dirFd: number): number {
+    return openAt(dirFd, this.name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, this.mode);
+  }
+
+  protected override keep(file: OpenFile, made: number): void {
+    if (made >= 0) this.request.service.diskSet.table.keepWriteFd(file, made);
+  }
+
+  override conflictKeys(): readonly string[] {
+    const keys = super.conflictKeys();
+    // An existing file is changed as by SETATTR: nobody else may change it meanwhile.
+    const found = this.args.how.mode === EXCLUSIVE ? 'absent' : this.look();
+    return typeof found === 'string' ? keys : [...keys, found.key];
+  }
+
+  protected override examineExisting(file: OpenFile): boolean {
+    const { how } = this.args;
+    const { stat } = this.volume;
+    const { diskSet } = this.request.service;
+    const status = diskSet.attributes(file, stat);
+    if (status !== 'ok') return this.refuse(status);
+    if (how.mode === GUARDED || stat.type !== S_IFREG) return this.refuse('exists');
+    if (how.mode === EXCLUSIVE) {
+      // RFC 1813 §3.3.8: made by the same request before (its journal record is gone): the verifier says so.
+      if (!this.hasVerifier()) return this.refuse('exists');
+      this.succeed(file);
+      return false;
+    }
+    if (this.wanted.size === null) {
+      this.succeed(file);
+      return false;
+    }
+    const refused = checkAttributeChanges(diskSet, file, this.cut, this.user, stat);
+    if (refused !== null) return this.refuse(refused);
+    this.existing = file;
+    diskSet.attributes(file, stat);
+    this.ctimeSeconds = stat.ctimeSeconds;
+    this.ctimeNanoseconds = stat.ctimeNanoseconds;
+    return true;
+  }
+
+  private get cut(): AttributeChanges {
+    return { ...NOTHING, size: this.wanted.size };
+  }
+
+  private hasVerifier(): boolean {
+    const { stat } = this.volume;
+    const { atime, mtime } = this.wanted;
+    return (
+      typeof atime === 'object' &&
+      typeof mtime === 'object' &&
+      stat.atimeSeconds === atime.seconds &&
+      stat.mtimeSeconds === mtime.seconds &&
+      stat.size === 0
+    );
+  }
+
+  protected override evidence(w: XdrWriter): void {
+    w.u32(this.existing === null ? ABSENT : EXISTING);
+    w.u64(BigInt.asUintN(64, BigInt(this.ctimeSeconds)));
+    w.u32(this.ctimeNanoseconds);
+  }
+
+  override execute(flushes: FlushSet): void {
+    if (this.existing === null) {
+      super.execute(flushes);
+      return;
+    }
+    this.beginExecution();
+    this.cutExisting(this.existing, flushes);
+  }
+
+  private cutExisting(file: OpenFile, flushes: FlushSet): void {
+    const { diskSet } = this.request.service;
+    flushes.add(file);
+    const failure: VolumeFailure | null = applyAttributeChanges(
+      diskSet,
+      file,
+      this.cut,
+      this.user,
+      S_IFREG,
+      () => this.step('duringExecution'),
+    );
+    if (failure === null) this.succeed(file);
+    else this.fail(failure);
+  }
+
+  override recover(evidence: XdrReader, flushes: FlushSet): boolean {
+    if (evidence.u32() === ABSENT) return super.recover(evidence, flushes);
+    const seconds = Number(BigInt.asIntN(64, evidence.u64()));
+    const nanoseconds = evidence.u32();
+    const found = this.look();
+    const { stat } = this.volume;
+    if (typeof found === 'string' || this.request.service.diskSet.attributes(found, stat) !== 'ok')
+      return false;
+    if (stat.ctimeSeconds === seconds && stat.ctimeNanoseconds === nanoseconds) return false;
+    this.cutExisting(found, flushes);
+    return true;
+  }
+}
+
+/**
+ * EXCLUSIVE has no attributes but a verifier, which has to be kept with the file: in its times, as every Unix server
+ * does it (the client sets them afterwards). 31 bits each, so that every file system can hold them.
+ */
+function verifierTimes(verf: Uint8Array): AttributeChanges {
+  const view = new DataView(verf.buffer, verf.byteOffset, verf.byteLength);
+  return {
+    ...NOTHING,
+    atime: { seconds: view.getUint32(0) & 0x7fffffff, nanoseconds: 0 },
+    mtime: { seconds: view.getUint32(4) & 0x7fffffff, nanoseconds: 0 },
+  };
+}

@@ -1,0 +1,191 @@
+/**
+ * What CREATE, MKDIR, SYMLINK and MKNOD share (RFC 1813 §3.3.8 to §3.3.11): a new name in a directory, its
+ * attributes, and one shape of results.
+ *
+ * Evidence: the name was absent. If it is there after a crash, with the right type, it was made by this operation:
+ * no other one for the same name could begin before this one was answered.
+ */
+
+import { constants } from 'node:os';
+import { NFS3_OK } from '../../protocol/nfs3.ts';
+import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { S_IFDIR, S_IFREG, StatBuffer } from '../system/statx.ts';
+import { become } from '../system/thread-identity.ts';
+import type { FlushSet } from '../volume/flush-set.ts';
+import { isDot, isDotDot } from '../volume/names.ts';
+import type { OpenFile } from '../volume/open-file.ts';
+import { effectiveUser } from '../volume/permissions.ts';
+import { type AttributeChanges, applyAttributeChanges, changesNothing } from '../volume/set-attributes.ts';
+import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
+import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import { encodeFailedWcc, nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+
+const { ENOENT } = constants.errno;
+
+const before = new BeforeAttributes();
+const dirStat = new StatBuffer();
+
+/** What examine() found under the name. */
+export type Found = OpenFile | 'absent' | VolumeFailure;
+
+export abstract class NewEntry extends Operation {
+  /** Set by the subclass's constructor. */
+  protected dirHandle!: Uint8Array;
+  protected name!: Uint8Array;
+  protected dir: OpenFile | null;
+
+  constructor(request: OperationRequest) {
+    super(request);
+    this.dir = null;
+  }
+
+  /** S_IF... of what is made. */
+  protected abstract get type(): number;
+  /** Makes the entry as the user, who the thread already is. 0 and more: made. Negative: -errno. */
+  protected abstract make(dirFd: number): number;
+  /** Attributes that the call of make() can't give. */
+  protected abstract get attributes(): AttributeChanges;
+
+  protected bindFiles(userOf: UserOf): VolumeFailure | null {
+    const dir = this.bindFile(this.dirHandle, userOf);
+    if (typeof dir === 'string') return dir;
+    this.dir = dir;
+    return null;
+  }
+
+  conflictKeys(): readonly string[] {
+    return [nameKey(this.dir!, this.name)];
+  }
+
+  examine(): boolean {
+    const found = this.look();
+    if (found === 'absent') return true;
+    return typeof found === 'string' ? this.refuse(found) : this.examineExisting(found);
+  }
+
+  /** There is something of this name. true: go on all the same (then evidence and execute are overridden). */
+  protected examineExisting(_file: OpenFile): boolean {
+    return this.refuse('exists');
+  }
+
+  /** As the user: who may not search the directory learns nothing. Leaves `before` filled. */
+  protected look(): Found {
+    const dir = this.dir!;
+    const { diskSet } = this.request.service;
+    before.forget();
+    const status = diskSet.attributes(dir, dirStat);
+    if (status !== 'ok') return status;
+    before.take(dirStat);
+    if (dirStat.type !== S_IFDIR) return 'notDirectory';
+    const refused = diskSet.checkChangeableName(dir, this.name);
+    if (refused !== null) return refused;
+    if (isDot(this.name) || isDotDot(this.name)) return 'exists';
+    become(this.user);
+    const result = this.volume.identity.ofName(dir.pathFd, this.name);
+    if (result === -ENOENT) return 'absent';
+    if (result < 0) return failureOfResult(result);
+    return diskSet.table.ofIdentity(this.tree, this.volume.identity);
+  }
+
+  protected evidence(_w: XdrWriter): void {}
+
+  execute(flushes: FlushSet): void {
+    const dir = this.dir!;
+    const dirFd = this.beginExecution();
+    if (dirFd < 0) {
+      this.fail(failureOfResult(dirFd));
+      return;
+    }
+    become(this.user);
+    const made = this.make(dirFd);
+    if (made < 0) {
+      this.volume.failOn(made, this.operation);
+      this.fail(failureOfResult(made));
+      return;
+    }
+    flushes.add(dir);
+    this.step('duringExecution');
+    this.finish(flushes, made);
+  }
+
+  /** The directory's descriptor or -errno; `before` holds its attributes at this moment. */
+  protected beginExecution(): number {
+    before.forget();
+    const status = this.request.service.diskSet.attributes(this.dir!, dirStat);
+    if (status === 'ok') before.take(dirStat);
+    return this.request.service.diskSet.pathFd(this.dir!);
+  }
+
+  /** Finds what is under the name now, completes its attributes, sets the results. */
+  protected finish(flushes: FlushSet, made: number): void {
+    const { diskSet } = this.request.service;
+    const file = diskSet.lookup(this.dir!, this.name, this.user);
+    if (typeof file === 'string') {
+      this.fail(file);
+      return;
+    }
+    this.keep(file, made);
+    const failure = this.complete(file, flushes);
+    if (failure !== null) this.fail(failure);
+    else this.succeed(file);
+  }
+
+  /** A chance to keep a descriptor that make() returned. */
+  protected keep(_file: OpenFile, _made: number): void {}
+
+  /** Attributes that the entry was not born with. Only root may give files away (as with every NFS server). */
+  private complete(file: OpenFile, flushes: FlushSet): VolumeFailure | null {
+    const { type } = this;
+    const wanted = this.attributes;
+    const mayGive = effectiveUser(this.user).uid === 0;
+    const changes: AttributeChanges = mayGive ? wanted : { ...wanted, uid: null, gid: null };
+    const flushable = type === S_IFREG || type === S_IFDIR;
+    const late = !changesNothing(changes);
+    if (late || !this.volume.orderedMetadata) {
+      if (flushable) flushes.add(file);
+      else flushes.addAll();
+    }
+    if (!late) return null;
+    const between = (): void => this.step('duringExecution');
+    return applyAttributeChanges(this.request.service.diskSet, file, changes, this.user, type, between);
+  }
+
+  recover(_evidence: XdrReader, flushes: FlushSet): boolean {
+    const found = this.look();
+    before.forget();
+    if (typeof found === 'string') return false;
+    const { stat } = this.volume;
+    if (this.request.service.diskSet.attributes(found, stat) !== 'ok' || stat.type !== this.type)
+      return false;
+    flushes.add(this.dir!);
+    this.finish(flushes, -1);
+    return true;
+  }
+
+  /** diropok: the new object's handle and attributes, and the directory's wcc_data. */
+  protected succeed(file: OpenFile): void {
+    const { diskSet } = this.request.service;
+    const { stat } = this.volume;
+    out.reset();
+    out.u32(NFS3_OK);
+    out.u32(1);
+    out.opaque(file.handle);
+    const known = diskSet.attributes(file, stat) === 'ok';
+    encodePostOp(out, known ? stat : null, this.volume);
+    before.encode(out);
+    encodePostOp(out, diskSet.attributes(this.dir!, dirStat) === 'ok' ? dirStat : null, this.volume);
+    this.takeResults();
+  }
+
+  protected fail(failure: VolumeFailure): void {
+    out.reset();
+    const { dir } = this;
+    if (dir === null) {
+      encodeFailedWcc(failure, before, null, null);
+    } else {
+      const known = this.request.service.diskSet.attributes(dir, dirStat) === 'ok';
+      encodeFailedWcc(failure, before, known ? dirStat : null, this.volume);
+    }
+    this.takeResults();
+  }
+}

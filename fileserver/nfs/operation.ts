@@ -1,0 +1,134 @@
+/**
+ * An operation that must not be executed twice: what its nine procedures (CREATE, MKDIR, SYMLINK, MKNOD, REMOVE,
+ * RMDIR, RENAME, LINK, SETATTR) have in common. volume/change-queue.ts says in which order what happens.
+ *
+ * The same object serves the first execution and the recovery after a crash; then `recover` is called instead of
+ * examine/execute, with the evidence that was recorded before the execution.
+ */
+import { encodeWcc } from '../../protocol/nfs3.ts';
+import { type XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { OperationStep } from '../data/messages.ts';
+import type { StatBuffer } from '../system/statx.ts';
+import type { Identity } from '../system/thread-identity.ts';
+import type { Change } from '../volume/change-queue.ts';
+import type { Export } from '../volume/export.ts';
+import type { FlushSet } from '../volume/flush-set.ts';
+import { encodeIntentRecord } from '../volume/journal-payloads.ts';
+import type { OpenFile } from '../volume/open-file.ts';
+import type { VolumeFailure } from '../volume/status.ts';
+import type { Volume } from '../volume/volume.ts';
+import { type BeforeAttributes, encodePostOp } from './attributes.ts';
+import type { NfsService } from './call.ts';
+import { nfsstat3Of } from './nfs-status.ts';
+
+export interface OperationRequest {
+  readonly service: NfsService;
+  readonly key: string;
+  readonly procedure: number;
+  /** The call's arguments, in memory of their own. */
+  readonly args: Uint8Array;
+  readonly onStep: (operation: string, step: OperationStep) => void;
+}
+
+/** Whose operation it is, by export: the caller's squashed credential, or what the intent recorded. */
+export type UserOf = (tree: Export) => Identity | 'notAllowed';
+
+/** Results are put together here and copied out. */
+export const out = new XdrWriter(1024);
+const NOTHING = new Uint8Array(0);
+
+export abstract class Operation implements Change {
+  abstract readonly operation: string;
+  readonly request: OperationRequest;
+  readonly key: string;
+  results: Uint8Array;
+  /** Set by bind(). */
+  protected user!: Identity;
+  protected tree!: Export;
+
+  constructor(request: OperationRequest) {
+    this.request = request;
+    this.key = request.key;
+    this.results = NOTHING;
+  }
+
+  /** Finds the files of the arguments' handles. Otherwise why there is nothing to be done; results say it too. */
+  bind(userOf: UserOf): VolumeFailure | null {
+    const failure = this.bindFiles(userOf);
+    if (failure !== null) this.fail(failure);
+    return failure;
+  }
+
+  get volume(): Volume {
+    return this.tree.volume;
+  }
+
+  protected abstract bindFiles(userOf: UserOf): VolumeFailure | null;
+  abstract conflictKeys(): readonly string[];
+  abstract examine(): boolean;
+  /** What recover() will need to know of the state before. After examine(). */
+  protected abstract evidence(w: XdrWriter): void;
+  abstract execute(flushes: FlushSet): void;
+  /** Was it executed? Then completes what is missing and sets `results`. false: it was not begun. */
+  abstract recover(evidence: XdrReader, flushes: FlushSet): boolean;
+  /** Sets `results` to the failure arm, with attributes as they are now. */
+  protected abstract fail(failure: VolumeFailure): void;
+
+  intent(): Uint8Array {
+    out.reset();
+    this.evidence(out);
+    const { key, procedure, args } = this.request;
+    return encodeIntentRecord({ key, procedure, identity: this.user, args, evidence: out.written() });
+  }
+
+  /** For examine(): it can't succeed. */
+  protected refuse(failure: VolumeFailure): false {
+    this.fail(failure);
+    return false;
+  }
+
+  protected step(step: OperationStep): void {
+    this.request.onStep(this.operation, step);
+  }
+
+  /** A file of the arguments, and on first use the export and the user of the whole operation. */
+  protected bindFile(handle: Uint8Array, userOf: UserOf): OpenFile | VolumeFailure {
+    const file = this.request.service.diskSet.resolveHandle(handle);
+    if (typeof file === 'string') return file;
+    if (this.tree === undefined) {
+      const user = userOf(file.tree);
+      if (user === 'notAllowed') return 'accessDenied';
+      if (file.tree.readOnly) return 'readOnly';
+      this.user = user;
+      this.tree = file.tree;
+      return file;
+    }
+    // Between exports nothing is renamed or linked, even if they lie on one volume: each has its own rules.
+    return file.tree === this.tree ? file : 'crossesVolumes';
+  }
+
+  protected takeResults(): void {
+    this.results = out.bytes.slice(0, out.position);
+  }
+}
+
+/** A key for a name in a directory. */
+export function nameKey(dir: OpenFile, name: Uint8Array): string {
+  return `${dir.key}/${Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')}`;
+}
+
+/** A failure arm of status and wcc_data. `after`: null where attributes are not to be had. */
+export function encodeFailedWcc(
+  failure: VolumeFailure,
+  before: BeforeAttributes,
+  after: StatBuffer | null,
+  volume: Volume | null,
+): void {
+  out.u32(nfsstat3Of(failure));
+  if (volume === null) {
+    encodeWcc(out, null, null);
+    return;
+  }
+  before.encode(out);
+  encodePostOp(out, after, volume);
+}

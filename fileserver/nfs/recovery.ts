@@ -1,0 +1,73 @@
+/**
+ * After a takeover or restart: fills the duplicate request cache from the journal and settles the operations that
+ * have an intent but no answer. Each is either found executed, completed and answered, or forgotten: then the client
+ * will send it again and it will be executed.
+ */
+import { XdrError, XdrReader } from '../../protocol/xdr.ts';
+import type { FileTable } from '../volume/file-table.ts';
+import { FlushSet } from '../volume/flush-set.ts';
+import { decodeIntentRecord, decodeReplyRecord, encodeReplyRecord } from '../volume/journal-payloads.ts';
+import type { ReplyCache } from '../volume/reply-cache.ts';
+import type { Volume } from '../volume/volume.ts';
+import { VolumeOpenError } from '../volume/volume.ts';
+import type { NfsService } from './call.ts';
+import { operations, type StepListener } from './change.ts';
+
+export interface RecoverySummary {
+  readonly answers: number;
+  /** Intents found executed and completed. */
+  readonly completed: number;
+  /** Intents that had not been begun. */
+  readonly forgotten: number;
+}
+
+/** Operations of a group are settled in the order of their intents; none of them touched what another did. */
+export async function recover(
+  service: NfsService,
+  volume: Volume,
+  table: FileTable,
+  cache: ReplyCache,
+  onStep: StepListener,
+): Promise<RecoverySummary> {
+  const { replies, intents } = volume.leftBehind;
+  for (const payload of replies) {
+    const { key, results } = decodeReplyRecord(payload);
+    cache.complete(key, results.slice());
+  }
+  const flushes = new FlushSet(volume, table);
+  let completed = 0;
+  for (const payload of intents) if (settle(service, payload, cache, flushes, onStep)) completed += 1;
+  const result = await new Promise<number>((resolve) => flushes.flush(resolve));
+  if (result < 0) {
+    throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
+  }
+  await volume.journal.begin({
+    *replies() {
+      for (const { key, results } of cache.answers()) yield encodeReplyRecord(key, results);
+    },
+  });
+  return { answers: replies.length, completed, forgotten: intents.length - completed };
+}
+
+function settle(
+  service: NfsService,
+  payload: Uint8Array,
+  cache: ReplyCache,
+  flushes: FlushSet,
+  onStep: StepListener,
+): boolean {
+  const { key, procedure, identity, args, evidence } = decodeIntentRecord(payload);
+  const make = operations[procedure];
+  if (make === undefined) return false;
+  try {
+    const operation = new make({ service, key, procedure, args: args.slice(), onStep });
+    if (operation.bind(() => identity) !== null) return false;
+    if (!operation.recover(new XdrReader(evidence), flushes)) return false;
+    cache.complete(key, operation.results);
+    return true;
+  } catch (error) {
+    // Written by a version that knew more: to forget it is to let the client ask again.
+    if (error instanceof XdrError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * REMOVE and RMDIR, RFC 1813 §3.3.12 and §3.3.13.
+ *
+ * Evidence: what was under the name. If it is no longer there after a crash, it was removed by this operation.
+ */
+import { constants } from 'node:os';
+import { decodeREMOVE3args, NFS3_OK } from '../../protocol/nfs3.ts';
+import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
+import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
+import { S_IFDIR, StatBuffer } from '../system/statx.ts';
+import { become } from '../system/thread-identity.ts';
+import type { FlushSet } from '../volume/flush-set.ts';
+import { isDot, isDotDot } from '../volume/names.ts';
+import type { OpenFile } from '../volume/open-file.ts';
+import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
+import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import { encodeFailedWcc, nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+
+const before = new BeforeAttributes();
+const dirStat = new StatBuffer();
+const KEY_SIZE_MAX = 64;
+const { EEXIST } = constants.errno;
+
+abstract class RemoveEntry extends Operation {
+  private readonly dirHandle: Uint8Array;
+  private readonly name: Uint8Array;
+  private dir: OpenFile | null;
+  /** Identity key of what is removed. */
+  private victim: string;
+
+  constructor(request: OperationRequest) {
+    super(request);
+    const r = new XdrReader(request.args);
+    // RMDIR3args has the same layout.
+    const { object } = decodeREMOVE3args(r);
+    r.expectEnd();
+    this.dirHandle = object.dir;
+    this.name = object.name;
+    this.dir = null;
+    this.victim = '';
+  }
+
+  protected abstract readonly unlinkFlags: number;
+  protected abstract refuseDots(name: Uint8Array): VolumeFailure;
+
+  protected bindFiles(userOf: UserOf): VolumeFailure | null {
+    const dir = this.bindFile(this.dirHandle, userOf);
+    if (typeof dir === 'string') return dir;
+    this.dir = dir;
+    return null;
+  }
+
+  conflictKeys(): readonly string[] {
+    const key = nameKey(this.dir!, this.name);
+    return this.look() === null ? [key, this.victim] : [key];
+  }
+
+  examine(): boolean {
+    const failure = this.look();
+    return failure === null ? true : this.refuse(failure);
+  }
+
+  /** Sets `victim`; or why there is none. As the user. Leaves `before` filled. */
+  private look(): VolumeFailure | null {
+    const dir = this.dir!;
+    const { diskSet } = this.request.service;
+    before.forget();
+    const status = diskSet.attributes(dir, dirStat);
+    if (status !== 'ok') return status;
+    before.take(dirStat);
+    if (dirStat.type !== S_IFDIR) return 'notDirectory';
+    const refused = diskSet.checkChangeableName(dir, this.name);
+    if (refused !== null) return refused;
+    if (isDot(this.name) || isDotDot(this.name)) return this.refuseDots(this.name);
+    become(this.user);
+    const { identity } = this.volume;
+    const result = identity.ofName(dir.pathFd, this.name);
+    if (result < 0) return failureOfResult(result);
+    this.victim = identity.key();
+    return null;
+  }
+
+  protected evidence(w: XdrWriter): void {
+    w.opaque(Buffer.from(this.victim, 'latin1'));
+  }
+
+  execute(flushes: FlushSet): void {
+    const dir = this.dir!;
+    const { diskSet } = this.request.service;
+    const failure = this.look();
+    if (failure !== null) {
+      this.fail(failure);
+      return;
+    }
+    // The victim's identity is in the volume's reader, from look(): it tells whom to forget.
+    const result = unlinkAt(dir.pathFd, this.name, this.unlinkFlags);
+    if (result < 0) {
+      this.volume.failOn(result, this.operation);
+      // Some file systems say so of a directory that is not empty.
+      this.fail(result === -EEXIST ? 'notEmpty' : failureOfResult(result));
+      return;
+    }
+    diskSet.table.forget(this.volume, diskSet.exports, this.volume.identity);
+    flushes.add(dir);
+    this.succeed();
+  }
+
+  recover(evidence: XdrReader, flushes: FlushSet): boolean {
+    const victim = Buffer.from(evidence.opaque(KEY_SIZE_MAX)).toString('latin1');
+    const failure = this.look();
+    before.forget();
+    const there = failure === null && this.victim === victim;
+    if (there || (failure !== null && failure !== 'noEntry')) return false;
+    flushes.add(this.dir!);
+    this.succeed();
+    return true;
+  }
+
+  private succeed(): void {
+    out.reset();
+    out.u32(NFS3_OK);
+    before.encode(out);
+    const known = this.request.service.diskSet.attributes(this.dir!, dirStat) === 'ok';
+    encodePostOp(out, known ? dirStat : null, this.volume);
+    this.takeResults();
+  }
+
+  protected fail(failure: VolumeFailure): void {
+    out.reset();
+    const { dir } = this;
+    if (dir === null) {
+      encodeFailedWcc(failure, before, null, null);
+    } else {
+      const known = this.request.service.diskSet.attributes(dir, dirStat) === 'ok';
+      encodeFailedWcc(failure, before, known ? dirStat : null, this.volume);
+    }
+    this.takeResults();
+  }
+}
+
+export class Remove extends RemoveEntry {
+  readonly operation = 'REMOVE';
+  protected readonly unlinkFlags = 0;
+
+  protected refuseDots(): VolumeFailure {
+    return 'isDirectory';
+  }
+}
+
+export class Rmdir extends RemoveEntry {
+  readonly operation = 'RMDIR';
+  protected readonly unlinkFlags = AT_REMOVEDIR;
+
+  /** RFC 1813 §3.3.13: NFS3ERR_INVAL for `.`, NFS3ERR_EXIST for `..`. */
+  protected refuseDots(name: Uint8Array): VolumeFailure {
+    return isDot(name) ? 'invalid' : 'exists';
+  }
+}

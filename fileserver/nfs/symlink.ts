@@ -1,0 +1,46 @@
+/** SYMLINK, RFC 1813 §3.3.10. The target is stored as it comes; this server never follows it. */
+import { constants } from 'node:os';
+import { decodeSYMLINK3args } from '../../protocol/nfs3.ts';
+import { XdrReader } from '../../protocol/xdr.ts';
+import { makeSymbolicLinkAt } from '../system/file-calls.ts';
+import { S_IFLNK } from '../system/statx.ts';
+import type { AttributeChanges } from '../volume/set-attributes.ts';
+import { NewEntry } from './new-entry.ts';
+import type { OperationRequest } from './operation.ts';
+import { changesOfSattr } from './sattr.ts';
+
+/** Bytes; PATH_MAX of Linux without its NUL. */
+const TARGET_SIZE_MAX = 4095;
+
+const { EINVAL, ENAMETOOLONG } = constants.errno;
+
+export class Symlink extends NewEntry {
+  readonly operation = 'SYMLINK';
+  private readonly target: Uint8Array;
+  private readonly wanted: AttributeChanges;
+
+  constructor(request: OperationRequest) {
+    super(request);
+    const r = new XdrReader(request.args);
+    const { where, symlink } = decodeSYMLINK3args(r);
+    r.expectEnd();
+    this.dirHandle = where.dir;
+    this.name = where.name;
+    this.target = symlink.symlink_data;
+    this.wanted = { ...changesOfSattr(symlink.symlink_attributes), mode: null, size: null };
+  }
+
+  protected get type(): number {
+    return S_IFLNK;
+  }
+
+  protected get attributes(): AttributeChanges {
+    return this.wanted;
+  }
+
+  protected make(dirFd: number): number {
+    if (this.target.length > TARGET_SIZE_MAX) return -ENAMETOOLONG;
+    if (this.target.length === 0 || this.target.includes(0)) return -EINVAL;
+    return makeSymbolicLinkAt(this.target, dirFd, this.name);
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * WRITE, RFC 1813 §3.3.7. UNSTABLE data stays in the page cache and is answered at once; DATA_SYNC and FILE_SYNC are
+ * answered when the data is on the disk. On a volume that must not keep dirty pages (DESIGN R9) every write is
+ * DATA_SYNC at least.
+ */
+import {
+  DATA_SYNC,
+  decodeWRITE3args,
+  FILE_SYNC,
+  NFS3_OK,
+  type stable_how,
+  UNSTABLE,
+  type WRITE3args,
+} from '../../protocol/nfs3.ts';
+import { XdrWriter } from '../../protocol/xdr.ts';
+import { writeFrom } from '../system/file-calls.ts';
+import { S_IFDIR, S_IFREG } from '../system/statx.ts';
+import { become, type Identity } from '../system/thread-identity.ts';
+import type { OpenFile } from '../volume/open-file.ts';
+import { mayWrite } from '../volume/permissions.ts';
+import type { AnswerListener } from '../volume/reply-cache.ts';
+import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
+import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import type { NfsCall, NfsService, Outcome } from './call.ts';
+import { nfsstat3Of } from './nfs-status.ts';
+
+const before = new BeforeAttributes();
+/** For results that are not answered at once. */
+const held = new XdrWriter(256);
+
+export function write(call: NfsCall): Outcome {
+  const { service, caller } = call;
+  const args = decodeWRITE3args(call.r);
+  call.r.expectEnd();
+  const file = service.diskSet.resolveHandle(args.file);
+  before.forget();
+  if (typeof file === 'string') return failed(call.w, file, null, service);
+  if (!caller.allowed(file.tree)) return failed(call.w, 'accessDenied', null, service);
+  const { volume } = file;
+  const user = caller.identity(file.tree);
+  if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args, user);
+  const stable = volume.spec.writeThrough === true && args.stable === UNSTABLE ? DATA_SYNC : args.stable;
+  if (stable === UNSTABLE) return perform(service, call.w, file, args, stable, user);
+  held.reset();
+  const outcome = perform(service, held, file, args, stable, user);
+  if (outcome !== 'answered') return outcome;
+  flushThenAnswer(service, file, stable, held.bytes.slice(0, held.position), call.answerLater());
+  return 'later';
+}
+
+/**
+ * A SETATTR or the like of this file is being executed, and might cut off what this WRITE adds if it had to be
+ * completed after a crash. So the WRITE comes after it; its data is copied, since its record won't stay.
+ */
+function wait(call: NfsCall, file: OpenFile, args: WRITE3args, user: Identity): Outcome {
+  const { service } = call;
+  const answer = call.answerLater();
+  const copied: WRITE3args = { ...args, data: args.data.slice() };
+  service.changesOf(file.volume).whenUnchanging(file.key, () => {
+    held.reset();
+    before.forget();
+    const stable = copied.stable === UNSTABLE ? DATA_SYNC : copied.stable;
+    const outcome = perform(service, held, file, copied, stable, user);
+    if (outcome === 'refused') return;
+    flushThenAnswer(service, file, stable, held.bytes.slice(0, held.position), answer);
+  });
+  return 'later';
+}
+
+function flushThenAnswer(
+  service: NfsService,
+  file: OpenFile,
+  stable: stable_how,
+  results: Uint8Array,
+  answer: AnswerListener,
+): void {
+  if (new DataView(results.buffer, results.byteOffset).getUint32(0) !== NFS3_OK) {
+    answer(results);
+    return;
+  }
+  service.flusher.flush(file, stable === FILE_SYNC ? 'all' : 'data', (result) => {
+    // What a failed flush leaves behind is unknown, and stays so even if a later one succeeds.
+    if (result < 0) file.volume.fail('IoError', `volume ${file.volume.spec.name}: data could not be flushed`);
+    else answer(results);
+  });
+}
+
+function perform(
+  service: NfsService,
+  w: XdrWriter,
+  file: OpenFile,
+  args: WRITE3args,
+  stable: stable_how,
+  user: Identity,
+): Outcome {
+  const { volume } = file;
+  const status = service.diskSet.attributes(file, volume.stat);
+  before.forget();
+  if (status !== 'ok') return failed(w, status, null, service);
+  before.take(volume.stat);
+  const refused = check(service, file, args, user);
+  if (refused !== null) return failed(w, refused, file, service);
+  become(user);
+  if (!service.mayServe()) return 'refused';
+  const count = args.count === 0 ? 0 : writeFrom(file.writeFd, args.data, args.offset);
+  if (count < 0) {
+    volume.failOn(count, 'write');
+    return failed(w, failureOfResult(count), file, service);
+  }
+  const after = service.diskSet.attributes(file, volume.stat) === 'ok';
+  w.u32(NFS3_OK);
+  before.encode(w);
+  encodePostOp(w, after ? volume.stat : null, volume);
+  w.u32(count);
+  w.u32(stable);
+  w.opaqueFixed(volume.writeVerifier);
+  return 'answered';
+}
+
+/** May the user write there? Opens the file. volume.stat holds its attributes before and, if not null, after. */
+function check(service: NfsService, file: OpenFile, args: WRITE3args, user: Identity): VolumeFailure | null {
+  const { volume, tree } = file;
+  const { type } = volume.stat;
+  if (type === S_IFDIR) return 'isDirectory';
+  // RFC 1813 §3.3.7: NFS3ERR_INVAL for what is no regular file, and where count and the data's length differ.
+  if (type !== S_IFREG || args.count !== args.data.length) return 'invalid';
+  if (tree.readOnly) return 'readOnly';
+  if (args.offset + args.count >= Number.MAX_SAFE_INTEGER) return 'fileTooBig';
+  const fd = service.diskSet.table.writeFd(file);
+  if (fd < 0) {
+    volume.failOn(fd, 'open for writing');
+    return failureOfResult(fd);
+  }
+  const status = mayWrite(file.pathFd, user, volume.stat);
+  return status === 'ok' ? null : status;
+}
+
+/** file: null where its attributes are not to be had. */
+function failed(w: XdrWriter, failure: VolumeFailure, file: OpenFile | null, service: NfsService): Outcome {
+  w.u32(nfsstat3Of(failure));
+  if (file === null) {
+    w.u32(0);
+    w.u32(0);
+    return 'answered';
+  }
+  before.encode(w);
+  const { volume } = file;
+  encodePostOp(w, service.diskSet.attributes(file, volume.stat) === 'ok' ? volume.stat : null, volume);
+  return 'answered';
+}

@@ -1,0 +1,230 @@
+/**
+ * System calls on files by directory descriptor and name, as a file server needs them.
+ *
+ * Why not node:fs: it takes paths, and a path walks through whatever somebody puts in its way; it has no O_PATH
+ * work, no *at calls, no birth time, and reports errors by throwing. Here names are bytes (any but NUL and `/`,
+ * UTF-8 or not), every result is a number, and an error is the negative errno, as the kernel itself says it.
+ *
+ * Nothing allocates: names are copied into one buffer of the thread and ended with NUL there. So none of these
+ * functions may be called with a name that contains NUL; names.ts refuses such names before.
+ */
+import { constants } from 'node:fs';
+import koffi from 'koffi';
+import { NativeBuffer } from './native-buffer.ts';
+
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_REMOVEDIR = 0x200;
+export const AT_SYMLINK_FOLLOW = 0x400;
+export const AT_EMPTY_PATH = 0x1000;
+
+export const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK, O_TRUNC } = constants;
+/** Missing in node:fs; the same on all architectures that Node 24 supports on Linux. */
+export const O_PATH = 0o10000000;
+export const O_CLOEXEC = 0o2000000;
+
+/** Longest path handed to the kernel here, with its NUL. Names are at most 255 bytes, link targets 4095. */
+const PATH_SIZE = 4096;
+
+const libc = koffi.load('libc.so.6');
+
+type Call = (...args: number[]) => number;
+const c_openat = libc.func('int openat(int dir, int64 path, int flags, uint32 mode)') as Call;
+const c_close = libc.func('int close(int fd)') as Call;
+const c_mkdirat = libc.func('int mkdirat(int dir, int64 path, uint32 mode)') as Call;
+const c_mknodat = libc.func('int mknodat(int dir, int64 path, uint32 mode, uint64 dev)') as Call;
+const c_unlinkat = libc.func('int unlinkat(int dir, int64 path, int flags)') as Call;
+const c_renameat = libc.func('int renameat(int fromDir, int64 from, int toDir, int64 to)') as Call;
+const c_linkat = libc.func('int linkat(int fromDir, int64 from, int dir, int64 name, int flags)') as Call;
+const c_symlinkat = libc.func('int symlinkat(int64 target, int dir, int64 name)') as Call;
+const c_readlinkat = libc.func('int64 readlinkat(int dir, int64 path, int64 buffer, uint64 size)') as Call;
+const c_fchmodat = libc.func('int fchmodat(int dir, int64 path, uint32 mode, int flags)') as Call;
+const c_fchownat = libc.func('int fchownat(int dir, int64 path, uint32 uid, uint32 gid, int flags)') as Call;
+const c_utimensat = libc.func('int utimensat(int dir, int64 path, int64 times, int flags)') as Call;
+const c_ftruncate = libc.func('int ftruncate64(int fd, int64 size)') as Call;
+const c_pread = libc.func('int64 pread64(int fd, int64 buffer, uint64 size, int64 offset)') as Call;
+const c_pwrite = libc.func('int64 pwrite64(int fd, void *buffer, uint64 size, int64 offset)') as (
+  fd: number,
+  buffer: Uint8Array,
+  size: number,
+  offset: number,
+) => number;
+const c_fallocate = libc.func('int fallocate64(int fd, int mode, int64 offset, int64 size)') as Call;
+const c_umask = libc.func('uint32 umask(uint32 mask)') as Call;
+const c_unshare = libc.func('int unshare(int flags)') as Call;
+
+const first = new NativeBuffer(PATH_SIZE);
+const second = new NativeBuffer(PATH_SIZE);
+const times = new NativeBuffer(32);
+const linkTarget = new NativeBuffer(PATH_SIZE);
+const empty = new NativeBuffer(8);
+
+/** A path of no bytes: with AT_EMPTY_PATH, the descriptor itself. */
+export const EMPTY_PATH_ADDRESS = empty.address;
+
+/** Copies a name into the thread's first path buffer, ends it with NUL, returns its address. */
+export function pathAddress(name: Uint8Array): number {
+  return fill(first, name);
+}
+
+function fill(buffer: NativeBuffer, name: Uint8Array): number {
+  const { bytes } = buffer;
+  const size = name.length;
+  if (size >= PATH_SIZE) throw new RangeError(`a path of ${size} bytes`);
+  if (size > 48) bytes.set(name);
+  else for (let i = 0; i < size; i++) bytes[i] = name[i]!;
+  bytes[size] = 0;
+  return buffer.address;
+}
+
+const PROC_FD = new TextEncoder().encode('/proc/self/fd/');
+
+/** `/proc/self/fd/N`: reaches an O_PATH descriptor where a call has no AT_EMPTY_PATH, or wants a real open. */
+function procAddress(fd: number): number {
+  const { bytes } = first;
+  bytes.set(PROC_FD);
+  let at = PROC_FD.length;
+  let divisor = 1;
+  while (divisor * 10 <= fd) divisor *= 10;
+  for (; divisor >= 1; divisor = Math.floor(divisor / 10)) {
+    bytes[at++] = 48 + (Math.floor(fd / divisor) % 10);
+    if (divisor === 1) break;
+  }
+  bytes[at] = 0;
+  return first.address;
+}
+
+function result(value: number): number {
+  return value < 0 ? -koffi.errno() : value;
+}
+
+/** A descriptor >= 0; O_CLOEXEC is added. */
+export function openAt(dir: number, name: Uint8Array, flags: number, mode = 0): number {
+  return result(c_openat(dir, pathAddress(name), flags | O_CLOEXEC, mode));
+}
+
+/** Opens what an O_PATH descriptor stands for. Not for symbolic links (ELOOP) and not for devices or fifos. */
+export function reopen(pathFd: number, flags: number): number {
+  return result(c_openat(AT_FDCWD, procAddress(pathFd), flags | O_CLOEXEC | O_NONBLOCK, 0));
+}
+
+/** Errors are of no use to anybody: the descriptor is gone either way. Data was flushed by fsync before. */
+export function close(fd: number): void {
+  c_close(fd);
+}
+
+export function makeDirectoryAt(dir: number, name: Uint8Array, mode: number): number {
+  return result(c_mkdirat(dir, pathAddress(name), mode));
+}
+
+/** mode: type and permission bits. The device's numbers count for character and block devices only. */
+export function makeNodeAt(
+  dir: number,
+  name: Uint8Array,
+  mode: number,
+  major: number,
+  minor: number,
+): number {
+  return result(c_mknodat(dir, pathAddress(name), mode, makeDevice(major, minor)));
+}
+
+/** glibc's makedev(): major and minor woven into 64 bits; below 2^44 for what Linux accepts (12 + 20 bits). */
+function makeDevice(major: number, minor: number): number {
+  return (minor & 0xff) + (major & 0xfff) * 0x100 + ((minor >>> 8) & 0xfff) * 0x100000;
+}
+
+/** flags: 0 or AT_REMOVEDIR. */
+export function unlinkAt(dir: number, name: Uint8Array, flags: number): number {
+  return result(c_unlinkat(dir, pathAddress(name), flags));
+}
+
+export function renameAt(fromDir: number, from: Uint8Array, toDir: number, to: Uint8Array): number {
+  return result(c_renameat(fromDir, fill(first, from), toDir, fill(second, to)));
+}
+
+/**
+ * A new name for what `pathFd` stands for. By way of /proc, since AT_EMPTY_PATH wants CAP_DAC_READ_SEARCH, which
+ * a thread with a user's fsuid does not have.
+ */
+export function linkFrom(pathFd: number, dir: number, name: Uint8Array): number {
+  return result(c_linkat(AT_FDCWD, procAddress(pathFd), dir, fill(second, name), AT_SYMLINK_FOLLOW));
+}
+
+export function makeSymbolicLinkAt(target: Uint8Array, dir: number, name: Uint8Array): number {
+  return result(c_symlinkat(fill(first, target), dir, fill(second, name)));
+}
+
+/** Target of the symbolic link that an O_PATH descriptor stands for: a view, valid until the next call; or -errno. */
+export function readLink(pathFd: number): Uint8Array | number {
+  const size = result(c_readlinkat(pathFd, empty.address, linkTarget.address, PATH_SIZE));
+  return size < 0 ? size : linkTarget.bytes.subarray(0, size);
+}
+
+/** Works on O_PATH descriptors of all kernels (fchmodat2 with AT_EMPTY_PATH came only with 6.6). */
+export function changeMode(pathFd: number, mode: number): number {
+  return result(c_fchmodat(AT_FDCWD, procAddress(pathFd), mode, 0));
+}
+
+/** "Leave it" for either id. */
+export const ID_UNCHANGED = 0xffffffff;
+
+export function changeOwner(pathFd: number, uid: number, gid: number): number {
+  return result(c_fchownat(pathFd, empty.address, uid, gid, AT_EMPTY_PATH));
+}
+
+/** nanoseconds of utimensat(2): set to the server's clock; leave alone. */
+export const UTIME_NOW = 0x3fffffff;
+export const UTIME_OMIT = 0x3ffffffe;
+
+/** Seconds may be negative (before 1970). Needs Linux 5.8 (AT_EMPTY_PATH). */
+export function changeTimes(
+  pathFd: number,
+  atimeSeconds: number,
+  atimeNanoseconds: number,
+  mtimeSeconds: number,
+  mtimeNanoseconds: number,
+): number {
+  const { view } = times;
+  setTime(view, 0, atimeSeconds, atimeNanoseconds);
+  setTime(view, 16, mtimeSeconds, mtimeNanoseconds);
+  return result(c_utimensat(pathFd, empty.address, times.address, AT_EMPTY_PATH));
+}
+
+function setTime(view: DataView, at: number, seconds: number, nanoseconds: number): void {
+  view.setInt32(at, seconds | 0, true);
+  view.setInt32(at + 4, Math.floor(seconds / 4294967296), true);
+  view.setUint32(at + 8, nanoseconds, true);
+  view.setUint32(at + 12, 0, true);
+}
+
+export function truncate(fd: number, size: number): number {
+  return result(c_ftruncate(fd, size));
+}
+
+/** Bytes read, 0 at the end of the file. The caller vouches for the memory at `address`. */
+export function readInto(fd: number, address: number, size: number, offset: number): number {
+  return result(c_pread(fd, address, size, offset));
+}
+
+/** Bytes written, possibly fewer than given. */
+export function writeFrom(fd: number, data: Uint8Array, offset: number): number {
+  return result(c_pwrite(fd, data, data.length, offset));
+}
+
+/** Reserves space, so that later writes cannot fail for lack of it. */
+export function allocate(fd: number, size: number): number {
+  return result(c_fallocate(fd, 0, 0, size));
+}
+
+const CLONE_FS = 0x200;
+
+/**
+ * Sets the file mode mask to 0: the mode of a new file is what the client asked for. For this thread alone where
+ * the kernel lets it part with the process (`own`); some containers' system call filters don't, then for all
+ * (`shared`).
+ */
+export function clearUmask(): 'own' | 'shared' {
+  const unshared = c_unshare(CLONE_FS) === 0;
+  c_umask(0);
+  return unshared ? 'own' : 'shared';
+}

@@ -1,0 +1,77 @@
+/**
+ * name_to_handle_at(2) and open_by_handle_at(2): a file system's own name for a file, which outlives renames,
+ * restarts and the machine. What NFS file handles are made of.
+ *
+ * name_to_handle_at is for everybody; open_by_handle_at wants CAP_DAC_READ_SEARCH (EPERM without it), since a
+ * handle passes by all permissions of the directories above the file.
+ */
+import koffi from 'koffi';
+import { AT_EMPTY_PATH, EMPTY_PATH_ADDRESS, O_CLOEXEC, pathAddress } from './file-calls.ts';
+import { NativeBuffer } from './native-buffer.ts';
+
+/** linux/exportfs.h MAX_HANDLE_SZ: bytes that any file system's handle has at most. */
+export const KERNEL_HANDLE_SIZE_MAX = 128;
+/** struct file_handle: handle_bytes, handle_type, then the handle. */
+const HEADER_SIZE = 8;
+
+const libc = koffi.load('libc.so.6');
+type Call = (...args: number[]) => number;
+const c_name_to_handle_at = libc.func(
+  'int name_to_handle_at(int dir, int64 path, int64 handle, int64 mountId, int flags)',
+) as Call;
+const c_open_by_handle_at = libc.func('int open_by_handle_at(int mount, int64 handle, int flags)') as Call;
+
+const mountIdMemory = new NativeBuffer(8);
+const openMemory = new NativeBuffer(HEADER_SIZE + KERNEL_HANDLE_SIZE_MAX);
+
+/** A kernel handle in a buffer that is kept; filled by ofName() and ofFd(). */
+export class KernelHandleBuffer {
+  private readonly memory: NativeBuffer;
+  /** The handle's bytes are bytes[start .. start + size). */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly start: number;
+  size: number;
+  /** The file system's own number for the handle's layout; 1..254. */
+  type: number;
+  /** Mount through which the name was reached: tells a mount point inside a volume from the volume. */
+  mountId: number;
+
+  constructor() {
+    this.memory = new NativeBuffer(HEADER_SIZE + KERNEL_HANDLE_SIZE_MAX);
+    this.bytes = this.memory.bytes;
+    this.start = HEADER_SIZE;
+    this.size = 0;
+    this.type = 0;
+    this.mountId = 0;
+  }
+
+  /** Of the name itself, a symbolic link not followed. 0 or -errno (EOPNOTSUPP: the file system has no handles). */
+  ofName(dir: number, name: Uint8Array): number {
+    return this.call(dir, pathAddress(name), 0);
+  }
+
+  /** Of what the descriptor stands for; O_PATH will do. */
+  ofFd(fd: number): number {
+    return this.call(fd, EMPTY_PATH_ADDRESS, AT_EMPTY_PATH);
+  }
+
+  private call(dir: number, path: number, flags: number): number {
+    const { view, address } = this.memory;
+    view.setUint32(0, KERNEL_HANDLE_SIZE_MAX, true);
+    if (c_name_to_handle_at(dir, path, address, mountIdMemory.address, flags) < 0) return -koffi.errno();
+    this.size = view.getUint32(0, true);
+    this.type = view.getInt32(4, true);
+    this.mountId = mountIdMemory.view.getInt32(0, true);
+    return 0;
+  }
+}
+
+/** A descriptor, or -errno: ESTALE if the file is no more, EPERM without the capability. */
+export function openByHandle(mountFd: number, type: number, handle: Uint8Array, flags: number): number {
+  const { view, bytes, address } = openMemory;
+  view.setUint32(0, handle.length, true);
+  view.setInt32(4, type, true);
+  bytes.set(handle, HEADER_SIZE);
+  const fd = c_open_by_handle_at(mountFd, address, flags | O_CLOEXEC);
+  return fd < 0 ? -koffi.errno() : fd;
+}

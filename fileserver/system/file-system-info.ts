@@ -1,0 +1,71 @@
+/** statfs(2) and fpathconf(3): what a file system is, how full it is, what it allows. syncfs(2): all of it to disk. */
+import { constants } from 'node:os';
+import koffi from 'koffi';
+import { NativeBuffer } from './native-buffer.ts';
+
+const libc = koffi.load('libc.so.6');
+type Call = (...args: number[]) => number;
+const c_fstatfs = libc.func('int fstatfs64(int fd, int64 buffer)') as Call;
+const c_fpathconf = libc.func('int64 fpathconf(int fd, int name)') as Call;
+const c_syncfs = libc.func('int syncfs(int fd)');
+
+const { EIO } = constants.errno;
+const PC_LINK_MAX = 0;
+const memory = new NativeBuffer(120);
+const { view } = memory;
+
+/** f_type values of linux/magic.h that matter here. */
+export const fileSystemMagic = {
+  ext4: 0xef53,
+  xfs: 0x58465342,
+  btrfs: 0x9123683e,
+  tmpfs: 0x01021994,
+  overlay: 0x794c7630,
+} as const;
+
+export interface FileSystemInfo {
+  readonly magic: number;
+  /** Bytes. */
+  readonly total: bigint;
+  readonly free: bigint;
+  /** Free to users other than root. */
+  readonly available: bigint;
+  /** Objects (inodes); 0 where the file system does not count them. */
+  readonly files: bigint;
+  readonly filesFree: bigint;
+  readonly nameSizeMax: number;
+}
+
+/** Or -errno. */
+export function fileSystemInfo(fd: number): FileSystemInfo | number {
+  if (c_fstatfs(fd, memory.address) < 0) return -koffi.errno();
+  const fragment = view.getBigUint64(72, true);
+  return {
+    magic: Number(view.getBigUint64(0, true) & 0xffffffffn),
+    total: view.getBigUint64(16, true) * fragment,
+    free: view.getBigUint64(24, true) * fragment,
+    available: view.getBigUint64(32, true) * fragment,
+    files: view.getBigUint64(40, true),
+    filesFree: view.getBigUint64(48, true),
+    nameSizeMax: Number(view.getBigUint64(64, true)),
+  };
+}
+
+/** Hard links that a file may have; -1 if the file system sets no limit. */
+export function linkCountMax(fd: number): number {
+  return c_fpathconf(fd, PC_LINK_MAX);
+}
+
+/**
+ * Writes everything dirty of the file system that the descriptor lies on, in libuv's pool. 0 or -EIO (the errno proper stays in
+ * the thread of the pool): since
+ * Linux 5.8 also an error of write-back that happened after the descriptor was opened.
+ */
+export function syncFileSystem(fd: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    c_syncfs.async(fd, (error: Error | null, value: number) => {
+      if (error !== null) reject(error);
+      else resolve(value < 0 ? -EIO : 0);
+    });
+  });
+}

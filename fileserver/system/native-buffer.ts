@@ -1,0 +1,26 @@
+/**
+ * Memory that the kernel reads or fills, with its address as a plain number.
+ *
+ * koffi takes a typed array for a pointer argument, but has to ask the engine for its address at each call; an
+ * address passed as a number costs nothing and allocates nothing. V8 never moves the backing store of an
+ * ArrayBuffer, so the address stays right as long as the object is referenced. Keep the object, not the number.
+ */
+import koffi from 'koffi';
+
+export class NativeBuffer {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  /** Of the first byte. Below 2^47 on the supported machines, so a number holds it exactly. */
+  readonly address: number;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.view = new DataView(this.bytes.buffer);
+    this.address = addressOf(this.bytes);
+  }
+}
+
+/** Address of the array's first byte, valid while the array's buffer is referenced. */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi.address(bytes));
+}

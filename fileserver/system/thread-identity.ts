@@ -1,0 +1,118 @@
+/**
+ * Whose permissions the file system calls of this thread are checked against.
+ *
+ * setfsuid(2), setfsgid(2) and setgroups(2) by raw system call: they belong to the calling thread alone, while
+ * glibc's setgroups() tells every thread of the process. A thread whose fsuid is not 0 also loses the
+ * capabilities that pass by file permissions (CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD...)
+ * and gets them back with fsuid 0; so the kernel does the checking, down to the last detail.
+ *
+ * Threads that this thread starts inherit its identity at that moment. libuv's pool is started by the first
+ * asynchronous call of the process, hence startIoPool() before anybody else's identity is put on.
+ */
+import { fstat } from 'node:fs';
+import koffi from 'koffi';
+import { AT_EMPTY_PATH, EMPTY_PATH_ADDRESS } from './file-calls.ts';
+import { NativeBuffer } from './native-buffer.ts';
+
+interface SystemCallNumbers {
+  readonly setgroups: number;
+  readonly setfsuid: number;
+  readonly setfsgid: number;
+}
+const NUMBERS: Readonly<Record<string, SystemCallNumbers>> = {
+  x64: { setgroups: 116, setfsuid: 122, setfsgid: 123 },
+  arm64: { setgroups: 159, setfsuid: 151, setfsgid: 152 },
+};
+const found = NUMBERS[process.arch];
+if (found === undefined) throw new Error(`system calls are known for x64 and arm64, not for ${process.arch}`);
+const numbers = found;
+/** The same number everywhere: it is younger than the common table of system calls. */
+const FACCESSAT2 = 439;
+const AT_EACCESS = 0x200;
+
+const libc = koffi.load('libc.so.6');
+const syscall1 = libc.func('long syscall(long number, uint64 a)') as (number: number, a: number) => number;
+const syscall2 = libc.func('long syscall(long number, uint64 a, int64 b)') as (
+  number: number,
+  a: number,
+  b: number,
+) => number;
+const syscall4 = libc.func('long syscall(long number, int64 a, int64 b, int64 c, int64 d)') as (
+  ...args: number[]
+) => number;
+
+/** A user as the file system sees him. Interned by the caller: compared by reference, never changed. */
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
+}
+
+/** The server itself: root where the process is root. */
+export const SERVER_IDENTITY: Identity = { uid: process.geteuid!(), gid: process.getegid!(), groups: [] };
+
+/** NGROUPS_MAX is 65536; AUTH_SYS brings 16. */
+const GROUPS_MAX = 1024;
+const groupsMemory = new NativeBuffer(GROUPS_MAX * 4);
+
+const ID_QUERY = 0xffffffff;
+let current: Identity = SERVER_IDENTITY;
+
+/**
+ * Whether this process may take on users' identities. An ordinary user can't: then every request runs as the user
+ * that the server runs as, and `become` does nothing.
+ */
+export const identityCanChange: boolean = probe();
+
+function probe(): boolean {
+  if (process.geteuid!() !== 0) return false;
+  syscall1(numbers.setfsuid, 1);
+  const changed = syscall1(numbers.setfsuid, ID_QUERY) === 1;
+  syscall1(numbers.setfsuid, 0);
+  // setgroups with what is there already: EPERM shows that CAP_SETGID is missing.
+  const groups = setGroups([]) === 0;
+  return changed && groups;
+}
+
+function setGroups(groups: readonly number[]): number {
+  const count = Math.min(groups.length, GROUPS_MAX);
+  for (let i = 0; i < count; i++) groupsMemory.view.setUint32(i * 4, groups[i]!, true);
+  return syscall2(numbers.setgroups, count, groupsMemory.address);
+}
+
+/** From here on this thread's file system calls are that user's. Costs nothing when he is on already. */
+export function become(identity: Identity): void {
+  if (identity === current || !identityCanChange) return;
+  const previous = current;
+  current = identity;
+  if (!sameGroups(identity.groups, previous.groups) && setGroups(identity.groups) !== 0) {
+    throw new Error(`setgroups failed with errno ${koffi.errno()}`);
+  }
+  // setfsuid and setfsgid report no errors; they can't fail for a process with CAP_SETUID and CAP_SETGID.
+  if (identity.gid !== previous.gid) syscall1(numbers.setfsgid, identity.gid);
+  if (identity.uid !== previous.uid) syscall1(numbers.setfsuid, identity.uid);
+}
+
+function sameGroups(a: readonly number[], b: readonly number[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+export const R_OK = 4;
+export const W_OK = 2;
+export const X_OK = 1;
+
+/** 0 if the thread's present identity has these permissions on what the descriptor stands for, else -errno. */
+export function accessOf(pathFd: number, wanted: number): number {
+  const flags = AT_EMPTY_PATH | AT_EACCESS;
+  return syscall4(FACCESSAT2, pathFd, EMPTY_PATH_ADDRESS, wanted, flags) < 0 ? -koffi.errno() : 0;
+}
+
+/** Has libuv start its pool while this thread is still the server itself. To be awaited before the first become(). */
+export function startIoPool(): Promise<void> {
+  if (current !== SERVER_IDENTITY) throw new Error('the pool must be started as the server itself');
+  return new Promise((resolve) => fstat(0, () => resolve()));
+}

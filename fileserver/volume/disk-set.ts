@@ -1,0 +1,234 @@
+/**
+ * All volumes of one home server, opened for service: the way from a file handle to a file, and from there to other
+ * files. One per port.
+ */
+import { constants } from 'node:os';
+import type { ExportSpec } from '../data/messages.ts';
+import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt } from '../system/file-calls.ts';
+import { S_IFDIR, type StatBuffer } from '../system/statx.ts';
+import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { Export, ExportTable } from './export.ts';
+import { FileTable, type FileTableLimits } from './file-table.ts';
+import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
+import type { OpenFile } from './open-file.ts';
+import { failureOfResult, statusOfResult, type VolumeFailure, type VolumeStatus } from './status.ts';
+import { type Volume, VolumeOpenError } from './volume.ts';
+
+const DOT = new TextEncoder().encode('.');
+const DOT_DOT = new TextEncoder().encode('..');
+const DEPTH_MAX = 2048;
+const { ENOENT, ENOTDIR } = constants.errno;
+
+export class DiskSet {
+  readonly volumes: ReadonlyMap<string, Volume>;
+  readonly table: FileTable;
+  exports: ExportTable;
+
+  /** Throws VolumeOpenError (InvalidExport). */
+  constructor(volumes: readonly Volume[], exports: readonly ExportSpec[], limits: FileTableLimits) {
+    this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
+    this.table = new FileTable(limits);
+    this.exports = this.buildExports(exports);
+  }
+
+  /** Takes effect at once: every handle is looked at anew. Throws VolumeOpenError and leaves the old ones. */
+  replaceExports(exports: readonly ExportSpec[]): void {
+    this.exports = this.buildExports(exports);
+    this.table.clear();
+  }
+
+  private buildExports(specs: readonly ExportSpec[]): ExportTable {
+    try {
+      const exports = specs.map((spec) => {
+        const volume = [...this.volumes.values()].find(({ spec: { name } }) => name === spec.volume);
+        if (volume === undefined)
+          throw new Error(`export "${spec.path}": there is no volume "${spec.volume}"`);
+        const one = new Export(spec, volume);
+        one.rootKey = this.rootKeyOf(one);
+        return one;
+      });
+      return new ExportTable(exports);
+    } catch (error) {
+      throw new VolumeOpenError('InvalidExport', (error as Error).message);
+    }
+  }
+
+  private rootKeyOf(one: Export): string {
+    const fd = this.openBelow(one.volume, one.directory);
+    if (fd < 0) {
+      throw new Error(
+        `export "${one.path}": volume "${one.spec.volume}" has no directory "${one.spec.directory}" (errno ${-fd})`,
+      );
+    }
+    const { identity } = one.volume;
+    const result = identity.ofFd(fd);
+    close(fd);
+    if (result < 0)
+      throw new Error(`export "${one.path}": its directory can't be identified (errno ${-result})`);
+    return identity.key();
+  }
+
+  /** Walks down from the volume's root as the server itself, through directories only; a descriptor or -errno. */
+  private openBelow(volume: Volume, names: readonly Uint8Array[]): number {
+    become(SERVER_IDENTITY);
+    let fd = openAt(volume.rootFd, DOT, O_PATH | O_DIRECTORY);
+    let parent = volume.rootKey;
+    for (const name of names) {
+      if (fd < 0) return fd;
+      const next = openAt(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+      close(fd);
+      fd = next;
+      if (fd < 0) return fd;
+      const known = volume.identity.ofFd(fd);
+      if (known < 0) {
+        close(fd);
+        return known;
+      }
+      const key = volume.identity.key();
+      volume.pathIndex?.learn(key, parent, name);
+      parent = key;
+    }
+    return fd;
+  }
+
+  /** The file of a handle in a buffer. */
+  resolve(bytes: Uint8Array, start: number, size: number): OpenFile | VolumeFailure {
+    return this.table.resolve(this.volumes, this.exports, bytes, start, size);
+  }
+
+  resolveHandle(handle: Uint8Array): OpenFile | VolumeFailure {
+    return this.table.resolve(this.volumes, this.exports, handle, 0, handle.length);
+  }
+
+  /**
+   * Attributes of a file into `into`. Also says `stale` for an object that has lost its last name: a descriptor
+   * would still open it, but nobody who comes back tomorrow could (RFC 1813 §2.6 NFS3ERR_STALE).
+   */
+  attributes(file: OpenFile, into: StatBuffer): VolumeStatus {
+    const fd = this.pathFd(file);
+    if (fd < 0) return statusOfResult(fd);
+    const result = into.ofFd(fd);
+    if (result < 0) {
+      file.volume.failOn(result, 'statx');
+      return statusOfResult(result);
+    }
+    if (into.nlink === 0) {
+      this.table.drop(file);
+      return 'stale';
+    }
+    return 'ok';
+  }
+
+  /**
+   * The O_PATH descriptor of a file or -errno. May switch the thread to the server's identity: get descriptors
+   * first, then become the user.
+   */
+  pathFd(file: OpenFile): number {
+    if (file.pathFd >= 0) return file.pathFd;
+    const fd = this.table.pathFd(file);
+    if (fd >= 0 && file.tree.directory.length > 0 && !this.isInside(file, fd)) {
+      this.table.drop(file);
+      return -constants.errno.ESTALE;
+    }
+    return fd;
+  }
+
+  /**
+   * Does a directory lie below its export's? Always, when its handle was made; not if it was moved out since (by
+   * way of another export, or on the server). Files have no way back up and are not checked.
+   */
+  private isInside(file: OpenFile, fd: number): boolean {
+    const { volume, tree } = file;
+    become(SERVER_IDENTITY);
+    if (volume.stat.ofFd(fd) < 0 || volume.stat.type !== S_IFDIR) return true;
+    let key = file.key;
+    let at = fd;
+    let inside = key === tree.rootKey;
+    for (let depth = 0; !inside && key !== volume.rootKey && depth < DEPTH_MAX; depth++) {
+      const above = openAt(at, DOT_DOT, O_PATH | O_DIRECTORY);
+      if (at !== fd) close(at);
+      at = above;
+      if (above < 0 || volume.identity.ofFd(above) < 0) break;
+      key = volume.identity.key();
+      inside = key === tree.rootKey;
+    }
+    if (at !== fd && at >= 0) close(at);
+    return inside;
+  }
+
+  /** The exported directory itself. */
+  rootOf(one: Export): OpenFile | VolumeFailure {
+    return this.below(one, []);
+  }
+
+  /** A directory below an export's, as the server itself: for MOUNT. */
+  below(one: Export, names: readonly Uint8Array[]): OpenFile | VolumeFailure {
+    for (const name of names) {
+      const status = checkName(name);
+      if (status !== null) return status;
+      if (isDot(name) || isDotDot(name)) return 'accessDenied';
+    }
+    const path = [...one.directory, ...names];
+    if (path[0] !== undefined && isPrivateName(path[0])) return 'noEntry';
+    const fd = this.openBelow(one.volume, path);
+    if (fd < 0) return failureOfResult(fd);
+    const { identity } = one.volume;
+    const result = identity.ofFd(fd);
+    if (result < 0) {
+      close(fd);
+      return failureOfResult(result);
+    }
+    const file = this.table.ofIdentity(one, identity);
+    this.table.keepPathFd(file, fd);
+    return file;
+  }
+
+  /**
+   * The object under a name in a directory, as a user. Symbolic links are objects here, never followed; `.` is the
+   * directory, `..` the one above, but the export's own directory has none above it.
+   */
+  lookup(dir: OpenFile, name: Uint8Array, user: Identity): OpenFile | VolumeFailure {
+    const checked = checkName(name);
+    if (checked !== null) return checked;
+    if (this.hides(dir, name)) return 'noEntry';
+    const dirFd = this.pathFd(dir);
+    if (dirFd < 0) return failureOfResult(dirFd);
+    const atTop = dir.key === dir.tree.rootKey;
+    const stay = isDot(name) || (isDotDot(name) && atTop);
+    const { volume, tree } = dir;
+    if (isDotDot(name) && !stay && tree.directory.length > 0 && !this.isInside(dir, dirFd)) return 'stale';
+    become(user);
+    const { identity } = volume;
+    const result = identity.ofName(dirFd, stay ? DOT : name);
+    if (result < 0) return failureOfResult(result);
+    // Another file system is mounted there: it is not part of this volume.
+    if (identity.mountId !== volume.rootMountId) return 'accessDenied';
+    const file = this.table.ofIdentity(tree, identity);
+    if (volume.pathIndex !== null && !stay && !isDotDot(name))
+      volume.pathIndex.learn(file.key, dir.key, name);
+    return file;
+  }
+
+  /** A name at the volume's root that belongs to FilerPair. */
+  hides(dir: OpenFile, name: Uint8Array): boolean {
+    return dir.key === dir.volume.rootKey && isPrivateName(name);
+  }
+
+  /**
+   * null: a client may make, replace or remove this name. Otherwise why not. `.` and `..` are for the caller, who
+   * has a different answer for each operation.
+   */
+  checkChangeableName(dir: OpenFile, name: Uint8Array): VolumeFailure | null {
+    return checkName(name) ?? (this.hides(dir, name) ? 'accessDenied' : null);
+  }
+
+  close(): void {
+    this.table.clear();
+    for (const volume of this.volumes.values()) volume.close();
+  }
+}
+
+/** Errors of a lookup that say "there is no such object" rather than "you may not know". */
+export function isAbsence(result: number): boolean {
+  return result === -ENOENT || result === -ENOTDIR;
+}

@@ -1,0 +1,95 @@
+/** A directory of a volume that clients may mount, and on what terms. Immutable: a change makes new ones. */
+import type { ExportSpec } from '../data/messages.ts';
+import type { Identity } from '../system/thread-identity.ts';
+import { ClientNetworks } from './client-networks.ts';
+import { exportIdOf } from './file-handle.ts';
+import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
+import type { Volume } from './volume.ts';
+
+export class Export {
+  readonly path: string;
+  /** The path's UTF-8 bytes, one character a byte: what clients send may be any bytes. */
+  readonly wirePath: string;
+  /** In file handles. */
+  readonly id: number;
+  readonly volume: Volume;
+  /** Names from the volume's root down to the exported directory; empty for the root itself. */
+  readonly directory: readonly Uint8Array[];
+  readonly readOnly: boolean;
+  readonly squash: ExportSpec['squash'];
+  readonly anonymous: Identity;
+  readonly clients: ClientNetworks;
+  readonly spec: ExportSpec;
+  /** Identity key of the exported directory; `..` stops there. */
+  rootKey: string;
+
+  constructor(spec: ExportSpec, volume: Volume) {
+    this.path = spec.path;
+    this.wirePath = Buffer.from(spec.path).toString('latin1');
+    this.id = exportIdOf(spec.path);
+    this.volume = volume;
+    this.directory = parseDirectory(spec);
+    this.readOnly = spec.access === 'ReadOnly';
+    this.squash = spec.squash;
+    this.anonymous = { uid: spec.anonymousUid, gid: spec.anonymousGid, groups: [] };
+    this.clients = new ClientNetworks(spec.clients);
+    this.spec = spec;
+    this.rootKey = '';
+  }
+}
+
+/** Throws an Error that names the export and what is wrong with it. */
+function parseDirectory(spec: ExportSpec): Uint8Array[] {
+  if (!spec.path.startsWith('/') || (spec.path.length > 1 && spec.path.endsWith('/'))) {
+    throw new Error(`export "${spec.path}": the path must begin with a slash and not end with one`);
+  }
+  const names = (spec.directory ?? '')
+    .split('/')
+    .filter((part) => part !== '')
+    .map((part) => new TextEncoder().encode(part));
+  for (const name of names) {
+    if (checkName(name) !== null || isDot(name) || isDotDot(name)) {
+      throw new Error(`export "${spec.path}": "${spec.directory}" is no directory inside a volume`);
+    }
+  }
+  if (names[0] !== undefined && isPrivateName(names[0])) {
+    throw new Error(`export "${spec.path}": "${spec.directory}" is FilerPair's own directory`);
+  }
+  return names;
+}
+
+/** Exports of a disk set by the number in handles and by path. Throws on two that can't be told apart. */
+export class ExportTable {
+  readonly all: readonly Export[];
+  private readonly byId: ReadonlyMap<number, Export>;
+
+  constructor(exports: readonly Export[]) {
+    const byId = new Map<number, Export>();
+    for (const one of exports) {
+      const other = byId.get(one.id);
+      if (other !== undefined) {
+        const same = other.path === one.path ? 'the same path twice' : 'paths with the same checksum';
+        throw new Error(`exports "${other.path}" and "${one.path}": ${same}; rename one`);
+      }
+      byId.set(one.id, one);
+    }
+    this.all = exports;
+    this.byId = byId;
+  }
+
+  get(id: number): Export | undefined {
+    return this.byId.get(id);
+  }
+
+  /** The export that a mount path (one character a byte) lies in, and what follows; null if it lies in none. */
+  find(path: string): { readonly found: Export; readonly below: string } | null {
+    let best: Export | null = null;
+    for (const one of this.all) {
+      const { wirePath } = one;
+      const prefix = wirePath === '/' ? '/' : `${wirePath}/`;
+      const inside = path === wirePath || path.startsWith(prefix);
+      if (inside && (best === null || wirePath.length > best.wirePath.length)) best = one;
+    }
+    return best === null ? null : { found: best, below: path.slice(best.wirePath.length) };
+  }
+}

@@ -1,0 +1,358 @@
+/**
+ * File handles that have been verified, with open descriptors, by their bytes: the way from a request to its file
+ * costs a hash and a comparison. Bounded in handles and in descriptors; the least recently used go first.
+ *
+ * An open descriptor keeps the space of a removed file: so a REMOVE through this server drops the file from here
+ * (forgetIfGone), and descriptors that nobody has used for IDLE_TICKS are closed.
+ */
+import { constants } from 'node:os';
+import { close, O_PATH, O_RDONLY, O_RDWR, reopen } from '../system/file-calls.ts';
+import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import type { Export, ExportTable } from './export.ts';
+import {
+  exportIdIn,
+  HANDLE_SIZE_MAX,
+  identityIn,
+  identityTypeIn,
+  isSigned,
+  isWellFormed,
+  MAC_SIZE,
+  sign,
+  uuidIn,
+  writeUnsigned,
+} from './file-handle.ts';
+import { type IdentityReader, identityKey } from './file-identity.ts';
+import { OpenFile } from './open-file.ts';
+import type { VolumeFailure } from './status.ts';
+import type { Volume } from './volume.ts';
+
+export interface FileTableLimits {
+  /** Handles kept, about 400 bytes each. */
+  readonly filesMax: number;
+  /** Descriptors kept open. */
+  readonly descriptorsMax: number;
+}
+
+/** Ticks (about seconds) without use after which a file's descriptors are closed. */
+const IDLE_TICKS = 30;
+/** Files looked at in one tick, so that a tick stays below a millisecond. */
+const CLOSES_PER_TICK = 256;
+
+const { EMFILE, ENFILE } = constants.errno;
+
+export class FileTable {
+  private readonly limits: FileTableLimits;
+  private readonly chains: Map<number, OpenFile>;
+  private newest: OpenFile | null;
+  private oldest: OpenFile | null;
+  private count: number;
+  private descriptors: number;
+  private now: number;
+  private readonly scratch: Uint8Array;
+
+  constructor(limits: FileTableLimits) {
+    this.limits = limits;
+    this.chains = new Map();
+    this.newest = null;
+    this.oldest = null;
+    this.count = 0;
+    this.descriptors = 0;
+    this.now = 0;
+    this.scratch = new Uint8Array(HANDLE_SIZE_MAX);
+  }
+
+  get fileCount(): number {
+    return this.count;
+  }
+  get descriptorCount(): number {
+    return this.descriptors;
+  }
+
+  /** The file of a handle that lies at bytes[start .. start + size), or why there is none. Opens nothing yet. */
+  resolve(
+    volumes: ReadonlyMap<string, Volume>,
+    exports: ExportTable,
+    bytes: Uint8Array,
+    start: number,
+    size: number,
+  ): OpenFile | VolumeFailure {
+    if (size <= MAC_SIZE || size > HANDLE_SIZE_MAX) return 'badHandle';
+    const hash = hashOf(bytes, start, size - MAC_SIZE);
+    for (let file = this.chains.get(hash) ?? null; file !== null; file = file.chain) {
+      if (file.handle.length === size && sameBytes(file.handle, bytes, start, size)) {
+        this.touch(file);
+        return file;
+      }
+    }
+    return this.admit(volumes, exports, bytes.slice(start, start + size), hash);
+  }
+
+  /** A handle not in the table: is it ours? */
+  private admit(
+    volumes: ReadonlyMap<string, Volume>,
+    exports: ExportTable,
+    handle: Uint8Array,
+    hash: number,
+  ): OpenFile | VolumeFailure {
+    if (!isWellFormed(handle)) return 'badHandle';
+    const volume = volumes.get(Buffer.from(uuidIn(handle)).toString('hex'));
+    if (volume === undefined) return 'stale';
+    if (!isSigned(volume.secret, handle)) return 'badHandle';
+    const tree = exports.get(exportIdIn(handle));
+    if (tree === undefined || tree.volume !== volume) return 'stale';
+    const identity = identityIn(handle);
+    const key = identityKey(identityTypeIn(handle), identity, 0, identity.length);
+    return this.insert(new OpenFile(volume, tree, handle, key, hash));
+  }
+
+  /** The file with the identity that the reader has just read, under an export. Signs a handle if it is new here. */
+  ofIdentity(tree: Export, identity: IdentityReader): OpenFile {
+    const { scratch } = this;
+    const { volume } = tree;
+    const size = writeUnsigned(
+      scratch,
+      tree.id,
+      volume.uuid,
+      identity.type,
+      identity.bytes,
+      identity.start,
+      identity.size,
+    );
+    const hash = hashOf(scratch, 0, size);
+    const found = this.findUnsigned(hash, size);
+    if (found !== null) {
+      this.touch(found);
+      return found;
+    }
+    const handle = sign(volume.secret, scratch.subarray(0, size));
+    return this.insert(new OpenFile(volume, tree, handle, identity.key(), hash));
+  }
+
+  private findUnsigned(hash: number, size: number): OpenFile | null {
+    for (let file = this.chains.get(hash) ?? null; file !== null; file = file.chain) {
+      if (file.handle.length === size + MAC_SIZE && sameBytes(file.handle, this.scratch, 0, size))
+        return file;
+    }
+    return null;
+  }
+
+  /** The O_PATH descriptor, opened if need be; or -errno. */
+  pathFd(file: OpenFile): number {
+    if (file.pathFd >= 0) return file.pathFd;
+    let fd = file.volume.openFile(file, O_PATH);
+    if (this.makeRoom(fd)) fd = file.volume.openFile(file, O_PATH);
+    if (fd >= 0) this.keepPathFd(file, fd);
+    return fd;
+  }
+
+  /** Takes over a descriptor that was opened anyway. */
+  keepPathFd(file: OpenFile, fd: number): void {
+    if (file.pathFd >= 0) {
+      close(fd);
+      return;
+    }
+    file.pathFd = fd;
+    this.opened();
+  }
+
+  /** For reading a regular file or a directory (the caller knows that it is one), or for fsync; or -errno. */
+  readFd(file: OpenFile): number {
+    if (file.writeFd >= 0) return file.writeFd;
+    if (file.readFd >= 0) return file.readFd;
+    const fd = this.reopen(file, O_RDONLY);
+    if (fd >= 0) {
+      file.readFd = fd;
+      this.opened();
+    }
+    return fd;
+  }
+
+  /** For reading and writing a regular file; or -errno. */
+  writeFd(file: OpenFile): number {
+    if (file.writeFd >= 0) return file.writeFd;
+    const fd = this.reopen(file, O_RDWR);
+    if (fd >= 0) this.keepWriteFd(file, fd);
+    return fd;
+  }
+
+  /** Takes over a descriptor for reading and writing that was opened anyway. */
+  keepWriteFd(file: OpenFile, fd: number): void {
+    if (file.writeFd >= 0) {
+      close(fd);
+      return;
+    }
+    file.writeFd = fd;
+    this.opened();
+  }
+
+  private reopen(file: OpenFile, flags: number): number {
+    const pathFd = this.pathFd(file);
+    if (pathFd < 0) return pathFd;
+    become(SERVER_IDENTITY);
+    const fd = reopen(pathFd, flags);
+    return this.makeRoom(fd) ? reopen(this.pathFd(file), flags) : fd;
+  }
+
+  private opened(): void {
+    this.descriptors += 1;
+    if (this.descriptors > this.limits.descriptorsMax) this.closeOldest(this.descriptors >> 3);
+  }
+
+  /** Out of descriptors? Then gives some up; true if a second try makes sense. */
+  private makeRoom(result: number): boolean {
+    if (result !== -EMFILE && result !== -ENFILE) return false;
+    return this.closeOldest(Math.max(64, this.descriptors >> 2)) > 0;
+  }
+
+  private closeOldest(wanted: number): number {
+    let closed = 0;
+    for (let file = this.oldest; file !== null && closed < wanted; file = file.newer) {
+      if (file !== this.newest) closed += this.closeDescriptors(file);
+    }
+    return closed;
+  }
+
+  private closeDescriptors(file: OpenFile): number {
+    if (file.pins > 0) return 0;
+    let closed = 0;
+    if (file.pathFd >= 0) {
+      close(file.pathFd);
+      file.pathFd = -1;
+      closed += 1;
+    }
+    if (file.readFd >= 0) {
+      close(file.readFd);
+      file.readFd = -1;
+      closed += 1;
+    }
+    if (file.writeFd >= 0) {
+      close(file.writeFd);
+      file.writeFd = -1;
+      closed += 1;
+    }
+    this.descriptors -= closed;
+    return closed;
+  }
+
+  pin(file: OpenFile): void {
+    file.pins += 1;
+  }
+
+  unpin(file: OpenFile): void {
+    file.pins -= 1;
+    if (file.pins === 0 && file.dropped) this.closeDescriptors(file);
+  }
+
+  /** The object may have been removed under one of its names: frees it at once, if no name is left. */
+  forget(volume: Volume, exports: ExportTable, identity: IdentityReader): void {
+    for (const tree of exports.all) {
+      if (tree.volume !== volume) continue;
+      const size = writeUnsigned(
+        this.scratch,
+        tree.id,
+        volume.uuid,
+        identity.type,
+        identity.bytes,
+        identity.start,
+        identity.size,
+      );
+      const file = this.findUnsigned(hashOf(this.scratch, 0, size), size);
+      if (file !== null) this.drop(file);
+    }
+  }
+
+  drop(file: OpenFile): void {
+    if (file.dropped) return;
+    this.remove(file);
+    file.dropped = true;
+    this.closeDescriptors(file);
+  }
+
+  /** Closes everything that is not pinned, and what is pinned as soon as it no longer is. */
+  clear(): void {
+    for (let file = this.oldest; file !== null; ) {
+      const { newer } = file;
+      this.drop(file);
+      file = newer;
+    }
+  }
+
+  /** Once a second. */
+  tick(): void {
+    this.now += 1;
+    let looked = 0;
+    for (let file = this.oldest; file !== null && looked < CLOSES_PER_TICK; file = file.newer) {
+      if (this.now - file.usedAt < IDLE_TICKS) return;
+      if (this.closeDescriptors(file) > 0) looked += 1;
+    }
+  }
+
+  private insert(file: OpenFile): OpenFile {
+    file.chain = this.chains.get(file.hash) ?? null;
+    this.chains.set(file.hash, file);
+    this.append(file);
+    this.count += 1;
+    if (this.count > this.limits.filesMax) this.dropOldest();
+    return file;
+  }
+
+  private dropOldest(): void {
+    for (let file = this.oldest; file !== null; file = file.newer) {
+      if (file.pins > 0 || file === this.newest) continue;
+      this.drop(file);
+      return;
+    }
+  }
+
+  private remove(file: OpenFile): void {
+    const first = this.chains.get(file.hash);
+    if (first === file) {
+      if (file.chain === null) this.chains.delete(file.hash);
+      else this.chains.set(file.hash, file.chain);
+    } else {
+      let before = first;
+      while (before !== undefined && before.chain !== file) before = before.chain ?? undefined;
+      if (before !== undefined) before.chain = file.chain;
+    }
+    file.chain = null;
+    this.unlink(file);
+    this.count -= 1;
+  }
+
+  private touch(file: OpenFile): void {
+    file.usedAt = this.now;
+    if (file === this.newest) return;
+    this.unlink(file);
+    this.append(file);
+  }
+
+  private append(file: OpenFile): void {
+    file.usedAt = this.now;
+    file.older = this.newest;
+    file.newer = null;
+    if (this.newest !== null) this.newest.newer = file;
+    else this.oldest = file;
+    this.newest = file;
+  }
+
+  private unlink(file: OpenFile): void {
+    if (file.older !== null) file.older.newer = file.newer;
+    else this.oldest = file.newer;
+    if (file.newer !== null) file.newer.older = file.older;
+    else this.newest = file.older;
+    file.older = null;
+    file.newer = null;
+  }
+}
+
+/** FNV-1a, cut to what V8 keeps without a heap object. Nobody can choose it freely: only signed handles get in. */
+function hashOf(bytes: Uint8Array, start: number, size: number): number {
+  let hash = 0x811c9dc5;
+  for (let i = start; i < start + size; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  return hash & 0x3fffffff;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array, bStart: number, size: number): boolean {
+  for (let i = 0; i < size; i++) if (a[i] !== b[bStart + i]) return false;
+  return true;
+}

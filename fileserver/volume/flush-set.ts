@@ -1,0 +1,74 @@
+/**
+ * Which files and directories have to be flushed before the operations of a group may be answered, and the flush.
+ *
+ * fsync(2) of a directory makes its entries durable. On ext4 and xfs it does so by forcing the file system's own
+ * log up to the directory's last change, and a new inode is in the same transaction as its entry: no fsync of the
+ * new file is needed for a create. Others (btrfs logs each inode by itself) get both.
+ *
+ * Objects that can't be opened for an fsync (symbolic links, devices, fifos; without root also files that the
+ * server's user may not read) are covered by one syncfs(2).
+ */
+import { fsync } from 'node:fs';
+import { constants } from 'node:os';
+import { syncFileSystem } from '../system/file-system-info.ts';
+import type { FileTable } from './file-table.ts';
+import type { OpenFile } from './open-file.ts';
+import type { Volume } from './volume.ts';
+
+const { ESTALE, EIO } = constants.errno;
+
+export class FlushSet {
+  private readonly volume: Volume;
+  private readonly table: FileTable;
+  private readonly files: Set<OpenFile>;
+  private all: boolean;
+
+  constructor(volume: Volume, table: FileTable) {
+    this.volume = volume;
+    this.table = table;
+    this.files = new Set();
+    this.all = false;
+  }
+
+  /** A regular file or a directory. */
+  add(file: OpenFile): void {
+    this.files.add(file);
+  }
+
+  /** Everything of the volume: for what has no descriptor of its own. */
+  addAll(): void {
+    this.all = true;
+  }
+
+  /** Empties the set and calls back with 0 or -errno when all is durable. An error is final for the volume. */
+  flush(done: (result: number) => void): void {
+    let waiting = 1;
+    let worst = 0;
+    const ended = (result: number): void => {
+      if (result < 0) worst = result;
+      waiting -= 1;
+      if (waiting === 0) done(worst);
+    };
+    for (const file of this.files) {
+      const fd = this.table.readFd(file);
+      if (fd === -ESTALE) continue;
+      if (fd < 0) {
+        this.all = true;
+        continue;
+      }
+      waiting += 1;
+      this.table.pin(file);
+      fsync(fd, (error) => {
+        this.table.unpin(file);
+        ended(error === null ? 0 : (error.errno ?? -EIO));
+      });
+    }
+    this.files.clear();
+    if (this.all) {
+      this.all = false;
+      waiting += 1;
+      syncFileSystem(this.volume.rootFd).then(ended, () => ended(-EIO));
+    }
+    ended(0);
+  }
+}

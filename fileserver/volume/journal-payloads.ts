@@ -1,0 +1,74 @@
+/** What the journal's records say. Both begin with the request's key. Numbers are XDR (RFC 4506), big-endian. */
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { Identity } from '../system/thread-identity.ts';
+import { KEY_SIZE } from './journal-records.ts';
+
+export interface IntentRecord {
+  readonly key: string;
+  /** NFS procedure number. */
+  readonly procedure: number;
+  /** As whom it is executed, squashing done. */
+  readonly identity: Identity;
+  /** The call's arguments, as they came. A view when decoded. */
+  readonly args: Uint8Array;
+  /** What tells afterwards whether it was executed; the procedure's own format. A view when decoded. */
+  readonly evidence: Uint8Array;
+}
+
+export interface ReplyRecord {
+  readonly key: string;
+  /** The procedure's results. A view when decoded. */
+  readonly results: Uint8Array;
+}
+
+const GROUPS_MAX = 1024;
+const OPAQUE_SIZE_MAX = 64 * 1024;
+const w = new XdrWriter();
+
+function writeKey(key: string): void {
+  w.opaqueFixed(Buffer.from(key, 'latin1'));
+}
+
+function readKey(r: XdrReader): string {
+  const { buffer, byteOffset } = r.opaqueFixed(KEY_SIZE);
+  return Buffer.from(buffer, byteOffset, KEY_SIZE).toString('latin1');
+}
+
+export function encodeReplyRecord(key: string, results: Uint8Array): Uint8Array {
+  w.reset();
+  writeKey(key);
+  w.opaque(results);
+  return w.bytes.slice(0, w.position);
+}
+
+export function decodeReplyRecord(payload: Uint8Array): ReplyRecord {
+  const r = new XdrReader(payload);
+  const key = readKey(r);
+  return { key, results: r.opaque(OPAQUE_SIZE_MAX) };
+}
+
+export function encodeIntentRecord(record: IntentRecord): Uint8Array {
+  w.reset();
+  writeKey(record.key);
+  w.u32(record.procedure);
+  w.u32(record.identity.uid);
+  w.u32(record.identity.gid);
+  w.u32(record.identity.groups.length);
+  for (const group of record.identity.groups) w.u32(group);
+  w.opaque(record.args);
+  w.opaque(record.evidence);
+  return w.bytes.slice(0, w.position);
+}
+
+export function decodeIntentRecord(payload: Uint8Array): IntentRecord {
+  const r = new XdrReader(payload);
+  const key = readKey(r);
+  const procedure = r.u32();
+  const uid = r.u32();
+  const gid = r.u32();
+  const count = Math.min(r.u32(), GROUPS_MAX);
+  const groups: number[] = [];
+  for (let i = 0; i < count; i++) groups.push(r.u32());
+  const args = r.opaque(OPAQUE_SIZE_MAX);
+  return { key, procedure, identity: { uid, gid, groups }, args, evidence: r.opaque(OPAQUE_SIZE_MAX) };
+}

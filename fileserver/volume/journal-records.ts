@@ -1,0 +1,172 @@
+/**
+ * The journal's records as bytes. Pure: builds and parses buffers, knows no files.
+ *
+ *   segment  = header (512 bytes), records..., zeros
+ *   header   = "FPJRNL01", volume UUID, sequence, segment size, CRC
+ *   record   = size of the payload, type, batch, CRC, payload, padding to 8 bytes
+ *
+ * The CRC of a record begins with the segment's sequence: a segment is used again and again, and records that an
+ * earlier use left behind must not look like the newest. Numbers are little-endian.
+ */
+import { crc32 } from 'node:zlib';
+
+export const SEGMENT_HEADER_SIZE = 512;
+export const RECORD_HEADER_SIZE = 16;
+const MAGIC = new TextEncoder().encode('FPJRNL01');
+const HEADER_CRC_AT = 40;
+/** Bytes of the largest payload: an RPC record without data (two handles, two names or a link target) and evidence. */
+export const PAYLOAD_SIZE_MAX = 64 * 1024;
+
+export const RecordType = {
+  /** An operation is about to be executed: key, whose it is, its call, the state before it. */
+  intent: 1,
+  /** It was executed, is durable, and this is the answer: key, answer. */
+  reply: 2,
+  /** Everything before this in the segment was copied from the segment before it, which may be used again. */
+  snapshotEnd: 3,
+} as const;
+export type RecordType = (typeof RecordType)[keyof typeof RecordType];
+
+/** Bytes of a request's key: SHA-256 of its call, cut in half. */
+export const KEY_SIZE = 16;
+
+export interface JournalRecord {
+  readonly type: RecordType;
+  /** Grows by one with each flush. */
+  readonly batch: number;
+  /** A view. */
+  readonly payload: Uint8Array;
+}
+
+export function encodeSegmentHeader(uuid: Uint8Array, sequence: number, segmentSize: number): Uint8Array {
+  const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  bytes.set(uuid, 8);
+  view.setBigUint64(24, BigInt(sequence), true);
+  view.setUint32(32, segmentSize, true);
+  view.setUint32(HEADER_CRC_AT, crc32(bytes.subarray(0, HEADER_CRC_AT)), true);
+  return bytes;
+}
+
+/** The segment's sequence; null if this is no header of this volume's journal (a new or a torn one). */
+export function decodeSegmentHeader(bytes: Uint8Array, uuid: Uint8Array): number | null {
+  if (bytes.length < SEGMENT_HEADER_SIZE) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let i = 0; i < MAGIC.length; i++) if (bytes[i] !== MAGIC[i]) return null;
+  for (let i = 0; i < 16; i++) if (bytes[8 + i] !== uuid[i]) return null;
+  if (view.getUint32(HEADER_CRC_AT, true) !== crc32(bytes.subarray(0, HEADER_CRC_AT))) return null;
+  return Number(view.getBigUint64(24, true));
+}
+
+function checksum(sequence: number, type: number, batch: number, payload: Uint8Array): number {
+  return crc32(payload, (Math.imul(sequence, 0x9e3779b1) ^ Math.imul(type, 0x85ebca6b) ^ batch) >>> 0);
+}
+
+export function recordSize(payloadSize: number): number {
+  return RECORD_HEADER_SIZE + ((payloadSize + 7) & ~7);
+}
+
+/** Records of one flush, one after the other, in a buffer that is kept. */
+export class BatchBuilder {
+  private bytes: Uint8Array<ArrayBuffer>;
+  private view: DataView<ArrayBuffer>;
+  size: number;
+
+  constructor() {
+    this.bytes = new Uint8Array(64 * 1024);
+    this.view = new DataView(this.bytes.buffer);
+    this.size = 0;
+  }
+
+  reset(): void {
+    this.size = 0;
+  }
+
+  add(sequence: number, batch: number, type: RecordType, payload: Uint8Array): void {
+    if (payload.length > PAYLOAD_SIZE_MAX) throw new RangeError(`a record of ${payload.length} bytes`);
+    const at = this.size;
+    const end = at + recordSize(payload.length);
+    if (end > this.bytes.length) this.grow(end);
+    this.view.setUint32(at, payload.length, true);
+    this.view.setUint32(at + 4, type, true);
+    this.view.setUint32(at + 8, batch, true);
+    this.view.setUint32(at + 12, checksum(sequence, type, batch, payload), true);
+    this.bytes.set(payload, at + RECORD_HEADER_SIZE);
+    this.bytes.fill(0, at + RECORD_HEADER_SIZE + payload.length, end);
+    this.size = end;
+  }
+
+  private grow(size: number): void {
+    const bytes = new Uint8Array(Math.max(size, this.bytes.length * 2));
+    bytes.set(this.bytes.subarray(0, this.size));
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+  }
+
+  /** A view, valid until the next reset() or add(). */
+  get written(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.size);
+  }
+}
+
+export interface ParsedSegment {
+  readonly records: readonly JournalRecord[];
+  /** Where the valid records end. */
+  readonly end: number;
+  /** Of the last valid record; 0 if there is none. */
+  readonly batch: number;
+  /** The snapshot at its beginning is whole: without it the segment before this one counts. */
+  readonly complete: boolean;
+  /**
+   * Valid records of a later flush follow an invalid one. A crash can't leave that behind (a flush is begun when
+   * the one before it has ended), so the medium lost something that had been acknowledged as durable.
+   */
+  readonly gap: boolean;
+}
+
+/** The valid records of a segment's bytes: all up to the first that is torn, zero or of an earlier use. */
+export function parseSegment(bytes: Uint8Array, sequence: number): ParsedSegment {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const records: JournalRecord[] = [];
+  let at = SEGMENT_HEADER_SIZE;
+  let batch = 0;
+  let complete = false;
+  for (;;) {
+    const record = recordAt(bytes, view, at, sequence);
+    if (record === null || record.batch < batch) break;
+    batch = record.batch;
+    if (record.type === RecordType.snapshotEnd) complete = true;
+    records.push(record);
+    at += recordSize(record.payload.length);
+  }
+  return { records, end: at, batch, complete, gap: laterFlushFollows(bytes, view, at, sequence, batch) };
+}
+
+function recordAt(bytes: Uint8Array, view: DataView, at: number, sequence: number): JournalRecord | null {
+  if (at + RECORD_HEADER_SIZE > bytes.length) return null;
+  const size = view.getUint32(at, true);
+  const type = view.getUint32(at + 4, true);
+  if (type < RecordType.intent || type > RecordType.snapshotEnd || size > PAYLOAD_SIZE_MAX) return null;
+  if (at + recordSize(size) > bytes.length) return null;
+  const batch = view.getUint32(at + 8, true);
+  const payload = bytes.subarray(at + RECORD_HEADER_SIZE, at + RECORD_HEADER_SIZE + size);
+  if (view.getUint32(at + 12, true) !== checksum(sequence, type, batch, payload)) return null;
+  return { type: type as RecordType, batch, payload };
+}
+
+/** Flush N+2 can only be on the medium if flush N+1 was whole before. */
+function laterFlushFollows(
+  bytes: Uint8Array,
+  view: DataView,
+  from: number,
+  sequence: number,
+  batch: number,
+): boolean {
+  for (let at = from + 8; at + RECORD_HEADER_SIZE <= bytes.length; at += 8) {
+    if (view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === 0) continue;
+    const record = recordAt(bytes, view, at, sequence);
+    if (record !== null && record.batch >= batch + 2) return true;
+  }
+  return false;
+}

@@ -1,0 +1,266 @@
+/**
+ * The duplicate request cache on the volume: a journal of intents and answers in two preallocated files.
+ *
+ * What survives what:
+ *   the process killed    everything appended (the kernel has it) and everything flushed
+ *   the machine or the    everything flushed; of the flush under way any part, which nobody has been told about
+ *   medium's cache lost   and on which nothing has been executed
+ *   a torn or lost tail   told by checksums; ends the journal there
+ *   a record lost before  told by later flushes behind it: the journal is refused, as its answers can't be trusted
+ *   the tail
+ *
+ * Records are appended to one segment. When it is full, the other one is begun with a snapshot of everything that
+ * still counts, and takes over with its first flush. Both were written full length when they were made: appending
+ * needs no space and changes no metadata, so it works on a full disk and a flush is one write.
+ */
+import { fdatasync, read } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { SystemCallError } from '../system/errno.ts';
+import { AT_FDCWD, close, O_RDWR, openAt, writeFrom } from '../system/file-calls.ts';
+import {
+  BatchBuilder,
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  KEY_SIZE,
+  type ParsedSegment,
+  parseSegment,
+  RecordType,
+  recordSize,
+  SEGMENT_HEADER_SIZE,
+} from './journal-records.ts';
+
+/** Bytes of one of the two files. A snapshot of a full reply cache is less than half of it. */
+export const SEGMENT_SIZE = 8 * 1024 * 1024;
+const readFd = promisify(read);
+const FILES = ['journal.0', 'journal.1'] as const;
+
+/** What is to be copied when a segment is full: payloads of answers, oldest first. */
+export interface JournalContents {
+  replies(): Iterable<Uint8Array>;
+}
+
+export interface Replay {
+  readonly journal: Journal;
+  /** Payloads of answers, oldest first. */
+  readonly replies: readonly Uint8Array[];
+  /** Payloads of intents that have no answer: perhaps executed, perhaps not. */
+  readonly intents: readonly Uint8Array[];
+}
+
+export class JournalCorruptError extends Error {
+  override readonly name = 'JournalCorruptError';
+}
+
+export class Journal {
+  private readonly fds: readonly [number, number];
+  private readonly uuid: Uint8Array;
+  private active: 0 | 1;
+  private sequence: number;
+  private at: number;
+  private batch: number;
+  private readonly builder: BatchBuilder;
+  private flushing: number;
+  private closing: boolean;
+  private closed: boolean;
+  flushCount: number;
+  compactionCount: number;
+
+  constructor(fds: readonly [number, number], uuid: Uint8Array, active: 0 | 1, sequence: number) {
+    this.fds = fds;
+    this.uuid = uuid;
+    this.active = active;
+    this.sequence = sequence;
+    this.at = SEGMENT_SIZE;
+    this.batch = 0;
+    this.builder = new BatchBuilder();
+    this.flushing = 0;
+    this.closing = false;
+    this.closed = false;
+    this.flushCount = 0;
+    this.compactionCount = 0;
+  }
+
+  /** Bytes of the active segment in use. */
+  get usedSize(): number {
+    return this.at;
+  }
+
+  /**
+   * Appends what one flush will carry: answers of the operations that are durable, intents of those that come
+   * next. In the page cache when this returns; durable after flush(). 0 or -errno.
+   */
+  append(replies: readonly Uint8Array[], intents: readonly Uint8Array[], contents: JournalContents): number {
+    let size = 0;
+    for (const payload of replies) size += recordSize(payload.length);
+    for (const payload of intents) size += recordSize(payload.length);
+    if (size === 0) return 0;
+    const { builder } = this;
+    builder.reset();
+    this.batch += 1;
+    if (this.at + size > SEGMENT_SIZE) {
+      const begun = this.beginSegment(contents);
+      if (begun < 0) return begun;
+      builder.reset();
+    }
+    for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
+    for (const payload of intents) builder.add(this.sequence, this.batch, RecordType.intent, payload);
+    return this.write();
+  }
+
+  private write(): number {
+    const bytes = this.builder.written;
+    if (this.at + bytes.length > SEGMENT_SIZE) throw new Error('the snapshot does not fit into a segment');
+    const written = writeAll(this.fds[this.active], bytes, this.at);
+    if (written < 0) return written;
+    this.at += bytes.length;
+    return 0;
+  }
+
+  /** The other file becomes the active one and begins with what still counts. Durable with the next flush. */
+  private beginSegment(contents: JournalContents): number {
+    const { builder } = this;
+    this.active = this.active === 0 ? 1 : 0;
+    this.sequence += 1;
+    this.compactionCount += 1;
+    builder.reset();
+    for (const payload of contents.replies()) {
+      builder.add(this.sequence, this.batch, RecordType.reply, payload);
+    }
+    builder.add(this.sequence, this.batch, RecordType.snapshotEnd, new Uint8Array(0));
+    const header = encodeSegmentHeader(this.uuid, this.sequence, SEGMENT_SIZE);
+    const written = writeAll(this.fds[this.active], header, 0);
+    if (written < 0) return written;
+    this.at = SEGMENT_HEADER_SIZE;
+    return this.write();
+  }
+
+  /** Makes durable what was appended so far, in libuv's pool. Calls back with null or the error, which is final. */
+  flush(done: (error: Error | null) => void): void {
+    this.flushCount += 1;
+    this.flushing += 1;
+    fdatasync(this.fds[this.active], (error) => {
+      this.flushing -= 1;
+      if (this.closing) this.close();
+      done(error);
+    });
+  }
+
+  /** A new segment with the given contents, durable. For the end of a replay. */
+  async begin(contents: JournalContents): Promise<void> {
+    this.batch += 1;
+    const begun = this.beginSegment(contents);
+    if (begun < 0) throw new Error(`the journal can't be written (errno ${-begun})`);
+    await new Promise<void>((resolve, reject) =>
+      this.flush((error) => (error === null ? resolve() : reject(error))),
+    );
+  }
+
+  /** When the flush under way, if any, is over: a descriptor must not be closed under it. */
+  close(): void {
+    this.closing = true;
+    if (this.flushing > 0 || this.closed) return;
+    this.closed = true;
+    for (const fd of this.fds) close(fd);
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array, at: number): number {
+  for (let done = 0; done < bytes.length; ) {
+    const written = writeFrom(fd, done === 0 ? bytes : bytes.subarray(done), at + done);
+    if (written <= 0) return written === 0 ? -5 : written;
+    done += written;
+  }
+  return 0;
+}
+
+/** Makes both files, full length; durable except for their names (the caller syncs the directory). */
+export async function createJournal(directory: string): Promise<void> {
+  const zeros = new Uint8Array(1024 * 1024);
+  for (const name of FILES) {
+    const file = await open(join(directory, name), 'w', 0o600);
+    try {
+      for (let at = 0; at < SEGMENT_SIZE; at += zeros.length) await file.write(zeros, 0, zeros.length, at);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/**
+ * Reads what an owner left behind, this one or another. The journal returned must be begun (Journal.begin) before
+ * anything is appended. Throws JournalCorruptError.
+ */
+export async function openJournal(directory: string, uuid: Uint8Array): Promise<Replay> {
+  const fds: number[] = [];
+  try {
+    const segments: Segment[] = [];
+    for (const name of FILES) {
+      const path = join(directory, name);
+      const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
+      if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
+      fds.push(fd);
+      segments.push(await readSegment(fd, uuid));
+    }
+    const active = newest(segments);
+    const { parsed } = segments[active]!;
+    if (parsed.gap) {
+      throw new JournalCorruptError(
+        `${join(directory, FILES[active])} lost a record at byte ${parsed.end} that was acknowledged as durable`,
+      );
+    }
+    const sequence = Math.max(segments[0]!.sequence, segments[1]!.sequence);
+    const journal = new Journal([fds[0]!, fds[1]!], uuid, active, sequence);
+    return { journal, ...contentsOf(parsed) };
+  } catch (error) {
+    for (const fd of fds) close(fd);
+    throw error;
+  }
+}
+
+interface Segment {
+  readonly sequence: number;
+  readonly parsed: ParsedSegment;
+}
+
+async function readSegment(fd: number, uuid: Uint8Array): Promise<Segment> {
+  const bytes = new Uint8Array(SEGMENT_SIZE);
+  let filled = 0;
+  while (filled < bytes.length) {
+    const { bytesRead } = await readFd(fd, bytes, filled, bytes.length - filled, filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  const sequence = decodeSegmentHeader(bytes, uuid);
+  return sequence === null
+    ? { sequence: 0, parsed: emptySegment }
+    : { sequence, parsed: parseSegment(bytes, sequence) };
+}
+
+const emptySegment: ParsedSegment = { records: [], end: 0, batch: 0, complete: false, gap: false };
+
+function newest(segments: readonly Segment[]): 0 | 1 {
+  const [first, second] = segments as [Segment, Segment];
+  if (!second.parsed.complete) return 0;
+  if (!first.parsed.complete) return 1;
+  return second.sequence > first.sequence ? 1 : 0;
+}
+
+function contentsOf(segment: ParsedSegment): { replies: Uint8Array[]; intents: Uint8Array[] } {
+  const replies: Uint8Array[] = [];
+  const intents = new Map<string, Uint8Array>();
+  if (!segment.complete) return { replies, intents: [] };
+  for (const { type, payload } of segment.records) {
+    if (type === RecordType.snapshotEnd) continue;
+    const key = Buffer.from(payload.buffer, payload.byteOffset, KEY_SIZE).toString('latin1');
+    if (type === RecordType.intent) {
+      intents.set(key, payload);
+    } else {
+      intents.delete(key);
+      replies.push(payload);
+    }
+  }
+  return { replies, intents: [...intents.values()] };
+}

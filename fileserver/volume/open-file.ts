@@ -1,0 +1,52 @@
+/**
+ * A file handle that has been seen, and the descriptors that go with it. Made and owned by FileTable.
+ *
+ *   pathFd   O_PATH: stands for the object whatever it is; attributes, permissions, names in it if a directory
+ *   readFd   a real open of a regular file or a directory, for reading, listing and fsync
+ *   writeFd  of a regular file, for reading and writing
+ *
+ * The last two are opened by the server itself: permissions are checked at each request, not at the open (NFS
+ * has no open).
+ */
+import type { Export } from './export.ts';
+import type { Volume } from './volume.ts';
+
+export class OpenFile {
+  readonly volume: Volume;
+  readonly tree: Export;
+  /** The complete handle, in memory of its own. */
+  readonly handle: Uint8Array;
+  /** Key of the object in its volume, the same for all exports; see identityKey(). */
+  readonly key: string;
+  pathFd: number;
+  readFd: number;
+  writeFd: number;
+  /** Asynchronous work under way with the descriptors: while not 0 they stay open. */
+  pins: number;
+  /** Out of the table: close when the last pin goes. */
+  dropped: boolean;
+  /** Tick of the table's clock at which it was last used. */
+  usedAt: number;
+  // FileTable's own: place in its hash chain and in its order of use.
+  hash: number;
+  chain: OpenFile | null;
+  newer: OpenFile | null;
+  older: OpenFile | null;
+
+  constructor(volume: Volume, tree: Export, handle: Uint8Array, key: string, hash: number) {
+    this.volume = volume;
+    this.tree = tree;
+    this.handle = handle;
+    this.key = key;
+    this.pathFd = -1;
+    this.readFd = -1;
+    this.writeFd = -1;
+    this.pins = 0;
+    this.dropped = false;
+    this.usedAt = 0;
+    this.hash = hash;
+    this.chain = null;
+    this.newer = null;
+    this.older = null;
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * The duplicate request cache in memory: what was answered to which request, and which are being executed.
+ *
+ * A request's key is a hash of its whole call: XID, procedure, credential and arguments. Not the address it came
+ * from: that changes when a client comes by way of the partner, which is when it matters. Two clients that happen
+ * to use the same XID have different credentials (AUTH_SYS names the machine) or ask for different things.
+ *
+ * Bounded in entries and bytes; the oldest answers go first. A client resends only what it has not been answered,
+ * so what matters is younger than a failover; the bound is some thousand times what clients have outstanding.
+ */
+
+/** Called with the answer: the procedure's results, to be put behind a reply header with the request's XID. */
+export type AnswerListener = (results: Uint8Array) => void;
+
+type Entry =
+  | { readonly state: 'running'; readonly listeners: AnswerListener[] }
+  | { readonly state: 'done'; readonly results: Uint8Array };
+
+/** `execute`: nobody has seen it. `joined`: it is being executed. Either way the listener will be called. */
+export type Admission = 'execute' | 'joined';
+
+export interface ReplyCacheLimits {
+  readonly answersMax: number;
+  /** Of the answers' results. */
+  readonly bytesMax: number;
+}
+
+export const REPLY_CACHE_LIMITS: ReplyCacheLimits = { answersMax: 8192, bytesMax: 2 * 1024 * 1024 };
+
+export class ReplyCache {
+  private readonly limits: ReplyCacheLimits;
+  private readonly entries: Map<string, Entry>;
+  /** Keys of answers in the order in which they were given, from `oldest` on. */
+  private order: string[];
+  private oldest: number;
+  private bytes: number;
+
+  constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS) {
+    this.limits = limits;
+    this.entries = new Map();
+    this.order = [];
+    this.oldest = 0;
+    this.bytes = 0;
+  }
+
+  /** What was answered; null if it was not. */
+  find(key: string): Uint8Array | null {
+    const entry = this.entries.get(key);
+    return entry?.state === 'done' ? entry.results : null;
+  }
+
+  /** For a request that find() does not know. */
+  admit(key: string, listener: AnswerListener): Admission {
+    const entry = this.entries.get(key);
+    if (entry?.state === 'running') {
+      entry.listeners.push(listener);
+      return 'joined';
+    }
+    if (entry !== undefined) throw new Error('a request that has its answer must not be executed again');
+    this.entries.set(key, { state: 'running', listeners: [listener] });
+    return 'execute';
+  }
+
+  /** The request has its answer; who waits for it is told by answer(). */
+  complete(key: string, results: Uint8Array): readonly AnswerListener[] {
+    const entry = this.entries.get(key);
+    const listeners = entry?.state === 'running' ? entry.listeners : [];
+    if (entry?.state !== 'done') {
+      this.order.push(key);
+      this.bytes += results.length;
+    }
+    this.entries.set(key, { state: 'done', results });
+    this.evict();
+    return listeners;
+  }
+
+  /** Answers kept, oldest first. */
+  *answers(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
+    for (let i = this.oldest; i < this.order.length; i++) {
+      const key = this.order[i]!;
+      const entry = this.entries.get(key);
+      if (entry?.state === 'done') yield { key, results: entry.results };
+    }
+  }
+
+  get answerCount(): number {
+    return this.order.length - this.oldest;
+  }
+
+  private evict(): void {
+    while (this.answerCount > this.limits.answersMax || this.bytes > this.limits.bytesMax) {
+      const key = this.order[this.oldest]!;
+      this.oldest += 1;
+      const entry = this.entries.get(key);
+      if (entry?.state === 'done') this.bytes -= entry.results.length;
+      this.entries.delete(key);
+    }
+    if (this.oldest > 4096 && this.oldest * 2 > this.order.length) {
+      this.order = this.order.slice(this.oldest);
+      this.oldest = 0;
+    }
+  }
+}

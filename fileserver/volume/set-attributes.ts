@@ -1,0 +1,155 @@
+/**
+ * Sets attributes as a user, in an order in which every step leaves the next one possible. The parts are separate
+ * system calls, so what can be known to fail is refused before the first of them changes anything. Everything is
+ * set to absolute values: doing it again after a crash does no harm.
+ */
+import { constants } from 'node:os';
+import {
+  changeMode,
+  changeOwner,
+  changeTimes,
+  ID_UNCHANGED,
+  truncate,
+  UTIME_NOW,
+  UTIME_OMIT,
+} from '../system/file-calls.ts';
+import { S_IFDIR, S_IFLNK, S_IFREG, type StatBuffer } from '../system/statx.ts';
+import { become, type Identity } from '../system/thread-identity.ts';
+import type { DiskSet } from './disk-set.ts';
+import type { OpenFile } from './open-file.ts';
+import { effectiveUser, mayWrite } from './permissions.ts';
+import { failureOfResult, type VolumeFailure } from './status.ts';
+
+export type TimeChange = 'keep' | 'now' | { readonly seconds: number; readonly nanoseconds: number };
+
+/** null, keep: leave as it is. */
+export interface AttributeChanges {
+  readonly mode: number | null;
+  readonly uid: number | null;
+  readonly gid: number | null;
+  readonly size: number | null;
+  readonly atime: TimeChange;
+  readonly mtime: TimeChange;
+}
+
+const NANOSECONDS = 1_000_000_000;
+const { EOPNOTSUPP } = constants.errno;
+
+export function changesNothing(changes: AttributeChanges): boolean {
+  return (
+    changes.mode === null &&
+    changes.uid === null &&
+    changes.gid === null &&
+    changes.size === null &&
+    changes.atime === 'keep' &&
+    changes.mtime === 'keep'
+  );
+}
+
+function isGiven(time: TimeChange): time is Exclude<TimeChange, string> {
+  return typeof time === 'object';
+}
+
+/**
+ * Why the user can't make these changes, as far as that can be told beforehand; null if he may. `stat`: the
+ * attributes now.
+ */
+export function checkAttributeChanges(
+  diskSet: DiskSet,
+  file: OpenFile,
+  changes: AttributeChanges,
+  user: Identity,
+  stat: StatBuffer,
+): VolumeFailure | null {
+  const { atime, mtime } = changes;
+  if (isGiven(atime) && atime.nanoseconds >= NANOSECONDS) return 'invalid';
+  if (isGiven(mtime) && mtime.nanoseconds >= NANOSECONDS) return 'invalid';
+  const { uid } = effectiveUser(user);
+  const owner = uid === 0 || uid === stat.uid;
+  if (!owner && (changes.mode !== null || isGiven(atime) || isGiven(mtime))) return 'notPermitted';
+  const otherOwner = changes.uid !== null && changes.uid !== stat.uid;
+  const otherGroup = changes.gid !== null && changes.gid !== stat.gid;
+  if (uid !== 0 && otherOwner) return 'notPermitted';
+  if (uid !== 0 && otherGroup && (!owner || !isMember(user, changes.gid!))) return 'notPermitted';
+  const touch = atime === 'now' || mtime === 'now';
+  if (!owner && touch) {
+    const allowed = mayWrite(file.pathFd, user, file.volume.stat);
+    if (allowed !== 'ok') return allowed;
+  }
+  return changes.size === null ? null : checkTruncation(diskSet, file, user, stat, changes.size);
+}
+
+function isMember(user: Identity, gid: number): boolean {
+  const { gid: own, groups } = effectiveUser(user);
+  return gid === own || groups.includes(gid);
+}
+
+function checkTruncation(
+  diskSet: DiskSet,
+  file: OpenFile,
+  user: Identity,
+  stat: StatBuffer,
+  size: number,
+): VolumeFailure | null {
+  if (stat.type === S_IFDIR) return 'isDirectory';
+  if (stat.type !== S_IFREG) return 'invalid';
+  if (size >= Number.MAX_SAFE_INTEGER) return 'fileTooBig';
+  const fd = diskSet.table.writeFd(file);
+  if (fd < 0) return failureOfResult(fd);
+  const allowed = mayWrite(file.pathFd, user, file.volume.stat);
+  return allowed === 'ok' ? null : allowed;
+}
+
+/**
+ * Size first (it may clear set-id bits, which a mode may set again), then owner (likewise), then mode, then times
+ * (everything before sets them). null: done. `between` is called between two steps.
+ */
+export function applyAttributeChanges(
+  diskSet: DiskSet,
+  file: OpenFile,
+  changes: AttributeChanges,
+  user: Identity,
+  type: number,
+  between: () => void,
+): VolumeFailure | null {
+  const writeFd = changes.size === null ? -1 : diskSet.table.writeFd(file);
+  const pathFd = diskSet.pathFd(file);
+  if (pathFd < 0) return failureOfResult(pathFd);
+  become(user);
+  const steps: (() => number)[] = [];
+  const { size, uid, gid, mode, atime, mtime } = changes;
+  if (size !== null) steps.push(() => (writeFd < 0 ? writeFd : truncate(writeFd, size)));
+  if (uid !== null || gid !== null) {
+    steps.push(() => changeOwner(pathFd, uid ?? ID_UNCHANGED, gid ?? ID_UNCHANGED));
+  }
+  if (mode !== null) steps.push(() => setMode(pathFd, mode, type));
+  if (atime !== 'keep' || mtime !== 'keep') steps.push(() => setTimes(pathFd, atime, mtime));
+  for (let i = 0; i < steps.length; i++) {
+    if (i > 0) between();
+    const result = steps[i]!();
+    if (result < 0) {
+      file.volume.failOn(result, 'setattr');
+      return failureOfResult(result);
+    }
+  }
+  return null;
+}
+
+/** Linux has no modes of symbolic links: they are 0777 whatever is asked, and that is no error to a client. */
+function setMode(pathFd: number, mode: number, type: number): number {
+  const result = changeMode(pathFd, mode & 0o7777);
+  return type === S_IFLNK && result === -EOPNOTSUPP ? 0 : result;
+}
+
+function setTimes(pathFd: number, atime: TimeChange, mtime: TimeChange): number {
+  return changeTimes(pathFd, secondsOf(atime), nanosecondsOf(atime), secondsOf(mtime), nanosecondsOf(mtime));
+}
+
+function secondsOf(time: TimeChange): number {
+  return isGiven(time) ? time.seconds : 0;
+}
+
+function nanosecondsOf(time: TimeChange): number {
+  if (isGiven(time)) return time.nanoseconds;
+  return time === 'now' ? UTIME_NOW : UTIME_OMIT;
+}

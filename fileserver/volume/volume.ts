@@ -1,0 +1,347 @@
+/**
+ * One volume: a directory that is the root of a file system or a part of one, with its personality in
+ * `.filerpair/`. Opened for one owner and epoch; opening writes the ownership record before anything is served
+ * (DESIGN R6) and replays the journal.
+ */
+import { randomBytes } from 'node:crypto';
+import { stat as statPath } from 'node:fs/promises';
+import { constants } from 'node:os';
+import type { FaultReason, VolumeSpec } from '../data/messages.ts';
+import { OpenFailure } from '../data/messages.ts';
+import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
+import { openByHandle } from '../system/file-handle-calls.ts';
+import { fileSystemInfo, fileSystemMagic, syncFileSystem } from '../system/file-system-info.ts';
+import { S_IFDIR, StatBuffer } from '../system/statx.ts';
+import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { identityIn, identityTypeIn } from './file-handle.ts';
+import { IdentityReader } from './file-identity.ts';
+import { type Journal, JournalCorruptError, openJournal } from './journal.ts';
+import type { OpenFile } from './open-file.ts';
+import {
+  initialiseVolume,
+  type OwnershipRecord,
+  privateDirectory,
+  readOwnership,
+  readSecret,
+  readVolumeRecord,
+  type VolumeRecord,
+  VolumeRecordError,
+  writeOwnership,
+} from './ownership.ts';
+import { PathIndex } from './path-index.ts';
+
+const { EPERM, EOPNOTSUPP, ENOSYS, EINVAL, EOVERFLOW, ESTALE, EROFS, EIO } = constants.errno;
+
+export interface VolumeOwner {
+  readonly home: string;
+  readonly server: string;
+  readonly incarnation: string;
+  readonly epoch: number;
+}
+
+/** Why a volume can't be served by this owner now. The message is a sentence for people. */
+export class VolumeOpenError extends Error {
+  override readonly name = 'VolumeOpenError';
+  readonly reason: OpenFailure;
+  readonly epochFound: number | null;
+
+  constructor(reason: OpenFailure, message: string, epochFound: number | null = null) {
+    super(message);
+    this.reason = reason;
+    this.epochFound = epochFound;
+  }
+}
+
+/** Payloads of the journal's records as the last owner left them. */
+export interface LeftBehind {
+  readonly replies: readonly Uint8Array[];
+  readonly intents: readonly Uint8Array[];
+}
+
+/** Told once, the first time that a volume can no longer be served. */
+export type FaultListener = (volume: Volume, reason: FaultReason, message: string) => void;
+
+export class Volume {
+  readonly spec: VolumeSpec;
+  readonly owner: VolumeOwner;
+  readonly uuid: Uint8Array;
+  readonly uuidHex: string;
+  readonly secret: Uint8Array;
+  readonly rootFd: number;
+  readonly rootKey: string;
+  readonly rootMountId: number;
+  /** Reads identities of this volume's files; one result at a time. */
+  readonly identity: IdentityReader;
+  /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
+  readonly stat: StatBuffer;
+  readonly journal: Journal;
+  readonly leftBehind: LeftBehind;
+  /** Eight bytes; changes exactly when unstable data may have been lost. */
+  readonly writeVerifier: Uint8Array;
+  /** For FSINFO, attributes: the same wherever the volume is served. */
+  readonly fsidHigh: number;
+  readonly fsidLow: number;
+  /** null: the kernel opens handles. Otherwise files are found by name. */
+  readonly pathIndex: PathIndex | null;
+  /** A new entry is durable with its directory: see flush-set.ts. */
+  readonly orderedMetadata: boolean;
+  /** Keys of objects and names that a journalled operation is about to change; see change-queue.ts. */
+  readonly changing: Set<string>;
+  private ownership: OwnershipRecord;
+  private faulted: boolean;
+  private closed: boolean;
+  private readonly onFault: FaultListener;
+
+  /** Only openVolume() makes one. */
+  constructor(
+    spec: VolumeSpec,
+    owner: VolumeOwner,
+    ownership: OwnershipRecord,
+    secret: Uint8Array,
+    root: VolumeRoot,
+    journal: Journal,
+    leftBehind: LeftBehind,
+    onFault: FaultListener,
+  ) {
+    this.spec = spec;
+    this.owner = owner;
+    this.uuidHex = ownership.uuid.replaceAll('-', '');
+    this.uuid = new Uint8Array(Buffer.from(this.uuidHex, 'hex'));
+    this.secret = secret;
+    this.rootFd = root.fd;
+    this.rootKey = root.key;
+    this.rootMountId = root.mountId;
+    this.identity = root.identity;
+    this.stat = new StatBuffer();
+    this.journal = journal;
+    this.leftBehind = leftBehind;
+    this.writeVerifier = new Uint8Array(Buffer.from(ownership.writeVerifier, 'hex'));
+    const view = new DataView(this.uuid.buffer);
+    this.fsidHigh = view.getUint32(0);
+    this.fsidLow = view.getUint32(4);
+    this.pathIndex = root.opensHandles ? null : new PathIndex(root.fd, root.key, root.identity);
+    this.orderedMetadata = root.magic === fileSystemMagic.ext4 || root.magic === fileSystemMagic.xfs;
+    this.changing = new Set();
+    this.ownership = ownership;
+    this.faulted = false;
+    this.closed = false;
+    this.onFault = onFault;
+  }
+
+  /** Opens what a handle stands for, as the server itself. A descriptor, or -errno (ESTALE: gone). */
+  openFile(file: OpenFile, flags: number): number {
+    become(SERVER_IDENTITY);
+    if (this.pathIndex !== null) return this.pathIndex.open(file.key, flags);
+    const { handle } = file;
+    const fd = openByHandle(this.rootFd, identityTypeIn(handle), identityIn(handle), flags);
+    // EINVAL: of a type that this file system does not have (moved to another one by copying, with its UUID).
+    return fd === -EINVAL ? -ESTALE : fd;
+  }
+
+  /** From now on nothing may be answered that depends on this volume. Tells the agent once. */
+  fail(reason: FaultReason, message: string): void {
+    if (this.faulted) return;
+    this.faulted = true;
+    this.onFault(this, reason, message);
+  }
+
+  get failed(): boolean {
+    return this.faulted;
+  }
+
+  /** An error that says that the medium can't be trusted any more ends the service of the volume. */
+  failOn(result: number, what: string): void {
+    if (result === -EROFS) this.fail('ReadOnly', `volume ${this.spec.name} has become read-only (${what})`);
+    else if (result === -EIO) this.fail('IoError', `volume ${this.spec.name}: input/output error (${what})`);
+  }
+
+  /** Has somebody newer taken the volume? (DESIGN R6) Reads the record again; null if it is still ours. */
+  async newerOwner(): Promise<OwnershipRecord | null> {
+    const found = await readOwnership(this.spec.path);
+    return found !== null && found.epoch > this.owner.epoch ? found : null;
+  }
+
+  /** Everything acknowledged is on the disk, unstable writes too, and the record says so. After the last write. */
+  async finish(): Promise<void> {
+    become(SERVER_IDENTITY);
+    const synced = await syncFileSystem(this.rootFd);
+    if (synced < 0) {
+      this.fail('IoError', `volume ${this.spec.name} can't be flushed`);
+      return;
+    }
+    this.ownership = { ...this.ownership, clean: true };
+    await writeOwnership(this.spec.path, this.ownership);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.journal.close();
+    close(this.rootFd);
+  }
+}
+
+interface VolumeRoot {
+  readonly fd: number;
+  readonly key: string;
+  readonly mountId: number;
+  readonly magic: number;
+  readonly identity: IdentityReader;
+  readonly opensHandles: boolean;
+}
+
+/**
+ * Verifies that the directory is the home server's volume and not owned by somebody newer, writes the ownership
+ * record, reads the journal. Only the home server makes a virgin directory a volume. Throws VolumeOpenError.
+ */
+export async function openVolume(
+  spec: VolumeSpec,
+  owner: VolumeOwner,
+  onFault: FaultListener,
+): Promise<Volume> {
+  become(SERVER_IDENTITY);
+  try {
+    const record = await verify(spec, owner);
+    const root = openRoot(spec);
+    try {
+      const ownership = await takeOwnership(spec, owner, record);
+      const secret = await readSecret(spec.path);
+      const uuid = new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
+      const { journal, replies, intents } = await openJournal(privateDirectory(spec.path), uuid);
+      return new Volume(spec, owner, ownership, secret, root, journal, { replies, intents }, onFault);
+    } catch (error) {
+      close(root.fd);
+      throw error;
+    }
+  } catch (error) {
+    throw asOpenError(spec, error);
+  }
+}
+
+function asOpenError(spec: VolumeSpec, error: unknown): unknown {
+  if (error instanceof VolumeOpenError) return error;
+  if (error instanceof JournalCorruptError) return new VolumeOpenError('JournalCorrupt', error.message);
+  if (error instanceof VolumeRecordError) return new VolumeOpenError('WrongVolume', error.message);
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error;
+  const text = `volume ${spec.name} at ${spec.path}: ${message}`;
+  return new VolumeOpenError(code === 'EROFS' ? 'ReadOnly' : 'IoError', text);
+}
+
+async function verify(spec: VolumeSpec, owner: VolumeOwner): Promise<VolumeRecord> {
+  await mustBeDirectory(spec);
+  const found = await readVolumeRecord(spec.path);
+  if (found === null) {
+    if (owner.server === owner.home) return initialiseVolume(spec.path, owner.home);
+    throw new VolumeOpenError(
+      OpenFailure.NotAVolume,
+      `${spec.path} is not a FilerPair volume; ${owner.home}, to which it belongs, has to start on it once`,
+    );
+  }
+  if (found.home !== owner.home) {
+    throw new VolumeOpenError(
+      OpenFailure.WrongVolume,
+      `${spec.path} belongs to ${found.home}, not to ${owner.home}; check which claim or directory is mounted there`,
+    );
+  }
+  return found;
+}
+
+async function mustBeDirectory(spec: VolumeSpec): Promise<void> {
+  const message = `volume ${spec.name}: ${spec.path} is not a directory`;
+  try {
+    if ((await statPath(spec.path)).isDirectory()) return;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+  }
+  throw new VolumeOpenError(OpenFailure.NotAVolume, message);
+}
+
+/**
+ * The write verifier is kept only if the last owner stopped in good order. After anything else unstable data may be
+ * lost (the machine crashed, the disk moved, the mount was torn away): then it changes, and clients send it again.
+ */
+async function takeOwnership(
+  spec: VolumeSpec,
+  owner: VolumeOwner,
+  record: VolumeRecord,
+): Promise<OwnershipRecord> {
+  const last = await readOwnership(spec.path);
+  if (last !== null && last.uuid !== record.uuid) {
+    throw new VolumeOpenError(
+      OpenFailure.WrongVolume,
+      `${spec.path}: its ownership record is that of another volume (${last.uuid}, not ${record.uuid})`,
+    );
+  }
+  const other = last !== null && last.owner !== owner.server;
+  if (last !== null && (last.epoch > owner.epoch || (last.epoch === owner.epoch && other))) {
+    throw new VolumeOpenError(
+      OpenFailure.VolumeEpochAhead,
+      `${spec.path} is owned by ${last.owner} in epoch ${last.epoch}; ${owner.server} claims it in epoch ${owner.epoch}`,
+      last.epoch,
+    );
+  }
+  const ownership: OwnershipRecord = {
+    uuid: record.uuid,
+    home: owner.home,
+    owner: owner.server,
+    ownerIncarnation: owner.incarnation,
+    epoch: owner.epoch,
+    writeVerifier: last?.clean === true ? last.writeVerifier : randomBytes(8).toString('hex'),
+    clean: false,
+  };
+  await writeOwnership(spec.path, ownership);
+  return ownership;
+}
+
+function openRoot(spec: VolumeSpec): VolumeRoot {
+  const fd = openAt(AT_FDCWD, new TextEncoder().encode(spec.path), O_RDONLY | O_DIRECTORY);
+  if (fd < 0)
+    throw new VolumeOpenError('IoError', `volume ${spec.name}: ${spec.path} can't be opened (errno ${-fd})`);
+  try {
+    return { fd, ...identifyRoot(spec, fd) };
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd'> {
+  const info = fileSystemInfo(fd);
+  const magic = typeof info === 'number' ? 0 : info.magic;
+  const handles = new IdentityReader('kernelHandle');
+  const result = handles.ofFd(fd);
+  if (result === 0) {
+    const opened = openByHandle(
+      fd,
+      handles.type,
+      handles.bytes.subarray(handles.start, handles.start + handles.size),
+      O_PATH,
+    );
+    if (opened >= 0) close(opened);
+    // EPERM: an ordinary user, or a container without CAP_DAC_READ_SEARCH.
+    const opensHandles = opened !== -EPERM;
+    return { key: handles.key(), mountId: handles.mountId, magic, identity: handles, opensHandles };
+  }
+  if (result === -EOVERFLOW) {
+    throw new VolumeOpenError(
+      OpenFailure.UnsupportedFileSystem,
+      `volume ${spec.name}: the file handles of ${spec.path} are too long for NFSv3; use ext4, xfs or btrfs`,
+    );
+  }
+  const births = new IdentityReader('inodeAndBirth');
+  const unsupported = result === -EOPNOTSUPP || result === -ENOSYS;
+  if (!unsupported || births.ofFd(fd) < 0) {
+    throw new VolumeOpenError(
+      OpenFailure.UnsupportedFileSystem,
+      `volume ${spec.name}: ${spec.path} has neither file handles nor times of birth (errno ${-result}); use ext4, xfs or btrfs`,
+    );
+  }
+  return { key: births.key(), mountId: births.mountId, magic, identity: births, opensHandles: false };
+}
+
+/** Is it a directory? For roots of exports. The volume's stat buffer holds its attributes afterwards. */
+export function isDirectory(volume: Volume, fd: number): boolean {
+  return volume.stat.ofFd(fd) === 0 && volume.stat.type === S_IFDIR;
+}
