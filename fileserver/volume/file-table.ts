@@ -139,8 +139,8 @@ export class FileTable {
   /** The O_PATH descriptor, opened if need be; or -errno. */
   pathFd(file: OpenFile): number {
     if (file.pathFd >= 0) return file.pathFd;
-    let fd = file.volume.openFile(file, O_PATH);
-    if (this.makeRoom(fd)) fd = file.volume.openFile(file, O_PATH);
+    let fd = file.volume.openFile(file.handle, file.key, O_PATH);
+    if (this.makeRoom(fd)) fd = file.volume.openFile(file.handle, file.key, O_PATH);
     if (fd >= 0) this.keepPathFd(file, fd);
     return fd;
   }

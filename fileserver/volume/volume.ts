@@ -16,7 +16,6 @@ import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal } from './journal.ts';
-import type { OpenFile } from './open-file.ts';
 import {
   initialiseVolume,
   type OwnershipRecord,
@@ -129,10 +128,9 @@ export class Volume {
   }
 
   /** Opens what a handle stands for, as the server itself. A descriptor, or -errno (ESTALE: gone). */
-  openFile(file: OpenFile, flags: number): number {
+  openFile(handle: Uint8Array, key: string, flags: number): number {
     become(SERVER_IDENTITY);
-    if (this.pathIndex !== null) return this.pathIndex.open(file.key, flags);
-    const { handle } = file;
+    if (this.pathIndex !== null) return this.pathIndex.open(key, flags);
     const fd = openByHandle(this.rootFd, identityTypeIn(handle), identityIn(handle), flags);
     // EINVAL: of a type that this file system does not have (moved to another one by copying, with its UUID).
     return fd === -EINVAL ? -ESTALE : fd;
