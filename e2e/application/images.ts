@@ -44,6 +44,8 @@ async function compile(repository: string, application: string, tests: string): 
       'e2e/writer/tsconfig.json',
       '--outDir',
       dist,
+      // Types have a stage of their own.
+      '--noCheck',
     ],
     {
       cwd: repository,

@@ -109,9 +109,10 @@ export class Pair {
     return join(this.environment.cluster.sharedDirectory, this.namespace, server);
   }
 
-  /** Namespace, volumes, FilerPair. A namespace that an interrupted run left is removed first. */
+  /** Namespace, volumes, FilerPair. A namespace that an earlier run left is removed first. */
   async create(domain?: string): Promise<void> {
     await this.remove();
+    await this.#gone();
     for (const server of SERVERS) {
       mkdirSync(this.directory(server), { recursive: true });
       // The export's root belongs to the volume's maker; the writer is an ordinary user.
@@ -124,10 +125,30 @@ export class Pair {
     await this.kubectl.apply(pairManifest(this.namespace, domain));
   }
 
+  /** Has everything deleted, and does not wait for it: the next scenario has a namespace of its own. */
   async remove(): Promise<void> {
+    await this.kubectl.run('delete', 'namespace', this.namespace, '--ignore-not-found', '--wait=false');
+    await this.kubectl.run(
+      'delete',
+      'persistentvolume',
+      '--selector',
+      `e2e=${this.namespace}`,
+      '--wait=false',
+    );
+  }
+
+  async #gone(): Promise<void> {
     const timeout = `--timeout=${NAMESPACE_GONE_MS_MAX / 1000}s`;
-    await this.kubectl.run('delete', 'namespace', this.namespace, '--ignore-not-found', timeout);
-    await this.kubectl.run('delete', 'persistentvolume', '--selector', `e2e=${this.namespace}`, timeout);
+    // Succeeds at once when there is nothing to wait for.
+    await this.kubectl.run('wait', `namespace/${this.namespace}`, '--for=delete', timeout);
+    await this.kubectl.run(
+      'wait',
+      'persistentvolume',
+      '--selector',
+      `e2e=${this.namespace}`,
+      '--for=delete',
+      timeout,
+    );
     rmSync(join(this.environment.cluster.sharedDirectory, this.namespace), { recursive: true, force: true });
   }
 
