@@ -3,7 +3,7 @@
  * kills the server leaves it alone. Told to stop, it stays until the server has ended and the partner knows: pods stop
  * all their containers at the same moment.
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, parseConfig, parseSecret } from '../config.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
@@ -15,6 +15,8 @@ async function main(args: readonly string[]): Promise<void> {
   if (flag !== '--config' || file === undefined) throw new ConfigError('Usage: main.ts --config FILE');
   const config = parseConfig(readFileSync(file, 'utf8'), file);
   const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
+  // Whichever of the two starts first makes it.
+  mkdirSync(config.runDir, { recursive: true });
   const log = createLog(config.log, { server: config.server, process: 'sentinel' });
   const sentinel = new Sentinel({
     pair: config.pair,
