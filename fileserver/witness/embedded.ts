@@ -11,7 +11,7 @@
  * development, tests and the demo.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFile, type FileHandle, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LeaseOwnership, LeaseSighting } from '../../pair/lease.ts';
@@ -162,19 +162,22 @@ export class EmbeddedWitness implements Witness {
 
   private async replace(home: string, sighting: LeaseSighting, renaming = (): void => {}): Promise<void> {
     const temporary = this.path(home, `json.${process.pid}.tmp`);
-    await writeDurably(temporary, formatLeaseFile(sighting), 'w');
+    await writeDurably(temporary, formatLeaseFile(sighting));
     renaming();
     await rename(temporary, this.path(home, 'json'));
     const directory = await open(this.directory, 'r');
     await directory.sync().finally(() => directory.close());
   }
 
-  /** Before the rename: a line too many (its change was never made) is better than an owner without a line. */
+  /**
+   * Before the rename: a line too many (its change was never made) is better than an owner without a line. Not
+   * durable against a crash of the machine, as nothing depends on it.
+   */
   private async record(home: string, before: LeaseSighting, after: LeaseSighting): Promise<void> {
     const { holder, epoch, acknowledger, releasedTo } = after.record;
     if (holder === before.record.holder && acknowledger === before.record.acknowledger) return;
     const line = { bootMs: bootMs(), version: after.version, holder, epoch, acknowledger, releasedTo };
-    await writeDurably(this.path(home, 'history'), `${JSON.stringify(line)}\n`, 'a');
+    await appendFile(this.path(home, 'history'), `${JSON.stringify(line)}\n`);
   }
 
   private async note(home: string, notes: LeaseNotes): Promise<void> {
@@ -204,8 +207,8 @@ export class EmbeddedWitness implements Witness {
   }
 }
 
-async function writeDurably(path: string, text: string, flags: 'w' | 'a'): Promise<void> {
-  const file: FileHandle = await open(path, flags, 0o600);
+async function writeDurably(path: string, text: string): Promise<void> {
+  const file: FileHandle = await open(path, 'w', 0o600);
   try {
     await file.writeFile(text);
     await file.datasync();

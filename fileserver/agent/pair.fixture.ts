@@ -1,0 +1,260 @@
+// A pair as it runs in production, on one machine: two server processes, two sentinels, directories as volumes, the
+// embedded witness, relays between the two so that the network can be cut. Nothing in it is replaced by a stand-in.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beginRecord, endRecord } from '../../protocol/record.ts';
+import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
+import { XdrWriter } from '../../protocol/xdr.ts';
+import { bootMs } from '../system/boottime.ts';
+import { type Relay, startRelay } from './interconnect-relay.fixture.ts';
+import type { Status } from './status.ts';
+
+export const servers = ['filer-a', 'filer-b'] as const;
+export type Server = (typeof servers)[number];
+export const partnerOf = (server: Server): Server => (server === 'filer-a' ? 'filer-b' : 'filer-a');
+
+/** Longer than the defaults: these tests share their machine with others, and a starved server fences itself. */
+export const timing = { leaseMs: 3000, guardMs: 750, heartbeatMs: 200 };
+
+interface Ports {
+  readonly primary: number;
+  readonly secondary: number;
+  readonly interconnect: number;
+  readonly metrics: number;
+}
+
+/** A line of the embedded witness's history. */
+export interface HistoryLine {
+  readonly bootMs: number;
+  readonly holder: string | null;
+  readonly epoch: number;
+  readonly acknowledger: string | null;
+  readonly releasedTo: string | null;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  /** Resolves with exit code, signal and the time on CLOCK_BOOTTIME. */
+  readonly ended: Promise<{ code: number | null; signal: string | null; atMs: number }>;
+  output(): string;
+}
+
+export class Pair {
+  readonly directory: string;
+  readonly ports: Readonly<Record<Server, Ports>>;
+  /** On the way to a server's interconnect port. */
+  readonly relays: Readonly<Record<Server, Relay>>;
+  private readonly children: Running[] = [];
+
+  private constructor(directory: string, ports: Record<Server, Ports>, relays: Record<Server, Relay>) {
+    this.directory = directory;
+    this.ports = ports;
+    this.relays = relays;
+  }
+
+  static async create(testing: Partial<Record<Server, object>> = {}): Promise<Pair> {
+    const directory = mkdtempSync(join(tmpdir(), 'filerpair-pair-'));
+    const ports = { 'filer-a': await freePorts(), 'filer-b': await freePorts() };
+    const relays = {
+      'filer-a': await startRelay(ports['filer-a'].interconnect),
+      'filer-b': await startRelay(ports['filer-b'].interconnect),
+    };
+    const pair = new Pair(directory, ports, relays);
+    writeFileSync(join(directory, 'secret'), randomBytes(32));
+    for (const server of servers) pair.configure(server, testing[server]);
+    return pair;
+  }
+
+  configFile(server: Server): string {
+    return join(this.directory, server, 'config.json');
+  }
+
+  startSentinel(server: Server): Running {
+    return this.start('../sentinel/main.ts', server);
+  }
+
+  startServer(server: Server): Running {
+    return this.start('../main.ts', server);
+  }
+
+  /** Null while the server cannot be asked. */
+  async status(server: Server): Promise<Status | null> {
+    const answer = await this.control(server, 'GET', '/status').catch(() => null);
+    return answer === null ? null : (JSON.parse(answer.body) as Status);
+  }
+
+  control(
+    server: Server,
+    method: 'GET' | 'POST',
+    path: string,
+    body = '',
+  ): Promise<{ status: number; body: string }> {
+    return new Promise((resolve, reject) => {
+      const socketPath = join(this.directory, server, 'control.sock');
+      const outgoing = request({ socketPath, method, path }, (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text }));
+      });
+      outgoing.on('error', reject);
+      outgoing.end(body);
+    });
+  }
+
+  /** Resolves when both serve their own disk set and each one's Lease names the other as acknowledger. */
+  async paired(): Promise<void> {
+    for (const server of servers) {
+      await until(`${server} is paired and serves its own`, async () => {
+        const set = (await this.status(server))?.diskSets.find((one) => one.home === server);
+        return (
+          set?.phase === 'open' && set.owner === server && set.acknowledger?.startsWith(partnerOf(server))
+        );
+      });
+    }
+  }
+
+  history(home: Server): HistoryLine[] {
+    const path = join(this.directory, 'witness', `${home}.history`);
+    if (!existsSync(path)) return [];
+    return readFileSync(path, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as HistoryLine);
+  }
+
+  async stop(): Promise<void> {
+    for (const { child } of this.children) {
+      child.kill('SIGKILL');
+      child.kill('SIGCONT');
+    }
+    await Promise.all(this.children.map((one) => one.ended));
+    for (const server of servers) this.relays[server].close();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  private start(program: string, server: Server): Running {
+    const file = new URL(program, import.meta.url).pathname;
+    const child = spawn(process.execPath, [file, '--config', this.configFile(server)]);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (data: Buffer) => {
+        output += data.toString();
+      });
+    }
+    const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal, atMs: bootMs() }));
+    const running = { child, ended, output: () => output };
+    this.children.push(running);
+    return running;
+  }
+
+  private configure(server: Server, testing: object | undefined): void {
+    const partner = partnerOf(server);
+    const diskSet = (home: Server) => {
+      const path = join(this.directory, 'volumes', home, 'data');
+      mkdirSync(path, { recursive: true });
+      return {
+        volumes: [{ name: 'data', path }],
+        exports: [{ path: '/home', volume: 'data', squash: 'None' }],
+      };
+    };
+    const config = {
+      pair: 'home',
+      server,
+      partner,
+      listen: { host: '127.0.0.1', ...this.ports[server] },
+      partnerAddress: { host: '127.0.0.1', interconnect: this.relays[partner].port },
+      runDir: join(this.directory, server),
+      secretFile: join(this.directory, 'secret'),
+      timing,
+      witness: { kind: 'embedded', directory: join(this.directory, 'witness') },
+      diskSets: { 'filer-a': diskSet('filer-a'), 'filer-b': diskSet('filer-b') },
+      log: { level: 'debug', format: 'text' },
+      ...(testing === undefined ? {} : { testing }),
+    };
+    mkdirSync(join(this.directory, server), { recursive: true });
+    writeFileSync(this.configFile(server), JSON.stringify(config));
+  }
+}
+
+/** Waits for a condition; the error says which one did not come. */
+export async function until(what: string, condition: () => unknown, timeoutMs = 60_000): Promise<void> {
+  const giveUpAt = bootMs() + timeoutMs;
+  while (!(await condition())) {
+    if (bootMs() > giveUpAt) throw new Error(`within ${timeoutMs} ms it did not come true that ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/**
+ * Asks the NFS NULL procedure until it is answered, over a new connection every few ms, as the client's overlapping
+ * attempts do. Resolves with the time of the first answer, ms on CLOCK_BOOTTIME.
+ */
+export async function firstAnswer(port: number, timeoutMs = 60_000): Promise<number> {
+  const giveUpAt = bootMs() + timeoutMs;
+  const answered = Promise.withResolvers<number>();
+  const attempts = new Set<Socket>();
+  const attempt = (): void => {
+    const socket = connect(port, '127.0.0.1');
+    attempts.add(socket);
+    socket.setNoDelay(true);
+    socket.on('connect', () => socket.write(nullCall));
+    socket.on('data', () => answered.resolve(bootMs()));
+    socket.on('error', () => attempts.delete(socket));
+    if (bootMs() > giveUpAt) answered.reject(new Error(`port ${port} did not answer within ${timeoutMs} ms`));
+  };
+  const timer = setInterval(attempt, 5);
+  try {
+    return await answered.promise;
+  } finally {
+    clearInterval(timer);
+    for (const socket of attempts) socket.destroy();
+  }
+}
+
+/** Whether a connection to the port is refused: nobody listens. */
+export async function isClosed(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+  } finally {
+    socket.destroy();
+  }
+}
+
+const nullCall = ((): Uint8Array => {
+  const writer = new XdrWriter(64);
+  const at = beginRecord(writer);
+  encodeCallHeader(writer, 1, 100_003, 3, 0, AUTH_NONE_CREDENTIAL);
+  endRecord(writer, at);
+  return writer.written();
+})();
+
+/** Four ports that are free now; the servers need numbers that stay the same over restarts. */
+async function freePorts(): Promise<Ports> {
+  const listeners = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const server = createServer();
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const [primary, secondary, interconnect, metrics] = listeners.map(
+    (one) => (one.address() as AddressInfo).port,
+  );
+  await Promise.all(listeners.map((one) => new Promise((resolve) => one.close(resolve))));
+  return { primary: primary!, secondary: secondary!, interconnect: interconnect!, metrics: metrics! };
+}
