@@ -9,10 +9,8 @@ import { explain, filerPairSpec } from '../../crds/filerpair.ts';
 import { labels } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
-import { podReplacement } from '../policies/pod-replacement.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { cleanUp } from './clean-up.ts';
-import { newPod } from './desired/pod.ts';
 import { deathProofs, letLeaseGo, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
 import type { Action, EventToTell, Plan } from './plan.ts';
@@ -58,11 +56,7 @@ function decideFor(view: View): Plan {
       ...leasesLetGo(view),
     ],
     status: unchanged ? null : status,
-    events: [
-      ...(unchanged ? [] : statusEvents(view.pair.status, status)),
-      ...requests.flatMap(requestEvent),
-      ...view.servers.flatMap((server) => replacementEvents(view, server.name)),
-    ],
+    events: [...(unchanged ? [] : statusEvents(view.pair.status, status)), ...requests.flatMap(requestEvent)],
     wakeAt: view.servers
       .flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt))
       .reduce((first, one) => (one !== null && (first === null || one < first) ? one : first), null),
@@ -148,28 +142,5 @@ function requestEvent(found: RequestFinding): EventToTell[] {
       reason: done ? 'RequestDone' : 'RequestRefused',
       note: `The ${kind} of the disk set of ${value} that was asked for (${found.request.id}) is ${done ? 'done' : 'refused'}: ${found.message}`,
     },
-  ];
-}
-
-function replacementEvents(view: View, name: string): EventToTell[] {
-  const server = view.servers.find((one) => one.name === name)!;
-  const { create, remove } = podReplacement(view, server);
-  return [
-    ...remove.map(({ pod, why }) => ({
-      key: pod.pod.metadata.uid ?? '',
-      type: 'Warning' as const,
-      reason: 'PodRemoved',
-      note: why,
-    })),
-    ...(create === null
-      ? []
-      : [
-          {
-            key: newPod(view, server, false).metadata.name ?? '',
-            type: 'Normal' as const,
-            reason: 'PodCreated',
-            note: `A new pod for ${name}: ${create}.`,
-          },
-        ]),
   ];
 }

@@ -11,6 +11,8 @@ interface Of {
   readonly resource: ResourceName;
   /** One clause for the log: why this is done. */
   readonly why: string;
+  /** Told once it is done. */
+  readonly event?: EventToTell;
 }
 
 export type Action =
@@ -56,6 +58,7 @@ export interface Plan {
   readonly actions: readonly Action[];
   /** The whole status, or null if it is as it should be (or there is nothing to write it to). */
   readonly status: FilerPairStatus | null;
+  /** What changed in the status; what was done is told by the actions themselves. */
   readonly events: readonly EventToTell[];
   /** When time alone will change the decision, in ms since the epoch; null: never. */
   readonly wakeAt: number | null;

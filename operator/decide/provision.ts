@@ -255,17 +255,19 @@ function pods(view: View, server: ServerView): Action[] {
   }
   for (const { pod, why } of replacement.remove) {
     const { name = '', uid = '' } = pod.pod.metadata;
-    actions.push({ kind: 'delete', resource: 'pods', namespace, name, uid, why });
+    const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };
+    actions.push({ kind: 'delete', resource: 'pods', namespace, name, uid, why, event });
   }
   if (replacement.create !== null && leasesBelongToPair(view)) {
     // The Services move to it only when the owner's pod is gone: until then clients are served there or nowhere.
-    const current = server.current === null;
-    actions.push({
-      kind: 'create',
-      resource: 'pods',
-      object: newPod(view, server, current),
-      why: replacement.create,
-    });
+    const object = newPod(view, server, server.current === null);
+    const event = {
+      key: object.metadata.name ?? '',
+      type: 'Normal' as const,
+      reason: 'PodCreated',
+      note: `New pod ${object.metadata.name} for ${server.name}: ${replacement.create}.`,
+    };
+    actions.push({ kind: 'create', resource: 'pods', object, why: replacement.create, event });
   }
   return actions;
 }

@@ -140,7 +140,17 @@ export class Executor {
 
 /** Refused for a reason that stays: forbidden, invalid, or an object that cannot be there. Conflicts pass. */
 const isLasting = (error: ApiError): boolean =>
-  error.outcome === 'refused' && !isConflict(error) && error.status !== 429 && error.status !== 404;
+  error.outcome === 'refused' &&
+  !isConflict(error) &&
+  error.status !== 429 &&
+  error.status !== 404 &&
+  !isNamespaceEnding(error);
+
+/** Nothing can be created in a namespace that is being deleted; soon there is nothing left to decide about. */
+export const isNamespaceEnding = (error: unknown): boolean =>
+  error instanceof ApiError &&
+  error.status === 403 &&
+  error.message.includes('because it is being terminated');
 
 function reasonOf(error: ApiError): string {
   if (error.status === 403) return 'Forbidden';

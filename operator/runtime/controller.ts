@@ -5,7 +5,7 @@ import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { decide } from '../decide/decide.ts';
 import type { Plan } from '../decide/plan.ts';
-import { ExecutionProblem, type Executor, nameOf } from '../execute/executor.ts';
+import { ExecutionProblem, type Executor, isNamespaceEnding, nameOf } from '../execute/executor.ts';
 import { type Caches, keyOf } from '../observe/caches.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings, Problem } from '../observe/observed.ts';
@@ -66,7 +66,7 @@ export class Controller {
     const observed = await this.#caches.observe(namespace, name, this.#problems.get(key) ?? null);
     const now = Date.now();
     const plan = decide(observed, this.#settings, now);
-    const problem = await this.#carryOut(key, plan);
+    const problem = await this.#carryOut(key, observed.pair, plan);
     if (observed.pair === null) this.#problems.delete(key);
     if (problem !== null || this.#problems.has(key)) await this.#tellProblem(key, observed, problem);
     else await this.#tell(observed.pair, plan);
@@ -75,7 +75,7 @@ export class Controller {
   }
 
   /** Returns what stopped it, if that has to be told; throws what may work the next time. */
-  async #carryOut(key: string, plan: Plan): Promise<Problem | null> {
+  async #carryOut(key: string, pair: FilerPairObject | null, plan: Plan): Promise<Problem | null> {
     for (const action of plan.actions) {
       const { kind, resource, why } = action;
       try {
@@ -92,6 +92,7 @@ export class Controller {
       }
       if (kind === 'createSecret') this.#caches.secretKnown(key);
       this.#log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, { pair: key, action: kind, resource });
+      if (action.event !== undefined && pair !== null) await this.#executor.tell(pair, action.event);
     }
     return null;
   }
@@ -124,7 +125,7 @@ export class Controller {
       return;
     }
     // Somebody wrote or deleted at the same time; the next look sees it.
-    const level = isConflict(error) || isNotFound(error) ? 'debug' : 'warn';
+    const level = isConflict(error) || isNotFound(error) || isNamespaceEnding(error) ? 'debug' : 'warn';
     this.#log.log(level, `${error.message}; trying again in ${Math.round(retryInMs)} ms`, {
       pair: key,
       reason: error.reason,

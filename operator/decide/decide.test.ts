@@ -1,0 +1,330 @@
+// decide() as a whole: from a new pair through its failures, each time the whole plan.
+
+import { describe, expect, test } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import type { Action } from './plan.ts';
+import { spec, startedAt, World } from './world.fixture.ts';
+
+/** One line an action: enough to see what happens, in order. */
+const lines = (actions: readonly Action[]): string[] =>
+  actions.map((action) => {
+    const { kind, resource, why } = action;
+    return `${kind} ${resource} ${'object' in action ? action.object.metadata.name : action.name}: ${why}`;
+  });
+
+describe('a new pair', () => {
+  test('gets everything in the order in which one thing needs another; the objects are in the golden file', async () => {
+    const plan = new World().plan();
+    await expect(`${JSON.stringify(plan, null, 2)}\n`).toMatchFileSnapshot('golden/new-pair.json');
+    expect(lines(plan.actions).map((line) => line.split(':')[0])).toEqual([
+      'apply serviceAccounts home-filer-a',
+      'apply roles home-filer-a',
+      'apply roleBindings home-filer-a',
+      'apply serviceAccounts home-filer-b',
+      'apply roles home-filer-b',
+      'apply roleBindings home-filer-b',
+      'createSecret secrets home-interconnect',
+      'apply persistentVolumeClaims home-filer-a-data',
+      'apply persistentVolumeClaims home-filer-b-data',
+      'create leases home-filer-a',
+      'create leases home-filer-b',
+      'apply configMaps home-filer-a',
+      'apply configMaps home-filer-b',
+      'apply services filer-a',
+      'apply services filer-a-failover',
+      'apply services filer-a-interconnect',
+      'apply services filer-b',
+      'apply services filer-b-failover',
+      'apply services filer-b-interconnect',
+      'apply endpointSlices filer-a-failover',
+      'apply endpointSlices filer-b-failover',
+    ]);
+  });
+
+  test('gets pods once both Leases are there, and not before', async () => {
+    const world = new World();
+    const pods = world.settle().filter(({ resource }) => resource === 'pods');
+    expect(lines(pods).map((line) => line.replace(/-[0-9a-v]{5}:/, '-*:'))).toEqual([
+      'create pods home-filer-a-*: filer-a has no pod',
+      'create pods home-filer-b-*: filer-b has no pod',
+    ]);
+    await expect(`${JSON.stringify(pods, null, 2)}\n`).toMatchFileSnapshot('golden/new-pods.json');
+  });
+
+  test('whose spec no longer passes the rules is left as it is, and told why', () => {
+    const world = World.running();
+    world.observed.pair = {
+      ...world.observed.pair!,
+      spec: { ...spec, failover: { lease: '10s', guard: '500ms' } },
+    };
+    const plan = world.plan();
+    expect(plan.actions).toEqual([]);
+    expect(plan.status?.conditions?.[0]).toMatchObject({
+      type: 'Ready',
+      status: 'False',
+      reason: 'InvalidSpec',
+    });
+    expect(plan.status?.conditions?.[0]?.message).toContain('spec.failover.guard: guard must be at least');
+  });
+});
+
+describe('a running pair', () => {
+  test('leaves nothing to do: no writes in the steady state', () => {
+    const world = World.running();
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+    world.now += 3_600_000;
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+  });
+
+  test('and a solo owner that renews its Lease changes nothing either', () => {
+    const world = World.running();
+    world.changeLease(
+      'filer-a',
+      { renewTime: '2026-11-23T12:30:00.000000Z' },
+      { [leaseAnnotations.renewal]: '17' },
+    );
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+  });
+
+  test('says in its status who serves what', async () => {
+    const { status } = World.running().observed.pair!;
+    await expect(`${JSON.stringify(status, null, 2)}\n`).toMatchFileSnapshot('golden/running-status.json');
+  });
+
+  test('an object that was deleted or edited by hand comes back', () => {
+    const world = World.running();
+    world.remove('services', 'filer-b');
+    world.observed.services = world.observed.services.map((service) =>
+      service.metadata.name === 'filer-a'
+        ? { ...service, spec: { ...service.spec, selector: { app: 'mine' } } }
+        : service,
+    );
+    expect(lines(world.plan().actions)).toEqual([
+      'apply services filer-a: it was edited by hand',
+      'apply services filer-b: it is missing',
+    ]);
+  });
+
+  test('names are published as soon as ExternalDNS is installed, and withdrawn when the spec says so', () => {
+    const world = World.running({ ...spec, dns: { domain: 'nas.example.org' } });
+    expect(world.plan().actions).toEqual([]);
+    world.observed.dnsEndpointsServed = true;
+    const [action] = world.settle();
+    expect(action).toMatchObject({
+      kind: 'apply',
+      resource: 'dnsEndpoints',
+      object: {
+        spec: {
+          endpoints: ['filer-a', 'filer-a-failover', 'filer-b', 'filer-b-failover'].map((name) => ({
+            dnsName: `${name}.nas.example.org`,
+            recordTTL: 30,
+            recordType: 'A',
+            targets: ['10.96.0.1'],
+          })),
+        },
+      },
+    });
+    world.observed.pair = {
+      ...world.observed.pair!,
+      spec: { ...spec, dns: { domain: 'nas.example.org', publish: false } },
+    };
+    expect(lines(world.plan().actions)).toContain('delete dnsEndpoints home: the spec publishes no names');
+  });
+});
+
+describe('a takeover', () => {
+  // filer-a's process was killed; its sentinel told filer-b, which has claimed and opened everything by itself.
+  const takenOver = (): World => {
+    const world = World.running();
+    world.container(
+      'filer-a',
+      { waiting: { reason: 'CrashLoopBackOff' } },
+      terminated(world.incarnation('filer-a')),
+    );
+    world.claims('filer-b', 'filer-a', 2);
+    world.gate('filer-a', 2, true, '10.0.0.2');
+    return world;
+  };
+
+  test('is followed by the labels of the claims, nothing else: the servers have done the rest', () => {
+    expect(lines(takenOver().plan().actions)).toEqual([
+      'patch persistentVolumeClaims home-filer-a-data: filer-b owns it at epoch 2',
+    ]);
+  });
+
+  test('is told by status and events in the same words', async () => {
+    const { status, events } = takenOver().plan();
+    await expect(`${JSON.stringify({ status, events }, null, 2)}\n`).toMatchFileSnapshot(
+      'golden/takeover-status.json',
+    );
+  });
+
+  test('whose endpoint the server could not open is completed by the operator', () => {
+    const world = takenOver();
+    world.gate('filer-a', 1, false, '10.0.0.2');
+    const slices = world.settle().filter(({ resource }) => resource === 'endpointSlices');
+    expect(lines(slices)).toEqual([
+      'apply endpointSlices filer-a-failover: filer-b serves the disk set of filer-a on its secondary port (epoch 2)',
+    ]);
+  });
+
+  test('that the operator sees on the endpoint before it sees the Lease is not undone', () => {
+    const world = World.running();
+    world.gate('filer-a', 2, true, '10.0.0.2');
+    expect(world.plan().actions).toEqual([]);
+  });
+});
+
+describe('a dead server whose sentinel could not speak', () => {
+  test('is proven dead on the Lease that it holds, first of all', () => {
+    const world = World.running();
+    world.container('filer-a', terminated(world.incarnation('filer-a')));
+    const [action] = world.plan().actions;
+    expect(action).toMatchObject({
+      kind: 'patch',
+      resource: 'leases',
+      name: 'home-filer-a',
+      patch: { metadata: { resourceVersion: world.lease('filer-a').metadata.resourceVersion } },
+    });
+    const { metadata } = (action as { patch: unknown }).patch as {
+      metadata: { annotations: Record<string, string> };
+    };
+    expect(JSON.parse(metadata.annotations[leaseAnnotations.deathProof]!)).toEqual({
+      incarnation: world.incarnation('filer-a'),
+      epoch: 1,
+      evidence: `operator: container server of pod ${world.pod('filer-a').metadata.name} has terminated (OOMKilled, exit code 137)`,
+    });
+    world.settle();
+    expect(world.plan().actions).toEqual([]);
+  });
+});
+
+describe('a pod that is deleted', () => {
+  test('is replaced at once; the Services follow when its server has given up the disk set', () => {
+    const world = World.running();
+    const old = world.pod('filer-a');
+    world.changePod(old, { metadata: { ...old.metadata, deletionTimestamp: '2026-11-23T12:00:05Z' } });
+    world.now += 5000;
+    const [created, ...more] = world.settle();
+    expect([created?.kind, created?.resource, more]).toEqual(['create', 'pods', []]);
+    const young = world.pod('filer-a');
+    expect(young.metadata.name).not.toBe(old.metadata.name);
+    expect(young.metadata.labels?.['filerpair.dev/current']).toBe('false');
+    // Handed over to the partner.
+    world.changeLease('filer-a', {
+      holderIdentity: `filer-b/${world.pod('filer-b').metadata.uid}/run-1`,
+      leaseTransitions: 2,
+    });
+    const moved = lines(world.settle()).filter((line) => line.startsWith('patch pods'));
+    expect(moved).toEqual([
+      `patch pods ${old.metadata.name}: the Services of filer-a lead to another pod`,
+      `patch pods ${young.metadata.name}: the Services of filer-a lead to it`,
+    ]);
+  });
+
+  test('deciding twice before the new pod is seen makes the same pod, not a second one', () => {
+    const world = World.running();
+    world.remove('pods', world.pod('filer-a').metadata.name!);
+    const names = [world.plan(), world.plan()].map(
+      ({ actions }) => actions.flatMap((one) => (one.kind === 'create' ? [one.object.metadata.name] : []))[0],
+    );
+    expect(names[0]).toBeDefined();
+    expect(names[0]).toBe(names[1]);
+  });
+});
+
+describe('a request', () => {
+  test('goes to the Lease, waits, and its answer goes to status and event while the annotation goes away', () => {
+    const world = World.running();
+    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/reason': 'new disks' });
+    expect(lines(world.settle())).toEqual([
+      'patch leases home-filer-a: a takeover was asked for (new disks)',
+    ]);
+    expect(world.observed.pair?.status?.lastRequest).toMatchObject({ kind: 'takeover', result: 'Pending' });
+    const request = JSON.parse(world.lease('filer-a').metadata.annotations![leaseAnnotations.request]!) as {
+      id: string;
+    };
+    world.changeLease(
+      'filer-a',
+      {},
+      {
+        [leaseAnnotations.requestResult]: JSON.stringify({
+          id: request.id,
+          result: 'done',
+          message: 'filer-b serves it.',
+        }),
+      },
+    );
+    const plan = world.plan();
+    expect(plan.events.map(({ reason, note }) => `${reason}: ${note}`)).toContain(
+      `RequestDone: The takeover of the disk set of filer-a that was asked for (${request.id}) is done: filer-b serves it.`,
+    );
+    expect(lines(world.settle())).toEqual([
+      'patch filerPairs home: the request is answered',
+      'patch leases home-filer-a: its request is answered',
+    ]);
+    expect(world.observed.pair?.status?.lastRequest).toMatchObject({
+      result: 'Done',
+      message: 'filer-b serves it.',
+    });
+    expect(world.observed.pair?.metadata.annotations).not.toHaveProperty('filerpair.dev/takeover');
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+  });
+});
+
+describe('a deleted pair', () => {
+  const deleted = (): World => {
+    const world = World.running();
+    world.claims('filer-b', 'filer-a', 2);
+    world.observed.pair = null;
+    world.observed.leases = world.observed.leases.map((lease) => ({
+      ...lease,
+      metadata: { ...lease.metadata, deletionTimestamp: '2026-11-23T12:10:00Z' },
+    }));
+    return world;
+  };
+
+  test('keeps its Leases as long as a pod is left', () => {
+    expect(deleted().plan().actions).toEqual([]);
+  });
+
+  test('then writes the last epoch onto the claims, which stay, and lets the Leases go', () => {
+    const world = deleted();
+    world.observed.pods = [];
+    expect(lines(world.plan().actions)).toEqual([
+      'patch persistentVolumeClaims home-filer-a-data: the pair is gone',
+      'patch leases home-filer-a: no pod of the pair is left, and its claims remember the epoch',
+      'patch persistentVolumeClaims home-filer-b-data: the pair is gone',
+      'patch leases home-filer-b: no pod of the pair is left, and its claims remember the epoch',
+    ]);
+  });
+
+  test('and a new pair on the same claims goes on from there', () => {
+    const old = deleted();
+    old.observed.pods = [];
+    old.settle();
+    const world = new World();
+    world.observed.claims = old.observed.claims;
+    world.settle();
+    expect(world.lease('filer-a').spec?.leaseTransitions).toBe(2);
+    expect(world.lease('filer-b').spec?.leaseTransitions).toBe(1);
+  });
+});
+
+test('time alone wakes it when a node has been away for a while', () => {
+  const world = World.running();
+  world.node('node-1', 'Unknown', startedAt);
+  world.now = startedAt + 10_000;
+  expect(world.plan().wakeAt).toBe(startedAt + 30_000);
+});
+
+function terminated(incarnation: string) {
+  return {
+    terminated: {
+      exitCode: 137,
+      reason: 'OOMKilled',
+      message: `${incarnation}\n`,
+      containerID: 'containerd://1',
+    },
+  };
+}

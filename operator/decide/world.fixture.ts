@@ -1,0 +1,323 @@
+// A pair in a cluster, as decide() sees it, for tests: start with a spec, let plans be carried out, let servers and
+// kubelets do something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
+
+import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
+import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
+import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../observe/objects.ts';
+import type { Observed, OperatorSettings } from '../observe/observed.ts';
+import { decide } from './decide.ts';
+import type { Action, Plan } from './plan.ts';
+
+export const startedAt = Date.parse('2026-11-23T12:00:00Z');
+export const settings: OperatorSettings = {
+  fileserverImage: 'filerpair/fileserver:0.1.0',
+  imagePullPolicy: 'IfNotPresent',
+};
+
+export const spec: FilerPairSpecInput = {
+  servers: [
+    {
+      name: 'filer-a',
+      volumes: [{ name: 'data', claim: { size: '1Gi' } }],
+      exports: [{ path: '/home', volume: 'data', clients: ['10.0.0.0/8'] }],
+    },
+    {
+      name: 'filer-b',
+      volumes: [{ name: 'data', claim: { size: '1Gi' } }],
+      exports: [{ path: '/projects', volume: 'data', clients: ['10.0.0.0/8'] }],
+    },
+  ],
+  storage: { lateWrites: 'Coherent' },
+};
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Named = { metadata: { name?: string } };
+
+export class World {
+  observed: Mutable<Observed>;
+  now = startedAt;
+  #uids = 0;
+
+  constructor(wanted: FilerPairSpecInput = spec) {
+    const pair: FilerPairObject = {
+      apiVersion: 'filerpair.dev/v1alpha1',
+      kind: 'FilerPair',
+      metadata: { name: 'home', namespace: 'storage', uid: 'pair-1', generation: 1, resourceVersion: '1' },
+      spec: wanted,
+    };
+    const nodes = Object.fromEntries(['node-1', 'node-2'].map((name) => [name, readyNode(name)]));
+    this.observed = {
+      namespace: 'storage',
+      name: 'home',
+      pair,
+      pods: [],
+      leases: [],
+      services: [],
+      endpointSlices: [],
+      configMaps: [],
+      serviceAccounts: [],
+      roles: [],
+      roleBindings: [],
+      dnsEndpoints: [],
+      claims: {},
+      secret: 'absent',
+      dnsEndpointsServed: false,
+      nodes,
+      problem: null,
+    };
+  }
+
+  /** A pair that works: both servers run and own their disk sets, and the status says so. */
+  static running(wanted?: FilerPairSpecInput): World {
+    const world = new World(wanted);
+    world.settle();
+    for (const server of ['filer-a', 'filer-b']) {
+      world.runs(server);
+      world.claims(server, server, 1);
+    }
+    world.settle();
+    return world;
+  }
+
+  plan(): Plan {
+    return decide(this.observed, settings, this.now);
+  }
+
+  /** Decides and carries out until nothing is left to do; returns everything that was done. */
+  settle(): Action[] {
+    const done: Action[] = [];
+    for (let round = 0; round < 8; round++) {
+      const plan = this.plan();
+      if (plan.actions.length === 0 && plan.status === null) return done;
+      for (const action of plan.actions) this.#carryOut(action);
+      done.push(...plan.actions);
+      if (plan.status !== null) this.#changePair({ status: plan.status });
+    }
+    throw new Error(`still not settled: ${JSON.stringify(this.plan(), null, 1)}`);
+  }
+
+  pod(server: string): Pod {
+    const pod = this.observed.pods.findLast(
+      (one) => one.metadata.labels?.['filerpair.dev/server'] === server,
+    );
+    if (pod === undefined) throw new Error(`${server} has no pod`);
+    return pod;
+  }
+
+  lease(home: string): Lease {
+    return this.observed.leases.find(({ metadata }) => metadata.name === `home-${home}`)!;
+  }
+
+  incarnation(server: string, run = 'run-1'): string {
+    return `${server}/${this.pod(server).metadata.uid}/${run}`;
+  }
+
+  /** The kubelet reports the server's container as running and ready. */
+  runs(server: string, ready = true): void {
+    const index = server === 'filer-a' ? 1 : 2;
+    this.changePod(this.pod(server), {
+      spec: { ...this.pod(server).spec, nodeName: `node-${index}` },
+      status: {
+        phase: 'Running',
+        podIP: `10.0.0.${index}`,
+        containerStatuses: [{ name: 'server', ready, restartCount: 0, state: { running: {} } }],
+      },
+    });
+  }
+
+  container(server: string, state: ContainerState, lastState: ContainerState = {}): void {
+    const pod = this.pod(server);
+    this.changePod(pod, {
+      status: {
+        ...pod.status,
+        containerStatuses: [{ name: 'server', ready: false, restartCount: 1, state, lastState }],
+      },
+    });
+  }
+
+  /** A server takes a disk set: what it writes onto the Lease. */
+  claims(server: string, home: string, epoch: number, run = 'run-1'): void {
+    const kind = epoch === 1 ? 'Start' : server === home ? 'Giveback' : 'Takeover';
+    const acknowledger = this.incarnation(server === 'filer-a' ? 'filer-b' : 'filer-a');
+    const transition = {
+      kind,
+      cause: 'Silent',
+      epoch,
+      to: server,
+      at: new Date(startedAt + epoch * 1000).toISOString(),
+      phases: [
+        { name: 'claim', atMs: 0, tookMs: 4 },
+        { name: 'open', atMs: 4, tookMs: 8.5 },
+      ],
+    };
+    this.changeLease(
+      home,
+      { holderIdentity: this.incarnation(server, run), leaseTransitions: epoch },
+      {
+        [leaseAnnotations.acknowledger]: acknowledger,
+        [leaseAnnotations.lastTransition]: JSON.stringify(transition),
+        [leaseAnnotations.secondaryPortOpen]: server === home ? null : String(epoch),
+      },
+    );
+  }
+
+  /** And what it does to the endpoint of the failover name. */
+  gate(home: string, epoch: number, open: boolean, address: string): void {
+    this.#replace('endpointSlices', `${home}-failover`, (slice: EndpointSlice) => ({
+      ...slice,
+      metadata: withAnnotations(slice, { [endpointAnnotations.epoch]: String(epoch) }),
+      endpoints: endpointsOf({ epoch, open, address }),
+    }));
+  }
+
+  changeLease(
+    home: string,
+    fields: Lease['spec'],
+    annotations: Readonly<Record<string, string | null>> = {},
+  ): void {
+    this.#replace('leases', `home-${home}`, (lease: Lease) => ({
+      ...lease,
+      metadata: withAnnotations(lease, annotations),
+      spec: { ...lease.spec, ...fields },
+    }));
+  }
+
+  changePod(pod: Pod, change: Partial<Pod>): void {
+    this.#replace('pods', pod.metadata.name ?? '', (old: Pod) => ({ ...old, ...change }));
+  }
+
+  annotatePair(annotations: Readonly<Record<string, string | null>>): void {
+    const pair = this.observed.pair!;
+    this.#changePair({
+      metadata: { ...withAnnotations(pair, annotations), resourceVersion: this.#version() },
+    });
+  }
+
+  node(name: string, ready: 'True' | 'False' | 'Unknown', since: number): void {
+    const node = readyNode(name, ready, new Date(since).toISOString());
+    this.observed.nodes = { ...this.observed.nodes, [name]: node };
+  }
+
+  remove(list: 'pods' | 'services' | 'leases', name: string): void {
+    this.observed[list] = this.observed[list].filter((one: Named) => one.metadata.name !== name) as never;
+  }
+
+  #changePair(change: Partial<FilerPairObject>): void {
+    this.observed.pair = { ...this.observed.pair!, ...change };
+  }
+
+  #version(): string {
+    return String(100 + this.#uids++);
+  }
+
+  #replace<T extends KubernetesObject>(
+    list: 'pods' | 'leases' | 'endpointSlices' | 'services',
+    name: string,
+    change: (old: T) => T,
+  ): void {
+    this.observed[list] = this.observed[list].map((one) => {
+      if (one.metadata.name !== name) return one;
+      const changed = change(one as unknown as T);
+      return { ...changed, metadata: { ...changed.metadata, resourceVersion: this.#version() } };
+    }) as never;
+  }
+
+  #carryOut(action: Action): void {
+    switch (action.kind) {
+      case 'createSecret':
+        this.observed.secret = 'present';
+        return;
+      case 'apply':
+      case 'create':
+        this.#put(action.resource, action.object);
+        return;
+      case 'patch':
+        this.#patch(action);
+        return;
+      case 'delete':
+        if (action.resource === 'pods')
+          this.changePod(this.observed.pods.find(({ metadata }) => metadata.uid === action.uid)!, {
+            metadata: {
+              ...this.observed.pods.find(({ metadata }) => metadata.uid === action.uid)!.metadata,
+              deletionTimestamp: new Date(this.now).toISOString(),
+            },
+          });
+        return;
+    }
+  }
+
+  #put(resource: Action['resource'], object: KubernetesObject): void {
+    const { name = '' } = object.metadata;
+    const old = resource === 'persistentVolumeClaims' ? this.observed.claims[name] : undefined;
+    const known =
+      typeof old === 'object' ? old : this.#list(resource).find((one) => one.metadata.name === name);
+    const metadata = {
+      ...known?.metadata,
+      ...object.metadata,
+      uid: known?.metadata.uid ?? `uid-${name}`,
+      creationTimestamp: new Date(this.now).toISOString(),
+      resourceVersion: this.#version(),
+    };
+    const stored = { ...known, ...object, metadata };
+    if (resource === 'persistentVolumeClaims')
+      this.observed.claims = { ...this.observed.claims, [name]: stored as Claim };
+    else
+      this.#setList(resource, [...this.#list(resource).filter((one) => one.metadata.name !== name), stored]);
+    if (resource === 'services') this.#replace('services', name, withAddress);
+  }
+
+  #patch(action: Action & { kind: 'patch' }): void {
+    if (action.resource === 'filerPairs') {
+      const { metadata } = action.patch as { metadata: { annotations: Record<string, null> } };
+      this.annotatePair(metadata.annotations);
+    } else if (action.resource === 'persistentVolumeClaims') {
+      const claim = this.observed.claims[action.name] as Claim;
+      this.observed.claims = { ...this.observed.claims, [action.name]: merged(claim, action.patch) as Claim };
+    } else {
+      this.#replace(action.resource as 'pods', action.name, (old: Pod) => merged(old, action.patch) as Pod);
+    }
+  }
+
+  #list(resource: Action['resource']): readonly KubernetesObject[] {
+    return resource === 'persistentVolumeClaims' ? [] : this.observed[resource as 'pods'];
+  }
+
+  #setList(resource: Action['resource'], objects: readonly KubernetesObject[]): void {
+    this.observed[resource as 'pods'] = objects as Pod[];
+  }
+}
+
+const readyNode = (
+  name: string,
+  status: 'True' | 'False' | 'Unknown' = 'True',
+  since = '2026-11-01T00:00:00Z',
+): Node => ({
+  metadata: { name, uid: `uid-${name}` },
+  status: { conditions: [{ type: 'Ready', status, lastTransitionTime: since }] },
+});
+
+const withAddress = (service: Service): Service => ({
+  ...service,
+  spec: { ...service.spec, clusterIP: '10.96.0.1' },
+});
+
+function withAnnotations(object: KubernetesObject, annotations: Readonly<Record<string, string | null>>) {
+  const all = Object.entries({ ...object.metadata.annotations, ...annotations });
+  return {
+    ...object.metadata,
+    annotations: Object.fromEntries(all.filter((entry): entry is [string, string] => entry[1] !== null)),
+  };
+}
+
+/** RFC 7386. */
+function merged(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const result: Record<string, unknown> =
+    typeof target === 'object' && target !== null ? { ...(target as Record<string, unknown>) } : {};
+  for (const [key, value] of Object.entries(patch))
+    if (value === null) delete result[key];
+    else result[key] = merged(result[key], value);
+  return result;
+}
