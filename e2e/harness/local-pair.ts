@@ -2,7 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { partnerOf, SERVERS, type ServerName, Stage } from '../../demo/stage.ts';
+import { partnerOf, SERVERS, type ServerName, Stage, StageError } from '../../demo/stage.ts';
+import { eventually } from '../machine/eventually.ts';
+
+/** Heartbeats are steady after some lease times; the rest is for busy machines. */
+const GIVEBACK_MS_MAX = 30_000;
 
 export class LocalPair {
   readonly stage: Stage;
@@ -40,8 +44,28 @@ export class LocalPair {
   async giveBack(home: ServerName): Promise<void> {
     this.stage.startServer(home);
     await this.connected();
-    await this.stage.giveback(partnerOf(home), home);
+    await this.#giveBackWhenSteady(home);
     await this.servedBy(home, home);
+  }
+
+  /** A giveback is refused, with a reason, until the heartbeats have been steady for a moment. */
+  async #giveBackWhenSteady(home: ServerName): Promise<void> {
+    let refusal = '';
+    await eventually(
+      `the giveback to ${home} is accepted`,
+      GIVEBACK_MS_MAX,
+      async () => {
+        try {
+          await this.stage.giveback(partnerOf(home), home);
+          return true;
+        } catch (error) {
+          if (!(error instanceof StageError)) throw error;
+          refusal = error.message;
+          return false;
+        }
+      },
+      () => refusal,
+    );
   }
 
   /** Waits until both servers hear each other and are watched by their sentinels: a failover would work now. */
