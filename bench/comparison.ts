@@ -9,6 +9,9 @@ import type { MemoryMiB } from './servers/process-figures.ts';
 import { cpuMsOf, memoryOf } from './servers/process-figures.ts';
 import type { ServerUnderTest } from './servers/server-under-test.ts';
 
+/** Bytes of the files that are read or written: in the page cache, larger than any processor's own caches. */
+const FILE_SIZE = 64 * 1024 * 1024;
+
 export interface Plan {
   workloads: readonly WorkloadName[];
   rounds: number;
@@ -72,7 +75,7 @@ export async function compare(
   return { workloads, memoryMiB };
 }
 
-type Round = RunFigures & { serverCpu: number };
+export type Round = RunFigures & { serverCpu: number };
 
 async function compareWorkload(
   servers: readonly ServerUnderTest[],
@@ -88,7 +91,7 @@ async function compareWorkload(
       const { host, port, mountPort, exportPath } = server;
       const { warmUpMs, measureMs } = plan;
       const where = { host, port, mountPort, exportPath };
-      const request = { ...where, workload, connections, depth, warmUpMs, measureMs };
+      const request = { ...where, workload, connections, depth, fileSize: FILE_SIZE, warmUpMs, measureMs };
       rounds.get(server)!.push(await runGenerator(request, server));
     }
   }
@@ -120,7 +123,7 @@ function summarize(rounds: Round[]): Measured {
 const GENERATOR = join(import.meta.dirname, 'generator/main.ts');
 
 /** One run in a process of its own. Error: the server refused or failed a call, with the workload's name. */
-async function runGenerator(request: RunRequest, server: ServerUnderTest): Promise<Round> {
+export async function runGenerator(request: RunRequest, server: ServerUnderTest): Promise<Round> {
   const generator = fork(GENERATOR, { execArgv: [] });
   const exit = once(generator, 'exit');
   const result = Promise.withResolvers<Round>();
@@ -130,7 +133,10 @@ async function runGenerator(request: RunRequest, server: ServerUnderTest): Promi
     else if (message.kind === 'failed') result.reject(failure(request, server, message.message));
     else completeRound(message.figures, server, cpuAtStart).then(result.resolve, result.reject);
   });
-  generator.on('exit', () => result.reject(failure(request, server, 'the generator ended without a result')));
+  // Not 'exit', which may come before the last message: the channel ends after everything in it has been read.
+  generator.on('disconnect', () =>
+    result.reject(failure(request, server, 'the generator ended without a result')),
+  );
   generator.send(request);
   try {
     return await result.promise;

@@ -27,6 +27,8 @@ export interface RunRequest {
   connections: number;
   /** Calls in flight on each connection. */
   depth: number;
+  /** Bytes of each file that is read or written: a multiple of 1 MiB. */
+  fileSize: number;
   warmUpMs: number;
   measureMs: number;
 }

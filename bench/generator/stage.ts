@@ -8,9 +8,6 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import { CallConnection } from './call-connection.ts';
 import type { RunRequest } from './messages.ts';
 
-/** Bytes of each file that is read or written: in the page cache, larger than any processor's own caches. */
-export const FILE_SIZE = 64 * 1024 * 1024;
-
 export const rootCredential: opaque_auth = authSysCredential(
   { stamp: 0, machinename: new TextEncoder().encode('bench'), uid: 0, gid: 0, gids: [] },
   new XdrWriter(),
@@ -21,21 +18,24 @@ export interface Stage {
   /** A file to read, and one to write for each connection. */
   file: nfs3.nfs_fh3;
   filesToWrite: nfs3.nfs_fh3[];
+  /** Bytes of each of them. */
+  fileSize: number;
 }
 
 export async function setStage(request: RunRequest): Promise<Stage> {
-  const { host, port, mountPort, exportPath, connections } = request;
+  const { host, port, mountPort, exportPath, connections, fileSize } = request;
   const mounting = await CallConnection.open(host, mountPort, rootCredential);
   const root = await mountExport(mounting, exportPath);
   mounting.close();
   const nfs = await CallConnection.open(host, port, rootCredential);
-  const file = await fileOfSize(nfs, root, 'read');
+  const file = await fileOfSize(nfs, root, 'read', fileSize);
   const filesToWrite: nfs3.nfs_fh3[] = [];
   if (request.workload.startsWith('write')) {
-    for (let i = 0; i < connections; i++) filesToWrite.push(await fileOfSize(nfs, root, `write-${i}`));
+    for (let i = 0; i < connections; i++)
+      filesToWrite.push(await fileOfSize(nfs, root, `write-${i}`, fileSize));
   }
   nfs.close();
-  return { root, file, filesToWrite };
+  return { root, file, filesToWrite, fileSize };
 }
 
 async function mountExport(connection: CallConnection, path: string): Promise<nfs3.nfs_fh3> {
@@ -72,6 +72,7 @@ async function fileOfSize(
   connection: CallConnection,
   dir: nfs3.nfs_fh3,
   name: string,
+  size: number,
 ): Promise<nfs3.nfs_fh3> {
   const call = caller(connection);
   const where = { dir, name: new TextEncoder().encode(name) };
@@ -80,9 +81,9 @@ async function fileOfSize(
   const found = await call('LOOKUP', { what: where });
   const file = found.object.slice();
   const { obj_attributes: attributes } = await call('GETATTR', { object: file });
-  if (attributes.size === FILE_SIZE) return file;
+  if (attributes.size === size) return file;
   const data = new Uint8Array(nfs3.NFS3_IO_SIZE_MAX).fill(0x46);
-  for (let offset = 0; offset < FILE_SIZE; offset += data.length) {
+  for (let offset = 0; offset < size; offset += data.length) {
     await call('WRITE', { file, offset, count: data.length, stable: nfs3.UNSTABLE, data });
   }
   await call('COMMIT', { file, offset: 0, count: 0 });

@@ -8,7 +8,7 @@ import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Load } from './load-connection.ts';
 import type { WorkloadName } from './messages.ts';
 import type { Stage } from './stage.ts';
-import { FILE_SIZE, rootCredential } from './stage.ts';
+import { rootCredential } from './stage.ts';
 
 const KIB4 = 4096;
 const MIB = nfs3.NFS3_IO_SIZE_MAX;
@@ -26,9 +26,9 @@ export const workloads: Record<WorkloadName, Workload> = {
   getattr1x1: { payloadSize: 0, load: (stage) => getattr(stage.file) },
   lookup: { payloadSize: 0, load: (stage) => lookup(stage.root) },
   access: { payloadSize: 0, load: (stage) => access(stage.file) },
-  read4k: { payloadSize: KIB4, load: (stage, i) => read(stage.file, KIB4, randomOffsets(KIB4, i)) },
-  read4k1x1: { payloadSize: KIB4, load: (stage, i) => read(stage.file, KIB4, randomOffsets(KIB4, i)) },
-  read1m: { payloadSize: MIB, load: (stage, i) => read(stage.file, MIB, randomOffsets(MIB, i)) },
+  read4k: { payloadSize: KIB4, load: (stage, i) => read(stage.file, KIB4, randomOffsets(stage, KIB4, i)) },
+  read4k1x1: { payloadSize: KIB4, load: (stage, i) => read(stage.file, KIB4, randomOffsets(stage, KIB4, i)) },
+  read1m: { payloadSize: MIB, load: (stage, i) => read(stage.file, MIB, randomOffsets(stage, MIB, i)) },
   write4k: { payloadSize: KIB4, load: (stage, i) => write(stage, i, KIB4, nfs3.UNSTABLE) },
   write4kSync: { payloadSize: KIB4, load: (stage, i) => write(stage, i, KIB4, nfs3.FILE_SYNC) },
   write1m: { payloadSize: MIB, load: (stage, i) => write(stage, i, MIB, nfs3.UNSTABLE) },
@@ -116,7 +116,7 @@ function read(file: nfs3.nfs_fh3, count: number, nextOffset: () => number): Load
 }
 
 function write(stage: Stage, connection: number, size: number, stable: nfs3.stable_how): Load {
-  const nextOffset = randomOffsets(size, connection);
+  const nextOffset = randomOffsets(stage, size, connection);
   const data = new Uint8Array(size).fill(0x57);
   const args = { file: stage.filesToWrite[connection]!, offset: 0, count: size, stable, data };
   return {
@@ -175,9 +175,9 @@ function createRemove(dir: nfs3.nfs_fh3, connection: number): Load {
   };
 }
 
-/** Aligned offsets within FILE_SIZE in an order that a seed repeats: a full-period linear congruence. */
-function randomOffsets(size: number, seed: number): () => number {
-  const count = FILE_SIZE / size;
+/** Aligned offsets within the file in an order that a seed repeats: a linear congruence. */
+function randomOffsets(stage: Stage, size: number, seed: number): () => number {
+  const count = stage.fileSize / size;
   let index = (seed * 7919) % count;
   return () => {
     index = (index * 1_664_525 + 1_013_904_223) % count;
