@@ -15,6 +15,9 @@ import type { ServerView, View } from './view.ts';
 
 const historySizeMax = 10;
 
+/** Reasons that are part of every transition; the transition itself is told. */
+const passing: ReadonlySet<string> = new Set(['HandingOver', 'Opening', 'NobodyOwns']);
+
 export type LastRequest = NonNullable<FilerPairStatus['lastRequest']>;
 
 export function computeStatus(view: View, lastRequest: LastRequest | undefined): FilerPairStatus {
@@ -74,8 +77,8 @@ export function statusEvents(before: FilerPairStatus | undefined, after: FilerPa
     )
       continue;
     const bad = condition.status !== (condition.type === 'Degraded' ? 'False' : 'True');
-    // What merely starts as not yet known is no news.
-    if (old === undefined && bad) continue;
+    // What merely starts as not yet known, or passes in a moment, is no news.
+    if ((old === undefined && bad) || passing.has(condition.reason)) continue;
     const { type, status, reason, message, lastTransitionTime } = condition;
     const key = `${type}/${status}/${reason}/${lastTransitionTime}`;
     events.push({ key, type: bad ? 'Warning' : 'Normal', reason, note: message });

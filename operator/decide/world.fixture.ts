@@ -1,7 +1,7 @@
 // A pair in a cluster, as decide() sees it, for tests: start with a spec, let plans be carried out, let servers and
 // kubelets do something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
 
-import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import { type FilerPairSpecInput, filerPairSpec } from '../../crds/filerpair.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
@@ -9,6 +9,7 @@ import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from 
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { decide } from './decide.ts';
 import type { Action, Plan } from './plan.ts';
+import { type View, viewPair } from './view.ts';
 
 export const startedAt = Date.parse('2026-11-23T12:00:00Z');
 export const settings: OperatorSettings = {
@@ -70,8 +71,9 @@ export class World {
   }
 
   /** A pair that works: both servers run and own their disk sets, and the status says so. */
-  static running(wanted?: FilerPairSpecInput): World {
+  static running(wanted?: FilerPairSpecInput, claims: Observed['claims'] = {}): World {
     const world = new World(wanted);
+    world.observed.claims = claims;
     world.settle();
     for (const server of ['filer-a', 'filer-b']) {
       world.runs(server);
@@ -79,6 +81,22 @@ export class World {
     }
     world.settle();
     return world;
+  }
+
+  withClaim(name: string, claim: Claim | 'absent' | 'unknown'): this {
+    this.observed.claims = { ...this.observed.claims, [name]: claim };
+    return this;
+  }
+
+  /** Only the Leases, as if everything else were still to come. */
+  withLeases(): this {
+    for (const action of this.plan().actions) if (action.resource === 'leases') this.#carryOut(action);
+    return this;
+  }
+
+  view(): View {
+    const pair = this.observed.pair!;
+    return viewPair({ ...this.observed, pair }, filerPairSpec.parse(pair.spec), settings, this.now);
   }
 
   plan(): Plan {

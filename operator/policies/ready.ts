@@ -1,9 +1,10 @@
 // Ready: are both disk sets served?
 
-import type { ServerView, View } from '../decide/view.ts';
+import { type ServerView, serverNamed, type View } from '../decide/view.ts';
 import { claimsThere } from './claims-there.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 import { leaseLost } from './lease-lost.ts';
+import type { PodFinding } from './pod-state.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
 
 /** Order: what keeps the operator from working, what is missing, then what the disk sets are doing. */
@@ -46,6 +47,12 @@ function notServed(view: View, home: ServerView): Verdict | null {
     case 'NeverOwned':
       return isFalse('Starting', `Nobody has served the disk set of ${name} yet; ${doing}.`);
     case 'Released':
+      // Released to somebody who is there: a hand-over, which takes moments.
+      if (lease?.releasedTo != null && serverNamed(view, lease.releasedTo)?.usable.some(isRunning))
+        return isFalse(
+          'HandingOver',
+          `The disk set of ${name} is being handed over to ${lease.releasedTo} (epoch ${lease.epoch}).`,
+        );
       return isFalse(
         'NobodyServes',
         `Nobody serves the disk set of ${name}: it was released${lease?.releasedTo ? ` to ${lease.releasedTo}` : ''} at epoch ${lease?.epoch ?? 0} and not claimed yet; ${doing}.`,
@@ -62,3 +69,5 @@ function notServed(view: View, home: ServerView): Verdict | null {
       );
   }
 }
+
+const isRunning = ({ state }: PodFinding): boolean => state === 'Running';

@@ -1,0 +1,211 @@
+// The four conditions: each finding once, and the order of each chain.
+
+import { describe, expect, test } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { spec, startedAt, World } from '../decide/world.fixture.ts';
+import { degraded } from './degraded.ts';
+import { progressing } from './progressing.ts';
+import { ready } from './ready.ts';
+import { takeoverPossible } from './takeover-possible.ts';
+
+const longAgo = startedAt - 3_600_000;
+const adopting = {
+  ...spec,
+  servers: [{ ...spec.servers[0]!, volumes: [{ name: 'data', existingClaim: 'old' }] }, spec.servers[1]!],
+};
+const adopted = {
+  metadata: { name: 'old', namespace: 'storage', uid: 'old' },
+  status: { phase: 'Bound' as const },
+};
+const crash = (world: World, server: string): void =>
+  world.container(server, { waiting: { reason: 'CrashLoopBackOff' } }, { terminated: { exitCode: 1 } });
+const release = (world: World, home: string, to: string | null): void => {
+  world.changeLease(home, {}, { [leaseAnnotations.releasedTo]: to });
+  world.observed.leases = world.observed.leases.map((lease) => {
+    if (lease.metadata.name !== `home-${home}`) return lease;
+    const { holderIdentity: _, ...fields } = lease.spec!;
+    return { ...lease, spec: fields };
+  });
+};
+
+describe('Ready', () => {
+  test.each<[reason: string, says: string, make: () => World]>([
+    ['Serving', 'filer-a serves its own disk set (epoch 1)', () => World.running()],
+    [
+      'Starting',
+      'Nobody has served the disk set of filer-a yet; filer-a has no pod yet.',
+      () => new World().withLeases(),
+    ],
+    ['LeaseNotSeen', 'has not been seen yet', () => new World()],
+    [
+      'Opening',
+      'filer-b owns the disk set of filer-a (epoch 2) and has not opened it yet.',
+      () => {
+        const world = World.running();
+        world.runs('filer-b', false);
+        world.changeLease('filer-a', { holderIdentity: world.incarnation('filer-b'), leaseTransitions: 2 });
+        return world;
+      },
+    ],
+    [
+      'HandingOver',
+      'The disk set of filer-a is being handed over to filer-b (epoch 1).',
+      () => {
+        const world = World.running();
+        release(world, 'filer-a', 'filer-b');
+        return world;
+      },
+    ],
+    [
+      'NobodyServes',
+      'it was released to filer-b at epoch 1 and not claimed yet',
+      () => {
+        const world = World.running();
+        crash(world, 'filer-b');
+        release(world, 'filer-a', 'filer-b');
+        return world;
+      },
+    ],
+    [
+      'OwnerDead',
+      'filer-a owns the disk set of filer-a and is dead',
+      () => {
+        const world = World.running();
+        const message = world.incarnation('filer-a');
+        world.container('filer-a', { terminated: { exitCode: 137, message, containerID: 'containerd://1' } });
+        return world;
+      },
+    ],
+    [
+      'LeaseLost',
+      'Lease home-filer-a is gone while pods of the pair exist',
+      () => {
+        const world = World.running();
+        world.remove('leases', 'home-filer-a');
+        return world;
+      },
+    ],
+    [
+      'ClaimMissing',
+      'existingClaim names PersistentVolumeClaim old, which does not exist in namespace storage',
+      () => new World(adopting).withClaim('old', 'absent'),
+    ],
+    ['ClaimUnknown', 'did not say whether', () => new World(adopting).withClaim('old', 'unknown')],
+    [
+      'ClaimLost',
+      'has lost its PersistentVolume',
+      () => new World(adopting).withClaim('old', { ...adopted, status: { phase: 'Lost' } }),
+    ],
+    [
+      'NameTaken',
+      'Service filer-a exists',
+      () => {
+        const world = World.running();
+        world.observed.problem = { reason: 'NameTaken', message: 'Service filer-a exists.' };
+        return world;
+      },
+    ],
+  ])('%s: %s', (reason, says, make) => {
+    const verdict = ready(make().view());
+    expect(verdict.reason).toBe(reason);
+    expect(verdict.message).toContain(says);
+    expect(verdict.status).toBe(
+      reason === 'Serving' ? 'True' : ['LeaseNotSeen', 'ClaimUnknown'].includes(reason) ? 'Unknown' : 'False',
+    );
+  });
+
+  test('order: what stops the operator, what is missing, what the disk sets do', () => {
+    const world = World.running(adopting, { old: adopted });
+    expect(ready(world.view()).reason).toBe('Serving');
+    release(world, 'filer-a', 'filer-b');
+    expect(ready(world.view()).reason).toBe('HandingOver');
+    world.remove('leases', 'home-filer-b');
+    expect(ready(world.view()).reason).toBe('LeaseLost');
+    world.withClaim('old', 'absent');
+    expect(ready(world.view()).reason).toBe('ClaimMissing');
+    world.observed.problem = { reason: 'Forbidden', message: 'no' };
+    expect(ready(world.view()).reason).toBe('Forbidden');
+  });
+});
+
+describe('TakeoverPossible', () => {
+  const verdict = (world: World) => takeoverPossible(world.view());
+
+  test('True when both run and hear each other', () => {
+    expect(verdict(World.running())).toMatchObject({ status: 'True', reason: 'PartnersReady' });
+  });
+
+  test('False, with the reason, when one could not take over', () => {
+    const world = World.running();
+    crash(world, 'filer-b');
+    expect(verdict(world)).toMatchObject({ status: 'False', reason: 'PartnerNotRunning' });
+    expect(verdict(world).message).toContain(
+      'filer-b could not take over the disk set of filer-a: pod home-filer-b-',
+    );
+    world.remove('pods', world.pod('filer-b').metadata.name!);
+    expect(verdict(world)).toMatchObject({ status: 'False', reason: 'PartnerHasNoPod' });
+  });
+
+  test('Unknown while an owner renews its Lease by itself, since it does not hear the other', () => {
+    const world = World.running();
+    world.changeLease('filer-a', {}, { [leaseAnnotations.acknowledger]: null });
+    expect(verdict(world)).toMatchObject({ status: 'Unknown', reason: 'NotPaired' });
+    expect(verdict(world).message).toContain('interconnect port 7420');
+  });
+
+  test('order: no pod, not running, not paired; a False about one disk set outweighs an Unknown about the other', () => {
+    const world = World.running();
+    world.changeLease('filer-b', {}, { [leaseAnnotations.acknowledger]: null });
+    expect(verdict(world).reason).toBe('NotPaired');
+    crash(world, 'filer-b');
+    expect(verdict(world).reason).toBe('PartnerNotRunning');
+  });
+
+  test('after a takeover it is asked of the other direction', () => {
+    const world = World.running();
+    world.claims('filer-b', 'filer-a', 2);
+    expect(verdict(world).message).toContain(
+      'If filer-b died, filer-a would take over the disk set of filer-a',
+    );
+  });
+});
+
+describe('Degraded', () => {
+  const verdict = (world: World) => degraded(world.view());
+
+  test('False when both run with their own disk sets', () => {
+    expect(verdict(World.running())).toMatchObject({ status: 'False', reason: 'Whole' });
+  });
+
+  test('order: away from home, server down, holder unreachable, everything unreachable', () => {
+    const away = World.running();
+    away.claims('filer-b', 'filer-a', 2);
+    expect(verdict(away)).toMatchObject({ status: 'True', reason: 'AwayFromHome' });
+    expect(verdict(away).message).toContain('annotate filerpair home filerpair.dev/giveback=filer-a');
+    crash(away, 'filer-a');
+    expect(verdict(away).reason).toBe('ServerDown');
+    const cut = World.running();
+    cut.node('node-1', 'Unknown', longAgo);
+    expect(verdict(cut).reason).toBe('NodeUnreachable');
+    cut.node('node-2', 'Unknown', longAgo);
+    expect(verdict(cut).reason).toBe('NodesUnreachable');
+  });
+});
+
+describe('Progressing', () => {
+  const verdict = (world: World) => progressing(world.view());
+
+  test('False when everything is as it should be', () => {
+    expect(verdict(World.running())).toMatchObject({ status: 'False', reason: 'Settled' });
+  });
+
+  test('order: a spec that needs a restart, pods that start, a request under way', () => {
+    const world = World.running();
+    world.observed.pair = { ...world.observed.pair!, spec: { ...spec, image: 'filerpair/fileserver:0.2.0' } };
+    expect(verdict(world)).toMatchObject({ status: 'True', reason: 'RestartNeeded' });
+    world.runs('filer-b', false);
+    expect(verdict(world).reason).toBe('PodsStarting');
+    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
+    expect(verdict(world).reason).toBe('RequestUnderWay');
+  });
+});

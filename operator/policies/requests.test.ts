@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { World } from '../decide/world.fixture.ts';
+import { requestFindings } from './requests.ts';
+
+const asking = (annotations: Record<string, string>): World => {
+  const world = World.running();
+  world.annotatePair(annotations);
+  return world;
+};
+const kinds = (world: World) => requestFindings(world.view()).map(({ kind }) => kind);
+
+describe('is refused with a sentence', () => {
+  test.each([
+    [
+      { 'filerpair.dev/takeover': 'filer-c' },
+      'names "filer-c", which is no server of this pair; the value must be filer-a or filer-b',
+    ],
+    [
+      { 'filerpair.dev/giveback': 'filer-a' },
+      'Nothing to do: filer-a owns the disk set of filer-a already (epoch 1).',
+    ],
+  ])('%j', (annotations, message) => {
+    const [found] = requestFindings(asking(annotations).view());
+    expect(found).toMatchObject({ kind: 'refuse' });
+    expect((found as { message: string }).message).toContain(message);
+  });
+});
+
+test('is passed on with the reason that was given, and waits until the servers answer', () => {
+  const world = asking({ 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/reason': 'kernel update' });
+  const [found] = requestFindings(world.view());
+  expect(found).toMatchObject({ kind: 'pass on', request: { kind: 'takeover', reason: 'kernel update' } });
+  world.settle();
+  expect(kinds(world)).toEqual(['wait']);
+});
+
+test('an answer to another request is no answer', () => {
+  const world = asking({ 'filerpair.dev/takeover': 'filer-a' });
+  world.settle();
+  const old = JSON.stringify({ id: 'annotation-old', result: 'done', message: 'long ago' });
+  world.changeLease('filer-a', {}, { [leaseAnnotations.requestResult]: old });
+  expect(kinds(world)).toEqual(['wait']);
+});
+
+test('what the command line asked for on the Lease is left to it', () => {
+  const world = World.running();
+  world.changeLease(
+    'filer-a',
+    {},
+    {
+      [leaseAnnotations.request]: '{"id":"cli-1","kind":"takeover"}',
+      [leaseAnnotations.requestResult]: '{"id":"cli-1","result":"done","message":"ok"}',
+    },
+  );
+  expect(kinds(world)).toEqual([]);
+});
+
+test('is answered although the operator died after it took the annotation away', () => {
+  const world = asking({ 'filerpair.dev/takeover': 'filer-a' });
+  world.settle();
+  const { id } = JSON.parse(world.lease('filer-a').metadata.annotations![leaseAnnotations.request]!) as {
+    id: string;
+  };
+  world.annotatePair({ 'filerpair.dev/takeover': null });
+  world.changeLease(
+    'filer-a',
+    {},
+    {
+      [leaseAnnotations.requestResult]: JSON.stringify({ id, result: 'refused', message: 'filer-b is full' }),
+    },
+  );
+  expect(kinds(world)).toEqual(['clean up']);
+  world.settle();
+  expect(world.observed.pair?.status?.lastRequest).toMatchObject({
+    id,
+    result: 'Refused',
+    message: 'filer-b is full',
+  });
+  expect(world.lease('filer-a').metadata.annotations).not.toHaveProperty(leaseAnnotations.request);
+});
