@@ -11,12 +11,12 @@ import { step } from '../harness/step.ts';
 import { start } from '../machine/command.ts';
 import { Guest, HOST_IN_GUEST } from './guest.ts';
 
-/** Files of 2 MiB: about 14 MB/s through the emulated network card. */
-const FILES = 24;
-const SIZE = 2 * 1024 * 1024;
+/** Small enough for an emulated machine, and many enough that some are under way at every moment. */
+const FILES = 16;
+const SIZE = 1024 * 1024;
 /** The file after which something happens to the server. */
-const KILL_AFTER = 4;
-const GIVE_BACK_AFTER = 12;
+const KILL_AFTER = 3;
+const GIVE_BACK_AFTER = 8;
 const COPY_MS_MAX = 240_000;
 
 let pair: LocalPair;
