@@ -105,11 +105,13 @@ export class Writer {
     return checkHistory(this.#run, this.history, disk);
   }
 
-  /** What the writer's client library noticed, as one line each. */
+  /** Losses and adoptions of connections, as the writer's client library noticed them, between the marks. */
   noticed(): string[] {
-    return this.history.flatMap((entry) =>
-      entry.kind === 'connection' ? [`${entry.event} ${entry.detail}`] : [],
-    );
+    return this.history.flatMap((entry) => {
+      if (entry.kind === 'mark') return [`-- ${entry.name} --`];
+      const moved = entry.kind === 'connection' && (entry.event === 'Lost' || entry.event === 'Adopted');
+      return moved ? [`${entry.event} ${entry.detail}`] : [];
+    });
   }
 
   kill(): void {

@@ -2,10 +2,11 @@
 // that writes throughout, the fault, the failover, the giveback, and the books checked afterwards.
 import { expect, test } from 'vitest';
 import { readEnvironment } from '../environment.ts';
+import { say } from '../machine/stage.ts';
 import { createClientPod, Writer } from './client-pod.ts';
 import { LeaseHistory } from './lease-history.ts';
 import { identityChanges, networkIdentity } from './network-identity.ts';
-import { Pair, partnerOf, type Server } from './pair.ts';
+import { Pair, partnerOf, type Server, type Transition } from './pair.ts';
 import { recordResult, type ScenarioResult } from './results.ts';
 import { step } from './step.ts';
 import { SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
@@ -86,6 +87,7 @@ async function runScenario(scenario: FailoverScenario, pair: Pair): Promise<Part
     );
     await step('the writer is served again', () => writer!.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
     const during = await networkIdentity(pair);
+    const failover = describeTransition((await pair.get()).status?.lastTransition);
 
     await step(`${SERVER} is whole again`, () => scenario.repair(pair, SERVER));
     await writer.mark('giveback');
@@ -107,7 +109,12 @@ async function runScenario(scenario: FailoverScenario, pair: Pair): Promise<Part
     const violations = leases.violations();
     for (const problem of [...verdict.lost, ...verdict.duplicated, ...moved, ...violations])
       console.error(problem);
-    console.log(writer.noticed().join('\n'));
+    say(
+      `  ${failover}\n${writer
+        .noticed()
+        .map((line) => `          ${line}`)
+        .join('\n')}`,
+    );
     return {
       gapMs: rounded(verdict.gapMs.get('failover')),
       givebackGapMs: rounded(verdict.gapMs.get('giveback')),
@@ -133,6 +140,12 @@ function judge(result: Partial<ScenarioResult>, scenario: FailoverScenario): voi
   expect(result.gapMs, 'longest gap at the failover').toBeGreaterThan(5);
   expect(result.gapMs, 'longest gap at the failover').toBeLessThan(scenario.gapMsMax);
   expect(result.givebackGapMs, 'longest gap at the giveback').toBeLessThan(GIVEBACK_GAP_MS_MAX);
+}
+
+function describeTransition(transition: Transition | undefined): string {
+  if (!transition) return 'the status names no transition';
+  const phases = transition.phases.map(({ name, at, took }) => `${name} at ${at} for ${took}`).join(', ');
+  return `${transition.kind} because ${transition.cause} to ${transition.to}, epoch ${transition.epoch}: ${phases}`;
 }
 
 function rounded(value: number | undefined): number {

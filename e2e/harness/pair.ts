@@ -23,6 +23,16 @@ export const EXPORTS: Readonly<Record<Server, string>> = { 'filer-a': '/home', '
 
 export const partnerOf = (server: Server): Server => (server === 'filer-a' ? 'filer-b' : 'filer-a');
 
+/** How a disk set changed its owner last, as the pair's status tells it. */
+export interface Transition {
+  readonly kind: string;
+  readonly cause: string;
+  readonly epoch: number;
+  readonly took: string;
+  readonly to: string;
+  readonly phases: readonly { readonly name: string; readonly at: string; readonly took: string }[];
+}
+
 export interface FilerPairThing extends Thing {
   readonly status?: {
     readonly conditions?: readonly { type: string; status: string; reason: string; message: string }[];
@@ -34,7 +44,7 @@ export interface FilerPairThing extends Thing {
       phase: string;
     }[];
     readonly servers?: readonly { name: string; pod?: string; node?: string; state: string }[];
-    readonly lastTransition?: { kind: string; cause: string; epoch: number; took: string; to: string };
+    readonly lastTransition?: Transition;
     readonly lastRequest?: { kind: string; result: string; message: string };
   };
 }
