@@ -1,0 +1,149 @@
+// How actions become requests, and which refusals are told instead of tried again. Against a real HTTP server.
+
+import { afterEach, describe, expect, test } from 'vitest';
+import { ApiError } from '../../kubernetes/api-error.ts';
+import {
+  failure,
+  type Handler,
+  type HttpApi,
+  json,
+  startHttpApi,
+} from '../../kubernetes/http-api.fixture.ts';
+import type { Action } from '../decide/plan.ts';
+import { ExecutionProblem, Executor } from './executor.ts';
+
+let api: HttpApi;
+afterEach(() => api.close());
+const start = async (handler: Handler): Promise<Executor> => {
+  api = await startHttpApi(handler);
+  return new Executor(api.client, 'operator-1');
+};
+const caught = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+const service: Action = {
+  kind: 'apply',
+  resource: 'services',
+  expect: 'absent',
+  why: 'it is missing',
+  object: { metadata: { name: 'filer-a', namespace: 'n', labels: { 'filerpair.dev/pair': 'home' } } },
+};
+const pod: Action = {
+  kind: 'create',
+  resource: 'pods',
+  why: 'there is none',
+  object: { metadata: { name: 'home-filer-a-1', namespace: 'n' } },
+};
+
+describe('apply of what was not seen', () => {
+  test('looks first, and applies when there is nothing', async () => {
+    const executor = await start((seen, response) =>
+      seen.method === 'GET'
+        ? json(response, 404, failure(404, 'NotFound'))
+        : json(response, 201, { metadata: {} }),
+    );
+    await executor.execute(service);
+    expect(api.seen.map(({ method }) => method)).toEqual(['GET', 'PATCH']);
+  });
+
+  test.each([
+    [{}, 'was not made for a FilerPair'],
+    [{ 'filerpair.dev/pair': 'other' }, 'belongs to FilerPair other'],
+  ])('takes nothing over from others: %j', async (labels, says) => {
+    const executor = await start((_, response) =>
+      json(response, 200, { metadata: { name: 'filer-a', labels } }),
+    );
+    const error = await caught(executor.execute(service));
+    expect(error).toBeInstanceOf(ExecutionProblem);
+    expect((error as ExecutionProblem).problem).toMatchObject({
+      reason: 'NameTaken',
+      message: expect.stringContaining(`Service filer-a exists in namespace n and ${says}`),
+    });
+    expect(api.seen).toHaveLength(1);
+  });
+
+  test('goes on if it turns out to be ours: the cache was behind', async () => {
+    const labels = { 'filerpair.dev/pair': 'home' };
+    const executor = await start((_, response) => json(response, 200, { metadata: { labels } }));
+    await executor.execute(service);
+    expect(api.seen.map(({ method }) => method)).toEqual(['GET', 'PATCH']);
+  });
+});
+
+describe('a refusal', () => {
+  test.each([
+    [403, 'Forbidden', 'Forbidden'],
+    [422, 'Invalid', 'Rejected'],
+  ])('%d %s has to be told', async (status, reason, told) => {
+    const executor = await start((_, response) => json(response, status, failure(status, reason, 'not so')));
+    const error = await caught(executor.execute(pod));
+    expect(error).toBeInstanceOf(ExecutionProblem);
+    expect((error as ExecutionProblem).problem).toMatchObject({
+      reason: told,
+      message: expect.stringContaining('Could not create Pod n/home-filer-a-1'),
+    });
+  });
+
+  test.each([
+    [409, 'Conflict', 'the object has been modified'],
+    [429, 'TooManyRequests', 'slow down'],
+    [500, 'InternalError', 'etcd'],
+    [403, 'Forbidden', 'unable to create new content in namespace n because it is being terminated'],
+  ])('%d %s (%s) passes: tried again', async (status, reason, message) => {
+    const executor = await start((_, response) => json(response, status, failure(status, reason, message)));
+    expect(await caught(executor.execute(pod))).toBeInstanceOf(ApiError);
+  });
+});
+
+test('creating a pod that an earlier attempt has made is success', async () => {
+  const executor = await start((_, response) => json(response, 409, failure(409, 'AlreadyExists')));
+  await executor.execute(pod);
+});
+
+test('a deletion names the object that was seen; one that is gone already is success', async () => {
+  const executor = await start((_, response) => json(response, 404, failure(404, 'NotFound')));
+  await executor.execute({
+    kind: 'delete',
+    resource: 'pods',
+    namespace: 'n',
+    name: 'p',
+    uid: 'u-1',
+    why: 'old',
+  });
+  expect(JSON.parse(api.seen[0]!.body)).toMatchObject({ preconditions: { uid: 'u-1' } });
+});
+
+test('the interconnect’s secret is random and of the size asked for', async () => {
+  const executor = await start((_, response) => json(response, 201, { metadata: {} }));
+  const action: Action = {
+    kind: 'createSecret',
+    resource: 'secrets',
+    object: { metadata: { name: 'home-interconnect', namespace: 'n' } },
+    key: 'secret',
+    size: 32,
+    why: 'it is missing',
+  };
+  await executor.execute(action);
+  await executor.execute(action);
+  const secrets = api.seen.map(({ body }) => (JSON.parse(body) as { data: { secret: string } }).data.secret);
+  expect(secrets.map((text) => Buffer.from(text, 'base64').length)).toEqual([32, 32]);
+  expect(secrets[0]).not.toBe(secrets[1]);
+});
+
+test('an event has the same name when it is told twice, so that the API keeps one', async () => {
+  const executor = await start((seen, response) =>
+    api.seen.length > 1
+      ? json(response, 409, failure(409, 'AlreadyExists'))
+      : json(response, 201, JSON.parse(seen.body)),
+  );
+  const pair = { metadata: { name: 'home', namespace: 'n', uid: 'u' }, spec: {} as never };
+  const event = { key: 'filer-a/2', type: 'Warning' as const, reason: 'Takeover', note: 'filer-b owns it.' };
+  await executor.tell(pair, event);
+  await executor.tell(pair, event);
+  const names = api.seen.map(
+    ({ body }) => (JSON.parse(body) as { metadata: { name: string } }).metadata.name,
+  );
+  expect(names[0]).toBe(names[1]);
+});

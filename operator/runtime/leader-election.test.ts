@@ -1,0 +1,112 @@
+// Several instances against one API server that keeps one Lease by compare-and-swap, as the real one does.
+
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
+import type { Lease } from '../../kubernetes/objects.ts';
+import { LeaderElection } from './leader-election.ts';
+
+let api: HttpApi;
+let stored: Lease | null;
+let version: number;
+let broken: boolean;
+const elections: LeaderElection[] = [];
+
+beforeEach(async () => {
+  stored = null;
+  version = 0;
+  broken = false;
+  api = await startHttpApi((seen, response) => {
+    if (broken) return json(response, 503, failure(503, 'ServiceUnavailable'));
+    const store = (lease: Lease): void => {
+      version += 1;
+      stored = { ...lease, metadata: { ...lease.metadata, resourceVersion: String(version) } };
+      json(response, 200, stored);
+    };
+    const sent = seen.body === '' ? null : (JSON.parse(seen.body) as Lease);
+    if (seen.method === 'GET')
+      return stored === null ? json(response, 404, failure(404, 'NotFound')) : json(response, 200, stored);
+    if (seen.method === 'POST')
+      return stored === null ? store(sent!) : json(response, 409, failure(409, 'AlreadyExists'));
+    return sent!.metadata.resourceVersion === stored?.metadata.resourceVersion
+      ? store(sent!)
+      : json(response, 409, failure(409, 'Conflict'));
+  });
+});
+afterEach(async () => {
+  await Promise.all(elections.splice(0).map((one) => one.stop()));
+  await api.close();
+});
+
+function candidate(identity: string): LeaderElection {
+  const election = new LeaderElection({
+    client: api.client,
+    namespace: 'system',
+    name: 'operator',
+    identity,
+    leaseMs: 600,
+    retryMs: 40,
+    onError: () => undefined,
+  });
+  elections.push(election);
+  return election;
+}
+
+describe('leader election', () => {
+  test('of several candidates exactly one wins', async () => {
+    const candidates = ['a', 'b', 'c'].map(candidate);
+    const first = await Promise.race(candidates.map(async (one) => ((await one.win()) ? one : null)));
+    expect(candidates.filter((one) => one.leading)).toEqual([first]);
+  });
+
+  test('a leader that renews keeps it for many times the lease', async () => {
+    const [a, b] = [candidate('a'), candidate('b')];
+    await a.win();
+    const kept = a.keep();
+    const won = b.win();
+    const renewals = version + 20;
+    await vi.waitFor(() => expect(version).toBeGreaterThan(renewals), { timeout: 5000 });
+    expect([a.leading, b.leading]).toEqual([true, false]);
+    await a.stop();
+    expect(await kept).toBe('stopped');
+    expect(await won).toBe(true);
+  });
+
+  test('a leader that stops hands over at once, without waiting for the lease to run out', async () => {
+    const [a, b] = [candidate('a'), candidate('b')];
+    await a.win();
+    const won = b.win();
+    await a.stop();
+    const from = performance.now();
+    expect(await won).toBe(true);
+    expect(performance.now() - from).toBeLessThan(500);
+  });
+
+  test('a leader that died is followed once its Lease was seen unchanged for the lease', async () => {
+    await candidate('a').win();
+    const b = candidate('b');
+    expect(await b.win()).toBe(true);
+    expect(stored?.spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 2 });
+  });
+
+  test('a leader that cannot renew gives up before another may take it', async () => {
+    const a = candidate('a');
+    await a.win();
+    const from = performance.now();
+    broken = true;
+    expect(await a.keep()).toBe('lost');
+    expect(a.leading).toBe(false);
+    expect(performance.now() - from).toBeGreaterThan(400);
+  });
+
+  test('a leader that finds another name in the Lease gives up', async () => {
+    const a = candidate('a');
+    await a.win();
+    version += 1;
+    stored = {
+      ...stored!,
+      metadata: { ...stored!.metadata, resourceVersion: String(version) },
+      spec: { holderIdentity: 'b' },
+    };
+    expect(await a.keep()).toBe('lost');
+  });
+});
