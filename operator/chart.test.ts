@@ -1,0 +1,148 @@
+// The chart against the operator's code: what it renders is what the program reads, and the rights that it grants are
+// those that plans need, no fewer. Needs helm, on the PATH or as the e2e tests have built it; skipped without it.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadAllYaml } from '@kubernetes/client-node';
+import { describe, expect, test } from 'vitest';
+import { resources } from '../kubernetes/resource.ts';
+import { access } from './decide/desired/access.ts';
+import type { Action } from './decide/plan.ts';
+import { spec, World } from './decide/world.fixture.ts';
+import { readSettings } from './runtime/settings.ts';
+
+const chart = fileURLToPath(new URL('../helm/filerpair', import.meta.url));
+const helm = [
+  ...(process.env['PATH'] ?? '').split(':').map((directory) => join(directory, 'helm')),
+  ...globSync(join(homedir(), '.cache/filerpair/helm-*/helm')),
+].find((path) => existsSync(path));
+
+interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+interface Rendered {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly rules?: readonly PolicyRule[];
+  readonly spec?: { readonly template?: { readonly spec: PodSpec } };
+}
+interface PodSpec {
+  readonly containers: readonly {
+    readonly image: string;
+    readonly command: readonly string[];
+    readonly env: readonly { readonly name: string; readonly value?: string }[];
+  }[];
+}
+
+const run = (...args: string[]): string => execFileSync(helm!, args, { encoding: 'utf8', stdio: 'pipe' });
+const render = (...settings: string[]): Rendered[] =>
+  loadAllYaml(
+    run(
+      'template',
+      'filerpair',
+      chart,
+      '--namespace',
+      'system',
+      ...settings.flatMap((one) => ['--set', one]),
+    ),
+  ) as unknown as Rendered[];
+const rulesOf = (settings: string[] = []): readonly PolicyRule[] =>
+  render(...settings).find(({ kind }) => kind === 'ClusterRole')!.rules!;
+const allows = (rules: readonly PolicyRule[], group: string, resource: string, verb: string): boolean =>
+  rules.some(
+    (rule) =>
+      rule.apiGroups.includes(group) && rule.resources.includes(resource) && rule.verbs.includes(verb),
+  );
+
+describe.skipIf(helm === undefined)('the chart', () => {
+  test('passes helm lint', () => {
+    expect(run('lint', chart)).toContain('0 chart(s) failed');
+  });
+
+  test('starts the operator with an environment that it understands', () => {
+    const { containers } = render().find(({ kind }) => kind === 'Deployment')!.spec!.template!.spec;
+    const environment = Object.fromEntries(
+      containers[0]!.env.map(({ name, value }) => [name, value ?? 'from-pod']),
+    );
+    expect(readSettings(environment)).toMatchObject({ FILESERVER_IMAGE: 'filerpair/fileserver:0.1.0' });
+    expect(containers[0]).toMatchObject({
+      image: 'filerpair/operator:0.1.0',
+      command: ['node', '/app/dist/operator/main.js'],
+    });
+  });
+
+  test('refuses several operators without an election', () => {
+    expect(() => render('replicas=2', 'leaderElection.enabled=false')).toThrow(
+      'leaderElection.enabled must stay true',
+    );
+  });
+
+  test('installs the FilerPair definition unless told not to, and keeps it on uninstall', () => {
+    const definition = (settings: string[]) =>
+      render(...settings).find(({ kind }) => kind === 'CustomResourceDefinition') as
+        | { metadata: { annotations: Record<string, string> } }
+        | undefined;
+    expect(definition([])?.metadata.annotations).toMatchObject({ 'helm.sh/resource-policy': 'keep' });
+    expect(definition(['crds.install=false'])).toBeUndefined();
+  });
+
+  test('lets the operator do what its plans contain', () => {
+    const rules = rulesOf();
+    const verbs = {
+      apply: ['get', 'create', 'patch'],
+      create: ['create'],
+      createSecret: ['create'],
+      patch: ['patch'],
+      delete: ['delete'],
+    };
+    const missing = plannedActions().flatMap(({ kind, resource }) => {
+      const { group, plural } = resources[resource];
+      return verbs[kind]
+        .filter((verb) => !allows(rules, group, plural, verb))
+        .map((verb) => `${verb} ${plural}`);
+    });
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test('gives the operator every right that it grants to servers: nobody may grant more than he has', () => {
+    const rules = rulesOf();
+    const view = World.running().view();
+    const role = access(view, view.servers[0]).find(({ resource }) => resource === 'roles')!;
+    for (const { apiGroups, resources: names, verbs } of (role.object as unknown as Rendered).rules!)
+      for (const verb of verbs)
+        expect(allows(rules, apiGroups[0]!, names[0]!, verb), `${verb} ${names[0]}`).toBe(true);
+  });
+
+  test('gives no right on everything, none to list Secrets, and none on records if names are not published', () => {
+    const rules = rulesOf(['dns.externalDNS=false']);
+    for (const rule of rules)
+      expect([...rule.apiGroups, ...rule.resources, ...rule.verbs]).not.toContain('*');
+    expect(allows(rules, '', 'secrets', 'list')).toBe(false);
+    expect(allows(rules, 'externaldns.k8s.io', 'dnsendpoints', 'get')).toBe(false);
+  });
+});
+
+/** Everything that happens in a pair's life, as far as the other tests know it. */
+function plannedActions(): Action[] {
+  const world = new World({ ...spec, dns: { domain: 'nas.example.org' } });
+  world.observed.dnsEndpointsServed = true;
+  const actions = [...world.settle()];
+  for (const server of ['filer-a', 'filer-b']) {
+    world.runs(server);
+    world.claims(server, server, 1);
+  }
+  actions.push(...world.settle());
+  world.annotatePair({ 'filerpair.dev/takeover': 'filer-c' });
+  actions.push(...world.settle());
+  const pod = world.pod('filer-a');
+  world.changePod(pod, { status: { ...pod.status, phase: 'Failed' } });
+  actions.push(...world.settle());
+  world.observed.pair = { ...world.observed.pair!, spec };
+  return [...actions, ...world.plan().actions];
+}
