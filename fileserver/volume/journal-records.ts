@@ -125,7 +125,7 @@ export interface ParsedSegment {
   readonly gap: boolean;
 }
 
-/** The valid records of a segment's bytes: all up to the first that is torn, zero or of an earlier use. */
+/** The valid records of a segment's bytes (aligned to 8 in their buffer): all up to the first that is torn, zero or of an earlier use. */
 export function parseSegment(bytes: Uint8Array, sequence: number): ParsedSegment {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: JournalRecord[] = [];
@@ -155,7 +155,10 @@ function recordAt(bytes: Uint8Array, view: DataView, at: number, sequence: numbe
   return { type: type as RecordType, batch, payload };
 }
 
-/** Flush N+2 can only be on the medium if flush N+1 was whole before. */
+/**
+ * Flush N+2 can only be on the medium if flush N+1 was whole before. Looks at every place where a record could begin,
+ * a million of them: so by words, and closer only where one could be a record's type.
+ */
 function laterFlushFollows(
   bytes: Uint8Array,
   view: DataView,
@@ -163,9 +166,11 @@ function laterFlushFollows(
   sequence: number,
   batch: number,
 ): boolean {
-  for (let at = from + 8; at + RECORD_HEADER_SIZE <= bytes.length; at += 8) {
-    if (view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === 0) continue;
-    const record = recordAt(bytes, view, at, sequence);
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  for (let i = (from >> 2) + 2; i + 3 < words.length; i += 2) {
+    const type = words[i + 1]!;
+    if (type < RecordType.intent || type > RecordType.snapshotEnd) continue;
+    const record = recordAt(bytes, view, i << 2, sequence);
     if (record !== null && record.batch >= batch + 2) return true;
   }
   return false;

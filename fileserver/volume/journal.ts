@@ -196,23 +196,32 @@ export async function createJournal(directory: string): Promise<void> {
 export async function openJournal(directory: string, uuid: Uint8Array): Promise<Replay> {
   const fds: number[] = [];
   try {
-    const segments: Segment[] = [];
+    const sequences: number[] = [];
     for (const name of FILES) {
       const path = join(directory, name);
       const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
       if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
       fds.push(fd);
-      segments.push(await readSegment(fd, uuid));
+      sequences.push(decodeSegmentHeader(await readSegment(fd, SEGMENT_HEADER_SIZE), uuid) ?? 0);
     }
-    const active = newest(segments);
-    const { parsed } = segments[active]!;
+    const newer = sequences[1]! > sequences[0]! ? 1 : 0;
+    let active: 0 | 1 = newer;
+    let parsed = await parse(fds[newer]!, sequences[newer]!);
+    if (!parsed.complete) {
+      // The owner died while it began this segment: the one before it still has everything.
+      const older = newer === 0 ? 1 : 0;
+      const other = await parse(fds[older]!, sequences[older]!);
+      if (other.complete) {
+        active = older;
+        parsed = other;
+      }
+    }
     if (parsed.gap) {
       throw new JournalCorruptError(
         `${join(directory, FILES[active])} lost a record at byte ${parsed.end} that was acknowledged as durable`,
       );
     }
-    const sequence = Math.max(segments[0]!.sequence, segments[1]!.sequence);
-    const journal = new Journal([fds[0]!, fds[1]!], uuid, active, sequence);
+    const journal = new Journal([fds[0]!, fds[1]!], uuid, active, Math.max(...sequences));
     return { journal, ...contentsOf(parsed) };
   } catch (error) {
     for (const fd of fds) close(fd);
@@ -220,33 +229,23 @@ export async function openJournal(directory: string, uuid: Uint8Array): Promise<
   }
 }
 
-interface Segment {
-  readonly sequence: number;
-  readonly parsed: ParsedSegment;
+/** sequence 0: a segment that was never begun. */
+async function parse(fd: number, sequence: number): Promise<ParsedSegment> {
+  return sequence === 0 ? emptySegment : parseSegment(await readSegment(fd, SEGMENT_SIZE), sequence);
 }
 
-async function readSegment(fd: number, uuid: Uint8Array): Promise<Segment> {
-  const bytes = new Uint8Array(SEGMENT_SIZE);
+async function readSegment(fd: number, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
   let filled = 0;
-  while (filled < bytes.length) {
-    const { bytesRead } = await readFd(fd, bytes, filled, bytes.length - filled, filled);
+  while (filled < size) {
+    const { bytesRead } = await readFd(fd, bytes, filled, size - filled, filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
-  const sequence = decodeSegmentHeader(bytes, uuid);
-  return sequence === null
-    ? { sequence: 0, parsed: emptySegment }
-    : { sequence, parsed: parseSegment(bytes, sequence) };
+  return bytes;
 }
 
 const emptySegment: ParsedSegment = { records: [], end: 0, batch: 0, complete: false, gap: false };
-
-function newest(segments: readonly Segment[]): 0 | 1 {
-  const [first, second] = segments as [Segment, Segment];
-  if (!second.parsed.complete) return 0;
-  if (!first.parsed.complete) return 1;
-  return second.sequence > first.sequence ? 1 : 0;
-}
 
 function contentsOf(segment: ParsedSegment): { replies: Uint8Array[]; intents: Uint8Array[] } {
   const replies: Uint8Array[] = [];
