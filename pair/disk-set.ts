@@ -445,7 +445,7 @@ function request(state: DiskSetState, asked: TransferRequest, context: Context):
         : `${identity.server} does not own ${home}; ask ${serverOf(owner)}`;
     return refuse(handled, asked.id, message, context);
   }
-  const wanted = asked.kind === 'giveback' ? home : otherServer(home, identity);
+  const wanted = wantedOwner(home, asked, context);
   if (wanted === identity.server) {
     return refuse(handled, asked.id, `${home} is served by ${wanted} already`, context);
   }
@@ -458,6 +458,20 @@ function request(state: DiskSetState, asked: TransferRequest, context: Context):
     return refuse(handled, asked.id, message, context);
   }
   return leave(handled, { to: wanted, requestId: asked.id, message: asked.reason }, context);
+}
+
+/**
+ * A request in the Lease asks for a state. It stands there until its answer does, so the new owner may see it before
+ * the old one has seen the claim and answered: what it asks for has come true, whoever says so.
+ */
+function carriedOut(state: DiskSetState, asked: TransferRequest, context: Context): DiskSetState {
+  const message = `${context.identity.server} owns ${state.home}`;
+  context.emit({ kind: 'requestAnswered', home: state.home, requestId: asked.id, result: 'done', message });
+  return { ...state, handledRequest: asked.id };
+}
+
+function wantedOwner(home: ServerName, asked: TransferRequest, context: Context): ServerName {
+  return asked.kind === 'giveback' ? home : otherServer(home, context.identity);
 }
 
 function otherServer(name: ServerName, identity: PairIdentity): ServerName {
@@ -610,7 +624,9 @@ function advanceHolder(state: DiskSetState, role: Holder, context: Context): Dis
   }
   const asked = state.seen!.record.request;
   if (asked !== null && asked.id !== state.handledRequest && role.port === 'open') {
-    return request(state, asked, context);
+    return wantedOwner(state.home, asked, context) === context.identity.server
+      ? carriedOut(state, asked, context)
+      : request(state, asked, context);
   }
   if (role.write !== null || context.now < state.notBefore) return state;
   const acknowledger = wantedAcknowledger(role, context);

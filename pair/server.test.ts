@@ -314,6 +314,14 @@ describe('hand-over', () => {
     expect(subject.of('closeDiskSet')).toEqual([]);
   });
 
+  test('a request that stands in the Lease is answered as done by an owner that has it carried out already', () => {
+    const request = { id: 'r4', kind: 'giveback', reason: 'test' } as const;
+    const subject = pairedHolder().at(930);
+    subject.sees('filer-a', { holder: me, epoch: 1, renewal: 2, acknowledger: partner, request }, '4');
+    expect(subject.of('requestAnswered')[0]).toMatchObject({ requestId: 'r4', result: 'done' });
+    expect(subject.of('closeDiskSet')).toEqual([]);
+  });
+
   test('a request in the Lease is answered when its addressee owns the disk set', () => {
     const request = { id: 'r3', kind: 'takeover', reason: 'maintenance' } as const;
     const subject = pairedHolder().at(930);
