@@ -48,8 +48,8 @@ bench: setup ## Measure beside nfs-ganesha; writes out/bench.json
 build: setup ## Compile to dist/ (what the images and the npm package hold)
 	@tsc -p tsconfig.build.json
 
-generate: setup ## Everything generated: CRD, API reference
-	@$(NODE) crds/generate.ts
+generate: setup ## Everything generated: CRD, API reference, file map
+	@$(NODE) crds/generate.ts && $(NODE) scripts/file-map.ts
 
 format: setup ## Format and fix what can be fixed
 	@biome check --write .

@@ -1,3 +1,4 @@
+/** filerpair cat: write files to standard output. */
 import { once } from 'node:events';
 import type { Command } from '../command.ts';
 import { withSession } from '../session.ts';

@@ -1,3 +1,4 @@
+/** filerpair cp: copy files between this machine and exports, in any direction. */
 import type { FilerPairClient } from '../../filer-pair-client.ts';
 import { isNfsUrl } from '../../url.ts';
 import {

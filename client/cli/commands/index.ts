@@ -1,3 +1,4 @@
+/** All commands of filerpair, by name. */
 // All commands, in the order in which the help lists them.
 import type { Command } from '../command.ts';
 import { cat } from './cat.ts';

@@ -1,3 +1,4 @@
+/** filerpair ls: list a directory. */
 import { NF3DIR, NF3LNK } from '../../../protocol/nfs3.ts';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
 import type { DirectoryEntry } from '../../nfs3-client.ts';

@@ -1,3 +1,4 @@
+/** filerpair mkdir: make directories. */
 import type { Command } from '../command.ts';
 import { withSession } from '../session.ts';
 

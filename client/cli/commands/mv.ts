@@ -1,3 +1,4 @@
+/** filerpair mv: rename a file or directory within an export. */
 import { type Command, CommandError } from '../command.ts';
 import { nfsUrl, withSession } from '../session.ts';
 

@@ -1,3 +1,4 @@
+/** filerpair rm: remove files, or with -r directories. */
 import { NF3DIR } from '../../../protocol/nfs3.ts';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
 import { type Command, CommandError } from '../command.ts';

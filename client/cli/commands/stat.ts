@@ -1,3 +1,4 @@
+/** filerpair stat: show what is known of a file, and of the volume that holds it. */
 import { NF3LNK } from '../../../protocol/nfs3.ts';
 import type { Command } from '../command.ts';
 import { modeText, nameText, sizeText, table, timeText, typeWord } from '../listing.ts';
