@@ -44,7 +44,7 @@ echo "Preparing container engine, Kubernetes and a Linux guest in the background
 
 stage format 'formatting and lint' biome check .
 stage types 'strict TypeScript' tsc --noEmit
-stage architecture 'dependencies point inwards, no dead files' npm run --silent architecture
+stage architecture "dependencies point inwards, no dead files, the file map is true" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
 stage unit 'unit and component tests' vitest run
 stage simulation '10,000 seeds: never two writers' node simulation/main.ts --seeds 10000
 stage demo 'the main job: kill a server under a writer' node demo/main.ts
