@@ -322,6 +322,13 @@ function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd'> {
     const opensHandles = opened !== -EPERM;
     return { key: handles.key(), mountId: handles.mountId, magic, identity: handles, opensHandles };
   }
+  if (result === -EPERM) {
+    // Not a property of the file system: another process would get handles, and identities must not depend on that.
+    throw new VolumeOpenError(
+      OpenFailure.UnsupportedFileSystem,
+      `volume ${spec.name}: this process may not ask for the file handles of ${spec.path} (name_to_handle_at is refused); allow it in the container's seccomp profile`,
+    );
+  }
   if (result === -EOVERFLOW) {
     throw new VolumeOpenError(
       OpenFailure.UnsupportedFileSystem,
