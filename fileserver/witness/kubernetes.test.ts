@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
+import { eventually } from '../eventually.fixture.ts';
 import { createLog } from '../log.ts';
 import { KubernetesWitness } from './kubernetes.ts';
 import { type LeaseApi, startLeaseApi } from './lease-api.fixture.ts';
@@ -139,24 +140,24 @@ it('delivers changes by watch: of others, of proofs, and requests until they are
   const witness = open();
   const records: LeaseSighting['record'][] = [];
   witness.watch('filer-a', (sighting) => records.push(sighting.record));
-  await vi.waitFor(() => expect(records).toEqual([emptyLease]));
+  await eventually(() => expect(records).toEqual([emptyLease]));
   const other = open();
   const seen = await seenBy(other);
   await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, b, null));
-  await vi.waitFor(() => expect(records.at(-1)?.holder).toBe(b));
+  await eventually(() => expect(records.at(-1)?.holder).toBe(b));
   const proof = { incarnation: b, epoch: 1, evidence: 'container terminated' };
   leases.annotate('home-filer-a', {
     [leaseAnnotations.deathProof]: JSON.stringify(proof),
     [leaseAnnotations.request]: '{"id":"r1","kind":"giveback","reason":"back"}',
   });
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(records.at(-1)).toMatchObject({
       deathProof: proof,
       request: { id: 'r1', kind: 'giveback', reason: 'back' },
     }),
   );
   other.annotate('filer-a', { requestResult: { id: 'r1', result: 'done', message: 'ok' } });
-  await vi.waitFor(() => expect(records.at(-1)?.request).toBeNull());
+  await eventually(() => expect(records.at(-1)?.request).toBeNull());
 });
 
 it('writes notes in the background, again until it works, without touching the ownership', async () => {
@@ -175,18 +176,16 @@ it('writes notes in the background, again until it works, without touching the o
       phases: [{ name: 'claim', atMs: 0, tookMs: 3 }],
     },
   });
-  await vi.waitFor(
-    () =>
-      expect(leases.lease('home-filer-a').metadata.annotations).toMatchObject({
-        [leaseAnnotations.secondaryPortOpen]: '4',
-        [leaseAnnotations.lastTransition]: expect.stringContaining('"cause":"Silent"'),
-      }),
-    { timeout: 5000 },
+  await eventually(() =>
+    expect(leases.lease('home-filer-a').metadata.annotations).toMatchObject({
+      [leaseAnnotations.secondaryPortOpen]: '4',
+      [leaseAnnotations.lastTransition]: expect.stringContaining('"cause":"Silent"'),
+    }),
   );
   const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null));
   expect(outcome.kind).toBe('applied');
   witness.annotate('filer-a', { secondaryPortOpen: null });
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(leases.lease('home-filer-a').metadata.annotations).not.toHaveProperty(
       leaseAnnotations.secondaryPortOpen,
     ),

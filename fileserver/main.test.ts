@@ -1,0 +1,82 @@
+/** The process as a person or a kubelet sees it: exit codes and sentences. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+
+const directory = mkdtempSync(join(tmpdir(), 'filerpair-main-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const diskSet = { volumes: [{ name: 'data', path: '/nowhere' }], exports: [] };
+const valid = {
+  pair: 'home',
+  server: 'filer-a',
+  partner: 'filer-b',
+  partnerAddress: { host: '127.0.0.1' },
+  runDir: join(directory, 'run'),
+  secretFile: join(directory, 'secret'),
+  witness: { kind: 'embedded', directory: join(directory, 'witness') },
+  diskSets: { 'filer-a': diskSet, 'filer-b': diskSet },
+};
+
+async function run(
+  config: unknown,
+  env: Record<string, string> = {},
+): Promise<{ code: number; text: string }> {
+  const file = join(directory, 'config.json');
+  writeFileSync(file, typeof config === 'string' ? config : JSON.stringify(config));
+  writeFileSync(join(directory, 'secret'), 'x'.repeat(32));
+  const child = spawn(process.execPath, [new URL('./main.ts', import.meta.url).pathname, '--config', file], {
+    env: { ...process.env, ...env },
+  });
+  let text = '';
+  child.stderr.on('data', (data: Buffer) => {
+    text += data.toString();
+  });
+  const [code] = await once(child, 'close');
+  return { code, text: text.replaceAll(file, 'FILE') };
+}
+
+it('ends with code 2 and one sentence for a configuration that is wrong, without a stack', async () => {
+  expect(await run({ ...valid, partner: 'filer-a' })).toEqual({
+    code: 2,
+    text: 'filerpair server: FILE: partner is "filer-a", like server: a pair is two servers (and 1 more to mend).\n',
+  });
+  const { code, text } = await run('{');
+  expect(code).toBe(2);
+  expect(text).toMatch(/^filerpair server: FILE is not JSON: .*\.\n$/);
+});
+
+it('names the environment variable that is wrong or missing', async () => {
+  expect(await run(valid, { POD_IP: 'here' })).toEqual({
+    code: 2,
+    text: 'filerpair server: POD_IP is "here", and must be an IP address.\n',
+  });
+  const witness = {
+    kind: 'kubernetes',
+    namespace: 'storage',
+    leases: { 'filer-a': 'home-filer-a', 'filer-b': 'home-filer-b' },
+    failoverEndpointSlice: 'filer-b-failover',
+  };
+  expect(await run({ ...valid, witness })).toEqual({
+    code: 2,
+    text:
+      'filerpair server: witness.failoverEndpointSlice is "filer-b-failover", ' +
+      'so POD_IP must be set: it goes in there.\n',
+  });
+});
+
+it('names the file or address that it cannot have', async () => {
+  const { code, text } = await run({ ...valid, secretFile: '/nowhere/secret' });
+  expect({ code, text }).toEqual({
+    code: 2,
+    text: "filerpair server: ENOENT: no such file or directory, open '/nowhere/secret'\n",
+  });
+  const taken = await run({ ...valid, listen: { host: '203.0.113.1' } });
+  expect(taken).toEqual({
+    code: 2,
+    text: 'filerpair server: listen EADDRNOTAVAIL: address not available 203.0.113.1:7420\n',
+  });
+});
