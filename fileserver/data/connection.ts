@@ -100,7 +100,9 @@ export class Connection {
     if (this.closed) return;
     this.closed = true;
     this.answers = [];
-    this.socket.resetAndDestroy();
+    // A reset fails on a socket that is being shut down, and Node then never closes it (its worker never ends).
+    if (this.socket.writableEnded) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   private abandon(): void {
