@@ -5,7 +5,7 @@ import { ApiError, errorFromAnswer, errorFromStatus } from './api-error.ts';
 import type { Connection } from './connection.ts';
 import { LineSplitter } from './line-splitter.ts';
 import type { KubernetesList, KubernetesObject, MergePatch } from './objects.ts';
-import { pathOf, type Resource } from './resource.ts';
+import { apiVersionOf, pathOf, type Resource } from './resource.ts';
 
 export interface ObjectName {
   readonly namespace?: string | undefined;
@@ -71,7 +71,9 @@ export class KubernetesClient {
         `${pathOf(resource, selection.namespace)}?${query}`,
         options,
       );
-      items.push(...(page.items ?? []));
+      // Items of a list come without what is the same for all of them; objects of a watch have it.
+      for (const item of page.items ?? [])
+        items.push({ apiVersion: apiVersionOf(resource), kind: resource.kind, ...item });
     } while (page.metadata.continue);
     return { metadata: page.metadata, items };
   }
