@@ -87,7 +87,11 @@ describe('requests', () => {
           }),
     );
     const list = await client.list(resources.pods, { namespace: 'n' });
-    expect(list.items.map((item) => item.metadata.name)).toEqual(['a', 'b']);
+    // With what the API leaves out of a list's items, so that they look like those of a watch.
+    expect(list.items).toEqual([
+      { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' } },
+      { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'b' } },
+    ]);
     expect(list.metadata.resourceVersion).toBe('9');
   });
 
