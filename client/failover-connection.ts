@@ -429,6 +429,7 @@ export class FailoverConnection {
     if (before.mode === 'serving' && this.state.mode === 'doubting' && this.adopted) {
       this.emit({ kind: 'Doubted', atMs: now, port: before.adopted!.role, target: this.adopted.target });
     } else if (before.mode === 'doubting' && input.kind === 'Heard') {
+      this.attemptCount = 0;
       this.emit({ kind: 'Reassured', atMs: now, afterMs: now - before.sinceMs });
     }
   }

@@ -46,7 +46,10 @@ export class Stage {
       'filer-b': { primary: free[3]!, secondary: free[4]!, interconnect: free[5]! },
     };
     const stage = new Stage(directory, ports);
-    for (const name of SERVERS) mkdirSync(stage.volume(name), { recursive: true });
+    for (const name of SERVERS) {
+      mkdirSync(stage.volume(name), { recursive: true });
+      mkdirSync(stage.runDir(name), { recursive: true, mode: 0o700 });
+    }
     mkdirSync(join(directory, 'witness'));
     writeFileSync(join(directory, 'secret'), randomBytes(32), { mode: 0o600 });
     for (const name of SERVERS) {
@@ -57,6 +60,10 @@ export class Stage {
 
   volume(home: ServerName): string {
     return join(this.directory, 'volumes', home, 'data');
+  }
+
+  private runDir(name: ServerName): string {
+    return join(this.directory, 'run', name);
   }
 
   logFile(process: string): string {
@@ -170,7 +177,7 @@ export class Stage {
       partner,
       listen: { host: '127.0.0.1', ...this.ports[name], metrics: 0 },
       partnerAddress: { host: '127.0.0.1', interconnect: this.ports[partner].interconnect },
-      runDir: join(this.directory, 'run', name),
+      runDir: this.runDir(name),
       secretFile: join(this.directory, 'secret'),
       witness: { kind: 'embedded', directory: join(this.directory, 'witness') },
       diskSets: Object.fromEntries(SERVERS.map((home) => [home, diskSet(home)])),
@@ -179,7 +186,7 @@ export class Stage {
   }
 
   private control(name: ServerName, method: 'GET' | 'POST', path: string, body?: object): Promise<string> {
-    const socketPath = join(this.directory, 'run', name, 'control.sock');
+    const socketPath = join(this.runDir(name), 'control.sock');
     return new Promise((resolve, reject) => {
       const call = request({ socketPath, method, path, agent: false, timeout: PATIENCE_MS }, (response) => {
         let text = '';

@@ -55,6 +55,10 @@ export class Writer {
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.running);
+  }
+
+  /** Whatever is under way fails. */
+  close(): void {
     this.client.close();
   }
 
