@@ -177,11 +177,26 @@ describe('Degraded', () => {
     expect(verdict(World.running())).toMatchObject({ status: 'False', reason: 'Whole' });
   });
 
-  test('order: away from home, server down, holder unreachable, everything unreachable', () => {
+  test('True when one node would take both servers with it, unless that is what was asked for', () => {
+    for (const [lateWrites, reason] of [
+      ['Coherent', 'SameNode'],
+      ['SameNode', 'Whole'],
+    ] as const) {
+      const world = World.running({ ...spec, storage: { lateWrites } });
+      const pod = world.pod('filer-b');
+      world.changePod(pod, { spec: { ...pod.spec, nodeName: 'node-1' } });
+      expect(verdict(world).reason).toBe(reason);
+    }
+  });
+
+  test('order: away from home, same node, server down, holder unreachable, everything unreachable', () => {
     const away = World.running();
     away.claims('filer-b', 'filer-a', 2);
     expect(verdict(away)).toMatchObject({ status: 'True', reason: 'AwayFromHome' });
     expect(verdict(away).message).toContain('annotate filerpair home filerpair.dev/giveback=filer-a');
+    const pod = away.pod('filer-b');
+    away.changePod(pod, { spec: { ...pod.spec, nodeName: 'node-1' } });
+    expect(verdict(away).reason).toBe('SameNode');
     crash(away, 'filer-a');
     expect(verdict(away).reason).toBe('ServerDown');
     const cut = World.running();

@@ -37,6 +37,17 @@ export const degradedChain: readonly Policy<View>[] = [
     }
     return null;
   },
+  function sameNode(view) {
+    if (view.spec.storage.lateWrites === 'SameNode') return null;
+    const [a, b] = view.servers.map(({ current }) => current?.pod);
+    const node = a?.spec?.nodeName;
+    return node !== undefined && node === b?.spec?.nodeName
+      ? isTrue(
+          'SameNode',
+          `Both servers run on node ${node}, which would take both with it. When another node can take it, delete the pod of a server that owns nothing, or hand over first.`,
+        )
+      : null;
+  },
   function awayFromHome(view) {
     const away = view.servers.filter(
       ({ name, lease }) => lease?.holderServer != null && lease.holderServer !== name,
