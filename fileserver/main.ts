@@ -5,16 +5,16 @@
  * Environment, all optional:
  *   POD_UID              names the place where this server runs in its incarnations (config: incarnation)
  *   POD_IP               address to put behind the partner's failover name, with the Kubernetes witness
+ *   TERMINATION_LOG      file in which this run leaves its incarnation, for the operator's proof of death
  *   FILERPAIR_LOG_LEVEL  error | warn | info | debug (config: log.level)
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { KubernetesClient } from '../kubernetes/client.ts';
 import { Connection, fromKubeconfig, inCluster } from '../kubernetes/connection.ts';
-import { incarnationOf } from '../pair/incarnation.ts';
+import { type Incarnation, incarnationOf } from '../pair/incarnation.ts';
 import { Agent } from './agent/agent.ts';
 import { type FailoverGate, noGate } from './agent/failover-gate.ts';
 import { KubernetesFailoverGate } from './agent/kubernetes-failover-gate.ts';
@@ -25,15 +25,15 @@ import { allocateRightTable, RightTable } from './right-table.ts';
 import { lockRunDirectory, placeOf } from './run-lock.ts';
 import { SentinelLink } from './sentinel/sentinel-link.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
+import { preferThisThread } from './system/thread-priority.ts';
 import { EmbeddedWitness } from './witness/embedded.ts';
 import { KubernetesWitness } from './witness/kubernetes.ts';
 import type { Witness } from './witness/witness.ts';
 
-const AGENT_NICENESS = -10;
-
 interface Environment {
   readonly podUid: string | undefined;
   readonly podIp: string | undefined;
+  readonly terminationLog: string | undefined;
   readonly logLevel: LogLevel | undefined;
 }
 
@@ -46,7 +46,12 @@ function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   if (podIp !== undefined && isIP(podIp) === 0) {
     throw new ConfigError(`POD_IP is "${podIp}", and must be an IP address.`);
   }
-  return { podUid: env['POD_UID'], podIp, logLevel: level as LogLevel | undefined };
+  return {
+    podUid: env['POD_UID'],
+    podIp,
+    terminationLog: env['TERMINATION_LOG'],
+    logLevel: level as LogLevel | undefined,
+  };
 }
 
 /** A call to the witness is given up after this long: early enough for a second try within the lease. */
@@ -73,6 +78,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     { server: config.server },
   );
   log.info(`Starting as ${me}, process ${process.pid}.`);
+  leaveName(me, environment.terminationLog, log);
 
   const agent = new Agent({
     config,
@@ -84,7 +90,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     log,
     end: (code) => process.exit(code),
   });
-  preferThisThread(log);
+  if (!preferThisThread()) log.debug('No CAP_SYS_NICE: on a busy machine this process may be late.');
   endWhenTold(agent, log);
   await agent.start();
   await serveControl(config, agent, log);
@@ -121,14 +127,17 @@ function openWorld(config: Config, environment: Environment, log: Log): World {
 }
 
 /**
- * On a busy machine the thread that keeps the right alive goes first; it needs next to nothing. The priority belongs
- * to the calling thread, not to the process: the data thread, already started, keeps its own.
+ * For whoever sees this process end and wants to prove it: the first line of the container's termination log is the
+ * incarnation. Written before anything is claimed, so no run can own something without having left its name.
  */
-function preferThisThread(log: Log): void {
+function leaveName(me: Incarnation, path: string | undefined, log: Log): void {
+  if (path === undefined) return;
   try {
-    setPriority(AGENT_NICENESS);
-  } catch {
-    log.debug('This process may not raise its priority (CAP_SYS_NICE); on a busy machine it may be late.');
+    writeFileSync(path, `${me}\n`);
+  } catch (error) {
+    log.warn(
+      `Cannot write ${path}: ${(error as Error).message}. The operator will not be able to prove a death.`,
+    );
   }
 }
 

@@ -2,6 +2,7 @@
  * The pair as processes: kill, stop, cut, hand over; and after each of it, one owner for each epoch in the witness's
  * history. Times are printed, not asserted: a busy machine is no reason for a red test. Only order is.
  */
+import { readFileSync } from 'node:fs';
 import { afterEach, expect, it, vi } from 'vitest';
 import { bootMs } from '../system/boottime.ts';
 import {
@@ -104,6 +105,8 @@ it('starts with each server serving its own disk set, paired, and the secondary 
     await firstAnswer(pair.ports[server].primary);
     expectOneOwnerPerEpoch(server);
     expect((await pair.control(server, 'GET', '/readyz')).status).toBe(200);
+    const { incarnation } = (await pair.status(server))!;
+    expect(readFileSync(pair.terminationLog(server), 'utf8')).toBe(`${incarnation}\n`);
   }
 });
 

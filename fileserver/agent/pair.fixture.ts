@@ -76,6 +76,11 @@ export class Pair {
     return join(this.directory, server, 'config.json');
   }
 
+  /** Where each run of the server leaves its name. */
+  terminationLog(server: Server): string {
+    return join(this.directory, server, 'termination-log');
+  }
+
   startSentinel(server: Server): Running {
     return this.start('../sentinel/main.ts', server);
   }
@@ -144,7 +149,9 @@ export class Pair {
 
   private start(program: string, server: Server): Running {
     const file = new URL(program, import.meta.url).pathname;
-    const child = spawn(process.execPath, [file, '--config', this.configFile(server)]);
+    const child = spawn(process.execPath, [file, '--config', this.configFile(server)], {
+      env: { ...process.env, TERMINATION_LOG: this.terminationLog(server) },
+    });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (data: Buffer) => {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { ConfigError, parseConfig, parseSecret } from '../config.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import { createLog } from '../log.ts';
+import { preferThisThread } from '../system/thread-priority.ts';
 import { Sentinel } from './sentinel.ts';
 
 /** Told to stop, the sentinel tries for this long to tell a partner that it cannot reach. */
@@ -31,6 +32,8 @@ async function main(args: readonly string[]): Promise<void> {
     timing: connectionTiming(config.timing),
     log,
   });
+  // First of all: the threads that wait for the kernel's word inherit it.
+  preferThisThread();
   let stopping = false;
   const stop = (): void => {
     if (stopping) return;
