@@ -87,9 +87,14 @@ export class RpcClient {
     encodeCallHeader(w, xid, prog, vers, proc, options.credential ?? ROOT);
     args(w);
     endRecord(w, start);
+    return this.exchange(xid, w.bytes.slice(0, w.position));
+  }
+
+  /** Sends bytes as they are, for which a reply with this XID is expected. */
+  exchange(xid: number, data: Uint8Array): Promise<RawReply> {
     return new Promise((resolve, reject) => {
       this.waiting.set(xid, { resolve, reject });
-      this.socket.write(w.bytes.slice(0, w.position));
+      this.socket.write(data);
     });
   }
 
