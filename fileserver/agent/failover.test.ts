@@ -92,10 +92,14 @@ function expectOneOwnerPerEpoch(home: Server): void {
   expect([...holders.keys()]).toEqual([...holders.keys()].map((_, index) => index + 1));
 }
 
-function print(what: string, gapMs: number, status: Status): void {
-  const { phases } = status.lastTransition!;
+/** `beganAt`: ms on CLOCK_BOOTTIME, which all processes here share. */
+function print(what: string, beganAt: number, answeredAt: number, status: Status): void {
+  const { phases, startedBootMs } = status.lastTransition!;
+  const detected = `detected ${(startedBootMs - beganAt).toFixed(1)}`;
   const text = phases.map(({ name, tookMs }) => `${name} ${tookMs.toFixed(1)}`).join(', ');
-  process.stdout.write(`${what}: first answer after ${gapMs.toFixed(0)} ms (${text})\n`);
+  process.stdout.write(
+    `${what}: first answer after ${(answeredAt - beganAt).toFixed(0)} ms (${detected}, ${text})\n`,
+  );
 }
 
 it('starts with each server serving its own disk set, paired, and the secondary ports closed', async () => {
@@ -119,7 +123,7 @@ it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and 
   await until('the first reply is written down', async () =>
     (await pair.status('filer-b'))?.lastTransition?.phases.some((phase) => phase.name === 'firstReply'),
   );
-  print('SIGKILL', answeredAt - killedAt, (await pair.status('filer-b'))!);
+  print('SIGKILL', killedAt, answeredAt, (await pair.status('filer-b'))!);
   expect(afterTakeover.lastTransition).toMatchObject({
     home: 'filer-a',
     kind: 'Takeover',
@@ -143,7 +147,7 @@ it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and 
     firstAnswer(pair.ports['filer-a'].primary),
   ]);
   expect(JSON.parse(answer.body)).toMatchObject({ result: 'done', message: 'filer-a owns filer-a' });
-  print('giveback', backAt - askedAt, await served('filer-a', 'filer-a'));
+  print('giveback', askedAt, backAt, await served('filer-a', 'filer-a'));
   await until('the secondary port is closed', () => isClosed(pair.ports['filer-b'].secondary));
   expect((await pair.status('filer-a'))!.lastTransition).toMatchObject({
     kind: 'Giveback',
@@ -161,7 +165,7 @@ it('is killed by its dead man’s switch when stopped beyond its right, and only
   expect(signal).toBe('SIGKILL');
   expect(atMs - stoppedAt).toBeGreaterThan(timing.leaseMs - 2 * timing.heartbeatMs);
   const answeredAt = await firstAnswer(pair.ports['filer-b'].secondary);
-  print('SIGSTOP', answeredAt - stoppedAt, await served('filer-b', 'filer-a'));
+  print('SIGSTOP', stoppedAt, answeredAt, await served('filer-b', 'filer-a'));
   const claim = pair.history('filer-a').find((line) => line.epoch === 2)!;
   // `atMs` is when the news came to this process; the kernel had killed it before.
   expect(claim.bootMs).toBeGreaterThan(stoppedAt + timing.leaseMs - 2 * timing.heartbeatMs);
@@ -176,7 +180,7 @@ it('takes over by silence, after lease and guard, when nobody can say that the s
   server['filer-a'].child.kill('SIGKILL');
   const answeredAt = await firstAnswer(pair.ports['filer-b'].secondary);
   const status = await served('filer-b', 'filer-a');
-  print('silence', answeredAt - killedAt, status);
+  print('silence', killedAt, answeredAt, status);
   expect(status.lastTransition).toMatchObject({ kind: 'Takeover', cause: 'Silent', epoch: 2 });
   const { leaseMs, guardMs, heartbeatMs } = timing;
   expect(answeredAt - killedAt).toBeGreaterThan(leaseMs + guardMs - 2 * heartbeatMs);
@@ -211,7 +215,7 @@ it('hands over at SIGTERM and ends with 0; the partner need not detect anything'
   server['filer-a'].child.kill('SIGTERM');
   const answeredAt = await firstAnswer(pair.ports['filer-b'].secondary);
   const status = await served('filer-b', 'filer-a');
-  print('SIGTERM', answeredAt - askedAt, status);
+  print('SIGTERM', askedAt, answeredAt, status);
   expect(await server['filer-a'].ended).toMatchObject({ code: 0, signal: null });
   expect(status.lastTransition).toMatchObject({ kind: 'Takeover', cause: 'PartnerSaidSo', epoch: 2 });
   const releases = pair.history('filer-a').filter((line) => line.holder === null);

@@ -203,7 +203,7 @@ export async function until(what: string, condition: () => unknown, timeoutMs = 
 }
 
 /**
- * Asks the NFS NULL procedure until it is answered, over a new connection every few ms, as the client's overlapping
+ * Asks the NFS NULL procedure until it is answered, over a new connection every 20 ms, as the client's overlapping
  * attempts do. Resolves with the time of the first answer, ms on CLOCK_BOOTTIME.
  */
 export async function firstAnswer(port: number, timeoutMs = 60_000): Promise<number> {
@@ -219,7 +219,7 @@ export async function firstAnswer(port: number, timeoutMs = 60_000): Promise<num
     socket.on('error', () => attempts.delete(socket));
     if (bootMs() > giveUpAt) answered.reject(new Error(`port ${port} did not answer within ${timeoutMs} ms`));
   };
-  const timer = setInterval(attempt, 5);
+  const timer = setInterval(attempt, 20);
   try {
     return await answered.promise;
   } finally {
