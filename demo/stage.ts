@@ -98,6 +98,15 @@ export class Stage {
     this.processes.get(name)!.kill('SIGKILL');
   }
 
+  /** Stops the process where it is, as a machine without memory or a frozen container would. */
+  freeze(name: ServerName): void {
+    this.processes.get(name)!.kill('SIGSTOP');
+  }
+
+  controlSocket(name: ServerName): string {
+    return join(this.runDir(name), 'control.sock');
+  }
+
   /** The server's own account of itself; null while it cannot be asked. */
   status(name: ServerName): Promise<Status | null> {
     return this.control(name, 'GET', '/status').then(
@@ -186,7 +195,7 @@ export class Stage {
   }
 
   private control(name: ServerName, method: 'GET' | 'POST', path: string, body?: object): Promise<string> {
-    const socketPath = join(this.runDir(name), 'control.sock');
+    const socketPath = this.controlSocket(name);
     return new Promise((resolve, reject) => {
       const call = request({ socketPath, method, path, agent: false, timeout: PATIENCE_MS }, (response) => {
         let text = '';

@@ -48,7 +48,7 @@ export function statusTable(body: unknown): string {
     each.epoch === undefined ? '?' : `${each.epoch}`,
     each.phase ?? each.role ?? '?',
     each.port ? `${each.port}` : 'closed',
-    each.rightMsLeft === null || each.rightMsLeft === undefined ? '-' : `${Math.round(each.rightMsLeft)} ms`,
+    each.rightMsLeft ? `${Math.round(each.rightMsLeft)} ms` : '-',
   ]);
   text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'HERE', 'PORT', 'RIGHT'], ...rows], [2, 5]));
   if (status.lastTransition) text.push('\n', transition(status.lastTransition));
