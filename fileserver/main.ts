@@ -30,6 +30,13 @@ import { EmbeddedWitness } from './witness/embedded.ts';
 import { KubernetesWitness } from './witness/kubernetes.ts';
 import type { Witness } from './witness/witness.ts';
 
+/**
+ * Threads of libuv's pool, which all threads of the process share: flushes of both disk sets wait there for their
+ * disks. With Node's 4, a few flushes on a slow disk would hold up the other disk set's journal, and the agent's
+ * look-ups of names and credentials with it.
+ */
+const POOL_THREADS = '16';
+
 interface Environment {
   readonly podUid: string | undefined;
   readonly podIp: string | undefined;
@@ -65,6 +72,8 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   const config = parseConfig(readFileSync(file, 'utf8'), file);
   const environment = readEnvironment(env);
   const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
+  // Before the pool is started, which is when libuv reads it.
+  env['UV_THREADPOOL_SIZE'] ??= POOL_THREADS;
   const unguarded = whyNoDeadMansSwitch(process.pid);
   if (unguarded !== null) throw new ConfigError(unguarded);
   mkdirSync(config.runDir, { recursive: true });
