@@ -3,7 +3,9 @@ import { defineConfig } from 'vitest/config';
 // Unit and component tests: everything that needs neither Docker nor a cluster. e2e/ has a config of its own.
 export default defineConfig({
   test: {
-    include: ['{protocol,pair,kubernetes,crds,fileserver,client,operator,simulation,demo,bench}/**/*.test.ts'],
+    include: [
+      '{protocol,pair,kubernetes,crds,fileserver,client,operator,simulation,demo,bench}/**/*.test.ts',
+    ],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },
