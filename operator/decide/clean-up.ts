@@ -1,27 +1,77 @@
-// What is left to do for a pair that is deleted: Kubernetes' garbage collector removes what the FilerPair owned; the
-// claims stay, because they are the data; the Leases wait for us, so that no server loses its witness while it runs
-// and the last epoch is on the claims before the Lease forgets it.
+// A pair that is deleted goes in order: first its pods, so that the servers can still release what they own (they need
+// their rights, Services and Leases for that); then the last epoch onto the claims, which stay, because they are the
+// data; then the FilerPair, and with it, by Kubernetes' garbage collector, everything that it owned; last the Leases.
 
 import { labels } from '../../kubernetes/words.ts';
+import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed } from '../observe/observed.ts';
 import { letLeaseGo } from './lease-upkeep.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
-import { leaseFinalizer } from './names.ts';
+import { leaseFinalizer, pairFinalizer } from './names.ts';
 import type { Action } from './plan.ts';
 
-/** Leases that are being deleted, of a pair of which no pod is left. */
 export function cleanUp(observed: Observed): Action[] {
-  if (observed.pods.length > 0) return [];
-  return observed.leases
-    .filter(
-      ({ metadata }) =>
-        metadata.deletionTimestamp !== undefined && metadata.finalizers?.includes(leaseFinalizer),
-    )
-    .map(viewLease)
-    .flatMap((lease) => [
-      ...epochRemembered(observed, lease),
-      letLeaseGo(lease, 'no pod of the pair is left, and its claims remember the epoch'),
-    ]);
+  if (observed.pods.length > 0) return podsDeleted(observed);
+  const leases = observed.leases.map(viewLease);
+  return [
+    ...leases.flatMap((lease) => epochRemembered(observed, lease)),
+    ...(observed.pair === null ? [] : pairLetGo(observed.pair)),
+    ...leases
+      .filter(
+        ({ object }) =>
+          object.metadata.deletionTimestamp !== undefined &&
+          object.metadata.finalizers?.includes(leaseFinalizer),
+      )
+      .map((lease) => letLeaseGo(lease, 'no pod of the pair is left, and its claims remember the epoch')),
+  ];
+}
+
+/** Never by force: a pod on a node that is away is waited for, because its server may still write. */
+function podsDeleted({ pair, pods }: Observed): Action[] {
+  if (pair === null) return [];
+  return pods
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(({ metadata: { namespace = '', name = '', uid = '' } }) => ({
+      kind: 'delete',
+      resource: 'pods',
+      namespace,
+      name,
+      uid,
+      why: 'the FilerPair is being deleted',
+    }));
+}
+
+function pairLetGo({ metadata }: FilerPairObject): Action[] {
+  if (!metadata.finalizers?.includes(pairFinalizer)) return [];
+  return [
+    finalizersPatch(
+      metadata,
+      metadata.finalizers.filter((one) => one !== pairFinalizer),
+      'its servers have ended',
+    ),
+  ];
+}
+
+/** A FilerPair that does not wait for its clean-up yet. */
+export function pairHeld({ metadata }: FilerPairObject): Action[] {
+  if (metadata.finalizers?.includes(pairFinalizer)) return [];
+  return [
+    finalizersPatch(
+      metadata,
+      [...(metadata.finalizers ?? []), pairFinalizer],
+      'it shall be cleaned up in order',
+    ),
+  ];
+}
+
+/** Compare-and-swap: a merge patch replaces the list, and others have finalizers too. */
+function finalizersPatch(
+  { namespace = '', name = '', resourceVersion }: FilerPairObject['metadata'],
+  finalizers: readonly string[],
+  why: string,
+): Action {
+  const patch = { metadata: { resourceVersion, finalizers } };
+  return { kind: 'patch', resource: 'filerPairs', namespace, name, patch, why };
 }
 
 function epochRemembered(observed: Observed, lease: LeaseView): Action[] {

@@ -17,6 +17,7 @@ describe('a new pair', () => {
     const plan = new World().plan();
     await expect(`${JSON.stringify(plan, null, 2)}\n`).toMatchFileSnapshot('golden/new-pair.json');
     expect(lines(plan.actions).map((line) => line.split(':')[0])).toEqual([
+      'patch filerPairs home',
       'apply serviceAccounts home-filer-a',
       'apply roles home-filer-a',
       'apply roleBindings home-filer-a',
@@ -273,6 +274,15 @@ describe('a request', () => {
 });
 
 describe('a deleted pair', () => {
+  const deletedByUser = (): World => {
+    const world = World.running();
+    const pair = world.observed.pair!;
+    world.observed.pair = {
+      ...pair,
+      metadata: { ...pair.metadata, deletionTimestamp: '2026-11-23T12:10:00Z' },
+    };
+    return world;
+  };
   const deleted = (): World => {
     const world = World.running();
     world.claims('filer-b', 'filer-a', 2);
@@ -284,6 +294,25 @@ describe('a deleted pair', () => {
     return world;
   };
 
+  test('first ends its servers, while they still have everything that they need to release their disk sets', () => {
+    const world = deletedByUser();
+    expect(lines(world.plan().actions)).toEqual([
+      `delete pods ${world.pod('filer-a').metadata.name}: the FilerPair is being deleted`,
+      `delete pods ${world.pod('filer-b').metadata.name}: the FilerPair is being deleted`,
+    ]);
+    for (const action of world.plan().actions) if (action.kind === 'delete') world.markDeleted(action.uid);
+    expect(world.plan().actions).toEqual([]);
+    expect(world.plan().status?.conditions?.find(({ type }) => type === 'Progressing')?.reason).toBe(
+      'Deleting',
+    );
+    world.observed.pods = [];
+    expect(lines(world.plan().actions)).toEqual([
+      'patch persistentVolumeClaims home-filer-a-data: the pair is gone',
+      'patch persistentVolumeClaims home-filer-b-data: the pair is gone',
+      'patch filerPairs home: its servers have ended',
+    ]);
+  });
+
   test('keeps its Leases as long as a pod is left', () => {
     expect(deleted().plan().actions).toEqual([]);
   });
@@ -293,8 +322,8 @@ describe('a deleted pair', () => {
     world.observed.pods = [];
     expect(lines(world.plan().actions)).toEqual([
       'patch persistentVolumeClaims home-filer-a-data: the pair is gone',
-      'patch leases home-filer-a: no pod of the pair is left, and its claims remember the epoch',
       'patch persistentVolumeClaims home-filer-b-data: the pair is gone',
+      'patch leases home-filer-a: no pod of the pair is left, and its claims remember the epoch',
       'patch leases home-filer-b: no pod of the pair is left, and its claims remember the epoch',
     ]);
   });

@@ -10,7 +10,7 @@ import { labels } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
-import { cleanUp } from './clean-up.ts';
+import { cleanUp, pairHeld } from './clean-up.ts';
 import { deathProofs, letLeaseGo, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
 import type { Action, EventToTell, Plan } from './plan.ts';
@@ -27,11 +27,18 @@ import { type View, viewPair } from './view.ts';
 
 export function decide(observed: Observed, settings: OperatorSettings, now: number): Plan {
   const { pair } = observed;
-  if (pair === null || pair.metadata.deletionTimestamp !== undefined)
-    return { actions: cleanUp(observed), status: null, events: [], wakeAt: null };
+  if (pair === null) return { actions: cleanUp(observed), status: null, events: [], wakeAt: null };
   const parsed = filerPairSpec.safeParse(pair.spec);
-  if (!parsed.success) return refused(pair, explain(parsed.error), now);
-  return decideFor(viewPair({ ...observed, pair }, parsed.data, settings, now));
+  const view = parsed.success ? viewPair({ ...observed, pair }, parsed.data, settings, now) : null;
+  if (pair.metadata.deletionTimestamp !== undefined) return leaving(observed, view);
+  return view === null ? refused(pair, explain(parsed.error!), now) : decideFor(view);
+}
+
+/** A pair that is being deleted; its status says what it still waits for. */
+function leaving(observed: Observed, view: View | null): Plan {
+  const status = view === null ? null : computeStatus(view, view.pair.status?.lastRequest);
+  const unchanged = status === null || sameStatus(view?.pair.status, status);
+  return { actions: cleanUp(observed), status: unchanged ? null : status, events: [], wakeAt: null };
 }
 
 /** The API server checks the same rules, but a FilerPair may be older than the rules. */
@@ -52,6 +59,7 @@ function decideFor(view: View): Plan {
       ...deathProofs(view),
       ...requestsPassedOn(requests),
       ...annotationsAnswered(view, requests),
+      ...pairHeld(view.pair),
       ...provision(view),
       ...leasesLetGo(view),
     ],

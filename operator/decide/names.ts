@@ -5,6 +5,8 @@ import type { FilerPairVolume } from '../../crds/filerpair.ts';
 export const fieldManager = 'filerpair-operator';
 /** Keeps a Lease until no pod of the pair is left: its epoch must never start again below what the disks know. */
 export const leaseFinalizer = 'filerpair.dev/in-use';
+/** Keeps a FilerPair until its servers have ended and its claims know the last epoch. */
+export const pairFinalizer = 'filerpair.dev/clean-up';
 /** On every applied object: fingerprint of what was applied, so that a changed wish is seen without asking. */
 export const appliedAnnotation = 'filerpair.dev/applied';
 /** On pods: fingerprint of what the pod was made from. */

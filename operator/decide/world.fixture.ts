@@ -218,6 +218,12 @@ export class World {
     this.observed.nodes = { ...this.observed.nodes, [name]: node };
   }
 
+  markDeleted(podUid: string): void {
+    const pod = this.observed.pods.find(({ metadata }) => metadata.uid === podUid)!;
+    const deletionTimestamp = new Date(this.now).toISOString();
+    this.changePod(pod, { metadata: { ...pod.metadata, deletionTimestamp } });
+  }
+
   remove(list: 'pods' | 'services' | 'leases', name: string): void {
     this.observed[list] = this.observed[list].filter((one: Named) => one.metadata.name !== name) as never;
   }
@@ -255,13 +261,7 @@ export class World {
         this.#patch(action);
         return;
       case 'delete':
-        if (action.resource === 'pods')
-          this.changePod(this.observed.pods.find(({ metadata }) => metadata.uid === action.uid)!, {
-            metadata: {
-              ...this.observed.pods.find(({ metadata }) => metadata.uid === action.uid)!.metadata,
-              deletionTimestamp: new Date(this.now).toISOString(),
-            },
-          });
+        if (action.resource === 'pods') this.markDeleted(action.uid);
         return;
     }
   }
@@ -288,8 +288,8 @@ export class World {
 
   #patch(action: Action & { kind: 'patch' }): void {
     if (action.resource === 'filerPairs') {
-      const { metadata } = action.patch as { metadata: { annotations: Record<string, null> } };
-      this.annotatePair(metadata.annotations);
+      const { metadata } = merged(this.observed.pair, action.patch) as FilerPairObject;
+      this.#changePair({ metadata: { ...metadata, resourceVersion: this.#version() } });
     } else if (action.resource === 'persistentVolumeClaims') {
       const claim = this.observed.claims[action.name] as Claim;
       this.observed.claims = { ...this.observed.claims, [action.name]: merged(claim, action.patch) as Claim };

@@ -46,7 +46,7 @@ export class Caches {
   readonly #definitions: Reflector<Definition>;
   /** Only while the cluster serves DNSEndpoint. */
   #dnsEndpoints: Reflector<KubernetesObject> | null = null;
-  /** Secrets that are known to exist, by pair; forgotten at each resync. */
+  /** UIDs of the pairs whose Secret is known to exist; forgotten at each resync. */
   readonly #secrets = new Set<string>();
 
   constructor(options: CachesOptions) {
@@ -102,8 +102,8 @@ export class Caches {
     this.#secrets.clear();
   }
 
-  secretKnown(key: string): void {
-    this.#secrets.add(key);
+  secretKnown(pairUid: string): void {
+    this.#secrets.add(pairUid);
   }
 
   /** One plain input for decide(). Asks the API only for what cannot be watched. */
@@ -113,11 +113,12 @@ export class Caches {
       [...reflector.values()].filter(
         ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.pair] === name,
       );
+    const pods = of(this.#pods);
     return {
       namespace,
       name,
       pair,
-      pods: of(this.#pods),
+      pods,
       leases: of(this.#leases),
       services: of(this.#services),
       endpointSlices: of(this.#endpointSlices),
@@ -127,7 +128,7 @@ export class Caches {
       roleBindings: of(this.#roleBindings),
       dnsEndpoints: this.#dnsEndpoints === null ? [] : of(this.#dnsEndpoints),
       claims: await this.#observeClaims(namespace, name, pair, of(this.#claims)),
-      secret: pair === null ? 'unknown' : await this.#observeSecret(namespace, name),
+      secret: pair === null ? 'unknown' : await this.#observeSecret(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints?.listed === true,
       nodes: Object.fromEntries([...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node])),
       problem,
@@ -151,12 +152,14 @@ export class Caches {
     return claims;
   }
 
-  async #observeSecret(namespace: string, pair: string): Promise<Observed['secret']> {
-    const key = keyOf(namespace, pair);
-    if (this.#secrets.has(key)) return 'present';
-    const found = await this.#lookFor(resources.secrets, namespace, secretName(pair));
+  /** Asked for once, and again whenever a pod waits to be started: without the Secret it waits for ever. */
+  async #observeSecret(pair: FilerPairObject, pods: readonly Pod[]): Promise<Observed['secret']> {
+    const { uid = '', namespace = '', name = '' } = pair.metadata;
+    const needed = pods.some(({ status }) => status?.phase === 'Pending');
+    if (this.#secrets.has(uid) && !needed) return 'present';
+    const found = await this.#lookFor(resources.secrets, namespace, secretName(name));
     if (typeof found === 'string') return found;
-    this.#secrets.add(key);
+    this.#secrets.add(uid);
     return 'present';
   }
 

@@ -214,7 +214,7 @@ describe('Progressing', () => {
     expect(verdict(World.running())).toMatchObject({ status: 'False', reason: 'Settled' });
   });
 
-  test('order: a spec that needs a restart, pods that start, a request under way', () => {
+  test('order: a spec that needs a restart, pods that start, a request under way, a deletion', () => {
     const world = World.running();
     world.observed.pair = { ...world.observed.pair!, spec: { ...spec, image: 'filerpair/fileserver:0.2.0' } };
     expect(verdict(world)).toMatchObject({ status: 'True', reason: 'RestartNeeded' });
@@ -222,5 +222,14 @@ describe('Progressing', () => {
     expect(verdict(world).reason).toBe('PodsStarting');
     world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
     expect(verdict(world).reason).toBe('RequestUnderWay');
+    const pair = world.observed.pair!;
+    world.observed.pair = {
+      ...pair,
+      metadata: { ...pair.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' },
+    };
+    expect(verdict(world)).toMatchObject({
+      reason: 'Deleting',
+      message: `The pair is being deleted and waits for the end of ${world.pod('filer-a').metadata.name} on node node-1 and ${world.pod('filer-b').metadata.name} on node node-2.`,
+    });
   });
 });

@@ -7,6 +7,21 @@ import { requestFindings } from './requests.ts';
 import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from './verdict.ts';
 
 export const progressingChain: readonly Policy<View>[] = [
+  function beingDeleted(view) {
+    if (view.pair.metadata.deletionTimestamp === undefined) return null;
+    const left = view.servers
+      .flatMap(({ pods }) => pods)
+      .map(({ pod }) => {
+        const { nodeName } = pod.spec ?? {};
+        return `${pod.metadata.name}${nodeName === undefined ? '' : ` on node ${nodeName}`}`;
+      });
+    return isTrue(
+      'Deleting',
+      left.length === 0
+        ? 'The pair is being deleted.'
+        : `The pair is being deleted and waits for the end of ${left.join(' and ')}.`,
+    );
+  },
   function requestUnderWay(view) {
     const waiting = requestFindings(view).find(({ kind }) => kind === 'pass on' || kind === 'wait');
     return waiting !== undefined && 'asked' in waiting

@@ -90,7 +90,7 @@ export class Controller {
         });
         return error.problem;
       }
-      if (kind === 'createSecret') this.#caches.secretKnown(key);
+      if (kind === 'createSecret') this.#caches.secretKnown(pair?.metadata.uid ?? '');
       this.#log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, { pair: key, action: kind, resource });
       if (action.event !== undefined && pair !== null) await this.#executor.tell(pair, action.event);
     }
