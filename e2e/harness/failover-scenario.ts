@@ -5,6 +5,7 @@ import { readEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';
 import { createClientPod, Writer } from './client-pod.ts';
 import { LeaseHistory } from './lease-history.ts';
+import { collectLogs } from './logs.ts';
 import { identityChanges, networkIdentity } from './network-identity.ts';
 import { Pair, partnerOf, type Server, type Transition } from './pair.ts';
 import { recordResult, type ScenarioResult } from './results.ts';
@@ -57,6 +58,8 @@ export function failoverScenario(scenario: FailoverScenario): void {
           tookMs: Math.round(performance.now() - from),
         });
         await scenario.cleanUp?.(pair);
+        const logs = await collectLogs(pair, scenario.name);
+        if (!passed) console.error(`logs and objects are in ${logs}`);
         await step('the pair is removed', () => pair.remove());
       }
     },
