@@ -1,3 +1,4 @@
+// filerpair proxy: a local address for NFS clients that know nothing of pairs.
 import { NfsProxy, type ProxyEvent } from '../../proxy/proxy.ts';
 import { formatAddress } from '../../transport-address.ts';
 import { type Command, CommandError, UsageError } from '../command.ts';
