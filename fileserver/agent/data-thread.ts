@@ -67,6 +67,11 @@ export class DataThread {
     this.post({ kind: 'close', diskSet, mode });
   }
 
+  /** Ends the thread where it is. For tests: a server ends as a process. */
+  async terminate(): Promise<void> {
+    await this.worker.terminate();
+  }
+
   private post(message: ToDataThread): void {
     this.worker.postMessage(message);
   }

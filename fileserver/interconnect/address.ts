@@ -2,14 +2,16 @@
  * Resolves the partner's name, and remembers the last answer: nothing ever moves an address (DESIGN section 7), so an
  * old answer is better than waiting for a name server that is down at the very moment when messages matter.
  */
-import { lookup } from 'node:dns';
+import { lookup as resolve } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 
 /** Ms after which the remembered address is used while the question is still open. */
 const PATIENCE_MS = 100;
 
-/** For net.connect's `lookup`; keeps one answer for each name. */
-export function rememberingLookup(): LookupFunction {
+type Answer = (error: NodeJS.ErrnoException | null, address: string, family: number) => void;
+
+/** For net.connect's `lookup`; keeps one answer for each name. `ask`: node:dns, or something slow in tests. */
+export function rememberingLookup(ask: (hostname: string, answer: Answer) => void = resolve): LookupFunction {
   const known = new Map<string, { address: string; family: number }>();
   return (hostname, _options, callback) => {
     let answered = false;
@@ -24,7 +26,7 @@ export function rememberingLookup(): LookupFunction {
     const timer = setTimeout(() => {
       if (remembered !== undefined) answer(null, remembered.address, remembered.family);
     }, PATIENCE_MS);
-    lookup(hostname, (error, address, family) => {
+    ask(hostname, (error, address, family) => {
       if (error === null) {
         if (isIP(address) !== 0) known.set(hostname, { address, family });
         return answer(null, address, family);

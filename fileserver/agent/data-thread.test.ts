@@ -1,0 +1,98 @@
+/** The real data thread, from the agent's side. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { incarnationOf } from '../../pair/incarnation.ts';
+import { type Config, parseConfig } from '../config.ts';
+import type { FromDataThread } from '../data/messages.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { allocateRightTable, RightTable } from '../right-table.ts';
+import { bootMs } from '../system/boottime.ts';
+import { DataThread } from './data-thread.ts';
+import { firstAnswer, isClosed } from './pair.fixture.ts';
+
+let directory = '';
+const ends: (() => unknown)[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'filerpair-data-thread-'));
+});
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function config(): Config {
+  const diskSet = {
+    volumes: [{ name: 'data', path: directory }],
+    exports: [{ path: '/home', volume: 'data' }],
+  };
+  const text = JSON.stringify({
+    pair: 'home',
+    server: 'filer-a',
+    partner: 'filer-b',
+    listen: { host: '127.0.0.1', primary: 0, secondary: 0 },
+    partnerAddress: { host: '127.0.0.1' },
+    runDir: directory,
+    secretFile: '/nowhere',
+    witness: { kind: 'embedded', directory },
+    diskSets: { 'filer-a': diskSet, 'filer-b': diskSet },
+  });
+  return parseConfig(text, 'test');
+}
+
+function start() {
+  const rights = new RightTable(allocateRightTable());
+  const messages: FromDataThread[] = [];
+  const ended: string[] = [];
+  const thread = new DataThread({
+    config: config(),
+    me: incarnationOf('filer-a', 'machine', '1'),
+    rights: rights.buffer,
+    received: (message) => messages.push(message),
+    ended: (reason) => ended.push(reason),
+  });
+  ends.push(() => thread.terminate());
+  const message = <K extends FromDataThread['kind']>(kind: K) =>
+    eventually(() => {
+      const found = messages.find((one) => one.kind === kind);
+      if (found === undefined) throw new Error(`no ${kind} in ${JSON.stringify(messages)}`);
+      return found as Extract<FromDataThread, { kind: K }>;
+    });
+  return { thread, rights, message, ended };
+}
+
+it('opens, answers and closes a disk set, and says what each step took', async () => {
+  const { thread, rights, message } = start();
+  rights.set('own', bootMs() + 60_000);
+  thread.open('own', 1);
+  const { port, phases } = await message('opened');
+  expect(phases.map(({ name }) => name)).toEqual(['verify', 'replay', 'listen']);
+  const askedAt = bootMs();
+  await firstAnswer(port);
+  expect((await message('firstReply')).atBootMs).toBeGreaterThan(askedAt);
+  thread.close('own', 'quiesce');
+  expect(await message('closed')).toEqual({ kind: 'closed', diskSet: 'own', mode: 'quiesce' });
+  expect(await isClosed(port)).toBe(true);
+});
+
+it('answers nobody once the right has run out, although nobody told it to stop', async () => {
+  const { thread, rights, message } = start();
+  rights.set('own', bootMs() + 60_000);
+  thread.open('own', 1);
+  const { port } = await message('opened');
+  await firstAnswer(port);
+  rights.set('own', 0);
+  await expect(firstAnswer(port, 500)).rejects.toThrow('did not answer');
+});
+
+it('reports its own end with the reason, so that the process can end with it', async () => {
+  const { thread, rights, ended } = start();
+  rights.set('own', bootMs() + 60_000);
+  thread.open('own', 1);
+  // A mistake of the agent is a bug, and a bug of the data thread ends it.
+  thread.open('own', 1);
+  await eventually(() => expect(ended[0]).toMatch(/is open already/));
+  await eventually(() => expect(ended.at(-1)).toBe('it exited with code 1'));
+});
