@@ -38,7 +38,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   let interrupted = false;
   options.onSignal(() => {
     interrupted = true;
-    void stage.stop().then(() => process.exit(130));
+    void stage.stop().then(() => {
+      rmSync(directory, { recursive: true, force: true });
+      process.exit(130);
+    });
   });
   let keep = true;
   try {

@@ -11,8 +11,8 @@ import type { Status } from '../fileserver/agent/status.ts';
 export const SERVERS = ['filer-a', 'filer-b'] as const;
 export type ServerName = (typeof SERVERS)[number];
 
-/** How long anything may take before the demo gives up on it. */
-const PATIENCE_MS = 20_000;
+/** How long anything may take before it is given up: nothing on an idle machine, much on a busy one. */
+const PATIENCE_MS = 60_000;
 
 interface Ports {
   readonly primary: number;
