@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest';
+import {
+  BatchBuilder,
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  parseSegment,
+  RecordType,
+  SEGMENT_HEADER_SIZE,
+} from './journal-records.ts';
+
+const SIZE = 8192;
+const uuid = new Uint8Array(16).fill(7);
+
+interface Written {
+  readonly bytes: Uint8Array;
+  /** Where each record begins, and the end of the last. */
+  readonly at: readonly number[];
+}
+
+/** A segment with records of these sizes, each flush with `perBatch` of them. */
+function segment(sequence: number, sizes: readonly number[], perBatch = 1): Written {
+  const bytes = new Uint8Array(SIZE);
+  bytes.set(encodeSegmentHeader(uuid, sequence, SIZE));
+  const builder = new BatchBuilder();
+  const at: number[] = [];
+  builder.add(sequence, 0, RecordType.snapshotEnd, new Uint8Array(0));
+  sizes.forEach((size, i) => {
+    at.push(SEGMENT_HEADER_SIZE + builder.size);
+    builder.add(sequence, 1 + Math.floor(i / perBatch), RecordType.reply, new Uint8Array(size).fill(i + 1));
+  });
+  at.push(SEGMENT_HEADER_SIZE + builder.size);
+  bytes.set(builder.written, SEGMENT_HEADER_SIZE);
+  return { bytes, at };
+}
+
+const replies = (bytes: Uint8Array, sequence = 1): number[] =>
+  parseSegment(bytes, sequence)
+    .records.filter(({ type }) => type === RecordType.reply)
+    .map(({ payload }) => payload[0] ?? -1);
+
+describe('a segment', () => {
+  test('gives back what was written', () => {
+    const { bytes } = segment(1, [1, 7, 8, 9, 200]);
+    expect(decodeSegmentHeader(bytes, uuid)).toBe(1);
+    expect(replies(bytes)).toEqual([1, 2, 3, 4, 5]);
+    expect(parseSegment(bytes, 1)).toMatchObject({ complete: true, gap: false, batch: 5 });
+  });
+
+  test('torn at any byte, it ends with the last record that is whole, and that is no gap', () => {
+    const { bytes, at } = segment(1, [5, 16, 33]);
+    for (let cut = at[0]!; cut < at[3]!; cut++) {
+      const torn = bytes.slice();
+      torn.fill(0, cut);
+      const whole = at.filter((end, i) => i > 0 && end <= cut).length;
+      // A record's padding may be cut: it says nothing.
+      const parsed = replies(torn).length;
+      expect(parsed === whole || parsed === whole + 1).toBe(true);
+      expect(parseSegment(torn, 1).gap).toBe(false);
+    }
+  });
+
+  test('any changed bit ends it before the record that has it', () => {
+    const { bytes, at } = segment(1, [24, 24, 24], 3);
+    for (let i = at[1]!; i < at[2]!; i++) {
+      const damaged = bytes.slice();
+      damaged[i] = damaged[i]! ^ 0x10;
+      expect([i, replies(damaged)]).toEqual([i, [1]]);
+    }
+  });
+
+  test('a record lost before a flush that came later is a gap: the medium has lied', () => {
+    const { bytes, at } = segment(1, [24, 24, 24, 24]);
+    const damaged = bytes.slice();
+    damaged[at[1]! + 20] = 0xff;
+    expect(parseSegment(damaged, 1)).toMatchObject({ gap: true });
+    const tail = bytes.slice();
+    tail[at[3]! + 20] = 0xff;
+    // The last flush may have been under way when the machine stopped.
+    expect(parseSegment(tail, 1).gap).toBe(false);
+  });
+
+  test('what an earlier use left behind does not count', () => {
+    const old = segment(1, [24, 24, 24, 24]);
+    const { bytes, at } = segment(3, [24]);
+    const reused = old.bytes.slice();
+    reused.set(bytes.subarray(0, at[1]));
+    expect(replies(reused, 3)).toEqual([1]);
+    expect(parseSegment(reused, 3).gap).toBe(false);
+  });
+
+  test('begun but not finished, it is not complete', () => {
+    const bytes = new Uint8Array(SIZE);
+    bytes.set(encodeSegmentHeader(uuid, 2, SIZE));
+    expect(parseSegment(bytes, 2)).toMatchObject({ records: [], complete: false });
+  });
+
+  test('a header of another volume, or torn, is none', () => {
+    const { bytes } = segment(1, []);
+    expect(decodeSegmentHeader(bytes, new Uint8Array(16))).toBe(null);
+    for (let i = 0; i < 44; i++) {
+      const damaged = bytes.slice();
+      damaged[i] = damaged[i]! ^ 1;
+      expect(decodeSegmentHeader(damaged, uuid)).toBe(null);
+    }
+  });
+});

@@ -1,0 +1,120 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createJournal, type Journal, JournalCorruptError, openJournal, SEGMENT_SIZE } from './journal.ts';
+import { decodeReplyRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
+
+const uuid = new Uint8Array(16).fill(3);
+const NOTHING = { *replies(): Iterable<Uint8Array> {} };
+const key = (i: number): string => `key-${i}`.padEnd(16, '.');
+const reply = (i: number, size = 8): Uint8Array => encodeReplyRecord(key(i), new Uint8Array(size).fill(i));
+const intent = (i: number): Uint8Array =>
+  encodeIntentRecord({
+    key: key(i),
+    procedure: 8,
+    identity: { uid: 1, gid: 2, groups: [3] },
+    args: new Uint8Array([i]),
+    evidence: new Uint8Array(0),
+  });
+
+let directory: string;
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'filerpair-journal-'));
+  await createJournal(directory);
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+function flushed(journal: Journal): Promise<void> {
+  return new Promise((resolve, reject) => journal.flush((error) => (error ? reject(error) : resolve())));
+}
+
+async function begun(): Promise<Journal> {
+  const { journal } = await openJournal(directory, uuid);
+  await journal.begin(NOTHING);
+  return journal;
+}
+
+test('gives the next owner the answers, and the intents that have none', async () => {
+  const journal = await begun();
+  journal.append([], [intent(1), intent(2)], NOTHING);
+  await flushed(journal);
+  journal.append([reply(1)], [intent(3)], NOTHING);
+  await flushed(journal);
+  journal.close();
+  const replay = await openJournal(directory, uuid);
+  expect(replay.replies.map((payload) => decodeReplyRecord(payload).key)).toEqual([key(1)]);
+  expect(replay.intents).toEqual([intent(2), intent(3)]);
+  replay.journal.close();
+});
+
+test('full, it goes on in the other file with what still counts, any number of times', async () => {
+  const journal = await begun();
+  const kept = Array.from({ length: 10 }, (_, i) => reply(i));
+  const contents = {
+    *replies() {
+      yield* kept;
+    },
+  };
+  const large = reply(99, 60_000);
+  const rounds = Math.ceil((SEGMENT_SIZE / 60_000) * 3.5);
+  for (let i = 0; i < rounds; i++) expect(journal.append([large], [intent(7)], contents)).toBe(0);
+  expect(journal.compactionCount).toBeGreaterThanOrEqual(4);
+  await flushed(journal);
+  journal.close();
+  const replay = await openJournal(directory, uuid);
+  expect(replay.replies.slice(0, 10)).toEqual(kept);
+  expect(replay.intents).toEqual([intent(7)]);
+  replay.journal.close();
+});
+
+test('a segment whose beginning was torn leaves the one before it in charge', async () => {
+  const journal = await begun();
+  journal.append([reply(1)], [], NOTHING);
+  await flushed(journal);
+  journal.close();
+  const next = await openJournal(directory, uuid);
+  await next.journal.begin({
+    *replies() {
+      yield* next.replies;
+    },
+  });
+  next.journal.close();
+  // The second began in the other file. Its snapshot is torn in the middle:
+  for (const name of ['journal.0', 'journal.1']) {
+    const bytes = readFileSync(join(directory, name));
+    if (bytes.readBigUInt64LE(24) !== 2n) continue;
+    bytes.fill(0, 520);
+    writeFileSync(join(directory, name), bytes);
+  }
+  const replay = await openJournal(directory, uuid);
+  expect(replay.replies).toEqual([reply(1)]);
+  replay.journal.close();
+});
+
+test('a record lost in the middle is not taken for the end', async () => {
+  const journal = await begun();
+  for (let i = 1; i <= 4; i++) {
+    journal.append([reply(i)], [], NOTHING);
+    await flushed(journal);
+  }
+  journal.close();
+  for (const name of ['journal.0', 'journal.1']) {
+    const bytes = readFileSync(join(directory, name));
+    const at = bytes.indexOf(key(2));
+    if (at < 0) continue;
+    bytes[at] = 0;
+    writeFileSync(join(directory, name), bytes);
+  }
+  await expect(openJournal(directory, uuid)).rejects.toThrow(JournalCorruptError);
+});
+
+test("another volume's journal is an empty one", async () => {
+  const journal = await begun();
+  journal.append([reply(1)], [], NOTHING);
+  await flushed(journal);
+  journal.close();
+  const replay = await openJournal(directory, new Uint8Array(16));
+  expect([replay.replies, replay.intents]).toEqual([[], []]);
+  replay.journal.close();
+});

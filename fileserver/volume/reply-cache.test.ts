@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { ReplyCache } from './reply-cache.ts';
+
+const results = (i: number, size = 4): Uint8Array => new Uint8Array(size).fill(i);
+const listener = (): void => {};
+
+test('a request is executed once; who sends it again meanwhile waits for the same answer', () => {
+  const cache = new ReplyCache();
+  const told: string[] = [];
+  expect(cache.admit('a', () => told.push('first'))).toBe('execute');
+  expect(cache.admit('a', () => told.push('second'))).toBe('joined');
+  expect(cache.find('a')).toBe(null);
+  for (const tell of cache.complete('a', results(1))) tell(results(1));
+  expect(told).toEqual(['first', 'second']);
+  expect(cache.find('a')).toEqual(results(1));
+  expect(() => cache.admit('a', listener)).toThrow('must not be executed again');
+});
+
+test('keeps the youngest answers within its bounds, and running requests always', () => {
+  const cache = new ReplyCache({ answersMax: 3, bytesMax: 1000 });
+  cache.admit('running', listener);
+  for (let i = 0; i < 5; i++) cache.complete(`k${i}`, results(i));
+  expect([...cache.answers()].map(({ key }) => key)).toEqual(['k2', 'k3', 'k4']);
+  expect(cache.find('k1')).toBe(null);
+  expect(cache.admit('running', listener)).toBe('joined');
+  const small = new ReplyCache({ answersMax: 100, bytesMax: 100 });
+  for (let i = 0; i < 10; i++) small.complete(`k${i}`, results(i, 30));
+  expect([...small.answers()].map(({ key }) => key)).toEqual(['k7', 'k8', 'k9']);
+});
+
+test('a hundred thousand answers later it is no larger', () => {
+  const cache = new ReplyCache({ answersMax: 100, bytesMax: 10_000 });
+  for (let i = 0; i < 100_000; i++) {
+    cache.admit(`k${i}`, listener);
+    cache.complete(`k${i}`, results(1));
+  }
+  expect(cache.answerCount).toBe(100);
+  expect([...cache.answers()]).toHaveLength(100);
+});
