@@ -61,7 +61,7 @@ export async function compare(
   plan: Plan,
   onWorkload: (figures: WorkloadFigures) => void,
 ): Promise<ComparisonFigures> {
-  const idle = await Promise.all(servers.map((server) => memoryOf(server.pid)));
+  const idle = servers.map((server) => memoryOf(server.pid));
   const workloads: WorkloadFigures[] = [];
   for (const workload of plan.workloads) {
     const figures = await compareWorkload(servers, plan, workload);
@@ -70,7 +70,7 @@ export async function compare(
   }
   const memoryMiB: ComparisonFigures['memoryMiB'] = {};
   for (const [index, server] of servers.entries()) {
-    memoryMiB[server.name] = { idle: idle[index]!, loaded: await memoryOf(server.pid) };
+    memoryMiB[server.name] = { idle: idle[index]!, loaded: memoryOf(server.pid) };
   }
   return { workloads, memoryMiB };
 }
@@ -127,11 +127,21 @@ export async function runGenerator(request: RunRequest, server: ServerUnderTest)
   const generator = fork(GENERATOR, { execArgv: [] });
   const exit = once(generator, 'exit');
   const result = Promise.withResolvers<Round>();
-  let cpuAtStart: Promise<number> | null = null;
+  let cpuMs = 0;
   generator.on('message', (message: FromGenerator) => {
-    if (message.kind === 'measuring') cpuAtStart = cpuMsOf(server.pid);
-    else if (message.kind === 'failed') result.reject(failure(request, server, message.message));
-    else completeRound(message.figures, server, cpuAtStart).then(result.resolve, result.reject);
+    switch (message.kind) {
+      case 'measuring':
+        cpuMs = -cpuMsOf(server.pid);
+        return;
+      case 'measured':
+        cpuMs += cpuMsOf(server.pid);
+        return;
+      case 'done':
+        result.resolve({ ...message.figures, serverCpu: cpuMs / message.figures.elapsedMs });
+        return;
+      case 'failed':
+        result.reject(failure(request, server, message.message));
+    }
   });
   // Not 'exit', which may come before the last message: the channel ends after everything in it has been read.
   generator.on('disconnect', () =>
@@ -143,15 +153,6 @@ export async function runGenerator(request: RunRequest, server: ServerUnderTest)
   } finally {
     await exit;
   }
-}
-
-async function completeRound(
-  figures: RunFigures,
-  server: ServerUnderTest,
-  cpuAtStart: Promise<number> | null,
-): Promise<Round> {
-  const cpuMs = (await cpuMsOf(server.pid)) - ((await cpuAtStart) ?? 0);
-  return { ...figures, serverCpu: cpuMs / figures.elapsedMs };
 }
 
 function failure(request: RunRequest, server: ServerUnderTest, reason: string): Error {

@@ -28,6 +28,7 @@ async function run(request: RunRequest): Promise<RunFigures> {
     const cpuAtStart = process.cpuUsage();
     await elapsed(request.measureMs);
     measuring = false;
+    send({ kind: 'measured' });
     const elapsedMs = performance.now() - startedAt;
     const cpu = process.cpuUsage(cpuAtStart);
     for (const connection of connections) connection.stop();

@@ -46,6 +46,8 @@ export interface RunFigures {
 }
 
 export type FromGenerator =
+  /** The measured time begins, and ends: for who looks at the server at these moments. */
   | { kind: 'measuring' }
+  | { kind: 'measured' }
   | { kind: 'done'; figures: RunFigures }
   | { kind: 'failed'; message: string };

@@ -1,6 +1,6 @@
 // What the kernel says about a process: memory and CPU time (proc(5)).
 
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 
 export interface MemoryMiB {
   /** Resident now, and at most since it started. */
@@ -8,8 +8,8 @@ export interface MemoryMiB {
   peak: number;
 }
 
-export async function memoryOf(pid: number): Promise<MemoryMiB> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+export function memoryOf(pid: number): MemoryMiB {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const mib = (field: string) =>
     Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) / 1024;
   return { resident: mib('VmRSS'), peak: mib('VmHWM') };
@@ -19,8 +19,8 @@ export async function memoryOf(pid: number): Promise<MemoryMiB> {
 const TICKS_PER_SECOND = 100;
 
 /** CPU time of all its threads, user and system, in milliseconds. */
-export async function cpuMsOf(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+export function cpuMsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // The second field is a name in parentheses that may hold anything, so count from its end.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
