@@ -267,7 +267,22 @@ describe('a connection that is silent', () => {
     }
     expect(patience).toEqual([100, 200, 400, 800, 1000, 1000, 1000]);
     client.input({ kind: 'Heard', progress: true });
+    expect(client.state.patienceMs).toBe(1000);
+    client.runUntil(100 + ATTEMPTS_DEFAULTS.calmMs);
+    client.input({ kind: 'Heard', progress: true });
     expect(client.state.patienceMs).toBe(ATTEMPTS_DEFAULTS.patienceMs);
+  });
+
+  it('is doubted less often while its answers are slow: attempts would only burden it', () => {
+    const client = started(serving('primary'));
+    client.runUntil(100);
+    const patience = [];
+    for (let i = 0; i < 5; i++) {
+      client.input({ kind: 'Silent' });
+      client.input({ kind: 'Heard', progress: true });
+      patience.push(client.state.patienceMs);
+    }
+    expect(patience).toEqual([100, 200, 400, 500, 500]);
   });
 
   it('is replaced at once by the other port: that one answers only when the owner is fenced', () => {

@@ -25,8 +25,14 @@ import type { PortRole } from './transport-address.ts';
 export interface AttemptsOptions {
   /** Silence with a call outstanding that starts the doubt, in ms. */
   readonly patienceMs: number;
-  /** A slow but living server is asked less and less often, down to once in this time. */
+  /**
+   * A slow but living server is asked less and less often, down to once in this time; half of it if it does
+   * answer calls. That costs nothing: a crash breaks the connection, and silence is no takeover before the lease
+   * has run out.
+   */
   readonly patienceMsMax: number;
+  /** After this time without a doubt the patience is back where it began, in ms. */
+  readonly calmMs: number;
   /** Silence after which a new connection to the same port replaces one that is still open, in ms. */
   readonly samePortPatienceMs: number;
   /** Time between two attempts at one port: first, and at most while the search is young (eagerMs). */
@@ -46,6 +52,7 @@ export interface AttemptsOptions {
 export const ATTEMPTS_DEFAULTS: AttemptsOptions = {
   patienceMs: 50,
   patienceMsMax: 1000,
+  calmMs: 5000,
   samePortPatienceMs: 1000,
   intervalMs: 20,
   intervalMsMax: 50,
@@ -150,7 +157,7 @@ export function stepAttempts(
     case 'Silent':
       return state.mode === 'serving' ? doubt(state, now, options) : unchanged(state);
     case 'Heard':
-      return heard(state, input.progress, options);
+      return heard(state, input.progress, now, options);
     case 'Wanted':
       return hurry(state, now, options);
     case 'Connected':
@@ -199,20 +206,29 @@ function stop(state: AttemptsState): AttemptsStep {
   return { state: { ...state, mode: 'stopped', adopted: null, attempts: [] }, effects: ids.map(abandon) };
 }
 
-function heard(state: AttemptsState, progress: boolean, options: AttemptsOptions): AttemptsStep {
+function heard(state: AttemptsState, progress: boolean, now: number, options: AttemptsOptions): AttemptsStep {
   if (state.adopted === null) return unchanged(state);
   const doubted = state.mode === 'doubting';
-  const patienceMs = progress
-    ? options.patienceMs
-    : doubted
-      ? Math.min(state.patienceMs * 2, options.patienceMsMax)
-      : state.patienceMs;
+  const patienceMs = patienceAfter(state, progress, now, options);
   const barren = progress ? 0 : state.barren;
   if (!doubted && patienceMs === state.patienceMs && barren === state.barren) return unchanged(state);
   return {
     state: { ...state, mode: 'serving', patienceMs, barren, attempts: [] },
     effects: state.attempts.map((attempt) => abandon(attempt.id)),
   };
+}
+
+function patienceAfter(
+  state: AttemptsState,
+  progress: boolean,
+  now: number,
+  options: AttemptsOptions,
+): number {
+  if (state.mode === 'doubting') {
+    const limit = progress ? options.patienceMsMax / 2 : options.patienceMsMax;
+    return Math.max(state.patienceMs, Math.min(state.patienceMs * 2, limit));
+  }
+  return progress && now - state.sinceMs >= options.calmMs ? options.patienceMs : state.patienceMs;
 }
 
 function hurry(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {

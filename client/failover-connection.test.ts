@@ -34,6 +34,7 @@ function client(
   attempts: Partial<AttemptsOptions> = {},
   resolver = new Resolver(),
   host = '127.0.0.1',
+  stuckMs?: number,
 ): Client {
   const replies: Client['replies'] = [];
   const events: ConnectionEvent[] = [];
@@ -46,6 +47,7 @@ function client(
     program: NFS_PROGRAM,
     version: NFS_V3,
     attempts,
+    stuckMs,
     onReply: (xid, reply) =>
       replies.push({
         xid,
@@ -167,6 +169,20 @@ describe('a slow server', () => {
     connection.send(7, call(7));
     await until('the reply', () => replies.length === 1);
     expect(events.filter((each) => each.kind === 'Adopted').length).toBe(2);
+  });
+
+  it('that has lost a call, though it answers others, gets it again on a new connection', async () => {
+    const a = await server('open');
+    const { connection, replies } = client(a, null, {}, new Resolver(), '127.0.0.1', 300);
+    a.onCall = (each) => {
+      // Only the first of all is lost.
+      if (each !== a.calls[0]) answer(each);
+    };
+    connection.send(7, call(7));
+    connection.send(8, call(8));
+    await until('both replies', () => replies.length === 2);
+    expect(a.calls.map((each) => each.xid)).toEqual([7, 8, 7]);
+    expect(replies.map((each) => each.xid)).toEqual([8, 7]);
   });
 
   it('starts no doubt while we ourselves do not read', async () => {

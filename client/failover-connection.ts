@@ -27,7 +27,7 @@ import { RecordConnection } from './record-connection.ts';
 import type { Resolver } from './resolver.ts';
 import { type Endpoints, formatAddress, type PortRole, type TransportAddress } from './transport-address.ts';
 
-/** A living server that leaves one call unanswered this long has lost it: resend on a new connection. RFC 1813 §4.3. */
+/** As long as other NFS clients wait over TCP before they send a call again. */
 const STUCK_MS = 60_000;
 
 /** XID and message type; RFC 5531 §9. Bytes. */
@@ -64,6 +64,8 @@ export interface FailoverConnectionOptions {
   readonly program: number;
   readonly version: number;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
+  /** A living server that leaves a call unanswered for so long has lost it: the calls go out again. Ms. */
+  readonly stuckMs?: number | undefined;
   /** The reply to a call, once for each. The bytes are the receiver's to keep. */
   readonly onReply: (xid: number, reply: XdrReader) => void;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
@@ -412,8 +414,9 @@ export class FailoverConnection {
     if (this.state.mode !== 'serving' || this.pending.size === 0 || this.paused) return;
     const now = performance.now();
     const oldest: PendingCall = this.pending.values().next().value!;
-    if (now - oldest.sentAtMs >= STUCK_MS) {
-      this.breakAdopted(`the server left a call unanswered for ${STUCK_MS / 1000} s`);
+    const stuckMs = this.options.stuckMs ?? STUCK_MS;
+    if (now - oldest.sentAtMs >= stuckMs) {
+      this.breakAdopted(`the server left a call unanswered for ${stuckMs / 1000} s`);
     } else if (now - Math.max(this.heardAtMs, oldest.sentAtMs) >= this.state.patienceMs) {
       this.input({ kind: 'Silent' });
     }
