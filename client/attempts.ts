@@ -35,9 +35,13 @@ export interface AttemptsOptions {
   readonly calmMs: number;
   /** Silence after which a new connection to the same port replaces one that is still open, in ms. */
   readonly samePortPatienceMs: number;
-  /** Time between two attempts at one port: first, and at most while the search is young (eagerMs). */
+  /**
+   * Time between two attempts at one port: intervalMs for hastyMs, since most failovers are over by then; growing to
+   * intervalMsMax until eagerMs have passed.
+   */
   readonly intervalMs: number;
   readonly intervalMsMax: number;
+  readonly hastyMs: number;
   readonly eagerMs: number;
   /** Interval at most when the search takes longer, or when adopted connections die without an answer. */
   readonly backOffMsMax: number;
@@ -56,6 +60,7 @@ export const ATTEMPTS_DEFAULTS: AttemptsOptions = {
   samePortPatienceMs: 1000,
   intervalMs: 20,
   intervalMsMax: 50,
+  hastyMs: 500,
   eagerMs: 10_000,
   backOffMsMax: 500,
   attemptMsMax: 1000,
@@ -329,7 +334,8 @@ function begin(state: AttemptsState, role: PortRole, now: number, options: Attem
   effects.push({ kind: 'Connect', id, role });
   const open = mine.some((each) => each.phase === 'asking');
   const interval = state.interval[role];
-  const grown = Math.min(interval * 1.25, intervalLimit(state, now, options));
+  const hasty = now - state.sinceMs < options.hastyMs;
+  const grown = hasty ? interval : Math.min(interval * 1.25, intervalLimit(state, now, options));
   // An open connection that does not answer belongs to a stopped server: more of the same would only pile up.
   const wait = open ? Math.max(interval, options.attemptMsMax / 4) : interval;
   return {
