@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
 import { AT_FDCWD, close, O_RDWR, openAt, writeFrom } from '../system/file-calls.ts';
+import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import {
   BatchBuilder,
   decodeSegmentHeader,
@@ -199,6 +200,8 @@ export async function openJournal(directory: string, uuid: Uint8Array): Promise<
     const sequences: number[] = [];
     for (const name of FILES) {
       const path = join(directory, name);
+      // Between two awaits a request of the other disk set may have put a user's identity on this thread.
+      become(SERVER_IDENTITY);
       const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
       if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
       fds.push(fd);

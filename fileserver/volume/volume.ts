@@ -294,6 +294,8 @@ async function takeOwnership(
 }
 
 function openRoot(spec: VolumeSpec): VolumeRoot {
+  // What was awaited before this may have left a user's identity on the thread: with it the kernel opens no handles.
+  become(SERVER_IDENTITY);
   const fd = openAt(AT_FDCWD, new TextEncoder().encode(spec.path), O_RDONLY | O_DIRECTORY);
   if (fd < 0)
     throw new VolumeOpenError('IoError', `volume ${spec.name}: ${spec.path} can't be opened (errno ${-fd})`);
