@@ -21,7 +21,7 @@ import { type Cluster, clusterDown, clusterIn, clusterUp, loadImages } from './k
 import { drivingPrograms } from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
-import { cacheIn } from './machine/cache.ts';
+import { cacheIn, contentHash } from './machine/cache.ts';
 import { needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
@@ -29,7 +29,11 @@ import { say } from './machine/stage.ts';
 
 const cache = cacheIn(process.env['FILERPAIR_CACHE'] ?? join(homedir(), '.cache/filerpair'));
 const keep = process.env['KEEP'] === '1';
-const cluster = clusterIn(REPOSITORY, process.env['CLUSTER'] ?? 'filerpair');
+// Every clone has a cluster of its own: two may be tested on one machine.
+const cluster = clusterIn(
+  REPOSITORY,
+  process.env['CLUSTER'] ?? `filerpair-${contentHash([REPOSITORY]).slice(0, 4)}`,
+);
 
 /** Cluster with images loaded and the chart installed. `made` says whether it was not there before. */
 async function bringUp(target: Cluster): Promise<{ environment: TestEnvironment; made: boolean }> {

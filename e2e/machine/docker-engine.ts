@@ -39,11 +39,16 @@ export async function engineUp(cache: Cache): Promise<void> {
   });
 }
 
-/** Stops the engine if engineUp started it, and only then. */
+/** Stops the engine if engineUp started it and nothing runs on it any more. */
 export async function engineDown(cache: Cache): Promise<void> {
   const record = readRecord(cache);
   if (!record) return;
   if (isSameProcess(record)) {
+    const containers = (await run(['docker', 'ps', '--quiet'])).trim();
+    if (containers !== '') {
+      say(`the Docker engine stays: ${containers.split('\n').length} containers of others run on it`);
+      return;
+    }
     await stage('stopping the Docker engine that was started for this', async () => {
       process.kill(record.pid, 'SIGTERM');
       await eventually('dockerd has ended', ENGINE_STOP_MS_MAX, () => !isSameProcess(record));
