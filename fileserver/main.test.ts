@@ -66,6 +66,8 @@ it('names the environment variable that is wrong or missing', async () => {
       'filerpair server: witness.failoverEndpointSlice is "filer-b-failover", ' +
       'so POD_IP must be set: it goes in there.\n',
   });
+  const outside = await run({ ...valid, witness }, { POD_IP: '10.0.0.1' });
+  expect(outside).toEqual({ code: 2, text: expect.stringContaining('KUBERNETES_SERVICE_HOST') });
 });
 
 it('names the file or address that it cannot have', async () => {

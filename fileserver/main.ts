@@ -6,6 +6,7 @@
  *   POD_UID              names the place where this server runs in its incarnations (config: incarnation)
  *   POD_IP               address to put behind the partner's failover name, with the Kubernetes witness
  *   TERMINATION_LOG      file in which this run leaves its incarnation, for the operator's proof of death
+ *   KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT  the API, with the Kubernetes witness
  *   FILERPAIR_LOG_LEVEL  error | warn | info | debug (config: log.level)
  */
 import { randomBytes } from 'node:crypto';
@@ -13,7 +14,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { KubernetesClient } from '../kubernetes/client.ts';
-import { Connection, fromKubeconfig, inCluster } from '../kubernetes/connection.ts';
+import { Connection, fromKubeconfig, type LoadKubeConfig } from '../kubernetes/connection.ts';
 import { type Incarnation, incarnationOf } from '../pair/incarnation.ts';
 import { Agent } from './agent/agent.ts';
 import { type FailoverGate, noGate } from './agent/failover-gate.ts';
@@ -28,6 +29,7 @@ import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
 import { preferThisThread } from './system/thread-priority.ts';
 import { EmbeddedWitness } from './witness/embedded.ts';
 import { KubernetesWitness } from './witness/kubernetes.ts';
+import { podAccount, SERVICE_ACCOUNT_DIRECTORY } from './witness/pod-account.ts';
 import type { Witness } from './witness/witness.ts';
 
 /**
@@ -41,6 +43,8 @@ interface Environment {
   readonly podUid: string | undefined;
   readonly podIp: string | undefined;
   readonly terminationLog: string | undefined;
+  readonly apiHost: string | undefined;
+  readonly apiPort: string | undefined;
   readonly logLevel: LogLevel | undefined;
 }
 
@@ -57,13 +61,18 @@ function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     podUid: env['POD_UID'],
     podIp,
     terminationLog: env['TERMINATION_LOG'],
+    apiHost: env['KUBERNETES_SERVICE_HOST'],
+    apiPort: env['KUBERNETES_SERVICE_PORT'],
     logLevel: level as LogLevel | undefined,
   };
 }
 
-/** A call to the witness is given up after this long: early enough for a second try within the lease. */
+/**
+ * A call to the witness is given up after this long. A solo holder renews every third of the lease: a slow answer
+ * should still count, and after none at all there should be time to look and try once more.
+ */
 function witnessCallMs(config: Config): number {
-  return Math.max(100, Math.round(config.timing.leaseMs * 0.3));
+  return Math.max(100, Math.round(config.timing.leaseMs * 0.4));
 }
 
 async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
@@ -110,6 +119,16 @@ interface World {
   readonly gate: FailoverGate;
 }
 
+function accountOf({ apiHost: host, apiPort: port }: Environment): LoadKubeConfig {
+  if (host === undefined || port === undefined) {
+    throw new ConfigError(
+      'witness.kind is "kubernetes", but KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: ' +
+        'run in a pod, or give witness.kubeconfig.',
+    );
+  }
+  return podAccount({ host, port, directory: SERVICE_ACCOUNT_DIRECTORY });
+}
+
 /** The adapters for where this server runs: one machine, or Kubernetes. */
 function openWorld(config: Config, environment: Environment, log: Log): World {
   const { witness, timing } = config;
@@ -118,14 +137,14 @@ function openWorld(config: Config, environment: Environment, log: Log): World {
     return { witness: new EmbeddedWitness({ directory: witness.directory, callMs, log }), gate: noGate };
   }
   const { namespace, leases, failoverEndpointSlice: slice, kubeconfig } = witness;
-  const client = new KubernetesClient(
-    new Connection(kubeconfig === undefined ? inCluster : fromKubeconfig(kubeconfig)),
-  );
   if (slice !== undefined && environment.podIp === undefined) {
     throw new ConfigError(
       `witness.failoverEndpointSlice is "${slice}", so POD_IP must be set: it goes in there.`,
     );
   }
+  const client = new KubernetesClient(
+    new Connection(kubeconfig === undefined ? accountOf(environment) : fromKubeconfig(kubeconfig)),
+  );
   return {
     witness: new KubernetesWitness({ client, namespace, leases, leaseMs: timing.leaseMs, callMs, log }),
     gate:
