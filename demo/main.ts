@@ -14,6 +14,8 @@ if (platform() !== 'linux') {
 } else {
   // Only now: what it imports loads the system's C library.
   const { runDemo } = await import('./run.ts');
+  // Nobody reads any more (make demo | head): the exit handlers end what was started.
+  process.stdout.on('error', () => process.exit(1));
   const colours = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
   process.exitCode = await runDemo({
     colours,
@@ -21,7 +23,7 @@ if (platform() !== 'linux') {
     outFile: new URL('../out/demo.json', import.meta.url).pathname,
     keep: process.argv.includes('--keep'),
     onSignal: (stop) => {
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
     },
   });
 }

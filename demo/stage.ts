@@ -46,6 +46,10 @@ export class Stage {
       'filer-b': { primary: free[3]!, secondary: free[4]!, interconnect: free[5]! },
     };
     const stage = new Stage(directory, ports);
+    // Whatever ends this process, its servers must not live on without it.
+    process.once('exit', () => {
+      for (const child of stage.processes.values()) child.kill('SIGKILL');
+    });
     for (const name of SERVERS) {
       mkdirSync(stage.volume(name), { recursive: true });
       mkdirSync(stage.runDir(name), { recursive: true, mode: 0o700 });
