@@ -99,16 +99,22 @@ export class Dialer {
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, lookup: this.lookup, noDelay: true, autoSelectFamily: false });
       this.dialing = socket;
+      let settled = false;
       const fail = (error: Error): void => {
+        if (settled) return;
+        settled = true;
         clearTimeout(timer);
         socket.removeAllListeners().on('error', () => {});
         socket.destroy();
         reject(error);
       };
-      const timer = setTimeout(() => fail(new Error(`no answer within ${CONNECT_MS} ms`)), CONNECT_MS);
+      // If this process itself was held up, the answer may wait unread: timers come before it, immediates after.
+      const late = (): void => fail(new Error(`no answer within ${CONNECT_MS} ms`));
+      const timer = setTimeout(() => setImmediate(late), CONNECT_MS);
       socket.once('error', fail);
       socket.once('close', () => fail(new Error('given up')));
       socket.once('connect', () => {
+        settled = true;
         clearTimeout(timer);
         socket.removeAllListeners();
         resolve(socket);
