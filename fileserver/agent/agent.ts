@@ -195,7 +195,8 @@ export class Agent {
     const waitMs = nextWakeAt(this.state, now) - now;
     // The machine may wait for inputs only; a look every second costs nothing.
     const ms = Math.min(1000, Math.max(1, Math.ceil(waitMs)));
-    this.timer = setTimeout(() => this.feed({ kind: 'tick' }), ms);
+    // If this thread was held up, acknowledgements may wait unread: timers come before them, immediates after.
+    this.timer = setTimeout(() => setImmediate(() => this.feed({ kind: 'tick' })), ms);
   }
 
   private execute(effect: Effect, now: number): void {

@@ -24,6 +24,8 @@ const REMEMBERED = 16;
 /** Conflicts with writers beside the ownership, in one compare-and-swap. */
 const CONFLICTS_MAX = 5;
 const NOTE_RETRY_MS = 500;
+/** Ms after which the transport gives up on a call whose caller has given up already. */
+const GRACE_MS = 250;
 
 export interface KubernetesWitnessOptions {
   readonly client: KubernetesClient;
@@ -118,7 +120,8 @@ export class KubernetesWitness implements Witness {
   /** A read of the current state, not of a cache. */
   private get(home: string): Promise<Lease> {
     const { client, namespace, callMs } = this.options;
-    return client.get<Lease>(resources.leases, { namespace, name: this.nameOf(home) }, { timeoutMs: callMs });
+    const timeoutMs = callMs + GRACE_MS;
+    return client.get<Lease>(resources.leases, { namespace, name: this.nameOf(home) }, { timeoutMs });
   }
 
   /** Throws if the ownership cannot be understood. */
@@ -143,7 +146,7 @@ export class KubernetesWitness implements Witness {
       if (timeoutMs <= 0) return { kind: 'refused', message: 'no time was left' };
       try {
         const wanted = withOwnership(current, ownership, leaseMs, microTime(new Date()));
-        const written = await client.replace(resources.leases, wanted, { timeoutMs });
+        const written = await client.replace(resources.leases, wanted, { timeoutMs: timeoutMs + GRACE_MS });
         return { kind: 'applied', sighting: this.sighting(home, written) };
       } catch (error) {
         if (!isConflict(error)) {

@@ -69,8 +69,9 @@ export function readWithin(ms: number, read: Promise<LeaseReadOutcome>): Promise
 
 async function within<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
+  // If this process was held up, the answer may wait unread: timers come before it, immediates after.
   const late = new Promise<T>((resolve) => {
-    timer = setTimeout(resolve, ms, otherwise);
+    timer = setTimeout(() => setImmediate(resolve, otherwise), ms);
   });
   try {
     return await Promise.race([work, late]);
