@@ -177,6 +177,8 @@ export class DiskSetService {
         journalDisabled: this.setup.testing?.journalDisabled === true,
       });
       this.queues.set(volume, queue);
+      if (volume.failed)
+        throw new VolumeOpenError('IoError', `volume ${volume.spec.name} failed during its replay`);
       if (summary.answers + summary.completed + summary.forgotten > 0) {
         this.log(
           'info',

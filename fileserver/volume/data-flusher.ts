@@ -2,13 +2,10 @@
  * Makes a file's data durable for stable WRITEs and COMMITs, in libuv's pool. Requests for the same file that come
  * while a flush of it runs share the next one: what they wrote may have come too late for the running one.
  */
-import { fdatasync, fsync } from 'node:fs';
 import { constants } from 'node:os';
+import { dataLane, type FlushDepth } from '../system/flush-lane.ts';
 import type { FileTable } from './file-table.ts';
 import type { OpenFile } from './open-file.ts';
-
-/** data: what is needed to read the data again. all: also times, mode and the like (FILE_SYNC). */
-export type FlushDepth = 'data' | 'all';
 
 type Waiter = (result: number) => void;
 
@@ -26,7 +23,11 @@ export class DataFlusher {
     this.running = new Map();
   }
 
-  /** Calls back with 0 or -errno. After an error nothing of the file counts as durable (the caller fails the volume). */
+  /**
+   * data: what is needed to read the data again. all: also times, mode and the like (FILE_SYNC).
+   * Calls back with 0 or -errno. After an error nothing of the file counts as durable (the caller
+   * fails the volume).
+   */
   flush(file: OpenFile, depth: FlushDepth, done: Waiter): void {
     const running = this.running.get(file);
     if (running === undefined) {
@@ -54,8 +55,7 @@ export class DataFlusher {
       for (const waiter of waiters) waiter(result);
       if (next.length > 0) this.startNext(file, nextDepth, next);
     };
-    if (depth === 'all') fsync(fd, ended);
-    else fdatasync(fd, ended);
+    dataLane.flush(fd, depth, ended);
   }
 
   /** A waiter may have asked for another flush already: then these join it. */

@@ -223,7 +223,7 @@ export class DiskSet {
   }
 
   close(): void {
-    this.table.clear();
+    this.table.close();
     for (const volume of this.volumes.values()) volume.close();
   }
 }

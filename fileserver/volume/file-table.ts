@@ -38,7 +38,7 @@ const IDLE_TICKS = 30;
 /** Files looked at in one tick, so that a tick stays below a millisecond. */
 const CLOSES_PER_TICK = 256;
 
-const { EMFILE, ENFILE } = constants.errno;
+const { EBADF, EMFILE, ENFILE } = constants.errno;
 
 export class FileTable {
   private readonly limits: FileTableLimits;
@@ -48,6 +48,7 @@ export class FileTable {
   private count: number;
   private descriptors: number;
   private now: number;
+  private closed: boolean;
   private readonly scratch: Uint8Array;
 
   constructor(limits: FileTableLimits) {
@@ -58,6 +59,7 @@ export class FileTable {
     this.count = 0;
     this.descriptors = 0;
     this.now = 0;
+    this.closed = false;
     this.scratch = new Uint8Array(HANDLE_SIZE_MAX);
   }
 
@@ -136,9 +138,17 @@ export class FileTable {
     return null;
   }
 
-  /** The O_PATH descriptor, opened if need be; or -errno. */
+  /**
+   * The O_PATH descriptor, opened if need be; or -errno. A file that was dropped (for room, or because the exports
+   * changed) while an operation still had it comes back into the table: else nobody would close what it opens.
+   */
   pathFd(file: OpenFile): number {
     if (file.pathFd >= 0) return file.pathFd;
+    if (this.closed) return -EBADF;
+    if (file.dropped) {
+      file.dropped = false;
+      this.insert(file);
+    }
     let fd = file.volume.openFile(file.handle, file.key, O_PATH);
     if (this.makeRoom(fd)) fd = file.volume.openFile(file.handle, file.key, O_PATH);
     if (fd >= 0) this.keepPathFd(file, fd);
@@ -266,6 +276,12 @@ export class FileTable {
     this.remove(file);
     file.dropped = true;
     this.closeDescriptors(file);
+  }
+
+  /** For good: nothing is opened any more, whoever still asks. */
+  close(): void {
+    this.closed = true;
+    this.clear();
   }
 
   /** Closes everything that is not pinned, and what is pinned as soon as it no longer is. */

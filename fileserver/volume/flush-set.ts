@@ -8,9 +8,9 @@
  * Objects that can't be opened for an fsync (symbolic links, devices, fifos; without root also files that the
  * server's user may not read) are covered by one syncfs(2).
  */
-import { fsync } from 'node:fs';
 import { constants } from 'node:os';
 import { syncFileSystem } from '../system/file-system-info.ts';
+import { metadataLane } from '../system/flush-lane.ts';
 import type { FileTable } from './file-table.ts';
 import type { OpenFile } from './open-file.ts';
 import type { Volume } from './volume.ts';
@@ -58,7 +58,7 @@ export class FlushSet {
       }
       waiting += 1;
       this.table.pin(file);
-      fsync(fd, (error) => {
+      metadataLane.flush(fd, 'all', (error) => {
         this.table.unpin(file);
         ended(error === null ? 0 : (error.errno ?? -EIO));
       });

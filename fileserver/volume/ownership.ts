@@ -1,10 +1,16 @@
 /**
  * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership.json`
  * (who serves it now; DESIGN R6). Each is replaced as a whole, so a crash leaves the old or the new one.
+ *
+ * A full disk must not stop a takeover. So the ownership record always has a spare of the same size beside it: the
+ * new record is written over the spare's bytes, which need no space, and then the two exchange their names.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { disableCopyOnWrite } from '../system/copy-on-write.ts';
+import { AT_FDCWD, exchangeAt } from '../system/file-calls.ts';
+import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { createJournal } from './journal.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
 
@@ -99,8 +105,51 @@ async function readRecord(path: string): Promise<Record<string, unknown> | null>
   throw new VolumeRecordError(`${path} is not JSON; restore it from a backup of the volume`);
 }
 
-export function writeOwnership(root: string, record: OwnershipRecord): Promise<void> {
-  return replaceDurably(ownershipFile(root), `${JSON.stringify(record)}\n`);
+/** Bytes of the record and of its spare: one block of every file system. The rest is spaces, which JSON ignores. */
+const OWNERSHIP_SIZE = 4096;
+
+export async function writeOwnership(root: string, record: OwnershipRecord): Promise<void> {
+  const path = ownershipFile(root);
+  const text = JSON.stringify(record);
+  if (text.length >= OWNERSHIP_SIZE)
+    throw new VolumeRecordError(`${path}: names of ${text.length} characters`);
+  const content = `${text.padEnd(OWNERSHIP_SIZE - 1)}\n`;
+  const spare = `${path}.spare`;
+  if (await overwrite(spare, content)) {
+    const exchanged = exchangeNames(spare, path);
+    if (exchanged === 0) return syncDirectory(dirname(path));
+    // No record yet, or a file system that can't exchange: the ordinary way.
+  }
+  await replaceDurably(path, content);
+  await overwriteOrCreate(spare, content);
+}
+
+/** Durably, in place. false: there is no such file. */
+async function overwrite(path: string, content: string): Promise<boolean> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r+');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  try {
+    await file.write(content, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return true;
+}
+
+async function overwriteOrCreate(path: string, content: string): Promise<void> {
+  if (!(await overwrite(path, content))) await replaceDurably(path, content);
+}
+
+function exchangeNames(one: string, other: string): number {
+  become(SERVER_IDENTITY);
+  const encoder = new TextEncoder();
+  return exchangeAt(AT_FDCWD, encoder.encode(one), AT_FDCWD, encoder.encode(other));
 }
 
 export async function readSecret(root: string): Promise<Uint8Array> {
@@ -116,8 +165,14 @@ export async function readSecret(root: string): Promise<Uint8Array> {
  */
 export async function initialiseVolume(root: string, home: string): Promise<VolumeRecord> {
   const directory = privateDirectory(root);
+  if ((await readRecord(ownershipFile(root))) !== null) {
+    // It has been served: to make it anew would end all handles that clients hold.
+    throw new VolumeRecordError(`${volumeFile(root)} is missing; restore it from a backup of the volume`);
+  }
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { mode: 0o700 });
+  become(SERVER_IDENTITY);
+  disableCopyOnWrite(directory);
   await replaceDurably(secretFile(root), randomBytes(SECRET_SIZE));
   await createJournal(directory);
   const record: VolumeRecord = {

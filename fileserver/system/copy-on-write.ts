@@ -1,0 +1,29 @@
+/**
+ * Files that are written over in place, where the file system would otherwise write elsewhere and need space for it
+ * (btrfs: chattr +C). Journal and ownership record must be writable on a full disk.
+ */
+import koffi from 'koffi';
+import { AT_FDCWD, close, O_DIRECTORY, O_RDONLY, openAt } from './file-calls.ts';
+import { NativeBuffer } from './native-buffer.ts';
+
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+const FS_NOCOW_FL = 0x00800000;
+
+const libc = koffi.load('libc.so.6');
+const ioctl = libc.func('int ioctl(int fd, ulong request, int64 argument)') as (...args: number[]) => number;
+const flags = new NativeBuffer(8);
+
+/**
+ * Files made in the directory from now on are not copied on write. Where the file system has no such thing (it
+ * refuses) there is nothing to switch off.
+ */
+export function disableCopyOnWrite(directory: string): void {
+  const fd = openAt(AT_FDCWD, new TextEncoder().encode(directory), O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return;
+  if (ioctl(fd, FS_IOC_GETFLAGS, flags.address) === 0) {
+    flags.view.setUint32(0, flags.view.getUint32(0, true) | FS_NOCOW_FL, true);
+    ioctl(fd, FS_IOC_SETFLAGS, flags.address);
+  }
+  close(fd);
+}
