@@ -160,6 +160,25 @@ it('delivers changes by watch: of others, of proofs, and requests until they are
   await eventually(() => expect(records.at(-1)?.request).toBeNull());
 });
 
+it('reads a watched Lease now and then over a connection that stays open', async () => {
+  const witness = new KubernetesWitness({
+    client: leases.api.client,
+    namespace: 'storage',
+    leases: { 'filer-a': 'home-filer-a' },
+    leaseMs: 2000,
+    callMs: 1000,
+    pollMs: 20,
+    log,
+  });
+  witnesses.push(witness);
+  const versions: string[] = [];
+  witness.watch('filer-a', (sighting) => versions.push(sighting.version));
+  await eventually(() => expect(versions.length).toBeGreaterThan(5));
+  expect(new Set(versions).size).toBe(1);
+  // One for the watch, one for the reads, and one that the list may have opened.
+  expect(leases.api.connections()).toBeLessThanOrEqual(3);
+});
+
 it('writes notes in the background, again until it works, without touching the ownership', async () => {
   const witness = open();
   let failures = 0;

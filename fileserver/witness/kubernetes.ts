@@ -24,6 +24,12 @@ const REMEMBERED = 16;
 /** Conflicts with writers beside the ownership, in one compare-and-swap. */
 const CONFLICTS_MAX = 5;
 const NOTE_RETRY_MS = 500;
+/**
+ * Every Lease is read this often although it is watched. It keeps a connection for each of them open (the API closes
+ * one after 90 s without use), so that a claim or a renewal does not begin with a TLS handshake; and a watch that has
+ * silently died does not stay unnoticed.
+ */
+const POLL_MS = 45_000;
 /** Ms after which the transport gives up on a call whose caller has given up already. */
 const GRACE_MS = 250;
 
@@ -35,12 +41,15 @@ export interface KubernetesWitnessOptions {
   readonly leaseMs: number;
   /** Ms after which a call's outcome is unknown. */
   readonly callMs: number;
+  /** For tests; see POLL_MS. */
+  readonly pollMs?: number;
   readonly log: Log;
 }
 
 export class KubernetesWitness implements Witness {
   private readonly options: KubernetesWitnessOptions;
   private readonly reflectors: Reflector<Lease>[] = [];
+  private readonly polls: NodeJS.Timeout[] = [];
   /** By home: the newest objects, oldest first. */
   private readonly remembered = new Map<string, Lease[]>();
   private readonly notes = new Map<string, LeaseNotes>();
@@ -97,6 +106,12 @@ export class KubernetesWitness implements Witness {
     });
     reflector.start();
     this.reflectors.push(reflector);
+    const poll = setInterval(() => {
+      this.get(home).then(take, (error: unknown) =>
+        log.debug(`Cannot read the Lease ${name}: ${messageOf(error)}`),
+      );
+    }, this.options.pollMs ?? POLL_MS);
+    this.polls.push(poll);
   }
 
   annotate(home: string, notes: LeaseNotes): void {
@@ -105,6 +120,7 @@ export class KubernetesWitness implements Witness {
   }
 
   async close(ms: number): Promise<void> {
+    for (const poll of this.polls.splice(0)) clearInterval(poll);
     const late = delay(ms, undefined, { ref: false });
     await Promise.race([Promise.all(this.noting.values()), late]);
     this.closing.abort();
