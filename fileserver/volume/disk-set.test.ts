@@ -1,0 +1,131 @@
+// Files behind handles: bounded descriptors, none left behind, and handles that outlive all of it.
+import { mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ExportSpec } from '../data/messages.ts';
+import { StatBuffer } from '../system/statx.ts';
+import { SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { DiskSet } from './disk-set.ts';
+import type { OpenFile } from './open-file.ts';
+import { openVolume, type Volume } from './volume.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const stat = new StatBuffer();
+const exported: ExportSpec = {
+  path: '/data',
+  volume: 'data',
+  clients: ['*'],
+  access: 'ReadWrite',
+  squash: 'None',
+  anonymousUid: 65534,
+  anonymousGid: 65534,
+};
+const DESCRIPTORS_MAX = 256;
+
+let path: string;
+let volume: Volume;
+let diskSet: DiskSet;
+let descriptorsBefore: number;
+const descriptors = (): number => readdirSync('/proc/self/fd').length;
+
+beforeEach(async () => {
+  path = mkdtempSync(join(tmpdir(), 'filerpair-disk-set-'));
+  const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
+  descriptorsBefore = descriptors();
+  volume = await openVolume({ name: 'data', path }, owner, () => {});
+  diskSet = new DiskSet([volume], [exported], { filesMax: 2000, descriptorsMax: DESCRIPTORS_MAX });
+});
+afterEach(() => {
+  diskSet.close();
+  expect(descriptors()).toBe(descriptorsBefore);
+  rmSync(path, { recursive: true, force: true });
+});
+
+function root(): OpenFile {
+  const file = diskSet.rootOf(diskSet.exports.all[0]!);
+  if (typeof file === 'string') throw new Error(file);
+  return file;
+}
+function lookup(name: string): OpenFile {
+  const file = diskSet.lookup(root(), bytes(name), SERVER_IDENTITY);
+  if (typeof file === 'string') throw new Error(`${name}: ${file}`);
+  return file;
+}
+/** As a request with the handle would find it. */
+function byHandle(handle: Uint8Array): OpenFile {
+  const file = diskSet.resolveHandle(handle);
+  if (typeof file === 'string') throw new Error(file);
+  return file;
+}
+
+test('a thousand files in use need no more descriptors than allowed', () => {
+  const handles: Uint8Array[] = [];
+  for (let i = 0; i < 1000; i++) {
+    writeFileSync(join(path, `file-${i}`), 'x'.repeat(i % 7));
+    const file = lookup(`file-${i}`);
+    handles.push(file.handle);
+    expect(diskSet.table.readFd(file)).toBeGreaterThan(0);
+    expect(diskSet.table.descriptorCount).toBeLessThanOrEqual(DESCRIPTORS_MAX);
+  }
+  handles.forEach((handle, i) => {
+    expect(diskSet.attributes(byHandle(handle), stat)).toBe('ok');
+    expect(stat.size).toBe(i % 7);
+  });
+  expect(diskSet.table.descriptorCount).toBeLessThanOrEqual(DESCRIPTORS_MAX);
+});
+
+test('more files than the table holds: the oldest go, their handles stay', () => {
+  const handles = Array.from({ length: 2500 }, (_, i) => {
+    writeFileSync(join(path, `file-${i}`), '');
+    return lookup(`file-${i}`).handle;
+  });
+  expect(diskSet.table.fileCount).toBeLessThanOrEqual(2000);
+  for (const handle of handles) expect(diskSet.attributes(byHandle(handle), stat)).toBe('ok');
+});
+
+test('a file removed behind the server is stale as soon as it is looked at, and its space is freed', () => {
+  writeFileSync(join(path, 'file'), 'content');
+  const file = lookup('file');
+  expect(diskSet.attributes(file, stat)).toBe('ok');
+  const open = diskSet.table.descriptorCount;
+  unlinkSync(join(path, 'file'));
+  expect(diskSet.attributes(file, stat)).toBe('stale');
+  expect(diskSet.table.descriptorCount).toBeLessThan(open);
+  expect(diskSet.attributes(byHandle(file.handle), stat)).toBe('stale');
+});
+
+test('descriptors that nobody uses are closed after a while', () => {
+  writeFileSync(join(path, 'file'), '');
+  diskSet.attributes(lookup('file'), stat);
+  expect(diskSet.table.descriptorCount).toBeGreaterThan(0);
+  for (let i = 0; i < 40; i++) diskSet.table.tick();
+  expect(diskSet.table.descriptorCount).toBe(0);
+  expect(diskSet.attributes(lookup('file'), stat)).toBe('ok');
+});
+
+test('a pinned file keeps its descriptors through everything, and gives them up afterwards', () => {
+  writeFileSync(join(path, 'file'), '');
+  const file = lookup('file');
+  const fd = diskSet.table.readFd(file);
+  diskSet.table.pin(file);
+  diskSet.replaceExports([exported]);
+  expect(file.readFd).toBe(fd);
+  diskSet.table.unpin(file);
+  expect([file.readFd, diskSet.table.descriptorCount]).toEqual([-1, 0]);
+});
+
+test('an operation that still has a file when the exports change leaves no descriptor behind', () => {
+  writeFileSync(join(path, 'file'), '');
+  const file = lookup('file');
+  diskSet.replaceExports([exported]);
+  expect(diskSet.attributes(file, stat)).toBe('ok');
+  // Closed by afterEach, which counts.
+});
+
+test('closed, it opens nothing any more, whoever still asks', () => {
+  writeFileSync(join(path, 'file'), '');
+  const file = lookup('file');
+  diskSet.close();
+  expect(diskSet.attributes(file, stat)).not.toBe('ok');
+});
