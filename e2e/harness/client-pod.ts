@@ -26,6 +26,8 @@ export async function createClientPod(pair: Pair, node: string): Promise<void> {
           name: 'client',
           image: pair.environment.images.client,
           imagePullPolicy: 'Never',
+          // What it measures is the servers' gap, not its own.
+          resources: { requests: { cpu: '250m', memory: '128Mi' } },
           // The writer comes with kubectl exec; the pod itself only waits.
           command: ['/usr/bin/tini', '-s', '--', 'node', '-e', 'setInterval(() => {}, 3600_000)'],
         },

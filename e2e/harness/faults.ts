@@ -3,8 +3,8 @@ import { run, succeeds } from '../machine/command.ts';
 import { eventually } from '../machine/eventually.ts';
 import type { Pair, Server } from './pair.ts';
 
-/** SIGKILL is a matter of milliseconds; docker exec is not. */
-const KILLED_MS_MAX = 10_000;
+/** The freezer of a busy machine needs more than one try. */
+const PAUSED_MS_MAX = 60_000;
 
 /** As `kubectl delete pod` does it: SIGTERM first, the grace period, a replacement by the operator. */
 export async function deletePod(pair: Pair, server: Server): Promise<void> {
@@ -20,27 +20,25 @@ export async function killServerProcess(pair: Pair, server: Server): Promise<voi
   const pod = await pair.pod(server);
   const uid = pod.metadata.uid.replaceAll('-', '[-_]');
   const script = `
-    killed=
     for process in /proc/[0-9]*; do
       grep -qE '${uid}' $process/cgroup 2>/dev/null || continue
       case $(tr '\\0' ' ' <$process/cmdline 2>/dev/null) in
-        *tini*) ;;
-        *fileserver/main.*) kill -KILL \${process#/proc/} && killed=yes ;;
+        *tini*) continue ;;
+        *fileserver/main.*) ;;
+        *) continue ;;
       esac
+      kill -KILL \${process#/proc/} || exit 1
+      while [ -d $process ]; do sleep 0.05; done
+      exit 0
     done
-    [ -n "$killed" ]`;
+    exit 1`;
   const killed = await succeeds(['docker', 'exec', pod.spec.nodeName, 'sh', '-c', script]);
   if (!killed) throw new Error(`no server process of ${server} was found in ${pod.spec.nodeName}`);
-  await eventually('the kubelet has seen the container end', KILLED_MS_MAX, async () => {
-    const now = await pair.pod(server);
-    const status = now.status.containerStatuses?.find((one) => one.name === 'server');
-    return now.metadata.uid !== pod.metadata.uid || !status?.ready || status.restartCount > 0;
-  });
 }
 
 /** Freezes a worker node with everything in it: what a hung hypervisor looks like. Nobody gets an error message. */
 export async function pauseNode(node: string): Promise<void> {
-  await run(['docker', 'pause', node]);
+  await eventually(`${node} is paused`, PAUSED_MS_MAX, () => succeeds(['docker', 'pause', node]));
 }
 
 export async function unpauseNode(node: string): Promise<void> {

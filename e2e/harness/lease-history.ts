@@ -33,6 +33,14 @@ export class LeaseHistory {
     this.#watch.stop();
   }
 
+  /** How often the disk set of a server got an owner since the watch began: two is one failover and one giveback. */
+  ownerChanges(home: string): number {
+    const epochs = this.states.filter(
+      (state) => state.lease.endsWith(`-${home}`) && state.holder !== undefined,
+    );
+    return new Set(epochs.map((state) => state.epoch)).size - 1;
+  }
+
   /** Epochs that had two owners, and epochs that went backwards, in words. */
   violations(): string[] {
     return leaseViolations(this.states);

@@ -74,6 +74,9 @@ export function pairManifest(namespace: string, domain?: string): object {
           },
         ],
         exports: [{ path: EXPORTS[name], volume: VOLUME, clients: ['0.0.0.0/0'], squash: 'Root' }],
+        // Without a request the kernel gives a pod next to nothing of a busy machine, and a server that gets no
+        // processor for the length of its lease is rightly declared dead.
+        placement: { resources: { requests: { cpu: '500m', memory: '256Mi' } } },
       })),
       failover: { lease: `${LEASE_MS}ms`, guard: `${GUARD_MS}ms` },
       // Both workers are containers of one kernel, and the directory is one directory of it.
@@ -104,6 +107,9 @@ const volumeName = (namespace: string, server: Server) => `${namespace}-${server
 export class Pair {
   readonly kubectl: Kubectl;
   readonly environment: TestEnvironment;
+  /** The latest state that the watch has shown. */
+  #latest: FilerPairThing | undefined;
+  #watch: { readonly stop: () => void } | undefined;
 
   constructor(environment: TestEnvironment, namespace: string) {
     this.environment = environment;
@@ -133,10 +139,22 @@ export class Pair {
       ...volumeManifests(this.namespace),
     );
     await this.kubectl.apply(pairManifest(this.namespace, domain));
+    this.#follow();
+  }
+
+  /**
+   * One watch instead of many looks: a kubectl a look takes a processor, at the very moment when servers fail over
+   * on this machine.
+   */
+  #follow(): void {
+    this.#watch = this.kubectl.watch<FilerPairThing>('filerpairs', ({ type, object }) => {
+      if (type === 'ADDED' || type === 'MODIFIED') this.#latest = object;
+    });
   }
 
   /** Has everything deleted, and does not wait for it: the next scenario has a namespace of its own. */
   async remove(): Promise<void> {
+    this.#watch?.stop();
     await this.kubectl.run('delete', 'namespace', this.namespace, '--ignore-not-found', '--wait=false');
     await this.kubectl.run(
       'delete',
@@ -162,8 +180,14 @@ export class Pair {
     rmSync(join(this.environment.cluster.sharedDirectory, this.namespace), { recursive: true, force: true });
   }
 
-  async get(): Promise<FilerPairThing> {
-    return this.kubectl.get<FilerPairThing>('filerpair', PAIR);
+  /** As the API server told last. */
+  get latest(): FilerPairThing | undefined {
+    return this.#latest;
+  }
+
+  /** The server that owns a disk set now, by the pair's status. */
+  ownerOf(home: Server): string | undefined {
+    return this.#latest?.status?.diskSets?.find((set) => set.home === home)?.owner;
   }
 
   async ready(msMax = PAIR_READY_MS_MAX): Promise<void> {
@@ -216,8 +240,8 @@ export class Pair {
     await eventually(
       event,
       msMax,
-      async () => holds(await this.get()) || undefined,
-      async () => `status is ${JSON.stringify((await this.get()).status ?? {}, null, 1)}`,
+      () => this.#latest !== undefined && holds(this.#latest),
+      () => `status is ${JSON.stringify(this.#latest?.status ?? {}, null, 1)}`,
     );
   }
 }

@@ -10,6 +10,8 @@ export interface ScenarioResult {
   readonly givebackGapMs?: number;
   /** The goal of the design for gapMs. Reported, not asserted: the machine may be busy. */
   readonly gapMsGoal?: number;
+  /** Owners that followed the first one: 2 where nothing but the fault and the giveback happened. */
+  readonly ownerChanges?: number;
   readonly acknowledged?: number;
   readonly lost?: number;
   readonly duplicated?: number;

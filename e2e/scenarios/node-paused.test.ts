@@ -22,7 +22,6 @@ failoverScenario({
     paused = node;
   },
   gapMsGoal: SILENT_FAILOVER_MS_MAX,
-  gapMsMax: SILENT_FAILOVER_MS_MAX + 1_500,
   repair: async (pair) => {
     await unpause();
     await pair.takeoverPossible(NODE_BACK_MS_MAX);

@@ -3,14 +3,13 @@
 
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { deletePod } from '../harness/faults.ts';
-import { SERVER_BACK_MS_MAX, SILENT_FAILOVER_MS_MAX } from '../harness/timeouts.ts';
+import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
 
 failoverScenario({
   name: 'pod-deleted',
   fault: 'the pod is deleted',
   inject: deletePod,
   gapMsGoal: 500,
-  gapMsMax: SILENT_FAILOVER_MS_MAX,
   repair: (pair) => pair.takeoverPossible(SERVER_BACK_MS_MAX),
   replacesPod: true,
 });

@@ -8,7 +8,6 @@ failoverScenario({
   fault: 'a takeover is asked for',
   inject: (pair, server) => pair.request('takeover', server),
   gapMsGoal: 300,
-  gapMsMax: 1_500,
   repair: (pair) => pair.takeoverPossible(SERVER_BACK_MS_MAX),
   replacesPod: false,
 });
