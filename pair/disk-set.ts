@@ -134,8 +134,8 @@ export interface Context {
   readonly stopping: boolean;
   /** The partner's incarnation to name as acknowledger: connected, heard steadily, not known to be dead. */
   readonly steadyPartner: Incarnation | null;
-  /** An incarnation of the partner is connected and not known to be dead. */
-  readonly partnerThere: boolean;
+  /** The partner's incarnations that are connected and not known to be dead. */
+  readonly connected: readonly Incarnation[];
   /** Proofs of death, with the epoch that each names for this disk set. */
   readonly dead: readonly KnownDead[];
   readonly nextToken: () => number;
@@ -268,23 +268,30 @@ function writeApplied(
     case 'holder':
       return confirmWrite(next, role, write, context);
     case 'releasing':
-      trace(next, { name: 'released', epoch: role.epoch, to: role.leaving.to }, context);
-      return {
-        ...next,
-        role: { name: 'observer' },
-        awaiting:
-          role.leaving.requestId !== null && role.leaving.to !== null
-            ? { requestId: role.leaving.requestId, to: role.leaving.to }
-            : null,
-      };
+      return gone(next, role, context);
     default:
       return next;
   }
 }
 
+/** The Lease names this process no more. Whoever asked for it hears when the addressee has claimed. */
+function gone(
+  state: DiskSetState,
+  role: Extract<Role, { name: 'releasing' }>,
+  context: Context,
+): DiskSetState {
+  const { requestId, to } = role.leaving;
+  trace(state, { name: 'released', epoch: role.epoch, to }, context);
+  const observer: DiskSetState = { ...state, role: { name: 'observer' } };
+  if (requestId === null || to === null) return observer;
+  const awaiting: DiskSetState = { ...observer, awaiting: { requestId, to } };
+  const { holder } = state.seen!.record;
+  return holder === null ? awaiting : answerAwaiting(awaiting, holder, context);
+}
+
 /** A planned stop hands over to the partner if it is there, and otherwise to whoever comes. */
 function stopping(context: Context): Leaving {
-  const to = context.partnerThere ? context.identity.partner : null;
+  const to = context.connected.length > 0 ? context.identity.partner : null;
   return { to, requestId: null, message: 'this server stops' };
 }
 
@@ -391,7 +398,7 @@ function fault(state: DiskSetState, reason: string, message: string, context: Co
 
 /** The volumes cannot be served by this server now: let the partner try, and don't claim for a while. */
 function giveUpHere(state: DiskSetState, message: string, context: Context): DiskSetState {
-  const to = context.partnerThere ? context.identity.partner : null;
+  const to = context.connected.length > 0 ? context.identity.partner : null;
   const cannotServeUntil = context.now + silenceMs(context.identity.timing) * 4;
   return fence({ ...state, cannotServeUntil }, { to, requestId: null, message }, message, context);
 }
@@ -574,7 +581,7 @@ export function claimView(state: DiskSetState, context: Context) {
     unchangedSince: state.unchangedSince,
     acknowledgedAt: state.acknowledgedAt,
     dead: context.dead,
-    partnerThere: context.partnerThere,
+    partnerThere: context.connected.length > 0,
   };
 }
 
@@ -655,9 +662,10 @@ function wantedAcknowledger(role: Holder, context: Context): Incarnation | null 
     const tooSoon = context.now - role.droppedAt < context.identity.timing.leaseMs;
     return tooSoon ? null : context.steadyPartner;
   }
-  const dead = context.dead.some((known) => known.incarnation === accepts);
+  // Without a connection no acknowledgement can come: the API is asked with the whole right still left.
+  const there = context.connected.includes(accepts);
   const silent = context.now - role.confirmedAt >= soloAfterMs(context.identity.timing);
-  return dead || silent ? null : accepts;
+  return there && !silent ? accepts : null;
 }
 
 function advanceReleasing(
@@ -668,7 +676,7 @@ function advanceReleasing(
   const seen = state.seen!;
   if (seen.record.holder !== context.identity.me || seen.record.epoch !== role.epoch) {
     // Released by a try whose outcome was unknown, or claimed by someone: either way it is not ours.
-    return { ...state, role: { name: 'observer' } };
+    return gone(state, role, context);
   }
   if (role.write !== null || context.now < state.notBefore) return state;
   const write = send(state, seen, released(seen.record, role.leaving.to), context);

@@ -159,6 +159,15 @@ describe('R1: the right to serve', () => {
     expect(rightOf(subject.state, 'filer-a')).toBe(700 + 2000);
   });
 
+  test('is renewed through the API at once when no connection with the acknowledger is left', () => {
+    const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
+      holder: me,
+      epoch: 1,
+      acknowledger: null,
+    });
+  });
+
   test('gets nothing from a write with unknown outcome: it is looked up before anything else', () => {
     const subject = soloHolder().at(667).give({ kind: 'tick' });
     const { token } = subject.of('writeLease')[0]!;
@@ -298,6 +307,16 @@ describe('hand-over', () => {
     expect(rightOf(subject.state, 'filer-a')).toBeNull();
     subject.at(1200).sees('filer-a', { holder: partner, epoch: 2, renewal: 4 }, '6');
     expect(subject.of('stopped')).toHaveLength(1);
+  });
+
+  test('a request is answered also when the release had an unknown outcome and the addressee was faster', () => {
+    const request = { id: 'r5', kind: 'takeover', reason: 'maintenance' } as const;
+    const subject = pairedHolder().at(930).give({ kind: 'request', home: 'filer-a', request });
+    subject.at(940).give({ kind: 'diskSetClosed', home: 'filer-a' });
+    const { token } = subject.of('writeLease')[0]!;
+    subject.at(990).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome: { kind: 'unknown' } });
+    subject.at(1000).sees('filer-a', { holder: partner, epoch: 2, renewal: 4 }, '8');
+    expect(subject.of('requestAnswered')).toMatchObject([{ requestId: 'r5', result: 'done' }]);
   });
 
   test('a giveback request to the home server itself is refused with a sentence', () => {

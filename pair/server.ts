@@ -207,7 +207,7 @@ function contextOf(
     now,
     stopping: state.stopping,
     steadyPartner: steadyPartner(state, now),
-    partnerThere: state.partners.length > 0,
+    connected: state.partners.map(({ incarnation }) => incarnation),
     dead,
     nextToken,
     emit: (effect) => effects.push(effect),
