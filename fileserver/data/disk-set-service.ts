@@ -59,6 +59,7 @@ export class DiskSetService {
   private volumes: Volume[];
   private diskSet: DiskSet | null;
   private queues: Map<Volume, ChangeQueue>;
+  private flusher: DataFlusher | null;
   private port: Port | null;
   private mounts: MountList | null;
   private timers: NodeJS.Timeout[];
@@ -71,6 +72,7 @@ export class DiskSetService {
     this.volumes = [];
     this.diskSet = null;
     this.queues = new Map();
+    this.flusher = null;
     this.port = null;
     this.mounts = null;
     this.timers = [];
@@ -190,9 +192,10 @@ export class DiskSetService {
   }
 
   private nfsService(diskSet: DiskSet): NfsService {
+    this.flusher ??= new DataFlusher(diskSet.table);
     return {
       diskSet,
-      flusher: new DataFlusher(diskSet.table),
+      flusher: this.flusher,
       mayServe: this.mayServe,
       changesOf: (volume) => this.queues.get(volume)!,
     };
@@ -305,16 +308,32 @@ export class DiskSetService {
     this.state = 'quiescing';
     const { port } = this;
     if (port === null) return;
+    // Most of the flushing while clients are still served: what is left for the gap is little.
+    await this.flushUnstable();
     port.quiesce();
     for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
     while (port.unanswered > 0 && !this.isClosed && this.mayServe()) await nextTurn();
     port.end();
+    const flushed = this.flushUnstable();
     const until = performance.now() + FAREWELL_MS;
     while (port.connectionCount > 0 && performance.now() < until && !this.isClosed) await nextTurn();
+    if (!(await flushed)) return;
     for (const volume of this.volumes) {
       if (this.isClosed || volume.failed || !this.mayServe()) return;
-      await volume.finish();
+      await volume.declareClean();
     }
+  }
+
+  /** false: it could not be done, or is not ours to do any more. */
+  private async flushUnstable(): Promise<boolean> {
+    if (this.flusher === null || this.isClosed || !this.mayServe()) return false;
+    const result = await this.flusher.flushUnstable(this.volumes);
+    if (result === 0) return true;
+    for (const volume of this.volumes) {
+      if (!this.isClosed)
+        volume.fail('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
+    }
+    return false;
   }
 
   private tearDown(): void {

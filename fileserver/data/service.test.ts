@@ -123,7 +123,7 @@ describe('the right to serve (R2)', () => {
     results.forEach((result, i) => {
       if (result.status === 'fulfilled') expect(existsSync(join(directory.path, `file-${i}`))).toBe(true);
     });
-    expect(readFileSync(join(directory.path, '.filerpair/ownership.json'), 'utf8')).toContain('"clean":true');
+    expect(readFileSync(join(directory.path, '.filerpair/ownership'), 'utf8')).toContain('"clean":true');
   });
 });
 
@@ -177,8 +177,8 @@ describe('the ownership record (R6)', () => {
   test('a damaged record is refused with a sentence', async () => {
     await open({});
     await thread.close('own', 'quiesce');
-    writeFileSync(join(directory.path, '.filerpair/ownership.json'), '{"epoch":');
-    await expect(open({ epoch: 2 })).rejects.toThrow('is not JSON; restore it from a backup');
+    writeFileSync(join(directory.path, '.filerpair/ownership'), '{"epoch":');
+    await expect(open({ epoch: 2 })).rejects.toThrow('is damaged; restore it from a backup');
   });
 });
 

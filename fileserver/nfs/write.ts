@@ -107,6 +107,7 @@ function perform(
     volume.failOn(count, 'write');
     return failed(w, failureOfResult(count), file, service);
   }
+  if (stable === UNSTABLE) service.flusher.noteUnstable(file);
   const after = service.diskSet.attributes(file, volume.stat) === 'ok';
   w.u32(NFS3_OK);
   before.encode(w);

@@ -17,7 +17,6 @@ export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_REMOVEDIR = 0x200;
 export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
-const RENAME_EXCHANGE = 2;
 
 export const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK, O_TRUNC } = constants;
 /** Missing in node:fs; the same on all architectures that Node 24 supports on Linux. */
@@ -36,9 +35,6 @@ const c_mkdirat = libc.func('int mkdirat(int dir, int64 path, uint32 mode)') as 
 const c_mknodat = libc.func('int mknodat(int dir, int64 path, uint32 mode, uint64 dev)') as Call;
 const c_unlinkat = libc.func('int unlinkat(int dir, int64 path, int flags)') as Call;
 const c_renameat = libc.func('int renameat(int fromDir, int64 from, int toDir, int64 to)') as Call;
-const c_renameat2 = libc.func(
-  'int renameat2(int fromDir, int64 from, int toDir, int64 to, uint32 flags)',
-) as Call;
 const c_linkat = libc.func('int linkat(int fromDir, int64 from, int dir, int64 name, int flags)') as Call;
 const c_symlinkat = libc.func('int symlinkat(int64 target, int dir, int64 name)') as Call;
 const c_readlinkat = libc.func('int64 readlinkat(int dir, int64 path, int64 buffer, uint64 size)') as Call;
@@ -144,11 +140,6 @@ export function unlinkAt(dir: number, name: Uint8Array, flags: number): number {
 
 export function renameAt(fromDir: number, from: Uint8Array, toDir: number, to: Uint8Array): number {
   return result(c_renameat(fromDir, fill(first, from), toDir, fill(second, to)));
-}
-
-/** The two names exchange what they stand for, in one step. -EINVAL where the file system can't do that. */
-export function exchangeAt(fromDir: number, from: Uint8Array, toDir: number, to: Uint8Array): number {
-  return result(c_renameat2(fromDir, fill(first, from), toDir, fill(second, to), RENAME_EXCHANGE));
 }
 
 /**

@@ -121,18 +121,20 @@ export class ChangeQueue implements JournalContents {
     else this.blocked.push(() => this.whenUnchanging(key, ready));
   }
 
-  /** Calls back when everything submitted has been answered. */
+  /** Calls back when everything submitted has been answered, or never will be. */
   whenIdle(ready: () => void): void {
-    if (this.phase === 'idle' && this.waiting.length === 0) ready();
+    if (this.phase === 'stopped' || (this.phase === 'idle' && this.waiting.length === 0)) ready();
     else this.idleListeners.push(ready);
   }
 
-  /** Nothing more is executed, recorded or answered. */
+  /** Nothing more is executed, recorded or answered. Who waits for the queue to become idle need not wait longer. */
   stop(): void {
     this.phase = 'stopped';
     this.waiting = [];
     this.blocked = [];
+    const listeners = this.idleListeners;
     this.idleListeners = [];
+    for (const listener of listeners) listener();
   }
 
   private beginGroup(): void {

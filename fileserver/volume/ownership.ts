@@ -1,15 +1,16 @@
 /**
- * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership.json`
- * (who serves it now; DESIGN R6). Each is replaced as a whole, so a crash leaves the old or the new one.
+ * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership`
+ * (who serves it now; DESIGN R6).
  *
- * A full disk must not stop a takeover. So the ownership record always has a spare of the same size beside it: the
- * new record is written over the spare's bytes, which need no space, and then the two exchange their names.
+ * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over
+ * the older one. So a crash leaves the record before or the new one; and since no space is needed and no metadata
+ * changes, a full disk does not stop a takeover, and it waits for a single write to the disk.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { disableCopyOnWrite } from '../system/copy-on-write.ts';
-import { AT_FDCWD, exchangeAt } from '../system/file-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { createJournal } from './journal.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
@@ -50,7 +51,7 @@ function volumeFile(root: string): string {
   return join(privateDirectory(root), 'volume.json');
 }
 function ownershipFile(root: string): string {
-  return join(privateDirectory(root), 'ownership.json');
+  return join(privateDirectory(root), 'ownership');
 }
 function secretFile(root: string): string {
   return join(privateDirectory(root), 'secret');
@@ -70,12 +71,66 @@ export async function readVolumeRecord(root: string): Promise<VolumeRecord | nul
   return { format: VOLUME_FORMAT, uuid, home, createdAt: String(createdAt) };
 }
 
-/** null: nobody has served the volume yet. */
+/** A block of the file. */
+interface Slot {
+  readonly record: OwnershipRecord;
+  /** Grows by one with each record written. */
+  readonly generation: number;
+}
+
+const BLOCK_SIZE = 4096;
+const BLOCKS = 2;
+
+/** null: nobody has served the volume yet. Throws VolumeRecordError if something is there that can't be understood. */
 export async function readOwnership(root: string): Promise<OwnershipRecord | null> {
-  const record = await readRecord(ownershipFile(root));
-  if (record === null) return null;
-  const { uuid, home, owner, ownerIncarnation, epoch, writeVerifier, clean } = record;
-  const valid =
+  return (await readNewest(root))?.record ?? null;
+}
+
+async function readNewest(root: string): Promise<Slot | null> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(ownershipFile(root));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  let newest: Slot | null = null;
+  let damaged = false;
+  for (let block = 0; block < BLOCKS; block++) {
+    const text = bytes.toString('utf8', block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE).trim();
+    if (text === '') continue;
+    const slot = parseSlot(text);
+    if (slot === null) damaged = true;
+    else if (newest === null || slot.generation > newest.generation) newest = slot;
+  }
+  if (newest === null && damaged) {
+    throw new VolumeRecordError(`${ownershipFile(root)} is damaged; restore it from a backup of the volume`);
+  }
+  return newest;
+}
+
+function parseSlot(text: string): Slot | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const { generation, checksum, record } = (value ?? {}) as Record<string, unknown>;
+  if (!Number.isSafeInteger(generation) || checksum !== checksumOf(generation as number, record)) return null;
+  return isOwnership(record) ? { generation: generation as number, record } : null;
+}
+
+function checksumOf(generation: number, record: unknown): number {
+  return crc32(`${generation} ${JSON.stringify(record)}`);
+}
+
+function isOwnership(value: unknown): value is OwnershipRecord {
+  const { uuid, home, owner, ownerIncarnation, epoch, writeVerifier, clean } = (value ?? {}) as Record<
+    string,
+    unknown
+  >;
+  return (
     typeof uuid === 'string' &&
     typeof home === 'string' &&
     typeof owner === 'string' &&
@@ -83,9 +138,26 @@ export async function readOwnership(root: string): Promise<OwnershipRecord | nul
     Number.isSafeInteger(epoch) &&
     typeof writeVerifier === 'string' &&
     /^[0-9a-f]{16}$/.test(writeVerifier) &&
-    typeof clean === 'boolean';
-  if (!valid) throw new VolumeRecordError(`${ownershipFile(root)} is not an ownership record`);
-  return { uuid, home, owner, ownerIncarnation, epoch: epoch as number, writeVerifier, clean };
+    typeof clean === 'boolean'
+  );
+}
+
+/** Durable when it resolves. */
+export async function writeOwnership(root: string, record: OwnershipRecord): Promise<void> {
+  const path = ownershipFile(root);
+  const generation = ((await readNewest(root))?.generation ?? 0) + 1;
+  const text = JSON.stringify({ generation, checksum: checksumOf(generation, record), record });
+  if (Buffer.byteLength(text) >= BLOCK_SIZE) throw new VolumeRecordError(`${path}: its names are too long`);
+  const block = Buffer.alloc(BLOCK_SIZE, ' ');
+  block.write(text);
+  block[BLOCK_SIZE - 1] = 0x0a;
+  const file = await open(path, 'r+');
+  try {
+    await file.write(block, 0, BLOCK_SIZE, (generation % BLOCKS) * BLOCK_SIZE);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
 }
 
 async function readRecord(path: string): Promise<Record<string, unknown> | null> {
@@ -105,53 +177,6 @@ async function readRecord(path: string): Promise<Record<string, unknown> | null>
   throw new VolumeRecordError(`${path} is not JSON; restore it from a backup of the volume`);
 }
 
-/** Bytes of the record and of its spare: one block of every file system. The rest is spaces, which JSON ignores. */
-const OWNERSHIP_SIZE = 4096;
-
-export async function writeOwnership(root: string, record: OwnershipRecord): Promise<void> {
-  const path = ownershipFile(root);
-  const text = JSON.stringify(record);
-  if (text.length >= OWNERSHIP_SIZE)
-    throw new VolumeRecordError(`${path}: names of ${text.length} characters`);
-  const content = `${text.padEnd(OWNERSHIP_SIZE - 1)}\n`;
-  const spare = `${path}.spare`;
-  if (await overwrite(spare, content)) {
-    const exchanged = exchangeNames(spare, path);
-    if (exchanged === 0) return syncDirectory(dirname(path));
-    // No record yet, or a file system that can't exchange: the ordinary way.
-  }
-  await replaceDurably(path, content);
-  await overwriteOrCreate(spare, content);
-}
-
-/** Durably, in place. false: there is no such file. */
-async function overwrite(path: string, content: string): Promise<boolean> {
-  let file: FileHandle;
-  try {
-    file = await open(path, 'r+');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
-  try {
-    await file.write(content, 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  return true;
-}
-
-async function overwriteOrCreate(path: string, content: string): Promise<void> {
-  if (!(await overwrite(path, content))) await replaceDurably(path, content);
-}
-
-function exchangeNames(one: string, other: string): number {
-  become(SERVER_IDENTITY);
-  const encoder = new TextEncoder();
-  return exchangeAt(AT_FDCWD, encoder.encode(one), AT_FDCWD, encoder.encode(other));
-}
-
 export async function readSecret(root: string): Promise<Uint8Array> {
   const secret = await readFile(secretFile(root));
   if (secret.length !== SECRET_SIZE) {
@@ -165,7 +190,7 @@ export async function readSecret(root: string): Promise<Uint8Array> {
  */
 export async function initialiseVolume(root: string, home: string): Promise<VolumeRecord> {
   const directory = privateDirectory(root);
-  if ((await readRecord(ownershipFile(root))) !== null) {
+  if ((await readOwnership(root)) !== null) {
     // It has been served: to make it anew would end all handles that clients hold.
     throw new VolumeRecordError(`${volumeFile(root)} is missing; restore it from a backup of the volume`);
   }
@@ -174,6 +199,7 @@ export async function initialiseVolume(root: string, home: string): Promise<Volu
   become(SERVER_IDENTITY);
   disableCopyOnWrite(directory);
   await replaceDurably(secretFile(root), randomBytes(SECRET_SIZE));
+  await replaceDurably(ownershipFile(root), Buffer.alloc(BLOCKS * BLOCK_SIZE, ' '));
   await createJournal(directory);
   const record: VolumeRecord = {
     format: VOLUME_FORMAT,

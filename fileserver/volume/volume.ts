@@ -10,12 +10,12 @@ import type { FaultReason, VolumeSpec } from '../data/messages.ts';
 import { OpenFailure } from '../data/messages.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { openByHandle } from '../system/file-handle-calls.ts';
-import { fileSystemInfo, fileSystemMagic, syncFileSystem } from '../system/file-system-info.ts';
+import { fileSystemInfo, fileSystemMagic } from '../system/file-system-info.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
-import { type Journal, JournalCorruptError, openJournal } from './journal.ts';
+import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
 import {
   initialiseVolume,
   type OwnershipRecord,
@@ -159,14 +159,11 @@ export class Volume {
     return found !== null && found.epoch > this.owner.epoch ? found : null;
   }
 
-  /** Everything acknowledged is on the disk, unstable writes too, and the record says so. After the last write. */
-  async finish(): Promise<void> {
-    become(SERVER_IDENTITY);
-    const synced = await syncFileSystem(this.rootFd);
-    if (synced < 0) {
-      this.fail('IoError', `volume ${this.spec.name} can't be flushed`);
-      return;
-    }
+  /**
+   * Says in the ownership record that everything acknowledged is on the disk, unstable writes too: the caller has seen
+   * to that, and writes nothing any more.
+   */
+  async declareClean(): Promise<void> {
     this.ownership = { ...this.ownership, clean: true };
     await writeOwnership(this.spec.path, this.ownership);
   }
@@ -202,10 +199,15 @@ export async function openVolume(
     const record = await verify(spec, owner);
     const root = openRoot(spec);
     try {
-      const ownership = await takeOwnership(spec, owner, record);
-      const secret = await readSecret(spec.path);
+      const ownership = await nextOwnership(spec, owner, record);
       const uuid = new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
-      const { journal, replies, intents } = await openJournal(privateDirectory(spec.path), uuid);
+      const secret = await readSecret(spec.path);
+      // The record is on its way to the disk while the journal is read.
+      const written = writeOwnership(spec.path, ownership);
+      const { journal, replies, intents } = await afterwards(
+        written,
+        openJournal(privateDirectory(spec.path), uuid),
+      );
       return new Volume(spec, owner, ownership, secret, root, journal, { replies, intents }, onFault);
     } catch (error) {
       close(root.fd);
@@ -214,6 +216,17 @@ export async function openVolume(
   } catch (error) {
     throw asOpenError(spec, error);
   }
+}
+
+/** The replay, once the record is durable; if it never is, the journal is closed again. */
+async function afterwards(written: Promise<void>, opening: Promise<Replay>): Promise<Replay> {
+  const [record, replay] = await Promise.allSettled([written, opening]);
+  if (record.status === 'rejected') {
+    if (replay.status === 'fulfilled') replay.value.journal.close();
+    throw record.reason;
+  }
+  if (replay.status === 'rejected') throw replay.reason;
+  return replay.value;
 }
 
 function asOpenError(spec: VolumeSpec, error: unknown): unknown {
@@ -260,7 +273,7 @@ async function mustBeDirectory(spec: VolumeSpec): Promise<void> {
  * The write verifier is kept only if the last owner stopped in good order. After anything else unstable data may be
  * lost (the machine crashed, the disk moved, the mount was torn away): then it changes, and clients send it again.
  */
-async function takeOwnership(
+async function nextOwnership(
   spec: VolumeSpec,
   owner: VolumeOwner,
   record: VolumeRecord,
@@ -289,7 +302,6 @@ async function takeOwnership(
     writeVerifier: last?.clean === true ? last.writeVerifier : randomBytes(8).toString('hex'),
     clean: false,
   };
-  await writeOwnership(spec.path, ownership);
   return ownership;
 }
 
