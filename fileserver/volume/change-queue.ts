@@ -29,6 +29,8 @@ import type { Volume } from './volume.ts';
 /** Operations of one group, and bytes of their intents: so that any group fits into a journal segment. */
 const GROUP_COUNT_MAX = 256;
 const GROUP_BYTES_MAX = 1024 * 1024;
+/** Answers of failures recorded with a group; older ones are in memory only. They change nothing: asked again, they fail again. */
+const FAILURES_MAX = 512;
 
 /** One non-idempotent request, from its examination to its results. */
 export interface Change {
@@ -186,6 +188,7 @@ export class ChangeQueue implements JournalContents {
         this.group.push({ change, keys, intent });
         bytes += intent.length;
       } else {
+        if (this.failures.length >= FAILURES_MAX) this.failures.shift();
         this.failures.push(change);
         this.answer(change);
       }

@@ -232,9 +232,17 @@ export async function openJournal(directory: string, uuid: Uint8Array): Promise<
   }
 }
 
+/** Of a segment's beginning that is read first; most are not used much further. */
+const FIRST_READ_SIZE = 3 * 1024 * 1024;
+/** Behind the last valid record a gap would show within this: one flush is smaller (see change-queue.ts). */
+const GAP_SEARCH_SIZE = 2 * 1024 * 1024;
+
 /** sequence 0: a segment that was never begun. */
 async function parse(fd: number, sequence: number): Promise<ParsedSegment> {
-  return sequence === 0 ? emptySegment : parseSegment(await readSegment(fd, SEGMENT_SIZE), sequence);
+  if (sequence === 0) return emptySegment;
+  const beginning = parseSegment(await readSegment(fd, FIRST_READ_SIZE), sequence);
+  if (beginning.end + GAP_SEARCH_SIZE <= FIRST_READ_SIZE) return beginning;
+  return parseSegment(await readSegment(fd, SEGMENT_SIZE), sequence);
 }
 
 async function readSegment(fd: number, size: number): Promise<Uint8Array> {

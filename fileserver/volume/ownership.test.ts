@@ -8,6 +8,7 @@ import {
   type OwnershipRecord,
   privateDirectory,
   readOwnership,
+  readOwnershipSlot,
   readSecret,
   readVolumeRecord,
   VolumeRecordError,
@@ -30,6 +31,10 @@ const record = (epoch: number): OwnershipRecord => ({
   clean: false,
 });
 
+async function own(epoch: number): Promise<void> {
+  await writeOwnership(root, record(epoch), await readOwnershipSlot(root));
+}
+
 test('a virgin directory has no records; initialised, it has a UUID, a home and a secret', async () => {
   expect(await readVolumeRecord(root)).toBe(null);
   const made = await initialiseVolume(root, 'filer-a');
@@ -50,7 +55,7 @@ test('what an interrupted initialisation left behind is made anew', async () => 
 
 test('a volume that has been served is never made anew: all handles would end', async () => {
   await initialiseVolume(root, 'filer-a');
-  await writeOwnership(root, record(1));
+  await own(1);
   unlinkSync(join(privateDirectory(root), 'volume.json'));
   await expect(initialiseVolume(root, 'filer-a')).rejects.toThrow(
     'volume.json is missing; restore it from a backup',
@@ -60,7 +65,7 @@ test('a volume that has been served is never made anew: all handles would end', 
 test('each ownership replaces the one before, in place', async () => {
   await initialiseVolume(root, 'filer-a');
   for (let epoch = 1; epoch <= 5; epoch++) {
-    await writeOwnership(root, record(epoch));
+    await own(epoch);
     expect(await readOwnership(root)).toEqual(record(epoch));
     expect(statSync(join(privateDirectory(root), 'ownership')).size).toBe(8192);
   }
@@ -70,11 +75,11 @@ describe('records that are damaged', () => {
   const file = (name: string): string => join(privateDirectory(root), name);
   beforeEach(async () => {
     await initialiseVolume(root, 'filer-a');
-    await writeOwnership(root, record(1));
+    await own(1);
   });
 
   test('torn at any byte, the record before it counts', async () => {
-    await writeOwnership(root, record(2));
+    await own(2);
     const whole = readFileSync(file('ownership'));
     const at = whole.indexOf('"generation":2') - 1;
     const end = whole.indexOf('}}', at) + 2;

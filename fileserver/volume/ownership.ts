@@ -72,7 +72,7 @@ export async function readVolumeRecord(root: string): Promise<VolumeRecord | nul
 }
 
 /** A block of the file. */
-interface Slot {
+export interface OwnershipSlot {
   readonly record: OwnershipRecord;
   /** Grows by one with each record written. */
   readonly generation: number;
@@ -83,10 +83,11 @@ const BLOCKS = 2;
 
 /** null: nobody has served the volume yet. Throws VolumeRecordError if something is there that can't be understood. */
 export async function readOwnership(root: string): Promise<OwnershipRecord | null> {
-  return (await readNewest(root))?.record ?? null;
+  return (await readOwnershipSlot(root))?.record ?? null;
 }
 
-async function readNewest(root: string): Promise<Slot | null> {
+/** The same, with what writeOwnership() wants to know. */
+export async function readOwnershipSlot(root: string): Promise<OwnershipSlot | null> {
   let bytes: Buffer;
   try {
     bytes = await readFile(ownershipFile(root));
@@ -94,7 +95,7 @@ async function readNewest(root: string): Promise<Slot | null> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
-  let newest: Slot | null = null;
+  let newest: OwnershipSlot | null = null;
   let damaged = false;
   for (let block = 0; block < BLOCKS; block++) {
     const text = bytes.toString('utf8', block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE).trim();
@@ -109,7 +110,7 @@ async function readNewest(root: string): Promise<Slot | null> {
   return newest;
 }
 
-function parseSlot(text: string): Slot | null {
+function parseSlot(text: string): OwnershipSlot | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -142,10 +143,14 @@ function isOwnership(value: unknown): value is OwnershipRecord {
   );
 }
 
-/** Durable when it resolves. */
-export async function writeOwnership(root: string, record: OwnershipRecord): Promise<void> {
+/** Durable when it resolves. `last`: what is there now, from readOwnershipSlot(). */
+export async function writeOwnership(
+  root: string,
+  record: OwnershipRecord,
+  last: OwnershipSlot | null,
+): Promise<void> {
   const path = ownershipFile(root);
-  const generation = ((await readNewest(root))?.generation ?? 0) + 1;
+  const generation = (last?.generation ?? 0) + 1;
   const text = JSON.stringify({ generation, checksum: checksumOf(generation, record), record });
   if (Buffer.byteLength(text) >= BLOCK_SIZE) throw new VolumeRecordError(`${path}: its names are too long`);
   const block = Buffer.alloc(BLOCK_SIZE, ' ');
@@ -165,7 +170,8 @@ async function readRecord(path: string): Promise<Record<string, unknown> | null>
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     throw error;
   }
   try {

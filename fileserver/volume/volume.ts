@@ -21,6 +21,7 @@ import {
   type OwnershipRecord,
   privateDirectory,
   readOwnership,
+  readOwnershipSlot,
   readSecret,
   readVolumeRecord,
   type VolumeRecord,
@@ -165,7 +166,7 @@ export class Volume {
    */
   async declareClean(): Promise<void> {
     this.ownership = { ...this.ownership, clean: true };
-    await writeOwnership(this.spec.path, this.ownership);
+    await writeOwnership(this.spec.path, this.ownership, await readOwnershipSlot(this.spec.path));
   }
 
   close(): void {
@@ -199,15 +200,13 @@ export async function openVolume(
     const record = await verify(spec, owner);
     const root = openRoot(spec);
     try {
-      const ownership = await nextOwnership(spec, owner, record);
+      const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
+      const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
       const uuid = new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
-      const secret = await readSecret(spec.path);
       // The record is on its way to the disk while the journal is read.
-      const written = writeOwnership(spec.path, ownership);
-      const { journal, replies, intents } = await afterwards(
-        written,
-        openJournal(privateDirectory(spec.path), uuid),
-      );
+      const written = writeOwnership(spec.path, ownership, last);
+      const opening = openJournal(privateDirectory(spec.path), uuid);
+      const { journal, replies, intents } = await afterwards(written, opening);
       return new Volume(spec, owner, ownership, secret, root, journal, { replies, intents }, onFault);
     } catch (error) {
       close(root.fd);
@@ -240,9 +239,9 @@ function asOpenError(spec: VolumeSpec, error: unknown): unknown {
 }
 
 async function verify(spec: VolumeSpec, owner: VolumeOwner): Promise<VolumeRecord> {
-  await mustBeDirectory(spec);
   const found = await readVolumeRecord(spec.path);
   if (found === null) {
+    await mustBeDirectory(spec);
     if (owner.server === owner.home) return initialiseVolume(spec.path, owner.home);
     throw new VolumeOpenError(
       OpenFailure.NotAVolume,
@@ -273,12 +272,12 @@ async function mustBeDirectory(spec: VolumeSpec): Promise<void> {
  * The write verifier is kept only if the last owner stopped in good order. After anything else unstable data may be
  * lost (the machine crashed, the disk moved, the mount was torn away): then it changes, and clients send it again.
  */
-async function nextOwnership(
+function nextOwnership(
   spec: VolumeSpec,
   owner: VolumeOwner,
   record: VolumeRecord,
-): Promise<OwnershipRecord> {
-  const last = await readOwnership(spec.path);
+  last: OwnershipRecord | null,
+): OwnershipRecord {
   if (last !== null && last.uuid !== record.uuid) {
     throw new VolumeOpenError(
       OpenFailure.WrongVolume,
