@@ -76,7 +76,9 @@ export class RecordConnection {
    */
   abandon(): void {
     this.handlers = null;
-    if (this.open && !this.socket.destroyed) this.socket.resetAndDestroy();
+    // A reset fails on a socket that is being shut down (the server hung up first), and Node then never closes it.
+    const resettable = this.open && !this.socket.writableEnded && !this.socket.destroyed;
+    if (resettable) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 
