@@ -116,11 +116,17 @@ function configuration(cluster: Cluster): string {
     // Volumes are detached only after the node has reported that it does not use them: every 10 s otherwise.
     nodeStatusUpdateFrequency: '1s',
   };
+  const proxy = {
+    kind: 'KubeProxyConfiguration',
+    // By default kube-proxy acts on changes of endpoints once a second: a failover name whose endpoint is enabled
+    // within a second of any other change in the cluster waits for the rest of that second. See docs/testing.md.
+    iptables: { minSyncPeriod: '100ms' },
+  };
   // kind reads YAML, and JSON is YAML.
   return JSON.stringify({
     kind: 'Cluster',
     apiVersion: 'kind.x-k8s.io/v1alpha4',
-    kubeadmConfigPatches: [JSON.stringify(kubelet)],
+    kubeadmConfigPatches: [JSON.stringify(kubelet), JSON.stringify(proxy)],
     nodes: [{ role: 'control-plane' }, worker, worker],
   });
 }
