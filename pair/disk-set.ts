@@ -12,7 +12,7 @@
  *    each dated by when its request was sent (R1).
  *  - `accepts` is null from before a write of ours is sent until one is applied that names an acknowledger:
  *    a write with unknown outcome may still take effect, so nothing that contradicts it may count.
- *  - while `claiming` nothing is acknowledged (see acknowledger.ts), and a claim with unknown outcome is
+ *  - while `claiming` nothing is acknowledged (see `acknowledge` in server.ts), and a claim with unknown outcome is
  *    repeated until the version it was made against is gone: only then its outcome is known (R3).
  *  - after the right is cut nothing is served again before the data path has reported that it is closed.
  */
@@ -100,7 +100,7 @@ export interface DiskSetState {
   readonly notBefore: number;
   /** No claim or regain before this time: the volumes could not be opened here. */
   readonly cannotServeUntil: number;
-  /** When this process last acknowledged a holder of this disk set (kept by acknowledger.ts). */
+  /** When this process last acknowledged a holder of this disk set (kept by `acknowledge` in server.ts). */
   readonly acknowledgedAt: number;
   /** The last request that this process has dealt with. */
   readonly handledRequest: string | null;

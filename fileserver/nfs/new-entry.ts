@@ -18,7 +18,7 @@ import { effectiveUser } from '../volume/permissions.ts';
 import { type AttributeChanges, applyAttributeChanges, changesNothing } from '../volume/set-attributes.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import { encodeFailedWcc, nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 
 const { ENOENT } = constants.errno;
 
@@ -178,14 +178,6 @@ export abstract class NewEntry extends Operation {
   }
 
   protected fail(failure: VolumeFailure): void {
-    out.reset();
-    const { dir } = this;
-    if (dir === null) {
-      encodeFailedWcc(failure, before, null, null);
-    } else {
-      const known = this.request.service.diskSet.attributes(dir, dirStat) === 'ok';
-      encodeFailedWcc(failure, before, known ? dirStat : null, this.volume);
-    }
-    this.takeResults();
+    this.failWithWcc(failure, before, this.dir);
   }
 }

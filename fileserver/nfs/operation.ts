@@ -8,7 +8,7 @@
 import { encodeWcc } from '../../protocol/nfs3.ts';
 import { type XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { OperationStep } from '../data/messages.ts';
-import type { StatBuffer } from '../system/statx.ts';
+import { StatBuffer } from '../system/statx.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import type { Change } from '../volume/change-queue.ts';
 import type { Export } from '../volume/export.ts';
@@ -36,6 +36,9 @@ export type UserOf = (tree: Export) => Identity | 'notAllowed';
 /** Results are put together here and copied out. */
 export const out = new XdrWriter(1024);
 const NOTHING = new Uint8Array(0);
+
+/** Attributes of a failed operation's object or directory, read for its reply. */
+const failedStat = new StatBuffer();
 
 export abstract class Operation implements Change {
   abstract readonly operation: string;
@@ -107,6 +110,19 @@ export abstract class Operation implements Change {
     return file.tree === this.tree ? file : 'crossesVolumes';
   }
 
+  /** A failure arm of status and wcc_data. `file`: whose, as it is now; null where its handle was refused. */
+  protected failWithWcc(failure: VolumeFailure, before: BeforeAttributes, file: OpenFile | null): void {
+    out.reset();
+    out.u32(nfsstat3Of(failure));
+    if (file === null) encodeWcc(out, null, null);
+    else {
+      before.encode(out);
+      const known = this.request.service.diskSet.attributes(file, failedStat) === 'ok';
+      encodePostOp(out, known ? failedStat : null, this.volume);
+    }
+    this.takeResults();
+  }
+
   protected takeResults(): void {
     this.results = out.bytes.slice(0, out.position);
   }
@@ -115,20 +131,4 @@ export abstract class Operation implements Change {
 /** A key for a name in a directory. */
 export function nameKey(dir: OpenFile, name: Uint8Array): string {
   return `${dir.key}/${Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')}`;
-}
-
-/** A failure arm of status and wcc_data. `after`: null where attributes are not to be had. */
-export function encodeFailedWcc(
-  failure: VolumeFailure,
-  before: BeforeAttributes,
-  after: StatBuffer | null,
-  volume: Volume | null,
-): void {
-  out.u32(nfsstat3Of(failure));
-  if (volume === null) {
-    encodeWcc(out, null, null);
-    return;
-  }
-  before.encode(out);
-  encodePostOp(out, after, volume);
 }

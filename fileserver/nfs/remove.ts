@@ -14,7 +14,7 @@ import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import { encodeFailedWcc, nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 
 const before = new BeforeAttributes();
 const dirStat = new StatBuffer();
@@ -126,15 +126,7 @@ abstract class RemoveEntry extends Operation {
   }
 
   protected fail(failure: VolumeFailure): void {
-    out.reset();
-    const { dir } = this;
-    if (dir === null) {
-      encodeFailedWcc(failure, before, null, null);
-    } else {
-      const known = this.request.service.diskSet.attributes(dir, dirStat) === 'ok';
-      encodeFailedWcc(failure, before, known ? dirStat : null, this.volume);
-    }
-    this.takeResults();
+    this.failWithWcc(failure, before, this.dir);
   }
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../volume/set-attributes.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import { encodeFailedWcc, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 import { changesOfSattr } from './sattr.ts';
 
 const before = new BeforeAttributes();
@@ -119,15 +119,6 @@ export class Setattr extends Operation {
   }
 
   protected fail(failure: VolumeFailure): void {
-    out.reset();
-    const { file } = this;
-    if (file === null) {
-      encodeFailedWcc(failure, before, null, null);
-    } else {
-      const { stat } = this.volume;
-      const known = this.request.service.diskSet.attributes(file, stat) === 'ok';
-      encodeFailedWcc(failure, before, known ? stat : null, this.volume);
-    }
-    this.takeResults();
+    this.failWithWcc(failure, before, this.file);
   }
 }
