@@ -1,12 +1,12 @@
 // The second gate of the secondary port: the EndpointSlice of the Service `<server><suffix>`. Its one endpoint is the
-// partner's pod, ready exactly while the partner serves the secondary port. Two write it: the server that took over,
+// partner's pod, ready from the partner's claim of the disk set until it stops serving it. Two write it: the server that took over,
 // so that no operator is on the critical path, and the operator, which puts right what is lost.
 //
 // They must not undo each other's work because one of them looked at an older state. So every write carries the
 // disk set's epoch, which only grows, and within one epoch the port opens before it closes:
 //
 //   epoch 6: home serves    closed 6
-//   epoch 7: takeover       open 7     later: closed 7 (released)
+//   epoch 7: takeover       open 7     with the claim already; later: closed 7 (released)
 //   epoch 8: giveback       closed 8
 //
 // A writer that knows an earlier point of this line than the slice shows leaves it alone: `isBehind`.

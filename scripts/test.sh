@@ -30,11 +30,11 @@ prepare=
 finish() { [ -z "$prepare" ] || kill "$prepare" 2> /dev/null; }
 trap finish EXIT
 
-prepared() { # waits for the background work and shows what it said
+prepared() { # waits for the background work and shows what it says
   local status=0
+  tail -n +1 -f --pid="$prepare" out/prepare.log
   wait "$prepare" || status=$?
   prepare=
-  sed 's/^/  /' out/prepare.log
   return "$status"
 }
 

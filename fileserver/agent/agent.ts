@@ -57,6 +57,8 @@ export class Agent {
   private readonly openPorts = new Map<ServerName, number>();
   /** Epochs at which the data thread was last told to open, by home. */
   private readonly openEpochs = new Map<ServerName, number>();
+  /** Epoch of the last claim of the partner's disk set. */
+  private claimedEpoch = 0;
   /** Heartbeats under way, for the round-trip time. */
   private readonly heartbeatsSent = new Map<number, number>();
   private readonly queue: Input[] = [];
@@ -110,9 +112,10 @@ export class Agent {
   }
 
   async start(): Promise<void> {
-    const { config, witness, sentinel } = this.options;
+    const { config, witness, sentinel, gate } = this.options;
     this.interconnectPort = await this.interconnect.start();
     sentinel.start();
+    gate.closeIfMine();
     for (const home of [config.server, config.partner]) {
       witness.watch(home, (sighting) => this.news(home, { kind: 'leaseSeen', home, sighting }));
     }
@@ -327,6 +330,15 @@ export class Agent {
     if (slot === 'partner') this.options.gate.open(epoch);
   }
 
+  /** The gate of the partner's disk set follows a claim from its first moment: see failover-gate.ts. */
+  private showTheWay(event: TraceEvent): void {
+    const { gate } = this.options;
+    if (event.name === 'claiming') {
+      this.claimedEpoch = event.epoch;
+      gate.open(event.epoch);
+    } else if (event.name === 'claimLost') gate.withdraw(this.claimedEpoch);
+  }
+
   private close(home: ServerName, mode: 'quiesce' | 'fence'): void {
     const slot = this.slotOf(home);
     this.dataThread.close(slot, mode);
@@ -393,6 +405,7 @@ export class Agent {
 
   private trace(home: ServerName, event: TraceEvent, now: number): void {
     this.transitions.traced(home, event, now);
+    if (home === this.options.config.partner) this.showTheWay(event);
     const { level, message } = describe(home, event);
     this.log.log(level, message, { diskSet: home, event: event.name });
     if (event.name === 'fenced') this.measured.fences.add({ disk_set: home });

@@ -86,3 +86,44 @@ it('ends with what was wanted last, however fast it changes', async () => {
   one.open(9);
   await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.7' }));
 });
+
+it('is opened once for a claim and the service after it', async () => {
+  const one = gate();
+  one.open(7);
+  await eventually(() => expect(shownBy(slice).open).toBe(true));
+  one.open(7);
+  one.close(7);
+  await eventually(() => expect(shownBy(slice).open).toBe(false));
+  expect(api.seen.map((seen) => seen.method)).toEqual(['PATCH', 'GET', 'PATCH']);
+});
+
+it('goes back to the epoch before when the claim has failed, so that the operator can go on from there', async () => {
+  const one = gate();
+  one.open(7);
+  await eventually(() => expect(shownBy(slice).open).toBe(true));
+  one.withdraw(7);
+  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 6, open: false, address: '10.0.0.7' }));
+});
+
+it('withdraws nothing that another pod has opened at this epoch', async () => {
+  store({
+    ...slice,
+    metadata: { ...slice.metadata, annotations: { 'filerpair.dev/epoch': '7' } },
+    endpoints: [{ addresses: ['10.0.0.9'], conditions: { ready: true } }],
+  });
+  gate().withdraw(7);
+  await eventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
+  expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.9' });
+});
+
+it("closes what an earlier run of this pod has left open, and leaves another pod's alone", async () => {
+  gate().open(7);
+  await eventually(() => expect(shownBy(slice).open).toBe(true));
+  gate().closeIfMine();
+  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 7, open: false, address: '10.0.0.7' }));
+  store({ ...slice, endpoints: [{ addresses: ['10.0.0.9'], conditions: { ready: true } }] });
+  const before = api.seen.length;
+  gate().closeIfMine();
+  await eventually(() => expect(api.seen.length).toBe(before + 1));
+  expect(shownBy(slice).open).toBe(true);
+});

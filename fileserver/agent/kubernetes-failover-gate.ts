@@ -1,6 +1,6 @@
 /**
  * The failover gate on Kubernetes: the EndpointSlice behind the partner's failover name holds this pod's address, and
- * is ready exactly while this server serves the partner's disk set. kubernetes/failover-endpoint.ts says how two
+ * is ready while this server serves the partner's disk set. kubernetes/failover-endpoint.ts says how two
  * writers (this server and the operator) keep out of each other's way.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -30,25 +30,65 @@ export interface KubernetesFailoverGateOptions {
   readonly log: Log;
 }
 
+/** What the slice should show, given what it shows now; null: leave it alone. */
+type Change = (shown: FailoverEndpoint) => FailoverEndpoint | null;
+
+interface Wish {
+  readonly doing: string;
+  /** Written without a look at what is there. */
+  readonly atOnce: FailoverEndpoint | null;
+  readonly change: Change;
+}
+
 export class KubernetesFailoverGate implements FailoverGate {
   private readonly options: KubernetesFailoverGateOptions;
-  private wanted: FailoverEndpoint | null = null;
+  private wish: Wish | null = null;
+  /** Epoch at which this process has opened the gate; null: it has not, or did something else since. */
+  private openedAt: number | null = null;
   private working = false;
 
   constructor(options: KubernetesFailoverGateOptions) {
     this.options = options;
   }
 
+  /**
+   * Asks nobody first: milliseconds count, and the epoch is the newest there is, since this server claims it just now.
+   */
   open(epoch: number): void {
-    this.want({ epoch, open: true, address: this.options.address });
+    if (this.openedAt === epoch) return;
+    this.openedAt = epoch;
+    const endpoint = { epoch, open: true, address: this.options.address };
+    this.want({ doing: 'open', atOnce: endpoint, change: () => endpoint });
   }
 
+  /** Back to the epoch before: that is the Lease's, and the operator goes by it. */
+  withdraw(epoch: number): void {
+    this.openedAt = null;
+    const { address } = this.options;
+    const before = { epoch: epoch - 1, open: false, address };
+    const mine = (shown: FailoverEndpoint) =>
+      shown.epoch === epoch && shown.open && shown.address === address;
+    this.want({ doing: 'close', atOnce: null, change: (shown) => (mine(shown) ? before : null) });
+  }
+
+  /** After a release the home server may have claimed already: then there is nothing left to do. */
   close(epoch: number): void {
-    this.want({ epoch, open: false, address: this.options.address });
+    this.openedAt = null;
+    const endpoint = { epoch, open: false, address: this.options.address };
+    const change: Change = (shown) => (isBehind(endpoint, shown) ? null : endpoint);
+    this.want({ doing: 'close', atOnce: null, change });
   }
 
-  private want(endpoint: FailoverEndpoint): void {
-    this.wanted = endpoint;
+  /** Another pod of this server may be alive and serve: its address is another one. */
+  closeIfMine(): void {
+    const { address } = this.options;
+    const change: Change = (shown) =>
+      shown.open && shown.address === address ? { ...shown, open: false } : null;
+    this.want({ doing: 'close', atOnce: null, change });
+  }
+
+  private want(wish: Wish): void {
+    this.wish = wish;
     if (!this.working) void this.work();
   }
 
@@ -56,38 +96,33 @@ export class KubernetesFailoverGate implements FailoverGate {
   private async work(): Promise<void> {
     const { log, name } = this.options;
     this.working = true;
-    for (let mine = this.wanted; mine !== null; mine = this.wanted) {
+    for (let wish = this.wish; wish !== null; wish = this.wish) {
       try {
-        await (mine.open ? this.patch(mine, null) : this.patchUnlessBehind(mine));
-        if (this.wanted === mine) this.wanted = null;
+        await (wish.atOnce === null ? this.compareAndPatch(wish.change) : this.patch(wish.atOnce, null));
+        if (this.wish === wish) this.wish = null;
       } catch (error) {
         if (isConflict(error)) continue;
-        const doing = mine.open ? 'open' : 'close';
-        log.warn(`Cannot ${doing} the endpoint ${name}: ${(error as Error).message}; trying again.`);
+        log.warn(`Cannot ${wish.doing} the endpoint ${name}: ${(error as Error).message}; trying again.`);
         await delay(RETRY_MS);
       }
     }
     this.working = false;
   }
 
-  private async patchUnlessBehind(mine: FailoverEndpoint): Promise<void> {
+  private async compareAndPatch(change: Change): Promise<void> {
     const { client, namespace, name } = this.options;
     const slice = await client.get<EndpointSlice>(
       resources.endpointSlices,
       { namespace, name },
       { timeoutMs: CALL_MS },
     );
-    if (isBehind(mine, shownBy(slice))) return;
-    await this.patch(mine, slice.metadata.resourceVersion!);
+    const wanted = change(shownBy(slice));
+    if (wanted !== null) await this.patch(wanted, slice.metadata.resourceVersion!);
   }
 
-  /**
-   * Opening asks nobody first: milliseconds count, and the epoch is the newest there is, since this server has just
-   * claimed it. Closing compares: after a release the home server may have claimed already.
-   */
-  private async patch(mine: FailoverEndpoint, resourceVersion: string | null): Promise<void> {
+  private async patch(wanted: FailoverEndpoint, resourceVersion: string | null): Promise<void> {
     const { client, namespace, name } = this.options;
-    const patch = failoverEndpointPatch(mine);
+    const patch = failoverEndpointPatch(wanted);
     const metadata = patch['metadata'] as Record<string, unknown>;
     await client.mergePatch(
       resources.endpointSlices,

@@ -27,6 +27,12 @@ describe('while the home server owns its disk set', () => {
     expect(wanted(world)).toBeNull();
   });
 
+  test('but not one that leads to a pod which is gone: its claim never came', () => {
+    const world = World.running();
+    world.gate('filer-a', 2, true, '10.0.0.77');
+    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home });
+  });
+
   test('the address follows a partner’s new pod', () => {
     const world = World.running();
     world.gate('filer-a', 1, false, '10.0.0.77');

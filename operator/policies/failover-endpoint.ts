@@ -19,10 +19,19 @@ export function failoverEndpoint(
   const shown = slice === null ? null : shownBy(slice);
   const wanted = fromLease(view, home, shown);
   if (wanted === null || shown === null) return wanted;
-  if (isBehind(wanted, shown)) return null;
+  if (isBehind(wanted, shown)) return isLeftOver(view, home, shown) ? wanted : null;
   return wanted.epoch === shown.epoch && wanted.open === shown.open && wanted.address === shown.address
     ? null
     : wanted;
+}
+
+/**
+ * A server opens the gate with its claim. One that ended between the two, together with its pod, leaves a gate that
+ * is ahead of the Lease for ever. Its address tells it from a claim that is newer than the Lease that we see.
+ */
+function isLeftOver(view: View, home: ServerView, shown: FailoverEndpoint): boolean {
+  const { pods } = partnerOf(view, home);
+  return shown.address !== null && !pods.some(({ pod }) => pod.status?.podIP === shown.address);
 }
 
 function fromLease(view: View, home: ServerView, shown: FailoverEndpoint | null): FailoverEndpoint | null {
