@@ -150,7 +150,11 @@ it('tells a new incarnation of the partner from the old one', async () => {
   await first.interconnect.stop(100);
   const second = await start('filer-b', '2', a.port);
   toB.target.port = second.port;
-  await eventually(() => expect(a.seen).toEqual([`+${first.me}`, `-${first.me}`, `+${second.me}`]));
+  await eventually(() => expect(a.seen.at(-1)).toBe(`+${second.me}`));
+  // Both dial: the second connection with the first incarnation may come up just when the first one ends.
+  const others = a.seen.slice(0, -1);
+  expect(others.length % 2).toBe(0);
+  expect(others).toEqual(others.map((_, i) => `${i % 2 === 0 ? '+' : '-'}${first.me}`));
 });
 
 it('closes what a stranger opens within a second, whether it is silent, chatty or has another secret', async () => {
