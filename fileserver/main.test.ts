@@ -82,3 +82,17 @@ it('names the file or address that it cannot have', async () => {
     text: 'filerpair server: listen EADDRNOTAVAIL: address not available 203.0.113.1:7420\n',
   });
 });
+
+it.each(['main.ts', 'sentinel/main.ts'])('%s on another system says what it needs', async (program) => {
+  const elsewhere = 'data:text/javascript,Object.defineProperty(process, "platform", { value: "darwin" })';
+  const path = new URL(program, import.meta.url).pathname;
+  const child = spawn(process.execPath, ['--import', elsewhere, path, '--config', 'none']);
+  let text = '';
+  child.stderr.on('data', (data: Buffer) => {
+    text += data.toString();
+  });
+  expect(await once(child, 'close')).toEqual([2, null]);
+  expect(text).toMatch(
+    /^filerpair: the file server and its sentinel need Linux, and this is darwin: [^\n]*\n$/,
+  );
+});

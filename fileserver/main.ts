@@ -9,6 +9,7 @@
  *   KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT  the API, with the Kubernetes witness
  *   FILERPAIR_LOG_LEVEL  error | warn | info | debug (config: log.level)
  */
+import './linux-only.ts';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';

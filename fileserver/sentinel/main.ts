@@ -3,6 +3,7 @@
  * kills the server leaves it alone. Told to stop, it stays until the server has ended and the partner knows: pods stop
  * all their containers at the same moment.
  */
+import '../linux-only.ts';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, parseConfig, parseSecret } from '../config.ts';
