@@ -22,6 +22,7 @@ import { drivingPrograms } from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
 import { cacheIn, contentHash } from './machine/cache.ts';
+import { CommandFailed } from './machine/command.ts';
 import { needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
@@ -143,9 +144,9 @@ async function main(): Promise<number> {
   try {
     return await command(args);
   } catch (error) {
-    if (!(error instanceof NotPossible)) throw error;
+    if (!(error instanceof NotPossible || error instanceof CommandFailed)) throw error;
     process.stderr.write(`${error.message}\n`);
-    return NOT_POSSIBLE_EXIT_CODE;
+    return error instanceof NotPossible ? NOT_POSSIBLE_EXIT_CODE : 1;
   }
 }
 

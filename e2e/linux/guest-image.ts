@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type Cache, cached } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';
 import { needPackages } from '../machine/debian-packages.ts';
+import { NotPossible } from '../machine/not-possible.ts';
 import { stage } from '../machine/stage.ts';
 
 /** Release of the guest; its kernel is that of Debian's cloud images. */
@@ -42,6 +43,11 @@ export async function buildGuestImage(cache: Cache): Promise<GuestImage> {
   await needPackages(['qemu-system-x86', ...builders], 'Testing with a real Linux NFS client');
   const directory = await cached(cache, 'linux-guest', inputs(), (into) =>
     stage('building the Linux guest', async () => {
+      if (process.getuid?.() !== 0)
+        throw new NotPossible(
+          'Building the Linux guest takes root (mmdebstrap makes device files in it); "make unit" and "make demo" need ' +
+            'neither. Whatever root has built stays in the cache, where other users may use it (FILERPAIR_CACHE).',
+        );
       const lists = [PACKAGES.join(','), EARLY_MODULES.join(' '), MODULES.join(' ')];
       await run(['bash', SCRIPTS[0]!, into, DEBIAN, ...lists]);
     }),
