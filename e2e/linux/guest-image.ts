@@ -45,8 +45,8 @@ export async function buildGuestImage(cache: Cache): Promise<GuestImage> {
     stage('building the Linux guest', async () => {
       if (process.getuid?.() !== 0)
         throw new NotPossible(
-          'Building the Linux guest takes root (mmdebstrap makes device files in it); "make unit" and "make demo" need ' +
-            'neither. Whatever root has built stays in the cache, where other users may use it (FILERPAIR_CACHE).',
+          'Building the Linux guest takes root (mmdebstrap makes device files in it); "make unit" and "make demo" do ' +
+            'without. Whatever root has built stays in the cache, where other users may use it (FILERPAIR_CACHE).',
         );
       const lists = [PACKAGES.join(','), EARLY_MODULES.join(' '), MODULES.join(' ')];
       await run(['bash', SCRIPTS[0]!, into, DEBIAN, ...lists]);
