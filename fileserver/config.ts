@@ -100,6 +100,7 @@ const schema = z
       .strictObject({
         killAt: z.strictObject({ operation: z.string(), step: operationStep }).optional(),
         journalDisabled: z.boolean().optional(),
+        intents: z.enum(['flush', 'unwritten']).optional(),
       })
       .optional(),
   })

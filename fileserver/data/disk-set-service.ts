@@ -153,6 +153,8 @@ export class DiskSetService {
   /** What clients may and may not expect, once, in the log. */
   private describe(volume: Volume): void {
     const { name } = volume.spec;
+    const flushes = volume.intents === 'writeOut' ? 'one flush' : 'two flushes';
+    this.log('info', `volume ${name}: ${flushes} for a group of operations (${volume.intentsReason})`);
     if (volume.pathIndex !== null) {
       this.log(
         'warn',
@@ -176,6 +178,7 @@ export class DiskSetService {
         mayServe: this.mayServe,
         onStopped: () => this.rightLost(),
         onStep: this.onStep,
+        intents: this.setup.testing?.intents ?? volume.intents,
         journalDisabled: this.setup.testing?.journalDisabled === true,
       });
       this.queues.set(volume, queue);

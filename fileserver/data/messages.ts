@@ -185,6 +185,8 @@ export interface DataThreadTesting {
   readonly killAt?: { readonly operation: string; readonly step: OperationStep };
   /** Executes without writing intents or replies: shows that the kill test can fail. */
   readonly journalDisabled?: boolean;
+  /** flush: two flushes for a group of operations on every file system. unwritten: intents only in memory. */
+  readonly intents?: 'flush' | 'unwritten';
 }
 
 /** workerData of data/thread.ts. */

@@ -9,6 +9,7 @@ import {
   type AttributeChanges,
   applyAttributeChanges,
   checkAttributeChanges,
+  remainingChanges,
 } from '../volume/set-attributes.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import { NewEntry } from './new-entry.ts';
@@ -135,19 +136,14 @@ export class Create extends NewEntry {
       return;
     }
     this.beginExecution();
-    this.cutExisting(this.existing, flushes);
+    this.cutExisting(this.existing, this.cut, flushes);
   }
 
-  private cutExisting(file: OpenFile, flushes: FlushSet): void {
+  private cutExisting(file: OpenFile, cut: AttributeChanges, flushes: FlushSet): void {
     const { diskSet } = this.request.service;
     flushes.add(file);
-    const failure: VolumeFailure | null = applyAttributeChanges(
-      diskSet,
-      file,
-      this.cut,
-      this.user,
-      S_IFREG,
-      () => this.step('duringExecution'),
+    const failure: VolumeFailure | null = applyAttributeChanges(diskSet, file, cut, this.user, S_IFREG, () =>
+      this.step('duringExecution'),
     );
     if (failure === null) this.succeed(file);
     else this.fail(failure);
@@ -162,7 +158,7 @@ export class Create extends NewEntry {
     if (typeof found === 'string' || this.request.service.diskSet.attributes(found, stat) !== 'ok')
       return false;
     if (stat.ctimeSeconds === seconds && stat.ctimeNanoseconds === nanoseconds) return false;
-    this.cutExisting(found, flushes);
+    this.cutExisting(found, remainingChanges(this.cut, stat), flushes);
     return true;
   }
 }

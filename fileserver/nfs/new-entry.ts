@@ -9,13 +9,19 @@
 import { constants } from 'node:os';
 import { NFS3_OK } from '../../protocol/nfs3.ts';
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
 import { S_IFDIR, S_IFREG, StatBuffer } from '../system/statx.ts';
 import { become } from '../system/thread-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { effectiveUser } from '../volume/permissions.ts';
-import { type AttributeChanges, applyAttributeChanges, changesNothing } from '../volume/set-attributes.ts';
+import {
+  type AttributeChanges,
+  applyAttributeChanges,
+  changesNothing,
+  remainingChanges,
+} from '../volume/set-attributes.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
@@ -105,7 +111,7 @@ export abstract class NewEntry extends Operation {
     }
     flushes.add(dir);
     this.step('duringExecution');
-    this.finish(flushes, made);
+    this.finish(flushes, made, (changes) => changes);
   }
 
   /** The directory's descriptor or -errno; `before` holds its attributes at this moment. */
@@ -116,8 +122,12 @@ export abstract class NewEntry extends Operation {
     return this.request.service.diskSet.pathFd(this.dir!);
   }
 
-  /** Finds what is under the name now, completes its attributes, sets the results. */
-  protected finish(flushes: FlushSet, made: number): void {
+  /** Finds what is under the name now, completes its attributes (`missing`: of all of them), sets the results. */
+  private finish(
+    flushes: FlushSet,
+    made: number,
+    missing: (changes: AttributeChanges) => AttributeChanges,
+  ): void {
     const { diskSet } = this.request.service;
     const file = diskSet.lookup(this.dir!, this.name, this.user);
     if (typeof file === 'string') {
@@ -125,16 +135,37 @@ export abstract class NewEntry extends Operation {
       return;
     }
     this.keep(file, made);
-    const failure = this.complete(file, flushes);
-    if (failure !== null) this.fail(failure);
-    else this.succeed(file);
+    const failure = this.complete(file, flushes, missing);
+    if (failure === null) {
+      this.succeed(file);
+      return;
+    }
+    this.undo();
+    this.fail(failure);
+  }
+
+  /** It was made, but may not be what was asked for (a quota, say): the client must not find half of it. */
+  private undo(): void {
+    const { diskSet } = this.request.service;
+    const dirFd = diskSet.pathFd(this.dir!);
+    if (this.volume.failed || dirFd < 0) return;
+    become(this.user);
+    const { identity } = this.volume;
+    if (identity.ofName(dirFd, this.name) < 0) return;
+    const result = unlinkAt(dirFd, this.name, this.type === S_IFDIR ? AT_REMOVEDIR : 0);
+    if (result < 0) this.volume.failOn(result, this.operation);
+    else diskSet.table.forget(this.volume, diskSet.exports, identity);
   }
 
   /** A chance to keep a descriptor that make() returned. */
   protected keep(_file: OpenFile, _made: number): void {}
 
   /** Attributes that the entry was not born with. Only root may give files away (as with every NFS server). */
-  private complete(file: OpenFile, flushes: FlushSet): VolumeFailure | null {
+  private complete(
+    file: OpenFile,
+    flushes: FlushSet,
+    missing: (changes: AttributeChanges) => AttributeChanges,
+  ): VolumeFailure | null {
     const { type } = this;
     const wanted = this.attributes;
     const mayGive = effectiveUser(this.user).uid === 0;
@@ -146,8 +177,10 @@ export abstract class NewEntry extends Operation {
       else flushes.addAll();
     }
     if (!late) return null;
+    this.madeKey = file.key;
     const between = (): void => this.step('duringExecution');
-    return applyAttributeChanges(this.request.service.diskSet, file, changes, this.user, type, between);
+    const { diskSet } = this.request.service;
+    return applyAttributeChanges(diskSet, file, missing(changes), this.user, type, between);
   }
 
   recover(_evidence: XdrReader, flushes: FlushSet): boolean {
@@ -158,7 +191,7 @@ export abstract class NewEntry extends Operation {
     if (this.request.service.diskSet.attributes(found, stat) !== 'ok' || stat.type !== this.type)
       return false;
     flushes.add(this.dir!);
-    this.finish(flushes, -1);
+    this.finish(flushes, -1, (changes) => remainingChanges(changes, stat));
     return true;
   }
 

@@ -45,6 +45,7 @@ export abstract class Operation implements Change {
   readonly request: OperationRequest;
   readonly key: string;
   results: Uint8Array;
+  madeKey: string | null;
   /** Set by bind(). */
   protected user!: Identity;
   protected tree!: Export;
@@ -53,6 +54,7 @@ export abstract class Operation implements Change {
     this.request = request;
     this.key = request.key;
     this.results = NOTHING;
+    this.madeKey = null;
   }
 
   /** Finds the files of the arguments' handles. Otherwise why there is nothing to be done; results say it too. */

@@ -37,7 +37,7 @@ export async function recover(
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   for (const payload of intents) if (settle(service, payload, cache, flushes, onStep)) completed += 1;
-  const result = await new Promise<number>((resolve) => flushes.flush(resolve));
+  const result = await new Promise<number>((resolve) => flushes.flush((worst) => resolve(worst)));
   if (result < 0) {
     throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
   }

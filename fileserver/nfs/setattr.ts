@@ -9,6 +9,7 @@ import {
   applyAttributeChanges,
   changesNothing,
   checkAttributeChanges,
+  remainingChanges,
 } from '../volume/set-attributes.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
@@ -81,22 +82,22 @@ export class Setattr extends Operation {
     const { stat } = this.volume;
     before.forget();
     if (this.request.service.diskSet.attributes(file, stat) === 'ok') before.take(stat);
-    this.apply(flushes);
+    this.apply(this.changes, flushes);
   }
 
-  private apply(flushes: FlushSet): void {
+  private apply(changes: AttributeChanges, flushes: FlushSet): void {
     const file = this.file!;
     const { type } = this.volume.stat;
     const { diskSet } = this.request.service;
     const between = (): void => this.step('duringExecution');
-    const failure = applyAttributeChanges(diskSet, file, this.changes, this.user, type, between);
+    const failure = applyAttributeChanges(diskSet, file, changes, this.user, type, between);
     if (type === S_IFREG || type === S_IFDIR) flushes.add(file);
     else flushes.addAll();
     if (failure === null) this.succeed();
     else this.fail(failure);
   }
 
-  /** Applied again as a whole: the values are absolute, and nothing else could touch the object in between. */
+  /** What is missing is applied: the values are absolute, and nothing else could touch the object in between. */
   recover(evidence: XdrReader, flushes: FlushSet): boolean {
     const seconds = Number(BigInt.asIntN(64, evidence.u64()));
     const nanoseconds = evidence.u32();
@@ -104,7 +105,7 @@ export class Setattr extends Operation {
     if (this.request.service.diskSet.attributes(this.file!, stat) !== 'ok') return false;
     if (stat.ctimeSeconds === seconds && stat.ctimeNanoseconds === nanoseconds) return false;
     before.forget();
-    this.apply(flushes);
+    this.apply(remainingChanges(this.changes, stat), flushes);
     return true;
   }
 

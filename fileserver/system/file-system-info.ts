@@ -1,4 +1,4 @@
-/** statfs(2) and fpathconf(3): what a file system is, how full it is, what it allows. syncfs(2): all of it to disk. */
+/** statfs(2) and fpathconf(3): how full a file system is, what it allows. syncfs(2): all of it to disk. */
 import { constants } from 'node:os';
 import koffi from 'koffi';
 import { NativeBuffer } from './native-buffer.ts';
@@ -14,17 +14,7 @@ const PC_LINK_MAX = 0;
 const memory = new NativeBuffer(120);
 const { view } = memory;
 
-/** f_type values of linux/magic.h that matter here. */
-export const fileSystemMagic = {
-  ext4: 0xef53,
-  xfs: 0x58465342,
-  btrfs: 0x9123683e,
-  tmpfs: 0x01021994,
-  overlay: 0x794c7630,
-} as const;
-
 export interface FileSystemInfo {
-  readonly magic: number;
   /** Bytes. */
   readonly total: bigint;
   readonly free: bigint;
@@ -41,7 +31,6 @@ export function fileSystemInfo(fd: number): FileSystemInfo | number {
   if (c_fstatfs(fd, memory.address) < 0) return -koffi.errno();
   const fragment = view.getBigUint64(72, true);
   return {
-    magic: Number(view.getBigUint64(0, true) & 0xffffffffn),
     total: view.getBigUint64(16, true) * fragment,
     free: view.getBigUint64(24, true) * fragment,
     available: view.getBigUint64(32, true) * fragment,

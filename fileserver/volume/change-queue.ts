@@ -1,21 +1,28 @@
 /**
  * Executes the operations that must not be executed twice, in groups that share their flushes:
  *
- *   group n     examine | intents  | execute | flush files    | answers  | answered
- *   group n+1           .          .         . examine        | intents  | execute | ...
- *   disk                 journal^             directories^      journal^
+ *   group n      examine | record intents | execute | flush files | append answers, answer
+ *   group n+1               .                .         .            examine | record intents | ...
+ *   disk                 journal                     the flush               journal (answers n, intents n+1)
  *
- * One flush of the journal carries the answers of one group and the intents of the next. An operation is executed
- * only when its intent is durable, its answer is recorded only when its effects are durable, and it is answered
- * only when that record is durable. So after a crash at any point:
+ * An operation is executed only when its intent is recorded, and answered only when its effects are durable. What
+ * `recorded` means is the file system's (commit-order.ts): written out, where its own commit makes what is written
+ * durable before the operation (one flush for a group), else flushed (two). Either way no crash leaves an operation
+ * without its intent. The answer itself need not be durable when it is given: intent and effects are, and so
  *
  *   no intent              not executed; the request that is sent again is executed
  *   intent, no answer      recovery.ts looks at the file system whether it was executed; if so it is completed and
  *                          answered, else forgotten
  *   answer                 the request that is sent again gets it
  *
+ * That look needs the state that the operation left. So nobody may change it before the answer is recorded: the next
+ * operations can't, their intents are recorded behind the answers; and a WRITE waits (whenUnchanging).
+ *
  * Within a group no two operations touch the same name or the same object, for then the state before the second
  * could not be told from the state before the first. An operation that would waits for the next group.
+ *
+ * On a volume that must not keep dirty pages (DESIGN R9) answers are appended with the next record only, and given
+ * when they are recorded.
  */
 import { constants } from 'node:os';
 import type { OperationStep } from '../data/messages.ts';
@@ -31,6 +38,9 @@ const GROUP_COUNT_MAX = 256;
 const GROUP_BYTES_MAX = 1024 * 1024;
 /** Answers of failures recorded with a group; older ones are in memory only. They change nothing: asked again, they fail again. */
 const FAILURES_MAX = 512;
+
+/** Without a next group, answers are flushed so long after they were given, in ms: nobody waits for it. */
+const LINGER_MS = 20;
 
 /** One non-idempotent request, from its examination to its results. */
 export interface Change {
@@ -49,6 +59,8 @@ export interface Change {
   intent(): Uint8Array;
   /** Does it; `results` are complete afterwards, whether it succeeded or not. */
   execute(flushes: FlushSet): void;
+  /** After execute(): an object that it made and that recovery might have to complete. null: none. */
+  readonly madeKey: string | null;
   results: Uint8Array;
 }
 
@@ -59,6 +71,8 @@ export interface ChangeQueueHooks {
   readonly onStopped: () => void;
   /** For the test that kills the process at a step. */
   readonly onStep: (operation: string, step: OperationStep) => void;
+  /** What makes intents safe before they are executed: the volume's way (commit-order.ts), or a test's. */
+  readonly intents: 'writeOut' | 'flush' | 'unwritten';
   /** Executes without a journal and without remembering answers: only to show that tests can fail. */
   readonly journalDisabled: boolean;
 }
@@ -69,7 +83,7 @@ interface Member {
   readonly intent: Uint8Array;
 }
 
-type Phase = 'idle' | 'recordingIntents' | 'flushing' | 'stopped';
+type Phase = 'idle' | 'recording' | 'flushing' | 'stopped';
 
 export class ChangeQueue implements JournalContents {
   readonly replyCache: ReplyCache;
@@ -80,7 +94,7 @@ export class ChangeQueue implements JournalContents {
   private waiting: Change[];
   /** Intents (to be) recorded, not yet executed or just being flushed. */
   private group: Member[];
-  /** Executed and durable; answers not recorded yet, or being recorded. */
+  /** Executed and durable; answers not recorded yet. */
   private executed: Member[];
   /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
   private failures: Change[];
@@ -88,6 +102,7 @@ export class ChangeQueue implements JournalContents {
   private blocked: (() => void)[];
   private idleListeners: (() => void)[];
   private scheduled: boolean;
+  private linger: NodeJS.Timeout | null;
 
   constructor(volume: Volume, table: FileTable, replyCache: ReplyCache, hooks: ChangeQueueHooks) {
     this.replyCache = replyCache;
@@ -102,6 +117,7 @@ export class ChangeQueue implements JournalContents {
     this.blocked = [];
     this.idleListeners = [];
     this.scheduled = false;
+    this.linger = null;
   }
 
   /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
@@ -117,16 +133,25 @@ export class ChangeQueue implements JournalContents {
     });
   }
 
-  /** Calls back when no operation that runs touches the object; at once if none does. For WRITE. */
+  /** Calls back when the object is no longer touched by an operation whose answer is not recorded; at once if none is. For WRITE. */
   whenUnchanging(key: string, ready: () => void): void {
-    if (!this.volume.changing.has(key)) ready();
-    else this.blocked.push(() => this.whenUnchanging(key, ready));
+    if (!this.volume.changing.has(key)) {
+      ready();
+      return;
+    }
+    this.blocked.push(() => this.whenUnchanging(key, ready));
+    this.recordLeft();
   }
 
-  /** Calls back when everything submitted has been answered, or never will be. */
+  /** Calls back when everything submitted has been answered and recorded, or never will be. */
   whenIdle(ready: () => void): void {
-    if (this.phase === 'stopped' || (this.phase === 'idle' && this.waiting.length === 0)) ready();
-    else this.idleListeners.push(ready);
+    const nothingLeft = this.waiting.length === 0 && this.executed.length === 0;
+    if (this.phase === 'stopped' || (this.phase === 'idle' && nothingLeft)) {
+      ready();
+      return;
+    }
+    this.idleListeners.push(ready);
+    this.recordLeft();
   }
 
   /** Nothing more is executed, recorded or answered. Who waits for the queue to become idle need not wait longer. */
@@ -134,56 +159,97 @@ export class ChangeQueue implements JournalContents {
     this.phase = 'stopped';
     this.waiting = [];
     this.blocked = [];
+    this.stopLingering();
     const listeners = this.idleListeners;
     this.idleListeners = [];
     for (const listener of listeners) listener();
+  }
+
+  private get answersWait(): boolean {
+    return this.volume.spec.writeThrough === true;
   }
 
   private beginGroup(): void {
     this.formGroup();
-    if (this.group.length === 0 && this.executed.length === 0) {
-      this.becomeIdle();
-      return;
-    }
-    this.phase = 'recordingIntents';
-    if (this.hooks.journalDisabled) {
-      setImmediate(() => this.recorded(null));
-      return;
-    }
-    for (const { change } of this.group) this.hooks.onStep(change.operation, 'beforeIntent');
-    if (!this.allowed()) return;
-    const answered = [...this.failures, ...this.executed.map(({ change }) => change)];
-    const replies = answered.map(({ key, results }) => encodeReplyRecord(key, results));
-    this.failures = [];
-    const intents = this.group.map(({ intent }) => intent);
-    const result = this.volume.journal.append(replies, intents, this);
-    if (result < 0) {
-      this.failed(result === -constants.errno.ENOSPC ? 'JournalFull' : 'IoError', `errno ${-result}`);
-      return;
-    }
-    this.volume.journal.flush((error) => this.recorded(error));
+    if (this.group.length > 0 || (this.executed.length > 0 && this.answersWait)) this.record();
+    else this.becomeIdle();
+  }
+
+  /** Without waiting for a next group: somebody needs the answers of the last one recorded. */
+  private recordLeft(): void {
+    if (this.phase === 'idle' && !this.scheduled && this.executed.length > 0) this.record();
   }
 
   private becomeIdle(): void {
     this.phase = 'idle';
+    if (this.executed.length > 0) {
+      // Nobody has to wait for it, unless he asked meanwhile.
+      if (this.blocked.length > 0 || this.idleListeners.length > 0) this.record();
+      else this.linger ??= setTimeout(() => this.lingered(), LINGER_MS);
+      return;
+    }
     const listeners = this.idleListeners;
     this.idleListeners = [];
     for (const listener of listeners) listener();
+  }
+
+  private lingered(): void {
+    this.linger = null;
+    if (this.phase === 'idle') this.record();
+  }
+
+  private stopLingering(): void {
+    if (this.linger !== null) clearTimeout(this.linger);
+    this.linger = null;
+  }
+
+  /** Answers of the group before, if they are not in the journal yet, and intents of this one. */
+  private record(): void {
+    this.stopLingering();
+    this.phase = 'recording';
+    for (const { change } of this.group) this.hooks.onStep(change.operation, 'beforeIntent');
+    if (!this.allowed()) return;
+    if (this.hooks.journalDisabled) {
+      setImmediate(() => this.recorded(null));
+      return;
+    }
+    const { failures } = this;
+    this.failures = [];
+    const answered = this.answersWait
+      ? [...failures, ...this.executed.map(({ change }) => change)]
+      : failures;
+    if (!this.append(answered, this.group)) return;
+    const { journal } = this.volume;
+    const { intents } = this.hooks;
+    if (this.group.length === 0 || intents === 'flush') journal.flush((error) => this.recorded(error));
+    else if (intents === 'writeOut') journal.writeOut((error) => this.recorded(error));
+    else setImmediate(() => this.recorded(null));
+  }
+
+  /** false: it could not be done, and the volume has failed. */
+  private append(answered: readonly Change[], announced: readonly Member[]): boolean {
+    const replies = answered.map(({ key, results }) => encodeReplyRecord(key, results));
+    const intents = announced.map(({ intent }) => intent);
+    const result = this.volume.journal.append(replies, intents, this);
+    if (result >= 0) return true;
+    this.failed(result === -constants.errno.ENOSPC ? 'JournalFull' : 'IoError', `errno ${-result}`);
+    return false;
   }
 
   /** Takes from the queue, in order, what has no conflict with anything before it. */
   private formGroup(): void {
     const later: Change[] = [];
+    const taken = new Set<string>();
     const deferred = new Set<string>();
     let bytes = 0;
     for (const change of this.waiting) {
       const keys = change.conflictKeys();
       const full = this.group.length >= GROUP_COUNT_MAX || bytes > GROUP_BYTES_MAX;
-      if (full || keys.some((key) => this.volume.changing.has(key) || deferred.has(key))) {
+      if (full || keys.some((key) => taken.has(key) || deferred.has(key))) {
         for (const key of keys) deferred.add(key);
         later.push(change);
       } else if (change.examine()) {
-        for (const key of keys) this.volume.changing.add(key);
+        for (const key of keys) taken.add(key);
         const intent = change.intent();
         this.group.push({ change, keys, intent });
         bytes += intent.length;
@@ -194,29 +260,41 @@ export class ChangeQueue implements JournalContents {
       }
     }
     this.waiting = later;
+    for (const key of taken) this.volume.changing.add(key);
   }
 
-  /** The flush of the journal is over: the group before is answered, this one executed. */
+  /** Answers of the group before and intents of this one are in the journal for good. */
   private recorded(error: Error | null): void {
     if (this.phase === 'stopped') return;
     if (error !== null) {
       this.failed('IoError', error.message);
       return;
     }
-    this.answerExecuted();
-    this.executeGroup();
-  }
-
-  private answerExecuted(): void {
     const { executed } = this;
     this.executed = [];
-    for (const { change } of executed) this.hooks.onStep(change.operation, 'afterReplyRecord');
-    for (const { keys } of executed) for (const key of keys) this.volume.changing.delete(key);
-    for (const { change } of executed) this.answer(change);
+    if (this.answersWait) this.answerAll(executed);
+    this.release(executed);
+    if (this.group.length > 0) this.executeGroup();
+    else this.beginGroup();
+  }
+
+  /** What the operations touched may be changed again, except by WRITEs to what this group is about to touch. */
+  private release(executed: readonly Member[]): void {
     if (executed.length === 0) return;
+    const { changing } = this.volume;
+    for (const { keys, change } of executed) {
+      for (const key of keys) changing.delete(key);
+      if (change.madeKey !== null) changing.delete(change.madeKey);
+    }
+    for (const { keys } of this.group) for (const key of keys) changing.add(key);
     const { blocked } = this;
     this.blocked = [];
     for (const retry of blocked) retry();
+  }
+
+  private answerAll(executed: readonly Member[]): void {
+    for (const { change } of executed) this.hooks.onStep(change.operation, 'afterReplyRecord');
+    for (const { change } of executed) this.answer(change);
   }
 
   private answer(change: Change): void {
@@ -230,21 +308,39 @@ export class ChangeQueue implements JournalContents {
     for (const { change } of this.group) {
       if (!this.allowed()) return;
       change.execute(this.flushes);
+      if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
       this.hooks.onStep(change.operation, 'afterExecution');
     }
     this.phase = 'flushing';
-    this.flushes.flush((result) => this.flushed(result));
+    this.flushes.flush((result, issued) => this.flushed(result, issued));
   }
 
-  private flushed(result: number): void {
+  /** `issued`: the device was flushed. It was not if all operations of the group failed. */
+  private flushed(result: number, issued: boolean): void {
     if (this.phase === 'stopped') return;
     if (result < 0) {
       this.failed('IoError', `errno ${-result} while flushing directories`);
       return;
     }
+    const { journal } = this.volume;
+    if (!issued && !this.hooks.journalDisabled) {
+      // Every group ends with a flush: else two segments could be filled, and both lost.
+      journal.flush((error) =>
+        error === null ? this.flushed(0, true) : this.failed('IoError', error.message),
+      );
+      return;
+    }
+    if (this.hooks.intents !== 'flush') journal.flushed();
     for (const { change } of this.group) this.hooks.onStep(change.operation, 'afterFlush');
-    this.executed = this.group;
+    const executed = this.group;
+    this.executed = executed;
     this.group = [];
+    if (!this.answersWait) {
+      if (!this.allowed()) return;
+      const changes = executed.map(({ change }) => change);
+      if (!this.hooks.journalDisabled && !this.append(changes, [])) return;
+      this.answerAll(executed);
+    }
     this.beginGroup();
   }
 
@@ -264,8 +360,8 @@ export class ChangeQueue implements JournalContents {
   }
 
   /**
-   * JournalContents: what a new segment begins with. Intents need no copying: those of the group before have their
-   * answers in the batch that begins the segment, those of the next group are in it themselves.
+   * JournalContents: what a new segment begins with. Intents need no copying: the group before has its answers in the
+   * reply cache or in what is appended next, and the intents of the next group come behind.
    */
   *replies(): Iterable<Uint8Array> {
     for (const { key, results } of this.replyCache.answers()) yield encodeReplyRecord(key, results);

@@ -1,9 +1,10 @@
 /**
  * Which files and directories have to be flushed before the operations of a group may be answered, and the flush.
  *
- * fsync(2) of a directory makes its entries durable. On ext4 and xfs it does so by forcing the file system's own
- * log up to the directory's last change, and a new inode is in the same transaction as its entry: no fsync of the
- * new file is needed for a create. Others (btrfs logs each inode by itself) get both.
+ * fsync(2) of a directory makes its entries durable. Where metadata is ordered (commit-order.ts: ext4 with its
+ * journal, xfs) it does so by forcing the file system's own log up to the directory's last change, and a new inode is
+ * in the same transaction as its entry: no fsync of the new file is needed for a create. Others (btrfs logs each inode
+ * by itself, ext4 without a journal writes blocks one by one) get both.
  *
  * Objects that can't be opened for an fsync (symbolic links, devices, fifos; without root also files that the
  * server's user may not read) are covered by one syncfs(2).
@@ -40,14 +41,18 @@ export class FlushSet {
     this.all = true;
   }
 
-  /** Empties the set and calls back with 0 or -errno when all is durable. An error is final for the volume. */
-  flush(done: (result: number) => void): void {
+  /**
+   * Empties the set and calls back with 0 or -errno when all is durable. An error is final for the volume. `issued`:
+   * there was something to flush.
+   */
+  flush(done: (result: number, issued: boolean) => void): void {
     let waiting = 1;
     let worst = 0;
+    let issued = false;
     const ended = (result: number): void => {
       if (result < 0) worst = result;
       waiting -= 1;
-      if (waiting === 0) done(worst);
+      if (waiting === 0) done(worst, issued);
     };
     for (const file of this.files) {
       const fd = this.table.readFd(file);
@@ -57,6 +62,7 @@ export class FlushSet {
         continue;
       }
       waiting += 1;
+      issued = true;
       this.table.pin(file);
       metadataLane.flush(fd, 'all', (error) => {
         this.table.unpin(file);
@@ -67,6 +73,7 @@ export class FlushSet {
     if (this.all) {
       this.all = false;
       waiting += 1;
+      issued = true;
       syncFileSystem(this.volume.rootFd).then(ended, () => ended(-EIO));
     }
     ended(0);

@@ -32,7 +32,7 @@ export const KEY_SIZE = 16;
 
 export interface JournalRecord {
   readonly type: RecordType;
-  /** Grows by one with each flush. */
+  /** Flushes of the journal before it was appended, since the segment's owner opened it. */
   readonly batch: number;
   /** A view. */
   readonly payload: Uint8Array;
@@ -119,8 +119,8 @@ export interface ParsedSegment {
   /** The snapshot at its beginning is whole: without it the segment before this one counts. */
   readonly complete: boolean;
   /**
-   * Valid records of a later flush follow an invalid one. A crash can't leave that behind (a flush is begun when
-   * the one before it has ended), so the medium lost something that had been acknowledged as durable.
+   * Valid records of a later flush follow an invalid one. A crash can't leave that behind (nothing is appended while
+   * a flush runs, and the next one comes after it), so the medium lost what it had acknowledged as durable.
    */
   readonly gap: boolean;
 }
@@ -156,7 +156,7 @@ function recordAt(bytes: Uint8Array, view: DataView, at: number, sequence: numbe
 }
 
 /**
- * Flush N+2 can only be on the medium if flush N+1 was whole before. Looks at every place where a record could begin,
+ * A record of batch N+2 can only be on the medium if all of batch N+1 was durable before. Looks at every place where a record could begin,
  * a million of them: so by words, and closer only where one could be a record's type.
  */
 function laterFlushFollows(

@@ -68,6 +68,49 @@ test('full, it goes on in the other file with what still counts, any number of t
   replay.journal.close();
 });
 
+test('a new segment counts only when it holds the newest answers: their intents are in the old one', async () => {
+  const journal = await begun();
+  journal.append([], [intent(1)], NOTHING);
+  await flushed(journal);
+  // The answer no longer fits: it begins the other segment, of which the disk gets a part.
+  const large = encodeReplyRecord(key(1), new Uint8Array(60_000).fill(1));
+  const filler = encodeReplyRecord(key(2), new Uint8Array(60_000));
+  while (journal.usedSize + 60_100 < SEGMENT_SIZE) journal.append([filler], [], NOTHING);
+  const before = journal.compactionCount;
+  expect(journal.append([large], [], NOTHING)).toBe(0);
+  expect(journal.compactionCount).toBe(before + 1);
+  const end = journal.usedSize;
+  journal.append([], [intent(3)], NOTHING);
+  journal.close();
+  for (const name of ['journal.0', 'journal.1']) {
+    const bytes = readFileSync(join(directory, name));
+    if (bytes.readBigUInt64LE(24) !== 2n) continue;
+    bytes.fill(0, end - 30_000);
+    writeFileSync(join(directory, name), bytes);
+  }
+  const replay = await openJournal(directory, uuid);
+  expect(replay.intents).toEqual([intent(1)]);
+  replay.journal.close();
+});
+
+test('what is written out needs no flush of the journal to be read again', async () => {
+  const journal = await begun();
+  journal.append([], [intent(1)], NOTHING);
+  await new Promise<void>((resolve, reject) =>
+    journal.writeOut((error) => (error ? reject(error) : resolve())),
+  );
+  journal.flushed();
+  journal.append([reply(1)], [intent(2)], NOTHING);
+  await new Promise<void>((resolve, reject) =>
+    journal.writeOut((error) => (error ? reject(error) : resolve())),
+  );
+  expect(journal.flushCount).toBe(1);
+  journal.close();
+  const replay = await openJournal(directory, uuid);
+  expect([replay.replies, replay.intents]).toEqual([[reply(1)], [intent(2)]]);
+  replay.journal.close();
+});
+
 test('a segment whose beginning was torn leaves the one before it in charge', async () => {
   const journal = await begun();
   journal.append([reply(1)], [], NOTHING);

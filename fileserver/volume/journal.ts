@@ -2,9 +2,9 @@
  * The duplicate request cache on the volume: a journal of intents and answers in two preallocated files.
  *
  * What survives what:
- *   the process killed    everything appended (the kernel has it) and everything flushed
- *   the machine or the    everything flushed; of the flush under way any part, which nobody has been told about
- *   medium's cache lost   and on which nothing has been executed
+ *   the process killed    everything appended (the kernel has it)
+ *   the machine or the    everything that a flush has covered, ours or (see commit-order.ts) the file system's own; of
+ *   medium's cache lost   the rest any part. change-queue.ts sees to it that nothing depends on the rest
  *   a torn or lost tail   told by checksums; ends the journal there
  *   a record lost before  told by later flushes behind it: the journal is refused, as its answers can't be trusted
  *   the tail
@@ -20,6 +20,7 @@ import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
 import { AT_FDCWD, close, O_RDWR, openAt, writeFrom } from '../system/file-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { writeOut } from '../system/write-out.ts';
 import {
   BatchBuilder,
   decodeSegmentHeader,
@@ -60,9 +61,11 @@ export class Journal {
   private active: 0 | 1;
   private sequence: number;
   private at: number;
+  /** What was appended to the active segment and not written out yet begins here. */
+  private dirtyFrom: number;
   private batch: number;
   private readonly builder: BatchBuilder;
-  private flushing: number;
+  private busy: number;
   private closing: boolean;
   private closed: boolean;
   flushCount: number;
@@ -74,9 +77,10 @@ export class Journal {
     this.active = active;
     this.sequence = sequence;
     this.at = SEGMENT_SIZE;
-    this.batch = 0;
+    this.dirtyFrom = SEGMENT_SIZE;
+    this.batch = 1;
     this.builder = new BatchBuilder();
-    this.flushing = 0;
+    this.busy = 0;
     this.closing = false;
     this.closed = false;
     this.flushCount = 0;
@@ -89,8 +93,8 @@ export class Journal {
   }
 
   /**
-   * Appends what one flush will carry: answers of the operations that are durable, intents of those that come
-   * next. In the page cache when this returns; durable after flush(). 0 or -errno.
+   * Appends answers of operations that are durable, and intents of those that come next. In the page cache when this
+   * returns. 0 or -errno.
    */
   append(replies: readonly Uint8Array[], intents: readonly Uint8Array[], contents: JournalContents): number {
     let size = 0;
@@ -99,13 +103,13 @@ export class Journal {
     if (size === 0) return 0;
     const { builder } = this;
     builder.reset();
-    this.batch += 1;
     if (this.at + size > SEGMENT_SIZE) {
-      const begun = this.beginSegment(contents);
+      const begun = this.beginSegment(contents, replies);
       if (begun < 0) return begun;
       builder.reset();
+    } else {
+      for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
     }
-    for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
     for (const payload of intents) builder.add(this.sequence, this.batch, RecordType.intent, payload);
     return this.write();
   }
@@ -119,8 +123,11 @@ export class Journal {
     return 0;
   }
 
-  /** The other file becomes the active one and begins with what still counts. Durable with the next flush. */
-  private beginSegment(contents: JournalContents): number {
+  /**
+   * The other file becomes the active one and begins with what still counts, the newest answers included: their intents
+   * are in the segment before, which counts no longer when this one's snapshot is whole.
+   */
+  private beginSegment(contents: JournalContents, newest: readonly Uint8Array[]): number {
     const { builder } = this;
     this.active = this.active === 0 ? 1 : 0;
     this.sequence += 1;
@@ -129,29 +136,55 @@ export class Journal {
     for (const payload of contents.replies()) {
       builder.add(this.sequence, this.batch, RecordType.reply, payload);
     }
+    for (const payload of newest) builder.add(this.sequence, this.batch, RecordType.reply, payload);
     builder.add(this.sequence, this.batch, RecordType.snapshotEnd, new Uint8Array(0));
     const header = encodeSegmentHeader(this.uuid, this.sequence, SEGMENT_SIZE);
     const written = writeAll(this.fds[this.active], header, 0);
     if (written < 0) return written;
     this.at = SEGMENT_HEADER_SIZE;
+    this.dirtyFrom = 0;
     return this.write();
   }
 
   /** Makes durable what was appended so far, in libuv's pool. Calls back with null or the error, which is final. */
   flush(done: (error: Error | null) => void): void {
     this.flushCount += 1;
-    this.flushing += 1;
+    this.dirtyFrom = this.at;
+    this.busy += 1;
     fdatasync(this.fds[this.active], (error) => {
-      this.flushing -= 1;
-      if (this.closing) this.close();
+      if (error === null) this.flushed();
+      this.ended();
       done(error);
     });
   }
 
+  /**
+   * Hands what was appended to the device, in libuv's pool: durable with the next flush of the device, whoever asks
+   * for it. Calls back with null or the error, which is final.
+   */
+  writeOut(done: (error: Error | null) => void): void {
+    const from = this.dirtyFrom;
+    this.dirtyFrom = this.at;
+    this.busy += 1;
+    writeOut(this.fds[this.active], from, this.at - from, (result) => {
+      this.ended();
+      done(result < 0 ? new SystemCallError('sync_file_range', -result) : null);
+    });
+  }
+
+  /** The device has been flushed since the last writeOut() ended: all of it is durable. */
+  flushed(): void {
+    this.batch += 1;
+  }
+
+  private ended(): void {
+    this.busy -= 1;
+    if (this.closing) this.close();
+  }
+
   /** A new segment with the given contents, durable. For the end of a replay. */
   async begin(contents: JournalContents): Promise<void> {
-    this.batch += 1;
-    const begun = this.beginSegment(contents);
+    const begun = this.beginSegment(contents, []);
     if (begun < 0) throw new Error(`the journal can't be written (errno ${-begun})`);
     await new Promise<void>((resolve, reject) =>
       this.flush((error) => (error === null ? resolve() : reject(error))),
@@ -161,7 +194,7 @@ export class Journal {
   /** When the flush under way, if any, is over: a descriptor must not be closed under it. */
   close(): void {
     this.closing = true;
-    if (this.flushing > 0 || this.closed) return;
+    if (this.busy > 0 || this.closed) return;
     this.closed = true;
     for (const fd of this.fds) close(fd);
   }

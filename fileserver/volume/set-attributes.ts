@@ -46,6 +46,39 @@ export function changesNothing(changes: AttributeChanges): boolean {
   );
 }
 
+/**
+ * What of the changes an interrupted call has not done, by the attributes as they are: everything from the first step on
+ * (applyAttributeChanges) that does not show. So attributes that were set completely, and perhaps told to a client, stay
+ * as they are to the nanosecond.
+ */
+export function remainingChanges(changes: AttributeChanges, stat: StatBuffer): AttributeChanges {
+  const { size, uid, gid, mode } = changes;
+  const kept: AttributeChanges = {
+    mode: null,
+    uid: null,
+    gid: null,
+    size: null,
+    atime: 'keep',
+    mtime: 'keep',
+  };
+  if (size !== null && size !== stat.size) return changes;
+  if ((uid !== null && uid !== stat.uid) || (gid !== null && gid !== stat.gid))
+    return { ...changes, size: null };
+  const times = { atime: changes.atime, mtime: changes.mtime };
+  if (mode !== null && (mode & 0o7777) !== (stat.mode & 0o7777) && stat.type !== S_IFLNK)
+    return { ...kept, ...times, mode };
+  const atimeShows = showsTime(changes.atime, stat.atimeSeconds, stat.atimeNanoseconds, stat);
+  const mtimeShows = showsTime(changes.mtime, stat.mtimeSeconds, stat.mtimeNanoseconds, stat);
+  return atimeShows && mtimeShows ? kept : { ...kept, ...times };
+}
+
+/** "now" set both the time and, to the same value, the ctime. */
+function showsTime(time: TimeChange, seconds: number, nanoseconds: number, stat: StatBuffer): boolean {
+  if (time === 'keep') return true;
+  if (time === 'now') return seconds === stat.ctimeSeconds && nanoseconds === stat.ctimeNanoseconds;
+  return seconds === time.seconds && nanoseconds === time.nanoseconds;
+}
+
 function isGiven(time: TimeChange): time is Exclude<TimeChange, string> {
   return typeof time === 'object';
 }

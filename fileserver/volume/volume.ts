@@ -10,9 +10,10 @@ import type { FaultReason, VolumeSpec } from '../data/messages.ts';
 import { OpenFailure } from '../data/messages.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { openByHandle } from '../system/file-handle-calls.ts';
-import { fileSystemInfo, fileSystemMagic } from '../system/file-system-info.ts';
+import { hasInternalJournal, mountOf } from '../system/mounts.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
@@ -85,7 +86,11 @@ export class Volume {
   readonly pathIndex: PathIndex | null;
   /** A new entry is durable with its directory: see flush-set.ts. */
   readonly orderedMetadata: boolean;
-  /** Keys of objects and names that a journalled operation is about to change; see change-queue.ts. */
+  /** What has to be done with intents before they may be executed; see commit-order.ts. */
+  readonly intents: CommitOrder['intents'];
+  /** For the log: why. */
+  readonly intentsReason: string;
+  /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
   readonly changing: Set<string>;
   private ownership: OwnershipRecord;
   private faulted: boolean;
@@ -120,7 +125,9 @@ export class Volume {
     this.fsidHigh = view.getUint32(0);
     this.fsidLow = view.getUint32(4);
     this.pathIndex = root.opensHandles ? null : new PathIndex(root.fd, root.key, root.identity);
-    this.orderedMetadata = root.magic === fileSystemMagic.ext4 || root.magic === fileSystemMagic.xfs;
+    this.orderedMetadata = root.commitOrder.orderedMetadata;
+    this.intents = root.commitOrder.intents;
+    this.intentsReason = root.commitOrder.reason;
     this.changing = new Set();
     this.ownership = ownership;
     this.faulted = false;
@@ -181,7 +188,7 @@ interface VolumeRoot {
   readonly fd: number;
   readonly key: string;
   readonly mountId: number;
-  readonly magic: number;
+  readonly commitOrder: CommitOrder;
   readonly identity: IdentityReader;
   readonly opensHandles: boolean;
 }
@@ -311,16 +318,20 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
   if (fd < 0)
     throw new VolumeOpenError('IoError', `volume ${spec.name}: ${spec.path} can't be opened (errno ${-fd})`);
   try {
-    return { fd, ...identifyRoot(spec, fd) };
+    const identified = identifyRoot(spec, fd);
+    return { fd, ...identified, commitOrder: commitOrder(identified.mountId) };
   } catch (error) {
     close(fd);
     throw error;
   }
 }
 
-function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd'> {
-  const info = fileSystemInfo(fd);
-  const magic = typeof info === 'number' ? 0 : info.magic;
+function commitOrder(mountId: number): CommitOrder {
+  const mount = mountOf(mountId);
+  return commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
+}
+
+function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd' | 'commitOrder'> {
   const handles = new IdentityReader('kernelHandle');
   const result = handles.ofFd(fd);
   if (result === 0) {
@@ -333,7 +344,7 @@ function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd'> {
     if (opened >= 0) close(opened);
     // EPERM: an ordinary user, or a container without CAP_DAC_READ_SEARCH.
     const opensHandles = opened !== -EPERM;
-    return { key: handles.key(), mountId: handles.mountId, magic, identity: handles, opensHandles };
+    return { key: handles.key(), mountId: handles.mountId, identity: handles, opensHandles };
   }
   if (result === -EPERM) {
     // Not a property of the file system: another process would get handles, and identities must not depend on that.
@@ -356,7 +367,7 @@ function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd'> {
       `volume ${spec.name}: ${spec.path} has neither file handles nor times of birth (errno ${-result}); use ext4, xfs or btrfs`,
     );
   }
-  return { key: births.key(), mountId: births.mountId, magic, identity: births, opensHandles: false };
+  return { key: births.key(), mountId: births.mountId, identity: births, opensHandles: false };
 }
 
 /** Is it a directory? For roots of exports. The volume's stat buffer holds its attributes afterwards. */
