@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e clients format generate clean
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients format generate clean
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual 
 
 e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= picks one)
 	@$(NODE) e2e/main.ts cluster $(SCENARIO)
+
+failures: setup ## Every way to fail on a kind cluster, some 12 minutes; writes docs/failure-modes.md (SCENARIO=)
+	@$(NODE) e2e/main.ts failures $(SCENARIO)
 
 kind: setup ## A kind cluster with 2 workers, FilerPair installed by helm and an example pair
 	@$(NODE) e2e/main.ts kind

@@ -4,18 +4,20 @@
 //   node e2e/main.ts kind              a kind cluster with 2 workers, FilerPair installed, an example pair running
 //   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
+//   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { cpus, homedir } from 'node:os';
 import { join } from 'node:path';
 import { baseImage } from './application/base-image.ts';
 import { installChart } from './application/chart.ts';
 import { installExample } from './application/example.ts';
 import { images } from './application/images.ts';
 import { REPOSITORY, type TestEnvironment, writeEnvironment, writeGuestImage } from './environment.ts';
+import { writeFailureModes } from './harness/failure-modes.ts';
 import { clearResults, readResults, resultsTable } from './harness/results.ts';
 import { type Cluster, clusterDown, clusterIn, clusterUp, loadImages } from './kind/cluster.ts';
 import { drivingPrograms } from './kind/go-programs.ts';
@@ -82,6 +84,29 @@ function vitest(projects: readonly string[], filters: readonly string[]): Promis
   });
 }
 
+/** Runs projects on a cluster that is made for it and removed afterwards, unless it was there or is to stay. */
+async function onCluster(projects: readonly string[], filters: readonly string[]): Promise<number> {
+  const { environment, made } = await bringUp(cluster);
+  try {
+    await installChart(environment);
+    clearResults();
+    return await vitest(projects, filters);
+  } finally {
+    say(`what the scenarios measured (out/e2e.json):\n${resultsTable(readResults())}`);
+    if (keep || !made) say(`the cluster ${cluster.name} stays; "make kind-down" removes it`);
+    else {
+      await bringDown(cluster);
+      await engineDown(cache);
+    }
+  }
+}
+
+function aboutThisRun(): string {
+  const day = new Date().toISOString().slice(0, 10);
+  const cores = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'})`;
+  return `${day}, kind with 2 workers on one machine with ${cores}, lease 2 s, guard 0.5 s.`;
+}
+
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   prepare: async () => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
@@ -112,20 +137,11 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     await engineDown(cache);
     return 0;
   },
-  cluster: async (filters) => {
-    const { environment, made } = await bringUp(cluster);
-    try {
-      await installChart(environment);
-      clearResults();
-      return await vitest(['cluster'], filters);
-    } finally {
-      say(`what the scenarios measured (out/e2e.json):\n${resultsTable(readResults())}`);
-      if (keep || !made) say(`the cluster ${cluster.name} stays; "make kind-down" removes it`);
-      else {
-        await bringDown(cluster);
-        await engineDown(cache);
-      }
-    }
+  cluster: (filters) => onCluster(['cluster'], filters),
+  failures: async (filters) => {
+    const code = await onCluster(['cluster', 'failures'], filters);
+    if (code === 0 && filters.length === 0) writeFailureModes(readResults(), aboutThisRun());
+    return code;
   },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');

@@ -22,6 +22,8 @@ export interface WatchEvent<T> {
   readonly object: T;
 }
 
+const WATCH_AGAIN_MS = 200;
+
 export class Kubectl {
   readonly namespace: string;
   readonly #command: readonly string[];
@@ -76,13 +78,28 @@ export class Kubectl {
     kind: string,
     onEvent: (event: WatchEvent<T>) => void,
   ): { readonly stop: () => void } {
-    const child = start([...this.#command, 'get', kind, '--watch', '--output-watch-events', '-o', 'json']);
-    // With --output-watch-events every event is one line.
-    createInterface({ input: child.stdout! }).on('line', (line) =>
-      onEvent(JSON.parse(line) as WatchEvent<T>),
-    );
-    child.stderr!.resume();
-    return { stop: () => child.kill() };
+    const command = [...this.#command, 'get', kind, '--watch', '--output-watch-events', '-o', 'json'];
+    let stopped = false;
+    let child = follow();
+    function follow(): ReturnType<typeof start> {
+      const one = start(command);
+      // With --output-watch-events every event is one line.
+      createInterface({ input: one.stdout! }).on('line', (line) =>
+        onEvent(JSON.parse(line) as WatchEvent<T>),
+      );
+      one.stderr!.resume();
+      // An API server that stands still for long ends the watch; the next one begins with what is there.
+      one.on('close', () => {
+        if (!stopped) setTimeout(() => !stopped && (child = follow()), WATCH_AGAIN_MS);
+      });
+      return one;
+    }
+    return {
+      stop: () => {
+        stopped = true;
+        child.kill();
+      },
+    };
   }
 
   /** Starts a program in a container, with its standard input open. */

@@ -49,6 +49,10 @@ export interface FilerPairThing extends Thing {
   };
 }
 
+interface LeaseThing extends Thing {
+  readonly spec?: { readonly holderIdentity?: string };
+}
+
 export interface PodThing extends Thing {
   readonly spec: { readonly nodeName: string };
   readonly status: {
@@ -210,6 +214,14 @@ export class Pair {
         (set) => set.home === home && set.owner === owner && set.phase === 'Serving',
       ),
     );
+  }
+
+  /** Waits until the Lease names `owner` for the disk set of `home`: true with or without an operator. */
+  async leaseHeldBy(home: Server, owner: Server, msMax: number): Promise<void> {
+    await eventually(`the Lease of ${home} names ${owner}`, msMax, async () => {
+      const lease = await this.kubectl.get<LeaseThing>('lease', `${PAIR}-${home}`);
+      return lease.spec?.holderIdentity?.startsWith(`${owner}/`) === true;
+    });
   }
 
   /** Asks as a person would, with an annotation, and waits for the recorded answer. */

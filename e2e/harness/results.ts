@@ -5,6 +5,8 @@ import { REPOSITORY } from '../environment.ts';
 
 export interface ScenarioResult {
   readonly passed: boolean;
+  /** What happened, as a sentence. */
+  readonly fault?: string;
   /** Longest time in ms that the writer waited for an acknowledgement while the fault was on, and at giveback. */
   readonly gapMs?: number;
   readonly givebackGapMs?: number;

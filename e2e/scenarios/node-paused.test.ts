@@ -3,7 +3,7 @@
 // and the restarted one finds that it owns nothing.
 
 import { failoverScenario } from '../harness/failover-scenario.ts';
-import { pauseNode, unpauseNode } from '../harness/faults.ts';
+import { pauseNode, unpauseNode } from '../harness/faults/nodes.ts';
 import { NODE_BACK_MS_MAX, SILENT_FAILOVER_MS_MAX } from '../harness/timeouts.ts';
 
 let paused: string | undefined;

@@ -2,7 +2,7 @@
 // the operator makes a new pod.
 
 import { failoverScenario } from '../harness/failover-scenario.ts';
-import { deletePod } from '../harness/faults.ts';
+import { deletePod } from '../harness/faults/pods.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
 
 failoverScenario({

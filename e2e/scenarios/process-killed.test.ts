@@ -1,7 +1,7 @@
 // SIGKILL of the server process. The sentinel sees it die and tells the partner at once: no timeout is involved.
 
 import { failoverScenario } from '../harness/failover-scenario.ts';
-import { killServerProcess } from '../harness/faults.ts';
+import { killServerProcess } from '../harness/faults/processes.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
 
 failoverScenario({

@@ -1,0 +1,36 @@
+// Takeover and giveback, fifty times in a row. Leaks, counters that run full and things left over from the cycle before
+// show only so.
+import { expect } from 'vitest';
+import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
+import { step } from '../harness/step.ts';
+import { WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
+
+const CYCLES = 50;
+
+scenario(
+  {
+    name: 'fifty-cycles',
+    fault: `takeover and giveback, ${CYCLES} times`,
+    gapMsGoal: 300,
+    replaces: [],
+    msMax: 20 * 60_000,
+  },
+  `${CYCLES} takeovers and givebacks in a row: nothing is lost, nothing is executed twice`,
+  async ({ pair, writer, leases }) => {
+    const before = leases.ownerChanges(SERVER);
+    await writer.mark('failover');
+    for (let cycle = 1; cycle <= CYCLES; cycle++) {
+      await step(`cycle ${cycle}`, async () => {
+        await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
+        await pair.request('takeover', SERVER);
+        await pair.servedBy(SERVER, PARTNER, WRITER_FINISHED_MS_MAX);
+        await writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX);
+        await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
+        await pair.request('giveback', SERVER);
+        await pair.servedBy(SERVER, SERVER, WRITER_FINISHED_MS_MAX);
+        await writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX);
+      });
+    }
+    expect(leases.ownerChanges(SERVER) - before, 'changes of owner').toBeGreaterThanOrEqual(2 * CYCLES);
+  },
+);

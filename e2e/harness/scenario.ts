@@ -1,0 +1,141 @@
+// The frame of every scenario that breaks a pair: a pair of its own, a client that writes throughout, and the books
+// checked afterwards. What happens in between is the scenario's own.
+import { expect, test } from 'vitest';
+import { readEnvironment } from '../environment.ts';
+import { say } from '../machine/stage.ts';
+import { createClientPod, Writer } from './client-pod.ts';
+import { LeaseHistory } from './lease-history.ts';
+import { collectLogs } from './logs.ts';
+import { identityChanges, networkIdentity } from './network-identity.ts';
+import { Pair, type Server } from './pair.ts';
+import { recordResult, type ScenarioResult } from './results.ts';
+import { step } from './step.ts';
+import { SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
+
+/** The server that suffers; its partner covers. */
+export const SERVER: Server = 'filer-a';
+export const PARTNER: Server = 'filer-b';
+/** Lines acknowledged that show that the writer is served. */
+export const LINES_AFTERWARDS = 50;
+
+export interface ScenarioFrame {
+  /** File name of the scenario: its key in out/e2e.json. */
+  readonly name: string;
+  /** What happens, as a sentence. */
+  readonly fault: string;
+  /** Longest wait for an acknowledgement that is within the goal, ms; reported, since the machine may be busy. */
+  readonly gapMsGoal: number;
+  /** Servers whose pod the scenario replaces: only their own addresses may change. */
+  readonly replaces: readonly Server[];
+  /** Undoes the fault when the scenario fails half way. */
+  readonly cleanUp?: ((pair: Pair) => Promise<void>) | undefined;
+  /** ms; for long scenarios. */
+  readonly msMax?: number | undefined;
+}
+
+/** What a scenario works with. */
+export interface Stage {
+  readonly pair: Pair;
+  readonly writer: Writer;
+  readonly leases: LeaseHistory;
+  /** Notes what clients know the pair by: it must be the same at every note. */
+  readonly noteIdentity: () => Promise<void>;
+}
+
+/** Plays until the fault is over; marks "failover" (and "giveback") where the gaps are to be measured. */
+export type Play = (stage: Stage) => Promise<void>;
+
+export function scenario(frame: ScenarioFrame, title: string, play: Play): void {
+  test(
+    title,
+    async () => {
+      const from = performance.now();
+      let measured: Partial<ScenarioResult> = {};
+      let passed = false;
+      const pair = new Pair(readEnvironment(), `e2e-${frame.name}`);
+      try {
+        measured = await runScenario(frame, pair, play);
+        judge(measured);
+        passed = true;
+      } finally {
+        recordResult(frame.name, {
+          fault: frame.fault,
+          ...measured,
+          passed,
+          gapMsGoal: frame.gapMsGoal,
+          tookMs: Math.round(performance.now() - from),
+        });
+        await frame.cleanUp?.(pair);
+        const logs = await collectLogs(pair, frame.name);
+        if (!passed) console.error(`logs and objects are in ${logs}`);
+        await step('the pair is removed', () => pair.remove());
+      }
+    },
+    frame.msMax ?? SCENARIO_MS_MAX,
+  );
+}
+
+async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promise<Partial<ScenarioResult>> {
+  await step('a FilerPair is applied', () => pair.create('nas.example.org'));
+  await step('it becomes Ready', () => pair.ready());
+  await step('a takeover is possible', () => pair.takeoverPossible(WRITER_FINISHED_MS_MAX));
+  const leases = new LeaseHistory(pair);
+  let writer: Writer | undefined;
+  try {
+    const survivor = await pair.pod(PARTNER);
+    await step(`a client pod runs on ${survivor.spec.nodeName}`, () =>
+      createClientPod(pair, survivor.spec.nodeName),
+    );
+    writer = await step(`it writes to ${SERVER}`, () => Writer.start(pair, SERVER, 'run'));
+    await step('the writer is served', () => writer!.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
+    const identity = await networkIdentity(pair);
+    const moved: string[] = [];
+    const noteIdentity = async () => {
+      moved.push(...identityChanges(identity, await networkIdentity(pair), frame.replaces));
+    };
+
+    await play({ pair, writer, leases, noteIdentity });
+    await noteIdentity();
+
+    const verdict = await step('the writer ends, and its history is compared with the disk', () =>
+      writer!.finish(),
+    );
+    const violations = leases.violations();
+    for (const problem of [...verdict.lost, ...verdict.duplicated, ...moved, ...violations])
+      console.error(problem);
+    say(
+      writer
+        .noticed()
+        .map((line) => `          ${line}`)
+        .join('\n')
+        .trimStart(),
+    );
+    const givebackGapMs = verdict.gapMs.get('giveback');
+    return {
+      gapMs: rounded(verdict.gapMs.get('failover')),
+      ...(givebackGapMs === undefined ? {} : { givebackGapMs: rounded(givebackGapMs) }),
+      ownerChanges: leases.ownerChanges(SERVER),
+      acknowledged: verdict.acknowledged,
+      lost: verdict.lost.length,
+      duplicated: verdict.duplicated.length,
+      ownersViolated: violations.length,
+      identityChanges: moved.length,
+    };
+  } catch (error) {
+    if (writer) console.error(`what the writer noticed:\n${writer.noticed().join('\n')}`);
+    throw error;
+  } finally {
+    writer?.kill();
+    leases.stop();
+  }
+}
+
+function judge(result: Partial<ScenarioResult>): void {
+  expect(result).toMatchObject({ lost: 0, duplicated: 0, ownersViolated: 0, identityChanges: 0 });
+  expect(result.acknowledged).toBeGreaterThan(3 * LINES_AFTERWARDS);
+}
+
+function rounded(value: number | undefined): number {
+  if (value === undefined) throw new Error('the writer set no such mark');
+  return Math.round(value * 10) / 10;
+}
