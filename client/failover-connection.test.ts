@@ -106,6 +106,19 @@ describe('failover', () => {
     }
   });
 
+  it('says what it waits for when an outage is longer than a failover, once', async () => {
+    const { events } = client(await server('closed'), await server('closed'));
+    const waiting = () => events.filter((each) => each.kind === 'Waiting');
+    await until('it says so', () => waiting().length > 0);
+    expect(waiting()[0]!.why).toMatch(
+      /^127\.0\.0\.1:\d+ refused the connection; 127\.0\.0\.1:\d+ refused the connection$/,
+    );
+    expect(waiting()[0]!.afterMs).toBeGreaterThanOrEqual(3000);
+    const { length } = events;
+    await until('more attempts', () => performance.now() - waiting()[0]!.atMs > 1000);
+    expect(events.length).toBe(length);
+  });
+
   it('finds the partner while the old connection is still open and silent', async () => {
     const a = await server('open');
     const b = await server('closed');

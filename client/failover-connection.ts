@@ -30,6 +30,9 @@ import { type Endpoints, formatAddress, type PortRole, type TransportAddress } f
 /** As long as other NFS clients wait over TCP before they send a call again. */
 const STUCK_MS = 60_000;
 
+/** An outage of this length is more than a failover: whoever waits should know what for. */
+const WAITING_MS = 3000;
+
 /** XID and message type; RFC 5531 §9. Bytes. */
 const REPLY_SIZE_MIN = 8;
 
@@ -46,6 +49,8 @@ export type ConnectionEvent =
       readonly target: string;
       readonly reason: string;
     }
+  /** Neither port has answered for a while; once for each search. `why` says what each of them did last. */
+  | { readonly kind: 'Waiting'; readonly atMs: number; readonly afterMs: number; readonly why: string }
   /** `afterMs` since the loss or the doubt; `resent` calls went out again. */
   | {
       readonly kind: 'Adopted';
@@ -101,6 +106,8 @@ export class FailoverConnection {
   private lastXid = 0;
   private paused = false;
   private attemptCount = 0;
+  /** Start of the search about which Waiting was emitted. */
+  private toldSinceMs = -1;
   private tickTimer: NodeJS.Timeout | null = null;
   private silenceTimer: NodeJS.Timeout | null = null;
   private readonly failures: Record<PortRole, PortFailure | null> = { primary: null, secondary: null };
@@ -435,6 +442,11 @@ export class FailoverConnection {
       this.attemptCount = 0;
       this.emit({ kind: 'Reassured', atMs: now, afterMs: now - before.sinceMs });
     }
+    const { mode, sinceMs } = this.state;
+    const afterMs = now - sinceMs;
+    if (mode !== 'seeking' || afterMs < WAITING_MS || this.toldSinceMs === sinceMs) return;
+    this.toldSinceMs = sinceMs;
+    this.emit({ kind: 'Waiting', atMs: now, afterMs, why: this.describeFailure() });
   }
 
   private emit(event: ConnectionEvent): void {

@@ -359,7 +359,7 @@ async function limitsOf(nfs: Nfs3Client, root: FileHandle): Promise<Limits> {
 }
 
 async function mount(target: NfsUrl, options: RpcClientOptions): Promise<Mounted> {
-  const rpc = new RpcClient({ ...options, ...mountProgram(target) });
+  const rpc = new RpcClient({ ...options, ...mountProgram(target, options.onEvent) });
   try {
     const exportPath = await exportOf(rpc, target.path);
     const reply = await rpc.call(MOUNT_MNT, Buffer.from(exportPath));
@@ -371,8 +371,10 @@ async function mount(target: NfsUrl, options: RpcClientOptions): Promise<Mounted
 }
 
 /** A FilerPair serves MOUNT on its NFS port; other servers may have a port of its own for it. */
-function mountProgram(target: NfsUrl): Partial<RpcClientOptions> {
-  const program = { program: MOUNT_PROGRAM, version: MOUNT_V3, onEvent: undefined, onCall: undefined };
+function mountProgram(target: NfsUrl, onEvent: ClientOptions['onEvent']): Partial<RpcClientOptions> {
+  // Mounting is over before anybody could follow its connection; only that it waits is news.
+  const waiting = (event: ConnectionEvent) => event.kind === 'Waiting' && onEvent?.(event);
+  const program = { program: MOUNT_PROGRAM, version: MOUNT_V3, onEvent: waiting, onCall: undefined };
   if (target.mountPort === undefined) return program;
   const { address } = target.endpoints.primary;
   const primary = { address, discriminator: { kind: 'TcpPort', port: target.mountPort } } as const;

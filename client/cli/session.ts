@@ -41,15 +41,24 @@ export function connect(url: NfsUrl, common: CommonOptions, world: Surroundings)
     identity: common.identity,
     timeoutMs: common.timeoutMs,
     onEvent: (event) => {
-      const line = narrate(url.server, event, common.verbose);
+      const line = narrate(url.server, event, common);
       if (line !== null) world.stderr.write(`filerpair: ${line}\n`);
     },
   });
 }
 
 /** A sentence about an event of the connection, or null if it is not worth one. */
-export function narrate(server: string, event: ConnectionEvent, verbose: boolean): string | null {
+export function narrate(
+  server: string,
+  event: ConnectionEvent,
+  { verbose, timeoutMs }: Pick<CommonOptions, 'verbose' | 'timeoutMs'>,
+): string | null {
   switch (event.kind) {
+    case 'Waiting': {
+      const patience =
+        timeoutMs === undefined ? 'for as long as it takes' : `for ${timeoutMs / 1000} s at most`;
+      return `waiting for ${server}, ${patience}: ${event.why}`;
+    }
     case 'Lost':
       return verbose ? `${server}: lost ${event.target} (${event.reason}); trying both ports` : null;
     case 'Doubted':

@@ -62,7 +62,7 @@ function describe(server: string, event: ProxyEvent, verbose: boolean): string |
     case 'Upstream': {
       // Unlike a command, the proxy has nothing else to say: losses and adoptions are its log.
       const worth = event.event.kind === 'Lost' || event.event.kind === 'Adopted';
-      const line = narrate(server, event.event, verbose || worth);
+      const line = narrate(server, event.event, { verbose: verbose || worth, timeoutMs: undefined });
       return line === null ? null : `client ${event.client}: ${line}`;
     }
   }
