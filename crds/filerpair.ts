@@ -76,6 +76,10 @@ const claim = withRules(
         'ReadWriteMany: both servers mount the volume wherever they run. ReadWriteOnce: only with storage.lateWrites SameNode, which keeps both servers on one node.',
     }),
     volumeName: text('Name of the PersistentVolume to bind to.', 253).optional(),
+    reclaim: z.enum(['Retain', 'Delete']).default('Retain').meta({
+      description:
+        'What becomes of the claim when the FilerPair is deleted. Retain: it stays, with the last epoch on its labels. Delete: it is deleted once no server runs any more, and its data with it if its PersistentVolume says so.',
+    }),
   }),
   [],
   [
@@ -95,7 +99,7 @@ const volume = withRules(
     name: dnsLabel('Name of the volume, unique in its server. Exports refer to it.'),
     claim: claim.optional(),
     existingClaim: text(
-      'Name of a PersistentVolumeClaim in the same namespace to adopt. It is labelled, never deleted.',
+      'Name of a PersistentVolumeClaim in the same namespace to adopt. It is labelled, and never deleted.',
       253,
     ).optional(),
   }),
@@ -196,7 +200,10 @@ const placement = z
         limits: resourceAmounts('What it may use at most.').optional(),
       })
       .optional()
-      .meta({ description: 'Resources of the server’s container.' }),
+      .meta({
+        description:
+          'Resources of the server’s container. Absent: requests of 500m CPU and 384Mi memory, no limits. A server that gets no processor for the length of its lease loses it, so keep a CPU request.',
+      }),
     priorityClassName: text('PriorityClass of the pod.', 253).optional(),
   })
   .meta({ description: 'Where and how the server’s pod runs.' });
@@ -325,7 +332,14 @@ const storage = withRules(
     }),
   }),
   [],
-  [{ cel: 'self.transfer == oldSelf.transfer', message: 'transfer cannot be changed' }],
+  [
+    { cel: 'self.transfer == oldSelf.transfer', message: 'transfer cannot be changed' },
+    {
+      cel: 'self.lateWrites == oldSelf.lateWrites',
+      message:
+        'lateWrites cannot be changed: what holds for a volume does not change while servers run; make the FilerPair anew on the same claims',
+    },
+  ],
 ).meta({ description: 'What holds for the volumes. Nobody but you can know it, so there is no default.' });
 
 const dns = z
@@ -363,6 +377,34 @@ const service = z
   })
   .meta({ description: 'The Services of both servers.' });
 
+const hostname = 'kubernetes.io/hostname';
+
+const spread = keyed(
+  z.object({
+    topologyKey: text('Label of nodes, such as kubernetes.io/hostname or topology.kubernetes.io/zone.', 317),
+    mode: z.enum(['Preferred', 'Required']).default('Preferred').meta({
+      description:
+        'Preferred: the servers run apart where that is possible. Required: rather not at all than together; a pod then waits for a node.',
+    }),
+  }),
+  'topologyKey',
+  0,
+  4,
+  'What the two servers shall not share. Not with storage.lateWrites SameNode, which keeps them together.',
+).default([{ topologyKey: hostname, mode: 'Preferred' }]);
+
+const rollout = z
+  .object({
+    paused: z.boolean().default(false).meta({
+      description:
+        'true: running servers stay as they are when the spec changes, until it is false again. A step that has begun is completed by the servers.',
+    }),
+  })
+  .meta({
+    description:
+      'How changes of the spec reach running servers: one after the other, each through a planned takeover and a giveback.',
+  });
+
 export const filerPairSpec = withRules(
   z.object({
     servers: withRules(
@@ -380,6 +422,8 @@ export const filerPairSpec = withRules(
     storage,
     service: service.prefault({}),
     dns: dns.optional(),
+    spread,
+    rollout: rollout.prefault({}),
     image: text(
       'Image of the file server; absent: the one that belongs to the operator’s version.',
       1024,
@@ -407,6 +451,13 @@ export const filerPairSpec = withRules(
       field: ['servers'],
       holds: (self) =>
         self.servers.every((s) => s.name.length + 13 <= 63) && self.failover.suffix !== '-interconnect',
+    },
+    {
+      cel: "self.storage.lateWrites != 'SameNode' || self.spread.all(s, s.mode == 'Preferred')",
+      message: 'storage.lateWrites SameNode keeps the servers together: spread must not require them apart',
+      field: ['spread'],
+      holds: (self) =>
+        self.storage.lateWrites !== 'SameNode' || self.spread.every(({ mode }) => mode === 'Preferred'),
     },
     {
       cel: "self.storage.lateWrites == 'SameNode' || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode == 'ReadWriteMany'))",
@@ -516,6 +567,17 @@ export const filerPairStatus = z.object({
     })
     .optional()
     .meta({ description: 'What a person asked for last, and the answer.' }),
+  rollout: z
+    .object({
+      state: z.string().meta({
+        description: 'TakingOver, Replacing, GivingBack, Retrying, Waiting, Paused or Blocked.',
+      }),
+      server: z.string().optional().meta({ description: 'The server that it is about.' }),
+      message: z.string(),
+      since: time('Since when it is in this state.'),
+    })
+    .optional()
+    .meta({ description: 'How far a change of the spec has come; absent: both servers run as it wants.' }),
 });
 
 /** Also checked by the API server, for the whole object. */

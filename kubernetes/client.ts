@@ -17,6 +17,8 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly subresource?: 'status' | undefined;
+  /** The API server does everything but store the result. */
+  readonly dryRun?: boolean | undefined;
 }
 
 export interface Selection {
@@ -79,7 +81,7 @@ export class KubernetesClient {
   }
 
   create<T extends KubernetesObject>(resource: Resource, object: T, options?: CallOptions): Promise<T> {
-    const path = pathOf(resource, object.metadata.namespace);
+    const path = `${pathOf(resource, object.metadata.namespace)}${options?.dryRun ? '?dryRun=All' : ''}`;
     return this.#call('POST', path, options, JSON.stringify(object));
   }
 

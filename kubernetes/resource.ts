@@ -43,6 +43,7 @@ export const resources = {
   events: grouped('events.k8s.io', 'v1', 'events', 'Event'),
   leases: grouped('coordination.k8s.io', 'v1', 'leases', 'Lease'),
   endpointSlices: grouped('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
+  podDisruptionBudgets: grouped('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),
   roles: grouped('rbac.authorization.k8s.io', 'v1', 'roles', 'Role'),
   roleBindings: grouped('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding'),
   customResourceDefinitions: grouped(

@@ -100,6 +100,8 @@ describe.skipIf(helm === undefined)('the chart', () => {
       createSecret: ['create'],
       patch: ['patch'],
       delete: ['delete'],
+      check: ['create'],
+      confirm: ['get'],
     };
     const missing = plannedActions().flatMap(({ kind, resource }) => {
       const { group, plural } = resources[resource];

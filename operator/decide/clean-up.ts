@@ -1,21 +1,30 @@
 // A pair that is deleted goes in order: first its pods, so that the servers can still release what they own (they need
 // their rights, Services and Leases for that); then the last epoch onto the claims, which stay, because they are the
-// data; then the FilerPair, and with it, by Kubernetes' garbage collector, everything that it owned; last the Leases.
+// data, unless the spec says Delete of them; then, when nothing of this is left to do, the FilerPair, and with it, by
+// Kubernetes' garbage collector, everything that it owned; last the Leases.
 
+import type { FilerPairVolume } from '../../crds/filerpair.ts';
 import { labels } from '../../kubernetes/words.ts';
-import type { FilerPairObject } from '../observe/objects.ts';
+import type { Claim, FilerPairObject } from '../observe/objects.ts';
 import type { Observed } from '../observe/observed.ts';
 import { letLeaseGo } from './lease-upkeep.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
-import { leaseFinalizer, pairFinalizer } from './names.ts';
+import { appliedAnnotation, claimName, leaseFinalizer, pairFinalizer } from './names.ts';
 import type { Action } from './plan.ts';
 
 export function cleanUp(observed: Observed): Action[] {
   if (observed.pods.length > 0) return podsDeleted(observed);
   const leases = observed.leases.map(viewLease);
-  return [
+  const deleted = claimsToDelete(observed);
+  const claimActions = [
     ...leases.flatMap((lease) => epochRemembered(observed, lease)),
-    ...(observed.pair === null ? [] : pairLetGo(observed.pair)),
+    ...deleted.flatMap(claimDeleted),
+  ];
+  // The finalizer goes only when the clean-up was seen to be done, not when it was asked for.
+  const cleaned = claimActions.length === 0 && deleted.length === 0;
+  return [
+    ...claimActions,
+    ...(observed.pair === null || !cleaned ? [] : pairLetGo(observed.pair)),
     ...leases
       .filter(
         ({ object }) =>
@@ -39,6 +48,32 @@ function podsDeleted({ pair, pods }: Observed): Action[] {
       uid,
       why: 'the FilerPair is being deleted',
     }));
+}
+
+/**
+ * Claims that were made for this pair, and of which its spec says Delete. Adopted ones are never among them, nor is any
+ * once the FilerPair is gone: then nobody says it any more.
+ */
+export function claimsToDelete(observed: Observed): Claim[] {
+  if (observed.pair?.metadata.deletionTimestamp === undefined) return [];
+  return (observed.pair.spec?.servers ?? []).flatMap((server) =>
+    (server.volumes ?? []).flatMap((volume) => {
+      if (volume.claim?.reclaim !== 'Delete' || volume.existingClaim !== undefined) return [];
+      const claim = observed.claims[claimName(observed.name, server.name, volume as FilerPairVolume)];
+      const made =
+        typeof claim === 'object' &&
+        claim.metadata.annotations?.[appliedAnnotation] !== undefined &&
+        claim.metadata.labels?.[labels.pair] === observed.name;
+      return made ? [claim] : [];
+    }),
+  );
+}
+
+function claimDeleted({ metadata }: Claim): Action[] {
+  if (metadata.deletionTimestamp !== undefined) return [];
+  const { namespace = '', name = '', uid = '' } = metadata;
+  const why = 'the pair is deleted, and its spec says reclaim: Delete';
+  return [{ kind: 'delete', resource: 'persistentVolumeClaims', namespace, name, uid, why }];
 }
 
 function pairLetGo({ metadata }: FilerPairObject): Action[] {
@@ -77,7 +112,12 @@ function finalizersPatch(
 function epochRemembered(observed: Observed, lease: LeaseView): Action[] {
   const home = lease.object.metadata.labels?.[labels.home];
   return Object.values(observed.claims).flatMap((claim): Action[] => {
-    if (typeof claim !== 'object' || home === undefined || claim.metadata.labels?.[labels.home] !== home)
+    if (
+      typeof claim !== 'object' ||
+      claim.metadata.deletionTimestamp !== undefined ||
+      home === undefined ||
+      claim.metadata.labels?.[labels.home] !== home
+    )
       return [];
     const wanted = { [labels.epoch]: String(lease.epoch), [labels.owner]: '' };
     const known = claim.metadata.labels;

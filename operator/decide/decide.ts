@@ -10,11 +10,13 @@ import { labels } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
+import { rollout } from '../policies/rollout.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
 import { deathProofs, letLeaseGo, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
 import type { Action, EventToTell, Plan } from './plan.ts';
 import { provision } from './provision.ts';
+import { rolledOut } from './roll-out.ts';
 import {
   computeStatus,
   invalidSpecStatus,
@@ -51,6 +53,7 @@ function refused(pair: FilerPairObject, reasons: string, now: number): Plan {
 
 function decideFor(view: View): Plan {
   const requests = requestFindings(view);
+  const rollingOut = rollout(view);
   const lastRequest = requestToRemember(view, requests);
   const status = computeStatus(view, lastRequest);
   const unchanged = sameStatus(view.pair.status, status);
@@ -61,15 +64,20 @@ function decideFor(view: View): Plan {
       ...annotationsAnswered(view, requests),
       ...pairHeld(view.pair),
       ...provision(view),
+      ...rolledOut(view, rollingOut),
       ...leasesLetGo(view),
     ],
     status: unchanged ? null : status,
     events: [...(unchanged ? [] : statusEvents(view.pair.status, status)), ...requests.flatMap(requestEvent)],
-    wakeAt: view.servers
-      .flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt))
-      .reduce((first, one) => (one !== null && (first === null || one < first) ? one : first), null),
+    wakeAt: earliest([
+      rollingOut?.wakeAt ?? null,
+      ...view.servers.flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt)),
+    ]),
   };
 }
+
+const earliest = (times: readonly (number | null)[]): number | null =>
+  times.reduce((first, one) => (one !== null && (first === null || one < first) ? one : first), null);
 
 /** A Lease that was deleted goes as soon as no pod is left, and is made again with the epoch that the claims know. */
 function leasesLetGo(view: View): Action[] {

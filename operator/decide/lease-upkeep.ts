@@ -2,7 +2,7 @@
 // acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
 
 import type { MergePatch } from '../../kubernetes/objects.ts';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations, type RequestAnnotation } from '../../kubernetes/words.ts';
 import { deathProof } from '../policies/death-proof.ts';
 import { type RequestFinding, requestRemoved } from '../policies/requests.ts';
 import type { LeaseView } from './lease-view.ts';
@@ -38,15 +38,18 @@ export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] 
       return [patchLease(found.home.lease, requestRemoved(found.home.lease), 'its request is answered')];
     if (found.kind !== 'pass on' || found.home.lease === null) return [];
     const { lease } = found.home;
-    const patch = {
-      metadata: {
-        resourceVersion: lease.object.metadata.resourceVersion,
-        annotations: { [leaseAnnotations.request]: JSON.stringify(found.request) },
-      },
-    };
+    const patch = requestPatch(lease, found.request);
     return [patchLease(lease, patch, `a ${found.request.kind} was asked for (${found.request.reason})`)];
   });
 }
+
+/** Compare-and-swap that asks the servers for something. */
+export const requestPatch = (lease: LeaseView, request: RequestAnnotation): MergePatch => ({
+  metadata: {
+    resourceVersion: lease.object.metadata.resourceVersion,
+    annotations: { [leaseAnnotations.request]: JSON.stringify(request) },
+  },
+});
 
 /** Takes the finalizer off a Lease that is to go. */
 export function letLeaseGo(lease: LeaseView, why: string): Action {

@@ -37,6 +37,19 @@ export type Action =
       readonly name: string;
       readonly patch: MergePatch;
     })
+  /** Would the API server make this object? A dry run: admission, quotas, names that must exist. Changes nothing. */
+  | (Of & { readonly kind: 'check'; readonly object: KubernetesObject })
+  /**
+   * Reads a Lease, and ends the plan unless it still names this holder at this epoch. Stands in front of what must
+   * not be done on the strength of a cache that lags behind.
+   */
+  | (Of & {
+      readonly kind: 'confirm';
+      readonly namespace: string;
+      readonly name: string;
+      readonly holder: string | null;
+      readonly epoch: number;
+    })
   /** Of the very object that was seen (uid). */
   | (Of & {
       readonly kind: 'delete';

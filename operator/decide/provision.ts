@@ -4,6 +4,7 @@ import {
   type EndpointSlice,
   endpointsOf,
   type FailoverEndpoint,
+  shownBy,
 } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
@@ -12,12 +13,14 @@ import { mayCreateLease } from '../policies/lease-lost.ts';
 import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
 import { access } from './desired/access.ts';
 import { claimLabels, newClaim } from './desired/claim.ts';
+import { disruptionBudget } from './desired/disruption-budget.ts';
 import { dnsEndpoint } from './desired/dns-endpoint.ts';
 import { newLease } from './desired/lease.ts';
 import { type Desired, desired, ownerReference, pairLabels } from './desired/owned.ts';
 import { newPod } from './desired/pod.ts';
-import { configMap, secretKey } from './desired/server-config.ts';
-import { services } from './desired/services.ts';
+import { podPort, portNumbers } from './desired/ports.ts';
+import { configMap, configMapName, configMapOfPod, secretKey } from './desired/server-config.ts';
+import { servicePortName, services } from './desired/services.ts';
 import { matches } from './matches.ts';
 import { appliedAnnotation, claimName, currentLabel, secretName } from './names.ts';
 import type { Action, ResourceName } from './plan.ts';
@@ -30,10 +33,11 @@ export function provision(view: View): Action[] {
     ...secret(view),
     ...perServer((server) => claims(view, server)),
     ...perServer((server) => lease(view, server)),
-    ...perServer((server) => applyIfDifferent(view, configMap(view, server))),
+    ...perServer((server) => configMaps(view, server)),
     ...perServer((server) => services(view, server).flatMap((one) => applyIfDifferent(view, one))),
     ...perServer((server) => failoverSlice(view, server)),
     ...dns(view),
+    ...applyIfDifferent(view, disruptionBudget(view)),
     ...perServer((server) => pods(view, server)),
   ];
 }
@@ -55,6 +59,8 @@ function observedObjects(view: View, resource: ResourceName): readonly Kubernete
       return observed.endpointSlices;
     case 'dnsEndpoints':
       return observed.dnsEndpoints;
+    case 'podDisruptionBudgets':
+      return observed.podDisruptionBudgets;
     case 'persistentVolumeClaims':
       return Object.values(observed.claims).filter((claim) => typeof claim === 'object');
     default:
@@ -162,6 +168,29 @@ function lease(view: View, home: ServerView): Action[] {
   return [];
 }
 
+/** The one for new pods; and those that no pod reads any more go. */
+function configMaps(view: View, server: ServerView): Action[] {
+  const { namespace, pods } = view.observed;
+  const wanted = configMapName(view, server);
+  const inUse = new Set([wanted, ...pods.map(configMapOfPod)]);
+  const unused = view.observed.configMaps.filter(
+    ({ metadata }) => metadata.labels?.[labels.server] === server.name && !inUse.has(metadata.name ?? ''),
+  );
+  return [
+    ...applyIfDifferent(view, configMap(view, server)),
+    ...unused.map(
+      ({ metadata: { name = '', uid = '' } }): Action => ({
+        kind: 'delete',
+        resource: 'configMaps',
+        namespace,
+        name,
+        uid,
+        why: 'no pod reads it any more',
+      }),
+    ),
+  ];
+}
+
 function failoverSlice(view: View, home: ServerView): Action[] {
   const name = home.failoverName;
   const slice = view.observed.endpointSlices.find((one) => one.metadata.name === name) ?? null;
@@ -196,7 +225,15 @@ function sliceOf(
   endpoint: FailoverEndpoint | null,
   slice: EndpointSlice | null,
 ): Desired {
-  const ports = [{ name: 'nfs', port: view.spec.ports.secondary, protocol: 'TCP' }];
+  const address = (endpoint ?? (slice === null ? null : shownBy(slice)))?.address ?? null;
+  const pod = partnerOf(view, home).pods.find((one) => one.pod.status?.podIP === address)?.pod;
+  const port = (pod && podPort(pod, 'secondary')) ?? view.spec.ports.secondary;
+  // Every number of the Service leads to the one on which that pod listens.
+  const ports = portNumbers(view, 'secondary').map((number) => ({
+    name: servicePortName('secondary', number),
+    port,
+    protocol: 'TCP',
+  }));
   const addressType = endpoint?.address?.includes(':')
     ? 'IPv6'
     : endpoint === null || endpoint.address === null

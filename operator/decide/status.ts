@@ -7,6 +7,7 @@ import { degraded } from '../policies/degraded.ts';
 import { diskSetPhase } from '../policies/disk-set-phase.ts';
 import { progressing } from '../policies/progressing.ts';
 import { ready } from '../policies/ready.ts';
+import { rollout } from '../policies/rollout.ts';
 import { takeoverPossible } from '../policies/takeover-possible.ts';
 import type { Verdict } from '../policies/verdict.ts';
 import { matches } from './matches.ts';
@@ -37,7 +38,23 @@ export function computeStatus(view: View, lastRequest: LastRequest | undefined):
     ...(history[0] === undefined ? {} : { lastTransition: history[0] }),
     ...(history.length === 0 ? {} : { history }),
     ...(lastRequest === undefined ? {} : { lastRequest }),
+    ...rolloutStatus(view),
   };
+}
+
+function rolloutStatus(view: View): Pick<FilerPairStatus, 'rollout'> {
+  const { problem } = view.observed;
+  const found = rollout(view);
+  if (found === null) return {};
+  const heldUp = problem?.concerns === 'rollout';
+  const now = {
+    state: heldUp ? 'Blocked' : found.state,
+    ...(found.server === null ? {} : { server: found.server }),
+    message: heldUp ? problem.message : found.message,
+  };
+  const before = view.pair.status?.rollout;
+  const unchanged = before?.state === now.state && before.server === now.server;
+  return { rollout: { ...now, since: unchanged ? before.since : timeText(view.now) } };
 }
 
 /** The status of a pair whose spec cannot be understood: nothing else is known to be true. */
@@ -83,10 +100,24 @@ export function statusEvents(before: FilerPairStatus | undefined, after: FilerPa
     const key = `${type}/${status}/${reason}/${lastTransitionTime}`;
     events.push({ key, type: bad ? 'Warning' : 'Normal', reason, note: message });
   }
+  events.push(...rolloutEvents(before, after));
   const known = new Set(before?.history?.map(keyOf));
   for (const transition of after.history?.toReversed() ?? [])
     if (!known.has(keyOf(transition))) events.push(transitionEvent(transition));
   return events;
+}
+
+/** That a rollout is held up, and that it has ended; its steps are told by themselves. */
+function rolloutEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): EventToTell[] {
+  const was = before?.rollout;
+  const is = after.rollout;
+  if (is !== undefined && is.state !== was?.state && (is.state === 'Blocked' || is.state === 'Paused')) {
+    const type = is.state === 'Blocked' ? ('Warning' as const) : ('Normal' as const);
+    return [{ key: `${is.state}/${is.since}`, type, reason: `Rollout${is.state}`, note: is.message }];
+  }
+  if (is !== undefined || was === undefined) return [];
+  const note = 'Both servers run as the spec wants them.';
+  return [{ key: `${after.observedGeneration}/${was.since}`, type: 'Normal', reason: 'RolledOut', note }];
 }
 
 function transitionEvent(transition: FilerPairTransition): EventToTell {

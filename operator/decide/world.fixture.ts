@@ -1,7 +1,7 @@
 // A pair in a cluster, as decide() sees it, for tests: start with a spec, let plans be carried out, let servers and
 // kubelets do something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
 
-import { type FilerPairSpecInput, filerPairSpec } from '../../crds/filerpair.ts';
+import { type FilerPairSpecInput, type FilerPairStatus, filerPairSpec } from '../../crds/filerpair.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
@@ -61,6 +61,7 @@ export class World {
       serviceAccounts: [],
       roles: [],
       roleBindings: [],
+      podDisruptionBudgets: [],
       dnsEndpoints: [],
       claims: {},
       secret: 'absent',
@@ -90,7 +91,7 @@ export class World {
 
   /** Only the Leases, as if everything else were still to come. */
   withLeases(): this {
-    for (const action of this.plan().actions) if (action.resource === 'leases') this.#carryOut(action);
+    for (const action of this.plan().actions) if (action.resource === 'leases') this.carryOut(action);
     return this;
   }
 
@@ -109,7 +110,7 @@ export class World {
     for (let round = 0; round < 8; round++) {
       const plan = this.plan();
       if (plan.actions.length === 0 && plan.status === null) return done;
-      for (const action of plan.actions) this.#carryOut(action);
+      for (const action of plan.actions) this.carryOut(action);
       done.push(...plan.actions);
       if (plan.status !== null) this.#changePair({ status: plan.status });
     }
@@ -219,13 +220,26 @@ export class World {
   }
 
   markDeleted(podUid: string): void {
-    const pod = this.observed.pods.find(({ metadata }) => metadata.uid === podUid)!;
+    const pod = this.observed.pods.find(({ metadata }) => metadata.uid === podUid);
+    if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return;
     const deletionTimestamp = new Date(this.now).toISOString();
     this.changePod(pod, { metadata: { ...pod.metadata, deletionTimestamp } });
   }
 
   remove(list: 'pods' | 'services' | 'leases', name: string): void {
     this.observed[list] = this.observed[list].filter((one: Named) => one.metadata.name !== name) as never;
+  }
+
+  /** A person edits the spec. */
+  changeSpec(change: Partial<FilerPairSpecInput>): void {
+    const pair = this.observed.pair!;
+    const generation = (pair.metadata.generation ?? 0) + 1;
+    const metadata = { ...pair.metadata, generation, resourceVersion: this.#version() };
+    this.#changePair({ spec: { ...pair.spec, ...change }, metadata });
+  }
+
+  writeStatus(status: FilerPairStatus): void {
+    this.#changePair({ status });
   }
 
   #changePair(change: Partial<FilerPairObject>): void {
@@ -248,13 +262,46 @@ export class World {
     }) as never;
   }
 
-  #carryOut(action: Action): void {
+  /** As the API server would; false: a compare-and-swap lost, and nothing was done. */
+  carryOut(action: Action): boolean {
+    if (this.#lost(action)) return false;
+    this.#execute(action);
+    return true;
+  }
+
+  #lost(action: Action): boolean {
+    if (action.kind === 'confirm') {
+      const { spec } = this.#list('leases').find(({ metadata }) => metadata.name === action.name) as Lease;
+      return (
+        (spec?.holderIdentity || null) !== action.holder || (spec?.leaseTransitions ?? 0) !== action.epoch
+      );
+    }
+    const object = action.kind === 'patch' ? (action.patch as unknown as KubernetesObject) : null;
+    const version = object?.metadata?.resourceVersion;
+    if (action.kind !== 'patch' || version === undefined) return false;
+    const stored =
+      action.resource === 'filerPairs'
+        ? this.observed.pair
+        : this.#list(action.resource).find(({ metadata }) => metadata.name === action.name);
+    return stored?.metadata.resourceVersion !== version;
+  }
+
+  #execute(action: Action): void {
     switch (action.kind) {
+      case 'check':
+      case 'confirm':
+        return;
       case 'createSecret':
         this.observed.secret = 'present';
         return;
+      case 'create': {
+        const { name } = action.object.metadata;
+        // AlreadyExists.
+        if (this.#list(action.resource).some(({ metadata }) => metadata.name === name)) return;
+        this.#put(action.resource, action.object);
+        return;
+      }
       case 'apply':
-      case 'create':
         this.#put(action.resource, action.object);
         return;
       case 'patch':
@@ -262,6 +309,11 @@ export class World {
         return;
       case 'delete':
         if (action.resource === 'pods') this.markDeleted(action.uid);
+        else
+          this.#setList(
+            action.resource,
+            this.#list(action.resource).filter(({ metadata }) => metadata.uid !== action.uid),
+          );
         return;
     }
   }

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
-import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import { labels } from '../../kubernetes/words.ts';
 import { fingerprint } from '../decide/fingerprint.ts';
@@ -40,6 +40,7 @@ export class Executor {
       await this.#attempt(action);
     } catch (error) {
       if (!(error instanceof ApiError) || !isLasting(error)) throw error;
+      if (action.kind === 'check') throw checkFailed(action, error);
       const what = `${action.kind} ${resources[action.resource].kind} ${nameOf(action)}`;
       throw new ExecutionProblem(
         { reason: reasonOf(error), message: `Could not ${what}: ${error.message}` },
@@ -101,6 +102,12 @@ export class Executor {
           if (!isAlreadyExists(error)) throw error;
         });
         return;
+      case 'check':
+        await this.#client.create(resource, action.object, { dryRun: true });
+        return;
+      case 'confirm':
+        await this.#confirm(action);
+        return;
       case 'createSecret': {
         const data = { [action.key]: randomBytes(action.size).toString('base64') };
         const object = { ...action.object, type: 'Opaque', data } as KubernetesObject;
@@ -120,6 +127,17 @@ export class Executor {
     }
   }
 
+  async #confirm({ resource, namespace, name, holder, epoch }: Action & { kind: 'confirm' }): Promise<void> {
+    const { spec } = await this.#client.get<Lease>(resources[resource], { namespace, name });
+    if ((spec?.holderIdentity || null) === holder && (spec?.leaseTransitions ?? 0) === epoch) return;
+    throw new ApiError({
+      outcome: 'refused',
+      status: 409,
+      reason: 'Conflict',
+      message: `Lease ${name} does not name ${holder ?? 'nobody'} at epoch ${epoch} any more`,
+    });
+  }
+
   async #expectNothingOfOthers({ resource, object }: Action & { kind: 'apply' }): Promise<void> {
     const { name = '', namespace } = object.metadata;
     const found = await this.#client
@@ -136,6 +154,13 @@ export class Executor {
       message: `${resources[resource].kind} ${name} exists in namespace ${namespace} and ${theirs === undefined ? 'was not made for a FilerPair' : `belongs to FilerPair ${theirs}`}. Rename the server, or remove that ${resources[resource].kind}.`,
     });
   }
+}
+
+/** What runs is left alone, and only the rollout waits. */
+function checkFailed({ object }: Action & { kind: 'check' }, error: ApiError): ExecutionProblem {
+  const server = object.metadata.labels?.[labels.server];
+  const message = `The API server would refuse a new pod for ${server}, so the one that runs is left alone: ${error.message}`;
+  return new ExecutionProblem({ reason: reasonOf(error), message, concerns: 'rollout' }, error);
 }
 
 /** Refused for a reason that stays: forbidden, invalid, or an object that cannot be there. Conflicts pass. */

@@ -42,6 +42,7 @@ export class Caches {
   readonly #serviceAccounts: Reflector<KubernetesObject>;
   readonly #roles: Reflector<KubernetesObject>;
   readonly #roleBindings: Reflector<KubernetesObject>;
+  readonly #podDisruptionBudgets: Reflector<KubernetesObject>;
   readonly #claims: Reflector<Claim>;
   readonly #definitions: Reflector<Definition>;
   /** Only while the cluster serves DNSEndpoint. */
@@ -63,6 +64,10 @@ export class Caches {
     this.#serviceAccounts = this.#labelled(resources.serviceAccounts);
     this.#roles = this.#labelled(resources.roles);
     this.#roleBindings = this.#labelled(resources.roleBindings);
+    // Its status changes with every pod that becomes ready; only what we apply matters.
+    this.#podDisruptionBudgets = this.#labelled(resources.podDisruptionBudgets, (a, b) =>
+      same([a.metadata.labels, specOf(a)], [b.metadata.labels, specOf(b)]),
+    );
     this.#claims = this.#labelled<Claim>(resources.persistentVolumeClaims);
     this.#nodes = this.#reflector<Node>(resources.nodes, (change) => this.#nodeChanged(change), {}, trimNode);
     const onDefinition = (): void => this.#definitionChanged();
@@ -126,6 +131,7 @@ export class Caches {
       serviceAccounts: of(this.#serviceAccounts),
       roles: of(this.#roles),
       roleBindings: of(this.#roleBindings),
+      podDisruptionBudgets: of(this.#podDisruptionBudgets),
       dnsEndpoints: this.#dnsEndpoints === null ? [] : of(this.#dnsEndpoints),
       claims: await this.#observeClaims(namespace, name, pair, of(this.#claims)),
       secret: pair === null ? 'unknown' : await this.#observeSecret(pair, pods),
@@ -189,6 +195,7 @@ export class Caches {
       this.#serviceAccounts,
       this.#roles,
       this.#roleBindings,
+      this.#podDisruptionBudgets,
       this.#claims,
       ...(this.#options.publishDns ? [this.#definitions] : []),
       ...(this.#dnsEndpoints === null ? [] : [this.#dnsEndpoints]),
@@ -269,16 +276,30 @@ function pairKeyOf({ metadata }: KubernetesObject): string | null {
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
+const specOf = (object: KubernetesObject): unknown => (object as { spec?: unknown }).spec;
+
 /** The kubelet writes a node's status every few minutes and with every image: none of it matters here. */
 const nodeMatters = (node: Node): unknown => {
   const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
-  return [ready?.status, ready?.lastTransitionTime, node.metadata.uid];
+  return [
+    ready?.status,
+    ready?.lastTransitionTime,
+    node.metadata.uid,
+    node.metadata.labels,
+    node.spec?.unschedulable,
+  ];
 };
 
 function trimNode(node: Node): Node {
-  const { name, uid, resourceVersion } = node.metadata;
+  const { name, uid, resourceVersion, labels: nodeLabels } = node.metadata;
   return {
-    metadata: { ...(name && { name }), ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) },
+    metadata: {
+      ...(name && { name }),
+      ...(uid && { uid }),
+      ...(resourceVersion && { resourceVersion }),
+      ...(nodeLabels && { labels: nodeLabels }),
+    },
+    spec: { unschedulable: node.spec?.unschedulable === true },
     status: { conditions: node.status?.conditions?.filter(({ type }) => type === 'Ready') ?? [] },
   };
 }

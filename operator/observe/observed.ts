@@ -10,6 +10,8 @@ export interface Problem {
   /** One word: reason of a condition. */
   readonly reason: string;
   readonly message: string;
+  /** Only the rollout of a change is held up; the servers serve. */
+  readonly concerns?: 'rollout';
 }
 
 export interface Observed {
@@ -26,6 +28,7 @@ export interface Observed {
   readonly serviceAccounts: readonly KubernetesObject[];
   readonly roles: readonly KubernetesObject[];
   readonly roleBindings: readonly KubernetesObject[];
+  readonly podDisruptionBudgets: readonly KubernetesObject[];
   readonly dnsEndpoints: readonly KubernetesObject[];
   /** Claims with the pair's label, and those that the spec adopts, by name. */
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;

@@ -214,12 +214,12 @@ describe('Progressing', () => {
     expect(verdict(World.running())).toMatchObject({ status: 'False', reason: 'Settled' });
   });
 
-  test('order: a spec that needs a restart, pods that start, a request under way, a deletion', () => {
+  test('order: pods that start, a change that is rolled out, a request under way, a deletion', () => {
     const world = World.running();
-    world.observed.pair = { ...world.observed.pair!, spec: { ...spec, image: 'filerpair/fileserver:0.2.0' } };
-    expect(verdict(world)).toMatchObject({ status: 'True', reason: 'RestartNeeded' });
     world.runs('filer-b', false);
-    expect(verdict(world).reason).toBe('PodsStarting');
+    expect(verdict(world)).toMatchObject({ status: 'True', reason: 'PodsStarting' });
+    world.changeSpec({ image: 'filerpair/fileserver:0.2.0' });
+    expect(verdict(world)).toMatchObject({ status: 'True', reason: 'RollingOut' });
     world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
     expect(verdict(world).reason).toBe('RequestUnderWay');
     const pair = world.observed.pair!;
@@ -229,7 +229,7 @@ describe('Progressing', () => {
     };
     expect(verdict(world)).toMatchObject({
       reason: 'Deleting',
-      message: `The pair is being deleted and waits for the end of ${world.pod('filer-a').metadata.name} on node node-1 and ${world.pod('filer-b').metadata.name} on node node-2.`,
+      message: `The pair is being deleted and waits for the end of pod ${world.pod('filer-a').metadata.name} on node node-1 and pod ${world.pod('filer-b').metadata.name} on node node-2.`,
     });
   });
 });

@@ -76,7 +76,7 @@ function superfluousPods(view: View, server: ServerView): Replacement['remove'] 
     }));
 }
 
-const ownsSomething = (view: View, { pod }: PodFinding): boolean =>
+export const ownsSomething = (view: View, { pod }: PodFinding): boolean =>
   view.servers.some(({ lease }) => lease?.holderPodUid === pod.metadata.uid && lease?.holder !== null);
 
 /** A Lease of an earlier FilerPair of the same name is about to go. */

@@ -1,9 +1,9 @@
 // Progressing: is something under way that will end by itself, or does something wait for a person?
 
-import { serverPod } from '../decide/desired/pod.ts';
-import { templateAnnotation } from '../decide/names.ts';
+import { claimsToDelete } from '../decide/clean-up.ts';
 import type { View } from '../decide/view.ts';
 import { requestFindings } from './requests.ts';
+import { type RolloutState, rollout } from './rollout.ts';
 import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from './verdict.ts';
 
 export const progressingChain: readonly Policy<View>[] = [
@@ -13,8 +13,10 @@ export const progressingChain: readonly Policy<View>[] = [
       .flatMap(({ pods }) => pods)
       .map(({ pod }) => {
         const { nodeName } = pod.spec ?? {};
-        return `${pod.metadata.name}${nodeName === undefined ? '' : ` on node ${nodeName}`}`;
+        return `pod ${pod.metadata.name}${nodeName === undefined ? '' : ` on node ${nodeName}`}`;
       });
+    if (left.length === 0)
+      left.push(...claimsToDelete(view.observed).map(({ metadata }) => `claim ${metadata.name}`));
     return isTrue(
       'Deleting',
       left.length === 0
@@ -31,6 +33,14 @@ export const progressingChain: readonly Policy<View>[] = [
         )
       : null;
   },
+  function rolloutHeldUp(view) {
+    const { problem } = view.observed;
+    return problem?.concerns === 'rollout' ? isTrue('RolloutBlocked', problem.message) : null;
+  },
+  function rollingOut(view) {
+    const found = rollout(view);
+    return found === null ? null : isTrue(reasonOf(found.state), found.message);
+  },
   function podsStarting(view) {
     const starting = view.servers
       .flatMap(({ usable }) => usable)
@@ -38,19 +48,10 @@ export const progressingChain: readonly Policy<View>[] = [
       .map(({ pod, because }) => `pod ${pod.metadata.name}: ${because}`);
     return starting.length > 0 ? isTrue('PodsStarting', `${starting.join('; ')}.`) : null;
   },
-  function podsOutdated(view) {
-    const outdated = view.servers.flatMap((server) => {
-      const { template } = serverPod(view, server);
-      return server.usable.filter(({ pod }) => pod.metadata.annotations?.[templateAnnotation] !== template);
-    });
-    if (outdated.length === 0) return null;
-    const names = outdated.map(({ pod }) => pod.metadata.name);
-    return isTrue(
-      'RestartNeeded',
-      `The spec has changed since ${names.join(' and ')} started. Delete one pod after the other, with a giveback in between, for the change to take effect.`,
-    );
-  },
 ];
+
+const reasonOf = (state: RolloutState): string =>
+  state === 'Paused' ? 'RolloutPaused' : state === 'Blocked' ? 'RolloutBlocked' : 'RollingOut';
 
 export const progressing = (view: View): Verdict =>
   firstFinding(progressingChain, view, isFalse('Settled', 'Everything is as the spec wants it.'));

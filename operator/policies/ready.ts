@@ -11,7 +11,9 @@ import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } f
 export const readyChain: readonly Policy<View>[] = [
   function executionProblem(view) {
     const { problem } = view.observed;
-    return problem === null ? null : isFalse(problem.reason, problem.message);
+    return problem === null || problem.concerns === 'rollout'
+      ? null
+      : isFalse(problem.reason, problem.message);
   },
   claimsThere,
   leaseLost,

@@ -54,15 +54,16 @@ export function requestFindings(view: View): RequestFinding[] {
   });
   const found = asked.map((one) => findingFor(view, one));
   const mentioned = new Set(asked.map(({ value }) => value));
+  // Requests that the operator made; others (the CLI's) are left to who made them.
   const leftOver = view.servers.filter(
     ({ name, lease }) =>
-      !mentioned.has(name) && lease !== null && isAnswered(lease) && lease.request?.id.startsWith(idPrefix),
+      !mentioned.has(name) &&
+      lease !== null &&
+      isAnswered(lease) &&
+      /^(annotation|rollout)-/.test(lease.request?.id ?? ''),
   );
   return [...found, ...leftOver.map((home) => ({ kind: 'clean up' as const, home }))];
 }
-
-/** Requests that the operator made; others (the CLI's) are left to who made them. */
-const idPrefix = 'annotation-';
 
 function findingFor(view: View, asked: Asked): RequestFinding {
   const home = serverNamed(view, asked.value);
@@ -96,7 +97,7 @@ function findingFor(view: View, asked: Asked): RequestFinding {
     };
   const reason = view.pair.metadata.annotations?.[requestAnnotations.reason] ?? 'asked for by annotation';
   // From the resourceVersion: asking again later is another request; deciding again on the same state is not.
-  const id = `${idPrefix}${fingerprint([view.uid, view.pair.metadata.resourceVersion, asked]).slice(-8)}`;
+  const id = `annotation-${fingerprint([view.uid, view.pair.metadata.resourceVersion, asked]).slice(-8)}`;
   return { kind: 'pass on', asked, home, request: { id, kind: asked.kind, reason } };
 }
 

@@ -32,12 +32,22 @@ export const takeoverChain: readonly Policy<Question>[] = [
   },
   function heartbeatsNotAcknowledged({ view, home, owner, survivor }) {
     const { lease } = home;
-    if (lease === null || lease.acknowledger !== null) return null;
-    if (podOfIncarnation(view, owner.name, lease.holderPodUid)?.state !== 'Running') return null;
-    return isUnknown(
-      'NotPaired',
-      `${owner.name} renews the Lease of ${home.name} by itself since it does not hear ${survivor.name}. A takeover works as long as ${survivor.name} reaches the Kubernetes API; if this lasts, look at the network between the two (interconnect port ${view.spec.ports.interconnect}).`,
-    );
+    if (lease === null || podOfIncarnation(view, owner.name, lease.holderPodUid)?.state !== 'Running')
+      return null;
+    const consequence = `A takeover works as long as ${survivor.name} reaches the Kubernetes API; if this lasts, look at the network between the two (interconnect port ${view.spec.ports.interconnect}).`;
+    if (lease.acknowledger === null)
+      return isUnknown(
+        'NotPaired',
+        `${owner.name} renews the Lease of ${home.name} by itself since it does not hear ${survivor.name}. ${consequence}`,
+      );
+    // Just replaced: the owner has not noticed yet.
+    const [server = null, podUid = null] = lease.acknowledger.split('/');
+    return podOfIncarnation(view, server, podUid)?.state === 'Running'
+      ? null
+      : isUnknown(
+          'NotPaired',
+          `${owner.name} counts on ${lease.acknowledger} for ${home.name}, which does not run any more. ${consequence}`,
+        );
   },
 ];
 

@@ -14,18 +14,37 @@ import {
 } from '../names.ts';
 import type { ServerView, View } from '../view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
-import { configDirectory, runDirectory, secretDirectory, secretKey, serverConfig } from './server-config.ts';
+import { containerPorts } from './ports.ts';
+import { configDirectory, configMapName, runDirectory, secretDirectory, secretKey } from './server-config.ts';
 
 /** Seconds between SIGTERM and SIGKILL: enough to finish what runs, sync, and hand over. */
 const gracePeriodSeconds = 30;
 
-/** The pod without its name; `template` is the fingerprint that tells whether a running pod is up to date. */
-export function serverPod(
-  view: View,
-  server: ServerView,
-): { spec: Record<string, unknown>; template: string } {
+/**
+ * What a server's container reserves unless the spec says otherwise. Without a share of its own a container gets next
+ * to nothing of a busy node's processors, and a server that gets none for the length of its lease is rightly declared
+ * dead: a load elsewhere would become a takeover.
+ */
+const resourcesDefault = { requests: { cpu: '500m', memory: '384Mi' } };
+
+interface ServerPod {
+  readonly spec: Record<string, unknown>;
+  /** Fingerprint that tells whether a running pod is up to date. */
+  readonly template: string;
+}
+
+/** Several policies ask for the same pod of the same view. */
+const known = new WeakMap<ServerView, ServerPod>();
+
+/** The pod without its name. */
+export function serverPod(view: View, server: ServerView): ServerPod {
+  const before = known.get(server);
+  if (before !== undefined) return before;
   const spec = podSpec(view, server);
-  return { spec, template: fingerprint([spec, serverConfig(view, server)]) };
+  // The configuration is in it too: the name of its ConfigMap is made of its content.
+  const made = { spec, template: fingerprint(spec) };
+  known.set(server, made);
+  return made;
 }
 
 /**
@@ -34,8 +53,8 @@ export function serverPod(
  */
 export function newPod(view: View, server: ServerView, current: boolean): KubernetesObject {
   const { spec, template } = serverPod(view, server);
-  const known = server.pods.map(({ pod }) => pod.metadata.uid);
-  const suffix = fingerprint([view.uid, server.name, known]).slice(-5);
+  const others = server.pods.map(({ pod }) => pod.metadata.uid);
+  const suffix = fingerprint([view.uid, server.name, others]).slice(-5);
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -71,17 +90,34 @@ function podSpec(view: View, server: ServerView): Record<string, unknown> {
   };
 }
 
-/** Coherent: rather not on the partner's node. SameNode: only there, for one kernel is what was promised (rule R9). */
+/**
+ * Coherent: away from the partner, as far as the spec asks for it. SameNode: only where the partner is, for one kernel is
+ * what was promised (rule R9). By the partner's label and not by topologySpreadConstraints, which would count the pod
+ * that is being replaced too.
+ */
 function affinity(view: View, server: ServerView): Record<string, unknown> {
-  const beside = (matchLabels: Record<string, string>) => ({
+  const beside = (topologyKey: string, matchLabels: Record<string, string>) => ({
     labelSelector: { matchLabels: { [labels.pair]: view.observed.name, ...matchLabels } },
-    topologyKey: 'kubernetes.io/hostname',
+    topologyKey,
   });
   // A term that a pod itself matches does not keep the first pod from starting.
-  if (view.spec.storage.lateWrites === 'SameNode')
-    return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [beside({})] } };
-  const term = { weight: 100, podAffinityTerm: beside({ [labels.server]: server.partner }) };
-  return { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [term] } };
+  if (view.spec.storage.lateWrites === 'SameNode') {
+    const term = beside('kubernetes.io/hostname', {});
+    return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } };
+  }
+  const partner = { [labels.server]: server.partner };
+  const of = (mode: 'Required' | 'Preferred') =>
+    view.spec.spread
+      .filter((one) => one.mode === mode)
+      .map(({ topologyKey }) => beside(topologyKey, partner));
+  const preferred = of('Preferred').map((podAffinityTerm) => ({ weight: 100, podAffinityTerm }));
+  const required = of('Required');
+  return {
+    podAntiAffinity: {
+      ...(preferred.length === 0 ? {} : { preferredDuringSchedulingIgnoredDuringExecution: preferred }),
+      ...(required.length === 0 ? {} : { requiredDuringSchedulingIgnoredDuringExecution: required }),
+    },
+  };
 }
 
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
@@ -112,19 +148,19 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     ports: [
-      { name: 'nfs', containerPort: ports.primary, protocol: 'TCP' },
-      { name: 'nfs-secondary', containerPort: ports.secondary, protocol: 'TCP' },
-      { name: 'interconnect', containerPort: ports.interconnect, protocol: 'TCP' },
-      { name: 'metrics', containerPort: ports.metrics, protocol: 'TCP' },
+      { name: containerPorts.primary, containerPort: ports.primary, protocol: 'TCP' },
+      { name: containerPorts.secondary, containerPort: ports.secondary, protocol: 'TCP' },
+      { name: containerPorts.interconnect, containerPort: ports.interconnect, protocol: 'TCP' },
+      { name: containerPorts.metrics, containerPort: ports.metrics, protocol: 'TCP' },
     ],
     // No liveness probe: a stalled server is killed by its dead man's switch, and a slow disk is no reason to kill.
     readinessProbe: {
-      httpGet: { path: '/readyz', port: 'metrics' },
+      httpGet: { path: '/readyz', port: containerPorts.metrics },
       periodSeconds: 2,
       timeoutSeconds: 2,
       failureThreshold: 2,
     },
-    resources: server.spec.placement?.resources ?? {},
+    resources: server.spec.placement?.resources ?? resourcesDefault,
     securityContext: {
       allowPrivilegeEscalation: false,
       // To act as the user that a request names, on files of anybody, by handles.
@@ -172,7 +208,7 @@ function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
   const pair = view.observed.name;
   return [
     { name: 'run', emptyDir: {} },
-    { name: 'config', configMap: { name: serverObjectName(pair, server.name) } },
+    { name: 'config', configMap: { name: configMapName(view, server) } },
     {
       name: 'secret',
       secret: {

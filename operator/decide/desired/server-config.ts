@@ -3,6 +3,8 @@
 
 import type { FilerPairServer } from '../../../crds/filerpair.ts';
 import { durationMs } from '../../../crds/quantities.ts';
+import type { Pod } from '../../observe/objects.ts';
+import { fingerprint } from '../fingerprint.ts';
 import { interconnectServiceName, leaseName, serverObjectName, volumePath } from '../names.ts';
 import { partnerOf, type ServerView, type View } from '../view.ts';
 import { type Desired, desired } from './owned.ts';
@@ -51,8 +53,40 @@ const diskSet = (server: FilerPairServer) => ({
   exports: server.exports,
 });
 
+/**
+ * A ConfigMap for each version: a container that is started again reads what its pod was made for, and not half of a
+ * change that its partner does not know yet.
+ */
+export const configMapName = (view: View, server: ServerView): string =>
+  `${serverObjectName(view.observed.name, server.name)}-${fingerprint(serverConfig(view, server)).slice(-8)}`;
+
+const fileName = 'server.json';
+
 export function configMap(view: View, server: ServerView): Desired {
-  const name = serverObjectName(view.observed.name, server.name);
   const text = `${JSON.stringify(serverConfig(view, server), null, 2)}\n`;
-  return desired(view, 'configMaps', name, { server: server.name, body: { data: { 'server.json': text } } });
+  const body = { data: { [fileName]: text } };
+  return desired(view, 'configMaps', configMapName(view, server), { server: server.name, body });
+}
+
+interface PodVolume {
+  readonly name?: string;
+  readonly configMap?: { readonly name?: string };
+}
+
+/** The ConfigMap that a pod reads. */
+export function configMapOfPod(pod: Pod): string | null {
+  const volumes = pod.spec?.['volumes'] as readonly PodVolume[] | undefined;
+  return volumes?.find(({ name }) => name === 'config')?.configMap?.name ?? null;
+}
+
+/** The configuration with which a pod runs; null: it cannot be found out. */
+export function configOfPod(view: View, pod: Pod): unknown {
+  const name = configMapOfPod(pod);
+  const found = view.observed.configMaps.find(({ metadata }) => metadata.name === name);
+  const { data } = (found ?? {}) as { data?: Readonly<Record<string, string>> };
+  try {
+    return JSON.parse(data?.[fileName] ?? 'null');
+  } catch {
+    return null;
+  }
 }

@@ -4,11 +4,22 @@ import { labels } from '../../../kubernetes/words.ts';
 import { currentLabel, interconnectServiceName } from '../names.ts';
 import type { ServerView, View } from '../view.ts';
 import { type Desired, desired } from './owned.ts';
+import { containerPorts, type PortUse, portNumbers } from './ports.ts';
 
-const port = (name: string, number: number) => ({ name, port: number, targetPort: number, protocol: 'TCP' });
+/** Named by their numbers: one that comes or goes does not disturb those that stay. */
+export const servicePortName = (use: PortUse, number: number): string =>
+  `${use === 'interconnect' ? 'interconnect' : 'nfs'}-${number}`;
+
+const ports = (view: View, use: PortUse) =>
+  portNumbers(view, use).map((number) => ({
+    name: servicePortName(use, number),
+    port: number,
+    targetPort: containerPorts[use],
+    protocol: 'TCP',
+  }));
 
 export function services(view: View, server: ServerView): Desired[] {
-  const { ports, service } = view.spec;
+  const { service } = view.spec;
   const selector = {
     [labels.pair]: view.observed.name,
     [labels.server]: server.name,
@@ -24,7 +35,7 @@ export function services(view: View, server: ServerView): Desired[] {
         spec: {
           type: service.type,
           selector,
-          ports: [port('nfs', ports.primary)],
+          ports: ports(view, 'primary'),
           publishNotReadyAddresses: true,
         },
       },
@@ -32,7 +43,7 @@ export function services(view: View, server: ServerView): Desired[] {
     // No selector: its EndpointSlice is the second gate of the partner's secondary port.
     desired(view, 'services', server.failoverName, {
       ...forClients,
-      body: { spec: { type: service.type, ports: [port('nfs', ports.secondary)] } },
+      body: { spec: { type: service.type, ports: ports(view, 'secondary') } },
     }),
     desired(view, 'services', interconnectServiceName(server.name), {
       server: server.name,
@@ -40,7 +51,7 @@ export function services(view: View, server: ServerView): Desired[] {
         spec: {
           type: 'ClusterIP',
           selector,
-          ports: [port('interconnect', ports.interconnect)],
+          ports: ports(view, 'interconnect'),
           publishNotReadyAddresses: true,
         },
       },

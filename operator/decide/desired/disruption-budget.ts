@@ -1,0 +1,24 @@
+// The PodDisruptionBudget of a pair: `kubectl drain` takes one server at a time, and waits while the other one could
+// not take over. A server that is evicted gets SIGTERM and hands its disk sets over before it ends.
+
+import { labels } from '../../../kubernetes/words.ts';
+import { takeoverPossible } from '../../policies/takeover-possible.ts';
+import { currentLabel } from '../names.ts';
+import type { View } from '../view.ts';
+import { type Desired, desired } from './owned.ts';
+
+export function disruptionBudget(view: View): Desired {
+  const matchLabels = { [labels.pair]: view.observed.name, [currentLabel]: 'true' };
+  return desired(view, 'podDisruptionBudgets', view.observed.name, {
+    body: { spec: { minAvailable: serversNeeded(view), selector: { matchLabels } } },
+  });
+}
+
+/**
+ * Both run and are ready, and yet a takeover would not work now: none may go. Otherwise one has to stay; a server that
+ * is down then does not keep its node from being drained.
+ */
+function serversNeeded(view: View): 1 | 2 {
+  const bothRun = view.servers.every(({ current }) => current?.state === 'Running');
+  return bothRun && takeoverPossible(view).status !== 'True' ? 2 : 1;
+}
