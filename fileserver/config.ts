@@ -4,6 +4,7 @@
  * One file serves both processes of a server. On Kubernetes it comes from a ConfigMap and is the same for every pod
  * of that server; what differs from run to run (the pod's UID) is added by main.ts.
  */
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { OperationStep } from './data/messages.ts';
 
@@ -59,6 +60,16 @@ const timing = z.strictObject({
   heartbeatMs: z.int().min(10).max(60_000).default(200),
 });
 
+/** With two, one that is held up by a read from a slow disk leaves the other; more than four were never busy. */
+const connectionThreads = Math.min(4, Math.max(2, availableParallelism()));
+
+const threads = z.strictObject({
+  /** Threads that hold connections and read, for both disk sets together. */
+  connections: z.int().min(1).max(64).default(connectionThreads),
+  /** Threads that change volumes, for each disk set; there are never more than volumes. */
+  volumes: z.int().min(1).max(64).default(4),
+});
+
 const operationStep = z.enum(OperationStep);
 
 const schema = z
@@ -87,6 +98,12 @@ const schema = z
     timing: timing.prefault({}),
     witness,
     diskSets: z.record(serverName, diskSet),
+    threads: threads.prefault({}),
+    /**
+     * A volume whose disk has not answered a call for so long is given up: its disk set is fenced with fault
+     * VolumeStalled, and the partner is told. Ms; 0: never.
+     */
+    volumeStalledMs: z.int().min(0).max(3_600_000).default(30_000),
     /** Ms that a planned stop may take before the process ends anyway; less than the pod's grace period. */
     stopMs: z.int().min(0).default(8000),
     log: z

@@ -1,12 +1,19 @@
 /**
- * The agent's hold on the data thread: one worker that owns the NFS sockets and all file system calls. The agent only
+ * The agent's hold on the data path: the first of its threads (data/thread.ts), which starts the others. The agent only
  * ever sends it messages; whatever a disk does, heartbeats go on. Its end is the end of the process: half a server
  * that still sends heartbeats would be worse than none.
  */
 import { Worker } from 'node:worker_threads';
 import type { Incarnation } from '../../pair/incarnation.ts';
 import type { Config } from '../config.ts';
-import type { DataThreadOptions, FromDataThread, ToDataThread } from '../data/messages.ts';
+import {
+  type DataThreadOptions,
+  type FromDataThread,
+  type ThreadCounts,
+  type ToDataThread,
+  threadCount,
+} from '../data/messages.ts';
+import { ThreadBoard } from '../data/thread-board.ts';
 import type { DiskSetSlot } from '../right-table.ts';
 
 export interface DataThreadSetup {
@@ -21,14 +28,22 @@ export interface DataThreadSetup {
 export class DataThread {
   private readonly setup: DataThreadSetup;
   private readonly worker: Worker;
+  private readonly board: ThreadBoard;
+  private readonly counts: ThreadCounts;
 
   constructor(setup: DataThreadSetup) {
     this.setup = setup;
     const { testing } = setup.config;
     // Not an import: the file runs in the worker alone. Compiled, it has another extension.
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const threads = threadCounts(setup.config);
+    const board = ThreadBoard.allocate(threadCount(threads));
+    this.counts = threads;
+    this.board = new ThreadBoard(board);
     const options = {
       rights: setup.rights,
+      threads,
+      board,
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
     this.worker = new Worker(new URL(`../data/thread.${extension}`, import.meta.url), {
@@ -58,6 +73,7 @@ export class DataThread {
       exports: exports.map(({ directory, ...rest }) =>
         directory === undefined ? rest : { ...rest, directory },
       ),
+      volumeStalledMs: config.volumeStalledMs,
       host: config.listen.host,
       port: diskSet === 'own' ? config.listen.primary : config.listen.secondary,
     });
@@ -65,6 +81,19 @@ export class DataThread {
 
   close(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): void {
     this.post({ kind: 'close', diskSet, mode });
+  }
+
+  /**
+   * How long the slowest thread has not turned that must never wait for a disk, ms: the first one, and those with
+   * connections.
+   */
+  get silentMs(): number {
+    const coordinator = this.board.threads - 1;
+    let longest = this.board.silentMs(coordinator);
+    for (let thread = 0; thread < this.counts.connections; thread++) {
+      longest = Math.max(longest, this.board.silentMs(thread));
+    }
+    return longest;
   }
 
   /** Ends the thread where it is. For tests: a server ends as a process. */
@@ -75,4 +104,9 @@ export class DataThread {
   private post(message: ToDataThread): void {
     this.worker.postMessage(message);
   }
+}
+
+function threadCounts({ threads, diskSets, server, partner }: Config): ThreadCounts {
+  const forVolumes = (home: string): number => Math.min(threads.volumes, diskSets[home]!.volumes.length);
+  return { connections: threads.connections, own: forVolumes(server), partner: forVolumes(partner) };
 }

@@ -3,26 +3,37 @@
  *
  *   data from the socket -> all complete messages in it -> replies into the current slab -> one write
  *
+ * The socket's data lands in a buffer that all connections of the thread share: what is left of it when a turn ends
+ * (the beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection
+ * holds next to no memory.
+ *
  * Back-pressure, for this connection only: nothing more is read while OUTPUT_MAX bytes wait for a client that does
- * not read, or while UNANSWERED_MAX calls wait for a disk. Input that has been read is kept, at most one chunk of
- * the socket and one record.
+ * not read, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
+ * thread's replies together take more than OUTPUT_TOTAL_MAX.
  */
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
 import { ACCEPTED_HEADER_SIZE, encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrError } from '../../protocol/xdr.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { ConnectionCaller } from './caller.ts';
-import { Dispatcher, type Programs } from './dispatcher.ts';
+import { Dispatcher, type HeldCalls, type LateAnswers, type Programs } from './dispatcher.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
 
 /** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
 const OUTPUT_MAX = 4 * 1024 * 1024;
-/** Calls that wait for a disk. */
+/** Bytes of replies of all the thread's connections; beyond it each may have only what it is about to be sent. */
+const OUTPUT_TOTAL_MAX = 64 * 1024 * 1024;
+/** Calls that wait for a disk, and their bytes. */
 const UNANSWERED_MAX = 1024;
+const HELD_MAX = 4 * 1024 * 1024;
+/** Bytes of calls of all the thread's connections for one volume; beyond it each may have one call waiting. */
+const HELD_TOTAL_MAX = 32 * 1024 * 1024;
 /** Bytes before the results of a procedure: record mark and accepted header. */
 const ANSWER_HEADER_SIZE = 4 + ACCEPTED_HEADER_SIZE;
+/** A client whose machine has vanished is noticed after some minutes. ms */
+const KEEP_ALIVE_AFTER_MS = 60_000;
 
 export interface ConnectionHooks {
   /** R2: immediately before bytes of replies are handed to the socket. */
@@ -33,52 +44,92 @@ export interface ConnectionHooks {
   readonly onClosed: (connection: Connection) => void;
 }
 
-interface Answer {
-  readonly xid: number;
-  readonly results: Uint8Array;
+/** An accepted socket. */
+export interface ConnectionSource {
+  /** Number of the connection in its thread. */
+  readonly id: number;
+  readonly fd: number;
+  /** The client's address, without port. */
+  readonly host: string;
 }
 
-export class Connection {
+/** What the connections of a thread share. */
+export interface ConnectionMemory {
+  /** What the kernel's data is received into. */
+  readonly input: Uint8Array;
+  readonly slabs: OutputSlabs;
+}
+
+interface Answer {
+  /** null: `bytes` is the whole record. Otherwise it is the results, and this the call's XID. */
+  readonly xid: number | null;
+  readonly bytes: Uint8Array;
+}
+
+export class Connection implements LateAnswers {
+  readonly id: number;
   readonly caller: ConnectionCaller;
   private readonly socket: Socket;
-  private readonly slabs: OutputSlabs;
+  private readonly memory: ConnectionMemory;
   private readonly hooks: ConnectionHooks;
   private readonly parser: RecordParser;
   private readonly dispatcher: Dispatcher;
   /** Slab and place where bytes begin that are not handed to the socket yet. */
   private slab: Slab;
   private unsent: number;
-  /** Calls that are being executed. */
+  /** Calls that are being executed, and the bytes of those that another thread executes. */
   unanswered: number;
+  private heldSize: number;
+  /** Where the last of them waits, with those of other connections. */
+  private heldWith: HeldCalls | null;
   private answers: Answer[];
   private answersScheduled: boolean;
   private stalled: boolean;
   /** No more messages are taken: the disk set is being closed in good order. */
   private quiesced: boolean;
   private closed: boolean;
+  /** Something was received since the last tick. */
+  private active: boolean;
 
-  constructor(socket: Socket, programs: Programs, slabs: OutputSlabs, hooks: ConnectionHooks) {
-    this.socket = socket;
-    this.slabs = slabs;
+  constructor(
+    source: ConnectionSource,
+    programs: Programs,
+    memory: ConnectionMemory,
+    hooks: ConnectionHooks,
+  ) {
+    this.id = source.id;
+    this.memory = memory;
     this.hooks = hooks;
-    this.caller = new ConnectionCaller(socket.remoteAddress ?? '');
+    this.caller = new ConnectionCaller(source.host);
     this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
-    this.slab = slabs.withRoom(0);
+    this.slab = memory.slabs.withRoom(0);
     this.unsent = this.slab.w.position;
     this.unanswered = 0;
+    this.heldSize = 0;
+    this.heldWith = null;
     this.answers = [];
     this.answersScheduled = false;
     this.stalled = false;
     this.quiesced = false;
     this.closed = false;
-    this.dispatcher = new Dispatcher(programs, this.caller, this.parser.record, this.slab.w, (xid) =>
-      this.answerLater(xid),
-    );
+    this.active = false;
+    this.dispatcher = new Dispatcher(programs, this.caller, this.parser.record, this.slab.w, this);
+    this.socket = this.open(source.fd);
+  }
+
+  private open(fd: number): Socket {
+    const { input } = this.memory;
+    const callback = (size: number): boolean => {
+      this.receive(input, size);
+      return true;
+    };
+    const socket = new Socket({ fd, readable: true, writable: true, onread: { buffer: input, callback } });
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.receive(chunk));
+    socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
     socket.on('drain', () => this.resume());
     socket.on('error', () => this.abandon());
     socket.on('close', () => this.abandon());
+    return socket;
   }
 
   /** Stops taking calls. Those under way are answered. */
@@ -105,6 +156,12 @@ export class Connection {
     else this.socket.resetAndDestroy();
   }
 
+  /** Once a second: a connection that is idle gives back the memory of a long message. */
+  tick(): void {
+    if (!this.active) this.parser.trim();
+    this.active = false;
+  }
+
   private abandon(): void {
     this.closed = true;
     this.answers = [];
@@ -112,10 +169,12 @@ export class Connection {
     this.hooks.onClosed(this);
   }
 
-  private receive(chunk: Buffer): void {
+  private receive(buffer: Uint8Array, size: number): void {
     if (this.closed || this.quiesced) return;
-    this.parser.push(chunk);
+    this.active = true;
+    this.parser.push(buffer, size);
     this.work();
+    this.parser.retain();
   }
 
   /** Handles what has been received, as far as there is room for the replies. */
@@ -151,20 +210,24 @@ export class Connection {
 
   /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
   private begin(): void {
-    this.slab = this.slabs.withRoom(0);
+    this.slab = this.memory.slabs.withRoom(0);
     this.unsent = this.slab.w.position;
   }
 
   private makeRoom(size: number): void {
-    if (this.slabs.hasRoom(size)) return;
+    const { slabs } = this.memory;
+    if (slabs.hasRoom(size)) return;
     this.flush();
-    this.slab = this.slabs.withRoom(size);
+    this.slab = slabs.withRoom(size);
     this.unsent = this.slab.w.position;
   }
 
   private isFull(): boolean {
+    if (this.unanswered >= UNANSWERED_MAX || this.heldSize > HELD_MAX) return true;
+    if (this.heldSize > 0 && this.heldWith !== null && this.heldWith.heldSize > HELD_TOTAL_MAX) return true;
     const waiting = this.socket.writableLength + this.slab.w.position - this.unsent;
-    return waiting > OUTPUT_MAX || this.unanswered >= UNANSWERED_MAX;
+    if (waiting > OUTPUT_MAX) return true;
+    return waiting > 0 && this.memory.slabs.lentSize > OUTPUT_TOTAL_MAX && this.socket.writableLength > 0;
   }
 
   private stall(): void {
@@ -198,17 +261,34 @@ export class Connection {
     this.hooks.onWritten();
   }
 
-  private answerLater(xid: number): AnswerListener {
+  answerLater(xid: number): AnswerListener {
     this.unanswered += 1;
-    return (results) => {
+    return (bytes) => {
       this.unanswered -= 1;
-      if (this.closed) return;
-      this.answers.push({ xid, results });
-      if (this.answersScheduled) return;
-      // A group's answers come one after the other: they are sent together.
-      this.answersScheduled = true;
-      process.nextTick(() => this.flushAnswers());
+      this.answer({ xid, bytes });
     };
+  }
+
+  answerElsewhere(size: number, held: HeldCalls): AnswerListener {
+    this.unanswered += 1;
+    this.heldSize += size;
+    this.heldWith = held;
+    held.heldSize += size;
+    return (bytes) => {
+      this.unanswered -= 1;
+      this.heldSize -= size;
+      held.heldSize -= size;
+      this.answer({ xid: null, bytes });
+    };
+  }
+
+  private answer(answer: Answer): void {
+    if (this.closed) return;
+    this.answers.push(answer);
+    if (this.answersScheduled) return;
+    // A group's answers come one after the other: they are sent together.
+    this.answersScheduled = true;
+    process.nextTick(() => this.flushAnswers());
   }
 
   private flushAnswers(): void {
@@ -217,15 +297,18 @@ export class Connection {
     const { answers } = this;
     this.answers = [];
     this.begin();
-    for (const { xid, results } of answers) {
-      this.makeRoom(results.length + ANSWER_HEADER_SIZE);
+    for (const { xid, bytes } of answers) {
+      this.makeRoom(bytes.length + ANSWER_HEADER_SIZE);
       const { w } = this.slab;
-      const start = beginRecord(w);
-      encodeSuccessHeader(w, xid);
-      w.ensure(results.length);
-      w.bytes.set(results, w.position);
-      w.position += results.length;
-      endRecord(w, start);
+      w.ensure(bytes.length + ANSWER_HEADER_SIZE);
+      const start = w.position;
+      if (xid !== null) {
+        beginRecord(w);
+        encodeSuccessHeader(w, xid);
+      }
+      w.bytes.set(bytes, w.position);
+      w.position += bytes.length;
+      if (xid !== null) endRecord(w, start);
     }
     this.flush();
     this.resume();

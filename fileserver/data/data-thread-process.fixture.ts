@@ -1,10 +1,14 @@
 /**
- * Serves a disk set in a process of its own, so that a test can have it killed: the data thread's service on the
- * main thread (a worker more would only cost start-up). Told what to open by an IPC message, answers with what the
- * service says. Loads the service by way of the compile cache: a hundred of these are started in a row.
+ * Serves a disk set in a process of its own, so that a test can have it killed. All threads of the data path run on the
+ * main thread here, with the same messages between them (workers would only cost start-up). Told what to open by an IPC
+ * message, answers with what the data path says. Loads it by way of the compile cache: a hundred of these are started
+ * in a row.
  */
 import { enableCompileCache } from 'node:module';
+import { MessageChannel } from 'node:worker_threads';
+import type { ThreadKind, ThreadSetup } from './data-threads.ts';
 import type { DataThreadTesting, FromDataThread, OpenMessage } from './messages.ts';
+import type { Channel } from './thread-messages.ts';
 
 export interface OpenInProcess {
   readonly message: OpenMessage;
@@ -14,22 +18,29 @@ export interface OpenInProcess {
 enableCompileCache();
 const { allocateRightTable, RightTable } = await import('../right-table.ts');
 const { bootMs } = await import('../system/boottime.ts');
-const { clearUmask } = await import('../system/file-calls.ts');
 const { startIoPool } = await import('../system/thread-identity.ts');
-const { DiskSetService } = await import('./disk-set-service.ts');
-const { OutputSlabs } = await import('./output-slabs.ts');
+const { DataPath } = await import('./data-path.ts');
+const { runConnectionThread } = await import('./connection-host.ts');
+const { runVolumeThread } = await import('./volume-host.ts');
+const { threadCount } = await import('./messages.ts');
+const { ThreadBoard } = await import('./thread-board.ts');
+
+function startHere(kind: ThreadKind, setup: ThreadSetup): Channel {
+  const { port1, port2 } = new MessageChannel();
+  if (kind === 'connection') runConnectionThread(port1, setup);
+  else runVolumeThread(port1, setup);
+  return port2;
+}
 
 process.on('message', ({ message, testing }: OpenInProcess) => {
-  clearUmask();
-  const rights = new RightTable(allocateRightTable());
-  rights.set(message.diskSet, bootMs() + 3_600_000);
-  const service = new DiskSetService(message, {
-    rights,
-    slabs: new OutputSlabs(),
-    limits: { filesMax: 1000, descriptorsMax: 500 },
-    testing,
-    post: (told: FromDataThread) => process.send!(told),
-  });
-  void startIoPool().then(() => service.open());
+  const rights = allocateRightTable();
+  new RightTable(rights).set(message.diskSet, bootMs() + 3_600_000);
+  const threads = { connections: 1, own: 1, partner: 1 };
+  const board = ThreadBoard.allocate(threadCount(threads));
+  const options = { rights, threads, board, testing };
+  const post = (told: FromDataThread): void => void process.send!(told);
+  void startIoPool().then(() =>
+    new DataPath({ options, openFilesMax: 4096, start: startHere, post }).handle(message),
+  );
 });
 process.on('disconnect', () => process.exit(0));

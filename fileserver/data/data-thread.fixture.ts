@@ -6,16 +6,20 @@ import { Worker } from 'node:worker_threads';
 import { decodeMountres3, encodeDirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
 import { allocateRightTable, type DiskSetSlot, RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
-import type {
-  CloseMode,
-  DataThreadTesting,
-  ExportSpec,
-  FromDataThread,
-  OpenedMessage,
-  OpenMessage,
-  ToDataThread,
+import {
+  type CloseMode,
+  type DataThreadOptions,
+  type DataThreadTesting,
+  type ExportSpec,
+  type FromDataThread,
+  type OpenedMessage,
+  type OpenMessage,
+  type ThreadCounts,
+  type ToDataThread,
+  threadCount,
 } from './messages.ts';
 import type { RpcClient } from './rpc-client.fixture.ts';
+import { ThreadBoard } from './thread-board.ts';
 
 export const EVERYBODY: Omit<ExportSpec, 'path' | 'volume'> = {
   clients: ['*'],
@@ -50,16 +54,18 @@ export function temporaryDirectory(parent = tmpdir()): { path: string; remove: (
 export class TestDataThread {
   readonly rights: RightTable;
   readonly messages: FromDataThread[];
+  readonly board: ThreadBoard;
   private readonly worker: Worker;
   private listeners: ((message: FromDataThread) => void)[];
 
-  constructor(testing?: DataThreadTesting) {
+  constructor(testing?: DataThreadTesting, threads: ThreadCounts = { connections: 2, own: 2, partner: 1 }) {
     this.rights = new RightTable(allocateRightTable());
     this.messages = [];
     this.listeners = [];
-    this.worker = new Worker(new URL('./thread.ts', import.meta.url), {
-      workerData: { rights: this.rights.buffer, ...(testing === undefined ? {} : { testing }) },
-    });
+    this.board = new ThreadBoard(ThreadBoard.allocate(threadCount(threads)));
+    const common = { rights: this.rights.buffer, threads, board: this.board.buffer };
+    const options: DataThreadOptions = testing === undefined ? common : { ...common, testing };
+    this.worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: options });
     this.worker.on('message', (message: FromDataThread) => {
       this.messages.push(message);
       for (const listener of [...this.listeners]) listener(message);

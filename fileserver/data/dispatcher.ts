@@ -17,7 +17,7 @@ import {
   encodeSuccessHeader,
 } from '../../protocol/rpc.ts';
 import { XdrError, type XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
-import type { MountList } from '../mount/mount-list.ts';
+import type { Mounts } from '../mount/mount-list.ts';
 import { MOUNT_VERSION_MAX, MOUNT_VERSION_MIN, type MountCall, mountProcedures } from '../mount/program.ts';
 import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs/call.ts';
 import { NFS_VERSION_MAX, NFS_VERSION_MIN } from '../nfs/program.ts';
@@ -28,10 +28,46 @@ import type { ConnectionCaller } from './caller.ts';
 export interface Programs {
   readonly nfs: NfsService;
   readonly nfsProcedures: readonly Procedure[];
+  /** null: everything is executed where it arrives. */
+  readonly forwarding: Forwarding | null;
   readonly diskSet: DiskSet;
-  readonly mounts: MountList;
+  readonly mounts: Mounts;
   /** An exception that is no XdrError: a bug. The client gets SYSTEM_ERR. */
   readonly onBug: (error: unknown) => void;
+}
+
+/** Which NFS calls are executed by another thread. */
+export interface Forwarding {
+  /** null: here. bytes[at .. end) are the call's arguments. */
+  routeOf(procedure: number, bytes: Uint8Array, at: number, end: number): Route | null;
+}
+
+/** The way to that thread. */
+export interface Route extends HeldCalls {
+  /** The call bytes[start .. end) of a connection; copied before this returns. */
+  forward(
+    connection: number,
+    host: string,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    answer: AnswerListener,
+  ): void;
+}
+
+/** Calls that wait for one volume, of all connections of a thread. */
+export interface HeldCalls {
+  heldSize: number;
+}
+
+/** Takes the answers of calls that are not answered at once. */
+export interface LateAnswers {
+  /** Number of the connection in its thread. */
+  readonly id: number;
+  /** Of a procedure: its results are to be put behind a reply header. */
+  answerLater(xid: number): AnswerListener;
+  /** Of another thread: complete records. `size`: bytes of the call that wait with it, counted in `held`. */
+  answerElsewhere(size: number, held: HeldCalls): AnswerListener;
 }
 
 /** Procedures whose last argument says how long the reply may become. */
@@ -43,20 +79,16 @@ const SIZED_MAX = 1024 * 1024;
 /** One for each connection. */
 export class Dispatcher {
   private readonly programs: Programs;
+  private readonly late: LateAnswers;
   private readonly caller: ConnectionCaller;
   private readonly header: CallHeader;
   private readonly nfsCall: NfsCall;
   private readonly mountCall: MountCall;
 
-  constructor(
-    programs: Programs,
-    caller: ConnectionCaller,
-    r: XdrReader,
-    w: XdrWriter,
-    answerLater: (xid: number) => AnswerListener,
-  ) {
+  constructor(programs: Programs, caller: ConnectionCaller, r: XdrReader, w: XdrWriter, late: LateAnswers) {
     const header = new CallHeader();
     this.programs = programs;
+    this.late = late;
     this.caller = caller;
     this.header = header;
     this.nfsCall = {
@@ -66,7 +98,7 @@ export class Dispatcher {
       w,
       callStart: 0,
       procedure: 0,
-      answerLater: () => answerLater(header.xid),
+      answerLater: () => late.answerLater(header.xid),
     };
     this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host: caller.host, r, w };
   }
@@ -143,6 +175,13 @@ export class Dispatcher {
     if (procedure === undefined) {
       encodeAcceptedError(w, header.xid, accept_stat.PROC_UNAVAIL);
       return 'answered';
+    }
+    const route = this.programs.forwarding?.routeOf(header.proc, r.bytes, r.position, r.end) ?? null;
+    if (route !== null) {
+      const { late, caller } = this;
+      const answer = late.answerElsewhere(r.end - callStart, route);
+      route.forward(late.id, caller.host, r.bytes, callStart, r.end, answer);
+      return 'later';
     }
     encodeSuccessHeader(w, header.xid);
     nfsCall.r = r;

@@ -1,4 +1,4 @@
-// What the agent (main thread) and the data thread (worker) say to each other. The agent decides who may
+// What the agent (main thread) and the data path's first thread (worker) say to each other. The agent decides who may
 // serve; the data thread owns the sockets and every file system call. Nothing else is shared but the table
 // of rights (right-table.ts).
 //
@@ -52,6 +52,8 @@ export interface OpenMessage {
   readonly epoch: number;
   readonly volumes: readonly VolumeSpec[];
   readonly exports: readonly ExportSpec[];
+  /** A volume whose disk has not answered for so long is reported as a fault. ms; absent or 0: never. */
+  readonly volumeStalledMs?: number;
   readonly host: string;
   /** TCP port; 0 lets the kernel choose (tests). */
   readonly port: number;
@@ -189,9 +191,26 @@ export interface DataThreadTesting {
   readonly intents?: 'flush' | 'unwritten';
 }
 
+/** How many threads of which kind. They all exist from the start: a takeover starts none. */
+export interface ThreadCounts {
+  /** Threads that hold connections, of both disk sets. */
+  readonly connections: number;
+  /** Threads that change volumes, for each disk set: at most one a volume is of use. */
+  readonly own: number;
+  readonly partner: number;
+}
+
 /** workerData of data/thread.ts. */
 export interface DataThreadOptions {
-  /** Float64Array of two deadlines; see right-table.ts. */
+  /** See right-table.ts. */
   readonly rights: SharedArrayBuffer;
+  readonly threads: ThreadCounts;
+  /** See thread-board.ts; made for threadCount(threads) threads. */
+  readonly board: SharedArrayBuffer;
   readonly testing?: DataThreadTesting;
+}
+
+/** All threads of the data path: this many lines of the thread board. The coordinator's is the last. */
+export function threadCount({ connections, own, partner }: ThreadCounts): number {
+  return connections + own + partner + 1;
 }

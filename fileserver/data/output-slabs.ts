@@ -9,8 +9,12 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 const SMALL_SIZE = 256 * 1024;
 /** One of 1 MiB, with its header and room to spare. */
 const LARGE_SIZE = 1024 * 1024 + 64 * 1024;
-/** Slabs that are kept for the next use; more than this were needed only for a moment. */
-const KEPT_MAX = 8;
+/**
+ * Slabs that are kept for the next use. Large ones: what some connections that stream keep in flight; with fewer,
+ * a megabyte is allocated, zeroed and collected for every other reply. trim() gives them back when nobody streams.
+ */
+const SMALL_KEPT_MAX = 16;
+const LARGE_KEPT_MAX = 32;
 
 export class Slab {
   readonly w: XdrWriter;
@@ -44,8 +48,16 @@ export class OutputSlabs {
   private readonly small: Slab[];
   private readonly large: Slab[];
   private current: Slab;
+  /** Bytes of slabs that are full and wait for their clients to read. */
+  lentSize: number;
+  /** The fewest of each list that lay unused since the last trim(). */
+  private smallSpare: number;
+  private largeSpare: number;
 
   constructor() {
+    this.lentSize = 0;
+    this.smallSpare = 0;
+    this.largeSpare = 0;
     this.small = [];
     this.large = [];
     this.current = new Slab(SMALL_SIZE, this);
@@ -63,20 +75,32 @@ export class OutputSlabs {
     const { current } = this;
     if (current.size - current.w.position >= size) return current;
     current.retired = true;
+    this.lentSize += current.size;
     current.release();
     const wanted = size > SMALL_SIZE ? LARGE_SIZE : SMALL_SIZE;
     const list = wanted === LARGE_SIZE ? this.large : this.small;
     const slab = list.pop() ?? new Slab(Math.max(wanted, size), this);
+    this.smallSpare = Math.min(this.smallSpare, this.small.length);
+    this.largeSpare = Math.min(this.largeSpare, this.large.length);
     slab.retired = false;
     slab.w.reset();
     this.current = slab;
     return slab;
   }
 
+  /** Lets go of slabs that nobody has used since the last call. */
+  trim(): void {
+    this.small.splice(0, this.smallSpare);
+    this.large.splice(0, this.largeSpare);
+    this.smallSpare = this.small.length;
+    this.largeSpare = this.large.length;
+  }
+
   giveBack(slab: Slab): void {
+    this.lentSize -= slab.size;
     // One whose writer had to grow, or that was made for a single huge reply, has lost its size.
     if (slab.w.bytes.length !== slab.size) return;
-    if (slab.size === SMALL_SIZE && this.small.length < KEPT_MAX) this.small.push(slab);
-    else if (slab.size === LARGE_SIZE && this.large.length < KEPT_MAX) this.large.push(slab);
+    if (slab.size === SMALL_SIZE && this.small.length < SMALL_KEPT_MAX) this.small.push(slab);
+    else if (slab.size === LARGE_SIZE && this.large.length < LARGE_KEPT_MAX) this.large.push(slab);
   }
 }

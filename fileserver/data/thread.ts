@@ -1,84 +1,58 @@
 /**
- * The data thread: a worker that owns the NFS sockets and makes every file system call. The agent tells it what to
- * open and close (messages.ts); requests never pass through the agent, and the agent never waits for a disk.
+ * The data path's first thread, and the only one that the agent talks to (messages.ts): it accepts connections, hands
+ * them on, and leads the disk sets through their lives. It makes no file system call that a disk could hold up, so
+ * whatever disks do, it answers.
  */
 import { readFileSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
-import { RightTable } from '../right-table.ts';
-import { clearUmask } from '../system/file-calls.ts';
+import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { startIoPool } from '../system/thread-identity.ts';
-import type { FileTableLimits } from '../volume/file-table.ts';
-import { DiskSetService } from './disk-set-service.ts';
-import type { DataThreadOptions, DiskSetRole, FromDataThread, ToDataThread } from './messages.ts';
-import { OutputSlabs } from './output-slabs.ts';
+import { DataPath } from './data-path.ts';
+import type { ThreadKind, ThreadSetup } from './data-threads.ts';
+import { type DataThreadOptions, type FromDataThread, type ToDataThread, threadCount } from './messages.ts';
+import { ThreadBoard, TURN_MS } from './thread-board.ts';
+import type { Channel } from './thread-messages.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('data/thread.ts runs as a worker of the server');
 
-const { rights, testing } = workerData as DataThreadOptions;
+/** Not an import: the files run in workers alone. Compiled, they have another extension. */
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+
+function startWorker(kind: ThreadKind, setup: ThreadSetup, ports: readonly MessagePort[]): Channel {
+  const worker = new Worker(new URL(`./${kind}-thread.${extension}`, import.meta.url), {
+    workerData: setup,
+    transferList: [...ports],
+  });
+  // An exception there is a bug: it ends this thread, and with it the server.
+  worker.on('error', (error) => {
+    throw error;
+  });
+  worker.on('exit', (code) => {
+    throw new Error(`a ${kind} thread exited with code ${code}`);
+  });
+  return worker;
+}
+
+const options = workerData as DataThreadOptions;
+const board = new ThreadBoard(options.board);
+const me = threadCount(options.threads) - 1;
+const softLimit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
 const post = (message: FromDataThread): void => port.postMessage(message);
 
-/** Descriptors of the process that are not for files: sockets of clients, interconnect, journals, the runtime. */
-const OTHER_DESCRIPTORS = 5000;
-const DESCRIPTORS_MIN = 256;
-const FILES_MAX = 65536;
-
-/** Two disk sets share what the process may open. */
-function limitsOfProcess(): FileTableLimits {
-  const text = readFileSync('/proc/self/limits', 'utf8');
-  const soft = Number(/^Max open files\s+(\d+)/m.exec(text)?.[1] ?? '1024');
-  const forFiles = Math.max(
-    DESCRIPTORS_MIN,
-    Math.floor((soft - OTHER_DESCRIPTORS) / 2),
-    Math.floor(soft / 8),
-  );
-  return { filesMax: FILES_MAX, descriptorsMax: Math.min(forFiles, FILES_MAX) };
-}
-
-clearUmask();
-
-const setup = {
-  rights: new RightTable(rights),
-  slabs: new OutputSlabs(),
-  limits: limitsOfProcess(),
-  testing,
-  post,
-};
-const services = new Map<DiskSetRole, DiskSetService>();
 /** Before the first request: threads of the pool inherit this thread's identity, which must be the server's own. */
-const ready = startIoPool();
-
-async function handle(message: ToDataThread): Promise<void> {
-  await ready;
-  const service = services.get(message.diskSet);
-  switch (message.kind) {
-    case 'open': {
-      if (service !== undefined && !service.isClosed) {
-        throw new Error(`disk set "${message.diskSet}" is open already: close it first`);
-      }
-      const opened = new DiskSetService(message, setup);
-      services.set(message.diskSet, opened);
-      await opened.open();
-      return;
-    }
-    case 'close':
-      if (service === undefined || service.isClosed) {
-        post({ kind: 'closed', diskSet: message.diskSet, mode: message.mode });
-      } else {
-        await service.close(message.mode);
-      }
-      return;
-    case 'exports':
-      service?.replaceExports(message.exports);
-      return;
-  }
-}
+const ready = startIoPool().then(
+  () => new DataPath({ options, openFilesMax: Number(softLimit ?? '1024'), start: startWorker, post }),
+);
 
 port.on('message', (message: ToDataThread) => {
   // An exception here is a bug: it ends the thread, and with it the server.
-  void handle(message).catch((error: unknown) => {
-    setImmediate(() => {
-      throw error;
+  ready
+    .then((path) => path.handle(message))
+    .catch((error: unknown) => {
+      setImmediate(() => {
+        throw error;
+      });
     });
-  });
 });
+board.turn(me);
+setInterval(() => board.turn(me), TURN_MS);

@@ -9,18 +9,69 @@ export interface MountEntry {
   readonly path: string;
 }
 
+/** The list as MOUNT's procedures use it. */
+export interface Mounts {
+  readonly all: readonly MountEntry[];
+  add(host: string, path: string): void;
+  /** path null: everything of that host (UMNTALL). */
+  remove(host: string, path: string | null): void;
+}
+
+/** What one thread asks another one to do with its list. */
+export type MountChange =
+  | { readonly kind: 'add'; readonly host: string; readonly path: string }
+  | { readonly kind: 'remove'; readonly host: string; readonly path: string | null };
+
+export function withMount(entries: readonly MountEntry[], host: string, path: string): MountEntry[] {
+  const others = entries.filter((entry) => entry.host !== host || entry.path !== path);
+  return [...others, { host, path }].slice(-ENTRIES_MAX);
+}
+
+export function withoutMount(
+  entries: readonly MountEntry[],
+  host: string,
+  path: string | null,
+): MountEntry[] {
+  return entries.filter((entry) => entry.host !== host || (path !== null && entry.path !== path));
+}
+
+/** The list as a thread knows that serves connections: its own changes at once, those of others a moment later. */
+export class MountReplica implements Mounts {
+  all: readonly MountEntry[];
+  private readonly tell: (change: MountChange) => void;
+
+  constructor(entries: readonly MountEntry[], tell: (change: MountChange) => void) {
+    this.all = entries;
+    this.tell = tell;
+  }
+
+  add(host: string, path: string): void {
+    this.all = withMount(this.all, host, path);
+    this.tell({ kind: 'add', host, path });
+  }
+
+  remove(host: string, path: string | null): void {
+    this.all = withoutMount(this.all, host, path);
+    this.tell({ kind: 'remove', host, path });
+  }
+}
+
 /** Oldest entries go first. */
 const ENTRIES_MAX = 1024;
 /** Between two writes of the file. ms */
 const WRITE_INTERVAL_MS = 1000;
 
-export class MountList {
+export class MountList implements Mounts {
   private readonly file: string;
   private entries: MountEntry[];
   private timer: NodeJS.Timeout | null;
+  private writing: boolean;
+  private stopped: boolean;
 
   constructor(file: string) {
     this.file = file;
+    this.writing = false;
+    this.stopped = false;
     this.entries = [];
     this.timer = null;
   }
@@ -40,28 +91,25 @@ export class MountList {
   }
 
   add(host: string, path: string): void {
-    this.entries = this.entries.filter((entry) => entry.host !== host || entry.path !== path);
-    this.entries.push({ host, path });
-    if (this.entries.length > ENTRIES_MAX) this.entries.shift();
+    this.entries = withMount(this.entries, host, path);
     this.writeSoon();
   }
 
   /** path null: everything of that host (UMNTALL). */
   remove(host: string, path: string | null): void {
-    this.entries = this.entries.filter(
-      (entry) => entry.host !== host || (path !== null && entry.path !== path),
-    );
+    this.entries = withoutMount(this.entries, host, path);
     this.writeSoon();
   }
 
   /** After this nothing is written any more. */
   stop(): void {
+    this.stopped = true;
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
   }
 
   private writeSoon(): void {
-    if (this.timer !== null) return;
+    if (this.timer !== null || this.stopped) return;
     this.timer = setTimeout(() => {
       this.timer = null;
       void this.write();
@@ -70,11 +118,16 @@ export class MountList {
   }
 
   private async write(): Promise<void> {
+    // On a disk that is stuck one write waits, not one a second.
+    if (this.writing) return this.writeSoon();
+    this.writing = true;
     try {
       await writeFile(`${this.file}.new`, JSON.stringify(this.entries), { mode: 0o600 });
       await rename(`${this.file}.new`, this.file);
     } catch {
       // A full disk, for example. The list in memory is right, and the next change tries again.
+    } finally {
+      this.writing = false;
     }
   }
 }

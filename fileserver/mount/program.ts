@@ -22,14 +22,14 @@ import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import { S_IFDIR } from '../system/statx.ts';
 import type { DiskSet } from '../volume/disk-set.ts';
 import type { VolumeFailure } from '../volume/status.ts';
-import type { MountList } from './mount-list.ts';
+import type { Mounts } from './mount-list.ts';
 
 export const MOUNT_VERSION_MIN = MOUNT_V3;
 export const MOUNT_VERSION_MAX = MOUNT_V3;
 
 export interface MountCall {
   readonly diskSet: DiskSet;
-  readonly mounts: MountList;
+  readonly mounts: Mounts;
   /** The client's address. */
   readonly host: string;
   r: XdrReader;

@@ -30,6 +30,7 @@ const libc = koffi.load('libc.so.6');
 
 type Call = (...args: number[]) => number;
 const c_openat = libc.func('int openat(int dir, int64 path, int flags, uint32 mode)') as Call;
+const c_fcntl = libc.func('int fcntl(int fd, int command, int64 argument)') as Call;
 const c_close = libc.func('int close(int fd)') as Call;
 const c_mkdirat = libc.func('int mkdirat(int dir, int64 path, uint32 mode)') as Call;
 const c_mknodat = libc.func('int mknodat(int dir, int64 path, uint32 mode, uint64 dev)') as Call;
@@ -106,6 +107,13 @@ export function openAt(dir: number, name: Uint8Array, flags: number, mode = 0): 
 /** Opens what an O_PATH descriptor stands for. Not for symbolic links (ELOOP) and not for devices or fifos. */
 export function reopen(pathFd: number, flags: number): number {
   return result(c_openat(AT_FDCWD, procAddress(pathFd), flags | O_CLOEXEC | O_NONBLOCK, 0));
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Another descriptor of the same open file or socket, or -errno. */
+export function duplicate(fd: number): number {
+  return result(c_fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 /** Errors are of no use to anybody: the descriptor is gone either way. Data was flushed by fsync before. */

@@ -16,7 +16,7 @@ import { crc32 } from 'node:zlib';
 export const HANDLE_SIZE_MAX = 64;
 const VERSION = 1;
 const EXPORT_AT = 2;
-const UUID_AT = 6;
+export const UUID_AT = 6;
 export const IDENTITY_AT = 22;
 export const MAC_SIZE = 16;
 const HANDLE_SIZE_MIN = IDENTITY_AT + 1 + MAC_SIZE;

@@ -17,8 +17,16 @@ const INODE_AND_BIRTH_SIZE = 20;
 
 export type IdentityKind = 'kernelHandle' | 'inodeAndBirth';
 
+/** Type and bytes[start .. start + size). */
+export interface FileIdentity {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly size: number;
+  readonly type: number;
+}
+
 /** A view of the last identity read; valid until the next read. */
-export class IdentityReader {
+export class IdentityReader implements FileIdentity {
   readonly kind: IdentityKind;
   private readonly handle: KernelHandleBuffer;
   private readonly stat: StatBuffer;

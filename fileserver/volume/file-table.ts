@@ -21,7 +21,7 @@ import {
   uuidIn,
   writeUnsigned,
 } from './file-handle.ts';
-import { type IdentityReader, identityKey } from './file-identity.ts';
+import { type FileIdentity, type IdentityReader, identityKey } from './file-identity.ts';
 import { OpenFile } from './open-file.ts';
 import type { VolumeFailure } from './status.ts';
 import type { Volume } from './volume.ts';
@@ -50,6 +50,8 @@ export class FileTable {
   private now: number;
   private closed: boolean;
   private readonly scratch: Uint8Array;
+  /** Told of each object that may have lost its last name: tables of other threads may have it open. */
+  onForget: ((volume: Volume, identity: FileIdentity) => void) | null;
 
   constructor(limits: FileTableLimits) {
     this.limits = limits;
@@ -61,6 +63,7 @@ export class FileTable {
     this.now = 0;
     this.closed = false;
     this.scratch = new Uint8Array(HANDLE_SIZE_MAX);
+    this.onForget = null;
   }
 
   get fileCount(): number {
@@ -254,7 +257,8 @@ export class FileTable {
   }
 
   /** The object may have been removed under one of its names: frees it at once, if no name is left. */
-  forget(volume: Volume, exports: ExportTable, identity: IdentityReader): void {
+  forget(volume: Volume, exports: ExportTable, identity: FileIdentity): void {
+    this.onForget?.(volume, identity);
     for (const tree of exports.all) {
       if (tree.volume !== volume) continue;
       const size = writeUnsigned(

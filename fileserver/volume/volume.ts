@@ -59,6 +59,16 @@ export interface LeftBehind {
   readonly intents: readonly Uint8Array[];
 }
 
+/** What another thread of this process needs to read a volume that one of them has opened. Plain data. */
+export interface VolumeAttachment {
+  readonly spec: VolumeSpec;
+  readonly owner: VolumeOwner;
+  readonly ownership: OwnershipRecord;
+  readonly secret: Uint8Array;
+  /** false: files are found by name, through an index that only the opener's thread keeps. */
+  readonly opensHandles: boolean;
+}
+
 /** Told once, the first time that a volume can no longer be served. */
 export type FaultListener = (volume: Volume, reason: FaultReason, message: string) => void;
 
@@ -75,7 +85,7 @@ export class Volume {
   readonly identity: IdentityReader;
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
   readonly stat: StatBuffer;
-  readonly journal: Journal;
+  private readonly ownJournal: Journal | null;
   readonly leftBehind: LeftBehind;
   /** Eight bytes; changes exactly when unstable data may have been lost. */
   readonly writeVerifier: Uint8Array;
@@ -104,7 +114,7 @@ export class Volume {
     ownership: OwnershipRecord,
     secret: Uint8Array,
     root: VolumeRoot,
-    journal: Journal,
+    journal: Journal | null,
     leftBehind: LeftBehind,
     onFault: FaultListener,
   ) {
@@ -118,7 +128,7 @@ export class Volume {
     this.rootMountId = root.mountId;
     this.identity = root.identity;
     this.stat = new StatBuffer();
-    this.journal = journal;
+    this.ownJournal = journal;
     this.leftBehind = leftBehind;
     this.writeVerifier = new Uint8Array(Buffer.from(ownership.writeVerifier, 'hex'));
     const view = new DataView(this.uuid.buffer);
@@ -133,6 +143,19 @@ export class Volume {
     this.faulted = false;
     this.closed = false;
     this.onFault = onFault;
+  }
+
+  /** Of the thread that changes the volume; threads that only read it (attachVolume) have none. */
+  get journal(): Journal {
+    if (this.ownJournal === null)
+      throw new Error('the journal belongs to the thread that changes the volume');
+    return this.ownJournal;
+  }
+
+  /** For attachVolume() in other threads of this process. */
+  get attachment(): VolumeAttachment {
+    const { spec, owner, ownership, secret, pathIndex } = this;
+    return { spec, owner, ownership, secret, opensHandles: pathIndex === null };
   }
 
   /** Opens what a handle stands for, as the server itself. A descriptor, or -errno (ESTALE: gone). */
@@ -179,7 +202,7 @@ export class Volume {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.journal.close();
+    this.ownJournal?.close();
     close(this.rootFd);
   }
 }
@@ -222,6 +245,15 @@ export async function openVolume(
   } catch (error) {
     throw asOpenError(spec, error);
   }
+}
+
+/**
+ * A volume for a thread that only reads it, while openVolume()'s thread has it open. Throws VolumeOpenError.
+ */
+export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {
+  const { spec, owner, ownership, secret } = attachment;
+  const nothing = { replies: [], intents: [] };
+  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, nothing, onFault);
 }
 
 /** The replay, once the record is durable; if it never is, the journal is closed again. */

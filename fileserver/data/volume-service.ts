@@ -1,146 +1,172 @@
 /**
- * The service of one disk set, from the agent's `open` to `closed`:
+ * Volumes of one disk set in the thread that makes their changes, from `verify` to `closed`:
  *
- *   opening --> serving --> quiescing --> closed      in good order: everything answered and on the disk
- *      |           |            |
- *      +-----------+------------+-------> closed      fenced: at once, nothing answered
+ *   opening --> verified --> serving --> closing --> closed      in good order: everything on the disk
+ *      |            |           |           |
+ *      +------------+-----------+-----------+------> closed      fenced: at once
  *
- * It fences itself when the right to serve runs out (R2), when a volume can't be trusted any more, and when a
- * volume turns out to belong to somebody newer (R6).
+ * It halts, and all other threads with it, when the right to serve runs out (R2), when a volume can't be trusted any
+ * more, and when a volume turns out to belong to somebody newer (R6).
  */
-import { join } from 'node:path';
-import { MountList } from '../mount/mount-list.ts';
+import { MountReplica } from '../mount/mount-list.ts';
 import type { NfsService } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
 import { recover } from '../nfs/recovery.ts';
 import type { RightTable } from '../right-table.ts';
-import { bootMs } from '../system/boottime.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
 import { ChangeQueue } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
-import { privateDirectory } from '../volume/ownership.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
+import { CallExecutor } from './call-executor.ts';
 import type {
   CloseMode,
   DataThreadTesting,
+  DiskSetRole,
   ExportSpec,
   FaultReason,
-  FromDataThread,
   OpenMessage,
   OperationStep,
-  Phase,
 } from './messages.ts';
-import type { OutputSlabs } from './output-slabs.ts';
-import { Port, PortInUseError } from './port.ts';
+import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.ts';
 
 /** Between two looks at the ownership records, ms (R6). */
 const OWNER_CHECK_MS = 500;
 const TICK_MS = 1000;
-/** For the last bytes of a connection to be taken by its client, after the last answer. ms */
-const FAREWELL_MS = 1000;
 
-export interface ServiceSetup {
+export interface VolumeServiceSetup {
   readonly rights: RightTable;
-  readonly slabs: OutputSlabs;
   readonly limits: FileTableLimits;
   readonly testing: DataThreadTesting | undefined;
-  readonly post: (message: FromDataThread) => void;
+  /** To the coordinator. */
+  readonly post: (message: FromDataThreads) => void;
+  /** To and from the threads that hold connections. */
+  readonly connectionThreads: readonly Channel[];
 }
 
-type State = 'opening' | 'serving' | 'quiescing' | 'closed';
+/** A message of either thread, without the session: that is added here. */
+export type Told = FromDataThreads extends infer T ? (T extends unknown ? Omit<T, 'session'> : never) : never;
 
-export class DiskSetService {
-  private readonly setup: ServiceSetup;
+type State = 'opening' | 'serving' | 'closing' | 'closed';
+
+export class VolumeService {
+  readonly session: number;
+  private readonly setup: VolumeServiceSetup;
   private readonly message: OpenMessage;
   private state: State;
   private volumes: Volume[];
   private diskSet: DiskSet | null;
   private queues: Map<Volume, ChangeQueue>;
   private flusher: DataFlusher | null;
-  private port: Port | null;
-  private mounts: MountList | null;
+  private executor: CallExecutor | null;
   private timers: NodeJS.Timeout[];
-  private answered: boolean;
+  /** close() was called: nothing more is begun. */
+  private stopping: boolean;
+  /** What writes to the volumes on its own account at the moment: `closed` waits for it. */
+  private writing: Promise<void>;
 
-  constructor(message: OpenMessage, setup: ServiceSetup) {
-    this.message = message;
+  /** `part`: the disk set with those of its volumes that this thread is to change. */
+  constructor(session: number, part: OpenMessage, setup: VolumeServiceSetup) {
+    this.session = session;
+    this.message = part;
     this.setup = setup;
     this.state = 'opening';
     this.volumes = [];
     this.diskSet = null;
     this.queues = new Map();
     this.flusher = null;
-    this.port = null;
-    this.mounts = null;
+    this.executor = null;
     this.timers = [];
-    this.answered = false;
+    this.stopping = false;
+    this.writing = Promise.resolve();
   }
 
   get isClosed(): boolean {
     return this.state === 'closed';
   }
 
-  private readonly mayServe = (): boolean => this.setup.rights.held(this.message.diskSet);
+  private get slot(): DiskSetRole {
+    return this.message.diskSet;
+  }
+
+  private readonly mayServe = (): boolean => this.setup.rights.held(this.slot);
+
+  private tell(message: Told): void {
+    this.setup.post({ ...message, session: this.session } as FromDataThreads);
+  }
 
   private log(level: 'info' | 'warn' | 'error', message: string): void {
-    this.setup.post({ kind: 'log', diskSet: this.message.diskSet, level, message });
+    this.tell({ kind: 'log', level, message });
   }
 
-  /** Ends with `opened` or `openFailed`. */
-  async open(): Promise<void> {
-    const { diskSet } = this.message;
-    try {
-      const phases: Phase[] = [];
-      await this.phase(phases, 'verify', () => this.verify());
-      await this.phase(phases, 'replay', () => this.replay());
-      const port = await this.phase(phases, 'listen', () => this.listen());
+  /** Ends with `verified` or `failed`. */
+  async verify(): Promise<void> {
+    await this.stage(async () => {
+      await this.openVolumes();
+      this.tell({ kind: 'verified', attachments: this.volumes.map(({ attachment }) => attachment) });
+    });
+  }
+
+  /** After verify(). Ends with `serving` or `failed`. */
+  async serve(): Promise<void> {
+    await this.stage(async () => {
+      await this.replay();
+      this.mustHaveRight();
+      this.executor = this.makeExecutor(this.diskSet!);
       this.state = 'serving';
       this.startTimers();
-      this.setup.post({ kind: 'opened', diskSet, port, phases });
-    } catch (error) {
-      const closedMeanwhile = this.isClosed;
-      this.tearDown();
-      if (!closedMeanwhile) this.setup.post(this.failure(error));
-    }
+      this.tell({ kind: 'serving' });
+    });
   }
 
-  private failure(error: unknown): FromDataThread {
-    const { diskSet } = this.message;
-    if (error instanceof VolumeOpenError) {
-      const { reason, message, epochFound } = error;
-      const found = epochFound === null ? {} : { epochFound };
-      return { kind: 'openFailed', diskSet, reason, message, ...found };
-    }
-    const message = error instanceof Error ? error.message : String(error);
-    const reason = error instanceof PortInUseError ? 'PortInUse' : 'IoError';
-    return { kind: 'openFailed', diskSet, reason, message };
+  private stage(work: () => Promise<void>): Promise<void> {
+    this.writing = work().catch((error: unknown) => {
+      if (this.stopping) return;
+      const known = error instanceof VolumeOpenError ? error : null;
+      const message = error instanceof Error ? error.message : String(error);
+      this.tell({
+        kind: 'failed',
+        reason: known?.reason ?? 'IoError',
+        message,
+        epochFound: known?.epochFound ?? null,
+      });
+    });
+    return this.writing;
   }
 
-  private async phase<T>(phases: Phase[], name: Phase['name'], work: () => Promise<T>): Promise<T> {
-    if (this.isClosed || !this.mayServe()) {
-      throw new VolumeOpenError(
-        'RightLost',
-        `${this.message.home}: the right to serve ended during "${name}"`,
-      );
-    }
-    const begun = performance.now();
-    const result = await work();
-    phases.push({ name, tookMs: performance.now() - begun });
-    return result;
+  private makeExecutor(diskSet: DiskSet): CallExecutor {
+    const programs = {
+      nfs: this.nfsService(diskSet),
+      nfsProcedures: nfsProcedures(this.onStep),
+      forwarding: null,
+      diskSet,
+      mounts: new MountReplica([], () => {}),
+      onBug: (error: unknown) => this.log('error', `a request failed: ${describeBug(error)}`),
+    };
+    const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, () =>
+      this.rightLost(),
+    );
+    diskSet.table.onForget = (volume, { bytes, start, size, type }) =>
+      executor.forget({ volume: volume.uuidHex, type, identity: bytes.slice(start, start + size) });
+    return executor;
   }
 
-  private async verify(): Promise<void> {
+  /** Calls that a connection thread has forwarded. */
+  take(channel: Channel, message: CallsMessage): void {
+    if (this.state === 'serving' || this.state === 'closing') this.executor?.take(channel, message);
+  }
+
+  private async openVolumes(): Promise<void> {
     const { home, server, incarnation, epoch } = this.message;
     const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
       this.fault(volume, reason, text);
+    this.mustHaveRight();
     for (const spec of this.message.volumes) {
       const volume = await openVolume(spec, { home, server, incarnation, epoch }, onFault);
       this.volumes.push(volume);
-      if (this.isClosed || !this.mayServe())
-        throw new VolumeOpenError('RightLost', `${home}: closed while opening`);
+      this.mustHaveRight();
     }
     const twice = this.volumes.find((a) => this.volumes.some((b) => a !== b && a.uuidHex === b.uuidHex));
     if (twice !== undefined) {
@@ -148,6 +174,11 @@ export class DiskSetService {
     }
     this.diskSet = new DiskSet(this.volumes, this.message.exports, this.setup.limits);
     for (const volume of this.volumes) this.describe(volume);
+  }
+
+  private mustHaveRight(): void {
+    if (!this.stopping && this.mayServe()) return;
+    throw new VolumeOpenError('RightLost', `${this.message.home}: the right to serve ended while opening`);
   }
 
   /** What clients may and may not expect, once, in the log. */
@@ -170,6 +201,7 @@ export class DiskSetService {
   private async replay(): Promise<void> {
     const { diskSet } = this;
     if (diskSet === null) throw new Error('replay before verify');
+    this.mustHaveRight();
     const service = this.nfsService(diskSet);
     for (const volume of this.volumes) {
       const cache = new ReplyCache();
@@ -204,42 +236,6 @@ export class DiskSetService {
     };
   }
 
-  private async listen(): Promise<number> {
-    const { diskSet } = this;
-    if (diskSet === null) throw new Error('listen before verify');
-    const first = this.volumes[0];
-    const mounts = new MountList(
-      first === undefined ? '' : join(privateDirectory(first.spec.path), 'mounts.json'),
-    );
-    await mounts.load();
-    this.mounts = mounts;
-    const programs = {
-      nfs: this.nfsService(diskSet),
-      nfsProcedures: nfsProcedures(this.onStep),
-      diskSet,
-      mounts,
-      onBug: (error: unknown) => {
-        this.log(
-          'error',
-          `a request failed: ${error instanceof Error ? (error.stack ?? error.message) : error}`,
-        );
-      },
-    };
-    const port = new Port(programs, this.setup.slabs, {
-      mayServe: this.mayServe,
-      onRightLost: () => this.rightLost(),
-      onWritten: this.onWritten,
-    });
-    this.port = port;
-    return port.listen(this.message.host, this.message.port);
-  }
-
-  private readonly onWritten = (): void => {
-    if (this.answered) return;
-    this.answered = true;
-    this.setup.post({ kind: 'firstReply', diskSet: this.message.diskSet, atBootMs: bootMs() });
-  };
-
   private readonly onStep = (operation: string, step: OperationStep): void => {
     const killAt = this.setup.testing?.killAt;
     if (killAt === undefined || killAt.operation !== operation || killAt.step !== step) return;
@@ -266,63 +262,66 @@ export class DiskSetService {
     }
   }
 
-  /** The volume says so itself, once. Nothing of the disk set is answered any more. */
+  /** The volume says so itself, once. Nothing of the disk set is answered any more, by any thread. */
   private fault(volume: Volume, reason: FaultReason, message: string): void {
-    const { diskSet } = this.message;
     const wasOpening = this.state === 'opening';
+    this.setup.rights.halt(this.slot);
     this.halt();
-    if (!wasOpening) this.setup.post({ kind: 'fault', diskSet, volume: volume.spec.name, reason, message });
+    if (!wasOpening) this.tell({ kind: 'fault', volume: volume.spec.name, reason, message });
   }
 
   /** R2. The agent knows already; it will close the disk set. */
   private rightLost(): void {
     this.halt();
+    this.tell({ kind: 'rightLost' });
   }
 
-  /** Nothing more is read, executed or answered. */
-  private halt(): void {
+  /** Nothing more is executed or answered. */
+  halt(): void {
     for (const queue of this.queues.values()) queue.stop();
-    this.port?.destroy();
-    this.mounts?.stop();
     for (const timer of this.timers) clearInterval(timer);
     this.timers = [];
   }
 
   replaceExports(exports: readonly ExportSpec[]): void {
     if (this.diskSet === null || this.isClosed) return;
-    try {
-      this.diskSet.replaceExports(exports);
-      this.port?.forgetCallers();
-    } catch (error) {
-      this.log('error', `exports stay as they were: ${(error as Error).message}`);
-    }
+    this.diskSet.replaceExports(exports);
+    this.executor?.forgetCallers();
   }
 
-  /** Ends with `closed`. */
-  async close(mode: CloseMode): Promise<void> {
-    if (this.isClosed) return;
-    if (mode === 'quiesce' && this.state === 'serving') await this.quiesce();
-    if (this.isClosed) return;
-    this.tearDown();
-    this.setup.post({ kind: 'closed', diskSet: this.message.diskSet, mode });
-  }
-
-  private async quiesce(): Promise<void> {
-    this.state = 'quiescing';
-    const { port } = this;
-    if (port === null) return;
-    // Most of the flushing while clients are still served: what is left for the gap is little.
+  /** Most of what was written unstable, while clients are still served: what is left for the gap is little. */
+  async flush(): Promise<void> {
     await this.flushUnstable();
-    port.quiesce();
+    this.tell({ kind: 'flushed' });
+  }
+
+  /** Ends with `closed`. quiesce: the caller has seen to it that no more calls come. */
+  async close(mode: CloseMode): Promise<void> {
+    if (mode === 'quiesce' && this.state === 'serving') {
+      this.state = 'closing';
+      await this.finish();
+    }
+    this.stopping = true;
+    // An ownership record that is on its way must not arrive behind the next owner's.
+    await this.writing;
+    if (this.isClosed) return;
+    this.state = 'closed';
+    this.halt();
+    if (this.diskSet !== null) this.diskSet.close();
+    else for (const volume of this.volumes) volume.close();
+    this.tell({ kind: 'closed' });
+  }
+
+  private async finish(): Promise<void> {
     for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
-    while (port.unanswered > 0 && !this.isClosed && this.mayServe()) await nextTurn();
-    port.end();
-    const flushed = this.flushUnstable();
-    const until = performance.now() + FAREWELL_MS;
-    while (port.connectionCount > 0 && performance.now() < until && !this.isClosed) await nextTurn();
-    if (!(await flushed)) return;
+    if (!(await this.flushUnstable())) return;
+    this.writing = this.declareClean();
+    await this.writing;
+  }
+
+  private async declareClean(): Promise<void> {
     for (const volume of this.volumes) {
-      if (this.isClosed || volume.failed || !this.mayServe()) return;
+      if (this.stopping || volume.failed || !this.mayServe()) return;
       await volume.declareClean();
     }
   }
@@ -338,15 +337,8 @@ export class DiskSetService {
     }
     return false;
   }
-
-  private tearDown(): void {
-    this.state = 'closed';
-    this.halt();
-    if (this.diskSet !== null) this.diskSet.close();
-    else for (const volume of this.volumes) volume.close();
-  }
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 1));
+export function describeBug(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -1,0 +1,75 @@
+/**
+ * The listening socket of a disk set: open exactly while the disk set is served. Accepted sockets are handed on as
+ * plain descriptors, which belong to the process and not to the thread that accepted them.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import { close, duplicate } from '../system/file-calls.ts';
+
+/** Far more than clients have; a bound all the same. */
+export const CONNECTIONS_MAX = 4096;
+const BACKLOG = 1024;
+
+export class PortInUseError extends Error {
+  override readonly name = 'PortInUseError';
+}
+
+export interface AcceptorHooks {
+  /** Connections that the server has at the moment. */
+  readonly count: () => number;
+  /** The descriptor belongs to the receiver. */
+  readonly onAccepted: (fd: number, host: string) => void;
+}
+
+export class Acceptor {
+  private readonly server: Server;
+  private readonly hooks: AcceptorHooks;
+  private open: boolean;
+
+  constructor(hooks: AcceptorHooks) {
+    this.hooks = hooks;
+    this.open = true;
+    this.server = createServer({ pauseOnConnect: true }, (socket) => this.accept(socket));
+  }
+
+  /** Resolves with the port number. Throws PortInUseError. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.server.once('error', (error: NodeJS.ErrnoException) => {
+        const used = error.code === 'EADDRINUSE';
+        reject(used ? new PortInUseError(`port ${port} on ${host} is in use by another process`) : error);
+      });
+      this.server.listen({ host, port, backlog: BACKLOG }, () => {
+        const address = this.server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  /** The kernel refuses connections from now on. */
+  stop(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.server.close();
+  }
+
+  private accept(socket: Socket): void {
+    socket.on('error', () => {});
+    if (!this.open || this.hooks.count() >= CONNECTIONS_MAX) {
+      socket.resetAndDestroy();
+      return;
+    }
+    const fd = duplicate(descriptorOf(socket));
+    const { remoteAddress } = socket;
+    // Closes one of two descriptors: nothing is said to the client.
+    socket.destroy();
+    if (fd < 0) return;
+    if (remoteAddress === undefined) close(fd);
+    else this.hooks.onAccepted(fd, remoteAddress);
+  }
+}
+
+/** Node has no public way to take a socket's descriptor; this field has been there since its first years. */
+function descriptorOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { _handle: { fd: number } | null };
+  return handle?.fd ?? -1;
+}

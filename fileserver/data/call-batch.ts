@@ -1,0 +1,84 @@
+/**
+ * Many calls or replies in one buffer that changes hands between threads, so that a wake-up and a message are paid
+ * once for all of them.
+ *
+ *   each entry:   number   connection   size   bytes, padded to a multiple of four
+ *                 32 bits  32 bits      32 bits
+ *
+ * In the machine's own byte order of DataView's default (big-endian), like everything else that is packed here.
+ */
+const HEADER_SIZE = 12;
+
+/** Of a batch that is written; not of what a batch may hold: a longer entry gets a buffer of its own. */
+export const BATCH_SIZE = 256 * 1024;
+/** Holds the longest call (a WRITE of 1 MiB) with its header. */
+export const LONG_BATCH_SIZE = 1024 * 1024 + 32 * 1024;
+
+export function entrySize(size: number): number {
+  return HEADER_SIZE + ((size + 3) & ~3);
+}
+
+export class BatchWriter {
+  readonly buffer: ArrayBuffer;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  position: number;
+  private readonly view: DataView;
+
+  constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer;
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.position = 0;
+  }
+
+  hasRoom(size: number): boolean {
+    return this.position + entrySize(size) <= this.bytes.length;
+  }
+
+  /** Appends bytes[start .. end). The caller has asked hasRoom(). */
+  add(number: number, connection: number, bytes: Uint8Array, start: number, end: number): void {
+    const { view, position } = this;
+    const size = end - start;
+    view.setUint32(position, number);
+    view.setUint32(position + 4, connection);
+    view.setUint32(position + 8, size);
+    this.bytes.set(bytes.subarray(start, end), position + HEADER_SIZE);
+    this.position = position + entrySize(size);
+  }
+}
+
+/** Reads the entries of a batch one after the other. */
+export class BatchReader {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  number: number;
+  connection: number;
+  /** The current entry's bytes are bytes[start .. end). */
+  start: number;
+  end: number;
+  private readonly view: DataView;
+  private readonly size: number;
+  private next_: number;
+
+  constructor(buffer: ArrayBuffer, size: number) {
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.size = size;
+    this.number = 0;
+    this.connection = 0;
+    this.start = 0;
+    this.end = 0;
+    this.next_ = 0;
+  }
+
+  next(): boolean {
+    const at = this.next_;
+    if (at >= this.size) return false;
+    this.number = this.view.getUint32(at);
+    this.connection = this.view.getUint32(at + 4);
+    const size = this.view.getUint32(at + 8);
+    this.start = at + HEADER_SIZE;
+    this.end = this.start + size;
+    this.next_ = at + entrySize(size);
+    return true;
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Executes the calls that connection threads forward to a volume's thread, with the same dispatcher and procedures
+ * that a connection uses. Replies of one turn travel together.
+ */
+import { beginRecord, endRecord } from '../../protocol/record.ts';
+import { encodeSuccessHeader } from '../../protocol/rpc.ts';
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { AnswerListener } from '../volume/reply-cache.ts';
+import { BatchReader, BatchWriter, entrySize } from './call-batch.ts';
+import { ConnectionCaller } from './caller.ts';
+import { Dispatcher, type LateAnswers, type Programs } from './dispatcher.ts';
+import type { CallsMessage, Channel, ForgottenObject, RepliesMessage } from './thread-messages.ts';
+
+const REPLY_SIZE = 4096;
+
+/** One connection, as its calls are executed here. */
+class RemoteConnection implements LateAnswers {
+  readonly id: number;
+  readonly caller: ConnectionCaller;
+  readonly dispatcher: Dispatcher;
+  /** Of the call that is being handled. */
+  number: number;
+  private readonly peer: CallingThread;
+
+  constructor(id: number, host: string, programs: Programs, peer: CallingThread, r: XdrReader, w: XdrWriter) {
+    this.id = id;
+    this.caller = new ConnectionCaller(host);
+    this.dispatcher = new Dispatcher(programs, this.caller, r, w, this);
+    this.number = 0;
+    this.peer = peer;
+  }
+
+  answerLater(xid: number): AnswerListener {
+    const { number, peer } = this;
+    return (results) => peer.answer(number, xid, results);
+  }
+
+  answerElsewhere(): AnswerListener {
+    throw new Error('a call that was forwarded is executed where it arrives');
+  }
+}
+
+/** Calls and replies of one connection thread. */
+class CallingThread {
+  readonly connections: Map<number, RemoteConnection>;
+  private readonly session: number;
+  private readonly channel: Channel;
+  private readonly w: XdrWriter;
+  /** Numbers and ends of the replies in `w`. */
+  private replies: { readonly number: number; readonly start: number; readonly end: number }[];
+  private spent: ArrayBuffer[];
+  private forgotten: ForgottenObject[];
+  private scheduled: boolean;
+
+  constructor(session: number, channel: Channel) {
+    this.connections = new Map();
+    this.session = session;
+    this.channel = channel;
+    this.w = new XdrWriter(64 * 1024);
+    this.replies = [];
+    this.spent = [];
+    this.forgotten = [];
+    this.scheduled = false;
+  }
+
+  get writer(): XdrWriter {
+    return this.w;
+  }
+
+  wrote(number: number, start: number): void {
+    this.replies.push({ number, start, end: this.w.position });
+  }
+
+  answer(number: number, xid: number, results: Uint8Array): void {
+    const { w } = this;
+    const start = beginRecord(w);
+    encodeSuccessHeader(w, xid);
+    w.ensure(results.length);
+    w.bytes.set(results, w.position);
+    w.position += results.length;
+    endRecord(w, start);
+    this.wrote(number, start);
+    this.schedule();
+  }
+
+  spend(buffer: ArrayBuffer): void {
+    this.spent.push(buffer);
+    this.schedule();
+  }
+
+  forget(object: ForgottenObject): void {
+    this.forgotten.push(object);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    process.nextTick(() => this.post());
+  }
+
+  private post(): void {
+    this.scheduled = false;
+    const { replies, spent, forgotten, session, w } = this;
+    let size = 0;
+    for (const { start, end } of replies) size += entrySize(end - start);
+    const out = new BatchWriter(new ArrayBuffer(size));
+    for (const { number, start, end } of replies) out.add(number, 0, w.bytes, start, end);
+    this.replies = [];
+    this.spent = [];
+    this.forgotten = [];
+    w.reset();
+    const message: RepliesMessage = {
+      kind: 'replies',
+      session,
+      batch: out.buffer,
+      size,
+      spent,
+      forgotten,
+    };
+    this.channel.postMessage(message, [out.buffer, ...spent]);
+  }
+}
+
+export class CallExecutor {
+  private readonly session: number;
+  private readonly programs: Programs;
+  private readonly onRefused: () => void;
+  private readonly threads: Map<Channel, CallingThread>;
+  private readonly r: XdrReader;
+
+  constructor(session: number, programs: Programs, channels: readonly Channel[], onRefused: () => void) {
+    this.session = session;
+    this.programs = programs;
+    this.onRefused = onRefused;
+    this.threads = new Map(channels.map((channel) => [channel, new CallingThread(session, channel)]));
+    this.r = new XdrReader();
+  }
+
+  /** Executes what has come from a connection thread. */
+  take(channel: Channel, message: CallsMessage): void {
+    if (message.session !== this.session) return;
+    const thread = this.threads.get(channel)!;
+    const { connections, writer } = thread;
+    for (const [id, host] of message.callers) {
+      connections.set(id, new RemoteConnection(id, host, this.programs, thread, this.r, writer));
+    }
+    const calls = new BatchReader(message.batch, message.size);
+    while (calls.next()) {
+      const connection = connections.get(calls.connection);
+      if (connection === undefined) throw new Error('a call of a connection that was not announced');
+      connection.number = calls.number;
+      this.r.reset(calls.bytes, calls.start, calls.end);
+      writer.ensure(REPLY_SIZE);
+      const start = writer.position;
+      const outcome = connection.dispatcher.handle(this.r, writer);
+      if (outcome === 'refused') {
+        this.onRefused();
+        return;
+      }
+      if (outcome === 'answered') thread.wrote(calls.number, start);
+    }
+    for (const id of message.gone) connections.delete(id);
+    thread.spend(message.batch);
+  }
+
+  /** In every connection thread. */
+  forget(object: ForgottenObject): void {
+    for (const thread of this.threads.values()) thread.forget(object);
+  }
+
+  forgetCallers(): void {
+    for (const { connections } of this.threads.values()) {
+      for (const { caller } of connections.values()) caller.forget();
+    }
+  }
+}

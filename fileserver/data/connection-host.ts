@@ -1,0 +1,81 @@
+/** Runs the services of a thread that holds connections, as the coordinator says. */
+import { RightTable } from '../right-table.ts';
+import type { ConnectionMemory } from './connection.ts';
+import { ConnectionService } from './connection-service.ts';
+import type { ThreadSetup } from './data-threads.ts';
+import { OutputSlabs } from './output-slabs.ts';
+import { ThreadBoard, TURN_MS } from './thread-board.ts';
+import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
+
+/** What one read of a socket takes at most. All connections of the thread share it. */
+const INPUT_SIZE = 256 * 1024;
+const TICK_MS = 1000;
+
+export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): void {
+  const board = new ThreadBoard(setup.board);
+  const rights = new RightTable(setup.rights);
+  const memory: ConnectionMemory = { input: new Uint8Array(INPUT_SIZE), slabs: new OutputSlabs() };
+  const volumeThreads = new Map<number, Channel>(setup.channels);
+  const services = new Map<number, ConnectionService>();
+  const post = (message: FromDataThreads): void => coordinator.postMessage(message);
+
+  for (const [thread, channel] of setup.channels) {
+    channel.on('message', (message: RepliesMessage) => {
+      for (const service of services.values()) service.receive(thread, message);
+    });
+  }
+  coordinator.on('message', (message: ToConnectionThread) => {
+    if (message.kind === 'attach') {
+      const service = new ConnectionService(message, {
+        rights,
+        memory,
+        limits: setup.limits,
+        post,
+        volumeThreads,
+        onConnectionEnded: () => board.connectionEnded(setup.number),
+      });
+      services.set(message.session, service);
+      service.attach();
+      return;
+    }
+    const service = services.get(message.session);
+    if (service === undefined) {
+      if (message.kind === 'close') post({ kind: 'closed', session: message.session });
+      return;
+    }
+    handle(service, message, () => services.delete(message.session));
+  });
+  board.turn(setup.number);
+  setInterval(() => board.turn(setup.number), TURN_MS);
+  setInterval(() => {
+    memory.slabs.trim();
+    for (const service of services.values()) service.tick();
+  }, TICK_MS);
+}
+
+function handle(
+  service: ConnectionService,
+  message: Exclude<ToConnectionThread, { kind: 'attach' }>,
+  remove: () => void,
+): void {
+  switch (message.kind) {
+    case 'adopt':
+      service.adopt(message.fd, message.host);
+      return;
+    case 'mounts':
+      service.replaceMounts(message.mounts);
+      return;
+    case 'exports':
+      service.replaceExports(message.exports);
+      return;
+    case 'drain':
+      void service.drain();
+      return;
+    case 'halt':
+      service.halt();
+      return;
+    case 'close':
+      void service.close(message.mode).then(remove);
+      return;
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * The connections of one disk set in one of the threads that hold connections, from `attach` to `closed`. Reads are
+ * executed here; everything that changes a volume goes to the thread of that volume (call-routing.ts).
+ */
+import { encodeWccData, NFS3ERR_XDEV, nfsproc3 } from '../../protocol/nfs3.ts';
+import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
+import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs/call.ts';
+import { nfsProcedures } from '../nfs/program.ts';
+import type { RightTable } from '../right-table.ts';
+import { bootMs } from '../system/boottime.ts';
+import { close } from '../system/file-calls.ts';
+import { DataFlusher } from '../volume/data-flusher.ts';
+import { DiskSet } from '../volume/disk-set.ts';
+import type { FileTableLimits } from '../volume/file-table.ts';
+import { attachVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
+import { CallForwarder } from './call-forwarder.ts';
+import { CallRouting } from './call-routing.ts';
+import { Connection, type ConnectionMemory } from './connection.ts';
+import type { Programs } from './dispatcher.ts';
+import type { CloseMode, ExportSpec, FaultReason } from './messages.ts';
+import type {
+  Channel,
+  ForgottenObject,
+  FromDataThreads,
+  RepliesMessage,
+  ToConnectionThread,
+} from './thread-messages.ts';
+import { describeBug, type Told } from './volume-service.ts';
+
+/** For the last bytes of a connection to be taken by its client, after the last answer. ms */
+const FAREWELL_MS = 1000;
+
+export type AttachMessage = Extract<ToConnectionThread, { kind: 'attach' }>;
+
+export interface ConnectionServiceSetup {
+  readonly rights: RightTable;
+  readonly memory: ConnectionMemory;
+  readonly limits: FileTableLimits;
+  readonly post: (message: FromDataThreads) => void;
+  /** To the volume threads, by number. */
+  readonly volumeThreads: ReadonlyMap<number, Channel>;
+  readonly onConnectionEnded: () => void;
+}
+
+export class ConnectionService {
+  readonly session: number;
+  private readonly setup: ConnectionServiceSetup;
+  private readonly message: AttachMessage;
+  private readonly connections: Set<Connection>;
+  private readonly forwarders: Map<number, CallForwarder>;
+  private readonly mounts: MountReplica;
+  private volumes: Volume[];
+  private diskSet: DiskSet | null;
+  private programs: Programs | null;
+  private nextConnection: number;
+  private answered: boolean;
+  private halted: boolean;
+  private closed: boolean;
+
+  constructor(message: AttachMessage, setup: ConnectionServiceSetup) {
+    this.session = message.session;
+    this.message = message;
+    this.setup = setup;
+    this.connections = new Set();
+    this.forwarders = new Map();
+    this.mounts = new MountReplica(message.mounts, (change) => this.tell({ kind: 'mountChange', change }));
+    this.volumes = [];
+    this.diskSet = null;
+    this.programs = null;
+    this.nextConnection = 1;
+    this.answered = false;
+    this.halted = false;
+    this.closed = false;
+  }
+
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
+  private tell(message: Told): void {
+    this.setup.post({ ...message, session: this.session } as FromDataThreads);
+  }
+
+  private readonly mayServe = (): boolean => this.setup.rights.held(this.message.diskSet);
+
+  /** Ends with `attached` or `failed`. */
+  attach(): void {
+    try {
+      const { volumes, exports } = this.message;
+      const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
+        this.fault(volume, reason, text);
+      for (const { attachment } of volumes) this.volumes.push(attachVolume(attachment, onFault));
+      this.diskSet = new DiskSet(this.volumes, exports, this.setup.limits);
+      this.programs = this.makePrograms(this.diskSet);
+      this.tell({ kind: 'attached' });
+    } catch (error) {
+      const reason = error instanceof VolumeOpenError ? error.reason : 'IoError';
+      this.tell({ kind: 'failed', reason, message: (error as Error).message, epochFound: null });
+    }
+  }
+
+  private makePrograms(diskSet: DiskSet): Programs {
+    const nfs: NfsService = {
+      diskSet,
+      flusher: new DataFlusher(diskSet.table),
+      mayServe: this.mayServe,
+      changesOf: () => {
+        throw new Error('changes are made in the thread of their volume');
+      },
+    };
+    const procedures: Procedure[] = [...nfsProcedures(() => {})];
+    procedures[nfsproc3.RENAME] = betweenVolumes(2);
+    procedures[nfsproc3.LINK] = betweenVolumes(1);
+    return {
+      nfs,
+      nfsProcedures: procedures,
+      forwarding: this.makeRouting(),
+      diskSet,
+      mounts: this.mounts,
+      onBug: (error) =>
+        this.tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` }),
+    };
+  }
+
+  private makeRouting(): CallRouting {
+    const routed = this.message.volumes.map(({ attachment, thread }, index) => ({
+      uuid: this.volumes[index]!.uuid,
+      route: this.forwarderTo(thread),
+      readsElsewhere: !attachment.opensHandles,
+    }));
+    return new CallRouting(routed);
+  }
+
+  private forwarderTo(thread: number): CallForwarder {
+    let forwarder = this.forwarders.get(thread);
+    if (forwarder === undefined) {
+      const channel = this.setup.volumeThreads.get(thread)!;
+      forwarder = new CallForwarder(this.session, channel, (objects) => this.forget(objects));
+      this.forwarders.set(thread, forwarder);
+    }
+    return forwarder;
+  }
+
+  /** Replies of a volume thread. */
+  receive(thread: number, message: RepliesMessage): void {
+    this.forwarders.get(thread)?.receive(message);
+  }
+
+  private forget(objects: readonly ForgottenObject[]): void {
+    const { diskSet } = this;
+    if (diskSet === null) return;
+    for (const { volume: uuid, type, identity: bytes } of objects) {
+      const volume = diskSet.volumes.get(uuid);
+      if (volume === undefined) continue;
+      diskSet.table.forget(volume, diskSet.exports, { type, bytes, start: 0, size: bytes.length });
+    }
+  }
+
+  adopt(fd: number, host: string): void {
+    if (this.closed || this.halted || this.programs === null) {
+      close(fd);
+      this.setup.onConnectionEnded();
+      return;
+    }
+    const source = { id: this.nextConnection++, fd, host };
+    const { memory } = this.setup;
+    this.connections.add(
+      new Connection(source, this.programs, memory, {
+        mayServe: this.mayServe,
+        onRightLost: () => this.rightLost(),
+        onWritten: this.onWritten,
+        onClosed: (connection) => this.ended(connection),
+      }),
+    );
+  }
+
+  private ended(connection: Connection): void {
+    if (!this.connections.delete(connection)) return;
+    for (const forwarder of this.forwarders.values()) forwarder.connectionEnded(connection.id);
+    this.setup.onConnectionEnded();
+  }
+
+  private readonly onWritten = (): void => {
+    if (this.answered) return;
+    this.answered = true;
+    this.tell({ kind: 'firstReply', atBootMs: bootMs() });
+  };
+
+  /** Once a second. */
+  tick(): void {
+    this.diskSet?.table.tick();
+    for (const connection of this.connections) connection.tick();
+    for (const forwarder of this.forwarders.values()) forwarder.trim();
+  }
+
+  private fault(volume: Volume, reason: FaultReason, message: string): void {
+    this.setup.rights.halt(this.message.diskSet);
+    if (this.diskSet !== null) this.tell({ kind: 'fault', volume: volume.spec.name, reason, message });
+  }
+
+  /** R2. Nothing is answered any more; connections end when the coordinator has closed the port. */
+  private rightLost(): void {
+    if (this.halted) return;
+    this.halted = true;
+    for (const connection of this.connections) connection.quiesce();
+    this.tell({ kind: 'rightLost' });
+  }
+
+  /** The port is closed. At once: resets, so that clients know without waiting. */
+  halt(): void {
+    this.halted = true;
+    for (const connection of this.connections) connection.destroy();
+  }
+
+  replaceMounts(mounts: readonly MountEntry[]): void {
+    this.mounts.all = mounts;
+  }
+
+  /** Ends with `exported`. */
+  replaceExports(exports: readonly ExportSpec[]): void {
+    if (this.diskSet === null || this.closed) return;
+    try {
+      this.diskSet.replaceExports(exports);
+      for (const { caller } of this.connections) caller.forget();
+      this.tell({ kind: 'exported', problem: null });
+    } catch (error) {
+      this.tell({ kind: 'exported', problem: (error as Error).message });
+    }
+  }
+
+  /** Takes no more calls and answers those under way. Ends with `drained`. */
+  async drain(): Promise<void> {
+    for (const connection of this.connections) connection.quiesce();
+    while (this.unanswered > 0 && !this.closed && this.mayServe()) await nextTurn();
+    this.tell({ kind: 'drained' });
+  }
+
+  private get unanswered(): number {
+    let count = 0;
+    for (const connection of this.connections) count += connection.unanswered;
+    return count;
+  }
+
+  /** Ends with `closed`. quiesce: after drain(). */
+  async close(mode: CloseMode): Promise<void> {
+    if (mode === 'quiesce' && !this.halted) await this.farewell();
+    if (this.closed) return;
+    this.halt();
+    this.closed = true;
+    if (this.diskSet !== null) this.diskSet.close();
+    else for (const volume of this.volumes) volume.close();
+    this.tell({ kind: 'closed' });
+  }
+
+  private async farewell(): Promise<void> {
+    for (const connection of this.connections) connection.end();
+    const until = performance.now() + FAREWELL_MS;
+    while (this.connections.size > 0 && performance.now() < until && !this.closed) await nextTurn();
+  }
+}
+
+/** RENAME and LINK between volumes that different threads change. RFC 1813 §3.3.14, §3.3.15: NFS3ERR_XDEV. */
+function betweenVolumes(wccCount: 1 | 2): Procedure {
+  return ({ w }: NfsCall): Outcome => {
+    w.u32(NFS3ERR_XDEV);
+    // LINK: the file's attributes before the directory's.
+    if (wccCount === 1) w.u32(0);
+    for (let i = 0; i < wccCount; i++) encodeWccData(w, { before: null, after: null });
+    return 'answered';
+  };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}

@@ -1,0 +1,97 @@
+/** What the agent asks for, one disk set after the other: opens, closes, changes exports, in all data threads. */
+import { RightTable } from '../right-table.ts';
+import type { FileTableLimits } from '../volume/file-table.ts';
+import { DataThreads, type ThreadStarter } from './data-threads.ts';
+import { DiskSetCoordinator } from './disk-set-coordinator.ts';
+import type {
+  DataThreadOptions,
+  DiskSetRole,
+  FromDataThread,
+  ThreadCounts,
+  ToDataThread,
+} from './messages.ts';
+import type { FromDataThreads } from './thread-messages.ts';
+
+/** Descriptors of the process that are not for files: sockets of clients, interconnect, journals, the runtime. */
+const OTHER_DESCRIPTORS = 5000;
+const DESCRIPTORS_MIN = 256;
+const FILES_MAX = 32768;
+
+export interface DataPathSetup {
+  readonly options: DataThreadOptions;
+  /** Descriptors that the process may have. */
+  readonly openFilesMax: number;
+  readonly start: ThreadStarter;
+  readonly post: (message: FromDataThread) => void;
+}
+
+export class DataPath {
+  private readonly setup: DataPathSetup;
+  private readonly rights: RightTable;
+  private readonly threads: DataThreads;
+  private readonly coordinators: Map<DiskSetRole, DiskSetCoordinator>;
+  private sessions: number;
+
+  constructor(setup: DataPathSetup) {
+    const { options, openFilesMax, start } = setup;
+    const { rights, board, testing, threads: counts } = options;
+    this.setup = setup;
+    this.rights = new RightTable(rights);
+    this.coordinators = new Map();
+    this.sessions = 0;
+    this.threads = new DataThreads({
+      counts,
+      rights,
+      board,
+      limits: limitsOf(openFilesMax, counts),
+      testing,
+      start,
+      received: (from, message) => this.received(from, message),
+    });
+  }
+
+  async handle(message: ToDataThread): Promise<void> {
+    const { post } = this.setup;
+    const coordinator = this.coordinators.get(message.diskSet);
+    switch (message.kind) {
+      case 'open': {
+        if (coordinator !== undefined && !coordinator.isClosed) {
+          throw new Error(`disk set "${message.diskSet}" is open already: close it first`);
+        }
+        this.sessions += 1;
+        const opened = new DiskSetCoordinator(this.sessions, message, this.threads, this.rights, post);
+        this.coordinators.set(message.diskSet, opened);
+        await opened.open();
+        return;
+      }
+      case 'close':
+        if (coordinator === undefined || coordinator.isClosed) {
+          post({ kind: 'closed', diskSet: message.diskSet, mode: message.mode });
+        } else {
+          await coordinator.close(message.mode);
+        }
+        return;
+      case 'exports':
+        await coordinator?.replaceExports(message.exports);
+        return;
+    }
+  }
+
+  private received(from: number, message: FromDataThreads): void {
+    for (const coordinator of this.coordinators.values()) {
+      if (coordinator.session === message.session) coordinator.received(from, message);
+    }
+  }
+}
+
+/** The threads share what the process may open: each connection thread has a table for each disk set. */
+function limitsOf(openFilesMax: number, { connections, own, partner }: ThreadCounts): FileTableLimits {
+  const tables = 2 * connections + own + partner;
+  const share = (size: number): number => Math.floor(size / tables);
+  const forFiles = Math.max(
+    DESCRIPTORS_MIN,
+    share(openFilesMax - OTHER_DESCRIPTORS),
+    share(openFilesMax / 4),
+  );
+  return { filesMax: FILES_MAX, descriptorsMax: Math.min(forFiles, FILES_MAX) };
+}

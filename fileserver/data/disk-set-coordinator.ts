@@ -1,0 +1,402 @@
+/**
+ * Leads one disk set through its life in all data threads, from the agent's `open` to `closed`:
+ *
+ *   opening --> serving --> quiescing --> closed      in good order: everything answered and on the disk
+ *      |           |            |
+ *      +-----------+------------+-------> closed      fenced: at once, nothing answered
+ *
+ *   opening     volume threads verify; then they replay their journals while connection threads open the volumes for
+ *               reading; then the port opens
+ *   quiescing   flush, with clients still served; close the port; connection threads take no more calls and drain;
+ *               volume threads flush the rest and declare the volumes clean, while connections say farewell
+ *
+ * `closed` is said only when every thread has said so: a thread that a disk holds in a system call may still write.
+ */
+import { join } from 'node:path';
+import { MountList } from '../mount/mount-list.ts';
+import type { RightTable } from '../right-table.ts';
+import { privateDirectory } from '../volume/ownership.ts';
+import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
+import { Acceptor, PortInUseError } from './acceptor.ts';
+import type { DataThreads } from './data-threads.ts';
+import type {
+  CloseMode,
+  DiskSetRole,
+  ExportSpec,
+  FromDataThread,
+  OpenFailure,
+  OpenMessage,
+  Phase,
+} from './messages.ts';
+import type {
+  AttachedVolume,
+  FromDataThreads,
+  ToConnectionThread,
+  ToVolumeThread,
+} from './thread-messages.ts';
+
+/** How long a failed opening waits for its threads to close before it is reported. ms */
+const GIVE_UP_MS = 1000;
+
+type State = 'opening' | 'serving' | 'quiescing' | 'closed';
+type Reply = Extract<
+  FromDataThreads,
+  { kind: 'verified' | 'serving' | 'attached' | 'exported' | 'flushed' | 'drained' | 'closed' }
+>;
+
+/** A message without the session, which is added here. */
+type Untold<T> = T extends unknown ? Omit<T, 'session'> : never;
+
+interface Gathering {
+  readonly kind: Reply['kind'];
+  readonly from: Set<number>;
+  readonly replies: Reply[];
+  readonly done: PromiseWithResolvers<Reply[]>;
+}
+
+export class DiskSetCoordinator {
+  readonly session: number;
+  private readonly message: OpenMessage;
+  private readonly threads: DataThreads;
+  private readonly rights: RightTable;
+  private readonly post: (message: FromDataThread) => void;
+  /** Threads that take part: volume threads from verify, connection threads from attach. */
+  private readonly volumeThreads: number[];
+  private connectionThreads: number[];
+  private state: State;
+  private gatherings: Gathering[];
+  private acceptor: Acceptor | null;
+  private mounts: MountList | null;
+  private answered: boolean;
+  private closing: Promise<void> | null;
+  private faulted: boolean;
+
+  constructor(
+    session: number,
+    message: OpenMessage,
+    threads: DataThreads,
+    rights: RightTable,
+    post: (message: FromDataThread) => void,
+  ) {
+    this.session = session;
+    this.message = message;
+    this.threads = threads;
+    this.rights = rights;
+    this.post = post;
+    this.volumeThreads = threads.volumeThreadsFor(message.diskSet, message.volumes.length);
+    this.connectionThreads = [];
+    this.state = 'opening';
+    this.gatherings = [];
+    this.acceptor = null;
+    this.mounts = null;
+    this.answered = false;
+    this.closing = null;
+    this.faulted = false;
+  }
+
+  get isClosed(): boolean {
+    return this.state === 'closed';
+  }
+
+  private get slot(): DiskSetRole {
+    return this.message.diskSet;
+  }
+
+  // ---------------------------------------------------------------------------------------------- opening
+
+  /** Ends with `opened` or `openFailed`; with neither if it is closed meanwhile. */
+  async open(): Promise<void> {
+    try {
+      const phases: Phase[] = [];
+      this.rights.resume(this.slot);
+      const attachments = await this.phase(phases, 'verify', () => this.verify());
+      await this.phase(phases, 'replay', () => this.replay(attachments));
+      const port = await this.phase(phases, 'listen', () => this.listen());
+      this.state = 'serving';
+      this.post({ kind: 'opened', diskSet: this.slot, port, phases });
+    } catch (error) {
+      if (this.closing !== null) return;
+      await Promise.race([this.fence(), elapsed(GIVE_UP_MS)]);
+      this.post(this.failure(error));
+    }
+  }
+
+  private async phase<T>(phases: Phase[], name: Phase['name'], work: () => Promise<T>): Promise<T> {
+    if (this.closing !== null || !this.rights.held(this.slot)) {
+      throw new VolumeOpenError(
+        'RightLost',
+        `${this.message.home}: the right to serve ended during "${name}"`,
+      );
+    }
+    const begun = performance.now();
+    const result = await work();
+    phases.push({ name, tookMs: performance.now() - begun });
+    return result;
+  }
+
+  private async verify(): Promise<VolumeAttachment[]> {
+    const { volumes, exports } = this.message;
+    this.volumeThreads.forEach((thread, index) => {
+      const mine = volumes.filter((_, volume) => volume % this.volumeThreads.length === index);
+      const names = mine.map(({ name }) => name);
+      // An export without a volume goes to somebody too: to be refused.
+      const foreign = ({ volume }: ExportSpec): boolean => !volumes.some(({ name }) => name === volume);
+      const theirs = exports.filter((one) => names.includes(one.volume) || (index === 0 && foreign(one)));
+      const part = { ...this.message, volumes: mine, exports: theirs };
+      this.threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
+    });
+    const replies = await this.gather('verified', this.volumeThreads);
+    const attachments = replies.flatMap((reply) => (reply.kind === 'verified' ? reply.attachments : []));
+    const uuids = attachments.map(({ ownership }) => ownership.uuid);
+    const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
+    if (twice !== undefined) {
+      throw new VolumeOpenError(
+        'WrongVolume',
+        `two volumes of ${this.message.home} are the same (UUID ${twice})`,
+      );
+    }
+    return attachments;
+  }
+
+  private async replay(attachments: readonly VolumeAttachment[]): Promise<void> {
+    const { exports, volumes, diskSet, volumeStalledMs } = this.message;
+    const serving = this.gather('serving', this.volumeThreads);
+    this.toVolumeThreads({ kind: 'serve' });
+    const first = volumes[0];
+    this.mounts = new MountList(first === undefined ? '' : join(privateDirectory(first.path), 'mounts.json'));
+    await this.mounts.load();
+    if (this.closing !== null) {
+      serving.catch(() => {});
+      return;
+    }
+    const attached: AttachedVolume[] = attachments.map((attachment) => {
+      const index = volumes.findIndex(({ name }) => name === attachment.spec.name);
+      return { attachment, thread: this.volumeThreads[index % this.volumeThreads.length]! };
+    });
+    this.connectionThreads = this.threads.connectionThreads;
+    const attaching = this.gather('attached', this.connectionThreads);
+    this.toConnectionThreads({
+      kind: 'attach',
+      diskSet,
+      volumes: attached,
+      exports,
+      mounts: this.mounts.all,
+      volumeStalledMs: volumeStalledMs ?? 0,
+    });
+    await Promise.all([serving, attaching]);
+  }
+
+  private listen(): Promise<number> {
+    const acceptor = new Acceptor({
+      count: () => this.threads.connectionCount(),
+      onAccepted: (fd, host) => {
+        const thread = this.threads.leastLoaded();
+        this.threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, fd, host });
+      },
+    });
+    this.acceptor = acceptor;
+    return acceptor.listen(this.message.host, this.message.port);
+  }
+
+  private failure(error: unknown): FromDataThread {
+    const diskSet = this.slot;
+    if (error instanceof VolumeOpenError) {
+      const { reason, message, epochFound } = error;
+      const found = epochFound === null ? {} : { epochFound };
+      return { kind: 'openFailed', diskSet, reason, message, ...found };
+    }
+    const message = error instanceof Error ? error.message : String(error);
+    const reason: OpenFailure = error instanceof PortInUseError ? 'PortInUse' : 'IoError';
+    return { kind: 'openFailed', diskSet, reason, message };
+  }
+
+  // ------------------------------------------------------------------------------------ what threads say
+
+  /** From thread `from` (numbers of volume threads begin behind those of connection threads). */
+  received(from: number, message: FromDataThreads): void {
+    switch (message.kind) {
+      case 'failed': {
+        const { reason, message: text, epochFound } = message;
+        this.abandon(new VolumeOpenError(reason, text, epochFound));
+        return;
+      }
+      case 'fault':
+        this.halt();
+        if (this.state === 'opening') this.abandon(new VolumeOpenError('IoError', message.message));
+        else if (!this.faulted && !this.isClosed) {
+          this.faulted = true;
+          const { volume, reason, message: text } = message;
+          this.post({ kind: 'fault', diskSet: this.slot, volume, reason, message: text });
+        }
+        return;
+      case 'rightLost':
+        this.halt();
+        return;
+      case 'firstReply':
+        if (this.answered) return;
+        this.answered = true;
+        this.post({ kind: 'firstReply', diskSet: this.slot, atBootMs: message.atBootMs });
+        return;
+      case 'mountChange':
+        this.changeMounts(from, message.change);
+        return;
+      case 'log':
+        this.post({ kind: 'log', diskSet: this.slot, level: message.level, message: message.message });
+        return;
+      default:
+        this.replied(from, message);
+    }
+  }
+
+  private replied(from: number, message: Reply): void {
+    for (const gathering of this.gatherings) {
+      if (gathering.kind !== message.kind || !gathering.from.delete(from)) continue;
+      gathering.replies.push(message);
+      if (gathering.from.size > 0) continue;
+      this.gatherings = this.gatherings.filter((one) => one !== gathering);
+      gathering.done.resolve(gathering.replies);
+      return;
+    }
+  }
+
+  /** Resolves when each of the threads has said it. Rejected when the disk set is closed or fails before. */
+  private gather(kind: Reply['kind'], threads: readonly number[]): Promise<Reply[]> {
+    const done = Promise.withResolvers<Reply[]>();
+    if (threads.length === 0) done.resolve([]);
+    else this.gatherings.push({ kind, from: new Set(threads), replies: [], done });
+    return done.promise;
+  }
+
+  /** Whoever waits for threads waits in vain, but for `closed`. */
+  private abandon(reason: Error): void {
+    const kept: Gathering[] = [];
+    for (const gathering of this.gatherings) {
+      if (gathering.kind === 'closed') kept.push(gathering);
+      else {
+        // More than one may wait at once, and only the first rejection is looked at.
+        gathering.done.promise.catch(() => {});
+        gathering.done.reject(reason);
+      }
+    }
+    this.gatherings = kept;
+  }
+
+  private changeMounts(
+    from: number,
+    change: Extract<FromDataThreads, { kind: 'mountChange' }>['change'],
+  ): void {
+    const { mounts } = this;
+    if (mounts === null) return;
+    if (change.kind === 'add') mounts.add(change.host, change.path);
+    else mounts.remove(change.host, change.path);
+    for (const thread of this.connectionThreads) {
+      if (thread === from) continue;
+      const message = { kind: 'mounts', session: this.session, mounts: mounts.all } as const;
+      this.threads.toConnectionThread(thread, message);
+    }
+  }
+
+  private toVolumeThreads(message: Untold<ToVolumeThread>): void {
+    for (const thread of this.volumeThreads) {
+      this.threads.toVolumeThread(thread, { ...message, session: this.session } as ToVolumeThread);
+    }
+  }
+
+  private toConnectionThreads(message: Untold<ToConnectionThread>): void {
+    for (const thread of this.connectionThreads) {
+      this.threads.toConnectionThread(thread, { ...message, session: this.session } as ToConnectionThread);
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------- exports
+
+  /** The first thread tries them; if it can't, all keep the old ones. */
+  async replaceExports(exports: readonly ExportSpec[]): Promise<void> {
+    if (this.state !== 'serving') return;
+    const [first, ...others] = this.connectionThreads;
+    if (first === undefined) return;
+    const message = { kind: 'exports', session: this.session, exports } as const;
+    const tried = this.gather('exported', [first]);
+    this.threads.toConnectionThread(first, message);
+    const [reply] = await tried.catch(() => []);
+    if (reply?.kind !== 'exported') return;
+    if (reply.problem !== null) {
+      const text = `exports stay as they were: ${reply.problem}`;
+      this.post({ kind: 'log', diskSet: this.slot, level: 'error', message: text });
+      return;
+    }
+    for (const thread of others) this.threads.toConnectionThread(thread, message);
+    const { volumes } = this.message;
+    this.volumeThreads.forEach((thread, index) => {
+      const mine = volumes.filter((_, volume) => volume % this.volumeThreads.length === index);
+      const theirs = exports.filter((one) => mine.some(({ name }) => name === one.volume));
+      this.threads.toVolumeThread(thread, { kind: 'exports', session: this.session, exports: theirs });
+    });
+  }
+
+  // ---------------------------------------------------------------------------------------------- closing
+
+  /** Nothing more is accepted, read, executed or answered, in any thread. The port is closed before connections end. */
+  private halt(): void {
+    this.rights.halt(this.slot);
+    this.acceptor?.stop();
+    this.mounts?.stop();
+    this.toVolumeThreads({ kind: 'halt' });
+    this.toConnectionThreads({ kind: 'halt' });
+  }
+
+  /** Ends with `closed`. */
+  async close(mode: CloseMode): Promise<void> {
+    if (mode === 'quiesce' && this.state === 'serving') {
+      this.state = 'quiescing';
+      try {
+        await this.quiesce();
+      } catch {
+        // Fenced meanwhile: the fence below, or the other call of close(), sees it through.
+      }
+      if (this.closing !== null) return;
+    }
+    await this.fence();
+    this.post({ kind: 'closed', diskSet: this.slot, mode });
+  }
+
+  private async quiesce(): Promise<void> {
+    const flushed = this.gather('flushed', this.volumeThreads);
+    this.toVolumeThreads({ kind: 'flush' });
+    await flushed;
+    this.acceptor?.stop();
+    const drained = this.gather('drained', this.connectionThreads);
+    this.toConnectionThreads({ kind: 'drain' });
+    await drained;
+    const closed = this.gather('closed', this.everyThread());
+    this.toVolumeThreads({ kind: 'close', mode: 'quiesce' });
+    this.toConnectionThreads({ kind: 'close', mode: 'quiesce' });
+    await closed;
+  }
+
+  /** Resolves when every thread is closed, however long that takes. */
+  private fence(): Promise<void> {
+    this.closing ??= this.closeAll();
+    return this.closing;
+  }
+
+  private async closeAll(): Promise<void> {
+    this.halt();
+    this.abandon(new VolumeOpenError('RightLost', `${this.message.home}: closed`));
+    // A quiescing that waits for `closed` has asked for it already: who has said it says nothing more.
+    const waiting = this.gatherings.find(({ kind }) => kind === 'closed');
+    const closed = waiting?.done.promise ?? this.gather('closed', this.everyThread());
+    this.toVolumeThreads({ kind: 'close', mode: 'fence' });
+    this.toConnectionThreads({ kind: 'close', mode: 'fence' });
+    await closed;
+    this.state = 'closed';
+  }
+
+  private everyThread(): number[] {
+    return [...this.volumeThreads, ...this.connectionThreads];
+  }
+}
+
+function elapsed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

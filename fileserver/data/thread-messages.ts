@@ -1,0 +1,136 @@
+/**
+ * What the data threads say to each other. The coordinator (thread.ts) accepts connections and leads every disk set
+ * through its life; connection threads hold the sockets and read; volume threads make every change.
+ *
+ *   coordinator                volume thread                     connection thread
+ *     | verify          -->      | ownership record
+ *     |   <-- verified           |
+ *     | serve           -->      | replay                          |
+ *     | attach          ------------------------------------->     | opens the volumes for reading
+ *     |   <-- serving            |             <-- attached        |
+ *     | adopt           ------------------------------------->     | a connection
+ *     |                          |  <-- calls --                   |
+ *     |                          |  --- replies -->                |
+ *     | flush / drain   -->      |             -->                 | quiescing: see disk-set-coordinator.ts
+ *     | close           -->      |             -->                 |
+ *     |   <-- closed             |             <-- closed          |
+ *
+ * Everything names the session, which is one opening of one disk set: what comes late is told apart.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { MountChange, MountEntry } from '../mount/mount-list.ts';
+import type { VolumeAttachment } from '../volume/volume.ts';
+import type {
+  CloseMode,
+  DiskSetRole,
+  ExportSpec,
+  FaultReason,
+  OpenFailure,
+  OpenMessage,
+} from './messages.ts';
+
+/** A port of a MessageChannel, a worker, or the port of a worker to its parent. */
+export type Channel = Pick<MessagePort, 'postMessage'> & Listening;
+
+interface Listening {
+  // biome-ignore lint/suspicious/noExplicitAny: what comes is what the other side's type says, as with MessagePort
+  on(event: 'message', listener: (message: any) => void): unknown;
+}
+
+interface OfSession {
+  readonly session: number;
+}
+
+export type ToVolumeThread = OfSession &
+  (
+    | { readonly kind: 'verify'; readonly part: OpenMessage }
+    | { readonly kind: 'serve' }
+    /** Everything written unstable, while clients are still served. */
+    | { readonly kind: 'flush' }
+    /** quiesce: flush, declare clean. fence: nothing more. Either way `closed`. */
+    | { readonly kind: 'close'; readonly mode: CloseMode }
+    /** Nothing more is changed or answered; `close` follows. */
+    | { readonly kind: 'halt' }
+    | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
+  );
+
+/** A volume as connection threads know it: which of the volume threads makes its changes. */
+export interface AttachedVolume {
+  readonly attachment: VolumeAttachment;
+  readonly thread: number;
+}
+
+export type ToConnectionThread = OfSession &
+  (
+    | {
+        readonly kind: 'attach';
+        readonly diskSet: DiskSetRole;
+        readonly volumes: readonly AttachedVolume[];
+        readonly exports: readonly ExportSpec[];
+        readonly mounts: readonly MountEntry[];
+        readonly volumeStalledMs: number;
+      }
+    /** A connection. The descriptor belongs to the receiver. */
+    | { readonly kind: 'adopt'; readonly fd: number; readonly host: string }
+    | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
+    | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
+    /** Takes no more calls, answers those that it has, says `drained`. */
+    | { readonly kind: 'drain' }
+    | { readonly kind: 'close'; readonly mode: CloseMode }
+    | { readonly kind: 'halt' }
+  );
+
+export type FromDataThreads = OfSession &
+  (
+    | { readonly kind: 'verified'; readonly attachments: readonly VolumeAttachment[] }
+    | { readonly kind: 'serving' }
+    | { readonly kind: 'attached' }
+    | {
+        readonly kind: 'failed';
+        readonly reason: OpenFailure;
+        readonly message: string;
+        readonly epochFound: number | null;
+      }
+    /** problem null: they are in force. Otherwise the old ones are, and this is why. */
+    | { readonly kind: 'exported'; readonly problem: string | null }
+    | { readonly kind: 'flushed' }
+    | { readonly kind: 'drained' }
+    | { readonly kind: 'closed' }
+    | {
+        readonly kind: 'fault';
+        readonly volume: string;
+        readonly reason: FaultReason;
+        readonly message: string;
+      }
+    | { readonly kind: 'rightLost' }
+    | { readonly kind: 'firstReply'; readonly atBootMs: number }
+    | { readonly kind: 'mountChange'; readonly change: MountChange }
+    | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }
+  );
+
+/** Calls for a volume thread, in one buffer that it gives back when they are executed: see call-batch.ts. */
+export interface CallsMessage extends OfSession {
+  readonly kind: 'calls';
+  readonly batch: ArrayBuffer;
+  readonly size: number;
+  /** Connections that the receiver does not know yet, with their clients' addresses. */
+  readonly callers: readonly (readonly [id: number, host: string])[];
+  /** Connections that have ended. */
+  readonly gone: readonly number[];
+}
+
+export interface RepliesMessage extends OfSession {
+  readonly kind: 'replies';
+  readonly batch: ArrayBuffer;
+  readonly size: number;
+  /** Buffers of calls whose last byte has been used. */
+  readonly spent: readonly ArrayBuffer[];
+  /** Objects that may have lost their last name: descriptors of them are to be closed. */
+  readonly forgotten: readonly ForgottenObject[];
+}
+
+export interface ForgottenObject {
+  readonly volume: string;
+  readonly type: number;
+  readonly identity: Uint8Array;
+}

@@ -1,0 +1,68 @@
+/** Runs the services of a thread that changes volumes, as the coordinator says. */
+import { RightTable } from '../right-table.ts';
+import { clearUmask } from '../system/file-calls.ts';
+import type { ThreadSetup } from './data-threads.ts';
+import { ThreadBoard, TURN_MS } from './thread-board.ts';
+import type { CallsMessage, Channel, FromDataThreads, ToVolumeThread } from './thread-messages.ts';
+import { VolumeService } from './volume-service.ts';
+
+export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void {
+  clearUmask();
+  const board = new ThreadBoard(setup.board);
+  const rights = new RightTable(setup.rights);
+  const services = new Map<number, VolumeService>();
+  const post = (message: FromDataThreads): void => coordinator.postMessage(message);
+  const { limits, testing } = setup;
+  const connectionThreads = setup.channels.map(([, channel]) => channel);
+
+  for (const channel of connectionThreads) {
+    channel.on('message', (message: CallsMessage) => services.get(message.session)?.take(channel, message));
+  }
+  coordinator.on('message', (message: ToVolumeThread) => {
+    const { session } = message;
+    if (message.kind === 'verify') {
+      const service = new VolumeService(session, message.part, {
+        rights,
+        limits,
+        testing,
+        post,
+        connectionThreads,
+      });
+      services.set(session, service);
+      void service.verify();
+      return;
+    }
+    const service = services.get(session);
+    if (service === undefined) {
+      if (message.kind === 'close') post({ kind: 'closed', session });
+      return;
+    }
+    handle(service, message, () => services.delete(session));
+  });
+  board.turn(setup.number);
+  setInterval(() => board.turn(setup.number), TURN_MS);
+}
+
+function handle(
+  service: VolumeService,
+  message: Exclude<ToVolumeThread, { kind: 'verify' }>,
+  remove: () => void,
+): void {
+  switch (message.kind) {
+    case 'serve':
+      void service.serve();
+      return;
+    case 'flush':
+      void service.flush();
+      return;
+    case 'exports':
+      service.replaceExports(message.exports);
+      return;
+    case 'halt':
+      service.halt();
+      return;
+    case 'close':
+      void service.close(message.mode).then(remove);
+      return;
+  }
+}
