@@ -34,11 +34,12 @@ import { podAccount, SERVICE_ACCOUNT_DIRECTORY } from './witness/pod-account.ts'
 import type { Witness } from './witness/witness.ts';
 
 /**
- * Threads of libuv's pool, which all threads of the process share: flushes of both disk sets wait there for their
- * disks. With Node's 4, a few flushes on a slow disk would hold up the other disk set's journal, and the agent's
- * look-ups of names and credentials with it.
+ * Threads of libuv's pool, which all threads of the process share: flushes of all volumes wait there for their disks
+ * (13 of each volume at most), and reads that are not in memory. With Node's 4, a few flushes on a slow disk would hold
+ * up the other disk set's journal, and the agent's look-ups of names and credentials with it. An idle one costs nothing
+ * but its stack, of which a page or two is ever used.
  */
-const POOL_THREADS = '16';
+const POOL_THREADS = '64';
 
 interface Environment {
   readonly podUid: string | undefined;

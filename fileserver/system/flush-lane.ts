@@ -1,7 +1,7 @@
 /**
  * fsync and fdatasync in libuv's pool, a bounded number at once. The pool belongs to the whole process: on a disk that
  * is slow or stuck, flushes must not take all its threads, or the journal of the other disk set, and the agent's own
- * look-ups, would wait for that disk too. (main.ts gives the pool 16 threads.)
+ * look-ups, would wait for that disk too. (main.ts gives the pool 64 threads. Each thread that changes volumes has lanes of its own.)
  */
 import { fdatasync, fsync, type NoParamCallback } from 'node:fs';
 
