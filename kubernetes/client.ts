@@ -41,15 +41,20 @@ export interface WatchOptions extends Selection {
   readonly signal: AbortSignal;
 }
 
+/** Told of every request that got an answer: its method (WATCH for a watch) and the HTTP status. */
+export type OnAnswer = (verb: string, status: number) => void;
+
 const timeoutMsDefault = 10_000;
 const listPageSize = 500;
 const watchLineSizeMax = 8 * 1024 * 1024;
 
 export class KubernetesClient {
   readonly #connection: Connection;
+  readonly #onAnswer: OnAnswer;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, onAnswer: OnAnswer = () => undefined) {
     this.#connection = connection;
+    this.#onAnswer = onAnswer;
   }
 
   get<T extends KubernetesObject>(resource: Resource, at: ObjectName, options?: CallOptions): Promise<T> {
@@ -169,6 +174,7 @@ export class KubernetesClient {
       timeoutMs: timeoutMsDefault,
       signal: options.signal,
     });
+    this.#onAnswer('WATCH', response.statusCode ?? 0);
     const stop = (): void => {
       response.destroy();
     };
@@ -222,6 +228,7 @@ export class KubernetesClient {
       timeoutMs: options?.timeoutMs ?? timeoutMsDefault,
       signal: options?.signal,
     });
+    this.#onAnswer(method, answer.status);
     const what = `${method} ${path}`;
     if (answer.status < 200 || answer.status > 299)
       throw errorFromAnswer(what, answer.status, answer.body, answer.headers['retry-after']);

@@ -2,7 +2,7 @@
 // those that plans need, no fewer. Needs helm, on the PATH or as the e2e tests have built it; skipped without it.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, globSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ import { resources } from '../kubernetes/resource.ts';
 import { access } from './decide/desired/access.ts';
 import type { Action } from './decide/plan.ts';
 import { spec, World } from './decide/world.fixture.ts';
+import { operatorMetrics } from './runtime/metrics.ts';
 import { readSettings } from './runtime/settings.ts';
 
 const chart = fileURLToPath(new URL('../helm/filerpair', import.meta.url));
@@ -92,6 +93,24 @@ describe.skipIf(helm === undefined)('the chart', () => {
     expect(definition(['crds.install=false'])).toBeUndefined();
   });
 
+  test('watches the operator and the servers, alerts and draws, where that is asked for', () => {
+    const kinds = (settings: string[]) => render(...settings).map(({ kind }) => kind);
+    expect(kinds([])).not.toContain('PrometheusRule');
+    const all = [
+      'metrics.monitors.enabled=true',
+      'metrics.rules.enabled=true',
+      'metrics.dashboard.enabled=true',
+    ];
+    expect(kinds(all)).toEqual(
+      expect.arrayContaining(['PodMonitor', 'PodMonitor', 'PrometheusRule', 'ConfigMap', 'Service']),
+    );
+    const dashboard = render(...all).find(({ kind }) => kind === 'ConfigMap') as unknown as {
+      data: Record<string, string>;
+    };
+    const { panels } = JSON.parse(dashboard.data['filerpair.json']!) as { panels: unknown[] };
+    expect(panels.length).toBeGreaterThan(10);
+  });
+
   test('lets the operator do what its plans contain', () => {
     const rules = rulesOf();
     const verbs = {
@@ -127,6 +146,24 @@ describe.skipIf(helm === undefined)('the chart', () => {
       expect([...rule.apiGroups, ...rule.resources, ...rule.verbs]).not.toContain('*');
     expect(allows(rules, '', 'secrets', 'list')).toBe(false);
     expect(allows(rules, 'externaldns.k8s.io', 'dnsendpoints', 'get')).toBe(false);
+  });
+});
+
+describe('alert rules and dashboard', () => {
+  test('use only metrics that operator and servers have', async () => {
+    const metrics = operatorMetrics({ pairs: () => [], queueLength: () => 0, leading: () => true });
+    const ours = (await metrics.registry.metrics()).matchAll(/^# TYPE (\S+) /gm);
+    const sources = ['agent/agent-metrics.ts'].map((file) =>
+      readFileSync(new URL(`../fileserver/${file}`, import.meta.url), 'utf8'),
+    );
+    const theirs = sources.flatMap((text) => [...text.matchAll(/'(filerpair_\w+)'/g)]);
+    const known = new Set([...ours, ...theirs].map(([, name]) => name));
+    const used = ['alerts.yaml', 'dashboard.json']
+      .map((file) => readFileSync(join(chart, 'files', file), 'utf8'))
+      .flatMap((text) => [...text.matchAll(/\bfilerpair_\w+/g)])
+      .map(([name]) => name.replace(/_(bucket|sum|count)$/, ''));
+    expect(used.length).toBeGreaterThan(20);
+    expect([...new Set(used)].filter((name) => !known.has(name))).toEqual([]);
   });
 });
 

@@ -101,10 +101,16 @@ export function statusEvents(before: FilerPairStatus | undefined, after: FilerPa
     events.push({ key, type: bad ? 'Warning' : 'Normal', reason, note: message });
   }
   events.push(...rolloutEvents(before, after));
+  return [...events, ...newTransitions(before, after).map(transitionEvent)];
+}
+
+/** What the new status tells that the old one did not, the oldest first. */
+export function newTransitions(
+  before: FilerPairStatus | undefined,
+  after: FilerPairStatus,
+): FilerPairTransition[] {
   const known = new Set(before?.history?.map(keyOf));
-  for (const transition of after.history?.toReversed() ?? [])
-    if (!known.has(keyOf(transition))) events.push(transitionEvent(transition));
-  return events;
+  return (after.history?.toReversed() ?? []).filter((transition) => !known.has(keyOf(transition)));
 }
 
 /** That a rollout is held up, and that it has ended; its steps are told by themselves. */

@@ -90,6 +90,10 @@ export class Caches {
     return this.#all().every((reflector) => reflector.listed);
   }
 
+  pairs(): IterableIterator<FilerPairObject> {
+    return this.#pairs.values();
+  }
+
   /** Every pair, and every name that left something behind. */
   keys(): Set<string> {
     const keys = new Set<string>();

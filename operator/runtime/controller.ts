@@ -5,10 +5,12 @@ import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { decide } from '../decide/decide.ts';
 import type { Plan } from '../decide/plan.ts';
+import { newTransitions } from '../decide/status.ts';
 import { ExecutionProblem, type Executor, isNamespaceEnding, nameOf } from '../execute/executor.ts';
 import { type Caches, keyOf } from '../observe/caches.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings, Problem } from '../observe/observed.ts';
+import { countTransition, type OperatorMetrics } from './metrics.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
@@ -21,23 +23,35 @@ export class Controller {
   readonly #executor: Executor;
   readonly #settings: OperatorSettings;
   readonly #log: Logger;
+  readonly #metrics: OperatorMetrics;
   readonly #queue: WorkQueue;
   readonly #problems = new Map<string, Problem>();
   #resync: NodeJS.Timeout | undefined;
   #active = false;
 
-  constructor(caches: Caches, executor: Executor, settings: OperatorSettings, log: Logger) {
+  constructor(
+    caches: Caches,
+    executor: Executor,
+    settings: OperatorSettings,
+    log: Logger,
+    metrics: OperatorMetrics,
+  ) {
+    this.#metrics = metrics;
     this.#caches = caches;
     this.#executor = executor;
     this.#settings = settings;
     this.#log = log;
     this.#queue = new WorkQueue({
-      work: (key) => this.#reconcile(key),
+      work: (key) => this.#measured(key),
       onFailure: (key, error, retryInMs) => this.#failed(key, error, retryInMs),
       concurrency: 4,
       retryMsMin: 100,
       retryMsMax: 30_000,
     });
+  }
+
+  get queueLength(): number {
+    return this.#queue.waiting;
   }
 
   /** Something about this pair changed. Before start() it is not worked on. */
@@ -61,6 +75,20 @@ export class Controller {
     await this.#queue.stop();
   }
 
+  async #measured(key: string): Promise<number | null> {
+    const stop = this.#metrics.reconcileSeconds.startTimer();
+    try {
+      const waitMs = await this.#reconcile(key);
+      this.#metrics.reconciles.inc({ result: this.#problems.has(key) ? 'problem' : 'done' });
+      return waitMs;
+    } catch (error) {
+      this.#metrics.reconciles.inc({ result: 'retry' });
+      throw error;
+    } finally {
+      stop();
+    }
+  }
+
   async #reconcile(key: string): Promise<number | null> {
     const [namespace = '', name = ''] = key.split('/');
     const observed = await this.#caches.observe(namespace, name, this.#problems.get(key) ?? null);
@@ -82,6 +110,7 @@ export class Controller {
         await this.#executor.execute(action);
       } catch (error) {
         if (!(error instanceof ExecutionProblem)) throw error;
+        this.#metrics.errors.inc({ reason: error.problem.reason });
         this.#log.error(error.problem.message, {
           pair: key,
           action: kind,
@@ -91,6 +120,7 @@ export class Controller {
         return error.problem;
       }
       if (kind === 'createSecret') this.#caches.secretKnown(pair?.metadata.uid ?? '');
+      this.#metrics.actions.inc({ action: kind, resource });
       this.#log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, { pair: key, action: kind, resource });
       if (action.event !== undefined && pair !== null) await this.#executor.tell(pair, action.event);
     }
@@ -106,7 +136,11 @@ export class Controller {
 
   async #tell(pair: FilerPairObject | null, { status, events }: Plan): Promise<void> {
     if (pair === null) return;
-    if (status !== null) await this.#executor.writeStatus(pair, status);
+    if (status !== null) {
+      await this.#executor.writeStatus(pair, status);
+      for (const transition of newTransitions(pair.status, status))
+        countTransition(this.#metrics, transition);
+    }
     for (const event of events) {
       const { namespace = '', name = '' } = pair.metadata;
       this.#log.log(event.type === 'Warning' ? 'warn' : 'info', event.note, {
@@ -118,6 +152,7 @@ export class Controller {
   }
 
   #failed(key: string, error: unknown, retryInMs: number): void {
+    this.#metrics.errors.inc({ reason: error instanceof ApiError ? error.reason : 'Bug' });
     if (!(error instanceof ApiError)) {
       this.#log.error(`a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, {
         pair: key,

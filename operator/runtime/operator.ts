@@ -9,6 +9,7 @@ import { Caches } from '../observe/caches.ts';
 import { Controller } from './controller.ts';
 import { startHealth } from './health.ts';
 import { LeaderElection } from './leader-election.ts';
+import { operatorMetrics } from './metrics.ts';
 import type { Settings } from './settings.ts';
 
 const electionName = 'filerpair-operator';
@@ -20,26 +21,34 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
       ? fromKubeconfig(settings.KUBECONFIG)
       : inCluster;
   const connection = new Connection(load);
-  const client = new KubernetesClient(connection);
+  const metrics = operatorMetrics({
+    pairs: () => pairStatuses(caches),
+    queueLength: () => controller?.queueLength ?? 0,
+    leading: () => election.leading || settings.LEADER_ELECTION === 'false',
+  });
+  const client = new KubernetesClient(connection, (verb, code) => metrics.requests.inc({ verb, code }));
   const identity = `${settings.POD_NAME}_${randomBytes(4).toString('hex')}`;
   let controller: Controller | undefined;
-  const caches = new Caches({
+  const caches: Caches = new Caches({
     client,
     publishDns: settings.PUBLISH_DNS === 'true',
     wake: (key) => controller?.wake(key),
-    onError: (resource, error, retryInMs) =>
+    onError: (resource, error, retryInMs) => {
+      metrics.errors.inc({ reason: error.reason });
       log.warn(`${error.message}; trying again in ${Math.round(retryInMs)} ms`, {
         resource,
         reason: error.reason,
-      }),
+      });
+    },
   });
   controller = new Controller(
     caches,
     new Executor(client, identity),
     { fileserverImage: settings.FILESERVER_IMAGE, imagePullPolicy: settings.IMAGE_PULL_POLICY },
     log,
+    metrics,
   );
-  const election = new LeaderElection({
+  const election: LeaderElection = new LeaderElection({
     client,
     namespace: settings.POD_NAMESPACE ?? (await connection.namespace()) ?? 'default',
     name: electionName,
@@ -48,7 +57,11 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
     retryMs: 2_000,
     onError: (error) => log.warn(`leader election: ${error.message}`, { reason: error.reason }),
   });
-  const health = await startHealth(settings.HEALTH_PORT, () => caches.listed);
+  const health = await startHealth({
+    port: settings.HEALTH_PORT,
+    isReady: () => caches.listed,
+    metrics: () => metrics.registry.metrics(),
+  });
   const stopped = new Promise<'stopped'>((resolve) => {
     if (signal.aborted) resolve('stopped');
     signal.addEventListener('abort', () => resolve('stopped'), { once: true });
@@ -67,6 +80,11 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
   health.close();
   connection.close();
   return ended === 'stopped';
+}
+
+function* pairStatuses(caches: Caches) {
+  for (const { metadata, status } of caches.pairs())
+    yield { namespace: metadata.namespace ?? '', name: metadata.name ?? '', status };
 }
 
 async function lead(

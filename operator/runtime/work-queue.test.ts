@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ApiError } from '../../kubernetes/api-error.ts';
 import { WorkQueue } from './work-queue.ts';
 
 beforeEach(() => vi.useFakeTimers());
@@ -26,8 +27,8 @@ function startQueue(concurrency = 4) {
     running.get(key)!.resolve(waitMs);
     await vi.advanceTimersByTimeAsync(0);
   };
-  const fail = async (key: string): Promise<void> => {
-    running.get(key)!.reject('broken');
+  const fail = async (key: string, why: unknown = 'broken'): Promise<void> => {
+    running.get(key)!.reject(why);
     await vi.advanceTimersByTimeAsync(0);
   };
   return { queue, started, failures, finish, fail };
@@ -67,6 +68,28 @@ describe('a key', () => {
     queue.add('a');
     await fail('a');
     expect(failures.map((one) => one.split(' ')[2])).toEqual(['100', '200', '400', '400', '100']);
+  });
+
+  test('whose requests the API throttles is left alone for as long as it asks, whatever changes', async () => {
+    const { queue, started, finish, fail } = startQueue();
+    queue.add('a');
+    // Changed while it was worked on.
+    queue.add('a');
+    const throttled = {
+      outcome: 'refused',
+      status: 429,
+      reason: 'TooManyRequests',
+      message: 'later',
+    } as const;
+    await fail('a', new ApiError({ ...throttled, retryAfterMs: 3000 }));
+    queue.add('a');
+    await vi.advanceTimersByTimeAsync(2990);
+    expect(started).toEqual(['a']);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(started).toEqual(['a', 'a']);
+    await finish('a');
+    queue.add('a');
+    expect(started).toEqual(['a', 'a', 'a']);
   });
 
   test('that fails is tried at once when something changes', async () => {

@@ -1,6 +1,7 @@
 // Which pairs need a look, and when. One worker a key at a time; a key that is added while it is worked on is worked
 // on again afterwards; a key that fails waits longer each time.
 
+import { ApiError } from '../../kubernetes/api-error.ts';
 import { type BackOff, createBackOff } from '../../kubernetes/back-off.ts';
 
 export interface WorkQueueOptions {
@@ -18,6 +19,8 @@ export class WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #ready = new Set<string>();
   readonly #running = new Set<string>();
+  /** Keys that are not looked at before their timer ends. */
+  readonly #throttled = new Set<string>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #backOffs = new Map<string, BackOff>();
   readonly #idle: (() => void)[] = [];
@@ -33,7 +36,7 @@ export class WorkQueue {
 
   /** Looks at the key soon. Cheap to repeat. */
   add(key: string): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#throttled.has(key)) return;
     this.#ready.add(key);
     this.#next();
   }
@@ -65,7 +68,13 @@ export class WorkQueue {
       waitMs = await this.#options.work(key);
       this.#backOffs.delete(key);
     } catch (error) {
-      waitMs = this.#backOff(key).next();
+      // An API server that is throttling says how long it wants to be left alone; whatever changes meanwhile waits.
+      const asked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+      if (asked > 0) {
+        this.#throttled.add(key);
+        this.#ready.delete(key);
+      }
+      waitMs = Math.max(asked, this.#backOff(key).next());
       this.#options.onFailure(key, error, waitMs);
     }
     this.#running.delete(key);
@@ -80,7 +89,11 @@ export class WorkQueue {
   #later(key: string, ms: number): void {
     clearTimeout(this.#timers.get(key));
     // Longer waits are cut into pieces that setTimeout can count.
-    const timer = setTimeout(() => this.add(key), Math.min(ms, 2 ** 31 - 1));
+    const again = (): void => {
+      this.#throttled.delete(key);
+      this.add(key);
+    };
+    const timer = setTimeout(again, Math.min(ms, 2 ** 31 - 1));
     timer.unref();
     this.#timers.set(key, timer);
   }
