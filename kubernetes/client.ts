@@ -5,7 +5,7 @@ import { ApiError, errorFromAnswer, errorFromStatus } from './api-error.ts';
 import type { Connection } from './connection.ts';
 import { LineSplitter } from './line-splitter.ts';
 import type { KubernetesList, KubernetesObject, MergePatch } from './objects.ts';
-import { apiVersionOf, pathOf, type Resource } from './resource.ts';
+import { apiVersionOf, pathOf, type Resource, resources } from './resource.ts';
 
 export interface ObjectName {
   readonly namespace?: string | undefined;
@@ -130,6 +130,25 @@ export class KubernetesClient {
     const path = `${pathOf(resource, namespace, name, options?.subresource)}?${query}`;
     // The content type says YAML; JSON is YAML, and every API server since 1.16 takes it.
     return this.#call('PATCH', path, options, JSON.stringify(object), 'application/apply-patch+yaml');
+  }
+
+  /** The log of a container, as text. */
+  async log(of: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly container: string;
+    /** Of the run before the present one. */
+    readonly previous?: boolean | undefined;
+    readonly tailLines?: number | undefined;
+  }): Promise<string> {
+    const query = new URLSearchParams({ container: of.container });
+    if (of.previous === true) query.set('previous', 'true');
+    if (of.tailLines !== undefined) query.set('tailLines', String(of.tailLines));
+    const path = `${pathOf(resources.pods, of.namespace, of.name, 'log')}?${query}`;
+    const answer = await this.#connection.send({ method: 'GET', path, timeoutMs: timeoutMsDefault });
+    this.#onAnswer('GET', answer.status);
+    if (answer.status === 200) return answer.body;
+    throw errorFromAnswer(`GET ${path}`, answer.status, answer.body, answer.headers['retry-after']);
   }
 
   /** Deletes the very object that was seen, if `uid` is given, and not a namesake made since. */

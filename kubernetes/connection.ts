@@ -47,6 +47,17 @@ export const fromKubeconfig =
     return config;
   };
 
+/** As kubectl finds it: KUBECONFIG with one or more files, else ~/.kube/config. */
+export const defaultKubeconfig =
+  (context?: string): LoadKubeConfig =>
+  async () => {
+    const { KubeConfig } = await import('@kubernetes/client-node');
+    const config = new KubeConfig();
+    config.loadFromDefault();
+    if (context !== undefined) config.setCurrentContext(context);
+    return config;
+  };
+
 /** Lists are fetched in pages and a Lease is small: an answer larger than this is not one of ours. */
 const answerSizeMax = 64 * 1024 * 1024;
 

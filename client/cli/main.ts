@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // filerpair: files on a pair of servers, from the command line.
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { processIdentity } from '../identity.ts';
 import { type Command, type CommonOptions, type Flags, type Surroundings, UsageError } from './command.ts';
 import { COMMANDS } from './commands/index.ts';
 import { explain } from './explain.ts';
-import { commandUsage, usage } from './usage.ts';
+import { PAIR_COMMANDS } from './pairs/commands.ts';
+import { commandUsage, pairsUsage, usage } from './usage.ts';
 
 const COMMON_FLAGS = {
   uid: { type: 'string' },
@@ -18,28 +20,48 @@ const COMMON_FLAGS = {
 /** A takeover by silence is over in seconds; after a minute something else is wrong, and a person should know. */
 const TIMEOUT_MS = 60_000;
 
-async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
-  if (name === undefined) {
-    process.stderr.write(usage(COMMANDS));
-    return 2;
-  }
-  if (name === 'help' || name === '--help' || name === '-h') return help(rest[0]);
-  const command = COMMANDS.find((each) => each.name === name);
-  if (!command) {
-    process.stderr.write(`filerpair: no command "${name}"; filerpair help lists them\n`);
-    return 2;
-  }
-  return run(command, rest);
+/** One program, two sets of commands: files on a pair, and (as kubectl's plug-in) the pairs of a cluster. */
+interface Program {
+  readonly name: string;
+  readonly commands: readonly Command[];
+  readonly usage: () => string;
 }
 
-function help(name: string | undefined): number {
-  const command = COMMANDS.find((each) => each.name === name);
-  process.stdout.write(command ? commandUsage(command) : usage(COMMANDS));
+const FILES: Program = { name: 'filerpair', commands: COMMANDS, usage: () => usage(COMMANDS) };
+const PAIRS: Program = {
+  name: 'kubectl filerpair',
+  commands: PAIR_COMMANDS,
+  usage: () => pairsUsage(PAIR_COMMANDS),
+};
+
+async function main(calledAs: string, argv: readonly string[]): Promise<number> {
+  // kubectl looks for a program of this name; where there is none, `filerpair pairs` is the same.
+  if (calledAs.startsWith('kubectl-filerpair')) return runProgram(PAIRS, argv);
+  return argv[0] === 'pairs' ? runProgram(PAIRS, argv.slice(1)) : runProgram(FILES, argv);
+}
+
+async function runProgram(program: Program, argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined) {
+    process.stderr.write(program.usage());
+    return 2;
+  }
+  if (name === 'help' || name === '--help' || name === '-h') return help(program, rest[0]);
+  const command = program.commands.find((each) => each.name === name);
+  if (!command) {
+    process.stderr.write(`filerpair: no command "${name}"; ${program.name} help lists them\n`);
+    return 2;
+  }
+  return run(program, command, rest);
+}
+
+function help(program: Program, name: string | undefined): number {
+  const command = program.commands.find((each) => each.name === name);
+  process.stdout.write(command ? commandUsage(program.name, command) : program.usage());
   return name === undefined || command ? 0 : 2;
 }
 
-async function run(command: Command, argv: readonly string[]): Promise<number> {
+async function run(program: Program, command: Command, argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   const interrupted = () => {
     // The second time without ceremony.
@@ -54,7 +76,7 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
   try {
     const { flags, positional } = parse(command, argv);
     if (flags['help'] === true) {
-      process.stdout.write(commandUsage(command));
+      process.stdout.write(commandUsage(program.name, command));
       return 0;
     }
     const [min, max] = command.count;
@@ -65,7 +87,7 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
   } catch (error) {
     process.stderr.write(`filerpair: ${explain(error)}\n`);
     if (!(error instanceof UsageError)) return 1;
-    process.stderr.write(`usage: filerpair ${command.form}\n`);
+    process.stderr.write(`usage: ${program.name} ${command.form}\n`);
     return 2;
   }
 }
@@ -110,4 +132,4 @@ function surroundings(stop: AbortSignal): Surroundings {
   return { stdout, stderr, interactive: stderr.isTTY === true, columns: stderr.columns ?? 80, stop };
 }
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(basename(process.argv[1] ?? ''), process.argv.slice(2));

@@ -17,11 +17,27 @@ Options after a ?: failover=HOST (partner's address, where SERVER is an address)
   -v, --verbose      say when the connection moves
   -h, --help         this text; filerpair help COMMAND for one command
 
+filerpair pairs help lists what can be done with the FilerPairs of a Kubernetes cluster.
 Exit code: 0 done, 1 failed, 2 wrong command line, 130 interrupted.
 `;
 }
 
-export function commandUsage(command: Command): string {
+export function pairsUsage(commands: readonly Command[]): string {
+  const rows = commands.map((each) => [`  ${each.form}`, each.summary]);
+  return `kubectl filerpair - the FilerPairs of a cluster
+
+${table(rows)}
+  -n, --namespace NAME   namespace of the pair (default: that of the context)
+  --kubeconfig FILE, --context NAME   as kubectl understands them
+  --timeout SECONDS      longest wait for an answer (default 60)
+  -h, --help             this text; kubectl filerpair help COMMAND for one command
+
+Where there is no program kubectl-filerpair on the PATH, "filerpair pairs COMMAND" is the same.
+Exit code: 0 done, 1 failed or refused, 2 wrong command line.
+`;
+}
+
+export function commandUsage(program: string, command: Command): string {
   const details = command.details.map((line) => `  ${line}\n`).join('');
-  return `usage: filerpair ${command.form}\n\n${command.summary}\n${details === '' ? '' : `\n${details}`}`;
+  return `usage: ${program} ${command.form}\n\n${command.summary}\n${details === '' ? '' : `\n${details}`}`;
 }
