@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients format generate clean
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ unit: setup ## Unit and component tests without containers
 
 simulate: setup ## The deterministic simulation, 100,000 seeds (SEEDS=, FROM=)
 	@$(NODE) simulation/main.ts --seeds $(or $(SEEDS),100000) --from $(or $(FROM),1)
+
+explore: setup ## Every state of the pair's deciding code within larger bounds (minutes; BOUNDS= picks one)
+	@$(NODE) simulation/exploration/main.ts --large $(if $(BOUNDS),--bounds $(BOUNDS))
 
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients

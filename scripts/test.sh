@@ -46,6 +46,7 @@ stage format 'formatting and lint' biome check .
 stage types 'strict TypeScript' tsc --noEmit
 stage architecture "dependencies point inwards, no dead files, the file map is true" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
 stage unit 'unit and component tests' vitest run
+stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
 stage simulation '10,000 seeds: never two writers' node simulation/main.ts --seeds 10000
 stage demo 'the main job: kill a server under a writer' node demo/main.ts
 stage prepare 'waiting for the background work' prepared

@@ -1,0 +1,94 @@
+/**
+ * What is explored: which faults together, and how many of each. Each set of bounds is about one way in which the rules
+ * could be attacked; together they take `make test` less than a minute, and `make explore` some minutes.
+ */
+import type { Bounds } from './explore.ts';
+
+export const smallBounds: readonly Bounds[] = [
+  {
+    name: 'start',
+    about: 'two servers start, and something comes late',
+    from: 'start',
+    faults: { late: 1, unknown: 1 },
+  },
+  {
+    name: 'crash',
+    about: 'the holder or its partner dies and comes back; proofs come at any moment, or never',
+    from: 'paired',
+    faults: { crash: 1, restart: 1 },
+  },
+  {
+    name: 'pause',
+    about: 'a process is stopped at any point, with a write in its hands, and goes on at any later moment',
+    from: 'paired',
+    faults: { pause: 1, disconnect: 1 },
+  },
+  {
+    name: 'late',
+    about: 'messages, news of the watch, and calls of the witness arrive at any later moment, or never',
+    from: 'paired',
+    faults: { late: 2 },
+  },
+  {
+    name: 'witness',
+    about:
+      'the connection breaks, and calls of the witness end without an answer: applied, applied later, or never',
+    from: 'paired',
+    faults: { disconnect: 1, unknown: 2 },
+  },
+  {
+    name: 'twins',
+    about: 'two incarnations of one server are alive at once, and the network between some of them is cut',
+    from: 'paired',
+    faults: { replace: 1, cut: 1 },
+  },
+  {
+    name: 'hand-over',
+    about: 'a person asks for a hand-over, and a server crashes on the way',
+    from: 'paired',
+    faults: { request: 1, crash: 1 },
+  },
+  {
+    name: 'stop',
+    about: 'a server is told to stop, or its disk fails, while a call of the witness ends without an answer',
+    from: 'paired',
+    faults: { stop: 1, diskFault: 1, unknown: 1 },
+  },
+];
+
+/** Minutes each. */
+export const largeBounds: readonly Bounds[] = [
+  { name: 'start', about: 'two servers start', from: 'start', faults: { late: 2, unknown: 1 } },
+  {
+    name: 'crash',
+    about: 'crash, restart, and late messages',
+    from: 'paired',
+    faults: { crash: 1, restart: 1, late: 1 },
+  },
+  { name: 'pause', about: 'stopped, with late messages', from: 'paired', faults: { pause: 1, late: 1 } },
+  { name: 'pauses', about: 'both are stopped', from: 'paired', faults: { pause: 2, disconnect: 1 } },
+  {
+    name: 'cut',
+    about: 'cut in both directions, while one is stopped',
+    from: 'paired',
+    faults: { cut: 2, pause: 1 },
+  },
+  {
+    name: 'witness',
+    about: 'the witness out of reach',
+    from: 'paired',
+    faults: { disconnect: 1, unknown: 2, withoutApi: 1 },
+  },
+  {
+    name: 'twins',
+    about: 'two incarnations, one dies',
+    from: 'paired',
+    faults: { replace: 1, crash: 1, cut: 1 },
+  },
+  {
+    name: 'hand-over',
+    about: 'a hand-over, a crash, a lost answer',
+    from: 'paired',
+    faults: { request: 1, crash: 1, unknown: 1 },
+  },
+];

@@ -1,0 +1,188 @@
+/**
+ * Visits every world that can be reached within the bounds, breadth first, so that the first violation found is one
+ * with the fewest moves. Nothing is sampled: when it ends without having hit its limit, there is no other world.
+ */
+import type { Variant } from '../variants/variant.ts';
+import { feed, Laws, start } from './happen.ts';
+import { keyOf } from './key.ts';
+import { movesOf, regularMove, violationIn } from './moves.ts';
+import { type Faults, HOME, NO_FAULTS, PARTNER, QUANTUM, type World } from './world.ts';
+
+export interface Bounds {
+  readonly name: string;
+  /** What is in question here, as a sentence. */
+  readonly about: string;
+  /** From a pair that serves, or from two servers that have just been started. */
+  readonly from: 'paired' | 'start';
+  readonly faults: Faults;
+}
+
+export interface Finding {
+  readonly bounds: string;
+  /** Different worlds visited. */
+  readonly states: number;
+  readonly moves: number;
+  /** Length of the longest of all shortest ways to a world. */
+  readonly depth: number;
+  /** False: the limit on states was hit before every world had been seen. */
+  readonly complete: boolean;
+  readonly violation: string | null;
+  /** The moves that lead to it, as lines for people. */
+  readonly trace: readonly string[];
+  /** Worlds from which the pair serves again once no more fault strikes; checked for one world in `RECOVERY_SAMPLE`. */
+  readonly recoveries: number;
+}
+
+export interface ExploreOptions {
+  readonly variant?: Variant | null;
+  readonly statesMax?: number;
+}
+
+/** Of so many worlds one is asked whether the pair serves again when everything is well from now on. */
+const RECOVERY_SAMPLE = 50;
+/** Within this time, some leases' worth. */
+const RECOVERY_QUANTA = 60;
+const START_MOVES_MAX = 2000;
+
+export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
+  const laws = new Laws(options.variant ?? null);
+  const statesMax = options.statesMax ?? Number.POSITIVE_INFINITY;
+  const first = initialWorld(bounds, laws);
+  const seen = new Map<string, number>([[keyOf(first), 0]]);
+  const parents: number[] = [-1];
+  const names: string[] = ['start'];
+  let level: { readonly world: World; readonly index: number }[] = [{ world: first, index: 0 }];
+  let moves = 0;
+  let depth = 0;
+  let recoveries = 0;
+  const finding = (violation: string | null, at: number, complete: boolean): Finding => ({
+    bounds: bounds.name,
+    states: seen.size,
+    moves,
+    depth,
+    complete,
+    violation,
+    trace: violation === null ? [] : wayTo(at, parents, names),
+    recoveries,
+  });
+  for (; level.length > 0; depth++) {
+    const next: typeof level = [];
+    for (const { world, index } of level) {
+      for (const move of movesOf(world, laws)) {
+        moves++;
+        const key = keyOf(move.world);
+        if (seen.has(key)) continue;
+        const number = parents.length;
+        seen.set(key, number);
+        parents.push(index);
+        names.push(`${String(world.now).padStart(4)}  ${move.name}`);
+        const violation = violationIn(move.world, laws);
+        if (violation !== null) return finding(violation, number, false);
+        next.push({ world: move.world, index: number });
+        if (number % RECOVERY_SAMPLE !== 0 || laws.variant !== null) continue;
+        const stuck = whyNotServedAgain(move.world, laws);
+        if (stuck !== null) return finding(stuck, number, false);
+        recoveries++;
+      }
+      if (seen.size >= statesMax) return finding(null, 0, false);
+    }
+    level = next;
+  }
+  return finding(null, 0, true);
+}
+
+/** The pair as it is when nothing has gone wrong yet. */
+export function initialWorld(bounds: Bounds, laws: Laws): World {
+  let world: World = {
+    now: 0,
+    lease: {
+      holder: null,
+      epoch: 0,
+      acknowledger: null,
+      renewal: 0,
+      releasedTo: null,
+      deathProof: null,
+      request: null,
+    },
+    processes: [],
+    queue: [],
+    held: [],
+    cut: [],
+    apart: [],
+    withoutApi: [],
+    left: NO_FAULTS,
+    runs: 0,
+    requests: 0,
+    violation: null,
+  };
+  world = start(world, laws, HOME, 'pod1');
+  world = start(world, laws, PARTNER, 'pod1');
+  const first = world;
+  const ready = ({ queue, lease }: World) => queue.length === 0 && lease.acknowledger !== null;
+  if (bounds.from === 'paired') {
+    // A broken variant may never get there; then what it does on the way is explored.
+    for (let moves = 0; !ready(world) && moves < START_MOVES_MAX; moves++) {
+      world = regularMove(world, laws);
+      if (violationIn(world, laws) !== null) return { ...first, left: { ...NO_FAULTS, ...bounds.faults } };
+    }
+  }
+  return { ...world, left: { ...NO_FAULTS, ...bounds.faults } };
+}
+
+function wayTo(at: number, parents: readonly number[], names: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (let index = at; index >= 0; index = parents[index]!) lines.push(names[index]!);
+  return lines.reverse();
+}
+
+/** All that is broken is mended, the dead are started again and proven dead; then only the regular course of things. */
+function whyNotServedAgain(broken: World, laws: Laws): string | null {
+  let world: World = { ...broken, left: NO_FAULTS };
+  for (;;) {
+    const mending = movesOf(world, laws).find(({ mends }) => mends);
+    if (mending === undefined && world.queue.length === 0) break;
+    world = mending?.world ?? regularMove(world, laws);
+    const violation = violationIn(world, laws);
+    if (violation !== null) return violation;
+  }
+  for (const server of [HOME, PARTNER]) {
+    const runs = world.processes.filter((process) => process.server === server);
+    // A process that was told to stop ends by itself; the kubelet then starts another in its place.
+    if (runs.some(({ alive, state }) => alive && !state.stopping)) continue;
+    world = start(world, laws, server, runs.at(-1)!.me.split('/')[1]!);
+  }
+  for (let quanta = 0; quanta < RECOVERY_QUANTA; ) {
+    if (world.queue.length === 0) {
+      if (served(world)) return null;
+      quanta++;
+      world = proveDeath(world, laws);
+    }
+    world = regularMove(world, laws);
+    const violation = violationIn(world, laws);
+    if (violation !== null) return violation;
+  }
+  return `not served ${RECOVERY_QUANTA * QUANTUM} ms after everything was mended: the Lease names ${world.lease.holder}`;
+}
+
+/** The operator is level-triggered: as long as the Lease names a process that has ended, it says so. */
+function proveDeath(world: World, laws: Laws): World {
+  const { holder, epoch, deathProof } = world.lease;
+  const dead = world.processes.find(({ me, alive }) => me === holder && !alive);
+  if (dead === undefined || (deathProof?.incarnation === dead.me && deathProof.epoch === epoch)) return world;
+  const proven = {
+    ...world,
+    lease: { ...world.lease, deathProof: { incarnation: dead.me, epoch, evidence: 'operator' } },
+  };
+  let next: World = proven;
+  for (const { me, alive } of proven.processes) {
+    const sighting = { version: String(proven.lease.renewal), record: proven.lease };
+    if (alive) next = feed(next, laws, me, { kind: 'leaseSeen', home: HOME, sighting });
+  }
+  return next;
+}
+
+function served(world: World): boolean {
+  return world.processes.some(
+    ({ alive, open, right }) => alive && open?.phase === 'open' && right !== null && world.now < right,
+  );
+}

@@ -1,0 +1,160 @@
+/**
+ * When are two worlds the same? When everything that can still happen in one can happen in the other. So times count
+ * from now (and no further back than any rule looks), sequence numbers from the newest, versions and epochs from the
+ * Lease's. What is left is finite, and the explorer comes to an end without a limit on time.
+ */
+import { hash } from 'node:crypto';
+import type { DiskSetState } from '../../pair/disk-set.ts';
+import { silenceMs } from '../../pair/right-to-serve.ts';
+import type { ServerState } from '../../pair/server.ts';
+import { HOME, type Process, QUANTUM, TIMING, type World } from './world.ts';
+
+/** No rule looks further back than lease + guard. */
+const AGE_MAX = silenceMs(TIMING) + QUANTUM;
+
+const TIMES = new Set([
+  'unchangedSince',
+  'acknowledgedAt',
+  'readSince',
+  'confirmedAt',
+  'writtenAt',
+  'quiescedAt',
+  'droppedAt',
+  'sentAt',
+  'steadySince',
+  'heardAt',
+  'at',
+  'right',
+  'switchAt',
+]);
+/** Times before which nothing happens: all that are past are alike. */
+const NOT_BEFORE = new Set(['notBefore', 'cannotServeUntil', 'nextHeartbeatAt']);
+/** Constant, told twice, or for people. */
+const LEFT_OUT = new Set(['identity', 'evidence', 'reason', 'version', 'home']);
+/** Heartbeats that far back were sent more than a lease ago: their acknowledgements give nothing, whichever they are. */
+const SEQ_AGE_MAX = Math.ceil(TIMING.leaseMs / TIMING.heartbeatMs) + 2;
+
+/** A short name of the world: equal for worlds that are the same. */
+export function keyOf(world: World): string {
+  const scale = new Scale(world);
+  const text = [
+    world.processes.map((process) => scale.process(process)).join('|'),
+    scale.value('lease', world.lease),
+    world.queue.map((event) => scale.value('event', event)).join(';'),
+    // The order in which things were held up does not matter: any of them may arrive next.
+    world.held
+      .map((event) => scale.value('event', event))
+      .sort()
+      .join(';'),
+    world.cut.join(),
+    world.apart.join(),
+    world.withoutApi.join(),
+    Object.values(world.left).join(),
+  ].join('#');
+  return hash('sha1', ranked(text), 'base64').slice(0, 20);
+}
+
+/** Of renewals only the order matters: which came first, and which are the same. */
+function ranked(text: string): string {
+  const found = new Set<number>();
+  for (const [, digits] of text.matchAll(/r(\d+)!/g)) found.add(Number(digits));
+  const order = [...found].sort((a, b) => a - b);
+  return text.replace(/r(\d+)!/g, (_, digits) => `r${order.indexOf(Number(digits))}`);
+}
+
+class Scale {
+  private readonly now: number;
+  private readonly epoch: number;
+  private readonly states = new Map<string, ServerState>();
+  /** Whose sequence numbers and tokens are meant. */
+  private of: ServerState | null = null;
+
+  constructor(world: World) {
+    this.now = world.now;
+    this.epoch = world.lease.epoch;
+    for (const { me, state } of world.processes) this.states.set(me, state);
+  }
+
+  process(process: Process): string {
+    const { state, me } = process;
+    if (!process.alive) return `${me} dead`;
+    this.of = state;
+    const set: DiskSetState = state.own.home === HOME ? state.own : state.foreign;
+    const recent = state.sentAt.filter(({ at }) => at > this.now - TIMING.leaseMs);
+    return [
+      me,
+      this.value('set', set),
+      this.value('partners', state.partners),
+      this.value('deaths', state.deaths),
+      this.value('sentAt', recent),
+      this.value('nextHeartbeatAt', state.nextHeartbeatAt),
+      this.value('rest', [state.stopping, state.stopped, state.holdings]),
+      this.value('outside', [
+        process.paused,
+        process.inHand === null ? null : { epoch: process.inHand },
+        process.open,
+        process.registered,
+      ]),
+      this.value('right', process.right),
+      this.value('switchAt', process.switchAt),
+      process.waiting.map((event) => this.value('event', event)).join(),
+    ].join(' ');
+  }
+
+  value(name: string, value: unknown): string {
+    if (typeof value === 'number') return this.number(name, value);
+    if (value === null || typeof value !== 'object') return String(value);
+    if (Array.isArray(value)) {
+      let text = '[';
+      for (const one of value) text += `${this.value(name, one)},`;
+      return `${text}]`;
+    }
+    const from = this.senderOf(value as Record<string, unknown>);
+    let text = '{';
+    for (const key in value) {
+      if (LEFT_OUT.has(key)) continue;
+      const inner = (value as Record<string, unknown>)[key];
+      if (inner === undefined) continue;
+      if (key === 'message' && typeof inner === 'string') continue;
+      text += `${key}:${this.value(key, inner)},`;
+    }
+    if (from !== undefined) this.of = from;
+    return `${text}}`;
+  }
+
+  /** Numbers in a message count from those of the process that chose them; returns whom to go back to. */
+  private senderOf(value: Record<string, unknown>): ServerState | null | undefined {
+    const before = this.of;
+    if (value['kind'] === 'input') {
+      const input = value['input'] as { kind: string; from?: string; message?: { kind: string } };
+      const owner =
+        input.kind === 'message' && input.message?.kind === 'heartbeat' ? input.from : value['to'];
+      this.of = this.states.get(owner as string) ?? null;
+      return before;
+    }
+    if (value['kind'] === 'call') {
+      this.of = this.states.get(value['from'] as string) ?? null;
+      return before;
+    }
+    return undefined;
+  }
+
+  private number(name: string, value: number): string {
+    if (TIMES.has(name)) return String(Math.max(-AGE_MAX, Math.round(value - this.now)));
+    if (NOT_BEFORE.has(name)) return String(Math.max(0, Math.round(value - this.now)));
+    switch (name) {
+      case 'epoch':
+        return value === 0 ? '0' : `e${value - this.epoch}`;
+      case 'renewal':
+        return `r${value}!`;
+      case 'seq':
+        return `s${Math.max(-SEQ_AGE_MAX, value - (this.of?.seq ?? 0))}`;
+      case 'token':
+      case 'nextToken':
+        // Only the newest can be waited for.
+        return `t${Math.max(-2, value - (this.of?.nextToken ?? 0))}`;
+      default:
+        return String(value);
+    }
+  }
+}

@@ -1,0 +1,363 @@
+/**
+ * What can happen next in a world: the regular course of things, and every fault that is still allowed to strike.
+ *
+ * Regular course: what is on its way arrives, in the order of sending; when nothing is left, time goes on by one
+ * quantum, timers fire and processes wake. Every departure from it is a fault and costs one of its kind. So the
+ * explorer visits *every* execution with at most so many faults of each kind, however long it takes, and only those:
+ * states that differ in nothing but the time of day are one state (key.ts).
+ */
+import type { Incarnation } from '../../pair/incarnation.ts';
+import { notOlder } from '../../pair/lease.ts';
+import { nextWakeAt } from '../../pair/server.ts';
+import {
+  answerUnknown,
+  closeSilentConnections,
+  giveUpCalls,
+  happen,
+  inputFor,
+  kill,
+  type Laws,
+  notifyAll,
+  reconnect,
+  setApart,
+  sightingOf,
+  start,
+} from './happen.ts';
+import {
+  type Faults,
+  type Happening,
+  HOME,
+  PARTNER,
+  type Process,
+  pairName,
+  processOf,
+  QUANTUM,
+  queued,
+  type World,
+  withProcess,
+} from './world.ts';
+
+export interface Move {
+  readonly name: string;
+  readonly world: World;
+  /** It undoes a fault. */
+  readonly mends?: true;
+}
+
+export function movesOf(world: World, laws: Laws): Move[] {
+  return world.queue.length > 0 ? whileBusy(world, laws) : whileQuiet(world, laws);
+}
+
+/** The one move that is no fault. */
+export function regularMove(world: World, laws: Laws): World {
+  const [head, ...queue] = world.queue;
+  return head === undefined ? advance(world, laws) : happen({ ...world, queue }, laws, head);
+}
+
+// --------------------------------------------------------------------------- something is about to happen
+
+function whileBusy(world: World, laws: Laws): Move[] {
+  const [head, ...queue] = world.queue;
+  const rest: World = { ...world, queue };
+  const what = describe(head!);
+  const moves: Move[] = [{ name: what, world: happen(rest, laws, head!) }];
+  const me = head!.kind === 'input' ? head!.to : head!.kind === 'call' ? head!.from : null;
+  const process = me === null ? undefined : processOf(world, me);
+  if (process === undefined || !process.alive || process.paused) return moves;
+  // Crashes and pauses strike a process right before what it is about to do or hear; in between nothing differs.
+  if (canStrike(world, 'crash'))
+    moves.push({ name: `${me} crashes before: ${what}`, world: kill(spend(world, 'crash'), me!) });
+  if (canStrike(world, 'pause'))
+    moves.push({ name: `${me} is stopped before: ${what}`, world: pause(spend(world, 'pause'), process) });
+  if (canStrike(world, 'late')) {
+    moves.push({ name: `held up: ${what}`, world: { ...spend(rest, 'late'), held: [...rest.held, head!] } });
+  }
+  if (head!.kind === 'call' && canStrike(world, 'unknown'))
+    moves.push(...withoutAnswer(spend(rest, 'unknown'), laws, head!, what));
+  return moves;
+}
+
+/** The call is lost, or was applied, or will be; its sender learns nothing. */
+function withoutAnswer(
+  rest: World,
+  laws: Laws,
+  event: Extract<Happening, { kind: 'call' }>,
+  what: string,
+): Move[] {
+  const told = queued(rest, answerUnknown(rest, event.from, event.effect));
+  const silent = { ...event, silent: true };
+  const moves: Move[] = [
+    { name: `no answer, late or lost: ${what}`, world: { ...told, held: [...told.held, silent] } },
+  ];
+  if (event.effect.kind === 'writeLease') {
+    moves.push({ name: `applied without an answer: ${what}`, world: happen(told, laws, silent) });
+  }
+  return moves;
+}
+
+// ------------------------------------------------------------------------------------------------ quiet
+
+function whileQuiet(world: World, laws: Laws): Move[] {
+  return [
+    { name: 'time goes on', world: advance(world, laws) },
+    ...arrivals(world),
+    ...processMoves(world),
+    ...connectionMoves(world),
+    ...startMoves(world, laws),
+    ...requestMoves(world),
+  ];
+}
+
+/** The end of a quantum: first the kernel's timers, then what was given up, then whoever wants to be woken. */
+function advance(world: World, laws: Laws): World {
+  let next: World = withTime(world, world.now + QUANTUM);
+  for (const { me, alive, switchAt } of world.processes) {
+    if (alive && switchAt !== null && switchAt <= next.now) next = kill(next, me);
+  }
+  next = closeSilentConnections(giveUpCalls(next));
+  const ticks: Happening[] = [];
+  for (const { me, alive, paused, state, inHand } of next.processes) {
+    if (!alive) continue;
+    if (!paused && inHand !== null) next = withProcess(next, { ...processOf(next, me)!, inHand: null });
+    // A broken variant may be due earlier than the real machine asks to be woken.
+    const due = laws.variant !== null || nextWakeAt(state, next.now) <= next.now;
+    if (!paused && due) ticks.push(inputFor(next, me, { kind: 'tick' }));
+  }
+  const held = next.held.filter((event) => matters(next, laws, event));
+  return queued({ ...next, held }, ...ticks);
+}
+
+function withTime(world: World, now: number): World {
+  return { ...world, now };
+}
+
+/** What was held up for so long that its arrival would change nothing is forgotten: it would only multiply worlds. */
+function matters(world: World, laws: Laws, event: Happening): boolean {
+  if (laws.variant !== null) return true;
+  switch (event.kind) {
+    case 'proof':
+      return world.lease.holder === event.incarnation && world.lease.epoch === event.epoch;
+    case 'call':
+      return (
+        !event.silent ||
+        (event.effect.kind === 'writeLease' && event.effect.version === sightingOf(world.lease).version)
+      );
+    case 'input': {
+      const process = processOf(world, event.to);
+      if (process === undefined || !process.alive) return false;
+      const { input } = event;
+      if (input.kind === 'died') {
+        return !process.state.deaths.some(({ incarnation }) => incarnation === input.died.incarnation);
+      }
+      if (input.kind !== 'leaseSeen') return true;
+      const set = process.state.own.home === HOME ? process.state.own : process.state.foreign;
+      return set.seen === null || notOlder(input.sighting.record, set.seen.record);
+    }
+  }
+}
+
+/** What was held up arrives; processes that were stopped go on. */
+function arrivals(world: World): Move[] {
+  const moves: Move[] = world.held.map((event, index) => ({
+    name: `arrives late: ${describe(event)}`,
+    mends: true as const,
+    world: { ...world, held: world.held.filter((_, other) => other !== index), queue: [event] },
+  }));
+  for (const process of world.processes) {
+    if (!process.alive || !process.paused) continue;
+    const awake = withProcess(world, { ...process, paused: false, inHand: null, waiting: [] });
+    moves.push({
+      name: `${process.me} goes on`,
+      mends: true,
+      world: queued(awake, ...process.waiting, inputFor(world, process.me, { kind: 'tick' })),
+    });
+  }
+  return moves;
+}
+
+function processMoves(world: World): Move[] {
+  const moves: Move[] = [];
+  for (const process of world.processes) {
+    const { me, alive, paused, state } = process;
+    if (!alive) continue;
+    if (canStrike(world, 'crash'))
+      moves.push({ name: `${me} crashes`, world: kill(spend(world, 'crash'), me) });
+    if (paused) continue;
+    if (canStrike(world, 'pause'))
+      moves.push({ name: `${me} is stopped`, world: pause(spend(world, 'pause'), process) });
+    if (canStrike(world, 'stop') && !state.stopping) {
+      moves.push({
+        name: `${me} is told to stop`,
+        world: queued(spend(world, 'stop'), inputFor(world, me, { kind: 'stop' })),
+      });
+    }
+    if (canStrike(world, 'diskFault') && process.open?.phase === 'open') {
+      const fault = inputFor(world, me, {
+        kind: 'diskSetFault',
+        home: HOME,
+        reason: 'IoError',
+        message: 'EIO',
+      });
+      moves.push({ name: `${me} has a disk fault`, world: queued(spend(world, 'diskFault'), fault) });
+    }
+    if (world.withoutApi.includes(me)) {
+      const mended = { ...world, withoutApi: world.withoutApi.filter((other) => other !== me) };
+      const seen = inputFor(world, me, { kind: 'leaseSeen', home: HOME, sighting: sightingOf(world.lease) });
+      moves.push({ name: `${me} reaches the API again`, mends: true, world: queued(mended, seen) });
+    } else if (canStrike(world, 'withoutApi')) {
+      moves.push({
+        name: `${me} cannot reach the API`,
+        world: { ...spend(world, 'withoutApi'), withoutApi: [...world.withoutApi, me].sort() },
+      });
+    }
+  }
+  return moves;
+}
+
+/** A stopped process may have a write in its hands: checked, and executed with its next instruction. */
+function pause(world: World, process: Process): World {
+  const { open, right, inHand } = process;
+  const writing = open !== null && open.phase !== 'opening' && right !== null && world.now < right;
+  return withProcess(world, { ...process, paused: true, inHand: writing ? open.epoch : inHand });
+}
+
+function connectionMoves(world: World): Move[] {
+  const moves: Move[] = [];
+  // Whoever is stopped connects with nobody, and cutting it off adds nothing.
+  const alive = world.processes.filter((process) => process.alive && !process.paused);
+  for (const a of alive.filter(({ server }) => server === HOME)) {
+    for (const b of alive.filter(({ server }) => server === PARTNER)) {
+      if (world.apart.includes(pairName(a.me, b.me))) {
+        const name = `${a.me} and ${b.me} are connected again`;
+        moves.push({ name, mends: true, world: reconnect(world, a.me, b.me) });
+        continue;
+      }
+      if (canStrike(world, 'disconnect')) {
+        const name = `the connection of ${a.me} and ${b.me} breaks`;
+        moves.push({ name, world: setApart(spend(world, 'disconnect'), a.me, b.me) });
+      }
+      moves.push(...cutMoves(world, `${a.me}>${b.me}`), ...cutMoves(world, `${b.me}>${a.me}`));
+    }
+  }
+  return moves;
+}
+
+function cutMoves(world: World, direction: string): Move[] {
+  if (world.cut.includes(direction)) {
+    const cut = world.cut.filter((one) => one !== direction);
+    return [{ name: `${direction} is mended`, mends: true, world: { ...world, cut } }];
+  }
+  if (!canStrike(world, 'cut')) return [];
+  const cut = [...world.cut, direction].sort();
+  return [{ name: `${direction} is cut`, world: { ...spend(world, 'cut'), cut } }];
+}
+
+function startMoves(world: World, laws: Laws): Move[] {
+  const moves: Move[] = [];
+  for (const server of [HOME, PARTNER]) {
+    const runs = world.processes.filter((process) => process.server === server);
+    const last = runs.at(-1);
+    if (last === undefined) continue;
+    if (canStrike(world, 'restart') && !last.alive) {
+      const container = last.me.split('/')[1]!;
+      moves.push({
+        name: `${server} restarts`,
+        world: start(spend(world, 'restart'), laws, server, container),
+      });
+    }
+    if (canStrike(world, 'replace')) {
+      const container = `pod${runs.length + 1}`;
+      moves.push({
+        name: `the pod of ${server} is replaced`,
+        world: start(spend(world, 'replace'), laws, server, container),
+      });
+    }
+  }
+  return moves;
+}
+
+function requestMoves(world: World): Move[] {
+  if (!canStrike(world, 'request') || world.lease.request !== null || world.lease.holder === null) return [];
+  const kind = world.lease.holder.startsWith(HOME) ? ('takeover' as const) : ('giveback' as const);
+  const request = { id: `request${world.requests + 1}`, kind, reason: '' };
+  const asked = {
+    ...spend(world, 'request'),
+    requests: world.requests + 1,
+    lease: { ...world.lease, request },
+  };
+  return [{ name: `a ${kind} is requested`, world: notifyAll(asked, null) }];
+}
+
+// ------------------------------------------------------------------------------------------------ faults
+
+function canStrike(world: World, fault: keyof Faults): boolean {
+  return world.left[fault] > 0;
+}
+
+function spend(world: World, fault: keyof Faults): World {
+  return { ...world, left: { ...world.left, [fault]: world.left[fault] - 1 } };
+}
+
+// ------------------------------------------------------------------------------------------------- words
+
+export function describe(event: Happening): string {
+  switch (event.kind) {
+    case 'proof':
+      return `the operator writes that ${event.incarnation} is dead, epoch ${event.epoch}`;
+    case 'call': {
+      const { effect } = event;
+      if (effect.kind === 'readLease') return `${event.from} reads the Lease`;
+      const { holder, epoch, acknowledger } = effect.ownership;
+      return `${event.from} writes the Lease: holder ${holder}, epoch ${epoch}, acknowledger ${acknowledger}`;
+    }
+    case 'input':
+      return `${event.to} hears: ${describeInput(event)}`;
+  }
+}
+
+function describeInput({ input }: Extract<Happening, { kind: 'input' }>): string {
+  switch (input.kind) {
+    case 'message': {
+      const { message, from } = input;
+      const said = message.kind === 'leaseChanged' ? '' : ` ${message.seq}`;
+      return `${message.kind}${said} of ${from}`;
+    }
+    case 'leaseSeen': {
+      const { holder, epoch, acknowledger } = input.sighting.record;
+      return `the watch: holder ${holder}, epoch ${epoch}, acknowledger ${acknowledger}`;
+    }
+    case 'leaseWritten':
+    case 'leaseRead':
+      return `${input.kind}, ${input.outcome.kind}`;
+    case 'partnerConnected':
+    case 'partnerDisconnected':
+      return `${input.kind} ${input.incarnation}`;
+    case 'died':
+      return `${input.died.incarnation} has died`;
+    default:
+      return input.kind;
+  }
+}
+
+/** Who may be writing now, and at which epoch. */
+export function writers(world: World, laws: Laws): { readonly me: Incarnation; readonly epoch: number }[] {
+  const found = [];
+  for (const { me, alive, paused, inHand, open, right } of world.processes) {
+    if (!alive) continue;
+    if (inHand !== null) found.push({ me, epoch: inHand });
+    if (paused || open === null || open.phase === 'opening') continue;
+    if (laws.has('rightNotChecked') || (right !== null && world.now < right))
+      found.push({ me, epoch: open.epoch });
+  }
+  return found;
+}
+
+/** The invariant, in every world: whoever may write is named by the Lease at that epoch. Null: it holds. */
+export function violationIn(world: World, laws: Laws): string | null {
+  if (world.violation !== null) return world.violation;
+  const { holder, epoch } = world.lease;
+  const wrong = writers(world, laws).find((writer) => writer.me !== holder || writer.epoch !== epoch);
+  return wrong === undefined
+    ? null
+    : `${wrong.me} may write at epoch ${wrong.epoch}; the Lease names ${holder} at epoch ${epoch}`;
+}

@@ -1,0 +1,133 @@
+/**
+ * One disk set, a few incarnations, one Lease: everything that the explorer needs to know of one moment, as a value.
+ * The servers' part of it is the real state of pair/; the rest is what a driver and the world around it hold.
+ *
+ * Time moves in steps of `QUANTUM`, and lease, guard and heartbeat are multiples of it, so that every limit that the
+ * rules are built for is a moment of its own: the end of a right, the dead man's kill, the end of the guard.
+ */
+import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
+import type { LeaseRecord } from '../../pair/lease.ts';
+import type { ServerState } from '../../pair/server.ts';
+import type { Effect, Holding, Input, PairTiming } from '../../pair/types.ts';
+
+export const HOME = 'filer-a';
+export const PARTNER = 'filer-b';
+export const QUANTUM = 5;
+export const TIMING: PairTiming = { leaseMs: 30, guardMs: 5, heartbeatMs: 10 };
+/** A call of the witness without an answer is given up after two fifths of the lease, as fileserver/main.ts does. */
+export const CALL_MS = 12;
+
+/** Something on its way. Unless a fault holds it up it happens before time goes on, in the order of sending. */
+export type Happening =
+  | { readonly kind: 'input'; readonly to: Incarnation; readonly input: Input; readonly sentAt: number }
+  /** A call on its way to the witness. `silent`: its sender has been told "unknown" already. */
+  | {
+      readonly kind: 'call';
+      readonly from: Incarnation;
+      readonly effect: Extract<Effect, { kind: 'readLease' | 'writeLease' }>;
+      readonly sentAt: number;
+      readonly silent: boolean;
+    }
+  /** The operator's proof, on its way to the Lease. */
+  | { readonly kind: 'proof'; readonly incarnation: Incarnation; readonly epoch: number };
+
+export interface Process {
+  readonly me: Incarnation;
+  readonly server: ServerName;
+  readonly state: ServerState;
+  readonly alive: boolean;
+  /** Stopped by SIGSTOP or a frozen cgroup: nothing runs, what arrives waits. */
+  readonly paused: boolean;
+  readonly waiting: readonly Happening[];
+  /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
+  readonly inHand: number | null;
+  readonly open: { readonly epoch: number; readonly phase: 'opening' | 'open' | 'quiescing' } | null;
+  readonly right: number | null;
+  /** When the kernel kills the process. */
+  readonly switchAt: number | null;
+  /** What the sentinel has been told. */
+  readonly registered: readonly Holding[];
+}
+
+/** How often each kind of fault may strike; what is not named may not. */
+export interface Faults {
+  readonly crash?: number;
+  readonly pause?: number;
+  /** Something arrives late: at any later moment, or never. */
+  readonly late?: number;
+  /** A call of the witness ends without an answer: never applied, applied, or applied later. */
+  readonly unknown?: number;
+  /** Nothing that one incarnation says reaches another, until mended. */
+  readonly cut?: number;
+  /** The connection between two incarnations breaks, and both notice. */
+  readonly disconnect?: number;
+  /** The witness is out of reach of one process, until mended. */
+  readonly withoutApi?: number;
+  /** A run in the same container after the end of the one before. */
+  readonly restart?: number;
+  /** A pod of the same server elsewhere, while the old one may still run. */
+  readonly replace?: number;
+  /** A person asks for the disk set to move. */
+  readonly request?: number;
+  /** A process is told to stop. */
+  readonly stop?: number;
+  /** The disk set cannot be served here any more. */
+  readonly diskFault?: number;
+}
+
+export interface World {
+  readonly now: number;
+  readonly lease: LeaseRecord;
+  readonly processes: readonly Process[];
+  readonly queue: readonly Happening[];
+  readonly held: readonly Happening[];
+  /** Directions in which nothing gets through although a connection stands, as "sender>receiver". */
+  readonly cut: readonly string[];
+  /** Pairs of incarnations without a connection, as "a b". */
+  readonly apart: readonly string[];
+  readonly withoutApi: readonly Incarnation[];
+  readonly left: Required<Faults>;
+  /** Number of runs that were started, for their names. */
+  readonly runs: number;
+  readonly requests: number;
+  /** What went wrong in the step to this world; null: nothing. */
+  readonly violation: string | null;
+}
+
+export const NO_FAULTS: Required<Faults> = {
+  crash: 0,
+  pause: 0,
+  late: 0,
+  unknown: 0,
+  cut: 0,
+  disconnect: 0,
+  withoutApi: 0,
+  restart: 0,
+  replace: 0,
+  request: 0,
+  stop: 0,
+  diskFault: 0,
+};
+
+export function processOf(world: World, me: Incarnation): Process | undefined {
+  return world.processes.find((process) => process.me === me);
+}
+
+export function withProcess(world: World, changed: Process): World {
+  return {
+    ...world,
+    processes: world.processes.map((process) => (process.me === changed.me ? changed : process)),
+  };
+}
+
+export function queued(world: World, ...happenings: readonly Happening[]): World {
+  return happenings.length === 0 ? world : { ...world, queue: [...world.queue, ...happenings] };
+}
+
+export function connected(world: World, a: Incarnation, b: Incarnation): boolean {
+  return !world.apart.includes(pairName(a, b));
+}
+
+export function pairName(a: Incarnation, b: Incarnation): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`;
+}

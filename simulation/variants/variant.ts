@@ -1,0 +1,111 @@
+/**
+ * A deliberate fault: the real machine or its driver with one clause of one rule left out. A checker that finds nothing
+ * proves nothing until it has found what is there, so every clause has a variant that must be caught.
+ *
+ * A variant wraps the real `step`: it changes what the machine is told, what it remembers, or what comes out. So it
+ * breaks exactly one clause of the code that runs in production, and cannot drift away from it.
+ */
+import type { DiskSetState, Holder } from '../../pair/disk-set.ts';
+import type { ServerState, step } from '../../pair/server.ts';
+import type { Effect, Input, PairTiming } from '../../pair/types.ts';
+
+export type Step = typeof step;
+/** From the real machine to a broken one. */
+export type Wrap = (real: Step) => Step;
+export interface StepResult {
+  readonly state: ServerState;
+  readonly effects: readonly Effect[];
+}
+
+/** Faults of what surrounds the machine: timers, data path, witness, kubelet, volumes, reply cache. */
+export type DriverFault =
+  /** The kernel's timer is never armed. */
+  | 'noSwitch'
+  /** It is armed only when the disk set has been opened, not before the right is published. */
+  | 'switchArmedLate'
+  /** It is disarmed when the right is cut, before the data path has reported that it is closed. */
+  | 'switchDisarmedEarly'
+  /** It fires after twice the guard instead of half of it. */
+  | 'switchTooLate'
+  /** The data path never looks at the right, and there is no timer either: each covers for the other. */
+  | 'rightNotChecked'
+  /** The data path reports that it is closed while a call is still in the kernel. */
+  | 'closedTooSoon'
+  /** The clock stands still while the process is stopped (CLOCK_MONOTONIC over a suspend). */
+  | 'clockStopsInPause'
+  /** Time is the wall clock, which somebody sets. */
+  | 'wallClock'
+  /** Silence is judged by the time that the holder wrote into the Lease, on its wall clock. */
+  | 'silenceByRenewTime'
+  /** The witness writes whatever comes, whatever was seen. */
+  | 'noCompareAndSwap'
+  /** Every run of a server is taken for a later run of the same container. */
+  | 'oneContainerForAll'
+  /** The sentinel speaks for a process that does not answer. */
+  | 'sentinelGuesses'
+  /** The operator takes a pod that it cannot see for a dead one. */
+  | 'operatorGuesses'
+  /** The ownership record on the volume is written and never read. */
+  | 'volumeEpochUnchecked'
+  /** Nobody looks whose volume is mounted there. */
+  | 'volumeIdentityUnchecked'
+  /** The duplicate request cache is in the server's memory. */
+  | 'replyCacheInMemory'
+  /** Replies leave before what they say is on the disk. */
+  | 'replyBeforeDurable'
+  /** The client sends a call again under a new XID, so that no cache can know it. */
+  | 'clientResendsAnew';
+
+export interface Variant {
+  readonly name: string;
+  readonly rule: 'R1' | 'R2' | 'R3' | 'R4' | 'R5' | 'R6' | 'R8' | 'R10' | 'Client';
+  /** The clause that is left out, as a sentence for docs/safety.md. */
+  readonly clause: string;
+  readonly wrap?: Wrap;
+  readonly timing?: (timing: PairTiming) => PairTiming;
+  readonly driver?: DriverFault;
+}
+
+type Sets = (diskSet: DiskSetState) => DiskSetState;
+
+/** The state with both disk sets changed. */
+export function withSets(state: ServerState, change: Sets): ServerState {
+  const own = change(state.own);
+  const foreign = change(state.foreign);
+  return own === state.own && foreign === state.foreign ? state : { ...state, own, foreign };
+}
+
+/** The state with every disk set changed that this process holds. */
+export function withHolders(
+  state: ServerState,
+  change: (role: Holder, set: DiskSetState) => Holder,
+): ServerState {
+  return withSets(state, (set) => {
+    if (set.role.name !== 'holder') return set;
+    const role = change(set.role, set);
+    return role === set.role ? set : { ...set, role };
+  });
+}
+
+/** What the machine is told, changed. */
+export function hearing(change: (input: Input, state: ServerState, now: number) => Input): Wrap {
+  return (real) => (state, input, now) => real(state, change(input, state, now), now);
+}
+
+/** What the machine remembers, changed before each step. */
+export function remembering(change: (state: ServerState, input: Input, now: number) => ServerState): Wrap {
+  return (real) => (state, input, now) => real(change(state, input, now), input, now);
+}
+
+/** What comes out, changed. */
+export function answering(
+  change: (result: StepResult, before: ServerState, input: Input, now: number) => StepResult,
+): Wrap {
+  return (real) => (state, input, now) => change(real(state, input, now), state, input, now);
+}
+
+export function isAcknowledgement(
+  input: Input,
+): input is Extract<Input, { kind: 'message' }> & { message: { kind: 'acknowledgement' } } {
+  return input.kind === 'message' && input.message.kind === 'acknowledgement';
+}
