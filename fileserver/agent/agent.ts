@@ -378,6 +378,9 @@ export class Agent {
         );
         this.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
         return;
+      case 'stalled':
+        this.volumeStalled(home, message.volume, message.waitedMs);
+        return;
       case 'firstReply':
         this.transitions.firstReply(home, message.atBootMs);
         return;
@@ -387,6 +390,20 @@ export class Agent {
       default:
         assertNever(message);
     }
+  }
+
+  /**
+   * A stuck disk holds a thread of this process inside the kernel: the disk set can be handed over only with the whole
+   * process. Worth it if there is a partner to whom the disk may answer; otherwise the other volumes are served on.
+   */
+  private volumeStalled(home: ServerName, volume: string, waitedMs: number): void {
+    const message = `volume ${volume} has not answered for ${Math.round(waitedMs / 1000)} s`;
+    if (this.state.partners.length === 0) {
+      this.log.warn(`${home}: ${message}; no partner is connected that could try.`);
+      return;
+    }
+    this.log.error(`${home} is given up (VolumeStalled): ${message}.`);
+    this.feed({ kind: 'diskSetFault', home, reason: 'VolumeStalled', message });
   }
 
   /** For people and the operator, once the first request has been answered or a moment has passed. */

@@ -10,14 +10,38 @@ import type { CallsMessage, Channel, ForgottenObject, RepliesMessage } from './t
 /** Buffers that are kept for the next batch. */
 const KEPT_MAX = 16;
 
+/** The way to the thread of one volume, with what waits for that volume. */
+export class VolumeRoute implements Route {
+  readonly volume: string;
+  readonly forwarder: CallForwarder;
+  heldSize: number;
+
+  constructor(volume: string, forwarder: CallForwarder) {
+    this.volume = volume;
+    this.forwarder = forwarder;
+    this.heldSize = 0;
+  }
+
+  forward(
+    connection: number,
+    host: string,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    answer: AnswerListener,
+  ): void {
+    this.forwarder.forward(this, connection, host, bytes, start, end, answer);
+  }
+}
+
 interface Outstanding {
+  readonly route: VolumeRoute;
   readonly answer: AnswerListener;
   /** performance.now() */
   readonly sinceMs: number;
 }
 
-export class CallForwarder implements Route {
-  heldSize: number;
+export class CallForwarder {
   private readonly session: number;
   private readonly channel: Channel;
   private readonly onForgotten: (objects: readonly ForgottenObject[]) => void;
@@ -32,7 +56,6 @@ export class CallForwarder implements Route {
   private readonly spareLong: ArrayBuffer[];
 
   constructor(session: number, channel: Channel, onForgotten: (objects: readonly ForgottenObject[]) => void) {
-    this.heldSize = 0;
     this.session = session;
     this.channel = channel;
     this.onForgotten = onForgotten;
@@ -47,7 +70,9 @@ export class CallForwarder implements Route {
     this.spareLong = [];
   }
 
+  /** The call bytes[start .. end) of a connection; copied before this returns. */
   forward(
+    route: VolumeRoute,
     connection: number,
     host: string,
     bytes: Uint8Array,
@@ -61,7 +86,7 @@ export class CallForwarder implements Route {
     }
     const number = this.nextNumber;
     this.nextNumber = number === 0xffffffff ? 1 : number + 1;
-    this.outstanding.set(number, { answer, sinceMs: performance.now() });
+    this.outstanding.set(number, { route, answer, sinceMs: performance.now() });
     const size = end - start;
     if (this.batch !== null && !this.batch.hasRoom(size)) this.post();
     this.batch ??= new BatchWriter(this.takeBuffer(entrySize(size)));
@@ -79,9 +104,9 @@ export class CallForwarder implements Route {
     if (this.known.delete(connection)) this.gone.push(connection);
   }
 
-  /** Since when the oldest call waits that has no answer, on the clock of performance.now(); null: none does. */
-  get waitingSinceMs(): number | null {
-    for (const { sinceMs } of this.outstanding.values()) return sinceMs;
+  /** The volume of the call that has waited longest, and since when (performance.now()); null: none waits. */
+  get longestWaiting(): { readonly volume: string; readonly sinceMs: number } | null {
+    for (const { route, sinceMs } of this.outstanding.values()) return { volume: route.volume, sinceMs };
     return null;
   }
 

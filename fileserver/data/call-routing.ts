@@ -8,6 +8,7 @@
  */
 import { nfsproc3 } from '../../protocol/nfs3.ts';
 import { HANDLE_SIZE_MAX, UUID_AT } from '../volume/file-handle.ts';
+import type { VolumeRoute } from './call-forwarder.ts';
 import type { Forwarding, Route } from './dispatcher.ts';
 
 const CHANGING: readonly number[] = [
@@ -31,7 +32,7 @@ const UUID_SIZE = 16;
 /** A volume, as far as the way to it matters. */
 export interface RoutedVolume {
   readonly uuid: Uint8Array;
-  readonly route: Route;
+  readonly route: VolumeRoute;
   /** Reads go there too: only that thread can find the volume's files. */
   readonly readsElsewhere: boolean;
 }
@@ -60,7 +61,7 @@ export class CallRouting implements Forwarding {
     if (procedure === nfsproc3.RENAME || procedure === nfsproc3.LINK) {
       const other = this.volumeAt(bytes, secondHandleAt(procedure, bytes, at, end), end);
       // null: answered here, with NFS3ERR_XDEV (connection-service.ts).
-      if (other !== null && other.route !== volume.route) return null;
+      if (other !== null && other.route.forwarder !== volume.route.forwarder) return null;
     }
     return volume.route;
   }

@@ -46,7 +46,10 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     handle(service, message, () => services.delete(message.session));
   });
   board.turn(setup.number);
-  setInterval(() => board.turn(setup.number), TURN_MS);
+  setInterval(() => {
+    board.turn(setup.number);
+    for (const service of services.values()) service.lookForStalls();
+  }, TURN_MS);
   setInterval(() => {
     memory.slabs.trim();
     for (const service of services.values()) service.tick();

@@ -13,7 +13,7 @@ import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
 import { attachVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
-import { CallForwarder } from './call-forwarder.ts';
+import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
 import { CallRouting } from './call-routing.ts';
 import { Connection, type ConnectionMemory } from './connection.ts';
 import type { Programs } from './dispatcher.ts';
@@ -29,6 +29,9 @@ import { describeBug, type Told } from './volume-service.ts';
 
 /** For the last bytes of a connection to be taken by its client, after the last answer. ms */
 const FAREWELL_MS = 1000;
+
+/** A call that waits longer than this is worth a word. ms */
+const STALL_NOTICE_MS = 1000;
 
 export type AttachMessage = Extract<ToConnectionThread, { kind: 'attach' }>;
 
@@ -125,7 +128,7 @@ export class ConnectionService {
   private makeRouting(): CallRouting {
     const routed = this.message.volumes.map(({ attachment, thread }, index) => ({
       uuid: this.volumes[index]!.uuid,
-      route: this.forwarderTo(thread),
+      route: new VolumeRoute(attachment.spec.name, this.forwarderTo(thread)),
       readsElsewhere: !attachment.opensHandles,
     }));
     return new CallRouting(routed);
@@ -191,6 +194,22 @@ export class ConnectionService {
     this.diskSet?.table.tick();
     for (const connection of this.connections) connection.tick();
     for (const forwarder of this.forwarders.values()) forwarder.trim();
+  }
+
+  /** Tells of volumes whose disks let calls wait. Some times a second. */
+  lookForStalls(): void {
+    const now = performance.now();
+    const tell = (volume: string, sinceMs: number): void => {
+      const waitedMs = Math.round(now - sinceMs);
+      if (waitedMs >= STALL_NOTICE_MS && this.mayServe()) this.tell({ kind: 'waiting', volume, waitedMs });
+    };
+    for (const { longestWaiting } of this.forwarders.values()) {
+      if (longestWaiting !== null) tell(longestWaiting.volume, longestWaiting.sinceMs);
+    }
+    for (const { coldReads, spec } of this.volumes) {
+      const { waitingSinceMs } = coldReads;
+      if (waitingSinceMs !== null) tell(spec.name, waitingSinceMs);
+    }
   }
 
   private fault(volume: Volume, reason: FaultReason, message: string): void {

@@ -28,6 +28,7 @@ import type {
   OpenMessage,
   Phase,
 } from './messages.ts';
+import { StallWatch } from './stall-watch.ts';
 import type {
   AttachedVolume,
   FromDataThreads,
@@ -70,6 +71,7 @@ export class DiskSetCoordinator {
   private answered: boolean;
   private closing: Promise<void> | null;
   private faulted: boolean;
+  private readonly stalls: StallWatch;
 
   constructor(
     session: number,
@@ -92,6 +94,10 @@ export class DiskSetCoordinator {
     this.answered = false;
     this.closing = null;
     this.faulted = false;
+    this.stalls = new StallWatch(message.volumeStalledMs ?? 0, {
+      log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
+      onStalled: (volume, waitedMs) => post({ kind: 'stalled', diskSet: message.diskSet, volume, waitedMs }),
+    });
   }
 
   get isClosed(): boolean {
@@ -159,7 +165,7 @@ export class DiskSetCoordinator {
   }
 
   private async replay(attachments: readonly VolumeAttachment[]): Promise<void> {
-    const { exports, volumes, diskSet, volumeStalledMs } = this.message;
+    const { exports, volumes, diskSet } = this.message;
     const serving = this.gather('serving', this.volumeThreads);
     this.toVolumeThreads({ kind: 'serve' });
     const first = volumes[0];
@@ -181,7 +187,6 @@ export class DiskSetCoordinator {
       volumes: attached,
       exports,
       mounts: this.mounts.all,
-      volumeStalledMs: volumeStalledMs ?? 0,
     });
     await Promise.all([serving, attaching]);
   }
@@ -231,6 +236,9 @@ export class DiskSetCoordinator {
         return;
       case 'rightLost':
         this.halt();
+        return;
+      case 'waiting':
+        this.stalls.waits(message.volume, message.waitedMs);
         return;
       case 'firstReply':
         if (this.answered) return;
@@ -339,6 +347,7 @@ export class DiskSetCoordinator {
   /** Nothing more is accepted, read, executed or answered, in any thread. The port is closed before connections end. */
   private halt(): void {
     this.rights.halt(this.slot);
+    this.stalls.stop();
     this.acceptor?.stop();
     this.mounts?.stop();
     this.toVolumeThreads({ kind: 'halt' });

@@ -52,7 +52,7 @@ export interface OpenMessage {
   readonly epoch: number;
   readonly volumes: readonly VolumeSpec[];
   readonly exports: readonly ExportSpec[];
-  /** A volume whose disk has not answered for so long is reported as a fault. ms; absent or 0: never. */
+  /** A volume whose disk has not answered for so long is reported (`stalled`). ms; absent or 0: never. */
   readonly volumeStalledMs?: number;
   readonly host: string;
   /** TCP port; 0 lets the kernel choose (tests). */
@@ -144,6 +144,17 @@ export interface FaultMessage {
   readonly message: string;
 }
 
+/**
+ * A volume's disk has not answered for longer than `volumeStalledMs`. Said again every second while that is so. The
+ * data path goes on: whether giving the disk set up is of any use, the agent knows.
+ */
+export interface StalledMessage {
+  readonly kind: 'stalled';
+  readonly diskSet: DiskSetRole;
+  readonly volume: string;
+  readonly waitedMs: number;
+}
+
 export interface FirstReplyMessage {
   readonly kind: 'firstReply';
   readonly diskSet: DiskSetRole;
@@ -165,6 +176,7 @@ export type FromDataThread =
   | OpenFailedMessage
   | ClosedMessage
   | FaultMessage
+  | StalledMessage
   | FirstReplyMessage;
 
 /** A point inside a journalled operation at which a test can have the process killed. */

@@ -68,7 +68,6 @@ export type ToConnectionThread = OfSession &
         readonly volumes: readonly AttachedVolume[];
         readonly exports: readonly ExportSpec[];
         readonly mounts: readonly MountEntry[];
-        readonly volumeStalledMs: number;
       }
     /** A connection. The descriptor belongs to the receiver. */
     | { readonly kind: 'adopt'; readonly fd: number; readonly host: string }
@@ -103,6 +102,8 @@ export type FromDataThreads = OfSession &
         readonly message: string;
       }
     | { readonly kind: 'rightLost' }
+    /** A call for this volume has waited so long; said again until it is answered. */
+    | { readonly kind: 'waiting'; readonly volume: string; readonly waitedMs: number }
     | { readonly kind: 'firstReply'; readonly atBootMs: number }
     | { readonly kind: 'mountChange'; readonly change: MountChange }
     | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }

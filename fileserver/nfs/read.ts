@@ -1,15 +1,24 @@
-/** READ, RFC 1813 §3.3.6: from the file into the reply, without a copy in between. */
+/**
+ * READ, RFC 1813 §3.3.6: from the file into the reply, without a copy in between. What is not in memory is read in the
+ * pool and answered when it is there; meanwhile other calls go on, also those of the same connection.
+ */
+import { constants } from 'node:os';
 import { NFS3_IO_SIZE_MAX, NFS3_OK, POST_OP_ATTR_SIZE, reserveREAD3data } from '../../protocol/nfs3.ts';
-import type { XdrWriter } from '../../protocol/xdr.ts';
-import { readInto } from '../system/file-calls.ts';
+import { XdrWriter } from '../../protocol/xdr.ts';
+import { readCachedInto, readInto } from '../system/file-calls.ts';
 import { addressOf } from '../system/native-buffer.ts';
 import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { mayRead } from '../volume/permissions.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
-import { encodeAttributes } from './attributes.ts';
+import { encodeAttributes, encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
+import { nfsstat3Of } from './nfs-status.ts';
+
+const { EAGAIN, EOPNOTSUPP } = constants.errno;
+/** Bytes around the data in a reply, with room to spare. */
+const AROUND_DATA = 256;
 
 export function read(call: NfsCall): Outcome {
   const { w, r } = call;
@@ -23,15 +32,50 @@ export function read(call: NfsCall): Outcome {
   const { volume } = file;
   const at = reserveREAD3data(w, count);
   const beyond = offset >= Number.MAX_SAFE_INTEGER;
-  const got = beyond ? 0 : readInto(openFd(file), addressIn(w, at), count, offset);
+  const got = beyond ? 0 : readNow(file, addressIn(w, at), count, offset);
+  if (got === -EAGAIN) return readLater(call, file, count, offset);
   if (got < 0) {
     volume.failOn(got, 'read');
     return failedWithAttributes(call, failureOfResult(got), file);
   }
   const status = call.service.diskSet.attributes(file, volume.stat);
   if (status !== 'ok') return failedWithAttributes(call, status, null);
-  complete(w, file, got, beyond || offset + got >= volume.stat.size);
+  const atEnd = beyond || offset + got >= volume.stat.size;
+  if (got < count && !atEnd) return readLater(call, file, count, offset);
+  complete(w, file, got, atEnd);
   return 'answered';
+}
+
+/** Bytes that are in memory, -EAGAIN if none are, or -errno. */
+function readNow(file: OpenFile, address: number, count: number, offset: number): number {
+  const { volume } = file;
+  if (volume.knowsWhatIsCached) {
+    const got = readCachedInto(openFd(file), address, count, offset);
+    if (got !== -EOPNOTSUPP) return got;
+    volume.knowsWhatIsCached = false;
+  }
+  return readInto(openFd(file), address, count, offset);
+}
+
+function readLater(call: NfsCall, file: OpenFile, count: number, offset: number): Outcome {
+  const { volume } = file;
+  const { diskSet } = call.service;
+  const answer = call.answerLater();
+  const w = new XdrWriter(count + AROUND_DATA);
+  const at = reserveREAD3data(w, count);
+  diskSet.table.pin(file);
+  volume.coldReads.read(openFd(file), w.bytes, at, count, offset, (got) => {
+    diskSet.table.unpin(file);
+    const status = diskSet.attributes(file, volume.stat);
+    if (got < 0) volume.failOn(got, 'read');
+    if (got >= 0 && status === 'ok') complete(w, file, got, offset + got >= volume.stat.size);
+    else {
+      w.u32(nfsstat3Of(got < 0 ? failureOfResult(got) : (status as VolumeFailure)));
+      encodePostOp(w, status === 'ok' ? volume.stat : null, volume);
+    }
+    answer(w.written());
+  });
+  return 'later';
 }
 
 function openFd(file: OpenFile): number {

@@ -44,6 +44,9 @@ const c_fchownat = libc.func('int fchownat(int dir, int64 path, uint32 uid, uint
 const c_utimensat = libc.func('int utimensat(int dir, int64 path, int64 times, int flags)') as Call;
 const c_ftruncate = libc.func('int ftruncate64(int fd, int64 size)') as Call;
 const c_pread = libc.func('int64 pread64(int fd, int64 buffer, uint64 size, int64 offset)') as Call;
+const c_preadv2 = libc.func(
+  'int64 preadv2(int fd, int64 vector, int count, int64 offset, int flags)',
+) as Call;
 const c_pwrite = libc.func('int64 pwrite64(int fd, void *buffer, uint64 size, int64 offset)') as (
   fd: number,
   buffer: Uint8Array,
@@ -57,6 +60,7 @@ const c_unshare = libc.func('int unshare(int flags)') as Call;
 const first = new NativeBuffer(PATH_SIZE);
 const second = new NativeBuffer(PATH_SIZE);
 const times = new NativeBuffer(32);
+const vector = new NativeBuffer(16);
 const linkTarget = new NativeBuffer(PATH_SIZE);
 const empty = new NativeBuffer(8);
 
@@ -212,6 +216,20 @@ export function truncate(fd: number, size: number): number {
 /** Bytes read, 0 at the end of the file. The caller vouches for the memory at `address`. */
 export function readInto(fd: number, address: number, size: number, offset: number): number {
   return result(c_pread(fd, address, size, offset));
+}
+
+const RWF_NOWAIT = 8;
+
+/**
+ * Like readInto(), but only what is in memory: fewer bytes where the rest is not, -EAGAIN where nothing is, -EOPNOTSUPP
+ * on file systems that can't tell. Never waits for the disk.
+ */
+export function readCachedInto(fd: number, address: number, size: number, offset: number): number {
+  const { view } = vector;
+  view.setUint32(0, address >>> 0, true);
+  view.setUint32(4, Math.floor(address / 4294967296), true);
+  view.setUint32(8, size, true);
+  return result(c_preadv2(fd, vector.address, 1, offset, RWF_NOWAIT));
 }
 
 /** Bytes written, possibly fewer than given. */

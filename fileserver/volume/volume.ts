@@ -11,6 +11,7 @@ import { OpenFailure } from '../data/messages.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { openByHandle } from '../system/file-handle-calls.ts';
 import { hasInternalJournal, mountOf } from '../system/mounts.ts';
+import { ReadLane } from '../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
@@ -32,6 +33,9 @@ import {
 import { PathIndex } from './path-index.ts';
 
 const { EPERM, EOPNOTSUPP, ENOSYS, EINVAL, EOVERFLOW, ESTALE, EROFS, EIO } = constants.errno;
+
+/** Of one thread on one volume; the rest wait, in the order in which they came. */
+const COLD_READS_AT_ONCE = 4;
 
 export interface VolumeOwner {
   readonly home: string;
@@ -102,6 +106,10 @@ export class Volume {
   readonly intentsReason: string;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
   readonly changing: Set<string>;
+  /** READs of what is not in memory. */
+  readonly coldReads: ReadLane;
+  /** The file system can say what is in memory; found out by the first READ. */
+  knowsWhatIsCached: boolean;
   private ownership: OwnershipRecord;
   private faulted: boolean;
   private closed: boolean;
@@ -138,6 +146,8 @@ export class Volume {
     this.orderedMetadata = root.commitOrder.orderedMetadata;
     this.intents = root.commitOrder.intents;
     this.intentsReason = root.commitOrder.reason;
+    this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
+    this.knowsWhatIsCached = true;
     this.changing = new Set();
     this.ownership = ownership;
     this.faulted = false;

@@ -1,0 +1,64 @@
+/**
+ * Volumes of a disk set whose disks let calls wait: says so in the log, once when it begins and once when it is over,
+ * and tells the agent when a volume has been stuck for longer than it may.
+ */
+
+/** Nothing was heard of a wait for so long: it is over. Several times what lies between two words of it. ms */
+const OVER_AFTER_MS = 1000;
+/** Between two words to the agent about the same volume. ms */
+const REPEAT_MS = 1000;
+
+export interface StallHooks {
+  readonly log: (level: 'info' | 'warn', message: string) => void;
+  readonly onStalled: (volume: string, waitedMs: number) => void;
+}
+
+interface Wait {
+  longestMs: number;
+  over: NodeJS.Timeout;
+  /** performance.now(); 0: never. */
+  toldAt: number;
+}
+
+export class StallWatch {
+  private readonly limitMs: number;
+  private readonly hooks: StallHooks;
+  private readonly waiting: Map<string, Wait>;
+
+  /** limitMs 0: the agent is never told. */
+  constructor(limitMs: number, hooks: StallHooks) {
+    this.limitMs = limitMs;
+    this.hooks = hooks;
+    this.waiting = new Map();
+  }
+
+  waits(volume: string, waitedMs: number): void {
+    let wait = this.waiting.get(volume);
+    if (wait === undefined) {
+      this.hooks.log(
+        'warn',
+        `volume ${volume}: its disk has not answered for ${waitedMs} ms; calls that change it wait`,
+      );
+      wait = { longestMs: 0, over: setTimeout(() => this.isOver(volume), OVER_AFTER_MS), toldAt: 0 };
+      this.waiting.set(volume, wait);
+    } else {
+      wait.over.refresh();
+    }
+    wait.longestMs = Math.max(wait.longestMs, waitedMs);
+    const now = performance.now();
+    if (this.limitMs === 0 || waitedMs < this.limitMs || now - wait.toldAt < REPEAT_MS) return;
+    wait.toldAt = now;
+    this.hooks.onStalled(volume, waitedMs);
+  }
+
+  stop(): void {
+    for (const { over } of this.waiting.values()) clearTimeout(over);
+    this.waiting.clear();
+  }
+
+  private isOver(volume: string): void {
+    const wait = this.waiting.get(volume);
+    this.waiting.delete(volume);
+    this.hooks.log('info', `volume ${volume}: its disk answers again, after ${wait?.longestMs} ms or more`);
+  }
+}
