@@ -545,6 +545,10 @@ export const filerPairStatus = z.object({
         phase: z.string().meta({
           description: 'NeverOwned, Released, Opening, Serving, OwnerDead or Unknown.',
         }),
+        claims: z.array(z.string()).optional().meta({
+          description: 'Claims that were bound once: they are not made anew, empty, when they vanish.',
+          'x-kubernetes-list-type': 'atomic',
+        }),
         since: time('Since when.'),
       }),
     )

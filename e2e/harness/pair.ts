@@ -46,6 +46,7 @@ export interface FilerPairThing extends Thing {
     readonly servers?: readonly { name: string; pod?: string; node?: string; state: string }[];
     readonly lastTransition?: Transition;
     readonly lastRequest?: { kind: string; result: string; message: string };
+    readonly rollout?: { state: string; message: string };
   };
 }
 

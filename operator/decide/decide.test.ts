@@ -1,7 +1,9 @@
 // decide() as a whole: from a new pair through its failures, each time the whole plan.
 
 import { describe, expect, test } from 'vitest';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
+import type { Claim } from '../observe/objects.ts';
 import type { Action } from './plan.ts';
 import { spec, startedAt, World } from './world.fixture.ts';
 
@@ -107,6 +109,86 @@ describe('a running pair', () => {
       'apply services filer-a: it was edited by hand',
       'apply services filer-b: it is missing',
     ]);
+  });
+
+  const owned = [
+    'services',
+    'endpointSlices',
+    'configMaps',
+    'serviceAccounts',
+    'roles',
+    'roleBindings',
+    'podDisruptionBudgets',
+  ] as const;
+
+  test.each(owned)(
+    'every one of its %s comes back when it is deleted, or loses its labels and owner',
+    (kind) => {
+      const before = World.running();
+      const objects: readonly KubernetesObject[] = before.observed[kind];
+      expect(objects.length).toBeGreaterThan(0);
+      for (const object of objects) {
+        const world = World.running();
+        const { name, uid } = object.metadata;
+        const list = (): readonly KubernetesObject[] => world.observed[kind];
+        const found = () => list().find(({ metadata }) => metadata.name === name);
+        world.observed[kind] = list().filter((one) => one.metadata.name !== name) as never;
+        world.settle();
+        const again = found();
+        expect({ ...again, metadata: without(again?.metadata) }).toEqual({
+          ...object,
+          metadata: without(object.metadata),
+        });
+        world.observed[kind] = list().map((one) =>
+          one.metadata.name === name ? { ...one, metadata: { name, uid } } : one,
+        ) as never;
+        expect(lines(world.settle()).length).toBeGreaterThan(0);
+        expect(found()?.metadata).toMatchObject({
+          labels: object.metadata.labels,
+          ownerReferences: object.metadata.ownerReferences,
+        });
+      }
+    },
+  );
+
+  test('a Lease gets labels, finalizer and owner back, and nothing else of it is touched', () => {
+    const world = World.running();
+    const { name, uid, annotations } = world.lease('filer-a').metadata;
+    world.changeLease('filer-a', {});
+    world.observed.leases = world.observed.leases.map((lease) =>
+      lease.metadata.name === name ? { ...lease, metadata: { name, uid, annotations } } : lease,
+    ) as never;
+    const before = world.lease('filer-a');
+    expect(lines(world.settle())).toEqual(['patch leases home-filer-a: it was edited by hand']);
+    expect(world.lease('filer-a').metadata).toMatchObject({
+      labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/home': 'filer-a' },
+      finalizers: ['filerpair.dev/in-use'],
+      ownerReferences: [{ uid: 'pair-1' }],
+      annotations,
+    });
+    expect(world.lease('filer-a').spec).toEqual(before.spec);
+  });
+
+  test('a pod that lost its labels is known by its name and gets them back; no second one is made', () => {
+    const world = World.running();
+    const pod = world.pod('filer-a');
+    const { labels: _, ...metadata } = pod.metadata;
+    world.changePod(pod, { metadata });
+    expect(lines(world.settle())).toEqual([`patch pods ${pod.metadata.name}: it was edited by hand`]);
+    expect(world.pod('filer-a').metadata.labels).toEqual(pod.metadata.labels);
+  });
+
+  test('a claim that had data and was deleted is not made anew, empty, unless a person accepts that', () => {
+    const world = World.running();
+    const name = 'home-filer-a-data';
+    world.withClaim(name, { ...(world.observed.claims[name] as Claim), status: { phase: 'Bound' } });
+    world.settle();
+    world.withClaim(name, 'absent');
+    expect(lines(world.settle())).toEqual([]);
+    const [ready] = world.observed.pair!.status!.conditions!;
+    expect([ready?.status, ready?.reason]).toEqual(['False', 'ClaimDeleted']);
+    world.annotatePair({ 'filerpair.dev/accept-empty': name });
+    expect(lines(world.settle())).toEqual([`apply persistentVolumeClaims ${name}: it is missing`]);
   });
 
   test('names are published as soon as ExternalDNS is installed, and withdrawn when the spec says so', () => {
@@ -286,6 +368,39 @@ describe('a deleted pair', () => {
     };
     return world;
   };
+  const gone = (world: World): string[] => {
+    world.observed.pods = [];
+    return lines(world.settle());
+  };
+
+  test('keeps its claims, also adopted ones, unless the spec says Delete of those that were made for it', () => {
+    const volumes = [
+      { name: 'data', claim: { size: '1Gi', reclaim: 'Delete' as const } },
+      { name: 'old', existingClaim: 'mine' },
+    ];
+    const [a, b] = spec.servers as [(typeof spec.servers)[0], (typeof spec.servers)[0]];
+    const mine = { metadata: { name: 'mine', namespace: 'storage', uid: 'uid-mine' } };
+    const world = World.running({ ...spec, servers: [{ ...a, volumes }, b] }, { mine });
+    const pair = world.observed.pair!;
+    world.observed.pair = {
+      ...pair,
+      metadata: { ...pair.metadata, deletionTimestamp: '2026-11-23T12:10:00Z' },
+    };
+    // As long as a pod is left, nothing is done about data.
+    expect(lines(world.plan().actions).filter((line) => line.includes('Claims'))).toEqual([]);
+    const done = gone(world);
+    expect(done.filter((line) => line.startsWith('delete'))).toEqual([
+      'delete persistentVolumeClaims home-filer-a-data: the pair is deleted, and its spec says reclaim: Delete',
+    ]);
+    // The claim is being deleted, which takes time; the FilerPair waits, and says for what.
+    expect(world.observed.pair!.metadata.finalizers).toEqual(['filerpair.dev/clean-up']);
+    const progressing = world.observed.pair!.status?.conditions?.find(({ type }) => type === 'Progressing');
+    expect(progressing?.message).toContain('claim home-filer-a-data');
+    const { 'home-filer-a-data': _, ...left } = world.observed.claims;
+    world.observed.claims = left;
+    expect(lines(world.settle())).toEqual(['patch filerPairs home: its servers have ended']);
+  });
+
   const deleted = (): World => {
     const world = World.running();
     world.claims('filer-b', 'filer-a', 2);
@@ -350,6 +465,12 @@ test('time alone wakes it when a node has been away for a while', () => {
   world.now = startedAt + 10_000;
   expect(world.plan().wakeAt).toBe(startedAt + 30_000);
 });
+
+/** What the API server decides. */
+function without(metadata: KubernetesObject['metadata'] | undefined): unknown {
+  const { resourceVersion: _, ...rest } = metadata ?? {};
+  return rest;
+}
 
 function terminated(incarnation: string) {
   return {

@@ -9,6 +9,8 @@ export const leaseFinalizer = 'filerpair.dev/in-use';
 export const pairFinalizer = 'filerpair.dev/clean-up';
 /** On every applied object: fingerprint of what was applied, so that a changed wish is seen without asking. */
 export const appliedAnnotation = 'filerpair.dev/applied';
+/** On a FilerPair, by a person: names of claims, separated by commas, that may be made anew although they had data. */
+export const acceptEmptyAnnotation = 'filerpair.dev/accept-empty';
 /** On pods: fingerprint of what the pod was made from. */
 export const templateAnnotation = 'filerpair.dev/template';
 /** On pods: 'true' on the one pod of a server that its Services lead to. */

@@ -8,6 +8,7 @@ import {
 } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
+import { claimWasThere } from '../policies/claims-there.ts';
 import { failoverEndpoint } from '../policies/failover-endpoint.ts';
 import { mayCreateLease } from '../policies/lease-lost.ts';
 import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
@@ -21,8 +22,9 @@ import { newPod } from './desired/pod.ts';
 import { podPort, portNumbers } from './desired/ports.ts';
 import { configMap, configMapName, configMapOfPod, secretKey } from './desired/server-config.ts';
 import { servicePortName, services } from './desired/services.ts';
+import type { LeaseView } from './lease-view.ts';
 import { matches } from './matches.ts';
-import { appliedAnnotation, claimName, currentLabel, secretName } from './names.ts';
+import { appliedAnnotation, claimName, currentLabel, leaseFinalizer, secretName } from './names.ts';
 import type { Action, ResourceName } from './plan.ts';
 import { partnerOf, type ServerView, type View } from './view.ts';
 
@@ -108,7 +110,7 @@ function claims(view: View, server: ServerView): Action[] {
     const claim = view.observed.claims[name] ?? 'absent';
     if (claim === 'unknown') return [];
     if (claim === 'absent') {
-      if (volume.claim === undefined) return [];
+      if (volume.claim === undefined || claimWasThere(view, server, volume)) return [];
       return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, volume) }];
     }
     const wanted = claimLabels(view, server, volume);
@@ -165,7 +167,25 @@ function bytes(quantity: string): number {
 function lease(view: View, home: ServerView): Action[] {
   if (mayCreateLease(view, home))
     return [{ kind: 'create', resource: 'leases', object: newLease(view, home), why: 'it is missing' }];
-  return [];
+  return home.lease === null ? [] : leaseRepaired(view, home, home.lease);
+}
+
+/** What the operator made of a Lease; holder, epoch and acknowledger belong to the servers. */
+function leaseRepaired(view: View, home: ServerView, { object }: LeaseView): Action[] {
+  const { finalizers = [], ownerReferences = [], resourceVersion, deletionTimestamp } = object.metadata;
+  const wanted = newLease(view, home).metadata;
+  // One that is being deleted takes no finalizers; one that another FilerPair owns is about to go.
+  if (deletionTimestamp !== undefined) return [];
+  const metadata = {
+    ...(matches(wanted.labels, object.metadata.labels) ? {} : { labels: wanted.labels }),
+    ...(finalizers.includes(leaseFinalizer) ? {} : { finalizers: [...finalizers, leaseFinalizer] }),
+    ...(ownerReferences.length > 0 ? {} : { ownerReferences: wanted.ownerReferences }),
+  };
+  if (Object.keys(metadata).length === 0) return [];
+  const { namespace } = view.observed;
+  const patch = { metadata: { resourceVersion, ...metadata } };
+  const name = object.metadata.name ?? '';
+  return [{ kind: 'patch', resource: 'leases', namespace, name, patch, why: 'it was edited by hand' }];
 }
 
 /** The one for new pods; and those that no pod reads any more go. */
@@ -282,10 +302,13 @@ function pods(view: View, server: ServerView): Action[] {
   const actions: Action[] = [];
   for (const { pod } of server.pods) {
     const current = String(pod === server.current?.pod);
-    if (pod.metadata.labels?.[currentLabel] === current) continue;
-    const patch = { metadata: { labels: { [currentLabel]: current } } };
-    const why =
-      current === 'true'
+    const wanted = pairLabels(view, server.name);
+    const known = matches(wanted, pod.metadata.labels);
+    if (known && pod.metadata.labels?.[currentLabel] === current) continue;
+    const patch = { metadata: { labels: { ...(known ? {} : wanted), [currentLabel]: current } } };
+    const why = !known
+      ? 'it was edited by hand'
+      : current === 'true'
         ? `the Services of ${server.name} lead to it`
         : `the Services of ${server.name} lead to another pod`;
     actions.push({ kind: 'patch', resource: 'pods', namespace, name: pod.metadata.name ?? '', patch, why });

@@ -11,6 +11,7 @@ import { rollout } from '../policies/rollout.ts';
 import { takeoverPossible } from '../policies/takeover-possible.ts';
 import type { Verdict } from '../policies/verdict.ts';
 import { matches } from './matches.ts';
+import { claimName } from './names.ts';
 import type { EventToTell } from './plan.ts';
 import type { ServerView, View } from './view.ts';
 
@@ -189,6 +190,7 @@ function diskSetStatus(view: View, home: ServerView): NonNullable<FilerPairStatu
     // An epoch is never forgotten, also when its Lease is.
     epoch: lease?.epoch ?? before?.epoch ?? 0,
     phase: diskSetPhase(view, home),
+    ...claimsOf(view, home, before?.claims ?? []),
   };
   const unchanged =
     before !== undefined &&
@@ -196,6 +198,17 @@ function diskSetStatus(view: View, home: ServerView): NonNullable<FilerPairStatu
     before.epoch === now.epoch &&
     before.phase === now.phase;
   return { ...now, since: unchanged ? before.since : timeText(view.now) };
+}
+
+/** Claims that were seen bound: they hold data from then on, which is not forgotten when they vanish. */
+function claimsOf(view: View, home: ServerView, before: readonly string[]): { claims?: string[] } {
+  const bound = home.spec.volumes
+    .map((volume) => claimName(view.observed.name, home.name, volume))
+    .filter((name) => {
+      const claim = view.observed.claims[name];
+      return before.includes(name) || (typeof claim === 'object' && claim.status?.phase === 'Bound');
+    });
+  return bound.length === 0 ? {} : { claims: bound };
 }
 
 const keyOf = ({ home, epoch }: FilerPairTransition): string => `${home}/${epoch}`;

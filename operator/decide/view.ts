@@ -7,7 +7,7 @@ import type { FilerPairObject, Pod } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { isUsable, type PodFinding, podFinding } from '../policies/pod-state.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
-import { failoverServiceName, leaseName } from './names.ts';
+import { failoverServiceName, leaseName, serverObjectName } from './names.ts';
 
 export interface ServerView {
   readonly name: string;
@@ -76,7 +76,7 @@ function viewServer(
 ): ServerView {
   const replaceAfterMs = durationMs(spec.failover.replaceAfter);
   const pods = observed.pods
-    .filter((pod) => pod.metadata.labels?.[labels.server] === server.name)
+    .filter((pod) => serverOfPod(observed.name, spec, pod) === server.name)
     .toSorted(byAge)
     .map((pod) => podFinding(pod, observed.nodes, replaceAfterMs, now));
   const wanted = leaseName(observed.name, server.name);
@@ -92,6 +92,16 @@ function viewServer(
     usable: pods.filter(isUsable),
     current: currentPod(server.name, lease, pods),
   };
+}
+
+/** By its label; where that was removed, by the name that it was made with. */
+function serverOfPod(pair: string, spec: FilerPairSpec, pod: Pod): string | undefined {
+  return (
+    pod.metadata.labels?.[labels.server] ??
+    spec.servers.find(({ name }) =>
+      new RegExp(`^${serverObjectName(pair, name)}-[0-9a-v]{5}$`).test(pod.metadata.name ?? ''),
+    )?.name
+  );
 }
 
 /**

@@ -309,7 +309,11 @@ export class World {
         return;
       case 'delete':
         if (action.resource === 'pods') this.markDeleted(action.uid);
-        else
+        else if (action.resource === 'persistentVolumeClaims') {
+          const claim = this.observed.claims[action.name] as Claim;
+          const deletionTimestamp = new Date(this.now).toISOString();
+          this.withClaim(action.name, { ...claim, metadata: { ...claim.metadata, deletionTimestamp } });
+        } else
           this.#setList(
             action.resource,
             this.#list(action.resource).filter(({ metadata }) => metadata.uid !== action.uid),

@@ -48,6 +48,17 @@ describe('apply of what was not seen', () => {
     expect(api.seen.map(({ method }) => method)).toEqual(['GET', 'PATCH']);
   });
 
+  test('takes back what lost its label: the owner reference says whose it is', async () => {
+    const ownerReferences = [{ apiVersion: 'v1', kind: 'FilerPair', name: 'home', uid: 'pair-1' }];
+    const executor = await start((_, response) =>
+      json(response, 200, { metadata: { name: 'filer-a', ownerReferences } }),
+    );
+    const { object } = service;
+    const owned = { ...object, metadata: { ...object.metadata, ownerReferences } };
+    await executor.execute({ ...service, object: owned });
+    expect(api.seen.map(({ method }) => method)).toEqual(['GET', 'PATCH']);
+  });
+
   test.each([
     [{}, 'was not made for a FilerPair'],
     [{ 'filerpair.dev/pair': 'other' }, 'belongs to FilerPair other'],

@@ -149,6 +149,9 @@ export class Executor {
     const mine = object.metadata.labels?.[labels.pair];
     const theirs = found?.metadata.labels?.[labels.pair];
     if (found === null || theirs === mine) return;
+    // Its label was removed by hand; whose it is stands in its owner reference too.
+    const [owner] = object.metadata.ownerReferences ?? [];
+    if (owner !== undefined && found.metadata.ownerReferences?.some(({ uid }) => uid === owner.uid)) return;
     throw new ExecutionProblem({
       reason: 'NameTaken',
       message: `${resources[resource].kind} ${name} exists in namespace ${namespace} and ${theirs === undefined ? 'was not made for a FilerPair' : `belongs to FilerPair ${theirs}`}. Rename the server, or remove that ${resources[resource].kind}.`,

@@ -9,7 +9,7 @@ import { type Change, Reflector } from '../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
 import { labels } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../decide/lease-view.ts';
-import { claimName, secretName } from '../decide/names.ts';
+import { claimName, leaseName, secretName } from '../decide/names.ts';
 import type { Claim, FilerPairObject, Node, Pod, Service } from './objects.ts';
 import type { Observed, Problem } from './observed.ts';
 
@@ -122,13 +122,19 @@ export class Caches {
       [...reflector.values()].filter(
         ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.pair] === name,
       );
-    const pods = of(this.#pods);
+    const pods = await this.#withUnlabelled(of(this.#pods), resources.pods, namespace, podNames(pair));
+    const leases = await this.#withUnlabelled(
+      of(this.#leases),
+      resources.leases,
+      namespace,
+      pair?.spec?.servers?.map((server) => leaseName(name, server.name)) ?? [],
+    );
     return {
       namespace,
       name,
       pair,
       pods,
-      leases: of(this.#leases),
+      leases,
       services: of(this.#services),
       endpointSlices: of(this.#endpointSlices),
       configMaps: of(this.#configMaps),
@@ -143,6 +149,25 @@ export class Caches {
       nodes: Object.fromEntries([...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node])),
       problem,
     };
+  }
+
+  /**
+   * What must be there, and is not among what carries the label: somebody may have removed it. Such an object is no
+   * less in use, so it is asked for by its name, and gets its label back.
+   */
+  async #withUnlabelled<T extends KubernetesObject>(
+    labelled: readonly T[],
+    resource: Resource,
+    namespace: string,
+    names: readonly string[],
+  ): Promise<T[]> {
+    const all = [...labelled];
+    for (const name of names) {
+      if (labelled.some(({ metadata }) => metadata.name === name)) continue;
+      const found = await this.#lookFor<T>(resource, namespace, name);
+      if (typeof found === 'object') all.push(found);
+    }
+    return all;
   }
 
   async #observeClaims(
@@ -269,6 +294,10 @@ export class Caches {
     for (const key of this.keys()) this.#options.wake(key);
   }
 }
+
+/** Pods that the status tells of. */
+const podNames = (pair: FilerPairObject | null): string[] =>
+  (pair?.status?.servers ?? []).flatMap(({ pod }) => (pod === undefined ? [] : [pod]));
 
 const objectOf = <T extends KubernetesObject>(change: Change<T>): T =>
   change.kind === 'deleted' ? change.previous : change.object;

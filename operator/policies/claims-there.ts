@@ -1,8 +1,20 @@
-// Claims that the spec adopts have to exist.
+// Claims that the spec adopts have to exist, and so have those that were made once: an empty volume in the place of a
+// full one would look to clients as if their files had been deleted.
 
-import { claimName } from '../decide/names.ts';
-import type { View } from '../decide/view.ts';
+import type { FilerPairVolume } from '../../crds/filerpair.ts';
+import { acceptEmptyAnnotation, claimName } from '../decide/names.ts';
+import type { ServerView, View } from '../decide/view.ts';
 import { isFalse, isUnknown, type Policy } from './verdict.ts';
+
+/** Whether the pair has had this claim, so that making it anew would put an empty volume in its place. */
+export function claimWasThere(view: View, server: ServerView, volume: FilerPairVolume): boolean {
+  const name = claimName(view.observed.name, server.name, volume);
+  const accepted = view.pair.metadata.annotations?.[acceptEmptyAnnotation]
+    ?.split(',')
+    .map((one) => one.trim());
+  const known = view.pair.status?.diskSets?.find(({ home }) => home === server.name)?.claims ?? [];
+  return known.includes(name) && !accepted?.includes(name);
+}
 
 export const claimsThere: Policy<View> = (view) => {
   for (const server of view.servers)
@@ -19,6 +31,11 @@ export const claimsThere: Policy<View> = (view) => {
         return isUnknown(
           'ClaimUnknown',
           `The API did not say whether PersistentVolumeClaim ${name} (${where}) exists.`,
+        );
+      if (volume.claim !== undefined && claim === 'absent' && claimWasThere(view, server, volume))
+        return isFalse(
+          'ClaimDeleted',
+          `PersistentVolumeClaim ${name} (${where}) has been deleted. None is made in its place, because an empty volume would look as if all files were gone. Make a claim of this name for the PersistentVolume that had the data; or, if an empty volume is wanted: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${acceptEmptyAnnotation}=${name}`,
         );
       if (typeof claim === 'object' && claim.status?.phase === 'Lost')
         return isFalse(
