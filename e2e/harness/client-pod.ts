@@ -92,6 +92,14 @@ export class Writer {
     );
   }
 
+  /** Waits for something new of this kind in the history. */
+  async finds(kind: HistoryEntry['kind'], msMax: number): Promise<void> {
+    const from = this.history.length;
+    await this.#until(`the writer finds ${kind}`, msMax, () =>
+      this.history.slice(from).some((entry) => entry.kind === kind),
+    );
+  }
+
   /** Ends the run, checks what NFS shows against the disk, and judges the history. */
   async finish(): Promise<Verdict> {
     this.#process.stdin!.end();

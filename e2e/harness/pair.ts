@@ -131,7 +131,7 @@ export class Pair {
   }
 
   /** Namespace, volumes, FilerPair. A namespace that an earlier run left is removed first. */
-  async create(domain?: string): Promise<void> {
+  async create(domain?: string, prepare?: (pair: Pair) => Promise<void>): Promise<void> {
     await this.remove();
     await this.#gone();
     for (const server of SERVERS) {
@@ -139,6 +139,7 @@ export class Pair {
       // The export's root belongs to the volume's maker; the writer is an ordinary user.
       chmodSync(this.directory(server), 0o777);
     }
+    await prepare?.(this);
     await this.kubectl.apply(
       { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } },
       ...volumeManifests(this.namespace),

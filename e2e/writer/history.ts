@@ -45,6 +45,13 @@ export interface Started {
   readonly atMs: number;
 }
 
+/** NFS3ERR_NOSPC: nothing was done, and it will be tried again. */
+export interface NoSpace {
+  readonly kind: 'noSpace';
+  readonly procedure: string;
+  readonly atMs: number;
+}
+
 /** The writer has finished what it began, and read the file back through a new mount. */
 export interface Finished {
   readonly kind: 'finished';
@@ -67,6 +74,7 @@ export type HistoryEntry =
   | ConnectionNoticed
   | Mark
   | Started
+  | NoSpace
   | Finished
   | Failed;
 

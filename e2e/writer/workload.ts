@@ -5,9 +5,12 @@
 // taken (EXIST), LINK too, RENAME and REMOVE find their source gone (NOENT), a SETATTR guarded by ctime finds
 // the ctime moved (NOT_SYNC). So an answer other than NFS3_OK says that a request was executed twice, or that one
 // before it was lost. What remains on the disk afterwards is told by the history alone: see expectedAfter().
-import type { Attributes, FileHandle, FilerPairClient } from '../../client/index.ts';
-import { GUARDED, NFS3_OK, type nfsstat3, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Attributes, type FileHandle, type FilerPairClient, NfsError } from '../../client/index.ts';
+import { GUARDED, NFS3_OK, NFS3ERR_NOSPC, type nfsstat3, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
 import { type HistoryEntry, LINES_FILE, lineText, runDirectory } from './history.ts';
+
+const NO_SPACE_PAUSE_MS = 50;
 
 export interface WorkloadOptions {
   readonly client: FilerPairClient;
@@ -29,7 +32,7 @@ export async function writeLines(options: WorkloadOptions, onFirst: () => void):
   while (!options.stopped()) {
     const bytes = Buffer.from(lineText(run, number));
     const sentMs = now();
-    await client.writeSync(handle, offset, bytes, path);
+    await withRoom(options, 'WRITE', () => client.writeSync(handle, offset, bytes, path));
     report({ kind: 'line', number, sentMs, answeredMs: now() });
     if (number === 0) onFirst();
     number += 1;
@@ -37,6 +40,19 @@ export async function writeLines(options: WorkloadOptions, onFirst: () => void):
     await options.pause();
   }
   return number;
+}
+
+/** A full disk is a state, not an end: says so, and tries again until there is room. */
+async function withRoom<T>(options: WorkloadOptions, procedure: string, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof NfsError) || error.status !== NFS3ERR_NOSPC) throw error;
+      options.report({ kind: 'noSpace', procedure, atMs: options.now() });
+      await delay(NO_SPACE_PAUSE_MS);
+    }
+  }
 }
 
 /** Goes round by round through all operations that must be executed once, until stopped. */
@@ -104,7 +120,11 @@ async function once<R extends { status: nfsstat3 }>(
   call: () => Promise<R>,
 ): Promise<Extract<R, { status: typeof NFS3_OK }>> {
   const sentMs = options.now();
-  const reply = await call();
+  const reply = await withRoom(options, procedure, async () => {
+    const answer = await call();
+    if (answer.status === NFS3ERR_NOSPC) throw new NfsError(answer.status, procedure);
+    return answer;
+  });
   options.report({
     kind: 'operation',
     procedure,

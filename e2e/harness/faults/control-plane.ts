@@ -28,6 +28,12 @@ export async function returnOperator(pair: Pair): Promise<void> {
   await operator(pair).run('wait', 'deployment', '--all', '--for=condition=Available', timeout);
 }
 
+/** As an upgrade does it. */
+export async function restartOperator(pair: Pair): Promise<void> {
+  await operator(pair).run('rollout', 'restart', 'deployment');
+  await operator(pair).run('rollout', 'status', 'deployment', `--timeout=${CHART_INSTALLED_MS_MAX / 1000}s`);
+}
+
 /** Its pod goes without a grace period; the Deployment makes another one. */
 export async function killOperator(pair: Pair): Promise<void> {
   const pods = await operator(pair).list<Thing>('pods');

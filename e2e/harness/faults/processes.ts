@@ -50,18 +50,24 @@ export async function killServerProcess(pair: Pair, server: Server): Promise<voi
 }
 
 /**
- * As a container that has used up its memory ends: the kernel's out-of-memory killer, called by taking the memory of
- * the server's cgroup away.
+ * As a container that has used up its memory ends: the kernel's out-of-memory killer. The limit of the server's cgroup
+ * is set just above what it uses, and another process in there takes the rest; the killer is told whom to choose, as
+ * it would choose by itself if it had been the server that grew.
  */
 export async function exhaustMemory(pair: Pair, server: Server): Promise<void> {
   const { node, pid } = await findProcess(pair, server, 'server');
   // cgroup v2 has one hierarchy, v1 one for memory.
   const script = `
-    group=$(sed -n 's/^0:://p' /proc/${pid}/cgroup)
-    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then file=/sys/fs/cgroup$group/memory.max
-    else group=$(sed -n 's/^[0-9]*:memory://p' /proc/${pid}/cgroup); file=/sys/fs/cgroup/memory$group/memory.limit_in_bytes
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+      group=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/${pid}/cgroup) usage=memory.current limit=memory.max
+    else
+      group=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/${pid}/cgroup)
+      usage=memory.usage_in_bytes limit=memory.limit_in_bytes
     fi
-    echo 16M >$file 2>/dev/null || echo 16777216 >$file 2>/dev/null
-    while [ -d /proc/${pid} ]; do sleep 0.05; done`;
+    echo 1000 >/proc/${pid}/oom_score_adj
+    echo $(($(cat $group/$usage) + (32 << 20))) >$group/$limit || exit 1
+    (echo $BASHPID >$group/cgroup.procs; head -c 1G /dev/zero | tail >/dev/null) &
+    while [ -d /proc/${pid} ]; do sleep 0.02; done
+    kill $! 2>/dev/null || true`;
   await run(['docker', 'exec', node, 'timeout', '20', 'bash', '-c', script]);
 }
