@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients disk crashes format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ explore: setup ## Every state of the pair's deciding code within larger bounds (
 
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients
+
+disk: setup ## Crashes of a machine and failing disks, on loop devices of the tests' own
+	@$(NODE) e2e/main.ts disk
+
+crashes: setup ## Thousands of crashes: of the process (KILLS=), of the machine (STATES= for each file system, SEED=)
+	@$(NODE) e2e/disk/main.ts --kills $(or $(KILLS),3000) --states $(or $(STATES),500) --seed $(or $(SEED),1)
 
 e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= picks one)
 	@$(NODE) e2e/main.ts cluster $(SCENARIO)

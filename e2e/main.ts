@@ -5,6 +5,7 @@
 //   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
 //   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
+//   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
@@ -25,7 +26,7 @@ import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
 import { cacheIn, contentHash } from './machine/cache.ts';
 import { CommandFailed } from './machine/command.ts';
-import { needPackages } from './machine/debian-packages.ts';
+import { isRoot, needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
 import { say } from './machine/stage.ts';
@@ -142,6 +143,11 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     const code = await onCluster(['cluster', 'failures'], filters);
     if (code === 0 && filters.length === 0) writeFailureModes(readResults(), aboutThisRun());
     return code;
+  },
+  disk: async (filters) => {
+    if (!isRoot()) throw new NotPossible('Making disks for tests needs root.');
+    await needPackages(['e2fsprogs', 'xfsprogs', 'btrfs-progs', 'mount'], 'Testing on disks that crash');
+    return vitest(['disk'], filters);
   },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');

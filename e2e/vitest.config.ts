@@ -15,6 +15,7 @@ export default defineConfig({
       { extends: true, test: { name: 'cluster', include: ['e2e/{component,scenarios}/**/*.test.ts'] } },
       { extends: true, test: { name: 'failures', include: ['e2e/failures/**/*.test.ts'] } },
       { extends: true, test: { name: 'clients', include: ['e2e/{linux,libnfs}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'disk', include: ['e2e/disk/**/*.test.ts'] } },
       { extends: true, test: { name: 'harness', include: ['e2e/{machine,harness}/**/*.test.ts'] } },
     ],
   },

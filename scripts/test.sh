@@ -50,6 +50,7 @@ stage exploration 'every state within small bounds: never two writers' node simu
 stage simulation '10,000 seeds: never two writers' node simulation/main.ts --seeds 10000
 stage demo 'the main job: kill a server under a writer' node demo/main.ts
 stage prepare 'waiting for the background work' prepared
+stage disk 'crashes of a machine replayed, failing disks' node e2e/main.ts disk
 stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
 

@@ -1,0 +1,83 @@
+// States in which a disk with a volatile cache may be after a crash, from what it was asked to do. Everything that a
+// flush has covered is there; of what was written since, any part, in units of a sector.
+import type { DiskEvent } from './disk-log.ts';
+
+const SECTOR_SIZE = 512;
+
+export interface CrashPoint {
+  /** The crash comes after so many events. */
+  readonly events: number;
+  /** How likely a write that no flush has covered is on the disk: 0 to 1. */
+  readonly kept: number;
+  /** Writes may be on the disk in part. */
+  readonly torn: boolean;
+}
+
+/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** In the order of time. Half of them come just before a flush ends, when most is undecided. */
+export function crashPoints(
+  events: readonly DiskEvent[],
+  from: number,
+  count: number,
+  random: () => number,
+): CrashPoint[] {
+  const flushes: number[] = [];
+  for (let i = from; i < events.length; i++) if (events[i]!.kind === 'flushed') flushes.push(i);
+  const points = Array.from({ length: count }, (_, i): CrashPoint => {
+    const anywhere = from + Math.floor(random() * (events.length - from));
+    const at = i % 2 === 0 ? anywhere : (flushes[Math.floor(random() * flushes.length)] ?? anywhere);
+    return { events: at, kept: [0, 0.5, 0.5, 0.9, 1][Math.floor(random() * 5)]!, torn: random() < 0.3 };
+  });
+  return points.sort((a, b) => a.events - b.events);
+}
+
+/** Events before this number are durable at the crash. */
+export function durableBefore(events: readonly DiskEvent[], crash: number): number {
+  for (let i = crash - 1; i >= 0; i--) {
+    const event = events[i]!;
+    // Flushes end in the order in which they began.
+    if (event.kind === 'flushed') return event.covers;
+  }
+  return 0;
+}
+
+export type WriteTo = (offset: number, data: Uint8Array) => void;
+
+/** What is durable, of the events from `from` on. */
+export function applyAll(events: readonly DiskEvent[], from: number, to: number, write: WriteTo): void {
+  for (let i = from; i < to; i++) {
+    const event = events[i]!;
+    if (event.kind === 'write') write(event.offset, event.data);
+  }
+}
+
+/** A random part of the writes from `from` on. */
+export function applySome(
+  events: readonly DiskEvent[],
+  from: number,
+  point: CrashPoint,
+  random: () => number,
+  write: WriteTo,
+): void {
+  for (let i = from; i < point.events; i++) {
+    const event = events[i]!;
+    if (event.kind !== 'write') continue;
+    if (!point.torn) {
+      if (random() < point.kept) write(event.offset, event.data);
+      continue;
+    }
+    for (let at = 0; at < event.data.length; at += SECTOR_SIZE) {
+      if (random() < point.kept) write(event.offset + at, event.data.subarray(at, at + SECTOR_SIZE));
+    }
+  }
+}

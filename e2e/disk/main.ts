@@ -1,0 +1,93 @@
+// Crashes, as many as wanted: kills the process that owns a volume; and for crashes of the machine records a load on each
+// file system and replays the disk up to random points.
+//
+//   node e2e/disk/main.ts [--kills 3000] [--states 500] [--seed 1] [--only ext4] [--intents flush|unwritten]
+//
+// Prints a line for the kills and for each file system and set of mount options; exit code 1 if anything acknowledged was
+// missing or done twice.
+import { rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { crashAgainAndAgain } from '../../fileserver/data/crash-run.fixture.ts';
+import { type FileSystemType, missingForDisks, workDirectory } from './recording-disk.ts';
+import { record, replay } from './replay.ts';
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '0' },
+    states: { type: 'string', default: '0' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    intents: { type: 'string' },
+  },
+});
+
+const CASES: readonly { type: FileSystemType; mountOptions: readonly string[] }[] = [
+  { type: 'ext4', mountOptions: [] },
+  { type: 'ext4', mountOptions: ['data=writeback'] },
+  { type: 'ext4', mountOptions: ['data=journal'] },
+  { type: 'ext4', mountOptions: ['journal_async_commit'] },
+  { type: 'xfs', mountOptions: [] },
+  { type: 'btrfs', mountOptions: [] },
+];
+const FAILURES_SHOWN = 10;
+
+/** Owners of one volume; then a new one, so that its journal does not always have the same age. */
+const KILLS_PER_VOLUME = 250;
+
+async function killProcesses(kills: number): Promise<void> {
+  const begun = performance.now();
+  const sum = { kills: 0, answered: 0, resent: 0 };
+  let failure: string | null = null;
+  while (sum.kills < kills && failure === null) {
+    const directory = workDirectory();
+    const run = await crashAgainAndAgain(directory, {}, Math.min(KILLS_PER_VOLUME, kills - sum.kills));
+    sum.kills += run.kills;
+    sum.answered += run.answered;
+    sum.resent += run.resent;
+    failure = run.failure;
+    rmSync(directory, { recursive: true, force: true });
+  }
+  const seconds = Math.round((performance.now() - begun) / 1000);
+  console.log(
+    `process killed ${sum.kills} times: ${sum.answered} calls answered, ${sum.resent} sent again, ` +
+      `${failure === null ? 'all succeeded' : `one failed with ${failure}`}; ${seconds} s`,
+  );
+  if (failure !== null) process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const states = Number(values.states);
+  const seed = Number(values.seed);
+  const kills = Number(values.kills);
+  if (kills > 0) await killProcesses(kills);
+  if (states === 0) return;
+  const testing = values.intents === undefined ? {} : { intents: values.intents as 'flush' | 'unwritten' };
+  for (const { type, mountOptions } of CASES.filter(
+    ({ type }) => values.only === undefined || values.only === type,
+  )) {
+    const title = [type, ...mountOptions].join(', ');
+    const missing = missingForDisks(type);
+    if (missing !== null) {
+      console.log(`${title}: skipped, ${missing}`);
+      continue;
+    }
+    const begun = performance.now();
+    const recording = await record(type, { chains: 12, forMs: 4000, testing, mountOptions, seed });
+    try {
+      const calls = recording.histories.reduce((sum, history) => sum + history.length, 0);
+      const flushes = recording.events.filter(({ kind }) => kind === 'flushed').length;
+      const result = await replay(recording, states, seed);
+      const seconds = Math.round((performance.now() - begun) / 1000);
+      console.log(
+        `${title}: ${calls} calls, ${recording.events.length - flushes} writes, ${flushes} flushes recorded; ` +
+          `${result.states} crashes, ${result.failures.length} with something wrong; ${seconds} s`,
+      );
+      for (const failure of result.failures.slice(0, FAILURES_SHOWN)) console.log(`  ${failure}`);
+      if (result.failures.length > 0) process.exitCode = 1;
+    } finally {
+      await recording.disk.discard();
+    }
+  }
+}
+
+await main();

@@ -1,0 +1,158 @@
+// A disk of a test's own: a loop device whose writes and flushes pass through a process of ours, which records them, and
+// can be told to flush slowly, to fail, or to hang. Root only; see why() for what else it needs.
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DiskEvent, decodeEvents } from './disk-log.ts';
+
+export interface DiskBehaviour {
+  /** How long a flush takes at least, ms. */
+  readonly flushMs: number;
+  /** EIO. */
+  readonly failWrites: boolean;
+  readonly failFlushes: boolean;
+  /** Flushes wait until it is no longer so. */
+  readonly stalled: boolean;
+}
+
+export const GOOD_DISK: DiskBehaviour = { flushMs: 0, failWrites: false, failFlushes: false, stalled: false };
+
+export type FileSystemType = 'ext4' | 'xfs' | 'btrfs';
+
+interface FileSystem {
+  readonly sizeMiB: number;
+  readonly mkfs: readonly string[];
+  /** Always mounted with. */
+  readonly mountOptions: readonly string[];
+}
+
+/** As small as each can be: an image is copied for each crash. No discards: the disk does not know them. */
+export const fileSystemTypes: Readonly<Record<FileSystemType, FileSystem>> = {
+  ext4: {
+    sizeMiB: 64,
+    mkfs: ['mkfs.ext4', '-q', '-E', 'nodiscard,lazy_itable_init=0', '-J', 'size=8'],
+    mountOptions: [],
+  },
+  // Somebody who has just copied our mounts (a container that starts) may hold the image before a little longer.
+  xfs: { sizeMiB: 320, mkfs: ['mkfs.xfs', '-q', '-K'], mountOptions: ['nouuid'] },
+  btrfs: { sizeMiB: 160, mkfs: ['mkfs.btrfs', '-q', '-K'], mountOptions: [] },
+};
+
+/** Why there can be no recording disk on this machine, or null. */
+export function missingForDisks(type: FileSystemType): string | null {
+  if (process.geteuid!() !== 0) return 'needs root';
+  for (const path of ['/dev/fuse', '/dev/loop-control']) if (!existsSync(path)) return `there is no ${path}`;
+  const tool = fileSystemTypes[type].mkfs[0]!;
+  try {
+    execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
+    return null;
+  } catch {
+    return `${tool} is not installed`;
+  }
+}
+
+/** Where images lie: in memory, so that what is measured is not the machine's own disk. */
+export function workDirectory(): string {
+  return mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'filerpair-disk-'));
+}
+
+export function makeImage(path: string, type: FileSystemType, sizeMiB = fileSystemTypes[type].sizeMiB): void {
+  execFileSync('truncate', ['-s', `${sizeMiB}M`, path]);
+  const [tool, ...args] = fileSystemTypes[type].mkfs;
+  execFileSync(tool!, [...args, path], { stdio: 'ignore' });
+}
+
+/** A mounted file system on a loop device. */
+export class LoopMount {
+  readonly device: string;
+  readonly path: string;
+
+  constructor(type: FileSystemType, image: string, path: string, options: readonly string[] = []) {
+    mkdirSync(path, { recursive: true });
+    this.path = path;
+    this.device = execFileSync('losetup', ['--show', '-f', image], { encoding: 'utf8' }).trim();
+    try {
+      const all = [...fileSystemTypes[type].mountOptions, ...options];
+      const given = all.length === 0 ? [] : ['-o', all.join(',')];
+      execFileSync('mount', [...given, this.device, path], { stdio: ['ignore', 'ignore', 'pipe'] });
+    } catch (error) {
+      execFileSync('losetup', ['-d', this.device]);
+      throw error;
+    }
+  }
+
+  remount(options: string): void {
+    execFileSync('mount', ['-o', `remount,${options}`, this.path]);
+  }
+
+  unmount(): void {
+    execFileSync('umount', [this.path]);
+    execFileSync('losetup', ['-d', this.device]);
+  }
+}
+
+export class RecordingDisk {
+  readonly directory: string;
+  /** What is on the disk now, volatile cache included. */
+  readonly image: string;
+  /** What it was when the disk was made: the state to which the recorded events apply. */
+  readonly initialImage: string;
+  private readonly type: FileSystemType;
+  private readonly target: string;
+  private readonly log: string | null;
+  private readonly child: ChildProcess;
+
+  private constructor(type: FileSystemType, directory: string, child: ChildProcess, log: string | null) {
+    this.type = type;
+    this.directory = directory;
+    this.image = join(directory, 'image');
+    this.initialImage = join(directory, 'initial-image');
+    this.target = join(directory, 'disk');
+    this.log = log;
+    this.child = child;
+  }
+
+  /** With an empty file system. */
+  static async make(
+    type: FileSystemType,
+    options: { record: boolean; sizeMiB?: number },
+  ): Promise<RecordingDisk> {
+    const directory = workDirectory();
+    const [image, target, log] = ['image', 'disk', 'log'].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ];
+    makeImage(image, type, options.sizeMiB);
+    if (options.record) execFileSync('cp', ['--sparse=always', image, join(directory, 'initial-image')]);
+    writeFileSync(target, '');
+    const args = [image, target, ...(options.record ? [log] : [])];
+    const child = fork(join(import.meta.dirname, 'recording-disk-main.ts'), args, { stdio: 'inherit' });
+    await once(child, 'message');
+    return new RecordingDisk(type, directory, child, options.record ? log : null);
+  }
+
+  mount(options: readonly string[] = []): LoopMount {
+    return new LoopMount(this.type, this.target, join(this.directory, 'mounted'), options);
+  }
+
+  async behave(behaviour: Partial<DiskBehaviour>): Promise<void> {
+    this.child.send({ ...GOOD_DISK, ...behaviour });
+    await once(this.child, 'message');
+  }
+
+  /** Everything since it was made. */
+  events(): DiskEvent[] {
+    return this.log === null ? [] : decodeEvents(readFileSync(this.log));
+  }
+
+  /** After its file system was unmounted. */
+  async discard(): Promise<void> {
+    const ended = once(this.child, 'exit');
+    execFileSync('umount', [this.target]);
+    await ended;
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}

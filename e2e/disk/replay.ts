@@ -1,0 +1,233 @@
+// Records what a disk is asked to do while clients work on a file server, and afterwards puts the server on that disk
+// as it may be after a crash at any moment: everything acknowledged has to be there, and nothing may be executed twice.
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { mount, openMessage, TestDataThread } from '../../fileserver/data/data-thread.fixture.ts';
+import type { DataThreadTesting } from '../../fileserver/data/messages.ts';
+import { RpcClient } from '../../fileserver/data/rpc-client.fixture.ts';
+import {
+  applyAll,
+  applySome,
+  type CrashPoint,
+  crashPoints,
+  durableBefore,
+  randomNumbers,
+} from './crash-states.ts';
+import { type DiskEvent, monotonicMs } from './disk-log.ts';
+import { type Known, NOTHING_KNOWN, roundOf } from './operation-chain.ts';
+import { type FileSystemType, LoopMount, RecordingDisk, workDirectory } from './recording-disk.ts';
+
+/** A call as a client remembers it. Times as in DiskEvent; `answeredAt` is Infinity while there is no answer. */
+interface Call {
+  readonly round: number;
+  readonly step: number;
+  readonly xid: number;
+  readonly sentAt: number;
+  answeredAt: number;
+  readonly before: Known;
+  after: Known;
+}
+
+export interface Recording {
+  readonly type: FileSystemType;
+  readonly disk: RecordingDisk;
+  readonly events: readonly DiskEvent[];
+  /** The first event after the volume was made. */
+  readonly from: number;
+  readonly root: Uint8Array;
+  /** By chain. */
+  readonly histories: readonly (readonly Call[])[];
+  readonly mountOptions: readonly string[];
+}
+
+export interface RecordingOptions {
+  readonly chains: number;
+  readonly forMs: number;
+  readonly testing: DataThreadTesting;
+  readonly mountOptions: readonly string[];
+  readonly seed: number;
+}
+
+/** Records a load; the file system is unmounted afterwards, the disk must be discarded by the caller. */
+export async function record(type: FileSystemType, options: RecordingOptions): Promise<Recording> {
+  const disk = await RecordingDisk.make(type, { record: true });
+  const mounted = disk.mount(options.mountOptions);
+  const thread = new TestDataThread(options.testing);
+  const volume = join(mounted.path, 'volume');
+  mkdirSync(volume);
+  const { port } = await thread.open(openMessage(volume));
+  execFileSync('sync', ['-f', volume]);
+  const from = disk.events().length;
+  const client = await RpcClient.connect(port);
+  const root = await mount(client, '/data');
+  const until = monotonicMs() + options.forMs;
+  const noise = commitAtRandom(mounted.path, until, randomNumbers(options.seed));
+  const chains = Array.from({ length: options.chains }, (_, chain) => runChain(client, root, chain, until));
+  const histories = await Promise.all(chains);
+  await noise;
+  client.close();
+  await thread.close('own', 'fence');
+  await thread.stop();
+  mounted.unmount();
+  return { type, disk, events: disk.events(), from, root, histories, mountOptions: options.mountOptions };
+}
+
+/** Somebody else on the same file system: its commits come at any moment, also between an operation and its flush. */
+async function commitAtRandom(path: string, until: number, random: () => number): Promise<void> {
+  const noise = join(path, 'noise');
+  for (let i = 0; monotonicMs() < until; i++) {
+    if (i % 3 === 0) {
+      await once(spawn('sync', ['-f', path], { stdio: 'ignore' }), 'exit');
+    } else {
+      const fd = openSync(noise, 'a');
+      writeSync(fd, new Uint8Array(1 + Math.floor(random() * 10_000)));
+      fsyncSync(fd);
+      closeSync(fd);
+      if (i % 10 === 5) rmSync(noise);
+    }
+    await new Promise((resolve) => setTimeout(resolve, random() * 8));
+  }
+}
+
+function xidOf(chain: number, call: number): number {
+  return (chain + 1) * 0x100000 + call;
+}
+
+async function runChain(client: RpcClient, root: Uint8Array, chain: number, until: number): Promise<Call[]> {
+  const history: Call[] = [];
+  let known = NOTHING_KNOWN;
+  for (let round = 0; monotonicMs() < until; round++) {
+    const steps = roundOf(root, `${chain}-${round}-`);
+    for (let step = 0; step < steps.length; step++) {
+      const xid = xidOf(chain, history.length);
+      const call: Call = {
+        round,
+        step,
+        xid,
+        sentAt: monotonicMs(),
+        answeredAt: Infinity,
+        before: known,
+        after: known,
+      };
+      history.push(call);
+      const { trouble, known: after } = await steps[step]!.call(client, xid, known);
+      if (trouble !== null) throw new Error(`while recording, ${steps[step]!.name} failed: ${trouble}`);
+      call.answeredAt = monotonicMs();
+      call.after = after;
+      known = after;
+    }
+  }
+  return history;
+}
+
+export interface ReplayResult {
+  readonly states: number;
+  /** Sentences: what was wrong after which crash. */
+  readonly failures: readonly string[];
+}
+
+/** Answered calls of a chain that are sent again, from the last one back. */
+const SENT_AGAIN = 4;
+
+/** Puts a server on `count` states after a crash, one after the other. */
+export async function replay(recording: Recording, count: number, seed: number): Promise<ReplayResult> {
+  const random = randomNumbers(seed);
+  const { events, from } = recording;
+  const points = crashPoints(events, from, count, random);
+  const directory = workDirectory();
+  const base = join(directory, 'base');
+  const image = join(directory, 'image');
+  const thread = new TestDataThread();
+  const failures: string[] = [];
+  execFileSync('cp', ['--sparse=always', recording.disk.initialImage, base]);
+  let applied = 0;
+  try {
+    for (const point of points) {
+      const durable = durableBefore(events, point.events);
+      writing(base, (write) => applyAll(events, applied, durable, write));
+      applied = Math.max(applied, durable);
+      execFileSync('cp', ['--sparse=always', base, image]);
+      writing(image, (write) => applySome(events, durable, point, random, write));
+      const trouble = await check(recording, point, image, join(directory, 'mounted'), thread);
+      if (trouble !== null) failures.push(`${describe(point, durable)}: ${trouble}`);
+    }
+  } finally {
+    await thread.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+  return { states: points.length, failures };
+}
+
+function describe({ events, kept, torn }: CrashPoint, durable: number): string {
+  return `crash after event ${events} (${durable} durable, of the rest ${kept * 100} %${torn ? ', torn' : ''})`;
+}
+
+function writing(path: string, work: (write: (offset: number, data: Uint8Array) => void) => void): void {
+  const fd = openSync(path, 'r+');
+  try {
+    work((offset, data) => writeSync(fd, data, 0, data.length, offset));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Mounts the image (its file system recovers), takes the volume over, and has the clients go on. Trouble, or null. */
+async function check(
+  recording: Recording,
+  point: CrashPoint,
+  image: string,
+  path: string,
+  thread: TestDataThread,
+): Promise<string | null> {
+  const mounted = new LoopMount(recording.type, image, path, recording.mountOptions);
+  let client: RpcClient | null = null;
+  try {
+    const volume = join(path, 'volume');
+    const takenOver = openMessage(volume, { diskSet: 'partner', server: 'filer-b', epoch: 2 });
+    client = await RpcClient.connect((await thread.open(takenOver)).port);
+    const at = recording.events[point.events]?.atMs ?? Infinity;
+    for (let chain = 0; chain < recording.histories.length; chain++) {
+      const trouble = await goOn(client, recording, chain, at);
+      if (trouble !== null) return `chain ${chain}, ${trouble}`;
+    }
+    const left = readdirSync(volume).filter((name) => name !== '.filerpair');
+    return left.length === 0 ? null : `left over: ${left.join(', ')}`;
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    client?.close();
+    await thread.close('partner', 'fence');
+    mounted.unmount();
+  }
+}
+
+/** The client after the crash: it asks again what it knows the answer of, what it does not, and finishes its round. */
+async function goOn(
+  client: RpcClient,
+  { root, histories }: Recording,
+  chain: number,
+  crashAt: number,
+): Promise<string | null> {
+  const sent = histories[chain]!.filter(({ sentAt }) => sentAt < crashAt);
+  const last = sent.at(-1);
+  if (last === undefined) return null;
+  const steps = roundOf(root, `${chain}-${last.round}-`);
+  const answered = sent.filter(({ answeredAt, round }) => answeredAt < crashAt && round === last.round);
+  for (const { step, xid, before } of answered.slice(-SENT_AGAIN)) {
+    if (!steps[step]!.once) continue;
+    const { trouble } = await steps[step]!.call(client, xid, before);
+    if (trouble !== null) return `${steps[step]!.name}, which was answered, sent again: ${trouble}`;
+  }
+  const pending = last.answeredAt >= crashAt;
+  let known = pending ? last.before : last.after;
+  for (let step = pending ? last.step : last.step + 1; step < steps.length; step++) {
+    const resent = pending && step === last.step;
+    const xid = resent ? last.xid : xidOf(chain, 0x80000 + step);
+    const { trouble, known: after } = await steps[step]!.call(client, xid, known);
+    if (trouble !== null) return `${steps[step]!.name}, sent ${resent ? 'again' : 'next'}: ${trouble}`;
+    known = after;
+  }
+  return null;
+}
