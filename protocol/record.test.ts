@@ -223,6 +223,13 @@ describe('limits', () => {
   });
 });
 
+test('a part of a record that was kept by slice() stays what it was, also if it came in a Buffer', () => {
+  const chunk = Buffer.from(fragment(ascii('keep'), true));
+  const [kept] = recordsOf(new RecordParser(64), [chunk]);
+  chunk.fill(0);
+  expect(kept).toEqual(ascii('keep'));
+});
+
 describe('RFC 5531 §11, writing', () => {
   test('a record is one last fragment with its length', () => {
     const w = new XdrWriter(0);

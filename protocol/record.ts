@@ -69,10 +69,14 @@ export class RecordParser {
   /**
    * Takes the next bytes of the stream: the first `size` of `chunk`, so that a receive buffer can be one object for
    * the life of the connection. All messages of the previous chunk must have been taken by then.
+   *
+   * Records are plain Uint8Arrays whatever the chunk is: whoever keeps a part of one copies it with slice(), and the
+   * slice() of Node's Buffer is no copy.
    */
   push(chunk: Uint8Array, size: number = chunk.length): void {
     if (this.chunkPosition !== this.chunkEnd) throw new Error('push() before next() returned false');
-    this.chunk = chunk;
+    const plain = chunk.constructor === Uint8Array;
+    this.chunk = plain ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     this.chunkPosition = 0;
     this.chunkEnd = size;
   }
