@@ -4,6 +4,7 @@
  */
 import { AUTH_NONE, AUTH_SYS, type CallHeader, decodeAuthSys } from '../../protocol/rpc.ts';
 import type { XdrReader } from '../../protocol/xdr.ts';
+import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { Caller } from '../nfs/call.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import type { Export } from '../volume/export.ts';
@@ -39,9 +40,18 @@ export class ConnectionCaller implements Caller {
   private credential: Credential;
   /** Bytes of `credential`. */
   private lastBody: Uint8Array;
+  /** Where groups are looked up on the server; null: the client's word counts. */
+  private readonly groups: GroupDirectory | null;
+  /** Of `groups`, when what is remembered here was right. */
+  private generation: number;
+  /** User whose groups have to be waited for (GroupDirectory.wait) before the call that was taken; -1: nobody's. */
+  waitsFor: number;
 
-  constructor(host: string) {
+  constructor(host: string, groups: GroupDirectory | null) {
     this.host = host;
+    this.groups = groups;
+    this.generation = 0;
+    this.waitsFor = -1;
     this.allowedExports = new Map();
     this.remembered = new Map();
     this.credential = NOBODY_IN_PARTICULAR;
@@ -58,6 +68,12 @@ export class ConnectionCaller implements Caller {
 
   /** Takes the credential of the call that comes now. false: it is not one that this server accepts. */
   take(r: XdrReader, header: CallHeader): boolean {
+    this.waitsFor = -1;
+    if (this.groups !== null && this.groups.generation !== this.generation) {
+      this.generation = this.groups.generation;
+      this.remembered.clear();
+      this.lastBody = new Uint8Array(0);
+    }
     if (header.credFlavor === AUTH_NONE) {
       this.credential = NOBODY_IN_PARTICULAR;
       this.lastBody = new Uint8Array(0);
@@ -76,13 +92,25 @@ export class ConnectionCaller implements Caller {
     if (credential === undefined) {
       const parms = decodeAuthSys(r, start, size);
       if (parms === null) return false;
-      credential = { user: intern(parms.uid, parms.gid, parms.gids), byExport: new Map() };
+      const gids = this.groupsOf(parms.uid, parms.gids);
+      if (gids === null) {
+        this.waitsFor = parms.uid;
+        return true;
+      }
+      credential = { user: intern(parms.uid, parms.gid, gids), byExport: new Map() };
       if (this.remembered.size >= REMEMBERED_MAX) this.remembered.clear();
       this.remembered.set(key, credential);
     }
     this.credential = credential;
     this.lastBody = body;
     return true;
+  }
+
+  /** Supplementary groups; null: they have to be waited for. Root needs none. */
+  private groupsOf(uid: number, claimed: readonly number[]): readonly number[] | null {
+    if (this.groups === null || uid === 0) return claimed;
+    const known = this.groups.find(uid);
+    return known === undefined ? null : (known ?? claimed);
   }
 
   allowed(tree: Export): boolean {
@@ -106,13 +134,18 @@ export class ConnectionCaller implements Caller {
   }
 }
 
-/** Root squash: root becomes the anonymous user; group root, also among the supplementary ones, the anonymous group. */
+/** (uid_t) -1: to the kernel it means "no such user", and "leave it" where ids are set. Never let through. */
+const NO_ID = 0xffffffff;
+
+/**
+ * Root squash: root becomes the anonymous user; group root, also among the supplementary ones, the anonymous group.
+ * Ids of -1 are nobody's, and become the anonymous ones in any case.
+ */
 function squash(user: Identity, tree: Export): Identity {
-  if (tree.squash === 'None') return user;
-  const { uid: anonymousUid, gid: anonymousGid } = tree.anonymous;
-  if (tree.squash === 'All') return intern(anonymousUid, anonymousGid, []);
-  if (user.uid === 0) return intern(anonymousUid, anonymousGid, []);
-  const group = (gid: number): number => (gid === 0 ? anonymousGid : gid);
+  const { gid: anonymousGid } = tree.anonymous;
+  const root = tree.squash === 'None' ? NO_ID : 0;
+  if (tree.squash === 'All' || user.uid === NO_ID || user.uid === root) return tree.anonymous;
+  const group = (gid: number): number => (gid === root || gid === NO_ID ? anonymousGid : gid);
   return intern(user.uid, group(user.gid), user.groups.map(group));
 }
 

@@ -84,6 +84,8 @@ function setGroups(groups: readonly number[]): number {
 /** From here on this thread's file system calls are that user's. Costs nothing when he is on already. */
 export function become(identity: Identity): void {
   if (identity === current || !identityCanChange) return;
+  // setfsuid(-1) would change nothing and say nothing: the thread would go on as whoever it was.
+  if (identity.uid === ID_QUERY || identity.gid === ID_QUERY) throw new RangeError('no user has the id -1');
   const previous = current;
   current = identity;
   if (!sameGroups(identity.groups, previous.groups) && setGroups(identity.groups) !== 0) {
