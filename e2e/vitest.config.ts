@@ -16,6 +16,15 @@ export default defineConfig({
       { extends: true, test: { name: 'failures', include: ['e2e/failures/**/*.test.ts'] } },
       { extends: true, test: { name: 'clients', include: ['e2e/{linux,libnfs}/**/*.test.ts'] } },
       { extends: true, test: { name: 'disk', include: ['e2e/disk/**/*.test.ts'] } },
+      // The long versions of tests that `make unit` runs for some seconds.
+      {
+        extends: true,
+        test: {
+          name: 'long',
+          include: ['fileserver/data/{differential,hostile}.test.ts'],
+          provide: { from: 1000, seeds: 40, hostileCalls: 1_000_000, keepCorpus: true },
+        },
+      },
       { extends: true, test: { name: 'harness', include: ['e2e/{machine,harness}/**/*.test.ts'] } },
     ],
   },

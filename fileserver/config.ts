@@ -7,6 +7,8 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { OperationStep } from './data/messages.ts';
+import { ClientNetworks } from './volume/client-networks.ts';
+import { parseExportDirectory } from './volume/export-directory.ts';
 
 const serverName = z
   .string()
@@ -104,6 +106,11 @@ const schema = z
      * VolumeStalled, and the partner is told. Ms; 0: never.
      */
     volumeStalledMs: z.int().min(0).max(3_600_000).default(30_000),
+    /**
+     * Whose word counts on the supplementary groups of a user: his client's (AUTH_SYS carries 16 at most), or that of
+     * the name services of the machine or container that this server runs in.
+     */
+    groups: z.enum(['Client', 'Server']).default('Client'),
     /** Ms that a planned stop may take before the process ends anyway; less than the pod's grace period. */
     stopMs: z.int().min(0).default(8000),
     log: z
@@ -171,9 +178,40 @@ function diskSetContradictions(config: z.infer<typeof schema>, name: string): Co
   const duplicate = volumes.find((one, index) => volumes.indexOf(one) !== index);
   if (duplicate !== undefined) found.push([['diskSets', name, 'volumes'], `names "${duplicate}" twice`]);
   for (const [index, one] of set.exports.entries()) {
-    if (volumes.includes(one.volume)) continue;
-    const message = `is "${one.volume}", but ${name} has only ${volumes.map((v) => `"${v}"`).join(', ')}`;
-    found.push([['diskSets', name, 'exports', index, 'volume'], message]);
+    const at = ['diskSets', name, 'exports', index] as const;
+    for (const [field, message] of exportContradictions(one, name, set))
+      found.push([[...at, field], message]);
+  }
+  return found;
+}
+
+/** What can be known of an export without its volume; that its directory is there shows when it is opened. */
+function exportContradictions(
+  one: z.infer<typeof exported>,
+  home: string,
+  set: z.infer<typeof diskSet>,
+): [field: string, message: string][] {
+  const found: [string, string][] = [];
+  const volumes = set.volumes.map(({ name }) => name);
+  if (!volumes.includes(one.volume)) {
+    const known = volumes.map((name) => `"${name}"`).join(', ');
+    found.push(['volume', `is "${one.volume}", but ${home} has only ${known}`]);
+  }
+  if (set.exports.find(({ path }) => path === one.path) !== one) {
+    found.push(['path', `is "${one.path}", like another export's`]);
+  }
+  try {
+    parseExportDirectory(one);
+  } catch (error) {
+    found.push([
+      one.directory === undefined ? 'path' : 'directory',
+      `is refused: ${(error as Error).message}`,
+    ]);
+  }
+  try {
+    new ClientNetworks(one.clients);
+  } catch (error) {
+    found.push(['clients', `is refused: ${(error as Error).message}`]);
   }
   return found;
 }

@@ -21,6 +21,7 @@ import { Agent } from './agent/agent.ts';
 import { type FailoverGate, noGate } from './agent/failover-gate.ts';
 import { KubernetesFailoverGate } from './agent/kubernetes-failover-gate.ts';
 import { type Config, ConfigError, parseConfig, parseSecret } from './config.ts';
+import { ConfigWatch } from './config-watch.ts';
 import { type ControlSurface, listenOnPort, listenOnSocket } from './control/http-server.ts';
 import { createLog, type Log, type LogLevel } from './log.ts';
 import { allocateRightTable, RightTable } from './right-table.ts';
@@ -80,7 +81,8 @@ function witnessCallMs(config: Config): number {
 async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const [flag, file] = args;
   if (flag !== '--config' || file === undefined) throw new ConfigError('Usage: main.ts --config FILE');
-  const config = parseConfig(readFileSync(file, 'utf8'), file);
+  const text = readFileSync(file, 'utf8');
+  const config = parseConfig(text, file);
   const environment = readEnvironment(env);
   const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
   // Before the pool is started, which is when libuv reads it.
@@ -114,6 +116,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   endWhenTold(agent, log);
   await agent.start();
   await serveControl(config, agent, log);
+  new ConfigWatch({ file, text, changed: (now) => agent.configurationChanged(now, file) }).start();
 }
 
 interface World {

@@ -29,6 +29,11 @@ export function agentMetrics(status: () => Status) {
     [{}, yes(status().sentinel.watching)],
   ]);
   metrics.gauge(
+    'filerpair_configuration_refused',
+    '1 while the configuration file is not in force because something in it is wrong; the status says what.',
+    () => [[{}, yes(status().configuration.refused !== null)]],
+  );
+  metrics.gauge(
     'filerpair_last_transition_phase_seconds',
     'What the phases of the last change of owner to this server took. Labels: disk_set, kind, cause, phase.',
     () => {
@@ -62,6 +67,10 @@ export function agentMetrics(status: () => Status) {
       'filerpair_heartbeat_rtt_seconds',
       'Time from a heartbeat to its acknowledgement.',
       RTT_SECONDS,
+    ),
+    configurationChanges: metrics.counter(
+      'filerpair_configuration_changes_total',
+      'Changes of the configuration file while the server runs. Label: outcome (taken, refused).',
     ),
     deaths: metrics.counter(
       'filerpair_deaths_reported_total',

@@ -12,6 +12,7 @@ import { initialServer, nextWakeAt, type ServerState, step } from '../../pair/se
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config.ts';
 import type { FromDataThread } from '../data/messages.ts';
+import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import type { Log } from '../log.ts';
@@ -22,6 +23,7 @@ import type { RequestResult, Witness } from '../witness/witness.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import { DataThread } from './data-thread.ts';
 import type { FailoverGate } from './failover-gate.ts';
+import { LiveExports } from './live-exports.ts';
 import { Requests } from './requests.ts';
 import { RightKeeper } from './right-keeper.ts';
 import { type Status, statusOf } from './status.ts';
@@ -50,6 +52,7 @@ export class Agent {
   private readonly log: Log;
   private readonly interconnect: Interconnect;
   private readonly dataThread: DataThread;
+  private readonly exports: LiveExports;
   private readonly keepers: ReadonlyMap<ServerName, RightKeeper>;
   private readonly transitions: Transitions;
   private readonly requests = new Requests();
@@ -88,8 +91,15 @@ export class Agent {
       config,
       me,
       rights: rights.buffer,
+      groupChannel: config.groups === 'Server' ? new GroupLookup(log).channelName : null,
       received: (message) => this.fromDataThread(message),
       ended: (reason) => this.fatal(`The data thread has ended: ${reason}`),
+    });
+    this.exports = new LiveExports({
+      config,
+      apply: (home, exports) => this.dataThread.replaceExports(this.slotOf(home), exports),
+      changed: (outcome) => this.measured.configurationChanges.add({ outcome }),
+      log,
     });
     this.interconnect = new Interconnect({
       pair: config.pair,
@@ -143,6 +153,11 @@ export class Agent {
     return answer;
   }
 
+  /** The configuration file has new contents. */
+  configurationChanged(text: string, source: string): void {
+    this.exports.take(text, source);
+  }
+
   status(): Status {
     return statusOf({
       pair: this.options.config.pair,
@@ -154,6 +169,7 @@ export class Agent {
       sentinelWatching: this.options.sentinel.watching,
       transitions: this.transitions,
       ports: { interconnect: this.interconnectPort, metrics: this.metricsPort },
+      configuration: this.exports.status,
     });
   }
 
@@ -326,7 +342,7 @@ export class Agent {
   private open(home: ServerName, epoch: number): void {
     const slot = this.slotOf(home);
     this.openEpochs.set(home, epoch);
-    this.dataThread.open(slot, epoch);
+    this.dataThread.open(slot, epoch, this.exports.of(home));
     if (slot === 'partner') this.options.gate.open(epoch);
   }
 
@@ -353,12 +369,14 @@ export class Agent {
     switch (message.kind) {
       case 'opened':
         this.openPorts.set(home, message.port);
+        this.exports.taken(home);
         this.transitions.opened(home, message.phases);
         this.feed({ kind: 'diskSetOpened', home, epoch });
         this.noteOpened(home, epoch);
         return;
       case 'openFailed':
         this.log.error(`${home} could not be opened (${message.reason}): ${message.message}`);
+        if (message.reason === 'InvalidExport') this.exports.refused(home, message.message);
         this.feed({
           kind: 'diskSetOpenFailed',
           home,
@@ -380,6 +398,12 @@ export class Agent {
         return;
       case 'stalled':
         this.volumeStalled(home, message.volume, message.waitedMs);
+        return;
+      case 'exportsReplaced':
+        this.exports.taken(home);
+        return;
+      case 'exportsRefused':
+        this.exports.refused(home, message.message);
         return;
       case 'firstReply':
         this.transitions.firstReply(home, message.atBootMs);

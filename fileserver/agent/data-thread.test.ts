@@ -50,6 +50,7 @@ function start() {
     config: config(),
     me: incarnationOf('filer-a', 'machine', '1'),
     rights: rights.buffer,
+    groupChannel: null,
     received: (message) => messages.push(message),
     ended: (reason) => ended.push(reason),
   });
@@ -66,7 +67,7 @@ function start() {
 it('opens, answers and closes a disk set, and says what each step took', async () => {
   const { thread, rights, message } = start();
   rights.set('own', bootMs() + 60_000);
-  thread.open('own', 1);
+  thread.open('own', 1, []);
   const { port, phases } = await message('opened');
   expect(phases.map(({ name }) => name)).toEqual(['verify', 'replay', 'listen']);
   const askedAt = bootMs();
@@ -80,7 +81,7 @@ it('opens, answers and closes a disk set, and says what each step took', async (
 it('answers nobody once the right has run out, although nobody told it to stop', async () => {
   const { thread, rights, message } = start();
   rights.set('own', bootMs() + 60_000);
-  thread.open('own', 1);
+  thread.open('own', 1, []);
   const { port } = await message('opened');
   await firstAnswer(port);
   rights.set('own', 0);
@@ -90,9 +91,9 @@ it('answers nobody once the right has run out, although nobody told it to stop',
 it('reports its own end with the reason, so that the process can end with it', async () => {
   const { thread, rights, ended } = start();
   rights.set('own', bootMs() + 60_000);
-  thread.open('own', 1);
+  thread.open('own', 1, []);
   // A mistake of the agent is a bug, and a bug of the data thread ends it.
-  thread.open('own', 1);
+  thread.open('own', 1, []);
   await eventually(() => expect(ended[0]).toMatch(/is open already/));
   await eventually(() => expect(ended.at(-1)).toBe('it exited with code 1'));
 });

@@ -8,6 +8,7 @@ import type { Incarnation } from '../../pair/incarnation.ts';
 import type { Config } from '../config.ts';
 import {
   type DataThreadOptions,
+  type ExportSpec,
   type FromDataThread,
   type ThreadCounts,
   type ToDataThread,
@@ -20,6 +21,8 @@ export interface DataThreadSetup {
   readonly config: Config;
   readonly me: Incarnation;
   readonly rights: SharedArrayBuffer;
+  /** Where users' groups are looked up; null: not at all. */
+  readonly groupChannel: string | null;
   readonly received: (message: FromDataThread) => void;
   /** The thread has ended. `reason` is a sentence. */
   readonly ended: (reason: string) => void;
@@ -44,6 +47,7 @@ export class DataThread {
       rights: setup.rights,
       threads,
       board,
+      ...(setup.groupChannel === null ? {} : { groupChannel: setup.groupChannel }),
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
     this.worker = new Worker(new URL(`../data/thread.${extension}`, import.meta.url), {
@@ -54,10 +58,10 @@ export class DataThread {
     this.worker.on('exit', (code) => setup.ended(`it exited with code ${code}`));
   }
 
-  open(diskSet: DiskSetSlot, epoch: number): void {
+  open(diskSet: DiskSetSlot, epoch: number, exports: readonly ExportSpec[]): void {
     const { config, me } = this.setup;
     const home = diskSet === 'own' ? config.server : config.partner;
-    const { volumes, exports } = config.diskSets[home]!;
+    const { volumes } = config.diskSets[home]!;
     this.post({
       kind: 'open',
       diskSet,
@@ -70,13 +74,16 @@ export class DataThread {
         path,
         writeThrough: writeThrough ?? false,
       })),
-      exports: exports.map(({ directory, ...rest }) =>
-        directory === undefined ? rest : { ...rest, directory },
-      ),
+      exports,
       volumeStalledMs: config.volumeStalledMs,
       host: config.listen.host,
       port: diskSet === 'own' ? config.listen.primary : config.listen.secondary,
     });
+  }
+
+  /** From now on these are the exports, if the disk set is open. */
+  replaceExports(diskSet: DiskSetSlot, exports: readonly ExportSpec[]): void {
+    this.post({ kind: 'exports', diskSet, exports });
   }
 
   close(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): void {

@@ -2,6 +2,7 @@
 import type { DiskSetState } from '../../pair/disk-set.ts';
 import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server.ts';
+import type { ConfigurationStatus } from './live-exports.ts';
 import type { Handover, HomeTransition, Transitions } from './transitions.ts';
 
 export interface DiskSetStatus {
@@ -38,6 +39,8 @@ export interface Status {
   /** Whether the sentinel watches this process. */
   readonly sentinel: { readonly watching: boolean };
   readonly ports: { readonly interconnect: number; readonly metrics: number };
+  /** Of the configuration file's last change. */
+  readonly configuration: ConfigurationStatus;
   readonly lastTransition: HomeTransition | null;
   readonly lastHandover: Handover | null;
 }
@@ -52,6 +55,7 @@ export interface StatusSources {
   readonly sentinelWatching: boolean;
   readonly transitions: Transitions;
   readonly ports: Status['ports'];
+  readonly configuration: ConfigurationStatus;
 }
 
 export function statusOf(sources: StatusSources): Status {
@@ -72,6 +76,7 @@ export function statusOf(sources: StatusSources): Status {
     },
     sentinel: { watching: sources.sentinelWatching },
     ports: sources.ports,
+    configuration: sources.configuration,
     lastTransition: transitions.last,
     lastHandover: transitions.handoverOf(identity.partner) ?? transitions.handoverOf(identity.server),
   };

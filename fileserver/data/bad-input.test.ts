@@ -11,7 +11,7 @@ import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { accept_stat, auth_stat, encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
-import { ROOT, RpcClient } from './rpc-client.fixture.ts';
+import { ROOT, RpcClient, userCredential } from './rpc-client.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -153,6 +153,46 @@ describe('RPC', () => {
     expect(header).toMatchObject({ acceptStat: accept_stat.GARBAGE_ARGS });
   });
 });
+
+test('a stable WRITE that is refused does not disturb the answers that come with its own', async () => {
+  const data = bytes('x');
+  const wrong = { file, offset: 0, count: 2, stable: nfs.FILE_SYNC, data };
+  const guard = { seconds: 1, nseconds: 1 };
+  const late = { object: file, new_attributes: nfs.SATTR3_NOTHING, guard };
+  const results = await Promise.all([
+    neighbour.call('WRITE', wrong),
+    neighbour.call('SETATTR', late),
+    neighbour.call('WRITE', wrong),
+    neighbour.call('LINK', { file, link: { dir: root, name: bytes('file') } }),
+  ]);
+  expect(results.map(({ status }) => nfs.nfsstat3Name(status))).toEqual([
+    'NFS3ERR_INVAL',
+    'NFS3ERR_NOT_SYNC',
+    'NFS3ERR_INVAL',
+    'NFS3ERR_EXIST',
+  ]);
+});
+
+test.runIf(process.geteuid!() === 0)(
+  'user and group -1 are nobody, and never whoever came before',
+  async () => {
+    const nobody = { credential: userCredential(0xffffffff, 0xffffffff, [0xffffffff]) };
+    const where = { dir: root, name: bytes('of-minus-one') };
+    const how: nfs.createhow3 = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o600 } };
+    // The directory is root's: somebody who is still root could make a file here.
+    expect((await neighbour.call('GETATTR', { object: root })).status).toBe(nfs.NFS3_OK);
+    expect((await neighbour.call('CREATE', { where, how }, nobody)).status).toBe(nfs.NFS3ERR_ACCES);
+    expect(
+      (
+        await neighbour.call(
+          'READDIR',
+          { dir: root, cookie: 0n, cookieverf: new Uint8Array(8), count: 1000 },
+          nobody,
+        )
+      ).status,
+    ).toBe(nfs.NFS3ERR_ACCES);
+  },
+);
 
 describe('the stream', () => {
   const send = (data: Uint8Array): Promise<void> =>

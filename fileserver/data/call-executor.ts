@@ -5,6 +5,7 @@
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { BatchReader, BatchWriter, entrySize } from './call-batch.ts';
 import { ConnectionCaller } from './caller.ts';
@@ -20,12 +21,23 @@ class RemoteConnection implements LateAnswers {
   readonly dispatcher: Dispatcher;
   /** Of the call that is being handled. */
   number: number;
-  private readonly peer: CallingThread;
+  readonly peer: CallingThread;
+  private readonly groups: GroupDirectory | null;
+  private readonly handle: (connection: RemoteConnection, number: number, message: XdrReader) => boolean;
 
-  constructor(id: number, host: string, programs: Programs, peer: CallingThread, r: XdrReader, w: XdrWriter) {
+  constructor(
+    id: number,
+    host: string,
+    programs: Programs,
+    peer: CallingThread,
+    r: XdrReader,
+    handle: RemoteConnection['handle'],
+  ) {
     this.id = id;
-    this.caller = new ConnectionCaller(host);
-    this.dispatcher = new Dispatcher(programs, this.caller, r, w, this);
+    this.caller = new ConnectionCaller(host, programs.groups);
+    this.groups = programs.groups;
+    this.handle = handle;
+    this.dispatcher = new Dispatcher(programs, this.caller, r, peer.writer, this);
     this.number = 0;
     this.peer = peer;
   }
@@ -33,6 +45,14 @@ class RemoteConnection implements LateAnswers {
   answerLater(xid: number): AnswerListener {
     const { number, peer } = this;
     return (results) => peer.answer(number, xid, results);
+  }
+
+  waitForGroups(uid: number, message: Uint8Array): void {
+    const { number } = this;
+    this.groups?.wait(uid, () => {
+      this.handle(this, number, new XdrReader(message));
+      this.peer.schedule();
+    });
   }
 
   answerElsewhere(): AnswerListener {
@@ -48,6 +68,7 @@ class CallingThread {
   private readonly w: XdrWriter;
   /** Numbers and ends of the replies in `w`. */
   private replies: { readonly number: number; readonly start: number; readonly end: number }[];
+  private answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array }[];
   private spent: ArrayBuffer[];
   private forgotten: ForgottenObject[];
   private scheduled: boolean;
@@ -58,6 +79,7 @@ class CallingThread {
     this.channel = channel;
     this.w = new XdrWriter(64 * 1024);
     this.replies = [];
+    this.answers = [];
     this.spent = [];
     this.forgotten = [];
     this.scheduled = false;
@@ -71,16 +93,24 @@ class CallingThread {
     this.replies.push({ number, start, end: this.w.position });
   }
 
+  /** Later, in post(): a call may be answered while it is being handled, and then the writer is in use. */
   answer(number: number, xid: number, results: Uint8Array): void {
-    const { w } = this;
-    const start = beginRecord(w);
-    encodeSuccessHeader(w, xid);
-    w.ensure(results.length);
-    w.bytes.set(results, w.position);
-    w.position += results.length;
-    endRecord(w, start);
-    this.wrote(number, start);
+    this.answers.push({ number, xid, results });
     this.schedule();
+  }
+
+  private writeAnswers(): void {
+    const { answers, w } = this;
+    this.answers = [];
+    for (const { number, xid, results } of answers) {
+      const start = beginRecord(w);
+      encodeSuccessHeader(w, xid);
+      w.ensure(results.length);
+      w.bytes.set(results, w.position);
+      w.position += results.length;
+      endRecord(w, start);
+      this.wrote(number, start);
+    }
   }
 
   spend(buffer: ArrayBuffer): void {
@@ -93,7 +123,7 @@ class CallingThread {
     this.schedule();
   }
 
-  private schedule(): void {
+  schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
     process.nextTick(() => this.post());
@@ -101,6 +131,7 @@ class CallingThread {
 
   private post(): void {
     this.scheduled = false;
+    this.writeAnswers();
     const { replies, spent, forgotten, session, w } = this;
     let size = 0;
     for (const { start, end } of replies) size += entrySize(end - start);
@@ -141,28 +172,35 @@ export class CallExecutor {
   take(channel: Channel, message: CallsMessage): void {
     if (message.session !== this.session) return;
     const thread = this.threads.get(channel)!;
-    const { connections, writer } = thread;
+    const { connections } = thread;
     for (const [id, host] of message.callers) {
-      connections.set(id, new RemoteConnection(id, host, this.programs, thread, this.r, writer));
+      connections.set(id, new RemoteConnection(id, host, this.programs, thread, this.r, this.handle));
     }
     const calls = new BatchReader(message.batch, message.size);
     while (calls.next()) {
       const connection = connections.get(calls.connection);
       if (connection === undefined) throw new Error('a call of a connection that was not announced');
-      connection.number = calls.number;
       this.r.reset(calls.bytes, calls.start, calls.end);
-      writer.ensure(REPLY_SIZE);
-      const start = writer.position;
-      const outcome = connection.dispatcher.handle(this.r, writer);
-      if (outcome === 'refused') {
-        this.onRefused();
-        return;
-      }
-      if (outcome === 'answered') thread.wrote(calls.number, start);
+      if (!this.handle(connection, calls.number, this.r)) return;
     }
     for (const id of message.gone) connections.delete(id);
     thread.spend(message.batch);
   }
+
+  /** One call. false: no right to serve any more. */
+  private readonly handle = (connection: RemoteConnection, number: number, message: XdrReader): boolean => {
+    const { writer } = connection.peer;
+    connection.number = number;
+    writer.ensure(REPLY_SIZE);
+    const start = writer.position;
+    const outcome = connection.dispatcher.handle(message, writer);
+    if (outcome === 'refused') {
+      this.onRefused();
+      return false;
+    }
+    if (outcome === 'answered') connection.peer.wrote(number, start);
+    return true;
+  };
 
   /** In every connection thread. */
   forget(object: ForgottenObject): void {

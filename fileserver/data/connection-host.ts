@@ -1,4 +1,5 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
+import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
 import type { ConnectionMemory } from './connection.ts';
 import { ConnectionService } from './connection-service.ts';
@@ -16,6 +17,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   const rights = new RightTable(setup.rights);
   const memory: ConnectionMemory = { input: new Uint8Array(INPUT_SIZE), slabs: new OutputSlabs() };
   const volumeThreads = new Map<number, Channel>(setup.channels);
+  const groups = groupsOf(setup.groupChannel);
   const services = new Map<number, ConnectionService>();
   const post = (message: FromDataThreads): void => coordinator.postMessage(message);
 
@@ -30,6 +32,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
         rights,
         memory,
         limits: setup.limits,
+        groups,
         post,
         volumeThreads,
         onConnectionEnded: () => board.connectionEnded(setup.number),

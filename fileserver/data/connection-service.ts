@@ -3,6 +3,7 @@
  * executed here; everything that changes a volume goes to the thread of that volume (call-routing.ts).
  */
 import { encodeWccData, NFS3ERR_XDEV, nfsproc3 } from '../../protocol/nfs3.ts';
+import type { GroupDirectory } from '../groups/group-directory.ts';
 import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
 import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
@@ -39,6 +40,7 @@ export interface ConnectionServiceSetup {
   readonly rights: RightTable;
   readonly memory: ConnectionMemory;
   readonly limits: FileTableLimits;
+  readonly groups: GroupDirectory | null;
   readonly post: (message: FromDataThreads) => void;
   /** To the volume threads, by number. */
   readonly volumeThreads: ReadonlyMap<number, Channel>;
@@ -120,6 +122,7 @@ export class ConnectionService {
       forwarding: this.makeRouting(),
       diskSet,
       mounts: this.mounts,
+      groups: this.setup.groups,
       onBug: (error) =>
         this.tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` }),
     };

@@ -15,7 +15,8 @@ import { Socket } from 'node:net';
 import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
 import { ACCEPTED_HEADER_SIZE, encodeSuccessHeader } from '../../protocol/rpc.ts';
-import { XdrError } from '../../protocol/xdr.ts';
+import { XdrError, XdrReader } from '../../protocol/xdr.ts';
+import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Dispatcher, type HeldCalls, type LateAnswers, type Programs } from './dispatcher.ts';
@@ -70,6 +71,7 @@ export class Connection implements LateAnswers {
   readonly id: number;
   readonly caller: ConnectionCaller;
   private readonly socket: Socket;
+  private readonly groups: GroupDirectory | null;
   private readonly memory: ConnectionMemory;
   private readonly hooks: ConnectionHooks;
   private readonly parser: RecordParser;
@@ -100,7 +102,8 @@ export class Connection implements LateAnswers {
     this.id = source.id;
     this.memory = memory;
     this.hooks = hooks;
-    this.caller = new ConnectionCaller(source.host);
+    this.caller = new ConnectionCaller(source.host, programs.groups);
+    this.groups = programs.groups;
     this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
     this.slab = memory.slabs.withRoom(0);
     this.unsent = this.slab.w.position;
@@ -187,7 +190,7 @@ export class Connection implements LateAnswers {
           return;
         }
         if (!this.parser.next()) break;
-        if (!this.handle()) return;
+        if (!this.handle(this.parser.record)) return;
       }
       this.flush();
     } catch (error) {
@@ -200,8 +203,7 @@ export class Connection implements LateAnswers {
   }
 
   /** One message. false: no right to serve any more. */
-  private handle(): boolean {
-    const { record } = this.parser;
+  private handle(record: XdrReader): boolean {
     this.makeRoom(Dispatcher.replySize(record));
     if (this.dispatcher.handle(record, this.slab.w) !== 'refused') return true;
     this.hooks.onRightLost();
@@ -280,6 +282,18 @@ export class Connection implements LateAnswers {
       held.heldSize -= size;
       this.answer({ xid: null, bytes });
     };
+  }
+
+  waitForGroups(uid: number, message: Uint8Array): void {
+    this.unanswered += 1;
+    this.groups?.wait(uid, () => {
+      this.unanswered -= 1;
+      if (this.closed) return;
+      this.begin();
+      if (!this.handle(new XdrReader(message))) return;
+      this.flush();
+      this.resume();
+    });
   }
 
   private answer(answer: Answer): void {

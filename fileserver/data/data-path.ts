@@ -43,6 +43,7 @@ export class DataPath {
       counts,
       rights,
       board,
+      groupChannel: options.groupChannel,
       limits: limitsOf(openFilesMax, counts),
       testing,
       start,

@@ -58,12 +58,17 @@ export class TestDataThread {
   private readonly worker: Worker;
   private listeners: ((message: FromDataThread) => void)[];
 
-  constructor(testing?: DataThreadTesting, threads: ThreadCounts = { connections: 2, own: 2, partner: 1 }) {
+  constructor(
+    testing?: DataThreadTesting,
+    threads: ThreadCounts = { connections: 2, own: 2, partner: 1 },
+    groupChannel?: string,
+  ) {
     this.rights = new RightTable(allocateRightTable());
     this.messages = [];
     this.listeners = [];
     this.board = new ThreadBoard(ThreadBoard.allocate(threadCount(threads)));
-    const common = { rights: this.rights.buffer, threads, board: this.board.buffer };
+    const groups = groupChannel === undefined ? {} : { groupChannel };
+    const common = { rights: this.rights.buffer, threads, board: this.board.buffer, ...groups };
     const options: DataThreadOptions = testing === undefined ? common : { ...common, testing };
     this.worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: options });
     this.worker.on('message', (message: FromDataThread) => {

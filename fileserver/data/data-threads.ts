@@ -16,6 +16,7 @@ export interface ThreadSetup {
   readonly rights: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
   readonly limits: FileTableLimits;
+  readonly groupChannel: string | undefined;
   readonly testing?: DataThreadTesting;
   /** To each thread of the other kind. */
   readonly channels: readonly (readonly [thread: number, port: MessagePort])[];
@@ -30,6 +31,8 @@ export interface DataThreadsSetup {
   readonly rights: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
   readonly limits: FileTableLimits;
+  /** Channel of the group thread; undefined: users' groups are those of their credentials. */
+  readonly groupChannel: string | undefined;
   readonly testing: DataThreadTesting | undefined;
   readonly start: ThreadStarter;
   readonly received: (from: number, message: FromDataThreads) => void;
@@ -67,12 +70,12 @@ export class DataThreads {
         add(b, a, port2);
       }
     }
-    const { rights, board, limits, testing, start, received } = setup;
+    const { rights, board, limits, groupChannel, testing, start, received } = setup;
     const channels = new Map<number, Channel>();
     for (const number of [...this.connectionThreads, ...changing]) {
       const kind = number < this.connectionThreads.length ? 'connection' : 'volume';
       const own = ports.get(number) ?? [];
-      const common = { number, rights, board, limits, channels: own };
+      const common = { number, rights, board, limits, groupChannel, channels: own };
       const thread = start(
         kind,
         testing === undefined ? common : { ...common, testing },

@@ -329,8 +329,7 @@ export class DiskSetCoordinator {
     const [reply] = await tried.catch(() => []);
     if (reply?.kind !== 'exported') return;
     if (reply.problem !== null) {
-      const text = `exports stay as they were: ${reply.problem}`;
-      this.post({ kind: 'log', diskSet: this.slot, level: 'error', message: text });
+      this.post({ kind: 'exportsRefused', diskSet: this.slot, message: reply.problem });
       return;
     }
     for (const thread of others) this.threads.toConnectionThread(thread, message);
@@ -340,6 +339,7 @@ export class DiskSetCoordinator {
       const theirs = exports.filter((one) => mine.some(({ name }) => name === one.volume));
       this.threads.toVolumeThread(thread, { kind: 'exports', session: this.session, exports: theirs });
     });
+    this.post({ kind: 'exportsReplaced', diskSet: this.slot });
   }
 
   // ---------------------------------------------------------------------------------------------- closing

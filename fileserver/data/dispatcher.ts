@@ -17,6 +17,7 @@ import {
   encodeSuccessHeader,
 } from '../../protocol/rpc.ts';
 import { XdrError, type XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
+import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { Mounts } from '../mount/mount-list.ts';
 import { MOUNT_VERSION_MAX, MOUNT_VERSION_MIN, type MountCall, mountProcedures } from '../mount/program.ts';
 import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs/call.ts';
@@ -32,6 +33,8 @@ export interface Programs {
   readonly forwarding: Forwarding | null;
   readonly diskSet: DiskSet;
   readonly mounts: Mounts;
+  /** Where users' groups are looked up; null: clients' credentials say them. */
+  readonly groups: GroupDirectory | null;
   /** An exception that is no XdrError: a bug. The client gets SYSTEM_ERR. */
   readonly onBug: (error: unknown) => void;
 }
@@ -68,6 +71,8 @@ export interface LateAnswers {
   answerLater(xid: number): AnswerListener;
   /** Of another thread: complete records. `size`: bytes of the call that wait with it, counted in `held`. */
   answerElsewhere(size: number, held: HeldCalls): AnswerListener;
+  /** Has the message, in memory of its own, handled again when the user's groups are known. */
+  waitForGroups(uid: number, message: Uint8Array): void;
 }
 
 /** Procedures whose last argument says how long the reply may become. */
@@ -141,6 +146,11 @@ export class Dispatcher {
     if (!this.caller.take(r, header)) {
       encodeAuthError(w, header.xid, auth_stat.AUTH_BADCRED);
       return done(w, start);
+    }
+    if (this.caller.waitsFor >= 0) {
+      this.late.waitForGroups(this.caller.waitsFor, r.bytes.slice(callStart, r.end));
+      w.position = start;
+      return 'later';
     }
     const bodyStart = w.position;
     try {

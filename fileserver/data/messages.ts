@@ -6,6 +6,8 @@
 //     | open (epoch, volumes) -->   |  verify, write the ownership record, replay the journal, listen
 //     |   <-- opened | openFailed   |
 //     |   <-- firstReply            |
+//     | exports               -->   |
+//     |   <-- exportsReplaced       |  or exportsRefused: the old ones go on
 //     | close quiesce|fence   -->   |
 //     |   <-- closed                |
 //     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
@@ -162,6 +164,19 @@ export interface FirstReplyMessage {
   readonly atBootMs: number;
 }
 
+/** The answer to `exports`, if the disk set is open. */
+export interface ExportsReplacedMessage {
+  readonly kind: 'exportsReplaced';
+  readonly diskSet: DiskSetRole;
+}
+
+/** The exports stay as they were. */
+export interface ExportsRefusedMessage {
+  readonly kind: 'exportsRefused';
+  readonly diskSet: DiskSetRole;
+  readonly message: string;
+}
+
 /** For the log of the process: the data thread has none of its own. */
 export interface LogMessage {
   readonly kind: 'log';
@@ -175,6 +190,8 @@ export type FromDataThread =
   | OpenedMessage
   | OpenFailedMessage
   | ClosedMessage
+  | ExportsReplacedMessage
+  | ExportsRefusedMessage
   | FaultMessage
   | StalledMessage
   | FirstReplyMessage;
@@ -219,6 +236,8 @@ export interface DataThreadOptions {
   readonly threads: ThreadCounts;
   /** See thread-board.ts; made for threadCount(threads) threads. */
   readonly board: SharedArrayBuffer;
+  /** Channel of the group thread; absent: users' groups are those of their credentials. */
+  readonly groupChannel?: string;
   readonly testing?: DataThreadTesting;
 }
 

@@ -1,4 +1,5 @@
 /** Runs the services of a thread that changes volumes, as the coordinator says. */
+import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
 import { clearUmask } from '../system/file-calls.ts';
 import type { ThreadSetup } from './data-threads.ts';
@@ -10,6 +11,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
   clearUmask();
   const board = new ThreadBoard(setup.board);
   const rights = new RightTable(setup.rights);
+  const groups = groupsOf(setup.groupChannel);
   const services = new Map<number, VolumeService>();
   const post = (message: FromDataThreads): void => coordinator.postMessage(message);
   const { limits, testing } = setup;
@@ -24,6 +26,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
       const service = new VolumeService(session, message.part, {
         rights,
         limits,
+        groups,
         testing,
         post,
         connectionThreads,

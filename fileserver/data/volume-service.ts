@@ -8,6 +8,7 @@
  * It halts, and all other threads with it, when the right to serve runs out (R2), when a volume can't be trusted any
  * more, and when a volume turns out to belong to somebody newer (R6).
  */
+import type { GroupDirectory } from '../groups/group-directory.ts';
 import { MountReplica } from '../mount/mount-list.ts';
 import type { NfsService } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
@@ -39,6 +40,7 @@ const TICK_MS = 1000;
 export interface VolumeServiceSetup {
   readonly rights: RightTable;
   readonly limits: FileTableLimits;
+  readonly groups: GroupDirectory | null;
   readonly testing: DataThreadTesting | undefined;
   /** To the coordinator. */
   readonly post: (message: FromDataThreads) => void;
@@ -143,6 +145,7 @@ export class VolumeService {
       forwarding: null,
       diskSet,
       mounts: new MountReplica([], () => {}),
+      groups: this.setup.groups,
       onBug: (error: unknown) => this.log('error', `a request failed: ${describeBug(error)}`),
     };
     const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, () =>

@@ -126,7 +126,9 @@ export class Rename extends Operation {
   }
 
   private done(flushes: FlushSet): void {
+    const { diskSet } = this.request.service;
     this.volume.pathIndex?.learn(this.moved, this.to!.key, this.args.to.name);
+    if (this.from !== this.to) diskSet.table.generation += 1;
     if (this.volume.orderedMetadata) {
       flushes.add(this.from!);
       flushes.add(this.to!);

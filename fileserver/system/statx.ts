@@ -13,6 +13,7 @@ import { NativeBuffer } from './native-buffer.ts';
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BTIME = 0x800;
 const STATX_MNT_ID = 0x1000;
+const STATX_ATTR_MOUNT_ROOT = 0x2000;
 const SIZE = 256;
 
 const libc = koffi.load('libc.so.6');
@@ -104,6 +105,12 @@ export class StatBuffer {
   /** Device that the file system lies on: major * 2^32 + minor. */
   get device(): number {
     return this.view.getUint32(136, true) * TWO_32 + this.view.getUint32(140, true);
+  }
+  /** The root of a mount; null where the kernel does not say (before 5.8). */
+  get isMountRoot(): boolean | null {
+    // stx_attributes at 8, stx_attributes_mask (which of them mean something) at 56.
+    if ((this.view.getUint32(56, true) & STATX_ATTR_MOUNT_ROOT) === 0) return null;
+    return (this.view.getUint32(8, true) & STATX_ATTR_MOUNT_ROOT) !== 0;
   }
   /** Which mount of this process's namespace the object was reached through. */
   get mountId(): bigint {

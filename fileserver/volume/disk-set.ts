@@ -5,9 +5,10 @@
 import { constants } from 'node:os';
 import type { ExportSpec } from '../data/messages.ts';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt } from '../system/file-calls.ts';
-import { S_IFDIR, type StatBuffer } from '../system/statx.ts';
+import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { Export, ExportTable } from './export.ts';
+import { IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
 import type { OpenFile } from './open-file.ts';
@@ -17,17 +18,20 @@ import { type Volume, VolumeOpenError } from './volume.ts';
 const DOT = new TextEncoder().encode('.');
 const DOT_DOT = new TextEncoder().encode('..');
 const DEPTH_MAX = 2048;
+const climbStat = new StatBuffer();
 const { ENOENT, ENOTDIR } = constants.errno;
 
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
   exports: ExportTable;
+  private readonly climbers: ReadonlyMap<Volume, IdentityReader>;
 
   /** Throws VolumeOpenError (InvalidExport). */
   constructor(volumes: readonly Volume[], exports: readonly ExportSpec[], limits: FileTableLimits) {
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
     this.table = new FileTable(limits);
+    this.climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
     this.exports = this.buildExports(exports);
   }
 
@@ -124,23 +128,28 @@ export class DiskSet {
    * first, then become the user.
    */
   pathFd(file: OpenFile): number {
-    if (file.pathFd >= 0) return file.pathFd;
+    if (!file.tree.canBeLeft) return file.pathFd >= 0 ? file.pathFd : this.table.pathFd(file);
+    if (file.pathFd >= 0 && file.insideAt === this.table.generation) return file.pathFd;
     const fd = this.table.pathFd(file);
-    if (fd >= 0 && file.tree.directory.length > 0 && !this.isInside(file, fd)) {
+    if (fd < 0) return fd;
+    if (!this.isInside(file, fd)) {
       this.table.drop(file);
       return -constants.errno.ESTALE;
     }
+    file.insideAt = this.table.generation;
     return fd;
   }
 
   /**
-   * Does a directory lie below its export's? Always, when its handle was made; not if it was moved out since (by
-   * way of another export, or on the server). Files have no way back up and are not checked.
+   * Does a directory lie below its export's? It did when its handle was made, but may have been moved out since: by
+   * way of another export, or on the server. Files have no way back up and are not checked.
    */
   private isInside(file: OpenFile, fd: number): boolean {
     const { volume, tree } = file;
+    // Not the volume's own buffers: whoever asked may still need what is in them.
+    const identity = this.climbers.get(volume)!;
     become(SERVER_IDENTITY);
-    if (volume.stat.ofFd(fd) < 0 || volume.stat.type !== S_IFDIR) return true;
+    if (climbStat.ofFd(fd) < 0 || climbStat.type !== S_IFDIR) return true;
     let key = file.key;
     let at = fd;
     let inside = key === tree.rootKey;
@@ -148,8 +157,11 @@ export class DiskSet {
       const above = openAt(at, DOT_DOT, O_PATH | O_DIRECTORY);
       if (at !== fd) close(at);
       at = above;
-      if (above < 0 || volume.identity.ofFd(above) < 0) break;
-      key = volume.identity.key();
+      if (above < 0 || identity.ofFd(above) < 0 || identity.mountId !== volume.rootMountId) break;
+      const keyAbove = identity.key();
+      // The root of everything is above itself.
+      if (keyAbove === key) break;
+      key = keyAbove;
       inside = key === tree.rootKey;
     }
     if (at !== fd && at >= 0) close(at);
@@ -178,6 +190,8 @@ export class DiskSet {
       close(fd);
       return failureOfResult(result);
     }
+    // The export's directory may have been made anew: what is there now is what clients get.
+    if (names.length === 0) one.rootKey = identity.key();
     const file = this.table.ofIdentity(one, identity);
     this.table.keepPathFd(file, fd);
     return file;
@@ -196,7 +210,7 @@ export class DiskSet {
     const atTop = dir.key === dir.tree.rootKey;
     const stay = isDot(name) || (isDotDot(name) && atTop);
     const { volume, tree } = dir;
-    if (isDotDot(name) && !stay && tree.directory.length > 0 && !this.isInside(dir, dirFd)) return 'stale';
+    if (isDotDot(name) && !stay && tree.canBeLeft && !this.isInside(dir, dirFd)) return 'stale';
     become(user);
     const { identity } = volume;
     const result = identity.ofName(dirFd, stay ? DOT : name);

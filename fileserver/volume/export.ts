@@ -2,8 +2,8 @@
 import type { ExportSpec } from '../data/messages.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { ClientNetworks } from './client-networks.ts';
+import { parseExportDirectory } from './export-directory.ts';
 import { exportIdOf } from './file-handle.ts';
-import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
 import type { Volume } from './volume.ts';
 
 export class Export {
@@ -15,6 +15,11 @@ export class Export {
   readonly volume: Volume;
   /** Names from the volume's root down to the exported directory; empty for the root itself. */
   readonly directory: readonly Uint8Array[];
+  /**
+   * Directories could be moved out of it without leaving the file system: then a handle says nothing of where its
+   * object is today, and it has to be looked at.
+   */
+  readonly canBeLeft: boolean;
   readonly readOnly: boolean;
   readonly squash: ExportSpec['squash'];
   readonly anonymous: Identity;
@@ -28,7 +33,8 @@ export class Export {
     this.wirePath = Buffer.from(spec.path).toString('latin1');
     this.id = exportIdOf(spec.path);
     this.volume = volume;
-    this.directory = parseDirectory(spec);
+    this.directory = parseExportDirectory(spec);
+    this.canBeLeft = this.directory.length > 0 || !volume.isMountRoot;
     this.readOnly = spec.access === 'ReadOnly';
     this.squash = spec.squash;
     this.anonymous = { uid: spec.anonymousUid, gid: spec.anonymousGid, groups: [] };
@@ -36,26 +42,6 @@ export class Export {
     this.spec = spec;
     this.rootKey = '';
   }
-}
-
-/** Throws an Error that names the export and what is wrong with it. */
-function parseDirectory(spec: ExportSpec): Uint8Array[] {
-  if (!spec.path.startsWith('/') || (spec.path.length > 1 && spec.path.endsWith('/'))) {
-    throw new Error(`export "${spec.path}": the path must begin with a slash and not end with one`);
-  }
-  const names = (spec.directory ?? '')
-    .split('/')
-    .filter((part) => part !== '')
-    .map((part) => new TextEncoder().encode(part));
-  for (const name of names) {
-    if (checkName(name) !== null || isDot(name) || isDotDot(name)) {
-      throw new Error(`export "${spec.path}": "${spec.directory}" is no directory inside a volume`);
-    }
-  }
-  if (names[0] !== undefined && isPrivateName(names[0])) {
-    throw new Error(`export "${spec.path}": "${spec.directory}" is FilerPair's own directory`);
-  }
-  return names;
 }
 
 /** Exports of a disk set by the number in handles and by path. Throws on two that can't be told apart. */

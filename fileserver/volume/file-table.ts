@@ -48,6 +48,8 @@ export class FileTable {
   private count: number;
   private descriptors: number;
   private now: number;
+  /** Grows when a directory may have been moved somewhere else: by us at once, by others once a second. */
+  generation: number;
   private closed: boolean;
   private readonly scratch: Uint8Array;
   /** Told of each object that may have lost its last name: tables of other threads may have it open. */
@@ -61,6 +63,7 @@ export class FileTable {
     this.count = 0;
     this.descriptors = 0;
     this.now = 0;
+    this.generation = 0;
     this.closed = false;
     this.scratch = new Uint8Array(HANDLE_SIZE_MAX);
     this.onForget = null;
@@ -300,6 +303,7 @@ export class FileTable {
   /** Once a second. */
   tick(): void {
     this.now += 1;
+    this.generation += 1;
     let looked = 0;
     for (let file = this.oldest; file !== null && looked < CLOSES_PER_TICK; file = file.newer) {
       if (this.now - file.usedAt < IDLE_TICKS) return;

@@ -21,6 +21,8 @@ export class OpenFile {
   pathFd: number;
   readFd: number;
   writeFd: number;
+  /** FileTable.generation at which the object was last seen to be inside its export. */
+  insideAt: number;
   /** Asynchronous work under way with the descriptors: while not 0 they stay open. */
   pins: number;
   /** Out of the table: close when the last pin goes. */
@@ -41,6 +43,7 @@ export class OpenFile {
     this.pathFd = -1;
     this.readFd = -1;
     this.writeFd = -1;
+    this.insideAt = -1;
     this.pins = 0;
     this.dropped = false;
     this.usedAt = 0;

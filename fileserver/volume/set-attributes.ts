@@ -99,13 +99,15 @@ export function checkAttributeChanges(
   if (isGiven(mtime) && mtime.nanoseconds >= NANOSECONDS) return 'invalid';
   const { uid } = effectiveUser(user);
   const owner = uid === 0 || uid === stat.uid;
-  if (!owner && (changes.mode !== null || isGiven(atime) || isGiven(mtime))) return 'notPermitted';
+  if (!owner && changes.mode !== null) return 'notPermitted';
   const otherOwner = changes.uid !== null && changes.uid !== stat.uid;
   const otherGroup = changes.gid !== null && changes.gid !== stat.gid;
   if (uid !== 0 && otherOwner) return 'notPermitted';
   if (uid !== 0 && otherGroup && (!owner || !isMember(user, changes.gid!))) return 'notPermitted';
-  const touch = atime === 'now' || mtime === 'now';
-  if (!owner && touch) {
+  // Who may write may set both times to now, and only that: utimensat(2).
+  const touches = atime === 'now' && mtime === 'now';
+  if (!owner && !touches && (atime !== 'keep' || mtime !== 'keep')) return 'notPermitted';
+  if (!owner && touches) {
     const allowed = mayWrite(file.pathFd, user, file.volume.stat);
     if (allowed !== 'ok') return allowed;
   }

@@ -85,6 +85,8 @@ export class Volume {
   readonly rootFd: number;
   readonly rootKey: string;
   readonly rootMountId: number;
+  /** Nothing of the same mount lies outside the volume. */
+  readonly isMountRoot: boolean;
   /** Reads identities of this volume's files; one result at a time. */
   readonly identity: IdentityReader;
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
@@ -136,6 +138,7 @@ export class Volume {
     this.rootMountId = root.mountId;
     this.identity = root.identity;
     this.stat = new StatBuffer();
+    this.isMountRoot = this.stat.ofFd(root.fd) === 0 && this.stat.isMountRoot === true;
     this.ownJournal = journal;
     this.leftBehind = leftBehind;
     this.writeVerifier = new Uint8Array(Buffer.from(ownership.writeVerifier, 'hex'));

@@ -1,0 +1,775 @@
+/**
+ * One random operation, done twice: by an NFS client in one directory, and by system calls of the same user in
+ * another directory of the same file system. Status, attributes, wcc_data and contents have to agree; the kernel is
+ * the oracle, not another reading of the RFC.
+ *
+ * Where NFSv3 itself wants something else than POSIX, the local side is told so here, in one place each:
+ *   - an object whose last name is gone is NFS3ERR_STALE (`isGone`)
+ *   - a file's owner may read and write it, and who may execute it may read it (`mayOpen`; RFC 1813 §4.4)
+ *   - WRITE says what the object is before it looks at permissions (`writeLocal`)
+ *   - the mode of a symbolic link can't be set, and that is no error (`changeModeLocal`)
+ */
+import { readSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { inspect, isDeepStrictEqual } from 'node:util';
+import * as nfs from '../../protocol/nfs3.ts';
+import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
+import { DirectoryReader } from '../system/directory-entries.ts';
+import * as calls from '../system/file-calls.ts';
+import * as statx from '../system/statx.ts';
+import {
+  accessOf,
+  become,
+  type Identity,
+  R_OK,
+  SERVER_IDENTITY,
+  W_OK,
+  X_OK,
+} from '../system/thread-identity.ts';
+import { type RpcClient, userCredential } from './rpc-client.fixture.ts';
+
+const { errno: E } = constants;
+const { nfsstat3 } = nfs;
+
+/** RFC 1813 §2.6 beside errno(3), written down independently of the server's two tables. */
+const STATUS_OF_ERRNO = new Map<number, number>([
+  [E.EPERM, nfsstat3.NFS3ERR_PERM],
+  [E.ENOENT, nfsstat3.NFS3ERR_NOENT],
+  [E.EACCES, nfsstat3.NFS3ERR_ACCES],
+  [E.EEXIST, nfsstat3.NFS3ERR_EXIST],
+  [E.EXDEV, nfsstat3.NFS3ERR_XDEV],
+  [E.ENOTDIR, nfsstat3.NFS3ERR_NOTDIR],
+  [E.EISDIR, nfsstat3.NFS3ERR_ISDIR],
+  [E.EINVAL, nfsstat3.NFS3ERR_INVAL],
+  [E.EFBIG, nfsstat3.NFS3ERR_FBIG],
+  [E.ENOSPC, nfsstat3.NFS3ERR_NOSPC],
+  [E.EMLINK, nfsstat3.NFS3ERR_MLINK],
+  [E.ENAMETOOLONG, nfsstat3.NFS3ERR_NAMETOOLONG],
+  [E.ENOTEMPTY, nfsstat3.NFS3ERR_NOTEMPTY],
+  [E.ESTALE, nfsstat3.NFS3ERR_STALE],
+]);
+
+function statusOf(result: number): number {
+  if (result >= 0) return nfs.NFS3_OK;
+  const status = STATUS_OF_ERRNO.get(-result);
+  if (status === undefined) throw new Error(`errno ${-result} is new here`);
+  return status;
+}
+
+/** One object in both worlds. The descriptor is an O_PATH one. */
+interface Twin {
+  readonly handle: Uint8Array;
+  readonly fd: number;
+}
+
+export interface User {
+  readonly identity: Identity;
+  readonly credential: ReturnType<typeof userCredential>;
+}
+
+export function user(uid: number, gid: number, groups: readonly number[]): User {
+  return { identity: { uid, gid, groups }, credential: userCredential(uid, gid, [...groups]) };
+}
+
+function as<T>(identity: Identity, work: () => T): T {
+  become(identity);
+  try {
+    return work();
+  } finally {
+    become(SERVER_IDENTITY);
+  }
+}
+
+interface Attributes {
+  readonly type: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Of files and symbolic links; a directory's is its file system's own affair. */
+  readonly size: number | null;
+  readonly device: string;
+  readonly mtime: bigint;
+  readonly ctime: bigint;
+  readonly atime: bigint;
+}
+
+const LOCAL_TYPE = new Map<number, number>([
+  [statx.S_IFREG, nfs.NF3REG],
+  [statx.S_IFDIR, nfs.NF3DIR],
+  [statx.S_IFBLK, nfs.NF3BLK],
+  [statx.S_IFCHR, nfs.NF3CHR],
+  [statx.S_IFLNK, nfs.NF3LNK],
+  [statx.S_IFSOCK, nfs.NF3SOCK],
+  [statx.S_IFIFO, nfs.NF3FIFO],
+]);
+
+const stat = new statx.StatBuffer();
+
+function localAttributes(fd: number): Attributes {
+  if (stat.ofFd(fd) < 0) throw new Error('statx');
+  const { view } = stat;
+  const time = (at: number): bigint =>
+    view.getBigInt64(at, true) * 1_000_000_000n + BigInt(view.getUint32(at + 8, true));
+  const sized = stat.type === statx.S_IFREG || stat.type === statx.S_IFLNK;
+  return {
+    type: LOCAL_TYPE.get(stat.type)!,
+    mode: stat.mode & 0o7777,
+    nlink: stat.nlink,
+    uid: stat.uid,
+    gid: stat.gid,
+    size: sized ? stat.size : null,
+    device: `${view.getUint32(128, true)}:${view.getUint32(132, true)}`,
+    atime: time(64),
+    ctime: time(96),
+    mtime: time(112),
+  };
+}
+
+const nanoseconds = ({ seconds, nseconds }: nfs.nfstime3): bigint =>
+  BigInt(seconds) * 1_000_000_000n + BigInt(nseconds);
+
+function remoteAttributes(a: nfs.fattr3): Attributes {
+  const sized = a.type === nfs.NF3REG || a.type === nfs.NF3LNK;
+  return {
+    type: a.type,
+    mode: a.mode,
+    nlink: a.nlink,
+    uid: a.uid,
+    gid: a.gid,
+    size: sized ? a.size : null,
+    device: `${a.rdev.specdata1}:${a.rdev.specdata2}`,
+    atime: nanoseconds(a.atime),
+    mtime: nanoseconds(a.mtime),
+    ctime: nanoseconds(a.ctime),
+  };
+}
+
+const isGone = (twin: Twin): boolean => localAttributes(twin.fd).nlink === 0;
+
+/** What both sides say that is not a status or an attribute: names of a listing, bytes of a file. */
+type Content = string | null;
+
+interface Answer {
+  readonly status: number;
+  readonly wcc: readonly (nfs.wcc_data | null)[];
+  readonly content: Content;
+}
+
+interface Plan {
+  readonly what: string;
+  /** Whose handles the call carries; `wcc` of the answer is theirs, in this order. */
+  readonly about: readonly Twin[];
+  readonly remote: () => Promise<Answer>;
+  readonly local: () => { readonly result: number; readonly content?: Content };
+  /** Where an object may have been made: it is compared, and remembered. */
+  readonly made?: { readonly dir: Twin; readonly name: Uint8Array };
+  /** Times that were set to a value: those of both sides must be that value. */
+  readonly exactTimes?: true;
+  readonly hasLongName?: boolean;
+  /** Where two things may be wrong at once, and this is what the kernel finds second. */
+  readonly or?: number;
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+const NAMES: readonly Uint8Array[] = [
+  ...['a', 'b', 'c', 'd', 'e', 'f', ' ', '\n', 'Grüße', '.hidden', 'n'.repeat(255)].map(bytes),
+  new Uint8Array([0xff, 0xfe, 0x80]),
+  bytes('t'.repeat(256)),
+];
+const MODES = [0o777, 0o755, 0o700, 0o644, 0o600, 0o000, 0o1777, 0o2775, 0o4755, 0o6711, 0o2770, 0o444];
+const TWINS_MAX = 40;
+
+export class TwinTrees {
+  private readonly client: RpcClient;
+  private readonly random: SeededRandom;
+  private readonly users: readonly User[];
+  private readonly root: User;
+  private readonly dirs: Twin[];
+  private readonly others: Twin[];
+  /** Two changes in a row have different times: else "has changed" can't be seen. */
+  private readonly fineTimes: boolean;
+  readonly statuses: Map<string, number>;
+
+  constructor(
+    client: RpcClient,
+    random: SeededRandom,
+    users: readonly User[],
+    top: { readonly handle: Uint8Array; readonly fd: number },
+    fineTimes: boolean,
+  ) {
+    this.client = client;
+    this.random = random;
+    this.users = users;
+    this.root = users[0]!;
+    this.dirs = [top];
+    this.others = [];
+    this.fineTimes = fineTimes;
+    this.statuses = new Map();
+  }
+
+  /** One operation on both sides. Throws an Error that says what it was and where they differ. */
+  async step(): Promise<void> {
+    const plan = this.plan();
+    const before = await Promise.all(plan.about.map((twin) => this.look(twin)));
+    const gone = plan.about.some(isGone);
+    const { result, content = null } = plan.local();
+    const answer = await plan.remote();
+    const expected = gone ? nfsstat3.NFS3ERR_STALE : statusOf(result);
+    this.count(plan.what, answer.status);
+    const say = (what: string, remote: unknown, local: unknown): void => {
+      if (isDeepStrictEqual(remote, local)) return;
+      throw new Error(`${plan.what}: ${what}: NFS ${inspect(remote)}, local ${inspect(local)}`);
+    };
+    // Of two mistakes, either may be named.
+    const other = plan.hasLongName === true ? nfsstat3.NFS3ERR_NAMETOOLONG : plan.or;
+    if (result >= 0 || answer.status !== other) {
+      say('status', nfs.nfsstat3Name(answer.status), nfs.nfsstat3Name(expected));
+    }
+    if (answer.status === nfs.NFS3_OK) say('content', answer.content, content);
+    for (const [i, twin] of plan.about.entries()) {
+      await this.compare(twin, before[i]!, answer.wcc[i] ?? null, plan, say);
+    }
+    if (plan.made !== undefined) await this.meet(plan.made.dir, plan.made.name, say);
+    this.forgetSome();
+  }
+
+  private count(what: string, status: number): void {
+    const key = `${what.split(' ')[0]} ${nfs.nfsstat3Name(status)}`;
+    this.statuses.set(key, (this.statuses.get(key) ?? 0) + 1);
+  }
+
+  private async look(twin: Twin): Promise<{ remote: nfs.fattr3 | null; local: Attributes }> {
+    const res = await this.client.call('GETATTR', { object: twin.handle });
+    const remote = res.status === nfs.NFS3_OK ? res.obj_attributes : null;
+    return { remote, local: localAttributes(twin.fd) };
+  }
+
+  private async compare(
+    twin: Twin,
+    before: { remote: nfs.fattr3 | null; local: Attributes },
+    wcc: nfs.wcc_data | null,
+    plan: Plan,
+    say: (what: string, remote: unknown, local: unknown) => void,
+  ): Promise<void> {
+    const after = await this.look(twin);
+    say('exists', after.remote !== null, after.local.nlink > 0);
+    if (after.remote === null || before.remote === null) return;
+    if (wcc?.before != null) {
+      const { size, mtime, ctime } = before.remote;
+      say('wcc before', wcc.before, { size, mtime, ctime });
+    }
+    // Asked for between the two, the time of the last access may have moved.
+    if (wcc?.after != null) say('wcc after', { ...wcc.after, atime: 0 }, { ...after.remote, atime: 0 });
+    this.sayAttributes(remoteAttributes(after.remote), after.local, plan.exactTimes === true, say);
+    if (!this.fineTimes) return;
+    const was = remoteAttributes(before.remote);
+    const is = remoteAttributes(after.remote);
+    say('mtime moved', is.mtime !== was.mtime, after.local.mtime !== before.local.mtime);
+    say('ctime moved', is.ctime !== was.ctime, after.local.ctime !== before.local.ctime);
+  }
+
+  private sayAttributes(
+    remote: Attributes,
+    local: Attributes,
+    exactTimes: boolean,
+    say: (what: string, remote: unknown, local: unknown) => void,
+  ): void {
+    for (const name of ['type', 'mode', 'nlink', 'uid', 'gid', 'size', 'device'] as const) {
+      say(name, remote[name], local[name]);
+    }
+    if (!exactTimes) return;
+    for (const name of ['atime', 'mtime'] as const) {
+      const recent = BigInt(Date.now() - 60_000) * 1_000_000n;
+      // Those that were set to now are each its own side's.
+      if (remote[name] < recent || local[name] < recent) say(name, remote[name], local[name]);
+    }
+  }
+
+  /** Looks the name up on both sides, as root, and remembers what is there. */
+  private async meet(
+    dir: Twin,
+    name: Uint8Array,
+    say: (what: string, remote: unknown, local: unknown) => void,
+  ): Promise<void> {
+    if (isGone(dir)) return;
+    const res = await this.client.call('LOOKUP', { what: { dir: dir.handle, name } });
+    const fd = calls.openAt(dir.fd, name, calls.O_PATH | calls.O_NOFOLLOW);
+    say('lookup', nfs.nfsstat3Name(res.status), nfs.nfsstat3Name(statusOf(fd)));
+    if (res.status !== nfs.NFS3_OK || fd < 0) return;
+    const twin: Twin = { handle: res.object, fd };
+    this.sayAttributes(remoteAttributes(res.obj_attributes!), localAttributes(fd), false, say);
+    (localAttributes(fd).type === nfs.NF3DIR ? this.dirs : this.others).push(twin);
+  }
+
+  private forgetSome(): void {
+    // The first directory stays: it is where everything begins.
+    while (this.dirs.length > TWINS_MAX / 4) calls.close(this.dirs.splice(1, 1)[0]!.fd);
+    while (this.others.length > TWINS_MAX) calls.close(this.others.shift()!.fd);
+  }
+
+  close(): void {
+    for (const { fd } of [...this.dirs, ...this.others]) calls.close(fd);
+  }
+
+  // ---------------------------------------------------------------------------------------------- operations
+
+  private plan(): Plan {
+    const { random } = this;
+    const who = random.pick(this.users);
+    const dir = random.pick(this.dirs);
+    const name = random.pick(NAMES);
+    const object =
+      this.others.length === 0 || random.chance(5) ? random.pick(this.dirs) : random.pick(this.others);
+    const choices: (() => Plan)[] = [
+      () => this.create(who, dir, name),
+      () => this.create(who, dir, name),
+      () => this.mkdir(who, dir, name),
+      () => this.symlink(who, dir, name),
+      () => this.mknod(who, dir, name),
+      () => this.remove(who, dir, name),
+      () => this.rmdir(who, dir, name),
+      () => this.rename(who, dir, name),
+      () => this.rename(who, dir, name),
+      () => this.link(who, object, dir, name),
+      () => this.setMode(who, object),
+      () => this.setOwner(who, object),
+      () => this.setSize(who, object),
+      () => this.setTimes(who, object),
+      () => this.write(who, object),
+      () => this.write(who, object),
+      () => this.read(who, object),
+      () => this.lookup(who, dir, name),
+      () => this.access(who, object),
+      () => this.list(who, dir),
+      () => this.readlink(object),
+    ];
+    return { hasLongName: name.length > 255, ...random.pick(choices)() };
+  }
+
+  private label(who: User, what: string, detail: unknown): string {
+    const { uid, gid, groups } = who.identity;
+    return `${what} as ${uid}:${gid}[${groups.join()}] ${JSON.stringify(detail)}`;
+  }
+
+  private readonly nameOf = (name: Uint8Array): string => Buffer.from(name).toString('latin1').slice(0, 12);
+
+  private create(who: User, dir: Twin, name: Uint8Array): Plan {
+    const { random } = this;
+    const mode = random.pick(MODES);
+    const checked = random.chance(2);
+    const cut = random.chance(2) ? 0 : null;
+    const obj_attributes = { ...nfs.SATTR3_NOTHING, mode, size: cut };
+    const how = { mode: checked ? nfs.GUARDED : nfs.UNCHECKED, obj_attributes };
+    return {
+      what: this.label(who, checked ? 'CREATE' : 'CREATE-UNCHECKED', { name: this.nameOf(name), mode, cut }),
+      about: [dir],
+      remote: () => this.changed('CREATE', { where: { dir: dir.handle, name }, how }, who),
+      local: () => ({ result: this.createLocal(who, dir, name, mode, checked, cut) }),
+      made: { dir, name },
+    };
+  }
+
+  private createLocal(
+    who: User,
+    dir: Twin,
+    name: Uint8Array,
+    mode: number,
+    checked: boolean,
+    cut: number | null,
+  ): number {
+    const flags = calls.O_CREAT | calls.O_EXCL | calls.O_RDWR | calls.O_NOFOLLOW;
+    const fd = as(who.identity, () => calls.openAt(dir.fd, name, flags, mode));
+    if (fd >= 0) calls.close(fd);
+    if (fd !== -E.EEXIST || checked) return fd;
+    const pathFd = as(who.identity, () => calls.openAt(dir.fd, name, calls.O_PATH | calls.O_NOFOLLOW));
+    if (pathFd < 0) return pathFd;
+    // RFC 1813 §3.3.8: an existing regular file is taken, and of its attributes only the size counts.
+    const isFile = localAttributes(pathFd).type === nfs.NF3REG;
+    const result = !isFile ? -E.EEXIST : cut === null ? 0 : this.truncateLocal(who, pathFd, cut);
+    calls.close(pathFd);
+    return result;
+  }
+
+  private mkdir(who: User, dir: Twin, name: Uint8Array): Plan {
+    const mode = this.random.pick(MODES);
+    const attributes = { ...nfs.SATTR3_NOTHING, mode };
+    return {
+      what: this.label(who, 'MKDIR', { name: this.nameOf(name), mode }),
+      about: [dir],
+      remote: () => this.changed('MKDIR', { where: { dir: dir.handle, name }, attributes }, who),
+      local: () => ({ result: as(who.identity, () => calls.makeDirectoryAt(dir.fd, name, mode)) }),
+      made: { dir, name },
+    };
+  }
+
+  private symlink(who: User, dir: Twin, name: Uint8Array): Plan {
+    const { random } = this;
+    const target = random.chance(3)
+      ? bytes('../'.repeat(1 + random.below(300)))
+      : random.bytes(1 + random.below(60));
+    for (let i = 0; i < target.length; i++) target[i] ||= 1;
+    const symlink = { symlink_attributes: nfs.SATTR3_NOTHING, symlink_data: target };
+    return {
+      what: this.label(who, 'SYMLINK', { name: this.nameOf(name), size: target.length }),
+      about: [dir],
+      remote: () => this.changed('SYMLINK', { where: { dir: dir.handle, name }, symlink }, who),
+      local: () => ({ result: as(who.identity, () => calls.makeSymbolicLinkAt(target, dir.fd, name)) }),
+      made: { dir, name },
+    };
+  }
+
+  private mknod(who: User, dir: Twin, name: Uint8Array): Plan {
+    const { random } = this;
+    const mode = random.pick(MODES);
+    const [major, minor] = [random.below(4096), random.below(1 << 20)];
+    const sattr = { ...nfs.SATTR3_NOTHING, mode };
+    const spec = { specdata1: major, specdata2: minor };
+    const kinds: [number, nfs.mknoddata3][] = [
+      [statx.S_IFIFO, { type: nfs.NF3FIFO, pipe_attributes: sattr }],
+      [statx.S_IFSOCK, { type: nfs.NF3SOCK, pipe_attributes: sattr }],
+      [statx.S_IFCHR, { type: nfs.NF3CHR, dev_attributes: sattr, spec }],
+      [statx.S_IFBLK, { type: nfs.NF3BLK, dev_attributes: sattr, spec }],
+    ];
+    const [type, what] = random.pick(kinds);
+    return {
+      what: this.label(who, 'MKNOD', { name: this.nameOf(name), type, mode }),
+      about: [dir],
+      remote: () => this.changed('MKNOD', { where: { dir: dir.handle, name }, what }, who),
+      local: () => ({
+        result: as(who.identity, () => calls.makeNodeAt(dir.fd, name, type | mode, major, minor)),
+      }),
+      made: { dir, name },
+    };
+  }
+
+  private remove(who: User, dir: Twin, name: Uint8Array): Plan {
+    return {
+      what: this.label(who, 'REMOVE', this.nameOf(name)),
+      about: [dir],
+      remote: () => this.changed('REMOVE', { object: { dir: dir.handle, name } }, who),
+      local: () => ({ result: as(who.identity, () => calls.unlinkAt(dir.fd, name, 0)) }),
+    };
+  }
+
+  private rmdir(who: User, dir: Twin, name: Uint8Array): Plan {
+    return {
+      what: this.label(who, 'RMDIR', this.nameOf(name)),
+      about: [dir],
+      remote: () => this.changed('RMDIR', { object: { dir: dir.handle, name } }, who),
+      local: () => {
+        const result = as(who.identity, () => calls.unlinkAt(dir.fd, name, calls.AT_REMOVEDIR));
+        return { result: result === -E.EEXIST ? -E.ENOTEMPTY : result };
+      },
+    };
+  }
+
+  private rename(who: User, dir: Twin, name: Uint8Array): Plan {
+    const { random } = this;
+    const to = random.chance(2) ? dir : random.pick(this.dirs);
+    const toName = random.pick(NAMES);
+    const args = { from: { dir: dir.handle, name }, to: { dir: to.handle, name: toName } };
+    return {
+      what: this.label(who, 'RENAME', {
+        name: this.nameOf(name),
+        same: to === dir,
+        toName: this.nameOf(toName),
+      }),
+      about: [dir, to],
+      remote: async () => {
+        const res = await this.client.call('RENAME', args, who);
+        return { status: res.status, wcc: [res.fromdir_wcc, res.todir_wcc], content: null };
+      },
+      local: () => ({ result: as(who.identity, () => calls.renameAt(dir.fd, name, to.fd, toName)) }),
+      made: { dir: to, name: toName },
+      hasLongName: name.length > 255 || toName.length > 255,
+      // There is no such name, and the other directory is closed to the user.
+      or: nfsstat3.NFS3ERR_NOENT,
+    };
+  }
+
+  private link(who: User, file: Twin, dir: Twin, name: Uint8Array): Plan {
+    const args = { file: file.handle, link: { dir: dir.handle, name } };
+    return {
+      what: this.label(who, 'LINK', this.nameOf(name)),
+      about: [file, dir],
+      remote: async () => {
+        const res = await this.client.call('LINK', args, who);
+        return { status: res.status, wcc: [null, res.linkdir_wcc], content: null };
+      },
+      local: () => ({ result: as(who.identity, () => calls.linkFrom(file.fd, dir.fd, name)) }),
+      made: { dir, name },
+    };
+  }
+
+  private setattr(
+    who: User,
+    object: Twin,
+    what: string,
+    given: Partial<nfs.sattr3>,
+    local: () => number,
+  ): Plan {
+    const new_attributes = { ...nfs.SATTR3_NOTHING, ...given };
+    return {
+      what: this.label(who, what, given),
+      about: [object],
+      remote: async () => {
+        const res = await this.client.call(
+          'SETATTR',
+          { object: object.handle, new_attributes, guard: null },
+          who,
+        );
+        return { status: res.status, wcc: [res.obj_wcc], content: null };
+      },
+      local: () => ({ result: local() }),
+    };
+  }
+
+  private setMode(who: User, object: Twin): Plan {
+    const mode = this.random.pick(MODES);
+    return this.setattr(who, object, 'SETATTR-MODE', { mode }, () =>
+      this.changeModeLocal(who, object.fd, mode),
+    );
+  }
+
+  private changeModeLocal(who: User, fd: number, mode: number): number {
+    const { type, uid } = localAttributes(fd);
+    if (type !== nfs.NF3LNK) return as(who.identity, () => calls.changeMode(fd, mode));
+    const { uid: me } = who.identity;
+    return me === 0 || me === uid ? 0 : -E.EPERM;
+  }
+
+  private setOwner(who: User, object: Twin): Plan {
+    const { random } = this;
+    const ids = [
+      ...new Set(this.users.flatMap(({ identity: { uid, gid, groups } }) => [uid, gid, ...groups])),
+    ];
+    const uid = random.chance(2) ? random.pick(ids) : null;
+    const gid = uid === null || random.chance(2) ? random.pick(ids) : null;
+    const change = (): number =>
+      calls.changeOwner(object.fd, uid ?? calls.ID_UNCHANGED, gid ?? calls.ID_UNCHANGED);
+    return this.setattr(who, object, 'SETATTR-OWNER', { uid, gid }, () => as(who.identity, change));
+  }
+
+  private setSize(who: User, object: Twin): Plan {
+    const size = this.random.pick([0, 1, 4095, 4096, 100_000, 2 ** 33, 2 ** 43, 2 ** 50]);
+    return this.setattr(who, object, 'SETATTR-SIZE', { size }, () => {
+      const { type } = localAttributes(object.fd);
+      if (type === nfs.NF3DIR) return -E.EISDIR;
+      if (type !== nfs.NF3REG) return -E.EINVAL;
+      return this.truncateLocal(who, object.fd, size);
+    });
+  }
+
+  private truncateLocal(who: User, pathFd: number, size: number): number {
+    if (!this.mayOpen(who, pathFd, W_OK)) return -E.EACCES;
+    const fd = calls.reopen(pathFd, calls.O_RDWR);
+    const result = as(who.identity, () => calls.truncate(fd, size));
+    calls.close(fd);
+    return result;
+  }
+
+  private setTimes(who: User, object: Twin): Plan {
+    const { random } = this;
+    const choose = (): nfs.set_time => {
+      const how = random.below(3);
+      // The years 1970 to 2038, which every file system has.
+      const time = { seconds: random.below(0x7fffffff), nseconds: random.below(1e9) };
+      return how === nfs.SET_TO_CLIENT_TIME ? { how, time } : ({ how } as nfs.set_time);
+    };
+    const [atime, mtime] = [choose(), choose()];
+    const seconds = (set: nfs.set_time): number =>
+      set.how === nfs.SET_TO_CLIENT_TIME ? set.time.seconds : 0;
+    const nano = (set: nfs.set_time): number => {
+      if (set.how === nfs.SET_TO_CLIENT_TIME) return set.time.nseconds;
+      return set.how === nfs.DONT_CHANGE ? calls.UTIME_OMIT : calls.UTIME_NOW;
+    };
+    const change = (): number =>
+      atime.how === nfs.DONT_CHANGE && mtime.how === nfs.DONT_CHANGE
+        ? 0
+        : calls.changeTimes(object.fd, seconds(atime), nano(atime), seconds(mtime), nano(mtime));
+    const plan = this.setattr(who, object, 'SETATTR-TIMES', { atime, mtime }, () => as(who.identity, change));
+    return { ...plan, exactTimes: true };
+  }
+
+  private mayOpen(who: User, pathFd: number, wanted: number): boolean {
+    return as(who.identity, () => {
+      if (accessOf(pathFd, wanted) === 0) return true;
+      if (wanted === R_OK && accessOf(pathFd, X_OK) === 0) return true;
+      return localAttributes(pathFd).uid === who.identity.uid;
+    });
+  }
+
+  private write(who: User, object: Twin): Plan {
+    const { random } = this;
+    const offset = random.pick([0, 1, 4096, 65_537, 2 ** 33, 2 ** 42, 2 ** 52]);
+    const data = random.bytes(1 + random.below(9000));
+    const stable = random.below(3) as nfs.stable_how;
+    const args = { file: object.handle, offset, count: data.length, stable, data };
+    return {
+      what: this.label(who, 'WRITE', { offset, size: data.length, stable }),
+      about: [object],
+      remote: async () => {
+        const res = await this.client.call('WRITE', args, who);
+        const content = res.status === nfs.NFS3_OK ? String(res.count) : null;
+        return { status: res.status, wcc: [res.file_wcc], content };
+      },
+      local: () => {
+        const result = this.writeLocal(who, object.fd, data, offset);
+        return { result, content: String(result) };
+      },
+    };
+  }
+
+  private writeLocal(who: User, pathFd: number, data: Uint8Array, offset: number): number {
+    const { type } = localAttributes(pathFd);
+    if (type === nfs.NF3DIR) return -E.EISDIR;
+    if (type !== nfs.NF3REG) return -E.EINVAL;
+    if (!this.mayOpen(who, pathFd, W_OK)) return -E.EACCES;
+    const fd = calls.reopen(pathFd, calls.O_RDWR);
+    try {
+      return as(who.identity, () => writeSync(fd, data, 0, data.length, offset));
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).errno!;
+    } finally {
+      calls.close(fd);
+    }
+  }
+
+  private read(who: User, object: Twin): Plan {
+    const { random } = this;
+    const offset = random.pick([0, 1, 4096, 65_536, 2 ** 33]);
+    const count = 1 + random.below(70_000);
+    return {
+      what: this.label(who, 'READ', { offset, count }),
+      about: [object],
+      remote: async () => {
+        const res = await this.client.call('READ', { file: object.handle, offset, count }, who);
+        const content = res.status === nfs.NFS3_OK ? Buffer.from(res.data).toString('base64') : null;
+        return { status: res.status, wcc: [null], content };
+      },
+      local: () => this.readLocal(who, object.fd, offset, count),
+      or: nfsstat3.NFS3ERR_ACCES,
+    };
+  }
+
+  private readLocal(who: User, pathFd: number, offset: number, count: number) {
+    const { type } = localAttributes(pathFd);
+    if (type === nfs.NF3DIR) return { result: -E.EISDIR };
+    if (type !== nfs.NF3REG) return { result: -E.EINVAL };
+    if (!this.mayOpen(who, pathFd, R_OK)) return { result: -E.EACCES };
+    const fd = calls.reopen(pathFd, calls.O_RDONLY);
+    const data = Buffer.alloc(count);
+    const got = readSync(fd, data, 0, count, offset);
+    calls.close(fd);
+    return { result: 0, content: data.subarray(0, got).toString('base64') };
+  }
+
+  private lookup(who: User, dir: Twin, name: Uint8Array): Plan {
+    return {
+      what: this.label(who, 'LOOKUP', this.nameOf(name)),
+      about: [dir],
+      remote: async () => {
+        const { status } = await this.client.call('LOOKUP', { what: { dir: dir.handle, name } }, who);
+        return { status, wcc: [null], content: null };
+      },
+      local: () => {
+        const fd = as(who.identity, () => calls.openAt(dir.fd, name, calls.O_PATH | calls.O_NOFOLLOW));
+        if (fd >= 0) calls.close(fd);
+        return { result: fd };
+      },
+    };
+  }
+
+  private access(who: User, object: Twin): Plan {
+    const access = 0x3f;
+    return {
+      what: this.label(who, 'ACCESS', ''),
+      about: [object],
+      remote: async () => {
+        const res = await this.client.call('ACCESS', { object: object.handle, access }, who);
+        return {
+          status: res.status,
+          wcc: [null],
+          content: res.status === nfs.NFS3_OK ? String(res.access) : null,
+        };
+      },
+      local: () => {
+        const isDir = localAttributes(object.fd).type === nfs.NF3DIR;
+        const may = (wanted: number): boolean => as(who.identity, () => accessOf(object.fd, wanted) === 0);
+        const change = nfs.ACCESS3_MODIFY | nfs.ACCESS3_EXTEND | (isDir ? nfs.ACCESS3_DELETE : 0);
+        let granted = may(R_OK) ? nfs.ACCESS3_READ : 0;
+        if (may(W_OK)) granted |= change;
+        if (may(X_OK)) granted |= isDir ? nfs.ACCESS3_LOOKUP : nfs.ACCESS3_EXECUTE;
+        return { result: 0, content: String(granted) };
+      },
+    };
+  }
+
+  private list(who: User, dir: Twin): Plan {
+    return {
+      what: this.label(who, 'READDIR', ''),
+      about: [dir],
+      remote: async () => {
+        const names: string[] = [];
+        let cookie = 0n;
+        let cookieverf: Uint8Array = new Uint8Array(8);
+        for (;;) {
+          const args = { dir: dir.handle, cookie, cookieverf, dircount: 600, maxcount: 2000 };
+          const res = await this.client.call('READDIRPLUS', args, who);
+          if (res.status !== nfs.NFS3_OK) return { status: res.status, wcc: [null], content: null };
+          for (const entry of res.entries) names.push(Buffer.from(entry.name).toString('latin1'));
+          if (res.eof) break;
+          cookie = res.entries.at(-1)!.cookie;
+          cookieverf = res.cookieverf.slice();
+        }
+        return { status: nfs.NFS3_OK, wcc: [null], content: names.sort().join('/') };
+      },
+      local: () => {
+        const fd = as(who.identity, () => calls.reopen(dir.fd, calls.O_RDONLY | calls.O_DIRECTORY));
+        if (fd < 0) return { result: fd };
+        const names = namesIn(fd);
+        calls.close(fd);
+        return { result: 0, content: names.sort().join('/') };
+      },
+    };
+  }
+
+  private readlink(object: Twin): Plan {
+    return {
+      what: this.label(this.root, 'READLINK', ''),
+      about: [object],
+      remote: async () => {
+        const res = await this.client.call('READLINK', { symlink: object.handle });
+        const content = res.status === nfs.NFS3_OK ? Buffer.from(res.data).toString('latin1') : null;
+        return { status: res.status, wcc: [null], content };
+      },
+      local: () => {
+        // The kernel says ENOENT of a descriptor that is no symbolic link, RFC 1813 §3.3.5 NFS3ERR_INVAL.
+        if (localAttributes(object.fd).type !== nfs.NF3LNK) return { result: -E.EINVAL };
+        const target = calls.readLink(object.fd);
+        if (typeof target === 'number') return { result: target };
+        return { result: 0, content: Buffer.from(target).toString('latin1') };
+      },
+    };
+  }
+
+  /** CREATE, MKDIR, SYMLINK, MKNOD, REMOVE, RMDIR: their results have one shape. */
+  private async changed<Name extends 'CREATE' | 'MKDIR' | 'SYMLINK' | 'MKNOD' | 'REMOVE' | 'RMDIR'>(
+    name: Name,
+    args: nfs.Nfs3Calls[Name]['args'],
+    who: User,
+  ): Promise<Answer> {
+    const res = await this.client.call(name, args, who);
+    return { status: res.status, wcc: [res.dir_wcc], content: null };
+  }
+}
+
+function namesIn(fd: number): string[] {
+  const reader = new DirectoryReader();
+  reader.start(fd, 0n);
+  const names: string[] = [];
+  while (reader.next() > 0) names.push(Buffer.from(reader.name).toString('latin1'));
+  return names;
+}

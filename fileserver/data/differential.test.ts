@@ -1,0 +1,96 @@
+// Thousands of random operations by NFS and by system calls side by side: see differential.fixture.ts. A failure names
+// the seed and the step. `make conformance` tries other seeds, and more of them.
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
+import * as calls from '../system/file-calls.ts';
+import { StatBuffer } from '../system/statx.ts';
+import { mount, openMessage, TestDataThread } from './data-thread.fixture.ts';
+import { TwinTrees, user } from './differential.fixture.ts';
+import { fileSystems, type MountedFileSystem } from './file-systems.fixture.ts';
+import { RpcClient } from './rpc-client.fixture.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly seeds?: number;
+    readonly from?: number;
+  }
+}
+const FROM = Number(inject('from') ?? 1);
+const SEEDS = Number(inject('seeds') ?? 2);
+const STEPS = 700;
+
+const isRoot = process.geteuid!() === 0;
+/** Root first. One group that two of them share, one that only one has, one whose user and group are another's. */
+const USERS = isRoot
+  ? [user(0, 0, []), user(1001, 1001, [2001]), user(1002, 1002, [2001, 2002]), user(1003, 1001, [])]
+  : [user(process.geteuid!(), process.getegid!(), [])];
+
+/** Do two changes in a row have two times here? Older kernels count time in ticks of some milliseconds. */
+function hasFineTimes(fd: number): boolean {
+  const stat = new StatBuffer();
+  const seen = new Set<string>();
+  for (let i = 0; i < 20; i++) {
+    calls.changeMode(fd, i % 2 === 0 ? 0o777 : 0o776);
+    stat.ofFd(fd);
+    seen.add(`${stat.ctimeSeconds}.${stat.ctimeNanoseconds}`);
+  }
+  calls.changeMode(fd, 0o777);
+  return seen.size === 20;
+}
+
+describe.each(fileSystems)('on $name', ({ missing, mount: mountFileSystem }) => {
+  if (missing !== null) {
+    test.skip(missing, () => {});
+    return;
+  }
+  let fileSystem: MountedFileSystem;
+  let thread: TestDataThread;
+  let client: RpcClient;
+
+  beforeAll(async () => {
+    calls.clearUmask();
+    fileSystem = mountFileSystem();
+    for (const name of ['volume', 'local']) {
+      mkdirSync(join(fileSystem.path, name));
+      chmodSync(join(fileSystem.path, name), 0o777);
+    }
+    thread = new TestDataThread();
+    const { port } = await thread.open(openMessage(join(fileSystem.path, 'volume')));
+    client = await RpcClient.connect(port);
+  });
+  afterAll(async () => {
+    client.close();
+    await thread.close('own', 'quiesce');
+    await thread.stop();
+    fileSystem.unmount();
+  });
+
+  test.each(Array.from({ length: SEEDS }, (_, i) => FROM + i))('seed %i', async (seed) => {
+    for (const side of ['volume', 'local']) {
+      const path = join(fileSystem.path, side, String(seed));
+      mkdirSync(path);
+      chmodSync(path, 0o777);
+    }
+    const local = new TextEncoder().encode(join(fileSystem.path, 'local', String(seed)));
+    const fd = calls.openAt(calls.AT_FDCWD, local, calls.O_PATH | calls.O_DIRECTORY);
+    const handle = await mount(client, `/data/${seed}`);
+    const trees = new TwinTrees(client, new SeededRandom(seed), USERS, { handle, fd }, hasFineTimes(fd));
+    try {
+      for (let step = 0; step < STEPS; step++) {
+        try {
+          await trees.step();
+        } catch (error) {
+          throw new Error(`seed ${seed}, step ${step}: ${(error as Error).message}`);
+        }
+      }
+      // Not merely refusals on both sides.
+      for (const name of ['CREATE', 'RENAME', 'LINK', 'SETATTR-MODE', 'WRITE', 'READ']) {
+        expect([name, trees.statuses.get(`${name} NFS3_OK`) ?? 0]).not.toEqual([name, 0]);
+      }
+    } finally {
+      trees.close();
+    }
+  });
+});
