@@ -13,6 +13,8 @@ export const appliedAnnotation = 'filerpair.dev/applied';
 export const acceptEmptyAnnotation = 'filerpair.dev/accept-empty';
 /** On pods: fingerprint of what the pod was made from. */
 export const templateAnnotation = 'filerpair.dev/template';
+/** On pods: which exports its configuration had when the kubelet was told last. */
+export const exportsAnnotation = 'filerpair.dev/exports';
 /** On pods: 'true' on the one pod of a server that its Services lead to. */
 export const currentLabel = 'filerpair.dev/current';
 

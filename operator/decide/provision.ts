@@ -20,11 +20,25 @@ import { newLease } from './desired/lease.ts';
 import { type Desired, desired, ownerReference, pairLabels } from './desired/owned.ts';
 import { newPod } from './desired/pod.ts';
 import { podPort, portNumbers } from './desired/ports.ts';
-import { configMap, configMapName, configMapOfPod, secretKey } from './desired/server-config.ts';
+import {
+  configMap,
+  configMapName,
+  configMapOfPod,
+  exportsFingerprint,
+  olderConfigMap,
+  secretKey,
+} from './desired/server-config.ts';
 import { servicePortName, services } from './desired/services.ts';
 import type { LeaseView } from './lease-view.ts';
 import { matches } from './matches.ts';
-import { appliedAnnotation, claimName, currentLabel, leaseFinalizer, secretName } from './names.ts';
+import {
+  appliedAnnotation,
+  claimName,
+  currentLabel,
+  exportsAnnotation,
+  leaseFinalizer,
+  secretName,
+} from './names.ts';
 import type { Action, ResourceName } from './plan.ts';
 import { partnerOf, type ServerView, type View } from './view.ts';
 
@@ -188,16 +202,21 @@ function leaseRepaired(view: View, home: ServerView, { object }: LeaseView): Act
   return [{ kind: 'patch', resource: 'leases', namespace, name, patch, why: 'it was edited by hand' }];
 }
 
-/** The one for new pods; and those that no pod reads any more go. */
+/** The one for new pods; older ones that pods read get the exports of now; those that no pod reads any more go. */
 function configMaps(view: View, server: ServerView): Action[] {
   const { namespace, pods } = view.observed;
   const wanted = configMapName(view, server);
   const inUse = new Set([wanted, ...pods.map(configMapOfPod)]);
-  const unused = view.observed.configMaps.filter(
-    ({ metadata }) => metadata.labels?.[labels.server] === server.name && !inUse.has(metadata.name ?? ''),
+  const others = view.observed.configMaps.filter(
+    ({ metadata }) => metadata.labels?.[labels.server] === server.name && metadata.name !== wanted,
   );
+  const unused = others.filter(({ metadata }) => !inUse.has(metadata.name ?? ''));
+  const older = others
+    .filter((one) => !unused.includes(one))
+    .map((one) => olderConfigMap(view, server, one))
+    .filter((one) => one !== null);
   return [
-    ...applyIfDifferent(view, configMap(view, server)),
+    ...[configMap(view, server), ...older].flatMap((one) => applyIfDifferent(view, one)),
     ...unused.map(
       ({ metadata: { name = '', uid = '' } }): Action => ({
         kind: 'delete',
@@ -296,6 +315,24 @@ function dns(view: View): Action[] {
   }));
 }
 
+/**
+ * The kubelet looks for a changed ConfigMap about once a minute, and at once when the pod itself is written. Only when
+ * the change has been seen to be there: the kubelet must find it.
+ */
+function exportsTold(view: View, server: ServerView): Action[] {
+  const wanted = exportsFingerprint(view);
+  const { namespace, configMaps } = view.observed;
+  return server.usable.flatMap(({ pod }): Action[] => {
+    if ((pod.metadata.annotations?.[exportsAnnotation] ?? wanted) === wanted) return [];
+    const read = configMaps.find(({ metadata }) => metadata.name === configMapOfPod(pod));
+    const next = read && olderConfigMap(view, server, read);
+    if (!next || !matches(next.object, read)) return [];
+    const patch = { metadata: { annotations: { [exportsAnnotation]: wanted } } };
+    const name = pod.metadata.name ?? '';
+    return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'its exports have changed' }];
+  });
+}
+
 function pods(view: View, server: ServerView): Action[] {
   const { namespace } = view.observed;
   const replacement = podReplacement(view, server);
@@ -313,6 +350,7 @@ function pods(view: View, server: ServerView): Action[] {
         : `the Services of ${server.name} lead to another pod`;
     actions.push({ kind: 'patch', resource: 'pods', namespace, name: pod.metadata.name ?? '', patch, why });
   }
+  actions.push(...exportsTold(view, server));
   for (const { pod, why } of replacement.remove) {
     const { name = '', uid = '' } = pod.pod.metadata;
     const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };

@@ -7,6 +7,7 @@ import { fingerprint } from '../fingerprint.ts';
 import {
   claimName,
   currentLabel,
+  exportsAnnotation,
   secretName,
   serverObjectName,
   templateAnnotation,
@@ -15,7 +16,14 @@ import {
 import type { ServerView, View } from '../view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
 import { containerPorts } from './ports.ts';
-import { configDirectory, configMapName, runDirectory, secretDirectory, secretKey } from './server-config.ts';
+import {
+  configDirectory,
+  configMapName,
+  exportsFingerprint,
+  runDirectory,
+  secretDirectory,
+  secretKey,
+} from './server-config.ts';
 
 /** Seconds between SIGTERM and SIGKILL: enough to finish what runs, sync, and hand over. */
 const gracePeriodSeconds = 30;
@@ -62,7 +70,11 @@ export function newPod(view: View, server: ServerView, current: boolean): Kubern
       name: `${serverObjectName(view.observed.name, server.name)}-${suffix}`,
       namespace: view.observed.namespace,
       labels: { ...pairLabels(view, server.name), [currentLabel]: String(current) },
-      annotations: { [templateAnnotation]: template, 'kubectl.kubernetes.io/default-container': 'server' },
+      annotations: {
+        [templateAnnotation]: template,
+        [exportsAnnotation]: exportsFingerprint(view),
+        'kubectl.kubernetes.io/default-container': 'server',
+      },
       ownerReferences: [ownerReference(view)],
     },
     spec,

@@ -3,10 +3,11 @@
 
 import type { FilerPairServer } from '../../../crds/filerpair.ts';
 import { durationMs } from '../../../crds/quantities.ts';
+import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import type { Pod } from '../../observe/objects.ts';
 import { fingerprint } from '../fingerprint.ts';
 import { interconnectServiceName, leaseName, serverObjectName, volumePath } from '../names.ts';
-import { partnerOf, type ServerView, type View } from '../view.ts';
+import { partnerOf, type ServerView, serverNamed, type View } from '../view.ts';
 import { type Desired, desired } from './owned.ts';
 
 export const runDirectory = '/run/filerpair';
@@ -55,18 +56,51 @@ const diskSet = (server: FilerPairServer) => ({
 
 /**
  * A ConfigMap for each version: a container that is started again reads what its pod was made for, and not half of a
- * change that its partner does not know yet.
+ * change that its partner does not know yet. Exports are not part of the version: servers take them while they run.
  */
 export const configMapName = (view: View, server: ServerView): string =>
-  `${serverObjectName(view.observed.name, server.name)}-${fingerprint(serverConfig(view, server)).slice(-8)}`;
+  `${serverObjectName(view.observed.name, server.name)}-${fingerprint(withoutExports(serverConfig(view, server))).slice(-8)}`;
 
 const fileName = 'server.json';
 
-export function configMap(view: View, server: ServerView): Desired {
-  const text = `${JSON.stringify(serverConfig(view, server), null, 2)}\n`;
-  const body = { data: { [fileName]: text } };
-  return desired(view, 'configMaps', configMapName(view, server), { server: server.name, body });
+type Config = ReturnType<typeof serverConfig>;
+type DiskSets = Readonly<Record<string, ReturnType<typeof diskSet>>>;
+
+const withoutExports = (config: Config): unknown => ({
+  ...config,
+  diskSets: Object.fromEntries(
+    Object.entries(config['diskSets'] as DiskSets).map(([home, set]) => [home, { ...set, exports: [] }]),
+  ),
+});
+
+export const configMap = (view: View, server: ServerView): Desired =>
+  configMapOf(view, server, configMapName(view, server), serverConfig(view, server));
+
+function configMapOf(view: View, server: ServerView, name: string, config: unknown): Desired {
+  const body = { data: { [fileName]: `${JSON.stringify(config, null, 2)}\n` } };
+  return desired(view, 'configMaps', name, { server: server.name, body });
 }
+
+/**
+ * An older version that a pod still reads, with the exports of now; those of volumes that it does not know are left
+ * out. null: it cannot be read, and is left alone.
+ */
+export function olderConfigMap(view: View, server: ServerView, object: KubernetesObject): Desired | null {
+  const config = parsed(object) as Config | null;
+  const sets = config?.['diskSets'] as DiskSets | undefined;
+  if (config === null || sets === undefined) return null;
+  const diskSets = Object.entries(sets).map(([home, set]) => {
+    const known = set.volumes.map(({ name }) => name);
+    const exports = serverNamed(view, home)?.spec.exports ?? [];
+    return [home, { ...set, exports: exports.filter(({ volume }) => known.includes(volume)) }];
+  });
+  const next = { ...config, diskSets: Object.fromEntries(diskSets) };
+  return configMapOf(view, server, object.metadata.name ?? '', next);
+}
+
+/** Tells exports apart: on a pod, those that it was told of. */
+export const exportsFingerprint = (view: View): string =>
+  fingerprint(view.servers.map(({ spec }) => spec.exports)).slice(-8);
 
 interface PodVolume {
   readonly name?: string;
@@ -83,7 +117,11 @@ export function configMapOfPod(pod: Pod): string | null {
 export function configOfPod(view: View, pod: Pod): unknown {
   const name = configMapOfPod(pod);
   const found = view.observed.configMaps.find(({ metadata }) => metadata.name === name);
-  const { data } = (found ?? {}) as { data?: Readonly<Record<string, string>> };
+  return found === undefined ? null : parsed(found);
+}
+
+function parsed(object: KubernetesObject): unknown {
+  const { data } = object as { data?: Readonly<Record<string, string>> };
   try {
     return JSON.parse(data?.[fileName] ?? 'null');
   } catch {
