@@ -1,5 +1,6 @@
 // What must exist before a workload runs: the export mounted, files of the right size written.
 
+import { randomInt } from 'node:crypto';
 import * as mount from '../../protocol/mount.ts';
 import * as nfs3 from '../../protocol/nfs3.ts';
 import type { opaque_auth } from '../../protocol/rpc.ts';
@@ -8,8 +9,9 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import { CallConnection } from './call-connection.ts';
 import type { RunRequest } from './messages.ts';
 
+/** XIDs begin anew in each process: the stamp tells its calls from those of the generator before (RFC 5531 appendix A). */
 export const rootCredential: opaque_auth = authSysCredential(
-  { stamp: 0, machinename: new TextEncoder().encode('bench'), uid: 0, gid: 0, gids: [] },
+  { stamp: randomInt(2 ** 32), machinename: new TextEncoder().encode('bench'), uid: 0, gid: 0, gids: [] },
   new XdrWriter(),
 );
 

@@ -17,6 +17,10 @@ const MAIN = join(import.meta.dirname, '../../fileserver/main.ts');
 export interface FilerpairOptions {
   /** Arguments for Node before the program: a profiler's, for example. */
   nodeArguments: string[];
+  /** Where its volume lies, if not in its directory. */
+  data?: string;
+  /** Field `testing` of its configuration. */
+  testing?: object;
 }
 
 /** `directory` gets its volumes, configuration, witness and log. */
@@ -26,7 +30,17 @@ export async function startFilerpair(directory: string, options: FilerpairOption
   for (const name of ['data', 'partner-data', 'run', 'witness'])
     mkdirSync(join(directory, name), { recursive: true });
   writeFileSync(join(directory, 'secret'), randomBytes(32).toString('hex'), { mode: 0o600 });
-  writeFileSync(file, JSON.stringify(configuration(directory, ports), null, 2));
+  writeFileSync(
+    file,
+    JSON.stringify(
+      {
+        ...configuration(directory, options.data ?? join(directory, 'data'), ports),
+        testing: options.testing,
+      },
+      null,
+      2,
+    ),
+  );
   const args = [...options.nodeArguments, MAIN, '--config', file];
   const server = await startProcess(process.execPath, args, join(directory, 'output.log'));
   const port = ports[0];
@@ -49,7 +63,11 @@ export async function startFilerpair(directory: string, options: FilerpairOption
   };
 }
 
-function configuration(directory: string, ports: [number, number, number, number, number]): object {
+function configuration(
+  directory: string,
+  data: string,
+  ports: [number, number, number, number, number],
+): object {
   const [primary, secondary, interconnect, metrics, partnerInterconnect] = ports;
   const diskSet = (path: string) => ({
     volumes: [{ name: 'data', path }],
@@ -67,7 +85,7 @@ function configuration(directory: string, ports: [number, number, number, number
     secretFile: join(directory, 'secret'),
     witness: { kind: 'embedded', directory: join(directory, 'witness') },
     diskSets: {
-      'filer-a': diskSet(join(directory, 'data')),
+      'filer-a': diskSet(data),
       'filer-b': diskSet(join(directory, 'partner-data')),
     },
     log: { level: 'warn', format: 'text' },

@@ -32,7 +32,7 @@ const CASES: readonly { type: FileSystemType; mountOptions: readonly string[] }[
 const FAILURES_SHOWN = 10;
 
 /** Owners of one volume; then a new one, so that its journal does not always have the same age. */
-const KILLS_PER_VOLUME = 250;
+const KILLS_PER_VOLUME = 100;
 
 async function killProcesses(kills: number): Promise<void> {
   const begun = performance.now();
@@ -46,6 +46,7 @@ async function killProcesses(kills: number): Promise<void> {
     sum.resent += run.resent;
     failure = run.failure;
     rmSync(directory, { recursive: true, force: true });
+    console.log(`  ${sum.kills} kills, ${sum.answered} calls answered, ${sum.resent} sent again`);
   }
   const seconds = Math.round((performance.now() - begun) / 1000);
   console.log(

@@ -64,6 +64,8 @@ export function makeImage(path: string, type: FileSystemType, sizeMiB = fileSyst
   execFileSync(tool!, [...args, path], { stdio: 'ignore' });
 }
 
+const UNMOUNT_MS_MAX = 20_000;
+
 /** A mounted file system on a loop device. */
 export class LoopMount {
   readonly device: string;
@@ -87,8 +89,18 @@ export class LoopMount {
     execFileSync('mount', ['-o', `remount,${options}`, this.path]);
   }
 
+  /** A flush that a closed server has under way may hold it a little longer. */
   unmount(): void {
-    execFileSync('umount', [this.path]);
+    const until = performance.now() + UNMOUNT_MS_MAX;
+    for (;;) {
+      try {
+        execFileSync('umount', [this.path], { stdio: ['ignore', 'ignore', 'pipe'] });
+        break;
+      } catch (error) {
+        if (performance.now() > until) throw error;
+        execFileSync('sleep', ['0.05']);
+      }
+    }
     execFileSync('losetup', ['-d', this.device]);
   }
 }
