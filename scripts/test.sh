@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test, in stages from quick to slow. What the later stages need (container engine, Kubernetes, a Linux
+# Every test, in stages from quick to slow; those that need less prepared come first. What the later stages need (container engine, Kubernetes, a Linux
 # guest: slow when nothing is cached) is prepared in the background while the first ones run.
 # A stage that ends with 69 is not possible on this machine: it said why, and counts as skipped.
 set -uo pipefail
@@ -49,9 +49,9 @@ stage unit 'unit and component tests' vitest run
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
 stage simulation '10,000 seeds: never two writers' node simulation/main.ts --seeds 10000
 stage demo 'the main job: kill a server under a writer' node demo/main.ts
-stage prepare 'waiting for the background work' prepared
-stage disk 'crashes of a machine replayed, failing disks' node e2e/main.ts disk
 stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
+stage disk 'crashes of a machine replayed, failing disks' node e2e/main.ts disk
+stage prepare 'waiting for the background work' prepared
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
 
 printf '\nAll stages, %d s:\n' $((SECONDS - begun))
