@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every test, in stages from quick to slow; those that need less prepared come first. What the later stages need (container engine, Kubernetes, a Linux
-# guest: slow when nothing is cached) is prepared in the background while the first ones run.
+# Every test, in stages from quick to slow; those that need less prepared come first. What the later ones need
+# (container engine, Kubernetes, a Linux guest: slow when nothing is cached) is prepared in the background meanwhile.
 # A stage that ends with 69 is not possible on this machine: it said why, and counts as skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
