@@ -197,6 +197,7 @@ async function serveControl(config: Config, agent: Agent, log: Log): Promise<voi
     homes: [config.server, config.partner],
     status: () => agent.status(),
     metrics: () => agent.metricsText(),
+    whyNotHealthy: () => agent.whyNotHealthy(),
     whyNotReady: () => agent.whyNotReady(),
     // A giveback is asked of the server that serves its partner's disk set; a takeover of the one that shall rest.
     request: (kind, home, reason) =>

@@ -21,6 +21,7 @@ import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import { bootMs } from '../system/boottime.ts';
 import type { RequestResult, Witness } from '../witness/witness.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
+import { dataPathMetrics } from './data-path-metrics.ts';
 import { DataThread } from './data-thread.ts';
 import type { FailoverGate } from './failover-gate.ts';
 import { LiveExports } from './live-exports.ts';
@@ -31,6 +32,8 @@ import { Transitions } from './transitions.ts';
 
 /** Ms that last messages get to leave at the end. */
 const FAREWELL_MS = 200;
+/** A thread that is alive shows it several times a second; on a machine without a moment to spare, later. ms */
+const UNHEALTHY_AFTER_MS = 15_000;
 /** A transition whose first request has not come within this time is written down without it. */
 const ANNOTATE_AFTER_MS = 250;
 
@@ -101,6 +104,7 @@ export class Agent {
       changed: (outcome) => this.measured.configurationChanges.add({ outcome }),
       log,
     });
+    dataPathMetrics(this.measured.metrics, config, this.dataThread.figures);
     this.interconnect = new Interconnect({
       pair: config.pair,
       me,
@@ -179,6 +183,16 @@ export class Agent {
 
   setMetricsPort(port: number): void {
     this.metricsPort = port;
+  }
+
+  /**
+   * Null if the process works at all. A disk that does not answer is no reason to be restarted: a new process would wait
+   * for it too. So only threads count that never wait for a disk, or should not.
+   */
+  whyNotHealthy(): string | null {
+    const { silentMs } = this.dataThread;
+    if (silentMs < UNHEALTHY_AFTER_MS) return null;
+    return `a thread of the data path has not turned for ${Math.round(silentMs / 1000)} s`;
   }
 
   /** Null if this server can do its part; otherwise why not, in a sentence. */

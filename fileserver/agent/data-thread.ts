@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Incarnation } from '../../pair/incarnation.ts';
 import type { Config } from '../config.ts';
+import { DataFigures, metricsSize } from '../data/data-metrics.ts';
 import {
   type DataThreadOptions,
   type ExportSpec,
@@ -33,6 +34,7 @@ export class DataThread {
   private readonly worker: Worker;
   private readonly board: ThreadBoard;
   private readonly counts: ThreadCounts;
+  readonly figures: DataFigures;
 
   constructor(setup: DataThreadSetup) {
     this.setup = setup;
@@ -41,13 +43,16 @@ export class DataThread {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const threads = threadCounts(setup.config);
     const board = ThreadBoard.allocate(threadCount(threads));
+    const metrics = new SharedArrayBuffer(metricsSize(threads));
     this.counts = threads;
+    this.figures = new DataFigures(metrics, threads);
     this.board = new ThreadBoard(board);
     const options = {
       rights: setup.rights,
       threads,
       board,
       ...(setup.groupChannel === null ? {} : { groupChannel: setup.groupChannel }),
+      metrics,
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
     this.worker = new Worker(new URL(`../data/thread.${extension}`, import.meta.url), {

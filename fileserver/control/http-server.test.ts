@@ -9,10 +9,12 @@ const directory = mkdtempSync(join(tmpdir(), 'filerpair-control-'));
 const socketPath = join(directory, 'control.sock');
 const asked: unknown[] = [];
 let notReady: string | null = null;
+let notHealthy: string | null = null;
 const surface: ControlSurface = {
   homes: ['filer-a', 'filer-b'],
   status: () => ({ server: 'filer-a' }),
   metrics: () => 'up 1\n',
+  whyNotHealthy: () => notHealthy,
   whyNotReady: () => notReady,
   request: async (kind, home, reason) => {
     asked.push([kind, home, reason]);
@@ -86,4 +88,11 @@ it('refuses bodies that are too long, no JSON, of another shape, or about an unk
     'There is no disk set "filer-c" here; there are filer-a and filer-b.\n',
   ]);
   expect(asked).toEqual([]);
+});
+
+it('says why it is not healthy', async () => {
+  notHealthy = 'a thread of the data path has not turned for 20 s';
+  expect(await ask('port', 'GET', '/healthz')).toEqual([503, `${notHealthy}\n`]);
+  notHealthy = null;
+  expect(await ask('port', 'GET', '/healthz')).toEqual([200, 'ok\n']);
 });

@@ -3,7 +3,8 @@
  *
  *   GET  /status    the server as JSON (agent/status.ts)
  *   GET  /metrics   Prometheus text
- *   GET  /healthz   200 while the process works at all
+ *   GET  /healthz   200 while the process works: the agent and the threads that must never wait for a disk turn;
+ *                   otherwise 503 with a sentence
  *   GET  /readyz    200 once it can do its part, otherwise 503 with a sentence
  *   POST /takeover  {"home"?, "reason"?}   Unix socket only: hand the disk set over; answers when it is done
  *   POST /giveback  {"home"?, "reason"?}
@@ -20,6 +21,8 @@ export interface ControlSurface {
   readonly homes: readonly string[];
   readonly status: () => unknown;
   readonly metrics: () => string;
+  /** Null: works. */
+  readonly whyNotHealthy: () => string | null;
   /** Null: ready. */
   readonly whyNotReady: () => string | null;
   /** `home` null: the disk set that the request usually means on this server. */
@@ -93,8 +96,11 @@ async function answerTo(
       return reading
         ? { status: 200, type: 'text/plain; version=0.0.4', body: surface.metrics() }
         : notAllowed('GET');
-    case '/healthz':
-      return reading ? text(200, 'ok') : notAllowed('GET');
+    case '/healthz': {
+      if (!reading) return notAllowed('GET');
+      const reason = surface.whyNotHealthy();
+      return reason === null ? text(200, 'ok') : text(503, reason);
+    }
     case '/readyz': {
       const reason = surface.whyNotReady();
       return reason === null ? text(200, 'ok') : text(503, reason);

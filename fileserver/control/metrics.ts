@@ -36,6 +36,37 @@ export class Metrics {
     });
   }
 
+  /** Like gauge(), for values that only grow. */
+  counted(
+    name: string,
+    help: string,
+    read: () => Iterable<readonly [labels: Labels, value: number | null]>,
+  ): void {
+    this.gauge(name, help, read);
+    this.families.set(name, { ...this.families.get(name)!, type: 'counter' });
+  }
+
+  /** A histogram that somebody else keeps: how many values fell into each class, and their sum. */
+  distribution(
+    name: string,
+    help: string,
+    bounds: readonly number[],
+    read: () => Iterable<readonly [labels: Labels, counts: readonly number[], sum: number]>,
+  ): void {
+    const lines = function* (): Iterable<string> {
+      for (const [labels, counts, sum] of read()) {
+        let below = 0;
+        for (const [index, bound] of [...bounds, '+Inf'].entries()) {
+          below += counts[index]!;
+          yield `${name}_bucket${formatLabels({ ...labels, le: String(bound) })} ${below}`;
+        }
+        yield `${name}_sum${formatLabels(labels)} ${sum}`;
+        yield `${name}_count${formatLabels(labels)} ${below}`;
+      }
+    };
+    this.families.set(name, { help, type: 'histogram', lines });
+  }
+
   histogram(name: string, help: string, bounds: readonly number[]): Histogram {
     const histogram = new Histogram(name, bounds);
     this.families.set(name, { help, type: 'histogram', lines: () => histogram.lines() });

@@ -3,6 +3,7 @@ import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
 import type { ConnectionMemory } from './connection.ts';
 import { ConnectionService } from './connection-service.ts';
+import { CallMeter, slotNumber } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
@@ -35,6 +36,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
         groups,
         post,
         volumeThreads,
+        meter: new CallMeter(setup.metrics, setup.number, slotNumber(message.diskSet)),
         onConnectionEnded: () => board.connectionEnded(setup.number),
       });
       services.set(message.session, service);

@@ -12,11 +12,13 @@ import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
+import { exportIdOf } from '../volume/file-handle.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
 import { attachVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
 import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
 import { CallRouting } from './call-routing.ts';
 import { Connection, type ConnectionMemory } from './connection.ts';
+import type { CallMeter } from './data-metrics.ts';
 import type { Programs } from './dispatcher.ts';
 import type { CloseMode, ExportSpec, FaultReason } from './messages.ts';
 import type {
@@ -44,6 +46,7 @@ export interface ConnectionServiceSetup {
   readonly post: (message: FromDataThreads) => void;
   /** To the volume threads, by number. */
   readonly volumeThreads: ReadonlyMap<number, Channel>;
+  readonly meter: CallMeter;
   readonly onConnectionEnded: () => void;
 }
 
@@ -54,6 +57,8 @@ export class ConnectionService {
   private readonly connections: Set<Connection>;
   private readonly forwarders: Map<number, CallForwarder>;
   private readonly mounts: MountReplica;
+  /** Numbers of exports in handles, in the order of the configuration: for the figures of each. */
+  private readonly exportNumbers: number[];
   private volumes: Volume[];
   private diskSet: DiskSet | null;
   private programs: Programs | null;
@@ -69,6 +74,7 @@ export class ConnectionService {
     this.connections = new Set();
     this.forwarders = new Map();
     this.mounts = new MountReplica(message.mounts, (change) => this.tell({ kind: 'mountChange', change }));
+    this.exportNumbers = message.exports.map(({ path }) => exportIdOf(path));
     this.volumes = [];
     this.diskSet = null;
     this.programs = null;
@@ -121,6 +127,7 @@ export class ConnectionService {
       nfsProcedures: procedures,
       forwarding: this.makeRouting(),
       diskSet,
+      exportNumbers: this.exportNumbers,
       mounts: this.mounts,
       groups: this.setup.groups,
       onBug: (error) =>
@@ -170,18 +177,21 @@ export class ConnectionService {
     }
     const source = { id: this.nextConnection++, fd, host };
     const { memory } = this.setup;
+    const { meter } = this.setup;
     this.connections.add(
-      new Connection(source, this.programs, memory, {
+      new Connection(source, this.programs, memory, meter, {
         mayServe: this.mayServe,
         onRightLost: () => this.rightLost(),
         onWritten: this.onWritten,
         onClosed: (connection) => this.ended(connection),
       }),
     );
+    meter.connections(this.connections.size);
   }
 
   private ended(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
+    this.setup.meter.connections(this.connections.size);
     for (const forwarder of this.forwarders.values()) forwarder.connectionEnded(connection.id);
     this.setup.onConnectionEnded();
   }
@@ -244,6 +254,7 @@ export class ConnectionService {
     try {
       this.diskSet.replaceExports(exports);
       for (const { caller } of this.connections) caller.forget();
+      this.exportNumbers.splice(0, this.exportNumbers.length, ...exports.map(({ path }) => exportIdOf(path)));
       this.tell({ kind: 'exported', problem: null });
     } catch (error) {
       this.tell({ kind: 'exported', problem: (error as Error).message });
@@ -269,6 +280,7 @@ export class ConnectionService {
     if (this.closed) return;
     this.halt();
     this.closed = true;
+    this.setup.meter.connections(0);
     if (this.diskSet !== null) this.diskSet.close();
     else for (const volume of this.volumes) volume.close();
     this.tell({ kind: 'closed' });

@@ -12,14 +12,15 @@
  * thread's replies together take more than OUTPUT_TOTAL_MAX.
  */
 import { Socket } from 'node:net';
-import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
+import { NFS3_OK, NFS3_RECORD_SIZE_MAX, nfsproc3, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
 import { ACCEPTED_HEADER_SIZE, encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { ConnectionCaller } from './caller.ts';
-import { Dispatcher, type HeldCalls, type LateAnswers, type Programs } from './dispatcher.ts';
+import { type CallMeter, REFUSED } from './data-metrics.ts';
+import { Dispatcher, type HeldCalls, type LateAnswers, type Programs, UNCOUNTED } from './dispatcher.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
 
 /** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
@@ -61,7 +62,24 @@ export interface ConnectionMemory {
   readonly slabs: OutputSlabs;
 }
 
+/** Of a record with a reply: reply_stat, accept_stat and the results behind its mark (RFC 5531 §9). */
+const REPLY_STAT_AT = 12;
+const ACCEPT_STAT_AT = 24;
+const RESULTS_AT = 28;
+/** Of READ3resok: count, behind status and attributes. */
+const READ_COUNT_AT = 4 + POST_OP_ATTR_SIZE;
+
+/** A call that waits for its answer, as the figures need it. */
+interface Counted {
+  readonly procedure: number;
+  readonly exportIndex: number;
+  readonly writeSize: number;
+  /** performance.now() */
+  readonly arrivedAt: number;
+}
+
 interface Answer {
+  readonly counted: Counted;
   /** null: `bytes` is the whole record. Otherwise it is the results, and this the call's XID. */
   readonly xid: number | null;
   readonly bytes: Uint8Array;
@@ -92,13 +110,22 @@ export class Connection implements LateAnswers {
   private closed: boolean;
   /** Something was received since the last tick. */
   private active: boolean;
+  private readonly meter: CallMeter;
+  /** When what is handled now was received. performance.now() */
+  private arrivedAt: number;
+  /** Procedures and statuses, in turn, of replies that are not handed to the socket yet. */
+  private readonly uncounted: number[];
 
   constructor(
     source: ConnectionSource,
     programs: Programs,
     memory: ConnectionMemory,
+    meter: CallMeter,
     hooks: ConnectionHooks,
   ) {
+    this.meter = meter;
+    this.arrivedAt = 0;
+    this.uncounted = [];
     this.id = source.id;
     this.memory = memory;
     this.hooks = hooks;
@@ -175,6 +202,7 @@ export class Connection implements LateAnswers {
   private receive(buffer: Uint8Array, size: number): void {
     if (this.closed || this.quiesced) return;
     this.active = true;
+    this.arrivedAt = performance.now();
     this.parser.push(buffer, size);
     this.work();
     this.parser.retain();
@@ -205,9 +233,34 @@ export class Connection implements LateAnswers {
   /** One message. false: no right to serve any more. */
   private handle(record: XdrReader): boolean {
     this.makeRoom(Dispatcher.replySize(record));
-    if (this.dispatcher.handle(record, this.slab.w) !== 'refused') return true;
+    const { w } = this.slab;
+    const start = w.position;
+    const outcome = this.dispatcher.handle(record, w);
+    if (outcome === 'answered') this.countReply(w.bytes, start);
+    if (outcome !== 'refused') return true;
     this.hooks.onRightLost();
     return false;
+  }
+
+  private countReply(bytes: Uint8Array, start: number): void {
+    const { procedure, exportIndex } = this.dispatcher;
+    if (procedure === UNCOUNTED) return;
+    const status = statusOf(bytes, start);
+    this.uncounted.push(procedure, status);
+    if (exportIndex < 0) return;
+    const read = procedure === nfsproc3.READ && status === NFS3_OK;
+    this.meter.exported(exportIndex, read ? wordAt(bytes, start + RESULTS_AT + READ_COUNT_AT) : 0, 0);
+  }
+
+  /** Of one that was answered later. */
+  private countAnswer({ counted, xid, bytes }: Answer, now: number): void {
+    const { procedure, exportIndex, writeSize, arrivedAt } = counted;
+    const status = xid === null ? statusOf(bytes, 0) : wordAt(bytes, 0);
+    this.meter.called(procedure, status, now - arrivedAt);
+    if (exportIndex < 0) return;
+    const read = procedure === nfsproc3.READ && status === NFS3_OK;
+    const at = (xid === null ? RESULTS_AT : 0) + READ_COUNT_AT;
+    this.meter.exported(exportIndex, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
   }
 
   /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
@@ -258,20 +311,36 @@ export class Connection implements LateAnswers {
       this.hooks.onRightLost();
       return;
     }
+    this.countUncounted();
     slab.inFlight += 1;
     this.socket.write(slab.w.bytes.subarray(unsent, position), slab.taken);
     this.hooks.onWritten();
   }
 
+  private countUncounted(): void {
+    const { uncounted, meter } = this;
+    if (uncounted.length === 0) return;
+    const ms = performance.now() - this.arrivedAt;
+    for (let i = 0; i < uncounted.length; i += 2) meter.called(uncounted[i]!, uncounted[i + 1]!, ms);
+    uncounted.length = 0;
+  }
+
+  private counted(): Counted {
+    const { procedure, exportIndex, writeSize } = this.dispatcher;
+    return { procedure, exportIndex, writeSize, arrivedAt: this.arrivedAt };
+  }
+
   answerLater(xid: number): AnswerListener {
+    const counted = this.counted();
     this.unanswered += 1;
     return (bytes) => {
       this.unanswered -= 1;
-      this.answer({ xid, bytes });
+      this.answer({ counted, xid, bytes });
     };
   }
 
   answerElsewhere(size: number, held: HeldCalls): AnswerListener {
+    const counted = this.counted();
     this.unanswered += 1;
     this.heldSize += size;
     this.heldWith = held;
@@ -280,7 +349,7 @@ export class Connection implements LateAnswers {
       this.unanswered -= 1;
       this.heldSize -= size;
       held.heldSize -= size;
-      this.answer({ xid: null, bytes });
+      this.answer({ counted, xid: null, bytes });
     };
   }
 
@@ -311,7 +380,10 @@ export class Connection implements LateAnswers {
     const { answers } = this;
     this.answers = [];
     this.begin();
-    for (const { xid, bytes } of answers) {
+    const now = performance.now();
+    for (const answer of answers) {
+      const { xid, bytes } = answer;
+      this.countAnswer(answer, now);
       this.makeRoom(bytes.length + ANSWER_HEADER_SIZE);
       const { w } = this.slab;
       w.ensure(bytes.length + ANSWER_HEADER_SIZE);
@@ -327,4 +399,16 @@ export class Connection implements LateAnswers {
     this.flush();
     this.resume();
   }
+}
+
+/** The nfsstat3 of a reply; REFUSED where no procedure gave one. NULL, which has none, counts as NFS3_OK. */
+function statusOf(bytes: Uint8Array, start: number): number {
+  const ok = bytes[start + REPLY_STAT_AT + 3] === 0 && bytes[start + ACCEPT_STAT_AT + 3] === 0;
+  if (!ok) return REFUSED;
+  const size = wordAt(bytes, start) & 0x7fffffff;
+  return size + 4 < RESULTS_AT + 4 ? NFS3_OK : wordAt(bytes, start + RESULTS_AT);
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }

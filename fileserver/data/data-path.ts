@@ -34,7 +34,7 @@ export class DataPath {
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
-    const { rights, board, testing, threads: counts } = options;
+    const { rights, board, metrics, testing, threads: counts } = options;
     this.setup = setup;
     this.rights = new RightTable(rights);
     this.coordinators = new Map();
@@ -44,6 +44,7 @@ export class DataPath {
       rights,
       board,
       groupChannel: options.groupChannel,
+      metrics,
       limits: limitsOf(openFilesMax, counts),
       testing,
       start,

@@ -23,6 +23,7 @@ const { DataPath } = await import('./data-path.ts');
 const { runConnectionThread } = await import('./connection-host.ts');
 const { runVolumeThread } = await import('./volume-host.ts');
 const { threadCount } = await import('./messages.ts');
+const { metricsSize } = await import('./data-metrics.ts');
 const { ThreadBoard } = await import('./thread-board.ts');
 
 function startHere(kind: ThreadKind, setup: ThreadSetup): Channel {
@@ -37,7 +38,8 @@ process.on('message', ({ message, testing }: OpenInProcess) => {
   new RightTable(rights).set(message.diskSet, bootMs() + 3_600_000);
   const threads = { connections: 1, own: 1, partner: 1 };
   const board = ThreadBoard.allocate(threadCount(threads));
-  const options = { rights, threads, board, testing };
+  const metrics = new SharedArrayBuffer(metricsSize(threads));
+  const options = { rights, threads, board, metrics, testing };
   const post = (told: FromDataThread): void => void process.send!(told);
   void startIoPool().then(() =>
     new DataPath({ options, openFilesMax: 4096, start: startHere, post }).handle(message),

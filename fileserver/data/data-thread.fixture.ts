@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { decodeMountres3, encodeDirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
 import { allocateRightTable, type DiskSetSlot, RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
+import { DataFigures, metricsSize } from './data-metrics.ts';
 import {
   type CloseMode,
   type DataThreadOptions,
@@ -55,6 +56,7 @@ export class TestDataThread {
   readonly rights: RightTable;
   readonly messages: FromDataThread[];
   readonly board: ThreadBoard;
+  readonly figures: DataFigures;
   private readonly worker: Worker;
   private listeners: ((message: FromDataThread) => void)[];
 
@@ -67,8 +69,10 @@ export class TestDataThread {
     this.messages = [];
     this.listeners = [];
     this.board = new ThreadBoard(ThreadBoard.allocate(threadCount(threads)));
+    const metrics = new SharedArrayBuffer(metricsSize(threads));
+    this.figures = new DataFigures(metrics, threads);
     const groups = groupChannel === undefined ? {} : { groupChannel };
-    const common = { rights: this.rights.buffer, threads, board: this.board.buffer, ...groups };
+    const common = { rights: this.rights.buffer, threads, board: this.board.buffer, metrics, ...groups };
     const options: DataThreadOptions = testing === undefined ? common : { ...common, testing };
     this.worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: options });
     this.worker.on('message', (message: FromDataThread) => {

@@ -15,6 +15,9 @@ export interface ThreadSetup {
   readonly number: number;
   readonly rights: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
+  readonly metrics: SharedArrayBuffer;
+  /** How many threads of its kind come before those that change volumes. */
+  readonly connectionThreads: number;
   readonly limits: FileTableLimits;
   readonly groupChannel: string | undefined;
   readonly testing?: DataThreadTesting;
@@ -30,6 +33,7 @@ export interface DataThreadsSetup {
   readonly counts: ThreadCounts;
   readonly rights: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
+  readonly metrics: SharedArrayBuffer;
   readonly limits: FileTableLimits;
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
@@ -70,12 +74,14 @@ export class DataThreads {
         add(b, a, port2);
       }
     }
-    const { rights, board, limits, groupChannel, testing, start, received } = setup;
+    const { rights, board, metrics, limits, groupChannel, testing, start, received } = setup;
+    const connectionThreads = this.connectionThreads.length;
     const channels = new Map<number, Channel>();
     for (const number of [...this.connectionThreads, ...changing]) {
       const kind = number < this.connectionThreads.length ? 'connection' : 'volume';
       const own = ports.get(number) ?? [];
-      const common = { number, rights, board, limits, groupChannel, channels: own };
+      const shared = { rights, board, metrics, connectionThreads, limits, groupChannel };
+      const common = { ...shared, number, channels: own };
       const thread = start(
         kind,
         testing === undefined ? common : { ...common, testing },

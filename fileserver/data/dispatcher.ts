@@ -23,8 +23,10 @@ import { MOUNT_VERSION_MAX, MOUNT_VERSION_MIN, type MountCall, mountProcedures }
 import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs/call.ts';
 import { NFS_VERSION_MAX, NFS_VERSION_MIN } from '../nfs/program.ts';
 import type { DiskSet } from '../volume/disk-set.ts';
+import { EXPORT_AT } from '../volume/file-handle.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { ConnectionCaller } from './caller.ts';
+import { MOUNT_PROCEDURE } from './data-metrics.ts';
 
 export interface Programs {
   readonly nfs: NfsService;
@@ -32,6 +34,8 @@ export interface Programs {
   /** null: everything is executed where it arrives. */
   readonly forwarding: Forwarding | null;
   readonly diskSet: DiskSet;
+  /** Numbers of exports in handles, in the order of the configuration: for the figures of each. */
+  readonly exportNumbers: readonly number[];
   readonly mounts: Mounts;
   /** Where users' groups are looked up; null: clients' credentials say them. */
   readonly groups: GroupDirectory | null;
@@ -81,8 +85,17 @@ const SIZED: readonly number[] = [nfsproc3.READ, nfsproc3.READDIR, nfsproc3.READ
 const REPLY_SIZE = 8 * 1024;
 const SIZED_MAX = 1024 * 1024;
 
+/** Not one of the procedures that are counted. */
+export const UNCOUNTED = -1;
+
 /** One for each connection. */
 export class Dispatcher {
+  /** Of the call that was handled last, for the figures: see data-metrics.ts; UNCOUNTED. */
+  procedure: number;
+  /** Place of its export in the configuration; -1 if it has no handle of an export. */
+  exportIndex: number;
+  /** Bytes that it is to write. */
+  writeSize: number;
   private readonly programs: Programs;
   private readonly late: LateAnswers;
   private readonly caller: ConnectionCaller;
@@ -92,6 +105,9 @@ export class Dispatcher {
 
   constructor(programs: Programs, caller: ConnectionCaller, r: XdrReader, w: XdrWriter, late: LateAnswers) {
     const header = new CallHeader();
+    this.procedure = UNCOUNTED;
+    this.exportIndex = -1;
+    this.writeSize = 0;
     this.programs = programs;
     this.late = late;
     this.caller = caller;
@@ -128,6 +144,9 @@ export class Dispatcher {
   handle(r: XdrReader, w: XdrWriter): Outcome {
     const { header } = this;
     const callStart = r.position;
+    this.procedure = UNCOUNTED;
+    this.exportIndex = -1;
+    this.writeSize = 0;
     const verdict = decodeCallHeader(r, header);
     const start = beginRecord(w);
     switch (verdict) {
@@ -186,6 +205,7 @@ export class Dispatcher {
       encodeAcceptedError(w, header.xid, accept_stat.PROC_UNAVAIL);
       return 'answered';
     }
+    this.note(header.proc, r.bytes, r.position, r.end);
     const route = this.programs.forwarding?.routeOf(header.proc, r.bytes, r.position, r.end) ?? null;
     if (route !== null) {
       const { late, caller } = this;
@@ -201,6 +221,24 @@ export class Dispatcher {
     return procedure(nfsCall);
   }
 
+  /** What the call is about, read off its arguments; bytes[at .. end). */
+  private note(procedure: number, bytes: Uint8Array, at: number, end: number): void {
+    this.procedure = procedure;
+    const handle = at + 4;
+    if (handle + EXPORT_AT + 4 > end) return;
+    const number = wordAt(bytes, handle + EXPORT_AT);
+    const { exportNumbers } = this.programs;
+    for (let i = 0; i < exportNumbers.length; i++) {
+      if (exportNumbers[i] !== number) continue;
+      this.exportIndex = i;
+      break;
+    }
+    if (procedure !== nfsproc3.WRITE) return;
+    // WRITE3args: handle, offset, count.
+    const count = handle + ((bytes[at + 3]! + 3) & ~3) + 8;
+    if (count + 4 <= end) this.writeSize = wordAt(bytes, count);
+  }
+
   private callMount(r: XdrReader, w: XdrWriter): Outcome {
     const { header, mountCall } = this;
     if (header.vers < MOUNT_VERSION_MIN || header.vers > MOUNT_VERSION_MAX) {
@@ -208,6 +246,7 @@ export class Dispatcher {
       return 'answered';
     }
     const procedure = mountProcedures[header.proc];
+    this.procedure = MOUNT_PROCEDURE;
     if (procedure === undefined || header.proc > mountproc3.EXPORT) {
       encodeAcceptedError(w, header.xid, accept_stat.PROC_UNAVAIL);
       return 'answered';
@@ -218,6 +257,10 @@ export class Dispatcher {
     procedure(mountCall);
     return 'answered';
   }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
 function done(w: XdrWriter, start: number): Outcome {

@@ -238,6 +238,8 @@ export interface DataThreadOptions {
   readonly board: SharedArrayBuffer;
   /** Channel of the group thread; absent: users' groups are those of their credentials. */
   readonly groupChannel?: string;
+  /** See data-metrics.ts. */
+  readonly metrics: SharedArrayBuffer;
   readonly testing?: DataThreadTesting;
 }
 

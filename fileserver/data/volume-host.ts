@@ -2,6 +2,7 @@
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
 import { clearUmask } from '../system/file-calls.ts';
+import { VolumeMeter } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { CallsMessage, Channel, FromDataThreads, ToVolumeThread } from './thread-messages.ts';
@@ -30,6 +31,13 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
         testing,
         post,
         connectionThreads,
+        meter: (volume) =>
+          new VolumeMeter(
+            setup.metrics,
+            setup.connectionThreads,
+            setup.number - setup.connectionThreads,
+            volume,
+          ),
       });
       services.set(session, service);
       void service.verify();

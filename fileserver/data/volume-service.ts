@@ -22,6 +22,7 @@ import type { FileTableLimits } from '../volume/file-table.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
 import { CallExecutor } from './call-executor.ts';
+import { VOLUMES_MAX, type VolumeMeter } from './data-metrics.ts';
 import type {
   CloseMode,
   DataThreadTesting,
@@ -44,6 +45,8 @@ export interface VolumeServiceSetup {
   readonly testing: DataThreadTesting | undefined;
   /** To the coordinator. */
   readonly post: (message: FromDataThreads) => void;
+  /** For the figures of the volume with this number in the thread. */
+  readonly meter: (volume: number) => VolumeMeter;
   /** To and from the threads that hold connections. */
   readonly connectionThreads: readonly Channel[];
 }
@@ -144,6 +147,7 @@ export class VolumeService {
       nfsProcedures: nfsProcedures(this.onStep),
       forwarding: null,
       diskSet,
+      exportNumbers: [],
       mounts: new MountReplica([], () => {}),
       groups: this.setup.groups,
       onBug: (error: unknown) => this.log('error', `a request failed: ${describeBug(error)}`),
@@ -246,8 +250,18 @@ export class VolumeService {
   };
 
   private startTimers(): void {
-    this.timers.push(setInterval(() => this.diskSet?.table.tick(), TICK_MS));
+    this.timers.push(setInterval(() => this.tick(), TICK_MS));
+    this.tick();
     this.timers.push(setInterval(() => void this.checkOwners(), OWNER_CHECK_MS));
+  }
+
+  private tick(): void {
+    this.diskSet?.table.tick();
+    for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
+      const count = journal.flushCount + flushTimes.count;
+      const ms = journal.flushMs + flushTimes.ms;
+      this.setup.meter(index).journal(journal.usedSize, count, ms, journal.compactionCount);
+    }
   }
 
   private async checkOwners(): Promise<void> {

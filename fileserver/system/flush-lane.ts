@@ -7,7 +7,24 @@ import { fdatasync, fsync, type NoParamCallback } from 'node:fs';
 
 export type FlushDepth = 'data' | 'all';
 
+/** How many flushes there were, and what they took together. ms from when the disk was asked. */
+export class FlushTimes {
+  count: number;
+  ms: number;
+
+  constructor() {
+    this.count = 0;
+    this.ms = 0;
+  }
+
+  add(ms: number): void {
+    this.count += 1;
+    this.ms += ms;
+  }
+}
+
 interface Flush {
+  readonly times: FlushTimes;
   readonly fd: number;
   readonly depth: FlushDepth;
   readonly done: NoParamCallback;
@@ -27,14 +44,16 @@ export class FlushLane {
   }
 
   /** The descriptor must stay open until `done` is called. data: fdatasync(2). all: fsync(2). */
-  flush(fd: number, depth: FlushDepth, done: NoParamCallback): void {
-    if (this.running < this.atOnceMax) this.start({ fd, depth, done });
-    else this.waiting.push({ fd, depth, done });
+  flush(fd: number, depth: FlushDepth, times: FlushTimes, done: NoParamCallback): void {
+    if (this.running < this.atOnceMax) this.start({ fd, depth, times, done });
+    else this.waiting.push({ fd, depth, times, done });
   }
 
-  private start({ fd, depth, done }: Flush): void {
+  private start({ fd, depth, times, done }: Flush): void {
     this.running += 1;
+    const begun = performance.now();
     const ended: NoParamCallback = (error) => {
+      times.add(performance.now() - begun);
       this.running -= 1;
       this.startNext();
       done(error);

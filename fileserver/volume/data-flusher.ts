@@ -91,7 +91,7 @@ export class DataFlusher {
       for (const waiter of waiters) waiter(result);
       if (next.length > 0) this.startNext(file, nextDepth, next);
     };
-    dataLane.flush(fd, depth, ended);
+    dataLane.flush(fd, depth, file.volume.flushTimes, ended);
   }
 
   /** A waiter may have asked for another flush already: then these join it. */

@@ -15,7 +15,7 @@ import { crc32 } from 'node:zlib';
 
 export const HANDLE_SIZE_MAX = 64;
 const VERSION = 1;
-const EXPORT_AT = 2;
+export const EXPORT_AT = 2;
 export const UUID_AT = 6;
 export const IDENTITY_AT = 22;
 export const MAC_SIZE = 16;

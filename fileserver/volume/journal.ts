@@ -69,6 +69,8 @@ export class Journal {
   private closing: boolean;
   private closed: boolean;
   flushCount: number;
+  /** What all flushes took together. */
+  flushMs: number;
   compactionCount: number;
 
   constructor(fds: readonly [number, number], uuid: Uint8Array, active: 0 | 1, sequence: number) {
@@ -84,6 +86,7 @@ export class Journal {
     this.closing = false;
     this.closed = false;
     this.flushCount = 0;
+    this.flushMs = 0;
     this.compactionCount = 0;
   }
 
@@ -151,7 +154,9 @@ export class Journal {
     this.flushCount += 1;
     this.dirtyFrom = this.at;
     this.busy += 1;
+    const begun = performance.now();
     fdatasync(this.fds[this.active], (error) => {
+      this.flushMs += performance.now() - begun;
       if (error === null) this.flushed();
       this.ended();
       done(error);

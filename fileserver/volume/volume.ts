@@ -10,6 +10,7 @@ import type { FaultReason, VolumeSpec } from '../data/messages.ts';
 import { OpenFailure } from '../data/messages.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { openByHandle } from '../system/file-handle-calls.ts';
+import { FlushTimes } from '../system/flush-lane.ts';
 import { hasInternalJournal, mountOf } from '../system/mounts.ts';
 import { ReadLane } from '../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
@@ -108,6 +109,8 @@ export class Volume {
   readonly intentsReason: string;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
   readonly changing: Set<string>;
+  /** Flushes of files and directories; the journal counts its own. */
+  readonly flushTimes: FlushTimes;
   /** READs of what is not in memory. */
   readonly coldReads: ReadLane;
   /** The file system can say what is in memory; found out by the first READ. */
@@ -149,6 +152,7 @@ export class Volume {
     this.orderedMetadata = root.commitOrder.orderedMetadata;
     this.intents = root.commitOrder.intents;
     this.intentsReason = root.commitOrder.reason;
+    this.flushTimes = new FlushTimes();
     this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
     this.knowsWhatIsCached = true;
     this.changing = new Set();

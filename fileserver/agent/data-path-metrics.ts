@@ -1,0 +1,121 @@
+/** The metrics of the data path, by name. Its threads count in shared memory (data/data-metrics.ts); here it is read. */
+import type { Config } from '../config.ts';
+import type { Labels, Metrics } from '../control/metrics.ts';
+import {
+  type DataFigures,
+  EXPORTS_MAX,
+  PROCEDURES,
+  RESULTS,
+  SECONDS,
+  slotNumber,
+  type VolumeFigures,
+} from '../data/data-metrics.ts';
+
+type Sample = readonly [labels: Labels, value: number | null];
+
+export function dataPathMetrics(metrics: Metrics, config: Config, figures: DataFigures): void {
+  const homes = [
+    { home: config.server, slot: slotNumber('own') },
+    { home: config.partner, slot: slotNumber('partner') },
+  ];
+
+  metrics.counted(
+    'filerpair_nfs_calls_total',
+    'Calls answered. Labels: disk_set, procedure, result (of nfsstat3; refused: no procedure has seen it).',
+    function* (): Iterable<Sample> {
+      for (const { home, slot } of homes) {
+        for (const [number, procedure] of PROCEDURES.entries()) {
+          for (const [index, result] of RESULTS.entries()) {
+            const count = figures.calls(slot, number, index);
+            // OK exists from the beginning; what never happened need not.
+            if (count > 0 || index === 0) yield [{ disk_set: home, procedure, result }, count];
+          }
+        }
+      }
+    },
+  );
+  metrics.distribution(
+    'filerpair_nfs_call_seconds',
+    'From the arrival of a call to the handing over of its reply. Labels: disk_set, procedure.',
+    SECONDS,
+    function* () {
+      for (const { home, slot } of homes) {
+        for (const [number, procedure] of PROCEDURES.entries()) {
+          const { counts, ms } = figures.times(slot, number);
+          if (counts.some((count) => count > 0)) {
+            yield [{ disk_set: home, procedure }, counts, ms / 1000] as const;
+          }
+        }
+      }
+    },
+  );
+  metrics.gauge('filerpair_nfs_connections', 'Connections of clients. Label: disk_set.', () =>
+    homes.map(({ home, slot }): Sample => [{ disk_set: home }, figures.connections(slot)]),
+  );
+  exportMetrics(metrics, config, figures, homes);
+  volumeMetrics(metrics, config, figures, homes);
+}
+
+interface Home {
+  readonly home: string;
+  readonly slot: 0 | 1;
+}
+
+function exportMetrics(metrics: Metrics, config: Config, figures: DataFigures, homes: readonly Home[]): void {
+  const each = function* (
+    value: (figure: ReturnType<DataFigures['exportAt']>) => readonly (readonly [Labels, number])[],
+  ): Iterable<Sample> {
+    for (const { home, slot } of homes) {
+      for (const [index, { path, volume }] of config.diskSets[home]!.exports.slice(
+        0,
+        EXPORTS_MAX,
+      ).entries()) {
+        for (const [labels, count] of value(figures.exportAt(slot, index))) {
+          yield [{ disk_set: home, volume, export: path, ...labels }, count];
+        }
+      }
+    }
+  };
+  metrics.counted(
+    'filerpair_export_calls_total',
+    'Calls with a handle of the export. Labels: disk_set, volume, export.',
+    () => each(({ calls }) => [[{}, calls]]),
+  );
+  metrics.counted(
+    'filerpair_export_bytes_total',
+    'Bytes of files, as READ returned and WRITE took them. Labels: disk_set, volume, export, direction (read, write).',
+    () =>
+      each(({ bytesRead, bytesWritten }) => [
+        [{ direction: 'read' }, bytesRead],
+        [{ direction: 'write' }, bytesWritten],
+      ]),
+  );
+}
+
+function volumeMetrics(metrics: Metrics, config: Config, figures: DataFigures, homes: readonly Home[]): void {
+  const each = function* (value: (figure: VolumeFigures) => number): Iterable<Sample> {
+    for (const { home, slot } of homes) {
+      for (const [index, { name }] of config.diskSets[home]!.volumes.entries()) {
+        const figure = figures.volumeAt(slot, index);
+        if (figure !== null) yield [{ disk_set: home, volume: name }, value(figure)];
+      }
+    }
+  };
+  const labels = 'Labels: disk_set, volume.';
+  metrics.gauge('filerpair_journal_bytes', `Bytes in use of the journal's segment. ${labels}`, () =>
+    each(({ journalSize }) => journalSize),
+  );
+  metrics.counted(
+    'filerpair_journal_compactions_total',
+    `How often the journal began a new segment. ${labels}`,
+    () => each(({ compactions }) => compactions),
+  );
+  metrics.counted('filerpair_flushes_total', `Flushes of files, directories and the journal. ${labels}`, () =>
+    each(({ flushCount }) => flushCount),
+  );
+  metrics.counted(
+    'filerpair_flush_seconds_total',
+    `What the flushes took together; they run side by side. ${labels}`,
+    () => each(({ flushMs }) => flushMs / 1000),
+  );
+}
