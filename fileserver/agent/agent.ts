@@ -11,7 +11,7 @@ import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { initialServer, nextWakeAt, type ServerState, step } from '../../pair/server.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config.ts';
-import type { FromDataThread } from '../data/messages.ts';
+import type { ExportSpec, FromDataThread } from '../data/messages.ts';
 import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
@@ -104,7 +104,8 @@ export class Agent {
       changed: (outcome) => this.measured.configurationChanges.add({ outcome }),
       log,
     });
-    dataPathMetrics(this.measured.metrics, config, this.dataThread.figures);
+    const exportsOf = (home: ServerName): ExportSpec[] => this.exports.of(home);
+    dataPathMetrics(this.measured.metrics, config, exportsOf, this.dataThread.figures);
     this.interconnect = new Interconnect({
       pair: config.pair,
       me,

@@ -3,17 +3,25 @@ import type { Config } from '../config.ts';
 import type { Labels, Metrics } from '../control/metrics.ts';
 import {
   type DataFigures,
-  EXPORTS_MAX,
+  type ExportFigures,
   PROCEDURES,
   RESULTS,
   SECONDS,
   slotNumber,
   type VolumeFigures,
 } from '../data/data-metrics.ts';
+import type { ExportSpec } from '../data/messages.ts';
+import { exportIdOf } from '../volume/file-handle.ts';
 
 type Sample = readonly [labels: Labels, value: number | null];
 
-export function dataPathMetrics(metrics: Metrics, config: Config, figures: DataFigures): void {
+/** `exportsOf`: the exports of a disk set as they are now. */
+export function dataPathMetrics(
+  metrics: Metrics,
+  config: Config,
+  exportsOf: (home: string) => readonly ExportSpec[],
+  figures: DataFigures,
+): void {
   const homes = [
     { home: config.server, slot: slotNumber('own') },
     { home: config.partner, slot: slotNumber('partner') },
@@ -52,7 +60,7 @@ export function dataPathMetrics(metrics: Metrics, config: Config, figures: DataF
   metrics.gauge('filerpair_nfs_connections', 'Connections of clients. Label: disk_set.', () =>
     homes.map(({ home, slot }): Sample => [{ disk_set: home }, figures.connections(slot)]),
   );
-  exportMetrics(metrics, config, figures, homes);
+  exportMetrics(metrics, exportsOf, figures, homes);
   volumeMetrics(metrics, config, figures, homes);
 }
 
@@ -61,16 +69,18 @@ interface Home {
   readonly slot: 0 | 1;
 }
 
-function exportMetrics(metrics: Metrics, config: Config, figures: DataFigures, homes: readonly Home[]): void {
+function exportMetrics(
+  metrics: Metrics,
+  exportsOf: (home: string) => readonly ExportSpec[],
+  figures: DataFigures,
+  homes: readonly Home[],
+): void {
   const each = function* (
-    value: (figure: ReturnType<DataFigures['exportAt']>) => readonly (readonly [Labels, number])[],
+    value: (figure: ExportFigures) => readonly (readonly [Labels, number])[],
   ): Iterable<Sample> {
     for (const { home, slot } of homes) {
-      for (const [index, { path, volume }] of config.diskSets[home]!.exports.slice(
-        0,
-        EXPORTS_MAX,
-      ).entries()) {
-        for (const [labels, count] of value(figures.exportAt(slot, index))) {
+      for (const { path, volume } of exportsOf(home)) {
+        for (const [labels, count] of value(figures.exported(slot, exportIdOf(path)))) {
           yield [{ disk_set: home, volume, export: path, ...labels }, count];
         }
       }

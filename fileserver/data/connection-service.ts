@@ -57,7 +57,7 @@ export class ConnectionService {
   private readonly connections: Set<Connection>;
   private readonly forwarders: Map<number, CallForwarder>;
   private readonly mounts: MountReplica;
-  /** Numbers of exports in handles, in the order of the configuration: for the figures of each. */
+  /** Numbers of exports, as in handles: for the figures of each. */
   private readonly exportNumbers: number[];
   private volumes: Volume[];
   private diskSet: DiskSet | null;

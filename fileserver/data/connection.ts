@@ -72,7 +72,7 @@ const READ_COUNT_AT = 4 + POST_OP_ATTR_SIZE;
 /** A call that waits for its answer, as the figures need it. */
 interface Counted {
   readonly procedure: number;
-  readonly exportIndex: number;
+  readonly exportNumber: number;
   readonly writeSize: number;
   /** performance.now() */
   readonly arrivedAt: number;
@@ -243,24 +243,24 @@ export class Connection implements LateAnswers {
   }
 
   private countReply(bytes: Uint8Array, start: number): void {
-    const { procedure, exportIndex } = this.dispatcher;
+    const { procedure, exportNumber } = this.dispatcher;
     if (procedure === UNCOUNTED) return;
     const status = statusOf(bytes, start);
     this.uncounted.push(procedure, status);
-    if (exportIndex < 0) return;
+    if (exportNumber < 0) return;
     const read = procedure === nfsproc3.READ && status === NFS3_OK;
-    this.meter.exported(exportIndex, read ? wordAt(bytes, start + RESULTS_AT + READ_COUNT_AT) : 0, 0);
+    this.meter.exported(exportNumber, read ? wordAt(bytes, start + RESULTS_AT + READ_COUNT_AT) : 0, 0);
   }
 
   /** Of one that was answered later. */
   private countAnswer({ counted, xid, bytes }: Answer, now: number): void {
-    const { procedure, exportIndex, writeSize, arrivedAt } = counted;
+    const { procedure, exportNumber, writeSize, arrivedAt } = counted;
     const status = xid === null ? statusOf(bytes, 0) : wordAt(bytes, 0);
     this.meter.called(procedure, status, now - arrivedAt);
-    if (exportIndex < 0) return;
+    if (exportNumber < 0) return;
     const read = procedure === nfsproc3.READ && status === NFS3_OK;
     const at = (xid === null ? RESULTS_AT : 0) + READ_COUNT_AT;
-    this.meter.exported(exportIndex, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
+    this.meter.exported(exportNumber, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
   }
 
   /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
@@ -326,8 +326,8 @@ export class Connection implements LateAnswers {
   }
 
   private counted(): Counted {
-    const { procedure, exportIndex, writeSize } = this.dispatcher;
-    return { procedure, exportIndex, writeSize, arrivedAt: this.arrivedAt };
+    const { procedure, exportNumber, writeSize } = this.dispatcher;
+    return { procedure, exportNumber, writeSize, arrivedAt: this.arrivedAt };
   }
 
   answerLater(xid: number): AnswerListener {

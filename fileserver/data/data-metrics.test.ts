@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { exportIdOf } from '../volume/file-handle.ts';
 import { PROCEDURES, RESULTS, SECONDS, slotNumber } from './data-metrics.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
@@ -62,7 +63,7 @@ test('calls, results, times, bytes, connections and flushes are counted', async 
   expect(counts.length).toBe(SECONDS.length + 1);
   expect(counts.reduce((a, b) => a + b)).toBe(3);
   expect(ms).toBeGreaterThan(0);
-  const one = thread.figures.exportAt(own, 0);
+  const one = thread.figures.exported(own, exportIdOf('/data'));
   expect(one).toEqual({ calls: 12, bytesRead: 3 * 990, bytesWritten: 3000 });
   await expect.poll(() => thread.figures.volumeAt(own, 0)?.flushCount, { timeout: 5000 }).toBeGreaterThan(3);
   expect(thread.figures.volumeAt(own, 0)?.journalSize).toBeGreaterThan(0);

@@ -40,7 +40,7 @@ export const SECONDS = [
 const BOUNDS_MS = SECONDS.map((seconds) => seconds * 1000);
 const CLASSES = SECONDS.length + 1;
 
-/** Exports of a disk set that are told apart, by their place in the configuration; the last one is all others. */
+/** Exports of a disk set that are told apart, by their number in handles; the last line counts all others. */
 export const EXPORTS_MAX = 64;
 /** Volumes of one volume thread that are told apart. */
 export const VOLUMES_MAX = 16;
@@ -49,7 +49,8 @@ const RESULTS_AT = 0;
 const TIMES_AT = RESULTS_AT + PROCEDURES.length * RESULTS.length;
 const SUMS_AT = TIMES_AT + PROCEDURES.length * CLASSES;
 const EXPORTS_AT = SUMS_AT + PROCEDURES.length;
-const EXPORT_SIZE = 3;
+/** Number + 1, calls, bytes read, bytes written. */
+const EXPORT_SIZE = 4;
 const CONNECTIONS_AT = EXPORTS_AT + EXPORTS_MAX * EXPORT_SIZE;
 const CONNECTION_BLOCK = CONNECTIONS_AT + 1;
 
@@ -85,12 +86,20 @@ export class CallMeter {
     block[SUMS_AT + procedure]! += ms;
   }
 
-  /** `index`: place of the export in the configuration. */
-  exported(index: number, bytesRead: number, bytesWritten: number): void {
-    const at = EXPORTS_AT + Math.min(index, EXPORTS_MAX - 1) * EXPORT_SIZE;
-    this.block[at]! += 1;
-    this.block[at + 1]! += bytesRead;
-    this.block[at + 2]! += bytesWritten;
+  /** A call on the export with this number (volume/file-handle.ts). */
+  exported(number: number, bytesRead: number, bytesWritten: number): void {
+    const { block } = this;
+    let at = EXPORTS_AT;
+    // Lines are given out in the order in which exports are used, and kept: exports may change while the server runs.
+    for (let line = 0; line < EXPORTS_MAX - 1; line++, at += EXPORT_SIZE) {
+      if (block[at] === number + 1) break;
+      if (block[at] !== 0) continue;
+      block[at] = number + 1;
+      break;
+    }
+    block[at + 1]! += 1;
+    block[at + 2]! += bytesRead;
+    block[at + 3]! += bytesWritten;
   }
 
   connections(count: number): void {
@@ -115,6 +124,12 @@ export class VolumeMeter {
     this.block[2] = flushMs;
     this.block[3] = compactions;
   }
+}
+
+export interface ExportFigures {
+  readonly calls: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
 }
 
 export interface VolumeFigures {
@@ -155,17 +170,20 @@ export class DataFigures {
     return { counts, ms: this.sum(slot, SUMS_AT + procedure) };
   }
 
-  /** Of the export at this place in the configuration. */
-  exportAt(
-    slot: Slot,
-    index: number,
-  ): { readonly calls: number; readonly bytesRead: number; readonly bytesWritten: number } {
-    const at = EXPORTS_AT + Math.min(index, EXPORTS_MAX - 1) * EXPORT_SIZE;
-    return {
-      calls: this.sum(slot, at),
-      bytesRead: this.sum(slot, at + 1),
-      bytesWritten: this.sum(slot, at + 2),
-    };
+  /** Of the export with this number. */
+  exported(slot: Slot, number: number): ExportFigures {
+    const all = new Float64Array(this.buffer);
+    const figures = { calls: 0, bytesRead: 0, bytesWritten: 0 };
+    for (let thread = 0; thread < this.counts.connections; thread++) {
+      const first = (2 * thread + slot) * CONNECTION_BLOCK + EXPORTS_AT;
+      for (let at = first; at < first + (EXPORTS_MAX - 1) * EXPORT_SIZE; at += EXPORT_SIZE) {
+        if (all[at] !== number + 1) continue;
+        figures.calls += all[at + 1]!;
+        figures.bytesRead += all[at + 2]!;
+        figures.bytesWritten += all[at + 3]!;
+      }
+    }
+    return figures;
   }
 
   connections(slot: Slot): number {

@@ -34,7 +34,7 @@ export interface Programs {
   /** null: everything is executed where it arrives. */
   readonly forwarding: Forwarding | null;
   readonly diskSet: DiskSet;
-  /** Numbers of exports in handles, in the order of the configuration: for the figures of each. */
+  /** Numbers of exports, as in handles: for the figures of each. */
   readonly exportNumbers: readonly number[];
   readonly mounts: Mounts;
   /** Where users' groups are looked up; null: clients' credentials say them. */
@@ -92,8 +92,8 @@ export const UNCOUNTED = -1;
 export class Dispatcher {
   /** Of the call that was handled last, for the figures: see data-metrics.ts; UNCOUNTED. */
   procedure: number;
-  /** Place of its export in the configuration; -1 if it has no handle of an export. */
-  exportIndex: number;
+  /** Of its export, as in handles; -1 if it has no handle of an export. */
+  exportNumber: number;
   /** Bytes that it is to write. */
   writeSize: number;
   private readonly programs: Programs;
@@ -106,7 +106,7 @@ export class Dispatcher {
   constructor(programs: Programs, caller: ConnectionCaller, r: XdrReader, w: XdrWriter, late: LateAnswers) {
     const header = new CallHeader();
     this.procedure = UNCOUNTED;
-    this.exportIndex = -1;
+    this.exportNumber = -1;
     this.writeSize = 0;
     this.programs = programs;
     this.late = late;
@@ -145,7 +145,7 @@ export class Dispatcher {
     const { header } = this;
     const callStart = r.position;
     this.procedure = UNCOUNTED;
-    this.exportIndex = -1;
+    this.exportNumber = -1;
     this.writeSize = 0;
     const verdict = decodeCallHeader(r, header);
     const start = beginRecord(w);
@@ -228,11 +228,8 @@ export class Dispatcher {
     if (handle + EXPORT_AT + 4 > end) return;
     const number = wordAt(bytes, handle + EXPORT_AT);
     const { exportNumbers } = this.programs;
-    for (let i = 0; i < exportNumbers.length; i++) {
-      if (exportNumbers[i] !== number) continue;
-      this.exportIndex = i;
-      break;
-    }
+    // Others are made up, or of exports that are no more.
+    if (exportNumbers.includes(number)) this.exportNumber = number;
     if (procedure !== nfsproc3.WRITE) return;
     // WRITE3args: handle, offset, count.
     const count = handle + ((bytes[at + 3]! + 3) & ~3) + 8;

@@ -1,0 +1,64 @@
+import { expect, it } from 'vitest';
+import { parseConfig } from '../config.ts';
+import { Metrics } from '../control/metrics.ts';
+import { CallMeter, DataFigures, metricsSize, PROCEDURES, VolumeMeter } from '../data/data-metrics.ts';
+import { exportIdOf } from '../volume/file-handle.ts';
+import { dataPathMetrics } from './data-path-metrics.ts';
+
+const diskSet = { volumes: [{ name: 'data', path: '/data' }], exports: [{ path: '/home', volume: 'data' }] };
+const config = parseConfig(
+  JSON.stringify({
+    pair: 'home',
+    server: 'filer-a',
+    partner: 'filer-b',
+    partnerAddress: { host: '127.0.0.1' },
+    runDir: '/run/filerpair',
+    secretFile: '/secret',
+    witness: { kind: 'embedded', directory: '/witness' },
+    diskSets: { 'filer-a': diskSet, 'filer-b': diskSet },
+  }),
+  'test',
+);
+
+it('adds up what the threads have counted, for each disk set', () => {
+  const counts = { connections: 2, own: 1, partner: 1 };
+  const buffer = new SharedArrayBuffer(metricsSize(counts));
+  const read = PROCEDURES.indexOf('READ');
+  const home = exportIdOf('/home');
+  for (const thread of [0, 1]) {
+    const meter = new CallMeter(buffer, thread, 0);
+    meter.called(read, 0, 0.2);
+    meter.called(read, 70, 3);
+    meter.exported(home, 4096, 0);
+    meter.connections(10);
+  }
+  new CallMeter(buffer, 1, 1).called(read, 0, 7000);
+  new VolumeMeter(buffer, 2, 1, 0).journal(12_345, 3, 1500, 1);
+  const metrics = new Metrics();
+  dataPathMetrics(
+    metrics,
+    config,
+    (name) => config.diskSets[name]!.exports as never,
+    new DataFigures(buffer, counts),
+  );
+  const lines = metrics.format().split('\n');
+  for (const line of [
+    'filerpair_nfs_calls_total{disk_set="filer-a",procedure="READ",result="OK"} 2',
+    'filerpair_nfs_calls_total{disk_set="filer-a",procedure="READ",result="STALE"} 2',
+    'filerpair_nfs_calls_total{disk_set="filer-b",procedure="READ",result="OK"} 1',
+    'filerpair_nfs_call_seconds_bucket{disk_set="filer-a",procedure="READ",le="0.0001"} 0',
+    'filerpair_nfs_call_seconds_bucket{disk_set="filer-a",procedure="READ",le="0.00025"} 2',
+    'filerpair_nfs_call_seconds_bucket{disk_set="filer-a",procedure="READ",le="0.005"} 4',
+    'filerpair_nfs_call_seconds_bucket{disk_set="filer-b",procedure="READ",le="5"} 0',
+    'filerpair_nfs_call_seconds_bucket{disk_set="filer-b",procedure="READ",le="+Inf"} 1',
+    'filerpair_nfs_call_seconds_sum{disk_set="filer-a",procedure="READ"} 0.0064',
+    'filerpair_nfs_call_seconds_count{disk_set="filer-a",procedure="READ"} 4',
+    'filerpair_nfs_connections{disk_set="filer-a"} 20',
+    'filerpair_export_calls_total{disk_set="filer-a",volume="data",export="/home"} 2',
+    'filerpair_export_bytes_total{disk_set="filer-a",volume="data",export="/home",direction="read"} 8192',
+    'filerpair_journal_bytes{disk_set="filer-b",volume="data"} 12345',
+    'filerpair_flush_seconds_total{disk_set="filer-b",volume="data"} 1.5',
+  ]) {
+    expect(lines).toContain(line);
+  }
+});
