@@ -408,6 +408,65 @@ describe('exports', () => {
     expect(above.status).toBe(nfs.NFS3ERR_STALE);
   });
 
+  test('a directory that was moved out takes nobody along, and is served again when it is back', async () => {
+    mkdirSync(join(directory.path, 'inside', 'sub', 'deep'), { recursive: true });
+    const client = await serve([exported('/in', { directory: 'inside' }), exported('/all')]);
+    const sub = await mount(client, '/in/sub');
+    const deep = await mount(client, '/in/sub/deep');
+    const [all, inside] = [await mount(client, '/all'), await mount(client, '/all/inside')];
+    const statusOf = async (dir: Uint8Array): Promise<number> => {
+      const args = { dir, cookie: 0n, cookieverf: new Uint8Array(8), count: 1000 };
+      const made = await client.call('CREATE', {
+        where: { dir, name: bytes('x') },
+        how: { ...how, mode: nfs.UNCHECKED },
+      });
+      const { status } = await client.call('READDIR', args);
+      return made.status === status ? status : -1;
+    };
+    expect([await statusOf(sub), await statusOf(deep)]).toEqual([nfs.NFS3_OK, nfs.NFS3_OK]);
+    const move = { from: { dir: inside, name: bytes('sub') }, to: { dir: all, name: bytes('moved') } };
+    expect((await client.call('RENAME', move)).status).toBe(nfs.NFS3_OK);
+    // The handles were in use a moment ago: what is known of them counts for a second.
+    for (const dir of [sub, deep]) await expect.poll(() => statusOf(dir)).toBe(nfs.NFS3ERR_STALE);
+    writeFileSync(join(directory.path, 'moved', 'later'), '');
+    const later = { what: { dir: sub, name: bytes('later') } };
+    expect((await client.call('LOOKUP', later)).status).toBe(nfs.NFS3ERR_STALE);
+    renameSync(join(directory.path, 'moved'), join(directory.path, 'inside', 'back'));
+    expect([await statusOf(sub), await statusOf(deep)]).toEqual([nfs.NFS3_OK, nfs.NFS3_OK]);
+  });
+
+  test('neither does a directory that is moved out of a volume that is a part of a file system', async () => {
+    const volume = join(directory.path, 'volume');
+    mkdirSync(join(volume, 'sub'), { recursive: true });
+    const { port } = await thread.open(openMessage(volume));
+    const client = await connect(port);
+    const sub = await mount(client, '/data/sub');
+    renameSync(join(volume, 'sub'), join(directory.path, 'moved'));
+    await expect
+      .poll(async () => (await client.call('LOOKUP', { what: { dir: sub, name: bytes('..') } })).status)
+      .toBe(nfs.NFS3ERR_STALE);
+    await expect
+      .poll(async () => (await client.call('GETATTR', { object: sub })).status)
+      .toBe(nfs.NFS3ERR_STALE);
+  });
+
+  test('a directory that was removed and made anew is what clients get who mount it then', async () => {
+    mkdirSync(join(directory.path, 'inside'));
+    const client = await serve([exported('/in', { directory: 'inside' })]);
+    const old = await mount(client, '/in');
+    renameSync(join(directory.path, 'inside'), join(directory.path, 'old'));
+    mkdirSync(join(directory.path, 'inside'));
+    const top = await mount(client, '/in');
+    expect(top).not.toEqual(old);
+    const where = { dir: top, name: bytes('x') };
+    await expect
+      .poll(async () => (await client.call('CREATE', { where, how: { ...how, mode: nfs.UNCHECKED } })).status)
+      .toBe(nfs.NFS3_OK);
+    await expect
+      .poll(async () => (await client.call('GETATTR', { object: old })).status)
+      .toBe(nfs.NFS3ERR_STALE);
+  });
+
   test("FilerPair's own directory does not exist for clients", async () => {
     writeFileSync(join(directory.path, 'file'), '');
     const client = await serve([exported('/data')]);

@@ -101,8 +101,12 @@ export class GroupDirectory {
 
   private receive(message: GroupMessage): void {
     if (message.kind !== 'answer') return;
-    const entry = this.entries.get(message.uid);
-    if (entry === undefined) return;
+    let entry = this.entries.get(message.uid);
+    if (entry === undefined) {
+      // Another thread asked. The same user will come here next.
+      entry = { groups: null, settled: false, askAgainAt: 0, waiting: [] };
+      this.add(message.uid, entry);
+    }
     if (message.error !== null) {
       this.settle(entry);
       return;

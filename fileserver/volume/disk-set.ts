@@ -25,6 +25,7 @@ export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
   exports: ExportTable;
+  /** For isInside(): not the volumes' own, as whoever asks may still need what is in those. */
   private readonly climbers: ReadonlyMap<Volume, IdentityReader>;
 
   /** Throws VolumeOpenError (InvalidExport). */
@@ -73,7 +74,11 @@ export class DiskSet {
   }
 
   /** Walks down from the volume's root as the server itself, through directories only; a descriptor or -errno. */
-  private openBelow(volume: Volume, names: readonly Uint8Array[]): number {
+  private openBelow(
+    volume: Volume,
+    names: readonly Uint8Array[],
+    identity: IdentityReader = volume.identity,
+  ): number {
     become(SERVER_IDENTITY);
     let fd = openAt(volume.rootFd, DOT, O_PATH | O_DIRECTORY);
     let parent = volume.rootKey;
@@ -83,12 +88,12 @@ export class DiskSet {
       close(fd);
       fd = next;
       if (fd < 0) return fd;
-      const known = volume.identity.ofFd(fd);
+      const known = identity.ofFd(fd);
       if (known < 0) {
         close(fd);
         return known;
       }
-      const key = volume.identity.key();
+      const key = identity.key();
       volume.pathIndex?.learn(key, parent, name);
       parent = key;
     }
@@ -145,11 +150,15 @@ export class DiskSet {
    * way of another export, or on the server. Files have no way back up and are not checked.
    */
   private isInside(file: OpenFile, fd: number): boolean {
-    const { volume, tree } = file;
-    // Not the volume's own buffers: whoever asked may still need what is in them.
-    const identity = this.climbers.get(volume)!;
+    const { tree } = file;
     become(SERVER_IDENTITY);
     if (climbStat.ofFd(fd) < 0 || climbStat.type !== S_IFDIR) return true;
+    return this.leadsToRoot(file, fd) || (this.isRootAnother(tree) && this.leadsToRoot(file, fd));
+  }
+
+  private leadsToRoot(file: OpenFile, fd: number): boolean {
+    const { volume, tree } = file;
+    const identity = this.climbers.get(volume)!;
     let key = file.key;
     let at = fd;
     let inside = key === tree.rootKey;
@@ -166,6 +175,18 @@ export class DiskSet {
     }
     if (at !== fd && at >= 0) close(at);
     return inside;
+  }
+
+  /** The exported directory may have been removed and made anew: is it another one by now? Then that one counts. */
+  private isRootAnother(tree: Export): boolean {
+    const identity = this.climbers.get(tree.volume)!;
+    const fd = this.openBelow(tree.volume, tree.directory, identity);
+    if (fd < 0) return false;
+    const result = identity.ofFd(fd);
+    close(fd);
+    if (result < 0 || identity.key() === tree.rootKey) return false;
+    tree.rootKey = identity.key();
+    return true;
   }
 
   /** The exported directory itself. */
