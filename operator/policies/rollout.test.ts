@@ -132,6 +132,19 @@ describe('a rollout holds', () => {
     );
   });
 
+  test('before it replaces the pod of a server that owns nothing, until its partner serves everything', () => {
+    const world = changed();
+    const partner = world.incarnation('filer-a');
+    // Released and claimed, but not open yet.
+    world.changeLease('filer-b', { holderIdentity: '' }, { [leaseAnnotations.releasedTo]: 'filer-a' });
+    expect(held(world)).toBe(
+      'Waiting: Waits until filer-a serves both disk sets, before the pod of filer-b is replaced.',
+    );
+    world.changeLease('filer-b', { holderIdentity: partner, leaseTransitions: 2 });
+    world.runs('filer-a', false);
+    expect(held(world)).toContain('Waiting: Waits until filer-a serves both disk sets');
+  });
+
   test('but goes on with a server that owns nothing while its partner serves everything', () => {
     const world = changed();
     world.claims('filer-a', 'filer-b', 2);
