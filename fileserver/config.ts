@@ -72,6 +72,20 @@ const threads = z.strictObject({
   volumes: z.int().min(1).max(64).default(4),
 });
 
+/** What may happen without a person; see pair/transfer-policy.ts. */
+const policy = z.strictObject({
+  takeover: z.enum(['Automatic', 'Manual']).default('Automatic'),
+  giveback: z
+    .strictObject({
+      mode: z.enum(['Automatic', 'Manual']).default('Manual'),
+      afterMs: z.int().min(0).default(60_000),
+      retries: z.int().min(0).max(100).default(2),
+      takeoversMax: z.int().min(1).max(16).default(3),
+      windowMs: z.int().min(0).default(3_600_000),
+    })
+    .prefault({}),
+});
+
 const operationStep = z.enum(OperationStep);
 
 const schema = z
@@ -98,6 +112,7 @@ const schema = z
     runDir,
     secretFile: absolutePath,
     timing: timing.prefault({}),
+    policy: policy.prefault({}),
     witness,
     diskSets: z.record(serverName, diskSet),
     threads: threads.prefault({}),

@@ -200,8 +200,14 @@ async function serveControl(config: Config, agent: Agent, log: Log): Promise<voi
     whyNotHealthy: () => agent.whyNotHealthy(),
     whyNotReady: () => agent.whyNotReady(),
     // A giveback is asked of the server that serves its partner's disk set; a takeover of the one that shall rest.
-    request: (kind, home, reason) =>
-      agent.request(kind, home ?? (kind === 'giveback' ? config.partner : config.server), reason),
+    request: (kind, home, words) =>
+      agent.request(
+        kind,
+        home ?? (kind === 'giveback' || words.force ? config.partner : config.server),
+        words,
+      ),
+    check: (home) => agent.check(home ?? config.partner),
+    setMaintenance: (reason) => agent.setMaintenance(reason),
   };
   await listenOnSocket(join(config.runDir, 'control.sock'), surface);
   const port = await listenOnPort(config.listen.host, config.listen.metrics, surface);

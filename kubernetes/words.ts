@@ -34,6 +34,10 @@ export const leaseAnnotations = {
   lastTransition: 'filerpair.dev/last-transition',
   /** By a server that serves its partner's disk set: the epoch for which its secondary port is open. */
   secondaryPortOpen: 'filerpair.dev/secondary-port-open',
+  /** By the operator or a server that was told to: why nothing may move by itself now; absent: normal operation. */
+  maintenance: 'filerpair.dev/maintenance',
+  /** By the server that does not own the disk set: {@link TakeoverCheckAnnotation}. */
+  takeoverCheck: 'filerpair.dev/takeover-check',
 } as const;
 
 /** On the EndpointSlice of a failover Service: see failover-endpoint.ts. */
@@ -45,6 +49,12 @@ export const requestAnnotations = {
   giveback: 'filerpair.dev/giveback',
   /** Why, for the record. */
   reason: 'filerpair.dev/reason',
+  /** "true": the word of a person instead of a proof; with a reason only. */
+  force: 'filerpair.dev/force',
+  /** Names of vetoes, separated by commas. */
+  override: 'filerpair.dev/override',
+  /** Set: no automatic takeover and giveback; the value says why. Stays until it is removed. */
+  maintenance: 'filerpair.dev/maintenance',
 } as const;
 
 export interface DeathProofAnnotation {
@@ -57,6 +67,17 @@ export interface RequestAnnotation {
   readonly id: string;
   readonly kind: 'takeover' | 'giveback';
   readonly reason?: string;
+  /** A person's word that the acknowledger which the Lease names can act no more. Needs a reason. */
+  readonly force?: boolean;
+  /** Names of vetoes that the asker overrides. */
+  readonly override?: readonly string[];
+}
+
+/** Whether `server` could take the disk set over now, and what is missing if not. */
+export interface TakeoverCheckAnnotation {
+  readonly server: string;
+  readonly possible: boolean;
+  readonly missing: readonly { readonly name: string; readonly message: string }[];
 }
 
 export interface RequestResultAnnotation {

@@ -27,6 +27,7 @@ function view(me: Incarnation, record: Partial<LeaseRecord>, more: Partial<Claim
     acknowledgedAt: Number.NEGATIVE_INFINITY,
     dead: [],
     partnerThere: false,
+    forced: null,
     ...more,
   };
 }

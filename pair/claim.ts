@@ -33,6 +33,8 @@ export interface ClaimView {
   readonly dead: readonly KnownDead[];
   /** True while an incarnation of the partner is connected that is not known to be dead. */
   readonly partnerThere: boolean;
+  /** A person said that the acknowledger can act no more: when this process saw it, and why. Null: nobody did. */
+  readonly forced: { readonly since: number; readonly reason: string } | null;
 }
 
 export type ClaimVerdict =
@@ -128,6 +130,11 @@ function holderSilent(view: ClaimView, holder: Incarnation): ClaimVerdict {
   }
   if (acknowledger === identity.me) {
     return { kind: 'wait', until: Math.max(unchangedSince, acknowledgedAt) + silence, cause, message };
+  }
+  if (view.forced !== null && acknowledger !== identity.me) {
+    const forced = `forced: ${view.forced.reason}; ${message}, and ${acknowledger} is said to act no more`;
+    const until = Math.max(unchangedSince, view.forced.since) + silence;
+    return { kind: 'wait', until, cause: TransitionCause.Requested, message: forced };
   }
   if (serverOf(acknowledger) !== identity.server) {
     return { kind: 'no', message: `the Lease names ${acknowledger} as acknowledger` };

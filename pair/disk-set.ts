@@ -16,7 +16,7 @@
  *    repeated until the version it was made against is gone: only then its outcome is known (R3).
  *  - after the right is cut nothing is served again before the data path has reported that it is closed.
  */
-import { type KnownDead, mayClaim } from './claim.ts';
+import { type ClaimVerdict, type KnownDead, mayClaim } from './claim.ts';
 import type { Incarnation, ServerName } from './incarnation.ts';
 import { serverOf } from './incarnation.ts';
 import {
@@ -30,6 +30,18 @@ import {
   type TransferRequest,
 } from './lease.ts';
 import { renewEveryMs, retryAfterMs, rightUntil, silenceMs, soloAfterMs } from './right-to-serve.ts';
+import {
+  askedFor,
+  givebackVetoes,
+  movedOn,
+  NO_MEMORY,
+  policyOf,
+  type Recipient,
+  type TransferMemory,
+  tookOver,
+  transferVetoes,
+  whyNotByItself,
+} from './transfer-policy.ts';
 import type { Effect, Input, PairIdentity, TraceEvent, TransitionCause } from './types.ts';
 
 // ----------------------------------------------------------------------------------------------- state
@@ -45,6 +57,8 @@ interface Leaving {
   readonly to: ServerName | null;
   readonly requestId: string | null;
   readonly message: string;
+  /** Nobody asked: the home server has been back for long enough. */
+  readonly automatic?: boolean;
 }
 
 export interface Holder {
@@ -108,6 +122,12 @@ export interface DiskSetState {
   readonly awaiting: { readonly requestId: string; readonly to: ServerName } | null;
   /** The claim that was announced as detected, so that it is traced once. */
   readonly detected: TransitionCause | null;
+  /** The request that stands in the Lease, and since when this process has seen it. */
+  readonly asked: { readonly id: string; readonly since: number } | null;
+  /** Asked of this process itself while it is not the owner; answered once it is. */
+  readonly local: TransferRequest | null;
+  /** Of hand-overs: attempts, takeovers, the last release. */
+  readonly memory: TransferMemory;
 }
 
 export function initialDiskSet(home: ServerName, now: number): DiskSetState {
@@ -124,6 +144,9 @@ export function initialDiskSet(home: ServerName, now: number): DiskSetState {
     handledRequest: null,
     awaiting: null,
     detected: null,
+    asked: null,
+    local: null,
+    memory: NO_MEMORY,
   };
 }
 
@@ -134,6 +157,10 @@ export interface Context {
   readonly stopping: boolean;
   /** The partner's incarnation to name as acknowledger: connected, heard steadily, not known to be dead. */
   readonly steadyPartner: Incarnation | null;
+  /** Since when it has been heard without a gap; null: there is none. */
+  readonly steadySince: number | null;
+  /** Disk sets that the partner says it could not serve now, by home. */
+  readonly partnerCannotServe: readonly ServerName[];
   /** The partner's incarnations that are connected and not known to be dead. */
   readonly connected: readonly Incarnation[];
   /** Proofs of death, with the epoch that each names for this disk set. */
@@ -187,15 +214,23 @@ function see(state: DiskSetState, sighting: LeaseSighting, context: Context): Di
     seen: sighting,
     unchangedSince: unchanged ? state.unchangedSince : context.now,
     lookup: false,
+    asked: state.local === null ? askedSince(state, sighting, context) : state.asked,
   };
   if (!unchanged) next = ownershipChanged(next, context);
   return next;
 }
 
+function askedSince(state: DiskSetState, { record }: LeaseSighting, context: Context): DiskSetState['asked'] {
+  if (record.request === null) return null;
+  const { id } = record.request;
+  return state.asked?.id === id ? state.asked : { id, since: context.now };
+}
+
 function ownershipChanged(state: DiskSetState, context: Context): DiskSetState {
   const { role } = state;
   const record = state.seen!.record;
-  let next: DiskSetState = { ...state, detected: null };
+  const atHome = record.holder !== null && serverOf(record.holder) === state.home;
+  let next: DiskSetState = { ...state, detected: null, memory: movedOn(state.memory, atHome) };
   if (next.awaiting !== null && record.holder !== null) next = answerAwaiting(next, record.holder, context);
   if (role.name === 'holder' && (record.holder !== context.identity.me || record.epoch !== role.epoch)) {
     const by = record.holder ?? 'nobody';
@@ -282,7 +317,8 @@ function gone(
 ): DiskSetState {
   const { requestId, to } = role.leaving;
   trace(state, { name: 'released', epoch: role.epoch, to }, context);
-  const observer: DiskSetState = { ...state, role: { name: 'observer' } };
+  const gave = { epoch: role.epoch, automatic: role.leaving.automatic === true };
+  const observer: DiskSetState = { ...state, role: { name: 'observer' }, memory: { ...state.memory, gave } };
   if (requestId === null || to === null) return observer;
   const awaiting: DiskSetState = { ...observer, awaiting: { requestId, to } };
   const { holder } = state.seen!.record;
@@ -290,8 +326,9 @@ function gone(
 }
 
 /** A planned stop hands over to the partner if it is there, and otherwise to whoever comes. */
-function stopping(context: Context): Leaving {
-  const to = context.connected.length > 0 ? context.identity.partner : null;
+function stopping(state: DiskSetState, context: Context): Leaving {
+  const maintained = state.seen !== null && state.seen.record.maintenance !== null;
+  const to = context.connected.length > 0 && !maintained ? context.identity.partner : null;
   return { to, requestId: null, message: 'this server stops' };
 }
 
@@ -302,7 +339,7 @@ function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context
   if (context.stopping) {
     return {
       ...state,
-      role: { name: 'releasing', epoch: record.epoch, leaving: stopping(context), write: null },
+      role: { name: 'releasing', epoch: record.epoch, leaving: stopping(state, context), write: null },
     };
   }
   if (context.now >= until) {
@@ -311,10 +348,16 @@ function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context
   }
   context.emit({ kind: 'setRight', home: state.home, until });
   context.emit({ kind: 'openDiskSet', home: state.home, epoch: record.epoch });
+  if (state.local !== null) carriedOut(state, state.local, context);
   return {
     ...state,
     detected: null,
     awaiting: null,
+    local: null,
+    memory:
+      state.home === context.identity.server
+        ? state.memory
+        : tookOver(state.memory, record.epoch, policyOf(context.identity).giveback, context.now),
     role: {
       name: 'holder',
       epoch: record.epoch,
@@ -445,6 +488,11 @@ function request(state: DiskSetState, asked: TransferRequest, context: Context):
   const { role, home } = state;
   const handled = { ...state, handledRequest: asked.id };
   if (role.name !== 'holder') {
+    // What waits for a person, and what only a person can decide, is decided here and not by the owner.
+    const mine = wantedOwner(home, asked, context) === identity.server;
+    if (mine && ((asked.force === true && asked.reason !== '') || state.detected !== null)) {
+      return { ...handled, local: asked, asked: { id: asked.id, since: context.now } };
+    }
     const owner = state.seen?.record.holder ?? null;
     const message =
       owner === null
@@ -460,11 +508,37 @@ function request(state: DiskSetState, asked: TransferRequest, context: Context):
     const doing = role.port === 'opening' ? 'is being opened' : 'is being handed over already';
     return refuse(handled, asked.id, `${home} ${doing}`, context);
   }
-  if (context.steadyPartner === null) {
-    const message = `${wanted} has no steady connection with ${identity.server}, so it could not take ${home}`;
+  const override = asked.override ?? [];
+  const vetoes = transferVetoes(recipient(home, context)).filter(({ veto }) => !override.includes(veto));
+  if (vetoes.length > 0) {
+    const message = vetoes.map(({ veto, message: why }) => `${veto}: ${why}`).join('; ');
     return refuse(handled, asked.id, message, context);
   }
-  return leave(handled, { to: wanted, requestId: asked.id, message: asked.reason }, context);
+  return leave(
+    { ...handled, memory: askedFor(state.memory) },
+    { to: wanted, requestId: asked.id, message: asked.reason },
+    context,
+  );
+}
+
+function recipient(home: ServerName, context: Context): Recipient {
+  return {
+    name: context.identity.partner,
+    steady: context.steadyPartner,
+    steadySince: context.steadySince,
+    cannotServe: context.partnerCannotServe.includes(home),
+  };
+}
+
+/** The home server is back, and nothing speaks against giving it its disk set back: nobody has to ask. */
+function timeToGiveBack(state: DiskSetState, role: Holder, context: Context): boolean {
+  const { identity, now } = context;
+  const { giveback } = policyOf(identity);
+  if (giveback.mode !== 'Automatic' || state.home === identity.server || role.port !== 'open') return false;
+  return (
+    givebackVetoes(recipient(state.home, context), state.memory, state.seen!.record, giveback, now).length ===
+    0
+  );
 }
 
 /**
@@ -477,7 +551,11 @@ function carriedOut(state: DiskSetState, asked: TransferRequest, context: Contex
   return { ...state, handledRequest: asked.id };
 }
 
-function wantedOwner(home: ServerName, asked: TransferRequest, context: Context): ServerName {
+function wantedOwner(
+  home: ServerName,
+  asked: TransferRequest,
+  context: Pick<Context, 'identity'>,
+): ServerName {
   return asked.kind === 'giveback' ? home : otherServer(home, context.identity);
 }
 
@@ -567,13 +645,41 @@ function advanceObserver(state: DiskSetState, context: Context): DiskSetState {
   if (seen.record.holder === context.identity.me) return regain(state, seen, context);
   const verdict = mayClaim(claimView(state, context), context.now);
   if (verdict.kind !== 'now') return state;
+  const waitsFor = waitsForPerson(state, verdict, context);
+  if (waitsFor !== null) {
+    if (state.detected === verdict.cause) return state;
+    const message = `${verdict.message}; ${waitsFor}`;
+    trace(state, { name: 'deferred', cause: verdict.cause, message }, context);
+    return { ...state, detected: verdict.cause };
+  }
   if (state.detected !== verdict.cause) {
     trace(state, { name: 'detected', cause: verdict.cause, message: verdict.message }, context);
   }
   return claim({ ...state, detected: verdict.cause }, seen, verdict.cause, context);
 }
 
-export function claimView(state: DiskSetState, context: Context) {
+/** Null: the claim needs nobody, or somebody has asked for it. */
+function waitsForPerson(
+  state: DiskSetState,
+  verdict: Extract<ClaimVerdict, { kind: 'now' | 'wait' }>,
+  context: Pick<Context, 'identity'>,
+): string | null {
+  const { identity } = context;
+  const { record } = state.seen!;
+  const asked = state.local ?? record.request;
+  if (asked !== null && wantedOwner(state.home, asked, context) === identity.server) return null;
+  return whyNotByItself(identity, state.home, record, verdict.cause, state.memory.gave?.epoch ?? null);
+}
+
+/** A forced request, if it is this server that shall own the disk set. */
+function forcedBy(state: DiskSetState, context: Pick<Context, 'identity'>) {
+  const asked = state.local ?? state.seen?.record.request ?? null;
+  if (asked === null || asked.force !== true || state.asked?.id !== asked.id) return null;
+  if (wantedOwner(state.home, asked, context) !== context.identity.server) return null;
+  return { since: state.asked.since, reason: asked.reason };
+}
+
+export function claimView(state: DiskSetState, context: Pick<Context, 'identity' | 'dead' | 'connected'>) {
   return {
     identity: context.identity,
     home: state.home,
@@ -582,6 +688,7 @@ export function claimView(state: DiskSetState, context: Context) {
     acknowledgedAt: state.acknowledgedAt,
     dead: context.dead,
     partnerThere: context.connected.length > 0,
+    forced: forcedBy(state, context),
   };
 }
 
@@ -624,7 +731,7 @@ function regain(state: DiskSetState, seen: LeaseSighting, context: Context): Dis
 
 function advanceHolder(state: DiskSetState, role: Holder, context: Context): DiskSetState {
   if (context.stopping && role.leaving === null) {
-    const leaving = stopping(context);
+    const leaving = stopping(state, context);
     return role.port === 'open'
       ? leave(state, leaving, context)
       : fence(state, leaving, leaving.message, context);
@@ -634,6 +741,10 @@ function advanceHolder(state: DiskSetState, role: Holder, context: Context): Dis
     return wantedOwner(state.home, asked, context) === context.identity.server
       ? carriedOut(state, asked, context)
       : request(state, asked, context);
+  }
+  if (timeToGiveBack(state, role, context)) {
+    const message = `${state.home} is back: automatic giveback`;
+    return leave(state, { to: state.home, requestId: null, message, automatic: true }, context);
   }
   if (role.write !== null || context.now < state.notBefore) return state;
   const acknowledger = wantedAcknowledger(role, context);
@@ -715,7 +826,15 @@ export function nextWakeOfDiskSet(state: DiskSetState, context: Omit<Context, 'e
   if (state.lookup || state.seen === null) return state.notBefore;
   if ('write' in role && role.write !== null) return Number.POSITIVE_INFINITY;
   if (role.name !== 'observer') return state.notBefore;
-  const verdict = mayClaim(claimView(state, { ...context, emit: () => {}, nextToken: () => 0 }), context.now);
+  const verdict = mayClaim(claimView(state, context), context.now);
+  // What waits for a person is woken by the request.
+  if (
+    verdict.kind !== 'no' &&
+    waitsForPerson(state, verdict, context) !== null &&
+    state.detected === verdict.cause
+  ) {
+    return Number.POSITIVE_INFINITY;
+  }
   const at =
     verdict.kind === 'wait' ? verdict.until : verdict.kind === 'now' ? context.now : Number.POSITIVE_INFINITY;
   return Math.max(at, state.notBefore, state.cannotServeUntil);

@@ -28,6 +28,13 @@ export interface TransferRequest {
   readonly id: string;
   readonly kind: 'takeover' | 'giveback';
   readonly reason: string;
+  /**
+   * A person's word, for want of proof, that the acknowledger which the Lease names can act no more. It shortens no
+   * wait: whoever claims on it has seen the Lease unchanged for lease + guard since it saw the request.
+   */
+  readonly force?: boolean;
+  /** Vetoes (transfer-policy.ts) that the asker has seen and overrides, by name. */
+  readonly override?: readonly string[];
 }
 
 export interface LeaseRecord {
@@ -45,6 +52,8 @@ export interface LeaseRecord {
   readonly deathProof: DeathProof | null;
   /** Written beside the ownership by the operator or the CLI; never by a server. */
   readonly request: TransferRequest | null;
+  /** Why nothing may move by itself now; null: normal operation. Written beside the ownership. */
+  readonly maintenance: string | null;
 }
 
 /** A record as read from the witness. `version` is opaque (Kubernetes: resourceVersion). */
@@ -70,6 +79,7 @@ export const emptyLease: LeaseRecord = {
   releasedTo: null,
   deathProof: null,
   request: null,
+  maintenance: null,
 };
 
 /** True if no server wrote between the two: the test of rule R3 ("seen unchanged"). */

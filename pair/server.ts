@@ -22,6 +22,8 @@ interface PartnerState {
   /** Since when heartbeats have come without a gap; null before the first. */
   readonly steadySince: number | null;
   readonly heardAt: number;
+  /** Disk sets that it says it could not serve, by home. */
+  readonly cannotServe: readonly ServerName[];
 }
 
 interface KnownDeath {
@@ -121,7 +123,7 @@ function noteInput(state: ServerState, input: Input, now: number): ServerState {
     case 'partnerConnected': {
       if (state.deaths.some((death) => death.incarnation === input.incarnation)) return state;
       const others = state.partners.filter((partner) => partner.incarnation !== input.incarnation);
-      const partner = { incarnation: input.incarnation, steadySince: null, heardAt: now };
+      const partner = { incarnation: input.incarnation, steadySince: null, heardAt: now, cannotServe: [] };
       return { ...state, partners: [...others, partner], nextHeartbeatAt: now };
     }
     case 'partnerDisconnected':
@@ -155,7 +157,7 @@ function receiveMessage(
   now: number,
   effects: Effect[],
 ): ServerState {
-  const heard = hear(state, from, now);
+  const heard = hear(state, from, message, now);
   switch (message.kind) {
     case 'heartbeat':
       return acknowledge(heard, from, message.seq, message.holdings, now, effects);
@@ -169,22 +171,24 @@ function receiveMessage(
   }
 }
 
-function hear(state: ServerState, from: Incarnation, now: number): ServerState {
+function hear(state: ServerState, from: Incarnation, message: PairMessage, now: number): ServerState {
   const gap = steadyAfterMs(state.identity.timing);
   const partners = state.partners.map((partner) => {
     if (partner.incarnation !== from) return partner;
     const steadySince = now - partner.heardAt > gap ? now : (partner.steadySince ?? now);
-    return { ...partner, steadySince, heardAt: now };
+    const cannotServe = message.kind === 'heartbeat' ? (message.cannotServe ?? []) : partner.cannotServe;
+    return { ...partner, steadySince, heardAt: now, cannotServe };
   });
   return { ...state, partners };
 }
 
 /** The youngest incarnation of the partner that has been heard without a gap for long enough. */
-function steadyPartner(state: ServerState, now: number): Incarnation | null {
+function steadyPartner(state: ServerState, now: number): PartnerState | null {
   const limit = steadyAfterMs(state.identity.timing);
   for (let index = state.partners.length - 1; index >= 0; index--) {
-    const { incarnation, steadySince, heardAt } = state.partners[index]!;
-    if (steadySince !== null && now - steadySince >= limit && now - heardAt <= limit) return incarnation;
+    const partner = state.partners[index]!;
+    const { steadySince, heardAt } = partner;
+    if (steadySince !== null && now - steadySince >= limit && now - heardAt <= limit) return partner;
   }
   return null;
 }
@@ -202,11 +206,14 @@ function contextOf(
     evidence: death.evidence,
     at: death.at,
   }));
+  const steady = steadyPartner(state, now);
   return {
     identity: state.identity,
     now,
     stopping: state.stopping,
-    steadyPartner: steadyPartner(state, now),
+    steadyPartner: steady?.incarnation ?? null,
+    steadySince: steady?.steadySince ?? null,
+    partnerCannotServe: steady?.cannotServe ?? [],
     connected: state.partners.map(({ incarnation }) => incarnation),
     dead,
     nextToken,
@@ -278,8 +285,16 @@ function sendHeartbeat(state: ServerState, now: number, effects: Effect[]): Serv
   for (const { home, role } of [state.own, state.foreign]) {
     if (role.name === 'holder') holdings.push({ home, epoch: role.epoch });
   }
+  const cannot = [state.own, state.foreign]
+    .filter((set) => now < set.cannotServeUntil)
+    .map(({ home }) => home);
+  const cannotServe = cannot.length === 0 ? {} : { cannotServe: cannot };
   for (const { incarnation } of state.partners) {
-    effects.push({ kind: 'send', to: incarnation, message: { kind: 'heartbeat', seq, holdings } });
+    effects.push({
+      kind: 'send',
+      to: incarnation,
+      message: { kind: 'heartbeat', seq, holdings, ...cannotServe },
+    });
   }
   return {
     ...state,

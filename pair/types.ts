@@ -19,6 +19,21 @@ export interface PairTiming {
   readonly heartbeatMs: number;
 }
 
+/** What may happen without a person. */
+export interface PairPolicy {
+  readonly takeover: 'Automatic' | 'Manual';
+  readonly giveback: {
+    readonly mode: 'Automatic' | 'Manual';
+    /** The home server has been heard without a gap for this long. */
+    readonly afterMs: number;
+    /** Further attempts after one that the home server did not complete; each waits twice as long. */
+    readonly retries: number;
+    /** So many takeovers within `windowMs` end automatic givebacks: the disk set would only go to and fro. */
+    readonly takeoversMax: number;
+    readonly windowMs: number;
+  };
+}
+
 /** Who this server is. Constant for the life of the process. */
 export interface PairIdentity {
   readonly me: Incarnation;
@@ -27,6 +42,8 @@ export interface PairIdentity {
   /** Name of the other server = name of its disk set. */
   readonly partner: ServerName;
   readonly timing: PairTiming;
+  /** Default: takeovers by themselves, givebacks by a person. */
+  readonly policy?: PairPolicy;
 }
 
 /** Why a takeover happened; the words of status.lastTransition.cause. */
@@ -57,7 +74,13 @@ export interface Holding {
 /** What the two servers say to each other over the interconnect. The sender's incarnation is in its hello. */
 export type PairMessage =
   /** Every heartbeatMs. `seq` grows by one; the sender remembers when it sent which. */
-  | { readonly kind: 'heartbeat'; readonly seq: number; readonly holdings: readonly Holding[] }
+  | {
+      readonly kind: 'heartbeat';
+      readonly seq: number;
+      readonly holdings: readonly Holding[];
+      /** Disk sets that the sender could not serve now, by home: it tried. Absent: none, or an older version. */
+      readonly cannotServe?: readonly ServerName[];
+    }
   /** Answer to a heartbeat: the holdings that the receiver acknowledges (rule R1), perhaps none. */
   | { readonly kind: 'acknowledgement'; readonly seq: number; readonly holdings: readonly Holding[] }
   /** The sender changed the Lease of this disk set: read it now. A hint, never a proof. */
@@ -177,6 +200,8 @@ export type Effect =
 export type TraceEvent =
   /** A reason to act was found: the first phase of a transition. */
   | { readonly name: 'detected'; readonly cause: TransitionCause; readonly message: string }
+  /** There is a reason to claim, but it waits for a person. */
+  | { readonly name: 'deferred'; readonly cause: TransitionCause; readonly message: string }
   | { readonly name: 'claiming'; readonly epoch: number; readonly cause: TransitionCause }
   | { readonly name: 'owned'; readonly epoch: number; readonly cause: TransitionCause }
   | { readonly name: 'serving'; readonly epoch: number }

@@ -6,18 +6,30 @@
  * queue up, and a write that was checked before the pause is executed after it. That is the hole of R2 that
  * R10 closes.
  */
+import type { DiskSetState } from '../pair/disk-set.ts';
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
-import { initialServer, nextWakeAt, type ServerState, step } from '../pair/server.ts';
+import { initialServer, nextWakeAt, type ServerState } from '../pair/server.ts';
 import type { Effect, Holding, Input, PairTiming, TraceEvent } from '../pair/types.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Random } from './random.ts';
+import type { DriverFault, Step, Variant } from './variants/variant.ts';
+import { stepOf } from './variants/variants.ts';
+import type { SimulatedVolumes } from './volume.ts';
 
 /** What a process needs of the world around it. */
 export interface Surroundings {
   readonly queue: EventQueue;
   readonly random: Random;
   readonly timing: PairTiming;
-  readonly brokenRule: BrokenRule | null;
+  readonly variant: Variant | null;
+  /** The most by which a clock runs fast or slow. */
+  readonly drift: number;
+  /** By how much the wall clock has been set, ms. */
+  wallClockSet(server: ServerName): number;
+  /** What the holder wrote into the Lease as the time of its last renewal, on its wall clock. */
+  renewTime(home: ServerName): number;
+  readonly volumes: SimulatedVolumes;
+  violate(message: string): void;
   /** True once no more faults may strike. */
   readonly calm: boolean;
   sendMessage(
@@ -29,18 +41,10 @@ export interface Surroundings {
   writeLease(from: SimulatedProcess, effect: Extract<Effect, { kind: 'writeLease' }>): void;
   wrote(by: SimulatedProcess, home: ServerName, epoch: number): void;
   exited(process: SimulatedProcess, how: string): void;
+  /** What a sentinel must never do: speak for a process that only does not answer. */
+  presumedDead(process: SimulatedProcess): void;
   trace(process: SimulatedProcess, home: ServerName, event: TraceEvent): void;
 }
-
-/** Deliberate faults that the checker must find: a test that cannot fail proves nothing. */
-export const BrokenRule = {
-  WithoutDeadMansSwitch: 'WithoutDeadMansSwitch',
-  WithoutCompareAndSwap: 'WithoutCompareAndSwap',
-  ConfirmationDatedByReceipt: 'ConfirmationDatedByReceipt',
-  ClaimWithoutWaiting: 'ClaimWithoutWaiting',
-  AcceptAnyAcknowledgement: 'AcceptAnyAcknowledgement',
-} as const;
-export type BrokenRule = (typeof BrokenRule)[keyof typeof BrokenRule];
 
 interface OpenDiskSet {
   readonly epoch: number;
@@ -58,17 +62,26 @@ export class SimulatedProcess {
   readonly rights = new Map<ServerName, number>();
   readonly open = new Map<ServerName, OpenDiskSet>();
   readonly #world: Surroundings;
+  readonly #step: Step;
+  readonly #server: ServerName;
   readonly #rate: number;
-  readonly #offset: number;
+  /** Grows where a variant's clock stops while the process does. */
+  #offset: number;
+  /** Off from other machines' wall clocks, ms. */
+  readonly #wallOffset: number;
   readonly #waiting: (() => void)[] = [];
   /** Armed deadline of the kernel's timer by disk set, on this process's clock. */
   readonly #armed = new Map<ServerName, number>();
   #wakeAt = Number.POSITIVE_INFINITY;
+  #ticking = false;
 
   constructor(world: Surroundings, me: Incarnation, server: ServerName, partner: ServerName) {
     this.#world = world;
     this.me = me;
-    this.#rate = 1 + world.random.between(-0.001, 0.001);
+    this.#step = stepOf(world.variant);
+    this.#server = server;
+    this.#rate = 1 + world.random.between(-world.drift, world.drift);
+    this.#wallOffset = world.random.between(-5000, 5000);
     this.#offset = world.random.between(0, 1e7);
     const timing = this.#timing();
     this.state = initialServer({ me, server, partner, timing }, this.clock());
@@ -77,13 +90,23 @@ export class SimulatedProcess {
   }
 
   #timing(): PairTiming {
-    const { timing, brokenRule } = this.#world;
-    return brokenRule === BrokenRule.ClaimWithoutWaiting ? { ...timing, guardMs: -timing.leaseMs } : timing;
+    const { timing, variant } = this.#world;
+    return variant?.timing?.(timing) ?? timing;
+  }
+
+  #has(fault: DriverFault): boolean {
+    return this.#world.variant?.driver === fault;
   }
 
   /** CLOCK_BOOTTIME of this process: drifts, starts anywhere, never stops. */
   clock(): number {
-    return this.#offset + this.#world.queue.now * this.#rate;
+    const set = this.#has('wallClock') ? this.#world.wallClockSet(this.#server) : 0;
+    return this.#offset + this.#world.queue.now * this.#rate + set;
+  }
+
+  /** For people; nothing decides by it. */
+  wallClock(): number {
+    return this.#world.queue.now + this.#wallOffset + this.#world.wallClockSet(this.#server);
   }
 
   input(input: Input): void {
@@ -100,6 +123,8 @@ export class SimulatedProcess {
   pause(forMs: number): void {
     if (!this.alive || this.paused) return;
     this.paused = true;
+    if (this.#has('clockStopsInPause')) this.#offset -= forMs * this.#rate;
+    if (this.#has('sentinelGuesses') && forMs > this.#world.timing.leaseMs) this.#world.presumedDead(this);
     this.#world.queue.after(forMs, () => this.resume());
   }
 
@@ -117,44 +142,41 @@ export class SimulatedProcess {
   }
 
   #decide(input: Input): void {
-    if (this.#world.brokenRule === BrokenRule.ConfirmationDatedByReceipt) this.#dateByReceipt(input);
-    if (this.#world.brokenRule === BrokenRule.AcceptAnyAcknowledgement) input = this.#acceptAnything(input);
-    const { state, effects } = step(this.state, input, this.clock());
+    if (this.#has('silenceByRenewTime')) this.#trustRenewTime();
+    const { state, effects } = this.#step(this.state, input, this.clock());
     this.state = state;
     for (const effect of effects) if (this.alive) this.#execute(effect);
     this.#schedule();
   }
 
-  #dateByReceipt(input: Input): void {
-    if (input.kind !== 'message' || input.message.kind !== 'acknowledgement') return;
-    const { seq } = input.message;
-    const at = this.clock();
-    const sentAt = this.state.sentAt.map((sent) => (sent.seq === seq ? { seq, at } : sent));
-    this.state = { ...this.state, sentAt };
-  }
-
-  /** Believes every answer to a heartbeat, whoever gave it and whatever it acknowledges. */
-  #acceptAnything(input: Input): Input {
-    if (input.kind !== 'message' || input.message.kind !== 'acknowledgement') return input;
-    const { own, foreign } = this.state;
-    let from = input.from;
-    const holdings: Holding[] = [];
-    for (const { home, role } of [own, foreign]) {
-      if (role.name !== 'holder' || role.accepts === null) continue;
-      from = role.accepts;
-      holdings.push({ home, epoch: role.epoch });
-    }
-    return { ...input, from, message: { ...input.message, holdings } };
+  /** Takes the holder's last sign of life from the time that it wrote. */
+  #trustRenewTime(): void {
+    const aged = (set: DiskSetState): DiskSetState => {
+      const age = this.wallClock() - this.#world.renewTime(set.home);
+      return set.role.name === 'observer' ? { ...set, unchangedSince: this.clock() - age } : set;
+    };
+    this.state = { ...this.state, own: aged(this.state.own), foreign: aged(this.state.foreign) };
   }
 
   #schedule(): void {
     const at = nextWakeAt(this.state, this.clock());
+    // A broken variant may be due earlier than the real machine asks to be woken.
+    if (this.#world.variant !== null) this.#tickSoon();
     if (at === this.#wakeAt || at === Number.POSITIVE_INFINITY) return;
     this.#wakeAt = at;
     const inMs = Math.max(0.01, (at - this.clock()) / this.#rate + 0.001);
     this.#world.queue.after(inMs, () => {
       if (this.#wakeAt !== at) return;
       this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.input({ kind: 'tick' });
+    });
+  }
+
+  #tickSoon(): void {
+    if (this.#ticking) return;
+    this.#ticking = true;
+    this.#world.queue.after(50, () => {
+      this.#ticking = false;
       this.input({ kind: 'tick' });
     });
   }
@@ -205,51 +227,101 @@ export class SimulatedProcess {
   #setRight(home: ServerName, until: number | null): void {
     if (until === null) {
       this.rights.delete(home);
+      if (this.#has('switchDisarmedEarly')) this.#armed.delete(home);
       return;
     }
-    this.#arm(home, until + this.#world.timing.guardMs / 2);
+    const first = !this.#armed.has(home);
+    if (!(first && this.#has('switchArmedLate'))) this.#arm(home, until);
     this.rights.set(home, until);
+    this.#strikeAtTheLimit(home, until);
   }
 
-  #arm(home: ServerName, deadline: number): void {
+  #arm(home: ServerName, until: number): void {
+    const { guardMs } = this.#timing();
+    const deadline = until + (this.#has('switchTooLate') ? 2 * this.#world.timing.guardMs : guardMs / 2);
     this.#armed.set(home, deadline);
-    if (this.#world.brokenRule === BrokenRule.WithoutDeadMansSwitch) return;
+    if (this.#has('noSwitch') || this.#has('rightNotChecked')) return;
     this.#world.queue.after((deadline - this.clock()) / this.#rate, () => {
       if (this.#armed.get(home) === deadline) this.kill('killed by the dead man switch');
     });
   }
 
+  /**
+   * Faults that reach the limits the rules are built for: the process is stopped with a write in its hands in the very
+   * last moment of its right, and goes on in the very last moment before the switch kills it.
+   */
+  #strikeAtTheLimit(home: ServerName, until: number): void {
+    const { queue, random, calm, timing } = this.#world;
+    if (calm || !random.chance(0.05)) return;
+    queue.after((until - this.clock()) / this.#rate - 0.01, () => {
+      if (!this.alive || this.paused || this.rights.get(home) !== until || this.#world.calm) return;
+      this.#attempt(home, random.pick([0.499, 0.499, 1.5, 4]) * timing.guardMs);
+    });
+  }
+
   #openDiskSet(home: ServerName, epoch: number): void {
     this.open.set(home, { epoch, phase: 'opening' });
-    this.#world.queue.after(this.#world.random.delay(10, 2000), () =>
+    this.#world.queue.after(this.#diskTime(10), () =>
       this.run(() => {
         const diskSet = this.open.get(home);
         if (diskSet?.epoch !== epoch || diskSet.phase !== 'opening') return;
-        if (!this.#world.calm && this.#world.random.chance(0.02)) {
+        const refused = this.#refusal(home, epoch);
+        if (refused !== null) {
           this.open.delete(home);
-          this.#decide({ kind: 'diskSetOpenFailed', home, epoch, reason: 'IoError', message: 'EIO' });
+          this.#decide({ kind: 'diskSetOpenFailed', home, epoch, reason: refused, message: refused });
           return;
         }
+        const volume = this.#world.volumes.mountedFor(home);
+        if (volume.epoch > epoch)
+          this.#world.violate(
+            `${this.me} opened ${home} at epoch ${epoch}, behind the volume's ${volume.epoch}`,
+          );
+        volume.epoch = epoch;
+        volume.owner = this.me;
         diskSet.phase = 'open';
+        const until = this.rights.get(home);
+        if (this.#has('switchArmedLate') && until !== undefined) this.#arm(home, until);
         this.#decide({ kind: 'diskSetOpened', home, epoch });
       }),
     );
+  }
+
+  /** R6, as fileserver/volume/ does it: whose volume is it, and has anybody newer owned it? */
+  #refusal(home: ServerName, epoch: number): string | null {
+    const { volumes, calm, random } = this.#world;
+    if (!calm && random.chance(0.02)) return 'IoError';
+    const volume = volumes.mountedFor(home);
+    if (volume.home !== home && !this.#has('volumeIdentityUnchecked')) return 'WrongVolume';
+    if (volume.epoch > epoch && !this.#has('volumeEpochUnchecked')) return 'VolumeEpochAhead';
+    return null;
+  }
+
+  /** Mostly quick; sometimes the disk stalls for longer than any lease. */
+  #diskTime(typicalMs: number): number {
+    const { random, calm, timing } = this.#world;
+    return !calm && random.chance(0.01)
+      ? random.between(1, 3) * timing.leaseMs
+      : random.delay(typicalMs, 2000);
   }
 
   #closeDiskSet(home: ServerName, mode: 'quiesce' | 'fence'): void {
     const diskSet = this.open.get(home);
     if (mode === 'fence') {
       this.open.delete(home);
-      this.#world.queue.after(this.#world.random.delay(1, 100), () =>
+      this.#world.queue.after(this.#diskTime(1), () =>
         this.run(() => this.#decide({ kind: 'diskSetClosed', home })),
       );
       return;
     }
     if (diskSet !== undefined) diskSet.phase = 'quiescing';
-    this.#world.queue.after(this.#world.random.delay(20, 3000), () =>
+    this.#world.queue.after(this.#diskTime(20), () =>
       this.run(() => {
         if (this.open.get(home) !== diskSet) return;
         this.open.delete(home);
+        if (this.#has('closedTooSoon') && diskSet !== undefined) {
+          const { epoch } = diskSet;
+          this.#world.queue.after(this.#world.random.between(0, 200), () => this.#write(home, epoch));
+        }
         this.#decide({ kind: 'diskSetClosed', home });
       }),
     );
@@ -258,19 +330,35 @@ export class SimulatedProcess {
   /** The data path: check the right, then write, with the smallest or the largest gap in between. */
   #work(): void {
     if (!this.alive) return;
-    const { queue, random } = this.#world;
+    const { queue, random, timing, calm } = this.#world;
     this.run(() => {
-      for (const [home, diskSet] of this.open) {
-        if (diskSet.phase === 'opening') continue;
-        const right = this.rights.get(home);
-        if (right === undefined || this.clock() >= right) continue;
-        const { epoch } = diskSet;
+      for (const home of this.open.keys()) {
         // A pause may strike exactly here: after the check, before the system call.
-        if (!this.#world.calm && random.chance(0.002))
-          this.pause(random.between(0, 3) * this.#world.timing.leaseMs);
-        queue.after(0, () => this.run(() => this.#world.wrote(this, home, epoch)));
+        const pauseMs = !calm && random.chance(0.002) ? random.between(0, 3) * timing.leaseMs : 0;
+        this.#attempt(home, pauseMs);
       }
     });
     queue.after(random.between(20, 60), () => this.#work());
+  }
+
+  #attempt(home: ServerName, pauseMs: number): void {
+    const diskSet = this.open.get(home);
+    if (diskSet === undefined || diskSet.phase === 'opening') return;
+    const right = this.rights.get(home);
+    const held = right !== undefined && this.clock() < right;
+    if (!held && !this.#has('rightNotChecked')) return;
+    const { epoch } = diskSet;
+    if (pauseMs > 0) this.pause(pauseMs);
+    this.#world.queue.after(0, () => this.#write(home, epoch));
+  }
+
+  /** The system call: nothing is checked any more. */
+  #write(home: ServerName, epoch: number): void {
+    this.run(() => {
+      const volume = this.#world.volumes.mountedFor(home);
+      if (volume.home !== home)
+        this.#world.violate(`${this.me} wrote what is for ${home} to the volume of ${volume.home}`);
+      this.#world.wrote(this, home, epoch);
+    });
   }
 }

@@ -1,28 +1,40 @@
 /** One run of the simulation: a seed decides everything; the same seed is the same run. */
 import type { TransferRequest } from '../pair/lease.ts';
-import type { BrokenRule } from './process.ts';
+import type { Variant } from './variants/variant.ts';
 import { type Outcome, RECOVERY_MS, SERVERS, World } from './world.ts';
 
 /** True time during which faults strike. */
 const FAULTS_MS = 20_000;
 
+/** Which faults strike. */
+export type FaultSet =
+  | 'all'
+  /** Only a network and an API that are cut and slow. */
+  | 'network'
+  /** Two incarnations of a server beside each other, in a network and before an API that are cut and slow. */
+  | 'twins'
+  /** A witness that loses what it had acknowledged, and volumes mounted where they do not belong. */
+  | 'disks';
+
 export interface RunOptions {
-  readonly brokenRule?: BrokenRule;
+  readonly variant?: Variant | null;
   readonly keepTrace?: boolean;
-  /** Which faults strike: everything, or only a network and an API that are cut and slow. */
-  readonly faults?: 'all' | 'network';
+  readonly faults?: FaultSet;
 }
 
 export function runSeed(seed: number, options: RunOptions = {}): Outcome {
-  const world = new World(seed, options.brokenRule ?? null, options.keepTrace ?? false);
+  const world = new World(seed, options.variant ?? null, options.keepTrace ?? false);
   for (const server of SERVERS) {
     world.queue.after(world.random.between(0, 3000), () => {
       if (world.alive(server).length === 0) world.start(server, 'same container');
     });
   }
+  const menu = MENUS[options.faults ?? 'all'];
+  world.witnessForgets = options.faults === 'disks';
+  world.operator.crashRate = world.random.pick([0, 0, 0.2, 0.6]);
   const faults = 2 + world.random.index(9);
   for (let count = 0; count < faults; count++) {
-    const fault = world.random.pick(options.faults === 'network' ? NETWORK_FAULTS : FAULTS);
+    const fault = world.random.pick(menu);
     world.queue.after(world.random.between(1000, FAULTS_MS), () => fault(world));
   }
   world.queue.runUntil(FAULTS_MS);
@@ -82,7 +94,7 @@ const cutApi: Fault = (world) => {
   world.note(`API out of reach of ${servers.join(', ')} for ${forMs.toFixed(0)} ms`);
   for (const server of servers) {
     world.withoutApi.add(server);
-    world.queue.after(forMs, () => world.withoutApi.delete(server));
+    world.queue.after(forMs, () => world.reachApi(server));
   }
 };
 
@@ -100,7 +112,7 @@ const isolate: Fault = (world) => {
   world.withoutApi.add(server);
   world.queue.after(forMs, () => {
     world.network.mend(server);
-    world.withoutApi.delete(server);
+    world.reachApi(server);
   });
 };
 
@@ -124,6 +136,58 @@ const request: Fault = (world) => {
   world.witness.annotate(home, { request: asked });
 };
 
+const flap: Fault = (world) => {
+  const server = world.random.pick(SERVERS);
+  const times = 2 + world.random.index(6);
+  world.note(`network: what ${server} sends arrives now and then, ${times} times`);
+  let at = 0;
+  for (let time = 0; time < times; time++) {
+    world.queue.after(at, () => world.network.cut(server));
+    at += world.random.between(0.1, 0.9) * world.timing.leaseMs;
+    world.queue.after(at, () => world.network.mend(server));
+    at += world.random.between(0.05, 0.6) * world.timing.leaseMs;
+  }
+};
+
+const longWithoutApi: Fault = (world) => {
+  const forMs = world.random.between(3, 8) * world.timing.leaseMs;
+  world.note(`API down for ${forMs.toFixed(0)} ms`);
+  for (const server of SERVERS) {
+    world.withoutApi.add(server);
+    world.queue.after(forMs, () => world.reachApi(server));
+  }
+};
+
+const setWallClock: Fault = (world) => {
+  const by = world.random.between(-5, 5) * world.timing.leaseMs;
+  const server = world.random.pick(SERVERS);
+  world.note(`the wall clock of ${server} is set by ${by.toFixed(0)} ms`);
+  world.setWallClock(server, by);
+};
+
+const swapVolumes: Fault = (world) => {
+  world.note('each volume is mounted where the other belongs');
+  world.volumes.swap(SERVERS[0], SERVERS[1]);
+  world.queue.after(world.random.between(1, 4) * world.timing.leaseMs, () => {
+    if (world.volumes.swapped) world.volumes.swap(SERVERS[0], SERVERS[1]);
+  });
+};
+
+/** What is mounted cannot be exchanged under a server that has it open: it dies, and finds the other one. */
+const swapAtRestart: Fault = (world) => {
+  bothCrash(world);
+  swapVolumes(world);
+};
+
+const forget: Fault = (world) => {
+  const home = world.random.pick(SERVERS);
+  const backup = world.witness.record(home);
+  world.queue.after(world.random.between(1, 3) * world.timing.leaseMs, () => {
+    world.note(`the Lease of ${home} is restored from a backup: epoch ${backup.epoch}`);
+    world.witness.restore(home, backup);
+  });
+};
+
 const FAULTS: readonly Fault[] = [
   crash,
   crash,
@@ -143,6 +207,25 @@ const FAULTS: readonly Fault[] = [
   faultyDisk,
   request,
   request,
+  flap,
+  longWithoutApi,
+  setWallClock,
+  swapAtRestart,
 ];
 
-const NETWORK_FAULTS: readonly Fault[] = [cutNetwork, slowNetwork, slowNetwork, cutApi, cutApi, isolate];
+const NETWORK_FAULTS: readonly Fault[] = [
+  cutNetwork,
+  slowNetwork,
+  slowNetwork,
+  cutApi,
+  cutApi,
+  isolate,
+  flap,
+];
+
+const MENUS: Readonly<Record<FaultSet, readonly Fault[]>> = {
+  all: FAULTS,
+  network: NETWORK_FAULTS,
+  twins: [replacePod, replacePod, slowNetwork, cutNetwork, cutApi, cutApi, losses, pause, crash],
+  disks: [forget, forget, crash, crash, plannedStop, swapAtRestart, bothCrash, request, replacePod],
+};

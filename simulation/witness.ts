@@ -26,6 +26,8 @@ export class SimulatedWitness {
   readonly #watchers = new Set<(home: ServerName, sighting: LeaseSighting) => void>();
   /** Every owner there ever was, by disk set: exactly one for each epoch, or the run has failed. */
   readonly owners = new Map<ServerName, Ownership[]>();
+  /** Changes of owner that no rule allows. */
+  readonly illegal: string[] = [];
   #version = 0;
 
   constructor(homes: readonly ServerName[], compareAndSwap: boolean) {
@@ -44,9 +46,17 @@ export class SimulatedWitness {
     return this.#leases.get(home)!.record;
   }
 
+  sighting(home: ServerName): LeaseSighting {
+    return this.#leases.get(home)!;
+  }
+
   write(home: ServerName, version: string, ownership: LeaseOwnership): LeaseWriteOutcome {
     const current = this.#leases.get(home)!;
     if (this.compareAndSwap && current.version !== version) return { kind: 'conflict' };
+    const { holder } = ownership;
+    if (holder !== null && holder !== current.record.holder && ownership.epoch <= current.record.epoch) {
+      this.illegal.push(`${holder} became the holder of ${home} without a new epoch (${ownership.epoch})`);
+    }
     if (ownership.holder !== null && ownership.epoch !== current.record.epoch) {
       this.owners.get(home)!.push({ epoch: ownership.epoch, holder: ownership.holder });
     }
@@ -56,6 +66,11 @@ export class SimulatedWitness {
   /** What the operator and people write beside the ownership. */
   annotate(home: ServerName, beside: { deathProof?: DeathProof; request?: TransferRequest }): void {
     this.#store(home, { ...this.record(home), ...beside });
+  }
+
+  /** etcd is restored from a backup: the Lease is what it was then, under a new version. */
+  restore(home: ServerName, record: LeaseRecord): void {
+    this.#store(home, record);
   }
 
   watch(onChange: (home: ServerName, sighting: LeaseSighting) => void): () => void {

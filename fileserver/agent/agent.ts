@@ -9,6 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { initialServer, nextWakeAt, type ServerState, step } from '../../pair/server.ts';
+import { type TakeoverCheck, takeoverCheck } from '../../pair/takeover-check.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config.ts';
 import type { ExportSpec, FromDataThread } from '../data/messages.ts';
@@ -29,6 +30,7 @@ import { Requests } from './requests.ts';
 import { RightKeeper } from './right-keeper.ts';
 import { type Status, statusOf } from './status.ts';
 import { Transitions } from './transitions.ts';
+import { whyVolumesNotReadable } from './volume-look.ts';
 
 /** Ms that last messages get to leave at the end. */
 const FAREWELL_MS = 200;
@@ -36,6 +38,14 @@ const FAREWELL_MS = 200;
 const UNHEALTHY_AFTER_MS = 15_000;
 /** A transition whose first request has not come within this time is written down without it. */
 const ANNOTATE_AFTER_MS = 250;
+/** Between two dry runs of a takeover. */
+const CHECK_MS = 30_000;
+
+export interface RequestWords {
+  readonly reason: string;
+  readonly force: boolean;
+  readonly override: readonly string[];
+}
 
 export interface AgentOptions {
   readonly config: Config;
@@ -77,13 +87,15 @@ export class Agent {
   private interconnectPort = 0;
   private metricsPort = 0;
   private over = false;
+  private checking: NodeJS.Timeout | null = null;
+  private lastCheck = '';
 
   constructor(options: AgentOptions) {
     this.options = options;
     this.log = options.log;
     const { config, me, secret, rights, log } = options;
-    const { server, partner, timing } = config;
-    this.state = initialServer({ me, server, partner, timing }, bootMs());
+    const { server, partner, timing, policy } = config;
+    this.state = initialServer({ me, server, partner, timing, policy }, bootMs());
     this.keepers = new Map([
       [server, new RightKeeper(rights, 'own', timing.guardMs)],
       [partner, new RightKeeper(rights, 'partner', timing.guardMs)],
@@ -135,6 +147,7 @@ export class Agent {
       witness.watch(home, (sighting) => this.news(home, { kind: 'leaseSeen', home, sighting }));
     }
     this.feed({ kind: 'tick' });
+    this.checking = setInterval(() => void this.keepChecking(), CHECK_MS);
   }
 
   /** Planned stop: release everything, then end. Bounded: the process ends after `stopMs` in any case. */
@@ -148,19 +161,60 @@ export class Agent {
   }
 
   /** A person's request, through the control socket. Resolves with the answer. */
-  request(kind: 'takeover' | 'giveback', home: ServerName, reason: string): Promise<RequestResult> {
+  request(
+    kind: 'takeover' | 'giveback',
+    home: ServerName,
+    { reason, force, override }: RequestWords,
+  ): Promise<RequestResult> {
     const id = randomUUID();
     const answer = this.requests.wait(id);
     this.log.info(`A ${kind} of ${home} was requested${reason === '' ? '' : `: ${reason}`}.`, {
       request: id,
     });
-    this.feed({ kind: 'request', home, request: { id, kind, reason } });
+    this.feed({ kind: 'request', home, request: { id, kind, reason, force, override } });
     return answer;
   }
 
   /** The configuration file has new contents. */
   configurationChanged(text: string, source: string): void {
     this.exports.take(text, source);
+  }
+
+  /** Dry run: would a takeover of `home` by this server work now? Asks the witness and looks at the volumes. */
+  async check(home: ServerName): Promise<TakeoverCheck> {
+    const { config, witness } = this.options;
+    const [read, whyNotReadable] = await Promise.all([
+      witness.read(home),
+      whyVolumesNotReadable(home, config.diskSets[home]!.volumes),
+    ]);
+    if (read.kind === 'found') this.news(home, { kind: 'leaseSeen', home, sighting: read.sighting });
+    const facts = {
+      witness: read.kind === 'found' ? ('answers' as const) : ('silent' as const),
+      whyNotReadable,
+    };
+    return takeoverCheck(this.state, home, facts, bootMs());
+  }
+
+  /** Begins or ends maintenance of both disk sets, for both servers. */
+  setMaintenance(reason: string | null): void {
+    const { config, witness, log } = this.options;
+    log.info(reason === null ? 'Maintenance ends.' : `Maintenance: ${reason}. Nothing moves by itself.`);
+    for (const home of [config.server, config.partner]) witness.annotate(home, { maintenance: reason });
+  }
+
+  /** The answer of the dry run beside the Lease, whenever it is another one than before. */
+  private async keepChecking(): Promise<void> {
+    const { partner } = this.options.config;
+    const { server, possible, missing } = await this.check(partner);
+    const text = JSON.stringify([possible, missing.map(({ name }) => name)]);
+    const owns = missing.some(({ name }) => name === 'OwnedHere');
+    if (text !== this.lastCheck && !owns && !this.over) {
+      this.options.witness.annotate(partner, { takeoverCheck: { server, possible, missing } });
+      this.log.info(
+        `Takeover of ${partner}: ${possible ? 'possible' : missing.map(({ message }) => message).join('; ')}.`,
+      );
+    }
+    this.lastCheck = text;
   }
 
   status(): Status {
@@ -479,6 +533,7 @@ export class Agent {
   private async farewell(): Promise<void> {
     this.over = true;
     if (this.timer !== null) clearTimeout(this.timer);
+    if (this.checking !== null) clearInterval(this.checking);
     this.log.info('Everything is released. Ending.');
     await Promise.all([this.interconnect.stop(FAREWELL_MS), this.options.witness.close(FAREWELL_MS)]);
     this.options.end(0);
@@ -492,6 +547,8 @@ function describe(
   switch (event.name) {
     case 'detected':
       return { level: 'warn', message: `Reason to claim ${home}: ${event.message} (${event.cause}).` };
+    case 'deferred':
+      return { level: 'warn', message: `Not claiming ${home}: ${event.message} (${event.cause}).` };
     case 'claiming':
       return { level: 'info', message: `Claiming ${home} at epoch ${event.epoch} (${event.cause}).` };
     case 'owned':

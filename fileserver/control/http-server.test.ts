@@ -16,9 +16,13 @@ const surface: ControlSurface = {
   metrics: () => 'up 1\n',
   whyNotHealthy: () => notHealthy,
   whyNotReady: () => notReady,
-  request: async (kind, home, reason) => {
-    asked.push([kind, home, reason]);
+  request: async (kind, home, { reason, force, override }) => {
+    asked.push(force || override.length > 0 ? [kind, home, reason, force, override] : [kind, home, reason]);
     return { id: 'r1', result: reason === 'no' ? 'refused' : 'done', message: 'as asked' };
+  },
+  check: async (home) => ({ possible: home === 'filer-b' }),
+  setMaintenance: (reason) => {
+    asked.push(['maintenance', reason]);
   },
 };
 let port = 0;
@@ -95,4 +99,34 @@ it('says why it is not healthy', async () => {
   expect(await ask('port', 'GET', '/healthz')).toEqual([503, `${notHealthy}\n`]);
   notHealthy = null;
   expect(await ask('port', 'GET', '/healthz')).toEqual([200, 'ok\n']);
+});
+
+it('forces for a reason only, and passes overrides on', async () => {
+  expect(await ask('socket', 'POST', '/takeover', '{"force":true}')).toEqual([
+    400,
+    expect.stringContaining('reason'),
+  ]);
+  asked.length = 0;
+  const body = '{"home":"filer-b","reason":"burnt","force":true,"override":["PartnerNotSteady"]}';
+  expect((await ask('socket', 'POST', '/takeover', body))[0]).toBe(200);
+  expect(asked).toEqual([['takeover', 'filer-b', 'burnt', true, ['PartnerNotSteady']]]);
+});
+
+it('answers a dry run on both, and begins and ends maintenance on the socket only', async () => {
+  for (const on of ['socket', 'port'] as const) {
+    expect(await ask(on, 'GET', '/check?home=filer-b')).toEqual([
+      200,
+      expect.stringContaining('"possible": true'),
+    ]);
+    expect((await ask(on, 'GET', '/check?home=filer-x'))[0]).toBe(404);
+  }
+  asked.length = 0;
+  expect((await ask('port', 'POST', '/maintenance', '{"on":false}'))[0]).toBe(403);
+  expect((await ask('socket', 'POST', '/maintenance', '{"on":true}'))[0]).toBe(400);
+  expect((await ask('socket', 'POST', '/maintenance', '{"on":true,"reason":"switch"}'))[0]).toBe(200);
+  expect((await ask('socket', 'POST', '/maintenance', '{"on":false}'))[0]).toBe(200);
+  expect(asked).toEqual([
+    ['maintenance', 'switch'],
+    ['maintenance', null],
+  ]);
 });

@@ -7,7 +7,9 @@
  *                   otherwise 503 with a sentence
  *   GET  /readyz    200 once it can do its part, otherwise 503 with a sentence
  *   POST /takeover  {"home"?, "reason"?}   Unix socket only: hand the disk set over; answers when it is done
- *   POST /giveback  {"home"?, "reason"?}
+ *   POST /giveback  {"home"?, "reason"?, "force"?, "override"?}
+ *   GET  /check     [?home=...] dry run: would a takeover by this server work now, and what is missing?
+ *   POST /maintenance {"on": true, "reason"} or {"on": false}: nothing moves by itself meanwhile
  */
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
@@ -29,8 +31,11 @@ export interface ControlSurface {
   readonly request: (
     kind: 'takeover' | 'giveback',
     home: string | null,
-    reason: string,
+    words: { readonly reason: string; readonly force: boolean; readonly override: readonly string[] },
   ) => Promise<RequestResult>;
+  /** Dry run of a takeover by this server. */
+  readonly check: (home: string | null) => Promise<{ readonly possible: boolean }>;
+  readonly setMaintenance: (reason: string | null) => void;
 }
 
 interface Answer {
@@ -44,7 +49,13 @@ const BODY_MAX = 4096;
 const body = z.strictObject({
   home: z.string().min(1).max(253).optional(),
   reason: z.string().max(1000).optional(),
+  force: z.boolean().default(false),
+  override: z.array(z.string().max(100)).max(16).default([]),
 });
+const maintenanceBody = z.discriminatedUnion('on', [
+  z.strictObject({ on: z.literal(true), reason: z.string().min(1).max(1000) }),
+  z.strictObject({ on: z.literal(false) }),
+]);
 
 /** Listens on a Unix socket for whoever may open it (its owner). Removes one that an earlier run left behind. */
 export async function listenOnSocket(path: string, surface: ControlSurface): Promise<Server> {
@@ -105,6 +116,16 @@ async function answerTo(
       const reason = surface.whyNotReady();
       return reason === null ? text(200, 'ok') : text(503, reason);
     }
+    case '/check': {
+      if (!reading) return notAllowed('GET');
+      const home = new URL(request.url ?? '/', 'http://server').searchParams.get('home');
+      if (home !== null && !surface.homes.includes(home))
+        return text(404, `There is no disk set "${home}" here.`);
+      return json(200, await surface.check(home));
+    }
+    case '/maintenance':
+      if (!mayChange) return text(403, 'This port is for reading; use the control socket.');
+      return request.method === 'POST' ? maintain(request, surface) : notAllowed('POST');
     case '/takeover':
     case '/giveback':
       if (!mayChange) return text(403, 'This port is for reading; use the control socket.');
@@ -134,8 +155,27 @@ async function ask(
   if (home !== null && !surface.homes.includes(home)) {
     return text(404, `There is no disk set "${home}" here; there are ${surface.homes.join(' and ')}.`);
   }
-  const result = await surface.request(kind, home, parsed.data.reason ?? '');
+  const { reason = '', force, override } = parsed.data;
+  if (force && reason === '') return text(400, 'Force needs a reason: it is recorded.');
+  const result = await surface.request(kind, home, { reason, force, override });
   return json(result.result === 'done' ? 200 : 409, result);
+}
+
+async function maintain(request: IncomingMessage, surface: ControlSurface): Promise<Answer> {
+  const read = await readBody(request);
+  const parsed = maintenanceBody.safeParse(read === null ? null : parseJson(read));
+  if (!parsed.success) return text(400, 'The body is {"on": true, "reason": "..."} or {"on": false}.');
+  const reason = parsed.data.on ? parsed.data.reason : null;
+  surface.setMaintenance(reason);
+  return json(200, { maintenance: reason });
+}
+
+function parseJson(read: string): unknown {
+  try {
+    return JSON.parse(read);
+  } catch {
+    return undefined;
+  }
 }
 
 async function readBody(request: IncomingMessage): Promise<string | null> {

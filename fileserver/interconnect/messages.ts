@@ -31,7 +31,12 @@ const incarnation = z.string().transform((text, context): Incarnation => {
 const holdings = z.array(z.object({ home: name, epoch: count })).max(2);
 
 const message = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('heartbeat'), seq: count, holdings }),
+  z.object({
+    kind: z.literal('heartbeat'),
+    seq: count,
+    holdings,
+    cannotServe: z.array(name).max(2).exactOptional(),
+  }),
   z.object({ kind: z.literal('acknowledgement'), seq: count, holdings }),
   z.object({ kind: z.literal('leaseChanged'), home: name }),
   z.object({ kind: z.literal('died'), incarnation, holdings, evidence: z.string().max(1000) }),

@@ -101,6 +101,7 @@ it('keeps what others put beside the ownership, and does not take it for a sign 
         releasedTo: null,
         deathProof: proof,
         request,
+        maintenance: null,
       },
     },
   });
@@ -174,4 +175,20 @@ it('writes history for changes of owner and acknowledger, not for renewals, and 
     secondaryPortOpen: 1,
     requestResult: { id: 'r1', result: 'done', message: 'ok' },
   });
+});
+
+it('keeps maintenance beside the ownership, where every server sees it', async () => {
+  const one = witness();
+  const first = await seenBy(one);
+  one.annotate('filer-a', { maintenance: 'new switch' });
+  await one.close(1000);
+  const other = witness();
+  expect((await seenBy(other)).record.maintenance).toBe('new switch');
+  // A write of a server that has not seen it yet loses, and what it writes afterwards leaves it alone.
+  expect((await other.compareAndSwap('filer-a', first.version, claimed(first.record, a, null))).kind).toBe(
+    'conflict',
+  );
+  const seen = await seenBy(other);
+  const outcome = await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null));
+  expect(outcome).toMatchObject({ kind: 'applied', sighting: { record: { maintenance: 'new switch' } } });
 });

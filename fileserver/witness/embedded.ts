@@ -181,10 +181,19 @@ export class EmbeddedWitness implements Witness {
   }
 
   private async note(home: string, notes: LeaseNotes): Promise<void> {
+    if (notes.maintenance !== undefined) await this.setMaintenance(home, notes.maintenance);
     const path = this.path(home, 'notes');
     const before = await readFile(path, 'utf8').then(JSON.parse, () => ({}));
     await writeFile(`${path}.${process.pid}.tmp`, `${JSON.stringify({ ...before, ...notes }, null, 2)}\n`);
     await rename(`${path}.${process.pid}.tmp`, path);
+  }
+
+  /** The one note that servers act by: beside the ownership, where all of them see it. */
+  private setMaintenance(home: string, maintenance: string | null): Promise<void> {
+    return this.locked(home, async () => {
+      const { version, record } = parseLeaseFile(await readFile(this.path(home, 'json'), 'utf8'));
+      await this.replace(home, { version: String(Number(version) + 1), record: { ...record, maintenance } });
+    });
   }
 
   /** One watch for all disk sets; begun once the directory is there. */

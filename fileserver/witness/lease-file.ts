@@ -21,9 +21,16 @@ const schema = z.object({
   releasedTo: z.string().nullable(),
   deathProof: z.object({ incarnation, epoch: count, evidence: z.string() }).nullable().default(null),
   request: z
-    .object({ id: z.string(), kind: z.enum(['takeover', 'giveback']), reason: z.string().default('') })
+    .object({
+      id: z.string(),
+      kind: z.enum(['takeover', 'giveback']),
+      reason: z.string().default(''),
+      force: z.boolean().exactOptional(),
+      override: z.array(z.string()).exactOptional(),
+    })
     .nullable()
     .default(null),
+  maintenance: z.string().nullable().default(null),
 });
 
 /** Throws if it is not a Lease of this format. */

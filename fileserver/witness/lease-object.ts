@@ -34,6 +34,7 @@ export function recordOf(lease: Lease): LeaseRecord {
     releasedTo: annotations[leaseAnnotations.releasedTo] || null,
     deathProof: deathProofOf(annotations[leaseAnnotations.deathProof]),
     request: requestOf(annotations),
+    maintenance: annotations[leaseAnnotations.maintenance] ?? null,
   };
 }
 
@@ -72,7 +73,14 @@ function requestOf(annotations: Readonly<Record<string, string>>): TransferReque
     id: request.id,
     kind: request.kind,
     reason: typeof request.reason === 'string' ? request.reason : '',
+    // A takeover is forced for a reason that can be read afterwards, or not at all.
+    ...(request.force === true && request.reason ? { force: true } : {}),
+    ...(Array.isArray(request.override) ? { override: request.override.filter(isText) } : {}),
   };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 /** The object with a server's ownership in it; everything else as it was. `now`: MicroTime text. */
@@ -103,7 +111,9 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
 /** The object with notes in it. */
 export function withNotes(before: Lease, notes: LeaseNotes): Lease {
   const changes: Record<string, string | null> = {};
-  const { lastTransition, secondaryPortOpen, requestResult } = notes;
+  const { lastTransition, secondaryPortOpen, requestResult, maintenance, takeoverCheck } = notes;
+  if (maintenance !== undefined) changes[leaseAnnotations.maintenance] = maintenance;
+  if (takeoverCheck !== undefined) changes[leaseAnnotations.takeoverCheck] = JSON.stringify(takeoverCheck);
   if (lastTransition !== undefined) changes[leaseAnnotations.lastTransition] = JSON.stringify(lastTransition);
   if (secondaryPortOpen !== undefined) {
     changes[leaseAnnotations.secondaryPortOpen] =

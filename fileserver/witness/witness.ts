@@ -39,6 +39,16 @@ export interface LeaseNotes {
   /** The epoch for which the writer's secondary port serves this disk set; null: it does not. */
   readonly secondaryPortOpen?: number | null;
   readonly requestResult?: RequestResult;
+  /** Why nothing shall move by itself; null: normal operation. The servers act by it. */
+  readonly maintenance?: string | null;
+  readonly takeoverCheck?: TakeoverCheckNote;
+}
+
+/** Whether the writer could take the disk set over now. */
+export interface TakeoverCheckNote {
+  readonly server: string;
+  readonly possible: boolean;
+  readonly missing: readonly { readonly name: string; readonly message: string }[];
 }
 
 export interface Witness {

@@ -2,7 +2,14 @@
  * What is explored: which faults together, and how many of each. Each set of bounds is about one way in which the rules
  * could be attacked; together they take `make test` less than a minute, and `make explore` some minutes.
  */
+import type { PairPolicy } from '../../pair/types.ts';
 import type { Bounds } from './explore.ts';
+
+/** Givebacks by themselves, in the time scale of the explorer. */
+const AUTOMATIC: PairPolicy = {
+  takeover: 'Automatic',
+  giveback: { mode: 'Automatic', afterMs: 20, retries: 1, takeoversMax: 2, windowMs: 40 },
+};
 
 export const smallBounds: readonly Bounds[] = [
   {
@@ -47,6 +54,20 @@ export const smallBounds: readonly Bounds[] = [
     about: 'a person asks for a hand-over, and a server crashes on the way',
     from: 'paired',
     faults: { request: 1, crash: 1 },
+  },
+  {
+    name: 'giveback',
+    about: 'the home server crashes, comes back and gets its disk set back by itself, interrupted anywhere',
+    from: 'paired',
+    faults: { crash: 1, restart: 1 },
+    policy: AUTOMATIC,
+  },
+  {
+    name: 'force',
+    about:
+      'holder or acknowledger is dead, and a person forces the transfer; maintenance keeps the rest from moving',
+    from: 'paired',
+    faults: { crash: 1, force: 1, maintenance: 1 },
   },
   {
     name: 'stop',

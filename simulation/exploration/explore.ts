@@ -2,8 +2,9 @@
  * Visits every world that can be reached within the bounds, breadth first, so that the first violation found is one
  * with the fewest moves. Nothing is sampled: when it ends without having hit its limit, there is no other world.
  */
+import type { PairPolicy } from '../../pair/types.ts';
 import type { Variant } from '../variants/variant.ts';
-import { feed, Laws, start } from './happen.ts';
+import { feed, Laws, notifyAll, start } from './happen.ts';
 import { keyOf } from './key.ts';
 import { movesOf, regularMove, violationIn } from './moves.ts';
 import { type Faults, HOME, NO_FAULTS, PARTNER, QUANTUM, type World } from './world.ts';
@@ -15,6 +16,8 @@ export interface Bounds {
   /** From a pair that serves, or from two servers that have just been started. */
   readonly from: 'paired' | 'start';
   readonly faults: Faults;
+  /** Default: takeovers by themselves, givebacks by a person. */
+  readonly policy?: PairPolicy;
 }
 
 export interface Finding {
@@ -45,7 +48,7 @@ const RECOVERY_QUANTA = 60;
 const START_MOVES_MAX = 2000;
 
 export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
-  const laws = new Laws(options.variant ?? null);
+  const laws = new Laws(options.variant ?? null, bounds.policy);
   const statesMax = options.statesMax ?? Number.POSITIVE_INFINITY;
   const first = initialWorld(bounds, laws);
   const seen = new Map<string, number>([[keyOf(first), 0]]);
@@ -103,6 +106,7 @@ export function initialWorld(bounds: Bounds, laws: Laws): World {
       releasedTo: null,
       deathProof: null,
       request: null,
+      maintenance: null,
     },
     processes: [],
     queue: [],
@@ -137,7 +141,9 @@ function wayTo(at: number, parents: readonly number[], names: readonly string[])
 
 /** All that is broken is mended, the dead are started again and proven dead; then only the regular course of things. */
 function whyNotServedAgain(broken: World, laws: Laws): string | null {
-  let world: World = { ...broken, left: NO_FAULTS };
+  // The end of maintenance is news for everyone, like any other change of the Lease.
+  const operating = { ...broken, left: NO_FAULTS, lease: { ...broken.lease, maintenance: null } };
+  let world: World = broken.lease.maintenance === null ? operating : notifyAll(operating, null);
   for (;;) {
     const mending = movesOf(world, laws).find(({ mends }) => mends);
     if (mending === undefined && world.queue.length === 0) break;

@@ -2,7 +2,8 @@
 import { type Incarnation, incarnationOf, type ServerName } from '../../pair/incarnation.ts';
 import type { LeaseOwnership, LeaseRecord } from '../../pair/lease.ts';
 import { initialServer } from '../../pair/server.ts';
-import type { Effect, Input, LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
+import { DEFAULT_POLICY } from '../../pair/transfer-policy.ts';
+import type { Effect, Input, LeaseReadOutcome, LeaseWriteOutcome, PairPolicy } from '../../pair/types.ts';
 import type { Step, Variant } from '../variants/variant.ts';
 import { stepOf } from '../variants/variants.ts';
 import {
@@ -25,8 +26,10 @@ export class Laws {
   readonly variant: Variant | null;
   readonly step: Step;
   readonly timing: typeof TIMING;
+  readonly policy: PairPolicy;
 
-  constructor(variant: Variant | null) {
+  constructor(variant: Variant | null, policy: PairPolicy = DEFAULT_POLICY) {
+    this.policy = policy;
     this.variant = variant;
     this.step = stepOf(variant);
     this.timing = variant?.timing?.(TIMING) ?? TIMING;
@@ -291,7 +294,7 @@ export function start(world: World, laws: Laws, server: ServerName, container: s
   const process: Process = {
     me,
     server,
-    state: initialServer({ me, server, partner, timing: laws.timing }, world.now),
+    state: initialServer({ me, server, partner, timing: laws.timing, policy: laws.policy }, world.now),
     alive: true,
     paused: false,
     waiting: [],

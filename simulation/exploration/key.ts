@@ -24,6 +24,8 @@ const TIMES = new Set([
   'steadySince',
   'heardAt',
   'at',
+  'since',
+  'takeovers',
   'right',
   'switchAt',
 ]);

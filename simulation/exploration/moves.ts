@@ -277,6 +277,32 @@ function startMoves(world: World, laws: Laws): Move[] {
 }
 
 function requestMoves(world: World): Move[] {
+  return [...plainRequests(world), ...forcedRequests(world), ...maintenanceMoves(world)];
+}
+
+/** Only where it is true: the person has seen to it that the acknowledger can act no more. */
+function forcedRequests(world: World): Move[] {
+  const { acknowledger, request } = world.lease;
+  if (!canStrike(world, 'force') || request !== null || acknowledger === null) return [];
+  if (processOf(world, acknowledger)?.alive) return [];
+  return (['takeover', 'giveback'] as const).map((kind) => {
+    const forced = { id: `request${world.requests + 1}`, kind, reason: 'seen to', force: true };
+    const lease = { ...world.lease, request: forced };
+    const asked = { ...spend(world, 'force'), requests: world.requests + 1, lease };
+    return { name: `a ${kind} is forced`, world: notifyAll(asked, null) };
+  });
+}
+
+function maintenanceMoves(world: World): Move[] {
+  const { maintenance } = world.lease;
+  if (maintenance === null && !canStrike(world, 'maintenance')) return [];
+  const name = maintenance === null ? 'maintenance begins' : 'maintenance ends';
+  const before = maintenance === null ? spend(world, 'maintenance') : world;
+  const lease = { ...world.lease, maintenance: maintenance === null ? 'work' : null };
+  return [{ name, world: notifyAll({ ...before, lease }, null) }];
+}
+
+function plainRequests(world: World): Move[] {
   if (!canStrike(world, 'request') || world.lease.request !== null || world.lease.holder === null) return [];
   const kind = world.lease.holder.startsWith(HOME) ? ('takeover' as const) : ('giveback' as const);
   const request = { id: `request${world.requests + 1}`, kind, reason: '' };

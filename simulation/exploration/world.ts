@@ -71,6 +71,10 @@ export interface Faults {
   readonly request?: number;
   /** A process is told to stop. */
   readonly stop?: number;
+  /** A person swears that the acknowledger is dead (it is), and forces a transfer to either server. */
+  readonly force?: number;
+  /** A person begins maintenance; its end costs nothing. */
+  readonly maintenance?: number;
   /** The disk set cannot be served here any more. */
   readonly diskFault?: number;
 }
@@ -106,6 +110,8 @@ export const NO_FAULTS: Required<Faults> = {
   replace: 0,
   request: 0,
   stop: 0,
+  force: 0,
+  maintenance: 0,
   diskFault: 0,
 };
 

@@ -1,0 +1,51 @@
+/**
+ * A look at volumes that somebody else serves: are they there, are they this disk set's, can they be read? Nothing is
+ * written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the agent.
+ */
+import { readOwnership, readVolumeRecord } from '../volume/ownership.ts';
+
+/** Longer than a disk takes that could be taken over; ms. */
+const PATIENCE_MS = 2000;
+
+/** Null: every volume is as it should be. Else a sentence about the first that is not. */
+export async function whyVolumesNotReadable(
+  home: string,
+  volumes: readonly { readonly name: string; readonly path: string }[],
+): Promise<string | null> {
+  for (const volume of volumes) {
+    const why = await within(
+      whyNot(home, volume),
+      `volume ${volume.name} of ${home} has not been read within ${PATIENCE_MS} ms`,
+    );
+    if (why !== null) return why;
+  }
+  return null;
+}
+
+async function whyNot(
+  home: string,
+  { name, path }: { readonly name: string; readonly path: string },
+): Promise<string | null> {
+  try {
+    const record = await readVolumeRecord(path);
+    if (record === null) return `${path} (volume ${name} of ${home}) holds no volume: is it mounted?`;
+    if (record.home !== home)
+      return `${path} holds a volume of ${record.home}, and should hold ${name} of ${home}`;
+    await readOwnership(path);
+    return null;
+  } catch (error) {
+    return `volume ${name} of ${home} cannot be read at ${path}: ${(error as Error).message}`;
+  }
+}
+
+async function within(work: Promise<string | null>, otherwise: string): Promise<string | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS, otherwise);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
