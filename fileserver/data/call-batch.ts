@@ -1,6 +1,7 @@
 /**
- * Many calls or replies in one buffer that changes hands between threads, so that a wake-up and a message are paid
- * once for all of them.
+ * Many calls or replies in one buffer, so that a wake-up and a message between threads are paid once for all of them.
+ * Calls lie in shared memory, which both sides know by a number once they have seen it: nothing is allocated, transferred
+ * or collected for a batch. (There and back again took 11 to 16 us of CPU so, 14 to 39 with transferred buffers.)
  *
  *   each entry:   number   connection   size   bytes, padded to a multiple of four
  *                 32 bits  32 bits      32 bits
@@ -19,13 +20,11 @@ export function entrySize(size: number): number {
 }
 
 export class BatchWriter {
-  readonly buffer: ArrayBuffer;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   position: number;
   private readonly view: DataView;
 
-  constructor(buffer: ArrayBuffer) {
-    this.buffer = buffer;
+  constructor(buffer: ArrayBufferLike) {
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.position = 0;
@@ -49,7 +48,7 @@ export class BatchWriter {
 
 /** Reads the entries of a batch one after the other. */
 export class BatchReader {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   number: number;
   connection: number;
   /** The current entry's bytes are bytes[start .. end). */
@@ -59,7 +58,7 @@ export class BatchReader {
   private readonly size: number;
   private next_: number;
 
-  constructor(buffer: ArrayBuffer, size: number) {
+  constructor(buffer: ArrayBufferLike, size: number) {
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.size = size;

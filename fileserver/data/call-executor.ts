@@ -69,7 +69,9 @@ class CallingThread {
   /** Numbers and ends of the replies in `w`. */
   private replies: { readonly number: number; readonly start: number; readonly end: number }[];
   private answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array }[];
-  private spent: ArrayBuffer[];
+  private spent: number[];
+  /** What the caller's batches lie in. */
+  readonly memories: Map<number, SharedArrayBuffer>;
   private forgotten: ForgottenObject[];
   private scheduled: boolean;
 
@@ -81,6 +83,7 @@ class CallingThread {
     this.replies = [];
     this.answers = [];
     this.spent = [];
+    this.memories = new Map();
     this.forgotten = [];
     this.scheduled = false;
   }
@@ -113,8 +116,8 @@ class CallingThread {
     }
   }
 
-  spend(buffer: ArrayBuffer): void {
-    this.spent.push(buffer);
+  spend(memory: number): void {
+    this.spent.push(memory);
     this.schedule();
   }
 
@@ -135,7 +138,8 @@ class CallingThread {
     const { replies, spent, forgotten, session, w } = this;
     let size = 0;
     for (const { start, end } of replies) size += entrySize(end - start);
-    const out = new BatchWriter(new ArrayBuffer(size));
+    const batch = new ArrayBuffer(size);
+    const out = new BatchWriter(batch);
     for (const { number, start, end } of replies) out.add(number, 0, w.bytes, start, end);
     this.replies = [];
     this.spent = [];
@@ -144,12 +148,12 @@ class CallingThread {
     const message: RepliesMessage = {
       kind: 'replies',
       session,
-      batch: out.buffer,
+      batch,
       size,
       spent,
       forgotten,
     };
-    this.channel.postMessage(message, [out.buffer, ...spent]);
+    this.channel.postMessage(message);
   }
 }
 
@@ -176,7 +180,9 @@ export class CallExecutor {
     for (const [id, host] of message.callers) {
       connections.set(id, new RemoteConnection(id, host, this.programs, thread, this.r, this.handle));
     }
-    const calls = new BatchReader(message.batch, message.size);
+    if (message.memory !== null) thread.memories.set(message.batch, message.memory);
+    for (const number of message.dropped) thread.memories.delete(number);
+    const calls = new BatchReader(thread.memories.get(message.batch)!, message.size);
     while (calls.next()) {
       const connection = connections.get(calls.connection);
       if (connection === undefined) throw new Error('a call of a connection that was not announced');

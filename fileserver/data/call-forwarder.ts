@@ -7,8 +7,13 @@ import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, LONG_BATCH_SIZE } from
 import type { Route } from './dispatcher.ts';
 import type { CallsMessage, Channel, ForgottenObject, RepliesMessage } from './thread-messages.ts';
 
-/** Buffers that are kept for the next batch. */
-const KEPT_MAX = 16;
+/** Memory for one batch. */
+interface Memory {
+  readonly number: number;
+  readonly shared: SharedArrayBuffer;
+  /** The receiver has it. */
+  known: boolean;
+}
 
 /** The way to the thread of one volume, with what waits for that volume. */
 export class VolumeRoute implements Route {
@@ -41,6 +46,33 @@ interface Outstanding {
   readonly sinceMs: number;
 }
 
+class SpareMemory {
+  private readonly list: Memory[];
+  /** The fewest that lay here since the last trim(). */
+  private unused: number;
+
+  constructor() {
+    this.list = [];
+    this.unused = 0;
+  }
+
+  take(): Memory | null {
+    const memory = this.list.pop() ?? null;
+    this.unused = Math.min(this.unused, this.list.length);
+    return memory;
+  }
+
+  give(memory: Memory): void {
+    this.list.push(memory);
+  }
+
+  trim(): Memory[] {
+    const trimmed = this.list.splice(0, this.unused);
+    this.unused = this.list.length;
+    return trimmed;
+  }
+}
+
 export class CallForwarder {
   private readonly session: number;
   private readonly channel: Channel;
@@ -48,12 +80,16 @@ export class CallForwarder {
   private readonly outstanding: Map<number, Outstanding>;
   private nextNumber: number;
   private batch: BatchWriter | null;
+  private batchMemory: Memory | null;
   private scheduled: boolean;
   private readonly known: Set<number>;
   private callers: (readonly [id: number, host: string])[];
   private gone: number[];
-  private readonly spare: ArrayBuffer[];
-  private readonly spareLong: ArrayBuffer[];
+  private readonly memories: Map<number, Memory>;
+  private memoryCount: number;
+  private dropped: number[];
+  private readonly spare: SpareMemory;
+  private readonly spareLong: SpareMemory;
 
   constructor(session: number, channel: Channel, onForgotten: (objects: readonly ForgottenObject[]) => void) {
     this.session = session;
@@ -62,12 +98,16 @@ export class CallForwarder {
     this.outstanding = new Map();
     this.nextNumber = 1;
     this.batch = null;
+    this.batchMemory = null;
+    this.memories = new Map();
+    this.memoryCount = 0;
+    this.dropped = [];
     this.scheduled = false;
     this.known = new Set();
     this.callers = [];
     this.gone = [];
-    this.spare = [];
-    this.spareLong = [];
+    this.spare = new SpareMemory();
+    this.spareLong = new SpareMemory();
   }
 
   /** The call bytes[start .. end) of a connection; copied before this returns. */
@@ -89,7 +129,10 @@ export class CallForwarder {
     this.outstanding.set(number, { route, answer, sinceMs: performance.now() });
     const size = end - start;
     if (this.batch !== null && !this.batch.hasRoom(size)) this.post();
-    this.batch ??= new BatchWriter(this.takeBuffer(entrySize(size)));
+    if (this.batch === null) {
+      this.batchMemory = this.takeMemory(entrySize(size));
+      this.batch = new BatchWriter(this.batchMemory.shared);
+    }
     this.batch.add(number, connection, bytes, start, end);
     if (this.scheduled) return;
     // Behind all sockets that have something to read in this turn of the loop.
@@ -110,25 +153,43 @@ export class CallForwarder {
     return null;
   }
 
-  private takeBuffer(size: number): ArrayBuffer {
-    if (size <= BATCH_SIZE) return this.spare.pop() ?? new ArrayBuffer(BATCH_SIZE);
-    return this.spareLong.pop() ?? new ArrayBuffer(Math.max(size, LONG_BATCH_SIZE));
+  private takeMemory(size: number): Memory {
+    const spare = size <= BATCH_SIZE ? this.spare : this.spareLong;
+    const kept = spare.take();
+    if (kept !== null) return kept;
+    const shared = new SharedArrayBuffer(size <= BATCH_SIZE ? BATCH_SIZE : LONG_BATCH_SIZE);
+    this.memoryCount += 1;
+    const memory: Memory = { number: this.memoryCount, shared, known: false };
+    this.memories.set(memory.number, memory);
+    return memory;
   }
 
   private post(): void {
-    const { batch, session, callers, gone } = this;
-    if (batch === null) return;
+    const { batch, batchMemory, session, callers, gone, dropped } = this;
+    if (batch === null || batchMemory === null) return;
     this.batch = null;
+    this.batchMemory = null;
     this.callers = [];
     this.gone = [];
-    const { buffer, position: size } = batch;
-    const message: CallsMessage = { kind: 'calls', session, batch: buffer, size, callers, gone };
-    this.channel.postMessage(message, [buffer]);
+    this.dropped = [];
+    const { number, shared, known } = batchMemory;
+    batchMemory.known = true;
+    const message: CallsMessage = {
+      kind: 'calls',
+      session,
+      batch: number,
+      memory: known ? null : shared,
+      size: batch.position,
+      callers,
+      gone,
+      dropped,
+    };
+    this.channel.postMessage(message);
   }
 
   receive(message: RepliesMessage): void {
-    for (const buffer of message.spent) this.keep(buffer);
     if (message.session !== this.session) return;
+    for (const number of message.spent) this.keep(number);
     if (message.forgotten.length > 0) this.onForgotten(message.forgotten);
     const entries = new BatchReader(message.batch, message.size);
     while (entries.next()) {
@@ -138,14 +199,20 @@ export class CallForwarder {
     }
   }
 
-  /** Gives back the memory of buffers that nobody needs at the moment. */
+  /** Gives back memory that nobody has used since the last call; the receiver hears of it with the next batch. */
   trim(): void {
-    this.spare.length >>= 1;
-    this.spareLong.length >>= 1;
+    for (const spare of [this.spare, this.spareLong]) {
+      for (const { number } of spare.trim()) {
+        this.memories.delete(number);
+        this.dropped.push(number);
+      }
+    }
   }
 
-  private keep(buffer: ArrayBuffer): void {
-    const list = buffer.byteLength === BATCH_SIZE ? this.spare : this.spareLong;
-    if (list.length < KEPT_MAX) list.push(buffer);
+  private keep(number: number): void {
+    const memory = this.memories.get(number);
+    if (memory === undefined) return;
+    if (memory.shared.byteLength === BATCH_SIZE) this.spare.give(memory);
+    else this.spareLong.give(memory);
   }
 }

@@ -7,7 +7,7 @@
  * (the beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection
  * holds next to no memory.
  *
- * Back-pressure, for this connection only: nothing more is read while OUTPUT_MAX bytes wait for a client that does
+ * Back-pressure, for this connection only: nothing more is handled while OUTPUT_MAX bytes wait for a client that does
  * not read, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
  * thread's replies together take more than OUTPUT_TOTAL_MAX.
  */
@@ -213,7 +213,7 @@ export class Connection implements LateAnswers {
     this.begin();
     try {
       while (!this.closed && !this.quiesced) {
-        if (this.isFull()) {
+        if (this.outputIsFull()) {
           this.stall();
           return;
         }
@@ -221,6 +221,8 @@ export class Connection implements LateAnswers {
         if (!this.handle(this.parser.record)) return;
       }
       this.flush();
+      // Not before: what has been received is less than a long message, and to keep it would be a copy.
+      if (!this.closed && this.callsAreFull()) this.stop();
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
       // Out of step with the client: what it was promised so far it gets, then the end.
@@ -277,9 +279,12 @@ export class Connection implements LateAnswers {
     this.unsent = this.slab.w.position;
   }
 
-  private isFull(): boolean {
+  private callsAreFull(): boolean {
     if (this.unanswered >= UNANSWERED_MAX || this.heldSize > HELD_MAX) return true;
-    if (this.heldSize > 0 && this.heldWith !== null && this.heldWith.heldSize > HELD_TOTAL_MAX) return true;
+    return this.heldSize > 0 && this.heldWith !== null && this.heldWith.heldSize > HELD_TOTAL_MAX;
+  }
+
+  private outputIsFull(): boolean {
     const waiting = this.socket.writableLength + this.slab.w.position - this.unsent;
     if (waiting > OUTPUT_MAX) return true;
     return waiting > 0 && this.memory.slabs.lentSize > OUTPUT_TOTAL_MAX && this.socket.writableLength > 0;
@@ -287,14 +292,19 @@ export class Connection implements LateAnswers {
 
   private stall(): void {
     this.flush();
+    this.stop();
+    if (!this.outputIsFull()) setImmediate(() => this.resume());
+  }
+
+  private stop(): void {
     this.stalled = true;
     this.socket.pause();
-    if (!this.isFull()) setImmediate(() => this.resume());
   }
 
   /** After a stall: the client has read, or calls have been answered. */
   private resume(): void {
-    if (!this.stalled || this.closed || this.quiesced || this.isFull()) return;
+    if (!this.stalled || this.closed || this.quiesced) return;
+    if (this.outputIsFull() || this.callsAreFull()) return;
     this.stalled = false;
     this.work();
     if (!this.stalled && !this.closed) this.socket.resume();

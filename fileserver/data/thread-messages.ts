@@ -109,23 +109,27 @@ export type FromDataThreads = OfSession &
     | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }
   );
 
-/** Calls for a volume thread, in one buffer that it gives back when they are executed: see call-batch.ts. */
+/** Calls for a volume thread, in memory that is the caller's again when it is said to be spent: see call-batch.ts. */
 export interface CallsMessage extends OfSession {
   readonly kind: 'calls';
-  readonly batch: ArrayBuffer;
+  /** Number of the memory in this session, and the memory itself when the receiver sees it for the first time. */
+  readonly batch: number;
+  readonly memory: SharedArrayBuffer | null;
   readonly size: number;
   /** Connections that the receiver does not know yet, with their clients' addresses. */
   readonly callers: readonly (readonly [id: number, host: string])[];
   /** Connections that have ended. */
   readonly gone: readonly number[];
+  /** Numbers of memory that is not used any more. */
+  readonly dropped: readonly number[];
 }
 
 export interface RepliesMessage extends OfSession {
   readonly kind: 'replies';
   readonly batch: ArrayBuffer;
   readonly size: number;
-  /** Buffers of calls whose last byte has been used. */
-  readonly spent: readonly ArrayBuffer[];
+  /** Numbers of memory of calls whose last byte has been used. */
+  readonly spent: readonly number[];
   /** Objects that may have lost their last name: descriptors of them are to be closed. */
   readonly forgotten: readonly ForgottenObject[];
 }
