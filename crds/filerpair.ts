@@ -261,10 +261,10 @@ const failover = withRules(
         description:
           'Text that clients append to a server’s name to get its failover name. The failover name always resolves to the partner. Cannot be changed.',
       }),
-    mode: z
-      .enum(['Automatic'])
-      .default('Automatic')
-      .meta({ description: 'Automatic: the partner takes over by itself.' }),
+    mode: z.enum(['Automatic', 'Manual']).default('Automatic').meta({
+      description:
+        'Automatic: the partner takes over by itself. Manual: a takeover waits until a person asks for it; clients wait as long.',
+    }),
     lease: duration(
       'T: how long a server may serve after the last confirmation by its partner or by the API. A silent death costs clients lease + guard.',
     ).default('2s'),
@@ -320,6 +320,25 @@ const failover = withRules(
     },
   ],
 ).meta({ description: 'How a failure is noticed and what follows.' });
+
+const giveback = z
+  .object({
+    mode: z.enum(['Automatic', 'Manual']).default('Automatic').meta({
+      description:
+        'Automatic: a disk set goes home by itself when its server is back and has been steady for a while. Manual: when a person asks for it.',
+    }),
+    after: duration('How long the home server must have been heard without a gap.').default('60s'),
+    retries: z.int().min(0).max(100).default(2).meta({
+      description:
+        'Further attempts after one that the home server did not complete; each waits twice as long. Then a person has to ask.',
+    }),
+    takeoversMax: z.int().min(1).max(16).default(3).meta({
+      description:
+        'So many takeovers within window end automatic givebacks until a person asks for one: the disk set would only go to and fro.',
+    }),
+    window: duration('Time in which takeovers are counted.').default('1h'),
+  })
+  .meta({ description: 'How a disk set goes back to its own server after a takeover.' });
 
 const storage = withRules(
   z.object({
@@ -419,6 +438,7 @@ export const filerPairSpec = withRules(
     ),
     ports: ports.prefault({}),
     failover: failover.prefault({}),
+    giveback: giveback.prefault({}),
     storage,
     service: service.prefault({}),
     dns: dns.optional(),
@@ -571,6 +591,10 @@ export const filerPairStatus = z.object({
     })
     .optional()
     .meta({ description: 'What a person asked for last, and the answer.' }),
+  maintenance: z.string().optional().meta({
+    description:
+      'Why nothing moves by itself now: the annotation filerpair.dev/maintenance, as the servers know it.',
+  }),
   rollout: z
     .object({
       state: z.string().meta({

@@ -358,6 +358,38 @@ describe('a request', () => {
   });
 });
 
+describe('maintenance', () => {
+  const told = (world: World) =>
+    ['filer-a', 'filer-b'].map(
+      (home) => world.lease(home).metadata.annotations?.[leaseAnnotations.maintenance],
+    );
+
+  test('is told to the servers, stays until it is taken off, and goes without a trace', () => {
+    const world = World.running();
+    world.annotatePair({ 'filerpair.dev/maintenance': 'new disks' });
+    world.settle();
+    expect(told(world)).toEqual(['new disks', 'new disks']);
+    const { conditions, maintenance } = world.observed.pair!.status!;
+    expect(maintenance).toBe('new disks');
+    expect(conditions?.find(({ type }) => type === 'TakeoverPossible')).toMatchObject({
+      status: 'False',
+      reason: 'Maintenance',
+    });
+    world.annotatePair({ 'filerpair.dev/maintenance': null });
+    world.settle();
+    expect(told(world)).toEqual([undefined, undefined]);
+    expect(world.observed.pair!.status).not.toHaveProperty('maintenance');
+    expect(world.plan()).toMatchObject({ actions: [], status: null });
+  });
+
+  test('that a server was told at its own control socket is left alone', () => {
+    const world = World.running();
+    world.changeLease('filer-a', {}, { [leaseAnnotations.maintenance]: 'by hand' });
+    world.settle();
+    expect(told(world)).toEqual(['by hand', undefined]);
+  });
+});
+
 describe('a deleted pair', () => {
   const deletedByUser = (): World => {
     const world = World.running();

@@ -6,13 +6,13 @@
 // has to exist, in the order in which one thing needs another. Status and events tell about the state before it.
 
 import { explain, filerPairSpec } from '../../crds/filerpair.ts';
-import { labels } from '../../kubernetes/words.ts';
+import { labels, requestAnnotations } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { rollout } from '../policies/rollout.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
-import { deathProofs, letLeaseGo, requestsPassedOn } from './lease-upkeep.ts';
+import { deathProofs, letLeaseGo, maintenanceMirrored, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
 import type { Action, EventToTell, Plan } from './plan.ts';
 import { provision } from './provision.ts';
@@ -62,6 +62,7 @@ function decideFor(view: View): Plan {
       ...deathProofs(view),
       ...requestsPassedOn(requests),
       ...annotationsAnswered(view, requests),
+      ...maintenanceMirrored(view),
       ...pairHeld(view.pair),
       ...provision(view),
       ...rolledOut(view, rollingOut),
@@ -102,7 +103,9 @@ function annotationsAnswered(view: View, requests: readonly RequestFinding[]): A
   );
   if (done.length === 0) return [];
   const { resourceVersion } = view.pair.metadata;
-  const annotations = Object.fromEntries(done.map((annotation) => [annotation, null]));
+  const { reason, force, override } = requestAnnotations;
+  // What belonged to the request goes with it: a forgotten force would force the next one.
+  const annotations = Object.fromEntries([...done, reason, force, override].map((one) => [one, null]));
   return [
     {
       kind: 'patch',

@@ -2,7 +2,7 @@
 // acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
 
 import type { MergePatch } from '../../kubernetes/objects.ts';
-import { leaseAnnotations, type RequestAnnotation } from '../../kubernetes/words.ts';
+import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
 import { deathProof } from '../policies/death-proof.ts';
 import { type RequestFinding, requestRemoved } from '../policies/requests.ts';
 import type { LeaseView } from './lease-view.ts';
@@ -42,6 +42,26 @@ export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] 
     return [patchLease(lease, patch, `a ${found.request.kind} was asked for (${found.request.reason})`)];
   });
 }
+
+/**
+ * The servers read from their Leases whether somebody works on the pair. What the operator did not put there (a server
+ * that was told to at its control socket) is left alone.
+ */
+export function maintenanceMirrored(view: View): Action[] {
+  const wanted = maintenanceOf(view);
+  const ours = view.pair.status?.maintenance;
+  return view.servers.flatMap(({ lease }) => {
+    if (lease === null || lease.maintenance === wanted) return [];
+    if (wanted === null && lease.maintenance !== ours) return [];
+    const { resourceVersion } = lease.object.metadata;
+    const patch = { metadata: { resourceVersion, annotations: { [leaseAnnotations.maintenance]: wanted } } };
+    const why = wanted === null ? 'maintenance has ended' : `maintenance: ${wanted}`;
+    return [patchLease(lease, patch, why)];
+  });
+}
+
+export const maintenanceOf = (view: View): string | null =>
+  view.pair.metadata.annotations?.[requestAnnotations.maintenance] ?? null;
 
 /** Compare-and-swap that asks the servers for something. */
 export const requestPatch = (lease: LeaseView, request: RequestAnnotation): MergePatch => ({

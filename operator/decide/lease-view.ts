@@ -8,6 +8,7 @@ import {
   parseAnnotation,
   type RequestAnnotation,
   type RequestResultAnnotation,
+  type TakeoverCheckAnnotation,
 } from '../../kubernetes/words.ts';
 
 export interface LeaseView {
@@ -24,6 +25,10 @@ export interface LeaseView {
   readonly request: RequestAnnotation | null;
   readonly requestResult: RequestResultAnnotation | null;
   readonly lastTransition: LastTransitionAnnotation | null;
+  /** Why nothing moves by itself; null: normal operation. */
+  readonly maintenance: string | null;
+  /** What the server that does not own the disk set says about a takeover. */
+  readonly takeoverCheck: TakeoverCheckAnnotation | null;
   /** The epoch for which the partner says that its secondary port is open. */
   readonly secondaryPortOpen: number | null;
 }
@@ -45,6 +50,8 @@ export function viewLease(object: Lease): LeaseView {
     request: parseAnnotation<RequestAnnotation>(annotations[leaseAnnotations.request]),
     requestResult: parseAnnotation<RequestResultAnnotation>(annotations[leaseAnnotations.requestResult]),
     lastTransition: readTransition(annotations[leaseAnnotations.lastTransition]),
+    maintenance: annotations[leaseAnnotations.maintenance] ?? null,
+    takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
     secondaryPortOpen: Number.isSafeInteger(open) ? open : null,
   };
 }
@@ -62,6 +69,15 @@ export function leaseMatters(lease: Lease): unknown {
     finalizers,
     deletionTimestamp,
   ];
+}
+
+function readCheck(text: string | undefined): TakeoverCheckAnnotation | null {
+  const found = parseAnnotation<Partial<TakeoverCheckAnnotation>>(text);
+  if (typeof found?.server !== 'string' || typeof found.possible !== 'boolean') return null;
+  const missing = (Array.isArray(found.missing) ? found.missing : []).filter(
+    (one) => typeof one?.name === 'string' && typeof one.message === 'string',
+  );
+  return { server: found.server, possible: found.possible, missing };
 }
 
 function readTransition(text: string | undefined): LastTransitionAnnotation | null {

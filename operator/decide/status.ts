@@ -10,6 +10,7 @@ import { ready } from '../policies/ready.ts';
 import { rollout } from '../policies/rollout.ts';
 import { takeoverPossible } from '../policies/takeover-possible.ts';
 import type { Verdict } from '../policies/verdict.ts';
+import { maintenanceOf } from './lease-upkeep.ts';
 import { matches } from './matches.ts';
 import { claimName } from './names.ts';
 import type { EventToTell } from './plan.ts';
@@ -39,8 +40,19 @@ export function computeStatus(view: View, lastRequest: LastRequest | undefined):
     ...(history[0] === undefined ? {} : { lastTransition: history[0] }),
     ...(history.length === 0 ? {} : { history }),
     ...(lastRequest === undefined ? {} : { lastRequest }),
+    ...maintenanceStatus(view),
     ...rolloutStatus(view),
   };
+}
+
+/** Kept until the last Lease has lost it: it says which of them are ours to take off. */
+function maintenanceStatus(view: View): Pick<FilerPairStatus, 'maintenance'> {
+  const wanted = maintenanceOf(view);
+  if (wanted !== null) return { maintenance: wanted };
+  const before = view.pair.status?.maintenance;
+  return before !== undefined && view.servers.some(({ lease }) => lease?.maintenance === before)
+    ? { maintenance: before }
+    : {};
 }
 
 function rolloutStatus(view: View): Pick<FilerPairStatus, 'rollout'> {

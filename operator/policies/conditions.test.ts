@@ -6,6 +6,7 @@ import { spec, startedAt, World } from '../decide/world.fixture.ts';
 import { degraded } from './degraded.ts';
 import { progressing } from './progressing.ts';
 import { ready } from './ready.ts';
+import { rollout } from './rollout.ts';
 import { takeoverPossible } from './takeover-possible.ts';
 
 const longAgo = startedAt - 3_600_000;
@@ -159,6 +160,40 @@ describe('TakeoverPossible', () => {
     expect(verdict(world).reason).toBe('NotPaired');
     crash(world, 'filer-b');
     expect(verdict(world).reason).toBe('PartnerNotRunning');
+  });
+
+  test('False, in its own words, when the server that would have to do it says that it could not', () => {
+    const world = World.running();
+    const says = (server: string, name: string) =>
+      world.changeLease(
+        'filer-a',
+        {},
+        {
+          [leaseAnnotations.takeoverCheck]: JSON.stringify({
+            server,
+            possible: false,
+            missing: [{ name, message: 'volume data cannot be read: EIO' }],
+          }),
+        },
+      );
+    says('filer-b', 'VolumesUnreadable');
+    expect(verdict(world)).toEqual({
+      status: 'False',
+      reason: 'VolumesUnreadable',
+      message: 'filer-b could not take over the disk set of filer-a: volume data cannot be read: EIO.',
+    });
+    // Its word from when it was the other way round, and what the Lease itself tells better.
+    says('filer-a', 'VolumesUnreadable');
+    expect(verdict(world).status).toBe('True');
+    says('filer-b', 'NotAcknowledger');
+    expect(verdict(world).status).toBe('True');
+  });
+
+  test('False in mode Manual, which does not keep a rollout from asking', () => {
+    const world = World.running({ ...spec, failover: { mode: 'Manual' } });
+    expect(verdict(world)).toMatchObject({ status: 'False', reason: 'ManualMode' });
+    world.changeSpec({ image: 'filerpair/fileserver:0.2.0' });
+    expect(rollout(world.view())?.state).toBe('TakingOver');
   });
 
   test('after a takeover it is asked of the other direction', () => {

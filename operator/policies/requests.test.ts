@@ -35,6 +35,33 @@ test('is passed on with the reason that was given, and waits until the servers a
   expect(kinds(world)).toEqual(['wait']);
 });
 
+test('a forced one needs a reason, and takes its word and its overrides along', () => {
+  const force = { 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/force': 'true' };
+  const [refused] = requestFindings(asking(force).view());
+  expect(refused).toMatchObject({ kind: 'refuse' });
+  expect((refused as { message: string }).message).toContain('needs a reason, for the record');
+  const world = asking({
+    ...force,
+    'filerpair.dev/reason': 'node-1 has burnt',
+    'filerpair.dev/override': 'PartnerCannotServe, PingPong',
+  });
+  expect(requestFindings(world.view())[0]).toMatchObject({
+    request: { reason: 'node-1 has burnt', force: true, override: ['PartnerCannotServe', 'PingPong'] },
+  });
+});
+
+test('takes everything that belonged to it off the FilerPair when it is answered', () => {
+  const world = asking({
+    'filerpair.dev/takeover': 'nobody',
+    'filerpair.dev/reason': 'a',
+    'filerpair.dev/force': 'true',
+    'filerpair.dev/override': 'PingPong',
+    'filerpair.dev/maintenance': 'new disks',
+  });
+  world.settle();
+  expect(world.observed.pair!.metadata.annotations).toEqual({ 'filerpair.dev/maintenance': 'new disks' });
+});
+
 test('an answer to another request is no answer', () => {
   const world = asking({ 'filerpair.dev/takeover': 'filer-a' });
   world.settle();

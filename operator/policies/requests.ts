@@ -95,10 +95,30 @@ function findingFor(view: View, asked: Asked): RequestFinding {
       asked,
       message: `Nothing to do: ${target} owns the disk set of ${home.name} already (epoch ${lease.epoch}).`,
     };
-  const reason = view.pair.metadata.annotations?.[requestAnnotations.reason] ?? 'asked for by annotation';
-  // From the resourceVersion: asking again later is another request; deciding again on the same state is not.
-  const id = `annotation-${fingerprint([view.uid, view.pair.metadata.resourceVersion, asked]).slice(-8)}`;
-  return { kind: 'pass on', asked, home, request: { id, kind: asked.kind, reason } };
+  const annotations = view.pair.metadata.annotations ?? {};
+  if (annotations[requestAnnotations.force] === 'true' && !annotations[requestAnnotations.reason]?.trim())
+    return {
+      kind: 'refuse',
+      asked,
+      message: `A forced ${asked.kind} of the disk set of ${home.name} needs a reason, for the record: set ${requestAnnotations.reason} too. Forcing is a person's word that a server is dead; if it is not, its last writes may be lost.`,
+    };
+  return { kind: 'pass on', asked, home, request: newRequest(view, asked) };
+}
+
+function newRequest(view: View, asked: Asked): RequestAnnotation {
+  const { [requestAnnotations.reason]: reason, ...annotations } = view.pair.metadata.annotations ?? {};
+  const override = (annotations[requestAnnotations.override] ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+  return {
+    // From the resourceVersion: asking again later is another request; deciding again on the same state is not.
+    id: `annotation-${fingerprint([view.uid, view.pair.metadata.resourceVersion, asked]).slice(-8)}`,
+    kind: asked.kind,
+    reason: reason?.trim() || 'asked for by annotation',
+    ...(annotations[requestAnnotations.force] === 'true' ? { force: true } : {}),
+    ...(override.length === 0 ? {} : { override }),
+  };
 }
 
 const isAnswered = (lease: LeaseView): boolean =>

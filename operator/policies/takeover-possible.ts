@@ -1,6 +1,7 @@
 // TakeoverPossible: if the owner of a disk set died now, would its partner serve it? Always current, so that nobody
 // learns on the day of the failure that the other half of the pair was not there.
 
+import { requestAnnotations } from '../../kubernetes/words.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
 
@@ -49,7 +50,45 @@ export const takeoverChain: readonly Policy<Question>[] = [
           `${owner.name} counts on ${lease.acknowledger} for ${home.name}, which does not run any more. ${consequence}`,
         );
   },
+  function underMaintenance({ view, home, survivor }) {
+    const why = home.lease?.maintenance ?? null;
+    return why === null
+      ? null
+      : isFalse(
+          'Maintenance',
+          `Maintenance (${why}): ${survivor.name} takes the disk set of ${home.name} over only when it is asked to. To end it: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${requestAnnotations.maintenance}-`,
+        );
+  },
+  function manualMode({ view, home, survivor }) {
+    return view.spec.failover.mode === 'Manual'
+      ? isFalse(
+          'ManualMode',
+          `spec.failover.mode is Manual: ${survivor.name} takes the disk set of ${home.name} over only when it is asked to.`,
+        )
+      : null;
+  },
+  function survivorSaysNo({ home, survivor }) {
+    const check = home.lease?.takeoverCheck ?? null;
+    // Said by the server that would have to do it; after a change of owner the old word may still stand.
+    if (check === null || check.server !== survivor.name || check.possible) return null;
+    const missing = check.missing.filter(({ name }) => !saidAlready.has(name));
+    const [first] = missing;
+    return first === undefined
+      ? null
+      : isFalse(
+          first.name,
+          `${survivor.name} could not take over the disk set of ${home.name}: ${missing.map(({ message }) => message).join('; ')}.`,
+        );
+  },
 ];
+
+/** What the policies above judge by the Lease itself, which is younger than what a server has said about it. */
+const saidAlready: ReadonlySet<string> = new Set([
+  'OwnedHere',
+  'NotAcknowledger',
+  'Maintenance',
+  'ManualMode',
+]);
 
 export function takeoverPossible(view: View): Verdict {
   const findings = view.servers.map((home): Verdict => {

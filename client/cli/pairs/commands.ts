@@ -78,23 +78,41 @@ async function watchPair(cluster: Cluster, pair: PairObject, world: Surroundings
   await reflector.stop();
 }
 
+const FORCE = [
+  '--force                a word instead of a proof: that the other server is dead; needs --reason',
+  '--override VETO,...    go on in spite of these reasons against it, as an earlier refusal has named them',
+];
+
 const move = (kind: 'takeover' | 'giveback', summary: string, details: readonly string[]): Command => ({
   name: kind,
-  form: `${kind} SERVER [--reason TEXT] [--no-wait]`,
+  form: `${kind} SERVER [--reason TEXT] [--force] [--override VETO,...] [--no-wait]`,
   summary,
   details: [
     ...details,
     '--reason TEXT          why, for the record',
+    ...FORCE,
     '--no-wait              do not wait for the answer',
     ...CLUSTER_DETAILS,
   ],
-  flags: { ...CLUSTER_FLAGS, reason: { type: 'string' }, 'no-wait': { type: 'boolean' } },
+  flags: {
+    ...CLUSTER_FLAGS,
+    reason: { type: 'string' },
+    force: { type: 'boolean' },
+    override: { type: 'string' },
+    'no-wait': { type: 'boolean' },
+  },
   count: [1, 1],
   run: ([server = ''], flags, common, world) =>
     inCluster(flags, async (cluster) => {
+      const { reason, override } = flags;
+      if (flags['force'] === true && typeof reason !== 'string')
+        throw new UsageError(
+          '--force needs --reason: it is recorded who said that the other server is dead, and why',
+        );
       const pair = await pairOfServer(cluster, server);
-      const reason = flags['reason'];
       const asked = {
+        ...(flags['force'] === true ? { [requestAnnotations.force]: 'true' } : {}),
+        ...(typeof override === 'string' ? { [requestAnnotations.override]: override } : {}),
         [requestAnnotations[kind]]: server,
         [requestAnnotations.reason]: typeof reason === 'string' ? reason : `kubectl filerpair ${kind}`,
       };
@@ -181,6 +199,27 @@ const check: Command = {
     }),
 };
 
+const maintenance: Command = {
+  name: 'maintenance',
+  form: 'maintenance on|off [PAIR] [--reason TEXT]',
+  summary: 'while it is on, nothing moves by itself: no takeover, no giveback',
+  details: ['Clients wait while a server is down, until a person asks for a takeover.', ...CLUSTER_DETAILS],
+  flags: { ...CLUSTER_FLAGS, reason: { type: 'string' } },
+  count: [1, 2],
+  run: ([what, which], flags, _common, world) => {
+    if (what !== 'on' && what !== 'off') throw new UsageError(`maintenance is on or off, not ${what}`);
+    return inCluster(flags, async (cluster) => {
+      const { metadata } = await pairMeant(cluster, which);
+      const { reason } = flags;
+      const why = typeof reason === 'string' ? reason : 'kubectl filerpair maintenance';
+      const at = { namespace: metadata.namespace, name: metadata.name ?? '' };
+      const annotations = { [requestAnnotations.maintenance]: what === 'on' ? why : null };
+      await cluster.client.mergePatch(resources.filerPairs, at, { metadata: { annotations } });
+      world.stdout.write(`maintenance of ${metadata.name} is ${what}\n`);
+    });
+  },
+};
+
 const pausing = (name: 'pause' | 'resume', paused: boolean, summary: string): Command => ({
   name,
   form: `${name} [PAIR]`,
@@ -265,6 +304,7 @@ export const PAIR_COMMANDS: readonly Command[] = [
     'The server finishes what runs, its partner takes over, clients follow; for maintenance.',
   ]),
   move('giveback', 'give the disk set of a server back to it', ['Asked when the server runs again.']),
+  maintenance,
   pausing('pause', true, 'leave running servers as they are when the spec changes'),
   pausing('resume', false, 'go on with a rollout'),
   events,

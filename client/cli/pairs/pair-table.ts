@@ -18,6 +18,8 @@ export function pairTable(pair: PairObject, now: number): string {
     servers(status, now),
     lastTransition(status, now),
   ];
+  if (status.maintenance !== undefined)
+    parts.push(`\nMaintenance: nothing moves by itself (${status.maintenance}).\n`);
   if (status.rollout !== undefined)
     parts.push(
       `\nRollout: ${status.rollout.state}, ${age(status.rollout.since, now)}: ${status.rollout.message}\n`,

@@ -16,7 +16,7 @@ export const configDirectory = '/etc/filerpair';
 export const secretKey = 'secret';
 
 export function serverConfig(view: View, server: ServerView): Record<string, unknown> {
-  const { ports, failover } = view.spec;
+  const { ports, failover, giveback } = view.spec;
   const pair = view.observed.name;
   const partner = partnerOf(view, server);
   return {
@@ -31,6 +31,16 @@ export function serverConfig(view: View, server: ServerView): Record<string, unk
       leaseMs: durationMs(failover.lease),
       guardMs: durationMs(failover.guard),
       heartbeatMs: durationMs(failover.heartbeat),
+    },
+    policy: {
+      takeover: failover.mode,
+      giveback: {
+        mode: giveback.mode,
+        afterMs: durationMs(giveback.after),
+        retries: giveback.retries,
+        takeoversMax: giveback.takeoversMax,
+        windowMs: durationMs(giveback.window),
+      },
     },
     witness: {
       kind: 'kubernetes',
