@@ -83,6 +83,8 @@ export function pairManifest(namespace: string, domain?: string): object {
         // processor for the length of its lease is rightly declared dead.
         placement: { resources: { requests: { cpu: '500m', memory: '256Mi' } } },
       })),
+      // The scenarios ask for their givebacks themselves, so that they know when to look.
+      giveback: { mode: 'Manual' },
       failover: { lease: `${LEASE_MS}ms`, guard: `${GUARD_MS}ms` },
       // Both workers are containers of one kernel, and the directory is one directory of it.
       storage: { transfer: 'Shared', lateWrites: 'Coherent' },
