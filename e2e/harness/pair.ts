@@ -86,8 +86,6 @@ export function pairManifest(namespace: string, domain?: string): object {
       // The scenarios ask for their givebacks themselves, so that they know when to look.
       giveback: { mode: 'Manual' },
       failover: { lease: `${LEASE_MS}ms`, guard: `${GUARD_MS}ms` },
-      // Scenarios ask for it when they have seen what they want to see.
-      giveback: { mode: 'Manual' },
       // Both workers are containers of one kernel, and the directory is one directory of it.
       storage: { transfer: 'Shared', lateWrites: 'Coherent' },
       ...(domain === undefined ? {} : { dns: { domain } }),
