@@ -16,9 +16,12 @@ export function disruptionBudget(view: View): Desired {
 
 /**
  * Both run and are ready, and yet a takeover would not work now: none may go. Otherwise one has to stay; a server that
- * is down then does not keep its node from being drained.
+ * is down then does not keep its node from being drained. Where takeovers wait for a person, a server that is told to
+ * end hands over all the same.
  */
 function serversNeeded(view: View): 1 | 2 {
   const bothRun = view.servers.every(({ current }) => current?.state === 'Running');
-  return bothRun && takeoverPossible(view).status !== 'True' ? 2 : 1;
+  const { status, reason } = takeoverPossible(view);
+  const works = status === 'True' || reason === 'ManualMode' || reason === 'Maintenance';
+  return bothRun && !works ? 2 : 1;
 }
