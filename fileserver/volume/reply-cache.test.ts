@@ -17,19 +17,36 @@ test('a request is executed once; who sends it again meanwhile waits for the sam
 });
 
 test('keeps the youngest answers within its bounds, and running requests always', () => {
-  const cache = new ReplyCache({ answersMax: 3, bytesMax: 1000 });
+  const cache = new ReplyCache({ answersMax: 3, bytesMax: 1000, ageMaxMs: 1000 });
   cache.admit('running', listener);
   for (let i = 0; i < 5; i++) cache.complete(`k${i}`, results(i));
   expect([...cache.answers()].map(({ key }) => key)).toEqual(['k2', 'k3', 'k4']);
   expect(cache.find('k1')).toBe(null);
   expect(cache.admit('running', listener)).toBe('joined');
-  const small = new ReplyCache({ answersMax: 100, bytesMax: 100 });
+  const small = new ReplyCache({ answersMax: 100, bytesMax: 100, ageMaxMs: 1000 });
   for (let i = 0; i < 10; i++) small.complete(`k${i}`, results(i, 30));
   expect([...small.answers()].map(({ key }) => key)).toEqual(['k7', 'k8', 'k9']);
 });
 
+test('an answer that is too old is none: the same call is a new request then', () => {
+  let now = 0;
+  const cache = new ReplyCache({ answersMax: 100, bytesMax: 10_000, ageMaxMs: 1000 }, () => now);
+  cache.complete('a', results(1));
+  now = 600;
+  cache.complete('b', results(2));
+  now = 1000;
+  expect(cache.find('a')).toEqual(results(1));
+  now = 1001;
+  expect(cache.find('a')).toBe(null);
+  expect([...cache.answers()].map(({ key }) => key)).toEqual(['b']);
+  expect(cache.admit('a', listener)).toBe('execute');
+  now = 5000;
+  cache.complete('a', results(3));
+  expect([...cache.answers()].map(({ key }) => key)).toEqual(['a']);
+});
+
 test('a hundred thousand answers later it is no larger', () => {
-  const cache = new ReplyCache({ answersMax: 100, bytesMax: 10_000 });
+  const cache = new ReplyCache({ answersMax: 100, bytesMax: 10_000, ageMaxMs: 1000 });
   for (let i = 0; i < 100_000; i++) {
     cache.admit(`k${i}`, listener);
     cache.complete(`k${i}`, results(1));

@@ -5,16 +5,18 @@
  * from: that changes when a client comes by way of the partner, which is when it matters. Two clients that happen
  * to use the same XID have different credentials (AUTH_SYS names the machine) or ask for different things.
  *
- * Bounded in entries and bytes; the oldest answers go first. A client resends only what it has not been answered,
- * so what matters is younger than a failover; the bound is some thousand times what clients have outstanding.
+ * Bounded in entries, bytes and time; the oldest answers go first. A client resends only what it has not been answered,
+ * so what matters is younger than a failover; the bound is some thousand times what clients have outstanding. The time is
+ * that of one owner: an outage, however long, does not age answers, since clients could not ask again during it.
  */
+import { bootMs } from '../system/boottime.ts';
 
 /** Called with the answer: the procedure's results, to be put behind a reply header with the request's XID. */
 export type AnswerListener = (results: Uint8Array) => void;
 
 type Entry =
   | { readonly state: 'running'; readonly listeners: AnswerListener[] }
-  | { readonly state: 'done'; readonly results: Uint8Array };
+  | { readonly state: 'done'; readonly results: Uint8Array; readonly answeredAtMs: number };
 
 /** `execute`: nobody has seen it. `joined`: it is being executed. Either way the listener will be called. */
 export type Admission = 'execute' | 'joined';
@@ -23,20 +25,29 @@ export interface ReplyCacheLimits {
   readonly answersMax: number;
   /** Of the answers' results. */
   readonly bytesMax: number;
+  /** Ms. Longer than the longest pause between two attempts of a client (Linux: ten minutes). */
+  readonly ageMaxMs: number;
 }
 
-export const REPLY_CACHE_LIMITS: ReplyCacheLimits = { answersMax: 8192, bytesMax: 2 * 1024 * 1024 };
+export const REPLY_CACHE_LIMITS: ReplyCacheLimits = {
+  answersMax: 8192,
+  bytesMax: 2 * 1024 * 1024,
+  ageMaxMs: 15 * 60_000,
+};
 
 export class ReplyCache {
   private readonly limits: ReplyCacheLimits;
+  private readonly now: () => number;
   private readonly entries: Map<string, Entry>;
   /** Keys of answers in the order in which they were given, from `oldest` on. */
   private order: string[];
   private oldest: number;
   private bytes: number;
 
-  constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS) {
+  /** now: ms, never going back. */
+  constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS, now: () => number = bootMs) {
     this.limits = limits;
+    this.now = now;
     this.entries = new Map();
     this.order = [];
     this.oldest = 0;
@@ -45,6 +56,7 @@ export class ReplyCache {
 
   /** What was answered; null if it was not. */
   find(key: string): Uint8Array | null {
+    this.evict();
     const entry = this.entries.get(key);
     return entry?.state === 'done' ? entry.results : null;
   }
@@ -61,7 +73,7 @@ export class ReplyCache {
     return 'execute';
   }
 
-  /** The request has its answer; who waits for it is told by answer(). */
+  /** The request has its answer: returns who waits for it. */
   complete(key: string, results: Uint8Array): readonly AnswerListener[] {
     const entry = this.entries.get(key);
     const listeners = entry?.state === 'running' ? entry.listeners : [];
@@ -69,7 +81,8 @@ export class ReplyCache {
       this.order.push(key);
       this.bytes += results.length;
     }
-    this.entries.set(key, { state: 'done', results });
+    const answeredAtMs = entry?.state === 'done' ? entry.answeredAtMs : this.now();
+    this.entries.set(key, { state: 'done', results, answeredAtMs });
     this.evict();
     return listeners;
   }
@@ -88,10 +101,13 @@ export class ReplyCache {
   }
 
   private evict(): void {
-    while (this.answerCount > this.limits.answersMax || this.bytes > this.limits.bytesMax) {
+    const deadline = this.now() - this.limits.ageMaxMs;
+    while (this.answerCount > 0) {
       const key = this.order[this.oldest]!;
-      this.oldest += 1;
       const entry = this.entries.get(key);
+      const tooMany = this.answerCount > this.limits.answersMax || this.bytes > this.limits.bytesMax;
+      if (!tooMany && (entry?.state !== 'done' || entry.answeredAtMs >= deadline)) break;
+      this.oldest += 1;
       if (entry?.state === 'done') this.bytes -= entry.results.length;
       this.entries.delete(key);
     }
