@@ -360,10 +360,11 @@ export class ChangeQueue implements JournalContents {
   }
 
   /**
-   * JournalContents: what a new segment begins with. Intents need no copying: the group before has its answers in the
-   * reply cache or in what is appended next, and the intents of the next group come behind.
+   * JournalContents: what is copied to a new segment. Answers given later are appended to it anyway; intents need no
+   * copying, their answers come before the end mark.
    */
   *replies(): Iterable<Uint8Array> {
-    for (const { key, results } of this.replyCache.answers()) yield encodeReplyRecord(key, results);
+    const answers = [...this.replyCache.answers()];
+    for (const { key, results } of answers) yield encodeReplyRecord(key, results);
   }
 }

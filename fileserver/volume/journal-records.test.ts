@@ -6,10 +6,12 @@ import {
   parseSegment,
   RecordType,
   SEGMENT_HEADER_SIZE,
+  type SegmentHeader,
 } from './journal-records.ts';
 
 const SIZE = 8192;
 const uuid = new Uint8Array(16).fill(7);
+const header = (sequence: number): SegmentHeader => ({ sequence, batch: 0, fresh: true });
 
 interface Written {
   readonly bytes: Uint8Array;
@@ -20,7 +22,7 @@ interface Written {
 /** A segment with records of these sizes, each flush with `perBatch` of them. */
 function segment(sequence: number, sizes: readonly number[], perBatch = 1): Written {
   const bytes = new Uint8Array(SIZE);
-  bytes.set(encodeSegmentHeader(uuid, sequence, SIZE));
+  bytes.set(encodeSegmentHeader(uuid, header(sequence), SIZE));
   const builder = new BatchBuilder();
   const at: number[] = [];
   builder.add(sequence, 0, RecordType.snapshotEnd, new Uint8Array(0));
@@ -34,16 +36,16 @@ function segment(sequence: number, sizes: readonly number[], perBatch = 1): Writ
 }
 
 const replies = (bytes: Uint8Array, sequence = 1): number[] =>
-  parseSegment(bytes, sequence)
+  parseSegment(bytes, header(sequence))
     .records.filter(({ type }) => type === RecordType.reply)
     .map(({ payload }) => payload[0] ?? -1);
 
 describe('a segment', () => {
   test('gives back what was written', () => {
     const { bytes } = segment(1, [1, 7, 8, 9, 200]);
-    expect(decodeSegmentHeader(bytes, uuid)).toBe(1);
+    expect(decodeSegmentHeader(bytes, uuid)).toEqual(header(1));
     expect(replies(bytes)).toEqual([1, 2, 3, 4, 5]);
-    expect(parseSegment(bytes, 1)).toMatchObject({ complete: true, gap: false, batch: 5 });
+    expect(parseSegment(bytes, header(1))).toMatchObject({ complete: true, gap: false, batch: 5 });
   });
 
   test('torn at any byte, it ends with the last record that is whole, and that is no gap', () => {
@@ -55,7 +57,7 @@ describe('a segment', () => {
       // A record's padding may be cut: it says nothing.
       const parsed = replies(torn).length;
       expect(parsed === whole || parsed === whole + 1).toBe(true);
-      expect(parseSegment(torn, 1).gap).toBe(false);
+      expect(parseSegment(torn, header(1)).gap).toBe(false);
     }
   });
 
@@ -72,11 +74,11 @@ describe('a segment', () => {
     const { bytes, at } = segment(1, [24, 24, 24, 24]);
     const damaged = bytes.slice();
     damaged[at[1]! + 20] = 0xff;
-    expect(parseSegment(damaged, 1)).toMatchObject({ gap: true });
+    expect(parseSegment(damaged, header(1))).toMatchObject({ gap: true });
     const tail = bytes.slice();
     tail[at[3]! + 20] = 0xff;
     // The last flush may have been under way when the machine stopped.
-    expect(parseSegment(tail, 1).gap).toBe(false);
+    expect(parseSegment(tail, header(1)).gap).toBe(false);
   });
 
   test('what an earlier use left behind does not count', () => {
@@ -85,13 +87,13 @@ describe('a segment', () => {
     const reused = old.bytes.slice();
     reused.set(bytes.subarray(0, at[1]));
     expect(replies(reused, 3)).toEqual([1]);
-    expect(parseSegment(reused, 3).gap).toBe(false);
+    expect(parseSegment(reused, header(3)).gap).toBe(false);
   });
 
   test('begun but not finished, it is not complete', () => {
     const bytes = new Uint8Array(SIZE);
-    bytes.set(encodeSegmentHeader(uuid, 2, SIZE));
-    expect(parseSegment(bytes, 2)).toMatchObject({ records: [], complete: false });
+    bytes.set(encodeSegmentHeader(uuid, header(2), SIZE));
+    expect(parseSegment(bytes, header(2))).toMatchObject({ records: [], complete: false });
   });
 
   test('a header of another volume, or torn, is none', () => {

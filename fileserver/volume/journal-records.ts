@@ -2,7 +2,7 @@
  * The journal's records as bytes. Pure: builds and parses buffers, knows no files.
  *
  *   segment  = header (512 bytes), records..., zeros
- *   header   = "FPJRNL01", volume UUID, sequence, segment size, CRC
+ *   header   = "FPJRNL02", volume UUID, sequence, segment size, batch that begins it, whether it is a fresh one, CRC
  *   record   = size of the payload, type, batch, CRC, payload, padding to 8 bytes
  *
  * The CRC of a record begins with the segment's sequence: a segment is used again and again, and records that an
@@ -12,8 +12,8 @@ import { crc32 } from 'node:zlib';
 
 export const SEGMENT_HEADER_SIZE = 512;
 export const RECORD_HEADER_SIZE = 16;
-const MAGIC = new TextEncoder().encode('FPJRNL01');
-const HEADER_CRC_AT = 40;
+const MAGIC = new TextEncoder().encode('FPJRNL02');
+const HEADER_CRC_AT = 44;
 /** Bytes of the largest payload: an RPC record without data (two handles, two names or a link target) and evidence. */
 export const PAYLOAD_SIZE_MAX = 64 * 1024;
 
@@ -22,8 +22,10 @@ export const RecordType = {
   intent: 1,
   /** It was executed, is durable, and this is the answer: key, answer. */
   reply: 2,
-  /** Everything before this in the segment was copied from the segment before it, which may be used again. */
+  /** All that counted in the segment before is in this one by now: that one may be used again. */
   snapshotEnd: 3,
+  /** An answer given before this segment began, copied from the one before: older than all its own. */
+  copiedReply: 4,
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 
@@ -38,25 +40,44 @@ export interface JournalRecord {
   readonly payload: Uint8Array;
 }
 
-export function encodeSegmentHeader(uuid: Uint8Array, sequence: number, segmentSize: number): Uint8Array {
+export interface SegmentHeader {
+  /** Of the segment's use; 0: none. */
+  readonly sequence: number;
+  /** Of the records it begins with. */
+  readonly batch: number;
+  /** Begun by a new owner, with everything at once: it counts when it is complete, or not at all. */
+  readonly fresh: boolean;
+}
+
+export function encodeSegmentHeader(
+  uuid: Uint8Array,
+  { sequence, batch, fresh }: SegmentHeader,
+  segmentSize: number,
+): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
   const view = new DataView(bytes.buffer);
   bytes.set(MAGIC);
   bytes.set(uuid, 8);
   view.setBigUint64(24, BigInt(sequence), true);
   view.setUint32(32, segmentSize, true);
+  view.setUint32(36, batch, true);
+  view.setUint32(40, fresh ? 1 : 0, true);
   view.setUint32(HEADER_CRC_AT, crc32(bytes.subarray(0, HEADER_CRC_AT)), true);
   return bytes;
 }
 
-/** The segment's sequence; null if this is no header of this volume's journal (a new or a torn one). */
-export function decodeSegmentHeader(bytes: Uint8Array, uuid: Uint8Array): number | null {
+/** null if this is no header of this volume's journal (a new or a torn one). */
+export function decodeSegmentHeader(bytes: Uint8Array, uuid: Uint8Array): SegmentHeader | null {
   if (bytes.length < SEGMENT_HEADER_SIZE) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let i = 0; i < MAGIC.length; i++) if (bytes[i] !== MAGIC[i]) return null;
   for (let i = 0; i < 16; i++) if (bytes[8 + i] !== uuid[i]) return null;
   if (view.getUint32(HEADER_CRC_AT, true) !== crc32(bytes.subarray(0, HEADER_CRC_AT))) return null;
-  return Number(view.getBigUint64(24, true));
+  return {
+    sequence: Number(view.getBigUint64(24, true)),
+    batch: view.getUint32(36, true),
+    fresh: view.getUint32(40, true) === 1,
+  };
 }
 
 function checksum(sequence: number, type: number, batch: number, payload: Uint8Array): number {
@@ -114,9 +135,9 @@ export interface ParsedSegment {
   readonly records: readonly JournalRecord[];
   /** Where the valid records end. */
   readonly end: number;
-  /** Of the last valid record; 0 if there is none. */
+  /** Of the last valid record; of the header if there is none. */
   readonly batch: number;
-  /** The snapshot at its beginning is whole: without it the segment before this one counts. */
+  /** It has everything: without that the segment before this one counts too. */
   readonly complete: boolean;
   /**
    * Valid records of a later flush follow an invalid one. A crash can't leave that behind (nothing is appended while
@@ -126,11 +147,11 @@ export interface ParsedSegment {
 }
 
 /** The valid records of a segment's bytes (aligned to 8 in their buffer): all up to the first that is torn, zero or of an earlier use. */
-export function parseSegment(bytes: Uint8Array, sequence: number): ParsedSegment {
+export function parseSegment(bytes: Uint8Array, { sequence, batch: begun }: SegmentHeader): ParsedSegment {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: JournalRecord[] = [];
   let at = SEGMENT_HEADER_SIZE;
-  let batch = 0;
+  let batch = begun;
   let complete = false;
   for (;;) {
     const record = recordAt(bytes, view, at, sequence);
@@ -147,7 +168,7 @@ function recordAt(bytes: Uint8Array, view: DataView, at: number, sequence: numbe
   if (at + RECORD_HEADER_SIZE > bytes.length) return null;
   const size = view.getUint32(at, true);
   const type = view.getUint32(at + 4, true);
-  if (type < RecordType.intent || type > RecordType.snapshotEnd || size > PAYLOAD_SIZE_MAX) return null;
+  if (type < RecordType.intent || type > RecordType.copiedReply || size > PAYLOAD_SIZE_MAX) return null;
   if (at + recordSize(size) > bytes.length) return null;
   const batch = view.getUint32(at + 8, true);
   const payload = bytes.subarray(at + RECORD_HEADER_SIZE, at + RECORD_HEADER_SIZE + size);
@@ -169,7 +190,7 @@ function laterFlushFollows(
   const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
   for (let i = (from >> 2) + 2; i + 3 < words.length; i += 2) {
     const type = words[i + 1]!;
-    if (type < RecordType.intent || type > RecordType.snapshotEnd) continue;
+    if (type < RecordType.intent || type > RecordType.copiedReply) continue;
     const record = recordAt(bytes, view, i << 2, sequence);
     if (record !== null && record.batch >= batch + 2) return true;
   }

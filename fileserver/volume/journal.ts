@@ -1,5 +1,5 @@
 /**
- * The duplicate request cache on the volume: a journal of intents and answers in two preallocated files.
+ * The duplicate request cache on the volume: a journal of intents and answers in three preallocated files.
  *
  * What survives what:
  *   the process killed    everything appended (the kernel has it)
@@ -9,11 +9,12 @@
  *   a record lost before  told by later flushes behind it: the journal is refused, as its answers can't be trusted
  *   the tail
  *
- * Records are appended to one segment. When it is full, the other one is begun with a snapshot of everything that
- * still counts, and takes over with its first flush. Both were written full length when they were made: appending
- * needs no space and changes no metadata, so it works on a full disk and a flush is one write.
+ * Records are appended to one segment. When it is full, the next one is begun, and with each append some of the answers
+ * that still count are copied to it: no append takes much longer than another. Until the last of them is there both
+ * segments count, and a new owner begins in the third. All were written full length when they were made: appending needs
+ * no space and changes no metadata, so it works on a full disk and a flush is one write.
  */
-import { fdatasync, read } from 'node:fs';
+import { fdatasync, fdatasyncSync, read } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -26,17 +27,22 @@ import {
   decodeSegmentHeader,
   encodeSegmentHeader,
   KEY_SIZE,
+  PAYLOAD_SIZE_MAX,
   type ParsedSegment,
   parseSegment,
   RecordType,
   recordSize,
   SEGMENT_HEADER_SIZE,
+  type SegmentHeader,
 } from './journal-records.ts';
 
-/** Bytes of one of the two files. A snapshot of a full reply cache is less than half of it. */
-export const SEGMENT_SIZE = 8 * 1024 * 1024;
+/** Bytes of one of the files. The answers of a full reply cache are less than half of it. */
+export const SEGMENT_SIZE = 6 * 1024 * 1024;
+/** Answers copied with an append, in bytes: twice of what is appended, and so many more. So they are copied when at most a
+ * third of the segment is used. */
+const COPIED_SIZE = 4096;
 const readFd = promisify(read);
-const FILES = ['journal.0', 'journal.1'] as const;
+const FILES = ['journal.0', 'journal.1', 'journal.2'] as const;
 
 /** What is to be copied when a segment is full: payloads of answers, oldest first. */
 export interface JournalContents {
@@ -56,14 +62,19 @@ export class JournalCorruptError extends Error {
 }
 
 export class Journal {
-  private readonly fds: readonly [number, number];
+  private readonly fds: readonly number[];
   private readonly uuid: Uint8Array;
-  private active: 0 | 1;
+  private active: number;
   private sequence: number;
   private at: number;
   /** What was appended to the active segment and not written out yet begins here. */
   private dirtyFrom: number;
   private batch: number;
+  /** Answers that are still to be copied to the active segment; null: it has everything. */
+  private copying: Iterator<Uint8Array> | null;
+  /** Batch in which the active segment got everything. */
+  private completeIn: number;
+  private readonly segmentSize: number;
   private readonly builder: BatchBuilder;
   private busy: number;
   private closing: boolean;
@@ -73,14 +84,23 @@ export class Journal {
   flushMs: number;
   compactionCount: number;
 
-  constructor(fds: readonly [number, number], uuid: Uint8Array, active: 0 | 1, sequence: number) {
+  constructor(
+    fds: readonly number[],
+    uuid: Uint8Array,
+    active: number,
+    sequence: number,
+    segmentSize: number,
+  ) {
     this.fds = fds;
     this.uuid = uuid;
     this.active = active;
     this.sequence = sequence;
-    this.at = SEGMENT_SIZE;
-    this.dirtyFrom = SEGMENT_SIZE;
+    this.segmentSize = segmentSize;
+    this.at = segmentSize;
+    this.dirtyFrom = segmentSize;
     this.batch = 1;
+    this.copying = null;
+    this.completeIn = 0;
     this.builder = new BatchBuilder();
     this.busy = 0;
     this.closing = false;
@@ -104,49 +124,69 @@ export class Journal {
     for (const payload of replies) size += recordSize(payload.length);
     for (const payload of intents) size += recordSize(payload.length);
     if (size === 0) return 0;
+    // Room for what is copied along too (the last one may be a long one), and for the end mark.
+    const room = 3 * size + COPIED_SIZE + recordSize(PAYLOAD_SIZE_MAX) + recordSize(0);
+    if (this.at + room > this.segmentSize) {
+      const begun = this.beginSegment(contents, false);
+      if (begun < 0) return begun;
+    }
     const { builder } = this;
     builder.reset();
-    if (this.at + size > SEGMENT_SIZE) {
-      const begun = this.beginSegment(contents, replies);
-      if (begun < 0) return begun;
-      builder.reset();
-    } else {
-      for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
-    }
+    for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
     for (const payload of intents) builder.add(this.sequence, this.batch, RecordType.intent, payload);
+    this.copy(3 * size + COPIED_SIZE);
     return this.write();
   }
 
   private write(): number {
     const bytes = this.builder.written;
-    if (this.at + bytes.length > SEGMENT_SIZE) throw new Error('the snapshot does not fit into a segment');
-    const written = writeAll(this.fds[this.active], bytes, this.at);
+    if (this.at + bytes.length > this.segmentSize) throw new Error('the records do not fit into a segment');
+    const written = writeAll(this.fds[this.active]!, bytes, this.at);
     if (written < 0) return written;
     this.at += bytes.length;
     return 0;
   }
 
   /**
-   * The other file becomes the active one and begins with what still counts, the newest answers included: their intents
-   * are in the segment before, which counts no longer when this one's snapshot is whole.
+   * Copies answers until the builder holds so many bytes. The end mark comes after everything that was appended with
+   * them: intents of the segment before have their answers in this one by then.
    */
-  private beginSegment(contents: JournalContents, newest: readonly Uint8Array[]): number {
+  private copy(size: number): void {
     const { builder } = this;
-    this.active = this.active === 0 ? 1 : 0;
+    while (this.copying !== null && builder.size < size) {
+      const { done, value } = this.copying.next();
+      if (done !== true) {
+        builder.add(this.sequence, this.batch, RecordType.copiedReply, value);
+        continue;
+      }
+      builder.add(this.sequence, this.batch, RecordType.snapshotEnd, new Uint8Array(0));
+      this.copying = null;
+      this.completeIn = this.batch;
+    }
+  }
+
+  /** The next file becomes the active one. What counts in the one before is copied with the next appends. */
+  private beginSegment(contents: JournalContents, fresh: boolean): number {
+    const { builder } = this;
+    if (this.copying !== null) {
+      // Can't be, by the sizes; if it were: the segment about to be overwritten still counts.
+      builder.reset();
+      this.copy(Number.POSITIVE_INFINITY);
+      const written = this.write();
+      if (written < 0) return written;
+    }
+    if (this.completeIn >= this.batch) fdatasyncSync(this.fds[this.active]!);
+    this.active = (this.active + 1) % FILES.length;
     this.sequence += 1;
     this.compactionCount += 1;
-    builder.reset();
-    for (const payload of contents.replies()) {
-      builder.add(this.sequence, this.batch, RecordType.reply, payload);
-    }
-    for (const payload of newest) builder.add(this.sequence, this.batch, RecordType.reply, payload);
-    builder.add(this.sequence, this.batch, RecordType.snapshotEnd, new Uint8Array(0));
-    const header = encodeSegmentHeader(this.uuid, this.sequence, SEGMENT_SIZE);
-    const written = writeAll(this.fds[this.active], header, 0);
+    const { uuid, sequence, batch, segmentSize } = this;
+    const header = encodeSegmentHeader(uuid, { sequence, batch, fresh }, segmentSize);
+    const written = writeAll(this.fds[this.active]!, header, 0);
     if (written < 0) return written;
     this.at = SEGMENT_HEADER_SIZE;
     this.dirtyFrom = 0;
-    return this.write();
+    this.copying = contents.replies()[Symbol.iterator]();
+    return 0;
   }
 
   /** Makes durable what was appended so far, in libuv's pool. Calls back with null or the error, which is final. */
@@ -155,7 +195,7 @@ export class Journal {
     this.dirtyFrom = this.at;
     this.busy += 1;
     const begun = performance.now();
-    fdatasync(this.fds[this.active], (error) => {
+    fdatasync(this.fds[this.active]!, (error) => {
       this.flushMs += performance.now() - begun;
       if (error === null) this.flushed();
       this.ended();
@@ -171,7 +211,7 @@ export class Journal {
     const from = this.dirtyFrom;
     this.dirtyFrom = this.at;
     this.busy += 1;
-    writeOut(this.fds[this.active], from, this.at - from, (result) => {
+    writeOut(this.fds[this.active]!, from, this.at - from, (result) => {
       this.ended();
       done(result < 0 ? new SystemCallError('sync_file_range', -result) : null);
     });
@@ -187,10 +227,15 @@ export class Journal {
     if (this.closing) this.close();
   }
 
-  /** A new segment with the given contents, durable. For the end of a replay. */
+  /** A new segment with the given contents, all of them, durable. For the end of a replay. */
   async begin(contents: JournalContents): Promise<void> {
-    const begun = this.beginSegment(contents, []);
-    if (begun < 0) throw new Error(`the journal can't be written (errno ${-begun})`);
+    let result = this.beginSegment(contents, true);
+    if (result >= 0) {
+      this.builder.reset();
+      this.copy(Number.POSITIVE_INFINITY);
+      result = this.write();
+    }
+    if (result < 0) throw new Error(`the journal can't be written (errno ${-result})`);
     await new Promise<void>((resolve, reject) =>
       this.flush((error) => (error === null ? resolve() : reject(error))),
     );
@@ -214,13 +259,13 @@ function writeAll(fd: number, bytes: Uint8Array, at: number): number {
   return 0;
 }
 
-/** Makes both files, full length; durable except for their names (the caller syncs the directory). */
-export async function createJournal(directory: string): Promise<void> {
-  const zeros = new Uint8Array(1024 * 1024);
+/** Makes the files, full length; durable except for their names (the caller syncs the directory). */
+export async function createJournal(directory: string, segmentSize = SEGMENT_SIZE): Promise<void> {
+  const zeros = new Uint8Array(Math.min(segmentSize, 1024 * 1024));
   for (const name of FILES) {
     const file = await open(join(directory, name), 'w', 0o600);
     try {
-      for (let at = 0; at < SEGMENT_SIZE; at += zeros.length) await file.write(zeros, 0, zeros.length, at);
+      for (let at = 0; at < segmentSize; at += zeros.length) await file.write(zeros, 0, zeros.length, at);
       await file.sync();
     } finally {
       await file.close();
@@ -232,10 +277,14 @@ export async function createJournal(directory: string): Promise<void> {
  * Reads what an owner left behind, this one or another. The journal returned must be begun (Journal.begin) before
  * anything is appended. Throws JournalCorruptError.
  */
-export async function openJournal(directory: string, uuid: Uint8Array): Promise<Replay> {
+export async function openJournal(
+  directory: string,
+  uuid: Uint8Array,
+  segmentSize = SEGMENT_SIZE,
+): Promise<Replay> {
   const fds: number[] = [];
   try {
-    const sequences: number[] = [];
+    const headers: SegmentHeader[] = [];
     for (const name of FILES) {
       const path = join(directory, name);
       // Between two awaits a request of the other disk set may have put a user's identity on this thread.
@@ -243,27 +292,31 @@ export async function openJournal(directory: string, uuid: Uint8Array): Promise<
       const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
       if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
       fds.push(fd);
-      sequences.push(decodeSegmentHeader(await readSegment(fd, SEGMENT_HEADER_SIZE), uuid) ?? 0);
+      headers.push(decodeSegmentHeader(await readSegment(fd, SEGMENT_HEADER_SIZE), uuid) ?? NEVER_BEGUN);
     }
-    const newer = sequences[1]! > sequences[0]! ? 1 : 0;
-    let active: 0 | 1 = newer;
-    let parsed = await parse(fds[newer]!, sequences[newer]!);
-    if (!parsed.complete) {
-      // The owner died while it began this segment: the one before it still has everything.
-      const older = newer === 0 ? 1 : 0;
-      const other = await parse(fds[older]!, sequences[older]!);
-      if (other.complete) {
-        active = older;
-        parsed = other;
+    const inOrder = [0, 1, 2].sort((a, b) => headers[b]!.sequence - headers[a]!.sequence);
+    const segments: ParsedSegment[] = [];
+    let active = inOrder[0]!;
+    for (const index of inOrder) {
+      const segment = await parse(fds[index]!, headers[index]!);
+      if (!segment.complete && headers[index]!.fresh) {
+        // An owner died before it served: what it found still counts, and its segment is to be begun again.
+        active = (index + FILES.length - 1) % FILES.length;
+        continue;
       }
+      segments.unshift(segment);
+      // Else its owner died before everything was copied: the one before it counts too.
+      if (segment.complete) break;
     }
-    if (parsed.gap) {
+    const damaged = segments.find(({ gap }) => gap);
+    if (damaged !== undefined) {
       throw new JournalCorruptError(
-        `${join(directory, FILES[active])} lost a record at byte ${parsed.end} that was acknowledged as durable`,
+        `the journal in ${directory} lost a record at byte ${damaged.end} that was acknowledged as durable`,
       );
     }
-    const journal = new Journal([fds[0]!, fds[1]!], uuid, active, Math.max(...sequences));
-    return { journal, ...contentsOf(parsed) };
+    const sequence = Math.max(...headers.map((header) => header.sequence));
+    const journal = new Journal(fds, uuid, active, sequence, segmentSize);
+    return { journal, ...contentsOf(segments) };
   } catch (error) {
     for (const fd of fds) close(fd);
     throw error;
@@ -275,12 +328,13 @@ const FIRST_READ_SIZE = 3 * 1024 * 1024;
 /** Behind the last valid record a gap would show within this: one flush is smaller (see change-queue.ts). */
 const GAP_SEARCH_SIZE = 2 * 1024 * 1024;
 
-/** sequence 0: a segment that was never begun. */
-async function parse(fd: number, sequence: number): Promise<ParsedSegment> {
-  if (sequence === 0) return emptySegment;
-  const beginning = parseSegment(await readSegment(fd, FIRST_READ_SIZE), sequence);
+const NEVER_BEGUN: SegmentHeader = { sequence: 0, batch: 0, fresh: false };
+
+async function parse(fd: number, header: SegmentHeader): Promise<ParsedSegment> {
+  if (header.sequence === 0) return emptySegment;
+  const beginning = parseSegment(await readSegment(fd, FIRST_READ_SIZE), header);
   if (beginning.end + GAP_SEARCH_SIZE <= FIRST_READ_SIZE) return beginning;
-  return parseSegment(await readSegment(fd, SEGMENT_SIZE), sequence);
+  return parseSegment(await readSegment(fd, SEGMENT_SIZE), header);
 }
 
 async function readSegment(fd: number, size: number): Promise<Uint8Array> {
@@ -296,19 +350,20 @@ async function readSegment(fd: number, size: number): Promise<Uint8Array> {
 
 const emptySegment: ParsedSegment = { records: [], end: 0, batch: 0, complete: false, gap: false };
 
-function contentsOf(segment: ParsedSegment): { replies: Uint8Array[]; intents: Uint8Array[] } {
+/** Of segments in the order of their use. */
+function contentsOf(segments: readonly ParsedSegment[]): { replies: Uint8Array[]; intents: Uint8Array[] } {
+  const copied: Uint8Array[] = [];
   const replies: Uint8Array[] = [];
   const intents = new Map<string, Uint8Array>();
-  if (!segment.complete) return { replies, intents: [] };
-  for (const { type, payload } of segment.records) {
+  for (const { type, payload } of segments.flatMap(({ records }) => records)) {
     if (type === RecordType.snapshotEnd) continue;
     const key = Buffer.from(payload.buffer, payload.byteOffset, KEY_SIZE).toString('latin1');
     if (type === RecordType.intent) {
       intents.set(key, payload);
-    } else {
-      intents.delete(key);
-      replies.push(payload);
+      continue;
     }
+    intents.delete(key);
+    (type === RecordType.copiedReply ? copied : replies).push(payload);
   }
-  return { replies, intents: [...intents.values()] };
+  return { replies: [...copied, ...replies], intents: [...intents.values()] };
 }

@@ -1,0 +1,128 @@
+// Any run of groups, any crash in it: the process killed (what was appended is there), or the machine (what a flush has
+// covered is there, of the rest any sectors). The next owner finds each operation's answer, or at least its intent.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createJournal, type Journal, openJournal } from './journal.ts';
+import {
+  decodeIntentRecord,
+  decodeReplyRecord,
+  encodeIntentRecord,
+  encodeReplyRecord,
+} from './journal-payloads.ts';
+import { ReplyCache } from './reply-cache.ts';
+
+const uuid = new Uint8Array(16).fill(9);
+const SEGMENT_SIZE = 192 * 1024;
+const LIMITS = { answersMax: 150, bytesMax: 40_000, ageMaxMs: 1e9 };
+const SECTOR_SIZE = 512;
+const NAMES = ['journal.0', 'journal.1', 'journal.2'];
+const nothing = { uid: 0, gid: 0, groups: [] };
+
+function randomNumbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+let directory: string;
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'filerpair-journal-'));
+  await createJournal(directory, SEGMENT_SIZE);
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const files = (): Buffer[] => NAMES.map((name) => readFileSync(join(directory, name)));
+const put = (contents: readonly Buffer[]): void =>
+  contents.forEach((bytes, i) => {
+    writeFileSync(join(directory, NAMES[i]!), bytes);
+  });
+
+/** Of sectors written since `durable`, any. */
+function torn(
+  durable: readonly Buffer[],
+  written: readonly Buffer[],
+  random: (below: number) => number,
+): Buffer[] {
+  const kept = random(4);
+  return written.map((bytes, i) => {
+    const result = Buffer.from(durable[i]!);
+    for (let at = 0; at < bytes.length; at += SECTOR_SIZE) {
+      if (random(4) < kept) bytes.copy(result, at, at, at + SECTOR_SIZE);
+    }
+    return result;
+  });
+}
+
+/** An owner with its cache, as change-queue.ts and recovery.ts use the journal. */
+class Owner {
+  readonly cache = new ReplyCache(LIMITS, () => 0);
+  journal!: Journal;
+  /** Of the operations found without an answer. */
+  found: string[] = [];
+
+  async open(): Promise<void> {
+    const replay = await openJournal(directory, uuid, SEGMENT_SIZE);
+    for (const payload of replay.replies) {
+      const { key, results } = decodeReplyRecord(payload);
+      this.cache.complete(key, results.slice());
+    }
+    this.found = replay.intents.map((payload) => decodeIntentRecord(payload).key);
+    for (const key of this.found) this.cache.complete(key, new Uint8Array(1));
+    this.journal = replay.journal;
+  }
+
+  get contents(): { replies: () => Iterable<Uint8Array> } {
+    return {
+      replies: () => [...this.cache.answers()].map(({ key, results }) => encodeReplyRecord(key, results)),
+    };
+  }
+}
+
+test.each([1, 2])('seed %i', async (seed) => {
+  const random = randomNumbers(seed);
+  let count = 0;
+  /** Whose intent or answer a flush has covered, in order. */
+  let durable: string[] = [];
+  let segments = 0;
+  for (let run = 0; run < 25; run++) {
+    const before = files();
+    const owner = new Owner();
+    await owner.open();
+    // All that must not be lost: the youngest, as many as the cache holds for certain.
+    const young = durable.slice(-Math.floor(LIMITS.answersMax / 2));
+    expect(young.filter((key) => owner.cache.find(key) === null)).toEqual([]);
+    await owner.journal.begin(owner.contents);
+    if (random(4) === 0) {
+      // Dies while it begins.
+      owner.journal.close();
+      put(torn(before, files(), random));
+      continue;
+    }
+    let image = files();
+    const groups = random(120);
+    for (let group = 0; group < groups; group++) {
+      const keys = Array.from({ length: 1 + random(12) }, () => String(count++).padEnd(16, '.'));
+      const args = new Uint8Array(20 + random(300));
+      const intents = keys.map((key) =>
+        encodeIntentRecord({ key, procedure: 8, identity: nothing, args, evidence: new Uint8Array(8) }),
+      );
+      expect(owner.journal.append([], intents, owner.contents)).toBe(0);
+      if (group === groups - 1 && random(2) === 0) break;
+      // The flush of the group.
+      owner.journal.flushed();
+      image = files();
+      durable = [...durable, ...keys].slice(-1000);
+      const replies = keys.map((key) => encodeReplyRecord(key, new Uint8Array(100 + random(200))));
+      expect(owner.journal.append(replies, [], owner.contents)).toBe(0);
+      for (const key of keys) owner.cache.complete(key, new Uint8Array(100));
+    }
+    segments += owner.journal.compactionCount;
+    owner.journal.close();
+    if (random(3) > 0) put(torn(image, files(), random));
+  }
+  expect(segments).toBeGreaterThan(30);
+});
