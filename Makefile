@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients disk crashes format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients conformance disk crashes format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ explore: setup ## Every state of the pair's deciding code within larger bounds (
 
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients
+
+conformance: setup ## POSIX through the Linux client: pjdfstest whole; millions of random and hostile calls; writes docs/conformance.md
+	@$(NODE) e2e/main.ts conformance
 
 disk: setup ## Crashes of a machine and failing disks, on loop devices of the tests' own
 	@$(NODE) e2e/main.ts disk

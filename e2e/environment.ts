@@ -37,6 +37,18 @@ export function readGuestImage(): GuestImage {
   return read<GuestImage>('guest.json', 'the Linux guest: run "make clients"');
 }
 
+export interface ConformancePrograms {
+  readonly pjdfstest: string;
+}
+
+export function writeConformancePrograms(programs: ConformancePrograms): void {
+  write('conformance.json', programs);
+}
+
+export function readConformancePrograms(): ConformancePrograms {
+  return read<ConformancePrograms>('conformance.json', 'the conformance suites: run "make conformance"');
+}
+
 function write(name: string, value: object): void {
   mkdirSync(DIRECTORY, { recursive: true });
   writeFileSync(join(DIRECTORY, name), JSON.stringify(value, null, 2));

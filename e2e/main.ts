@@ -6,6 +6,7 @@
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
 //   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
+//   node e2e/main.ts conformance       POSIX test suites in a mount, whole, and the long versions of the random tests
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
@@ -17,7 +18,14 @@ import { baseImage } from './application/base-image.ts';
 import { installChart } from './application/chart.ts';
 import { installExample } from './application/example.ts';
 import { images } from './application/images.ts';
-import { REPOSITORY, type TestEnvironment, writeEnvironment, writeGuestImage } from './environment.ts';
+import { conformancePrograms } from './conformance/programs.ts';
+import {
+  REPOSITORY,
+  type TestEnvironment,
+  writeConformancePrograms,
+  writeEnvironment,
+  writeGuestImage,
+} from './environment.ts';
 import { writeFailureModes } from './harness/failure-modes.ts';
 import { clearResults, readResults, resultsTable } from './harness/results.ts';
 import { type Cluster, clusterDown, clusterIn, clusterUp, loadImages } from './kind/cluster.ts';
@@ -112,6 +120,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   prepare: async () => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
     await buildGuestImage(cache);
+    await conformancePrograms(cache);
     await engineUp(cache);
     await drivingPrograms(cache);
     await nodeImage(cache);
@@ -149,9 +158,15 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     await needPackages(['e2fsprogs', 'xfsprogs', 'btrfs-progs', 'mount'], 'Testing on disks that crash');
     return vitest(['disk'], filters);
   },
+  conformance: async (filters) => {
+    writeGuestImage(await buildGuestImage(cache));
+    writeConformancePrograms(await conformancePrograms(cache));
+    return vitest(['conformance', 'long'], filters);
+  },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
     writeGuestImage(await buildGuestImage(cache));
+    writeConformancePrograms(await conformancePrograms(cache));
     return vitest(['harness', 'clients'], filters);
   },
 };

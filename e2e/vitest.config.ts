@@ -14,15 +14,29 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'cluster', include: ['e2e/{component,scenarios}/**/*.test.ts'] } },
       { extends: true, test: { name: 'failures', include: ['e2e/failures/**/*.test.ts'] } },
-      { extends: true, test: { name: 'clients', include: ['e2e/{linux,libnfs}/**/*.test.ts'] } },
+      { extends: true, test: { name: 'clients', include: ['e2e/{linux,libnfs,conformance}/**/*.test.ts'] } },
       { extends: true, test: { name: 'disk', include: ['e2e/disk/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'conformance',
+          include: ['e2e/conformance/posix.test.ts'],
+          provide: { patterns: [] },
+        },
+      },
       // The long versions of tests that `make unit` runs for some seconds.
       {
         extends: true,
         test: {
           name: 'long',
-          include: ['fileserver/data/{differential,hostile}.test.ts'],
-          provide: { from: 1000, seeds: 40, hostileCalls: 1_000_000, keepCorpus: true },
+          include: ['fileserver/data/{differential,hostile,large-directory}.test.ts'],
+          provide: {
+            from: 1000,
+            seeds: 40,
+            hostileCalls: 1_000_000,
+            keepCorpus: true,
+            directoryEntries: 1_000_000,
+          },
         },
       },
       { extends: true, test: { name: 'harness', include: ['e2e/{machine,harness}/**/*.test.ts'] } },
