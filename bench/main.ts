@@ -1,5 +1,5 @@
 // Compares our file server with nfs-ganesha on this machine: `node bench/main.ts [--quick] [--only WORKLOAD]...
-// [--server filerpair|ganesha] [--profile DIRECTORY]`. Writes out/bench.json and a table.
+// [--server filerpair|ganesha] [--profile DIRECTORY] [--built]`. Writes out/bench.json and a table.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '4' },
     depth: { type: 'string', default: '16' },
     profile: { type: 'string' },
+    built: { type: 'boolean', default: false },
   },
 });
 
@@ -58,7 +59,7 @@ function startOurs(directory: string): Promise<ServerUnderTest> {
   mkdirSync(directory);
   const nodeArguments =
     values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  return startFilerpair(directory, { nodeArguments });
+  return startFilerpair(directory, { nodeArguments, built: values.built });
 }
 
 function startTheirs(directory: string, version: string): Promise<ServerUnderTest> {

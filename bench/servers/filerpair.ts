@@ -12,11 +12,13 @@ import { waitForPort } from './server-under-test.ts';
 const HOST = '127.0.0.1';
 const EXPORT = '/bench';
 const START_TIMEOUT_MS = 30_000;
-const MAIN = join(import.meta.dirname, '../../fileserver/main.ts');
+const ROOT = join(import.meta.dirname, '../..');
 
 export interface FilerpairOptions {
   /** Arguments for Node before the program: a profiler's, for example. */
   nodeArguments: string[];
+  /** The compiled server (`make build`), as images hold it, instead of the sources. */
+  built?: boolean;
   /** Where its volume lies, if not in its directory. */
   data?: string;
   /** Field `testing` of its configuration. */
@@ -41,7 +43,8 @@ export async function startFilerpair(directory: string, options: FilerpairOption
       2,
     ),
   );
-  const args = [...options.nodeArguments, MAIN, '--config', file];
+  const main = join(ROOT, options.built === true ? 'dist/fileserver/main.js' : 'fileserver/main.ts');
+  const args = [...options.nodeArguments, main, '--config', file];
   const server = await startProcess(process.execPath, args, join(directory, 'output.log'));
   const port = ports[0];
   try {
