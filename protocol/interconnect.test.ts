@@ -150,12 +150,45 @@ it('refuses itself, another pair and another version, and says why', () => {
   const hello = (text: string) =>
     converse(undefined, undefined, () => new TextEncoder().encode(text)).acceptor;
   expect(hello('GET / HTTP/1.1')).toMatchObject({ reason: 'it does not speak this protocol' });
-  expect(hello('{"protocol":"filerpair-interconnect","version":2}')).toMatchObject({
-    reason: 'it speaks version 2, not 1',
+  expect(hello('{"protocol":"filerpair-interconnect","version":3,"versionMax":4}')).toMatchObject({
+    reason: 'it speaks versions 3 to 4, not 1 to 2',
   });
   expect(hello('{"protocol":"filerpair-interconnect","version":1,"nonce":"00"}')).toMatchObject({
     reason: 'its hello has no nonce',
   });
+});
+
+it('speaks the newest version that both know, and with a peer of the previous one its own', () => {
+  const nonce = randomBytes(32).toString('hex');
+  const challengeTo = (hello: object): unknown => {
+    const text = new TextEncoder().encode(
+      JSON.stringify({ protocol: 'filerpair-interconnect', nonce, ...hello }),
+    );
+    const answer = continueHandshake(accept(crypto, secret, b, randomBytes(32)), text);
+    if (answer.kind !== 'more') return answer;
+    return (JSON.parse(new TextDecoder().decode(payloadOf(answer.send))) as { version: unknown }).version;
+  };
+  expect(challengeTo({ version: 1 })).toBe(1);
+  expect(challengeTo({ version: 1, versionMax: 2 })).toBe(2);
+  expect(challengeTo({ version: 2, versionMax: 9 })).toBe(2);
+  expect(challengeTo({ version: 'x' })).toMatchObject({ kind: 'failed' });
+  // What an acceptor of version 1 checks and answers.
+  const { state, send } = dial(crypto, secret, a, randomBytes(32));
+  expect(JSON.parse(new TextDecoder().decode(payloadOf(send)))).toMatchObject({ version: 1 });
+  const challenge = (version: unknown) => new TextEncoder().encode(JSON.stringify({ version, nonce }));
+  expect(continueHandshake(state, challenge(1)).kind).toBe('more');
+  expect(continueHandshake(state, challenge(2)).kind).toBe('more');
+  expect(continueHandshake(state, challenge(3)).kind).toBe('failed');
+});
+
+it('does not let anybody in between lower the version', () => {
+  const lowered = converse(undefined, undefined, (payload, step) => {
+    if (step > 1) return payload;
+    const said = JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>;
+    const { versionMax: _, ...rest } = said;
+    return new TextEncoder().encode(JSON.stringify({ ...rest, version: 1 }));
+  });
+  expect(lowered.acceptor).toMatchObject({ kind: 'failed', reason: "it does not know the pair's secret" });
 });
 
 it('carries messages both ways after the handshake', () => {

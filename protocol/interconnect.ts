@@ -6,7 +6,7 @@
  * frame     = length (4 bytes, big-endian, of what follows) payload
  *
  * dialer                                    acceptor
- *   hello      JSON {protocol, version, nonce}    ->
+ *   hello      JSON {protocol, version, versionMax, nonce}    ->
  *        <-    challenge  JSON {version, nonce}
  *   identity   mac, JSON {pair, server, incarnation, role}   ->
  *        <-    identity   mac, JSON {...}
@@ -21,7 +21,9 @@
  */
 
 export const INTERCONNECT_PROTOCOL = 'filerpair-interconnect';
-export const INTERCONNECT_VERSION = 1;
+/** The newest version that is spoken here, and the oldest: a pair is upgraded server by server. */
+export const INTERCONNECT_VERSION = 2;
+export const INTERCONNECT_VERSION_MIN = 1;
 /** Bytes of payload in a frame, at most, once both sides are authenticated. */
 export const FRAME_MAX = 64 * 1024;
 /** The same before that: a stranger may not make anyone keep more. */
@@ -131,7 +133,9 @@ export function dial(
 ): { state: Handshake; send: Uint8Array } {
   const hello = encode({
     protocol: INTERCONNECT_PROTOCOL,
-    version: INTERCONNECT_VERSION,
+    // An acceptor of version 1 looks at this field only, and wants to see its own version.
+    version: INTERCONNECT_VERSION_MIN,
+    versionMax: INTERCONNECT_VERSION,
     nonce: toHex(nonce),
   });
   return {
@@ -167,11 +171,13 @@ export function continueHandshake(state: Handshake, payload: Uint8Array): Handsh
 function onHello(state: Handshake & { step: 'awaitHello' }, payload: Uint8Array): HandshakeResult {
   const hello = decodeObject(payload);
   if (hello?.['protocol'] !== INTERCONNECT_PROTOCOL) return failed('it does not speak this protocol');
-  if (hello['version'] !== INTERCONNECT_VERSION) {
-    return failed(`it speaks version ${String(hello['version'])}, not ${INTERCONNECT_VERSION}`);
+  const version = commonVersion(hello['version'], hello['versionMax'] ?? hello['version']);
+  if (version === null) {
+    const theirs = `${String(hello['version'])} to ${String(hello['versionMax'] ?? hello['version'])}`;
+    return failed(`it speaks versions ${theirs}, not ${INTERCONNECT_VERSION_MIN} to ${INTERCONNECT_VERSION}`);
   }
   if (!isNonce(hello['nonce'])) return failed('its hello has no nonce');
-  const challenge = encode({ version: INTERCONNECT_VERSION, nonce: toHex(state.nonce) });
+  const challenge = encode({ version, nonce: toHex(state.nonce) });
   return {
     kind: 'more',
     state: {
@@ -187,7 +193,8 @@ function onHello(state: Handshake & { step: 'awaitHello' }, payload: Uint8Array)
 
 function onChallenge(state: Handshake & { step: 'awaitChallenge' }, payload: Uint8Array): HandshakeResult {
   const challenge = decodeObject(payload);
-  if (challenge?.['version'] !== INTERCONNECT_VERSION || !isNonce(challenge['nonce'])) {
+  const version = challenge?.['version'];
+  if (challenge === null || commonVersion(version, version) === null || !isNonce(challenge['nonce'])) {
     return failed('its challenge cannot be understood');
   }
   const identity = encode(state.identity);
@@ -225,6 +232,13 @@ function onAcceptorIdentity(
     session: openSession(state, 'dialer', heard.transcript),
     send: null,
   };
+}
+
+/** The newest version that both speak; null: there is none. Covered by the proofs: nobody in between can lower it. */
+function commonVersion(min: unknown, max: unknown): number | null {
+  if (!Number.isSafeInteger(min) || !Number.isSafeInteger(max)) return null;
+  const version = Math.min(max as number, INTERCONNECT_VERSION);
+  return version >= INTERCONNECT_VERSION_MIN && version >= (min as number) ? version : null;
 }
 
 type Side = 'dialer' | 'acceptor';

@@ -3,8 +3,8 @@ import { type FaultSet, type RunOptions, runSeed } from './run.ts';
 import { variantNamed } from './variants/variants.ts';
 
 /** The first seed that shows a violation, or null within the budget. */
-function firstViolation(options: RunOptions, seedsMax: number): string | null {
-  for (let seed = 1; seed <= seedsMax; seed++) {
+function firstViolation(options: RunOptions, seedsMax: number, from = 1): string | null {
+  for (let seed = from; seed < from + seedsMax; seed++) {
     const { violations } = runSeed(seed, options);
     if (violations.length > 0) return `seed ${seed}: ${violations[0]}`;
   }
@@ -33,8 +33,9 @@ describe('the simulation', () => {
 
 // A checker that finds nothing proves nothing until it has found what is there. Each variant breaks one clause.
 describe('the simulation catches', () => {
-  const cases: readonly [string, FaultSet, number][] = [
-    ['AcknowledgementDatedByReceipt', 'network', 3000],
+  const cases: readonly [string, FaultSet, seedsMax: number, from?: number][] = [
+    // Rare ones begin near the seed that shows them; whatever moves that seed is followed by as many more.
+    ['AcknowledgementDatedByReceipt', 'network', 3000, 600],
     ['AcknowledgementForgotten', 'all', 50],
     ['UnknownRenewalTakenAsSuccess', 'all', 200],
     ['UnknownClaimTakenAsSuccess', 'all', 200],
@@ -42,13 +43,27 @@ describe('the simulation catches', () => {
     ['GuardZero', 'network', 3000],
     ['NoWaitForUnchangedLease', 'all', 50],
     ['FirstSightTakenAsOld', 'all', 100],
-    ['HeirDoesNotWait', 'twins', 6000],
-    ['HeirWithoutProof', 'all', 1500],
+    ['HeirDoesNotWait', 'twins', 6000, 690],
+    ['HeirWithoutProof', 'all', 1500, 100],
+    ['ProofNamesServerOnly', 'twins', 200],
+    ['UnreadLeaseTakenAsUnowned', 'all', 200],
+    ['EpochKept', 'all', 50],
+    ['RightNotChecked', 'all', 200],
+    ['ClosedTooSoon', 'all', 300],
+    ['ClockStopsInPause', 'network', 2000],
+    ['SilenceByRenewTime', 'all', 200],
+    ['OneContainerForAll', 'all', 50],
+    ['SentinelGuesses', 'all', 300],
+    ['OperatorGuesses', 'all', 50],
+    ['VolumeIdentityUnchecked', 'all', 300],
+    ['VolumeEpochUnchecked', 'disks', 500],
+    ['SwitchTooLate', 'network', 200],
+    ['WallClock', 'all', 800],
     ['WithoutDeadMansSwitch', 'all', 500],
     ['WithoutCompareAndSwap', 'all', 500],
   ];
-  test.each(cases)('%s', { timeout: 120_000 }, (name, faults, seedsMax) => {
+  test.each(cases)('%s', { timeout: 120_000 }, (name, faults, seedsMax, from) => {
     const options = { variant: variantNamed(name), faults };
-    expect(firstViolation(options, seedsMax)).toMatch(/wrote|claimed|opened|became the holder/);
+    expect(firstViolation(options, seedsMax, from)).toMatch(/wrote|claimed|opened|became the holder/);
   });
 });

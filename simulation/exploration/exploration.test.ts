@@ -33,6 +33,8 @@ describe('the explorer finds', () => {
     ['ClaimWithoutWaiting', {}],
     ['UnknownClaimTakenAsSuccess', { request: 1, late: 1 }],
     ['WithoutDeadMansSwitch', { pause: 1 }],
+    ['DisconnectTakenAsDeath', { disconnect: 1 }],
+    ['AcceptAnyAcknowledgement', { replace: 1, cut: 1 }],
   ];
   test.each(cases)('%s', { timeout: 60_000 }, (name, faults, from) => {
     const finding = explore(bounds(faults, from ?? 'paired'), {

@@ -1,4 +1,4 @@
-/** R2, R5, R6, R10 and the client's promises with one clause left out in what surrounds the machine. */
+/** R2, R5, R6 and R10 with one clause left out in what surrounds the machine. */
 import type { Variant } from './variant.ts';
 
 export const surroundingVariants: readonly Variant[] = [
@@ -87,23 +87,5 @@ export const surroundingVariants: readonly Variant[] = [
     rule: 'R10',
     clause: 'it fires a part of the guard after the right, before anyone may claim',
     driver: 'switchTooLate',
-  },
-  {
-    name: 'ReplyCacheInMemory',
-    rule: 'Client',
-    clause: 'the duplicate request cache is on the volume and travels with it',
-    driver: 'replyCacheInMemory',
-  },
-  {
-    name: 'ReplyBeforeDurable',
-    rule: 'Client',
-    clause: 'what is acknowledged is on the disk',
-    driver: 'replyBeforeDurable',
-  },
-  {
-    name: 'ClientResendsAnew',
-    rule: 'Client',
-    clause: 'a call is sent again with the same XID',
-    driver: 'clientResendsAnew',
   },
 ];

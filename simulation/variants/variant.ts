@@ -17,7 +17,7 @@ export interface StepResult {
   readonly effects: readonly Effect[];
 }
 
-/** Faults of what surrounds the machine: timers, data path, witness, kubelet, volumes, reply cache. */
+/** Faults of what surrounds the machine: timers, data path, witness, kubelet, volumes. */
 export type DriverFault =
   /** The kernel's timer is never armed. */
   | 'noSwitch'
@@ -48,17 +48,11 @@ export type DriverFault =
   /** The ownership record on the volume is written and never read. */
   | 'volumeEpochUnchecked'
   /** Nobody looks whose volume is mounted there. */
-  | 'volumeIdentityUnchecked'
-  /** The duplicate request cache is in the server's memory. */
-  | 'replyCacheInMemory'
-  /** Replies leave before what they say is on the disk. */
-  | 'replyBeforeDurable'
-  /** The client sends a call again under a new XID, so that no cache can know it. */
-  | 'clientResendsAnew';
+  | 'volumeIdentityUnchecked';
 
 export interface Variant {
   readonly name: string;
-  readonly rule: 'R1' | 'R2' | 'R3' | 'R4' | 'R5' | 'R6' | 'R8' | 'R10' | 'Client';
+  readonly rule: 'R1' | 'R2' | 'R3' | 'R4' | 'R5' | 'R6' | 'R8' | 'R10';
   /** The clause that is left out, as a sentence for docs/safety.md. */
   readonly clause: string;
   readonly wrap?: Wrap;
