@@ -37,6 +37,7 @@ declare module 'vitest' {
 const isRoot = process.geteuid!() === 0;
 const SEED = Number(inject('from') ?? 1);
 const CALLS = Number(inject('hostileCalls') ?? 30_000);
+const MORE_ATTACKS_MAX = 20;
 const CALLS_AT_ONCE = 32;
 /** A call that has no answer by then never gets one. */
 const ANSWER_MS_MAX = 20_000;
@@ -208,6 +209,12 @@ function behaviour(r: XdrReader, what: string, calls: HostileCalls): string {
   return `${what} ${status}`;
 }
 
+/** Procedures that have not once done their work for the attacker. */
+function withoutSuccess(behaviours: ReadonlyMap<string, HostileCall>): string[] {
+  const names = Object.keys(nfs.nfs3Procedures);
+  return names.filter((name) => name !== 'NULL' && !behaviours.has(`${name} 0`));
+}
+
 /** Sends calls in groups, on a new connection after each that the server closed. */
 async function attack(
   count: number,
@@ -268,6 +275,10 @@ test.runIf(isRoot)('nothing escapes, nothing breaks', { timeout: 1_800_000 }, as
   const fromCorpus = (): HostileCall => calls.read(corpus[at++ % corpus.length]!);
   if (corpus.length > 0) await attack(corpus.length, fromCorpus, note, calls);
   await attack(CALLS, () => calls.next(), note, calls);
+  // The order of answers is the server's, and what a call finds depends on it: now and then a procedure needs longer
+  // to find something that it works on.
+  for (let more = 0; more < MORE_ATTACKS_MAX && withoutSuccess(behaviours).length > 0; more++)
+    await attack(CALLS / 4, () => calls.next(), note, calls);
 
   expect(outside()).toEqual(before);
   expect(server.exitCode).toBe(null);
@@ -280,9 +291,7 @@ test.runIf(isRoot)('nothing escapes, nothing breaks', { timeout: 1_800_000 }, as
   expect((await client.call('GETATTR', { object: root })).status).toBe(nfs.NFS3_OK);
   client.close();
   // The attack was one: every procedure did its work for it, and refused in many ways.
-  for (const name of Object.keys(nfs.nfs3Procedures)) {
-    if (name !== 'NULL') expect([name, behaviours.has(`${name} 0`)]).toEqual([name, true]);
-  }
+  expect(withoutSuccess(behaviours)).toEqual([]);
   expect(behaviours.size).toBeGreaterThan(200);
   if (inject('keepCorpus') === true) {
     writeFileSync(CORPUS, `${[...behaviours.values()].map((call) => calls.write(call)).join('\n')}\n`);
