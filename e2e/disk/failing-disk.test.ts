@@ -47,7 +47,7 @@ afterEach(async () => {
   await disk.behave({});
   await thread.close('own', 'fence');
   await thread.stop();
-  mounted.unmount();
+  await mounted.unmount();
   await disk.discard();
 });
 

@@ -1,10 +1,12 @@
 // A disk of a test's own: a loop device whose writes and flushes pass through a process of ours, which records them, and
 // can be told to flush slowly, to fail, or to hang. Root only; see why() for what else it needs.
+
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type DiskEvent, decodeEvents } from './disk-log.ts';
 
 export interface DiskBehaviour {
@@ -64,7 +66,7 @@ export function makeImage(path: string, type: FileSystemType, sizeMiB = fileSyst
   execFileSync(tool!, [...args, path], { stdio: 'ignore' });
 }
 
-const UNMOUNT_MS_MAX = 20_000;
+const UNMOUNT_MS_MAX = 5_000;
 
 /** A mounted file system on a loop device. */
 export class LoopMount {
@@ -89,16 +91,22 @@ export class LoopMount {
     execFileSync('mount', ['-o', `remount,${options}`, this.path]);
   }
 
-  /** A flush that a closed server has under way may hold it a little longer. */
-  unmount(): void {
+  /**
+   * A flush that a stopped server has under way may hold it a little longer. A thread that was ended in the middle of one
+   * leaves its descriptor open until this process ends: then the mount goes with that.
+   */
+  async unmount(): Promise<void> {
     const until = performance.now() + UNMOUNT_MS_MAX;
     for (;;) {
       try {
         execFileSync('umount', [this.path], { stdio: ['ignore', 'ignore', 'pipe'] });
         break;
-      } catch (error) {
-        if (performance.now() > until) throw error;
-        execFileSync('sleep', ['0.05']);
+      } catch {
+        if (performance.now() > until) {
+          execFileSync('umount', ['--lazy', this.path]);
+          break;
+        }
+        await delay(50);
       }
     }
     execFileSync('losetup', ['-d', this.device]);

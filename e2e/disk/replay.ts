@@ -70,7 +70,7 @@ export async function record(type: FileSystemType, options: RecordingOptions): P
   client.close();
   await thread.close('own', 'fence');
   await thread.stop();
-  mounted.unmount();
+  await mounted.unmount();
   return { type, disk, events: disk.events(), from, root, histories, mountOptions: options.mountOptions };
 }
 
@@ -199,7 +199,7 @@ async function check(
   } finally {
     client?.close();
     await thread.close('partner', 'fence');
-    mounted.unmount();
+    await mounted.unmount();
   }
 }
 
