@@ -140,8 +140,9 @@ export class Agent {
 
   async start(): Promise<void> {
     const { config, witness, sentinel, gate } = this.options;
-    this.interconnectPort = await this.interconnect.start();
     sentinel.start();
+    await this.dataThread.started();
+    this.interconnectPort = await this.interconnect.start();
     gate.closeIfMine();
     for (const home of [config.server, config.partner]) {
       witness.watch(home, (sighting) => this.news(home, { kind: 'leaseSeen', home, sighting }));

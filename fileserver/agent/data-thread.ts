@@ -3,6 +3,7 @@
  * ever sends it messages; whatever a disk does, heartbeats go on. Its end is the end of the process: half a server
  * that still sends heartbeats would be worse than none.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Incarnation } from '../../pair/incarnation.ts';
 import type { Config } from '../config.ts';
@@ -17,6 +18,8 @@ import {
 } from '../data/messages.ts';
 import { ThreadBoard } from '../data/thread-board.ts';
 import type { DiskSetSlot } from '../right-table.ts';
+
+const STARTED_LOOK_MS = 5;
 
 export interface DataThreadSetup {
   readonly config: Config;
@@ -84,6 +87,14 @@ export class DataThread {
       host: config.listen.host,
       port: diskSet === 'own' ? config.listen.primary : config.listen.secondary,
     });
+  }
+
+  /**
+   * Resolves when every thread has started: a server that counts as there before that would make its first takeover or
+   * giveback wait for them.
+   */
+  async started(): Promise<void> {
+    while (!this.board.allStarted) await delay(STARTED_LOOK_MS);
   }
 
   /** From now on these are the exports, if the disk set is open. */

@@ -40,6 +40,12 @@ export class ThreadBoard {
     return at === 0 ? 0 : Math.max(0, bootMs() - at);
   }
 
+  /** All of them have started: what they are told is done at once. */
+  get allStarted(): boolean {
+    Atomics.load(this.ended, 0);
+    return this.turnedAt.every((at) => at > 0);
+  }
+
   connectionEnded(thread: number): void {
     Atomics.add(this.ended, thread, 1);
   }
