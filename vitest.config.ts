@@ -6,6 +6,8 @@ export default defineConfig({
     include: [
       '{protocol,pair,kubernetes,crds,fileserver,client,operator,simulation,demo,bench}/**/*.test.ts',
     ],
+    // Most of them wait for leases, processes and disks rather than for a processor.
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },
