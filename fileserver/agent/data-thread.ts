@@ -15,6 +15,7 @@ import {
   type ThreadCounts,
   type ToDataThread,
   threadCount,
+  type VolumeSpec,
 } from '../data/messages.ts';
 import { ThreadBoard } from '../data/thread-board.ts';
 import type { DiskSetSlot } from '../right-table.ts';
@@ -56,6 +57,7 @@ export class DataThread {
       board,
       ...(setup.groupChannel === null ? {} : { groupChannel: setup.groupChannel }),
       metrics,
+      volumes: { own: volumesOf(setup.config, 'own'), partner: volumesOf(setup.config, 'partner') },
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
     this.worker = new Worker(new URL(`../data/thread.${extension}`, import.meta.url), {
@@ -69,7 +71,6 @@ export class DataThread {
   open(diskSet: DiskSetSlot, epoch: number, exports: readonly ExportSpec[]): void {
     const { config, me } = this.setup;
     const home = diskSet === 'own' ? config.server : config.partner;
-    const { volumes } = config.diskSets[home]!;
     this.post({
       kind: 'open',
       diskSet,
@@ -77,11 +78,7 @@ export class DataThread {
       server: config.server,
       incarnation: me,
       epoch,
-      volumes: volumes.map(({ name, path, writeThrough }) => ({
-        name,
-        path,
-        writeThrough: writeThrough ?? false,
-      })),
+      volumes: volumesOf(config, diskSet),
       exports,
       volumeStalledMs: config.volumeStalledMs,
       host: config.listen.host,
@@ -127,6 +124,11 @@ export class DataThread {
   private post(message: ToDataThread): void {
     this.worker.postMessage(message);
   }
+}
+
+function volumesOf({ diskSets, server, partner }: Config, diskSet: DiskSetSlot): VolumeSpec[] {
+  const { volumes } = diskSets[diskSet === 'own' ? server : partner]!;
+  return volumes.map(({ name, path, writeThrough }) => ({ name, path, writeThrough: writeThrough ?? false }));
 }
 
 function threadCounts({ threads, diskSets, server, partner }: Config): ThreadCounts {

@@ -46,6 +46,7 @@ export class DataPath {
       groupChannel: options.groupChannel,
       metrics,
       limits: limitsOf(openFilesMax, counts),
+      volumes: options.volumes ?? { own: [], partner: [] },
       testing,
       start,
       received: (from, message) => this.received(from, message),

@@ -5,7 +5,7 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { FileTableLimits } from '../volume/file-table.ts';
-import type { DataThreadTesting, DiskSetRole, ThreadCounts } from './messages.ts';
+import type { DataThreadTesting, DiskSetRole, ThreadCounts, VolumeSpec } from './messages.ts';
 import { ThreadBoard } from './thread-board.ts';
 import type { Channel, FromDataThreads, ToConnectionThread, ToVolumeThread } from './thread-messages.ts';
 
@@ -20,6 +20,8 @@ export interface ThreadSetup {
   readonly connectionThreads: number;
   readonly limits: FileTableLimits;
   readonly groupChannel: string | undefined;
+  /** That it will change, if it is told to. */
+  readonly volumes: readonly VolumeSpec[];
   readonly testing?: DataThreadTesting;
   /** To each thread of the other kind. */
   readonly channels: readonly (readonly [thread: number, port: MessagePort])[];
@@ -37,6 +39,7 @@ export interface DataThreadsSetup {
   readonly limits: FileTableLimits;
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
+  readonly volumes: Readonly<Record<DiskSetRole, readonly VolumeSpec[]>>;
   readonly testing: DataThreadTesting | undefined;
   readonly start: ThreadStarter;
   readonly received: (from: number, message: FromDataThreads) => void;
@@ -81,7 +84,7 @@ export class DataThreads {
       const kind = number < this.connectionThreads.length ? 'connection' : 'volume';
       const own = ports.get(number) ?? [];
       const shared = { rights, board, metrics, connectionThreads, limits, groupChannel };
-      const common = { ...shared, number, channels: own };
+      const common = { ...shared, number, volumes: this.volumesOf(number, setup.volumes), channels: own };
       const thread = start(
         kind,
         testing === undefined ? common : { ...common, testing },
@@ -96,6 +99,15 @@ export class DataThreads {
   /** The threads that are to change so many volumes: volume i goes to the thread at i modulo their number. */
   volumeThreadsFor(diskSet: DiskSetRole, volumes: number): number[] {
     return this.volumeThreads[diskSet].slice(0, Math.max(1, volumes));
+  }
+
+  private volumesOf(thread: number, volumes: DataThreadsSetup['volumes']): VolumeSpec[] {
+    const of = (diskSet: DiskSetRole): VolumeSpec[] => {
+      const threads = this.volumeThreads[diskSet];
+      const place = threads.indexOf(thread);
+      return volumes[diskSet].filter((_, index) => index % threads.length === place);
+    };
+    return [...of('own'), ...of('partner')];
   }
 
   toVolumeThread(thread: number, message: ToVolumeThread): void {

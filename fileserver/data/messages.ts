@@ -240,6 +240,8 @@ export interface DataThreadOptions {
   readonly groupChannel?: string;
   /** See data-metrics.ts. */
   readonly metrics: SharedArrayBuffer;
+  /** Volumes that may be opened later: their threads rehearse it. */
+  readonly volumes?: Readonly<Record<DiskSetRole, readonly VolumeSpec[]>>;
   readonly testing?: DataThreadTesting;
 }
 

@@ -2,6 +2,7 @@
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
 import { clearUmask } from '../system/file-calls.ts';
+import { rehearseOpening } from '../volume/volume.ts';
 import { VolumeMeter } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
@@ -51,6 +52,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
     handle(service, message, () => services.delete(session));
   });
   board.turn(setup.number);
+  void Promise.all(setup.volumes.map(rehearseOpening));
   setInterval(() => board.turn(setup.number), TURN_MS);
 }
 

@@ -265,6 +265,29 @@ export async function openVolume(
 }
 
 /**
+ * Reads all that openVolume() reads, and changes nothing: the first takeover in the life of a process should not be the
+ * first time that its thread runs this code. What is wrong with the volume is said when it is opened.
+ */
+export async function rehearseOpening(spec: VolumeSpec): Promise<void> {
+  become(SERVER_IDENTITY);
+  try {
+    const record = await readVolumeRecord(spec.path);
+    if (record === null) return;
+    const root = openRoot(spec);
+    try {
+      await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
+      const uuid = new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
+      const { journal } = await openJournal(privateDirectory(spec.path), uuid);
+      journal.close();
+    } finally {
+      close(root.fd);
+    }
+  } catch {
+    // Not now: nothing is to be served yet, and the owner may be writing what was read here.
+  }
+}
+
+/**
  * A volume for a thread that only reads it, while openVolume()'s thread has it open. Throws VolumeOpenError.
  */
 export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {

@@ -14,6 +14,9 @@ export async function unpauseControlPlane(pair: Pair): Promise<void> {
   await succeeds(['docker', 'unpause', pair.environment.cluster.controlPlane]);
 }
 
+/** The chart's default. */
+const OPERATOR_REPLICAS = 2;
+
 const operator = (pair: Pair) => new Kubectl(pair.environment, OPERATOR_NAMESPACE);
 
 /** Ends all operator pods at once and has none made anew. */
@@ -23,7 +26,7 @@ export async function removeOperator(pair: Pair): Promise<void> {
 }
 
 export async function returnOperator(pair: Pair): Promise<void> {
-  await operator(pair).run('scale', 'deployment', '--all', '--replicas=1');
+  await operator(pair).run('scale', 'deployment', '--all', `--replicas=${OPERATOR_REPLICAS}`);
   const timeout = `--timeout=${CHART_INSTALLED_MS_MAX / 1000}s`;
   await operator(pair).run('wait', 'deployment', '--all', '--for=condition=Available', timeout);
 }
