@@ -115,11 +115,6 @@ export class RecordParser {
     this.chunkPosition = 0;
   }
 
-  /** Bytes that were received and not taken yet. */
-  get unconsumedSize(): number {
-    return this.chunkEnd - this.chunkPosition;
-  }
-
   /** Gives the memory of a long message back. For connections that have become idle between messages. */
   trim(): void {
     if (this.carrySize > 0) return;

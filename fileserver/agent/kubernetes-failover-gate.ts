@@ -34,10 +34,8 @@ export interface KubernetesFailoverGateOptions {
 type Change = (shown: FailoverEndpoint) => FailoverEndpoint | null;
 
 interface Wish {
-  readonly doing: string;
-  /** Written without a look at what is there. */
-  readonly atOnce: FailoverEndpoint | null;
-  readonly change: Change;
+  readonly doing: 'open' | 'close';
+  readonly write: () => Promise<void>;
 }
 
 export class KubernetesFailoverGate implements FailoverGate {
@@ -58,7 +56,7 @@ export class KubernetesFailoverGate implements FailoverGate {
     if (this.openedAt === epoch) return;
     this.openedAt = epoch;
     const endpoint = { epoch, open: true, address: this.options.address };
-    this.want({ doing: 'open', atOnce: endpoint, change: () => endpoint });
+    this.want({ doing: 'open', write: () => this.patch(endpoint, null) });
   }
 
   /** Back to the epoch before: that is the Lease's, and the operator goes by it. */
@@ -68,7 +66,7 @@ export class KubernetesFailoverGate implements FailoverGate {
     const before = { epoch: epoch - 1, open: false, address };
     const mine = (shown: FailoverEndpoint) =>
       shown.epoch === epoch && shown.open && shown.address === address;
-    this.want({ doing: 'close', atOnce: null, change: (shown) => (mine(shown) ? before : null) });
+    this.wantClosed((shown) => (mine(shown) ? before : null));
   }
 
   /** After a release the home server may have claimed already: then there is nothing left to do. */
@@ -76,7 +74,7 @@ export class KubernetesFailoverGate implements FailoverGate {
     this.openedAt = null;
     const endpoint = { epoch, open: false, address: this.options.address };
     const change: Change = (shown) => (isBehind(endpoint, shown) ? null : endpoint);
-    this.want({ doing: 'close', atOnce: null, change });
+    this.wantClosed(change);
   }
 
   /** Another pod of this server may be alive and serve: its address is another one. */
@@ -84,7 +82,11 @@ export class KubernetesFailoverGate implements FailoverGate {
     const { address } = this.options;
     const change: Change = (shown) =>
       shown.open && shown.address === address ? { ...shown, open: false } : null;
-    this.want({ doing: 'close', atOnce: null, change });
+    this.wantClosed(change);
+  }
+
+  private wantClosed(change: Change): void {
+    this.want({ doing: 'close', write: () => this.compareAndPatch(change) });
   }
 
   private want(wish: Wish): void {
@@ -98,7 +100,7 @@ export class KubernetesFailoverGate implements FailoverGate {
     this.working = true;
     for (let wish = this.wish; wish !== null; wish = this.wish) {
       try {
-        await (wish.atOnce === null ? this.compareAndPatch(wish.change) : this.patch(wish.atOnce, null));
+        await wish.write();
         if (this.wish === wish) this.wish = null;
       } catch (error) {
         if (isConflict(error)) continue;

@@ -9,6 +9,7 @@ import {
   type AttributeChanges,
   applyAttributeChanges,
   checkAttributeChanges,
+  NO_CHANGES,
   remainingChanges,
 } from '../volume/set-attributes.ts';
 import type { VolumeFailure } from '../volume/status.ts';
@@ -18,15 +19,6 @@ import { changesOfSattr } from './sattr.ts';
 
 /** Where the client leaves the mode to the server. */
 const MODE_DEFAULT = 0o600;
-
-const NOTHING: AttributeChanges = {
-  mode: null,
-  uid: null,
-  gid: null,
-  size: null,
-  atime: 'keep',
-  mtime: 'keep',
-};
 
 /** How far an existing file was looked at: evidence that UNCHECKED found one and cuts it. */
 const ABSENT = 0;
@@ -50,7 +42,7 @@ export class Create extends NewEntry {
     const { how, where } = this.args;
     this.dirHandle = where.dir;
     this.name = where.name;
-    const given = how.mode === EXCLUSIVE ? NOTHING : changesOfSattr(how.obj_attributes);
+    const given = how.mode === EXCLUSIVE ? NO_CHANGES : changesOfSattr(how.obj_attributes);
     this.mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
     this.wanted = how.mode === EXCLUSIVE ? verifierTimes(how.verf) : { ...given, mode: null };
     this.existing = null;
@@ -109,7 +101,7 @@ export class Create extends NewEntry {
   }
 
   private get cut(): AttributeChanges {
-    return { ...NOTHING, size: this.wanted.size };
+    return { ...NO_CHANGES, size: this.wanted.size };
   }
 
   private hasVerifier(): boolean {
@@ -170,7 +162,7 @@ export class Create extends NewEntry {
 function verifierTimes(verf: Uint8Array): AttributeChanges {
   const view = new DataView(verf.buffer, verf.byteOffset, verf.byteLength);
   return {
-    ...NOTHING,
+    ...NO_CHANGES,
     atime: { seconds: view.getUint32(0) & 0x7fffffff, nanoseconds: 0 },
     mtime: { seconds: view.getUint32(4) & 0x7fffffff, nanoseconds: 0 },
   };

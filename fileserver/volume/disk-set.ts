@@ -19,7 +19,6 @@ const DOT = new TextEncoder().encode('.');
 const DOT_DOT = new TextEncoder().encode('..');
 const DEPTH_MAX = 2048;
 const climbStat = new StatBuffer();
-const { ENOENT, ENOTDIR } = constants.errno;
 
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
@@ -261,9 +260,4 @@ export class DiskSet {
     this.table.close();
     for (const volume of this.volumes.values()) volume.close();
   }
-}
-
-/** Errors of a lookup that say "there is no such object" rather than "you may not know". */
-export function isAbsence(result: number): boolean {
-  return result === -ENOENT || result === -ENOTDIR;
 }

@@ -32,6 +32,15 @@ export interface AttributeChanges {
   readonly mtime: TimeChange;
 }
 
+export const NO_CHANGES: AttributeChanges = {
+  mode: null,
+  uid: null,
+  gid: null,
+  size: null,
+  atime: 'keep',
+  mtime: 'keep',
+};
+
 const NANOSECONDS = 1_000_000_000;
 const { EOPNOTSUPP } = constants.errno;
 
@@ -53,23 +62,15 @@ export function changesNothing(changes: AttributeChanges): boolean {
  */
 export function remainingChanges(changes: AttributeChanges, stat: StatBuffer): AttributeChanges {
   const { size, uid, gid, mode } = changes;
-  const kept: AttributeChanges = {
-    mode: null,
-    uid: null,
-    gid: null,
-    size: null,
-    atime: 'keep',
-    mtime: 'keep',
-  };
   if (size !== null && size !== stat.size) return changes;
   if ((uid !== null && uid !== stat.uid) || (gid !== null && gid !== stat.gid))
     return { ...changes, size: null };
   const times = { atime: changes.atime, mtime: changes.mtime };
   if (mode !== null && (mode & 0o7777) !== (stat.mode & 0o7777) && stat.type !== S_IFLNK)
-    return { ...kept, ...times, mode };
+    return { ...NO_CHANGES, ...times, mode };
   const atimeShows = showsTime(changes.atime, stat.atimeSeconds, stat.atimeNanoseconds, stat);
   const mtimeShows = showsTime(changes.mtime, stat.mtimeSeconds, stat.mtimeNanoseconds, stat);
-  return atimeShows && mtimeShows ? kept : { ...kept, ...times };
+  return atimeShows && mtimeShows ? NO_CHANGES : { ...NO_CHANGES, ...times };
 }
 
 /** "now" set both the time and, to the same value, the ctime. */

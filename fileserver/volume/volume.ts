@@ -249,7 +249,7 @@ export async function openVolume(
     try {
       const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
       const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
-      const uuid = new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
+      const uuid = uuidBytes(record);
       // The record is on its way to the disk while the journal is read.
       const written = writeOwnership(spec.path, ownership, last);
       const opening = openJournal(privateDirectory(spec.path), uuid);
@@ -276,7 +276,7 @@ export async function rehearseOpening(spec: VolumeSpec): Promise<void> {
     const root = openRoot(spec);
     try {
       await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
-      const uuid = new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
+      const uuid = uuidBytes(record);
       const { journal } = await openJournal(privateDirectory(spec.path), uuid);
       journal.close();
     } finally {
@@ -295,6 +295,10 @@ export function attachVolume(attachment: VolumeAttachment, onFault: FaultListene
   const nothing = { replies: [], intents: [] };
   return new Volume(spec, owner, ownership, secret, openRoot(spec), null, nothing, onFault);
 }
+
+/** 16 bytes. */
+const uuidBytes = (record: VolumeRecord): Uint8Array =>
+  new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
 
 /** The replay, once the record is durable; if it never is, the journal is closed again. */
 async function afterwards(written: Promise<void>, opening: Promise<Replay>): Promise<Replay> {

@@ -1,7 +1,7 @@
 // kubectl filerpair: what an administrator does with the pairs of a cluster. Requests are annotations on the FilerPair,
 // so that the operator checks them, the servers answer, and the answer stays in the status.
 import { writeFile } from 'node:fs/promises';
-import type { KubernetesObject } from '../../../kubernetes/objects.ts';
+import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { resources } from '../../../kubernetes/resource.ts';
 import { requestAnnotations } from '../../../kubernetes/words.ts';
@@ -116,14 +116,9 @@ const move = (kind: 'takeover' | 'giveback', summary: string, details: readonly 
         [requestAnnotations[kind]]: server,
         [requestAnnotations.reason]: typeof reason === 'string' ? reason : `kubectl filerpair ${kind}`,
       };
-      const { name = '', namespace } = pair.metadata;
       // The answer that is there now is that of an earlier request.
       const before = JSON.stringify(pair.status?.lastRequest);
-      await cluster.client.mergePatch(
-        resources.filerPairs,
-        { namespace, name },
-        { metadata: { annotations: asked } },
-      );
+      await patchPair(cluster, pair.metadata, { metadata: { annotations: asked } });
       if (flags['no-wait'] === true) return;
       const answer = await answered(
         cluster,
@@ -136,6 +131,14 @@ const move = (kind: 'takeover' | 'giveback', summary: string, details: readonly 
       world.stdout.write(`${kind} of ${server} done: ${answer.message}\n`);
     }),
 });
+
+async function patchPair(
+  cluster: Cluster,
+  { namespace, name = '' }: PairObject['metadata'],
+  patch: MergePatch,
+): Promise<void> {
+  await cluster.client.mergePatch(resources.filerPairs, { namespace, name }, patch);
+}
 
 type Answer = NonNullable<NonNullable<PairObject['status']>['lastRequest']>;
 
@@ -212,9 +215,8 @@ const maintenance: Command = {
       const { metadata } = await pairMeant(cluster, which);
       const { reason } = flags;
       const why = typeof reason === 'string' ? reason : 'kubectl filerpair maintenance';
-      const at = { namespace: metadata.namespace, name: metadata.name ?? '' };
       const annotations = { [requestAnnotations.maintenance]: what === 'on' ? why : null };
-      await cluster.client.mergePatch(resources.filerPairs, at, { metadata: { annotations } });
+      await patchPair(cluster, metadata, { metadata: { annotations } });
       world.stdout.write(`maintenance of ${metadata.name} is ${what}\n`);
     });
   },
@@ -230,8 +232,7 @@ const pausing = (name: 'pause' | 'resume', paused: boolean, summary: string): Co
   run: ([which], flags, _common, world) =>
     inCluster(flags, async (cluster) => {
       const { metadata } = await pairMeant(cluster, which);
-      const at = { namespace: metadata.namespace, name: metadata.name ?? '' };
-      await cluster.client.mergePatch(resources.filerPairs, at, { spec: { rollout: { paused } } });
+      await patchPair(cluster, metadata, { spec: { rollout: { paused } } });
       world.stdout.write(`rollout of ${metadata.name} ${paused ? 'paused' : 'goes on'}\n`);
     }),
 });
