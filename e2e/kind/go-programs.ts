@@ -2,8 +2,8 @@
 // image registry can be reached, everything that runs in a node.
 //
 // `go install PACKAGE@VERSION` takes the exact dependencies that the module's own go.mod names. Kubernetes and
-// etcd have replace directives, which forbids that, and CoreDNS gets a main of our own: these three are built
-// from modules in go-modules/.
+// etcd have replace directives, which forbids that, as have the CSI sidecars, and CoreDNS gets a main of our own:
+// these are built from modules in go-modules/.
 import { copyFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cache, cached, directoryInputs } from '../machine/cache.ts';
@@ -77,6 +77,19 @@ const IN_NODE: readonly GoProgram[] = [
   networkPlugin('portmap', 'meta'),
 ];
 
+const csiSidecar = (name: string, package_: string): GoProgram => ({
+  name,
+  package: package_,
+  from: { module: name },
+  linkerFlags: '-s -w',
+});
+
+/** Kubernetes' halves of a CSI driver: make volumes for claims, and attach them to nodes. */
+const CSI_SIDECARS: readonly GoProgram[] = [
+  csiSidecar('csi-attacher', 'github.com/kubernetes-csi/external-attacher/v4/cmd/csi-attacher'),
+  csiSidecar('csi-provisioner', 'github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner'),
+];
+
 /** Where a program's file is, by its name. */
 export type Programs = ReadonlyMap<string, string>;
 
@@ -100,6 +113,12 @@ export async function nodePrograms(cache: Cache): Promise<Programs> {
   programs.set('pause', await buildPause(cache));
   programs.set('kubectl', (await build(cache, [kubernetes('kubectl')])).get('kubectl')!);
   return programs;
+}
+
+/** What stands beside the CSI driver of the tests with volumes that move from node to node. */
+export async function csiSidecars(cache: Cache): Promise<Programs> {
+  if (!(await goIsThere())) throw new NotPossible(`The CSI sidecars have to be built here. ${GO_WANTED}`);
+  return build(cache, CSI_SIDECARS);
 }
 
 /** Any Go since 1.21 fetches the toolchain that go-modules/ asks for by itself. */
