@@ -106,7 +106,6 @@ export type OpenFailure = (typeof OpenFailure)[keyof typeof OpenFailure];
 export const FaultReason = {
   ReadOnly: 'ReadOnly',
   IoError: 'IoError',
-  JournalFull: 'JournalFull',
   VolumeEpochAhead: 'VolumeEpochAhead',
 } as const;
 export type FaultReason = (typeof FaultReason)[keyof typeof FaultReason];

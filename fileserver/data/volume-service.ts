@@ -257,6 +257,7 @@ export class VolumeService {
 
   private tick(): void {
     this.diskSet?.table.tick();
+    for (const { reserve } of this.volumes) if (this.mayServe()) reserve.restore();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;

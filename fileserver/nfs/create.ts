@@ -67,6 +67,10 @@ export class Create extends NewEntry {
     if (made >= 0) this.request.service.diskSet.table.keepWriteFd(file, made);
   }
 
+  override get grows(): boolean {
+    return this.existing === null;
+  }
+
   override conflictKeys(): readonly string[] {
     const keys = super.conflictKeys();
     // An existing file is changed as by SETATTR: nobody else may change it meanwhile.

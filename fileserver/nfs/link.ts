@@ -47,6 +47,10 @@ export class Link extends Operation {
     return null;
   }
 
+  override get grows(): boolean {
+    return true;
+  }
+
   conflictKeys(): readonly string[] {
     return [nameKey(this.dir!, this.args.link.name), this.file!.key];
   }

@@ -52,6 +52,10 @@ export abstract class NewEntry extends Operation {
   /** Attributes that the call of make() can't give. */
   protected abstract get attributes(): AttributeChanges;
 
+  override get grows(): boolean {
+    return true;
+  }
+
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
     const dir = this.bindFile(this.dirHandle, userOf);
     if (typeof dir === 'string') return dir;

@@ -46,6 +46,10 @@ export abstract class Operation implements Change {
   readonly key: string;
   results: Uint8Array;
   madeKey: string | null;
+  /** It needs space on the disk that it does not give back. */
+  get grows(): boolean {
+    return false;
+  }
   /** Set by bind(). */
   protected user!: Identity;
   protected tree!: Export;
@@ -86,8 +90,8 @@ export abstract class Operation implements Change {
     return encodeIntentRecord({ key, procedure, identity: this.user, args, evidence: out.written() });
   }
 
-  /** For examine(): it can't succeed. */
-  protected refuse(failure: VolumeFailure): false {
+  /** It can't succeed, or must not be tried. */
+  refuse(failure: VolumeFailure): false {
     this.fail(failure);
     return false;
   }

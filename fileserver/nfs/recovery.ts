@@ -9,7 +9,7 @@ import { FlushSet } from '../volume/flush-set.ts';
 import { decodeIntentRecord, decodeReplyRecord, encodeReplyRecord } from '../volume/journal-payloads.ts';
 import type { ReplyCache } from '../volume/reply-cache.ts';
 import type { Volume } from '../volume/volume.ts';
-import { VolumeOpenError } from '../volume/volume.ts';
+import { VolumeOpenError, withReserve } from '../volume/volume.ts';
 import type { NfsService } from './call.ts';
 import { operations, type StepListener } from './change.ts';
 
@@ -41,11 +41,12 @@ export async function recover(
   if (result < 0) {
     throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
   }
-  await volume.journal.begin({
+  const contents = {
     *replies() {
       for (const { key, results } of cache.answers()) yield encodeReplyRecord(key, results);
     },
-  });
+  };
+  await withReserve(volume.reserve, () => volume.journal.begin(contents));
   return { answers: replies.length, completed, forgotten: intents.length - completed };
 }
 

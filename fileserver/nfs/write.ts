@@ -127,6 +127,8 @@ function check(service: NfsService, file: OpenFile, args: WRITE3args, user: Iden
   if (type !== S_IFREG || args.count !== args.data.length) return 'invalid';
   if (tree.readOnly) return 'readOnly';
   if (args.offset + args.count >= Number.MAX_SAFE_INTEGER) return 'fileTooBig';
+  const { shortage } = volume.reserve;
+  if (shortage !== null) return shortage;
   const fd = service.diskSet.table.writeFd(file);
   if (fd < 0) {
     volume.failOn(fd, 'open for writing');

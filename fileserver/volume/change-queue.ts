@@ -21,16 +21,21 @@
  * Within a group no two operations touch the same name or the same object, for then the state before the second
  * could not be told from the state before the first. An operation that would waits for the next group.
  *
+ * Where the journal can't be written for lack of space, its reserve is lent (journal-reserve.ts). From then on what needs
+ * space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
+ * refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
+ *
  * On a volume that must not keep dirty pages (DESIGN R9) answers are appended with the next record only, and given
  * when they are recorded.
  */
-import { constants } from 'node:os';
 import type { OperationStep } from '../data/messages.ts';
 import type { FileTable } from './file-table.ts';
 import { FlushSet } from './flush-set.ts';
 import type { JournalContents } from './journal.ts';
 import { encodeReplyRecord } from './journal-payloads.ts';
+import { isForLackOfSpace } from './journal-reserve.ts';
 import type { AnswerListener, ReplyCache } from './reply-cache.ts';
+import { failureOfResult, type VolumeFailure } from './status.ts';
 import type { Volume } from './volume.ts';
 
 /** Operations of one group, and bytes of their intents: so that any group fits into a journal segment. */
@@ -41,6 +46,8 @@ const FAILURES_MAX = 512;
 
 /** Without a next group, answers are flushed so long after they were given, in ms: nobody waits for it. */
 const LINGER_MS = 20;
+/** The same when the journal had no room: until the reserve may be back. ms */
+const NO_ROOM_LINGER_MS = 1000;
 
 /** One non-idempotent request, from its examination to its results. */
 export interface Change {
@@ -57,6 +64,10 @@ export interface Change {
   examine(): boolean;
   /** The journal's record of what is about to happen. After examine(). */
   intent(): Uint8Array;
+  /** After examine(): it needs space on the disk that it does not give back. */
+  readonly grows: boolean;
+  /** Sets `results` to a failure. */
+  refuse(failure: VolumeFailure): void;
   /** Does it; `results` are complete afterwards, whether it succeeded or not. */
   execute(flushes: FlushSet): void;
   /** After execute(): an object that it made and that recovery might have to complete. null: none. */
@@ -96,10 +107,14 @@ export class ChangeQueue implements JournalContents {
   private group: Member[];
   /** Executed and durable; answers not recorded yet. */
   private executed: Member[];
+  /** Executed, durable and answered, but there was no room to append the answers: appended with the next record. */
+  private unrecorded: Change[];
+  /** Why, when there was none last. */
+  private noRoom: VolumeFailure;
   /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
   private failures: Change[];
   /** Conflict keys of everything in `group` and `executed` are in volume.changing; who waits for them is here. */
-  private blocked: (() => void)[];
+  private blocked: { readonly key: string; readonly ready: () => void }[];
   private idleListeners: (() => void)[];
   private scheduled: boolean;
   private linger: NodeJS.Timeout | null;
@@ -113,6 +128,8 @@ export class ChangeQueue implements JournalContents {
     this.waiting = [];
     this.group = [];
     this.executed = [];
+    this.unrecorded = [];
+    this.noRoom = 'noSpace';
     this.failures = [];
     this.blocked = [];
     this.idleListeners = [];
@@ -133,13 +150,16 @@ export class ChangeQueue implements JournalContents {
     });
   }
 
-  /** Calls back when the object is no longer touched by an operation whose answer is not recorded; at once if none is. For WRITE. */
+  /**
+   * Calls back when the object is no longer touched by an operation whose answer is not recorded; at once if none is. For
+   * WRITE, which has to look for itself whether there is room (Volume.reserve): without, it is called back too.
+   */
   whenUnchanging(key: string, ready: () => void): void {
     if (!this.volume.changing.has(key)) {
       ready();
       return;
     }
-    this.blocked.push(() => this.whenUnchanging(key, ready));
+    this.blocked.push({ key, ready });
     this.recordLeft();
   }
 
@@ -185,12 +205,20 @@ export class ChangeQueue implements JournalContents {
     if (this.executed.length > 0) {
       // Nobody has to wait for it, unless he asked meanwhile.
       if (this.blocked.length > 0 || this.idleListeners.length > 0) this.record();
-      else this.linger ??= setTimeout(() => this.lingered(), LINGER_MS);
+      else this.lingerFor(LINGER_MS);
       return;
     }
+    this.tellIdle();
+  }
+
+  private tellIdle(): void {
     const listeners = this.idleListeners;
     this.idleListeners = [];
     for (const listener of listeners) listener();
+  }
+
+  private lingerFor(ms: number): void {
+    this.linger ??= setTimeout(() => this.lingered(), ms);
   }
 
   private lingered(): void {
@@ -213,12 +241,16 @@ export class ChangeQueue implements JournalContents {
       setImmediate(() => this.recorded(null));
       return;
     }
-    const { failures } = this;
+    const { unrecorded, failures } = this;
+    const waiting = this.answersWait ? this.executed.map(({ change }) => change) : [];
+    const appended = this.append([...unrecorded, ...failures, ...waiting], this.group);
+    if (appended === 'failed') return;
     this.failures = [];
-    const answered = this.answersWait
-      ? [...failures, ...this.executed.map(({ change }) => change)]
-      : failures;
-    if (!this.append(answered, this.group)) return;
+    if (appended === 'noRoom') {
+      this.refuseGroup();
+      return;
+    }
+    this.unrecorded = [];
     const { journal } = this.volume;
     const { intents } = this.hooks;
     if (this.group.length === 0 || intents === 'flush') journal.flush((error) => this.recorded(error));
@@ -226,14 +258,44 @@ export class ChangeQueue implements JournalContents {
     else setImmediate(() => this.recorded(null));
   }
 
-  /** false: it could not be done, and the volume has failed. */
-  private append(answered: readonly Change[], announced: readonly Member[]): boolean {
+  /** failed: the volume has. noRoom: nothing was appended, not even with the space of the reserve. */
+  private append(
+    answered: readonly Change[],
+    announced: readonly Member[],
+  ): 'appended' | 'noRoom' | 'failed' {
+    const { journal, reserve } = this.volume;
     const replies = answered.map(({ key, results }) => encodeReplyRecord(key, results));
     const intents = announced.map(({ intent }) => intent);
-    const result = this.volume.journal.append(replies, intents, this);
-    if (result >= 0) return true;
-    this.failed(result === -constants.errno.ENOSPC ? 'JournalFull' : 'IoError', `errno ${-result}`);
-    return false;
+    let result = journal.append(replies, intents, this);
+    if (result < 0 && reserve.lend(result)) result = journal.append(replies, intents, this);
+    if (result >= 0) return 'appended';
+    if (isForLackOfSpace(result)) {
+      this.noRoom = failureOfResult(result);
+      return 'noRoom';
+    }
+    this.failed(`errno ${-result}`);
+    return 'failed';
+  }
+
+  /** Its intents can't be recorded, so it can't be executed. Nobody waits for room: others have to make it. */
+  private refuseGroup(): void {
+    const { group, blocked, noRoom } = this;
+    this.group = [];
+    for (const { keys } of group) for (const key of keys) this.volume.changing.delete(key);
+    for (const { keys, change } of this.executed) {
+      for (const key of keys) this.volume.changing.add(key);
+      if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
+    }
+    for (const { change } of group) {
+      change.refuse(noRoom);
+      this.answer(change);
+    }
+    this.blocked = [];
+    for (const { ready } of blocked) ready();
+    this.tellIdle();
+    this.phase = 'idle';
+    if (this.waiting.length > 0) setImmediate(() => this.phase === 'idle' && this.beginGroup());
+    else if (this.executed.length > 0) this.lingerFor(NO_ROOM_LINGER_MS);
   }
 
   /** Takes from the queue, in order, what has no conflict with anything before it. */
@@ -248,7 +310,7 @@ export class ChangeQueue implements JournalContents {
       if (full || keys.some((key) => taken.has(key) || deferred.has(key))) {
         for (const key of keys) deferred.add(key);
         later.push(change);
-      } else if (change.examine()) {
+      } else if (change.examine() && !this.lacksRoom(change)) {
         for (const key of keys) taken.add(key);
         const intent = change.intent();
         this.group.push({ change, keys, intent });
@@ -263,11 +325,19 @@ export class ChangeQueue implements JournalContents {
     for (const key of taken) this.volume.changing.add(key);
   }
 
+  /** Refuses what needs space while the journal needs all there is. */
+  private lacksRoom(change: Change): boolean {
+    const { shortage } = this.volume.reserve;
+    if (shortage === null || !change.grows) return false;
+    change.refuse(shortage);
+    return true;
+  }
+
   /** Answers of the group before and intents of this one are in the journal for good. */
   private recorded(error: Error | null): void {
     if (this.phase === 'stopped') return;
     if (error !== null) {
-      this.failed('IoError', error.message);
+      this.failed(error.message);
       return;
     }
     const { executed } = this;
@@ -289,7 +359,7 @@ export class ChangeQueue implements JournalContents {
     for (const { keys } of this.group) for (const key of keys) changing.add(key);
     const { blocked } = this;
     this.blocked = [];
-    for (const retry of blocked) retry();
+    for (const { key, ready } of blocked) this.whenUnchanging(key, ready);
   }
 
   private answerAll(executed: readonly Member[]): void {
@@ -319,15 +389,13 @@ export class ChangeQueue implements JournalContents {
   private flushed(result: number, issued: boolean): void {
     if (this.phase === 'stopped') return;
     if (result < 0) {
-      this.failed('IoError', `errno ${-result} while flushing directories`);
+      this.failed(`errno ${-result} while flushing directories`);
       return;
     }
     const { journal } = this.volume;
     if (!issued && !this.hooks.journalDisabled) {
       // Every group ends with a flush: else two segments could be filled, and both lost.
-      journal.flush((error) =>
-        error === null ? this.flushed(0, true) : this.failed('IoError', error.message),
-      );
+      journal.flush((error) => (error === null ? this.flushed(0, true) : this.failed(error.message)));
       return;
     }
     if (this.hooks.intents !== 'flush') journal.flushed();
@@ -338,7 +406,11 @@ export class ChangeQueue implements JournalContents {
     if (!this.answersWait) {
       if (!this.allowed()) return;
       const changes = executed.map(({ change }) => change);
-      if (!this.hooks.journalDisabled && !this.append(changes, [])) return;
+      const appended = this.hooks.journalDisabled
+        ? 'appended'
+        : this.append([...this.unrecorded, ...changes], []);
+      if (appended === 'failed') return;
+      this.unrecorded = appended === 'appended' ? [] : [...this.unrecorded, ...changes];
       this.answerAll(executed);
     }
     this.beginGroup();
@@ -351,10 +423,10 @@ export class ChangeQueue implements JournalContents {
     return false;
   }
 
-  private failed(reason: 'IoError' | 'JournalFull', detail: string): void {
+  private failed(detail: string): void {
     this.stop();
     this.volume.fail(
-      reason,
+      'IoError',
       `volume ${this.volume.spec.name}: the journal could not be made durable: ${detail}`,
     );
   }

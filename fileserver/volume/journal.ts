@@ -72,6 +72,8 @@ export class Journal {
   private batch: number;
   /** Answers that are still to be copied to the active segment; null: it has everything. */
   private copying: Iterator<Uint8Array> | null;
+  /** Of them, those that come next: an append that failed had taken them. */
+  private copyingFirst: Uint8Array[];
   /** Batch in which the active segment got everything. */
   private completeIn: number;
   private readonly segmentSize: number;
@@ -100,6 +102,7 @@ export class Journal {
     this.dirtyFrom = segmentSize;
     this.batch = 1;
     this.copying = null;
+    this.copyingFirst = [];
     this.completeIn = 0;
     this.builder = new BatchBuilder();
     this.busy = 0;
@@ -117,7 +120,7 @@ export class Journal {
 
   /**
    * Appends answers of operations that are durable, and intents of those that come next. In the page cache when this
-   * returns. 0 or -errno.
+   * returns. 0 or -errno: then nothing was appended, and it may be tried again (-ENOSPC, -EDQUOT: when there is room).
    */
   append(replies: readonly Uint8Array[], intents: readonly Uint8Array[], contents: JournalContents): number {
     let size = 0;
@@ -134,35 +137,42 @@ export class Journal {
     builder.reset();
     for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
     for (const payload of intents) builder.add(this.sequence, this.batch, RecordType.intent, payload);
-    this.copy(3 * size + COPIED_SIZE);
-    return this.write();
-  }
-
-  private write(): number {
-    const bytes = this.builder.written;
-    if (this.at + bytes.length > this.segmentSize) throw new Error('the records do not fit into a segment');
-    const written = writeAll(this.fds[this.active]!, bytes, this.at);
-    if (written < 0) return written;
-    this.at += bytes.length;
-    return 0;
+    return this.writeWithCopies(3 * size + COPIED_SIZE);
   }
 
   /**
-   * Copies answers until the builder holds so many bytes. The end mark comes after everything that was appended with
-   * them: intents of the segment before have their answers in this one by then.
+   * Writes the builder's records, with answers copied behind them until it holds `size` bytes. The end mark comes after
+   * everything that was appended with them: intents of the segment before have their answers in this one by then.
    */
-  private copy(size: number): void {
-    const { builder } = this;
-    while (this.copying !== null && builder.size < size) {
-      const { done, value } = this.copying.next();
-      if (done !== true) {
-        builder.add(this.sequence, this.batch, RecordType.copiedReply, value);
-        continue;
-      }
-      builder.add(this.sequence, this.batch, RecordType.snapshotEnd, new Uint8Array(0));
+  private writeWithCopies(size: number): number {
+    const { builder, copying } = this;
+    const copied: Uint8Array[] = [];
+    let left = copying !== null;
+    while (left && builder.size < size) {
+      const payload = this.copyingFirst.shift() ?? copying!.next().value;
+      left = payload !== undefined;
+      if (left) copied.push(payload);
+      builder.add(
+        this.sequence,
+        this.batch,
+        left ? RecordType.copiedReply : RecordType.snapshotEnd,
+        payload ?? NO_PAYLOAD,
+      );
+    }
+    const bytes = builder.written;
+    if (this.at + bytes.length > this.segmentSize) throw new Error('the records do not fit into a segment');
+    const written = writeAll(this.fds[this.active]!, bytes, this.at);
+    if (written < 0) {
+      // What lies there now in part is written over by the next append, before anything comes behind it.
+      this.copyingFirst = [...copied, ...this.copyingFirst];
+      return written;
+    }
+    this.at += bytes.length;
+    if (copying !== null && !left) {
       this.copying = null;
       this.completeIn = this.batch;
     }
+    return 0;
   }
 
   /** The next file becomes the active one. What counts in the one before is copied with the next appends. */
@@ -171,21 +181,23 @@ export class Journal {
     if (this.copying !== null) {
       // Can't be, by the sizes; if it were: the segment about to be overwritten still counts.
       builder.reset();
-      this.copy(Number.POSITIVE_INFINITY);
-      const written = this.write();
+      const written = this.writeWithCopies(Number.POSITIVE_INFINITY);
       if (written < 0) return written;
     }
     if (this.completeIn >= this.batch) fdatasyncSync(this.fds[this.active]!);
-    this.active = (this.active + 1) % FILES.length;
-    this.sequence += 1;
-    this.compactionCount += 1;
-    const { uuid, sequence, batch, segmentSize } = this;
+    const { uuid, batch, segmentSize } = this;
+    const next = (this.active + 1) % FILES.length;
+    const sequence = this.sequence + 1;
     const header = encodeSegmentHeader(uuid, { sequence, batch, fresh }, segmentSize);
-    const written = writeAll(this.fds[this.active]!, header, 0);
+    const written = writeAll(this.fds[next]!, header, 0);
     if (written < 0) return written;
+    this.active = next;
+    this.sequence = sequence;
+    this.compactionCount += 1;
     this.at = SEGMENT_HEADER_SIZE;
     this.dirtyFrom = 0;
     this.copying = contents.replies()[Symbol.iterator]();
+    this.copyingFirst = [];
     return 0;
   }
 
@@ -227,15 +239,23 @@ export class Journal {
     if (this.closing) this.close();
   }
 
-  /** A new segment with the given contents, all of them, durable. For the end of a replay. */
+  /**
+   * A new segment with the given contents, all of them, durable. For the end of a replay. May be tried again when it
+   * could not be written: the segment that is begun is the same then.
+   */
   async begin(contents: JournalContents): Promise<void> {
+    const { active, sequence } = this;
     let result = this.beginSegment(contents, true);
     if (result >= 0) {
       this.builder.reset();
-      this.copy(Number.POSITIVE_INFINITY);
-      result = this.write();
+      result = this.writeWithCopies(Number.POSITIVE_INFINITY);
     }
-    if (result < 0) throw new Error(`the journal can't be written (errno ${-result})`);
+    if (result < 0) {
+      this.active = active;
+      this.sequence = sequence;
+      this.copying = null;
+      throw new SystemCallError('write the journal', -result);
+    }
     await new Promise<void>((resolve, reject) =>
       this.flush((error) => (error === null ? resolve() : reject(error))),
     );
@@ -249,6 +269,8 @@ export class Journal {
     for (const fd of this.fds) close(fd);
   }
 }
+
+const NO_PAYLOAD = new Uint8Array(0);
 
 function writeAll(fd: number, bytes: Uint8Array, at: number): number {
   for (let done = 0; done < bytes.length; ) {

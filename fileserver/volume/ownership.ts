@@ -53,6 +53,10 @@ function volumeFile(root: string): string {
 function ownershipFile(root: string): string {
   return join(privateDirectory(root), 'ownership');
 }
+/** See journal-reserve.ts. */
+export function reserveFile(root: string): string {
+  return join(privateDirectory(root), 'reserve');
+}
 function secretFile(root: string): string {
   return join(privateDirectory(root), 'secret');
 }

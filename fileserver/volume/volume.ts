@@ -19,6 +19,7 @@ import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
+import { JournalReserve } from './journal-reserve.ts';
 import {
   initialiseVolume,
   type OwnershipRecord,
@@ -27,6 +28,7 @@ import {
   readOwnershipSlot,
   readSecret,
   readVolumeRecord,
+  reserveFile,
   type VolumeRecord,
   VolumeRecordError,
   writeOwnership,
@@ -107,6 +109,8 @@ export class Volume {
   readonly intents: CommitOrder['intents'];
   /** For the log: why. */
   readonly intentsReason: string;
+  /** Space for journal and ownership record. */
+  readonly reserve: JournalReserve;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
   readonly changing: Set<string>;
   /** Flushes of files and directories; the journal counts its own. */
@@ -152,6 +156,7 @@ export class Volume {
     this.orderedMetadata = root.commitOrder.orderedMetadata;
     this.intents = root.commitOrder.intents;
     this.intentsReason = root.commitOrder.reason;
+    this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
     this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
     this.knowsWhatIsCached = true;
@@ -213,7 +218,8 @@ export class Volume {
    */
   async declareClean(): Promise<void> {
     this.ownership = { ...this.ownership, clean: true };
-    await writeOwnership(this.spec.path, this.ownership, await readOwnershipSlot(this.spec.path));
+    const last = await readOwnershipSlot(this.spec.path);
+    await withReserve(this.reserve, () => writeOwnership(this.spec.path, this.ownership, last));
   }
 
   close(): void {
@@ -229,6 +235,7 @@ interface VolumeRoot {
   readonly key: string;
   readonly mountId: number;
   readonly commitOrder: CommitOrder;
+  readonly reserve: JournalReserve;
   readonly identity: IdentityReader;
   readonly opensHandles: boolean;
 }
@@ -251,9 +258,10 @@ export async function openVolume(
       const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
       const uuid = uuidBytes(record);
       // The record is on its way to the disk while the journal is read.
-      const written = writeOwnership(spec.path, ownership, last);
+      const written = withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
       const opening = openJournal(privateDirectory(spec.path), uuid);
       const { journal, replies, intents } = await afterwards(written, opening);
+      root.reserve.begin();
       return new Volume(spec, owner, ownership, secret, root, journal, { replies, intents }, onFault);
     } catch (error) {
       close(root.fd);
@@ -261,6 +269,18 @@ export async function openVolume(
     }
   } catch (error) {
     throw asOpenError(spec, error);
+  }
+}
+
+/** Writes in place, and once more with the reserve's space if there is none. */
+export async function withReserve(reserve: JournalReserve, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    const { errno = 0 } = error as NodeJS.ErrnoException;
+    // Errors of node:fs have the negative number, those of our own calls the positive.
+    if (!reserve.lend(-Math.abs(errno))) throw error;
+    await write();
   }
 }
 
@@ -395,19 +415,17 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
     throw new VolumeOpenError('IoError', `volume ${spec.name}: ${spec.path} can't be opened (errno ${-fd})`);
   try {
     const identified = identifyRoot(spec, fd);
-    return { fd, ...identified, commitOrder: commitOrder(identified.mountId) };
+    const mount = mountOf(identified.mountId);
+    const order = commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
+    const reserve = new JournalReserve(reserveFile(spec.path), mount?.type === 'btrfs');
+    return { fd, ...identified, commitOrder: order, reserve };
   } catch (error) {
     close(fd);
     throw error;
   }
 }
 
-function commitOrder(mountId: number): CommitOrder {
-  const mount = mountOf(mountId);
-  return commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
-}
-
-function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd' | 'commitOrder'> {
+function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd' | 'commitOrder' | 'reserve'> {
   const handles = new IdentityReader('kernelHandle');
   const result = handles.ofFd(fd);
   if (result === 0) {

@@ -1,0 +1,79 @@
+/**
+ * Space kept for the journal and the ownership record, where even writing over a file in place can fail for lack of it:
+ * btrfs counts the metadata of such a write against a quota, and after a snapshot it writes elsewhere.
+ *
+ *   there     a file `reserve` holds the space
+ *   lent      a write of ours failed for lack of space: the file was removed, the write goes through. From now on what
+ *             needs space is refused (with the status of that failure), what frees space is executed
+ *   there     as soon as there is room for the file again
+ *
+ * Other file systems need none: the journal's blocks are allocated, and to write over them takes no space. If it does
+ * all the same, changes are refused for a second, and tried again.
+ */
+import { constants } from 'node:os';
+import { AT_FDCWD, allocate, close, O_CREAT, O_RDWR, openAt, unlinkAt } from '../system/file-calls.ts';
+import { StatBuffer } from '../system/statx.ts';
+import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { failureOfResult, type VolumeFailure } from './status.ts';
+
+/** Bytes. One write needs some 100 KiB of a quota, which the file system's next commit gives back. */
+export const RESERVE_SIZE = 8 * 1024 * 1024;
+
+const { ENOSPC, EDQUOT } = constants.errno;
+const stat = new StatBuffer();
+
+export class JournalReserve {
+  private readonly path: Uint8Array;
+  private readonly needed: boolean;
+  private lent: VolumeFailure | null;
+
+  /** path: of the file. needed: the file system is one of those that may refuse to write over a file. */
+  constructor(path: string, needed: boolean) {
+    this.path = new TextEncoder().encode(path);
+    this.needed = needed;
+    this.lent = null;
+  }
+
+  /** Why nothing may be done that needs space; null: it may. */
+  get shortage(): VolumeFailure | null {
+    return this.lent;
+  }
+
+  /** A write failed with `result` (-errno). true: there is more room now, it should be tried again. */
+  lend(result: number): boolean {
+    if (!isForLackOfSpace(result)) return false;
+    this.lent = failureOfResult(result);
+    if (!this.needed) return false;
+    become(SERVER_IDENTITY);
+    return unlinkAt(AT_FDCWD, this.path, 0) === 0;
+  }
+
+  /** When a volume is opened: makes the file if it is not there. */
+  begin(): void {
+    if (!this.needed) return;
+    become(SERVER_IDENTITY);
+    if (stat.ofName(AT_FDCWD, this.path) < 0 || stat.size < RESERVE_SIZE) this.take();
+  }
+
+  /** Once a second: takes back what was lent, if there is room. */
+  restore(): void {
+    if (this.lent === null) return;
+    if (this.needed) this.take();
+    else this.lent = null;
+  }
+
+  private take(): void {
+    become(SERVER_IDENTITY);
+    const fd = openAt(AT_FDCWD, this.path, O_CREAT | O_RDWR, 0o600);
+    const result = fd < 0 ? fd : allocate(fd, RESERVE_SIZE);
+    if (fd >= 0) close(fd);
+    this.lent = isForLackOfSpace(result) ? failureOfResult(result) : null;
+    // A part of it is of no use, and would be taken for the whole by the next owner.
+    if (result < 0 && fd >= 0) unlinkAt(AT_FDCWD, this.path, 0);
+  }
+}
+
+/** Of -errno. */
+export function isForLackOfSpace(result: number): boolean {
+  return result === -ENOSPC || result === -EDQUOT;
+}
