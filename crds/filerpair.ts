@@ -71,9 +71,9 @@ const claim = withRules(
       .optional()
       .meta({ description: 'StorageClass; absent: the default one; "": only existing PersistentVolumes.' }),
     size: quantity('Size to ask for, in bytes or with a suffix, such as 100Gi.'),
-    accessMode: z.enum(['ReadWriteMany', 'ReadWriteOnce']).default('ReadWriteMany').meta({
+    accessMode: z.enum(['ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod']).default('ReadWriteMany').meta({
       description:
-        'ReadWriteMany: both servers mount the volume wherever they run. ReadWriteOnce: only with storage.lateWrites SameNode, which keeps both servers on one node.',
+        'ReadWriteMany: both servers mount the volume wherever they run (storage.transfer Shared). ReadWriteOnce, ReadWriteOncePod: the volume moves from node to node (storage.transfer Reattach). ReadWriteOnce also with storage.lateWrites SameNode, which keeps both servers on one node.',
     }),
     volumeName: text('Name of the PersistentVolume to bind to.', 253).optional(),
     reclaim: z.enum(['Retain', 'Delete']).default('Retain').meta({
@@ -340,26 +340,50 @@ const giveback = z
   })
   .meta({ description: 'How a disk set goes back to its own server after a takeover.' });
 
+const lateWritesNeeded =
+  'lateWrites is needed with transfer Shared. Choose Coherent if the file system keeps the caches of all nodes coherent (CephFS, GFS2, Lustre), SameNode if both servers may share one node, WriteThrough if neither holds (slow writes); or transfer Reattach if the volume can be attached to one node at a time';
+
 const storage = withRules(
   z.object({
-    transfer: z.enum(['Shared']).default('Shared').meta({
-      description: 'How a volume reaches the survivor. Shared: both servers mount it all the time.',
-    }),
-    lateWrites: z.enum(['Coherent', 'SameNode']).meta({
+    transfer: z.enum(['Shared', 'Reattach']).default('Shared').meta({
       description:
-        'Why nothing that the old owner’s kernel still holds can reach a volume after a takeover. Coherent: the file system keeps the caches of all nodes coherent (CephFS, GFS2, Lustre). SameNode: both servers share one kernel; the operator then keeps their pods on one node.',
+        'How a volume reaches the survivor. Shared: both servers mount it all the time. Reattach: it is mounted on the node of its owner alone and moves with the ownership, by Kubernetes’ attaching and detaching; for ReadWriteOnce volumes. Needs privileged pods and hostPath volumes in the namespace.',
     }),
+    lateWrites: z.enum(['Coherent', 'SameNode', 'WriteThrough']).optional().meta({
+      description:
+        'With transfer Shared: why nothing that the old owner’s kernel still holds can reach a volume after a takeover. Coherent: the file system keeps the caches of all nodes coherent (CephFS, GFS2, Lustre). SameNode: both servers share one kernel; the operator then keeps their pods on one node. WriteThrough: the server keeps no dirty page beyond its reply, which makes every write as slow as a synchronous one. Not with Reattach, where detaching the volume is the reason.',
+    }),
+    attachPatience: duration(
+      'With transfer Reattach: how long the new owner waits for its disks before it gives the disk set back to its partner, if that is there.',
+    ).default('60s'),
   }),
-  [],
+  [
+    {
+      cel: "self.transfer == 'Reattach' || has(self.lateWrites)",
+      message: lateWritesNeeded,
+      field: ['lateWrites'],
+      holds: (self) => self.transfer === 'Reattach' || self.lateWrites !== undefined,
+    },
+    {
+      cel: "self.transfer != 'Reattach' || !has(self.lateWrites)",
+      message:
+        'lateWrites is for transfer Shared; with Reattach nothing lands late because the volume is detached from the old node first: leave it out',
+      field: ['lateWrites'],
+      holds: (self) => self.transfer !== 'Reattach' || self.lateWrites === undefined,
+    },
+  ],
   [
     { cel: 'self.transfer == oldSelf.transfer', message: 'transfer cannot be changed' },
     {
-      cel: 'self.lateWrites == oldSelf.lateWrites',
+      cel: 'has(self.lateWrites) == has(oldSelf.lateWrites) && (!has(self.lateWrites) || self.lateWrites == oldSelf.lateWrites)',
       message:
         'lateWrites cannot be changed: what holds for a volume does not change while servers run; make the FilerPair anew on the same claims',
     },
   ],
 ).meta({ description: 'What holds for the volumes. Nobody but you can know it, so there is no default.' });
+
+/** CEL, over the whole spec. */
+const keptOnOneNode = "has(self.storage.lateWrites) && self.storage.lateWrites == 'SameNode'";
 
 const dns = z
   .object({
@@ -424,6 +448,13 @@ const rollout = z
       'How changes of the spec reach running servers: one after the other, each through a planned takeover and a giveback.',
   });
 
+/** Of the claims that the pair makes; those that it adopts say their own access modes. */
+const everyClaim = (
+  self: { readonly servers: readonly z.output<typeof server>[] },
+  fits: (accessMode: string) => boolean,
+): boolean =>
+  self.servers.every((s) => s.volumes.every((v) => v.claim === undefined || fits(v.claim.accessMode)));
+
 export const filerPairSpec = withRules(
   z.object({
     servers: withRules(
@@ -473,21 +504,36 @@ export const filerPairSpec = withRules(
         self.servers.every((s) => s.name.length + 13 <= 63) && self.failover.suffix !== '-interconnect',
     },
     {
-      cel: "self.storage.lateWrites != 'SameNode' || self.spread.all(s, s.mode == 'Preferred')",
+      cel: `!(${keptOnOneNode}) || self.spread.all(s, s.mode == 'Preferred')`,
       message: 'storage.lateWrites SameNode keeps the servers together: spread must not require them apart',
       field: ['spread'],
       holds: (self) =>
         self.storage.lateWrites !== 'SameNode' || self.spread.every(({ mode }) => mode === 'Preferred'),
     },
     {
-      cel: "self.storage.lateWrites == 'SameNode' || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode == 'ReadWriteMany'))",
-      message: 'a ReadWriteOnce claim needs storage.lateWrites SameNode: two nodes cannot mount it',
+      cel: `self.storage.transfer == 'Reattach' || (${keptOnOneNode}) || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode == 'ReadWriteMany'))`,
+      message:
+        'a ReadWriteOnce claim needs storage.transfer Reattach, with which it moves from node to node, or storage.lateWrites SameNode: two nodes cannot mount it',
       field: ['storage'],
       holds: (self) =>
+        self.storage.transfer === 'Reattach' ||
         self.storage.lateWrites === 'SameNode' ||
-        self.servers.every((s) =>
-          s.volumes.every((v) => v.claim === undefined || v.claim.accessMode === 'ReadWriteMany'),
-        ),
+        everyClaim(self, (mode) => mode === 'ReadWriteMany'),
+    },
+    {
+      cel: "self.storage.transfer == 'Reattach' || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode != 'ReadWriteOncePod'))",
+      message: 'a ReadWriteOncePod claim needs storage.transfer Reattach: two pods cannot use it',
+      field: ['storage'],
+      holds: (self) =>
+        self.storage.transfer === 'Reattach' || everyClaim(self, (mode) => mode !== 'ReadWriteOncePod'),
+    },
+    {
+      cel: "self.storage.transfer != 'Reattach' || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode != 'ReadWriteMany'))",
+      message:
+        'storage.transfer Reattach needs claims with accessMode ReadWriteOnce or ReadWriteOncePod: one that may be attached to two nodes at once fences nothing; for ReadWriteMany choose transfer Shared',
+      field: ['storage'],
+      holds: (self) =>
+        self.storage.transfer !== 'Reattach' || everyClaim(self, (mode) => mode !== 'ReadWriteMany'),
     },
   ],
 );

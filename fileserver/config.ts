@@ -24,6 +24,10 @@ const volume = z.strictObject({
   name: serverName,
   path: absolutePath,
   writeThrough: z.boolean().optional(),
+  /** It moves from node to node, and is there when it is mounted at `path` (transfer mode Reattach). */
+  reattached: z.boolean().optional(),
+  /** Files that are on it before it is made a volume are kept and served. */
+  adopts: z.boolean().optional(),
 });
 
 const exported = z.strictObject({
@@ -121,6 +125,11 @@ const schema = z
      * VolumeStalled, and the partner is told. Ms; 0: never.
      */
     volumeStalledMs: z.int().min(0).max(3_600_000).default(30_000),
+    /**
+     * How long the owner of a disk set waits for volumes that move from node to node, before it gives the disk set up, to
+     * its partner if that is there. Ms.
+     */
+    attachPatienceMs: z.int().min(0).max(86_400_000).default(60_000),
     /**
      * Whose word counts on the supplementary groups of a user: his client's (AUTH_SYS carries 16 at most), or that of
      * the name services of the machine or container that this server runs in.

@@ -44,6 +44,7 @@ export const resources = {
   leases: grouped('coordination.k8s.io', 'v1', 'leases', 'Lease'),
   endpointSlices: grouped('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
   podDisruptionBudgets: grouped('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),
+  volumeAttachments: grouped('storage.k8s.io', 'v1', 'volumeattachments', 'VolumeAttachment', false),
   roles: grouped('rbac.authorization.k8s.io', 'v1', 'roles', 'Role'),
   roleBindings: grouped('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding'),
   customResourceDefinitions: grouped(

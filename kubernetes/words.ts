@@ -14,6 +14,8 @@ export const labels = {
   epoch: 'filerpair.dev/epoch',
   /** On claims: name of the volume in the FilerPair. */
   volume: 'filerpair.dev/volume',
+  /** On attachment pods: the home server of the disk set whose volumes they hold on their node. */
+  attachment: 'filerpair.dev/attachment',
 } as const;
 
 /** On the Lease of a disk set. Values are text; JSON where a type below says so. */

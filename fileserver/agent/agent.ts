@@ -186,7 +186,11 @@ export class Agent {
     const { config, witness } = this.options;
     const [read, whyNotReadable] = await Promise.all([
       witness.read(home),
-      whyVolumesNotReadable(home, config.diskSets[home]!.volumes),
+      whyVolumesNotReadable(
+        home,
+        // Those that move come to this node with the ownership, and not before.
+        config.diskSets[home]!.volumes.filter(({ reattached }) => reattached !== true),
+      ),
     ]);
     if (read.kind === 'found') this.news(home, { kind: 'leaseSeen', home, sighting: read.sighting });
     const facts = {

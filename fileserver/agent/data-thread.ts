@@ -81,6 +81,7 @@ export class DataThread {
       volumes: volumesOf(config, diskSet),
       exports,
       volumeStalledMs: config.volumeStalledMs,
+      attachPatienceMs: config.attachPatienceMs,
       host: config.listen.host,
       port: diskSet === 'own' ? config.listen.primary : config.listen.secondary,
     });
@@ -128,7 +129,13 @@ export class DataThread {
 
 function volumesOf({ diskSets, server, partner }: Config, diskSet: DiskSetSlot): VolumeSpec[] {
   const { volumes } = diskSets[diskSet === 'own' ? server : partner]!;
-  return volumes.map(({ name, path, writeThrough }) => ({ name, path, writeThrough: writeThrough ?? false }));
+  return volumes.map(({ name, path, writeThrough, reattached, adopts }) => ({
+    name,
+    path,
+    writeThrough: writeThrough ?? false,
+    reattached: reattached ?? false,
+    adopts: adopts ?? false,
+  }));
 }
 
 function threadCounts({ threads, diskSets, server, partner }: Config): ThreadCounts {

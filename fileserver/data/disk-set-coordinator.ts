@@ -5,7 +5,7 @@
  *      |           |            |
  *      +-----------+------------+-------> closed      fenced: at once, nothing answered
  *
- *   opening     volume threads verify; then they replay their journals while connection threads open the volumes for
+ *   opening     volumes that move from node to node are waited for; volume threads verify; then they replay their journals while connection threads open the volumes for
  *               reading; then the port opens
  *   quiescing   flush, with clients still served; close the port; connection threads take no more calls and drain;
  *               volume threads flush the rest and declare the volumes clean, while connections say farewell
@@ -15,6 +15,7 @@
 import { join } from 'node:path';
 import { MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right-table.ts';
+import { isMountedVolume } from '../volume/mounted-volume.ts';
 import { privateDirectory } from '../volume/ownership.ts';
 import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
 import { Acceptor, PortInUseError } from './acceptor.ts';
@@ -36,6 +37,8 @@ import type {
   ToVolumeThread,
 } from './thread-messages.ts';
 
+/** Between two looks for a volume that is to be mounted. ms */
+const ATTACHED_LOOK_MS = 20;
 /** How long a failed opening waits for its threads to close before it is reported. ms */
 const GIVE_UP_MS = 1000;
 
@@ -115,6 +118,8 @@ export class DiskSetCoordinator {
     try {
       const phases: Phase[] = [];
       this.rights.resume(this.slot);
+      if (this.message.volumes.some(({ reattached }) => reattached === true))
+        await this.phase(phases, 'attach', () => this.attached());
       const attachments = await this.phase(phases, 'verify', () => this.verify());
       await this.phase(phases, 'replay', () => this.replay(attachments));
       const port = await this.phase(phases, 'listen', () => this.listen());
@@ -138,6 +143,32 @@ export class DiskSetCoordinator {
     const result = await work();
     phases.push({ name, tookMs: performance.now() - begun });
     return result;
+  }
+
+  /**
+   * Resolves when every volume that moves from node to node is mounted here. Looking costs microseconds and no disk: the
+   * root of a mounted file system is in memory.
+   */
+  private async attached(): Promise<void> {
+    const { volumes, attachPatienceMs = 0, home } = this.message;
+    const begun = performance.now();
+    for (const { name, path, reattached } of volumes) {
+      if (reattached !== true) continue;
+      while (!isMountedVolume(path)) {
+        if (this.closing !== null || !this.rights.held(this.slot))
+          throw new VolumeOpenError(
+            'RightLost',
+            `${home}: the right to serve ended while waiting for its disks`,
+          );
+        const waitedMs = performance.now() - begun;
+        if (waitedMs >= attachPatienceMs)
+          throw new VolumeOpenError(
+            'NotAttached',
+            `volume ${name} of ${home} has not been mounted at ${path} within ${Math.round(waitedMs / 1000)} s: it is still attached elsewhere, or cannot be attached to this node`,
+          );
+        await elapsed(ATTACHED_LOOK_MS);
+      }
+    }
   }
 
   private async verify(): Promise<VolumeAttachment[]> {

@@ -25,6 +25,13 @@ export interface VolumeSpec {
    * True: no dirty page outlives its reply (DESIGN R9 "WriteThrough"); every write is answered as DATA_SYNC.
    */
   readonly writeThrough?: boolean;
+  /**
+   * True: it moves from node to node (transfer mode Reattach). It may not be there yet when its disk set is opened, and
+   * counts as there only when it is mounted.
+   */
+  readonly reattached?: boolean;
+  /** True: files that are on it before it is made a volume are kept and served. With `reattached` only. */
+  readonly adopts?: boolean;
 }
 
 export interface ExportSpec {
@@ -56,6 +63,8 @@ export interface OpenMessage {
   readonly exports: readonly ExportSpec[];
   /** A volume whose disk has not answered for so long is reported (`stalled`). ms; absent or 0: never. */
   readonly volumeStalledMs?: number;
+  /** How long to wait for volumes that move from node to node. ms; absent: not at all. */
+  readonly attachPatienceMs?: number;
   readonly host: string;
   /** TCP port; 0 lets the kernel choose (tests). */
   readonly port: number;
@@ -96,6 +105,8 @@ export const OpenFailure = {
   /** The journal's contents contradict each other: something other than a torn tail. */
   JournalCorrupt: 'JournalCorrupt',
   ReadOnly: 'ReadOnly',
+  /** The volume has not been mounted here in time: it is still elsewhere, or cannot be attached to this node. */
+  NotAttached: 'NotAttached',
   PortInUse: 'PortInUse',
   /** The right to serve ended, or the disk set was closed again, while it was being opened. */
   RightLost: 'RightLost',
@@ -111,7 +122,7 @@ export const FaultReason = {
 export type FaultReason = (typeof FaultReason)[keyof typeof FaultReason];
 
 export interface Phase {
-  readonly name: 'verify' | 'replay' | 'listen';
+  readonly name: 'attach' | 'verify' | 'replay' | 'listen';
   readonly tookMs: number;
 }
 

@@ -4,7 +4,7 @@
  * (DESIGN R6) and replays the journal.
  */
 import { randomBytes } from 'node:crypto';
-import { stat as statPath } from 'node:fs/promises';
+import { readdir, stat as statPath } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { FaultReason, VolumeSpec } from '../data/messages.ts';
 import { OpenFailure } from '../data/messages.ts';
@@ -20,6 +20,8 @@ import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
 import { JournalReserve } from './journal-reserve.ts';
+import { pinMountedVolume } from './mounted-volume.ts';
+import { PRIVATE_DIRECTORY } from './names.ts';
 import {
   initialiseVolume,
   type OwnershipRecord,
@@ -250,7 +252,9 @@ export async function openVolume(
   onFault: FaultListener,
 ): Promise<Volume> {
   become(SERVER_IDENTITY);
+  let pin: number | null = null;
   try {
+    if (spec.reattached === true) pin = pinned(spec);
     const record = await verify(spec, owner);
     const root = openRoot(spec);
     try {
@@ -269,6 +273,9 @@ export async function openVolume(
     }
   } catch (error) {
     throw asOpenError(spec, error);
+  } finally {
+    // By now the volume's own descriptor holds it, or it is not to be served.
+    if (pin !== null) close(pin);
   }
 }
 
@@ -282,6 +289,16 @@ export async function withReserve(reserve: JournalReserve, write: () => Promise<
     if (!reserve.lend(-Math.abs(errno))) throw error;
     await write();
   }
+}
+
+/** Everything that follows is done by path: it must be the volume that the path leads to, until the end. */
+function pinned({ name, path }: VolumeSpec): number {
+  const pin = pinMountedVolume(path);
+  if (pin !== null) return pin;
+  throw new VolumeOpenError(
+    OpenFailure.NotAttached,
+    `volume ${name}: nothing is mounted at ${path}; nothing is written there`,
+  );
 }
 
 /**
@@ -345,7 +362,10 @@ async function verify(spec: VolumeSpec, owner: VolumeOwner): Promise<VolumeRecor
   const found = await readVolumeRecord(spec.path);
   if (found === null) {
     await mustBeDirectory(spec);
-    if (owner.server === owner.home) return initialiseVolume(spec.path, owner.home);
+    if (owner.server === owner.home) {
+      if (spec.reattached === true && spec.adopts !== true) await mustBeFresh(spec);
+      return initialiseVolume(spec.path, owner.home);
+    }
     throw new VolumeOpenError(
       OpenFailure.NotAVolume,
       `${spec.path} is not a FilerPair volume; ${owner.home}, to which it belongs, has to start on it once`,
@@ -369,6 +389,19 @@ async function mustBeDirectory(spec: VolumeSpec): Promise<void> {
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
   }
   throw new VolumeOpenError(OpenFailure.NotAVolume, message);
+}
+
+/** What a new file system holds, and what a crash leaves of making it a volume (initialiseVolume() begins anew). */
+const ON_A_FRESH_DISK: ReadonlySet<string> = new Set(['lost+found', PRIVATE_DIRECTORY]);
+
+/** A disk that was exchanged, or somebody else's, is not made ours. */
+async function mustBeFresh({ name, path }: VolumeSpec): Promise<void> {
+  const found = (await readdir(path)).find((entry) => !ON_A_FRESH_DISK.has(entry));
+  if (found === undefined) return;
+  throw new VolumeOpenError(
+    OpenFailure.NotAVolume,
+    `volume ${name}: the disk at ${path} is no FilerPair volume and not empty (it holds "${found}"); check which claim it is. To serve files that were there before, let the FilerPair adopt the claim (existingClaim)`,
+  );
 }
 
 /**

@@ -1,8 +1,9 @@
 // The operator's whole mind: everything observed about one FilerPair -> everything to be done about it. Pure, so that
 // the same input always gives the same plan, and idempotent: on a state in which the plan is carried out it finds
-// nothing to do. Nothing here is on the path of a failover; the servers do that by themselves.
+// nothing to do. Nothing here is on the path of a failover, which the servers do by themselves, but one: with transfer Reattach
+// their disks follow.
 //
-// Order of a plan: proofs of death (a partner may be waiting for one), what people asked for, then everything that
+// Order of a plan: proofs of death (a partner may be waiting for one), disks that have to move, what people asked for, then everything that
 // has to exist, in the order in which one thing needs another. Status and events tell about the state before it.
 
 import { explain, filerPairSpec } from '../../crds/filerpair.ts';
@@ -11,6 +12,7 @@ import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { rollout } from '../policies/rollout.ts';
+import { attachmentsMoved } from './attachments.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
 import { deathProofs, letLeaseGo, maintenanceMirrored, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
@@ -60,6 +62,7 @@ function decideFor(view: View): Plan {
   return {
     actions: [
       ...deathProofs(view),
+      ...attachmentsMoved(view),
       ...requestsPassedOn(requests),
       ...annotationsAnswered(view, requests),
       ...maintenanceMirrored(view),

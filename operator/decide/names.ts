@@ -1,6 +1,7 @@
 // Names of everything that the operator makes for a pair.
 
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
+import { fingerprint } from './fingerprint.ts';
 
 export const fieldManager = 'filerpair-operator';
 /** Keeps a Lease until no pod of the pair is left: its epoch must never start again below what the disks know. */
@@ -26,4 +27,14 @@ export const interconnectServiceName = (server: string): string => `${server}-in
 export const failoverServiceName = (server: string, suffix: string): string => `${server}${suffix}`;
 export const claimName = (pair: string, server: string, volume: FilerPairVolume): string =>
   volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
-export const volumePath = (home: string, volume: string): string => `/volumes/${home}/${volume}`;
+/** On attachment pods: the node that they were made for; a pod that waits for its scheduler has no other mark of it. */
+export const attachmentNodeAnnotation = 'filerpair.dev/node';
+export const attachmentPodName = (pair: string, home: string, node: string): string =>
+  `${pair}-${home}-disks-${fingerprint(node).slice(-5)}`;
+/**
+ * Directory of every node in which the volumes of a pair's disk sets appear that are mounted there, one directory a home.
+ * With the UID: nothing that a pair of the same name has left is ever taken for this one's.
+ */
+export const attachmentDirectory = (pairUid: string): string => `/var/lib/filerpair/${pairUid}`;
+export const volumesDirectory = '/volumes';
+export const volumePath = (home: string, volume: string): string => `${volumesDirectory}/${home}/${volume}`;

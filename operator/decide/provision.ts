@@ -8,6 +8,7 @@ import {
 } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
+import { claimsFit } from '../policies/claims-fit.ts';
 import { claimWasThere } from '../policies/claims-there.ts';
 import { failoverEndpoint } from '../policies/failover-endpoint.ts';
 import { mayCreateLease } from '../policies/lease-lost.ts';
@@ -356,7 +357,7 @@ function pods(view: View, server: ServerView): Action[] {
     const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };
     actions.push({ kind: 'delete', resource: 'pods', namespace, name, uid, why, event });
   }
-  if (replacement.create !== null && leasesBelongToPair(view)) {
+  if (replacement.create !== null && leasesBelongToPair(view) && claimsFit(view) === null) {
     // The Services move to it only when the owner's pod is gone: until then clients are served there or nowhere.
     const object = newPod(view, server, server.current === null);
     const event = {

@@ -19,7 +19,7 @@ import type { ServerView, View } from './view.ts';
 const historySizeMax = 10;
 
 /** Reasons that are part of every transition; the transition itself is told. */
-const passing: ReadonlySet<string> = new Set(['HandingOver', 'Opening', 'NobodyOwns']);
+const passing: ReadonlySet<string> = new Set(['HandingOver', 'Opening', 'NobodyOwns', 'DisksMoving']);
 
 export type LastRequest = NonNullable<FilerPairStatus['lastRequest']>;
 

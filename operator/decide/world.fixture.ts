@@ -64,6 +64,7 @@ export class World {
       podDisruptionBudgets: [],
       dnsEndpoints: [],
       claims: {},
+      volumeAttachments: [],
       secret: 'absent',
       dnsEndpointsServed: false,
       nodes,

@@ -10,7 +10,7 @@ import { type Resource, resources } from '../../kubernetes/resource.ts';
 import { labels } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../decide/lease-view.ts';
 import { claimName, leaseName, secretName } from '../decide/names.ts';
-import type { Claim, FilerPairObject, Node, Pod, Service } from './objects.ts';
+import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
 import type { Observed, Problem } from './observed.ts';
 
 export interface CachesOptions {
@@ -44,6 +44,7 @@ export class Caches {
   readonly #roleBindings: Reflector<KubernetesObject>;
   readonly #podDisruptionBudgets: Reflector<KubernetesObject>;
   readonly #claims: Reflector<Claim>;
+  readonly #volumeAttachments: Reflector<VolumeAttachment>;
   readonly #definitions: Reflector<Definition>;
   /** Only while the cluster serves DNSEndpoint. */
   #dnsEndpoints: Reflector<KubernetesObject> | null = null;
@@ -69,6 +70,12 @@ export class Caches {
       same([a.metadata.labels, specOf(a)], [b.metadata.labels, specOf(b)]),
     );
     this.#claims = this.#labelled<Claim>(resources.persistentVolumeClaims);
+    this.#volumeAttachments = this.#reflector<VolumeAttachment>(
+      resources.volumeAttachments,
+      (change) => this.#volumeAttachmentChanged(objectOf(change)),
+      {},
+      trimVolumeAttachment,
+    );
     this.#nodes = this.#reflector<Node>(resources.nodes, (change) => this.#nodeChanged(change), {}, trimNode);
     const onDefinition = (): void => this.#definitionChanged();
     this.#definitions = this.#reflector<Definition>(resources.customResourceDefinitions, onDefinition, {
@@ -129,6 +136,7 @@ export class Caches {
       namespace,
       pair?.spec?.servers?.map((server) => leaseName(name, server.name)) ?? [],
     );
+    const claims = await this.#observeClaims(namespace, name, pair, of(this.#claims));
     return {
       namespace,
       name,
@@ -143,7 +151,8 @@ export class Caches {
       roleBindings: of(this.#roleBindings),
       podDisruptionBudgets: of(this.#podDisruptionBudgets),
       dnsEndpoints: this.#dnsEndpoints === null ? [] : of(this.#dnsEndpoints),
-      claims: await this.#observeClaims(namespace, name, pair, of(this.#claims)),
+      claims,
+      volumeAttachments: this.#attachmentsOf(claims),
       secret: pair === null ? 'unknown' : await this.#observeSecret(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints?.listed === true,
       nodes: Object.fromEntries([...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node])),
@@ -187,6 +196,16 @@ export class Caches {
     return claims;
   }
 
+  #attachmentsOf(claims: Observed['claims']): VolumeAttachment[] {
+    const volumes = new Set(
+      Object.values(claims).map((claim) => (typeof claim === 'object' ? claim.spec?.volumeName : undefined)),
+    );
+    return [...this.#volumeAttachments.values()].filter((one) => {
+      const name = one.spec?.source?.persistentVolumeName;
+      return name !== undefined && volumes.has(name);
+    });
+  }
+
   /** Asked for once, and again whenever a pod waits to be started: without the Secret it waits for ever. */
   async #observeSecret(pair: FilerPairObject, pods: readonly Pod[]): Promise<Observed['secret']> {
     const { uid = '', namespace = '', name = '' } = pair.metadata;
@@ -226,6 +245,7 @@ export class Caches {
       this.#roleBindings,
       this.#podDisruptionBudgets,
       this.#claims,
+      this.#volumeAttachments,
       ...(this.#options.publishDns ? [this.#definitions] : []),
       ...(this.#dnsEndpoints === null ? [] : [this.#dnsEndpoints]),
     ] as unknown as Reflector<KubernetesObject>[];
@@ -266,6 +286,15 @@ export class Caches {
     const name = objectOf(change).metadata.name;
     for (const pod of this.#pods.values()) {
       const key = pod.spec?.nodeName === name ? pairKeyOf(pod) : null;
+      if (key !== null) this.#options.wake(key);
+    }
+  }
+
+  /** Most are of volumes that have nothing to do with any pair. */
+  #volumeAttachmentChanged({ spec }: VolumeAttachment): void {
+    for (const claim of this.#claims.values()) {
+      if (claim.spec?.volumeName !== spec?.source?.persistentVolumeName) continue;
+      const key = pairKeyOf(claim);
       if (key !== null) this.#options.wake(key);
     }
   }
@@ -322,6 +351,23 @@ const nodeMatters = (node: Node): unknown => {
     node.spec?.unschedulable,
   ];
 };
+
+/** Without what drivers keep in there for themselves, which may be secret. */
+function trimVolumeAttachment({ metadata, spec, status }: VolumeAttachment): VolumeAttachment {
+  const { attached, attachError, detachError } = status ?? {};
+  return {
+    metadata,
+    spec: {
+      ...(spec?.nodeName && { nodeName: spec.nodeName }),
+      ...(spec?.source && { source: spec.source }),
+    },
+    status: {
+      attached: attached === true,
+      ...(attachError && { attachError }),
+      ...(detachError && { detachError }),
+    },
+  };
+}
 
 function trimNode(node: Node): Node {
   const { name, uid, resourceVersion, labels: nodeLabels } = node.metadata;

@@ -66,6 +66,24 @@ export interface Service extends KubernetesObject {
 }
 
 export interface Claim extends KubernetesObject {
-  readonly spec?: { readonly [field: string]: unknown };
+  readonly spec?: {
+    /** The PersistentVolume that it is bound to. */
+    readonly volumeName?: string;
+    readonly accessModes?: readonly string[];
+    readonly [field: string]: unknown;
+  };
   readonly status?: { readonly phase?: 'Pending' | 'Bound' | 'Lost' };
+}
+
+/** That a volume is attached to a node, or is to be: what the attach/detach controller and the CSI driver say. */
+export interface VolumeAttachment extends KubernetesObject {
+  readonly spec?: {
+    readonly nodeName?: string;
+    readonly source?: { readonly persistentVolumeName?: string };
+  };
+  readonly status?: {
+    readonly attached?: boolean;
+    readonly attachError?: { readonly message?: string };
+    readonly detachError?: { readonly message?: string };
+  };
 }

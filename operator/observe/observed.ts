@@ -3,7 +3,7 @@
 
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import type { Claim, FilerPairObject, Node, Pod, Service } from './objects.ts';
+import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
 
 /** Why the last attempt to carry out a plan ended early. */
 export interface Problem {
@@ -32,6 +32,8 @@ export interface Observed {
   readonly dnsEndpoints: readonly KubernetesObject[];
   /** Claims with the pair's label, and those that the spec adopts, by name. */
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
+  /** Of the PersistentVolumes that the pair's claims are bound to. */
+  readonly volumeAttachments: readonly VolumeAttachment[];
   /** The Secret of the interconnect. The operator may look for it by name, not list Secrets. */
   readonly secret: 'present' | 'absent' | 'unknown';
   /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */

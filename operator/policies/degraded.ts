@@ -2,6 +2,7 @@
 // survive the next failure; a disk set away from home costs only performance.
 
 import type { View } from '../decide/view.ts';
+import { notFenced } from './attachment.ts';
 import { podReplacement } from './pod-replacement.ts';
 import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from './verdict.ts';
 
@@ -36,6 +37,15 @@ export const degradedChain: readonly Policy<View>[] = [
       );
     }
     return null;
+  },
+  function notFencedByStorage(view) {
+    const volumes = view.servers.flatMap((home) => notFenced(view, home));
+    return volumes.length === 0
+      ? null
+      : isTrue(
+          'NotFenced',
+          `No VolumeAttachment exists for ${volumes.join(', ')}: the driver attaches nothing (attachRequired: false), so the storage does not keep a node that is only cut off from writing. Use a driver that attaches, or transfer Shared with a lateWrites that holds.`,
+        );
   },
   function sameNode(view) {
     if (view.spec.storage.lateWrites === 'SameNode') return null;

@@ -27,6 +27,8 @@ export function diskSetPhase(view: View, home: ServerView): DiskSetPhase {
   if (deathProof(lease, view.observed.pods) !== null) return 'OwnerDead';
   if (lease.lastTransition?.epoch === lease.epoch || lease.secondaryPortOpen === lease.epoch)
     return 'Serving';
+  // A partner is ready for its own disk set; whether it has this one already is only what it says itself.
+  if (view.spec.storage.transfer === 'Reattach' && lease.holderServer !== home.name) return 'Opening';
   const owner = podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
   // A later run in the same pod owns it without a transition to tell of: ready is what it says instead.
   return owner?.state === 'Running' ? 'Serving' : 'Opening';

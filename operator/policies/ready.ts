@@ -1,6 +1,8 @@
 // Ready: are both disk sets served?
 
 import { type ServerView, serverNamed, type View } from '../decide/view.ts';
+import { attachment } from './attachment.ts';
+import { claimsFit } from './claims-fit.ts';
 import { claimsThere } from './claims-there.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 import { leaseLost } from './lease-lost.ts';
@@ -16,6 +18,7 @@ export const readyChain: readonly Policy<View>[] = [
       : isFalse(problem.reason, problem.message);
   },
   claimsThere,
+  claimsFit,
   leaseLost,
   function diskSetNotServed(view) {
     for (const home of view.servers) {
@@ -65,11 +68,24 @@ function notServed(view: View, home: ServerView): Verdict | null {
         `${lease?.holderServer} owns the disk set of ${name} and is dead; its partner or its next run claims it.`,
       );
     case 'Opening':
-      return isFalse(
-        'Opening',
-        `${lease?.holderServer} owns the disk set of ${name} (epoch ${lease?.epoch}) and has not opened it yet.`,
+      return (
+        disksAwaited(view, home) ??
+        isFalse(
+          'Opening',
+          `${lease?.holderServer} owns the disk set of ${name} (epoch ${lease?.epoch}) and has not opened it yet.`,
+        )
       );
   }
+}
+
+/** The owner cannot open what is not mounted for it yet. */
+function disksAwaited(view: View, home: ServerView): Verdict | null {
+  const found = attachment(view, home);
+  if (found === null || found.awaits === null) return null;
+  return isFalse(
+    found.stuck ? 'DisksStuck' : 'DisksMoving',
+    `${home.lease?.holderServer} owns the disk set of ${home.name} (epoch ${home.lease?.epoch}) and waits for its disks: ${found.awaits}.`,
+  );
 }
 
 const isRunning = ({ state }: PodFinding): boolean => state === 'Running';

@@ -5,6 +5,7 @@ import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { labels } from '../../../kubernetes/words.ts';
 import { fingerprint } from '../fingerprint.ts';
 import {
+  attachmentDirectory,
   claimName,
   currentLabel,
   exportsAnnotation,
@@ -12,6 +13,7 @@ import {
   serverObjectName,
   templateAnnotation,
   volumePath,
+  volumesDirectory,
 } from '../names.ts';
 import type { ServerView, View } from '../view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
@@ -134,7 +136,7 @@ function affinity(view: View, server: ServerView): Record<string, unknown> {
 
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
-function imageOf(view: View): Record<string, unknown> {
+export function imageOf(view: View): Record<string, unknown> {
   return {
     image: view.spec.image ?? view.settings.fileserverImage,
     imagePullPolicy: view.settings.imagePullPolicy,
@@ -186,12 +188,7 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
       { name: 'config', mountPath: configDirectory, readOnly: true },
       { name: 'secret', mountPath: secretDirectory, readOnly: true },
       { name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true },
-      ...view.servers.flatMap((home) =>
-        home.spec.volumes.map((volume) => ({
-          name: mountName(view, home, volume.name),
-          mountPath: volumePath(home.name, volume.name),
-        })),
-      ),
+      ...volumeMounts(view),
     ],
   };
 }
@@ -243,11 +240,34 @@ function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
         ],
       },
     },
-    ...view.servers.flatMap((home) =>
-      home.spec.volumes.map((volume) => ({
-        name: mountName(view, home, volume.name),
-        persistentVolumeClaim: { claimName: claimName(pair, home.name, volume) },
-      })),
-    ),
+    ...dataVolumes(view),
   ];
+}
+
+/**
+ * Reattach: volumes appear and vanish below the directory while the server runs. Read-only is the directory itself, which
+ * belongs to the node; what is mounted below it has flags of its own. So nothing can be written where a volume is not.
+ */
+function volumeMounts(view: View): Record<string, unknown>[] {
+  if (view.spec.storage.transfer === 'Reattach')
+    return [
+      { name: 'disks', mountPath: volumesDirectory, readOnly: true, mountPropagation: 'HostToContainer' },
+    ];
+  return view.servers.flatMap((home) =>
+    home.spec.volumes.map((volume) => ({
+      name: mountName(view, home, volume.name),
+      mountPath: volumePath(home.name, volume.name),
+    })),
+  );
+}
+
+function dataVolumes(view: View): Record<string, unknown>[] {
+  if (view.spec.storage.transfer === 'Reattach')
+    return [{ name: 'disks', hostPath: { path: attachmentDirectory(view.uid), type: 'DirectoryOrCreate' } }];
+  return view.servers.flatMap((home) =>
+    home.spec.volumes.map((volume) => ({
+      name: mountName(view, home, volume.name),
+      persistentVolumeClaim: { claimName: claimName(view.observed.name, home.name, volume) },
+    })),
+  );
 }

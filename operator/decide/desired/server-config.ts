@@ -1,7 +1,7 @@
 // The configuration file of one server, the same for every pod of it: what differs from run to run comes from the
 // pod's environment.
 
-import type { FilerPairServer } from '../../../crds/filerpair.ts';
+import type { FilerPairServer, FilerPairSpec } from '../../../crds/filerpair.ts';
 import { durationMs } from '../../../crds/quantities.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import type { Pod } from '../../observe/objects.ts';
@@ -52,15 +52,23 @@ export function serverConfig(view: View, server: ServerView): Record<string, unk
       failoverEndpointSlice: partner.failoverName,
     },
     diskSets: {
-      [server.name]: diskSet(server.spec),
-      [server.partner]: diskSet(partner.spec),
+      [server.name]: diskSet(server.spec, view.spec.storage),
+      [server.partner]: diskSet(partner.spec, view.spec.storage),
     },
+    ...(view.spec.storage.transfer === 'Reattach'
+      ? { attachPatienceMs: durationMs(view.spec.storage.attachPatience) }
+      : {}),
     log: { level: 'info', format: 'json' },
   };
 }
 
-const diskSet = (server: FilerPairServer) => ({
-  volumes: server.volumes.map(({ name }) => ({ name, path: volumePath(server.name, name) })),
+const diskSet = (server: FilerPairServer, storage: FilerPairSpec['storage']) => ({
+  volumes: server.volumes.map(({ name, existingClaim }) => ({
+    name,
+    path: volumePath(server.name, name),
+    ...(storage.lateWrites === 'WriteThrough' ? { writeThrough: true } : {}),
+    ...(storage.transfer === 'Reattach' ? { reattached: true, adopts: existingClaim !== undefined } : {}),
+  })),
   exports: server.exports,
 });
 

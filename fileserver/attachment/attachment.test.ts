@@ -1,0 +1,121 @@
+// What an attachment pod does on its node, with real mounts and mount namespaces.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../eventually.fixture.ts';
+import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
+import { isMountedVolume } from '../volume/mounted-volume.ts';
+import { type AttachedVolume, appear, disappear } from './attachment.ts';
+
+let places: MountedPlaces;
+let volume: AttachedVolume;
+let said: string[];
+const tell = (message: string) => said.push(message);
+const children: ChildProcess[] = [];
+
+beforeEach(() => {
+  places = new MountedPlaces();
+  volume = {
+    name: 'data',
+    from: places.fileSystem('claims/data'),
+    to: join(places.directory('servers'), 'data'),
+  };
+  writeFileSync(join(volume.from, 'file'), 'content');
+  said = [];
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+  places.remove();
+});
+
+const mountsAt = (path: string, pid: number | 'self' = 'self'): number =>
+  readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
+    .split('\n')
+    .filter((line) => line.split(' ')[4] === path).length;
+
+describe.skipIf(!mayMount)('an attachment', () => {
+  test('lets a volume appear, and takes it and its mount point away', async () => {
+    await appear(volume, tell);
+    expect(isMountedVolume(volume.to)).toBe(true);
+    expect(readdirSync(volume.to)).toEqual(['file']);
+    await disappear(volume, tell);
+    expect(existsSync(volume.to)).toBe(false);
+    expect(readdirSync(volume.from)).toEqual(['file']);
+  });
+
+  test('keeps what an earlier run left, if it is the same volume', async () => {
+    await appear(volume, tell);
+    await appear(volume, tell);
+    expect(mountsAt(volume.to)).toBe(1);
+    await disappear(volume, tell);
+    expect(existsSync(volume.to)).toBe(false);
+  });
+
+  test('replaces what an earlier run left of another volume', async () => {
+    await appear({ ...volume, from: places.fileSystem('claims/old') }, tell);
+    await appear(volume, tell);
+    expect(mountsAt(volume.to)).toBe(1);
+    expect(readdirSync(volume.to)).toEqual(['file']);
+    await disappear(volume, tell);
+  });
+
+  test('takes away several mounts that lie upon each other', async () => {
+    await appear(volume, tell);
+    places.bind(volume.from, volume.to);
+    await disappear(volume, tell);
+    expect(existsSync(volume.to)).toBe(false);
+  });
+
+  test('waits while a file is open, says so, and goes on when it is closed', async () => {
+    await appear(volume, tell);
+    const fd = openSync(join(volume.to, 'file'), 'r');
+    let gone = false;
+    const going = disappear(volume, tell).then(() => {
+      gone = true;
+    });
+    await eventually(() => expect(said.join()).toContain('is in use'));
+    expect(gone).toBe(false);
+    expect(isMountedVolume(volume.to)).toBe(true);
+    closeSync(fd);
+    await going;
+    expect(existsSync(volume.to)).toBe(false);
+  });
+
+  test('ends private copies of the mount: removing its place is what reaches them', async () => {
+    await appear(volume, tell);
+    // As a container with the directory and without mount propagation that starts now.
+    const other = spawn(
+      'unshare',
+      ['--mount', '--propagation', 'private', 'sh', '-c', 'echo here; exec sleep 600'],
+      {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
+    children.push(other);
+    await once(other.stdout!, 'data');
+    expect(mountsAt(volume.to, other.pid!)).toBe(1);
+    places.unmount(volume.to);
+    expect(mountsAt(volume.to, other.pid!), 'umount alone does not').toBe(1);
+    await disappear(volume, tell);
+    expect(mountsAt(volume.to, other.pid!)).toBe(0);
+  });
+
+  test('as a process: the volume is there once it is ready, and away when it has been told to end', async () => {
+    const ready = join(places.root, 'ready');
+    const to = places.directory('servers');
+    const args = ['--from', places.directory('claims'), '--to', to, '--ready', ready, 'data'];
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args]);
+    children.push(child);
+    await eventually(() => expect(existsSync(ready)).toBe(true));
+    expect(isMountedVolume(volume.to)).toBe(true);
+    child.kill('SIGTERM');
+    const [code] = await once(child, 'exit');
+    expect(code).toBe(0);
+    expect(readdirSync(to)).toEqual([]);
+  });
+});

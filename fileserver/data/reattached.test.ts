@@ -1,0 +1,79 @@
+// A disk set whose volumes move from node to node: its owner waits for them, and serves only what is mounted.
+import { mkdirSync, readdirSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../eventually.fixture.ts';
+import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
+import { openMessage, TestDataThread } from './data-thread.fixture.ts';
+import type { FromDataThread, OpenMessage } from './messages.ts';
+
+let places: MountedPlaces;
+let thread: TestDataThread;
+let place: string;
+beforeEach(() => {
+  places = new MountedPlaces();
+  place = places.directory('volumes/filer-a/data');
+  thread = new TestDataThread();
+});
+afterEach(async () => {
+  await thread.stop();
+  places.remove();
+});
+
+const message = (overrides: Partial<OpenMessage> = {}): OpenMessage =>
+  openMessage(place, {
+    volumes: [{ name: 'data', path: place, reattached: true }],
+    attachPatienceMs: 20_000,
+    ...overrides,
+  });
+const opened = () =>
+  thread.next(
+    (one): one is Extract<FromDataThread, { kind: 'opened' | 'openFailed' }> =>
+      one.kind === 'opened' || one.kind === 'openFailed',
+  );
+
+describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
+  test('is opened when its volume appears, and not before; the wait is a phase', async () => {
+    await eventually(() => expect(thread.board.allStarted).toBe(true));
+    thread.grant('own');
+    const answer = opened();
+    thread.post(message());
+    // Longer than several looks: it must have seen the empty directory.
+    const early = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 200, 'waits'))]);
+    expect(early).toBe('waits');
+    expect(readdirSync(place)).toEqual([]);
+    places.mount(['-t', 'tmpfs', 'none'], place);
+    const result = await answer;
+    expect(result).toMatchObject({ kind: 'opened' });
+    const { phases } = result as Extract<FromDataThread, { kind: 'opened' }>;
+    expect(phases.map(({ name }) => name)).toEqual(['attach', 'verify', 'replay', 'listen']);
+    expect(phases[0]!.tookMs).toBeGreaterThan(150);
+    await thread.close('own', 'quiesce');
+    // Nothing of the server holds it any more: it can go.
+    places.unmount(place);
+    expect(readdirSync(place)).toEqual([]);
+  });
+
+  test('can be unmounted after it was fenced, too', async () => {
+    places.mount(['-t', 'tmpfs', 'none'], place);
+    await thread.open(message());
+    expect(() => places.unmount(place)).toThrow(/busy/);
+    await thread.close('own', 'fence');
+    places.unmount(place);
+  });
+
+  test('is given up when its volume does not come', async () => {
+    thread.grant('own');
+    const answer = opened();
+    thread.post(message({ attachPatienceMs: 100 }));
+    expect(await answer).toMatchObject({ kind: 'openFailed', reason: 'NotAttached' });
+    expect(readdirSync(place)).toEqual([]);
+  });
+
+  test('can be closed while it waits', async () => {
+    thread.grant('own');
+    thread.post(message());
+    await thread.close('own', 'fence');
+    mkdirSync(place, { recursive: true });
+    expect(readdirSync(place)).toEqual([]);
+  });
+});

@@ -1,0 +1,93 @@
+// The empty directory where a volume would appear must never be taken for it.
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { close } from '../system/file-calls.ts';
+import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
+import { startIoPool } from '../system/thread-identity.ts';
+import { isMountedVolume, pinMountedVolume } from './mounted-volume.ts';
+import { openVolume } from './volume.ts';
+
+let places: MountedPlaces;
+beforeEach(async () => {
+  await startIoPool();
+  places = new MountedPlaces();
+});
+afterEach(() => places.remove());
+
+describe.skipIf(!mayMount)('a volume that moves', () => {
+  test('is not there while its place is a plain directory, or nothing at all', () => {
+    expect(isMountedVolume(places.directory('home/data'))).toBe(false);
+    expect(isMountedVolume(join(places.root, 'home/absent'))).toBe(false);
+  });
+
+  test('is not there when a directory of the node itself is bound to its place', () => {
+    const place = places.directory('home/data');
+    places.bind(places.directory('elsewhere'), place);
+    expect(isMountedVolume(place)).toBe(false);
+  });
+
+  test('is not there when its place is a symbolic link to a mounted file system', () => {
+    const link = join(places.directory('home'), 'data');
+    symlinkSync(places.fileSystem('other'), link);
+    expect(isMountedVolume(link)).toBe(false);
+  });
+
+  test('is there when a file system is mounted at its place, also by a bind', () => {
+    expect(isMountedVolume(places.fileSystem('home/data'))).toBe(true);
+    const place = places.directory('home/logs');
+    places.bind(places.fileSystem('claims/logs'), place);
+    expect(isMountedVolume(place)).toBe(true);
+  });
+
+  test('stays as long as it is pinned: unmounting says busy', () => {
+    const place = places.fileSystem('home/data');
+    const pin = pinMountedVolume(place)!;
+    expect(() => places.unmount(place)).toThrow(/busy/);
+    close(pin);
+    places.unmount(place);
+    expect(isMountedVolume(place)).toBe(false);
+  });
+});
+
+describe.skipIf(!mayMount)('opening a volume that moves', () => {
+  const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
+  const open = (path: string, more: object = {}) =>
+    openVolume({ name: 'data', path, reattached: true, ...more }, owner, () => {});
+
+  test('writes nothing into the empty directory', async () => {
+    const place = places.directory('home/data');
+    await expect(open(place)).rejects.toMatchObject({ reason: 'NotAttached' });
+    expect(readdirSync(place)).toEqual([]);
+  });
+
+  test('makes a fresh disk a volume, with the lost+found that a new file system has', async () => {
+    const place = places.fileSystem('home/data');
+    mkdirSync(join(place, 'lost+found'));
+    const volume = await open(place);
+    expect(() => places.unmount(place)).toThrow(/busy/);
+    volume.close();
+    places.unmount(place);
+    expect(readdirSync(place), 'all of it was on the disk').toEqual([]);
+  });
+
+  test('leaves a disk alone that has files and is no volume, unless it is to be adopted', async () => {
+    const place = places.fileSystem('home/data');
+    writeFileSync(join(place, 'letter'), 'not ours');
+    await expect(open(place)).rejects.toMatchObject({
+      reason: 'NotAVolume',
+      message: expect.stringContaining('it holds "letter"'),
+    });
+    expect(readdirSync(place)).toEqual(['letter']);
+    (await open(place, { adopts: true })).close();
+    places.unmount(place);
+  });
+
+  test('is refused to the partner while it is no volume', async () => {
+    const place = places.fileSystem('home/data');
+    const partner = { ...owner, server: 'filer-b', epoch: 2 };
+    const opening = openVolume({ name: 'data', path: place, reattached: true }, partner, () => {});
+    await expect(opening).rejects.toMatchObject({ reason: 'NotAVolume' });
+    expect(readdirSync(place)).toEqual([]);
+  });
+});

@@ -1,0 +1,51 @@
+// Moves of disks as actions: attachment pods that go and come. First of all that is done for a pair, since clients wait.
+//
+// What stands in front of each is a look at the Lease itself, past the cache: a pod is told to go only while the Lease
+// still names the owner because of whom it has to.
+
+import { attachment } from '../policies/attachment.ts';
+import { claimsFit } from '../policies/claims-fit.ts';
+import { leasesBelongToPair } from '../policies/pod-replacement.ts';
+import { attachmentPod } from './desired/attachment-pod.ts';
+import type { Action } from './plan.ts';
+import type { ServerView, View } from './view.ts';
+
+export function attachmentsMoved(view: View): Action[] {
+  if (!leasesBelongToPair(view) || claimsFit(view) !== null) return [];
+  return view.servers.flatMap((home) => moved(view, home));
+}
+
+function moved(view: View, home: ServerView): Action[] {
+  const found = attachment(view, home);
+  if (found === null || home.lease === null) return [];
+  const { namespace } = view.observed;
+  const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
+    kind: 'delete',
+    resource: 'pods',
+    namespace,
+    name: metadata.name ?? '',
+    uid: metadata.uid ?? '',
+    why,
+  }));
+  if (found.create && found.node !== null)
+    actions.push({
+      kind: 'create',
+      resource: 'pods',
+      object: attachmentPod(view, home, found.node),
+      why: `the disks of ${home.name} belong on node ${found.node}, and are nowhere else`,
+    });
+  return actions.length === 0 ? [] : [asOwned(view, home), ...actions];
+}
+
+function asOwned(view: View, home: ServerView): Action {
+  const { holder = null, epoch = 0, object } = home.lease ?? {};
+  return {
+    kind: 'confirm',
+    resource: 'leases',
+    namespace: view.observed.namespace,
+    name: object?.metadata.name ?? '',
+    holder,
+    epoch,
+    why: `the disks of ${home.name} follow its owner`,
+  };
+}

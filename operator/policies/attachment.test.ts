@@ -1,0 +1,287 @@
+// Disks follow the Lease, one step after the other, and it is always said what they wait for.
+import { describe, expect, test } from 'vitest';
+import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import type { Action } from '../decide/plan.ts';
+import { settings, spec, World } from '../decide/world.fixture.ts';
+import type { Claim, Pod, VolumeAttachment } from '../observe/objects.ts';
+import { attachment } from './attachment.ts';
+
+const reattach: FilerPairSpecInput = {
+  ...spec,
+  servers: spec.servers.map((server) => ({
+    ...server,
+    volumes: [{ name: 'data', claim: { size: '1Gi', accessMode: 'ReadWriteOnce' as const } }],
+  })),
+  storage: { transfer: 'Reattach' },
+};
+
+const claimOf = (home: string): Claim => ({
+  metadata: {
+    name: `home-${home}-data`,
+    namespace: 'storage',
+    labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/home': home },
+  },
+  spec: { volumeName: `pv-${home}`, accessModes: ['ReadWriteOnce'] },
+  status: { phase: 'Bound' },
+});
+
+const attached = (home: string, node: string, status: VolumeAttachment['status'] = {}): VolumeAttachment => ({
+  metadata: { name: `csi-${home}-${node}` },
+  spec: { nodeName: node, source: { persistentVolumeName: `pv-${home}` } },
+  status: { attached: true, ...status },
+});
+
+/** Both servers serve, and their disks are where they belong. */
+function running(): World {
+  const world = World.running(reattach, {
+    'home-filer-a-data': claimOf('filer-a'),
+    'home-filer-b-data': claimOf('filer-b'),
+  });
+  for (const home of ['filer-a', 'filer-b']) {
+    mounted(world, home);
+    world.observed.volumeAttachments = [
+      ...world.observed.volumeAttachments,
+      attached(home, home === 'filer-a' ? 'node-1' : 'node-2'),
+    ];
+  }
+  world.settle();
+  return world;
+}
+
+const podsOf = (world: World, home: string): readonly Pod[] =>
+  world.observed.pods.filter(({ metadata }) => metadata.labels?.['filerpair.dev/attachment'] === home);
+
+/** The kubelet has mounted the volumes, and the pod has let them appear. */
+function mounted(world: World, home: string): void {
+  const [pod] = podsOf(world, home);
+  const nodeName = pod!.metadata.annotations!['filerpair.dev/node']!;
+  const status = { phase: 'Running' as const, conditions: [{ type: 'Ready', status: 'True' as const }] };
+  world.changePod(pod!, { spec: { ...pod!.spec, nodeName }, status });
+}
+
+function gone(world: World, home: string): void {
+  for (const { metadata } of podsOf(world, home)) world.remove('pods', metadata.name ?? '');
+}
+
+/** filer-b has claimed the disk set of filer-a and waits for the disks. */
+function takenOver(): World {
+  const world = running();
+  world.claims('filer-b', 'filer-a', 2);
+  world.changeLease(
+    'filer-a',
+    {},
+    { 'filerpair.dev/last-transition': null, 'filerpair.dev/secondary-port-open': null },
+  );
+  return world;
+}
+
+const lines = (actions: readonly Action[]): string[] =>
+  actions
+    .filter(({ resource, kind }) => resource === 'pods' || kind === 'confirm')
+    .map((action) => {
+      const name = 'object' in action ? action.object.metadata.name : action.name;
+      return `${action.kind} ${action.resource} ${name?.replace(/-[0-9a-v]{5}$/, '-*')}`;
+    });
+
+const ready = (world: World) => {
+  world.settle();
+  const [condition] = world.observed.pair!.status!.conditions!;
+  return { reason: condition!.reason, message: condition!.message };
+};
+
+const find = (world: World) => {
+  const view = world.view();
+  return attachment(view, view.servers[0])!;
+};
+
+describe('a pair whose disks move', () => {
+  test('has a pod on the node of each owner that holds the claims, and is at rest', () => {
+    const world = running();
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+    const nodes = ['filer-a', 'filer-b'].map((home) => podsOf(world, home).map((pod) => pod.spec?.nodeName));
+    expect(nodes).toEqual([['node-1'], ['node-2']]);
+    expect(settings.fileserverImage).toBe(
+      (podsOf(world, 'filer-a')[0]!.spec!['containers'] as { image: string }[])[0]!.image,
+    );
+  });
+
+  test('has the objects of the golden file: attachment pod, and a server pod that sees the directory alone', async () => {
+    const world = running();
+    const pods = [podsOf(world, 'filer-a')[0]!, world.pod('filer-a')].map(({ spec: one }) => one);
+    await expect(`${JSON.stringify(pods, null, 2)}\n`).toMatchFileSnapshot('golden/reattach-pods.json');
+  });
+
+  test('nothing is made for a disk set that nobody owns: its owner says where it belongs', () => {
+    const world = new World(reattach).withClaim('home-filer-a-data', claimOf('filer-a'));
+    world.settle();
+    world.runs('filer-a');
+    expect(find(world)).toMatchObject({ state: 'Unowned', create: false, remove: [] });
+  });
+});
+
+describe('a change of owner', () => {
+  test('takes the disks from the old node first, with a look at the Lease before', () => {
+    const world = takenOver();
+    expect(lines(world.plan().actions)).toEqual([
+      'confirm leases home-filer-a',
+      'delete pods home-filer-a-disks-*',
+    ]);
+    expect(world.plan().actions[0]).toMatchObject({ holder: world.incarnation('filer-b'), epoch: 2 });
+    expect(ready(world)).toMatchObject({
+      reason: 'DisksMoving',
+      message: expect.stringMatching(
+        /^filer-b owns .* waits for its disks: pod .* unmounts them on node node-1/,
+      ),
+    });
+    expect(world.plan().actions, 'told once').toEqual([]);
+  });
+
+  test('is not acted upon when the Lease has moved on meanwhile', () => {
+    const world = takenOver();
+    const [confirm] = world.plan().actions;
+    world.claims('filer-a', 'filer-a', 3);
+    expect(world.carryOut(confirm!), 'the plan ends there').toBe(false);
+  });
+
+  test('waits until the storage has let go, then has them mounted on the new node', () => {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    expect(find(world)).toMatchObject({ state: 'Detaching', create: false, stuck: false });
+    expect(ready(world).message).toContain(
+      'volume pv-filer-a is detached from node node-1 (VolumeAttachment csi-filer-a-node-1)',
+    );
+    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    expect(lines(world.settle())).toEqual([
+      'confirm leases home-filer-a',
+      'create pods home-filer-a-disks-*',
+    ]);
+    expect(find(world)).toMatchObject({ state: 'Attaching', node: 'node-2' });
+    mounted(world, 'filer-a');
+    expect(podsOf(world, 'filer-a')[0]?.spec?.nodeName).toBe('node-2');
+    expect(find(world)).toMatchObject({ state: 'Attached', awaits: null });
+  });
+
+  test('back to the old node while its pod still ends: it ends first, and a new one is made', () => {
+    const world = takenOver();
+    world.settle();
+    world.claims('filer-a', 'filer-a', 3);
+    expect(find(world)).toMatchObject({ state: 'Leaving', create: false, remove: [] });
+    gone(world, 'filer-a');
+    expect(find(world)).toMatchObject({ state: 'Attaching', create: true, node: 'node-1' });
+  });
+
+  test('within one node moves nothing', () => {
+    const world = running();
+    const pod = world.pod('filer-b');
+    world.changePod(pod, { spec: { ...pod.spec, nodeName: 'node-1' } });
+    world.claims('filer-b', 'filer-a', 2);
+    expect(find(world)).toMatchObject({ state: 'Attached', node: 'node-1' });
+  });
+
+  test('an owner whose pod the API does not know leaves everything where it is', () => {
+    const world = running();
+    world.changeLease('filer-a', { holderIdentity: 'filer-b/no-such-pod/run-9', leaseTransitions: 2 });
+    expect(find(world)).toMatchObject({ state: 'Unowned', remove: [], create: false });
+  });
+
+  test('a pod of the disks that was evicted is replaced', () => {
+    const world = running();
+    world.changePod(podsOf(world, 'filer-a')[0]!, { status: { phase: 'Failed' } });
+    expect(lines(world.plan().actions)).toEqual([
+      'confirm leases home-filer-a',
+      'delete pods home-filer-a-disks-*',
+    ]);
+  });
+});
+
+describe('disks that do not come', () => {
+  test('because their node is away: nothing is forced, and the ways out are named', () => {
+    const world = takenOver();
+    world.node('node-1', 'Unknown', world.now);
+    world.settle();
+    expect(find(world)).toMatchObject({ state: 'Leaving', stuck: true, create: false });
+    const { reason, message } = ready(world);
+    expect(reason).toBe('DisksStuck');
+    expect(message).toContain('node.kubernetes.io/out-of-service=nodeshutdown:NoExecute');
+    world.now += 3_600_000;
+    expect(lines(world.settle()).filter((line) => line.includes('-disks-'))).toEqual([]);
+  });
+
+  test('because they cannot be detached', () => {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = [
+      attached('filer-a', 'node-1', { detachError: { message: 'the array says no' } }),
+    ];
+    expect(ready(world)).toMatchObject({
+      reason: 'DisksStuck',
+      message: expect.stringContaining('does not succeed: the array says no'),
+    });
+  });
+
+  test('because they cannot be attached', () => {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = [
+      attached('filer-a', 'node-2', { attached: false, attachError: { message: 'node is full' } }),
+    ];
+    world.settle();
+    expect(ready(world)).toMatchObject({
+      reason: 'DisksStuck',
+      message: expect.stringContaining('cannot be attached to node node-2: node is full'),
+    });
+  });
+
+  test('because the scheduler has no place for their pod', () => {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = [];
+    world.settle();
+    const conditions = [
+      { type: 'PodScheduled', status: 'False' as const, message: '0/2 nodes: too many volumes' },
+    ];
+    world.changePod(podsOf(world, 'filer-a')[0]!, { status: { phase: 'Pending', conditions } });
+    expect(ready(world).message).toContain('too many volumes');
+  });
+});
+
+describe('what the storage cannot promise', () => {
+  test('a driver that attaches nothing fences nothing, and that is said', () => {
+    const world = running();
+    world.observed.volumeAttachments = [];
+    world.settle();
+    expect(world.observed.pair!.status!.conditions![2]).toMatchObject({
+      type: 'Degraded',
+      status: 'True',
+      reason: 'NotFenced',
+      message: expect.stringContaining('pv-filer-a, pv-filer-b'),
+    });
+  });
+
+  test.each([
+    ['Reattach', undefined, ['ReadWriteMany'], 'ClaimNotExclusive', 'Choose transfer Shared'],
+    ['Shared', 'Coherent', ['ReadWriteOnce'], 'ClaimNotShared', 'Choose transfer Reattach'],
+    ['Shared', 'WriteThrough', ['ReadWriteOnce'], 'ClaimNotShared', 'Choose transfer Reattach'],
+    ['Shared', 'SameNode', ['ReadWriteOncePod'], 'ClaimNotShared', 'Choose transfer Reattach'],
+  ] as const)('%s, lateWrites %s: an adopted claim with %j is refused with what to choose', (...row) => {
+    const [transfer, lateWrites, accessModes, reason, way] = row;
+    const adopting = spec.servers.map((server) => ({
+      ...server,
+      volumes: [{ name: 'data', existingClaim: `home-${server.name}-data` }],
+    }));
+    const storage = { transfer, ...(lateWrites === undefined ? {} : { lateWrites }) };
+    const world = new World({ ...spec, servers: adopting, storage });
+    for (const home of ['filer-a', 'filer-b'])
+      world.withClaim(`home-${home}-data`, {
+        ...claimOf(home),
+        spec: { ...claimOf(home).spec, accessModes },
+      });
+    world.settle();
+    expect(world.observed.pods).toEqual([]);
+    expect(ready(world)).toMatchObject({ reason, message: expect.stringContaining(way) });
+  });
+});

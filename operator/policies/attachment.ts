@@ -1,0 +1,177 @@
+// Where the disks of a disk set are, where they belong, and what is to be done about it (transfer mode Reattach).
+//
+// The Lease alone says who owns the disk set; its disks belong on the node of the pod that the Lease names. Nothing here
+// can give anybody a right to serve: a wrong or late look can only make disks come late. The way of a move:
+//
+//   Lease names filer-b ──> pod on node 1 is told to go ──> it unmounts ──> detached from node 1 ──> pod on node 2 ──> mounted
+//                              Leaving                                    Detaching               Attaching        Attached
+//
+// The pod on the new node is made only when the storage has let go of the old one. Earlier would be safe too, as the
+// attach/detach controller waits, but slower: the kubelet's patience with a volume that is not there yet doubles.
+
+import { labels } from '../../kubernetes/words.ts';
+import { attachmentNodeAnnotation, claimName } from '../decide/names.ts';
+import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
+import type { Pod, VolumeAttachment } from '../observe/objects.ts';
+
+export type AttachmentState =
+  /** Nobody owns the disk set, or its owner's node is not known: everything stays as it is. */
+  | 'Unowned'
+  /** The pod on the old node unmounts. */
+  | 'Leaving'
+  /** Unmounted there, or never mounted by us, and still attached. */
+  | 'Detaching'
+  /** The pod on the owner's node waits for its volumes, or is about to be made. */
+  | 'Attaching'
+  | 'Attached';
+
+export interface Attachment {
+  readonly state: AttachmentState;
+  /** Where the disks belong now; null: not known. */
+  readonly node: string | null;
+  /** To be told to go. */
+  readonly remove: readonly { readonly pod: Pod; readonly why: string }[];
+  /** Whether the pod on `node` is to be made. */
+  readonly create: boolean;
+  /** What is awaited and how long that usually takes, as a sentence; null: nothing is. */
+  readonly awaits: string | null;
+  /** It will not pass by itself in the usual time: somebody should look. */
+  readonly stuck: boolean;
+}
+
+/** How long each step usually takes, for people. */
+const usually = {
+  leaving: 'this usually takes less than a second',
+  detaching: 'this usually takes 1 to 3 seconds, and up to 10 more where the kubelet reports every 10 s',
+  attaching: 'this usually takes 1 to 5 seconds',
+};
+
+/** null: the pair's volumes do not move. */
+export function attachment(view: View, home: ServerView): Attachment | null {
+  if (view.spec.storage.transfer !== 'Reattach') return null;
+  const node = nodeOfOwner(view, home);
+  const pods = view.observed.pods.filter(
+    ({ metadata }) => metadata.labels?.[labels.attachment] === home.name,
+  );
+  if (node === null) return { state: 'Unowned', node, remove: [], create: false, awaits: null, stuck: false };
+  const away = pods.filter((pod) => nodeOf(pod) !== node || isEnding(pod));
+  if (away.length > 0) return leaving(view, home, node, away);
+  const volumes = volumesOf(view, home);
+  const elsewhere = view.observed.volumeAttachments.filter(
+    ({ spec }) => volumes.has(spec?.source?.persistentVolumeName ?? '') && spec?.nodeName !== node,
+  );
+  const here = pods[0];
+  // A pod that is there already is left there: it waits, as the one to be made would.
+  if (elsewhere[0] !== undefined) return detaching(node, elsewhere[0]);
+  return here === undefined
+    ? {
+        ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
+        create: true,
+      }
+    : attaching(view, node, here, volumes);
+}
+
+const waiting = (state: AttachmentState, node: string, awaits: string | null, stuck = false): Attachment => ({
+  state,
+  node,
+  remove: [],
+  create: false,
+  awaits,
+  stuck,
+});
+
+function nodeOfOwner(view: View, { lease }: ServerView): string | null {
+  if (lease === null || lease.holder === null) return null;
+  return podOfIncarnation(view, lease.holderServer, lease.holderPodUid)?.pod.spec?.nodeName ?? null;
+}
+
+const nodeOf = ({ metadata, spec }: Pod): string | undefined =>
+  spec?.nodeName ?? metadata.annotations?.[attachmentNodeAnnotation];
+
+const isEnding = ({ metadata, status }: Pod): boolean =>
+  metadata.deletionTimestamp !== undefined || status?.phase === 'Failed' || status?.phase === 'Succeeded';
+
+/** Names of the PersistentVolumes that are bound. */
+function volumesOf(view: View, home: ServerView): ReadonlySet<string> {
+  return new Set(
+    home.spec.volumes.flatMap((volume) => {
+      const claim = view.observed.claims[claimName(view.observed.name, home.name, volume)];
+      const name = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+      return name === undefined ? [] : [name];
+    }),
+  );
+}
+
+function leaving(view: View, home: ServerView, node: string, away: readonly Pod[]): Attachment {
+  const remove = away
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map((pod) => ({ pod, why: `the disks of ${home.name} belong on node ${node} now` }));
+  const from = nodeOf(away[0]!) ?? 'an unknown node';
+  const name = away[0]!.metadata.name;
+  const ready = view.observed.nodes[from]?.status?.conditions?.find(({ type }) => type === 'Ready');
+  if (view.observed.nodes[from] !== undefined && ready?.status === 'True') {
+    const awaits = `pod ${name} unmounts them on node ${from}; ${usually.leaving}, and as long as a process there has a file of them open`;
+    return { ...waiting('Leaving', node, awaits), remove };
+  }
+  const since = ready?.lastTransitionTime === undefined ? '' : ` since ${ready.lastTransitionTime}`;
+  const awaits = `node ${from}, where they are mounted, is not ready${since}, and as long as it may still write to them they are not attached elsewhere. They move by themselves when the node is back. If it is switched off for good: kubectl taint node ${from} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute (and take the taint off when it is back), or delete the Node`;
+  return { ...waiting('Leaving', node, awaits, true), remove };
+}
+
+function detaching(node: string, { metadata, spec, status }: VolumeAttachment): Attachment {
+  const what = `volume ${spec?.source?.persistentVolumeName} is detached from node ${spec?.nodeName}`;
+  const error = status?.detachError?.message;
+  return error === undefined
+    ? waiting('Detaching', node, `${what} (VolumeAttachment ${metadata.name}); ${usually.detaching}`)
+    : waiting(
+        'Detaching',
+        node,
+        `${what}, which does not succeed: ${error} (VolumeAttachment ${metadata.name}). It is tried again; look at the CSI driver`,
+        true,
+      );
+}
+
+function attaching(view: View, node: string, pod: Pod, volumes: ReadonlySet<string>): Attachment {
+  if (isReady(pod)) return waiting('Attached', node, null);
+  const failed = view.observed.volumeAttachments.find(
+    ({ spec, status }) =>
+      spec?.nodeName === node &&
+      volumes.has(spec.source?.persistentVolumeName ?? '') &&
+      status?.attachError?.message !== undefined,
+  );
+  if (failed !== undefined) {
+    const why = `volume ${failed.spec?.source?.persistentVolumeName} cannot be attached to node ${node}: ${failed.status?.attachError?.message}. It is tried again; after spec.storage.attachPatience (${view.spec.storage.attachPatience}) the disk set is given back to the partner, if that is there`;
+    return waiting('Attaching', node, why, true);
+  }
+  const unscheduled = pod.status?.conditions?.find(
+    ({ type, status }) => type === 'PodScheduled' && status === 'False',
+  );
+  if (unscheduled !== undefined)
+    return waiting(
+      'Attaching',
+      node,
+      `pod ${pod.metadata.name} cannot be put onto node ${node}: ${unscheduled.message ?? unscheduled.reason ?? 'the scheduler does not say why'}`,
+      true,
+    );
+  return waiting(
+    'Attaching',
+    node,
+    `pod ${pod.metadata.name} gets them attached and mounted on node ${node}; ${usually.attaching}`,
+  );
+}
+
+export const isReady = ({ status }: Pod): boolean =>
+  status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
+
+/**
+ * Volumes that are mounted and that nobody has attached: their driver attaches nothing, so nothing keeps a second node from
+ * mounting them. Names of PersistentVolumes.
+ */
+export function notFenced(view: View, home: ServerView): string[] {
+  const found = attachment(view, home);
+  if (found?.state !== 'Attached') return [];
+  const attached = new Set(
+    view.observed.volumeAttachments.map(({ spec }) => spec?.source?.persistentVolumeName),
+  );
+  return [...volumesOf(view, home)].filter((name) => !attached.has(name));
+}
