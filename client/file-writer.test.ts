@@ -64,7 +64,9 @@ class ForgetfulFile {
 
   private write(reader: XdrReader, w: XdrWriter): void {
     this.writes += 1;
-    const { offset, data } = decodeWRITE3args(reader);
+    const args = decodeWRITE3args(reader);
+    const { data } = args;
+    const offset = Number(args.offset);
     if (this.failWrites) {
       encodeWRITE3res(w, { status: NFS3ERR_NOSPC, file_wcc: NO_WCC });
       return;

@@ -98,9 +98,8 @@ export class XdrReader {
   }
 
   /**
-   * RFC 4506 §4.5: unsigned hyper as a number, for sizes and offsets. Everything from 2^53 - 1 upwards reads as
-   * Number.MAX_SAFE_INTEGER: no file reaches it, so a server answers such an offset as it answers any offset
-   * beyond the largest file.
+   * RFC 4506 §4.5: unsigned hyper as a number, for what a client is told. Everything from 2^53 - 1 upwards reads as
+   * Number.MAX_SAFE_INTEGER.
    */
   u64Saturated(): number {
     const at = this.position;
@@ -109,6 +108,13 @@ export class XdrReader {
     const high = this.view.getUint32(at);
     if (high >= UNSAFE_HIGH_WORD) return Number.MAX_SAFE_INTEGER;
     return high * TWO_32 + this.view.getUint32(at + 4);
+  }
+
+  /** RFC 4506 §4.5: unsigned hyper, exactly: a number where that is exact, so that the common case costs no bigint. */
+  u64Exact(): number | bigint {
+    const at = this.position;
+    const value = this.u64Saturated();
+    return value === Number.MAX_SAFE_INTEGER ? this.view.getBigUint64(at) : value;
   }
 
   /** RFC 4506 §4.4: a boolean is 0 or 1; there is no other truth. */

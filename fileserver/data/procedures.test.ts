@@ -217,7 +217,7 @@ describe.each(fileSystems)('on $name', ({ missing, mount: mountFileSystem }) => 
     const data = bytes('abc');
     const wrong = await client.call('WRITE', { file, offset: 0, count: 2, stable: 0, data });
     expect(wrong.status).toBe(nfs.NFS3ERR_INVAL);
-    const huge = { file, offset: Number.MAX_SAFE_INTEGER, count: 3, stable: nfs.UNSTABLE, data };
+    const huge = { file, offset: 2n ** 63n - 2n, count: 3, stable: nfs.UNSTABLE, data };
     expect((await client.call('WRITE', huge)).status).toBe(nfs.NFS3ERR_FBIG);
   });
 

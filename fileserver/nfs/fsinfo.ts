@@ -13,8 +13,6 @@ import { failedWithAttributes } from './failure.ts';
 
 const IO_SIZE_MULTIPLE = 4096;
 const LISTING_SIZE = 64 * 1024;
-/** Sizes are exact in a double below this; larger offsets are refused with NFS3ERR_FBIG. */
-const FILE_SIZE_MAX = Number.MAX_SAFE_INTEGER - 1;
 
 export function fsinfo(call: NfsCall): Outcome {
   const { w, r, service } = call;
@@ -33,7 +31,7 @@ export function fsinfo(call: NfsCall): Outcome {
     w.u32(IO_SIZE_MULTIPLE);
   }
   w.u32(LISTING_SIZE);
-  w.u64(FILE_SIZE_MAX);
+  w.u64(volume.fileSizeMax);
   // time_delta: one nanosecond.
   w.u32(0);
   w.u32(1);

@@ -5,9 +5,9 @@
 import { constants } from 'node:os';
 import { NFS3_IO_SIZE_MAX, NFS3_OK, POST_OP_ATTR_SIZE, reserveREAD3data } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
-import { readCachedInto, readInto } from '../system/file-calls.ts';
+import { OFFSET_MAX, type Offset, readCachedInto, readInto } from '../system/file-calls.ts';
 import { addressOf } from '../system/native-buffer.ts';
-import { S_IFDIR, S_IFREG } from '../system/statx.ts';
+import { S_IFDIR, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { mayRead } from '../volume/permissions.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
@@ -23,15 +23,16 @@ const AROUND_DATA = 256;
 export function read(call: NfsCall): Outcome {
   const { w, r } = call;
   const file = readFile(call);
-  const offset = r.u64Saturated();
-  const count = Math.min(r.u32(), NFS3_IO_SIZE_MAX);
+  const offset = r.u64Exact();
+  const count = countFrom(offset, Math.min(r.u32(), NFS3_IO_SIZE_MAX));
   r.expectEnd();
   if (typeof file === 'string') return failedWithAttributes(call, file, null);
   const refused = prepare(call, file);
   if (refused !== null) return failedWithAttributes(call, refused, refused === 'stale' ? null : file);
   const { volume } = file;
   const at = reserveREAD3data(w, count);
-  const beyond = offset >= Number.MAX_SAFE_INTEGER;
+  // As Linux' server has it: no file is that long, so this is behind its end.
+  const beyond = offset > OFFSET_MAX;
   const got = beyond ? 0 : readNow(file, addressIn(w, at), count, offset);
   if (got === -EAGAIN) return readLater(call, file, count, offset);
   if (got < 0) {
@@ -40,14 +41,21 @@ export function read(call: NfsCall): Outcome {
   }
   const status = call.service.diskSet.attributes(file, volume.stat);
   if (status !== 'ok') return failedWithAttributes(call, status, null);
-  const atEnd = beyond || offset + got >= volume.stat.size;
+  const atEnd = beyond || reaches(offset, got, volume.stat);
   if (got < count && !atEnd) return readLater(call, file, count, offset);
   complete(w, file, got, atEnd);
   return 'answered';
 }
 
+/** The kernel refuses to look beyond OFFSET_MAX. */
+function countFrom(offset: Offset, count: number): number {
+  if (typeof offset === 'number' || offset > OFFSET_MAX) return count;
+  const most = OFFSET_MAX - offset;
+  return most < count ? Number(most) : count;
+}
+
 /** Bytes that are in memory, -EAGAIN if none are, or -errno. */
-function readNow(file: OpenFile, address: number, count: number, offset: number): number {
+function readNow(file: OpenFile, address: number, count: number, offset: Offset): number {
   const { volume } = file;
   if (volume.knowsWhatIsCached) {
     const got = readCachedInto(openFd(file), address, count, offset);
@@ -57,7 +65,7 @@ function readNow(file: OpenFile, address: number, count: number, offset: number)
   return readInto(openFd(file), address, count, offset);
 }
 
-function readLater(call: NfsCall, file: OpenFile, count: number, offset: number): Outcome {
+function readLater(call: NfsCall, file: OpenFile, count: number, offset: Offset): Outcome {
   const { volume } = file;
   const { diskSet } = call.service;
   const answer = call.answerLater();
@@ -68,7 +76,7 @@ function readLater(call: NfsCall, file: OpenFile, count: number, offset: number)
     diskSet.table.unpin(file);
     const status = diskSet.attributes(file, volume.stat);
     if (got < 0) volume.failOn(got, 'read');
-    if (got >= 0 && status === 'ok') complete(w, file, got, offset + got >= volume.stat.size);
+    if (got >= 0 && status === 'ok') complete(w, file, got, reaches(offset, got, volume.stat));
     else {
       w.u32(nfsstat3Of(got < 0 ? failureOfResult(got) : (status as VolumeFailure)));
       encodePostOp(w, status === 'ok' ? volume.stat : null, volume);
@@ -76,6 +84,13 @@ function readLater(call: NfsCall, file: OpenFile, count: number, offset: number)
     answer(w.written());
   });
   return 'later';
+}
+
+/** Is what was read from `offset` on the last of the file? */
+function reaches(offset: Offset, got: number, stat: StatBuffer): boolean {
+  const { size } = stat;
+  if (size < Number.MAX_SAFE_INTEGER && typeof offset === 'number') return offset + got >= size;
+  return BigInt(offset) + BigInt(got) >= stat.sizeExact;
 }
 
 function openFd(file: OpenFile): number {

@@ -13,7 +13,7 @@ import {
   type WRITE3args,
 } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
-import { writeFrom } from '../system/file-calls.ts';
+import { OFFSET_MAX, writeFrom } from '../system/file-calls.ts';
 import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import { become, type Identity } from '../system/thread-identity.ts';
 import type { OpenFile } from '../volume/open-file.ts';
@@ -126,7 +126,7 @@ function check(service: NfsService, file: OpenFile, args: WRITE3args, user: Iden
   // RFC 1813 §3.3.7: NFS3ERR_INVAL for what is no regular file, and where count and the data's length differ.
   if (type !== S_IFREG || args.count !== args.data.length) return 'invalid';
   if (tree.readOnly) return 'readOnly';
-  if (args.offset + args.count >= Number.MAX_SAFE_INTEGER) return 'fileTooBig';
+  if (typeof args.offset === 'bigint' && args.offset + BigInt(args.count) > OFFSET_MAX) return 'fileTooBig';
   const { shortage } = volume.reserve;
   if (shortage !== null) return shortage;
   const fd = service.diskSet.table.writeFd(file);

@@ -29,6 +29,13 @@ const PATH_SIZE = 4096;
 const libc = koffi.load('libc.so.6');
 
 type Call = (...args: number[]) => number;
+/** For what is 64 bits wide: a number where it is exact, else a bigint. At most OFFSET_MAX. */
+export type Offset = number | bigint;
+type OffsetCall = (...args: Offset[]) => number;
+
+/** The largest offset and size of a file in Linux (loff_t). */
+export const OFFSET_MAX = 2n ** 63n - 1n;
+
 const c_openat = libc.func('int openat(int dir, int64 path, int flags, uint32 mode)') as Call;
 const c_fcntl = libc.func('int fcntl(int fd, int command, int64 argument)') as Call;
 const c_close = libc.func('int close(int fd)') as Call;
@@ -42,17 +49,18 @@ const c_readlinkat = libc.func('int64 readlinkat(int dir, int64 path, int64 buff
 const c_fchmodat = libc.func('int fchmodat(int dir, int64 path, uint32 mode, int flags)') as Call;
 const c_fchownat = libc.func('int fchownat(int dir, int64 path, uint32 uid, uint32 gid, int flags)') as Call;
 const c_utimensat = libc.func('int utimensat(int dir, int64 path, int64 times, int flags)') as Call;
-const c_ftruncate = libc.func('int ftruncate64(int fd, int64 size)') as Call;
-const c_pread = libc.func('int64 pread64(int fd, int64 buffer, uint64 size, int64 offset)') as Call;
+const c_ftruncate = libc.func('int ftruncate64(int fd, int64 size)') as OffsetCall;
+const c_pread = libc.func('int64 pread64(int fd, int64 buffer, uint64 size, int64 offset)') as OffsetCall;
 const c_preadv2 = libc.func(
   'int64 preadv2(int fd, int64 vector, int count, int64 offset, int flags)',
-) as Call;
+) as OffsetCall;
 const c_pwrite = libc.func('int64 pwrite64(int fd, void *buffer, uint64 size, int64 offset)') as (
   fd: number,
   buffer: Uint8Array,
   size: number,
-  offset: number,
+  offset: Offset,
 ) => number;
+const c_lseek = libc.func('int64 lseek64(int fd, int64 offset, int whence)') as OffsetCall;
 const c_fallocate = libc.func('int fallocate64(int fd, int mode, int64 offset, int64 size)') as Call;
 const c_umask = libc.func('uint32 umask(uint32 mask)') as Call;
 const c_unshare = libc.func('int unshare(int flags)') as Call;
@@ -209,22 +217,23 @@ function setTime(view: DataView, at: number, seconds: number, nanoseconds: numbe
   view.setUint32(at + 12, 0, true);
 }
 
-export function truncate(fd: number, size: number): number {
+export function truncate(fd: number, size: Offset): number {
   return result(c_ftruncate(fd, size));
 }
 
 /** Bytes read, 0 at the end of the file. The caller vouches for the memory at `address`. */
-export function readInto(fd: number, address: number, size: number, offset: number): number {
+export function readInto(fd: number, address: number, size: number, offset: Offset): number {
   return result(c_pread(fd, address, size, offset));
 }
 
+const SEEK_SET = 0;
 const RWF_NOWAIT = 8;
 
 /**
  * Like readInto(), but only what is in memory: fewer bytes where the rest is not, -EAGAIN where nothing is, -EOPNOTSUPP
  * on file systems that can't tell. Never waits for the disk.
  */
-export function readCachedInto(fd: number, address: number, size: number, offset: number): number {
+export function readCachedInto(fd: number, address: number, size: number, offset: Offset): number {
   const { view } = vector;
   view.setUint32(0, address >>> 0, true);
   view.setUint32(4, Math.floor(address / 4294967296), true);
@@ -233,8 +242,18 @@ export function readCachedInto(fd: number, address: number, size: number, offset
 }
 
 /** Bytes written, possibly fewer than given. */
-export function writeFrom(fd: number, data: Uint8Array, offset: number): number {
+export function writeFrom(fd: number, data: Uint8Array, offset: Offset): number {
   return result(c_pwrite(fd, data, data.length, offset));
+}
+
+/**
+ * Size of the largest file that the file system of this regular file can have (the kernel's s_maxbytes): up to there one
+ * may seek, and not further.
+ */
+export function fileSizeMax(fd: number): bigint {
+  let most = 0n;
+  for (let bit = 2n ** 62n; bit > 0n; bit /= 2n) if (c_lseek(fd, most + bit, SEEK_SET) >= 0) most += bit;
+  return most;
 }
 
 /** Reserves space, so that later writes cannot fail for lack of it. */

@@ -10,7 +10,7 @@ interface Read {
   readonly into: Uint8Array;
   readonly at: number;
   readonly size: number;
-  readonly offset: number;
+  readonly offset: number | bigint;
   /** Bytes read, or -errno. */
   readonly done: (result: number) => void;
   /** performance.now() */
@@ -34,7 +34,7 @@ export class ReadLane {
     into: Uint8Array,
     at: number,
     size: number,
-    offset: number,
+    offset: number | bigint,
     done: (result: number) => void,
   ): void {
     const one: Read = { fd, into, at, size, offset, done, sinceMs: performance.now() };

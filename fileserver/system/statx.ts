@@ -80,7 +80,11 @@ export class StatBuffer {
   get inode(): bigint {
     return this.view.getBigUint64(32, true);
   }
-  /** Bytes; exact below 2^53, which no file system of today exceeds. */
+  /** Bytes. */
+  get sizeExact(): bigint {
+    return this.view.getBigUint64(40, true);
+  }
+  /** Bytes; exact below 2^53. */
   get size(): number {
     return this.view.getUint32(44, true) * TWO_32 + this.view.getUint32(40, true);
   }

@@ -50,7 +50,7 @@ export function privateDirectory(root: string): string {
 function volumeFile(root: string): string {
   return join(privateDirectory(root), 'volume.json');
 }
-function ownershipFile(root: string): string {
+export function ownershipFile(root: string): string {
   return join(privateDirectory(root), 'ownership');
 }
 /** See journal-reserve.ts. */

@@ -9,6 +9,8 @@ import {
   changeOwner,
   changeTimes,
   ID_UNCHANGED,
+  OFFSET_MAX,
+  type Offset,
   truncate,
   UTIME_NOW,
   UTIME_OMIT,
@@ -27,7 +29,7 @@ export interface AttributeChanges {
   readonly mode: number | null;
   readonly uid: number | null;
   readonly gid: number | null;
-  readonly size: number | null;
+  readonly size: Offset | null;
   readonly atime: TimeChange;
   readonly mtime: TimeChange;
 }
@@ -62,7 +64,7 @@ export function changesNothing(changes: AttributeChanges): boolean {
  */
 export function remainingChanges(changes: AttributeChanges, stat: StatBuffer): AttributeChanges {
   const { size, uid, gid, mode } = changes;
-  if (size !== null && size !== stat.size) return changes;
+  if (size !== null && BigInt(size) !== stat.sizeExact) return changes;
   if ((uid !== null && uid !== stat.uid) || (gid !== null && gid !== stat.gid))
     return { ...changes, size: null };
   const times = { atime: changes.atime, mtime: changes.mtime };
@@ -125,11 +127,11 @@ function checkTruncation(
   file: OpenFile,
   user: Identity,
   stat: StatBuffer,
-  size: number,
+  size: Offset,
 ): VolumeFailure | null {
   if (stat.type === S_IFDIR) return 'isDirectory';
   if (stat.type !== S_IFREG) return 'invalid';
-  if (size >= Number.MAX_SAFE_INTEGER) return 'fileTooBig';
+  if (size > OFFSET_MAX) return 'fileTooBig';
   const fd = diskSet.table.writeFd(file);
   if (fd < 0) return failureOfResult(fd);
   const allowed = mayWrite(file.pathFd, user, file.volume.stat);

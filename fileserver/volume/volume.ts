@@ -8,7 +8,7 @@ import { readdir, stat as statPath } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { FaultReason, VolumeSpec } from '../data/messages.ts';
 import { OpenFailure } from '../data/messages.ts';
-import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
+import { AT_FDCWD, close, fileSizeMax, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { openByHandle } from '../system/file-handle-calls.ts';
 import { FlushTimes } from '../system/flush-lane.ts';
 import { hasInternalJournal, mountOf } from '../system/mounts.ts';
@@ -25,6 +25,7 @@ import { PRIVATE_DIRECTORY } from './names.ts';
 import {
   initialiseVolume,
   type OwnershipRecord,
+  ownershipFile,
   privateDirectory,
   readOwnership,
   readOwnershipSlot,
@@ -90,6 +91,8 @@ export class Volume {
   readonly rootFd: number;
   readonly rootKey: string;
   readonly rootMountId: number;
+  /** Bytes of the largest file that the file system can have. */
+  readonly fileSizeMax: bigint;
   /** Nothing of the same mount lies outside the volume. */
   readonly isMountRoot: boolean;
   /** Reads identities of this volume's files; one result at a time. */
@@ -145,6 +148,7 @@ export class Volume {
     this.rootFd = root.fd;
     this.rootKey = root.key;
     this.rootMountId = root.mountId;
+    this.fileSizeMax = root.fileSizeMax;
     this.identity = root.identity;
     this.stat = new StatBuffer();
     this.isMountRoot = this.stat.ofFd(root.fd) === 0 && this.stat.isMountRoot === true;
@@ -236,6 +240,7 @@ interface VolumeRoot {
   readonly fd: number;
   readonly key: string;
   readonly mountId: number;
+  readonly fileSizeMax: bigint;
   readonly commitOrder: CommitOrder;
   readonly reserve: JournalReserve;
   readonly identity: IdentityReader;
@@ -451,14 +456,27 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
     const mount = mountOf(identified.mountId);
     const order = commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
     const reserve = new JournalReserve(reserveFile(spec.path), mount?.type === 'btrfs');
-    return { fd, ...identified, commitOrder: order, reserve };
+    return { fd, ...identified, fileSizeMax: fileSizeMaxOf(spec), commitOrder: order, reserve };
   } catch (error) {
     close(fd);
     throw error;
   }
 }
 
-function identifyRoot(spec: VolumeSpec, fd: number): Omit<VolumeRoot, 'fd' | 'commitOrder' | 'reserve'> {
+function fileSizeMaxOf(spec: VolumeSpec): bigint {
+  const path = ownershipFile(spec.path);
+  const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDONLY);
+  if (fd < 0)
+    throw new VolumeOpenError('IoError', `volume ${spec.name}: ${path} can't be opened (errno ${-fd})`);
+  const most = fileSizeMax(fd);
+  close(fd);
+  return most;
+}
+
+function identifyRoot(
+  spec: VolumeSpec,
+  fd: number,
+): Omit<VolumeRoot, 'fd' | 'fileSizeMax' | 'commitOrder' | 'reserve'> {
   const handles = new IdentityReader('kernelHandle');
   const result = handles.ofFd(fd);
   if (result === 0) {

@@ -106,14 +106,14 @@ export function encodeREADLINK3args(w: XdrWriter, args: READLINK3args): void {
 
 export interface READ3args {
   file: nfs_fh3;
-  offset: number;
+  offset: number | bigint;
   /** Bytes. Not limited here: a server may return less than it was asked for. */
   count: number;
 }
 
 export function decodeREAD3args(r: XdrReader): READ3args {
   const file = decodeFh3(r);
-  const offset = r.u64Saturated();
+  const offset = r.u64Exact();
   return { file, offset, count: r.u32() };
 }
 
@@ -125,7 +125,7 @@ export function encodeREAD3args(w: XdrWriter, args: READ3args): void {
 
 export interface WRITE3args {
   file: nfs_fh3;
-  offset: number;
+  offset: number | bigint;
   /** Should equal data.length (RFC 1813 §3.3.7); a server answers NFS3ERR_INVAL where it does not. */
   count: number;
   stable: stable_how;
@@ -134,7 +134,7 @@ export interface WRITE3args {
 
 export function decodeWRITE3args(r: XdrReader): WRITE3args {
   const file = decodeFh3(r);
-  const offset = r.u64Saturated();
+  const offset = r.u64Exact();
   const count = r.u32();
   const stable = r.enumWithin('stable_how', UNSTABLE, FILE_SYNC) as stable_how;
   return { file, offset, count, stable, data: r.opaque(NFS3_IO_SIZE_MAX) };
@@ -401,14 +401,14 @@ export function encodePATHCONF3args(w: XdrWriter, args: PATHCONF3args): void {
 
 export interface COMMIT3args {
   file: nfs_fh3;
-  offset: number;
+  offset: number | bigint;
   /** Bytes; 0 means up to the end of the file. */
   count: number;
 }
 
 export function decodeCOMMIT3args(r: XdrReader): COMMIT3args {
   const file = decodeFh3(r);
-  const offset = r.u64Saturated();
+  const offset = r.u64Exact();
   return { file, offset, count: r.u32() };
 }
 

@@ -1,8 +1,8 @@
 // NFS version 3 (RFC 1813 §2.5, §2.6): file handles, attributes and what surrounds every result.
 //
 // Names, paths and handles are bytes: no encoding is promised by the protocol or by Unix.
-// Sizes and offsets are numbers (saturated at 2^53 - 1, see XdrReader.u64Saturated); identifiers that use all
-// 64 bits (fileid, fsid, cookies) are bigint when decoded. Encoders take numbers too, so that a server whose
+// Sizes in results are numbers (saturated at 2^53 - 1, see XdrReader.u64Saturated); sizes and offsets that a client asks
+// for are exact (u64Exact); identifiers that use all 64 bits (fileid, fsid, cookies) are bigint when decoded. Encoders take numbers too, so that a server whose
 // system call delivers safe integers need not convert them.
 // Absent is null.
 
@@ -83,7 +83,7 @@ export interface sattr3 {
   mode: number | null;
   uid: number | null;
   gid: number | null;
-  size: number | null;
+  size: number | bigint | null;
   atime: set_time;
   mtime: set_time;
 }
@@ -253,7 +253,7 @@ export function decodeSattr3(r: XdrReader): sattr3 {
   const mode = r.bool() ? r.u32() : null;
   const uid = r.bool() ? r.u32() : null;
   const gid = r.bool() ? r.u32() : null;
-  const size = r.bool() ? r.u64Saturated() : null;
+  const size = r.bool() ? r.u64Exact() : null;
   const atime = decodeSetTime(r);
   return { mode, uid, gid, size, atime, mtime: decodeSetTime(r) };
 }
