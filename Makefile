@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures clients conformance disk crashes format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures reattach clients conformance disk crashes format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= p
 
 failures: setup ## Every way to fail on a kind cluster, some 12 minutes; writes docs/failure-modes.md (SCENARIO=)
 	@$(NODE) e2e/main.ts failures $(SCENARIO)
+
+reattach: setup ## Disks that move from node to node, on a kind cluster with a CSI driver of its own (SCENARIO=)
+	@$(NODE) e2e/main.ts reattach $(SCENARIO)
 
 kind: setup ## A kind cluster with 2 workers, FilerPair installed by helm and an example pair
 	@$(NODE) e2e/main.ts kind

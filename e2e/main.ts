@@ -5,6 +5,7 @@
 //   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
 //   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
+//   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance       POSIX test suites in a mount, whole, and the long versions of the random tests
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
@@ -19,6 +20,8 @@ import { installChart } from './application/chart.ts';
 import { installExample } from './application/example.ts';
 import { images } from './application/images.ts';
 import { conformancePrograms } from './conformance/programs.ts';
+import { csiImage } from './csi/image.ts';
+import { installCsi } from './csi/install.ts';
 import {
   REPOSITORY,
   type TestEnvironment,
@@ -70,7 +73,8 @@ async function bringDown(target: Cluster): Promise<void> {
   const programs = await drivingPrograms(cache);
   await clusterDown(target, programs);
   // Owned by the servers' users: removed as a whole, by whoever made it (root, as dockerd needs it).
-  rmSync(target.sharedDirectory, { recursive: true, force: true });
+  for (const directory of [target.sharedDirectory, target.disksDirectory])
+    rmSync(directory, { recursive: true, force: true });
 }
 
 /** The tests while they run. */
@@ -94,10 +98,15 @@ function vitest(projects: readonly string[], filters: readonly string[]): Promis
 }
 
 /** Runs projects on a cluster that is made for it and removed afterwards, unless it was there or is to stay. */
-async function onCluster(projects: readonly string[], filters: readonly string[]): Promise<number> {
+async function onCluster(
+  projects: readonly string[],
+  filters: readonly string[],
+  prepare: (environment: TestEnvironment) => Promise<void> = async () => {},
+): Promise<number> {
   const { environment, made } = await bringUp(cluster);
   try {
     await installChart(environment);
+    await prepare(environment);
     clearResults();
     return await vitest(projects, filters);
   } finally {
@@ -108,6 +117,15 @@ async function onCluster(projects: readonly string[], filters: readonly string[]
       await engineDown(cache);
     }
   }
+}
+
+/** Everything that is slow to build for it is built here: the rest of the tests does not wait for it. */
+async function withDisksThatMove(environment: TestEnvironment): Promise<void> {
+  const image = await csiImage(cache, REPOSITORY);
+  const programs = await drivingPrograms(cache);
+  const { workers, controlPlane } = environment.cluster;
+  await loadImages(environment.cluster, programs, [image], [...workers, controlPlane]);
+  await installCsi(environment, image);
 }
 
 function aboutThisRun(): string {
@@ -153,6 +171,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     if (code === 0 && filters.length === 0) writeFailureModes(readResults(), aboutThisRun());
     return code;
   },
+  reattach: (filters) => onCluster(['reattach'], filters, withDisksThatMove),
   disk: async (filters) => {
     if (!isRoot()) throw new NotPossible('Making disks for tests needs root.');
     await needPackages(['e2fsprogs', 'xfsprogs', 'btrfs-progs', 'mount'], 'Testing on disks that crash');

@@ -104,7 +104,7 @@ export class Writer {
   async finish(): Promise<Verdict> {
     this.#process.stdin!.end();
     await this.#saw('finished', WRITER_FINISHED_MS_MAX);
-    const disk = this.#onDisk();
+    const disk = this.#onDisk(await this.#pair.onDisk(this.#server));
     const finished = this.history.find((entry) => entry.kind === 'finished')!;
     const sha256 = createHash('sha256').update(disk.lines).digest('hex');
     if (sha256 !== finished.sha256) {
@@ -154,8 +154,8 @@ export class Writer {
   }
 
   /** Read from the volume's directory on this machine: past NFS, past both servers. */
-  #onDisk(): FoundOnDisk {
-    const root = join(this.#pair.directory(this.#server), runDirectory(this.#run));
+  #onDisk(directory: string): FoundOnDisk {
+    const root = join(directory, runDirectory(this.#run));
     const entries = new Map<string, FoundEntry>();
     if (existsSync(join(root, 'rounds'))) {
       for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' })) {

@@ -1,5 +1,6 @@
 // Scenarios in which a disk set changes its owner and comes back: the fault, the failover, the giveback.
 import { expect } from 'vitest';
+import type { TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';
 import type { Pair, Server, Transition } from './pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, type Stage, scenario } from './scenario.ts';
@@ -17,6 +18,7 @@ export interface FailoverScenario {
   /** Whether the fault replaces the server's pod: only then may its own address change. */
   readonly replacesPod: boolean;
   readonly cleanUp?: (pair: Pair) => Promise<void>;
+  readonly makePair?: (environment: TestEnvironment, namespace: string) => Pair;
 }
 
 export function failoverScenario(failover: FailoverScenario): void {

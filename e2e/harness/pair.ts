@@ -136,18 +136,35 @@ export class Pair {
   async create(domain?: string, prepare?: (pair: Pair) => Promise<void>): Promise<void> {
     await this.remove();
     await this.#gone();
+    await this.makeVolumes();
+    await prepare?.(this);
+    await this.kubectl.apply(
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } },
+      ...this.volumes(),
+    );
+    await this.kubectl.apply(this.manifest(domain));
+    this.#follow();
+  }
+
+  protected async makeVolumes(): Promise<void> {
     for (const server of SERVERS) {
       mkdirSync(this.directory(server), { recursive: true });
       // The export's root belongs to the volume's maker; the writer is an ordinary user.
       chmodSync(this.directory(server), 0o777);
     }
-    await prepare?.(this);
-    await this.kubectl.apply(
-      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } },
-      ...volumeManifests(this.namespace),
-    );
-    await this.kubectl.apply(pairManifest(this.namespace, domain));
-    this.#follow();
+  }
+
+  protected volumes(): object[] {
+    return volumeManifests(this.namespace);
+  }
+
+  protected manifest(domain?: string): object {
+    return pairManifest(this.namespace, domain);
+  }
+
+  /** Where what is really on a server's disk can be read on this machine now, past all servers. */
+  async onDisk(server: Server): Promise<string> {
+    return this.directory(server);
   }
 
   /**

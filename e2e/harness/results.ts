@@ -14,6 +14,8 @@ export interface ScenarioResult {
   readonly gapMsGoal?: number;
   /** Owners that followed the first one: 2 where nothing but the fault and the giveback happened. */
   readonly ownerChanges?: number;
+  /** What the longest gap was made of, ms, in order; where it is measured. */
+  readonly phasesMs?: Readonly<Record<string, number>>;
   readonly acknowledged?: number;
   readonly lost?: number;
   readonly duplicated?: number;

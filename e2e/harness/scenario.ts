@@ -1,7 +1,7 @@
 // The frame of every scenario that breaks a pair: a pair of its own, a client that writes throughout, and the books
 // checked afterwards. What happens in between is the scenario's own.
 import { expect, test } from 'vitest';
-import { readEnvironment } from '../environment.ts';
+import { readEnvironment, type TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';
 import { createClientPod, Writer } from './client-pod.ts';
 import { LeaseHistory } from './lease-history.ts';
@@ -31,6 +31,8 @@ export interface ScenarioFrame {
   readonly prepare?: ((pair: Pair) => Promise<void>) | undefined;
   /** Undoes the fault when the scenario fails half way. */
   readonly cleanUp?: ((pair: Pair) => Promise<void>) | undefined;
+  /** A pair with other volumes than those of the directory that the workers share. */
+  readonly makePair?: ((environment: TestEnvironment, namespace: string) => Pair) | undefined;
   /** ms; for long scenarios. */
   readonly msMax?: number | undefined;
 }
@@ -54,7 +56,8 @@ export function scenario(frame: ScenarioFrame, title: string, play: Play): void 
       const from = performance.now();
       let measured: Partial<ScenarioResult> = {};
       let passed = false;
-      const pair = new Pair(readEnvironment(), `e2e-${frame.name}`);
+      const makePair = frame.makePair ?? ((environment, namespace) => new Pair(environment, namespace));
+      const pair = makePair(readEnvironment(), `e2e-${frame.name}`);
       try {
         measured = await runScenario(frame, pair, play);
         judge(measured);

@@ -12,6 +12,9 @@ const NODES_READY = '120s';
 /** Where every worker has the shared directory: what a ReadWriteMany file system would be in production. */
 export const SHARED_IN_NODES = '/shared';
 
+/** Where every node has the directory in which the tests' CSI driver keeps its disks: what a storage array would be. */
+export const DISKS_IN_NODES = '/disks';
+
 export interface Cluster {
   readonly name: string;
   /** Its own file: the user's kubeconfig is not touched. */
@@ -20,6 +23,8 @@ export interface Cluster {
   readonly workers: readonly [string, string];
   /** Directory of this machine that the workers see as SHARED_IN_NODES. */
   readonly sharedDirectory: string;
+  /** Directory of this machine that all nodes see as DISKS_IN_NODES. */
+  readonly disksDirectory: string;
 }
 
 export function clusterIn(repository: string, name: string): Cluster {
@@ -29,13 +34,15 @@ export function clusterIn(repository: string, name: string): Cluster {
     controlPlane: `${name}-control-plane`,
     workers: [`${name}-worker`, `${name}-worker2`],
     sharedDirectory: join(repository, `.cache/e2e/${name}.shared`),
+    disksDirectory: join(repository, `.cache/e2e/${name}.disks`),
   };
 }
 
 /** True when the cluster was made now, false when it was there. */
 export async function clusterUp(cluster: Cluster, programs: Programs, nodeImage: string): Promise<boolean> {
   const kind = programs.get('kind')!;
-  mkdirSync(cluster.sharedDirectory, { recursive: true });
+  for (const directory of [cluster.sharedDirectory, cluster.disksDirectory])
+    mkdirSync(directory, { recursive: true });
   const clusters = (await run([kind, 'get', 'clusters'])).split('\n');
   if (clusters.includes(cluster.name)) {
     if (await usable(cluster, programs)) {
@@ -91,9 +98,10 @@ export async function loadImages(
   cluster: Cluster,
   programs: Programs,
   images: readonly string[],
+  into: readonly string[] = cluster.workers,
 ): Promise<void> {
-  await stage('loading our images into the workers', async () => {
-    const nodes = ['--nodes', cluster.workers.join(',')];
+  await stage('loading our images into the nodes', async () => {
+    const nodes = ['--nodes', into.join(',')];
     await run([programs.get('kind')!, 'load', 'docker-image', '--name', cluster.name, ...nodes, ...images]);
   });
 }
@@ -105,9 +113,10 @@ async function usable(cluster: Cluster, programs: Programs): Promise<boolean> {
 }
 
 function configuration(cluster: Cluster): string {
+  const disks = { hostPath: cluster.disksDirectory, containerPath: DISKS_IN_NODES };
   const worker = {
     role: 'worker',
-    extraMounts: [{ hostPath: cluster.sharedDirectory, containerPath: SHARED_IN_NODES }],
+    extraMounts: [{ hostPath: cluster.sharedDirectory, containerPath: SHARED_IN_NODES }, disks],
   };
   const kubelet = {
     kind: 'KubeletConfiguration',
@@ -127,6 +136,6 @@ function configuration(cluster: Cluster): string {
     kind: 'Cluster',
     apiVersion: 'kind.x-k8s.io/v1alpha4',
     kubeadmConfigPatches: [JSON.stringify(kubelet), JSON.stringify(proxy)],
-    nodes: [{ role: 'control-plane' }, worker, worker],
+    nodes: [{ role: 'control-plane', extraMounts: [disks] }, worker, worker],
   });
 }

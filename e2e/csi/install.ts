@@ -1,0 +1,147 @@
+// Installs the CSI driver of the tests in their cluster: the driver's controller with the sidecars on the control plane, which
+// no test takes away, and its other half on every node.
+import type { TestEnvironment } from '../environment.ts';
+import { Kubectl } from '../harness/kubectl.ts';
+import { DISKS_IN_NODES } from '../kind/cluster.ts';
+import { stage } from '../machine/stage.ts';
+import { DRIVER } from './driver/identity.ts';
+
+const NAMESPACE = 'kube-system';
+export const STORAGE_CLASS = 'disks';
+const INSTALLED_MS_MAX = 120_000;
+const KUBELET = '/var/lib/kubelet';
+
+export async function installCsi(environment: TestEnvironment, image: string): Promise<void> {
+  await stage('installing the CSI driver of the tests', async () => {
+    const kubectl = new Kubectl(environment, NAMESPACE);
+    await kubectl.apply(...storage(), ...access(), controller(image), nodes(image));
+    await kubectl.run('rollout', 'status', 'deployment/csi-controller', `--timeout=${INSTALLED_MS_MAX}ms`);
+    await kubectl.run('rollout', 'status', 'daemonset/csi-node', `--timeout=${INSTALLED_MS_MAX}ms`);
+  });
+}
+
+const storage = (): object[] => [
+  {
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'CSIDriver',
+    metadata: { name: DRIVER },
+    spec: { attachRequired: true, podInfoOnMount: false, volumeLifecycleModes: ['Persistent'] },
+  },
+  {
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name: STORAGE_CLASS },
+    provisioner: DRIVER,
+    reclaimPolicy: 'Delete',
+    volumeBindingMode: 'Immediate',
+  },
+];
+
+/** What external-provisioner and external-attacher ask for in their own manifests, without snapshots and elections. */
+function access(): object[] {
+  const rule = (apiGroup: string, resources: string[], ...verbs: string[]) => ({
+    apiGroups: [apiGroup],
+    resources,
+    verbs,
+  });
+  const look = ['get', 'list', 'watch'];
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'csi', namespace: NAMESPACE } },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRole',
+      metadata: { name: 'filerpair-e2e-csi' },
+      rules: [
+        rule('', ['persistentvolumes'], ...look, 'create', 'patch', 'delete'),
+        rule('', ['persistentvolumeclaims'], ...look, 'update', 'patch'),
+        rule('', ['persistentvolumeclaims/status'], 'patch'),
+        rule('', ['events'], 'list', 'watch', 'create', 'update', 'patch'),
+        rule('', ['nodes', 'pods'], ...look),
+        rule('storage.k8s.io', ['storageclasses', 'csinodes', 'volumeattributesclasses'], ...look),
+        rule('storage.k8s.io', ['volumeattachments'], ...look, 'patch'),
+        rule('storage.k8s.io', ['volumeattachments/status'], 'patch'),
+      ],
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRoleBinding',
+      metadata: { name: 'filerpair-e2e-csi' },
+      subjects: [{ kind: 'ServiceAccount', name: 'csi', namespace: NAMESPACE }],
+      roleRef: { kind: 'ClusterRole', name: 'filerpair-e2e-csi', apiGroup: 'rbac.authorization.k8s.io' },
+    },
+  ];
+}
+
+const podsOf = (app: string, spec: object) => ({
+  selector: { matchLabels: { app } },
+  template: {
+    metadata: { labels: { app } },
+    spec: { tolerations: [{ operator: 'Exists' }], terminationGracePeriodSeconds: 2, ...spec },
+  },
+});
+
+const hostPath = (name: string, path: string, type = 'Directory') => ({ name, hostPath: { path, type } });
+
+function controller(image: string): object {
+  const container = (name: string, more: object) => ({ name, image, imagePullPolicy: 'Never', ...more });
+  const socket = { name: 'socket', mountPath: '/csi' };
+  const common = ['--csi-address=/csi/csi.sock', '--default-fstype=ext4', '--retry-interval-start=200ms'];
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'csi-controller', namespace: NAMESPACE },
+    spec: {
+      replicas: 1,
+      strategy: { type: 'Recreate' },
+      ...podsOf('csi-controller', {
+        serviceAccountName: 'csi',
+        nodeSelector: { 'node-role.kubernetes.io/control-plane': '' },
+        containers: [
+          container('driver', {
+            args: ['node', '/app/driver/main.ts', 'controller'],
+            volumeMounts: [socket, { name: 'disks', mountPath: DISKS_IN_NODES }],
+          }),
+          container('provisioner', { args: ['csi-provisioner', ...common], volumeMounts: [socket] }),
+          container('attacher', {
+            args: ['csi-attacher', ...common, '--retry-interval-max=2s'],
+            volumeMounts: [socket],
+          }),
+        ],
+        volumes: [{ name: 'socket', emptyDir: {} }, hostPath('disks', DISKS_IN_NODES)],
+      }),
+    },
+  };
+}
+
+function nodes(image: string): object {
+  const plugins = `${KUBELET}/plugins`;
+  const registry = `${KUBELET}/plugins_registry`;
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: { name: 'csi-node', namespace: NAMESPACE },
+    spec: podsOf('csi-node', {
+      hostPID: true,
+      containers: [
+        {
+          name: 'driver',
+          image,
+          imagePullPolicy: 'Never',
+          args: ['node', '/app/driver/main.ts', 'node'],
+          env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
+          securityContext: { privileged: true },
+          volumeMounts: [
+            { name: 'plugins', mountPath: plugins },
+            { name: 'registry', mountPath: registry },
+            { name: 'disks', mountPath: DISKS_IN_NODES },
+          ],
+        },
+      ],
+      volumes: [
+        hostPath('plugins', plugins, 'DirectoryOrCreate'),
+        hostPath('registry', registry, 'DirectoryOrCreate'),
+        hostPath('disks', DISKS_IN_NODES),
+      ],
+    }),
+  };
+}

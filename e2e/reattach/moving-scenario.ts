@@ -1,0 +1,61 @@
+// Scenarios in which a disk set changes its owner and its disks follow it from node to node, there and back.
+import { expect } from 'vitest';
+import { failoverScenario } from '../harness/failover-scenario.ts';
+import type { Pair, Server } from '../harness/pair.ts';
+import { step } from '../harness/step.ts';
+import { say } from '../machine/stage.ts';
+import { DiskMoves } from './disk-moves.ts';
+import { type ReattachPair, reattachPair } from './reattach-pair.ts';
+
+/** DESIGN's goals: dominated by what Kubernetes takes to detach and attach. */
+export const PLANNED_MS_GOAL = 5_000;
+export const CRASH_MS_GOAL = 6_000;
+
+export interface MovingScenario {
+  readonly name: string;
+  readonly fault: string;
+  readonly gapMsGoal: number;
+  /** What has to be so before the fault. */
+  readonly before?: (pair: ReattachPair, server: Server) => Promise<void>;
+  readonly inject: (pair: ReattachPair, server: Server) => Promise<void>;
+  readonly repair: (pair: ReattachPair, server: Server) => Promise<void>;
+  readonly replacesPod?: boolean;
+  readonly cleanUp?: (pair: ReattachPair) => Promise<void>;
+  readonly msMax?: number;
+}
+
+export function movingScenario(moving: MovingScenario): void {
+  let moves: DiskMoves | undefined;
+  let nodeBefore = '';
+  const { before, inject, repair, cleanUp, replacesPod = false, ...frame } = moving;
+  failoverScenario({
+    ...frame,
+    replacesPod,
+    makePair: reattachPair,
+    inject: async (pair, server) => {
+      nodeBefore = (await (pair as ReattachPair).attachmentPod(server)).spec.nodeName;
+      moves = await DiskMoves.watch(pair, server);
+      await before?.(pair as ReattachPair, server);
+      moves.begin();
+      await inject(pair as ReattachPair, server);
+    },
+    repair: async (pair, server) => {
+      await diskHasMoved(pair as ReattachPair, server, nodeBefore);
+      say(`  steps of the move, ms: ${JSON.stringify(moves!.phasesMs())}`);
+      await repair(pair as ReattachPair, server);
+      moves!.begin();
+    },
+    cleanUp: async (pair: Pair) => {
+      if (moves) say(`  steps of the move back, ms: ${JSON.stringify(moves.phasesMs())}`);
+      moves?.stop();
+      await cleanUp?.(pair as ReattachPair);
+    },
+  });
+}
+
+async function diskHasMoved(pair: ReattachPair, server: Server, from: string): Promise<void> {
+  await step('the disk is on another node', async () => {
+    const { nodeName } = (await pair.attachmentPod(server)).spec;
+    expect(nodeName, 'node of the disk').not.toBe(from);
+  });
+}

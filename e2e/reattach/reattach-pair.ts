@@ -1,0 +1,62 @@
+// A pair whose disks move from node to node: ReadWriteOnce claims of the tests' CSI driver.
+import { join } from 'node:path';
+import { STORAGE_CLASS } from '../csi/install.ts';
+import type { TestEnvironment } from '../environment.ts';
+import type { Thing } from '../harness/kubectl.ts';
+import { PAIR, Pair, type PodThing, pairManifest, SERVERS, type Server, VOLUME } from '../harness/pair.ts';
+import { run } from '../machine/command.ts';
+
+interface Manifest {
+  readonly spec: { readonly servers: readonly { readonly volumes: readonly object[] }[] };
+}
+
+/** As the operator names it (operator/decide/names.ts): a directory of each node. */
+const ON_NODES = '/var/lib/filerpair';
+
+export const reattachPair = (environment: TestEnvironment, namespace: string): Pair =>
+  new ReattachPair(environment, namespace);
+
+export class ReattachPair extends Pair {
+  protected override async makeVolumes(): Promise<void> {}
+
+  protected override volumes(): object[] {
+    return [];
+  }
+
+  protected override manifest(domain?: string): object {
+    const shared = pairManifest(this.namespace, domain) as Manifest;
+    const claim = { size: '1Gi', storageClassName: STORAGE_CLASS, accessMode: 'ReadWriteOnce' };
+    const servers = shared.spec.servers.map((server) => ({ ...server, volumes: [{ name: VOLUME, claim }] }));
+    return { ...shared, spec: { ...shared.spec, servers, storage: { transfer: 'Reattach' } } };
+  }
+
+  /** A new file system belongs to root; the writer is an ordinary user. */
+  override async ready(msMax?: number): Promise<void> {
+    await super.ready(msMax);
+    for (const server of SERVERS) {
+      const pod = await this.attachmentPod(server);
+      await this.kubectl.run('exec', pod.metadata.name, '--', 'chmod', '777', `/claims/${VOLUME}`);
+    }
+  }
+
+  /** The pod that holds a disk set's claims now, and is to go on holding them. */
+  async attachmentPod(home: Server): Promise<PodThing> {
+    const pods = await this.kubectl.list<PodThing>('pods', `filerpair.dev/attachment=${home}`);
+    const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    if (staying.length !== 1) throw new Error(`${staying.length} pods hold the disks of ${home}`);
+    return staying[0]!;
+  }
+
+  /** Directory of the node in which the servers' containers see the disks of a disk set. */
+  async directoryOnNodes(home: Server): Promise<string> {
+    const { metadata } = await this.kubectl.get<Thing>('filerpair', PAIR);
+    return join(ON_NODES, metadata.uid, home, VOLUME);
+  }
+
+  /** Through the mount of the node that has the disk now. */
+  override async onDisk(server: Server): Promise<string> {
+    const { nodeName } = (await this.attachmentPod(server)).spec;
+    const pid = (await run(['docker', 'inspect', '--format', '{{.State.Pid}}', nodeName])).trim();
+    return join('/proc', pid, 'root', await this.directoryOnNodes(server));
+  }
+}
