@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ConfigError, parseConfig, parseSecret } from './config.ts';
+import { ConfigError, parseConfig } from './config.ts';
 
 const diskSet = (name: string) => ({
   volumes: [{ name: 'data', path: `/volumes/${name}/data` }],
@@ -99,9 +99,7 @@ it.each([
   expect(message).not.toContain('\n');
 });
 
-it('refuses what is no JSON, and a secret that is too short to be one', () => {
+it('refuses what is no JSON', () => {
   expect(() => parseConfig('{', 'server.json')).toThrow(/^server\.json is not JSON: /);
   expect(() => parseConfig('[]', 'server.json')).toThrow(ConfigError);
-  expect(() => parseSecret(new Uint8Array(3), '/etc/secret')).toThrow(/\/etc\/secret holds 3 bytes/);
-  expect(parseSecret(new Uint8Array(32), '/etc/secret')).toHaveLength(32);
 });

@@ -14,6 +14,12 @@ const serverName = z
   .string()
   .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be a DNS label: lower-case letters, digits and "-"');
 const absolutePath = z.string().regex(/^\//, 'must be an absolute path');
+const dnsName = z
+  .string()
+  .regex(
+    /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
+    'must be a DNS name: lower-case letters, digits, "-" and "."',
+  );
 const port = z.int().min(1).max(65_535);
 /** 0 lets the kernel choose, which only makes sense where somebody asks for the result: tests and the demo. */
 const anyPort = z.int().min(0).max(65_535);
@@ -66,6 +72,14 @@ const timing = z.strictObject({
   heartbeatMs: z.int().min(10).max(60_000).default(200),
 });
 
+const tls = z.strictObject({
+  /** Holds tls.crt, tls.key and ca.crt, as Kubernetes and cert-manager lay out their Secrets. */
+  directory: absolutePath,
+  /** DNS names in this server's certificate and in its partner's. */
+  name: dnsName,
+  partnerName: dnsName,
+});
+
 /** With two, one that is held up by a read from a slow disk leaves the other; more than four were never busy. */
 const connectionThreads = Math.min(4, Math.max(2, availableParallelism()));
 
@@ -114,7 +128,12 @@ const schema = z
       .prefault({}),
     partnerAddress: z.strictObject({ host: z.string().min(1), interconnect: port.default(7420) }),
     runDir,
-    secretFile: absolutePath,
+    /**
+     * How the servers recognize each other (interconnect/credentials.ts): by certificates, by a key that both know, or
+     * both. With `tls`, the file may be missing, and come and go.
+     */
+    secretFile: absolutePath.optional(),
+    tls: tls.optional(),
     timing: timing.prefault({}),
     policy: policy.prefault({}),
     witness,
@@ -177,6 +196,8 @@ function contradictions(config: z.infer<typeof schema>): Contradiction[] {
     const message = `is ${times.guardMs}, and must be at least a twentieth of leaseMs (${guardMsMin}): clocks drift`;
     found.push([['timing', 'guardMs'], message]);
   }
+  if (config.secretFile === undefined && config.tls === undefined)
+    found.push([['tls'], 'is missing, and so is secretFile: one of the two has to be there']);
   const ports = [listen.primary, listen.secondary, listen.interconnect, listen.metrics].filter(
     (one) => one > 0,
   );
@@ -299,14 +320,4 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
 
 function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
-}
-
-/** The pair's shared secret from its file; throws ConfigError. */
-export function parseSecret(bytes: Uint8Array, source: string): Uint8Array {
-  if (bytes.length < 16) {
-    throw new ConfigError(
-      `secretFile: ${source} holds ${bytes.length} bytes; a secret has at least 16 (32 is good).`,
-    );
-  }
-  return bytes;
 }

@@ -20,9 +20,10 @@ import { type Incarnation, incarnationOf } from '../pair/incarnation.ts';
 import { Agent } from './agent/agent.ts';
 import { type FailoverGate, noGate } from './agent/failover-gate.ts';
 import { KubernetesFailoverGate } from './agent/kubernetes-failover-gate.ts';
-import { type Config, ConfigError, parseConfig, parseSecret } from './config.ts';
+import { type Config, ConfigError, parseConfig } from './config.ts';
 import { ConfigWatch } from './config-watch.ts';
 import { type ControlSurface, listenOnPort, listenOnSocket } from './control/http-server.ts';
+import { CredentialError, CredentialStore } from './interconnect/credentials.ts';
 import { createLog, type Log, type LogLevel } from './log.ts';
 import { allocateRightTable, RightTable } from './right-table.ts';
 import { lockRunDirectory, placeOf } from './run-lock.ts';
@@ -84,7 +85,6 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   const text = readFileSync(file, 'utf8');
   const config = parseConfig(text, file);
   const environment = readEnvironment(env);
-  const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
   // Before the pool is started, which is when libuv reads it.
   env['UV_THREADPOOL_SIZE'] ??= POOL_THREADS;
   const unguarded = whyNoDeadMansSwitch(process.pid);
@@ -100,12 +100,13 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     { server: config.server },
   );
   log.info(`Starting as ${me}, process ${process.pid}.`);
+  const credentials = new CredentialStore(config, log);
   leaveName(me, environment.terminationLog, log);
 
   const agent = new Agent({
     config,
     me,
-    secret,
+    credentials,
     rights: new RightTable(allocateRightTable()),
     ...openWorld(config, environment, log),
     sentinel: new SentinelLink({ path: join(config.runDir, 'sentinel.sock'), me, log }),
@@ -116,6 +117,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   endWhenTold(agent, log);
   await agent.start();
   await serveControl(config, agent, log);
+  credentials.start();
   new ConfigWatch({ file, text, changed: (now) => agent.configurationChanged(now, file) }).start();
 }
 
@@ -216,7 +218,8 @@ async function serveControl(config: Config, agent: Agent, log: Log): Promise<voi
 }
 
 main(process.argv.slice(2), process.env).catch((error: NodeJS.ErrnoException) => {
-  const known = error instanceof ConfigError || error.syscall !== undefined;
+  const known =
+    error instanceof ConfigError || error instanceof CredentialError || error.syscall !== undefined;
   process.stderr.write(`filerpair server: ${known ? error.message : error.stack}\n`);
   process.exit(known ? 2 : 1);
 });

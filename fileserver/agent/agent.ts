@@ -15,6 +15,7 @@ import type { Config } from '../config.ts';
 import type { ExportSpec, FromDataThread } from '../data/messages.ts';
 import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
+import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import type { Log } from '../log.ts';
 import type { DiskSetSlot, RightTable } from '../right-table.ts';
@@ -50,7 +51,7 @@ export interface RequestWords {
 export interface AgentOptions {
   readonly config: Config;
   readonly me: Incarnation;
-  readonly secret: Uint8Array;
+  readonly credentials: CredentialSource;
   readonly rights: RightTable;
   readonly witness: Witness;
   readonly sentinel: SentinelLink;
@@ -93,7 +94,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.options = options;
     this.log = options.log;
-    const { config, me, secret, rights, log } = options;
+    const { config, me, credentials, rights, log } = options;
     const { server, partner, timing, policy } = config;
     this.state = initialServer({ me, server, partner, timing, policy }, bootMs());
     this.keepers = new Map([
@@ -122,7 +123,7 @@ export class Agent {
       pair: config.pair,
       me,
       partner,
-      secret,
+      credentials,
       listen: { host: config.listen.host, port: config.listen.interconnect },
       partnerAddress: { host: config.partnerAddress.host, port: config.partnerAddress.interconnect },
       timing: connectionTiming(timing),

@@ -1,6 +1,6 @@
 /**
- * The listening side of the interconnect. A stranger gets a random number and, after 1 s at most, a closed
- * connection; the partner and its sentinel get in.
+ * The listening side of the interconnect. A stranger gets this server's certificate, or a random number where keys
+ * count, and after 1 s at most a closed connection; the partner and its sentinel get in.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -10,9 +10,12 @@ import {
   authenticate,
   type ConnectionEvents,
   type ConnectionTiming,
+  HANDSHAKE_MS,
   InterconnectConnection,
   remoteOf,
 } from './connection.ts';
+import type { CredentialSource } from './credentials.ts';
+import { recognizeDialer } from './recognize.ts';
 
 /** Connections that have proved nothing yet. More are closed at once: each lives 1 s at most. */
 const STRANGERS_MAX = 32;
@@ -20,7 +23,7 @@ const STRANGERS_MAX = 32;
 export interface AcceptorOptions {
   readonly host: string;
   readonly port: number;
-  readonly secret: Uint8Array;
+  readonly credentials: CredentialSource;
   readonly identity: InterconnectIdentity;
   /** Name of the server that may connect, itself or its sentinel. */
   readonly partner: string;
@@ -56,7 +59,7 @@ export class Acceptor {
   }
 
   private async receive(socket: Socket): Promise<void> {
-    const { secret, identity, partner, timing, events, established } = this.options;
+    const { credentials, identity, partner, timing, events, established } = this.options;
     const remote = remoteOf(socket);
     if (this.strangers.size >= STRANGERS_MAX) {
       socket.on('error', () => {});
@@ -65,15 +68,19 @@ export class Acceptor {
     }
     this.strangers.add(socket);
     try {
-      const proved = await authenticate(socket, 'acceptor', secret, identity);
+      const giveUpAt = performance.now() + HANDSHAKE_MS;
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, 1000);
+      const recognized = await recognizeDialer(socket, credentials.current, HANDSHAKE_MS);
+      const leftMs = giveUpAt - performance.now();
+      const proved = await authenticate(recognized, 'acceptor', identity, leftMs);
       if (proved.peer.server !== partner) {
-        socket.destroy();
+        proved.socket.destroy();
         throw new Error(`it is ${proved.peer.server}, and the partner is ${partner}`);
       }
-      const connection = new InterconnectConnection(socket, proved, timing, events);
+      const connection = new InterconnectConnection(proved, timing, events);
       established(connection);
       connection.start();
-      socket.resume();
     } catch (error) {
       this.refused(socket.remoteAddress, remote, (error as Error).message);
     } finally {

@@ -1,8 +1,8 @@
 /**
- * One authenticated TCP connection of the interconnect: the handshake of protocol/interconnect.ts on a socket, then
+ * One authenticated connection of the interconnect, TLS or TCP: the handshake of protocol/interconnect.ts on a socket, then
  * messages, pings where nothing else is said, and an end as soon as the other side has been silent for too long.
  *
- *   connecting/accepted --handshake within 1 s--> established --silence, error, bad frame, close()--> closed
+ *   connected, recognized --handshake--> established --silence, error, bad frame, close()--> closed
  *
  * The end of a connection is information and no proof: the partner may be alive behind a cut cable.
  */
@@ -22,8 +22,10 @@ import {
 } from '../../protocol/interconnect.ts';
 import { interconnectCrypto } from './crypto.ts';
 import { type InterconnectMessage, parseMessage } from './messages.ts';
+import type { Recognized } from './recognize.ts';
+import type { RecognizedBy } from './tls.ts';
 
-/** Ms for the whole handshake. Strangers, and partners whose process is stopped, do not get further. */
+/** Ms for everything from the accepted connection to the last proof. Strangers, and partners whose process is stopped, do not get further. */
 export const HANDSHAKE_MS = 1000;
 /** Bytes that the kernel has not taken yet: heartbeats for minutes. The other side does not read; start anew. */
 const UNSENT_MAX = 64 * 1024;
@@ -51,6 +53,7 @@ export interface ConnectionEvents {
 
 export class InterconnectConnection {
   readonly peer: InterconnectIdentity;
+  readonly recognizedBy: RecognizedBy;
   /** For the log: address and port of the other side. */
   readonly remote: string;
   private readonly socket: Socket;
@@ -63,10 +66,13 @@ export class InterconnectConnection {
   private heardAt: number;
   private saidAt: number;
   private open = true;
+  private ending = false;
 
-  /** Takes over the socket and all its listeners. `reader` may hold what came in after the handshake. */
-  constructor(socket: Socket, established: Established, timing: ConnectionTiming, events: ConnectionEvents) {
+  /** Takes over the socket and all its listeners. */
+  constructor(established: Established, timing: ConnectionTiming, events: ConnectionEvents) {
+    const { socket } = established;
     this.peer = established.peer;
+    this.recognizedBy = established.recognizedBy;
     this.session = established.session;
     this.reader = established.reader;
     this.remote = remoteOf(socket);
@@ -80,12 +86,13 @@ export class InterconnectConnection {
     this.watchdog = setInterval(() => this.check(), timing.pingMs);
     socket.on('data', (bytes) => this.receive(bytes));
     socket.on('error', (error) => this.close(error.message));
-    socket.on('close', () => this.close('closed by the other side'));
+    socket.on('close', () => this.close(this.ending ? 'closed by this side' : 'closed by the other side'));
   }
 
-  /** Reads what arrived together with the end of the handshake. To be called once, after construction. */
+  /** Reads on, first what arrived together with the end of the handshake. To be called once, after construction. */
   start(): void {
     this.drain();
+    this.socket.resume();
   }
 
   /** When something was heard last, ms on performance.now(). */
@@ -93,9 +100,14 @@ export class InterconnectConnection {
     return this.heardAt;
   }
 
+  /** False: it ends, and takes no messages any more. */
+  get takesMessages(): boolean {
+    return this.open && !this.ending;
+  }
+
   /** Hands the message to the kernel, or loses it without notice if the connection has ended. */
   send(message: InterconnectMessage): void {
-    if (!this.open) return;
+    if (!this.takesMessages) return;
     this.saidAt = performance.now();
     this.socket.write(this.session.seal(message));
     if (this.socket.writableLength > UNSENT_MAX) this.close('the other side does not read');
@@ -110,12 +122,18 @@ export class InterconnectConnection {
     this.events.closed(reason, this);
   }
 
-  /** Ends the connection after the kernel has taken all that was sent, or after `ms`. */
+  /**
+   * Ends the connection after the other side has read all that was sent, or after `ms`. Closing the socket earlier would
+   * not do: if something of the other side's arrives then, TCP resets the connection, and what it has not read is lost.
+   */
   async finish(ms: number): Promise<void> {
     if (!this.open) return;
-    this.socket.setTimeout(ms, () => this.close('closed by this side'));
-    await new Promise<void>((resolve) => this.socket.end(resolve));
-    this.close('closed by this side');
+    this.ending = true;
+    const ended = new Promise((resolve) => this.socket.once('close', resolve));
+    const timer = setTimeout(() => this.close('closed by this side'), ms);
+    this.socket.end();
+    await ended;
+    clearTimeout(timer);
   }
 
   private receive(bytes: Buffer): void {
@@ -153,20 +171,23 @@ export class InterconnectConnection {
 
 /** What a handshake leaves behind. */
 export interface Established {
+  readonly socket: Socket;
+  readonly recognizedBy: RecognizedBy;
   readonly peer: InterconnectIdentity;
   readonly session: Session;
+  /** May hold what came in after the handshake. */
   readonly reader: FrameReader;
 }
 
 /**
- * Performs the handshake on a connected socket. On failure the socket is destroyed and the error says why; on
+ * Performs the handshake on a socket that is connected and recognized. On failure the socket is destroyed and the error says why; on
  * success nobody listens to the socket any more and it is paused, until an InterconnectConnection takes it.
  */
 export function authenticate(
-  socket: Socket,
+  { socket, secret, recognizedBy }: Recognized,
   side: 'dialer' | 'acceptor',
-  secret: Uint8Array,
   identity: InterconnectIdentity,
+  withinMs: number,
 ): Promise<Established> {
   return new Promise((resolve, reject) => {
     const reader = new FrameReader(HANDSHAKE_FRAME_MAX);
@@ -174,9 +195,9 @@ export function authenticate(
     let settled = false;
     // If this process itself was held up, the proof may wait unread: timers come before it, immediates after.
     const late = (): void => {
-      if (!settled) fail(`no proof within ${HANDSHAKE_MS} ms`);
+      if (!settled) fail(`no proof within ${Math.round(withinMs)} ms`);
     };
-    const timer = setTimeout(() => setImmediate(late), HANDSHAKE_MS);
+    const timer = setTimeout(() => setImmediate(late), withinMs);
     const release = (): void => {
       settled = true;
       clearTimeout(timer);
@@ -214,11 +235,9 @@ export function authenticate(
       release();
       socket.pause();
       reader.setPayloadMax(FRAME_MAX);
-      resolve({ peer: result.peer, session: result.session, reader });
+      resolve({ socket, recognizedBy, peer: result.peer, session: result.session, reader });
       return 'over';
     };
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 1000);
     socket.on('data', receive).on('error', onError).on('close', onClose);
     const nonce = randomBytes(32);
     if (side === 'acceptor') {

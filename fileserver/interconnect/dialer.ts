@@ -1,6 +1,7 @@
 /**
  * Keeps one outgoing connection to the partner up: connects, proves who it is, and begins anew 20-200 ms after every
- * end. What it says about failures is said once a minute for each cause.
+ * end. With new credentials a new connection is made before the old one is ended, so that the exchange of a certificate
+ * costs no heartbeat. What it says about failures is said once a minute for each cause.
  */
 import { connect, type LookupFunction, type Socket } from 'node:net';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
@@ -10,8 +11,13 @@ import {
   authenticate,
   type ConnectionEvents,
   type ConnectionTiming,
+  type Established,
+  HANDSHAKE_MS,
   InterconnectConnection,
 } from './connection.ts';
+import type { CredentialSource, Credentials } from './credentials.ts';
+import { recognizeAcceptor, type Way, waysOf } from './recognize.ts';
+import { NotThePartner, stillTrusted } from './tls.ts';
 
 /**
  * Ms until a connection request counts as lost. A request to an address behind which nobody is (a Service without
@@ -22,11 +28,15 @@ const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 200;
 /** After a refusal on purpose (wrong secret, wrong pair) haste is useless. */
 const RETRY_MS_REFUSED = 1000;
+/** A connection that still stands with older credentials: the partner's may be exchanged a minute later. */
+const RENEW_MS = 5000;
+/** That connection may carry messages that have just been sent. */
+const OLD_ENDS_MS = 1000;
 
 export interface DialerOptions {
   readonly host: string;
   readonly port: number;
-  readonly secret: Uint8Array;
+  readonly credentials: CredentialSource;
   readonly identity: InterconnectIdentity;
   /** Name of the server that must answer. */
   readonly partner: string;
@@ -41,6 +51,8 @@ export class Dialer {
   private readonly lookup: LookupFunction = rememberingLookup();
   private readonly seldom = new OncePerMinute(() => performance.now());
   private current: InterconnectConnection | null = null;
+  /** With which the current connection was made. */
+  private usedCredentials: Credentials | null = null;
   private dialing: Socket | null = null;
   private timer: NodeJS.Timeout | null = null;
   private retryMs = RETRY_MS_MIN;
@@ -48,6 +60,7 @@ export class Dialer {
 
   constructor(options: DialerOptions) {
     this.options = options;
+    options.credentials.subscribe(() => this.again(RETRY_MS_MIN));
   }
 
   /** The connection that stands; null while there is none. */
@@ -67,37 +80,80 @@ export class Dialer {
   }
 
   private async dial(): Promise<void> {
-    const { host, port, secret, identity, partner, timing, events, established } = this.options;
+    const { credentials, partner } = this.options;
+    const wanted = credentials.current;
+    // One attempt at a time; the one that runs will see that there are newer credentials.
+    if (this.dialing !== null || this.usedCredentials === wanted) return;
     try {
-      const socket = await this.connect(host, port);
-      const proved = await authenticate(socket, 'dialer', secret, identity);
-      if (this.stopped) return void socket.destroy();
+      const proved = await this.prove(wanted);
+      this.dialing = null;
+      if (this.stopped) return void proved.socket.destroy();
       if (proved.peer.server !== partner || proved.peer.role !== 'server') {
-        socket.destroy();
+        proved.socket.destroy();
         throw new Refusal(`${proved.peer.server} (${proved.peer.role}) answers there instead of ${partner}`);
       }
-      this.dialing = null;
-      this.retryMs = RETRY_MS_MIN;
-      const connection = new InterconnectConnection(socket, proved, timing, {
-        message: events.message,
-        closed: (reason, closed) => {
-          this.current = null;
-          events.closed(reason, closed);
-          this.again(RETRY_MS_MIN);
-        },
-      });
-      this.current = connection;
-      established(connection);
-      connection.start();
-      socket.resume();
+      this.use(proved, wanted);
     } catch (error) {
+      this.dialing = null;
       this.failed(error as Error);
     }
+  }
+
+  /** A proved connection, in the best way that works. */
+  private async prove(credentials: Credentials): Promise<Established> {
+    const ways = waysOf(credentials);
+    if (ways.length === 0) throw new Refusal(credentials.problem ?? 'there are no credentials');
+    const failures: unknown[] = [];
+    for (const way of ways) {
+      const { host, port } = this.options;
+      const socket = await this.connect(host, port);
+      try {
+        return await this.proveOn(socket, way, credentials);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    // That the partner knows no TLS yet is no news if it does not know the key either.
+    throw failures[0];
+  }
+
+  private async proveOn(socket: Socket, way: Way, credentials: Credentials): Promise<Established> {
+    const giveUpAt = performance.now() + HANDSHAKE_MS;
+    const recognized = await recognizeAcceptor(socket, way, credentials, HANDSHAKE_MS);
+    return authenticate(recognized, 'dialer', this.options.identity, giveUpAt - performance.now());
+  }
+
+  private use(proved: Established, credentials: Credentials): void {
+    const { events, timing, established } = this.options;
+    this.retryMs = RETRY_MS_MIN;
+    const previous = this.current;
+    const connection: InterconnectConnection = new InterconnectConnection(proved, timing, {
+      message: events.message,
+      closed: (reason, closed) => {
+        const standing = this.current === connection;
+        if (standing) this.forget();
+        events.closed(reason, closed);
+        if (standing) this.again(RETRY_MS_MIN);
+      },
+    });
+    this.current = connection;
+    this.usedCredentials = credentials;
+    established(connection);
+    connection.start();
+    void previous?.finish(OLD_ENDS_MS);
+    // They may have changed while this one was being proved.
+    if (credentials !== this.options.credentials.current) this.again(RETRY_MS_MIN);
+  }
+
+  private forget(): void {
+    this.current = null;
+    this.usedCredentials = null;
   }
 
   private connect(host: string, port: number): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, lookup: this.lookup, noDelay: true, autoSelectFamily: false });
+      socket.setKeepAlive(true, 1000);
       this.dialing = socket;
       let settled = false;
       const fail = (error: Error): void => {
@@ -129,13 +185,21 @@ export class Dialer {
       const more = leftOut > 0 ? ` (${leftOut} more attempts ended so)` : '';
       log.info(`Cannot reach ${partner} at ${host}:${port}: ${error.message}${more}. Trying again.`);
     });
-    const refused = error instanceof Refusal || error.message.includes("pair's secret");
+    if (this.current !== null) {
+      this.again(RENEW_MS);
+      if (!stillTrusted(this.current.recognizedBy, this.options.credentials.current))
+        this.current.close('what it was recognized by does not count any more');
+      return;
+    }
+    const refused =
+      error instanceof Refusal || error instanceof NotThePartner || error.message.includes("pair's secret");
     this.again(refused ? RETRY_MS_REFUSED : this.retryMs);
     this.retryMs = Math.min(RETRY_MS_MAX, this.retryMs * 2);
   }
 
   private again(ms: number): void {
     if (this.stopped) return;
+    if (this.timer !== null) clearTimeout(this.timer);
     // Both servers dial at the same pace: a little chance keeps them from meeting for ever.
     this.timer = setTimeout(() => void this.dial(), ms * (0.75 + Math.random() / 2));
   }

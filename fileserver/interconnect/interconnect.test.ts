@@ -9,6 +9,8 @@ import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage, PairMessage } from '../../pair/types.ts';
 import { eventually } from '../eventually.fixture.ts';
 import type { InterconnectConnection } from './connection.ts';
+import { ChangingCredentials } from './credentials.fixture.ts';
+import type { CredentialSource } from './credentials.ts';
 import { Dialer } from './dialer.ts';
 import { Interconnect } from './interconnect.ts';
 
@@ -44,7 +46,12 @@ interface End {
   readonly deaths: DiedMessage[];
 }
 
-async function start(server: string, run: string, partnerPort: number, key = secret): Promise<End> {
+async function start(
+  server: string,
+  run: string,
+  partnerPort: number,
+  credentials: CredentialSource = new ChangingCredentials({ sharedKey: secret }),
+): Promise<End> {
   const me = incarnationOf(server, 'machine', run);
   const seen: string[] = [];
   const messages: PairMessage[] = [];
@@ -53,7 +60,7 @@ async function start(server: string, run: string, partnerPort: number, key = sec
     pair: 'home',
     me,
     partner: server === 'filer-a' ? 'filer-b' : 'filer-a',
-    secret: key,
+    credentials,
     listen: { host: '127.0.0.1', port: 0 },
     partnerAddress: { host: '127.0.0.1', port: partnerPort },
     timing,
@@ -175,7 +182,12 @@ it('closes what a stranger opens within a second, whether it is silent, chatty o
     expect(heard).toBe(0);
     expect(tookMs).toBeLessThan(3000);
   }
-  const impostor = await start('filer-b', '1', a.port, randomBytes(32));
+  const impostor = await start(
+    'filer-b',
+    '1',
+    a.port,
+    new ChangingCredentials({ sharedKey: randomBytes(32) }),
+  );
   await eventually(() => expect(lines.join('\n')).toMatch(/does not know the pair's secret/));
   expect(a.seen).toEqual([]);
   expect(impostor.seen).toEqual([]);
@@ -200,7 +212,7 @@ it('lets a sentinel report deaths of its own server, and answers that it knows',
   const sentinel = new Dialer({
     host: '127.0.0.1',
     port: a.port,
-    secret,
+    credentials: new ChangingCredentials({ sharedKey: secret }),
     identity: { pair: 'home', server: 'filer-b', incarnation: 'filer-b/machine/sentinel', role: 'sentinel' },
     partner: 'filer-a',
     timing,

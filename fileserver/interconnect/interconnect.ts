@@ -10,14 +10,16 @@ import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
 import type { Log } from '../log.ts';
 import { Acceptor } from './acceptor.ts';
 import type { ConnectionEvents, ConnectionTiming, InterconnectConnection } from './connection.ts';
+import type { CredentialSource } from './credentials.ts';
 import { Dialer } from './dialer.ts';
 import type { InterconnectMessage } from './messages.ts';
+import { stillTrusted } from './tls.ts';
 
 export interface InterconnectOptions {
   readonly pair: string;
   readonly me: Incarnation;
   readonly partner: string;
-  readonly secret: Uint8Array;
+  readonly credentials: CredentialSource;
   readonly listen: { readonly host: string; readonly port: number };
   readonly partnerAddress: { readonly host: string; readonly port: number };
   readonly timing: ConnectionTiming;
@@ -48,11 +50,12 @@ export class Interconnect {
       message: (message, connection) => this.receive(message, connection),
       closed: (reason, connection) => this.lost(reason, connection),
     };
-    const { secret, partner, timing, log } = options;
+    const { credentials, partner, timing, log } = options;
     const established = (connection: InterconnectConnection): void => this.established(connection);
-    const common = { secret, identity, partner, timing, events, established, log };
+    const common = { credentials, identity, partner, timing, events, established, log };
     this.acceptor = new Acceptor({ ...common, ...options.listen });
     this.dialer = new Dialer({ ...common, ...options.partnerAddress });
+    credentials.subscribe(() => this.endUntrusted());
   }
 
   /** Listens, and begins to dial. Resolves with the port listened on. */
@@ -74,9 +77,20 @@ export class Interconnect {
   send(to: Incarnation, message: PairMessage): void {
     let best: InterconnectConnection | null = null;
     for (const connection of this.connections.get(to) ?? []) {
+      if (!connection.takesMessages) continue;
       if (best === null || connection.lastHeardAt > best.lastHeardAt) best = connection;
     }
     best?.send(message);
+  }
+
+  /** After a change of credentials. Who may still come in comes again by himself; the dialer replaces its own. */
+  private endUntrusted(): void {
+    const { current } = this.options.credentials;
+    const all = [...this.connections.values(), this.sentinels].flatMap((set) => [...set]);
+    for (const connection of all) {
+      if (connection !== this.dialer.connection && !stillTrusted(connection.recognizedBy, current))
+        connection.close('what it was recognized by does not count any more');
+    }
   }
 
   private established(connection: InterconnectConnection): void {

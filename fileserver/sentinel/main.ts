@@ -6,8 +6,9 @@
 import '../linux-only.ts';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigError, parseConfig, parseSecret } from '../config.ts';
+import { ConfigError, parseConfig } from '../config.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
+import { CredentialError, CredentialStore } from '../interconnect/credentials.ts';
 import { createLog } from '../log.ts';
 import { preferThisThread } from '../system/thread-priority.ts';
 import { Sentinel } from './sentinel.ts';
@@ -19,16 +20,16 @@ async function main(args: readonly string[]): Promise<void> {
   const [flag, file] = args;
   if (flag !== '--config' || file === undefined) throw new ConfigError('Usage: main.ts --config FILE');
   const config = parseConfig(readFileSync(file, 'utf8'), file);
-  const secret = parseSecret(readFileSync(config.secretFile), config.secretFile);
   // Whichever of the two starts first makes it.
   mkdirSync(config.runDir, { recursive: true });
   const log = createLog(config.log, { server: config.server, process: 'sentinel' });
+  const credentials = new CredentialStore(config, log);
   const sentinel = new Sentinel({
     pair: config.pair,
     server: config.server,
     partner: config.partner,
     partnerAddress: { host: config.partnerAddress.host, port: config.partnerAddress.interconnect },
-    secret,
+    credentials,
     path: join(config.runDir, 'sentinel.sock'),
     timing: connectionTiming(config.timing),
     log,
@@ -49,10 +50,12 @@ async function main(args: readonly string[]): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   await sentinel.start();
+  credentials.start();
 }
 
 main(process.argv.slice(2)).catch((error: NodeJS.ErrnoException) => {
-  const known = error instanceof ConfigError || error.syscall !== undefined;
+  const known =
+    error instanceof ConfigError || error instanceof CredentialError || error.syscall !== undefined;
   process.stderr.write(`filerpair sentinel: ${known ? error.message : error.stack}\n`);
   process.exit(known ? 2 : 1);
 });

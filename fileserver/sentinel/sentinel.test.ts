@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import { eventually } from '../eventually.fixture.ts';
+import { ChangingCredentials } from '../interconnect/credentials.fixture.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import { createLog } from '../log.ts';
 import { bootMs } from '../system/boottime.ts';
@@ -37,7 +38,7 @@ async function startPartner(port = 0): Promise<number> {
     pair: 'home',
     me: incarnationOf('filer-b', 'machine', '1'),
     partner: 'filer-a',
-    secret,
+    credentials: new ChangingCredentials({ sharedKey: secret }),
     listen: { host: '127.0.0.1', port },
     partnerAddress: { host: '127.0.0.1', port: 1 },
     timing: { pingMs: 100, silenceMs: 600 },

@@ -17,6 +17,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import type { ConnectionTiming, InterconnectConnection } from '../interconnect/connection.ts';
+import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Dialer } from '../interconnect/dialer.ts';
 import type { Log } from '../log.ts';
 import { serveRegistration, type WatchedProcess } from './watched-process.ts';
@@ -29,7 +30,7 @@ export interface SentinelOptions {
   readonly server: string;
   readonly partner: string;
   readonly partnerAddress: { readonly host: string; readonly port: number };
-  readonly secret: Uint8Array;
+  readonly credentials: CredentialSource;
   /** Path of the Unix socket to listen on. */
   readonly path: string;
   readonly timing: ConnectionTiming;
@@ -48,7 +49,7 @@ export class Sentinel {
 
   constructor(options: SentinelOptions) {
     this.options = options;
-    const { pair, server, partner, partnerAddress, secret, timing, log } = options;
+    const { pair, server, partner, partnerAddress, credentials, timing, log } = options;
     this.listener = createServer((socket) =>
       serveRegistration(socket, server, {
         watching: (watched) => this.watching(watched),
@@ -58,7 +59,7 @@ export class Sentinel {
     );
     this.dialer = new Dialer({
       ...partnerAddress,
-      secret,
+      credentials,
       partner,
       timing,
       log,
@@ -73,7 +74,11 @@ export class Sentinel {
         message: (message) => {
           if (message.kind === 'deathNoted') this.confirmed(message.incarnation);
         },
-        closed: (reason) => log.info(`The connection with ${partner} has ended: ${reason}. Dialling again.`),
+        closed: (reason) => {
+          // With new credentials the next one is there before the old one ends.
+          if (this.dialer.connection !== null) return;
+          log.info(`The connection with ${partner} has ended: ${reason}. Dialling again.`);
+        },
       },
     });
   }

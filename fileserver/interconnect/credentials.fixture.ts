@@ -1,0 +1,21 @@
+// Credentials for tests: a key that never changes, and ones that a test exchanges.
+
+import type { CredentialSource, Credentials } from './credentials.ts';
+
+export class ChangingCredentials implements CredentialSource {
+  current: Credentials;
+  private readonly listeners: (() => void)[] = [];
+
+  constructor(current: Partial<Credentials>) {
+    this.current = { tls: null, sharedKey: null, problem: null, ...current };
+  }
+
+  subscribe(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  change(next: Partial<Credentials>): void {
+    this.current = { tls: null, sharedKey: null, problem: null, ...next };
+    for (const listener of this.listeners) listener();
+  }
+}

@@ -1,0 +1,313 @@
+/** Real sockets on loopback, real certificates, made by the operator's own code. */
+import { randomBytes } from 'node:crypto';
+import { connect as connectTcp } from 'node:net';
+import { Writable } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
+import { afterEach, beforeAll, expect, it } from 'vitest';
+import winston from 'winston';
+import {
+  issueCertificate,
+  type KeyPair,
+  makeAuthority,
+} from '../../operator/execute/certificate-authority.ts';
+import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
+import type { PairMessage } from '../../pair/types.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { ChangingCredentials } from './credentials.fixture.ts';
+import type { TlsCredentials } from './credentials.ts';
+import { Interconnect } from './interconnect.ts';
+
+const day = 24 * 3600_000;
+const timing = { pingMs: 50, silenceMs: 300 };
+const sharedKey = randomBytes(32);
+const lines: string[] = [];
+const log = winston.createLogger({
+  format: winston.format.printf((entry) => String(entry.message)),
+  transports: [
+    new winston.transports.Stream({
+      stream: new Writable({
+        write: (line, _encoding, done) => {
+          lines.push(String(line));
+          done();
+        },
+      }),
+    }),
+  ],
+});
+const cleanUp: (() => unknown)[] = [];
+let authority: KeyPair;
+
+beforeAll(async () => {
+  authority = await makeAuthority('home', Date.now(), day);
+});
+
+afterEach(async () => {
+  for (const end of cleanUp.splice(0).reverse()) await end();
+  lines.length = 0;
+});
+
+const partnerOf = (server: string) => (server === 'filer-a' ? 'filer-b' : 'filer-a');
+const nameOf = (server: string, namespace = 'storage') => `${server}-interconnect.${namespace}.svc`;
+
+interface Issued {
+  readonly by?: KeyPair;
+  readonly trusts?: readonly KeyPair[];
+  readonly name?: string;
+  readonly now?: number;
+  readonly lifetimeMs?: number;
+}
+
+/** What `server` has in its files: its certificate, and whom it trusts. */
+async function certified(server: string, how: Issued = {}): Promise<TlsCredentials> {
+  const { by = authority, name = nameOf(server), now = Date.now(), lifetimeMs = day } = how;
+  const { trusts = [by] } = how;
+  return {
+    ...(await issueCertificate(by, name, now, lifetimeMs)),
+    authorities: trusts.map(({ certificate }) => certificate),
+    partnerName: nameOf(partnerOf(server)),
+    expiresAt: now + lifetimeMs,
+  };
+}
+
+interface End {
+  readonly me: Incarnation;
+  readonly interconnect: Interconnect;
+  readonly credentials: ChangingCredentials;
+  readonly port: number;
+  readonly seen: string[];
+  readonly messages: PairMessage[];
+}
+
+/** `partnerPort` 1: nobody is there, so that only the other side's dialling counts. */
+async function start(server: string, credentials: ChangingCredentials, partnerPort = 1): Promise<End> {
+  const me = incarnationOf(server, 'machine', '1');
+  const seen: string[] = [];
+  const messages: PairMessage[] = [];
+  const interconnect = new Interconnect({
+    pair: 'home',
+    me,
+    partner: partnerOf(server),
+    credentials,
+    listen: { host: '127.0.0.1', port: 0 },
+    partnerAddress: { host: '127.0.0.1', port: partnerPort },
+    timing,
+    log,
+    connected: (incarnation) => seen.push(`+${incarnation}`),
+    disconnected: (incarnation) => seen.push(`-${incarnation}`),
+    message: (_from, message) => messages.push(message),
+    died: () => {},
+  });
+  const port = await interconnect.start();
+  cleanUp.push(() => interconnect.stop(100));
+  return { me, interconnect, credentials, port, seen, messages };
+}
+
+const connected = async (a: End, b: End): Promise<void> =>
+  eventually(() => expect([a.seen, b.seen]).toEqual([[`+${b.me}`], [`+${a.me}`]]));
+
+const said = (text: string | RegExp): Promise<void> =>
+  eventually(() => expect(lines.join('\n')).toMatch(text));
+
+it('connects two servers that show each other certificates of one authority', async () => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const b = await start('filer-b', new ChangingCredentials({ tls: await certified('filer-b') }), a.port);
+  await connected(a, b);
+  const heartbeats = Array.from({ length: 100 }, (_, seq) => ({
+    kind: 'heartbeat' as const,
+    seq,
+    holdings: [],
+  }));
+  for (const one of heartbeats) b.interconnect.send(a.me, one);
+  await eventually(() => expect(a.messages).toEqual(heartbeats));
+  a.interconnect.send(b.me, { kind: 'leaseChanged', home: 'filer-a' });
+  await eventually(() => expect(b.messages).toEqual([{ kind: 'leaseChanged', home: 'filer-a' }]));
+});
+
+/** Who comes as filer-b and is not; what filer-a says of it. */
+const strangers: [who: string, credentials: () => Promise<object>, sentence: RegExp][] = [
+  [
+    'somebody with a certificate of his own authority',
+    async () => {
+      const by = await makeAuthority('home', Date.now(), day);
+      return { tls: await certified('filer-b', { by, trusts: [authority] }) };
+    },
+    /comes from an authority that is not trusted here \(CN=home, O=FilerPair; \w+\)/,
+  ],
+  [
+    'a server of the same name in a pair of another namespace, under the same authority',
+    async () => ({ tls: await certified('filer-b', { name: nameOf('filer-b', 'other') }) }),
+    /is for DNS:filer-b-interconnect\.other\.svc, and the partner's is for DNS:filer-b-interconnect\.storage\.svc/,
+  ],
+  [
+    'somebody with the certificate of filer-a',
+    async () => ({ tls: await certified('filer-b', { name: nameOf('filer-a') }) }),
+    /is for DNS:filer-a-interconnect\.storage\.svc, and the partner's is for/,
+  ],
+  [
+    'filer-b with a certificate that has expired',
+    async () => ({ tls: await certified('filer-b', { now: Date.now() - 2 * day }) }),
+    /its certificate has expired/,
+  ],
+  [
+    'filer-b with a certificate that is not valid yet',
+    async () => ({ tls: await certified('filer-b', { now: Date.now() + 2 * day, lifetimeMs: 5 * day }) }),
+    /its certificate is not valid yet/,
+  ],
+  [
+    'filer-b with the shared key only',
+    async () => ({ sharedKey }),
+    /it does not speak TLS, and only certificates count here/,
+  ],
+];
+
+it.each(strangers)('closes the door to %s, and says why', async (_who, credentials, sentence) => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const stranger = await start('filer-b', new ChangingCredentials(await credentials()), a.port);
+  await said(sentence);
+  expect(a.seen).toEqual([]);
+  expect(stranger.seen).toEqual([]);
+});
+
+it.each(strangers.slice(0, 3))(
+  'does not follow %s who answers in place of the partner',
+  async (_who, credentials, sentence) => {
+    const stranger = await start('filer-b', new ChangingCredentials(await credentials()));
+    const a = await start(
+      'filer-a',
+      new ChangingCredentials({ tls: await certified('filer-a') }),
+      stranger.port,
+    );
+    await said(sentence);
+    expect(a.seen).toEqual([]);
+  },
+);
+
+it('refuses its own certificate, which can only come back by a wrong address', async () => {
+  const tls = await certified('filer-a');
+  const credentials = new ChangingCredentials({ tls: { ...tls, partnerName: nameOf('filer-a') } });
+  const a = await start('filer-a', credentials);
+  await start('filer-b', credentials, a.port);
+  await said(/is the one of this server itself: does partnerAddress point back to it\?/);
+  expect(a.seen).toEqual([]);
+});
+
+it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, and closes within a second', async () => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const startedAt = performance.now();
+  const anonymous = connectTls({ port: a.port, host: '127.0.0.1', rejectUnauthorized: false });
+  const old = connectTls({
+    port: a.port,
+    host: '127.0.0.1',
+    rejectUnauthorized: false,
+    maxVersion: 'TLSv1.2',
+  });
+  const mute = connectTcp(a.port, '127.0.0.1');
+  const halfTls = connectTcp(a.port, '127.0.0.1');
+  halfTls.write('\x16\x03\x01');
+  let heard = 0;
+  const all = [anonymous, old, mute, halfTls].map(async (socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => (heard += bytes.length));
+    // Not events.once: it would reject on the error that comes first.
+    await new Promise((resolve) => socket.on('close', resolve));
+  });
+  await Promise.all(all);
+  expect(performance.now() - startedAt).toBeLessThan(3000);
+  await said(/it shows no certificate/);
+  await said(/no proof within 1000 ms/);
+  await said(/its TLS handshake failed: unsupported protocol/);
+  // Not a byte of the interconnect's own.
+  expect(heard).toBe(0);
+  expect(a.seen).toEqual([]);
+});
+
+it('has no use for a server without credentials, and lets it in as soon as it has some', async () => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const b = await start('filer-b', new ChangingCredentials({ problem: 'tls.crt is not there.' }), a.port);
+  await said(/Cannot reach filer-a at .*: tls.crt is not there\./);
+  b.credentials.change({ tls: await certified('filer-b') });
+  await connected(a, b);
+});
+
+// A server of the version before certificates has a shared key and nothing else; its bytes are those of the key's way.
+it.each([
+  ['the upgraded one dials', 'filer-b'],
+  ['the older one dials', 'filer-a'],
+])(
+  'works with a server of the version before certificates while a pair is upgraded: %s',
+  async (_, dialer) => {
+    const older = new ChangingCredentials({ sharedKey });
+    const newer = new ChangingCredentials({ tls: await certified('filer-b'), sharedKey });
+    const first = dialer === 'filer-b' ? await start('filer-a', older) : await start('filer-b', newer);
+    const second = await start(dialer, dialer === 'filer-b' ? newer : older, first.port);
+    await connected(first, second);
+    const [a, b] = dialer === 'filer-b' ? [first, second] : [second, first];
+    a.interconnect.send(b.me, { kind: 'leaseChanged', home: 'filer-a' });
+    b.interconnect.send(a.me, { kind: 'leaseChanged', home: 'filer-b' });
+    await eventually(() => expect([a.messages.length, b.messages.length]).toEqual([1, 1]));
+    // The upgrade is over when the key is withdrawn: who knows only the key gets in no more.
+    b.credentials.change({ tls: b.credentials.current.tls });
+    await eventually(() => expect(b.seen).toEqual([`+${a.me}`, `-${a.me}`]));
+  },
+);
+
+it('prefers certificates where both are known, and needs the key no more', async () => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a'), sharedKey }));
+  const b = await start(
+    'filer-b',
+    new ChangingCredentials({ tls: await certified('filer-b'), sharedKey }),
+    a.port,
+  );
+  await connected(a, b);
+  a.credentials.change({ tls: a.credentials.current.tls });
+  b.credentials.change({ tls: b.credentials.current.tls });
+  await heartbeatsThrough(a, b, 200);
+  await connected(a, b);
+});
+
+/** Sends one every 10 ms; each must arrive. */
+async function heartbeatsThrough(a: End, b: End, ms: number): Promise<void> {
+  const before = a.messages.length;
+  let sent = 0;
+  const timer = setInterval(() => {
+    b.interconnect.send(a.me, { kind: 'heartbeat', seq: sent++, holdings: [] });
+  }, 10);
+  const endAt = performance.now() + ms;
+  await eventually(() => expect(performance.now()).toBeGreaterThan(endAt));
+  clearInterval(timer);
+  await eventually(() => expect(a.messages.length - before).toBe(sent));
+}
+
+it('changes certificates and, with an overlap, the authority, and loses neither the partner nor a heartbeat', async () => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const b = await start('filer-b', new ChangingCredentials({ tls: await certified('filer-b') }), a.port);
+  await connected(a, b);
+  const newer = await makeAuthority('home', Date.now(), day);
+  const both = [authority, newer];
+  // Each server at another time, as the kubelets of two nodes do it.
+  const changes: [End, string, Issued][] = [
+    [a, 'filer-a', {}],
+    [b, 'filer-b', {}],
+    [a, 'filer-a', { trusts: both }],
+    [b, 'filer-b', { trusts: both }],
+    [b, 'filer-b', { by: newer, trusts: both }],
+    [a, 'filer-a', { by: newer, trusts: both }],
+    [a, 'filer-a', { by: newer }],
+    [b, 'filer-b', { by: newer }],
+  ];
+  for (const [end, server, how] of changes) {
+    end.credentials.change({ tls: await certified(server, how) });
+    await heartbeatsThrough(a, b, 100);
+  }
+  await connected(a, b);
+});
+
+it('ends a connection whose authority is not trusted any more', async () => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const b = await start('filer-b', new ChangingCredentials({ tls: await certified('filer-b') }), a.port);
+  await connected(a, b);
+  const newer = await makeAuthority('home', Date.now(), day);
+  a.credentials.change({ tls: await certified('filer-a', { by: newer }) });
+  await eventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));
+  await said(/what it was recognized by does not count any more/);
+});

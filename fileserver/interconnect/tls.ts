@@ -1,0 +1,163 @@
+/**
+ * TLS 1.3 on a connection of the interconnect, in both directions the same: each side shows a certificate, and it must
+ * come from an authority that the other side trusts and carry the partner's name. What follows inside is the handshake
+ * of protocol/interconnect.ts, with a secret that only the two ends of this very TLS session can know (its exporter, RFC
+ * 8446 §7.5), so identity and versions are bound to the session.
+ *
+ * Sessions are never resumed: a resumed one would not show its certificate again.
+ */
+
+import { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { connect, createServer, type TLSSocket } from 'node:tls';
+import { type Credentials, pemsIn, type TlsCredentials } from './credentials.ts';
+
+/** First byte of a TLS record with a handshake (RFC 8446 §5.1). A frame of ours begins with the 0 of a short length. */
+export const TLS_HANDSHAKE_BYTE = 0x16;
+
+/** By what the other side was recognized. */
+export type RecognizedBy =
+  | { readonly kind: 'key' }
+  | { readonly kind: 'certificate'; readonly shown: X509Certificate };
+
+export interface SecureEnd {
+  readonly socket: TLSSocket;
+  /** 32 bytes that both ends of this session know, and nobody else. */
+  readonly secret: Uint8Array;
+  readonly recognizedBy: RecognizedBy;
+}
+
+/** Somebody answered whose certificate is not the partner's. */
+export class NotThePartner extends Error {}
+
+/** On a socket of which nothing has been read, or from which the first bytes were put back. Destroys it on failure. */
+export function acceptTls(socket: Socket, credentials: TlsCredentials): Promise<SecureEnd> {
+  return new Promise((resolve, reject) => {
+    // One of its own for each connection: it never listens, and keeps no tickets.
+    const server = createServer({
+      ...contextOf(credentials),
+      requestCert: true,
+      // Judged below, where it becomes a sentence. Until then nothing is said and nothing is heard.
+      rejectUnauthorized: false,
+    });
+    const fail = (error: Error): void => {
+      quietly(socket);
+      reject(error);
+    };
+    server.once('tlsClientError', (error) => fail(new Error(`its TLS handshake failed: ${brief(error)}`)));
+    server.once('secureConnection', (secured) => settle(secured, credentials, resolve, fail));
+    server.emit('connection', socket);
+  });
+}
+
+/** On a connected socket. Destroys it on failure. */
+export function dialTls(socket: Socket, credentials: TlsCredentials): Promise<SecureEnd> {
+  return new Promise((resolve, reject) => {
+    const secured = connect({
+      ...contextOf(credentials),
+      socket,
+      servername: credentials.partnerName,
+      // Both judged below, in the same words as on the other side.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+    });
+    const fail = (error: Error): void => {
+      quietly(secured);
+      quietly(socket);
+      reject(error);
+    };
+    secured.once('error', (error) => fail(new Error(`the TLS handshake failed: ${brief(error)}`)));
+    secured.once('secureConnect', () => settle(secured, credentials, resolve, fail));
+  });
+}
+
+/**
+ * Whether a connection that was made with other credentials may go on under these. Of what may lie between the partner's
+ * certificate and an authority only what this server's own certificate has above it is known; without it the connection
+ * ends and is made anew, which the whole check of TLS decides.
+ */
+export function stillTrusted(by: RecognizedBy, { tls, sharedKey }: Credentials): boolean {
+  if (by.kind === 'key') return sharedKey !== null;
+  if (tls === null) return false;
+  const [, ...between] = certificatesIn(tls.certificate);
+  return leadsTo(by.shown, between, tls.authorities.flatMap(certificatesIn));
+}
+
+function leadsTo(
+  one: X509Certificate,
+  between: readonly X509Certificate[],
+  authorities: readonly X509Certificate[],
+): boolean {
+  const isIssuedBy = (issuer: X509Certificate): boolean =>
+    one.checkIssued(issuer) && one.verify(issuer.publicKey);
+  if (authorities.some(isIssuedBy)) return true;
+  const issuer = between.find(isIssuedBy);
+  // Each step uses one up: certificates that issue each other lead nowhere.
+  return (
+    issuer !== undefined &&
+    leadsTo(
+      issuer,
+      between.filter((other) => other !== issuer),
+      authorities,
+    )
+  );
+}
+
+const certificatesIn = (text: string): X509Certificate[] =>
+  pemsIn(text).map((pem) => new X509Certificate(pem));
+
+function contextOf({ certificate, key, authorities }: TlsCredentials) {
+  return { cert: certificate, key, ca: [...authorities], minVersion: 'TLSv1.3' as const };
+}
+
+function settle(
+  secured: TLSSocket,
+  credentials: TlsCredentials,
+  resolve: (end: SecureEnd) => void,
+  fail: (error: Error) => void,
+): void {
+  const shown = secured.getPeerX509Certificate();
+  const why = whyNotThePartner(shown, secured, credentials);
+  if (shown === undefined || why !== null) {
+    quietly(secured);
+    fail(new NotThePartner(why ?? ''));
+    return;
+  }
+  secured.removeAllListeners('error');
+  const secret = secured.exportKeyingMaterial(32, 'EXPORTER-filerpair-interconnect', Buffer.alloc(0));
+  resolve({ socket: secured, secret, recognizedBy: { kind: 'certificate', shown } });
+}
+
+/** A sentence for the log; null: it is the partner. */
+function whyNotThePartner(
+  shown: X509Certificate | undefined,
+  secured: TLSSocket,
+  { partnerName, certificate }: TlsCredentials,
+): string | null {
+  if (shown === undefined) return 'it shows no certificate';
+  if (!secured.authorized) return untrusted(shown, String(secured.authorizationError));
+  if (shown.fingerprint256 === new X509Certificate(certificate).fingerprint256)
+    return 'its certificate is the one of this server itself: does partnerAddress point back to it?';
+  if (shown.checkHost(partnerName) !== undefined) return null;
+  return `its certificate is for ${shown.subjectAltName ?? 'no name'}, and the partner's is for DNS:${partnerName}`;
+}
+
+function untrusted(shown: X509Certificate, code: string): string {
+  if (code === 'CERT_HAS_EXPIRED') return `its certificate has expired (${shown.validTo})`;
+  if (code === 'CERT_NOT_YET_VALID') return `its certificate is not valid yet (from ${shown.validFrom})`;
+  return `its certificate comes from an authority that is not trusted here (${oneLine(shown.issuer)}; ${code})`;
+}
+
+function quietly(socket: Socket): void {
+  socket.removeAllListeners('error');
+  // An error may still come while it is being destroyed; it must not be thrown.
+  socket.on('error', () => {});
+  socket.destroy();
+}
+
+/** OpenSSL's errors carry addresses and files; what people need is the reason. */
+function brief(error: Error & { readonly reason?: string }): string {
+  return error.reason ?? oneLine(error.message);
+}
+
+const oneLine = (text: string): string => text.replaceAll('\n', ', ');
