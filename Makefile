@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node
+# Node keeps what it compiled: every process of the tests starts in half the time.
+export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures reattach clients conformance disk crashes format generate clean explore

@@ -3,6 +3,8 @@
 //   node e2e/main.ts images            build our container images
 //   node e2e/main.ts kind              a kind cluster with 2 workers, FilerPair installed, an example pair running
 //   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
+//   node e2e/main.ts cluster-up        a cluster for the next run of `cluster`, which removes it again
+//   node e2e/main.ts cluster-unused    removes the cluster of a `cluster-up` that no `cluster` followed
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
 //   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
 //   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
@@ -12,9 +14,9 @@
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { baseImage } from './application/base-image.ts';
 import { installChart } from './application/chart.ts';
 import { installExample } from './application/example.ts';
@@ -31,7 +33,14 @@ import {
 } from './environment.ts';
 import { writeFailureModes } from './harness/failure-modes.ts';
 import { clearResults, readResults, resultsTable } from './harness/results.ts';
-import { type Cluster, clusterDown, clusterIn, clusterUp, loadImages } from './kind/cluster.ts';
+import {
+  type Cluster,
+  clusterDown,
+  clusterExists,
+  clusterIn,
+  clusterUp,
+  loadImages,
+} from './kind/cluster.ts';
 import { drivingPrograms } from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
@@ -49,6 +58,9 @@ const cluster = clusterIn(
   REPOSITORY,
   process.env['CLUSTER'] ?? `filerpair-${contentHash([REPOSITORY]).slice(0, 4)}`,
 );
+
+/** There: the cluster was made by `cluster-up`, so that who runs the tests next is to remove it. */
+const madeForTests = join(REPOSITORY, `.cache/e2e/${cluster.name}.for-tests`);
 
 /** Cluster with images loaded and the chart installed. `made` says whether it was not there before. */
 async function bringUp(target: Cluster): Promise<{ environment: TestEnvironment; made: boolean }> {
@@ -103,7 +115,8 @@ async function onCluster(
   filters: readonly string[],
   prepare: (environment: TestEnvironment) => Promise<void> = async () => {},
 ): Promise<number> {
-  const { environment, made } = await bringUp(cluster);
+  const { environment, made: madeNow } = await bringUp(cluster);
+  const made = madeNow || existsSync(madeForTests);
   try {
     await installChart(environment);
     await prepare(environment);
@@ -116,6 +129,7 @@ async function onCluster(
       await bringDown(cluster);
       await engineDown(cache);
     }
+    rmSync(madeForTests, { force: true });
   }
 }
 
@@ -159,9 +173,21 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     );
     return 0;
   },
+  'cluster-up': async () => {
+    await engineUp(cache);
+    // Before it is made: whoever is interrupted in the middle knows what to remove.
+    if (!(await clusterExists(cluster, await drivingPrograms(cache)))) {
+      mkdirSync(dirname(madeForTests), { recursive: true });
+      writeFileSync(madeForTests, '');
+    }
+    await bringUp(cluster);
+    return 0;
+  },
+  'cluster-unused': async () => (existsSync(madeForTests) ? COMMANDS['kind-down']!([]) : 0),
   'kind-down': async () => {
     await engineUp(cache);
     await bringDown(cluster);
+    rmSync(madeForTests, { force: true });
     await engineDown(cache);
     return 0;
   },

@@ -26,33 +26,50 @@ stage() { # name, what it does, command...
   printf '=== %s: %s in %d s\n' "$name" "$word" "$took"
 }
 
-prepare=
-finish() { [ -z "$prepare" ] || kill "$prepare" 2> /dev/null; }
-trap finish EXIT
+# ---- in the background: what the machine has to spare, into out/NAME.log
+declare -A running=()
 
-prepared() { # waits for the background work and shows what it says
-  local status=0
-  tail -n +1 -f --pid="$prepare" out/prepare.log
-  wait "$prepare" || status=$?
-  prepare=
+background() { # name, command...
+  local name=$1
+  shift
+  nice "$@" > "out/$name.log" 2>&1 &
+  running[$name]=$!
+}
+
+finished() { # name: waits for it and shows what it said
+  local status=0 pid=${running[$1]}
+  tail -n +1 -f --pid="$pid" "out/$1.log"
+  wait "$pid" || status=$?
+  unset "running[$1]"
   return "$status"
 }
 
-nice node e2e/main.ts prepare > out/prepare.log 2>&1 &
-prepare=$!
-echo "Preparing container engine, Kubernetes and a Linux guest in the background (out/prepare.log)."
+finish() {
+  for name in "${!running[@]}"; do kill "${running[$name]}" && wait "${running[$name]}"; done 2> /dev/null
+  [ -z "$cluster_waits" ] || node e2e/main.ts cluster-unused
+}
+cluster_waits=
+trap finish EXIT
+
+background prepare node e2e/main.ts prepare
+background simulation node simulation/main.ts --seeds 10000
+echo "In the background: preparing container engine, Kubernetes and a Linux guest (out/prepare.log), and the simulation."
 
 stage format 'formatting and lint' biome check .
 stage types 'strict TypeScript' tsc --noEmit
 stage architecture "dependencies point inwards, no dead files, the file map is true" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
 stage unit 'unit and component tests' vitest run
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
-stage simulation '10,000 seeds: never two writers' node simulation/main.ts --seeds 10000
+stage simulation '10,000 seeds: never two writers' finished simulation
 stage demo 'the main job: kill a server under a writer' node demo/main.ts
 stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
+stage prepare 'waiting for the background work' finished prepare
+cluster_waits=yes
+background cluster-up node e2e/main.ts cluster-up
 stage disk 'crashes of a machine replayed, failing disks' node e2e/main.ts disk
-stage prepare 'waiting for the background work' prepared
+stage cluster-up 'a kind cluster and our images in it' finished cluster-up
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
+cluster_waits=
 
 printf '\nAll stages, %d s:\n' $((SECONDS - begun))
 printf '%s\n' "${report[@]}"

@@ -53,6 +53,7 @@ async function play(
     pair.servedBy(SERVER, SERVER, WRITER_FINISHED_MS_MAX),
   );
   await step('the writer is served again', () => writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
+  say(`  ${describeTransition(pair.latest?.status?.lastTransition)}`);
   // Fewer would mean that nothing happened, so nothing was tested.
   expect(leases.ownerChanges(SERVER) - changesBefore, 'changes of owner').toBeGreaterThanOrEqual(2);
 }

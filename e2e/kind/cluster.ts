@@ -38,13 +38,17 @@ export function clusterIn(repository: string, name: string): Cluster {
   };
 }
 
+export async function clusterExists(cluster: Cluster, programs: Programs): Promise<boolean> {
+  const clusters = await run([programs.get('kind')!, 'get', 'clusters']);
+  return clusters.split('\n').includes(cluster.name);
+}
+
 /** True when the cluster was made now, false when it was there. */
 export async function clusterUp(cluster: Cluster, programs: Programs, nodeImage: string): Promise<boolean> {
   const kind = programs.get('kind')!;
   for (const directory of [cluster.sharedDirectory, cluster.disksDirectory])
     mkdirSync(directory, { recursive: true });
-  const clusters = (await run([kind, 'get', 'clusters'])).split('\n');
-  if (clusters.includes(cluster.name)) {
+  if (await clusterExists(cluster, programs)) {
     if (await usable(cluster, programs)) {
       say(`the cluster ${cluster.name} is there already`);
       return false;
