@@ -356,6 +356,19 @@ const storage = withRules(
     attachPatience: duration(
       'With transfer Reattach: how long the new owner waits for its disks before it gives the disk set back to its partner, if that is there.',
     ).default('60s'),
+    lostNodes: z
+      .object({
+        policy: z.enum(['Wait', 'Confirmed', 'Silent']).default('Wait').meta({
+          description:
+            'Wait: until the node is back, or somebody marks it as out of service or deletes it. Confirmed: the operator marks it as out of service when its annotation filerpair.dev/powered-off names its boot ID (status.nodeInfo.bootID), which a person or a fencing agent sets after switching it off. Silent: the operator marks it when it has not been ready for `after`. A node that still runs then keeps the disk mounted, and only the storage itself keeps it from writing.',
+        }),
+        after: duration('With Silent: how long the node must have been not ready.').default('60s'),
+      })
+      .prefault({})
+      .meta({
+        description:
+          'With transfer Reattach: what happens to a node that is not ready and has disks of which another server is the owner by now. Kubernetes does not take them away while the node may still write. The taint node.kubernetes.io/out-of-service lets it; the operator takes it off when the node is back.',
+      }),
   }),
   [
     {

@@ -59,6 +59,14 @@ export const requestAnnotations = {
   maintenance: 'filerpair.dev/maintenance',
 } as const;
 
+/** On a Node. */
+export const nodeAnnotations = {
+  /** By a person or a fencing agent, who has switched the node off: its boot ID, so that a late word can do no harm. */
+  poweredOff: 'filerpair.dev/powered-off',
+  /** By the operator, beside the taint that it has set: only such a taint is the operator's to take off. */
+  outOfService: 'filerpair.dev/out-of-service',
+} as const;
+
 export interface DeathProofAnnotation {
   readonly incarnation: string;
   readonly epoch: number;

@@ -25,6 +25,7 @@ export async function installChart(environment: TestEnvironment): Promise<void> 
     const values = {
       'image.operator': images.operator,
       'image.fileserver': images.fileserver,
+      'nodes.mayMarkOutOfService': 'true',
     };
     const settings = Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
     const install = [

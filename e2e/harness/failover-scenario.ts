@@ -18,6 +18,8 @@ export interface FailoverScenario {
   /** Whether the fault replaces the server's pod: only then may its own address change. */
   readonly replacesPod: boolean;
   readonly cleanUp?: (pair: Pair) => Promise<void>;
+  /** How long until the partner serves, at most. ms */
+  readonly servedMsMax?: number;
   readonly makePair?: (environment: TestEnvironment, namespace: string) => Pair;
 }
 
@@ -38,7 +40,7 @@ async function play(
   await writer.mark('failover');
   await step(failover.fault, () => failover.inject(pair, SERVER));
   await step(`${PARTNER} serves the disk set of ${SERVER}`, () =>
-    pair.servedBy(SERVER, PARTNER, WRITER_FINISHED_MS_MAX),
+    pair.servedBy(SERVER, PARTNER, failover.servedMsMax ?? WRITER_FINISHED_MS_MAX),
   );
   await step('the writer is served again', () => writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
   await noteIdentity();

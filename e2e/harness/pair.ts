@@ -210,6 +210,14 @@ export class Pair {
     return this.#latest;
   }
 
+  /** Waits for a condition of this reason, and returns its sentence. */
+  async conditionSays(type: string, reason: string, msMax: number): Promise<string> {
+    const find = (pair: FilerPairThing) =>
+      pair.status?.conditions?.find((one) => one.type === type && one.reason === reason)?.message;
+    await this.eventually(`${type} is ${reason}`, msMax, (pair) => find(pair) !== undefined);
+    return find(this.#latest!) ?? '';
+  }
+
   /** The server that owns a disk set now, by the pair's status. */
   ownerOf(home: Server): string | undefined {
     return this.#latest?.status?.diskSets?.find((set) => set.home === home)?.owner;

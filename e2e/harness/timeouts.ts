@@ -10,6 +10,10 @@ export const REQUEST_ANSWERED_MS_MAX = 30_000;
 export const SERVER_BACK_MS_MAX = 90_000;
 /** A node is Ready again 10 s after unpause; its server, killed by its own timer, is then restarted. */
 export const NODE_BACK_MS_MAX = 120_000;
+/** Kubernetes calls a node not ready when it has not heard of it for 50 s; tests of several at once are slower. */
+export const NODE_LOST_MS_MAX = 120_000;
+/** It looks for pods on nodes that are out of service every 20 s; then the disk is attached and mounted elsewhere. */
+export const OUT_OF_SERVICE_MS_MAX = 90_000;
 export const CHART_INSTALLED_MS_MAX = 120_000;
 /** kubectl exec, DNS, mount, first line. */
 export const WRITER_STARTED_MS_MAX = 60_000;

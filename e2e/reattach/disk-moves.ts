@@ -44,6 +44,7 @@ export class DiskMoves {
       if (metadata.labels?.['filerpair.dev/attachment'] !== home) return;
       if (type === 'DELETED') this.#note('unmounted');
       else if (metadata.deletionTimestamp !== undefined) this.#note('told to go');
+      else if (!this.#at.has('told to go')) return;
       else if (type === 'ADDED') this.#note('pod made');
       else if (status.conditions?.some((one) => one.type === 'Ready' && one.status === 'True'))
         this.#note('mounted');

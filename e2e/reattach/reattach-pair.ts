@@ -13,10 +13,17 @@ interface Manifest {
 /** As the operator names it (operator/decide/names.ts): a directory of each node. */
 const ON_NODES = '/var/lib/filerpair';
 
-export const reattachPair = (environment: TestEnvironment, namespace: string): Pair =>
-  new ReattachPair(environment, namespace);
+/** Further fields of spec.storage. */
+export type StorageSettings = Readonly<Record<string, unknown>>;
 
 export class ReattachPair extends Pair {
+  readonly #storage: StorageSettings;
+
+  constructor(environment: TestEnvironment, namespace: string, storage: StorageSettings = {}) {
+    super(environment, namespace);
+    this.#storage = storage;
+  }
+
   protected override async makeVolumes(): Promise<void> {}
 
   protected override volumes(): object[] {
@@ -27,7 +34,10 @@ export class ReattachPair extends Pair {
     const shared = pairManifest(this.namespace, domain) as Manifest;
     const claim = { size: '1Gi', storageClassName: STORAGE_CLASS, accessMode: 'ReadWriteOnce' };
     const servers = shared.spec.servers.map((server) => ({ ...server, volumes: [{ name: VOLUME, claim }] }));
-    return { ...shared, spec: { ...shared.spec, servers, storage: { transfer: 'Reattach' } } };
+    return {
+      ...shared,
+      spec: { ...shared.spec, servers, storage: { transfer: 'Reattach', ...this.#storage } },
+    };
   }
 
   /** A new file system belongs to root; the writer is an ordinary user. */

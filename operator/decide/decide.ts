@@ -10,12 +10,14 @@ import { explain, filerPairSpec } from '../../crds/filerpair.ts';
 import { labels, requestAnnotations } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
+import { lostNodesDueAt } from '../policies/lost-nodes.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { rollout } from '../policies/rollout.ts';
 import { attachmentsMoved } from './attachments.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
 import { deathProofs, letLeaseGo, maintenanceMirrored, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
+import { nodesMarked } from './node-marks.ts';
 import type { Action, EventToTell, Plan } from './plan.ts';
 import { provision } from './provision.ts';
 import { rolledOut } from './roll-out.ts';
@@ -63,6 +65,7 @@ function decideFor(view: View): Plan {
     actions: [
       ...deathProofs(view),
       ...attachmentsMoved(view),
+      ...nodesMarked(view),
       ...requestsPassedOn(requests),
       ...annotationsAnswered(view, requests),
       ...maintenanceMirrored(view),
@@ -75,6 +78,7 @@ function decideFor(view: View): Plan {
     events: [...(unchanged ? [] : statusEvents(view.pair.status, status)), ...requests.flatMap(requestEvent)],
     wakeAt: earliest([
       rollingOut?.wakeAt ?? null,
+      lostNodesDueAt(view),
       ...view.servers.flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt)),
     ]),
   };

@@ -33,7 +33,8 @@ export type Action =
   /** Merge patch; with a resourceVersion inside it is a compare-and-swap. */
   | (Of & {
       readonly kind: 'patch';
-      readonly namespace: string;
+      /** Absent: of the cluster. */
+      readonly namespace?: string;
       readonly name: string;
       readonly patch: MergePatch;
     })

@@ -347,6 +347,9 @@ export class World {
     if (action.resource === 'filerPairs') {
       const { metadata } = merged(this.observed.pair, action.patch) as FilerPairObject;
       this.#changePair({ metadata: { ...metadata, resourceVersion: this.#version() } });
+    } else if (action.resource === 'nodes') {
+      const node = merged(this.observed.nodes[action.name], action.patch) as Node;
+      this.observed.nodes = { ...this.observed.nodes, [action.name]: node };
     } else if (action.resource === 'persistentVolumeClaims') {
       const claim = this.observed.claims[action.name] as Claim;
       this.observed.claims = { ...this.observed.claims, [action.name]: merged(claim, action.patch) as Claim };

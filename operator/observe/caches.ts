@@ -7,7 +7,7 @@ import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { type Change, Reflector } from '../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
-import { labels } from '../../kubernetes/words.ts';
+import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../decide/lease-view.ts';
 import { claimName, leaseName, secretName } from '../decide/names.ts';
 import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
@@ -283,7 +283,9 @@ export class Caches {
 
   #nodeChanged(change: Change<Node>): void {
     if (change.kind === 'modified' && same(nodeMatters(change.object), nodeMatters(change.previous))) return;
-    const name = objectOf(change).metadata.name;
+    const { name, annotations } = objectOf(change).metadata;
+    // Whoever has pods there has to tell; where somebody marked it, there are none.
+    if (annotations?.[nodeAnnotations.outOfService] !== undefined) this.#wakeAll();
     for (const pod of this.#pods.values()) {
       const key = pod.spec?.nodeName === name ? pairKeyOf(pod) : null;
       if (key !== null) this.#options.wake(key);
@@ -349,6 +351,9 @@ const nodeMatters = (node: Node): unknown => {
     node.metadata.uid,
     node.metadata.labels,
     node.spec?.unschedulable,
+    node.spec?.taints,
+    node.metadata.annotations,
+    node.status?.nodeInfo,
   ];
 };
 
@@ -370,15 +375,21 @@ function trimVolumeAttachment({ metadata, spec, status }: VolumeAttachment): Vol
 }
 
 function trimNode(node: Node): Node {
-  const { name, uid, resourceVersion, labels: nodeLabels } = node.metadata;
+  const { name, uid, resourceVersion, labels: nodeLabels, annotations = {} } = node.metadata;
+  const ours = Object.values(nodeAnnotations).filter((one) => annotations[one] !== undefined);
+  const { bootID } = node.status?.nodeInfo ?? {};
   return {
     metadata: {
       ...(name && { name }),
       ...(uid && { uid }),
       ...(resourceVersion && { resourceVersion }),
       ...(nodeLabels && { labels: nodeLabels }),
+      annotations: Object.fromEntries(ours.map((one) => [one, annotations[one]!])),
     },
-    spec: { unschedulable: node.spec?.unschedulable === true },
-    status: { conditions: node.status?.conditions?.filter(({ type }) => type === 'Ready') ?? [] },
+    spec: { unschedulable: node.spec?.unschedulable === true, taints: node.spec?.taints ?? [] },
+    status: {
+      conditions: node.status?.conditions?.filter(({ type }) => type === 'Ready') ?? [],
+      ...(bootID && { nodeInfo: { bootID } }),
+    },
   };
 }

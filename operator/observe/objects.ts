@@ -51,9 +51,19 @@ export interface Pod extends KubernetesObject {
   };
 }
 
+export interface Taint {
+  readonly key: string;
+  readonly value?: string;
+  readonly effect: string;
+}
+
 export interface Node extends KubernetesObject {
-  readonly spec?: { readonly unschedulable?: boolean };
-  readonly status?: { readonly conditions?: readonly Condition[] };
+  readonly spec?: { readonly unschedulable?: boolean; readonly taints?: readonly Taint[] };
+  readonly status?: {
+    readonly conditions?: readonly Condition[];
+    /** `bootID`: another one after every boot. */
+    readonly nodeInfo?: { readonly bootID?: string };
+  };
 }
 
 export interface Service extends KubernetesObject {

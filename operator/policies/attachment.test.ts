@@ -1,79 +1,18 @@
 // Disks follow the Lease, one step after the other, and it is always said what they wait for.
 import { describe, expect, test } from 'vitest';
-import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
 import type { Action } from '../decide/plan.ts';
+import {
+  attached,
+  claimOf,
+  gone,
+  mounted,
+  podsOf,
+  reattach,
+  running,
+  takenOver,
+} from '../decide/reattach-world.fixture.ts';
 import { settings, spec, World } from '../decide/world.fixture.ts';
-import type { Claim, Pod, VolumeAttachment } from '../observe/objects.ts';
 import { attachment } from './attachment.ts';
-
-const reattach: FilerPairSpecInput = {
-  ...spec,
-  servers: spec.servers.map((server) => ({
-    ...server,
-    volumes: [{ name: 'data', claim: { size: '1Gi', accessMode: 'ReadWriteOnce' as const } }],
-  })),
-  storage: { transfer: 'Reattach' },
-};
-
-const claimOf = (home: string): Claim => ({
-  metadata: {
-    name: `home-${home}-data`,
-    namespace: 'storage',
-    labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/home': home },
-  },
-  spec: { volumeName: `pv-${home}`, accessModes: ['ReadWriteOnce'] },
-  status: { phase: 'Bound' },
-});
-
-const attached = (home: string, node: string, status: VolumeAttachment['status'] = {}): VolumeAttachment => ({
-  metadata: { name: `csi-${home}-${node}` },
-  spec: { nodeName: node, source: { persistentVolumeName: `pv-${home}` } },
-  status: { attached: true, ...status },
-});
-
-/** Both servers serve, and their disks are where they belong. */
-function running(): World {
-  const world = World.running(reattach, {
-    'home-filer-a-data': claimOf('filer-a'),
-    'home-filer-b-data': claimOf('filer-b'),
-  });
-  for (const home of ['filer-a', 'filer-b']) {
-    mounted(world, home);
-    world.observed.volumeAttachments = [
-      ...world.observed.volumeAttachments,
-      attached(home, home === 'filer-a' ? 'node-1' : 'node-2'),
-    ];
-  }
-  world.settle();
-  return world;
-}
-
-const podsOf = (world: World, home: string): readonly Pod[] =>
-  world.observed.pods.filter(({ metadata }) => metadata.labels?.['filerpair.dev/attachment'] === home);
-
-/** The kubelet has mounted the volumes, and the pod has let them appear. */
-function mounted(world: World, home: string): void {
-  const [pod] = podsOf(world, home);
-  const nodeName = pod!.metadata.annotations!['filerpair.dev/node']!;
-  const status = { phase: 'Running' as const, conditions: [{ type: 'Ready', status: 'True' as const }] };
-  world.changePod(pod!, { spec: { ...pod!.spec, nodeName }, status });
-}
-
-function gone(world: World, home: string): void {
-  for (const { metadata } of podsOf(world, home)) world.remove('pods', metadata.name ?? '');
-}
-
-/** filer-b has claimed the disk set of filer-a and waits for the disks. */
-function takenOver(): World {
-  const world = running();
-  world.claims('filer-b', 'filer-a', 2);
-  world.changeLease(
-    'filer-a',
-    {},
-    { 'filerpair.dev/last-transition': null, 'filerpair.dev/secondary-port-open': null },
-  );
-  return world;
-}
 
 const lines = (actions: readonly Action[]): string[] =>
   actions

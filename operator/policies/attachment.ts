@@ -9,10 +9,10 @@
 // The pod on the new node is made only when the storage has let go of the old one. Earlier would be safe too, as the
 // attach/detach controller waits, but slower: the kubelet's patience with a volume that is not there yet doubles.
 
-import { labels } from '../../kubernetes/words.ts';
+import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
 import { attachmentNodeAnnotation, claimName } from '../decide/names.ts';
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
-import type { Pod, VolumeAttachment } from '../observe/objects.ts';
+import type { Node, Pod, VolumeAttachment } from '../observe/objects.ts';
 
 export type AttachmentState =
   /** Nobody owns the disk set, or its owner's node is not known: everything stays as it is. */
@@ -37,6 +37,8 @@ export interface Attachment {
   readonly awaits: string | null;
   /** It will not pass by itself in the usual time: somebody should look. */
   readonly stuck: boolean;
+  /** The node that is not ready and has the disks of somebody else by now. */
+  readonly lostNode?: string;
 }
 
 /** How long each step usually takes, for people. */
@@ -108,15 +110,42 @@ function leaving(view: View, home: ServerView, node: string, away: readonly Pod[
     .map((pod) => ({ pod, why: `the disks of ${home.name} belong on node ${node} now` }));
   const from = nodeOf(away[0]!) ?? 'an unknown node';
   const name = away[0]!.metadata.name;
-  const ready = view.observed.nodes[from]?.status?.conditions?.find(({ type }) => type === 'Ready');
-  if (view.observed.nodes[from] !== undefined && ready?.status === 'True') {
+  if (isNodeReady(view, from)) {
     const awaits = `pod ${name} unmounts them on node ${from}; ${usually.leaving}, and as long as a process there has a file of them open`;
     return { ...waiting('Leaving', node, awaits), remove };
   }
-  const since = ready?.lastTransitionTime === undefined ? '' : ` since ${ready.lastTransitionTime}`;
-  const awaits = `node ${from}, where they are mounted, is not ready${since}, and as long as it may still write to them they are not attached elsewhere. They move by themselves when the node is back. If it is switched off for good: kubectl taint node ${from} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute (and take the taint off when it is back), or delete the Node`;
-  return { ...waiting('Leaving', node, awaits, true), remove };
+  return { ...waiting('Leaving', node, awaitedOfLostNode(view, from), true), lostNode: from, remove };
 }
+
+export function isNodeReady(view: View, name: string): boolean {
+  const conditions = view.observed.nodes[name]?.status?.conditions;
+  return conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+}
+
+function awaitedOfLostNode(view: View, name: string): string {
+  const { policy, after } = view.spec.storage.lostNodes;
+  const ready = view.observed.nodes[name]?.status?.conditions?.find(({ type }) => type === 'Ready');
+  const since = ready?.lastTransitionTime === undefined ? '' : ` since ${ready.lastTransitionTime}`;
+  const lost = `node ${name}, where they are mounted, is not ready${since}, and as long as it may still write to them they are not attached elsewhere`;
+  if (isOutOfService(view.observed.nodes[name]))
+    return `node ${name}, where they were mounted, is marked as out of service; Kubernetes takes them away from it, which usually takes 1 to 20 seconds`;
+  if (policy === 'Silent')
+    return `${lost}. It is marked as out of service when it has not been ready for ${after} (spec.storage.lostNodes)`;
+  const off = `kubectl annotate node ${name} ${nodeAnnotations.poweredOff}=$(kubectl get node ${name} -o jsonpath={.status.nodeInfo.bootID})`;
+  if (policy === 'Confirmed')
+    return `${lost}. They move when it is back, or when somebody confirms that it is switched off: ${off}`;
+  return `${lost}. They move by themselves when the node is back. If it is switched off for good: kubectl taint node ${name} ${outOfServiceTaint.key}=${outOfServiceTaint.value}:${outOfServiceTaint.effect} (and take the taint off when it is back), or delete the Node`;
+}
+
+/** Kubernetes' own word for a node that is shut down: its pods are removed, and their volumes detached, by force. */
+export const outOfServiceTaint = {
+  key: 'node.kubernetes.io/out-of-service',
+  value: 'nodeshutdown',
+  effect: 'NoExecute',
+} as const;
+
+export const isOutOfService = (node: Node | undefined): boolean =>
+  node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint.key) === true;
 
 function detaching(node: string, { metadata, spec, status }: VolumeAttachment): Attachment {
   const what = `volume ${spec?.source?.persistentVolumeName} is detached from node ${spec?.nodeName}`;

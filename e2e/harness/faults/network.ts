@@ -36,6 +36,20 @@ export async function heal(pair: Pair): Promise<void> {
     await succeeds(['docker', 'exec', node, 'iptables', '-w', '-F', CHAIN]);
 }
 
+/** Nothing leaves a node and nothing reaches it, neither its pods nor its kubelet; everything in it goes on. */
+export async function isolateNode(node: string): Promise<void> {
+  await run(['docker', 'exec', node, 'sh', '-c', isolation('-I').join(' && ')]);
+}
+
+export async function rejoinNode(node: string): Promise<void> {
+  await succeeds(['docker', 'exec', node, 'sh', '-c', isolation('-D').join('; ')]);
+}
+
+const isolation = (command: '-I' | '-D'): string[] =>
+  ['INPUT -i', 'OUTPUT -o', 'FORWARD -i', 'FORWARD -o'].map(
+    (where) => `iptables -w ${command} ${where} eth0 -j DROP`,
+  );
+
 /** Address of the API server's node, behind the Service `kubernetes`. */
 export async function apiAddress(pair: Pair): Promise<string> {
   const { controlPlane } = pair.environment.cluster;

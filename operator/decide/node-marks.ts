@@ -1,0 +1,39 @@
+// Marks of nodes as out of service, set and taken off: compare-and-swap on the Node, since others have taints there too.
+
+import { nodeAnnotations } from '../../kubernetes/words.ts';
+import type { Node } from '../observe/objects.ts';
+import { outOfServiceTaint } from '../policies/attachment.ts';
+import { nodesToMark, nodesToUnmark } from '../policies/lost-nodes.ts';
+import type { Action } from './plan.ts';
+import type { View } from './view.ts';
+
+export function nodesMarked(view: View): Action[] {
+  return [
+    ...nodesToMark(view).map(({ node, why }) =>
+      marked(node, true, why, {
+        key: `${node.metadata.uid}/${node.status?.nodeInfo?.bootID ?? ''}`,
+        type: 'Warning',
+        reason: 'NodeOutOfService',
+        note: `Node ${node.metadata.name} is marked as out of service: ${why}.`,
+      }),
+    ),
+    ...nodesToUnmark(view).map((node) => marked(node, false, 'the node is ready again')),
+  ];
+}
+
+function marked(node: Node, out: boolean, why: string, event?: Action['event']): Action {
+  const { name = '', resourceVersion } = node.metadata;
+  const others = (node.spec?.taints ?? []).filter(({ key }) => key !== outOfServiceTaint.key);
+  const patch = {
+    // Somebody's word that the node is off is used up when the node is back.
+    metadata: {
+      resourceVersion,
+      annotations: {
+        [nodeAnnotations.outOfService]: out ? why : null,
+        ...(out ? {} : { [nodeAnnotations.poweredOff]: null }),
+      },
+    },
+    spec: { taints: out ? [...others, outOfServiceTaint] : others },
+  };
+  return { kind: 'patch', resource: 'nodes', name, patch, why, ...(event === undefined ? {} : { event }) };
+}

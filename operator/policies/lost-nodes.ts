@@ -1,0 +1,86 @@
+// Which nodes are to be marked as out of service, so that Kubernetes takes disks from them by force (transfer Reattach).
+//
+// Never on silence alone, unless the spec says Silent: a node that is only cut off still has the disk mounted, and its kernel
+// may write what it holds. What is asked for in any case: the disk set has another owner by now, by the rules of the Lease;
+// that owner runs on a node that is ready and waits; and its disks are on a node that is not ready. So the worst that a wrong
+// mark can do is what the storage allows a node that it has been taken from.
+
+import { durationMs } from '../../crds/quantities.ts';
+import { nodeAnnotations } from '../../kubernetes/words.ts';
+import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
+import type { Node } from '../observe/objects.ts';
+import { attachment, isNodeReady, isOutOfService } from './attachment.ts';
+
+export interface NodeToMark {
+  readonly node: Node;
+  readonly why: string;
+}
+
+export function nodesToMark(view: View): NodeToMark[] {
+  const found = new Map<string, NodeToMark>();
+  for (const { node, name, home } of lostNodes(view)) {
+    const why = whyOutOfService(view, node, name);
+    if (why !== null)
+      found.set(name, {
+        node,
+        why: `${why}, and ${home.lease?.holderServer} waits for the disks of ${home.name}`,
+      });
+  }
+  return [...found.values()];
+}
+
+/** Marks of ours on nodes that are back. */
+export const nodesToUnmark = (view: View): Node[] =>
+  Object.entries(view.observed.nodes)
+    .filter(
+      ([name, { metadata }]) =>
+        metadata.annotations?.[nodeAnnotations.outOfService] !== undefined && isNodeReady(view, name),
+    )
+    .map(([, node]) => node);
+
+/** When time alone makes the next mark due, ms since the epoch; null: never. */
+export function lostNodesDueAt(view: View): number | null {
+  if (view.spec.storage.lostNodes.policy !== 'Silent') return null;
+  const due = lostNodes(view)
+    .map(({ node }) => silentUntil(view, node))
+    .filter((at): at is number => at !== null && at > view.now);
+  return due.length === 0 ? null : Math.min(...due);
+}
+
+function lostNodes(view: View): { readonly node: Node; readonly name: string; readonly home: ServerView }[] {
+  return view.servers.flatMap((home) => {
+    const name = attachment(view, home)?.lostNode;
+    const node = name === undefined ? undefined : view.observed.nodes[name];
+    if (name === undefined || node === undefined || isOutOfService(node) || !ownerWaits(view, home))
+      return [];
+    return [{ node, name, home }];
+  });
+}
+
+function ownerWaits(view: View, { lease }: ServerView): boolean {
+  const owner = lease && podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
+  const on = owner?.pod.spec?.nodeName;
+  return (
+    (owner?.state === 'Running' || owner?.state === 'Starting') && on !== undefined && isNodeReady(view, on)
+  );
+}
+
+function whyOutOfService(view: View, node: Node, name: string): string | null {
+  const { policy, after } = view.spec.storage.lostNodes;
+  if (policy === 'Confirmed') {
+    const { bootID } = node.status?.nodeInfo ?? {};
+    const confirmed = node.metadata.annotations?.[nodeAnnotations.poweredOff];
+    return bootID !== undefined && bootID !== '' && confirmed === bootID
+      ? `node ${name} is said to be switched off since boot ${bootID}`
+      : null;
+  }
+  if (policy !== 'Silent') return null;
+  const at = silentUntil(view, node);
+  return at !== null && at <= view.now ? `node ${name} has not been ready for ${after}` : null;
+}
+
+function silentUntil(view: View, node: Node): number | null {
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  const since = Date.parse(ready?.lastTransitionTime ?? '');
+  return Number.isNaN(since) ? null : since + durationMs(view.spec.storage.lostNodes.after);
+}
