@@ -110,6 +110,21 @@ describe('a change of owner', () => {
     expect(find(world)).toMatchObject({ state: 'Attaching', create: true, node: 'node-1' });
   });
 
+  test('home again is served when the disks are there, though the pod looked ready all the time', () => {
+    const world = takenOver();
+    world.settle();
+    world.claims('filer-a', 'filer-a', 3);
+    world.changeLease('filer-a', {}, { 'filerpair.dev/last-transition': null });
+    world.settle();
+    const phase = () => world.observed.pair!.status!.diskSets![0]!.phase;
+    expect(phase()).toBe('Opening');
+    gone(world, 'filer-a');
+    world.settle();
+    mounted(world, 'filer-a');
+    world.settle();
+    expect(phase()).toBe('Serving');
+  });
+
   test('within one node moves nothing', () => {
     const world = running();
     const pod = world.pod('filer-b');

@@ -1,6 +1,7 @@
 // In which phase of its life a disk set is, as far as its Lease and its owner's pod tell.
 
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
+import { attachment } from './attachment.ts';
 import { deathProof } from './death-proof.ts';
 
 export const DiskSetPhase = {
@@ -27,8 +28,10 @@ export function diskSetPhase(view: View, home: ServerView): DiskSetPhase {
   if (deathProof(lease, view.observed.pods) !== null) return 'OwnerDead';
   if (lease.lastTransition?.epoch === lease.epoch || lease.secondaryPortOpen === lease.epoch)
     return 'Serving';
-  // A partner is ready for its own disk set; whether it has this one already is only what it says itself.
-  if (view.spec.storage.transfer === 'Reattach' && lease.holderServer !== home.name) return 'Opening';
+  const disks = attachment(view, home);
+  // A pod's readiness comes later than an owner's wait for its disks begins; and a partner is ready for its own disk set:
+  // whether it has this one already is only what it says itself.
+  if (disks !== null && (disks.state !== 'Attached' || lease.holderServer !== home.name)) return 'Opening';
   const owner = podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
   // A later run in the same pod owns it without a transition to tell of: ready is what it says instead.
   return owner?.state === 'Running' ? 'Serving' : 'Opening';
