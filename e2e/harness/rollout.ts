@@ -1,0 +1,42 @@
+// A change of the spec that needs new pods: what it is, and when it has reached both servers.
+import { eventually } from '../machine/eventually.ts';
+import { PAIR, type Pair, SERVERS } from './pair.ts';
+
+/** Two pods, one after the other, each with two hand-overs. */
+const ROLLED_OUT_MS_MAX = 4 * 60_000;
+
+/** What a new image, other resources or other lease times come down to. `more`: further JSON patch operations. */
+export async function changePods(pair: Pair, memory: string, more: readonly object[] = []): Promise<void> {
+  const requests = SERVERS.map((_, index) => ({
+    op: 'add',
+    path: `/spec/servers/${index}/placement/resources/requests/memory`,
+    value: memory,
+  }));
+  const patch = JSON.stringify([...more, ...requests]);
+  await pair.kubectl.run('patch', 'filerpair', PAIR, '--type=json', `--patch=${patch}`);
+}
+
+const rolloutState = (pair: Pair): string | undefined => pair.latest?.status?.rollout?.state;
+
+/** Returns the states that the rollout went through, when it has come and gone and both servers have new pods. */
+export async function rolledOut(pair: Pair, before: readonly string[]): Promise<ReadonlySet<string>> {
+  const states = new Set<string>();
+  await eventually(
+    'both servers have new pods, and their disk sets',
+    ROLLED_OUT_MS_MAX,
+    async () => {
+      const state = rolloutState(pair);
+      if (state !== undefined) states.add(state);
+      const now = await podsOf(pair).catch(() => before);
+      const replaced = now.every((uid, index) => uid !== before[index]);
+      return state === undefined && replaced && SERVERS.every((server) => pair.ownerOf(server) === server);
+    },
+    () => `status is ${JSON.stringify(pair.latest?.status ?? {}, null, 1)}`,
+  );
+  return states;
+}
+
+/** UIDs, in the order of SERVERS. */
+export function podsOf(pair: Pair): Promise<string[]> {
+  return Promise.all(SERVERS.map(async (server) => (await pair.pod(server)).metadata.uid));
+}
