@@ -1,6 +1,12 @@
 // The volume runs full under the writer. It is told so; a takeover and a giveback work all the same, for the journal and
 // the ownership record have their space; and with room again everything goes on.
-import { fill, makeRoom, mountSmallVolume, unmountSmallVolume } from '../harness/faults/small-volume.ts';
+import {
+  fill,
+  makeRoom,
+  mountSmallVolume,
+  PairOnSmallVolume,
+  unmountSmallVolume,
+} from '../harness/faults/small-volume.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
@@ -14,6 +20,7 @@ scenario(
     fault: 'the volume is full, and its disk set moves there and back',
     gapMsGoal: 10_000,
     replaces: [],
+    makePair: (environment, namespace) => new PairOnSmallVolume(environment, namespace),
     prepare: (pair) => mountSmallVolume(pair, SERVER, SIZE_MIB),
     cleanUp: (pair) => unmountSmallVolume(pair, SERVER),
   },

@@ -4,10 +4,11 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { start } from '../machine/command.ts';
 import { eventually } from '../machine/eventually.ts';
 import { type HistoryEntry, LINES_FILE, runDirectory } from '../writer/history.ts';
 import { checkHistory, type FoundEntry, type FoundOnDisk, type Verdict } from './check-history.ts';
-import { EXPORTS, type Pair, type Server } from './pair.ts';
+import { EXPORTS, type Pair, type PodThing, type Server } from './pair.ts';
 import { POD_READY_MS_MAX, WRITER_FINISHED_MS_MAX, WRITER_STARTED_MS_MAX } from './timeouts.ts';
 
 export const CLIENT_POD = 'client';
@@ -37,6 +38,27 @@ export async function createClientPod(pair: Pair, node: string): Promise<void> {
   await pair.kubectl.wait(`pod/${CLIENT_POD}`, 'condition=Ready', POD_READY_MS_MAX);
 }
 
+/**
+ * A program in the client pod, with its standard input open. Through the node's container runtime: kubectl exec would end
+ * with the API server, which is among what scenarios stop.
+ */
+async function startInClientPod(pair: Pair, ...command: string[]): Promise<ChildProcess> {
+  const { spec, status } = await pair.kubectl.get<PodThing>('pod', CLIENT_POD);
+  const id = status.containerStatuses?.[0]?.containerID?.replace('containerd://', '');
+  if (id === undefined) throw new Error(`pod ${CLIENT_POD} shows no container`);
+  const exec = [
+    'ctr',
+    '--namespace',
+    'k8s.io',
+    'tasks',
+    'exec',
+    '--exec-id',
+    `writer-${process.pid}-${++programs}`,
+  ];
+  return start(['docker', 'exec', '--interactive', spec.nodeName, ...exec, id, ...command]);
+}
+let programs = 0;
+
 export class Writer {
   readonly history: HistoryEntry[] = [];
   readonly #process: ChildProcess;
@@ -45,19 +67,11 @@ export class Writer {
   readonly #run: string;
   #complaints = '';
 
-  private constructor(pair: Pair, server: Server, run: string) {
+  private constructor(pair: Pair, server: Server, run: string, process: ChildProcess) {
     this.#pair = pair;
     this.#server = server;
     this.#run = run;
-    const url = `nfs://${server}${EXPORTS[server]}`;
-    this.#process = pair.kubectl.startIn(
-      CLIENT_POD,
-      'client',
-      'node',
-      '/app/dist/e2e/writer/main.js',
-      url,
-      run,
-    );
+    this.#process = process;
     createInterface({ input: this.#process.stdout! }).on('line', (line) => {
       this.history.push(JSON.parse(line) as HistoryEntry);
     });
@@ -68,7 +82,9 @@ export class Writer {
 
   /** Starts writing to a server's export and waits for the first acknowledged line. */
   static async start(pair: Pair, server: Server, run: string): Promise<Writer> {
-    const writer = new Writer(pair, server, run);
+    const url = `nfs://${server}${EXPORTS[server]}`;
+    const program = await startInClientPod(pair, 'node', '/app/dist/e2e/writer/main.js', url, run);
+    const writer = new Writer(pair, server, run, program);
     await writer.#saw('started', WRITER_STARTED_MS_MAX);
     return writer;
   }

@@ -101,9 +101,4 @@ export class Kubectl {
       },
     };
   }
-
-  /** Starts a program in a container, with its standard input open. */
-  startIn(pod: string, container: string, ...command: string[]) {
-    return start([...this.#command, 'exec', '--stdin', pod, '--container', container, '--', ...command]);
-  }
 }

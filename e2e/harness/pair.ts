@@ -59,7 +59,12 @@ export interface PodThing extends Thing {
   readonly status: {
     readonly podIP?: string;
     readonly phase: string;
-    readonly containerStatuses?: readonly { name: string; ready: boolean; restartCount: number }[];
+    readonly containerStatuses?: readonly {
+      name: string;
+      ready: boolean;
+      restartCount: number;
+      containerID?: string;
+    }[];
   };
 }
 

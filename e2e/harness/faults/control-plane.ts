@@ -41,5 +41,13 @@ export async function restartOperator(pair: Pair): Promise<void> {
 export async function killOperator(pair: Pair): Promise<void> {
   const pods = await operator(pair).list<Thing>('pods');
   for (const { metadata } of pods)
-    await operator(pair).run('delete', 'pod', metadata.name, '--force', '--grace-period=0', '--wait=false');
+    await operator(pair).run(
+      'delete',
+      'pod',
+      metadata.name,
+      '--ignore-not-found',
+      '--force',
+      '--grace-period=0',
+      '--wait=false',
+    );
 }

@@ -2,10 +2,10 @@
 //
 // Loop devices belong to the machine, mounts to each node; mounting one device in several nodes of one kernel gives
 // one file system.
-
+import { join } from 'node:path';
 import { SHARED_IN_NODES } from '../../kind/cluster.ts';
 import { run, succeeds } from '../../machine/command.ts';
-import type { Pair, Server } from '../pair.ts';
+import { Pair, type Server } from '../pair.ts';
 
 const FILLER = 'filler';
 
@@ -18,6 +18,15 @@ const placeOf = (pair: Pair, server: Server): SmallVolume => {
   const inNode = `${SHARED_IN_NODES}/${pair.namespace}/${server}`;
   return { image: `${inNode}.img`, inNode };
 };
+
+/** Where such a volume is mounted this machine sees only the empty directory: it is read through a node's eyes. */
+export class PairOnSmallVolume extends Pair {
+  override async onDisk(server: Server): Promise<string> {
+    const [node] = this.environment.cluster.workers;
+    const pid = (await run(['docker', 'inspect', '--format', '{{.State.Pid}}', node])).trim();
+    return join('/proc', pid, 'root', placeOf(this, server).inNode);
+  }
+}
 
 /** Before the pair is made. `sizeMiB` has to hold 16 MiB of journal besides what clients write. */
 export async function mountSmallVolume(pair: Pair, server: Server, sizeMiB: number): Promise<void> {
