@@ -8,6 +8,8 @@ import { DRIVER } from './driver/identity.ts';
 
 const NAMESPACE = 'kube-system';
 export const STORAGE_CLASS = 'disks';
+/** The same, but a disk is made only when a pod that needs it has a node. */
+export const STORAGE_CLASS_LATE = 'disks-late';
 const INSTALLED_MS_MAX = 120_000;
 const KUBELET = '/var/lib/kubelet';
 
@@ -27,15 +29,18 @@ const storage = (): object[] => [
     metadata: { name: DRIVER },
     spec: { attachRequired: true, podInfoOnMount: false, volumeLifecycleModes: ['Persistent'] },
   },
-  {
-    apiVersion: 'storage.k8s.io/v1',
-    kind: 'StorageClass',
-    metadata: { name: STORAGE_CLASS },
-    provisioner: DRIVER,
-    reclaimPolicy: 'Delete',
-    volumeBindingMode: 'Immediate',
-  },
+  storageClass(STORAGE_CLASS, 'Immediate'),
+  storageClass(STORAGE_CLASS_LATE, 'WaitForFirstConsumer'),
 ];
+
+const storageClass = (name: string, volumeBindingMode: string): object => ({
+  apiVersion: 'storage.k8s.io/v1',
+  kind: 'StorageClass',
+  metadata: { name },
+  provisioner: DRIVER,
+  reclaimPolicy: 'Delete',
+  volumeBindingMode,
+});
 
 /** What external-provisioner and external-attacher ask for in their own manifests, without snapshots and elections. */
 function access(): object[] {

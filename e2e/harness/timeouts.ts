@@ -14,6 +14,8 @@ export const NODE_BACK_MS_MAX = 120_000;
 export const NODE_LOST_MS_MAX = 120_000;
 /** It looks for pods on nodes that are out of service every 20 s; then the disk is attached and mounted elsewhere. */
 export const OUT_OF_SERVICE_MS_MAX = 90_000;
+/** Operators, CSI driver and kubelets are all started anew, and a new operator leads. */
+export const RESTARTED_MS_MAX = 120_000;
 export const CHART_INSTALLED_MS_MAX = 120_000;
 /** kubectl exec, DNS, mount, first line. */
 export const WRITER_STARTED_MS_MAX = 60_000;

@@ -5,7 +5,7 @@ import type { Pair, Server } from '../harness/pair.ts';
 import { step } from '../harness/step.ts';
 import { say } from '../machine/stage.ts';
 import { DiskMoves } from './disk-moves.ts';
-import { ReattachPair, type StorageSettings } from './reattach-pair.ts';
+import { type DiskSettings, ReattachPair } from './reattach-pair.ts';
 
 /** DESIGN's goals: dominated by what Kubernetes takes to detach and attach. */
 export const PLANNED_MS_GOAL = 5_000;
@@ -23,17 +23,17 @@ export interface MovingScenario {
   readonly cleanUp?: (pair: ReattachPair) => Promise<void>;
   /** How long until the partner serves, at most. ms */
   readonly servedMsMax?: number;
-  readonly storage?: StorageSettings;
+  readonly disks?: DiskSettings;
 }
 
 export function movingScenario(moving: MovingScenario): void {
   let moves: DiskMoves | undefined;
   let nodeBefore = '';
-  const { before, inject, repair, cleanUp, storage, replacesPod = false, ...frame } = moving;
+  const { before, inject, repair, cleanUp, disks, replacesPod = false, ...frame } = moving;
   failoverScenario({
     ...frame,
     replacesPod,
-    makePair: (environment, namespace) => new ReattachPair(environment, namespace, storage),
+    makePair: (environment, namespace) => new ReattachPair(environment, namespace, disks),
     inject: async (pair, server) => {
       nodeBefore = (await (pair as ReattachPair).attachmentPod(server)).spec.nodeName;
       moves = await DiskMoves.watch(pair, server);

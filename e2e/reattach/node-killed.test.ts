@@ -25,7 +25,7 @@ movingScenario({
   fault: 'the worker node loses its power, and a person says so',
   // Kubernetes takes 50 s to find out that the node is silent, and looks for marked nodes every 20 s.
   gapMsGoal: 80_000,
-  storage: { lostNodes: { policy: 'Confirmed' } },
+  disks: { storage: { lostNodes: { policy: 'Confirmed' } } },
   inject: async (pair, server) => {
     const node = (await pair.attachmentPod(server)).spec.nodeName;
     const { bootID } = (await pair.kubectl.get<NodeThing>('node', node)).status.nodeInfo;

@@ -13,15 +13,19 @@ interface Manifest {
 /** As the operator names it (operator/decide/names.ts): a directory of each node. */
 const ON_NODES = '/var/lib/filerpair';
 
-/** Further fields of spec.storage. */
-export type StorageSettings = Readonly<Record<string, unknown>>;
+export interface DiskSettings {
+  /** Further fields of spec.storage. */
+  readonly storage?: Readonly<Record<string, unknown>>;
+  /** Further fields of the claims. */
+  readonly claim?: Readonly<Record<string, unknown>>;
+}
 
 export class ReattachPair extends Pair {
-  readonly #storage: StorageSettings;
+  readonly #settings: DiskSettings;
 
-  constructor(environment: TestEnvironment, namespace: string, storage: StorageSettings = {}) {
+  constructor(environment: TestEnvironment, namespace: string, settings: DiskSettings = {}) {
     super(environment, namespace);
-    this.#storage = storage;
+    this.#settings = settings;
   }
 
   protected override async makeVolumes(): Promise<void> {}
@@ -32,11 +36,12 @@ export class ReattachPair extends Pair {
 
   protected override manifest(domain?: string): object {
     const shared = pairManifest(this.namespace, domain) as Manifest;
-    const claim = { size: '1Gi', storageClassName: STORAGE_CLASS, accessMode: 'ReadWriteOnce' };
+    const standard = { size: '1Gi', storageClassName: STORAGE_CLASS, accessMode: 'ReadWriteOnce' };
+    const claim = { ...standard, ...this.#settings.claim };
     const servers = shared.spec.servers.map((server) => ({ ...server, volumes: [{ name: VOLUME, claim }] }));
     return {
       ...shared,
-      spec: { ...shared.spec, servers, storage: { transfer: 'Reattach', ...this.#storage } },
+      spec: { ...shared.spec, servers, storage: { transfer: 'Reattach', ...this.#settings.storage } },
     };
   }
 
