@@ -214,6 +214,10 @@ const server = withRules(
     volumes: keyed(volume, 'name', 1, 16, 'The disk set: it moves as a whole.'),
     exports: keyed(exported, 'path', 0, 64, 'What clients can mount.').default([]),
     placement: placement.optional(),
+    certificateSecret: text(
+      'Name of a Secret in the same namespace with this server’s certificate for the interconnect, as cert-manager makes them: tls.crt, tls.key and ca.crt, DNS name `<server>-interconnect.<namespace>.svc`, for server and client authentication. Absent: the operator issues and renews it. Both servers or none.',
+      253,
+    ).optional(),
   }),
   [
     {
@@ -507,6 +511,14 @@ export const filerPairSpec = withRules(
       field: ['servers'],
       holds: (self) =>
         self.servers.every((s) => self.servers.every((t) => t.name !== s.name + self.failover.suffix)),
+    },
+    {
+      cel: 'self.servers.all(s, has(s.certificateSecret)) || self.servers.all(s, !has(s.certificateSecret))',
+      message:
+        'certificateSecret: both servers have certificates from the operator, or both from elsewhere, since each must trust the other’s authority',
+      field: ['servers'],
+      holds: (self) =>
+        new Set(self.servers.map(({ certificateSecret }) => certificateSecret === undefined)).size === 1,
     },
     {
       cel: "self.servers.all(s, size(s.name) + 13 <= 63) && self.failover.suffix != '-interconnect'",

@@ -116,7 +116,9 @@ describe.skipIf(helm === undefined)('the chart', () => {
     const verbs = {
       apply: ['get', 'create', 'patch'],
       create: ['create'],
-      createSecret: ['create'],
+      createSecret: ['get', 'create'],
+      makeAuthority: ['get', 'create', 'patch'],
+      issueCertificate: ['get', 'create', 'patch'],
       patch: ['patch'],
       delete: ['delete'],
       check: ['create'],

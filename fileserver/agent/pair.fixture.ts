@@ -59,7 +59,11 @@ export class Pair {
     this.relays = relays;
   }
 
-  static async create(testing: Partial<Record<Server, object>> = {}): Promise<Pair> {
+  /** `more`: further fields of a server's configuration. */
+  static async create(
+    testing: Partial<Record<Server, object>> = {},
+    more: (server: Server, directory: string) => object = () => ({}),
+  ): Promise<Pair> {
     const directory = mkdtempSync(join(tmpdir(), 'filerpair-pair-'));
     const ports = { 'filer-a': await freePorts(), 'filer-b': await freePorts() };
     const relays = {
@@ -68,7 +72,7 @@ export class Pair {
     };
     const pair = new Pair(directory, ports, relays);
     writeFileSync(join(directory, 'secret'), randomBytes(32));
-    for (const server of servers) pair.configure(server, testing[server]);
+    for (const server of servers) pair.configure(server, testing[server], more(server, directory));
     return pair;
   }
 
@@ -164,7 +168,7 @@ export class Pair {
     return running;
   }
 
-  private configure(server: Server, testing: object | undefined): void {
+  private configure(server: Server, testing: object | undefined, more: object): void {
     const partner = partnerOf(server);
     const diskSet = (home: Server) => {
       const path = join(this.directory, 'volumes', home, 'data');
@@ -187,6 +191,7 @@ export class Pair {
       diskSets: { 'filer-a': diskSet('filer-a'), 'filer-b': diskSet('filer-b') },
       log: { level: 'debug', format: 'text' },
       ...(testing === undefined ? {} : { testing }),
+      ...more,
     };
     mkdirSync(join(this.directory, server), { recursive: true });
     writeFileSync(this.configFile(server), JSON.stringify(config));

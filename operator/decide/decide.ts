@@ -15,6 +15,7 @@ import { type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { rollout } from '../policies/rollout.ts';
 import { attachmentsMoved } from './attachments.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
+import { credentials } from './credentials.ts';
 import { deathProofs, letLeaseGo, maintenanceMirrored, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
 import { nodesMarked } from './node-marks.ts';
@@ -79,6 +80,7 @@ function decideFor(view: View): Plan {
     wakeAt: earliest([
       rollingOut?.wakeAt ?? null,
       lostNodesDueAt(view),
+      credentials(view).wakeAt,
       ...view.servers.flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt)),
     ]),
   };

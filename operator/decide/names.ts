@@ -19,11 +19,23 @@ export const exportsAnnotation = 'filerpair.dev/exports';
 /** On pods: 'true' on the one pod of a server that its Services lead to. */
 export const currentLabel = 'filerpair.dev/current';
 
+/** On Secrets with a server's certificate: when the certificate, and whom it trusts, were written last. RFC 3339. */
+export const issuedAtAnnotation = 'filerpair.dev/issued-at';
+export const trustedAtAnnotation = 'filerpair.dev/trusted-at';
+
 export const leaseName = (pair: string, home: string): string => `${pair}-${home}`;
 /** ServiceAccount, Role, RoleBinding and ConfigMap of one server. */
 export const serverObjectName = (pair: string, server: string): string => `${pair}-${server}`;
-export const secretName = (pair: string): string => `${pair}-interconnect`;
+/** Secret with the key that the servers shared before they had certificates; there only while one may need it. */
+export const sharedKeyName = (pair: string): string => `${pair}-interconnect`;
+/** Secret with the authority that issues the servers' certificates; no pod sees it. */
+export const authorityName = (pair: string): string => `${pair}-interconnect-ca`;
+/** Secret with the certificate of one server, if the operator issues it. */
+export const certificateName = (pair: string, server: string): string => `${pair}-${server}-tls`;
 export const interconnectServiceName = (server: string): string => `${server}-interconnect`;
+/** Under which a server's certificate is known to its partner. */
+export const certificateDnsName = (server: string, namespace: string): string =>
+  `${interconnectServiceName(server)}.${namespace}.svc`;
 export const failoverServiceName = (server: string, suffix: string): string => `${server}${suffix}`;
 export const claimName = (pair: string, server: string, volume: FilerPairVolume): string =>
   volume.existingClaim ?? `${pair}-${server}-${volume.name}`;

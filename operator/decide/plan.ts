@@ -23,12 +23,33 @@ export type Action =
   | (Of & { readonly kind: 'apply'; readonly object: KubernetesObject; readonly expect: 'absent' | 'ours' })
   /** POST. AlreadyExists is success where the name is derived from what is made (pods), a problem elsewhere. */
   | (Of & { readonly kind: 'create'; readonly object: KubernetesObject })
-  /** The Secret of the interconnect: random bytes are no decision, so the executor makes them. */
+  /** The shared key of the interconnect: random bytes are no decision, so the executor makes them. */
   | (Of & {
       readonly kind: 'createSecret';
       readonly object: KubernetesObject;
       readonly key: string;
       readonly size: number;
+    })
+  /** A new authority in the Secret `object`. `replaces`: resourceVersion of the one that is there; null: none is. */
+  | (Of & {
+      readonly kind: 'makeAuthority';
+      readonly object: KubernetesObject;
+      readonly replaces: string | null;
+      /** Common name. */
+      readonly name: string;
+      readonly lifetimeMs: number;
+      /** What goes on being trusted, PEM. */
+      readonly previous: 'the one that signs now' | readonly string[];
+    })
+  /** A new key and certificate in the Secret `object`, signed by the authority in the Secret `authority`. */
+  | (Of & {
+      readonly kind: 'issueCertificate';
+      readonly object: KubernetesObject;
+      readonly replaces: string | null;
+      readonly authority: string;
+      readonly by: 'newest' | 'previous';
+      readonly dnsName: string;
+      readonly lifetimeMs: number;
     })
   /** Merge patch; with a resourceVersion inside it is a compare-and-swap. */
   | (Of & {

@@ -13,12 +13,13 @@ import { claimWasThere } from '../policies/claims-there.ts';
 import { failoverEndpoint } from '../policies/failover-endpoint.ts';
 import { mayCreateLease } from '../policies/lease-lost.ts';
 import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
+import { credentials } from './credentials.ts';
 import { access } from './desired/access.ts';
 import { claimLabels, newClaim } from './desired/claim.ts';
 import { disruptionBudget } from './desired/disruption-budget.ts';
 import { dnsEndpoint } from './desired/dns-endpoint.ts';
 import { newLease } from './desired/lease.ts';
-import { type Desired, desired, ownerReference, pairLabels } from './desired/owned.ts';
+import { type Desired, desired, pairLabels } from './desired/owned.ts';
 import { newPod } from './desired/pod.ts';
 import { podPort, portNumbers } from './desired/ports.ts';
 import {
@@ -27,19 +28,11 @@ import {
   configMapOfPod,
   exportsFingerprint,
   olderConfigMap,
-  secretKey,
 } from './desired/server-config.ts';
 import { servicePortName, services } from './desired/services.ts';
 import type { LeaseView } from './lease-view.ts';
 import { matches } from './matches.ts';
-import {
-  appliedAnnotation,
-  claimName,
-  currentLabel,
-  exportsAnnotation,
-  leaseFinalizer,
-  secretName,
-} from './names.ts';
+import { appliedAnnotation, claimName, currentLabel, exportsAnnotation, leaseFinalizer } from './names.ts';
 import type { Action, ResourceName } from './plan.ts';
 import { partnerOf, type ServerView, type View } from './view.ts';
 
@@ -47,7 +40,7 @@ export function provision(view: View): Action[] {
   const perServer = (make: (server: ServerView) => Action[]): Action[] => view.servers.flatMap(make);
   return [
     ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
-    ...secret(view),
+    ...credentials(view).actions,
     ...perServer((server) => claims(view, server)),
     ...perServer((server) => lease(view, server)),
     ...perServer((server) => configMaps(view, server)),
@@ -99,23 +92,6 @@ function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
         ? 'the spec wants it otherwise'
         : 'it was edited by hand';
   return [{ kind: 'apply', resource, object, expect: actual === undefined ? 'absent' : 'ours', why }];
-}
-
-function secret(view: View): Action[] {
-  if (view.observed.secret !== 'absent') return [];
-  const object = {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: {
-      name: secretName(view.observed.name),
-      namespace: view.observed.namespace,
-      labels: pairLabels(view),
-      ownerReferences: [ownerReference(view)],
-    },
-  };
-  return [
-    { kind: 'createSecret', resource: 'secrets', object, key: secretKey, size: 32, why: 'it is missing' },
-  ];
 }
 
 function claims(view: View, server: ServerView): Action[] {

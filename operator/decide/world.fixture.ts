@@ -7,6 +7,7 @@ import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
+import { withPatchedSecret, withSecret } from './credentials-model.fixture.ts';
 import { decide } from './decide.ts';
 import type { Action, Plan } from './plan.ts';
 import { type View, viewPair } from './view.ts';
@@ -65,7 +66,11 @@ export class World {
       dnsEndpoints: [],
       claims: {},
       volumeAttachments: [],
-      secret: 'absent',
+      credentials: {
+        sharedKey: 'absent',
+        authority: 'absent',
+        servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
+      },
       dnsEndpointsServed: false,
       nodes,
       problem: null,
@@ -279,7 +284,7 @@ export class World {
     }
     const object = action.kind === 'patch' ? (action.patch as unknown as KubernetesObject) : null;
     const version = object?.metadata?.resourceVersion;
-    if (action.kind !== 'patch' || version === undefined) return false;
+    if (action.kind !== 'patch' || version === undefined || action.resource === 'secrets') return false;
     const stored =
       action.resource === 'filerPairs'
         ? this.observed.pair
@@ -293,7 +298,9 @@ export class World {
       case 'confirm':
         return;
       case 'createSecret':
-        this.observed.secret = 'present';
+      case 'makeAuthority':
+      case 'issueCertificate':
+        this.observed.credentials = withSecret(this.observed.credentials, action, this.now, this.#version());
         return;
       case 'create': {
         const { name } = action.object.metadata;
@@ -310,6 +317,8 @@ export class World {
         return;
       case 'delete':
         if (action.resource === 'pods') this.markDeleted(action.uid);
+        else if (action.resource === 'secrets')
+          this.observed.credentials = { ...this.observed.credentials, sharedKey: 'absent' };
         else if (action.resource === 'persistentVolumeClaims') {
           const claim = this.observed.claims[action.name] as Claim;
           const deletionTimestamp = new Date(this.now).toISOString();
@@ -344,7 +353,10 @@ export class World {
   }
 
   #patch(action: Action & { kind: 'patch' }): void {
-    if (action.resource === 'filerPairs') {
+    if (action.resource === 'secrets') {
+      const { credentials } = this.observed;
+      this.observed.credentials = withPatchedSecret(credentials, action, this.now, this.#version());
+    } else if (action.resource === 'filerPairs') {
       const { metadata } = merged(this.observed.pair, action.patch) as FilerPairObject;
       this.#changePair({ metadata: { ...metadata, resourceVersion: this.#version() } });
     } else if (action.resource === 'nodes') {

@@ -10,6 +10,8 @@ import {
   startHttpApi,
 } from '../../kubernetes/http-api.fixture.ts';
 import type { Action } from '../decide/plan.ts';
+import { authorityFacts, type Secret, serverCertificateFacts } from '../observe/certificates.ts';
+import type { AuthorityFacts, ServerCertificateFacts } from '../policies/certificate-upkeep.ts';
 import { ExecutionProblem, Executor } from './executor.ts';
 
 let api: HttpApi;
@@ -157,4 +159,100 @@ test('an event has the same name when it is told twice, so that the API keeps on
     ({ body }) => (JSON.parse(body) as { metadata: { name: string } }).metadata.name,
   );
   expect(names[0]).toBe(names[1]);
+});
+
+describe('certificates', () => {
+  /** An API that keeps Secrets: POST makes one, a merge patch changes data, with compare-and-swap. */
+  const secrets = new Map<string, Secret>();
+  const keepSecrets: Handler = (seen, response) => {
+    const sent = seen.body === '' ? null : (JSON.parse(seen.body) as Secret);
+    const name = sent?.metadata.name ?? seen.path.split('/').at(-1)!;
+    const at = seen.method === 'POST' ? name : seen.path.split('/').at(-1)!;
+    const stored = secrets.get(at);
+    const version = String(Number(stored?.metadata.resourceVersion ?? '0') + 1);
+    if (seen.method === 'GET')
+      return stored ? json(response, 200, stored) : json(response, 404, failure(404, 'NotFound'));
+    if (seen.method === 'POST' && stored) return json(response, 409, failure(409, 'AlreadyExists'));
+    const wanted = sent?.metadata.resourceVersion;
+    if (seen.method === 'PATCH' && wanted !== undefined && wanted !== stored?.metadata.resourceVersion)
+      return json(response, 409, failure(409, 'Conflict'));
+    const metadata = { ...stored?.metadata, ...sent?.metadata, name: at, resourceVersion: version };
+    secrets.set(at, { ...stored, ...sent, metadata, data: { ...stored?.data, ...sent?.data } });
+    return json(response, 200, secrets.get(at)!);
+  };
+  const object = (name: string) => ({
+    metadata: { name, namespace: 'n', labels: { 'filerpair.dev/pair': 'home' } },
+  });
+  const authority = (replaces: string | null): Action => ({
+    kind: 'makeAuthority',
+    resource: 'secrets',
+    object: object('home-interconnect-ca'),
+    replaces,
+    name: 'home.n',
+    lifetimeMs: 1e9,
+    previous: replaces === null ? [] : 'the one that signs now',
+    why: '',
+  });
+  const certificate = (by: 'newest' | 'previous', replaces: string | null): Action => ({
+    kind: 'issueCertificate',
+    resource: 'secrets',
+    object: object('home-filer-a-tls'),
+    replaces,
+    authority: 'home-interconnect-ca',
+    by,
+    dnsName: 'filer-a-interconnect.n.svc',
+    lifetimeMs: 1e8,
+    why: '',
+  });
+  const factsOf = () => {
+    const made = authorityFacts(secrets.get('home-interconnect-ca')!) as AuthorityFacts;
+    const known = [made.newest, ...made.previous];
+    const own = serverCertificateFacts(secrets.get('home-filer-a-tls')!, 'filer-a-interconnect.n.svc', known);
+    return { made, own: own as ServerCertificateFacts };
+  };
+
+  test('are made as they are read again, before, in and after a change of authority', async () => {
+    secrets.clear();
+    const executor = await start(keepSecrets);
+    await executor.execute(authority(null));
+    await executor.execute(certificate('newest', null));
+    const first = factsOf();
+    expect(first.made).toMatchObject({ previous: [], previousSigns: false });
+    expect(first.own).toMatchObject({ issuer: first.made.newest.fingerprint, named: true });
+    expect(first.own.trusts).toEqual([first.made.newest]);
+    expect(first.own.notAfter - Date.now()).toBeGreaterThan(1e8 - 60_000);
+
+    await executor.execute(authority('1'));
+    await executor.execute(certificate('previous', '1'));
+    const between = factsOf();
+    expect(between.made).toMatchObject({ previous: [first.made.newest], previousSigns: true });
+    expect(between.own.issuer).toBe(first.made.newest.fingerprint);
+    expect(between.own.trusts).toEqual([between.made.newest, first.made.newest]);
+
+    await executor.execute(certificate('newest', '2'));
+    expect(factsOf().own.issuer).toBe(between.made.newest.fingerprint);
+  });
+
+  test('are not replaced by one who saw an older version, nor taken from others', async () => {
+    secrets.clear();
+    const executor = await start(keepSecrets);
+    await executor.execute(authority(null));
+    await executor.execute(certificate('newest', null));
+    const before = secrets.get('home-filer-a-tls');
+    expect(await caught(executor.execute(certificate('newest', '7')))).toBeInstanceOf(ApiError);
+    await executor.execute(certificate('newest', null));
+    expect(secrets.get('home-filer-a-tls')).toBe(before);
+    secrets.set('home-filer-a-tls', { ...before!, metadata: { ...before!.metadata, labels: {} } });
+    const error = await caught(executor.execute(certificate('newest', null)));
+    expect(error).toMatchObject({ problem: { reason: 'NameTaken' } });
+  });
+
+  test('that cannot be used are known for it', () => {
+    const spoilt = (data: Record<string, string>) => ({ metadata: { resourceVersion: '5' }, data });
+    expect(authorityFacts(spoilt({}))).toEqual({ unusable: '5' });
+    const { data = {} } = secrets.get('home-interconnect-ca')!;
+    const other = { ...data, 'tls.key': secrets.get('home-filer-a-tls')!.data!['tls.key']! };
+    expect(authorityFacts(spoilt(other))).toEqual({ unusable: '5' });
+    expect(serverCertificateFacts(spoilt({ 'tls.crt': 'eA==' }), 'x', [])).toEqual({ unusable: '5' });
+  });
 });

@@ -4,14 +4,16 @@ import { randomBytes } from 'node:crypto';
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
-import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+import type { KubernetesObject, Lease, MergePatch } from '../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import { labels } from '../../kubernetes/words.ts';
 import { fingerprint } from '../decide/fingerprint.ts';
 import { fieldManager } from '../decide/names.ts';
 import type { Action, EventToTell } from '../decide/plan.ts';
+import type { Secret } from '../observe/certificates.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Problem } from '../observe/observed.ts';
+import { issueCertificate, makeAuthority } from './certificate-authority.ts';
 
 /** Something that will not go away by trying again: it has to be told. */
 export class ExecutionProblem extends Error {
@@ -111,11 +113,15 @@ export class Executor {
       case 'createSecret': {
         const data = { [action.key]: randomBytes(action.size).toString('base64') };
         const object = { ...action.object, type: 'Opaque', data } as KubernetesObject;
-        await this.#client.create(resource, object).catch((error: unknown) => {
-          if (!isAlreadyExists(error)) throw error;
-        });
+        await this.#createSecret(object);
         return;
       }
+      case 'makeAuthority':
+        await this.#makeAuthority(action);
+        return;
+      case 'issueCertificate':
+        await this.#issueCertificate(action);
+        return;
       case 'patch':
         await this.#client.mergePatch(resource, action, action.patch);
         return;
@@ -125,6 +131,68 @@ export class Executor {
         });
         return;
     }
+  }
+
+  async #makeAuthority({
+    object,
+    replaces,
+    name,
+    lifetimeMs,
+    previous,
+  }: Action & { kind: 'makeAuthority' }): Promise<void> {
+    const made = await makeAuthority(name, Date.now(), lifetimeMs);
+    const data = { 'tls.crt': base64(made.certificate), 'tls.key': base64(made.key) };
+    if (previous !== 'the one that signs now') {
+      const older = previous.length === 0 ? {} : { 'previous.crt': base64(previous.join('')) };
+      await this.#putSecret(object, { ...data, ...older }, replaces);
+      return;
+    }
+    const { data: present = {} } = await this.#client.get<Secret>(resources.secrets, nameIn(object));
+    const older = { 'previous.crt': present['tls.crt'] ?? '', 'previous.key': present['tls.key'] ?? '' };
+    await this.#putSecret(object, { ...data, ...older }, replaces);
+  }
+
+  async #issueCertificate(action: Action & { kind: 'issueCertificate' }): Promise<void> {
+    const { object, replaces, authority, by, dnsName, lifetimeMs } = action;
+    const { namespace } = object.metadata;
+    const secret = await this.#client.get<Secret>(resources.secrets, { namespace, name: authority });
+    const text = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString();
+    const signer =
+      by === 'newest'
+        ? { certificate: text('tls.crt'), key: text('tls.key') }
+        : { certificate: text('previous.crt'), key: text('previous.key') };
+    const { certificate, key } = await issueCertificate(signer, dnsName, Date.now(), lifetimeMs);
+    const trusted = [text('tls.crt'), text('previous.crt')].join('');
+    const data = { 'tls.crt': base64(certificate), 'tls.key': base64(key), 'ca.crt': base64(trusted) };
+    await this.#putSecret(object, data, replaces);
+  }
+
+  /** `replaces`: resourceVersion of what is there, for a compare-and-swap; null: nothing is. */
+  async #putSecret(
+    object: KubernetesObject,
+    data: Readonly<Record<string, string>>,
+    replaces: string | null,
+  ): Promise<void> {
+    if (replaces === null) {
+      await this.#createSecret({ ...object, type: 'kubernetes.io/tls', data } as KubernetesObject);
+      return;
+    }
+    const { labels: wanted, annotations, ownerReferences } = object.metadata;
+    const metadata = {
+      resourceVersion: replaces,
+      ...(wanted === undefined ? {} : { labels: wanted }),
+      ...(annotations === undefined ? {} : { annotations }),
+      ...(ownerReferences === undefined ? {} : { ownerReferences }),
+    };
+    await this.#client.mergePatch(resources.secrets, nameIn(object), { metadata, data } as MergePatch);
+  }
+
+  /** What an attempt has made whose answer we did not get is left as it is; the next look sees it. */
+  async #createSecret(object: KubernetesObject): Promise<void> {
+    await this.#client.create(resources.secrets, object).catch(async (error: unknown) => {
+      if (!isAlreadyExists(error)) throw error;
+      await this.#expectNothingOfOthers({ resource: 'secrets', object });
+    });
   }
 
   async #confirm({ resource, namespace, name, holder, epoch }: Action & { kind: 'confirm' }): Promise<void> {
@@ -138,7 +206,10 @@ export class Executor {
     });
   }
 
-  async #expectNothingOfOthers({ resource, object }: Action & { kind: 'apply' }): Promise<void> {
+  async #expectNothingOfOthers({
+    resource,
+    object,
+  }: Pick<Action & { kind: 'apply' }, 'resource' | 'object'>): Promise<void> {
     const { name = '', namespace } = object.metadata;
     const found = await this.#client
       .get<KubernetesObject>(resources[resource], { namespace, name })
@@ -185,6 +256,10 @@ function reasonOf(error: ApiError): string {
   if (error.status === 422) return 'Rejected';
   return error.reason;
 }
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+const nameIn = ({ metadata: { namespace, name = '' } }: KubernetesObject) => ({ namespace, name });
 
 export function nameOf(action: Action): string {
   const where = 'object' in action ? action.object.metadata : action;

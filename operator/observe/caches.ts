@@ -9,9 +9,17 @@ import { type Change, Reflector } from '../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
 import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../decide/lease-view.ts';
-import { claimName, leaseName, secretName } from '../decide/names.ts';
+import {
+  authorityName,
+  certificateDnsName,
+  certificateName,
+  claimName,
+  leaseName,
+  sharedKeyName,
+} from '../decide/names.ts';
+import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
 import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
-import type { Observed, Problem } from './observed.ts';
+import type { Observed, ObservedCredentials, Problem } from './observed.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
@@ -25,6 +33,11 @@ export interface CachesOptions {
 interface Definition extends KubernetesObject {
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
+
+/** A pair is looked at again after this long at most if only its Secrets have changed. ms */
+const secretsAgeMsMax = 60_000;
+
+const unknownCredentials: ObservedCredentials = { sharedKey: 'unknown', authority: 'unknown', servers: {} };
 
 export const keyOf = (namespace: string, name: string): string => `${namespace}/${name}`;
 
@@ -48,8 +61,8 @@ export class Caches {
   readonly #definitions: Reflector<Definition>;
   /** Only while the cluster serves DNSEndpoint. */
   #dnsEndpoints: Reflector<KubernetesObject> | null = null;
-  /** UIDs of the pairs whose Secret is known to exist; forgotten at each resync. */
-  readonly #secrets = new Set<string>();
+  /** By UID of the pair: what was in its Secrets when they were looked at last. */
+  readonly #credentials = new Map<string, { readonly seen: ObservedCredentials; readonly at: number }>();
 
   constructor(options: CachesOptions) {
     this.#options = options;
@@ -113,13 +126,10 @@ export class Caches {
     return keys;
   }
 
-  /** Looks for Secrets again the next time they are asked for. */
-  forgetSecrets(): void {
-    this.#secrets.clear();
-  }
-
-  secretKnown(pairUid: string): void {
-    this.#secrets.add(pairUid);
+  /** Looks at Secrets again the next time they are asked for: at those of one pair, or of all. */
+  forgetSecrets(pairUid?: string): void {
+    if (pairUid === undefined) this.#credentials.clear();
+    else this.#credentials.delete(pairUid);
   }
 
   /** One plain input for decide(). Asks the API only for what cannot be watched. */
@@ -153,7 +163,7 @@ export class Caches {
       dnsEndpoints: this.#dnsEndpoints === null ? [] : of(this.#dnsEndpoints),
       claims,
       volumeAttachments: this.#attachmentsOf(claims),
-      secret: pair === null ? 'unknown' : await this.#observeSecret(pair, pods),
+      credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints?.listed === true,
       nodes: Object.fromEntries([...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node])),
       problem,
@@ -206,15 +216,37 @@ export class Caches {
     });
   }
 
-  /** Asked for once, and again whenever a pod waits to be started: without the Secret it waits for ever. */
-  async #observeSecret(pair: FilerPairObject, pods: readonly Pod[]): Promise<Observed['secret']> {
+  /**
+   * Secrets cannot be watched without the right to read everybody's. So they are asked for when a pair is looked at for
+   * another reason, once a minute at most, and whenever a pod waits to be started: without its Secret it waits for ever.
+   */
+  async #observeCredentials(pair: FilerPairObject, pods: readonly Pod[]): Promise<ObservedCredentials> {
     const { uid = '', namespace = '', name = '' } = pair.metadata;
+    const known = this.#credentials.get(uid);
     const needed = pods.some(({ status }) => status?.phase === 'Pending');
-    if (this.#secrets.has(uid) && !needed) return 'present';
-    const found = await this.#lookFor(resources.secrets, namespace, secretName(name));
-    if (typeof found === 'string') return found;
-    this.#secrets.add(uid);
-    return 'present';
+    if (known !== undefined && !needed && Date.now() - known.at < secretsAgeMsMax) return known.seen;
+    const mine = async (wanted: string): Promise<Secret | 'absent' | 'unknown'> => {
+      const found = await this.#lookFor<Secret>(resources.secrets, namespace, wanted);
+      // Somebody else's: to make our own fails, and says so.
+      return typeof found === 'string' || belongsTo(found, pair) ? found : 'absent';
+    };
+    const key = await mine(sharedKeyName(name));
+    const authority = await mine(authorityName(name));
+    const facts = typeof authority === 'string' ? authority : authorityFacts(authority);
+    const authorities =
+      typeof facts === 'object' && 'newest' in facts ? [facts.newest, ...facts.previous] : [];
+    const servers: Record<string, ObservedCredentials['servers'][string]> = {};
+    for (const server of pair.spec?.servers ?? []) {
+      const own = await mine(certificateName(name, server.name));
+      servers[server.name] =
+        typeof own === 'string'
+          ? own
+          : serverCertificateFacts(own, certificateDnsName(server.name, namespace), authorities);
+    }
+    const sharedKey = typeof key === 'string' ? key : { uid: key.metadata.uid ?? '' };
+    const seen = { sharedKey, authority: facts, servers };
+    this.#credentials.set(uid, { seen, at: Date.now() });
+    return seen;
   }
 
   async #lookFor<T extends KubernetesObject>(
@@ -325,6 +357,11 @@ export class Caches {
     for (const key of this.keys()) this.#options.wake(key);
   }
 }
+
+/** By its label, or, where that was removed, by its owner. */
+const belongsTo = ({ metadata }: KubernetesObject, pair: FilerPairObject): boolean =>
+  metadata.labels?.[labels.pair] === pair.metadata.name ||
+  metadata.ownerReferences?.some(({ uid }) => uid === pair.metadata.uid) === true;
 
 /** Pods that the status tells of. */
 const podNames = (pair: FilerPairObject | null): string[] =>

@@ -3,6 +3,7 @@
 
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+import type { CertificateFacts } from '../policies/certificate-upkeep.ts';
 import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
 
 /** Why the last attempt to carry out a plan ended early. */
@@ -12,6 +13,12 @@ export interface Problem {
   readonly message: string;
   /** Only the rollout of a change is held up; the servers serve. */
   readonly concerns?: 'rollout';
+}
+
+/** What is in the Secrets, but no key. */
+export interface ObservedCredentials extends CertificateFacts {
+  /** The key that servers without certificates share. */
+  readonly sharedKey: { readonly uid: string } | 'absent' | 'unknown';
 }
 
 export interface Observed {
@@ -34,8 +41,8 @@ export interface Observed {
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
   /** Of the PersistentVolumes that the pair's claims are bound to. */
   readonly volumeAttachments: readonly VolumeAttachment[];
-  /** The Secret of the interconnect. The operator may look for it by name, not list Secrets. */
-  readonly secret: 'present' | 'absent' | 'unknown';
+  /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
+  readonly credentials: ObservedCredentials;
   /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */
   readonly dnsEndpointsServed: boolean;
   readonly nodes: Readonly<Record<string, Node>>;

@@ -106,6 +106,8 @@ export class Controller {
   async #carryOut(key: string, pair: FilerPairObject | null, plan: Plan): Promise<Problem | null> {
     for (const action of plan.actions) {
       const { kind, resource, why } = action;
+      // Whatever becomes of it: what was seen of them is out of date.
+      if (resource === 'secrets') this.#caches.forgetSecrets(pair?.metadata.uid);
       try {
         await this.#executor.execute(action);
       } catch (error) {
@@ -119,7 +121,6 @@ export class Controller {
         });
         return error.problem;
       }
-      if (kind === 'createSecret') this.#caches.secretKnown(pair?.metadata.uid ?? '');
       this.#metrics.actions.inc({ action: kind, resource });
       this.#log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, { pair: key, action: kind, resource });
       if (action.event !== undefined && pair !== null) await this.#executor.tell(pair, action.event);

@@ -9,8 +9,8 @@ import {
   claimName,
   currentLabel,
   exportsAnnotation,
-  secretName,
   serverObjectName,
+  sharedKeyName,
   templateAnnotation,
   volumePath,
   volumesDirectory,
@@ -19,6 +19,7 @@ import type { ServerView, View } from '../view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
 import { containerPorts } from './ports.ts';
 import {
+  certificateSecretName,
   configDirectory,
   configMapName,
   exportsFingerprint,
@@ -220,10 +221,24 @@ function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
     { name: 'config', configMap: { name: configMapName(view, server) } },
     {
       name: 'secret',
-      secret: {
-        secretName: secretName(pair),
+      projected: {
         defaultMode: 0o400,
-        items: [{ key: secretKey, path: secretKey }],
+        sources: [
+          {
+            secret: {
+              name: certificateSecretName(view, server),
+              items: ['tls.crt', 'tls.key', 'ca.crt'].map((key) => ({ key, path: key })),
+            },
+          },
+          // There only while a server runs that has no such certificate.
+          {
+            secret: {
+              name: sharedKeyName(pair),
+              optional: true,
+              items: [{ key: secretKey, path: secretKey }],
+            },
+          },
+        ],
       },
     },
     {

@@ -6,7 +6,14 @@ import { durationMs } from '../../../crds/quantities.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import type { Pod } from '../../observe/objects.ts';
 import { fingerprint } from '../fingerprint.ts';
-import { interconnectServiceName, leaseName, serverObjectName, volumePath } from '../names.ts';
+import {
+  certificateDnsName,
+  certificateName,
+  interconnectServiceName,
+  leaseName,
+  serverObjectName,
+  volumePath,
+} from '../names.ts';
 import { partnerOf, type ServerView, serverNamed, type View } from '../view.ts';
 import { type Desired, desired } from './owned.ts';
 
@@ -26,7 +33,13 @@ export function serverConfig(view: View, server: ServerView): Record<string, unk
     listen: { host: '0.0.0.0', ...ports },
     partnerAddress: { host: interconnectServiceName(server.partner), interconnect: ports.interconnect },
     runDir: runDirectory,
+    // There while a partner may need it that has no certificate yet.
     secretFile: `${secretDirectory}/${secretKey}`,
+    tls: {
+      directory: secretDirectory,
+      name: certificateDnsName(server.name, view.observed.namespace),
+      partnerName: certificateDnsName(server.partner, view.observed.namespace),
+    },
     timing: {
       leaseMs: durationMs(failover.lease),
       guardMs: durationMs(failover.guard),
@@ -120,15 +133,27 @@ export function olderConfigMap(view: View, server: ServerView, object: Kubernete
 export const exportsFingerprint = (view: View): string =>
   fingerprint(view.servers.map(({ spec }) => spec.exports)).slice(-8);
 
+/** The Secret with the server's certificate. */
+export const certificateSecretName = (view: View, server: ServerView): string =>
+  server.spec.certificateSecret ?? certificateName(view.observed.name, server.name);
+
 interface PodVolume {
   readonly name?: string;
   readonly configMap?: { readonly name?: string };
+  readonly projected?: { readonly sources?: readonly { readonly secret?: { readonly name?: string } }[] };
 }
 
 /** The ConfigMap that a pod reads. */
-export function configMapOfPod(pod: Pod): string | null {
+export const configMapOfPod = (pod: Pod): string | null =>
+  volumeOfPod(pod, 'config')?.configMap?.name ?? null;
+
+/** The Secret from which a pod has its server's certificate; null: it was made before there were certificates. */
+export const certificateOfPod = (pod: Pod): string | null =>
+  volumeOfPod(pod, 'secret')?.projected?.sources?.[0]?.secret?.name ?? null;
+
+function volumeOfPod(pod: Pod, name: string): PodVolume | undefined {
   const volumes = pod.spec?.['volumes'] as readonly PodVolume[] | undefined;
-  return volumes?.find(({ name }) => name === 'config')?.configMap?.name ?? null;
+  return volumes?.find((one) => one.name === name);
 }
 
 /** The configuration with which a pod runs; null: it cannot be found out. */

@@ -1,0 +1,95 @@
+/**
+ * The pair as processes that know each other by certificates, made by the operator's code and exchanged in their files as
+ * a kubelet does it: while they change, and while the key of the version before is withdrawn, no one misses the other.
+ */
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it, vi } from 'vitest';
+import {
+  issueCertificate,
+  type KeyPair,
+  makeAuthority,
+} from '../../operator/execute/certificate-authority.ts';
+import { firstAnswer, Pair, partnerOf, type Running, type Server, servers, until } from './pair.fixture.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let pair: Pair | null = null;
+afterEach(() => pair?.stop());
+
+const nameOf = (server: Server): string => `${server}-interconnect.storage.svc`;
+const directoryOf = (server: Server, root = pair!.directory): string => join(root, server, 'certificates');
+const withTls = (server: Server, root: string): object => ({
+  tls: {
+    directory: join(directoryOf(server, root), 'data'),
+    name: nameOf(server),
+    partnerName: nameOf(partnerOf(server)),
+  },
+});
+
+/** All files at once, by exchanging a symbolic link. */
+async function give(server: Server, by: KeyPair, trusted: readonly KeyPair[]): Promise<void> {
+  const { certificate, key } = await issueCertificate(by, nameOf(server), Date.now(), 1e9);
+  const version = join(directoryOf(server), String(versions++));
+  mkdirSync(version, { recursive: true });
+  writeFileSync(join(version, 'tls.crt'), certificate);
+  writeFileSync(join(version, 'tls.key'), key);
+  writeFileSync(join(version, 'ca.crt'), trusted.map((one) => one.certificate).join(''));
+  symlinkSync(version, join(directoryOf(server), 'next'));
+  renameSync(join(directoryOf(server), 'next'), join(directoryOf(server), 'data'));
+}
+let versions = 1;
+
+const count = (running: Running, text: string): number => running.output().split(text).length - 1;
+
+it('exchanges certificates and authority while it serves, and a crash is still known at once', async () => {
+  pair = await Pair.create({}, withTls);
+  const [old, young] = [
+    await makeAuthority('home', Date.now(), 1e9),
+    await makeAuthority('home', Date.now(), 1e9),
+  ];
+  for (const server of servers) await give(server, old, [old]);
+  const sentinels = servers.map((server) => pair!.startSentinel(server));
+  const running = servers.map((server) => pair!.startServer(server));
+  const [a, b] = running as [Running, Running];
+  await pair.paired();
+  // The key of the version before, which lies beside the configuration, is withdrawn: from here on certificates only.
+  rmSync(join(pair.directory, 'secret'));
+  const changes: [Server, KeyPair, KeyPair[]][] = [
+    ['filer-a', old, [old, young]],
+    ['filer-b', old, [old, young]],
+    ['filer-b', young, [old, young]],
+    ['filer-a', young, [young]],
+    ['filer-b', young, [young]],
+  ];
+  for (const [server, by, trusted] of changes) {
+    await give(server, by, trusted);
+    const index = servers.indexOf(server);
+    const all = [running[index]!, sentinels[index]!];
+    const seen = all.map((one) => count(one, 'Interconnect: certificate until'));
+    await until(`${server} and its sentinel have the new certificates`, () =>
+      all.every((one, i) => count(one, 'Interconnect: certificate until') > seen[i]!),
+    );
+  }
+  for (const one of [a, b]) expect(count(one, 'No connection with')).toBe(0);
+  expect(pair.history('filer-a').at(-1)).toMatchObject({
+    epoch: 1,
+    acknowledger: expect.stringMatching(/^filer-b/),
+  });
+  // The sentinel's connection, too, is one of the last authority.
+  const killedAt = Date.now();
+  a.child.kill('SIGKILL');
+  await firstAnswer(pair.ports['filer-b'].secondary);
+  process.stdout.write(`kill to first answer over TLS: ${Date.now() - killedAt} ms\n`);
+  const { lastTransition } = (await pair.status('filer-b'))!;
+  expect(lastTransition).toMatchObject({ kind: 'Takeover', cause: 'PartnerSaidSo' });
+});
+
+it('works with a server that knows only the shared key, as during an upgrade from the version before', async () => {
+  pair = await Pair.create({}, (server, root) => (server === 'filer-b' ? withTls(server, root) : {}));
+  await give('filer-b', await makeAuthority('home', Date.now(), 1e9), [
+    await makeAuthority('home', Date.now(), 1e9),
+  ]);
+  for (const server of servers) pair.startServer(server);
+  await pair.paired();
+});
