@@ -26,7 +26,8 @@ scenario(
         await pair.servedBy(SERVER, PARTNER, WRITER_FINISHED_MS_MAX);
         await writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX);
         await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
-        await pair.request('giveback', SERVER);
+        // On a machine that is too busy the survivor may have lost it again: see failover-scenario.ts.
+        if (pair.ownerOf(SERVER) === PARTNER) await pair.request('giveback', SERVER);
         await pair.servedBy(SERVER, SERVER, WRITER_FINISHED_MS_MAX);
         await writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX);
       });
