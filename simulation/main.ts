@@ -18,6 +18,8 @@ const BATCH = 100;
 interface Totals {
   seeds: number;
   writes: number;
+  /** Calls of clients, each part of a history that was checked. */
+  answered: number;
   claims: number;
   killedBySwitch: number;
   failures: { seed: number; faults: FaultSet; violations: readonly string[] }[];
@@ -41,10 +43,11 @@ function faultsOf(seed: number): FaultSet {
 }
 
 function runBatch(from: number, count: number): Totals {
-  const totals: Totals = { seeds: 0, writes: 0, claims: 0, killedBySwitch: 0, failures: [] };
+  const totals: Totals = { seeds: 0, writes: 0, answered: 0, claims: 0, killedBySwitch: 0, failures: [] };
   for (let seed = from; seed < from + count; seed++) {
     const faults = faultsOf(seed);
-    const outcome = runSeed(seed, { faults });
+    const outcome = runSeed(seed, { faults, clients: true });
+    totals.answered += outcome.answered;
     totals.seeds++;
     totals.writes += outcome.writes;
     totals.claims += outcome.claims;
@@ -85,7 +88,7 @@ async function main(): Promise<void> {
     `${JSON.stringify({ ...totals, from: Number(values.from), violations }, null, 2)}\n`,
   );
   console.log(
-    `simulation: ${totals.seeds} seeds, ${totals.writes} writes, ${totals.claims} changes of owner, ` +
+    `simulation: ${totals.seeds} seeds, ${totals.writes} writes, ${totals.answered} calls of clients, ${totals.claims} changes of owner, ` +
       `${totals.killedBySwitch} processes stopped by the dead man's switch, ${violations} violations`,
   );
   for (const { seed, faults, violations: found } of totals.failures.slice(0, 10)) {
@@ -97,12 +100,13 @@ async function main(): Promise<void> {
 }
 
 async function runAll(from: number, count: number): Promise<Totals> {
-  const totals: Totals = { seeds: 0, writes: 0, claims: 0, killedBySwitch: 0, failures: [] };
+  const totals: Totals = { seeds: 0, writes: 0, answered: 0, claims: 0, killedBySwitch: 0, failures: [] };
   const next = new SharedArrayBuffer(4);
   let announced = 0;
   const add = (batch: Totals) => {
     totals.seeds += batch.seeds;
     totals.writes += batch.writes;
+    totals.answered += batch.answered;
     totals.claims += batch.claims;
     totals.killedBySwitch += batch.killedBySwitch;
     totals.failures.push(...batch.failures);
@@ -126,7 +130,7 @@ async function runAll(from: number, count: number): Promise<Totals> {
 function replay(seed: number, broken: string | undefined, chosen: string | undefined): void {
   const variant = broken === undefined ? null : variantNamed(broken);
   const faults = (chosen ?? faultsOf(seed)) as FaultSet;
-  const outcome = runSeed(seed, { keepTrace: true, variant, faults });
+  const outcome = runSeed(seed, { keepTrace: true, variant, faults, clients: true });
   for (const line of outcome.trace) console.log(line);
   console.log(
     outcome.violations.length === 0 ? `seed ${seed}: no violation` : `seed ${seed}: ${outcome.violations[0]}`,

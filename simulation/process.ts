@@ -14,7 +14,7 @@ import type { EventQueue } from './event-queue.ts';
 import type { Random } from './random.ts';
 import type { DriverFault, Step, Variant } from './variants/variant.ts';
 import { stepOf } from './variants/variants.ts';
-import type { SimulatedVolumes } from './volume.ts';
+import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
 
 /** What a process needs of the world around it. */
 export interface Surroundings {
@@ -72,6 +72,7 @@ export class SimulatedProcess {
   readonly #waiting: (() => void)[] = [];
   /** Armed deadline of the kernel's timer by disk set, on this process's clock. */
   readonly #armed = new Map<ServerName, number>();
+  readonly #onClosed: { readonly home: ServerName; readonly action: () => void }[] = [];
   #wakeAt = Number.POSITIVE_INFINITY;
   #ticking = false;
 
@@ -138,6 +139,7 @@ export class SimulatedProcess {
     if (!this.alive) return;
     this.alive = false;
     this.#waiting.length = 0;
+    this.#closed(() => true);
     this.#world.exited(this, how);
   }
 
@@ -308,6 +310,7 @@ export class SimulatedProcess {
     const diskSet = this.open.get(home);
     if (mode === 'fence') {
       this.open.delete(home);
+      this.#closed((one) => one === home);
       this.#world.queue.after(this.#diskTime(1), () =>
         this.run(() => this.#decide({ kind: 'diskSetClosed', home })),
       );
@@ -318,6 +321,7 @@ export class SimulatedProcess {
       this.run(() => {
         if (this.open.get(home) !== diskSet) return;
         this.open.delete(home);
+        this.#closed((one) => one === home);
         if (this.#has('closedTooSoon') && diskSet !== undefined) {
           const { epoch } = diskSet;
           this.#world.queue.after(this.#world.random.between(0, 200), () => this.#write(home, epoch));
@@ -350,6 +354,44 @@ export class SimulatedProcess {
     const { epoch } = diskSet;
     if (pauseMs > 0) this.pause(pauseMs);
     this.#world.queue.after(0, () => this.#write(home, epoch));
+  }
+
+  /**
+   * A client's call: checked right before it is executed, and once more before it is answered (R2). It may wait for long
+   * in the receive buffer of a process that is stopped.
+   */
+  serve<T>(home: ServerName, execute: (volume: SimulatedVolume) => T, answer: (result: T) => void): void {
+    this.run(() => {
+      const epoch = this.#serving(home);
+      if (epoch === null) return;
+      this.#world.queue.after(0, () =>
+        this.run(() => {
+          this.#world.wrote(this, home, epoch);
+          const result = execute(this.#world.volumes.mountedFor(home));
+          if (this.#serving(home) !== null) answer(result);
+        }),
+      );
+    });
+  }
+
+  /** Epoch at which calls are executed now; null: they are not. */
+  #serving(home: ServerName): number | null {
+    const diskSet = this.open.get(home);
+    if (diskSet === undefined || diskSet.phase === 'opening') return null;
+    const right = this.rights.get(home);
+    const held = right !== undefined && this.clock() < right;
+    return held || this.#has('rightNotChecked') ? diskSet.epoch : null;
+  }
+
+  /** Once, when this process serves the disk set no more, for whatever reason. */
+  whenClosed(home: ServerName, action: () => void): void {
+    this.#onClosed.push({ home, action });
+  }
+
+  #closed(which: (home: ServerName) => boolean): void {
+    const all = this.#onClosed.splice(0);
+    for (const one of all) if (which(one.home)) one.action();
+    this.#onClosed.push(...all.filter(({ home }) => !which(home)));
   }
 
   /** The system call: nothing is checked any more. */

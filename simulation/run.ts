@@ -1,5 +1,6 @@
 /** One run of the simulation: a seed decides everything; the same seed is the same run. */
 import type { TransferRequest } from '../pair/lease.ts';
+import type { ClientFault } from './client.ts';
 import type { Variant } from './variants/variant.ts';
 import { type Outcome, RECOVERY_MS, SERVERS, World } from './world.ts';
 
@@ -20,6 +21,8 @@ export interface RunOptions {
   readonly variant?: Variant | null;
   readonly keepTrace?: boolean;
   readonly faults?: FaultSet;
+  /** With clients, whose history is checked; or with a fault of theirs, which has to be found. */
+  readonly clients?: boolean | ClientFault;
 }
 
 export function runSeed(seed: number, options: RunOptions = {}): Outcome {
@@ -29,6 +32,8 @@ export function runSeed(seed: number, options: RunOptions = {}): Outcome {
       if (world.alive(server).length === 0) world.start(server, 'same container');
     });
   }
+  const { clients = false } = options;
+  if (clients !== false) world.startClients(seed, clients === true ? null : clients);
   const menu = MENUS[options.faults ?? 'all'];
   world.witnessForgets = options.faults === 'disks';
   world.operator.crashRate = world.random.pick([0, 0, 0.2, 0.6]);

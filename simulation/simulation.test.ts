@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { ClientFault } from './client.ts';
 import { type FaultSet, type RunOptions, runSeed } from './run.ts';
 import { variantNamed } from './variants/variants.ts';
 
@@ -28,6 +29,31 @@ describe('the simulation', () => {
     }
     expect(claims).toBeGreaterThan(100);
     expect(killed).toBeGreaterThan(10);
+  });
+});
+
+describe('clients that use the pair throughout', () => {
+  test('are told one story, whatever strikes', () => {
+    let answered = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const outcome = runSeed(seed, { clients: true, faults: seed % 3 === 0 ? 'twins' : 'all' });
+      expect(outcome.violations, `seed ${seed}`).toEqual([]);
+      answered += outcome.answered;
+    }
+    expect(answered).toBeGreaterThan(10_000);
+  });
+
+  test('change nothing for the servers: a seed stays what it is', () => {
+    const without = runSeed(11);
+    expect(runSeed(11, { clients: true })).toMatchObject({
+      claims: without.claims,
+      killedBySwitch: without.killedBySwitch,
+    });
+  });
+
+  const faults: ClientFault[] = ['newXidWhenSentAgain', 'noDuplicateRequestCache', 'answeredBeforeDone'];
+  test.each(faults)('are seen not to be: %s', (clients) => {
+    expect(firstViolation({ clients }, 100)).toMatch(/no order of the calls explains/);
   });
 });
 

@@ -2,14 +2,44 @@
  * The simulated disks: what is mounted where, and the ownership record on each (R6). Volumes outlive processes, Leases
  * that were restored from a backup, and people who mount the wrong one.
  */
-import type { Incarnation, ServerName } from '../pair/incarnation.ts';
 
-export interface SimulatedVolume {
+import type { Incarnation, ServerName } from '../pair/incarnation.ts';
+import { type Answer, apply, type Operation, type Register } from './history.ts';
+
+export class SimulatedVolume {
   /** Server to which it belongs by declaration: written once. */
   readonly home: ServerName;
   /** Of the last owner that opened it. */
-  epoch: number;
-  owner: Incarnation | null;
+  epoch = 0;
+  owner: Incarnation | null = null;
+  /** What clients made on it, by name. */
+  readonly #files = new Map<string, Register>();
+  /** The duplicate request cache: committed with the operation, by client and XID. */
+  readonly #answers = new Map<string, Answer>();
+
+  constructor(home: ServerName) {
+    this.home = home;
+  }
+
+  /** Once: sent again, it gets the answer of the first time. */
+  execute(xid: string, name: string, operation: Operation): Answer {
+    const before = this.#answers.get(xid);
+    if (before !== undefined) return before;
+    const { next, answer } = apply(this.#files.get(name) ?? null, operation);
+    this.#files.set(name, next);
+    this.#answers.set(xid, answer);
+    return answer;
+  }
+
+  /** What the answer will be. */
+  foresee(xid: string, name: string, operation: Operation): Answer {
+    return this.#answers.get(xid) ?? apply(this.#files.get(name) ?? null, operation).answer;
+  }
+
+  /** What a server without a duplicate request cache would have: nothing to recognize a call by. */
+  forgetAnswers(): void {
+    this.#answers.clear();
+  }
 }
 
 export class SimulatedVolumes {
@@ -17,7 +47,7 @@ export class SimulatedVolumes {
   readonly #mounted = new Map<ServerName, SimulatedVolume>();
 
   constructor(homes: readonly ServerName[]) {
-    for (const home of homes) this.#mounted.set(home, { home, epoch: 0, owner: null });
+    for (const home of homes) this.#mounted.set(home, new SimulatedVolume(home));
   }
 
   mountedFor(home: ServerName): SimulatedVolume {

@@ -5,11 +5,13 @@
  *  - one writer: when a write reaches the disks, the Lease names its writer and its epoch;
  *  - one owner an epoch: no two claims ever got the same epoch;
  *  - epochs never go back;
+ *  - what clients are told is one story: linearizable, so that nothing acknowledged is lost, nothing executed twice;
  *  - once all faults are healed, every disk set is served again in bounded time.
  */
 import { type Incarnation, incarnationOf, type ServerName } from '../pair/incarnation.ts';
 import { silenceMs } from '../pair/right-to-serve.ts';
 import type { Effect, LeaseReadOutcome, LeaseWriteOutcome, PairTiming, TraceEvent } from '../pair/types.ts';
+import { type ClientFault, Histories, SimulatedClient } from './client.ts';
 import { EventQueue } from './event-queue.ts';
 import { SimulatedNetwork } from './network.ts';
 import { SimulatedOperator } from './operator.ts';
@@ -28,6 +30,8 @@ export interface Outcome {
   readonly seed: number;
   readonly violations: readonly string[];
   readonly writes: number;
+  /** Calls of clients that were answered; 0 without clients. */
+  readonly answered: number;
   readonly claims: number;
   readonly killedBySwitch: number;
   /** Lines for people; empty unless the run was asked to keep them. */
@@ -52,10 +56,12 @@ export class World implements Surroundings {
   readonly withoutApi = new Set<ServerName>();
   readonly #containers = new Map<ServerName, number>();
   readonly #renewTimes = new Map<ServerName, number>();
+  readonly #histories: Histories[] = [];
   readonly #violations: string[] = [];
   readonly #trace: string[] = [];
   readonly #tracing: boolean;
   #runs = 0;
+  #answeredAtHeal = 0;
   #writes = 0;
   #killedBySwitch = 0;
   calm = false;
@@ -98,6 +104,7 @@ export class World implements Surroundings {
       seed,
       violations: this.#violations,
       writes: this.#writes,
+      answered: this.answered,
       claims,
       killedBySwitch: this.#killedBySwitch,
       trace: this.#trace,
@@ -292,11 +299,40 @@ export class World implements Surroundings {
     if (this.#tracing) this.note(`${process.me} ${home}: ${JSON.stringify(event)}`);
   }
 
+  // ------------------------------------------------------------------------------------------------ clients
+
+  /**
+   * Two for each disk set. They have a chance of their own, so that a seed means the same for the servers with and
+   * without them.
+   */
+  startClients(seed: number, fault: ClientFault | null): void {
+    const random = new Random(seed ^ 0x5bd1e995);
+    SERVERS.forEach((home, index) => {
+      const histories = new Histories();
+      this.#histories.push(histories);
+      for (const id of [2 * index + 1, 2 * index + 2])
+        new SimulatedClient(this, random, id, home, histories, fault);
+    });
+  }
+
+  /** Whoever listens: the server of that role, any of its runs, whether it may serve or not. */
+  listening(home: ServerName, role: 'primary' | 'secondary'): SimulatedProcess | null {
+    const server = role === 'primary' ? home : this.partnerOf(home);
+    const open = this.alive(server).filter((process) => process.open.get(home)?.phase === 'open');
+    return open.at(-1) ?? null;
+  }
+
+  /** Calls that were answered. */
+  get answered(): number {
+    return this.#histories.reduce((sum, { answered }) => sum + answered, 0);
+  }
+
   // ------------------------------------------------------------------------------------------------ the end
 
   /** All faults end; of each server the youngest run goes on. */
   heal(): void {
     this.calm = true;
+    this.#answeredAtHeal = this.answered;
     this.note('--- healed');
     this.network.lossRate = 0;
     this.network.slownessMs = 0;
@@ -335,6 +371,8 @@ export class World implements Surroundings {
           process.clock() < right
         );
       });
+      if (serving && this.#histories.length > 0 && this.#answeredAtHeal === this.answered)
+        this.violate('no client was answered after everything was healed');
       if (!serving && !this.witnessForgets) this.violate(`${home} is not served after everything was healed`);
     }
   }
