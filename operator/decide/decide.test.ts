@@ -79,9 +79,9 @@ describe('a new pair', () => {
 describe('a running pair', () => {
   test('leaves nothing to do: no writes in the steady state', () => {
     const world = World.running();
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
     world.now += 3_600_000;
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
   });
 
   test('and a solo owner that renews its Lease changes nothing either', () => {
@@ -91,7 +91,7 @@ describe('a running pair', () => {
       { renewTime: '2026-11-23T12:30:00.000000Z' },
       { [leaseAnnotations.renewal]: '17' },
     );
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
   });
 
   test('says in its status who serves what', async () => {
@@ -356,7 +356,7 @@ describe('a request', () => {
       message: 'filer-b serves it.',
     });
     expect(world.observed.pair?.metadata.annotations).not.toHaveProperty('filerpair.dev/takeover');
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
   });
 });
 

@@ -11,6 +11,7 @@ import { labels, requestAnnotations } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { lostNodesDueAt } from '../policies/lost-nodes.ts';
+import { nameQuestions, namesDueAt } from '../policies/names-published.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { rollout } from '../policies/rollout.ts';
 import { attachmentsMoved } from './attachments.ts';
@@ -34,7 +35,8 @@ import { type View, viewPair } from './view.ts';
 
 export function decide(observed: Observed, settings: OperatorSettings, now: number): Plan {
   const { pair } = observed;
-  if (pair === null) return { actions: cleanUp(observed), status: null, events: [], wakeAt: null };
+  if (pair === null)
+    return { actions: cleanUp(observed), status: null, events: [], questions: [], wakeAt: null };
   const parsed = filerPairSpec.safeParse(pair.spec);
   const view = parsed.success ? viewPair({ ...observed, pair }, parsed.data, settings, now) : null;
   if (pair.metadata.deletionTimestamp !== undefined) return leaving(observed, view);
@@ -45,15 +47,22 @@ export function decide(observed: Observed, settings: OperatorSettings, now: numb
 function leaving(observed: Observed, view: View | null): Plan {
   const status = view === null ? null : computeStatus(view, view.pair.status?.lastRequest);
   const unchanged = status === null || sameStatus(view?.pair.status, status);
-  return { actions: cleanUp(observed), status: unchanged ? null : status, events: [], wakeAt: null };
+  return {
+    actions: cleanUp(observed),
+    status: unchanged ? null : status,
+    events: [],
+    questions: [],
+    wakeAt: null,
+  };
 }
 
 /** The API server checks the same rules, but a FilerPair may be older than the rules. */
 function refused(pair: FilerPairObject, reasons: string, now: number): Plan {
   const message = `The spec cannot be used: ${reasons.replaceAll('\n', '; ')}. Nothing is changed until it is corrected.`;
   const status = invalidSpecStatus(pair.status, pair.metadata.generation ?? 0, message, now);
-  if (sameStatus(pair.status, status)) return { actions: [], status: null, events: [], wakeAt: null };
-  return { actions: [], status, events: statusEvents(pair.status, status), wakeAt: null };
+  if (sameStatus(pair.status, status))
+    return { actions: [], status: null, events: [], questions: [], wakeAt: null };
+  return { actions: [], status, events: statusEvents(pair.status, status), questions: [], wakeAt: null };
 }
 
 function decideFor(view: View): Plan {
@@ -77,9 +86,11 @@ function decideFor(view: View): Plan {
     ],
     status: unchanged ? null : status,
     events: [...(unchanged ? [] : statusEvents(view.pair.status, status)), ...requests.flatMap(requestEvent)],
+    questions: nameQuestions(view),
     wakeAt: earliest([
       rollingOut?.wakeAt ?? null,
       lostNodesDueAt(view),
+      namesDueAt(view),
       credentials(view).wakeAt,
       ...view.servers.flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt)),
     ]),

@@ -4,6 +4,7 @@
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
 import type { resources } from '../../kubernetes/resource.ts';
+import type { DnsQuestion } from '../observe/observed.ts';
 
 export type ResourceName = keyof typeof resources;
 
@@ -95,6 +96,8 @@ export interface Plan {
   readonly status: FilerPairStatus | null;
   /** What changed in the status; what was done is told by the actions themselves. */
   readonly events: readonly EventToTell[];
+  /** What the DNS is to be asked for the next look; answering it changes nothing by itself. */
+  readonly questions: readonly DnsQuestion[];
   /** When time alone will change the decision, in ms since the epoch; null: never. */
   readonly wakeAt: number | null;
 }

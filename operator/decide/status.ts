@@ -5,6 +5,7 @@ import type { FilerPairCondition, FilerPairStatus, FilerPairTransition } from '.
 import type { LastTransitionAnnotation } from '../../kubernetes/words.ts';
 import { degraded } from '../policies/degraded.ts';
 import { diskSetPhase } from '../policies/disk-set-phase.ts';
+import { namesPublished } from '../policies/names-published.ts';
 import { progressing } from '../policies/progressing.ts';
 import { ready } from '../policies/ready.ts';
 import { rollout } from '../policies/rollout.ts';
@@ -25,6 +26,7 @@ export type LastRequest = NonNullable<FilerPairStatus['lastRequest']>;
 
 export function computeStatus(view: View, lastRequest: LastRequest | undefined): FilerPairStatus {
   const before = view.pair.status ?? {};
+  const names = namesPublished(view);
   const history = mergedHistory(view, before.history ?? []);
   return {
     observedGeneration: view.pair.metadata.generation ?? 0,
@@ -33,6 +35,7 @@ export function computeStatus(view: View, lastRequest: LastRequest | undefined):
       condition(view, 'TakeoverPossible', takeoverPossible(view)),
       condition(view, 'Degraded', degraded(view)),
       condition(view, 'Progressing', progressing(view)),
+      ...(names === null ? [] : [condition(view, 'NamesPublished', names)]),
     ],
     owners: ownersLine(view),
     servers: view.servers.map((server) => serverStatus(view, server)),

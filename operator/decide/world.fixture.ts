@@ -72,6 +72,7 @@ export class World {
         servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
       },
       dnsEndpointsServed: false,
+      dnsAnswers: {},
       nodes,
       problem: null,
     };

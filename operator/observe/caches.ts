@@ -18,13 +18,15 @@ import {
   sharedKeyName,
 } from '../decide/names.ts';
 import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
+import { type Ask, DnsAnswers } from './dns-answers.ts';
 import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
-import type { Observed, ObservedCredentials, Problem } from './observed.ts';
+import type { DnsQuestion, Observed, ObservedCredentials, Problem } from './observed.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
   /** Whether to look for ExternalDNS at all. */
   readonly publishDns: boolean;
+  readonly askDns: Ask;
   /** `namespace/name` of a pair that should be looked at. */
   readonly wake: (key: string) => void;
   readonly onError: (resource: string, error: ApiError, retryInMs: number) => void;
@@ -64,8 +66,11 @@ export class Caches {
   /** By UID of the pair: what was in its Secrets when they were looked at last. */
   readonly #credentials = new Map<string, { readonly seen: ObservedCredentials; readonly at: number }>();
 
+  readonly #dnsAnswers: DnsAnswers;
+
   constructor(options: CachesOptions) {
     this.#options = options;
+    this.#dnsAnswers = new DnsAnswers(options.askDns);
     this.#pairs = this.#reflector<FilerPairObject>(resources.filerPairs, (change) => {
       const { namespace = '', name = '' } = objectOf(change).metadata;
       options.wake(keyOf(namespace, name));
@@ -132,6 +137,11 @@ export class Caches {
     else this.#credentials.delete(pairUid);
   }
 
+  /** Has the DNS asked in the background; wakes the pair when an answer is another one. */
+  ask(key: string, questions: readonly DnsQuestion[]): void {
+    this.#dnsAnswers.want(key, questions, () => this.#options.wake(key));
+  }
+
   /** One plain input for decide(). Asks the API only for what cannot be watched. */
   async observe(namespace: string, name: string, problem: Problem | null): Promise<Observed> {
     const pair = this.#pairs.get(namespace, name) ?? null;
@@ -165,6 +175,7 @@ export class Caches {
       volumeAttachments: this.#attachmentsOf(claims),
       credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints?.listed === true,
+      dnsAnswers: this.#dnsAnswers.of(keyOf(namespace, name)),
       nodes: Object.fromEntries([...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node])),
       problem,
     };

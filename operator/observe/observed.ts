@@ -15,6 +15,15 @@ export interface Problem {
   readonly concerns?: 'rollout';
 }
 
+export type DnsRecordType = 'A' | 'AAAA' | 'CNAME';
+
+export interface DnsQuestion {
+  readonly name: string;
+  readonly type: DnsRecordType;
+}
+
+export const answerKey = (name: string, type: DnsRecordType): string => `${name}/${type}`;
+
 /** What is in the Secrets, but no key. */
 export interface ObservedCredentials extends CertificateFacts {
   /** The key that servers without certificates share. */
@@ -45,6 +54,8 @@ export interface Observed {
   readonly credentials: ObservedCredentials;
   /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */
   readonly dnsEndpointsServed: boolean;
+  /** What the DNS answers, by answerKey(). Empty: there is no such record. Nothing under a key: not known. */
+  readonly dnsAnswers: Readonly<Record<string, readonly string[] | 'unknown'>>;
   readonly nodes: Readonly<Record<string, Node>>;
   readonly problem: Problem | null;
 }

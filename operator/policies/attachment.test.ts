@@ -36,7 +36,7 @@ const find = (world: World) => {
 describe('a pair whose disks move', () => {
   test('has a pod on the node of each owner that holds the claims, and is at rest', () => {
     const world = running();
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
     const nodes = ['filer-a', 'filer-b'].map((home) => podsOf(world, home).map((pod) => pod.spec?.nodeName));
     expect(nodes).toEqual([['node-1'], ['node-2']]);
     expect(settings.fileserverImage).toBe(

@@ -94,6 +94,7 @@ export class Controller {
     const observed = await this.#caches.observe(namespace, name, this.#problems.get(key) ?? null);
     const now = Date.now();
     const plan = decide(observed, this.#settings, now);
+    this.#caches.ask(key, plan.questions);
     const problem = await this.#carryOut(key, observed.pair, plan);
     if (observed.pair === null) this.#problems.delete(key);
     if (problem !== null || this.#problems.has(key)) await this.#tellProblem(key, observed, problem);

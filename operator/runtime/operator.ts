@@ -6,6 +6,7 @@ import { KubernetesClient } from '../../kubernetes/client.ts';
 import { Connection, fromKubeconfig, inCluster } from '../../kubernetes/connection.ts';
 import { Executor } from '../execute/executor.ts';
 import { Caches } from '../observe/caches.ts';
+import { askingDns } from '../observe/dns-answers.ts';
 import { Controller } from './controller.ts';
 import { startHealth } from './health.ts';
 import { LeaderElection } from './leader-election.ts';
@@ -32,6 +33,7 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
   const caches: Caches = new Caches({
     client,
     publishDns: settings.PUBLISH_DNS === 'true',
+    askDns: askingDns(),
     wake: (key) => controller?.wake(key),
     onError: (resource, error, retryInMs) => {
       metrics.errors.inc({ reason: error.reason });

@@ -3,15 +3,32 @@
 
 import { durationMs } from '../../../crds/quantities.ts';
 import type { Service } from '../../observe/objects.ts';
+import type { DnsRecordType } from '../../observe/observed.ts';
 import type { View } from '../view.ts';
 import { type Desired, desired } from './owned.ts';
 
+export interface DnsRecord {
+  readonly dnsName: string;
+  /** Seconds. */
+  readonly recordTTL: number;
+  readonly recordType: DnsRecordType;
+  readonly targets: readonly string[];
+}
+
 /** null: nothing to publish (yet). */
 export function dnsEndpoint(view: View): Desired | null {
+  if (view.spec.dns?.publish !== true) return null;
+  const endpoints = dnsRecords(view);
+  if (endpoints.length === 0) return null;
+  return desired(view, 'dnsEndpoints', view.observed.name, { body: { spec: { endpoints } } });
+}
+
+/** What the DNS should say, whoever publishes it. Nothing of a Service without an address. */
+export function dnsRecords(view: View): DnsRecord[] {
   const { dns } = view.spec;
-  if (dns === undefined || !dns.publish) return null;
+  if (dns === undefined) return [];
   const recordTTL = Math.max(1, Math.round(durationMs(dns.ttl) / 1000));
-  const endpoints = view.servers
+  return view.servers
     .flatMap((server) => [server.name, server.failoverName])
     .flatMap((name) => {
       const service = view.observed.services.find((one) => one.metadata.name === name);
@@ -19,11 +36,9 @@ export function dnsEndpoint(view: View): Desired | null {
         ? []
         : recordsOf(service).map((record) => ({ dnsName: `${name}.${dns.domain}`, recordTTL, ...record }));
     });
-  if (endpoints.length === 0) return null;
-  return desired(view, 'dnsEndpoints', view.observed.name, { body: { spec: { endpoints } } });
 }
 
-function recordsOf(service: Service): { recordType: 'A' | 'AAAA' | 'CNAME'; targets: string[] }[] {
+function recordsOf(service: Service): Pick<DnsRecord, 'recordType' | 'targets'>[] {
   const ingress = service.status?.loadBalancer?.ingress ?? [];
   const { clusterIP, type } = service.spec ?? {};
   const hosts = ingress.flatMap(({ hostname }) => (hostname === undefined ? [] : [hostname]));
