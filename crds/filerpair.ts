@@ -581,6 +581,9 @@ const transition = z.object({
   cause: z.string().meta({
     description: 'PartnerSaidSo, Silent, OperatorProof, Restarted, Requested or Unowned.',
   }),
+  reason: z.string().optional().meta({
+    description: 'In words: what was found; of a forced takeover also what the person said.',
+  }),
   to: z.string().meta({ description: 'The server that owns the disk set since then.' }),
   epoch: z.int().meta({ description: 'The epoch that began.', format: 'int64' }),
   at: time('When, by the owner’s clock.'),

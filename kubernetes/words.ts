@@ -100,6 +100,8 @@ export interface LastTransitionAnnotation {
   readonly kind: 'Takeover' | 'Giveback' | 'Start';
   /** A TransitionCause. */
   readonly cause: string;
+  /** In words: what was found; of a forced takeover also what the person said. */
+  readonly reason?: string;
   readonly epoch: number;
   /** Server that owns the disk set since then. */
   readonly to: string;

@@ -132,6 +132,12 @@ export class Pair {
     }
   }
 
+  /** For the server's next start. */
+  reconfigure(server: Server, changes: object): void {
+    const config = JSON.parse(readFileSync(this.configFile(server), 'utf8')) as object;
+    writeFileSync(this.configFile(server), JSON.stringify({ ...config, ...changes }));
+  }
+
   history(home: Server): HistoryLine[] {
     const path = join(this.directory, 'witness', `${home}.history`);
     if (!existsSync(path)) return [];

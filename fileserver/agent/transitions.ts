@@ -36,6 +36,7 @@ interface Started {
   readonly at: string;
   readonly bootMs: number;
   readonly cause: TransitionCause;
+  readonly reason: string;
 }
 
 export class Transitions {
@@ -69,7 +70,12 @@ export class Transitions {
   traced(home: ServerName, event: TraceEvent, now: number): void {
     switch (event.name) {
       case 'detected':
-        this.started.set(home, { at: this.wallClock(), bootMs: now, cause: event.cause });
+        this.started.set(home, {
+          at: this.wallClock(),
+          bootMs: now,
+          cause: event.cause,
+          reason: event.message,
+        });
         return;
       case 'owned':
         this.owned(home, event.epoch, event.cause, now);
@@ -105,13 +111,14 @@ export class Transitions {
   }
 
   private owned(home: ServerName, epoch: number, cause: TransitionCause, now: number): void {
-    const started = this.started.get(home) ?? { at: this.wallClock(), bootMs: now, cause };
+    const started = this.started.get(home) ?? { at: this.wallClock(), bootMs: now, cause, reason: '' };
     this.started.delete(home);
     this.lastHome = home;
     this.latest.set(home, {
       home,
       kind: this.kindOf(home, cause),
       cause,
+      ...(started.reason === '' ? {} : { reason: started.reason }),
       epoch,
       to: this.server,
       at: started.at,

@@ -91,6 +91,7 @@ function readTransition(text: string | undefined): LastTransitionAnnotation | nu
   return {
     kind: found.kind ?? 'Takeover',
     cause: typeof found.cause === 'string' ? found.cause : 'Unknown',
+    ...(typeof found.reason === 'string' ? { reason: found.reason.slice(0, 1024) } : {}),
     epoch: found.epoch,
     to: typeof found.to === 'string' ? found.to : '',
     at: found.at,

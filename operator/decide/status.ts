@@ -143,13 +143,13 @@ function rolloutEvents(before: FilerPairStatus | undefined, after: FilerPairStat
 }
 
 function transitionEvent(transition: FilerPairTransition): EventToTell {
-  const { home, kind, cause, to, epoch, took, phases } = transition;
+  const { home, kind, cause, reason, to, epoch, took, phases } = transition;
   const detail = phases.map(({ name, took: each }) => `${name} ${each}`).join(', ');
   return {
     key: keyOf(transition),
     type: kind === 'Takeover' ? 'Warning' : 'Normal',
     reason: kind,
-    note: `${to} owns the disk set of ${home} at epoch ${epoch} (${cause}), in ${took}${detail ? `: ${detail}` : ''}.`,
+    note: `${to} owns the disk set of ${home} at epoch ${epoch} (${reason === undefined ? cause : `${cause}: ${reason}`}), in ${took}${detail ? `: ${detail}` : ''}.`,
   };
 }
 
@@ -245,6 +245,7 @@ function transitionOf(home: string, told: LastTransitionAnnotation): FilerPairTr
     home,
     kind: told.kind,
     cause: told.cause,
+    ...(told.reason === undefined ? {} : { reason: told.reason }),
     to: told.to,
     epoch: told.epoch,
     at: told.at,
