@@ -36,6 +36,11 @@ export const leaseAnnotations = {
   lastTransition: 'filerpair.dev/last-transition',
   /** By a server that serves its partner's disk set: the epoch for which its secondary port is open. */
   secondaryPortOpen: 'filerpair.dev/secondary-port-open',
+  /**
+   * By the operator, with transfer Reattach: UID of the attachment pod whose mounts are the disks now. A mount of any other
+   * one has been left behind on its node.
+   */
+  disks: 'filerpair.dev/disks',
   /** By the operator or a server that was told to: why nothing may move by itself now; absent: normal operation. */
   maintenance: 'filerpair.dev/maintenance',
   /** By the server that does not own the disk set: {@link TakeoverCheckAnnotation}. */

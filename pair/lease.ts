@@ -54,6 +54,8 @@ export interface LeaseRecord {
   readonly request: TransferRequest | null;
   /** Why nothing may move by itself now; null: normal operation. Written beside the ownership. */
   readonly maintenance: string | null;
+  /** With disks that move: the directory in which they are mounted now, as the operator says; absent: not known. */
+  readonly disks?: string;
 }
 
 /** A record as read from the witness. `version` is opaque (Kubernetes: resourceVersion). */

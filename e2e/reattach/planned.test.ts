@@ -1,5 +1,6 @@
 // A planned takeover and giveback: the disk goes to the other node and comes back. Meanwhile a stranger's container has a
 // private copy of its mount on the first node, which must not keep it there.
+import { dirname } from 'node:path';
 import { expect } from 'vitest';
 import { step } from '../harness/step.ts';
 import { POD_READY_MS_MAX } from '../harness/timeouts.ts';
@@ -40,8 +41,9 @@ movingScenario({
     const { nodeName } = (await pair.attachmentPod(server)).spec;
     const disk = await pair.directoryOnNodes(server);
     await step('a stranger has a private copy of the mount', async () => {
-      await startStranger(pair, nodeName, disk.replace(/\/[^/]+\/[^/]+$/, ''));
-      const found = await pair.kubectl.run('exec', STRANGER, '--', 'ls', `/node/${server}/data`);
+      const root = dirname(dirname(dirname(disk)));
+      await startStranger(pair, nodeName, root);
+      const found = await pair.kubectl.run('exec', STRANGER, '--', 'ls', `/node${disk.slice(root.length)}`);
       expect(found).toContain('lost+found');
     });
   },

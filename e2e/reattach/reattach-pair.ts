@@ -65,7 +65,8 @@ export class ReattachPair extends Pair {
   /** Directory of the node in which the servers' containers see the disks of a disk set. */
   async directoryOnNodes(home: Server): Promise<string> {
     const { metadata } = await this.kubectl.get<Thing>('filerpair', PAIR);
-    return join(ON_NODES, metadata.uid, home, VOLUME);
+    const pod = await this.attachmentPod(home);
+    return join(ON_NODES, metadata.uid, home, pod.metadata.uid, VOLUME);
   }
 
   /** Through the mount of the node that has the disk now. */

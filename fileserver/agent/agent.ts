@@ -74,6 +74,8 @@ export class Agent {
   private readonly openPorts = new Map<ServerName, number>();
   /** Epochs at which the data thread was last told to open, by home. */
   private readonly openEpochs = new Map<ServerName, number>();
+  /** Where the disks that move are mounted, as the data thread was last told, by home. */
+  private readonly disks = new Map<ServerName, string>();
   /** Epoch of the last claim of the partner's disk set. */
   private claimedEpoch = 0;
   /** Heartbeats under way, for the round-trip time. */
@@ -276,10 +278,21 @@ export class Agent {
       const now = bootMs();
       const { state, effects } = step(this.state, next, now);
       this.state = state;
+      this.tellDisks();
       for (const effect of effects) this.execute(effect, now);
     }
     this.running = false;
     this.sleep();
+  }
+
+  /** Before the effects of the same step: a disk set that is opened now is opened where its disks are. */
+  private tellDisks(): void {
+    for (const { home, seen } of [this.state.own, this.state.foreign]) {
+      const directory = seen?.record.disks;
+      if (directory === undefined || directory === this.disks.get(home)) continue;
+      this.disks.set(home, directory);
+      this.dataThread.disksAt(this.slotOf(home), directory);
+    }
   }
 
   /** Until the machine wants to be woken. Timers may be late, never the cause of a right that lasts too long. */

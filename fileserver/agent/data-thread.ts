@@ -100,6 +100,11 @@ export class DataThread {
     this.post({ kind: 'exports', diskSet, exports });
   }
 
+  /** Where the disk set's disks are mounted from now on, if they move from node to node. */
+  disksAt(diskSet: DiskSetSlot, directory: string): void {
+    this.post({ kind: 'disks', diskSet, directory });
+  }
+
   close(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): void {
     this.post({ kind: 'close', diskSet, mode });
   }

@@ -108,11 +108,24 @@ describe.skipIf(!mayMount)('an attachment', () => {
   test('as a process: the volume is there once it is ready, and away when it has been told to end', async () => {
     const ready = join(places.root, 'ready');
     const to = places.directory('servers');
-    const args = ['--from', places.directory('claims'), '--to', to, '--ready', ready, 'data'];
+    // An ended pod has left its mount of the same volume.
+    await appear({ ...volume, to: join(to, 'earlier', 'data') }, tell);
+    const args = [
+      '--from',
+      places.directory('claims'),
+      '--to',
+      to,
+      '--as',
+      'uid-1',
+      '--ready',
+      ready,
+      'data',
+    ];
     const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args]);
     children.push(child);
     await eventually(() => expect(existsSync(ready)).toBe(true));
-    expect(isMountedVolume(volume.to)).toBe(true);
+    expect(isMountedVolume(join(to, 'uid-1', 'data'))).toBe(true);
+    expect(isMountedVolume(join(to, 'earlier', 'data')), 'a server may still be using it').toBe(true);
     child.kill('SIGTERM');
     const [code] = await once(child, 'exit');
     expect(code).toBe(0);

@@ -8,7 +8,8 @@
  * rmdir is not tidiness: a container that started while the mount stood may have got a private copy of it, which umount
  * does not reach. Removing the mount point ends the mount in every namespace.
  */
-import { mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bindMount, unmount } from '../system/mount-calls.ts';
 
@@ -39,14 +40,26 @@ export async function appear(volume: AttachedVolume, tell: Tell): Promise<void> 
   tell(`${name} is at ${to}`);
 }
 
-export async function disappear(volume: AttachedVolume, tell: Tell): Promise<void> {
+/** Everything that has appeared below a directory, in one of its directories: this pod's, and what ended ones have left. */
+export function leftBelow(directory: string): Omit<AttachedVolume, 'from'>[] {
+  const inside = (path: string): string[] =>
+    readdirSync(path, { withFileTypes: true }).flatMap((one) =>
+      one.isDirectory() ? [join(path, one.name)] : [],
+    );
+  return inside(directory)
+    .flatMap(inside)
+    .map((to) => ({ name: basename(to), to }));
+}
+
+export async function disappear(volume: Omit<AttachedVolume, 'from'>, tell: Tell): Promise<void> {
   await unmounted(volume, tell);
   removeMountPoint(volume.to);
+  removeMountPoint(dirname(volume.to));
   tell(`${volume.name} is gone from ${volume.to}`);
 }
 
 /** Resolves when nothing is mounted there any more: there may be several, one upon the other. */
-async function unmounted({ name, to }: AttachedVolume, tell: Tell): Promise<void> {
+async function unmounted({ name, to }: Omit<AttachedVolume, 'from'>, tell: Tell): Promise<void> {
   let told = Number.NEGATIVE_INFINITY;
   for (;;) {
     try {

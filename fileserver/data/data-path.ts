@@ -31,6 +31,8 @@ export class DataPath {
   private readonly threads: DataThreads;
   private readonly coordinators: Map<DiskSetRole, DiskSetCoordinator>;
   private sessions: number;
+  /** Where volumes that move are mounted now, as the agent has said last. */
+  private readonly disks: Map<DiskSetRole, string>;
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
@@ -39,6 +41,7 @@ export class DataPath {
     this.rights = new RightTable(rights);
     this.coordinators = new Map();
     this.sessions = 0;
+    this.disks = new Map();
     this.threads = new DataThreads({
       counts,
       rights,
@@ -62,7 +65,9 @@ export class DataPath {
           throw new Error(`disk set "${message.diskSet}" is open already: close it first`);
         }
         this.sessions += 1;
-        const opened = new DiskSetCoordinator(this.sessions, message, this.threads, this.rights, post);
+        const { diskSet } = message;
+        const disks = (): string | null => this.disks.get(diskSet) ?? null;
+        const opened = new DiskSetCoordinator(this.sessions, message, this.threads, this.rights, post, disks);
         this.coordinators.set(message.diskSet, opened);
         await opened.open();
         return;
@@ -73,6 +78,9 @@ export class DataPath {
         } else {
           await coordinator.close(message.mode);
         }
+        return;
+      case 'disks':
+        this.disks.set(message.diskSet, message.directory);
         return;
       case 'exports':
         await coordinator?.replaceExports(message.exports);

@@ -12,7 +12,7 @@
  *
  * `closed` is said only when every thread has said so: a thread that a disk holds in a system call may still write.
  */
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right-table.ts';
 import { isMountedVolume } from '../volume/mounted-volume.ts';
@@ -28,6 +28,7 @@ import type {
   OpenFailure,
   OpenMessage,
   Phase,
+  VolumeSpec,
 } from './messages.ts';
 import { StallWatch } from './stall-watch.ts';
 import type {
@@ -60,10 +61,12 @@ interface Gathering {
 
 export class DiskSetCoordinator {
   readonly session: number;
-  private readonly message: OpenMessage;
+  /** Once volumes that move are there, with the paths at which they are. */
+  private message: OpenMessage;
   private readonly threads: DataThreads;
   private readonly rights: RightTable;
   private readonly post: (message: FromDataThread) => void;
+  private readonly disks: () => string | null;
   /** Threads that take part: volume threads from verify, connection threads from attach. */
   private readonly volumeThreads: number[];
   private connectionThreads: number[];
@@ -82,12 +85,14 @@ export class DiskSetCoordinator {
     threads: DataThreads,
     rights: RightTable,
     post: (message: FromDataThread) => void,
+    disks: () => string | null,
   ) {
     this.session = session;
     this.message = message;
     this.threads = threads;
     this.rights = rights;
     this.post = post;
+    this.disks = disks;
     this.volumeThreads = threads.volumeThreadsFor(message.diskSet, message.volumes.length);
     this.connectionThreads = [];
     this.state = 'opening';
@@ -150,25 +155,41 @@ export class DiskSetCoordinator {
    * root of a mounted file system is in memory.
    */
   private async attached(): Promise<void> {
-    const { volumes, attachPatienceMs = 0, home } = this.message;
+    const { attachPatienceMs = 0, home } = this.message;
     const begun = performance.now();
-    for (const { name, path, reattached } of volumes) {
-      if (reattached !== true) continue;
-      while (!isMountedVolume(path)) {
-        if (this.closing !== null || !this.rights.held(this.slot))
-          throw new VolumeOpenError(
-            'RightLost',
-            `${home}: the right to serve ended while waiting for its disks`,
-          );
-        const waitedMs = performance.now() - begun;
-        if (waitedMs >= attachPatienceMs)
-          throw new VolumeOpenError(
-            'NotAttached',
-            `volume ${name} of ${home} has not been mounted at ${path} within ${Math.round(waitedMs / 1000)} s: it is still attached elsewhere, or cannot be attached to this node`,
-          );
-        await elapsed(ATTACHED_LOOK_MS);
+    for (;;) {
+      const volumes = this.placed();
+      const missing = volumes.find(({ path, reattached }) => reattached === true && !isMountedVolume(path));
+      if (missing === undefined) {
+        this.message = { ...this.message, volumes };
+        return;
       }
+      if (this.closing !== null || !this.rights.held(this.slot))
+        throw new VolumeOpenError(
+          'RightLost',
+          `${home}: the right to serve ended while waiting for its disks`,
+        );
+      const waitedMs = performance.now() - begun;
+      if (waitedMs >= attachPatienceMs)
+        throw new VolumeOpenError(
+          'NotAttached',
+          `volume ${missing.name} of ${home} has not been mounted at ${missing.path} within ${Math.round(waitedMs / 1000)} s: it is still attached elsewhere, or cannot be attached to this node`,
+        );
+      await elapsed(ATTACHED_LOOK_MS);
     }
+  }
+
+  /**
+   * Volumes that move have a directory of their own for each of their moves: a mount that an earlier one has left behind on
+   * this node is never taken for the volume. Without word of the directory nothing is ever found.
+   */
+  private placed(): readonly VolumeSpec[] {
+    const directory = this.disks();
+    return this.message.volumes.map((volume) =>
+      volume.reattached === true && directory !== null
+        ? { ...volume, path: join(dirname(volume.path), directory, basename(volume.path)) }
+        : volume,
+    );
   }
 
   private async verify(): Promise<VolumeAttachment[]> {

@@ -19,7 +19,10 @@ export type DiskSetRole = DiskSetSlot;
 
 export interface VolumeSpec {
   readonly name: string;
-  /** Directory of this server where the volume is mounted. */
+  /**
+   * Directory of this server where the volume is mounted. With `reattached` it is mounted beside it, in a directory whose name
+   * comes with a DisksMessage: `/volumes/filer-a/data` in `/volumes/filer-a/DIRECTORY/data`.
+   */
   readonly path: string;
   /**
    * True: no dirty page outlives its reply (DESIGN R9 "WriteThrough"); every write is answered as DATA_SYNC.
@@ -88,7 +91,15 @@ export interface ExportsMessage {
   readonly exports: readonly ExportSpec[];
 }
 
-export type ToDataThread = OpenMessage | CloseMessage | ExportsMessage;
+/** Where volumes that move from node to node are mounted now: also while the disk set is not open, or waits for them. */
+export interface DisksMessage {
+  readonly kind: 'disks';
+  readonly diskSet: DiskSetRole;
+  /** Name of the directory beside the volume's path that holds the mounts: PATH/../DIRECTORY/VOLUME. */
+  readonly directory: string;
+}
+
+export type ToDataThread = OpenMessage | CloseMessage | ExportsMessage | DisksMessage;
 
 /** Why a disk set could not be opened; constants, because they become reasons of conditions and events. */
 export const OpenFailure = {

@@ -1,5 +1,6 @@
 // A disk set whose volumes move from node to node: its owner waits for them, and serves only what is mounted.
 import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../eventually.fixture.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
@@ -11,17 +12,20 @@ let thread: TestDataThread;
 let place: string;
 beforeEach(() => {
   places = new MountedPlaces();
-  place = places.directory('volumes/filer-a/data');
+  place = places.directory('volumes/filer-a/move-1/data');
   thread = new TestDataThread();
+  thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-1' });
 });
 afterEach(async () => {
   await thread.stop();
   places.remove();
 });
 
+/** As the configuration has it; the mount is in a directory beside it. */
+const configured = () => join(places.root, 'volumes/filer-a/data');
 const message = (overrides: Partial<OpenMessage> = {}): OpenMessage =>
-  openMessage(place, {
-    volumes: [{ name: 'data', path: place, reattached: true }],
+  openMessage(configured(), {
+    volumes: [{ name: 'data', path: configured(), reattached: true }],
     attachPatienceMs: 20_000,
     ...overrides,
   });
@@ -67,6 +71,22 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
     thread.post(message({ attachPatienceMs: 100 }));
     expect(await answer).toMatchObject({ kind: 'openFailed', reason: 'NotAttached' });
     expect(readdirSync(place)).toEqual([]);
+  });
+
+  test('does not take what an earlier move has left on the node for its volume', async () => {
+    places.mount(['-t', 'tmpfs', 'none'], place);
+    places.mount(['-t', 'tmpfs', 'none'], places.directory('volumes/filer-a/data'));
+    thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-2' });
+    thread.grant('own');
+    const answer = opened();
+    thread.post(message({ attachPatienceMs: 200 }));
+    expect(await answer).toMatchObject({ kind: 'openFailed', reason: 'NotAttached' });
+    expect([readdirSync(place), readdirSync(configured())]).toEqual([[], []]);
+    await thread.close('own', 'fence');
+    places.mount(['-t', 'tmpfs', 'none'], places.directory('volumes/filer-a/move-2/data'));
+    await thread.open(message());
+    expect(readdirSync(join(places.root, 'volumes/filer-a/move-2/data'))).toContain('.filerpair');
+    await thread.close('own', 'quiesce');
   });
 
   test('can be closed while it waits', async () => {

@@ -35,8 +35,13 @@ export function recordOf(lease: Lease): LeaseRecord {
     deathProof: deathProofOf(annotations[leaseAnnotations.deathProof]),
     request: requestOf(annotations),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
+    ...disksOf(annotations[leaseAnnotations.disks]),
   };
 }
+
+/** It becomes a part of a path. */
+const disksOf = (text: string | undefined): { disks?: string } =>
+  text !== undefined && /^[A-Za-z0-9][-A-Za-z0-9]{0,63}$/.test(text) ? { disks: text } : {};
 
 function incarnationOrNull(field: string, text: string | undefined) {
   if (text === undefined || text === '') return null;

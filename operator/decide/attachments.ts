@@ -3,10 +3,13 @@
 // What stands in front of each is a look at the Lease itself, past the cache: a pod is told to go only while the Lease
 // still names the owner because of whom it has to.
 
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import type { Pod } from '../observe/objects.ts';
 import { attachment } from '../policies/attachment.ts';
 import { claimsFit } from '../policies/claims-fit.ts';
 import { leasesBelongToPair } from '../policies/pod-replacement.ts';
 import { attachmentPod } from './desired/attachment-pod.ts';
+import type { LeaseView } from './lease-view.ts';
 import type { Action } from './plan.ts';
 import type { ServerView, View } from './view.ts';
 
@@ -19,6 +22,8 @@ function moved(view: View, home: ServerView): Action[] {
   const found = attachment(view, home);
   if (found === null || home.lease === null) return [];
   const { namespace } = view.observed;
+  const { pod } = found;
+  if (pod !== undefined && pod.metadata.uid !== home.lease.disks) return [named(home.lease, pod, namespace)];
   const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
     kind: 'delete',
     resource: 'pods',
@@ -35,6 +40,17 @@ function moved(view: View, home: ServerView): Action[] {
       why: `the disks of ${home.name} belong on node ${found.node}, and are nowhere else`,
     });
   return actions.length === 0 ? [] : [asOwned(view, home), ...actions];
+}
+
+/**
+ * Tells the servers whose mounts are the disks. Compare-and-swap: who looks at an old state must not put an old pod there.
+ * It comes long before the mount, while the disk is attached, so nobody waits for it.
+ */
+function named({ object }: LeaseView, { metadata }: Pod, namespace: string): Action {
+  const { name = '', resourceVersion } = object.metadata;
+  const patch = { metadata: { resourceVersion, annotations: { [leaseAnnotations.disks]: metadata.uid } } };
+  const why = `the disks are mounted by pod ${metadata.name}`;
+  return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
 }
 
 function asOwned(view: View, home: ServerView): Action {

@@ -29,6 +29,8 @@ export interface LeaseView {
   readonly maintenance: string | null;
   /** What the server that does not own the disk set says about a takeover. */
   readonly takeoverCheck: TakeoverCheckAnnotation | null;
+  /** UID of the attachment pod whose mounts the servers take for the disks. */
+  readonly disks: string | null;
   /** The epoch for which the partner says that its secondary port is open. */
   readonly secondaryPortOpen: number | null;
 }
@@ -52,6 +54,7 @@ export function viewLease(object: Lease): LeaseView {
     lastTransition: readTransition(annotations[leaseAnnotations.lastTransition]),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
+    disks: annotations[leaseAnnotations.disks] || null,
     secondaryPortOpen: Number.isSafeInteger(open) ? open : null,
   };
 }

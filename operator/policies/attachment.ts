@@ -37,6 +37,8 @@ export interface Attachment {
   readonly awaits: string | null;
   /** It will not pass by itself in the usual time: somebody should look. */
   readonly stuck: boolean;
+  /** The pod that holds the disks on `node`, or gets them. */
+  readonly pod?: Pod;
   /** The node that is not ready and has the disks of somebody else by now. */
   readonly lostNode?: string;
 }
@@ -70,7 +72,7 @@ export function attachment(view: View, home: ServerView): Attachment | null {
         ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
         create: true,
       }
-    : attaching(view, node, here, volumes);
+    : { ...attaching(view, node, here, volumes), pod: here };
 }
 
 const waiting = (state: AttachmentState, node: string, awaits: string | null, stuck = false): Attachment => ({

@@ -80,7 +80,19 @@ function container(view: View, home: ServerView): Record<string, unknown> {
     ...imageOf(view),
     // The init: a process that is PID 1 and not yet listening would not hear that it shall end.
     command: ['/usr/bin/tini', '-s', '--', 'node', '/app/dist/fileserver/attachment/main.js'],
-    args: ['--from', claimsDirectory, '--to', serversDirectory, '--ready', readyFile, ...names],
+    // A directory of its own: what another pod has left on the node is never taken for this one's.
+    env: [{ name: 'POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } }],
+    args: [
+      '--from',
+      claimsDirectory,
+      '--to',
+      serversDirectory,
+      '--as',
+      '$(POD_UID)',
+      '--ready',
+      readyFile,
+      ...names,
+    ],
     readinessProbe: { exec: { command: ['test', '-e', readyFile] }, periodSeconds: 1 },
     resources: { requests: { cpu: '5m', memory: '48Mi' } },
     // To mount, and to let the mount spread to the node, Kubernetes asks for no less.
