@@ -75,7 +75,7 @@ export class Agent {
   /** Epochs at which the data thread was last told to open, by home. */
   private readonly openEpochs = new Map<ServerName, number>();
   /** Where the disks that move are mounted, as the data thread was last told, by home. */
-  private readonly disks = new Map<ServerName, string>();
+  private readonly disks = new Map<ServerName, string | null>();
   /** Epoch of the last claim of the partner's disk set. */
   private claimedEpoch = 0;
   /** Heartbeats under way, for the round-trip time. */
@@ -288,8 +288,8 @@ export class Agent {
   /** Before the effects of the same step: a disk set that is opened now is opened where its disks are. */
   private tellDisks(): void {
     for (const { home, seen } of [this.state.own, this.state.foreign]) {
-      const directory = seen?.record.disks;
-      if (directory === undefined || directory === this.disks.get(home)) continue;
+      const directory = seen?.record.disks ?? null;
+      if (directory === (this.disks.get(home) ?? null)) continue;
       this.disks.set(home, directory);
       this.dataThread.disksAt(this.slotOf(home), directory);
     }

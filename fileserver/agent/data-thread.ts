@@ -101,7 +101,7 @@ export class DataThread {
   }
 
   /** Where the disk set's disks are mounted from now on, if they move from node to node. */
-  disksAt(diskSet: DiskSetSlot, directory: string): void {
+  disksAt(diskSet: DiskSetSlot, directory: string | null): void {
     this.post({ kind: 'disks', diskSet, directory });
   }
 

@@ -32,7 +32,7 @@ export class DataPath {
   private readonly coordinators: Map<DiskSetRole, DiskSetCoordinator>;
   private sessions: number;
   /** Where volumes that move are mounted now, as the agent has said last. */
-  private readonly disks: Map<DiskSetRole, string>;
+  private readonly disks: Map<DiskSetRole, string | null>;
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;

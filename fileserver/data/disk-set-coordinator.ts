@@ -159,7 +159,9 @@ export class DiskSetCoordinator {
     const begun = performance.now();
     for (;;) {
       const volumes = this.placed();
-      const missing = volumes.find(({ path, reattached }) => reattached === true && !isMountedVolume(path));
+      const missing = volumes.find(
+        ({ path, reattached }) => reattached === true && (this.disks() === null || !isMountedVolume(path)),
+      );
       if (missing === undefined) {
         this.message = { ...this.message, volumes };
         return;

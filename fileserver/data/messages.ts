@@ -95,8 +95,8 @@ export interface ExportsMessage {
 export interface DisksMessage {
   readonly kind: 'disks';
   readonly diskSet: DiskSetRole;
-  /** Name of the directory beside the volume's path that holds the mounts: PATH/../DIRECTORY/VOLUME. */
-  readonly directory: string;
+  /** Name of the directory beside the volume's path that holds the mounts, PATH/../DIRECTORY/VOLUME; null: nowhere. */
+  readonly directory: string | null;
 }
 
 export type ToDataThread = OpenMessage | CloseMessage | ExportsMessage | DisksMessage;

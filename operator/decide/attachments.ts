@@ -1,7 +1,7 @@
 // Moves of disks as actions: attachment pods that go and come. First of all that is done for a pair, since clients wait.
 //
-// What stands in front of each is a look at the Lease itself, past the cache: a pod is told to go only while the Lease
-// still names the owner because of whom it has to.
+// What stands in front of each is a look at the Lease itself, past the cache, or a compare-and-swap on it: a pod is told to go
+// only while the Lease still names the owner because of whom it has to.
 
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Pod } from '../observe/objects.ts';
@@ -23,7 +23,8 @@ function moved(view: View, home: ServerView): Action[] {
   if (found === null || home.lease === null) return [];
   const { namespace } = view.observed;
   const { pod } = found;
-  if (pod !== undefined && pod.metadata.uid !== home.lease.disks) return [named(home.lease, pod, namespace)];
+  if (pod !== undefined && pod.metadata.uid !== home.lease.disks)
+    return [disksAre(home.lease, pod, `the disks are mounted by pod ${pod.metadata.name}`, namespace)];
   const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
     kind: 'delete',
     resource: 'pods',
@@ -39,17 +40,23 @@ function moved(view: View, home: ServerView): Action[] {
       object: attachmentPod(view, home, found.node),
       why: `the disks of ${home.name} belong on node ${found.node}, and are nowhere else`,
     });
-  return actions.length === 0 ? [] : [asOwned(view, home), ...actions];
+  if (actions.length === 0) return [];
+  // From here on the old mounts are nobody's disks, whatever becomes of this plan.
+  const first =
+    found.remove.length > 0 && home.lease.disks !== null
+      ? disksAre(home.lease, null, `the disks of ${home.name} move`, namespace)
+      : asOwned(view, home);
+  return [first, ...actions];
 }
 
 /**
- * Tells the servers whose mounts are the disks. Compare-and-swap: who looks at an old state must not put an old pod there.
- * It comes long before the mount, while the disk is attached, so nobody waits for it.
+ * Tells the servers whose mounts are the disks; null: nobody's. Compare-and-swap: who looks at an old state must not put an
+ * old pod there. It comes long before the mount, while the disk is attached, so nobody waits for it.
  */
-function named({ object }: LeaseView, { metadata }: Pod, namespace: string): Action {
+function disksAre({ object }: LeaseView, pod: Pod | null, why: string, namespace: string): Action {
   const { name = '', resourceVersion } = object.metadata;
-  const patch = { metadata: { resourceVersion, annotations: { [leaseAnnotations.disks]: metadata.uid } } };
-  const why = `the disks are mounted by pod ${metadata.name}`;
+  const annotations = { [leaseAnnotations.disks]: pod?.metadata.uid ?? null };
+  const patch = { metadata: { resourceVersion, annotations } };
   return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
 }
 

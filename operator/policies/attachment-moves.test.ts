@@ -84,7 +84,7 @@ class Moves {
             this.#judge(action);
             // A lost compare-and-swap, or a Lease that says otherwise by now, ends the plan.
             this.#plan = this.world.carryOut(action) ? rest : [];
-            if (action.kind === 'confirm') this.#looked = this.#plan.length > 0;
+            if (action.resource === 'leases') this.#looked = this.#plan.length > 0;
           },
         },
       ];

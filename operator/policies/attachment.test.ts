@@ -16,7 +16,7 @@ import { attachment } from './attachment.ts';
 
 const lines = (actions: readonly Action[]): string[] =>
   actions
-    .filter(({ resource, kind }) => resource === 'pods' || kind === 'confirm')
+    .filter(({ resource }) => resource === 'pods' || resource === 'leases')
     .map((action) => {
       const name = 'object' in action ? action.object.metadata.name : action.name;
       return `${action.kind} ${action.resource} ${name?.replace(/-[0-9a-v]{5}$/, '-*')}`;
@@ -62,10 +62,13 @@ describe('a change of owner', () => {
   test('takes the disks from the old node first, with a look at the Lease before', () => {
     const world = takenOver();
     expect(lines(world.plan().actions)).toEqual([
-      'confirm leases home-filer-a',
+      'patch leases home-filer-a',
       'delete pods home-filer-a-disks-*',
     ]);
-    expect(world.plan().actions[0]).toMatchObject({ holder: world.incarnation('filer-b'), epoch: 2 });
+    const { resourceVersion } = world.lease('filer-a').metadata;
+    expect(world.plan().actions[0]).toMatchObject({
+      patch: { metadata: { resourceVersion, annotations: { 'filerpair.dev/disks': null } } },
+    });
     expect(ready(world)).toMatchObject({
       reason: 'DisksMoving',
       message: expect.stringMatching(
@@ -94,7 +97,11 @@ describe('a change of owner', () => {
     expect(lines(world.settle())).toEqual([
       'confirm leases home-filer-a',
       'create pods home-filer-a-disks-*',
+      'patch leases home-filer-a',
     ]);
+    expect(world.lease('filer-a').metadata.annotations).toMatchObject({
+      'filerpair.dev/disks': podsOf(world, 'filer-a')[0]!.metadata.uid,
+    });
     expect(find(world)).toMatchObject({ state: 'Attaching', node: 'node-2' });
     mounted(world, 'filer-a');
     expect(podsOf(world, 'filer-a')[0]?.spec?.nodeName).toBe('node-2');
@@ -143,7 +150,7 @@ describe('a change of owner', () => {
     const world = running();
     world.changePod(podsOf(world, 'filer-a')[0]!, { status: { phase: 'Failed' } });
     expect(lines(world.plan().actions)).toEqual([
-      'confirm leases home-filer-a',
+      'patch leases home-filer-a',
       'delete pods home-filer-a-disks-*',
     ]);
   });
