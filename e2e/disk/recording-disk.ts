@@ -76,15 +76,10 @@ export class LoopMount {
   constructor(type: FileSystemType, image: string, path: string, options: readonly string[] = []) {
     mkdirSync(path, { recursive: true });
     this.path = path;
-    this.device = execFileSync('losetup', ['--show', '-f', image], { encoding: 'utf8' }).trim();
-    try {
-      const all = [...fileSystemTypes[type].mountOptions, ...options];
-      const given = all.length === 0 ? [] : ['-o', all.join(',')];
-      execFileSync('mount', [...given, this.device, path], { stdio: ['ignore', 'ignore', 'pipe'] });
-    } catch (error) {
-      execFileSync('losetup', ['-d', this.device]);
-      throw error;
-    }
+    // The device goes with the mount: nobody has to detach it, and so nobody detaches what is another's by then.
+    const all = ['loop', ...fileSystemTypes[type].mountOptions, ...options];
+    execFileSync('mount', ['-o', all.join(','), image, path], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.device = execFileSync('findmnt', ['-n', '-o', 'SOURCE', path], { encoding: 'utf8' }).trim();
   }
 
   remount(options: string): void {
@@ -100,16 +95,15 @@ export class LoopMount {
     for (;;) {
       try {
         execFileSync('umount', [this.path], { stdio: ['ignore', 'ignore', 'pipe'] });
-        break;
+        return;
       } catch {
         if (performance.now() > until) {
           execFileSync('umount', ['--lazy', this.path]);
-          break;
+          return;
         }
         await delay(50);
       }
     }
-    execFileSync('losetup', ['-d', this.device]);
   }
 }
 
@@ -161,6 +155,20 @@ export class RecordingDisk {
   async behave(behaviour: Partial<DiskBehaviour>): Promise<void> {
     this.child.send({ ...GOOD_DISK, ...behaviour });
     await once(this.child, 'message');
+  }
+
+  /** The kernel has nothing of it in memory any more. While it is not mounted. */
+  forget(): void {
+    execFileSync('dd', [`if=${this.target}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
+  }
+
+  /** From now on nothing that is asked of it is answered, reads neither: until goOn(). */
+  hang(): void {
+    this.child.kill('SIGSTOP');
+  }
+
+  goOn(): void {
+    this.child.kill('SIGCONT');
   }
 
   /** Everything since it was made. */

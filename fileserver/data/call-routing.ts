@@ -1,17 +1,25 @@
 /**
  * Which calls a thread with connections executes itself, and which thread executes the others.
  *
+ * Here: what needs no disk, or can tell beforehand that it does (then Outcome `elsewhere`, and ofVolume() says where).
+ * A thread with connections never waits for a disk, whatever a client asks for: other clients, volumes and the other disk
+ * set are in the same thread.
+ *
  * Everything that changes a volume (WRITE and COMMIT with their flushes, and the nine operations that must be executed
  * exactly once) belongs to the one thread of that volume: there it meets the journal, the duplicate request cache, the
  * order of WRITE behind SETATTR and the list of files that are not flushed. Those are also the calls that a frozen or
- * stuck file system holds up.
+ * stuck file system holds up. Listings and the targets of symbolic links go there too: of those the kernel does not tell
+ * whether they are in memory.
  */
 import { nfsproc3 } from '../../protocol/nfs3.ts';
 import { HANDLE_SIZE_MAX, UUID_AT } from '../volume/file-handle.ts';
 import type { VolumeRoute } from './call-forwarder.ts';
 import type { Forwarding, Route } from './dispatcher.ts';
 
-const CHANGING: readonly number[] = [
+const ELSEWHERE: readonly number[] = [
+  nfsproc3.READDIR,
+  nfsproc3.READDIRPLUS,
+  nfsproc3.READLINK,
   nfsproc3.SETATTR,
   nfsproc3.WRITE,
   nfsproc3.CREATE,
@@ -39,18 +47,18 @@ export interface RoutedVolume {
 
 export class CallRouting implements Forwarding {
   private readonly volumes: readonly RoutedVolume[];
-  private readonly changing: readonly boolean[];
+  private readonly elsewhere: readonly boolean[];
   private readonly anyReadsElsewhere: boolean;
 
   /** At least one volume. */
   constructor(volumes: readonly RoutedVolume[]) {
     this.volumes = volumes;
-    this.changing = Array.from({ length: PROCEDURES }, (_, procedure) => CHANGING.includes(procedure));
+    this.elsewhere = Array.from({ length: PROCEDURES }, (_, procedure) => ELSEWHERE.includes(procedure));
     this.anyReadsElsewhere = volumes.some(({ readsElsewhere }) => readsElsewhere);
   }
 
   routeOf(procedure: number, bytes: Uint8Array, at: number, end: number): Route | null {
-    if (this.changing[procedure] !== true) {
+    if (this.elsewhere[procedure] !== true) {
       if (!this.anyReadsElsewhere || NEVER.includes(procedure)) return null;
       const volume = this.volumeAt(bytes, at, end);
       return volume?.readsElsewhere === true ? volume.route : null;
@@ -64,6 +72,10 @@ export class CallRouting implements Forwarding {
       if (other !== null && other.route.forwarder !== volume.route.forwarder) return null;
     }
     return volume.route;
+  }
+
+  ofVolume(bytes: Uint8Array, at: number, end: number): Route {
+    return (this.volumeAt(bytes, at, end) ?? this.volumes[0]!).route;
   }
 
   /** Of the handle that begins with its length at bytes[at]. */

@@ -16,7 +16,11 @@ const TICK_MS = 1000;
 export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): void {
   const board = new ThreadBoard(setup.board);
   const rights = new RightTable(setup.rights);
-  const memory: ConnectionMemory = { input: new Uint8Array(INPUT_SIZE), slabs: new OutputSlabs() };
+  const memory: ConnectionMemory = {
+    input: new Uint8Array(INPUT_SIZE),
+    slabs: new OutputSlabs(),
+    expectedSize: 0,
+  };
   const volumeThreads = new Map<number, Channel>(setup.channels);
   const groups = groupsOf(setup.groupChannel);
   const services = new Map<number, ConnectionService>();

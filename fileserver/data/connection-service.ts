@@ -101,7 +101,7 @@ export class ConnectionService {
       const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
         this.fault(volume, reason, text);
       for (const { attachment } of volumes) this.volumes.push(attachVolume(attachment, onFault));
-      this.diskSet = new DiskSet(this.volumes, exports, this.setup.limits);
+      this.diskSet = new DiskSet(this.volumes, exports, this.setup.limits, false);
       this.programs = this.makePrograms(this.diskSet);
       this.tell({ kind: 'attached' });
     } catch (error) {

@@ -8,7 +8,7 @@
  * holds next to no memory.
  *
  * Back-pressure, for this connection only: nothing more is handled while OUTPUT_MAX bytes wait for a client that does
- * not read, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
+ * not read or are to be expected, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
  * thread's replies together take more than OUTPUT_TOTAL_MAX.
  */
 import { Socket } from 'node:net';
@@ -20,7 +20,14 @@ import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { ConnectionCaller } from './caller.ts';
 import { type CallMeter, REFUSED } from './data-metrics.ts';
-import { Dispatcher, type HeldCalls, type LateAnswers, type Programs, UNCOUNTED } from './dispatcher.ts';
+import {
+  Dispatcher,
+  type HeldCalls,
+  type LateAnswers,
+  type Programs,
+  SHORT_REPLY_SIZE,
+  UNCOUNTED,
+} from './dispatcher.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
 
 /** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
@@ -60,6 +67,8 @@ export interface ConnectionMemory {
   /** What the kernel's data is received into. */
   readonly input: Uint8Array;
   readonly slabs: OutputSlabs;
+  /** Bytes that long replies which are not there yet may take: READs that wait for a disk, listings. */
+  expectedSize: number;
 }
 
 /** Of a record with a reply: reply_stat, accept_stat and the results behind its mark (RFC 5531 §9). */
@@ -76,6 +85,8 @@ interface Counted {
   readonly writeSize: number;
   /** performance.now() */
   readonly arrivedAt: number;
+  /** Bytes that its reply may take, if it is one of the long ones. */
+  readonly expected: number;
 }
 
 interface Answer {
@@ -100,6 +111,10 @@ export class Connection implements LateAnswers {
   /** Calls that are being executed, and the bytes of those that another thread executes. */
   unanswered: number;
   private heldSize: number;
+  /** Bytes of long replies that are still to come. */
+  private expectedSize: number;
+  /** Of the call that is handled now. */
+  private replyRoom: number;
   /** Where the last of them waits, with those of other connections. */
   private heldWith: HeldCalls | null;
   private answers: Answer[];
@@ -108,6 +123,8 @@ export class Connection implements LateAnswers {
   /** No more messages are taken: the disk set is being closed in good order. */
   private quiesced: boolean;
   private closed: boolean;
+  /** No reply counts any more. */
+  private gone: boolean;
   /** Something was received since the last tick. */
   private active: boolean;
   private readonly meter: CallMeter;
@@ -136,12 +153,15 @@ export class Connection implements LateAnswers {
     this.unsent = this.slab.w.position;
     this.unanswered = 0;
     this.heldSize = 0;
+    this.expectedSize = 0;
+    this.replyRoom = 0;
     this.heldWith = null;
     this.answers = [];
     this.answersScheduled = false;
     this.stalled = false;
     this.quiesced = false;
     this.closed = false;
+    this.gone = false;
     this.active = false;
     this.dispatcher = new Dispatcher(programs, this.caller, this.parser.record, this.slab.w, this);
     this.socket = this.open(source.fd);
@@ -181,6 +201,7 @@ export class Connection implements LateAnswers {
     if (this.closed) return;
     this.closed = true;
     this.answers = [];
+    this.expectNothing();
     // A reset fails on a socket that is being shut down, and Node then never closes it (its worker never ends).
     if (this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
@@ -195,6 +216,7 @@ export class Connection implements LateAnswers {
   private abandon(): void {
     this.closed = true;
     this.answers = [];
+    this.expectNothing();
     this.socket.destroy();
     this.hooks.onClosed(this);
   }
@@ -234,7 +256,8 @@ export class Connection implements LateAnswers {
 
   /** One message. false: no right to serve any more. */
   private handle(record: XdrReader): boolean {
-    this.makeRoom(Dispatcher.replySize(record));
+    this.replyRoom = Dispatcher.replySize(record);
+    this.makeRoom(this.replyRoom);
     const { w } = this.slab;
     const start = w.position;
     const outcome = this.dispatcher.handle(record, w);
@@ -286,7 +309,8 @@ export class Connection implements LateAnswers {
 
   private outputIsFull(): boolean {
     const waiting = this.socket.writableLength + this.slab.w.position - this.unsent;
-    if (waiting > OUTPUT_MAX) return true;
+    if (waiting + this.expectedSize > OUTPUT_MAX) return true;
+    if (this.expectedSize > 0 && this.memory.expectedSize > OUTPUT_TOTAL_MAX) return true;
     return waiting > 0 && this.memory.slabs.lentSize > OUTPUT_TOTAL_MAX && this.socket.writableLength > 0;
   }
 
@@ -337,26 +361,41 @@ export class Connection implements LateAnswers {
 
   private counted(): Counted {
     const { procedure, exportNumber, writeSize } = this.dispatcher;
-    return { procedure, exportNumber, writeSize, arrivedAt: this.arrivedAt };
+    const expected = this.replyRoom > SHORT_REPLY_SIZE ? this.replyRoom : 0;
+    this.expect(expected);
+    this.unanswered += 1;
+    return { procedure, exportNumber, writeSize, arrivedAt: this.arrivedAt, expected };
+  }
+
+  private expect(size: number): void {
+    if (this.gone) return;
+    this.expectedSize += size;
+    this.memory.expectedSize += size;
+  }
+
+  /** What was expected may never come: it must not count for the thread's other connections. */
+  private expectNothing(): void {
+    this.expect(-this.expectedSize);
+    this.gone = true;
   }
 
   answerLater(xid: number): AnswerListener {
     const counted = this.counted();
-    this.unanswered += 1;
     return (bytes) => {
       this.unanswered -= 1;
+      this.expect(-counted.expected);
       this.answer({ counted, xid, bytes });
     };
   }
 
   answerElsewhere(size: number, held: HeldCalls): AnswerListener {
     const counted = this.counted();
-    this.unanswered += 1;
     this.heldSize += size;
     this.heldWith = held;
     held.heldSize += size;
     return (bytes) => {
       this.unanswered -= 1;
+      this.expect(-counted.expected);
       this.heldSize -= size;
       held.heldSize -= size;
       this.answer({ counted, xid: null, bytes });

@@ -47,6 +47,8 @@ export interface Programs {
 export interface Forwarding {
   /** null: here. bytes[at .. end) are the call's arguments. */
   routeOf(procedure: number, bytes: Uint8Array, at: number, end: number): Route | null;
+  /** To the thread of the volume whose handle comes first in the arguments. */
+  ofVolume(bytes: Uint8Array, at: number, end: number): Route;
 }
 
 /** The way to that thread. */
@@ -82,8 +84,12 @@ export interface LateAnswers {
 /** Procedures whose last argument says how long the reply may become. */
 const SIZED: readonly number[] = [nfsproc3.READ, nfsproc3.READDIR, nfsproc3.READDIRPLUS];
 /** Bytes of any other NFS reply: attributes, a path of 4 KiB, headers. */
-const REPLY_SIZE = 8 * 1024;
+export const SHORT_REPLY_SIZE = 8 * 1024;
 const SIZED_MAX = 1024 * 1024;
+
+/** Of a record with a reply: accept_stat, and the results behind it (RFC 5531 §9). */
+const ACCEPT_STAT_AT = 24;
+const RESULTS_AT = 28;
 
 /** Not one of the procedures that are counted. */
 export const UNCOUNTED = -1;
@@ -127,14 +133,14 @@ export class Dispatcher {
   /** Room in bytes that the reply to the message at the reader's position may need. Reads nothing. */
   static replySize(r: XdrReader): number {
     const at = r.position;
-    if (r.end - at < 28) return REPLY_SIZE;
+    if (r.end - at < 28) return SHORT_REPLY_SIZE;
     const { bytes } = r;
     const procedure = (bytes[at + 22]! << 8) | bytes[at + 23]!;
-    if (!SIZED.includes(procedure)) return REPLY_SIZE;
+    if (!SIZED.includes(procedure)) return SHORT_REPLY_SIZE;
     const { end } = r;
     const last =
       bytes[end - 4]! * 0x1000000 + ((bytes[end - 3]! << 16) | (bytes[end - 2]! << 8) | bytes[end - 1]!);
-    return REPLY_SIZE + Math.min(last, SIZED_MAX);
+    return SHORT_REPLY_SIZE + Math.min(last, SIZED_MAX);
   }
 
   /**
@@ -206,7 +212,9 @@ export class Dispatcher {
       return 'answered';
     }
     this.note(header.proc, r.bytes, r.position, r.end);
-    const route = this.programs.forwarding?.routeOf(header.proc, r.bytes, r.position, r.end) ?? null;
+    const { forwarding } = this.programs;
+    const argumentsAt = r.position;
+    const route = forwarding?.routeOf(header.proc, r.bytes, argumentsAt, r.end) ?? null;
     if (route !== null) {
       const { late, caller } = this;
       const answer = late.answerElsewhere(r.end - callStart, route);
@@ -218,7 +226,25 @@ export class Dispatcher {
     nfsCall.w = w;
     nfsCall.callStart = callStart;
     nfsCall.procedure = header.proc;
-    return procedure(nfsCall);
+    const outcome = procedure(nfsCall);
+    if (outcome !== 'elsewhere' || forwarding === null) return outcome;
+    return this.callElsewhere(r, callStart, argumentsAt, forwarding.ofVolume(r.bytes, argumentsAt, r.end));
+  }
+
+  /** It would have waited for a disk here. Next time this file is open, and most likely need not. */
+  private callElsewhere(r: XdrReader, callStart: number, argumentsAt: number, route: Route): Outcome {
+    const { late, caller } = this;
+    const { diskSet } = this.programs;
+    r.position = argumentsAt;
+    const size = r.u32();
+    const file = diskSet.resolve(r.bytes, r.position, size);
+    const answer = late.answerElsewhere(r.end - callStart, route);
+    const answered = (reply: Uint8Array): void => {
+      answer(reply);
+      if (typeof file !== 'string' && succeeded(reply)) diskSet.becameWarm(file);
+    };
+    route.forward(late.id, caller.host, r.bytes, callStart, r.end, answered);
+    return 'later';
   }
 
   /** What the call is about, read off its arguments; bytes[at .. end). */
@@ -254,6 +280,13 @@ export class Dispatcher {
     procedure(mountCall);
     return 'answered';
   }
+}
+
+/** Of a whole record: accepted, and NFS3_OK. */
+function succeeded(record: Uint8Array): boolean {
+  return (
+    record.length > RESULTS_AT + 4 && wordAt(record, ACCEPT_STAT_AT) === 0 && wordAt(record, RESULTS_AT) === 0
+  );
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {

@@ -47,8 +47,11 @@ export interface NfsCall {
   answerLater(): AnswerListener;
 }
 
-/** `later`: the procedure has called answerLater(). `refused`: no right to serve any more; nobody gets an answer. */
-export type Outcome = 'answered' | 'later' | 'refused';
+/**
+ * `later`: the procedure has called answerLater(). `refused`: no right to serve any more; nobody gets an answer.
+ * `elsewhere`: it would have to wait for a disk, and this thread must not: the thread of the volume is to execute it.
+ */
+export type Outcome = 'answered' | 'later' | 'refused' | 'elsewhere';
 
 export type Procedure = (call: NfsCall) => Outcome;
 

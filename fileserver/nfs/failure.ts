@@ -7,6 +7,7 @@ import { nfsstat3Of } from './nfs-status.ts';
 
 /** file: null if there is none, or if the client may not know of it. */
 export function failedWithAttributes(call: NfsCall, failure: VolumeFailure, file: OpenFile | null): Outcome {
+  if (failure === 'needsDisk') return 'elsewhere';
   const { w, service } = call;
   w.u32(nfsstat3Of(failure));
   if (file === null) {

@@ -14,6 +14,7 @@ export function getattr(call: NfsCall): Outcome {
   }
   const { volume } = file;
   const status = service.diskSet.attributes(file, volume.stat);
+  if (status === 'needsDisk') return 'elsewhere';
   if (status !== 'ok') {
     encodeFailure(w, nfsstat3Of(status));
     return 'answered';

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 import type { ExportSpec } from '../data/messages.ts';
-import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt } from '../system/file-calls.ts';
+import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../system/file-calls.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { Export, ExportTable } from './export.ts';
@@ -19,6 +19,9 @@ const DOT = new TextEncoder().encode('.');
 const DOT_DOT = new TextEncoder().encode('..');
 const DEPTH_MAX = 2048;
 const climbStat = new StatBuffer();
+const { EAGAIN, EINVAL, EMFILE, ENFILE, ENOSYS, EPERM } = constants.errno;
+/** Results that say nothing about the name: not in memory, a kernel that can't tell, no descriptor left. */
+const UNANSWERED: readonly number[] = [-EAGAIN, -ENOSYS, -EINVAL, -EPERM, -EMFILE, -ENFILE];
 
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
@@ -27,10 +30,19 @@ export class DiskSet {
   /** For isInside(): not the volumes' own, as whoever asks may still need what is in those. */
   private readonly climbers: ReadonlyMap<Volume, IdentityReader>;
 
+  /** May a call here wait for a disk? If not, what would have to is `needsDisk`. */
+  private readonly mayWait: boolean;
+
   /** Throws VolumeOpenError (InvalidExport). */
-  constructor(volumes: readonly Volume[], exports: readonly ExportSpec[], limits: FileTableLimits) {
+  constructor(
+    volumes: readonly Volume[],
+    exports: readonly ExportSpec[],
+    limits: FileTableLimits,
+    mayWait = true,
+  ) {
+    this.mayWait = mayWait;
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
-    this.table = new FileTable(limits);
+    this.table = new FileTable(limits, mayWait);
     this.climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
     this.exports = this.buildExports(exports);
   }
@@ -232,6 +244,7 @@ export class DiskSet {
     const { volume, tree } = dir;
     if (isDotDot(name) && !stay && tree.canBeLeft && !this.isInside(dir, dirFd)) return 'stale';
     become(user);
+    if (!this.mayWait) return this.lookupCached(dir, dirFd, stay ? DOT : name);
     const { identity } = volume;
     const result = identity.ofName(dirFd, stay ? DOT : name);
     if (result < 0) return failureOfResult(result);
@@ -241,6 +254,27 @@ export class DiskSet {
     if (volume.pathIndex !== null && !stay && !isDotDot(name))
       volume.pathIndex.learn(file.key, dir.key, name);
     return file;
+  }
+
+  /** The same as far as the kernel has it in memory. Volumes without file handles are never looked at this way. */
+  private lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
+    const { volume, tree } = dir;
+    const fd = openCachedAt(dirFd, name);
+    if (fd < 0) return UNANSWERED.includes(fd) ? 'needsDisk' : failureOfResult(fd);
+    const { identity } = volume;
+    const result = identity.ofFd(fd);
+    if (result < 0 || identity.mountId !== volume.rootMountId) {
+      close(fd);
+      return result < 0 ? failureOfResult(result) : 'accessDenied';
+    }
+    const file = this.table.ofIdentity(tree, identity);
+    this.table.keepPathFd(file, fd);
+    return file;
+  }
+
+  /** After a reply of the thread that may wait: what it has just looked at is in memory now. */
+  becameWarm(file: OpenFile): void {
+    if (file.pathFd < 0 && !file.dropped) this.table.openNow(file);
   }
 
   /** A name at the volume's root that belongs to FilerPair. */

@@ -38,10 +38,12 @@ const IDLE_TICKS = 30;
 /** Files looked at in one tick, so that a tick stays below a millisecond. */
 const CLOSES_PER_TICK = 256;
 
-const { EBADF, EMFILE, ENFILE } = constants.errno;
+const { EBADF, EINPROGRESS, EMFILE, ENFILE } = constants.errno;
 
 export class FileTable {
   private readonly limits: FileTableLimits;
+  /** May a call here wait for a disk? Where not, a file that is not open is -EINPROGRESS until openNow(). */
+  private readonly mayWait: boolean;
   private readonly chains: Map<number, OpenFile>;
   private newest: OpenFile | null;
   private oldest: OpenFile | null;
@@ -55,8 +57,9 @@ export class FileTable {
   /** Told of each object that may have lost its last name: tables of other threads may have it open. */
   onForget: ((volume: Volume, identity: FileIdentity) => void) | null;
 
-  constructor(limits: FileTableLimits) {
+  constructor(limits: FileTableLimits, mayWait = true) {
     this.limits = limits;
+    this.mayWait = mayWait;
     this.chains = new Map();
     this.newest = null;
     this.oldest = null;
@@ -149,6 +152,12 @@ export class FileTable {
    * changed) while an operation still had it comes back into the table: else nobody would close what it opens.
    */
   pathFd(file: OpenFile): number {
+    if (file.pathFd >= 0) return file.pathFd;
+    return this.mayWait ? this.openNow(file) : -EINPROGRESS;
+  }
+
+  /** The same, whatever may be waited for: of a file that somebody else has just opened it is nothing. */
+  openNow(file: OpenFile): number {
     if (file.pathFd >= 0) return file.pathFd;
     if (this.closed) return -EBADF;
     if (file.dropped) {

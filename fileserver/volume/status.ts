@@ -34,6 +34,8 @@ export const VolumeStatus = {
   tooSmall: 'tooSmall',
   /** For lack of something that comes back by itself (descriptors, memory): the client should try again. */
   tryLater: 'tryLater',
+  /** Not without waiting for the disk, and this thread must not: the volume's own thread is to do it. */
+  needsDisk: 'needsDisk',
 } as const;
 export type VolumeStatus = (typeof VolumeStatus)[keyof typeof VolumeStatus];
 
@@ -73,6 +75,8 @@ const byErrno = new Map<number, VolumeFailure>([
   [E.EMFILE, 'tryLater'],
   [E.ENFILE, 'tryLater'],
   [E.EINTR, 'tryLater'],
+  // No file system call says that of itself: see FileTable.pathFd() and DiskSet.lookup().
+  [E.EINPROGRESS, 'needsDisk'],
 ]);
 
 /** Of the result of a function in system/: 0 and more is ok, less is the negative errno. */
