@@ -90,19 +90,23 @@ export class LoopMount {
    * A flush that a stopped server has under way may hold it a little longer. A thread that was ended in the middle of one
    * leaves its descriptor open until this process ends: then the mount goes with that.
    */
-  async unmount(): Promise<void> {
-    const until = performance.now() + UNMOUNT_MS_MAX;
-    for (;;) {
-      try {
-        execFileSync('umount', [this.path], { stdio: ['ignore', 'ignore', 'pipe'] });
+  unmount(): Promise<void> {
+    return unmountWhenFree(this.path);
+  }
+}
+
+async function unmountWhenFree(path: string): Promise<void> {
+  const until = performance.now() + UNMOUNT_MS_MAX;
+  for (;;) {
+    try {
+      execFileSync('umount', [path], { stdio: ['ignore', 'ignore', 'pipe'] });
+      return;
+    } catch {
+      if (performance.now() > until) {
+        execFileSync('umount', ['--lazy', path]);
         return;
-      } catch {
-        if (performance.now() > until) {
-          execFileSync('umount', ['--lazy', this.path]);
-          return;
-        }
-        await delay(50);
       }
+      await delay(50);
     }
   }
 }
@@ -179,7 +183,8 @@ export class RecordingDisk {
   /** After its file system was unmounted. */
   async discard(): Promise<void> {
     const ended = once(this.child, 'exit');
-    execFileSync('umount', [this.target]);
+    // The loop device lets go of it a moment after its own file system is unmounted.
+    await unmountWhenFree(this.target);
     await ended;
     rmSync(this.directory, { recursive: true, force: true });
   }
