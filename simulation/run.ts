@@ -15,7 +15,9 @@ export type FaultSet =
   /** Two incarnations of a server beside each other, in a network and before an API that are cut and slow. */
   | 'twins'
   /** A witness that loses what it had acknowledged, and volumes mounted where they do not belong. */
-  | 'disks';
+  | 'disks'
+  /** Runs of one server of which some reach the API and others do not; answers of the API at the limit. */
+  | 'apart';
 
 export interface RunOptions {
   readonly variant?: Variant | null;
@@ -228,9 +230,55 @@ const NETWORK_FAULTS: readonly Fault[] = [
   flap,
 ];
 
+/**
+ * A holder drops its acknowledger, because it was not heard for a moment, and neither of the two reaches the API from then
+ * on; another run of the acknowledger's server does. What the dropped one still says must not count.
+ */
+const apart: Fault = (world) => {
+  const { random, queue, timing } = world;
+  const dropped = random.pick(SERVERS);
+  const holder = world.partnerOf(dropped);
+  const old = world.alive(dropped).at(-1);
+  if (old === undefined) return;
+  world.note(
+    `${old.me} and ${holder} lose the API and, for a moment, each other; ${dropped} gets another pod`,
+  );
+  world.start(dropped, 'new container');
+  world.runsWithoutApi.add(old.me);
+  for (const server of SERVERS) world.network.cut(server);
+  queue.after(random.between(0.35, 0.8) * timing.leaseMs, () => world.withoutApi.add(holder));
+  queue.after(random.between(0.4, 0.9) * timing.leaseMs, () => {
+    for (const server of SERVERS) world.network.mend(server);
+    for (const process of world.alive(holder)) world.connect(process, old);
+  });
+  queue.after(random.between(3, 5) * timing.leaseMs, () => {
+    world.runsWithoutApi.delete(old.me);
+    world.reachApi(holder);
+  });
+};
+
+/** Both servers are solo; answers to one come nearly as late as it waits for them (0.4 of the lease), then not at all. */
+const lateAnswers: Fault = (world) => {
+  const { random, queue, timing } = world;
+  const server = random.pick(SERVERS);
+  world.giveUpMs = 0.4 * timing.leaseMs;
+  world.note(`the servers do not hear each other; the API answers ${server} late, then not at all`);
+  for (const one of SERVERS) world.network.cut(one);
+  queue.after(2 * timing.leaseMs, () => {
+    world.answersLateMs = { server, ms: random.between(0.3, 0.39) * timing.leaseMs };
+  });
+  queue.after(random.between(2.2, 4) * timing.leaseMs, () => world.withoutApi.add(server));
+  queue.after(7 * timing.leaseMs, () => {
+    world.answersLateMs = null;
+    world.reachApi(server);
+    for (const one of SERVERS) world.network.mend(one);
+  });
+};
+
 const MENUS: Readonly<Record<FaultSet, readonly Fault[]>> = {
   all: FAULTS,
   network: NETWORK_FAULTS,
   twins: [replacePod, replacePod, slowNetwork, cutNetwork, cutApi, cutApi, losses, pause, crash],
+  apart: [apart, apart, lateAnswers, pause],
   disks: [forget, forget, crash, crash, plannedStop, swapAtRestart, bothCrash, request, replacePod],
 };

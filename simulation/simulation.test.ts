@@ -63,6 +63,10 @@ describe('the simulation catches', () => {
     // Rare ones begin near the seed that shows them; whatever moves that seed is followed by as many more.
     ['AcknowledgementDatedByReceipt', 'network', 3000, 600],
     ['AcknowledgementForgotten', 'all', 50],
+    ['WriteDatedByReceipt', 'apart', 300],
+    ['AcceptWhileGoingSolo', 'apart', 300],
+    ['AcceptAfterGoingSolo', 'apart', 300],
+    ['UnknownModeChangeTakenAsFailure', 'apart', 300],
     ['UnknownRenewalTakenAsSuccess', 'all', 200],
     ['UnknownClaimTakenAsSuccess', 'all', 200],
     ['ClaimWithoutWaiting', 'all', 50],

@@ -54,6 +54,11 @@ export class World implements Surroundings {
   readonly processes: SimulatedProcess[] = [];
   /** Servers that cannot reach the API now. */
   readonly withoutApi = new Set<ServerName>();
+  /** Runs that cannot reach it although another run of their server can: on another node, say. */
+  readonly runsWithoutApi = new Set<Incarnation>();
+  /** Answers of the API that come this much later, in ms; a call is given up after `giveUpMs`. */
+  answersLateMs: { readonly server: ServerName; readonly ms: number } | null = null;
+  giveUpMs = WITNESS_TIMEOUT_MS;
   readonly #containers = new Map<ServerName, number>();
   readonly #renewTimes = new Map<ServerName, number>();
   readonly #histories: Histories[] = [];
@@ -137,7 +142,7 @@ export class World implements Surroundings {
     this.processes.push(process);
     this.operator.started(me);
     this.witness.watch((home, sighting) => {
-      if (!process.alive || this.withoutApi.has(server)) return;
+      if (!process.alive || this.#cutOff(process)) return;
       const lag = this.random.delay(3, 2 * TIMING.leaseMs);
       this.queue.after(lag, () => process.input({ kind: 'leaseSeen', home, sighting }));
     });
@@ -147,6 +152,10 @@ export class World implements Surroundings {
 
   alive(server: ServerName): SimulatedProcess[] {
     return this.processes.filter((process) => process.alive && process.state.identity.server === server);
+  }
+
+  #cutOff(process: SimulatedProcess): boolean {
+    return this.withoutApi.has(process.state.identity.server) || this.runsWithoutApi.has(process.me);
   }
 
   /** The API is back for that server: its watches begin with the Leases as they are now. */
@@ -268,21 +277,25 @@ export class World implements Surroundings {
   /** Way there, work, way back; each can take long, and either can be lost. */
   #call<T>(from: SimulatedProcess, work: () => T, answer: (outcome: T | { kind: 'unknown' }) => void): void {
     const { random, queue } = this;
-    const cut = this.withoutApi.has(from.state.identity.server);
+    const cut = this.#cutOff(from);
     let answered = false;
     const once = (outcome: T | { kind: 'unknown' }) => {
       if (answered) return;
       answered = true;
       answer(outcome);
     };
-    queue.after(WITNESS_TIMEOUT_MS, () => once({ kind: 'unknown' }));
+    queue.after(this.giveUpMs, () => once({ kind: 'unknown' }));
     const lost = cut ? random.chance(0.6) : random.chance(0.005);
     if (lost) return;
     const there = cut ? random.between(0, 3 * TIMING.leaseMs) : random.delay(3, 3 * TIMING.leaseMs);
     queue.after(there, () => {
       const outcome = work();
-      const answerLost = cut || this.withoutApi.has(from.state.identity.server) || random.chance(0.01);
-      if (!answerLost) queue.after(random.delay(3, 1000), () => once(outcome));
+      const answerLost = cut || this.#cutOff(from) || random.chance(0.01);
+      if (answerLost) return;
+      const usualMs = random.delay(3, 1000);
+      const late = this.answersLateMs;
+      const lateMs = late?.server === from.state.identity.server ? late.ms : 0;
+      queue.after(Math.max(usualMs, lateMs), () => once(outcome));
     });
   }
 
@@ -336,6 +349,8 @@ export class World implements Surroundings {
     this.note('--- healed');
     this.network.lossRate = 0;
     this.network.slownessMs = 0;
+    this.runsWithoutApi.clear();
+    this.answersLateMs = null;
     for (const server of SERVERS) this.reachApi(server);
     this.operator.crashRate = 0;
     if (this.volumes.swapped) this.volumes.swap(SERVERS[0], SERVERS[1]);
