@@ -99,8 +99,8 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     { ...config.log, level: environment.logLevel ?? config.log.level },
     { server: config.server },
   );
-  log.info(`Starting as ${me}, process ${process.pid}.`);
   const credentials = new CredentialStore(config, log);
+  log.info(`Starting as ${me}, process ${process.pid}.`);
   leaveName(me, environment.terminationLog, log);
 
   const agent = new Agent({

@@ -1,8 +1,6 @@
 // States in which a disk with a volatile cache may be after a crash, from what it was asked to do. Everything that a
-// flush has covered is there; of what was written since, any part, in units of a sector.
+// flush has covered is there; of what was written since, any part, in units of what a disk writes as a whole.
 import type { DiskEvent } from './disk-log.ts';
-
-const SECTOR_SIZE = 512;
 
 export interface CrashPoint {
   /** The crash comes after so many events. */
@@ -61,11 +59,12 @@ export function applyAll(events: readonly DiskEvent[], from: number, to: number,
   }
 }
 
-/** A random part of the writes from `from` on. */
+/** A random part of the writes from `from` on. The disk writes `unit` bytes whole or not at all. */
 export function applySome(
   events: readonly DiskEvent[],
   from: number,
   point: CrashPoint,
+  unit: number,
   random: () => number,
   write: WriteTo,
 ): void {
@@ -76,8 +75,8 @@ export function applySome(
       if (random() < point.kept) write(event.offset, event.data);
       continue;
     }
-    for (let at = 0; at < event.data.length; at += SECTOR_SIZE) {
-      if (random() < point.kept) write(event.offset + at, event.data.subarray(at, at + SECTOR_SIZE));
+    for (let at = 0; at < event.data.length; at += unit) {
+      if (random() < point.kept) write(event.offset + at, event.data.subarray(at, at + unit));
     }
   }
 }

@@ -46,8 +46,9 @@ afterEach(async () => {
   client.close();
   await disk.behave({});
   await thread.close('own', 'fence');
-  await thread.stop();
+  // A flush that is still under way has its file open; the thread closes it when it has ended.
   await mounted.unmount();
+  await thread.stop();
   await disk.discard();
 });
 

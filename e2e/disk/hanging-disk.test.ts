@@ -46,8 +46,8 @@ afterEach(async () => {
   for (const client of clients) client.close();
   await thread.close('own', 'fence');
   await thread.close('partner', 'fence');
-  await thread.stop();
   await mounted.unmount();
+  await thread.stop();
   await disk.discard();
   healthy.remove();
   partner.remove();

@@ -44,8 +44,8 @@ afterEach(async () => {
   client.close();
   await thread.close('own', 'fence');
   await thread.close('partner', 'fence');
-  await thread.stop();
   await mounted.unmount();
+  await thread.stop();
   rmSync(directory, { recursive: true, force: true });
 }, TIMEOUT_MS);
 

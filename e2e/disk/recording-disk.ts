@@ -28,6 +28,8 @@ interface FileSystem {
   readonly mkfs: readonly string[];
   /** Always mounted with. */
   readonly mountOptions: readonly string[];
+  /** Bytes that it trusts a disk to write whole or not at all. */
+  readonly unit: number;
 }
 
 /** As small as each can be: an image is copied for each crash. No discards: the disk does not know them. */
@@ -36,10 +38,12 @@ export const fileSystemTypes: Readonly<Record<FileSystemType, FileSystem>> = {
     sizeMiB: 64,
     mkfs: ['mkfs.ext4', '-q', '-E', 'nodiscard,lazy_itable_init=0', '-J', 'size=8'],
     mountOptions: [],
+    unit: 512,
   },
   // Somebody who has just copied our mounts (a container that starts) may hold the image before a little longer.
-  xfs: { sizeMiB: 320, mkfs: ['mkfs.xfs', '-q', '-K'], mountOptions: ['nouuid'] },
-  btrfs: { sizeMiB: 160, mkfs: ['mkfs.btrfs', '-q', '-K'], mountOptions: [] },
+  xfs: { sizeMiB: 320, mkfs: ['mkfs.xfs', '-q', '-K'], mountOptions: ['nouuid'], unit: 512 },
+  // It does not mount with the half of its superblock, of 4 KiB, from before and half from after a write.
+  btrfs: { sizeMiB: 160, mkfs: ['mkfs.btrfs', '-q', '-K'], mountOptions: [], unit: 4096 },
 };
 
 /** Why there can be no recording disk on this machine, or null. */
@@ -90,21 +94,22 @@ export class LoopMount {
    * A flush that a stopped server has under way may hold it a little longer. A thread that was ended in the middle of one
    * leaves its descriptor open until this process ends: then the mount goes with that.
    */
-  unmount(): Promise<void> {
-    return unmountWhenFree(this.path);
+  async unmount(): Promise<void> {
+    await unmountWhenFree(this.path);
   }
 }
 
-async function unmountWhenFree(path: string): Promise<void> {
+/** false: somebody still has something on it open, and it goes when he lets go. */
+async function unmountWhenFree(path: string): Promise<boolean> {
   const until = performance.now() + UNMOUNT_MS_MAX;
   for (;;) {
     try {
       execFileSync('umount', [path], { stdio: ['ignore', 'ignore', 'pipe'] });
-      return;
+      return true;
     } catch {
       if (performance.now() > until) {
         execFileSync('umount', ['--lazy', path]);
-        return;
+        return false;
       }
       await delay(50);
     }
@@ -184,7 +189,9 @@ export class RecordingDisk {
   async discard(): Promise<void> {
     const ended = once(this.child, 'exit');
     // The loop device lets go of it a moment after its own file system is unmounted.
-    await unmountWhenFree(this.target);
+    const free = await unmountWhenFree(this.target);
+    // A descriptor that outlived its server would keep disk and process until this process ends: it gets errors instead.
+    if (!free) this.child.kill('SIGKILL');
     await ended;
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -17,7 +17,13 @@ import {
 } from './crash-states.ts';
 import { type DiskEvent, monotonicMs } from './disk-log.ts';
 import { type Known, NOTHING_KNOWN, roundOf } from './operation-chain.ts';
-import { type FileSystemType, LoopMount, RecordingDisk, workDirectory } from './recording-disk.ts';
+import {
+  type FileSystemType,
+  fileSystemTypes,
+  LoopMount,
+  RecordingDisk,
+  workDirectory,
+} from './recording-disk.ts';
 
 /** A call as a client remembers it. Times as in DiskEvent; `answeredAt` is Infinity while there is no answer. */
 interface Call {
@@ -69,8 +75,9 @@ export async function record(type: FileSystemType, options: RecordingOptions): P
   await noise;
   client.close();
   await thread.close('own', 'fence');
-  await thread.stop();
+  // Not before: the thread closes what a flush that is under way has open.
   await mounted.unmount();
+  await thread.stop();
   return { type, disk, events: disk.events(), from, root, histories, mountOptions: options.mountOptions };
 }
 
@@ -142,6 +149,7 @@ export async function replay(recording: Recording, count: number, seed: number):
   const thread = new TestDataThread();
   const failures: string[] = [];
   execFileSync('cp', ['--sparse=always', recording.disk.initialImage, base]);
+  const unit = fileSystemTypes[recording.type].unit;
   let applied = 0;
   try {
     for (const point of points) {
@@ -149,7 +157,7 @@ export async function replay(recording: Recording, count: number, seed: number):
       writing(base, (write) => applyAll(events, applied, durable, write));
       applied = Math.max(applied, durable);
       execFileSync('cp', ['--sparse=always', base, image]);
-      writing(image, (write) => applySome(events, durable, point, random, write));
+      writing(image, (write) => applySome(events, durable, point, unit, random, write));
       const trouble = await check(recording, point, image, join(directory, 'mounted'), thread);
       if (trouble !== null) failures.push(`${describe(point, durable)}: ${trouble}`);
     }

@@ -5,6 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { type Cache, withLock } from './cache.ts';
 import { run, succeeds } from './command.ts';
@@ -84,8 +85,12 @@ async function startEngine(cache: Cache): Promise<void> {
           '--default-runtime',
           'without-sys-resource',
         ];
-    // A session of its own: it outlives this process and is stopped by engineDown.
-    const child = spawn('dockerd', flags, { detached: true, stdio: ['ignore', log, log] });
+    // A session of its own: it outlives this process and is stopped by engineDown. Nor may its containers inherit that
+    // this process was told to be nice: what is measured in them later would be measured against everything else.
+    const child = spawn('nice', ['-n', `${-getPriority()}`, 'dockerd', ...flags], {
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
     closeSync(log);
     child.unref();
     const pid = child.pid!;
