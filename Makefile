@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures reattach clients conformance disk crashes format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures reattach scale clients conformance disk crashes format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ failures: setup ## Every way to fail on a kind cluster, some 12 minutes; writes 
 
 reattach: setup ## Disks that move from node to node, on a kind cluster with a CSI driver of its own (SCENARIO=)
 	@$(NODE) e2e/main.ts reattach $(SCENARIO)
+
+scale: setup ## What the operator costs with PAIRS= pairs (1,000), on a real API server; writes out/scale.json (some 15 minutes)
+	@$(NODE) e2e/main.ts scale $(PAIRS)
 
 kind: setup ## A kind cluster with 2 workers, FilerPair installed by helm and an example pair
 	@$(NODE) e2e/main.ts kind

@@ -8,6 +8,7 @@
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
 //   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
 //   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
+//   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance       POSIX test suites in a mount, whole, and the long versions of the random tests
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
@@ -50,6 +51,7 @@ import { isRoot, needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
 import { say } from './machine/stage.ts';
+import { measureScale } from './scale/scale.ts';
 
 const cache = cacheIn(process.env['FILERPAIR_CACHE'] ?? join(homedir(), '.cache/filerpair'));
 const keep = process.env['KEEP'] === '1';
@@ -198,6 +200,21 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     return code;
   },
   reattach: (filters) => onCluster(['reattach'], filters, withDisksThatMove),
+  scale: async ([pairs = '1000']) => {
+    await engineUp(cache);
+    const programs = await drivingPrograms(cache);
+    const target = clusterIn(REPOSITORY, `${cluster.name}-scale`);
+    await clusterUp(target, programs, await nodeImage(cache), 'controlPlaneOnly');
+    try {
+      const figures = await measureScale(target, programs.get('kubectl')!, Number(pairs));
+      writeFileSync(join(REPOSITORY, 'out/scale.json'), `${JSON.stringify(figures, null, 2)}\n`);
+      say(`out/scale.json:\n${JSON.stringify(figures)}`);
+      return 0;
+    } finally {
+      await bringDown(target);
+      await engineDown(cache);
+    }
+  },
   disk: async (filters) => {
     if (!isRoot()) throw new NotPossible('Making disks for tests needs root.');
     await needPackages(['e2fsprogs', 'xfsprogs', 'btrfs-progs', 'mount'], 'Testing on disks that crash');

@@ -39,6 +39,7 @@ async function startScripted() {
           ? `deleted ${change.previous.metadata.name}`
           : `${change.kind} ${change.object.metadata.name} ${change.object.word ?? ''}`.trim(),
       ),
+    groupOf: ({ word }) => word ?? null,
     retryMsMin: 5,
     retryMsMax: 20,
     idleMsMax: 200,
@@ -98,6 +99,33 @@ test('chunks cut at every byte, inside characters too, give the same events', as
     await api.close();
     running = undefined;
   }
+});
+
+test('groups hold what they should after every kind of change', async () => {
+  const { lists, watches, reflector, changes } = await scripted();
+  const grouped = (word: string) => reflector.inGroup(word).map(({ metadata }) => metadata.name);
+  lists.push(list(9, thing('a', 1, 'red'), thing('b', 2, 'red'), thing('c', 3)));
+  watches.push((response) => {
+    response.writeHead(200);
+    response.write(line('MODIFIED', thing('a', 10, 'blue')));
+    response.write(line('DELETED', thing('b', 11, 'red')));
+    response.write(line('MODIFIED', thing('c', 12, 'red')));
+    response.end(line('ADDED', thing('d', 13, 'blue')));
+  });
+  const expired = Promise.withResolvers<void>();
+  watches.push(async (response) => {
+    await expired.promise;
+    json(response, 410, failure(410, 'Expired', 'too old'));
+  });
+  lists.push(list(20, thing('c', 12, 'red'), thing('d', 15)));
+  reflector.start();
+  await vi.waitFor(() => expect(changes).toContain('added d blue'));
+  expect(grouped('red')).toEqual(['c']);
+  expect(grouped('blue')).toEqual(['a', 'd']);
+  expired.resolve();
+  await vi.waitFor(() => expect(changes).toContain('deleted a'));
+  expect(grouped('red')).toEqual(['c']);
+  expect(grouped('blue')).toEqual([]);
 });
 
 test('a dropped connection is resumed after the last event, a half-sent one included, without a list', async () => {

@@ -29,6 +29,8 @@ export interface ReflectorOptions<T extends KubernetesObject> extends Selection 
   readonly onError?: ((error: ApiError, retryInMs: number) => void) | undefined;
   /** Reduces what is kept in memory (managedFields are always dropped). */
   readonly trim?: ((object: T) => T) | undefined;
+  /** By what inGroup() finds objects without looking at all of them; null: by nothing. Of the reduced object. */
+  readonly groupOf?: ((object: T) => string | null) | undefined;
   /** Waiting times after failures, ms. */
   readonly retryMsMin?: number | undefined;
   readonly retryMsMax?: number | undefined;
@@ -43,6 +45,7 @@ const shortWatchMs = 5_000;
 export class Reflector<T extends KubernetesObject> {
   readonly #options: ReflectorOptions<T>;
   readonly #objects = new Map<string, T>();
+  readonly #groups = new Map<string, Map<string, T>>();
   readonly #abort = new AbortController();
   readonly #firstList = Promise.withResolvers<void>();
   #listed = false;
@@ -71,6 +74,11 @@ export class Reflector<T extends KubernetesObject> {
 
   values(): IterableIterator<T> {
     return this.#objects.values();
+  }
+
+  /** Those for which `groupOf` says `group`. */
+  inGroup(group: string): T[] {
+    return [...(this.#groups.get(group)?.values() ?? [])];
   }
 
   get size(): number {
@@ -156,7 +164,7 @@ export class Reflector<T extends KubernetesObject> {
     }
     for (const key of gone) {
       const previous = this.#objects.get(key)!;
-      this.#objects.delete(key);
+      this.#forget(key, previous);
       this.#options.onChange?.({ kind: 'deleted', previous });
     }
     this.#listed = true;
@@ -169,17 +177,39 @@ export class Reflector<T extends KubernetesObject> {
     const key = keyOf(arrived);
     const previous = this.#objects.get(key);
     if (type === 'DELETED') {
-      this.#objects.delete(key);
-      if (previous !== undefined)
-        this.#options.onChange?.({ kind: 'deleted', previous: this.#reduced(arrived) });
+      if (previous === undefined) return;
+      this.#forget(key, previous);
+      this.#options.onChange?.({ kind: 'deleted', previous: this.#reduced(arrived) });
       return;
     }
     if (previous?.metadata.uid === arrived.metadata.uid && sameVersion(previous, arrived)) return;
     const object = this.#reduced(arrived);
-    this.#objects.set(key, object);
+    this.#keep(key, object, previous);
     this.#options.onChange?.(
       previous === undefined ? { kind: 'added', object } : { kind: 'modified', object, previous },
     );
+  }
+
+  #keep(key: string, object: T, previous: T | undefined): void {
+    this.#objects.set(key, object);
+    const group = this.#options.groupOf?.(object) ?? null;
+    if (previous !== undefined && this.#options.groupOf?.(previous) !== group) this.#ungroup(key, previous);
+    if (group === null) return;
+    const members = this.#groups.get(group);
+    if (members === undefined) this.#groups.set(group, new Map([[key, object]]));
+    else members.set(key, object);
+  }
+
+  #forget(key: string, previous: T): void {
+    this.#objects.delete(key);
+    this.#ungroup(key, previous);
+  }
+
+  #ungroup(key: string, object: T): void {
+    const group = this.#options.groupOf?.(object) ?? null;
+    const members = group === null ? undefined : this.#groups.get(group);
+    members?.delete(key);
+    if (group !== null && members?.size === 0) this.#groups.delete(group);
   }
 
   #reduced(object: T): T {

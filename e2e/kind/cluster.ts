@@ -43,8 +43,16 @@ export async function clusterExists(cluster: Cluster, programs: Programs): Promi
   return clusters.split('\n').includes(cluster.name);
 }
 
+/** Which nodes a cluster has: two workers besides, or the control plane alone. */
+export type Nodes = 'withWorkers' | 'controlPlaneOnly';
+
 /** True when the cluster was made now, false when it was there. */
-export async function clusterUp(cluster: Cluster, programs: Programs, nodeImage: string): Promise<boolean> {
+export async function clusterUp(
+  cluster: Cluster,
+  programs: Programs,
+  nodeImage: string,
+  nodes: Nodes = 'withWorkers',
+): Promise<boolean> {
   const kind = programs.get('kind')!;
   for (const directory of [cluster.sharedDirectory, cluster.disksDirectory])
     mkdirSync(directory, { recursive: true });
@@ -69,7 +77,9 @@ export async function clusterUp(cluster: Cluster, programs: Programs, nodeImage:
       '--kubeconfig',
       cluster.kubeconfig,
     ];
-    await run([...create, '--wait', CLUSTER_READY, '--config', '-'], { input: configuration(cluster) });
+    await run([...create, '--wait', CLUSTER_READY, '--config', '-'], {
+      input: configuration(cluster, nodes),
+    });
     await run([
       programs.get('kubectl')!,
       '--kubeconfig',
@@ -116,7 +126,7 @@ async function usable(cluster: Cluster, programs: Programs): Promise<boolean> {
   return succeeds([...kubectl, 'wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=20s']);
 }
 
-function configuration(cluster: Cluster): string {
+function configuration(cluster: Cluster, nodes: Nodes): string {
   const disks = { hostPath: cluster.disksDirectory, containerPath: DISKS_IN_NODES };
   const worker = {
     role: 'worker',
@@ -140,6 +150,9 @@ function configuration(cluster: Cluster): string {
     kind: 'Cluster',
     apiVersion: 'kind.x-k8s.io/v1alpha4',
     kubeadmConfigPatches: [JSON.stringify(kubelet), JSON.stringify(proxy)],
-    nodes: [{ role: 'control-plane', extraMounts: [disks] }, worker, worker],
+    nodes: [
+      { role: 'control-plane', extraMounts: [disks] },
+      ...(nodes === 'withWorkers' ? [worker, worker] : []),
+    ],
   });
 }

@@ -50,6 +50,7 @@ export class Caches {
   readonly #pairs: Reflector<FilerPairObject>;
   readonly #pods: Reflector<Pod>;
   readonly #nodes: Reflector<Node>;
+  #nodesNow: Observed['nodes'] | null = null;
   readonly #leases: Reflector<Lease>;
   readonly #services: Reflector<Service>;
   readonly #endpointSlices: Reflector<EndpointSlice>;
@@ -146,9 +147,7 @@ export class Caches {
   async observe(namespace: string, name: string, problem: Problem | null): Promise<Observed> {
     const pair = this.#pairs.get(namespace, name) ?? null;
     const of = <T extends KubernetesObject>(reflector: Reflector<T>): T[] =>
-      [...reflector.values()].filter(
-        ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[labels.pair] === name,
-      );
+      reflector.inGroup(keyOf(namespace, name));
     const pods = await this.#withUnlabelled(of(this.#pods), resources.pods, namespace, podNames(pair));
     const leases = await this.#withUnlabelled(
       of(this.#leases),
@@ -176,7 +175,7 @@ export class Caches {
       credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints?.listed === true,
       dnsAnswers: this.#dnsAnswers.of(keyOf(namespace, name)),
-      nodes: Object.fromEntries([...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node])),
+      nodes: this.#nodesByName(),
       problem,
     };
   }
@@ -299,12 +298,14 @@ export class Caches {
     onChange: (change: Change<T>) => void,
     selection: Selection = {},
     trim?: (object: T) => T,
+    groupOf?: (object: T) => string | null,
   ): Reflector<T> {
     return new Reflector<T>({
       ...selection,
       client: this.#options.client,
       resource,
       trim,
+      groupOf,
       onChange,
       onError: (error, retryInMs) => this.#options.onError(resource.plural, error, retryInMs),
     });
@@ -321,10 +322,19 @@ export class Caches {
         if (key !== null) this.#options.wake(key);
       }
     };
-    return this.#reflector(resource, onChange, { labelSelector: labels.pair });
+    return this.#reflector(resource, onChange, { labelSelector: labels.pair }, undefined, pairKeyOf);
+  }
+
+  /** Made anew after changes only: with many nodes it is the largest part of what a decision is given. */
+  #nodesByName(): Observed['nodes'] {
+    this.#nodesNow ??= Object.fromEntries(
+      [...this.#nodes.values()].map((node) => [node.metadata.name ?? '', node]),
+    );
+    return this.#nodesNow;
   }
 
   #nodeChanged(change: Change<Node>): void {
+    this.#nodesNow = null;
     if (change.kind === 'modified' && same(nodeMatters(change.object), nodeMatters(change.previous))) return;
     const { name, annotations } = objectOf(change).metadata;
     // Whoever has pods there has to tell; where somebody marked it, there are none.

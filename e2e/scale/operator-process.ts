@@ -1,0 +1,100 @@
+// The operator as one process of this machine, and what it costs: processor time and memory from /proc, calls of the
+// API from its own metrics.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { REPOSITORY } from '../environment.ts';
+import { eventually } from '../machine/eventually.ts';
+
+/** Clock ticks a second in /proc (USER_HZ), the same on every Linux. */
+const TICKS = 100;
+const PAGE_KIB = 4;
+
+export interface Cost {
+  readonly cpuSeconds: number;
+  /** Resident memory, MiB. */
+  readonly memoryMiB: number;
+  /** Requests by verb; WATCH apart from GET. */
+  readonly requests: Readonly<Record<string, number>>;
+}
+
+export class OperatorProcess {
+  private readonly child: ChildProcess;
+  private readonly port: number;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.child = child;
+    this.port = port;
+  }
+
+  /** Runs once all its caches are filled. */
+  static async start(options: {
+    readonly kubeconfig: string;
+    readonly port: number;
+    readonly log: string;
+  }): Promise<OperatorProcess> {
+    const variables = {
+      KUBECONFIG: options.kubeconfig,
+      FILESERVER_IMAGE: 'simulated',
+      LEADER_ELECTION: 'false',
+      HEALTH_PORT: String(options.port),
+      LOG_LEVEL: 'warn',
+    };
+    const assignments = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+    const main = join(REPOSITORY, 'operator/main.ts');
+    const child = spawn('env', [...assignments, process.execPath, main], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const log = createWriteStream(options.log, { flags: 'a' });
+    child.stdout.pipe(log);
+    child.stderr.pipe(log);
+    const one = new OperatorProcess(child, options.port);
+    await eventually('the operator has filled its caches', 120_000, () => one.isReady());
+    return one;
+  }
+
+  async cost(): Promise<Cost> {
+    const stat = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
+    const fields = stat.replace(/^.*\) /, '').split(' ');
+    return {
+      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS,
+      memoryMiB: Math.round((Number(fields[21]) * PAGE_KIB) / 1024),
+      requests: await this.requests(),
+    };
+  }
+
+  /** Pairs that wait for a look. */
+  async queueLength(): Promise<number> {
+    return Number(/^filerpair_operator_queue_length (\d+)/m.exec(await this.metrics())?.[1]);
+  }
+
+  async stop(): Promise<void> {
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
+    await ended;
+  }
+
+  private async isReady(): Promise<boolean> {
+    if (this.child.exitCode !== null) throw new Error(`the operator ended with ${this.child.exitCode}`);
+    try {
+      return (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  private async metrics(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.port}/metrics`)).text();
+  }
+
+  private async requests(): Promise<Record<string, number>> {
+    const found: Record<string, number> = {};
+    for (const [, verb, count] of (await this.metrics()).matchAll(
+      /^filerpair_operator_api_requests_total\{verb="(\w+)",[^}]*\} (\d+)/gm,
+    ))
+      found[verb!] = (found[verb!] ?? 0) + Number(count);
+    return found;
+  }
+}

@@ -1,0 +1,250 @@
+// Nodes, kubelets and servers for pairs by the thousand, where only the API server is real: pods are bound to nodes that
+// exist as objects only, are said to run, and their servers write onto the Leases what servers write there. Nothing
+// is served. The cluster's own scheduler has to be gone: it would wait for disks.
+
+import { ApiError } from '../../kubernetes/api-error.ts';
+import type { KubernetesClient } from '../../kubernetes/client.ts';
+import type { Connection } from '../../kubernetes/connection.ts';
+import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+import { Reflector } from '../../kubernetes/reflector.ts';
+import { pathOf, resources } from '../../kubernetes/resource.ts';
+import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
+import type { Pod } from '../../operator/observe/objects.ts';
+
+/** Of the pair of this name: Services bear the names of servers, and a namespace has many pairs. */
+export const serversOf = (pair: string): readonly [string, string] => [`${pair}-a`, `${pair}-b`];
+
+/** As a kubelet does. ms */
+const NODE_LEASE_EVERY_MS = 10_000;
+/** Calls that are made at the same time. */
+const CONCURRENCY = 16;
+
+export class SimulatedCluster {
+  private readonly client: KubernetesClient;
+  private readonly connection: Connection;
+  private readonly nodeNames: readonly string[];
+  private readonly pods: Reflector<Pod>;
+  private readonly waiting: (() => Promise<unknown>)[] = [];
+  private readonly owners = new Set<string>();
+  private running = 0;
+  private placed = 0;
+  private heartbeat: NodeJS.Timeout | null = null;
+  /** The first call that failed for another reason than a conflict: nothing that follows counts. */
+  failure: Error | null = null;
+
+  constructor(client: KubernetesClient, connection: Connection, nodes: number) {
+    this.client = client;
+    this.connection = connection;
+    this.nodeNames = Array.from({ length: nodes }, (_, i) => `simulated-${i}`);
+    this.pods = new Reflector<Pod>({
+      client,
+      resource: resources.pods,
+      labelSelector: labels.pair,
+      onChange: (change) => {
+        if (change.kind !== 'deleted') this.look(change.object);
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    for (const name of this.nodeNames) await this.makeNode(name);
+    this.heartbeat = setInterval(() => {
+      for (const name of this.nodeNames) this.enqueue(() => this.renewNode(name));
+    }, NODE_LEASE_EVERY_MS);
+    this.pods.start();
+    await this.pods.whenListed();
+  }
+
+  async stop(): Promise<void> {
+    if (this.heartbeat !== null) clearInterval(this.heartbeat);
+    await this.pods.stop();
+  }
+
+  /** The server's container of a pod of `pair` ends, as a kubelet would report it. */
+  async killServer(namespace: string, pair: string, server: string): Promise<void> {
+    const pod = this.podOf(namespace, pair, server);
+    if (pod === undefined) throw new Error(`${namespace}/${pair}: ${server} has no pod`);
+    const terminated = {
+      exitCode: 137,
+      reason: 'Error',
+      containerID: `containerd://${pod.metadata.uid}`,
+      message: incarnationOf(server, pod),
+      startedAt: now(),
+      finishedAt: now(),
+    };
+    await this.client.mergePatch(
+      resources.pods,
+      nameOf(pod),
+      { status: statusOf(pod, { ready: false, state: { terminated } }) },
+      { subresource: 'status' },
+    );
+  }
+
+  private podOf(namespace: string, pair: string, server: string): Pod | undefined {
+    for (const pod of this.pods.values()) {
+      const { namespace: its, labels: found } = pod.metadata;
+      if (its === namespace && found?.[labels.pair] === pair && found[labels.server] === server) return pod;
+    }
+    return undefined;
+  }
+
+  /** What happens next to a pod. */
+  private look(pod: Pod): void {
+    if (pod.metadata.deletionTimestamp !== undefined) return;
+    if (pod.spec?.nodeName === undefined) this.enqueue(() => this.bind(pod));
+    else if (pod.status?.phase !== 'Running') this.enqueue(() => this.run(pod));
+    else this.enqueue(() => this.own(pod));
+  }
+
+  private async bind(pod: Pod): Promise<void> {
+    const { namespace, name } = pod.metadata;
+    const node = this.nodeNames[this.placed++ % this.nodeNames.length]!;
+    const body = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name, namespace },
+      target: { apiVersion: 'v1', kind: 'Node', name: node },
+    });
+    const path = pathOf(resources.pods, namespace, name, 'binding');
+    const answer = await this.connection.send({ method: 'POST', path, body, timeoutMs: 30_000 });
+    if (answer.status !== 201 && answer.status !== 409) throw new Error(`${path}: ${answer.body}`);
+  }
+
+  private async run(pod: Pod): Promise<void> {
+    const status = statusOf(pod, { ready: true, state: { running: { startedAt: now() } } });
+    await this.client.mergePatch(resources.pods, nameOf(pod), { status }, { subresource: 'status' });
+  }
+
+  /** A server that has started and whose partner has, too, owns its disk set from then on, confirmed by its partner. */
+  private async own(pod: Pod): Promise<void> {
+    const { namespace = '', labels: found = {} } = pod.metadata;
+    const pair = found[labels.pair] ?? '';
+    const [a, b] = serversOf(pair);
+    for (const [server, partner] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const [mine, theirs] = [this.podOf(namespace, pair, server), this.podOf(namespace, pair, partner)];
+      const key = `${namespace}/${pair}/${server}`;
+      if (mine?.status?.phase !== 'Running' || theirs?.status?.phase !== 'Running') continue;
+      if (this.owners.has(key)) continue;
+      this.owners.add(key);
+      await this.writeLease(namespace, pair, server, mine, theirs, partner);
+    }
+  }
+
+  private async writeLease(
+    namespace: string,
+    pair: string,
+    server: string,
+    mine: Pod,
+    theirs: Pod,
+    partner: string,
+  ): Promise<void> {
+    const check = { server: partner, possible: true, missing: [] };
+    const transition = { kind: 'Start', cause: 'Unowned', epoch: 1, to: server, at: now(), phases: [] };
+    const annotations = {
+      [leaseAnnotations.acknowledger]: incarnationOf(partner, theirs),
+      [leaseAnnotations.renewal]: '1',
+      [leaseAnnotations.lastTransition]: JSON.stringify(transition),
+      [leaseAnnotations.takeoverCheck]: JSON.stringify(check),
+    };
+    const spec = {
+      holderIdentity: incarnationOf(server, mine),
+      leaseTransitions: 1,
+      leaseDurationSeconds: 2,
+      renewTime: microseconds(),
+    };
+    const at = { namespace, name: `${pair}-${server}` };
+    await this.client.mergePatch<Lease>(resources.leases, at, { metadata: { annotations }, spec });
+  }
+
+  private async makeNode(name: string): Promise<void> {
+    const metadata = { name, labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' } };
+    const node = { apiVersion: 'v1', kind: 'Node', metadata } as KubernetesObject;
+    await this.client.create(resources.nodes, node);
+    const capacity = { cpu: '1000', memory: '1000Gi', pods: '10000' };
+    const at = now();
+    const conditions = [
+      {
+        type: 'Ready',
+        status: 'True',
+        reason: 'KubeletReady',
+        lastTransitionTime: at,
+        lastHeartbeatTime: at,
+      },
+    ];
+    const status = { capacity, allocatable: capacity, conditions };
+    await this.client.mergePatch(resources.nodes, { name }, { status }, { subresource: 'status' });
+    const lease = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { namespace: 'kube-node-lease', name },
+      spec: { holderIdentity: name, leaseDurationSeconds: 40, renewTime: microseconds() },
+    };
+    await this.client.create(resources.leases, lease as KubernetesObject);
+  }
+
+  private async renewNode(name: string): Promise<void> {
+    const spec = { renewTime: microseconds() };
+    await this.client.mergePatch(resources.leases, { namespace: 'kube-node-lease', name }, { spec });
+  }
+
+  private enqueue(work: () => Promise<unknown>): void {
+    this.waiting.push(work);
+    this.next();
+  }
+
+  private next(): void {
+    if (this.running >= CONCURRENCY) return;
+    const work = this.waiting.shift();
+    if (work === undefined) return;
+    this.running++;
+    void work()
+      .catch((error: Error) => {
+        // Changed or gone meanwhile: the watch says so.
+        if (!(error instanceof ApiError && (error.status === 409 || error.status === 404)))
+          this.failure ??= error;
+      })
+      .finally(() => {
+        this.running--;
+        this.next();
+      });
+  }
+}
+
+const incarnationOf = (server: string, pod: Pod): string => `${server}/${pod.metadata.uid}/run-1`;
+
+const nameOf = ({ metadata: { namespace, name = '' } }: KubernetesObject) => ({ namespace, name });
+
+function statusOf(pod: Pod, server: { readonly ready: boolean; readonly state: object }): object {
+  const at = now();
+  const [high, low] = addressBytes(pod);
+  return {
+    phase: 'Running',
+    podIP: `10.200.${high}.${low}`,
+    podIPs: [{ ip: `10.200.${high}.${low}` }],
+    conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
+      type,
+      status: server.ready || !type.endsWith('Ready') ? 'True' : 'False',
+      lastTransitionTime: at,
+    })),
+    containerStatuses: ['server', 'sentinel'].map((name) => ({
+      name,
+      image: 'simulated',
+      imageID: 'simulated',
+      restartCount: 0,
+      started: true,
+      ...(name === 'server' ? server : { ready: true, state: { running: { startedAt: at } } }),
+    })),
+  };
+}
+
+/** Some address of its own; two pods may share one, which nobody minds here. */
+function addressBytes(pod: Pod): readonly [number, number] {
+  const number = Number.parseInt((pod.metadata.uid ?? '0').slice(0, 4), 16);
+  return [number >> 8, (number & 255) % 254 || 1];
+}
+
+const now = (): string => new Date().toISOString();
+const microseconds = (): string => new Date().toISOString().replace('Z', '000Z');
