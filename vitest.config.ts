@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: [
-      '{protocol,pair,kubernetes,crds,fileserver,client,operator,simulation,demo,bench}/**/*.test.ts',
+      '{protocol,pair,kubernetes,crds,fileserver,client,operator,simulation,demo,loopback,bench}/**/*.test.ts',
     ],
     // Most of them wait for leases, processes and disks rather than for a processor.
     maxWorkers: 2,

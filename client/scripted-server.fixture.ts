@@ -2,6 +2,7 @@
 // half and hangs up. Real sockets; only the server behind them is scripted, because no real server can be brought
 // to stop at the seventeenth byte.
 import { createServer, type Server, type Socket } from 'node:net';
+import { freePorts } from '../loopback/free-ports.ts';
 import { beginRecord, endRecord, RecordParser } from '../protocol/record.ts';
 import { CallHeader, decodeCallHeader, encodeSuccessHeader } from '../protocol/rpc.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
@@ -35,11 +36,8 @@ export class ScriptedServer {
 
   /** A server on a free port, listening or not yet. */
   static async create(state: 'open' | 'closed'): Promise<ScriptedServer> {
-    const probe = createServer();
-    await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-    const { port } = probe.address() as { port: number };
-    await new Promise((resolve) => probe.close(resolve));
-    const created = new ScriptedServer(port);
+    const [port] = await freePorts(1);
+    const created = new ScriptedServer(port!);
     if (state === 'open') await created.open();
     return created;
   }

@@ -4,9 +4,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Status } from '../fileserver/agent/status.ts';
+import { freePorts } from '../loopback/free-ports.ts';
 
 export const SERVERS = ['filer-a', 'filer-b'] as const;
 export type ServerName = (typeof SERVERS)[number];
@@ -228,18 +228,4 @@ export class Stage {
 
 export function partnerOf(name: ServerName): ServerName {
   return name === 'filer-a' ? 'filer-b' : 'filer-a';
-}
-
-/** Ports that nobody listens on now. All are held until the last is found, so that none comes twice. */
-async function freePorts(count: number): Promise<number[]> {
-  const holders = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const holder = createServer();
-      await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
-      return holder;
-    }),
-  );
-  const ports = holders.map((holder) => (holder.address() as { port: number }).port);
-  await Promise.all(holders.map((holder) => new Promise((resolve) => holder.close(resolve))));
-  return ports;
 }

@@ -18,6 +18,7 @@ const FOLDERS = [
   'crds',
   'operator',
   'demo',
+  'loopback',
   'bench',
   'e2e',
   'scripts',

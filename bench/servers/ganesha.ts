@@ -3,8 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePorts } from '../../loopback/free-ports.ts';
 import { startProcess } from './child-process.ts';
-import { freePorts } from './free-port.ts';
 import type { ServerUnderTest } from './server-under-test.ts';
 import { waitForPort } from './server-under-test.ts';
 

@@ -6,9 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePorts } from '../../loopback/free-ports.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
@@ -65,7 +66,7 @@ export class Pair {
     more: (server: Server, directory: string) => object = () => ({}),
   ): Promise<Pair> {
     const directory = mkdtempSync(join(tmpdir(), 'filerpair-pair-'));
-    const ports = { 'filer-a': await freePorts(), 'filer-b': await freePorts() };
+    const ports = { 'filer-a': await portsOfServer(), 'filer-b': await portsOfServer() };
     const relays = {
       'filer-a': await startRelay(ports['filer-a'].interconnect),
       'filer-b': await startRelay(ports['filer-b'].interconnect),
@@ -260,19 +261,13 @@ const nullCall = ((): Uint8Array => {
   return writer.written();
 })();
 
-/** Four ports that are free now; the servers need numbers that stay the same over restarts. */
-async function freePorts(): Promise<Ports> {
-  const listeners = await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      const server = createServer();
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const [primary, secondary, interconnect, metrics] = listeners.map(
-    (one) => (one.address() as AddressInfo).port,
-  );
-  await Promise.all(listeners.map((one) => new Promise((resolve) => one.close(resolve))));
-  return { primary: primary!, secondary: secondary!, interconnect: interconnect!, metrics: metrics! };
+/** The servers need numbers that stay the same over restarts. */
+async function portsOfServer(): Promise<Ports> {
+  const [primary, secondary, interconnect, metrics] = (await freePorts(4)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { primary, secondary, interconnect, metrics };
 }
