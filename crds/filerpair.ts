@@ -172,6 +172,18 @@ const exported = z.object({
     .meta({ description: 'Group ID of squashed clients.', format: 'int64' }),
 });
 
+const nodePort = (description: string) => z.int().min(1).max(65535).meta({ description });
+
+const nodePorts = z
+  .object({
+    primary: nodePort('Of the Service `<server>`.').optional(),
+    secondary: nodePort('Of the Service `<server><suffix>`, which leads to the partner.').optional(),
+  })
+  .meta({
+    description:
+      'Ports of the nodes under which clients find the disk set of this server, with service.type NodePort or LoadBalancer; in the range that the cluster allows (30000 to 32767). Absent: Kubernetes chooses, once. All four of a pair are different.',
+  });
+
 const resourceAmounts = (description: string) =>
   z.record(z.string(), quantity('An amount, such as 500m or 1Gi.')).meta({ description });
 
@@ -213,6 +225,7 @@ const server = withRules(
     name: dnsLabel('Name of the server, of its Service, and of its disk set. Cannot be changed.'),
     volumes: keyed(volume, 'name', 1, 16, 'The disk set: it moves as a whole.'),
     exports: keyed(exported, 'path', 0, 64, 'What clients can mount.').default([]),
+    nodePorts: nodePorts.optional(),
     placement: placement.optional(),
     certificateSecret: text(
       'Name of a Secret in the same namespace with this server’s certificate for the interconnect, as cert-manager makes them: tls.crt, tls.key and ca.crt, DNS name `<server>-interconnect.<namespace>.svc`, for server and client authentication. Absent: the operator issues and renews it. Both servers or none.',
@@ -402,8 +415,8 @@ const storage = withRules(
 /** CEL, over the whole spec. */
 const keptOnOneNode = "has(self.storage.lateWrites) && self.storage.lateWrites == 'SameNode'";
 
-const dns = z
-  .object({
+const dns = withRules(
+  z.object({
     domain: z
       .string()
       .min(1)
@@ -413,23 +426,44 @@ const dns = z
         'must be a DNS domain such as nas.example.org',
       )
       .meta({ description: 'Domain of the published names, such as nas.example.org.' }),
-    ttl: duration('Time to live of the records.').default('30s'),
-    publish: z
-      .boolean()
-      .default(true)
-      .meta({ description: 'Whether to publish DNSEndpoint records for ExternalDNS.' }),
-  })
-  .meta({
-    description:
-      'Names outside the cluster: `<server>.<domain>` and `<server><suffix>.<domain>`. They never change at a failover.',
-  });
+    ttl: duration('Time to live of the records, in whole seconds.').default('30s'),
+    publish: z.boolean().default(true).meta({
+      description: 'Whether to publish the names through ExternalDNS. false: somebody else does.',
+    }),
+    source: z.enum(['DNSEndpoint', 'ServiceAnnotations']).default('DNSEndpoint').meta({
+      description:
+        'How ExternalDNS is told. DNSEndpoint: its own resource (--source=crd). ServiceAnnotations: annotations of the Services (--source=service), for installations without that resource.',
+    }),
+  }),
+  [
+    {
+      cel: "duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('24h')",
+      message: 'ttl must be between 1s and 24h: clients look for a server again when it has run out',
+      field: ['ttl'],
+      holds: (self) => durationMs(self.ttl) >= 1000 && durationMs(self.ttl) <= 86_400_000,
+    },
+    {
+      cel: 'duration(self.ttl).getMilliseconds() % 1000 == 0',
+      message: 'ttl must be whole seconds: DNS knows no parts of a second',
+      field: ['ttl'],
+      holds: (self) => durationMs(self.ttl) % 1000 === 0,
+    },
+  ],
+).meta({
+  description:
+    'Names outside the cluster: `<server>.<domain>` and `<server><suffix>.<domain>`. They never change at a failover.',
+});
 
 const service = z
   .object({
-    type: z
-      .enum(['ClusterIP', 'LoadBalancer'])
-      .default('ClusterIP')
-      .meta({ description: 'Type of the Services that clients use.' }),
+    type: z.enum(['ClusterIP', 'NodePort', 'LoadBalancer']).default('ClusterIP').meta({
+      description:
+        'Type of the Services that clients use. NodePort: clients outside the cluster use ports of the nodes, which spec.servers[].nodePorts says.',
+    }),
+    externalTrafficPolicy: z.enum(['Local', 'Cluster']).default('Local').meta({
+      description:
+        'With NodePort and LoadBalancer. Local: only the node of the pod accepts connections, and servers see the addresses of clients, which exports name. Cluster: every node accepts them, and servers see the addresses of nodes.',
+    }),
     annotations: z
       .record(z.string(), z.string().max(4096))
       .optional()
@@ -465,6 +499,18 @@ const rollout = z
       'How changes of the spec reach running servers: one after the other, each through a planned takeover and a giveback.',
   });
 
+type Server = z.output<typeof server>;
+
+const nodePortsOf = (servers: readonly Server[]): number[] =>
+  servers.flatMap(({ nodePorts: its }) => [its?.primary, its?.secondary]).filter((one) => one !== undefined);
+
+/** Both lists in one, in CEL, where optional numbers have no other way into a list. */
+const celNodePorts = ['primary', 'secondary']
+  .map(
+    (use) => `self.servers.filter(s, has(s.nodePorts) && has(s.nodePorts.${use})).map(s, s.nodePorts.${use})`,
+  )
+  .join(' + ');
+
 /** Of the claims that the pair makes; those that it adopts say their own access modes. */
 const everyClaim = (
   self: { readonly servers: readonly z.output<typeof server>[] },
@@ -489,6 +535,10 @@ export const filerPairSpec = withRules(
     giveback: giveback.prefault({}),
     storage,
     service: service.prefault({}),
+    hostNetwork: z.boolean().default(false).meta({
+      description:
+        'true: the servers use the network of their nodes, so that clients outside the cluster reach the ports of spec.ports at the nodes themselves, and servers see the addresses of clients. The two servers then never share a node.',
+    }),
     dns: dns.optional(),
     spread,
     rollout: rollout.prefault({}),
@@ -534,6 +584,26 @@ export const filerPairSpec = withRules(
       field: ['spread'],
       holds: (self) =>
         self.storage.lateWrites !== 'SameNode' || self.spread.every(({ mode }) => mode === 'Preferred'),
+    },
+    {
+      cel: `(${celNodePorts}).all(p, (${celNodePorts}).exists_one(q, p == q))`,
+      message: 'nodePorts: every Service needs a number of its own, so all that are given are different',
+      field: ['servers'],
+      holds: (self) => new Set(nodePortsOf(self.servers)).size === nodePortsOf(self.servers).length,
+    },
+    {
+      cel: "self.service.type != 'ClusterIP' || self.servers.all(s, !has(s.nodePorts))",
+      message: 'nodePorts need service.type NodePort or LoadBalancer',
+      field: ['service'],
+      holds: (self) =>
+        self.service.type !== 'ClusterIP' || self.servers.every(({ nodePorts: its }) => its === undefined),
+    },
+    {
+      cel: `!self.hostNetwork || !(${keptOnOneNode})`,
+      message:
+        'hostNetwork: two servers cannot listen on the same ports of one node, where storage.lateWrites SameNode keeps them; use service.type NodePort',
+      field: ['hostNetwork'],
+      holds: (self) => !self.hostNetwork || self.storage.lateWrites !== 'SameNode',
     },
     {
       cel: `self.storage.transfer == 'Reattach' || (${keptOnOneNode}) || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode == 'ReadWriteMany'))`,
@@ -665,6 +735,15 @@ export const filerPairStatus = z.object({
     })
     .optional()
     .meta({ description: 'What a person asked for last, and the answer.' }),
+  lastSnapshot: z
+    .object({
+      name: z.string(),
+      result: z.string().meta({ description: 'Pending, Done, Failed or Refused.' }),
+      message: z.string(),
+      at: time('When the operator saw it.'),
+    })
+    .optional()
+    .meta({ description: 'The snapshot that a person asked for last, and the answer.' }),
   maintenance: z.string().optional().meta({
     description:
       'Why nothing moves by itself now: the annotation filerpair.dev/maintenance, as the servers know it.',

@@ -5,6 +5,7 @@
  * Environment, all optional:
  *   POD_UID              names the place where this server runs in its incarnations (config: incarnation)
  *   POD_IP               address to put behind the partner's failover name, with the Kubernetes witness
+ *   NODE_NAME            node of that address, for Services that lead only to pods of the node that got the connection
  *   TERMINATION_LOG      file in which this run leaves its incarnation, for the operator's proof of death
  *   KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT  the API, with the Kubernetes witness
  *   FILERPAIR_LOG_LEVEL  error | warn | info | debug (config: log.level)
@@ -46,6 +47,7 @@ const POOL_THREADS = '64';
 interface Environment {
   readonly podUid: string | undefined;
   readonly podIp: string | undefined;
+  readonly nodeName: string | undefined;
   readonly terminationLog: string | undefined;
   readonly apiHost: string | undefined;
   readonly apiPort: string | undefined;
@@ -64,6 +66,7 @@ function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   return {
     podUid: env['POD_UID'],
     podIp,
+    nodeName: env['NODE_NAME'],
     terminationLog: env['TERMINATION_LOG'],
     apiHost: env['KUBERNETES_SERVICE_HOST'],
     apiPort: env['KUBERNETES_SERVICE_PORT'],
@@ -157,7 +160,14 @@ function openWorld(config: Config, environment: Environment, log: Log): World {
     gate:
       slice === undefined
         ? noGate
-        : new KubernetesFailoverGate({ client, namespace, name: slice, address: environment.podIp!, log }),
+        : new KubernetesFailoverGate({
+            client,
+            namespace,
+            name: slice,
+            address: environment.podIp!,
+            nodeName: environment.nodeName ?? null,
+            log,
+          }),
   };
 }
 

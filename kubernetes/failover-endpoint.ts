@@ -21,6 +21,11 @@ export interface FailoverEndpoint {
   readonly open: boolean;
   /** IP address of the partner's pod; null: there is no such pod. */
   readonly address: string | null;
+  /**
+   * Node of that pod: Services with externalTrafficPolicy Local lead only to endpoints that name the node that got the
+   * connection. null: not known.
+   */
+  readonly nodeName: string | null;
 }
 
 export interface EndpointSlice extends KubernetesObject {
@@ -52,14 +57,16 @@ export function shownBy(slice: EndpointSlice): FailoverEndpoint {
     epoch: Number.isSafeInteger(epoch) ? epoch : -1,
     open: endpoint !== undefined && endpoint.conditions?.ready !== false,
     address: endpoint?.addresses[0] ?? null,
+    nodeName: endpoint?.nodeName ?? null,
   };
 }
 
 /** The slice's `endpoints`: the list is atomic in the API, so it is always written whole. */
 export function endpointsOf(endpoint: FailoverEndpoint): NonNullable<EndpointSlice['endpoints']> {
   if (endpoint.address === null) return [];
-  const { open } = endpoint;
-  return [{ addresses: [endpoint.address], conditions: { ready: open, serving: open, terminating: false } }];
+  const { address, nodeName, open } = endpoint;
+  const conditions = { ready: open, serving: open, terminating: false };
+  return [{ addresses: [address], conditions, ...(nodeName === null ? {} : { nodeName }) }];
 }
 
 /** The merge patch by which a server opens or closes the gate. It leaves ports, labels and owners alone. */

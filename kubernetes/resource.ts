@@ -38,6 +38,7 @@ export const resources = {
   configMaps: core('configmaps', 'ConfigMap'),
   serviceAccounts: core('serviceaccounts', 'ServiceAccount'),
   persistentVolumeClaims: core('persistentvolumeclaims', 'PersistentVolumeClaim'),
+  persistentVolumes: core('persistentvolumes', 'PersistentVolume', false),
   nodes: core('nodes', 'Node', false),
   namespaces: core('namespaces', 'Namespace', false),
   events: grouped('events.k8s.io', 'v1', 'events', 'Event'),
@@ -45,6 +46,7 @@ export const resources = {
   endpointSlices: grouped('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
   podDisruptionBudgets: grouped('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),
   volumeAttachments: grouped('storage.k8s.io', 'v1', 'volumeattachments', 'VolumeAttachment', false),
+  volumeSnapshots: grouped('snapshot.storage.k8s.io', 'v1', 'volumesnapshots', 'VolumeSnapshot'),
   roles: grouped('rbac.authorization.k8s.io', 'v1', 'roles', 'Role'),
   roleBindings: grouped('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding'),
   customResourceDefinitions: grouped(

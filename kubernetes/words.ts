@@ -14,6 +14,8 @@ export const labels = {
   epoch: 'filerpair.dev/epoch',
   /** On claims: name of the volume in the FilerPair. */
   volume: 'filerpair.dev/volume',
+  /** On VolumeSnapshots: name of the snapshot that they are a part of. */
+  snapshot: 'filerpair.dev/snapshot',
   /** On attachment pods: the home server of the disk set whose volumes they hold on their node. */
   attachment: 'filerpair.dev/attachment',
 } as const;
@@ -43,6 +45,10 @@ export const leaseAnnotations = {
   disks: 'filerpair.dev/disks',
   /** By the operator or a server that was told to: why nothing may move by itself now; absent: normal operation. */
   maintenance: 'filerpair.dev/maintenance',
+  /** By the operator, for a snapshot: {@link StandstillAnnotation}. */
+  standstill: 'filerpair.dev/standstill',
+  /** By the owner: {@link StandstillAnswerAnnotation}. */
+  standstillAnswer: 'filerpair.dev/standstill-answer',
   /** By the server that does not own the disk set: {@link TakeoverCheckAnnotation}. */
   takeoverCheck: 'filerpair.dev/takeover-check',
 } as const;
@@ -62,6 +68,14 @@ export const requestAnnotations = {
   override: 'filerpair.dev/override',
   /** Set: no automatic takeover and giveback; the value says why. Stays until it is removed. */
   maintenance: 'filerpair.dev/maintenance',
+} as const;
+
+/** On a FilerPair, by a person. Removed when answered. */
+export const snapshotAnnotations = {
+  /** Name of a snapshot of all volumes of both disk sets, to be made now. */
+  snapshot: 'filerpair.dev/snapshot',
+  /** VolumeSnapshotClass; absent: the driver's default one. */
+  snapshotClass: 'filerpair.dev/snapshot-class',
 } as const;
 
 /** On a Node. */
@@ -93,6 +107,28 @@ export interface TakeoverCheckAnnotation {
   readonly server: string;
   readonly possible: boolean;
   readonly missing: readonly { readonly name: string; readonly message: string }[];
+}
+
+/** Nothing on the disk set's volumes is to change for a moment, so that they can be copied as they are. */
+export interface StandstillAnnotation {
+  readonly id: string;
+  /** Of the disk set: whoever owns it at another epoch does not obey. */
+  readonly epoch: number;
+  /** It ends by itself after this time. */
+  readonly msMax: number;
+  /** The copies are made: it shall end now. */
+  readonly over?: boolean;
+}
+
+export interface StandstillAnswerAnnotation {
+  readonly id: string;
+  /**
+   * Standing: nothing changes. Whole: it has ended because it was to, and nothing has changed before. Broken: it has ended
+   * for another reason, or could not begin.
+   */
+  readonly state: 'Standing' | 'Whole' | 'Broken';
+  /** Of Broken: why, as a clause. */
+  readonly message: string;
 }
 
 export interface RequestResultAnnotation {

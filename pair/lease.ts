@@ -37,6 +37,18 @@ export interface TransferRequest {
   readonly override?: readonly string[];
 }
 
+/** Nothing on the volumes is to change for a moment: for copies of all of them at one point in time. */
+export interface Standstill {
+  /** Chosen by whoever asks; the answer carries it. */
+  readonly id: string;
+  /** At another epoch nobody obeys it. */
+  readonly epoch: number;
+  /** It ends by itself after this time. */
+  readonly msMax: number;
+  /** It shall end now. */
+  readonly over: boolean;
+}
+
 export interface LeaseRecord {
   /** The owning incarnation; null after a release, and before the first claim. */
   readonly holder: Incarnation | null;
@@ -56,6 +68,8 @@ export interface LeaseRecord {
   readonly maintenance: string | null;
   /** With disks that move: the directory in which they are mounted now, as the operator says; absent: not known. */
   readonly disks?: string;
+  /** Written beside the ownership by the operator; no right depends on it. */
+  readonly standstill?: Standstill;
 }
 
 /** A record as read from the witness. `version` is opaque (Kubernetes: resourceVersion). */

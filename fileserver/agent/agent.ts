@@ -21,7 +21,7 @@ import type { Log } from '../log.ts';
 import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import { bootMs } from '../system/boottime.ts';
-import type { RequestResult, Witness } from '../witness/witness.ts';
+import type { RequestResult, StandstillAnswer, Witness } from '../witness/witness.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import { dataPathMetrics } from './data-path-metrics.ts';
 import { DataThread } from './data-thread.ts';
@@ -76,6 +76,8 @@ export class Agent {
   private readonly openEpochs = new Map<ServerName, number>();
   /** Where the disks that move are mounted, as the data thread was last told, by home. */
   private readonly disks = new Map<ServerName, string | null>();
+  /** The standstills that the data thread was last told to begin, by home. */
+  private readonly standstills = new Map<ServerName, string>();
   /** Epoch of the last claim of the partner's disk set. */
   private claimedEpoch = 0;
   /** Heartbeats under way, for the round-trip time. */
@@ -279,6 +281,7 @@ export class Agent {
       const { state, effects } = step(this.state, next, now);
       this.state = state;
       this.tellDisks();
+      this.tellStandstills();
       for (const effect of effects) this.execute(effect, now);
     }
     this.running = false;
@@ -292,6 +295,22 @@ export class Agent {
       if (directory === (this.disks.get(home) ?? null)) continue;
       this.disks.set(home, directory);
       this.dataThread.disksAt(this.slotOf(home), directory);
+    }
+  }
+
+  /** Only of a disk set that is served here, at the epoch that is meant: a later owner knows nothing of it. */
+  private tellStandstills(): void {
+    for (const { home, seen } of [this.state.own, this.state.foreign]) {
+      const wanted = seen?.record.standstill;
+      if (wanted === undefined || !this.openPorts.has(home)) continue;
+      if (wanted.epoch !== this.openEpochs.get(home)) continue;
+      const { id, msMax, over } = wanted;
+      const begun = this.standstills.get(home) === id;
+      if (over && begun) this.dataThread.resume(this.slotOf(home), id);
+      if (over || begun) continue;
+      this.standstills.set(home, id);
+      this.log.info(`${home} stands still for a snapshot (${id}), for ${msMax} ms at most.`);
+      this.dataThread.hold(this.slotOf(home), id, msMax);
     }
   }
 
@@ -487,6 +506,14 @@ export class Agent {
       case 'stalled':
         this.volumeStalled(home, message.volume, message.waitedMs);
         return;
+      case 'held':
+        this.stoodStill(home, { id: message.id, state: 'Standing', message: '' });
+        return;
+      case 'resumed': {
+        const { id, whole } = message;
+        this.stoodStill(home, { id, state: whole ? 'Whole' : 'Broken', message: message.message });
+        return;
+      }
       case 'exportsReplaced':
         this.exports.taken(home);
         return;
@@ -516,6 +543,12 @@ export class Agent {
     }
     this.log.error(`${home} is given up (VolumeStalled): ${message}.`);
     this.feed({ kind: 'diskSetFault', home, reason: 'VolumeStalled', message });
+  }
+
+  private stoodStill(home: ServerName, answer: StandstillAnswer): void {
+    const why = answer.message === '' ? '' : `: ${answer.message}`;
+    this.log.info(`Standstill ${answer.id} of ${home}: ${answer.state}${why}.`);
+    this.options.witness.annotate(home, { standstillAnswer: answer });
   }
 
   /** For people and the operator, once the first request has been answered or a moment has passed. */

@@ -105,6 +105,15 @@ export class DataThread {
     this.post({ kind: 'disks', diskSet, directory });
   }
 
+  /** Nothing on its volumes changes until `resume`, for `msMax` at most. */
+  hold(diskSet: DiskSetSlot, id: string, msMax: number): void {
+    this.post({ kind: 'hold', diskSet, id, msMax });
+  }
+
+  resume(diskSet: DiskSetSlot, id: string): void {
+    this.post({ kind: 'resume', diskSet, id });
+  }
+
   close(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): void {
     this.post({ kind: 'close', diskSet, mode });
   }

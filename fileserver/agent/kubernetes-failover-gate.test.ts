@@ -48,6 +48,7 @@ function gate(): KubernetesFailoverGate {
     namespace: 'storage',
     name: 'filer-a-failover',
     address: '10.0.0.7',
+    nodeName: 'node-1',
     log,
   });
 }
@@ -55,7 +56,9 @@ function gate(): KubernetesFailoverGate {
 it("opens with this pod's address in one request, and closes again", async () => {
   const one = gate();
   one.open(7);
-  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.7' }));
+  await eventually(() =>
+    expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.7', nodeName: 'node-1' }),
+  );
   expect(api.seen.map((seen) => seen.method)).toEqual(['PATCH']);
   one.close(7);
   await eventually(() => expect(shownBy(slice).open).toBe(false));
@@ -76,7 +79,7 @@ it('leaves what a later epoch has written alone when it closes', async () => {
   });
   gate().close(7);
   await eventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
-  expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.9' });
+  expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.9', nodeName: null });
 });
 
 it('ends with what was wanted last, however fast it changes', async () => {
@@ -84,7 +87,9 @@ it('ends with what was wanted last, however fast it changes', async () => {
   one.open(7);
   one.close(7);
   one.open(9);
-  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.7' }));
+  await eventually(() =>
+    expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.7', nodeName: 'node-1' }),
+  );
 });
 
 it('is opened once for a claim and the service after it', async () => {
@@ -102,7 +107,9 @@ it('goes back to the epoch before when the claim has failed, so that the operato
   one.open(7);
   await eventually(() => expect(shownBy(slice).open).toBe(true));
   one.withdraw(7);
-  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 6, open: false, address: '10.0.0.7' }));
+  await eventually(() =>
+    expect(shownBy(slice)).toEqual({ epoch: 6, open: false, address: '10.0.0.7', nodeName: 'node-1' }),
+  );
 });
 
 it('withdraws nothing that another pod has opened at this epoch', async () => {
@@ -113,14 +120,16 @@ it('withdraws nothing that another pod has opened at this epoch', async () => {
   });
   gate().withdraw(7);
   await eventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
-  expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.9' });
+  expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.9', nodeName: null });
 });
 
 it("closes what an earlier run of this pod has left open, and leaves another pod's alone", async () => {
   gate().open(7);
   await eventually(() => expect(shownBy(slice).open).toBe(true));
   gate().closeIfMine();
-  await eventually(() => expect(shownBy(slice)).toEqual({ epoch: 7, open: false, address: '10.0.0.7' }));
+  await eventually(() =>
+    expect(shownBy(slice)).toEqual({ epoch: 7, open: false, address: '10.0.0.7', nodeName: 'node-1' }),
+  );
   store({ ...slice, endpoints: [{ addresses: ['10.0.0.9'], conditions: { ready: true } }] });
   const before = api.seen.length;
   gate().closeIfMine();

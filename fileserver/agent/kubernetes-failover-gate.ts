@@ -27,6 +27,8 @@ export interface KubernetesFailoverGateOptions {
   readonly name: string;
   /** Of this pod. */
   readonly address: string;
+  /** Of this pod; null: not known, as of a pod that an older operator made. */
+  readonly nodeName: string | null;
   readonly log: Log;
 }
 
@@ -55,7 +57,7 @@ export class KubernetesFailoverGate implements FailoverGate {
   open(epoch: number): void {
     if (this.openedAt === epoch) return;
     this.openedAt = epoch;
-    const endpoint = { epoch, open: true, address: this.options.address };
+    const endpoint = { epoch, open: true, ...this.where };
     this.want({ doing: 'open', write: () => this.patch(endpoint, null) });
   }
 
@@ -63,7 +65,7 @@ export class KubernetesFailoverGate implements FailoverGate {
   withdraw(epoch: number): void {
     this.openedAt = null;
     const { address } = this.options;
-    const before = { epoch: epoch - 1, open: false, address };
+    const before = { epoch: epoch - 1, open: false, ...this.where };
     const mine = (shown: FailoverEndpoint) =>
       shown.epoch === epoch && shown.open && shown.address === address;
     this.wantClosed((shown) => (mine(shown) ? before : null));
@@ -72,7 +74,7 @@ export class KubernetesFailoverGate implements FailoverGate {
   /** After a release the home server may have claimed already: then there is nothing left to do. */
   close(epoch: number): void {
     this.openedAt = null;
-    const endpoint = { epoch, open: false, address: this.options.address };
+    const endpoint = { epoch, open: false, ...this.where };
     const change: Change = (shown) => (isBehind(endpoint, shown) ? null : endpoint);
     this.wantClosed(change);
   }
@@ -83,6 +85,11 @@ export class KubernetesFailoverGate implements FailoverGate {
     const change: Change = (shown) =>
       shown.open && shown.address === address ? { ...shown, open: false } : null;
     this.wantClosed(change);
+  }
+
+  private get where(): Pick<FailoverEndpoint, 'address' | 'nodeName'> {
+    const { address, nodeName } = this.options;
+    return { address, nodeName };
   }
 
   private wantClosed(change: Change): void {

@@ -82,6 +82,15 @@ export class DataPath {
       case 'disks':
         this.disks.set(message.diskSet, message.directory);
         return;
+      case 'hold': {
+        const { diskSet, id, msMax } = message;
+        if (coordinator !== undefined) await coordinator.hold(id, msMax);
+        else post({ kind: 'resumed', diskSet, id, whole: false, message: 'it is not served here' });
+        return;
+      }
+      case 'resume':
+        coordinator?.resume(message.id);
+        return;
       case 'exports':
         await coordinator?.replaceExports(message.exports);
         return;

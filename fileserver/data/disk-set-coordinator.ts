@@ -10,6 +10,8 @@
  *   quiescing   flush, with clients still served; close the port; connection threads take no more calls and drain;
  *               volume threads flush the rest and declare the volumes clean, while connections say farewell
  *
+ *   (held)      in the middle of serving, for a moment: volume threads keep calls unexecuted, everything is on the disk
+ *
  * `closed` is said only when every thread has said so: a thread that a disk holds in a system call may still write.
  */
 import { basename, dirname, join } from 'node:path';
@@ -46,11 +48,18 @@ const GIVE_UP_MS = 1000;
 type State = 'opening' | 'serving' | 'quiescing' | 'closed';
 type Reply = Extract<
   FromDataThreads,
-  { kind: 'verified' | 'serving' | 'attached' | 'exported' | 'flushed' | 'drained' | 'closed' }
+  { kind: 'verified' | 'serving' | 'attached' | 'exported' | 'flushed' | 'held' | 'drained' | 'closed' }
 >;
 
 /** A message without the session, which is added here. */
 type Untold<T> = T extends unknown ? Omit<T, 'session'> : never;
+
+interface Hold {
+  readonly id: string;
+  readonly end: NodeJS.Timeout;
+  /** Every volume thread stands still. */
+  held: boolean;
+}
 
 interface Gathering {
   readonly kind: Reply['kind'];
@@ -77,6 +86,7 @@ export class DiskSetCoordinator {
   private answered: boolean;
   private closing: Promise<void> | null;
   private faulted: boolean;
+  private holding: Hold | null;
   private readonly stalls: StallWatch;
 
   constructor(
@@ -102,6 +112,7 @@ export class DiskSetCoordinator {
     this.answered = false;
     this.closing = null;
     this.faulted = false;
+    this.holding = null;
     this.stalls = new StallWatch(message.volumeStalledMs ?? 0, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onStalled: (volume, waitedMs) => post({ kind: 'stalled', diskSet: message.diskSet, volume, waitedMs }),
@@ -292,6 +303,8 @@ export class DiskSetCoordinator {
         this.halt();
         return;
       case 'waiting':
+        // It is not the disk.
+        if (this.holding !== null) return;
         this.stalls.waits(message.volume, message.waitedMs);
         return;
       case 'firstReply':
@@ -396,11 +409,50 @@ export class DiskSetCoordinator {
     this.post({ kind: 'exportsReplaced', diskSet: this.slot });
   }
 
+  // ---------------------------------------------------------------------------------------------- holding
+
+  /** Ends with `held`, and later `resumed`; or with `resumed` alone. */
+  async hold(id: string, msMax: number): Promise<void> {
+    if (this.holding?.id === id) return;
+    if (this.state !== 'serving' || this.holding !== null) {
+      const message = this.holding === null ? `it is ${this.state}` : 'another hold is under way';
+      this.post({ kind: 'resumed', diskSet: this.slot, id, whole: false, message });
+      return;
+    }
+    const end = setTimeout(() => this.endHold(`it has lasted ${msMax} ms, as long as it may`), msMax);
+    const hold = { id, end, held: false };
+    this.holding = hold;
+    const standing = this.gather('held', this.volumeThreads);
+    this.toVolumeThreads({ kind: 'hold' });
+    await standing.catch(() => []);
+    if (this.holding !== hold) return;
+    hold.held = true;
+    this.post({ kind: 'held', diskSet: this.slot, id });
+  }
+
+  resume(id: string): void {
+    if (this.holding?.id !== id) return;
+    this.endHold(this.holding.held ? '' : 'it had not begun yet');
+  }
+
+  /** `problem`: why it was not whole; empty: it was. */
+  private endHold(problem: string): void {
+    if (this.holding === null) return;
+    const { id, end } = this.holding;
+    clearTimeout(end);
+    this.holding = null;
+    // A thread that has not got so far yet says so to nobody.
+    this.gatherings = this.gatherings.filter(({ kind }) => kind !== 'held');
+    this.toVolumeThreads({ kind: 'resume' });
+    this.post({ kind: 'resumed', diskSet: this.slot, id, whole: problem === '', message: problem });
+  }
+
   // ---------------------------------------------------------------------------------------------- closing
 
   /** Nothing more is accepted, read, executed or answered, in any thread. The port is closed before connections end. */
   private halt(): void {
     this.rights.halt(this.slot);
+    this.endHold('the disk set is not served any more');
     this.stalls.stop();
     this.acceptor?.stop();
     this.mounts?.stop();
@@ -411,6 +463,7 @@ export class DiskSetCoordinator {
   /** Ends with `closed`. */
   async close(mode: CloseMode): Promise<void> {
     if (mode === 'quiesce' && this.state === 'serving') {
+      this.endHold('the disk set is handed over');
       this.state = 'quiescing';
       try {
         await this.quiesce();

@@ -8,6 +8,10 @@
 //     |   <-- firstReply            |
 //     | exports               -->   |
 //     |   <-- exportsReplaced       |  or exportsRefused: the old ones go on
+//     | hold                  -->   |  nothing changes any more, everything is on the disk
+//     |   <-- held                  |
+//     | resume                -->   |
+//     |   <-- resumed               |  also by itself, when it has lasted too long
 //     | close quiesce|fence   -->   |
 //     |   <-- closed                |
 //     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
@@ -99,7 +103,32 @@ export interface DisksMessage {
   readonly directory: string | null;
 }
 
-export type ToDataThread = OpenMessage | CloseMessage | ExportsMessage | DisksMessage;
+/**
+ * Nothing on the disk set's volumes is to change for a moment, with everything that was answered on the disk: so that all of
+ * them, and those of the other disk set, can be copied as they are at one point in time. Clients wait.
+ */
+export interface HoldMessage {
+  readonly kind: 'hold';
+  readonly diskSet: DiskSetRole;
+  /** Whoever asks chooses it; the answers carry it. A second message with the same changes nothing. */
+  readonly id: string;
+  /** It ends by itself after this time: clients wait no longer for whoever asked and died. ms */
+  readonly msMax: number;
+}
+
+export interface ResumeMessage {
+  readonly kind: 'resume';
+  readonly diskSet: DiskSetRole;
+  readonly id: string;
+}
+
+export type ToDataThread =
+  | OpenMessage
+  | CloseMessage
+  | ExportsMessage
+  | DisksMessage
+  | HoldMessage
+  | ResumeMessage;
 
 /** Why a disk set could not be opened; constants, because they become reasons of conditions and events. */
 export const OpenFailure = {
@@ -198,6 +227,24 @@ export interface ExportsRefusedMessage {
   readonly message: string;
 }
 
+/** From now on, until `resumed`, nothing changes on the volumes. */
+export interface HeldMessage {
+  readonly kind: 'held';
+  readonly diskSet: DiskSetRole;
+  readonly id: string;
+}
+
+/** Answer to `resume`; comes without one when the hold has ended before, or could not begin. */
+export interface ResumedMessage {
+  readonly kind: 'resumed';
+  readonly diskSet: DiskSetRole;
+  readonly id: string;
+  /** Nothing has changed from `held` until `resume` came. */
+  readonly whole: boolean;
+  /** Why not, as a sentence; empty if whole. */
+  readonly message: string;
+}
+
 /** For the log of the process: the data thread has none of its own. */
 export interface LogMessage {
   readonly kind: 'log';
@@ -215,6 +262,8 @@ export type FromDataThread =
   | ExportsRefusedMessage
   | FaultMessage
   | StalledMessage
+  | HeldMessage
+  | ResumedMessage
   | FirstReplyMessage;
 
 /** A point inside a journalled operation at which a test can have the process killed. */

@@ -47,6 +47,9 @@ export type ToVolumeThread = OfSession &
     | { readonly kind: 'serve' }
     /** Everything written unstable, while clients are still served. */
     | { readonly kind: 'flush' }
+    /** Calls are kept unexecuted, everything is flushed, and nothing is written until `resume`: `held`. */
+    | { readonly kind: 'hold' }
+    | { readonly kind: 'resume' }
     /** quiesce: flush, declare clean. fence: nothing more. Either way `closed`. */
     | { readonly kind: 'close'; readonly mode: CloseMode }
     /** Nothing more is changed or answered; `close` follows. */
@@ -93,6 +96,7 @@ export type FromDataThreads = OfSession &
     /** problem null: they are in force. Otherwise the old ones are, and this is why. */
     | { readonly kind: 'exported'; readonly problem: string | null }
     | { readonly kind: 'flushed' }
+    | { readonly kind: 'held' }
     | { readonly kind: 'drained' }
     | { readonly kind: 'closed' }
     | {

@@ -68,6 +68,12 @@ function handle(
     case 'flush':
       void service.flush();
       return;
+    case 'hold':
+      void service.hold();
+      return;
+    case 'resume':
+      service.resume();
+      return;
     case 'exports':
       service.replaceExports(message.exports);
       return;

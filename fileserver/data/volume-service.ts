@@ -67,6 +67,8 @@ export class VolumeService {
   private flusher: DataFlusher | null;
   private executor: CallExecutor | null;
   private timers: NodeJS.Timeout[];
+  /** Calls that have come while nothing may change, in order; null: everything may. */
+  private kept: (readonly [Channel, CallsMessage])[] | null;
   /** close() was called: nothing more is begun. */
   private stopping: boolean;
   /** What writes to the volumes on its own account at the moment: `closed` waits for it. */
@@ -84,6 +86,7 @@ export class VolumeService {
     this.flusher = null;
     this.executor = null;
     this.timers = [];
+    this.kept = null;
     this.stopping = false;
     this.writing = Promise.resolve();
   }
@@ -162,7 +165,9 @@ export class VolumeService {
 
   /** Calls that a connection thread has forwarded. */
   take(channel: Channel, message: CallsMessage): void {
-    if (this.state === 'serving' || this.state === 'closing') this.executor?.take(channel, message);
+    if (this.state !== 'serving' && this.state !== 'closing') return;
+    if (this.kept !== null) this.kept.push([channel, message]);
+    else this.executor?.take(channel, message);
   }
 
   private async openVolumes(): Promise<void> {
@@ -257,7 +262,8 @@ export class VolumeService {
 
   private tick(): void {
     this.diskSet?.table.tick();
-    for (const { reserve } of this.volumes) if (this.mayServe()) reserve.restore();
+    const mayWrite = this.kept === null && this.mayServe();
+    for (const { reserve } of this.volumes) if (mayWrite) reserve.restore();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;
@@ -313,10 +319,35 @@ export class VolumeService {
     this.tell({ kind: 'flushed' });
   }
 
+  /** Says `held` when what runs is finished and on the disk; not at all if it is closed before. */
+  async hold(): Promise<void> {
+    if (this.state !== 'serving' || this.kept !== null) return;
+    const kept: [Channel, CallsMessage][] = [];
+    this.kept = kept;
+    await this.idle();
+    if (!(await this.flushUnstable())) return;
+    // Flushing may have given the journals something to do.
+    await this.idle();
+    // It may have ended meanwhile, and another one begun.
+    if (this.kept === kept && this.state === 'serving') this.tell({ kind: 'held' });
+  }
+
+  /** In the order in which they came: what was kept is executed now, if there still is a right to. */
+  resume(): void {
+    const { kept } = this;
+    this.kept = null;
+    for (const [channel, message] of kept ?? []) this.take(channel, message);
+  }
+
+  private async idle(): Promise<void> {
+    for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
+  }
+
   /** Ends with `closed`. quiesce: the caller has seen to it that no more calls come. */
   async close(mode: CloseMode): Promise<void> {
     if (mode === 'quiesce' && this.state === 'serving') {
       this.state = 'closing';
+      this.resume();
       await this.finish();
     }
     this.stopping = true;
@@ -331,7 +362,7 @@ export class VolumeService {
   }
 
   private async finish(): Promise<void> {
-    for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
+    await this.idle();
     if (!(await this.flushUnstable())) return;
     this.writing = this.declareClean();
     await this.writing;

@@ -31,6 +31,9 @@ const schema = z.object({
     .nullable()
     .default(null),
   maintenance: z.string().nullable().default(null),
+  standstill: z
+    .object({ id: z.string(), epoch: count, msMax: z.int().min(1), over: z.boolean().default(false) })
+    .exactOptional(),
 });
 
 /** Throws if it is not a Lease of this format. */

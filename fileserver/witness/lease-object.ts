@@ -16,10 +16,20 @@ import {
   parseAnnotation,
   type RequestAnnotation,
   type RequestResultAnnotation,
+  type StandstillAnnotation,
 } from '../../kubernetes/words.ts';
 import { parseIncarnation } from '../../pair/incarnation.ts';
-import type { DeathProof, LeaseOwnership, LeaseRecord, TransferRequest } from '../../pair/lease.ts';
+import type {
+  DeathProof,
+  LeaseOwnership,
+  LeaseRecord,
+  Standstill,
+  TransferRequest,
+} from '../../pair/lease.ts';
 import type { LeaseNotes } from './witness.ts';
+
+/** Clients wait meanwhile. ms */
+const STANDSTILL_MS_MAX = 60_000;
 
 /** Throws Error with a sentence if the ownership cannot be understood: then nothing may be decided by it. */
 export function recordOf(lease: Lease): LeaseRecord {
@@ -36,12 +46,24 @@ export function recordOf(lease: Lease): LeaseRecord {
     request: requestOf(annotations),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     ...disksOf(annotations[leaseAnnotations.disks]),
+    ...standstillOf(annotations[leaseAnnotations.standstill]),
   };
 }
 
 /** It becomes a part of a path. */
 const disksOf = (text: string | undefined): { disks?: string } =>
   text !== undefined && /^[A-Za-z0-9][-A-Za-z0-9]{0,63}$/.test(text) ? { disks: text } : {};
+
+/** What cannot be understood asks for nothing. */
+function standstillOf(text: string | undefined): { standstill?: Standstill } {
+  const found = parseAnnotation<Partial<StandstillAnnotation>>(text);
+  if (found === null || typeof found.id !== 'string') return {};
+  const { id, epoch, msMax, over } = found;
+  if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(msMax) || msMax! <= 0) return {};
+  return {
+    standstill: { id, epoch: epoch!, msMax: Math.min(msMax!, STANDSTILL_MS_MAX), over: over === true },
+  };
+}
 
 function incarnationOrNull(field: string, text: string | undefined) {
   if (text === undefined || text === '') return null;
@@ -117,6 +139,9 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
 export function withNotes(before: Lease, notes: LeaseNotes): Lease {
   const changes: Record<string, string | null> = {};
   const { lastTransition, secondaryPortOpen, requestResult, maintenance, takeoverCheck } = notes;
+  const { standstillAnswer } = notes;
+  if (standstillAnswer !== undefined)
+    changes[leaseAnnotations.standstillAnswer] = JSON.stringify(standstillAnswer);
   if (maintenance !== undefined) changes[leaseAnnotations.maintenance] = maintenance;
   if (takeoverCheck !== undefined) changes[leaseAnnotations.takeoverCheck] = JSON.stringify(takeoverCheck);
   if (lastTransition !== undefined) changes[leaseAnnotations.lastTransition] = JSON.stringify(lastTransition);

@@ -44,6 +44,16 @@ export interface LeaseNotes {
   /** Why nothing shall move by itself; null: normal operation. The servers act by it. */
   readonly maintenance?: string | null;
   readonly takeoverCheck?: TakeoverCheckNote;
+  readonly standstillAnswer?: StandstillAnswer;
+}
+
+/** What came of a standstill that the Lease asks for. */
+export interface StandstillAnswer {
+  readonly id: string;
+  /** Broken: it has ended before it was to, or could not begin. */
+  readonly state: 'Standing' | 'Whole' | 'Broken';
+  /** Of Broken: why. */
+  readonly message: string;
 }
 
 /** Whether the writer could take the disk set over now. */

@@ -14,6 +14,7 @@ import { lostNodesDueAt } from '../policies/lost-nodes.ts';
 import { nameQuestions, namesDueAt } from '../policies/names-published.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { rollout } from '../policies/rollout.ts';
+import { snapshotStep } from '../policies/snapshot.ts';
 import { attachmentsMoved } from './attachments.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
 import { credentials } from './credentials.ts';
@@ -23,6 +24,7 @@ import { nodesMarked } from './node-marks.ts';
 import type { Action, EventToTell, Plan } from './plan.ts';
 import { provision } from './provision.ts';
 import { rolledOut } from './roll-out.ts';
+import { snapshotActions, snapshotEvents, snapshotToRemember } from './snapshots.ts';
 import {
   computeStatus,
   invalidSpecStatus,
@@ -69,13 +71,17 @@ function decideFor(view: View): Plan {
   const requests = requestFindings(view);
   const rollingOut = rollout(view);
   const lastRequest = requestToRemember(view, requests);
-  const status = computeStatus(view, lastRequest);
+  const snapshot = snapshotStep(view);
+  const lastSnapshot = snapshotToRemember(view, snapshot, timeText(view.now));
+  const status = { ...computeStatus(view, lastRequest), ...(lastSnapshot && { lastSnapshot }) };
   const unchanged = sameStatus(view.pair.status, status);
   return {
     actions: [
       ...deathProofs(view),
       ...attachmentsMoved(view),
       ...nodesMarked(view),
+      // Clients wait while it is under way.
+      ...snapshotActions(view, snapshot, lastSnapshot === view.pair.status?.lastSnapshot),
       ...requestsPassedOn(requests),
       ...annotationsAnswered(view, requests),
       ...maintenanceMirrored(view),
@@ -85,11 +91,16 @@ function decideFor(view: View): Plan {
       ...leasesLetGo(view),
     ],
     status: unchanged ? null : status,
-    events: [...(unchanged ? [] : statusEvents(view.pair.status, status)), ...requests.flatMap(requestEvent)],
+    events: [
+      ...(unchanged ? [] : statusEvents(view.pair.status, status)),
+      ...snapshotEvents(view.pair.status, status),
+      ...requests.flatMap(requestEvent),
+    ],
     questions: nameQuestions(view),
     wakeAt: earliest([
       rollingOut?.wakeAt ?? null,
       lostNodesDueAt(view),
+      snapshot?.kind === 'wait' ? snapshot.until : null,
       namesDueAt(view),
       credentials(view).wakeAt,
       ...view.servers.flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt)),

@@ -8,6 +8,8 @@ import {
   parseAnnotation,
   type RequestAnnotation,
   type RequestResultAnnotation,
+  type StandstillAnnotation,
+  type StandstillAnswerAnnotation,
   type TakeoverCheckAnnotation,
 } from '../../kubernetes/words.ts';
 
@@ -29,6 +31,9 @@ export interface LeaseView {
   readonly maintenance: string | null;
   /** What the server that does not own the disk set says about a takeover. */
   readonly takeoverCheck: TakeoverCheckAnnotation | null;
+  /** What the operator has asked for, for a snapshot, and what the owner has answered. */
+  readonly standstill: StandstillAnnotation | null;
+  readonly standstillAnswer: StandstillAnswerAnnotation | null;
   /** UID of the attachment pod whose mounts the servers take for the disks. */
   readonly disks: string | null;
   /** The epoch for which the partner says that its secondary port is open. */
@@ -54,6 +59,10 @@ export function viewLease(object: Lease): LeaseView {
     lastTransition: readTransition(annotations[leaseAnnotations.lastTransition]),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
+    standstill: parseAnnotation<StandstillAnnotation>(annotations[leaseAnnotations.standstill]),
+    standstillAnswer: parseAnnotation<StandstillAnswerAnnotation>(
+      annotations[leaseAnnotations.standstillAnswer],
+    ),
     disks: annotations[leaseAnnotations.disks] || null,
     secondaryPortOpen: Number.isSafeInteger(open) ? open : null,
   };

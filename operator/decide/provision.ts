@@ -17,7 +17,7 @@ import { credentials } from './credentials.ts';
 import { access } from './desired/access.ts';
 import { claimLabels, newClaim } from './desired/claim.ts';
 import { disruptionBudget } from './desired/disruption-budget.ts';
-import { dnsEndpoint } from './desired/dns-endpoint.ts';
+import { dnsEndpoint, publishesByEndpoint } from './desired/dns-endpoint.ts';
 import { newLease } from './desired/lease.ts';
 import { type Desired, desired, pairLabels } from './desired/owned.ts';
 import { newPod } from './desired/pod.ts';
@@ -281,14 +281,14 @@ function dns(view: View): Action[] {
   if (!view.observed.dnsEndpointsServed) return [];
   const wanted = dnsEndpoint(view);
   if (wanted !== null) return applyIfDifferent(view, wanted);
-  if (view.spec.dns?.publish === true) return [];
+  if (publishesByEndpoint(view)) return [];
   return view.observed.dnsEndpoints.map((one) => ({
     kind: 'delete',
     resource: 'dnsEndpoints',
     namespace: view.observed.namespace,
     name: one.metadata.name ?? '',
     uid: one.metadata.uid ?? '',
-    why: 'the spec publishes no names',
+    why: 'the spec publishes no names in this way',
   }));
 }
 

@@ -3,6 +3,7 @@
 
 import type { FilerPairCondition, FilerPairStatus, FilerPairTransition } from '../../crds/filerpair.ts';
 import type { LastTransitionAnnotation } from '../../kubernetes/words.ts';
+import { clientAddresses } from '../policies/client-addresses.ts';
 import { degraded } from '../policies/degraded.ts';
 import { diskSetPhase } from '../policies/disk-set-phase.ts';
 import { namesPublished } from '../policies/names-published.ts';
@@ -27,6 +28,7 @@ export type LastRequest = NonNullable<FilerPairStatus['lastRequest']>;
 export function computeStatus(view: View, lastRequest: LastRequest | undefined): FilerPairStatus {
   const before = view.pair.status ?? {};
   const names = namesPublished(view);
+  const addresses = clientAddresses(view);
   const history = mergedHistory(view, before.history ?? []);
   return {
     observedGeneration: view.pair.metadata.generation ?? 0,
@@ -36,6 +38,7 @@ export function computeStatus(view: View, lastRequest: LastRequest | undefined):
       condition(view, 'Degraded', degraded(view)),
       condition(view, 'Progressing', progressing(view)),
       ...(names === null ? [] : [condition(view, 'NamesPublished', names)]),
+      ...(addresses === null ? [] : [condition(view, 'ClientAddressesKept', addresses)]),
     ],
     owners: ownersLine(view),
     servers: view.servers.map((server) => serverStatus(view, server)),
@@ -110,8 +113,9 @@ export function statusEvents(before: FilerPairStatus | undefined, after: FilerPa
     )
       continue;
     const bad = condition.status !== (condition.type === 'Degraded' ? 'False' : 'True');
-    // What merely starts as not yet known, or passes in a moment, is no news.
-    if ((old === undefined && bad) || passing.has(condition.reason)) continue;
+    // What merely starts as not yet known, or passes in a moment, is no news; what the spec says is so from the start.
+    if ((old === undefined && bad && condition.reason !== 'Rewritten') || passing.has(condition.reason))
+      continue;
     const { type, status, reason, message, lastTransitionTime } = condition;
     const key = `${type}/${status}/${reason}/${lastTransitionTime}`;
     events.push({ key, type: bad ? 'Warning' : 'Normal', reason, note: message });

@@ -66,11 +66,14 @@ export class World {
       dnsEndpoints: [],
       claims: {},
       volumeAttachments: [],
+      volumeReach: {},
       credentials: {
         sharedKey: 'absent',
         authority: 'absent',
         servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
       },
+      volumeSnapshots: [],
+      snapshotsServed: false,
       dnsEndpointsServed: false,
       dnsAnswers: {},
       nodes,
@@ -191,10 +194,12 @@ export class World {
 
   /** And what it does to the endpoint of the failover name. */
   gate(home: string, epoch: number, open: boolean, address: string): void {
+    const behind = this.observed.pods.find(({ status }) => status?.podIP === address);
+    const nodeName = behind?.spec?.nodeName ?? null;
     this.#replace('endpointSlices', `${home}-failover`, (slice: EndpointSlice) => ({
       ...slice,
       metadata: withAnnotations(slice, { [endpointAnnotations.epoch]: String(epoch) }),
-      endpoints: endpointsOf({ epoch, open, address }),
+      endpoints: endpointsOf({ epoch, open, address, nodeName }),
     }));
   }
 
@@ -386,7 +391,13 @@ const readyNode = (
   since = '2026-11-01T00:00:00Z',
 ): Node => ({
   metadata: { name, uid: `uid-${name}` },
-  status: { conditions: [{ type: 'Ready', status, lastTransitionTime: since }] },
+  status: {
+    conditions: [{ type: 'Ready', status, lastTransitionTime: since }],
+    addresses: [
+      { type: 'InternalIP', address: `172.18.0.${name.at(-1)}` },
+      { type: 'Hostname', address: name },
+    ],
+  },
 });
 
 const withAddress = (service: Service): Service => ({

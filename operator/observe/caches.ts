@@ -19,12 +19,22 @@ import {
 } from '../decide/names.ts';
 import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
 import { type Ask, DnsAnswers } from './dns-answers.ts';
-import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
+import type {
+  Claim,
+  FilerPairObject,
+  Node,
+  NodeSelector,
+  PersistentVolume,
+  Pod,
+  Service,
+  VolumeAttachment,
+  VolumeSnapshot,
+} from './objects.ts';
 import type { DnsQuestion, Observed, ObservedCredentials, Problem } from './observed.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
-  /** Whether to look for ExternalDNS at all. */
+  /** Whether to look for ExternalDNS at all: without the right to, looking fails for ever. */
   readonly publishDns: boolean;
   readonly askDns: Ask;
   /** `namespace/name` of a pair that should be looked at. */
@@ -43,7 +53,15 @@ const unknownCredentials: ObservedCredentials = { sharedKey: 'unknown', authorit
 
 export const keyOf = (namespace: string, name: string): string => `${namespace}/${name}`;
 
-const dnsDefinitionName = `${resources.dnsEndpoints.plural}.${resources.dnsEndpoints.group}`;
+const definitionName = ({ plural, group }: Resource): string => `${plural}.${group}`;
+
+/** A kind that the cluster may not have, or get and lose while the operator runs: its definition is watched too. */
+interface Optional<T extends KubernetesObject> {
+  readonly resource: Resource;
+  readonly definitions: Reflector<Definition>;
+  /** Only while the cluster serves it. */
+  objects: Reflector<T> | null;
+}
 
 export class Caches {
   readonly #options: CachesOptions;
@@ -61,11 +79,13 @@ export class Caches {
   readonly #podDisruptionBudgets: Reflector<KubernetesObject>;
   readonly #claims: Reflector<Claim>;
   readonly #volumeAttachments: Reflector<VolumeAttachment>;
-  readonly #definitions: Reflector<Definition>;
-  /** Only while the cluster serves DNSEndpoint. */
-  #dnsEndpoints: Reflector<KubernetesObject> | null = null;
+  readonly #dnsEndpoints: Optional<KubernetesObject>;
+  readonly #volumeSnapshots: Optional<VolumeSnapshot>;
   /** By UID of the pair: what was in its Secrets when they were looked at last. */
   readonly #credentials = new Map<string, { readonly seen: ObservedCredentials; readonly at: number }>();
+
+  /** By name of a PersistentVolume. It is decided when the volume is made, so nobody asks twice. */
+  readonly #volumeReach = new Map<string, NodeSelector | 'every node'>();
 
   readonly #dnsAnswers: DnsAnswers;
 
@@ -96,10 +116,8 @@ export class Caches {
       trimVolumeAttachment,
     );
     this.#nodes = this.#reflector<Node>(resources.nodes, (change) => this.#nodeChanged(change), {}, trimNode);
-    const onDefinition = (): void => this.#definitionChanged();
-    this.#definitions = this.#reflector<Definition>(resources.customResourceDefinitions, onDefinition, {
-      fieldSelector: `metadata.name=${dnsDefinitionName}`,
-    });
+    this.#dnsEndpoints = this.#optional(resources.dnsEndpoints);
+    this.#volumeSnapshots = this.#optional(resources.volumeSnapshots);
   }
 
   /** Starts watching; resolves when everything has been listed once. */
@@ -169,11 +187,14 @@ export class Caches {
       roles: of(this.#roles),
       roleBindings: of(this.#roleBindings),
       podDisruptionBudgets: of(this.#podDisruptionBudgets),
-      dnsEndpoints: this.#dnsEndpoints === null ? [] : of(this.#dnsEndpoints),
+      dnsEndpoints: this.#dnsEndpoints.objects === null ? [] : of(this.#dnsEndpoints.objects),
+      volumeSnapshots: this.#volumeSnapshots.objects === null ? [] : of(this.#volumeSnapshots.objects),
+      snapshotsServed: this.#volumeSnapshots.objects?.listed === true,
       claims,
       volumeAttachments: this.#attachmentsOf(claims),
+      volumeReach: await this.#observeReach(pair, claims),
       credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
-      dnsEndpointsServed: this.#dnsEndpoints?.listed === true,
+      dnsEndpointsServed: this.#dnsEndpoints.objects?.listed === true,
       dnsAnswers: this.#dnsAnswers.of(keyOf(namespace, name)),
       nodes: this.#nodesByName(),
       problem,
@@ -214,6 +235,29 @@ export class Caches {
         claims[wanted] ??= await this.#lookFor<Claim>(resources.persistentVolumeClaims, namespace, wanted);
       }
     return claims;
+  }
+
+  /** Only where volumes move: elsewhere the scheduler sees the claims of the servers' own pods. */
+  async #observeReach(
+    pair: FilerPairObject | null,
+    claims: Observed['claims'],
+  ): Promise<Observed['volumeReach']> {
+    if (pair?.spec?.storage?.transfer !== 'Reattach') return {};
+    const reach: Record<string, NodeSelector | 'every node' | 'unknown'> = {};
+    for (const claim of Object.values(claims)) {
+      const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+      if (volume === undefined) continue;
+      reach[volume] = this.#volumeReach.get(volume) ?? (await this.#askReach(volume));
+    }
+    return reach;
+  }
+
+  async #askReach(volume: string): Promise<NodeSelector | 'every node' | 'unknown'> {
+    const found = await this.#lookFor<PersistentVolume>(resources.persistentVolumes, undefined, volume);
+    if (typeof found === 'string') return 'unknown';
+    const reach = found.spec?.nodeAffinity?.required ?? 'every node';
+    this.#volumeReach.set(volume, reach);
+    return reach;
   }
 
   #attachmentsOf(claims: Observed['claims']): VolumeAttachment[] {
@@ -261,11 +305,11 @@ export class Caches {
 
   async #lookFor<T extends KubernetesObject>(
     resource: Resource,
-    namespace: string,
+    namespace: string | undefined,
     name: string,
   ): Promise<T | 'absent' | 'unknown'> {
     try {
-      return await this.#options.client.get<T>(resource, { namespace, name });
+      return await this.#options.client.get<T>(resource, { ...(namespace && { namespace }), name });
     } catch (error) {
       if (isNotFound(error)) return 'absent';
       if (error instanceof ApiError) return 'unknown';
@@ -288,8 +332,9 @@ export class Caches {
       this.#podDisruptionBudgets,
       this.#claims,
       this.#volumeAttachments,
-      ...(this.#options.publishDns ? [this.#definitions] : []),
-      ...(this.#dnsEndpoints === null ? [] : [this.#dnsEndpoints]),
+      ...(this.#options.publishDns ? [this.#dnsEndpoints.definitions] : []),
+      this.#volumeSnapshots.definitions,
+      ...[this.#dnsEndpoints, this.#volumeSnapshots].flatMap(({ objects }) => objects ?? []),
     ] as unknown as Reflector<KubernetesObject>[];
   }
 
@@ -354,23 +399,34 @@ export class Caches {
     }
   }
 
-  /** ExternalDNS may be installed or removed at any time. */
-  #definitionChanged(): void {
-    const definition = this.#definitions.get(undefined, dnsDefinitionName);
+  #optional<T extends KubernetesObject>(resource: Resource): Optional<T> {
+    const definitions = this.#reflector<Definition>(
+      resources.customResourceDefinitions,
+      () => this.#definitionChanged(optional),
+      { fieldSelector: `metadata.name=${definitionName(resource)}` },
+    );
+    const optional: Optional<T> = { resource, definitions, objects: null };
+    return optional;
+  }
+
+  /** It may be installed or removed at any time. */
+  #definitionChanged<T extends KubernetesObject>(optional: Optional<T>): void {
+    const definition = optional.definitions.get(undefined, definitionName(optional.resource));
     const served = definition?.status?.conditions?.some(
       ({ type, status }) => type === 'Established' && status === 'True',
     );
-    if (served && this.#dnsEndpoints === null) {
-      const reflector = this.#labelled(resources.dnsEndpoints);
-      this.#dnsEndpoints = reflector;
+    if (served && optional.objects === null) {
+      const reflector = this.#labelled<T>(optional.resource);
+      optional.objects = reflector;
       reflector.start();
       reflector.whenListed().then(
         () => this.#wakeAll(),
         () => undefined,
       );
-    } else if (!served && this.#dnsEndpoints !== null) {
-      void this.#dnsEndpoints.stop();
-      this.#dnsEndpoints = null;
+    } else if (!served && optional.objects !== null) {
+      void optional.objects.stop();
+      optional.objects = null;
+      this.#wakeAll();
     }
   }
 
@@ -412,6 +468,7 @@ const nodeMatters = (node: Node): unknown => {
     node.spec?.taints,
     node.metadata.annotations,
     node.status?.nodeInfo,
+    node.status?.addresses,
   ];
 };
 
@@ -447,6 +504,7 @@ function trimNode(node: Node): Node {
     spec: { unschedulable: node.spec?.unschedulable === true, taints: node.spec?.taints ?? [] },
     status: {
       conditions: node.status?.conditions?.filter(({ type }) => type === 'Ready') ?? [],
+      addresses: node.status?.addresses ?? [],
       ...(bootID && { nodeInfo: { bootID } }),
     },
   };

@@ -61,8 +61,37 @@ export interface Node extends KubernetesObject {
   readonly spec?: { readonly unschedulable?: boolean; readonly taints?: readonly Taint[] };
   readonly status?: {
     readonly conditions?: readonly Condition[];
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
     /** `bootID`: another one after every boot. */
     readonly nodeInfo?: { readonly bootID?: string };
+  };
+}
+
+export interface NodeSelectorRequirement {
+  readonly key: string;
+  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+  readonly values?: readonly string[];
+}
+
+export interface NodeSelectorTerm {
+  readonly matchExpressions?: readonly NodeSelectorRequirement[];
+  readonly matchFields?: readonly NodeSelectorRequirement[];
+}
+
+export interface NodeSelector {
+  readonly nodeSelectorTerms: readonly NodeSelectorTerm[];
+}
+
+export interface PersistentVolume extends KubernetesObject {
+  readonly spec?: { readonly nodeAffinity?: { readonly required?: NodeSelector } };
+}
+
+export interface VolumeSnapshot extends KubernetesObject {
+  readonly status?: {
+    /** When the storage has cut it. */
+    readonly creationTime?: string;
+    readonly readyToUse?: boolean;
+    readonly error?: { readonly message?: string };
   };
 }
 

@@ -4,7 +4,16 @@
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import type { CertificateFacts } from '../policies/certificate-upkeep.ts';
-import type { Claim, FilerPairObject, Node, Pod, Service, VolumeAttachment } from './objects.ts';
+import type {
+  Claim,
+  FilerPairObject,
+  Node,
+  NodeSelector,
+  Pod,
+  Service,
+  VolumeAttachment,
+  VolumeSnapshot,
+} from './objects.ts';
 
 /** Why the last attempt to carry out a plan ended early. */
 export interface Problem {
@@ -50,8 +59,13 @@ export interface Observed {
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
   /** Of the PersistentVolumes that the pair's claims are bound to. */
   readonly volumeAttachments: readonly VolumeAttachment[];
+  /** By name of the PersistentVolume that a claim of a pair with transfer Reattach is bound to: where it can be attached. */
+  readonly volumeReach: Readonly<Record<string, NodeSelector | 'every node' | 'unknown'>>;
   /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
   readonly credentials: ObservedCredentials;
+  readonly volumeSnapshots: readonly VolumeSnapshot[];
+  /** Whether the cluster has VolumeSnapshots. */
+  readonly snapshotsServed: boolean;
   /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */
   readonly dnsEndpointsServed: boolean;
   /** What the DNS answers, by answerKey(). Empty: there is no such record. Nothing under a key: not known. */

@@ -11,12 +11,13 @@ const wanted = (world: World) => {
   return failoverEndpoint(view, view.servers[0], slice);
 };
 const home = '10.0.0.2';
+const nodeName = 'node-2';
 
 describe('while the home server owns its disk set', () => {
   test('the gate is closed, with the partner’s address behind it', () => {
     const world = World.running();
     world.gate('filer-a', 0, true, '10.0.0.9');
-    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home });
+    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home, nodeName });
     world.gate('filer-a', 1, false, home);
     expect(wanted(world)).toBeNull();
   });
@@ -30,13 +31,23 @@ describe('while the home server owns its disk set', () => {
   test('but not one that leads to a pod which is gone: its claim never came', () => {
     const world = World.running();
     world.gate('filer-a', 2, true, '10.0.0.77');
-    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home });
+    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home, nodeName });
+  });
+
+  test('a server that does not know its node leaves it to the operator: Local Services go by it', () => {
+    const world = World.running();
+    world.gate('filer-a', 1, false, home);
+    world.observed.endpointSlices = world.observed.endpointSlices.map((slice) => ({
+      ...slice,
+      endpoints: slice.endpoints!.map(({ nodeName: _, ...endpoint }) => endpoint),
+    }));
+    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home, nodeName });
   });
 
   test('the address follows a partner’s new pod', () => {
     const world = World.running();
     world.gate('filer-a', 1, false, '10.0.0.77');
-    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home });
+    expect(wanted(world)).toEqual({ epoch: 1, open: false, address: home, nodeName });
   });
 });
 
@@ -50,14 +61,14 @@ describe('while the partner owns it', () => {
   test('the gate is opened once the partner says that its port is open for this epoch', () => {
     const world = takenOver();
     world.gate('filer-a', 1, false, home);
-    expect(wanted(world)).toEqual({ epoch: 2, open: true, address: home });
+    expect(wanted(world)).toEqual({ epoch: 2, open: true, address: home, nodeName });
   });
 
   test('before that it is not opened', () => {
     const world = takenOver();
     world.changeLease('filer-a', {}, { [leaseAnnotations.secondaryPortOpen]: '1' });
     world.gate('filer-a', 1, false, home);
-    expect(wanted(world)).toEqual({ epoch: 2, open: false, address: home });
+    expect(wanted(world)).toEqual({ epoch: 2, open: false, address: home, nodeName });
   });
 
   test('what the partner wrote for this epoch stands: open before its word on the Lease, closed after it', () => {
@@ -78,7 +89,7 @@ describe('while the partner owns it', () => {
     world.observed.leases = world.observed.leases.map((one) =>
       one === lease!.object ? { ...one, spec } : one,
     );
-    expect(wanted(world)).toEqual({ epoch: 2, open: false, address: home });
+    expect(wanted(world)).toEqual({ epoch: 2, open: false, address: home, nodeName });
   });
 
   test('a partner whose pod has no address cannot be led to', () => {
@@ -87,6 +98,6 @@ describe('while the partner owns it', () => {
     const { podIP: _, ...status } = pod.status!;
     world.changePod(pod, { status });
     world.gate('filer-a', 1, false, home);
-    expect(wanted(world)).toEqual({ epoch: 2, open: false, address: null });
+    expect(wanted(world)).toEqual({ epoch: 2, open: false, address: null, nodeName: null });
   });
 });

@@ -20,10 +20,11 @@ export function failoverEndpoint(
   const wanted = fromLease(view, home, shown);
   if (wanted === null || shown === null) return wanted;
   if (isBehind(wanted, shown)) return isLeftOver(view, home, shown) ? wanted : null;
-  return wanted.epoch === shown.epoch && wanted.open === shown.open && wanted.address === shown.address
-    ? null
-    : wanted;
+  return same(wanted, shown) ? null : wanted;
 }
+
+const same = (a: FailoverEndpoint, b: FailoverEndpoint): boolean =>
+  a.epoch === b.epoch && a.open === b.open && a.address === b.address && a.nodeName === b.nodeName;
 
 /**
  * A server opens the gate with its claim. One that ended between the two, together with its pod, leaves a gate that
@@ -40,11 +41,13 @@ function fromLease(view: View, home: ServerView, shown: FailoverEndpoint | null)
   const partnerOwns = lease !== null && lease.holderServer === home.partner;
   const pod = partnerOwns ? podOfIncarnation(view, home.partner, lease.holderPodUid) : partner.current;
   const address = pod?.pod.status?.podIP ?? null;
-  if (lease === null) return shown === null ? { epoch: 0, open: false, address } : null;
-  if (!partnerOwns) return { epoch: lease.epoch, open: false, address };
-  if (lease.secondaryPortOpen === lease.epoch) return { epoch: lease.epoch, open: address !== null, address };
+  const where = { address, nodeName: address === null ? null : (pod?.pod.spec?.nodeName ?? null) };
+  if (lease === null) return shown === null ? { epoch: 0, open: false, ...where } : null;
+  if (!partnerOwns) return { epoch: lease.epoch, open: false, ...where };
+  if (lease.secondaryPortOpen === lease.epoch)
+    return { epoch: lease.epoch, open: address !== null, ...where };
   // The partner owns it and has not (or not yet, or no longer) said that its port is open: what the slice shows for
   // this epoch was written by the partner, who knows.
-  if (shown !== null && shown.epoch === lease.epoch) return { ...shown, address: address ?? shown.address };
-  return { epoch: lease.epoch, open: false, address };
+  if (shown !== null && shown.epoch === lease.epoch) return { ...shown, ...(address === null ? {} : where) };
+  return { epoch: lease.epoch, open: false, ...where };
 }

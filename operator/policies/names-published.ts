@@ -1,7 +1,7 @@
 // NamesPublished: do the names outside the cluster answer what they should? Whoever publishes them: what counts is what
 // the DNS says, as a client would hear it.
 
-import { type DnsRecord, dnsRecords } from '../decide/desired/dns-endpoint.ts';
+import { type DnsRecord, dnsRecords, leadsToNodes } from '../decide/desired/dns-records.ts';
 import type { View } from '../decide/view.ts';
 import { answerKey, type DnsQuestion } from '../observe/observed.ts';
 import { isFalse, isTrue, isUnknown, type Verdict } from './verdict.ts';
@@ -25,10 +25,7 @@ export function namesPublished(view: View): Verdict | null {
   const names = view.servers.flatMap(({ name, failoverName }) => [name, failoverName]);
   const pending = names.filter((name) => !records.some(({ dnsName }) => dnsName === `${name}.${dns.domain}`));
   if (pending.length > 0)
-    return isFalse(
-      'NoAddress',
-      `Service ${pending.join(', ')} has no address yet: ${view.spec.service.type === 'LoadBalancer' ? 'the load balancer has not given it one; see kubectl describe service' : 'it is being made'}.`,
-    );
+    return isFalse('NoAddress', `Service ${pending.join(', ')} has no address yet: ${addressAwaited(view)}.`);
   const findings = records.map((record) => ({ record, found: answerOf(view, record) }));
   const wrong = findings.filter(({ record, found }) => found !== null && !same(found, record.targets));
   if (wrong[0] !== undefined) return wrongAnswer(view, wrong[0]);
@@ -39,6 +36,13 @@ export function namesPublished(view: View): Verdict | null {
       `What the DNS says of ${unknown.record.dnsName} could not be found out: the DNS servers of the operator's pod do not answer.`,
     );
   return isTrue('Answered', `The DNS answers: ${records.map(recordText).join(', ')}.`);
+}
+
+function addressAwaited(view: View): string {
+  if (leadsToNodes(view)) return 'the pod that it leads to has no node, or its node names no address';
+  return view.spec.service.type === 'LoadBalancer'
+    ? 'the load balancer has not given it one; see kubectl describe service'
+    : 'it is being made';
 }
 
 /** What has to be known for it. */
@@ -69,10 +73,15 @@ function wrongAnswer(view: View, { record, found }: Finding): Verdict {
       'NotAnswered',
       `The DNS does not know ${record.dnsName}. spec.dns.publish is false, so it is for you to publish: ${wanted}.`,
     );
+  if (view.spec.dns!.source === 'ServiceAnnotations')
+    return isFalse(
+      'NotAnswered',
+      `The DNS does not know ${record.dnsName} yet. It is in the annotations of Service ${record.dnsName.split('.')[0]}; if that lasts for minutes, see the log of ExternalDNS (its --source=service, --service-type-filter, --domain-filter, --managed-record-types).`,
+    );
   if (!view.observed.dnsEndpointsServed)
     return isFalse(
       'NoExternalDns',
-      `Nothing publishes ${record.dnsName}: the cluster has no DNSEndpoint (externaldns.k8s.io/v1alpha1). Install ExternalDNS with that definition and --source=crd, or set spec.dns.publish: false and publish it yourself: ${wanted}.`,
+      `Nothing publishes ${record.dnsName}: the cluster has no DNSEndpoint (externaldns.k8s.io/v1alpha1). Install ExternalDNS with that definition and --source=crd, or set spec.dns.source: ServiceAnnotations, or spec.dns.publish: false and publish it yourself: ${wanted}.`,
     );
   return isFalse(
     'NotAnswered',

@@ -3,6 +3,7 @@
 
 import { requestAnnotations } from '../../kubernetes/words.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
+import { nodesWithinReach, outOfReach } from './disk-reach.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
 
 interface Question {
@@ -30,6 +31,16 @@ export const takeoverChain: readonly Policy<Question>[] = [
       'PartnerNotRunning',
       `${survivor.name} could not take over the disk set of ${home.name}: pod ${pod.pod.metadata.name}: ${pod.because}.`,
     );
+  },
+  function disksOutOfReach({ view, home, survivor }) {
+    const node = survivor.current?.pod.spec?.nodeName;
+    const found = node === undefined ? null : outOfReach(view, home, node);
+    return found === null
+      ? null
+      : isFalse(
+          'DisksOutOfReach',
+          `${survivor.name} could not take over the disk set of ${home.name}: volume ${found.volume} cannot be attached to node ${node}, where it runs (the nodeAffinity of that PersistentVolume). Both servers have to run where the disks of both can be had: ${wayOut(view)}.`,
+        );
   },
   function heartbeatsNotAcknowledged({ view, home, owner, survivor }) {
     const { lease } = home;
@@ -81,6 +92,12 @@ export const takeoverChain: readonly Policy<Question>[] = [
         );
   },
 ];
+
+/** Volumes of two places that no node shares can only be made anew. */
+const wayOut = (view: View): string =>
+  nodesWithinReach(view) === null
+    ? 'use storage that reaches the nodes of both, or keep both in one zone (spec.servers[].placement) from before their disks are made'
+    : 'hand over what it owns and delete its pod; the new one is put onto such a node';
 
 /** What the policies above judge by the Lease itself, which is younger than what a server has said about it. */
 const saidAlready: ReadonlySet<string> = new Set([

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { resources } from '../../../kubernetes/resource.ts';
-import { requestAnnotations } from '../../../kubernetes/words.ts';
+import { requestAnnotations, snapshotAnnotations } from '../../../kubernetes/words.ts';
 import { type Command, CommandError, type Flags, type Surroundings, UsageError } from '../command.ts';
 import { table } from '../listing.ts';
 import {
@@ -120,13 +120,12 @@ const move = (kind: 'takeover' | 'giveback', summary: string, details: readonly 
       const before = JSON.stringify(pair.status?.lastRequest);
       await patchPair(cluster, pair.metadata, { metadata: { annotations: asked } });
       if (flags['no-wait'] === true) return;
-      const answer = await answered(
-        cluster,
-        pair,
-        requestAnnotations[kind],
+      const answer = await answered(cluster, pair, {
+        annotation: requestAnnotations[kind],
+        of: (now) => now.lastRequest,
         before,
-        common.timeoutMs ?? 60_000,
-      );
+        timeoutMs: common.timeoutMs ?? 60_000,
+      });
       if (answer.result !== 'Done') throw new CommandError(`${kind} of ${server} refused: ${answer.message}`);
       world.stdout.write(`${kind} of ${server} done: ${answer.message}\n`);
     }),
@@ -140,15 +139,21 @@ async function patchPair(
   await cluster.client.mergePatch(resources.filerPairs, { namespace, name }, patch);
 }
 
-type Answer = NonNullable<NonNullable<PairObject['status']>['lastRequest']>;
+type Status = NonNullable<PairObject['status']>;
 
-/** The recorded answer: there when the annotation is gone and the status tells of another request than before. */
-async function answered(
+interface Awaited<Answer> {
+  readonly annotation: string;
+  readonly of: (status: Status) => Answer | undefined;
+  /** The answer that was there already, as JSON: that of an earlier question. */
+  readonly before: string | undefined;
+  readonly timeoutMs: number;
+}
+
+/** The recorded answer: there when the annotation is gone and the status tells of another one than before. */
+async function answered<Answer extends { readonly result: string }>(
   cluster: Cluster,
   pair: PairObject,
-  annotation: string,
-  before: string | undefined,
-  timeoutMs: number,
+  { annotation, of, before, timeoutMs }: Awaited<Answer>,
 ): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const { name, namespace } = pair.metadata;
@@ -160,7 +165,7 @@ async function answered(
     onChange: (change) => {
       if (change.kind === 'deleted') return reject(new CommandError(`FilerPair ${name} is gone`));
       const { metadata, status: now } = change.object;
-      const answer = now?.lastRequest;
+      const answer = now && of(now);
       if (metadata.annotations?.[annotation] !== undefined || answer === undefined) return;
       if (answer.result !== 'Pending' && JSON.stringify(answer) !== before) resolve(answer);
     },
@@ -199,6 +204,38 @@ const check: Command = {
           `the next failure is not covered: ${found?.message ?? 'nothing is known yet'}`,
         );
       world.stdout.write(`${found.message}\n`);
+    }),
+};
+
+const snapshot: Command = {
+  name: 'snapshot',
+  form: 'snapshot NAME [PAIR] [--class NAME]',
+  summary: 'VolumeSnapshots of all volumes of both disk sets at one point in time',
+  details: [
+    'Clients wait for a moment, 10 s at most; nothing is stopped.',
+    '--class NAME           VolumeSnapshotClass (default: the default one of the volumes’ driver)',
+    ...CLUSTER_DETAILS,
+  ],
+  flags: { ...CLUSTER_FLAGS, class: { type: 'string' } },
+  count: [1, 2],
+  run: ([name = '', which], flags, common, world) =>
+    inCluster(flags, async (cluster) => {
+      const pair = await pairMeant(cluster, which);
+      const { class: className } = flags;
+      const annotations = {
+        [snapshotAnnotations.snapshot]: name,
+        ...(typeof className === 'string' ? { [snapshotAnnotations.snapshotClass]: className } : {}),
+      };
+      const before = JSON.stringify(pair.status?.lastSnapshot);
+      await patchPair(cluster, pair.metadata, { metadata: { annotations } });
+      const answer = await answered(cluster, pair, {
+        annotation: snapshotAnnotations.snapshot,
+        of: (now) => now.lastSnapshot,
+        before,
+        timeoutMs: common.timeoutMs ?? 60_000,
+      });
+      if (answer.result !== 'Done') throw new CommandError(answer.message);
+      world.stdout.write(`${answer.message}\n`);
     }),
 };
 
@@ -305,6 +342,7 @@ export const PAIR_COMMANDS: readonly Command[] = [
     'The server finishes what runs, its partner takes over, clients follow; for maintenance.',
   ]),
   move('giveback', 'give the disk set of a server back to it', ['Asked when the server runs again.']),
+  snapshot,
   maintenance,
   pausing('pause', true, 'leave running servers as they are when the spec changes'),
   pausing('resume', false, 'go on with a rollout'),

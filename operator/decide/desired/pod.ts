@@ -3,6 +3,7 @@
 
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { labels } from '../../../kubernetes/words.ts';
+import { nodesWithinReach } from '../../policies/disk-reach.ts';
 import { fingerprint } from '../fingerprint.ts';
 import {
   attachmentDirectory,
@@ -80,8 +81,19 @@ export function newPod(view: View, server: ServerView, current: boolean): Kubern
       },
       ownerReferences: [ownerReference(view)],
     },
-    spec,
+    spec: withinReach(view, spec),
   } as KubernetesObject;
+}
+
+/**
+ * Where the disks of both disk sets can be attached. Not part of the template: it is known only when the volumes are bound,
+ * and is no reason to replace a pod that runs.
+ */
+function withinReach(view: View, spec: Record<string, unknown>): Record<string, unknown> {
+  const nodes = nodesWithinReach(view);
+  if (nodes === null) return spec;
+  const nodeAffinity = { requiredDuringSchedulingIgnoredDuringExecution: nodes };
+  return { ...spec, affinity: { ...(spec['affinity'] as object), nodeAffinity } };
 }
 
 function podSpec(view: View, server: ServerView): Record<string, unknown> {
@@ -92,6 +104,8 @@ function podSpec(view: View, server: ServerView): Record<string, unknown> {
     // The kernel ignores the dead man's switch for PID 1 (rule R10): here PID 1 is the pause container. It is also
     // how the sentinel sees the server's process.
     shareProcessNamespace: true,
+    // Names in the cluster are resolved all the same: the servers find each other by them.
+    ...(view.spec.hostNetwork ? { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' } : {}),
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: gracePeriodSeconds,
     enableServiceLinks: false,
@@ -128,11 +142,25 @@ function affinity(view: View, server: ServerView): Record<string, unknown> {
   const preferred = of('Preferred').map((podAffinityTerm) => ({ weight: 100, podAffinityTerm }));
   const required = of('Required');
   return {
+    ...sameZone(view, beside(zone, partner)),
     podAntiAffinity: {
       ...(preferred.length === 0 ? {} : { preferredDuringSchedulingIgnoredDuringExecution: preferred }),
       ...(required.length === 0 ? {} : { requiredDuringSchedulingIgnoredDuringExecution: required }),
     },
   };
+}
+
+const zone = 'topology.kubernetes.io/zone';
+
+/**
+ * Disks that are made where their first pod is (WaitForFirstConsumer), and that move: if two zones are not asked for, the
+ * servers begin in one, since the disks of most storage can be attached in one zone only.
+ */
+function sameZone(view: View, podAffinityTerm: object): Record<string, unknown> {
+  const { spread, storage } = view.spec;
+  if (storage.transfer !== 'Reattach' || spread.some(({ topologyKey }) => topologyKey === zone)) return {};
+  const term = { weight: 100, podAffinityTerm };
+  return { podAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [term] } };
 }
 
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });

@@ -2,7 +2,8 @@
 
 import { labels } from '../../../kubernetes/words.ts';
 import { currentLabel, interconnectServiceName } from '../names.ts';
-import type { ServerView, View } from '../view.ts';
+import { partnerOf, type ServerView, type View } from '../view.ts';
+import { dnsAnnotations } from './dns-annotations.ts';
 import { type Desired, desired } from './owned.ts';
 import { containerPorts, type PortUse, portNumbers } from './ports.ts';
 
@@ -10,12 +11,14 @@ import { containerPorts, type PortUse, portNumbers } from './ports.ts';
 export const servicePortName = (use: PortUse, number: number): string =>
   `${use === 'interconnect' ? 'interconnect' : 'nfs'}-${number}`;
 
-const ports = (view: View, use: PortUse) =>
+/** `nodePort`: number of the nodes for the port that the spec names; undefined: Kubernetes chooses one, once. */
+const ports = (view: View, use: PortUse, nodePort?: number) =>
   portNumbers(view, use).map((number) => ({
     name: servicePortName(use, number),
     port: number,
     targetPort: containerPorts[use],
     protocol: 'TCP',
+    ...(nodePort !== undefined && number === view.spec.ports[use] ? { nodePort } : {}),
   }));
 
 export function services(view: View, server: ServerView): Desired[] {
@@ -26,24 +29,33 @@ export function services(view: View, server: ServerView): Desired[] {
     // While a pod is replaced there are two; a connection must not land on the one that is gone.
     [currentLabel]: 'true',
   };
-  const forClients = { server: server.name, annotations: service.annotations };
+  const { nodePorts } = server.spec;
+  const forClients = (name: string, to: ServerView) => ({
+    server: server.name,
+    annotations: { ...service.annotations, ...dnsAnnotations(view, name, to) },
+  });
+  const type = {
+    type: service.type,
+    // Kubernetes refuses it where it means nothing.
+    ...(service.type === 'ClusterIP' ? {} : { externalTrafficPolicy: service.externalTrafficPolicy }),
+  };
   return [
     // Not-ready addresses too: a closed socket answers RST at once, a Service without endpoints drops most SYNs.
     desired(view, 'services', server.name, {
-      ...forClients,
+      ...forClients(server.name, server),
       body: {
         spec: {
-          type: service.type,
+          ...type,
           selector,
-          ports: ports(view, 'primary'),
+          ports: ports(view, 'primary', nodePorts?.primary),
           publishNotReadyAddresses: true,
         },
       },
     }),
     // No selector: its EndpointSlice is the second gate of the partner's secondary port.
     desired(view, 'services', server.failoverName, {
-      ...forClients,
-      body: { spec: { type: service.type, ports: ports(view, 'secondary') } },
+      ...forClients(server.failoverName, partnerOf(view, server)),
+      body: { spec: { ...type, ports: ports(view, 'secondary', nodePorts?.secondary) } },
     }),
     desired(view, 'services', interconnectServiceName(server.name), {
       server: server.name,

@@ -1,0 +1,66 @@
+// A standstill that stands on the Lease, with real processes: the owner keeps still, says so, and goes on when it is over. A
+// later owner knows nothing of it.
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it, vi } from 'vitest';
+import type { Standstill } from '../../pair/lease.ts';
+import type { StandstillAnswer } from '../witness/witness.ts';
+import { firstAnswer, Pair, type Server, servers, until } from './pair.fixture.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let pair: Pair;
+afterEach(() => pair.stop());
+
+const file = (home: Server, suffix: string): string => join(pair.directory, 'witness', `${home}.${suffix}`);
+
+/** As the operator would; nobody else writes while both servers confirm each other. */
+function ask(home: Server, standstill: Partial<Standstill>): void {
+  const lease = JSON.parse(readFileSync(file(home, 'json'), 'utf8')) as { version: number };
+  const wanted = { id: 'one', epoch: 1, msMax: 60_000, over: false, ...standstill };
+  const changed = { ...lease, version: lease.version + 1, standstill: wanted };
+  writeFileSync(file(home, 'tmp'), JSON.stringify(changed));
+  renameSync(file(home, 'tmp'), file(home, 'json'));
+}
+
+function answer(home: Server): StandstillAnswer | undefined {
+  try {
+    const notes = JSON.parse(readFileSync(file(home, 'notes'), 'utf8')) as object;
+    return (notes as { standstillAnswer?: StandstillAnswer }).standstillAnswer;
+  } catch {
+    return undefined;
+  }
+}
+
+const says = (home: Server, state: StandstillAnswer['state'], id = 'one') =>
+  until(`the owner of ${home} says ${state}`, () => answer(home)?.id === id && answer(home)?.state === state);
+
+it('both stand, and both say that it was whole when it is over', async () => {
+  pair = await Pair.create();
+  for (const server of servers) pair.startSentinel(server);
+  for (const server of servers) pair.startServer(server);
+  await pair.paired();
+  for (const home of servers) ask(home, {});
+  for (const home of servers) await says(home, 'Standing');
+  for (const home of servers) ask(home, { over: true });
+  for (const home of servers) await says(home, 'Whole');
+});
+
+it('it ends by itself, once, and of another epoch nobody keeps still', async () => {
+  pair = await Pair.create();
+  for (const server of servers) pair.startSentinel(server);
+  const [a] = servers.map((server) => pair.startServer(server));
+  await pair.paired();
+  ask('filer-a', { epoch: 2, id: 'early' });
+  ask('filer-b', { id: 'short', msMax: 50 });
+  await says('filer-b', 'Broken', 'short');
+  expect(answer('filer-b')?.message).toContain('50 ms');
+  expect(answer('filer-a')).toBeUndefined();
+
+  // The owner dies while it stands: whoever follows serves at once, and answers for nothing.
+  ask('filer-a', { id: 'last' });
+  await says('filer-a', 'Standing', 'last');
+  a!.child.kill('SIGKILL');
+  await firstAnswer(pair.ports['filer-b'].secondary);
+  expect(answer('filer-a')).toMatchObject({ id: 'last', state: 'Standing' });
+});

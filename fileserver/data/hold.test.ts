@@ -1,0 +1,136 @@
+// A hold: for a moment nothing changes on the volumes, everything that was answered is on them, and no call is lost by it.
+import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import * as nfs from '../../protocol/nfs3.ts';
+import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
+import { RpcClient } from './rpc-client.fixture.ts';
+
+const LONG_MS = 60_000;
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const how: nfs.createhow3 = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o644 } };
+
+let thread: TestDataThread;
+let directory: { path: string; remove: () => void };
+let client: RpcClient;
+let root: Uint8Array;
+
+beforeAll(() => {
+  thread = new TestDataThread();
+});
+afterAll(() => thread.stop());
+beforeEach(async () => {
+  thread.messages.length = 0;
+  directory = temporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : undefined);
+  const { port } = await thread.open(openMessage(directory.path));
+  client = await RpcClient.connect(port);
+  root = await mount(client, '/data');
+});
+afterEach(async () => {
+  client.close();
+  await thread.close('own', 'fence');
+  directory.remove();
+});
+
+const create = (name: string) => client.call('CREATE', { where: { dir: root, name: bytes(name) }, how });
+const isThere = (name: string) => existsSync(join(directory.path, name));
+
+async function hold(id = 'one', msMax = LONG_MS): Promise<void> {
+  const held = thread.of('held');
+  thread.post({ kind: 'hold', diskSet: 'own', id, msMax });
+  expect((await held).id).toBe(id);
+}
+
+async function resume(id = 'one') {
+  const resumed = thread.of('resumed');
+  thread.post({ kind: 'resume', diskSet: 'own', id });
+  return resumed;
+}
+
+test('while it lasts nothing changes, reads are answered, and afterwards every call is', async () => {
+  await create('before');
+  await hold();
+  const [created, removed] = [
+    create('during'),
+    client.call('REMOVE', { object: { dir: root, name: bytes('before') } }),
+  ];
+  const { port } = thread.messages.find((message) => message.kind === 'opened')!;
+  const reader = await RpcClient.connect(port);
+  expect((await reader.call('GETATTR', { object: await mount(reader, '/data') })).status).toBe(nfs.NFS3_OK);
+  reader.close();
+  expect([isThere('before'), isThere('during')]).toEqual([true, false]);
+  expect(await resume()).toMatchObject({ whole: true, message: '' });
+  expect([(await created).status, (await removed).status]).toEqual([nfs.NFS3_OK, nfs.NFS3_OK]);
+  expect([isThere('before'), isThere('during')]).toEqual([false, true]);
+});
+
+test('a copy made meanwhile is a volume with all that was answered and nothing else', async () => {
+  const answered: string[] = [];
+  let going = true;
+  const writing = (async () => {
+    for (let i = 0; going; i++) {
+      await create(`file-${i}`);
+      answered.push(`file-${i}`);
+    }
+  })();
+  await expect.poll(() => answered.length).toBeGreaterThan(20);
+  await hold();
+  const before = [...answered];
+  const copy = temporaryDirectory();
+  cpSync(directory.path, copy.path, { recursive: true });
+  expect(await resume()).toMatchObject({ whole: true });
+  going = false;
+  await writing;
+  expect(answered.length).toBeGreaterThan(before.length);
+  const found = readdirSync(copy.path).filter((name) => name.startsWith('file-'));
+  // One more may have been executed whose answer was on its way.
+  expect(found.length - before.length).toBeLessThanOrEqual(1);
+  expect(found).toEqual(expect.arrayContaining(before));
+  const other = new TestDataThread();
+  await other.open(openMessage(copy.path, { epoch: 2 }));
+  await other.stop();
+  copy.remove();
+});
+
+test('it ends by itself, and says that it was not whole', async () => {
+  const resumed = thread.of('resumed');
+  await hold('short', 50);
+  const created = create('during');
+  expect(await resumed).toMatchObject({
+    id: 'short',
+    whole: false,
+    message: expect.stringContaining('50 ms'),
+  });
+  expect((await created).status).toBe(nfs.NFS3_OK);
+  // The word of somebody late is about nothing.
+  thread.post({ kind: 'resume', diskSet: 'own', id: 'short' });
+  await hold('next');
+  expect(await resume('next')).toMatchObject({ whole: true });
+  expect(thread.messages.filter(({ kind }) => kind === 'resumed')).toHaveLength(2);
+});
+
+test.each(['fence', 'quiesce'] as const)('a disk set that is closed (%s) meanwhile ends it', async (mode) => {
+  await hold();
+  const created = create('during').catch(() => null);
+  const resumed = thread.of('resumed');
+  await thread.close('own', mode);
+  expect(await resumed).toMatchObject({ whole: false });
+  // In good order the call is finished; fenced, it never was.
+  expect((await created)?.status === nfs.NFS3_OK).toBe(isThere('during'));
+  if (mode === 'fence') expect(isThere('during')).toBe(false);
+});
+
+test('what is not served cannot be held', async () => {
+  await thread.close('own', 'fence');
+  const resumed = thread.of('resumed');
+  thread.post({ kind: 'hold', diskSet: 'own', id: 'one', msMax: LONG_MS });
+  expect(await resumed).toMatchObject({ whole: false, message: expect.stringContaining('closed') });
+});
+
+test('one hold at a time', async () => {
+  await hold('one');
+  const refused = thread.of('resumed');
+  thread.post({ kind: 'hold', diskSet: 'own', id: 'two', msMax: LONG_MS });
+  expect(await refused).toMatchObject({ id: 'two', whole: false });
+  expect(await resume('one')).toMatchObject({ id: 'one', whole: true });
+});
