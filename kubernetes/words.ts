@@ -28,6 +28,8 @@ export const leaseAnnotations = {
   renewal: 'filerpair.dev/renewal',
   /** By the releasing server: name of the server that the release was meant for. */
   releasedTo: 'filerpair.dev/released-to',
+  /** By the holder, at its claim: its lease + guard, decimal ms. Nobody claims on silence any sooner. */
+  claimAfter: 'filerpair.dev/claim-after',
   /** By the operator: {@link DeathProofAnnotation}. */
   deathProof: 'filerpair.dev/death-proof',
   /** By the operator or the CLI: {@link RequestAnnotation}. */

@@ -76,6 +76,17 @@ describe('R3: a claim on silence', () => {
     expect(mayClaim(heir, 1000 + silence).kind).toBe('now');
   });
 
+  test('waits for as long as the holder says, if that is longer than what this server would wait', () => {
+    const longer = view(b1, { holder: a1, claimAfterMs: silence * 3 });
+    expect(mayClaim(longer, 1000 + silence * 3 - 1)).toMatchObject({
+      kind: 'wait',
+      until: 1000 + silence * 3,
+    });
+    const shorter = view(b1, { holder: a1, claimAfterMs: silence / 3 });
+    expect(mayClaim(shorter, 1000 + silence - 1).kind).toBe('wait');
+    expect(mayClaim(shorter, 1000 + silence).kind).toBe('now');
+  });
+
   test('is never made on a Lease that names this process', () => {
     expect(mayClaim(view(a1, { holder: a1 }), 1e9)).toMatchObject({ kind: 'no' });
   });

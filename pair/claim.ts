@@ -121,8 +121,9 @@ function holderProvenDead(view: ClaimView, holder: Incarnation): ClaimVerdict | 
 /** R3. */
 function holderSilent(view: ClaimView, holder: Incarnation): ClaimVerdict {
   const { identity, unchangedSince, acknowledgedAt } = view;
-  const { acknowledger } = view.seen.record;
-  const silence = silenceMs(identity.timing);
+  const { acknowledger, claimAfterMs } = view.seen.record;
+  // While lease times are being changed the holder's are not ours: it may write for as long as its own say.
+  const silence = Math.max(silenceMs(identity.timing), claimAfterMs ?? 0);
   const message = `no sign of life of ${holder} for ${silence} ms`;
   const cause = TransitionCause.Silent;
   if (acknowledger === null) {

@@ -698,7 +698,12 @@ function claim(
   cause: TransitionCause,
   context: Context,
 ): DiskSetState {
-  const ownership = claimed(seen.record, context.identity.me, context.steadyPartner);
+  const ownership = claimed(
+    seen.record,
+    context.identity.me,
+    context.steadyPartner,
+    silenceMs(context.identity.timing),
+  );
   trace(state, { name: 'claiming', epoch: ownership.epoch, cause }, context);
   const write = send(state, seen, ownership, context);
   return { ...state, role: { name: 'claiming', write, against: seen, cause } };

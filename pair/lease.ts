@@ -60,6 +60,11 @@ export interface LeaseRecord {
   readonly renewal: number;
   /** After a release: the server that it was meant for; null if for nobody in particular. */
   readonly releasedTo: ServerName | null;
+  /**
+   * The holder's lease + guard, ms, by its own configuration: nobody claims on silence any sooner, whatever his own says.
+   * Null: there is no holder, or it is of a version that does not say.
+   */
+  readonly claimAfterMs: number | null;
   /** Written beside the ownership by the operator; never by a server. */
   readonly deathProof: DeathProof | null;
   /** Written beside the ownership by the operator or the CLI; never by a server. */
@@ -85,6 +90,7 @@ export interface LeaseOwnership {
   readonly acknowledger: Incarnation | null;
   readonly renewal: number;
   readonly releasedTo: ServerName | null;
+  readonly claimAfterMs: number | null;
 }
 
 export const emptyLease: LeaseRecord = {
@@ -93,6 +99,7 @@ export const emptyLease: LeaseRecord = {
   acknowledger: null,
   renewal: 0,
   releasedTo: null,
+  claimAfterMs: null,
   deathProof: null,
   request: null,
   maintenance: null,
@@ -118,6 +125,7 @@ export function claimed(
   before: LeaseRecord,
   me: Incarnation,
   acknowledger: Incarnation | null,
+  claimAfterMs: number,
 ): LeaseOwnership {
   return {
     holder: me,
@@ -125,6 +133,7 @@ export function claimed(
     acknowledger,
     renewal: before.renewal + 1,
     releasedTo: null,
+    claimAfterMs,
   };
 }
 
@@ -136,6 +145,7 @@ export function renewed(before: LeaseRecord, acknowledger: Incarnation | null): 
     acknowledger,
     renewal: before.renewal + 1,
     releasedTo: null,
+    claimAfterMs: before.claimAfterMs,
   };
 }
 
@@ -146,5 +156,6 @@ export function released(before: LeaseRecord, to: ServerName | null): LeaseOwner
     acknowledger: null,
     renewal: before.renewal + 1,
     releasedTo: to,
+    claimAfterMs: null,
   };
 }

@@ -49,10 +49,11 @@ export function takeoverCheck(
 ): TakeoverCheck {
   const missing = whatIsMissing(state, home, facts, now);
   const { server, timing } = state.identity;
+  const claimAfterMs = (home === state.own.home ? state.own : state.foreign).seen?.record.claimAfterMs;
   const message =
     missing.length > 0
       ? missing.map((one) => one.message).join('; ')
-      : `${server} would take ${home} over: at once if the death is reported, after ${silenceMs(timing)} ms of silence otherwise`;
+      : `${server} would take ${home} over: at once if the death is reported, after ${Math.max(silenceMs(timing), claimAfterMs ?? 0)} ms of silence otherwise`;
   return { home, server, possible: missing.length === 0, missing, message };
 }
 

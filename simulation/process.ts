@@ -21,6 +21,8 @@ export interface Surroundings {
   readonly queue: EventQueue;
   readonly random: Random;
   readonly timing: PairTiming;
+  /** Of a process that starts now: lease times may be under change. */
+  timingOfNext(): PairTiming;
   readonly variant: Variant | null;
   /** The most by which a clock runs fast or slow. */
   readonly drift: number;
@@ -65,6 +67,7 @@ export class SimulatedProcess {
   readonly #step: Step;
   readonly #server: ServerName;
   readonly #rate: number;
+  readonly #timing: PairTiming;
   /** Grows where a variant's clock stops while the process does. */
   #offset: number;
   /** Off from other machines' wall clocks, ms. */
@@ -84,15 +87,11 @@ export class SimulatedProcess {
     this.#rate = 1 + world.random.between(-world.drift, world.drift);
     this.#wallOffset = world.random.between(-5000, 5000);
     this.#offset = world.random.between(0, 1e7);
-    const timing = this.#timing();
-    this.state = initialServer({ me, server, partner, timing }, this.clock());
+    const own = world.timingOfNext();
+    this.#timing = world.variant?.timing?.(own) ?? own;
+    this.state = initialServer({ me, server, partner, timing: this.#timing }, this.clock());
     this.#schedule();
     world.queue.after(world.random.between(0, 40), () => this.#work());
-  }
-
-  #timing(): PairTiming {
-    const { timing, variant } = this.#world;
-    return variant?.timing?.(timing) ?? timing;
   }
 
   #has(fault: DriverFault): boolean {
@@ -239,7 +238,7 @@ export class SimulatedProcess {
   }
 
   #arm(home: ServerName, until: number): void {
-    const { guardMs } = this.#timing();
+    const { guardMs } = this.#timing;
     const deadline = until + (this.#has('switchTooLate') ? 2 * this.#world.timing.guardMs : guardMs / 2);
     this.#armed.set(home, deadline);
     if (this.#has('noSwitch') || this.#has('rightNotChecked')) return;
@@ -253,11 +252,11 @@ export class SimulatedProcess {
    * last moment of its right, and goes on in the very last moment before the switch kills it.
    */
   #strikeAtTheLimit(home: ServerName, until: number): void {
-    const { queue, random, calm, timing } = this.#world;
+    const { queue, random, calm } = this.#world;
     if (calm || !random.chance(0.05)) return;
     queue.after((until - this.clock()) / this.#rate - 0.01, () => {
       if (!this.alive || this.paused || this.rights.get(home) !== until || this.#world.calm) return;
-      this.#attempt(home, random.pick([0.499, 0.499, 1.5, 4]) * timing.guardMs);
+      this.#attempt(home, random.pick([0.499, 0.499, 1.5, 4]) * this.#timing.guardMs);
     });
   }
 

@@ -2,7 +2,7 @@
 import type { TransferRequest } from '../pair/lease.ts';
 import type { ClientFault } from './client.ts';
 import type { Variant } from './variants/variant.ts';
-import { type Outcome, RECOVERY_MS, SERVERS, World } from './world.ts';
+import { type Outcome, SERVERS, World } from './world.ts';
 
 /** True time during which faults strike. */
 const FAULTS_MS = 20_000;
@@ -17,7 +17,9 @@ export type FaultSet =
   /** A witness that loses what it had acknowledged, and volumes mounted where they do not belong. */
   | 'disks'
   /** Runs of one server of which some reach the API and others do not; answers of the API at the limit. */
-  | 'apart';
+  | 'apart'
+  /** All, while somebody changes the lease times: servers that run have others than those that start. */
+  | 'times';
 
 export interface RunOptions {
   readonly variant?: Variant | null;
@@ -38,6 +40,7 @@ export function runSeed(seed: number, options: RunOptions = {}): Outcome {
   if (clients !== false) world.startClients(seed, clients === true ? null : clients);
   const menu = MENUS[options.faults ?? 'all'];
   world.witnessForgets = options.faults === 'disks';
+  world.timesChange = options.faults === 'times';
   world.operator.crashRate = world.random.pick([0, 0, 0.2, 0.6]);
   const faults = 2 + world.random.index(9);
   for (let count = 0; count < faults; count++) {
@@ -46,7 +49,7 @@ export function runSeed(seed: number, options: RunOptions = {}): Outcome {
   }
   world.queue.runUntil(FAULTS_MS);
   world.heal();
-  world.queue.runUntil(FAULTS_MS + RECOVERY_MS);
+  world.queue.runUntil(FAULTS_MS + world.recoveryMs);
   world.demandService();
   return world.outcome(seed);
 }
@@ -280,5 +283,6 @@ const MENUS: Readonly<Record<FaultSet, readonly Fault[]>> = {
   network: NETWORK_FAULTS,
   twins: [replacePod, replacePod, slowNetwork, cutNetwork, cutApi, cutApi, losses, pause, crash],
   apart: [apart, apart, lateAnswers, pause],
+  times: FAULTS,
   disks: [forget, forget, crash, crash, plannedStop, swapAtRestart, bothCrash, request, replacePod],
 };

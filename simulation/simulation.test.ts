@@ -73,6 +73,7 @@ describe('the simulation catches', () => {
     ['GuardZero', 'network', 3000],
     ['NoWaitForUnchangedLease', 'all', 50],
     ['FirstSightTakenAsOld', 'all', 100],
+    ['HolderTimesIgnored', 'times', 300],
     ['HeirDoesNotWait', 'twins', 6000, 690],
     ['HeirWithoutProof', 'all', 1500, 100],
     ['ProofNamesServerOnly', 'twins', 200],

@@ -23,6 +23,8 @@ import { SimulatedWitness } from './witness.ts';
 
 export const SERVERS = ['filer-a', 'filer-b'] as const;
 const TIMING: PairTiming = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
+/** By how much lease and guard may be longer where they are being changed. */
+const LEASE_FACTORS = [1, 1.5, 3];
 /** A call of the witness that has no answer after this is given up: its outcome is unknown. */
 const WITNESS_TIMEOUT_MS = 500;
 
@@ -42,6 +44,8 @@ export class World implements Surroundings {
   readonly queue = new EventQueue();
   readonly random: Random;
   readonly timing = TIMING;
+  /** Somebody changes the lease times: each process that starts may have others than those that run. */
+  timesChange = false;
   readonly variant: Variant | null;
   readonly drift: number;
   readonly #wallClocks = new Map<ServerName, number>();
@@ -92,6 +96,17 @@ export class World implements Surroundings {
       },
       variant?.driver === 'operatorGuesses',
     );
+  }
+
+  timingOfNext(): PairTiming {
+    if (!this.timesChange) return TIMING;
+    const factor = this.random.pick(LEASE_FACTORS);
+    return { ...TIMING, leaseMs: TIMING.leaseMs * factor, guardMs: TIMING.guardMs * factor };
+  }
+
+  get recoveryMs(): number {
+    const longest = this.timesChange ? Math.max(...LEASE_FACTORS) : 1;
+    return silenceMs(TIMING) * longest * RECOVERY_SILENCES;
   }
 
   outcome(seed: number): Outcome {
@@ -394,4 +409,4 @@ export class World implements Surroundings {
 }
 
 /** How long after `heal` service is demanded: a refused volume is tried again after four silences. */
-export const RECOVERY_MS = silenceMs(TIMING) * 7;
+const RECOVERY_SILENCES = 7;

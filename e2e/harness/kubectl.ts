@@ -64,6 +64,11 @@ export class Kubectl {
     return run([...this.#command, 'apply', '-f', '-'], { input: JSON.stringify(list) });
   }
 
+  /** The same for manifests as text. */
+  applyText(manifests: string): Promise<string> {
+    return run([...this.#command, 'apply', '-f', '-'], { input: manifests });
+  }
+
   /** Server-side validation of a manifest file, changing nothing. */
   dryRun(file: string) {
     return outcomeOf([...this.#command, 'apply', '--dry-run=server', '-f', file]);

@@ -46,7 +46,7 @@ it('lets exactly one of many claims through, and tells the others for sure that 
   const outcomes = await Promise.all(
     Array.from({ length: 10 }, (_, run) => {
       const me = incarnationOf('filer-a', 'machine', String(run));
-      return witness().compareAndSwap('filer-a', first.version, claimed(first.record, me, null));
+      return witness().compareAndSwap('filer-a', first.version, claimed(first.record, me, null, 2500));
     }),
   );
   expect(outcomes.filter((outcome) => outcome.kind === 'applied')).toHaveLength(1);
@@ -86,9 +86,11 @@ it('keeps what others put beside the ownership, and does not take it for a sign 
   const request = { id: 'r1', kind: 'giveback', reason: 'test' };
   const file = { version: 2, ...first.record, deathProof: proof, request };
   writeFileSync(join(directory, 'filer-a.json'), JSON.stringify(file));
-  expect((await one.compareAndSwap('filer-a', '1', claimed(first.record, a, null))).kind).toBe('conflict');
+  expect((await one.compareAndSwap('filer-a', '1', claimed(first.record, a, null, 2500))).kind).toBe(
+    'conflict',
+  );
   const seen = await seenBy(one);
-  const outcome = await one.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, b));
+  const outcome = await one.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, b, 2500));
   expect(outcome).toEqual({
     kind: 'applied',
     sighting: {
@@ -99,6 +101,7 @@ it('keeps what others put beside the ownership, and does not take it for a sign 
         acknowledger: b,
         renewal: 1,
         releasedTo: null,
+        claimAfterMs: 2500,
         deathProof: proof,
         request,
         maintenance: null,
@@ -114,7 +117,7 @@ it('tells watchers of every change', async () => {
   await eventually(() => expect(holders).toEqual([null]));
   let seen = await seenBy(mine);
   for (const ownership of [
-    claimed(seen.record, a, null),
+    claimed(seen.record, a, null, 2500),
     released({ ...seen.record, epoch: 1 }, 'filer-b'),
   ]) {
     const outcome = await mine.compareAndSwap('filer-a', seen.version, { ...ownership });
@@ -138,7 +141,7 @@ it('refuses, and has written nothing, when the lock cannot be had in time', asyn
   const first = await seenBy(one);
   const lock = openSync(join(directory, 'filer-a.lock'), 'a');
   expect(tryLock(lock)).toBe(true);
-  const outcome = await one.compareAndSwap('filer-a', first.version, claimed(first.record, a, null));
+  const outcome = await one.compareAndSwap('filer-a', first.version, claimed(first.record, a, null, 2500));
   expect(['refused', 'unknown']).toContain(outcome.kind);
   expect(await seenBy(one)).toEqual(first);
 });
@@ -147,7 +150,7 @@ it('writes history for changes of owner and acknowledger, not for renewals, and 
   const one = witness();
   let seen = await seenBy(one);
   for (const change of [
-    (s: LeaseSighting) => claimed(s.record, a, null),
+    (s: LeaseSighting) => claimed(s.record, a, null, 2500),
     (s: LeaseSighting) => renewed(s.record, null),
     (s: LeaseSighting) => renewed(s.record, b),
     (s: LeaseSighting) => released(s.record, 'filer-b'),
@@ -185,10 +188,10 @@ it('keeps maintenance beside the ownership, where every server sees it', async (
   const other = witness();
   expect((await seenBy(other)).record.maintenance).toBe('new switch');
   // A write of a server that has not seen it yet loses, and what it writes afterwards leaves it alone.
-  expect((await other.compareAndSwap('filer-a', first.version, claimed(first.record, a, null))).kind).toBe(
-    'conflict',
-  );
+  expect(
+    (await other.compareAndSwap('filer-a', first.version, claimed(first.record, a, null, 2500))).kind,
+  ).toBe('conflict');
   const seen = await seenBy(other);
-  const outcome = await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null));
+  const outcome = await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null, 2500));
   expect(outcome).toMatchObject({ kind: 'applied', sighting: { record: { maintenance: 'new switch' } } });
 });

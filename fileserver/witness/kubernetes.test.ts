@@ -45,7 +45,7 @@ it('writes ownership where the agreed fields are, and reads it back the same', a
   const witness = open();
   const first = await seenBy(witness);
   expect(first.record).toEqual(emptyLease);
-  const outcome = await witness.compareAndSwap('filer-a', first.version, claimed(first.record, a, b));
+  const outcome = await witness.compareAndSwap('filer-a', first.version, claimed(first.record, a, b, 2500));
   const { metadata, spec } = leases.lease('home-filer-a');
   expect(spec).toEqual({
     holderIdentity: a,
@@ -65,7 +65,7 @@ it('removes the holder at a release, says whom it was meant for, and keeps the e
   const witness = open();
   let seen = await seenBy(witness);
   for (const change of [
-    () => claimed(seen.record, a, b),
+    () => claimed(seen.record, a, b, 2500),
     () => renewed(seen.record, null),
     () => released(seen.record, 'filer-b'),
   ]) {
@@ -83,8 +83,8 @@ it('lets one of two claims through', async () => {
   const [mine, yours] = [open(), open()];
   const [seenByMe, seenByYou] = [await seenBy(mine), await seenBy(yours)];
   const outcomes = await Promise.all([
-    mine.compareAndSwap('filer-a', seenByMe.version, claimed(seenByMe.record, a, null)),
-    yours.compareAndSwap('filer-a', seenByYou.version, claimed(seenByYou.record, b, null)),
+    mine.compareAndSwap('filer-a', seenByMe.version, claimed(seenByMe.record, a, null, 2500)),
+    yours.compareAndSwap('filer-a', seenByYou.version, claimed(seenByYou.record, b, null, 2500)),
   ]);
   expect(outcomes.map((outcome) => outcome.kind).toSorted()).toEqual(['applied', 'conflict']);
 });
@@ -93,7 +93,7 @@ it('is not stopped by a write beside the ownership, and does not undo it', async
   const witness = open();
   const seen = await seenBy(witness);
   leases.annotate('home-filer-a', { [leaseAnnotations.request]: '{"id":"r1","kind":"takeover"}' });
-  const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null));
+  const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null, 2500));
   expect(outcome).toMatchObject({
     kind: 'applied',
     sighting: { record: { holder: a, epoch: 1, request: { id: 'r1', kind: 'takeover', reason: '' } } },
@@ -104,7 +104,7 @@ it('says unknown when the answer is lost, refused when the API said no', async (
   const witness = open();
   const seen = await seenBy(witness);
   leases.fault = () => 'lose';
-  const claim = claimed(seen.record, a, null);
+  const claim = claimed(seen.record, a, null, 2500);
   expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'unknown' });
   expect((await seenBy(witness)).record.holder).toBe(a);
   leases.fault = () => 'forbid';
@@ -143,7 +143,7 @@ it('delivers changes by watch: of others, of proofs, and requests until they are
   await eventually(() => expect(records).toEqual([emptyLease]));
   const other = open();
   const seen = await seenBy(other);
-  await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, b, null));
+  await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, b, null, 2500));
   await eventually(() => expect(records.at(-1)?.holder).toBe(b));
   const proof = { incarnation: b, epoch: 1, evidence: 'container terminated' };
   leases.annotate('home-filer-a', {
@@ -201,7 +201,7 @@ it('writes notes in the background, again until it works, without touching the o
       [leaseAnnotations.lastTransition]: expect.stringContaining('"cause":"Silent"'),
     }),
   );
-  const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null));
+  const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null, 2500));
   expect(outcome.kind).toBe('applied');
   witness.annotate('filer-a', { secondaryPortOpen: null });
   await eventually(() =>

@@ -19,6 +19,7 @@ const schema = z.object({
   acknowledger: incarnation.nullable(),
   renewal: count,
   releasedTo: z.string().nullable(),
+  claimAfterMs: z.number().min(0).nullable().default(null),
   deathProof: z.object({ incarnation, epoch: count, evidence: z.string() }).nullable().default(null),
   request: z
     .object({

@@ -6,7 +6,7 @@
  *   spec.renewTime            when it was written, the writer's clock: for people, nothing decides by it
  *   spec.acquireTime          the same of the claim
  *   spec.leaseDurationSeconds T, rounded up: for people
- *   annotations               acknowledger, renewal, released-to, and what others put beside them (kubernetes/words.ts)
+ *   annotations               acknowledger, renewal, released-to, claim-after, and what others put beside them (kubernetes/words.ts)
  */
 
 import type { Lease } from '../../kubernetes/objects.ts';
@@ -42,6 +42,7 @@ export function recordOf(lease: Lease): LeaseRecord {
     acknowledger: incarnationOrNull(leaseAnnotations.acknowledger, acknowledger),
     renewal: count(leaseAnnotations.renewal, Number(annotations[leaseAnnotations.renewal] ?? 0)),
     releasedTo: annotations[leaseAnnotations.releasedTo] || null,
+    claimAfterMs: millisecondsOrNull(annotations[leaseAnnotations.claimAfter]),
     deathProof: deathProofOf(annotations[leaseAnnotations.deathProof]),
     request: requestOf(annotations),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
@@ -75,6 +76,15 @@ function incarnationOrNull(field: string, text: string | undefined) {
 function count(field: string, value: number): number {
   if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${field} is no count: ${value}`);
   return value;
+}
+
+/** What cannot be understood might have been the longer time: then nothing may be decided by this Lease. */
+function millisecondsOrNull(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const ms = Number(text);
+  if (text === '' || !Number.isFinite(ms) || ms < 0)
+    throw new Error(`${leaseAnnotations.claimAfter} is "${text}", which is no number of milliseconds`);
+  return ms;
 }
 
 /** A proof that cannot be understood proves nothing. */
@@ -122,6 +132,8 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
         [leaseAnnotations.acknowledger]: ownership.acknowledger,
         [leaseAnnotations.renewal]: String(ownership.renewal),
         [leaseAnnotations.releasedTo]: ownership.releasedTo,
+        [leaseAnnotations.claimAfter]:
+          ownership.claimAfterMs === null ? null : String(ownership.claimAfterMs),
       }),
     },
     spec: {

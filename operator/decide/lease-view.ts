@@ -23,6 +23,8 @@ export interface LeaseView {
   readonly epoch: number;
   readonly acknowledger: string | null;
   readonly releasedTo: string | null;
+  /** The holder's lease + guard, ms; null: it does not say. */
+  readonly claimAfterMs: number | null;
   readonly deathProof: DeathProofAnnotation | null;
   readonly request: RequestAnnotation | null;
   readonly requestResult: RequestResultAnnotation | null;
@@ -53,6 +55,7 @@ export function viewLease(object: Lease): LeaseView {
     epoch: object.spec?.leaseTransitions ?? 0,
     acknowledger: annotations[leaseAnnotations.acknowledger] || null,
     releasedTo: annotations[leaseAnnotations.releasedTo] || null,
+    claimAfterMs: Number(annotations[leaseAnnotations.claimAfter]) || null,
     deathProof: parseAnnotation<DeathProofAnnotation>(annotations[leaseAnnotations.deathProof]),
     request: parseAnnotation<RequestAnnotation>(annotations[leaseAnnotations.request]),
     requestResult: parseAnnotation<RequestResultAnnotation>(annotations[leaseAnnotations.requestResult]),

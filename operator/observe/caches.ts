@@ -273,34 +273,56 @@ export class Caches {
   /**
    * Secrets cannot be watched without the right to read everybody's. So they are asked for when a pair is looked at for
    * another reason, once a minute at most, and whenever a pod waits to be started: without its Secret it waits for ever.
+   * Otherwise nobody waits for them: what the look is about may be the death of a server.
    */
   async #observeCredentials(pair: FilerPairObject, pods: readonly Pod[]): Promise<ObservedCredentials> {
     const { uid = '', namespace = '', name = '' } = pair.metadata;
     const known = this.#credentials.get(uid);
     const needed = pods.some(({ status }) => status?.phase === 'Pending');
-    if (known !== undefined && !needed && Date.now() - known.at < secretsAgeMsMax) return known.seen;
+    if (known === undefined || needed) {
+      const seen = await this.#readCredentials(pair);
+      this.#credentials.set(uid, { seen, at: Date.now() });
+      return seen;
+    }
+    if (Date.now() - known.at >= secretsAgeMsMax) {
+      const meanwhile = { seen: known.seen, at: Date.now() };
+      this.#credentials.set(uid, meanwhile);
+      void this.#readCredentials(pair).then((seen) => {
+        // Forgotten or read again meanwhile: this may be the older of the two.
+        if (this.#credentials.get(uid) !== meanwhile || same(seen, known.seen)) return;
+        this.#credentials.set(uid, { seen, at: Date.now() });
+        this.#options.wake(keyOf(namespace, name));
+      });
+    }
+    return known.seen;
+  }
+
+  async #readCredentials(pair: FilerPairObject): Promise<ObservedCredentials> {
+    const { namespace = '', name = '' } = pair.metadata;
     const mine = async (wanted: string): Promise<Secret | 'absent' | 'unknown'> => {
       const found = await this.#lookFor<Secret>(resources.secrets, namespace, wanted);
       // Somebody else's: to make our own fails, and says so.
       return typeof found === 'string' || belongsTo(found, pair) ? found : 'absent';
     };
-    const key = await mine(sharedKeyName(name));
-    const authority = await mine(authorityName(name));
+    const names = (pair.spec?.servers ?? []).map((server) => server.name);
+    const [key, authority, ...certificates] = await Promise.all([
+      mine(sharedKeyName(name)),
+      mine(authorityName(name)),
+      ...names.map((server) => mine(certificateName(name, server))),
+    ]);
     const facts = typeof authority === 'string' ? authority : authorityFacts(authority);
     const authorities =
       typeof facts === 'object' && 'newest' in facts ? [facts.newest, ...facts.previous] : [];
     const servers: Record<string, ObservedCredentials['servers'][string]> = {};
-    for (const server of pair.spec?.servers ?? []) {
-      const own = await mine(certificateName(name, server.name));
-      servers[server.name] =
+    for (const [index, server] of names.entries()) {
+      const own = certificates[index] ?? 'unknown';
+      servers[server] =
         typeof own === 'string'
           ? own
-          : serverCertificateFacts(own, certificateDnsName(server.name, namespace), authorities);
+          : serverCertificateFacts(own, certificateDnsName(server, namespace), authorities);
     }
     const sharedKey = typeof key === 'string' ? key : { uid: key.metadata.uid ?? '' };
-    const seen = { sharedKey, authority: facts, servers };
-    this.#credentials.set(uid, { seen, at: Date.now() });
-    return seen;
+    return { sharedKey, authority: facts, servers };
   }
 
   async #lookFor<T extends KubernetesObject>(

@@ -203,6 +203,15 @@ describe('a rollout holds', () => {
     expect(rollout(world.view())?.state).toBe('TakingOver');
   });
 
+  test('not where both servers say on their Leases how long a claim has to wait', () => {
+    const world = World.running();
+    world.changeSpec({ failover: { lease: '20s', guard: '2s' } });
+    world.changeLease('filer-a', {}, { [leaseAnnotations.claimAfter]: '2500' });
+    expect(held(world)).toContain('Blocked: spec.failover.lease 20s');
+    world.changeLease('filer-b', {}, { [leaseAnnotations.claimAfter]: '2500' });
+    expect(rollout(world.view())?.state).toBe('TakingOver');
+  });
+
   test('where it cannot find out with which lease times a pod runs', () => {
     const world = World.running();
     world.observed.configMaps = [];

@@ -1,10 +1,11 @@
 // Changes that would do harm if they were rolled out server by server, and why.
 //
 // Lease times: while the change is under way, one server has the old times and one the new. A holder may write until
-// lease + guard/2 after its last confirmation (then its dead man's switch has killed it); its partner claims after
-// lease + guard. So that no mixture lets two write at once, each side's first sum must stay below the other side's
-// second one, by the least margin that the schema allows to one pair of times: half of the shortest guard, which is
-// 100 ms and a tenth of the lease. All pods count, also one that ends or
+// lease + guard/2 after its last confirmation (then its dead man's switch has killed it). It says its lease + guard on
+// each Lease that it holds, and whoever claims on silence waits for the longer one of that and its own: so any times go
+// together, between servers that know of this. Of a server of an earlier version, which does not say it, each side's
+// lease + guard/2 must stay below the other side's lease + guard, by the least margin that the schema allows to one pair
+// of times: half of the shortest guard, which is 100 ms and a tenth of the lease. All pods count, also one that ends or
 // whose node is away: it is an incarnation that may still be alive.
 
 import { durationMs } from '../../crds/quantities.ts';
@@ -38,11 +39,17 @@ function leaseTimesDoNotFit(view: View): string | null {
       const running = leaseTimesOf(view, pod);
       if (running === null)
         return `Cannot tell with which lease times pod ${pod.metadata.name} runs, because its ConfigMap is gone. Delete the pod when its partner serves everything.`;
-      if (!fitTogether(running, wanted))
-        return `spec.failover.lease ${lease} and guard ${guard} do not fit pod ${pod.metadata.name}, which runs with ${running.leaseMs}ms and ${running.guardMs}ms: while one server has the old times and one the new, a server could take over from one that may still write. Change them in steps, each waiting for the rollout to end: lease + guard/2 of one must stay at least 50ms and a twentieth of the lease below lease + guard of the other, and the other way round.`;
+      if (!fitTogether(running, wanted) && !saysItsTimes(view, pod))
+        return `spec.failover.lease ${lease} and guard ${guard} do not fit pod ${pod.metadata.name}, which runs with ${running.leaseMs}ms and ${running.guardMs}ms: while one server has the old times and one the new, a server could take over from one that may still write. (The pod holds no Lease on which it says its times; one that serves its own disk set, with this version's server, does.) Change them in steps, each waiting for the rollout to end: lease + guard/2 of one must stay at least 50ms and a twentieth of the lease below lease + guard of the other, and the other way round.`;
     }
   return null;
 }
+
+/** Only who holds a Lease can have said it there. */
+const saysItsTimes = (view: View, { metadata: { uid } }: Pod): boolean =>
+  view.servers.some(
+    ({ lease }) => lease !== null && lease.holderPodUid === uid && lease.claimAfterMs !== null,
+  );
 
 function leaseTimesOf(view: View, pod: Pod): LeaseTimes | null {
   const { timing } = (configOfPod(view, pod) ?? {}) as { timing?: Partial<LeaseTimes> };

@@ -44,7 +44,8 @@ export class Controller {
     this.#queue = new WorkQueue({
       work: (key) => this.#measured(key),
       onFailure: (key, error, retryInMs) => this.#failed(key, error, retryInMs),
-      concurrency: 4,
+      // Each of them waits for the API most of the time; when a node dies, many pairs have to be looked at at once.
+      concurrency: 16,
       retryMsMin: 100,
       retryMsMax: 30_000,
     });

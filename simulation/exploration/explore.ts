@@ -104,6 +104,7 @@ export function initialWorld(bounds: Bounds, laws: Laws): World {
       acknowledger: null,
       renewal: 0,
       releasedTo: null,
+      claimAfterMs: null,
       deathProof: null,
       request: null,
       maintenance: null,

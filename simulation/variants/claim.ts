@@ -70,6 +70,14 @@ export const claimVariants: readonly Variant[] = [
     timing: (timing) => ({ ...timing, guardMs: 0 }),
   },
   {
+    name: 'HolderTimesIgnored',
+    rule: 'R3',
+    clause: 'while lease times are being changed the wait is at least as long as the holder says',
+    wrap: believing((set) =>
+      set.seen!.record.claimAfterMs === null ? null : seeing(set, { claimAfterMs: null }),
+    ),
+  },
+  {
     name: 'NoWaitForUnchangedLease',
     rule: 'R3',
     clause: 'the acknowledger too has seen the Lease unchanged for lease + guard',

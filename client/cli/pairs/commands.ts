@@ -16,6 +16,7 @@ import {
   pairMeant,
   pairOfServer,
 } from './cluster.ts';
+import { exportPair } from './export-command.ts';
 import { age, pairList, pairTable } from './pair-table.ts';
 import { supportBundle } from './support-bundle.ts';
 import { tarGz } from './tar.ts';
@@ -348,4 +349,5 @@ export const PAIR_COMMANDS: readonly Command[] = [
   pausing('resume', false, 'go on with a rollout'),
   events,
   bundle,
+  exportPair,
 ];
