@@ -22,6 +22,17 @@ export function agentMetrics(status: () => Status) {
     'Epoch in the Lease, as this server saw it last. Label: disk_set.',
     () => status().diskSets.map((set) => [{ disk_set: set.home }, set.epoch]),
   );
+  metrics.gauge(
+    'filerpair_volume_stuck_seconds',
+    'How long calls have waited for the disk of a volume, where they do for more than a second. Labels: disk_set, volume.',
+    () =>
+      status().diskSets.flatMap((set) =>
+        set.stuckVolumes.map(({ name, forMs }): [Record<string, string>, number] => [
+          { disk_set: set.home, volume: name },
+          forMs / 1000,
+        ]),
+      ),
+  );
   metrics.gauge('filerpair_partner_connected', '1 while a connection with the partner stands.', () => [
     [{}, yes(status().partner.connected)],
   ]);

@@ -30,6 +30,7 @@ import { LiveExports } from './live-exports.ts';
 import { Requests } from './requests.ts';
 import { RightKeeper } from './right-keeper.ts';
 import { type Status, statusOf } from './status.ts';
+import { StuckVolumes } from './stuck-volumes.ts';
 import { Transitions } from './transitions.ts';
 import { whyVolumesNotReadable } from './volume-look.ts';
 
@@ -94,6 +95,7 @@ export class Agent {
   private over = false;
   private checking: NodeJS.Timeout | null = null;
   private lastCheck = '';
+  private readonly stuckVolumes = new StuckVolumes();
 
   constructor(options: AgentOptions) {
     this.options = options;
@@ -239,6 +241,7 @@ export class Agent {
       transitions: this.transitions,
       ports: { interconnect: this.interconnectPort, metrics: this.metricsPort },
       configuration: this.exports.status,
+      stuckVolumes: this.stuckVolumes,
     });
   }
 
@@ -260,14 +263,17 @@ export class Agent {
     return `a thread of the data path has not turned for ${Math.round(silentMs / 1000)} s`;
   }
 
-  /** Null if this server can do its part; otherwise why not, in a sentence. */
+  /**
+   * Null if this server can do its part; otherwise why not, in a sentence. A disk that does not answer is such a reason:
+   * nobody should be sent away from the partner meanwhile, and no rollout go on.
+   */
   whyNotReady(): string | null {
     const { own, foreign } = this.state;
     for (const { home, seen } of [own, foreign]) {
       if (seen === null) return `the Lease of ${home} has not been seen yet`;
     }
     if (own.role.name === 'holder' && own.role.port === 'opening') return `${own.home} is being opened`;
-    return null;
+    return this.stuckVolumes.worst(bootMs());
   }
 
   // ------------------------------------------------------------------------------------------------ the loop
@@ -476,6 +482,7 @@ export class Agent {
     switch (message.kind) {
       case 'opened':
         this.openPorts.set(home, message.port);
+        this.stuckVolumes.forget(home);
         this.exports.taken(home);
         this.transitions.opened(home, message.phases);
         this.feed({ kind: 'diskSetOpened', home, epoch });
@@ -494,6 +501,7 @@ export class Agent {
         return;
       case 'closed':
         this.openPorts.delete(home);
+        this.stuckVolumes.forget(home);
         this.transitions.closed(home, bootMs());
         this.feed({ kind: 'diskSetClosed', home });
         return;
@@ -502,6 +510,9 @@ export class Agent {
           `${home}, volume ${message.volume}, cannot be served on (${message.reason}): ${message.message}`,
         );
         this.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
+        return;
+      case 'volumeWaits':
+        this.stuckVolumes.waits(home, message.volume, message.sinceBootMs);
         return;
       case 'stalled':
         this.volumeStalled(home, message.volume, message.waitedMs);

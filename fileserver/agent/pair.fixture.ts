@@ -148,12 +148,17 @@ export class Pair {
       .map((line) => JSON.parse(line) as HistoryLine);
   }
 
-  async stop(): Promise<void> {
+  /** Every process of it. */
+  async kill(): Promise<void> {
     for (const { child } of this.children) {
       child.kill('SIGKILL');
       child.kill('SIGCONT');
     }
     await Promise.all(this.children.map((one) => one.ended));
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
     for (const server of servers) this.relays[server].close();
     rmSync(this.directory, { recursive: true, force: true });
   }

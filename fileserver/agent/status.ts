@@ -3,6 +3,7 @@ import type { DiskSetState } from '../../pair/disk-set.ts';
 import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server.ts';
 import type { ConfigurationStatus } from './live-exports.ts';
+import type { StuckVolume, StuckVolumes } from './stuck-volumes.ts';
 import type { Handover, HomeTransition, Transitions } from './transitions.ts';
 
 export interface DiskSetStatus {
@@ -21,6 +22,8 @@ export interface DiskSetStatus {
   readonly port: number | null;
   /** opening, open, quiescing; null where this process is no holder. */
   readonly phase: 'opening' | 'open' | 'quiescing' | null;
+  /** Volumes whose disks let calls wait, for longer than a second. */
+  readonly stuckVolumes: readonly StuckVolume[];
 }
 
 export interface Status {
@@ -56,6 +59,7 @@ export interface StatusSources {
   readonly transitions: Transitions;
   readonly ports: Status['ports'];
   readonly configuration: ConfigurationStatus;
+  readonly stuckVolumes: StuckVolumes;
 }
 
 export function statusOf(sources: StatusSources): Status {
@@ -96,5 +100,6 @@ function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetSt
     rightMsLeft: Math.max(0, Math.round(deadline - sources.now)),
     port: sources.openPorts.get(home) ?? null,
     phase: role.name === 'holder' ? role.port : null,
+    stuckVolumes: sources.stuckVolumes.of(home, sources.now),
   };
 }

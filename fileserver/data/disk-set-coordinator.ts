@@ -17,6 +17,7 @@
 import { basename, dirname, join } from 'node:path';
 import { MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right-table.ts';
+import { bootMs } from '../system/boottime.ts';
 import { isMountedVolume } from '../volume/mounted-volume.ts';
 import { privateDirectory } from '../volume/ownership.ts';
 import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
@@ -115,6 +116,10 @@ export class DiskSetCoordinator {
     this.holding = null;
     this.stalls = new StallWatch(message.volumeStalledMs ?? 0, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
+      onWaits: (volume, waitedMs) => {
+        const sinceBootMs = waitedMs === null ? null : bootMs() - waitedMs;
+        post({ kind: 'volumeWaits', diskSet: message.diskSet, volume, sinceBootMs });
+      },
       onStalled: (volume, waitedMs) => post({ kind: 'stalled', diskSet: message.diskSet, volume, waitedMs }),
     });
   }

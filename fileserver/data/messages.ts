@@ -207,6 +207,15 @@ export interface StalledMessage {
   readonly waitedMs: number;
 }
 
+/** Calls wait for a volume's disk, or (null) do so no longer. Said when it begins and when it is over. */
+export interface VolumeWaitsMessage {
+  readonly kind: 'volumeWaits';
+  readonly diskSet: DiskSetRole;
+  readonly volume: string;
+  /** CLOCK_BOOTTIME */
+  readonly sinceBootMs: number | null;
+}
+
 export interface FirstReplyMessage {
   readonly kind: 'firstReply';
   readonly diskSet: DiskSetRole;
@@ -259,6 +268,7 @@ export type FromDataThread =
   | OpenFailedMessage
   | ClosedMessage
   | ExportsReplacedMessage
+  | VolumeWaitsMessage
   | ExportsRefusedMessage
   | FaultMessage
   | StalledMessage
@@ -288,6 +298,10 @@ export interface DataThreadTesting {
   readonly journalDisabled?: boolean;
   /** flush: two flushes for a group of operations on every file system. unwritten: intents only in memory. */
   readonly intents?: 'flush' | 'unwritten';
+  /** No figures of calls: shows what counting them costs. */
+  readonly uncounted?: boolean;
+  /** No thread stays awake after a call (alertness.ts): shows what that brings. */
+  readonly neverAwake?: boolean;
 }
 
 /** How many threads of which kind. They all exist from the start: a takeover starts none. */

@@ -1,6 +1,6 @@
 /**
  * Volumes of a disk set whose disks let calls wait: says so in the log, once when it begins and once when it is over,
- * and tells the agent when a volume has been stuck for longer than it may.
+ * tells the agent the same, and tells it again when a volume has been stuck for longer than it may.
  */
 
 /** Nothing was heard of a wait for so long: it is over. Several times what lies between two words of it. ms */
@@ -10,6 +10,8 @@ const REPEAT_MS = 1000;
 
 export interface StallHooks {
   readonly log: (level: 'info' | 'warn', message: string) => void;
+  /** When it begins, and (null) when it is over. */
+  readonly onWaits: (volume: string, waitedMs: number | null) => void;
   readonly onStalled: (volume: string, waitedMs: number) => void;
 }
 
@@ -41,6 +43,7 @@ export class StallWatch {
       );
       wait = { longestMs: 0, over: setTimeout(() => this.isOver(volume), OVER_AFTER_MS), toldAt: 0 };
       this.waiting.set(volume, wait);
+      this.hooks.onWaits(volume, waitedMs);
     } else {
       wait.over.refresh();
     }
@@ -59,6 +62,7 @@ export class StallWatch {
   private isOver(volume: string): void {
     const wait = this.waiting.get(volume);
     this.waiting.delete(volume);
+    this.hooks.onWaits(volume, null);
     this.hooks.log('info', `volume ${volume}: its disk answers again, after ${wait?.longestMs} ms or more`);
   }
 }
