@@ -1,9 +1,19 @@
 // Compares our file server with nfs-ganesha on this machine: `node bench/main.ts [--quick] [--only WORKLOAD]...
-// [--server filerpair|ganesha] [--profile DIRECTORY] [--built]`. Writes out/bench.json and a table.
+// [--server filerpair|ganesha] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`. Writes out/bench.json and a
+// table. With --file-system the data of both servers lies on a loop device in memory, on a new file system of its kind
+// (root only); with --flush-ms as well, on one whose flushes take that long. Without, in .cache.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import {
+  type FileSystemType,
+  LoopMount,
+  makeImage,
+  missingForDisks,
+  RecordingDisk,
+  workDirectory,
+} from '../e2e/disk/recording-disk.ts';
 import type { Plan } from './comparison.ts';
 import { compare } from './comparison.ts';
 import type { WorkloadName } from './generator/messages.ts';
@@ -27,6 +37,8 @@ const { values } = parseArgs({
     depth: { type: 'string', default: '16' },
     profile: { type: 'string' },
     built: { type: 'boolean', default: false },
+    'file-system': { type: 'string' },
+    'flush-ms': { type: 'string' },
   },
 });
 
@@ -39,14 +51,67 @@ function chosenWorkloads(): readonly WorkloadName[] {
   return values.only as WorkloadName[];
 }
 
-async function startServers(directory: string): Promise<ServerUnderTest[]> {
+/** Holds the files of both servers, with room for their file systems' own. */
+const DISK_MIB = 3072;
+
+interface Disk {
+  /** Where the server's data is to lie. */
+  readonly data: (server: string) => string;
+  readonly remove: () => Promise<void>;
+}
+
+/** null: data lies with the rest of what a server has. */
+async function prepareDisk(): Promise<Disk | null> {
+  const type = values['file-system'] as FileSystemType | undefined;
+  if (type === undefined) return null;
+  const missing = missingForDisks(type);
+  if (missing !== null) throw new Error(`${type}: ${missing}`);
+  const flushMs = values['flush-ms'];
+  return flushMs === undefined ? plainDisk(type) : slowDisk(type, Number(flushMs));
+}
+
+function plainDisk(type: FileSystemType): Disk {
+  const directory = workDirectory();
+  const image = join(directory, 'image');
+  makeImage(image, type, DISK_MIB);
+  const mounted = new LoopMount(type, image, join(directory, 'mounted'));
+  const remove = async (): Promise<void> => {
+    await mounted.unmount();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  return { data: (server) => directoryOf(mounted, server), remove };
+}
+
+/** Through a process of ours: slower at everything else, too, for both servers. */
+async function slowDisk(type: FileSystemType, flushMs: number): Promise<Disk> {
+  const disk = await RecordingDisk.make(type, { record: false, sizeMiB: DISK_MIB });
+  const mounted = disk.mount();
+  await disk.behave({ flushMs });
+  const remove = async (): Promise<void> => {
+    await disk.behave({});
+    await mounted.unmount();
+    await disk.discard();
+  };
+  return { data: (server) => directoryOf(mounted, server), remove };
+}
+
+function directoryOf(mounted: LoopMount, server: string): string {
+  const path = join(mounted.path, server);
+  mkdirSync(path, { recursive: true });
+  return path;
+}
+
+type Data = ((server: string) => string) | undefined;
+
+async function startServers(directory: string, data: Data): Promise<ServerUnderTest[]> {
   const servers: ServerUnderTest[] = [];
   try {
-    if (values.server !== 'ganesha') servers.push(await startOurs(join(directory, 'filerpair')));
+    if (values.server !== 'ganesha')
+      servers.push(await startOurs(join(directory, 'filerpair'), data?.('filerpair')));
     const version = ganeshaVersion();
     if (values.server !== 'filerpair') {
       if (version === null) console.log('nfs-ganesha is not installed here, so FilerPair is measured alone.');
-      else servers.push(await startTheirs(join(directory, 'ganesha'), version));
+      else servers.push(await startTheirs(join(directory, 'ganesha'), version, data?.('ganesha')));
     }
     return servers;
   } catch (error) {
@@ -55,16 +120,17 @@ async function startServers(directory: string): Promise<ServerUnderTest[]> {
   }
 }
 
-function startOurs(directory: string): Promise<ServerUnderTest> {
+function startOurs(directory: string, data: string | undefined): Promise<ServerUnderTest> {
   mkdirSync(directory);
   const nodeArguments =
     values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  return startFilerpair(directory, { nodeArguments, built: values.built });
+  const options = { nodeArguments, built: values.built };
+  return startFilerpair(directory, data === undefined ? options : { ...options, data });
 }
 
-function startTheirs(directory: string, version: string): Promise<ServerUnderTest> {
+function startTheirs(directory: string, version: string, data: string | undefined): Promise<ServerUnderTest> {
   mkdirSync(directory);
-  return startGanesha(directory, version);
+  return startGanesha(directory, version, data);
 }
 
 async function main(): Promise<void> {
@@ -75,17 +141,28 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(cache, 'bench-'));
   const machine = describeMachine();
   console.log(`${machine.cores} cores (${machine.processor}), ${machine.kernel}, Node ${machine.node}`);
-  const servers = await startServers(directory);
+  const disk = await prepareDisk();
+  let servers: ServerUnderTest[] = [];
   try {
+    servers = await startServers(directory, disk?.data);
     console.log(tableHead());
     const figures = await compare(servers, plan, (workload) => console.log(tableRow(workload)));
     for (const line of memoryLines(figures)) console.log(line);
     const titles = Object.fromEntries(servers.map((server) => [server.name, server.title]));
-    const result = { measuredAt: new Date().toISOString(), machine, servers: titles, plan, ...figures };
+    const dataOn = { fileSystem: values['file-system'] ?? 'of .cache', flushMs: values['flush-ms'] ?? '' };
+    const result = {
+      measuredAt: new Date().toISOString(),
+      machine,
+      dataOn,
+      servers: titles,
+      plan,
+      ...figures,
+    };
     mkdirSync(join(ROOT, 'out'), { recursive: true });
     writeFileSync(join(ROOT, 'out/bench.json'), `${JSON.stringify(result, null, 2)}\n`);
   } finally {
     for (const server of servers) await server.stop();
+    await disk?.remove();
     rmSync(directory, { recursive: true, force: true });
   }
 }

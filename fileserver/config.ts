@@ -168,6 +168,8 @@ const schema = z
         killAt: z.strictObject({ operation: z.string(), step: operationStep }).optional(),
         journalDisabled: z.boolean().optional(),
         intents: z.enum(['flush', 'unwritten']).optional(),
+        uncounted: z.boolean().optional(),
+        neverAwake: z.boolean().optional(),
       })
       .optional(),
   })

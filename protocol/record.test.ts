@@ -249,3 +249,101 @@ describe('RFC 5531 §11, writing', () => {
     expect(w.written()).toEqual(wire(LAST + 4 + 1048576, 1));
   });
 });
+
+describe('long records in memory that is lent', () => {
+  const SIZE_MAX = 1 << 20;
+
+  /** Memory that tells how it is used: nobody may write to what is not lent. */
+  class Lender {
+    readonly spare: Uint8Array[] = [];
+    lent = 0;
+    made = 0;
+
+    take(): Uint8Array {
+      this.lent += 1;
+      const memory = this.spare.pop();
+      if (memory !== undefined) return memory;
+      this.made += 1;
+      return new Uint8Array(new SharedArrayBuffer(SIZE_MAX + 12), 12);
+    }
+
+    giveBack(memory: Uint8Array): void {
+      this.lent -= 1;
+      memory.fill(0xaa);
+      this.spare.push(memory);
+    }
+  }
+
+  /** As a socket does it: into room(), if there is any, else into a buffer that is everybody's. */
+  function receiveAll(parser: RecordParser, stream: Uint8Array, random: SeededRandom) {
+    const input = new Uint8Array(64 * 1024);
+    const records: Uint8Array[] = [];
+    let direct = 0;
+    for (let at = 0; at < stream.length; ) {
+      const room = parser.room();
+      const size = Math.min(1 + random.below(100_000), (room ?? input).length, stream.length - at);
+      (room ?? input).set(stream.subarray(at, at + size));
+      if (room === null) parser.push(input, size);
+      else {
+        parser.received(size);
+        direct += size;
+      }
+      at += size;
+      while (parser.next()) {
+        const { bytes, position, end } = parser.record;
+        records.push(bytes.slice(position, end));
+      }
+      parser.retain();
+      input.fill(0x55);
+    }
+    return { records, direct };
+  }
+
+  test('are the same records, most of their bytes received where they stay, and the memory comes back', () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const random = new SeededRandom(seed);
+      const records: Uint8Array[] = [];
+      const parts: Uint8Array[] = [];
+      for (let n = 0; n < 8; n++) {
+        const fragments = Array.from({ length: random.chance(3) ? 1 + random.below(3) : 1 }, () =>
+          random.bytes(random.chance(2) ? random.below(200) : 60_000 + random.below(250_000)),
+        );
+        records.push(concat(...fragments));
+        fragments.forEach((data, i) => {
+          parts.push(fragment(data, i === fragments.length - 1));
+        });
+      }
+      const lender = new Lender();
+      const parser = new RecordParser(SIZE_MAX, lender);
+      const stream = concat(...parts);
+      const received = receiveAll(parser, stream, random);
+      expect(received.records.length).toBe(records.length);
+      for (const [i, record] of records.entries()) {
+        expect(Buffer.compare(received.records[i]!, record)).toBe(0);
+      }
+      if (stream.length > 1_000_000) expect(received.direct).toBeGreaterThan(stream.length / 4);
+      parser.trim();
+      expect([lender.lent, lender.made <= 1]).toEqual([0, true]);
+    }
+  });
+
+  test('the memory comes back when the stream ends in the middle of one', () => {
+    const lender = new Lender();
+    const parser = new RecordParser(SIZE_MAX, lender);
+    parser.push(concat(wire(LAST + 500_000), new Uint8Array(1000)));
+    expect([parser.next(), lender.lent]).toEqual([false, 1]);
+    expect(parser.room()!.length).toBe(499_000);
+    parser.trim();
+    expect(lender.lent).toBe(1);
+    parser.end();
+    expect([lender.lent, parser.room()]).toEqual([0, null]);
+  });
+
+  test('are refused before any memory is lent, if they are too long', () => {
+    const lender = new Lender();
+    const parser = new RecordParser(SIZE_MAX, lender);
+    parser.push(wire(LAST + SIZE_MAX + 1));
+    expect(faultOf(() => parser.next())).toBe('record-too-long');
+    expect(lender.made).toBe(0);
+  });
+});

@@ -21,11 +21,27 @@ const EMPTY = new Uint8Array(0);
 /** A first chunk of 64 KiB makes room for a WRITE of 1 MiB at once. */
 const CARRY_GROWTH = 17;
 
+/** A fragment that is worth memory of its own, where the record need not be copied again. */
+const LONG_FRAGMENT_SIZE = 64 * 1024;
+
+/**
+ * Memory for long records, lent to a parser while a record is put together in it: so that whoever passes records on can
+ * pass on the memory.
+ */
+export interface LongRecordMemory {
+  /** Holds a record of recordSizeMax bytes. */
+  take(): Uint8Array;
+  /** What take() returned is of no more use to the parser. */
+  giveBack(memory: Uint8Array): void;
+}
+
 /** Fragments that one record may have. A real client's are kilobytes each; this bounds empty ones above all. */
 export const FRAGMENTS_MAX = 4096;
 
 /**
- * Usage: push(chunk), then `while (parser.next())` with the message under `parser.record`.
+ * Usage: push(chunk), then `while (parser.next())` with the message under `parser.record`. With memory for long records,
+ * in the middle of one, also: let the socket write into room(), then received(size), then next() as before. end() when the
+ * stream has ended.
  *
  * Lifetime: a message in `record` is valid until the next call of next() or push(); who keeps a view longer
  * calls keep() first.
@@ -35,12 +51,15 @@ export class RecordParser {
   /** The current message: a reader over exactly its bytes. Reused for every message of the connection. */
   readonly record: XdrReader;
   private readonly recordSizeMax: number;
+  private readonly longRecords: LongRecordMemory | null;
+  /** The carry, if it is lent. */
+  private lent: Uint8Array | null;
   /** What the socket delivered and next() has not yet consumed. */
   private chunk: Uint8Array;
   private chunkPosition: number;
   private chunkEnd: number;
   /** Payload of an incomplete record, headers removed: carry[0 .. carrySize). */
-  private carry: Uint8Array<ArrayBuffer>;
+  private carry: Uint8Array;
   private carrySize: number;
   /** Header bytes that have arrived of the current fragment (0..3 while incomplete), and their value. */
   private headerSize: number;
@@ -51,8 +70,10 @@ export class RecordParser {
   private fragmentCount: number;
 
   /** recordSizeMax: bytes of the longest message accepted, without fragment headers. */
-  constructor(recordSizeMax: number) {
+  constructor(recordSizeMax: number, longRecords: LongRecordMemory | null = null) {
     this.recordSizeMax = recordSizeMax;
+    this.longRecords = longRecords;
+    this.lent = null;
     this.chunk = new Uint8Array(0);
     this.chunkPosition = 0;
     this.chunkEnd = 0;
@@ -83,6 +104,7 @@ export class RecordParser {
 
   /** true: `record` is the next message. false: the rest of the chunk, if any, waits for more bytes. */
   next(): boolean {
+    if (this.lent !== null) this.giveBackUsed();
     if (this.fragmentLeft < 0 && this.headerSize === 0 && this.fragmentCount === 0 && this.nextInPlace()) {
       return true;
     }
@@ -97,8 +119,41 @@ export class RecordParser {
   }
 
   /**
+   * Where the next bytes of the stream belong, in the middle of a long record: whoever receives them there says so with
+   * received(), and nobody has to copy them. null: anywhere, and push() takes them. After next() has returned false.
+   */
+  room(): Uint8Array | null {
+    if (this.lent === null || this.fragmentLeft <= 0 || this.chunkPosition !== this.chunkEnd) return null;
+    return this.lent.subarray(this.carrySize, this.carrySize + this.fragmentLeft);
+  }
+
+  /** `size` bytes have come to where room() said. */
+  received(size: number): void {
+    if (this.lent === null || size > this.fragmentLeft) throw new Error('received() without room()');
+    this.carrySize += size;
+    this.fragmentLeft -= size;
+  }
+
+  /** The stream has ended, and nobody writes to room() any more. */
+  end(): void {
+    if (this.lent === null) return;
+    this.carrySize = 0;
+    this.fragmentLeft = -1;
+    this.giveBackUsed();
+  }
+
+  /** The record in it, if it was whole, has been used. */
+  private giveBackUsed(): void {
+    if (this.lent === null || this.carrySize > 0 || this.fragmentLeft >= 0) return;
+    if (this.record.bytes === this.lent) this.record.reset(EMPTY, 0, 0);
+    this.longRecords!.giveBack(this.lent);
+    this.lent = null;
+    this.carry = EMPTY;
+  }
+
+  /**
    * Views of the current message stay valid: the buffer that holds it is given away. Nothing needs to be done for a
-   * message inside a chunk: it lives as long as its giver leaves the chunk alone.
+   * message inside a chunk: it lives as long as its giver leaves the chunk alone. Not with memory for long records.
    */
   keep(): void {
     if (this.record.bytes === this.carry) this.carry = new Uint8Array(0);
@@ -117,7 +172,8 @@ export class RecordParser {
 
   /** Gives the memory of a long message back. For connections that have become idle between messages. */
   trim(): void {
-    if (this.carrySize > 0) return;
+    this.giveBackUsed();
+    if (this.carrySize > 0 || this.lent !== null) return;
     if (this.record.bytes === this.carry) this.record.reset(new Uint8Array(0), 0, 0);
     this.carry = new Uint8Array(0);
   }
@@ -171,7 +227,13 @@ export class RecordParser {
     this.fragmentLeft = length;
     this.header = 0;
     this.headerSize = 0;
+    if (this.longRecords !== null && length >= LONG_FRAGMENT_SIZE && this.carrySize === 0) this.borrow();
     return true;
+  }
+
+  private borrow(): void {
+    this.lent ??= this.longRecords!.take();
+    this.carry = this.lent;
   }
 
   private checkSize(size: number): void {

@@ -9,9 +9,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type FileSystemType, missingForDisks, RecordingDisk } from '../../e2e/disk/recording-disk.ts';
-import { runGenerator } from '../comparison.ts';
 import { startFilerpair } from '../servers/filerpair.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
+import { compareVariants } from '../variants.ts';
 
 const { values } = parseArgs({
   options: {
@@ -62,36 +62,18 @@ async function measure(type: FileSystemType): Promise<void> {
 }
 
 async function compareModes(title: string, servers: ReadonlyMap<Mode, ServerUnderTest>): Promise<void> {
-  const rates = new Map<Mode, number[]>();
-  const latencies = new Map<Mode, number[]>();
-  for (let round = 0; round < Number(values.rounds); round++) {
-    for (const [mode, server] of servers) {
-      const { host, port, mountPort, exportPath } = server;
-      const { operations, elapsedMs, latencyUs } = await runGenerator(
-        {
-          ...{ host, port, mountPort, exportPath, workload: 'createRemove', fileSize: 1024 * 1024 },
-          connections: Number(values.connections),
-          depth: Number(values.depth),
-          warmUpMs: 500,
-          measureMs: Number(values.ms),
-        },
-        server,
-      );
-      rates.set(mode, [...(rates.get(mode) ?? []), (operations * 1000) / elapsedMs]);
-      latencies.set(mode, [...(latencies.get(mode) ?? []), latencyUs.p50]);
-    }
+  const figures = await compareVariants(servers, {
+    workload: 'createRemove',
+    rounds: Number(values.rounds),
+    measureMs: Number(values.ms),
+    connections: Number(values.connections),
+    depth: Number(values.depth),
+  });
+  const without = figures.get('no journal')!.perSecond;
+  for (const [mode, { perSecond, p50Us }] of figures) {
+    const ratio = (perSecond / without).toFixed(2);
+    console.log(`| ${title} | ${mode} | ${Math.round(perSecond)} | ${Math.round(p50Us)} | ${ratio} |`);
   }
-  const without = median(rates.get('no journal')!);
-  for (const mode of servers.keys()) {
-    const rate = median(rates.get(mode)!);
-    const p50 = Math.round(median(latencies.get(mode)!));
-    console.log(`| ${title} | ${mode} | ${Math.round(rate)} | ${p50} | ${(rate / without).toFixed(2)} |`);
-  }
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
 }
 
 console.log(

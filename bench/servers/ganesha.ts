@@ -26,9 +26,12 @@ export function ganeshaVersion(): string | null {
   }
 }
 
-/** `directory` gets its data, configuration and log. */
-export async function startGanesha(directory: string, version: string): Promise<ServerUnderTest> {
-  const data = join(directory, 'data');
+/** `directory` gets its configuration and log, and its data unless that lies elsewhere. */
+export async function startGanesha(
+  directory: string,
+  version: string,
+  data = join(directory, 'data'),
+): Promise<ServerUnderTest> {
   mkdirSync(data, { recursive: true });
   // It does not start without a portmapper, though nobody asks it: only one that we started is stopped again.
   const rpcbind = await startRpcbindUnlessRunning(join(directory, 'rpcbind.log'));

@@ -8,7 +8,7 @@
  *
  * In the machine's own byte order of DataView's default (big-endian), like everything else that is packed here.
  */
-const HEADER_SIZE = 12;
+export const ENTRY_HEADER_SIZE = 12;
 
 /** Of a batch that is written; not of what a batch may hold: a longer entry gets a buffer of its own. */
 export const BATCH_SIZE = 256 * 1024;
@@ -16,7 +16,16 @@ export const BATCH_SIZE = 256 * 1024;
 export const LONG_BATCH_SIZE = 1024 * 1024 + 32 * 1024;
 
 export function entrySize(size: number): number {
-  return HEADER_SIZE + ((size + 3) & ~3);
+  return ENTRY_HEADER_SIZE + ((size + 3) & ~3);
+}
+
+/** Makes a batch of one entry of memory in which the entry's bytes lie already, behind room for its header. Its size. */
+export function wrapEntry(memory: ArrayBufferLike, number: number, connection: number, size: number): number {
+  const view = new DataView(memory);
+  view.setUint32(0, number);
+  view.setUint32(4, connection);
+  view.setUint32(8, size);
+  return entrySize(size);
 }
 
 export class BatchWriter {
@@ -41,7 +50,7 @@ export class BatchWriter {
     view.setUint32(position, number);
     view.setUint32(position + 4, connection);
     view.setUint32(position + 8, size);
-    this.bytes.set(bytes.subarray(start, end), position + HEADER_SIZE);
+    this.bytes.set(bytes.subarray(start, end), position + ENTRY_HEADER_SIZE);
     this.position = position + entrySize(size);
   }
 }
@@ -75,7 +84,7 @@ export class BatchReader {
     this.number = this.view.getUint32(at);
     this.connection = this.view.getUint32(at + 4);
     const size = this.view.getUint32(at + 8);
-    this.start = at + HEADER_SIZE;
+    this.start = at + ENTRY_HEADER_SIZE;
     this.end = this.start + size;
     this.next_ = at + entrySize(size);
     return true;

@@ -3,8 +3,9 @@
  * reply back. Calls of one turn of the event loop travel together (call-batch.ts).
  */
 import type { AnswerListener } from '../volume/reply-cache.ts';
-import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, LONG_BATCH_SIZE } from './call-batch.ts';
+import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, wrapEntry } from './call-batch.ts';
 import type { Route } from './dispatcher.ts';
+import type { LongRecords } from './long-records.ts';
 import type { CallsMessage, Channel, ForgottenObject, RepliesMessage } from './thread-messages.ts';
 
 /** Memory for one batch. */
@@ -89,9 +90,18 @@ export class CallForwarder {
   private memoryCount: number;
   private dropped: number[];
   private readonly spare: SpareMemory;
-  private readonly spareLong: SpareMemory;
+  private readonly longRecords: LongRecords;
+  /** Of it, what the receiver knows. */
+  private readonly longMemories: Map<SharedArrayBuffer, Memory>;
 
-  constructor(session: number, channel: Channel, onForgotten: (objects: readonly ForgottenObject[]) => void) {
+  constructor(
+    session: number,
+    channel: Channel,
+    longRecords: LongRecords,
+    onForgotten: (objects: readonly ForgottenObject[]) => void,
+  ) {
+    this.longRecords = longRecords;
+    this.longMemories = new Map();
     this.session = session;
     this.channel = channel;
     this.onForgotten = onForgotten;
@@ -107,10 +117,9 @@ export class CallForwarder {
     this.callers = [];
     this.gone = [];
     this.spare = new SpareMemory();
-    this.spareLong = new SpareMemory();
   }
 
-  /** The call bytes[start .. end) of a connection; copied before this returns. */
+  /** The call bytes[start .. end) of a connection; copied before this returns, or in memory that goes with it. */
   forward(
     route: VolumeRoute,
     connection: number,
@@ -128,6 +137,13 @@ export class CallForwarder {
     this.nextNumber = number === 0xffffffff ? 1 : number + 1;
     this.outstanding.set(number, { route, answer, sinceMs: performance.now() });
     const size = end - start;
+    const passedOn = this.longRecords.passOn(bytes, start);
+    if (passedOn !== null) {
+      this.post();
+      const memory = this.longMemory(passedOn);
+      this.send(memory, wrapEntry(passedOn, number, connection, size));
+      return;
+    }
     if (this.batch !== null && !this.batch.hasRoom(size)) this.post();
     if (this.batch === null) {
       this.batchMemory = this.takeMemory(entrySize(size));
@@ -154,21 +170,36 @@ export class CallForwarder {
   }
 
   private takeMemory(size: number): Memory {
-    const spare = size <= BATCH_SIZE ? this.spare : this.spareLong;
-    const kept = spare.take();
-    if (kept !== null) return kept;
-    const shared = new SharedArrayBuffer(size <= BATCH_SIZE ? BATCH_SIZE : LONG_BATCH_SIZE);
+    if (size > BATCH_SIZE) return this.longMemory(this.longRecords.takeMemory());
+    return this.spare.take() ?? this.newMemory(new SharedArrayBuffer(BATCH_SIZE));
+  }
+
+  private newMemory(shared: SharedArrayBuffer): Memory {
     this.memoryCount += 1;
     const memory: Memory = { number: this.memoryCount, shared, known: false };
     this.memories.set(memory.number, memory);
     return memory;
   }
 
+  private longMemory(shared: SharedArrayBuffer): Memory {
+    let memory = this.longMemories.get(shared);
+    if (memory === undefined) {
+      memory = this.newMemory(shared);
+      this.longMemories.set(shared, memory);
+    }
+    return memory;
+  }
+
   private post(): void {
-    const { batch, batchMemory, session, callers, gone, dropped } = this;
+    const { batch, batchMemory } = this;
     if (batch === null || batchMemory === null) return;
     this.batch = null;
     this.batchMemory = null;
+    this.send(batchMemory, batch.position);
+  }
+
+  private send(batchMemory: Memory, size: number): void {
+    const { session, callers, gone, dropped } = this;
     this.callers = [];
     this.gone = [];
     this.dropped = [];
@@ -179,7 +210,7 @@ export class CallForwarder {
       session,
       batch: number,
       memory: known ? null : shared,
-      size: batch.position,
+      size,
       callers,
       gone,
       dropped,
@@ -201,18 +232,26 @@ export class CallForwarder {
 
   /** Gives back memory that nobody has used since the last call; the receiver hears of it with the next batch. */
   trim(): void {
-    for (const spare of [this.spare, this.spareLong]) {
-      for (const { number } of spare.trim()) {
-        this.memories.delete(number);
-        this.dropped.push(number);
-      }
-    }
+    for (const memory of this.spare.trim()) this.drop(memory);
+  }
+
+  /** It was given up by all connections. */
+  dropLong(shared: SharedArrayBuffer): void {
+    const memory = this.longMemories.get(shared);
+    if (memory === undefined) return;
+    this.longMemories.delete(shared);
+    this.drop(memory);
+  }
+
+  private drop({ number }: Memory): void {
+    this.memories.delete(number);
+    this.dropped.push(number);
   }
 
   private keep(number: number): void {
     const memory = this.memories.get(number);
     if (memory === undefined) return;
     if (memory.shared.byteLength === BATCH_SIZE) this.spare.give(memory);
-    else this.spareLong.give(memory);
+    else this.longRecords.keep(memory.shared);
   }
 }

@@ -1,16 +1,21 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
+import { Alertness } from './alertness.ts';
 import type { ConnectionMemory } from './connection.ts';
 import { ConnectionService } from './connection-service.ts';
 import { CallMeter, slotNumber } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
+import { LongRecords } from './long-records.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
 
-/** What one read of a socket takes at most. All connections of the thread share it. */
-const INPUT_SIZE = 256 * 1024;
+/**
+ * What one read of a socket takes at most, but in the middle of a long record. All connections of the thread share it.
+ * Small: what it has of a long record's beginning is copied once more.
+ */
+const INPUT_SIZE = 64 * 1024;
 const TICK_MS = 1000;
 
 export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): void {
@@ -19,6 +24,13 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   const memory: ConnectionMemory = {
     input: new Uint8Array(INPUT_SIZE),
     slabs: new OutputSlabs(),
+    longRecords: new LongRecords(),
+    alertness: new Alertness({
+      mayWake: () => setup.testing?.neverAwake !== true && board.mayStayAwake(),
+      rest: () => board.fallAsleep(),
+      now: () => performance.now(),
+      nextTurn: setImmediate,
+    }),
     expectedSize: 0,
   };
   const volumeThreads = new Map<number, Channel>(setup.channels);
@@ -28,6 +40,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
 
   for (const [thread, channel] of setup.channels) {
     channel.on('message', (message: RepliesMessage) => {
+      memory.alertness.arrived();
       for (const service of services.values()) service.receive(thread, message);
     });
   }
@@ -40,7 +53,10 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
         groups,
         post,
         volumeThreads,
-        meter: new CallMeter(setup.metrics, setup.number, slotNumber(message.diskSet)),
+        meter:
+          setup.testing?.uncounted === true
+            ? null
+            : new CallMeter(setup.metrics, setup.number, slotNumber(message.diskSet)),
         onConnectionEnded: () => board.connectionEnded(setup.number),
       });
       services.set(message.session, service);
@@ -61,7 +77,8 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   }, TURN_MS);
   setInterval(() => {
     memory.slabs.trim();
-    for (const service of services.values()) service.tick();
+    const givenUp = memory.longRecords.trim();
+    for (const service of services.values()) service.tick(givenUp);
   }, TICK_MS);
 }
 

@@ -46,7 +46,8 @@ export interface ConnectionServiceSetup {
   readonly post: (message: FromDataThreads) => void;
   /** To the volume threads, by number. */
   readonly volumeThreads: ReadonlyMap<number, Channel>;
-  readonly meter: CallMeter;
+  /** null: nothing is counted. */
+  readonly meter: CallMeter | null;
   readonly onConnectionEnded: () => void;
 }
 
@@ -148,7 +149,9 @@ export class ConnectionService {
     let forwarder = this.forwarders.get(thread);
     if (forwarder === undefined) {
       const channel = this.setup.volumeThreads.get(thread)!;
-      forwarder = new CallForwarder(this.session, channel, (objects) => this.forget(objects));
+      forwarder = new CallForwarder(this.session, channel, this.setup.memory.longRecords, (objects) =>
+        this.forget(objects),
+      );
       this.forwarders.set(thread, forwarder);
     }
     return forwarder;
@@ -186,12 +189,12 @@ export class ConnectionService {
         onClosed: (connection) => this.ended(connection),
       }),
     );
-    meter.connections(this.connections.size);
+    meter?.connections(this.connections.size);
   }
 
   private ended(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
-    this.setup.meter.connections(this.connections.size);
+    this.setup.meter?.connections(this.connections.size);
     for (const forwarder of this.forwarders.values()) forwarder.connectionEnded(connection.id);
     this.setup.onConnectionEnded();
   }
@@ -202,11 +205,14 @@ export class ConnectionService {
     this.tell({ kind: 'firstReply', atBootMs: bootMs() });
   };
 
-  /** Once a second. */
-  tick(): void {
+  /** Once a second. `givenUp`: memory of long records that is used no more. */
+  tick(givenUp: readonly SharedArrayBuffer[]): void {
     this.diskSet?.table.tick();
     for (const connection of this.connections) connection.tick();
-    for (const forwarder of this.forwarders.values()) forwarder.trim();
+    for (const forwarder of this.forwarders.values()) {
+      forwarder.trim();
+      for (const memory of givenUp) forwarder.dropLong(memory);
+    }
   }
 
   /** Tells of volumes whose disks let calls wait. Some times a second. */
@@ -280,7 +286,7 @@ export class ConnectionService {
     if (this.closed) return;
     this.halt();
     this.closed = true;
-    this.setup.meter.connections(0);
+    this.setup.meter?.connections(0);
     if (this.diskSet !== null) this.diskSet.close();
     else for (const volume of this.volumes) volume.close();
     this.tell({ kind: 'closed' });

@@ -5,7 +5,8 @@
  *
  * The socket's data lands in a buffer that all connections of the thread share: what is left of it when a turn ends
  * (the beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection
- * holds next to no memory.
+ * holds next to no memory. In the middle of a long message (a WRITE) it lands where the message is put together, which
+ * is where it is executed from: long-records.ts.
  *
  * Back-pressure, for this connection only: nothing more is handled while OUTPUT_MAX bytes wait for a client that does
  * not read or are to be expected, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
@@ -18,6 +19,7 @@ import { ACCEPTED_HEADER_SIZE, encodeSuccessHeader } from '../../protocol/rpc.ts
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
+import type { Alertness } from './alertness.ts';
 import { ConnectionCaller } from './caller.ts';
 import { type CallMeter, REFUSED } from './data-metrics.ts';
 import {
@@ -28,6 +30,7 @@ import {
   SHORT_REPLY_SIZE,
   UNCOUNTED,
 } from './dispatcher.ts';
+import type { LongRecords } from './long-records.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
 
 /** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
@@ -67,6 +70,8 @@ export interface ConnectionMemory {
   /** What the kernel's data is received into. */
   readonly input: Uint8Array;
   readonly slabs: OutputSlabs;
+  readonly longRecords: LongRecords;
+  readonly alertness: Alertness;
   /** Bytes that long replies which are not there yet may take: READs that wait for a disk, listings. */
   expectedSize: number;
 }
@@ -127,7 +132,8 @@ export class Connection implements LateAnswers {
   private gone: boolean;
   /** Something was received since the last tick. */
   private active: boolean;
-  private readonly meter: CallMeter;
+  /** null: nothing is counted. */
+  private readonly meter: CallMeter | null;
   /** When what is handled now was received. performance.now() */
   private arrivedAt: number;
   /** Procedures and statuses, in turn, of replies that are not handed to the socket yet. */
@@ -137,7 +143,7 @@ export class Connection implements LateAnswers {
     source: ConnectionSource,
     programs: Programs,
     memory: ConnectionMemory,
-    meter: CallMeter,
+    meter: CallMeter | null,
     hooks: ConnectionHooks,
   ) {
     this.meter = meter;
@@ -148,7 +154,7 @@ export class Connection implements LateAnswers {
     this.hooks = hooks;
     this.caller = new ConnectionCaller(source.host, programs.groups);
     this.groups = programs.groups;
-    this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
+    this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
     this.slab = memory.slabs.withRoom(0);
     this.unsent = this.slab.w.position;
     this.unanswered = 0;
@@ -169,11 +175,13 @@ export class Connection implements LateAnswers {
 
   private open(fd: number): Socket {
     const { input } = this.memory;
-    const callback = (size: number): boolean => {
-      this.receive(input, size);
+    // Asked after each read, for the next one.
+    const buffer = (): Uint8Array => (this.closed ? null : this.parser.room()) ?? input;
+    const callback = (size: number, received: Uint8Array): boolean => {
+      this.receive(received === input ? input : null, size);
       return true;
     };
-    const socket = new Socket({ fd, readable: true, writable: true, onread: { buffer: input, callback } });
+    const socket = new Socket({ fd, readable: true, writable: true, onread: { buffer, callback } });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
     socket.on('drain', () => this.resume());
@@ -218,20 +226,25 @@ export class Connection implements LateAnswers {
     this.answers = [];
     this.expectNothing();
     this.socket.destroy();
+    this.parser.end();
     this.hooks.onClosed(this);
   }
 
-  private receive(buffer: Uint8Array, size: number): void {
+  /** buffer null: where the parser said. */
+  private receive(buffer: Uint8Array | null, size: number): void {
     if (this.closed || this.quiesced) return;
     this.active = true;
+    this.memory.alertness.arrived();
     this.arrivedAt = performance.now();
-    this.parser.push(buffer, size);
+    if (buffer === null) this.parser.received(size);
+    else this.parser.push(buffer, size);
     this.work();
     this.parser.retain();
   }
 
   /** Handles what has been received, as far as there is room for the replies. */
   private work(): void {
+    let handled = 0;
     this.begin();
     try {
       while (!this.closed && !this.quiesced) {
@@ -241,8 +254,10 @@ export class Connection implements LateAnswers {
         }
         if (!this.parser.next()) break;
         if (!this.handle(this.parser.record)) return;
+        handled += 1;
       }
       this.flush();
+      this.memory.alertness.handled(handled);
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
       if (!this.closed && this.callsAreFull()) this.stop();
     } catch (error) {
@@ -269,7 +284,7 @@ export class Connection implements LateAnswers {
 
   private countReply(bytes: Uint8Array, start: number): void {
     const { procedure, exportNumber } = this.dispatcher;
-    if (procedure === UNCOUNTED) return;
+    if (procedure === UNCOUNTED || this.meter === null) return;
     const status = statusOf(bytes, start);
     this.uncounted.push(procedure, status);
     if (exportNumber < 0) return;
@@ -279,6 +294,7 @@ export class Connection implements LateAnswers {
 
   /** Of one that was answered later. */
   private countAnswer({ counted, xid, bytes }: Answer, now: number): void {
+    if (this.meter === null) return;
     const { procedure, exportNumber, writeSize, arrivedAt } = counted;
     const status = xid === null ? statusOf(bytes, 0) : wordAt(bytes, 0);
     this.meter.called(procedure, status, now - arrivedAt);
@@ -353,7 +369,7 @@ export class Connection implements LateAnswers {
 
   private countUncounted(): void {
     const { uncounted, meter } = this;
-    if (uncounted.length === 0) return;
+    if (uncounted.length === 0 || meter === null) return;
     const ms = performance.now() - this.arrivedAt;
     for (let i = 0; i < uncounted.length; i += 2) meter.called(uncounted[i]!, uncounted[i + 1]!, ms);
     uncounted.length = 0;

@@ -1,0 +1,70 @@
+// What single parts of the server cost or bring: the figures of /metrics, and threads that stay awake after a lone call.
+//
+//   node bench/parts/main.ts [--rounds 5] [--ms 1000]
+//
+// The same server with and without the part, at the same time, in turns. Prints a table; the ratio is to the server as it
+// is.
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { WorkloadName } from '../generator/messages.ts';
+import { startFilerpair } from '../servers/filerpair.ts';
+import type { ServerUnderTest } from '../servers/server-under-test.ts';
+import { compareVariants } from '../variants.ts';
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '5' }, ms: { type: 'string', default: '1000' } },
+});
+
+const AS_IT_IS = 'as it is';
+const PARTS: readonly { name: string; without: object; workloads: readonly WorkloadName[] }[] = [
+  { name: 'no figures', without: { uncounted: true }, workloads: ['getattr', 'read4k', 'write4k'] },
+  { name: 'never awake', without: { neverAwake: true }, workloads: ['getattr1x1', 'read4k1x1'] },
+];
+
+const CACHE = join(import.meta.dirname, '../../.cache');
+
+async function compare({ name, without, workloads }: (typeof PARTS)[number]): Promise<void> {
+  mkdirSync(CACHE, { recursive: true });
+  const directory = mkdtempSync(join(CACHE, 'bench-'));
+  const servers = new Map<string, ServerUnderTest>();
+  try {
+    for (const [variant, testing] of [
+      [AS_IT_IS, {}],
+      [name, without],
+    ] as const) {
+      const own = join(directory, variant.replaceAll(' ', '-'));
+      mkdirSync(own);
+      servers.set(variant, await startFilerpair(own, { nodeArguments: [], testing }));
+    }
+    for (const workload of workloads) {
+      const single = workload.endsWith('1x1');
+      const figures = await compareVariants(servers, {
+        workload,
+        rounds: Number(values.rounds),
+        measureMs: Number(values.ms),
+        connections: single ? 1 : 4,
+        depth: single ? 1 : 16,
+      });
+      const whole = figures.get(AS_IT_IS)!.perSecond;
+      for (const [variant, { perSecond, p50Us, p99Us, cpuUs }] of figures) {
+        const cells = [
+          Math.round(perSecond),
+          `${Math.round(p50Us)} / ${Math.round(p99Us)}`,
+          cpuUs.toFixed(1),
+        ];
+        console.log(
+          `| ${workload} | ${variant} | ${cells.join(' | ')} | ${(perSecond / whole).toFixed(2)} |`,
+        );
+      }
+    }
+  } finally {
+    for (const server of servers.values()) await server.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+console.log('| workload | server | per second | p50 / p99 us | cpu us | ratio |');
+console.log('| --- | --- | ---: | ---: | ---: | ---: |');
+for (const part of PARTS) await compare(part);

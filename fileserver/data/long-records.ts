@@ -1,0 +1,65 @@
+/**
+ * Memory that a long call (a WRITE of up to 1 MiB) is received into and executed from. A connection lends it to its record
+ * parser, which lets the kernel write into it; a call that another thread executes goes there with the memory it lies in
+ * (call-forwarder.ts), and the memory comes back when the call has been executed. So the call's data is copied twice, by
+ * the kernel both times: from the socket, and to the page cache.
+ *
+ *   | header of a batch's entry | record, up to NFS3_RECORD_SIZE_MAX |
+ *
+ * All connections of a thread share the spare ones. A connection holds one while it receives a long record: no more than
+ * it would take for the record itself.
+ */
+import type { LongRecordMemory } from '../../protocol/record.ts';
+import { ENTRY_HEADER_SIZE, LONG_BATCH_SIZE } from './call-batch.ts';
+
+export class LongRecords implements LongRecordMemory {
+  /** Lent to a parser, by their memory. */
+  private readonly lent: Map<ArrayBufferLike, Uint8Array>;
+  private readonly spare: SharedArrayBuffer[];
+  /** The fewest that were spare since the last trim(). */
+  private unused: number;
+
+  constructor() {
+    this.lent = new Map();
+    this.spare = [];
+    this.unused = 0;
+  }
+
+  take(): Uint8Array {
+    const memory = this.takeMemory();
+    const bytes = new Uint8Array(memory, ENTRY_HEADER_SIZE);
+    this.lent.set(memory, bytes);
+    return bytes;
+  }
+
+  /** Of the parser. What has gone to another thread meanwhile comes back from there. */
+  giveBack(bytes: Uint8Array): void {
+    if (this.lent.delete(bytes.buffer)) this.keep(bytes.buffer as SharedArrayBuffer);
+  }
+
+  /** The record goes to another thread with its memory. null: these bytes are no record in lent memory. */
+  passOn(bytes: Uint8Array, start: number): SharedArrayBuffer | null {
+    if (start !== 0 || this.lent.get(bytes.buffer) !== bytes) return null;
+    this.lent.delete(bytes.buffer);
+    return bytes.buffer as SharedArrayBuffer;
+  }
+
+  /** For a call that did not come in lent memory. */
+  takeMemory(): SharedArrayBuffer {
+    const memory = this.spare.pop() ?? new SharedArrayBuffer(LONG_BATCH_SIZE);
+    this.unused = Math.min(this.unused, this.spare.length);
+    return memory;
+  }
+
+  /** It was passed on or taken, and is of no more use. */
+  keep(memory: SharedArrayBuffer): void {
+    this.spare.push(memory);
+  }
+
+  /** Once a second: those that nobody has used since the last time are given up, and returned. */
+  trim(): readonly SharedArrayBuffer[] {
+    const trimmed = this.spare.splice(0, this.unused);
+    this.unused = this.spare.length;
+    return trimmed;
+  }
+}
