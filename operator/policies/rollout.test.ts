@@ -114,6 +114,38 @@ describe('a rollout holds', () => {
     );
   });
 
+  test('for a moment before it gives back to a server that has just started', () => {
+    const world = changed();
+    world.settle();
+    const old = world.pod('filer-a').metadata.name!;
+    servedBy(world, 'filer-b', 'filer-a');
+    world.settle();
+    ended(world, old);
+    world.settle();
+    world.runs('filer-a');
+    for (const home of servers)
+      world.changeLease(home, {}, { [leaseAnnotations.acknowledger]: world.incarnation('filer-a') });
+    const pod = world.pod('filer-a');
+    const readyAt = (at: number) =>
+      world.changePod(world.pod('filer-a'), {
+        status: {
+          ...pod.status,
+          conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: new Date(at).toISOString() }],
+        },
+      });
+    readyAt(world.now - 1000);
+    expect(rollout(world.view())).toMatchObject({
+      state: 'GivingBack',
+      step: null,
+      wakeAt: world.now + 3000,
+    });
+    readyAt(world.now - 4000);
+    expect(rollout(world.view())?.step).toMatchObject({ kind: 'move', request: { kind: 'giveback' } });
+    // A kubelet whose clock is ahead holds up nothing.
+    readyAt(world.now + 3_600_000);
+    expect(rollout(world.view())?.step).toMatchObject({ kind: 'move', request: { kind: 'giveback' } });
+  });
+
   test('while a server does not run', () => {
     const world = changed();
     world.runs('filer-b', false);

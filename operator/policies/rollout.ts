@@ -52,6 +52,8 @@ export interface Rollout {
 
 /** A refused request is repeated after this long, ms. */
 const retryMs = 10_000;
+/** A process that has just started is still busy with itself, and its clients would wait for that. ms */
+const settleMs = 4_000;
 
 /** null: both servers run as the spec wants them, and nothing is left to be given back. */
 export function rollout(view: View): Rollout | null {
@@ -159,6 +161,18 @@ export const rolloutChain: readonly ((work: Work) => Rollout | null)[] = [
       ? null
       : hold('Waiting', null, `No server is touched now: ${message}`);
   },
+  function justStarted({ view, moved, outdated }) {
+    const home = moved.find((one) => !outdated.includes(one));
+    const since = home === undefined ? null : readySince(home);
+    // A kubelet's clock may be wrong: then there is no wait.
+    if (home === undefined || since === null || since > view.now || view.now >= since + settleMs) return null;
+    return hold(
+      'GivingBack',
+      home.name,
+      `${home.name} runs as the spec wants it; its disk set goes home in a moment.`,
+      since + settleMs,
+    );
+  },
   function giveback({ view, moved, outdated }) {
     const home = moved.find((one) => !outdated.includes(one));
     return home === undefined ? null : move(view, home, 'giveback');
@@ -199,6 +213,14 @@ function servesNothing(view: View, server: ServerView, pod: PodFinding): boolean
 }
 
 const runs = (server: ServerView): boolean => server.usable.some(({ state }) => state === 'Running');
+
+/** When the pod that runs now became ready, ms since the epoch by its kubelet's clock; null: not known. */
+function readySince(server: ServerView): number | null {
+  const running = server.usable.find(({ state }) => state === 'Running');
+  const ready = running?.pod.status?.conditions?.find(({ type }) => type === 'Ready');
+  const at = Date.parse(ready?.lastTransitionTime ?? '');
+  return Number.isNaN(at) ? null : at;
+}
 
 function hold(
   state: RolloutState,
