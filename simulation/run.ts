@@ -152,7 +152,7 @@ const flap: Fault = (world) => {
   world.note(`network: what ${server} sends arrives now and then, ${times} times`);
   let at = 0;
   for (let time = 0; time < times; time++) {
-    world.queue.after(at, () => world.network.cut(server));
+    strikeLater(world, at, () => world.network.cut(server));
     at += world.random.between(0.1, 0.9) * world.timing.leaseMs;
     world.queue.after(at, () => world.network.mend(server));
     at += world.random.between(0.05, 0.6) * world.timing.leaseMs;
@@ -233,6 +233,13 @@ const NETWORK_FAULTS: readonly Fault[] = [
   flap,
 ];
 
+/** A part of a fault that begins later; once everything is healed it does not. */
+function strikeLater(world: World, ms: number, action: () => void): void {
+  world.queue.after(ms, () => {
+    if (!world.calm) action();
+  });
+}
+
 /**
  * A holder drops its acknowledger, because it was not heard for a moment, and neither of the two reaches the API from then
  * on; another run of the acknowledger's server does. What the dropped one still says must not count.
@@ -249,7 +256,7 @@ const apart: Fault = (world) => {
   world.start(dropped, 'new container');
   world.runsWithoutApi.add(old.me);
   for (const server of SERVERS) world.network.cut(server);
-  queue.after(random.between(0.35, 0.8) * timing.leaseMs, () => world.withoutApi.add(holder));
+  strikeLater(world, random.between(0.35, 0.8) * timing.leaseMs, () => world.withoutApi.add(holder));
   queue.after(random.between(0.4, 0.9) * timing.leaseMs, () => {
     for (const server of SERVERS) world.network.mend(server);
     for (const process of world.alive(holder)) world.connect(process, old);
@@ -267,10 +274,10 @@ const lateAnswers: Fault = (world) => {
   world.giveUpMs = 0.4 * timing.leaseMs;
   world.note(`the servers do not hear each other; the API answers ${server} late, then not at all`);
   for (const one of SERVERS) world.network.cut(one);
-  queue.after(2 * timing.leaseMs, () => {
+  strikeLater(world, 2 * timing.leaseMs, () => {
     world.answersLateMs = { server, ms: random.between(0.3, 0.39) * timing.leaseMs };
   });
-  queue.after(random.between(2.2, 4) * timing.leaseMs, () => world.withoutApi.add(server));
+  strikeLater(world, random.between(2.2, 4) * timing.leaseMs, () => world.withoutApi.add(server));
   queue.after(7 * timing.leaseMs, () => {
     world.answersLateMs = null;
     world.reachApi(server);

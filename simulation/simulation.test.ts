@@ -30,6 +30,13 @@ describe('the simulation', () => {
     expect(claims).toBeGreaterThan(100);
     expect(killed).toBeGreaterThan(10);
   });
+
+  test.each([62_936, 91_976])(
+    'seed %i: what has begun before everything is healed strikes no more',
+    (seed) => {
+      expect(runSeed(seed, { faults: 'apart', clients: true }).violations).toEqual([]);
+    },
+  );
 });
 
 describe('clients that use the pair throughout', () => {
