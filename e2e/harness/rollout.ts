@@ -1,6 +1,7 @@
 // A change of the spec that needs new pods: what it is, and when it has reached both servers.
 import { eventually } from '../machine/eventually.ts';
-import { PAIR, type Pair, SERVERS } from './pair.ts';
+import { say } from '../machine/stage.ts';
+import { PAIR, type Pair, SERVERS, type Server } from './pair.ts';
 
 /** Two pods, one after the other, each with two hand-overs. */
 const ROLLED_OUT_MS_MAX = 4 * 60_000;
@@ -29,11 +30,24 @@ export async function rolledOut(pair: Pair, before: readonly string[]): Promise<
       if (state !== undefined) states.add(state);
       const now = await podsOf(pair).catch(() => before);
       const replaced = now.every((uid, index) => uid !== before[index]);
-      return state === undefined && replaced && SERVERS.every((server) => pair.ownerOf(server) === server);
+      if (state !== undefined || !replaced) return false;
+      const away = SERVERS.find((server) => pair.ownerOf(server) !== server);
+      if (away !== undefined) await broughtHome(pair, away);
+      return away === undefined;
     },
     () => `status is ${JSON.stringify(pair.latest?.status ?? {}, null, 1)}`,
   );
   return states;
+}
+
+/**
+ * On a machine that is too busy a server may get no processor for the length of its lease while the other one's pod starts.
+ * Its death is no part of the rollout, so the rollout gives nothing back; a person does.
+ */
+async function broughtHome(pair: Pair, server: Server): Promise<void> {
+  say(`  ${server} died meanwhile: giveback is asked for`);
+  // Refused while its partner is still being replaced, say; it is asked again at the next look.
+  await pair.request('giveback', server).catch(() => undefined);
 }
 
 /** UIDs, in the order of SERVERS. */

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { decodeMountres3, encodeDirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
 import { allocateRightTable, type DiskSetSlot, RightTable } from '../right-table.ts';
@@ -21,6 +22,9 @@ import {
 } from './messages.ts';
 import type { RpcClient } from './rpc-client.fixture.ts';
 import { ThreadBoard } from './thread-board.ts';
+
+/** Threads start within 0.3 s; on a busy machine within some. */
+const START_MS_MAX = 20_000;
 
 export const EVERYBODY: Omit<ExportSpec, 'path' | 'volume'> = {
   clients: ['*'],
@@ -133,6 +137,9 @@ export class TestDataThread {
 
   async stop(): Promise<void> {
     this.worker.removeAllListeners('error');
+    // To end a thread while it loads the C library through koffi aborts the whole process.
+    const until = performance.now() + START_MS_MAX;
+    while (!this.board.allStarted && performance.now() < until) await delay(5);
     await this.worker.terminate();
   }
 }

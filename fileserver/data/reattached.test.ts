@@ -42,7 +42,7 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
     const answer = opened();
     thread.post(message());
     // Longer than several looks: it must have seen the empty directory.
-    const early = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 200, 'waits'))]);
+    const early = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 800, 'waits'))]);
     expect(early).toBe('waits');
     expect(readdirSync(place)).toEqual([]);
     places.mount(['-t', 'tmpfs', 'none'], place);
