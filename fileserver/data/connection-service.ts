@@ -21,6 +21,7 @@ import { Connection, type ConnectionMemory } from './connection.ts';
 import type { CallMeter } from './data-metrics.ts';
 import type { Programs } from './dispatcher.ts';
 import type { CloseMode, ExportSpec, FaultReason } from './messages.ts';
+import { STALL_NOTICE_MS } from './stall-watch.ts';
 import type {
   Channel,
   ForgottenObject,
@@ -32,9 +33,6 @@ import { describeBug, type Told } from './volume-service.ts';
 
 /** For the last bytes of a connection to be taken by its client, after the last answer. ms */
 const FAREWELL_MS = 1000;
-
-/** A call that waits longer than this is worth a word. ms */
-const STALL_NOTICE_MS = 1000;
 
 export type AttachMessage = Extract<ToConnectionThread, { kind: 'attach' }>;
 

@@ -33,7 +33,7 @@ import type {
   Phase,
   VolumeSpec,
 } from './messages.ts';
-import { StallWatch } from './stall-watch.ts';
+import { STALL_NOTICE_MS, StallWatch } from './stall-watch.ts';
 import type {
   AttachedVolume,
   FromDataThreads,
@@ -88,6 +88,8 @@ export class DiskSetCoordinator {
   private closing: Promise<void> | null;
   private faulted: boolean;
   private holding: Hold | null;
+  /** performance.now() at the end of the last hold. */
+  private heldUntil: number;
   private readonly stalls: StallWatch;
 
   constructor(
@@ -114,6 +116,7 @@ export class DiskSetCoordinator {
     this.closing = null;
     this.faulted = false;
     this.holding = null;
+    this.heldUntil = Number.NEGATIVE_INFINITY;
     this.stalls = new StallWatch(message.volumeStalledMs ?? 0, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onWaits: (volume, waitedMs) => {
@@ -308,9 +311,7 @@ export class DiskSetCoordinator {
         this.halt();
         return;
       case 'waiting':
-        // It is not the disk.
-        if (this.holding !== null) return;
-        this.stalls.waits(message.volume, message.waitedMs);
+        this.waits(message.volume, message.waitedMs);
         return;
       case 'firstReply':
         if (this.answered) return;
@@ -440,12 +441,20 @@ export class DiskSetCoordinator {
     this.endHold(this.holding.held ? '' : 'it had not begun yet');
   }
 
+  /** The time in which it was held is not the disk's. */
+  private waits(volume: string, waitedMs: number): void {
+    if (this.holding !== null) return;
+    const byDiskMs = Math.min(waitedMs, Math.round(performance.now() - this.heldUntil));
+    if (byDiskMs >= STALL_NOTICE_MS) this.stalls.waits(volume, byDiskMs);
+  }
+
   /** `problem`: why it was not whole; empty: it was. */
   private endHold(problem: string): void {
     if (this.holding === null) return;
     const { id, end } = this.holding;
     clearTimeout(end);
     this.holding = null;
+    this.heldUntil = performance.now();
     // A thread that has not got so far yet says so to nobody.
     this.gatherings = this.gatherings.filter(({ kind }) => kind !== 'held');
     this.toVolumeThreads({ kind: 'resume' });

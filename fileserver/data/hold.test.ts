@@ -120,6 +120,21 @@ test.each(['fence', 'quiesce'] as const)('a disk set that is closed (%s) meanwhi
   if (mode === 'fence') expect(isThere('during')).toBe(false);
 });
 
+test('it is no disk that does not answer, also not in the moment in which it ends', async () => {
+  const stalled = openMessage(directory.path, { volumeStalledMs: 1100, epoch: 2 });
+  await thread.close('own', 'quiesce');
+  const { port } = await thread.open(stalled);
+  client = await RpcClient.connect(port);
+  root = await mount(client, '/data');
+  const resumed = thread.of('resumed');
+  await hold('long', 1500);
+  const created = create('during');
+  await resumed;
+  expect((await created).status).toBe(nfs.NFS3_OK);
+  const words = thread.messages.map((message) => (message.kind === 'log' ? message.message : message.kind));
+  expect(words.filter((word) => word === 'stalled' || /has not answered/.test(word))).toEqual([]);
+});
+
 test('what is not served cannot be held', async () => {
   await thread.close('own', 'fence');
   const resumed = thread.of('resumed');

@@ -3,6 +3,8 @@
  * tells the agent the same, and tells it again when a volume has been stuck for longer than it may.
  */
 
+/** A call that waits longer than this is worth a word. ms */
+export const STALL_NOTICE_MS = 1000;
 /** Nothing was heard of a wait for so long: it is over. Several times what lies between two words of it. ms */
 const OVER_AFTER_MS = 1000;
 /** Between two words to the agent about the same volume. ms */

@@ -29,7 +29,7 @@ import type {
 import type { LeaseNotes } from './witness.ts';
 
 /** Clients wait meanwhile. ms */
-const STANDSTILL_MS_MAX = 60_000;
+const STANDSTILL_MS_MAX = 20_000;
 
 /** Throws Error with a sentence if the ownership cannot be understood: then nothing may be decided by it. */
 export function recordOf(lease: Lease): LeaseRecord {
