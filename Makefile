@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures reattach scale clients conformance disk crashes format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach scale clients conformance disk crashes format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= p
 
 failures: setup ## Every way to fail on a kind cluster, some 12 minutes; writes docs/failure-modes.md (SCENARIO=)
 	@$(NODE) e2e/main.ts failures $(SCENARIO)
+
+names: setup ## Names outside the cluster by the real external-dns and BIND, and ways in from there (SCENARIO=)
+	@$(NODE) e2e/main.ts names $(SCENARIO)
 
 reattach: setup ## Disks that move from node to node, on a kind cluster with a CSI driver of its own (SCENARIO=)
 	@$(NODE) e2e/main.ts reattach $(SCENARIO)

@@ -9,6 +9,7 @@
 //   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
 //   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
+//   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance       POSIX test suites in a mount, whole, and the long versions of the random tests
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
@@ -51,6 +52,9 @@ import { isRoot, needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
 import { say } from './machine/stage.ts';
+import { bindImage } from './names/bind-image.ts';
+import { externalDnsImage } from './names/external-dns-image.ts';
+import { installNames } from './names/install.ts';
 import { measureScale } from './scale/scale.ts';
 
 const cache = cacheIn(process.env['FILERPAIR_CACHE'] ?? join(homedir(), '.cache/filerpair'));
@@ -144,6 +148,13 @@ async function withDisksThatMove(environment: TestEnvironment): Promise<void> {
   await installCsi(environment, image);
 }
 
+async function withNames(environment: TestEnvironment): Promise<void> {
+  const names = { bind: await bindImage(cache), externalDns: await externalDnsImage(cache) };
+  const programs = await drivingPrograms(cache);
+  await loadImages(environment.cluster, programs, Object.values(names), [environment.cluster.controlPlane]);
+  await installNames(environment, names);
+}
+
 function aboutThisRun(): string {
   const day = new Date().toISOString().slice(0, 10);
   const cores = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'})`;
@@ -199,6 +210,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     if (code === 0 && filters.length === 0) writeFailureModes(readResults(), aboutThisRun());
     return code;
   },
+  names: (filters) => onCluster(['names'], filters, withNames),
   reattach: (filters) => onCluster(['reattach'], filters, withDisksThatMove),
   scale: async ([pairs = '1000']) => {
     await engineUp(cache);

@@ -15,6 +15,7 @@ export default defineConfig({
       { extends: true, test: { name: 'cluster', include: ['e2e/{component,scenarios}/**/*.test.ts'] } },
       { extends: true, test: { name: 'failures', include: ['e2e/failures/**/*.test.ts'] } },
       { extends: true, test: { name: 'reattach', include: ['e2e/reattach/**/*.test.ts'] } },
+      { extends: true, test: { name: 'names', include: ['e2e/names/**/*.test.ts'] } },
       { extends: true, test: { name: 'clients', include: ['e2e/{linux,libnfs,conformance}/**/*.test.ts'] } },
       { extends: true, test: { name: 'disk', include: ['e2e/disk/**/*.test.ts'] } },
       {

@@ -1,4 +1,4 @@
-// The pod that uses a pair while a test breaks servers, and the writer that runs in it.
+// Who uses a pair while a test breaks servers: a client, by default a pod, and the writer that runs in it.
 import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -8,13 +8,24 @@ import { start } from '../machine/command.ts';
 import { eventually } from '../machine/eventually.ts';
 import { type HistoryEntry, LINES_FILE, runDirectory } from '../writer/history.ts';
 import { checkHistory, type FoundEntry, type FoundOnDisk, type Verdict } from './check-history.ts';
-import { EXPORTS, type Pair, type PodThing, type Server } from './pair.ts';
+import type { Pair, PodThing, Server } from './pair.ts';
 import { POD_READY_MS_MAX, WRITER_FINISHED_MS_MAX, WRITER_STARTED_MS_MAX } from './timeouts.ts';
 
 export const CLIENT_POD = 'client';
+/** What a client does while nobody starts a program in it. */
+export const WAITING = ['/usr/bin/tini', '-s', '--', 'node', '-e', 'setInterval(() => {}, 3600_000)'];
 
-/** Starts the client pod on a node that the scenario will not break. */
-export async function createClientPod(pair: Pair, node: string): Promise<void> {
+export interface Client {
+  /** Starts a program in it, with its standard input open. */
+  readonly start: (...command: string[]) => Promise<ChildProcess>;
+}
+
+/**
+ * Starts the client pod on a node that the scenario will not break.
+ *
+ * @param dns further fields of the pod: whom it asks for names
+ */
+export async function createClientPod(pair: Pair, node: string, dns: object = {}): Promise<Client> {
   await pair.kubectl.apply({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -30,12 +41,14 @@ export async function createClientPod(pair: Pair, node: string): Promise<void> {
           // What it measures is the servers' gap, not its own.
           resources: { requests: { cpu: '250m', memory: '128Mi' } },
           // The writer comes with kubectl exec; the pod itself only waits.
-          command: ['/usr/bin/tini', '-s', '--', 'node', '-e', 'setInterval(() => {}, 3600_000)'],
+          command: WAITING,
         },
       ],
+      ...dns,
     },
   });
   await pair.kubectl.wait(`pod/${CLIENT_POD}`, 'condition=Ready', POD_READY_MS_MAX);
+  return { start: (...command) => startInClientPod(pair, ...command) };
 }
 
 /**
@@ -81,9 +94,9 @@ export class Writer {
   }
 
   /** Starts writing to a server's export and waits for the first acknowledged line. */
-  static async start(pair: Pair, server: Server, run: string): Promise<Writer> {
-    const url = `nfs://${server}${EXPORTS[server]}`;
-    const program = await startInClientPod(pair, 'node', '/app/dist/e2e/writer/main.js', url, run);
+  static async start(client: Client, pair: Pair, server: Server, run: string): Promise<Writer> {
+    const url = pair.urlOf(server);
+    const program = await client.start('node', '/app/dist/e2e/writer/main.js', url, run);
     const writer = new Writer(pair, server, run, program);
     await writer.#saw('started', WRITER_STARTED_MS_MAX);
     return writer;

@@ -46,6 +46,7 @@ export interface FilerPairThing extends Thing {
     readonly servers?: readonly { name: string; pod?: string; node?: string; state: string }[];
     readonly lastTransition?: Transition;
     readonly lastRequest?: { kind: string; result: string; message: string };
+    readonly lastSnapshot?: { name: string; result: string; message: string };
     readonly rollout?: { state: string; message: string };
   };
 }
@@ -165,6 +166,11 @@ export class Pair {
 
   protected manifest(domain?: string): object {
     return pairManifest(this.namespace, domain);
+  }
+
+  /** What a client calls the files of a server. */
+  urlOf(server: Server): string {
+    return `nfs://${server}${EXPORTS[server]}`;
   }
 
   /** Where what is really on a server's disk can be read on this machine now, past all servers. */

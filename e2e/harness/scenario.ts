@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { readEnvironment, type TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';
-import { createClientPod, Writer } from './client-pod.ts';
+import { type Client, createClientPod, Writer } from './client-pod.ts';
 import { LeaseHistory } from './lease-history.ts';
 import { collectLogs } from './logs.ts';
 import { identityChanges, networkIdentity } from './network-identity.ts';
@@ -33,6 +33,10 @@ export interface ScenarioFrame {
   readonly cleanUp?: ((pair: Pair) => Promise<void>) | undefined;
   /** A pair with other volumes than those of the directory that the workers share. */
   readonly makePair?: ((environment: TestEnvironment, namespace: string) => Pair) | undefined;
+  /** A client that is not a pod, or is another pod; `node`: one that the scenario will not break. */
+  readonly makeClient?: ((pair: Pair, node: string) => Promise<Client>) | undefined;
+  /** Domain of the names outside the cluster. */
+  readonly domain?: string | undefined;
   /** ms; for long scenarios. */
   readonly msMax?: number | undefined;
 }
@@ -81,7 +85,7 @@ export function scenario(frame: ScenarioFrame, title: string, play: Play): void 
 }
 
 async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promise<Partial<ScenarioResult>> {
-  await step('a FilerPair is applied', () => pair.create('nas.example.org', frame.prepare));
+  await step('a FilerPair is applied', () => pair.create(frame.domain ?? 'nas.example.org', frame.prepare));
   await step('it becomes Ready', () => pair.ready());
   await step('a takeover is possible', () => pair.takeoverPossible(WRITER_FINISHED_MS_MAX));
   // A machine that is too busy takes the processor from a server for longer than its lease already now.
@@ -94,10 +98,11 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
   let writer: Writer | undefined;
   try {
     const survivor = await pair.pod(PARTNER);
-    await step(`a client pod runs on ${survivor.spec.nodeName}`, () =>
-      createClientPod(pair, survivor.spec.nodeName),
+    const makeClient = frame.makeClient ?? createClientPod;
+    const client = await step('a client runs', () => makeClient(pair, survivor.spec.nodeName));
+    writer = await step(`it writes to ${pair.urlOf(SERVER)}`, () =>
+      Writer.start(client, pair, SERVER, 'run'),
     );
-    writer = await step(`it writes to ${SERVER}`, () => Writer.start(pair, SERVER, 'run'));
     await step('the writer is served', () => writer!.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
     const identity = await networkIdentity(pair);
     const moved: string[] = [];

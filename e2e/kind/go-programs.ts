@@ -10,7 +10,7 @@ import { type Cache, cached, directoryInputs } from '../machine/cache.ts';
 import { run, succeeds } from '../machine/command.ts';
 import { NotPossible } from '../machine/not-possible.ts';
 import { say, seconds } from '../machine/stage.ts';
-import { CNI_PLUGINS, CONTAINERD, HELM, KIND, KUBERNETES, PAUSE } from './versions.ts';
+import { CNI_PLUGINS, CONTAINERD, EXTERNAL_DNS, HELM, KIND, KUBERNETES, PAUSE } from './versions.ts';
 
 interface GoProgram {
   readonly name: string;
@@ -90,6 +90,14 @@ const CSI_SIDECARS: readonly GoProgram[] = [
   csiSidecar('csi-provisioner', 'github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner'),
 ];
 
+/** Writes what FilerPairs publish into a DNS server: whole, with all its providers, as people install it. */
+const EXTERNAL_DNS_PROGRAM: GoProgram = {
+  name: 'external-dns',
+  package: 'sigs.k8s.io/external-dns',
+  from: { version: EXTERNAL_DNS },
+  linkerFlags: `-s -w -X sigs.k8s.io/external-dns/pkg/apis/externaldns.Version=${EXTERNAL_DNS}`,
+};
+
 /** Where a program's file is, by its name. */
 export type Programs = ReadonlyMap<string, string>;
 
@@ -115,6 +123,16 @@ export async function nodePrograms(cache: Cache): Promise<Programs> {
   return programs;
 }
 
+/** Everything that shapes those programs: versions, options, and the modules that name their dependencies. */
+export const nodeProgramInputs = (): (string | Buffer)[] =>
+  [...IN_NODE, kubernetes('kubectl')].flatMap(inputsOf);
+
+/** The path of external-dns. */
+export async function externalDns(cache: Cache): Promise<string> {
+  if (!(await goIsThere())) throw new NotPossible(`external-dns has to be built here. ${GO_WANTED}`);
+  return (await build(cache, [EXTERNAL_DNS_PROGRAM])).get('external-dns')!;
+}
+
 /** What stands beside the CSI driver of the tests with volumes that move from node to node. */
 export async function csiSidecars(cache: Cache): Promise<Programs> {
   if (!(await goIsThere())) throw new NotPossible(`The CSI sidecars have to be built here. ${GO_WANTED}`);
@@ -132,11 +150,7 @@ async function goIsThere(): Promise<boolean> {
 async function build(cache: Cache, programs: readonly GoProgram[]): Promise<Programs> {
   const paths = new Map<string, string>();
   for (const [index, program] of programs.entries()) {
-    const inputs = [
-      JSON.stringify(program),
-      ...('module' in program.from ? directoryInputs(moduleDirectory(program.from.module)) : []),
-    ];
-    const directory = await cached(cache, program.name, inputs, async (into) => {
+    const directory = await cached(cache, program.name, inputsOf(program), async (into) => {
       const from = performance.now();
       say(`building ${program.name} (${index + 1}/${programs.length}) ...`);
       await buildOne(program, into);
@@ -146,6 +160,11 @@ async function build(cache: Cache, programs: readonly GoProgram[]): Promise<Prog
   }
   return paths;
 }
+
+const inputsOf = (program: GoProgram): (string | Buffer)[] => [
+  JSON.stringify(program),
+  ...('module' in program.from ? directoryInputs(moduleDirectory(program.from.module)) : []),
+];
 
 async function buildOne(program: GoProgram, into: string): Promise<void> {
   // Nice, so that the machine stays usable; the compiler takes every core otherwise.

@@ -3,13 +3,14 @@
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Cache, cached, contentHash, directoryInputs, withLock } from '../machine/cache.ts';
+import { type Cache, contentHash, directoryInputs, withLock } from '../machine/cache.ts';
 import { CommandFailed, pipeline, run, succeeds } from '../machine/command.ts';
 import { needPackages } from '../machine/debian-packages.ts';
+import { debianRoot } from '../machine/debian-root.ts';
 import { imageExists, pull } from '../machine/docker-images.ts';
 import { eventually } from '../machine/eventually.ts';
 import { stage } from '../machine/stage.ts';
-import { moduleSource, nodePrograms, type Programs } from './go-programs.ts';
+import { moduleSource, nodeProgramInputs, nodePrograms, type Programs } from './go-programs.ts';
 import {
   COREDNS_IMAGE,
   DEBIAN,
@@ -26,7 +27,7 @@ const CONTAINERD_START_MS_MAX = 30_000;
 const NODE_PACKAGES = [
   ...['systemd', 'conntrack', 'iptables', 'nftables', 'iproute2', 'ethtool', 'util-linux', 'mount', 'kmod'],
   ...['libseccomp2', 'pigz', 'e2fsprogs', 'bash', 'ca-certificates', 'curl', 'jq', 'procps', 'runc'],
-  ...['iputils-ping', 'socat'],
+  ...['iputils-ping', 'socat', 'xfsprogs'],
 ];
 /** What the image of kube-proxy, which also runs network.sh, needs beside the program. */
 const PROXY_PACKAGES = ['iptables', 'nftables', 'conntrack', 'iproute2', 'kmod'];
@@ -46,21 +47,33 @@ export async function nodeImage(cache: Cache): Promise<string> {
   });
 }
 
-/** Everything that shapes the image: the files here say the versions, the packages and the steps. */
+/** Everything that shapes the image: the files here say the packages and the steps, the rest the versions. */
 function inputsHash(): string {
-  const own = ['node-image.ts', 'versions.ts', 'go-programs.ts', 'node.Dockerfile'];
+  const own = ['node-image.ts', 'node.Dockerfile'];
   return contentHash([
     ...own.map((name) => readFileSync(join(import.meta.dirname, name))),
     ...directoryInputs(NODE_FILES),
-    ...directoryInputs(join(import.meta.dirname, 'go-modules')),
+    ...nodeProgramInputs(),
+    ...[COREDNS_IMAGE, DEBIAN, ETCD_IMAGE, KIND, PAUSE_IMAGE],
   ]);
 }
 
 async function buildNodeImage(cache: Cache, reference: string): Promise<void> {
-  await needPackages(['mmdebstrap', 'jq', 'gcc', 'libc6-dev'], 'Building the node image');
+  await needPackages(['jq', 'gcc', 'libc6-dev'], 'Building the node image');
   const programs = await nodePrograms(cache);
-  const nodeRoot = await debianRoot(cache, 'node-root', 'minbase', NODE_PACKAGES);
-  const proxyRoot = await debianRoot(cache, 'proxy-root', 'essential', PROXY_PACKAGES);
+  const root = { release: DEBIAN };
+  const nodeRoot = await debianRoot(cache, {
+    ...root,
+    name: 'node-root',
+    variant: 'minbase',
+    packages: NODE_PACKAGES,
+  });
+  const proxyRoot = await debianRoot(cache, {
+    ...root,
+    name: 'proxy-root',
+    variant: 'essential',
+    packages: PROXY_PACKAGES,
+  });
   await stage('making the images of Kubernetes itself', () => importComponentImages(programs, proxyRoot));
   const withoutImages = `${reference}-empty`;
   await stage('making the node image', () => buildEmptyNode(programs, nodeRoot, withoutImages));
@@ -69,30 +82,6 @@ async function buildNodeImage(cache: Cache, reference: string): Promise<void> {
     () => preload(withoutImages, reference),
     () => reference,
   );
-}
-
-/** A tar file with a minimal Debian. */
-async function debianRoot(
-  cache: Cache,
-  name: string,
-  variant: string,
-  packages: readonly string[],
-): Promise<string> {
-  const directory = await cached(cache, name, [DEBIAN, variant, ...packages], (into) =>
-    stage(`collecting Debian packages for ${name}`, async () => {
-      const leaveOut = ['doc', 'man', 'locale'].map((kind) => `--dpkgopt=path-exclude=/usr/share/${kind}/*`);
-      const options = [`--variant=${variant}`, '--aptopt=APT::Install-Recommends "false"', ...leaveOut];
-      await run([
-        'mmdebstrap',
-        '--quiet',
-        ...options,
-        `--include=${packages.join(',')}`,
-        DEBIAN,
-        join(into, 'root.tar'),
-      ]);
-    }),
-  );
-  return join(directory, 'root.tar');
 }
 
 /** The images that kubeadm starts a cluster from, each one program on an empty or a minimal root. */

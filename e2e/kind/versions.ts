@@ -10,6 +10,8 @@ export const ETCD_IMAGE = 'registry.k8s.io/etcd:3.6.8-0';
 export const COREDNS_IMAGE = 'registry.k8s.io/coredns/coredns:v1.14.2';
 export const PAUSE = '3.10.2';
 export const PAUSE_IMAGE = `registry.k8s.io/pause:${PAUSE}`;
+/** Publishes names in the tests of names (e2e/names). The last one whose every module the Go module proxy serves. */
+export const EXTERNAL_DNS = 'v0.21.0';
 /** Release of Debian that the node image is made of. */
 export const DEBIAN = 'bookworm';
 /** The node image as its makers publish it; taken when a registry can be reached. */

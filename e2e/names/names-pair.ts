@@ -1,0 +1,141 @@
+// A pair whose names are published outside the cluster, and who is asked about them: the DNS server of the tests, directly.
+import { Resolver } from 'node:dns/promises';
+import type { TestEnvironment } from '../environment.ts';
+import { EXPORTS, Pair, pairManifest, SERVERS, type Server, SUFFIX } from '../harness/pair.ts';
+import { eventually } from '../machine/eventually.ts';
+import { DOMAIN, dnsServer, nsupdate } from './install.ts';
+
+/** external-dns looks once a second, BIND takes moments; the first zone transfer of a cold external-dns takes longer. */
+export const PUBLISHED_MS_MAX = 60_000;
+export const TTL_S = 5;
+
+/** Both names of both servers: the server's and its failover name. */
+export const NAMES = SERVERS.flatMap((server) => [server, `${server}${SUFFIX}`]);
+
+export interface NamesSettings {
+  /** Below the zone, so that scenarios do not meet in it. */
+  readonly label: string;
+  /** Further fields of spec; of spec.dns. */
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly dns?: Readonly<Record<string, unknown>>;
+  /** Further fields of one server. */
+  readonly server?: (name: Server) => Readonly<Record<string, unknown>>;
+  /** Ports in the URL, where they are not the usual ones. */
+  readonly ports?: (name: Server) => string;
+}
+
+export class NamesPair extends Pair {
+  readonly #settings: NamesSettings;
+  #resolver: Promise<Resolver> | undefined;
+  /** Addresses that may mount; everybody by default. */
+  clients: readonly string[] = ['0.0.0.0/0'];
+
+  constructor(environment: TestEnvironment, namespace: string, settings: NamesSettings) {
+    super(environment, namespace);
+    this.#settings = settings;
+  }
+
+  get domain(): string {
+    return `${this.#settings.label}.${DOMAIN}`;
+  }
+
+  protected override manifest(): object {
+    const shared = pairManifest(this.namespace) as {
+      spec: { servers: readonly { readonly name: Server; readonly exports: readonly object[] }[] };
+    };
+    const { spec, dns, server } = this.#settings;
+    const servers = shared.spec.servers.map((one) => ({
+      ...one,
+      exports: one.exports.map((each) => ({ ...each, clients: this.clients })),
+      ...server?.(one.name),
+    }));
+    const names = { domain: this.domain, ttl: `${TTL_S}s`, ...dns };
+    return { ...shared, spec: { ...shared.spec, servers, dns: names, ...spec } };
+  }
+
+  override urlOf(server: Server): string {
+    const ports = this.#settings.ports?.(server) ?? '';
+    return `nfs://${this.fullName(server)}${ports}${EXPORTS[server]}`;
+  }
+
+  fullName(name: string): string {
+    return `${name}.${this.domain}`;
+  }
+
+  /** Asks BIND and nobody else. */
+  #dns(): Promise<Resolver> {
+    this.#resolver ??= dnsServer(this.environment).then((address) => {
+      const resolver = new Resolver({ timeout: 1_000, tries: 3 });
+      resolver.setServers([address]);
+      return resolver;
+    });
+    return this.#resolver;
+  }
+
+  /** What BIND answers for one name. */
+  async addressesOf(name: string): Promise<{ readonly address: string; readonly ttl: number }[]> {
+    return (await this.#dns()).resolve4(this.fullName(name), { ttl: true }).catch(nothing);
+  }
+
+  async aliasOf(name: string): Promise<string[]> {
+    return (await this.#dns()).resolveCname(this.fullName(name)).catch(nothing);
+  }
+
+  /** Grows with every change of any record in the zone. */
+  async zoneSerial(): Promise<number> {
+    return (await (await this.#dns()).resolveSoa(DOMAIN)).serial;
+  }
+
+  /** Waits until all four names answer, and returns what. */
+  async published(): Promise<Readonly<Record<string, string>>> {
+    let found: Record<string, string> = {};
+    const all = async () => {
+      const answers = await Promise.all(
+        NAMES.map(
+          async (name) => [name, (await this.addressesOf(name)).map(({ address }) => address)] as const,
+        ),
+      );
+      found = Object.fromEntries(answers.map(([name, addresses]) => [name, addresses.join(' ')]));
+      return answers.every(([, addresses]) => addresses.length > 0);
+    };
+    await eventually('the DNS answers all four names', PUBLISHED_MS_MAX, all, () => JSON.stringify(found));
+    return found;
+  }
+
+  /** Has the operator look at the pair now; it asks the DNS rarely while everything is right. */
+  async lookAgain(): Promise<void> {
+    await this.kubectl.run('annotate', 'filerpair', 'home', `e2e/look=${performance.now()}`, '--overwrite');
+  }
+
+  /** Waits for what the condition NamesPublished says, hurrying the operator, and returns its sentence. */
+  async namesAre(reason: string, words = ''): Promise<string> {
+    let looked = 0;
+    const says = () => this.latest?.status?.conditions?.find(({ type }) => type === 'NamesPublished');
+    await eventually(
+      `NamesPublished is ${reason}`,
+      PUBLISHED_MS_MAX,
+      async () => {
+        if (says()?.reason === reason && says()?.message.includes(words)) return true;
+        // Not sooner than it would ask again.
+        if (performance.now() - looked > 5_500) {
+          looked = performance.now();
+          await this.lookAgain();
+        }
+        return false;
+      },
+      () => JSON.stringify(says()),
+    );
+    return says()!.message;
+  }
+
+  /** Changes the zone past external-dns, as a person with the key can. */
+  change(...lines: readonly string[]): Promise<void> {
+    return nsupdate(this.environment, lines);
+  }
+}
+
+/** No such name, or no such record; anything else is an error. */
+function nothing(error: NodeJS.ErrnoException): [] {
+  if (error.code === 'ENOTFOUND' || error.code === 'ENODATA') return [];
+  throw error;
+}
