@@ -39,6 +39,8 @@ function answers(world: World, name: Name, answer: readonly string[] | 'unknown'
   return world;
 }
 
+const byAnnotations = () => published({ source: 'ServiceAnnotations' });
+
 const withoutExternalDns = (world: World): World => {
   world.observed.dnsEndpointsServed = false;
   return world;
@@ -60,6 +62,13 @@ test.each<[status: string, reason: string, says: string, make: () => World]>([
     'it is for you to publish: filer-a.nas.example.org A 10.96.0.1.',
     () => answers(published({ publish: false }), 'filer-a', []),
   ],
+  // Nobody can tell whether an ExternalDNS looks at Services.
+  [
+    'False',
+    'NotAnswered',
+    'It is in the annotations of Service filer-a-failover',
+    () => withoutExternalDns(answers(byAnnotations(), 'filer-a-failover', [])),
+  ],
   [
     'False',
     'NoExternalDns',
@@ -79,6 +88,12 @@ test.each<[status: string, reason: string, says: string, make: () => World]>([
     'OtherAnswer',
     '192.0.2.7',
     () => answers(answers(published(), 'filer-a', 'unknown'), 'filer-b', ['192.0.2.7']),
+  ],
+  [
+    'False',
+    'OtherAnswer',
+    '192.0.2.7',
+    () => answers(answers(published(), 'filer-a', []), 'filer-b', ['192.0.2.7']),
   ],
   [
     'False',

@@ -28,7 +28,9 @@ export function namesPublished(view: View): Verdict | null {
     return isFalse('NoAddress', `Service ${pending.join(', ')} has no address yet: ${addressAwaited(view)}.`);
   const findings = records.map((record) => ({ record, found: answerOf(view, record) }));
   const wrong = findings.filter(({ record, found }) => found !== null && !same(found, record.targets));
-  if (wrong[0] !== undefined) return wrongAnswer(view, wrong[0]);
+  // Clients that are led to somebody else are worse off than those that find nobody.
+  const worst = wrong.find(({ found }) => found!.length > 0) ?? wrong[0];
+  if (worst !== undefined) return wrongAnswer(view, worst);
   const unknown = findings.find(({ found }) => found === null);
   if (unknown !== undefined)
     return isUnknown(
