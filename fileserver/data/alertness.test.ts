@@ -20,6 +20,10 @@ class Thread {
     nextTurn: (callback) => this.turns.push(callback),
   });
 
+  constructor() {
+    this.alertness.setPressure(0);
+  }
+
   /** Lets ms pass; returns how many times it looked. */
   pass(ms: number): number {
     const until = this.nowMs + ms;
@@ -96,4 +100,16 @@ test('no more threads stay awake than may', () => {
   thread.wakingAllowed = false;
   expect(thread.call(0.03)).toBe(0);
   expect(thread.awake).toBe(0);
+});
+
+test('nobody stays awake where others wait for processors, or where nobody knows', () => {
+  const thread = new Thread();
+  for (const pressure of [0.4, null]) {
+    thread.alertness.setPressure(0);
+    for (let i = 0; i < 100; i++) thread.call(0.03);
+    expect(thread.call(0.03)).toBeGreaterThan(5);
+    thread.alertness.setPressure(pressure);
+    thread.call(1);
+    expect(thread.call(0.03)).toBe(0);
+  }
 });

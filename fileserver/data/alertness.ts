@@ -9,7 +9,8 @@
  * - after a turn with one call; where there are more, nobody waits for the waking of one;
  * - for AWAKE_MS at most, and only while it has mostly been worth it of late;
  * - in half as many threads at a time as there are processors, and in none where there is only one;
- * - not where a look comes late: then somebody else needs the processor.
+ * - not where others wait for processors, as the kernel says (look at it once a second: setPressure), or where it does not
+ *   say; and not for a moment after a look that came late.
  */
 
 /** A client on the same machine or network segment has answered by then, or is doing something else. ms */
@@ -18,6 +19,8 @@ const AWAKE_MS = 0.1;
 const LATE_MS = 0.05;
 /** How long nobody stays awake after a late look. ms */
 const BUSY_MS = 100;
+/** Part of the time in which somebody waits for a processor, on a machine that has none to spare. */
+const PRESSURE_MAX = 0.05;
 /** Calls that came in time, less those that did not: the more, the longer a client may think now and then. */
 const CREDIT_MAX = 16;
 const CREDIT_LOST = 3;
@@ -42,6 +45,7 @@ export class Alertness {
   private awakeUntil: number;
   private lookedAt: number;
   private busyUntil: number;
+  private spare: boolean;
   private readonly look: () => void;
 
   constructor(hooks: AlertnessHooks) {
@@ -52,7 +56,13 @@ export class Alertness {
     this.awakeUntil = 0;
     this.lookedAt = 0;
     this.busyUntil = 0;
+    this.spare = false;
     this.look = () => this.lookAgain();
+  }
+
+  /** Part of the time in which somebody waits for a processor (processor-pressure.ts); null: not known. */
+  setPressure(pressure: number | null): void {
+    this.spare = pressure !== null && pressure <= PRESSURE_MAX;
   }
 
   /** Something has come: calls, or another thread's replies. */
@@ -64,7 +74,7 @@ export class Alertness {
 
   /** A turn is over in which so many calls were handled. */
   handled(calls: number): void {
-    if (calls !== 1 || this.awake) return;
+    if (calls !== 1 || this.awake || !this.spare) return;
     this.loneCalls += 1;
     if (this.credit <= 0 && this.loneCalls % TRY_EVERY !== 0) return;
     const now = this.hooks.now();

@@ -13,6 +13,8 @@ import { Dispatcher, type LateAnswers, type Programs } from './dispatcher.ts';
 import type { CallsMessage, Channel, ForgottenObject, RepliesMessage } from './thread-messages.ts';
 
 const REPLY_SIZE = 4096;
+/** Memory of calls that may wait to be given back with the next replies. */
+const SPENT_MAX = 8;
 
 /** One connection, as its calls are executed here. */
 class RemoteConnection implements LateAnswers {
@@ -44,6 +46,7 @@ class RemoteConnection implements LateAnswers {
 
   answerLater(xid: number): AnswerListener {
     const { number, peer } = this;
+    peer.waits();
     return (results) => peer.answer(number, xid, results);
   }
 
@@ -70,6 +73,8 @@ class CallingThread {
   private replies: { readonly number: number; readonly start: number; readonly end: number }[];
   private answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array }[];
   private spent: number[];
+  /** Calls whose answers are still to come. */
+  private unanswered: number;
   /** What the caller's batches lie in. */
   readonly memories: Map<number, SharedArrayBuffer>;
   private forgotten: ForgottenObject[];
@@ -83,6 +88,7 @@ class CallingThread {
     this.replies = [];
     this.answers = [];
     this.spent = [];
+    this.unanswered = 0;
     this.memories = new Map();
     this.forgotten = [];
     this.scheduled = false;
@@ -96,8 +102,14 @@ class CallingThread {
     this.replies.push({ number, start, end: this.w.position });
   }
 
+  /** The answer of a call comes later, with a message of its own. */
+  waits(): void {
+    this.unanswered += 1;
+  }
+
   /** Later, in post(): a call may be answered while it is being handled, and then the writer is in use. */
   answer(number: number, xid: number, results: Uint8Array): void {
+    this.unanswered -= 1;
     this.answers.push({ number, xid, results });
     this.schedule();
   }
@@ -116,9 +128,10 @@ class CallingThread {
     }
   }
 
+  /** Goes with the next replies; a message of its own would wake the other thread for nothing. */
   spend(memory: number): void {
     this.spent.push(memory);
-    this.schedule();
+    if (this.unanswered === 0 || this.spent.length >= SPENT_MAX) this.schedule();
   }
 
   forget(object: ForgottenObject): void {

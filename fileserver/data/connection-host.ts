@@ -1,6 +1,7 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
+import { processorPressure } from '../system/processor-pressure.ts';
 import { Alertness } from './alertness.ts';
 import type { ConnectionMemory } from './connection.ts';
 import { ConnectionService } from './connection-service.ts';
@@ -75,7 +76,9 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     board.turn(setup.number);
     for (const service of services.values()) service.lookForStalls();
   }, TURN_MS);
+  memory.alertness.setPressure(processorPressure());
   setInterval(() => {
+    memory.alertness.setPressure(processorPressure());
     memory.slabs.trim();
     const givenUp = memory.longRecords.trim();
     for (const service of services.values()) service.tick(givenUp);

@@ -10,7 +10,7 @@
  * Signed, because a volume is often a directory of a larger file system, and the kernel opens a guessed handle
  * of any file on it. The export id is in it, because two exports of one volume give different rights.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 export const HANDLE_SIZE_MAX = 64;
@@ -47,8 +47,47 @@ export function writeUnsigned(
   return IDENTITY_AT + size;
 }
 
+/** Of SHA-256. */
+const BLOCK_SIZE = 64;
+const DIGEST_SIZE = 32;
+
+/**
+ * HMAC-SHA256 (RFC 2104) with one secret: what is hashed before message and digest is prepared once. Two hashes of 100
+ * bytes in one go each; createHmac(), with its objects, takes three times as long, and each new handle is signed.
+ */
+class Signer {
+  private readonly inner: Uint8Array;
+  private readonly outer: Uint8Array;
+
+  /** secret: at most BLOCK_SIZE bytes. */
+  constructor(secret: Uint8Array) {
+    if (secret.length > BLOCK_SIZE) throw new RangeError(`a secret of ${secret.length} bytes`);
+    this.inner = new Uint8Array(BLOCK_SIZE + HANDLE_SIZE_MAX).fill(0x36, 0, BLOCK_SIZE);
+    this.outer = new Uint8Array(BLOCK_SIZE + DIGEST_SIZE).fill(0x5c, 0, BLOCK_SIZE);
+    for (let i = 0; i < secret.length; i++) {
+      this.inner[i]! ^= secret[i]!;
+      this.outer[i]! ^= secret[i]!;
+    }
+  }
+
+  sign(unsigned: Uint8Array): Uint8Array {
+    const { inner, outer } = this;
+    inner.set(unsigned, BLOCK_SIZE);
+    outer.set(hash('sha256', inner.subarray(0, BLOCK_SIZE + unsigned.length), 'buffer'), BLOCK_SIZE);
+    return hash('sha256', outer, 'buffer').subarray(0, MAC_SIZE);
+  }
+}
+
+/** By the secret of a volume, which is one object for as long as the volume is open. */
+const signers = new WeakMap<Uint8Array, Signer>();
+
 function macOf(secret: Uint8Array, unsigned: Uint8Array): Uint8Array {
-  return createHmac('sha256', secret).update(unsigned).digest().subarray(0, MAC_SIZE);
+  let signer = signers.get(secret);
+  if (signer === undefined) {
+    signer = new Signer(secret);
+    signers.set(secret, signer);
+  }
+  return signer.sign(unsigned);
 }
 
 /** The complete handle, in memory of its own. */
