@@ -35,8 +35,8 @@ explore: setup ## Every state of the pair's deciding code within larger bounds (
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients
 
-conformance: setup ## POSIX through the Linux client: pjdfstest whole; millions of random and hostile calls; writes docs/conformance.md
-	@$(NODE) e2e/main.ts conformance
+conformance: setup ## Test suites in a Linux mount: pjdfstest, fsx (FSX_SECONDS=); long random tests (TEST=); writes docs/conformance.md
+	@FSX_SECONDS=$(FSX_SECONDS) $(NODE) e2e/main.ts conformance $(TEST)
 
 disk: setup ## Crashes of a machine and failing disks, on loop devices of the tests' own
 	@$(NODE) e2e/main.ts disk

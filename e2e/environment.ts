@@ -39,6 +39,10 @@ export function readGuestImage(): GuestImage {
 
 export interface ConformancePrograms {
   readonly pjdfstest: string;
+  readonly fsx: string;
+  readonly interoperability: string;
+  /** How long fsx is to run. */
+  readonly fsxSeconds: number;
 }
 
 export function writeConformancePrograms(programs: ConformancePrograms): void {

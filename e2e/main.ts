@@ -11,7 +11,8 @@
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
-//   node e2e/main.ts conformance       POSIX test suites in a mount, whole, and the long versions of the random tests
+//   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
+//                                      the random tests; writes docs/conformance.md
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
@@ -24,6 +25,8 @@ import { installChart } from './application/chart.ts';
 import { installExample } from './application/example.ts';
 import { images } from './application/images.ts';
 import { conformancePrograms } from './conformance/programs.ts';
+import { writeReport } from './conformance/report.ts';
+import { readConformance } from './conformance/results.ts';
 import { csiImage } from './csi/image.ts';
 import { installCsi } from './csi/install.ts';
 import {
@@ -59,6 +62,9 @@ import { measureScale } from './scale/scale.ts';
 
 const cache = cacheIn(process.env['FILERPAIR_CACHE'] ?? join(homedir(), '.cache/filerpair'));
 const keep = process.env['KEEP'] === '1';
+/** Of `make conformance` and of `make test`, the guest's boot not counted. */
+const fsxSeconds = Number(process.env['FSX_SECONDS'] || 60);
+const FSX_SECONDS_SHORT = 10;
 // Every clone has a cluster of its own: two may be tested on one machine.
 const cluster = clusterIn(
   REPOSITORY,
@@ -234,13 +240,15 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   },
   conformance: async (filters) => {
     writeGuestImage(await buildGuestImage(cache));
-    writeConformancePrograms(await conformancePrograms(cache));
-    return vitest(['conformance', 'long'], filters);
+    writeConformancePrograms({ ...(await conformancePrograms(cache)), fsxSeconds });
+    const code = await vitest(['conformance', 'long'], filters);
+    writeReport(readConformance());
+    return code;
   },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
     writeGuestImage(await buildGuestImage(cache));
-    writeConformancePrograms(await conformancePrograms(cache));
+    writeConformancePrograms({ ...(await conformancePrograms(cache)), fsxSeconds: FSX_SECONDS_SHORT });
     return vitest(['harness', 'clients'], filters);
   },
 };

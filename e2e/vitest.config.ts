@@ -22,8 +22,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'conformance',
-          include: ['e2e/conformance/posix.test.ts'],
-          provide: { patterns: [] },
+          include: ['e2e/conformance/{posix,interoperability,fsx}.test.ts'],
+          provide: { patterns: [], whole: true },
         },
       },
       // The long versions of tests that `make unit` runs for some seconds.

@@ -47,3 +47,10 @@ export function differences(
   }
   return found;
 }
+
+/** How many tests had each verdict. */
+export function countsOf(outcomes: ReadonlyMap<string, TestOutcome>): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { verdict } of outcomes.values()) counts[verdict] = (counts[verdict] ?? 0) + 1;
+  return counts;
+}

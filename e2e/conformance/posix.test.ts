@@ -1,16 +1,16 @@
 // POSIX through the Linux kernel's NFS client: pjdfstest inside the mount, compared with pjdfstest on the file system
 // that the server serves. `make test` runs a part of it, as the guest is emulated; `make conformance` all.
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { readConformancePrograms, readGuestImage } from '../environment.ts';
-import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
-import { Guest, HOST_IN_GUEST } from '../linux/guest.ts';
+import { LocalPair } from '../harness/local-pair.ts';
 import { outcomeOf } from '../machine/command.ts';
 import { reasonFor } from './forced-by-nfsv3.ts';
-import { differences, outcomesOf } from './outcome.ts';
-import { writeReport } from './report.ts';
+import { inMount } from './mounted.ts';
+import { countsOf, differences, outcomesOf } from './outcome.ts';
+import { recordResult } from './record-result.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -37,29 +37,24 @@ afterAll(async () => {
 test('what the local file system does, the mount does, but for what NFSv3 forbids', {
   timeout: MS_MAX,
 }, async () => {
-  const programs = readConformancePrograms();
+  const { pjdfstest } = readConformancePrograms();
   const configuration = join(import.meta.dirname, 'pjdfstest.toml');
-  const command = [programs.pjdfstest, '-c', configuration, '-p', directory, ...PATTERNS];
+  const command = [pjdfstest, '-c', configuration, '-p', directory, ...PATTERNS];
   const local = outcomesOf((await outcomeOf(command, { timeoutMs: MS_MAX })).stdout);
-  const settings = [
-    `HOST=${HOST_IN_GUEST} PORT=${pair.stage.primaryPort('filer-a')} EXPORT=${LOCAL_EXPORT}`,
-    `PATTERNS="${PATTERNS.join(' ')}"`,
-  ].join(' ');
-  const script = readFileSync(join(import.meta.dirname, 'scripts/suites.sh'), 'utf8');
-  const files = [programs.pjdfstest, configuration];
-  const guest = await Guest.boot(readGuestImage(), `${settings}\n${script}`, files);
-  try {
-    const code = await guest.exitCode(MS_MAX);
-    expect(code, guest.output()).toBe(0);
-    expect(guest.output()).toContain('PJDFSTEST ENDS');
-    const mounted = outcomesOf(guest.output());
-    // Not a comparison of nothing with nothing.
-    expect([...mounted.keys()]).toEqual([...local.keys()]);
-    expect([...mounted.values()].filter(({ verdict }) => verdict === 'ok').length).toBeGreaterThan(50);
-    const found = differences(local, mounted);
-    writeReport({ patterns: PATTERNS, local, mounted, found });
-    expect(found.filter(({ name }) => reasonFor(name) === null)).toEqual([]);
-  } finally {
-    await guest.discard();
-  }
+  const said = await inMount(pair, {
+    image: readGuestImage(),
+    script: 'posix.sh',
+    settings: { PATTERNS: PATTERNS.join(' ') },
+    files: [pjdfstest, configuration],
+    msMax: MS_MAX,
+  });
+  expect(said).toContain('PJDFSTEST ENDS');
+  const mounted = outcomesOf(said);
+  // Not a comparison of nothing with nothing.
+  expect([...mounted.keys()]).toEqual([...local.keys()]);
+  expect(countsOf(mounted)['ok']).toBeGreaterThan(50);
+  const found = differences(local, mounted);
+  const counts = { local: countsOf(local), mounted: countsOf(mounted) };
+  recordResult('posix', { ...counts, differences: found });
+  expect(found.filter(({ name }) => reasonFor(name) === null)).toEqual([]);
 });
