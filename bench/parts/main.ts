@@ -1,6 +1,6 @@
 // What single parts of the server cost or bring: the figures of /metrics, and threads that stay awake after a lone call.
 //
-//   node bench/parts/main.ts [--rounds 5] [--ms 1000]
+//   node bench/parts/main.ts [--rounds 5] [--ms 1000] [--only 'never awake']
 //
 // The same server with and without the part, at the same time, in turns. Prints a table; the ratio is to the server as it
 // is.
@@ -14,7 +14,11 @@ import type { ServerUnderTest } from '../servers/server-under-test.ts';
 import { compareVariants } from '../variants.ts';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, ms: { type: 'string', default: '1000' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    ms: { type: 'string', default: '1000' },
+    only: { type: 'string' },
+  },
 });
 
 const AS_IT_IS = 'as it is';
@@ -67,4 +71,4 @@ async function compare({ name, without, workloads }: (typeof PARTS)[number]): Pr
 
 console.log('| workload | server | per second | p50 / p99 us | cpu us | ratio |');
 console.log('| --- | --- | ---: | ---: | ---: | ---: |');
-for (const part of PARTS) await compare(part);
+for (const part of PARTS) if (values.only === undefined || values.only === part.name) await compare(part);
