@@ -51,13 +51,16 @@ export class Executor {
     }
   }
 
-  /** Server-side apply of the whole status. */
+  /**
+   * Server-side apply of the whole status, onto the very version that was looked at: an operator that was frozen with an
+   * old view and goes on must not write over what its successor has told since.
+   */
   async writeStatus(pair: FilerPairObject, status: FilerPairStatus): Promise<void> {
-    const { name, namespace } = pair.metadata;
+    const { name, namespace, resourceVersion } = pair.metadata;
     const object = {
       apiVersion: apiVersionOf(resources.filerPairs),
       kind: resources.filerPairs.kind,
-      metadata: { name, namespace },
+      metadata: { name, namespace, resourceVersion },
       status,
     } as KubernetesObject;
     await this.#client.apply(resources.filerPairs, object, fieldManager, { subresource: 'status' });

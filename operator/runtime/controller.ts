@@ -24,6 +24,7 @@ export class Controller {
   readonly #settings: OperatorSettings;
   readonly #log: Logger;
   readonly #metrics: OperatorMetrics;
+  readonly #mayAct: () => boolean;
   readonly #queue: WorkQueue;
   readonly #problems = new Map<string, Problem>();
   #resync: NodeJS.Timeout | undefined;
@@ -35,7 +36,10 @@ export class Controller {
     settings: OperatorSettings,
     log: Logger,
     metrics: OperatorMetrics,
+    /** Asked before everything that is written: false where another instance may lead. */
+    mayAct: () => boolean,
   ) {
+    this.#mayAct = mayAct;
     this.#metrics = metrics;
     this.#caches = caches;
     this.#executor = executor;
@@ -107,6 +111,7 @@ export class Controller {
   /** Returns what stopped it, if that has to be told; throws what may work the next time. */
   async #carryOut(key: string, pair: FilerPairObject | null, plan: Plan): Promise<Problem | null> {
     for (const action of plan.actions) {
+      if (!this.#mayAct()) return null;
       const { kind, resource, why } = action;
       // Whatever becomes of it: what was seen of them is out of date.
       if (resource === 'secrets') this.#caches.forgetSecrets(pair?.metadata.uid);
@@ -138,7 +143,7 @@ export class Controller {
   }
 
   async #tell(pair: FilerPairObject | null, { status, events }: Plan): Promise<void> {
-    if (pair === null) return;
+    if (pair === null || !this.#mayAct()) return;
     if (status !== null) {
       await this.#executor.writeStatus(pair, status);
       for (const transition of newTransitions(pair.status, status))

@@ -71,6 +71,15 @@ describe('leader election', () => {
     expect(await won).toBe(true);
   });
 
+  test('a leader that was frozen does not lead when it goes on, before anybody has told it', async () => {
+    const a = candidate('a');
+    await a.win();
+    expect(a.leading).toBe(true);
+    const until = performance.now() + 600;
+    while (performance.now() < until);
+    expect(a.leading).toBe(false);
+  });
+
   test('a leader that stops hands over at once, without waiting for the lease to run out', async () => {
     const [a, b] = [candidate('a'), candidate('b')];
     await a.win();

@@ -24,13 +24,21 @@ export class LeaderElection {
   readonly #options: LeaderElectionOptions;
   readonly #abort = new AbortController();
   #held: Lease | null = null;
+  /** When the last write of the Lease that succeeded was sent. performance.now() */
+  #confirmedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
   }
 
+  /** By our own clock too: a process that was frozen does not lead when it goes on, before it hears so from anybody. */
   get leading(): boolean {
-    return this.#held !== null;
+    return this.#held !== null && performance.now() - this.#confirmedAt <= this.#heldForMs;
+  }
+
+  /** How long a confirmation counts; others wait for the whole leaseMs. */
+  get #heldForMs(): number {
+    return this.#options.leaseMs * 0.8;
   }
 
   /** Resolves when this instance leads; false if it was stopped before. */
@@ -56,18 +64,16 @@ export class LeaderElection {
 
   /** Renews until stopped (resolves 'stopped') or until another instance may lead (resolves 'lost'). */
   async keep(): Promise<'stopped' | 'lost'> {
-    let confirmedAt = performance.now();
     while (!this.#abort.signal.aborted) {
       await pause(this.#options.retryMs, this.#abort.signal);
       if (this.#abort.signal.aborted) break;
-      const sentAt = performance.now();
       try {
-        if (this.#held !== null && (await this.#write(this.#held))) confirmedAt = sentAt;
-        else if (!(await this.#stillMine())) return this.#lose();
+        if (this.#held !== null && (await this.#write(this.#held))) continue;
+        if (!(await this.#stillMine())) return this.#lose();
       } catch (error) {
         this.#report(error);
       }
-      if (performance.now() - confirmedAt > this.#options.leaseMs * 0.8) return this.#lose();
+      if (!this.leading) return this.#lose();
     }
     return 'stopped';
   }
@@ -131,11 +137,13 @@ export class LeaderElection {
       },
     };
     const options = { timeoutMs: retryMs * 2 };
+    const sentAt = performance.now();
     try {
       this.#held =
         lease === null
           ? await client.create(resources.leases, next, options)
           : await client.replace(resources.leases, next, options);
+      this.#confirmedAt = sentAt;
       return true;
     } catch (error) {
       if (isAlreadyExists(error) || (error instanceof ApiError && error.status === 409)) return false;

@@ -49,6 +49,7 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
     { fileserverImage: settings.FILESERVER_IMAGE, imagePullPolicy: settings.IMAGE_PULL_POLICY },
     log,
     metrics,
+    () => election.leading || settings.LEADER_ELECTION === 'false',
   );
   const election: LeaderElection = new LeaderElection({
     client,
