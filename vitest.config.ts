@@ -7,7 +7,7 @@ export default defineConfig({
       '{protocol,pair,kubernetes,crds,fileserver,client,operator,simulation,demo,loopback,bench}/**/*.test.ts',
     ],
     // Most of them wait for leases, processes and disks rather than for a processor.
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

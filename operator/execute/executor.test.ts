@@ -1,7 +1,6 @@
 // How actions become requests, and which refusals are told instead of tried again. Against a real HTTP server.
 
 import { afterEach, describe, expect, test } from 'vitest';
-import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import {
   failure,
@@ -12,7 +11,6 @@ import {
 } from '../../kubernetes/http-api.fixture.ts';
 import type { Action } from '../decide/plan.ts';
 import { authorityFacts, type Secret, serverCertificateFacts } from '../observe/certificates.ts';
-import type { FilerPairObject } from '../observe/objects.ts';
 import type { AuthorityFacts, ServerCertificateFacts } from '../policies/certificate-upkeep.ts';
 import { ExecutionProblem, Executor } from './executor.ts';
 
@@ -257,15 +255,4 @@ describe('certificates', () => {
     expect(authorityFacts(spoilt(other))).toEqual({ unusable: '5' });
     expect(serverCertificateFacts(spoilt({ 'tls.crt': 'eA==' }), 'x', [])).toEqual({ unusable: '5' });
   });
-});
-
-test('a status is written onto the version that was looked at: an old view conflicts with a newer one', async () => {
-  const executor = await start((_, response) => json(response, 409, failure(409, 'Conflict')));
-  const pair = {
-    metadata: { name: 'home', namespace: 'n', resourceVersion: '41' },
-    spec: {},
-  } as unknown as FilerPairObject;
-  const error = await caught(executor.writeStatus(pair, {} as FilerPairStatus));
-  expect(error).toMatchObject({ status: 409, outcome: 'refused' });
-  expect(JSON.parse(api.seen[0]!.body)).toMatchObject({ metadata: { resourceVersion: '41' } });
 });

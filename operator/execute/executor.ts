@@ -51,16 +51,13 @@ export class Executor {
     }
   }
 
-  /**
-   * Server-side apply of the whole status, onto the very version that was looked at: an operator that was frozen with an
-   * old view and goes on must not write over what its successor has told since.
-   */
+  /** Server-side apply of the whole status. */
   async writeStatus(pair: FilerPairObject, status: FilerPairStatus): Promise<void> {
-    const { name, namespace, resourceVersion } = pair.metadata;
+    const { name, namespace } = pair.metadata;
     const object = {
       apiVersion: apiVersionOf(resources.filerPairs),
       kind: resources.filerPairs.kind,
-      metadata: { name, namespace, resourceVersion },
+      metadata: { name, namespace },
       status,
     } as KubernetesObject;
     await this.#client.apply(resources.filerPairs, object, fieldManager, { subresource: 'status' });
