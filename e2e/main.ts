@@ -53,6 +53,7 @@ import { cacheIn, contentHash } from './machine/cache.ts';
 import { CommandFailed } from './machine/command.ts';
 import { isRoot, needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
+import { writeJsonFile } from './machine/json-file.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
 import { say } from './machine/stage.ts';
 import { bindImage } from './names/bind-image.ts';
@@ -225,7 +226,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     await clusterUp(target, programs, await nodeImage(cache), 'controlPlaneOnly');
     try {
       const figures = await measureScale(target, programs.get('kubectl')!, Number(pairs));
-      writeFileSync(join(REPOSITORY, 'out/scale.json'), `${JSON.stringify(figures, null, 2)}\n`);
+      writeJsonFile(join(REPOSITORY, 'out/scale.json'), figures);
       say(`out/scale.json:\n${JSON.stringify(figures)}`);
       return 0;
     } finally {

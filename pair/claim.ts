@@ -8,9 +8,9 @@
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
 import { isEarlierRunOfMyContainer, serverOf } from './incarnation.ts';
-import type { LeaseSighting } from './lease.ts';
+import type { LeaseRecord, LeaseSighting } from './lease.ts';
 import { silenceMs } from './right-to-serve.ts';
-import { type PairIdentity, TransitionCause } from './types.ts';
+import { type PairIdentity, type PairTiming, TransitionCause } from './types.ts';
 
 /** A proof of death as this process got it. */
 export interface KnownDead {
@@ -118,12 +118,19 @@ function holderProvenDead(view: ClaimView, holder: Incarnation): ClaimVerdict | 
   return null;
 }
 
+/**
+ * How long a claim on silence waits, ms. While lease times are being changed the holder's are not ours: it may write for as
+ * long as its own say.
+ */
+export function silenceBeforeClaimMs(timing: PairTiming, { claimAfterMs }: LeaseRecord): number {
+  return Math.max(silenceMs(timing), claimAfterMs ?? 0);
+}
+
 /** R3. */
 function holderSilent(view: ClaimView, holder: Incarnation): ClaimVerdict {
   const { identity, unchangedSince, acknowledgedAt } = view;
-  const { acknowledger, claimAfterMs } = view.seen.record;
-  // While lease times are being changed the holder's are not ours: it may write for as long as its own say.
-  const silence = Math.max(silenceMs(identity.timing), claimAfterMs ?? 0);
+  const { acknowledger } = view.seen.record;
+  const silence = silenceBeforeClaimMs(identity.timing, view.seen.record);
   const message = `no sign of life of ${holder} for ${silence} ms`;
   const cause = TransitionCause.Silent;
   if (acknowledger === null) {

@@ -2,8 +2,9 @@
  * The dry run: would a takeover of this disk set by this server work now, and what is missing? Nothing is changed. What
  * the state machine cannot know by itself (does the witness answer, can the volumes be read) comes in as facts.
  */
+import { silenceBeforeClaimMs } from './claim.ts';
 import { type ServerName, serverOf } from './incarnation.ts';
-import { silenceMs } from './right-to-serve.ts';
+import { emptyLease } from './lease.ts';
 import type { ServerState } from './server.ts';
 import { policyOf } from './transfer-policy.ts';
 
@@ -49,11 +50,11 @@ export function takeoverCheck(
 ): TakeoverCheck {
   const missing = whatIsMissing(state, home, facts, now);
   const { server, timing } = state.identity;
-  const claimAfterMs = (home === state.own.home ? state.own : state.foreign).seen?.record.claimAfterMs;
+  const { seen } = home === state.own.home ? state.own : state.foreign;
   const message =
     missing.length > 0
       ? missing.map((one) => one.message).join('; ')
-      : `${server} would take ${home} over: at once if the death is reported, after ${Math.max(silenceMs(timing), claimAfterMs ?? 0)} ms of silence otherwise`;
+      : `${server} would take ${home} over: at once if the death is reported, after ${silenceBeforeClaimMs(timing, seen?.record ?? emptyLease)} ms of silence otherwise`;
   return { home, server, possible: missing.length === 0, missing, message };
 }
 

@@ -1,8 +1,8 @@
 // What each test of this directory found when it was run whole (`make conformance`): out/conformance.json, one entry a test
 // with the day of its run, for programs and for the page that report.ts makes of it.
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from '../environment.ts';
+import { readJsonFile, writeJsonFile } from '../machine/json-file.ts';
 import type { Difference, TestOutcome } from './outcome.ts';
 
 export interface ConformanceResults {
@@ -21,22 +21,12 @@ export type RecordedResults = {
 
 const FILE = join(REPOSITORY, 'out/conformance.json');
 
-export function readConformance(): RecordedResults {
-  try {
-    return JSON.parse(readFileSync(FILE, 'utf8')) as RecordedResults;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw error;
-  }
-}
+export const readConformance = (): RecordedResults => readJsonFile<RecordedResults>(FILE, {});
 
 export function writeConformance<K extends keyof ConformanceResults>(
   name: K,
   found: ConformanceResults[K],
 ): void {
-  mkdirSync(join(REPOSITORY, 'out'), { recursive: true });
   const day = new Date().toISOString().slice(0, 10);
-  const all = { ...readConformance(), [name]: { day, found } };
-  writeFileSync(`${FILE}.tmp`, `${JSON.stringify(all, null, 2)}\n`);
-  renameSync(`${FILE}.tmp`, FILE);
+  writeJsonFile(FILE, { ...readConformance(), [name]: { day, found } });
 }

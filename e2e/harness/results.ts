@@ -1,7 +1,8 @@
 // What the scenarios measured, for programs: out/e2e.json, one object a scenario.
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from '../environment.ts';
+import { readJsonFile, writeJsonFile } from '../machine/json-file.ts';
 
 export interface ScenarioResult {
   readonly passed: boolean;
@@ -29,23 +30,14 @@ export type Results = Readonly<Record<string, ScenarioResult>>;
 
 const FILE = join(REPOSITORY, 'out/e2e.json');
 
-export function readResults(): Results {
-  try {
-    return JSON.parse(readFileSync(FILE, 'utf8')) as Results;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw error;
-  }
-}
+export const readResults = (): Results => readJsonFile<Results>(FILE, {});
 
 export function clearResults(): void {
   rmSync(FILE, { force: true });
 }
 
 export function recordResult(scenario: string, result: ScenarioResult): void {
-  mkdirSync(join(REPOSITORY, 'out'), { recursive: true });
-  writeFileSync(`${FILE}.tmp`, `${JSON.stringify({ ...readResults(), [scenario]: result }, null, 2)}\n`);
-  renameSync(`${FILE}.tmp`, FILE);
+  writeJsonFile(FILE, { ...readResults(), [scenario]: result });
 }
 
 /** A table for people. */

@@ -2,6 +2,7 @@
 // exist as objects only, are said to run, and their servers write onto the Leases what servers write there. Nothing
 // is served. The cluster's own scheduler has to be gone: it would wait for disks.
 
+import { microTime } from '../../fileserver/witness/lease-object.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { Connection } from '../../kubernetes/connection.ts';
@@ -40,6 +41,7 @@ export class SimulatedCluster {
       client,
       resource: resources.pods,
       labelSelector: labels.pair,
+      groupOf: ({ metadata }) => `${metadata.namespace}/${metadata.labels?.[labels.pair]}`,
       onChange: (change) => {
         if (change.kind !== 'deleted') this.look(change.object);
       },
@@ -81,11 +83,9 @@ export class SimulatedCluster {
   }
 
   private podOf(namespace: string, pair: string, server: string): Pod | undefined {
-    for (const pod of this.pods.values()) {
-      const { namespace: its, labels: found } = pod.metadata;
-      if (its === namespace && found?.[labels.pair] === pair && found[labels.server] === server) return pod;
-    }
-    return undefined;
+    return this.pods
+      .inGroup(`${namespace}/${pair}`)
+      .find(({ metadata }) => metadata.labels?.[labels.server] === server);
   }
 
   /** What happens next to a pod. */
@@ -153,7 +153,7 @@ export class SimulatedCluster {
       holderIdentity: incarnationOf(server, mine),
       leaseTransitions: 1,
       leaseDurationSeconds: 2,
-      renewTime: microseconds(),
+      renewTime: microTime(new Date()),
     };
     const at = { namespace, name: `${pair}-${server}` };
     await this.client.mergePatch<Lease>(resources.leases, at, { metadata: { annotations }, spec });
@@ -180,13 +180,13 @@ export class SimulatedCluster {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
       metadata: { namespace: 'kube-node-lease', name },
-      spec: { holderIdentity: name, leaseDurationSeconds: 40, renewTime: microseconds() },
+      spec: { holderIdentity: name, leaseDurationSeconds: 40, renewTime: microTime(new Date()) },
     };
     await this.client.create(resources.leases, lease as KubernetesObject);
   }
 
   private async renewNode(name: string): Promise<void> {
-    const spec = { renewTime: microseconds() };
+    const spec = { renewTime: microTime(new Date()) };
     await this.client.mergePatch(resources.leases, { namespace: 'kube-node-lease', name }, { spec });
   }
 
@@ -247,4 +247,3 @@ function addressBytes(pod: Pod): readonly [number, number] {
 }
 
 const now = (): string => new Date().toISOString();
-const microseconds = (): string => new Date().toISOString().replace('Z', '000Z');

@@ -290,8 +290,8 @@ const isRunning = (pod: Pod): boolean => pod.status?.containerStatuses?.[0]?.sta
 const incarnationOf = (server: string, pod: Pod): string =>
   `${server}/${pod.metadata.uid}/${pod.metadata.annotations?.['run'] ?? 'run-1'}`;
 
-/** mulberry32. */
-function generator(seed: number): () => number {
+/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
+export function generator(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

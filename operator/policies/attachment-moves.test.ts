@@ -3,6 +3,7 @@
 // controller take their time. Whatever happens, no pod of the disks is taken from the node of the owner that the Lease names,
 // never do two of them want the same disk, and when owners stay the disks end up with them.
 import { expect, test } from 'vitest';
+import { generator } from '../decide/cluster-model.fixture.ts';
 import { decide } from '../decide/decide.ts';
 import type { Action } from '../decide/plan.ts';
 import { attached, mounted, podsOf, running } from '../decide/reattach-world.fixture.ts';
@@ -14,16 +15,6 @@ const HOME = 'filer-a';
 const SEEDS = 25;
 const MOVES_WILD = 60;
 const MOVES_MAX = 400;
-
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 class Moves {
   readonly world = running();

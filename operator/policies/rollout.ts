@@ -161,21 +161,15 @@ export const rolloutChain: readonly ((work: Work) => Rollout | null)[] = [
       ? null
       : hold('Waiting', null, `No server is touched now: ${message}`);
   },
-  function justStarted({ view, moved, outdated }) {
-    const home = moved.find((one) => !outdated.includes(one));
-    const since = home === undefined ? null : readySince(home);
-    // A kubelet's clock may be wrong: then there is no wait.
-    if (home === undefined || since === null || since > view.now || view.now >= since + settleMs) return null;
-    return hold(
-      'GivingBack',
-      home.name,
-      `${home.name} runs as the spec wants it; its disk set goes home in a moment.`,
-      since + settleMs,
-    );
-  },
   function giveback({ view, moved, outdated }) {
     const home = moved.find((one) => !outdated.includes(one));
-    return home === undefined ? null : move(view, home, 'giveback');
+    if (home === undefined) return null;
+    const since = readySince(home);
+    // A kubelet's clock may be wrong: then there is no wait.
+    if (since === null || since > view.now || view.now >= since + settleMs)
+      return move(view, home, 'giveback');
+    const message = `${home.name} runs as the spec wants it; its disk set goes home in a moment.`;
+    return hold('GivingBack', home.name, message, since + settleMs);
   },
   function otherDiskSetAway({ view }) {
     const away = view.servers.find(({ name, lease }) => lease?.holderServer !== name);

@@ -22,10 +22,11 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
       ? fromKubeconfig(settings.KUBECONFIG)
       : inCluster;
   const connection = new Connection(load);
+  const mayAct = (): boolean => election.leading || settings.LEADER_ELECTION === 'false';
   const metrics = operatorMetrics({
     pairs: () => pairStatuses(caches),
     queueLength: () => controller?.queueLength ?? 0,
-    leading: () => election.leading || settings.LEADER_ELECTION === 'false',
+    leading: mayAct,
   });
   const client = new KubernetesClient(connection, (verb, code) => metrics.requests.inc({ verb, code }));
   const identity = `${settings.POD_NAME}_${randomBytes(4).toString('hex')}`;
@@ -49,7 +50,7 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
     { fileserverImage: settings.FILESERVER_IMAGE, imagePullPolicy: settings.IMAGE_PULL_POLICY },
     log,
     metrics,
-    () => election.leading || settings.LEADER_ELECTION === 'false',
+    mayAct,
   );
   const election: LeaderElection = new LeaderElection({
     client,

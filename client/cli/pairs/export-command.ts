@@ -11,6 +11,7 @@ import { type Command, CommandError, type Surroundings, UsageError } from '../co
 import { CLUSTER_DETAILS, CLUSTER_FLAGS, type Cluster, inCluster, pairMeant } from './cluster.ts';
 import {
   type ClaimToExport,
+  type Disks,
   exportedPair,
   manifests,
   type PairToExport,
@@ -40,15 +41,17 @@ export const exportPair: Command = {
       const pair = (await pairMeant(cluster, which)) as PairToExport;
       const namespace = typeof target === 'string' ? target : cluster.namespace;
       // Told before anything is ended, if it cannot be done.
-      const running = await seen(cluster, pair, namespace);
+      const disks = await disksOf(cluster, pair);
+      const running = manifests(exportedPair(pair, disks, namespace));
       if (flags['end'] !== true) {
         world.stdout.write(
           `# The pair runs. Do not apply this elsewhere: export it with --end, which ends its servers first.\n${running}`,
         );
         return;
       }
-      await end(cluster, pair, common.timeoutMs ?? 120_000, world);
-      world.stdout.write(await seen(cluster, pair, namespace));
+      await end(cluster, pair, disks.volumes, common.timeoutMs ?? 120_000, world);
+      // The claims know their last epochs only now.
+      world.stdout.write(manifests(exportedPair(pair, await disksOf(cluster, pair), namespace)));
       world.stderr.write(
         `${pair.metadata.name} has ended. To go on in this cluster, delete its old claims first: kubectl -n ${cluster.namespace} delete pvc -l ${labels.pair}=${pair.metadata.name}\n`,
       );
@@ -56,28 +59,21 @@ export const exportPair: Command = {
   },
 };
 
-async function seen(cluster: Cluster, pair: PairToExport, namespace: string): Promise<string> {
-  return manifests(
-    exportedPair(pair, await claimsOf(cluster, pair), await volumesOf(cluster, pair), namespace),
-  );
-}
-
-async function claimsOf({ client, namespace }: Cluster, { metadata }: PairToExport) {
+async function disksOf({ client, namespace }: Cluster, { metadata }: PairToExport): Promise<Disks> {
   const labelSelector = `${labels.pair}=${metadata.name}`;
-  return (await client.list<ClaimToExport>(resources.persistentVolumeClaims, { namespace, labelSelector }))
-    .items;
-}
-
-async function volumesOf(cluster: Cluster, pair: PairToExport): Promise<PersistentVolume[]> {
-  const names = (await claimsOf(cluster, pair)).flatMap(({ spec }) => spec?.volumeName ?? []);
-  return Promise.all(
-    names.map((name) => cluster.client.get<PersistentVolume>(resources.persistentVolumes, { name })),
-  );
+  const { items: claims } = await client.list<ClaimToExport>(resources.persistentVolumeClaims, {
+    namespace,
+    labelSelector,
+  });
+  const names = claims.flatMap(({ spec }) => spec?.volumeName ?? []);
+  const volumes = names.map((name) => client.get<PersistentVolume>(resources.persistentVolumes, { name }));
+  return { claims, volumes: await Promise.all(volumes) };
 }
 
 async function end(
   cluster: Cluster,
   pair: PairToExport,
+  volumes: readonly PersistentVolume[],
   timeoutMs: number,
   world: Surroundings,
 ): Promise<void> {
@@ -88,7 +84,7 @@ async function end(
     );
   const { client, namespace } = cluster;
   const { name = '', uid } = pair.metadata;
-  for (const volume of await volumesOf(cluster, pair))
+  for (const volume of volumes)
     await client.mergePatch(
       resources.persistentVolumes,
       { name: volume.metadata.name ?? '' },

@@ -1,6 +1,7 @@
 // A pair as manifests that bring it back to life elsewhere, in another namespace or another cluster, on the same disks.
 import { toYaml } from '../../../crds/yaml.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
+import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
 import { labels } from '../../../kubernetes/words.ts';
 import { CommandError } from '../command.ts';
 
@@ -25,7 +26,12 @@ export interface PersistentVolume extends KubernetesObject {
 
 /** Tells which driver made the volume; everything else among the annotations is about this cluster. */
 const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by';
-const PAIR_API_VERSION = 'filerpair.dev/v1alpha1';
+
+/** What a pair keeps its data on. */
+export interface Disks {
+  readonly claims: readonly ClaimToExport[];
+  readonly volumes: readonly PersistentVolume[];
+}
 
 /** Volumes whose claims would go with the pair, and with them what is known of the disk set: `server/volume`. */
 export const volumesThatGo = ({ spec }: PairToExport): string[] =>
@@ -43,8 +49,7 @@ export const volumesThatGo = ({ spec }: PairToExport): string[] =>
  */
 export function exportedPair(
   pair: PairToExport,
-  claims: readonly ClaimToExport[],
-  volumes: readonly PersistentVolume[],
+  { claims, volumes }: Disks,
   namespace: string,
 ): KubernetesObject[] {
   const found = (pair.spec.servers ?? []).flatMap((server) =>
@@ -54,8 +59,8 @@ export function exportedPair(
     ...found.map((claim) => exportedVolume(volumeOf(volumes, claim), claim, namespace)),
     ...found.map((claim) => exportedClaim(claim, namespace)),
     {
-      apiVersion: PAIR_API_VERSION,
-      kind: 'FilerPair',
+      apiVersion: apiVersionOf(resources.filerPairs),
+      kind: resources.filerPairs.kind,
       metadata: { name: pair.metadata.name ?? '', namespace },
       spec: { ...pair.spec, servers: (pair.spec.servers ?? []).map((server) => adopting(server, claims)) },
     } as KubernetesObject,
