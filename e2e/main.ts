@@ -63,9 +63,8 @@ import { measureScale } from './scale/scale.ts';
 
 const cache = cacheIn(process.env['FILERPAIR_CACHE'] ?? join(homedir(), '.cache/filerpair'));
 const keep = process.env['KEEP'] === '1';
-/** Of `make conformance` and of `make test`, the guest's boot not counted. */
+/** Of `make conformance`, the guest's boot not counted. */
 const fsxSeconds = Number(process.env['FSX_SECONDS'] || 60);
-const FSX_SECONDS_SHORT = 10;
 // Every clone has a cluster of its own: two may be tested on one machine.
 const cluster = clusterIn(
   REPOSITORY,
@@ -249,7 +248,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
     writeGuestImage(await buildGuestImage(cache));
-    writeConformancePrograms({ ...(await conformancePrograms(cache)), fsxSeconds: FSX_SECONDS_SHORT });
+    writeConformancePrograms({ ...(await conformancePrograms(cache)), fsxSeconds });
     return vitest(['harness', 'clients'], filters);
   },
 };

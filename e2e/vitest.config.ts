@@ -16,7 +16,13 @@ export default defineConfig({
       { extends: true, test: { name: 'failures', include: ['e2e/failures/**/*.test.ts'] } },
       { extends: true, test: { name: 'reattach', include: ['e2e/reattach/**/*.test.ts'] } },
       { extends: true, test: { name: 'names', include: ['e2e/names/**/*.test.ts'] } },
-      { extends: true, test: { name: 'clients', include: ['e2e/{linux,libnfs,conformance}/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'clients',
+          include: ['e2e/{linux,libnfs}/**/*.test.ts', 'e2e/conformance/{posix,outcome}.test.ts'],
+        },
+      },
       { extends: true, test: { name: 'disk', include: ['e2e/disk/**/*.test.ts'] } },
       {
         extends: true,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every test, in stages from quick to slow; those that need less prepared come first. What the later ones need
-# (container engine, Kubernetes, a Linux guest: slow when nothing is cached) is prepared in the background meanwhile.
+# (container engine, Kubernetes, a Linux guest: slow when nothing is cached) is prepared in the background meanwhile, and
+# what leaves a processor idle runs beside others. Stages that measure gaps have the machine for themselves.
 # A stage that ends with 69 is not possible on this machine: it said why, and counts as skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -26,13 +27,13 @@ stage() { # name, what it does, command...
   printf '=== %s: %s in %d s\n' "$name" "$word" "$took"
 }
 
-# ---- in the background: what the machine has to spare, into out/NAME.log
+# ---- in the background, into out/NAME.log
 declare -A running=()
 
 background() { # name, command...
   local name=$1
   shift
-  nice "$@" > "out/$name.log" 2>&1 &
+  "$@" > "out/$name.log" 2>&1 &
   running[$name]=$!
 }
 
@@ -51,8 +52,8 @@ finish() {
 cluster_waits=
 trap finish EXIT
 
-background prepare node e2e/main.ts prepare
-background simulation node simulation/main.ts --seeds 10000
+background prepare nice node e2e/main.ts prepare
+background simulation nice node simulation/main.ts --seeds 10000
 echo "In the background: preparing container engine, Kubernetes and a Linux guest (out/prepare.log), and the simulation."
 
 stage format 'formatting and lint' biome check .
@@ -60,16 +61,17 @@ stage types 'strict TypeScript' tsc --noEmit
 stage architecture "dependencies point inwards, no dead files, the file map is true" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
 stage unit 'unit and component tests' vitest run
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
-stage simulation '10,000 seeds: never two writers' finished simulation
-stage demo 'the main job: kill a server under a writer' node demo/main.ts
-stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
 stage prepare 'waiting for the background work' finished prepare
 cluster_waits=yes
-background cluster-up node e2e/main.ts cluster-up
-stage disk 'crashes of a machine replayed, failing disks' node e2e/main.ts disk
+background cluster-up nice node e2e/main.ts cluster-up
+background disk node e2e/main.ts disk
+stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
+stage disk 'crashes of a machine replayed, failing disks' finished disk
+stage simulation '10,000 seeds: never two writers' finished simulation
 stage cluster-up 'a kind cluster and our images in it' finished cluster-up
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
 cluster_waits=
+stage demo 'the main job: kill a server under a writer' node demo/main.ts
 
 printf '\nAll stages, %d s:\n' $((SECONDS - begun))
 printf '%s\n' "${report[@]}"

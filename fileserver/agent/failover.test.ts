@@ -102,16 +102,22 @@ function print(what: string, beganAt: number, answeredAt: number, status: Status
   );
 }
 
-it('starts with each server serving its own disk set, paired, and the secondary ports closed', async () => {
-  await startAll();
-  for (const server of servers) {
-    expect(await isClosed(pair.ports[server].secondary)).toBe(true);
-    await firstAnswer(pair.ports[server].primary);
-    expectOneOwnerPerEpoch(server);
-    expect((await pair.control(server, 'GET', '/readyz')).status).toBe(200);
-    const { incarnation } = (await pair.status(server))!;
-    expect(readFileSync(pair.terminationLog(server), 'utf8')).toBe(`${incarnation}\n`);
+it('starts with each server serving its own disk set, paired, and the secondary ports closed; nobody else runs in its place', async () => {
+  const { server } = await startAll();
+  for (const name of servers) {
+    expect(await isClosed(pair.ports[name].secondary)).toBe(true);
+    await firstAnswer(pair.ports[name].primary);
+    expectOneOwnerPerEpoch(name);
+    expect((await pair.control(name, 'GET', '/readyz')).status).toBe(200);
+    const { incarnation } = (await pair.status(name))!;
+    expect(readFileSync(pair.terminationLog(name), 'utf8')).toBe(`${incarnation}\n`);
   }
+  const second = started(pair.startServer('filer-a'));
+  expect((await second.ended).code).toBe(2);
+  expect(second.output()).toBe(
+    `filerpair server: runDir: ${pair.directory}/filer-a is in use by another server process ` +
+      `(pid ${server['filer-a'].child.pid}); give each server its own.\n`,
+  );
 });
 
 it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and gives back by command", async () => {
@@ -277,14 +283,4 @@ it('refuses what a person asks for that cannot be, and says why', async () => {
     status: 409,
     text: expect.stringContaining('has no steady connection'),
   });
-});
-
-it('lets no second process run in the same place, and says which one is there', async () => {
-  const { server } = await startAll();
-  const second = started(pair.startServer('filer-a'));
-  expect((await second.ended).code).toBe(2);
-  expect(second.output()).toBe(
-    `filerpair server: runDir: ${pair.directory}/filer-a is in use by another server process ` +
-      `(pid ${server['filer-a'].child.pid}); give each server its own.\n`,
-  );
 });

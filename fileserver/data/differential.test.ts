@@ -18,7 +18,7 @@ declare module 'vitest' {
   }
 }
 const FROM = Number(inject('from') ?? 1);
-const SEEDS = Number(inject('seeds') ?? 2);
+const SEEDS = Number(inject('seeds') ?? 1);
 const STEPS = 700;
 
 const isRoot = process.geteuid!() === 0;
