@@ -3,13 +3,14 @@
 //   node e2e/main.ts images            build our container images
 //   node e2e/main.ts kind              a kind cluster with 2 workers, FilerPair installed, an example pair running
 //   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
-//   node e2e/main.ts cluster-up        a cluster for the next run of `cluster`, which removes it again
-//   node e2e/main.ts cluster-unused    removes the cluster of a `cluster-up` that no `cluster` followed
+//   node e2e/main.ts cluster-up        a cluster for all the following that need one
+//   node e2e/main.ts cluster-down      removes it; nothing to do if there is none
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
 //   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
 //   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
+//   node e2e/main.ts moves             of these the two that belong to every run of all tests
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
 //                                      the random tests; writes docs/conformance.md
@@ -17,7 +18,7 @@
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { baseImage } from './application/base-image.ts';
@@ -31,6 +32,7 @@ import { csiImage } from './csi/image.ts';
 import { installCsi } from './csi/install.ts';
 import {
   REPOSITORY,
+  readEnvironment,
   type TestEnvironment,
   writeConformancePrograms,
   writeEnvironment,
@@ -46,7 +48,7 @@ import {
   clusterUp,
   loadImages,
 } from './kind/cluster.ts';
-import { drivingPrograms } from './kind/go-programs.ts';
+import { type CsiAbilities, csiSidecars, drivingPrograms } from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
 import { cacheIn, contentHash } from './machine/cache.ts';
@@ -71,8 +73,9 @@ const cluster = clusterIn(
   process.env['CLUSTER'] ?? `filerpair-${contentHash([REPOSITORY]).slice(0, 4)}`,
 );
 
-/** There: the cluster was made by `cluster-up`, so that who runs the tests next is to remove it. */
+/** There: the cluster was made by `cluster-up`, and `cluster-down` removes it. Says READY once everything is in it. */
 const madeForTests = join(REPOSITORY, `.cache/e2e/${cluster.name}.for-tests`);
+const READY = 'ready';
 
 /** Cluster with images loaded and the chart installed. `made` says whether it was not there before. */
 async function bringUp(target: Cluster): Promise<{ environment: TestEnvironment; made: boolean }> {
@@ -91,6 +94,12 @@ async function bringUp(target: Cluster): Promise<{ environment: TestEnvironment;
   };
   writeEnvironment(environment);
   return { environment, made };
+}
+
+/** Is there a cluster for several runs, with everything in it? */
+async function isShared(): Promise<boolean> {
+  if (!existsSync(madeForTests) || readFileSync(madeForTests, 'utf8') !== READY) return false;
+  return clusterExists(cluster, await drivingPrograms(cache));
 }
 
 async function bringDown(target: Cluster): Promise<void> {
@@ -127,31 +136,35 @@ async function onCluster(
   filters: readonly string[],
   prepare: (environment: TestEnvironment) => Promise<void> = async () => {},
 ): Promise<number> {
-  const { environment, made: madeNow } = await bringUp(cluster);
-  const made = madeNow || existsSync(madeForTests);
+  const shared = await isShared();
+  const { environment, made } = shared
+    ? { environment: readEnvironment(), made: false }
+    : await bringUp(cluster);
   try {
-    await installChart(environment);
+    if (!shared) {
+      await installChart(environment);
+      clearResults();
+    }
     await prepare(environment);
-    clearResults();
     return await vitest(projects, filters);
   } finally {
     say(`what the scenarios measured (out/e2e.json):\n${resultsTable(readResults())}`);
-    if (keep || !made) say(`the cluster ${cluster.name} stays; "make kind-down" removes it`);
+    if (shared) say(`the cluster ${cluster.name} stays for what comes next`);
+    else if (keep || !made) say(`the cluster ${cluster.name} stays; "make kind-down" removes it`);
     else {
       await bringDown(cluster);
       await engineDown(cache);
     }
-    rmSync(madeForTests, { force: true });
   }
 }
 
 /** Everything that is slow to build for it is built here: the rest of the tests does not wait for it. */
-async function withDisksThatMove(environment: TestEnvironment): Promise<void> {
-  const image = await csiImage(cache, REPOSITORY);
+async function withDisks(environment: TestEnvironment, abilities: CsiAbilities): Promise<void> {
+  const image = await csiImage(cache, REPOSITORY, abilities);
   const programs = await drivingPrograms(cache);
   const { workers, controlPlane } = environment.cluster;
   await loadImages(environment.cluster, programs, [image], [...workers, controlPlane]);
-  await installCsi(environment, image);
+  await installCsi(environment, image, abilities);
 }
 
 async function withNames(environment: TestEnvironment): Promise<void> {
@@ -176,6 +189,10 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     await drivingPrograms(cache);
     await nodeImage(cache);
     await baseImage(cache, REPOSITORY);
+    // What is needed last: slow to build, too.
+    await csiSidecars(cache, 'move');
+    await bindImage(cache);
+    await externalDnsImage(cache);
     return 0;
   },
   images: async () => {
@@ -199,10 +216,13 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
       mkdirSync(dirname(madeForTests), { recursive: true });
       writeFileSync(madeForTests, '');
     }
-    await bringUp(cluster);
+    const { environment } = await bringUp(cluster);
+    await installChart(environment);
+    clearResults();
+    if (existsSync(madeForTests)) writeFileSync(madeForTests, READY);
     return 0;
   },
-  'cluster-unused': async () => (existsSync(madeForTests) ? COMMANDS['kind-down']!([]) : 0),
+  'cluster-down': async () => (existsSync(madeForTests) ? COMMANDS['kind-down']!([]) : 0),
   'kind-down': async () => {
     await engineUp(cache);
     await bringDown(cluster);
@@ -216,8 +236,6 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     if (code === 0 && filters.length === 0) writeFailureModes(readResults(), aboutThisRun());
     return code;
   },
-  names: (filters) => onCluster(['names'], filters, withNames),
-  reattach: (filters) => onCluster(['reattach'], filters, withDisksThatMove),
   scale: async ([pairs = '1000']) => {
     await engineUp(cache);
     const programs = await drivingPrograms(cache);
@@ -233,6 +251,10 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
       await engineDown(cache);
     }
   },
+  names: (filters) => onCluster(['names'], filters, withNames),
+  // What moves alone is built sooner than what else disks can do.
+  moves: () => onCluster(['reattach'], ['planned', 'server-crash'], (it) => withDisks(it, 'move')),
+  reattach: (filters) => onCluster(['reattach'], filters, (it) => withDisks(it, 'everything')),
   disk: async (filters) => {
     if (!isRoot()) throw new NotPossible('Making disks for tests needs root.');
     await needPackages(['e2fsprogs', 'xfsprogs', 'btrfs-progs', 'mount'], 'Testing on disks that crash');

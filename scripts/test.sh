@@ -47,7 +47,7 @@ finished() { # name: waits for it and shows what it said
 
 finish() {
   for name in "${!running[@]}"; do kill "${running[$name]}" && wait "${running[$name]}"; done 2> /dev/null
-  [ -z "$cluster_waits" ] || node e2e/main.ts cluster-unused
+  [ -z "$cluster_waits" ] || node e2e/main.ts cluster-down
 }
 cluster_waits=
 trap finish EXIT
@@ -70,7 +70,10 @@ stage disk 'crashes of a machine replayed, failing disks' finished disk
 stage simulation '10,000 seeds: never two writers' finished simulation
 stage cluster-up 'a kind cluster and our images in it' finished cluster-up
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
+stage names 'names by external-dns and BIND, clients outside the cluster' node e2e/main.ts names published node-port
+stage moves 'disks that move from node to node: planned, and with a crash' node e2e/main.ts moves
 cluster_waits=
+node e2e/main.ts cluster-down
 stage demo 'the main job: kill a server under a writer' node demo/main.ts
 
 printf '\nAll stages, %d s:\n' $((SECONDS - begun))

@@ -3,7 +3,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { baseImage } from '../application/base-image.ts';
-import { csiSidecars, moduleSource } from '../kind/go-programs.ts';
+import { type CsiAbilities, csiSidecars, moduleSource } from '../kind/go-programs.ts';
 import { KUBERNETES } from '../kind/versions.ts';
 import { type Cache, contentHash, directoryInputs } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';
@@ -33,9 +33,9 @@ const PROTOCOLS: readonly {
   },
 ];
 
-export async function csiImage(cache: Cache, repository: string): Promise<string> {
+export async function csiImage(cache: Cache, repository: string, abilities: CsiAbilities): Promise<string> {
   const base = await baseImage(cache, repository);
-  const sidecars = await csiSidecars(cache);
+  const sidecars = await csiSidecars(cache, abilities);
   const context = join(repository, '.cache/images/csi');
   rmSync(context, { recursive: true, force: true });
   mkdirSync(join(context, 'programs'), { recursive: true });

@@ -77,17 +77,24 @@ const IN_NODE: readonly GoProgram[] = [
   networkPlugin('portmap', 'meta'),
 ];
 
-const csiSidecar = (name: string, package_: string): GoProgram => ({
+const csiSidecar = (name: string, module: string, package_: string): GoProgram => ({
   name,
-  package: package_,
-  from: { module: name },
+  package: `github.com/kubernetes-csi/${package_}`,
+  from: { module },
   linkerFlags: '-s -w',
 });
 
 /** Kubernetes' halves of a CSI driver: make volumes for claims, and attach them to nodes. */
 const CSI_SIDECARS: readonly GoProgram[] = [
-  csiSidecar('csi-attacher', 'github.com/kubernetes-csi/external-attacher/v4/cmd/csi-attacher'),
-  csiSidecar('csi-provisioner', 'github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner'),
+  csiSidecar('csi-attacher', 'csi-attacher', 'external-attacher/v4/cmd/csi-attacher'),
+  csiSidecar('csi-provisioner', 'csi-provisioner', 'external-provisioner/v6/cmd/csi-provisioner'),
+];
+
+/** The same for what not every driver can: make volumes larger, make snapshots of them. */
+const CSI_SIDECARS_OPTIONAL: readonly GoProgram[] = [
+  csiSidecar('csi-resizer', 'csi-optional', 'external-resizer/v2/cmd/csi-resizer'),
+  csiSidecar('csi-snapshotter', 'csi-optional', 'external-snapshotter/v8/cmd/csi-snapshotter'),
+  csiSidecar('snapshot-controller', 'csi-optional', 'external-snapshotter/v8/cmd/snapshot-controller'),
 ];
 
 /** Writes what FilerPairs publish into a DNS server: whole, with all its providers, as people install it. */
@@ -133,10 +140,13 @@ export async function externalDns(cache: Cache): Promise<string> {
   return (await build(cache, [EXTERNAL_DNS_PROGRAM])).get('external-dns')!;
 }
 
-/** What stands beside the CSI driver of the tests with volumes that move from node to node. */
-export async function csiSidecars(cache: Cache): Promise<Programs> {
+/** Whether volumes only move from node to node, or grow and are copied too. */
+export type CsiAbilities = 'move' | 'everything';
+
+/** What stands beside the CSI driver of the tests. */
+export async function csiSidecars(cache: Cache, abilities: CsiAbilities): Promise<Programs> {
   if (!(await goIsThere())) throw new NotPossible(`The CSI sidecars have to be built here. ${GO_WANTED}`);
-  return build(cache, CSI_SIDECARS);
+  return build(cache, [...CSI_SIDECARS, ...(abilities === 'everything' ? CSI_SIDECARS_OPTIONAL : [])]);
 }
 
 /** Any Go since 1.21 fetches the toolchain that go-modules/ asks for by itself. */

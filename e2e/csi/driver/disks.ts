@@ -1,9 +1,66 @@
 // The disks of the test driver: image files in one directory that all nodes see, as a storage array is seen by all, and
 // beside each the name of the one node that it is attached to. Attaching is taking that name with link(2): of two nodes
 // exactly one wins, whoever asks.
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { CsiError } from './csi-error.ts';
+
+/**
+ * Shared blocks where the file system can, else a copy without the holes. Whole or not at all. busybox has no cp that can: a
+ * block of zeros becomes a hole.
+ */
+function copySparse(from: string, to: string): void {
+  const unfinished = `${to}.unfinished`;
+  rmSync(unfinished, { force: true });
+  try {
+    copyFileSync(from, unfinished, constants.COPYFILE_FICLONE_FORCE);
+  } catch {
+    copyBlocks(from, unfinished);
+  }
+  renameSync(unfinished, to);
+}
+
+const BLOCK_SIZE = 1024 * 1024;
+
+function copyBlocks(from: string, to: string): void {
+  const source = openSync(from, 'r');
+  const target = openSync(to, 'w');
+  try {
+    const { size } = fstatSync(source);
+    const block = Buffer.alloc(BLOCK_SIZE);
+    const zeros = Buffer.alloc(BLOCK_SIZE);
+    ftruncateSync(target, size);
+    for (let at = 0; at < size; ) {
+      const count = readSync(source, block, 0, BLOCK_SIZE, at);
+      if (count === 0) break;
+      if (block.compare(zeros, 0, count, 0, count) !== 0) writeSync(target, block, 0, count, at);
+      at += count;
+    }
+    fsyncSync(target);
+  } finally {
+    closeSync(source);
+    closeSync(target);
+  }
+}
 
 export class Disks {
   readonly #directory: string;
@@ -28,6 +85,39 @@ export class Disks {
     if (existsSync(image)) return;
     writeFileSync(image, '');
     truncateSync(image, size);
+  }
+
+  /** Never smaller. Returns its size. */
+  grow(disk: string, size: number): number {
+    if (!this.exists(disk)) throw new CsiError('NOT_FOUND', `there is no disk ${disk}`);
+    const now = statSync(this.imageOf(disk)).size;
+    if (size > now) truncateSync(this.imageOf(disk), size);
+    return Math.max(size, now);
+  }
+
+  snapshotOf(snapshot: string): string {
+    return this.imageOf(snapshot).replace(/\.img$/, '.snapshot');
+  }
+
+  /** A second one of the same name is the first one. `at`: when it was begun, ms since the epoch. */
+  snapshot(snapshot: string, disk: string): { readonly size: number; readonly at: number } {
+    this.#heed('refuse-snapshot');
+    if (!this.exists(disk)) throw new CsiError('NOT_FOUND', `there is no disk ${disk}`);
+    const copy = this.snapshotOf(snapshot);
+    if (!existsSync(copy)) copySparse(this.imageOf(disk), copy);
+    const { size, mtimeMs } = statSync(copy);
+    return { size, at: Math.floor(mtimeMs) };
+  }
+
+  removeSnapshot(snapshot: string): void {
+    rmSync(this.snapshotOf(snapshot), { force: true });
+  }
+
+  restore(disk: string, snapshot: string, size: number): void {
+    const copy = this.snapshotOf(snapshot);
+    if (!existsSync(copy)) throw new CsiError('NOT_FOUND', `there is no snapshot ${snapshot}`);
+    if (!existsSync(this.imageOf(disk))) copySparse(copy, this.imageOf(disk));
+    this.grow(disk, size);
   }
 
   remove(disk: string): void {

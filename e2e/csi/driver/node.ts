@@ -4,12 +4,13 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { CsiError } from './csi-error.ts';
 import type { Disks } from './disks.ts';
+import { PLACE } from './identity.ts';
 import type { Handlers, Request } from './service.ts';
 
 const execute = promisify(execFile);
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** $1: image, $2: where. A second mount does nothing. The loop device goes with its last mount, also when the node dies. */
+/** $1: image, $2: where, $3: kind of file system. A second mount does nothing. The loop device goes with its last mount, also when the node dies. */
 const STAGE = `
   mountpoint -q "$2" && exit 0
   holders=$(losetup --associated "$1" --noheadings --output NAME)
@@ -20,23 +21,40 @@ const STAGE = `
   done
   for try in 1 2 3 4 5; do device=$(losetup --find --show "$1") && break; done
   trap 'losetup --detach $device' EXIT
-  blkid --probe "$device" >/dev/null || { [ $? = 2 ] && mkfs.ext4 -q "$device"; }
+  blkid --probe "$device" >/dev/null || { [ $? = 2 ] && "mkfs.$3" -q "$device"; }
   mkdir -p "$2"
-  mount -t ext4 "$device" "$2"`;
+  mount -t "$3" "$device" "$2"`;
 const UNSTAGE = 'if mountpoint -q "$1"; then umount "$1"; fi';
 /** $1: where it is staged, $2: where the pod has it. */
 const PUBLISH = 'mkdir -p "$2"; mountpoint -q "$2" || mount --bind "$1" "$2"';
 const UNPUBLISH = 'if mountpoint -q "$1"; then umount "$1"; fi; if [ -d "$1" ]; then rmdir "$1"; fi';
 
+/** $1: where it is mounted. The loop device looks at its file again; the file system then takes what is there, mounted. */
+const EXPAND = `
+  device=$(findmnt --noheadings --output SOURCE --mountpoint "$1")
+  losetup --set-capacity "$device"
+  case $(findmnt --noheadings --output FSTYPE --mountpoint "$1") in
+    xfs) xfs_growfs "$1" ;;
+    *) resize2fs "$device" ;;
+  esac`;
+const FILE_SYSTEM_DEFAULT = 'ext4';
+
 export function node(disks: Disks, name: string): Handlers {
   return {
-    NodeGetCapabilities: () => ({ capabilities: [{ rpc: { type: 'STAGE_UNSTAGE_VOLUME' } }] }),
-    NodeGetInfo: () => ({ node_id: name }),
-    NodeStageVolume: async ({ volume_id: disk, staging_target_path: staged }: Request) => {
+    NodeGetCapabilities: () => ({
+      capabilities: ['STAGE_UNSTAGE_VOLUME', 'EXPAND_VOLUME'].map((type) => ({ rpc: { type } })),
+    }),
+    NodeGetInfo: () => ({ node_id: name, accessible_topology: { segments: { [PLACE]: name } } }),
+    NodeStageVolume: async ({ volume_id: disk, staging_target_path: staged, volume_capability }: Request) => {
       const attachedTo = disks.attachedTo(disk);
       if (attachedTo !== name)
         throw new CsiError('FAILED_PRECONDITION', `${disk} is attached to ${attachedTo ?? 'no node'}`);
-      await onNode(STAGE, disks.imageOf(disk), staged);
+      const kind = volume_capability?.mount?.fs_type || FILE_SYSTEM_DEFAULT;
+      await onNode(STAGE, disks.imageOf(disk), staged, kind);
+      return {};
+    },
+    NodeExpandVolume: async ({ volume_path: path }: Request) => {
+      await onNode(EXPAND, path);
       return {};
     },
     NodeUnstageVolume: async ({ staging_target_path: staged }: Request) => {
