@@ -48,7 +48,9 @@ outsideScenario({
     expect(sentence).toContain(`${pair.fullName(name)} CNAME ${HOST}`);
     expect(await pair.aliasOf(name)).toEqual([HOST]);
     const address = await loadBalancers!.addressOf(name);
-    await step('it says its address again', () => loadBalancers!.give(service.metadata.name, { ip: address }));
+    await step('it says its address again', () =>
+      loadBalancers!.give(service.metadata.name, { ip: address }),
+    );
     expect(await step('the DNS answers with it', () => pair.published())).toMatchObject({ [name]: address });
   },
   cleanUp: async () => loadBalancers?.stop(),
