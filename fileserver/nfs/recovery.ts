@@ -30,10 +30,9 @@ export async function recover(
   onStep: StepListener,
 ): Promise<RecoverySummary> {
   const { replies, intents } = volume.leftBehind;
-  for (const payload of replies) {
-    const { key, results } = decodeReplyRecord(payload);
-    cache.complete(key, results.slice());
-  }
+  const answered = replies.map((payload) => ({ ...decodeReplyRecord(payload), payload }));
+  // Copies: views would keep the whole segments in memory.
+  cache.restore(answered.map(({ key, results }) => ({ key, results: results.slice() })));
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   for (const payload of intents) if (settle(service, payload, cache, flushes, onStep)) completed += 1;
@@ -41,9 +40,11 @@ export async function recover(
   if (result < 0) {
     throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
   }
+  const payloads = new Map(answered.map(({ key, payload }) => [key, payload]));
   const contents = {
     *replies() {
-      for (const { key, results } of cache.answers()) yield encodeReplyRecord(key, results);
+      for (const { key, results } of cache.answers())
+        yield payloads.get(key) ?? encodeReplyRecord(key, results);
     },
   };
   await withReserve(volume.reserve, () => volume.journal.begin(contents));

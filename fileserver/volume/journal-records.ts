@@ -191,8 +191,9 @@ function laterFlushFollows(
   for (let i = (from >> 2) + 2; i + 3 < words.length; i += 2) {
     const type = words[i + 1]!;
     if (type < RecordType.intent || type > RecordType.copiedReply) continue;
-    const record = recordAt(bytes, view, i << 2, sequence);
-    if (record !== null && record.batch >= batch + 2) return true;
+    // Mostly of an earlier use of the segment: its checksum costs more than a look at its number.
+    if (words[i + 2]! >>> 0 < batch + 2) continue;
+    if (recordAt(bytes, view, i << 2, sequence) !== null) return true;
   }
   return false;
 }

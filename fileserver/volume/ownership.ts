@@ -7,6 +7,7 @@
  * changes, a full disk does not stop a takeover, and it waits for a single write to the disk.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -160,10 +161,9 @@ export async function writeOwnership(
   const block = Buffer.alloc(BLOCK_SIZE, ' ');
   block.write(text);
   block[BLOCK_SIZE - 1] = 0x0a;
-  const file = await open(path, 'r+');
+  const file = await open(path, constants.O_WRONLY | constants.O_DSYNC);
   try {
     await file.write(block, 0, BLOCK_SIZE, (generation % BLOCKS) * BLOCK_SIZE);
-    await file.datasync();
   } finally {
     await file.close();
   }

@@ -87,6 +87,19 @@ export class ReplyCache {
     return listeners;
   }
 
+  /** Answers that an owner before gave, oldest first; of this one's life none has passed yet. */
+  restore(answers: Iterable<{ readonly key: string; readonly results: Uint8Array }>): void {
+    const answeredAtMs = this.now();
+    for (const { key, results } of answers) {
+      if (!this.entries.has(key)) {
+        this.order.push(key);
+        this.bytes += results.length;
+      }
+      this.entries.set(key, { state: 'done', results, answeredAtMs });
+    }
+    this.evict();
+  }
+
   /** Answers kept, oldest first. */
   *answers(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
     for (let i = this.oldest; i < this.order.length; i++) {
