@@ -62,15 +62,14 @@ stage architecture "dependencies point inwards, no dead files, the file map is t
 stage unit 'unit and component tests' vitest run
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
 stage prepare 'waiting for the background work' finished prepare
-cluster_waits=yes
-background cluster-up nice node e2e/main.ts cluster-up
 background disk node e2e/main.ts disk
 stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
 stage disk 'crashes of a machine replayed, failing disks' finished disk
 stage simulation '10,000 seeds: never two writers' finished simulation
-stage cluster-up 'a kind cluster and our images in it' finished cluster-up
+cluster_waits=yes
+stage cluster-up 'a kind cluster and our images in it' node e2e/main.ts cluster-up
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
-stage names 'names by external-dns and BIND, clients outside the cluster' node e2e/main.ts names published node-port
+stage names 'names by the real external-dns and BIND' node e2e/main.ts names published
 stage moves 'disks that move from node to node: planned, and with a crash' node e2e/main.ts moves
 cluster_waits=
 node e2e/main.ts cluster-down

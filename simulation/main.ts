@@ -42,9 +42,9 @@ function faultsOf(seed: number): FaultSet {
   return sets[seed % sets.length]!;
 }
 
-/** Clients cost more time than all the rest together: every third ten of seeds, so each set of faults, has them. */
+/** Clients cost more time than all the rest together: every fifth ten of seeds, so each set of faults, has them. */
 function clientsOf(seed: number): boolean {
-  return Math.floor(seed / 10) % 3 === 0;
+  return Math.floor(seed / 10) % 5 === 0;
 }
 
 function runBatch(from: number, count: number): Totals {

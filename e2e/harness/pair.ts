@@ -222,10 +222,12 @@ export class Pair {
   }
 
   /** Waits for a condition of this reason, and returns its sentence. */
-  async conditionSays(type: string, reason: string, msMax: number): Promise<string> {
+  async conditionSays(type: string, reason: string, msMax: number, words = ''): Promise<string> {
     const find = (pair: FilerPairThing) =>
-      pair.status?.conditions?.find((one) => one.type === type && one.reason === reason)?.message;
-    await this.eventually(`${type} is ${reason}`, msMax, (pair) => find(pair) !== undefined);
+      pair.status?.conditions?.find(
+        (one) => one.type === type && one.reason === reason && one.message.includes(words),
+      )?.message;
+    await this.eventually(`${type} is ${reason} ${words}`.trim(), msMax, (pair) => find(pair) !== undefined);
     return find(this.#latest!) ?? '';
   }
 

@@ -10,6 +10,14 @@ interface Manifest {
   readonly spec: { readonly servers: readonly { readonly volumes: readonly object[] }[] };
 }
 
+interface ClaimThing extends Thing {
+  readonly spec: { readonly volumeName: string };
+}
+
+interface VolumeThing extends Thing {
+  readonly spec: { readonly csi: { readonly volumeHandle: string } };
+}
+
 /** As the operator names it (operator/decide/names.ts): a directory of each node. */
 const ON_NODES = '/var/lib/filerpair';
 
@@ -60,6 +68,13 @@ export class ReattachPair extends Pair {
     const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
     if (staying.length !== 1) throw new Error(`${staying.length} pods hold the disks of ${home}`);
     return staying[0]!;
+  }
+
+  /** The storage's name for the disk of a disk set. */
+  async diskOf(home: Server): Promise<string> {
+    const { spec } = await this.kubectl.get<ClaimThing>('pvc', `${PAIR}-${home}-${VOLUME}`);
+    const volume = await this.kubectl.get<VolumeThing>('pv', spec.volumeName);
+    return volume.spec.csi.volumeHandle;
   }
 
   /** Directory of the node in which the servers' containers see the disks of a disk set. */

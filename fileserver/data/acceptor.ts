@@ -68,6 +68,16 @@ export class Acceptor {
   }
 }
 
+/**
+ * Listens for a moment where nobody can come: what Node loads for the first socket of its life is there then when the first
+ * disk set is opened.
+ */
+export async function rehearseListening(): Promise<void> {
+  const acceptor = new Acceptor({ count: () => CONNECTIONS_MAX, onAccepted: close });
+  await acceptor.listen('127.0.0.1', 0).catch(() => {});
+  acceptor.stop();
+}
+
 /** Node has no public way to take a socket's descriptor; this field has been there since its first years. */
 function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as unknown as { _handle: { fd: number } | null };

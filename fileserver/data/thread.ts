@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { startIoPool } from '../system/thread-identity.ts';
+import { rehearseListening } from './acceptor.ts';
 import { DataPath } from './data-path.ts';
 import type { ThreadKind, ThreadSetup } from './data-threads.ts';
 import { type DataThreadOptions, type FromDataThread, type ToDataThread, threadCount } from './messages.ts';
@@ -43,6 +44,7 @@ const post = (message: FromDataThread): void => port.postMessage(message);
 const ready = startIoPool().then(
   () => new DataPath({ options, openFilesMax: Number(softLimit ?? '1024'), start: startWorker, post }),
 );
+void rehearseListening();
 
 port.on('message', (message: ToDataThread) => {
   // An exception here is a bug: it ends the thread, and with it the server.

@@ -1,5 +1,6 @@
 /** Runs the services of a thread that changes volumes, as the coordinator says. */
 import { groupsOf } from '../groups/group-directory.ts';
+import { rehearseRecovery } from '../nfs/recovery.ts';
 import { RightTable } from '../right-table.ts';
 import { clearUmask } from '../system/file-calls.ts';
 import { rehearseOpening } from '../volume/volume.ts';
@@ -52,7 +53,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
     handle(service, message, () => services.delete(session));
   });
   board.turn(setup.number);
-  void Promise.all(setup.volumes.map(rehearseOpening));
+  void Promise.all(setup.volumes.map(rehearseOpening)).then(rehearseRecovery);
   setInterval(() => board.turn(setup.number), TURN_MS);
 }
 

@@ -88,13 +88,12 @@ export class ReplyCache {
   }
 
   /** Answers that an owner before gave, oldest first; of this one's life none has passed yet. */
-  restore(answers: Iterable<{ readonly key: string; readonly results: Uint8Array }>): void {
+  restore(answers: ReadonlyMap<string, { readonly results: Uint8Array }>): void {
     const answeredAtMs = this.now();
-    for (const { key, results } of answers) {
-      if (!this.entries.has(key)) {
-        this.order.push(key);
-        this.bytes += results.length;
-      }
+    for (const [key, { results }] of answers) {
+      if (this.entries.has(key)) throw new Error('answers of an owner before come first');
+      this.order.push(key);
+      this.bytes += results.length;
       this.entries.set(key, { state: 'done', results, answeredAtMs });
     }
     this.evict();

@@ -69,6 +69,8 @@ export interface LeftBehind {
   readonly intents: readonly Uint8Array[];
 }
 
+const NOTHING_LEFT: LeftBehind = { replies: [], intents: [] };
+
 /** What another thread of this process needs to read a volume that one of them has opened. Plain data. */
 export interface VolumeAttachment {
   readonly spec: VolumeSpec;
@@ -100,7 +102,7 @@ export class Volume {
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
   readonly stat: StatBuffer;
   private readonly ownJournal: Journal | null;
-  readonly leftBehind: LeftBehind;
+  private leftBehind: LeftBehind;
   /** Eight bytes; changes exactly when unstable data may have been lost. */
   readonly writeVerifier: Uint8Array;
   /** For FSINFO, attributes: the same wherever the volume is served. */
@@ -171,6 +173,13 @@ export class Volume {
     this.faulted = false;
     this.closed = false;
     this.onFault = onFault;
+  }
+
+  /** What the owner before has left in the journal. Once: it keeps megabytes in memory. */
+  takeLeftBehind(): LeftBehind {
+    const found = this.leftBehind;
+    this.leftBehind = NOTHING_LEFT;
+    return found;
   }
 
   /** Of the thread that changes the volume; threads that only read it (attachVolume) have none. */
@@ -334,8 +343,7 @@ export async function rehearseOpening(spec: VolumeSpec): Promise<void> {
  */
 export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {
   const { spec, owner, ownership, secret } = attachment;
-  const nothing = { replies: [], intents: [] };
-  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, nothing, onFault);
+  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, NOTHING_LEFT, onFault);
 }
 
 /** 16 bytes. */

@@ -349,6 +349,9 @@ describe('a request', () => {
     expect(plan.events.map(({ reason, note }) => `${reason}: ${note}`)).toContain(
       `RequestDone: The takeover of the disk set of filer-a that was asked for (${request.id}) is done: filer-b serves it.`,
     );
+    // If the operator ended now, its successor could still tell.
+    expect(plan.status?.lastRequest).toMatchObject({ result: 'Done' });
+    expect(plan.actions.map(({ why }) => why)).not.toContain('the request is answered');
     expect(lines(world.settle())).toEqual([
       'patch filerPairs home: the request is answered',
       'patch leases home-filer-a: its request is answered',

@@ -10,6 +10,7 @@ import { explain, filerPairSpec } from '../../crds/filerpair.ts';
 import { labels, requestAnnotations } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
+import { mountsDueAt } from '../policies/attachment.ts';
 import { lostNodesDueAt } from '../policies/lost-nodes.ts';
 import { nameQuestions, namesDueAt } from '../policies/names-published.ts';
 import { type RequestFinding, requestFindings } from '../policies/requests.ts';
@@ -83,7 +84,7 @@ function decideFor(view: View): Plan {
       // Clients wait while it is under way.
       ...snapshotActions(view, snapshot, lastSnapshot === view.pair.status?.lastSnapshot),
       ...requestsPassedOn(requests),
-      ...annotationsAnswered(view, requests),
+      ...annotationsAnswered(view, requests, lastRequest === view.pair.status?.lastRequest),
       ...maintenanceMirrored(view),
       ...pairHeld(view.pair),
       ...provision(view),
@@ -100,6 +101,7 @@ function decideFor(view: View): Plan {
     wakeAt: earliest([
       rollingOut?.wakeAt ?? null,
       lostNodesDueAt(view),
+      mountsDueAt(view),
       snapshot?.kind === 'wait' ? snapshot.until : null,
       namesDueAt(view),
       credentials(view).wakeAt,
@@ -127,8 +129,14 @@ function leasesLetGo(view: View): Action[] {
   });
 }
 
-/** Takes the annotations of answered requests off the FilerPair; compare-and-swap, so that a new wish is not lost. */
-function annotationsAnswered(view: View, requests: readonly RequestFinding[]): Action[] {
+/**
+ * Takes the annotations of answered requests off the FilerPair; compare-and-swap, so that a new wish is not lost.
+ *
+ * @param recorded the status says the answer already. Until then the question stays: it would be answered to nobody if this
+ *   process ended now
+ */
+function annotationsAnswered(view: View, requests: readonly RequestFinding[], recorded: boolean): Action[] {
+  if (!recorded) return [];
   const done = requests.flatMap((found) =>
     found.kind === 'refuse' || found.kind === 'answered' ? [found.asked.annotation] : [],
   );
@@ -156,7 +164,11 @@ function requestToRemember(view: View, requests: readonly RequestFinding[]): Las
     // Not yet on the Lease: its id may still change.
     if (found.kind === 'clean up' || found.kind === 'pass on') continue;
     const { kind, value: home } = found.asked;
-    if (found.kind === 'refuse') return { id: '', kind, home, result: 'Refused', message: found.message, at };
+    if (found.kind === 'refuse') {
+      const refusal = { id: '', kind, home, result: 'Refused', message: found.message } as const;
+      const told = before?.result === 'Refused' && before.message === refusal.message;
+      return told && before.kind === kind && before.home === home ? before : { ...refusal, at };
+    }
     const { id } = found.request;
     const result = found.kind === 'wait' ? 'Pending' : resultText(found.result);
     if (before?.id === id && before.result === result) return before;

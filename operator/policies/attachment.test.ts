@@ -196,6 +196,25 @@ describe('disks that do not come', () => {
     });
   });
 
+  test('because they are attached and cannot be mounted', () => {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = [attached('filer-a', 'node-2')];
+    world.settle();
+    expect(ready(world)).toMatchObject({ reason: 'DisksMoving' });
+    // Nobody has to tell the operator that nothing has happened.
+    const { wakeAt } = world.plan();
+    expect(wakeAt).not.toBeNull();
+    world.now = wakeAt!;
+    world.settle();
+    const pod = podsOf(world, 'filer-a')[0]!.metadata.name;
+    expect(ready(world)).toMatchObject({
+      reason: 'DisksStuck',
+      message: expect.stringContaining(`pod ${pod} has not mounted them within 15 s`),
+    });
+  });
+
   test('because the scheduler has no place for their pod', () => {
     const world = takenOver();
     world.settle();

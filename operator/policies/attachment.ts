@@ -50,6 +50,9 @@ const usually = {
   attaching: 'this usually takes 1 to 5 seconds',
 };
 
+/** An attached volume is mounted within a second or two, and a large one that is checked first within some more. ms */
+const MOUNTED_MS_MAX = 15_000;
+
 /** null: the pair's volumes do not move. */
 export function attachment(view: View, home: ServerView): Attachment | null {
   if (view.spec.storage.transfer !== 'Reattach') return null;
@@ -184,11 +187,41 @@ function attaching(view: View, node: string, pod: Pod, volumes: ReadonlySet<stri
       `pod ${pod.metadata.name} cannot be put onto node ${node}: ${unscheduled.message ?? unscheduled.reason ?? 'the scheduler does not say why'}`,
       true,
     );
+  const due = mountedBy(view, node, pod, volumes);
+  if (due !== null && view.now >= due) return waiting('Attaching', node, notMounted(view, node, pod), true);
   return waiting(
     'Attaching',
     node,
     `pod ${pod.metadata.name} gets them attached and mounted on node ${node}; ${usually.attaching}`,
   );
+}
+
+/** When volumes that are attached are mounted by, as a rule, ms since the epoch; null: they are not all attached. */
+function mountedBy(view: View, node: string, pod: Pod, volumes: ReadonlySet<string>): number | null {
+  const attached = view.observed.volumeAttachments.filter(
+    ({ spec, status }) =>
+      spec?.nodeName === node &&
+      volumes.has(spec.source?.persistentVolumeName ?? '') &&
+      status?.attached === true,
+  );
+  const made = Date.parse(pod.metadata.creationTimestamp ?? '');
+  return attached.length < volumes.size || Number.isNaN(made) ? null : made + MOUNTED_MS_MAX;
+}
+
+function notMounted(view: View, node: string, { metadata }: Pod): string {
+  const seconds = MOUNTED_MS_MAX / 1000;
+  return `they are attached to node ${node}, and pod ${metadata.name} has not mounted them within ${seconds} s: a file system may be damaged. What mounting says: kubectl -n ${view.observed.namespace} describe pod ${metadata.name}. It is tried again; after spec.storage.attachPatience (${view.spec.storage.attachPatience}) the disk set is given back to the partner, if that is there`;
+}
+
+/** When time alone shows that disks are not mounted, ms since the epoch; null: never. */
+export function mountsDueAt(view: View): number | null {
+  const due = view.servers.flatMap((home) => {
+    const found = attachment(view, home);
+    if (found?.state !== 'Attaching' || found.pod === undefined || found.node === null) return [];
+    const at = mountedBy(view, found.node, found.pod, volumesOf(view, home));
+    return at === null || at <= view.now ? [] : [at];
+  });
+  return due.length === 0 ? null : Math.min(...due);
 }
 
 export const isReady = ({ status }: Pod): boolean =>

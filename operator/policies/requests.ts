@@ -2,10 +2,11 @@
 // answer becomes status, event and the end of the annotation.
 //
 //   annotation on the FilerPair ──> request on the Lease ──> result on the Lease ──> status + event,
-//                                   (the servers act)                                 annotation removed, then request
+//                                   (the servers act)                                 then annotation removed, then request
 //
-// The annotation goes before the request: if the operator dies in between, an answered request without an annotation
-// is cleaned up, whereas an annotation without a request would be carried out twice.
+// The annotation goes when the status has recorded the answer, which would be lost else, and before the request: if the
+// operator dies in between, an answered request without an annotation is cleaned up, whereas an annotation without a
+// request would be carried out twice.
 
 import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
 import { fingerprint } from '../decide/fingerprint.ts';
