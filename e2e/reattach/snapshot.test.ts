@@ -36,7 +36,9 @@ scenario(
     // What the storage takes to copy two disks.
     gapMsGoal: 5_000,
     replaces: [],
-    makePair: (environment, namespace) => new ReattachPair(environment, namespace),
+    // The driver copies whole disks while clients wait.
+    makePair: (environment, namespace) =>
+      new ReattachPair(environment, namespace, { claim: { size: '256Mi' } }),
     makeClient: async (pair, node) => {
       client = await createClientPod(pair, node);
       return client;

@@ -182,6 +182,22 @@ describe('disks that do not come', () => {
     });
   });
 
+  test('because a pod of somebody else has them on a third node: nobody mounts them, and that is told', () => {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = [attached('filer-a', 'node-3')];
+    world.settle();
+    expect(find(world)).toMatchObject({ state: 'Detaching', create: false });
+    expect(podsOf(world, 'filer-a')).toEqual([]);
+    expect(ready(world)).toMatchObject({
+      reason: 'DisksMoving',
+      message: expect.stringMatching(
+        /detached from node node-3.*as long as a pod that is not the operator’s/,
+      ),
+    });
+  });
+
   test('because they cannot be attached', () => {
     const world = takenOver();
     world.settle();

@@ -46,7 +46,8 @@ export interface Attachment {
 /** How long each step usually takes, for people. */
 const usually = {
   leaving: 'this usually takes less than a second',
-  detaching: 'this usually takes 1 to 3 seconds, and up to 10 more where the kubelet reports every 10 s',
+  detaching:
+    'this usually takes 1 to 3 seconds, and up to 10 more where the kubelet reports every 10 s; longer, as long as a pod that is not the operator’s uses the claim there',
   attaching: 'this usually takes 1 to 5 seconds',
 };
 
