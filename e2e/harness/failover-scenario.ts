@@ -21,6 +21,7 @@ export interface FailoverScenario {
   /** How long until the partner serves, at most. ms */
   readonly servedMsMax?: number;
   readonly makePair?: (environment: TestEnvironment, namespace: string) => Pair;
+  readonly survivorsClient?: boolean;
 }
 
 export function failoverScenario(failover: FailoverScenario): void {

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { readEnvironment, type TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';
+import { BEFORE } from './check-history.ts';
 import { type Client, createClientPod, Writer } from './client-pod.ts';
 import { LeaseHistory } from './lease-history.ts';
 import { collectLogs } from './logs.ts';
@@ -35,6 +36,8 @@ export interface ScenarioFrame {
   readonly makePair?: ((environment: TestEnvironment, namespace: string) => Pair) | undefined;
   /** A client that is not a pod, or is another pod; `node`: one that the scenario will not break. */
   readonly makeClient?: ((pair: Pair, node: string) => Promise<Client>) | undefined;
+  /** Another client uses the partner's own disk set meanwhile; its longest wait is recorded. */
+  readonly survivorsClient?: boolean | undefined;
   /** Domain of the names outside the cluster. */
   readonly domain?: string | undefined;
   /** ms; for long scenarios. */
@@ -96,6 +99,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     });
   const leases = new LeaseHistory(pair);
   let writer: Writer | undefined;
+  let other: Writer | undefined;
   try {
     const survivor = await pair.pod(PARTNER);
     const makeClient = frame.makeClient ?? createClientPod;
@@ -104,6 +108,10 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
       Writer.start(client, pair, SERVER, 'run'),
     );
     await step('the writer is served', () => writer!.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
+    if (frame.survivorsClient)
+      other = await step(`another one writes to ${pair.urlOf(PARTNER)}`, () =>
+        Writer.start(client, pair, PARTNER, 'own'),
+      );
     const identity = await networkIdentity(pair);
     const moved: string[] = [];
     const noteIdentity = async () => {
@@ -116,9 +124,14 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     const verdict = await step('the writer ends, and its history is compared with the disk', () =>
       writer!.finish(),
     );
+    const othersVerdict = await other?.finish();
+    const lost = [...verdict.lost, ...(othersVerdict?.lost ?? [])];
+    const duplicated = [...verdict.duplicated, ...(othersVerdict?.duplicated ?? [])];
+    const survivorGapMs = othersVerdict?.gapMs.get(BEFORE);
+    if (survivorGapMs !== undefined)
+      say(`  ${PARTNER}'s own client waited ${rounded(survivorGapMs)} ms at most`);
     const violations = leases.violations();
-    for (const problem of [...verdict.lost, ...verdict.duplicated, ...moved, ...violations])
-      console.error(problem);
+    for (const problem of [...lost, ...duplicated, ...moved, ...violations]) console.error(problem);
     say(
       writer
         .noticed()
@@ -130,10 +143,11 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     return {
       gapMs: rounded(verdict.gapMs.get('failover')),
       ...(givebackGapMs === undefined ? {} : { givebackGapMs: rounded(givebackGapMs) }),
+      ...(survivorGapMs === undefined ? {} : { survivorGapMs: rounded(survivorGapMs) }),
       ownerChanges: leases.ownerChanges(SERVER),
       acknowledged: verdict.acknowledged,
-      lost: verdict.lost.length,
-      duplicated: verdict.duplicated.length,
+      lost: lost.length,
+      duplicated: duplicated.length,
       ownersViolated: violations.length,
       identityChanges: moved.length,
     };
@@ -142,6 +156,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     throw error;
   } finally {
     writer?.kill();
+    other?.kill();
     leases.stop();
   }
 }

@@ -1,7 +1,7 @@
 // Scenarios in which a disk set changes its owner and its disks follow it from node to node, there and back.
 import { expect } from 'vitest';
 import { failoverScenario } from '../harness/failover-scenario.ts';
-import type { Pair, Server } from '../harness/pair.ts';
+import { type Pair, partnerOf, type Server } from '../harness/pair.ts';
 import { step } from '../harness/step.ts';
 import { say } from '../machine/stage.ts';
 import { DiskMoves } from './disk-moves.ts';
@@ -29,13 +29,16 @@ export interface MovingScenario {
 export function movingScenario(moving: MovingScenario): void {
   let moves: DiskMoves | undefined;
   let nodeBefore = '';
+  let survivorBefore = '';
   const { before, inject, repair, cleanUp, disks, replacesPod = false, ...frame } = moving;
   failoverScenario({
     ...frame,
     replacesPod,
+    survivorsClient: true,
     makePair: (environment, namespace) => new ReattachPair(environment, namespace, disks),
     inject: async (pair, server) => {
       nodeBefore = (await (pair as ReattachPair).attachmentPod(server)).spec.nodeName;
+      survivorBefore = await containersOf(pair, partnerOf(server));
       moves = await DiskMoves.watch(pair, server);
       await before?.(pair as ReattachPair, server);
       moves.begin();
@@ -43,6 +46,7 @@ export function movingScenario(moving: MovingScenario): void {
     },
     repair: async (pair, server) => {
       await diskHasMoved(pair as ReattachPair, server, nodeBefore);
+      expect(await containersOf(pair, partnerOf(server)), 'the survivor').toBe(survivorBefore);
       say(`  steps of the move, ms: ${JSON.stringify(moves!.phasesMs())}`);
       await repair(pair as ReattachPair, server);
       moves!.begin();
@@ -53,6 +57,12 @@ export function movingScenario(moving: MovingScenario): void {
       await cleanUp?.(pair as ReattachPair);
     },
   });
+}
+
+/** Changes when the pod is replaced, or one of its containers restarted. */
+async function containersOf(pair: Pair, server: Server): Promise<string> {
+  const { metadata, status } = await pair.pod(server);
+  return [metadata.uid, ...(status.containerStatuses ?? []).map(({ containerID }) => containerID)].join(' ');
 }
 
 async function diskHasMoved(pair: ReattachPair, server: Server, from: string): Promise<void> {
