@@ -17,6 +17,7 @@ import { eventually } from '../machine/eventually.ts';
 import { say, stage } from '../machine/stage.ts';
 import { type Cost, OperatorProcess } from './operator-process.ts';
 import { SimulatedCluster, serversOf } from './simulated-cluster.ts';
+import { whenNotThrottled } from './throttling.ts';
 
 const NAMESPACES = 10;
 /** As a large cluster has. */
@@ -28,6 +29,7 @@ const FAILURES_AT_ONCE = 100;
 const HEALTH_PORT = 18080;
 /** For each hundred pairs. ms */
 const SETTLED_MS_MAX = 240_000;
+const LOOK_EVERY_MS = 5_000;
 
 interface Pair {
   readonly namespace: string;
@@ -136,7 +138,9 @@ async function makePairs(client: KubernetesClient, pairs: readonly Pair[]): Prom
       metadata: { namespace, name },
       spec: { servers, storage: { lateWrites: 'Coherent' } },
     };
-    await client.create(resources.filerPairs, object as KubernetesObject, { timeoutMs: 60_000 });
+    await whenNotThrottled(() =>
+      client.create(resources.filerPairs, object as KubernetesObject, { timeoutMs: 60_000 }),
+    );
   }
 }
 
@@ -153,7 +157,9 @@ async function allSettled(
     Math.max(1, count / 100) * SETTLED_MS_MAX,
     async () => {
       if (simulated.failure !== null) throw simulated.failure;
-      const { items } = await client.list<FilerPairObject>(resources.filerPairs, {}, { timeoutMs: 60_000 });
+      const { items } = await whenNotThrottled(() =>
+        client.list<FilerPairObject>(resources.filerPairs, {}, { timeoutMs: 60_000 }),
+      );
       ready = items.filter(({ status }) =>
         status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True'),
       ).length;
@@ -161,7 +167,8 @@ async function allSettled(
         say(`  ${ready} of ${count} pairs are Ready`);
         told = ready;
       }
-      await delay(2000);
+      // The list of all is as much work for the API server as many changes.
+      await delay(LOOK_EVERY_MS);
       return ready === count && (await operator.queueLength()) === 0;
     },
     () => `${ready} are Ready`,
@@ -178,7 +185,7 @@ async function proofAfter(
   await simulated.killServer(pair.namespace, pair.name, server);
   const at = { namespace: pair.namespace, name: `${pair.name}-${server}` };
   await eventually(`the Lease ${at.name} has a proof`, 60_000, async () => {
-    const { metadata } = await client.get<Lease>(resources.leases, at);
+    const { metadata } = await whenNotThrottled(() => client.get<Lease>(resources.leases, at));
     return metadata.annotations?.[leaseAnnotations.deathProof] !== undefined;
   });
   return Math.round(performance.now() - from);

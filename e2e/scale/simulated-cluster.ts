@@ -11,6 +11,7 @@ import { Reflector } from '../../kubernetes/reflector.ts';
 import { pathOf, resources } from '../../kubernetes/resource.ts';
 import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Pod } from '../../operator/observe/objects.ts';
+import { whenNotThrottled } from './throttling.ts';
 
 /** Of the pair of this name: Services bear the names of servers, and a namespace has many pairs. */
 export const serversOf = (pair: string): readonly [string, string] => [`${pair}-a`, `${pair}-b`];
@@ -74,11 +75,9 @@ export class SimulatedCluster {
       startedAt: now(),
       finishedAt: now(),
     };
-    await this.client.mergePatch(
-      resources.pods,
-      nameOf(pod),
-      { status: statusOf(pod, { ready: false, state: { terminated } }) },
-      { subresource: 'status' },
+    const patch = { status: statusOf(pod, { ready: false, state: { terminated } }) };
+    await whenNotThrottled(() =>
+      this.client.mergePatch(resources.pods, nameOf(pod), patch, { subresource: 'status' }),
     );
   }
 
@@ -200,7 +199,7 @@ export class SimulatedCluster {
     const work = this.waiting.shift();
     if (work === undefined) return;
     this.running++;
-    void work()
+    void whenNotThrottled(work)
       .catch((error: Error) => {
         // Changed or gone meanwhile: the watch says so.
         if (!(error instanceof ApiError && (error.status === 409 || error.status === 404)))
