@@ -94,9 +94,16 @@ export class Writer {
   }
 
   /** Starts writing to a server's export and waits for the first acknowledged line. */
-  static async start(client: Client, pair: Pair, server: Server, run: string): Promise<Writer> {
-    const url = pair.urlOf(server);
-    const program = await client.start('node', '/app/dist/e2e/writer/main.js', url, run);
+  /** `pauseMs`: between two requests of a loop. */
+  static async start(
+    client: Client,
+    pair: Pair,
+    server: Server,
+    run: string,
+    pauseMs?: number,
+  ): Promise<Writer> {
+    const args = [pair.urlOf(server), run, ...(pauseMs === undefined ? [] : [String(pauseMs)])];
+    const program = await client.start('node', '/app/dist/e2e/writer/main.js', ...args);
     const writer = new Writer(pair, server, run, program);
     await writer.#saw('started', WRITER_STARTED_MS_MAX);
     return writer;

@@ -16,6 +16,8 @@ import { SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
 /** The server that suffers; its partner covers. */
 export const SERVER: Server = 'filer-a';
 export const PARTNER: Server = 'filer-b';
+/** So that it takes little of the processors from what it watches. */
+const SURVIVORS_CLIENT_PAUSE_MS = 20;
 /** Lines acknowledged that show that the writer is served. */
 export const LINES_AFTERWARDS = 50;
 
@@ -110,7 +112,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     await step('the writer is served', () => writer!.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
     if (frame.survivorsClient)
       other = await step(`another one writes to ${pair.urlOf(PARTNER)}`, () =>
-        Writer.start(client, pair, PARTNER, 'own'),
+        Writer.start(client, pair, PARTNER, 'own', SURVIVORS_CLIENT_PAUSE_MS),
       );
     const identity = await networkIdentity(pair);
     const moved: string[] = [];

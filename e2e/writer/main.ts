@@ -1,7 +1,7 @@
 // The program of the client pod: uses a pair through the client library while a test breaks servers, and tells on
 // standard output what happened to it (history.ts).
 //
-//   node e2e/writer/main.ts URL RUN
+//   node e2e/writer/main.ts URL RUN [PAUSE_MS]
 //
 // Standard input is the test's hand: a line "mark NAME" puts a mark into the history, the end of input ends the
 // run after everything begun has been answered. Exit code 0 after an orderly end, 1 when it could not go on.
@@ -12,7 +12,7 @@ import { type ConnectionEvent, FilerPairClient } from '../../client/index.ts';
 import { type HistoryEntry, LINES_FILE, runDirectory } from './history.ts';
 import { changeNames, type WorkloadOptions, writeLines } from './workload.ts';
 
-/** Between two requests of a loop: a few hundred a second, and gaps are known to a few milliseconds. */
+/** Between two requests of a loop, by default: a few hundred a second, and gaps are known to a few milliseconds. */
 const PAUSE_MS = 2;
 /** An ordinary user: the servers must apply the identity. */
 const IDENTITY = { uid: 1000, gid: 1000, gids: [] };
@@ -34,7 +34,7 @@ function noticed(event: ConnectionEvent): void {
   });
 }
 
-async function work(url: string, run: string): Promise<void> {
+async function work(url: string, run: string, pauseMs: number): Promise<void> {
   let stopped = false;
   createInterface({ input: process.stdin })
     .on('line', (line) => {
@@ -50,7 +50,7 @@ async function work(url: string, run: string): Promise<void> {
     run,
     report,
     now,
-    pause: () => delay(PAUSE_MS),
+    pause: () => delay(pauseMs),
     stopped: () => stopped,
   };
   try {
@@ -75,13 +75,13 @@ async function readBack(url: string, run: string): Promise<string> {
   }
 }
 
-const [url, run] = process.argv.slice(2);
+const [url, run, pause = String(PAUSE_MS)] = process.argv.slice(2);
 if (url === undefined || run === undefined) {
-  process.stderr.write('usage: node e2e/writer/main.ts URL RUN\n');
+  process.stderr.write('usage: node e2e/writer/main.ts URL RUN [PAUSE_MS]\n');
   process.exit(2);
 }
 try {
-  await work(url, run);
+  await work(url, run, Number(pause));
   process.exitCode = 0;
 } catch (error) {
   report({ kind: 'failed', message: error instanceof Error ? error.message : String(error), atMs: now() });
