@@ -24,6 +24,7 @@ export interface MovingScenario {
   /** How long until the partner serves, at most. ms */
   readonly servedMsMax?: number;
   readonly disks?: DiskSettings;
+  readonly survivorsClient?: boolean;
 }
 
 export function movingScenario(moving: MovingScenario): void {
@@ -34,7 +35,6 @@ export function movingScenario(moving: MovingScenario): void {
   failoverScenario({
     ...frame,
     replacesPod,
-    survivorsClient: true,
     makePair: (environment, namespace) => new ReattachPair(environment, namespace, disks),
     inject: async (pair, server) => {
       nodeBefore = (await (pair as ReattachPair).attachmentPod(server)).spec.nodeName;

@@ -37,6 +37,7 @@ movingScenario({
   name: 'reattach-planned',
   fault: 'a takeover is asked for',
   gapMsGoal: PLANNED_MS_GOAL,
+  survivorsClient: true,
   before: async (pair, server) => {
     const { nodeName } = (await pair.attachmentPod(server)).spec;
     const disk = await pair.directoryOnNodes(server);
