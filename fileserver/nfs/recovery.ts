@@ -32,7 +32,7 @@ export async function recover(
   onStep: StepListener,
 ): Promise<RecoverySummary> {
   const { replies, intents } = volume.takeLeftBehind();
-  const contents = takeOver(replies, cache);
+  const contents = restoreAnswers(replies, cache);
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   for (const payload of intents) if (settle(service, payload, cache, flushes, onStep)) completed += 1;
@@ -45,7 +45,7 @@ export async function recover(
 }
 
 /** Fills the cache, and says what it will hold as records, most of them as they were found. */
-function takeOver(replies: readonly Uint8Array[], cache: ReplyCache): JournalContents {
+function restoreAnswers(replies: readonly Uint8Array[], cache: ReplyCache): JournalContents {
   const restored = new Map<string, { readonly payload: Uint8Array; readonly results: Uint8Array }>();
   for (const payload of replies) {
     const { key, results } = decodeReplyRecord(payload);
@@ -76,7 +76,7 @@ export function rehearseRecovery(): void {
     encodeReplyRecord(String(number).padStart(KEY_SIZE, '0'), results),
   );
   const builder = new BatchBuilder();
-  for (const payload of takeOver(made, new ReplyCache()).replies())
+  for (const payload of restoreAnswers(made, new ReplyCache()).replies())
     builder.add(1, 1, RecordType.copiedReply, payload);
 }
 

@@ -12,6 +12,7 @@ import {
   takenOver,
 } from '../decide/reattach-world.fixture.ts';
 import { settings, spec, World } from '../decide/world.fixture.ts';
+import type { VolumeAttachment } from '../observe/objects.ts';
 import { attachment } from './attachment.ts';
 
 const lines = (actions: readonly Action[]): string[] =>
@@ -157,6 +158,16 @@ describe('a change of owner', () => {
 });
 
 describe('disks that do not come', () => {
+  /** They have left the old node; this is what the storage says of them now. */
+  function onTheWay(...attachments: readonly VolumeAttachment[]): World {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = attachments;
+    world.settle();
+    return world;
+  }
+
   test('because their node is away: nothing is forced, and the ways out are named', () => {
     const world = takenOver();
     world.node('node-1', 'Unknown', world.now);
@@ -183,11 +194,7 @@ describe('disks that do not come', () => {
   });
 
   test('because a pod of somebody else has them on a third node: nobody mounts them, and that is told', () => {
-    const world = takenOver();
-    world.settle();
-    gone(world, 'filer-a');
-    world.observed.volumeAttachments = [attached('filer-a', 'node-3')];
-    world.settle();
+    const world = onTheWay(attached('filer-a', 'node-3'));
     expect(find(world)).toMatchObject({ state: 'Detaching', create: false });
     expect(podsOf(world, 'filer-a')).toEqual([]);
     expect(ready(world)).toMatchObject({
@@ -199,13 +206,9 @@ describe('disks that do not come', () => {
   });
 
   test('because they cannot be attached', () => {
-    const world = takenOver();
-    world.settle();
-    gone(world, 'filer-a');
-    world.observed.volumeAttachments = [
+    const world = onTheWay(
       attached('filer-a', 'node-2', { attached: false, attachError: { message: 'node is full' } }),
-    ];
-    world.settle();
+    );
     expect(ready(world)).toMatchObject({
       reason: 'DisksStuck',
       message: expect.stringContaining('cannot be attached to node node-2: node is full'),
@@ -213,11 +216,7 @@ describe('disks that do not come', () => {
   });
 
   test('because they are attached and cannot be mounted', () => {
-    const world = takenOver();
-    world.settle();
-    gone(world, 'filer-a');
-    world.observed.volumeAttachments = [attached('filer-a', 'node-2')];
-    world.settle();
+    const world = onTheWay(attached('filer-a', 'node-2'));
     expect(ready(world)).toMatchObject({ reason: 'DisksMoving' });
     // Nobody has to tell the operator that nothing has happened.
     const { wakeAt } = world.plan();
@@ -232,11 +231,7 @@ describe('disks that do not come', () => {
   });
 
   test('because the scheduler has no place for their pod', () => {
-    const world = takenOver();
-    world.settle();
-    gone(world, 'filer-a');
-    world.observed.volumeAttachments = [];
-    world.settle();
+    const world = onTheWay();
     const conditions = [
       { type: 'PodScheduled', status: 'False' as const, message: '0/2 nodes: too many volumes' },
     ];

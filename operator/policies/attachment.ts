@@ -39,6 +39,8 @@ export interface Attachment {
   readonly stuck: boolean;
   /** The pod that holds the disks on `node`, or gets them. */
   readonly pod?: Pod;
+  /** The volumes are attached, and mounted by then as a rule, ms since the epoch. */
+  readonly mountedBy?: number;
   /** The node that is not ready and has the disks of somebody else by now. */
   readonly lostNode?: string;
 }
@@ -65,18 +67,19 @@ export function attachment(view: View, home: ServerView): Attachment | null {
   const away = pods.filter((pod) => nodeOf(pod) !== node || isEnding(pod));
   if (away.length > 0) return leaving(view, home, node, away);
   const volumes = volumesOf(view, home);
-  const elsewhere = view.observed.volumeAttachments.filter(
-    ({ spec }) => volumes.has(spec?.source?.persistentVolumeName ?? '') && spec?.nodeName !== node,
+  const theirs = view.observed.volumeAttachments.filter(({ spec }) =>
+    volumes.has(spec?.source?.persistentVolumeName ?? ''),
   );
+  const elsewhere = theirs.find(({ spec }) => spec?.nodeName !== node);
   const here = pods[0];
   // A pod that is there already is left there: it waits, as the one to be made would.
-  if (elsewhere[0] !== undefined) return detaching(node, elsewhere[0]);
+  if (elsewhere !== undefined) return detaching(node, elsewhere);
   return here === undefined
     ? {
         ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
         create: true,
       }
-    : { ...attaching(view, node, here, volumes), pod: here };
+    : { ...attaching(view, node, here, theirs, volumes.size), pod: here };
 }
 
 const waiting = (state: AttachmentState, node: string, awaits: string | null, stuck = false): Attachment => ({
@@ -166,14 +169,16 @@ function detaching(node: string, { metadata, spec, status }: VolumeAttachment): 
       );
 }
 
-function attaching(view: View, node: string, pod: Pod, volumes: ReadonlySet<string>): Attachment {
+/** `here`: what is attached, or to be attached, to the node, of so many volumes. */
+function attaching(
+  view: View,
+  node: string,
+  pod: Pod,
+  here: readonly VolumeAttachment[],
+  volumes: number,
+): Attachment {
   if (isReady(pod)) return waiting('Attached', node, null);
-  const failed = view.observed.volumeAttachments.find(
-    ({ spec, status }) =>
-      spec?.nodeName === node &&
-      volumes.has(spec.source?.persistentVolumeName ?? '') &&
-      status?.attachError?.message !== undefined,
-  );
+  const failed = here.find(({ status }) => status?.attachError?.message !== undefined);
   if (failed !== undefined) {
     const why = `volume ${failed.spec?.source?.persistentVolumeName} cannot be attached to node ${node}: ${failed.status?.attachError?.message}. It is tried again; after spec.storage.attachPatience (${view.spec.storage.attachPatience}) the disk set is given back to the partner, if that is there`;
     return waiting('Attaching', node, why, true);
@@ -188,26 +193,16 @@ function attaching(view: View, node: string, pod: Pod, volumes: ReadonlySet<stri
       `pod ${pod.metadata.name} cannot be put onto node ${node}: ${unscheduled.message ?? unscheduled.reason ?? 'the scheduler does not say why'}`,
       true,
     );
-  const due = mountedBy(view, node, pod, volumes);
-  if (due !== null && view.now >= due) return waiting('Attaching', node, notMounted(view, node, pod), true);
-  return waiting(
-    'Attaching',
-    node,
-    `pod ${pod.metadata.name} gets them attached and mounted on node ${node}; ${usually.attaching}`,
-  );
+  const made = Date.parse(pod.metadata.creationTimestamp ?? '');
+  const mountedBy = attachedAll(here, volumes) && !Number.isNaN(made) ? made + MOUNTED_MS_MAX : undefined;
+  if (mountedBy !== undefined && view.now >= mountedBy)
+    return waiting('Attaching', node, notMounted(view, node, pod), true);
+  const awaits = `pod ${pod.metadata.name} gets them attached and mounted on node ${node}; ${usually.attaching}`;
+  return { ...waiting('Attaching', node, awaits), ...(mountedBy !== undefined && { mountedBy }) };
 }
 
-/** When volumes that are attached are mounted by, as a rule, ms since the epoch; null: they are not all attached. */
-function mountedBy(view: View, node: string, pod: Pod, volumes: ReadonlySet<string>): number | null {
-  const attached = view.observed.volumeAttachments.filter(
-    ({ spec, status }) =>
-      spec?.nodeName === node &&
-      volumes.has(spec.source?.persistentVolumeName ?? '') &&
-      status?.attached === true,
-  );
-  const made = Date.parse(pod.metadata.creationTimestamp ?? '');
-  return attached.length < volumes.size || Number.isNaN(made) ? null : made + MOUNTED_MS_MAX;
-}
+const attachedAll = (here: readonly VolumeAttachment[], volumes: number): boolean =>
+  here.filter(({ status }) => status?.attached === true).length >= volumes;
 
 function notMounted(view: View, node: string, { metadata }: Pod): string {
   const seconds = MOUNTED_MS_MAX / 1000;
@@ -216,12 +211,7 @@ function notMounted(view: View, node: string, { metadata }: Pod): string {
 
 /** When time alone shows that disks are not mounted, ms since the epoch; null: never. */
 export function mountsDueAt(view: View): number | null {
-  const due = view.servers.flatMap((home) => {
-    const found = attachment(view, home);
-    if (found?.state !== 'Attaching' || found.pod === undefined || found.node === null) return [];
-    const at = mountedBy(view, found.node, found.pod, volumesOf(view, home));
-    return at === null || at <= view.now ? [] : [at];
-  });
+  const due = view.servers.flatMap((home) => attachment(view, home)?.mountedBy ?? []);
   return due.length === 0 ? null : Math.min(...due);
 }
 
