@@ -35,7 +35,7 @@ explore: setup ## Every state of the pair's deciding code within larger bounds (
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients
 
-conformance: setup ## Test suites in a Linux mount: pjdfstest, fsx (FSX_SECONDS=); long random tests (TEST=); writes docs/conformance.md
+conformance: setup ## Test suites in a Linux mount: pjdfstest, fsx (FSX_SECONDS=), a C build; long random tests (TEST=); writes docs/conformance.md
 	@FSX_SECONDS=$(FSX_SECONDS) $(NODE) e2e/main.ts conformance $(TEST)
 
 disk: setup ## Crashes of a machine and failing disks, on loop devices of the tests' own

@@ -53,6 +53,19 @@ export function readConformancePrograms(): ConformancePrograms {
   return read<ConformancePrograms>('conformance.json', 'the conformance suites: run "make conformance"');
 }
 
+/** Archive of the sources that are built in a mount. */
+export interface CProject {
+  readonly archive: string;
+}
+
+export function writeCProject(project: CProject): void {
+  write('c-project.json', project);
+}
+
+export function readCProject(): CProject {
+  return read<CProject>('c-project.json', 'the sources of a C project: run "make conformance"');
+}
+
 function write(name: string, value: object): void {
   mkdirSync(DIRECTORY, { recursive: true });
   writeFileSync(join(DIRECTORY, name), JSON.stringify(value, null, 2));

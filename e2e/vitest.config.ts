@@ -28,7 +28,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'conformance',
-          include: ['e2e/conformance/{posix,interoperability,fsx}.test.ts'],
+          include: ['e2e/conformance/{posix,interoperability,fsx,build}.test.ts'],
           provide: { patterns: [], whole: true },
         },
       },

@@ -13,6 +13,16 @@ export interface ConformanceResults {
   };
   readonly interoperability: Readonly<Record<string, TestOutcome>>;
   readonly fsx: { readonly operations: number; readonly seconds: number; readonly firstSeed: number };
+  readonly build: BuildResult;
+}
+
+/** A C project that was built in the mount, and the same on the guest's own file system. */
+export interface BuildResult {
+  readonly project: string;
+  readonly files: number;
+  readonly objects: number;
+  readonly seconds: number;
+  readonly secondsLocal: number;
 }
 
 export type RecordedResults = {

@@ -22,6 +22,10 @@ const PACKAGES = [
   'perl',
   'procps',
   'ca-certificates',
+  // tcc builds the C project of e2e/conformance: gcc takes a quarter of an hour on an emulated processor.
+  'tcc',
+  'libc6-dev',
+  'make',
 ];
 /** Kernel modules that mount the root file system, and those that are loaded afterwards. */
 const EARLY_MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4'];

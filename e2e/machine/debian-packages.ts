@@ -8,6 +8,8 @@ const STATUS_FORMAT = '--showformat=${db:Status-Status}';
 
 /** The indexes are brought up to date once in a run, and only when something is missing. */
 let indexesFresh = false;
+/** One at a time: apt-get gives up where another one brings its indexes up to date. */
+let installing: Promise<unknown> = Promise.resolve();
 
 /** True for root: the only one who may install packages, start dockerd and mount file systems. */
 export function isRoot(): boolean {
@@ -24,7 +26,13 @@ async function installed(name: string): Promise<boolean> {
  * @param purpose completes "... is needed for"
  * @throws NotPossible on a system without apt, or without the right to install
  */
-export async function needPackages(names: readonly string[], purpose: string): Promise<void> {
+export function needPackages(names: readonly string[], purpose: string): Promise<void> {
+  const mine = installing.catch(() => {}).then(() => installMissing(names, purpose));
+  installing = mine;
+  return mine;
+}
+
+async function installMissing(names: readonly string[], purpose: string): Promise<void> {
   const missing: string[] = [];
   if (!(await succeeds(['apt-get', '--version']))) {
     throw new NotPossible(

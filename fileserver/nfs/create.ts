@@ -74,8 +74,9 @@ export class Create extends NewEntry {
   override conflictKeys(): readonly string[] {
     const keys = super.conflictKeys();
     // An existing file is changed as by SETATTR: nobody else may change it meanwhile.
-    const found = this.args.how.mode === EXCLUSIVE ? 'absent' : this.look();
-    return typeof found === 'string' ? keys : [...keys, found.key];
+    this.found = this.look();
+    const taken = typeof this.found === 'string' || this.args.how.mode === EXCLUSIVE ? null : this.found;
+    return taken === null ? keys : [...keys, taken.key];
   }
 
   protected override examineExisting(file: OpenFile): boolean {

@@ -39,10 +39,13 @@ export abstract class NewEntry extends Operation {
   protected dirHandle!: Uint8Array;
   protected name!: Uint8Array;
   protected dir: OpenFile | null;
+  /** By conflictKeys(), for the examine() that follows. */
+  protected found: Found | null;
 
   constructor(request: OperationRequest) {
     super(request);
     this.dir = null;
+    this.found = null;
   }
 
   /** S_IF... of what is made. */
@@ -68,7 +71,8 @@ export abstract class NewEntry extends Operation {
   }
 
   examine(): boolean {
-    const found = this.look();
+    const found = this.found ?? this.look();
+    this.found = null;
     if (found === 'absent') return true;
     return typeof found === 'string' ? this.refuse(found) : this.examineExisting(found);
   }

@@ -9,6 +9,7 @@ import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become } from '../system/thread-identity.ts';
+import { identityOfKey } from '../volume/file-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
@@ -27,6 +28,8 @@ abstract class RemoveEntry extends Operation {
   private dir: OpenFile | null;
   /** Identity key of what is removed. */
   private victim: string;
+  /** Why there is none, by conflictKeys(), for the examine() that follows. */
+  private refusal: VolumeFailure | null;
 
   constructor(request: OperationRequest) {
     super(request);
@@ -38,6 +41,7 @@ abstract class RemoveEntry extends Operation {
     this.name = object.name;
     this.dir = null;
     this.victim = '';
+    this.refusal = null;
   }
 
   protected abstract readonly unlinkFlags: number;
@@ -52,12 +56,12 @@ abstract class RemoveEntry extends Operation {
 
   conflictKeys(): readonly string[] {
     const key = nameKey(this.dir!, this.name);
-    return this.look() === null ? [key, this.victim] : [key];
+    this.refusal = this.look();
+    return this.refusal === null ? [key, this.victim] : [key];
   }
 
   examine(): boolean {
-    const failure = this.look();
-    return failure === null ? true : this.refuse(failure);
+    return this.refusal === null ? true : this.refuse(this.refusal);
   }
 
   /** Sets `victim`; or why there is none. As the user. Leaves `before` filled. */
@@ -87,12 +91,15 @@ abstract class RemoveEntry extends Operation {
   execute(flushes: FlushSet): void {
     const dir = this.dir!;
     const { diskSet } = this.request.service;
-    const failure = this.look();
-    if (failure !== null) {
-      this.fail(failure);
+    // What examine() found is still there: nobody else may touch the name.
+    before.forget();
+    const status = diskSet.attributes(dir, dirStat);
+    if (status !== 'ok') {
+      this.fail(status);
       return;
     }
-    // The victim's identity is in the volume's reader, from look(): it tells whom to forget.
+    before.take(dirStat);
+    become(this.user);
     const result = unlinkAt(dir.pathFd, this.name, this.unlinkFlags);
     if (result < 0) {
       this.volume.failOn(result, this.operation);
@@ -100,7 +107,7 @@ abstract class RemoveEntry extends Operation {
       this.fail(result === -EEXIST ? 'notEmpty' : failureOfResult(result));
       return;
     }
-    diskSet.table.forget(this.volume, diskSet.exports, this.volume.identity);
+    diskSet.table.forget(this.volume, diskSet.exports, identityOfKey(this.victim));
     flushes.add(dir);
     this.succeed();
   }

@@ -60,7 +60,10 @@ export interface Change {
    * again when the operation had to wait, since by then a name may stand for something else.
    */
   conflictKeys(): readonly string[];
-  /** Looks at the state before. false: it can't succeed, `results` say why, and nothing was changed. */
+  /**
+   * Looks at the state before. false: it can't succeed, `results` say why, and nothing was changed. Directly after
+   * conflictKeys(): what that has looked at is still so.
+   */
   examine(): boolean;
   /** The journal's record of what is about to happen. After examine(). */
   intent(): Uint8Array;

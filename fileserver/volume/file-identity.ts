@@ -100,6 +100,12 @@ export class IdentityReader implements FileIdentity {
   }
 }
 
+/** What {@link identityKey} made a key of. */
+export function identityOfKey(key: string): FileIdentity {
+  const bytes = Buffer.from(key, 'latin1');
+  return { type: bytes[0]!, bytes, start: 1, size: bytes.length - 1 };
+}
+
 export function identityKey(type: number, bytes: Uint8Array, start: number, size: number): string {
   return (
     String.fromCharCode(type) + Buffer.from(bytes.buffer, bytes.byteOffset + start, size).toString('latin1')

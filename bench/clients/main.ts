@@ -1,0 +1,121 @@
+// Several client implementations on FilerPair and on nfs-ganesha: our own library, libnfs, and the Linux kernel's client.
+//
+//   node bench/clients/main.ts [--ms 2000] [--only library|libnfs|kernel]
+//
+// Each does the same work, one operation after the other (the kernel and our library stream with several calls in flight):
+// writes and reads of 64 MiB in pieces of 1 MiB, looks at a file's attributes, a create and a remove. The kernel's client
+// runs in an emulated machine (docs/testing.md): its own time is most of what it measures, so only its ratio says anything.
+// What libnfs and the guest need is prepared by `make clients`; Debian's libnfs-dev and gcc build the load.
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readGuestImage } from '../../e2e/environment.ts';
+import { Guest, HOST_IN_GUEST } from '../../e2e/linux/guest.ts';
+import { run } from '../../e2e/machine/command.ts';
+import { needPackages } from '../../e2e/machine/debian-packages.ts';
+import { startFilerpair } from '../servers/filerpair.ts';
+import { ganeshaVersion, startGanesha } from '../servers/ganesha.ts';
+import type { ServerUnderTest } from '../servers/server-under-test.ts';
+import { type Figures, type Workload, workloads } from './figures.ts';
+import { runLibrary } from './library.ts';
+
+type Client = (server: ServerUnderTest, forMs: number) => Promise<Map<Workload, Figures>>;
+
+const ROOT = join(import.meta.dirname, '../..');
+const GUEST_MS_MAX = 10 * 60_000;
+
+const { values } = parseArgs({
+  options: { ms: { type: 'string', default: '2000' }, only: { type: 'string', multiple: true } },
+});
+
+/** Built once for each client: load.c with the client's own half. */
+function build(directory: string, client: 'libnfs' | 'mounted', flags: readonly string[]): string {
+  const program = join(directory, client);
+  const sources = ['load.c', `${client}.c`].map((name) => join(import.meta.dirname, name));
+  execFileSync('gcc', ['-std=gnu17', '-O2', '-Wall', '-o', program, ...sources, ...flags]);
+  return program;
+}
+
+function figuresIn(said: string): Map<Workload, Figures> {
+  const lines = [...said.matchAll(/^WORKLOAD (\w+) (\d+) ([\d.]+)$/gm)];
+  return new Map(
+    lines.map(([, name, operations, ms]) => [
+      name as Workload,
+      { operations: Number(operations), ms: Number(ms) },
+    ]),
+  );
+}
+
+function clients(directory: string): Readonly<Record<string, () => Client>> {
+  return {
+    library:
+      () =>
+      ({ host, port, mountPort, exportPath }, forMs) =>
+        runLibrary(`nfs://${host}:${port}${exportPath}?alone&mountport=${mountPort}`, forMs),
+    libnfs: () => {
+      const program = build(directory, 'libnfs', ['-lnfs']);
+      return async ({ host, port, mountPort, exportPath }, forMs) => {
+        const url = `nfs://${host}${exportPath}?nfsport=${port}&mountport=${mountPort}&version=3&uid=0&gid=0`;
+        return figuresIn(await run([program, url, String(forMs)]));
+      };
+    },
+    kernel: () => {
+      const program = build(directory, 'mounted', ['-static']);
+      return async ({ port, mountPort, exportPath }, forMs) => {
+        const options = `vers=3,proto=tcp,port=${port},mountport=${mountPort},mountproto=tcp,nolock,hard,noresvport,actimeo=0`;
+        const script = `set -e
+mkdir -p /mnt/nfs && mount -t nfs -o ${options} ${HOST_IN_GUEST}:${exportPath} /mnt/nfs
+./mounted /mnt/nfs ${forMs}
+umount /mnt/nfs
+`;
+        const guest = await Guest.boot(readGuestImage(), script, [program]);
+        try {
+          if ((await guest.exitCode(GUEST_MS_MAX)) !== 0) throw new Error(guest.output());
+          return figuresIn(guest.output());
+        } finally {
+          await guest.discard();
+        }
+      };
+    },
+  };
+}
+
+async function main(): Promise<void> {
+  await needPackages(['gcc', 'libc6-dev', 'libnfs-dev'], 'Measuring with libnfs');
+  const cache = join(ROOT, '.cache');
+  mkdirSync(cache, { recursive: true });
+  const directory = mkdtempSync(join(cache, 'bench-'));
+  const servers: ServerUnderTest[] = [];
+  try {
+    for (const name of ['filerpair', 'ganesha']) mkdirSync(join(directory, name));
+    servers.push(await startFilerpair(join(directory, 'filerpair'), { nodeArguments: [] }));
+    const version = ganeshaVersion();
+    if (version !== null) servers.push(await startGanesha(join(directory, 'ganesha'), version));
+    console.log(
+      `| client | workload | ${servers.map(({ title }) => `${title}, per second`).join(' | ')} | ratio |`,
+    );
+    console.log(`| --- | --- | ${servers.map(() => '---:').join(' | ')} | ---: |`);
+    for (const [name, prepare] of Object.entries(clients(directory))) {
+      if (values.only !== undefined && !values.only.includes(name)) continue;
+      const client = prepare();
+      const found: Map<Workload, Figures>[] = [];
+      for (const server of servers) found.push(await client(server, Number(values.ms)));
+      for (const workload of workloads) {
+        const rates = found.map((one) => {
+          const { operations, ms } = one.get(workload)!;
+          return (operations * 1000) / ms;
+        });
+        const cells = rates.map((rate) => Math.round(rate).toLocaleString('en'));
+        const ratio = rates.length === 2 ? (rates[0]! / rates[1]!).toFixed(2) : '';
+        console.log(`| ${name} | ${workload} | ${cells.join(' | ')} | ${ratio} |`);
+      }
+    }
+  } finally {
+    for (const server of servers) await server.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+await main();
