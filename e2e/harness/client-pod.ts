@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { start } from '../machine/command.ts';
 import { eventually } from '../machine/eventually.ts';
-import { type HistoryEntry, LINES_FILE, runDirectory } from '../writer/history.ts';
+import { type BystandersWaits, type HistoryEntry, LINES_FILE, runDirectory } from '../writer/history.ts';
 import { checkHistory, type FoundEntry, type FoundOnDisk, type Verdict } from './check-history.ts';
 import type { Pair, PodThing, Server } from './pair.ts';
 import { POD_READY_MS_MAX, WRITER_FINISHED_MS_MAX, WRITER_STARTED_MS_MAX } from './timeouts.ts';
@@ -158,6 +158,13 @@ export class Writer {
       const moved = entry.kind === 'connection' && (entry.event === 'Lost' || entry.event === 'Adopted');
       return moved ? [`${entry.event} ${entry.detail}`] : [];
     });
+  }
+
+  /** After finish(). Of a writer with a pause. */
+  bystandersWaits(): BystandersWaits {
+    const bystander = this.history.find((entry) => entry.kind === 'finished')?.bystander;
+    if (bystander === undefined) throw new Error('the writer was no bystander');
+    return bystander;
   }
 
   kill(): void {

@@ -11,8 +11,15 @@ export interface ScenarioResult {
   /** Longest time in ms that the writer waited for an acknowledgement while the fault was on, and at giveback. */
   readonly gapMs?: number;
   readonly givebackGapMs?: number;
-  /** Longest wait of another client that used the survivor's own disk set all the time, ms. */
-  readonly survivorGapMs?: number;
+  /**
+   * Longest waits of another client, which used the survivor's own disk set all the time, ms: for what must be on the disk,
+   * for attributes, and for a timer of its own, beyond its time.
+   */
+  readonly survivorsClientMs?: {
+    readonly durable: number;
+    readonly attributes: number;
+    readonly ownClockLate: number;
+  };
   /** The goal of the design for gapMs. Reported, not asserted: the machine may be busy. */
   readonly gapMsGoal?: number;
   /** Owners that followed the first one: 2 where nothing but the fault and the giveback happened. */

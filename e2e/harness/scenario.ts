@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { readEnvironment, type TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';
-import { BEFORE } from './check-history.ts';
+import { BEFORE, type Verdict } from './check-history.ts';
 import { type Client, createClientPod, Writer } from './client-pod.ts';
 import { LeaseHistory } from './lease-history.ts';
 import { collectLogs } from './logs.ts';
@@ -129,9 +129,9 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     const othersVerdict = await other?.finish();
     const lost = [...verdict.lost, ...(othersVerdict?.lost ?? [])];
     const duplicated = [...verdict.duplicated, ...(othersVerdict?.duplicated ?? [])];
-    const survivorGapMs = othersVerdict?.gapMs.get(BEFORE);
-    if (survivorGapMs !== undefined)
-      say(`  ${PARTNER}'s own client waited ${rounded(survivorGapMs)} ms at most`);
+    const survivorsClientMs = other && othersVerdict && waitsOf(other, othersVerdict);
+    if (survivorsClientMs)
+      say(`  ${PARTNER}'s own client waited at most, ms: ${JSON.stringify(survivorsClientMs)}`);
     const violations = leases.violations();
     for (const problem of [...lost, ...duplicated, ...moved, ...violations]) console.error(problem);
     say(
@@ -145,7 +145,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     return {
       gapMs: rounded(verdict.gapMs.get('failover')),
       ...(givebackGapMs === undefined ? {} : { givebackGapMs: rounded(givebackGapMs) }),
-      ...(survivorGapMs === undefined ? {} : { survivorGapMs: rounded(survivorGapMs) }),
+      ...(survivorsClientMs && { survivorsClientMs }),
       ownerChanges: leases.ownerChanges(SERVER),
       acknowledged: verdict.acknowledged,
       lost: lost.length,
@@ -161,6 +161,15 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     other?.kill();
     leases.stop();
   }
+}
+
+function waitsOf(client: Writer, { gapMs }: Verdict): ScenarioResult['survivorsClientMs'] {
+  const { attributesMs, clockLateMs } = client.bystandersWaits();
+  return {
+    durable: rounded(gapMs.get(BEFORE)),
+    attributes: rounded(attributesMs),
+    ownClockLate: rounded(clockLateMs),
+  };
 }
 
 function judge(result: Partial<ScenarioResult>): void {

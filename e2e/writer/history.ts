@@ -59,6 +59,16 @@ export interface Finished {
   readonly lines: number;
   /** Of the file of lines as NFS shows it, hexadecimal. */
   readonly sha256: string;
+  /** Of a client with a pause of its own: one that no fault concerns. */
+  readonly bystander?: BystandersWaits;
+}
+
+/** The longest waits of a client, ms. */
+export interface BystandersWaits {
+  /** For the attributes of a directory. */
+  readonly attributesMs: number;
+  /** For a timer of its own, beyond its time. */
+  readonly clockLateMs: number;
 }
 
 /** The writer cannot go on; a failed test. */

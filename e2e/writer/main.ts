@@ -3,12 +3,15 @@
 //
 //   node e2e/writer/main.ts URL RUN [PAUSE_MS]
 //
+// With a pause it is a client that no fault concerns (bystander.ts).
+//
 // Standard input is the test's hand: a line "mark NAME" puts a mark into the history, the end of input ends the
 // run after everything begun has been answered. Exit code 0 after an orderly end, 1 when it could not go on.
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ConnectionEvent, FilerPairClient } from '../../client/index.ts';
+import { standBy } from './bystander.ts';
 import { type HistoryEntry, LINES_FILE, runDirectory } from './history.ts';
 import { changeNames, type WorkloadOptions, writeLines } from './workload.ts';
 
@@ -34,7 +37,7 @@ function noticed(event: ConnectionEvent): void {
   });
 }
 
-async function work(url: string, run: string, pauseMs: number): Promise<void> {
+async function work(url: string, run: string, pauseMs: number | null): Promise<void> {
   let stopped = false;
   createInterface({ input: process.stdin })
     .on('line', (line) => {
@@ -44,19 +47,24 @@ async function work(url: string, run: string, pauseMs: number): Promise<void> {
       stopped = true;
     });
   const client = await FilerPairClient.connect(url, { identity: IDENTITY, onEvent: noticed });
-  await client.mkdir(runDirectory(run));
+  const { handle } = await client.mkdir(runDirectory(run));
   const options: WorkloadOptions = {
     client,
     run,
     report,
     now,
-    pause: () => delay(pauseMs),
+    pause: () => delay(pauseMs ?? PAUSE_MS),
     stopped: () => stopped,
   };
   try {
     const started = () => report({ kind: 'started', run, atMs: now() });
-    const [lines] = await Promise.all([writeLines(options, started), changeNames(options)]);
-    report({ kind: 'finished', atMs: now(), lines, sha256: await readBack(url, run) });
+    const [lines, , bystander] = await Promise.all([
+      writeLines(options, started),
+      changeNames(options),
+      pauseMs === null ? undefined : standBy(client, handle, now, options.stopped),
+    ]);
+    const sha256 = await readBack(url, run);
+    report({ kind: 'finished', atMs: now(), lines, sha256, ...(bystander && { bystander }) });
   } finally {
     stopped = true;
     client.close();
@@ -75,13 +83,13 @@ async function readBack(url: string, run: string): Promise<string> {
   }
 }
 
-const [url, run, pause = String(PAUSE_MS)] = process.argv.slice(2);
+const [url, run, pause] = process.argv.slice(2);
 if (url === undefined || run === undefined) {
   process.stderr.write('usage: node e2e/writer/main.ts URL RUN [PAUSE_MS]\n');
   process.exit(2);
 }
 try {
-  await work(url, run, Number(pause));
+  await work(url, run, pause === undefined ? null : Number(pause));
   process.exitCode = 0;
 } catch (error) {
   report({ kind: 'failed', message: error instanceof Error ? error.message : String(error), atMs: now() });

@@ -10,6 +10,7 @@ import { claimsFit } from '../policies/claims-fit.ts';
 import { leasesBelongToPair } from '../policies/pod-replacement.ts';
 import { attachmentPod } from './desired/attachment-pod.ts';
 import type { LeaseView } from './lease-view.ts';
+import { remindersAnnotation } from './names.ts';
 import type { Action } from './plan.ts';
 import type { ServerView, View } from './view.ts';
 
@@ -25,6 +26,7 @@ function moved(view: View, home: ServerView): Action[] {
   const { pod } = found;
   if (pod !== undefined && pod.metadata.uid !== home.lease.disks)
     return [disksAre(home.lease, pod, `the disks are mounted by pod ${pod.metadata.name}`, namespace)];
+  if (found.reminder !== undefined && pod !== undefined) return [reminded(pod, found.reminder, namespace)];
   const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
     kind: 'delete',
     resource: 'pods',
@@ -58,6 +60,13 @@ function disksAre({ object }: LeaseView, pod: Pod | null, why: string, namespace
   const annotations = { [leaseAnnotations.disks]: pod?.metadata.uid ?? null };
   const patch = { metadata: { resourceVersion, annotations } };
   return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
+}
+
+/** Whatever changes of a pod makes its kubelet look at it at once. */
+function reminded({ metadata: { name = '', uid } }: Pod, count: number, namespace: string): Action {
+  const patch = { metadata: { uid, annotations: { [remindersAnnotation]: String(count) } } };
+  const why = `its volumes are attached, and its kubelet does not mount them: reminder ${count}`;
+  return { kind: 'patch', resource: 'pods', namespace, name, patch, why };
 }
 
 function asOwned(view: View, home: ServerView): Action {

@@ -41,6 +41,8 @@ export const claimName = (pair: string, server: string, volume: FilerPairVolume)
   volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
 /** On attachment pods: the node that they were made for; a pod that waits for its scheduler has no other mark of it. */
 export const attachmentNodeAnnotation = 'filerpair.dev/node';
+/** On an attachment pod: how often its kubelet was reminded of it. */
+export const remindersAnnotation = 'filerpair.dev/reminders';
 export const attachmentPodName = (pair: string, home: string, node: string): string =>
   `${pair}-${home}-disks-${fingerprint(node).slice(-5)}`;
 /**

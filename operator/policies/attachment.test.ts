@@ -219,9 +219,20 @@ describe('disks that do not come', () => {
     const world = onTheWay(attached('filer-a', 'node-2'));
     expect(ready(world)).toMatchObject({ reason: 'DisksMoving' });
     // Nobody has to tell the operator that nothing has happened.
-    const { wakeAt } = world.plan();
-    expect(wakeAt).not.toBeNull();
-    world.now = wakeAt!;
+    const from = Date.parse(podsOf(world, 'filer-a')[0]!.metadata.creationTimestamp!);
+    const reminders = [2_000, 4_000, 8_000].map((age) => {
+      expect(world.plan()).toMatchObject({ actions: [], wakeAt: from + age });
+      world.now = from + age;
+      const { actions } = world.plan();
+      world.settle();
+      return lines(actions);
+    });
+    const reminder = ['patch pods home-filer-a-disks-*'];
+    expect(reminders).toEqual([reminder, reminder, reminder]);
+    expect(podsOf(world, 'filer-a')[0]!.metadata.annotations).toMatchObject({
+      'filerpair.dev/reminders': '3',
+    });
+    world.now = world.plan().wakeAt!;
     world.settle();
     const pod = podsOf(world, 'filer-a')[0]!.metadata.name;
     expect(ready(world)).toMatchObject({

@@ -10,7 +10,7 @@
 // attach/detach controller waits, but slower: the kubelet's patience with a volume that is not there yet doubles.
 
 import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
-import { attachmentNodeAnnotation, claimName } from '../decide/names.ts';
+import { attachmentNodeAnnotation, claimName, remindersAnnotation } from '../decide/names.ts';
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
 import type { Node, Pod, VolumeAttachment } from '../observe/objects.ts';
 
@@ -39,8 +39,10 @@ export interface Attachment {
   readonly stuck: boolean;
   /** The pod that holds the disks on `node`, or gets them. */
   readonly pod?: Pod;
-  /** The volumes are attached, and mounted by then as a rule, ms since the epoch. */
-  readonly mountedBy?: number;
+  /** The kubelet is to be reminded of the pod; the how manieth time this is. */
+  readonly reminder?: number;
+  /** When time alone changes what is to be done or told, ms since the epoch. */
+  readonly dueAt?: number;
   /** The node that is not ready and has the disks of somebody else by now. */
   readonly lostNode?: string;
 }
@@ -55,6 +57,12 @@ const usually = {
 
 /** An attached volume is mounted within a second or two, and a large one that is checked first within some more. ms */
 const MOUNTED_MS_MAX = 15_000;
+/**
+ * Ages of a pod at which its kubelet is reminded of it, ms. A kubelet that sees a new pod before the API server's node
+ * authorizer does may not read the pod's claim ("no relationship found between node and this object"), and looks again
+ * after 10 s only; at once when the pod changes. What mounts already is not disturbed by it.
+ */
+const REMINDERS_MS = [2_000, 4_000, 8_000];
 
 /** null: the pair's volumes do not move. */
 export function attachment(view: View, home: ServerView): Attachment | null {
@@ -193,12 +201,15 @@ function attaching(
       `pod ${pod.metadata.name} cannot be put onto node ${node}: ${unscheduled.message ?? unscheduled.reason ?? 'the scheduler does not say why'}`,
       true,
     );
-  const made = Date.parse(pod.metadata.creationTimestamp ?? '');
-  const mountedBy = attachedAll(here, volumes) && !Number.isNaN(made) ? made + MOUNTED_MS_MAX : undefined;
-  if (mountedBy !== undefined && view.now >= mountedBy)
-    return waiting('Attaching', node, notMounted(view, node, pod), true);
   const awaits = `pod ${pod.metadata.name} gets them attached and mounted on node ${node}; ${usually.attaching}`;
-  return { ...waiting('Attaching', node, awaits), ...(mountedBy !== undefined && { mountedBy }) };
+  const made = Date.parse(pod.metadata.creationTimestamp ?? '');
+  if (!attachedAll(here, volumes) || Number.isNaN(made)) return waiting('Attaching', node, awaits);
+  if (view.now >= made + MOUNTED_MS_MAX) return waiting('Attaching', node, notMounted(view, node, pod), true);
+  const reminders = Number(pod.metadata.annotations?.[remindersAnnotation] ?? 0);
+  const nextMs = REMINDERS_MS[reminders];
+  if (nextMs !== undefined && view.now >= made + nextMs)
+    return { ...waiting('Attaching', node, awaits), reminder: reminders + 1 };
+  return { ...waiting('Attaching', node, awaits), dueAt: made + (nextMs ?? MOUNTED_MS_MAX) };
 }
 
 const attachedAll = (here: readonly VolumeAttachment[], volumes: number): boolean =>
@@ -209,9 +220,9 @@ function notMounted(view: View, node: string, { metadata }: Pod): string {
   return `they are attached to node ${node}, and pod ${metadata.name} has not mounted them within ${seconds} s: a file system may be damaged. What mounting says: kubectl -n ${view.observed.namespace} describe pod ${metadata.name}. It is tried again; after spec.storage.attachPatience (${view.spec.storage.attachPatience}) the disk set is given back to the partner, if that is there`;
 }
 
-/** When time alone shows that disks are not mounted, ms since the epoch; null: never. */
+/** When time alone changes what is to be done about disks that are not mounted, ms since the epoch; null: never. */
 export function mountsDueAt(view: View): number | null {
-  const due = view.servers.flatMap((home) => attachment(view, home)?.mountedBy ?? []);
+  const due = view.servers.flatMap((home) => attachment(view, home)?.dueAt ?? []);
   return due.length === 0 ? null : Math.min(...due);
 }
 
