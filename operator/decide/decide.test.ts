@@ -266,7 +266,7 @@ describe('a takeover', () => {
 });
 
 describe('a dead server whose sentinel could not speak', () => {
-  test('is proven dead on the Lease that it holds, first of all', () => {
+  test('is proven dead on the Lease that it holds, first of all, and before what other pairs have to do', () => {
     const world = World.running();
     world.container('filer-a', terminated(world.incarnation('filer-a')));
     const [action] = world.plan().actions;
@@ -274,6 +274,7 @@ describe('a dead server whose sentinel could not speak', () => {
       kind: 'patch',
       resource: 'leases',
       name: 'home-filer-a',
+      urgent: true,
       patch: { metadata: { resourceVersion: world.lease('filer-a').metadata.resourceVersion } },
     });
     const { metadata } = (action as { patch: unknown }).patch as {

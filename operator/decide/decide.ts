@@ -78,8 +78,7 @@ function decideFor(view: View): Plan {
   const unchanged = sameStatus(view.pair.status, status);
   return {
     actions: [
-      ...deathProofs(view),
-      ...attachmentsMoved(view),
+      ...[...deathProofs(view), ...attachmentsMoved(view)].map(urgently),
       ...nodesMarked(view),
       // Clients wait while it is under way.
       ...snapshotActions(view, snapshot, lastSnapshot === view.pair.status?.lastSnapshot),
@@ -109,6 +108,8 @@ function decideFor(view: View): Plan {
     ]),
   };
 }
+
+const urgently = (action: Action): Action => ({ ...action, urgent: true });
 
 const earliest = (times: readonly (number | null)[]): number | null =>
   times.reduce((first, one) => (one !== null && (first === null || one < first) ? one : first), null);

@@ -14,6 +14,8 @@ interface Of {
   readonly why: string;
   /** Told once it is done. */
   readonly event?: EventToTell;
+  /** Clients wait for it: of all pairs that have something to do, it is done first. Stands in front of what is not. */
+  readonly urgent?: true;
 }
 
 export type Action =

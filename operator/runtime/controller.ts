@@ -4,7 +4,7 @@
 import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { decide } from '../decide/decide.ts';
-import type { Plan } from '../decide/plan.ts';
+import type { Action, Plan } from '../decide/plan.ts';
 import { newTransitions } from '../decide/status.ts';
 import { ExecutionProblem, type Executor, isNamespaceEnding, nameOf } from '../execute/executor.ts';
 import { type Caches, keyOf } from '../observe/caches.ts';
@@ -100,7 +100,14 @@ export class Controller {
     const now = Date.now();
     const plan = decide(observed, this.#settings, now);
     this.#caches.ask(key, plan.questions);
-    const problem = await this.#carryOut(key, observed.pair, plan);
+    const first = plan.actions.filter(({ urgent }) => urgent);
+    // A node dies, and many pairs have lost a server: the rest of this one's work waits until the others' clients don't.
+    const inTurn = first.length > 0 && first.length < plan.actions.length && this.#queue.waiting > 0;
+    const problem = await this.#carryOut(key, observed.pair, inTurn ? first : plan.actions);
+    if (inTurn && problem === null) {
+      this.#queue.add(key);
+      return null;
+    }
     if (observed.pair === null) this.#problems.delete(key);
     if (problem !== null || this.#problems.has(key)) await this.#tellProblem(key, observed, problem);
     else await this.#tell(observed.pair, plan);
@@ -109,8 +116,12 @@ export class Controller {
   }
 
   /** Returns what stopped it, if that has to be told; throws what may work the next time. */
-  async #carryOut(key: string, pair: FilerPairObject | null, plan: Plan): Promise<Problem | null> {
-    for (const action of plan.actions) {
+  async #carryOut(
+    key: string,
+    pair: FilerPairObject | null,
+    actions: readonly Action[],
+  ): Promise<Problem | null> {
+    for (const action of actions) {
       if (!this.#mayAct()) return null;
       const { kind, resource, why } = action;
       // Whatever becomes of it: what was seen of them is out of date.
