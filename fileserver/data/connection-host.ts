@@ -1,8 +1,6 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
-import { processorPressure } from '../system/processor-pressure.ts';
-import { Alertness } from './alertness.ts';
 import type { ConnectionMemory } from './connection.ts';
 import { ConnectionService } from './connection-service.ts';
 import { CallMeter, slotNumber } from './data-metrics.ts';
@@ -26,12 +24,6 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     input: new Uint8Array(INPUT_SIZE),
     slabs: new OutputSlabs(),
     longRecords: new LongRecords(),
-    alertness: new Alertness({
-      mayWake: () => setup.testing?.neverAwake !== true && board.mayStayAwake(),
-      rest: () => board.fallAsleep(),
-      now: () => performance.now(),
-      nextTurn: setImmediate,
-    }),
     expectedSize: 0,
   };
   const volumeThreads = new Map<number, Channel>(setup.channels);
@@ -41,7 +33,6 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
 
   for (const [thread, channel] of setup.channels) {
     channel.on('message', (message: RepliesMessage) => {
-      memory.alertness.arrived();
       for (const service of services.values()) service.receive(thread, message);
     });
   }
@@ -76,9 +67,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     board.turn(setup.number);
     for (const service of services.values()) service.lookForStalls();
   }, TURN_MS);
-  memory.alertness.setPressure(processorPressure());
   setInterval(() => {
-    memory.alertness.setPressure(processorPressure());
     memory.slabs.trim();
     const givenUp = memory.longRecords.trim();
     for (const service of services.values()) service.tick(givenUp);
