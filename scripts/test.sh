@@ -37,6 +37,12 @@ background() { # name, command...
   running[$name]=$!
 }
 
+after() { # name, command...: in the background too, when what has this name there has ended
+  tail -f /dev/null --pid="${running[$1]}"
+  shift
+  exec "$@"
+}
+
 finished() { # name: waits for it and shows what it said
   local status=0 pid=${running[$1]}
   tail -n +1 -f --pid="$pid" "out/$1.log"
@@ -63,11 +69,12 @@ stage unit 'unit and component tests' vitest run
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
 stage prepare 'waiting for the background work' finished prepare
 background disk node e2e/main.ts disk
+cluster_waits=yes
+background cluster-up after disk node e2e/main.ts cluster-up
 stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
 stage disk 'crashes of a machine replayed, failing disks' finished disk
 stage simulation '10,000 seeds: never two writers' finished simulation
-cluster_waits=yes
-stage cluster-up 'a kind cluster and our images in it' node e2e/main.ts cluster-up
+stage cluster-up 'a kind cluster and our images in it' finished cluster-up
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
 stage names 'names by the real external-dns and BIND' node e2e/main.ts names published
 stage moves 'disks that move from node to node: planned, and with a crash' node e2e/main.ts moves
