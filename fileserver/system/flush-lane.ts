@@ -28,16 +28,77 @@ interface Flush {
   readonly fd: number;
   readonly depth: FlushDepth;
   readonly done: NoParamCallback;
+  /** Its own, or that of a flush of the same descriptor that ran at the same time. */
+  fault: NodeJS.ErrnoException | null;
+}
+
+interface Ended {
+  readonly flush: Flush;
+  /** Those that ran when it ended. */
+  readonly waitsFor: Set<Flush>;
+}
+
+/**
+ * Flushes of one descriptor that run at the same time. That something could not be written the kernel tells each
+ * descriptor once (errseq_t): whichever flush asks first hears it, and the others hear that all is well. So the success
+ * of one counts when those that ran beside it have ended, and the failure of one is that of them all.
+ */
+class Together {
+  private readonly running: Set<Flush>;
+  private ended: Ended[];
+
+  constructor() {
+    this.running = new Set();
+    this.ended = [];
+  }
+
+  get isEmpty(): boolean {
+    return this.running.size === 0 && this.ended.length === 0;
+  }
+
+  begin(flush: Flush): void {
+    this.running.add(flush);
+  }
+
+  /** Those whose result is certain now: `fault` of each. */
+  end(flush: Flush, error: NodeJS.ErrnoException | null): readonly Flush[] {
+    this.running.delete(flush);
+    flush.fault ??= error;
+    if (error !== null) {
+      for (const other of this.running) other.fault ??= error;
+      for (const { flush: other, waitsFor } of this.ended) if (waitsFor.has(flush)) other.fault ??= error;
+    }
+    if (this.running.size === 0 && this.ended.length === 0) return [flush];
+    this.ended.push({ flush, waitsFor: new Set(this.running) });
+    const certain: Flush[] = [];
+    this.ended = this.ended.filter(({ flush: other, waitsFor }) => {
+      waitsFor.delete(flush);
+      if (waitsFor.size > 0 && other.fault === null) return true;
+      certain.push(other);
+      return false;
+    });
+    return certain;
+  }
+}
+
+/** By descriptor, of all lanes of this thread. */
+const together = new Map<number, Together>();
+
+export interface FlushCalls {
+  readonly fsync: (fd: number, done: NoParamCallback) => void;
+  readonly fdatasync: (fd: number, done: NoParamCallback) => void;
 }
 
 export class FlushLane {
   private readonly atOnceMax: number;
+  private readonly calls: FlushCalls;
   private running: number;
   private waiting: Flush[];
   private next: number;
 
-  constructor(atOnceMax: number) {
+  constructor(atOnceMax: number, calls: FlushCalls = { fsync, fdatasync }) {
     this.atOnceMax = atOnceMax;
+    this.calls = calls;
     this.running = 0;
     this.waiting = [];
     this.next = 0;
@@ -45,21 +106,31 @@ export class FlushLane {
 
   /** The descriptor must stay open until `done` is called. data: fdatasync(2). all: fsync(2). */
   flush(fd: number, depth: FlushDepth, times: FlushTimes, done: NoParamCallback): void {
-    if (this.running < this.atOnceMax) this.start({ fd, depth, times, done });
-    else this.waiting.push({ fd, depth, times, done });
+    if (this.running < this.atOnceMax) this.start({ fd, depth, times, done, fault: null });
+    else this.waiting.push({ fd, depth, times, done, fault: null });
   }
 
-  private start({ fd, depth, times, done }: Flush): void {
+  private start(flush: Flush): void {
+    const { fd, depth, times } = flush;
     this.running += 1;
+    let beside = together.get(fd);
+    if (beside === undefined) {
+      beside = new Together();
+      together.set(fd, beside);
+    }
+    const mine = beside;
+    mine.begin(flush);
     const begun = performance.now();
     const ended: NoParamCallback = (error) => {
       times.add(performance.now() - begun);
       this.running -= 1;
+      const certain = mine.end(flush, error);
+      if (mine.isEmpty) together.delete(fd);
       this.startNext();
-      done(error);
+      for (const { done, fault } of certain) done(fault);
     };
-    if (depth === 'all') fsync(fd, ended);
-    else fdatasync(fd, ended);
+    if (depth === 'all') this.calls.fsync(fd, ended);
+    else this.calls.fdatasync(fd, ended);
   }
 
   private startNext(): void {
