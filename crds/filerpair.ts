@@ -371,7 +371,7 @@ const storage = withRules(
         'With transfer Shared: why nothing that the old owner’s kernel still holds can reach a volume after a takeover. Coherent: the file system keeps the caches of all nodes coherent (CephFS, GFS2, Lustre). SameNode: both servers share one kernel; the operator then keeps their pods on one node. WriteThrough: the server keeps no dirty page beyond its reply, which makes every write as slow as a synchronous one. Not with Reattach, where detaching the volume is the reason.',
     }),
     attachPatience: duration(
-      'With transfer Reattach: how long the new owner waits for its disks before it gives the disk set back to its partner, if that is there.',
+      'With transfer Reattach: how long the new owner waits for its disks before it gives the disk set back to its partner. Only the time counts in which the partner could serve it: while it is away, giving up would help nobody.',
     ).default('60s'),
     lostNodes: z
       .object({

@@ -145,8 +145,8 @@ const schema = z
      */
     volumeStalledMs: z.int().min(0).max(3_600_000).default(30_000),
     /**
-     * How long the owner of a disk set waits for volumes that move from node to node, before it gives the disk set up, to
-     * its partner if that is there. Ms.
+     * How long the owner of a disk set waits for volumes that move from node to node, before it gives the disk set to its
+     * partner. Only the time counts in which that could serve it. Ms.
      */
     attachPatienceMs: z.int().min(0).max(86_400_000).default(60_000),
     /**

@@ -182,6 +182,12 @@ function hear(state: ServerState, from: Incarnation, message: PairMessage, now: 
   return { ...state, partners };
 }
 
+/** The partner is there, and says nothing against serving this disk set. */
+export function partnerCouldServe(state: ServerState, home: ServerName, now: number): boolean {
+  const partner = steadyPartner(state, now);
+  return partner !== null && !partner.cannotServe.includes(home);
+}
+
 /** The youngest incarnation of the partner that has been heard without a gap for long enough. */
 function steadyPartner(state: ServerState, now: number): PartnerState | null {
   const limit = steadyAfterMs(state.identity.timing);

@@ -25,8 +25,8 @@ movingScenario({
   fault: 'the worker node loses its power, and a person says so',
   // Kubernetes takes 50 s to find out that the node is silent, and looks for marked nodes every 20 s.
   gapMsGoal: 80_000,
-  // By default the partner would give up sometimes just before it is given the disks.
-  disks: { storage: { lostNodes: { policy: 'Confirmed' }, attachPatience: '180s' } },
+  // Less than Kubernetes needs: nobody else could serve, so it does not count.
+  disks: { storage: { lostNodes: { policy: 'Confirmed' }, attachPatience: '20s' } },
   inject: async (pair, server) => {
     const node = (await pair.attachmentPod(server)).spec.nodeName;
     const { bootID } = (await pair.kubectl.get<NodeThing>('node', node)).status.nodeInfo;

@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
-import { initialServer, nextWakeAt, type ServerState, step } from '../../pair/server.ts';
+import { initialServer, nextWakeAt, partnerCouldServe, type ServerState, step } from '../../pair/server.ts';
 import { type TakeoverCheck, takeoverCheck } from '../../pair/takeover-check.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config.ts';
@@ -75,8 +75,8 @@ export class Agent {
   private readonly openPorts = new Map<ServerName, number>();
   /** Epochs at which the data thread was last told to open, by home. */
   private readonly openEpochs = new Map<ServerName, number>();
-  /** Where the disks that move are mounted, as the data thread was last told, by home. */
-  private readonly disks = new Map<ServerName, string | null>();
+  /** Where the disks that move are mounted and whether the partner could serve them, as the data thread was last told, by home. */
+  private readonly disks = new Map<ServerName, { directory: string | null; partnerCouldServe: boolean }>();
   /** The standstills that the data thread was last told to begin, by home. */
   private readonly standstills = new Map<ServerName, string>();
   /** Epoch of the last claim of the partner's disk set. */
@@ -286,7 +286,7 @@ export class Agent {
       const now = bootMs();
       const { state, effects } = step(this.state, next, now);
       this.state = state;
-      this.tellDisks();
+      this.tellDisks(now);
       this.tellStandstills();
       for (const effect of effects) this.execute(effect, now);
     }
@@ -295,12 +295,14 @@ export class Agent {
   }
 
   /** Before the effects of the same step: a disk set that is opened now is opened where its disks are. */
-  private tellDisks(): void {
+  private tellDisks(now: number): void {
     for (const { home, seen } of [this.state.own, this.state.foreign]) {
       const directory = seen?.record.disks ?? null;
-      if (directory === (this.disks.get(home) ?? null)) continue;
-      this.disks.set(home, directory);
-      this.dataThread.disksAt(this.slotOf(home), directory);
+      const could = partnerCouldServe(this.state, home, now);
+      const told = this.disks.get(home);
+      if (directory === (told?.directory ?? null) && could === (told?.partnerCouldServe ?? false)) continue;
+      this.disks.set(home, { directory, partnerCouldServe: could });
+      this.dataThread.disksAt(this.slotOf(home), directory, could);
     }
   }
 

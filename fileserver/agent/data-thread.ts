@@ -100,9 +100,9 @@ export class DataThread {
     this.post({ kind: 'exports', diskSet, exports });
   }
 
-  /** Where the disk set's disks are mounted from now on, if they move from node to node. */
-  disksAt(diskSet: DiskSetSlot, directory: string | null): void {
-    this.post({ kind: 'disks', diskSet, directory });
+  /** Where the disk set's disks are mounted from now on, if they move from node to node, and who else could serve them. */
+  disksAt(diskSet: DiskSetSlot, directory: string | null, partnerCouldServe: boolean): void {
+    this.post({ kind: 'disks', diskSet, directory, partnerCouldServe });
   }
 
   /** Nothing on its volumes changes until `resume`, for `msMax` at most. */

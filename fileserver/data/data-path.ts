@@ -6,6 +6,7 @@ import { DiskSetCoordinator } from './disk-set-coordinator.ts';
 import type {
   DataThreadOptions,
   DiskSetRole,
+  DisksMessage,
   FromDataThread,
   ThreadCounts,
   ToDataThread,
@@ -31,8 +32,8 @@ export class DataPath {
   private readonly threads: DataThreads;
   private readonly coordinators: Map<DiskSetRole, DiskSetCoordinator>;
   private sessions: number;
-  /** Where volumes that move are mounted now, as the agent has said last. */
-  private readonly disks: Map<DiskSetRole, string | null>;
+  /** Of volumes that move, what the agent has said last. */
+  private readonly disks: Map<DiskSetRole, DisksMessage>;
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
@@ -66,7 +67,7 @@ export class DataPath {
         }
         this.sessions += 1;
         const { diskSet } = message;
-        const disks = (): string | null => this.disks.get(diskSet) ?? null;
+        const disks = (): DisksMessage | null => this.disks.get(diskSet) ?? null;
         const opened = new DiskSetCoordinator(this.sessions, message, this.threads, this.rights, post, disks);
         this.coordinators.set(message.diskSet, opened);
         await opened.open();
@@ -80,7 +81,7 @@ export class DataPath {
         }
         return;
       case 'disks':
-        this.disks.set(message.diskSet, message.directory);
+        this.disks.set(message.diskSet, message);
         return;
       case 'hold': {
         const { diskSet, id, msMax } = message;

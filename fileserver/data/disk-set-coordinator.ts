@@ -26,6 +26,7 @@ import type { DataThreads } from './data-threads.ts';
 import type {
   CloseMode,
   DiskSetRole,
+  DisksMessage,
   ExportSpec,
   FromDataThread,
   OpenFailure,
@@ -76,7 +77,7 @@ export class DiskSetCoordinator {
   private readonly threads: DataThreads;
   private readonly rights: RightTable;
   private readonly post: (message: FromDataThread) => void;
-  private readonly disks: () => string | null;
+  private readonly disks: () => DisksMessage | null;
   /** Threads that take part: volume threads from verify, connection threads from attach. */
   private readonly volumeThreads: number[];
   private connectionThreads: number[];
@@ -98,7 +99,7 @@ export class DiskSetCoordinator {
     threads: DataThreads,
     rights: RightTable,
     post: (message: FromDataThread) => void,
-    disks: () => string | null,
+    disks: () => DisksMessage | null,
   ) {
     this.session = session;
     this.message = message;
@@ -171,15 +172,18 @@ export class DiskSetCoordinator {
 
   /**
    * Resolves when every volume that moves from node to node is mounted here. Looking costs microseconds and no disk: the
-   * root of a mounted file system is in memory.
+   * root of a mounted file system is in memory. Patience counts the time in which the partner could serve: while it could
+   * not, giving up would help nobody.
    */
   private async attached(): Promise<void> {
     const { attachPatienceMs = 0, home } = this.message;
-    const begun = performance.now();
+    let waitedMs = 0;
+    let lookedAt = performance.now();
     for (;;) {
       const volumes = this.placed();
       const missing = volumes.find(
-        ({ path, reattached }) => reattached === true && (this.disks() === null || !isMountedVolume(path)),
+        ({ path, reattached }) =>
+          reattached === true && (this.directory() === null || !isMountedVolume(path)),
       );
       if (missing === undefined) {
         this.message = { ...this.message, volumes };
@@ -190,7 +194,9 @@ export class DiskSetCoordinator {
           'RightLost',
           `${home}: the right to serve ended while waiting for its disks`,
         );
-      const waitedMs = performance.now() - begun;
+      const now = performance.now();
+      if (this.disks()?.partnerCouldServe === true) waitedMs += now - lookedAt;
+      lookedAt = now;
       if (waitedMs >= attachPatienceMs)
         throw new VolumeOpenError(
           'NotAttached',
@@ -204,8 +210,12 @@ export class DiskSetCoordinator {
    * Volumes that move have a directory of their own for each of their moves: a mount that an earlier one has left behind on
    * this node is never taken for the volume. Without word of the directory nothing is ever found.
    */
+  private directory(): string | null {
+    return this.disks()?.directory ?? null;
+  }
+
   private placed(): readonly VolumeSpec[] {
-    const directory = this.disks();
+    const directory = this.directory();
     return this.message.volumes.map((volume) =>
       volume.reattached === true && directory !== null
         ? { ...volume, path: join(dirname(volume.path), directory, basename(volume.path)) }

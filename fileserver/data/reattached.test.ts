@@ -14,7 +14,7 @@ beforeEach(() => {
   places = new MountedPlaces();
   place = places.directory('volumes/filer-a/move-1/data');
   thread = new TestDataThread();
-  thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-1' });
+  thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-1', partnerCouldServe: true });
 });
 afterEach(async () => {
   await thread.stop();
@@ -73,10 +73,23 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
     expect(readdirSync(place)).toEqual([]);
   });
 
+  test('is waited for as long as it takes while nobody else could serve it', async () => {
+    const says = (partnerCouldServe: boolean) =>
+      thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-1', partnerCouldServe });
+    says(false);
+    thread.grant('own');
+    const answer = opened();
+    thread.post(message({ attachPatienceMs: 100 }));
+    const early = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 600, 'waits'))]);
+    expect(early).toBe('waits');
+    says(true);
+    expect(await answer).toMatchObject({ kind: 'openFailed', reason: 'NotAttached' });
+  });
+
   test('does not take what an earlier move has left on the node for its volume', async () => {
     places.mount(['-t', 'tmpfs', 'none'], place);
     places.mount(['-t', 'tmpfs', 'none'], places.directory('volumes/filer-a/data'));
-    thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-2' });
+    thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-2', partnerCouldServe: true });
     thread.grant('own');
     const answer = opened();
     thread.post(message({ attachPatienceMs: 200 }));
