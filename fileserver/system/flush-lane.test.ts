@@ -18,9 +18,9 @@ class Disk {
     metadata: new FlushLane(2, this.calls),
   };
 
-  flush(name: string, lane: 'data' | 'metadata', fd = 7): void {
+  flush(name: string, lane: 'data' | 'metadata', fd = 7, key = `file of ${fd}`): void {
     const done: Done = (error) => this.told.push(`${name}: ${error === null ? 'ok' : error.message}`);
-    this.lanes[lane].flush(fd, lane === 'data' ? 'data' : 'all', new FlushTimes(), done);
+    this.lanes[lane].flush({ fd, key, depth: lane === 'data' ? 'data' : 'all' }, new FlushTimes(), done);
   }
 }
 
@@ -64,6 +64,31 @@ test('nobody waits for what began later, nor for other descriptors', () => {
   expect(disk.told).toEqual(['first: ok']);
   disk.asked[3]!.ends(null);
   expect(disk.told).toEqual(['first: ok', 'second: ok', 'third: ok']);
+});
+
+test('with a descriptor of its own a flush waits for those that began before it, and they not for it', () => {
+  const disk = new Disk();
+  disk.flush('first', 'data', 7, 'a file');
+  disk.flush('second', 'data', 8, 'a file');
+  disk.asked[1]!.ends(null);
+  expect(disk.told).toEqual([]);
+  disk.asked[0]!.ends(null);
+  expect(disk.told.sort()).toEqual(['first: ok', 'second: ok']);
+  disk.flush('third', 'data', 7, 'a file');
+  disk.flush('fourth', 'data', 8, 'a file');
+  disk.asked[2]!.ends(null);
+  expect(disk.told).toEqual(['first: ok', 'second: ok', 'third: ok']);
+  disk.asked[3]!.ends(EIO);
+  expect(disk.told.at(-1)).toBe('fourth: EIO');
+});
+
+test('a descriptor that was opened after somebody heard the error hears nothing of it, and is told', () => {
+  const disk = new Disk();
+  disk.flush('first', 'data', 7, 'a file');
+  disk.flush('second', 'data', 8, 'a file');
+  disk.asked[1]!.ends(null);
+  disk.asked[0]!.ends(EIO);
+  expect(disk.told.sort()).toEqual(['first: EIO', 'second: EIO']);
 });
 
 test('no more than so many run at once, and the next begins when one has ended', () => {

@@ -23,13 +23,23 @@ export class FlushTimes {
   }
 }
 
-interface Flush {
-  readonly times: FlushTimes;
+/** What is to be flushed. */
+export interface FlushTarget {
+  /** Stays open until the flush is done. */
   readonly fd: number;
+  /** The same for all descriptors of an object. (Where two volumes have the same one, they wait for each other.) */
+  readonly key: string;
+  /** data: fdatasync(2). all: fsync(2). */
   readonly depth: FlushDepth;
+}
+
+interface Flush extends FlushTarget {
+  readonly times: FlushTimes;
   readonly done: NoParamCallback;
-  /** Its own, or that of a flush of the same descriptor that ran at the same time. */
+  /** Its own, or that of a flush of the same object that ran at the same time. */
   fault: NodeJS.ErrnoException | null;
+  /** In the order of beginning. */
+  number: number;
 }
 
 interface Ended {
@@ -39,9 +49,10 @@ interface Ended {
 }
 
 /**
- * Flushes of one descriptor that run at the same time. That something could not be written the kernel tells each
- * descriptor once (errseq_t): whichever flush asks first hears it, and the others hear that all is well. So the success
- * of one counts when those that ran beside it have ended, and the failure of one is that of them all.
+ * Flushes of one object that run at the same time. That something could not be written the kernel tells each descriptor
+ * once (errseq_t): whichever flush asks first hears it, and the others hear that all is well; and a descriptor that is
+ * opened after somebody has heard it, never. So the success of a flush counts when those have ended that ran beside it
+ * with the same descriptor, and those that began before it with another. The failure of one is that of them all.
  */
 class Together {
   private readonly running: Set<Flush>;
@@ -60,6 +71,10 @@ class Together {
     this.running.add(flush);
   }
 
+  private besides(flush: Flush): Set<Flush> {
+    return new Set([...this.running].filter(({ fd, number }) => fd === flush.fd || number < flush.number));
+  }
+
   /** Those whose result is certain now: `fault` of each. */
   end(flush: Flush, error: NodeJS.ErrnoException | null): readonly Flush[] {
     this.running.delete(flush);
@@ -69,7 +84,7 @@ class Together {
       for (const { flush: other, waitsFor } of this.ended) if (waitsFor.has(flush)) other.fault ??= error;
     }
     if (this.running.size === 0 && this.ended.length === 0) return [flush];
-    this.ended.push({ flush, waitsFor: new Set(this.running) });
+    this.ended.push({ flush, waitsFor: this.besides(flush) });
     const certain: Flush[] = [];
     this.ended = this.ended.filter(({ flush: other, waitsFor }) => {
       waitsFor.delete(flush);
@@ -81,8 +96,11 @@ class Together {
   }
 }
 
-/** By descriptor, of all lanes of this thread. */
-const together = new Map<number, Together>();
+/** By key, of all lanes of this thread. */
+const together = new Map<string, Together>();
+
+/** Flushes that have begun in this thread. */
+let begun = 0;
 
 export interface FlushCalls {
   readonly fsync: (fd: number, done: NoParamCallback) => void;
@@ -104,28 +122,35 @@ export class FlushLane {
     this.next = 0;
   }
 
-  /** The descriptor must stay open until `done` is called. data: fdatasync(2). all: fsync(2). */
-  flush(fd: number, depth: FlushDepth, times: FlushTimes, done: NoParamCallback): void {
-    if (this.running < this.atOnceMax) this.start({ fd, depth, times, done, fault: null });
-    else this.waiting.push({ fd, depth, times, done, fault: null });
+  /** One more would begin at once. */
+  get hasRoom(): boolean {
+    return this.running < this.atOnceMax;
+  }
+
+  flush(target: FlushTarget, times: FlushTimes, done: NoParamCallback): void {
+    const flush = { ...target, times, done, fault: null, number: 0 };
+    if (this.hasRoom) this.start(flush);
+    else this.waiting.push(flush);
   }
 
   private start(flush: Flush): void {
-    const { fd, depth, times } = flush;
+    const { fd, key, depth, times } = flush;
     this.running += 1;
-    let beside = together.get(fd);
+    let beside = together.get(key);
     if (beside === undefined) {
       beside = new Together();
-      together.set(fd, beside);
+      together.set(key, beside);
     }
     const mine = beside;
+    begun += 1;
+    flush.number = begun;
     mine.begin(flush);
-    const begun = performance.now();
+    const begunAt = performance.now();
     const ended: NoParamCallback = (error) => {
-      times.add(performance.now() - begun);
+      times.add(performance.now() - begunAt);
       this.running -= 1;
       const certain = mine.end(flush, error);
-      if (mine.isEmpty) together.delete(fd);
+      if (mine.isEmpty) together.delete(key);
       this.startNext();
       for (const { done, fault } of certain) done(fault);
     };

@@ -1,10 +1,18 @@
 /**
  * Makes a file's data durable for stable WRITEs and COMMITs, in libuv's pool. Requests for the same file that come
  * while a flush of it runs share the next one: what they wrote may have come too late for the running one.
+ *
+ * The next one begins when the running one ends. On a disk that takes long it begins before, with a descriptor of its own:
+ *
+ *   write A   flush A ------------------------> answer
+ *   write B, C    |  OVERLAP_AFTER_MS |  flush B, C ------------------------> answers
+ *
+ * File systems join such flushes in one commit of their log, where two in a row are two.
  */
 import { constants } from 'node:os';
+import { close } from '../system/file-calls.ts';
 import { syncFileSystem } from '../system/file-system-info.ts';
-import { dataLane, type FlushDepth } from '../system/flush-lane.ts';
+import { dataLane, type FlushDepth, type FlushLane } from '../system/flush-lane.ts';
 import type { FileTable } from './file-table.ts';
 import type { OpenFile } from './open-file.ts';
 import type { Volume } from './volume.ts';
@@ -14,22 +22,40 @@ const { EIO, ESTALE } = constants.errno;
 type Waiter = (result: number) => void;
 
 interface Running {
+  /** Flushes of the file under way; the first has the file's own descriptor. */
+  count: number;
+  /** When the last of them began. performance.now() */
+  begunAt: number;
   next: Waiter[];
   nextDepth: FlushDepth;
+  /** Until the next one begins beside those. */
+  timer: NodeJS.Timeout | null;
 }
+
+/** A flush of this age is on a slow disk. Fast ones end before, and more flushes would only cost more. ms */
+const OVERLAP_AFTER_MS = 2;
+/** What comes at the same time shares a flush. ms */
+const GATHER_MS = 1;
+/** Flushes of one file at once. */
+const OVERLAP_MAX = 4;
 
 /** Files with unstable data that are remembered one by one; if there are more, all of the file system is flushed. */
 const UNSTABLE_FILES_MAX = 4096;
 
+/** What it needs of the table of open files. */
+export type FlushTable = Pick<FileTable, 'readFd' | 'ownFd' | 'pin' | 'unpin'>;
+
 export class DataFlusher {
-  private readonly table: FileTable;
+  private readonly table: FlushTable;
   private readonly running: Map<OpenFile, Running>;
   /** Written unstable and not flushed since. */
   private readonly unstable: Set<OpenFile>;
   private unstableOverflow: boolean;
+  private readonly lane: FlushLane;
 
-  constructor(table: FileTable) {
+  constructor(table: FlushTable, lane: FlushLane = dataLane) {
     this.table = table;
+    this.lane = lane;
     this.running = new Map();
     this.unstable = new Set();
     this.unstableOverflow = false;
@@ -71,37 +97,79 @@ export class DataFlusher {
     }
     running.next.push(done);
     if (depth === 'all') running.nextDepth = 'all';
+    if (running.timer === null && running.count < OVERLAP_MAX) {
+      const age = performance.now() - running.begunAt;
+      const timer = setTimeout(
+        () => this.overlap(file, running),
+        Math.max(GATHER_MS, OVERLAP_AFTER_MS - age),
+      );
+      running.timer = timer;
+    }
   }
 
   private start(file: OpenFile, depth: FlushDepth, waiters: readonly Waiter[]): void {
     const fd = this.table.readFd(file);
-    this.unstable.delete(file);
     if (fd < 0) {
-      this.running.delete(file);
+      this.unstable.delete(file);
       for (const waiter of waiters) waiter(fd);
       return;
     }
-    this.running.set(file, { next: [], nextDepth: 'data' });
-    this.table.pin(file);
-    const ended = (error: NodeJS.ErrnoException | null): void => {
-      this.table.unpin(file);
-      const result = error === null ? 0 : (error.errno ?? -EIO);
-      const { next, nextDepth } = this.running.get(file)!;
-      this.running.delete(file);
-      for (const waiter of waiters) waiter(result);
-      if (next.length > 0) this.startNext(file, nextDepth, next);
-    };
-    dataLane.flush(fd, depth, file.volume.flushTimes, ended);
+    const running: Running = { count: 0, begunAt: 0, next: [], nextDepth: 'data', timer: null };
+    this.running.set(file, running);
+    this.begin(file, running, { fd, depth, waiters, own: false });
   }
 
-  /** A waiter may have asked for another flush already: then these join it. */
-  private startNext(file: OpenFile, depth: FlushDepth, waiters: Waiter[]): void {
-    const again = this.running.get(file);
-    if (again === undefined) {
-      this.start(file, depth, waiters);
+  private overlap(file: OpenFile, running: Running): void {
+    running.timer = null;
+    // Not in the way of other files' first flush.
+    if (running.next.length === 0 || !this.lane.hasRoom) return;
+    const fd = this.table.ownFd(file);
+    if (fd >= 0) this.begin(file, running, { fd, ...taken(running), own: true });
+  }
+
+  private begin(
+    file: OpenFile,
+    running: Running,
+    flush: { fd: number; depth: FlushDepth; waiters: readonly Waiter[]; own: boolean },
+  ): void {
+    const { fd, depth, waiters, own } = flush;
+    this.unstable.delete(file);
+    running.count += 1;
+    running.begunAt = performance.now();
+    this.table.pin(file);
+    this.lane.flush({ fd, key: file.key, depth }, file.volume.flushTimes, (error) => {
+      if (own) close(fd);
+      this.table.unpin(file);
+      running.count -= 1;
+      const result = error === null ? 0 : (error.errno ?? -EIO);
+      for (const waiter of waiters) waiter(result);
+      this.goOn(file, running);
+    });
+  }
+
+  /** A flush has ended. Its waiters may have asked for the next one already. */
+  private goOn(file: OpenFile, running: Running): void {
+    if (running.next.length === 0) {
+      if (running.count === 0 && this.running.get(file) === running) this.running.delete(file);
       return;
     }
-    again.next.push(...waiters);
-    if (depth === 'all') again.nextDepth = 'all';
+    if (running.timer !== null) clearTimeout(running.timer);
+    running.timer = null;
+    const fd = running.count === 0 ? this.table.readFd(file) : this.table.ownFd(file);
+    const own = running.count > 0;
+    if (fd >= 0) this.begin(file, running, { fd, ...taken(running), own });
+    else if (!own) this.giveUp(file, running, fd);
   }
+
+  private giveUp(file: OpenFile, running: Running, result: number): void {
+    this.running.delete(file);
+    for (const waiter of taken(running).waiters) waiter(result);
+  }
+}
+
+function taken(running: Running): { depth: FlushDepth; waiters: readonly Waiter[] } {
+  const { next: waiters, nextDepth: depth } = running;
+  running.next = [];
+  running.nextDepth = 'data';
+  return { depth, waiters };
 }

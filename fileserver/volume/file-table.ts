@@ -192,6 +192,11 @@ export class FileTable {
     return fd;
   }
 
+  /** For another fsync beside one with readFd(), or -errno. The caller closes it, and has the file pinned. */
+  ownFd(file: OpenFile): number {
+    return this.reopen(file, O_RDONLY);
+  }
+
   /** For reading and writing a regular file; or -errno. */
   writeFd(file: OpenFile): number {
     if (file.writeFd >= 0) return file.writeFd;

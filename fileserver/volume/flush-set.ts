@@ -64,7 +64,7 @@ export class FlushSet {
       waiting += 1;
       issued = true;
       this.table.pin(file);
-      metadataLane.flush(fd, 'all', this.volume.flushTimes, (error) => {
+      metadataLane.flush({ fd, key: file.key, depth: 'all' }, this.volume.flushTimes, (error) => {
         this.table.unpin(file);
         ended(error === null ? 0 : (error.errno ?? -EIO));
       });
