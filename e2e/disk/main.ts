@@ -25,8 +25,6 @@ const CASES: readonly { type: FileSystemType; mountOptions: readonly string[] }[
   { type: 'ext4', mountOptions: [] },
   { type: 'ext4', mountOptions: ['data=writeback'] },
   { type: 'ext4', mountOptions: ['data=journal'] },
-  // Not to be had with data=ordered.
-  { type: 'ext4', mountOptions: ['data=writeback', 'journal_async_commit'] },
   { type: 'xfs', mountOptions: [] },
   { type: 'btrfs', mountOptions: [] },
 ];
