@@ -75,7 +75,10 @@ export class Agent {
   private readonly openPorts = new Map<ServerName, number>();
   /** Epochs at which the data thread was last told to open, by home. */
   private readonly openEpochs = new Map<ServerName, number>();
-  /** Where the disks that move are mounted and whether the partner could serve them, as the data thread was last told, by home. */
+  /**
+   * Where the disks that move are mounted and whether the partner could serve them, as the data thread was last told,
+   * by home.
+   */
   private readonly disks = new Map<ServerName, { directory: string | null; partnerCouldServe: boolean }>();
   /** The standstills that the data thread was last told to begin, by home. */
   private readonly standstills = new Map<ServerName, string>();

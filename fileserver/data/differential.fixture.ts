@@ -156,6 +156,8 @@ interface Answer {
   readonly content: Content;
 }
 
+type SettableTime = 'atime' | 'mtime';
+
 interface Plan {
   readonly what: string;
   /** Whose handles the call carries; `wcc` of the answer is theirs, in this order. */
@@ -164,8 +166,8 @@ interface Plan {
   readonly local: () => { readonly result: number; readonly content?: Content };
   /** Where an object may have been made: it is compared, and remembered. */
   readonly made?: { readonly dir: Twin; readonly name: Uint8Array };
-  /** Times that were set to a value: those of both sides must be that value. */
-  readonly exactTimes?: true;
+  /** Times that the call sets to a value of the client's: if it succeeds, both sides have that value. */
+  readonly exactTimes?: readonly SettableTime[];
   readonly hasLongName?: boolean;
   /** Where two things may be wrong at once, and this is what the kernel finds second. */
   readonly or?: number;
@@ -228,8 +230,9 @@ export class TwinTrees {
       say('status', nfs.nfsstat3Name(answer.status), nfs.nfsstat3Name(expected));
     }
     if (answer.status === nfs.NFS3_OK) say('content', answer.content, content);
+    const timesSet = answer.status === nfs.NFS3_OK ? (plan.exactTimes ?? []) : [];
     for (const [i, twin] of plan.about.entries()) {
-      await this.compare(twin, before[i]!, answer.wcc[i] ?? null, plan, say);
+      await this.compare(twin, before[i]!, answer.wcc[i] ?? null, timesSet, say);
     }
     if (plan.made !== undefined) await this.meet(plan.made.dir, plan.made.name, say);
     this.forgetSome();
@@ -250,7 +253,7 @@ export class TwinTrees {
     twin: Twin,
     before: { remote: nfs.fattr3 | null; local: Attributes },
     wcc: nfs.wcc_data | null,
-    plan: Plan,
+    timesSet: readonly SettableTime[],
     say: (what: string, remote: unknown, local: unknown) => void,
   ): Promise<void> {
     const after = await this.look(twin);
@@ -262,7 +265,7 @@ export class TwinTrees {
     }
     // Asked for between the two, the time of the last access may have moved.
     if (wcc?.after != null) say('wcc after', { ...wcc.after, atime: 0 }, { ...after.remote, atime: 0 });
-    this.sayAttributes(remoteAttributes(after.remote), after.local, plan.exactTimes === true, say);
+    this.sayAttributes(remoteAttributes(after.remote), after.local, timesSet, say);
     if (!this.fineTimes) return;
     const was = remoteAttributes(before.remote);
     const is = remoteAttributes(after.remote);
@@ -273,18 +276,13 @@ export class TwinTrees {
   private sayAttributes(
     remote: Attributes,
     local: Attributes,
-    exactTimes: boolean,
+    timesSet: readonly SettableTime[],
     say: (what: string, remote: unknown, local: unknown) => void,
   ): void {
     for (const name of ['type', 'mode', 'nlink', 'uid', 'gid', 'size', 'device'] as const) {
       say(name, remote[name], local[name]);
     }
-    if (!exactTimes) return;
-    for (const name of ['atime', 'mtime'] as const) {
-      const recent = BigInt(Date.now() - 60_000) * 1_000_000n;
-      // Those that were set to now are each its own side's.
-      if (remote[name] < recent || local[name] < recent) say(name, remote[name], local[name]);
-    }
+    for (const name of timesSet) say(name, remote[name], local[name]);
   }
 
   /** Looks the name up on both sides, as root, and remembers what is there. */
@@ -299,7 +297,7 @@ export class TwinTrees {
     say('lookup', nfs.nfsstat3Name(res.status), nfs.nfsstat3Name(statusOf(fd)));
     if (res.status !== nfs.NFS3_OK || fd < 0) return;
     const twin: Twin = { handle: res.object, fd };
-    this.sayAttributes(remoteAttributes(res.obj_attributes!), localAttributes(fd), false, say);
+    this.sayAttributes(remoteAttributes(res.obj_attributes!), localAttributes(fd), [], say);
     (localAttributes(fd).type === nfs.NF3DIR ? this.dirs : this.others).push(twin);
   }
 
@@ -590,7 +588,11 @@ export class TwinTrees {
         ? 0
         : calls.changeTimes(object.fd, seconds(atime), nano(atime), seconds(mtime), nano(mtime));
     const plan = this.setattr(who, object, 'SETATTR-TIMES', { atime, mtime }, () => as(who.identity, change));
-    return { ...plan, exactTimes: true };
+    const given = { atime, mtime };
+    const exactTimes = (['atime', 'mtime'] as const).filter(
+      (name) => given[name].how === nfs.SET_TO_CLIENT_TIME,
+    );
+    return { ...plan, exactTimes };
   }
 
   private mayOpen(who: User, pathFd: number, wanted: number): boolean {
@@ -650,6 +652,7 @@ export class TwinTrees {
         return { status: res.status, wcc: [null], content };
       },
       local: () => this.readLocal(who, object.fd, offset, count),
+      hasLongName: false,
       or: nfsstat3.NFS3ERR_ACCES,
     };
   }

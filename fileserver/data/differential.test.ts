@@ -27,16 +27,25 @@ const USERS = isRoot
   ? [user(0, 0, []), user(1001, 1001, [2001]), user(1002, 1002, [2001, 2002]), user(1003, 1001, [])]
   : [user(process.geteuid!(), process.getegid!(), [])];
 
-/** Do two changes in a row have two times here? Older kernels count time in ticks of some milliseconds. */
+/**
+ * Do two changes in a row have two times here? Older kernels count time in ticks of some milliseconds, and tmpfs (below
+ * the overlay) does so still for a directory of which a name is taken.
+ */
 function hasFineTimes(fd: number): boolean {
   const stat = new StatBuffer();
+  const name = new TextEncoder().encode('tried');
   const seen = new Set<string>();
+  const changes: readonly (() => number)[] = [
+    () => calls.changeMode(fd, 0o776),
+    () => calls.changeMode(fd, 0o777),
+    () => calls.makeDirectoryAt(fd, name, 0o777),
+    () => calls.unlinkAt(fd, name, calls.AT_REMOVEDIR),
+  ];
   for (let i = 0; i < 20; i++) {
-    calls.changeMode(fd, i % 2 === 0 ? 0o777 : 0o776);
+    changes[i % changes.length]!();
     stat.ofFd(fd);
     seen.add(`${stat.ctimeSeconds}.${stat.ctimeNanoseconds}`);
   }
-  calls.changeMode(fd, 0o777);
   return seen.size === 20;
 }
 
@@ -48,6 +57,8 @@ describe.each(fileSystems)('on $name', ({ missing, mount: mountFileSystem }) => 
   let fileSystem: MountedFileSystem;
   let thread: TestDataThread;
   let client: RpcClient;
+  /** Of all seeds. */
+  const statuses = new Map<string, number>();
 
   beforeAll(async () => {
     calls.clearUmask();
@@ -85,12 +96,15 @@ describe.each(fileSystems)('on $name', ({ missing, mount: mountFileSystem }) => 
           throw new Error(`seed ${seed}, step ${step}: ${(error as Error).message}`);
         }
       }
-      // Not merely refusals on both sides.
-      for (const name of ['CREATE', 'RENAME', 'LINK', 'SETATTR-MODE', 'WRITE', 'READ']) {
-        expect([name, trees.statuses.get(`${name} NFS3_OK`) ?? 0]).not.toEqual([name, 0]);
-      }
+      for (const [status, times] of trees.statuses) statuses.set(status, (statuses.get(status) ?? 0) + times);
     } finally {
       trees.close();
+    }
+  });
+
+  test('these were not merely refusals on both sides', () => {
+    for (const name of ['CREATE', 'RENAME', 'LINK', 'SETATTR-MODE', 'WRITE', 'READ']) {
+      expect([name, statuses.get(`${name} NFS3_OK`) ?? 0]).not.toEqual([name, 0]);
     }
   });
 });

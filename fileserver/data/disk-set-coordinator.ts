@@ -206,14 +206,14 @@ export class DiskSetCoordinator {
     }
   }
 
-  /**
-   * Volumes that move have a directory of their own for each of their moves: a mount that an earlier one has left behind on
-   * this node is never taken for the volume. Without word of the directory nothing is ever found.
-   */
   private directory(): string | null {
     return this.disks()?.directory ?? null;
   }
 
+  /**
+   * Volumes that move have a directory of their own for each of their moves: a mount that an earlier one has left
+   * behind on this node is never taken for the volume. Without word of the directory nothing is ever found.
+   */
   private placed(): readonly VolumeSpec[] {
     const directory = this.directory();
     return this.message.volumes.map((volume) =>

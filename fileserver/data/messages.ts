@@ -70,7 +70,10 @@ export interface OpenMessage {
   readonly exports: readonly ExportSpec[];
   /** A volume whose disk has not answered for so long is reported (`stalled`). ms; absent or 0: never. */
   readonly volumeStalledMs?: number;
-  /** How long to wait for volumes that move from node to node, of the time in which the partner could serve them. ms; absent: not at all. */
+  /**
+   * How long to wait for volumes that move from node to node, of the time in which the partner could serve them. ms;
+   * absent: not at all.
+   */
   readonly attachPatienceMs?: number;
   readonly host: string;
   /** TCP port; 0 lets the kernel choose (tests). */

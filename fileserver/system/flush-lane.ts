@@ -38,13 +38,11 @@ interface Flush extends FlushTarget {
   readonly done: NoParamCallback;
   /** Its own, or that of a flush of the same object that ran at the same time. */
   fault: NodeJS.ErrnoException | null;
-  /** In the order of beginning. */
-  number: number;
 }
 
+/** A success that is not certain yet. */
 interface Ended {
   readonly flush: Flush;
-  /** Those that ran when it ended. */
   readonly waitsFor: Set<Flush>;
 }
 
@@ -55,6 +53,7 @@ interface Ended {
  * with the same descriptor, and those that began before it with another. The failure of one is that of them all.
  */
 class Together {
+  /** In the order of beginning, as sets are. */
   private readonly running: Set<Flush>;
   private ended: Ended[];
 
@@ -71,20 +70,17 @@ class Together {
     this.running.add(flush);
   }
 
-  private besides(flush: Flush): Set<Flush> {
-    return new Set([...this.running].filter(({ fd, number }) => fd === flush.fd || number < flush.number));
-  }
-
   /** Those whose result is certain now: `fault` of each. */
   end(flush: Flush, error: NodeJS.ErrnoException | null): readonly Flush[] {
+    const waitsFor = this.besides(flush);
     this.running.delete(flush);
     flush.fault ??= error;
     if (error !== null) {
       for (const other of this.running) other.fault ??= error;
       for (const { flush: other, waitsFor } of this.ended) if (waitsFor.has(flush)) other.fault ??= error;
     }
-    if (this.running.size === 0 && this.ended.length === 0) return [flush];
-    this.ended.push({ flush, waitsFor: this.besides(flush) });
+    if (this.isEmpty) return [flush];
+    this.ended.push({ flush, waitsFor });
     const certain: Flush[] = [];
     this.ended = this.ended.filter(({ flush: other, waitsFor }) => {
       waitsFor.delete(flush);
@@ -94,13 +90,21 @@ class Together {
     });
     return certain;
   }
+
+  /** Those that may have been told of an error that belongs to this one. */
+  private besides(flush: Flush): Set<Flush> {
+    const found = new Set<Flush>();
+    let earlier = true;
+    for (const other of this.running) {
+      if (other === flush) earlier = false;
+      else if (earlier || other.fd === flush.fd) found.add(other);
+    }
+    return found;
+  }
 }
 
 /** By key, of all lanes of this thread. */
 const together = new Map<string, Together>();
-
-/** Flushes that have begun in this thread. */
-let begun = 0;
 
 export interface FlushCalls {
   readonly fsync: (fd: number, done: NoParamCallback) => void;
@@ -128,7 +132,7 @@ export class FlushLane {
   }
 
   flush(target: FlushTarget, times: FlushTimes, done: NoParamCallback): void {
-    const flush = { ...target, times, done, fault: null, number: 0 };
+    const flush = { ...target, times, done, fault: null };
     if (this.hasRoom) this.start(flush);
     else this.waiting.push(flush);
   }
@@ -142,8 +146,6 @@ export class FlushLane {
       together.set(key, beside);
     }
     const mine = beside;
-    begun += 1;
-    flush.number = begun;
     mine.begin(flush);
     const begunAt = performance.now();
     const ended: NoParamCallback = (error) => {

@@ -90,86 +90,55 @@ export class DataFlusher {
    * fails the volume).
    */
   flush(file: OpenFile, depth: FlushDepth, done: Waiter): void {
-    const running = this.running.get(file);
+    let running = this.running.get(file);
     if (running === undefined) {
-      this.start(file, depth, [done]);
-      return;
+      running = { count: 0, begunAt: 0, next: [], nextDepth: 'data', timer: null };
+      this.running.set(file, running);
     }
     running.next.push(done);
     if (depth === 'all') running.nextDepth = 'all';
-    if (running.timer === null && running.count < OVERLAP_MAX) {
-      const age = performance.now() - running.begunAt;
-      const timer = setTimeout(
-        () => this.overlap(file, running),
-        Math.max(GATHER_MS, OVERLAP_AFTER_MS - age),
-      );
-      running.timer = timer;
-    }
+    if (running.count === 0) this.begin(file, running);
+    else if (running.timer === null && running.count < OVERLAP_MAX) this.overlapLater(file, running);
   }
 
-  private start(file: OpenFile, depth: FlushDepth, waiters: readonly Waiter[]): void {
-    const fd = this.table.readFd(file);
+  private overlapLater(file: OpenFile, running: Running): void {
+    const age = performance.now() - running.begunAt;
+    const overlap = (): void => {
+      running.timer = null;
+      // Not in the way of other files' first flush.
+      if (this.lane.hasRoom) this.begin(file, running);
+    };
+    running.timer = setTimeout(overlap, Math.max(GATHER_MS, OVERLAP_AFTER_MS - age));
+  }
+
+  /** Flushes for all that wait. Beside another flush with a descriptor of its own; without one they wait on. */
+  private begin(file: OpenFile, running: Running): void {
+    const own = running.count > 0;
+    const fd = own ? this.table.ownFd(file) : this.table.readFd(file);
+    if (own && fd < 0) return;
+    if (running.timer !== null) clearTimeout(running.timer);
+    const { next: waiters, nextDepth: depth } = running;
+    running.next = [];
+    running.nextDepth = 'data';
+    running.timer = null;
+    this.unstable.delete(file);
     if (fd < 0) {
-      this.unstable.delete(file);
+      this.running.delete(file);
       for (const waiter of waiters) waiter(fd);
       return;
     }
-    const running: Running = { count: 0, begunAt: 0, next: [], nextDepth: 'data', timer: null };
-    this.running.set(file, running);
-    this.begin(file, running, { fd, depth, waiters, own: false });
-  }
-
-  private overlap(file: OpenFile, running: Running): void {
-    running.timer = null;
-    // Not in the way of other files' first flush.
-    if (running.next.length === 0 || !this.lane.hasRoom) return;
-    const fd = this.table.ownFd(file);
-    if (fd >= 0) this.begin(file, running, { fd, ...taken(running), own: true });
-  }
-
-  private begin(
-    file: OpenFile,
-    running: Running,
-    flush: { fd: number; depth: FlushDepth; waiters: readonly Waiter[]; own: boolean },
-  ): void {
-    const { fd, depth, waiters, own } = flush;
-    this.unstable.delete(file);
     running.count += 1;
     running.begunAt = performance.now();
     this.table.pin(file);
     this.lane.flush({ fd, key: file.key, depth }, file.volume.flushTimes, (error) => {
       if (own) close(fd);
       this.table.unpin(file);
-      running.count -= 1;
       const result = error === null ? 0 : (error.errno ?? -EIO);
+      // While it still counts: those that ask for the next one now share it.
       for (const waiter of waiters) waiter(result);
-      this.goOn(file, running);
+      running.count -= 1;
+      if (running.next.length > 0) this.begin(file, running);
+      else if (running.count === 0) this.running.delete(file);
     });
   }
-
-  /** A flush has ended. Its waiters may have asked for the next one already. */
-  private goOn(file: OpenFile, running: Running): void {
-    if (running.next.length === 0) {
-      if (running.count === 0 && this.running.get(file) === running) this.running.delete(file);
-      return;
-    }
-    if (running.timer !== null) clearTimeout(running.timer);
-    running.timer = null;
-    const fd = running.count === 0 ? this.table.readFd(file) : this.table.ownFd(file);
-    const own = running.count > 0;
-    if (fd >= 0) this.begin(file, running, { fd, ...taken(running), own });
-    else if (!own) this.giveUp(file, running, fd);
-  }
-
-  private giveUp(file: OpenFile, running: Running, result: number): void {
-    this.running.delete(file);
-    for (const waiter of taken(running).waiters) waiter(result);
-  }
-}
-
-function taken(running: Running): { depth: FlushDepth; waiters: readonly Waiter[] } {
-  const { next: waiters, nextDepth: depth } = running;
-  running.next = [];
-  running.nextDepth = 'data';
-  return { depth, waiters };
 }
