@@ -34,11 +34,12 @@ export function failureTable(results: Results): string {
 
 function row(name: string, one: ScenarioResult): string {
   const seconds = (ms: number | undefined) => (ms === undefined ? '' : `${(ms / 1000).toFixed(2)} s`);
+  const ofMany = (median: number | undefined) => (median === undefined ? '' : ` (median ${seconds(median)})`);
   const cells = [
     one.fault ?? name,
-    seconds(one.gapMs),
+    seconds(one.gapMs) + ofMany(one.medianGapMs),
     seconds(one.gapMsGoal),
-    seconds(one.givebackGapMs),
+    seconds(one.givebackGapMs) + ofMany(one.medianGivebackGapMs),
     one.acknowledged,
     one.lost,
     one.duplicated,

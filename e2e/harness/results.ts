@@ -11,6 +11,9 @@ export interface ScenarioResult {
   /** Longest time in ms that the writer waited for an acknowledgement while the fault was on, and at giveback. */
   readonly gapMs?: number;
   readonly givebackGapMs?: number;
+  /** Of many in a row. */
+  readonly medianGapMs?: number;
+  readonly medianGivebackGapMs?: number;
   /**
    * Longest waits of another client, which used the survivor's own disk set all the time, ms: for what must be on the disk,
    * for attributes, and for a timer of its own, beyond its time.
@@ -62,12 +65,14 @@ export function resultsTable(results: Results): string {
     'twice',
   ];
   const ms = (value: number | undefined) => (value === undefined ? '' : `${Math.round(value)} ms`);
+  const ofMany = (medianMs: number | undefined) =>
+    medianMs === undefined ? '' : ` (median ${ms(medianMs)})`;
   const rows = Object.entries(results).map(([name, one]) => [
     name,
     one.passed ? 'passed' : 'FAILED',
-    ms(one.gapMs),
+    ms(one.gapMs) + ofMany(one.medianGapMs),
     ms(one.gapMsGoal),
-    ms(one.givebackGapMs),
+    ms(one.givebackGapMs) + ofMany(one.medianGivebackGapMs),
     String(one.acknowledged ?? ''),
     String(one.lost ?? ''),
     String(one.duplicated ?? ''),

@@ -9,6 +9,7 @@ import { LeaseHistory } from './lease-history.ts';
 import { collectLogs } from './logs.ts';
 import { identityChanges, networkIdentity } from './network-identity.ts';
 import { Pair, type Server } from './pair.ts';
+import { median } from './phase-times.ts';
 import { recordResult, type ScenarioResult } from './results.ts';
 import { step } from './step.ts';
 import { SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
@@ -55,7 +56,10 @@ export interface Stage {
   readonly noteIdentity: () => Promise<void>;
 }
 
-/** Plays until the fault is over; marks "failover" (and "giveback") where the gaps are to be measured. */
+/**
+ * Plays until the fault is over; marks "failover" (and "giveback") where the gaps are to be measured. What happens often has
+ * marks with numbers, "failover 1".
+ */
 export type Play = (stage: Stage) => Promise<void>;
 
 export function scenario(frame: ScenarioFrame, title: string, play: Play): void {
@@ -141,10 +145,13 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
         .join('\n')
         .trimStart(),
     );
-    const givebackGapMs = verdict.gapMs.get('giveback');
+    const gaps = gapsOf(verdict, 'failover');
+    const givebackGaps = gapsOf(verdict, 'giveback');
     return {
-      gapMs: rounded(verdict.gapMs.get('failover')),
-      ...(givebackGapMs === undefined ? {} : { givebackGapMs: rounded(givebackGapMs) }),
+      gapMs: rounded(gaps.at(-1)),
+      ...(givebackGaps.length > 0 && { givebackGapMs: rounded(givebackGaps.at(-1)) }),
+      ...(gaps.length > 1 && { medianGapMs: rounded(median(gaps)) }),
+      ...(givebackGaps.length > 1 && { medianGivebackGapMs: rounded(median(givebackGaps)) }),
       ...(survivorsClientMs && { survivorsClientMs }),
       ownerChanges: leases.ownerChanges(SERVER),
       acknowledged: verdict.acknowledged,
@@ -161,6 +168,12 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     other?.kill();
     leases.stop();
   }
+}
+
+/** Of all marks "KIND" and "KIND NUMBER", the longest last. ms */
+function gapsOf({ gapMs }: Verdict, kind: 'failover' | 'giveback'): number[] {
+  const marks = [...gapMs].filter(([name]) => name.split(' ')[0] === kind);
+  return marks.map(([, ms]) => ms).sort((a, b) => a - b);
 }
 
 function waitsOf(client: Writer, { gapMs }: Verdict): ScenarioResult['survivorsClientMs'] {

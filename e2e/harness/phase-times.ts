@@ -1,0 +1,27 @@
+// How long each phase of many changes of owner took, in numbers that say more than the worst of them.
+import type { Transition } from './pair.ts';
+
+export class PhaseTimes {
+  readonly #tookMs = new Map<string, number[]>();
+
+  /** As the pair's status told it, with times such as `45ms`; undefined: it told nothing. */
+  add(transition: Transition | undefined): void {
+    for (const { name, took } of transition?.phases ?? []) {
+      const times = this.#tookMs.get(name) ?? [];
+      this.#tookMs.set(name, [...times, Number.parseFloat(took)]);
+    }
+  }
+
+  /** `claim 21 (60), verify 12 (33)`: median and longest of each phase, ms. */
+  get summary(): string {
+    return [...this.#tookMs]
+      .map(([name, times]) => `${name} ${Math.round(median(times))} (${Math.round(Math.max(...times))})`)
+      .join(', ');
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
