@@ -69,7 +69,7 @@ it('opens, answers and closes a disk set, and says what each step took', async (
   rights.set('own', bootMs() + 60_000);
   thread.open('own', 1, []);
   const { port, phases } = await message('opened');
-  expect(phases.map(({ name }) => name)).toEqual(['verify', 'replay', 'listen']);
+  expect(phases.map(({ name }) => name)).toEqual(['verify', 'listen', 'replay']);
   const askedAt = bootMs();
   await firstAnswer(port);
   expect((await message('firstReply')).atBootMs).toBeGreaterThan(askedAt);

@@ -2,9 +2,9 @@
  * What the changes of owner took, phase by phase, as this server saw them: for log, status, metrics and the Lease's
  * annotation. Decides nothing.
  *
- *   detected   claiming   owned            opened (verify, replay, listen)      first request answered
+ *   detected   claiming   owned            opened (verify, listen, replay)      first request answered
  *      |--------------------|---------------------|-----------------------------------|
- *             claim            verify replay listen            firstReply
+ *             claim            verify listen replay            firstReply
  *
  * and on the side that gives a disk set away:
  *

@@ -1,5 +1,5 @@
 /**
- * The listening socket of a disk set: open exactly while the disk set is served. Accepted sockets are handed on as
+ * The listening socket of a disk set: open exactly while the disk set is this server's. Accepted sockets are handed on as
  * plain descriptors, which belong to the process and not to the thread that accepted them.
  */
 import { createServer, type Server, type Socket } from 'node:net';

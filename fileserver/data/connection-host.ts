@@ -1,7 +1,9 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
+import { rehearseAttaching } from '../volume/volume.ts';
 import type { ConnectionMemory } from './connection.ts';
+import { rehearseConnection } from './connection-rehearsal.ts';
 import { ConnectionService } from './connection-service.ts';
 import { CallMeter, slotNumber } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
@@ -63,6 +65,8 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     handle(service, message, () => services.delete(message.session));
   });
   board.turn(setup.number);
+  for (const volume of setup.volumes) rehearseAttaching(volume);
+  void rehearseConnection(memory, setup.limits);
   setInterval(() => {
     board.turn(setup.number);
     for (const service of services.values()) service.lookForStalls();

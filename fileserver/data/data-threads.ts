@@ -20,7 +20,7 @@ export interface ThreadSetup {
   readonly connectionThreads: number;
   readonly limits: FileTableLimits;
   readonly groupChannel: string | undefined;
-  /** That it will change, if it is told to. */
+  /** That it will open, if it is told to. */
   readonly volumes: readonly VolumeSpec[];
   readonly testing?: DataThreadTesting;
   /** To each thread of the other kind. */
@@ -102,6 +102,7 @@ export class DataThreads {
   }
 
   private volumesOf(thread: number, volumes: DataThreadsSetup['volumes']): VolumeSpec[] {
+    if (thread < this.connectionThreads.length) return [...volumes.own, ...volumes.partner];
     const of = (diskSet: DiskSetRole): VolumeSpec[] => {
       const threads = this.volumeThreads[diskSet];
       const place = threads.indexOf(thread);

@@ -5,8 +5,9 @@
  *      |           |            |
  *      +-----------+------------+-------> closed      fenced: at once, nothing answered
  *
- *   opening     volumes that move from node to node are waited for; volume threads verify; then they replay their journals while connection threads open the volumes for
- *               reading; then the port opens
+ *   opening     volumes that move from node to node are waited for; volume threads verify; then the port opens, and while
+ *               connections to it wait, volume threads replay their journals and connection threads open the volumes
+ *               for reading
  *   quiescing   flush, with clients still served; close the port; connection threads take no more calls and drain;
  *               volume threads flush the rest and declare the volumes clean, while connections say farewell
  *
@@ -18,6 +19,7 @@ import { basename, dirname, join } from 'node:path';
 import { MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
+import { close } from '../system/file-calls.ts';
 import { isMountedVolume } from '../volume/mounted-volume.ts';
 import { privateDirectory } from '../volume/ownership.ts';
 import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
@@ -63,6 +65,12 @@ interface Hold {
   held: boolean;
 }
 
+/** A connection. */
+interface Arrival {
+  readonly fd: number;
+  readonly host: string;
+}
+
 interface Gathering {
   readonly kind: Reply['kind'];
   readonly from: Set<number>;
@@ -84,6 +92,8 @@ export class DiskSetCoordinator {
   private state: State;
   private gatherings: Gathering[];
   private acceptor: Acceptor | null;
+  /** Connections that have come while the disk set was opening, in order. */
+  private arrivals: Arrival[];
   private mounts: MountList | null;
   private answered: boolean;
   private closing: Promise<void> | null;
@@ -112,6 +122,7 @@ export class DiskSetCoordinator {
     this.state = 'opening';
     this.gatherings = [];
     this.acceptor = null;
+    this.arrivals = [];
     this.mounts = null;
     this.answered = false;
     this.closing = null;
@@ -146,9 +157,11 @@ export class DiskSetCoordinator {
       if (this.message.volumes.some(({ reattached }) => reattached === true))
         await this.phase(phases, 'attach', () => this.attached());
       const attachments = await this.phase(phases, 'verify', () => this.verify());
-      await this.phase(phases, 'replay', () => this.replay(attachments));
       const port = await this.phase(phases, 'listen', () => this.listen());
+      await this.phase(phases, 'replay', () => this.replay(attachments));
+      this.mustHaveRight('replay');
       this.state = 'serving';
+      for (const arrival of this.arrivals.splice(0)) this.adopt(arrival);
       this.post({ kind: 'opened', diskSet: this.slot, port, phases });
     } catch (error) {
       if (this.closing !== null) return;
@@ -158,16 +171,19 @@ export class DiskSetCoordinator {
   }
 
   private async phase<T>(phases: Phase[], name: Phase['name'], work: () => Promise<T>): Promise<T> {
-    if (this.closing !== null || !this.rights.held(this.slot)) {
-      throw new VolumeOpenError(
-        'RightLost',
-        `${this.message.home}: the right to serve ended during "${name}"`,
-      );
-    }
+    this.mustHaveRight(name);
     const begun = performance.now();
     const result = await work();
     phases.push({ name, tookMs: performance.now() - begun });
     return result;
+  }
+
+  private mustHaveRight(phase: Phase['name']): void {
+    if (this.closing === null && this.rights.held(this.slot)) return;
+    throw new VolumeOpenError(
+      'RightLost',
+      `${this.message.home}: the right to serve ended during "${phase}"`,
+    );
   }
 
   /**
@@ -274,16 +290,25 @@ export class DiskSetCoordinator {
     await Promise.all([serving, attaching]);
   }
 
+  /**
+   * Clients that look for their server connect during the replay and are answered the moment it ends, instead of with their
+   * next attempt after it. The volumes are this server's by then (verified, and marked with the new epoch).
+   */
   private listen(): Promise<number> {
     const acceptor = new Acceptor({
-      count: () => this.threads.connectionCount(),
+      count: () => this.threads.connectionCount() + this.arrivals.length,
       onAccepted: (fd, host) => {
-        const thread = this.threads.leastLoaded();
-        this.threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, fd, host });
+        if (this.state === 'opening') this.arrivals.push({ fd, host });
+        else this.adopt({ fd, host });
       },
     });
     this.acceptor = acceptor;
     return acceptor.listen(this.message.host, this.message.port);
+  }
+
+  private adopt({ fd, host }: Arrival): void {
+    const thread = this.threads.leastLoaded();
+    this.threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, fd, host });
   }
 
   private failure(error: unknown): FromDataThread {
@@ -479,6 +504,7 @@ export class DiskSetCoordinator {
     this.endHold('the disk set is not served any more');
     this.stalls.stop();
     this.acceptor?.stop();
+    for (const { fd } of this.arrivals.splice(0)) close(fd);
     this.mounts?.stop();
     this.toVolumeThreads({ kind: 'halt' });
     this.toConnectionThreads({ kind: 'halt' });

@@ -6,10 +6,18 @@
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { FileTable } from '../volume/file-table.ts';
 import { FlushSet } from '../volume/flush-set.ts';
-import type { JournalContents } from '../volume/journal.ts';
-import { decodeIntentRecord, decodeReplyRecord, encodeReplyRecord } from '../volume/journal-payloads.ts';
-import { BatchBuilder, KEY_SIZE, RecordType } from '../volume/journal-records.ts';
+import type { Journal, JournalContents } from '../volume/journal.ts';
+import { decodeIntentRecord, encodeReplyRecord, payloadAround } from '../volume/journal-payloads.ts';
+import {
+  BatchBuilder,
+  KEY_SIZE,
+  parseSegment,
+  RecordType,
+  SEGMENT_HEADER_SIZE,
+} from '../volume/journal-records.ts';
+import { leftBehind } from '../volume/left-behind.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
+import type { StoredAnswers } from '../volume/stored-answers.ts';
 import type { Volume } from '../volume/volume.ts';
 import { VolumeOpenError, withReserve } from '../volume/volume.ts';
 import type { NfsService } from './call.ts';
@@ -31,8 +39,8 @@ export async function recover(
   cache: ReplyCache,
   onStep: StepListener,
 ): Promise<RecoverySummary> {
-  const { replies, intents } = volume.takeLeftBehind();
-  const contents = restoreAnswers(replies, cache);
+  const { answers, intents } = volume.takeLeftBehind();
+  const contents = restoreAnswers(answers, cache);
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   for (const payload of intents) if (settle(service, payload, cache, flushes, onStep)) completed += 1;
@@ -40,25 +48,27 @@ export async function recover(
   if (result < 0) {
     throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
   }
-  await withReserve(volume.reserve, () => volume.journal.begin(contents));
-  return { answers: replies.length, completed, forgotten: intents.length - completed };
+  await withReserve(volume.reserve, async () => {
+    volume.journal.begin(contents);
+    // What was settled must not be settled again. And where there may be no space for it, better now than later.
+    if (intents.length > 0 || volume.reserve.needed) await flushed(volume.journal);
+  });
+  return { answers: answers.count, completed, forgotten: intents.length - completed };
+}
+
+function flushed(journal: Journal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    journal.flush((error) => (error === null ? resolve() : reject(error)));
+  });
 }
 
 /** Fills the cache, and says what it will hold as records, most of them as they were found. */
-function restoreAnswers(replies: readonly Uint8Array[], cache: ReplyCache): JournalContents {
-  const restored = new Map<string, { readonly payload: Uint8Array; readonly results: Uint8Array }>();
-  for (const payload of replies) {
-    const { key, results } = decodeReplyRecord(payload);
-    // A copy: a view would keep the whole segment in memory.
-    restored.set(key, { payload, results: results.slice() });
-  }
-  cache.restore(restored);
+function restoreAnswers(answers: StoredAnswers, cache: ReplyCache): JournalContents {
+  cache.restore(answers);
   return {
     *replies() {
-      for (const { key, results } of cache.answers()) {
-        const before = restored.get(key);
-        yield before?.results === results ? before.payload : encodeReplyRecord(key, results);
-      }
+      for (const { key, results } of cache.answers())
+        yield answers.holds(results) ? payloadAround(results) : encodeReplyRecord(key, results);
     },
   };
 }
@@ -67,17 +77,23 @@ function restoreAnswers(replies: readonly Uint8Array[], cache: ReplyCache): Jour
 const REHEARSED = 2000;
 
 /**
- * What recover() does with answers, with made-up ones and no volume: code that has run thousands of times is compiled, so
+ * What an opening does with answers, with made-up ones and no volume: code that has run thousands of times is compiled, so
  * that clients of the first takeover in the life of a process do not wait for that.
  */
 export function rehearseRecovery(): void {
   const results = new Uint8Array(120);
-  const made = Array.from({ length: REHEARSED }, (_, number) =>
-    encodeReplyRecord(String(number).padStart(KEY_SIZE, '0'), results),
-  );
   const builder = new BatchBuilder();
-  for (const payload of restoreAnswers(made, new ReplyCache()).replies())
-    builder.add(1, 1, RecordType.copiedReply, payload);
+  for (let number = 0; number < REHEARSED; number++) {
+    const key = String(number).padStart(KEY_SIZE, '0');
+    builder.add(1, 1, RecordType.copiedReply, encodeReplyRecord(key, results));
+  }
+  const bytes = new Uint8Array(SEGMENT_HEADER_SIZE + builder.size);
+  bytes.set(builder.written, SEGMENT_HEADER_SIZE);
+  const segment = parseSegment(bytes, { sequence: 1, batch: 1, fresh: true });
+  const { answers } = leftBehind([{ ...segment, bytes }]);
+  builder.reset();
+  for (const payload of restoreAnswers(answers, new ReplyCache()).replies())
+    builder.add(2, 1, RecordType.copiedReply, payload);
 }
 
 function settle(

@@ -1,5 +1,5 @@
 /** What the journal's records say. Both begin with the request's key. Numbers are XDR (RFC 4506), big-endian. */
-import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { paddedSize, XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { KEY_SIZE } from './journal-records.ts';
 
@@ -15,14 +15,10 @@ export interface IntentRecord {
   readonly evidence: Uint8Array;
 }
 
-export interface ReplyRecord {
-  readonly key: string;
-  /** The procedure's results. A view when decoded. */
-  readonly results: Uint8Array;
-}
-
 const GROUPS_MAX = 1024;
 const OPAQUE_SIZE_MAX = 64 * 1024;
+/** Where the procedure's results begin in an answer's payload: behind the key and their length. */
+export const RESULTS_AT = KEY_SIZE + 4;
 const w = new XdrWriter();
 
 function writeKey(key: string): void {
@@ -41,10 +37,18 @@ export function encodeReplyRecord(key: string, results: Uint8Array): Uint8Array 
   return w.bytes.slice(0, w.position);
 }
 
-export function decodeReplyRecord(payload: Uint8Array): ReplyRecord {
-  const r = new XdrReader(payload);
-  const key = readKey(r);
-  return { key, results: r.opaque(OPAQUE_SIZE_MAX) };
+/** Bytes of the procedure's results in an answer's payload, which begins at `start` and ends at `end` or before. */
+export function resultsSizeIn(bytes: Buffer, start: number, end: number): number {
+  const size = bytes.readUInt32BE(start + KEY_SIZE);
+  if (start + RESULTS_AT + size > end)
+    throw new RangeError(`an answer of ${size} bytes in too small a record`);
+  return size;
+}
+
+/** Results that lie in their answer's payload: a view of it. */
+export function payloadAround(results: Uint8Array): Uint8Array {
+  const size = RESULTS_AT + paddedSize(results.length);
+  return new Uint8Array(results.buffer, results.byteOffset - RESULTS_AT, size);
 }
 
 export function encodeIntentRecord(record: IntentRecord): Uint8Array {

@@ -4,9 +4,11 @@ import {
   decodeSegmentHeader,
   encodeSegmentHeader,
   parseSegment,
+  RECORD_HEADER_SIZE,
   RecordType,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
+  typeAt,
 } from './journal-records.ts';
 
 const SIZE = 8192;
@@ -35,10 +37,13 @@ function segment(sequence: number, sizes: readonly number[], perBatch = 1): Writ
   return { bytes, at };
 }
 
-const replies = (bytes: Uint8Array, sequence = 1): number[] =>
-  parseSegment(bytes, header(sequence))
-    .records.filter(({ type }) => type === RecordType.reply)
-    .map(({ payload }) => payload[0] ?? -1);
+/** The first byte of each answer's payload. */
+function replies(bytes: Uint8Array, sequence = 1): number[] {
+  const view = new DataView(bytes.buffer);
+  return parseSegment(bytes, header(sequence))
+    .records.filter((at) => typeAt(view, at) === RecordType.reply)
+    .map((at) => bytes[at + RECORD_HEADER_SIZE] ?? -1);
+}
 
 describe('a segment', () => {
   test('gives back what was written', () => {

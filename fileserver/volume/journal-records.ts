@@ -32,14 +32,6 @@ export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 /** Bytes of a request's key: SHA-256 of its call, cut in half. */
 export const KEY_SIZE = 16;
 
-export interface JournalRecord {
-  readonly type: RecordType;
-  /** Flushes of the journal before it was appended, since the segment's owner opened it. */
-  readonly batch: number;
-  /** A view. */
-  readonly payload: Uint8Array;
-}
-
 export interface SegmentHeader {
   /** Of the segment's use; 0: none. */
   readonly sequence: number;
@@ -132,7 +124,8 @@ export class BatchBuilder {
 }
 
 export interface ParsedSegment {
-  readonly records: readonly JournalRecord[];
+  /** Where the valid records begin: numbers, since objects for thousands of records cost clients milliseconds. */
+  readonly records: readonly number[];
   /** Where the valid records end. */
   readonly end: number;
   /** Of the last valid record; of the header if there is none. */
@@ -146,39 +139,61 @@ export interface ParsedSegment {
   readonly gap: boolean;
 }
 
-/** The valid records of a segment's bytes (aligned to 8 in their buffer): all up to the first that is torn, zero or of an earlier use. */
-export function parseSegment(bytes: Uint8Array, { sequence, batch: begun }: SegmentHeader): ParsedSegment {
+/** A segment of which nothing was read yet. */
+export function unparsed({ batch }: SegmentHeader): ParsedSegment {
+  return { records: [], end: SEGMENT_HEADER_SIZE, batch, complete: false, gap: false };
+}
+
+/**
+ * The valid records of a segment's bytes (aligned to 8 in their buffer): all up to the first that is torn, zero or of an
+ * earlier use. `before`: what fewer of these bytes have given; it goes on there.
+ */
+export function parseSegment(
+  bytes: Uint8Array,
+  header: SegmentHeader,
+  before: ParsedSegment = unparsed(header),
+): ParsedSegment {
+  const { sequence } = header;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const records: JournalRecord[] = [];
-  let at = SEGMENT_HEADER_SIZE;
-  let batch = begun;
-  let complete = false;
-  for (;;) {
-    const record = recordAt(bytes, view, at, sequence);
-    if (record === null || record.batch < batch) break;
-    batch = record.batch;
-    if (record.type === RecordType.snapshotEnd) complete = true;
-    records.push(record);
-    at += recordSize(record.payload.length);
+  const records = [...before.records];
+  let { end: at, batch, complete } = before;
+  while (isRecordAt(bytes, view, at, sequence) && batchAt(view, at) >= batch) {
+    batch = batchAt(view, at);
+    if (typeAt(view, at) === RecordType.snapshotEnd) complete = true;
+    records.push(at);
+    at += recordSize(payloadSizeAt(view, at));
   }
   return { records, end: at, batch, complete, gap: laterFlushFollows(bytes, view, at, sequence, batch) };
 }
 
-function recordAt(bytes: Uint8Array, view: DataView, at: number, sequence: number): JournalRecord | null {
-  if (at + RECORD_HEADER_SIZE > bytes.length) return null;
-  const size = view.getUint32(at, true);
-  const type = view.getUint32(at + 4, true);
-  if (type < RecordType.intent || type > RecordType.copiedReply || size > PAYLOAD_SIZE_MAX) return null;
-  if (at + recordSize(size) > bytes.length) return null;
-  const batch = view.getUint32(at + 8, true);
+function isRecordAt(bytes: Uint8Array, view: DataView, at: number, sequence: number): boolean {
+  if (at + RECORD_HEADER_SIZE > bytes.length) return false;
+  const size = payloadSizeAt(view, at);
+  const type = typeAt(view, at);
+  if (type < RecordType.intent || type > RecordType.copiedReply || size > PAYLOAD_SIZE_MAX) return false;
+  if (at + recordSize(size) > bytes.length) return false;
   const payload = bytes.subarray(at + RECORD_HEADER_SIZE, at + RECORD_HEADER_SIZE + size);
-  if (view.getUint32(at + 12, true) !== checksum(sequence, type, batch, payload)) return null;
-  return { type: type as RecordType, batch, payload };
+  return view.getUint32(at + 12, true) === checksum(sequence, type, batchAt(view, at), payload);
 }
 
+/** Of the record that begins there. */
+export function payloadSizeAt(view: DataView, at: number): number {
+  return view.getUint32(at, true);
+}
+export function typeAt(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true);
+}
+/** Flushes of the journal before it was appended, since the segment's owner opened it. */
+function batchAt(view: DataView, at: number): number {
+  return view.getUint32(at + 8, true);
+}
+
+/** Behind the last valid record a gap would show within this: one flush is smaller (see change-queue.ts). Bytes. */
+export const GAP_SEARCH_SIZE = 2 * 1024 * 1024;
+
 /**
- * A record of batch N+2 can only be on the medium if all of batch N+1 was durable before. Looks at every place where a record could begin,
- * a million of them: so by words, and closer only where one could be a record's type.
+ * A record of batch N+2 can only be on the medium if all of batch N+1 was durable before. Looks at every place where a
+ * record could begin, hundreds of thousands: so by words, and closer only where one could be a record's type.
  */
 function laterFlushFollows(
   bytes: Uint8Array,
@@ -187,13 +202,17 @@ function laterFlushFollows(
   sequence: number,
   batch: number,
 ): boolean {
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  const words = new Int32Array(
+    bytes.buffer,
+    bytes.byteOffset,
+    Math.min(bytes.length, from + GAP_SEARCH_SIZE) >> 2,
+  );
   for (let i = (from >> 2) + 2; i + 3 < words.length; i += 2) {
     const type = words[i + 1]!;
     if (type < RecordType.intent || type > RecordType.copiedReply) continue;
     // Mostly of an earlier use of the segment: its checksum costs more than a look at its number.
     if (words[i + 2]! >>> 0 < batch + 2) continue;
-    if (recordAt(bytes, view, i << 2, sequence) !== null) return true;
+    if (isRecordAt(bytes, view, i << 2, sequence)) return true;
   }
   return false;
 }

@@ -24,10 +24,11 @@ const stat = new StatBuffer();
 
 export class JournalReserve {
   private readonly path: Uint8Array;
-  private readonly needed: boolean;
+  /** The file system may refuse to write over a file for lack of space. */
+  readonly needed: boolean;
   private lent: VolumeFailure | null;
 
-  /** path: of the file. needed: the file system is one of those that may refuse to write over a file. */
+  /** path: of the file. */
   constructor(path: string, needed: boolean) {
     this.path = new TextEncoder().encode(path);
     this.needed = needed;

@@ -2,8 +2,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createJournal, type Journal, JournalCorruptError, openJournal, SEGMENT_SIZE } from './journal.ts';
-import { decodeReplyRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
+import {
+  createJournal,
+  type Journal,
+  JournalCorruptError,
+  openJournal,
+  type Replay,
+  SEGMENT_SIZE,
+} from './journal.ts';
+import { encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
 
 const uuid = new Uint8Array(16).fill(3);
 const NOTHING = { *replies(): Iterable<Uint8Array> {} };
@@ -29,9 +36,14 @@ function flushed(journal: Journal): Promise<void> {
   return new Promise((resolve, reject) => journal.flush((error) => (error ? reject(error) : resolve())));
 }
 
+/** Payloads, oldest first. */
+function answersOf({ answers }: Replay): Uint8Array[] {
+  return [...answers.entries()].map(({ key, results }) => encodeReplyRecord(key, results));
+}
+
 async function begun(): Promise<Journal> {
   const { journal } = await openJournal(directory, uuid);
-  await journal.begin(NOTHING);
+  journal.begin(NOTHING);
   return journal;
 }
 
@@ -43,7 +55,7 @@ test('gives the next owner the answers, and the intents that have none', async (
   await flushed(journal);
   journal.close();
   const replay = await openJournal(directory, uuid);
-  expect(replay.replies.map((payload) => decodeReplyRecord(payload).key)).toEqual([key(1)]);
+  expect(answersOf(replay)).toEqual([reply(1)]);
   expect(replay.intents).toEqual([intent(2), intent(3)]);
   replay.journal.close();
 });
@@ -63,7 +75,7 @@ test('full, it goes on in the other file with what still counts, any number of t
   await flushed(journal);
   journal.close();
   const replay = await openJournal(directory, uuid);
-  expect(replay.replies.slice(0, 10)).toEqual(kept);
+  expect(answersOf(replay).slice(0, 10)).toEqual(kept);
   expect(replay.intents).toEqual([intent(7)]);
   replay.journal.close();
 });
@@ -103,10 +115,10 @@ test('what is written out needs no flush of the journal to be read again', async
   await new Promise<void>((resolve, reject) =>
     journal.writeOut((error) => (error ? reject(error) : resolve())),
   );
-  expect(journal.flushCount).toBe(1);
+  expect(journal.flushCount).toBe(0);
   journal.close();
   const replay = await openJournal(directory, uuid);
-  expect([replay.replies, replay.intents]).toEqual([[reply(1)], [intent(2)]]);
+  expect([answersOf(replay), replay.intents]).toEqual([[reply(1)], [intent(2)]]);
   replay.journal.close();
 });
 
@@ -116,9 +128,9 @@ test('a segment whose beginning was torn leaves the one before it in charge', as
   await flushed(journal);
   journal.close();
   const next = await openJournal(directory, uuid);
-  await next.journal.begin({
+  next.journal.begin({
     *replies() {
-      yield* next.replies;
+      yield* answersOf(next);
     },
   });
   next.journal.close();
@@ -130,7 +142,7 @@ test('a segment whose beginning was torn leaves the one before it in charge', as
     writeFileSync(join(directory, name), bytes);
   }
   const replay = await openJournal(directory, uuid);
-  expect(replay.replies).toEqual([reply(1)]);
+  expect(answersOf(replay)).toEqual([reply(1)]);
   replay.journal.close();
 });
 
@@ -157,6 +169,6 @@ test("another volume's journal is an empty one", async () => {
   await flushed(journal);
   journal.close();
   const replay = await openJournal(directory, new Uint8Array(16));
-  expect([replay.replies, replay.intents]).toEqual([[], []]);
+  expect([answersOf(replay), replay.intents]).toEqual([[], []]);
   replay.journal.close();
 });

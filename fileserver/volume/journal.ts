@@ -26,22 +26,26 @@ import {
   BatchBuilder,
   decodeSegmentHeader,
   encodeSegmentHeader,
+  GAP_SEARCH_SIZE,
   KEY_SIZE,
   PAYLOAD_SIZE_MAX,
-  type ParsedSegment,
   parseSegment,
   RecordType,
   recordSize,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
 } from './journal-records.ts';
+import { type LeftBehind, leftBehind, type ReadSegment } from './left-behind.ts';
 
 /** Bytes of one of the files. The answers of a full reply cache are less than half of it. */
 export const SEGMENT_SIZE = 6 * 1024 * 1024;
 /** Answers copied with an append, in bytes: twice of what is appended, and so many more. So they are copied when at most a
  * third of the segment is used. */
 const COPIED_SIZE = 4096;
+/** Bytes of one write when all are copied at once. */
+const COPIED_AT_ONCE_SIZE = 256 * 1024;
 const readFd = promisify(read);
+const flushFd = promisify(fdatasync);
 const FILES = ['journal.0', 'journal.1', 'journal.2'] as const;
 
 /** What is to be copied when a segment is full: payloads of answers, oldest first. */
@@ -49,12 +53,8 @@ export interface JournalContents {
   replies(): Iterable<Uint8Array>;
 }
 
-export interface Replay {
+export interface Replay extends LeftBehind {
   readonly journal: Journal;
-  /** Payloads of answers, oldest first. */
-  readonly replies: readonly Uint8Array[];
-  /** Payloads of intents that have no answer: perhaps executed, perhaps not. */
-  readonly intents: readonly Uint8Array[];
 }
 
 export class JournalCorruptError extends Error {
@@ -175,15 +175,22 @@ export class Journal {
     return 0;
   }
 
+  /** What is still to be copied. 0 or -errno. */
+  private copyAll(): number {
+    while (this.copying !== null) {
+      this.builder.reset();
+      const written = this.writeWithCopies(COPIED_AT_ONCE_SIZE);
+      if (written < 0) return written;
+    }
+    return 0;
+  }
+
   /** The next file becomes the active one. What counts in the one before is copied with the next appends. */
   private beginSegment(contents: JournalContents, fresh: boolean): number {
     const { builder } = this;
-    if (this.copying !== null) {
-      // Can't be, by the sizes; if it were: the segment about to be overwritten still counts.
-      builder.reset();
-      const written = this.writeWithCopies(Number.POSITIVE_INFINITY);
-      if (written < 0) return written;
-    }
+    // Can't be, by the sizes; if it were: the segment about to be overwritten still counts.
+    const copied = this.copyAll();
+    if (copied < 0) return copied;
     if (this.completeIn >= this.batch) fdatasyncSync(this.fds[this.active]!);
     const { uuid, batch, segmentSize } = this;
     const next = (this.active + 1) % FILES.length;
@@ -240,25 +247,20 @@ export class Journal {
   }
 
   /**
-   * A new segment with the given contents, all of them, durable. For the end of a replay. May be tried again when it
-   * could not be written: the segment that is begun is the same then.
+   * A new segment with the given contents, all of them. For the end of a replay. Throws SystemCallError; may be tried again
+   * then: the segment that is begun is the same. It is in the page cache and needs no flush of its own, unless intents were
+   * settled: until the first answer, which waits for a flush of this file, nothing is in it that is not also in those
+   * before, which stay whole, and a fresh segment that was torn does not count.
    */
-  async begin(contents: JournalContents): Promise<void> {
+  begin(contents: JournalContents): void {
     const { active, sequence } = this;
     let result = this.beginSegment(contents, true);
-    if (result >= 0) {
-      this.builder.reset();
-      result = this.writeWithCopies(Number.POSITIVE_INFINITY);
-    }
-    if (result < 0) {
-      this.active = active;
-      this.sequence = sequence;
-      this.copying = null;
-      throw new SystemCallError('write the journal', -result);
-    }
-    await new Promise<void>((resolve, reject) =>
-      this.flush((error) => (error === null ? resolve() : reject(error))),
-    );
+    if (result >= 0) result = this.copyAll();
+    if (result >= 0) return;
+    this.active = active;
+    this.sequence = sequence;
+    this.copying = null;
+    throw new SystemCallError('write the journal', -result);
   }
 
   /** When the flush under way, if any, is over: a descriptor must not be closed under it. */
@@ -296,8 +298,9 @@ export async function createJournal(directory: string, segmentSize = SEGMENT_SIZ
 }
 
 /**
- * Reads what an owner left behind, this one or another. The journal returned must be begun (Journal.begin) before
- * anything is appended. Throws JournalCorruptError.
+ * Reads what an owner left behind, this one or another, and makes it durable: its owner may have died before its first
+ * flush, and the segment that is begun next is written over one that counted before it. The journal returned must be begun
+ * (Journal.begin) before anything is appended. Throws JournalCorruptError.
  */
 export async function openJournal(
   directory: string,
@@ -305,6 +308,7 @@ export async function openJournal(
   segmentSize = SEGMENT_SIZE,
 ): Promise<Replay> {
   const fds: number[] = [];
+  const flushes: Promise<void>[] = [];
   try {
     const headers: SegmentHeader[] = [];
     for (const name of FILES) {
@@ -314,13 +318,17 @@ export async function openJournal(
       const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
       if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
       fds.push(fd);
-      headers.push(decodeSegmentHeader(await readSegment(fd, SEGMENT_HEADER_SIZE), uuid) ?? NEVER_BEGUN);
+      const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+      await readInto(fd, bytes, 0, SEGMENT_HEADER_SIZE);
+      headers.push(decodeSegmentHeader(bytes, uuid) ?? NEVER_BEGUN);
     }
     const inOrder = [0, 1, 2].sort((a, b) => headers[b]!.sequence - headers[a]!.sequence);
-    const segments: ParsedSegment[] = [];
+    const segments: ReadSegment[] = [];
     let active = inOrder[0]!;
     for (const index of inOrder) {
-      const segment = await parse(fds[index]!, headers[index]!);
+      // While it is read.
+      flushes.push(flushFd(fds[index]!));
+      const segment = await parse(fds[index]!, headers[index]!, segmentSize);
       if (!segment.complete && headers[index]!.fresh) {
         // An owner died before it served: what it found still counts, and its segment is to be begun again.
         active = (index + FILES.length - 1) % FILES.length;
@@ -336,56 +344,49 @@ export async function openJournal(
         `the journal in ${directory} lost a record at byte ${damaged.end} that was acknowledged as durable`,
       );
     }
+    await Promise.all(flushes);
     const sequence = Math.max(...headers.map((header) => header.sequence));
     const journal = new Journal(fds, uuid, active, sequence, segmentSize);
-    return { journal, ...contentsOf(segments) };
+    return { journal, ...leftBehind(segments) };
   } catch (error) {
+    await Promise.allSettled(flushes);
     for (const fd of fds) close(fd);
     throw error;
   }
 }
 
-/** Of a segment's beginning that is read first; most are not used much further. */
+/** Of a segment's beginning that is read first, bytes; most are not used much further. */
 const FIRST_READ_SIZE = 3 * 1024 * 1024;
-/** Behind the last valid record a gap would show within this: one flush is smaller (see change-queue.ts). */
-const GAP_SEARCH_SIZE = 2 * 1024 * 1024;
 
 const NEVER_BEGUN: SegmentHeader = { sequence: 0, batch: 0, fresh: false };
 
-async function parse(fd: number, header: SegmentHeader): Promise<ParsedSegment> {
+async function parse(fd: number, header: SegmentHeader, segmentSize: number): Promise<ReadSegment> {
   if (header.sequence === 0) return emptySegment;
-  const beginning = parseSegment(await readSegment(fd, FIRST_READ_SIZE), header);
-  if (beginning.end + GAP_SEARCH_SIZE <= FIRST_READ_SIZE) return beginning;
-  return parseSegment(await readSegment(fd, SEGMENT_SIZE), header);
+  // Memory that is not read into is never touched.
+  const bytes = new Uint8Array(segmentSize);
+  const filled = await readInto(fd, bytes, 0, Math.min(FIRST_READ_SIZE, segmentSize));
+  const beginning = parseSegment(bytes.subarray(0, filled), header);
+  if (filled < FIRST_READ_SIZE || beginning.end + GAP_SEARCH_SIZE <= filled) return { ...beginning, bytes };
+  await readInto(fd, bytes, filled, segmentSize);
+  return { ...parseSegment(bytes, header, beginning), bytes };
 }
 
-async function readSegment(fd: number, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  let filled = 0;
-  while (filled < size) {
-    const { bytesRead } = await readFd(fd, bytes, filled, size - filled, filled);
+/** Fills `from` to `to`. Returns where the file ends, if it ends before. */
+async function readInto(fd: number, bytes: Uint8Array, from: number, to: number): Promise<number> {
+  let filled = from;
+  while (filled < to) {
+    const { bytesRead } = await readFd(fd, bytes, filled, to - filled, filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
-  return bytes;
+  return filled;
 }
 
-const emptySegment: ParsedSegment = { records: [], end: 0, batch: 0, complete: false, gap: false };
-
-/** Of segments in the order of their use. */
-function contentsOf(segments: readonly ParsedSegment[]): { replies: Uint8Array[]; intents: Uint8Array[] } {
-  const copied: Uint8Array[] = [];
-  const replies: Uint8Array[] = [];
-  const intents = new Map<string, Uint8Array>();
-  for (const { type, payload } of segments.flatMap(({ records }) => records)) {
-    if (type === RecordType.snapshotEnd) continue;
-    const key = Buffer.from(payload.buffer, payload.byteOffset, KEY_SIZE).toString('latin1');
-    if (type === RecordType.intent) {
-      intents.set(key, payload);
-      continue;
-    }
-    intents.delete(key);
-    (type === RecordType.copiedReply ? copied : replies).push(payload);
-  }
-  return { replies: [...copied, ...replies], intents: [...intents.values()] };
-}
+const emptySegment: ReadSegment = {
+  records: [],
+  end: 0,
+  batch: 0,
+  complete: false,
+  gap: false,
+  bytes: new Uint8Array(0),
+};

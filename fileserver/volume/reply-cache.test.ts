@@ -1,7 +1,17 @@
 import { expect, test } from 'vitest';
+import { encodeReplyRecord } from './journal-payloads.ts';
+import { KEY_SIZE } from './journal-records.ts';
 import { ReplyCache } from './reply-cache.ts';
+import { StoredAnswers } from './stored-answers.ts';
 
 const results = (i: number, size = 4): Uint8Array => new Uint8Array(size).fill(i);
+/** Answers 0, 1, ... to requests of these keys. */
+function stored(names: readonly string[]): StoredAnswers {
+  const payloads = names.map((name, i) => Buffer.from(encodeReplyRecord(name.padEnd(KEY_SIZE), results(i))));
+  const answers = new StoredAnswers(payloads.reduce((size, { length }) => size + length, 0));
+  for (const [i, payload] of payloads.entries()) answers.add(names[i]!, payload, 0, payload.length);
+  return answers;
+}
 const listener = (): void => {};
 
 test('a request is executed once; who sends it again meanwhile waits for the same answer', () => {
@@ -58,7 +68,7 @@ test('a hundred thousand answers later it is no larger', () => {
 test('answers of an owner before count from now, within the same bounds', () => {
   let now = 5000;
   const cache = new ReplyCache({ answersMax: 3, bytesMax: 1000, ageMaxMs: 1000 }, () => now);
-  cache.restore(new Map(['a', 'b', 'c', 'd'].map((key, i) => [key, { results: results(i) }])));
+  cache.restore(stored(['a', 'b', 'c', 'd']));
   expect([...cache.answers()].map(({ key }) => key)).toEqual(['b', 'c', 'd']);
   expect(cache.find('b')).toEqual(results(1));
   now = 6000;

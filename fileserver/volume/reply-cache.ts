@@ -10,6 +10,7 @@
  * that of one owner: an outage, however long, does not age answers, since clients could not ask again during it.
  */
 import { bootMs } from '../system/boottime.ts';
+import type { StoredAnswers } from './stored-answers.ts';
 
 /** Called with the answer: the procedure's results, to be put behind a reply header with the request's XID. */
 export type AnswerListener = (results: Uint8Array) => void;
@@ -38,6 +39,9 @@ export const REPLY_CACHE_LIMITS: ReplyCacheLimits = {
 export class ReplyCache {
   private readonly limits: ReplyCacheLimits;
   private readonly now: () => number;
+  /** Answers of owners before this one, older than all others; null: none are left. */
+  private stored: StoredAnswers | null;
+  private storedAtMs: number;
   private readonly entries: Map<string, Entry>;
   /** Keys of answers in the order in which they were given, from `oldest` on. */
   private order: string[];
@@ -48,6 +52,8 @@ export class ReplyCache {
   constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS, now: () => number = bootMs) {
     this.limits = limits;
     this.now = now;
+    this.stored = null;
+    this.storedAtMs = 0;
     this.entries = new Map();
     this.order = [];
     this.oldest = 0;
@@ -58,7 +64,8 @@ export class ReplyCache {
   find(key: string): Uint8Array | null {
     this.evict();
     const entry = this.entries.get(key);
-    return entry?.state === 'done' ? entry.results : null;
+    if (entry === undefined) return this.stored?.results(key) ?? null;
+    return entry.state === 'done' ? entry.results : null;
   }
 
   /** For a request that find() does not know. */
@@ -68,7 +75,8 @@ export class ReplyCache {
       entry.listeners.push(listener);
       return 'joined';
     }
-    if (entry !== undefined) throw new Error('a request that has its answer must not be executed again');
+    if (entry !== undefined || this.stored?.has(key) === true)
+      throw new Error('a request that has its answer must not be executed again');
     this.entries.set(key, { state: 'running', listeners: [listener] });
     return 'execute';
   }
@@ -77,6 +85,7 @@ export class ReplyCache {
   complete(key: string, results: Uint8Array): readonly AnswerListener[] {
     const entry = this.entries.get(key);
     const listeners = entry?.state === 'running' ? entry.listeners : [];
+    this.stored?.delete(key);
     if (entry?.state !== 'done') {
       this.order.push(key);
       this.bytes += results.length;
@@ -87,20 +96,18 @@ export class ReplyCache {
     return listeners;
   }
 
-  /** Answers that an owner before gave, oldest first; of this one's life none has passed yet. */
-  restore(answers: ReadonlyMap<string, { readonly results: Uint8Array }>): void {
-    const answeredAtMs = this.now();
-    for (const [key, { results }] of answers) {
-      if (this.entries.has(key)) throw new Error('answers of an owner before come first');
-      this.order.push(key);
-      this.bytes += results.length;
-      this.entries.set(key, { state: 'done', results, answeredAtMs });
-    }
+  /** Answers that an owner before gave; of this one's life none has passed yet. They are the cache's from now on. */
+  restore(answers: StoredAnswers): void {
+    if (this.stored !== null || this.entries.size > 0)
+      throw new Error('answers of an owner before come first, and once');
+    this.stored = answers;
+    this.storedAtMs = this.now();
     this.evict();
   }
 
   /** Answers kept, oldest first. */
   *answers(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
+    if (this.stored !== null) yield* this.stored.entries();
     for (let i = this.oldest; i < this.order.length; i++) {
       const key = this.order[i]!;
       const entry = this.entries.get(key);
@@ -109,15 +116,28 @@ export class ReplyCache {
   }
 
   get answerCount(): number {
-    return this.order.length - this.oldest;
+    return (this.stored?.count ?? 0) + this.order.length - this.oldest;
+  }
+
+  private get tooMany(): boolean {
+    const bytes = this.bytes + (this.stored?.resultsSize ?? 0);
+    return this.answerCount > this.limits.answersMax || bytes > this.limits.bytesMax;
+  }
+
+  private evictStored(deadline: number): void {
+    const { stored } = this;
+    if (stored === null) return;
+    while (stored.count > 0 && (this.tooMany || this.storedAtMs < deadline)) stored.deleteOldest();
+    if (stored.count === 0) this.stored = null;
   }
 
   private evict(): void {
     const deadline = this.now() - this.limits.ageMaxMs;
-    while (this.answerCount > 0) {
+    this.evictStored(deadline);
+    while (this.oldest < this.order.length) {
       const key = this.order[this.oldest]!;
       const entry = this.entries.get(key);
-      const tooMany = this.answerCount > this.limits.answersMax || this.bytes > this.limits.bytesMax;
+      const { tooMany } = this;
       if (!tooMany && (entry?.state !== 'done' || entry.answeredAtMs >= deadline)) break;
       this.oldest += 1;
       if (entry?.state === 'done') this.bytes -= entry.results.length;

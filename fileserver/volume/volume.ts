@@ -20,6 +20,7 @@ import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
 import { JournalReserve } from './journal-reserve.ts';
+import type { LeftBehind } from './left-behind.ts';
 import { pinMountedVolume } from './mounted-volume.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
 import {
@@ -63,14 +64,6 @@ export class VolumeOpenError extends Error {
   }
 }
 
-/** Payloads of the journal's records as the last owner left them. */
-export interface LeftBehind {
-  readonly replies: readonly Uint8Array[];
-  readonly intents: readonly Uint8Array[];
-}
-
-const NOTHING_LEFT: LeftBehind = { replies: [], intents: [] };
-
 /** What another thread of this process needs to read a volume that one of them has opened. Plain data. */
 export interface VolumeAttachment {
   readonly spec: VolumeSpec;
@@ -102,7 +95,8 @@ export class Volume {
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
   readonly stat: StatBuffer;
   private readonly ownJournal: Journal | null;
-  private leftBehind: LeftBehind;
+  /** null: taken, or of a thread that only reads. */
+  private leftBehind: LeftBehind | null;
   /** Eight bytes; changes exactly when unstable data may have been lost. */
   readonly writeVerifier: Uint8Array;
   /** For FSINFO, attributes: the same wherever the volume is served. */
@@ -139,7 +133,7 @@ export class Volume {
     secret: Uint8Array,
     root: VolumeRoot,
     journal: Journal | null,
-    leftBehind: LeftBehind,
+    leftBehind: LeftBehind | null,
     onFault: FaultListener,
   ) {
     this.spec = spec;
@@ -178,7 +172,8 @@ export class Volume {
   /** What the owner before has left in the journal. Once: it keeps megabytes in memory. */
   takeLeftBehind(): LeftBehind {
     const found = this.leftBehind;
-    this.leftBehind = NOTHING_LEFT;
+    if (found === null) throw new Error('what was left in the journal is taken once');
+    this.leftBehind = null;
     return found;
   }
 
@@ -278,9 +273,9 @@ export async function openVolume(
       // The record is on its way to the disk while the journal is read.
       const written = withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
       const opening = openJournal(privateDirectory(spec.path), uuid);
-      const { journal, replies, intents } = await afterwards(written, opening);
+      const { journal, answers, intents } = await afterwards(written, opening);
       root.reserve.begin();
-      return new Volume(spec, owner, ownership, secret, root, journal, { replies, intents }, onFault);
+      return new Volume(spec, owner, ownership, secret, root, journal, { answers, intents }, onFault);
     } catch (error) {
       close(root.fd);
       throw error;
@@ -338,12 +333,21 @@ export async function rehearseOpening(spec: VolumeSpec): Promise<void> {
   }
 }
 
+/** The same for attachVolume(). */
+export function rehearseAttaching(spec: VolumeSpec): void {
+  try {
+    close(openRoot(spec).fd);
+  } catch {
+    // It is not mounted yet, or no volume yet.
+  }
+}
+
 /**
  * A volume for a thread that only reads it, while openVolume()'s thread has it open. Throws VolumeOpenError.
  */
 export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {
   const { spec, owner, ownership, secret } = attachment;
-  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, NOTHING_LEFT, onFault);
+  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, null, onFault);
 }
 
 /** 16 bytes. */

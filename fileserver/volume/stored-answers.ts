@@ -1,0 +1,92 @@
+/**
+ * Answers that an owner before gave, as they lie in the journal: their records' payloads one behind the other in one buffer,
+ * found by key. Views are made of those that are asked for: thousands of objects that stay would be moved about by the
+ * garbage collector while clients wait for the takeover to end.
+ */
+import { RESULTS_AT, resultsSizeIn } from './journal-payloads.ts';
+
+export class StoredAnswers {
+  private readonly bytes: Buffer;
+  /** Where each payload begins, by key. */
+  private readonly starts: Map<string, number>;
+  /** Keys in the order in which they were answered, from `oldest` on; some are not there any more. */
+  private readonly order: string[];
+  private oldest: number;
+  private end: number;
+  /** Of the results of all that are there. */
+  resultsSize: number;
+
+  /** capacity: bytes of all payloads that will be added. */
+  constructor(capacity: number) {
+    this.bytes = Buffer.alloc(capacity);
+    this.starts = new Map();
+    this.order = [];
+    this.oldest = 0;
+    this.end = 0;
+    this.resultsSize = 0;
+  }
+
+  get count(): number {
+    return this.starts.size;
+  }
+
+  /** Copies the payload that lies at `start` to `end` of `from`. It takes the place of one of the same key. */
+  add(key: string, from: Buffer, start: number, end: number): void {
+    if (this.starts.has(key)) this.delete(key);
+    else this.order.push(key);
+    from.copy(this.bytes, this.end, start, end);
+    this.starts.set(key, this.end);
+    this.resultsSize += resultsSizeIn(this.bytes, this.end, this.end + (end - start));
+    this.end += end - start;
+  }
+
+  has(key: string): boolean {
+    return this.starts.has(key);
+  }
+
+  /** A view of the procedure's results; null if it is not there. */
+  results(key: string): Uint8Array | null {
+    const start = this.starts.get(key);
+    return start === undefined ? null : this.resultsAt(start);
+  }
+
+  /** Oldest first. */
+  *entries(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
+    for (let i = this.oldest; i < this.order.length; i++) {
+      const key = this.order[i]!;
+      const results = this.results(key);
+      if (results !== null) yield { key, results };
+    }
+  }
+
+  /** These results are one of its views. */
+  holds(results: Uint8Array): boolean {
+    return results.buffer === this.bytes.buffer;
+  }
+
+  delete(key: string): void {
+    const start = this.starts.get(key);
+    if (start === undefined) return;
+    this.resultsSize -= this.sizeAt(start);
+    this.starts.delete(key);
+  }
+
+  deleteOldest(): void {
+    while (this.oldest < this.order.length) {
+      const key = this.order[this.oldest]!;
+      this.oldest += 1;
+      if (!this.starts.has(key)) continue;
+      this.delete(key);
+      return;
+    }
+  }
+
+  private sizeAt(start: number): number {
+    return resultsSizeIn(this.bytes, start, this.end);
+  }
+
+  private resultsAt(start: number): Uint8Array {
+    const { buffer, byteOffset } = this.bytes;
+    return new Uint8Array(buffer, byteOffset + start + RESULTS_AT, this.sizeAt(start));
+  }
+}
