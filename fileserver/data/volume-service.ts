@@ -353,6 +353,7 @@ export class VolumeService {
     this.stopping = true;
     // An ownership record that is on its way must not arrive behind the next owner's.
     await this.writing;
+    await Promise.allSettled(this.volumes.map(({ recorded }) => recorded));
     if (this.isClosed) return;
     this.state = 'closed';
     this.halt();

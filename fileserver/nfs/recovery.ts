@@ -41,6 +41,8 @@ export async function recover(
 ): Promise<RecoverySummary> {
   const { answers, intents } = volume.takeLeftBehind();
   const contents = restoreAnswers(answers, cache);
+  await volume.recorded;
+  volume.reserve.begin();
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   for (const payload of intents) if (settle(service, payload, cache, flushes, onStep)) completed += 1;

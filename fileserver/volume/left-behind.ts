@@ -21,24 +21,32 @@ export interface LeftBehind {
   readonly intents: readonly Uint8Array[];
 }
 
-/** A record of one of these segments. */
-type Visitor = (type: number, key: string, buffer: Buffer, start: number, end: number) => void;
+/** A record of one of these segments, by its number. */
+type Visitor = (type: number, key: string, segment: number, start: number, end: number) => void;
 
 /** Of segments in the order of their use. */
 export function leftBehind(segments: readonly ReadSegment[]): LeftBehind {
+  const buffers = segments.map(({ bytes }) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   const answers = new StoredAnswers(answersSize(segments));
-  const intents = new Map<string, Uint8Array>();
-  visit(segments, (type, key, buffer, start, end) => {
-    if (type === RecordType.intent)
-      intents.set(key, new Uint8Array(buffer.buffer, buffer.byteOffset + start, end - start));
-    else intents.delete(key);
-    if (type === RecordType.copiedReply) answers.add(key, buffer, start, end);
+  /** Where payloads of intents begin, by segment. Nearly all have an answer further on. */
+  const open = segments.map(() => new Map<string, number>());
+  visit(segments, buffers, (type, key, segment, start, end) => {
+    for (const starts of open) if (starts.size > 0) starts.delete(key);
+    if (type === RecordType.intent) open[segment]!.set(key, start);
+    if (type === RecordType.copiedReply) answers.add(key, buffers[segment]!, start, end);
   });
   // Those that were copied are older than all others.
-  visit(segments, (type, key, buffer, start, end) => {
-    if (type === RecordType.reply) answers.add(key, buffer, start, end);
+  visit(segments, buffers, (type, key, segment, start, end) => {
+    if (type === RecordType.reply) answers.add(key, buffers[segment]!, start, end);
   });
-  return { answers, intents: [...intents.values()] };
+  const intents = open.flatMap((starts, segment) =>
+    [...starts.values()].map((start) => payloadAt(segments[segment]!.bytes, start)),
+  );
+  return { answers, intents };
+}
+
+function payloadAt(bytes: Uint8Array, start: number): Uint8Array {
+  return bytes.subarray(start, start + payloadSizeAt(viewOf(bytes), start - RECORD_HEADER_SIZE));
 }
 
 function answersSize(segments: readonly ReadSegment[]): number {
@@ -50,16 +58,16 @@ function answersSize(segments: readonly ReadSegment[]): number {
   return size;
 }
 
-function visit(segments: readonly ReadSegment[], visitor: Visitor): void {
-  for (const { bytes, records } of segments) {
+function visit(segments: readonly ReadSegment[], buffers: readonly Buffer[], visitor: Visitor): void {
+  for (const [number, { bytes, records }] of segments.entries()) {
     const view = viewOf(bytes);
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const buffer = buffers[number]!;
     for (const at of records) {
       const type = typeAt(view, at);
       if (type === RecordType.snapshotEnd) continue;
       const start = at + RECORD_HEADER_SIZE;
       const key = buffer.toString('latin1', start, start + KEY_SIZE);
-      visitor(type, key, buffer, start, start + payloadSizeAt(view, at));
+      visitor(type, key, number, start, start + payloadSizeAt(view, at));
     }
   }
 }

@@ -95,6 +95,11 @@ export class Volume {
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
   readonly stat: StatBuffer;
   private readonly ownJournal: Journal | null;
+  /**
+   * Resolves when the ownership record is on the disk. Until then nothing else on the volume may be changed (R6). Rejected
+   * with a VolumeOpenError.
+   */
+  readonly recorded: Promise<void>;
   /** null: taken, or of a thread that only reads. */
   private leftBehind: LeftBehind | null;
   /** Eight bytes; changes exactly when unstable data may have been lost. */
@@ -132,8 +137,7 @@ export class Volume {
     ownership: OwnershipRecord,
     secret: Uint8Array,
     root: VolumeRoot,
-    journal: Journal | null,
-    leftBehind: LeftBehind | null,
+    opening: Opening | null,
     onFault: FaultListener,
   ) {
     this.spec = spec;
@@ -148,8 +152,9 @@ export class Volume {
     this.identity = root.identity;
     this.stat = new StatBuffer();
     this.isMountRoot = this.stat.ofFd(root.fd) === 0 && this.stat.isMountRoot === true;
-    this.ownJournal = journal;
-    this.leftBehind = leftBehind;
+    this.ownJournal = opening?.journal ?? null;
+    this.leftBehind = opening?.leftBehind ?? null;
+    this.recorded = opening?.recorded ?? Promise.resolve();
     this.writeVerifier = new Uint8Array(Buffer.from(ownership.writeVerifier, 'hex'));
     const view = new DataView(this.uuid.buffer);
     this.fsidHigh = view.getUint32(0);
@@ -240,6 +245,13 @@ export class Volume {
   }
 }
 
+/** What a thread that changes the volume has of it. */
+interface Opening {
+  readonly journal: Journal;
+  readonly leftBehind: LeftBehind;
+  readonly recorded: Promise<void>;
+}
+
 interface VolumeRoot {
   readonly fd: number;
   readonly key: string;
@@ -252,8 +264,8 @@ interface VolumeRoot {
 }
 
 /**
- * Verifies that the directory is the home server's volume and not owned by somebody newer, writes the ownership
- * record, reads the journal. Only the home server makes a virgin directory a volume. Throws VolumeOpenError.
+ * Verifies that the directory is the home server's volume and not owned by somebody newer, begins to write the ownership
+ * record (Volume.recorded), reads the journal. Only the home server makes a virgin directory a volume. Throws VolumeOpenError.
  */
 export async function openVolume(
   spec: VolumeSpec,
@@ -271,11 +283,13 @@ export async function openVolume(
       const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
       const uuid = uuidBytes(record);
       // The record is on its way to the disk while the journal is read.
-      const written = withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
-      const opening = openJournal(privateDirectory(spec.path), uuid);
-      const { journal, answers, intents } = await afterwards(written, opening);
-      root.reserve.begin();
-      return new Volume(spec, owner, ownership, secret, root, journal, { answers, intents }, onFault);
+      const recorded = withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
+      const { journal, ...leftBehind } = await beside(
+        recorded,
+        openJournal(privateDirectory(spec.path), uuid),
+      );
+      const opening = { journal, leftBehind, recorded: orOpenError(spec, recorded) };
+      return new Volume(spec, owner, ownership, secret, root, opening, onFault);
     } catch (error) {
       close(root.fd);
       throw error;
@@ -347,22 +361,31 @@ export function rehearseAttaching(spec: VolumeSpec): void {
  */
 export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {
   const { spec, owner, ownership, secret } = attachment;
-  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, null, onFault);
+  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, onFault);
 }
 
 /** 16 bytes. */
 const uuidBytes = (record: VolumeRecord): Uint8Array =>
   new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
 
-/** The replay, once the record is durable; if it never is, the journal is closed again. */
-async function afterwards(written: Promise<void>, opening: Promise<Replay>): Promise<Replay> {
-  const [record, replay] = await Promise.allSettled([written, opening]);
-  if (record.status === 'rejected') {
-    if (replay.status === 'fulfilled') replay.value.journal.close();
-    throw record.reason;
+/** What is read while the record is written. If that fails, not before the write has ended. */
+async function beside<T>(recorded: Promise<void>, reading: Promise<T>): Promise<T> {
+  // Who waits for it hears of it.
+  recorded.catch(() => {});
+  try {
+    return await reading;
+  } catch (error) {
+    await Promise.allSettled([recorded]);
+    throw error;
   }
-  if (replay.status === 'rejected') throw replay.reason;
-  return replay.value;
+}
+
+function orOpenError(spec: VolumeSpec, recorded: Promise<void>): Promise<void> {
+  const result = recorded.catch((error: unknown) => {
+    throw asOpenError(spec, error);
+  });
+  result.catch(() => {});
+  return result;
 }
 
 function asOpenError(spec: VolumeSpec, error: unknown): unknown {
