@@ -473,6 +473,12 @@ export class Agent {
     } else if (event.name === 'claimLost') gate.withdraw(this.claimedEpoch);
   }
 
+  /** Volumes are read while the witness is asked: see prepareVolume(). */
+  private prepare(home: ServerName, event: TraceEvent): void {
+    if (event.name === 'claiming') this.dataThread.prepare(this.slotOf(home), event.epoch);
+    else if (event.name === 'claimLost') this.dataThread.prepare(this.slotOf(home), null);
+  }
+
   private close(home: ServerName, mode: 'quiesce' | 'fence'): void {
     const slot = this.slotOf(home);
     this.dataThread.close(slot, mode);
@@ -584,6 +590,7 @@ export class Agent {
   private trace(home: ServerName, event: TraceEvent, now: number): void {
     this.transitions.traced(home, event, now);
     if (home === this.options.config.partner) this.showTheWay(event);
+    this.prepare(home, event);
     const { level, message } = describe(home, event);
     this.log.log(level, message, { diskSet: home, event: event.name });
     if (event.name === 'fenced') this.measured.fences.add({ disk_set: home });

@@ -68,6 +68,11 @@ export class DataThread {
     this.worker.on('exit', (code) => setup.ended(`it exited with code ${code}`));
   }
 
+  /** The disk set is being claimed at this epoch; null: it is not any more. */
+  prepare(diskSet: DiskSetSlot, epoch: number | null): void {
+    this.post({ kind: 'prepare', diskSet, epoch, volumes: volumesOf(this.setup.config, diskSet) });
+  }
+
   open(diskSet: DiskSetSlot, epoch: number, exports: readonly ExportSpec[]): void {
     const { config, me } = this.setup;
     const home = diskSet === 'own' ? config.server : config.partner;

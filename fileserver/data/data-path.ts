@@ -8,6 +8,7 @@ import type {
   DiskSetRole,
   DisksMessage,
   FromDataThread,
+  PrepareMessage,
   ThreadCounts,
   ToDataThread,
 } from './messages.ts';
@@ -61,6 +62,9 @@ export class DataPath {
     const { post } = this.setup;
     const coordinator = this.coordinators.get(message.diskSet);
     switch (message.kind) {
+      case 'prepare':
+        if (coordinator === undefined || coordinator.isClosed) this.prepare(message);
+        return;
       case 'open': {
         if (coordinator !== undefined && !coordinator.isClosed) {
           throw new Error(`disk set "${message.diskSet}" is open already: close it first`);
@@ -96,6 +100,15 @@ export class DataPath {
         await coordinator?.replaceExports(message.exports);
         return;
     }
+  }
+
+  private prepare(message: PrepareMessage): void {
+    const { diskSet, volumes } = message;
+    const threads = this.threads.volumeThreadsFor(diskSet, volumes.length);
+    threads.forEach((thread, index) => {
+      const mine = volumes.filter((_, volume) => volume % threads.length === index);
+      this.threads.toVolumeThread(thread, { ...message, volumes: mine });
+    });
   }
 
   private received(from: number, message: FromDataThreads): void {

@@ -5,7 +5,7 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { FileTableLimits } from '../volume/file-table.ts';
-import type { DataThreadTesting, DiskSetRole, ThreadCounts, VolumeSpec } from './messages.ts';
+import type { DataThreadTesting, DiskSetRole, PrepareMessage, ThreadCounts, VolumeSpec } from './messages.ts';
 import { ThreadBoard } from './thread-board.ts';
 import type { Channel, FromDataThreads, ToConnectionThread, ToVolumeThread } from './thread-messages.ts';
 
@@ -111,7 +111,7 @@ export class DataThreads {
     return [...of('own'), ...of('partner')];
   }
 
-  toVolumeThread(thread: number, message: ToVolumeThread): void {
+  toVolumeThread(thread: number, message: ToVolumeThread | PrepareMessage): void {
     this.channels.get(thread)!.postMessage(message);
   }
 

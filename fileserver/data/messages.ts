@@ -98,6 +98,17 @@ export interface ExportsMessage {
   readonly exports: readonly ExportSpec[];
 }
 
+/**
+ * The disk set is being claimed at this epoch: what is read to open it may be read already, so that the claim and the reading
+ * take place at once. null: the claim has failed. A hint: nothing is changed, and `open` may come without it.
+ */
+export interface PrepareMessage {
+  readonly kind: 'prepare';
+  readonly diskSet: DiskSetRole;
+  readonly epoch: number | null;
+  readonly volumes: readonly VolumeSpec[];
+}
+
 /** Where volumes that move from node to node are mounted now: also while the disk set is not open, or waits for them. */
 export interface DisksMessage {
   readonly kind: 'disks';
@@ -128,6 +139,7 @@ export interface ResumeMessage {
 }
 
 export type ToDataThread =
+  | PrepareMessage
   | OpenMessage
   | CloseMessage
   | ExportsMessage

@@ -6,6 +6,8 @@ import { clearUmask } from '../system/file-calls.ts';
 import { rehearseOpening } from '../volume/volume.ts';
 import { VolumeMeter } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
+import type { PrepareMessage } from './messages.ts';
+import { PreparedVolumes } from './prepared-volumes.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { CallsMessage, Channel, FromDataThreads, ToVolumeThread } from './thread-messages.ts';
 import { VolumeService } from './volume-service.ts';
@@ -16,6 +18,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
   const rights = new RightTable(setup.rights);
   const groups = groupsOf(setup.groupChannel);
   const services = new Map<number, VolumeService>();
+  const prepared = new PreparedVolumes();
   const post = (message: FromDataThreads): void => coordinator.postMessage(message);
   const { limits, testing } = setup;
   const connectionThreads = setup.channels.map(([, channel]) => channel);
@@ -23,7 +26,11 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
   for (const channel of connectionThreads) {
     channel.on('message', (message: CallsMessage) => services.get(message.session)?.take(channel, message));
   }
-  coordinator.on('message', (message: ToVolumeThread) => {
+  coordinator.on('message', (message: ToVolumeThread | PrepareMessage) => {
+    if (message.kind === 'prepare') {
+      prepared.prepare(message);
+      return;
+    }
     const { session } = message;
     if (message.kind === 'verify') {
       const service = new VolumeService(session, message.part, {
@@ -33,6 +40,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
         testing,
         post,
         connectionThreads,
+        prepared: prepared.take(message.part.diskSet, message.part.epoch),
         meter: (volume) =>
           new VolumeMeter(
             setup.metrics,

@@ -32,6 +32,7 @@ import type {
   OpenMessage,
   OperationStep,
 } from './messages.ts';
+import { discardReadings, type Readings } from './prepared-volumes.ts';
 import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.ts';
 
 /** Between two looks at the ownership records, ms (R6). */
@@ -47,6 +48,8 @@ export interface VolumeServiceSetup {
   readonly post: (message: FromDataThreads) => void;
   /** For the figures of the volume with this number in the thread. */
   readonly meter: (volume: number) => VolumeMeter;
+  /** What was read of the volumes during the claim. */
+  readonly prepared: Readings;
   /** To and from the threads that hold connections. */
   readonly connectionThreads: readonly Channel[];
 }
@@ -174,11 +177,18 @@ export class VolumeService {
     const { home, server, incarnation, epoch } = this.message;
     const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
       this.fault(volume, reason, text);
-    this.mustHaveRight();
-    for (const spec of this.message.volumes) {
-      const volume = await openVolume(spec, { home, server, incarnation, epoch }, onFault);
-      this.volumes.push(volume);
+    const { prepared } = this.setup;
+    try {
       this.mustHaveRight();
+      for (const spec of this.message.volumes) {
+        const read = (await prepared.get(spec.name)) ?? null;
+        prepared.delete(spec.name);
+        const owner = { home, server, incarnation, epoch };
+        this.volumes.push(await openVolume(spec, owner, onFault, read));
+        this.mustHaveRight();
+      }
+    } finally {
+      discardReadings(prepared);
     }
     const twice = this.volumes.find((a) => this.volumes.some((b) => a !== b && a.uuidHex === b.uuidHex));
     if (twice !== undefined) {

@@ -26,6 +26,7 @@ import { PRIVATE_DIRECTORY } from './names.ts';
 import {
   initialiseVolume,
   type OwnershipRecord,
+  type OwnershipSlot,
   ownershipFile,
   privateDirectory,
   readOwnership,
@@ -263,6 +264,46 @@ interface VolumeRoot {
   readonly opensHandles: boolean;
 }
 
+/** What openVolume() reads of a volume that is there. */
+export interface PreparedVolume {
+  readonly record: VolumeRecord;
+  readonly root: VolumeRoot;
+  readonly last: OwnershipSlot | null;
+  readonly secret: Uint8Array;
+  readonly replay: Replay;
+}
+
+/**
+ * Reads what openVolume() will read, and changes nothing; null: it can't be read now, and openVolume() will say why. It holds
+ * descriptors until it is opened or discarded.
+ *
+ * It stays true as long as nobody writes to the volume: from the moment of a claim, whose owner before has released it or has
+ * no right any more, to the end of that claim, which succeeds only if nobody else has owned the disk set meanwhile.
+ */
+export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | null> {
+  become(SERVER_IDENTITY);
+  try {
+    const record = await readVolumeRecord(spec.path);
+    if (record === null) return null;
+    const root = openRoot(spec);
+    try {
+      const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
+      const replay = await openJournal(privateDirectory(spec.path), uuidBytes(record));
+      return { record, root, last, secret, replay };
+    } catch (error) {
+      close(root.fd);
+      throw error;
+    }
+  } catch {
+    return null;
+  }
+}
+
+export function discardPrepared(prepared: PreparedVolume): void {
+  prepared.replay.journal.close();
+  close(prepared.root.fd);
+}
+
 /**
  * Verifies that the directory is the home server's volume and not owned by somebody newer, begins to write the ownership
  * record (Volume.recorded), reads the journal. Only the home server makes a virgin directory a volume. Throws VolumeOpenError.
@@ -271,35 +312,66 @@ export async function openVolume(
   spec: VolumeSpec,
   owner: VolumeOwner,
   onFault: FaultListener,
+  prepared: PreparedVolume | null = null,
 ): Promise<Volume> {
   become(SERVER_IDENTITY);
   let pin: number | null = null;
   try {
     if (spec.reattached === true) pin = pinned(spec);
-    const record = await verify(spec, owner);
-    const root = openRoot(spec);
-    try {
-      const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
-      const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
-      const uuid = uuidBytes(record);
-      // The record is on its way to the disk while the journal is read.
-      const recorded = withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
-      const { journal, ...leftBehind } = await beside(
-        recorded,
-        openJournal(privateDirectory(spec.path), uuid),
-      );
-      const opening = { journal, leftBehind, recorded: orOpenError(spec, recorded) };
-      return new Volume(spec, owner, ownership, secret, root, opening, onFault);
-    } catch (error) {
-      close(root.fd);
-      throw error;
-    }
+    return prepared === null
+      ? await openUnprepared(spec, owner, onFault)
+      : openPrepared(spec, owner, onFault, prepared);
   } catch (error) {
     throw asOpenError(spec, error);
   } finally {
     // By now the volume's own descriptor holds it, or it is not to be served.
     if (pin !== null) close(pin);
   }
+}
+
+async function openUnprepared(spec: VolumeSpec, owner: VolumeOwner, onFault: FaultListener): Promise<Volume> {
+  const record = await verify(spec, owner);
+  const root = openRoot(spec);
+  try {
+    const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
+    const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
+    // The record is on its way to the disk while the journal is read.
+    const recorded = recordOwnership(spec, root, ownership, last);
+    const replay = await beside(recorded, openJournal(privateDirectory(spec.path), uuidBytes(record)));
+    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded });
+  } catch (error) {
+    close(root.fd);
+    throw error;
+  }
+}
+
+function openPrepared(
+  spec: VolumeSpec,
+  owner: VolumeOwner,
+  onFault: FaultListener,
+  prepared: PreparedVolume,
+): Volume {
+  const { record, root, last, secret, replay } = prepared;
+  try {
+    mustBelongTo(spec, owner, record);
+    const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
+    const recorded = recordOwnership(spec, root, ownership, last);
+    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded });
+  } catch (error) {
+    discardPrepared(prepared);
+    throw error;
+  }
+}
+
+interface Read extends Pick<PreparedVolume, 'root' | 'secret' | 'replay'> {
+  readonly ownership: OwnershipRecord;
+  readonly recorded: Promise<void>;
+}
+
+function opened(spec: VolumeSpec, owner: VolumeOwner, onFault: FaultListener, read: Read): Volume {
+  const { root, secret, ownership, recorded } = read;
+  const { journal, ...leftBehind } = read.replay;
+  return new Volume(spec, owner, ownership, secret, root, { journal, leftBehind, recorded }, onFault);
 }
 
 /** Writes in place, and once more with the reserve's space if there is none. */
@@ -324,27 +396,10 @@ function pinned({ name, path }: VolumeSpec): number {
   );
 }
 
-/**
- * Reads all that openVolume() reads, and changes nothing: the first takeover in the life of a process should not be the
- * first time that its thread runs this code. What is wrong with the volume is said when it is opened.
- */
+/** The first takeover in the life of a process should not be the first time that its thread runs this code. */
 export async function rehearseOpening(spec: VolumeSpec): Promise<void> {
-  become(SERVER_IDENTITY);
-  try {
-    const record = await readVolumeRecord(spec.path);
-    if (record === null) return;
-    const root = openRoot(spec);
-    try {
-      await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
-      const uuid = uuidBytes(record);
-      const { journal } = await openJournal(privateDirectory(spec.path), uuid);
-      journal.close();
-    } finally {
-      close(root.fd);
-    }
-  } catch {
-    // Not now: nothing is to be served yet, and the owner may be writing what was read here.
-  }
+  const prepared = await prepareVolume(spec);
+  if (prepared !== null) discardPrepared(prepared);
 }
 
 /** The same for attachVolume(). */
@@ -368,24 +423,29 @@ export function attachVolume(attachment: VolumeAttachment, onFault: FaultListene
 const uuidBytes = (record: VolumeRecord): Uint8Array =>
   new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
 
+/** Rejected with a VolumeOpenError, of which whoever waits for it hears. */
+function recordOwnership(
+  spec: VolumeSpec,
+  root: VolumeRoot,
+  ownership: OwnershipRecord,
+  last: OwnershipSlot | null,
+): Promise<void> {
+  const written = withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
+  const recorded = written.catch((error: unknown) => {
+    throw asOpenError(spec, error);
+  });
+  recorded.catch(() => {});
+  return recorded;
+}
+
 /** What is read while the record is written. If that fails, not before the write has ended. */
 async function beside<T>(recorded: Promise<void>, reading: Promise<T>): Promise<T> {
-  // Who waits for it hears of it.
-  recorded.catch(() => {});
   try {
     return await reading;
   } catch (error) {
     await Promise.allSettled([recorded]);
     throw error;
   }
-}
-
-function orOpenError(spec: VolumeSpec, recorded: Promise<void>): Promise<void> {
-  const result = recorded.catch((error: unknown) => {
-    throw asOpenError(spec, error);
-  });
-  result.catch(() => {});
-  return result;
 }
 
 function asOpenError(spec: VolumeSpec, error: unknown): unknown {
@@ -411,13 +471,16 @@ async function verify(spec: VolumeSpec, owner: VolumeOwner): Promise<VolumeRecor
       `${spec.path} is not a FilerPair volume; ${owner.home}, to which it belongs, has to start on it once`,
     );
   }
-  if (found.home !== owner.home) {
-    throw new VolumeOpenError(
-      OpenFailure.WrongVolume,
-      `${spec.path} belongs to ${found.home}, not to ${owner.home}; check which claim or directory is mounted there`,
-    );
-  }
+  mustBelongTo(spec, owner, found);
   return found;
+}
+
+function mustBelongTo(spec: VolumeSpec, owner: VolumeOwner, found: VolumeRecord): void {
+  if (found.home === owner.home) return;
+  throw new VolumeOpenError(
+    OpenFailure.WrongVolume,
+    `${spec.path} belongs to ${found.home}, not to ${owner.home}; check which claim or directory is mounted there`,
+  );
 }
 
 async function mustBeDirectory(spec: VolumeSpec): Promise<void> {

@@ -1,0 +1,36 @@
+/** What was read of volumes whose disk set is being claimed, in the thread that will open them: see prepareVolume(). */
+import { discardPrepared, type PreparedVolume, prepareVolume } from '../volume/volume.ts';
+import type { DiskSetRole, PrepareMessage } from './messages.ts';
+
+/** By name. null: it could not be read. */
+export type Readings = Map<string, Promise<PreparedVolume | null>>;
+
+export class PreparedVolumes {
+  private readonly sets = new Map<DiskSetRole, { readonly epoch: number; readonly readings: Readings }>();
+
+  /** What was read for an earlier claim is forgotten. */
+  prepare({ diskSet, epoch, volumes }: PrepareMessage): void {
+    discardReadings(this.take(diskSet, null));
+    if (epoch === null) return;
+    // Those that move from node to node are not here yet.
+    const here = volumes.filter(({ reattached }) => reattached !== true);
+    const readings = new Map(here.map((volume) => [volume.name, prepareVolume(volume)]));
+    this.sets.set(diskSet, { epoch, readings });
+  }
+
+  /** For the claim at this epoch; of any epoch if it is null. They belong to the caller. */
+  take(diskSet: DiskSetRole, epoch: number | null): Readings {
+    const found = this.sets.get(diskSet);
+    this.sets.delete(diskSet);
+    if (found === undefined) return new Map();
+    if (epoch === null || found.epoch === epoch) return found.readings;
+    discardReadings(found.readings);
+    return new Map();
+  }
+}
+
+/** Closes what nobody has opened. */
+export function discardReadings(readings: Readings): void {
+  for (const reading of readings.values())
+    void reading.then((prepared) => prepared !== null && discardPrepared(prepared));
+}
