@@ -8,6 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
+import { silenceMs } from '../../pair/right-to-serve.ts';
 import { initialServer, nextWakeAt, partnerCouldServe, type ServerState, step } from '../../pair/server.ts';
 import { type TakeoverCheck, takeoverCheck } from '../../pair/takeover-check.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
@@ -17,6 +18,7 @@ import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
+import type { HandingOverMessage, ServerMessage } from '../interconnect/messages.ts';
 import type { Log } from '../log.ts';
 import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
@@ -26,6 +28,7 @@ import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import { dataPathMetrics } from './data-path-metrics.ts';
 import { DataThread } from './data-thread.ts';
 import type { FailoverGate } from './failover-gate.ts';
+import { GateKeeper } from './gate-keeper.ts';
 import { LiveExports } from './live-exports.ts';
 import { Requests } from './requests.ts';
 import { RightKeeper } from './right-keeper.ts';
@@ -66,6 +69,7 @@ export class Agent {
   private readonly options: AgentOptions;
   private readonly log: Log;
   private readonly interconnect: Interconnect;
+  private readonly gateKeeper: GateKeeper;
   private readonly dataThread: DataThread;
   private readonly exports: LiveExports;
   private readonly keepers: ReadonlyMap<ServerName, RightKeeper>;
@@ -82,8 +86,6 @@ export class Agent {
   private readonly disks = new Map<ServerName, { directory: string | null; partnerCouldServe: boolean }>();
   /** The standstills that the data thread was last told to begin, by home. */
   private readonly standstills = new Map<ServerName, string>();
-  /** Epoch of the last claim of the partner's disk set. */
-  private claimedEpoch = 0;
   /** Heartbeats under way, for the round-trip time. */
   private readonly heartbeatsSent = new Map<number, number>();
   private readonly queue: Input[] = [];
@@ -128,6 +130,7 @@ export class Agent {
     });
     const exportsOf = (home: ServerName): ExportSpec[] => this.exports.of(home);
     dataPathMetrics(this.measured.metrics, config, exportsOf, this.dataThread.figures);
+    this.gateKeeper = new GateKeeper(options.gate, 2 * timing.leaseMs + silenceMs(timing));
     this.interconnect = new Interconnect({
       pair: config.pair,
       me,
@@ -391,15 +394,31 @@ export class Agent {
     this.interconnect.send(to, message);
   }
 
-  private fromPartner(from: Incarnation, message: PairMessage): void {
+  private fromPartner(from: Incarnation, message: ServerMessage): void {
     const now = bootMs();
     this.partnerHeardAt = now;
+    if (message.kind === 'handingOver') {
+      this.expect(from, message);
+      return;
+    }
     if (message.kind === 'acknowledgement') {
       const sentAt = this.heartbeatsSent.get(message.seq);
       if (sentAt !== undefined) this.measured.heartbeatRtt.observe((now - sentAt) / 1000);
       this.heartbeatsSent.delete(message.seq);
     }
     this.feed({ kind: 'message', from, message });
+  }
+
+  private announce(home: ServerName, epoch: number): void {
+    for (const { incarnation } of this.state.partners)
+      this.interconnect.send(incarnation, { kind: 'handingOver', home, epoch });
+  }
+
+  /** Only of the Lease as this server knows it itself: whoever claims next knows the epoch. */
+  private expect(from: Incarnation, { home, epoch }: HandingOverMessage): void {
+    const { role, seen, home: partners } = this.state.foreign;
+    if (home !== partners || role.name !== 'observer') return;
+    if (seen?.record.holder === from && seen.record.epoch === epoch) this.gateKeeper.expect(epoch);
   }
 
   private tellSentinel(holdings: readonly Holding[]): void {
@@ -462,15 +481,6 @@ export class Agent {
     this.openEpochs.set(home, epoch);
     this.dataThread.open(slot, epoch, this.exports.of(home));
     if (slot === 'partner') this.options.gate.open(epoch);
-  }
-
-  /** The gate of the partner's disk set follows a claim from its first moment: see failover-gate.ts. */
-  private showTheWay(event: TraceEvent): void {
-    const { gate } = this.options;
-    if (event.name === 'claiming') {
-      this.claimedEpoch = event.epoch;
-      gate.open(event.epoch);
-    } else if (event.name === 'claimLost') gate.withdraw(this.claimedEpoch);
   }
 
   /** Volumes are read while the witness is asked: see prepareVolume(). */
@@ -589,7 +599,8 @@ export class Agent {
 
   private trace(home: ServerName, event: TraceEvent, now: number): void {
     this.transitions.traced(home, event, now);
-    if (home === this.options.config.partner) this.showTheWay(event);
+    if (home === this.options.config.partner) this.gateKeeper.traced(event);
+    if (event.name === 'quiescing' && event.to !== null) this.announce(home, event.epoch);
     this.prepare(home, event);
     const { level, message } = describe(home, event);
     this.log.log(level, message, { diskSet: home, event: event.name });
@@ -607,6 +618,7 @@ export class Agent {
 
   private async farewell(): Promise<void> {
     this.over = true;
+    this.gateKeeper.stop();
     if (this.timer !== null) clearTimeout(this.timer);
     if (this.checking !== null) clearInterval(this.checking);
     this.log.info('Everything is released. Ending.');

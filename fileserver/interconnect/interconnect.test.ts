@@ -6,13 +6,14 @@ import { Writable } from 'node:stream';
 import { afterEach, expect, it } from 'vitest';
 import winston from 'winston';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
-import type { DiedMessage, PairMessage } from '../../pair/types.ts';
+import type { DiedMessage } from '../../pair/types.ts';
 import { eventually } from '../eventually.fixture.ts';
 import type { InterconnectConnection } from './connection.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { CredentialSource } from './credentials.ts';
 import { Dialer } from './dialer.ts';
 import { Interconnect } from './interconnect.ts';
+import type { ServerMessage } from './messages.ts';
 
 const secret = randomBytes(32);
 const timing = { pingMs: 50, silenceMs: 300 };
@@ -42,7 +43,7 @@ interface End {
   readonly interconnect: Interconnect;
   readonly port: number;
   readonly seen: string[];
-  readonly messages: PairMessage[];
+  readonly messages: ServerMessage[];
   readonly deaths: DiedMessage[];
 }
 
@@ -54,7 +55,7 @@ async function start(
 ): Promise<End> {
   const me = incarnationOf(server, 'machine', run);
   const seen: string[] = [];
-  const messages: PairMessage[] = [];
+  const messages: ServerMessage[] = [];
   const deaths: DiedMessage[] = [];
   const interconnect = new Interconnect({
     pair: 'home',
@@ -126,7 +127,7 @@ async function pairThroughRelay() {
 
 it('connects two servers once each, although both dial, and carries messages in order', async () => {
   const { a, b } = await pairThroughRelay();
-  const said: PairMessage[] = Array.from({ length: 100 }, (_, seq) => ({
+  const said: ServerMessage[] = Array.from({ length: 100 }, (_, seq) => ({
     kind: 'heartbeat',
     seq,
     holdings: [],

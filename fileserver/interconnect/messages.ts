@@ -3,7 +3,7 @@
  * trusted to be the partner, not to be free of bugs or of the same version: what cannot be understood is ignored.
  */
 import { z } from 'zod';
-import { type Incarnation, parseIncarnation } from '../../pair/incarnation.ts';
+import { type Incarnation, parseIncarnation, type ServerName } from '../../pair/incarnation.ts';
 import type { DiedMessage, PairMessage } from '../../pair/types.ts';
 
 /** Of the connection itself: keeps it from looking dead. */
@@ -17,7 +17,20 @@ export interface DeathNotedMessage {
   readonly incarnation: Incarnation;
 }
 
-export type InterconnectMessage = PairMessage | DiedMessage | PingMessage | DeathNotedMessage;
+/**
+ * From the server that is about to release this disk set, which it holds at this epoch, to the one that will serve it: the way
+ * there may be opened already. A hint that gives no right.
+ */
+export interface HandingOverMessage {
+  readonly kind: 'handingOver';
+  readonly home: ServerName;
+  readonly epoch: number;
+}
+
+/** What a server says to the other one. */
+export type ServerMessage = PairMessage | HandingOverMessage;
+
+export type InterconnectMessage = ServerMessage | DiedMessage | PingMessage | DeathNotedMessage;
 
 const name = z.string().min(1).max(253);
 const count = z.int().min(0);
@@ -39,6 +52,7 @@ const message = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('acknowledgement'), seq: count, holdings }),
   z.object({ kind: z.literal('leaseChanged'), home: name }),
+  z.object({ kind: z.literal('handingOver'), home: name, epoch: count }),
   z.object({ kind: z.literal('died'), incarnation, holdings, evidence: z.string().max(1000) }),
   z.object({ kind: z.literal('ping') }),
   z.object({ kind: z.literal('deathNoted'), incarnation }),

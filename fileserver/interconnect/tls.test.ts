@@ -11,11 +11,11 @@ import {
   makeAuthority,
 } from '../../operator/execute/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
-import type { PairMessage } from '../../pair/types.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { TlsCredentials } from './credentials.ts';
 import { Interconnect } from './interconnect.ts';
+import type { ServerMessage } from './messages.ts';
 
 const day = 24 * 3600_000;
 const timing = { pingMs: 50, silenceMs: 300 };
@@ -75,14 +75,14 @@ interface End {
   readonly credentials: ChangingCredentials;
   readonly port: number;
   readonly seen: string[];
-  readonly messages: PairMessage[];
+  readonly messages: ServerMessage[];
 }
 
 /** `partnerPort` 1: nobody is there, so that only the other side's dialling counts. */
 async function start(server: string, credentials: ChangingCredentials, partnerPort = 1): Promise<End> {
   const me = incarnationOf(server, 'machine', '1');
   const seen: string[] = [];
-  const messages: PairMessage[] = [];
+  const messages: ServerMessage[] = [];
   const interconnect = new Interconnect({
     pair: 'home',
     me,
