@@ -32,3 +32,16 @@ test.each([
   client.close();
   await thread.close('own', 'quiesce');
 });
+
+test.each([
+  [true, 1],
+  [false, 0],
+])(
+  'with writeThrough %s the journal that an owner begins is flushed %i times before it serves',
+  async (writeThrough, flushes) => {
+    const volumes = [{ name: 'data', path: directory.path, writeThrough }];
+    await thread.open(openMessage(directory.path, { volumes, epoch: writeThrough ? 3 : 4 }));
+    expect(thread.figures.volumeAt(0, 0)?.flushCount).toBe(flushes);
+    await thread.close('own', 'quiesce');
+  },
+);

@@ -52,10 +52,14 @@ export async function recover(
   }
   await withReserve(volume.reserve, async () => {
     volume.journal.begin(contents);
-    // What was settled must not be settled again. And where there may be no space for it, better now than later.
-    if (intents.length > 0 || volume.reserve.needed) await flushed(volume.journal);
+    if (intents.length > 0 || mustBeWritten(volume)) await flushed(volume.journal);
   });
   return { answers: answers.count, completed, forgotten: intents.length - completed };
+}
+
+/** What stays dirty might be written by this machine's kernel after another has begun to serve (R9). Or find no space. */
+function mustBeWritten({ spec, reserve }: Volume): boolean {
+  return spec.writeThrough === true || reserve.needed;
 }
 
 function flushed(journal: Journal): Promise<void> {

@@ -27,7 +27,6 @@ import {
   decodeSegmentHeader,
   encodeSegmentHeader,
   GAP_SEARCH_SIZE,
-  KEY_SIZE,
   PAYLOAD_SIZE_MAX,
   parseSegment,
   RecordType,
@@ -187,7 +186,6 @@ export class Journal {
 
   /** The next file becomes the active one. What counts in the one before is copied with the next appends. */
   private beginSegment(contents: JournalContents, fresh: boolean): number {
-    const { builder } = this;
     // Can't be, by the sizes; if it were: the segment about to be overwritten still counts.
     const copied = this.copyAll();
     if (copied < 0) return copied;
