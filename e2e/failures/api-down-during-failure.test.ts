@@ -5,7 +5,7 @@ import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/contro
 import { findProcess, signal } from '../harness/faults/processes.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
 
-const STANDSTILL_MS = 8_000;
+const STANDSTILL_MS = 60_000;
 
 failoverScenario({
   name: 'api-down-during-failure',
