@@ -37,6 +37,8 @@ export class ApiError extends Error {
 
 const has = (error: unknown, status: number): boolean => error instanceof ApiError && error.status === status;
 
+/** The object that would come of it is not valid. */
+export const isInvalid = (error: unknown): boolean => has(error, 422);
 export const isNotFound = (error: unknown): boolean => has(error, 404);
 /** 409 with another reason (AlreadyExists) is not a lost compare-and-swap. */
 export const isConflict = (error: unknown): boolean =>

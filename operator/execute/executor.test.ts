@@ -39,6 +39,26 @@ const pod: Action = {
   object: { metadata: { name: 'home-filer-a-1', namespace: 'n' } },
 };
 
+test('a Service with a port that somebody has edited gets its ports whole, and is applied again', async () => {
+  const ports = [{ name: 'nfs-2050', port: 2050 }];
+  const portsAlone = JSON.stringify({ spec: { ports } });
+  let valid = false;
+  const executor = await start((seen, response) => {
+    if (seen.method !== 'PATCH') return json(response, 500, failure(500, 'Unexpected'));
+    if (seen.body === portsAlone) valid = true;
+    return valid ? json(response, 200, { metadata: {} }) : json(response, 422, failure(422, 'Invalid'));
+  });
+  const object = { ...service.object, spec: { ports } };
+  await executor.execute({ ...service, object, expect: 'ours' });
+  expect(api.seen.map(({ body }) => body === portsAlone)).toEqual([false, true, false]);
+});
+
+test('another object that is not valid is told, not tried in another way', async () => {
+  const executor = await start((_, response) => json(response, 422, failure(422, 'Invalid')));
+  expect(await caught(executor.execute({ ...service, expect: 'ours' }))).toBeInstanceOf(ExecutionProblem);
+  expect(api.seen).toHaveLength(1);
+});
+
 describe('apply of what was not seen', () => {
   test('looks first, and applies when there is nothing', async () => {
     const executor = await start((seen, response) =>

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
-import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
+import { ApiError, isAlreadyExists, isConflict, isInvalid, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject, Lease, MergePatch } from '../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
@@ -91,12 +91,29 @@ export class Executor {
     });
   }
 
+  /**
+   * The ports of a Service are a list by number for an apply: one whose number somebody has edited is not ours to it, stays
+   * beside the one that it adds, and has its name; which is not valid. Then the list is set whole first.
+   */
+  async #apply({ resource, object }: Action & { kind: 'apply' }): Promise<void> {
+    const apply = () => this.#client.apply(resources[resource], object, fieldManager);
+    try {
+      await apply();
+    } catch (error) {
+      const { ports } = (object as { readonly spec?: { readonly ports?: unknown } }).spec ?? {};
+      if (!isInvalid(error) || resource !== 'services' || ports === undefined) throw error;
+      const { namespace, name = '' } = object.metadata;
+      await this.#client.mergePatch(resources.services, { namespace, name }, { spec: { ports } });
+      await apply();
+    }
+  }
+
   async #attempt(action: Action): Promise<void> {
     const resource = resources[action.resource];
     switch (action.kind) {
       case 'apply':
         if (action.expect === 'absent') await this.#expectNothingOfOthers(action);
-        await this.#client.apply(resource, action.object, fieldManager);
+        await this.#apply(action);
         return;
       case 'create':
         await this.#client.create(resource, action.object).catch((error: unknown) => {
