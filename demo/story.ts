@@ -56,9 +56,9 @@ export function phaseText(name: string, words: Words): string | null {
     case 'claim':
       return `${words.owner} owns ${words.home}'s disks: lease at epoch ${words.epoch}`;
     case 'verify':
-      return 'volumes verified and marked with the new epoch';
+      return 'volumes verified, journals read';
     case 'replay':
-      return 'journal replayed: unfinished operations completed, replies known';
+      return 'volumes marked with the new epoch, journals replayed: replies known';
     case 'listen':
       return `port ${words.port} is open`;
     case 'firstReply':
