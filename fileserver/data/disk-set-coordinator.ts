@@ -292,7 +292,7 @@ export class DiskSetCoordinator {
 
   /**
    * Clients that look for their server connect during the replay and are answered the moment it ends, instead of with their
-   * next attempt after it. The volumes are this server's by then (verified, and marked with the new epoch).
+   * next attempt after it. The volumes are verified by then; nothing is answered before they are marked with the new epoch.
    */
   private listen(): Promise<number> {
     const acceptor = new Acceptor({

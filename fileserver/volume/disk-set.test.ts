@@ -34,6 +34,8 @@ beforeEach(async () => {
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
   descriptorsBefore = descriptors();
   volume = await openVolume({ name: 'data', path }, owner, () => {});
+  // Else the ownership record's file may still be open when descriptors are counted.
+  await volume.recorded;
   diskSet = new DiskSet([volume], [exported], { filesMax: 2000, descriptorsMax: DESCRIPTORS_MAX });
 });
 afterEach(() => {

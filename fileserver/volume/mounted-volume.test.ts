@@ -52,8 +52,11 @@ describe.skipIf(!mayMount)('a volume that moves', () => {
 
 describe.skipIf(!mayMount)('opening a volume that moves', () => {
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
-  const open = (path: string, more: object = {}) =>
-    openVolume({ name: 'data', path, reattached: true, ...more }, owner, () => {});
+  const open = async (path: string, more: object = {}) => {
+    const volume = await openVolume({ name: 'data', path, reattached: true, ...more }, owner, () => {});
+    await volume.recorded;
+    return volume;
+  };
 
   test('writes nothing into the empty directory', async () => {
     const place = places.directory('home/data');

@@ -33,6 +33,7 @@ test.skipIf(!identityCanChange)(
     let again = setImmediate(request);
     try {
       const volume = await opening;
+      await volume.recorded;
       expect(requests).toBeGreaterThan(0);
       expect(volume.pathIndex, 'the kernel opens handles for the server').toBeNull();
       volume.close();
