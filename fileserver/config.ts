@@ -169,6 +169,7 @@ const schema = z
         journalDisabled: z.boolean().optional(),
         intents: z.enum(['flush', 'unwritten']).optional(),
         uncounted: z.boolean().optional(),
+        neverAwake: z.boolean().optional(),
       })
       .optional(),
   })

@@ -1,6 +1,6 @@
-// What a part of the server costs that could be left out: the figures of /metrics.
+// What single parts of the server cost or bring: the figures of /metrics, and threads that stay awake after a lone call.
 //
-//   node bench/parts/main.ts [--rounds 5] [--ms 1000]
+//   node bench/parts/main.ts [--rounds 5] [--ms 1000] [--only 'never awake']
 //
 // The same server with and without the part, at the same time, in turns. Prints a table; the ratio is to the server as it
 // is.
@@ -17,12 +17,14 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     ms: { type: 'string', default: '1000' },
+    only: { type: 'string' },
   },
 });
 
 const AS_IT_IS = 'as it is';
 const PARTS: readonly { name: string; without: object; workloads: readonly WorkloadName[] }[] = [
   { name: 'no figures', without: { uncounted: true }, workloads: ['getattr', 'read4k', 'write4k'] },
+  { name: 'never awake', without: { neverAwake: true }, workloads: ['getattr1x1', 'read4k1x1'] },
 ];
 
 const CACHE = join(import.meta.dirname, '../../.cache');
@@ -41,12 +43,13 @@ async function compare({ name, without, workloads }: (typeof PARTS)[number]): Pr
       servers.set(variant, await startFilerpair(own, { nodeArguments: [], testing }));
     }
     for (const workload of workloads) {
+      const single = workload.endsWith('1x1');
       const figures = await compareVariants(servers, {
         workload,
         rounds: Number(values.rounds),
         measureMs: Number(values.ms),
-        connections: 4,
-        depth: 16,
+        connections: single ? 1 : 4,
+        depth: single ? 1 : 16,
       });
       const whole = figures.get(AS_IT_IS)!.perSecond;
       for (const [variant, { perSecond, p50Us, p99Us, cpuUs }] of figures) {
@@ -68,4 +71,4 @@ async function compare({ name, without, workloads }: (typeof PARTS)[number]): Pr
 
 console.log('| workload | server | per second | p50 / p99 us | cpu us | ratio |');
 console.log('| --- | --- | ---: | ---: | ---: | ---: |');
-for (const part of PARTS) await compare(part);
+for (const part of PARTS) if (values.only === undefined || values.only === part.name) await compare(part);

@@ -1,7 +1,9 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
+import { giveWay, processorTime } from '../system/processors.ts';
 import { rehearseAttaching } from '../volume/volume.ts';
+import { Alertness } from './alertness.ts';
 import type { ConnectionMemory } from './connection.ts';
 import { rehearseConnection } from './connection-rehearsal.ts';
 import { ConnectionService } from './connection-service.ts';
@@ -22,10 +24,19 @@ const TICK_MS = 1000;
 export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): void {
   const board = new ThreadBoard(setup.board);
   const rights = new RightTable(setup.rights);
+  // Where nobody knows it is taken to be rationed.
+  const neverAwake = setup.testing?.neverAwake === true || processorTime() !== 'free';
   const memory: ConnectionMemory = {
     input: new Uint8Array(INPUT_SIZE),
     slabs: new OutputSlabs(),
     longRecords: new LongRecords(),
+    alertness: new Alertness({
+      mayWake: () => !neverAwake && board.mayStayAwake(),
+      rest: () => board.fallAsleep(),
+      now: () => performance.now(),
+      giveWay,
+      nextTurn: setImmediate,
+    }),
     expectedSize: 0,
   };
   const volumeThreads = new Map<number, Channel>(setup.channels);
@@ -35,6 +46,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
 
   for (const [thread, channel] of setup.channels) {
     channel.on('message', (message: RepliesMessage) => {
+      memory.alertness.arrived();
       for (const service of services.values()) service.receive(thread, message);
     });
   }

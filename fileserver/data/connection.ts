@@ -19,6 +19,7 @@ import { ACCEPTED_HEADER_SIZE, encodeSuccessHeader } from '../../protocol/rpc.ts
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
+import type { Alertness } from './alertness.ts';
 import { ConnectionCaller } from './caller.ts';
 import { type CallMeter, REFUSED } from './data-metrics.ts';
 import {
@@ -70,6 +71,7 @@ export interface ConnectionMemory {
   readonly input: Uint8Array;
   readonly slabs: OutputSlabs;
   readonly longRecords: LongRecords;
+  readonly alertness: Alertness;
   /** Bytes that long replies which are not there yet may take: READs that wait for a disk, listings. */
   expectedSize: number;
 }
@@ -232,6 +234,7 @@ export class Connection implements LateAnswers {
   private receive(buffer: Uint8Array | null, size: number): void {
     if (this.closed || this.quiesced) return;
     this.active = true;
+    this.memory.alertness.arrived();
     this.arrivedAt = performance.now();
     if (buffer === null) this.parser.received(size);
     else this.parser.push(buffer, size);
@@ -241,6 +244,7 @@ export class Connection implements LateAnswers {
 
   /** Handles what has been received, as far as there is room for the replies. */
   private work(): void {
+    let handled = 0;
     this.begin();
     try {
       while (!this.closed && !this.quiesced) {
@@ -250,8 +254,10 @@ export class Connection implements LateAnswers {
         }
         if (!this.parser.next()) break;
         if (!this.handle(this.parser.record)) return;
+        handled += 1;
       }
       this.flush();
+      this.memory.alertness.handled(handled);
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
       if (!this.closed && this.callsAreFull()) this.stop();
     } catch (error) {
@@ -456,6 +462,7 @@ export class Connection implements LateAnswers {
       if (xid !== null) endRecord(w, start);
     }
     this.flush();
+    this.memory.alertness.handled(answers.length);
     this.resume();
   }
 }

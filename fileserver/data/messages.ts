@@ -317,6 +317,8 @@ export interface DataThreadTesting {
   readonly intents?: 'flush' | 'unwritten';
   /** No figures of calls: shows what counting them costs. */
   readonly uncounted?: boolean;
+  /** No thread stays awake after a call (alertness.ts): shows what that brings. */
+  readonly neverAwake?: boolean;
 }
 
 /** How many threads of which kind. They all exist from the start: a takeover starts none. */

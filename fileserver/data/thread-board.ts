@@ -1,26 +1,33 @@
 /**
- * What the data threads show each other and the agent without being asked, in shared memory: that they turn, and how
- * many of their connections have ended. Read by threads that must not wait for an answer.
+ * What the data threads show each other and the agent without being asked, in shared memory: that they turn, how many of
+ * their connections have ended, and how many of them stay awake (alertness.ts). Read by threads that must not wait for an
+ * answer.
  */
+import { availableParallelism } from 'node:os';
 import { bootMs } from '../system/boottime.ts';
 
 /** A thread that is not busy writes its time this often. ms */
 export const TURN_MS = 250;
+/** Threads that may stay awake at the same time: none where there is one processor. */
+const AWAKE_MAX = availableParallelism() - 1;
 
 export class ThreadBoard {
   readonly buffer: SharedArrayBuffer;
   private readonly turnedAt: Float64Array;
   private readonly ended: Int32Array;
+  /** One number. */
+  private readonly awake: Int32Array;
 
   static allocate(threads: number): SharedArrayBuffer {
-    return new SharedArrayBuffer(threads * 12);
+    return new SharedArrayBuffer(threads * 12 + 8);
   }
 
   constructor(buffer: SharedArrayBuffer) {
-    const threads = buffer.byteLength / 12;
+    const threads = Math.floor(buffer.byteLength / 12);
     this.buffer = buffer;
     this.turnedAt = new Float64Array(buffer, 0, threads);
     this.ended = new Int32Array(buffer, threads * 8, threads);
+    this.awake = new Int32Array(buffer, threads * 12, 1);
   }
 
   get threads(): number {
@@ -44,6 +51,17 @@ export class ThreadBoard {
   get allStarted(): boolean {
     Atomics.load(this.ended, 0);
     return this.turnedAt.every((at) => at > 0);
+  }
+
+  /** true: then until fallAsleep(). */
+  mayStayAwake(): boolean {
+    if (Atomics.add(this.awake, 0, 1) < AWAKE_MAX) return true;
+    Atomics.sub(this.awake, 0, 1);
+    return false;
+  }
+
+  fallAsleep(): void {
+    Atomics.sub(this.awake, 0, 1);
   }
 
   connectionEnded(thread: number): void {

@@ -1,0 +1,96 @@
+/**
+ * Keeps a thread awake for a moment when it has nothing to do: a client that makes one call after the other sends the next
+ * one as soon as it has the answer, and to fall asleep and be woken (an interrupt to a processor that sleeps) takes several
+ * times as long as to answer.
+ *
+ *   call --> answer, look, look, look, call --> answer, look ...      while that pays
+ *   call --> answer, asleep ......... call --> answer                 otherwise
+ *
+ * Between two looks it gives way (sched_yield): where the client, or anybody else, waits for this very processor, he has it
+ * at once. So looking takes only what nobody wants. Without that a lone call waits for its answer up to a whole time slice
+ * of the one who looks for it, which is worse than sleeping.
+ *
+ * It is done only where somebody is likely to come:
+ * - after a turn with one call: where there are more, nobody waits for the waking of one;
+ * - for AWAKE_MS at most, and only while it has mostly been worth it of late;
+ * - in fewer threads at a time than there are processors;
+ * - not where processor time is rationed (a container with a limit): there the looks would be charged.
+ */
+
+/** A client on the same machine or in the same network has answered by then, or is doing something else. ms */
+const AWAKE_MS = 0.5;
+/** Calls that came in time, less those that did not: the more, the longer a client may think now and then. */
+const CREDIT_MAX = 16;
+const CREDIT_LOST = 3;
+/** Every so often it is tried without credit. */
+const TRY_EVERY = 32;
+
+export interface AlertnessHooks {
+  /** Another thread may stay awake. What it returned true for is ended by rest(). */
+  readonly mayWake: () => boolean;
+  readonly rest: () => void;
+  /** performance.now() */
+  readonly now: () => number;
+  /** Lets others have the processor, if they want it. */
+  readonly giveWay: () => void;
+  /** Calls back in the next turn of the event loop, which looks at the sockets before and does not wait for them. */
+  readonly nextTurn: (callback: () => void) => void;
+}
+
+export class Alertness {
+  private readonly hooks: AlertnessHooks;
+  private credit: number;
+  private loneCalls: number;
+  private awake: boolean;
+  /** A turn of looking is under way: there is never more than one. */
+  private looking: boolean;
+  private awakeUntil: number;
+  private readonly look: () => void;
+
+  constructor(hooks: AlertnessHooks) {
+    this.hooks = hooks;
+    this.credit = 0;
+    this.loneCalls = 0;
+    this.awake = false;
+    this.looking = false;
+    this.awakeUntil = 0;
+    this.look = () => this.lookAgain();
+  }
+
+  /** Something has come: calls, or another thread's replies. */
+  arrived(): void {
+    if (!this.awake) return;
+    this.credit = Math.min(CREDIT_MAX, this.credit + 1);
+    this.fallAsleep();
+  }
+
+  /** A turn is over in which so many calls were answered, or passed on to another thread. */
+  handled(calls: number): void {
+    if (calls !== 1 || this.awake) return;
+    this.loneCalls += 1;
+    if (this.credit <= 0 && this.loneCalls % TRY_EVERY !== 0) return;
+    if (!this.hooks.mayWake()) return;
+    this.awake = true;
+    this.awakeUntil = this.hooks.now() + AWAKE_MS;
+    if (this.looking) return;
+    this.looking = true;
+    this.hooks.nextTurn(this.look);
+  }
+
+  private fallAsleep(): void {
+    this.awake = false;
+    this.hooks.rest();
+  }
+
+  private lookAgain(): void {
+    if (this.awake && this.hooks.now() < this.awakeUntil) {
+      this.hooks.giveWay();
+      this.hooks.nextTurn(this.look);
+      return;
+    }
+    this.looking = false;
+    if (!this.awake) return;
+    this.credit = Math.max(0, this.credit - CREDIT_LOST);
+    this.fallAsleep();
+  }
+}
