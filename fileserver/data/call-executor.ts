@@ -6,11 +6,14 @@ import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
+import type { FileIdentity } from '../volume/file-identity.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
+import type { Volume } from '../volume/volume.ts';
 import { BatchReader, BatchWriter, entrySize } from './call-batch.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Dispatcher, type LateAnswers, type Programs } from './dispatcher.ts';
-import type { CallsMessage, Channel, ForgottenObject, RepliesMessage } from './thread-messages.ts';
+import { encodeForgotten, NO_CALL } from './forgotten-object.ts';
+import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
 
 const REPLY_SIZE = 4096;
 /** Memory of calls that may wait to be given back with the next replies. */
@@ -77,7 +80,9 @@ class CallingThread {
   private unanswered: number;
   /** What the caller's batches lie in. */
   readonly memories: Map<number, SharedArrayBuffer>;
-  private forgotten: ForgottenObject[];
+  /** Objects that may have lost their last name, one behind the other, and where each ends. */
+  private readonly gone: XdrWriter;
+  private goneEnds: number[];
   private scheduled: boolean;
 
   constructor(session: number, channel: Channel) {
@@ -90,7 +95,8 @@ class CallingThread {
     this.spent = [];
     this.unanswered = 0;
     this.memories = new Map();
-    this.forgotten = [];
+    this.gone = new XdrWriter(4096);
+    this.goneEnds = [];
     this.scheduled = false;
   }
 
@@ -134,8 +140,10 @@ class CallingThread {
     if (this.unanswered === 0 || this.spent.length >= SPENT_MAX) this.schedule();
   }
 
-  forget(object: ForgottenObject): void {
-    this.forgotten.push(object);
+  forget(volume: Volume, identity: FileIdentity): void {
+    const { gone } = this;
+    encodeForgotten(gone, volume.uuid, identity);
+    this.goneEnds.push(gone.position);
     this.schedule();
   }
 
@@ -148,15 +156,26 @@ class CallingThread {
   private post(): void {
     this.scheduled = false;
     this.writeAnswers();
-    const { replies, spent, forgotten, session, w } = this;
+    const { replies, spent, gone, goneEnds, session, w } = this;
     let size = 0;
+    let from = 0;
+    for (const end of goneEnds) {
+      size += entrySize(end - from);
+      from = end;
+    }
     for (const { start, end } of replies) size += entrySize(end - start);
     const batch = new ArrayBuffer(size);
     const out = new BatchWriter(batch);
+    from = 0;
+    for (const end of goneEnds) {
+      out.add(NO_CALL, 0, gone.bytes, from, end);
+      from = end;
+    }
     for (const { number, start, end } of replies) out.add(number, 0, w.bytes, start, end);
     this.replies = [];
     this.spent = [];
-    this.forgotten = [];
+    this.goneEnds = [];
+    gone.reset();
     w.reset();
     const message: RepliesMessage = {
       kind: 'replies',
@@ -164,7 +183,6 @@ class CallingThread {
       batch,
       size,
       spent,
-      forgotten,
     };
     this.channel.postMessage(message);
   }
@@ -222,8 +240,8 @@ export class CallExecutor {
   };
 
   /** In every connection thread. */
-  forget(object: ForgottenObject): void {
-    for (const thread of this.threads.values()) thread.forget(object);
+  forget(volume: Volume, identity: FileIdentity): void {
+    for (const thread of this.threads.values()) thread.forget(volume, identity);
   }
 
   forgetCallers(): void {

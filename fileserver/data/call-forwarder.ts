@@ -5,8 +5,9 @@
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, wrapEntry } from './call-batch.ts';
 import type { Route } from './dispatcher.ts';
+import { NO_CALL } from './forgotten-object.ts';
 import type { LongRecords } from './long-records.ts';
-import type { CallsMessage, Channel, ForgottenObject, RepliesMessage } from './thread-messages.ts';
+import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
 
 /** Memory for one batch. */
 interface Memory {
@@ -39,6 +40,9 @@ export class VolumeRoute implements Route {
     this.forwarder.forward(this, connection, host, bytes, start, end, answer);
   }
 }
+
+/** Told of each object that may have lost its last name: forgotten-object.ts. Called before what follows it is answered. */
+export type ForgottenListener = (bytes: Uint8Array, start: number, end: number) => void;
 
 interface Outstanding {
   readonly route: VolumeRoute;
@@ -77,7 +81,7 @@ class SpareMemory {
 export class CallForwarder {
   private readonly session: number;
   private readonly channel: Channel;
-  private readonly onForgotten: (objects: readonly ForgottenObject[]) => void;
+  private readonly onForgotten: ForgottenListener;
   private readonly outstanding: Map<number, Outstanding>;
   private nextNumber: number;
   private batch: BatchWriter | null;
@@ -94,12 +98,7 @@ export class CallForwarder {
   /** Of it, what the receiver knows. */
   private readonly longMemories: Map<SharedArrayBuffer, Memory>;
 
-  constructor(
-    session: number,
-    channel: Channel,
-    longRecords: LongRecords,
-    onForgotten: (objects: readonly ForgottenObject[]) => void,
-  ) {
+  constructor(session: number, channel: Channel, longRecords: LongRecords, onForgotten: ForgottenListener) {
     this.longRecords = longRecords;
     this.longMemories = new Map();
     this.session = session;
@@ -221,9 +220,12 @@ export class CallForwarder {
   receive(message: RepliesMessage): void {
     if (message.session !== this.session) return;
     for (const number of message.spent) this.keep(number);
-    if (message.forgotten.length > 0) this.onForgotten(message.forgotten);
     const entries = new BatchReader(message.batch, message.size);
     while (entries.next()) {
+      if (entries.number === NO_CALL) {
+        this.onForgotten(entries.bytes, entries.start, entries.end);
+        continue;
+      }
       const waiting = this.outstanding.get(entries.number);
       this.outstanding.delete(entries.number);
       waiting?.answer(entries.bytes.subarray(entries.start, entries.end));

@@ -20,15 +20,10 @@ import { CallRouting } from './call-routing.ts';
 import { Connection, type ConnectionMemory } from './connection.ts';
 import type { CallMeter } from './data-metrics.ts';
 import type { Programs } from './dispatcher.ts';
+import { forgottenIdentity, isOfVolume } from './forgotten-object.ts';
 import type { CloseMode, ExportSpec, FaultReason } from './messages.ts';
 import { STALL_NOTICE_MS } from './stall-watch.ts';
-import type {
-  Channel,
-  ForgottenObject,
-  FromDataThreads,
-  RepliesMessage,
-  ToConnectionThread,
-} from './thread-messages.ts';
+import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
 import { describeBug, type Told } from './volume-service.ts';
 
 /** For the last bytes of a connection to be taken by its client, after the last answer. ms */
@@ -147,8 +142,11 @@ export class ConnectionService {
     let forwarder = this.forwarders.get(thread);
     if (forwarder === undefined) {
       const channel = this.setup.volumeThreads.get(thread)!;
-      forwarder = new CallForwarder(this.session, channel, this.setup.memory.longRecords, (objects) =>
-        this.forget(objects),
+      forwarder = new CallForwarder(
+        this.session,
+        channel,
+        this.setup.memory.longRecords,
+        (bytes, start, end) => this.forget(bytes, start, end),
       );
       this.forwarders.set(thread, forwarder);
     }
@@ -160,13 +158,12 @@ export class ConnectionService {
     this.forwarders.get(thread)?.receive(message);
   }
 
-  private forget(objects: readonly ForgottenObject[]): void {
+  private forget(bytes: Uint8Array, start: number, end: number): void {
     const { diskSet } = this;
     if (diskSet === null) return;
-    for (const { volume: uuid, type, identity: bytes } of objects) {
-      const volume = diskSet.volumes.get(uuid);
-      if (volume === undefined) continue;
-      diskSet.table.forget(volume, diskSet.exports, { type, bytes, start: 0, size: bytes.length });
+    for (const volume of diskSet.volumes.values()) {
+      if (!isOfVolume(volume.uuid, bytes, start)) continue;
+      diskSet.table.forget(volume, diskSet.exports, forgottenIdentity(bytes, start, end));
     }
   }
 

@@ -134,12 +134,4 @@ export interface RepliesMessage extends OfSession {
   readonly size: number;
   /** Numbers of memory of calls whose last byte has been used. */
   readonly spent: readonly number[];
-  /** Objects that may have lost their last name: descriptors of them are to be closed. */
-  readonly forgotten: readonly ForgottenObject[];
-}
-
-export interface ForgottenObject {
-  readonly volume: string;
-  readonly type: number;
-  readonly identity: Uint8Array;
 }

@@ -161,8 +161,7 @@ export class VolumeService {
     const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, () =>
       this.rightLost(),
     );
-    diskSet.table.onForget = (volume, { bytes, start, size, type }) =>
-      executor.forget({ volume: volume.uuidHex, type, identity: bytes.slice(start, start + size) });
+    diskSet.table.onForget = (volume, identity) => executor.forget(volume, identity);
     return executor;
   }
 

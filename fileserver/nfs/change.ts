@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { nfsproc3 } from '../../protocol/nfs3.ts';
 import type { OperationStep } from '../data/messages.ts';
+import { BytePool } from '../volume/byte-pool.ts';
 import { KEY_SIZE } from '../volume/journal-records.ts';
 import type { NfsCall, Outcome, Procedure } from './call.ts';
 import { Create } from './create.ts';
@@ -27,6 +28,9 @@ export const operations: Readonly<Record<number, new (request: OperationRequest)
   [nfsproc3.LINK]: Link,
 };
 
+/** Arguments, until the operation is answered. */
+const argumentMemory = new BytePool();
+
 export type StepListener = (operation: string, step: OperationStep) => void;
 
 /** A procedure for all nine. */
@@ -40,7 +44,7 @@ function change(call: NfsCall, onStep: StepListener): Outcome {
     service,
     key: keyOf(call),
     procedure,
-    args: r.bytes.slice(r.position, r.end),
+    args: argumentMemory.copy(r.bytes, r.position, r.end),
     onStep,
   };
   const operation = new operations[procedure]!(request);

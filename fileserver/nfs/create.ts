@@ -63,8 +63,9 @@ export class Create extends NewEntry {
     return openAt(dirFd, this.name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, this.mode);
   }
 
-  protected override keep(file: OpenFile, made: number): void {
-    if (made >= 0) this.request.service.diskSet.table.keepWriteFd(file, made);
+  /** Known by the descriptor that was opened with it: no look at the name, and none at the disk. */
+  protected override find(made: number): OpenFile | VolumeFailure {
+    return made < 0 ? super.find(made) : this.request.service.diskSet.made(this.dir!, this.name, made);
   }
 
   override get grows(): boolean {

@@ -15,6 +15,7 @@ import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 
@@ -86,6 +87,7 @@ export class Link extends Operation {
   protected evidence(): void {}
 
   execute(flushes: FlushSet): void {
+    forgetDirectoryAttributes();
     const { diskSet } = this.request.service;
     const dir = this.dir!;
     const file = this.file!;

@@ -10,7 +10,7 @@ import { constants } from 'node:os';
 import { NFS3_OK } from '../../protocol/nfs3.ts';
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
-import { S_IFDIR, S_IFREG, StatBuffer } from '../system/statx.ts';
+import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import { become } from '../system/thread-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
@@ -24,12 +24,17 @@ import {
 } from '../volume/set-attributes.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import {
+  directoryAttributes,
+  directoryAttributesNow,
+  directoryStat,
+  forgetDirectoryAttributes,
+} from './directory-attributes.ts';
 import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 
 const { ENOENT } = constants.errno;
 
 const before = new BeforeAttributes();
-const dirStat = new StatBuffer();
 
 /** What examine() found under the name. */
 export type Found = OpenFile | 'absent' | VolumeFailure;
@@ -87,10 +92,10 @@ export abstract class NewEntry extends Operation {
     const dir = this.dir!;
     const { diskSet } = this.request.service;
     before.forget();
-    const status = diskSet.attributes(dir, dirStat);
+    const status = directoryAttributes(diskSet, dir);
     if (status !== 'ok') return status;
-    before.take(dirStat);
-    if (dirStat.type !== S_IFDIR) return 'notDirectory';
+    before.take(directoryStat);
+    if (directoryStat.type !== S_IFDIR) return 'notDirectory';
     const refused = diskSet.checkChangeableName(dir, this.name);
     if (refused !== null) return refused;
     if (isDot(this.name) || isDotDot(this.name)) return 'exists';
@@ -125,8 +130,9 @@ export abstract class NewEntry extends Operation {
   /** The directory's descriptor or -errno; `before` holds its attributes at this moment. */
   protected beginExecution(): number {
     before.forget();
-    const status = this.request.service.diskSet.attributes(this.dir!, dirStat);
-    if (status === 'ok') before.take(dirStat);
+    const status = directoryAttributes(this.request.service.diskSet, this.dir!);
+    if (status === 'ok') before.take(directoryStat);
+    forgetDirectoryAttributes();
     return this.request.service.diskSet.pathFd(this.dir!);
   }
 
@@ -136,13 +142,11 @@ export abstract class NewEntry extends Operation {
     made: number,
     missing: (changes: AttributeChanges) => AttributeChanges,
   ): void {
-    const { diskSet } = this.request.service;
-    const file = diskSet.lookup(this.dir!, this.name, this.user);
+    const file = this.find(made);
     if (typeof file === 'string') {
       this.fail(file);
       return;
     }
-    this.keep(file, made);
     const failure = this.complete(file, flushes, missing);
     if (failure === null) {
       this.succeed(file);
@@ -165,8 +169,10 @@ export abstract class NewEntry extends Operation {
     else diskSet.table.forget(this.volume, diskSet.exports, identity);
   }
 
-  /** A chance to keep a descriptor that make() returned. */
-  protected keep(_file: OpenFile, _made: number): void {}
+  /** What make() has made; it returned `made`, -1 if it was made before a crash. */
+  protected find(_made: number): OpenFile | VolumeFailure {
+    return this.request.service.diskSet.lookup(this.dir!, this.name, this.user);
+  }
 
   /** Attributes that the entry was not born with. Only root may give files away (as with every NFS server). */
   private complete(
@@ -214,7 +220,8 @@ export abstract class NewEntry extends Operation {
     const known = diskSet.attributes(file, stat) === 'ok';
     encodePostOp(out, known ? stat : null, this.volume);
     before.encode(out);
-    encodePostOp(out, diskSet.attributes(this.dir!, dirStat) === 'ok' ? dirStat : null, this.volume);
+    const found = directoryAttributesNow(diskSet, this.dir!) === 'ok';
+    encodePostOp(out, found ? directoryStat : null, this.volume);
     this.takeResults();
   }
 

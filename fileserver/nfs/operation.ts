@@ -10,10 +10,11 @@ import { type XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { OperationStep } from '../data/messages.ts';
 import { StatBuffer } from '../system/statx.ts';
 import type { Identity } from '../system/thread-identity.ts';
+import { byteString } from '../volume/byte-string.ts';
 import type { Change } from '../volume/change-queue.ts';
 import type { Export } from '../volume/export.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
-import { encodeIntentRecord } from '../volume/journal-payloads.ts';
+import { encodeIntentRecord, resultsToKeep } from '../volume/journal-payloads.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -130,11 +131,11 @@ export abstract class Operation implements Change {
   }
 
   protected takeResults(): void {
-    this.results = out.bytes.slice(0, out.position);
+    this.results = resultsToKeep(this.key, out.bytes, out.position);
   }
 }
 
 /** A key for a name in a directory. */
 export function nameKey(dir: OpenFile, name: Uint8Array): string {
-  return `${dir.key}/${Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')}`;
+  return `${dir.key}/${byteString(name, 0, name.length)}`;
 }

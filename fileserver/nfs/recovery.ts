@@ -73,8 +73,7 @@ function restoreAnswers(answers: StoredAnswers, cache: ReplyCache): JournalConte
   cache.restore(answers);
   return {
     *replies() {
-      for (const { key, results } of cache.answers())
-        yield answers.holds(results) ? payloadAround(results) : encodeReplyRecord(key, results);
+      for (const { results } of cache.answers()) yield payloadAround(results);
     },
   };
 }

@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { decodeREMOVE3args, NFS3_OK } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
-import { S_IFDIR, StatBuffer } from '../system/statx.ts';
+import { S_IFDIR } from '../system/statx.ts';
 import { become } from '../system/thread-identity.ts';
 import { identityOfKey } from '../volume/file-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
@@ -15,10 +15,15 @@ import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import {
+  directoryAttributes,
+  directoryAttributesNow,
+  directoryStat,
+  forgetDirectoryAttributes,
+} from './directory-attributes.ts';
 import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 
 const before = new BeforeAttributes();
-const dirStat = new StatBuffer();
 const KEY_SIZE_MAX = 64;
 const { EEXIST } = constants.errno;
 
@@ -69,10 +74,10 @@ abstract class RemoveEntry extends Operation {
     const dir = this.dir!;
     const { diskSet } = this.request.service;
     before.forget();
-    const status = diskSet.attributes(dir, dirStat);
+    const status = directoryAttributes(diskSet, dir);
     if (status !== 'ok') return status;
-    before.take(dirStat);
-    if (dirStat.type !== S_IFDIR) return 'notDirectory';
+    before.take(directoryStat);
+    if (directoryStat.type !== S_IFDIR) return 'notDirectory';
     const refused = diskSet.checkChangeableName(dir, this.name);
     if (refused !== null) return refused;
     if (isDot(this.name) || isDotDot(this.name)) return this.refuseDots(this.name);
@@ -93,12 +98,13 @@ abstract class RemoveEntry extends Operation {
     const { diskSet } = this.request.service;
     // What examine() found is still there: nobody else may touch the name.
     before.forget();
-    const status = diskSet.attributes(dir, dirStat);
+    const status = directoryAttributes(diskSet, dir);
     if (status !== 'ok') {
       this.fail(status);
       return;
     }
-    before.take(dirStat);
+    before.take(directoryStat);
+    forgetDirectoryAttributes();
     become(this.user);
     const result = unlinkAt(dir.pathFd, this.name, this.unlinkFlags);
     if (result < 0) {
@@ -127,8 +133,8 @@ abstract class RemoveEntry extends Operation {
     out.reset();
     out.u32(NFS3_OK);
     before.encode(out);
-    const known = this.request.service.diskSet.attributes(this.dir!, dirStat) === 'ok';
-    encodePostOp(out, known ? dirStat : null, this.volume);
+    const known = directoryAttributesNow(this.request.service.diskSet, this.dir!) === 'ok';
+    encodePostOp(out, known ? directoryStat : null, this.volume);
     this.takeResults();
   }
 

@@ -16,6 +16,7 @@ import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 
@@ -107,6 +108,7 @@ export class Rename extends Operation {
   }
 
   execute(flushes: FlushSet): void {
+    forgetDirectoryAttributes();
     const { from, to } = this.args;
     const { diskSet } = this.request.service;
     const failure = this.look();

@@ -13,6 +13,7 @@ import {
 } from '../volume/set-attributes.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { Operation, type OperationRequest, out, type UserOf } from './operation.ts';
 import { changesOfSattr } from './sattr.ts';
 
@@ -78,6 +79,7 @@ export class Setattr extends Operation {
   }
 
   execute(flushes: FlushSet): void {
+    forgetDirectoryAttributes();
     const file = this.file!;
     const { stat } = this.volume;
     before.forget();

@@ -32,7 +32,7 @@ import type { OperationStep } from '../data/messages.ts';
 import type { FileTable } from './file-table.ts';
 import { FlushSet } from './flush-set.ts';
 import type { JournalContents } from './journal.ts';
-import { encodeReplyRecord } from './journal-payloads.ts';
+import { payloadAround } from './journal-payloads.ts';
 import { isForLackOfSpace } from './journal-reserve.ts';
 import type { AnswerListener, ReplyCache } from './reply-cache.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
@@ -75,6 +75,7 @@ export interface Change {
   execute(flushes: FlushSet): void;
   /** After execute(): an object that it made and that recovery might have to complete. null: none. */
   readonly madeKey: string | null;
+  /** In memory that journal-payloads.ts has made (resultsToKeep): they are kept, and appended as they lie. */
   results: Uint8Array;
 }
 
@@ -267,7 +268,7 @@ export class ChangeQueue implements JournalContents {
     announced: readonly Member[],
   ): 'appended' | 'noRoom' | 'failed' {
     const { journal, reserve } = this.volume;
-    const replies = answered.map(({ key, results }) => encodeReplyRecord(key, results));
+    const replies = answered.map(({ results }) => payloadAround(results));
     const intents = announced.map(({ intent }) => intent);
     let result = journal.append(replies, intents, this);
     if (result < 0 && reserve.lend(result)) result = journal.append(replies, intents, this);
@@ -440,6 +441,6 @@ export class ChangeQueue implements JournalContents {
    */
   *replies(): Iterable<Uint8Array> {
     const answers = [...this.replyCache.answers()];
-    for (const { key, results } of answers) yield encodeReplyRecord(key, results);
+    for (const { results } of answers) yield payloadAround(results);
   }
 }

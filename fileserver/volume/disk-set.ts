@@ -256,6 +256,21 @@ export class DiskSet {
     return file;
   }
 
+  /** The regular file that was just made under a name, which `fd` has open; `fd` is the table's from now on. */
+  made(dir: OpenFile, name: Uint8Array, fd: number): OpenFile | VolumeFailure {
+    const { volume, tree } = dir;
+    const { identity } = volume;
+    const result = identity.ofFd(fd);
+    if (result < 0) {
+      close(fd);
+      return failureOfResult(result);
+    }
+    const file = this.table.ofIdentity(tree, identity);
+    this.table.keepOpened(file, fd);
+    volume.pathIndex?.learn(file.key, dir.key, name);
+    return file;
+  }
+
   /** The same as far as the kernel has it in memory. Volumes without file handles are never looked at this way. */
   private lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
     const { volume, tree } = dir;

@@ -8,6 +8,7 @@
 import { constants } from 'node:os';
 import { KernelHandleBuffer } from '../system/file-handle-calls.ts';
 import { StatBuffer } from '../system/statx.ts';
+import { byteString } from './byte-string.ts';
 
 /** Bytes of an identity that fits into an NFS handle; see file-handle.ts. */
 export const IDENTITY_SIZE_MAX = 26;
@@ -107,7 +108,5 @@ export function identityOfKey(key: string): FileIdentity {
 }
 
 export function identityKey(type: number, bytes: Uint8Array, start: number, size: number): string {
-  return (
-    String.fromCharCode(type) + Buffer.from(bytes.buffer, bytes.byteOffset + start, size).toString('latin1')
-  );
+  return String.fromCharCode(type) + byteString(bytes, start, start + size);
 }

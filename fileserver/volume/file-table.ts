@@ -205,14 +205,19 @@ export class FileTable {
     return fd;
   }
 
-  /** Takes over a descriptor for reading and writing that was opened anyway. */
-  keepWriteFd(file: OpenFile, fd: number): void {
+  private keepWriteFd(file: OpenFile, fd: number): void {
+    file.writeFd = fd;
+    this.opened();
+  }
+
+  /** Takes over a descriptor for reading and writing that was opened anyway: it does for everything. */
+  keepOpened(file: OpenFile, fd: number): void {
     if (file.writeFd >= 0) {
       close(fd);
       return;
     }
-    file.writeFd = fd;
-    this.opened();
+    if (file.pathFd < 0) file.pathFd = fd;
+    this.keepWriteFd(file, fd);
   }
 
   private reopen(file: OpenFile, flags: number): number {
@@ -246,9 +251,11 @@ export class FileTable {
     if (file.pins > 0) return 0;
     let closed = 0;
     if (file.pathFd >= 0) {
-      close(file.pathFd);
+      if (file.pathFd !== file.writeFd) {
+        close(file.pathFd);
+        closed += 1;
+      }
       file.pathFd = -1;
-      closed += 1;
     }
     if (file.readFd >= 0) {
       close(file.readFd);

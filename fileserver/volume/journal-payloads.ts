@@ -1,6 +1,7 @@
 /** What the journal's records say. Both begin with the request's key. Numbers are XDR (RFC 4506), big-endian. */
 import { paddedSize, XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Identity } from '../system/thread-identity.ts';
+import { BytePool } from './byte-pool.ts';
 import { KEY_SIZE } from './journal-records.ts';
 
 export interface IntentRecord {
@@ -20,9 +21,16 @@ const OPAQUE_SIZE_MAX = 64 * 1024;
 /** Where the procedure's results begin in an answer's payload: behind the key and their length. */
 export const RESULTS_AT = KEY_SIZE + 4;
 const w = new XdrWriter();
+/** Answers are kept for as long as clients might ask again. */
+const answerMemory = new BytePool();
+/** Intents, until they are in the journal. */
+const intentMemory = new BytePool();
 
 function writeKey(key: string): void {
-  w.opaqueFixed(Buffer.from(key, 'latin1'));
+  w.ensure(KEY_SIZE);
+  const { bytes, position } = w;
+  for (let i = 0; i < KEY_SIZE; i++) bytes[position + i] = key.charCodeAt(i);
+  w.position = position + KEY_SIZE;
 }
 
 function readKey(r: XdrReader): string {
@@ -30,11 +38,20 @@ function readKey(r: XdrReader): string {
   return Buffer.from(buffer, byteOffset, KEY_SIZE).toString('latin1');
 }
 
-export function encodeReplyRecord(key: string, results: Uint8Array): Uint8Array {
+/** A copy of results, bytes[0 .. size), that lies in its answer's payload: payloadAround() says what to append. */
+export function resultsToKeep(key: string, bytes: Uint8Array, size: number): Uint8Array {
   w.reset();
   writeKey(key);
-  w.opaque(results);
-  return w.bytes.slice(0, w.position);
+  w.u32(size);
+  const payload = answerMemory.take(RESULTS_AT + paddedSize(size));
+  payload.set(w.written());
+  payload.set(size === bytes.length ? bytes : bytes.subarray(0, size), RESULTS_AT);
+  return payload.subarray(RESULTS_AT, RESULTS_AT + size);
+}
+
+/** The payload of an answer that is not kept. */
+export function encodeReplyRecord(key: string, results: Uint8Array): Uint8Array {
+  return payloadAround(resultsToKeep(key, results, results.length));
 }
 
 /** Bytes of the procedure's results in an answer's payload, which begins at `start` and ends at `end` or before. */
@@ -61,7 +78,7 @@ export function encodeIntentRecord(record: IntentRecord): Uint8Array {
   for (const group of record.identity.groups) w.u32(group);
   w.opaque(record.args);
   w.opaque(record.evidence);
-  return w.bytes.slice(0, w.position);
+  return intentMemory.copy(w.bytes, 0, w.position);
 }
 
 export function decodeIntentRecord(payload: Uint8Array): IntentRecord {

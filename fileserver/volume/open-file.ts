@@ -3,7 +3,7 @@
  *
  *   pathFd   O_PATH: stands for the object whatever it is; attributes, permissions, names in it if a directory
  *   readFd   a real open of a regular file or a directory, for reading, listing and fsync
- *   writeFd  of a regular file, for reading and writing
+ *   writeFd  of a regular file, for reading and writing; of one that was made here it is pathFd too
  *
  * The last two are opened by the server itself: permissions are checked at each request, not at the open (NFS
  * has no open).

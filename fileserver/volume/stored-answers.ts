@@ -59,11 +59,6 @@ export class StoredAnswers {
     }
   }
 
-  /** These results are one of its views. */
-  holds(results: Uint8Array): boolean {
-    return results.buffer === this.bytes.buffer;
-  }
-
   delete(key: string): void {
     const start = this.starts.get(key);
     if (start === undefined) return;
