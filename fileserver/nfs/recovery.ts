@@ -72,6 +72,7 @@ function flushed(journal: Journal): Promise<void> {
 function restoreAnswers(answers: StoredAnswers, cache: ReplyCache): JournalContents {
   cache.restore(answers);
   return {
+    intents: () => [],
     *replies() {
       for (const { results } of cache.answers()) yield payloadAround(results);
     },

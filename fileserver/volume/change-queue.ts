@@ -2,8 +2,8 @@
  * Executes the operations that must not be executed twice, in groups that share their flushes:
  *
  *   group n      examine | record intents | execute | flush files | append answers, answer
- *   group n+1               .                .         .            examine | record intents | ...
- *   disk                 journal                     the flush               journal (answers n, intents n+1)
+ *   group n+1                                         examine | record intents | execute |  flush files | ...
+ *   disk                 journal                      the flush, journal (intents n+1)   | the flush, journal (answers n)
  *
  * An operation is executed only when its intent is recorded, and answered only when its effects are durable. What
  * `recorded` means is the file system's (commit-order.ts): written out, where its own commit makes what is written
@@ -15,18 +15,24 @@
  *                          answered, else forgotten
  *   answer                 the request that is sent again gets it
  *
- * That look needs the state that the operation left. So nobody may change it before the answer is recorded: the next
- * operations can't, their intents are recorded behind the answers; and a WRITE waits (whenUnchanging).
+ * That look needs the state that the operation left. So nobody may change it before the answer is recorded: operations
+ * whose intents are recorded behind the answers may, as no crash then leaves their intents without those answers; and a
+ * WRITE waits (whenUnchanging).
  *
  * Within a group no two operations touch the same name or the same object, for then the state before the second
  * could not be told from the state before the first. An operation that would waits for the next group.
+ *
+ * While a group is flushed the next one is executed, where that takes about as long. Then two groups have no answers,
+ * so for that rule they are one: an operation that touches what one of the group being flushed has touched waits. Never
+ * are there more than two, and a group is flushed when the flush before it has ended: answers are given in the order of
+ * execution, and what was executed because of something that is not durable is not answered before that is.
  *
  * Where the journal can't be written for lack of space, its reserve is lent (journal-reserve.ts). From then on what needs
  * space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
  * refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
  *
  * On a volume that must not keep dirty pages (DESIGN R9) answers are appended with the next record only, and given
- * when they are recorded.
+ * when they are recorded; so there no group is executed while another one is flushed.
  */
 import type { OperationStep } from '../data/messages.ts';
 import type { FileTable } from './file-table.ts';
@@ -98,7 +104,23 @@ interface Member {
   readonly intent: Uint8Array;
 }
 
-type Phase = 'idle' | 'recording' | 'flushing' | 'stopped';
+/**
+ * Of the group in front: nobody has formed one; its intents are on their way, or it is executed; it is executed and has
+ * to wait for the flush of the group before (or for its own, where groups come one after the other).
+ */
+type Phase = 'idle' | 'recording' | 'executed' | 'stopped';
+
+/** A group is executed beside a flush if that takes at least this part of the flush: else more would come to join it. */
+const OVERLAP_MIN = 0.5;
+/** Weight of the newest in the usual durations. */
+const NEWEST = 0.125;
+/**
+ * Where the file system makes operations wait for a flush under way (ext4: for blocks that are just written to its journal),
+ * executing beside it brings nothing, and the thread can't do anything else meanwhile. It shows in operations that take so
+ * many times as long as usual; then it is not tried for so many groups.
+ */
+const HINDERED_FACTOR = 2;
+const HINDERED_GROUPS = 128;
 
 export class ChangeQueue implements JournalContents {
   readonly replyCache: ReplyCache;
@@ -107,8 +129,12 @@ export class ChangeQueue implements JournalContents {
   private readonly flushes: FlushSet;
   private phase: Phase;
   private waiting: Change[];
-  /** Intents (to be) recorded, not yet executed or just being flushed. */
+  /** Intents (to be) recorded, not yet executed, or waiting for the flush. */
   private group: Member[];
+  /** `group` has its intents in the journal. */
+  private announced: boolean;
+  /** Executed, its effects on their way to the disk; null: no flush is under way. */
+  private flushing: readonly Member[] | null;
   /** Executed and durable; answers not recorded yet. */
   private executed: Member[];
   /** Executed, durable and answered, but there was no room to append the answers: appended with the next record. */
@@ -117,11 +143,16 @@ export class ChangeQueue implements JournalContents {
   private noRoom: VolumeFailure;
   /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
   private failures: Change[];
-  /** Conflict keys of everything in `group` and `executed` are in volume.changing; who waits for them is here. */
+  /** Conflict keys of everything in `group`, `flushing` and `executed` are in volume.changing; who waits for them is here. */
   private blocked: { readonly key: string; readonly ready: () => void }[];
   private idleListeners: (() => void)[];
   private scheduled: boolean;
   private linger: NodeJS.Timeout | null;
+  /** What a flush usually takes, and the execution of one operation. ms */
+  private flushMs: number;
+  private changeMs: number;
+  /** Groups for which it is not tried again to execute beside a flush. */
+  private hindered: number;
 
   constructor(volume: Volume, table: FileTable, replyCache: ReplyCache, hooks: ChangeQueueHooks) {
     this.replyCache = replyCache;
@@ -131,6 +162,8 @@ export class ChangeQueue implements JournalContents {
     this.phase = 'idle';
     this.waiting = [];
     this.group = [];
+    this.announced = false;
+    this.flushing = null;
     this.executed = [];
     this.unrecorded = [];
     this.noRoom = 'noSpace';
@@ -139,19 +172,37 @@ export class ChangeQueue implements JournalContents {
     this.idleListeners = [];
     this.scheduled = false;
     this.linger = null;
+    this.flushMs = 0;
+    this.changeMs = 0;
+    this.hindered = 0;
   }
 
   /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
   submit(change: Change): void {
     if (this.phase === 'stopped') return;
     this.waiting.push(change);
+    this.schedule();
+  }
+
+  /** Not at once: what else has arrived with the same packets belongs into the same group. */
+  private schedule(): void {
     if (this.phase !== 'idle' || this.scheduled) return;
-    // Not at once: what else has arrived with the same packets belongs into the same group.
     this.scheduled = true;
     setImmediate(() => {
       this.scheduled = false;
-      if (this.phase === 'idle') this.beginGroup();
+      if (this.phase === 'idle' && this.waiting.length > 0 && this.mayBegin()) this.beginGroup();
     });
+  }
+
+  /** No flush is under way, or it is worth while to execute beside it. If not, its end begins the next group. */
+  private mayBegin(): boolean {
+    if (this.flushing === null) return true;
+    if (!this.groupsOverlap || this.hindered > 0) return false;
+    return this.waiting.length * this.changeMs >= OVERLAP_MIN * this.flushMs;
+  }
+
+  private get groupsOverlap(): boolean {
+    return !this.answersWait && !this.hooks.journalDisabled;
   }
 
   /**
@@ -169,8 +220,7 @@ export class ChangeQueue implements JournalContents {
 
   /** Calls back when everything submitted has been answered and recorded, or never will be. */
   whenIdle(ready: () => void): void {
-    const nothingLeft = this.waiting.length === 0 && this.executed.length === 0;
-    if (this.phase === 'stopped' || (this.phase === 'idle' && nothingLeft)) {
+    if (this.phase === 'stopped' || this.isIdle) {
       ready();
       return;
     }
@@ -187,6 +237,11 @@ export class ChangeQueue implements JournalContents {
     const listeners = this.idleListeners;
     this.idleListeners = [];
     for (const listener of listeners) listener();
+  }
+
+  private get isIdle(): boolean {
+    const nothingLeft = this.waiting.length === 0 && this.flushing === null && this.executed.length === 0;
+    return this.phase === 'idle' && nothingLeft;
   }
 
   private get answersWait(): boolean {
@@ -206,6 +261,8 @@ export class ChangeQueue implements JournalContents {
 
   private becomeIdle(): void {
     this.phase = 'idle';
+    // Its end comes back to this.
+    if (this.flushing !== null) return;
     if (this.executed.length > 0) {
       // Nobody has to wait for it, unless he asked meanwhile.
       if (this.blocked.length > 0 || this.idleListeners.length > 0) this.record();
@@ -241,25 +298,30 @@ export class ChangeQueue implements JournalContents {
     this.phase = 'recording';
     for (const { change } of this.group) this.hooks.onStep(change.operation, 'beforeIntent');
     if (!this.allowed()) return;
+    const { executed } = this;
+    this.executed = [];
+    const recorded = (error: Error | null): void => this.recorded(error, executed);
     if (this.hooks.journalDisabled) {
-      setImmediate(() => this.recorded(null));
+      setImmediate(recorded, null);
       return;
     }
     const { unrecorded, failures } = this;
-    const waiting = this.answersWait ? this.executed.map(({ change }) => change) : [];
+    const waiting = this.answersWait ? executed.map(({ change }) => change) : [];
     const appended = this.append([...unrecorded, ...failures, ...waiting], this.group);
     if (appended === 'failed') return;
     this.failures = [];
     if (appended === 'noRoom') {
+      this.executed = executed;
       this.refuseGroup();
       return;
     }
     this.unrecorded = [];
+    this.announced = true;
     const { journal } = this.volume;
     const { intents } = this.hooks;
-    if (this.group.length === 0 || intents === 'flush') journal.flush((error) => this.recorded(error));
-    else if (intents === 'writeOut') journal.writeOut((error) => this.recorded(error));
-    else setImmediate(() => this.recorded(null));
+    if (this.group.length === 0 || intents === 'flush') journal.flush(recorded);
+    else if (intents === 'writeOut') journal.writeOut(recorded);
+    else setImmediate(recorded, null);
   }
 
   /** failed: the volume has. noRoom: nothing was appended, not even with the space of the reserve. */
@@ -285,20 +347,17 @@ export class ChangeQueue implements JournalContents {
   private refuseGroup(): void {
     const { group, blocked, noRoom } = this;
     this.group = [];
-    for (const { keys } of group) for (const key of keys) this.volume.changing.delete(key);
-    for (const { keys, change } of this.executed) {
-      for (const key of keys) this.volume.changing.add(key);
-      if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
-    }
+    for (const { keys } of group) for (const key of keys) this.volume.changing.remove(key);
     for (const { change } of group) {
       change.refuse(noRoom);
       this.answer(change);
     }
     this.blocked = [];
     for (const { ready } of blocked) ready();
-    this.tellIdle();
     this.phase = 'idle';
-    if (this.waiting.length > 0) setImmediate(() => this.phase === 'idle' && this.beginGroup());
+    if (this.flushing !== null) return;
+    this.tellIdle();
+    if (this.waiting.length > 0) this.schedule();
     else if (this.executed.length > 0) this.lingerFor(NO_ROOM_LINGER_MS);
   }
 
@@ -306,7 +365,8 @@ export class ChangeQueue implements JournalContents {
   private formGroup(): void {
     const later: Change[] = [];
     const taken = new Set<string>();
-    const deferred = new Set<string>();
+    /** What those before it that have to wait touch, and the group that is being flushed. */
+    const deferred = keysOf(this.flushing ?? []);
     let bytes = 0;
     for (const change of this.waiting) {
       const keys = change.conflictKeys();
@@ -326,7 +386,7 @@ export class ChangeQueue implements JournalContents {
       }
     }
     this.waiting = later;
-    for (const key of taken) this.volume.changing.add(key);
+    for (const { keys } of this.group) for (const key of keys) this.volume.changing.add(key);
   }
 
   /** Refuses what needs space while the journal needs all there is. */
@@ -337,30 +397,27 @@ export class ChangeQueue implements JournalContents {
     return true;
   }
 
-  /** Answers of the group before and intents of this one are in the journal for good. */
-  private recorded(error: Error | null): void {
+  /** Answers of `executed`, which was answered before, and intents of this group are in the journal for good. */
+  private recorded(error: Error | null, executed: readonly Member[]): void {
     if (this.phase === 'stopped') return;
     if (error !== null) {
       this.failed(error.message);
       return;
     }
-    const { executed } = this;
-    this.executed = [];
     if (this.answersWait) this.answerAll(executed);
     this.release(executed);
     if (this.group.length > 0) this.executeGroup();
-    else this.beginGroup();
+    else this.goOn();
   }
 
-  /** What the operations touched may be changed again, except by WRITEs to what this group is about to touch. */
+  /** What the operations touched may be changed again, except by WRITEs to what others are about to touch. */
   private release(executed: readonly Member[]): void {
     if (executed.length === 0) return;
     const { changing } = this.volume;
     for (const { keys, change } of executed) {
-      for (const key of keys) changing.delete(key);
-      if (change.madeKey !== null) changing.delete(change.madeKey);
+      for (const key of keys) changing.remove(key);
+      if (change.madeKey !== null) changing.remove(change.madeKey);
     }
-    for (const { keys } of this.group) for (const key of keys) changing.add(key);
     const { blocked } = this;
     this.blocked = [];
     for (const { key, ready } of blocked) this.whenUnchanging(key, ready);
@@ -378,6 +435,7 @@ export class ChangeQueue implements JournalContents {
   }
 
   private executeGroup(): void {
+    const begunAt = performance.now();
     for (const { change } of this.group) this.hooks.onStep(change.operation, 'afterIntent');
     for (const { change } of this.group) {
       if (!this.allowed()) return;
@@ -385,12 +443,35 @@ export class ChangeQueue implements JournalContents {
       if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
       this.hooks.onStep(change.operation, 'afterExecution');
     }
-    this.phase = 'flushing';
-    this.flushes.flush((result, issued) => this.flushed(result, issued));
+    this.noteExecution((performance.now() - begunAt) / this.group.length);
+    this.phase = 'executed';
+    if (this.flushing === null) this.flushGroup();
+  }
+
+  /** ms: for each operation. */
+  private noteExecution(ms: number): void {
+    if (this.flushing !== null && ms > HINDERED_FACTOR * this.changeMs) this.hindered = HINDERED_GROUPS;
+    else this.changeMs += NEWEST * (ms - this.changeMs);
+    if (this.flushing === null && this.hindered > 0) this.hindered -= 1;
+  }
+
+  private flushGroup(): void {
+    const members = this.group;
+    this.group = [];
+    this.announced = false;
+    this.flushing = members;
+    const begunAt = performance.now();
+    this.flushes.flush((result, issued) => {
+      this.flushMs += NEWEST * (performance.now() - begunAt - this.flushMs);
+      this.flushed(members, result, issued);
+    });
+    if (!this.groupsOverlap || this.phase !== 'executed') return;
+    this.phase = 'idle';
+    if (this.waiting.length > 0) this.schedule();
   }
 
   /** `issued`: the device was flushed. It was not if all operations of the group failed. */
-  private flushed(result: number, issued: boolean): void {
+  private flushed(members: readonly Member[], result: number, issued: boolean): void {
     if (this.phase === 'stopped') return;
     if (result < 0) {
       this.failed(`errno ${-result} while flushing directories`);
@@ -399,25 +480,41 @@ export class ChangeQueue implements JournalContents {
     const { journal } = this.volume;
     if (!issued && !this.hooks.journalDisabled) {
       // Every group ends with a flush: else two segments could be filled, and both lost.
-      journal.flush((error) => (error === null ? this.flushed(0, true) : this.failed(error.message)));
+      journal.flush((error) => {
+        if (error !== null) this.failed(error.message);
+        else if (this.phase !== 'stopped') this.durable(members);
+      });
       return;
     }
     if (this.hooks.intents !== 'flush') journal.flushed();
-    for (const { change } of this.group) this.hooks.onStep(change.operation, 'afterFlush');
-    const executed = this.group;
-    this.executed = executed;
-    this.group = [];
+    this.durable(members);
+  }
+
+  /** The operations' effects are on the disk. */
+  private durable(members: readonly Member[]): void {
+    for (const { change } of members) this.hooks.onStep(change.operation, 'afterFlush');
+    this.flushing = null;
+    this.executed.push(...members);
     if (!this.answersWait) {
       if (!this.allowed()) return;
-      const changes = executed.map(({ change }) => change);
+      const changes = members.map(({ change }) => change);
       const appended = this.hooks.journalDisabled
         ? 'appended'
         : this.append([...this.unrecorded, ...changes], []);
       if (appended === 'failed') return;
       this.unrecorded = appended === 'appended' ? [] : [...this.unrecorded, ...changes];
-      this.answerAll(executed);
+      this.answerAll(members);
     }
-    this.beginGroup();
+    // The group that was executed meanwhile.
+    if (this.phase === 'executed' && this.group.length > 0) this.flushGroup();
+    else if (this.phase !== 'recording') this.goOn();
+  }
+
+  /** Nothing is in front: begins the next group, if there is one and it may begin. */
+  private goOn(): void {
+    if (this.phase === 'stopped') return;
+    this.phase = 'idle';
+    if (this.mayBegin()) this.beginGroup();
   }
 
   private allowed(): boolean {
@@ -435,12 +532,24 @@ export class ChangeQueue implements JournalContents {
     );
   }
 
-  /**
-   * JournalContents: what is copied to a new segment. Answers given later are appended to it anyway; intents need no
-   * copying, their answers come before the end mark.
-   */
+  /** JournalContents: operations without an answer, whose intents are in the journal already. */
+  *intents(): Iterable<Uint8Array> {
+    for (const { intent } of this.flushing ?? []) yield intent;
+    if (this.announced) for (const { intent } of this.group) yield intent;
+  }
+
+  /** JournalContents: answers given until now. Those given later are appended anyway. */
   *replies(): Iterable<Uint8Array> {
     const answers = [...this.replyCache.answers()];
     for (const { results } of answers) yield payloadAround(results);
   }
+}
+
+function keysOf(members: readonly Member[]): Set<string> {
+  const keys = new Set<string>();
+  for (const { keys: own, change } of members) {
+    for (const key of own) keys.add(key);
+    if (change.madeKey !== null) keys.add(change.madeKey);
+  }
+  return keys;
 }

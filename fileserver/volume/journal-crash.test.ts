@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createJournal, type Journal, openJournal } from './journal.ts';
+import { createJournal, type Journal, type JournalContents, openJournal } from './journal.ts';
 import { decodeIntentRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
 import { ReplyCache } from './reply-cache.ts';
 
@@ -103,8 +103,9 @@ class Owner {
     );
   }
 
-  get contents(): { replies: () => Iterable<Uint8Array> } {
+  get contents(): JournalContents {
     return {
+      intents: () => [],
       replies: () => [...this.cache.answers()].map(({ key, results }) => encodeReplyRecord(key, results)),
     };
   }

@@ -133,8 +133,8 @@ export interface ParsedSegment {
   /** It has everything: without that the segment before this one counts too. */
   readonly complete: boolean;
   /**
-   * Valid records of a later flush follow an invalid one. A crash can't leave that behind (nothing is appended while
-   * a flush runs, and the next one comes after it), so the medium lost what it had acknowledged as durable.
+   * Valid records of a later flush follow an invalid one. A crash can't leave that behind: what was appended while a flush
+   * ran is durable after the next one (Journal.flushed), so the medium lost what it had acknowledged as durable.
    */
   readonly gap: boolean;
 }
@@ -192,7 +192,7 @@ function batchAt(view: DataView, at: number): number {
 export const GAP_SEARCH_SIZE = 2 * 1024 * 1024;
 
 /**
- * A record of batch N+2 can only be on the medium if all of batch N+1 was durable before. Looks at every place where a
+ * A record of batch N+3 can only be on the medium if all of batch N+1 was durable before. Looks at every place where a
  * record could begin, hundreds of thousands: so by words, and closer only where one could be a record's type.
  */
 function laterFlushFollows(
@@ -211,7 +211,7 @@ function laterFlushFollows(
     const type = words[i + 1]!;
     if (type < RecordType.intent || type > RecordType.copiedReply) continue;
     // Mostly of an earlier use of the segment: its checksum costs more than a look at its number.
-    if (words[i + 2]! >>> 0 < batch + 2) continue;
+    if (words[i + 2]! >>> 0 < batch + 3) continue;
     if (isRecordAt(bytes, view, i << 2, sequence)) return true;
   }
   return false;

@@ -13,7 +13,7 @@ import {
 import { encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
 
 const uuid = new Uint8Array(16).fill(3);
-const NOTHING = { *replies(): Iterable<Uint8Array> {} };
+const NOTHING = { intents: () => [], *replies(): Iterable<Uint8Array> {} };
 const key = (i: number): string => `key-${i}`.padEnd(16, '.');
 const reply = (i: number, size = 8): Uint8Array => encodeReplyRecord(key(i), new Uint8Array(size).fill(i));
 const intent = (i: number): Uint8Array =>
@@ -64,6 +64,7 @@ test('full, it goes on in the other file with what still counts, any number of t
   const journal = await begun();
   const kept = Array.from({ length: 10 }, (_, i) => reply(i));
   const contents = {
+    intents: () => [],
     *replies() {
       yield* kept;
     },
@@ -86,7 +87,7 @@ test('until a new segment has everything, the one before counts too', async () =
   await flushed(journal);
   const filler = encodeReplyRecord(key(2), new Uint8Array(60_000));
   const kept = Array.from({ length: 5000 }, (_, i) => reply(i + 100, 100));
-  const contents = { replies: () => kept };
+  const contents = { intents: () => [], replies: () => kept };
   const before = journal.compactionCount;
   while (journal.compactionCount === before) journal.append([filler], [], contents);
   // Its answer is in the new segment, of which the disk gets only the header and what comes first.
@@ -129,6 +130,7 @@ test('a segment whose beginning was torn leaves the one before it in charge', as
   journal.close();
   const next = await openJournal(directory, uuid);
   next.journal.begin({
+    intents: () => [],
     *replies() {
       yield* answersOf(next);
     },

@@ -45,10 +45,15 @@ const COPIED_SIZE = 4096;
 const COPIED_AT_ONCE_SIZE = 256 * 1024;
 const readFd = promisify(read);
 const flushFd = promisify(fdatasync);
+/** No batch: long durable. */
+const NEVER = -2;
 const FILES = ['journal.0', 'journal.1', 'journal.2'] as const;
 
-/** What is to be copied when a segment is full: payloads of answers, oldest first. */
+/** What is to be copied when a segment is full: payloads. */
 export interface JournalContents {
+  /** Of operations that have no answer yet. They come first: when a segment has everything, the one before does not count. */
+  intents(): Iterable<Uint8Array>;
+  /** Of answers, oldest first. */
   replies(): Iterable<Uint8Array>;
 }
 
@@ -68,10 +73,14 @@ export class Journal {
   private at: number;
   /** What was appended to the active segment and not written out yet begins here. */
   private dirtyFrom: number;
+  /** The same of the segment before: answers, mostly, that others' intents in the active one rely on. null: nothing. */
+  private dirtyBefore: FileRange | null;
   private batch: number;
   /** Answers that are still to be copied to the active segment; null: it has everything. */
   private copying: Iterator<Uint8Array> | null;
-  /** Of them, those that come next: an append that failed had taken them. */
+  /** Intents of the segment before that have no answer: they go to the active one with its first append. */
+  private carried: Uint8Array[];
+  /** Of `copying`, those that come next: an append that failed had taken them. */
   private copyingFirst: Uint8Array[];
   /** Batch in which the active segment got everything. */
   private completeIn: number;
@@ -99,10 +108,12 @@ export class Journal {
     this.segmentSize = segmentSize;
     this.at = segmentSize;
     this.dirtyFrom = segmentSize;
+    this.dirtyBefore = null;
     this.batch = 1;
     this.copying = null;
+    this.carried = [];
     this.copyingFirst = [];
-    this.completeIn = 0;
+    this.completeIn = NEVER;
     this.builder = new BatchBuilder();
     this.busy = 0;
     this.closing = false;
@@ -134,9 +145,12 @@ export class Journal {
     }
     const { builder } = this;
     builder.reset();
+    for (const payload of this.carried) builder.add(this.sequence, this.batch, RecordType.intent, payload);
     for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
     for (const payload of intents) builder.add(this.sequence, this.batch, RecordType.intent, payload);
-    return this.writeWithCopies(3 * size + COPIED_SIZE);
+    const written = this.writeWithCopies(3 * size + COPIED_SIZE);
+    if (written >= 0) this.carried = [];
+    return written;
   }
 
   /**
@@ -189,35 +203,58 @@ export class Journal {
     // Can't be, by the sizes; if it were: the segment about to be overwritten still counts.
     const copied = this.copyAll();
     if (copied < 0) return copied;
-    if (this.completeIn >= this.batch) fdatasyncSync(this.fds[this.active]!);
+    if (!this.isDurable(this.completeIn)) fdatasyncSync(this.fds[this.active]!);
     const { uuid, batch, segmentSize } = this;
     const next = (this.active + 1) % FILES.length;
     const sequence = this.sequence + 1;
     const header = encodeSegmentHeader(uuid, { sequence, batch, fresh }, segmentSize);
     const written = writeAll(this.fds[next]!, header, 0);
     if (written < 0) return written;
+    this.leaveBehind();
     this.active = next;
     this.sequence = sequence;
     this.compactionCount += 1;
     this.at = SEGMENT_HEADER_SIZE;
     this.dirtyFrom = 0;
+    this.carried = [...contents.intents()];
     this.copying = contents.replies()[Symbol.iterator]();
     this.copyingFirst = [];
     return 0;
   }
 
+  /** The active segment is no longer the active one, and may have what was not written out. */
+  private leaveBehind(): void {
+    const size = this.at - this.dirtyFrom;
+    if (size <= 0) return;
+    // Can't be: a segment holds many times what is appended between two writeOut().
+    if (this.dirtyBefore !== null) fdatasyncSync(this.dirtyBefore.fd);
+    this.dirtyBefore = { fd: this.fds[this.active]!, from: this.dirtyFrom, size };
+  }
+
+  /** What was appended and not written out; from now on it counts as written out. */
+  private takeDirty(): FileRange[] {
+    const active = { fd: this.fds[this.active]!, from: this.dirtyFrom, size: this.at - this.dirtyFrom };
+    const ranges = this.dirtyBefore === null ? [active] : [this.dirtyBefore, active];
+    this.dirtyBefore = null;
+    this.dirtyFrom = this.at;
+    return ranges;
+  }
+
   /** Makes durable what was appended so far, in libuv's pool. Calls back with null or the error, which is final. */
   flush(done: (error: Error | null) => void): void {
     this.flushCount += 1;
-    this.dirtyFrom = this.at;
     this.busy += 1;
     const begun = performance.now();
-    fdatasync(this.fds[this.active]!, (error) => {
-      this.flushMs += performance.now() - begun;
-      if (error === null) this.flushed();
-      this.ended();
-      done(error);
-    });
+    oneByOne(
+      this.takeDirty(),
+      ({ fd }, next) => fdatasync(fd, next),
+      (error) => {
+        this.flushMs += performance.now() - begun;
+        if (error === null) this.flushed();
+        this.ended();
+        done(error);
+      },
+    );
   }
 
   /**
@@ -225,18 +262,32 @@ export class Journal {
    * for it. Calls back with null or the error, which is final.
    */
   writeOut(done: (error: Error | null) => void): void {
-    const from = this.dirtyFrom;
-    this.dirtyFrom = this.at;
     this.busy += 1;
-    writeOut(this.fds[this.active]!, from, this.at - from, (result) => {
-      this.ended();
-      done(result < 0 ? new SystemCallError('sync_file_range', -result) : null);
-    });
+    oneByOne(
+      this.takeDirty(),
+      ({ fd, from, size }, next) =>
+        writeOut(fd, from, size, (result) =>
+          next(result < 0 ? new SystemCallError('sync_file_range', -result) : null),
+        ),
+      (error) => {
+        this.ended();
+        done(error);
+      },
+    );
   }
 
-  /** The device has been flushed since the last writeOut() ended: all of it is durable. */
+  /**
+   * A flush of the device has ended, which began when everything had been written out (or was covered by it) that had been
+   * appended when the flush before it ended. So what was appended before that one ended is durable now: what comes after
+   * it, while this one ran, with the next one.
+   */
   flushed(): void {
     this.batch += 1;
+  }
+
+  /** Is what was appended in this batch? */
+  private isDurable(batch: number): boolean {
+    return batch + 2 <= this.batch;
   }
 
   private ended(): void {
@@ -257,6 +308,8 @@ export class Journal {
     if (result >= 0) return;
     this.active = active;
     this.sequence = sequence;
+    this.at = this.segmentSize;
+    this.dirtyFrom = this.segmentSize;
     this.copying = null;
     throw new SystemCallError('write the journal', -result);
   }
@@ -271,6 +324,21 @@ export class Journal {
 }
 
 const NO_PAYLOAD = new Uint8Array(0);
+
+interface FileRange {
+  readonly fd: number;
+  readonly from: number;
+  readonly size: number;
+}
+
+type Done = (error: Error | null) => void;
+
+/** One range after the other, until one fails. */
+function oneByOne(ranges: FileRange[], work: (range: FileRange, next: Done) => void, done: Done): void {
+  const [first, ...others] = ranges;
+  if (first === undefined) done(null);
+  else work(first, (error) => (error === null ? oneByOne(others, work, done) : done(error)));
+}
 
 function writeAll(fd: number, bytes: Uint8Array, at: number): number {
   for (let done = 0; done < bytes.length; ) {

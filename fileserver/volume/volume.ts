@@ -16,6 +16,7 @@ import { ReadLane } from '../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
+import { CountedKeys } from './counted-keys.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
@@ -119,7 +120,7 @@ export class Volume {
   /** Space for journal and ownership record. */
   readonly reserve: JournalReserve;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
-  readonly changing: Set<string>;
+  readonly changing: CountedKeys;
   /** Flushes of files and directories; the journal counts its own. */
   readonly flushTimes: FlushTimes;
   /** READs of what is not in memory. */
@@ -168,7 +169,7 @@ export class Volume {
     this.flushTimes = new FlushTimes();
     this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
     this.knowsWhatIsCached = true;
-    this.changing = new Set();
+    this.changing = new CountedKeys();
     this.ownership = ownership;
     this.faulted = false;
     this.closed = false;
