@@ -271,6 +271,7 @@ export class VolumeService {
 
   private tick(): void {
     this.diskSet?.table.tick();
+    for (const { replyCache } of this.queues.values()) replyCache.evict();
     const mayWrite = this.kept === null && this.mayServe();
     for (const { reserve } of this.volumes) if (mayWrite) reserve.restore();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {

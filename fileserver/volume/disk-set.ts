@@ -267,6 +267,8 @@ export class DiskSet {
     }
     const file = this.table.ofIdentity(tree, identity);
     this.table.keepOpened(file, fd);
+    // No directory: it can't lie outside of its export.
+    file.insideAt = this.table.generation;
     volume.pathIndex?.learn(file.key, dir.key, name);
     return file;
   }

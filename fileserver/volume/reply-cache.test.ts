@@ -47,6 +47,7 @@ test('an answer that is too old is none: the same call is a new request then', (
   now = 1000;
   expect(cache.find('a')).toEqual(results(1));
   now = 1001;
+  cache.evict();
   expect(cache.find('a')).toBe(null);
   expect([...cache.answers()].map(({ key }) => key)).toEqual(['b']);
   expect(cache.admit('a', listener)).toBe('execute');
@@ -74,5 +75,6 @@ test('answers of an owner before count from now, within the same bounds', () => 
   now = 6000;
   expect(cache.find('d')).toEqual(results(3));
   now = 6001;
+  cache.evict();
   expect(cache.find('d')).toBe(null);
 });

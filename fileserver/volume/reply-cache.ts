@@ -62,7 +62,6 @@ export class ReplyCache {
 
   /** What was answered; null if it was not. */
   find(key: string): Uint8Array | null {
-    this.evict();
     const entry = this.entries.get(key);
     if (entry === undefined) return this.stored?.results(key) ?? null;
     return entry.state === 'done' ? entry.results : null;
@@ -90,9 +89,10 @@ export class ReplyCache {
       this.order.push(key);
       this.bytes += results.length;
     }
-    const answeredAtMs = entry?.state === 'done' ? entry.answeredAtMs : this.now();
+    const now = this.now();
+    const answeredAtMs = entry?.state === 'done' ? entry.answeredAtMs : now;
     this.entries.set(key, { state: 'done', results, answeredAtMs });
-    this.evict();
+    this.evict(now);
     return listeners;
   }
 
@@ -102,7 +102,7 @@ export class ReplyCache {
       throw new Error('answers of an owner before come first, and once');
     this.stored = answers;
     this.storedAtMs = this.now();
-    this.evict();
+    this.evict(this.storedAtMs);
   }
 
   /** Answers kept, oldest first. */
@@ -131,8 +131,9 @@ export class ReplyCache {
     if (stored.count === 0) this.stored = null;
   }
 
-  private evict(): void {
-    const deadline = this.now() - this.limits.ageMaxMs;
+  /** Those that are too old or too many: with each new answer, and once a second, so that memory is given back. */
+  evict(now: number = this.now()): void {
+    const deadline = now - this.limits.ageMaxMs;
     this.evictStored(deadline);
     while (this.oldest < this.order.length) {
       const key = this.order[this.oldest]!;
