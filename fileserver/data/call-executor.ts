@@ -16,6 +16,8 @@ import { encodeForgotten, NO_CALL } from './forgotten-object.ts';
 import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
 
 const REPLY_SIZE = 4096;
+/** After which a thread is told of removed objects, if it has no replies to send. ms */
+const FORGET_MS = 5;
 /** Memory of calls that may wait to be given back with the next replies. */
 const SPENT_MAX = 8;
 
@@ -83,6 +85,7 @@ class CallingThread {
   /** Objects that may have lost their last name, one behind the other, and where each ends. */
   private readonly gone: XdrWriter;
   private goneEnds: number[];
+  private telling: NodeJS.Timeout | null;
   private scheduled: boolean;
 
   constructor(session: number, channel: Channel) {
@@ -97,6 +100,7 @@ class CallingThread {
     this.memories = new Map();
     this.gone = new XdrWriter(4096);
     this.goneEnds = [];
+    this.telling = null;
     this.scheduled = false;
   }
 
@@ -144,7 +148,8 @@ class CallingThread {
     const { gone } = this;
     encodeForgotten(gone, volume.uuid, identity);
     this.goneEnds.push(gone.position);
-    this.schedule();
+    // With the replies to those who removed it; a thread that has none is woken for many at once.
+    this.telling ??= setTimeout(() => this.schedule(), FORGET_MS);
   }
 
   schedule(): void {
@@ -155,6 +160,8 @@ class CallingThread {
 
   private post(): void {
     this.scheduled = false;
+    if (this.telling !== null) clearTimeout(this.telling);
+    this.telling = null;
     this.writeAnswers();
     const { replies, spent, gone, goneEnds, session, w } = this;
     let size = 0;
