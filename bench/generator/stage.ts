@@ -40,7 +40,7 @@ export async function setStage(request: RunRequest): Promise<Stage> {
   return { root, file, filesToWrite, fileSize };
 }
 
-async function mountExport(connection: CallConnection, path: string): Promise<nfs3.nfs_fh3> {
+export async function mountExport(connection: CallConnection, path: string): Promise<nfs3.nfs_fh3> {
   const result = await connection.call(
     mount.MOUNT_PROGRAM,
     mount.MOUNT_V3,

@@ -12,6 +12,7 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { BytePool } from './byte-pool.ts';
 
 export const HANDLE_SIZE_MAX = 64;
 const VERSION = 1;
@@ -90,9 +91,12 @@ function macOf(secret: Uint8Array, unsigned: Uint8Array): Uint8Array {
   return signer.sign(unsigned);
 }
 
+/** Handles that are kept as long as their files are in use. */
+export const handleMemory = new BytePool();
+
 /** The complete handle, in memory of its own. */
 export function sign(secret: Uint8Array, unsigned: Uint8Array): Uint8Array {
-  const handle = new Uint8Array(unsigned.length + MAC_SIZE);
+  const handle = handleMemory.take(unsigned.length + MAC_SIZE);
   handle.set(unsigned);
   handle.set(macOf(secret, unsigned), unsigned.length);
   return handle;

@@ -12,6 +12,7 @@ import type { Export, ExportTable } from './export.ts';
 import {
   exportIdIn,
   HANDLE_SIZE_MAX,
+  handleMemory,
   identityIn,
   identityTypeIn,
   isSigned,
@@ -113,7 +114,8 @@ export class FileTable {
     if (tree === undefined || tree.volume !== volume) return 'stale';
     const identity = identityIn(handle);
     const key = identityKey(identityTypeIn(handle), identity, 0, identity.length);
-    return this.insert(new OpenFile(volume, tree, handle, key, hash));
+    const kept = handleMemory.copy(handle, 0, handle.length);
+    return this.insert(new OpenFile(volume, tree, kept, key, hash));
   }
 
   /** The file with the identity that the reader has just read, under an export. Signs a handle if it is new here. */
