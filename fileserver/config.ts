@@ -88,6 +88,8 @@ const threads = z.strictObject({
   connections: z.int().min(1).max(64).default(connectionThreads),
   /** Threads that change volumes, for each disk set; there are never more than volumes. */
   volumes: z.int().min(1).max(64).default(4),
+  /** Whether one that has answered a lone call may look for the next one for a moment instead of sleeping (data/alertness.ts). */
+  stayAwake: z.boolean().default(true),
 });
 
 /** What may happen without a person; see pair/transfer-policy.ts. */
@@ -169,7 +171,6 @@ const schema = z
         journalDisabled: z.boolean().optional(),
         intents: z.enum(['flush', 'unwritten']).optional(),
         uncounted: z.boolean().optional(),
-        neverAwake: z.boolean().optional(),
       })
       .optional(),
   })

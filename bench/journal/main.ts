@@ -46,7 +46,11 @@ async function measure(type: FileSystemType): Promise<void> {
       for (const path of [directory!, data!]) mkdirSync(path);
       servers.set(
         mode,
-        await startFilerpair(directory!, { nodeArguments: [], data: data!, testing: MODES[mode] }),
+        await startFilerpair(directory!, {
+          nodeArguments: [],
+          data: data!,
+          settings: { testing: MODES[mode] },
+        }),
       );
     }
     for (const flushMs of FLUSH_MS) {

@@ -23,8 +23,12 @@ const { values } = parseArgs({
 
 const AS_IT_IS = 'as it is';
 const PARTS: readonly { name: string; without: object; workloads: readonly WorkloadName[] }[] = [
-  { name: 'no figures', without: { uncounted: true }, workloads: ['getattr', 'read4k', 'write4k'] },
-  { name: 'never awake', without: { neverAwake: true }, workloads: ['getattr1x1', 'read4k1x1'] },
+  {
+    name: 'no figures',
+    without: { testing: { uncounted: true } },
+    workloads: ['getattr', 'read4k', 'write4k'],
+  },
+  { name: 'never awake', without: { threads: { stayAwake: false } }, workloads: ['getattr1x1', 'read4k1x1'] },
 ];
 
 const CACHE = join(import.meta.dirname, '../../.cache');
@@ -34,13 +38,13 @@ async function compare({ name, without, workloads }: (typeof PARTS)[number]): Pr
   const directory = mkdtempSync(join(CACHE, 'bench-'));
   const servers = new Map<string, ServerUnderTest>();
   try {
-    for (const [variant, testing] of [
+    for (const [variant, settings] of [
       [AS_IT_IS, {}],
       [name, without],
     ] as const) {
       const own = join(directory, variant.replaceAll(' ', '-'));
       mkdirSync(own);
-      servers.set(variant, await startFilerpair(own, { nodeArguments: [], testing }));
+      servers.set(variant, await startFilerpair(own, { nodeArguments: [], settings }));
     }
     for (const workload of workloads) {
       const single = workload.endsWith('1x1');

@@ -21,8 +21,8 @@ export interface FilerpairOptions {
   built?: boolean;
   /** Where its volume lies, if not in its directory. */
   data?: string;
-  /** Field `testing` of its configuration. */
-  testing?: object;
+  /** Fields of its configuration that are not as usual. */
+  settings?: object;
 }
 
 /** `directory` gets its volumes, configuration, witness and log. */
@@ -37,7 +37,7 @@ export async function startFilerpair(directory: string, options: FilerpairOption
     JSON.stringify(
       {
         ...configuration(directory, options.data ?? join(directory, 'data'), ports),
-        testing: options.testing,
+        ...options.settings,
       },
       null,
       2,

@@ -57,6 +57,7 @@ export class DataThread {
       board,
       ...(setup.groupChannel === null ? {} : { groupChannel: setup.groupChannel }),
       metrics,
+      stayAwake: setup.config.threads.stayAwake,
       volumes: { own: volumesOf(setup.config, 'own'), partner: volumesOf(setup.config, 'partner') },
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;

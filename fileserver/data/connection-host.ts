@@ -25,13 +25,13 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   const board = new ThreadBoard(setup.board);
   const rights = new RightTable(setup.rights);
   // Where nobody knows it is taken to be rationed.
-  const neverAwake = setup.testing?.neverAwake === true || processorTime() !== 'free';
+  const stayAwake = setup.stayAwake && processorTime() === 'free';
   const memory: ConnectionMemory = {
     input: new Uint8Array(INPUT_SIZE),
     slabs: new OutputSlabs(),
     longRecords: new LongRecords(),
     alertness: new Alertness({
-      mayWake: () => !neverAwake && board.mayStayAwake(),
+      mayWake: () => stayAwake && board.mayStayAwake(),
       rest: () => board.fallAsleep(),
       now: () => performance.now(),
       giveWay,

@@ -52,6 +52,7 @@ export class DataPath {
       metrics,
       limits: limitsOf(openFilesMax, counts),
       volumes: options.volumes ?? { own: [], partner: [] },
+      stayAwake: options.stayAwake !== false,
       testing,
       start,
       received: (from, message) => this.received(from, message),

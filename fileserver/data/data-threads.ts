@@ -22,6 +22,8 @@ export interface ThreadSetup {
   readonly groupChannel: string | undefined;
   /** That it will open, if it is told to. */
   readonly volumes: readonly VolumeSpec[];
+  /** After a lone call, if processor time allows it: alertness.ts. */
+  readonly stayAwake: boolean;
   readonly testing?: DataThreadTesting;
   /** To each thread of the other kind. */
   readonly channels: readonly (readonly [thread: number, port: MessagePort])[];
@@ -40,6 +42,7 @@ export interface DataThreadsSetup {
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
   readonly volumes: Readonly<Record<DiskSetRole, readonly VolumeSpec[]>>;
+  readonly stayAwake: boolean;
   readonly testing: DataThreadTesting | undefined;
   readonly start: ThreadStarter;
   readonly received: (from: number, message: FromDataThreads) => void;
@@ -77,13 +80,13 @@ export class DataThreads {
         add(b, a, port2);
       }
     }
-    const { rights, board, metrics, limits, groupChannel, testing, start, received } = setup;
+    const { rights, board, metrics, limits, groupChannel, stayAwake, testing, start, received } = setup;
     const connectionThreads = this.connectionThreads.length;
     const channels = new Map<number, Channel>();
     for (const number of [...this.connectionThreads, ...changing]) {
       const kind = number < this.connectionThreads.length ? 'connection' : 'volume';
       const own = ports.get(number) ?? [];
-      const shared = { rights, board, metrics, connectionThreads, limits, groupChannel };
+      const shared = { rights, board, metrics, connectionThreads, limits, groupChannel, stayAwake };
       const common = { ...shared, number, volumes: this.volumesOf(number, setup.volumes), channels: own };
       const thread = start(
         kind,

@@ -317,8 +317,6 @@ export interface DataThreadTesting {
   readonly intents?: 'flush' | 'unwritten';
   /** No figures of calls: shows what counting them costs. */
   readonly uncounted?: boolean;
-  /** No thread stays awake after a call (alertness.ts): shows what that brings. */
-  readonly neverAwake?: boolean;
 }
 
 /** How many threads of which kind. They all exist from the start: a takeover starts none. */
@@ -343,6 +341,8 @@ export interface DataThreadOptions {
   readonly metrics: SharedArrayBuffer;
   /** Volumes that may be opened later: their threads rehearse it. */
   readonly volumes?: Readonly<Record<DiskSetRole, readonly VolumeSpec[]>>;
+  /** After a lone call (alertness.ts); absent: yes. */
+  readonly stayAwake?: boolean;
   readonly testing?: DataThreadTesting;
 }
 

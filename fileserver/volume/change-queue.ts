@@ -197,12 +197,12 @@ export class ChangeQueue implements JournalContents {
   /** No flush is under way, or it is worth while to execute beside it. If not, its end begins the next group. */
   private mayBegin(): boolean {
     if (this.flushing === null) return true;
-    if (!this.groupsOverlap || this.hindered > 0) return false;
+    if (!this.groupsOverlap || this.hindered > 0 || this.flushMs === 0) return false;
     return this.waiting.length * this.changeMs >= OVERLAP_MIN * this.flushMs;
   }
 
   private get groupsOverlap(): boolean {
-    return !this.answersWait && !this.hooks.journalDisabled;
+    return !this.answersWait;
   }
 
   /**

@@ -45,6 +45,16 @@ const file = { key: 'a file', volume: { flushTimes: new FlushTimes() } } as unkn
 const flush = (name: string): void =>
   flusher.flush(file, 'all', (result) => told.push(`${name}: ${result === 0 ? 'ok' : result}`));
 
+/** Some dozen flushes, one after the other, of which none is fast. */
+async function showThatTheDiskIsSlow(): Promise<void> {
+  for (let i = 0; i < 48; i++) {
+    flush('slow');
+    await pause(4);
+    asked.splice(0)[0]!.ends(null);
+  }
+  told = [];
+}
+
 test('what comes while a flush runs shares the next one', async () => {
   flush('A');
   flush('B');
@@ -60,6 +70,7 @@ test('what comes while a flush runs shares the next one', async () => {
 });
 
 test('on a slow disk the next one begins beside the first, with a descriptor of its own', async () => {
+  await showThatTheDiskIsSlow();
   flush('A');
   flush('B');
   flush('C');
@@ -75,6 +86,7 @@ test('on a slow disk the next one begins beside the first, with a descriptor of 
 });
 
 test('no more than four of a file at once; the rest waits for one of them', async () => {
+  await showThatTheDiskIsSlow();
   for (const name of ['A', 'B', 'C', 'D']) {
     flush(name);
     await eventually(() => expect(told.length + asked.length).toBe(name.charCodeAt(0) - 64));
@@ -89,6 +101,7 @@ test('no more than four of a file at once; the rest waits for one of them', asyn
 });
 
 test('an error is told to all that have a flush of the file under way', async () => {
+  await showThatTheDiskIsSlow();
   flush('A');
   flush('B');
   await eventually(() => expect(asked).toHaveLength(2));
@@ -99,6 +112,7 @@ test('an error is told to all that have a flush of the file under way', async ()
 });
 
 test('a second flush of one file is not begun where other files wait for their first', async () => {
+  await showThatTheDiskIsSlow();
   for (let other = 0; other < 7; other++) {
     lane.flush({ fd: filesFd, key: `${other}`, depth: 'all' }, new FlushTimes(), () => {});
   }
@@ -109,4 +123,18 @@ test('a second flush of one file is not begun where other files wait for their f
   for (const { ends } of [...asked]) ends(null);
   for (const { ends } of asked.slice(8)) ends(null);
   expect(told).toEqual(['A: ok', 'B: ok']);
+});
+
+test('on a fast disk none begins beside another, though most of them wait for a processor', async () => {
+  for (let i = 0; i < 48; i++) {
+    flush('other');
+    if (i % 4 !== 0) await pause(4);
+    asked.splice(0)[0]!.ends(null);
+  }
+  flush('A');
+  flush('B');
+  await pause(LONGER_THAN_A_FAST_DISK_MS);
+  expect(asked).toHaveLength(1);
+  asked[0]!.ends(null);
+  asked[1]!.ends(null);
 });

@@ -2,7 +2,8 @@
  * Makes a file's data durable for stable WRITEs and COMMITs, in libuv's pool. Requests for the same file that come
  * while a flush of it runs share the next one: what they wrote may have come too late for the running one.
  *
- * The next one begins when the running one ends. On a disk that takes long it begins before, with a descriptor of its own:
+ * The next one begins when the running one ends. On a disk that always takes long it begins before, with a descriptor of its
+ * own:
  *
  *   write A   flush A ------------------------> answer
  *   write B, C    |  OVERLAP_AFTER_MS |  flush B, C ------------------------> answers
@@ -32,8 +33,13 @@ interface Running {
   timer: NodeJS.Timeout | null;
 }
 
-/** A flush of this age is on a slow disk. Fast ones end before, and more flushes would only cost more. ms */
+/** A flush of this age is on a slow disk, if none of late was faster. Fast ones end before, and more would only cost more. ms */
 const OVERLAP_AFTER_MS = 2;
+/**
+ * How much of what a flush took longer than the fastest of late is added to that: a disk that has become slow is taken for one
+ * after some dozen flushes. A fast disk whose flushes only wait for a processor shows a fast one before.
+ */
+const SLOWER = 1 / 16;
 /** What comes at the same time shares a flush. ms */
 const GATHER_MS = 1;
 /** Flushes of one file at once. */
@@ -52,10 +58,13 @@ export class DataFlusher {
   private readonly unstable: Set<OpenFile>;
   private unstableOverflow: boolean;
   private readonly lane: FlushLane;
+  /** What the fastest flushes of late took. ms */
+  private fastestMs: number;
 
   constructor(table: FlushTable, lane: FlushLane = dataLane) {
     this.table = table;
     this.lane = lane;
+    this.fastestMs = 0;
     this.running = new Map();
     this.unstable = new Set();
     this.unstableOverflow = false;
@@ -98,7 +107,15 @@ export class DataFlusher {
     running.next.push(done);
     if (depth === 'all') running.nextDepth = 'all';
     if (running.count === 0) this.begin(file, running);
-    else if (running.timer === null && running.count < OVERLAP_MAX) this.overlapLater(file, running);
+    else if (running.timer === null && this.mayOverlap(running)) this.overlapLater(file, running);
+  }
+
+  private mayOverlap({ count }: Running): boolean {
+    return count < OVERLAP_MAX && this.fastestMs > OVERLAP_AFTER_MS;
+  }
+
+  private noteFlush(ms: number): void {
+    this.fastestMs = Math.min(ms, this.fastestMs + SLOWER * (ms - this.fastestMs));
   }
 
   private overlapLater(file: OpenFile, running: Running): void {
@@ -128,10 +145,12 @@ export class DataFlusher {
       return;
     }
     running.count += 1;
-    running.begunAt = performance.now();
+    const begunAt = performance.now();
+    running.begunAt = begunAt;
     this.table.pin(file);
     this.lane.flush({ fd, key: file.key, depth }, file.volume.flushTimes, (error) => {
       if (own) close(fd);
+      this.noteFlush(performance.now() - begunAt);
       this.table.unpin(file);
       const result = error === null ? 0 : (error.errno ?? -EIO);
       // While it still counts: those that ask for the next one now share it.
