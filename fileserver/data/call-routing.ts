@@ -84,7 +84,7 @@ export class CallRouting implements Forwarding {
     const size = lengthAt(bytes, at);
     if (size > HANDLE_SIZE_MAX || at + 4 + size > end) return null;
     if (size < UUID_AT + UUID_SIZE) return null;
-    for (const volume of this.volumes) if (isAt(volume.uuid, bytes, at + 4 + UUID_AT)) return volume;
+    for (const volume of this.volumes) if (isUuidAt(volume.uuid, bytes, at + 4 + UUID_AT)) return volume;
     return null;
   }
 }
@@ -107,7 +107,8 @@ function lengthAt(bytes: Uint8Array, at: number): number {
   return (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
-function isAt(uuid: Uint8Array, bytes: Uint8Array, at: number): boolean {
+/** Does this UUID begin at bytes[at]? */
+export function isUuidAt(uuid: Uint8Array, bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < UUID_SIZE; i++) if (uuid[i] !== bytes[at + i]) return false;
   return true;
 }

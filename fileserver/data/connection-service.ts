@@ -16,11 +16,11 @@ import { exportIdOf } from '../volume/file-handle.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
 import { attachVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
 import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
-import { CallRouting } from './call-routing.ts';
+import { CallRouting, isUuidAt } from './call-routing.ts';
 import { Connection, type ConnectionMemory } from './connection.ts';
 import type { CallMeter } from './data-metrics.ts';
 import type { Programs } from './dispatcher.ts';
-import { forgottenIdentity, isOfVolume } from './forgotten-object.ts';
+import { forgottenIdentity } from './forgotten-object.ts';
 import type { CloseMode, ExportSpec, FaultReason } from './messages.ts';
 import { STALL_NOTICE_MS } from './stall-watch.ts';
 import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
@@ -162,7 +162,7 @@ export class ConnectionService {
     const { diskSet } = this;
     if (diskSet === null) return;
     for (const volume of diskSet.volumes.values()) {
-      if (!isOfVolume(volume.uuid, bytes, start)) continue;
+      if (!isUuidAt(volume.uuid, bytes, start)) continue;
       diskSet.table.forget(volume, diskSet.exports, forgottenIdentity(bytes, start, end));
     }
   }

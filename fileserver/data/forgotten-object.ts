@@ -26,12 +26,6 @@ export function encodeForgotten(
   w.position = position + IDENTITY_AT + size;
 }
 
-/** Is the object at bytes[start ..) one of the volume with this UUID? */
-export function isOfVolume(uuid: Uint8Array, bytes: Uint8Array, start: number): boolean {
-  for (let i = 0; i < UUID_SIZE; i++) if (bytes[start + i] !== uuid[i]) return false;
-  return true;
-}
-
 /** Of the object at bytes[start .. end): a view. */
 export function forgottenIdentity(bytes: Uint8Array, start: number, end: number): FileIdentity {
   const at = start + IDENTITY_AT;

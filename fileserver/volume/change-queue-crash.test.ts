@@ -12,6 +12,7 @@ import { CountedKeys } from './counted-keys.ts';
 import type { FileTable } from './file-table.ts';
 import { createJournal, openJournal } from './journal.ts';
 import { decodeIntentRecord, encodeIntentRecord, resultsToKeep } from './journal-payloads.ts';
+import { randomNumbers } from './random-numbers.fixture.ts';
 import { ReplyCache } from './reply-cache.ts';
 import type { Volume } from './volume.ts';
 
@@ -22,14 +23,6 @@ const uuid = new Uint8Array(16).fill(9);
 const nobody = { uid: 0, gid: 0, groups: [] };
 
 type Random = (below: number) => number;
-
-function randomNumbers(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 /** One name, changed by one operation after the other. */
 class Operation implements Change {

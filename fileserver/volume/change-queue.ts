@@ -197,12 +197,8 @@ export class ChangeQueue implements JournalContents {
   /** No flush is under way, or it is worth while to execute beside it. If not, its end begins the next group. */
   private mayBegin(): boolean {
     if (this.flushing === null) return true;
-    if (!this.groupsOverlap || this.hindered > 0 || this.flushMs === 0) return false;
+    if (this.answersWait || this.hindered > 0 || this.flushMs === 0) return false;
     return this.waiting.length * this.changeMs >= OVERLAP_MIN * this.flushMs;
-  }
-
-  private get groupsOverlap(): boolean {
-    return !this.answersWait;
   }
 
   /**
@@ -244,6 +240,7 @@ export class ChangeQueue implements JournalContents {
     return this.phase === 'idle' && nothingLeft;
   }
 
+  /** For their record. Then groups come one after the other. */
   private get answersWait(): boolean {
     return this.volume.spec.writeThrough === true;
   }
@@ -465,7 +462,7 @@ export class ChangeQueue implements JournalContents {
       this.flushMs += NEWEST * (performance.now() - begunAt - this.flushMs);
       this.flushed(members, result, issued);
     });
-    if (!this.groupsOverlap || this.phase !== 'executed') return;
+    if (this.answersWait || this.phase !== 'executed') return;
     this.phase = 'idle';
     if (this.waiting.length > 0) this.schedule();
   }

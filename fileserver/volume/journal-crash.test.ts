@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createJournal, type Journal, type JournalContents, openJournal } from './journal.ts';
 import { decodeIntentRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
+import { randomNumbers } from './random-numbers.fixture.ts';
 import { ReplyCache } from './reply-cache.ts';
 
 vi.mock(import('node:fs'), async (original) => {
@@ -33,14 +34,6 @@ const LIMITS = { answersMax: 150, bytesMax: 40_000, ageMaxMs: 1e9 };
 const SECTOR_SIZE = 512;
 const NAMES = ['journal.0', 'journal.1', 'journal.2'];
 const nothing = { uid: 0, gid: 0, groups: [] };
-
-function randomNumbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 let directory: string;
 beforeEach(async () => {
