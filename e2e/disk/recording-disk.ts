@@ -1,7 +1,7 @@
 // A disk of a test's own: a loop device whose writes and flushes pass through a process of ours, which records them, and
 // can be told to flush slowly, to fail, or to hang. Root only; see why() for what else it needs.
 
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -178,6 +178,13 @@ export class RecordingDisk {
 
   goOn(): void {
     this.child.kill('SIGCONT');
+  }
+
+  /** From outside of this process, which may be waiting for it by then. */
+  goOnAfter(seconds: number): void {
+    spawn('sh', ['-c', 'sleep "$0"; kill -CONT "$1"', `${seconds}`, `${this.child.pid}`], {
+      stdio: 'ignore',
+    });
   }
 
   /** Everything since it was made. */

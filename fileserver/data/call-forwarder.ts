@@ -41,8 +41,13 @@ export class VolumeRoute implements Route {
   }
 }
 
-/** Told of each object that may have lost its last name: forgotten-object.ts. Called before what follows it is answered. */
-export type ForgottenListener = (bytes: Uint8Array, start: number, end: number) => void;
+/** What a thread has open of objects that others remove. */
+export interface OpenObjects {
+  /** Closes the object, which may have lost its last name, as forgotten-object.ts has it at bytes[start .. end). */
+  forget(bytes: Uint8Array, start: number, end: number): void;
+  /** Calls back when those objects have given back their space, or take too long to wait for it; at once if they have. */
+  whenFreed(done: () => void): void;
+}
 
 interface Outstanding {
   readonly route: VolumeRoute;
@@ -81,7 +86,7 @@ class SpareMemory {
 export class CallForwarder {
   private readonly session: number;
   private readonly channel: Channel;
-  private readonly onForgotten: ForgottenListener;
+  private readonly objects: OpenObjects;
   private readonly outstanding: Map<number, Outstanding>;
   private nextNumber: number;
   private batch: BatchWriter | null;
@@ -98,12 +103,12 @@ export class CallForwarder {
   /** Of it, what the receiver knows. */
   private readonly longMemories: Map<SharedArrayBuffer, Memory>;
 
-  constructor(session: number, channel: Channel, longRecords: LongRecords, onForgotten: ForgottenListener) {
+  constructor(session: number, channel: Channel, longRecords: LongRecords, objects: OpenObjects) {
     this.longRecords = longRecords;
     this.longMemories = new Map();
     this.session = session;
     this.channel = channel;
-    this.onForgotten = onForgotten;
+    this.objects = objects;
     this.outstanding = new Map();
     this.nextNumber = 1;
     this.batch = null;
@@ -221,14 +226,23 @@ export class CallForwarder {
     if (message.session !== this.session) return;
     for (const number of message.spent) this.keep(number);
     const entries = new BatchReader(message.batch, message.size);
-    while (entries.next()) {
-      if (entries.number === NO_CALL) {
-        this.onForgotten(entries.bytes, entries.start, entries.end);
-        continue;
-      }
+    let more = entries.next();
+    if (!more || entries.number !== NO_CALL) {
+      this.answer(entries, more);
+      return;
+    }
+    // They come before the answers of those who removed them.
+    for (; more && entries.number === NO_CALL; more = entries.next())
+      this.objects.forget(entries.bytes, entries.start, entries.end);
+    this.objects.whenFreed(() => this.answer(entries, more));
+  }
+
+  private answer(entries: BatchReader, more: boolean): void {
+    while (more) {
       const waiting = this.outstanding.get(entries.number);
       this.outstanding.delete(entries.number);
       waiting?.answer(entries.bytes.subarray(entries.start, entries.end));
+      more = entries.next();
     }
   }
 

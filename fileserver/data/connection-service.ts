@@ -142,12 +142,10 @@ export class ConnectionService {
     let forwarder = this.forwarders.get(thread);
     if (forwarder === undefined) {
       const channel = this.setup.volumeThreads.get(thread)!;
-      forwarder = new CallForwarder(
-        this.session,
-        channel,
-        this.setup.memory.longRecords,
-        (bytes, start, end) => this.forget(bytes, start, end),
-      );
+      forwarder = new CallForwarder(this.session, channel, this.setup.memory.longRecords, {
+        forget: (bytes, start, end) => this.forget(bytes, start, end),
+        whenFreed: (done) => this.whenFreed(done),
+      });
       this.forwarders.set(thread, forwarder);
     }
     return forwarder;
@@ -165,6 +163,20 @@ export class ConnectionService {
       if (!isUuidAt(volume.uuid, bytes, start)) continue;
       diskSet.table.forget(volume, diskSet.exports, forgottenIdentity(bytes, start, end));
     }
+  }
+
+  private whenFreed(done: () => void): void {
+    let waiting = 1;
+    const freed = (): void => {
+      waiting -= 1;
+      if (waiting === 0) done();
+    };
+    for (const volume of this.volumes) {
+      if (volume.closings.isEmpty) continue;
+      waiting += 1;
+      volume.whenFreed(freed);
+    }
+    freed();
   }
 
   adopt(fd: number, host: string): void {
@@ -282,8 +294,8 @@ export class ConnectionService {
     this.halt();
     this.closed = true;
     this.setup.meter?.connections(0);
-    if (this.diskSet !== null) this.diskSet.close();
-    else for (const volume of this.volumes) volume.close();
+    if (this.diskSet !== null) await this.diskSet.close();
+    else await Promise.all(this.volumes.map((volume) => volume.close()));
     this.tell({ kind: 'closed' });
   }
 

@@ -367,8 +367,8 @@ export class VolumeService {
     if (this.isClosed) return;
     this.state = 'closed';
     this.halt();
-    if (this.diskSet !== null) this.diskSet.close();
-    else for (const volume of this.volumes) volume.close();
+    if (this.diskSet !== null) await this.diskSet.close();
+    else await Promise.all(this.volumes.map((volume) => volume.close()));
     this.tell({ kind: 'closed' });
   }
 

@@ -38,8 +38,8 @@ beforeEach(async () => {
   await volume.recorded;
   diskSet = new DiskSet([volume], [exported], { filesMax: 2000, descriptorsMax: DESCRIPTORS_MAX });
 });
-afterEach(() => {
-  diskSet.close();
+afterEach(async () => {
+  await diskSet.close();
   expect(descriptors()).toBe(descriptorsBefore);
   rmSync(path, { recursive: true, force: true });
 });
@@ -125,9 +125,9 @@ test('an operation that still has a file when the exports change leaves no descr
   // Closed by afterEach, which counts.
 });
 
-test('closed, it opens nothing any more, whoever still asks', () => {
+test('closed, it opens nothing any more, whoever still asks', async () => {
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
-  diskSet.close();
+  await diskSet.close();
   expect(diskSet.attributes(file, stat)).not.toBe('ok');
 });

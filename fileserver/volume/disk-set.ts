@@ -133,7 +133,7 @@ export class DiskSet {
       return statusOfResult(result);
     }
     if (into.nlink === 0) {
-      this.table.drop(file);
+      this.table.dropRemoved(file);
       return 'stale';
     }
     return 'ok';
@@ -307,8 +307,9 @@ export class DiskSet {
     return checkName(name) ?? (this.hides(dir, name) ? 'accessDenied' : null);
   }
 
-  close(): void {
+  /** Resolves when all descriptors are closed, however long the last of removed objects take. */
+  async close(): Promise<void> {
     this.table.close();
-    for (const volume of this.volumes.values()) volume.close();
+    await Promise.all([...this.volumes.values()].map((volume) => volume.close()));
   }
 }

@@ -3,7 +3,7 @@
  * costs a hash and a comparison. Bounded in handles and in descriptors; the least recently used go first.
  *
  * An open descriptor keeps the space of a removed file: so a REMOVE through this server drops the file from here
- * (forgetIfGone), and descriptors that nobody has used for IDLE_TICKS are closed.
+ * (forget), and descriptors that nobody has used for IDLE_TICKS are closed.
  */
 import { constants } from 'node:os';
 import { close, O_PATH, O_RDONLY, O_RDWR, reopen } from '../system/file-calls.ts';
@@ -254,18 +254,18 @@ export class FileTable {
     let closed = 0;
     if (file.pathFd >= 0) {
       if (file.pathFd !== file.writeFd) {
-        close(file.pathFd);
+        closeOf(file, file.pathFd);
         closed += 1;
       }
       file.pathFd = -1;
     }
     if (file.readFd >= 0) {
-      close(file.readFd);
+      closeOf(file, file.readFd);
       file.readFd = -1;
       closed += 1;
     }
     if (file.writeFd >= 0) {
-      close(file.writeFd);
+      closeOf(file, file.writeFd);
       file.writeFd = -1;
       closed += 1;
     }
@@ -282,7 +282,7 @@ export class FileTable {
     if (file.pins === 0 && file.dropped) this.closeDescriptors(file);
   }
 
-  /** The object may have been removed under one of its names: frees it at once, if no name is left. */
+  /** The object may have been removed under one of its names: frees it, if no name is left (Volume.whenFreed). */
   forget(volume: Volume, exports: ExportTable, identity: FileIdentity): void {
     this.onForget?.(volume, identity);
     for (const tree of exports.all) {
@@ -297,8 +297,14 @@ export class FileTable {
         identity.size,
       );
       const file = this.findUnsigned(hashOf(this.scratch, 0, size), size);
-      if (file !== null) this.drop(file);
+      if (file !== null) this.dropRemoved(file);
     }
+  }
+
+  /** Of an object that has no name any more, or may have none. */
+  dropRemoved(file: OpenFile): void {
+    file.removed = true;
+    this.drop(file);
   }
 
   drop(file: OpenFile): void {
@@ -390,6 +396,11 @@ export class FileTable {
     file.older = null;
     file.newer = null;
   }
+}
+
+function closeOf({ removed, volume }: OpenFile, fd: number): void {
+  if (removed) volume.closings.close(fd);
+  else close(fd);
 }
 
 /** FNV-1a, cut to what V8 keeps without a heap object. Nobody can choose it freely: only signed handles get in. */

@@ -42,8 +42,8 @@ export class FlushSet {
   }
 
   /**
-   * Empties the set and calls back with 0 or -errno when all is durable. An error is final for the volume. `issued`:
-   * there was something to flush.
+   * Empties the set and calls back with 0 or -errno when all is durable, and what was removed has given back its space. An
+   * error is final for the volume. `issued`: there was something to flush.
    */
   flush(done: (result: number, issued: boolean) => void): void {
     let waiting = 1;
@@ -76,6 +76,8 @@ export class FlushSet {
       issued = true;
       syncFileSystem(this.volume.rootFd).then(ended, () => ended(-EIO));
     }
+    waiting += 1;
+    this.volume.whenFreed(() => ended(0));
     ended(0);
   }
 }

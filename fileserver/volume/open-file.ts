@@ -27,6 +27,8 @@ export class OpenFile {
   pins: number;
   /** Out of the table: close when the last pin goes. */
   dropped: boolean;
+  /** It may have lost its last name: closing it may be what gives back its space, and that may take a while. */
+  removed: boolean;
   /** Tick of the table's clock at which it was last used. */
   usedAt: number;
   // FileTable's own: place in its hash chain and in its order of use.
@@ -46,6 +48,7 @@ export class OpenFile {
     this.insideAt = -1;
     this.pins = 0;
     this.dropped = false;
+    this.removed = false;
     this.usedAt = 0;
     this.hash = hash;
     this.chain = null;

@@ -8,6 +8,7 @@ import { readdir, stat as statPath } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { FaultReason, VolumeSpec } from '../data/messages.ts';
 import { OpenFailure } from '../data/messages.ts';
+import { ClosingLane } from '../system/closing-lane.ts';
 import { AT_FDCWD, close, fileSizeMax, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { openByHandle } from '../system/file-handle-calls.ts';
 import { FlushTimes } from '../system/flush-lane.ts';
@@ -45,6 +46,8 @@ const { EPERM, EOPNOTSUPP, ENOSYS, EINVAL, EOVERFLOW, ESTALE, EROFS, EIO } = con
 
 /** Of one thread on one volume; the rest wait, in the order in which they came. */
 const COLD_READS_AT_ONCE = 4;
+/** How long an answer waits until what was removed has given back its space. ms */
+const FREED_MS_MAX = 20;
 
 export interface VolumeOwner {
   readonly home: string;
@@ -125,6 +128,8 @@ export class Volume {
   readonly flushTimes: FlushTimes;
   /** READs of what is not in memory. */
   readonly coldReads: ReadLane;
+  /** Descriptors of removed objects. */
+  readonly closings: ClosingLane;
   /** The file system can say what is in memory; found out by the first READ. */
   knowsWhatIsCached: boolean;
   private ownership: OwnershipRecord;
@@ -168,6 +173,7 @@ export class Volume {
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
     this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
+    this.closings = new ClosingLane();
     this.knowsWhatIsCached = true;
     this.changing = new CountedKeys();
     this.ownership = ownership;
@@ -239,11 +245,22 @@ export class Volume {
     await withReserve(this.reserve, () => writeOwnership(this.spec.path, this.ownership, last));
   }
 
-  close(): void {
+  /**
+   * Calls back when the removed objects that this thread had open have given back their space: whoever removes a file because
+   * the disk is full has room when he is answered. A large one may take longer than others should wait: its space comes later,
+   * as it does for those who remove it without a server.
+   */
+  whenFreed(done: () => void): void {
+    this.closings.whenClosed(done, FREED_MS_MAX);
+  }
+
+  /** Resolves when all is closed; what this thread does with the volume ends at once. */
+  async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
     this.ownJournal?.close();
     close(this.rootFd);
+    await this.closings.end();
   }
 }
 

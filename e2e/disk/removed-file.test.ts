@@ -1,0 +1,82 @@
+// Giving back the space of a removed file needs the disk: which of its blocks were the file's. On one that does not answer
+// that takes as long as it takes, and no thread that serves others may be the one that waits.
+import { closeSync, ftruncateSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ExportSpec } from '../../fileserver/data/messages.ts';
+import { SERVER_IDENTITY } from '../../fileserver/system/thread-identity.ts';
+import { DiskSet } from '../../fileserver/volume/disk-set.ts';
+import type { OpenFile } from '../../fileserver/volume/open-file.ts';
+import { openVolume, type Volume } from '../../fileserver/volume/volume.ts';
+import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
+
+const possible = missingForDisks('ext4') === null;
+const TIMEOUT_MS = 60_000;
+const HANGS_S = 3;
+/** More than fit into the inode and the buffers that are read with it. */
+const EXTENTS = 3000;
+const BLOCK_SIZE = 4096;
+const exported: ExportSpec = {
+  path: '/data',
+  volume: 'data',
+  clients: ['*'],
+  access: 'ReadWrite',
+  squash: 'None',
+  anonymousUid: 65534,
+  anonymousGid: 65534,
+};
+
+let disk: RecordingDisk;
+let mounted: LoopMount;
+let volume: Volume;
+let diskSet: DiskSet;
+
+/** A file in many pieces on a file system of which nothing is in memory. */
+beforeEach(async () => {
+  if (!possible) return;
+  disk = await RecordingDisk.make('ext4', { record: false });
+  mounted = disk.mount();
+  const path = join(mounted.path, 'volume');
+  mkdirSync(path);
+  const fd = openSync(join(path, 'file'), 'w');
+  for (let i = 0; i < EXTENTS; i++) writeSync(fd, 'x', 2 * i * BLOCK_SIZE);
+  ftruncateSync(fd, 2 * EXTENTS * BLOCK_SIZE);
+  closeSync(fd);
+  await mounted.unmount();
+  disk.forget();
+  mounted = disk.mount();
+  const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
+  volume = await openVolume({ name: 'data', path }, owner, () => {});
+  await volume.recorded;
+  diskSet = new DiskSet([volume], [exported], { filesMax: 10, descriptorsMax: 10 });
+}, TIMEOUT_MS);
+
+afterEach(async () => {
+  if (!possible) return;
+  disk.goOn();
+  await diskSet.close();
+  await mounted.unmount();
+  await disk.discard();
+}, TIMEOUT_MS);
+
+test.skipIf(!possible)(
+  'its blocks are given back when the disk answers, and nobody waits for that',
+  async () => {
+    const root = diskSet.rootOf(diskSet.exports.all[0]!) as OpenFile;
+    const file = diskSet.lookup(root, new TextEncoder().encode('file'), SERVER_IDENTITY) as OpenFile;
+    volume.identity.ofFd(diskSet.table.readFd(file));
+    unlinkSync(join(mounted.path, 'volume/file'));
+    disk.hang();
+    disk.goOnAfter(HANGS_S);
+    const begunAt = performance.now();
+    diskSet.table.forget(volume, diskSet.exports, volume.identity);
+    // Its answer neither, for long.
+    await new Promise<void>((resolve) => volume.whenFreed(resolve));
+    expect(performance.now() - begunAt).toBeLessThan(1000);
+    expect(volume.closings.isEmpty).toBe(false);
+    await diskSet.close();
+    expect(volume.closings.isEmpty).toBe(true);
+    expect(performance.now() - begunAt).toBeGreaterThan(1000);
+  },
+  TIMEOUT_MS,
+);

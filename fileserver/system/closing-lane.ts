@@ -1,0 +1,208 @@
+/**
+ * Closes descriptors of removed objects in libuv's pool, many at a time. Whoever closes an object without a name last gives
+ * back its space: 12 us for an empty file of ext4, much longer for a large one whose extents have to be read from the disk
+ * first, and as long as it likes on a disk that is frozen or stuck. No thread that serves others should do that itself.
+ *
+ * There is no system call for many descriptors that lie anywhere, and a turn of the pool for each would cost more than most
+ * closings. So they travel in a message (SCM_RIGHTS, unix(7)) of a socket whose other end is ours too: the message holds the
+ * objects, which makes closing the descriptors themselves a trifle, and whoever reads it with read(2), which takes no
+ * descriptors, closes the objects.
+ *
+ *   close(fd) ... close(fd)  -->  sendmsg(fds), close of each     in this thread, at the end of a turn
+ *                                 read: objects are closed        in the pool
+ *
+ * One message at a time: a stuck disk takes one thread of a pool that belongs to the whole process (see flush-lane.ts).
+ */
+import { read } from 'node:fs';
+import koffi from 'koffi';
+import { close } from './file-calls.ts';
+import { NativeBuffer } from './native-buffer.ts';
+
+type Call = (...args: number[]) => number;
+const libc = koffi.load('libc.so.6');
+const c_socketpair = libc.func('int socketpair(int domain, int type, int protocol, int64 fds)') as Call;
+const c_sendmsg = libc.func('int64 sendmsg(int fd, int64 message, int flags)') as Call;
+
+const AF_UNIX = 1;
+/** What one sendmsg() has sent, one read() reads. */
+const SOCK_SEQPACKET = 5;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+/** Descriptors in one message: the kernel's SCM_MAX_FD. */
+const MESSAGE_MAX = 253;
+
+/** struct msghdr and what it points to: struct iovec with one byte of data, struct cmsghdr with the descriptors. */
+const VECTOR = { pointer: 16, count: 24 };
+const CONTROL = { pointer: 32, size: 40 };
+const VECTOR_AT = 56;
+const DATA_AT = 72;
+const CONTROL_AT = 80;
+const CONTROL_HEADER = { size: 0, level: 8, type: 12 };
+const DESCRIPTORS_AT = CONTROL_AT + 16;
+const DESCRIPTOR_SIZE = 4;
+
+interface Waiter {
+  /** How many must have been closed. */
+  readonly until: number;
+  readonly done: () => void;
+  readonly timer: NodeJS.Timeout | null;
+}
+
+export class ClosingLane {
+  private message: NativeBuffer | null;
+  private readonly into: Uint8Array;
+  /** The socket's ends; -1: none yet, or no more. */
+  private sender: number;
+  private receiver: number;
+  /** Those that no message holds yet. */
+  private fds: number[];
+  /** Of the message under way. */
+  private closing: number;
+  /** Of all that were taken over. */
+  private taken: number;
+  private closed: number;
+  private waiters: Waiter[];
+  private scheduled: boolean;
+  private ended: boolean;
+
+  constructor() {
+    this.message = null;
+    this.into = new Uint8Array(1);
+    this.sender = -1;
+    this.receiver = -1;
+    this.fds = [];
+    this.closing = 0;
+    this.taken = 0;
+    this.closed = 0;
+    this.waiters = [];
+    this.scheduled = false;
+    this.ended = false;
+  }
+
+  /** Everything that it has taken over is closed. */
+  get isEmpty(): boolean {
+    return this.closed === this.taken;
+  }
+
+  /** Takes over a descriptor. After end() it is closed at once: nobody waits for this thread any more. */
+  close(fd: number): void {
+    if (this.ended) {
+      close(fd);
+      return;
+    }
+    this.fds.push(fd);
+    this.taken += 1;
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.send();
+    });
+  }
+
+  /** Calls back when all that it has taken over until now is closed, or after msMax; at once if it is. */
+  whenClosed(done: () => void, msMax: number): void {
+    this.send();
+    if (this.isEmpty) {
+      done();
+      return;
+    }
+    const until = this.taken;
+    const waiter: Waiter = { until, done, timer: setTimeout(() => this.giveUp(waiter), msMax) };
+    this.waiters.push(waiter);
+  }
+
+  /** Takes over no more. Resolves when all that it has taken over is closed, however long that takes. */
+  end(): Promise<void> {
+    this.ended = true;
+    this.send();
+    return new Promise((resolve) => {
+      const ended = (): void => {
+        this.closeSocket();
+        resolve();
+      };
+      if (this.isEmpty) ended();
+      else this.waiters.push({ until: this.taken, done: ended, timer: null });
+    });
+  }
+
+  private giveUp(waiter: Waiter): void {
+    this.waiters = this.waiters.filter((one) => one !== waiter);
+    waiter.done();
+  }
+
+  /** The next message, unless one is under way: then its end comes back to this. */
+  private send(): void {
+    if (this.closing > 0 || this.fds.length === 0) return;
+    const fds = this.fds.splice(0, MESSAGE_MAX);
+    const holds = this.open() && this.sendMessage(fds);
+    for (const fd of fds) close(fd);
+    if (!holds) {
+      this.noteClosed(fds.length);
+      return;
+    }
+    this.closing = fds.length;
+    read(this.receiver, this.into, 0, 1, null, () => this.noteClosed(this.closing));
+  }
+
+  private noteClosed(count: number): void {
+    this.closing = 0;
+    this.closed += count;
+    const { closed } = this;
+    while (this.waiters[0] !== undefined && this.waiters[0].until <= closed) {
+      const { timer, done } = this.waiters.shift()!;
+      if (timer !== null) clearTimeout(timer);
+      done();
+    }
+    this.send();
+  }
+
+  private open(): boolean {
+    if (this.sender >= 0) return true;
+    this.message ??= makeMessage();
+    const { address, view } = this.message;
+    if (c_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, address + DESCRIPTORS_AT) < 0) return false;
+    this.sender = view.getInt32(DESCRIPTORS_AT, true);
+    this.receiver = view.getInt32(DESCRIPTORS_AT + DESCRIPTOR_SIZE, true);
+    return true;
+  }
+
+  /** false: the kernel does not take it (too many descriptors of this user are under way, RLIMIT_NOFILE). */
+  private sendMessage(fds: readonly number[]): boolean {
+    const { view, address } = this.message!;
+    let at = DESCRIPTORS_AT;
+    for (const fd of fds) {
+      view.setInt32(at, fd, true);
+      at += DESCRIPTOR_SIZE;
+    }
+    const size = BigInt(at - CONTROL_AT);
+    view.setBigUint64(CONTROL_AT + CONTROL_HEADER.size, size, true);
+    view.setBigUint64(CONTROL.size, size, true);
+    return c_sendmsg(this.sender, address, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  }
+
+  private closeSocket(): void {
+    if (this.sender < 0) return;
+    close(this.sender);
+    close(this.receiver);
+    this.sender = -1;
+    this.receiver = -1;
+  }
+}
+
+/** With everything in it but the descriptors. Little-endian, as the supported machines are (x86-64, arm64). */
+function makeMessage(): NativeBuffer {
+  const message = new NativeBuffer(DESCRIPTORS_AT + DESCRIPTOR_SIZE * MESSAGE_MAX);
+  const { address, view } = message;
+  view.setBigUint64(VECTOR.pointer, BigInt(address + VECTOR_AT), true);
+  view.setBigUint64(VECTOR.count, 1n, true);
+  view.setBigUint64(CONTROL.pointer, BigInt(address + CONTROL_AT), true);
+  view.setBigUint64(VECTOR_AT, BigInt(address + DATA_AT), true);
+  view.setBigUint64(VECTOR_AT + 8, 1n, true);
+  view.setInt32(CONTROL_AT + CONTROL_HEADER.level, SOL_SOCKET, true);
+  view.setInt32(CONTROL_AT + CONTROL_HEADER.type, SCM_RIGHTS, true);
+  return message;
+}
