@@ -37,6 +37,7 @@
 import type { OperationStep } from '../data/messages.ts';
 import type { FileTable } from './file-table.ts';
 import { FlushSet } from './flush-set.ts';
+import { GroupPacing, type Pacing } from './group-pacing.ts';
 import type { JournalContents } from './journal.ts';
 import { payloadAround } from './journal-payloads.ts';
 import { isForLackOfSpace } from './journal-reserve.ts';
@@ -110,18 +111,6 @@ interface Member {
  */
 type Phase = 'idle' | 'recording' | 'executed' | 'stopped';
 
-/** A group is executed beside a flush if that takes at least this part of the flush: else more would come to join it. */
-const OVERLAP_MIN = 0.5;
-/** Weight of the newest in the usual durations. */
-const NEWEST = 0.125;
-/**
- * Where the file system makes operations wait for a flush under way (ext4: for blocks that are just written to its journal),
- * executing beside it brings nothing, and the thread can't do anything else meanwhile. It shows in operations that take so
- * many times as long as usual; then it is not tried for so many groups.
- */
-const HINDERED_FACTOR = 2;
-const HINDERED_GROUPS = 128;
-
 export class ChangeQueue implements JournalContents {
   readonly replyCache: ReplyCache;
   private readonly volume: Volume;
@@ -148,13 +137,17 @@ export class ChangeQueue implements JournalContents {
   private idleListeners: (() => void)[];
   private scheduled: boolean;
   private linger: NodeJS.Timeout | null;
-  /** What a flush usually takes, and the execution of one operation. ms */
-  private flushMs: number;
-  private changeMs: number;
-  /** Groups for which it is not tried again to execute beside a flush. */
-  private hindered: number;
+  private readonly pacing: Pacing;
+  /** More are waited for. */
+  private gathering: NodeJS.Timeout | null;
 
-  constructor(volume: Volume, table: FileTable, replyCache: ReplyCache, hooks: ChangeQueueHooks) {
+  constructor(
+    volume: Volume,
+    table: FileTable,
+    replyCache: ReplyCache,
+    hooks: ChangeQueueHooks,
+    pacing: Pacing = new GroupPacing(),
+  ) {
     this.replyCache = replyCache;
     this.volume = volume;
     this.hooks = hooks;
@@ -172,9 +165,8 @@ export class ChangeQueue implements JournalContents {
     this.idleListeners = [];
     this.scheduled = false;
     this.linger = null;
-    this.flushMs = 0;
-    this.changeMs = 0;
-    this.hindered = 0;
+    this.pacing = pacing;
+    this.gathering = null;
   }
 
   /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
@@ -194,11 +186,27 @@ export class ChangeQueue implements JournalContents {
     });
   }
 
-  /** No flush is under way, or it is worth while to execute beside it. If not, its end begins the next group. */
+  /** What waits may begin a group now. If not, the end of a flush, of a moment, or what else comes begins it. */
   private mayBegin(): boolean {
-    if (this.flushing === null) return true;
-    if (this.answersWait || this.hindered > 0 || this.flushMs === 0) return false;
-    return this.waiting.length * this.changeMs >= OVERLAP_MIN * this.flushMs;
+    const { waiting, flushing, pacing } = this;
+    if (flushing !== null) return !this.answersWait && pacing.mayOverlap(waiting.length, flushing.length);
+    const ms = pacing.gatherMs(waiting.length, performance.now());
+    if (ms === 0) {
+      this.stopGathering();
+      return true;
+    }
+    this.gathering ??= setTimeout(() => this.gathered(), ms);
+    return false;
+  }
+
+  private gathered(): void {
+    this.gathering = null;
+    this.schedule();
+  }
+
+  private stopGathering(): void {
+    if (this.gathering !== null) clearTimeout(this.gathering);
+    this.gathering = null;
   }
 
   /**
@@ -230,6 +238,7 @@ export class ChangeQueue implements JournalContents {
     this.waiting = [];
     this.blocked = [];
     this.stopLingering();
+    this.stopGathering();
     const listeners = this.idleListeners;
     this.idleListeners = [];
     for (const listener of listeners) listener();
@@ -423,6 +432,7 @@ export class ChangeQueue implements JournalContents {
   private answerAll(executed: readonly Member[]): void {
     for (const { change } of executed) this.hooks.onStep(change.operation, 'afterReplyRecord');
     for (const { change } of executed) this.answer(change);
+    this.pacing.noteAnswered(executed.length, this.waiting.length, performance.now());
   }
 
   private answer(change: Change): void {
@@ -440,16 +450,9 @@ export class ChangeQueue implements JournalContents {
       if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
       this.hooks.onStep(change.operation, 'afterExecution');
     }
-    this.noteExecution((performance.now() - begunAt) / this.group.length);
+    this.pacing.noteExecution((performance.now() - begunAt) / this.group.length, this.flushing !== null);
     this.phase = 'executed';
     if (this.flushing === null) this.flushGroup();
-  }
-
-  /** ms: for each operation. */
-  private noteExecution(ms: number): void {
-    if (this.flushing !== null && ms > HINDERED_FACTOR * this.changeMs) this.hindered = HINDERED_GROUPS;
-    else this.changeMs += NEWEST * (ms - this.changeMs);
-    if (this.flushing === null && this.hindered > 0) this.hindered -= 1;
   }
 
   private flushGroup(): void {
@@ -459,7 +462,7 @@ export class ChangeQueue implements JournalContents {
     this.flushing = members;
     const begunAt = performance.now();
     this.flushes.flush((result, issued) => {
-      this.flushMs += NEWEST * (performance.now() - begunAt - this.flushMs);
+      this.pacing.noteFlush(performance.now() - begunAt);
       this.flushed(members, result, issued);
     });
     if (this.answersWait || this.phase !== 'executed') return;
@@ -507,11 +510,12 @@ export class ChangeQueue implements JournalContents {
     else if (this.phase !== 'recording') this.goOn();
   }
 
-  /** Nothing is in front: begins the next group, if there is one and it may begin. */
+  /** Nothing is in front: begins the next group, if it may begin; without one there are things to do all the same. */
   private goOn(): void {
     if (this.phase === 'stopped') return;
     this.phase = 'idle';
-    if (this.mayBegin()) this.beginGroup();
+    const begins = this.waiting.length > 0 ? this.mayBegin() : this.flushing === null;
+    if (begins) this.beginGroup();
   }
 
   private allowed(): boolean {

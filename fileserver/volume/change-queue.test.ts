@@ -1,0 +1,121 @@
+// How the queue forms its groups: on time that the test makes pass.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Change, ChangeQueue } from './change-queue.ts';
+import { CountedKeys } from './counted-keys.ts';
+import type { FileTable } from './file-table.ts';
+import { ReplyCache } from './reply-cache.ts';
+import type { Volume } from './volume.ts';
+
+/** To the client and back. */
+const TURN_AROUND_MS = 1;
+
+let flushMs: number;
+let groups: number[];
+
+vi.mock('./flush-set.ts', () => ({
+  FlushSet: class {
+    private count = 0;
+    add(): void {
+      this.count += 1;
+    }
+    flush(done: (result: number, issued: boolean) => void): void {
+      groups.push(this.count);
+      this.count = 0;
+      setTimeout(() => done(0, true), flushMs);
+    }
+  },
+}));
+
+let queue: ChangeQueue;
+let cache: ReplyCache;
+let count: number;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
+  groups = [];
+  count = 0;
+  cache = new ReplyCache(undefined, () => 0);
+  const volume = {
+    spec: { name: 'v' },
+    changing: new CountedKeys(),
+    reserve: { shortage: null },
+    failed: false,
+  } as unknown as Volume;
+  queue = new ChangeQueue(volume, {} as FileTable, cache, {
+    mayServe: () => true,
+    onStopped: () => {},
+    onStep: () => {},
+    intents: 'flush',
+    // Groups are formed in the same way.
+    journalDisabled: true,
+  });
+});
+afterEach(() => {
+  queue.stop();
+  vi.useRealTimers();
+});
+
+/** An operation on a name of its own. */
+function submit(answered: () => void): void {
+  const key = String(count++).padEnd(16, '.');
+  const change: Change = {
+    operation: 'CREATE',
+    key,
+    grows: false,
+    madeKey: null,
+    results: new Uint8Array(4),
+    conflictKeys: () => [key],
+    examine: () => true,
+    intent: () => new Uint8Array(100),
+    refuse: () => {},
+    execute: (flushes) => flushes.add(undefined as never),
+  };
+  cache.admit(key, answered);
+  queue.submit(change);
+}
+
+/** Clients that have the next operation ready when they are answered, as many times. */
+function clients(howMany: number, times: number): void {
+  const ask = (left: number): void => {
+    if (left > 0) submit(() => setTimeout(() => ask(left - 1), TURN_AROUND_MS));
+  };
+  // Not all at the same time: else they would share a group by chance.
+  for (let i = 0; i < howMany; i++) setTimeout(() => ask(times), i % 2 === 0 ? 0 : flushMs / 2);
+}
+
+const average = (numbers: readonly number[]): number =>
+  numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+
+test('on a disk with a slow flush, those that come back at once share the next one', async () => {
+  flushMs = 20;
+  clients(8, 30);
+  await vi.runAllTimersAsync();
+  expect(count).toBe(240);
+  // Else there are two groups, of those that wait for the other's flush.
+  expect(average(groups.slice(10))).toBeGreaterThan(7);
+});
+
+/** Of so many operations that come while another one is flushed, whose client has nothing more to ask: ms that they take. */
+async function waitFor(others: number): Promise<number[]> {
+  const took: number[] = [];
+  for (let i = 0; i < others; i++) {
+    submit(() => {});
+    await vi.advanceTimersByTimeAsync(flushMs / 2);
+    const at = performance.now();
+    submit(() => took.push(performance.now() - at));
+    await vi.advanceTimersByTimeAsync(10 * flushMs);
+  }
+  expect(took).toHaveLength(others);
+  return took;
+}
+
+test('clients that do not come back are waited for in one of seventeen groups, and not for long', async () => {
+  flushMs = 20;
+  const took = await waitFor(200);
+  // The rest of the other's flush, and its own.
+  const usual = 1.5 * flushMs + 2;
+  expect(Math.max(...took)).toBeLessThanOrEqual(usual + flushMs / 4 + 1);
+  const waited = took.filter((ms) => ms > usual).length;
+  expect(waited).toBeGreaterThan(0);
+  expect(waited).toBeLessThan(200 / 8);
+});

@@ -1,0 +1,109 @@
+/**
+ * When the queue (change-queue.ts) begins its next group: beside the flush of the one before, behind it, or a moment later.
+ * Only speed depends on it. Decided from what flushes and operations took of late; no clock of its own: all times are ms, on
+ * the clock of whoever asks.
+ *
+ *   flushes about as fast as executing     next group beside the flush: neither processor nor disk waits
+ *   the file system makes it wait          one after the other
+ *   slow flushes                           one after the other, and those that were just answered are waited for: else half
+ *                                          of the clients wait for the flush of the other half, and the other way round
+ */
+
+/** A group is executed beside a flush if that takes at least this part of the flush: else more would come to join it. */
+const OVERLAP_MIN = 0.5;
+/** Weight of the newest in the usual durations. */
+const NEWEST = 0.125;
+/**
+ * Where the file system makes operations wait for a flush under way (ext4: for blocks that are just written to its journal),
+ * executing beside it brings nothing, and the thread can't do anything else meanwhile. It shows in operations that take so
+ * many times as long as usual; then it is not tried for so many groups.
+ */
+const HINDERED_FACTOR = 2;
+const HINDERED_GROUPS = 128;
+/**
+ * Waiting for those that have just been answered pays if a flush takes longer than their way to the client and back, so many
+ * ms, and the execution of all of them.
+ */
+const TURN_AROUND_MS = 1;
+/** They are waited for this part of what a flush takes, as long as it brings that part of them... */
+const GATHER_MAX = 0.25;
+const GATHERED_MIN = 0.25;
+/** ...and otherwise tried again after so many groups. */
+const VAIN_GROUPS = 16;
+
+/** What the queue asks. */
+export interface Pacing {
+  /** A group is being flushed. Begin the next one, of those that wait, beside it? */
+  mayOverlap(waiting: number, flushing: number): boolean;
+  /** None is. For so long more are waited for; 0: begin. Asked again when more have come, or the time is over. */
+  gatherMs(waiting: number, nowMs: number): number;
+  /** A group has been answered, of so many; so many others wait already. */
+  noteAnswered(count: number, waiting: number, nowMs: number): void;
+  noteFlush(ms: number): void;
+  /** Of each operation of a group. */
+  noteExecution(ms: number, besideFlush: boolean): void;
+}
+
+export class GroupPacing implements Pacing {
+  /** What a flush usually takes, and the execution of one operation. */
+  private flushMs: number;
+  private changeMs: number;
+  /** Groups for which it is not tried again to execute beside a flush. */
+  private hindered: number;
+  /** How many may wait, if all come back that have just been answered; and how many were waiting then. */
+  private expected: number;
+  private expectedFrom: number;
+  /** So long they are waited for; 0: they are not. */
+  private gatherUntilMs: number;
+  /** Groups for which it is not tried again to wait for them. */
+  private vain: number;
+
+  constructor() {
+    this.flushMs = 0;
+    this.changeMs = 0;
+    this.hindered = 0;
+    this.expected = 0;
+    this.expectedFrom = 0;
+    this.gatherUntilMs = 0;
+    this.vain = 0;
+  }
+
+  noteFlush(ms: number): void {
+    this.flushMs += NEWEST * (ms - this.flushMs);
+  }
+
+  noteExecution(ms: number, besideFlush: boolean): void {
+    if (besideFlush && ms > HINDERED_FACTOR * this.changeMs) this.hindered = HINDERED_GROUPS;
+    else this.changeMs += NEWEST * (ms - this.changeMs);
+    if (!besideFlush && this.hindered > 0) this.hindered -= 1;
+  }
+
+  mayOverlap(waiting: number, flushing: number): boolean {
+    if (this.hindered > 0 || this.flushMs === 0) return false;
+    if (this.gatheringPays(waiting + flushing)) return false;
+    return waiting * this.changeMs >= OVERLAP_MIN * this.flushMs;
+  }
+
+  private gatheringPays(count: number): boolean {
+    return this.flushMs > TURN_AROUND_MS + count * this.changeMs;
+  }
+
+  noteAnswered(count: number, waiting: number, nowMs: number): void {
+    this.expectedFrom = waiting;
+    this.expected = waiting + count;
+    this.gatherUntilMs = 0;
+    if (!this.gatheringPays(this.expected)) return;
+    if (this.vain > 0) this.vain -= 1;
+    else this.gatherUntilMs = nowMs + GATHER_MAX * this.flushMs;
+  }
+
+  gatherMs(waiting: number, nowMs: number): number {
+    if (this.gatherUntilMs === 0) return 0;
+    const leftMs = this.gatherUntilMs - nowMs;
+    if (waiting < this.expected && leftMs > 0) return leftMs;
+    this.gatherUntilMs = 0;
+    const come = waiting - this.expectedFrom;
+    if (come < GATHERED_MIN * (this.expected - this.expectedFrom)) this.vain = VAIN_GROUPS;
+    return 0;
+  }
+}
