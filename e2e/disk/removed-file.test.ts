@@ -3,6 +3,7 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EVERYBODY } from '../../fileserver/data/data-thread.fixture.ts';
 import type { ExportSpec } from '../../fileserver/data/messages.ts';
 import { SERVER_IDENTITY } from '../../fileserver/system/thread-identity.ts';
 import { DiskSet } from '../../fileserver/volume/disk-set.ts';
@@ -16,15 +17,7 @@ const HANGS_S = 3;
 /** More than fit into the inode and the buffers that are read with it. */
 const EXTENTS = 3000;
 const BLOCK_SIZE = 4096;
-const exported: ExportSpec = {
-  path: '/data',
-  volume: 'data',
-  clients: ['*'],
-  access: 'ReadWrite',
-  squash: 'None',
-  anonymousUid: 65534,
-  anonymousGid: 65534,
-};
+const exported: ExportSpec = { path: '/data', volume: 'data', ...EVERYBODY };
 
 let disk: RecordingDisk;
 let mounted: LoopMount;

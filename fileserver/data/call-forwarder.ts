@@ -227,14 +227,12 @@ export class CallForwarder {
     for (const number of message.spent) this.keep(number);
     const entries = new BatchReader(message.batch, message.size);
     let more = entries.next();
-    if (!more || entries.number !== NO_CALL) {
-      this.answer(entries, more);
-      return;
-    }
+    const forgets = more && entries.number === NO_CALL;
     // They come before the answers of those who removed them.
     for (; more && entries.number === NO_CALL; more = entries.next())
       this.objects.forget(entries.bytes, entries.start, entries.end);
-    this.objects.whenFreed(() => this.answer(entries, more));
+    if (forgets) this.objects.whenFreed(() => this.answer(entries, more));
+    else this.answer(entries, more);
   }
 
   private answer(entries: BatchReader, more: boolean): void {

@@ -172,7 +172,6 @@ export class ConnectionService {
       if (waiting === 0) done();
     };
     for (const volume of this.volumes) {
-      if (volume.closings.isEmpty) continue;
       waiting += 1;
       volume.whenFreed(freed);
     }

@@ -41,7 +41,7 @@ function isClosed(reader: number): boolean {
   }
 }
 
-const closed = (msMax = NEVER_MS): Promise<void> => new Promise((resolve) => lane.whenClosed(resolve, msMax));
+const closed = (): Promise<void> => new Promise((resolve) => lane.whenClosed(resolve, null));
 
 test('closes what it has taken over, in this process and for good', async () => {
   const fds = Array.from({ length: 3 }, pipe);

@@ -103,29 +103,27 @@ export class ClosingLane {
     });
   }
 
-  /** Calls back when all that it has taken over until now is closed, or after msMax; at once if it is. */
-  whenClosed(done: () => void, msMax: number): void {
+  /** Calls back when all that it has taken over until now is closed, or after msMax (null: not before); at once if it is. */
+  whenClosed(done: () => void, msMax: number | null): void {
     this.send();
     if (this.isEmpty) {
       done();
       return;
     }
-    const until = this.taken;
-    const waiter: Waiter = { until, done, timer: setTimeout(() => this.giveUp(waiter), msMax) };
+    const timer = msMax === null ? null : setTimeout(() => this.giveUp(waiter), msMax);
+    const waiter: Waiter = { until: this.taken, done, timer };
     this.waiters.push(waiter);
   }
 
   /** Takes over no more. Resolves when all that it has taken over is closed, however long that takes. */
   end(): Promise<void> {
     this.ended = true;
-    this.send();
     return new Promise((resolve) => {
       const ended = (): void => {
         this.closeSocket();
         resolve();
       };
-      if (this.isEmpty) ended();
-      else this.waiters.push({ until: this.taken, done: ended, timer: null });
+      this.whenClosed(ended, null);
     });
   }
 

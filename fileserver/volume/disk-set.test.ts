@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EVERYBODY } from '../data/data-thread.fixture.ts';
 import type { ExportSpec } from '../data/messages.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { SERVER_IDENTITY } from '../system/thread-identity.ts';
@@ -12,15 +13,7 @@ import { openVolume, type Volume } from './volume.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const stat = new StatBuffer();
-const exported: ExportSpec = {
-  path: '/data',
-  volume: 'data',
-  clients: ['*'],
-  access: 'ReadWrite',
-  squash: 'None',
-  anonymousUid: 65534,
-  anonymousGid: 65534,
-};
+const exported: ExportSpec = { path: '/data', volume: 'data', ...EVERYBODY };
 const DESCRIPTORS_MAX = 256;
 
 let path: string;
