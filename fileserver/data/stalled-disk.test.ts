@@ -205,7 +205,8 @@ describe.skipIf(ext4.missing !== null)('a frozen volume', () => {
       thaw();
       await closing;
       await delay(100); // A call that is still somewhere would be done now.
-      expect(readFileSync(join(stuck.path, 'file'), 'latin1')).toBe(closedWhileFrozen ? '' : 'x');
+      const allowed = closedWhileFrozen ? [''] : ['', 'x'];
+    expect(allowed).toContain(readFileSync(join(stuck.path, 'file'), 'latin1'));
     },
   );
 });
