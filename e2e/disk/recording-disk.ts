@@ -67,7 +67,7 @@ export function workDirectory(): string {
 export function makeImage(path: string, type: FileSystemType, sizeMiB = fileSystemTypes[type].sizeMiB): void {
   execFileSync('truncate', ['-s', `${sizeMiB}M`, path]);
   const [tool, ...args] = fileSystemTypes[type].mkfs;
-  execFileSync(tool!, [...args, path], { stdio: 'ignore' });
+  execFileSync(tool!, [...args, path], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 const UNMOUNT_MS_MAX = 5_000;

@@ -206,7 +206,7 @@ describe.skipIf(ext4.missing !== null)('a frozen volume', () => {
       await closing;
       await delay(100); // A call that is still somewhere would be done now.
       const allowed = closedWhileFrozen ? [''] : ['', 'x'];
-    expect(allowed).toContain(readFileSync(join(stuck.path, 'file'), 'latin1'));
+      expect(allowed).toContain(readFileSync(join(stuck.path, 'file'), 'latin1'));
     },
   );
 });
