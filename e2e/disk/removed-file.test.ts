@@ -7,6 +7,7 @@ import { EVERYBODY } from '../../fileserver/data/data-thread.fixture.ts';
 import type { ExportSpec } from '../../fileserver/data/messages.ts';
 import { SERVER_IDENTITY } from '../../fileserver/system/thread-identity.ts';
 import { DiskSet } from '../../fileserver/volume/disk-set.ts';
+import { IDLE_TICKS } from '../../fileserver/volume/file-table.ts';
 import type { OpenFile } from '../../fileserver/volume/open-file.ts';
 import { openVolume, type Volume } from '../../fileserver/volume/volume.ts';
 import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
@@ -52,21 +53,41 @@ afterEach(async () => {
   await disk.discard();
 }, TIMEOUT_MS);
 
+/** Opens it in the server; then somebody removes it behind the server, and the disk hangs. When that began. */
+function removeAndHang(): number {
+  const root = diskSet.rootOf(diskSet.exports.all[0]!) as OpenFile;
+  const file = diskSet.lookup(root, new TextEncoder().encode('file'), SERVER_IDENTITY) as OpenFile;
+  volume.identity.ofFd(diskSet.table.readFd(file));
+  unlinkSync(join(mounted.path, 'volume/file'));
+  disk.hang();
+  disk.goOnAfter(HANGS_S);
+  return performance.now();
+}
+
 test.skipIf(!possible)(
   'its blocks are given back when the disk answers, and nobody waits for that',
   async () => {
-    const root = diskSet.rootOf(diskSet.exports.all[0]!) as OpenFile;
-    const file = diskSet.lookup(root, new TextEncoder().encode('file'), SERVER_IDENTITY) as OpenFile;
-    volume.identity.ofFd(diskSet.table.readFd(file));
-    unlinkSync(join(mounted.path, 'volume/file'));
-    disk.hang();
-    disk.goOnAfter(HANGS_S);
-    const begunAt = performance.now();
+    const begunAt = removeAndHang();
     diskSet.table.forget(volume, diskSet.exports, volume.identity);
     // Its answer neither, for long.
     await new Promise<void>((resolve) => volume.whenFreed(resolve));
     expect(performance.now() - begunAt).toBeLessThan(1000);
     expect(volume.closings.isEmpty).toBe(false);
+    await diskSet.close();
+    expect(volume.closings.isEmpty).toBe(true);
+    expect(performance.now() - begunAt).toBeGreaterThan(1000);
+  },
+  TIMEOUT_MS,
+);
+
+test.skipIf(!possible)(
+  'nor does anybody when the server learns of it only by closing what is idle',
+  async () => {
+    const begunAt = removeAndHang();
+    for (let tick = 0; tick <= IDLE_TICKS; tick++) diskSet.table.tick();
+    expect(diskSet.table.descriptorCount).toBe(0);
+    expect(volume.closings.isEmpty).toBe(false);
+    expect(performance.now() - begunAt).toBeLessThan(1000);
     await diskSet.close();
     expect(volume.closings.isEmpty).toBe(true);
     expect(performance.now() - begunAt).toBeGreaterThan(1000);

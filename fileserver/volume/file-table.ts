@@ -7,6 +7,7 @@
  */
 import { constants } from 'node:os';
 import { close, O_PATH, O_RDONLY, O_RDWR, reopen } from '../system/file-calls.ts';
+import { StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import type { Export, ExportTable } from './export.ts';
 import {
@@ -35,7 +36,7 @@ export interface FileTableLimits {
 }
 
 /** Ticks (about seconds) without use after which a file's descriptors are closed. */
-const IDLE_TICKS = 30;
+export const IDLE_TICKS = 30;
 /** Files looked at in one tick, so that a tick stays below a millisecond. */
 const CLOSES_PER_TICK = 256;
 
@@ -398,9 +399,17 @@ export class FileTable {
   }
 }
 
+/** Who closes an object without a name may wait for the disk (closing-lane.ts), also if others removed it. */
 function closeOf({ removed, volume }: OpenFile, fd: number): void {
-  if (removed) volume.closings.close(fd);
+  if (removed || mayHaveLostItsName(fd)) volume.closings.close(fd);
   else close(fd);
+}
+
+const closingStat = new StatBuffer();
+
+/** Asks only memory: what is open has its inode there. */
+function mayHaveLostItsName(fd: number): boolean {
+  return closingStat.ofFd(fd) < 0 || closingStat.nlink === 0;
 }
 
 /** FNV-1a, cut to what V8 keeps without a heap object. Nobody can choose it freely: only signed handles get in. */
