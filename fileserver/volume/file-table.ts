@@ -252,6 +252,9 @@ export class FileTable {
 
   private closeDescriptors(file: OpenFile): number {
     if (file.pins > 0) return 0;
+    // Whoever closes an object without a name last may wait for the disk (closing-lane.ts), also when it was not this server
+    // that removed it. Where nothing is open for looking, nothing is for reading or writing either.
+    if (!file.removed && file.pathFd >= 0) file.removed = mayHaveLostItsName(file.pathFd);
     let closed = 0;
     if (file.pathFd >= 0) {
       if (file.pathFd !== file.writeFd) {
@@ -399,9 +402,8 @@ export class FileTable {
   }
 }
 
-/** Who closes an object without a name may wait for the disk (closing-lane.ts), also if others removed it. */
 function closeOf({ removed, volume }: OpenFile, fd: number): void {
-  if (removed || mayHaveLostItsName(fd)) volume.closings.close(fd);
+  if (removed) volume.closings.close(fd);
   else close(fd);
 }
 
