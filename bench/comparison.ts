@@ -1,5 +1,5 @@
 // The comparison: each workload in rounds that alternate between the servers, so that whatever else the machine
-// does hits both; the median round counts.
+// does hits both; the median round counts, and of the ratios the median one.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -35,13 +35,23 @@ export interface Measured {
   rounds: number[];
 }
 
+/**
+ * FilerPair's operations a second for each of nfs-ganesha's, round by round: the two of a round are seconds apart, on a
+ * machine whose minutes differ.
+ */
+export interface Ratio {
+  median: number;
+  least: number;
+  greatest: number;
+}
+
 export interface WorkloadFigures {
   workload: WorkloadName;
   connections: number;
   depth: number;
   servers: Partial<Record<ServerUnderTest['name'], Measured>>;
-  /** FilerPair's operations a second for each of nfs-ganesha's; absent without both. */
-  ratio?: number;
+  /** Absent without both. */
+  ratio?: Ratio;
 }
 
 export interface MemoryFigures {
@@ -99,8 +109,13 @@ async function compareWorkload(
   for (const [server, results] of rounds) figures.servers[server.name] = summarize(results);
   const { filerpair, ganesha } = figures.servers;
   if (filerpair !== undefined && ganesha !== undefined)
-    figures.ratio = filerpair.perSecond / ganesha.perSecond;
+    figures.ratio = ratioOf(filerpair.rounds, ganesha.rounds);
   return figures;
+}
+
+function ratioOf(ours: readonly number[], theirs: readonly number[]): Ratio {
+  const sorted = ours.map((rate, round) => rate / theirs[round]!).toSorted((a, b) => a - b);
+  return { median: sorted[Math.floor(sorted.length / 2)]!, least: sorted[0]!, greatest: sorted.at(-1)! };
 }
 
 function summarize(rounds: Round[]): Measured {

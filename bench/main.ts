@@ -1,7 +1,7 @@
 // Compares our file server with nfs-ganesha on this machine: `node bench/main.ts [--quick] [--only WORKLOAD]...
-// [--server filerpair|ganesha] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`. Writes out/bench.json and a
-// table. With --file-system the data of both servers lies on a loop device in memory, on a new file system of its kind
-// (root only); with --flush-ms as well, on one whose flushes take that long. Without, in .cache.
+// [--rounds 15] [--server filerpair|ganesha] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`. Writes
+// out/bench.json and a table. With --file-system the data of both servers lies on a loop device in memory, on a new file
+// system of its kind (root only); with --flush-ms as well, on one whose flushes take that long. Without, in .cache.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,6 +31,7 @@ const FULL = { rounds: 3, warmUpMs: 1000, measureMs: 3000 };
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
     only: { type: 'string', multiple: true },
     server: { type: 'string' },
     connections: { type: 'string', default: '4' },
@@ -135,7 +136,9 @@ function startTheirs(directory: string, version: string, data: string | undefine
 
 async function main(): Promise<void> {
   const [connections, depth] = [Number(values.connections), Number(values.depth)];
-  const plan: Plan = { workloads: chosenWorkloads(), connections, depth, ...(values.quick ? QUICK : FULL) };
+  const length = values.quick ? QUICK : FULL;
+  const rounds = Number(values.rounds ?? length.rounds);
+  const plan: Plan = { workloads: chosenWorkloads(), connections, depth, ...length, rounds };
   const cache = join(ROOT, '.cache');
   mkdirSync(cache, { recursive: true });
   const directory = mkdtempSync(join(cache, 'bench-'));

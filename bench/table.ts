@@ -1,8 +1,8 @@
 // The figures as a table for people, one line a workload.
 
-import type { ComparisonFigures, Measured, WorkloadFigures } from './comparison.ts';
+import type { ComparisonFigures, Measured, Ratio, WorkloadFigures } from './comparison.ts';
 
-const WIDTHS = [14, 6, 12, 9, 9, 9, 13, 9, 9, 9, 8] as const;
+const WIDTHS = [14, 6, 12, 9, 9, 9, 13, 9, 9, 9, 22] as const;
 
 function row(cells: readonly string[]): string {
   return cells.map((cell, i) => (i === 0 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!))).join('');
@@ -11,15 +11,14 @@ function row(cells: readonly string[]): string {
 export function tableHead(): string {
   const columns = ['per second', 'p50 us', 'p99 us', 'cpu us'];
   const first = row(['', '', 'FilerPair', '', '', '', 'nfs-ganesha', '', '', '', '']);
-  const second = row(['workload', 'load', ...columns, ...columns, 'ratio']);
+  const second = row(['workload', 'load', ...columns, ...columns, 'ratio (rounds)']);
   return `${first}\n${second}\n${'-'.repeat(second.length)}`;
 }
 
 export function tableRow(figures: WorkloadFigures): string {
   const { filerpair, ganesha } = figures.servers;
   const load = `${figures.connections}x${figures.depth}`;
-  const ratio = figures.ratio === undefined ? '' : figures.ratio.toFixed(2);
-  return row([figures.workload, load, ...cells(filerpair), ...cells(ganesha), ratio]);
+  return row([figures.workload, load, ...cells(filerpair), ...cells(ganesha), ratioCell(figures.ratio)]);
 }
 
 function cells(measured: Measured | undefined): string[] {
@@ -30,6 +29,12 @@ function cells(measured: Measured | undefined): string[] {
   const rate = streaming ? `${Math.round(mibPerSecond)} MiB` : Math.round(perSecond).toLocaleString('en');
   const times = [Math.round(latencyUs.p50), Math.round(latencyUs.p99)].map(String);
   return [rate, ...times, serverCpuUs.toFixed(1)];
+}
+
+function ratioCell(ratio: Ratio | undefined): string {
+  if (ratio === undefined) return '';
+  const [median, least, greatest] = [ratio.median, ratio.least, ratio.greatest].map((one) => one.toFixed(2));
+  return `${median} (${least} to ${greatest})`;
 }
 
 export function memoryLines(figures: ComparisonFigures): string[] {
