@@ -113,7 +113,8 @@ async function compareWorkload(
   return figures;
 }
 
-function ratioOf(ours: readonly number[], theirs: readonly number[]): Ratio {
+/** Of the rounds' operations a second, in order. */
+export function ratioOf(ours: readonly number[], theirs: readonly number[]): Ratio {
   const sorted = ours.map((rate, round) => rate / theirs[round]!).toSorted((a, b) => a - b);
   return { median: sorted[Math.floor(sorted.length / 2)]!, least: sorted[0]!, greatest: sorted.at(-1)! };
 }

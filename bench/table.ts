@@ -31,7 +31,7 @@ function cells(measured: Measured | undefined): string[] {
   return [rate, ...times, serverCpuUs.toFixed(1)];
 }
 
-function ratioCell(ratio: Ratio | undefined): string {
+export function ratioCell(ratio: Ratio | undefined): string {
   if (ratio === undefined) return '';
   const [median, least, greatest] = [ratio.median, ratio.least, ratio.greatest].map((one) => one.toFixed(2));
   return `${median} (${least} to ${greatest})`;

@@ -1,10 +1,11 @@
 // Several client implementations on FilerPair and on nfs-ganesha: our own library, libnfs, and the Linux kernel's client.
 //
-//   node bench/clients/main.ts [--ms 2000] [--only library|libnfs|kernel]
+//   node bench/clients/main.ts [--ms 2000] [--rounds 3] [--only library|libnfs|kernel]
 //
 // Each does the same work, one operation after the other (the kernel and our library stream with several calls in flight):
 // writes and reads of 64 MiB in pieces of 1 MiB, looks at a file's attributes, a create and a remove. The kernel's client
 // runs in an emulated machine (docs/testing.md): its own time is most of what it measures, so only its ratio says anything.
+// In rounds that alternate between the servers: medians of rates, and of ratios the median, the least and the greatest.
 // What libnfs and the guest need is prepared by `make clients`; Debian's libnfs-dev and gcc build the load.
 
 import { execFileSync } from 'node:child_process';
@@ -15,9 +16,11 @@ import { readGuestImage } from '../../e2e/environment.ts';
 import { Guest, HOST_IN_GUEST } from '../../e2e/linux/guest.ts';
 import { run } from '../../e2e/machine/command.ts';
 import { needPackages } from '../../e2e/machine/debian-packages.ts';
+import { ratioOf } from '../comparison.ts';
 import { startFilerpair } from '../servers/filerpair.ts';
 import { ganeshaVersion, startGanesha } from '../servers/ganesha.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
+import { ratioCell } from '../table.ts';
 import { type Figures, type Workload, workloads } from './figures.ts';
 import { runLibrary } from './library.ts';
 
@@ -27,7 +30,11 @@ const ROOT = join(import.meta.dirname, '../..');
 const GUEST_MS_MAX = 10 * 60_000;
 
 const { values } = parseArgs({
-  options: { ms: { type: 'string', default: '2000' }, only: { type: 'string', multiple: true } },
+  options: {
+    ms: { type: 'string', default: '2000' },
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string', multiple: true },
+  },
 });
 
 /** Built once for each client: load.c with the client's own half. */
@@ -82,6 +89,10 @@ umount /mnt/nfs
   };
 }
 
+function median(rates: readonly number[]): number {
+  return rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)]!;
+}
+
 async function main(): Promise<void> {
   await needPackages(['gcc', 'libc6-dev', 'libnfs-dev'], 'Measuring with libnfs');
   const cache = join(ROOT, '.cache');
@@ -100,15 +111,23 @@ async function main(): Promise<void> {
     for (const [name, prepare] of Object.entries(clients(directory))) {
       if (values.only !== undefined && !values.only.includes(name)) continue;
       const client = prepare();
-      const found: Map<Workload, Figures>[] = [];
-      for (const server of servers) found.push(await client(server, Number(values.ms)));
+      const rates = servers.map(
+        () => new Map<Workload, number[]>(workloads.map((workload) => [workload, []])),
+      );
+      for (let round = 0; round < Number(values.rounds); round++) {
+        // Who goes first changes from round to round.
+        for (const index of round % 2 === 0 ? servers.keys() : [...servers.keys()].toReversed()) {
+          const found = await client(servers[index]!, Number(values.ms));
+          for (const [workload, { operations, ms }] of found)
+            rates[index]!.get(workload)!.push((operations * 1000) / ms);
+        }
+      }
       for (const workload of workloads) {
-        const rates = found.map((one) => {
-          const { operations, ms } = one.get(workload)!;
-          return (operations * 1000) / ms;
-        });
-        const cells = rates.map((rate) => Math.round(rate).toLocaleString('en'));
-        const ratio = rates.length === 2 ? (rates[0]! / rates[1]!).toFixed(2) : '';
+        const [ours, theirs] = rates.map((one) => one.get(workload)!);
+        const cells = [ours, theirs].flatMap((one) =>
+          one ? [Math.round(median(one)).toLocaleString('en')] : [],
+        );
+        const ratio = theirs === undefined ? '' : ratioCell(ratioOf(ours!, theirs));
         console.log(`| ${name} | ${workload} | ${cells.join(' | ')} | ${ratio} |`);
       }
     }
