@@ -5,9 +5,10 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { FromGenerator, RunFigures, RunRequest, WorkloadName } from './generator/messages.ts';
+import { inTurn, median } from './rounds.ts';
 import type { MemoryMiB } from './servers/process-figures.ts';
 import { cpuMsOf, memoryOf } from './servers/process-figures.ts';
-import type { ServerUnderTest } from './servers/server-under-test.ts';
+import { addressOf, type ServerUnderTest } from './servers/server-under-test.ts';
 
 /** Bytes of the files that are read or written: in the page cache, larger than any processor's own caches. */
 const FILE_SIZE = 64 * 1024 * 1024;
@@ -96,12 +97,10 @@ async function compareWorkload(
   const [connections, depth] = single ? [1, 1] : [plan.connections, plan.depth];
   const rounds = new Map<ServerUnderTest, Round[]>(servers.map((server) => [server, []]));
   for (let round = 0; round < plan.rounds; round++) {
-    // Who goes first changes from round to round.
-    for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
-      const { host, port, mountPort, exportPath } = server;
+    for (const server of inTurn(servers, round)) {
       const { warmUpMs, measureMs } = plan;
-      const where = { host, port, mountPort, exportPath };
-      const request = { ...where, workload, connections, depth, fileSize: FILE_SIZE, warmUpMs, measureMs };
+      const load = { workload, connections, depth, fileSize: FILE_SIZE, warmUpMs, measureMs };
+      const request = { ...addressOf(server), ...load };
       rounds.get(server)!.push(await runGenerator(request, server));
     }
   }
@@ -115,24 +114,24 @@ async function compareWorkload(
 
 /** Of the rounds' operations a second, in order. */
 export function ratioOf(ours: readonly number[], theirs: readonly number[]): Ratio {
-  const sorted = ours.map((rate, round) => rate / theirs[round]!).toSorted((a, b) => a - b);
-  return { median: sorted[Math.floor(sorted.length / 2)]!, least: sorted[0]!, greatest: sorted.at(-1)! };
+  const ratios = ours.map((rate, round) => rate / theirs[round]!);
+  return { median: median(ratios), least: Math.min(...ratios), greatest: Math.max(...ratios) };
 }
 
 function summarize(rounds: Round[]): Measured {
   const perSecond = (round: Round) => (round.operations * 1000) / round.elapsedMs;
   const sorted = rounds.toSorted((a, b) => perSecond(a) - perSecond(b));
-  const median = sorted[Math.floor(sorted.length / 2)]!;
-  const { p50, p99 } = median.latencyUs;
+  const middle = sorted[Math.floor(sorted.length / 2)]!;
+  const { p50, p99 } = middle.latencyUs;
   const measured: Measured = {
-    perSecond: perSecond(median),
+    perSecond: perSecond(middle),
     latencyUs: { p50, p99 },
-    serverCpuUs: (median.serverCpu * 1e6) / perSecond(median),
-    serverCpu: median.serverCpu,
-    generatorCpu: median.generatorCpu,
+    serverCpuUs: (middle.serverCpu * 1e6) / perSecond(middle),
+    serverCpu: middle.serverCpu,
+    generatorCpu: middle.generatorCpu,
     rounds: rounds.map(perSecond),
   };
-  if (median.payloadSize > 0) measured.mibPerSecond = (perSecond(median) * median.payloadSize) / 2 ** 20;
+  if (middle.payloadSize > 0) measured.mibPerSecond = (perSecond(middle) * middle.payloadSize) / 2 ** 20;
   return measured;
 }
 

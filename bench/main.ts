@@ -16,8 +16,7 @@ import {
 } from '../e2e/disk/recording-disk.ts';
 import type { Plan } from './comparison.ts';
 import { compare } from './comparison.ts';
-import type { WorkloadName } from './generator/messages.ts';
-import { workloadNames } from './generator/messages.ts';
+import { workloadNames, workloadsNamed } from './generator/messages.ts';
 import { describeMachine } from './machine.ts';
 import { startFilerpair } from './servers/filerpair.ts';
 import { ganeshaVersion, startGanesha } from './servers/ganesha.ts';
@@ -42,15 +41,6 @@ const { values } = parseArgs({
     'flush-ms': { type: 'string' },
   },
 });
-
-function chosenWorkloads(): readonly WorkloadName[] {
-  if (values.only === undefined) return workloadNames;
-  for (const name of values.only) {
-    if (workloadNames.includes(name as WorkloadName)) continue;
-    throw new Error(`there is no workload ${name}; there are ${workloadNames.join(', ')}`);
-  }
-  return values.only as WorkloadName[];
-}
 
 /** Holds the files of both servers, with room for their file systems' own. */
 const DISK_MIB = 3072;
@@ -138,7 +128,13 @@ async function main(): Promise<void> {
   const [connections, depth] = [Number(values.connections), Number(values.depth)];
   const length = values.quick ? QUICK : FULL;
   const rounds = Number(values.rounds ?? length.rounds);
-  const plan: Plan = { workloads: chosenWorkloads(), connections, depth, ...length, rounds };
+  const plan: Plan = {
+    workloads: workloadsNamed(values.only ?? workloadNames),
+    connections,
+    depth,
+    ...length,
+    rounds,
+  };
   const cache = join(ROOT, '.cache');
   mkdirSync(cache, { recursive: true });
   const directory = mkdtempSync(join(cache, 'bench-'));

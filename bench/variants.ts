@@ -2,7 +2,8 @@
 
 import { runGenerator } from './comparison.ts';
 import type { WorkloadName } from './generator/messages.ts';
-import type { ServerUnderTest } from './servers/server-under-test.ts';
+import { inTurn, median } from './rounds.ts';
+import { addressOf, type ServerUnderTest } from './servers/server-under-test.ts';
 
 export interface VariantPlan {
   readonly workload: WorkloadName;
@@ -31,11 +32,9 @@ export async function compareVariants<Name extends string>(
 ): Promise<Map<Name, VariantFigures>> {
   const measured = new Map<Name, VariantFigures[]>();
   for (let round = 0; round < rounds; round++) {
-    const inTurn = [...servers];
-    for (const [name, server] of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
-      const { host, port, mountPort, exportPath } = server;
-      const where = { host, port, mountPort, exportPath, fileSize: FILE_SIZE };
-      const request = { ...where, workload, connections, depth, warmUpMs: WARM_UP_MS, measureMs };
+    for (const [name, server] of inTurn([...servers], round)) {
+      const load = { workload, connections, depth, fileSize: FILE_SIZE, warmUpMs: WARM_UP_MS, measureMs };
+      const request = { ...addressOf(server), ...load };
       const { operations, elapsedMs, latencyUs, serverCpu } = await runGenerator(request, server);
       const perSecond = (operations * 1000) / elapsedMs;
       const figures = {
@@ -51,9 +50,6 @@ export async function compareVariants<Name extends string>(
 }
 
 function medians(rounds: readonly VariantFigures[]): VariantFigures {
-  const of = (key: keyof VariantFigures): number => {
-    const sorted = rounds.map((one) => one[key]).sort((a, b) => a - b);
-    return sorted[Math.floor(sorted.length / 2)]!;
-  };
+  const of = (key: keyof VariantFigures): number => median(rounds.map((one) => one[key]));
   return { perSecond: of('perSecond'), p50Us: of('p50Us'), p99Us: of('p99Us'), cpuUs: of('cpuUs') };
 }

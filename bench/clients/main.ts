@@ -9,7 +9,6 @@
 // What libnfs and the guest need is prepared by `make clients`; Debian's libnfs-dev and gcc build the load.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readGuestImage } from '../../e2e/environment.ts';
@@ -17,16 +16,15 @@ import { Guest, HOST_IN_GUEST } from '../../e2e/linux/guest.ts';
 import { run } from '../../e2e/machine/command.ts';
 import { needPackages } from '../../e2e/machine/debian-packages.ts';
 import { ratioOf } from '../comparison.ts';
-import { startFilerpair } from '../servers/filerpair.ts';
-import { ganeshaVersion, startGanesha } from '../servers/ganesha.ts';
+import { inTurn, median } from '../rounds.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
+import { withServersSideBySide } from '../servers/side-by-side.ts';
 import { ratioCell } from '../table.ts';
 import { type Figures, type Workload, workloads } from './figures.ts';
 import { runLibrary } from './library.ts';
 
 type Client = (server: ServerUnderTest, forMs: number) => Promise<Map<Workload, Figures>>;
 
-const ROOT = join(import.meta.dirname, '../..');
 const GUEST_MS_MAX = 10 * 60_000;
 
 const { values } = parseArgs({
@@ -89,52 +87,40 @@ umount /mnt/nfs
   };
 }
 
-function median(rates: readonly number[]): number {
-  return rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)]!;
+async function compare(
+  client: Client,
+  servers: readonly ServerUnderTest[],
+): Promise<(workload: Workload) => number[][]> {
+  const rates = servers.map(() => new Map<Workload, number[]>(workloads.map((workload) => [workload, []])));
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const index of inTurn([...servers.keys()], round)) {
+      const found = await client(servers[index]!, Number(values.ms));
+      for (const [workload, { operations, ms }] of found)
+        rates[index]!.get(workload)!.push((operations * 1000) / ms);
+    }
+  }
+  return (workload) => rates.map((one) => one.get(workload)!);
 }
 
 async function main(): Promise<void> {
   await needPackages(['gcc', 'libc6-dev', 'libnfs-dev'], 'Measuring with libnfs');
-  const cache = join(ROOT, '.cache');
-  mkdirSync(cache, { recursive: true });
-  const directory = mkdtempSync(join(cache, 'bench-'));
-  const servers: ServerUnderTest[] = [];
-  try {
-    for (const name of ['filerpair', 'ganesha']) mkdirSync(join(directory, name));
-    servers.push(await startFilerpair(join(directory, 'filerpair'), { nodeArguments: [] }));
-    const version = ganeshaVersion();
-    if (version !== null) servers.push(await startGanesha(join(directory, 'ganesha'), version));
+  await withServersSideBySide({ built: false }, async (servers, directory) => {
     console.log(
       `| client | workload | ${servers.map(({ title }) => `${title}, per second`).join(' | ')} | ratio |`,
     );
     console.log(`| --- | --- | ${servers.map(() => '---:').join(' | ')} | ---: |`);
     for (const [name, prepare] of Object.entries(clients(directory))) {
       if (values.only !== undefined && !values.only.includes(name)) continue;
-      const client = prepare();
-      const rates = servers.map(
-        () => new Map<Workload, number[]>(workloads.map((workload) => [workload, []])),
-      );
-      for (let round = 0; round < Number(values.rounds); round++) {
-        // Who goes first changes from round to round.
-        for (const index of round % 2 === 0 ? servers.keys() : [...servers.keys()].toReversed()) {
-          const found = await client(servers[index]!, Number(values.ms));
-          for (const [workload, { operations, ms }] of found)
-            rates[index]!.get(workload)!.push((operations * 1000) / ms);
-        }
-      }
+      const ratesOf = await compare(prepare(), servers);
       for (const workload of workloads) {
-        const [ours, theirs] = rates.map((one) => one.get(workload)!);
-        const cells = [ours, theirs].flatMap((one) =>
-          one ? [Math.round(median(one)).toLocaleString('en')] : [],
-        );
-        const ratio = theirs === undefined ? '' : ratioCell(ratioOf(ours!, theirs));
+        const rates = ratesOf(workload);
+        const cells = rates.map((one) => Math.round(median(one)).toLocaleString('en'));
+        const [ours, theirs] = rates;
+        const ratio = ratioCell(theirs && ratioOf(ours!, theirs));
         console.log(`| ${name} | ${workload} | ${cells.join(' | ')} | ${ratio} |`);
       }
     }
-  } finally {
-    for (const server of servers) await server.stop();
-    rmSync(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 await main();

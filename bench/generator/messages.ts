@@ -16,6 +16,15 @@ export const workloadNames = [
 ] as const;
 export type WorkloadName = (typeof workloadNames)[number];
 
+/** Error: one is no workload's name; says which there are. */
+export function workloadsNamed(names: readonly string[]): readonly WorkloadName[] {
+  for (const name of names) {
+    if (workloadNames.includes(name as WorkloadName)) continue;
+    throw new Error(`there is no workload ${name}; there are ${workloadNames.join(', ')}`);
+  }
+  return names as WorkloadName[];
+}
+
 export interface RunRequest {
   host: string;
   /** TCP port of both NFS and MOUNT. */

@@ -17,6 +17,11 @@ export interface ServerUnderTest {
   stop(): Promise<void>;
 }
 
+/** What a client has to know of it. */
+export function addressOf({ host, port, mountPort, exportPath }: ServerUnderTest) {
+  return { host, port, mountPort, exportPath };
+}
+
 const POLL_MS = 20;
 
 /** Waits until something accepts connections there. Error: it does not within the time, or `gone` says why. */

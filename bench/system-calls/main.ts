@@ -7,17 +7,16 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { needPackages } from '../../e2e/machine/debian-packages.ts';
 import { runGenerator } from '../comparison.ts';
-import { type WorkloadName, workloadNames } from '../generator/messages.ts';
-import { startFilerpair } from '../servers/filerpair.ts';
-import { ganeshaVersion, startGanesha } from '../servers/ganesha.ts';
-import type { ServerUnderTest } from '../servers/server-under-test.ts';
+import { type WorkloadName, workloadNames, workloadsNamed } from '../generator/messages.ts';
+import { addressOf, type ServerUnderTest } from '../servers/server-under-test.ts';
+import { withServersSideBySide } from '../servers/side-by-side.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const FILE_SIZE = 4 * 1024 * 1024;
 const CONNECTIONS = 4;
 const DEPTH = 16;
@@ -48,26 +47,13 @@ async function count(server: ServerUnderTest, workload: WorkloadName, directory:
   const ended = once(strace, 'exit');
   await once(strace, 'spawn');
   await delay(ATTACH_MS);
-  const { host, port, mountPort, exportPath } = server;
-  const load = { connections: CONNECTIONS, depth: DEPTH, fileSize: FILE_SIZE };
-  const request = {
-    host,
-    port,
-    mountPort,
-    exportPath,
-    workload,
-    ...load,
-    warmUpMs: 0,
-    measureMs: Number(values.ms),
-  };
-  try {
-    const { operations } = await runGenerator(request, server);
+  const load = { workload, connections: CONNECTIONS, depth: DEPTH, fileSize: FILE_SIZE };
+  const request = { ...addressOf(server), ...load, warmUpMs: 0, measureMs: Number(values.ms) };
+  const { operations } = await runGenerator(request, server).finally(async () => {
     strace.kill('SIGINT');
     await ended;
-    return describe(callsIn(readFileSync(summary, 'utf8')), operations);
-  } finally {
-    strace.kill('SIGINT');
-  }
+  });
+  return describe(callsIn(readFileSync(summary, 'utf8')), operations);
 }
 
 function describe(calls: ReadonlyMap<string, number>, operations: number): string {
@@ -80,19 +66,9 @@ function describe(calls: ReadonlyMap<string, number>, operations: number): strin
 }
 
 async function main(): Promise<void> {
-  const workloads =
-    (values.only as WorkloadName[] | undefined) ?? workloadNames.filter((name) => !name.endsWith('1x1'));
-  const cache = join(ROOT, '.cache');
-  mkdirSync(cache, { recursive: true });
-  const directory = mkdtempSync(join(cache, 'bench-'));
-  const servers: ServerUnderTest[] = [];
-  try {
-    for (const name of ['filerpair', 'ganesha']) mkdirSync(join(directory, name));
-    servers.push(
-      await startFilerpair(join(directory, 'filerpair'), { nodeArguments: [], built: values.built }),
-    );
-    const version = ganeshaVersion();
-    if (version !== null) servers.push(await startGanesha(join(directory, 'ganesha'), version));
+  await needPackages(['strace'], 'Counting system calls');
+  const workloads = workloadsNamed(values.only ?? workloadNames.filter((name) => !name.endsWith('1x1')));
+  await withServersSideBySide({ built: values.built }, async (servers, directory) => {
     console.log(
       '| workload | server | system calls for each operation | which |\n| --- | --- | ---: | --- |',
     );
@@ -101,10 +77,10 @@ async function main(): Promise<void> {
         console.log(`| ${workload} | ${server.name} | ${await count(server, workload, directory)} |`);
       }
     }
-  } finally {
-    for (const server of servers) await server.stop();
-    rmSync(directory, { recursive: true, force: true });
-  }
+  });
 }
 
-await main();
+main().catch((error: Error) => {
+  console.error(`system-calls: ${error.message}`);
+  process.exitCode = 1;
+});
