@@ -106,14 +106,16 @@ abstract class RemoveEntry extends Operation {
     before.take(directoryStat);
     forgetDirectoryAttributes();
     become(this.user);
+    const victim = identityOfKey(this.victim);
+    const held = diskSet.holdName(dir, this.name, victim);
     const result = unlinkAt(dir.pathFd, this.name, this.unlinkFlags);
+    diskSet.lostName(this.volume, victim, held, result >= 0);
     if (result < 0) {
       this.volume.failOn(result, this.operation);
       // Some file systems say so of a directory that is not empty.
       this.fail(result === -EEXIST ? 'notEmpty' : failureOfResult(result));
       return;
     }
-    diskSet.table.forget(this.volume, diskSet.exports, identityOfKey(this.victim));
     flushes.add(dir);
     this.succeed();
   }

@@ -11,6 +11,7 @@ import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import { renameAt } from '../system/file-calls.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become } from '../system/thread-identity.ts';
+import { identityOfKey } from '../volume/file-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
@@ -109,22 +110,32 @@ export class Rename extends Operation {
 
   execute(flushes: FlushSet): void {
     forgetDirectoryAttributes();
-    const { from, to } = this.args;
-    const { diskSet } = this.request.service;
     const failure = this.look();
     if (failure !== null) {
       this.fail(failure);
       return;
     }
-    const result = renameAt(this.from!.pathFd, from.name, this.to!.pathFd, to.name);
+    const result = this.move();
     if (result < 0) {
       this.volume.failOn(result, this.operation);
       this.fail(failureOfResult(result));
       return;
     }
-    // look() read the replaced object's identity last: if it has lost its last name, its space is to be freed.
-    if (this.replaced !== '') diskSet.table.forget(this.volume, diskSet.exports, this.volume.identity);
     this.done(flushes);
+  }
+
+  /** After look(), as the user: 0 or -errno. */
+  private move(): number {
+    const { from, to } = this.args;
+    const { diskSet } = this.request.service;
+    const rename = (): number => renameAt(this.from!.pathFd, from.name, this.to!.pathFd, to.name);
+    if (this.replaced === '') return rename();
+    // If it loses its last name, its space is to be freed.
+    const replaced = identityOfKey(this.replaced);
+    const held = diskSet.holdName(this.to!, to.name, replaced);
+    const result = rename();
+    diskSet.lostName(this.volume, replaced, held, result >= 0);
+    return result;
   }
 
   private done(flushes: FlushSet): void {

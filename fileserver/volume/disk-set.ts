@@ -8,7 +8,7 @@ import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '..
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { Export, ExportTable } from './export.ts';
-import { IdentityReader } from './file-identity.ts';
+import { type FileIdentity, IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
 import type { OpenFile } from './open-file.ts';
@@ -287,6 +287,25 @@ export class DiskSet {
     const file = this.table.ofIdentity(tree, identity);
     this.table.keepPathFd(file, fd);
     return file;
+  }
+
+  /**
+   * For what is about to lose this name, perhaps its last: unlink(2) and rename(2) themselves give back the space of what
+   * nobody has open, and for a file of many pieces on a busy disk that takes seconds, which everybody else with the volume
+   * would wait. So it is opened here, as the user who the thread already is, unless it is open anyway. A descriptor, for
+   * {@link lostName}; -1: none is needed, or there is none to be had.
+   */
+  holdName(dir: OpenFile, name: Uint8Array, identity: FileIdentity): number {
+    if (this.table.hasOpen(dir.volume, this.exports, identity)) return -1;
+    return openAt(dir.pathFd, name, O_PATH | O_NOFOLLOW);
+  }
+
+  /** It has lost that name, or could not (`lost` false). `held`: of holdName(). */
+  lostName(volume: Volume, identity: FileIdentity, held: number, lost: boolean): void {
+    if (lost) this.table.forget(volume, this.exports, identity);
+    if (held < 0) return;
+    if (lost) volume.closings.close(held);
+    else close(held);
   }
 
   /** After a reply of the thread that may wait: what it has just looked at is in memory now. */

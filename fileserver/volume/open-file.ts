@@ -55,4 +55,8 @@ export class OpenFile {
     this.newer = null;
     this.older = null;
   }
+
+  get isOpen(): boolean {
+    return this.pathFd >= 0 || this.readFd >= 0 || this.writeFd >= 0;
+  }
 }
