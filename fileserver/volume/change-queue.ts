@@ -450,7 +450,7 @@ export class ChangeQueue implements JournalContents {
       if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
       this.hooks.onStep(change.operation, 'afterExecution');
     }
-    this.pacing.noteExecution((performance.now() - begunAt) / this.group.length, this.flushing !== null);
+    this.pacing.noteExecution((performance.now() - begunAt) / this.group.length);
     this.phase = 'executed';
     if (this.flushing === null) this.flushGroup();
   }

@@ -4,22 +4,18 @@
  * the clock of whoever asks.
  *
  *   flushes about as fast as executing     next group beside the flush: neither processor nor disk waits
- *   the file system makes it wait          one after the other
  *   slow flushes                           one after the other, and those that were just answered are waited for: else half
  *                                          of the clients wait for the flush of the other half, and the other way round
  */
 
-/** A group is executed beside a flush if that takes at least this part of the flush: else more would come to join it. */
-const OVERLAP_MIN = 0.5;
+/**
+ * A group is executed beside a flush if that takes at least this part of the flush: else more would come to join it. (Some file
+ * systems make operations wait meanwhile, ext4 for blocks that are just written to its journal. Then they are not slower than
+ * behind the flush.)
+ */
+const OVERLAP_MIN = 0.2;
 /** Weight of the newest in the usual durations. */
 const NEWEST = 0.125;
-/**
- * Where the file system makes operations wait for a flush under way (ext4: for blocks that are just written to its journal),
- * executing beside it brings nothing, and the thread can't do anything else meanwhile. It shows in operations that take so
- * many times as long as usual; then it is not tried for so many groups.
- */
-const HINDERED_FACTOR = 2;
-const HINDERED_GROUPS = 128;
 /**
  * Waiting for those that have just been answered pays if a flush takes longer than their way to the client and back, so many
  * ms, and the execution of all of them.
@@ -41,15 +37,13 @@ export interface Pacing {
   noteAnswered(count: number, waiting: number, nowMs: number): void;
   noteFlush(ms: number): void;
   /** Of each operation of a group. */
-  noteExecution(ms: number, besideFlush: boolean): void;
+  noteExecution(ms: number): void;
 }
 
 export class GroupPacing implements Pacing {
   /** What a flush usually takes, and the execution of one operation. */
   private flushMs: number;
   private changeMs: number;
-  /** Groups for which it is not tried again to execute beside a flush. */
-  private hindered: number;
   /** How many may wait, if all come back that have just been answered; and how many were waiting then. */
   private expected: number;
   private expectedFrom: number;
@@ -61,7 +55,6 @@ export class GroupPacing implements Pacing {
   constructor() {
     this.flushMs = 0;
     this.changeMs = 0;
-    this.hindered = 0;
     this.expected = 0;
     this.expectedFrom = 0;
     this.gatherUntilMs = 0;
@@ -72,15 +65,12 @@ export class GroupPacing implements Pacing {
     this.flushMs += NEWEST * (ms - this.flushMs);
   }
 
-  noteExecution(ms: number, besideFlush: boolean): void {
-    if (besideFlush && ms > HINDERED_FACTOR * this.changeMs) this.hindered = HINDERED_GROUPS;
-    else this.changeMs += NEWEST * (ms - this.changeMs);
-    if (!besideFlush && this.hindered > 0) this.hindered -= 1;
+  noteExecution(ms: number): void {
+    this.changeMs += NEWEST * (ms - this.changeMs);
   }
 
   mayOverlap(waiting: number, flushing: number): boolean {
-    if (this.hindered > 0 || this.flushMs === 0) return false;
-    if (this.gatheringPays(waiting + flushing)) return false;
+    if (this.flushMs === 0 || this.gatheringPays(waiting + flushing)) return false;
     return waiting * this.changeMs >= OVERLAP_MIN * this.flushMs;
   }
 
