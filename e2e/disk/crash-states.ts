@@ -49,6 +49,14 @@ export function durableBefore(events: readonly DiskEvent[], crash: number): numb
   return 0;
 }
 
+/** What a file system trusts a disk to write whole or not at all. */
+export interface Units {
+  /** Bytes, anywhere. */
+  readonly size: number;
+  /** Something larger, in one place; null: nothing is. */
+  readonly superblock: { readonly offset: number; readonly size: number } | null;
+}
+
 export type WriteTo = (offset: number, data: Uint8Array) => void;
 
 /** What is durable, of the events from `from` on. */
@@ -59,12 +67,12 @@ export function applyAll(events: readonly DiskEvent[], from: number, to: number,
   }
 }
 
-/** A random part of the writes from `from` on. The disk writes `unit` bytes whole or not at all. */
+/** A random part of the writes from `from` on. */
 export function applySome(
   events: readonly DiskEvent[],
   from: number,
   point: CrashPoint,
-  unit: number,
+  units: Units,
   random: () => number,
   write: WriteTo,
 ): void {
@@ -75,8 +83,11 @@ export function applySome(
       if (random() < point.kept) write(event.offset, event.data);
       continue;
     }
-    for (let at = 0; at < event.data.length; at += unit) {
-      if (random() < point.kept) write(event.offset + at, event.data.subarray(at, at + unit));
+    for (let at = 0; at < event.data.length; ) {
+      const offset = event.offset + at;
+      const size = offset === units.superblock?.offset ? units.superblock.size : units.size;
+      if (random() < point.kept) write(offset, event.data.subarray(at, at + size));
+      at += size;
     }
   }
 }

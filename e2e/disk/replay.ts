@@ -149,7 +149,7 @@ export async function replay(recording: Recording, count: number, seed: number):
   const thread = new TestDataThread();
   const failures: string[] = [];
   execFileSync('cp', ['--sparse=always', recording.disk.initialImage, base]);
-  const unit = fileSystemTypes[recording.type].unit;
+  const { units } = fileSystemTypes[recording.type];
   let applied = 0;
   try {
     for (const point of points) {
@@ -157,7 +157,7 @@ export async function replay(recording: Recording, count: number, seed: number):
       writing(base, (write) => applyAll(events, applied, durable, write));
       applied = Math.max(applied, durable);
       execFileSync('cp', ['--sparse=always', base, image]);
-      writing(image, (write) => applySome(events, durable, point, unit, random, write));
+      writing(image, (write) => applySome(events, durable, point, units, random, write));
       const trouble = await check(recording, point, image, join(directory, 'mounted'), thread);
       if (trouble !== null) failures.push(`${describe(point, durable)}: ${trouble}`);
     }
@@ -189,9 +189,11 @@ async function check(
   path: string,
   thread: TestDataThread,
 ): Promise<string | null> {
-  const mounted = new LoopMount(recording.type, image, path, recording.mountOptions);
+  let mounted: LoopMount | null = null;
   let client: RpcClient | null = null;
   try {
+    // A file system that does not come back is the file system's, or this test's idea of a disk: but it has to be told.
+    mounted = new LoopMount(recording.type, image, path, recording.mountOptions);
     const volume = join(path, 'volume');
     const takenOver = openMessage(volume, { diskSet: 'partner', server: 'filer-b', epoch: 2 });
     client = await RpcClient.connect((await thread.open(takenOver)).port);
@@ -206,8 +208,10 @@ async function check(
     return (error as Error).message;
   } finally {
     client?.close();
-    await thread.close('partner', 'fence');
-    await mounted.unmount();
+    if (mounted !== null) {
+      await thread.close('partner', 'fence');
+      await mounted.unmount();
+    }
   }
 }
 
