@@ -14,7 +14,7 @@ import { FlushSet } from '../../fileserver/volume/flush-set.ts';
 import { KEY_SIZE } from '../../fileserver/volume/journal-records.ts';
 import type { OpenFile } from '../../fileserver/volume/open-file.ts';
 import { openVolume, type Volume } from '../../fileserver/volume/volume.ts';
-import { nfsproc3 } from '../../protocol/nfs3.ts';
+import { encodeDiropargs3, nfsproc3 } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
 
@@ -63,10 +63,7 @@ afterEach(async () => {
 function execute(procedure: number, ...names: readonly string[]): void {
   const root = diskSet.rootOf(diskSet.exports.all[0]!) as OpenFile;
   const w = new XdrWriter();
-  for (const name of names) {
-    w.opaque(root.handle);
-    w.opaque(new TextEncoder().encode(name));
-  }
+  for (const name of names) encodeDiropargs3(w, { dir: root.handle, name: new TextEncoder().encode(name) });
   const request = {
     service: { diskSet } as NfsService,
     key: 'k'.repeat(KEY_SIZE),
@@ -97,7 +94,7 @@ test.skipIf(!possible)(
   'its blocks are given back when the disk answers, and nobody waits for that',
   async () => {
     const begunAt = removeAndHang();
-    diskSet.table.forget(volume, diskSet.exports, volume.identity);
+    diskSet.forget(volume, volume.identity);
     // Its answer neither, for long.
     await new Promise<void>((resolve) => volume.whenFreed(resolve));
     expect(performance.now() - begunAt).toBeLessThan(1000);

@@ -161,7 +161,7 @@ export class ConnectionService {
     if (diskSet === null) return;
     for (const volume of diskSet.volumes.values()) {
       if (!isUuidAt(volume.uuid, bytes, start)) continue;
-      diskSet.table.forget(volume, diskSet.exports, forgottenIdentity(bytes, start, end));
+      diskSet.forget(volume, forgottenIdentity(bytes, start, end));
     }
   }
 

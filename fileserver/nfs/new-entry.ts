@@ -164,9 +164,10 @@ export abstract class NewEntry extends Operation {
     become(this.user);
     const { identity } = this.volume;
     if (identity.ofName(dirFd, this.name) < 0) return;
-    const result = unlinkAt(dirFd, this.name, this.type === S_IFDIR ? AT_REMOVEDIR : 0);
+    const flags = this.type === S_IFDIR ? AT_REMOVEDIR : 0;
+    const unlink = (): number => unlinkAt(dirFd, this.name, flags);
+    const result = diskSet.losingName(this.dir!, this.name, identity, unlink);
     if (result < 0) this.volume.failOn(result, this.operation);
-    else diskSet.table.forget(this.volume, diskSet.exports, identity);
   }
 
   /** What make() has made; it returned `made`, -1 if it was made before a crash. */

@@ -106,10 +106,9 @@ abstract class RemoveEntry extends Operation {
     before.take(directoryStat);
     forgetDirectoryAttributes();
     become(this.user);
-    const victim = identityOfKey(this.victim);
-    const held = diskSet.holdName(dir, this.name, victim);
-    const result = unlinkAt(dir.pathFd, this.name, this.unlinkFlags);
-    diskSet.lostName(this.volume, victim, held, result >= 0);
+    const result = diskSet.losingName(dir, this.name, identityOfKey(this.victim), () =>
+      unlinkAt(dir.pathFd, this.name, this.unlinkFlags),
+    );
     if (result < 0) {
       this.volume.failOn(result, this.operation);
       // Some file systems say so of a directory that is not empty.

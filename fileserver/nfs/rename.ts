@@ -130,12 +130,7 @@ export class Rename extends Operation {
     const { diskSet } = this.request.service;
     const rename = (): number => renameAt(this.from!.pathFd, from.name, this.to!.pathFd, to.name);
     if (this.replaced === '') return rename();
-    // If it loses its last name, its space is to be freed.
-    const replaced = identityOfKey(this.replaced);
-    const held = diskSet.holdName(this.to!, to.name, replaced);
-    const result = rename();
-    diskSet.lostName(this.volume, replaced, held, result >= 0);
-    return result;
+    return diskSet.losingName(this.to!, to.name, identityOfKey(this.replaced), rename);
   }
 
   private done(flushes: FlushSet): void {

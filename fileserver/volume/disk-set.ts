@@ -290,22 +290,26 @@ export class DiskSet {
   }
 
   /**
-   * For what is about to lose this name, perhaps its last: unlink(2) and rename(2) themselves give back the space of what
-   * nobody has open, and for a file of many pieces on a busy disk that takes seconds, which everybody else with the volume
-   * would wait. So it is opened here, as the user who the thread already is, unless it is open anyway. A descriptor, for
-   * {@link lostName}; -1: none is needed, or there is none to be had.
+   * Makes a system call by which an object loses this name, perhaps its last: unlink(2) and rename(2) themselves give back the
+   * space of what nobody has open, and for a file of many pieces on a busy disk that takes seconds, which everybody else with
+   * the volume would wait. So it is opened before, as the user who the thread already is, unless it is open here anyway, and
+   * closed where nobody waits. What the call returned.
    */
-  holdName(dir: OpenFile, name: Uint8Array, identity: FileIdentity): number {
-    if (this.table.hasOpen(dir.volume, this.exports, identity)) return -1;
-    return openAt(dir.pathFd, name, O_PATH | O_NOFOLLOW);
+  losingName(dir: OpenFile, name: Uint8Array, identity: FileIdentity, call: () => number): number {
+    const { volume } = dir;
+    const files = this.table.filesOf(volume, this.exports, identity);
+    const held = files.some(({ isOpen }) => isOpen) ? -1 : openAt(dir.pathFd, name, O_PATH | O_NOFOLLOW);
+    const result = call();
+    if (result >= 0) this.table.forget(volume, identity, files);
+    if (held < 0) return result;
+    if (result >= 0) volume.closings.close(held);
+    else close(held);
+    return result;
   }
 
-  /** It has lost that name, or could not (`lost` false). `held`: of holdName(). */
-  lostName(volume: Volume, identity: FileIdentity, held: number, lost: boolean): void {
-    if (lost) this.table.forget(volume, this.exports, identity);
-    if (held < 0) return;
-    if (lost) volume.closings.close(held);
-    else close(held);
+  /** Somebody else, another thread of this server, has removed an object under one of its names. */
+  forget(volume: Volume, identity: FileIdentity): void {
+    this.table.forget(volume, identity, this.table.filesOf(volume, this.exports, identity));
   }
 
   /** After a reply of the thread that may wait: what it has just looked at is in memory now. */

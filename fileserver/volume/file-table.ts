@@ -286,28 +286,25 @@ export class FileTable {
     if (file.pins === 0 && file.dropped) this.closeDescriptors(file);
   }
 
-  /** Has this thread the object open, through any of the exports? */
-  hasOpen(volume: Volume, exports: ExportTable, identity: FileIdentity): boolean {
-    for (const tree of exports.all) {
-      if (tree.volume === volume && this.known(tree, identity)?.isOpen === true) return true;
-    }
-    return false;
-  }
-
-  /** The object may have been removed under one of its names: frees it, if no name is left (Volume.whenFreed). */
-  forget(volume: Volume, exports: ExportTable, identity: FileIdentity): void {
-    this.onForget?.(volume, identity);
+  /** An object as it is reached through each export, as far as it is in the table. */
+  filesOf(volume: Volume, exports: ExportTable, { type, bytes, start, size }: FileIdentity): OpenFile[] {
+    const files: OpenFile[] = [];
     for (const tree of exports.all) {
       if (tree.volume !== volume) continue;
-      const file = this.known(tree, identity);
-      if (file !== null) this.dropRemoved(file);
+      const unsigned = writeUnsigned(this.scratch, tree.id, volume.uuid, type, bytes, start, size);
+      const file = this.findUnsigned(hashOf(this.scratch, 0, unsigned), unsigned);
+      if (file !== null) files.push(file);
     }
+    return files;
   }
 
-  /** The object as it is reached through an export, if it is in the table. */
-  private known(tree: Export, { type, bytes, start, size }: FileIdentity): OpenFile | null {
-    const unsigned = writeUnsigned(this.scratch, tree.id, tree.volume.uuid, type, bytes, start, size);
-    return this.findUnsigned(hashOf(this.scratch, 0, unsigned), unsigned);
+  /**
+   * An object may have been removed under one of its names: frees it, if no name is left (Volume.whenFreed). `files`: filesOf()
+   * has found.
+   */
+  forget(volume: Volume, identity: FileIdentity, files: readonly OpenFile[]): void {
+    this.onForget?.(volume, identity);
+    for (const file of files) this.dropRemoved(file);
   }
 
   /** Of an object that has no name any more, or may have none. */
