@@ -4,14 +4,14 @@ import type { DiskEvent } from './disk-log.ts';
 import { fileSystemTypes } from './recording-disk.ts';
 
 const BLOCK_SIZE = 4096;
-const { units } = fileSystemTypes.ext4;
+const { superblock } = fileSystemTypes.ext4;
 const event: DiskEvent = { kind: 'write', atMs: 0, offset: 0, data: Buffer.alloc(BLOCK_SIZE, 1) };
 
 /** Sectors of the first block that are on the disk after a crash in which it was torn. */
 function sectorsWritten(seed: number): string {
   const block = new Uint8Array(BLOCK_SIZE);
   const point = { events: 1, kept: 0.5, torn: true };
-  applySome([event], 0, point, units, randomNumbers(seed), (offset, data) => block.set(data, offset));
+  applySome([event], 0, point, superblock, randomNumbers(seed), (offset, data) => block.set(data, offset));
   return Array.from({ length: BLOCK_SIZE / 512 }, (_, sector) => block[sector * 512]).join('');
 }
 

@@ -49,12 +49,13 @@ export function durableBefore(events: readonly DiskEvent[], crash: number): numb
   return 0;
 }
 
-/** What a file system trusts a disk to write whole or not at all. */
-export interface Units {
-  /** Bytes, anywhere. */
+/** Bytes that a disk writes whole or not at all. */
+const SECTOR_SIZE = 512;
+
+/** Where a file system trusts it to write more than that. */
+export interface Superblock {
+  readonly offset: number;
   readonly size: number;
-  /** Something larger, in one place; null: nothing is. */
-  readonly superblock: { readonly offset: number; readonly size: number } | null;
 }
 
 export type WriteTo = (offset: number, data: Uint8Array) => void;
@@ -67,12 +68,12 @@ export function applyAll(events: readonly DiskEvent[], from: number, to: number,
   }
 }
 
-/** A random part of the writes from `from` on. */
+/** A random part of the writes from `from` on. `superblock`: the file system's; null: it is one sector. */
 export function applySome(
   events: readonly DiskEvent[],
   from: number,
   point: CrashPoint,
-  units: Units,
+  superblock: Superblock | null,
   random: () => number,
   write: WriteTo,
 ): void {
@@ -85,7 +86,7 @@ export function applySome(
     }
     for (let at = 0; at < event.data.length; ) {
       const offset = event.offset + at;
-      const size = offset === units.superblock?.offset ? units.superblock.size : units.size;
+      const size = offset === superblock?.offset ? superblock.size : SECTOR_SIZE;
       if (random() < point.kept) write(offset, event.data.subarray(at, at + size));
       at += size;
     }

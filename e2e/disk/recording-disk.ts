@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Units } from './crash-states.ts';
+import type { Superblock } from './crash-states.ts';
 import { type DiskEvent, decodeEvents } from './disk-log.ts';
 
 export interface DiskBehaviour {
@@ -29,7 +29,8 @@ interface FileSystem {
   readonly mkfs: readonly string[];
   /** Always mounted with. */
   readonly mountOptions: readonly string[];
-  readonly units: Units;
+  /** With half of it from before and half from after a write it would not mount; null: it is one sector. */
+  readonly superblock: Superblock | null;
 }
 
 /** As small as each can be: an image is copied for each crash. No discards: the disk does not know them. */
@@ -38,23 +39,21 @@ export const fileSystemTypes: Readonly<Record<FileSystemType, FileSystem>> = {
     sizeMiB: 64,
     mkfs: ['mkfs.ext4', '-q', '-E', 'nodiscard,lazy_itable_init=0', '-J', 'size=8'],
     mountOptions: [],
-    // Its superblock is 1 KiB with a checksum, and it is read before the journal: with half of it from before and half from
-    // after a write it does not mount.
-    units: { size: 512, superblock: { offset: 1024, size: 1024 } },
+    // It has a checksum, and is read before the journal.
+    superblock: { offset: 1024, size: 1024 },
   },
   // Somebody who has just copied our mounts (a container that starts) may hold the image before a little longer.
   xfs: {
     sizeMiB: 320,
     mkfs: ['mkfs.xfs', '-q', '-K'],
     mountOptions: ['nouuid'],
-    units: { size: 512, superblock: null },
+    superblock: null,
   },
-  // The same with its superblock, of 4 KiB, which has copies in other places.
   btrfs: {
     sizeMiB: 160,
     mkfs: ['mkfs.btrfs', '-q', '-K'],
     mountOptions: [],
-    units: { size: 4096, superblock: null },
+    superblock: { offset: 64 * 1024, size: 4096 },
   },
 };
 

@@ -149,7 +149,7 @@ export async function replay(recording: Recording, count: number, seed: number):
   const thread = new TestDataThread();
   const failures: string[] = [];
   execFileSync('cp', ['--sparse=always', recording.disk.initialImage, base]);
-  const { units } = fileSystemTypes[recording.type];
+  const { superblock } = fileSystemTypes[recording.type];
   let applied = 0;
   try {
     for (const point of points) {
@@ -157,7 +157,7 @@ export async function replay(recording: Recording, count: number, seed: number):
       writing(base, (write) => applyAll(events, applied, durable, write));
       applied = Math.max(applied, durable);
       execFileSync('cp', ['--sparse=always', base, image]);
-      writing(image, (write) => applySome(events, durable, point, units, random, write));
+      writing(image, (write) => applySome(events, durable, point, superblock, random, write));
       const trouble = await check(recording, point, image, join(directory, 'mounted'), thread);
       if (trouble !== null) failures.push(`${describe(point, durable)}: ${trouble}`);
     }
