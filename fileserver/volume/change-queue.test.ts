@@ -1,8 +1,9 @@
 // How the queue forms its groups: on time that the test makes pass.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Change, ChangeQueue } from './change-queue.ts';
+import { type Change, ChangeQueue, type ChangeQueueHooks } from './change-queue.ts';
 import { CountedKeys } from './counted-keys.ts';
 import type { FileTable } from './file-table.ts';
+import { GroupPacing, type Pacing } from './group-pacing.ts';
 import { ReplyCache } from './reply-cache.ts';
 import type { Volume } from './volume.ts';
 
@@ -11,6 +12,8 @@ const TURN_AROUND_MS = 1;
 
 let flushMs: number;
 let groups: number[];
+/** Ends the flush under way. */
+let endFlush: () => void;
 
 vi.mock('./flush-set.ts', () => ({
   FlushSet: class {
@@ -21,12 +24,14 @@ vi.mock('./flush-set.ts', () => ({
     flush(done: (result: number, issued: boolean) => void): void {
       groups.push(this.count);
       this.count = 0;
-      setTimeout(() => done(0, true), flushMs);
+      endFlush = () => done(0, true);
+      setTimeout(endFlush, flushMs);
     }
   },
 }));
 
 let queue: ChangeQueue;
+let makeQueue: (pacing?: Pacing) => ChangeQueue;
 let cache: ReplyCache;
 let count: number;
 
@@ -41,14 +46,16 @@ beforeEach(() => {
     reserve: { shortage: null },
     failed: false,
   } as unknown as Volume;
-  queue = new ChangeQueue(volume, {} as FileTable, cache, {
+  const hooks: ChangeQueueHooks = {
     mayServe: () => true,
     onStopped: () => {},
     onStep: () => {},
     intents: 'flush',
     // Groups are formed in the same way.
     journalDisabled: true,
-  });
+  };
+  makeQueue = (pacing) => new ChangeQueue(volume, {} as FileTable, cache, hooks, pacing);
+  queue = makeQueue();
 });
 afterEach(() => {
   queue.stop();
@@ -56,7 +63,7 @@ afterEach(() => {
 });
 
 /** An operation on a name of its own. */
-function submit(answered: () => void): void {
+function submit(answered: () => void, executed: () => void = () => {}): void {
   const key = String(count++).padEnd(16, '.');
   const change: Change = {
     operation: 'CREATE',
@@ -68,7 +75,10 @@ function submit(answered: () => void): void {
     examine: () => true,
     intent: () => new Uint8Array(100),
     refuse: () => {},
-    execute: (flushes) => flushes.add(undefined as never),
+    execute: (flushes) => {
+      flushes.add(undefined as never);
+      executed();
+    },
   };
   cache.admit(key, answered);
   queue.submit(change);
@@ -118,4 +128,35 @@ test('clients that do not come back are waited for in one of seventeen groups, a
   const waited = took.filter((ms) => ms > usual).length;
   expect(waited).toBeGreaterThan(0);
   expect(waited).toBeLessThan(200 / 8);
+});
+
+class AlwaysOverlapping extends GroupPacing {
+  override mayOverlap(): boolean {
+    return true;
+  }
+}
+
+test('when a flush ends, its operations are answered although the next group is just being executed', async () => {
+  flushMs = 1000;
+  queue = makeQueue(new AlwaysOverlapping());
+  const events: string[] = [];
+  submit(() => events.push('answered'));
+  await vi.advanceTimersByTimeAsync(1);
+  expect(groups).toEqual([1]);
+  for (let i = 1; i <= 100; i++) {
+    submit(
+      () => {},
+      () => {
+        events.push(`executed ${i}`);
+        // As another thread would say it: heard when this one looks.
+        if (i === 10) setImmediate(endFlush);
+      },
+    );
+  }
+  await vi.advanceTimersByTimeAsync(flushMs / 2);
+  expect(events.at(-1)).toBe('executed 100');
+  const between = events.indexOf('answered') - events.indexOf('executed 10');
+  expect(between).toBeGreaterThan(0);
+  expect(between).toBeLessThan(20);
+  expect(groups).toEqual([1, 100]);
 });

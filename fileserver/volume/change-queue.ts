@@ -48,6 +48,8 @@ import type { Volume } from './volume.ts';
 /** Operations of one group, and bytes of their intents: so that any group fits into a journal segment. */
 const GROUP_COUNT_MAX = 256;
 const GROUP_BYTES_MAX = 1024 * 1024;
+/** So many are executed before the thread looks whether a flush that runs beside them has ended. */
+const SLICE_COUNT = 4;
 /** Answers of failures recorded with a group; older ones are in memory only. They change nothing: asked again, they fail again. */
 const FAILURES_MAX = 512;
 
@@ -442,15 +444,31 @@ export class ChangeQueue implements JournalContents {
   }
 
   private executeGroup(): void {
-    const begunAt = performance.now();
     for (const { change } of this.group) this.hooks.onStep(change.operation, 'afterIntent');
-    for (const { change } of this.group) {
+    this.executeFrom(0);
+  }
+
+  /**
+   * Beside a flush not all at once: when that ends, its operations are answered and the next ones come while the rest of these
+   * are executed, and neither has to wait for them.
+   */
+  private executeFrom(first: number): void {
+    const { group, flushing } = this;
+    const end = flushing === null ? group.length : Math.min(first + SLICE_COUNT, group.length);
+    const begunAt = performance.now();
+    for (const { change } of group.slice(first, end)) {
       if (!this.allowed()) return;
       change.execute(this.flushes);
       if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
       this.hooks.onStep(change.operation, 'afterExecution');
     }
-    this.pacing.noteExecution((performance.now() - begunAt) / this.group.length);
+    this.pacing.noteExecution((performance.now() - begunAt) / (end - first));
+    if (end < group.length) {
+      setImmediate(() => {
+        if (this.phase !== 'stopped') this.executeFrom(end);
+      });
+      return;
+    }
     this.phase = 'executed';
     if (this.flushing === null) this.flushGroup();
   }
