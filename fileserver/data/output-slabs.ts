@@ -88,10 +88,10 @@ export class OutputSlabs {
     return slab;
   }
 
-  /** Lets go of slabs that nobody has used since the last call. */
+  /** Gives back slabs that nobody has used since the last call. */
   trim(): void {
-    this.small.splice(0, this.smallSpare);
-    this.large.splice(0, this.largeSpare);
+    for (const { w } of this.small.splice(0, this.smallSpare)) w.free();
+    for (const { w } of this.large.splice(0, this.largeSpare)) w.free();
     this.smallSpare = this.small.length;
     this.largeSpare = this.large.length;
   }
