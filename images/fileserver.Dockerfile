@@ -13,7 +13,9 @@ COPY dist/ /app/dist/
 RUN printf '#!/bin/sh\nexec node /app/dist/client/cli/main.js "$@"\n' >/usr/local/bin/filerpair \
     && chmod 755 /usr/local/bin/filerpair
 WORKDIR /app
-ENV NODE_ENV=production
+# glibc would give each of some seventy threads a heap of its own to allocate from. Few of them allocate, and what one has
+# freed the others can't use: two are as fast, and the server is 15 to 20 MiB smaller.
+ENV NODE_ENV=production MALLOC_ARENA_MAX=2
 # The kernel ignores the dead man's switch's signal for PID 1 of a PID namespace, so the server must not be PID 1:
 # tini is. (In a pod with a shared process namespace PID 1 is the pod's pause process.)
 # -s: reap children as a subreaper also where tini is not PID 1.

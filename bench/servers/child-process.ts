@@ -20,9 +20,11 @@ export async function startProcess(
   command: string,
   args: string[],
   logFile: string,
+  environment: NodeJS.ProcessEnv = {},
 ): Promise<StartedProcess> {
   const log = openSync(logFile, 'w');
-  const child = spawn(command, args, { stdio: ['ignore', log, log] });
+  const env = { ...process.env, ...environment };
+  const child = spawn(command, args, { stdio: ['ignore', log, log], env });
   closeSync(log);
   await once(child, 'spawn');
   return {

@@ -13,6 +13,8 @@ const HOST = '127.0.0.1';
 const EXPORT = '/bench';
 const START_TIMEOUT_MS = 30_000;
 const ROOT = join(import.meta.dirname, '../..');
+/** As images/fileserver.Dockerfile sets it. */
+const IMAGE_ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
 
 export interface FilerpairOptions {
   /** Arguments for Node before the program: a profiler's, for example. */
@@ -43,9 +45,11 @@ export async function startFilerpair(directory: string, options: FilerpairOption
       2,
     ),
   );
-  const main = join(ROOT, options.built === true ? 'dist/fileserver/main.js' : 'fileserver/main.ts');
+  const built = options.built === true;
+  const main = join(ROOT, built ? 'dist/fileserver/main.js' : 'fileserver/main.ts');
   const args = [...options.nodeArguments, main, '--config', file];
-  const server = await startProcess(process.execPath, args, join(directory, 'output.log'));
+  const environment = built ? IMAGE_ENVIRONMENT : {};
+  const server = await startProcess(process.execPath, args, join(directory, 'output.log'), environment);
   const port = ports[0];
   try {
     await waitForPort(HOST, port, START_TIMEOUT_MS, server.gone);
