@@ -9,7 +9,8 @@ import {
   NFS3_OK,
 } from '../../protocol/nfs3.ts';
 import { S_IFDIR } from '../system/statx.ts';
-import { accessOf, become, R_OK, W_OK, X_OK } from '../system/thread-identity.ts';
+import { R_OK, W_OK, X_OK } from '../system/thread-identity.ts';
+import { accessNow } from '../volume/permissions.ts';
 import { encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
@@ -18,6 +19,7 @@ const DIRECTORY_BITS = ACCESS3_READ | ACCESS3_LOOKUP | ACCESS3_MODIFY | ACCESS3_
 /** DELETE is about entries of a directory, LOOKUP about names in it: neither means anything for a file. */
 const FILE_BITS = ACCESS3_READ | ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_EXECUTE;
 const CHANGE_BITS = ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_DELETE;
+const PASS_BITS = ACCESS3_LOOKUP | ACCESS3_EXECUTE;
 
 export function access(call: NfsCall): Outcome {
   const { w, r, service } = call;
@@ -30,19 +32,25 @@ export function access(call: NfsCall): Outcome {
   if (status !== 'ok') return failedWithAttributes(call, status, null);
   let wanted = asked & (volume.stat.type === S_IFDIR ? DIRECTORY_BITS : FILE_BITS);
   if (tree.readOnly) wanted &= ~CHANGE_BITS;
-  become(call.caller.identity(tree));
+  const has = accessNow(file, call.caller.identity(tree), volume.stat, permissionsFor(wanted));
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);
-  w.u32(granted(file.pathFd, wanted));
+  w.u32(wanted & allowedBy(has));
   return 'answered';
 }
 
-function granted(pathFd: number, wanted: number): number {
+function permissionsFor(wanted: number): number {
+  let permissions = 0;
+  if ((wanted & ACCESS3_READ) !== 0) permissions |= R_OK;
+  if ((wanted & CHANGE_BITS) !== 0) permissions |= W_OK;
+  if ((wanted & PASS_BITS) !== 0) permissions |= X_OK;
+  return permissions;
+}
+
+function allowedBy(permissions: number): number {
   let bits = 0;
-  if ((wanted & ACCESS3_READ) !== 0 && accessOf(pathFd, R_OK) === 0) bits |= ACCESS3_READ;
-  const change = wanted & CHANGE_BITS;
-  if (change !== 0 && accessOf(pathFd, W_OK) === 0) bits |= change;
-  const pass = wanted & (ACCESS3_LOOKUP | ACCESS3_EXECUTE);
-  if (pass !== 0 && accessOf(pathFd, X_OK) === 0) bits |= pass;
+  if ((permissions & R_OK) !== 0) bits |= ACCESS3_READ;
+  if ((permissions & W_OK) !== 0) bits |= CHANGE_BITS;
+  if ((permissions & X_OK) !== 0) bits |= PASS_BITS;
   return bits;
 }

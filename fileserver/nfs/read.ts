@@ -9,7 +9,7 @@ import { OFFSET_MAX, type Offset, readCachedInto, readInto } from '../system/fil
 import { addressOf } from '../system/native-buffer.ts';
 import { S_IFDIR, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import type { OpenFile } from '../volume/open-file.ts';
-import { mayRead } from '../volume/permissions.ts';
+import { couldRead, mayRead, mayStillRead, rememberReadable } from '../volume/permissions.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { encodeAttributes, encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
@@ -27,20 +27,30 @@ export function read(call: NfsCall): Outcome {
   const count = countFrom(offset, Math.min(r.u32(), NFS3_IO_SIZE_MAX));
   r.expectEnd();
   if (typeof file === 'string') return failedWithAttributes(call, file, null);
-  const refused = prepare(call, file);
-  if (refused !== null) return failedWithAttributes(call, refused, refused === 'stale' ? null : file);
+  const unopened = open(call, file);
+  if (unopened !== null) return failedWithAttributes(call, unopened, unopened === 'stale' ? null : file);
   const { volume } = file;
+  // Where he could read a moment ago it is looked at afterwards, with attributes that are read anyway.
+  const user = call.caller.identity(file.tree);
+  const could = couldRead(file, user);
+  const askedAtMs = could ? 0 : Date.now();
+  const permitted = could ? 'ok' : mayRead(file.pathFd, user, volume.stat);
+  if (permitted !== 'ok') return failedWithAttributes(call, permitted, file);
   const at = reserveREAD3data(w, count);
   // As Linux' server has it: no file is that long, so this is behind its end.
   const beyond = offset > OFFSET_MAX;
   const got = beyond ? 0 : readNow(file, addressIn(w, at), count, offset);
+  const status = call.service.diskSet.attributes(file, volume.stat);
+  if (status !== 'ok') return failedWithAttributes(call, status, null);
+  if (could) {
+    const refused = mayStillRead(file, user, volume.stat);
+    if (refused !== 'ok') return failedWithAttributes(call, refused, file);
+  } else rememberReadable(file, user, volume.stat, askedAtMs);
   if (got === -EAGAIN) return readLater(call, file, count, offset);
   if (got < 0) {
     volume.failOn(got, 'read');
     return failedWithAttributes(call, failureOfResult(got), file);
   }
-  const status = call.service.diskSet.attributes(file, volume.stat);
-  if (status !== 'ok') return failedWithAttributes(call, status, null);
   const atEnd = beyond || reaches(offset, got, volume.stat);
   if (got < count && !atEnd) return readLater(call, file, count, offset);
   complete(w, file, got, atEnd);
@@ -97,8 +107,8 @@ function openFd(file: OpenFile): number {
   return file.writeFd >= 0 ? file.writeFd : file.readFd;
 }
 
-/** Opens the file, knows its type, checks the permission. */
-function prepare(call: NfsCall, file: OpenFile): VolumeFailure | null {
+/** Opens the file, if it is one. */
+function open(call: NfsCall, file: OpenFile): VolumeFailure | null {
   const { volume } = file;
   const { diskSet } = call.service;
   if (file.writeFd < 0 && file.readFd < 0) {
@@ -112,9 +122,7 @@ function prepare(call: NfsCall, file: OpenFile): VolumeFailure | null {
   const pathFd = diskSet.pathFd(file);
   if (pathFd < 0) return failureOfResult(pathFd);
   const fd = diskSet.table.readFd(file);
-  if (fd < 0) return failureOfResult(fd);
-  const status = mayRead(pathFd, call.caller.identity(file.tree), volume.stat);
-  return status === 'ok' ? null : status;
+  return fd < 0 ? failureOfResult(fd) : null;
 }
 
 /** The address of the writer's buffer, asked of the engine only when the buffer is another one. */

@@ -100,6 +100,12 @@ export class StatBuffer {
   get ctimeNanoseconds(): number {
     return this.view.getUint32(104, true);
   }
+  /** ctime in ms since 1970, to less than a microsecond: to compare and to reckon with. */
+  get changedAtMs(): number {
+    const { view } = this;
+    const seconds = view.getInt32(100, true) * TWO_32 + view.getUint32(96, true);
+    return seconds * 1000 + view.getUint32(104, true) / 1e6;
+  }
   get mtimeSeconds(): number {
     return Number(this.view.getBigInt64(112, true));
   }

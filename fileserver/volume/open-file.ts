@@ -9,6 +9,7 @@
  * has no open).
  */
 import type { Export } from './export.ts';
+import type { KnownAccess } from './known-access.ts';
 import type { Volume } from './volume.ts';
 
 export class OpenFile {
@@ -23,6 +24,8 @@ export class OpenFile {
   writeFd: number;
   /** FileTable.generation at which the object was last seen to be inside its export. */
   insideAt: number;
+  /** What its last user may do with it; null: it was not asked, or can't be remembered. */
+  access: KnownAccess | null;
   /** Asynchronous work under way with the descriptors: while not 0 they stay open. */
   pins: number;
   /** Out of the table: close when the last pin goes. */
@@ -46,6 +49,7 @@ export class OpenFile {
     this.readFd = -1;
     this.writeFd = -1;
     this.insideAt = -1;
+    this.access = null;
     this.pins = 0;
     this.dropped = false;
     this.removed = false;

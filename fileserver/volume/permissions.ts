@@ -17,6 +17,8 @@ import {
   W_OK,
   X_OK,
 } from '../system/thread-identity.ts';
+import { isSettled, KnownAccess, MAY_READ } from './known-access.ts';
+import type { OpenFile } from './open-file.ts';
 import { statusOfResult, type VolumeStatus } from './status.ts';
 
 const { EACCES } = constants.errno;
@@ -24,6 +26,78 @@ const { EACCES } = constants.errno;
 /** As whom calls are really made: without root that is always the server's own user. */
 export function effectiveUser(user: Identity): Identity {
   return identityCanChange ? user : SERVER_IDENTITY;
+}
+
+/** What is known of him, true as long as the change time is the same. null: nothing. */
+function knownOf(file: OpenFile, user: Identity): KnownAccess | null {
+  const { access } = file;
+  return access !== null && access.user === user ? access : null;
+}
+
+/** Remembers what the kernel said, if it may be remembered: see isSettled(). */
+function remember(
+  file: OpenFile,
+  user: Identity,
+  stat: StatBuffer,
+  askedAtMs: number,
+  asked: number,
+  granted: number,
+): void {
+  const { changedAtMs } = stat;
+  if (!file.volume.changeTimesTell || !isSettled(changedAtMs, askedAtMs)) return;
+  let known = knownOf(file, user);
+  if (known === null || known.changedAtMs !== changedAtMs) {
+    known = new KnownAccess(user, changedAtMs);
+    file.access = known;
+  }
+  known.add(asked, granted);
+}
+
+/** He could when he asked last. He may read now if mayStillRead() says so afterwards. */
+export function couldRead(file: OpenFile, user: Identity): boolean {
+  const known = knownOf(file, user);
+  return known !== null && (known.granted & MAY_READ) !== 0;
+}
+
+/** After couldRead(). `stat`: the file's attributes, read after that; they may be read once more. Leaves the thread as anybody. */
+export function mayStillRead(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
+  if (couldRead(file, user) && file.access!.changedAtMs === stat.changedAtMs) return 'ok';
+  const askedAtMs = Date.now();
+  const status = mayRead(file.pathFd, user, stat);
+  if (status === 'ok') rememberReadable(file, user, stat, askedAtMs);
+  return status;
+}
+
+/** mayRead() has just said so; it was asked after askedAtMs (CLOCK_REALTIME), and `stat` read just before or after. */
+export function rememberReadable(file: OpenFile, user: Identity, stat: StatBuffer, askedAtMs: number): void {
+  remember(file, user, stat, askedAtMs, MAY_READ, MAY_READ);
+}
+
+/**
+ * Which of these (R_OK, W_OK, X_OK) the user has. `stat`: the object's attributes, just read. Leaves the thread as anybody.
+ */
+export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, wanted: number): number {
+  const known = knownOf(file, user);
+  let granted = 0;
+  let unknown = wanted;
+  if (known !== null && known.changedAtMs === stat.changedAtMs) {
+    granted = known.granted & wanted;
+    unknown &= ~known.asked;
+  }
+  if (unknown === 0) return granted;
+  const askedAtMs = Date.now();
+  become(user);
+  let answered = 0;
+  let given = 0;
+  for (const bit of [R_OK, W_OK, X_OK]) {
+    if ((unknown & bit) === 0) continue;
+    const result = accessOf(file.pathFd, bit);
+    if (result === 0) given |= bit;
+    // Another error (EROFS) is not the object's, and can change without it.
+    if (result === 0 || result === -EACCES) answered |= bit;
+  }
+  remember(file, user, stat, askedAtMs, answered, given);
+  return granted | given;
 }
 
 /** Leaves the thread as the user. `stat` is overwritten when the mode alone does not allow it. */

@@ -22,6 +22,7 @@ import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
 import { JournalReserve } from './journal-reserve.ts';
+import { changeTimesTell } from './known-access.ts';
 import type { LeftBehind } from './left-behind.ts';
 import { pinMountedVolume } from './mounted-volume.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
@@ -120,6 +121,8 @@ export class Volume {
   readonly intents: CommitOrder['intents'];
   /** For the log: why. */
   readonly intentsReason: string;
+  /** Whatever changes a permission changes the object's change time: see known-access.ts. */
+  readonly changeTimesTell: boolean;
   /** Space for journal and ownership record. */
   readonly reserve: JournalReserve;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
@@ -170,6 +173,7 @@ export class Volume {
     this.orderedMetadata = root.commitOrder.orderedMetadata;
     this.intents = root.commitOrder.intents;
     this.intentsReason = root.commitOrder.reason;
+    this.changeTimesTell = root.changeTimesTell;
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
     this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
@@ -277,6 +281,7 @@ interface VolumeRoot {
   readonly mountId: number;
   readonly fileSizeMax: bigint;
   readonly commitOrder: CommitOrder;
+  readonly changeTimesTell: boolean;
   readonly reserve: JournalReserve;
   readonly identity: IdentityReader;
   readonly opensHandles: boolean;
@@ -572,7 +577,9 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
     const mount = mountOf(identified.mountId);
     const order = commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
     const reserve = new JournalReserve(reserveFile(spec.path), mount?.type === 'btrfs');
-    return { fd, ...identified, fileSizeMax: fileSizeMaxOf(spec), commitOrder: order, reserve };
+    const fileSizeMax = fileSizeMaxOf(spec);
+    const tell = changeTimesTell(mount?.type);
+    return { fd, ...identified, fileSizeMax, commitOrder: order, changeTimesTell: tell, reserve };
   } catch (error) {
     close(fd);
     throw error;
@@ -592,7 +599,7 @@ function fileSizeMaxOf(spec: VolumeSpec): bigint {
 function identifyRoot(
   spec: VolumeSpec,
   fd: number,
-): Omit<VolumeRoot, 'fd' | 'fileSizeMax' | 'commitOrder' | 'reserve'> {
+): Pick<VolumeRoot, 'key' | 'mountId' | 'identity' | 'opensHandles'> {
   const handles = new IdentityReader('kernelHandle');
   const result = handles.ofFd(fd);
   if (result === 0) {
