@@ -90,8 +90,8 @@ class Machine {
     return NAMES.map((name) => readFileSync(join(this.directory, name)));
   }
 
-  later(work: () => void): void {
-    const turns = this.random(6);
+  later(work: () => void, turnsMax = 6): void {
+    const turns = this.random(turnsMax);
     const wait = (left: number): void => {
       if (left === 0) work();
       else setImmediate(wait, left - 1);
@@ -129,7 +129,8 @@ class Machine {
       becomeDurable();
       this.durableCount = Math.max(this.durableCount, count);
       done();
-    });
+      // Long enough for the next group to be executed in several turns meanwhile, or a part of it.
+    }, 16);
   }
 
   fdatasync(fd: number, done: (error: null) => void): void {
