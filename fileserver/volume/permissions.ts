@@ -28,10 +28,9 @@ export function effectiveUser(user: Identity): Identity {
   return identityCanChange ? user : SERVER_IDENTITY;
 }
 
-/** What is known of him, true as long as the change time is the same. null: nothing. */
-function knownOf(file: OpenFile, user: Identity): KnownAccess | null {
-  const { access } = file;
-  return access !== null && access.user === user ? access : null;
+/** What is known of him, if the object is as it was then. `stat`: its attributes, just read. null: nothing. */
+function knownNow({ access }: OpenFile, user: Identity, stat: StatBuffer): KnownAccess | null {
+  return access !== null && access.user === user && access.changedAtMs === stat.changedAtMs ? access : null;
 }
 
 /** Remembers what the kernel said, if it may be remembered: see isSettled(). */
@@ -45,23 +44,20 @@ function remember(
 ): void {
   const { changedAtMs } = stat;
   if (!file.volume.changeTimesTell || !isSettled(changedAtMs, askedAtMs)) return;
-  let known = knownOf(file, user);
-  if (known === null || known.changedAtMs !== changedAtMs) {
-    known = new KnownAccess(user, changedAtMs);
-    file.access = known;
-  }
+  const known = knownNow(file, user, stat) ?? new KnownAccess(user, changedAtMs);
   known.add(asked, granted);
+  file.access = known;
 }
 
 /** He could when he asked last. He may read now if mayStillRead() says so afterwards. */
-export function couldRead(file: OpenFile, user: Identity): boolean {
-  const known = knownOf(file, user);
-  return known !== null && (known.granted & MAY_READ) !== 0;
+export function couldRead({ access }: OpenFile, user: Identity): boolean {
+  return access !== null && access.user === user && (access.granted & MAY_READ) !== 0;
 }
 
 /** After couldRead(). `stat`: the file's attributes, read after that; they may be read once more. Leaves the thread as anybody. */
 export function mayStillRead(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
-  if (couldRead(file, user) && file.access!.changedAtMs === stat.changedAtMs) return 'ok';
+  const known = knownNow(file, user, stat);
+  if (known !== null && (known.granted & MAY_READ) !== 0) return 'ok';
   const askedAtMs = Date.now();
   const status = mayRead(file.pathFd, user, stat);
   if (status === 'ok') rememberReadable(file, user, stat, askedAtMs);
@@ -77,13 +73,9 @@ export function rememberReadable(file: OpenFile, user: Identity, stat: StatBuffe
  * Which of these (R_OK, W_OK, X_OK) the user has. `stat`: the object's attributes, just read. Leaves the thread as anybody.
  */
 export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, wanted: number): number {
-  const known = knownOf(file, user);
-  let granted = 0;
-  let unknown = wanted;
-  if (known !== null && known.changedAtMs === stat.changedAtMs) {
-    granted = known.granted & wanted;
-    unknown &= ~known.asked;
-  }
+  const known = knownNow(file, user, stat);
+  const granted = known === null ? 0 : known.granted & wanted;
+  const unknown = known === null ? wanted : wanted & ~known.asked;
   if (unknown === 0) return granted;
   const askedAtMs = Date.now();
   become(user);
