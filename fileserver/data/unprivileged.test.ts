@@ -3,16 +3,23 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import type { FromDataThread } from './messages.ts';
+import { type ReadableCheckout, readableCheckout } from './readable-checkout.fixture.ts';
 import { ROOT, RpcClient, userCredential } from './rpc-client.fixture.ts';
 
 const NOBODY = 65534;
 const isRoot = process.geteuid!() === 0;
 const uid = isRoot ? NOBODY : process.geteuid!();
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+let checkout: ReadableCheckout;
+beforeAll(() => {
+  checkout = readableCheckout();
+});
+afterAll(() => checkout.remove());
 
 let directory: { path: string; remove: () => void };
 let server: ChildProcess | null;
@@ -38,7 +45,9 @@ async function stop(): Promise<void> {
 /** As an ordinary user. Resolves with the port. */
 function start(epoch: number): Promise<number> {
   const identity = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
-  const child = fork(new URL('./data-thread-process.fixture.ts', import.meta.url), { ...identity });
+  const program = join(checkout.root, 'fileserver/data/data-thread-process.fixture.ts');
+  // execArgv: the test runner's own names files of the checkout.
+  const child = fork(program, { ...identity, execPath: checkout.node, execArgv: [], cwd: checkout.root });
   server = child;
   return new Promise((resolve, reject) => {
     child.on('message', (message: FromDataThread) => {
@@ -46,6 +55,7 @@ function start(epoch: number): Promise<number> {
       if (message.kind === 'opened') resolve(message.port);
       if (message.kind === 'openFailed') reject(new Error(message.message));
     });
+    child.once('error', reject);
     child.once('exit', (code, signal) => reject(new Error(`ended: ${code ?? signal}`)));
     child.send({ message: openMessage(directory.path, { epoch }), testing: {} });
   });
