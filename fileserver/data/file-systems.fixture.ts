@@ -13,6 +13,51 @@ export interface MountedFileSystem {
   readonly unmount: () => void;
 }
 
+/** A file system in an image, which is mounted, unmounted, copied and set back. As root only: see loopTypes. */
+export class DiskImage {
+  readonly type: string;
+  readonly path: string;
+  private readonly directory: string;
+  private readonly image: string;
+  private mounted: boolean;
+
+  /** Empty; or a copy, block by block, of another one that is not mounted. */
+  constructor(type: string, sizeMiB: number, from?: DiskImage) {
+    this.type = type;
+    this.directory = work();
+    this.image = join(this.directory, 'image');
+    this.path = join(this.directory, 'mounted');
+    this.mounted = false;
+    mkdirSync(this.path);
+    if (from !== undefined) {
+      this.copyFrom(from);
+      return;
+    }
+    execFileSync('truncate', ['-s', `${sizeMiB}M`, this.image]);
+    execFileSync(`mkfs.${type}`, ['-q', this.image], { stdio: 'ignore' });
+  }
+
+  copyFrom(from: DiskImage): void {
+    execFileSync('cp', ['--sparse=always', from.image, this.image]);
+  }
+
+  mount(): string {
+    execFileSync('mount', ['-o', 'loop', this.image, this.path]);
+    this.mounted = true;
+    return this.path;
+  }
+
+  unmount(): void {
+    execFileSync('umount', [this.path]);
+    this.mounted = false;
+  }
+
+  remove(): void {
+    if (this.mounted) this.unmount();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
 export interface FileSystemKind {
   readonly name: string;
   /** null: it can be tested here. Otherwise why not. */
@@ -35,9 +80,24 @@ function work(): string {
   return mkdtempSync(join(tmpdir(), 'filerpair-fs-'));
 }
 
+function missingFor(type: string): string | null {
+  if (!root) return 'needs root';
+  return has(`mkfs.${type}`) ? null : `mkfs.${type} is not installed`;
+}
+
+/** MiB that an image of each type needs, volume and journal included. */
+const LOOP_MIB: Readonly<Record<string, number>> = { ext4: 64, xfs: 320, btrfs: 160 };
+
+/** A DiskImage of each of these types can be made here. */
+export const loopTypes: readonly string[] = Object.keys(LOOP_MIB).filter((type) => missingFor(type) === null);
+
+export function diskImage(type: string, sizeMiB = LOOP_MIB[type]!): DiskImage {
+  return new DiskImage(type, sizeMiB);
+}
+
 function loop(type: string, sizeMiB: number, options: readonly string[] = []): FileSystemKind {
   const tool = `mkfs.${type}`;
-  const missing = !root ? 'needs root' : has(tool) ? null : `${tool} is not installed`;
+  const missing = missingFor(type);
   return {
     name: `${type} on a loop device`,
     missing,

@@ -189,9 +189,10 @@ export class VolumeService {
     } finally {
       discardReadings(prepared);
     }
-    const twice = this.volumes.find((a) => this.volumes.some((b) => a !== b && a.uuidHex === b.uuidHex));
+    const uuids = this.volumes.map(({ attachment }) => attachment.ownership.uuid);
+    const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
     if (twice !== undefined) {
-      throw new VolumeOpenError('WrongVolume', `two volumes of ${home} are the same (UUID ${twice.uuidHex})`);
+      throw new VolumeOpenError('WrongVolume', `two volumes of ${home} are the same (UUID ${twice})`);
     }
     this.diskSet = new DiskSet(this.volumes, this.message.exports, this.setup.limits);
     for (const volume of this.volumes) this.describe(volume);
@@ -205,6 +206,7 @@ export class VolumeService {
   /** What clients may and may not expect, once, in the log. */
   private describe(volume: Volume): void {
     const { name } = volume.spec;
+    for (const warning of volume.warnings) this.log('warn', warning);
     const flushes = volume.intents === 'writeOut' ? 'one flush' : 'two flushes';
     this.log('info', `volume ${name}: ${flushes} for a group of operations (${volume.intentsReason})`);
     if (volume.pathIndex !== null) {

@@ -40,6 +40,11 @@ export function fileSystemInfo(fd: number): FileSystemInfo | number {
   };
 }
 
+/** Type of the file system (linux/magic.h); null: not known. */
+export function fileSystemMagic(fd: number): number | null {
+  return c_fstatfs(fd, memory.address) < 0 ? null : view.getUint32(0, true);
+}
+
 /** Hard links that a file may have; -1 if the file system sets no limit. */
 export function linkCountMax(fd: number): number {
   return c_fpathconf(fd, PC_LINK_MAX);

@@ -1,6 +1,6 @@
 /**
  * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership`
- * (who serves it now; DESIGN R6).
+ * (who serves it now, and where it lies; DESIGN R6).
  *
  * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over
  * the older one. So a crash leaves the record before or the new one; and since no space is needed and no metadata
@@ -15,6 +15,7 @@ import { disableCopyOnWrite } from '../system/copy-on-write.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { createJournal } from './journal.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
+import { isPlace, type Place } from './place.ts';
 
 export const VOLUME_FORMAT = 1;
 export const SECRET_SIZE = 32;
@@ -38,6 +39,10 @@ export interface OwnershipRecord {
   readonly writeVerifier: string;
   /** The owner stopped in good order: everything it had acknowledged, stable or not, is on the disk. */
   readonly clean: boolean;
+  /** Where the volume lay when it was served last; absent: written by a version that did not look. */
+  readonly place?: Place;
+  /** UUID that file handles carry; absent: the volume's. A new one with every new place. */
+  readonly handles?: string;
 }
 
 /** Something on the volume is not what it should be. The message is for people: it names the file and the way out. */
@@ -132,10 +137,8 @@ function checksumOf(generation: number, record: unknown): number {
 }
 
 function isOwnership(value: unknown): value is OwnershipRecord {
-  const { uuid, home, owner, ownerIncarnation, epoch, writeVerifier, clean } = (value ?? {}) as Record<
-    string,
-    unknown
-  >;
+  const { uuid, home, owner, ownerIncarnation, epoch, writeVerifier, clean, place, handles } = (value ??
+    {}) as Record<string, unknown>;
   return (
     typeof uuid === 'string' &&
     typeof home === 'string' &&
@@ -144,9 +147,14 @@ function isOwnership(value: unknown): value is OwnershipRecord {
     Number.isSafeInteger(epoch) &&
     typeof writeVerifier === 'string' &&
     /^[0-9a-f]{16}$/.test(writeVerifier) &&
-    typeof clean === 'boolean'
+    typeof clean === 'boolean' &&
+    (place === undefined || isPlace(place)) &&
+    (handles === undefined || isUuid(handles))
   );
 }
+
+const isUuid = (value: unknown): value is string =>
+  typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
 
 /** Durable when it resolves. `last`: what is there now, from readOwnershipSlot(). */
 export async function writeOwnership(

@@ -3,14 +3,14 @@
  * `.filerpair/`. Opened for one owner and epoch; opening writes the ownership record before anything is served
  * (DESIGN R6) and replays the journal.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readdir, stat as statPath } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { FaultReason, VolumeSpec } from '../data/messages.ts';
 import { OpenFailure } from '../data/messages.ts';
 import { ClosingLane } from '../system/closing-lane.ts';
 import { AT_FDCWD, close, fileSizeMax, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
-import { openByHandle } from '../system/file-handle-calls.ts';
+import { fileSystemIdentity } from '../system/file-system-identity.ts';
 import { FlushTimes } from '../system/flush-lane.ts';
 import { hasInternalJournal, mountOf } from '../system/mounts.ts';
 import { ReadLane } from '../system/read-lane.ts';
@@ -19,7 +19,7 @@ import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
-import { IdentityReader } from './file-identity.ts';
+import { IdentityReader, openIdentity } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
 import { JournalReserve } from './journal-reserve.ts';
 import { changeTimesTell } from './known-access.ts';
@@ -42,8 +42,9 @@ import {
   writeOwnership,
 } from './ownership.ts';
 import { PathIndex } from './path-index.ts';
+import { describePlace, isElsewhere, knownPlace, type Place } from './place.ts';
 
-const { EPERM, EOPNOTSUPP, ENOSYS, EINVAL, EOVERFLOW, ESTALE, EROFS, EIO } = constants.errno;
+const { EPERM, EOPNOTSUPP, ENOSYS, EOVERFLOW, EROFS, EIO } = constants.errno;
 
 /** Of one thread on one volume; the rest wait, in the order in which they came. */
 const COLD_READS_AT_ONCE = 4;
@@ -86,8 +87,11 @@ export type FaultListener = (volume: Volume, reason: FaultReason, message: strin
 export class Volume {
   readonly spec: VolumeSpec;
   readonly owner: VolumeOwner;
+  /** As file handles carry it: the volume's own UUID until it is found in another place. */
   readonly uuid: Uint8Array;
   readonly uuidHex: string;
+  /** Of this opening, for the log: what clients notice of it. */
+  readonly warnings: readonly string[];
   readonly secret: Uint8Array;
   readonly rootFd: number;
   readonly rootKey: string;
@@ -152,7 +156,8 @@ export class Volume {
   ) {
     this.spec = spec;
     this.owner = owner;
-    this.uuidHex = ownership.uuid.replaceAll('-', '');
+    this.uuidHex = (ownership.handles ?? ownership.uuid).replaceAll('-', '');
+    this.warnings = opening?.warnings ?? [];
     this.uuid = new Uint8Array(Buffer.from(this.uuidHex, 'hex'));
     this.secret = secret;
     this.rootFd = root.fd;
@@ -211,9 +216,7 @@ export class Volume {
   openFile(handle: Uint8Array, key: string, flags: number): number {
     become(SERVER_IDENTITY);
     if (this.pathIndex !== null) return this.pathIndex.open(key, flags);
-    const fd = openByHandle(this.rootFd, identityTypeIn(handle), identityIn(handle), flags);
-    // EINVAL: of a type that this file system does not have (moved to another one by copying, with its UUID).
-    return fd === -EINVAL ? -ESTALE : fd;
+    return openIdentity(this.identity.kind, this.rootFd, identityTypeIn(handle), identityIn(handle), flags);
   }
 
   /** From now on nothing may be answered that depends on this volume. Tells the agent once. */
@@ -273,6 +276,7 @@ interface Opening {
   readonly journal: Journal;
   readonly leftBehind: LeftBehind;
   readonly recorded: Promise<void>;
+  readonly warnings: readonly string[];
 }
 
 interface VolumeRoot {
@@ -285,6 +289,7 @@ interface VolumeRoot {
   readonly reserve: JournalReserve;
   readonly identity: IdentityReader;
   readonly opensHandles: boolean;
+  readonly place: Place;
 }
 
 /** What openVolume() reads of a volume that is there. */
@@ -357,11 +362,11 @@ async function openUnprepared(spec: VolumeSpec, owner: VolumeOwner, onFault: Fau
   const root = openRoot(spec);
   try {
     const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
-    const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
+    const { ownership, warnings } = nextOwnership(spec, owner, record, root.place, last?.record ?? null);
     // The record is on its way to the disk while the journal is read.
     const recorded = recordOwnership(spec, root, ownership, last);
     const replay = await beside(recorded, openJournal(privateDirectory(spec.path), uuidBytes(record)));
-    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded });
+    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded, warnings });
   } catch (error) {
     close(root.fd);
     throw error;
@@ -377,9 +382,9 @@ function openPrepared(
   const { record, root, last, secret, replay } = prepared;
   try {
     mustBelongTo(spec, owner, record);
-    const ownership = nextOwnership(spec, owner, record, last?.record ?? null);
+    const { ownership, warnings } = nextOwnership(spec, owner, record, root.place, last?.record ?? null);
     const recorded = recordOwnership(spec, root, ownership, last);
-    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded });
+    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded, warnings });
   } catch (error) {
     discardPrepared(prepared);
     throw error;
@@ -389,12 +394,14 @@ function openPrepared(
 interface Read extends Pick<PreparedVolume, 'root' | 'secret' | 'replay'> {
   readonly ownership: OwnershipRecord;
   readonly recorded: Promise<void>;
+  readonly warnings: readonly string[];
 }
 
 function opened(spec: VolumeSpec, owner: VolumeOwner, onFault: FaultListener, read: Read): Volume {
-  const { root, secret, ownership, recorded } = read;
+  const { root, secret, ownership, recorded, warnings } = read;
   const { journal, ...leftBehind } = read.replay;
-  return new Volume(spec, owner, ownership, secret, root, { journal, leftBehind, recorded }, onFault);
+  const opening = { journal, leftBehind, recorded, warnings };
+  return new Volume(spec, owner, ownership, secret, root, opening, onFault);
 }
 
 /** Writes in place, and once more with the reserve's space if there is none. */
@@ -531,15 +538,17 @@ async function mustBeFresh({ name, path }: VolumeSpec): Promise<void> {
 }
 
 /**
- * The write verifier is kept only if the last owner stopped in good order. After anything else unstable data may be
- * lost (the machine crashed, the disk moved, the mount was torn away): then it changes, and clients send it again.
+ * The write verifier is kept only if the last owner stopped in good order, and in this place. After anything else unstable
+ * data may be lost (the machine crashed, the disk moved, the mount was torn away, the volume is a copy): then it changes,
+ * and clients send it again.
  */
 function nextOwnership(
   spec: VolumeSpec,
   owner: VolumeOwner,
   record: VolumeRecord,
+  place: Place,
   last: OwnershipRecord | null,
-): OwnershipRecord {
+): { readonly ownership: OwnershipRecord; readonly warnings: readonly string[] } {
   if (last !== null && last.uuid !== record.uuid) {
     throw new VolumeOpenError(
       OpenFailure.WrongVolume,
@@ -554,16 +563,23 @@ function nextOwnership(
       last.epoch,
     );
   }
+  const before = last?.place;
+  const moved = before !== undefined && isElsewhere(before, place);
   const ownership: OwnershipRecord = {
     uuid: record.uuid,
     home: owner.home,
     owner: owner.server,
     ownerIncarnation: owner.incarnation,
     epoch: owner.epoch,
-    writeVerifier: last?.clean === true ? last.writeVerifier : randomBytes(8).toString('hex'),
+    writeVerifier: last?.clean === true && !moved ? last.writeVerifier : randomBytes(8).toString('hex'),
     clean: false,
+    place: knownPlace(before, place),
+    handles: moved ? randomUUID() : (last?.handles ?? record.uuid),
   };
-  return ownership;
+  if (!moved) return { ownership, warnings: [] };
+  const was = `${describePlace(before)}; now it lies in ${describePlace(place)}`;
+  const warning = `volume ${spec.name} at ${spec.path} was copied or restored: it was served last in ${was}. File handles from before are stale: clients have to mount it again`;
+  return { ownership, warnings: [warning] };
 }
 
 function openRoot(spec: VolumeSpec): VolumeRoot {
@@ -573,13 +589,18 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
   if (fd < 0)
     throw new VolumeOpenError('IoError', `volume ${spec.name}: ${spec.path} can't be opened (errno ${-fd})`);
   try {
-    const identified = identifyRoot(spec, fd);
+    const fileSystem = fileSystemIdentity(fd);
+    const identified = identifyRoot(spec, fd, fileSystem.isBtrfs);
     const mount = mountOf(identified.mountId);
     const order = commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
-    const reserve = new JournalReserve(reserveFile(spec.path), mount?.type === 'btrfs');
+    const reserve = new JournalReserve(reserveFile(spec.path), fileSystem.isBtrfs);
     const fileSizeMax = fileSizeMaxOf(spec);
     const tell = changeTimesTell(mount?.type);
-    return { fd, ...identified, fileSizeMax, commitOrder: order, changeTimesTell: tell, reserve };
+    const place = {
+      fileSystem: fileSystem.uuid,
+      directory: Buffer.from(identified.key, 'latin1').toString('hex'),
+    };
+    return { fd, ...identified, fileSizeMax, commitOrder: order, changeTimesTell: tell, reserve, place };
   } catch (error) {
     close(fd);
     throw error;
@@ -599,16 +620,13 @@ function fileSizeMaxOf(spec: VolumeSpec): bigint {
 function identifyRoot(
   spec: VolumeSpec,
   fd: number,
+  isBtrfs: boolean,
 ): Pick<VolumeRoot, 'key' | 'mountId' | 'identity' | 'opensHandles'> {
-  const handles = new IdentityReader('kernelHandle');
+  const handles = new IdentityReader(isBtrfs ? 'handleAndBirth' : 'kernelHandle');
   const result = handles.ofFd(fd);
   if (result === 0) {
-    const opened = openByHandle(
-      fd,
-      handles.type,
-      handles.bytes.subarray(handles.start, handles.start + handles.size),
-      O_PATH,
-    );
+    const { kind, type, bytes, start, size } = handles;
+    const opened = openIdentity(kind, fd, type, bytes.subarray(start, start + size), O_PATH);
     if (opened >= 0) close(opened);
     // EPERM: an ordinary user, or a container without CAP_DAC_READ_SEARCH.
     const opensHandles = opened !== -EPERM;

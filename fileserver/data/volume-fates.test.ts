@@ -1,0 +1,227 @@
+// What becomes of a volume: copied, restored, set back to a snapshot, not mounted. Handles of before open what they stood
+// for, or nothing; the server says what it found. On real file systems, as root only; on the temporary directory, always.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import * as nfs from '../../protocol/nfs3.ts';
+import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
+import { DiskImage, diskImage, loopTypes } from './file-systems.fixture.ts';
+import type { OpenMessage } from './messages.ts';
+import { RpcClient, userCredential } from './rpc-client.fixture.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const USER = { credential: userCredential(process.geteuid!(), process.getegid!()) };
+const how = { mode: nfs.UNCHECKED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o600 } } as const;
+const READ_SIZE = 100;
+
+let thread: TestDataThread;
+let temporary: ReturnType<typeof temporaryDirectory>;
+let images: DiskImage[];
+beforeAll(() => {
+  thread = new TestDataThread();
+});
+afterAll(() => thread.stop());
+beforeEach(() => {
+  thread.messages.length = 0;
+  temporary = temporaryDirectory();
+  images = [];
+});
+afterEach(async () => {
+  await thread.close('own', 'fence');
+  for (const image of images) image.remove();
+  temporary.remove();
+});
+
+function image(type: string, from?: DiskImage): DiskImage {
+  const made = from === undefined ? diskImage(type) : new DiskImage(type, 0, from);
+  images.push(made);
+  return made;
+}
+
+/** A client of the volume while it is served once. */
+class Visit {
+  readonly client: RpcClient;
+  readonly root: Uint8Array;
+
+  constructor(client: RpcClient, root: Uint8Array) {
+    this.client = client;
+    this.root = root;
+  }
+
+  /** A file that holds its own name. */
+  async make(name: string): Promise<Uint8Array> {
+    const made = await this.client.call(
+      'CREATE',
+      { where: { dir: this.root, name: bytes(name) }, how },
+      USER,
+    );
+    if (made.status !== nfs.NFS3_OK) throw new Error(`CREATE: ${nfs.nfsstat3Name(made.status)}`);
+    const data = bytes(name);
+    const args = { file: made.obj!, offset: 0, count: data.length, stable: nfs.FILE_SYNC, data };
+    const { status } = await this.client.call('WRITE', args, USER);
+    if (status !== nfs.NFS3_OK) throw new Error(`WRITE: ${nfs.nfsstat3Name(status)}`);
+    return made.obj!;
+  }
+
+  /** What the file holds, or the status of READ. */
+  async read(file: Uint8Array): Promise<string> {
+    const read = await this.client.call('READ', { file, offset: 0, count: READ_SIZE }, USER);
+    return read.status === nfs.NFS3_OK ? Buffer.from(read.data).toString() : nfs.nfsstat3Name(read.status);
+  }
+
+  async write(file: Uint8Array): Promise<string> {
+    const args = { file, offset: 0, count: 1, stable: nfs.FILE_SYNC, data: bytes('!') };
+    return nfs.nfsstat3Name((await this.client.call('WRITE', args, USER)).status);
+  }
+
+  async lookup(name: string): Promise<Uint8Array> {
+    const found = await this.client.call('LOOKUP', { what: { dir: this.root, name: bytes(name) } }, USER);
+    if (found.status !== nfs.NFS3_OK) throw new Error(`LOOKUP: ${nfs.nfsstat3Name(found.status)}`);
+    return found.object;
+  }
+}
+
+async function serve<T>(
+  path: string,
+  epoch: number,
+  work: (visit: Visit) => Promise<T>,
+  overrides: Partial<OpenMessage> = {},
+): Promise<T> {
+  const message = openMessage(path, { epoch, incarnation: `filer-a/test/${epoch}`, ...overrides });
+  const { port } = await thread.open(message);
+  const client = await RpcClient.connect(port);
+  try {
+    return await work(new Visit(client, await mount(client, '/data')));
+  } finally {
+    client.close();
+    await thread.close('own', 'quiesce');
+  }
+}
+
+const said = (level: 'info' | 'warn'): string[] =>
+  thread.messages.flatMap((one) => (one.kind === 'log' && one.level === level ? [one.message] : []));
+const COPIED =
+  /^volume data at \S+ was copied or restored: it was served last in file system .*, directory [0-9a-f]+; now it lies in file system .*\. File handles from before are stale: clients have to mount it again$/;
+
+/** The names with which rsync and most backups begin come first. */
+function copyFileByFile(from: string, to: string, flush: boolean): void {
+  const names = readdirSync(from).toSorted();
+  for (const [index, name] of names.entries()) {
+    execFileSync('cp', ['-a', join(from, name), to]);
+    // A file system commits by itself every now and then, which counts on btrfs' generations.
+    if (flush && index % 9 === 8) execFileSync('sync', ['-f', to]);
+  }
+}
+
+describe('copied file by file', () => {
+  const FILES = 60;
+
+  test.skipIf(loopTypes.length === 0).each(loopTypes)(
+    'to a new %s: all old handles are stale, and the log says so',
+    async (type) => {
+      const [from, to] = [image(type), image(type)];
+      const handles = await serve(from.mount(), 1, async (visit) => {
+        const all: Uint8Array[] = [visit.root];
+        for (let i = 0; i < FILES; i++) {
+          all.push(await visit.make(`file-${i}`));
+          if (i % 10 === 9) execFileSync('sync', ['-f', from.path]);
+        }
+        return all;
+      });
+      copyFileByFile(from.path, to.mount(), true);
+      const fresh = await serve(to.path, 2, async (visit) => {
+        for (const handle of handles) {
+          expect(await visit.read(handle)).toBe('NFS3ERR_STALE');
+          expect(await visit.write(handle)).toBe('NFS3ERR_STALE');
+        }
+        const handle = await visit.lookup('file-7');
+        expect(await visit.read(handle)).toBe('file-7');
+        return handle;
+      });
+      expect(said('warn')).toEqual([expect.stringMatching(COPIED)]);
+      // From then on it lies where it was: handles stay.
+      expect(await serve(to.path, 3, (visit) => visit.read(fresh))).toBe('file-7');
+      expect(said('warn')).toHaveLength(1);
+    },
+  );
+
+  test('within one file system: old handles do not open the files of the original', async () => {
+    const original = join(temporary.path, 'original');
+    const copy = join(temporary.path, 'copy');
+    mkdirSync(original);
+    const handle = await serve(original, 1, (visit) => visit.make('file'));
+    execFileSync('cp', ['-a', original, copy]);
+    await serve(copy, 2, async (visit) => {
+      expect(await visit.read(handle)).toBe('NFS3ERR_STALE');
+      expect(await visit.read(await visit.lookup('file'))).toBe('file');
+    });
+    expect(said('warn').filter((one) => COPIED.test(one))).toHaveLength(1);
+  });
+
+  test('renamed as a whole it is the same volume: handles stay', async () => {
+    const before = join(temporary.path, 'before');
+    const after = join(temporary.path, 'after');
+    mkdirSync(before);
+    const handle = await serve(before, 1, (visit) => visit.make('file'));
+    renameSync(before, after);
+    expect(await serve(after, 2, (visit) => visit.read(handle))).toBe('file');
+    expect(said('warn').filter((one) => COPIED.test(one))).toEqual([]);
+  });
+
+  test('a copy does not keep the write verifier, which says that nothing unstable was lost', async () => {
+    const original = join(temporary.path, 'original');
+    const copy = join(temporary.path, 'copy');
+    mkdirSync(original);
+    const verifier = async (path: string, epoch: number) =>
+      serve(path, epoch, async (visit) => {
+        const file = await visit.make('file');
+        const result = await visit.client.call('COMMIT', { file, offset: 0, count: 0 }, USER);
+        return result.status === nfs.NFS3_OK ? Buffer.from(result.verf).toString('hex') : result.status;
+      });
+    const first = await verifier(original, 1);
+    expect(await verifier(original, 2)).toBe(first);
+    execFileSync('cp', ['-a', original, copy]);
+    expect(await verifier(copy, 3)).not.toBe(first);
+  });
+});
+
+test.skipIf(loopTypes.length === 0).each(loopTypes)(
+  'copied by block, %s: the same place on another disk, so handles stay',
+  async (type) => {
+    const from = image(type);
+    const handle = await serve(from.mount(), 1, (visit) => visit.make('file'));
+    from.unmount();
+    const copy = image(type, from);
+    expect(await serve(copy.mount(), 2, (visit) => visit.read(handle))).toBe('file');
+    expect(said('warn')).toEqual([]);
+  },
+);
+
+test.skipIf(loopTypes.length === 0).each(loopTypes)(
+  'set back to a snapshot of its blocks, %s: handles of files made since do not open files made afterwards',
+  async (type) => {
+    const disk = image(type);
+    const kept = await serve(disk.mount(), 1, (visit) => visit.make('kept'));
+    disk.unmount();
+    const snapshot = image(type, disk);
+    const make = (names: readonly string[]) => async (visit: Visit) => {
+      const all: Uint8Array[] = [];
+      for (const name of names) all.push(await visit.make(name));
+      return all;
+    };
+    const lost = await serve(disk.mount(), 2, make(['alice-1', 'alice-2', 'alice-3']));
+    disk.unmount();
+    disk.copyFrom(snapshot);
+    await serve(disk.mount(), 3, async (visit) => {
+      const others = await make(['bob-1', 'bob-2', 'bob-3'])(visit);
+      for (const handle of lost) {
+        expect(await visit.read(handle)).toBe('NFS3ERR_STALE');
+        expect(await visit.write(handle)).toBe('NFS3ERR_STALE');
+      }
+      for (const [index, handle] of others.entries())
+        expect(await visit.read(handle)).toBe(`bob-${index + 1}`);
+      expect(await visit.read(kept)).toBe('kept');
+    });
+  },
+);
