@@ -13,6 +13,7 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { ROOT, RpcClient, userCredential } from './rpc-client.fixture.ts';
 
+const isRoot = process.geteuid!() === 0;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 let thread: TestDataThread;
@@ -22,12 +23,15 @@ let neighbour: RpcClient;
 let root: Uint8Array;
 let file: Uint8Array;
 const FILE_SIZE = 2 * 1024 * 1024;
+let toldAtStart: number;
 
 beforeAll(async () => {
   thread = new TestDataThread();
   directory = temporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : undefined);
   writeFileSync(join(directory.path, 'file'), Buffer.alloc(FILE_SIZE, 'x'));
   port = (await thread.open(openMessage(directory.path))).port;
+  // Without root the server has warned by now of what is different then.
+  toldAtStart = thread.messages.length;
   neighbour = await RpcClient.connect(port);
   root = await mount(neighbour, '/data');
   const found = await neighbour.call('LOOKUP', { what: { dir: root, name: bytes('file') } });
@@ -44,9 +48,9 @@ afterEach(async () => {
   // The same connection as ever, and nothing has been logged as a bug.
   expect((await neighbour.call('GETATTR', { object: file })).status).toBe(nfs.NFS3_OK);
   expect(
-    thread.messages.filter(
-      (message) => (message.kind === 'log' && message.level !== 'info') || message.kind === 'fault',
-    ),
+    thread.messages
+      .slice(toldAtStart)
+      .filter((message) => (message.kind === 'log' && message.level !== 'info') || message.kind === 'fault'),
   ).toEqual([]);
 });
 
@@ -238,11 +242,13 @@ describe('the stream', () => {
   });
   test('calls before the broken one are answered', async () => {
     await withClient(async (client) => {
-      // Opened here: now it is answered without another thread.
-      await client.call('GETATTR', { object: file });
-      const answer = client.call('GETATTR', { object: file });
+      // Calls that the connection's own thread answers: with root a GETATTR of a file that it has opened, else NULL only.
+      if (isRoot) await client.call('GETATTR', { object: file });
+      const nothing = client.raw(nfs.NFS_PROGRAM, nfs.NFS_V3, 0, () => {});
+      const attributes = isRoot ? client.call('GETATTR', { object: file }) : null;
       client.socket.write(new Uint8Array([0xff, 0xff, 0xff, 0xff]));
-      expect((await answer).status).toBe(nfs.NFS3_OK);
+      expect((await nothing).header.kind).toBe('success');
+      if (attributes !== null) expect((await attributes).status).toBe(nfs.NFS3_OK);
       await client.closed;
     });
   });
