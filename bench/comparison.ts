@@ -37,7 +37,7 @@ export interface Measured {
 }
 
 /**
- * FilerPair's operations a second for each of nfs-ganesha's, round by round: the two of a round are seconds apart, on a
+ * FilerPair's operations a second for each of the other server's, round by round: the two of a round are seconds apart, on a
  * machine whose minutes differ.
  */
 export interface Ratio {
@@ -106,9 +106,8 @@ async function compareWorkload(
   }
   const figures: WorkloadFigures = { workload, connections, depth, servers: {} };
   for (const [server, results] of rounds) figures.servers[server.name] = summarize(results);
-  const { filerpair, ganesha } = figures.servers;
-  if (filerpair !== undefined && ganesha !== undefined)
-    figures.ratio = ratioOf(filerpair.rounds, ganesha.rounds);
+  const [ours, theirs] = servers.map(({ name }) => figures.servers[name]);
+  if (ours !== undefined && theirs !== undefined) figures.ratio = ratioOf(ours.rounds, theirs.rounds);
   return figures;
 }
 

@@ -1,10 +1,11 @@
 // Compares our file server with nfs-ganesha on this machine: `node bench/main.ts [--quick] [--only WORKLOAD]...
-// [--rounds 15] [--server filerpair|ganesha] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`. Writes
+// [--rounds 15] [--server filerpair|ganesha] [--beside CHECKOUT] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`. Writes
 // out/bench.json and a table. With --file-system the data of both servers lies on a loop device in memory, on a new file
 // system of its kind (root only); with --flush-ms as well, on one whose flushes take that long. Without, in .cache.
+// --beside CHECKOUT: the peer is the server of another checkout of this project, its packages installed, not nfs-ganesha.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   type FileSystemType,
@@ -33,6 +34,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     only: { type: 'string', multiple: true },
     server: { type: 'string' },
+    beside: { type: 'string' },
     connections: { type: 'string', default: '4' },
     depth: { type: 'string', default: '16' },
     profile: { type: 'string' },
@@ -99,6 +101,10 @@ async function startServers(directory: string, data: Data): Promise<ServerUnderT
   try {
     if (values.server !== 'ganesha')
       servers.push(await startOurs(join(directory, 'filerpair'), data?.('filerpair')));
+    if (values.beside !== undefined) {
+      servers.push(await startOurs(join(directory, 'other'), data?.('other'), resolve(values.beside)));
+      return servers;
+    }
     const version = ganeshaVersion();
     if (values.server !== 'filerpair') {
       if (version === null) console.log('nfs-ganesha is not installed here, so FilerPair is measured alone.');
@@ -111,11 +117,11 @@ async function startServers(directory: string, data: Data): Promise<ServerUnderT
   }
 }
 
-function startOurs(directory: string, data: string | undefined): Promise<ServerUnderTest> {
+function startOurs(directory: string, data: string | undefined, checkout?: string): Promise<ServerUnderTest> {
   mkdirSync(directory);
   const nodeArguments =
     values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  const options = { nodeArguments, built: values.built };
+  const options = { nodeArguments, built: values.built, ...(checkout === undefined ? {} : { checkout }) };
   return startFilerpair(directory, data === undefined ? options : { ...options, data });
 }
 
@@ -144,7 +150,7 @@ async function main(): Promise<void> {
   let servers: ServerUnderTest[] = [];
   try {
     servers = await startServers(directory, disk?.data);
-    console.log(tableHead());
+    console.log(tableHead(values.beside === undefined ? 'nfs-ganesha' : 'other revision'));
     const figures = await compare(servers, plan, (workload) => console.log(tableRow(workload)));
     for (const line of memoryLines(figures)) console.log(line);
     const titles = Object.fromEntries(servers.map((server) => [server.name, server.title]));

@@ -8,17 +8,19 @@ function row(cells: readonly string[]): string {
   return cells.map((cell, i) => (i === 0 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!))).join('');
 }
 
-export function tableHead(): string {
+/** `peer`: name of the server that FilerPair is measured beside. */
+export function tableHead(peer: string): string {
   const columns = ['per second', 'p50 us', 'p99 us', 'cpu us'];
-  const first = row(['', '', 'FilerPair', '', '', '', 'nfs-ganesha', '', '', '', '']);
+  const first = row(['', '', 'FilerPair', '', '', '', peer, '', '', '', '']);
   const second = row(['workload', 'load', ...columns, ...columns, 'ratio (rounds)']);
   return `${first}\n${second}\n${'-'.repeat(second.length)}`;
 }
 
 export function tableRow(figures: WorkloadFigures): string {
-  const { filerpair, ganesha } = figures.servers;
+  const { filerpair } = figures.servers;
+  const peer = figures.servers.ganesha ?? figures.servers['other revision'];
   const load = `${figures.connections}x${figures.depth}`;
-  return row([figures.workload, load, ...cells(filerpair), ...cells(ganesha), ratioCell(figures.ratio)]);
+  return row([figures.workload, load, ...cells(filerpair), ...cells(peer), ratioCell(figures.ratio)]);
 }
 
 function cells(measured: Measured | undefined): string[] {

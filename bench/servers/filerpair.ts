@@ -21,6 +21,8 @@ export interface FilerpairOptions {
   nodeArguments: string[];
   /** The compiled server (`make build`), as images hold it, instead of the sources. */
   built?: boolean;
+  /** Root directory of another checkout, with its packages installed, whose server it is. */
+  checkout?: string;
   /** Where its volume lies, if not in its directory. */
   data?: string;
   /** Fields of its configuration that are not as usual. */
@@ -46,7 +48,7 @@ export async function startFilerpair(directory: string, options: FilerpairOption
     ),
   );
   const built = options.built === true;
-  const main = join(ROOT, built ? 'dist/fileserver/main.js' : 'fileserver/main.ts');
+  const main = join(options.checkout ?? ROOT, built ? 'dist/fileserver/main.js' : 'fileserver/main.ts');
   const args = [...options.nodeArguments, main, '--config', file];
   const environment = built ? IMAGE_ENVIRONMENT : {};
   const server = await startProcess(process.execPath, args, join(directory, 'output.log'), environment);
@@ -59,8 +61,9 @@ export async function startFilerpair(directory: string, options: FilerpairOption
   }
   const { pid, stop } = server;
   return {
-    name: 'filerpair',
-    title: 'FilerPair',
+    ...(options.checkout === undefined
+      ? { name: 'filerpair', title: 'FilerPair' }
+      : { name: 'other revision', title: `FilerPair in ${options.checkout}` }),
     host: HOST,
     port,
     mountPort: port,

@@ -5,7 +5,7 @@ import { setTimeout as elapsed } from 'node:timers/promises';
 
 export interface ServerUnderTest {
   /** Key in the figures. */
-  name: 'filerpair' | 'ganesha';
+  name: 'filerpair' | 'ganesha' | 'other revision';
   /** For people: name and version. */
   title: string;
   host: string;
