@@ -5,7 +5,7 @@
 import { AUTH_NONE, AUTH_SYS, type CallHeader, decodeAuthSys } from '../../protocol/rpc.ts';
 import type { XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
-import type { Caller } from '../nfs/call.ts';
+import type { Caller, UserOf } from '../nfs/call.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import type { Export } from '../volume/export.ts';
 
@@ -123,15 +123,23 @@ export class ConnectionCaller implements Caller {
   }
 
   identity(tree: Export): Identity {
-    const { user, byExport } = this.credential;
-    if (user === null) return tree.anonymous;
-    let identity = byExport.get(tree);
-    if (identity === undefined) {
-      identity = squash(user, tree);
-      byExport.set(tree, identity);
-    }
-    return identity;
+    return squashed(this.credential, tree);
   }
+
+  userOf(): UserOf {
+    const { credential } = this;
+    return (tree) => (this.allowed(tree) ? squashed(credential, tree) : 'notAllowed');
+  }
+}
+
+function squashed({ user, byExport }: Credential, tree: Export): Identity {
+  if (user === null) return tree.anonymous;
+  let identity = byExport.get(tree);
+  if (identity === undefined) {
+    identity = squash(user, tree);
+    byExport.set(tree, identity);
+  }
+  return identity;
 }
 
 /** (uid_t) -1: to the kernel it means "no such user", and "leave it" where ids are set. Never let through. */

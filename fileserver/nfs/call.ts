@@ -13,12 +13,17 @@ import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import type { Volume } from '../volume/volume.ts';
 
+/** Whose call it is, by export: the squashed credential. `notAllowed`: the export is not for that client. */
+export type UserOf = (tree: Export) => Identity | 'notAllowed';
+
 /** The client behind a call. */
 export interface Caller {
   /** Is the export for the client's address? */
   allowed(tree: Export): boolean;
   /** The user of the call's credential, squashed as the export wants it. */
   identity(tree: Export): Identity;
+  /** Both, of the present call, for as long as that takes: exports may change meanwhile, and the next call has another user. */
+  userOf(): UserOf;
 }
 
 /** What a disk set's procedures share. */

@@ -48,7 +48,7 @@ function change(call: NfsCall, onStep: StepListener): Outcome {
     onStep,
   };
   const operation = new operations[procedure]!(request);
-  const failure = operation.bind((tree) => (caller.allowed(tree) ? caller.identity(tree) : 'notAllowed'));
+  const failure = operation.bind(caller.userOf());
   if (failure !== null) return answerNow(call, operation.results);
   const queue = service.changesOf(operation.volume);
   const known = queue.replyCache.find(request.key);

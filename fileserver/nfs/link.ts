@@ -15,9 +15,10 @@ import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { nfsstat3Of } from './nfs-status.ts';
-import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
 
 const before = new BeforeAttributes();
 const dirStat = new StatBuffer();
@@ -39,6 +40,8 @@ export class Link extends Operation {
   }
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
+    this.file = null;
+    this.dir = null;
     const file = this.bindFile(this.args.file, userOf);
     if (typeof file === 'string') return file;
     const dir = this.bindFile(this.args.link.dir, userOf);

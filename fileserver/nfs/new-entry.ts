@@ -24,13 +24,14 @@ import {
 } from '../volume/set-attributes.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import type { UserOf } from './call.ts';
 import {
   directoryAttributes,
   directoryAttributesNow,
   directoryStat,
   forgetDirectoryAttributes,
 } from './directory-attributes.ts';
-import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
 
 const { ENOENT } = constants.errno;
 
@@ -66,9 +67,8 @@ export abstract class NewEntry extends Operation {
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
     const dir = this.bindFile(this.dirHandle, userOf);
-    if (typeof dir === 'string') return dir;
-    this.dir = dir;
-    return null;
+    this.dir = typeof dir === 'string' ? null : dir;
+    return typeof dir === 'string' ? dir : null;
   }
 
   conflictKeys(): readonly string[] {
@@ -103,7 +103,7 @@ export abstract class NewEntry extends Operation {
     const result = this.volume.identity.ofName(dir.pathFd, this.name);
     if (result === -ENOENT) return 'absent';
     if (result < 0) return failureOfResult(result);
-    return diskSet.table.ofIdentity(this.tree, this.volume.identity);
+    return diskSet.table.ofIdentity(dir.tree, this.volume.identity);
   }
 
   protected evidence(_w: XdrWriter): void {}

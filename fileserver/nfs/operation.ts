@@ -12,14 +12,14 @@ import { StatBuffer } from '../system/statx.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { byteString } from '../volume/byte-string.ts';
 import type { Change } from '../volume/change-queue.ts';
-import type { Export } from '../volume/export.ts';
+import type { Export, ExportTable } from '../volume/export.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { encodeIntentRecord, resultsToKeep } from '../volume/journal-payloads.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import type { Volume } from '../volume/volume.ts';
 import { type BeforeAttributes, encodePostOp } from './attributes.ts';
-import type { NfsService } from './call.ts';
+import type { NfsService, UserOf } from './call.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 
 export interface OperationRequest {
@@ -30,9 +30,6 @@ export interface OperationRequest {
   readonly args: Uint8Array;
   readonly onStep: (operation: string, step: OperationStep) => void;
 }
-
-/** Whose operation it is, by export: the caller's squashed credential, or what the intent recorded. */
-export type UserOf = (tree: Export) => Identity | 'notAllowed';
 
 /** Results are put together here and copied out. */
 export const out = new XdrWriter(1024);
@@ -54,19 +51,28 @@ export abstract class Operation implements Change {
   /** Set by bind(). */
   protected user!: Identity;
   protected tree!: Export;
+  private userOf!: UserOf;
+  private boundBy: ExportTable | null;
 
   constructor(request: OperationRequest) {
     this.request = request;
     this.key = request.key;
     this.results = NOTHING;
     this.madeKey = null;
+    this.boundBy = null;
   }
 
   /** Finds the files of the arguments' handles. Otherwise why there is nothing to be done; results say it too. */
   bind(userOf: UserOf): VolumeFailure | null {
+    this.userOf = userOf;
+    this.boundBy = null;
     const failure = this.bindFiles(userOf);
     if (failure !== null) this.fail(failure);
     return failure;
+  }
+
+  isStillAllowed(): boolean {
+    return this.request.service.diskSet.exports === this.boundBy || this.bind(this.userOf) === null;
   }
 
   get volume(): Volume {
@@ -101,16 +107,18 @@ export abstract class Operation implements Change {
     this.request.onStep(this.operation, step);
   }
 
-  /** A file of the arguments, and on first use the export and the user of the whole operation. */
+  /** A file of the arguments, and with the first one the export and the user of the whole operation. */
   protected bindFile(handle: Uint8Array, userOf: UserOf): OpenFile | VolumeFailure {
-    const file = this.request.service.diskSet.resolveHandle(handle);
+    const { diskSet } = this.request.service;
+    const file = diskSet.resolveHandle(handle);
     if (typeof file === 'string') return file;
-    if (this.tree === undefined) {
+    if (this.boundBy === null) {
       const user = userOf(file.tree);
       if (user === 'notAllowed') return 'accessDenied';
       if (file.tree.readOnly) return 'readOnly';
       this.user = user;
       this.tree = file.tree;
+      this.boundBy = diskSet.exports;
       return file;
     }
     // Between exports nothing is renamed or linked, even if they lie on one volume: each has its own rules.

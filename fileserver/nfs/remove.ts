@@ -15,13 +15,14 @@ import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import type { UserOf } from './call.ts';
 import {
   directoryAttributes,
   directoryAttributesNow,
   directoryStat,
   forgetDirectoryAttributes,
 } from './directory-attributes.ts';
-import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
 
 const before = new BeforeAttributes();
 const KEY_SIZE_MAX = 64;
@@ -54,9 +55,8 @@ abstract class RemoveEntry extends Operation {
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
     const dir = this.bindFile(this.dirHandle, userOf);
-    if (typeof dir === 'string') return dir;
-    this.dir = dir;
-    return null;
+    this.dir = typeof dir === 'string' ? null : dir;
+    return typeof dir === 'string' ? dir : null;
   }
 
   conflictKeys(): readonly string[] {

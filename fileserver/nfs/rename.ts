@@ -17,9 +17,10 @@ import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { nfsstat3Of } from './nfs-status.ts';
-import { nameKey, Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
 
 const fromBefore = new BeforeAttributes();
 const toBefore = new BeforeAttributes();
@@ -48,6 +49,8 @@ export class Rename extends Operation {
   }
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
+    this.from = null;
+    this.to = null;
     const from = this.bindFile(this.args.from.dir, userOf);
     if (typeof from === 'string') return from;
     const to = this.bindFile(this.args.to.dir, userOf);

@@ -13,8 +13,9 @@ import {
 } from '../volume/set-attributes.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
+import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
-import { Operation, type OperationRequest, out, type UserOf } from './operation.ts';
+import { Operation, type OperationRequest, out } from './operation.ts';
 import { changesOfSattr } from './sattr.ts';
 
 const before = new BeforeAttributes();
@@ -41,9 +42,8 @@ export class Setattr extends Operation {
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
     const file = this.bindFile(this.args.object, userOf);
-    if (typeof file === 'string') return file;
-    this.file = file;
-    return null;
+    this.file = typeof file === 'string' ? null : file;
+    return typeof file === 'string' ? file : null;
   }
 
   conflictKeys(): readonly string[] {

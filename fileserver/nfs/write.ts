@@ -38,7 +38,7 @@ export function write(call: NfsCall): Outcome {
   if (!caller.allowed(file.tree)) return failed(call.w, 'accessDenied', null, service);
   const { volume } = file;
   const user = caller.identity(file.tree);
-  if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args, user);
+  if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args);
   const stable = volume.spec.writeThrough === true && args.stable === UNSTABLE ? DATA_SYNC : args.stable;
   if (stable === UNSTABLE) return perform(service, call.w, file, args, stable, user);
   held.reset();
@@ -50,19 +50,28 @@ export function write(call: NfsCall): Outcome {
 
 /**
  * A SETATTR or the like of this file is being executed, and might cut off what this WRITE adds if it had to be
- * completed after a crash. So the WRITE comes after it; its data is copied, since its record won't stay.
+ * completed after a crash. So the WRITE comes after it; its data is copied, since its record won't stay. Exports may change
+ * meanwhile: its file and its rights are looked up again.
  */
-function wait(call: NfsCall, file: OpenFile, args: WRITE3args, user: Identity): Outcome {
+function wait(call: NfsCall, file: OpenFile, args: WRITE3args): Outcome {
   const { service } = call;
+  const userOf = call.caller.userOf();
   const answer = call.answerLater();
   const copied: WRITE3args = { ...args, data: args.data.slice() };
   service.changesOf(file.volume).whenUnchanging(file.key, () => {
     held.reset();
     before.forget();
     const stable = copied.stable === UNSTABLE ? DATA_SYNC : copied.stable;
-    const outcome = perform(service, held, file, copied, stable, user);
+    const now = service.diskSet.resolveHandle(file.handle);
+    const user = typeof now === 'string' ? now : userOf(now.tree);
+    if (typeof now === 'string' || typeof user === 'string') {
+      failed(held, typeof now === 'string' ? now : 'accessDenied', null, service);
+      answer(held.bytes.slice(0, held.position));
+      return;
+    }
+    const outcome = perform(service, held, now, copied, stable, user);
     if (outcome === 'refused') return;
-    flushThenAnswer(service, file, stable, held.bytes.slice(0, held.position), answer);
+    flushThenAnswer(service, now, stable, held.bytes.slice(0, held.position), answer);
   });
   return 'later';
 }

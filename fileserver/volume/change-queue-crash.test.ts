@@ -44,6 +44,9 @@ class Operation implements Change {
     this.results = resultsToKeep(this.key, new Uint8Array(60 + (number % 90)), 60 + (number % 90));
   }
 
+  isStillAllowed(): boolean {
+    return true;
+  }
   conflictKeys(): readonly string[] {
     return [this.name];
   }

@@ -71,6 +71,7 @@ function submit(answered: () => void, executed: () => void = () => {}): void {
     grows: false,
     madeKey: null,
     results: new Uint8Array(4),
+    isStillAllowed: () => true,
     conflictKeys: () => [key],
     examine: () => true,
     intent: () => new Uint8Array(100),

@@ -64,6 +64,8 @@ export interface Change {
   readonly operation: string;
   /** Of the request, for the duplicate request cache. */
   readonly key: string;
+  /** Exports may have changed while it waited. false: it may not be executed any more, and `results` say why. */
+  isStillAllowed(): boolean;
   /**
    * Names and objects it touches at this moment, as strings that are equal for the same name or object. Asked
    * again when the operation had to wait, since by then a name may stand for something else.
@@ -377,6 +379,10 @@ export class ChangeQueue implements JournalContents {
     const deferred = keysOf(this.flushing ?? []);
     let bytes = 0;
     for (const change of this.waiting) {
+      if (!change.isStillAllowed()) {
+        this.answerFailure(change);
+        continue;
+      }
       const keys = change.conflictKeys();
       const full = this.group.length >= GROUP_COUNT_MAX || bytes > GROUP_BYTES_MAX;
       if (full || keys.some((key) => taken.has(key) || deferred.has(key))) {
@@ -388,13 +394,18 @@ export class ChangeQueue implements JournalContents {
         this.group.push({ change, keys, intent });
         bytes += intent.length;
       } else {
-        if (this.failures.length >= FAILURES_MAX) this.failures.shift();
-        this.failures.push(change);
-        this.answer(change);
+        this.answerFailure(change);
       }
     }
     this.waiting = later;
     for (const { keys } of this.group) for (const key of keys) this.volume.changing.add(key);
+  }
+
+  /** It changed nothing. */
+  private answerFailure(change: Change): void {
+    if (this.failures.length >= FAILURES_MAX) this.failures.shift();
+    this.failures.push(change);
+    this.answer(change);
   }
 
   /** Refuses what needs space while the journal needs all there is. */

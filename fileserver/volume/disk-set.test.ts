@@ -8,7 +8,9 @@ import type { ExportSpec } from '../data/messages.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { DiskSet } from './disk-set.ts';
+import type { Export } from './export.ts';
 import type { OpenFile } from './open-file.ts';
+import { randomNumbers } from './random-numbers.fixture.ts';
 import { openVolume, type Volume } from './volume.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -104,18 +106,80 @@ test('a pinned file keeps its descriptors through everything, and gives them up 
   const file = lookup('file');
   const fd = diskSet.table.readFd(file);
   diskSet.table.pin(file);
-  diskSet.replaceExports([exported]);
+  diskSet.replaceExports([]);
   expect(file.readFd).toBe(fd);
   diskSet.table.unpin(file);
   expect([file.readFd, diskSet.table.descriptorCount]).toEqual([-1, 0]);
 });
 
-test('an operation that still has a file when the exports change leaves no descriptor behind', () => {
+test('a change of exports counts for files in use, and leaves them open', () => {
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
+  const fd = diskSet.table.readFd(file);
+  diskSet.replaceExports([{ ...exported, access: 'ReadOnly' }]);
+  expect([byHandle(file.handle) === file, file.readFd, file.tree.readOnly]).toEqual([true, fd, true]);
+  diskSet.table.drop(file);
   diskSet.replaceExports([exported]);
   expect(diskSet.attributes(file, stat)).toBe('ok');
-  // Closed by afterEach, which counts.
+  expect(file.tree.readOnly).toBe(false);
+});
+
+test('a file of an export that is gone is stale, but the server can still flush it', () => {
+  writeFileSync(join(path, 'file'), '');
+  const file = lookup('file');
+  diskSet.replaceExports([{ ...exported, path: '/other' }]);
+  expect(diskSet.resolveHandle(file.handle)).toBe('stale');
+  expect(diskSet.attributes(file, stat)).toBe('stale');
+  expect(diskSet.table.readFd(file)).toBeGreaterThan(0);
+  expect(diskSet.attributes(file, stat)).toBe('stale');
+  expect(diskSet.resolveHandle(file.handle)).toBe('stale');
+  diskSet.replaceExports([exported]);
+  expect(diskSet.attributes(byHandle(file.handle), stat)).toBe('ok');
+  // What it opened is closed by afterEach, which counts.
+});
+
+test('whatever calls in progress do, no file can be found whose export is not the present one of its number', () => {
+  const random = randomNumbers(22);
+  const one = <T>(of: readonly T[]): T => of[random(of.length)]!;
+  const names = Array.from({ length: 40 }, (_, i) => `file-${i}`);
+  for (const name of names) writeFileSync(join(path, name), '');
+  const held: OpenFile[] = [];
+  const pinned: OpenFile[] = [];
+  const steps: (() => void)[] = [
+    () => diskSet.replaceExports(['/data', '/b', '/c'].filter(() => random(3) > 0).map(randomTerms)),
+    () => diskSet.exports.all.length > 0 && held.push(found(one(diskSet.exports.all), one(names))),
+    () => held.length > 0 && diskSet.attributes(one(held), stat),
+    () => held.length > 0 && diskSet.table.readFd(one(held)),
+    () => held.length > 0 && diskSet.resolveHandle(one(held).handle),
+    () => held.length > 0 && diskSet.table.drop(one(held)),
+    () => {
+      if (held.length === 0) return;
+      const file = one(held);
+      if (diskSet.table.readFd(file) < 0) return;
+      diskSet.table.pin(file);
+      pinned.push(file);
+    },
+    () => pinned.length > 0 && diskSet.table.unpin(pinned.splice(random(pinned.length), 1)[0]!),
+    () => diskSet.table.tick(),
+  ];
+  const randomTerms = (path: string): ExportSpec => ({
+    ...exported,
+    path,
+    access: one(['ReadOnly', 'ReadWrite']),
+  });
+  const found = (tree: Export, name: string): OpenFile => {
+    const file = diskSet.lookup(diskSet.rootOf(tree) as OpenFile, bytes(name), SERVER_IDENTITY);
+    if (typeof file === 'string') throw new Error(file);
+    return file;
+  };
+  for (let step = 0; step < 20_000; step++) {
+    one(steps)();
+    for (const file of diskSet.table.found()) {
+      if (diskSet.exports.get(file.tree.id) !== file.tree) throw new Error(`step ${step}`);
+    }
+    while (held.length > 60) held.shift();
+  }
+  for (const file of pinned) diskSet.table.unpin(file);
 });
 
 test('closed, it opens nothing any more, whoever still asks', async () => {

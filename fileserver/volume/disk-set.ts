@@ -26,7 +26,6 @@ const UNANSWERED: readonly number[] = [-EAGAIN, -ENOSYS, -EINVAL, -EPERM, -EMFIL
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
-  exports: ExportTable;
   /** For isInside(): not the volumes' own, as whoever asks may still need what is in those. */
   private readonly climbers: ReadonlyMap<Volume, IdentityReader>;
 
@@ -44,13 +43,19 @@ export class DiskSet {
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
     this.table = new FileTable(limits, mayWait);
     this.climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
-    this.exports = this.buildExports(exports);
+    this.replaceExports(exports);
   }
 
-  /** Takes effect at once: every handle is looked at anew. Throws VolumeOpenError and leaves the old ones. */
+  get exports(): ExportTable {
+    return this.table.exports;
+  }
+
+  /**
+   * Takes effect at once, for calls in progress too: rights are looked up where they are used. Throws VolumeOpenError and
+   * leaves the old ones.
+   */
   replaceExports(exports: readonly ExportSpec[]): void {
-    this.exports = this.buildExports(exports);
-    this.table.clear();
+    this.table.replaceExports(this.buildExports(exports));
   }
 
   private buildExports(specs: readonly ExportSpec[]): ExportTable {
@@ -113,11 +118,11 @@ export class DiskSet {
 
   /** The file of a handle in a buffer. */
   resolve(bytes: Uint8Array, start: number, size: number): OpenFile | VolumeFailure {
-    return this.table.resolve(this.volumes, this.exports, bytes, start, size);
+    return this.table.resolve(this.volumes, bytes, start, size);
   }
 
   resolveHandle(handle: Uint8Array): OpenFile | VolumeFailure {
-    return this.table.resolve(this.volumes, this.exports, handle, 0, handle.length);
+    return this.table.resolve(this.volumes, handle, 0, handle.length);
   }
 
   /**
@@ -144,10 +149,11 @@ export class DiskSet {
    * first, then become the user.
    */
   pathFd(file: OpenFile): number {
-    if (!file.tree.canBeLeft) return file.pathFd >= 0 ? file.pathFd : this.table.pathFd(file);
-    if (file.pathFd >= 0 && file.insideAt === this.table.generation) return file.pathFd;
+    const open = file.pathFd >= 0;
+    if (open && (!file.tree.canBeLeft || file.insideAt === this.table.generation)) return file.pathFd;
     const fd = this.table.pathFd(file);
-    if (fd < 0) return fd;
+    if (fd < 0 || !file.tree.canBeLeft) return fd;
+    if (file.tree.withdrawn) return -constants.errno.ESTALE;
     if (!this.isInside(file, fd)) {
       this.table.drop(file);
       return -constants.errno.ESTALE;
@@ -297,7 +303,7 @@ export class DiskSet {
    */
   losingName(dir: OpenFile, name: Uint8Array, identity: FileIdentity, call: () => number): number {
     const { volume } = dir;
-    const files = this.table.filesOf(volume, this.exports, identity);
+    const files = this.table.filesOf(volume, identity);
     const held = files.some(({ isOpen }) => isOpen) ? -1 : openAt(dir.pathFd, name, O_PATH | O_NOFOLLOW);
     const result = call();
     if (result >= 0) this.table.forget(volume, identity, files);
@@ -309,7 +315,7 @@ export class DiskSet {
 
   /** Somebody else, another thread of this server, has removed an object under one of its names. */
   forget(volume: Volume, identity: FileIdentity): void {
-    this.table.forget(volume, identity, this.table.filesOf(volume, this.exports, identity));
+    this.table.forget(volume, identity, this.table.filesOf(volume, identity));
   }
 
   /** After a reply of the thread that may wait: what it has just looked at is in memory now. */

@@ -27,20 +27,32 @@ export class Export {
   readonly spec: ExportSpec;
   /** Identity key of the exported directory; `..` stops there. */
   rootKey: string;
+  /** It is exported no longer: a stand-in for the files that calls in progress still have. It allows nothing. */
+  readonly withdrawn: boolean;
+  private successor: Export | null;
 
-  constructor(spec: ExportSpec, volume: Volume) {
+  constructor(spec: ExportSpec, volume: Volume, withdrawn = false) {
     this.path = spec.path;
     this.wirePath = Buffer.from(spec.path).toString('latin1');
     this.id = exportIdOf(spec.path);
     this.volume = volume;
     this.directory = parseExportDirectory(spec);
-    this.canBeLeft = this.directory.length > 0 || !volume.isMountRoot;
+    this.canBeLeft = withdrawn || this.directory.length > 0 || !volume.isMountRoot;
     this.readOnly = spec.access === 'ReadOnly';
     this.squash = spec.squash;
     this.anonymous = { uid: spec.anonymousUid, gid: spec.anonymousGid, groups: [] };
     this.clients = new ClientNetworks(spec.clients);
     this.spec = spec;
     this.rootKey = '';
+    this.withdrawn = withdrawn;
+    this.successor = null;
+  }
+
+  /** What the files of this export are bound to once it is exported no longer. */
+  withdraw(): Export {
+    const spec: ExportSpec = { ...this.spec, access: 'ReadOnly', squash: 'All', clients: [] };
+    this.successor ??= new Export(spec, this.volume, true);
+    return this.successor;
   }
 }
 

@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { close, O_PATH, O_RDONLY, O_RDWR, reopen } from '../system/file-calls.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
-import type { Export, ExportTable } from './export.ts';
+import { type Export, ExportTable } from './export.ts';
 import {
   exportIdIn,
   HANDLE_SIZE_MAX,
@@ -44,6 +44,8 @@ const { EBADF, EINPROGRESS, EMFILE, ENFILE } = constants.errno;
 
 export class FileTable {
   private readonly limits: FileTableLimits;
+  /** What handles are resolved by. Each file that can be found by its handle is bound to one of them. */
+  private trees: ExportTable;
   /** May a call here wait for a disk? Where not, a file that is not open is -EINPROGRESS until openNow(). */
   private readonly mayWait: boolean;
   private readonly chains: Map<number, OpenFile>;
@@ -61,6 +63,7 @@ export class FileTable {
 
   constructor(limits: FileTableLimits, mayWait = true) {
     this.limits = limits;
+    this.trees = new ExportTable([]);
     this.mayWait = mayWait;
     this.chains = new Map();
     this.newest = null;
@@ -81,10 +84,48 @@ export class FileTable {
     return this.descriptors;
   }
 
+  get exports(): ExportTable {
+    return this.trees;
+  }
+
+  /**
+   * From now on handles are resolved by these. Each file stays, bound to the export that has its number now; a file of an
+   * export that is gone leaves the table, and is stale to calls that still have it.
+   */
+  replaceExports(exports: ExportTable): void {
+    this.trees = exports;
+    for (let file = this.oldest; file !== null; ) {
+      const { newer } = file;
+      // What was withdrawn can't be found by its handle; openNow() binds it anew.
+      if (file.tree.withdrawn || this.present(file) === null) this.drop(file);
+      this.bind(file);
+      file = newer;
+    }
+  }
+
+  private present({ tree, volume }: OpenFile): Export | null {
+    const now = this.trees.get(tree.id);
+    return now?.volume === volume ? now : null;
+  }
+
+  private bind(file: OpenFile): void {
+    const { tree } = file;
+    const now = this.present(file) ?? (tree.withdrawn ? tree : tree.withdraw());
+    if (now === tree) return;
+    file.tree = now;
+    file.insideAt = -1;
+  }
+
+  /** Files that can be found by their handles. */
+  *found(): Iterable<OpenFile> {
+    for (const first of this.chains.values()) {
+      for (let file: OpenFile | null = first; file !== null; file = file.chain) yield file;
+    }
+  }
+
   /** The file of a handle that lies at bytes[start .. start + size), or why there is none. Opens nothing yet. */
   resolve(
     volumes: ReadonlyMap<string, Volume>,
-    exports: ExportTable,
     bytes: Uint8Array,
     start: number,
     size: number,
@@ -97,13 +138,12 @@ export class FileTable {
         return file;
       }
     }
-    return this.admit(volumes, exports, bytes.slice(start, start + size), hash);
+    return this.admit(volumes, bytes.slice(start, start + size), hash);
   }
 
   /** A handle not in the table: is it ours? */
   private admit(
     volumes: ReadonlyMap<string, Volume>,
-    exports: ExportTable,
     handle: Uint8Array,
     hash: number,
   ): OpenFile | VolumeFailure {
@@ -111,7 +151,7 @@ export class FileTable {
     const volume = volumes.get(Buffer.from(uuidIn(handle)).toString('hex'));
     if (volume === undefined) return 'stale';
     if (!isSigned(volume.secret, handle)) return 'badHandle';
-    const tree = exports.get(exportIdIn(handle));
+    const tree = this.trees.get(exportIdIn(handle));
     if (tree === undefined || tree.volume !== volume) return 'stale';
     const identity = identityIn(handle);
     const key = identityKey(identityTypeIn(handle), identity, 0, identity.length);
@@ -119,7 +159,7 @@ export class FileTable {
     return this.insert(new OpenFile(volume, tree, kept, key, hash));
   }
 
-  /** The file with the identity that the reader has just read, under an export. Signs a handle if it is new here. */
+  /** The file with the identity that the reader has just read, under one of `exports`. Signs a handle if it is new here. */
   ofIdentity(tree: Export, identity: IdentityReader): OpenFile {
     const { scratch } = this;
     const { volume } = tree;
@@ -151,8 +191,9 @@ export class FileTable {
   }
 
   /**
-   * The O_PATH descriptor, opened if need be; or -errno. A file that was dropped (for room, or because the exports
-   * changed) while an operation still had it comes back into the table: else nobody would close what it opens.
+   * The O_PATH descriptor, opened if need be; or -errno. A file that was dropped while an operation still had it comes back
+   * into the table, bound to the export that has its number now: else nobody would close what it opens. Without such an
+   * export only what the server does on its own account, as a flush, still finds it (DiskSet.pathFd).
    */
   pathFd(file: OpenFile): number {
     if (file.pathFd >= 0) return file.pathFd;
@@ -164,6 +205,7 @@ export class FileTable {
     if (file.pathFd >= 0) return file.pathFd;
     if (this.closed) return -EBADF;
     if (file.dropped) {
+      this.bind(file);
       file.dropped = false;
       this.insert(file);
     }
@@ -287,9 +329,9 @@ export class FileTable {
   }
 
   /** An object as it is reached through each export, as far as it is in the table. */
-  filesOf(volume: Volume, exports: ExportTable, { type, bytes, start, size }: FileIdentity): OpenFile[] {
+  filesOf(volume: Volume, { type, bytes, start, size }: FileIdentity): OpenFile[] {
     const files: OpenFile[] = [];
-    for (const tree of exports.all) {
+    for (const tree of this.trees.all) {
       if (tree.volume !== volume) continue;
       const unsigned = writeUnsigned(this.scratch, tree.id, volume.uuid, type, bytes, start, size);
       const file = this.findUnsigned(hashOf(this.scratch, 0, unsigned), unsigned);
@@ -347,8 +389,10 @@ export class FileTable {
   }
 
   private insert(file: OpenFile): OpenFile {
-    file.chain = this.chains.get(file.hash) ?? null;
-    this.chains.set(file.hash, file);
+    if (!file.tree.withdrawn) {
+      file.chain = this.chains.get(file.hash) ?? null;
+      this.chains.set(file.hash, file);
+    }
     this.append(file);
     this.count += 1;
     if (this.count > this.limits.filesMax) this.dropOldest();

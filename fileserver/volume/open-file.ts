@@ -14,7 +14,8 @@ import type { Volume } from './volume.ts';
 
 export class OpenFile {
   readonly volume: Volume;
-  readonly tree: Export;
+  /** The export with the number that the handle has, as it is now; FileTable keeps it so. */
+  tree: Export;
   /** The complete handle, in memory of its own. */
   readonly handle: Uint8Array;
   /** Key of the object in its volume, the same for all exports; see identityKey(). */
