@@ -10,6 +10,8 @@ import { join } from 'node:path';
 export interface MountedFileSystem {
   /** A directory on it. */
   readonly path: string;
+  /** The file that a loop device makes a disk of; null: there is none. */
+  readonly image: string | null;
   readonly unmount: () => void;
 }
 
@@ -111,6 +113,7 @@ function loop(type: string, sizeMiB: number, options: readonly string[] = []): F
       execFileSync('mount', ['-o', 'loop', image, path]);
       return {
         path,
+        image,
         unmount: () => {
           execFileSync('umount', [path]);
           rmSync(directory, { recursive: true, force: true });
@@ -138,6 +141,7 @@ const overlay: FileSystemKind = {
     execFileSync('mount', ['-t', 'overlay', '-o', options, 'overlay', path]);
     return {
       path,
+      image: null,
       unmount: () => {
         execFileSync('umount', [path]);
         execFileSync('umount', [base]);
@@ -152,7 +156,7 @@ const temporary: FileSystemKind = {
   missing: null,
   mount: () => {
     const path = work();
-    return { path, unmount: () => rmSync(path, { recursive: true, force: true }) };
+    return { path, image: null, unmount: () => rmSync(path, { recursive: true, force: true }) };
   },
 };
 

@@ -11,6 +11,7 @@ import {
 import { S_IFDIR } from '../system/statx.ts';
 import { R_OK, W_OK, X_OK } from '../system/thread-identity.ts';
 import { accessNow } from '../volume/permissions.ts';
+import { failureOfResult } from '../volume/status.ts';
 import { encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
@@ -33,6 +34,7 @@ export function access(call: NfsCall): Outcome {
   let wanted = asked & (volume.stat.type === S_IFDIR ? DIRECTORY_BITS : FILE_BITS);
   if (tree.readOnly) wanted &= ~CHANGE_BITS;
   const has = accessNow(file, call.caller.identity(tree), volume.stat, permissionsFor(wanted));
+  if (has < 0) return failedWithAttributes(call, failureOfResult(has), file);
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);
   w.u32(wanted & allowedBy(has));

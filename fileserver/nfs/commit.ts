@@ -26,7 +26,7 @@ export function commit(call: NfsCall): Outcome {
   if (status !== 'ok') return failed(call, status, null);
   before.take(volume.stat);
   if (volume.stat.type !== S_IFREG) return failed(call, 'invalid', file);
-  const permitted = mayWrite(file.pathFd, call.caller.identity(file.tree), volume.stat);
+  const permitted = mayWrite(file, call.caller.identity(file.tree), volume.stat);
   if (permitted !== 'ok') return failed(call, permitted, file);
   const answer = call.answerLater();
   service.flusher.flush(file, 'data', (result) => {

@@ -26,6 +26,7 @@ const EXISTING = 1;
 
 export class Create extends NewEntry {
   readonly operation = 'CREATE';
+  protected readonly makingCall = 'openat';
   private readonly args: CREATE3args;
   private readonly wanted: AttributeChanges;
   private readonly mode: number;
@@ -60,7 +61,10 @@ export class Create extends NewEntry {
   }
 
   protected make(dirFd: number): number {
-    return openAt(dirFd, this.name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, this.mode);
+    const { table } = this.request.service.diskSet;
+    const flags = O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW;
+    const fd = openAt(dirFd, this.name, flags, this.mode);
+    return table.makeRoom(fd) ? openAt(dirFd, this.name, flags, this.mode) : fd;
   }
 
   /** Known by the descriptor that was opened with it: no look at the name, and none at the disk. */

@@ -1,7 +1,6 @@
 /** FSSTAT, RFC 1813 §3.3.18: how full the volume is. */
 import { NFS3_OK } from '../../protocol/nfs3.ts';
 import { fileSystemInfo } from '../system/file-system-info.ts';
-import { failureOfResult } from '../volume/status.ts';
 import { encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
@@ -15,7 +14,7 @@ export function fsstat(call: NfsCall): Outcome {
   const status = service.diskSet.attributes(file, volume.stat);
   if (status !== 'ok') return failedWithAttributes(call, status, null);
   const info = fileSystemInfo(file.pathFd);
-  if (typeof info === 'number') return failedWithAttributes(call, failureOfResult(info), file);
+  if (typeof info === 'number') return failedWithAttributes(call, volume.failure('fstatfs64', info), file);
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);
   w.u64(info.total);

@@ -13,7 +13,7 @@ import { become } from '../system/thread-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
-import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
+import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
@@ -83,7 +83,7 @@ export class Link extends Operation {
     become(this.user);
     const result = this.volume.identity.ofName(dir.pathFd, name);
     if (result === -ENOENT) return null;
-    if (result < 0) return failureOfResult(result);
+    if (result < 0) return this.volume.failure(this.volume.identity.call, result);
     return this.volume.identity.key() === this.file!.key ? 'same' : 'exists';
   }
 
@@ -101,8 +101,7 @@ export class Link extends Operation {
     become(this.user);
     const result = pathFd < 0 ? pathFd : linkFrom(pathFd, dirFd, this.args.link.name);
     if (result < 0) {
-      this.volume.failOn(result, this.operation);
-      this.fail(failureOfResult(result));
+      this.fail(this.volume.failure('linkat', result));
       return;
     }
     this.done(flushes);

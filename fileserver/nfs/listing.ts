@@ -46,9 +46,9 @@ export function startListing(call: NfsCall, dir: OpenFile, place: ListingPlace):
   if (place.cookie !== 0n && !sameBytes(place.verifier, cookieVerifier(volume))) return 'badCookie';
   become(call.caller.identity(dir.tree));
   const permitted = accessOf(dir.pathFd, R_OK);
-  if (permitted < 0) return failureOfResult(permitted);
+  if (permitted < 0) return volume.failure('faccessat2', permitted);
   const started = reader.start(fd, place.cookie);
-  if (started < 0) return 'badCookie';
+  if (started < 0) return volume.failure('lseek', started, volume.stat.inode);
   const status = diskSet.attributes(dir, volume.stat);
   return status === 'ok' ? null : status;
 }

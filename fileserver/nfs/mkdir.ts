@@ -12,6 +12,7 @@ const MODE_DEFAULT = 0o700;
 
 export class Mkdir extends NewEntry {
   readonly operation = 'MKDIR';
+  protected readonly makingCall = 'mkdirat';
   private readonly wanted: AttributeChanges;
   private readonly mode: number;
 

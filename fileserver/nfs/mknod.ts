@@ -26,6 +26,7 @@ const { EINVAL } = constants.errno;
 
 export class Mknod extends NewEntry {
   readonly operation = 'MKNOD';
+  protected readonly makingCall = 'mknodat';
   private readonly args: MKNOD3args;
   private readonly given: AttributeChanges;
 

@@ -12,6 +12,7 @@ import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
 import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import { become } from '../system/thread-identity.ts';
+import type { SystemCall } from '../volume/errno-outcomes.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
@@ -58,6 +59,8 @@ export abstract class NewEntry extends Operation {
   protected abstract get type(): number;
   /** Makes the entry as the user, who the thread already is. 0 and more: made. Negative: -errno. */
   protected abstract make(dirFd: number): number;
+  /** The system call of make(). */
+  protected abstract readonly makingCall: SystemCall;
   /** Attributes that the call of make() can't give. */
   protected abstract get attributes(): AttributeChanges;
 
@@ -102,7 +105,7 @@ export abstract class NewEntry extends Operation {
     become(this.user);
     const result = this.volume.identity.ofName(dir.pathFd, this.name);
     if (result === -ENOENT) return 'absent';
-    if (result < 0) return failureOfResult(result);
+    if (result < 0) return this.volume.failure(this.volume.identity.call, result);
     return diskSet.table.ofIdentity(dir.tree, this.volume.identity);
   }
 
@@ -118,8 +121,7 @@ export abstract class NewEntry extends Operation {
     become(this.user);
     const made = this.make(dirFd);
     if (made < 0) {
-      this.volume.failOn(made, this.operation);
-      this.fail(failureOfResult(made));
+      this.fail(this.volume.failure(this.makingCall, made));
       return;
     }
     flushes.add(dir);
@@ -167,7 +169,7 @@ export abstract class NewEntry extends Operation {
     const flags = this.type === S_IFDIR ? AT_REMOVEDIR : 0;
     const unlink = (): number => unlinkAt(dirFd, this.name, flags);
     const result = diskSet.losingName(this.dir!, this.name, identity, unlink);
-    if (result < 0) this.volume.failOn(result, this.operation);
+    if (result < 0) this.volume.noted('unlinkat', result);
   }
 
   /** What make() has made; it returned `made`, -1 if it was made before a crash. */

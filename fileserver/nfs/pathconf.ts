@@ -2,7 +2,6 @@
 import { NFS3_OK } from '../../protocol/nfs3.ts';
 import { fileSystemInfo, linkCountMax } from '../system/file-system-info.ts';
 import { NAME_SIZE_MAX } from '../volume/names.ts';
-import { failureOfResult } from '../volume/status.ts';
 import { encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
@@ -18,7 +17,7 @@ export function pathconf(call: NfsCall): Outcome {
   const status = service.diskSet.attributes(file, volume.stat);
   if (status !== 'ok') return failedWithAttributes(call, status, null);
   const info = fileSystemInfo(file.pathFd);
-  if (typeof info === 'number') return failedWithAttributes(call, failureOfResult(info), file);
+  if (typeof info === 'number') return failedWithAttributes(call, volume.failure('fstatfs64', info), file);
   const links = linkCountMax(file.pathFd);
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);

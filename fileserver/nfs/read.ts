@@ -34,7 +34,7 @@ export function read(call: NfsCall): Outcome {
   const user = call.caller.identity(file.tree);
   const could = couldRead(file, user);
   const askedAtMs = could ? 0 : Date.now();
-  const permitted = could ? 'ok' : mayRead(file.pathFd, user, volume.stat);
+  const permitted = could ? 'ok' : mayRead(file, user, volume.stat);
   if (permitted !== 'ok') return failedWithAttributes(call, permitted, file);
   const at = reserveREAD3data(w, count);
   // As Linux' server has it: no file is that long, so this is behind its end.
@@ -47,10 +47,7 @@ export function read(call: NfsCall): Outcome {
     if (refused !== 'ok') return failedWithAttributes(call, refused, file);
   } else rememberReadable(file, user, volume.stat, askedAtMs);
   if (got === -EAGAIN) return readLater(call, file, count, offset);
-  if (got < 0) {
-    volume.failOn(got, 'read');
-    return failedWithAttributes(call, failureOfResult(got), file);
-  }
+  if (got < 0) return failedWithAttributes(call, volume.failure('preadv2', got, volume.stat.inode), file);
   const atEnd = beyond || reaches(offset, got, volume.stat);
   if (got < count && !atEnd) return readLater(call, file, count, offset);
   complete(w, file, got, atEnd);
@@ -85,10 +82,10 @@ function readLater(call: NfsCall, file: OpenFile, count: number, offset: Offset)
   volume.coldReads.read(openFd(file), w.bytes, at, count, offset, (got) => {
     diskSet.table.unpin(file);
     const status = diskSet.attributes(file, volume.stat);
-    if (got < 0) volume.failOn(got, 'read');
     if (got >= 0 && status === 'ok') complete(w, file, got, reaches(offset, got, volume.stat));
     else {
-      w.u32(nfsstat3Of(got < 0 ? failureOfResult(got) : (status as VolumeFailure)));
+      const inode = status === 'ok' ? volume.stat.inode : null;
+      w.u32(nfsstat3Of(got < 0 ? volume.failure('read', got, inode) : (status as VolumeFailure)));
       encodePostOp(w, status === 'ok' ? volume.stat : null, volume);
     }
     answer(w.written());

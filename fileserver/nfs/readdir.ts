@@ -8,7 +8,6 @@ import {
   NFS3_OK,
 } from '../../protocol/nfs3.ts';
 import type { OpenFile } from '../volume/open-file.ts';
-import { failureOfResult } from '../volume/status.ts';
 import { encodePostOp } from './attributes.ts';
 import type { NfsCall, Outcome } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
@@ -38,8 +37,7 @@ function list(call: NfsCall, dir: OpenFile, count: number): Outcome {
     const result = reader.next();
     if (result < 0) {
       w.position = begin;
-      volume.failOn(result, 'getdents');
-      return failedWithAttributes(call, failureOfResult(result), dir);
+      return failedWithAttributes(call, volume.failure('getdents64', result, volume.stat.inode), dir);
     }
     if (result === 0) {
       endListing(w, true);

@@ -11,7 +11,6 @@ import {
 import { StatBuffer } from '../system/statx.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
-import { failureOfResult } from '../volume/status.ts';
 import { encodePostOp } from './attributes.ts';
 import type { NfsCall, Outcome } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
@@ -47,8 +46,7 @@ function list(call: NfsCall, dir: OpenFile, dircount: number, maxcount: number):
     const result = reader.next();
     if (result < 0) {
       w.position = begin;
-      volume.failOn(result, 'getdents');
-      return failedWithAttributes(call, failureOfResult(result), dir);
+      return failedWithAttributes(call, volume.failure('getdents64', result, volume.stat.inode), dir);
     }
     if (result === 0) {
       endListing(w, true);

@@ -2,7 +2,6 @@
 import { NFS3_OK } from '../../protocol/nfs3.ts';
 import { readLink } from '../system/file-calls.ts';
 import { S_IFLNK } from '../system/statx.ts';
-import { failureOfResult } from '../volume/status.ts';
 import { encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
@@ -18,7 +17,8 @@ export function readlink(call: NfsCall): Outcome {
   // RFC 1813 §3.3.5: NFS3ERR_INVAL where the object is no symbolic link.
   if (volume.stat.type !== S_IFLNK) return failedWithAttributes(call, 'invalid', file);
   const target = readLink(file.pathFd);
-  if (typeof target === 'number') return failedWithAttributes(call, failureOfResult(target), file);
+  if (typeof target === 'number')
+    return failedWithAttributes(call, volume.failure('readlinkat', target, volume.stat.inode), file);
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);
   w.opaque(target);

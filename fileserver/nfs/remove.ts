@@ -3,7 +3,6 @@
  *
  * Evidence: what was under the name. If it is no longer there after a crash, it was removed by this operation.
  */
-import { constants } from 'node:os';
 import { decodeREMOVE3args, NFS3_OK } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
@@ -13,7 +12,7 @@ import { identityOfKey } from '../volume/file-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
-import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
+import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import type { UserOf } from './call.ts';
 import {
@@ -26,7 +25,6 @@ import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
 
 const before = new BeforeAttributes();
 const KEY_SIZE_MAX = 64;
-const { EEXIST } = constants.errno;
 
 abstract class RemoveEntry extends Operation {
   private readonly dirHandle: Uint8Array;
@@ -84,7 +82,7 @@ abstract class RemoveEntry extends Operation {
     become(this.user);
     const { identity } = this.volume;
     const result = identity.ofName(dir.pathFd, this.name);
-    if (result < 0) return failureOfResult(result);
+    if (result < 0) return this.volume.failure(identity.call, result);
     this.victim = identity.key();
     return null;
   }
@@ -110,9 +108,7 @@ abstract class RemoveEntry extends Operation {
       unlinkAt(dir.pathFd, this.name, this.unlinkFlags),
     );
     if (result < 0) {
-      this.volume.failOn(result, this.operation);
-      // Some file systems say so of a directory that is not empty.
-      this.fail(result === -EEXIST ? 'notEmpty' : failureOfResult(result));
+      this.fail(this.volume.failure('unlinkat', result));
       return;
     }
     flushes.add(dir);

@@ -15,7 +15,7 @@ import { identityOfKey } from '../volume/file-identity.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { isDot, isDotDot } from '../volume/names.ts';
 import type { OpenFile } from '../volume/open-file.ts';
-import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
+import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
@@ -89,10 +89,10 @@ export class Rename extends Operation {
     become(this.user);
     const { identity } = this.volume;
     const result = identity.ofName(this.from!.pathFd, from.name);
-    if (result < 0) return failureOfResult(result);
+    if (result < 0) return this.volume.failure(identity.call, result);
     this.moved = identity.key();
     const target = identity.ofName(this.to!.pathFd, to.name);
-    if (target < 0 && target !== -ENOENT) return failureOfResult(target);
+    if (target < 0 && target !== -ENOENT) return this.volume.failure(identity.call, target);
     this.replaced = target < 0 ? '' : identity.key();
     return null;
   }
@@ -120,8 +120,7 @@ export class Rename extends Operation {
     }
     const result = this.move();
     if (result < 0) {
-      this.volume.failOn(result, this.operation);
-      this.fail(failureOfResult(result));
+      this.fail(this.volume.failure('renameat', result));
       return;
     }
     this.done(flushes);

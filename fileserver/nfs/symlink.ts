@@ -16,6 +16,7 @@ const { EINVAL, ENAMETOOLONG } = constants.errno;
 
 export class Symlink extends NewEntry {
   readonly operation = 'SYMLINK';
+  protected readonly makingCall = 'symlinkat';
   private readonly target: Uint8Array;
   private readonly wanted: AttributeChanges;
 

@@ -112,10 +112,7 @@ function perform(
   become(user);
   if (!service.mayServe()) return 'refused';
   const count = args.count === 0 ? 0 : writeFrom(file.writeFd, args.data, args.offset);
-  if (count < 0) {
-    volume.failOn(count, 'write');
-    return failed(w, failureOfResult(count), file, service);
-  }
+  if (count < 0) return failed(w, volume.failure('pwrite64', count, volume.stat.inode), file, service);
   if (stable === UNSTABLE) service.flusher.noteUnstable(file);
   const after = service.diskSet.attributes(file, volume.stat) === 'ok';
   w.u32(NFS3_OK);
@@ -139,11 +136,8 @@ function check(service: NfsService, file: OpenFile, args: WRITE3args, user: Iden
   const { shortage } = volume.reserve;
   if (shortage !== null) return shortage;
   const fd = service.diskSet.table.writeFd(file);
-  if (fd < 0) {
-    volume.failOn(fd, 'open for writing');
-    return failureOfResult(fd);
-  }
-  const status = mayWrite(file.pathFd, user, volume.stat);
+  if (fd < 0) return failureOfResult(fd);
+  const status = mayWrite(file, user, volume.stat);
   return status === 'ok' ? null : status;
 }
 

@@ -45,6 +45,14 @@ export function fileSystemMagic(fd: number): number | null {
   return c_fstatfs(fd, memory.address) < 0 ? null : view.getUint32(0, true);
 }
 
+const FLAGS_AT = 80;
+const ST_RDONLY = 1;
+
+/** Is what the descriptor lies on mounted read-only, or has it become read-only? false: also where that can't be found out. */
+export function isReadOnly(fd: number): boolean {
+  return c_fstatfs(fd, memory.address) >= 0 && (view.getUint32(FLAGS_AT, true) & ST_RDONLY) !== 0;
+}
+
 /** Hard links that a file may have; -1 if the file system sets no limit. */
 export function linkCountMax(fd: number): number {
   return c_fpathconf(fd, PC_LINK_MAX);

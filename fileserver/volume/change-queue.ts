@@ -34,13 +34,13 @@
  * On a volume that must not keep dirty pages (DESIGN R9) answers are appended with the next record only, and given
  * when they are recorded; so there no group is executed while another one is flushed.
  */
-import type { OperationStep } from '../data/messages.ts';
+import type { FaultReason, OperationStep } from '../data/messages.ts';
+import { errnoName, outcomeOf } from './errno-outcomes.ts';
 import type { FileTable } from './file-table.ts';
 import { FlushSet } from './flush-set.ts';
 import { GroupPacing, type Pacing } from './group-pacing.ts';
 import type { JournalContents } from './journal.ts';
 import { payloadAround } from './journal-payloads.ts';
-import { isForLackOfSpace } from './journal-reserve.ts';
 import type { AnswerListener, ReplyCache } from './reply-cache.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 import type { Volume } from './volume.ts';
@@ -345,11 +345,12 @@ export class ChangeQueue implements JournalContents {
     let result = journal.append(replies, intents, this);
     if (result < 0 && reserve.lend(result)) result = journal.append(replies, intents, this);
     if (result >= 0) return 'appended';
-    if (isForLackOfSpace(result)) {
+    const outcome = outcomeOf('write of the journal', -result);
+    if (outcome.kind !== 'fault') {
       this.noRoom = failureOfResult(result);
       return 'noRoom';
     }
-    this.failed(`errno ${-result}`);
+    this.failed(errnoName(-result), outcome.reason);
     return 'failed';
   }
 
@@ -554,10 +555,10 @@ export class ChangeQueue implements JournalContents {
     return false;
   }
 
-  private failed(detail: string): void {
+  private failed(detail: string, reason: FaultReason = 'IoError'): void {
     this.stop();
     this.volume.fail(
-      'IoError',
+      reason,
       `volume ${this.volume.spec.name}: the journal could not be made durable: ${detail}`,
     );
   }

@@ -7,6 +7,7 @@ import type { ExportSpec } from '../data/messages.ts';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../system/file-calls.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { outcomeOf } from './errno-outcomes.ts';
 import { Export, ExportTable } from './export.ts';
 import { type FileIdentity, IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
@@ -19,9 +20,10 @@ const DOT = new TextEncoder().encode('.');
 const DOT_DOT = new TextEncoder().encode('..');
 const DEPTH_MAX = 2048;
 const climbStat = new StatBuffer();
-const { EAGAIN, EINVAL, EMFILE, ENFILE, ENOSYS, EPERM } = constants.errno;
-/** Results that say nothing about the name: not in memory, a kernel that can't tell, no descriptor left. */
-const UNANSWERED: readonly number[] = [-EAGAIN, -ENOSYS, -EINVAL, -EPERM, -EMFILE, -ENFILE];
+const { ENOENT, ESTALE } = constants.errno;
+/** Of DiskSet.isInside(). */
+const INSIDE = 1;
+const OUTSIDE = 0;
 
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
@@ -96,15 +98,15 @@ export class DiskSet {
     identity: IdentityReader = volume.identity,
   ): number {
     become(SERVER_IDENTITY);
-    let fd = openAt(volume.rootFd, DOT, O_PATH | O_DIRECTORY);
+    let fd = this.openAt(volume, volume.rootFd, DOT, O_PATH | O_DIRECTORY);
     let parent = volume.rootKey;
     for (const name of names) {
       if (fd < 0) return fd;
-      const next = openAt(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+      const next = this.openAt(volume, fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
       close(fd);
       fd = next;
       if (fd < 0) return fd;
-      const known = identity.ofFd(fd);
+      const known = volume.noted(identity.call, identity.ofFd(fd));
       if (known < 0) {
         close(fd);
         return known;
@@ -133,10 +135,7 @@ export class DiskSet {
     const fd = this.pathFd(file);
     if (fd < 0) return statusOfResult(fd);
     const result = into.ofFd(fd);
-    if (result < 0) {
-      file.volume.failOn(result, 'statx');
-      return statusOfResult(result);
-    }
+    if (result < 0) return file.volume.failure('statx', result);
     if (into.nlink === 0) {
       this.table.dropRemoved(file);
       return 'stale';
@@ -153,10 +152,12 @@ export class DiskSet {
     if (open && (!file.tree.canBeLeft || file.insideAt === this.table.generation)) return file.pathFd;
     const fd = this.table.pathFd(file);
     if (fd < 0 || !file.tree.canBeLeft) return fd;
-    if (file.tree.withdrawn) return -constants.errno.ESTALE;
-    if (!this.isInside(file, fd)) {
+    if (file.tree.withdrawn) return -ESTALE;
+    const inside = this.isInside(file, fd);
+    if (inside < 0) return inside;
+    if (inside === OUTSIDE) {
       this.table.drop(file);
-      return -constants.errno.ESTALE;
+      return -ESTALE;
     }
     file.insideAt = this.table.generation;
     return fd;
@@ -164,34 +165,49 @@ export class DiskSet {
 
   /**
    * Does a directory lie below its export's? It did when its handle was made, but may have been moved out since: by
-   * way of another export, or on the server. Files have no way back up and are not checked.
+   * way of another export, or on the server. Files have no way back up and are not checked. INSIDE, OUTSIDE, or -errno: that
+   * could not be found out.
    */
-  private isInside(file: OpenFile, fd: number): boolean {
+  private isInside(file: OpenFile, fd: number): number {
     const { tree } = file;
     become(SERVER_IDENTITY);
-    if (climbStat.ofFd(fd) < 0 || climbStat.type !== S_IFDIR) return true;
-    return this.leadsToRoot(file, fd) || (this.isRootAnother(tree) && this.leadsToRoot(file, fd));
+    if (climbStat.ofFd(fd) < 0 || climbStat.type !== S_IFDIR) return INSIDE;
+    const inside = this.leadsToRoot(file, fd);
+    return inside === OUTSIDE && this.isRootAnother(tree) ? this.leadsToRoot(file, fd) : inside;
   }
 
-  private leadsToRoot(file: OpenFile, fd: number): boolean {
+  private leadsToRoot(file: OpenFile, fd: number): number {
     const { volume, tree } = file;
     const identity = this.climbers.get(volume)!;
     let key = file.key;
     let at = fd;
     let inside = key === tree.rootKey;
     for (let depth = 0; !inside && key !== volume.rootKey && depth < DEPTH_MAX; depth++) {
-      const above = openAt(at, DOT_DOT, O_PATH | O_DIRECTORY);
+      const above = this.openAt(volume, at, DOT_DOT, O_PATH | O_DIRECTORY);
       if (at !== fd) close(at);
       at = above;
-      if (above < 0 || identity.ofFd(above) < 0 || identity.mountId !== volume.rootMountId) break;
+      if (above < 0) return hasNothingAbove(above) ? OUTSIDE : above;
+      const identified = volume.noted(identity.call, identity.ofFd(above));
+      if (identified < 0) {
+        close(above);
+        return identified;
+      }
+      if (identity.mountId !== volume.rootMountId) break;
       const keyAbove = identity.key();
       // The root of everything is above itself.
       if (keyAbove === key) break;
       key = keyAbove;
       inside = key === tree.rootKey;
     }
-    if (at !== fd && at >= 0) close(at);
-    return inside;
+    if (at !== fd) close(at);
+    return inside ? INSIDE : OUTSIDE;
+  }
+
+  /** A descriptor or -errno. If none is left, descriptors of files that are not in use are given up for it. */
+  private openAt(volume: Volume, dir: number, name: Uint8Array, flags: number): number {
+    let fd = openAt(dir, name, flags);
+    if (this.table.makeRoom(fd)) fd = openAt(dir, name, flags);
+    return volume.noted('openat', fd);
   }
 
   /** The exported directory may have been removed and made anew: is it another one by now? Then that one counts. */
@@ -226,7 +242,7 @@ export class DiskSet {
     const result = identity.ofFd(fd);
     if (result < 0) {
       close(fd);
-      return failureOfResult(result);
+      return one.volume.failure(identity.call, result);
     }
     // The export's directory may have been made anew: what is there now is what clients get.
     if (names.length === 0) one.rootKey = identity.key();
@@ -248,12 +264,15 @@ export class DiskSet {
     const atTop = dir.key === dir.tree.rootKey;
     const stay = isDot(name) || (isDotDot(name) && atTop);
     const { volume, tree } = dir;
-    if (isDotDot(name) && !stay && tree.canBeLeft && !this.isInside(dir, dirFd)) return 'stale';
+    if (isDotDot(name) && !stay && tree.canBeLeft) {
+      const inside = this.isInside(dir, dirFd);
+      if (inside !== INSIDE) return inside === OUTSIDE ? 'stale' : failureOfResult(inside);
+    }
     become(user);
     if (!this.mayWait) return this.lookupCached(dir, dirFd, stay ? DOT : name);
     const { identity } = volume;
     const result = identity.ofName(dirFd, stay ? DOT : name);
-    if (result < 0) return failureOfResult(result);
+    if (result < 0) return volume.failure(identity.call, result);
     // Another file system is mounted there: it is not part of this volume.
     if (identity.mountId !== volume.rootMountId) return 'accessDenied';
     const file = this.table.ofIdentity(tree, identity);
@@ -269,7 +288,7 @@ export class DiskSet {
     const result = identity.ofFd(fd);
     if (result < 0) {
       close(fd);
-      return failureOfResult(result);
+      return volume.failure(identity.call, result);
     }
     const file = this.table.ofIdentity(tree, identity);
     this.table.keepOpened(file, fd);
@@ -283,12 +302,12 @@ export class DiskSet {
   private lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
     const { volume, tree } = dir;
     const fd = openCachedAt(dirFd, name);
-    if (fd < 0) return UNANSWERED.includes(fd) ? 'needsDisk' : failureOfResult(fd);
+    if (fd < 0) return isUnanswered(fd) ? 'needsDisk' : volume.failure('openat2', fd);
     const { identity } = volume;
     const result = identity.ofFd(fd);
     if (result < 0 || identity.mountId !== volume.rootMountId) {
       close(fd);
-      return result < 0 ? failureOfResult(result) : 'accessDenied';
+      return result < 0 ? volume.failure(identity.call, result) : 'accessDenied';
     }
     const file = this.table.ofIdentity(tree, identity);
     this.table.keepPathFd(file, fd);
@@ -341,4 +360,15 @@ export class DiskSet {
     this.table.close();
     await Promise.all([...this.volumes.values()].map((volume) => volume.close()));
   }
+}
+
+/** Of openat2 (-errno): it says nothing about the name. */
+function isUnanswered(result: number): boolean {
+  const outcome = outcomeOf('openat2', -result);
+  return outcome.kind === 'retry' && outcome.retry === 'inTheVolumeThread';
+}
+
+/** Of opening `..` (-errno): the directory was removed meanwhile. */
+function hasNothingAbove(result: number): boolean {
+  return result === -ENOENT || result === -ESTALE;
 }

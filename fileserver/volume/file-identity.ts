@@ -65,6 +65,11 @@ export class IdentityReader implements FileIdentity {
     this.mountId = -1;
   }
 
+  /** The system call that reads identities. */
+  get call(): 'name_to_handle_at' | 'statx' {
+    return this.kind === 'inodeAndBirth' ? 'statx' : 'name_to_handle_at';
+  }
+
   /** Of a directory's entry, a symbolic link not followed. 0 or -errno. */
   ofName(dir: number, name: Uint8Array): number {
     if (this.kind === 'kernelHandle') return this.takeHandle(this.handle.ofName(dir, name));
@@ -171,13 +176,16 @@ export function openIdentity(
   const fd = openByHandle(mountFd, type, hasBirth ? identity.subarray(0, size) : identity, flags);
   // EINVAL: of a type that this file system does not have.
   if (fd < 0) return fd === -EINVAL ? -ESTALE : fd;
-  if (!hasBirth || wasBornThen(fd, identity, size)) return fd;
+  if (!hasBirth) return fd;
+  const looked = bornStat.ofFd(fd);
+  if (looked === 0 && wasBornThen(identity, size)) return fd;
   close(fd);
-  return -ESTALE;
+  return looked < 0 ? looked : -ESTALE;
 }
 
-function wasBornThen(fd: number, identity: Uint8Array, at: number): boolean {
-  if (bornStat.ofFd(fd) < 0 || !bornStat.hasBirthTime) return false;
+/** `bornStat`: of the object that was opened. */
+function wasBornThen(identity: Uint8Array, at: number): boolean {
+  if (!bornStat.hasBirthTime) return false;
   writeBirth(bornBytes, 0, bornStat);
   for (let i = 0; i < BIRTH_SIZE; i++) if (bornBytes[i] !== identity[at + i]) return false;
   return true;

@@ -209,10 +209,11 @@ export class FileTable {
       file.dropped = false;
       this.insert(file);
     }
-    let fd = file.volume.openFile(file.handle, file.key, O_PATH);
-    if (this.makeRoom(fd)) fd = file.volume.openFile(file.handle, file.key, O_PATH);
+    const { volume } = file;
+    let fd = volume.openFile(file.handle, file.key, O_PATH);
+    if (this.makeRoom(fd)) fd = volume.openFile(file.handle, file.key, O_PATH);
     if (fd >= 0) this.keepPathFd(file, fd);
-    return fd;
+    return volume.noted('open_by_handle_at', fd);
   }
 
   /** Takes over a descriptor that was opened anyway. */
@@ -270,7 +271,10 @@ export class FileTable {
     if (pathFd < 0) return pathFd;
     become(SERVER_IDENTITY);
     const fd = reopen(pathFd, flags);
-    return this.makeRoom(fd) ? reopen(this.pathFd(file), flags) : fd;
+    if (!this.makeRoom(fd)) return file.volume.noted('openat', fd);
+    // Making room may have closed the file's own.
+    const again = this.pathFd(file);
+    return again < 0 ? again : file.volume.noted('openat', reopen(again, flags));
   }
 
   private opened(): void {
@@ -278,8 +282,8 @@ export class FileTable {
     if (this.descriptors > this.limits.descriptorsMax) this.closeOldest(this.descriptors >> 3);
   }
 
-  /** Out of descriptors? Then gives some up; true if a second try makes sense. */
-  private makeRoom(result: number): boolean {
+  /** After a call that opens: no descriptor was left? Then gives some up that are not in use; true: a second try makes sense. */
+  makeRoom(result: number): boolean {
     if (result !== -EMFILE && result !== -ENFILE) return false;
     return this.closeOldest(Math.max(64, this.descriptors >> 2)) > 0;
   }

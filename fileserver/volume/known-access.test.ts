@@ -55,7 +55,7 @@ function readable({ file }: Opened, user: Identity): VolumeStatus {
   const stat = new StatBuffer();
   const could = couldRead(file, user);
   const askedAtMs = Date.now();
-  const status = could ? 'ok' : mayRead(file.pathFd, user, stat);
+  const status = could ? 'ok' : mayRead(file, user, stat);
   if (status !== 'ok') return status;
   expect(stat.ofFd(file.pathFd)).toBe(0);
   if (could) return mayStillRead(file, user, stat);
@@ -74,7 +74,7 @@ function expected({ file }: Opened, user: Identity): { bits: number; status: Vol
   become(user);
   let bits = 0;
   for (const bit of [R_OK, W_OK, X_OK]) if (accessOf(file.pathFd, bit) === 0) bits |= bit;
-  const status = mayRead(file.pathFd, user, new StatBuffer());
+  const status = mayRead(file, user, new StatBuffer());
   become(SERVER_IDENTITY);
   return { bits, status };
 }

@@ -25,7 +25,9 @@ const DEPTH_MAX = 2048;
 /** After a walk that did not find it, an identity counts as gone for so long. ms */
 const GONE_MS = 2000;
 
-const { ESTALE, ENOENT } = constants.errno;
+const { ESTALE, ENOENT, ENOTDIR, ELOOP, EMFILE, ENFILE, ENOMEM } = constants.errno;
+/** What the server lacks for a moment: then a walk has not seen everything. */
+const SHORTAGES: readonly number[] = [-EMFILE, -ENFILE, -ENOMEM];
 
 export class PathIndex {
   private readonly rootFd: number;
@@ -57,9 +59,11 @@ export class PathIndex {
     const now = performance.now();
     const goneAt = this.gone.get(key);
     if (goneAt !== undefined && now - goneAt < GONE_MS) return -ESTALE;
-    this.walk();
+    const walked = this.walk();
     const found = this.openKnown(key, flags);
-    if (found === -ESTALE) this.remember(key, now);
+    if (found !== -ESTALE) return found;
+    if (walked < 0) return walked;
+    this.remember(key, now);
     return found;
   }
 
@@ -87,7 +91,7 @@ export class PathIndex {
       const wanted = i === 0 ? flags | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_NOFOLLOW;
       const fd = openAt(dir, names[i]!, wanted);
       if (dir !== this.rootFd) close(dir);
-      if (fd < 0) return fd === -ENOENT || i > 0 ? -ESTALE : fd;
+      if (fd < 0) return fd === -ENOENT || fd === -ENOTDIR || fd === -ELOOP ? -ESTALE : fd;
       dir = fd;
     }
     if (this.identity.ofFd(dir) === 0 && this.identity.key() === key) return dir;
@@ -95,19 +99,20 @@ export class PathIndex {
     return -ESTALE;
   }
 
-  /** Learns every name of the volume. */
-  private walk(): void {
+  /** Learns every name of the volume. 0; or -errno, if it could not look everywhere for lack of something. */
+  private walk(): number {
     this.walkCount += 1;
     const rootFd = openAt(this.rootFd, DOT, O_RDONLY | O_DIRECTORY);
-    if (rootFd < 0) return;
-    this.walkDirectory(this.rootKey, rootFd, 0);
+    if (rootFd < 0) return rootFd;
+    const walked = this.walkDirectory(this.rootKey, rootFd, 0);
     close(rootFd);
+    return walked;
   }
 
-  /** Names first, then the directories among them one after the other: one descriptor a level is open. */
-  private walkDirectory(parent: string, fd: number, depth: number): void {
+  /** Names first, then the directories among them one after the other: one descriptor a level is open. As walk(). */
+  private walkDirectory(parent: string, fd: number, depth: number): number {
     const reader = new DirectoryReader();
-    if (depth > DEPTH_MAX || reader.start(fd, 0n) < 0) return;
+    if (depth > DEPTH_MAX || reader.start(fd, 0n) < 0) return 0;
     const found: { readonly key: string; readonly name: Uint8Array }[] = [];
     while (reader.next() > 0) {
       const { name } = reader;
@@ -119,10 +124,13 @@ export class PathIndex {
     }
     for (const { key, name } of found) {
       const below = openAt(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      if (SHORTAGES.includes(below)) return below;
       if (below < 0) continue;
-      this.walkDirectory(key, below, depth + 1);
+      const walked = this.walkDirectory(key, below, depth + 1);
       close(below);
+      if (walked < 0) return walked;
     }
+    return 0;
   }
 }
 

@@ -19,9 +19,9 @@ import {
 } from '../system/thread-identity.ts';
 import { isSettled, KnownAccess, MAY_READ } from './known-access.ts';
 import type { OpenFile } from './open-file.ts';
-import { statusOfResult, type VolumeStatus } from './status.ts';
+import type { VolumeStatus } from './status.ts';
 
-const { EACCES } = constants.errno;
+const { EACCES, EPERM, EROFS } = constants.errno;
 
 /** As whom calls are really made: without root that is always the server's own user. */
 export function effectiveUser(user: Identity): Identity {
@@ -59,7 +59,7 @@ export function mayStillRead(file: OpenFile, user: Identity, stat: StatBuffer): 
   const known = knownNow(file, user, stat);
   if (known !== null && (known.granted & MAY_READ) !== 0) return 'ok';
   const askedAtMs = Date.now();
-  const status = mayRead(file.pathFd, user, stat);
+  const status = mayRead(file, user, stat);
   if (status === 'ok') rememberReadable(file, user, stat, askedAtMs);
   return status;
 }
@@ -70,7 +70,8 @@ export function rememberReadable(file: OpenFile, user: Identity, stat: StatBuffe
 }
 
 /**
- * Which of these (R_OK, W_OK, X_OK) the user has. `stat`: the object's attributes, just read. Leaves the thread as anybody.
+ * Which of these (R_OK, W_OK, X_OK) the user has; or -errno. `stat`: the object's attributes, just read. Leaves the thread as
+ * anybody.
  */
 export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, wanted: number): number {
   const known = knownNow(file, user, stat);
@@ -85,27 +86,33 @@ export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, want
     if ((unknown & bit) === 0) continue;
     const result = accessOf(file.pathFd, bit);
     if (result === 0) given |= bit;
-    // Another error (EROFS) is not the object's, and can change without it.
-    if (result === 0 || result === -EACCES) answered |= bit;
+    // EROFS is the file system's, and can change without the object.
+    else if (result === -EROFS) continue;
+    else if (result !== -EACCES && result !== -EPERM) return file.volume.noted('faccessat2', result);
+    answered |= bit;
   }
   remember(file, user, stat, askedAtMs, answered, given);
   return granted | given;
 }
 
 /** Leaves the thread as the user. `stat` is overwritten when the mode alone does not allow it. */
-export function mayRead(pathFd: number, user: Identity, stat: StatBuffer): VolumeStatus {
+export function mayRead(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
+  const { pathFd } = file;
   become(user);
   const result = accessOf(pathFd, R_OK);
-  if (result !== -EACCES) return statusOfResult(result);
+  if (result === 0) return 'ok';
+  if (result !== -EACCES) return file.volume.failure('faccessat2', result);
   if (accessOf(pathFd, X_OK) === 0) return 'ok';
   return isOwner(pathFd, user, stat) ? 'ok' : 'accessDenied';
 }
 
 /** Leaves the thread as the user. `stat` is overwritten when the mode alone does not allow it. */
-export function mayWrite(pathFd: number, user: Identity, stat: StatBuffer): VolumeStatus {
+export function mayWrite(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
+  const { pathFd } = file;
   become(user);
   const result = accessOf(pathFd, W_OK);
-  if (result !== -EACCES) return statusOfResult(result);
+  if (result === 0) return 'ok';
+  if (result !== -EACCES) return file.volume.failure('faccessat2', result);
   return isOwner(pathFd, user, stat) ? 'ok' : 'accessDenied';
 }
 

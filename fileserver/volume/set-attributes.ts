@@ -18,6 +18,7 @@ import {
 import { S_IFDIR, S_IFLNK, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import { become, type Identity } from '../system/thread-identity.ts';
 import type { DiskSet } from './disk-set.ts';
+import type { SystemCall } from './errno-outcomes.ts';
 import type { OpenFile } from './open-file.ts';
 import { effectiveUser, mayWrite } from './permissions.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
@@ -111,7 +112,7 @@ export function checkAttributeChanges(
   const touches = atime === 'now' && mtime === 'now';
   if (!owner && !touches && (atime !== 'keep' || mtime !== 'keep')) return 'notPermitted';
   if (!owner && touches) {
-    const allowed = mayWrite(file.pathFd, user, file.volume.stat);
+    const allowed = mayWrite(file, user, file.volume.stat);
     if (allowed !== 'ok') return allowed;
   }
   return changes.size === null ? null : checkTruncation(diskSet, file, user, stat, changes.size);
@@ -134,7 +135,7 @@ function checkTruncation(
   if (size > OFFSET_MAX) return 'fileTooBig';
   const fd = diskSet.table.writeFd(file);
   if (fd < 0) return failureOfResult(fd);
-  const allowed = mayWrite(file.pathFd, user, file.volume.stat);
+  const allowed = mayWrite(file, user, file.volume.stat);
   return allowed === 'ok' ? null : allowed;
 }
 
@@ -151,23 +152,23 @@ export function applyAttributeChanges(
   between: () => void,
 ): VolumeFailure | null {
   const writeFd = changes.size === null ? -1 : diskSet.table.writeFd(file);
+  if (writeFd < 0 && changes.size !== null) return failureOfResult(writeFd);
   const pathFd = diskSet.pathFd(file);
   if (pathFd < 0) return failureOfResult(pathFd);
   become(user);
-  const steps: (() => number)[] = [];
+  const steps: (readonly [SystemCall, () => number])[] = [];
   const { size, uid, gid, mode, atime, mtime } = changes;
-  if (size !== null) steps.push(() => (writeFd < 0 ? writeFd : truncate(writeFd, size)));
+  if (size !== null) steps.push(['ftruncate64', () => truncate(writeFd, size)]);
   if (uid !== null || gid !== null) {
-    steps.push(() => changeOwner(pathFd, uid ?? ID_UNCHANGED, gid ?? ID_UNCHANGED));
+    steps.push(['fchownat', () => changeOwner(pathFd, uid ?? ID_UNCHANGED, gid ?? ID_UNCHANGED)]);
   }
-  if (mode !== null) steps.push(() => setMode(pathFd, mode, type));
-  if (atime !== 'keep' || mtime !== 'keep') steps.push(() => setTimes(pathFd, atime, mtime));
-  for (let i = 0; i < steps.length; i++) {
-    if (i > 0) between();
-    const result = steps[i]!();
+  if (mode !== null) steps.push(['fchmodat', () => setMode(pathFd, mode, type)]);
+  if (atime !== 'keep' || mtime !== 'keep') steps.push(['utimensat', () => setTimes(pathFd, atime, mtime)]);
+  for (const [index, [call, step]] of steps.entries()) {
+    if (index > 0) between();
+    const result = step();
     if (result < 0) {
-      file.volume.failOn(result, 'setattr');
-      return failureOfResult(result);
+      return file.volume.failure(call, result);
     }
   }
   return null;

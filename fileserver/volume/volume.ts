@@ -11,6 +11,7 @@ import { OpenFailure } from '../data/messages.ts';
 import { ClosingLane } from '../system/closing-lane.ts';
 import { AT_FDCWD, close, fileSizeMax, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { fileSystemIdentity } from '../system/file-system-identity.ts';
+import { isReadOnly } from '../system/file-system-info.ts';
 import { FlushTimes } from '../system/flush-lane.ts';
 import { hasInternalJournal, mountOf } from '../system/mounts.ts';
 import { ReadLane } from '../system/read-lane.ts';
@@ -18,6 +19,7 @@ import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
+import { failureOf, isTold, type SystemCall } from './errno-outcomes.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader, openIdentity } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
@@ -43,8 +45,10 @@ import {
 } from './ownership.ts';
 import { PathIndex } from './path-index.ts';
 import { describePlace, isElsewhere, knownPlace, type Place } from './place.ts';
+import type { VolumeFailure } from './status.ts';
+import { VolumeErrors } from './volume-errors.ts';
 
-const { EPERM, EOPNOTSUPP, ENOSYS, EOVERFLOW, EROFS, EIO } = constants.errno;
+const { EPERM, EOPNOTSUPP, ENOSYS, EOVERFLOW, EROFS } = constants.errno;
 
 /** Of one thread on one volume; the rest wait, in the order in which they came. */
 const COLD_READS_AT_ONCE = 4;
@@ -139,6 +143,8 @@ export class Volume {
   readonly closings: ClosingLane;
   /** The file system can say what is in memory; found out by the first READ. */
   knowsWhatIsCached: boolean;
+  /** Of this thread's system calls, for the agent. */
+  readonly errors: VolumeErrors;
   private ownership: OwnershipRecord;
   private faulted: boolean;
   private closed: boolean;
@@ -185,6 +191,7 @@ export class Volume {
     this.closings = new ClosingLane();
     this.knowsWhatIsCached = true;
     this.changing = new CountedKeys();
+    this.errors = new VolumeErrors();
     this.ownership = ownership;
     this.faulted = false;
     this.closed = false;
@@ -230,10 +237,27 @@ export class Volume {
     return this.faulted;
   }
 
-  /** An error that says that the medium can't be trusted any more ends the service of the volume. */
-  failOn(result: number, what: string): void {
-    if (result === -EROFS) this.fail('ReadOnly', `volume ${this.spec.name} has become read-only (${what})`);
-    else if (result === -EIO) this.fail('IoError', `volume ${this.spec.name}: input/output error (${what})`);
+  /** What a client is told of a system call that failed with `result` (-errno). `inode`: of the object, where it is known. */
+  failure(call: SystemCall, result: number, inode: bigint | null = null): VolumeFailure {
+    this.noted(call, result, inode);
+    return failureOf(call, -result) ?? 'ioError';
+  }
+
+  /** The result of a system call, as it is. If it is an error, what follows from it for the volume (errno-outcomes.ts) is done. */
+  noted(call: SystemCall, result: number, inode: bigint | null = null): number {
+    if (result >= 0) return result;
+    if (isTold(call, -result)) this.errors.note(call, -result, inode);
+    if (result === -EROFS) this.failIfReadOnly(call);
+    return result;
+  }
+
+  /** EROFS may be that of a part (a read-only subvolume of btrfs), or of the volume: then its own root says so. */
+  private failIfReadOnly(call: SystemCall): void {
+    if (!isReadOnly(this.rootFd)) return;
+    this.fail(
+      'ReadOnly',
+      `volume ${this.spec.name}: its file system has become read-only (${call}: EROFS); the kernel's log says why`,
+    );
   }
 
   /** Has somebody newer taken the volume? (DESIGN R6) Reads the record again; null if it is still ours. */
