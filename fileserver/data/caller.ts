@@ -7,6 +7,7 @@ import type { XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { Caller, UserOf } from '../nfs/call.ts';
 import type { Identity } from '../system/thread-identity.ts';
+import { isGroup, isUser, NO_ID } from '../system/user-ids.ts';
 import type { Export } from '../volume/export.ts';
 
 interface Credential {
@@ -142,18 +143,16 @@ function squashed({ user, byExport }: Credential, tree: Export): Identity {
   return identity;
 }
 
-/** (uid_t) -1: to the kernel it means "no such user", and "leave it" where ids are set. Never let through. */
-const NO_ID = 0xffffffff;
-
 /**
  * Root squash: root becomes the anonymous user; group root, also among the supplementary ones, the anonymous group.
- * Ids of -1 are nobody's, and become the anonymous ones in any case.
+ * Ids of -1, and those that do not exist in the server's user namespace, become the anonymous ones in any case: the kernel
+ * would not take them on, and not say so.
  */
 function squash(user: Identity, tree: Export): Identity {
   const { gid: anonymousGid } = tree.anonymous;
   const root = tree.squash === 'None' ? NO_ID : 0;
-  if (tree.squash === 'All' || user.uid === NO_ID || user.uid === root) return tree.anonymous;
-  const group = (gid: number): number => (gid === root || gid === NO_ID ? anonymousGid : gid);
+  if (tree.squash === 'All' || user.uid === root || !isUser(user.uid)) return tree.anonymous;
+  const group = (gid: number): number => (gid === root || !isGroup(gid) ? anonymousGid : gid);
   return intern(user.uid, group(user.gid), user.groups.map(group));
 }
 

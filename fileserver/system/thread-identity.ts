@@ -13,6 +13,7 @@ import { fstat } from 'node:fs';
 import koffi from 'koffi';
 import { AT_EMPTY_PATH, EMPTY_PATH_ADDRESS } from './file-calls.ts';
 import { NativeBuffer } from './native-buffer.ts';
+import { anotherUser, GROUPS_MAX, isGroup, isUser } from './user-ids.ts';
 
 interface SystemCallNumbers {
   readonly setgroups: number;
@@ -52,10 +53,10 @@ export interface Identity {
 /** The server itself: root where the process is root. */
 export const SERVER_IDENTITY: Identity = { uid: process.geteuid!(), gid: process.getegid!(), groups: [] };
 
-/** NGROUPS_MAX is 65536; AUTH_SYS brings 16. */
-const GROUPS_MAX = 1024;
-const groupsMemory = new NativeBuffer(GROUPS_MAX * 4);
+/** AUTH_SYS brings 16; with groups from the server a user may have many more, and then it becomes longer. */
+let groupsMemory = new NativeBuffer(16 * 4);
 
+/** setfsuid(2) of it changes nothing and returns the id as it is. */
 const ID_QUERY = 0xffffffff;
 let current: Identity = SERVER_IDENTITY;
 
@@ -67,33 +68,42 @@ export const identityCanChange: boolean = probe();
 
 function probe(): boolean {
   if (process.geteuid!() !== 0) return false;
-  syscall1(numbers.setfsuid, 1);
-  const changed = syscall1(numbers.setfsuid, ID_QUERY) === 1;
+  const other = anotherUser();
+  if (other === null) return false;
+  syscall1(numbers.setfsuid, other);
+  const changed = syscall1(numbers.setfsuid, ID_QUERY) === other;
   syscall1(numbers.setfsuid, 0);
   // setgroups with what is there already: EPERM shows that CAP_SETGID is missing.
   const groups = setGroups([]) === 0;
   return changed && groups;
 }
 
+/** 0, or -1 with an errno: then they are as they were. */
 function setGroups(groups: readonly number[]): number {
   const count = Math.min(groups.length, GROUPS_MAX);
+  if (count * 4 > groupsMemory.view.byteLength) groupsMemory = new NativeBuffer(GROUPS_MAX * 4);
   for (let i = 0; i < count; i++) groupsMemory.view.setUint32(i * 4, groups[i]!, true);
   return syscall2(numbers.setgroups, count, groupsMemory.address);
 }
 
-/** From here on this thread's file system calls are that user's. Costs nothing when he is on already. */
+/**
+ * From here on this thread's file system calls are that user's. Costs nothing when he is on already. Throws for ids that this
+ * user namespace does not map (callers have seen to that: data/caller.ts), and where setgroups(2) fails; the thread then is
+ * who it was.
+ */
 export function become(identity: Identity): void {
   if (identity === current || !identityCanChange) return;
-  // setfsuid(-1) would change nothing and say nothing: the thread would go on as whoever it was.
-  if (identity.uid === ID_QUERY || identity.gid === ID_QUERY) throw new RangeError('no user has the id -1');
-  const previous = current;
-  current = identity;
-  if (!sameGroups(identity.groups, previous.groups) && setGroups(identity.groups) !== 0) {
-    throw new Error(`setgroups failed with errno ${koffi.errno()}`);
+  const { uid, gid, groups } = identity;
+  if (identity !== SERVER_IDENTITY && !(isUser(uid) && isGroup(gid))) {
+    throw new RangeError(`the ids ${uid}:${gid} do not exist in this user namespace`);
   }
-  // setfsuid and setfsgid report no errors; they can't fail for a process with CAP_SETUID and CAP_SETGID.
-  if (identity.gid !== previous.gid) syscall1(numbers.setfsgid, identity.gid);
-  if (identity.uid !== previous.uid) syscall1(numbers.setfsuid, identity.uid);
+  if (!sameGroups(groups, current.groups) && setGroups(groups) !== 0) {
+    throw new Error(`setgroups of ${groups.length} groups failed (errno ${koffi.errno()})`);
+  }
+  // They report no errors, and have none for ids that exist and a process with CAP_SETUID and CAP_SETGID.
+  if (gid !== current.gid) syscall1(numbers.setfsgid, gid);
+  if (uid !== current.uid) syscall1(numbers.setfsuid, uid);
+  current = identity;
 }
 
 function sameGroups(a: readonly number[], b: readonly number[]): boolean {

@@ -8,6 +8,7 @@
  */
 import koffi from 'koffi';
 import { NativeBuffer } from './native-buffer.ts';
+import { GROUPS_MAX } from './user-ids.ts';
 
 const libc = koffi.load('libc.so.6');
 const c_getpwuid_r = libc.func(
@@ -19,8 +20,6 @@ const c_getgrouplist = libc.func('int getgrouplist(int64 name, uint32 gid, int64
 
 /** Bytes for name, home directory and the like of one user. */
 const TEXT_SIZE = 64 * 1024;
-/** NGROUPS_MAX of Linux. */
-const GROUPS_MAX = 65_536;
 
 // struct passwd: name (pointer) at 0, password (pointer) at 8, uid at 16, gid at 20.
 const GID = 20;

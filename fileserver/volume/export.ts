@@ -1,6 +1,7 @@
 /** A directory of a volume that clients may mount, and on what terms. Immutable: a change makes new ones. */
 import type { ExportSpec } from '../data/messages.ts';
-import type { Identity } from '../system/thread-identity.ts';
+import { type Identity, identityCanChange } from '../system/thread-identity.ts';
+import { isGroup, isUser } from '../system/user-ids.ts';
 import { ClientNetworks } from './client-networks.ts';
 import { parseExportDirectory } from './export-directory.ts';
 import { exportIdOf } from './file-handle.ts';
@@ -31,7 +32,9 @@ export class Export {
   readonly withdrawn: boolean;
   private successor: Export | null;
 
+  /** Throws an Error with a sentence for people. */
   constructor(spec: ExportSpec, volume: Volume, withdrawn = false) {
+    mustHaveAnonymousIds(spec);
     this.path = spec.path;
     this.wirePath = Buffer.from(spec.path).toString('latin1');
     this.id = exportIdOf(spec.path);
@@ -54,6 +57,17 @@ export class Export {
     this.successor ??= new Export(spec, this.volume, true);
     return this.successor;
   }
+}
+
+/** Every request of somebody unknown is made as them, so the kernel must know them. */
+function mustHaveAnonymousIds({ path, anonymousUid, anonymousGid }: ExportSpec): void {
+  if (!identityCanChange) return;
+  const missing = (what: string, id: number, map: string): Error =>
+    new Error(
+      `export "${path}": ${what} ${id} does not exist in this server's user namespace (/proc/self/${map}); choose one that does`,
+    );
+  if (!isUser(anonymousUid)) throw missing('anonymousUid', anonymousUid, 'uid_map');
+  if (!isGroup(anonymousGid)) throw missing('anonymousGid', anonymousGid, 'gid_map');
 }
 
 /** Exports of a disk set by the number in handles and by path. Throws on two that can't be told apart. */
