@@ -29,7 +29,7 @@ export function dataPathMetrics(
 
   metrics.counted(
     'filerpair_nfs_calls_total',
-    'Calls answered. Labels: disk_set, procedure, result (of nfsstat3; refused: no procedure has seen it).',
+    'Calls answered. Labels: disk_set, procedure, result (of nfsstat3; refused: no procedure has seen it; internal: SYSTEM_ERR, a fault of the server).',
     function* (): Iterable<Sample> {
       for (const { home, slot } of homes) {
         for (const [number, procedure] of PROCEDURES.entries()) {

@@ -3,7 +3,7 @@
  * that a connection uses. Replies of one turn travel together.
  */
 import { beginRecord, endRecord } from '../../protocol/record.ts';
-import { encodeSuccessHeader } from '../../protocol/rpc.ts';
+import { accept_stat, encodeAcceptedError, encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { FileIdentity } from '../volume/file-identity.ts';
@@ -52,7 +52,12 @@ class RemoteConnection implements LateAnswers {
   answerLater(xid: number): AnswerListener {
     const { number, peer } = this;
     peer.waits();
-    return (results) => peer.answer(number, xid, results);
+    let answered = false;
+    return (results) => {
+      if (answered) return;
+      answered = true;
+      peer.answer(number, xid, results);
+    };
   }
 
   waitForGroups(uid: number, message: Uint8Array): void {
@@ -76,7 +81,7 @@ class CallingThread {
   private readonly w: XdrWriter;
   /** Numbers and ends of the replies in `w`. */
   private replies: { readonly number: number; readonly start: number; readonly end: number }[];
-  private answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array }[];
+  private answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array | null }[];
   private spent: number[];
   /** Calls whose answers are still to come. */
   private unanswered: number;
@@ -118,7 +123,7 @@ class CallingThread {
   }
 
   /** Later, in post(): a call may be answered while it is being handled, and then the writer is in use. */
-  answer(number: number, xid: number, results: Uint8Array): void {
+  answer(number: number, xid: number, results: Uint8Array | null): void {
     this.unanswered -= 1;
     this.answers.push({ number, xid, results });
     this.schedule();
@@ -129,10 +134,13 @@ class CallingThread {
     this.answers = [];
     for (const { number, xid, results } of answers) {
       const start = beginRecord(w);
-      encodeSuccessHeader(w, xid);
-      w.ensure(results.length);
-      w.bytes.set(results, w.position);
-      w.position += results.length;
+      if (results === null) encodeAcceptedError(w, xid, accept_stat.SYSTEM_ERR);
+      else {
+        encodeSuccessHeader(w, xid);
+        w.ensure(results.length);
+        w.bytes.set(results, w.position);
+        w.position += results.length;
+      }
       endRecord(w, start);
       this.wrote(number, start);
     }

@@ -104,6 +104,10 @@ export class ConnectionService {
     }
   }
 
+  private readonly onBug = (error: unknown): void => {
+    this.tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` });
+  };
+
   private makePrograms(diskSet: DiskSet): Programs {
     const nfs: NfsService = {
       diskSet,
@@ -112,6 +116,7 @@ export class ConnectionService {
       changesOf: () => {
         throw new Error('changes are made in the thread of their volume');
       },
+      onBug: this.onBug,
     };
     const procedures: Procedure[] = [...nfsProcedures(() => {})];
     procedures[nfsproc3.RENAME] = betweenVolumes(2);
@@ -124,8 +129,7 @@ export class ConnectionService {
       exportNumbers: this.exportNumbers,
       mounts: this.mounts,
       groups: this.setup.groups,
-      onBug: (error) =>
-        this.tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` }),
+      onBug: this.onBug,
     };
   }
 

@@ -15,13 +15,18 @@
 import { Socket } from 'node:net';
 import { NFS3_OK, NFS3_RECORD_SIZE_MAX, nfsproc3, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
-import { ACCEPTED_HEADER_SIZE, encodeSuccessHeader } from '../../protocol/rpc.ts';
+import {
+  ACCEPTED_HEADER_SIZE,
+  accept_stat,
+  encodeAcceptedError,
+  encodeSuccessHeader,
+} from '../../protocol/rpc.ts';
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Alertness } from './alertness.ts';
 import { ConnectionCaller } from './caller.ts';
-import { type CallMeter, REFUSED } from './data-metrics.ts';
+import { type CallMeter, FAILED_INTERNALLY, REFUSED } from './data-metrics.ts';
 import {
   Dispatcher,
   type HeldCalls,
@@ -96,9 +101,12 @@ interface Counted {
 
 interface Answer {
   readonly counted: Counted;
-  /** null: `bytes` is the whole record. Otherwise it is the results, and this the call's XID. */
-  readonly xid: number | null;
-  readonly bytes: Uint8Array;
+  /** Of the call. */
+  readonly xid: number;
+  /** `bytes` is the whole record; otherwise the results alone. */
+  readonly whole: boolean;
+  /** null: there is none, and the reply is SYSTEM_ERR. */
+  readonly bytes: Uint8Array | null;
 }
 
 export class Connection implements LateAnswers {
@@ -106,6 +114,7 @@ export class Connection implements LateAnswers {
   readonly caller: ConnectionCaller;
   private readonly socket: Socket;
   private readonly groups: GroupDirectory | null;
+  private readonly onBug: (error: unknown) => void;
   private readonly memory: ConnectionMemory;
   private readonly hooks: ConnectionHooks;
   private readonly parser: RecordParser;
@@ -154,6 +163,7 @@ export class Connection implements LateAnswers {
     this.hooks = hooks;
     this.caller = new ConnectionCaller(source.host, programs.groups);
     this.groups = programs.groups;
+    this.onBug = programs.onBug;
     this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
     this.slab = memory.slabs.withRoom(0);
     this.unsent = this.slab.w.position;
@@ -261,8 +271,8 @@ export class Connection implements LateAnswers {
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
       if (!this.closed && this.callsAreFull()) this.stop();
     } catch (error) {
-      if (!(error instanceof XdrError)) throw error;
-      // Out of step with the client: what it was promised so far it gets, then the end.
+      // Out of step with the client, or with ourselves: what it was promised so far it gets, then the end.
+      if (!(error instanceof XdrError)) this.onBug(error);
       this.flush();
       this.closed = true;
       this.socket.destroySoon();
@@ -293,14 +303,15 @@ export class Connection implements LateAnswers {
   }
 
   /** Of one that was answered later. */
-  private countAnswer({ counted, xid, bytes }: Answer, now: number): void {
+  private countAnswer({ counted, whole, bytes }: Answer, now: number): void {
     if (this.meter === null) return;
     const { procedure, exportNumber, writeSize, arrivedAt } = counted;
-    const status = xid === null ? statusOf(bytes, 0) : wordAt(bytes, 0);
+    let status: number = FAILED_INTERNALLY;
+    if (bytes !== null) status = whole ? statusOf(bytes, 0) : wordAt(bytes, 0);
     this.meter.called(procedure, status, now - arrivedAt);
-    if (exportNumber < 0) return;
+    if (exportNumber < 0 || bytes === null) return;
     const read = procedure === nfsproc3.READ && status === NFS3_OK;
-    const at = (xid === null ? RESULTS_AT : 0) + READ_COUNT_AT;
+    const at = (whole ? RESULTS_AT : 0) + READ_COUNT_AT;
     this.meter.exported(exportNumber, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
   }
 
@@ -397,24 +408,30 @@ export class Connection implements LateAnswers {
 
   answerLater(xid: number): AnswerListener {
     const counted = this.counted();
+    let answered = false;
     return (bytes) => {
+      if (answered) return;
+      answered = true;
       this.unanswered -= 1;
       this.expect(-counted.expected);
-      this.answer({ counted, xid, bytes });
+      this.answer({ counted, xid, whole: false, bytes });
     };
   }
 
-  answerElsewhere(size: number, held: HeldCalls): AnswerListener {
+  answerElsewhere(xid: number, size: number, held: HeldCalls): AnswerListener {
     const counted = this.counted();
     this.heldSize += size;
     this.heldWith = held;
     held.heldSize += size;
+    let answered = false;
     return (bytes) => {
+      if (answered) return;
+      answered = true;
       this.unanswered -= 1;
       this.expect(-counted.expected);
       this.heldSize -= size;
       held.heldSize -= size;
-      this.answer({ counted, xid: null, bytes });
+      this.answer({ counted, xid, whole: true, bytes });
     };
   }
 
@@ -447,30 +464,38 @@ export class Connection implements LateAnswers {
     this.begin();
     const now = performance.now();
     for (const answer of answers) {
-      const { xid, bytes } = answer;
       this.countAnswer(answer, now);
-      this.makeRoom(bytes.length + ANSWER_HEADER_SIZE);
-      const { w } = this.slab;
-      w.ensure(bytes.length + ANSWER_HEADER_SIZE);
-      const start = w.position;
-      if (xid !== null) {
-        beginRecord(w);
-        encodeSuccessHeader(w, xid);
-      }
-      w.bytes.set(bytes, w.position);
-      w.position += bytes.length;
-      if (xid !== null) endRecord(w, start);
+      this.write(answer);
     }
     this.flush();
     this.memory.alertness.handled(answers.length);
     this.resume();
   }
+
+  private write({ xid, whole, bytes }: Answer): void {
+    const size = bytes?.length ?? 0;
+    this.makeRoom(size + ANSWER_HEADER_SIZE);
+    const { w } = this.slab;
+    w.ensure(size + ANSWER_HEADER_SIZE);
+    const start = w.position;
+    const bare = !whole || bytes === null;
+    if (bare) beginRecord(w);
+    if (bytes === null) encodeAcceptedError(w, xid, accept_stat.SYSTEM_ERR);
+    else {
+      if (bare) encodeSuccessHeader(w, xid);
+      w.bytes.set(bytes, w.position);
+      w.position += size;
+    }
+    if (bare) endRecord(w, start);
+  }
 }
 
-/** The nfsstat3 of a reply; REFUSED where no procedure gave one. NULL, which has none, counts as NFS3_OK. */
+/** The nfsstat3 of a reply; REFUSED or FAILED_INTERNALLY where no procedure gave one. NULL, which has none, counts as NFS3_OK. */
 function statusOf(bytes: Uint8Array, start: number): number {
-  const ok = bytes[start + REPLY_STAT_AT + 3] === 0 && bytes[start + ACCEPT_STAT_AT + 3] === 0;
-  if (!ok) return REFUSED;
+  const accepted = bytes[start + REPLY_STAT_AT + 3] === 0;
+  const stat = bytes[start + ACCEPT_STAT_AT + 3];
+  if (accepted && stat === accept_stat.SYSTEM_ERR) return FAILED_INTERNALLY;
+  if (!accepted || stat !== accept_stat.SUCCESS) return REFUSED;
   const size = wordAt(bytes, start) & 0x7fffffff;
   return size + 4 < RESULTS_AT + 4 ? NFS3_OK : wordAt(bytes, start + RESULTS_AT);
 }

@@ -18,12 +18,26 @@ function namesByNumber(): string[] {
 }
 
 /** Labels of results. Statuses that no others come close to in number have their own. */
-export const RESULTS = ['OK', 'NOENT', 'ACCES', 'EXIST', 'STALE', 'IO', 'NOSPC', 'other', 'refused'] as const;
+export const RESULTS = [
+  'OK',
+  'NOENT',
+  'ACCES',
+  'EXIST',
+  'STALE',
+  'IO',
+  'NOSPC',
+  'other',
+  'refused',
+  'internal',
+] as const;
 const OTHER = RESULTS.indexOf('other');
 /** A call that no procedure has seen: malformed arguments, for example. */
 export const REFUSED = -1;
+/** SYSTEM_ERR: an exception in the server. */
+export const FAILED_INTERNALLY = -2;
 const RESULT_OF_STATUS: Readonly<Record<number, number>> = {
   [REFUSED]: RESULTS.indexOf('refused'),
+  [FAILED_INTERNALLY]: RESULTS.indexOf('internal'),
   0: 0,
   2: 1,
   5: 5,
@@ -76,7 +90,7 @@ export class CallMeter {
     this.block = new Float64Array(buffer, 8 * (2 * thread + slot) * CONNECTION_BLOCK, CONNECTION_BLOCK);
   }
 
-  /** status: the nfsstat3 of the reply, or REFUSED. ms: from the arrival of the call to the handing over of its reply. */
+  /** status: the nfsstat3 of the reply, REFUSED or FAILED_INTERNALLY. ms: from the arrival of the call to the handing over of its reply. */
   called(procedure: number, status: number, ms: number): void {
     const { block } = this;
     let time = 0;

@@ -76,7 +76,7 @@ export interface LateAnswers {
   /** Of a procedure: its results are to be put behind a reply header. */
   answerLater(xid: number): AnswerListener;
   /** Of another thread: complete records. `size`: bytes of the call that wait with it, counted in `held`. */
-  answerElsewhere(size: number, held: HeldCalls): AnswerListener;
+  answerElsewhere(xid: number, size: number, held: HeldCalls): AnswerListener;
   /** Has the message, in memory of its own, handled again when the user's groups are known. */
   waitForGroups(uid: number, message: Uint8Array): void;
 }
@@ -108,6 +108,8 @@ export class Dispatcher {
   private readonly header: CallHeader;
   private readonly nfsCall: NfsCall;
   private readonly mountCall: MountCall;
+  /** Who is to be told the answer of the call that is handled, if it comes later. */
+  private promised: AnswerListener | null;
 
   constructor(programs: Programs, caller: ConnectionCaller, r: XdrReader, w: XdrWriter, late: LateAnswers) {
     const header = new CallHeader();
@@ -118,6 +120,7 @@ export class Dispatcher {
     this.late = late;
     this.caller = caller;
     this.header = header;
+    this.promised = null;
     this.nfsCall = {
       service: programs.nfs,
       caller,
@@ -125,9 +128,14 @@ export class Dispatcher {
       w,
       callStart: 0,
       procedure: 0,
-      answerLater: () => late.answerLater(header.xid),
+      answerLater: () => this.promise(late.answerLater(header.xid)),
     };
     this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host: caller.host, r, w };
+  }
+
+  private promise(answer: AnswerListener): AnswerListener {
+    this.promised = answer;
+    return answer;
   }
 
   /** Room in bytes that the reply to the message at the reader's position may need. Reads nothing. */
@@ -178,18 +186,30 @@ export class Dispatcher {
       return 'later';
     }
     const bodyStart = w.position;
+    this.promised = null;
     try {
       const outcome = this.call(r, w, callStart);
       if (outcome === 'answered') return done(w, start);
       w.position = start;
       return outcome;
     } catch (error) {
-      w.position = bodyStart;
-      const stat = error instanceof XdrError ? accept_stat.GARBAGE_ARGS : accept_stat.SYSTEM_ERR;
-      if (stat === accept_stat.SYSTEM_ERR) this.programs.onBug(error);
-      encodeAcceptedError(w, header.xid, stat);
-      return done(w, start);
+      return this.refuse(w, start, bodyStart, error);
     }
+  }
+
+  /** A call whose procedure has thrown. */
+  private refuse(w: XdrWriter, start: number, bodyStart: number, error: unknown): Outcome {
+    const malformed = error instanceof XdrError;
+    if (!malformed) this.programs.onBug(error);
+    if (this.promised !== null) {
+      // It is counted as one that waits.
+      w.position = start;
+      this.promised(null);
+      return 'later';
+    }
+    w.position = bodyStart;
+    encodeAcceptedError(w, this.header.xid, malformed ? accept_stat.GARBAGE_ARGS : accept_stat.SYSTEM_ERR);
+    return done(w, start);
   }
 
   private call(r: XdrReader, w: XdrWriter, callStart: number): Outcome {
@@ -217,7 +237,7 @@ export class Dispatcher {
     const route = forwarding?.routeOf(header.proc, r.bytes, argumentsAt, r.end) ?? null;
     if (route !== null) {
       const { late, caller } = this;
-      const answer = late.answerElsewhere(r.end - callStart, route);
+      const answer = this.promise(late.answerElsewhere(this.header.xid, r.end - callStart, route));
       route.forward(late.id, caller.host, r.bytes, callStart, r.end, answer);
       return 'later';
     }
@@ -238,10 +258,10 @@ export class Dispatcher {
     r.position = argumentsAt;
     const size = r.u32();
     const file = diskSet.resolve(r.bytes, r.position, size);
-    const answer = late.answerElsewhere(r.end - callStart, route);
-    const answered = (reply: Uint8Array): void => {
+    const answer = this.promise(late.answerElsewhere(this.header.xid, r.end - callStart, route));
+    const answered = (reply: Uint8Array | null): void => {
       answer(reply);
-      if (typeof file !== 'string' && succeeded(reply)) diskSet.becameWarm(file);
+      if (typeof file !== 'string' && reply !== null && succeeded(reply)) diskSet.becameWarm(file);
     };
     route.forward(late.id, caller.host, r.bytes, callStart, r.end, answered);
     return 'later';

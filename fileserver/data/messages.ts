@@ -175,6 +175,8 @@ export const FaultReason = {
   ReadOnly: 'ReadOnly',
   IoError: 'IoError',
   VolumeEpochAhead: 'VolumeEpochAhead',
+  /** An exception that can't be laid to one call: a fault of this program. */
+  InternalError: 'InternalError',
 } as const;
 export type FaultReason = (typeof FaultReason)[keyof typeof FaultReason];
 

@@ -12,7 +12,7 @@ import type { GroupDirectory } from '../groups/group-directory.ts';
 import { MountReplica } from '../mount/mount-list.ts';
 import type { NfsService } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
-import { recover } from '../nfs/recovery.ts';
+import { recover, settleIntent } from '../nfs/recovery.ts';
 import type { RightTable } from '../right-table.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
 import { ChangeQueue } from '../volume/change-queue.ts';
@@ -112,6 +112,10 @@ export class VolumeService {
     this.tell({ kind: 'log', level, message });
   }
 
+  private readonly onBug = (error: unknown): void => {
+    this.log('error', `a request failed: ${describeBug(error)}`);
+  };
+
   /** Ends with `verified` or `failed`. */
   async verify(): Promise<void> {
     await this.stage(async () => {
@@ -156,7 +160,7 @@ export class VolumeService {
       exportNumbers: [],
       mounts: new MountReplica([], () => {}),
       groups: this.setup.groups,
-      onBug: (error: unknown) => this.log('error', `a request failed: ${describeBug(error)}`),
+      onBug: this.onBug,
     };
     const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, () =>
       this.rightLost(),
@@ -233,12 +237,21 @@ export class VolumeService {
         mayServe: this.mayServe,
         onStopped: () => this.rightLost(),
         onStep: this.onStep,
+        settle: (intent, flushes) => settleIntent(service, intent, flushes, this.onStep),
+        onBug: (whose, error) =>
+          this.log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
         intents: this.setup.testing?.intents ?? volume.intents,
         journalDisabled: this.setup.testing?.journalDisabled === true,
       });
       this.queues.set(volume, queue);
       if (volume.failed)
         throw new VolumeOpenError('IoError', `volume ${volume.spec.name} failed during its replay`);
+      for (const reason of summary.putAside) {
+        this.log(
+          'error',
+          `volume ${volume.spec.name}: ${reason}. It is put aside and may be half executed; everything else is served`,
+        );
+      }
       if (summary.answers + summary.completed + summary.forgotten > 0) {
         this.log(
           'info',
@@ -256,6 +269,7 @@ export class VolumeService {
       flusher: this.flusher,
       mayServe: this.mayServe,
       changesOf: (volume) => this.queues.get(volume)!,
+      onBug: this.onBug,
     };
   }
 

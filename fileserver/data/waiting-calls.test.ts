@@ -49,6 +49,9 @@ beforeEach(async () => {
     flusher: new DataFlusher(diskSet.table),
     mayServe: () => true,
     changesOf: () => queue as never,
+    onBug: (error) => {
+      throw error;
+    },
   };
 });
 afterEach(async () => {
@@ -91,7 +94,7 @@ test.each(changes)('a WRITE behind a SETATTR, when the export is %s', async (_ti
       w: new XdrWriter(),
       callStart: 0,
       procedure: nfs.nfsproc3.WRITE,
-      answerLater: () => resolve,
+      answerLater: () => (results) => resolve(results!),
     };
     expect(write(call)).toBe('later');
   });

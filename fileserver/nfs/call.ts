@@ -33,6 +33,8 @@ export interface NfsService {
   /** R2: may this server change the disk set's volumes at this moment? */
   mayServe(): boolean;
   changesOf(volume: Volume): ChangeQueue;
+  /** An exception that costs one call: for the log. */
+  onBug(error: unknown): void;
 }
 
 export interface NfsCall {
@@ -67,4 +69,14 @@ export function readFile(call: NfsCall): OpenFile | VolumeFailure {
   const file = call.service.diskSet.resolve(r.bytes, r.position - paddedSize(size), size);
   if (typeof file === 'string') return file;
   return call.caller.allowed(file.tree) ? file : 'accessDenied';
+}
+
+/** What a call still has to do when it comes back later. An exception costs this call alone. */
+export function contained(service: NfsService, answer: AnswerListener, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    service.onBug(error);
+    answer(null);
+  }
 }

@@ -6,7 +6,7 @@ import type { OpenFile } from '../volume/open-file.ts';
 import { mayWrite } from '../volume/permissions.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import { type NfsCall, type Outcome, readFile } from './call.ts';
+import { contained, type NfsCall, type Outcome, readFile } from './call.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 
 const before = new BeforeAttributes();
@@ -29,7 +29,7 @@ export function commit(call: NfsCall): Outcome {
   const permitted = mayWrite(file, call.caller.identity(file.tree), volume.stat);
   if (permitted !== 'ok') return failed(call, permitted, file);
   const answer = call.answerLater();
-  service.flusher.flush(file, 'data', (result) => {
+  const flushed = (result: number): void => {
     if (result < 0) {
       volume.fail('IoError', `volume ${volume.spec.name}: data could not be flushed`);
       return;
@@ -40,7 +40,8 @@ export function commit(call: NfsCall): Outcome {
     encodePostOp(held, service.diskSet.attributes(file, volume.stat) === 'ok' ? volume.stat : null, volume);
     held.opaqueFixed(volume.writeVerifier);
     answer(held.bytes.slice(0, held.position));
-  });
+  };
+  service.flusher.flush(file, 'data', (result) => contained(service, answer, () => flushed(result)));
   return 'later';
 }
 

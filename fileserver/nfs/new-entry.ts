@@ -85,6 +85,12 @@ export abstract class NewEntry extends Operation {
     return typeof found === 'string' ? this.refuse(found) : this.examineExisting(found);
   }
 
+  /** For what the arguments alone say: the directory was not looked at. */
+  protected refuseUnseen(failure: VolumeFailure): false {
+    before.forget();
+    return this.refuse(failure);
+  }
+
   /** There is something of this name. true: go on all the same (then evidence and execute are overridden). */
   protected examineExisting(_file: OpenFile): boolean {
     return this.refuse('exists');

@@ -12,7 +12,7 @@ import type { OpenFile } from '../volume/open-file.ts';
 import { couldRead, mayRead, mayStillRead, rememberReadable } from '../volume/permissions.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { encodeAttributes, encodePostOp } from './attributes.ts';
-import { type NfsCall, type Outcome, readFile } from './call.ts';
+import { contained, type NfsCall, type Outcome, readFile } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 
@@ -79,7 +79,7 @@ function readLater(call: NfsCall, file: OpenFile, count: number, offset: Offset)
   const w = new XdrWriter(count + AROUND_DATA);
   const at = reserveREAD3data(w, count);
   diskSet.table.pin(file);
-  volume.coldReads.read(openFd(file), w.bytes, at, count, offset, (got) => {
+  const completeLater = (got: number): void => {
     diskSet.table.unpin(file);
     const status = diskSet.attributes(file, volume.stat);
     if (got >= 0 && status === 'ok') complete(w, file, got, reaches(offset, got, volume.stat));
@@ -89,7 +89,10 @@ function readLater(call: NfsCall, file: OpenFile, count: number, offset: Offset)
       encodePostOp(w, status === 'ok' ? volume.stat : null, volume);
     }
     answer(w.written());
-  });
+  };
+  volume.coldReads.read(openFd(file), w.bytes, at, count, offset, (got) =>
+    contained(call.service, answer, () => completeLater(got)),
+  );
   return 'later';
 }
 

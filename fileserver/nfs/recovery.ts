@@ -2,8 +2,12 @@
  * After a takeover or restart: fills the duplicate request cache from the journal and settles the operations that
  * have an intent but no answer. Each is either found executed, completed and answered, or forgotten: then the client
  * will send it again and it will be executed.
+ *
+ * One that can't be settled (its record is of a version that knew more, its user does not exist here, the code has a fault)
+ * is put aside: it is told, forgotten, and may be half executed. All others are settled, and the volume is served.
  */
-import { XdrError, XdrReader } from '../../protocol/xdr.ts';
+import { XdrReader } from '../../protocol/xdr.ts';
+import type { Settled } from '../volume/change-queue.ts';
 import type { FileTable } from '../volume/file-table.ts';
 import { FlushSet } from '../volume/flush-set.ts';
 import type { Journal, JournalContents } from '../volume/journal.ts';
@@ -29,6 +33,8 @@ export interface RecoverySummary {
   readonly completed: number;
   /** Intents that had not been begun. */
   readonly forgotten: number;
+  /** Sentences about intents that could not be settled, for the log. */
+  readonly putAside: readonly string[];
 }
 
 /** Operations of a group are settled in the order of their intents; none of them touched what another did. */
@@ -45,7 +51,17 @@ export async function recover(
   volume.reserve.begin();
   const flushes = new FlushSet(volume, table);
   let completed = 0;
-  for (const payload of intents) if (settle(service, payload, cache, flushes, onStep)) completed += 1;
+  const putAside: string[] = [];
+  for (const payload of intents) {
+    const settled = settleIntent(service, payload, flushes, onStep);
+    if (settled.outcome === 'completed') {
+      cache.complete(settled.key, settled.results);
+      completed += 1;
+    } else if (settled.outcome === 'putAside') {
+      putAside.push(settled.reason);
+      flushes.addAll();
+    }
+  }
   const result = await new Promise<number>((resolve) => flushes.flush((worst) => resolve(worst)));
   if (result < 0) {
     throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
@@ -54,7 +70,8 @@ export async function recover(
     volume.journal.begin(contents);
     if (intents.length > 0 || mustBeWritten(volume)) await flushed(volume.journal);
   });
-  return { answers: answers.count, completed, forgotten: intents.length - completed };
+  const forgotten = intents.length - completed - putAside.length;
+  return { answers: answers.count, completed, forgotten, putAside };
 }
 
 /** What stays dirty might be written by this machine's kernel after another has begun to serve (R9). Or find no space. */
@@ -102,25 +119,30 @@ export function rehearseRecovery(): void {
     builder.add(2, 1, RecordType.copiedReply, payload);
 }
 
-function settle(
+/**
+ * Looks at the file system whether the operation of an intent was executed; if so it is completed. Never throws. The queue
+ * asks it too, of an operation that has thrown while it was executed.
+ */
+export function settleIntent(
   service: NfsService,
   payload: Uint8Array,
-  cache: ReplyCache,
   flushes: FlushSet,
   onStep: StepListener,
-): boolean {
-  const { key, procedure, identity, args, evidence } = decodeIntentRecord(payload);
-  const make = operations[procedure];
-  if (make === undefined) return false;
+): Settled {
+  let what = `an intent of ${payload.length} bytes`;
   try {
+    const { key, procedure, identity, args, evidence } = decodeIntentRecord(payload);
+    what = `operation ${Buffer.from(key, 'latin1').toString('hex')}`;
+    const make = operations[procedure];
+    if (make === undefined) throw new Error(`this version has no operation with the number ${procedure}`);
     const operation = new make({ service, key, procedure, args: args.slice(), onStep });
-    if (operation.bind(() => identity) !== null) return false;
-    if (!operation.recover(new XdrReader(evidence), flushes)) return false;
-    cache.complete(key, operation.results);
-    return true;
+    what = `${operation.operation} ${Buffer.from(key, 'latin1').toString('hex')}`;
+    if (operation.bind(() => identity) !== null) return NOT_BEGUN;
+    if (!operation.recover(new XdrReader(evidence), flushes)) return NOT_BEGUN;
+    return { outcome: 'completed', key, results: operation.results, madeKey: operation.madeKey };
   } catch (error) {
-    // Written by a version that knew more: to forget it is to let the client ask again.
-    if (error instanceof XdrError) return false;
-    throw error;
+    return { outcome: 'putAside', reason: `${what} can't be settled: ${(error as Error).message}` };
   }
 }
+
+const NOT_BEGUN: Settled = { outcome: 'notBegun' };

@@ -1,5 +1,4 @@
 /** SYMLINK, RFC 1813 §3.3.10. The target is stored as it comes; this server never follows it. */
-import { constants } from 'node:os';
 import { decodeSYMLINK3args } from '../../protocol/nfs3.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
 import { makeSymbolicLinkAt } from '../system/file-calls.ts';
@@ -9,10 +8,8 @@ import { NewEntry } from './new-entry.ts';
 import type { OperationRequest } from './operation.ts';
 import { changesOfSattr } from './sattr.ts';
 
-/** Bytes; PATH_MAX of Linux without its NUL. */
+/** Bytes; PATH_MAX of Linux without its NUL. A longer one has no intent: it would not fit into a record of the journal. */
 const TARGET_SIZE_MAX = 4095;
-
-const { EINVAL, ENAMETOOLONG } = constants.errno;
 
 export class Symlink extends NewEntry {
   readonly operation = 'SYMLINK';
@@ -39,9 +36,14 @@ export class Symlink extends NewEntry {
     return this.wanted;
   }
 
+  override examine(): boolean {
+    const size = this.target.length;
+    if (size > TARGET_SIZE_MAX) return this.refuseUnseen('nameTooLong');
+    if (size === 0 || this.target.includes(0)) return this.refuseUnseen('invalid');
+    return super.examine();
+  }
+
   protected make(dirFd: number): number {
-    if (this.target.length > TARGET_SIZE_MAX) return -ENAMETOOLONG;
-    if (this.target.length === 0 || this.target.includes(0)) return -EINVAL;
     return makeSymbolicLinkAt(this.target, dirFd, this.name);
   }
 }

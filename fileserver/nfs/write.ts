@@ -21,7 +21,7 @@ import { mayWrite } from '../volume/permissions.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import type { NfsCall, NfsService, Outcome } from './call.ts';
+import { contained, type NfsCall, type NfsService, type Outcome } from './call.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 
 const before = new BeforeAttributes();
@@ -58,7 +58,7 @@ function wait(call: NfsCall, file: OpenFile, args: WRITE3args): Outcome {
   const userOf = call.caller.userOf();
   const answer = call.answerLater();
   const copied: WRITE3args = { ...args, data: args.data.slice() };
-  service.changesOf(file.volume).whenUnchanging(file.key, () => {
+  const go = (): void => {
     held.reset();
     before.forget();
     const stable = copied.stable === UNSTABLE ? DATA_SYNC : copied.stable;
@@ -72,7 +72,8 @@ function wait(call: NfsCall, file: OpenFile, args: WRITE3args): Outcome {
     const outcome = perform(service, held, now, copied, stable, user);
     if (outcome === 'refused') return;
     flushThenAnswer(service, now, stable, held.bytes.slice(0, held.position), answer);
-  });
+  };
+  service.changesOf(file.volume).whenUnchanging(file.key, () => contained(service, answer, go));
   return 'later';
 }
 

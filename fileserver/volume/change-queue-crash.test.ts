@@ -275,6 +275,12 @@ test.each(CASES)(
       mayServe: () => true,
       onStopped: () => {},
       onStep: () => {},
+      settle: () => {
+        throw new Error('nothing throws');
+      },
+      onBug: (_whose: string, error: unknown) => {
+        throw error;
+      },
       intents,
       journalDisabled: false,
     };

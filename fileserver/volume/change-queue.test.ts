@@ -50,6 +50,10 @@ beforeEach(() => {
     mayServe: () => true,
     onStopped: () => {},
     onStep: () => {},
+    settle: () => ({ outcome: 'notBegun' }),
+    onBug: (_whose, error) => {
+      throw error;
+    },
     intents: 'flush',
     // Groups are formed in the same way.
     journalDisabled: true,

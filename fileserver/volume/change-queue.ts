@@ -31,6 +31,14 @@
  * space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
  * refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
  *
+ * What throws costs one call. Before its intent is recorded nothing was executed: its caller is told SYSTEM_ERR, and the request
+ * is unknown again. While it is executed it may be half executed: it is settled at once, as after a crash, from its own intent;
+ * found executed, it is completed and answered. Otherwise (not begun, or not to be settled) its caller is told SYSTEM_ERR, which
+ * says nothing of what was done. It goes through the rest of its group all the same: what it touched stays closed to others
+ * until a record without results ends its intent. So no owner to come takes a later operation's effects for those of this one,
+ * and the request that is sent again stands behind that record with an intent of its own. What throws elsewhere concerns the
+ * journal or several operations: the volume has failed.
+ *
  * On a volume that must not keep dirty pages (DESIGN R9) answers are appended with the next record only, and given
  * when they are recorded; so there no group is executed while another one is flushed.
  */
@@ -40,10 +48,13 @@ import type { FileTable } from './file-table.ts';
 import { FlushSet } from './flush-set.ts';
 import { GroupPacing, type Pacing } from './group-pacing.ts';
 import type { JournalContents } from './journal.ts';
-import { payloadAround } from './journal-payloads.ts';
+import { noResults, payloadAround } from './journal-payloads.ts';
+import { PAYLOAD_SIZE_MAX } from './journal-records.ts';
 import type { AnswerListener, ReplyCache } from './reply-cache.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 import type { Volume } from './volume.ts';
+
+const NOTHING = new Uint8Array(0);
 
 /** Operations of one group, and bytes of their intents: so that any group fits into a journal segment. */
 const GROUP_COUNT_MAX = 256;
@@ -58,12 +69,23 @@ const LINGER_MS = 20;
 /** The same when the journal had no room: until the reserve may be back. ms */
 const NO_ROOM_LINGER_MS = 1000;
 
-/** One non-idempotent request, from its examination to its results. */
-export interface Change {
+/** What is left of an operation that was executed, or given up. */
+interface Done {
   /** RFC 1813's name: CREATE, RENAME... */
   readonly operation: string;
   /** Of the request, for the duplicate request cache. */
   readonly key: string;
+  /** An object that it made and that recovery might have to complete. null: none. */
+  readonly madeKey: string | null;
+  /**
+   * In memory that journal-payloads.ts has made (resultsToKeep): they are kept, and appended as they lie. Empty: none, and its
+   * caller is told SYSTEM_ERR.
+   */
+  readonly results: Uint8Array;
+}
+
+/** One non-idempotent request, from its examination to its results. `results` and `madeKey` count after execute(). */
+export interface Change extends Done {
   /** Exports may have changed while it waited. false: it may not be executed any more, and `results` say why. */
   isStillAllowed(): boolean;
   /**
@@ -84,11 +106,18 @@ export interface Change {
   refuse(failure: VolumeFailure): void;
   /** Does it; `results` are complete afterwards, whether it succeeded or not. */
   execute(flushes: FlushSet): void;
-  /** After execute(): an object that it made and that recovery might have to complete. null: none. */
-  readonly madeKey: string | null;
-  /** In memory that journal-payloads.ts has made (resultsToKeep): they are kept, and appended as they lie. */
-  results: Uint8Array;
 }
+
+/** What became of an operation that was interrupted. `reason`: a sentence that names it. */
+export type Settled =
+  | {
+      readonly outcome: 'completed';
+      readonly key: string;
+      readonly results: Uint8Array;
+      readonly madeKey: string | null;
+    }
+  | { readonly outcome: 'notBegun' }
+  | { readonly outcome: 'putAside'; readonly reason: string };
 
 export interface ChangeQueueHooks {
   /** R2: may this server change the volume at this moment? */
@@ -99,6 +128,10 @@ export interface ChangeQueueHooks {
   readonly onStep: (operation: string, step: OperationStep) => void;
   /** What makes intents safe before they are executed: the volume's way (commit-order.ts), or a test's. */
   readonly intents: 'writeOut' | 'flush' | 'unwritten';
+  /** Settles an operation of which only its intent is known: nfs/recovery.ts. */
+  readonly settle: (intent: Uint8Array, flushes: FlushSet) => Settled;
+  /** An exception, and whose it was. For the log. */
+  readonly onBug: (whose: string, error: unknown) => void;
   /** Executes without a journal and without remembering answers: only to show that tests can fail. */
   readonly journalDisabled: boolean;
 }
@@ -107,6 +140,19 @@ interface Member {
   readonly change: Change;
   readonly keys: readonly string[];
   readonly intent: Uint8Array;
+  /** The change itself, unless it has thrown. */
+  done: Done;
+}
+
+/** A group that is being formed. */
+interface Forming {
+  /** Keys of its members. */
+  readonly taken: Set<string>;
+  /** What those before that have to wait touch, and the group that is being flushed. */
+  readonly deferred: Set<string>;
+  readonly later: Change[];
+  /** Bytes of its intents. */
+  size: number;
 }
 
 /**
@@ -131,11 +177,11 @@ export class ChangeQueue implements JournalContents {
   /** Executed and durable; answers not recorded yet. */
   private executed: Member[];
   /** Executed, durable and answered, but there was no room to append the answers: appended with the next record. */
-  private unrecorded: Change[];
+  private unrecorded: Done[];
   /** Why, when there was none last. */
   private noRoom: VolumeFailure;
   /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
-  private failures: Change[];
+  private failures: Done[];
   /** Conflict keys of everything in `group`, `flushing` and `executed` are in volume.changing; who waits for them is here. */
   private blocked: { readonly key: string; readonly ready: () => void }[];
   private idleListeners: (() => void)[];
@@ -184,10 +230,33 @@ export class ChangeQueue implements JournalContents {
   private schedule(): void {
     if (this.phase !== 'idle' || this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => {
+    this.nextTurn(() => {
       this.scheduled = false;
       if (this.phase === 'idle' && this.waiting.length > 0 && this.mayBegin()) this.beginGroup();
     });
+  }
+
+  private nextTurn(work: () => void): void {
+    setImmediate(() => this.guarded(work));
+  }
+
+  private later(work: () => void, ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.guarded(work), ms);
+  }
+
+  /** Everything that begins outside of a call. What one operation throws does not come to this. */
+  private guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.stop();
+      const { name } = this.volume.spec;
+      this.hooks.onBug('the queue of changes', error);
+      this.volume.fail(
+        'InternalError',
+        `volume ${name}: its changes were stopped by an exception in this server: ${(error as Error).message}`,
+      );
+    }
   }
 
   /** What waits may begin a group now. If not, the end of a flush, of a moment, or what else comes begins it. */
@@ -199,7 +268,7 @@ export class ChangeQueue implements JournalContents {
       this.stopGathering();
       return true;
     }
-    this.gathering ??= setTimeout(() => this.gathered(), ms);
+    this.gathering ??= this.later(() => this.gathered(), ms);
     return false;
   }
 
@@ -219,11 +288,11 @@ export class ChangeQueue implements JournalContents {
    */
   whenUnchanging(key: string, ready: () => void): void {
     if (!this.volume.changing.has(key)) {
-      ready();
+      this.call(ready);
       return;
     }
     this.blocked.push({ key, ready });
-    this.recordLeft();
+    this.guarded(() => this.recordLeft());
   }
 
   /** Calls back when everything submitted has been answered and recorded, or never will be. */
@@ -233,7 +302,16 @@ export class ChangeQueue implements JournalContents {
       return;
     }
     this.idleListeners.push(ready);
-    this.recordLeft();
+    this.guarded(() => this.recordLeft());
+  }
+
+  /** Somebody who has waited: what he throws is not the queue's. */
+  private call(ready: () => void): void {
+    try {
+      ready();
+    } catch (error) {
+      this.hooks.onBug('what waited for a change', error);
+    }
   }
 
   /** Nothing more is executed, recorded or answered. Who waits for the queue to become idle need not wait longer. */
@@ -243,9 +321,7 @@ export class ChangeQueue implements JournalContents {
     this.blocked = [];
     this.stopLingering();
     this.stopGathering();
-    const listeners = this.idleListeners;
-    this.idleListeners = [];
-    for (const listener of listeners) listener();
+    this.tellIdle();
   }
 
   private get isIdle(): boolean {
@@ -285,11 +361,11 @@ export class ChangeQueue implements JournalContents {
   private tellIdle(): void {
     const listeners = this.idleListeners;
     this.idleListeners = [];
-    for (const listener of listeners) listener();
+    for (const listener of listeners) this.call(listener);
   }
 
   private lingerFor(ms: number): void {
-    this.linger ??= setTimeout(() => this.lingered(), ms);
+    this.linger ??= this.later(() => this.lingered(), ms);
   }
 
   private lingered(): void {
@@ -310,13 +386,13 @@ export class ChangeQueue implements JournalContents {
     if (!this.allowed()) return;
     const { executed } = this;
     this.executed = [];
-    const recorded = (error: Error | null): void => this.recorded(error, executed);
+    const recorded = (error: Error | null): void => this.guarded(() => this.recorded(error, executed));
     if (this.hooks.journalDisabled) {
-      setImmediate(recorded, null);
+      this.nextTurn(() => this.recorded(null, executed));
       return;
     }
     const { unrecorded, failures } = this;
-    const waiting = this.answersWait ? executed.map(({ change }) => change) : [];
+    const waiting = this.answersWait ? executed.map(({ done }) => done) : [];
     const appended = this.append([...unrecorded, ...failures, ...waiting], this.group);
     if (appended === 'failed') return;
     this.failures = [];
@@ -331,14 +407,11 @@ export class ChangeQueue implements JournalContents {
     const { intents } = this.hooks;
     if (this.group.length === 0 || intents === 'flush') journal.flush(recorded);
     else if (intents === 'writeOut') journal.writeOut(recorded);
-    else setImmediate(recorded, null);
+    else this.nextTurn(() => this.recorded(null, executed));
   }
 
   /** failed: the volume has. noRoom: nothing was appended, not even with the space of the reserve. */
-  private append(
-    answered: readonly Change[],
-    announced: readonly Member[],
-  ): 'appended' | 'noRoom' | 'failed' {
+  private append(answered: readonly Done[], announced: readonly Member[]): 'appended' | 'noRoom' | 'failed' {
     const { journal, reserve } = this.volume;
     const replies = answered.map(({ results }) => payloadAround(results));
     const intents = announced.map(({ intent }) => intent);
@@ -359,12 +432,9 @@ export class ChangeQueue implements JournalContents {
     const { group, blocked, noRoom } = this;
     this.group = [];
     for (const { keys } of group) for (const key of keys) this.volume.changing.remove(key);
-    for (const { change } of group) {
-      change.refuse(noRoom);
-      this.answer(change);
-    }
+    for (const { change } of group) this.refuseAndAnswer(change, noRoom);
     this.blocked = [];
-    for (const { ready } of blocked) ready();
+    for (const { ready } of blocked) this.call(ready);
     this.phase = 'idle';
     if (this.flushing !== null) return;
     this.tellIdle();
@@ -372,41 +442,74 @@ export class ChangeQueue implements JournalContents {
     else if (this.executed.length > 0) this.lingerFor(NO_ROOM_LINGER_MS);
   }
 
+  private refuseAndAnswer(change: Change, failure: VolumeFailure): void {
+    try {
+      change.refuse(failure);
+    } catch (error) {
+      this.giveUp(change, error);
+      return;
+    }
+    this.answer(change);
+  }
+
   /** Takes from the queue, in order, what has no conflict with anything before it. */
   private formGroup(): void {
-    const later: Change[] = [];
-    const taken = new Set<string>();
-    /** What those before it that have to wait touch, and the group that is being flushed. */
-    const deferred = keysOf(this.flushing ?? []);
-    let bytes = 0;
+    const forming: Forming = {
+      taken: new Set(),
+      deferred: keysOf(this.flushing ?? []),
+      later: [],
+      size: 0,
+    };
     for (const change of this.waiting) {
-      if (!change.isStillAllowed()) {
-        this.answerFailure(change);
-        continue;
-      }
-      const keys = change.conflictKeys();
-      const full = this.group.length >= GROUP_COUNT_MAX || bytes > GROUP_BYTES_MAX;
-      if (full || keys.some((key) => taken.has(key) || deferred.has(key))) {
-        for (const key of keys) deferred.add(key);
-        later.push(change);
-      } else if (change.examine() && !this.lacksRoom(change)) {
-        for (const key of keys) taken.add(key);
-        const intent = change.intent();
-        this.group.push({ change, keys, intent });
-        bytes += intent.length;
-      } else {
-        this.answerFailure(change);
+      try {
+        this.place(change, forming);
+      } catch (error) {
+        this.giveUp(change, error);
       }
     }
-    this.waiting = later;
+    this.waiting = forming.later;
     for (const { keys } of this.group) for (const key of keys) this.volume.changing.add(key);
   }
 
   /** It changed nothing. */
   private answerFailure(change: Change): void {
+    if (change.results.length === 0) throw new Error('it has neither succeeded nor failed');
     if (this.failures.length >= FAILURES_MAX) this.failures.shift();
     this.failures.push(change);
     this.answer(change);
+  }
+
+  /** Into the group, if it can be executed with that. An exception comes before anything is put down. */
+  private place(change: Change, forming: Forming): void {
+    const { taken, deferred, later } = forming;
+    if (!change.isStillAllowed()) {
+      this.answerFailure(change);
+      return;
+    }
+    const keys = change.conflictKeys();
+    const full = this.group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX;
+    if (full || keys.some((key) => taken.has(key) || deferred.has(key))) {
+      for (const key of keys) deferred.add(key);
+      later.push(change);
+      return;
+    }
+    if (!change.examine() || this.lacksRoom(change)) {
+      this.answerFailure(change);
+      return;
+    }
+    const intent = change.intent();
+    if (intent.length > PAYLOAD_SIZE_MAX) {
+      throw new RangeError(`its intent has ${intent.length} bytes, a record at most ${PAYLOAD_SIZE_MAX}`);
+    }
+    for (const key of keys) taken.add(key);
+    this.group.push({ change, keys, intent, done: change });
+    forming.size += intent.length;
+  }
+
+  /** It has thrown before its intent was recorded: nothing was executed. */
+  private giveUp({ operation, key }: Change, error: unknown): void {
+    this.hooks.onBug(`${operation} ${hex(key)}, before it was executed`, error);
+    this.answer({ operation, key, results: NOTHING, madeKey: null });
   }
 
   /** Refuses what needs space while the journal needs all there is. */
@@ -434,9 +537,9 @@ export class ChangeQueue implements JournalContents {
   private release(executed: readonly Member[]): void {
     if (executed.length === 0) return;
     const { changing } = this.volume;
-    for (const { keys, change } of executed) {
+    for (const { keys, done } of executed) {
       for (const key of keys) changing.remove(key);
-      if (change.madeKey !== null) changing.remove(change.madeKey);
+      if (done.madeKey !== null) changing.remove(done.madeKey);
     }
     const { blocked } = this;
     this.blocked = [];
@@ -445,14 +548,25 @@ export class ChangeQueue implements JournalContents {
 
   private answerAll(executed: readonly Member[]): void {
     for (const { change } of executed) this.hooks.onStep(change.operation, 'afterReplyRecord');
-    for (const { change } of executed) this.answer(change);
+    for (const { done } of executed) this.answer(done);
     this.pacing.noteAnswered(executed.length, this.waiting.length, performance.now());
   }
 
-  private answer(change: Change): void {
-    this.hooks.onStep(change.operation, 'beforeAnswer');
-    const listeners: readonly AnswerListener[] = this.replyCache.complete(change.key, change.results);
-    for (const listener of listeners) listener(change.results);
+  private answer({ operation, key, results }: Done): void {
+    this.hooks.onStep(operation, 'beforeAnswer');
+    const given = results.length > 0;
+    const listeners: readonly AnswerListener[] = given
+      ? this.replyCache.complete(key, results)
+      : this.replyCache.abandon(key);
+    for (const listener of listeners) this.tell(listener, given ? results : null);
+  }
+
+  private tell(listener: AnswerListener, results: Uint8Array | null): void {
+    try {
+      listener(results);
+    } catch (error) {
+      this.hooks.onBug('what waited for an answer', error);
+    }
   }
 
   private executeGroup(): void {
@@ -468,15 +582,16 @@ export class ChangeQueue implements JournalContents {
     const { group, flushing } = this;
     const end = flushing === null ? group.length : Math.min(first + SLICE_COUNT, group.length);
     const begunAt = performance.now();
-    for (const { change } of group.slice(first, end)) {
+    for (const member of group.slice(first, end)) {
       if (!this.allowed()) return;
-      change.execute(this.flushes);
-      if (change.madeKey !== null) this.volume.changing.add(change.madeKey);
-      this.hooks.onStep(change.operation, 'afterExecution');
+      this.execute(member);
+      const { madeKey } = member.done;
+      if (madeKey !== null) this.volume.changing.add(madeKey);
+      this.hooks.onStep(member.change.operation, 'afterExecution');
     }
     this.pacing.noteExecution((performance.now() - begunAt) / (end - first));
     if (end < group.length) {
-      setImmediate(() => {
+      this.nextTurn(() => {
         if (this.phase !== 'stopped') this.executeFrom(end);
       });
       return;
@@ -485,16 +600,39 @@ export class ChangeQueue implements JournalContents {
     if (this.flushing === null) this.flushGroup();
   }
 
+  private execute(member: Member): void {
+    const { change, intent } = member;
+    try {
+      change.execute(this.flushes);
+    } catch (error) {
+      const { operation, key, madeKey } = change;
+      const whose = `${operation} ${hex(key)}`;
+      this.hooks.onBug(`${whose}, while it was executed`, error);
+      const settled = this.hooks.settle(intent, this.flushes);
+      if (settled.outcome === 'completed') {
+        member.done = { operation, key, results: settled.results, madeKey: settled.madeKey ?? madeKey };
+        return;
+      }
+      if (settled.outcome === 'putAside') {
+        this.hooks.onBug(`${whose} is put aside and may be half executed`, new Error(settled.reason));
+      }
+      this.flushes.addAll();
+      member.done = { operation, key, results: noResults(key), madeKey };
+    }
+  }
+
   private flushGroup(): void {
     const members = this.group;
     this.group = [];
     this.announced = false;
     this.flushing = members;
     const begunAt = performance.now();
-    this.flushes.flush((result, issued) => {
-      this.pacing.noteFlush(performance.now() - begunAt);
-      this.flushed(members, result, issued);
-    });
+    this.flushes.flush((result, issued) =>
+      this.guarded(() => {
+        this.pacing.noteFlush(performance.now() - begunAt);
+        this.flushed(members, result, issued);
+      }),
+    );
     if (this.answersWait || this.phase !== 'executed') return;
     this.phase = 'idle';
     if (this.waiting.length > 0) this.schedule();
@@ -510,10 +648,12 @@ export class ChangeQueue implements JournalContents {
     const { journal } = this.volume;
     if (!issued && !this.hooks.journalDisabled) {
       // Every group ends with a flush: else two segments could be filled, and both lost.
-      journal.flush((error) => {
-        if (error !== null) this.failed(error.message);
-        else if (this.phase !== 'stopped') this.durable(members);
-      });
+      journal.flush((error) =>
+        this.guarded(() => {
+          if (error !== null) this.failed(error.message);
+          else if (this.phase !== 'stopped') this.durable(members);
+        }),
+      );
       return;
     }
     if (this.hooks.intents !== 'flush') journal.flushed();
@@ -527,12 +667,10 @@ export class ChangeQueue implements JournalContents {
     this.executed.push(...members);
     if (!this.answersWait) {
       if (!this.allowed()) return;
-      const changes = members.map(({ change }) => change);
-      const appended = this.hooks.journalDisabled
-        ? 'appended'
-        : this.append([...this.unrecorded, ...changes], []);
+      const answers = [...this.unrecorded, ...members.map(({ done }) => done)];
+      const appended = this.hooks.journalDisabled ? 'appended' : this.append(answers, []);
       if (appended === 'failed') return;
-      this.unrecorded = appended === 'appended' ? [] : [...this.unrecorded, ...changes];
+      this.unrecorded = appended === 'appended' ? [] : answers;
       this.answerAll(members);
     }
     // The group that was executed meanwhile.
@@ -578,9 +716,13 @@ export class ChangeQueue implements JournalContents {
 
 function keysOf(members: readonly Member[]): Set<string> {
   const keys = new Set<string>();
-  for (const { keys: own, change } of members) {
+  for (const { keys: own, done } of members) {
     for (const key of own) keys.add(key);
-    if (change.madeKey !== null) keys.add(change.madeKey);
+    if (done.madeKey !== null) keys.add(done.madeKey);
   }
   return keys;
+}
+
+function hex(key: string): string {
+  return Buffer.from(key, 'latin1').toString('hex');
 }

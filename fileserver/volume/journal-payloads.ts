@@ -2,13 +2,13 @@
 import { paddedSize, XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { BytePool } from './byte-pool.ts';
-import { KEY_SIZE } from './journal-records.ts';
+import { KEY_SIZE, PAYLOAD_SIZE_MAX } from './journal-records.ts';
 
 export interface IntentRecord {
   readonly key: string;
   /** NFS procedure number. */
   readonly procedure: number;
-  /** As whom it is executed, squashing done. */
+  /** As whom it is executed, squashing done. Of more groups than GROUPS_KEPT_MAX the first so many. */
   readonly identity: Identity;
   /** The call's arguments, as they came. A view when decoded. */
   readonly args: Uint8Array;
@@ -16,10 +16,16 @@ export interface IntentRecord {
   readonly evidence: Uint8Array;
 }
 
-const GROUPS_MAX = 1024;
-const OPAQUE_SIZE_MAX = 64 * 1024;
+/**
+ * Groups of a user that an intent keeps: 16 KiB of a record. A user has more through his server's name services alone. The
+ * others are missed only where a half executed operation of his has to be completed after a crash, by a right that he has
+ * through one of them: then it is not completed, and he is told that he may not.
+ */
+export const GROUPS_KEPT_MAX = 4096;
+const OPAQUE_SIZE_MAX = PAYLOAD_SIZE_MAX;
 /** Where the procedure's results begin in an answer's payload: behind the key and their length. */
 export const RESULTS_AT = KEY_SIZE + 4;
+const NOTHING = new Uint8Array(0);
 const w = new XdrWriter();
 /** Answers are kept for as long as clients might ask again. */
 const answerMemory = new BytePool();
@@ -62,32 +68,44 @@ export function resultsSizeIn(bytes: Buffer, start: number, end: number): number
   return size;
 }
 
+/**
+ * Results of an operation that was settled without an answer: its caller was told SYSTEM_ERR. The record ends its intent, and
+ * is the answer to nothing.
+ */
+export function noResults(key: string): Uint8Array {
+  return resultsToKeep(key, NOTHING, 0);
+}
+
 /** Results that lie in their answer's payload: a view of it. */
 export function payloadAround(results: Uint8Array): Uint8Array {
   const size = RESULTS_AT + paddedSize(results.length);
   return new Uint8Array(results.buffer, results.byteOffset - RESULTS_AT, size);
 }
 
+/** May be longer than a record of the journal can be (PAYLOAD_SIZE_MAX): who appends it has to look. */
 export function encodeIntentRecord(record: IntentRecord): Uint8Array {
+  const { uid, gid, groups } = record.identity;
+  const kept = Math.min(groups.length, GROUPS_KEPT_MAX);
   w.reset();
   writeKey(record.key);
   w.u32(record.procedure);
-  w.u32(record.identity.uid);
-  w.u32(record.identity.gid);
-  w.u32(record.identity.groups.length);
-  for (const group of record.identity.groups) w.u32(group);
+  w.u32(uid);
+  w.u32(gid);
+  w.u32(kept);
+  for (let i = 0; i < kept; i++) w.u32(groups[i]!);
   w.opaque(record.args);
   w.opaque(record.evidence);
   return intentMemory.copy(w.bytes, 0, w.position);
 }
 
+/** Throws XdrError for what encodeIntentRecord() has not written. As many groups as there are: another version may keep more. */
 export function decodeIntentRecord(payload: Uint8Array): IntentRecord {
   const r = new XdrReader(payload);
   const key = readKey(r);
   const procedure = r.u32();
   const uid = r.u32();
   const gid = r.u32();
-  const count = Math.min(r.u32(), GROUPS_MAX);
+  const count = r.u32();
   const groups: number[] = [];
   for (let i = 0; i < count; i++) groups.push(r.u32());
   const args = r.opaque(OPAQUE_SIZE_MAX);

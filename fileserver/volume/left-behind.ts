@@ -1,4 +1,6 @@
 /** What the owners before have left in the journal's segments, for who comes after them. Pure. */
+
+import { resultsSizeIn } from './journal-payloads.ts';
 import {
   KEY_SIZE,
   type ParsedSegment,
@@ -37,7 +39,10 @@ export function leftBehind(segments: readonly ReadSegment[]): LeftBehind {
   });
   // Those that were copied are older than all others.
   visit(segments, buffers, (type, key, segment, start, end) => {
-    if (type === RecordType.reply) answers.add(key, buffers[segment]!, start, end);
+    if (type !== RecordType.reply) return;
+    // Without results (noResults()): what was answered to an earlier one of the same key is no longer the answer either.
+    if (resultsSizeIn(buffers[segment]!, start, end) === 0) answers.delete(key);
+    else answers.add(key, buffers[segment]!, start, end);
   });
   const intents = open.flatMap((starts, segment) =>
     [...starts.values()].map((start) => payloadAt(segments[segment]!.bytes, start)),

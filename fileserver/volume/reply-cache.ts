@@ -12,8 +12,11 @@
 import { bootMs } from '../system/boottime.ts';
 import type { StoredAnswers } from './stored-answers.ts';
 
-/** Called with the answer: the procedure's results, to be put behind a reply header with the request's XID. */
-export type AnswerListener = (results: Uint8Array) => void;
+/**
+ * Called with the answer: the procedure's results, to be put behind a reply header with the request's XID. null: there are
+ * none, because the server made a mistake; the reply is SYSTEM_ERR (RFC 5531 §9). A second call does nothing.
+ */
+export type AnswerListener = (results: Uint8Array | null) => void;
 
 type Entry =
   | { readonly state: 'running'; readonly listeners: AnswerListener[] }
@@ -94,6 +97,14 @@ export class ReplyCache {
     this.entries.set(key, { state: 'done', results, answeredAtMs });
     this.evict(now);
     return listeners;
+  }
+
+  /** The request gets no answer, and counts as one that never came: returns who waits for it. */
+  abandon(key: string): readonly AnswerListener[] {
+    const entry = this.entries.get(key);
+    if (entry?.state !== 'running') return [];
+    this.entries.delete(key);
+    return entry.listeners;
   }
 
   /** Answers that an owner before gave; of this one's life none has passed yet. They are the cache's from now on. */

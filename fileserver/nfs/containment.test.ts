@@ -1,0 +1,284 @@
+// What throws costs one call: real operations on a real volume and journal, with exceptions at each place of one of them.
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import * as nfs from '../../protocol/nfs3.ts';
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { openMessage } from '../data/data-thread.fixture.ts';
+import type { OperationStep } from '../data/messages.ts';
+import { startIoPool } from '../system/thread-identity.ts';
+import { ChangeQueue } from '../volume/change-queue.ts';
+import { DataFlusher } from '../volume/data-flusher.ts';
+import { DiskSet } from '../volume/disk-set.ts';
+import { decodeIntentRecord, encodeIntentRecord } from '../volume/journal-payloads.ts';
+import { PAYLOAD_SIZE_MAX } from '../volume/journal-records.ts';
+import { ReplyCache } from '../volume/reply-cache.ts';
+import { openVolume, type Volume } from '../volume/volume.ts';
+import type { NfsService } from './call.ts';
+import { operations } from './change.ts';
+import type { Operation } from './operation.ts';
+import { type RecoverySummary, recover, settleIntent } from './recovery.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const user = { uid: process.geteuid!(), gid: process.getegid!(), groups: [] };
+/** In no user namespace. */
+const nobodyHere = { uid: 0xffffffff, gid: 0xffffffff, groups: [] };
+const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/1' };
+
+/** An opened volume, as its thread has it. */
+interface Served {
+  readonly volume: Volume;
+  readonly diskSet: DiskSet;
+  readonly queue: ChangeQueue;
+  readonly cache: ReplyCache;
+  readonly service: NfsService;
+  readonly summary: RecoverySummary;
+}
+
+let directory: string;
+let served: Served;
+let epoch: number;
+let count: number;
+let said: string[];
+let faults: string[];
+let onStep: (operation: string, step: OperationStep) => void;
+
+beforeAll(startIoPool);
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'filerpair-contained-'));
+  epoch = 0;
+  count = 0;
+  said = [];
+  faults = [];
+  onStep = () => {};
+  served = await open();
+});
+afterEach(async () => {
+  served.queue.stop();
+  await served.diskSet.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function open(): Promise<Served> {
+  const { exports, volumes } = openMessage(directory);
+  epoch += 1;
+  const onFault = (_volume: Volume, reason: string): void => void faults.push(reason);
+  const volume = await openVolume(volumes[0]!, { ...owner, epoch }, onFault);
+  const diskSet = new DiskSet([volume], exports, { filesMax: 1000, descriptorsMax: 1000 });
+  const cache = new ReplyCache();
+  const service: NfsService = {
+    diskSet,
+    flusher: new DataFlusher(diskSet.table),
+    mayServe: () => true,
+    changesOf: () => served.queue,
+    onBug: (error) => said.push(String(error)),
+  };
+  const step = (operation: string, at: OperationStep): void => onStep(operation, at);
+  const summary = await recover(service, volume, diskSet.table, cache, step);
+  const queue = new ChangeQueue(volume, diskSet.table, cache, {
+    mayServe: () => true,
+    onStopped: () => {},
+    onStep: () => {},
+    intents: volume.intents,
+    settle: (intent, flushes) => settleIntent(service, intent, flushes, step),
+    onBug: (whose, error) => said.push(`${whose}: ${(error as Error).message}`),
+    journalDisabled: false,
+  });
+  return { volume, diskSet, queue, cache, service, summary };
+}
+
+/** What the next owner finds after a kill of this one at this moment. */
+async function takeOver(): Promise<void> {
+  served.queue.stop();
+  await served.diskSet.close();
+  served = await open();
+}
+
+interface Submitted {
+  readonly operation: Operation;
+  /** The status; null: SYSTEM_ERR. */
+  readonly answered: Promise<number | null>;
+}
+
+type Throwing = (operation: Operation) => void;
+
+/** CREATE of a file with attributes that take several steps. Resent: with the same key. */
+function made(name: string, key = nextKey()): Operation {
+  const { service, diskSet } = served;
+  const dir = diskSet.rootOf(diskSet.exports.all[0]!);
+  if (typeof dir === 'string') throw new Error(dir);
+  const w = new XdrWriter();
+  const time = { how: nfs.SET_TO_CLIENT_TIME, time: { seconds: 7, nseconds: 0 } } as const;
+  const attributes = { ...nfs.SATTR3_NOTHING, mode: 0o640, size: 5000, mtime: time };
+  nfs.encodeCREATE3args(w, {
+    where: { dir: dir.handle, name: bytes(name) },
+    how: { mode: nfs.GUARDED, obj_attributes: attributes },
+  });
+  const procedure = nfs.nfsproc3.CREATE;
+  const step = (operation: string, at: OperationStep): void => onStep(operation, at);
+  const args = w.written().slice();
+  const operation = new operations[procedure]!({ service, key, procedure, args, onStep: step });
+  expect(operation.bind(() => user)).toBe(null);
+  return operation;
+}
+
+function create(name: string, throwing: Throwing = () => {}, key = nextKey()): Submitted {
+  const operation = made(name, key);
+  throwing(operation);
+  const answered = new Promise<number | null>((resolve) => {
+    const listener = (results: Uint8Array | null): void =>
+      resolve(results === null ? null : new XdrReader(results).u32());
+    expect(served.cache.admit(key, listener)).toBe('execute');
+  });
+  served.queue.submit(operation);
+  return { operation, answered };
+}
+
+function nextKey(): string {
+  count += 1;
+  return String(count).padStart(16, 'k');
+}
+
+const idle = (): Promise<void> => new Promise((resolve) => served.queue.whenIdle(resolve));
+
+function failing(place: 'conflictKeys' | 'examine' | 'intent' | 'execute'): Throwing {
+  return (operation) => {
+    operation[place] = () => {
+      throw new Error(`thrown in ${place}`);
+    };
+  };
+}
+
+const tooLong: Throwing = (operation) => {
+  operation.intent = () => new Uint8Array(PAYLOAD_SIZE_MAX + 1);
+};
+
+test.each([
+  ['conflictKeys', failing('conflictKeys')],
+  ['examine', failing('examine')],
+  ['intent', failing('intent')],
+  ['an intent that is longer than a record', tooLong],
+])(
+  'before it is executed, %s: its caller is told, the rest of the group goes on, and it can come again',
+  async (_place, throwing) => {
+    const others = [create('first'), create('second')];
+    const { operation, answered } = create('poison', throwing);
+    others.push(create('third'));
+    expect(await answered).toBe(null);
+    for (const one of others) expect(await one.answered).toBe(nfs.NFS3_OK);
+    expect(said).toHaveLength(1);
+    expect(said[0]).toContain(
+      `CREATE ${Buffer.from(operation.key, 'latin1').toString('hex')}, before it was`,
+    );
+    await idle();
+    expect(served.volume.changing.size).toBe(0);
+    expect(await create('poison', undefined, operation.key).answered).toBe(nfs.NFS3_OK);
+    await takeOver();
+    expect(served.summary).toMatchObject({ answers: 4, completed: 0, forgotten: 0, putAside: [] });
+    expect(faults).toEqual([]);
+  },
+);
+
+test('while it is executed, nothing done yet: its caller is told, and what comes later is not taken for it', async () => {
+  const { operation, answered } = create('poison', failing('execute'));
+  const other = create('other');
+  expect(await answered).toBe(null);
+  expect(await other.answered).toBe(nfs.NFS3_OK);
+  expect(existsSync(join(directory, 'poison'))).toBe(false);
+  // Another request makes what the first one should have made.
+  expect(await create('poison').answered).toBe(nfs.NFS3_OK);
+  await idle();
+  expect(served.volume.changing.size).toBe(0);
+  await takeOver();
+  expect(served.summary).toMatchObject({ completed: 0, forgotten: 0, putAside: [] });
+  expect(served.cache.find(operation.key)).toBe(null);
+  expect(await create('poison', undefined, operation.key).answered).toBe(nfs.NFS3ERR_EXIST);
+});
+
+test('while it is executed, half done: it is completed as after a crash, and answered', async () => {
+  onStep = () => {
+    onStep = () => {};
+    throw new Error('thrown between two system calls');
+  };
+  const { operation, answered } = create('half');
+  expect(await answered).toBe(nfs.NFS3_OK);
+  const { size, mode, mtimeMs } = statSync(join(directory, 'half'));
+  expect([size, mode & 0o7777, mtimeMs]).toEqual([5000, 0o640, 7000]);
+  expect(said[0]).toContain('while it was executed: thrown between two system calls');
+  const results = served.cache.find(operation.key);
+  await idle();
+  expect(served.volume.changing.size).toBe(0);
+  await takeOver();
+  expect(served.summary).toMatchObject({ answers: 1, completed: 0, forgotten: 0, putAside: [] });
+  expect(served.cache.find(operation.key)).toEqual(results);
+});
+
+test('what can not be settled either is put aside: here, and by no owner to come', async () => {
+  onStep = (_operation, step) => {
+    if (step === 'duringExecution') throw new Error('thrown each time');
+  };
+  const { operation, answered } = create('poison');
+  expect(await answered).toBe(null);
+  expect(said.join('\n')).toContain('is put aside and may be half executed');
+  onStep = () => {};
+  await idle();
+  expect(served.volume.changing.size).toBe(0);
+  await takeOver();
+  expect(served.summary).toMatchObject({ answers: 0, completed: 0, forgotten: 0, putAside: [] });
+  expect(served.cache.find(operation.key)).toBe(null);
+});
+
+test('an intent that can not be settled by the next owner is put aside with a sentence, and the rest is settled', async () => {
+  const executed = made('executed');
+  executed.conflictKeys();
+  expect(executed.examine()).toBe(true);
+  const decoded = decodeIntentRecord(executed.intent());
+  const torn = encodeIntentRecord({ ...decoded, key: nextKey() }).slice(0, 30);
+  const unmapped = encodeIntentRecord({ ...decoded, key: nextKey(), identity: nobodyHere });
+  const younger = encodeIntentRecord({ ...decoded, key: nextKey(), procedure: 99 });
+  const { journal } = served.volume;
+  expect(
+    journal.append([], [torn, younger, unmapped, executed.intent()], {
+      intents: () => [],
+      replies: () => [],
+    }),
+  ).toBe(0);
+  writeFileSync(join(directory, 'executed'), '');
+  await takeOver();
+  const { completed, forgotten, putAside } = served.summary;
+  expect({ completed, forgotten }).toEqual({ completed: 1, forgotten: 0 });
+  expect(putAside).toHaveLength(3);
+  expect(putAside[1]).toMatch(
+    /operation [0-9a-f]{32} can't be settled: this version has no operation with the number 99/,
+  );
+  expect(served.cache.find(executed.key)).not.toBe(null);
+  expect(statSync(join(directory, 'executed')).size).toBe(5000);
+  expect(await create('more').answered).toBe(nfs.NFS3_OK);
+  await idle();
+  // Once: the next owner finds nothing of them.
+  await takeOver();
+  expect(served.summary).toMatchObject({ answers: 2, completed: 0, forgotten: 0, putAside: [] });
+});
+
+test('a listener that throws costs itself: others hear the answer', async () => {
+  const key = nextKey();
+  served.cache.admit(key, () => {
+    throw new Error('a connection that is gone');
+  });
+  const heard = new Promise((resolve) => served.cache.admit(key, resolve));
+  served.queue.submit(made('file', key));
+  await heard;
+  expect(said).toEqual(['what waited for an answer: a connection that is gone']);
+  await idle();
+});
+
+test('what throws outside of an operation fails the volume, and nobody waits for ever', async () => {
+  served.volume.journal.append = () => {
+    throw new Error('a fault of the journal');
+  };
+  create('file');
+  await idle();
+  expect(faults).toEqual(['InternalError']);
+  expect(said).toEqual(['the queue of changes: a fault of the journal']);
+});
