@@ -19,6 +19,7 @@ import { ChangeQueue } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
+import type { OwnershipRecord } from '../volume/ownership.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
 import { CallExecutor } from './call-executor.ts';
@@ -32,11 +33,10 @@ import type {
   OpenMessage,
   OperationStep,
 } from './messages.ts';
+import { OwnerWatch } from './owner-watch.ts';
 import { discardReadings, type Readings } from './prepared-volumes.ts';
 import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.ts';
 
-/** Between two looks at the ownership records, ms (R6). */
-const OWNER_CHECK_MS = 500;
 const TICK_MS = 1000;
 
 export interface VolumeServiceSetup {
@@ -70,6 +70,7 @@ export class VolumeService {
   private flusher: DataFlusher | null;
   private executor: CallExecutor | null;
   private timers: NodeJS.Timeout[];
+  private owners: OwnerWatch | null;
   /** Calls that have come while nothing may change, in order; null: everything may. */
   private kept: (readonly [Channel, CallsMessage])[] | null;
   /** close() was called: nothing more is begun. */
@@ -89,6 +90,7 @@ export class VolumeService {
     this.flusher = null;
     this.executor = null;
     this.timers = [];
+    this.owners = null;
     this.kept = null;
     this.stopping = false;
     this.writing = Promise.resolve();
@@ -282,7 +284,16 @@ export class VolumeService {
   private startTimers(): void {
     this.timers.push(setInterval(() => this.tick(), TICK_MS));
     this.tick();
-    this.timers.push(setInterval(() => void this.checkOwners(), OWNER_CHECK_MS));
+    const onWaits = (volume: Volume, waitedMs: number): void => {
+      if (this.mayServe()) this.tell({ kind: 'waiting', volume: volume.spec.name, waitedMs });
+    };
+    const onNewer = (volume: Volume, { owner, epoch }: OwnershipRecord): void => {
+      volume.fail(
+        'VolumeEpochAhead',
+        `volume ${volume.spec.name} is owned by ${owner} in epoch ${epoch}, ours is ${this.message.epoch}`,
+      );
+    };
+    this.owners = new OwnerWatch(this.volumes, { onNewer, onWaits }, this.setup.testing?.ownerLookMs);
   }
 
   private tick(): void {
@@ -294,21 +305,6 @@ export class VolumeService {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;
       this.setup.meter(index).journal(journal.usedSize, count, ms, journal.compactionCount);
-    }
-  }
-
-  private async checkOwners(): Promise<void> {
-    for (const volume of this.volumes) {
-      try {
-        const newer = await volume.newerOwner();
-        if (newer === null || this.isClosed) continue;
-        volume.fail(
-          'VolumeEpochAhead',
-          `volume ${volume.spec.name} is owned by ${newer.owner} in epoch ${newer.epoch}, ours is ${this.message.epoch}`,
-        );
-      } catch (error) {
-        if (!this.isClosed) volume.fail('IoError', `volume ${volume.spec.name}: ${(error as Error).message}`);
-      }
     }
   }
 
@@ -330,6 +326,7 @@ export class VolumeService {
   halt(): void {
     for (const queue of this.queues.values()) queue.stop();
     for (const timer of this.timers) clearInterval(timer);
+    this.owners?.stop();
     this.timers = [];
   }
 

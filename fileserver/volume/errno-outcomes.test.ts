@@ -8,6 +8,7 @@ import {
   ANSWERED_CALLS,
   DURABLE_CALLS,
   errnoName,
+  isTold,
   type Outcome,
   outcomeOf,
   type Retry,
@@ -77,19 +78,20 @@ const RETRIES: Readonly<Record<Retry, string>> = {
 const statusName = (outcome: Extract<Outcome, { kind: 'answer' }>['failure']): string =>
   nfsstat3Name(nfsstat3Of(outcome)).replace('NFS3ERR_', '');
 
-function cell(outcome: Outcome): string {
+function cell(call: SystemCall, errno: number): string {
+  const outcome = outcomeOf(call, errno);
   if (outcome.kind === 'fault') return `**${outcome.reason}**`;
-  if (outcome.kind === 'answer') return statusName(outcome.failure) + (outcome.told ? ' !' : '');
+  const mark = isTold(call, errno) ? ' !' : '';
+  if (outcome.kind === 'answer') return statusName(outcome.failure) + mark;
   const { retry, otherwise } = outcome;
-  if (otherwise === null) return `*${RETRIES[retry]}*`;
-  return `*${RETRIES[retry]}*, ${statusName(otherwise)}${retry === 'afterMakingRoom' ? ' !' : ''}`;
+  return `*${RETRIES[retry]}*${otherwise === null ? '' : `, ${statusName(otherwise)}`}${mark}`;
 }
 
 /** Calls with the same outcomes share a row. */
 function table(): string {
   const rows = new Map<string, SystemCall[]>();
   for (const call of SYSTEM_CALLS) {
-    const cells = Object.values(COLUMNS).map((errno) => cell(outcomeOf(call, errno)));
+    const cells = Object.values(COLUMNS).map((errno) => cell(call, errno));
     const row = cells.join(' | ');
     rows.set(row, [...(rows.get(row) ?? []), call]);
   }

@@ -163,7 +163,7 @@ export function failureOf(call: SystemCall, errno: number): VolumeFailure | null
 export function isTold(call: SystemCall, errno: number): boolean {
   const outcome = outcomeOf(call, errno);
   if (outcome.kind === 'answer') return outcome.told;
-  return outcome.kind === 'retry' && outcome.retry === 'afterMakingRoom';
+  return SHORTAGES.includes(errno) && outcome.kind === 'retry' && outcome.retry !== 'inTheVolumeThread';
 }
 
 const names = getSystemErrorMap();
