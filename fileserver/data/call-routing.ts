@@ -12,7 +12,7 @@
  * whether they are in memory.
  */
 import { nfsproc3 } from '../../protocol/nfs3.ts';
-import { HANDLE_SIZE_MAX, UUID_AT } from '../volume/file-handle.ts';
+import { HANDLE_SIZE_MAX, isUuidAt, UUID_AT, UUID_SIZE } from '../volume/file-handle.ts';
 import type { VolumeRoute } from './call-forwarder.ts';
 import type { Forwarding, Route } from './dispatcher.ts';
 
@@ -35,7 +35,6 @@ const ELSEWHERE: readonly number[] = [
 /** Calls that are answered without a look at a volume's disk, or that have no handle. */
 const NEVER: readonly number[] = [nfsproc3.NULL];
 const PROCEDURES = 22;
-const UUID_SIZE = 16;
 
 /** A volume, as far as the way to it matters. */
 export interface RoutedVolume {
@@ -105,10 +104,4 @@ function afterOpaque(bytes: Uint8Array, at: number, end: number): number {
 function lengthAt(bytes: Uint8Array, at: number): number {
   if (bytes[at] !== 0) return 0x7ffffff0;
   return (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-}
-
-/** Does this UUID begin at bytes[at]? */
-export function isUuidAt(uuid: Uint8Array, bytes: Uint8Array, at: number): boolean {
-  for (let i = 0; i < UUID_SIZE; i++) if (uuid[i] !== bytes[at + i]) return false;
-  return true;
 }

@@ -36,9 +36,9 @@ import {
   SET_TO_CLIENT_TIME,
   UNCHECKED,
 } from '../../protocol/nfs3.ts';
-import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
+import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import type { OpenInProcess } from './data-thread-process.fixture.ts';
-import { type DataThreadTesting, type FromDataThread, OperationStep } from './messages.ts';
+import { type DataThreadTesting, type ExportSpec, type FromDataThread, OperationStep } from './messages.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -330,6 +330,7 @@ async function run(
   one: Scenario,
   testing: DataThreadTesting,
   check: (status: number) => void,
+  exportsThen?: readonly ExportSpec[],
 ): Promise<void> {
   const directory = temporaryDirectory(parent);
   const victim = takeVictim();
@@ -341,7 +342,9 @@ async function run(
     await expect(client.call(one.procedure, args, { xid: XID })).rejects.toThrow('connection closed');
     expect(await victim.exited).toBe('SIGKILL');
 
-    const takenOver = openMessage(directory.path, { diskSet: 'partner', server: 'filer-b', epoch: 2 });
+    const changed = exportsThen === undefined ? {} : { exports: exportsThen };
+    const partner = { diskSet: 'partner', server: 'filer-b', epoch: 2 } as const;
+    const takenOver = openMessage(directory.path, { ...partner, ...changed });
     const { port: secondary } = await survivor.open(takenOver);
     const other = await RpcClient.connect(secondary);
     const answer = await other.call(one.procedure, args, { xid: XID });
@@ -350,7 +353,7 @@ async function run(
     expect(await other.call(one.procedure, args, { xid: XID })).toEqual(answer);
     await survivor.close('partner', 'quiesce');
 
-    const { port: home } = await survivor.open(openMessage(directory.path, { epoch: 3 }));
+    const { port: home } = await survivor.open(openMessage(directory.path, { epoch: 3, ...changed }));
     const third = await RpcClient.connect(home);
     expect(await third.call(one.procedure, args, { xid: XID })).toEqual(answer);
     if (answer.status === NFS3_OK) one.verify(directory.path);
@@ -371,6 +374,34 @@ describe.each(scenarios)('$title', (one) => {
     const killAt = { operation: one.procedure, step };
     await run(one, { killAt }, (status) => expect(status).toBe(NFS3_OK));
   });
+});
+
+describe('exactly once, whatever has become of the export since', () => {
+  const one = (title: string): Scenario => scenarios.find((scenario) => scenario.title === title)!;
+  const killed: readonly (readonly [Scenario, OperationStep])[] = [
+    [one('CREATE guarded with attributes'), 'duringExecution'],
+    [one('CREATE guarded with attributes'), 'afterExecution'],
+    [one('CREATE guarded with attributes'), 'beforeAnswer'],
+    [one('RENAME over an existing file, into another directory'), 'afterExecution'],
+    [one('SETATTR with guard, of several attributes'), 'duringExecution'],
+    [one('LINK'), 'afterFlush'],
+  ];
+  const data: ExportSpec = { path: '/data', volume: 'data', ...EVERYBODY };
+  const fates: readonly (readonly [string, readonly ExportSpec[]])[] = [
+    ['ReadOnly', [{ ...data, access: 'ReadOnly' }]],
+    ['for other clients', [{ ...data, clients: ['10.9.9.9'] }]],
+    ['gone', [{ ...data, path: '/other' }]],
+  ];
+  const cases = killed.flatMap(([scenario, step]) =>
+    fates.map(([fate, exports]) => ({ title: scenario.title, scenario, step, fate, exports })),
+  );
+  test.each(cases)(
+    '$title, killed at $step, then the export is $fate',
+    async ({ scenario, step, exports }) => {
+      const killAt = { operation: scenario.procedure, step };
+      await run(scenario, { killAt }, (status) => expect(status).toBe(NFS3_OK), exports);
+    },
+  );
 });
 
 describe('without the journal the same test fails (so it can)', () => {

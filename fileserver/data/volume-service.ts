@@ -239,7 +239,8 @@ export class VolumeService {
         mayServe: this.mayServe,
         onStopped: () => this.rightLost(),
         onStep: this.onStep,
-        settle: (intent, flushes) => settleIntent(service, intent, flushes, this.onStep),
+        settle: (intent, flushes) =>
+          diskSet.asRecorded(() => settleIntent(service, intent, flushes, this.onStep)),
         onBug: (whose, error) =>
           this.log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
         intents: this.setup.testing?.intents ?? volume.intents,

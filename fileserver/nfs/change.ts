@@ -1,8 +1,9 @@
 /** From a call to an operation in the change queue: duplicates are told apart from new requests here. */
 import { hash } from 'node:crypto';
-import { nfsproc3 } from '../../protocol/nfs3.ts';
+import { NFS3_FHSIZE, nfsproc3 } from '../../protocol/nfs3.ts';
 import type { OperationStep } from '../data/messages.ts';
 import { BytePool } from '../volume/byte-pool.ts';
+import type { ChangeQueue } from '../volume/change-queue.ts';
 import { KEY_SIZE } from '../volume/journal-records.ts';
 import type { NfsCall, Outcome, Procedure } from './call.ts';
 import { Create } from './create.ts';
@@ -40,21 +41,32 @@ export function changeProcedure(onStep: StepListener): Procedure {
 
 function change(call: NfsCall, onStep: StepListener): Outcome {
   const { r, service, caller, procedure } = call;
-  const request: OperationRequest = {
-    service,
-    key: keyOf(call),
-    procedure,
-    args: argumentMemory.copy(r.bytes, r.position, r.end),
-    onStep,
-  };
+  const key = keyOf(call);
+  const queue = queueOf(call);
+  // Before the rights are looked up: what was executed is answered so, whatever has become of its export since.
+  const known = queue?.replyCache.find(key) ?? null;
+  if (known === 'running') {
+    queue!.replyCache.admit(key, call.answerLater());
+    return 'later';
+  }
+  if (known !== null) return answerNow(call, known);
+  const args = argumentMemory.copy(r.bytes, r.position, r.end);
+  const request: OperationRequest = { service, key, procedure, args, onStep };
   const operation = new operations[procedure]!(request);
   const failure = operation.bind(caller.userOf());
-  if (failure !== null) return answerNow(call, operation.results);
-  const queue = service.changesOf(operation.volume);
-  const known = queue.replyCache.find(request.key);
-  if (known !== null) return answerNow(call, known);
-  if (queue.replyCache.admit(request.key, call.answerLater()) === 'execute') queue.submit(operation);
+  if (failure !== null || queue === null) return answerNow(call, operation.results);
+  queue.replyCache.admit(key, call.answerLater());
+  queue.submit(operation);
   return 'later';
+}
+
+/** Of the volume in the first handle of the arguments, which all nine begin with; null: it is none that is open here. */
+function queueOf({ r, service }: NfsCall): ChangeQueue | null {
+  const start = r.position;
+  const size = r.skipOpaque(NFS3_FHSIZE);
+  r.position = start;
+  const volume = service.diskSet.volumeOf(r.bytes, start + 4, size);
+  return volume === null ? null : service.changesOf(volume);
 }
 
 function answerNow(call: NfsCall, results: Uint8Array): Outcome {

@@ -37,7 +37,10 @@ export interface RecoverySummary {
   readonly putAside: readonly string[];
 }
 
-/** Operations of a group are settled in the order of their intents; none of them touched what another did. */
+/**
+ * Operations of a group are settled in the order of their intents; none of them touched what another did. Each with the rights
+ * that it was recorded with: exports may have changed since.
+ */
 export async function recover(
   service: NfsService,
   volume: Volume,
@@ -52,16 +55,18 @@ export async function recover(
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   const putAside: string[] = [];
-  for (const payload of intents) {
-    const settled = settleIntent(service, payload, flushes, onStep);
-    if (settled.outcome === 'completed') {
-      cache.complete(settled.key, settled.results);
-      completed += 1;
-    } else if (settled.outcome === 'putAside') {
-      putAside.push(settled.reason);
-      flushes.addAll();
+  service.diskSet.asRecorded(() => {
+    for (const payload of intents) {
+      const settled = settleIntent(service, payload, flushes, onStep);
+      if (settled.outcome === 'completed') {
+        cache.complete(settled.key, settled.results);
+        completed += 1;
+      } else if (settled.outcome === 'putAside') {
+        putAside.push(settled.reason);
+        flushes.addAll();
+      }
     }
-  }
+  });
   const result = await new Promise<number>((resolve) => flushes.flush((worst) => resolve(worst)));
   if (result < 0) {
     throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);

@@ -175,7 +175,7 @@ test('whatever calls in progress do, no file can be found whose export is not th
   for (let step = 0; step < 20_000; step++) {
     one(steps)();
     for (const file of diskSet.table.found()) {
-      if (diskSet.exports.get(file.tree.id) !== file.tree) throw new Error(`step ${step}`);
+      if (diskSet.exports.of(volume, file.tree.id) !== file.tree) throw new Error(`step ${step}`);
     }
     while (held.length > 60) held.shift();
   }

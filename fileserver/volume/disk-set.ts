@@ -8,7 +8,8 @@ import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '..
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { outcomeOf } from './errno-outcomes.ts';
-import { Export, ExportTable } from './export.ts';
+import { Export, ExportTable, RecordedExports } from './export.ts';
+import { isUuidAt, UUID_AT, UUID_SIZE } from './file-handle.ts';
 import { type FileIdentity, IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
@@ -58,6 +59,20 @@ export class DiskSet {
    */
   replaceExports(exports: readonly ExportSpec[]): void {
     this.table.replaceExports(this.buildExports(exports));
+  }
+
+  /**
+   * Settles operations with the rights that they were recorded with, also where their exports are others by now, or gone.
+   * Nothing of that stays.
+   */
+  asRecorded<T>(settle: () => T): T {
+    const { exports } = this.table;
+    this.table.replaceExports(new RecordedExports());
+    try {
+      return settle();
+    } finally {
+      this.table.replaceExports(exports);
+    }
   }
 
   private buildExports(specs: readonly ExportSpec[]): ExportTable {
@@ -116,6 +131,14 @@ export class DiskSet {
       parent = key;
     }
     return fd;
+  }
+
+  /** Of the handle in a buffer, whoever has signed it and whatever its export; null: of none that is open here. */
+  volumeOf(bytes: Uint8Array, start: number, size: number): Volume | null {
+    if (size < UUID_AT + UUID_SIZE) return null;
+    for (const volume of this.volumes.values())
+      if (isUuidAt(volume.uuid, bytes, start + UUID_AT)) return volume;
+    return null;
   }
 
   /** The file of a handle in a buffer. */

@@ -7,6 +7,9 @@ import { parseExportDirectory } from './export-directory.ts';
 import { exportIdOf } from './file-handle.ts';
 import type { Volume } from './volume.ts';
 
+/** present: clients may use it. recorded: see RecordedExports. withdrawn: see Export.withdrawn. */
+type Validity = 'present' | 'recorded' | 'withdrawn';
+
 export class Export {
   readonly path: string;
   /** The path's UTF-8 bytes, one character a byte: what clients send may be any bytes. */
@@ -33,28 +36,34 @@ export class Export {
   private successor: Export | null;
 
   /** Throws an Error with a sentence for people. */
-  constructor(spec: ExportSpec, volume: Volume, withdrawn = false) {
-    mustHaveAnonymousIds(spec);
+  constructor(
+    spec: ExportSpec,
+    volume: Volume,
+    validity: Validity = 'present',
+    id: number = exportIdOf(spec.path),
+  ) {
+    if (validity === 'present') mustHaveAnonymousIds(spec);
     this.path = spec.path;
     this.wirePath = Buffer.from(spec.path).toString('latin1');
-    this.id = exportIdOf(spec.path);
+    this.id = id;
     this.volume = volume;
     this.directory = parseExportDirectory(spec);
-    this.canBeLeft = withdrawn || this.directory.length > 0 || !volume.isMountRoot;
+    this.withdrawn = validity === 'withdrawn';
+    const larger = this.directory.length > 0 || !volume.isMountRoot;
+    this.canBeLeft = this.withdrawn || (larger && validity === 'present');
     this.readOnly = spec.access === 'ReadOnly';
     this.squash = spec.squash;
     this.anonymous = { uid: spec.anonymousUid, gid: spec.anonymousGid, groups: [] };
     this.clients = new ClientNetworks(spec.clients);
     this.spec = spec;
     this.rootKey = '';
-    this.withdrawn = withdrawn;
     this.successor = null;
   }
 
   /** What the files of this export are bound to once it is exported no longer. */
   withdraw(): Export {
     const spec: ExportSpec = { ...this.spec, access: 'ReadOnly', squash: 'All', clients: [] };
-    this.successor ??= new Export(spec, this.volume, true);
+    this.successor ??= new Export(spec, this.volume, 'withdrawn', this.id);
     return this.successor;
   }
 }
@@ -72,7 +81,7 @@ function mustHaveAnonymousIds({ path, anonymousUid, anonymousGid }: ExportSpec):
 
 /** Exports of a disk set by the number in handles and by path. Throws on two that can't be told apart. */
 export class ExportTable {
-  readonly all: readonly Export[];
+  protected exports: readonly Export[];
   private readonly byId: ReadonlyMap<number, Export>;
 
   constructor(exports: readonly Export[]) {
@@ -85,12 +94,18 @@ export class ExportTable {
       }
       byId.set(one.id, one);
     }
-    this.all = exports;
+    this.exports = exports;
     this.byId = byId;
   }
 
-  get(id: number): Export | undefined {
-    return this.byId.get(id);
+  get all(): readonly Export[] {
+    return this.exports;
+  }
+
+  /** The one with this number in handles of this volume. */
+  of(volume: Volume, id: number): Export | undefined {
+    const one = this.byId.get(id);
+    return one?.volume === volume ? one : undefined;
   }
 
   /** The export that a mount path (one character a byte) lies in, and what follows; null if it lies in none. */
@@ -103,5 +118,32 @@ export class ExportTable {
       if (inside && (best === null || wirePath.length > best.wirePath.length)) best = one;
     }
     return best === null ? null : { found: best, below: path.slice(best.wirePath.length) };
+  }
+}
+
+const ANYTHING: Omit<ExportSpec, 'volume'> = {
+  path: '/',
+  clients: [],
+  access: 'ReadWrite',
+  squash: 'None',
+  anonymousUid: 65534,
+  anonymousGid: 65534,
+};
+
+/**
+ * Any export that there ever was, for what was allowed and recorded then: whether it is exported now, to whom, and where its
+ * directory is, says nothing about that.
+ */
+export class RecordedExports extends ExportTable {
+  constructor() {
+    super([]);
+  }
+
+  override of(volume: Volume, id: number): Export {
+    const known = this.exports.find((one) => one.id === id && one.volume === volume);
+    if (known !== undefined) return known;
+    const one = new Export({ ...ANYTHING, volume: volume.spec.name }, volume, 'recorded', id);
+    this.exports = [...this.exports, one];
+    return one;
   }
 }

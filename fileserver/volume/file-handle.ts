@@ -18,6 +18,7 @@ export const HANDLE_SIZE_MAX = 64;
 const VERSION = 1;
 export const EXPORT_AT = 2;
 export const UUID_AT = 6;
+export const UUID_SIZE = 16;
 export const IDENTITY_AT = 22;
 export const MAC_SIZE = 16;
 const HANDLE_SIZE_MIN = IDENTITY_AT + 1 + MAC_SIZE;
@@ -120,6 +121,12 @@ export function exportIdIn(handle: Uint8Array): number {
       handle[EXPORT_AT + 3]!) >>>
     0
   );
+}
+
+/** Does this UUID begin at bytes[at]? */
+export function isUuidAt(uuid: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < UUID_SIZE; i++) if (uuid[i] !== bytes[at + i]) return false;
+  return true;
 }
 
 export function uuidIn(handle: Uint8Array): Uint8Array {

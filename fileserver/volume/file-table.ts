@@ -97,15 +97,14 @@ export class FileTable {
     for (let file = this.oldest; file !== null; ) {
       const { newer } = file;
       // What was withdrawn can't be found by its handle; openNow() binds it anew.
-      if (file.tree.withdrawn || this.present(file) === null) this.drop(file);
+      if (file.tree.withdrawn || this.present(file) === undefined) this.drop(file);
       this.bind(file);
       file = newer;
     }
   }
 
-  private present({ tree, volume }: OpenFile): Export | null {
-    const now = this.trees.get(tree.id);
-    return now?.volume === volume ? now : null;
+  private present({ tree, volume }: OpenFile): Export | undefined {
+    return this.trees.of(volume, tree.id);
   }
 
   private bind(file: OpenFile): void {
@@ -151,8 +150,8 @@ export class FileTable {
     const volume = volumes.get(Buffer.from(uuidIn(handle)).toString('hex'));
     if (volume === undefined) return 'stale';
     if (!isSigned(volume.secret, handle)) return 'badHandle';
-    const tree = this.trees.get(exportIdIn(handle));
-    if (tree === undefined || tree.volume !== volume) return 'stale';
+    const tree = this.trees.of(volume, exportIdIn(handle));
+    if (tree === undefined) return 'stale';
     const identity = identityIn(handle);
     const key = identityKey(identityTypeIn(handle), identity, 0, identity.length);
     const kept = handleMemory.copy(handle, 0, handle.length);

@@ -19,7 +19,7 @@ test('a request is executed once; who sends it again meanwhile waits for the sam
   const told: string[] = [];
   expect(cache.admit('a', () => told.push('first'))).toBe('execute');
   expect(cache.admit('a', () => told.push('second'))).toBe('joined');
-  expect(cache.find('a')).toBe(null);
+  expect(cache.find('a')).toBe('running');
   for (const tell of cache.complete('a', results(1))) tell(results(1));
   expect(told).toEqual(['first', 'second']);
   expect(cache.find('a')).toEqual(results(1));

@@ -63,14 +63,14 @@ export class ReplyCache {
     this.bytes = 0;
   }
 
-  /** What was answered; null if it was not. */
-  find(key: string): Uint8Array | null {
+  /** What was answered; null: the request has not been seen. `running`: it is being executed, and admit() joins it. */
+  find(key: string): Uint8Array | 'running' | null {
     const entry = this.entries.get(key);
     if (entry === undefined) return this.stored?.results(key) ?? null;
-    return entry.state === 'done' ? entry.results : null;
+    return entry.state === 'done' ? entry.results : 'running';
   }
 
-  /** For a request that find() does not know. */
+  /** For a request that has no answer yet. */
   admit(key: string, listener: AnswerListener): Admission {
     const entry = this.entries.get(key);
     if (entry?.state === 'running') {
