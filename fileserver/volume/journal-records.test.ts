@@ -13,7 +13,7 @@ import {
 
 const SIZE = 8192;
 const uuid = new Uint8Array(16).fill(7);
-const header = (sequence: number): SegmentHeader => ({ sequence, batch: 0, fresh: true });
+const header = (sequence: number, batch = 0): SegmentHeader => ({ sequence, batch, fresh: true });
 
 interface Written {
   readonly bytes: Uint8Array;
@@ -21,16 +21,17 @@ interface Written {
   readonly at: readonly number[];
 }
 
-/** A segment with records of these sizes, each flush with `perBatch` of them. */
-function segment(sequence: number, sizes: readonly number[], perBatch = 1): Written {
+/** A segment with records of these sizes, each flush with `perBatch` of them; `batch`: flushes before it was begun. */
+function segment(sequence: number, sizes: readonly number[], perBatch = 1, batch = 0): Written {
   const bytes = new Uint8Array(SIZE);
-  bytes.set(encodeSegmentHeader(uuid, header(sequence), SIZE));
+  bytes.set(encodeSegmentHeader(uuid, header(sequence, batch), SIZE));
   const builder = new BatchBuilder();
   const at: number[] = [];
-  builder.add(sequence, 0, RecordType.snapshotEnd, new Uint8Array(0));
+  builder.add(sequence, batch, RecordType.snapshotEnd, new Uint8Array(0));
   sizes.forEach((size, i) => {
     at.push(SEGMENT_HEADER_SIZE + builder.size);
-    builder.add(sequence, 1 + Math.floor(i / perBatch), RecordType.reply, new Uint8Array(size).fill(i + 1));
+    const flush = batch + 1 + Math.floor(i / perBatch);
+    builder.add(sequence, flush, RecordType.reply, new Uint8Array(size).fill(i + 1));
   });
   at.push(SEGMENT_HEADER_SIZE + builder.size);
   bytes.set(builder.written, SEGMENT_HEADER_SIZE);
@@ -84,6 +85,17 @@ describe('a segment', () => {
     tail[at[3]! + 20] = 0xff;
     // The last flush may have been under way when the machine stopped.
     expect(parseSegment(tail, header(1)).gap).toBe(false);
+  });
+
+  test.each([-4, -3, -2, -1, 0, 1])('2^32 flushes and more change nothing: begun at 2^32%+i', (offset) => {
+    const begun = 2 ** 32 + offset;
+    const { bytes, at } = segment(1, [24, 24, 24, 24], 1, begun);
+    const found = decodeSegmentHeader(bytes, uuid)!;
+    const parsed = parseSegment(bytes, found);
+    expect(parsed).toMatchObject({ end: at[4]!, complete: true, gap: false, batch: (begun + 4) % 2 ** 32 });
+    const damaged = bytes.slice();
+    damaged[at[1]! + 20] = 0xff;
+    expect(parseSegment(damaged, found)).toMatchObject({ end: at[1]!, gap: true });
   });
 
   test('what an earlier use left behind does not count', () => {

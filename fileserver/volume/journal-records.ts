@@ -157,7 +157,7 @@ export function parseSegment(
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records = [...before.records];
   let { end: at, batch, complete } = before;
-  while (isRecordAt(bytes, view, at, sequence) && batchAt(view, at) >= batch) {
+  while (isRecordAt(bytes, view, at, sequence) && batchesAfter(batchAt(view, at), batch) >= 0) {
     batch = batchAt(view, at);
     if (typeAt(view, at) === RecordType.snapshotEnd) complete = true;
     records.push(at);
@@ -183,9 +183,17 @@ export function payloadSizeAt(view: DataView, at: number): number {
 export function typeAt(view: DataView, at: number): number {
   return view.getUint32(at + 4, true);
 }
-/** Flushes of the journal before it was appended, since the segment's owner opened it. */
+/** Flushes of the journal before it was appended, since the segment's owner opened it, modulo 2^32. */
 function batchAt(view: DataView, at: number): number {
   return view.getUint32(at + 8, true);
+}
+
+/**
+ * How many batches `batch` comes after `other`; less than 0: before it. Numbers have 32 bits and begin again at 0 after 2^32
+ * flushes, some days of a busy owner's life: those compared are less than 2^31 apart (serial number arithmetic, RFC 1982).
+ */
+function batchesAfter(batch: number, other: number): number {
+  return (batch - other) | 0;
 }
 
 /** Behind the last valid record a gap would show within this: one flush is smaller (see change-queue.ts). Bytes. */
@@ -211,7 +219,7 @@ function laterFlushFollows(
     const type = words[i + 1]!;
     if (type < RecordType.intent || type > RecordType.copiedReply) continue;
     // Mostly of an earlier use of the segment: its checksum costs more than a look at its number.
-    if (words[i + 2]! >>> 0 < batch + 3) continue;
+    if (batchesAfter(words[i + 2]!, batch) < 3) continue;
     if (isRecordAt(bytes, view, i << 2, sequence)) return true;
   }
   return false;

@@ -105,6 +105,36 @@ test('until a new segment has everything, the one before counts too', async () =
   replay.journal.close();
 });
 
+test('an owner that flushes more than 2^32 times loses nothing', async () => {
+  const { journal } = await openJournal(directory, uuid);
+  // Some days of a busy server.
+  Reflect.set(journal, 'batch', 2 ** 32 - 2);
+  journal.begin(NOTHING);
+  const numbers = Array.from({ length: 10 }, (_, i) => i);
+  for (const i of numbers) {
+    journal.append([reply(i)], [intent(i + 100)], NOTHING);
+    await flushed(journal);
+  }
+  journal.close();
+  const replay = await openJournal(directory, uuid);
+  expect(answersOf(replay)).toEqual(numbers.map((i) => reply(i)));
+  expect(replay.intents).toEqual(numbers.map((i) => intent(i + 100)));
+  replay.journal.close();
+});
+
+test('a record without results ends an intent, is no answer, and ends what was answered before; sent again, it is one', async () => {
+  const journal = await begun();
+  journal.append([reply(2), reply(3)], [intent(1), intent(2)], NOTHING);
+  await flushed(journal);
+  journal.append([reply(1, 0), reply(2, 0), reply(3, 0)], [intent(2)], NOTHING);
+  journal.append([reply(3)], [], NOTHING);
+  journal.close();
+  const replay = await openJournal(directory, uuid);
+  expect(answersOf(replay)).toEqual([reply(3)]);
+  expect(replay.intents).toEqual([intent(2)]);
+  replay.journal.close();
+});
+
 test('what is written out needs no flush of the journal to be read again', async () => {
   const journal = await begun();
   journal.append([], [intent(1)], NOTHING);

@@ -37,13 +37,16 @@ export function leftBehind(segments: readonly ReadSegment[]): LeftBehind {
     if (type === RecordType.intent) open[segment]!.set(key, start);
     if (type === RecordType.copiedReply) answers.add(key, buffers[segment]!, start, end);
   });
+  // Without results (noResults()) at last: what was answered to an earlier one of the same key is no longer the answer either.
+  const unanswered = new Set<string>();
   // Those that were copied are older than all others.
   visit(segments, buffers, (type, key, segment, start, end) => {
     if (type !== RecordType.reply) return;
-    // Without results (noResults()): what was answered to an earlier one of the same key is no longer the answer either.
-    if (resultsSizeIn(buffers[segment]!, start, end) === 0) answers.delete(key);
-    else answers.add(key, buffers[segment]!, start, end);
+    answers.add(key, buffers[segment]!, start, end);
+    if (resultsSizeIn(buffers[segment]!, start, end) === 0) unanswered.add(key);
+    else if (unanswered.size > 0) unanswered.delete(key);
   });
+  for (const key of unanswered) answers.delete(key);
   const intents = open.flatMap((starts, segment) =>
     [...starts.values()].map((start) => payloadAt(segments[segment]!.bytes, start)),
   );
