@@ -41,12 +41,19 @@ export class VolumeRoute implements Route {
   }
 }
 
+/** A volume whose removed objects give back their space. */
+export interface FreedSpace {
+  /** Calls back when they have, or take too long to wait for it; at once if there are none. */
+  whenFreed(done: () => void): void;
+}
+
 /** What a thread has open of objects that others remove. */
 export interface OpenObjects {
-  /** Closes the object, which may have lost its last name, as forgotten-object.ts has it at bytes[start .. end). */
-  forget(bytes: Uint8Array, start: number, end: number): void;
-  /** Calls back when those objects have given back their space, or take too long to wait for it; at once if they have. */
-  whenFreed(done: () => void): void;
+  /**
+   * Closes the object, which may have lost its last name, as forgotten-object.ts has it at bytes[start .. end). Returns its
+   * volume, if that is open here.
+   */
+  forget(bytes: Uint8Array, start: number, end: number): FreedSpace | null;
 }
 
 interface Outstanding {
@@ -227,12 +234,14 @@ export class CallForwarder {
     for (const number of message.spent) this.keep(number);
     const entries = new BatchReader(message.batch, message.size);
     let more = entries.next();
-    const forgets = more && entries.number === NO_CALL;
+    const freed = new Set<FreedSpace>();
     // They come before the answers of those who removed them.
-    for (; more && entries.number === NO_CALL; more = entries.next())
-      this.objects.forget(entries.bytes, entries.start, entries.end);
-    if (forgets) this.objects.whenFreed(() => this.answer(entries, more));
-    else this.answer(entries, more);
+    for (; more && entries.number === NO_CALL; more = entries.next()) {
+      const volume = this.objects.forget(entries.bytes, entries.start, entries.end);
+      if (volume !== null) freed.add(volume);
+    }
+    if (freed.size === 0) this.answer(entries, more);
+    else whenAllFreed(freed, () => this.answer(entries, more));
   }
 
   private answer(entries: BatchReader, more: boolean): void {
@@ -268,4 +277,13 @@ export class CallForwarder {
     if (memory.shared.byteLength === BATCH_SIZE) this.spare.give(memory);
     else this.longRecords.keep(memory.shared);
   }
+}
+
+function whenAllFreed(volumes: ReadonlySet<FreedSpace>, done: () => void): void {
+  let waiting = volumes.size;
+  const freed = (): void => {
+    waiting -= 1;
+    if (waiting === 0) done();
+  };
+  for (const volume of volumes) volume.whenFreed(freed);
 }

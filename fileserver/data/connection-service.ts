@@ -148,7 +148,6 @@ export class ConnectionService {
       const channel = this.setup.volumeThreads.get(thread)!;
       forwarder = new CallForwarder(this.session, channel, this.setup.memory.longRecords, {
         forget: (bytes, start, end) => this.forget(bytes, start, end),
-        whenFreed: (done) => this.whenFreed(done),
       });
       this.forwarders.set(thread, forwarder);
     }
@@ -160,26 +159,15 @@ export class ConnectionService {
     this.forwarders.get(thread)?.receive(message);
   }
 
-  private forget(bytes: Uint8Array, start: number, end: number): void {
+  private forget(bytes: Uint8Array, start: number, end: number): Volume | null {
     const { diskSet } = this;
-    if (diskSet === null) return;
+    if (diskSet === null) return null;
     for (const volume of diskSet.volumes.values()) {
       if (!isUuidAt(volume.uuid, bytes, start)) continue;
       diskSet.forget(volume, forgottenIdentity(bytes, start, end));
+      return volume;
     }
-  }
-
-  private whenFreed(done: () => void): void {
-    let waiting = 1;
-    const freed = (): void => {
-      waiting -= 1;
-      if (waiting === 0) done();
-    };
-    for (const volume of this.volumes) {
-      waiting += 1;
-      volume.whenFreed(freed);
-    }
-    freed();
+    return null;
   }
 
   adopt(fd: number, host: string): void {
