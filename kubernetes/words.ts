@@ -51,6 +51,10 @@ export const leaseAnnotations = {
   standstill: 'filerpair.dev/standstill',
   /** By the owner: {@link StandstillAnswerAnnotation}. */
   standstillAnswer: 'filerpair.dev/standstill-answer',
+  /** By the owner, when it serves: {@link WrittenAnnotation}. Its epoch only grows. */
+  written: 'filerpair.dev/written',
+  /** By a server that owned the disk set and could not open it: {@link OpenFailureAnnotation}; absent: it was opened. */
+  openFailure: 'filerpair.dev/open-failure',
   /** By the server that does not own the disk set: {@link TakeoverCheckAnnotation}. */
   takeoverCheck: 'filerpair.dev/takeover-check',
 } as const;
@@ -109,6 +113,20 @@ export interface TakeoverCheckAnnotation {
   readonly server: string;
   readonly possible: boolean;
   readonly missing: readonly { readonly name: string; readonly message: string }[];
+}
+
+/** The last epoch whose ownership record was written on all volumes, and the UUIDs of those by name. */
+export interface WrittenAnnotation {
+  readonly epoch: number;
+  readonly volumes: Readonly<Record<string, string>>;
+}
+
+export interface OpenFailureAnnotation {
+  readonly server: string;
+  readonly epoch: number;
+  /** An OpenFailure: `VolumeBehind`, `NotAttached`... */
+  readonly reason: string;
+  readonly message: string;
 }
 
 /** Nothing on the disk set's volumes is to change for a moment, so that they can be copied as they are. */

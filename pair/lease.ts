@@ -49,6 +49,18 @@ export interface Standstill {
   readonly over: boolean;
 }
 
+/** The ownership record of this epoch was written on all volumes of the disk set. */
+export interface WrittenVolumes {
+  readonly epoch: number;
+  /** UUIDs, by name. */
+  readonly volumes: Readonly<Record<string, string>>;
+}
+
+/** Which of the two to keep: what was written once stays written, so a note that arrives late lowers nothing. */
+export function laterWritten(before: WrittenVolumes | undefined, note: WrittenVolumes): WrittenVolumes {
+  return before !== undefined && before.epoch > note.epoch ? before : note;
+}
+
 export interface LeaseRecord {
   /** The owning incarnation; null after a release, and before the first claim. */
   readonly holder: Incarnation | null;
@@ -75,6 +87,8 @@ export interface LeaseRecord {
   readonly disks?: string;
   /** Written beside the ownership by the operator; no right depends on it. */
   readonly standstill?: Standstill;
+  /** Written beside the ownership by a server that serves; no right depends on it. Absent: not known. */
+  readonly written?: WrittenVolumes;
 }
 
 /** A record as read from the witness. `version` is opaque (Kubernetes: resourceVersion). */

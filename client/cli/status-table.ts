@@ -16,6 +16,11 @@ interface DiskSetStatus {
   readonly rightMsLeft?: number | null;
   readonly port?: number | null;
   readonly phase?: string | null;
+  readonly openFailure?: {
+    readonly epoch?: number;
+    readonly reason?: string;
+    readonly message?: string;
+  } | null;
 }
 
 interface Status {
@@ -51,6 +56,11 @@ export function statusTable(body: unknown): string {
     each.rightMsLeft ? `${Math.round(each.rightMsLeft)} ms` : '-',
   ]);
   text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'HERE', 'PORT', 'RIGHT'], ...rows], [2, 5]));
+  for (const { home, openFailure } of status.diskSets ?? []) {
+    if (!openFailure) continue;
+    const { epoch = '?', reason = '?', message = '' } = openFailure;
+    text.push(`\n${home ?? '?'} could not be opened here in epoch ${epoch} (${reason}): ${message}\n`);
+  }
   if (status.lastTransition) text.push('\n', transition(status.lastTransition));
   return text.join('');
 }

@@ -7,6 +7,7 @@
  * stepped to its end before the next; inputs that an effect causes at once are queued behind it.
  */
 import { randomUUID } from 'node:crypto';
+import type { DiskSetState } from '../../pair/disk-set.ts';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
 import { initialServer, nextWakeAt, partnerCouldServe, type ServerState, step } from '../../pair/server.ts';
@@ -32,7 +33,7 @@ import { GateKeeper } from './gate-keeper.ts';
 import { LiveExports } from './live-exports.ts';
 import { Requests } from './requests.ts';
 import { RightKeeper } from './right-keeper.ts';
-import { type Status, statusOf } from './status.ts';
+import { type OpenFailureStatus, type Status, statusOf } from './status.ts';
 import { StuckVolumes } from './stuck-volumes.ts';
 import { Transitions } from './transitions.ts';
 import { whyVolumesNotReadable } from './volume-look.ts';
@@ -84,6 +85,8 @@ export class Agent {
    * by home.
    */
   private readonly disks = new Map<ServerName, { directory: string | null; partnerCouldServe: boolean }>();
+  /** Of disk sets that this server could not open the last time that it tried, by home. */
+  private readonly openFailures = new Map<ServerName, OpenFailureStatus>();
   /** The standstills that the data thread was last told to begin, by home. */
   private readonly standstills = new Map<ServerName, string>();
   /** Heartbeats under way, for the round-trip time. */
@@ -203,6 +206,7 @@ export class Agent {
         home,
         // Those that move come to this node with the ownership, and not before.
         config.diskSets[home]!.volumes.filter(({ reattached }) => reattached !== true),
+        this.diskSetOf(home).seen?.record.written,
       ),
     ]);
     if (read.kind === 'found') this.news(home, { kind: 'leaseSeen', home, sighting: read.sighting });
@@ -248,6 +252,7 @@ export class Agent {
       ports: { interconnect: this.interconnectPort, metrics: this.metricsPort },
       configuration: this.exports.status,
       stuckVolumes: this.stuckVolumes,
+      openFailures: this.openFailures,
     });
   }
 
@@ -471,6 +476,10 @@ export class Agent {
     return home === this.options.config.server ? 'own' : 'partner';
   }
 
+  private diskSetOf(home: ServerName): DiskSetState {
+    return this.slotOf(home) === 'own' ? this.state.own : this.state.foreign;
+  }
+
   private homeOf(slot: DiskSetSlot): ServerName {
     const { server, partner } = this.options.config;
     return slot === 'own' ? server : partner;
@@ -479,7 +488,7 @@ export class Agent {
   private open(home: ServerName, epoch: number): void {
     const slot = this.slotOf(home);
     this.openEpochs.set(home, epoch);
-    this.dataThread.open(slot, epoch, this.exports.of(home));
+    this.dataThread.open(slot, epoch, this.exports.of(home), this.diskSetOf(home).seen?.record.written);
     if (slot === 'partner') this.options.gate.open(epoch);
   }
 
@@ -507,11 +516,12 @@ export class Agent {
         this.exports.taken(home);
         this.transitions.opened(home, message.phases);
         this.feed({ kind: 'diskSetOpened', home, epoch });
-        this.noteOpened(home, epoch);
+        this.noteOpened(home, epoch, message.volumes);
         return;
       case 'openFailed':
         this.log.error(`${home} could not be opened (${message.reason}): ${message.message}`);
         if (message.reason === 'InvalidExport') this.exports.refused(home, message.message);
+        this.noteOpenFailure(home, { epoch, reason: message.reason, message: message.message });
         this.feed({
           kind: 'diskSetOpenFailed',
           home,
@@ -584,8 +594,10 @@ export class Agent {
   }
 
   /** For people and the operator, once the first request has been answered or a moment has passed. */
-  private noteOpened(home: ServerName, epoch: number): void {
+  private noteOpened(home: ServerName, epoch: number, volumes: Readonly<Record<string, string>>): void {
     const { witness } = this.options;
+    this.openFailures.delete(home);
+    witness.annotate(home, { written: { epoch, volumes }, openFailure: null });
     if (this.slotOf(home) === 'partner') witness.annotate(home, { secondaryPortOpen: epoch });
     setTimeout(() => {
       const transition = this.transitions.of(home);
@@ -593,6 +605,12 @@ export class Agent {
       const { home: _, startedBootMs: __, ...lastTransition } = transition;
       witness.annotate(home, { lastTransition });
     }, ANNOTATE_AFTER_MS);
+  }
+
+  private noteOpenFailure(home: ServerName, failure: OpenFailureStatus): void {
+    this.openFailures.set(home, failure);
+    const { server } = this.options.config;
+    this.options.witness.annotate(home, { openFailure: { server, ...failure } });
   }
 
   // --------------------------------------------------------------------------------------------------- news

@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Incarnation } from '../../pair/incarnation.ts';
+import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { Config } from '../config.ts';
 import { DataFigures, metricsSize } from '../data/data-metrics.ts';
 import {
@@ -74,7 +75,8 @@ export class DataThread {
     this.post({ kind: 'prepare', diskSet, epoch, volumes: volumesOf(this.setup.config, diskSet) });
   }
 
-  open(diskSet: DiskSetSlot, epoch: number, exports: readonly ExportSpec[]): void {
+  /** written: what the Lease knows of the volumes. */
+  open(diskSet: DiskSetSlot, epoch: number, exports: readonly ExportSpec[], written?: WrittenVolumes): void {
     const { config, me } = this.setup;
     const home = diskSet === 'own' ? config.server : config.partner;
     this.post({
@@ -86,6 +88,7 @@ export class DataThread {
       epoch,
       volumes: volumesOf(config, diskSet),
       exports,
+      ...(written === undefined ? {} : { written }),
       volumeStalledMs: config.volumeStalledMs,
       attachPatienceMs: config.attachPatienceMs,
       host: config.listen.host,

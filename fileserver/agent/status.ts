@@ -6,6 +6,14 @@ import type { ConfigurationStatus } from './live-exports.ts';
 import type { StuckVolume, StuckVolumes } from './stuck-volumes.ts';
 import type { Handover, HomeTransition, Transitions } from './transitions.ts';
 
+/** Why a disk set could not be opened here. */
+export interface OpenFailureStatus {
+  readonly epoch: number;
+  /** An OpenFailure (data/messages.ts). */
+  readonly reason: string;
+  readonly message: string;
+}
+
 export interface DiskSetStatus {
   readonly home: ServerName;
   /** Where this server is in the life of the disk set; see pair/disk-set.ts. */
@@ -24,6 +32,8 @@ export interface DiskSetStatus {
   readonly phase: 'opening' | 'open' | 'quiescing' | null;
   /** Volumes whose disks let calls wait, for longer than a second. */
   readonly stuckVolumes: readonly StuckVolume[];
+  /** Of the last time that this server tried to open it; null: it could. */
+  readonly openFailure: OpenFailureStatus | null;
 }
 
 export interface Status {
@@ -60,6 +70,7 @@ export interface StatusSources {
   readonly ports: Status['ports'];
   readonly configuration: ConfigurationStatus;
   readonly stuckVolumes: StuckVolumes;
+  readonly openFailures: ReadonlyMap<ServerName, OpenFailureStatus>;
 }
 
 export function statusOf(sources: StatusSources): Status {
@@ -101,5 +112,6 @@ function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetSt
     port: sources.openPorts.get(home) ?? null,
     phase: role.name === 'holder' ? role.port : null,
     stuckVolumes: sources.stuckVolumes.of(home, sources.now),
+    openFailure: sources.openFailures.get(home) ?? null,
   };
 }

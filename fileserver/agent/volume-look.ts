@@ -1,8 +1,10 @@
 /**
- * A look at volumes that somebody else serves: are they there, are they this disk set's, can they be read? Nothing is
- * written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the agent.
+ * A look at volumes that somebody else serves: are they there, are they this disk set's, are they those that were served last,
+ * can they be read? Nothing is written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the agent.
  */
-import { readOwnership, readVolumeRecord } from '../volume/ownership.ts';
+import type { WrittenVolumes } from '../../pair/lease.ts';
+import { whyBehind } from '../volume/behind.ts';
+import { readOwnership, readVolumeRecord, saysRestored } from '../volume/ownership.ts';
 
 /** Longer than a disk takes that could be taken over; ms. */
 const PATIENCE_MS = 2000;
@@ -11,10 +13,11 @@ const PATIENCE_MS = 2000;
 export async function whyVolumesNotReadable(
   home: string,
   volumes: readonly { readonly name: string; readonly path: string }[],
+  written?: WrittenVolumes,
 ): Promise<string | null> {
   for (const volume of volumes) {
     const why = await within(
-      whyNot(home, volume),
+      whyNot(home, volume, written),
       `volume ${volume.name} of ${home} has not been read within ${PATIENCE_MS} ms`,
     );
     if (why !== null) return why;
@@ -25,14 +28,18 @@ export async function whyVolumesNotReadable(
 async function whyNot(
   home: string,
   { name, path }: { readonly name: string; readonly path: string },
+  written: WrittenVolumes | undefined,
 ): Promise<string | null> {
   try {
     const record = await readVolumeRecord(path);
     if (record === null) return `${path} (volume ${name} of ${home}) holds no volume: is it mounted?`;
     if (record.home !== home)
       return `${path} holds a volume of ${record.home}, and should hold ${name} of ${home}`;
-    await readOwnership(path);
-    return null;
+    const ownership = await readOwnership(path);
+    const uuid = written?.volumes[name];
+    if (uuid === undefined || (await saysRestored(path))) return null;
+    const found = { uuid: record.uuid, epoch: ownership?.epoch ?? null };
+    return whyBehind(name, path, { epoch: written!.epoch, uuid }, found);
   } catch (error) {
     return `volume ${name} of ${home} cannot be read at ${path}: ${(error as Error).message}`;
   }

@@ -162,7 +162,8 @@ export class DiskSetCoordinator {
       this.mustHaveRight('replay');
       this.state = 'serving';
       for (const arrival of this.arrivals.splice(0)) this.adopt(arrival);
-      this.post({ kind: 'opened', diskSet: this.slot, port, phases });
+      const uuids = attachments.map(({ spec, ownership }) => [spec.name, ownership.uuid]);
+      this.post({ kind: 'opened', diskSet: this.slot, port, phases, volumes: Object.fromEntries(uuids) });
     } catch (error) {
       if (this.closing !== null) return;
       await Promise.race([this.fence(), elapsed(GIVE_UP_MS)]);

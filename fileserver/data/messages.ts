@@ -16,6 +16,7 @@
 //     |   <-- closed                |
 //     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
 
+import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSlot } from '../right-table.ts';
 
 /** Which disk set: the server's own (primary port) or its partner's (secondary port). */
@@ -68,6 +69,8 @@ export interface OpenMessage {
   readonly epoch: number;
   readonly volumes: readonly VolumeSpec[];
   readonly exports: readonly ExportSpec[];
+  /** What the Lease knows of the volumes; absent: nothing. */
+  readonly written?: WrittenVolumes;
   /** A volume whose disk has not answered for so long is reported (`stalled`). ms; absent or 0: never. */
   readonly volumeStalledMs?: number;
   /**
@@ -153,6 +156,8 @@ export const OpenFailure = {
   VolumeEpochAhead: 'VolumeEpochAhead',
   /** The directory holds another home server's volume, or another volume than before. */
   WrongVolume: 'WrongVolume',
+  /** Not the volume that was served last: it is not mounted, or what is there is an older state of it. */
+  VolumeBehind: 'VolumeBehind',
   /** No FilerPair volume there, and this server may not make it one (only the home server may). */
   NotAVolume: 'NotAVolume',
   /** A file system that can't tell its files apart across restarts, or handles larger than NFSv3 allows. */
@@ -190,6 +195,8 @@ export interface OpenedMessage {
   readonly diskSet: DiskSetRole;
   readonly port: number;
   readonly phases: readonly Phase[];
+  /** UUIDs by name: on each of them the ownership record is durable. */
+  readonly volumes: Readonly<Record<string, string>>;
 }
 
 export interface OpenFailedMessage {

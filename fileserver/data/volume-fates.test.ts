@@ -1,10 +1,11 @@
 // What becomes of a volume: copied, restored, set back to a snapshot, not mounted. Handles of before open what they stood
 // for, or nothing; the server says what it found. On real file systems, as root only; on the temporary directory, always.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { readVolumeRecord } from '../volume/ownership.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { DiskImage, diskImage, loopTypes } from './file-systems.fixture.ts';
 import type { OpenMessage } from './messages.ts';
@@ -14,6 +15,8 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const USER = { credential: userCredential(process.geteuid!(), process.getegid!()) };
 const how = { mode: nfs.UNCHECKED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o600 } } as const;
 const READ_SIZE = 100;
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let thread: TestDataThread;
 let temporary: ReturnType<typeof temporaryDirectory>;
@@ -225,3 +228,112 @@ test.skipIf(loopTypes.length === 0).each(loopTypes)(
     });
   },
 );
+
+describe('behind what the Lease knows', () => {
+  let disk: string;
+  beforeEach(() => {
+    disk = join(temporary.path, 'disk');
+    mkdirSync(disk);
+  });
+
+  const wordFor = (path: string): void => {
+    mkdirSync(join(path, '.filerpair'), { recursive: true });
+    writeFileSync(join(path, '.filerpair/restored'), '');
+  };
+  const hasWord = (): boolean => existsSync(join(disk, '.filerpair/restored'));
+  const nothing = async (): Promise<void> => {};
+  /** What the Lease knows after the volume at the path was served in this epoch. */
+  const writtenIn = async (epoch: number) => ({
+    written: { epoch, volumes: { data: (await readVolumeRecord(disk))!.uuid } },
+  });
+  const accepted = () => said('warn').filter((one) => one.includes('It is served all the same'));
+
+  test('not mounted: the empty directory is refused, by home and partner, and nothing is written to it', async () => {
+    await serve(disk, 6, (visit) => visit.make('years-of-work'));
+    const known = await writtenIn(6);
+    renameSync(disk, join(temporary.path, 'not-mounted'));
+    mkdirSync(disk);
+    const sentence = `VolumeBehind: volume data: ${disk} holds no FilerPair volume, but this volume was served in epoch 6: its disk is not mounted there, or is empty. Mount the volume that was served last; or, if what is there was restored from a backup or is to be served as it is, create the file ${disk}/.filerpair/restored`;
+    await expect(serve(disk, 7, nothing, known)).rejects.toThrow(sentence);
+    await expect(serve(disk, 8, nothing, { ...known, server: 'filer-b' })).rejects.toThrow(sentence);
+    expect(readdirSync(disk)).toEqual([]);
+    renameSync(join(temporary.path, 'not-mounted'), disk);
+    const read = await serve(
+      disk,
+      9,
+      async (visit) => visit.read(await visit.lookup('years-of-work')),
+      known,
+    );
+    expect(read).toBe('years-of-work');
+  });
+
+  test('an administrator says that it is to begin empty: once, and the word is gone', async () => {
+    await serve(disk, 6, nothing);
+    const known = await writtenIn(6);
+    rmSync(disk, { recursive: true });
+    wordFor(disk);
+    await serve(disk, 7, (visit) => visit.make('new'), known);
+    expect(accepted()).toHaveLength(1);
+    expect(hasWord()).toBe(false);
+    // Until the Lease knows of it, it is another volume than that of epoch 6.
+    await expect(serve(disk, 8, nothing, known)).rejects.toThrow(
+      /VolumeBehind: .* holds the volume with UUID/,
+    );
+    await serve(disk, 9, nothing, await writtenIn(7));
+  });
+
+  test('an old copy: refused with both epochs, served when it was restored, and handles of then are stale', async () => {
+    const old = await serve(disk, 6, (visit) => visit.make('file'));
+    execFileSync('cp', ['-a', disk, join(temporary.path, 'backup')]);
+    const lost = await serve(disk, 8, (visit) => visit.make('of-epoch-8'));
+    const known = await writtenIn(8);
+    // Back into the same directory, as rsync restores it: the place is the same.
+    for (const name of readdirSync(disk)) rmSync(join(disk, name), { recursive: true });
+    execFileSync('cp', ['-a', `${temporary.path}/backup/.`, disk]);
+    await expect(serve(disk, 9, nothing, known)).rejects.toThrow(
+      `VolumeBehind: volume data: what lies at ${disk} was served last in epoch 6, but this volume was served in epoch 8: it is an old copy, and lacks what was written since`,
+    );
+    wordFor(disk);
+    await serve(
+      disk,
+      10,
+      async (visit) => {
+        expect(await visit.read(old)).toBe('NFS3ERR_STALE');
+        expect(await visit.read(lost)).toBe('NFS3ERR_STALE');
+        expect(await visit.read(await visit.lookup('file'))).toBe('file');
+      },
+      known,
+    );
+    expect(accepted()).toHaveLength(1);
+    expect(hasWord()).toBe(false);
+  });
+
+  test('refused also where it was read during the claim, and accepted by the word that was read then', async () => {
+    await serve(disk, 6, nothing);
+    const known = { written: { ...(await writtenIn(6)).written, epoch: 8 } };
+    const prepare = (epoch: number): void => {
+      const { volumes } = openMessage(disk);
+      thread.post({ kind: 'prepare', diskSet: 'own', epoch, volumes });
+    };
+    prepare(9);
+    await expect(serve(disk, 9, nothing, known)).rejects.toThrow('VolumeBehind');
+    wordFor(disk);
+    prepare(10);
+    await serve(disk, 10, nothing, known);
+    expect(accepted()).toHaveLength(1);
+    expect(hasWord()).toBe(false);
+  });
+
+  test('the word on a volume that is not behind is taken back, and its handles stay', async () => {
+    const handle = await serve(disk, 6, (visit) => visit.make('file'));
+    wordFor(disk);
+    expect(await serve(disk, 7, (visit) => visit.read(handle), await writtenIn(6))).toBe('file');
+    expect(said('warn')).toContainEqual(expect.stringContaining('is not needed and was removed'));
+    expect(hasWord()).toBe(false);
+  });
+
+  test('a volume that the Lease does not name is made by its home, as ever', async () => {
+    await serve(disk, 7, nothing, { written: { epoch: 6, volumes: { another: 'uuid' } } });
+    expect(await readVolumeRecord(disk)).not.toBeNull();
+  });
+});

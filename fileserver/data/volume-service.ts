@@ -183,13 +183,16 @@ export class VolumeService {
     const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
       this.fault(volume, reason, text);
     const { prepared } = this.setup;
+    const { written } = this.message;
     try {
       this.mustHaveRight();
       for (const spec of this.message.volumes) {
         const read = (await prepared.get(spec.name)) ?? null;
         prepared.delete(spec.name);
         const owner = { home, server, incarnation, epoch };
-        this.volumes.push(await openVolume(spec, owner, onFault, read));
+        const uuid = written?.volumes[spec.name];
+        const known = uuid === undefined ? null : { epoch: written!.epoch, uuid };
+        this.volumes.push(await openVolume(spec, owner, onFault, read, known));
         this.mustHaveRight();
       }
     } finally {

@@ -8,7 +8,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { disableCopyOnWrite } from '../system/copy-on-write.ts';
@@ -18,6 +18,7 @@ import { PRIVATE_DIRECTORY } from './names.ts';
 import { isPlace, type Place } from './place.ts';
 
 export const VOLUME_FORMAT = 1;
+const RESTORED = 'restored';
 export const SECRET_SIZE = 32;
 
 export interface VolumeRecord {
@@ -62,6 +63,10 @@ export function ownershipFile(root: string): string {
 /** See journal-reserve.ts. */
 export function reserveFile(root: string): string {
   return join(privateDirectory(root), 'reserve');
+}
+/** The administrator's word that a volume which is not the one that was served last is to be served: see behind.ts. */
+export function restoredFile(root: string): string {
+  return join(privateDirectory(root), RESTORED);
 }
 function secretFile(root: string): string {
   return join(privateDirectory(root), 'secret');
@@ -212,8 +217,11 @@ export async function initialiseVolume(root: string, home: string): Promise<Volu
     // It has been served: to make it anew would end all handles that clients hold.
     throw new VolumeRecordError(`${volumeFile(root)} is missing; restore it from a backup of the volume`);
   }
-  await rm(directory, { recursive: true, force: true });
-  await mkdir(directory, { mode: 0o700 });
+  await mkdir(directory, { recursive: true });
+  await chmod(directory, 0o700);
+  // The administrator's word counts until the ownership record is on the disk.
+  const left = (await readdir(directory)).filter((name) => name !== RESTORED);
+  for (const name of left) await rm(join(directory, name), { recursive: true, force: true });
   become(SERVER_IDENTITY);
   disableCopyOnWrite(directory);
   await replaceDurably(secretFile(root), randomBytes(SECRET_SIZE));
@@ -228,6 +236,22 @@ export async function initialiseVolume(root: string, home: string): Promise<Volu
   await replaceDurably(volumeFile(root), `${JSON.stringify(record)}\n`);
   await syncDirectory(root);
   return record;
+}
+
+export async function saysRestored(root: string): Promise<boolean> {
+  try {
+    return (await lstat(restoredFile(root))).isFile();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw error;
+  }
+}
+
+/** It counts once. Durable when it resolves. */
+export async function takeBackRestored(root: string): Promise<void> {
+  await rm(restoredFile(root), { force: true });
+  await syncDirectory(privateDirectory(root));
 }
 
 async function replaceDurably(path: string, content: string | Uint8Array): Promise<void> {

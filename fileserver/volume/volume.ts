@@ -17,6 +17,7 @@ import { hasInternalJournal, mountOf } from '../system/mounts.ts';
 import { ReadLane } from '../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { type WrittenVolume, whyBehind } from './behind.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
 import { failureOf, isTold, type SystemCall } from './errno-outcomes.ts';
@@ -39,6 +40,9 @@ import {
   readSecret,
   readVolumeRecord,
   reserveFile,
+  restoredFile,
+  saysRestored,
+  takeBackRestored,
   type VolumeRecord,
   VolumeRecordError,
   writeOwnership,
@@ -323,6 +327,8 @@ export interface PreparedVolume {
   readonly last: OwnershipSlot | null;
   readonly secret: Uint8Array;
   readonly replay: Replay;
+  /** The administrator says that it was restored. */
+  readonly restored: boolean;
 }
 
 /**
@@ -339,9 +345,13 @@ export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | 
     if (record === null) return null;
     const root = openRoot(spec);
     try {
-      const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
+      const [last, secret, restored] = await Promise.all([
+        readOwnershipSlot(spec.path),
+        readSecret(spec.path),
+        saysRestored(spec.path),
+      ]);
       const replay = await openJournal(privateDirectory(spec.path), uuidBytes(record));
-      return { record, root, last, secret, replay };
+      return { record, root, last, secret, replay, restored };
     } catch (error) {
       close(root.fd);
       throw error;
@@ -357,22 +367,24 @@ export function discardPrepared(prepared: PreparedVolume): void {
 }
 
 /**
- * Verifies that the directory is the home server's volume and not owned by somebody newer, begins to write the ownership
- * record (Volume.recorded), reads the journal. Only the home server makes a virgin directory a volume. Throws VolumeOpenError.
+ * Verifies that the directory is the home server's volume, not owned by somebody newer and not behind what was `written`,
+ * begins to write the ownership record (Volume.recorded), reads the journal. Only the home server makes a virgin directory a
+ * volume. Throws VolumeOpenError.
  */
 export async function openVolume(
   spec: VolumeSpec,
   owner: VolumeOwner,
   onFault: FaultListener,
   prepared: PreparedVolume | null = null,
+  written: WrittenVolume | null = null,
 ): Promise<Volume> {
   become(SERVER_IDENTITY);
   let pin: number | null = null;
   try {
     if (spec.reattached === true) pin = pinned(spec);
     return prepared === null
-      ? await openUnprepared(spec, owner, onFault)
-      : openPrepared(spec, owner, onFault, prepared);
+      ? await openUnprepared(spec, owner, onFault, written)
+      : openPrepared(spec, owner, onFault, prepared, written);
   } catch (error) {
     throw asOpenError(spec, error);
   } finally {
@@ -381,14 +393,21 @@ export async function openVolume(
   }
 }
 
-async function openUnprepared(spec: VolumeSpec, owner: VolumeOwner, onFault: FaultListener): Promise<Volume> {
-  const record = await verify(spec, owner);
+async function openUnprepared(
+  spec: VolumeSpec,
+  owner: VolumeOwner,
+  onFault: FaultListener,
+  written: WrittenVolume | null,
+): Promise<Volume> {
+  const restored = await saysRestored(spec.path);
+  const record = await verify(spec, owner, written, restored);
   const root = openRoot(spec);
   try {
     const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
-    const { ownership, warnings } = nextOwnership(spec, owner, record, root.place, last?.record ?? null);
+    const next = nextOwnership(spec, owner, { record, root, last, restored }, written);
+    const { ownership, warnings } = next;
     // The record is on its way to the disk while the journal is read.
-    const recorded = recordOwnership(spec, root, ownership, last);
+    const recorded = recordOwnership(spec, root, ownership, last, restored);
     const replay = await beside(recorded, openJournal(privateDirectory(spec.path), uuidBytes(record)));
     return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded, warnings });
   } catch (error) {
@@ -402,12 +421,13 @@ function openPrepared(
   owner: VolumeOwner,
   onFault: FaultListener,
   prepared: PreparedVolume,
+  written: WrittenVolume | null,
 ): Volume {
-  const { record, root, last, secret, replay } = prepared;
+  const { record, root, last, secret, replay, restored } = prepared;
   try {
     mustBelongTo(spec, owner, record);
-    const { ownership, warnings } = nextOwnership(spec, owner, record, root.place, last?.record ?? null);
-    const recorded = recordOwnership(spec, root, ownership, last);
+    const { ownership, warnings } = nextOwnership(spec, owner, prepared, written);
+    const recorded = recordOwnership(spec, root, ownership, last, restored);
     return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded, warnings });
   } catch (error) {
     discardPrepared(prepared);
@@ -483,9 +503,13 @@ function recordOwnership(
   root: VolumeRoot,
   ownership: OwnershipRecord,
   last: OwnershipSlot | null,
+  restored: boolean,
 ): Promise<void> {
-  const written = withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
-  const recorded = written.catch((error: unknown) => {
+  const write = async (): Promise<void> => {
+    await withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
+    if (restored) await takeBackRestored(spec.path);
+  };
+  const recorded = write().catch((error: unknown) => {
     throw asOpenError(spec, error);
   });
   recorded.catch(() => {});
@@ -512,9 +536,16 @@ function asOpenError(spec: VolumeSpec, error: unknown): unknown {
   return new VolumeOpenError(code === 'EROFS' ? 'ReadOnly' : 'IoError', text);
 }
 
-async function verify(spec: VolumeSpec, owner: VolumeOwner): Promise<VolumeRecord> {
+async function verify(
+  spec: VolumeSpec,
+  owner: VolumeOwner,
+  written: WrittenVolume | null,
+  restored: boolean,
+): Promise<VolumeRecord> {
   const found = await readVolumeRecord(spec.path);
   if (found === null) {
+    const behind = whyBehind(spec.name, spec.path, written, null);
+    if (behind !== null && !restored) throw refusal(spec, behind);
     await mustBeDirectory(spec);
     if (owner.server === owner.home) {
       if (spec.reattached === true && spec.adopts !== true) await mustBeFresh(spec);
@@ -527,6 +558,14 @@ async function verify(spec: VolumeSpec, owner: VolumeOwner): Promise<VolumeRecor
   }
   mustBelongTo(spec, owner, found);
   return found;
+}
+
+/** `behind`: of whyBehind(). */
+function refusal({ path }: VolumeSpec, behind: string): VolumeOpenError {
+  return new VolumeOpenError(
+    OpenFailure.VolumeBehind,
+    `${behind}. Mount the volume that was served last; or, if what is there was restored from a backup or is to be served as it is, create the file ${restoredFile(path)}`,
+  );
 }
 
 function mustBelongTo(spec: VolumeSpec, owner: VolumeOwner, found: VolumeRecord): void {
@@ -569,10 +608,12 @@ async function mustBeFresh({ name, path }: VolumeSpec): Promise<void> {
 function nextOwnership(
   spec: VolumeSpec,
   owner: VolumeOwner,
-  record: VolumeRecord,
-  place: Place,
-  last: OwnershipRecord | null,
+  read: Pick<PreparedVolume, 'record' | 'root' | 'last' | 'restored'>,
+  written: WrittenVolume | null,
 ): { readonly ownership: OwnershipRecord; readonly warnings: readonly string[] } {
+  const { record, restored } = read;
+  const { place } = read.root;
+  const last = read.last?.record ?? null;
   if (last !== null && last.uuid !== record.uuid) {
     throw new VolumeOpenError(
       OpenFailure.WrongVolume,
@@ -587,23 +628,40 @@ function nextOwnership(
       last.epoch,
     );
   }
+  const found = { uuid: record.uuid, epoch: last?.epoch ?? null };
+  const behind = whyBehind(spec.name, spec.path, written, found);
+  if (behind !== null && !restored) throw refusal(spec, behind);
   const before = last?.place;
   const moved = before !== undefined && isElsewhere(before, place);
+  // Old handles may stand for files that were made since, or their numbers for files that will be made.
+  const renewed = moved || behind !== null;
   const ownership: OwnershipRecord = {
     uuid: record.uuid,
     home: owner.home,
     owner: owner.server,
     ownerIncarnation: owner.incarnation,
     epoch: owner.epoch,
-    writeVerifier: last?.clean === true && !moved ? last.writeVerifier : randomBytes(8).toString('hex'),
+    writeVerifier: last?.clean === true && !renewed ? last.writeVerifier : randomBytes(8).toString('hex'),
     clean: false,
     place: knownPlace(before, place),
-    handles: moved ? randomUUID() : (last?.handles ?? record.uuid),
+    handles: renewed ? randomUUID() : (last?.handles ?? record.uuid),
   };
-  if (!moved) return { ownership, warnings: [] };
-  const was = `${describePlace(before)}; now it lies in ${describePlace(place)}`;
-  const warning = `volume ${spec.name} at ${spec.path} was copied or restored: it was served last in ${was}. File handles from before are stale: clients have to mount it again`;
-  return { ownership, warnings: [warning] };
+  const warnings: string[] = [];
+  const stale = 'File handles from before are stale: clients have to mount it again';
+  if (moved) {
+    const was = `${describePlace(before)}; now it lies in ${describePlace(place)}`;
+    warnings.push(
+      `volume ${spec.name} at ${spec.path} was copied or restored: it was served last in ${was}. ${stale}`,
+    );
+  }
+  if (behind !== null) {
+    warnings.push(`${behind}. It is served all the same, as ${restoredFile(spec.path)} says. ${stale}`);
+  } else if (restored) {
+    warnings.push(
+      `volume ${spec.name}: ${restoredFile(spec.path)} is not needed and was removed: this is the volume that was served last`,
+    );
+  }
+  return { ownership, warnings };
 }
 
 function openRoot(spec: VolumeSpec): VolumeRoot {

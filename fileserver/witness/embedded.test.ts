@@ -195,3 +195,27 @@ it('keeps maintenance beside the ownership, where every server sees it', async (
   const outcome = await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null, 2500));
   expect(outcome).toMatchObject({ kind: 'applied', sighting: { record: { maintenance: 'new switch' } } });
 });
+
+it('keeps what was written on the volumes, which is no change of the Lease and is never lowered', async () => {
+  const one = witness();
+  const first = await seenBy(one);
+  const second = { epoch: 2, volumes: { data: 'uuid' } };
+  one.annotate('filer-a', { written: second });
+  one.annotate('filer-a', { written: { epoch: 1, volumes: { data: 'other' } } });
+  await one.close(1000);
+  let seen = await seenBy(witness());
+  expect(seen.version).toBe(first.version);
+  expect(seen.record.written, 'the Lease has not been at that epoch').toBeUndefined();
+  for (const epoch of [1, 2]) {
+    const outcome = await witness().compareAndSwap(
+      'filer-a',
+      seen.version,
+      claimed(seen.record, a, null, 2500),
+    );
+    if (outcome.kind !== 'applied') throw new Error(outcome.kind);
+    expect(outcome.sighting.record.epoch).toBe(epoch);
+    seen = outcome.sighting;
+  }
+  expect(seen.record.written).toEqual(second);
+  expect((await seenBy(witness())).record.written).toEqual(second);
+});

@@ -4,6 +4,8 @@
  *   <home>.json      the Lease; replaced as a whole (temporary file, fsync, rename), never changed in place
  *   <home>.lock      flock'ed around read-compare-write; the kernel frees it when its holder dies
  *   <home>.history   one JSON line for each change of owner or acknowledger: what tests and people check
+ *   <home>.written   the last epoch whose ownership record is on all volumes; apart from the Lease, so that to write it
+ *                    is no change of the Lease
  *   <home>.notes     last transition and the like, for people
  *
  * It survives the death of any process at any point: before the rename nothing has happened, after it everything
@@ -14,12 +16,23 @@ import { type FSWatcher, watch } from 'node:fs';
 import { appendFile, type FileHandle, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LeaseOwnership, LeaseSighting } from '../../pair/lease.ts';
+import {
+  type LeaseOwnership,
+  type LeaseSighting,
+  laterWritten,
+  type WrittenVolumes,
+} from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 import type { Log } from '../log.ts';
 import { bootMs } from '../system/boottime.ts';
 import { tryLock } from '../system/flock.ts';
-import { firstSighting, formatLeaseFile, parseLeaseFile, withOwnership } from './lease-file.ts';
+import {
+  firstSighting,
+  formatLeaseFile,
+  parseLeaseFile,
+  parseWrittenFile,
+  withOwnership,
+} from './lease-file.ts';
 import { type LeaseNotes, readWithin, type Witness, writeWithin } from './witness.ts';
 
 /** fs.watch may lose events; so the files are also read this often. */
@@ -105,8 +118,20 @@ export class EmbeddedWitness implements Witness {
     return join(this.directory, `${home}.${suffix}`);
   }
 
-  /** Reads the Lease; makes the first one if there is none. */
   private async load(home: string): Promise<LeaseSighting> {
+    return this.withWritten(home, await this.loadLease(home));
+  }
+
+  /** With what is known of the volumes; without it where that cannot be read or understood. */
+  private async withWritten(home: string, sighting: LeaseSighting): Promise<LeaseSighting> {
+    const text = await readFile(this.path(home, 'written'), 'utf8').catch(() => '');
+    const written = parseWrittenFile(text);
+    if (written === null || written.epoch > sighting.record.epoch) return sighting;
+    return { ...sighting, record: { ...sighting.record, written } };
+  }
+
+  /** Reads the Lease; makes the first one if there is none. */
+  private async loadLease(home: string): Promise<LeaseSighting> {
     try {
       return parseLeaseFile(await readFile(this.path(home, 'json'), 'utf8'));
     } catch (error) {
@@ -136,7 +161,7 @@ export class EmbeddedWitness implements Witness {
         await this.replace(home, after, () => {
           renaming = true;
         });
-        return { kind: 'applied', sighting: after };
+        return { kind: 'applied', sighting: await this.withWritten(home, after) };
       });
     } catch (error) {
       const message = `the Lease of ${home} in ${this.directory}: ${(error as Error).message}`;
@@ -182,10 +207,21 @@ export class EmbeddedWitness implements Witness {
 
   private async note(home: string, notes: LeaseNotes): Promise<void> {
     if (notes.maintenance !== undefined) await this.setMaintenance(home, notes.maintenance);
+    if (notes.written !== undefined) await this.raiseWritten(home, notes.written);
     const path = this.path(home, 'notes');
     const before = await readFile(path, 'utf8').then(JSON.parse, () => ({}));
     await writeFile(`${path}.${process.pid}.tmp`, `${JSON.stringify({ ...before, ...notes }, null, 2)}\n`);
     await rename(`${path}.${process.pid}.tmp`, path);
+  }
+
+  private raiseWritten(home: string, written: WrittenVolumes): Promise<void> {
+    return this.locked(home, async () => {
+      const path = this.path(home, 'written');
+      const known = parseWrittenFile(await readFile(path, 'utf8').catch(() => ''));
+      const later = laterWritten(known ?? undefined, written);
+      await writeDurably(`${path}.tmp`, `${JSON.stringify(later)}\n`);
+      await rename(`${path}.tmp`, path);
+    });
   }
 
   /** The one note that servers act by: beside the ownership, where all of them see it. */

@@ -4,7 +4,12 @@
  */
 import { z } from 'zod';
 import { parseIncarnation } from '../../pair/incarnation.ts';
-import { emptyLease, type LeaseOwnership, type LeaseSighting } from '../../pair/lease.ts';
+import {
+  emptyLease,
+  type LeaseOwnership,
+  type LeaseSighting,
+  type WrittenVolumes,
+} from '../../pair/lease.ts';
 
 const incarnation = z
   .string()
@@ -45,6 +50,17 @@ export function parseLeaseFile(text: string): LeaseSighting {
 
 export function formatLeaseFile(sighting: LeaseSighting): string {
   return `${JSON.stringify({ version: Number(sighting.version), ...sighting.record }, null, 2)}\n`;
+}
+
+const writtenSchema = z.object({ epoch: count, volumes: z.record(z.string(), z.string()) });
+
+/** null: it cannot be understood. */
+export function parseWrittenFile(text: string): WrittenVolumes | null {
+  try {
+    return writtenSchema.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
 }
 
 export const firstSighting: LeaseSighting = { version: '1', record: emptyLease };

@@ -37,6 +37,39 @@ test.each([
   expect(standstillOf(value)).toBeUndefined();
 });
 
+const writtenOf = (text: string) => recordOf(lease({ [leaseAnnotations.written]: text })).written;
+const noted = (before: string | undefined, epoch: number, volumes: Record<string, string>) => {
+  const { annotations } = withNotes(
+    lease(before === undefined ? {} : { [leaseAnnotations.written]: before }),
+    { written: { epoch, volumes } },
+  ).metadata;
+  return JSON.parse(annotations![leaseAnnotations.written]!);
+};
+
+test('what was written on the volumes is read back; what cannot be understood or has not been is not known', () => {
+  const written = { epoch: 3, volumes: { data: 'uuid' } };
+  expect(writtenOf(JSON.stringify(written))).toEqual(written);
+  for (const text of [
+    '',
+    '7',
+    '{"epoch":3}',
+    '{"epoch":"3","volumes":{}}',
+    '{"epoch":2,"volumes":{"data":1}}',
+  ])
+    expect(writtenOf(text)).toBeUndefined();
+  expect(writtenOf(JSON.stringify({ ...written, epoch: 4 })), 'the Lease is at epoch 3').toBeUndefined();
+});
+
+test('a note that arrives late does not lower the epoch', () => {
+  const second = { epoch: 2, volumes: { data: 'uuid-2' } };
+  expect(noted(undefined, 2, second.volumes)).toEqual(second);
+  expect(noted(JSON.stringify(second), 1, { data: 'uuid-1' })).toEqual(second);
+  expect(noted(JSON.stringify(second), 3, { data: 'uuid-3' })).toEqual({
+    epoch: 3,
+    volumes: { data: 'uuid-3' },
+  });
+});
+
 test('what came of it stands beside it', () => {
   const answer = { id: 'one@1', state: 'Whole' as const, message: '' };
   const { annotations } = withNotes(lease({ kept: 'yes' }), { standstillAnswer: answer }).metadata;

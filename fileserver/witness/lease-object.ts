@@ -17,14 +17,17 @@ import {
   type RequestAnnotation,
   type RequestResultAnnotation,
   type StandstillAnnotation,
+  type WrittenAnnotation,
 } from '../../kubernetes/words.ts';
 import { parseIncarnation } from '../../pair/incarnation.ts';
-import type {
-  DeathProof,
-  LeaseOwnership,
-  LeaseRecord,
-  Standstill,
-  TransferRequest,
+import {
+  type DeathProof,
+  type LeaseOwnership,
+  type LeaseRecord,
+  laterWritten,
+  type Standstill,
+  type TransferRequest,
+  type WrittenVolumes,
 } from '../../pair/lease.ts';
 import type { LeaseNotes } from './witness.ts';
 
@@ -36,9 +39,10 @@ export function recordOf(lease: Lease): LeaseRecord {
   const annotations = lease.metadata.annotations ?? {};
   const holder = lease.spec?.holderIdentity;
   const acknowledger = annotations[leaseAnnotations.acknowledger];
+  const epoch = count('leaseTransitions', lease.spec?.leaseTransitions ?? 0);
   return {
     holder: incarnationOrNull('holderIdentity', holder),
-    epoch: count('leaseTransitions', lease.spec?.leaseTransitions ?? 0),
+    epoch,
     acknowledger: incarnationOrNull(leaseAnnotations.acknowledger, acknowledger),
     renewal: count(leaseAnnotations.renewal, Number(annotations[leaseAnnotations.renewal] ?? 0)),
     releasedTo: annotations[leaseAnnotations.releasedTo] || null,
@@ -48,6 +52,7 @@ export function recordOf(lease: Lease): LeaseRecord {
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     ...disksOf(annotations[leaseAnnotations.disks]),
     ...standstillOf(annotations[leaseAnnotations.standstill]),
+    ...writtenOf(annotations[leaseAnnotations.written], epoch),
   };
 }
 
@@ -64,6 +69,14 @@ function standstillOf(text: string | undefined): { standstill?: Standstill } {
   return {
     standstill: { id, epoch: epoch!, msMax: Math.min(msMax!, STANDSTILL_MS_MAX), over: over === true },
   };
+}
+
+/** What cannot be understood, or is of an epoch that has not been, is not known. */
+function writtenOf(text: string | undefined, epochMax: number): { written?: WrittenVolumes } {
+  const { epoch, volumes } = parseAnnotation<Partial<WrittenAnnotation>>(text) ?? {};
+  if (!Number.isSafeInteger(epoch) || epoch! > epochMax) return {};
+  if (typeof volumes !== 'object' || volumes === null || !Object.values(volumes).every(isText)) return {};
+  return { written: { epoch: epoch!, volumes } };
 }
 
 function incarnationOrNull(field: string, text: string | undefined) {
@@ -151,7 +164,14 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
 export function withNotes(before: Lease, notes: LeaseNotes): Lease {
   const changes: Record<string, string | null> = {};
   const { lastTransition, secondaryPortOpen, requestResult, maintenance, takeoverCheck } = notes;
-  const { standstillAnswer } = notes;
+  const { standstillAnswer, written, openFailure } = notes;
+  if (written !== undefined) {
+    const epoch = before.spec?.leaseTransitions ?? 0;
+    const { written: known } = writtenOf(before.metadata.annotations?.[leaseAnnotations.written], epoch);
+    changes[leaseAnnotations.written] = JSON.stringify(laterWritten(known, written));
+  }
+  if (openFailure !== undefined)
+    changes[leaseAnnotations.openFailure] = openFailure === null ? null : JSON.stringify(openFailure);
   if (standstillAnswer !== undefined)
     changes[leaseAnnotations.standstillAnswer] = JSON.stringify(standstillAnswer);
   if (maintenance !== undefined) changes[leaseAnnotations.maintenance] = maintenance;

@@ -2,7 +2,7 @@
  * The witness decides who owns a disk set, by compare-and-swap on its Lease (DESIGN section 4). A port with two
  * adapters: the Kubernetes API, and files on one machine for development, tests and the demo.
  */
-import type { LeaseOwnership, LeaseSighting } from '../../pair/lease.ts';
+import type { LeaseOwnership, LeaseSighting, WrittenVolumes } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 
 /** One phase of a transition. */
@@ -35,7 +35,7 @@ export interface RequestResult {
   readonly message: string;
 }
 
-/** What a server writes beside the ownership: for people and the operator. Nothing decides by it. */
+/** What a server writes beside the ownership: for people, the operator and later owners. No right depends on it. */
 export interface LeaseNotes {
   readonly lastTransition?: Transition;
   /** The epoch for which the writer's secondary port serves this disk set; null: it does not. */
@@ -45,6 +45,18 @@ export interface LeaseNotes {
   readonly maintenance?: string | null;
   readonly takeoverCheck?: TakeoverCheckNote;
   readonly standstillAnswer?: StandstillAnswer;
+  /** Comes back in the LeaseRecord, where a later epoch is never replaced by an earlier one. */
+  readonly written?: WrittenVolumes;
+  /** Why the writer could not open the disk set; null: it was opened. */
+  readonly openFailure?: OpenFailureNote | null;
+}
+
+export interface OpenFailureNote {
+  readonly server: string;
+  readonly epoch: number;
+  /** An OpenFailure (data/messages.ts). */
+  readonly reason: string;
+  readonly message: string;
 }
 
 /** What came of a standstill that the Lease asks for. */

@@ -5,6 +5,7 @@ import {
   type DeathProofAnnotation,
   type LastTransitionAnnotation,
   leaseAnnotations,
+  type OpenFailureAnnotation,
   parseAnnotation,
   type RequestAnnotation,
   type RequestResultAnnotation,
@@ -33,6 +34,8 @@ export interface LeaseView {
   readonly maintenance: string | null;
   /** What the server that does not own the disk set says about a takeover. */
   readonly takeoverCheck: TakeoverCheckAnnotation | null;
+  /** Why an owner could not open the volumes, the last time that one tried; null: it could. */
+  readonly openFailure: OpenFailureAnnotation | null;
   /** What the operator has asked for, for a snapshot, and what the owner has answered. */
   readonly standstill: StandstillAnnotation | null;
   readonly standstillAnswer: StandstillAnswerAnnotation | null;
@@ -62,6 +65,7 @@ export function viewLease(object: Lease): LeaseView {
     lastTransition: readTransition(annotations[leaseAnnotations.lastTransition]),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
+    openFailure: readOpenFailure(annotations[leaseAnnotations.openFailure]),
     standstill: parseAnnotation<StandstillAnnotation>(annotations[leaseAnnotations.standstill]),
     standstillAnswer: parseAnnotation<StandstillAnswerAnnotation>(
       annotations[leaseAnnotations.standstillAnswer],
@@ -93,6 +97,15 @@ function readCheck(text: string | undefined): TakeoverCheckAnnotation | null {
     (one) => typeof one?.name === 'string' && typeof one.message === 'string',
   );
   return { server: found.server, possible: found.possible, missing };
+}
+
+function readOpenFailure(text: string | undefined): OpenFailureAnnotation | null {
+  const { server, epoch, reason, message } = parseAnnotation<Partial<OpenFailureAnnotation>>(text) ?? {};
+  if (typeof server !== 'string' || typeof epoch !== 'number') return null;
+  // It becomes the reason of a condition.
+  if (typeof reason !== 'string' || !/^[A-Z][A-Za-z]{0,63}$/.test(reason) || typeof message !== 'string')
+    return null;
+  return { server, epoch, reason, message: message.slice(0, 1024) };
 }
 
 function readTransition(text: string | undefined): LastTransitionAnnotation | null {

@@ -68,6 +68,22 @@ describe('Ready', () => {
       },
     ],
     [
+      'VolumeBehind',
+      'filer-b could not open the disk set of filer-a (epoch 2): volume data: /volumes/filer-a/data holds no FilerPair volume.',
+      () => {
+        const world = World.running();
+        world.runs('filer-b', false);
+        const message = 'volume data: /volumes/filer-a/data holds no FilerPair volume';
+        const failure = { server: 'filer-b', epoch: 2, reason: 'VolumeBehind', message };
+        world.changeLease(
+          'filer-a',
+          { holderIdentity: world.incarnation('filer-b'), leaseTransitions: 2 },
+          { [leaseAnnotations.openFailure]: JSON.stringify(failure) },
+        );
+        return world;
+      },
+    ],
+    [
       'OwnerDead',
       'filer-a owns the disk set of filer-a and is dead',
       () => {

@@ -44,9 +44,10 @@ function notServed(view: View, home: ServerView): Verdict | null {
       ? `${name} has no pod yet`
       : `pod ${home.current.pod.metadata.name}: ${home.current.because}`;
   const phase = diskSetPhase(view, home);
+  if (phase === 'Serving') return null;
+  const failed = phase === 'Released' || phase === 'Opening' ? couldNotOpen(home) : null;
+  if (failed !== null) return failed;
   switch (phase) {
-    case 'Serving':
-      return null;
     case 'Unknown':
       return isUnknown('LeaseNotSeen', `The Lease of the disk set of ${name} has not been seen yet.`);
     case 'NeverOwned':
@@ -76,6 +77,16 @@ function notServed(view: View, home: ServerView): Verdict | null {
         )
       );
   }
+}
+
+/** The last owner, or the one before it, could not open the volumes. */
+function couldNotOpen({ name, lease }: ServerView): Verdict | null {
+  const failure = lease?.openFailure ?? null;
+  if (failure === null || failure.epoch < lease!.epoch - 1) return null;
+  return isFalse(
+    failure.reason,
+    `${failure.server} could not open the disk set of ${name} (epoch ${failure.epoch}): ${failure.message}.`,
+  );
 }
 
 /** The owner cannot open what is not mounted for it yet. */
