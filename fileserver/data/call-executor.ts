@@ -31,6 +31,7 @@ class RemoteConnection implements LateAnswers {
   readonly peer: CallingThread;
   private readonly groups: GroupDirectory | null;
   private readonly handle: (connection: RemoteConnection, number: number, message: XdrReader) => boolean;
+  private readonly execute: ExecutorHooks['execute'];
 
   constructor(
     id: number,
@@ -39,11 +40,13 @@ class RemoteConnection implements LateAnswers {
     peer: CallingThread,
     r: XdrReader,
     handle: RemoteConnection['handle'],
+    execute: ExecutorHooks['execute'],
   ) {
     this.id = id;
     this.caller = new ConnectionCaller(host, programs.groups);
     this.groups = programs.groups;
     this.handle = handle;
+    this.execute = execute;
     this.dispatcher = new Dispatcher(programs, this.caller, r, peer.writer, this);
     this.number = 0;
     this.peer = peer;
@@ -62,10 +65,11 @@ class RemoteConnection implements LateAnswers {
 
   waitForGroups(uid: number, message: Uint8Array): void {
     const { number } = this;
-    this.groups?.wait(uid, () => {
+    const handle = (): void => {
       this.handle(this, number, new XdrReader(message));
       this.peer.schedule();
-    });
+    };
+    this.groups?.wait(uid, () => this.execute(handle));
   }
 
   answerElsewhere(): AnswerListener {
@@ -203,17 +207,24 @@ class CallingThread {
   }
 }
 
+export interface ExecutorHooks {
+  /** No right to serve any more. */
+  readonly onRefused: () => void;
+  /** Executes a call that had to wait, now or, while nothing may change, later. */
+  readonly execute: (work: () => void) => void;
+}
+
 export class CallExecutor {
   private readonly session: number;
   private readonly programs: Programs;
-  private readonly onRefused: () => void;
+  private readonly hooks: ExecutorHooks;
   private readonly threads: Map<Channel, CallingThread>;
   private readonly r: XdrReader;
 
-  constructor(session: number, programs: Programs, channels: readonly Channel[], onRefused: () => void) {
+  constructor(session: number, programs: Programs, channels: readonly Channel[], hooks: ExecutorHooks) {
     this.session = session;
     this.programs = programs;
-    this.onRefused = onRefused;
+    this.hooks = hooks;
     this.threads = new Map(channels.map((channel) => [channel, new CallingThread(session, channel)]));
     this.r = new XdrReader();
   }
@@ -224,7 +235,8 @@ export class CallExecutor {
     const thread = this.threads.get(channel)!;
     const { connections } = thread;
     for (const [id, host] of message.callers) {
-      connections.set(id, new RemoteConnection(id, host, this.programs, thread, this.r, this.handle));
+      const { programs, r, handle, hooks } = this;
+      connections.set(id, new RemoteConnection(id, host, programs, thread, r, handle, hooks.execute));
     }
     if (message.memory !== null) thread.memories.set(message.batch, message.memory);
     for (const number of message.dropped) thread.memories.delete(number);
@@ -247,7 +259,7 @@ export class CallExecutor {
     const start = writer.position;
     const outcome = connection.dispatcher.handle(message, writer);
     if (outcome === 'refused') {
-      this.onRefused();
+      this.hooks.onRefused();
       return false;
     }
     if (outcome === 'answered') connection.peer.wrote(number, start);

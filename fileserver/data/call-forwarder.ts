@@ -174,6 +174,11 @@ export class CallForwarder {
     if (this.known.delete(connection)) this.gone.push(connection);
   }
 
+  /** Calls without an answer, also of connections that have ended. */
+  get outstandingCount(): number {
+    return this.outstanding.size;
+  }
+
   /** The volume of the call that has waited longest, and since when (performance.now()); null: none waits. */
   get longestWaiting(): { readonly volume: string; readonly sinceMs: number } | null {
     for (const { route, sinceMs } of this.outstanding.values()) return { volume: route.volume, sinceMs };

@@ -265,16 +265,23 @@ export class ConnectionService {
     }
   }
 
-  /** Takes no more calls and answers those under way. Ends with `drained`. */
+  /** Takes no more calls and waits for those under way, also of connections that have ended. Ends with `drained`. */
   async drain(): Promise<void> {
     for (const connection of this.connections) connection.quiesce();
-    while (this.unanswered > 0 && !this.closed && this.mayServe()) await nextTurn();
+    while ((this.unanswered > 0 || this.forwarded > 0) && !this.closed && this.mayServe()) await nextTurn();
     this.tell({ kind: 'drained' });
   }
 
   private get unanswered(): number {
     let count = 0;
     for (const connection of this.connections) count += connection.unanswered;
+    return count;
+  }
+
+  /** Calls that volume threads have not answered. */
+  private get forwarded(): number {
+    let count = 0;
+    for (const forwarder of this.forwarders.values()) count += forwarder.outstandingCount;
     return count;
   }
 

@@ -269,7 +269,8 @@ export class DiskSetCoordinator {
     const serving = this.gather('serving', this.volumeThreads);
     this.toVolumeThreads({ kind: 'serve' });
     const first = volumes[0];
-    this.mounts = new MountList(first === undefined ? '' : join(privateDirectory(first.path), 'mounts.json'));
+    const file = first === undefined ? '' : join(privateDirectory(first.path), 'mounts.json');
+    this.mounts = new MountList(file, () => this.rights.held(this.slot));
     await this.mounts.load();
     if (this.closing !== null) {
       serving.catch(() => {});
@@ -466,7 +467,7 @@ export class DiskSetCoordinator {
     this.holding = hold;
     const standing = this.gather('held', this.volumeThreads);
     this.toVolumeThreads({ kind: 'hold' });
-    await standing.catch(() => []);
+    await Promise.all([standing.catch(() => []), this.mounts?.hold()]);
     if (this.holding !== hold) return;
     hold.held = true;
     this.post({ kind: 'held', diskSet: this.slot, id });
@@ -493,6 +494,7 @@ export class DiskSetCoordinator {
     this.heldUntil = performance.now();
     // A thread that has not got so far yet says so to nobody.
     this.gatherings = this.gatherings.filter(({ kind }) => kind !== 'held');
+    this.mounts?.resume();
     this.toVolumeThreads({ kind: 'resume' });
     this.post({ kind: 'resumed', diskSet: this.slot, id, whole: problem === '', message: problem });
   }
@@ -506,7 +508,7 @@ export class DiskSetCoordinator {
     this.stalls.stop();
     this.acceptor?.stop();
     for (const { fd } of this.arrivals.splice(0)) close(fd);
-    this.mounts?.stop();
+    void this.mounts?.stop();
     this.toVolumeThreads({ kind: 'halt' });
     this.toConnectionThreads({ kind: 'halt' });
   }
@@ -534,7 +536,7 @@ export class DiskSetCoordinator {
     this.acceptor?.stop();
     const drained = this.gather('drained', this.connectionThreads);
     this.toConnectionThreads({ kind: 'drain' });
-    await drained;
+    await Promise.all([drained, this.mounts?.finish()]);
     const closed = this.gather('closed', this.everyThread());
     this.toVolumeThreads({ kind: 'close', mode: 'quiesce' });
     this.toConnectionThreads({ kind: 'close', mode: 'quiesce' });
@@ -556,6 +558,7 @@ export class DiskSetCoordinator {
     this.toVolumeThreads({ kind: 'close', mode: 'fence' });
     this.toConnectionThreads({ kind: 'close', mode: 'fence' });
     await closed;
+    await this.mounts?.stop();
     this.state = 'closed';
   }
 

@@ -71,8 +71,8 @@ export class VolumeService {
   private executor: CallExecutor | null;
   private timers: NodeJS.Timeout[];
   private owners: OwnerWatch | null;
-  /** Calls that have come while nothing may change, in order; null: everything may. */
-  private kept: (readonly [Channel, CallsMessage])[] | null;
+  /** What has come while nothing may change and is executed afterwards, in order; null: everything may. */
+  private kept: (() => void)[] | null;
   /** close() was called: nothing more is begun. */
   private stopping: boolean;
   /** What writes to the volumes on its own account at the moment: `closed` waits for it. */
@@ -164,9 +164,10 @@ export class VolumeService {
       groups: this.setup.groups,
       onBug: this.onBug,
     };
-    const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, () =>
-      this.rightLost(),
-    );
+    const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, {
+      onRefused: () => this.rightLost(),
+      execute: this.execute,
+    });
     diskSet.table.onForget = (volume, identity) => executor.forget(volume, identity);
     return executor;
   }
@@ -174,9 +175,16 @@ export class VolumeService {
   /** Calls that a connection thread has forwarded. */
   take(channel: Channel, message: CallsMessage): void {
     if (this.state !== 'serving' && this.state !== 'closing') return;
-    if (this.kept !== null) this.kept.push([channel, message]);
+    if (this.kept !== null) this.kept.push(() => this.take(channel, message));
     else this.executor?.take(channel, message);
   }
+
+  /** A call that was taken and had to wait for something else than the disk. */
+  private readonly execute = (work: () => void): void => {
+    if (this.isClosed) return;
+    if (this.kept !== null) this.kept.push(() => this.execute(work));
+    else work();
+  };
 
   private async openVolumes(): Promise<void> {
     const { home, server, incarnation, epoch } = this.message;
@@ -303,7 +311,7 @@ export class VolumeService {
   private tick(): void {
     this.diskSet?.table.tick();
     for (const { replyCache } of this.queues.values()) replyCache.evict();
-    const mayWrite = this.kept === null && this.mayServe();
+    const mayWrite = this.state === 'serving' && this.kept === null && this.mayServe();
     for (const { reserve } of this.volumes) if (mayWrite) reserve.restore();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
@@ -342,32 +350,27 @@ export class VolumeService {
 
   /** Most of what was written unstable, while clients are still served: what is left for the gap is little. */
   async flush(): Promise<void> {
-    await this.flushUnstable();
+    if (this.flusher !== null && this.mayServe()) await flushUnstable(this.flusher);
     this.tell({ kind: 'flushed' });
   }
 
   /** Says `held` when what runs is finished and on the disk; not at all if it is closed before. */
   async hold(): Promise<void> {
     if (this.state !== 'serving' || this.kept !== null) return;
-    const kept: [Channel, CallsMessage][] = [];
+    const kept: (() => void)[] = [];
     this.kept = kept;
-    await this.idle();
-    if (!(await this.flushUnstable())) return;
-    // Flushing may have given the journals something to do.
-    await this.idle();
+    for (const queue of this.queues.values()) queue.hold();
     // It may have ended meanwhile, and another one begun.
-    if (this.kept === kept && this.state === 'serving') this.tell({ kind: 'held' });
+    const isHeld = (): boolean => this.kept === kept && this.state === 'serving';
+    if (await this.settle(isHeld)) this.tell({ kind: 'held' });
   }
 
   /** In the order in which they came: what was kept is executed now, if there still is a right to. */
   resume(): void {
     const { kept } = this;
     this.kept = null;
-    for (const [channel, message] of kept ?? []) this.take(channel, message);
-  }
-
-  private async idle(): Promise<void> {
-    for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
+    for (const queue of this.queues.values()) queue.resume();
+    for (const work of kept ?? []) work();
   }
 
   /** Ends with `closed`. quiesce: the caller has seen to it that no more calls come. */
@@ -390,8 +393,7 @@ export class VolumeService {
   }
 
   private async finish(): Promise<void> {
-    await this.idle();
-    if (!(await this.flushUnstable())) return;
+    if (!(await this.settle(() => true))) return;
     this.writing = this.declareClean();
     await this.writing;
   }
@@ -403,17 +405,51 @@ export class VolumeService {
     }
   }
 
-  /** false: it could not be done, or is not ours to do any more. */
-  private async flushUnstable(): Promise<boolean> {
-    if (this.flusher === null || this.isClosed || !this.mayServe()) return false;
-    const result = await this.flusher.flushUnstable(this.volumes);
-    if (result === 0) return true;
-    for (const volume of this.volumes) {
-      if (!this.isClosed)
-        volume.fail('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
+  /**
+   * Waits until everything that was begun is on the disk and nothing writes any more: every operation answered and recorded,
+   * nothing unstable, no flush under way, whether its client is still there or not. No more calls come meanwhile. What one of them
+   * waits for may give another one something to do, so they are looked at again until all are so at once. false: it could not be
+   * done, is not ours to do any more, or is no longer `wanted`.
+   */
+  private async settle(wanted: () => boolean): Promise<boolean> {
+    const { flusher } = this;
+    if (flusher === null) return false;
+    const goesOn = (): boolean => wanted() && !this.isClosed && this.mayServe();
+    for (;;) {
+      for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
+      if (!goesOn()) return false;
+      await flushUnstable(flusher);
+      await Promise.all(this.volumes.map(flushJournal));
+      await Promise.all(this.volumes.map(({ flushTimes }) => flushTimes.whenEnded()));
+      if (!goesOn() || this.volumes.some(({ failed }) => failed)) return false;
+      if (this.isSettled(flusher)) return true;
     }
-    return false;
   }
+
+  private isSettled(flusher: DataFlusher): boolean {
+    const busy = this.volumes.some(({ flushTimes }) => flushTimes.underWay > 0);
+    return !busy && !flusher.hasUnstable && [...this.queues.values()].every(({ isAtRest }) => isAtRest);
+  }
+}
+
+/** A volume of which unstable data may be lost has failed. */
+async function flushUnstable(flusher: DataFlusher): Promise<void> {
+  for (const volume of await flusher.flushUnstable())
+    volume.fail('IoError', `volume ${volume.spec.name}: data could not be flushed`);
+}
+
+/** Also what its opening has left in memory. */
+function flushJournal(volume: Volume): Promise<void> {
+  return new Promise((resolve) => {
+    volume.journal.flush((error) => {
+      if (error !== null)
+        volume.fail(
+          'IoError',
+          `volume ${volume.spec.name}: the journal could not be flushed: ${error.message}`,
+        );
+      resolve();
+    });
+  });
 }
 
 export function describeBug(error: unknown): string {

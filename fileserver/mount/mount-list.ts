@@ -2,7 +2,8 @@
  * Who has mounted what, for MOUNT's DUMP. Advice only (RFC 1813 appendix I: clients that crash never say so), but it
  * belongs to the disk set: kept on its first volume, so that the partner's list after a takeover is the same.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 export interface MountEntry {
   readonly host: string;
@@ -63,17 +64,26 @@ const WRITE_INTERVAL_MS = 1000;
 
 export class MountList implements Mounts {
   private readonly file: string;
+  /** R2: may this server write to the disk set's volumes at this moment? */
+  private readonly mayWrite: () => boolean;
   private entries: MountEntry[];
   private timer: NodeJS.Timeout | null;
-  private writing: boolean;
+  /** The write under way. */
+  private writing: Promise<void> | null;
+  /** Changed since the last write began. */
+  private changed: boolean;
+  private held: boolean;
   private stopped: boolean;
 
-  constructor(file: string) {
+  constructor(file: string, mayWrite: () => boolean) {
     this.file = file;
-    this.writing = false;
-    this.stopped = false;
+    this.mayWrite = mayWrite;
     this.entries = [];
     this.timer = null;
+    this.writing = null;
+    this.changed = false;
+    this.held = false;
+    this.stopped = false;
   }
 
   /** What the last owner knew. A list that can't be read is an empty one: nothing depends on it. */
@@ -91,44 +101,90 @@ export class MountList implements Mounts {
   }
 
   add(host: string, path: string): void {
-    this.entries = withMount(this.entries, host, path);
-    this.writeSoon();
+    this.replace(withMount(this.entries, host, path));
   }
 
   /** path null: everything of that host (UMNTALL). */
   remove(host: string, path: string | null): void {
-    this.entries = withoutMount(this.entries, host, path);
+    this.replace(withoutMount(this.entries, host, path));
+  }
+
+  /** Writes nothing until resume(). Resolves when the write under way has ended. */
+  async hold(): Promise<void> {
+    this.held = true;
+    await this.writing;
+  }
+
+  resume(): void {
+    this.held = false;
     this.writeSoon();
   }
 
-  /** After this nothing is written any more. */
-  stop(): void {
+  /** Writes what has changed, if it still may, and then nothing any more. Resolves when that has ended. */
+  async finish(): Promise<void> {
+    await this.writing;
+    if (this.changed && !this.stopped) await this.write();
+    await this.stop();
+  }
+
+  /** Nothing more is written. Resolves when the write under way has ended. */
+  async stop(): Promise<void> {
     this.stopped = true;
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
+    await this.writing;
+  }
+
+  private replace(entries: MountEntry[]): void {
+    this.entries = entries;
+    this.changed = true;
+    this.writeSoon();
   }
 
   private writeSoon(): void {
-    if (this.timer !== null || this.stopped) return;
+    if (!this.changed || this.timer !== null || this.held || this.stopped) return;
     this.timer = setTimeout(() => {
       this.timer = null;
-      void this.write();
+      void this.writeNow();
     }, WRITE_INTERVAL_MS);
     this.timer.unref();
   }
 
-  private async write(): Promise<void> {
-    // On a disk that is stuck one write waits, not one a second.
-    if (this.writing) return this.writeSoon();
-    this.writing = true;
+  /** On a disk that is stuck one write waits, not one a second. */
+  private async writeNow(): Promise<void> {
+    await this.writing;
+    if (this.changed && !this.held && !this.stopped) await this.write();
+  }
+
+  private write(): Promise<void> {
+    this.changed = false;
+    this.writing = this.replaceFile().finally(() => {
+      this.writing = null;
+    });
+    return this.writing;
+  }
+
+  /** Flushed: a hold and an orderly stop leave nothing for the kernel to write later. */
+  private async replaceFile(): Promise<void> {
+    const temporary = `${this.file}.new`;
     try {
-      await writeFile(`${this.file}.new`, JSON.stringify(this.entries), { mode: 0o600 });
-      await rename(`${this.file}.new`, this.file);
+      if (!this.mayWrite()) return;
+      await writeFile(temporary, JSON.stringify(this.entries), { mode: 0o600, flush: true });
+      if (!this.mayWrite()) return;
+      await rename(temporary, this.file);
+      await flushDirectory(dirname(this.file));
     } catch {
       // A full disk, for example. The list in memory is right, and the next change tries again.
-    } finally {
-      this.writing = false;
     }
+  }
+}
+
+async function flushDirectory(path: string): Promise<void> {
+  const directory = await open(path);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
   }
 }
 

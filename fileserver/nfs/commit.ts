@@ -2,6 +2,7 @@
 import { NFS3_OK } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { S_IFREG } from '../system/statx.ts';
+import type { FlushOutcome } from '../volume/data-flusher.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { mayWrite } from '../volume/permissions.ts';
 import type { VolumeFailure } from '../volume/status.ts';
@@ -29,19 +30,19 @@ export function commit(call: NfsCall): Outcome {
   const permitted = mayWrite(file, call.caller.identity(file.tree), volume.stat);
   if (permitted !== 'ok') return failed(call, permitted, file);
   const answer = call.answerLater();
-  const flushed = (result: number): void => {
-    if (result < 0) {
+  const flushed = (outcome: FlushOutcome): void => {
+    if (outcome === 'ioError') {
       volume.fail('IoError', `volume ${volume.spec.name}: data could not be flushed`);
       return;
     }
     held.reset();
-    held.u32(NFS3_OK);
+    held.u32(outcome === 'ok' ? NFS3_OK : nfsstat3Of(outcome));
     held.u32(0);
     encodePostOp(held, service.diskSet.attributes(file, volume.stat) === 'ok' ? volume.stat : null, volume);
-    held.opaqueFixed(volume.writeVerifier);
+    if (outcome === 'ok') held.opaqueFixed(volume.writeVerifier);
     answer(held.bytes.slice(0, held.position));
   };
-  service.flusher.flush(file, 'data', (result) => contained(service, answer, () => flushed(result)));
+  service.flusher.flush(file, 'data', (outcome) => contained(service, answer, () => flushed(outcome)));
   return 'later';
 }
 

@@ -88,10 +88,11 @@ function flushThenAnswer(
     answer(results);
     return;
   }
-  service.flusher.flush(file, stable === FILE_SYNC ? 'all' : 'data', (result) => {
+  service.flusher.flush(file, stable === FILE_SYNC ? 'all' : 'data', (outcome) => {
+    if (outcome === 'ok') answer(results);
+    else if (outcome === 'stale') answer(staleResults());
     // What a failed flush leaves behind is unknown, and stays so even if a later one succeeds.
-    if (result < 0) file.volume.fail('IoError', `volume ${file.volume.spec.name}: data could not be flushed`);
-    else answer(results);
+    else file.volume.fail('IoError', `volume ${file.volume.spec.name}: data could not be flushed`);
   });
 }
 
@@ -140,6 +141,15 @@ function check(service: NfsService, file: OpenFile, args: WRITE3args, user: Iden
   if (fd < 0) return failureOfResult(fd);
   const status = mayWrite(file, user, volume.stat);
   return status === 'ok' ? null : status;
+}
+
+/** The file was removed before its data could be flushed: RFC 1813 §3.3.7 WRITE3resfail, without attributes. */
+function staleResults(): Uint8Array {
+  held.reset();
+  held.u32(nfsstat3Of('stale'));
+  held.u32(0);
+  held.u32(0);
+  return held.bytes.slice(0, held.position);
 }
 
 /** file: null where its attributes are not to be had. */

@@ -7,19 +7,46 @@ import { fdatasync, fsync, type NoParamCallback } from 'node:fs';
 
 export type FlushDepth = 'data' | 'all';
 
-/** How many flushes there were, and what they took together. ms from when the disk was asked. */
+/** The flushes of one volume: how many there were, and which are under way. */
 export class FlushTimes {
+  /** Of those that have ended. */
   count: number;
+  /** What they took together, from when the disk was asked. ms */
   ms: number;
+  /** Asked for, and the caller has not been told of the end. */
+  underWay: number;
+  private waiters: (() => void)[];
 
   constructor() {
     this.count = 0;
     this.ms = 0;
+    this.underWay = 0;
+    this.waiters = [];
   }
 
-  add(ms: number): void {
+  begin(): void {
+    this.underWay += 1;
+  }
+
+  /** The disk has answered. */
+  took(ms: number): void {
     this.count += 1;
     this.ms += ms;
+  }
+
+  /** The caller has been told. What it has begun by then is under way in turn. */
+  end(): void {
+    this.underWay -= 1;
+    if (this.underWay > 0 || this.waiters.length === 0) return;
+    const { waiters } = this;
+    this.waiters = [];
+    for (const waiter of waiters) waiter();
+  }
+
+  /** Resolves when none is under way, however long that takes. */
+  whenEnded(): Promise<void> {
+    if (this.underWay === 0) return Promise.resolve();
+    return new Promise((resolve) => this.waiters.push(resolve));
   }
 }
 
@@ -133,6 +160,7 @@ export class FlushLane {
 
   flush(target: FlushTarget, times: FlushTimes, done: NoParamCallback): void {
     const flush = { ...target, times, done, fault: null };
+    times.begin();
     if (this.hasRoom) this.start(flush);
     else this.waiting.push(flush);
   }
@@ -149,12 +177,15 @@ export class FlushLane {
     mine.begin(flush);
     const begunAt = performance.now();
     const ended: NoParamCallback = (error) => {
-      times.add(performance.now() - begunAt);
+      times.took(performance.now() - begunAt);
       this.running -= 1;
       const certain = mine.end(flush, error);
       if (mine.isEmpty) together.delete(key);
       this.startNext();
-      for (const { done, fault } of certain) done(fault);
+      for (const { done, fault, times: ofVolume } of certain) {
+        done(fault);
+        ofVolume.end();
+      }
     };
     if (depth === 'all') this.calls.fsync(fd, ended);
     else this.calls.fdatasync(fd, ended);

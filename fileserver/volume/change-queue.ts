@@ -190,6 +190,8 @@ export class ChangeQueue implements JournalContents {
   private readonly pacing: Pacing;
   /** More are waited for. */
   private gathering: NodeJS.Timeout | null;
+  /** Nothing is tried again: see hold(). */
+  private held: boolean;
 
   constructor(
     volume: Volume,
@@ -217,6 +219,7 @@ export class ChangeQueue implements JournalContents {
     this.linger = null;
     this.pacing = pacing;
     this.gathering = null;
+    this.held = false;
   }
 
   /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
@@ -324,9 +327,24 @@ export class ChangeQueue implements JournalContents {
     this.tellIdle();
   }
 
+  /** Nothing is under way. Answers for which there was no room may wait to be recorded. */
+  get isAtRest(): boolean {
+    return this.phase === 'idle' && this.waiting.length === 0 && this.flushing === null;
+  }
+
+  /** From now on, until resume(), the queue writes only for what was submitted before or is. */
+  hold(): void {
+    this.held = true;
+    this.stopLingering();
+  }
+
+  resume(): void {
+    this.held = false;
+    if (this.phase === 'idle' && this.executed.length > 0) this.lingerFor(LINGER_MS);
+  }
+
   private get isIdle(): boolean {
-    const nothingLeft = this.waiting.length === 0 && this.flushing === null && this.executed.length === 0;
-    return this.phase === 'idle' && nothingLeft;
+    return this.isAtRest && this.executed.length === 0;
   }
 
   /** For their record. Then groups come one after the other. */
@@ -365,6 +383,7 @@ export class ChangeQueue implements JournalContents {
   }
 
   private lingerFor(ms: number): void {
+    if (this.held) return;
     this.linger ??= this.later(() => this.lingered(), ms);
   }
 

@@ -1,9 +1,11 @@
 import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../eventually.fixture.ts';
 import { FlushLane, FlushTimes } from '../system/flush-lane.ts';
 import { DataFlusher } from './data-flusher.ts';
 import type { OpenFile } from './open-file.ts';
+import type { Volume } from './volume.ts';
 
 type Ends = (error: NodeJS.ErrnoException | null) => void;
 
@@ -13,7 +15,15 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 let asked: { readonly fd: number; readonly ends: Ends }[];
 let told: string[];
 let pins: number;
-let filesFd: number;
+/** What the table says when it is asked for a descriptor of the file. */
+let filesFd: () => number;
+let anyFd: number;
+let removed: boolean;
+let tests = 0;
+/** Ends of syncfs. */
+let synced: ((result: number) => void)[];
+let volume: Volume;
+let file: OpenFile;
 let flusher: DataFlusher;
 let lane: FlushLane;
 
@@ -21,29 +31,40 @@ beforeEach(() => {
   asked = [];
   told = [];
   pins = 0;
-  filesFd = openSync('/dev/null', 'r');
+  synced = [];
+  anyFd = openSync('/dev/null', 'r');
+  filesFd = () => anyFd;
+  removed = false;
+  tests += 1;
+  volume = {
+    spec: { name: 'data' },
+    flushTimes: new FlushTimes(),
+    sync: (done: (result: number) => void) => synced.push(done),
+  } as unknown as Volume;
+  file = { key: `file ${tests}`, volume } as unknown as OpenFile;
   const flush = (fd: number, ends: Ends) => asked.push({ fd, ends });
   lane = new FlushLane(8, { fsync: flush, fdatasync: flush });
   const table = {
-    readFd: () => filesFd,
+    readFd: () => filesFd(),
     ownFd: () => openSync('/dev/null', 'r'),
     pin: () => {
       pins += 1;
     },
     unpin: () => {
       pins -= 1;
+      // As the table has it: a removed file's descriptors are closed with its last pin.
+      if (pins === 0 && removed) filesFd = () => -constants.errno.ESTALE;
     },
   };
   flusher = new DataFlusher(table, lane);
 });
 afterEach(() => {
   expect(pins).toBe(0);
-  closeSync(filesFd);
+  closeSync(anyFd);
 });
 
-const file = { key: 'a file', volume: { flushTimes: new FlushTimes() } } as unknown as OpenFile;
 const flush = (name: string): void =>
-  flusher.flush(file, 'all', (result) => told.push(`${name}: ${result === 0 ? 'ok' : result}`));
+  flusher.flush(file, 'all', (outcome) => told.push(`${name}: ${outcome}`));
 
 /** Some dozen flushes, one after the other, of which none is fast. */
 async function showThatTheDiskIsSlow(): Promise<void> {
@@ -108,13 +129,13 @@ test('an error is told to all that have a flush of the file under way', async ()
   asked[1]!.ends(null);
   expect(told).toEqual([]);
   asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));
-  expect(told.sort()).toEqual(['A: -5', 'B: -5']);
+  expect(told.sort()).toEqual(['A: ioError', 'B: ioError']);
 });
 
 test('a second flush of one file is not begun where other files wait for their first', async () => {
   await showThatTheDiskIsSlow();
   for (let other = 0; other < 7; other++) {
-    lane.flush({ fd: filesFd, key: `${other}`, depth: 'all' }, new FlushTimes(), () => {});
+    lane.flush({ fd: anyFd, key: `${other}`, depth: 'all' }, new FlushTimes(), () => {});
   }
   flush('A');
   flush('B');
@@ -137,4 +158,90 @@ test('on a fast disk none begins beside another, though most of them wait for a 
   expect(asked).toHaveLength(1);
   asked[0]!.ends(null);
   asked[1]!.ends(null);
+});
+
+test('a file that is removed while a flush runs is flushed for those that wait, by the descriptor that it had', () => {
+  flush('A');
+  flush('B');
+  removed = true;
+  asked[0]!.ends(null);
+  expect(asked).toHaveLength(2);
+  asked[1]!.ends(null);
+  expect(told).toEqual(['A: ok', 'B: ok']);
+  flush('C');
+  expect(told).toEqual(['A: ok', 'B: ok', 'C: stale']);
+});
+
+test.each(['EACCES', 'EMFILE', 'ENFILE', 'ENOMEM', 'EIO'] as const)(
+  'without a descriptor (%s) the whole file system is flushed, and what comes meanwhile waits for the next one',
+  (code) => {
+    filesFd = () => -constants.errno[code];
+    flush('A');
+    flush('B');
+    expect(asked).toHaveLength(0);
+    expect(synced).toHaveLength(1);
+    filesFd = () => anyFd;
+    synced[0]!(0);
+    expect(told).toEqual(['A: ok']);
+    asked[0]!.ends(null);
+    expect(told).toEqual(['A: ok', 'B: ok']);
+  },
+);
+
+test('a flush of the whole file system that fails is a failed flush', () => {
+  filesFd = () => -constants.errno.EACCES;
+  flush('A');
+  synced[0]!(-constants.errno.EIO);
+  expect(told).toEqual(['A: ioError']);
+});
+
+test('flushing what is unstable waits for a flush of it that is under way, and for what was written since it began', async () => {
+  flusher.noteUnstable(file);
+  flush('COMMIT');
+  flusher.noteUnstable(file);
+  let flushed = false;
+  const all = flusher.flushUnstable().then(() => {
+    flushed = true;
+  });
+  asked[0]!.ends(null);
+  await pause(0);
+  expect([flushed, told, volume.flushTimes.underWay]).toEqual([false, ['COMMIT: ok'], 1]);
+  asked[1]!.ends(null);
+  await all;
+  expect([flusher.hasUnstable, volume.flushTimes.underWay]).toEqual([false, 0]);
+});
+
+test('a flush counts as under way until those that wait have been told, whatever they begin then', async () => {
+  let ended = false;
+  flusher.noteUnstable(file);
+  flusher.flush(file, 'data', () => flush('next'));
+  void volume.flushTimes.whenEnded().then(() => {
+    ended = true;
+  });
+  expect(flusher.hasUnstable).toBe(false);
+  asked[0]!.ends(null);
+  await pause(0);
+  expect([ended, told]).toEqual([false, []]);
+  asked[1]!.ends(null);
+  await volume.flushTimes.whenEnded();
+  expect(told).toEqual(['next: ok']);
+});
+
+test('more unstable files than are remembered: their file system is flushed too, and a failure is told of their volume', async () => {
+  const files = Array.from({ length: 4097 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
+  for (const one of files) flusher.noteUnstable(one);
+  const all = flusher.flushUnstable();
+  expect(synced).toHaveLength(1);
+  synced[0]!(-constants.errno.EIO);
+  for (let i = 0; i < 4096; i++) asked[i]!.ends(null);
+  expect([...(await all)]).toEqual([volume]);
+});
+
+test('flushing what is unstable says that a flush failed which was under way', async () => {
+  flusher.noteUnstable(file);
+  flush('COMMIT');
+  const all = flusher.flushUnstable();
+  asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));
+  expect([...(await all)]).toEqual([volume]);
+  expect(told).toEqual(['COMMIT: ioError']);
 });

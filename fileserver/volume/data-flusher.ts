@@ -2,6 +2,10 @@
  * Makes a file's data durable for stable WRITEs and COMMITs, in libuv's pool. Requests for the same file that come
  * while a flush of it runs share the next one: what they wrote may have come too late for the running one.
  *
+ * A file is pinned from the first request to the end of the last: a file that is removed meanwhile keeps its descriptors, and what
+ * was written before the removal is flushed. Where there is no descriptor to flush by (no permission to read the file, too many
+ * open files, no memory), the whole file system is flushed instead: that takes longer and needs none.
+ *
  * The next one begins when the running one ends. On a disk that always takes long it begins before, with a descriptor of its
  * own:
  *
@@ -12,19 +16,24 @@
  */
 import { constants } from 'node:os';
 import { close } from '../system/file-calls.ts';
-import { syncFileSystem } from '../system/file-system-info.ts';
 import { dataLane, type FlushDepth, type FlushLane } from '../system/flush-lane.ts';
 import type { FileTable } from './file-table.ts';
 import type { OpenFile } from './open-file.ts';
 import type { Volume } from './volume.ts';
 
-const { EIO, ESTALE } = constants.errno;
+const { ESTALE } = constants.errno;
 
-type Waiter = (result: number) => void;
+/**
+ * ok: the data is durable. stale: the file has no name any more, so the data belongs to no file. ioError: it may be lost, and a later
+ * flush that ends well proves nothing: the caller fails the volume.
+ */
+export type FlushOutcome = 'ok' | 'stale' | 'ioError';
+
+type Waiter = (outcome: FlushOutcome) => void;
 
 interface Running {
-  /** Flushes of the file under way; the first has the file's own descriptor. */
-  count: number;
+  /** Flushes of the file under way, each with those that wait for it; the first has the file's own descriptor. */
+  readonly underWay: Set<Waiter[]>;
   /** When the last of them began. performance.now() */
   begunAt: number;
   next: Waiter[];
@@ -45,7 +54,7 @@ const GATHER_MS = 1;
 /** Flushes of one file at once. */
 const OVERLAP_MAX = 4;
 
-/** Files with unstable data that are remembered one by one; if there are more, all of the file system is flushed. */
+/** Files with unstable data that are remembered one by one; if there are more, all of their file system is flushed. */
 const UNSTABLE_FILES_MAX = 4096;
 
 /** What it needs of the table of open files. */
@@ -54,9 +63,10 @@ export type FlushTable = Pick<FileTable, 'readFd' | 'ownFd' | 'pin' | 'unpin'>;
 export class DataFlusher {
   private readonly table: FlushTable;
   private readonly running: Map<OpenFile, Running>;
-  /** Written unstable and not flushed since. */
+  /** Written unstable, and no flush has begun since. Their data, and that of files with flushes under way, may be in memory only. */
   private readonly unstable: Set<OpenFile>;
-  private unstableOverflow: boolean;
+  /** The same of volumes with more such files than are remembered one by one. */
+  private readonly unstableVolumes: Set<Volume>;
   private readonly lane: FlushLane;
   /** What the fastest flushes of late took. ms */
   private fastestMs: number;
@@ -67,51 +77,68 @@ export class DataFlusher {
     this.fastestMs = 0;
     this.running = new Map();
     this.unstable = new Set();
-    this.unstableOverflow = false;
+    this.unstableVolumes = new Set();
   }
 
   /** The file has data that is only in memory. */
   noteUnstable(file: OpenFile): void {
-    if (this.unstable.size >= UNSTABLE_FILES_MAX) this.unstableOverflow = true;
-    else this.unstable.add(file);
+    if (this.unstable.size < UNSTABLE_FILES_MAX) this.unstable.add(file);
+    else if (!this.unstable.has(file)) this.unstableVolumes.add(file.volume);
+  }
+
+  /** Something was written unstable, and its flush has not begun. */
+  get hasUnstable(): boolean {
+    return this.unstable.size > 0 || this.unstableVolumes.size > 0;
   }
 
   /**
    * Flushes what was written unstable and never committed: file by file, since a volume may be a small part of a large
-   * and busy file system. 0 or -errno.
+   * and busy file system. Resolves when these flushes, and those that were under way, have ended: with the volumes whose data may
+   * be lost.
    */
-  async flushUnstable(volumes: Iterable<Volume>): Promise<number> {
-    const files = [...this.unstable];
-    const everything = this.unstableOverflow;
-    this.unstableOverflow = false;
-    const flushes = files.map((file) => new Promise<number>((resolve) => this.flush(file, 'data', resolve)));
-    const results = await Promise.all(flushes);
-    // Removed meanwhile: its data is nobody's any more.
-    const failed = results.find((result) => result < 0 && result !== -ESTALE);
-    if (failed !== undefined) return failed;
-    if (everything) for (const { rootFd } of volumes) if ((await syncFileSystem(rootFd)) < 0) return -EIO;
-    return 0;
+  async flushUnstable(): Promise<ReadonlySet<Volume>> {
+    const failed = new Set<Volume>();
+    const ends: Promise<void>[] = [];
+    const waiterOf = (volume: Volume): Waiter => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      ends.push(promise);
+      return (outcome) => {
+        if (outcome === 'ioError') failed.add(volume);
+        resolve();
+      };
+    };
+    for (const [{ volume }, { underWay }] of this.running)
+      for (const waiters of underWay) waiters.push(waiterOf(volume));
+    const volumes = [...this.unstableVolumes];
+    this.unstableVolumes.clear();
+    for (const volume of volumes) {
+      const waiter = waiterOf(volume);
+      volume.sync((result) => waiter(result < 0 ? 'ioError' : 'ok'));
+    }
+    for (const file of [...this.unstable]) this.flush(file, 'data', waiterOf(file.volume));
+    await Promise.all(ends);
+    return failed;
   }
 
   /**
-   * data: what is needed to read the data again. all: also times, mode and the like (FILE_SYNC).
-   * Calls back with 0 or -errno. After an error nothing of the file counts as durable (the caller
-   * fails the volume).
+   * data: what is needed to read the data again. all: also times, mode and the like (FILE_SYNC). Calls back when it has ended,
+   * perhaps at once.
    */
   flush(file: OpenFile, depth: FlushDepth, done: Waiter): void {
     let running = this.running.get(file);
     if (running === undefined) {
-      running = { count: 0, begunAt: 0, next: [], nextDepth: 'data', timer: null };
+      running = { underWay: new Set(), begunAt: 0, next: [], nextDepth: 'data', timer: null };
       this.running.set(file, running);
+      this.table.pin(file);
     }
     running.next.push(done);
     if (depth === 'all') running.nextDepth = 'all';
-    if (running.count === 0) this.begin(file, running);
+    if (running.underWay.size === 0) this.begin(file, running);
     else if (running.timer === null && this.mayOverlap(running)) this.overlapLater(file, running);
   }
 
-  private mayOverlap({ count }: Running): boolean {
-    return count < OVERLAP_MAX && this.fastestMs > OVERLAP_AFTER_MS;
+  private mayOverlap({ underWay }: Running): boolean {
+    return underWay.size < OVERLAP_MAX && this.fastestMs > OVERLAP_AFTER_MS;
   }
 
   private noteFlush(ms: number): void {
@@ -130,7 +157,7 @@ export class DataFlusher {
 
   /** Flushes for all that wait. Beside another flush with a descriptor of its own; without one they wait on. */
   private begin(file: OpenFile, running: Running): void {
-    const own = running.count > 0;
+    const own = running.underWay.size > 0;
     const fd = own ? this.table.ownFd(file) : this.table.readFd(file);
     if (own && fd < 0) return;
     if (running.timer !== null) clearTimeout(running.timer);
@@ -138,26 +165,30 @@ export class DataFlusher {
     running.next = [];
     running.nextDepth = 'data';
     running.timer = null;
-    this.unstable.delete(file);
-    if (fd < 0) {
-      this.running.delete(file);
-      for (const waiter of waiters) waiter(fd);
-      return;
-    }
-    running.count += 1;
+    running.underWay.add(waiters);
     const begunAt = performance.now();
     running.begunAt = begunAt;
-    this.table.pin(file);
-    this.lane.flush({ fd, key: file.key, depth }, file.volume.flushTimes, (error) => {
-      if (own) close(fd);
-      this.noteFlush(performance.now() - begunAt);
+    this.unstable.delete(file);
+    const { volume } = file;
+    if (fd === -ESTALE) this.ended(file, running, waiters, 'stale');
+    else if (fd < 0)
+      volume.sync((result) => this.ended(file, running, waiters, result < 0 ? 'ioError' : 'ok'));
+    else
+      this.lane.flush({ fd, key: file.key, depth }, volume.flushTimes, (error) => {
+        if (own) close(fd);
+        this.noteFlush(performance.now() - begunAt);
+        this.ended(file, running, waiters, error === null ? 'ok' : 'ioError');
+      });
+  }
+
+  private ended(file: OpenFile, running: Running, waiters: Waiter[], outcome: FlushOutcome): void {
+    // While it still counts: those that ask for the next one now share it.
+    for (const waiter of waiters) waiter(outcome);
+    running.underWay.delete(waiters);
+    if (running.next.length > 0) this.begin(file, running);
+    else if (running.underWay.size === 0) {
+      this.running.delete(file);
       this.table.unpin(file);
-      const result = error === null ? 0 : (error.errno ?? -EIO);
-      // While it still counts: those that ask for the next one now share it.
-      for (const waiter of waiters) waiter(result);
-      running.count -= 1;
-      if (running.next.length > 0) this.begin(file, running);
-      else if (running.count === 0) this.running.delete(file);
-    });
+    }
   }
 }

@@ -10,7 +10,6 @@
  * server's user may not read) are covered by one syncfs(2).
  */
 import { constants } from 'node:os';
-import { syncFileSystem } from '../system/file-system-info.ts';
 import { metadataLane } from '../system/flush-lane.ts';
 import type { FileTable } from './file-table.ts';
 import type { OpenFile } from './open-file.ts';
@@ -74,7 +73,7 @@ export class FlushSet {
       this.all = false;
       waiting += 1;
       issued = true;
-      syncFileSystem(this.volume.rootFd).then(ended, () => ended(-EIO));
+      this.volume.sync(ended);
     }
     waiting += 1;
     this.volume.whenFreed(() => ended(0));

@@ -87,7 +87,7 @@ export class Journal {
   private readonly segmentSize: number;
   private readonly builder: BatchBuilder;
   private busy: number;
-  private closing: boolean;
+  private closing: PromiseWithResolvers<void> | null;
   private closed: boolean;
   flushCount: number;
   /** What all flushes took together. */
@@ -116,7 +116,7 @@ export class Journal {
     this.completeIn = NEVER;
     this.builder = new BatchBuilder();
     this.busy = 0;
-    this.closing = false;
+    this.closing = null;
     this.closed = false;
     this.flushCount = 0;
     this.flushMs = 0;
@@ -292,7 +292,7 @@ export class Journal {
 
   private ended(): void {
     this.busy -= 1;
-    if (this.closing) this.close();
+    this.closeWhenIdle();
   }
 
   /**
@@ -314,12 +314,18 @@ export class Journal {
     throw new SystemCallError('write the journal', -result);
   }
 
-  /** When the flush under way, if any, is over: a descriptor must not be closed under it. */
-  close(): void {
-    this.closing = true;
-    if (this.busy > 0 || this.closed) return;
+  /** Resolves when the files are closed: that is when what is being flushed or written out has ended. */
+  close(): Promise<void> {
+    this.closing ??= Promise.withResolvers();
+    this.closeWhenIdle();
+    return this.closing.promise;
+  }
+
+  private closeWhenIdle(): void {
+    if (this.closing === null || this.busy > 0 || this.closed) return;
     this.closed = true;
     for (const fd of this.fds) close(fd);
+    this.closing.resolve();
   }
 }
 

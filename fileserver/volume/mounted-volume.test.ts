@@ -69,7 +69,7 @@ describe.skipIf(!mayMount)('opening a volume that moves', () => {
     mkdirSync(join(place, 'lost+found'));
     const volume = await open(place);
     expect(() => places.unmount(place)).toThrow(/busy/);
-    volume.close();
+    await volume.close();
     places.unmount(place);
     expect(readdirSync(place), 'all of it was on the disk').toEqual([]);
   });
@@ -82,7 +82,7 @@ describe.skipIf(!mayMount)('opening a volume that moves', () => {
       message: expect.stringContaining('it holds "letter"'),
     });
     expect(readdirSync(place)).toEqual(['letter']);
-    (await open(place, { adopts: true })).close();
+    await (await open(place, { adopts: true })).close();
     places.unmount(place);
   });
 

@@ -12,6 +12,7 @@ import { ClosingLane } from '../system/closing-lane.ts';
 import { AT_FDCWD, close, fileSizeMax, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { fileSystemIdentity } from '../system/file-system-identity.ts';
 import { isReadOnly } from '../system/file-system-info.ts';
+import { FileSystemSync } from '../system/file-system-sync.ts';
 import { FlushTimes } from '../system/flush-lane.ts';
 import { hasInternalJournal, mountOf } from '../system/mounts.ts';
 import { ReadLane } from '../system/read-lane.ts';
@@ -139,8 +140,9 @@ export class Volume {
   readonly reserve: JournalReserve;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
   readonly changing: CountedKeys;
-  /** Flushes of files and directories; the journal counts its own. */
+  /** Of files, directories and the whole file system; the journal counts its own. */
   readonly flushTimes: FlushTimes;
+  private readonly syncing: FileSystemSync;
   /** READs of what is not in memory. */
   readonly coldReads: ReadLane;
   /** Descriptors of removed objects. */
@@ -191,6 +193,7 @@ export class Volume {
     this.changeTimesTell = root.changeTimesTell;
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
+    this.syncing = new FileSystemSync(root.fd, this.flushTimes);
     this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
     this.closings = new ClosingLane();
     this.knowsWhatIsCached = true;
@@ -289,11 +292,22 @@ export class Volume {
     this.closings.whenClosed(done, FREED_MS_MAX);
   }
 
-  /** Resolves when all is closed; what this thread does with the volume ends at once. */
+  /**
+   * Flushes the whole file system: for what has no descriptor to be flushed by. Calls back with 0 or -errno. An error is final
+   * for the volume.
+   */
+  sync(done: (result: number) => void): void {
+    this.syncing.sync(done);
+  }
+
+  /**
+   * What this thread does with the volume ends at once. Resolves when every flush under way has ended and everything is closed,
+   * however long that takes.
+   */
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    this.ownJournal?.close();
+    await Promise.all([this.ownJournal?.close(), this.flushTimes.whenEnded()]);
     close(this.rootFd);
     await this.closings.end();
   }
