@@ -324,6 +324,8 @@ export interface DataThreadTesting {
   readonly journalDisabled?: boolean;
   /** flush: two flushes for a group of operations on every file system. unwritten: intents only in memory. */
   readonly intents?: 'flush' | 'unwritten';
+  /** System calls that fail: memory of CallFaults (system/call-faults.ts). */
+  readonly callFaults?: SharedArrayBuffer;
   /** Between two looks at the ownership records, ms (owner-watch.ts). */
   readonly ownerLookMs?: number;
   /** No figures of calls: shows what counting them costs. */

@@ -5,18 +5,17 @@
  * own survive all of that and changes of the directory in between, which no position counted by a server would.
  */
 import { constants } from 'node:os';
-import koffi from 'koffi';
+import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
-const libc = koffi.load('libc.so.6');
-const c_getdents64 = libc.func('int64 getdents64(int fd, int64 buffer, uint64 size)') as (
-  ...args: number[]
-) => number;
-const c_lseek = libc.func('int64 lseek64(int fd, int64 offset, int whence)') as (
-  fd: number,
-  offset: bigint | number,
-  whence: number,
-) => number;
+const c_getdents64 = systemCall<(...args: number[]) => number>(
+  'getdents64',
+  'int64 getdents64(int fd, int64 buffer, uint64 size)',
+);
+const c_lseek = systemCall<(fd: number, offset: bigint | number, whence: number) => number>(
+  'lseek',
+  'int64 lseek64(int fd, int64 offset, int whence)',
+);
 
 const SIZE = 32768;
 const NAME_START = 19;
@@ -49,15 +48,15 @@ export class DirectoryReader {
     this.filled = 0;
     this.at = 0;
     if (cookie > 0x7fffffffffffffffn) return -EINVAL;
-    return c_lseek(fd, cookie, 0) < 0 ? -koffi.errno() : 0;
+    const place = c_lseek(fd, cookie, 0);
+    return place < 0 ? place : 0;
   }
 
   /** 1: the fields hold the next entry. 0: there is none. Negative: -errno. */
   next(): number {
     if (this.at >= this.filled) {
       const size = c_getdents64(this.fd, this.memory.address, SIZE);
-      if (size < 0) return -koffi.errno();
-      if (size === 0) return 0;
+      if (size <= 0) return size;
       this.filled = size;
       this.at = 0;
     }

@@ -10,6 +10,7 @@
  */
 import { constants } from 'node:fs';
 import koffi from 'koffi';
+import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
 export const AT_FDCWD = -100;
@@ -36,33 +37,47 @@ type OffsetCall = (...args: Offset[]) => number;
 /** The largest offset and size of a file in Linux (loff_t). */
 export const OFFSET_MAX = 2n ** 63n - 1n;
 
-const c_openat = libc.func('int openat(int dir, int64 path, int flags, uint32 mode)') as Call;
-const c_syscall4 = libc.func('int64 syscall(int64 number, int64, int64, int64, int64)') as Call;
-const c_fcntl = libc.func('int fcntl(int fd, int command, int64 argument)') as Call;
+const c_openat = systemCall<Call>('openat', 'int openat(int dir, int64 path, int flags, uint32 mode)');
+const c_openat2 = systemCall<Call>('openat2', 'int64 syscall(int64 number, int64, int64, int64, int64)');
+const c_fcntl = systemCall<Call>(null, 'int fcntl(int fd, int command, int64 argument)');
 const c_close = libc.func('int close(int fd)') as Call;
-const c_mkdirat = libc.func('int mkdirat(int dir, int64 path, uint32 mode)') as Call;
-const c_mknodat = libc.func('int mknodat(int dir, int64 path, uint32 mode, uint64 dev)') as Call;
-const c_unlinkat = libc.func('int unlinkat(int dir, int64 path, int flags)') as Call;
-const c_renameat = libc.func('int renameat(int fromDir, int64 from, int toDir, int64 to)') as Call;
-const c_linkat = libc.func('int linkat(int fromDir, int64 from, int dir, int64 name, int flags)') as Call;
-const c_symlinkat = libc.func('int symlinkat(int64 target, int dir, int64 name)') as Call;
-const c_readlinkat = libc.func('int64 readlinkat(int dir, int64 path, int64 buffer, uint64 size)') as Call;
-const c_fchmodat = libc.func('int fchmodat(int dir, int64 path, uint32 mode, int flags)') as Call;
-const c_fchownat = libc.func('int fchownat(int dir, int64 path, uint32 uid, uint32 gid, int flags)') as Call;
-const c_utimensat = libc.func('int utimensat(int dir, int64 path, int64 times, int flags)') as Call;
-const c_ftruncate = libc.func('int ftruncate64(int fd, int64 size)') as OffsetCall;
-const c_pread = libc.func('int64 pread64(int fd, int64 buffer, uint64 size, int64 offset)') as OffsetCall;
-const c_preadv2 = libc.func(
+const c_mkdirat = systemCall<Call>('mkdirat', 'int mkdirat(int dir, int64 path, uint32 mode)');
+const c_mknodat = systemCall<Call>('mknodat', 'int mknodat(int dir, int64 path, uint32 mode, uint64 dev)');
+const c_unlinkat = systemCall<Call>('unlinkat', 'int unlinkat(int dir, int64 path, int flags)');
+const c_renameat = systemCall<Call>('renameat', 'int renameat(int fromDir, int64 from, int toDir, int64 to)');
+const c_linkat = systemCall<Call>(
+  'linkat',
+  'int linkat(int fromDir, int64 from, int dir, int64 name, int flags)',
+);
+const c_symlinkat = systemCall<Call>('symlinkat', 'int symlinkat(int64 target, int dir, int64 name)');
+const c_readlinkat = systemCall<Call>(
+  'readlinkat',
+  'int64 readlinkat(int dir, int64 path, int64 buffer, uint64 size)',
+);
+const c_fchmodat = systemCall<Call>('fchmodat', 'int fchmodat(int dir, int64 path, uint32 mode, int flags)');
+const c_fchownat = systemCall<Call>(
+  'fchownat',
+  'int fchownat(int dir, int64 path, uint32 uid, uint32 gid, int flags)',
+);
+const c_utimensat = systemCall<Call>(
+  'utimensat',
+  'int utimensat(int dir, int64 path, int64 times, int flags)',
+);
+const c_ftruncate = systemCall<OffsetCall>('ftruncate64', 'int ftruncate64(int fd, int64 size)');
+const c_pread = systemCall<OffsetCall>(
+  null,
+  'int64 pread64(int fd, int64 buffer, uint64 size, int64 offset)',
+);
+const c_preadv2 = systemCall<OffsetCall>(
+  'preadv2',
   'int64 preadv2(int fd, int64 vector, int count, int64 offset, int flags)',
-) as OffsetCall;
-const c_pwrite = libc.func('int64 pwrite64(int fd, void *buffer, uint64 size, int64 offset)') as (
-  fd: number,
-  buffer: Uint8Array,
-  size: number,
-  offset: Offset,
-) => number;
+);
+type WriteCall = (fd: number, buffer: Uint8Array, size: number, offset: Offset) => number;
+const PWRITE = 'int64 pwrite64(int fd, void *buffer, uint64 size, int64 offset)';
+const c_pwrite = systemCall<WriteCall>('pwrite64', PWRITE);
+const c_pwriteJournal = systemCall<WriteCall>('write of the journal', PWRITE);
 const c_lseek = libc.func('int64 lseek64(int fd, int64 offset, int whence)') as OffsetCall;
-const c_fallocate = libc.func('int fallocate64(int fd, int mode, int64 offset, int64 size)') as Call;
+const c_fallocate = systemCall<Call>(null, 'int fallocate64(int fd, int mode, int64 offset, int64 size)');
 const c_umask = libc.func('uint32 umask(uint32 mask)') as Call;
 const c_unshare = libc.func('int unshare(int flags)') as Call;
 
@@ -110,13 +125,9 @@ function procAddress(fd: number): number {
   return first.address;
 }
 
-function result(value: number): number {
-  return value < 0 ? -koffi.errno() : value;
-}
-
 /** A descriptor >= 0; O_CLOEXEC is added. */
 export function openAt(dir: number, name: Uint8Array, flags: number, mode = 0): number {
-  return result(c_openat(dir, pathAddress(name), flags | O_CLOEXEC, mode));
+  return c_openat(dir, pathAddress(name), flags | O_CLOEXEC, mode);
 }
 
 const SYS_OPENAT2 = 437;
@@ -132,19 +143,19 @@ export function openCachedAt(dir: number, name: Uint8Array): number {
   const { view } = openHow;
   view.setUint32(0, O_PATH | O_NOFOLLOW | O_CLOEXEC, true);
   view.setUint32(16, RESOLVE_CACHED, true);
-  return result(c_syscall4(SYS_OPENAT2, dir, pathAddress(name), openHow.address, OPEN_HOW_SIZE));
+  return c_openat2(SYS_OPENAT2, dir, pathAddress(name), openHow.address, OPEN_HOW_SIZE);
 }
 
 /** Opens what an O_PATH descriptor stands for. Not for symbolic links (ELOOP) and not for devices or fifos. */
 export function reopen(pathFd: number, flags: number): number {
-  return result(c_openat(AT_FDCWD, procAddress(pathFd), flags | O_CLOEXEC | O_NONBLOCK, 0));
+  return c_openat(AT_FDCWD, procAddress(pathFd), flags | O_CLOEXEC | O_NONBLOCK, 0);
 }
 
 const F_DUPFD_CLOEXEC = 1030;
 
 /** Another descriptor of the same open file or socket, or -errno. */
 export function duplicate(fd: number): number {
-  return result(c_fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return c_fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
 /** Errors are of no use to anybody: the descriptor is gone either way. Data was flushed by fsync before. */
@@ -153,7 +164,7 @@ export function close(fd: number): void {
 }
 
 export function makeDirectoryAt(dir: number, name: Uint8Array, mode: number): number {
-  return result(c_mkdirat(dir, pathAddress(name), mode));
+  return c_mkdirat(dir, pathAddress(name), mode);
 }
 
 /** mode: type and permission bits. The device's numbers count for character and block devices only. */
@@ -164,7 +175,7 @@ export function makeNodeAt(
   major: number,
   minor: number,
 ): number {
-  return result(c_mknodat(dir, pathAddress(name), mode, makeDevice(major, minor)));
+  return c_mknodat(dir, pathAddress(name), mode, makeDevice(major, minor));
 }
 
 /** glibc's makedev(): major and minor woven into 64 bits; below 2^44 for what Linux accepts (12 + 20 bits). */
@@ -174,11 +185,11 @@ function makeDevice(major: number, minor: number): number {
 
 /** flags: 0 or AT_REMOVEDIR. */
 export function unlinkAt(dir: number, name: Uint8Array, flags: number): number {
-  return result(c_unlinkat(dir, pathAddress(name), flags));
+  return c_unlinkat(dir, pathAddress(name), flags);
 }
 
 export function renameAt(fromDir: number, from: Uint8Array, toDir: number, to: Uint8Array): number {
-  return result(c_renameat(fromDir, fill(first, from), toDir, fill(second, to)));
+  return c_renameat(fromDir, fill(first, from), toDir, fill(second, to));
 }
 
 /**
@@ -186,29 +197,29 @@ export function renameAt(fromDir: number, from: Uint8Array, toDir: number, to: U
  * a thread with a user's fsuid does not have.
  */
 export function linkFrom(pathFd: number, dir: number, name: Uint8Array): number {
-  return result(c_linkat(AT_FDCWD, procAddress(pathFd), dir, fill(second, name), AT_SYMLINK_FOLLOW));
+  return c_linkat(AT_FDCWD, procAddress(pathFd), dir, fill(second, name), AT_SYMLINK_FOLLOW);
 }
 
 export function makeSymbolicLinkAt(target: Uint8Array, dir: number, name: Uint8Array): number {
-  return result(c_symlinkat(fill(first, target), dir, fill(second, name)));
+  return c_symlinkat(fill(first, target), dir, fill(second, name));
 }
 
 /** Target of the symbolic link that an O_PATH descriptor stands for: a view, valid until the next call; or -errno. */
 export function readLink(pathFd: number): Uint8Array | number {
-  const size = result(c_readlinkat(pathFd, empty.address, linkTarget.address, PATH_SIZE));
+  const size = c_readlinkat(pathFd, empty.address, linkTarget.address, PATH_SIZE);
   return size < 0 ? size : linkTarget.bytes.subarray(0, size);
 }
 
 /** Works on O_PATH descriptors of all kernels (fchmodat2 with AT_EMPTY_PATH came only with 6.6). */
 export function changeMode(pathFd: number, mode: number): number {
-  return result(c_fchmodat(AT_FDCWD, procAddress(pathFd), mode, 0));
+  return c_fchmodat(AT_FDCWD, procAddress(pathFd), mode, 0);
 }
 
 /** "Leave it" for either id. */
 export const ID_UNCHANGED = 0xffffffff;
 
 export function changeOwner(pathFd: number, uid: number, gid: number): number {
-  return result(c_fchownat(pathFd, empty.address, uid, gid, AT_EMPTY_PATH));
+  return c_fchownat(pathFd, empty.address, uid, gid, AT_EMPTY_PATH);
 }
 
 /** nanoseconds of utimensat(2): set to the server's clock; leave alone. */
@@ -226,7 +237,7 @@ export function changeTimes(
   const { view } = times;
   setTime(view, 0, atimeSeconds, atimeNanoseconds);
   setTime(view, 16, mtimeSeconds, mtimeNanoseconds);
-  return result(c_utimensat(pathFd, empty.address, times.address, AT_EMPTY_PATH));
+  return c_utimensat(pathFd, empty.address, times.address, AT_EMPTY_PATH);
 }
 
 function setTime(view: DataView, at: number, seconds: number, nanoseconds: number): void {
@@ -237,12 +248,12 @@ function setTime(view: DataView, at: number, seconds: number, nanoseconds: numbe
 }
 
 export function truncate(fd: number, size: Offset): number {
-  return result(c_ftruncate(fd, size));
+  return c_ftruncate(fd, size);
 }
 
 /** Bytes read, 0 at the end of the file. The caller vouches for the memory at `address`. */
 export function readInto(fd: number, address: number, size: number, offset: Offset): number {
-  return result(c_pread(fd, address, size, offset));
+  return c_pread(fd, address, size, offset);
 }
 
 const SEEK_SET = 0;
@@ -257,12 +268,17 @@ export function readCachedInto(fd: number, address: number, size: number, offset
   view.setUint32(0, address >>> 0, true);
   view.setUint32(4, Math.floor(address / 4294967296), true);
   view.setUint32(8, size, true);
-  return result(c_preadv2(fd, vector.address, 1, offset, RWF_NOWAIT));
+  return c_preadv2(fd, vector.address, 1, offset, RWF_NOWAIT);
 }
 
 /** Bytes written, possibly fewer than given. */
 export function writeFrom(fd: number, data: Uint8Array, offset: Offset): number {
-  return result(c_pwrite(fd, data, data.length, offset));
+  return c_pwrite(fd, data, data.length, offset);
+}
+
+/** The same, to a journal. */
+export function writeJournalFrom(fd: number, data: Uint8Array, offset: Offset): number {
+  return c_pwriteJournal(fd, data, data.length, offset);
 }
 
 /**
@@ -277,7 +293,7 @@ export function fileSizeMax(fd: number): bigint {
 
 /** Reserves space, so that later writes cannot fail for lack of it. */
 export function allocate(fd: number, size: number): number {
-  return result(c_fallocate(fd, 0, 0, size));
+  return c_fallocate(fd, 0, 0, size);
 }
 
 const CLONE_FS = 0x200;

@@ -5,8 +5,8 @@
  * name_to_handle_at is for everybody; open_by_handle_at wants CAP_DAC_READ_SEARCH (EPERM without it), since a
  * handle passes by all permissions of the directories above the file.
  */
-import koffi from 'koffi';
 import { AT_EMPTY_PATH, EMPTY_PATH_ADDRESS, O_CLOEXEC, pathAddress } from './file-calls.ts';
+import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
 /** linux/exportfs.h MAX_HANDLE_SZ: bytes that any file system's handle has at most. */
@@ -14,12 +14,15 @@ export const KERNEL_HANDLE_SIZE_MAX = 128;
 /** struct file_handle: handle_bytes, handle_type, then the handle. */
 const HEADER_SIZE = 8;
 
-const libc = koffi.load('libc.so.6');
 type Call = (...args: number[]) => number;
-const c_name_to_handle_at = libc.func(
+const c_name_to_handle_at = systemCall<Call>(
+  'name_to_handle_at',
   'int name_to_handle_at(int dir, int64 path, int64 handle, int64 mountId, int flags)',
-) as Call;
-const c_open_by_handle_at = libc.func('int open_by_handle_at(int mount, int64 handle, int flags)') as Call;
+);
+const c_open_by_handle_at = systemCall<Call>(
+  'open_by_handle_at',
+  'int open_by_handle_at(int mount, int64 handle, int flags)',
+);
 
 const mountIdMemory = new NativeBuffer(8);
 const openMemory = new NativeBuffer(HEADER_SIZE + KERNEL_HANDLE_SIZE_MAX);
@@ -58,7 +61,8 @@ export class KernelHandleBuffer {
   private call(dir: number, path: number, flags: number): number {
     const { view, address } = this.memory;
     view.setUint32(0, KERNEL_HANDLE_SIZE_MAX, true);
-    if (c_name_to_handle_at(dir, path, address, mountIdMemory.address, flags) < 0) return -koffi.errno();
+    const result = c_name_to_handle_at(dir, path, address, mountIdMemory.address, flags);
+    if (result < 0) return result;
     this.size = view.getUint32(0, true);
     this.type = view.getInt32(4, true);
     this.mountId = mountIdMemory.view.getInt32(0, true);
@@ -72,6 +76,5 @@ export function openByHandle(mountFd: number, type: number, handle: Uint8Array, 
   view.setUint32(0, handle.length, true);
   view.setInt32(4, type, true);
   bytes.set(handle, HEADER_SIZE);
-  const fd = c_open_by_handle_at(mountFd, address, flags | O_CLOEXEC);
-  return fd < 0 ? -koffi.errno() : fd;
+  return c_open_by_handle_at(mountFd, address, flags | O_CLOEXEC);
 }

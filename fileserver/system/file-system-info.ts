@@ -1,11 +1,13 @@
 /** statfs(2) and fpathconf(3): how full a file system is, what it allows. syncfs(2): all of it to disk. */
 import { constants } from 'node:os';
 import koffi from 'koffi';
+import { takeCallFault } from './call-faults.ts';
+import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
 const libc = koffi.load('libc.so.6');
 type Call = (...args: number[]) => number;
-const c_fstatfs = libc.func('int fstatfs64(int fd, int64 buffer)') as Call;
+const c_fstatfs = systemCall<Call>('fstatfs64', 'int fstatfs64(int fd, int64 buffer)');
 const c_fpathconf = libc.func('int64 fpathconf(int fd, int name)') as Call;
 const c_syncfs = libc.func('int syncfs(int fd)');
 
@@ -28,7 +30,8 @@ export interface FileSystemInfo {
 
 /** Or -errno. */
 export function fileSystemInfo(fd: number): FileSystemInfo | number {
-  if (c_fstatfs(fd, memory.address) < 0) return -koffi.errno();
+  const result = c_fstatfs(fd, memory.address);
+  if (result < 0) return result;
   const fragment = view.getBigUint64(72, true);
   return {
     total: view.getBigUint64(16, true) * fragment,
@@ -64,6 +67,7 @@ export function linkCountMax(fd: number): number {
  * Linux 5.8 also an error of write-back that happened after the descriptor was opened.
  */
 export function syncFileSystem(fd: number): Promise<number> {
+  if (takeCallFault('syncfs') !== 0) return Promise.resolve(-EIO);
   return new Promise((resolve, reject) => {
     c_syncfs.async(fd, (error: Error | null, value: number) => {
       if (error !== null) reject(error);

@@ -2,8 +2,8 @@
  * Reads that have to wait for a disk, in libuv's pool, a bounded number at once: a disk that is slow or stuck must not
  * take all threads of a pool that belongs to the whole process (see flush-lane.ts).
  */
-import { read } from 'node:fs';
 import { constants } from 'node:os';
+import { read } from './pool-calls.ts';
 
 interface Read {
   readonly fd: number;
@@ -52,6 +52,11 @@ export class ReadLane {
     this.running.add(one);
     read(one.fd, one.into, one.at, one.size, one.offset, (error, bytesRead) => {
       this.running.delete(one);
+      // Of all calls in the pool, this is the one that libuv does not make again itself.
+      if (error?.code === 'EINTR') {
+        this.start(one);
+        return;
+      }
       const next = this.waiting.shift();
       if (next !== undefined) this.start(next);
       one.done(error === null ? bytesRead : (error.errno ?? -constants.errno.EIO));

@@ -6,8 +6,8 @@
  * Layout: struct statx in linux/stat.h, the same on every architecture, in the machine's byte order; both
  * supported ones (x86-64, arm64) are little-endian.
  */
-import koffi from 'koffi';
 import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, EMPTY_PATH_ADDRESS, pathAddress } from './file-calls.ts';
+import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
 const STATX_BASIC_STATS = 0x7ff;
@@ -16,10 +16,10 @@ const STATX_MNT_ID = 0x1000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 const SIZE = 256;
 
-const libc = koffi.load('libc.so.6');
-const c_statx = libc.func('int statx(int dir, int64 path, int flags, uint32 mask, int64 buffer)') as (
-  ...args: number[]
-) => number;
+const c_statx = systemCall<(...args: number[]) => number>(
+  'statx',
+  'int statx(int dir, int64 path, int flags, uint32 mask, int64 buffer)',
+);
 
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;
@@ -55,7 +55,7 @@ export class StatBuffer {
 
   private call(dir: number, path: number, flags: number): number {
     const mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
-    return c_statx(dir, path, flags, mask, this.memory.address) < 0 ? -koffi.errno() : 0;
+    return c_statx(dir, path, flags, mask, this.memory.address);
   }
 
   get hasBirthTime(): boolean {

@@ -12,6 +12,7 @@
 import { fstat } from 'node:fs';
 import koffi from 'koffi';
 import { AT_EMPTY_PATH, EMPTY_PATH_ADDRESS } from './file-calls.ts';
+import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 import { anotherUser, GROUPS_MAX, isGroup, isUser } from './user-ids.ts';
 
@@ -33,14 +34,14 @@ const AT_EACCESS = 0x200;
 
 const libc = koffi.load('libc.so.6');
 const syscall1 = libc.func('long syscall(long number, uint64 a)') as (number: number, a: number) => number;
-const syscall2 = libc.func('long syscall(long number, uint64 a, int64 b)') as (
-  number: number,
-  a: number,
-  b: number,
-) => number;
-const syscall4 = libc.func('long syscall(long number, int64 a, int64 b, int64 c, int64 d)') as (
-  ...args: number[]
-) => number;
+const c_setgroups = systemCall<(number: number, count: number, groups: number) => number>(
+  'setgroups',
+  'long syscall(long number, uint64 a, int64 b)',
+);
+const c_faccessat2 = systemCall<(...args: number[]) => number>(
+  'faccessat2',
+  'long syscall(long number, int64 a, int64 b, int64 c, int64 d)',
+);
 
 /** A user as the file system sees him. Interned by the caller: compared by reference, never changed. */
 export interface Identity {
@@ -78,12 +79,12 @@ function probe(): boolean {
   return changed && groups;
 }
 
-/** 0, or -1 with an errno: then they are as they were. */
+/** 0, or -errno: then they are as they were. */
 function setGroups(groups: readonly number[]): number {
   const count = Math.min(groups.length, GROUPS_MAX);
   if (count * 4 > groupsMemory.view.byteLength) groupsMemory = new NativeBuffer(GROUPS_MAX * 4);
   for (let i = 0; i < count; i++) groupsMemory.view.setUint32(i * 4, groups[i]!, true);
-  return syscall2(numbers.setgroups, count, groupsMemory.address);
+  return c_setgroups(numbers.setgroups, count, groupsMemory.address);
 }
 
 /**
@@ -97,9 +98,8 @@ export function become(identity: Identity): void {
   if (identity !== SERVER_IDENTITY && !(isUser(uid) && isGroup(gid))) {
     throw new RangeError(`the ids ${uid}:${gid} do not exist in this user namespace`);
   }
-  if (!sameGroups(groups, current.groups) && setGroups(groups) !== 0) {
-    throw new Error(`setgroups of ${groups.length} groups failed (errno ${koffi.errno()})`);
-  }
+  const taken = sameGroups(groups, current.groups) ? 0 : setGroups(groups);
+  if (taken < 0) throw new Error(`setgroups of ${groups.length} groups failed (errno ${-taken})`);
   // They report no errors, and have none for ids that exist and a process with CAP_SETUID and CAP_SETGID.
   if (gid !== current.gid) syscall1(numbers.setfsgid, gid);
   if (uid !== current.uid) syscall1(numbers.setfsuid, uid);
@@ -120,7 +120,7 @@ export const X_OK = 1;
 /** 0 if the thread's present identity has these permissions on what the descriptor stands for, else -errno. */
 export function accessOf(pathFd: number, wanted: number): number {
   const flags = AT_EMPTY_PATH | AT_EACCESS;
-  return syscall4(FACCESSAT2, pathFd, EMPTY_PATH_ADDRESS, wanted, flags) < 0 ? -koffi.errno() : 0;
+  return c_faccessat2(FACCESSAT2, pathFd, EMPTY_PATH_ADDRESS, wanted, flags);
 }
 
 /** Has libuv start its pool while this thread is still the server itself. To be awaited before the first become(). */

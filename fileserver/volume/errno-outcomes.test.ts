@@ -8,13 +8,11 @@ import {
   ANSWERED_CALLS,
   DURABLE_CALLS,
   errnoName,
-  isTold,
-  type Outcome,
   outcomeOf,
-  type Retry,
   SYSTEM_CALLS,
   type SystemCall,
 } from './errno-outcomes.ts';
+import { errnoTable } from './errno-table.fixture.ts';
 
 const { errno: E } = constants;
 const ALL_ERRNOS = Array.from({ length: 133 }, (_, i) => i + 1);
@@ -52,58 +50,7 @@ test('every errno of a call that is answered has a status of NFS, and the strang
   }
 });
 
-const COLUMNS = {
-  EIO: E.EIO,
-  EROFS: E.EROFS,
-  ESTALE: E.ESTALE,
-  EACCES: E.EACCES,
-  'EMFILE, ENFILE': E.EMFILE,
-  ENOMEM: E.ENOMEM,
-  ENOSPC: E.ENOSPC,
-  EDQUOT: E.EDQUOT,
-  EINTR: E.EINTR,
-  EAGAIN: E.EAGAIN,
-  'any unknown': 4711,
-};
-
-const RETRIES: Readonly<Record<Retry, string>> = {
-  again: 'again',
-  afterMakingRoom: 'room',
-  inThePool: 'pool',
-  inTheVolumeThread: 'thread',
-  withTheReserve: 'reserve',
-  nextLook: 'later',
-};
-
-const statusName = (outcome: Extract<Outcome, { kind: 'answer' }>['failure']): string =>
-  nfsstat3Name(nfsstat3Of(outcome)).replace('NFS3ERR_', '');
-
-function cell(call: SystemCall, errno: number): string {
-  const outcome = outcomeOf(call, errno);
-  if (outcome.kind === 'fault') return `**${outcome.reason}**`;
-  const mark = isTold(call, errno) ? ' !' : '';
-  if (outcome.kind === 'answer') return statusName(outcome.failure) + mark;
-  const { retry, otherwise } = outcome;
-  return `*${RETRIES[retry]}*${otherwise === null ? '' : `, ${statusName(otherwise)}`}${mark}`;
-}
-
-/** Calls with the same outcomes share a row. */
-function table(): string {
-  const rows = new Map<string, SystemCall[]>();
-  for (const call of SYSTEM_CALLS) {
-    const cells = Object.values(COLUMNS).map((errno) => cell(call, errno));
-    const row = cells.join(' | ');
-    rows.set(row, [...(rows.get(row) ?? []), call]);
-  }
-  const names = Object.keys(COLUMNS);
-  return [
-    `| system call | ${names.join(' | ')} |`,
-    `| --- |${' --- |'.repeat(names.length)}`,
-    ...Array.from(rows, ([row, calls]) => `| ${calls.join(', ')} | ${row} |`),
-  ].join('\n');
-}
-
 test('docs/fileserver.md has this table', () => {
   const docs = readFileSync(new URL('../../docs/fileserver.md', import.meta.url), 'utf8');
-  expect(docs).toContain(table());
+  expect(docs).toContain(errnoTable());
 });

@@ -14,12 +14,13 @@
  * segments count, and a new owner begins in the third. All were written full length when they were made: appending needs
  * no space and changes no metadata, so it works on a full disk and a flush is one write.
  */
-import { fdatasync, fdatasyncSync, read } from 'node:fs';
+import { fdatasyncSync, read } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
-import { AT_FDCWD, close, O_RDWR, openAt, writeFrom } from '../system/file-calls.ts';
+import { AT_FDCWD, close, O_RDWR, openAt, writeJournalFrom } from '../system/file-calls.ts';
+import { fdatasync } from '../system/pool-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { writeOut } from '../system/write-out.ts';
 import {
@@ -348,7 +349,7 @@ function oneByOne(ranges: FileRange[], work: (range: FileRange, next: Done) => v
 
 function writeAll(fd: number, bytes: Uint8Array, at: number): number {
   for (let done = 0; done < bytes.length; ) {
-    const written = writeFrom(fd, done === 0 ? bytes : bytes.subarray(done), at + done);
+    const written = writeJournalFrom(fd, done === 0 ? bytes : bytes.subarray(done), at + done);
     if (written <= 0) return written === 0 ? -5 : written;
     done += written;
   }

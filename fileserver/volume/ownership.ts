@@ -12,6 +12,7 @@ import { chmod, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:f
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { disableCopyOnWrite } from '../system/copy-on-write.ts';
+import { withPoolFault } from '../system/pool-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { createJournal } from './journal.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
@@ -93,6 +94,11 @@ export interface OwnershipSlot {
   readonly generation: number;
 }
 
+const readOwnershipFile = withPoolFault('read of the ownership record', (path: string) => readFile(path));
+const openOwnershipFile = withPoolFault('write of the ownership record', (path: string, flags: number) =>
+  open(path, flags),
+);
+
 const BLOCK_SIZE = 4096;
 const BLOCKS = 2;
 
@@ -105,7 +111,7 @@ export async function readOwnership(root: string): Promise<OwnershipRecord | nul
 export async function readOwnershipSlot(root: string): Promise<OwnershipSlot | null> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(ownershipFile(root));
+    bytes = await readOwnershipFile(ownershipFile(root));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
@@ -174,7 +180,7 @@ export async function writeOwnership(
   const block = Buffer.alloc(BLOCK_SIZE, ' ');
   block.write(text);
   block[BLOCK_SIZE - 1] = 0x0a;
-  const file = await open(path, constants.O_WRONLY | constants.O_DSYNC);
+  const file = await openOwnershipFile(path, constants.O_WRONLY | constants.O_DSYNC);
   try {
     await file.write(block, 0, BLOCK_SIZE, (generation % BLOCKS) * BLOCK_SIZE);
   } finally {

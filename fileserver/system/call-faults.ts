@@ -1,0 +1,84 @@
+/**
+ * Faults for tests, at the boundary to the kernel: the next call of a system call fails with an errno that the test has chosen. Only
+ * where a thread was started with `testing.callFaults` (data/messages.ts); elsewhere functions are what they are.
+ */
+import { workerData } from 'node:worker_threads';
+
+/** Calls that can be made to fail. Those with spaces are named by what they are for: the system call alone does not tell. */
+export const FAULT_CALLS = [
+  'openat',
+  'openat2',
+  'open_by_handle_at',
+  'name_to_handle_at',
+  'statx',
+  'faccessat2',
+  'preadv2',
+  'read',
+  'readlinkat',
+  'getdents64',
+  'lseek',
+  'fstatfs64',
+  'pwrite64',
+  'ftruncate64',
+  'fchmodat',
+  'fchownat',
+  'utimensat',
+  'mkdirat',
+  'mknodat',
+  'unlinkat',
+  'renameat',
+  'linkat',
+  'symlinkat',
+  'fsync',
+  'fdatasync',
+  'syncfs',
+  'sync_file_range',
+  'write of the journal',
+  'write of the ownership record',
+  'read of the ownership record',
+  'setgroups',
+] as const;
+export type FaultCall = (typeof FAULT_CALLS)[number];
+
+/** Of each call: the errno of the next one (0: none), and how many have failed. */
+const SIZE = 2;
+
+export function callFaultsSize(): number {
+  return FAULT_CALLS.length * SIZE * Int32Array.BYTES_PER_ELEMENT;
+}
+
+/** The test's side: the memory of a thread's `testing.callFaults`. */
+export class CallFaults {
+  readonly buffer: SharedArrayBuffer;
+  private readonly words: Int32Array;
+
+  constructor() {
+    this.buffer = new SharedArrayBuffer(callFaultsSize());
+    this.words = new Int32Array(this.buffer);
+  }
+
+  /** The next call fails with this errno (positive), once. 0: it does not. */
+  arm(call: FaultCall, errno: number): void {
+    Atomics.store(this.words, FAULT_CALLS.indexOf(call) * SIZE, errno);
+  }
+
+  /** How many have failed so. */
+  failed(call: FaultCall): number {
+    return Atomics.load(this.words, FAULT_CALLS.indexOf(call) * SIZE + 1);
+  }
+}
+
+const { testing } = (workerData ?? {}) as { testing?: { callFaults?: SharedArrayBuffer } };
+const words = testing?.callFaults === undefined ? null : new Int32Array(testing.callFaults);
+
+/** Does this thread have faults at all? */
+export const hasCallFaults = words !== null;
+
+/** The errno with which the call is to fail now; 0: it is not to. */
+export function takeCallFault(call: FaultCall): number {
+  if (words === null) return 0;
+  const at = FAULT_CALLS.indexOf(call) * SIZE;
+  const errno = Atomics.exchange(words, at, 0);
+  if (errno !== 0) Atomics.add(words, at + 1, 1);
+  return errno;
+}
