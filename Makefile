@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach scale clients conformance disk crashes format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach scale clients conformance disk hostile crashes format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ conformance: setup ## Test suites in a Linux mount: pjdfstest, fsx (FSX_SECONDS=
 
 disk: setup ## Crashes of a machine and failing disks, on loop devices of the tests' own
 	@$(NODE) e2e/main.ts disk
+
+hostile: setup ## Legal calls of hostile size against a real pair for SECONDS= (3600): no server ends, nothing moves
+	@SECONDS=$(SECONDS) vitest run --config e2e/vitest.config.ts --project hostile
 
 crashes: setup ## Thousands of crashes: of the process (KILLS=), of the machine (STATES= for each file system, SEED=)
 	@$(NODE) e2e/disk/main.ts --kills $(or $(KILLS),3000) --states $(or $(STATES),500) --seed $(or $(SEED),1)

@@ -47,6 +47,15 @@ export default defineConfig({
           },
         },
       },
+      // As long as SECONDS says.
+      {
+        extends: true,
+        test: {
+          name: 'hostile',
+          include: ['fileserver/agent/hostile-sizes.test.ts'],
+          provide: { hostileSeconds: Number(process.env['SECONDS'] || 3600) },
+        },
+      },
       { extends: true, test: { name: 'harness', include: ['e2e/{machine,harness}/**/*.test.ts'] } },
     ],
   },
