@@ -4,95 +4,51 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
-import { openMessage } from '../data/data-thread.fixture.ts';
+import { XdrWriter } from '../../protocol/xdr.ts';
 import type { OperationStep } from '../data/messages.ts';
 import { startIoPool } from '../system/thread-identity.ts';
-import { ChangeQueue } from '../volume/change-queue.ts';
-import { DataFlusher } from '../volume/data-flusher.ts';
-import { DiskSet } from '../volume/disk-set.ts';
 import { decodeIntentRecord, encodeIntentRecord } from '../volume/journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX } from '../volume/journal-records.ts';
-import { ReplyCache } from '../volume/reply-cache.ts';
-import { openVolume, type Volume } from '../volume/volume.ts';
-import type { NfsService } from './call.ts';
-import { operations } from './change.ts';
 import type { Operation } from './operation.ts';
-import { type RecoverySummary, recover, settleIntent } from './recovery.ts';
+import { ServedVolume, statusOf } from './served-volume.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const user = { uid: process.geteuid!(), gid: process.getegid!(), groups: [] };
 /** In no user namespace. */
 const nobodyHere = { uid: 0xffffffff, gid: 0xffffffff, groups: [] };
-const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/1' };
-
-/** An opened volume, as its thread has it. */
-interface Served {
-  readonly volume: Volume;
-  readonly diskSet: DiskSet;
-  readonly queue: ChangeQueue;
-  readonly cache: ReplyCache;
-  readonly service: NfsService;
-  readonly summary: RecoverySummary;
-}
 
 let directory: string;
-let served: Served;
+let served: ServedVolume;
 let epoch: number;
 let count: number;
 let said: string[];
-let faults: string[];
-let onStep: (operation: string, step: OperationStep) => void;
+let onStep: ServedVolume['onStep'];
 
 beforeAll(startIoPool);
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'filerpair-contained-'));
   epoch = 0;
   count = 0;
-  said = [];
-  faults = [];
   onStep = () => {};
-  served = await open();
+  await open();
 });
 afterEach(async () => {
-  served.queue.stop();
-  await served.diskSet.close();
+  await served.close();
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function open(): Promise<Served> {
-  const { exports, volumes } = openMessage(directory);
+async function open(): Promise<void> {
   epoch += 1;
-  const onFault = (_volume: Volume, reason: string): void => void faults.push(reason);
-  const volume = await openVolume(volumes[0]!, { ...owner, epoch }, onFault);
-  const diskSet = new DiskSet([volume], exports, { filesMax: 1000, descriptorsMax: 1000 });
-  const cache = new ReplyCache();
-  const service: NfsService = {
-    diskSet,
-    flusher: new DataFlusher(diskSet.table),
-    mayServe: () => true,
-    changesOf: () => served.queue,
-    onBug: (error) => said.push(String(error)),
-  };
   const step = (operation: string, at: OperationStep): void => onStep(operation, at);
-  const summary = await recover(service, volume, diskSet.table, cache, step);
-  const queue = new ChangeQueue(volume, diskSet.table, cache, {
-    mayServe: () => true,
-    onStopped: () => {},
-    onStep: () => {},
-    intents: volume.intents,
-    settle: (intent, flushes) => settleIntent(service, intent, flushes, step),
-    onBug: (whose, error) => said.push(`${whose}: ${(error as Error).message}`),
-    journalDisabled: false,
-  });
-  return { volume, diskSet, queue, cache, service, summary };
+  served = await ServedVolume.open(directory, epoch, step);
+  served.onStep = step;
+  said = served.said;
 }
 
 /** What the next owner finds after a kill of this one at this moment. */
 async function takeOver(): Promise<void> {
-  served.queue.stop();
-  await served.diskSet.close();
-  served = await open();
+  await served.close();
+  await open();
 }
 
 interface Submitted {
@@ -105,7 +61,7 @@ type Throwing = (operation: Operation) => void;
 
 /** CREATE of a file with attributes that take several steps. Resent: with the same key. */
 function made(name: string, key = nextKey()): Operation {
-  const { service, diskSet } = served;
+  const { diskSet } = served;
   const dir = diskSet.rootOf(diskSet.exports.all[0]!);
   if (typeof dir === 'string') throw new Error(dir);
   const w = new XdrWriter();
@@ -115,32 +71,19 @@ function made(name: string, key = nextKey()): Operation {
     where: { dir: dir.handle, name: bytes(name) },
     how: { mode: nfs.GUARDED, obj_attributes: attributes },
   });
-  const procedure = nfs.nfsproc3.CREATE;
-  const step = (operation: string, at: OperationStep): void => onStep(operation, at);
-  const args = w.written().slice();
-  const operation = new operations[procedure]!({ service, key, procedure, args, onStep: step });
-  expect(operation.bind(() => user)).toBe(null);
-  return operation;
+  return served.make(nfs.nfsproc3.CREATE, w.written().slice(), key, user);
 }
 
 function create(name: string, throwing: Throwing = () => {}, key = nextKey()): Submitted {
   const operation = made(name, key);
   throwing(operation);
-  const answered = new Promise<number | null>((resolve) => {
-    const listener = (results: Uint8Array | null): void =>
-      resolve(results === null ? null : new XdrReader(results).u32());
-    expect(served.cache.admit(key, listener)).toBe('execute');
-  });
-  served.queue.submit(operation);
-  return { operation, answered };
+  return { operation, answered: served.submit(operation).then(statusOf) };
 }
 
 function nextKey(): string {
   count += 1;
   return String(count).padStart(16, 'k');
 }
-
-const idle = (): Promise<void> => new Promise((resolve) => served.queue.whenIdle(resolve));
 
 function failing(place: 'conflictKeys' | 'examine' | 'intent' | 'execute'): Throwing {
   return (operation) => {
@@ -171,12 +114,12 @@ test.each([
     expect(said[0]).toContain(
       `CREATE ${Buffer.from(operation.key, 'latin1').toString('hex')}, before it was`,
     );
-    await idle();
+    await served.idle();
     expect(served.volume.changing.size).toBe(0);
     expect(await create('poison', undefined, operation.key).answered).toBe(nfs.NFS3_OK);
     await takeOver();
     expect(served.summary).toMatchObject({ answers: 4, completed: 0, forgotten: 0, putAside: [] });
-    expect(faults).toEqual([]);
+    expect(served.faults).toEqual([]);
   },
 );
 
@@ -188,7 +131,7 @@ test('while it is executed, nothing done yet: its caller is told, and what comes
   expect(existsSync(join(directory, 'poison'))).toBe(false);
   // Another request makes what the first one should have made.
   expect(await create('poison').answered).toBe(nfs.NFS3_OK);
-  await idle();
+  await served.idle();
   expect(served.volume.changing.size).toBe(0);
   await takeOver();
   expect(served.summary).toMatchObject({ completed: 0, forgotten: 0, putAside: [] });
@@ -197,7 +140,8 @@ test('while it is executed, nothing done yet: its caller is told, and what comes
 });
 
 test('while it is executed, half done: it is completed as after a crash, and answered', async () => {
-  onStep = () => {
+  onStep = (_operation, step) => {
+    if (step !== 'duringExecution') return;
     onStep = () => {};
     throw new Error('thrown between two system calls');
   };
@@ -207,7 +151,7 @@ test('while it is executed, half done: it is completed as after a crash, and ans
   expect([size, mode & 0o7777, mtimeMs]).toEqual([5000, 0o640, 7000]);
   expect(said[0]).toContain('while it was executed: thrown between two system calls');
   const results = served.cache.find(operation.key);
-  await idle();
+  await served.idle();
   expect(served.volume.changing.size).toBe(0);
   await takeOver();
   expect(served.summary).toMatchObject({ answers: 1, completed: 0, forgotten: 0, putAside: [] });
@@ -222,7 +166,7 @@ test('what can not be settled either is put aside: here, and by no owner to come
   expect(await answered).toBe(null);
   expect(said.join('\n')).toContain('is put aside and may be half executed');
   onStep = () => {};
-  await idle();
+  await served.idle();
   expect(served.volume.changing.size).toBe(0);
   await takeOver();
   expect(served.summary).toMatchObject({ answers: 0, completed: 0, forgotten: 0, putAside: [] });
@@ -255,7 +199,7 @@ test('an intent that can not be settled by the next owner is put aside with a se
   expect(served.cache.find(executed.key)).not.toBe(null);
   expect(statSync(join(directory, 'executed')).size).toBe(5000);
   expect(await create('more').answered).toBe(nfs.NFS3_OK);
-  await idle();
+  await served.idle();
   // Once: the next owner finds nothing of them.
   await takeOver();
   expect(served.summary).toMatchObject({ answers: 2, completed: 0, forgotten: 0, putAside: [] });
@@ -270,7 +214,7 @@ test('a listener that throws costs itself: others hear the answer', async () => 
   served.queue.submit(made('file', key));
   await heard;
   expect(said).toEqual(['what waited for an answer: a connection that is gone']);
-  await idle();
+  await served.idle();
 });
 
 test('what throws outside of an operation fails the volume, and nobody waits for ever', async () => {
@@ -278,7 +222,7 @@ test('what throws outside of an operation fails the volume, and nobody waits for
     throw new Error('a fault of the journal');
   };
   create('file');
-  await idle();
-  expect(faults).toEqual(['InternalError']);
+  await served.idle();
+  expect(served.faults).toEqual(['InternalError']);
   expect(said).toEqual(['the queue of changes: a fault of the journal']);
 });
