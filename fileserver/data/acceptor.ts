@@ -5,15 +5,20 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { close, duplicate } from '../system/file-calls.ts';
 
-/** Far more than clients have; a bound all the same. */
-export const CONNECTIONS_MAX = 4096;
 const BACKLOG = 1024;
 
 export class PortInUseError extends Error {
   override readonly name = 'PortInUseError';
 }
 
+/** Between two words about refused connections. ms */
+const REFUSED_LOG_MS = 60_000;
+
 export interface AcceptorHooks {
+  /** Connections that it may have (descriptor-budget.ts). More are reset. */
+  readonly countMax: number;
+  /** It had to reset one; at most once a minute. */
+  readonly onRefused: () => void;
   /** Connections that the server has at the moment. */
   readonly count: () => number;
   /** The descriptor belongs to the receiver. */
@@ -24,10 +29,13 @@ export class Acceptor {
   private readonly server: Server;
   private readonly hooks: AcceptorHooks;
   private open: boolean;
+  /** When it was last told that one was. performance.now() */
+  private refusedAt: number;
 
   constructor(hooks: AcceptorHooks) {
     this.hooks = hooks;
     this.open = true;
+    this.refusedAt = Number.NEGATIVE_INFINITY;
     this.server = createServer({ pauseOnConnect: true }, (socket) => this.accept(socket));
   }
 
@@ -52,17 +60,32 @@ export class Acceptor {
     this.server.close();
   }
 
+  private refused(): void {
+    const now = performance.now();
+    if (now - this.refusedAt < REFUSED_LOG_MS) return;
+    this.refusedAt = now;
+    this.hooks.onRefused();
+  }
+
   private accept(socket: Socket): void {
     socket.on('error', () => {});
-    if (!this.open || this.hooks.count() >= CONNECTIONS_MAX) {
+    if (!this.open) {
       socket.resetAndDestroy();
+      return;
+    }
+    if (this.hooks.count() >= this.hooks.countMax) {
+      socket.resetAndDestroy();
+      this.refused();
       return;
     }
     const fd = duplicate(descriptorOf(socket));
     const { remoteAddress } = socket;
     // Closes one of two descriptors: nothing is said to the client.
     socket.destroy();
-    if (fd < 0) return;
+    if (fd < 0) {
+      this.refused();
+      return;
+    }
     if (remoteAddress === undefined) close(fd);
     else this.hooks.onAccepted(fd, remoteAddress);
   }
@@ -73,7 +96,7 @@ export class Acceptor {
  * disk set is opened.
  */
 export async function rehearseListening(): Promise<void> {
-  const acceptor = new Acceptor({ count: () => CONNECTIONS_MAX, onAccepted: close });
+  const acceptor = new Acceptor({ count: () => 0, countMax: 0, onRefused: () => {}, onAccepted: close });
   await acceptor.listen('127.0.0.1', 0).catch(() => {});
   acceptor.stop();
 }

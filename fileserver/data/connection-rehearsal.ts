@@ -36,7 +36,12 @@ export async function rehearseConnection(memory: ConnectionMemory, limits: FileT
     },
   );
   service.attach();
-  const acceptor = new Acceptor({ count: () => 0, onAccepted: (fd, host) => service.adopt(fd, host) });
+  const acceptor = new Acceptor({
+    count: () => 0,
+    countMax: 1,
+    onRefused: () => {},
+    onAccepted: (fd, host) => service.adopt(fd, host),
+  });
   try {
     await call(await acceptor.listen('127.0.0.1', 0));
   } catch {

@@ -1,7 +1,7 @@
 /** What the agent asks for, one disk set after the other: opens, closes, changes exports, in all data threads. */
 import { RightTable } from '../right-table.ts';
-import type { FileTableLimits } from '../volume/file-table.ts';
 import { DataThreads, type ThreadStarter } from './data-threads.ts';
+import { descriptorBudget } from './descriptor-budget.ts';
 import { DiskSetCoordinator } from './disk-set-coordinator.ts';
 import type {
   DataThreadOptions,
@@ -9,15 +9,9 @@ import type {
   DisksMessage,
   FromDataThread,
   PrepareMessage,
-  ThreadCounts,
   ToDataThread,
 } from './messages.ts';
 import type { FromDataThreads } from './thread-messages.ts';
-
-/** Descriptors of the process that are not for files: sockets of clients, interconnect, journals, the runtime. */
-const OTHER_DESCRIPTORS = 5000;
-const DESCRIPTORS_MIN = 256;
-const FILES_MAX = 32768;
 
 export interface DataPathSetup {
   readonly options: DataThreadOptions;
@@ -39,6 +33,7 @@ export class DataPath {
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
     const { rights, board, metrics, testing, threads: counts } = options;
+    const budget = descriptorBudget(openFilesMax, counts);
     this.setup = setup;
     this.rights = new RightTable(rights);
     this.coordinators = new Map();
@@ -50,7 +45,8 @@ export class DataPath {
       board,
       groupChannel: options.groupChannel,
       metrics,
-      limits: limitsOf(openFilesMax, counts),
+      limits: budget.files,
+      connectionsMax: budget.connectionsMax,
       volumes: options.volumes ?? { own: [], partner: [] },
       stayAwake: options.stayAwake !== false,
       testing,
@@ -117,16 +113,4 @@ export class DataPath {
       if (coordinator.session === message.session) coordinator.received(from, message);
     }
   }
-}
-
-/** The threads share what the process may open: each connection thread has a table for each disk set. */
-function limitsOf(openFilesMax: number, { connections, own, partner }: ThreadCounts): FileTableLimits {
-  const tables = 2 * connections + own + partner;
-  const share = (size: number): number => Math.floor(size / tables);
-  const forFiles = Math.max(
-    DESCRIPTORS_MIN,
-    share(openFilesMax - OTHER_DESCRIPTORS),
-    share(openFilesMax / 4),
-  );
-  return { filesMax: FILES_MAX, descriptorsMax: Math.min(forFiles, FILES_MAX) };
 }

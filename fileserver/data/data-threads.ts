@@ -39,6 +39,8 @@ export interface DataThreadsSetup {
   readonly board: SharedArrayBuffer;
   readonly metrics: SharedArrayBuffer;
   readonly limits: FileTableLimits;
+  /** Of all ports together. */
+  readonly connectionsMax: number;
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
   readonly volumes: Readonly<Record<DiskSetRole, readonly VolumeSpec[]>>;
@@ -49,6 +51,7 @@ export interface DataThreadsSetup {
 }
 
 export class DataThreads {
+  readonly connectionsMax: number;
   readonly connectionThreads: number[];
   private readonly volumeThreads: Readonly<Record<DiskSetRole, readonly number[]>>;
   private readonly channels: Map<number, Channel>;
@@ -57,6 +60,7 @@ export class DataThreads {
   private readonly given: number[];
 
   constructor(setup: DataThreadsSetup) {
+    this.connectionsMax = setup.connectionsMax;
     const { connections, own, partner } = setup.counts;
     const range = (from: number, count: number): number[] =>
       Array.from({ length: count }, (_, i) => from + i);

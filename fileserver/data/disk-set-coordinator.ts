@@ -299,6 +299,11 @@ export class DiskSetCoordinator {
   private listen(): Promise<number> {
     const acceptor = new Acceptor({
       count: () => this.threads.connectionCount() + this.arrivals.length,
+      countMax: this.threads.connectionsMax,
+      onRefused: () => {
+        const text = `connections of clients are refused: there are ${this.threads.connectionCount()}, and the limit of open files (RLIMIT_NOFILE) allows ${this.threads.connectionsMax}; raise it, or look who opens so many`;
+        this.post({ kind: 'log', diskSet: this.slot, level: 'warn', message: text });
+      },
       onAccepted: (fd, host) => {
         if (this.state === 'opening') this.arrivals.push({ fd, host });
         else this.adopt({ fd, host });
