@@ -12,7 +12,7 @@ import { ROOT, userCredential } from '../data/rpc-client.fixture.ts';
 const LENGTHS = [
   0, 1, 2, 3, 254, 255, 256, 1023, 1024, 4094, 4095, 4096, 4097, 16_384, 65_000, 65_536, 70_000,
 ];
-/** An RPC record may have 1 MiB of data. */
+/** Of all names, targets and data of one call: a record may have 1 MiB and 16 KiB, with two handles and the credential. */
 const LENGTH_MAX = 1024 * 1024;
 const WORDS = [0, 1, 2, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff];
 const WIDE = [
@@ -44,11 +44,14 @@ export class HostileSizes {
   private readonly random: SeededRandom;
   private readonly root: Uint8Array;
   private readonly handles: Uint8Array[];
+  /** Bytes that the call which is made may still have. */
+  private left: number;
 
   constructor(random: SeededRandom, root: Uint8Array) {
     this.random = random;
     this.root = root;
     this.handles = [root];
+    this.left = 0;
   }
 
   learnHandle(handle: Uint8Array): void {
@@ -58,6 +61,7 @@ export class HostileSizes {
 
   next(xid: number): HostileSizeCall {
     const w = new XdrWriter();
+    this.left = LENGTH_MAX;
     const name = this.random.pick(procedures);
     const procedure = nfs.nfs3Procedures[name];
     encodeCallHeader(w, xid, nfs.NFS_PROGRAM, nfs.NFS_V3, procedure.proc, this.credential());
@@ -78,10 +82,12 @@ export class HostileSizes {
   }
 
   private length(): number {
-    return this.random.chance(30) ? this.random.below(LENGTH_MAX - 1024) : this.random.pick(LENGTHS);
+    const length = this.random.chance(30) ? this.random.below(LENGTH_MAX) : this.random.pick(LENGTHS);
+    return Math.min(length, this.left);
   }
 
   private filled(length: number): Uint8Array {
+    this.left -= length;
     return new Uint8Array(length).fill(97 + this.random.below(26));
   }
 
