@@ -25,6 +25,7 @@ import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import { bootMs } from '../system/boottime.ts';
 import type { RequestResult, StandstillAnswer, Witness } from '../witness/witness.ts';
+import { AbsentExports } from './absent-exports.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import { dataPathMetrics } from './data-path-metrics.ts';
 import { DataThread } from './data-thread.ts';
@@ -104,6 +105,9 @@ export class Agent {
   private checking: NodeJS.Timeout | null = null;
   private lastCheck = '';
   private readonly stuckVolumes = new StuckVolumes();
+  private readonly absentExports = new AbsentExports();
+  /** Exports with which the data thread was last told to open, by home. */
+  private readonly openExports = new Map<ServerName, readonly ExportSpec[]>();
 
   constructor(options: AgentOptions) {
     this.options = options;
@@ -253,6 +257,7 @@ export class Agent {
       configuration: this.exports.status,
       stuckVolumes: this.stuckVolumes,
       openFailures: this.openFailures,
+      absentExports: this.absentExports,
     });
   }
 
@@ -488,7 +493,9 @@ export class Agent {
   private open(home: ServerName, epoch: number): void {
     const slot = this.slotOf(home);
     this.openEpochs.set(home, epoch);
-    this.dataThread.open(slot, epoch, this.exports.of(home), this.diskSetOf(home).seen?.record.written);
+    const exports = this.exports.of(home);
+    this.openExports.set(home, exports);
+    this.dataThread.open(slot, epoch, exports, this.diskSetOf(home).seen?.record.written);
     if (slot === 'partner') this.options.gate.open(epoch);
   }
 
@@ -513,14 +520,15 @@ export class Agent {
       case 'opened':
         this.openPorts.set(home, message.port);
         this.stuckVolumes.forget(home);
-        this.exports.taken(home);
+        this.exports.taken(home, this.openExports.get(home) ?? []);
         this.transitions.opened(home, message.phases);
         this.feed({ kind: 'diskSetOpened', home, epoch });
         this.noteOpened(home, epoch, message.volumes);
         return;
       case 'openFailed':
         this.log.error(`${home} could not be opened (${message.reason}): ${message.message}`);
-        if (message.reason === 'InvalidExport') this.exports.refused(home, message.message);
+        if (message.reason === 'InvalidExport')
+          this.exports.refused(home, this.openExports.get(home) ?? [], message.message);
         this.noteOpenFailure(home, { epoch, reason: message.reason, message: message.message });
         this.feed({
           kind: 'diskSetOpenFailed',
@@ -533,6 +541,7 @@ export class Agent {
       case 'closed':
         this.openPorts.delete(home);
         this.stuckVolumes.forget(home);
+        this.absentExports.forget(home);
         this.transitions.closed(home, bootMs());
         this.feed({ kind: 'diskSetClosed', home });
         return;
@@ -557,10 +566,14 @@ export class Agent {
         return;
       }
       case 'exportsReplaced':
-        this.exports.taken(home);
+        this.openExports.set(home, message.exports);
+        this.exports.taken(home, message.exports);
         return;
       case 'exportsRefused':
-        this.exports.refused(home, message.message);
+        this.exports.refused(home, message.exports, message.message);
+        return;
+      case 'absentExports':
+        this.absentExports.set(home, message.exports);
         return;
       case 'firstReply':
         this.transitions.firstReply(home, message.atBootMs);

@@ -55,9 +55,30 @@ it('takes effect at once for who has mounted and who wants to, and says what wou
   expect(await configuration()).toEqual({ refused: null, needsRestart: ['stopMs'] });
 });
 
+it('an export of a directory that the volume does not have stops alone, and the status says so', async () => {
+  write((config) => {
+    config.diskSets['filer-a']!.exports = [
+      exported('/other', { access: 'ReadOnly' }),
+      exported('/absent', { directory: 'missing' }),
+    ];
+  });
+  const absent = async () =>
+    (await pair.status('filer-a'))?.diskSets.find((one) => one.home === 'filer-a')?.absentExports;
+  await until('the status says so', async () => (await absent())?.length === 1);
+  expect(await absent()).toEqual([
+    {
+      path: '/absent',
+      reason: 'export "/absent" is not served: volume "data" has no directory "missing" (ENOENT)',
+    },
+  ]);
+  await expect(mount(client, '/absent')).rejects.toThrow('MNT /absent');
+  await mount(client, '/other');
+  expect((await configuration()).refused).toBe(null);
+});
+
 it.each([
   ['clients that are no network', { clients: ['10.0.0.0/33'] }, '"10.0.0.0/33" is no network'],
-  ['a directory that the volume does not have', { directory: 'missing' }, 'has no directory "missing"'],
+  ['a directory outside of the volume', { directory: '../up' }, 'is no directory inside a volume'],
 ])('is refused as a whole, and the old exports go on: %s', async (_title, wrong, sentence) => {
   write((config) => {
     config.diskSets['filer-a']!.exports = [exported('/better', wrong)];

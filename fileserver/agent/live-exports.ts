@@ -23,20 +23,18 @@ export interface LiveExportsOptions {
   readonly log: Log;
 }
 
-type Exports = Config['diskSets'][string]['exports'];
-
 export class LiveExports {
   private readonly options: LiveExportsOptions;
-  private readonly current: Map<string, Exports>;
+  private readonly current: Map<string, readonly ExportSpec[]>;
   /** The last that a disk set is known to have accepted. */
-  private readonly accepted: Map<string, Exports>;
+  private readonly accepted: Map<string, readonly ExportSpec[]>;
   private refusal: string | null;
   private needsRestart: readonly string[];
 
   constructor(options: LiveExportsOptions) {
     const { diskSets } = options.config;
     this.options = options;
-    this.current = new Map(Object.entries(diskSets).map(([home, { exports }]) => [home, exports]));
+    this.current = new Map(Object.entries(diskSets).map(([home, { exports }]) => [home, specsOf(exports)]));
     this.accepted = new Map(this.current);
     this.refusal = null;
     this.needsRestart = [];
@@ -47,7 +45,7 @@ export class LiveExports {
   }
 
   of(home: string): ExportSpec[] {
-    return specsOf(this.current.get(home) ?? []);
+    return [...(this.current.get(home) ?? [])];
   }
 
   /** The configuration file has these contents now. */
@@ -68,25 +66,27 @@ export class LiveExports {
         `${source} has changed in ${this.needsRestart.join(', ')}: that takes effect with the next start.`,
       );
     }
-    for (const [home, { exports }] of Object.entries(next.diskSets)) {
+    for (const [home, { exports: given }] of Object.entries(next.diskSets)) {
+      const exports = specsOf(given);
       if (same(exports, this.current.get(home))) continue;
       this.current.set(home, exports);
       log.info(
         `${source}: exports of ${home} are now ${exports.map(({ path }) => path).join(', ') || 'none'}.`,
       );
-      apply(home, specsOf(exports));
+      apply(home, exports);
       changed('taken');
     }
   }
 
-  /** The disk set uses what it was given last. */
-  taken(home: string): void {
-    const exports = this.current.get(home);
-    if (exports !== undefined) this.accepted.set(home, exports);
+  /** These are in force. */
+  taken(home: string, exports: readonly ExportSpec[]): void {
+    this.accepted.set(home, exports);
   }
 
-  /** It could not (a directory that is not there). A later open of the disk set must not fail for that. */
-  refused(home: string, message: string): void {
+  /** These can't be. A later open of the disk set must not fail for that. */
+  refused(home: string, exports: readonly ExportSpec[], message: string): void {
+    // The file may have changed again since they were given.
+    if (!same(exports, this.current.get(home))) return;
     this.current.set(home, this.accepted.get(home) ?? []);
     this.refuse(`exports of ${home}: ${message}`);
   }
@@ -98,7 +98,7 @@ export class LiveExports {
   }
 }
 
-function specsOf(exports: Exports): ExportSpec[] {
+function specsOf(exports: Config['diskSets'][string]['exports']): ExportSpec[] {
   return exports.map(({ directory, ...rest }) => (directory === undefined ? rest : { ...rest, directory }));
 }
 

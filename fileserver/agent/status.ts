@@ -2,6 +2,8 @@
 import type { DiskSetState } from '../../pair/disk-set.ts';
 import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server.ts';
+import type { AbsentExport } from '../data/messages.ts';
+import type { AbsentExports } from './absent-exports.ts';
 import type { ConfigurationStatus } from './live-exports.ts';
 import type { StuckVolume, StuckVolumes } from './stuck-volumes.ts';
 import type { Handover, HomeTransition, Transitions } from './transitions.ts';
@@ -34,6 +36,8 @@ export interface DiskSetStatus {
   readonly stuckVolumes: readonly StuckVolume[];
   /** Of the last time that this server tried to open it; null: it could. */
   readonly openFailure: OpenFailureStatus | null;
+  /** Exports that are not served because their directories are not there. */
+  readonly absentExports: readonly AbsentExport[];
 }
 
 export interface Status {
@@ -71,6 +75,7 @@ export interface StatusSources {
   readonly configuration: ConfigurationStatus;
   readonly stuckVolumes: StuckVolumes;
   readonly openFailures: ReadonlyMap<ServerName, OpenFailureStatus>;
+  readonly absentExports: AbsentExports;
 }
 
 export function statusOf(sources: StatusSources): Status {
@@ -113,5 +118,6 @@ function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetSt
     phase: role.name === 'holder' ? role.port : null,
     stuckVolumes: sources.stuckVolumes.of(home, sources.now),
     openFailure: sources.openFailures.get(home) ?? null,
+    absentExports: sources.absentExports.of(home),
   };
 }

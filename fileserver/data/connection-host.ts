@@ -71,7 +71,10 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     }
     const service = services.get(message.session);
     if (service === undefined) {
-      if (message.kind === 'close') post({ kind: 'closed', session: message.session });
+      const { session } = message;
+      if (message.kind === 'close') post({ kind: 'closed', session });
+      if (message.kind === 'roots' && message.change !== null)
+        post({ kind: 'rooted', session, change: message.change });
       return;
     }
     handle(service, message, () => services.delete(message.session));
@@ -104,6 +107,9 @@ function handle(
       return;
     case 'exports':
       service.replaceExports(message.exports);
+      return;
+    case 'roots':
+      service.learnRoots(message.roots, message.change);
       return;
     case 'drain':
       void service.drain();

@@ -23,7 +23,7 @@ export async function rehearseConnection(memory: ConnectionMemory, limits: FileT
   const rights = new RightTable(allocateRightTable());
   rights.set('own', bootMs() + GIVE_UP_MS);
   const service = new ConnectionService(
-    { kind: 'attach', session: 0, diskSet: 'own', volumes: [], exports: [], mounts: [] },
+    { kind: 'attach', session: 0, diskSet: 'own', volumes: [], exports: [], roots: [], mounts: [] },
     {
       rights,
       memory,

@@ -12,6 +12,7 @@ import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
+import type { ExportRoot } from '../volume/export-root.ts';
 import { exportIdOf, isUuidAt } from '../volume/file-handle.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
 import { attachVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
@@ -91,11 +92,12 @@ export class ConnectionService {
   /** Ends with `attached` or `failed`. */
   attach(): void {
     try {
-      const { volumes, exports } = this.message;
+      const { volumes, exports, roots } = this.message;
       const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
         this.fault(volume, reason, text);
       for (const { attachment } of volumes) this.volumes.push(attachVolume(attachment, onFault));
       this.diskSet = new DiskSet(this.volumes, exports, this.setup.limits, false);
+      this.diskSet.learnRoots(roots);
       this.programs = this.makePrograms(this.diskSet);
       this.tell({ kind: 'attached' });
     } catch (error) {
@@ -252,17 +254,18 @@ export class ConnectionService {
     this.mounts.all = mounts;
   }
 
-  /** Ends with `exported`. */
+  /** Takes effect at once, but for exports of directories that are not known yet. */
   replaceExports(exports: readonly ExportSpec[]): void {
     if (this.diskSet === null || this.closed) return;
-    try {
-      this.diskSet.replaceExports(exports);
-      for (const { caller } of this.connections) caller.forget();
-      this.exportNumbers.splice(0, this.exportNumbers.length, ...exports.map(({ path }) => exportIdOf(path)));
-      this.tell({ kind: 'exported', problem: null });
-    } catch (error) {
-      this.tell({ kind: 'exported', problem: (error as Error).message });
-    }
+    this.diskSet.replaceExports(exports);
+    for (const { caller } of this.connections) caller.forget();
+    this.exportNumbers.splice(0, this.exportNumbers.length, ...exports.map(({ path }) => exportIdOf(path)));
+  }
+
+  /** With a number it ends with `rooted`. */
+  learnRoots(roots: readonly ExportRoot[], change: number | null): void {
+    if (!this.closed) this.diskSet?.learnRoots(roots);
+    if (change !== null) this.tell({ kind: 'rooted', change });
   }
 
   /** Takes no more calls and waits for those under way, also of connections that have ended. Ends with `drained`. */

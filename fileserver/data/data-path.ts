@@ -94,7 +94,8 @@ export class DataPath {
         coordinator?.resume(message.id);
         return;
       case 'exports':
-        await coordinator?.replaceExports(message.exports);
+        if (coordinator !== undefined) await coordinator.replaceExports(message.exports);
+        else post({ kind: 'exportsReplaced', diskSet: message.diskSet, exports: message.exports });
         return;
     }
   }

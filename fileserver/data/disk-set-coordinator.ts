@@ -20,10 +20,13 @@ import { MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
+import { faultOfExports } from '../volume/export-check.ts';
+import type { ExportRoot } from '../volume/export-root.ts';
 import { isMountedVolume } from '../volume/mounted-volume.ts';
 import { privateDirectory } from '../volume/ownership.ts';
 import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
 import { Acceptor, PortInUseError } from './acceptor.ts';
+import { CoordinatedExports } from './coordinated-exports.ts';
 import type { DataThreads } from './data-threads.ts';
 import type {
   CloseMode,
@@ -52,7 +55,18 @@ const GIVE_UP_MS = 1000;
 type State = 'opening' | 'serving' | 'quiescing' | 'closed';
 type Reply = Extract<
   FromDataThreads,
-  { kind: 'verified' | 'serving' | 'attached' | 'exported' | 'flushed' | 'held' | 'drained' | 'closed' }
+  {
+    kind:
+      | 'verified'
+      | 'serving'
+      | 'attached'
+      | 'exported'
+      | 'rooted'
+      | 'flushed'
+      | 'held'
+      | 'drained'
+      | 'closed';
+  }
 >;
 
 /** A message without the session, which is added here. */
@@ -73,6 +87,8 @@ interface Arrival {
 
 interface Gathering {
   readonly kind: Reply['kind'];
+  /** Number of the change of exports that is answered; null: it is none. */
+  readonly change: number | null;
   readonly from: Set<number>;
   readonly replies: Reply[];
   readonly done: PromiseWithResolvers<Reply[]>;
@@ -102,6 +118,10 @@ export class DiskSetCoordinator {
   /** performance.now() at the end of the last hold. */
   private heldUntil: number;
   private readonly stalls: StallWatch;
+  private readonly exports: CoordinatedExports;
+  /** That have come while it was being opened; null: none have. */
+  private keptExports: readonly ExportSpec[] | null;
+  private exportChanges: number;
 
   constructor(
     session: number,
@@ -129,6 +149,12 @@ export class DiskSetCoordinator {
     this.faulted = false;
     this.holding = null;
     this.heldUntil = Number.NEGATIVE_INFINITY;
+    this.keptExports = null;
+    this.exportChanges = 0;
+    this.exports = new CoordinatedExports(message.exports, {
+      log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
+      onAbsent: (absent) => post({ kind: 'absentExports', diskSet: message.diskSet, exports: absent }),
+    });
     this.stalls = new StallWatch(message.volumeStalledMs ?? 0, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onWaits: (volume, waitedMs) => {
@@ -154,13 +180,18 @@ export class DiskSetCoordinator {
     try {
       const phases: Phase[] = [];
       this.rights.resume(this.slot);
+      const fault = this.faultOf(this.message.exports);
+      if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
       if (this.message.volumes.some(({ reattached }) => reattached === true))
         await this.phase(phases, 'attach', () => this.attached());
       const attachments = await this.phase(phases, 'verify', () => this.verify());
       const port = await this.phase(phases, 'listen', () => this.listen());
       await this.phase(phases, 'replay', () => this.replay(attachments));
       this.mustHaveRight('replay');
+      await this.applyKeptExports();
+      this.mustHaveRight('replay');
       this.state = 'serving';
+      this.exports.tellAbsent();
       for (const arrival of this.arrivals.splice(0)) this.adopt(arrival);
       const uuids = attachments.map(({ spec, ownership }) => [spec.name, ownership.uuid]);
       this.post({ kind: 'opened', diskSet: this.slot, port, phases, volumes: Object.fromEntries(uuids) });
@@ -244,15 +275,12 @@ export class DiskSetCoordinator {
     const { volumes, exports } = this.message;
     this.volumeThreads.forEach((thread, index) => {
       const mine = volumes.filter((_, volume) => volume % this.volumeThreads.length === index);
-      const names = mine.map(({ name }) => name);
-      // An export without a volume goes to somebody too: to be refused.
-      const foreign = ({ volume }: ExportSpec): boolean => !volumes.some(({ name }) => name === volume);
-      const theirs = exports.filter((one) => names.includes(one.volume) || (index === 0 && foreign(one)));
-      const part = { ...this.message, volumes: mine, exports: theirs };
+      const part = { ...this.message, volumes: mine, exports: this.exportsOf(mine, exports) };
       this.threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
     });
     const replies = await this.gather('verified', this.volumeThreads);
     const attachments = replies.flatMap((reply) => (reply.kind === 'verified' ? reply.attachments : []));
+    for (const reply of replies) if (reply.kind === 'verified') this.exports.found(reply.roots);
     const uuids = attachments.map(({ ownership }) => ownership.uuid);
     const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
     if (twice !== undefined) {
@@ -287,6 +315,7 @@ export class DiskSetCoordinator {
       diskSet,
       volumes: attached,
       exports,
+      roots: this.exports.roots,
       mounts: this.mounts.all,
     });
     await Promise.all([serving, attaching]);
@@ -352,6 +381,9 @@ export class DiskSetCoordinator {
       case 'rightLost':
         this.halt();
         return;
+      case 'roots':
+        this.rootsFound(message.roots);
+        return;
       case 'waiting':
         this.waits(message.volume, message.waitedMs);
         return;
@@ -373,7 +405,12 @@ export class DiskSetCoordinator {
 
   private replied(from: number, message: Reply): void {
     for (const gathering of this.gatherings) {
-      if (gathering.kind !== message.kind || !gathering.from.delete(from)) continue;
+      if (
+        gathering.kind !== message.kind ||
+        gathering.change !== ('change' in message ? message.change : null)
+      )
+        continue;
+      if (!gathering.from.delete(from)) continue;
       gathering.replies.push(message);
       if (gathering.from.size > 0) continue;
       this.gatherings = this.gatherings.filter((one) => one !== gathering);
@@ -383,10 +420,14 @@ export class DiskSetCoordinator {
   }
 
   /** Resolves when each of the threads has said it. Rejected when the disk set is closed or fails before. */
-  private gather(kind: Reply['kind'], threads: readonly number[]): Promise<Reply[]> {
+  private gather(
+    kind: Reply['kind'],
+    threads: readonly number[],
+    change: number | null = null,
+  ): Promise<Reply[]> {
     const done = Promise.withResolvers<Reply[]>();
     if (threads.length === 0) done.resolve([]);
-    else this.gatherings.push({ kind, from: new Set(threads), replies: [], done });
+    else this.gatherings.push({ kind, change, from: new Set(threads), replies: [], done });
     return done.promise;
   }
 
@@ -433,28 +474,75 @@ export class DiskSetCoordinator {
 
   // ---------------------------------------------------------------------------------------------- exports
 
-  /** The first thread tries them; if it can't, all keep the old ones. */
+  /**
+   * Ends with `exportsReplaced` or `exportsRefused`. What can be refused is found before any thread has them. All threads are told
+   * at once: a disk that does not answer holds up the answer, but takes no right back.
+   */
   async replaceExports(exports: readonly ExportSpec[]): Promise<void> {
-    if (this.state !== 'serving') return;
-    const [first, ...others] = this.connectionThreads;
-    if (first === undefined) return;
-    const message = { kind: 'exports', session: this.session, exports } as const;
-    const tried = this.gather('exported', [first]);
-    this.threads.toConnectionThread(first, message);
-    const [reply] = await tried.catch(() => []);
-    if (reply?.kind !== 'exported') return;
-    if (reply.problem !== null) {
-      this.post({ kind: 'exportsRefused', diskSet: this.slot, message: reply.problem });
+    if (this.state === 'opening' && this.closing === null) {
+      this.keptExports = exports;
       return;
     }
-    for (const thread of others) this.threads.toConnectionThread(thread, message);
+    await this.apply(exports);
+  }
+
+  private async applyKeptExports(): Promise<void> {
+    while (this.keptExports !== null) {
+      const exports = this.keptExports;
+      this.keptExports = null;
+      await this.apply(exports);
+    }
+  }
+
+  private async apply(exports: readonly ExportSpec[]): Promise<void> {
+    const served = this.closing === null && !this.isClosed;
+    // Where it is closed meanwhile no client is served on other terms either.
+    if (served && this.faultOf(exports) === null) await this.give(exports).catch(() => {});
+    this.answerExports(exports);
+  }
+
+  private answerExports(exports: readonly ExportSpec[]): void {
+    const diskSet = this.slot;
+    const fault = this.faultOf(exports);
+    if (fault === null) this.post({ kind: 'exportsReplaced', diskSet, exports });
+    else this.post({ kind: 'exportsRefused', diskSet, exports, message: fault });
+  }
+
+  private async give(exports: readonly ExportSpec[]): Promise<void> {
+    this.exportChanges += 1;
+    const change = this.exportChanges;
+    this.exports.replace(exports);
+    this.toConnectionThreads({ kind: 'exports', exports });
+    const exported = this.gather('exported', this.volumeThreads, change);
     const { volumes } = this.message;
     this.volumeThreads.forEach((thread, index) => {
       const mine = volumes.filter((_, volume) => volume % this.volumeThreads.length === index);
-      const theirs = exports.filter((one) => mine.some(({ name }) => name === one.volume));
-      this.threads.toVolumeThread(thread, { kind: 'exports', session: this.session, exports: theirs });
+      const theirs = this.exportsOf(mine, exports);
+      const message = { kind: 'exports', session: this.session, change, exports: theirs } as const;
+      this.threads.toVolumeThread(thread, message);
     });
-    this.post({ kind: 'exportsReplaced', diskSet: this.slot });
+    for (const reply of await exported) if (reply.kind === 'exported') this.exports.found(reply.roots);
+    const rooted = this.gather('rooted', this.connectionThreads, change);
+    this.toConnectionThreads({ kind: 'roots', change, roots: this.exports.roots });
+    await rooted;
+    if (this.state !== 'opening') this.exports.tellAbsent();
+  }
+
+  private rootsFound(roots: readonly ExportRoot[]): void {
+    this.exports.found(roots);
+    this.toConnectionThreads({ kind: 'roots', change: null, roots: this.exports.roots });
+    if (this.state === 'serving') this.exports.tellAbsent();
+  }
+
+  private exportsOf(volumes: readonly VolumeSpec[], exports: readonly ExportSpec[]): ExportSpec[] {
+    return exports.filter((one) => volumes.some(({ name }) => name === one.volume));
+  }
+
+  private faultOf(exports: readonly ExportSpec[]): string | null {
+    return faultOfExports(
+      exports,
+      this.message.volumes.map(({ name }) => name),
+    );
   }
 
   // ---------------------------------------------------------------------------------------------- holding
@@ -551,6 +639,9 @@ export class DiskSetCoordinator {
   /** Resolves when every thread is closed, however long that takes. */
   private fence(): Promise<void> {
     this.closing ??= this.closeAll();
+    const { keptExports } = this;
+    this.keptExports = null;
+    if (keptExports !== null) this.answerExports(keptExports);
     return this.closing;
   }
 

@@ -8,6 +8,7 @@
 //     |   <-- firstReply            |
 //     | exports               -->   |
 //     |   <-- exportsReplaced       |  or exportsRefused: the old ones go on
+//     |   <-- absentExports         |  at any time while open
 //     | hold                  -->   |  nothing changes any more, everything is on the disk
 //     |   <-- held                  |
 //     | resume                -->   |
@@ -162,7 +163,7 @@ export const OpenFailure = {
   NotAVolume: 'NotAVolume',
   /** A file system that can't tell its files apart across restarts, or handles larger than NFSv3 allows. */
   UnsupportedFileSystem: 'UnsupportedFileSystem',
-  /** An export names a volume or directory that does not exist, or is not well-formed. */
+  /** An export names a volume that does not exist, or is not well-formed. */
   InvalidExport: 'InvalidExport',
   /** The journal's contents contradict each other: something other than a torn tail. */
   JournalCorrupt: 'JournalCorrupt',
@@ -249,17 +250,37 @@ export interface FirstReplyMessage {
   readonly atBootMs: number;
 }
 
-/** The answer to `exports`, if the disk set is open. */
+/**
+ * The answer to `exports`: no client is served on other terms from now on. While the disk set is being opened it comes when that
+ * has ended. Of two changes at the same time the later one counts, and the earlier one may have no answer of its own.
+ */
 export interface ExportsReplacedMessage {
   readonly kind: 'exportsReplaced';
   readonly diskSet: DiskSetRole;
+  /** Those of the message. */
+  readonly exports: readonly ExportSpec[];
 }
 
 /** The exports stay as they were. */
 export interface ExportsRefusedMessage {
   readonly kind: 'exportsRefused';
   readonly diskSet: DiskSetRole;
+  /** Those of the message. */
+  readonly exports: readonly ExportSpec[];
   readonly message: string;
+}
+
+export interface AbsentExport {
+  readonly path: string;
+  /** Why it is not served, as a sentence. */
+  readonly reason: string;
+}
+
+/** Exports whose directories are not there; all others are served. Said whenever these are others than before. */
+export interface AbsentExportsMessage {
+  readonly kind: 'absentExports';
+  readonly diskSet: DiskSetRole;
+  readonly exports: readonly AbsentExport[];
 }
 
 /** From now on, until `resumed`, nothing changes on the volumes. */
@@ -296,6 +317,7 @@ export type FromDataThread =
   | ExportsReplacedMessage
   | VolumeWaitsMessage
   | ExportsRefusedMessage
+  | AbsentExportsMessage
   | FaultMessage
   | StalledMessage
   | HeldMessage

@@ -19,6 +19,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { MountChange, MountEntry } from '../mount/mount-list.ts';
+import type { ExportRoot } from '../volume/export-root.ts';
 import type { VolumeAttachment } from '../volume/volume.ts';
 import type {
   CloseMode,
@@ -54,7 +55,8 @@ export type ToVolumeThread = OfSession &
     | { readonly kind: 'close'; readonly mode: CloseMode }
     /** Nothing more is changed or answered; `close` follows. */
     | { readonly kind: 'halt' }
-    | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
+    /** From now on these count: `exported`. */
+    | { readonly kind: 'exports'; readonly change: number; readonly exports: readonly ExportSpec[] }
   );
 
 /** A volume as connection threads know it: which of the volume threads makes its changes. */
@@ -70,12 +72,15 @@ export type ToConnectionThread = OfSession &
         readonly diskSet: DiskSetRole;
         readonly volumes: readonly AttachedVolume[];
         readonly exports: readonly ExportSpec[];
+        readonly roots: readonly ExportRoot[];
         readonly mounts: readonly MountEntry[];
       }
     /** A connection. The descriptor belongs to the receiver. */
     | { readonly kind: 'adopt'; readonly fd: number; readonly host: string }
     | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
     | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
+    /** Where exported directories are. With a number: the end of that change of exports, `rooted`. */
+    | { readonly kind: 'roots'; readonly change: number | null; readonly roots: readonly ExportRoot[] }
     /** Takes no more calls, answers those that it has, says `drained`. */
     | { readonly kind: 'drain' }
     | { readonly kind: 'close'; readonly mode: CloseMode }
@@ -84,7 +89,11 @@ export type ToConnectionThread = OfSession &
 
 export type FromDataThreads = OfSession &
   (
-    | { readonly kind: 'verified'; readonly attachments: readonly VolumeAttachment[] }
+    | {
+        readonly kind: 'verified';
+        readonly attachments: readonly VolumeAttachment[];
+        readonly roots: readonly ExportRoot[];
+      }
     | { readonly kind: 'serving' }
     | { readonly kind: 'attached' }
     | {
@@ -93,8 +102,12 @@ export type FromDataThreads = OfSession &
         readonly message: string;
         readonly epochFound: number | null;
       }
-    /** problem null: they are in force. Otherwise the old ones are, and this is why. */
-    | { readonly kind: 'exported'; readonly problem: string | null }
+    /** A volume thread has them. */
+    | { readonly kind: 'exported'; readonly change: number; readonly roots: readonly ExportRoot[] }
+    /** So has a connection thread. */
+    | { readonly kind: 'rooted'; readonly change: number }
+    /** Exported directories of this thread's volumes have gone, come back, or are others. */
+    | { readonly kind: 'roots'; readonly roots: readonly ExportRoot[] }
     | { readonly kind: 'flushed' }
     | { readonly kind: 'held' }
     | { readonly kind: 'drained' }

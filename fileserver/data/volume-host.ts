@@ -56,6 +56,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
     const service = services.get(session);
     if (service === undefined) {
       if (message.kind === 'close') post({ kind: 'closed', session });
+      if (message.kind === 'exports') post({ kind: 'exported', session, change: message.change, roots: [] });
       return;
     }
     handle(service, message, () => services.delete(session));
@@ -84,7 +85,7 @@ function handle(
       service.resume();
       return;
     case 'exports':
-      service.replaceExports(message.exports);
+      service.replaceExports(message.change, message.exports);
       return;
     case 'halt':
       service.halt();

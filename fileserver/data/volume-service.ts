@@ -122,7 +122,8 @@ export class VolumeService {
   async verify(): Promise<void> {
     await this.stage(async () => {
       await this.openVolumes();
-      this.tell({ kind: 'verified', attachments: this.volumes.map(({ attachment }) => attachment) });
+      const attachments = this.volumes.map(({ attachment }) => attachment);
+      this.tell({ kind: 'verified', attachments, roots: this.diskSet!.roots });
     });
   }
 
@@ -310,6 +311,7 @@ export class VolumeService {
 
   private tick(): void {
     this.diskSet?.table.tick();
+    if (this.diskSet?.lookForRoots() === true) this.tell({ kind: 'roots', roots: this.diskSet.roots });
     for (const { replyCache } of this.queues.values()) replyCache.evict();
     const mayWrite = this.state === 'serving' && this.kept === null && this.mayServe();
     for (const { reserve } of this.volumes) if (mayWrite) reserve.restore();
@@ -342,10 +344,13 @@ export class VolumeService {
     this.timers = [];
   }
 
-  replaceExports(exports: readonly ExportSpec[]): void {
-    if (this.diskSet === null || this.isClosed) return;
-    this.diskSet.replaceExports(exports);
-    this.executor?.forgetCallers();
+  /** Ends with `exported`. The coordinator has looked for faults in them. */
+  replaceExports(change: number, exports: readonly ExportSpec[]): void {
+    if (this.diskSet !== null && !this.isClosed) {
+      this.diskSet.replaceExports(exports);
+      this.executor?.forgetCallers();
+    }
+    this.tell({ kind: 'exported', change, roots: this.diskSet?.roots ?? [] });
   }
 
   /** Most of what was written unstable, while clients are still served: what is left for the gap is little. */

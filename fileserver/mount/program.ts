@@ -65,6 +65,11 @@ function mnt(call: MountCall): void {
     encodeMountres3(w, { status: MNT3ERR_ACCES });
     return;
   }
+  // Its directory is not there: told and looked for elsewhere.
+  if (found.rootKey === '') {
+    encodeMountres3(w, { status: MNT3ERR_NOENT });
+    return;
+  }
   const names = below.split('/').filter((part) => part !== '');
   const file = diskSet.below(
     found,

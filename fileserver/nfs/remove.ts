@@ -84,7 +84,7 @@ abstract class RemoveEntry extends Operation {
     const result = identity.ofName(dir.pathFd, this.name);
     if (result < 0) return this.volume.failure(identity.call, result);
     this.victim = identity.key();
-    return null;
+    return diskSet.isOnWayToExport(this.volume, this.victim) ? 'accessDenied' : null;
   }
 
   protected evidence(w: XdrWriter): void {

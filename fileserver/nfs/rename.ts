@@ -91,9 +91,12 @@ export class Rename extends Operation {
     const result = identity.ofName(this.from!.pathFd, from.name);
     if (result < 0) return this.volume.failure(identity.call, result);
     this.moved = identity.key();
+    const { diskSet } = this.request.service;
+    if (diskSet.isOnWayToExport(this.volume, this.moved)) return 'accessDenied';
     const target = identity.ofName(this.to!.pathFd, to.name);
     if (target < 0 && target !== -ENOENT) return this.volume.failure(identity.call, target);
     this.replaced = target < 0 ? '' : identity.key();
+    if (diskSet.isOnWayToExport(this.volume, this.replaced)) return 'accessDenied';
     return null;
   }
 

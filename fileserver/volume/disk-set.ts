@@ -7,8 +7,10 @@ import type { ExportSpec } from '../data/messages.ts';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../system/file-calls.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
-import { outcomeOf } from './errno-outcomes.ts';
+import { errnoName, outcomeOf } from './errno-outcomes.ts';
 import { Export, ExportTable, RecordedExports } from './export.ts';
+import { faultOfExports } from './export-check.ts';
+import { type ExportRoot, placeOf } from './export-root.ts';
 import { isUuidAt, UUID_AT, UUID_SIZE } from './file-handle.ts';
 import { type FileIdentity, IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
@@ -21,7 +23,9 @@ const DOT = new TextEncoder().encode('.');
 const DOT_DOT = new TextEncoder().encode('..');
 const DEPTH_MAX = 2048;
 const climbStat = new StatBuffer();
-const { ENOENT, ESTALE } = constants.errno;
+const { ELOOP, ENOENT, ENOTDIR, ESTALE } = constants.errno;
+/** Of a directory that is not under that name. */
+const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
 /** Of DiskSet.isInside(). */
 const INSIDE = 1;
 const OUTSIDE = 0;
@@ -34,6 +38,10 @@ export class DiskSet {
 
   /** May a call here wait for a disk? If not, what would have to is `needsDisk`. */
   private readonly mayWait: boolean;
+  /** Of exported directories, by place. Where calls may wait they are found here, elsewhere learned. */
+  private readonly known: Map<string, ExportRoot>;
+  /** Identity keys of exported directories and of those on the way to them from the root of the volume. */
+  private waysToExports: Map<Volume, Set<string>>;
 
   /** Throws VolumeOpenError (InvalidExport). */
   constructor(
@@ -43,6 +51,8 @@ export class DiskSet {
     mayWait = true,
   ) {
     this.mayWait = mayWait;
+    this.known = new Map();
+    this.waysToExports = new Map();
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
     this.table = new FileTable(limits, mayWait);
     this.climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
@@ -54,11 +64,75 @@ export class DiskSet {
   }
 
   /**
-   * Takes effect at once, for calls in progress too: rights are looked up where they are used. Throws VolumeOpenError and
-   * leaves the old ones.
+   * Takes effect at once, for calls in progress too: rights are looked up where they are used. Throws VolumeOpenError
+   * (InvalidExport) and leaves the old ones. An export whose directory is not there is not served; see roots.
    */
-  replaceExports(exports: readonly ExportSpec[]): void {
-    this.table.replaceExports(this.buildExports(exports));
+  replaceExports(specs: readonly ExportSpec[]): void {
+    const volumes = [...this.volumes.values()];
+    const fault = faultOfExports(
+      specs,
+      volumes.map(({ spec: { name } }) => name),
+    );
+    if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
+    const exports = specs.map(
+      (spec) => new Export(spec, volumes.find(({ spec: { name } }) => name === spec.volume)!),
+    );
+    this.findRoots(exports);
+    this.table.replaceExports(new ExportTable(exports));
+  }
+
+  /** Where the exported directories are, as far as this thread knows. */
+  get roots(): ExportRoot[] {
+    return this.exports.all.flatMap(({ spec }) => this.known.get(placeOf(spec)) ?? []);
+  }
+
+  /** Looks for the exported directories again. true: one of them has gone, come back, or is another. May wait for the disk. */
+  lookForRoots(): boolean {
+    const before = this.roots;
+    this.findRoots(this.exports.all);
+    const changed = this.roots.some(({ key, problem }, index) => {
+      const last = before[index];
+      return key !== last?.key || problem !== last.problem;
+    });
+    if (changed) this.table.replaceExports(this.exports);
+    return changed;
+  }
+
+  /** What another thread has found. */
+  learnRoots(roots: readonly ExportRoot[]): void {
+    for (const root of roots) this.known.set(root.place, root);
+    this.findRoots(this.exports.all);
+    this.table.replaceExports(this.exports);
+  }
+
+  private findRoots(exports: readonly Export[]): void {
+    if (this.mayWait) this.waysToExports = new Map();
+    for (const one of exports) {
+      if (this.mayWait) this.known.set(placeOf(one.spec), this.findRoot(one));
+      one.rootKey = this.known.get(placeOf(one.spec))?.key ?? '';
+    }
+  }
+
+  private findRoot({ spec, volume, directory }: Export): ExportRoot {
+    const place = placeOf(spec);
+    if (directory.length === 0) return { place, key: volume.rootKey, problem: '' };
+    const way = this.waysToExports.get(volume) ?? new Set();
+    this.waysToExports.set(volume, way);
+    const fd = this.openBelow(volume, directory, volume.identity, (key) => way.add(key));
+    const result = fd < 0 ? fd : volume.noted(volume.identity.call, volume.identity.ofFd(fd));
+    if (fd >= 0) close(fd);
+    if (result >= 0) return { place, key: volume.identity.key(), problem: '' };
+    // For lack of descriptors or memory, say: that passes.
+    const known = this.known.get(place);
+    if (known !== undefined && !NOT_THERE.includes(-result)) return known;
+    const what = NOT_THERE.includes(-result) ? 'has no directory' : 'does not let this server open';
+    const problem = `volume "${spec.volume}" ${what} "${spec.directory}" (${errnoName(-result)})`;
+    return { place, key: '', problem };
+  }
+
+  /** An exported directory, or one above it: like a mount point it is neither renamed nor removed by clients. */
+  isOnWayToExport(volume: Volume, key: string): boolean {
+    return this.waysToExports.get(volume)?.has(key) === true;
   }
 
   /**
@@ -75,42 +149,12 @@ export class DiskSet {
     }
   }
 
-  private buildExports(specs: readonly ExportSpec[]): ExportTable {
-    try {
-      const exports = specs.map((spec) => {
-        const volume = [...this.volumes.values()].find(({ spec: { name } }) => name === spec.volume);
-        if (volume === undefined)
-          throw new Error(`export "${spec.path}": there is no volume "${spec.volume}"`);
-        const one = new Export(spec, volume);
-        one.rootKey = this.rootKeyOf(one);
-        return one;
-      });
-      return new ExportTable(exports);
-    } catch (error) {
-      throw new VolumeOpenError('InvalidExport', (error as Error).message);
-    }
-  }
-
-  private rootKeyOf(one: Export): string {
-    const fd = this.openBelow(one.volume, one.directory);
-    if (fd < 0) {
-      throw new Error(
-        `export "${one.path}": volume "${one.spec.volume}" has no directory "${one.spec.directory}" (errno ${-fd})`,
-      );
-    }
-    const { identity } = one.volume;
-    const result = identity.ofFd(fd);
-    close(fd);
-    if (result < 0)
-      throw new Error(`export "${one.path}": its directory can't be identified (errno ${-result})`);
-    return identity.key();
-  }
-
   /** Walks down from the volume's root as the server itself, through directories only; a descriptor or -errno. */
   private openBelow(
     volume: Volume,
     names: readonly Uint8Array[],
     identity: IdentityReader = volume.identity,
+    passed: (key: string) => void = () => {},
   ): number {
     become(SERVER_IDENTITY);
     let fd = this.openAt(volume, volume.rootFd, DOT, O_PATH | O_DIRECTORY);
@@ -128,6 +172,7 @@ export class DiskSet {
       }
       const key = identity.key();
       volume.pathIndex?.learn(key, parent, name);
+      passed(key);
       parent = key;
     }
     return fd;
@@ -235,6 +280,7 @@ export class DiskSet {
 
   /** The exported directory may have been removed and made anew: is it another one by now? Then that one counts. */
   private isRootAnother(tree: Export): boolean {
+    if (!this.mayWait) return false;
     const identity = this.climbers.get(tree.volume)!;
     const fd = this.openBelow(tree.volume, tree.directory, identity);
     if (fd < 0) return false;

@@ -1,7 +1,6 @@
 /** A directory of a volume that clients may mount, and on what terms. Immutable: a change makes new ones. */
 import type { ExportSpec } from '../data/messages.ts';
-import { type Identity, identityCanChange } from '../system/thread-identity.ts';
-import { isGroup, isUser } from '../system/user-ids.ts';
+import type { Identity } from '../system/thread-identity.ts';
 import { ClientNetworks } from './client-networks.ts';
 import { parseExportDirectory } from './export-directory.ts';
 import { exportIdOf } from './file-handle.ts';
@@ -29,20 +28,19 @@ export class Export {
   readonly anonymous: Identity;
   readonly clients: ClientNetworks;
   readonly spec: ExportSpec;
-  /** Identity key of the exported directory; `..` stops there. */
+  /** Identity key of the exported directory; `..` stops there. Empty: it is not there, and the export is not served. */
   rootKey: string;
   /** It is exported no longer: a stand-in for the files that calls in progress still have. It allows nothing. */
   readonly withdrawn: boolean;
   private successor: Export | null;
 
-  /** Throws an Error with a sentence for people. */
+  /** The specification is one that faultOfExports() finds no fault with. */
   constructor(
     spec: ExportSpec,
     volume: Volume,
     validity: Validity = 'present',
     id: number = exportIdOf(spec.path),
   ) {
-    if (validity === 'present') mustHaveAnonymousIds(spec);
     this.path = spec.path;
     this.wirePath = Buffer.from(spec.path).toString('latin1');
     this.id = id;
@@ -68,44 +66,24 @@ export class Export {
   }
 }
 
-/** Every request of somebody unknown is made as them, so the kernel must know them. */
-function mustHaveAnonymousIds({ path, anonymousUid, anonymousGid }: ExportSpec): void {
-  if (!identityCanChange) return;
-  const missing = (what: string, id: number, map: string): Error =>
-    new Error(
-      `export "${path}": ${what} ${id} does not exist in this server's user namespace (/proc/self/${map}); choose one that does`,
-    );
-  if (!isUser(anonymousUid)) throw missing('anonymousUid', anonymousUid, 'uid_map');
-  if (!isGroup(anonymousGid)) throw missing('anonymousGid', anonymousGid, 'gid_map');
-}
-
-/** Exports of a disk set by the number in handles and by path. Throws on two that can't be told apart. */
+/** Exports of a disk set by the number in handles and by path. */
 export class ExportTable {
   protected exports: readonly Export[];
   private readonly byId: ReadonlyMap<number, Export>;
 
   constructor(exports: readonly Export[]) {
-    const byId = new Map<number, Export>();
-    for (const one of exports) {
-      const other = byId.get(one.id);
-      if (other !== undefined) {
-        const same = other.path === one.path ? 'the same path twice' : 'paths with the same checksum';
-        throw new Error(`exports "${other.path}" and "${one.path}": ${same}; rename one`);
-      }
-      byId.set(one.id, one);
-    }
     this.exports = exports;
-    this.byId = byId;
+    this.byId = new Map(exports.map((one) => [one.id, one]));
   }
 
   get all(): readonly Export[] {
     return this.exports;
   }
 
-  /** The one with this number in handles of this volume. */
+  /** The one with this number in handles of this volume, if it is served. */
   of(volume: Volume, id: number): Export | undefined {
     const one = this.byId.get(id);
-    return one?.volume === volume ? one : undefined;
+    return one?.volume === volume && one.rootKey !== '' ? one : undefined;
   }
 
   /** The export that a mount path (one character a byte) lies in, and what follows; null if it lies in none. */
