@@ -1,6 +1,6 @@
 // A full disk: what frees space works, what needs it says NFS3ERR_NOSPC, and the partner can still take over. On a
 // small ext4 of its own, so as root only.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { mount, openMessage, TestDataThread } from './data-thread.fixture.ts';
 import { fileSystems, type MountedFileSystem } from './file-systems.fixture.ts';
@@ -9,6 +9,8 @@ import { RpcClient, userCredential } from './rpc-client.fixture.ts';
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const kinds = fileSystems.filter(({ name, missing }) => name.includes('loop device') && missing === null);
 const USER = { credential: userCredential(0, 0) };
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 test.skipIf(kinds.length > 0)('needs root and mkfs', () => {});
 

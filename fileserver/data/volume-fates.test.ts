@@ -1,10 +1,20 @@
 // What becomes of a volume: copied, restored, set back to a snapshot, not mounted. Handles of before open what they stood
 // for, or nothing; the server says what it found. On real file systems, as root only; on the temporary directory, always.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { hasSharedExtents } from '../system/shared-extents.ts';
 import { readVolumeRecord } from '../volume/ownership.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { DiskImage, diskImage, loopTypes } from './file-systems.fixture.ts';
@@ -335,5 +345,77 @@ describe('behind what the Lease knows', () => {
   test('a volume that the Lease does not name is made by its home, as ever', async () => {
     await serve(disk, 7, nothing, { written: { epoch: 6, volumes: { another: 'uuid' } } });
     expect(await readVolumeRecord(disk)).not.toBeNull();
+  });
+});
+
+describe.skipIf(!loopTypes.includes('xfs'))('copied by reflink, xfs', () => {
+  const FILES = 40;
+  const RECORDS = ['ownership', 'journal.0', 'journal.1', 'journal.2'];
+
+  const reflink = (path: string): void => {
+    execFileSync('cp', ['-a', '--reflink=always', join(path, '.filerpair'), join(path, `backup`)]);
+  };
+  const shared = (path: string): string[] =>
+    RECORDS.filter((name) => {
+      const fd = openSync(join(path, '.filerpair', name), 'r');
+      try {
+        return hasSharedExtents(fd);
+      } finally {
+        closeSync(fd);
+      }
+    });
+  /** To the last block, from outside. */
+  const fill = (path: string): void => {
+    for (const size of ['1M', '64k', '4k']) {
+      execFileSync('sh', [
+        '-c',
+        'dd if=/dev/zero of="$0" bs="$1" conv=fsync 2>&1 || true',
+        join(path, `fill-${size}`),
+        size,
+      ]);
+    }
+  };
+  const status = (answer: { status: number }): string => nfs.nfsstat3Name(answer.status as nfs.nfsstat3);
+
+  test('journal and ownership record have extents of their own as soon as it is served', async () => {
+    const disk = image('xfs');
+    await serve(disk.mount(), 1, (visit) => visit.make('file'));
+    reflink(disk.path);
+    expect(shared(disk.path)).toEqual(RECORDS);
+    await serve(disk.path, 2, async () => expect(shared(disk.path)).toEqual([]));
+  });
+
+  test('copied while it is served, and then a full disk: what frees space works, and so does a takeover', async () => {
+    const disk = image('xfs');
+    const names = Array.from({ length: FILES }, (_, i) => `file-${i}`);
+    await serve(disk.mount(), 1, async (visit) => {
+      let last = visit.root;
+      for (const name of names) last = await visit.make(name);
+      reflink(disk.path);
+      fill(disk.path);
+      for (let i = 0; i < 300; i++) {
+        const new_attributes = { ...nfs.SATTR3_NOTHING, mode: 0o600 + (i % 2) };
+        expect(
+          status(await visit.client.call('SETATTR', { object: last, new_attributes, guard: null }, USER)),
+        ).toBe('NFS3_OK');
+      }
+      for (const name of names.slice(FILES / 2)) {
+        const object = { dir: visit.root, name: bytes(name) };
+        expect(status(await visit.client.call('REMOVE', { object }, USER))).toBe('NFS3_OK');
+      }
+    });
+    expect(existsSync(`${disk.path}/.filerpair/reserve`), 'it is lent').toBe(false);
+    await serve(disk.path, 2, async (visit) => {
+      for (const name of names.slice(0, FILES / 2)) {
+        const object = { dir: visit.root, name: bytes(name) };
+        expect(status(await visit.client.call('REMOVE', { object }, USER))).toBe('NFS3_OK');
+      }
+      for (const size of ['1M', '64k', '4k']) execFileSync('rm', ['-f', join(disk.path, `fill-${size}`)]);
+      // Once a second it is tried to take the reserve back; then there is room for everything.
+      await expect
+        .poll(async () => (await visit.make('new').catch(() => null)) !== null, { timeout: 60_000 })
+        .toBe(true);
+    });
+    expect(thread.messages.filter(({ kind }) => kind === 'fault')).toEqual([]);
   });
 });

@@ -22,6 +22,7 @@ import {
 import { leftBehind } from '../volume/left-behind.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import type { StoredAnswers } from '../volume/stored-answers.ts';
+import { unshareRecords } from '../volume/unshared-records.ts';
 import type { Volume } from '../volume/volume.ts';
 import { VolumeOpenError, withReserve } from '../volume/volume.ts';
 import type { NfsService } from './call.ts';
@@ -51,6 +52,7 @@ export async function recover(
   const { answers, intents } = volume.takeLeftBehind();
   const contents = restoreAnswers(answers, cache);
   await volume.recorded;
+  if (volume.reserve.needed) await unshareRecords(volume.spec.path);
   volume.reserve.begin();
   const flushes = new FlushSet(volume, table);
   let completed = 0;
@@ -81,7 +83,7 @@ export async function recover(
 
 /** What stays dirty might be written by this machine's kernel after another has begun to serve (R9). Or find no space. */
 function mustBeWritten({ spec, reserve }: Volume): boolean {
-  return spec.writeThrough === true || reserve.needed;
+  return spec.writeThrough === true || reserve.failsLate;
 }
 
 function flushed(journal: Journal): Promise<void> {

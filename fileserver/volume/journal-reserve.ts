@@ -1,6 +1,7 @@
 /**
  * Space kept for the journal and the ownership record, where even writing over a file in place can fail for lack of it:
- * btrfs counts the metadata of such a write against a quota, and after a snapshot it writes elsewhere.
+ * btrfs counts the metadata of such a write against a quota; and where files may share extents (btrfs, xfs with reflink) it
+ * writes elsewhere after a snapshot or a copy by reflink.
  *
  *   there     a file `reserve` holds the space
  *   lent      a write of ours failed for lack of space: the file was removed, the write goes through. From now on what
@@ -11,13 +12,27 @@
  * all the same, changes are refused for a second, and tried again.
  */
 import { constants } from 'node:os';
-import { AT_FDCWD, allocate, close, O_CREAT, O_RDWR, openAt, unlinkAt } from '../system/file-calls.ts';
+import {
+  AT_FDCWD,
+  allocate,
+  close,
+  O_CREAT,
+  O_RDONLY,
+  O_RDWR,
+  openAt,
+  unlinkAt,
+} from '../system/file-calls.ts';
+import type { FileSystemIdentity } from '../system/file-system-identity.ts';
+import { hasSharedExtents } from '../system/shared-extents.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 
-/** Bytes. One write needs some 100 KiB of a quota, which the file system's next commit gives back. */
-export const RESERVE_SIZE = 8 * 1024 * 1024;
+/**
+ * Bytes: journal and ownership record once more, and the metadata for it. Then all of them can be written over once, and
+ * have extents of their own. Without copies, a write needs some 100 KiB of a quota, which the next commit gives back.
+ */
+export const RESERVE_SIZE = 20 * 1024 * 1024;
 
 const { ENOSPC, EDQUOT } = constants.errno;
 const stat = new StatBuffer();
@@ -26,12 +41,18 @@ export class JournalReserve {
   private readonly path: Uint8Array;
   /** The file system may refuse to write over a file for lack of space. */
   readonly needed: boolean;
+  /**
+   * It may do so with the write-back, when the write has long succeeded: btrfs, where extents become shared with pages of
+   * them dirty. xfs writes dirty pages before it shares their extents, and takes the space for a shared one with the write.
+   */
+  readonly failsLate: boolean;
   private lent: VolumeFailure | null;
 
   /** path: of the file. */
-  constructor(path: string, needed: boolean) {
+  constructor(path: string, { sharesExtents, isBtrfs }: FileSystemIdentity) {
     this.path = new TextEncoder().encode(path);
-    this.needed = needed;
+    this.needed = sharesExtents;
+    this.failsLate = isBtrfs;
     this.lent = null;
   }
 
@@ -49,11 +70,22 @@ export class JournalReserve {
     return unlinkAt(AT_FDCWD, this.path, 0) === 0;
   }
 
-  /** When a volume is opened: makes the file if it is not there. */
+  /** When a volume is opened: makes the file if it is not there, or would free nothing. */
   begin(): void {
     if (!this.needed) return;
     become(SERVER_IDENTITY);
-    if (stat.ofName(AT_FDCWD, this.path) < 0 || stat.size < RESERVE_SIZE) this.take();
+    if (!this.isWhole()) this.take();
+  }
+
+  private isWhole(): boolean {
+    if (stat.ofName(AT_FDCWD, this.path) < 0 || stat.size < RESERVE_SIZE) return false;
+    const fd = openAt(AT_FDCWD, this.path, O_RDONLY);
+    if (fd < 0) return false;
+    // What a copy or snapshot holds too is not free when this file is gone.
+    const shared = hasSharedExtents(fd);
+    close(fd);
+    if (shared) unlinkAt(AT_FDCWD, this.path, 0);
+    return !shared;
   }
 
   /** Once a second: takes back what was lent, if there is room. */

@@ -50,6 +50,11 @@ const flushFd = promisify(fdatasync);
 const NEVER = -2;
 const FILES = ['journal.0', 'journal.1', 'journal.2'] as const;
 
+/** Paths of the journal's files in a volume's private directory. */
+export function journalFiles(directory: string): readonly string[] {
+  return FILES.map((file) => join(directory, file));
+}
+
 /** What is to be copied when a segment is full: payloads. */
 export interface JournalContents {
   /** Of operations that have no answer yet. They come first: when a segment has everything, the one before does not count. */

@@ -689,7 +689,7 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
     const identified = identifyRoot(spec, fd, fileSystem.isBtrfs);
     const mount = mountOf(identified.mountId);
     const order = commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
-    const reserve = new JournalReserve(reserveFile(spec.path), fileSystem.isBtrfs);
+    const reserve = new JournalReserve(reserveFile(spec.path), fileSystem);
     const fileSizeMax = fileSizeMaxOf(spec);
     const tell = changeTimesTell(mount?.type);
     const place = {
