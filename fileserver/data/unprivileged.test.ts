@@ -112,6 +112,21 @@ test('what an ordinary user may not change, nobody may', async () => {
   client.close();
 });
 
+test('a file that may be written and not read is committed: its whole file system is flushed', async () => {
+  const client = await RpcClient.connect(await start(1));
+  const root = await mount(client, '/data');
+  const how = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o200 } };
+  const made = await client.call('CREATE', { where: { dir: root, name: bytes('drop-box') }, how });
+  if (made.status !== nfs.NFS3_OK) throw new Error(`CREATE: ${made.status}`);
+  client.close();
+  await stop();
+  // A server that has not got the file open from its making.
+  const again = await RpcClient.connect(await start(2));
+  const committed = await again.call('COMMIT', { file: made.obj!, offset: 0, count: 0 });
+  expect(nfs.nfsstat3Name(committed.status)).toBe('NFS3_OK');
+  again.close();
+});
+
 test.runIf(isRoot)('the same handle serves with and without root', async () => {
   const thread = new TestDataThread();
   try {
