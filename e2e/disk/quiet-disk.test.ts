@@ -266,6 +266,8 @@ test.skipIf(missingForDisks('ext4') !== null)(
       data: bytes('data'),
     });
     if (written.status !== nfs.NFS3_OK) throw new Error(nfs.nfsstat3Name(written.status));
+    // What the CREATE has left to be recorded is on the disk: only the COMMIT's flush is held.
+    await delay(500);
     await one.disk.behave({ stalled: true });
     const gone = await RpcClient.connect(one.port);
     const before = logSize();
