@@ -55,6 +55,8 @@ export const leaseAnnotations = {
   written: 'filerpair.dev/written',
   /** By a server that owned the disk set and could not open it: {@link OpenFailureAnnotation}; absent: it was opened. */
   openFailure: 'filerpair.dev/open-failure',
+  /** By the owner: {@link VolumeErrorsAnnotation}; absent: none for 10 minutes. */
+  volumeErrors: 'filerpair.dev/volume-errors',
   /** By the server that does not own the disk set: {@link TakeoverCheckAnnotation}. */
   takeoverCheck: 'filerpair.dev/takeover-check',
 } as const;
@@ -119,6 +121,13 @@ export interface TakeoverCheckAnnotation {
 export interface WrittenAnnotation {
   readonly epoch: number;
   readonly volumes: Readonly<Record<string, string>>;
+}
+
+/** Errors of single files, or of what the server lacks, of which clients were told. */
+export interface VolumeErrorsAnnotation {
+  readonly server: string;
+  readonly epoch: number;
+  readonly message: string;
 }
 
 export interface OpenFailureAnnotation {

@@ -65,6 +65,10 @@ export function agentMetrics(status: () => Status) {
       'filerpair_fences_total',
       'How often this server stopped serving a disk set at once. Label: disk_set.',
     ),
+    volumeErrors: metrics.counter(
+      'filerpair_volume_errors_total',
+      'Errors of system calls that say something of the disk or of the server. Labels: disk_set, volume, call, errno.',
+    ),
     leaseWrites: metrics.counter(
       'filerpair_lease_writes_total',
       'Writes to the witness. Labels: disk_set, outcome.',

@@ -14,7 +14,7 @@ import { initialServer, nextWakeAt, partnerCouldServe, type ServerState, step } 
 import { type TakeoverCheck, takeoverCheck } from '../../pair/takeover-check.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config.ts';
-import type { ExportSpec, FromDataThread } from '../data/messages.ts';
+import type { ExportSpec, FromDataThread, VolumeErrorCount } from '../data/messages.ts';
 import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
@@ -37,6 +37,7 @@ import { RightKeeper } from './right-keeper.ts';
 import { type OpenFailureStatus, type Status, statusOf } from './status.ts';
 import { StuckVolumes } from './stuck-volumes.ts';
 import { Transitions } from './transitions.ts';
+import { VolumeErrorLog } from './volume-error-log.ts';
 import { whyVolumesNotReadable } from './volume-look.ts';
 
 /** Ms that last messages get to leave at the end. */
@@ -47,6 +48,8 @@ const UNHEALTHY_AFTER_MS = 15_000;
 const ANNOTATE_AFTER_MS = 250;
 /** Between two dry runs of a takeover. */
 const CHECK_MS = 30_000;
+/** Between two words to the operator about a volume's errors, while there are some. */
+const TROUBLE_AGAIN_MS = 60_000;
 
 export interface RequestWords {
   readonly reason: string;
@@ -108,6 +111,9 @@ export class Agent {
   private readonly absentExports = new AbsentExports();
   /** Exports with which the data thread was last told to open, by home. */
   private readonly openExports = new Map<ServerName, readonly ExportSpec[]>();
+  private readonly volumeErrors = new VolumeErrorLog();
+  /** Of each home whose Lease says that a volume is troubled: when it is to be looked at again. */
+  private readonly troubled = new Map<ServerName, NodeJS.Timeout>();
 
   constructor(options: AgentOptions) {
     this.options = options;
@@ -256,6 +262,7 @@ export class Agent {
       ports: { interconnect: this.interconnectPort, metrics: this.metricsPort },
       configuration: this.exports.status,
       stuckVolumes: this.stuckVolumes,
+      volumeErrors: this.volumeErrors,
       openFailures: this.openFailures,
       absentExports: this.absentExports,
     });
@@ -520,6 +527,7 @@ export class Agent {
       case 'opened':
         this.openPorts.set(home, message.port);
         this.stuckVolumes.forget(home);
+        this.volumeErrors.forget(home);
         this.exports.taken(home, this.openExports.get(home) ?? []);
         this.transitions.opened(home, message.phases);
         this.feed({ kind: 'diskSetOpened', home, epoch });
@@ -542,6 +550,8 @@ export class Agent {
         this.openPorts.delete(home);
         this.stuckVolumes.forget(home);
         this.absentExports.forget(home);
+        this.volumeErrors.forget(home);
+        this.notTroubled(home);
         this.transitions.closed(home, bootMs());
         this.feed({ kind: 'diskSetClosed', home });
         return;
@@ -553,6 +563,9 @@ export class Agent {
         return;
       case 'volumeWaits':
         this.stuckVolumes.waits(home, message.volume, message.sinceBootMs);
+        return;
+      case 'volumeErrors':
+        this.volumeFailed(home, epoch, message.volume, message.errors);
         return;
       case 'stalled':
         this.volumeStalled(home, message.volume, message.waitedMs);
@@ -598,6 +611,35 @@ export class Agent {
     }
     this.log.error(`${home} is given up (VolumeStalled): ${message}.`);
     this.feed({ kind: 'diskSetFault', home, reason: 'VolumeStalled', message });
+  }
+
+  /** Clients were told of these errors; the volume is served on. The Lease says it to the operator, anew each minute at most. */
+  private volumeFailed(
+    home: ServerName,
+    epoch: number,
+    volume: string,
+    errors: readonly VolumeErrorCount[],
+  ): void {
+    for (const { call, errno, count } of errors)
+      this.measured.volumeErrors.add({ disk_set: home, volume, call, errno }, count);
+    for (const line of this.volumeErrors.add(home, volume, errors, bootMs()))
+      this.log.warn(`${home}: ${line}`);
+    if (!this.troubled.has(home)) this.tellTrouble(home, epoch);
+  }
+
+  private tellTrouble(home: ServerName, epoch: number): void {
+    const message = this.volumeErrors.sentence(home, bootMs());
+    const { server } = this.options.config;
+    this.options.witness.annotate(home, {
+      volumeErrors: message === null ? null : { server, epoch, message },
+    });
+    if (message === null) this.troubled.delete(home);
+    else this.troubled.set(home, setTimeout(() => this.tellTrouble(home, epoch), TROUBLE_AGAIN_MS).unref());
+  }
+
+  private notTroubled(home: ServerName): void {
+    clearTimeout(this.troubled.get(home));
+    this.troubled.delete(home);
   }
 
   private stoodStill(home: ServerName, answer: StandstillAnswer): void {

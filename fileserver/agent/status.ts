@@ -7,6 +7,7 @@ import type { AbsentExports } from './absent-exports.ts';
 import type { ConfigurationStatus } from './live-exports.ts';
 import type { StuckVolume, StuckVolumes } from './stuck-volumes.ts';
 import type { Handover, HomeTransition, Transitions } from './transitions.ts';
+import type { VolumeErrorLog, VolumeErrorStatus } from './volume-error-log.ts';
 
 /** Why a disk set could not be opened here. */
 export interface OpenFailureStatus {
@@ -34,6 +35,8 @@ export interface DiskSetStatus {
   readonly phase: 'opening' | 'open' | 'quiescing' | null;
   /** Volumes whose disks let calls wait, for longer than a second. */
   readonly stuckVolumes: readonly StuckVolume[];
+  /** Errors of system calls of which clients were told, until 10 minutes after the last of a kind. */
+  readonly volumeErrors: readonly VolumeErrorStatus[];
   /** Of the last time that this server tried to open it; null: it could. */
   readonly openFailure: OpenFailureStatus | null;
   /** Exports that are not served because their directories are not there. */
@@ -74,6 +77,7 @@ export interface StatusSources {
   readonly ports: Status['ports'];
   readonly configuration: ConfigurationStatus;
   readonly stuckVolumes: StuckVolumes;
+  readonly volumeErrors: VolumeErrorLog;
   readonly openFailures: ReadonlyMap<ServerName, OpenFailureStatus>;
   readonly absentExports: AbsentExports;
 }
@@ -117,6 +121,7 @@ function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetSt
     port: sources.openPorts.get(home) ?? null,
     phase: role.name === 'holder' ? role.port : null,
     stuckVolumes: sources.stuckVolumes.of(home, sources.now),
+    volumeErrors: sources.volumeErrors.of(home, sources.now),
     openFailure: sources.openFailures.get(home) ?? null,
     absentExports: sources.absentExports.of(home),
   };

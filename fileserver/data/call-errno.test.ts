@@ -280,6 +280,26 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
     expect(await statusOf(client.call('CREATE', { where: where(), how }))).toBe('NFS3_OK');
   });
 
+  test('what says something of the disk is told to the agent, once a second, with the call and the file', async () => {
+    const file = await warmFile();
+    faults.arm('preadv2', EIO);
+    const read = () => client.call('READ', { file, offset: 0, count: 1 });
+    expect(await statusOf(read())).toBe('NFS3ERR_IO');
+    const attributes = await client.call('GETATTR', { object: file });
+    if (attributes.status !== nfs.NFS3_OK) throw new Error('GETATTR');
+    const inode = String(attributes.obj_attributes.fileid);
+    const told = () =>
+      thread.messages.flatMap((one) =>
+        one.kind === 'volumeErrors' && one.volume === 'data' ? one.errors : [],
+      );
+    await expect
+      .poll(told, { timeout: 10_000 })
+      .toContainEqual({ call: 'preadv2', errno: 'EIO', count: 1, inode });
+    // Refusals of a usual kind are nobody's trouble.
+    faults.arm('preadv2', EACCES);
+    expect(await statusOf(read())).toBe('NFS3ERR_ACCES');
+  });
+
   test('setgroups: the call is refused, nothing is done as anybody else', async () => {
     const file = await warmFile();
     const credential = userCredential(4711, 4711, [1, 2, 3]);

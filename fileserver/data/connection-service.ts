@@ -208,6 +208,10 @@ export class ConnectionService {
   /** Once a second. `givenUp`: memory of long records that is used no more. */
   tick(givenUp: readonly SharedArrayBuffer[]): void {
     this.diskSet?.table.tick();
+    for (const { errors, spec } of this.volumes) {
+      const told = errors.take();
+      if (told.length > 0) this.tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
+    }
     for (const connection of this.connections) connection.tick();
     for (const forwarder of this.forwarders.values()) {
       forwarder.trim();

@@ -387,6 +387,11 @@ export class DiskSetCoordinator {
       case 'waiting':
         this.waits(message.volume, message.waitedMs);
         return;
+      case 'volumeErrors': {
+        const { volume, errors } = message;
+        this.post({ kind: 'volumeErrors', diskSet: this.slot, volume, errors });
+        return;
+      }
       case 'firstReply':
         if (this.answered) return;
         this.answered = true;

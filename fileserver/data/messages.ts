@@ -243,6 +243,26 @@ export interface VolumeWaitsMessage {
   readonly sinceBootMs: number | null;
 }
 
+/** Errors of one kind, since they were told last. */
+export interface VolumeErrorCount {
+  /** The system call: see volume/errno-outcomes.ts. */
+  readonly call: string;
+  /** "EIO" */
+  readonly errno: string;
+  readonly count: number;
+  /** Inode number of the object of the last of them; null: not known. */
+  readonly inode: string | null;
+}
+
+/** Clients were told of errors that say something of the disk or of the server; the volume is served on. Once a second at most. */
+export interface VolumeErrorsMessage {
+  readonly kind: 'volumeErrors';
+  readonly diskSet: DiskSetRole;
+  readonly volume: string;
+  /** Since the message before, of one thread. */
+  readonly errors: readonly VolumeErrorCount[];
+}
+
 export interface FirstReplyMessage {
   readonly kind: 'firstReply';
   readonly diskSet: DiskSetRole;
@@ -316,6 +336,7 @@ export type FromDataThread =
   | ClosedMessage
   | ExportsReplacedMessage
   | VolumeWaitsMessage
+  | VolumeErrorsMessage
   | ExportsRefusedMessage
   | AbsentExportsMessage
   | FaultMessage

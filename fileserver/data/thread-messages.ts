@@ -28,6 +28,7 @@ import type {
   FaultReason,
   OpenFailure,
   OpenMessage,
+  VolumeErrorCount,
 } from './messages.ts';
 
 /** A port of a MessageChannel, a worker, or the port of a worker to its parent. */
@@ -121,6 +122,12 @@ export type FromDataThreads = OfSession &
     | { readonly kind: 'rightLost' }
     /** A call for this volume has waited so long; said again until it is answered. */
     | { readonly kind: 'waiting'; readonly volume: string; readonly waitedMs: number }
+    /** Of the thread's system calls on this volume, since it said so last. */
+    | {
+        readonly kind: 'volumeErrors';
+        readonly volume: string;
+        readonly errors: readonly VolumeErrorCount[];
+      }
     | { readonly kind: 'firstReply'; readonly atBootMs: number }
     | { readonly kind: 'mountChange'; readonly change: MountChange }
     | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }

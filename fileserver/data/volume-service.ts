@@ -312,6 +312,10 @@ export class VolumeService {
   private tick(): void {
     this.diskSet?.table.tick();
     if (this.diskSet?.lookForRoots() === true) this.tell({ kind: 'roots', roots: this.diskSet.roots });
+    for (const { errors, spec } of this.volumes) {
+      const told = errors.take();
+      if (told.length > 0) this.tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
+    }
     for (const { replyCache } of this.queues.values()) replyCache.evict();
     const mayWrite = this.state === 'serving' && this.kept === null && this.mayServe();
     for (const { reserve } of this.volumes) if (mayWrite) reserve.restore();

@@ -2,17 +2,8 @@
  * Errors of a volume's system calls that clients were told of and that say something of the disk or of the server (errno-outcomes.ts
  * `told`): counted until they are taken, once a second, to be told to the agent. One thread's.
  */
+import type { VolumeErrorCount } from '../data/messages.ts';
 import { errnoName, type SystemCall } from './errno-outcomes.ts';
-
-/** Errors of one kind since they were last taken. Plain data. */
-export interface VolumeErrorCount {
-  readonly call: SystemCall;
-  /** "EIO" */
-  readonly errno: string;
-  readonly count: number;
-  /** Inode number of the object of the last of them; null: not known. */
-  readonly inode: string | null;
-}
 
 export class VolumeErrors {
   private counts: Map<string, VolumeErrorCount>;

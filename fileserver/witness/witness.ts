@@ -49,6 +49,14 @@ export interface LeaseNotes {
   readonly written?: WrittenVolumes;
   /** Why the writer could not open the disk set; null: it was opened. */
   readonly openFailure?: OpenFailureNote | null;
+  /** Errors of which the writer's clients were told; null: none for a while. */
+  readonly volumeErrors?: VolumeErrorsNote | null;
+}
+
+export interface VolumeErrorsNote {
+  readonly server: string;
+  readonly epoch: number;
+  readonly message: string;
 }
 
 export interface OpenFailureNote {

@@ -12,6 +12,7 @@ import {
   type StandstillAnnotation,
   type StandstillAnswerAnnotation,
   type TakeoverCheckAnnotation,
+  type VolumeErrorsAnnotation,
 } from '../../kubernetes/words.ts';
 
 export interface LeaseView {
@@ -36,6 +37,8 @@ export interface LeaseView {
   readonly takeoverCheck: TakeoverCheckAnnotation | null;
   /** Why an owner could not open the volumes, the last time that one tried; null: it could. */
   readonly openFailure: OpenFailureAnnotation | null;
+  /** Errors of which the owner's clients were told in the last 10 minutes; null: none. */
+  readonly volumeErrors: VolumeErrorsAnnotation | null;
   /** What the operator has asked for, for a snapshot, and what the owner has answered. */
   readonly standstill: StandstillAnnotation | null;
   readonly standstillAnswer: StandstillAnswerAnnotation | null;
@@ -66,6 +69,7 @@ export function viewLease(object: Lease): LeaseView {
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
     openFailure: readOpenFailure(annotations[leaseAnnotations.openFailure]),
+    volumeErrors: readVolumeErrors(annotations[leaseAnnotations.volumeErrors]),
     standstill: parseAnnotation<StandstillAnnotation>(annotations[leaseAnnotations.standstill]),
     standstillAnswer: parseAnnotation<StandstillAnswerAnnotation>(
       annotations[leaseAnnotations.standstillAnswer],
@@ -106,6 +110,12 @@ function readOpenFailure(text: string | undefined): OpenFailureAnnotation | null
   if (typeof reason !== 'string' || !/^[A-Z][A-Za-z]{0,63}$/.test(reason) || typeof message !== 'string')
     return null;
   return { server, epoch, reason, message: message.slice(0, 1024) };
+}
+
+function readVolumeErrors(text: string | undefined): VolumeErrorsAnnotation | null {
+  const { server, epoch, message } = parseAnnotation<Partial<VolumeErrorsAnnotation>>(text) ?? {};
+  if (typeof server !== 'string' || typeof epoch !== 'number' || typeof message !== 'string') return null;
+  return { server, epoch, message: message.slice(0, 1024) };
 }
 
 function readTransition(text: string | undefined): LastTransitionAnnotation | null {

@@ -241,6 +241,15 @@ describe('Degraded', () => {
   });
 
   test('order: away from home, same node, server down, holder unreachable, everything unreachable', () => {
+    const troubled = World.running();
+    const errors = { server: 'filer-a', epoch: 1, message: 'volume data: read failed with EIO (once)' };
+    const annotations = { [leaseAnnotations.volumeErrors]: JSON.stringify(errors) };
+    troubled.changeLease('filer-a', {}, annotations);
+    expect(verdict(troubled)).toMatchObject({ status: 'True', reason: 'VolumeErrors' });
+    expect(verdict(troubled).message).toContain('volume data: read failed with EIO (once)');
+    // The next owner has its own word.
+    troubled.claims('filer-b', 'filer-a', 2);
+    expect(verdict(troubled).reason).toBe('AwayFromHome');
     const away = World.running();
     away.claims('filer-b', 'filer-a', 2);
     expect(verdict(away)).toMatchObject({ status: 'True', reason: 'AwayFromHome' });

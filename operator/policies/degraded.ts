@@ -38,6 +38,17 @@ export const degradedChain: readonly Policy<View>[] = [
     }
     return null;
   },
+  function volumeErrors(view) {
+    const told = view.servers.flatMap(({ name, lease }) => {
+      const found = lease?.volumeErrors ?? null;
+      // Of an owner before, who has nothing to say any more.
+      if (found === null || found.epoch !== lease?.epoch || found.server !== lease.holderServer) return [];
+      return [
+        `${found.server} serves the disk set of ${name}, and has told clients of errors: ${found.message}.`,
+      ];
+    });
+    return told.length === 0 ? null : isTrue('VolumeErrors', told.join(' '));
+  },
   function notFencedByStorage(view) {
     const volumes = view.servers.flatMap((home) => notFenced(view, home));
     return volumes.length === 0
