@@ -14,6 +14,7 @@ import { type ExportRoot, placeOf } from './export-root.ts';
 import { isUuidAt, UUID_AT, UUID_SIZE } from './file-handle.ts';
 import { type FileIdentity, IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
+import { InsideDirectories } from './inside-directories.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
 import type { OpenFile } from './open-file.ts';
 import { failureOfResult, statusOfResult, type VolumeFailure, type VolumeStatus } from './status.ts';
@@ -21,7 +22,6 @@ import { type Volume, VolumeOpenError } from './volume.ts';
 
 const DOT = new TextEncoder().encode('.');
 const DOT_DOT = new TextEncoder().encode('..');
-const DEPTH_MAX = 2048;
 const climbStat = new StatBuffer();
 const { ELOOP, ENOENT, ENOTDIR, ESTALE } = constants.errno;
 /** Of a directory that is not under that name. */
@@ -36,6 +36,7 @@ export class DiskSet {
   /** For isInside(): not the volumes' own, as whoever asks may still need what is in those. */
   private readonly climbers: ReadonlyMap<Volume, IdentityReader>;
 
+  private readonly inside: InsideDirectories;
   /** May a call here wait for a disk? If not, what would have to is `needsDisk`. */
   private readonly mayWait: boolean;
   /** Of exported directories, by place. Where calls may wait they are found here, elsewhere learned. */
@@ -51,6 +52,7 @@ export class DiskSet {
     mayWait = true,
   ) {
     this.mayWait = mayWait;
+    this.inside = new InsideDirectories();
     this.known = new Map();
     this.waysToExports = new Map();
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
@@ -246,11 +248,15 @@ export class DiskSet {
 
   private leadsToRoot(file: OpenFile, fd: number): number {
     const { volume, tree } = file;
+    const { generation } = this.table;
     const identity = this.climbers.get(volume)!;
+    const known = this.inside.of(tree, generation);
+    const climbed: string[] = [];
     let key = file.key;
     let at = fd;
-    let inside = key === tree.rootKey;
-    for (let depth = 0; !inside && key !== volume.rootKey && depth < DEPTH_MAX; depth++) {
+    let inside = key === tree.rootKey || known.has(key);
+    while (!inside && key !== volume.rootKey) {
+      climbed.push(key);
       const above = this.openAt(volume, at, DOT_DOT, O_PATH | O_DIRECTORY);
       if (at !== fd) close(at);
       at = above;
@@ -265,10 +271,12 @@ export class DiskSet {
       // The root of everything is above itself.
       if (keyAbove === key) break;
       key = keyAbove;
-      inside = key === tree.rootKey;
+      inside = key === tree.rootKey || known.has(key);
     }
     if (at !== fd) close(at);
-    return inside ? INSIDE : OUTSIDE;
+    if (!inside) return OUTSIDE;
+    this.inside.add(tree, generation, climbed);
+    return INSIDE;
   }
 
   /** A descriptor or -errno. If none is left, descriptors of files that are not in use are given up for it. */
