@@ -12,7 +12,8 @@ import { mount, openMessage, TestDataThread } from './data-thread.fixture.ts';
 import { fileSystems, type MountedFileSystem } from './file-systems.fixture.ts';
 import { ROOT, RpcClient, userCredential } from './rpc-client.fixture.ts';
 
-const { EIO, EROFS, ESTALE, EACCES, EMFILE, ENOMEM, ENOSPC, EDQUOT, EINTR, EAGAIN } = constants.errno;
+const { EIO, EROFS, ESTALE, EACCES, EMFILE, ENOMEM, ENOSPC, EDQUOT, EINTR, EAGAIN, EOPNOTSUPP } =
+  constants.errno;
 const ERRNOS = { EIO, EROFS, ESTALE, EACCES, EMFILE, ENOMEM, ENOSPC, EDQUOT, EINTR };
 type ErrnoName = keyof typeof ERRNOS;
 
@@ -309,5 +310,17 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
     await expect(read()).rejects.toThrow('READ');
     expect(await statusOf(read())).toBe('NFS3_OK');
     expect(await statusOf(read(ROOT))).toBe('NFS3_OK');
+  });
+
+  test('where the file system cannot tell what is in memory, reads go to the pool', async () => {
+    const file = await warmFile();
+    const read = () => client.call('READ', { file, offset: 0, count: 7 });
+    faults.arm('preadv2', EOPNOTSUPP);
+    // Only a read in the pool can fail so.
+    for (let i = 0; i < 3; i++) {
+      faults.arm('read', EIO);
+      expect(await statusOf(read())).toBe('NFS3ERR_IO');
+    }
+    expect(await read()).toMatchObject({ status: nfs.NFS3_OK, data: bytes('content'), eof: true });
   });
 });

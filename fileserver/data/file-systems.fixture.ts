@@ -167,3 +167,6 @@ export const fileSystems: readonly FileSystemKind[] = [
   loop('btrfs', 128, ['-q']),
   overlay,
 ];
+
+/** 40 % of its blocks are root's. */
+export const ext4WithReservedBlocks: FileSystemKind = loop('ext4', 96, ['-q', '-m', '40']);

@@ -2,6 +2,7 @@
 import { groupsOf } from '../groups/group-directory.ts';
 import { rehearseRecovery } from '../nfs/recovery.ts';
 import { RightTable } from '../right-table.ts';
+import { CAP_SYS_RESOURCE, dropCapability } from '../system/capabilities.ts';
 import { clearUmask } from '../system/file-calls.ts';
 import { rehearseOpening } from '../volume/volume.ts';
 import { VolumeMeter } from './data-metrics.ts';
@@ -14,6 +15,8 @@ import { VolumeService } from './volume-service.ts';
 
 export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void {
   clearUmask();
+  // setfsuid(2) leaves it on the thread: users of clients would get what is reserved for root, and pass hard quotas.
+  dropCapability(CAP_SYS_RESOURCE);
   const board = new ThreadBoard(setup.board);
   const rights = new RightTable(setup.rights);
   const groups = groupsOf(setup.groupChannel);

@@ -69,7 +69,8 @@ function readNow(file: OpenFile, address: number, count: number, offset: Offset)
     if (got !== -EOPNOTSUPP) return got;
     volume.knowsWhatIsCached = false;
   }
-  return readInto(openFd(file), address, count, offset);
+  // Then every read is taken for one that waits: in this thread it would hold up all volumes, and in the pool only its own lane.
+  return volume.isInMemory ? readInto(openFd(file), address, count, offset) : -EAGAIN;
 }
 
 function readLater(call: NfsCall, file: OpenFile, count: number, offset: Offset): Outcome {

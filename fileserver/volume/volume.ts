@@ -136,6 +136,8 @@ export class Volume {
   readonly intentsReason: string;
   /** Whatever changes a permission changes the object's change time: see known-access.ts. */
   readonly changeTimesTell: boolean;
+  /** All of it is in memory (tmpfs): no read waits for a disk. */
+  readonly isInMemory: boolean;
   /** Space for journal and ownership record. */
   readonly reserve: JournalReserve;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
@@ -191,6 +193,7 @@ export class Volume {
     this.intents = root.commitOrder.intents;
     this.intentsReason = root.commitOrder.reason;
     this.changeTimesTell = root.changeTimesTell;
+    this.isInMemory = root.isInMemory;
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
     this.syncing = new FileSystemSync(root.fd, this.flushTimes);
@@ -328,6 +331,7 @@ interface VolumeRoot {
   readonly fileSizeMax: bigint;
   readonly commitOrder: CommitOrder;
   readonly changeTimesTell: boolean;
+  readonly isInMemory: boolean;
   readonly reserve: JournalReserve;
   readonly identity: IdentityReader;
   readonly opensHandles: boolean;
@@ -692,11 +696,21 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
     const reserve = new JournalReserve(reserveFile(spec.path), fileSystem);
     const fileSizeMax = fileSizeMaxOf(spec);
     const tell = changeTimesTell(mount?.type);
+    const isInMemory = mount?.type === 'tmpfs' || mount?.type === 'ramfs';
     const place = {
       fileSystem: fileSystem.uuid,
       directory: Buffer.from(identified.key, 'latin1').toString('hex'),
     };
-    return { fd, ...identified, fileSizeMax, commitOrder: order, changeTimesTell: tell, reserve, place };
+    return {
+      fd,
+      ...identified,
+      fileSizeMax,
+      commitOrder: order,
+      changeTimesTell: tell,
+      isInMemory,
+      reserve,
+      place,
+    };
   } catch (error) {
     close(fd);
     throw error;
