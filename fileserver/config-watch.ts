@@ -4,7 +4,9 @@
  * one, and a watch on the file would go on watching the old one. A file that is missing for a moment, as while
  * somebody writes it anew, is no news.
  */
+
 import { readFile, stat } from 'node:fs/promises';
+import { inBackground } from './system/turns.ts';
 
 /** Between two looks. ms */
 const EVERY_MS = 1000;
@@ -34,9 +36,11 @@ export class ConfigWatch {
   start(): void {
     const { everyMs = EVERY_MS } = this.options;
     this.timer = setTimeout(() => {
-      void this.look().finally(() => {
-        if (this.timer !== null) this.start();
-      });
+      inBackground(
+        this.look().finally(() => {
+          if (this.timer !== null) this.start();
+        }),
+      );
     }, everyMs);
     this.timer.unref();
   }

@@ -6,6 +6,7 @@
  * It decides nothing itself and never waits for a disk: the data thread does all file system calls. Each input is
  * stepped to its end before the next; inputs that an effect causes at once are queued behind it.
  */
+
 import { randomUUID } from 'node:crypto';
 import type { DiskSetState } from '../../pair/disk-set.ts';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
@@ -24,6 +25,7 @@ import type { Log } from '../log.ts';
 import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import { bootMs } from '../system/boottime.ts';
+import { inBackground, nextTurn, repeat } from '../system/turns.ts';
 import type { RequestResult, StandstillAnswer, Witness } from '../witness/witness.ts';
 import { AbsentExports } from './absent-exports.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
@@ -174,7 +176,7 @@ export class Agent {
       witness.watch(home, (sighting) => this.news(home, { kind: 'leaseSeen', home, sighting }));
     }
     this.feed({ kind: 'tick' });
-    this.checking = setInterval(() => void this.keepChecking(), CHECK_MS);
+    this.checking = repeat(() => this.keepChecking(), CHECK_MS);
   }
 
   /** Planned stop: release everything, then end. Bounded: the process ends after `stopMs` in any case. */
@@ -353,7 +355,7 @@ export class Agent {
     // The machine may wait for inputs only; a look every second costs nothing.
     const ms = Math.min(1000, Math.max(1, Math.ceil(waitMs)));
     // If this thread was held up, acknowledgements may wait unread: timers come before them, immediates after.
-    this.timer = setTimeout(() => setImmediate(() => this.feed({ kind: 'tick' })), ms);
+    this.timer = setTimeout(() => nextTurn(() => this.feed({ kind: 'tick' })), ms);
   }
 
   private execute(effect: Effect, now: number): void {
@@ -362,10 +364,10 @@ export class Agent {
         this.send(effect.to, effect.message, now);
         return;
       case 'readLease':
-        void this.readLease(effect.home);
+        inBackground(this.readLease(effect.home));
         return;
       case 'writeLease':
-        void this.writeLease(effect);
+        inBackground(this.writeLease(effect));
         return;
       case 'setRight':
         this.keepers.get(effect.home)!.set(effect.until);
@@ -393,7 +395,7 @@ export class Agent {
         this.trace(effect.home, effect.event, now);
         return;
       case 'stopped':
-        void this.farewell();
+        inBackground(this.farewell());
         return;
       default:
         assertNever(effect);

@@ -3,6 +3,7 @@
  * is ready while this server serves the partner's disk set. kubernetes/failover-endpoint.ts says how two
  * writers (this server and the operator) keep out of each other's way.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConflict } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
@@ -15,6 +16,7 @@ import {
 } from '../../kubernetes/failover-endpoint.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import type { Log } from '../log.ts';
+import { inBackground } from '../system/turns.ts';
 import type { FailoverGate } from './failover-gate.ts';
 
 const RETRY_MS = 100;
@@ -98,7 +100,7 @@ export class KubernetesFailoverGate implements FailoverGate {
 
   private want(wish: Wish): void {
     this.wish = wish;
-    if (!this.working) void this.work();
+    if (!this.working) inBackground(this.work());
   }
 
   /** Until what is wanted last is written, or somebody has written something newer. */

@@ -3,6 +3,7 @@
  * is mounted at FROM/VOLUME for this pod alone, and appears at TO/NAME/VOLUME for the servers of the node until this process
  * is told to end (SIGTERM) and nobody uses it any more. What others have left below TO goes with it.
  */
+import { inBackground, repeat } from '../system/turns.ts';
 import '../linux-only.ts';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,13 +38,15 @@ async function main(args: readonly string[]): Promise<void> {
   // Heard from the beginning: what has appeared by then is taken away, and nothing else is begun.
   const told = new Promise<void>((resolve) => process.once('SIGTERM', () => resolve()));
   let ending = false;
-  void told.then(() => {
-    ending = true;
-  });
+  inBackground(
+    told.then(() => {
+      ending = true;
+    }),
+  );
   for (const volume of volumes) if (!ending) await appear(volume, tell);
   if (!ending) writeFileSync(ready, '');
   // Nothing else keeps this process alive.
-  const alive = setInterval(() => {}, 3_600_000);
+  const alive = repeat(() => {}, 3_600_000);
   await told;
   tell('told to end');
   rmSync(ready, { force: true });

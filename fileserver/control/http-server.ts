@@ -11,11 +11,13 @@
  *   GET  /check     [?home=...] dry run: would a takeover by this server work now, and what is missing?
  *   POST /maintenance {"on": true, "reason"} or {"on": false}: nothing moves by itself meanwhile
  */
+
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
+import { inBackground } from '../system/turns.ts';
 import type { RequestResult } from '../witness/witness.ts';
 
 export interface ControlSurface {
@@ -60,7 +62,7 @@ const maintenanceBody = z.discriminatedUnion('on', [
 /** Listens on a Unix socket for whoever may open it (its owner). Removes one that an earlier run left behind. */
 export async function listenOnSocket(path: string, surface: ControlSurface): Promise<Server> {
   rmSync(path, { force: true });
-  const server = createServer((request, response) => void serve(request, response, surface, true));
+  const server = createServer((request, response) => inBackground(serve(request, response, surface, true)));
   server.listen(path);
   await once(server, 'listening');
   chmodSync(path, 0o600);
@@ -69,7 +71,7 @@ export async function listenOnSocket(path: string, surface: ControlSurface): Pro
 
 /** Listens on a TCP port for everybody, to be read only. Resolves with the port. */
 export async function listenOnPort(host: string, port: number, surface: ControlSurface): Promise<number> {
-  const server = createServer((request, response) => void serve(request, response, surface, false));
+  const server = createServer((request, response) => inBackground(serve(request, response, surface, false)));
   server.headersTimeout = 5000;
   server.maxConnections = 64;
   server.listen(port, host);

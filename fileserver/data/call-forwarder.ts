@@ -2,6 +2,7 @@
  * The way of a call from the thread that holds its connection to the thread that changes its volume, and of the
  * reply back. Calls of one turn of the event loop travel together (call-batch.ts).
  */
+import { nextTurn } from '../system/turns.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, wrapEntry } from './call-batch.ts';
 import type { Route } from './dispatcher.ts';
@@ -164,7 +165,7 @@ export class CallForwarder {
     if (this.scheduled) return;
     // Behind all sockets that have something to read in this turn of the loop.
     this.scheduled = true;
-    setImmediate(() => {
+    nextTurn(() => {
       this.scheduled = false;
       this.post();
     });

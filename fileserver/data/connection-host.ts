@@ -1,7 +1,9 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
+
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
 import { giveWay, processorTime } from '../system/processors.ts';
+import { inBackground, nextTurn, repeat, reportErrorsTo } from '../system/turns.ts';
 import { rehearseAttaching } from '../volume/volume.ts';
 import { Alertness } from './alertness.ts';
 import type { ConnectionMemory } from './connection.ts';
@@ -13,6 +15,7 @@ import { LongRecords } from './long-records.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
+import { tellBug } from './volume-service.ts';
 
 /**
  * What one read of a socket takes at most, but in the middle of a long record. All connections of the thread share it.
@@ -35,7 +38,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
       rest: () => board.fallAsleep(),
       now: () => performance.now(),
       giveWay,
-      nextTurn: setImmediate,
+      nextTurn,
     }),
     expectedSize: 0,
   };
@@ -43,6 +46,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   const groups = groupsOf(setup.groupChannel);
   const services = new Map<number, ConnectionService>();
   const post = (message: FromDataThreads): void => coordinator.postMessage(message);
+  reportErrorsTo((error) => tellBug(services.values(), error));
 
   for (const [thread, channel] of setup.channels) {
     channel.on('message', (message: RepliesMessage) => {
@@ -81,12 +85,12 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   });
   board.turn(setup.number);
   for (const volume of setup.volumes) rehearseAttaching(volume);
-  void rehearseConnection(memory, setup.limits);
-  setInterval(() => {
+  inBackground(rehearseConnection(memory, setup.limits));
+  repeat(() => {
     board.turn(setup.number);
     for (const service of services.values()) service.lookForStalls();
   }, TURN_MS);
-  setInterval(() => {
+  repeat(() => {
     memory.slabs.trim();
     const givenUp = memory.longRecords.trim();
     for (const service of services.values()) service.tick(givenUp);
@@ -112,13 +116,13 @@ function handle(
       service.learnRoots(message.roots, message.change);
       return;
     case 'drain':
-      void service.drain();
+      inBackground(service.drain());
       return;
     case 'halt':
       service.halt();
       return;
     case 'close':
-      void service.close(message.mode).then(remove);
+      inBackground(service.close(message.mode).then(remove));
       return;
   }
 }

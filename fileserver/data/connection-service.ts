@@ -106,7 +106,8 @@ export class ConnectionService {
     }
   }
 
-  private readonly onBug = (error: unknown): void => {
+  /** An exception that costs one call, or what nobody awaits. */
+  readonly onBug = (error: unknown): void => {
     this.tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` });
   };
 

@@ -12,6 +12,7 @@
  * not read or are to be expected, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
  * thread's replies together take more than OUTPUT_TOTAL_MAX.
  */
+
 import { Socket } from 'node:net';
 import { NFS3_OK, NFS3_RECORD_SIZE_MAX, nfsproc3, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
@@ -23,6 +24,7 @@ import {
 } from '../../protocol/rpc.ts';
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
+import { nextTurn } from '../system/turns.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Alertness } from './alertness.ts';
 import { ConnectionCaller } from './caller.ts';
@@ -344,7 +346,7 @@ export class Connection implements LateAnswers {
   private stall(): void {
     this.flush();
     this.stop();
-    if (!this.outputIsFull()) setImmediate(() => this.resume());
+    if (!this.outputIsFull()) nextTurn(() => this.resume());
   }
 
   private stop(): void {
@@ -453,7 +455,17 @@ export class Connection implements LateAnswers {
     if (this.answersScheduled) return;
     // A group's answers come one after the other: they are sent together.
     this.answersScheduled = true;
-    process.nextTick(() => this.flushAnswers());
+    process.nextTick(() => this.sendAnswers());
+  }
+
+  /** What throws there leaves replies half written: this connection ends, and its client asks again by another. */
+  private sendAnswers(): void {
+    try {
+      this.flushAnswers();
+    } catch (error) {
+      this.onBug(error);
+      this.destroy();
+    }
   }
 
   private flushAnswers(): void {

@@ -15,11 +15,13 @@
  *
  * `closed` is said only when every thread has said so: a thread that a disk holds in a system call may still write.
  */
+
 import { basename, dirname, join } from 'node:path';
 import { MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
+import { inBackground } from '../system/turns.ts';
 import { faultOfExports } from '../volume/export-check.ts';
 import type { ExportRoot } from '../volume/export-root.ts';
 import { isMountedVolume } from '../volume/mounted-volume.ts';
@@ -606,7 +608,7 @@ export class DiskSetCoordinator {
     this.stalls.stop();
     this.acceptor?.stop();
     for (const { fd } of this.arrivals.splice(0)) close(fd);
-    void this.mounts?.stop();
+    inBackground(this.mounts?.stop());
     this.toVolumeThreads({ kind: 'halt' });
     this.toConnectionThreads({ kind: 'halt' });
   }

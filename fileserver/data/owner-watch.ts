@@ -3,6 +3,7 @@
  * disk that does not answer holds one thread of libuv's pool, which belongs to the whole process, and its silence is told as that
  * volume's.
  */
+import { repeat } from '../system/turns.ts';
 import { outcomeOf } from '../volume/errno-outcomes.ts';
 import type { OwnershipRecord } from '../volume/ownership.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -41,7 +42,7 @@ export class OwnerWatch {
     this.hooks = hooks;
     this.lookMs = lookMs;
     this.stopped = false;
-    this.timer = setInterval(() => this.turn(), Math.min(TELL_MS, lookMs));
+    this.timer = repeat(() => this.turn(), Math.min(TELL_MS, lookMs));
   }
 
   stop(): void {

@@ -1,4 +1,5 @@
 /** What was read of volumes whose disk set is being claimed, in the thread that will open them: see prepareVolume(). */
+import { inBackground } from '../system/turns.ts';
 import { discardPrepared, type PreparedVolume, prepareVolume } from '../volume/volume.ts';
 import type { DiskSetRole, PrepareMessage } from './messages.ts';
 
@@ -32,5 +33,5 @@ export class PreparedVolumes {
 /** Closes what nobody has opened. */
 export function discardReadings(readings: Readings): void {
   for (const reading of readings.values())
-    void reading.then((prepared) => prepared !== null && discardPrepared(prepared));
+    inBackground(reading.then((prepared) => prepared !== null && discardPrepared(prepared)));
 }

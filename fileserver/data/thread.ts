@@ -3,9 +3,11 @@
  * them on, and leads the disk sets through their lives. It makes no file system call that a disk could hold up, so
  * whatever disks do, it answers.
  */
+
 import { readFileSync } from 'node:fs';
 import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { startIoPool } from '../system/thread-identity.ts';
+import { inBackground, repeat } from '../system/turns.ts';
 import { rehearseListening } from './acceptor.ts';
 import { DataPath } from './data-path.ts';
 import type { ThreadKind, ThreadSetup } from './data-threads.ts';
@@ -51,17 +53,11 @@ const post = (message: FromDataThread): void => port.postMessage(message);
 const ready = startIoPool().then(
   () => new DataPath({ options, openFilesMax: Number(softLimit ?? '1024'), start: startWorker, post }),
 );
-void rehearseListening();
+inBackground(rehearseListening());
 
 port.on('message', (message: ToDataThread) => {
   // An exception here is a bug: it ends the thread, and with it the server.
-  ready
-    .then((path) => path.handle(message))
-    .catch((error: unknown) => {
-      setImmediate(() => {
-        throw error;
-      });
-    });
+  inBackground(ready.then((path) => path.handle(message)));
 });
 board.turn(me);
-setInterval(() => board.turn(me), TURN_MS);
+repeat(() => board.turn(me), TURN_MS);

@@ -1,9 +1,11 @@
 /** Runs the services of a thread that changes volumes, as the coordinator says. */
+
 import { groupsOf } from '../groups/group-directory.ts';
 import { rehearseRecovery } from '../nfs/recovery.ts';
 import { RightTable } from '../right-table.ts';
 import { CAP_SYS_RESOURCE, dropCapability } from '../system/capabilities.ts';
 import { clearUmask } from '../system/file-calls.ts';
+import { inBackground, repeat, reportErrorsTo } from '../system/turns.ts';
 import { rehearseOpening } from '../volume/volume.ts';
 import { VolumeMeter } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
@@ -11,7 +13,7 @@ import type { PrepareMessage } from './messages.ts';
 import { PreparedVolumes } from './prepared-volumes.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { CallsMessage, Channel, FromDataThreads, ToVolumeThread } from './thread-messages.ts';
-import { VolumeService } from './volume-service.ts';
+import { tellBug, VolumeService } from './volume-service.ts';
 
 export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void {
   clearUmask();
@@ -23,6 +25,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
   const services = new Map<number, VolumeService>();
   const prepared = new PreparedVolumes();
   const post = (message: FromDataThreads): void => coordinator.postMessage(message);
+  reportErrorsTo((error) => tellBug(services.values(), error));
   const { limits, testing } = setup;
   const connectionThreads = setup.channels.map(([, channel]) => channel);
 
@@ -53,7 +56,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
           ),
       });
       services.set(session, service);
-      void service.verify();
+      inBackground(service.verify());
       return;
     }
     const service = services.get(session);
@@ -65,8 +68,8 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
     handle(service, message, () => services.delete(session));
   });
   board.turn(setup.number);
-  void Promise.all(setup.volumes.map(rehearseOpening)).then(rehearseRecovery);
-  setInterval(() => board.turn(setup.number), TURN_MS);
+  inBackground(Promise.all(setup.volumes.map(rehearseOpening)).then(rehearseRecovery));
+  repeat(() => board.turn(setup.number), TURN_MS);
 }
 
 function handle(
@@ -76,13 +79,13 @@ function handle(
 ): void {
   switch (message.kind) {
     case 'serve':
-      void service.serve();
+      inBackground(service.serve());
       return;
     case 'flush':
-      void service.flush();
+      inBackground(service.flush());
       return;
     case 'hold':
-      void service.hold();
+      inBackground(service.hold());
       return;
     case 'resume':
       service.resume();
@@ -94,7 +97,7 @@ function handle(
       service.halt();
       return;
     case 'close':
-      void service.close(message.mode).then(remove);
+      inBackground(service.close(message.mode).then(remove));
       return;
   }
 }

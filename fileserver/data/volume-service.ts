@@ -8,6 +8,7 @@
  * It halts, and all other threads with it, when the right to serve runs out (R2), when a volume can't be trusted any
  * more, and when a volume turns out to belong to somebody newer (R6).
  */
+
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import { MountReplica } from '../mount/mount-list.ts';
 import type { NfsService } from '../nfs/call.ts';
@@ -15,6 +16,7 @@ import { nfsProcedures } from '../nfs/program.ts';
 import { recover, settleIntent } from '../nfs/recovery.ts';
 import type { RightTable } from '../right-table.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
+import { repeat } from '../system/turns.ts';
 import { ChangeQueue } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
@@ -114,7 +116,8 @@ export class VolumeService {
     this.tell({ kind: 'log', level, message });
   }
 
-  private readonly onBug = (error: unknown): void => {
+  /** An exception that costs one call, or what nobody awaits. */
+  readonly onBug = (error: unknown): void => {
     this.log('error', `a request failed: ${describeBug(error)}`);
   };
 
@@ -295,7 +298,7 @@ export class VolumeService {
   };
 
   private startTimers(): void {
-    this.timers.push(setInterval(() => this.tick(), TICK_MS));
+    this.timers.push(repeat(() => this.tick(), TICK_MS));
     this.tick();
     const onWaits = (volume: Volume, waitedMs: number): void => {
       if (this.mayServe()) this.tell({ kind: 'waiting', volume: volume.spec.name, waitedMs });
@@ -463,4 +466,13 @@ function flushJournal(volume: Volume): Promise<void> {
 
 export function describeBug(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** What nobody awaits has thrown: into the log, by any service of the thread; without one there is only standard error. */
+export function tellBug(services: Iterable<{ onBug(error: unknown): void }>, error: unknown): void {
+  for (const service of services) {
+    service.onBug(error);
+    return;
+  }
+  console.error(describeBug(error));
 }

@@ -5,7 +5,9 @@
  *   unknown user     the groups of his credential count, as with every NFS server
  *   no answer        the last that was known; for a user of whom nothing is known, his credential's
  */
+
 import { BroadcastChannel } from 'node:worker_threads';
+import { nextTurn, repeat } from '../system/turns.ts';
 import type { GroupMessage, GroupQuestion } from './messages.ts';
 
 /** An answer is asked for again after this long. ms */
@@ -52,7 +54,7 @@ export class GroupDirectory {
     this.channel.onmessage = (event: unknown) => this.receive((event as { data: GroupMessage }).data);
     this.channel.unref();
     // Has callers ask again, and so find what has become old.
-    this.timer = setInterval(() => {
+    this.timer = repeat(() => {
       this.generation += 1;
     }, freshMs);
     this.timer.unref();
@@ -74,7 +76,7 @@ export class GroupDirectory {
   /** Calls back once find() has an answer: never later than the patience for a name service lasts. */
   wait(uid: number, ready: () => void): void {
     const entry = this.entries.get(uid);
-    if (entry === undefined || entry.settled) setImmediate(ready);
+    if (entry === undefined || entry.settled) nextTurn(ready);
     else entry.waiting.push(ready);
   }
 

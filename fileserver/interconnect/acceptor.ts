@@ -2,10 +2,12 @@
  * The listening side of the interconnect. A stranger gets this server's certificate, or a random number where keys
  * count, and after 1 s at most a closed connection; the partner and its sentinel get in.
  */
+
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
 import { type Log, OncePerMinute } from '../log.ts';
+import { inBackground } from '../system/turns.ts';
 import {
   authenticate,
   type ConnectionEvents,
@@ -41,7 +43,7 @@ export class Acceptor {
 
   constructor(options: AcceptorOptions) {
     this.options = options;
-    this.server = createServer((socket) => void this.receive(socket));
+    this.server = createServer((socket) => inBackground(this.receive(socket)));
   }
 
   /** Listens; resolves with the port. Rejects if the address cannot be had. */

@@ -6,6 +6,7 @@
  *
  * The end of a connection is information and no proof: the partner may be alive behind a cut cable.
  */
+
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import {
@@ -20,6 +21,7 @@ import {
   type InterconnectIdentity,
   type Session,
 } from '../../protocol/interconnect.ts';
+import { nextTurn, repeat } from '../system/turns.ts';
 import { interconnectCrypto } from './crypto.ts';
 import { type InterconnectMessage, parseMessage } from './messages.ts';
 import type { Recognized } from './recognize.ts';
@@ -83,7 +85,7 @@ export class InterconnectConnection {
     this.checkedAt = now;
     this.heardAt = now;
     this.saidAt = now;
-    this.watchdog = setInterval(() => this.check(), timing.pingMs);
+    this.watchdog = repeat(() => this.check(), timing.pingMs);
     socket.on('data', (bytes) => this.receive(bytes));
     socket.on('error', (error) => this.close(error.message));
     socket.on('close', () => this.close(this.ending ? 'closed by this side' : 'closed by the other side'));
@@ -197,7 +199,7 @@ export function authenticate(
     const late = (): void => {
       if (!settled) fail(`no proof within ${Math.round(withinMs)} ms`);
     };
-    const timer = setTimeout(() => setImmediate(late), withinMs);
+    const timer = setTimeout(() => nextTurn(late), withinMs);
     const release = (): void => {
       settled = true;
       clearTimeout(timer);

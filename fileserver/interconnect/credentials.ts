@@ -12,11 +12,13 @@
  * What cannot be used (half written, key of another certificate, another server's name) leaves in force what was read
  * before, and is said once.
  */
+
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
+import { inBackground } from '../system/turns.ts';
 
 /** Between two looks at the files. ms */
 const EVERY_MS = 1000;
@@ -109,9 +111,11 @@ export class CredentialStore implements CredentialSource {
   start(): void {
     this.running = true;
     this.timer = setTimeout(() => {
-      void this.look().finally(() => {
-        if (this.running) this.start();
-      });
+      inBackground(
+        this.look().finally(() => {
+          if (this.running) this.start();
+        }),
+      );
     }, this.everyMs);
     this.timer.unref();
   }

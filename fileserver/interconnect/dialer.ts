@@ -3,9 +3,11 @@
  * end. With new credentials a new connection is made before the old one is ended, so that the exchange of a certificate
  * costs no heartbeat. What it says about failures is said once a minute for each cause.
  */
+
 import { connect, type LookupFunction, type Socket } from 'node:net';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
 import { type Log, OncePerMinute } from '../log.ts';
+import { inBackground, nextTurn } from '../system/turns.ts';
 import { rememberingLookup } from './address.ts';
 import {
   authenticate,
@@ -69,7 +71,7 @@ export class Dialer {
   }
 
   start(): void {
-    void this.dial();
+    inBackground(this.dial());
   }
 
   /** No more attempts. The connection that stands is left to the caller. */
@@ -87,7 +89,10 @@ export class Dialer {
     try {
       const proved = await this.prove(wanted);
       this.dialing = null;
-      if (this.stopped) return void proved.socket.destroy();
+      if (this.stopped) {
+        proved.socket.destroy();
+        return;
+      }
       if (proved.peer.server !== partner || proved.peer.role !== 'server') {
         proved.socket.destroy();
         throw new Refusal(`${proved.peer.server} (${proved.peer.role}) answers there instead of ${partner}`);
@@ -140,7 +145,7 @@ export class Dialer {
     this.usedCredentials = credentials;
     established(connection);
     connection.start();
-    void previous?.finish(OLD_ENDS_MS);
+    inBackground(previous?.finish(OLD_ENDS_MS));
     // They may have changed while this one was being proved.
     if (credentials !== this.options.credentials.current) this.again(RETRY_MS_MIN);
   }
@@ -166,7 +171,7 @@ export class Dialer {
       };
       // If this process itself was held up, the answer may wait unread: timers come before it, immediates after.
       const late = (): void => fail(new Error(`no answer within ${CONNECT_MS} ms`));
-      const timer = setTimeout(() => setImmediate(late), CONNECT_MS);
+      const timer = setTimeout(() => nextTurn(late), CONNECT_MS);
       socket.once('error', fail);
       socket.once('close', () => fail(new Error('given up')));
       socket.once('connect', () => {
@@ -201,7 +206,7 @@ export class Dialer {
     if (this.stopped) return;
     if (this.timer !== null) clearTimeout(this.timer);
     // Both servers dial at the same pace: a little chance keeps them from meeting for ever.
-    this.timer = setTimeout(() => void this.dial(), ms * (0.75 + Math.random() / 2));
+    this.timer = setTimeout(() => inBackground(this.dial()), ms * (0.75 + Math.random() / 2));
   }
 }
 

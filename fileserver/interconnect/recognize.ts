@@ -3,7 +3,9 @@
  * dialer tries certificates first. An acceptor sees from the first byte which of the two comes, on one port: so servers
  * of the version before certificates and of this one work together while a pair is upgraded server by server.
  */
+
 import type { Socket } from 'node:net';
+import { nextTurn } from '../system/turns.ts';
 import type { Credentials } from './credentials.ts';
 import { acceptTls, dialTls, type RecognizedBy, TLS_HANDSHAKE_BYTE } from './tls.ts';
 
@@ -81,7 +83,7 @@ async function inTime<T>(socket: Socket, ms: number, work: () => Promise<T>): Pr
     socket.destroy();
   };
   // If this process itself was held up, the answer may wait unread: timers come before it, immediates after.
-  const timer = setTimeout(() => setImmediate(giveUp), ms);
+  const timer = setTimeout(() => nextTurn(giveUp), ms);
   try {
     return await work();
   } catch (error) {

@@ -2,8 +2,10 @@
  * Who has mounted what, for MOUNT's DUMP. Advice only (RFC 1813 appendix I: clients that crash never say so), but it
  * belongs to the disk set: kept on its first volume, so that the partner's list after a takeover is the same.
  */
+
 import { open, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { inBackground } from '../system/turns.ts';
 
 export interface MountEntry {
   readonly host: string;
@@ -145,7 +147,7 @@ export class MountList implements Mounts {
     if (!this.changed || this.timer !== null || this.held || this.stopped) return;
     this.timer = setTimeout(() => {
       this.timer = null;
-      void this.writeNow();
+      inBackground(this.writeNow());
     }, WRITE_INTERVAL_MS);
     this.timer.unref();
   }

@@ -6,7 +6,9 @@
  * It is known until the present turn of the event loop is over (nobody but this thread changes the volume), and no longer
  * than to the next change: whoever executes one reads them again afterwards, or forgets them.
  */
+
 import { StatBuffer } from '../system/statx.ts';
+import { afterThisCallback } from '../system/turns.ts';
 import type { DiskSet } from '../volume/disk-set.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import type { VolumeStatus } from '../volume/status.ts';
@@ -30,7 +32,7 @@ export function directoryAttributesNow(diskSet: DiskSet, dir: OpenFile): VolumeS
   known = status === 'ok' ? dir : null;
   if (known !== null && !forgetting) {
     forgetting = true;
-    queueMicrotask(forget);
+    afterThisCallback(forget);
   }
   return status;
 }

@@ -45,7 +45,10 @@ function readLines<T>(socket: Socket, schema: z.ZodType<T>, receive: (message: T
     rest = lines.pop()!;
     for (const line of lines) {
       const message = schema.safeParse(parseJson(line));
-      if (!message.success) return void socket.destroy();
+      if (!message.success) {
+        socket.destroy();
+        return;
+      }
       receive(message.data);
     }
     if (rest.length > LINE_MAX) socket.destroy();

@@ -3,6 +3,7 @@
  * kills the server leaves it alone. Told to stop, it stays until the server has ended and the partner knows: pods stop
  * all their containers at the same moment.
  */
+import { inBackground } from '../system/turns.ts';
 import '../linux-only.ts';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,10 +43,12 @@ async function main(args: readonly string[]): Promise<void> {
     stopping = true;
     const waits = sentinel.watchedCount > 0 ? `, once the ${config.server} process has ended` : '';
     log.info(`Stopping${waits}.`);
-    void sentinel.finished(PARTNER_PATIENCE_MS).then(() => {
-      sentinel.stop();
-      process.exit(0);
-    });
+    inBackground(
+      sentinel.finished(PARTNER_PATIENCE_MS).then(() => {
+        sentinel.stop();
+        process.exit(0);
+      }),
+    );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

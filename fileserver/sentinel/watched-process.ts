@@ -8,12 +8,14 @@
  * pidfd was opened, N was P's all the time in between, and the pidfd names P. Without the answer nothing is ever
  * reported: a sentinel that watched the wrong process would declare a living server dead.
  */
+
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type Incarnation, serverOf } from '../../pair/incarnation.ts';
 import type { Holding } from '../../pair/types.ts';
 import { peerPid } from '../system/peer-process.ts';
 import { Pidfd } from '../system/pidfd.ts';
+import { inBackground } from '../system/turns.ts';
 import { readLinesOfServer, type ToSentinel, writeLine } from './lines.ts';
 
 /** Ms to read what the process said last, after it has ended. The kernel has it all by then. */
@@ -129,7 +131,7 @@ class Registration implements WatchedProcess {
     this.said = holdings;
     writeLine(this.socket, { kind: 'watching', pid: this.pidfd.pid });
     this.events.watching(this);
-    void this.awaitExit(this.pidfd);
+    inBackground(this.awaitExit(this.pidfd));
     return null;
   }
 

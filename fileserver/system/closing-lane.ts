@@ -13,10 +13,12 @@
  *
  * One message at a time: a stuck disk takes one thread of a pool that belongs to the whole process (see flush-lane.ts).
  */
+
 import { read } from 'node:fs';
 import koffi from 'koffi';
 import { close } from './file-calls.ts';
 import { NativeBuffer } from './native-buffer.ts';
+import { nextTurn } from './turns.ts';
 
 type Call = (...args: number[]) => number;
 const libc = koffi.load('libc.so.6');
@@ -97,7 +99,7 @@ export class ClosingLane {
     this.taken += 1;
     if (this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => {
+    nextTurn(() => {
       this.scheduled = false;
       this.send();
     });

@@ -1,7 +1,9 @@
 /** Calls of node:fs in libuv's pool, which tests can make fail (call-faults.ts); elsewhere node:fs's own. */
+
 import { fdatasync as fsFdatasync, fsync as fsFsync, read as fsRead, type NoParamCallback } from 'node:fs';
 import { type FaultCall, hasCallFaults, takeCallFault } from './call-faults.ts';
 import { SystemCallError } from './errno.ts';
+import { nextTurn } from './turns.ts';
 
 type Flush = (fd: number, done: NoParamCallback) => void;
 
@@ -21,7 +23,7 @@ export const read: Read = hasCallFaults
   ? (fd, into, at, size, offset, done) => {
       const error = faultOf('read');
       if (error === null) fsRead(fd, into, at, size, offset, done);
-      else setImmediate(done, error, 0);
+      else nextTurn(() => done(error, 0));
     }
   : fsRead;
 
@@ -41,7 +43,7 @@ function flushWithFaults(name: FaultCall, call: Flush): Flush {
   return (fd, done) => {
     const error = faultOf(name);
     if (error === null) call(fd, done);
-    else setImmediate(done, error);
+    else nextTurn(() => done(error));
   };
 }
 

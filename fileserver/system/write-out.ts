@@ -1,7 +1,9 @@
 /** sync_file_range(2): hands a file's pages to its device. */
+
 import { constants } from 'node:os';
 import koffi from 'koffi';
 import { takeCallFault } from './call-faults.ts';
+import { nextTurn } from './turns.ts';
 
 const libc = koffi.load('libc.so.6');
 const c_sync_file_range = libc.func('int sync_file_range(int fd, int64 offset, int64 size, uint32 flags)');
@@ -16,7 +18,7 @@ const WRITE_AND_WAIT = 7;
  */
 export function writeOut(fd: number, offset: number, size: number, done: (result: number) => void): void {
   if (takeCallFault('sync_file_range') !== 0) {
-    setImmediate(done, -EIO);
+    nextTurn(() => done(-EIO));
     return;
   }
   c_sync_file_range.async(fd, offset, size, WRITE_AND_WAIT, (error: Error | null, value: number) => {

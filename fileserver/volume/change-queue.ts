@@ -42,7 +42,9 @@
  * On a volume that must not keep dirty pages (DESIGN R9) answers are appended with the next record only, and given
  * when they are recorded; so there no group is executed while another one is flushed.
  */
+
 import type { FaultReason, OperationStep } from '../data/messages.ts';
+import { nextTurn } from '../system/turns.ts';
 import { errnoName, outcomeOf } from './errno-outcomes.ts';
 import type { FileTable } from './file-table.ts';
 import { FlushSet } from './flush-set.ts';
@@ -240,7 +242,7 @@ export class ChangeQueue implements JournalContents {
   }
 
   private nextTurn(work: () => void): void {
-    setImmediate(() => this.guarded(work));
+    nextTurn(() => this.guarded(work));
   }
 
   private later(work: () => void, ms: number): NodeJS.Timeout {

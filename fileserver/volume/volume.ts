@@ -3,6 +3,7 @@
  * `.filerpair/`. Opened for one owner and epoch; opening writes the ownership record before anything is served
  * (DESIGN R6) and replays the journal.
  */
+
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readdir, stat as statPath } from 'node:fs/promises';
 import { constants } from 'node:os';
@@ -18,6 +19,7 @@ import { hasInternalJournal, mountOf } from '../system/mounts.ts';
 import { ReadLane } from '../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { inBackground } from '../system/turns.ts';
 import { type WrittenVolume, whyBehind } from './behind.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
@@ -380,7 +382,7 @@ export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | 
 }
 
 export function discardPrepared(prepared: PreparedVolume): void {
-  prepared.replay.journal.close();
+  inBackground(prepared.replay.journal.close());
   close(prepared.root.fd);
 }
 

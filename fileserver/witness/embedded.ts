@@ -12,6 +12,7 @@
  * has. It does not survive the loss of the machine, and shared network file systems are no place for it: it is for
  * development, tests and the demo.
  */
+
 import { type FSWatcher, watch } from 'node:fs';
 import { appendFile, type FileHandle, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,6 +27,7 @@ import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 import type { Log } from '../log.ts';
 import { bootMs } from '../system/boottime.ts';
 import { tryLock } from '../system/flock.ts';
+import { inBackground, repeat } from '../system/turns.ts';
 import {
   firstSighting,
   formatLeaseFile,
@@ -91,12 +93,12 @@ export class EmbeddedWitness implements Witness {
         this.log.debug(`Cannot read the Lease of ${home} now: ${(error as Error).message}`);
       }
       reading = false;
-      if (again) void look();
+      if (again) inBackground(look());
     };
-    this.watchers.set(home, () => void look());
-    const poll = setInterval(() => void look(), POLL_MS);
+    this.watchers.set(home, () => inBackground(look()));
+    const poll = repeat(look, POLL_MS);
     this.ends.push(() => clearInterval(poll));
-    void look().then(() => this.watchDirectory());
+    inBackground(look().then(() => this.watchDirectory()));
   }
 
   annotate(home: string, notes: LeaseNotes): void {

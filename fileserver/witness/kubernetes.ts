@@ -7,6 +7,7 @@
  * write by a server, so the same ownership means that no server wrote in between. What the caller gets is thus a
  * compare-and-swap on the ownership.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError, isConflict } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
@@ -16,6 +17,7 @@ import { resources } from '../../kubernetes/resource.ts';
 import { type LeaseOwnership, type LeaseSighting, sameOwnership } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 import type { Log } from '../log.ts';
+import { repeat } from '../system/turns.ts';
 import { microTime, recordOf, withNotes, withOwnership } from './lease-object.ts';
 import { type LeaseNotes, readWithin, type Witness, writeWithin } from './witness.ts';
 
@@ -106,7 +108,7 @@ export class KubernetesWitness implements Witness {
     });
     reflector.start();
     this.reflectors.push(reflector);
-    const poll = setInterval(() => {
+    const poll = repeat(() => {
       this.get(home).then(take, (error: unknown) =>
         log.debug(`Cannot read the Lease ${name}: ${messageOf(error)}`),
       );

@@ -5,11 +5,13 @@
  * @kubernetes/client-node could do it; loading it costs a server 0.7 s of CPU at every start, on the way to its first
  * claim, and 80 MB for as long as it runs.
  */
+
 import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
 import { join } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { LoadKubeConfig } from '../../kubernetes/connection.ts';
+import { inBackground } from '../system/turns.ts';
 
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** The kubelet replaces a token well before it expires, so one that is a minute old is good. */
@@ -60,7 +62,7 @@ export function podAccount(account: PodAccount): LoadKubeConfig {
         options.ca = credentials.ca;
         options.headers = { ...(options.headers as object), Authorization: `Bearer ${credentials.token}` };
         // Beside the request, not before it: a disk that hangs must not hold up a renewal.
-        void refresh();
+        inBackground(refresh());
       },
     };
     return config as KubeConfig;

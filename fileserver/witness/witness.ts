@@ -2,8 +2,10 @@
  * The witness decides who owns a disk set, by compare-and-swap on its Lease (DESIGN section 4). A port with two
  * adapters: the Kubernetes API, and files on one machine for development, tests and the demo.
  */
+
 import type { LeaseOwnership, LeaseSighting, WrittenVolumes } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
+import { nextTurn } from '../system/turns.ts';
 
 /** One phase of a transition. */
 export interface TransitionPhase {
@@ -113,7 +115,7 @@ async function within<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T>
   let timer: NodeJS.Timeout | undefined;
   // If this process was held up, the answer may wait unread: timers come before it, immediates after.
   const late = new Promise<T>((resolve) => {
-    timer = setTimeout(() => setImmediate(resolve, otherwise), ms);
+    timer = setTimeout(() => nextTurn(() => resolve(otherwise)), ms);
   });
   try {
     return await Promise.race([work, late]);
