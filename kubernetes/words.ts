@@ -57,6 +57,8 @@ export const leaseAnnotations = {
   openFailure: 'filerpair.dev/open-failure',
   /** By the owner: {@link VolumeErrorsAnnotation}; absent: none for 10 minutes. */
   volumeErrors: 'filerpair.dev/volume-errors',
+  /** By the owner, of exports whose directories are not there: {@link VolumeErrorsAnnotation}; absent: there are none. */
+  absentExports: 'filerpair.dev/absent-exports',
   /** By the server that does not own the disk set: {@link TakeoverCheckAnnotation}. */
   takeoverCheck: 'filerpair.dev/takeover-check',
 } as const;

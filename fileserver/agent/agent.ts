@@ -15,7 +15,7 @@ import { initialServer, nextWakeAt, partnerCouldServe, type ServerState, step } 
 import { type TakeoverCheck, takeoverCheck } from '../../pair/takeover-check.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config.ts';
-import type { ExportSpec, FromDataThread, VolumeErrorCount } from '../data/messages.ts';
+import type { AbsentExport, ExportSpec, FromDataThread, VolumeErrorCount } from '../data/messages.ts';
 import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
@@ -589,6 +589,7 @@ export class Agent {
         return;
       case 'absentExports':
         this.absentExports.set(home, message.exports);
+        this.noteAbsentExports(home, epoch, message.exports);
         return;
       case 'firstReply':
         this.transitions.firstReply(home, message.atBootMs);
@@ -637,6 +638,13 @@ export class Agent {
     });
     if (message === null) this.troubled.delete(home);
     else this.troubled.set(home, setTimeout(() => this.tellTrouble(home, epoch), TROUBLE_AGAIN_MS).unref());
+  }
+
+  private noteAbsentExports(home: ServerName, epoch: number, absent: readonly AbsentExport[]): void {
+    const { server } = this.options.config;
+    const message = absent.map(({ reason }) => reason).join('; ');
+    const note = absent.length === 0 ? null : { server, epoch, message };
+    this.options.witness.annotate(home, { absentExports: note });
   }
 
   private notTroubled(home: ServerName): void {

@@ -164,7 +164,9 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
 export function withNotes(before: Lease, notes: LeaseNotes): Lease {
   const changes: Record<string, string | null> = {};
   const { lastTransition, secondaryPortOpen, requestResult, maintenance, takeoverCheck } = notes;
-  const { standstillAnswer, written, openFailure, volumeErrors } = notes;
+  const { standstillAnswer, written, openFailure, volumeErrors, absentExports } = notes;
+  if (absentExports !== undefined)
+    changes[leaseAnnotations.absentExports] = absentExports === null ? null : JSON.stringify(absentExports);
   if (volumeErrors !== undefined)
     changes[leaseAnnotations.volumeErrors] = volumeErrors === null ? null : JSON.stringify(volumeErrors);
   if (written !== undefined) {

@@ -53,6 +53,8 @@ export interface LeaseNotes {
   readonly openFailure?: OpenFailureNote | null;
   /** Errors of which the writer's clients were told; null: none for a while. */
   readonly volumeErrors?: VolumeErrorsNote | null;
+  /** Exports that the writer does not serve, as their directories are not there; null: it serves all. */
+  readonly absentExports?: VolumeErrorsNote | null;
 }
 
 export interface VolumeErrorsNote {

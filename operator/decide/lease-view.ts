@@ -39,6 +39,8 @@ export interface LeaseView {
   readonly openFailure: OpenFailureAnnotation | null;
   /** Errors of which the owner's clients were told in the last 10 minutes; null: none. */
   readonly volumeErrors: VolumeErrorsAnnotation | null;
+  /** Exports that the owner does not serve; null: it serves all. */
+  readonly absentExports: VolumeErrorsAnnotation | null;
   /** What the operator has asked for, for a snapshot, and what the owner has answered. */
   readonly standstill: StandstillAnnotation | null;
   readonly standstillAnswer: StandstillAnswerAnnotation | null;
@@ -70,6 +72,7 @@ export function viewLease(object: Lease): LeaseView {
     takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
     openFailure: readOpenFailure(annotations[leaseAnnotations.openFailure]),
     volumeErrors: readVolumeErrors(annotations[leaseAnnotations.volumeErrors]),
+    absentExports: readVolumeErrors(annotations[leaseAnnotations.absentExports]),
     standstill: parseAnnotation<StandstillAnnotation>(annotations[leaseAnnotations.standstill]),
     standstillAnswer: parseAnnotation<StandstillAnswerAnnotation>(
       annotations[leaseAnnotations.standstillAnswer],

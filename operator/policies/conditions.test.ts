@@ -247,6 +247,17 @@ describe('Degraded', () => {
     troubled.changeLease('filer-a', {}, annotations);
     expect(verdict(troubled)).toMatchObject({ status: 'True', reason: 'VolumeErrors' });
     expect(verdict(troubled).message).toContain('volume data: read failed with EIO (once)');
+    const absent = { server: 'filer-a', epoch: 1, message: 'export "/team" is not served: it is missing' };
+    troubled.changeLease(
+      'filer-a',
+      {},
+      {
+        [leaseAnnotations.volumeErrors]: null,
+        [leaseAnnotations.absentExports]: JSON.stringify(absent),
+      },
+    );
+    expect(verdict(troubled)).toMatchObject({ status: 'True', reason: 'ExportAbsent' });
+    expect(verdict(troubled).message).toContain('export "/team" is not served');
     // The next owner has its own word.
     troubled.claims('filer-b', 'filer-a', 2);
     expect(verdict(troubled).reason).toBe('AwayFromHome');

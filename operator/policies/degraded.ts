@@ -49,6 +49,14 @@ export const degradedChain: readonly Policy<View>[] = [
     });
     return told.length === 0 ? null : isTrue('VolumeErrors', told.join(' '));
   },
+  function absentExports(view) {
+    const told = view.servers.flatMap(({ lease }) => {
+      const found = lease?.absentExports ?? null;
+      if (found === null || found.epoch !== lease?.epoch || found.server !== lease.holderServer) return [];
+      return [`${found.message}. Create the directory, or change the export.`];
+    });
+    return told.length === 0 ? null : isTrue('ExportAbsent', told.join(' '));
+  },
   function notFencedByStorage(view) {
     const volumes = view.servers.flatMap((home) => notFenced(view, home));
     return volumes.length === 0
