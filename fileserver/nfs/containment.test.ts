@@ -1,12 +1,13 @@
 // What throws costs one call: real operations on a real volume and journal, with exceptions at each place of one of them.
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import type { OperationStep } from '../data/messages.ts';
 import { startIoPool } from '../system/thread-identity.ts';
+import { IdentityReader } from '../volume/file-identity.ts';
 import { decodeIntentRecord, encodeIntentRecord } from '../volume/journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX } from '../volume/journal-records.ts';
 import type { Operation } from './operation.ts';
@@ -49,6 +50,13 @@ async function open(): Promise<void> {
 async function takeOver(): Promise<void> {
   await served.close();
   await open();
+}
+
+/** Of the answer that the cache has. */
+function knownStatus(key: string): number | null {
+  const found = served.cache.find(key);
+  if (found === 'running') throw new Error('it is being executed');
+  return statusOf(found);
 }
 
 interface Submitted {
@@ -203,6 +211,31 @@ test('an intent that can not be settled by the next owner is put aside with a se
   // Once: the next owner finds nothing of them.
   await takeOver();
   expect(served.summary).toMatchObject({ answers: 2, completed: 0, forgotten: 0, putAside: [] });
+});
+
+test.each([
+  ['an entry that can not be looked up', -constants.errno.EIO],
+  ['no descriptor, no memory', -constants.errno.ENOMEM],
+])('%s while an intent is settled: not known is not the same as not begun', async (_what, result) => {
+  const executed = made('executed');
+  executed.conflictKeys();
+  expect(executed.examine()).toBe(true);
+  expect(
+    served.volume.journal.append([], [executed.intent()], { intents: () => [], replies: () => [] }),
+  ).toBe(0);
+  writeFileSync(join(directory, 'executed'), '');
+  const look = vi.spyOn(IdentityReader.prototype, 'ofName').mockReturnValueOnce(result);
+  await takeOver();
+  look.mockRestore();
+  expect(served.summary).toMatchObject({ completed: 0, forgotten: 0 });
+  expect(served.summary.putAside[0]).toMatch(/CREATE [0-9a-f]{32} can't be settled: .* is not known/);
+  // Sent again it is not executed again; and the next owner answers likewise.
+  expect(knownStatus(executed.key)).toBe(nfs.NFS3ERR_IO);
+  expect(await create('more').answered).toBe(nfs.NFS3_OK);
+  await served.idle();
+  await takeOver();
+  expect(served.summary).toMatchObject({ completed: 0, forgotten: 0, putAside: [] });
+  expect(knownStatus(executed.key)).toBe(nfs.NFS3ERR_IO);
 });
 
 test('a listener that throws costs itself: others hear the answer', async () => {

@@ -65,6 +65,7 @@ export async function recover(
         completed += 1;
       } else if (settled.outcome === 'putAside') {
         putAside.push(settled.reason);
+        if (settled.answer !== undefined) cache.complete(settled.answer.key, settled.answer.results);
         flushes.addAll();
       }
     }
@@ -137,6 +138,7 @@ export function settleIntent(
   onStep: StepListener,
 ): Settled {
   let what = `an intent of ${payload.length} bytes`;
+  const errorsBefore = errorsSoFar(service);
   try {
     const { key, procedure, identity, args, evidence } = decodeIntentRecord(payload);
     what = `operation ${Buffer.from(key, 'latin1').toString('hex')}`;
@@ -144,12 +146,25 @@ export function settleIntent(
     if (make === undefined) throw new Error(`this version has no operation with the number ${procedure}`);
     const operation = new make({ service, key, procedure, args: args.slice(), onStep });
     what = `${operation.operation} ${Buffer.from(key, 'latin1').toString('hex')}`;
-    if (operation.bind(() => identity) !== null) return NOT_BEGUN;
-    if (!operation.recover(new XdrReader(evidence), flushes)) return NOT_BEGUN;
-    return { outcome: 'completed', key, results: operation.results, madeKey: operation.madeKey };
+    const executed =
+      operation.bind(() => identity) === null && operation.recover(new XdrReader(evidence), flushes);
+    if (executed)
+      return { outcome: 'completed', key, results: operation.results, madeKey: operation.madeKey };
+    if (errorsSoFar(service) === errorsBefore) return NOT_BEGUN;
+    // Not known is not the same as not begun: executed again it might undo what others have done since.
+    operation.refuse('ioError');
+    const reason = `${what} can't be settled: what it was to change can't be read, so whether it was executed is not known`;
+    return { outcome: 'putAside', reason, answer: { key, results: operation.results } };
   } catch (error) {
     return { outcome: 'putAside', reason: `${what} can't be settled: ${(error as Error).message}` };
   }
 }
 
 const NOT_BEGUN: Settled = { outcome: 'notBegun' };
+
+/** Of disks, and of what the server lacked: errno-outcomes.ts. */
+function errorsSoFar({ diskSet }: NfsService): number {
+  let total = 0;
+  for (const { errors } of diskSet.volumes.values()) total += errors.total;
+  return total;
+}

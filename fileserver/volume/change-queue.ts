@@ -119,7 +119,12 @@ export type Settled =
       readonly madeKey: string | null;
     }
   | { readonly outcome: 'notBegun' }
-  | { readonly outcome: 'putAside'; readonly reason: string };
+  | {
+      readonly outcome: 'putAside';
+      readonly reason: string;
+      /** For its client, if it asks again; absent: it is executed then. */
+      readonly answer?: { readonly key: string; readonly results: Uint8Array };
+    };
 
 export interface ChangeQueueHooks {
   /** R2: may this server change the volume at this moment? */

@@ -6,14 +6,18 @@ import type { VolumeErrorCount } from '../data/messages.ts';
 import { errnoName, type SystemCall } from './errno-outcomes.ts';
 
 export class VolumeErrors {
+  /** All that were ever noted. */
+  total: number;
   private counts: Map<string, VolumeErrorCount>;
 
   constructor() {
+    this.total = 0;
     this.counts = new Map();
   }
 
   /** errno: positive. */
   note(call: SystemCall, errno: number, inode: bigint | null): void {
+    this.total += 1;
     const name = errnoName(errno);
     const key = `${call} ${name}`;
     const known = this.counts.get(key);
