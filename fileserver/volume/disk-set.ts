@@ -7,6 +7,7 @@ import type { ExportSpec } from '../data/messages.ts';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../system/file-calls.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { DeepClimbs, FREE_LEVELS } from './deep-climbs.ts';
 import { errnoName, outcomeOf } from './errno-outcomes.ts';
 import { Export, ExportTable, RecordedExports } from './export.ts';
 import { faultOfExports } from './export-check.ts';
@@ -23,7 +24,7 @@ import { type Volume, VolumeOpenError } from './volume.ts';
 const DOT = new TextEncoder().encode('.');
 const DOT_DOT = new TextEncoder().encode('..');
 const climbStat = new StatBuffer();
-const { ELOOP, ENOENT, ENOTDIR, ESTALE } = constants.errno;
+const { EAGAIN, ELOOP, ENOENT, ENOTDIR, ESTALE } = constants.errno;
 /** Of a directory that is not under that name. */
 const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
 /** Of DiskSet.isInside(). */
@@ -44,6 +45,8 @@ export class DiskSet {
   /** Identity keys of exported directories and of those on the way to them from the root of the volume. */
   private waysToExports: Map<Volume, Set<string>>;
 
+  private readonly deepClimbs: DeepClimbs;
+
   /** Throws VolumeOpenError (InvalidExport). */
   constructor(
     volumes: readonly Volume[],
@@ -53,6 +56,7 @@ export class DiskSet {
   ) {
     this.mayWait = mayWait;
     this.inside = new InsideDirectories();
+    this.deepClimbs = new DeepClimbs();
     this.known = new Map();
     this.waysToExports = new Map();
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
@@ -256,6 +260,10 @@ export class DiskSet {
     let at = fd;
     let inside = key === tree.rootKey || known.has(key);
     while (!inside && key !== volume.rootKey) {
+      if (climbed.length === FREE_LEVELS && !this.deepClimbs.mayGoOn(performance.now())) {
+        if (at !== fd) close(at);
+        return -EAGAIN;
+      }
       climbed.push(key);
       const above = this.openAt(volume, at, DOT_DOT, O_PATH | O_DIRECTORY);
       if (at !== fd) close(at);
@@ -274,6 +282,7 @@ export class DiskSet {
       inside = key === tree.rootKey || known.has(key);
     }
     if (at !== fd) close(at);
+    if (climbed.length > FREE_LEVELS) this.deepClimbs.climbed(climbed.length, performance.now());
     if (!inside) return OUTSIDE;
     this.inside.add(tree, generation, climbed);
     return INSIDE;
