@@ -30,6 +30,7 @@ const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
 /** Of DiskSet.isInside(). */
 const INSIDE = 1;
 const OUTSIDE = 0;
+const NONE_KNOWN: ReadonlySet<string> = new Set();
 
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
@@ -242,19 +243,24 @@ export class DiskSet {
    * way of another export, or on the server. Files have no way back up and are not checked. INSIDE, OUTSIDE, or -errno: that
    * could not be found out.
    */
-  private isInside(file: OpenFile, fd: number): number {
+  private isInside(
+    file: OpenFile,
+    fd: number,
+    known: ReadonlySet<string> = this.inside.of(file.tree, this.table.generation),
+  ): number {
     const { tree } = file;
     become(SERVER_IDENTITY);
     if (climbStat.ofFd(fd) < 0 || climbStat.type !== S_IFDIR) return INSIDE;
-    const inside = this.leadsToRoot(file, fd);
-    return inside === OUTSIDE && this.isRootAnother(tree) ? this.leadsToRoot(file, fd) : inside;
+    const inside = this.leadsToRoot(file, fd, known);
+    // What is known concerns the root of before.
+    return inside === OUTSIDE && this.isRootAnother(tree) ? this.leadsToRoot(file, fd, NONE_KNOWN) : inside;
   }
 
-  private leadsToRoot(file: OpenFile, fd: number): number {
+  /** known: identity keys of directories that lie inside. */
+  private leadsToRoot(file: OpenFile, fd: number, known: ReadonlySet<string>): number {
     const { volume, tree } = file;
     const { generation } = this.table;
     const identity = this.climbers.get(volume)!;
-    const known = this.inside.of(tree, generation);
     const climbed: string[] = [];
     let key = file.key;
     let at = fd;
@@ -351,7 +357,8 @@ export class DiskSet {
     const stay = isDot(name) || (isDotDot(name) && atTop);
     const { volume, tree } = dir;
     if (isDotDot(name) && !stay && tree.canBeLeft) {
-      const inside = this.isInside(dir, dirFd);
+      // At this moment: what was so a moment ago is no leave to go up.
+      const inside = this.isInside(dir, dirFd, NONE_KNOWN);
       if (inside !== INSIDE) return inside === OUTSIDE ? 'stale' : failureOfResult(inside);
     }
     become(user);
