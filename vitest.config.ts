@@ -7,6 +7,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // What is waited for comes at once, or on a busy machine some seconds later.
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       {
         // Nothing in them outlives a test: their files share processes, which spares loading everything for each.
