@@ -52,7 +52,8 @@ finished() { # name: waits for it and shows what it said
 }
 
 finish() {
-  for name in "${!running[@]}"; do kill "${running[$name]}" && wait "${running[$name]}"; done 2> /dev/null
+  # Those that still run: the number of one that has ended may be another process by now.
+  for pid in $(jobs -rp); do kill "$pid" && wait "$pid"; done 2> /dev/null
   [ -z "$cluster_waits" ] || node e2e/main.ts cluster-down
 }
 cluster_waits=
