@@ -18,7 +18,7 @@ import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { nfsstat3Of } from './nfs-status.ts';
-import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
+import { Operation, type OperationRequest, out } from './operation.ts';
 
 const before = new BeforeAttributes();
 const dirStat = new StatBuffer();
@@ -56,7 +56,7 @@ export class Link extends Operation {
   }
 
   conflictKeys(): readonly string[] {
-    return [nameKey(this.dir!, this.args.link.name), this.file!.key];
+    return [this.nameKey(this.dir!, this.args.link.name), this.file!.key];
   }
 
   examine(): boolean {

@@ -32,7 +32,7 @@ import {
   directoryStat,
   forgetDirectoryAttributes,
 } from './directory-attributes.ts';
-import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
+import { Operation, type OperationRequest, out } from './operation.ts';
 
 const { ENOENT } = constants.errno;
 
@@ -75,7 +75,7 @@ export abstract class NewEntry extends Operation {
   }
 
   conflictKeys(): readonly string[] {
-    return [nameKey(this.dir!, this.name)];
+    return [this.nameKey(this.dir!, this.name)];
   }
 
   examine(): boolean {

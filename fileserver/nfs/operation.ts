@@ -103,6 +103,15 @@ export abstract class Operation implements Change {
     return false;
   }
 
+  /**
+   * A key for a name in a directory. One for all names in it, where the file system may take two of them for one: after a crash
+   * what the one has made would be found under the other too.
+   */
+  protected nameKey(dir: OpenFile, name: Uint8Array): string {
+    if (this.request.service.diskSet.mayFoldNames(dir)) return `${dir.key}/`;
+    return `${dir.key}/${byteString(name, 0, name.length)}`;
+  }
+
   protected step(step: OperationStep): void {
     this.request.onStep(this.operation, step);
   }
@@ -141,9 +150,4 @@ export abstract class Operation implements Change {
   protected takeResults(): void {
     this.results = resultsToKeep(this.key, out.bytes, out.position);
   }
-}
-
-/** A key for a name in a directory. */
-export function nameKey(dir: OpenFile, name: Uint8Array): string {
-  return `${dir.key}/${byteString(name, 0, name.length)}`;
 }

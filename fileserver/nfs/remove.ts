@@ -21,7 +21,7 @@ import {
   directoryStat,
   forgetDirectoryAttributes,
 } from './directory-attributes.ts';
-import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
+import { Operation, type OperationRequest, out } from './operation.ts';
 
 const before = new BeforeAttributes();
 const KEY_SIZE_MAX = 64;
@@ -58,7 +58,7 @@ abstract class RemoveEntry extends Operation {
   }
 
   conflictKeys(): readonly string[] {
-    const key = nameKey(this.dir!, this.name);
+    const key = this.nameKey(this.dir!, this.name);
     this.refusal = this.look();
     return this.refusal === null ? [key, this.victim] : [key];
   }

@@ -20,7 +20,7 @@ import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { nfsstat3Of } from './nfs-status.ts';
-import { nameKey, Operation, type OperationRequest, out } from './operation.ts';
+import { Operation, type OperationRequest, out } from './operation.ts';
 
 const fromBefore = new BeforeAttributes();
 const toBefore = new BeforeAttributes();
@@ -61,7 +61,7 @@ export class Rename extends Operation {
   }
 
   conflictKeys(): readonly string[] {
-    const keys = [nameKey(this.from!, this.args.from.name), nameKey(this.to!, this.args.to.name)];
+    const keys = [this.nameKey(this.from!, this.args.from.name), this.nameKey(this.to!, this.args.to.name)];
     if (this.look() !== null) return keys;
     keys.push(this.moved);
     if (this.replaced !== '') keys.push(this.replaced);

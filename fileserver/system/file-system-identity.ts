@@ -10,6 +10,7 @@
  */
 import koffi from 'koffi';
 import { fileSystemMagic } from './file-system-info.ts';
+import { type NameFolding, nameFoldingOf } from './name-folding.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
 const libc = koffi.load('libc.so.6');
@@ -52,22 +53,27 @@ export interface FileSystemIdentity {
    * space.
    */
   readonly sharesExtents: boolean;
+  /** As far as its type tells. */
+  readonly nameFolding: NameFolding;
 }
 
 /** Of any descriptor but an O_PATH one. Where the kernel does not answer, nothing is known. */
 export function fileSystemIdentity(fd: number): FileSystemIdentity {
-  switch (fileSystemMagic(fd)) {
+  const magic = fileSystemMagic(fd);
+  const nameFolding = nameFoldingOf(magic);
+  switch (magic) {
     case BTRFS_MAGIC:
-      return { uuid: uuidOfBtrfs(fd), isBtrfs: true, sharesExtents: true };
+      return { uuid: uuidOfBtrfs(fd), isBtrfs: true, sharesExtents: true, nameFolding };
     case XFS_MAGIC: {
       const answers = ask(fd, XFS_IOC_FSGEOMETRY_V4);
       const reflinks = answers && (argument.view.getUint32(XFS_FLAGS_AT, true) & XFS_FLAG_REFLINK) !== 0;
-      return { uuid: answers ? uuidAt(XFS_UUID_AT) : null, isBtrfs: false, sharesExtents: reflinks };
+      const uuid = answers ? uuidAt(XFS_UUID_AT) : null;
+      return { uuid, isBtrfs: false, sharesExtents: reflinks, nameFolding };
     }
     case EXT4_MAGIC:
-      return { uuid: generic(fd) ?? uuidOfExt4(fd), isBtrfs: false, sharesExtents: false };
+      return { uuid: generic(fd) ?? uuidOfExt4(fd), isBtrfs: false, sharesExtents: false, nameFolding };
     default:
-      return { uuid: generic(fd), isBtrfs: false, sharesExtents: false };
+      return { uuid: generic(fd), isBtrfs: false, sharesExtents: false, nameFolding };
   }
 }
 

@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import type { ExportSpec } from '../data/messages.ts';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../system/file-calls.ts';
+import { foldsNames } from '../system/name-folding.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { DeepClimbs, FREE_LEVELS } from './deep-climbs.ts';
@@ -433,6 +434,21 @@ export class DiskSet {
   /** After a reply of the thread that may wait: what it has just looked at is in memory now. */
   becameWarm(file: OpenFile): void {
     if (file.pathFd < 0 && !file.dropped) this.table.openNow(file);
+  }
+
+  /**
+   * May two names in this directory be one? Looks at the directory once, and only where directories of a file system differ in
+   * that. May switch the thread to the server's identity.
+   */
+  mayFoldNames(dir: OpenFile): boolean {
+    const { nameFolding } = dir.volume;
+    if (nameFolding !== 'byDirectory') return nameFolding === 'always';
+    if (dir.foldsNames !== null) return dir.foldsNames;
+    const fd = this.pathFd(dir);
+    if (fd < 0) return true;
+    become(SERVER_IDENTITY);
+    dir.foldsNames = foldsNames(fd);
+    return dir.foldsNames;
   }
 
   /** A name at the volume's root that belongs to FilerPair. */

@@ -27,6 +27,8 @@ export class OpenFile {
   insideAt: number;
   /** What its last user may do with it; null: it was not asked, or can't be remembered. */
   access: KnownAccess | null;
+  /** It is a directory that takes several names for one; null: it was not asked (DiskSet.mayFoldNames()). */
+  foldsNames: boolean | null;
   /** Asynchronous work under way with the descriptors: while not 0 they stay open. */
   pins: number;
   /** Out of the table: close when the last pin goes. */
@@ -51,6 +53,7 @@ export class OpenFile {
     this.writeFd = -1;
     this.insideAt = -1;
     this.access = null;
+    this.foldsNames = null;
     this.pins = 0;
     this.dropped = false;
     this.removed = false;

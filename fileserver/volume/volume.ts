@@ -16,6 +16,7 @@ import { isReadOnly } from '../system/file-system-info.ts';
 import { FileSystemSync } from '../system/file-system-sync.ts';
 import { FlushTimes } from '../system/flush-lane.ts';
 import { hasInternalJournal, mountOf } from '../system/mounts.ts';
+import type { NameFolding } from '../system/name-folding.ts';
 import { ReadLane } from '../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
@@ -55,7 +56,7 @@ import { describePlace, isElsewhere, knownPlace, type Place } from './place.ts';
 import type { VolumeFailure } from './status.ts';
 import { VolumeErrors } from './volume-errors.ts';
 
-const { EPERM, EOPNOTSUPP, ENOSYS, EOVERFLOW, EROFS } = constants.errno;
+const { EPERM, ENOENT, EOPNOTSUPP, ENOSYS, EOVERFLOW, EROFS } = constants.errno;
 
 /** Of one thread on one volume; the rest wait, in the order in which they came. */
 const COLD_READS_AT_ONCE = 4;
@@ -140,6 +141,8 @@ export class Volume {
   readonly changeTimesTell: boolean;
   /** All of it is in memory (tmpfs): no read waits for a disk. */
   readonly isInMemory: boolean;
+  /** Does the file system take several names for one? Where directories differ in that: DiskSet.mayFoldNames(). */
+  readonly nameFolding: NameFolding;
   /** Space for journal and ownership record. */
   readonly reserve: JournalReserve;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
@@ -196,6 +199,7 @@ export class Volume {
     this.intentsReason = root.commitOrder.reason;
     this.changeTimesTell = root.changeTimesTell;
     this.isInMemory = root.isInMemory;
+    this.nameFolding = root.nameFolding;
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
     this.syncing = new FileSystemSync(root.fd, this.flushTimes);
@@ -334,6 +338,7 @@ interface VolumeRoot {
   readonly commitOrder: CommitOrder;
   readonly changeTimesTell: boolean;
   readonly isInMemory: boolean;
+  readonly nameFolding: NameFolding;
   readonly reserve: JournalReserve;
   readonly identity: IdentityReader;
   readonly opensHandles: boolean;
@@ -710,6 +715,7 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
       commitOrder: order,
       changeTimesTell: tell,
       isInMemory,
+      nameFolding: takesOtherCase(fd) ? 'always' : fileSystem.nameFolding,
       reserve,
       place,
     };
@@ -717,6 +723,17 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
     close(fd);
     throw error;
   }
+}
+
+const PRIVATE_NAME = new TextEncoder().encode(PRIVATE_DIRECTORY);
+const PRIVATE_NAME_IN_OTHER_CASE = new TextEncoder().encode(PRIVATE_DIRECTORY.toUpperCase());
+
+/** Whatever its type promises (an xfs made with `-n version=ci`, an NFS server): true where that is not known either. */
+function takesOtherCase(rootFd: number): boolean {
+  const [one, other] = [new StatBuffer(), new StatBuffer()];
+  const result = other.ofName(rootFd, PRIVATE_NAME_IN_OTHER_CASE);
+  if (result < 0) return result !== -ENOENT;
+  return one.ofName(rootFd, PRIVATE_NAME) < 0 || one.inode === other.inode;
 }
 
 function fileSizeMaxOf(spec: VolumeSpec): bigint {
