@@ -1,4 +1,4 @@
-// A pair of processes whose home server finds an empty directory where its volume was: nobody serves it until the volume is
+// A pair of processes whose home server finds an empty directory where its volume was: neither serves it until the volume is
 // there again, or an administrator says that it is to be served as it is; and trying again has its pace.
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -57,7 +57,7 @@ it('an empty directory in place of the volume is served by neither, with a pause
   // The disk is mounted again: it is served without a word.
   rmSync(volume(), { recursive: true });
   renameSync(`${volume()}-not-mounted`, volume());
-  await until('somebody serves it', async () => {
+  await until('one of them serves it', async () => {
     for (const server of servers) {
       const set = (await pair.status(server))?.diskSets.find(({ home }) => home === 'filer-a');
       if (set?.phase === 'open') return set.openFailure === null;

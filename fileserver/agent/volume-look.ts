@@ -1,5 +1,5 @@
 /**
- * A look at volumes that somebody else serves: are they there, are they this disk set's, are they those that were served last,
+ * A look at volumes that another server serves: are they there, are they this disk set's, are they those that were served last,
  * can they be read? Nothing is written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the agent.
  */
 import type { WrittenVolumes } from '../../pair/lease.ts';

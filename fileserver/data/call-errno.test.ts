@@ -95,7 +95,7 @@ const ACTS: Readonly<Partial<Record<FaultCall, () => Promise<Act>>>> = {
   },
   faccessat2: async () => {
     const file = await warmFile();
-    // Somebody who is neither the owner nor known from before.
+    // A user who is neither the owner nor known from before.
     const credential = userCredential(1000 + names, 1000);
     return () => client.call('READ', { file, offset: 0, count: 10 }, { credential });
   },
@@ -296,7 +296,7 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
     await expect
       .poll(told, { timeout: 10_000 })
       .toContainEqual({ call: 'preadv2', errno: 'EIO', count: 1, inode });
-    // Refusals of a usual kind are nobody's trouble.
+    // Refusals of a usual kind are not told.
     faults.arm('preadv2', EACCES);
     expect(await statusOf(read())).toBe('NFS3ERR_ACCES');
   });

@@ -106,7 +106,7 @@ export class ConnectionService {
     }
   }
 
-  /** An exception that costs one call, or what nobody awaits. */
+  /** An exception that costs one call, or that no caller awaits. */
   readonly onBug = (error: unknown): void => {
     this.tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` });
   };

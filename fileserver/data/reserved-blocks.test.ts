@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const how: nfs.createhow3 = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o644 } };
 
-/** Without it in this process nobody gets at those blocks, and the test could not fail. */
+/** Without it in this process no user gets at those blocks, and the test could not fail. */
 function hasCapability(): boolean {
   const [, effective = '0'] = /CapEff:\s+(\w+)/.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
   return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;

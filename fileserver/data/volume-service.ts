@@ -116,7 +116,7 @@ export class VolumeService {
     this.tell({ kind: 'log', level, message });
   }
 
-  /** An exception that costs one call, or what nobody awaits. */
+  /** An exception that costs one call, or that no caller awaits. */
   readonly onBug = (error: unknown): void => {
     this.log('error', `a request failed: ${describeBug(error)}`);
   };
@@ -468,7 +468,7 @@ export function describeBug(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-/** What nobody awaits has thrown: into the log, by any service of the thread; without one there is only standard error. */
+/** Work without a caller has thrown: into the log, by any service of the thread; without one there is only standard error. */
 export function tellBug(services: Iterable<{ onBug(error: unknown): void }>, error: unknown): void {
   for (const service of services) {
     service.onBug(error);

@@ -315,7 +315,7 @@ export class ChangeQueue implements JournalContents {
     this.guarded(() => this.recordLeft());
   }
 
-  /** Somebody who has waited: what he throws is not the queue's. */
+  /** A caller that has waited: what it throws is not the queue's. */
   private call(ready: () => void): void {
     try {
       ready();
