@@ -59,31 +59,36 @@ async function descend(from: Uint8Array, levels: number): Promise<Uint8Array[]> 
   return way;
 }
 
-test('is made, listed and removed by its maker, and stale while it lies outside', async () => {
-  const way = await descend(await mount(client, '/data'), GIVEN);
-  for (let level = 0; level < MADE; level++) {
-    const made = await client.call('MKDIR', { where: at(way.at(-1)!), attributes: how }, USER);
-    if (made.status !== nfs.NFS3_OK) throw new Error(`level ${GIVEN + level}: ${name(made)}`);
-    way.push(made.obj!);
-  }
-  const last = way.at(-1)!;
-  const attributes = async (): Promise<string> => name(await client.call('GETATTR', { object: last }, USER));
-  // Each second it is looked at anew.
-  await new Promise((resolve) => setTimeout(resolve, 1500));
-  expect(await attributes()).toBe('NFS3_OK');
-  const dir = way.at(-2)!;
-  const list = { dir, cookie: 0n, cookieverf: new Uint8Array(8), count: 4096 };
-  const listed = await client.call('READDIR', list as never, USER);
-  expect(name(listed)).toBe('NFS3_OK');
+// Without root files are found by name, and names end at 2,048 levels (volume/path-index.ts).
+test.runIf(process.geteuid!() === 0)(
+  'is made, listed and removed by its maker, and stale while it lies outside',
+  async () => {
+    const way = await descend(await mount(client, '/data'), GIVEN);
+    for (let level = 0; level < MADE; level++) {
+      const made = await client.call('MKDIR', { where: at(way.at(-1)!), attributes: how }, USER);
+      if (made.status !== nfs.NFS3_OK) throw new Error(`level ${GIVEN + level}: ${name(made)}`);
+      way.push(made.obj!);
+    }
+    const last = way.at(-1)!;
+    const attributes = async (): Promise<string> =>
+      name(await client.call('GETATTR', { object: last }, USER));
+    // Each second it is looked at anew.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(await attributes()).toBe('NFS3_OK');
+    const dir = way.at(-2)!;
+    const list = { dir, cookie: 0n, cookieverf: new Uint8Array(8), count: 4096 };
+    const listed = await client.call('READDIR', list as never, USER);
+    expect(name(listed)).toBe('NFS3_OK');
 
-  const outside = temporaryDirectory();
-  const top = join(volume.path, 'd');
-  renameSync(top, join(outside.path, 'd'));
-  await expect.poll(attributes, { timeout: 60_000 }).toBe('NFS3ERR_STALE');
-  renameSync(join(outside.path, 'd'), top);
-  outside.remove();
-  await expect.poll(attributes, { timeout: 60_000 }).toBe('NFS3_OK');
+    const outside = temporaryDirectory();
+    const top = join(volume.path, 'd');
+    renameSync(top, join(outside.path, 'd'));
+    await expect.poll(attributes, { timeout: 60_000 }).toBe('NFS3ERR_STALE');
+    renameSync(join(outside.path, 'd'), top);
+    outside.remove();
+    await expect.poll(attributes, { timeout: 60_000 }).toBe('NFS3_OK');
 
-  for (const parent of way.slice(GIVEN, -1).toReversed())
-    expect(name(await client.call('RMDIR', { object: at(parent) }, USER))).toBe('NFS3_OK');
-});
+    for (const parent of way.slice(GIVEN, -1).toReversed())
+      expect(name(await client.call('RMDIR', { object: at(parent) }, USER))).toBe('NFS3_OK');
+  },
+);

@@ -23,9 +23,12 @@ const STEPS = 700;
 
 const isRoot = process.geteuid!() === 0;
 /** Root first. One group that two of them share, one that only one has, one whose user and group are another's. */
-const USERS = isRoot
-  ? [user(0, 0, []), user(1001, 1001, [2001]), user(1002, 1002, [2001, 2002]), user(1003, 1001, [])]
-  : [user(process.geteuid!(), process.getegid!(), [])];
+const USERS = [
+  user(0, 0, []),
+  user(1001, 1001, [2001]),
+  user(1002, 1002, [2001, 2002]),
+  user(1003, 1001, []),
+];
 
 /**
  * Do two changes in a row have two times here? Older kernels count time in ticks of some milliseconds, and tmpfs (below
@@ -49,7 +52,10 @@ function hasFineTimes(fd: number): boolean {
   return seen.size === 20;
 }
 
-describe.each(fileSystems)('on $name', ({ missing, mount: mountFileSystem }) => {
+describe.each(fileSystems)('on $name', ({ missing: missingHere, mount: mountFileSystem }) => {
+  // Without root a file is found by its names from the volume's root on, and a directory on the way that its owner may not
+  // search ends it, where the kernel goes on from a descriptor.
+  const missing = isRoot ? missingHere : 'needs root';
   if (missing !== null) {
     test.skip(missing, () => {});
     return;
