@@ -1,10 +1,10 @@
 // What throws costs one call: real operations on a real volume and journal, with exceptions at each place of one of them.
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { XdrWriter } from '../../protocol/xdr.ts';
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { OperationStep } from '../data/messages.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import { IdentityReader } from '../volume/file-identity.ts';
@@ -259,3 +259,51 @@ test('what throws outside of an operation fails the volume, and no caller waits 
   expect(served.faults).toEqual(['InternalError']);
   expect(said).toEqual(['the queue of changes: a fault of the journal']);
 });
+
+const { CREATE, REMOVE, RENAME, LINK, SETATTR } = nfs.nfsproc3;
+const how = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o640 } } as const;
+const guard = null;
+const new_attributes = { ...nfs.SATTR3_NOTHING, mode: 0o700 };
+/** A call about one directory, in which `old` is a file. */
+type About = (w: XdrWriter, dir: Uint8Array, old: Uint8Array) => void;
+const at = (dir: Uint8Array, name: string): nfs.diropargs3 => ({ dir, name: bytes(name) });
+
+test.each<[string, number, About]>([
+  ['CREATE', CREATE, (w, dir) => nfs.encodeCREATE3args(w, { where: at(dir, 'new'), how })],
+  ['REMOVE', REMOVE, (w, dir) => nfs.encodeREMOVE3args(w, { object: at(dir, 'old') })],
+  ['RENAME', RENAME, (w, dir) => nfs.encodeRENAME3args(w, { from: at(dir, 'old'), to: at(dir, 'new') })],
+  ['LINK', LINK, (w, dir, file) => nfs.encodeLINK3args(w, { file, link: at(dir, 'new') })],
+  ['SETATTR', SETATTR, (w, object) => nfs.encodeSETATTR3args(w, { object, new_attributes, guard })],
+])(
+  'refused because the journal has no room, %s has no attributes before of another directory',
+  async (_name, procedure, encode) => {
+    const { diskSet, volume } = served;
+    const root = diskSet.rootOf(diskSet.exports.all[0]!);
+    if (typeof root === 'string') throw new Error(root);
+    const operations = ['one', 'other'].map((name) => {
+      mkdirSync(join(directory, name));
+      writeFileSync(join(directory, name, 'old'), '');
+      const dir = diskSet.lookup(root, bytes(name), user);
+      if (typeof dir === 'string') throw new Error(dir);
+      const old = diskSet.lookup(dir, bytes('old'), user);
+      if (typeof old === 'string') throw new Error(old);
+      const w = new XdrWriter();
+      encode(w, dir.handle, old.handle);
+      return served.make(procedure, w.written().slice(), nextKey(), user);
+    });
+    volume.journal.append = () => -constants.errno.ENOSPC;
+    const answers = await Promise.all(operations.map((one) => served.submit(one)));
+    for (const answer of answers) {
+      expect(statusOf(answer)).toBe(nfs.NFS3ERR_NOSPC);
+      const r = new XdrReader(answer!);
+      r.u32();
+      if (procedure === LINK && r.bool()) nfs.decodeFattr3(r);
+      const { before, after } = nfs.decodeWccData(r);
+      expect(before).toBe(null);
+      expect(after).not.toBe(null);
+      if (procedure !== RENAME) continue;
+      expect(nfs.decodeWccData(r).before).toBe(null);
+    }
+    expect(served.faults).toEqual([]);
+  },
+);

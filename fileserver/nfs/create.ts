@@ -89,11 +89,11 @@ export class Create extends NewEntry {
     const { stat } = this.volume;
     const { diskSet } = this.request.service;
     const status = diskSet.attributes(file, stat);
-    if (status !== 'ok') return this.refuse(status);
-    if (how.mode === GUARDED || stat.type !== S_IFREG) return this.refuse('exists');
+    if (status !== 'ok') return this.refuseExamined(status);
+    if (how.mode === GUARDED || stat.type !== S_IFREG) return this.refuseExamined('exists');
     if (how.mode === EXCLUSIVE) {
       // RFC 1813 §3.3.8: made by the same request before (its journal record is gone): the verifier says so.
-      if (!this.hasVerifier()) return this.refuse('exists');
+      if (!this.hasVerifier()) return this.refuseExamined('exists');
       this.succeed(file);
       return false;
     }
@@ -102,7 +102,7 @@ export class Create extends NewEntry {
       return false;
     }
     const refused = checkAttributeChanges(diskSet, file, this.cut, this.user, stat);
-    if (refused !== null) return this.refuse(refused);
+    if (refused !== null) return this.refuseExamined(refused);
     this.existing = file;
     diskSet.attributes(file, stat);
     this.ctimeSeconds = stat.ctimeSeconds;

@@ -62,7 +62,7 @@ export class Link extends Operation {
   examine(): boolean {
     const found = this.look();
     if (found === null) return true;
-    return this.refuse(found === 'same' ? 'exists' : found);
+    return this.refuseExamined(found === 'same' ? 'exists' : found);
   }
 
   /** null: the name is free. same: it stands for this very file. Leaves `before` filled. */
@@ -128,6 +128,10 @@ export class Link extends Operation {
 
   private succeed(): void {
     this.encode(NFS3_OK);
+  }
+
+  protected forgetBefore(): void {
+    before.forget();
   }
 
   protected fail(failure: VolumeFailure): void {

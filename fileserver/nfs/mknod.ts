@@ -64,7 +64,7 @@ export class Mknod extends NewEntry {
 
   override examine(): boolean {
     // RFC 1813 §3.3.11: NFS3ERR_BADTYPE for a type that MKNOD does not make.
-    return this.type === 0 ? this.refuseUnseen('badType') : super.examine();
+    return this.type === 0 ? this.refuse('badType') : super.examine();
   }
 
   protected make(dirFd: number): number {

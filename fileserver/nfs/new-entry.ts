@@ -82,18 +82,12 @@ export abstract class NewEntry extends Operation {
     const found = this.found ?? this.look();
     this.found = null;
     if (found === 'absent') return true;
-    return typeof found === 'string' ? this.refuse(found) : this.examineExisting(found);
-  }
-
-  /** For what the arguments alone say: the directory was not looked at. */
-  protected refuseUnseen(failure: VolumeFailure): false {
-    before.forget();
-    return this.refuse(failure);
+    return typeof found === 'string' ? this.refuseExamined(found) : this.examineExisting(found);
   }
 
   /** There is something of this name. true: go on all the same (then evidence and execute are overridden). */
   protected examineExisting(_file: OpenFile): boolean {
-    return this.refuse('exists');
+    return this.refuseExamined('exists');
   }
 
   /** As the user: who may not search the directory learns nothing. Leaves `before` filled. */
@@ -232,6 +226,10 @@ export abstract class NewEntry extends Operation {
     const found = directoryAttributesNow(diskSet, this.dir!) === 'ok';
     encodePostOp(out, found ? directoryStat : null, this.volume);
     this.takeResults();
+  }
+
+  protected forgetBefore(): void {
+    before.forget();
   }
 
   protected fail(failure: VolumeFailure): void {

@@ -89,6 +89,8 @@ export abstract class Operation implements Change {
   abstract recover(evidence: XdrReader, flushes: FlushSet): boolean;
   /** Sets `results` to the failure arm, with attributes as they are now. */
   protected abstract fail(failure: VolumeFailure): void;
+  /** The attributes before are not those of this operation's objects. */
+  protected abstract forgetBefore(): void;
 
   intent(): Uint8Array {
     out.reset();
@@ -97,8 +99,17 @@ export abstract class Operation implements Change {
     return encodeIntentRecord({ key, procedure, identity: this.user, args, evidence: out.written() });
   }
 
-  /** It can't succeed, or must not be tried. */
+  /**
+   * It can't succeed, or must not be tried. Results without attributes from before: what holds those is shared by all operations
+   * of a kind, and others may have been examined since.
+   */
   refuse(failure: VolumeFailure): false {
+    this.forgetBefore();
+    return this.refuseExamined(failure);
+  }
+
+  /** For examine(), which has just read the attributes. */
+  protected refuseExamined(failure: VolumeFailure): false {
     this.fail(failure);
     return false;
   }

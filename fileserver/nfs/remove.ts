@@ -64,7 +64,7 @@ abstract class RemoveEntry extends Operation {
   }
 
   examine(): boolean {
-    return this.refusal === null ? true : this.refuse(this.refusal);
+    return this.refusal === null ? true : this.refuseExamined(this.refusal);
   }
 
   /** Sets `victim`; or why there is none. As the user. Leaves `before` filled. */
@@ -133,6 +133,10 @@ abstract class RemoveEntry extends Operation {
     const known = directoryAttributesNow(this.request.service.diskSet, this.dir!) === 'ok';
     encodePostOp(out, known ? directoryStat : null, this.volume);
     this.takeResults();
+  }
+
+  protected forgetBefore(): void {
+    before.forget();
   }
 
   protected fail(failure: VolumeFailure): void {

@@ -70,7 +70,7 @@ export class Rename extends Operation {
 
   examine(): boolean {
     const failure = this.look();
-    if (failure !== null) return this.refuse(failure);
+    if (failure !== null) return this.refuseExamined(failure);
     if (this.moved !== this.replaced) return true;
     // RFC 1813 §3.3.14: two names of one file (or the same name twice): nothing is to be done, and that succeeds.
     this.succeed();
@@ -184,6 +184,11 @@ export class Rename extends Operation {
     before.encode(out);
     const known = this.request.service.diskSet.attributes(dir, dirStat) === 'ok';
     encodePostOp(out, known ? dirStat : null, dir.volume);
+  }
+
+  protected forgetBefore(): void {
+    fromBefore.forget();
+    toBefore.forget();
   }
 
   protected fail(failure: VolumeFailure): void {

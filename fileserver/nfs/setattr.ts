@@ -56,7 +56,7 @@ export class Setattr extends Operation {
     const { diskSet } = this.request.service;
     before.forget();
     const status = diskSet.attributes(file, stat);
-    if (status !== 'ok') return this.refuse(status);
+    if (status !== 'ok') return this.refuseExamined(status);
     before.take(stat);
     this.ctimeSeconds = stat.ctimeSeconds;
     this.ctimeNanoseconds = stat.ctimeNanoseconds;
@@ -65,9 +65,9 @@ export class Setattr extends Operation {
     const same =
       guard === null ||
       (guard.seconds === stat.ctimeSeconds >>> 0 && guard.nseconds === stat.ctimeNanoseconds);
-    if (!same) return this.refuse('notSynchronized');
+    if (!same) return this.refuseExamined('notSynchronized');
     const refused = checkAttributeChanges(diskSet, file, this.changes, this.user, stat);
-    if (refused !== null) return this.refuse(refused);
+    if (refused !== null) return this.refuseExamined(refused);
     if (!changesNothing(this.changes)) return true;
     this.succeed();
     return false;
@@ -119,6 +119,10 @@ export class Setattr extends Operation {
     before.encode(out);
     encodePostOp(out, known ? stat : null, this.volume);
     this.takeResults();
+  }
+
+  protected forgetBefore(): void {
+    before.forget();
   }
 
   protected fail(failure: VolumeFailure): void {

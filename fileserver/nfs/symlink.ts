@@ -38,8 +38,8 @@ export class Symlink extends NewEntry {
 
   override examine(): boolean {
     const size = this.target.length;
-    if (size > TARGET_SIZE_MAX) return this.refuseUnseen('nameTooLong');
-    if (size === 0 || this.target.includes(0)) return this.refuseUnseen('invalid');
+    if (size > TARGET_SIZE_MAX) return this.refuse('nameTooLong');
+    if (size === 0 || this.target.includes(0)) return this.refuse('invalid');
     return super.examine();
   }
 
