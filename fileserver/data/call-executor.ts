@@ -6,6 +6,7 @@ import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { accept_stat, encodeAcceptedError, encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
+import { afterThisCallback } from '../system/turns.ts';
 import type { FileIdentity } from '../volume/file-identity.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -167,7 +168,7 @@ class CallingThread {
   schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    process.nextTick(() => this.post());
+    afterThisCallback(() => this.post());
   }
 
   private post(): void {
