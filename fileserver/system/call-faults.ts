@@ -3,41 +3,10 @@
  * where a thread was started with `testing.callFaults` (data/messages.ts); elsewhere functions are what they are.
  */
 import { workerData } from 'node:worker_threads';
+import { SYSTEM_CALLS } from './system-calls.ts';
 
-/** Calls that can be made to fail. Those with spaces are named by what they are for: the system call alone does not tell. */
-export const FAULT_CALLS = [
-  'openat',
-  'openat2',
-  'open_by_handle_at',
-  'name_to_handle_at',
-  'statx',
-  'faccessat2',
-  'preadv2',
-  'read',
-  'readlinkat',
-  'getdents64',
-  'lseek',
-  'fstatfs64',
-  'pwrite64',
-  'ftruncate64',
-  'fchmodat',
-  'fchownat',
-  'utimensat',
-  'mkdirat',
-  'mknodat',
-  'unlinkat',
-  'renameat',
-  'linkat',
-  'symlinkat',
-  'fsync',
-  'fdatasync',
-  'syncfs',
-  'sync_file_range',
-  'write of the journal',
-  'write of the ownership record',
-  'read of the ownership record',
-  'setgroups',
-] as const;
+/** Calls that can be made to fail. */
+export const FAULT_CALLS = [...SYSTEM_CALLS, 'setgroups'] as const;
 export type FaultCall = (typeof FAULT_CALLS)[number];
 
 /** Of each call: the errno of the next one (0: none), and how many have failed. */

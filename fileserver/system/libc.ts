@@ -13,7 +13,7 @@ const { EINTR } = constants.errno;
 type AnyCall = (...args: any[]) => number;
 
 /**
- * signature: as koffi wants it, with at most six parameters. `name`: for faults of tests (call-faults.ts); null: it has none. An
+ * signature: as koffi wants it, with one to five parameters. `name`: for faults of tests (call-faults.ts); null: it has none. An
  * instance for each number of parameters, so that nothing is allocated for a call.
  */
 export function systemCall<F extends AnyCall>(name: FaultCall | null, signature: string): F {

@@ -4,14 +4,8 @@ import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import { nfsstat3Name } from '../../protocol/nfs3.ts';
 import { nfsstat3Of } from '../nfs/nfs-status.ts';
-import {
-  ANSWERED_CALLS,
-  DURABLE_CALLS,
-  errnoName,
-  outcomeOf,
-  SYSTEM_CALLS,
-  type SystemCall,
-} from './errno-outcomes.ts';
+import { ANSWERED_CALLS, DURABLE_CALLS, SYSTEM_CALLS, type SystemCall } from '../system/system-calls.ts';
+import { errnoName, outcomeOf } from './errno-outcomes.ts';
 import { errnoTable } from './errno-table.fixture.ts';
 
 const { errno: E } = constants;

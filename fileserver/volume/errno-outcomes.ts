@@ -12,50 +12,10 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import type { FaultReason } from '../data/messages.ts';
+import { DURABLE_CALLS, type SystemCall } from '../system/system-calls.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 
 const { errno: E } = constants;
-
-/** Calls whose failure is the answer to one client's call: they look, or they make a change that nobody was promised yet. */
-export const ANSWERED_CALLS = [
-  'openat',
-  'openat2',
-  'open_by_handle_at',
-  'name_to_handle_at',
-  'statx',
-  'faccessat2',
-  'preadv2',
-  'read',
-  'readlinkat',
-  'getdents64',
-  'lseek',
-  'fstatfs64',
-  'pwrite64',
-  'ftruncate64',
-  'fchmodat',
-  'fchownat',
-  'utimensat',
-  'mkdirat',
-  'mknodat',
-  'unlinkat',
-  'renameat',
-  'linkat',
-  'symlinkat',
-] as const;
-
-/** Calls on which acknowledged changes depend. Two of them are named by what they write: `pwrite` and `write` of other files are not among them. */
-export const DURABLE_CALLS = [
-  'fsync',
-  'fdatasync',
-  'syncfs',
-  'sync_file_range',
-  'write of the journal',
-  'write of the ownership record',
-  'read of the ownership record',
-] as const;
-
-export const SYSTEM_CALLS = [...ANSWERED_CALLS, ...DURABLE_CALLS] as const;
-export type SystemCall = (typeof SYSTEM_CALLS)[number];
 
 /** Where a retry takes place. */
 export type Retry =

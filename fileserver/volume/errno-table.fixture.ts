@@ -6,14 +6,8 @@
 import { constants } from 'node:os';
 import { nfsstat3Name } from '../../protocol/nfs3.ts';
 import { nfsstat3Of } from '../nfs/nfs-status.ts';
-import {
-  isTold,
-  type Outcome,
-  outcomeOf,
-  type Retry,
-  SYSTEM_CALLS,
-  type SystemCall,
-} from './errno-outcomes.ts';
+import { SYSTEM_CALLS, type SystemCall } from '../system/system-calls.ts';
+import { isTold, type Outcome, outcomeOf, type Retry } from './errno-outcomes.ts';
 
 const { errno: E } = constants;
 

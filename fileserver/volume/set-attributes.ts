@@ -16,9 +16,9 @@ import {
   UTIME_OMIT,
 } from '../system/file-calls.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG, type StatBuffer } from '../system/statx.ts';
+import type { SystemCall } from '../system/system-calls.ts';
 import { become, type Identity } from '../system/thread-identity.ts';
 import type { DiskSet } from './disk-set.ts';
-import type { SystemCall } from './errno-outcomes.ts';
 import type { OpenFile } from './open-file.ts';
 import { effectiveUser, mayWrite } from './permissions.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';

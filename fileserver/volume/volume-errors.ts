@@ -3,7 +3,8 @@
  * `told`): counted until they are taken, once a second, to be told to the agent. One thread's.
  */
 import type { VolumeErrorCount } from '../data/messages.ts';
-import { errnoName, type SystemCall } from './errno-outcomes.ts';
+import type { SystemCall } from '../system/system-calls.ts';
+import { errnoName } from './errno-outcomes.ts';
 
 export class VolumeErrors {
   /** All that were ever noted. */
