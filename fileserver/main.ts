@@ -12,7 +12,7 @@
  */
 import './linux-only.ts';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { KubernetesClient } from '../kubernetes/client.ts';
@@ -30,6 +30,7 @@ import { allocateRightTable, RightTable } from './right-table.ts';
 import { lockRunDirectory, placeOf } from './run-lock.ts';
 import { SentinelLink } from './sentinel/sentinel-link.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
+import { endProcess } from './system/end-process.ts';
 import { preferThisThread } from './system/thread-priority.ts';
 import { EmbeddedWitness } from './witness/embedded.ts';
 import { KubernetesWitness } from './witness/kubernetes.ts';
@@ -114,7 +115,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     ...openWorld(config, environment, log),
     sentinel: new SentinelLink({ path: join(config.runDir, 'sentinel.sock'), me, log }),
     log,
-    end: (code) => process.exit(code),
+    end: endProcess,
   });
   if (!preferThisThread()) log.debug('No CAP_SYS_NICE: on a busy machine this process may be late.');
   endWhenTold(agent, log);
@@ -198,7 +199,7 @@ function endWhenTold(agent: Agent, log: Log): void {
   process.on('SIGINT', stop);
   const die = (error: unknown): void => {
     log.error(`Unexpected: ${error instanceof Error ? error.stack : String(error)}. The process ends.`);
-    process.exit(1);
+    endProcess(1);
   };
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);
@@ -230,6 +231,6 @@ async function serveControl(config: Config, agent: Agent, log: Log): Promise<voi
 main(process.argv.slice(2), process.env).catch((error: NodeJS.ErrnoException) => {
   const known =
     error instanceof ConfigError || error instanceof CredentialError || error.syscall !== undefined;
-  process.stderr.write(`filerpair server: ${known ? error.message : error.stack}\n`);
-  process.exit(known ? 2 : 1);
+  writeSync(2, `filerpair server: ${known ? error.message : error.stack}\n`);
+  endProcess(known ? 2 : 1);
 });

@@ -25,6 +25,7 @@ import type { Log } from '../log.ts';
 import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import { bootMs } from '../system/boottime.ts';
+import { endWithin } from '../system/end-process.ts';
 import { inBackground, nextTurn, repeat } from '../system/turns.ts';
 import type { RequestResult, StandstillAnswer, Witness } from '../witness/witness.ts';
 import { AbsentExports } from './absent-exports.ts';
@@ -36,11 +37,12 @@ import { GateKeeper } from './gate-keeper.ts';
 import { LiveExports } from './live-exports.ts';
 import { Requests } from './requests.ts';
 import { RightKeeper } from './right-keeper.ts';
+import { SharedAnswer } from './shared-answer.ts';
 import { type OpenFailureStatus, type Status, statusOf } from './status.ts';
 import { StuckVolumes } from './stuck-volumes.ts';
 import { Transitions } from './transitions.ts';
 import { VolumeErrorLog } from './volume-error-log.ts';
-import { whyVolumesNotReadable } from './volume-look.ts';
+import { VolumeLooks } from './volume-look.ts';
 
 /** Ms that last messages get to leave at the end. */
 const FAREWELL_MS = 200;
@@ -50,6 +52,10 @@ const UNHEALTHY_AFTER_MS = 15_000;
 const ANNOTATE_AFTER_MS = 250;
 /** Between two dry runs of a takeover. */
 const CHECK_MS = 30_000;
+/** Whoever asks for a dry run within this time gets the last one's answer. */
+const CHECK_GOOD_FOR_MS = 500;
+/** Beyond `stopMs`, if this thread cannot end the process any more. */
+const KILLED_AFTER_MS = 500;
 /** Between two words to the operator about a volume's errors, while there are some. */
 const TROUBLE_AGAIN_MS = 60_000;
 
@@ -109,6 +115,8 @@ export class Agent {
   private over = false;
   private checking: NodeJS.Timeout | null = null;
   private lastCheck = '';
+  private readonly volumeLooks = new VolumeLooks();
+  private readonly checks: ReadonlyMap<ServerName, SharedAnswer<TakeoverCheck>>;
   private readonly stuckVolumes = new StuckVolumes();
   private readonly absentExports = new AbsentExports();
   /** Exports with which the data thread was last told to open, by home. */
@@ -127,6 +135,9 @@ export class Agent {
       [server, new RightKeeper(rights, 'own', timing.guardMs)],
       [partner, new RightKeeper(rights, 'partner', timing.guardMs)],
     ]);
+    const checkOf = (home: ServerName) =>
+      [home, new SharedAnswer(() => this.checkNow(home), CHECK_GOOD_FOR_MS)] as const;
+    this.checks = new Map([server, partner].map(checkOf));
     this.transitions = new Transitions(server, () => new Date().toISOString());
     this.measured = agentMetrics(() => this.status());
     this.dataThread = new DataThread({
@@ -179,9 +190,10 @@ export class Agent {
     this.checking = repeat(() => this.keepChecking(), CHECK_MS);
   }
 
-  /** Planned stop: release everything, then end. Bounded: the process ends after `stopMs` in any case. */
+  /** Planned stop: release everything, then end. Bounded: the process ends after `stopMs` in any case, whatever hangs. */
   stop(): void {
     const { stopMs } = this.options.config;
+    endWithin(stopMs + KILLED_AFTER_MS);
     setTimeout(() => {
       this.log.warn(`The planned stop took more than ${stopMs} ms; ending as I am.`);
       this.options.end(0);
@@ -210,11 +222,15 @@ export class Agent {
   }
 
   /** Dry run: would a takeover of `home` by this server work now? Asks the witness and looks at the volumes. */
-  async check(home: ServerName): Promise<TakeoverCheck> {
+  check(home: ServerName): Promise<TakeoverCheck> {
+    return this.checks.get(home)!.get();
+  }
+
+  private async checkNow(home: ServerName): Promise<TakeoverCheck> {
     const { config, witness } = this.options;
     const [read, whyNotReadable] = await Promise.all([
       witness.read(home),
-      whyVolumesNotReadable(
+      this.volumeLooks.whyNotReadable(
         home,
         // Those that move come to this node with the ownership, and not before.
         config.diskSets[home]!.volumes.filter(({ reattached }) => reattached !== true),

@@ -1,7 +1,10 @@
 /**
  * A look at volumes that another server serves: are they there, are they this disk set's, are they those that were served last,
- * can they be read? Nothing is written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the agent.
+ * can they be read? Nothing is written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the
+ * agent. One look at a disk set at a time: while a call of the last one is still in the kernel there is no other, so that a disk
+ * that hangs takes one thread of the pool, however often it is asked about.
  */
+import type { ServerName } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import { whyBehind } from '../volume/behind.ts';
 import { readOwnership, readVolumeRecord, saysRestored } from '../volume/ownership.ts';
@@ -9,25 +12,87 @@ import { readOwnership, readVolumeRecord, saysRestored } from '../volume/ownersh
 /** Longer than a disk takes that could be taken over; ms. */
 const PATIENCE_MS = 2000;
 
-/** Null: every volume is as it should be. Else a sentence about the first that is not. */
-export async function whyVolumesNotReadable(
-  home: string,
-  volumes: readonly { readonly name: string; readonly path: string }[],
-  written?: WrittenVolumes,
+interface LookedAt {
+  readonly name: string;
+  readonly path: string;
+}
+
+interface Look {
+  readonly result: Promise<string | null>;
+  /** The volume that is being read, and since when; ms on performance.now(). */
+  volume: string;
+  sinceMs: number;
+}
+
+export class VolumeLooks {
+  private readonly underWay = new Map<ServerName, Look>();
+
+  /**
+   * Null: every volume is as it should be. Else a sentence about the first that is not, after PATIENCE_MS for each volume at
+   * most. Of a look that is under way already, the caller gets the result.
+   */
+  whyNotReadable(
+    home: ServerName,
+    volumes: readonly LookedAt[],
+    written?: WrittenVolumes,
+  ): Promise<string | null> {
+    return this.within(home, this.underWay.get(home) ?? this.begin(home, volumes, written));
+  }
+
+  private begin(home: ServerName, volumes: readonly LookedAt[], written: WrittenVolumes | undefined): Look {
+    const at = (volume: LookedAt): void => {
+      look.volume = volume.name;
+      look.sinceMs = performance.now();
+    };
+    const look: Look = {
+      volume: '',
+      sinceMs: performance.now(),
+      // Begins in a later turn: `look` is there by then.
+      result: Promise.resolve()
+        .then(() => whyNotReadable(home, volumes, written, at))
+        .finally(() => this.underWay.delete(home)),
+    };
+    this.underWay.set(home, look);
+    return look;
+  }
+
+  private async within(home: ServerName, look: Look): Promise<string | null> {
+    const over = Promise.withResolvers<string>();
+    let timer: NodeJS.Timeout;
+    const wait = (): void => {
+      const waitedMs = performance.now() - look.sinceMs;
+      if (waitedMs < PATIENCE_MS) timer = setTimeout(wait, PATIENCE_MS - waitedMs + 1);
+      else
+        over.resolve(
+          `volume ${look.volume} of ${home} has not been read for ${Math.floor(waitedMs / 1000)} s`,
+        );
+    };
+    wait();
+    try {
+      return await Promise.race([look.result, over.promise]);
+    } finally {
+      clearTimeout(timer!);
+    }
+  }
+}
+
+async function whyNotReadable(
+  home: ServerName,
+  volumes: readonly LookedAt[],
+  written: WrittenVolumes | undefined,
+  at: (volume: LookedAt) => void,
 ): Promise<string | null> {
   for (const volume of volumes) {
-    const why = await within(
-      whyNot(home, volume, written),
-      `volume ${volume.name} of ${home} has not been read within ${PATIENCE_MS} ms`,
-    );
+    at(volume);
+    const why = await whyNot(home, volume, written);
     if (why !== null) return why;
   }
   return null;
 }
 
 async function whyNot(
-  home: string,
-  { name, path }: { readonly name: string; readonly path: string },
+  home: ServerName,
+  { name, path }: LookedAt,
   written: WrittenVolumes | undefined,
 ): Promise<string | null> {
   try {
@@ -42,17 +107,5 @@ async function whyNot(
     return whyBehind(name, path, { epoch: written!.epoch, uuid }, found);
   } catch (error) {
     return `volume ${name} of ${home} cannot be read at ${path}: ${(error as Error).message}`;
-  }
-}
-
-async function within(work: Promise<string | null>, otherwise: string): Promise<string | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS, otherwise);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
