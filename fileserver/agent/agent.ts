@@ -579,6 +579,14 @@ export class Agent {
         );
         this.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
         return;
+      case 'halted':
+        this.feed({
+          kind: 'diskSetFault',
+          home,
+          reason: 'RightLost',
+          message: 'the data path found the right to serve over and has stopped',
+        });
+        return;
       case 'volumeWaits':
         this.stuckVolumes.waits(home, message.volume, message.sinceBootMs);
         return;

@@ -115,6 +115,7 @@ export class DiskSetCoordinator {
   private mounts: MountList | null;
   private answered: boolean;
   private closing: Promise<void> | null;
+  /** `fault` or `halted` was said. */
   private faulted: boolean;
   private holding: Hold | null;
   /** performance.now() at the end of the last hold. */
@@ -382,6 +383,7 @@ export class DiskSetCoordinator {
         return;
       case 'rightLost':
         this.halt();
+        this.tellHalted();
         return;
       case 'roots':
         this.rootsFound(message.roots);
@@ -408,6 +410,13 @@ export class DiskSetCoordinator {
       default:
         this.replied(from, message);
     }
+  }
+
+  /** Once. While it is being opened or closed, the end of that says it. */
+  private tellHalted(): void {
+    if (this.state === 'opening' || this.closing !== null || this.faulted) return;
+    this.faulted = true;
+    this.post({ kind: 'halted', diskSet: this.slot });
   }
 
   private replied(from: number, message: Reply): void {

@@ -16,6 +16,7 @@
 //     | close quiesce|fence   -->   |
 //     |   <-- closed                |
 //     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
+//     |   <-- halted                |  likewise, because it found the right over
 
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSlot } from '../right-table.ts';
@@ -224,6 +225,15 @@ export interface FaultMessage {
 }
 
 /**
+ * A data thread found the right over, and so every data thread has stopped serving the disk set. It stays so until the disk set
+ * is closed and opened again, also if the right was extended since: the agent has to close it.
+ */
+export interface HaltedMessage {
+  readonly kind: 'halted';
+  readonly diskSet: DiskSetRole;
+}
+
+/**
  * A volume's disk has not answered for longer than `volumeStalledMs`. Said again every second while that is so. The
  * data path goes on: whether giving the disk set up is of any use, the agent knows.
  */
@@ -340,6 +350,7 @@ export type FromDataThread =
   | ExportsRefusedMessage
   | AbsentExportsMessage
   | FaultMessage
+  | HaltedMessage
   | StalledMessage
   | HeldMessage
   | ResumedMessage

@@ -88,6 +88,23 @@ describe('the right to serve (R2)', () => {
     await expect(client.call('GETATTR', { object: root })).rejects.toThrow('connection closed');
   });
 
+  test('found over by a data thread, it is not served on when it is extended, and the agent is told', async () => {
+    const { port } = await thread.open(openMessage(directory.path));
+    const client = await connect(port);
+    const object = await mount(client, '/data');
+    const halted = thread.of('halted');
+    thread.grant('own', -1);
+    await expect(client.call('GETATTR', { object })).rejects.toThrow('connection closed');
+    // As an agent does that read its clock before the end, and its confirmation after it.
+    thread.grant('own');
+    expect(await halted).toEqual({ kind: 'halted', diskSet: 'own' });
+    await expect(RpcClient.connect(port)).rejects.toThrow('ECONNREFUSED');
+    expect(thread.messages.filter(({ kind }) => kind === 'halted')).toHaveLength(1);
+    await thread.close('own', 'fence');
+    const again = await thread.open(openMessage(directory.path, { epoch: 2 }));
+    expect((await (await connect(again.port)).call('GETATTR', { object })).status).toBe(nfs.NFS3_OK);
+  });
+
   test('the other disk set goes on', async () => {
     const other = temporaryDirectory();
     try {

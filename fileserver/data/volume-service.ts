@@ -337,7 +337,7 @@ export class VolumeService {
     if (!wasOpening) this.tell({ kind: 'fault', volume: volume.spec.name, reason, message });
   }
 
-  /** R2. The agent knows already; it will close the disk set. */
+  /** R2. The coordinator tells the agent, which may not have noticed: its clock was read a moment earlier. */
   private rightLost(): void {
     this.halt();
     this.tell({ kind: 'rightLost' });
