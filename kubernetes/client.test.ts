@@ -110,6 +110,31 @@ describe('requests', () => {
     await started.client.get(resources.leases, at);
     expect(started.seen.map((one) => one.headers.authorization)).toEqual(['Bearer first', 'Bearer second']);
   });
+
+  test('a call that timed out is followed by one over a new connection', async () => {
+    const { client, freezeStanding } = await start((_, response) => json(response, 200, { metadata: {} }));
+    await Promise.all([client.get(resources.leases, at), client.get(resources.leases, at)]);
+    freezeStanding();
+    expect((await caught(client.get(resources.leases, at, { timeoutMs: 50 }))).reason).toBe('Timeout');
+    await client.get(resources.leases, at, { timeoutMs: 1000 });
+  });
+
+  test('connections that are exchanged end with their requests: what is under way is answered', async () => {
+    const answers: (() => void)[] = [];
+    const { client, connection, connections } = await start((_, response) => {
+      answers.push(() => json(response, 200, { metadata: {} }));
+    });
+    const underWay = client.get(resources.leases, at);
+    await expect.poll(() => answers.length).toBe(1);
+    connection.renew();
+    answers[0]!();
+    await underWay;
+    const next = client.get(resources.leases, at);
+    await expect.poll(() => answers.length).toBe(2);
+    answers[1]!();
+    await next;
+    expect(connections()).toBe(2);
+  });
 });
 
 describe('a failure says whether the request can have been executed', () => {

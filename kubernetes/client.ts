@@ -57,6 +57,11 @@ export class KubernetesClient {
     this.#onAnswer = onAnswer;
   }
 
+  /** What is sent from now on goes over new connections: see Connection.renew(). */
+  renewConnections(): void {
+    this.#connection.renew();
+  }
+
   get<T extends KubernetesObject>(resource: Resource, at: ObjectName, options?: CallOptions): Promise<T> {
     return this.#call('GET', pathOf(resource, at.namespace, at.name, options?.subresource), options);
   }

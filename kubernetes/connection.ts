@@ -60,6 +60,11 @@ export const defaultKubeconfig =
 
 /** Lists are fetched in pages and a Lease is small: an answer larger than this is not one of ours. */
 const answerSizeMax = 64 * 1024 * 1024;
+/**
+ * Ms without a byte after which the kernel asks whether the other end is still there, and then each second, ten times: a
+ * watch or an idle connection whose API server is gone without a word is closed some 11 s later.
+ */
+const KEEP_ALIVE_MS = 1000;
 
 interface Target {
   readonly secure: boolean;
@@ -100,6 +105,7 @@ export class Connection {
       };
     } catch (error) {
       response.destroy();
+      if (deadline.aborted) this.renew();
       throw new ApiError({
         outcome: 'unknown',
         reason: deadline.aborted ? 'Timeout' : codeOf(error),
@@ -121,7 +127,17 @@ export class Connection {
     return this.#attempt(options);
   }
 
-  /** Closes idle connections; those in use end with their requests. */
+  /**
+   * Idle connections are closed, those in use end with their requests: what is sent from now on goes over new ones. For
+   * credentials that are replaced, and after a time-out: the API server behind a connection may be gone without a word,
+   * and then the other connections to it are as dead as the one that was tried.
+   */
+  renew(): void {
+    for (const agent of this.#agents.values()) retire(agent);
+    this.#agents.clear();
+  }
+
+  /** Closes all connections, those in use as well. */
   close(): void {
     for (const agent of this.#agents.values()) agent.destroy();
     this.#agents.clear();
@@ -134,6 +150,7 @@ export class Connection {
     } catch (error) {
       // A kept-alive connection that the server closed at the same moment: nothing to read is lost by asking again.
       if (options.method === 'GET' && error instanceof StaleConnection) return request(target, options);
+      if (error instanceof ApiError && error.reason === 'Timeout') this.renew();
       throw error;
     }
   }
@@ -185,8 +202,8 @@ export class Connection {
       .digest('hex');
     const known = this.#agents.get(id);
     if (known !== undefined) return known;
-    this.close();
-    const keepAlive = { keepAlive: true, keepAliveMsecs: 10_000, scheduling: 'lifo' as const };
+    this.renew();
+    const keepAlive = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, scheduling: 'lifo' as const };
     const agent = secure
       ? new https.Agent({
           ...keepAlive,
@@ -196,6 +213,13 @@ export class Connection {
     this.#agents.set(id, agent);
     return agent;
   }
+}
+
+function retire(agent: http.Agent): void {
+  // destroy() would also break the connections on which an answer is awaited.
+  agent.maxFreeSockets = 0;
+  for (const sockets of Object.values(agent.freeSockets))
+    for (const socket of sockets ?? []) socket.destroy();
 }
 
 /** The connection was a kept-alive one and broke before an answer: probably closed by the server while idle. */
@@ -248,7 +272,7 @@ function request(target: Target, options: RequestOptions): Promise<http.Incoming
       else
         socket.once(target.secure ? 'secureConnect' : 'connect', () => {
           sent = true;
-          socket.setKeepAlive(true, 10_000);
+          socket.setKeepAlive(true, KEEP_ALIVE_MS);
         });
     });
     outgoing.on('error', fail);

@@ -1,7 +1,7 @@
 // A real HTTP server for the transport's tests: each test says what the "API server" sends, byte by byte where needed.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { KubernetesClient } from './client.ts';
 import { Connection } from './connection.ts';
@@ -21,6 +21,8 @@ export interface HttpApi {
   readonly seen: Seen[];
   /** How many TCP connections were accepted. */
   connections(): number;
+  /** What comes over the connections that stand is not answered from now on; over new ones it is. */
+  freezeStanding(): void;
   /** Replaces the token that the next loading of credentials finds. */
   token: string;
   close(): Promise<void>;
@@ -29,7 +31,10 @@ export interface HttpApi {
 export async function startHttpApi(handler: Handler): Promise<HttpApi> {
   const seen: Seen[] = [];
   let connections = 0;
+  const standing = new Set<Socket>();
+  const frozen = new Set<Socket>();
   const server = createServer((request, response) => {
+    if (frozen.has(request.socket)) return;
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -45,8 +50,10 @@ export async function startHttpApi(handler: Handler): Promise<HttpApi> {
       handler(one, response);
     });
   });
-  server.on('connection', () => {
+  server.on('connection', (socket: Socket) => {
     connections += 1;
+    standing.add(socket);
+    socket.on('close', () => standing.delete(socket));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const port = (server.address() as AddressInfo).port;
@@ -65,6 +72,9 @@ export async function startHttpApi(handler: Handler): Promise<HttpApi> {
     connection,
     seen,
     connections: () => connections,
+    freezeStanding() {
+      for (const socket of standing) frozen.add(socket);
+    },
     token: 'first',
     async close() {
       connection.close();

@@ -211,3 +211,17 @@ it('writes notes in the background, again until it works, without touching the o
   );
   expect(leases.lease('home-filer-a').spec?.holderIdentity).toBe(a);
 });
+
+it('a call without an answer is not followed by one over another connection that stood then', async () => {
+  const witness = open();
+  // Two calls at once leave two idle connections behind.
+  const [seen] = await Promise.all([seenBy(witness), witness.read('filer-b')]);
+  leases.api.freezeStanding();
+  const claim = claimed(seen.record, a, b, 2500);
+  expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'unknown' });
+  const askedAt = performance.now();
+  expect(await witness.read('filer-a')).toMatchObject({ kind: 'found' });
+  expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toMatchObject({ kind: 'applied' });
+  // callMs is 1000.
+  expect(performance.now() - askedAt).toBeLessThan(900);
+});

@@ -70,11 +70,11 @@ export class KubernetesWitness implements Witness {
       this.options.log.warn(`Cannot read the Lease of ${home}: ${messageOf(error)}`);
       return { kind: 'unknown' };
     });
-    return readWithin(this.options.callMs, answer);
+    return readWithin(this.options.callMs, answer, this.late);
   }
 
   compareAndSwap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
-    return writeWithin(this.options.callMs, this.swap(home, version, ownership));
+    return writeWithin(this.options.callMs, this.swap(home, version, ownership), this.late);
   }
 
   watch(home: string, seen: (sighting: LeaseSighting) => void): void {
@@ -128,6 +128,12 @@ export class KubernetesWitness implements Witness {
     this.closing.abort();
     await Promise.race([Promise.all(this.reflectors.map((one) => one.stop())), late]);
   }
+
+  /**
+   * Where one call was not answered in time, the next goes over a new connection: it must not wait for another one that
+   * led to the same API server, which may be gone. A solo holder's right lasts for two calls without an answer, not for three.
+   */
+  private readonly late = (): void => this.options.client.renewConnections();
 
   private nameOf(home: string): string {
     const name = this.options.leases[home];

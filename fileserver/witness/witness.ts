@@ -103,25 +103,44 @@ export interface Witness {
   close(ms: number): Promise<void>;
 }
 
-/** Bounds a write: after `ms` its outcome is unknown, whatever becomes of it later. */
-export function writeWithin(ms: number, write: Promise<LeaseWriteOutcome>): Promise<LeaseWriteOutcome> {
-  return within(ms, write, { kind: 'unknown' });
+/** Bounds a write: after `ms` its outcome is unknown, whatever becomes of it later. `late` is told of that. */
+export function writeWithin(
+  ms: number,
+  write: Promise<LeaseWriteOutcome>,
+  late?: () => void,
+): Promise<LeaseWriteOutcome> {
+  return within(ms, write, { kind: 'unknown' }, late);
 }
 
 /** Bounds a read. */
-export function readWithin(ms: number, read: Promise<LeaseReadOutcome>): Promise<LeaseReadOutcome> {
-  return within(ms, read, { kind: 'unknown' });
+export function readWithin(
+  ms: number,
+  read: Promise<LeaseReadOutcome>,
+  late?: () => void,
+): Promise<LeaseReadOutcome> {
+  return within(ms, read, { kind: 'unknown' }, late);
 }
 
-async function within<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T> {
+async function within<T>(
+  ms: number,
+  work: Promise<T>,
+  otherwise: T,
+  late: () => void = () => {},
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
+  let answered = false;
   // If this process was held up, the answer may wait unread: timers come before it, immediates after.
-  const late = new Promise<T>((resolve) => {
-    timer = setTimeout(() => nextTurn(() => resolve(otherwise)), ms);
+  const timeUp = new Promise<T>((resolve) => {
+    const giveUp = (): void => {
+      if (!answered) late();
+      resolve(otherwise);
+    };
+    timer = setTimeout(() => nextTurn(giveUp), ms);
   });
   try {
-    return await Promise.race([work, late]);
+    return await Promise.race([work, timeUp]);
   } finally {
+    answered = true;
     clearTimeout(timer);
   }
 }
