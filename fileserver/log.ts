@@ -3,6 +3,7 @@
  * A message names the thing, the cause and the way out; fields repeat what a query would look for.
  */
 import winston from 'winston';
+import { logOutput } from './log-output.ts';
 
 export type Log = winston.Logger;
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -24,7 +25,7 @@ export function createLog(options: LogOptions, fields: Record<string, string>): 
     level: options.level,
     defaultMeta: fields,
     format: combine(timestamp(), options.format === 'json' ? json() : text),
-    transports: [new winston.transports.Console({ stderrLevels: [] })],
+    transports: [new winston.transports.Stream({ stream: logOutput() })],
   });
 }
 

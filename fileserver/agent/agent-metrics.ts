@@ -1,5 +1,6 @@
 /** The agent's metrics, by name: one place that says what each of them means. */
 import { Metrics } from '../control/metrics.ts';
+import { lostLogLines } from '../log-output.ts';
 import type { Status } from './status.ts';
 
 const RTT_SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
@@ -54,6 +55,11 @@ export function agentMetrics(status: () => Status) {
         tookMs / 1000,
       ]);
     },
+  );
+  metrics.counted(
+    'filerpair_log_lines_lost_total',
+    'Lines of the log that could not be written: nobody reads standard output, or its disk is full.',
+    () => [[{}, lostLogLines()]],
   );
   return {
     metrics,

@@ -323,16 +323,24 @@ export class Agent {
     this.queue.push(input);
     if (this.running || this.over) return;
     this.running = true;
-    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
-      const now = bootMs();
-      const { state, effects } = step(this.state, next, now);
-      this.state = state;
-      this.tellDisks(now);
-      this.tellStandstills();
-      for (const effect of effects) this.execute(effect, now);
+    try {
+      for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) this.stepOn(next);
+    } catch (error) {
+      // Whoever fed this in may not be able to do anything about it, and half a step must not be gone on from.
+      this.fatal(`Unexpected: ${error instanceof Error ? error.stack : String(error)}.`);
+      throw error;
     }
     this.running = false;
     this.sleep();
+  }
+
+  private stepOn(input: Input): void {
+    const now = bootMs();
+    const { state, effects } = step(this.state, input, now);
+    this.state = state;
+    this.tellDisks(now);
+    this.tellStandstills();
+    for (const effect of effects) this.execute(effect, now);
   }
 
   /** Before the effects of the same step: a disk set that is opened now is opened where its disks are. */

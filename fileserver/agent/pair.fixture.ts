@@ -90,8 +90,9 @@ export class Pair {
     return this.start('../sentinel/main.ts', server);
   }
 
-  startServer(server: Server): Running {
-    return this.start('../main.ts', server);
+  /** `stdout`: a descriptor in place of a pipe that is read. */
+  startServer(server: Server, stdout: number | 'pipe' = 'pipe'): Running {
+    return this.start('../main.ts', server, stdout);
   }
 
   /** Null while the server cannot be asked. */
@@ -163,14 +164,15 @@ export class Pair {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  private start(program: string, server: Server): Running {
+  private start(program: string, server: Server, stdout: number | 'pipe' = 'pipe'): Running {
     const file = new URL(program, import.meta.url).pathname;
     const child = spawn(process.execPath, [file, '--config', this.configFile(server)], {
       env: { ...process.env, TERMINATION_LOG: this.terminationLog(server) },
+      stdio: ['ignore', stdout, 'pipe'],
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (data: Buffer) => {
+      stream?.on('data', (data: Buffer) => {
         output += data.toString();
       });
     }

@@ -1,14 +1,14 @@
 // What all of a server shares (threads of the pool, its run directory, its log) is taken away, with real processes: its own disk
 // set is served, and a planned stop ends it in time.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
 import { mount } from '../data/data-thread.fixture.ts';
 import { RpcClient } from '../data/rpc-client.fixture.ts';
 import { bootMs } from '../system/boottime.ts';
-import { Pair, type Running, servers } from './pair.fixture.ts';
+import { Pair, type Running, servers, until } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -63,4 +63,36 @@ it("looks at the partner's hung disk take no threads from the own disk set, and 
   await Promise.all(looks);
   expect(await changeOwn(pair.ports['filer-b'].primary)).toBeLessThan(10_000);
   await expectPlannedStop(b);
+});
+
+/** Lines that filer-a says it could not write. */
+async function lostLines(): Promise<number> {
+  const { body } = await pair.control('filer-a', 'GET', '/metrics');
+  return Number(/^filerpair_log_lines_lost_total (\d+)$/m.exec(body)?.[1] ?? Number.NaN);
+}
+
+it('a server whose log nobody reads any more serves on, and counts the lines that are lost', async () => {
+  pair = await Pair.create({}, () => ({ stopMs }));
+  const [a] = servers.map((server) => pair.startServer(server));
+  await pair.paired();
+  expect(await lostLines()).toBe(0);
+  a!.child.stdout!.destroy();
+  await until('lines are lost', async () => {
+    await pair.control('filer-a', 'POST', '/maintenance', JSON.stringify({ on: true, reason: 'new switch' }));
+    return (await lostLines()) > 1;
+  });
+  await changeOwn(pair.ports['filer-a'].primary);
+  await expectPlannedStop(a!);
+});
+
+it('a server whose log is a file on a full disk starts, serves, and counts the lines that are lost', async () => {
+  pair = await Pair.create({}, () => ({ stopMs }));
+  const full = openSync('/dev/full', 'w');
+  const a = pair.startServer('filer-a', full);
+  closeSync(full);
+  pair.startServer('filer-b');
+  await pair.paired();
+  expect(await lostLines()).toBeGreaterThan(1);
+  await changeOwn(pair.ports['filer-a'].primary);
+  await expectPlannedStop(a);
 });

@@ -20,7 +20,8 @@ export function reportErrorsTo(listener: Report): void {
   report = listener;
 }
 
-function run(work: () => void): void {
+/** Now. For listeners whose errors are not the caller's: he goes on, and they are not lost. */
+export function reportingErrors(work: () => void): void {
   try {
     work();
   } catch (error) {
@@ -30,12 +31,12 @@ function run(work: () => void): void {
 
 /** After what has come with this turn of the event loop. */
 export function nextTurn(work: () => void): void {
-  setImmediate(run, work);
+  setImmediate(reportingErrors, work);
 }
 
 /** When the present callback of the event loop has ended, before the next one. */
 export function afterThisCallback(work: () => void): void {
-  queueMicrotask(() => run(work));
+  queueMicrotask(() => reportingErrors(work));
 }
 
 /**

@@ -27,7 +27,7 @@ import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 import type { Log } from '../log.ts';
 import { bootMs } from '../system/boottime.ts';
 import { tryLock } from '../system/flock.ts';
-import { inBackground, repeat } from '../system/turns.ts';
+import { inBackground, repeat, reportingErrors } from '../system/turns.ts';
 import {
   firstSighting,
   formatLeaseFile,
@@ -87,7 +87,7 @@ export class EmbeddedWitness implements Witness {
       reading = true;
       try {
         const sighting = await this.load(home);
-        if (sighting.version !== last) seen(sighting);
+        if (sighting.version !== last) reportingErrors(() => seen(sighting));
         last = sighting.version;
       } catch (error) {
         this.log.debug(`Cannot read the Lease of ${home} now: ${(error as Error).message}`);

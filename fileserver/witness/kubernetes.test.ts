@@ -4,6 +4,7 @@ import { incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { createLog } from '../log.ts';
+import { reportErrorsTo } from '../system/turns.ts';
 import { KubernetesWitness } from './kubernetes.ts';
 import { type LeaseApi, startLeaseApi } from './lease-api.fixture.ts';
 
@@ -224,4 +225,20 @@ it('a call without an answer is not followed by one over another connection that
   expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toMatchObject({ kind: 'applied' });
   // callMs is 1000.
   expect(performance.now() - askedAt).toBeLessThan(900);
+});
+
+it('what the listener of a watch throws is reported, and is not taken for a Lease that cannot be understood', async () => {
+  const witness = open();
+  const reported: unknown[] = [];
+  reportErrorsTo((error) => reported.push(error));
+  const seen: LeaseSighting[] = [];
+  witness.watch('filer-a', (sighting) => {
+    seen.push(sighting);
+    throw new Error('a mistake of ours');
+  });
+  await eventually(() => expect(reported).toEqual([new Error('a mistake of ours')]));
+  await eventually(() => {
+    leases.annotate('home-filer-a', { other: 'thing' });
+    expect(seen.length).toBeGreaterThan(1);
+  });
 });

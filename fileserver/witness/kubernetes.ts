@@ -17,7 +17,7 @@ import { resources } from '../../kubernetes/resource.ts';
 import { type LeaseOwnership, type LeaseSighting, sameOwnership } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 import type { Log } from '../log.ts';
-import { repeat } from '../system/turns.ts';
+import { repeat, reportingErrors } from '../system/turns.ts';
 import { microTime, recordOf, withNotes, withOwnership } from './lease-object.ts';
 import { type LeaseNotes, readWithin, type Witness, writeWithin } from './witness.ts';
 
@@ -81,11 +81,14 @@ export class KubernetesWitness implements Witness {
     const { client, namespace, log } = this.options;
     const name = this.nameOf(home);
     const take = (lease: Lease): void => {
+      let sighting: LeaseSighting;
       try {
-        seen(this.sighting(home, lease));
+        sighting = this.sighting(home, lease);
       } catch (error) {
         log.error(`The Lease ${name} of ${home} cannot be understood: ${messageOf(error)}`);
+        return;
       }
+      reportingErrors(() => seen(sighting));
     };
     const reflector = new Reflector<Lease>({
       client,
@@ -108,11 +111,11 @@ export class KubernetesWitness implements Witness {
     });
     reflector.start();
     this.reflectors.push(reflector);
-    const poll = repeat(() => {
-      this.get(home).then(take, (error: unknown) =>
-        log.debug(`Cannot read the Lease ${name}: ${messageOf(error)}`),
-      );
-    }, this.options.pollMs ?? POLL_MS);
+    const look = (): Promise<void> =>
+      this.get(home).then(take, (error: unknown) => {
+        log.debug(`Cannot read the Lease ${name}: ${messageOf(error)}`);
+      });
+    const poll = repeat(look, this.options.pollMs ?? POLL_MS);
     this.polls.push(poll);
   }
 

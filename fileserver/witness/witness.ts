@@ -95,7 +95,10 @@ export interface Witness {
    * `applied`; `conflict` and `refused` (for sure not written); `unknown` (may or may not take effect, even later).
    */
   compareAndSwap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome>;
-  /** Calls `seen` with the Lease as it is, and after every change, soon. May repeat itself. Until close(). */
+  /**
+   * Calls `seen` with the Lease as it is, and after every change, soon. May repeat itself. Until close(). What `seen` throws
+   * goes to the thread's listener (system/turns.ts).
+   */
   watch(home: string, seen: (sighting: LeaseSighting) => void): void;
   /** Writes notes in the background, again until it works; newer ones replace older ones. */
   annotate(home: string, notes: LeaseNotes): void;
