@@ -43,6 +43,8 @@ import { RpcClient } from './rpc-client.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const XID = 0x5eed0001;
+/** Bytes; truncated in parts. */
+const LARGE_SIZE = 24 * 1024 * 1024;
 
 /** What the operation finds, besides the root: handles of files that the test made there. */
 interface Stage {
@@ -260,6 +262,34 @@ const scenarios: readonly Scenario[] = [
     },
     statusTwice: NFS3ERR_NOT_SYNC,
   }),
+  scenario({
+    title: 'SETATTR with guard, of a size that frees much',
+    procedure: 'SETATTR',
+    divisible: true,
+    prepare: (root) => writeFileSync(join(root, 'old'), Buffer.alloc(LARGE_SIZE, 'x')),
+    args: async ({ handle, ctime }) => ({
+      object: await handle('old'),
+      new_attributes: { ...SATTR3_NOTHING, mode: 0o604, size: 7 },
+      guard: await ctime('old'),
+    }),
+    verify: (root) => {
+      const { mode, size } = statSync(join(root, 'old'));
+      expect([mode & 0o7777, size]).toEqual([0o604, 7]);
+    },
+    statusTwice: NFS3ERR_NOT_SYNC,
+  }),
+  scenario({
+    title: 'CREATE unchecked that cuts a large file',
+    procedure: 'CREATE',
+    divisible: true,
+    prepare: (root) => writeFileSync(join(root, 'old'), Buffer.alloc(LARGE_SIZE, 'x')),
+    args: ({ root }) => ({
+      where: { dir: root, name: bytes('old') },
+      how: { mode: UNCHECKED, obj_attributes: { ...SATTR3_NOTHING, size: 0 } },
+    }),
+    verify: (root) => expect(statSync(join(root, 'old')).size).toBe(0),
+    statusTwice: NFS3_OK,
+  }),
 ];
 
 /** A process that serves the volume until it dies at the step. */
@@ -384,6 +414,7 @@ describe('exactly once, whatever has become of the export since', () => {
     [one('CREATE guarded with attributes'), 'beforeAnswer'],
     [one('RENAME over an existing file, into another directory'), 'afterExecution'],
     [one('SETATTR with guard, of several attributes'), 'duringExecution'],
+    [one('SETATTR with guard, of a size that frees much'), 'duringExecution'],
     [one('LINK'), 'afterFlush'],
   ];
   const data: ExportSpec = { path: '/data', volume: 'data', ...EVERYBODY };

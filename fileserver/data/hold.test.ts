@@ -1,6 +1,7 @@
 // A hold: for a moment nothing changes on the volumes, everything that was answered is on them, and no call is lost by it.
-import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
@@ -152,3 +153,44 @@ test('one hold at a time', async () => {
   expect(await refused).toMatchObject({ id: 'two', whole: false });
   expect(await resume('one')).toMatchObject({ id: 'one', whole: true });
 });
+
+/** Begins to truncate a file of this size, which is done in parts; its status. */
+const LARGE_SIZE = 64 * 1024 * 1024;
+async function beginTruncation(): Promise<{ path: string; status: Promise<number | null> }> {
+  const path = join(directory.path, 'large');
+  writeFileSync(path, Buffer.alloc(LARGE_SIZE, 'x'));
+  const found = await client.call('LOOKUP', { what: { dir: root, name: bytes('large') } });
+  if (found.status !== nfs.NFS3_OK) throw new Error(nfs.nfsstat3Name(found.status));
+  const new_attributes = { ...nfs.SATTR3_NOTHING, size: 0 };
+  const answer = client.call('SETATTR', { object: found.object, new_attributes, guard: null });
+  const status = answer.then(
+    (results) => results.status,
+    () => null,
+  );
+  while (statSync(path).size === LARGE_SIZE) await turn();
+  return { path, status };
+}
+
+test('it waits for a truncation that has begun', async () => {
+  const { path, status } = await beginTruncation();
+  await hold();
+  expect(statSync(path).size).toBe(0);
+  expect(await resume()).toMatchObject({ whole: true });
+  expect(await status).toBe(nfs.NFS3_OK);
+});
+
+test.each([
+  ['quiesce', nfs.NFS3_OK],
+  ['fence', null],
+] as const)(
+  'a truncation that has begun when the disk set is closed (%s) is completed, here or by the next owner',
+  async (mode, answer) => {
+    const { path, status } = await beginTruncation();
+    await thread.close('own', mode);
+    if (mode === 'quiesce') expect(statSync(path).size).toBe(0);
+    await thread.open(openMessage(directory.path, { epoch: 2 }));
+    expect(statSync(path).size).toBe(0);
+    // Fenced, it may have been answered just before.
+    expect([answer, nfs.NFS3_OK]).toContain(await status);
+  },
+);

@@ -4,6 +4,7 @@ import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, openAt } from '../system/file-calls.ts';
 import { S_IFREG } from '../system/statx.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
+import { GradualTruncation, truncatesMuch } from '../volume/gradual-truncation.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import {
   type AttributeChanges,
@@ -32,6 +33,8 @@ export class Create extends NewEntry {
   private readonly mode: number;
   /** UNCHECKED found a file: all that happens to it is this change of its size. */
   private existing: OpenFile | null;
+  /** null: what is cut off of it is little. */
+  private truncation: GradualTruncation | null;
   private ctimeSeconds: number;
   private ctimeNanoseconds: number;
 
@@ -47,6 +50,7 @@ export class Create extends NewEntry {
     this.mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
     this.wanted = how.mode === EXCLUSIVE ? verifierTimes(how.verf) : { ...given, mode: null };
     this.existing = null;
+    this.truncation = null;
     this.ctimeSeconds = 0;
     this.ctimeNanoseconds = 0;
   }
@@ -107,7 +111,19 @@ export class Create extends NewEntry {
     diskSet.attributes(file, stat);
     this.ctimeSeconds = stat.ctimeSeconds;
     this.ctimeNanoseconds = stat.ctimeNanoseconds;
+    const { size } = this.wanted;
+    if (truncatesMuch(stat, size)) this.truncation = new GradualTruncation(file, size);
     return true;
+  }
+
+  override get hasParts(): boolean {
+    return this.truncation !== null;
+  }
+
+  override executePart(): boolean {
+    const cut = this.truncation!.next(this.request.service.diskSet, this.user);
+    if (cut) this.step('duringExecution');
+    return cut;
   }
 
   private get cut(): AttributeChanges {

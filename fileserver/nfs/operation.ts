@@ -48,6 +48,9 @@ export abstract class Operation implements Change {
   get grows(): boolean {
     return false;
   }
+  get hasParts(): boolean {
+    return false;
+  }
   /** Set by bind(). */
   protected user!: Identity;
   protected tree!: Export;
@@ -85,6 +88,10 @@ export abstract class Operation implements Change {
   /** What recover() will need to know of the state before. After examine(). */
   protected abstract evidence(w: XdrWriter): void;
   abstract execute(flushes: FlushSet): void;
+  /** Of those without parts it is not asked. */
+  executePart(): boolean {
+    return false;
+  }
   /** Was it executed? Then completes what is missing and sets `results`. false: it was not begun. */
   abstract recover(evidence: XdrReader, flushes: FlushSet): boolean;
   /** Sets `results` to the failure arm, with attributes as they are now. */

@@ -3,6 +3,7 @@ import { decodeSETATTR3args, NFS3_OK, type SETATTR3args } from '../../protocol/n
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
+import { GradualTruncation, truncatesMuch } from '../volume/gradual-truncation.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import {
   type AttributeChanges,
@@ -25,6 +26,8 @@ export class Setattr extends Operation {
   private readonly args: SETATTR3args;
   private readonly changes: AttributeChanges;
   private file: OpenFile | null;
+  /** null: what is cut off is little. */
+  private truncation: GradualTruncation | null;
   /** The object's ctime when the change was examined: any step of it moves it on. */
   private ctimeSeconds: number;
   private ctimeNanoseconds: number;
@@ -36,6 +39,7 @@ export class Setattr extends Operation {
     r.expectEnd();
     this.changes = changesOfSattr(this.args.new_attributes);
     this.file = null;
+    this.truncation = null;
     this.ctimeSeconds = 0;
     this.ctimeNanoseconds = 0;
   }
@@ -60,6 +64,8 @@ export class Setattr extends Operation {
     before.take(stat);
     this.ctimeSeconds = stat.ctimeSeconds;
     this.ctimeNanoseconds = stat.ctimeNanoseconds;
+    const { size } = this.changes;
+    if (size !== null && truncatesMuch(stat, size)) this.truncation = new GradualTruncation(file, size);
     const { guard } = this.args;
     // RFC 1813 §3.3.2: the object's ctime must be the guard's, or NFS3ERR_NOT_SYNC and nothing is changed.
     const same =
@@ -71,6 +77,16 @@ export class Setattr extends Operation {
     if (!changesNothing(this.changes)) return true;
     this.succeed();
     return false;
+  }
+
+  override get hasParts(): boolean {
+    return this.truncation !== null;
+  }
+
+  override executePart(): boolean {
+    const cut = this.truncation!.next(this.request.service.diskSet, this.user);
+    if (cut) this.step('duringExecution');
+    return cut;
   }
 
   protected evidence(w: XdrWriter): void {

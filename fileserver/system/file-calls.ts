@@ -257,6 +257,16 @@ export function readInto(fd: number, address: number, size: number, offset: Offs
 }
 
 const SEEK_SET = 0;
+const SEEK_DATA = 3;
+
+/**
+ * Is nothing stored of a regular file from `offset`, which lies before its end, to its end? lseek(2) SEEK_DATA. false also where
+ * the file system keeps no holes.
+ */
+export function isHoleFrom(fd: number, offset: Offset): boolean {
+  return c_lseek(fd, offset, SEEK_DATA) < 0;
+}
+
 const RWF_NOWAIT = 8;
 
 /**

@@ -88,6 +88,10 @@ export class StatBuffer {
   get size(): number {
     return this.view.getUint32(44, true) * TWO_32 + this.view.getUint32(40, true);
   }
+  /** Bytes that are stored of it, holes left out. */
+  get allocatedSize(): number {
+    return Number(this.view.getBigUint64(48, true)) * 512;
+  }
   get atimeSeconds(): number {
     return Number(this.view.getBigInt64(64, true));
   }

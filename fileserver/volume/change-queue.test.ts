@@ -31,6 +31,8 @@ vi.mock('./flush-set.ts', () => ({
 }));
 
 let queue: ChangeQueue;
+let mayServe: boolean;
+let stopped: number;
 let makeQueue: (pacing?: Pacing) => ChangeQueue;
 let cache: ReplyCache;
 let count: number;
@@ -39,6 +41,8 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
   groups = [];
   count = 0;
+  mayServe = true;
+  stopped = 0;
   cache = new ReplyCache(undefined, () => 0);
   const volume = {
     spec: { name: 'v' },
@@ -47,8 +51,10 @@ beforeEach(() => {
     failed: false,
   } as unknown as Volume;
   const hooks: ChangeQueueHooks = {
-    mayServe: () => true,
-    onStopped: () => {},
+    mayServe: () => mayServe,
+    onStopped: () => {
+      stopped += 1;
+    },
     onStep: () => {},
     settle: () => ({ outcome: 'notBegun' }),
     onBug: (_whose, error) => {
@@ -66,9 +72,14 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** An operation on a name of its own. */
-function submit(answered: () => void, executed: () => void = () => {}): void {
+/** An operation on a name of its own, or on this one; in so many parts before it is executed. */
+function submit(
+  answered: () => void,
+  executed: () => void = () => {},
+  { name, parts = 0 }: { name?: string; parts?: number } = {},
+): void {
   const key = String(count++).padEnd(16, '.');
+  let left = parts;
   const change: Change = {
     operation: 'CREATE',
     key,
@@ -76,10 +87,15 @@ function submit(answered: () => void, executed: () => void = () => {}): void {
     madeKey: null,
     results: new Uint8Array(4),
     isStillAllowed: () => true,
-    conflictKeys: () => [key],
+    conflictKeys: () => [name ?? key],
     examine: () => true,
     intent: () => new Uint8Array(100),
     refuse: () => {},
+    hasParts: parts > 0,
+    executePart: () => {
+      left -= 1;
+      return left >= 0;
+    },
     execute: (flushes) => {
       flushes.add(undefined as never);
       executed();
@@ -164,4 +180,56 @@ test('when a flush ends, its operations are answered although the next group is 
   expect(between).toBeGreaterThan(0);
   expect(between).toBeLessThan(20);
   expect(groups).toEqual([1, 100]);
+});
+
+/** Parts that take ten flushes, one a turn of the event loop (1 ms of the test's time). */
+const MANY_PARTS = 200;
+
+test('while one is executed in parts others are answered; what touches the same waits for it, and so does who waits for all', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  const say = (event: string) => () => events.push(event);
+  submit(say('long'), say('long executed'), { name: 'file', parts: MANY_PARTS });
+  submit(say('with it'));
+  submit(say('same'), say('same executed'), { name: 'file' });
+  let after = 0;
+  const ask = (): void => {
+    if (!events.includes('long')) submit(ask);
+    after += 1;
+  };
+  ask();
+  queue.whenIdle(say('idle'));
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['with it', 'long executed', 'long', 'same executed', 'same', 'idle']);
+  expect(after).toBeGreaterThan(3);
+  expect(queue.isAtRest).toBe(true);
+});
+
+test('one in parts that is alone, and several at the same time, are answered', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  submit(() => events.push('alone'), undefined, { parts: 5 });
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['alone']);
+  submit(() => events.push('long'), undefined, { parts: 50 });
+  submit(() => events.push('short'), undefined, { parts: 2 });
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['alone', 'short', 'long']);
+});
+
+test('when the right ends between two parts nothing more is done or answered, and nobody waits', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+    { parts: MANY_PARTS },
+  );
+  await vi.advanceTimersByTimeAsync(10);
+  queue.whenIdle(() => events.push('idle'));
+  expect(events).toEqual([]);
+  mayServe = false;
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['idle']);
+  expect(stopped).toBe(1);
 });

@@ -27,6 +27,22 @@
  * are there more than two, and a group is flushed when the flush before it has ended: answers are given in the order of
  * execution, and what was executed because of something that is not durable is not answered before that is.
  *
+ * An operation that takes long (a truncation that frees much) leaves its group when the intents are recorded. It is executed in
+ * parts, one in a turn of the event loop, and everything else goes on between them:
+ *
+ *   group n      ... | record intents | execute the others | flush | answer
+ *   the long one                      | part | part | ... | part |
+ *   group m                                        ... | record intents | execute what is left | flush | answer
+ *
+ * When the last part is done it joins the next group. Its intent is recorded once more with that one: so each group has intents,
+ * and between two records there are no more flushes than in any other load (Journal.flushed). A group that all members have left is
+ * flushed like others. Until the answer is recorded, what the operation touches is closed to other operations and to WRITEs, and
+ * each new segment of the journal gets its intent.
+ *
+ * Before each part the right to serve is looked up, as before each operation. From the first part on the operation is half executed.
+ * So it is completed as after a crash: from its own intent, with the rights that it was recorded with. A crash between two parts is
+ * the same case: the first part has changed the object's ctime, and no other operation could touch the object.
+ *
  * Where the journal can't be written for lack of space, its reserve is lent (journal-reserve.ts). From then on what needs
  * space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
  * refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
@@ -106,6 +122,10 @@ export interface Change extends Done {
   readonly grows: boolean;
   /** Sets `results` to a failure. */
   refuse(failure: VolumeFailure): void;
+  /** After examine(): it takes long. Then executePart() is called, until it returns false, before it is completed. */
+  readonly hasParts: boolean;
+  /** Does a part of it, which takes some milliseconds. false: did nothing, and execute() does what is left. */
+  executePart(): boolean;
   /** Does it; `results` are complete afterwards, whether it succeeded or not. */
   execute(flushes: FlushSet): void;
 }
@@ -147,8 +167,10 @@ interface Member {
   readonly change: Change;
   readonly keys: readonly string[];
   readonly intent: Uint8Array;
-  /** The change itself, unless it has thrown. */
+  /** The change itself, unless it was settled. */
   done: Done;
+  /** It takes long, and is half executed: its intent is in the journal since before it joined this group. */
+  partsDone: boolean;
 }
 
 /** A group that is being formed. */
@@ -177,8 +199,12 @@ export class ChangeQueue implements JournalContents {
   private waiting: Change[];
   /** Intents (to be) recorded, not yet executed, or waiting for the flush. */
   private group: Member[];
-  /** `group` has its intents in the journal. */
+  /** `group`, of which those that take long may have left, has its intents in the journal. */
   private announced: boolean;
+  /** Intents recorded, being executed in parts. */
+  private inParts: Member[];
+  /** All parts are done: to be completed with the next group. */
+  private partsDone: Member[];
   /** Executed, its effects on their way to the disk; null: no flush is under way. */
   private flushing: readonly Member[] | null;
   /** Executed and durable; answers not recorded yet. */
@@ -189,7 +215,10 @@ export class ChangeQueue implements JournalContents {
   private noRoom: VolumeFailure;
   /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
   private failures: Done[];
-  /** Conflict keys of everything in `group`, `flushing` and `executed` are in volume.changing; who waits for them is here. */
+  /**
+   * Conflict keys of everything in `group`, `inParts`, `partsDone`, `flushing` and `executed` are in volume.changing; who waits
+   * for them is here.
+   */
   private blocked: { readonly key: string; readonly ready: () => void }[];
   private idleListeners: (() => void)[];
   private scheduled: boolean;
@@ -215,6 +244,8 @@ export class ChangeQueue implements JournalContents {
     this.waiting = [];
     this.group = [];
     this.announced = false;
+    this.inParts = [];
+    this.partsDone = [];
     this.flushing = null;
     this.executed = [];
     this.unrecorded = [];
@@ -242,7 +273,8 @@ export class ChangeQueue implements JournalContents {
     this.scheduled = true;
     this.nextTurn(() => {
       this.scheduled = false;
-      if (this.phase === 'idle' && this.waiting.length > 0 && this.mayBegin()) this.beginGroup();
+      const isAny = this.waiting.length > 0 || this.partsDone.length > 0;
+      if (this.phase === 'idle' && isAny && this.mayBegin()) this.beginGroup();
     });
   }
 
@@ -328,6 +360,8 @@ export class ChangeQueue implements JournalContents {
   stop(): void {
     this.phase = 'stopped';
     this.waiting = [];
+    this.inParts = [];
+    this.partsDone = [];
     this.blocked = [];
     this.stopLingering();
     this.stopGathering();
@@ -336,7 +370,12 @@ export class ChangeQueue implements JournalContents {
 
   /** Nothing is under way. Answers for which there was no room may wait to be recorded. */
   get isAtRest(): boolean {
-    return this.phase === 'idle' && this.waiting.length === 0 && this.flushing === null;
+    return this.phase === 'idle' && this.waiting.length === 0 && this.flushing === null && !this.isInParts;
+  }
+
+  /** An operation that takes long is under way. */
+  private get isInParts(): boolean {
+    return this.inParts.length > 0 || this.partsDone.length > 0;
   }
 
   /** From now on, until resume(), the queue writes only for what was submitted before or is. */
@@ -347,7 +386,8 @@ export class ChangeQueue implements JournalContents {
 
   resume(): void {
     this.held = false;
-    if (this.phase === 'idle' && this.executed.length > 0) this.lingerFor(LINGER_MS);
+    const isLeft = this.executed.length > 0 || this.partsDone.length > 0;
+    if (this.phase === 'idle' && isLeft) this.lingerFor(LINGER_MS);
   }
 
   private get isIdle(): boolean {
@@ -380,7 +420,7 @@ export class ChangeQueue implements JournalContents {
       else this.lingerFor(LINGER_MS);
       return;
     }
-    this.tellIdle();
+    if (!this.isInParts) this.tellIdle();
   }
 
   private tellIdle(): void {
@@ -396,7 +436,9 @@ export class ChangeQueue implements JournalContents {
 
   private lingered(): void {
     this.linger = null;
-    if (this.phase === 'idle') this.record();
+    if (this.phase !== 'idle') return;
+    if (this.partsDone.length > 0) this.beginGroup();
+    else this.record();
   }
 
   private stopLingering(): void {
@@ -414,6 +456,7 @@ export class ChangeQueue implements JournalContents {
     this.executed = [];
     const recorded = (error: Error | null): void => this.guarded(() => this.recorded(error, executed));
     if (this.hooks.journalDisabled) {
+      this.announced = this.group.length > 0;
       this.nextTurn(() => this.recorded(null, executed));
       return;
     }
@@ -428,7 +471,7 @@ export class ChangeQueue implements JournalContents {
       return;
     }
     this.unrecorded = [];
-    this.announced = true;
+    this.announced = this.group.length > 0;
     const { journal } = this.volume;
     const { intents } = this.hooks;
     if (this.group.length === 0 || intents === 'flush') journal.flush(recorded);
@@ -455,17 +498,20 @@ export class ChangeQueue implements JournalContents {
 
   /** Its intents can't be recorded, so it can't be executed. Nobody waits for room: others have to make it. */
   private refuseGroup(): void {
-    const { group, blocked, noRoom } = this;
+    const { blocked, noRoom } = this;
+    const group = this.group.filter(({ partsDone }) => !partsDone);
+    this.partsDone.push(...this.group.filter(({ partsDone }) => partsDone));
     this.group = [];
     for (const { keys } of group) for (const key of keys) this.volume.changing.remove(key);
     for (const { change } of group) this.refuseAndAnswer(change, noRoom);
-    this.blocked = [];
-    for (const { ready } of blocked) this.call(ready);
+    const half = keysOf([...this.inParts, ...this.partsDone]);
+    this.blocked = blocked.filter(({ key }) => half.has(key));
+    for (const { key, ready } of blocked) if (!half.has(key)) this.call(ready);
     this.phase = 'idle';
     if (this.flushing !== null) return;
-    this.tellIdle();
+    if (!this.isInParts) this.tellIdle();
     if (this.waiting.length > 0) this.schedule();
-    else if (this.executed.length > 0) this.lingerFor(NO_ROOM_LINGER_MS);
+    else if (this.executed.length > 0 || this.partsDone.length > 0) this.lingerFor(NO_ROOM_LINGER_MS);
   }
 
   private refuseAndAnswer(change: Change, failure: VolumeFailure): void {
@@ -480,9 +526,12 @@ export class ChangeQueue implements JournalContents {
 
   /** Takes from the queue, in order, what has no conflict with anything before it. */
   private formGroup(): void {
+    const { partsDone } = this;
+    this.group = partsDone;
+    this.partsDone = [];
     const forming: Forming = {
       taken: new Set(),
-      deferred: keysOf(this.flushing ?? []),
+      deferred: keysOf([...(this.flushing ?? []), ...this.inParts, ...partsDone]),
       later: [],
       size: 0,
     };
@@ -494,7 +543,9 @@ export class ChangeQueue implements JournalContents {
       }
     }
     this.waiting = forming.later;
-    for (const { keys } of this.group) for (const key of keys) this.volume.changing.add(key);
+    for (const member of this.group) {
+      if (!member.partsDone) for (const key of member.keys) this.volume.changing.add(key);
+    }
   }
 
   /** It changed nothing. */
@@ -528,7 +579,7 @@ export class ChangeQueue implements JournalContents {
       throw new RangeError(`its intent has ${intent.length} bytes, a record at most ${PAYLOAD_SIZE_MAX}`);
     }
     for (const key of keys) taken.add(key);
-    this.group.push({ change, keys, intent, done: change });
+    this.group.push({ change, keys, intent, done: change, partsDone: false });
     forming.size += intent.length;
   }
 
@@ -597,7 +648,41 @@ export class ChangeQueue implements JournalContents {
 
   private executeGroup(): void {
     for (const { change } of this.group) this.hooks.onStep(change.operation, 'afterIntent');
+    this.beginParts();
     this.executeFrom(0);
+  }
+
+  /** Those that take long leave the group. */
+  private beginParts(): void {
+    const { group } = this;
+    const isLong = ({ change, partsDone }: Member): boolean => change.hasParts && !partsDone;
+    if (!group.some(isLong)) return;
+    if (this.inParts.length === 0) this.nextTurn(() => this.executePart());
+    this.inParts.push(...group.filter(isLong));
+    this.group = group.filter((member) => !isLong(member));
+  }
+
+  /** Of those that take long, one after the other. */
+  private executePart(): void {
+    const [member] = this.inParts;
+    if (member === undefined || !this.allowed()) return;
+    const goesOn = this.didPart(member);
+    // It may have found that the volume has failed.
+    if (this.inParts.shift() === undefined) return;
+    member.partsDone = !goesOn;
+    if (goesOn) this.inParts.push(member);
+    else this.partsDone.push(member);
+    if (this.inParts.length > 0) this.nextTurn(() => this.executePart());
+    if (!goesOn) this.schedule();
+  }
+
+  private didPart(member: Member): boolean {
+    try {
+      return member.change.executePart();
+    } catch (error) {
+      this.settleThrown(member, error);
+      return false;
+    }
   }
 
   /**
@@ -615,7 +700,7 @@ export class ChangeQueue implements JournalContents {
       if (madeKey !== null) this.volume.changing.add(madeKey);
       this.hooks.onStep(member.change.operation, 'afterExecution');
     }
-    this.pacing.noteExecution((performance.now() - begunAt) / (end - first));
+    if (end > first) this.pacing.noteExecution((performance.now() - begunAt) / (end - first));
     if (end < group.length) {
       this.nextTurn(() => {
         if (this.phase !== 'stopped') this.executeFrom(end);
@@ -627,24 +712,34 @@ export class ChangeQueue implements JournalContents {
   }
 
   private execute(member: Member): void {
-    const { change, intent } = member;
+    const { change } = member;
+    // A part of it has thrown, or it is half executed.
+    if (member.done !== change || (change.hasParts && this.settle(member) === 'completed')) return;
     try {
       change.execute(this.flushes);
     } catch (error) {
-      const { operation, key, madeKey } = change;
-      const whose = `${operation} ${hex(key)}`;
-      this.hooks.onBug(`${whose}, while it was executed`, error);
-      const settled = this.hooks.settle(intent, this.flushes);
-      if (settled.outcome === 'completed') {
-        member.done = { operation, key, results: settled.results, madeKey: settled.madeKey ?? madeKey };
-        return;
-      }
-      if (settled.outcome === 'putAside') {
-        this.hooks.onBug(`${whose} is put aside and may be half executed`, new Error(settled.reason));
-      }
-      this.flushes.addAll();
-      member.done = { operation, key, results: noResults(key), madeKey };
+      this.settleThrown(member, error);
     }
+  }
+
+  private settleThrown(member: Member, error: unknown): void {
+    const { operation, key, madeKey } = member.change;
+    this.hooks.onBug(`${operation} ${hex(key)}, while it was executed`, error);
+    if (this.settle(member) === 'completed') return;
+    this.flushes.addAll();
+    member.done = { operation, key, results: noResults(key), madeKey };
+  }
+
+  private settle(member: Member): Settled['outcome'] {
+    const { operation, key, madeKey } = member.change;
+    const settled = this.hooks.settle(member.intent, this.flushes);
+    if (settled.outcome === 'completed') {
+      member.done = { operation, key, results: settled.results, madeKey: settled.madeKey ?? madeKey };
+    } else if (settled.outcome === 'putAside') {
+      const whose = `${operation} ${hex(key)}`;
+      this.hooks.onBug(`${whose} is put aside and may be half executed`, new Error(settled.reason));
+    }
+    return settled.outcome;
   }
 
   private flushGroup(): void {
@@ -700,7 +795,7 @@ export class ChangeQueue implements JournalContents {
       this.answerAll(members);
     }
     // The group that was executed meanwhile.
-    if (this.phase === 'executed' && this.group.length > 0) this.flushGroup();
+    if (this.phase === 'executed' && this.announced) this.flushGroup();
     else if (this.phase !== 'recording') this.goOn();
   }
 
@@ -730,7 +825,9 @@ export class ChangeQueue implements JournalContents {
   /** JournalContents: operations without an answer, whose intents are in the journal already. */
   *intents(): Iterable<Uint8Array> {
     for (const { intent } of this.flushing ?? []) yield intent;
-    if (this.announced) for (const { intent } of this.group) yield intent;
+    for (const { intent } of this.inParts) yield intent;
+    for (const { intent } of this.partsDone) yield intent;
+    for (const { intent, partsDone } of this.group) if (this.announced || partsDone) yield intent;
   }
 
   /** JournalContents: answers given until now. Those given later are appended anyway. */
