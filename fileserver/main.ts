@@ -27,7 +27,7 @@ import { type ControlSurface, listenOnPort, listenOnSocket } from './control/htt
 import { CredentialError, CredentialStore } from './interconnect/credentials.ts';
 import { createLog, type Log, type LogLevel } from './log.ts';
 import { allocateRightTable, RightTable } from './right-table.ts';
-import { lockRunDirectory, placeOf } from './run-lock.ts';
+import { lockRunDirectory } from './run-lock.ts';
 import { SentinelLink } from './sentinel/sentinel-link.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
 import { endProcess } from './system/end-process.ts';
@@ -94,9 +94,9 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   const unguarded = whyNoDeadMansSwitch(process.pid);
   if (unguarded !== null) throw new ConfigError(unguarded);
   mkdirSync(config.runDir, { recursive: true });
-  lockRunDirectory(config.runDir);
+  const runPlace = lockRunDirectory(config.runDir);
 
-  const place = config.incarnation ?? environment.podUid ?? placeOf(config.runDir);
+  const place = config.incarnation ?? environment.podUid ?? runPlace;
   const run = `${Date.now().toString(36)}-${randomBytes(2).toString('hex')}`;
   const me = incarnationOf(config.server, place, run);
   const log = createLog(

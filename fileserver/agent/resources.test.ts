@@ -1,7 +1,7 @@
 // What all of a server shares (threads of the pool, its run directory, its log) is taken away, with real processes: its own disk
 // set is served, and a planned stop ends it in time.
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
@@ -96,3 +96,24 @@ it('a server whose log is a file on a full disk starts, serves, and counts the l
   await changeOwn(pair.ports['filer-a'].primary);
   await expectPlannedStop(a);
 });
+
+it.runIf(process.getuid!() === 0)(
+  'a server whose run directory is full starts, serves, and stops',
+  async () => {
+    pair = await Pair.create({}, () => ({ stopMs }));
+    const runDir = join(pair.directory, 'filer-a');
+    const config = readFileSync(pair.configFile('filer-a'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32k', 'tmpfs', runDir]);
+    try {
+      writeFileSync(pair.configFile('filer-a'), config);
+      expect(() => writeFileSync(join(runDir, 'fill'), Buffer.alloc(64 * 1024))).toThrow('ENOSPC');
+      const [a] = servers.map((server) => pair.startServer(server));
+      await pair.paired();
+      await changeOwn(pair.ports['filer-a'].primary);
+      await expectPlannedStop(a!);
+    } finally {
+      await pair.kill();
+      execFileSync('umount', [runDir]);
+    }
+  },
+);
