@@ -44,8 +44,8 @@ disk: setup ## Crashes of a machine and failing disks, on loop devices of the te
 hostile: setup ## Legal calls of hostile size against a real pair for SECONDS= (3600): no server ends, nothing moves
 	@SECONDS=$(SECONDS) vitest run --config e2e/vitest.config.ts --project hostile
 
-crashes: setup ## Thousands of crashes: of the process (KILLS=), of the machine (STATES= for each file system, SEED=)
-	@$(NODE) e2e/disk/main.ts --kills $(or $(KILLS),3000) --states $(or $(STATES),500) --seed $(or $(SEED),1)
+crashes: setup ## Thousands of crashes: of the process (KILLS=, TRIPLES= of operations), of the machine (STATES= for each file system, SEED=)
+	@$(NODE) e2e/disk/main.ts --kills $(or $(KILLS),3000) --triples $(or $(TRIPLES),1000) --states $(or $(STATES),500) --seed $(or $(SEED),1)
 
 e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= picks one)
 	@$(NODE) e2e/main.ts cluster $(SCENARIO)

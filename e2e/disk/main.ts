@@ -1,19 +1,24 @@
-// Crashes, as many as wanted: kills the process that owns a volume; and for crashes of the machine records a load on each
+// Crashes, as many as wanted: kills the process that owns a volume; every pair of operations and so many triples of them, the
+// owner stopped at every step; and for crashes of the machine records a load on each
 // file system and replays the disk up to random points.
 //
-//   node e2e/disk/main.ts [--kills 3000] [--states 500] [--seed 1] [--only ext4] [--intents flush|unwritten]
+//   node e2e/disk/main.ts [--kills 3000] [--triples 1000] [--states 500] [--seed 1] [--only ext4] [--intents flush|unwritten]
 //
 // Prints a line for the kills and for each file system and set of mount options; exit code 1 if anything acknowledged was
 // missing or done twice.
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { crashAgainAndAgain } from '../../fileserver/data/crash-run.fixture.ts';
+import { Neighbours, PARTS } from '../../fileserver/nfs/neighbours.fixture.ts';
+import { startIoPool } from '../../fileserver/system/thread-identity.ts';
+import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { type FileSystemType, missingForDisks, workDirectory } from './recording-disk.ts';
 import { record, replay } from './replay.ts';
 
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '0' },
+    triples: { type: 'string', default: '0' },
     states: { type: 'string', default: '0' },
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
@@ -55,11 +60,43 @@ async function killProcesses(kills: number): Promise<void> {
   if (failure !== null) process.exitCode = 1;
 }
 
+/** Each pair in both orders and both arrivals; of triples a sample. */
+async function stopAmongNeighbours(triples: number, seed: number): Promise<void> {
+  const begun = performance.now();
+  await startIoPool();
+  const random = new SeededRandom(seed);
+  const neighbours = await Neighbours.on('/dev/shm');
+  const wrong: string[] = [];
+  for (const one of PARTS) {
+    for (const other of PARTS) {
+      for (const arrival of ['together', 'later'] as const)
+        wrong.push(...(await neighbours.check([one, other], arrival, random)));
+    }
+    console.log(`  pairs: ${neighbours.kills} kills, ${wrong.length} with something wrong`);
+  }
+  for (let count = 1; count <= triples; count++) {
+    const parts = [random.pick(PARTS), random.pick(PARTS), random.pick(PARTS)];
+    wrong.push(...(await neighbours.check(parts, random.pick(['together', 'later'] as const), random)));
+    if (count % 100 === 0)
+      console.log(`  ${count} triples: ${neighbours.kills} kills, ${wrong.length} wrong`);
+  }
+  await neighbours.close();
+  const seconds = Math.round((performance.now() - begun) / 1000);
+  console.log(
+    `${PARTS.length ** 2} pairs and ${triples} triples of operations, the owner stopped ${neighbours.kills} times: ` +
+      `${wrong.length} with something wrong; ${seconds} s`,
+  );
+  for (const failure of wrong.slice(0, FAILURES_SHOWN)) console.log(`  ${failure}`);
+  if (wrong.length > 0) process.exitCode = 1;
+}
+
 async function main(): Promise<void> {
   const states = Number(values.states);
   const seed = Number(values.seed);
   const kills = Number(values.kills);
+  const triples = Number(values.triples);
   if (kills > 0) await killProcesses(kills);
+  if (triples > 0) await stopAmongNeighbours(triples, seed);
   if (states === 0) return;
   const testing = values.intents === undefined ? {} : { intents: values.intents as 'flush' | 'unwritten' };
   for (const { type, mountOptions } of CASES.filter(

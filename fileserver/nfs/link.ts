@@ -59,6 +59,10 @@ export class Link extends Operation {
     return [this.nameKey(this.dir!, this.args.link.name), this.file!.key];
   }
 
+  protected directories(): readonly string[] {
+    return [this.dir!.key];
+  }
+
   examine(): boolean {
     const found = this.look();
     if (found === null) return true;

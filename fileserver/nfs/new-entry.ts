@@ -78,6 +78,10 @@ export abstract class NewEntry extends Operation {
     return [this.nameKey(this.dir!, this.name)];
   }
 
+  protected directories(): readonly string[] {
+    return [this.dir!.key];
+  }
+
   examine(): boolean {
     const found = this.found ?? this.look();
     this.found = null;

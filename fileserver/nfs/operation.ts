@@ -35,6 +35,9 @@ export interface OperationRequest {
 export const out = new XdrWriter(1024);
 const NOTHING = new Uint8Array(0);
 
+/** The key of what everybody relies on where files are found by their paths: nobody can say which directories that takes. */
+export const EVERY_PATH = 'paths';
+
 /** Attributes of a failed operation's object or directory, read for its reply. */
 const failedStat = new StatBuffer();
 
@@ -84,6 +87,15 @@ export abstract class Operation implements Change {
 
   protected abstract bindFiles(userOf: UserOf): VolumeFailure | null;
   abstract conflictKeys(): readonly string[];
+
+  /** The directories of its names; and where files are found by their paths (path-index.ts), every directory above. */
+  reliesOn(): readonly string[] {
+    const directories = this.directories();
+    return this.volume.pathIndex === null ? directories : [...directories, EVERY_PATH];
+  }
+
+  /** Keys of the directories whose entries it looks at. */
+  protected abstract directories(): readonly string[];
   abstract examine(): boolean;
   /** What recover() will need to know of the state before. After examine(). */
   protected abstract evidence(w: XdrWriter): void;

@@ -63,6 +63,10 @@ abstract class RemoveEntry extends Operation {
     return this.refusal === null ? [key, this.victim] : [key];
   }
 
+  protected directories(): readonly string[] {
+    return [this.dir!.key];
+  }
+
   examine(): boolean {
     return this.refusal === null ? true : this.refuseExamined(this.refusal);
   }

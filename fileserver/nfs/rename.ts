@@ -20,7 +20,7 @@ import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
 import { nfsstat3Of } from './nfs-status.ts';
-import { Operation, type OperationRequest, out } from './operation.ts';
+import { EVERY_PATH, Operation, type OperationRequest, out } from './operation.ts';
 
 const fromBefore = new BeforeAttributes();
 const toBefore = new BeforeAttributes();
@@ -65,7 +65,21 @@ export class Rename extends Operation {
     if (this.look() !== null) return keys;
     keys.push(this.moved);
     if (this.replaced !== '') keys.push(this.replaced);
+    if (this.leadsElsewhere) keys.push(EVERY_PATH);
     return keys;
+  }
+
+  protected directories(): readonly string[] {
+    return [this.from!.key, this.to!.key];
+  }
+
+  override reliesOn(): readonly string[] {
+    return this.leadsElsewhere ? this.directories() : super.reliesOn();
+  }
+
+  /** Where files are found by their paths: what lies below may be where nobody may look for it. */
+  private get leadsElsewhere(): boolean {
+    return this.volume.pathIndex !== null && this.from !== this.to;
   }
 
   examine(): boolean {

@@ -6,9 +6,10 @@ import { XdrReader } from '../../protocol/xdr.ts';
 import { openMessage } from '../data/data-thread.fixture.ts';
 import type { OperationStep } from '../data/messages.ts';
 import type { Identity } from '../system/thread-identity.ts';
-import { ChangeQueue } from '../volume/change-queue.ts';
+import { ChangeQueue, type ChangeQueueHooks } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
+import type { Pacing } from '../volume/group-pacing.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume } from '../volume/volume.ts';
 import type { NfsService } from './call.ts';
@@ -61,21 +62,22 @@ export class ServedVolume {
     path: string,
     epoch: number,
     onStep: (operation: string, step: OperationStep) => void = () => {},
+    pacing?: Pacing,
   ): Promise<ServedVolume> {
     const server = epoch % 2 === 1 ? 'filer-a' : 'filer-b';
     const owner = { home: 'filer-a', server, incarnation: `${server}/${epoch}`, epoch };
     const faults: string[] = [];
     const volume = await openVolume({ name: 'data', path }, owner, (_volume, reason) => faults.push(reason));
     const served = new ServedVolume(volume, faults);
-    await served.recover(onStep);
+    await served.recover(onStep, pacing);
     return served;
   }
 
-  private async recover(onStep: ServedVolume['onStep']): Promise<void> {
+  private async recover(onStep: ServedVolume['onStep'], pacing?: Pacing): Promise<void> {
     const { volume, diskSet, cache, service } = this;
     this.summary = await recover(service, volume, diskSet.table, cache, onStep);
     const step = (operation: string, at: OperationStep): void => this.onStep(operation, at);
-    this.queue = new ChangeQueue(volume, diskSet.table, cache, {
+    const hooks: ChangeQueueHooks = {
       mayServe: () => !this.killed,
       onStopped: () => {},
       onStep: step,
@@ -87,7 +89,8 @@ export class ServedVolume {
           : diskSet.asRecorded(() => settleIntent(service, intent, flushes, step)),
       onBug: (whose, error) => this.said.push(`${whose}: ${(error as Error).message}`),
       journalDisabled: false,
-    });
+    };
+    this.queue = new ChangeQueue(volume, diskSet.table, cache, hooks, pacing);
   }
 
   /** Of this moment on nothing is executed, recorded or answered, as if the process had been killed. */

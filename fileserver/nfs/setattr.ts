@@ -16,7 +16,7 @@ import type { VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import type { UserOf } from './call.ts';
 import { forgetDirectoryAttributes } from './directory-attributes.ts';
-import { Operation, type OperationRequest, out } from './operation.ts';
+import { EVERY_PATH, Operation, type OperationRequest, out } from './operation.ts';
 import { changesOfSattr } from './sattr.ts';
 
 const before = new BeforeAttributes();
@@ -51,7 +51,21 @@ export class Setattr extends Operation {
   }
 
   conflictKeys(): readonly string[] {
-    return [this.file!.key];
+    return this.changesWhoMaySearch ? [this.file!.key, EVERY_PATH] : [this.file!.key];
+  }
+
+  protected directories(): readonly string[] {
+    return [];
+  }
+
+  override reliesOn(): readonly string[] {
+    return this.changesWhoMaySearch ? [] : super.reliesOn();
+  }
+
+  /** Where files are found by their paths: this may be a directory on the way to others. */
+  private get changesWhoMaySearch(): boolean {
+    const { mode, uid, gid } = this.changes;
+    return this.volume.pathIndex !== null && (mode !== null || uid !== null || gid !== null);
   }
 
   examine(): boolean {

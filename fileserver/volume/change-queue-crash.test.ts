@@ -56,6 +56,9 @@ class Operation implements Change {
   conflictKeys(): readonly string[] {
     return [this.name];
   }
+  reliesOn(): readonly string[] {
+    return [];
+  }
   examine(): boolean {
     return true;
   }

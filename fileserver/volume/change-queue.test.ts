@@ -88,6 +88,7 @@ function submit(
     results: new Uint8Array(4),
     isStillAllowed: () => true,
     conflictKeys: () => [name ?? key],
+    reliesOn: () => [],
     examine: () => true,
     intent: () => new Uint8Array(100),
     refuse: () => {},

@@ -20,10 +20,13 @@
  * WRITE waits (whenUnchanging).
  *
  * Within a group no two operations touch the same name or the same object, for then the state before the second
- * could not be told from the state before the first. An operation that would waits for the next group.
+ * could not be told from the state before the first. Nor does one of them touch what another relies on: the directory of its
+ * name, which recovery has to find and its user has to be allowed to search. Any number may rely on the same directory. An
+ * operation that would break this waits for the next group.
  *
  * While a group is flushed the next one is executed, where that takes about as long. Then two groups have no answers,
- * so for that rule they are one: an operation that touches what one of the group being flushed has touched waits. Never
+ * so for that rule they are one: an operation that touches what one of the group being flushed has touched or relies on waits,
+ * and so does one that relies on what has been touched. Never
  * are there more than two, and a group is flushed when the flush before it has ended: answers are given in the order of
  * execution, and what was executed because of something that is not durable is not answered before that is.
  *
@@ -112,6 +115,11 @@ export interface Change extends Done {
    */
   conflictKeys(): readonly string[];
   /**
+   * Objects that it only looks at, and that recovery has to find as they are now: keys as those of conflictKeys(), asked for with
+   * them. An operation that touches one of them comes in another group; others may rely on them too.
+   */
+  reliesOn(): readonly string[];
+  /**
    * Looks at the state before. false: it can't succeed, `results` say why, and nothing was changed. Directly after
    * conflictKeys(): what that has looked at is still so.
    */
@@ -166,6 +174,7 @@ export interface ChangeQueueHooks {
 interface Member {
   readonly change: Change;
   readonly keys: readonly string[];
+  readonly reliesOn: readonly string[];
   readonly intent: Uint8Array;
   /** The change itself, unless it was settled. */
   done: Done;
@@ -175,10 +184,10 @@ interface Member {
 
 /** A group that is being formed. */
 interface Forming {
-  /** Keys of its members. */
-  readonly taken: Set<string>;
-  /** What those before that have to wait touch, and the group that is being flushed. */
-  readonly deferred: Set<string>;
+  /** What the group that is being flushed, its own members, and those before that have to wait touch. */
+  readonly touched: Set<string>;
+  /** What the same ones rely on. */
+  readonly reliedOn: Set<string>;
   readonly later: Change[];
   /** Bytes of its intents. */
   size: number;
@@ -529,9 +538,10 @@ export class ChangeQueue implements JournalContents {
     const { partsDone } = this;
     this.group = partsDone;
     this.partsDone = [];
+    const before = [...(this.flushing ?? []), ...this.inParts, ...partsDone];
     const forming: Forming = {
-      taken: new Set(),
-      deferred: keysOf([...(this.flushing ?? []), ...this.inParts, ...partsDone]),
+      touched: keysOf(before),
+      reliedOn: new Set(before.flatMap(({ reliesOn }) => reliesOn)),
       later: [],
       size: 0,
     };
@@ -558,15 +568,19 @@ export class ChangeQueue implements JournalContents {
 
   /** Into the group, if it can be executed with that. An exception comes before anything is put down. */
   private place(change: Change, forming: Forming): void {
-    const { taken, deferred, later } = forming;
+    const { touched, reliedOn, later } = forming;
     if (!change.isStillAllowed()) {
       this.answerFailure(change);
       return;
     }
     const keys = change.conflictKeys();
+    const reliesOn = change.reliesOn();
     const full = this.group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX;
-    if (full || keys.some((key) => taken.has(key) || deferred.has(key))) {
-      for (const key of keys) deferred.add(key);
+    const conflicts =
+      keys.some((key) => touched.has(key) || reliedOn.has(key)) || reliesOn.some((key) => touched.has(key));
+    if (full || conflicts) {
+      for (const key of keys) touched.add(key);
+      for (const key of reliesOn) reliedOn.add(key);
       later.push(change);
       return;
     }
@@ -578,8 +592,9 @@ export class ChangeQueue implements JournalContents {
     if (intent.length > PAYLOAD_SIZE_MAX) {
       throw new RangeError(`its intent has ${intent.length} bytes, a record at most ${PAYLOAD_SIZE_MAX}`);
     }
-    for (const key of keys) taken.add(key);
-    this.group.push({ change, keys, intent, done: change, partsDone: false });
+    for (const key of keys) touched.add(key);
+    for (const key of reliesOn) reliedOn.add(key);
+    this.group.push({ change, keys, reliesOn, intent, done: change, partsDone: false });
     forming.size += intent.length;
   }
 
