@@ -2,16 +2,12 @@
  * Files that are written over in place, where the file system would otherwise write elsewhere and need space for it
  * (btrfs: chattr +C). Journal and ownership record must be writable on a full disk.
  */
-import koffi from 'koffi';
 import { AT_FDCWD, close, O_DIRECTORY, O_RDONLY, openAt } from './file-calls.ts';
+import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, ioctl } from './ioctl.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
-const FS_IOC_GETFLAGS = 0x80086601;
-const FS_IOC_SETFLAGS = 0x40086602;
 const FS_NOCOW_FL = 0x00800000;
 
-const libc = koffi.load('libc.so.6');
-const ioctl = libc.func('int ioctl(int fd, ulong request, int64 argument)') as (...args: number[]) => number;
 const flags = new NativeBuffer(8);
 
 /**

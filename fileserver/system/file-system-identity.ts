@@ -8,15 +8,10 @@
  * statfs(2) f_fsid does not serve: on xfs it is the number of the device, which is another one on another node.
  * Sources: linux/fs.h, linux/btrfs.h, linux/magic.h; fs/ext4/ext4.h; xfs_fs.h (struct xfs_fsop_geom_v4).
  */
-import koffi from 'koffi';
 import { fileSystemMagic } from './file-system-info.ts';
+import { ioctl } from './ioctl.ts';
 import { type NameFolding, nameFoldingOf } from './name-folding.ts';
 import { NativeBuffer } from './native-buffer.ts';
-
-const libc = koffi.load('libc.so.6');
-const c_ioctl = libc.func('int ioctl(int fd, ulong request, int64 argument)') as (
-  ...args: number[]
-) => number;
 
 const EXT4_MAGIC = 0xef53;
 const XFS_MAGIC = 0x58465342;
@@ -78,7 +73,7 @@ export function fileSystemIdentity(fd: number): FileSystemIdentity {
 }
 
 function ask(fd: number, request: number): boolean {
-  return c_ioctl(fd, request, argument.address) === 0;
+  return ioctl(fd, request, argument.address) === 0;
 }
 
 function generic(fd: number): string | null {

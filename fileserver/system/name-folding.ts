@@ -12,7 +12,7 @@
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { close, O_DIRECTORY, O_RDONLY, openAt } from './file-calls.ts';
-import { systemCall } from './libc.ts';
+import { FS_IOC_GETFLAGS, ioctl } from './ioctl.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
 export type NameFolding = 'never' | 'byDirectory' | 'always';
@@ -34,15 +34,10 @@ const EXACT: ReadonlySet<number> = new Set([
   0x858458f6, // ramfs
 ]);
 
-const FS_IOC_GETFLAGS = 0x80086601;
 const FS_CASEFOLD_FL = 0x40000000;
 const { ENOTTY } = constants.errno;
 const DOT = new TextEncoder().encode('.');
 
-const c_ioctl = systemCall<(...args: number[]) => number>(
-  null,
-  'int ioctl(int fd, ulong request, int64 argument)',
-);
 const flags = new NativeBuffer(8);
 
 /** magic: of statfs(2), null where it is not known. isThere: does the path exist? */
@@ -65,7 +60,7 @@ export function nameFoldingOf(
 export function foldsNames(dirFd: number): boolean {
   const fd = openAt(dirFd, DOT, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return true;
-  const result = c_ioctl(fd, FS_IOC_GETFLAGS, flags.address);
+  const result = ioctl(fd, FS_IOC_GETFLAGS, flags.address);
   close(fd);
   // A file system without such flags has not this one either.
   if (result === -ENOTTY) return false;

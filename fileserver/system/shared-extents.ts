@@ -5,12 +5,10 @@
  * Sources: linux/fiemap.h, linux/falloc.h.
  */
 import koffi from 'koffi';
+import { ioctl } from './ioctl.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
 const libc = koffi.load('libc.so.6');
-const c_ioctl = libc.func('int ioctl(int fd, ulong request, int64 argument)') as (
-  ...args: number[]
-) => number;
 const c_fallocate = libc.func('int fallocate64(int fd, int mode, int64 offset, int64 size)');
 
 const FS_IOC_FIEMAP = 0xc020660b;
@@ -33,7 +31,7 @@ export function hasSharedExtents(fd: number): boolean {
     view.setBigUint64(0, start, true);
     view.setBigUint64(8, 2n ** 63n - start, true);
     view.setUint32(24, EXTENTS, true);
-    if (c_ioctl(fd, FS_IOC_FIEMAP, address) < 0) return false;
+    if (ioctl(fd, FS_IOC_FIEMAP, address) < 0) return false;
     const count = view.getUint32(20, true);
     if (count === 0) return false;
     for (let i = 0; i < count; i++) {

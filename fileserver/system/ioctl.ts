@@ -1,0 +1,19 @@
+/**
+ * ioctl(2) of file systems, and the requests of linux/fs.h that several files make. Not of the data path: a volume's file system is
+ * asked when the volume is opened, a directory when it is first served.
+ */
+import { systemCall } from './libc.ts';
+
+/** Of an inode: FS_*_FL, 32 bits in memory of 64. */
+export const FS_IOC_GETFLAGS = 0x80086601;
+export const FS_IOC_SETFLAGS = 0x40086602;
+
+/**
+ * argument: address of the request's structure.
+ *
+ * @returns what the request returns (0 of those here), or -errno; -ENOTTY where the file system does not know it
+ */
+export const ioctl = systemCall<(fd: number, request: number, argument: number) => number>(
+  null,
+  'int ioctl(int fd, ulong request, int64 argument)',
+);
