@@ -8,8 +8,12 @@ import { DeadMansSwitch } from './dead-man-switch.ts';
 
 const c_exit = koffi.load('libc.so.6').func('void _exit(int status)') as (status: number) => void;
 
+/** --cpu-prof, --heap-prof: profiles of all threads are written by process.exit() only. */
+const isProfiled = process.execArgv.some((argument) => /^--(cpu|heap)-prof/.test(argument));
+
 /** Ends the process at once with this exit code, without waiting for any thread (_exit(2)). */
 export function endProcess(code: number): never {
+  if (isProfiled) process.exit(code);
   c_exit(code);
   throw new Error('_exit(2) returned');
 }
