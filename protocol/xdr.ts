@@ -89,6 +89,24 @@ export class XdrReader {
     return this.view.getInt32(at);
   }
 
+  /** The word at bytes[at], wherever the reader is; the caller has seen to it that it is there. */
+  wordAt(at: number): number {
+    return this.view.getUint32(at);
+  }
+
+  /**
+   * Tells calls apart, not for good: a sum of 32 bits of the words in bytes[start .. end), what is behind the last whole one left
+   * out. `seed`: any 32 bits.
+   */
+  sum(start: number, end: number, seed: number): number {
+    let sum = seed;
+    for (let at = start; at + 4 <= end; at += 4) {
+      sum = Math.imul(sum ^ this.view.getUint32(at), 0x9e3779b1);
+      sum ^= sum >>> 15;
+    }
+    return sum >>> 0;
+  }
+
   /** RFC 4506 §4.5: unsigned hyper, exactly. */
   u64(): bigint {
     const at = this.position;

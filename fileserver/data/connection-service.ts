@@ -7,6 +7,7 @@ import type { GroupDirectory } from '../groups/group-directory.ts';
 import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
 import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
+import { RecentWrites } from '../nfs/recent-writes.ts';
 import type { RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
@@ -115,6 +116,7 @@ export class ConnectionService {
     const nfs: NfsService = {
       diskSet,
       flusher: new DataFlusher(diskSet.table),
+      recentWrites: new RecentWrites(),
       mayServe: this.mayServe,
       changesOf: () => {
         throw new Error('changes are made in the thread of their volume');

@@ -13,6 +13,7 @@ import type { GroupDirectory } from '../groups/group-directory.ts';
 import { MountReplica } from '../mount/mount-list.ts';
 import type { NfsService } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
+import { RecentWrites } from '../nfs/recent-writes.ts';
 import { recover, settleIntent } from '../nfs/recovery.ts';
 import type { RightTable } from '../right-table.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
@@ -70,6 +71,7 @@ export class VolumeService {
   private diskSet: DiskSet | null;
   private queues: Map<Volume, ChangeQueue>;
   private flusher: DataFlusher | null;
+  private readonly recentWrites: RecentWrites;
   private executor: CallExecutor | null;
   private timers: NodeJS.Timeout[];
   private owners: OwnerWatch | null;
@@ -90,6 +92,7 @@ export class VolumeService {
     this.diskSet = null;
     this.queues = new Map();
     this.flusher = null;
+    this.recentWrites = new RecentWrites();
     this.executor = null;
     this.timers = [];
     this.owners = null;
@@ -285,6 +288,7 @@ export class VolumeService {
     return {
       diskSet,
       flusher: this.flusher,
+      recentWrites: this.recentWrites,
       mayServe: this.mayServe,
       changesOf: (volume) => this.queues.get(volume)!,
       onBug: this.onBug,

@@ -8,6 +8,7 @@ import { CallHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { NfsCall, NfsService } from '../nfs/call.ts';
 import { operations } from '../nfs/change.ts';
+import { RecentWrites } from '../nfs/recent-writes.ts';
 import { write } from '../nfs/write.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
@@ -47,6 +48,7 @@ beforeEach(async () => {
   service = {
     diskSet,
     flusher: new DataFlusher(diskSet.table),
+    recentWrites: new RecentWrites(),
     mayServe: () => true,
     changesOf: () => queue as never,
     onBug: (error) => {

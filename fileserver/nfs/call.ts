@@ -12,6 +12,7 @@ import type { OpenFile } from '../volume/open-file.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import type { Volume } from '../volume/volume.ts';
+import type { RecentWrites } from './recent-writes.ts';
 
 /** Whose call it is, by export: the squashed credential. `notAllowed`: the export is not for that client. */
 export type UserOf = (tree: Export) => Identity | 'notAllowed';
@@ -30,6 +31,7 @@ export interface Caller {
 export interface NfsService {
   readonly diskSet: DiskSet;
   readonly flusher: DataFlusher;
+  readonly recentWrites: RecentWrites;
   /** R2: may this server change the disk set's volumes at this moment? */
   mayServe(): boolean;
   changesOf(volume: Volume): ChangeQueue;

@@ -15,6 +15,7 @@ import { openVolume, type Volume } from '../volume/volume.ts';
 import type { NfsService } from './call.ts';
 import { operations } from './change.ts';
 import type { Operation } from './operation.ts';
+import { RecentWrites } from './recent-writes.ts';
 import { type RecoverySummary, recover, settleIntent } from './recovery.ts';
 
 /** null: SYSTEM_ERR. */
@@ -51,6 +52,7 @@ export class ServedVolume {
     this.service = {
       diskSet: this.diskSet,
       flusher: new DataFlusher(this.diskSet.table),
+      recentWrites: new RecentWrites(),
       mayServe: () => !this.killed,
       changesOf: () => this.queue,
       onBug: (error) => this.said.push(String(error)),

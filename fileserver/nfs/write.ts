@@ -1,7 +1,7 @@
 /**
  * WRITE, RFC 1813 §3.3.7. UNSTABLE data stays in the page cache and is answered at once; DATA_SYNC and FILE_SYNC are
  * answered when the data is on the disk. On a volume that must not keep dirty pages (DESIGN R9) every write is
- * DATA_SYNC at least.
+ * DATA_SYNC at least. A copy of a WRITE that was executed a moment ago is answered and not executed (recent-writes.ts).
  */
 import {
   DATA_SYNC,
@@ -12,7 +12,7 @@ import {
   UNSTABLE,
   type WRITE3args,
 } from '../../protocol/nfs3.ts';
-import { XdrWriter } from '../../protocol/xdr.ts';
+import { paddedSize, XdrWriter } from '../../protocol/xdr.ts';
 import { OFFSET_MAX, writeFrom } from '../system/file-calls.ts';
 import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import { become, type Identity } from '../system/thread-identity.ts';
@@ -32,20 +32,63 @@ export function write(call: NfsCall): Outcome {
   const { service, caller } = call;
   const args = decodeWRITE3args(call.r);
   call.r.expectEnd();
+  const xid = call.r.wordAt(call.callStart);
+  const sum = service.recentWrites.sumOf(call.r, call.callStart, call.r.end - paddedSize(args.data.length));
+  const known = service.recentWrites.find(xid, sum);
+  if (known >= 0) return again(call, args, known);
   const file = service.diskSet.resolveHandle(args.file);
   before.forget();
   if (typeof file === 'string') return failed(call.w, file, null, service);
   if (!caller.allowed(file.tree)) return failed(call.w, 'accessDenied', null, service);
   const { volume } = file;
   const user = caller.identity(file.tree);
-  if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args);
+  if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args, xid, sum);
   const stable = volume.spec.writeThrough === true && args.stable === UNSTABLE ? DATA_SYNC : args.stable;
-  if (stable === UNSTABLE) return perform(service, call.w, file, args, stable, user);
+  if (stable === UNSTABLE) {
+    const { w } = call;
+    const start = w.position;
+    const outcome = perform(service, w, file, args, stable, user);
+    if (outcome === 'answered') service.recentWrites.ended(xid, sum, w.bytes, start, w.position);
+    return outcome;
+  }
   held.reset();
   const outcome = perform(service, held, file, args, stable, user);
   if (outcome !== 'answered') return outcome;
-  flushThenAnswer(service, file, stable, held.bytes.slice(0, held.position), call.answerLater());
+  service.recentWrites.begin(xid, sum);
+  const answer = answerOf(service, xid, sum, call.answerLater());
+  flushThenAnswer(service, file, stable, held.bytes.slice(0, held.position), answer);
   return 'later';
+}
+
+/** It was executed: what was answered, with attributes as they are now. Or it is being executed: then it is answered with it. */
+function again(call: NfsCall, args: WRITE3args, known: number): Outcome {
+  const { service, w } = call;
+  const { recentWrites } = service;
+  if (recentWrites.isRunning(known)) {
+    recentWrites.join(known, call.answerLater());
+    return 'later';
+  }
+  const status = recentWrites.statusAt(known);
+  const file = service.diskSet.resolveHandle(args.file);
+  before.forget();
+  w.u32(status);
+  before.encode(w);
+  const there = typeof file !== 'string' && service.diskSet.attributes(file, file.volume.stat) === 'ok';
+  if (there) encodePostOp(w, file.volume.stat, file.volume);
+  else w.u32(0);
+  if (status === NFS3_OK) recentWrites.encodeKept(w, known);
+  return 'answered';
+}
+
+/** Answers a WRITE that was begun, and copies of it that have come since. */
+function answerOf(service: NfsService, xid: number, sum: number, answer: AnswerListener): AnswerListener {
+  const { recentWrites } = service;
+  return (results) => {
+    if (results === null) recentWrites.forget(xid, sum);
+    else recentWrites.ended(xid, sum, results, 0, results.length);
+    answer(results);
+    for (const copy of recentWrites.waiting(xid, sum)) copy(results);
+  };
 }
 
 /**
@@ -53,10 +96,11 @@ export function write(call: NfsCall): Outcome {
  * completed after a crash. So the WRITE comes after it; its data is copied, since its record won't stay. Exports may change
  * meanwhile: its file and its rights are looked up again.
  */
-function wait(call: NfsCall, file: OpenFile, args: WRITE3args): Outcome {
+function wait(call: NfsCall, file: OpenFile, args: WRITE3args, xid: number, sum: number): Outcome {
   const { service } = call;
   const userOf = call.caller.userOf();
-  const answer = call.answerLater();
+  service.recentWrites.begin(xid, sum);
+  const answer = answerOf(service, xid, sum, call.answerLater());
   const copied: WRITE3args = { ...args, data: args.data.slice() };
   const go = (): void => {
     held.reset();
