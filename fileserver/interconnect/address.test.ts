@@ -24,13 +24,24 @@ it('gives the newest address, and the last one while the name server is silent o
   expect(await first).toBe('10.0.0.1');
   // Silence.
   expect(await ask()).toBe('10.0.0.1');
-  // No.
-  const refused = ask();
-  answers[2]!(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), '', 0);
-  expect(await refused).toBe('10.0.0.1');
   // An answer that came too late for its question serves the next one.
   answers[1]!(null, '10.0.0.2', 4);
   expect(await ask()).toBe('10.0.0.2');
+  // No, to the question that is still open.
+  const refused = ask();
+  answers[2]!(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), '', 0);
+  expect(await refused).toBe('10.0.0.2');
+});
+
+it('has one question open at a time, however often it is asked, and its answer is for all who wait', async () => {
+  const answers: Parameters<Ask>[1][] = [];
+  const ask = lookUp((_name, answer) => answers.push(answer));
+  const all = Array.from({ length: 50 }, ask);
+  expect(answers).toHaveLength(1);
+  answers[0]!(null, '10.0.0.1', 4);
+  expect(new Set(await Promise.all(all))).toEqual(new Set(['10.0.0.1']));
+  for (let attempt = 0; attempt < 3; attempt++) expect(await ask()).toBe('10.0.0.1');
+  expect(answers).toHaveLength(2);
 });
 
 it('says that a name which has never been known is not known', async () => {

@@ -1,6 +1,7 @@
 /**
  * Resolves the partner's name, and remembers the last answer: nothing ever moves an address (DESIGN section 7), so an
- * old answer is better than waiting for a name server that is down at the very moment when messages matter.
+ * old answer is better than waiting for a name server that is down at the very moment when messages matter. One question
+ * at a time: each takes a thread of the pool until the name server answers or the resolver gives up.
  */
 import { lookup as resolve } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
@@ -13,6 +14,22 @@ type Answer = (error: NodeJS.ErrnoException | null, address: string, family: num
 /** For net.connect's `lookup`; keeps one answer for each name. `ask`: node:dns, or something slow in tests. */
 export function rememberingLookup(ask: (hostname: string, answer: Answer) => void = resolve): LookupFunction {
   const known = new Map<string, { address: string; family: number }>();
+  /** Who waits for the answer, by the name that was asked about and not answered. */
+  const open = new Map<string, Answer[]>();
+  const askOnce = (hostname: string, answer: Answer): void => {
+    const waiting = open.get(hostname);
+    if (waiting !== undefined) {
+      waiting.push(answer);
+      return;
+    }
+    const all = [answer];
+    open.set(hostname, all);
+    ask(hostname, (error, address, family) => {
+      open.delete(hostname);
+      if (error === null && isIP(address) !== 0) known.set(hostname, { address, family });
+      for (const one of all) one(error, address, family);
+    });
+  };
   return (hostname, _options, callback) => {
     let answered = false;
     const answer = (error: NodeJS.ErrnoException | null, address = '', family = 0): void => {
@@ -26,13 +43,10 @@ export function rememberingLookup(ask: (hostname: string, answer: Answer) => voi
     const timer = setTimeout(() => {
       if (remembered !== undefined) answer(null, remembered.address, remembered.family);
     }, PATIENCE_MS);
-    ask(hostname, (error, address, family) => {
-      if (error === null) {
-        if (isIP(address) !== 0) known.set(hostname, { address, family });
-        return answer(null, address, family);
-      }
-      if (remembered !== undefined) return answer(null, remembered.address, remembered.family);
-      answer(error);
+    askOnce(hostname, (error, address, family) => {
+      if (error === null) answer(null, address, family);
+      else if (remembered !== undefined) answer(null, remembered.address, remembered.family);
+      else answer(error);
     });
   };
 }

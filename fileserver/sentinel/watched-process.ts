@@ -15,7 +15,7 @@ import { type Incarnation, serverOf } from '../../pair/incarnation.ts';
 import type { Holding } from '../../pair/types.ts';
 import { peerPid } from '../system/peer-process.ts';
 import { Pidfd } from '../system/pidfd.ts';
-import { inBackground } from '../system/turns.ts';
+import { inBackground, nextTurn } from '../system/turns.ts';
 import { readLinesOfServer, type ToSentinel, writeLine } from './lines.ts';
 
 /** Ms to read what the process said last, after it has ended. The kernel has it all by then. */
@@ -139,7 +139,10 @@ class Registration implements WatchedProcess {
     await pidfd.exit();
     pidfd.close();
     // Its last words may wait unread in the socket: an epoch that it took a moment before.
-    const patience = new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
+    // If this process itself was held up, timers come before what can be read, immediates after.
+    const patience = new Promise<void>((resolve) => {
+      setTimeout(() => nextTurn(resolve), LAST_WORDS_MS);
+    });
     await Promise.race([this.closed.promise, patience]);
     this.events.exited(this);
   }
