@@ -1,7 +1,8 @@
 /** The process as a person or a kubelet sees it: exit codes and sentences. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -81,6 +82,26 @@ it('names the file or address that it cannot have', async () => {
     code: 2,
     text: 'filerpair server: listen EADDRNOTAVAIL: address not available 203.0.113.1:7420\n',
   });
+});
+
+it('ends before it owns anything if its metrics port or its control socket cannot be had', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const listen = { host: '127.0.0.1', primary: 0, secondary: 0, interconnect: 0, metrics: port };
+  const volume = join(directory, 'data');
+  mkdirSync(volume);
+  const diskSet = { volumes: [{ name: 'data', path: volume }], exports: [] };
+  const config = { ...valid, listen, diskSets: { 'filer-a': diskSet, 'filer-b': diskSet } };
+  const inUse = `filerpair server: listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`;
+  expect(await run(config)).toEqual({ code: 2, text: inUse });
+  expect(existsSync(config.witness.directory)).toBe(false);
+  taken.close();
+  // A directory cannot be removed as an old socket can.
+  rmSync(join(config.runDir, 'control.sock'), { force: true });
+  mkdirSync(join(config.runDir, 'control.sock'));
+  expect(await run({ ...config, listen: { ...listen, metrics: 0 } })).toMatchObject({ code: 2 });
+  expect(existsSync(config.witness.directory)).toBe(false);
 });
 
 it.each(['main.ts', 'sentinel/main.ts'])('%s on another system says what it needs', async (program) => {

@@ -119,8 +119,11 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   });
   if (!preferThisThread()) log.debug('No CAP_SYS_NICE: on a busy machine this process may be late.');
   endWhenTold(agent, log);
+  // What cannot be had ends the process before it owns anything.
+  const started = Promise.withResolvers<void>();
+  await serveControl(config, agent, started.promise, log);
   await agent.start();
-  await serveControl(config, agent, log);
+  started.resolve();
   credentials.start();
   new ConfigWatch({ file, text, changed: (now) => agent.configurationChanged(now, file) }).start();
 }
@@ -205,7 +208,13 @@ function endWhenTold(agent: Agent, log: Log): void {
   process.on('unhandledRejection', die);
 }
 
-async function serveControl(config: Config, agent: Agent, log: Log): Promise<void> {
+/** What is asked of the agent waits until it has `started`. */
+async function serveControl(
+  config: Config,
+  agent: Agent,
+  started: Promise<void>,
+  log: Log,
+): Promise<void> {
   const surface: ControlSurface = {
     homes: [config.server, config.partner],
     status: () => agent.status(),
@@ -213,14 +222,19 @@ async function serveControl(config: Config, agent: Agent, log: Log): Promise<voi
     whyNotHealthy: () => agent.whyNotHealthy(),
     whyNotReady: () => agent.whyNotReady(),
     // A giveback is asked of the server that serves its partner's disk set; a takeover of the one that shall rest.
-    request: (kind, home, words) =>
-      agent.request(
-        kind,
-        home ?? (kind === 'giveback' || words.force ? config.partner : config.server),
-        words,
-      ),
-    check: (home) => agent.check(home ?? config.partner),
-    setMaintenance: (reason) => agent.setMaintenance(reason),
+    request: async (kind, home, words) => {
+      await started;
+      const meant = kind === 'giveback' || words.force ? config.partner : config.server;
+      return agent.request(kind, home ?? meant, words);
+    },
+    check: async (home) => {
+      await started;
+      return agent.check(home ?? config.partner);
+    },
+    setMaintenance: async (reason) => {
+      await started;
+      return agent.setMaintenance(reason);
+    },
   };
   await listenOnSocket(join(config.runDir, 'control.sock'), surface);
   const port = await listenOnPort(config.listen.host, config.listen.metrics, surface);
