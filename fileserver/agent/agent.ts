@@ -8,6 +8,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DiskSetState } from '../../pair/disk-set.ts';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
@@ -54,6 +55,8 @@ const ANNOTATE_AFTER_MS = 250;
 const CHECK_MS = 30_000;
 /** Whoever asks for a dry run within this time gets the last one's answer. */
 const CHECK_GOOD_FOR_MS = 500;
+/** The Leases get this long to have what was said of maintenance. */
+const MAINTENANCE_MS = 5000;
 /** Beyond `stopMs`, if this thread cannot end the process any more. */
 const KILLED_AFTER_MS = 500;
 /** Between two words to the operator about a volume's errors, while there are some. */
@@ -245,11 +248,20 @@ export class Agent {
     return takeoverCheck(this.state, home, facts, bootMs());
   }
 
-  /** Begins or ends maintenance of both disk sets, for both servers. */
-  setMaintenance(reason: string | null): void {
+  /**
+   * Begins or ends maintenance of both disk sets, for both servers. Null: both Leases have it. Otherwise why not, in a
+   * sentence: until then the partner knows nothing of it. It goes on being written.
+   */
+  async setMaintenance(reason: string | null): Promise<string | null> {
     const { config, witness, log } = this.options;
     log.info(reason === null ? 'Maintenance ends.' : `Maintenance: ${reason}. Nothing moves by itself.`);
-    for (const home of [config.server, config.partner]) witness.annotate(home, { maintenance: reason });
+    const homes = [config.server, config.partner];
+    for (const home of homes) witness.annotate(home, { maintenance: reason });
+    const late = delay(MAINTENANCE_MS, false, { ref: false });
+    const noted = await Promise.all(homes.map((home) => Promise.race([witness.noted(home), late])));
+    const missing = homes.filter((_, index) => !noted[index]);
+    if (missing.length === 0) return null;
+    return `Not in force yet: it could not be written on the Lease of ${missing.join(' and of ')}. The witness does not answer; ask again.`;
   }
 
   /** The answer of the dry run beside the Lease, whenever it is another one than before. */

@@ -2,8 +2,12 @@
  * What people decide, with real processes: maintenance, a dry run, a takeover by force, and a giveback that nobody has to
  * ask for.
  */
+import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { bootMs } from '../system/boottime.ts';
+import { tryLock } from '../system/flock.ts';
 import { firstAnswer, isClosed, Pair, type Server, servers, until } from './pair.fixture.ts';
 import type { Status } from './status.ts';
 
@@ -48,6 +52,24 @@ it('in maintenance moves nothing by itself, and says so in the dry run; afterwar
   expect((await ask('filer-b', 'POST', '/maintenance', { on: false })).status).toBe(200);
   await firstAnswer(pair.ports['filer-b'].secondary);
   expect(pair.history('filer-a').at(-1)).toMatchObject({ epoch: 2 });
+});
+
+it('maintenance is confirmed once both Leases have it, and not before', async () => {
+  pair = await Pair.create({}, () => ({ timing }));
+  for (const server of servers) pair.startServer(server);
+  await pair.paired();
+  const lease = (home: Server): string => join(pair.directory, 'witness', `${home}.json`);
+  const written = (home: Server): unknown => JSON.parse(readFileSync(lease(home), 'utf8')).maintenance;
+  // Somebody holds the lock of one Lease: nobody can write it.
+  const lock = await open(join(pair.directory, 'witness', 'filer-a.lock'), 'a');
+  await until('the lock is free', () => tryLock(lock.fd));
+  const reason = 'new switch';
+  const refused = await ask('filer-b', 'POST', '/maintenance', { on: true, reason });
+  expect(refused).toEqual({ status: 503, said: expect.stringContaining('on the Lease of filer-a.') });
+  expect(servers.map(written)).toEqual([null, reason]);
+  await lock.close();
+  expect((await ask('filer-b', 'POST', '/maintenance', { on: true, reason })).status).toBe(200);
+  expect(servers.map(written)).toEqual([reason, reason]);
 });
 
 it('takes over by force where nobody can prove that the acknowledger is dead, and records the reason', async () => {

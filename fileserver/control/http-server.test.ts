@@ -21,8 +21,9 @@ const surface: ControlSurface = {
     return { id: 'r1', result: reason === 'no' ? 'refused' : 'done', message: 'as asked' };
   },
   check: async (home) => ({ possible: home === 'filer-b' }),
-  setMaintenance: (reason) => {
+  setMaintenance: async (reason) => {
     asked.push(['maintenance', reason]);
+    return reason === 'unwritable' ? 'Not in force yet.' : null;
   },
 };
 let port = 0;
@@ -125,8 +126,13 @@ it('answers a dry run on both, and begins and ends maintenance on the socket onl
   expect((await ask('socket', 'POST', '/maintenance', '{"on":true}'))[0]).toBe(400);
   expect((await ask('socket', 'POST', '/maintenance', '{"on":true,"reason":"switch"}'))[0]).toBe(200);
   expect((await ask('socket', 'POST', '/maintenance', '{"on":false}'))[0]).toBe(200);
+  expect(await ask('socket', 'POST', '/maintenance', '{"on":true,"reason":"unwritable"}')).toEqual([
+    503,
+    'Not in force yet.\n',
+  ]);
   expect(asked).toEqual([
     ['maintenance', 'switch'],
     ['maintenance', null],
+    ['maintenance', 'unwritable'],
   ]);
 });

@@ -9,7 +9,8 @@
  *   POST /takeover  {"home"?, "reason"?}   Unix socket only: hand the disk set over; answers when it is done
  *   POST /giveback  {"home"?, "reason"?, "force"?, "override"?}
  *   GET  /check     [?home=...] dry run: would a takeover by this server work now, and what is missing?
- *   POST /maintenance {"on": true, "reason"} or {"on": false}: nothing moves by itself meanwhile
+ *   POST /maintenance {"on": true, "reason"} or {"on": false}: nothing moves by itself meanwhile; 200 once both Leases
+ *                   have it, otherwise 503 with a sentence
  */
 
 import { once } from 'node:events';
@@ -37,7 +38,8 @@ export interface ControlSurface {
   ) => Promise<RequestResult>;
   /** Dry run of a takeover by this server. */
   readonly check: (home: string | null) => Promise<{ readonly possible: boolean }>;
-  readonly setMaintenance: (reason: string | null) => void;
+  /** Null: it is in force for both servers. Otherwise why not, in a sentence. */
+  readonly setMaintenance: (reason: string | null) => Promise<string | null>;
 }
 
 interface Answer {
@@ -168,8 +170,8 @@ async function maintain(request: IncomingMessage, surface: ControlSurface): Prom
   const parsed = maintenanceBody.safeParse(read === null ? null : parseJson(read));
   if (!parsed.success) return text(400, 'The body is {"on": true, "reason": "..."} or {"on": false}.');
   const reason = parsed.data.on ? parsed.data.reason : null;
-  surface.setMaintenance(reason);
-  return json(200, { maintenance: reason });
+  const missing = await surface.setMaintenance(reason);
+  return missing === null ? json(200, { maintenance: reason }) : text(503, missing);
 }
 
 function parseJson(read: string): unknown {

@@ -53,7 +53,9 @@ export class EmbeddedWitness implements Witness {
   private readonly log: Log;
   private readonly watchers = new Map<string, () => void>();
   private readonly ends: (() => void)[] = [];
-  private noting: Promise<void> = Promise.resolve();
+  private noting: Promise<unknown> = Promise.resolve();
+  /** By home: whether the last notes were written. */
+  private readonly lastNoted = new Map<string, Promise<boolean>>();
   private watchingDirectory: FSWatcher | null = null;
 
   constructor(options: EmbeddedWitnessOptions) {
@@ -103,11 +105,21 @@ export class EmbeddedWitness implements Witness {
 
   annotate(home: string, notes: LeaseNotes): void {
     // One after the other: each is merged with what is there.
-    this.noting = this.noting.then(() =>
-      this.note(home, notes).catch((error: Error) => {
-        this.log.warn(`Cannot write the notes of ${home} in ${this.directory}: ${error.message}`);
-      }),
+    const written = this.noting.then(() =>
+      this.note(home, notes).then(
+        () => true,
+        (error: Error) => {
+          this.log.warn(`Cannot write the notes of ${home} in ${this.directory}: ${error.message}`);
+          return false;
+        },
+      ),
     );
+    this.noting = written;
+    this.lastNoted.set(home, written);
+  }
+
+  async noted(home: string): Promise<boolean> {
+    return (await this.lastNoted.get(home)) ?? true;
   }
 
   async close(ms: number): Promise<void> {

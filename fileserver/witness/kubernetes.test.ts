@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import { incarnationOf } from '../../pair/incarnation.ts';
@@ -211,6 +212,19 @@ it('writes notes in the background, again until it works, without touching the o
     ),
   );
   expect(leases.lease('home-filer-a').spec?.holderIdentity).toBe(a);
+});
+
+it('says that notes have been written once they have', async () => {
+  const witness = open();
+  let drop = true;
+  leases.fault = () => (drop ? 'drop' : null);
+  witness.annotate('filer-a', { maintenance: 'new switch' });
+  const noted = witness.noted('filer-a');
+  const waited = delay(700, 'not yet');
+  expect(await Promise.race([noted, waited])).toBe('not yet');
+  drop = false;
+  expect(await noted).toBe(true);
+  expect((await seenBy(witness)).record.maintenance).toBe('new switch');
 });
 
 it('a call without an answer is not followed by one over another connection that stood then', async () => {

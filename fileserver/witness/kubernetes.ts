@@ -124,6 +124,11 @@ export class KubernetesWitness implements Witness {
     if (!this.noting.has(home)) this.noting.set(home, this.writeNotes(home));
   }
 
+  async noted(home: string): Promise<boolean> {
+    await this.noting.get(home);
+    return !this.notes.has(home);
+  }
+
   async close(ms: number): Promise<void> {
     for (const poll of this.polls.splice(0)) clearInterval(poll);
     const late = delay(ms, undefined, { ref: false });

@@ -102,6 +102,8 @@ export interface Witness {
   watch(home: string, seen: (sighting: LeaseSighting) => void): void;
   /** Writes notes in the background, again until it works; newer ones replace older ones. */
   annotate(home: string, notes: LeaseNotes): void;
+  /** Resolves once what annotate() was given last for `home` has been written (true), or was given up (false); perhaps never. */
+  noted(home: string): Promise<boolean>;
   /** Ends watches; notes under way get `ms` to arrive. */
   close(ms: number): Promise<void>;
 }
