@@ -6,9 +6,7 @@
  * calls while the right runs out. So the deadline itself is shared, and the thread that does the work asks
  * immediately before every operation that changes a volume and before every reply it writes (R2).
  *
- * Written by the agent's thread alone, in this order (R10):
- *   later:   re-arm the dead man's switch, then extend the table;
- *   shorter: cut the table, then re-arm or disarm the switch.
+ * Written by the agent's thread alone, when the driver says so (pair/driver.ts): the dead man's switch is armed first.
  *
  * Beside the deadlines stands one word a disk set that any data thread may set: `halted`. A thread that finds that a
  * volume can't be trusted any more, or that the right has run out, stops all others with it before they answer again.

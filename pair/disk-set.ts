@@ -128,7 +128,17 @@ export interface DiskSetState {
   readonly local: TransferRequest | null;
   /** Of hand-overs: attempts, takeovers, the last release. */
   readonly memory: TransferMemory;
+  /** Writes of the Lease that were sent and have no outcome yet, also those that the role has given up. */
+  readonly writesUnderWay: number;
+  /** News of the Lease that waits for the outcome of a write: see `stepDiskSet`. */
+  readonly heldBack: readonly News[];
+  /** The partner has announced that it releases its disk set to this server: the epoch of the claim, and for how long. */
+  readonly announced: { readonly epoch: number; readonly until: number } | null;
+  /** The standstill of the Lease that was begun last. */
+  readonly standstill: { readonly id: string; readonly over: boolean } | null;
 }
+
+type News = Extract<Input, { kind: 'leaseSeen' | 'leaseRead' }>;
 
 export function initialDiskSet(home: ServerName, now: number): DiskSetState {
   return {
@@ -147,6 +157,10 @@ export function initialDiskSet(home: ServerName, now: number): DiskSetState {
     asked: null,
     local: null,
     memory: NO_MEMORY,
+    writesUnderWay: 0,
+    heldBack: [],
+    announced: null,
+    standstill: null,
   };
 }
 
@@ -176,9 +190,22 @@ export function currentRight(state: DiskSetState, identity: PairIdentity): numbe
 
 // ----------------------------------------------------------------------------------------------- inputs
 
-/** One input that concerns this disk set, followed by whatever the passing of time demands. */
+/**
+ * One input that concerns this disk set, followed by whatever the passing of time demands.
+ *
+ * The outcome of a write comes before news of what was written after it: the partner may see a release and claim before
+ * the witness has answered this server. So news waits until no write is under way; no right depends on it.
+ */
 export function stepDiskSet(state: DiskSetState, input: Input, context: Context): DiskSetState {
-  return advance(receive(state, input, context), context);
+  if ((input.kind === 'leaseSeen' || input.kind === 'leaseRead') && state.writesUnderWay > 0) {
+    return advance({ ...state, heldBack: [...state.heldBack, input] }, context);
+  }
+  let next = advance(receive(state, input, context), context);
+  while (next.writesUnderWay === 0 && next.heldBack.length > 0) {
+    const [news, ...heldBack] = next.heldBack;
+    next = advance(receive({ ...next, heldBack }, news!, context), context);
+  }
+  return next;
 }
 
 function receive(state: DiskSetState, input: Input, context: Context): DiskSetState {
@@ -188,7 +215,12 @@ function receive(state: DiskSetState, input: Input, context: Context): DiskSetSt
     case 'leaseRead':
       return leaseRead(state, input.outcome, context);
     case 'leaseWritten':
-      return leaseWritten(state, input.token, input.outcome, context);
+      return leaseWritten(
+        { ...state, writesUnderWay: Math.max(0, state.writesUnderWay - 1) },
+        input.token,
+        input.outcome,
+        context,
+      );
     case 'diskSetOpened':
       return diskSetOpened(state, input.epoch, context);
     case 'diskSetOpenFailed':
@@ -197,6 +229,8 @@ function receive(state: DiskSetState, input: Input, context: Context): DiskSetSt
       return diskSetClosed(state, context);
     case 'diskSetFault':
       return fault(state, input.reason, input.message, context);
+    case 'volumeStalled':
+      return volumeStalled(state, input.volume, input.waitedMs, context);
     case 'request':
       return request(state, input.request, context);
     default:
@@ -270,8 +304,7 @@ function leaseWritten(
   switch (role.name) {
     case 'claiming':
       if (outcome.kind === 'unknown') return { ...retried, role: { ...role, write: null } };
-      trace(state, { name: 'claimLost', message: describeLoss(outcome) }, context);
-      return { ...retried, role: { name: 'observer' } };
+      return claimLost(retried, role, describeLoss(outcome), context);
     case 'regaining':
       return { ...retried, role: { name: 'observer' } };
     case 'holder':
@@ -347,7 +380,10 @@ function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context
     return { ...state, role: { name: 'observer' } };
   }
   context.emit({ kind: 'setRight', home: state.home, until });
-  context.emit({ kind: 'openDiskSet', home: state.home, epoch: record.epoch });
+  const { written } = record;
+  const known = written === undefined ? {} : { written };
+  context.emit({ kind: 'openDiskSet', home: state.home, epoch: record.epoch, ...known });
+  gate('openGate', state.home, record.epoch, context);
   if (state.local !== null) carriedOut(state, state.local, context);
   return {
     ...state,
@@ -439,6 +475,24 @@ function fault(state: DiskSetState, reason: string, message: string, context: Co
   return giveUpHere(state, `${reason}: ${message}`, context);
 }
 
+/**
+ * A hanging disk holds a thread of this process in the kernel: only the whole disk set can be given up. Worth it if there
+ * is a partner to whom the disk may answer; otherwise the other volumes are served on.
+ */
+function volumeStalled(
+  state: DiskSetState,
+  volume: string,
+  waitedMs: number,
+  context: Context,
+): DiskSetState {
+  const { role } = state;
+  if (role.name !== 'holder') return state;
+  const message = `volume ${volume} has not answered for ${Math.round(waitedMs / 1000)} s`;
+  if (context.connected.length > 0) return giveUpHere(state, `VolumeStalled: ${message}`, context);
+  trace(state, { name: 'stalled', epoch: role.epoch, message }, context);
+  return state;
+}
+
 /** The volumes cannot be served by this server now: let the partner try, and don't claim for a while. */
 function giveUpHere(state: DiskSetState, message: string, context: Context): DiskSetState {
   const to = context.connected.length > 0 ? context.identity.partner : null;
@@ -472,12 +526,68 @@ function fence(
   const { role } = state;
   if (role.name !== 'holder') return state;
   context.emit({ kind: 'setRight', home: state.home, until: null });
-  context.emit({ kind: 'closeDiskSet', home: state.home, mode: 'fence' });
+  close(state.home, role.epoch, 'fence', context);
   trace(state, { name: 'fenced', epoch: role.epoch, message }, context);
   if (leaving === null && role.leaving !== null && role.leaving.requestId !== null) {
     refuse(state, role.leaving.requestId, `interrupted: ${message}`, context);
   }
   return { ...state, role: { name: 'fencing', epoch: role.epoch, leaving } };
+}
+
+function close(home: ServerName, epoch: number, mode: 'quiesce' | 'fence', context: Context): void {
+  context.emit({ kind: 'closeDiskSet', home, mode });
+  gate('closeGate', home, epoch, context);
+}
+
+/** Only the partner's disk set has a gate: clients find a server's own one under its own name. */
+function gate(
+  kind: 'openGate' | 'withdrawGate' | 'closeGate',
+  home: ServerName,
+  epoch: number,
+  { identity, emit }: Context,
+): void {
+  if (home !== identity.server) emit({ kind, epoch });
+}
+
+/**
+ * The holder says that it is about to release its disk set to this server: until every node forwards to a new endpoint
+ * takes longer than claim and opening together, so the gate opens now. Believed only of the Lease as this server has
+ * read it, and withdrawn when no claim follows.
+ */
+export function handOverAnnounced(
+  state: DiskSetState,
+  from: Incarnation,
+  epoch: number,
+  context: Context,
+): DiskSetState {
+  const { role, seen } = state;
+  if (role.name !== 'observer' || seen?.record.holder !== from || seen.record.epoch !== epoch) return state;
+  gate('openGate', state.home, epoch + 1, context);
+  const { timing } = context.identity;
+  return {
+    ...state,
+    announced: { epoch: epoch + 1, until: context.now + 2 * timing.leaseMs + silenceMs(timing) },
+  };
+}
+
+function forgetAnnouncement(state: DiskSetState, context: Context): DiskSetState {
+  const { announced } = state;
+  if (announced === null || context.now < announced.until) return state;
+  gate('withdrawGate', state.home, announced.epoch, context);
+  return { ...state, announced: null };
+}
+
+/** Only at the epoch that is meant: a later owner knows nothing of it. */
+function standStill(state: DiskSetState, context: Context): DiskSetState {
+  const { role, home, standstill } = state;
+  const wanted = state.seen?.record.standstill;
+  if (wanted === undefined || role.name !== 'holder' || role.epoch !== wanted.epoch) return state;
+  if (role.port === 'opening') return state;
+  const { id, msMax, over } = wanted;
+  const begun = standstill?.id === id;
+  if (over === (begun ? standstill.over : true)) return state;
+  context.emit(over ? { kind: 'thawDiskSet', home, id } : { kind: 'freezeDiskSet', home, id, msMax });
+  return { ...state, standstill: { id, over } };
 }
 
 // ------------------------------------------------------------------------------------ requests of people
@@ -588,7 +698,11 @@ function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSet
   const { role, home } = state;
   if (role.name !== 'holder' || role.leaving !== null) return state;
   trace(state, { name: 'quiescing', epoch: role.epoch, to: leaving.to, message: leaving.message }, context);
-  context.emit({ kind: 'closeDiskSet', home, mode: 'quiesce' });
+  if (leaving.to !== null) {
+    const message = { kind: 'handingOver' as const, home, epoch: role.epoch };
+    for (const to of context.connected) context.emit({ kind: 'send', to, message });
+  }
+  close(home, role.epoch, 'quiesce', context);
   return { ...state, role: { ...role, port: 'quiescing', leaving, quiescedAt: context.now } };
 }
 
@@ -596,7 +710,7 @@ function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSet
 
 /** What has to be done now, whatever input came: every branch sends at most one request to the witness. */
 function advance(state: DiskSetState, context: Context): DiskSetState {
-  const guarded = enforceRight(state, context);
+  const guarded = standStill(forgetAnnouncement(enforceRight(state, context), context), context);
   if (guarded.lookup || guarded.seen === null) return lookUp(guarded, context);
   switch (guarded.role.name) {
     case 'observer':
@@ -704,9 +818,14 @@ function claim(
     context.steadyPartner,
     silenceMs(context.identity.timing),
   );
-  trace(state, { name: 'claiming', epoch: ownership.epoch, cause }, context);
-  const write = send(state, seen, ownership, context);
-  return { ...state, role: { name: 'claiming', write, against: seen, cause } };
+  const { epoch } = ownership;
+  trace(state, { name: 'claiming', epoch, cause }, context);
+  gate('openGate', state.home, epoch, context);
+  context.emit({ kind: 'prepareDiskSet', home: state.home, epoch });
+  return {
+    ...send(state, seen, ownership, context, (write) => ({ name: 'claiming', write, against: seen, cause })),
+    announced: null,
+  };
 }
 
 /**
@@ -721,17 +840,27 @@ function claimAgain(
 ): DiskSetState {
   if (!sameOwnership(role.against.record, state.seen!.record)) {
     // The state that the claim was made against is gone, so it is decided: it lost, unless it is ours now.
-    trace(state, { name: 'claimLost', message: `the Lease of ${state.home} has changed` }, context);
-    return { ...state, role: { name: 'observer' } };
+    return claimLost(state, role, `the Lease of ${state.home} has changed`, context);
   }
   if (context.now < state.notBefore) return state;
   return claim(state, state.seen!, role.cause, context);
 }
 
+function claimLost(
+  state: DiskSetState,
+  role: Extract<Role, { name: 'claiming' }>,
+  message: string,
+  context: Context,
+): DiskSetState {
+  trace(state, { name: 'claimLost', message }, context);
+  gate('withdrawGate', state.home, role.against.record.epoch + 1, context);
+  context.emit({ kind: 'prepareDiskSet', home: state.home, epoch: null });
+  return { ...state, role: { name: 'observer' } };
+}
+
 /** The Lease names this process, which does not serve: it fenced itself, or a claim was late. Solo first. */
 function regain(state: DiskSetState, seen: LeaseSighting, context: Context): DiskSetState {
-  const write = send(state, seen, renewed(seen.record, null), context);
-  return { ...state, role: { name: 'regaining', write } };
+  return send(state, seen, renewed(seen.record, null), context, (write) => ({ name: 'regaining', write }));
 }
 
 function advanceHolder(state: DiskSetState, role: Holder, context: Context): DiskSetState {
@@ -766,9 +895,13 @@ function advanceHolder(state: DiskSetState, role: Holder, context: Context): Dis
     );
   }
   const seen = state.seen!;
-  const write = send(state, seen, renewed(seen.record, acknowledger), context);
   const droppedAt = role.accepts === null ? role.droppedAt : context.now;
-  return { ...state, role: { ...role, accepts: null, write, droppedAt } };
+  return send(state, seen, renewed(seen.record, acknowledger), context, (write) => ({
+    ...role,
+    accepts: null,
+    write,
+    droppedAt,
+  }));
 }
 
 /** Whom the Lease should name: the one that acknowledges well; else solo; a steady partner when solo. */
@@ -795,8 +928,8 @@ function advanceReleasing(
     return gone(state, role, context);
   }
   if (role.write !== null || context.now < state.notBefore) return state;
-  const write = send(state, seen, released(seen.record, role.leaving.to), context);
-  return { ...state, role: { ...role, write } };
+  const ownership = released(seen.record, role.leaving.to);
+  return send(state, seen, ownership, context, (write) => ({ ...role, write }));
 }
 
 function send(
@@ -804,10 +937,12 @@ function send(
   seen: LeaseSighting,
   ownership: LeaseOwnership,
   context: Context,
-): PendingWrite {
+  role: (write: PendingWrite) => Role,
+): DiskSetState {
   const token = context.nextToken();
   context.emit({ kind: 'writeLease', home: state.home, token, version: seen.version, ownership });
-  return { token, sentAt: context.now };
+  const writesUnderWay = state.writesUnderWay + 1;
+  return { ...state, writesUnderWay, role: role({ token, sentAt: context.now }) };
 }
 
 function trace(state: DiskSetState, event: TraceEvent, context: Context): void {
@@ -818,6 +953,10 @@ function trace(state: DiskSetState, event: TraceEvent, context: Context): void {
 
 /** The earliest time at which `advance` could do something; Infinity if only an input can. */
 export function nextWakeOfDiskSet(state: DiskSetState, context: Omit<Context, 'emit' | 'nextToken'>): number {
+  return Math.min(state.announced?.until ?? Number.POSITIVE_INFINITY, nextWakeOfRole(state, context));
+}
+
+function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'nextToken'>): number {
   const { timing } = context.identity;
   const { role } = state;
   if (role.name === 'holder') {

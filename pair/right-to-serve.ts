@@ -15,6 +15,14 @@ export function rightUntil(sentAt: number, timing: PairTiming): number {
   return sentAt + timing.leaseMs;
 }
 
+/**
+ * When the dead man's switch fires (R10), ms. A live process has half of the guard to close the data path; the other half is
+ * left to what the kernel has begun already.
+ */
+export function switchFiresAt(until: number, timing: PairTiming): number {
+  return until + timing.guardMs / 2;
+}
+
 /** What rule R3 waits for: nobody whose last sign of life is older than this has a right left. */
 export function silenceMs(timing: PairTiming): number {
   return timing.leaseMs + timing.guardMs;

@@ -305,7 +305,11 @@ describe('hand-over', () => {
     subject.at(1100).sees('filer-a', { holder: me, epoch: 1, renewal: 2, acknowledger: partner }, '5');
     expect(subject.of('writeLease')[0]).toMatchObject({ version: '5', ownership: { holder: null } });
     expect(rightOf(subject.state, 'filer-a')).toBeNull();
+    const again = subject.of('writeLease')[0]!.token;
     subject.at(1200).sees('filer-a', { holder: partner, epoch: 2, renewal: 4 }, '6');
+    expect(subject.of('stopped')).toEqual([]);
+    const outcome = { kind: 'conflict' } as const;
+    subject.at(1210).give({ kind: 'leaseWritten', home: 'filer-a', token: again, outcome });
     expect(subject.of('stopped')).toHaveLength(1);
   });
 

@@ -8,6 +8,7 @@ import {
   type Context,
   currentRight,
   type DiskSetState,
+  handOverAnnounced,
   initialDiskSet,
   nextWakeOfDiskSet,
   stepDiskSet,
@@ -49,7 +50,16 @@ export interface ServerState {
   readonly nextToken: number;
   /** As last told to the sentinel. */
   readonly holdings: readonly Holding[];
+  /** As last told to the data path, by home; what is missing has not been told. */
+  readonly disks: Readonly<Record<ServerName, DisksAt>>;
 }
+
+interface DisksAt {
+  readonly directory: string | null;
+  readonly partnerCouldServe: boolean;
+}
+
+const NO_DISKS: DisksAt = { directory: null, partnerCouldServe: false };
 
 /** More than ever restart within the time in which an old proof matters. */
 const DEATHS_MAX = 32;
@@ -70,6 +80,7 @@ export function initialServer(identity: PairIdentity, now: number): ServerState 
     nextHeartbeatAt: now,
     nextToken: 1,
     holdings: [],
+    disks: {},
   };
 }
 
@@ -96,7 +107,7 @@ export function step(
   const foreign = stepOne(next.foreign, concerns === next.foreign.home ? input : passed);
   next = { ...next, foreign };
   next = sendHeartbeat(next, now, effects);
-  next = tellChanges(state, next, effects);
+  next = tellChanges(state, tellDisks(next, now, effects), effects);
   return { state: next, effects };
 }
 
@@ -168,6 +179,14 @@ function receiveMessage(
       if (message.home !== heard.foreign.home) return heard;
       return { ...heard, foreign: { ...heard.foreign, lookup: true } };
     }
+    case 'handingOver': {
+      const { foreign } = heard;
+      if (message.home !== foreign.home) return heard;
+      const context = contextOf(heard, foreign.home, now, effects, () => {
+        throw new Error('an announcement never writes the Lease');
+      });
+      return { ...heard, foreign: handOverAnnounced(foreign, from, message.epoch, context) };
+    }
   }
 }
 
@@ -183,7 +202,7 @@ function hear(state: ServerState, from: Incarnation, message: PairMessage, now: 
 }
 
 /** The partner is there, and says nothing against serving this disk set. */
-export function partnerCouldServe(state: ServerState, home: ServerName, now: number): boolean {
+function partnerCouldServe(state: ServerState, home: ServerName, now: number): boolean {
   const partner = steadyPartner(state, now);
   return partner !== null && !partner.cannotServe.includes(home);
 }
@@ -311,6 +330,20 @@ function sendHeartbeat(state: ServerState, now: number, effects: Effect[]): Serv
 }
 
 // ------------------------------------------------------------------------------------------------- news
+
+/** Before all other effects of the step: a disk set that is opened now is opened where its disks are. */
+function tellDisks(state: ServerState, now: number, effects: Effect[]): ServerState {
+  let { disks } = state;
+  for (const { home, seen } of [state.own, state.foreign]) {
+    const directory = seen?.record.disks ?? null;
+    const could = partnerCouldServe(state, home, now);
+    const told = disks[home] ?? NO_DISKS;
+    if (directory === told.directory && could === told.partnerCouldServe) continue;
+    disks = { ...disks, [home]: { directory, partnerCouldServe: could } };
+    effects.unshift({ kind: 'disksAt', home, directory, partnerCouldServe: could });
+  }
+  return disks === state.disks ? state : { ...state, disks };
+}
 
 /** What others have to hear of this step: the sentinel, the partner, whoever waits for the stop. */
 function tellChanges(before: ServerState, after: ServerState, effects: Effect[]): ServerState {

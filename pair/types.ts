@@ -9,7 +9,7 @@
  * next (a right cut before a port closes), the machine waits for the input that reports it instead.
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
-import type { LeaseOwnership, LeaseSighting, TransferRequest } from './lease.ts';
+import type { LeaseOwnership, LeaseSighting, TransferRequest, WrittenVolumes } from './lease.ts';
 
 export interface PairTiming {
   /** T: a right lasts this long after the confirmation that gave it. */
@@ -84,7 +84,12 @@ export type PairMessage =
   /** Answer to a heartbeat: the holdings that the receiver acknowledges (rule R1), perhaps none. */
   | { readonly kind: 'acknowledgement'; readonly seq: number; readonly holdings: readonly Holding[] }
   /** The sender changed the Lease of this disk set: read it now. A hint, never a proof. */
-  | { readonly kind: 'leaseChanged'; readonly home: ServerName };
+  | { readonly kind: 'leaseChanged'; readonly home: ServerName }
+  /**
+   * The sender holds this disk set at this epoch and is about to release it to the receiver: the receiver may open its
+   * failover gate. A hint that gives no right.
+   */
+  | { readonly kind: 'handingOver'; readonly home: ServerName; readonly epoch: number };
 
 /** Sent by a sentinel, never by a server: this process has exited (rule R5). */
 export interface DiedMessage {
@@ -149,6 +154,16 @@ export type Input =
       readonly reason: string;
       readonly message: string;
     }
+  /**
+   * A volume's disk has not answered for `waitedMs`. It holds a thread of this process inside the kernel, so the disk
+   * set can move only as a whole. Told again while it lasts.
+   */
+  | {
+      readonly kind: 'volumeStalled';
+      readonly home: ServerName;
+      readonly volume: string;
+      readonly waitedMs: number;
+    }
   /** A person asked this server through its control socket. Requests in the Lease come with `leaseSeen`. */
   | { readonly kind: 'request'; readonly home: ServerName; readonly request: TransferRequest }
   /** Planned stop (SIGTERM): release everything to the partner if it is there. `stopped` says when done. */
@@ -170,15 +185,37 @@ export type Effect =
     }
   /**
    * This process may serve the disk set until `until` (exclusive), or not at all (null).
-   * Later deadline: re-arm the dead man's switch for `until + guardMs / 2` first, then publish the right.
-   * Null: publish first; the switch stays armed until the machine says `disarm`.
+   * The dead man's switch goes with it, in an order that driver.ts keeps (R10); it stays armed until `disarm`.
    */
   | { readonly kind: 'setRight'; readonly home: ServerName; readonly until: number | null }
   /** The data path has stopped (diskSetClosed was reported): the dead man's switch may be disarmed. */
   | { readonly kind: 'disarm'; readonly home: ServerName }
+  /** A claim at this epoch was sent: what is read to open the volumes may be read now. Null: the claim failed. */
+  | { readonly kind: 'prepareDiskSet'; readonly home: ServerName; readonly epoch: number | null }
   /** Verify the volumes, write the ownership record at this epoch, replay the journal, listen. */
-  | { readonly kind: 'openDiskSet'; readonly home: ServerName; readonly epoch: number }
+  | {
+      readonly kind: 'openDiskSet';
+      readonly home: ServerName;
+      readonly epoch: number;
+      /** What the Lease knows of the volumes; absent: nothing. */
+      readonly written?: WrittenVolumes;
+    }
   | { readonly kind: 'closeDiskSet'; readonly home: ServerName; readonly mode: 'quiesce' | 'fence' }
+  /** Nothing on its volumes changes until `thawDiskSet`, for `msMax` at most. */
+  | { readonly kind: 'freezeDiskSet'; readonly home: ServerName; readonly id: string; readonly msMax: number }
+  | { readonly kind: 'thawDiskSet'; readonly home: ServerName; readonly id: string }
+  /** Where volumes that move from node to node are mounted (null: nowhere), and whether the partner could serve them. */
+  | {
+      readonly kind: 'disksAt';
+      readonly home: ServerName;
+      readonly directory: string | null;
+      readonly partnerCouldServe: boolean;
+    }
+  /**
+   * The endpoint of the failover name, which shows clients the way to the partner's disk set. `openGate`: this server
+   * claims at this epoch, or serves. `withdrawGate`: nothing will be served at it here. `closeGate`: no longer.
+   */
+  | { readonly kind: 'openGate' | 'withdrawGate' | 'closeGate'; readonly epoch: number }
   /**
    * Tell the sentinel every disk set whose Lease names this process: its proof of death must name the epoch.
    * Comes before the openDiskSet that it is about.
@@ -208,6 +245,8 @@ export type TraceEvent =
   | { readonly name: 'claimLost'; readonly message: string }
   | { readonly name: 'paired'; readonly epoch: number; readonly acknowledger: Incarnation }
   | { readonly name: 'solo'; readonly epoch: number; readonly message: string }
+  /** A volume's disk does not answer, and no partner is connected to whom it might. */
+  | { readonly name: 'stalled'; readonly epoch: number; readonly message: string }
   | { readonly name: 'fenced'; readonly epoch: number; readonly message: string }
   | {
       readonly name: 'quiescing';

@@ -1,31 +1,30 @@
 /**
- * The agent: drives the pure state machine of pair/ with what really happens, and makes happen what it decides.
+ * The agent: gives the driver of pair/ what it drives (interconnect, witness, data thread, kernel timers, sentinel), feeds it
+ * with what really happens, and tells people.
  *
- *   interconnect, witness, data thread, timers, people --input--> step(state, input, now) --effects, in order--> them
- *
- * It decides nothing itself and never waits for a disk: the data thread does all file system calls. Each input is
- * stepped to its end before the next; inputs that an effect causes at once are queued behind it.
+ * It decides nothing itself and never waits for a disk: the data thread does all file system calls.
  */
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DiskSetState } from '../../pair/disk-set.ts';
+import { type DriverPorts, PairDriver } from '../../pair/driver.ts';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
-import { silenceMs } from '../../pair/right-to-serve.ts';
-import { initialServer, nextWakeAt, partnerCouldServe, type ServerState, step } from '../../pair/server.ts';
+import type { LeaseOwnership, WrittenVolumes } from '../../pair/lease.ts';
+import { initialServer, type ServerState } from '../../pair/server.ts';
 import { type TakeoverCheck, takeoverCheck } from '../../pair/takeover-check.ts';
-import type { Effect, Holding, Input, PairMessage, TraceEvent } from '../../pair/types.ts';
+import type { PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config.ts';
 import type { AbsentExport, ExportSpec, FromDataThread, VolumeErrorCount } from '../data/messages.ts';
 import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
-import type { HandingOverMessage, ServerMessage } from '../interconnect/messages.ts';
 import type { Log } from '../log.ts';
 import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import { bootMs } from '../system/boottime.ts';
+import { DeadMansSwitch } from '../system/dead-man-switch.ts';
 import { endWithin } from '../system/end-process.ts';
 import { inBackground, nextTurn, repeat } from '../system/turns.ts';
 import type { RequestResult, StandstillAnswer, Witness } from '../witness/witness.ts';
@@ -34,10 +33,8 @@ import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import { dataPathMetrics } from './data-path-metrics.ts';
 import { DataThread } from './data-thread.ts';
 import type { FailoverGate } from './failover-gate.ts';
-import { GateKeeper } from './gate-keeper.ts';
 import { LiveExports } from './live-exports.ts';
 import { Requests } from './requests.ts';
-import { RightKeeper } from './right-keeper.ts';
 import { SharedAnswer } from './shared-answer.ts';
 import { type OpenFailureStatus, type Status, statusOf } from './status.ts';
 import { StuckVolumes } from './stuck-volumes.ts';
@@ -85,32 +82,19 @@ export class Agent {
   private readonly options: AgentOptions;
   private readonly log: Log;
   private readonly interconnect: Interconnect;
-  private readonly gateKeeper: GateKeeper;
   private readonly dataThread: DataThread;
   private readonly exports: LiveExports;
-  private readonly keepers: ReadonlyMap<ServerName, RightKeeper>;
+  private readonly driver: PairDriver;
   private readonly transitions: Transitions;
   private readonly requests = new Requests();
   private readonly measured: AgentMetrics;
   private readonly openPorts = new Map<ServerName, number>();
   /** Epochs at which the data thread was last told to open, by home. */
   private readonly openEpochs = new Map<ServerName, number>();
-  /**
-   * Where the disks that move are mounted and whether the partner could serve them, as the data thread was last told,
-   * by home.
-   */
-  private readonly disks = new Map<ServerName, { directory: string | null; partnerCouldServe: boolean }>();
   /** Of disk sets that this server could not open the last time that it tried, by home. */
   private readonly openFailures = new Map<ServerName, OpenFailureStatus>();
-  /** The standstills that the data thread was last told to begin, by home. */
-  private readonly standstills = new Map<ServerName, string>();
   /** Heartbeats under way, for the round-trip time. */
   private readonly heartbeatsSent = new Map<number, number>();
-  private readonly queue: Input[] = [];
-  /** News of a Lease that came while a write of ours was under way, by home: see `news`. */
-  private readonly heldBack = new Map<ServerName, Input[]>();
-  private running = false;
-  private state: ServerState;
   private timer: NodeJS.Timeout | null = null;
   private partnerHeardAt: number | null = null;
   private interconnectPort = 0;
@@ -133,11 +117,6 @@ export class Agent {
     this.log = options.log;
     const { config, me, credentials, rights, log } = options;
     const { server, partner, timing, policy } = config;
-    this.state = initialServer({ me, server, partner, timing, policy }, bootMs());
-    this.keepers = new Map([
-      [server, new RightKeeper(rights, 'own', timing.guardMs)],
-      [partner, new RightKeeper(rights, 'partner', timing.guardMs)],
-    ]);
     const checkOf = (home: ServerName) =>
       [home, new SharedAnswer(() => this.checkNow(home), CHECK_GOOD_FOR_MS)] as const;
     this.checks = new Map([server, partner].map(checkOf));
@@ -159,7 +138,6 @@ export class Agent {
     });
     const exportsOf = (home: ServerName): ExportSpec[] => this.exports.of(home);
     dataPathMetrics(this.measured.metrics, config, exportsOf, this.dataThread.figures);
-    this.gateKeeper = new GateKeeper(options.gate, 2 * timing.leaseMs + silenceMs(timing));
     this.interconnect = new Interconnect({
       pair: config.pair,
       me,
@@ -169,15 +147,21 @@ export class Agent {
       partnerAddress: { host: config.partnerAddress.host, port: config.partnerAddress.interconnect },
       timing: connectionTiming(timing),
       log,
-      connected: (incarnation) => this.feed({ kind: 'partnerConnected', incarnation }),
-      disconnected: (incarnation) => this.feed({ kind: 'partnerDisconnected', incarnation }),
+      connected: (incarnation) => this.driver.feed({ kind: 'partnerConnected', incarnation }),
+      disconnected: (incarnation) => this.driver.feed({ kind: 'partnerDisconnected', incarnation }),
       message: (from, message) => this.fromPartner(from, message),
       died: (died) => {
         this.measured.deaths.add({});
         log.warn(`${died.incarnation} is dead: ${died.evidence}.`);
-        this.feed({ kind: 'died', died });
+        this.driver.feed({ kind: 'died', died });
       },
     });
+    const identity = { me, server, partner, timing, policy };
+    this.driver = new PairDriver(initialServer(identity, bootMs()), this.ports());
+  }
+
+  private get state(): ServerState {
+    return this.driver.state;
   }
 
   async start(): Promise<void> {
@@ -187,9 +171,9 @@ export class Agent {
     this.interconnectPort = await this.interconnect.start();
     gate.closeIfMine();
     for (const home of [config.server, config.partner]) {
-      witness.watch(home, (sighting) => this.news(home, { kind: 'leaseSeen', home, sighting }));
+      witness.watch(home, (sighting) => this.driver.feed({ kind: 'leaseSeen', home, sighting }));
     }
-    this.feed({ kind: 'tick' });
+    this.driver.feed({ kind: 'tick' });
     this.checking = repeat(() => this.keepChecking(), CHECK_MS);
   }
 
@@ -201,7 +185,7 @@ export class Agent {
       this.log.warn(`The planned stop took more than ${stopMs} ms; ending as I am.`);
       this.options.end(0);
     }, stopMs);
-    this.feed({ kind: 'stop' });
+    this.driver.feed({ kind: 'stop' });
   }
 
   /** A person's request, through the control socket. Resolves with the answer. */
@@ -215,7 +199,7 @@ export class Agent {
     this.log.info(`A ${kind} of ${home} was requested${reason === '' ? '' : `: ${reason}`}.`, {
       request: id,
     });
-    this.feed({ kind: 'request', home, request: { id, kind, reason, force, override } });
+    this.driver.feed({ kind: 'request', home, request: { id, kind, reason, force, override } });
     return answer;
   }
 
@@ -240,7 +224,7 @@ export class Agent {
         this.diskSetOf(home).seen?.record.written,
       ),
     ]);
-    if (read.kind === 'found') this.news(home, { kind: 'leaseSeen', home, sighting: read.sighting });
+    if (read.kind === 'found') this.driver.feed({ kind: 'leaseSeen', home, sighting: read.sighting });
     const facts = {
       witness: read.kind === 'found' ? ('answers' as const) : ('silent' as const),
       whyNotReadable,
@@ -284,7 +268,7 @@ export class Agent {
       pair: this.options.config.pair,
       state: this.state,
       now: bootMs(),
-      rights: this.keepers,
+      deadlineOf: (home) => this.options.rights.deadline(this.slotOf(home)),
       openPorts: this.openPorts,
       partnerHeardAt: this.partnerHeardAt,
       sentinelWatching: this.options.sentinel.watching,
@@ -329,179 +313,84 @@ export class Agent {
     return this.stuckVolumes.worst(bootMs());
   }
 
-  // ------------------------------------------------------------------------------------------------ the loop
+  // ----------------------------------------------------------------------------------------------- the driver
 
-  private feed(input: Input): void {
-    this.queue.push(input);
-    if (this.running || this.over) return;
-    this.running = true;
-    try {
-      for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) this.stepOn(next);
-    } catch (error) {
-      // Whoever fed this in may not be able to do anything about it, and half a step must not be gone on from.
-      this.fatal(`Unexpected: ${error instanceof Error ? error.stack : String(error)}.`);
-      throw error;
-    }
-    this.running = false;
-    this.sleep();
+  private ports(): DriverPorts {
+    const { rights, sentinel, gate } = this.options;
+    const { server, partner } = this.options.config;
+    const switches = new Map([server, partner].map((home) => [home, new DeadMansSwitch()]));
+    return {
+      clock: { now: bootMs, wakeAt: (at) => this.wakeAt(at) },
+      witness: {
+        read: (home) => inBackground(this.readLease(home)),
+        compareAndSwap: (...write) => inBackground(this.writeLease(...write)),
+        answer: (home, id, result, message) => this.answer(home, { id, result, message }),
+      },
+      interconnect: { send: (to, message) => this.send(to, message) },
+      dataPath: {
+        grant: (home, until) => rights.set(this.slotOf(home), until ?? 0),
+        prepare: (home, epoch) => this.dataThread.prepare(this.slotOf(home), epoch),
+        open: (home, epoch, written) => this.open(home, epoch, written),
+        close: (home, mode) => this.close(home, mode),
+        freeze: (home, id, msMax) => this.freeze(home, id, msMax),
+        thaw: (home, id) => this.dataThread.resume(this.slotOf(home), id),
+        disksAt: (home, ...where) => this.dataThread.disksAt(this.slotOf(home), ...where),
+      },
+      watchdog: {
+        arm: (home, at) => switches.get(home)!.arm(at),
+        disarm: (home) => switches.get(home)!.disarm(),
+      },
+      sentinel,
+      gate,
+      observer: { traced: (home, event, now) => this.trace(home, event, now) },
+      stopped: () => inBackground(this.farewell()),
+      failed: (error) => this.fatal(`Unexpected: ${error instanceof Error ? error.stack : String(error)}.`),
+    };
   }
 
-  private stepOn(input: Input): void {
-    const now = bootMs();
-    const { state, effects } = step(this.state, input, now);
-    this.state = state;
-    this.tellDisks(now);
-    this.tellStandstills();
-    for (const effect of effects) this.execute(effect, now);
-  }
-
-  /** Before the effects of the same step: a disk set that is opened now is opened where its disks are. */
-  private tellDisks(now: number): void {
-    for (const { home, seen } of [this.state.own, this.state.foreign]) {
-      const directory = seen?.record.disks ?? null;
-      const could = partnerCouldServe(this.state, home, now);
-      const told = this.disks.get(home);
-      if (directory === (told?.directory ?? null) && could === (told?.partnerCouldServe ?? false)) continue;
-      this.disks.set(home, { directory, partnerCouldServe: could });
-      this.dataThread.disksAt(this.slotOf(home), directory, could);
-    }
-  }
-
-  /** Only of a disk set that is served here, at the epoch that is meant: a later owner knows nothing of it. */
-  private tellStandstills(): void {
-    for (const { home, seen } of [this.state.own, this.state.foreign]) {
-      const wanted = seen?.record.standstill;
-      if (wanted === undefined || !this.openPorts.has(home)) continue;
-      if (wanted.epoch !== this.openEpochs.get(home)) continue;
-      const { id, msMax, over } = wanted;
-      const begun = this.standstills.get(home) === id;
-      if (over && begun) this.dataThread.resume(this.slotOf(home), id);
-      if (over || begun) continue;
-      this.standstills.set(home, id);
-      this.log.info(`${home} stands still for a snapshot (${id}), for ${msMax} ms at most.`);
-      this.dataThread.hold(this.slotOf(home), id, msMax);
-    }
-  }
-
-  /** Until the machine wants to be woken. Timers may be late, never the cause of a right that lasts too long. */
-  private sleep(): void {
+  /** Timers may be late, never the cause of a right that lasts too long. */
+  private wakeAt(at: number): void {
     if (this.timer !== null) clearTimeout(this.timer);
-    const now = bootMs();
-    const waitMs = nextWakeAt(this.state, now) - now;
     // The machine may wait for inputs only; a look every second costs nothing.
-    const ms = Math.min(1000, Math.max(1, Math.ceil(waitMs)));
+    const ms = Math.min(1000, Math.max(1, Math.ceil(at - bootMs())));
     // If this thread was held up, acknowledgements may wait unread: timers come before them, immediates after.
-    this.timer = setTimeout(() => nextTurn(() => this.feed({ kind: 'tick' })), ms);
+    this.timer = setTimeout(() => nextTurn(() => this.driver.feed({ kind: 'tick' })), ms);
   }
 
-  private execute(effect: Effect, now: number): void {
-    switch (effect.kind) {
-      case 'send':
-        this.send(effect.to, effect.message, now);
-        return;
-      case 'readLease':
-        inBackground(this.readLease(effect.home));
-        return;
-      case 'writeLease':
-        inBackground(this.writeLease(effect));
-        return;
-      case 'setRight':
-        this.keepers.get(effect.home)!.set(effect.until);
-        return;
-      case 'disarm':
-        this.keepers.get(effect.home)!.disarm();
-        return;
-      case 'openDiskSet':
-        this.open(effect.home, effect.epoch);
-        return;
-      case 'closeDiskSet':
-        this.close(effect.home, effect.mode);
-        return;
-      case 'holdings':
-        this.tellSentinel(effect.holdings);
-        return;
-      case 'requestAnswered':
-        this.answer(effect.home, {
-          id: effect.requestId,
-          result: effect.result,
-          message: effect.message,
-        });
-        return;
-      case 'trace':
-        this.trace(effect.home, effect.event, now);
-        return;
-      case 'stopped':
-        inBackground(this.farewell());
-        return;
-      default:
-        assertNever(effect);
-    }
-  }
+  // -------------------------------------------------------------------------------------- partner, witness
 
-  // -------------------------------------------------------------------------------------- partner, sentinel
-
-  private send(to: Incarnation, message: PairMessage, now: number): void {
+  private send(to: Incarnation, message: PairMessage): void {
     if (message.kind === 'heartbeat') {
       this.measured.heartbeats.add({});
-      this.heartbeatsSent.set(message.seq, now);
+      this.heartbeatsSent.set(message.seq, bootMs());
       this.heartbeatsSent.delete(message.seq - 64);
     }
     this.interconnect.send(to, message);
   }
 
-  private fromPartner(from: Incarnation, message: ServerMessage): void {
+  private fromPartner(from: Incarnation, message: PairMessage): void {
     const now = bootMs();
     this.partnerHeardAt = now;
-    if (message.kind === 'handingOver') {
-      this.expect(from, message);
-      return;
-    }
     if (message.kind === 'acknowledgement') {
       const sentAt = this.heartbeatsSent.get(message.seq);
       if (sentAt !== undefined) this.measured.heartbeatRtt.observe((now - sentAt) / 1000);
       this.heartbeatsSent.delete(message.seq);
     }
-    this.feed({ kind: 'message', from, message });
+    this.driver.feed({ kind: 'message', from, message });
   }
-
-  private announce(home: ServerName, epoch: number): void {
-    for (const { incarnation } of this.state.partners)
-      this.interconnect.send(incarnation, { kind: 'handingOver', home, epoch });
-  }
-
-  /** Only of the Lease as this server knows it itself: whoever claims next knows the epoch. */
-  private expect(from: Incarnation, { home, epoch }: HandingOverMessage): void {
-    const { role, seen, home: partners } = this.state.foreign;
-    if (home !== partners || role.name !== 'observer') return;
-    if (seen?.record.holder === from && seen.record.epoch === epoch) this.gateKeeper.expect(epoch);
-  }
-
-  private tellSentinel(holdings: readonly Holding[]): void {
-    this.options.sentinel.setHoldings(holdings);
-  }
-
-  // ------------------------------------------------------------------------------------------------ witness
 
   private async readLease(home: ServerName): Promise<void> {
     const outcome = await this.options.witness.read(home);
     this.measured.leaseReads.add({ disk_set: home, outcome: outcome.kind });
-    this.news(home, { kind: 'leaseRead', home, outcome });
+    this.driver.feed({ kind: 'leaseRead', home, outcome });
   }
 
-  /**
-   * The answer to a write of ours comes before news of what was written after it: the partner may see a release and
-   * claim before the witness has answered us. Held back for as long as a write takes at most; no right depends on it.
-   */
-  private news(home: ServerName, input: Input): void {
-    const held = this.heldBack.get(home);
-    if (held === undefined) this.feed(input);
-    else held.push(input);
-  }
-
-  private async writeLease(effect: Extract<Effect, { kind: 'writeLease' }>): Promise<void> {
-    const { home, token, version, ownership } = effect;
-    const held = this.heldBack.get(home) ?? [];
-    this.heldBack.set(home, held);
+  private async writeLease(
+    home: ServerName,
+    token: number,
+    version: string,
+    ownership: LeaseOwnership,
+  ): Promise<void> {
     const outcome = await this.options.witness.compareAndSwap(home, version, ownership);
     this.measured.leaseWrites.add({ disk_set: home, outcome: outcome.kind });
     if (outcome.kind === 'unknown') {
@@ -509,10 +398,7 @@ export class Agent {
         `Whether the Lease of ${home} was written is unknown; looking it up before anything else.`,
       );
     }
-    this.heldBack.delete(home);
-    this.feed({ kind: 'leaseWritten', home, token, outcome });
-    // The step may have begun the next write: then what is left waits for that one.
-    for (const input of held.splice(0)) this.news(home, input);
+    this.driver.feed({ kind: 'leaseWritten', home, token, outcome });
   }
 
   private answer(home: ServerName, result: RequestResult): void {
@@ -535,27 +421,22 @@ export class Agent {
     return slot === 'own' ? server : partner;
   }
 
-  private open(home: ServerName, epoch: number): void {
-    const slot = this.slotOf(home);
+  private open(home: ServerName, epoch: number, written: WrittenVolumes | undefined): void {
     this.openEpochs.set(home, epoch);
     const exports = this.exports.of(home);
     this.openExports.set(home, exports);
-    this.dataThread.open(slot, epoch, exports, this.diskSetOf(home).seen?.record.written);
-    if (slot === 'partner') this.options.gate.open(epoch);
-  }
-
-  /** Volumes are read while the witness is asked: see prepareVolume(). */
-  private prepare(home: ServerName, event: TraceEvent): void {
-    if (event.name === 'claiming') this.dataThread.prepare(this.slotOf(home), event.epoch);
-    else if (event.name === 'claimLost') this.dataThread.prepare(this.slotOf(home), null);
+    this.dataThread.open(this.slotOf(home), epoch, exports, written);
   }
 
   private close(home: ServerName, mode: 'quiesce' | 'fence'): void {
     const slot = this.slotOf(home);
     this.dataThread.close(slot, mode);
-    if (slot !== 'partner') return;
-    this.options.gate.close(this.openEpochs.get(home) ?? 0);
-    this.options.witness.annotate(home, { secondaryPortOpen: null });
+    if (slot === 'partner') this.options.witness.annotate(home, { secondaryPortOpen: null });
+  }
+
+  private freeze(home: ServerName, id: string, msMax: number): void {
+    this.log.info(`${home} stands still for a snapshot (${id}), for ${msMax} ms at most.`);
+    this.dataThread.hold(this.slotOf(home), id, msMax);
   }
 
   private fromDataThread(message: FromDataThread): void {
@@ -568,7 +449,7 @@ export class Agent {
         this.volumeErrors.forget(home);
         this.exports.taken(home, this.openExports.get(home) ?? []);
         this.transitions.opened(home, message.phases);
-        this.feed({ kind: 'diskSetOpened', home, epoch });
+        this.driver.feed({ kind: 'diskSetOpened', home, epoch });
         this.noteOpened(home, epoch, message.volumes);
         return;
       case 'openFailed':
@@ -576,7 +457,7 @@ export class Agent {
         if (message.reason === 'InvalidExport')
           this.exports.refused(home, this.openExports.get(home) ?? [], message.message);
         this.noteOpenFailure(home, { epoch, reason: message.reason, message: message.message });
-        this.feed({
+        this.driver.feed({
           kind: 'diskSetOpenFailed',
           home,
           epoch,
@@ -591,16 +472,16 @@ export class Agent {
         this.volumeErrors.forget(home);
         this.notTroubled(home);
         this.transitions.closed(home, bootMs());
-        this.feed({ kind: 'diskSetClosed', home });
+        this.driver.feed({ kind: 'diskSetClosed', home });
         return;
       case 'fault':
         this.log.error(
           `${home}, volume ${message.volume}, cannot be served on (${message.reason}): ${message.message}`,
         );
-        this.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
+        this.driver.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
         return;
       case 'halted':
-        this.feed({
+        this.driver.feed({
           kind: 'diskSetFault',
           home,
           reason: 'RightLost',
@@ -613,9 +494,11 @@ export class Agent {
       case 'volumeErrors':
         this.volumeFailed(home, epoch, message.volume, message.errors);
         return;
-      case 'stalled':
-        this.volumeStalled(home, message.volume, message.waitedMs);
+      case 'stalled': {
+        const { volume, waitedMs } = message;
+        this.driver.feed({ kind: 'volumeStalled', home, volume, waitedMs });
         return;
+      }
       case 'held':
         this.stoodStill(home, { id: message.id, state: 'Standing', message: '' });
         return;
@@ -644,20 +527,6 @@ export class Agent {
       default:
         assertNever(message);
     }
-  }
-
-  /**
-   * A stuck disk holds a thread of this process inside the kernel: the disk set can be handed over only with the whole
-   * process. Worth it if there is a partner to whom the disk may answer; otherwise the other volumes are served on.
-   */
-  private volumeStalled(home: ServerName, volume: string, waitedMs: number): void {
-    const message = `volume ${volume} has not answered for ${Math.round(waitedMs / 1000)} s`;
-    if (this.state.partners.length === 0) {
-      this.log.warn(`${home}: ${message}; no partner is connected that could try.`);
-      return;
-    }
-    this.log.error(`${home} is given up (VolumeStalled): ${message}.`);
-    this.feed({ kind: 'diskSetFault', home, reason: 'VolumeStalled', message });
   }
 
   /** Clients were told of these errors; the volume is served on. The Lease says it to the operator, anew each minute at most. */
@@ -726,9 +595,6 @@ export class Agent {
 
   private trace(home: ServerName, event: TraceEvent, now: number): void {
     this.transitions.traced(home, event, now);
-    if (home === this.options.config.partner) this.gateKeeper.traced(event);
-    if (event.name === 'quiescing' && event.to !== null) this.announce(home, event.epoch);
-    this.prepare(home, event);
     const { level, message } = describe(home, event);
     this.log.log(level, message, { diskSet: home, event: event.name });
     if (event.name === 'fenced') this.measured.fences.add({ disk_set: home });
@@ -745,7 +611,6 @@ export class Agent {
 
   private async farewell(): Promise<void> {
     this.over = true;
-    this.gateKeeper.stop();
     if (this.timer !== null) clearTimeout(this.timer);
     if (this.checking !== null) clearInterval(this.checking);
     this.log.info('Everything is released. Ending.');
@@ -781,6 +646,8 @@ function describe(
         level: 'warn',
         message: `${home} is confirmed by renewals of the Lease (solo): ${event.message}.`,
       };
+    case 'stalled':
+      return { level: 'warn', message: `${home}: ${event.message}; no partner is connected that could try.` };
     case 'fenced':
       return { level: 'error', message: `Stopped serving ${home} at once: ${event.message}.` };
     case 'quiescing':

@@ -69,7 +69,8 @@ export interface StatusSources {
   readonly pair: string;
   readonly state: ServerState;
   readonly now: number;
-  readonly rights: ReadonlyMap<ServerName, { readonly deadline: number }>;
+  /** End of the right to serve that disk set, ms on CLOCK_BOOTTIME; 0: there is none. */
+  readonly deadlineOf: (home: ServerName) => number;
   readonly openPorts: ReadonlyMap<ServerName, number>;
   readonly partnerHeardAt: number | null;
   readonly sentinelWatching: boolean;
@@ -109,7 +110,7 @@ export function statusOf(sources: StatusSources): Status {
 function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetStatus {
   const { home, role, seen } = diskSet;
   const holder = seen?.record.holder ?? null;
-  const deadline = sources.rights.get(home)?.deadline ?? 0;
+  const deadline = sources.deadlineOf(home);
   return {
     home,
     role: role.name,

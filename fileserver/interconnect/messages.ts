@@ -3,7 +3,7 @@
  * trusted to be the partner, not to be free of bugs or of the same version: what cannot be understood is ignored.
  */
 import { z } from 'zod';
-import { type Incarnation, parseIncarnation, type ServerName } from '../../pair/incarnation.ts';
+import { type Incarnation, parseIncarnation } from '../../pair/incarnation.ts';
 import type { DiedMessage, PairMessage } from '../../pair/types.ts';
 
 /** Of the connection itself: keeps it from looking dead. */
@@ -17,18 +17,8 @@ export interface DeathNotedMessage {
   readonly incarnation: Incarnation;
 }
 
-/**
- * From the server that is about to release this disk set, which it holds at this epoch, to the one that will serve it: the way
- * there may be opened already. A hint that gives no right.
- */
-export interface HandingOverMessage {
-  readonly kind: 'handingOver';
-  readonly home: ServerName;
-  readonly epoch: number;
-}
-
 /** What a server says to the other one. */
-export type ServerMessage = PairMessage | HandingOverMessage;
+export type ServerMessage = PairMessage;
 
 export type InterconnectMessage = ServerMessage | DiedMessage | PingMessage | DeathNotedMessage;
 

@@ -9,11 +9,7 @@
  * if it is stopped at that time. A live process moves the timer with every confirmation and disarms it when it
  * fences itself, so it never notices.
  *
- * Order, for every caller:
- *   right gets longer:  arm(later) first, then extend the right table. (The other way round, a stop between the two
- *                       would leave a right with the timer of the older one: death too early. Harmless for the data
- *                       but a failover for nothing.)
- *   right gets shorter: cut the table first, then arm(earlier) or disarm(). Never a right without a timer.
+ * When it is armed and disarmed, before and after which change of the right, is decided in pair/driver.ts (R10).
  *
  * The timer runs on CLOCK_BOOTTIME, as the right does: time in suspend counts. Timers are not inherited by fork and
  * vanish with the process.
