@@ -69,7 +69,7 @@ const pause: Fault = (world) => {
   const process = world.random.pick(world.processes);
   const forMs = world.random.between(50, 4 * world.timing.leaseMs);
   world.note(`${process?.me} is paused for ${forMs.toFixed(0)} ms`);
-  process?.pause(forMs);
+  process?.stop(forMs);
 };
 
 const cutNetwork: Fault = (world) => {

@@ -9,8 +9,15 @@
  *  - once all faults are healed, every disk set is served again in bounded time.
  */
 import { type Incarnation, incarnationOf, type ServerName } from '../pair/incarnation.ts';
+import type { LeaseOwnership } from '../pair/lease.ts';
 import { silenceMs } from '../pair/right-to-serve.ts';
-import type { Effect, LeaseReadOutcome, LeaseWriteOutcome, PairTiming, TraceEvent } from '../pair/types.ts';
+import type {
+  LeaseReadOutcome,
+  LeaseWriteOutcome,
+  PairMessage,
+  PairTiming,
+  TraceEvent,
+} from '../pair/types.ts';
 import { type ClientFault, Histories, SimulatedClient } from './client.ts';
 import { EventQueue } from './event-queue.ts';
 import { SimulatedNetwork } from './network.ts';
@@ -82,7 +89,7 @@ export class World implements Surroundings {
     this.drift = this.random.chance(0.2) ? 0.03 : 0.001;
     this.#tracing = tracing;
     this.network = new SimulatedNetwork(this.queue, this.random, TIMING.leaseMs);
-    this.witness = new SimulatedWitness(SERVERS, variant?.driver !== 'noCompareAndSwap');
+    this.witness = new SimulatedWitness(SERVERS, variant?.fault !== 'noCompareAndSwap');
     const { queue, random, witness } = this;
     this.operator = new SimulatedOperator(
       {
@@ -94,7 +101,7 @@ export class World implements Surroundings {
           if (witness.sighting(home).version === version) witness.annotate(home, { deathProof });
         },
       },
-      variant?.driver === 'operatorGuesses',
+      variant?.fault === 'operatorGuesses',
     );
   }
 
@@ -148,7 +155,7 @@ export class World implements Surroundings {
 
   /** Starts a run of a server: in the container of its last run, or (pod replaced) in a new one. */
   start(server: ServerName, where: 'same container' | 'new container'): SimulatedProcess {
-    const another = where === 'new container' && this.variant?.driver !== 'oneContainerForAll';
+    const another = where === 'new container' && this.variant?.fault !== 'oneContainerForAll';
     const container = (this.#containers.get(server) ?? 0) + (another ? 1 : 0);
     this.#containers.set(server, container);
     const me = incarnationOf(server, `${server}-pod${container}`, `run${++this.#runs}`);
@@ -258,11 +265,7 @@ export class World implements Surroundings {
 
   // -------------------------------------------------------------------------------- what processes ask for
 
-  sendMessage(
-    from: SimulatedProcess,
-    to: Incarnation,
-    message: Extract<Effect, { kind: 'send' }>['message'],
-  ): void {
+  sendMessage(from: SimulatedProcess, to: Incarnation, message: PairMessage): void {
     const target = this.processes.find((process) => process.me === to);
     if (target?.alive) this.network.deliver(from, target, message);
   }
@@ -275,8 +278,13 @@ export class World implements Surroundings {
     );
   }
 
-  writeLease(from: SimulatedProcess, effect: Extract<Effect, { kind: 'writeLease' }>): void {
-    const { home, token, version, ownership } = effect;
+  writeLease(
+    from: SimulatedProcess,
+    home: ServerName,
+    token: number,
+    version: string,
+    ownership: LeaseOwnership,
+  ): void {
     this.#call<LeaseWriteOutcome>(
       from,
       () => {

@@ -79,7 +79,7 @@ export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
         seen.set(key, number);
         parents.push(index);
         names.push(`${String(world.now).padStart(4)}  ${move.name}`);
-        const violation = violationIn(move.world, laws);
+        const violation = violationIn(move.world);
         if (violation !== null) return finding(violation, number, false);
         next.push({ world: move.world, index: number });
         if (number % RECOVERY_SAMPLE !== 0 || laws.variant !== null) continue;
@@ -128,7 +128,7 @@ export function initialWorld(bounds: Bounds, laws: Laws): World {
     // A broken variant may never get there; then what it does on the way is explored.
     for (let moves = 0; !ready(world) && moves < START_MOVES_MAX; moves++) {
       world = regularMove(world, laws);
-      if (violationIn(world, laws) !== null) return { ...first, left: { ...NO_FAULTS, ...bounds.faults } };
+      if (violationIn(world) !== null) return { ...first, left: { ...NO_FAULTS, ...bounds.faults } };
     }
   }
   return { ...world, left: { ...NO_FAULTS, ...bounds.faults } };
@@ -149,7 +149,7 @@ function whyNotServedAgain(broken: World, laws: Laws): string | null {
     const mending = movesOf(world, laws).find(({ mends }) => mends);
     if (mending === undefined && world.queue.length === 0) break;
     world = mending?.world ?? regularMove(world, laws);
-    const violation = violationIn(world, laws);
+    const violation = violationIn(world);
     if (violation !== null) return violation;
   }
   for (const server of [HOME, PARTNER]) {
@@ -165,7 +165,7 @@ function whyNotServedAgain(broken: World, laws: Laws): string | null {
       world = proveDeath(world, laws);
     }
     world = regularMove(world, laws);
-    const violation = violationIn(world, laws);
+    const violation = violationIn(world);
     if (violation !== null) return violation;
   }
   return `not served ${RECOVERY_QUANTA * QUANTUM} ms after everything was mended: the Lease names ${world.lease.holder}`;

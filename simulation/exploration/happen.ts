@@ -1,10 +1,17 @@
-/** What one event does to the world: the driver of pair/'s machine, as fileserver/agent is, without time and sockets. */
+/** What one event does to the world: pair/'s driver and machine as they run in production, with ports to a world that is a value. */
+import { type DriverPorts, PairDriver } from '../../pair/driver.ts';
 import { type Incarnation, incarnationOf, type ServerName } from '../../pair/incarnation.ts';
 import type { LeaseOwnership, LeaseRecord } from '../../pair/lease.ts';
 import { initialServer } from '../../pair/server.ts';
 import { DEFAULT_POLICY } from '../../pair/transfer-policy.ts';
-import type { Effect, Input, LeaseReadOutcome, LeaseWriteOutcome, PairPolicy } from '../../pair/types.ts';
-import type { Step, Variant } from '../variants/variant.ts';
+import type {
+  Input,
+  LeaseReadOutcome,
+  LeaseWriteOutcome,
+  PairMessage,
+  PairPolicy,
+} from '../../pair/types.ts';
+import type { Step, SurroundingFault, Variant } from '../variants/variant.ts';
 import { stepOf } from '../variants/variants.ts';
 import {
   CALL_MS,
@@ -35,8 +42,8 @@ export class Laws {
     this.timing = variant?.timing?.(TIMING) ?? TIMING;
   }
 
-  has(fault: NonNullable<Variant['driver']>): boolean {
-    return this.variant?.driver === fault;
+  has(fault: SurroundingFault): boolean {
+    return this.variant?.fault === fault;
   }
 }
 
@@ -50,77 +57,119 @@ export function inputFor(world: World, to: Incarnation, input: Input): Happening
 export function feed(world: World, laws: Laws, to: Incarnation, input: Input): World {
   const process = processOf(world, to);
   if (process === undefined || !process.alive) return world;
-  const { state, effects } = laws.step(process.state, input, world.now);
-  let next = withProcess(world, { ...process, state });
-  for (const effect of effects) next = execute(next, laws, to, effect);
-  return next;
+  const result = new PortCalls(world, to);
+  const driver = new PairDriver(process.state, result.ports(laws), laws.step);
+  driver.feed(input);
+  return result.ended(driver.state);
 }
 
-function execute(world: World, laws: Laws, me: Incarnation, effect: Effect): World {
-  const process = processOf(world, me)!;
-  const change = (changed: Partial<Process>): World => withProcess(world, { ...process, ...changed });
-  switch (effect.kind) {
-    case 'send':
-      return send(world, process, effect);
-    case 'readLease':
-    case 'writeLease':
-      if (effect.home !== HOME) return world;
-      return queued(world, { kind: 'call', from: me, effect, sentAt: world.now, silent: false });
-    case 'setRight': {
-      const armed = laws.has('noSwitch') || laws.has('rightNotChecked') || laws.has('switchArmedLate');
-      if (effect.until === null) {
-        return change({ right: null, ...(laws.has('switchDisarmedEarly') ? { switchAt: null } : {}) });
-      }
-      const first = process.switchAt === null;
-      return change({
-        right: effect.until,
-        ...(armed && first ? {} : { switchAt: switchAt(laws, effect.until) }),
-      });
-    }
-    case 'disarm':
-      return change({ right: null, switchAt: null });
-    case 'openDiskSet': {
-      const opened: Input = { kind: 'diskSetOpened', home: HOME, epoch: effect.epoch };
-      return queued(change({ open: { epoch: effect.epoch, phase: 'opening' } }), inputFor(world, me, opened));
-    }
-    case 'closeDiskSet':
-      return close(world, laws, process, effect.mode);
-    case 'holdings':
-      return change({ registered: effect.holdings });
-    case 'stopped':
-      return kill(world, me);
-    case 'requestAnswered':
-      return world.lease.request?.id === effect.requestId
-        ? { ...world, lease: { ...world.lease, request: null } }
-        : world;
-    case 'trace':
-      return world;
+/** The driver's ports for one step of one process: each call leads to another world. */
+class PortCalls {
+  private world: World;
+  private readonly me: Incarnation;
+
+  constructor(world: World, me: Incarnation) {
+    this.world = world;
+    this.me = me;
   }
-}
 
-function switchAt(laws: Laws, until: number): number {
-  return until + (laws.has('switchTooLate') ? 2 * TIMING.guardMs : laws.timing.guardMs / 2);
-}
-
-function send(world: World, from: Process, effect: Extract<Effect, { kind: 'send' }>): World {
-  const target = processOf(world, effect.to);
-  if (target === undefined || !target.alive || !connected(world, from.me, effect.to)) return world;
-  if (world.cut.includes(`${from.me}>${target.me}`)) return world;
-  // Silence about the other disk set, which is not explored, keeps the states apart from each other's history few.
-  return queued(
-    world,
-    inputFor(world, effect.to, { kind: 'message', from: from.me, message: effect.message }),
-  );
-}
-
-function close(world: World, laws: Laws, process: Process, mode: 'quiesce' | 'fence'): World {
-  const closed = inputFor(world, process.me, { kind: 'diskSetClosed', home: HOME });
-  const { open } = process;
-  if (laws.has('closedTooSoon') && open?.phase === 'open') {
-    return queued(withProcess(world, { ...process, open: null, inHand: open.epoch }), closed);
+  ended(state: Process['state']): World {
+    this.change({ state });
+    return this.world;
   }
-  const after = mode === 'fence' || open === null ? null : { ...open, phase: 'quiescing' as const };
-  return queued(withProcess(world, { ...process, open: after }), closed);
+
+  ports(laws: Laws): DriverPorts {
+    const nothing = (): void => {};
+    const ports: DriverPorts = {
+      // Whoever wants to be woken is asked when time goes on (moves.ts).
+      clock: { now: () => this.world.now, wakeAt: nothing },
+      witness: {
+        read: (home) => this.call({ kind: 'readLease', home }),
+        compareAndSwap: (home, token, version, ownership) =>
+          this.call({ kind: 'writeLease', home, token, version, ownership }),
+        answer: (_, requestId) => this.answer(requestId),
+      },
+      interconnect: { send: (to, message) => this.send(to, message) },
+      dataPath: {
+        grant: (_, until) => this.grant(until),
+        prepare: nothing,
+        open: (_, epoch) => this.open(epoch),
+        close: (_, mode) => this.close(mode),
+        freeze: nothing,
+        thaw: nothing,
+        disksAt: nothing,
+      },
+      watchdog: {
+        arm: (_, switchAt) => this.change({ switchAt }),
+        disarm: () => this.change({ switchAt: null }),
+      },
+      sentinel: { setHoldings: (registered) => this.change({ registered }) },
+      gate: { open: nothing, withdraw: nothing, close: nothing },
+      observer: { traced: nothing },
+      stopped: () => {
+        this.world = kill(this.world, this.me);
+      },
+      failed: (error) => {
+        throw error;
+      },
+    };
+    const around = {
+      timing: TIMING,
+      isOpen: () => this.process.open?.phase === 'open',
+      right: () => this.process.right,
+      feed: (input: Input) => this.queue(inputFor(this.world, this.me, input)),
+    };
+    return laws.variant?.ports?.(ports, around) ?? ports;
+  }
+
+  private get process(): Process {
+    return processOf(this.world, this.me)!;
+  }
+
+  private change(changed: Partial<Process>): void {
+    this.world = withProcess(this.world, { ...this.process, ...changed });
+  }
+
+  private queue(event: Happening): void {
+    this.world = queued(this.world, event);
+  }
+
+  /** The other disk set is not explored: its Lease never answers. */
+  private call(effect: Extract<Happening, { kind: 'call' }>['effect']): void {
+    if (effect.home !== HOME) return;
+    this.queue({ kind: 'call', from: this.me, effect, sentAt: this.world.now, silent: false });
+  }
+
+  private answer(requestId: string): void {
+    const { lease } = this.world;
+    if (lease.request?.id === requestId) this.world = { ...this.world, lease: { ...lease, request: null } };
+  }
+
+  private send(to: Incarnation, message: PairMessage): void {
+    const target = processOf(this.world, to);
+    if (target === undefined || !target.alive || !connected(this.world, this.me, to)) return;
+    if (this.world.cut.includes(`${this.me}>${target.me}`)) return;
+    this.queue(inputFor(this.world, to, { kind: 'message', from: this.me, message }));
+  }
+
+  /** A cut may come between a thread's check of the right and its system call: then a write is on its way until `closed`. */
+  private grant(until: number | null): void {
+    const { open, right } = this.process;
+    const checked = until === null && open !== null && right !== null && this.world.now <= right;
+    this.change({ right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
+  }
+
+  private open(epoch: number): void {
+    this.change({ open: { epoch, phase: 'opening' } });
+    this.queue(inputFor(this.world, this.me, { kind: 'diskSetOpened', home: HOME, epoch }));
+  }
+
+  private close(mode: 'quiesce' | 'fence'): void {
+    const { open } = this.process;
+    if (mode === 'quiesce' && open !== null) this.change({ open: { ...open, phase: 'quiescing' } });
+    else if (open?.phase !== 'fencing') this.change({ open: null });
+    this.queue(inputFor(this.world, this.me, { kind: 'diskSetClosed', home: HOME }));
+  }
 }
 
 /** Something that was on its way arrives. */
@@ -138,7 +187,7 @@ export function happen(world: World, laws: Laws, event: Happening): World {
       const process = processOf(world, event.to);
       if (process === undefined || !process.alive) return world;
       if (process.paused) return withProcess(world, { ...process, waiting: waitingWith(process, event) });
-      return feed(arrive(world, laws, process, event.input), laws, event.to, event.input);
+      return feed(arrive(world, process, event.input), laws, event.to, event.input);
     }
   }
 }
@@ -153,20 +202,12 @@ function waitingWith(
 }
 
 /** What the data path has done by the time at which it reports. */
-function arrive(world: World, laws: Laws, process: Process, input: Input): World {
-  if (
-    input.kind === 'diskSetOpened' &&
-    process.open?.phase === 'opening' &&
-    process.open.epoch === input.epoch
-  ) {
-    const late = laws.has('switchArmedLate') && process.right !== null;
-    return withProcess(world, {
-      ...process,
-      open: { ...process.open, phase: 'open' },
-      ...(late ? { switchAt: switchAt(laws, process.right!) } : {}),
-    });
+function arrive(world: World, process: Process, input: Input): World {
+  const { open } = process;
+  if (input.kind === 'diskSetOpened' && open?.phase === 'opening' && open.epoch === input.epoch) {
+    return withProcess(world, { ...process, open: { ...open, phase: 'open' } });
   }
-  if (input.kind === 'diskSetClosed' && process.open?.phase === 'quiescing') {
+  if (input.kind === 'diskSetClosed' && (open?.phase === 'quiescing' || open?.phase === 'fencing')) {
     return withProcess(world, { ...process, open: null });
   }
   return world;
@@ -193,7 +234,7 @@ function call(world: World, { from, effect, silent }: Extract<Happening, { kind:
 export function answerUnknown(
   world: World,
   from: Incarnation,
-  effect: Extract<Effect, { kind: 'readLease' | 'writeLease' }>,
+  effect: Extract<Happening, { kind: 'call' }>['effect'],
 ): Happening {
   const outcome = { kind: 'unknown' } as const;
   return inputFor(
@@ -207,7 +248,7 @@ export function answerUnknown(
 
 function write(
   world: World,
-  { version, ownership }: Extract<Effect, { kind: 'writeLease' }>,
+  { version, ownership }: Extract<Extract<Happening, { kind: 'call' }>['effect'], { kind: 'writeLease' }>,
 ): { world: World; outcome: LeaseWriteOutcome } {
   const before = world.lease;
   if (version !== versionOf(before)) return { world, outcome: { kind: 'conflict' } };

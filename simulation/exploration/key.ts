@@ -31,8 +31,8 @@ const TIMES = new Set([
 ]);
 /** Times before which nothing happens: all that are past are alike. */
 const NOT_BEFORE = new Set(['notBefore', 'cannotServeUntil', 'nextHeartbeatAt']);
-/** Constant, told twice, or for people. */
-const LEFT_OUT = new Set(['identity', 'evidence', 'reason', 'version', 'home']);
+/** Constant, told twice, for people, or about the gate, to which nothing here is attached. */
+const LEFT_OUT = new Set(['identity', 'evidence', 'reason', 'version', 'home', 'announced']);
 /** Heartbeats that far back were sent more than a lease ago: their acknowledgements give nothing, whichever they are. */
 const SEQ_AGE_MAX = Math.ceil(TIMING.leaseMs / TIMING.heartbeatMs) + 2;
 

@@ -214,10 +214,13 @@ function processMoves(world: World): Move[] {
   return moves;
 }
 
-/** A stopped process may have a write in its hands: checked, and executed with its next instruction. */
+/**
+ * A stopped process may have a write in its hands: checked, and executed with its next instruction. While a disk set is
+ * opened that is its ownership record.
+ */
 function pause(world: World, process: Process): World {
   const { open, right, inHand } = process;
-  const writing = open !== null && open.phase !== 'opening' && right !== null && world.now < right;
+  const writing = open !== null && (open.phase === 'fencing' || (right !== null && world.now < right));
   return withProcess(world, { ...process, paused: true, inHand: writing ? open.epoch : inHand });
 }
 
@@ -345,7 +348,7 @@ function describeInput({ input }: Extract<Happening, { kind: 'input' }>): string
   switch (input.kind) {
     case 'message': {
       const { message, from } = input;
-      const said = message.kind === 'leaseChanged' ? '' : ` ${message.seq}`;
+      const said = 'seq' in message ? ` ${message.seq}` : '';
       return `${message.kind}${said} of ${from}`;
     }
     case 'leaseSeen': {
@@ -366,23 +369,22 @@ function describeInput({ input }: Extract<Happening, { kind: 'input' }>): string
 }
 
 /** Who may be writing now, and at which epoch. */
-export function writers(world: World, laws: Laws): { readonly me: Incarnation; readonly epoch: number }[] {
+export function writers(world: World): { readonly me: Incarnation; readonly epoch: number }[] {
   const found = [];
   for (const { me, alive, paused, inHand, open, right } of world.processes) {
     if (!alive) continue;
     if (inHand !== null) found.push({ me, epoch: inHand });
     if (paused || open === null || open.phase === 'opening') continue;
-    if (laws.has('rightNotChecked') || (right !== null && world.now < right))
-      found.push({ me, epoch: open.epoch });
+    if (right !== null && world.now < right) found.push({ me, epoch: open.epoch });
   }
   return found;
 }
 
 /** The invariant, in every world: whoever may write is named by the Lease at that epoch. Null: it holds. */
-export function violationIn(world: World, laws: Laws): string | null {
+export function violationIn(world: World): string | null {
   if (world.violation !== null) return world.violation;
   const { holder, epoch } = world.lease;
-  const wrong = writers(world, laws).find((writer) => writer.me !== holder || writer.epoch !== epoch);
+  const wrong = writers(world).find((writer) => writer.me !== holder || writer.epoch !== epoch);
   return wrong === undefined
     ? null
     : `${wrong.me} may write at epoch ${wrong.epoch}; the Lease names ${holder} at epoch ${epoch}`;

@@ -41,7 +41,11 @@ export interface Process {
   readonly waiting: readonly Happening[];
   /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
   readonly inHand: number | null;
-  readonly open: { readonly epoch: number; readonly phase: 'opening' | 'open' | 'quiescing' } | null;
+  /** fencing: the right is cut, and a thread that had checked it has not made its system call. */
+  readonly open: {
+    readonly epoch: number;
+    readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing';
+  } | null;
   readonly right: number | null;
   /** When the kernel kills the process. */
   readonly switchAt: number | null;

@@ -1,11 +1,13 @@
 /**
- * A deliberate fault: the real machine or its driver with one clause of one rule left out. A checker that finds nothing
- * proves nothing until it has found what is there, so every clause has a variant that must be caught.
+ * A deliberate fault: the real machine, its driver or their surroundings with one clause of one rule left out. A checker that
+ * finds nothing proves nothing until it has found what is there, so every clause has a variant that must be caught.
  *
- * A variant wraps the real `step`: it changes what the machine is told, what it remembers, or what comes out. So it
- * breaks exactly one clause of the code that runs in production, and cannot drift away from it.
+ * A variant wraps the real `step` (what the machine is told, what it remembers, what comes out) or the ports of the real
+ * driver. So it breaks exactly one clause of the code that runs in production, and cannot drift away from it.
  */
 import type { DiskSetState, Holder } from '../../pair/disk-set.ts';
+import type { DriverPorts } from '../../pair/driver.ts';
+import type { ServerName } from '../../pair/incarnation.ts';
 import type { ServerState, step } from '../../pair/server.ts';
 import type { Effect, Input, PairTiming } from '../../pair/types.ts';
 
@@ -17,20 +19,8 @@ export interface StepResult {
   readonly effects: readonly Effect[];
 }
 
-/** Faults of what surrounds the machine: timers, data path, witness, kubelet, volumes. */
-export type DriverFault =
-  /** The kernel's timer is never armed. */
-  | 'noSwitch'
-  /** It is armed only when the disk set has been opened, not before the right is published. */
-  | 'switchArmedLate'
-  /** It is disarmed when the right is cut, before the data path has reported that it is closed. */
-  | 'switchDisarmedEarly'
-  /** It fires after twice the guard instead of half of it. */
-  | 'switchTooLate'
-  /** The data path never looks at the right, and there is no timer either: each covers for the other. */
-  | 'rightNotChecked'
-  /** The data path reports that it is closed while a call is still in the kernel. */
-  | 'closedTooSoon'
+/** Faults of what surrounds the driver: clock, witness, kubelet, sentinel, operator, volumes. */
+export type SurroundingFault =
   /** The clock stands still while the process is stopped (CLOCK_MONOTONIC over a suspend). */
   | 'clockStopsInPause'
   /** Time is the wall clock, which somebody sets. */
@@ -57,7 +47,20 @@ export interface Variant {
   readonly clause: string;
   readonly wrap?: Wrap;
   readonly timing?: (timing: PairTiming) => PairTiming;
-  readonly driver?: DriverFault;
+  /** From the driver's ports to broken ones. */
+  readonly ports?: (ports: DriverPorts, around: Around) => DriverPorts;
+  readonly fault?: SurroundingFault;
+}
+
+/** What broken ports see of the process around them. */
+export interface Around {
+  readonly timing: PairTiming;
+  /** The data path has opened the disk set, and was not told to close it. */
+  isOpen(home: ServerName): boolean;
+  /** End of the right that the data path knows of; null: none. */
+  right(home: ServerName): number | null;
+  /** To the driver, later. */
+  feed(input: Input): void;
 }
 
 type Sets = (diskSet: DiskSetState) => DiskSetState;

@@ -1,11 +1,17 @@
 /** All broken variants, by name. */
 import { step } from '../../pair/server.ts';
 import { claimVariants } from './claim.ts';
+import { driverVariants } from './driver.ts';
 import { rightVariants } from './right.ts';
 import { surroundingVariants } from './surroundings.ts';
 import type { Step, Variant } from './variant.ts';
 
-export const variants: readonly Variant[] = [...rightVariants, ...claimVariants, ...surroundingVariants];
+export const variants: readonly Variant[] = [
+  ...rightVariants,
+  ...claimVariants,
+  ...driverVariants,
+  ...surroundingVariants,
+];
 
 /** Throws RangeError for a name that there is not. */
 export function variantNamed(name: string): Variant {

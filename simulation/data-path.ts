@@ -1,0 +1,280 @@
+/**
+ * The data path of one simulated process: threads of their own, which check the right and then make a system call, and lie
+ * between the two for as long as it pleases the machine.
+ *
+ *   check the right          not scheduled, or the whole process is stopped           the system call
+ *        |-------------------------------------------------------------------------------|
+ *
+ * A write that is between the two is *in hand*: nothing but the end of the process keeps it from reaching the disk, so a
+ * disk set is not closed before it has. That is the hole of R2 that R10 closes.
+ */
+import type { DataPathPort } from '../pair/driver.ts';
+import type { Incarnation, ServerName } from '../pair/incarnation.ts';
+import type { Input, PairTiming } from '../pair/types.ts';
+import type { EventQueue } from './event-queue.ts';
+import type { Random } from './random.ts';
+import type { SurroundingFault } from './variants/variant.ts';
+import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
+
+/** The process that it is part of, and the world around that. */
+export interface DataPathHost {
+  readonly me: Incarnation;
+  readonly timing: PairTiming;
+  readonly queue: EventQueue;
+  readonly random: Random;
+  readonly volumes: SimulatedVolumes;
+  /** True once no more faults may strike. */
+  readonly calm: boolean;
+  /** Neither stopped nor dead. */
+  readonly running: boolean;
+  readonly ended: boolean;
+  has(fault: SurroundingFault): boolean;
+  clock(): number;
+  /** True time until the process's clock shows `at`, ms. */
+  msUntil(at: number): number;
+  /** Runs now, or after the stop. Never after the end. */
+  run(action: () => void): void;
+  stop(forMs: number): void;
+  input(input: Input): void;
+  wrote(home: ServerName, epoch: number): void;
+  violate(message: string): void;
+}
+
+export interface OpenDiskSet {
+  readonly epoch: number;
+  /** opening, then open; quiescing ends by itself. */
+  phase: 'opening' | 'open' | 'quiescing';
+}
+
+export class SimulatedDataPath implements DataPathPort {
+  readonly rights = new Map<ServerName, number>();
+  readonly diskSets = new Map<ServerName, OpenDiskSet>();
+  readonly #host: DataPathHost;
+  /** Number of calls between check and system call, by home. */
+  readonly #inHand = new Map<ServerName, number>();
+  /** What waits until nothing of a disk set is in hand. */
+  readonly #closings: { readonly home: ServerName; readonly action: () => void }[] = [];
+  readonly #onClosed: { readonly home: ServerName; readonly action: () => void }[] = [];
+
+  constructor(host: DataPathHost) {
+    this.#host = host;
+    host.queue.after(host.random.between(0, 40), () => this.#work());
+  }
+
+  // -------------------------------------------------------------------------------------------- the driver's
+
+  grant(home: ServerName, until: number | null): void {
+    if (until !== null) {
+      this.rights.set(home, until);
+      this.#strikeAtTheLimit(home, until);
+      return;
+    }
+    const held = this.#held(home, 1);
+    this.rights.delete(home);
+    if (held) this.#strikeWhenCut(home);
+  }
+
+  open(home: ServerName, epoch: number): void {
+    const { queue, random, timing, calm } = this.#host;
+    const diskSet: OpenDiskSet = { epoch, phase: 'opening' };
+    this.diskSets.set(home, diskSet);
+    queue.after(this.#diskTime(10), () =>
+      this.#host.run(() => {
+        if (this.diskSets.get(home) !== diskSet) return;
+        const refused = this.#refusal(home, epoch);
+        if (refused !== null) {
+          this.diskSets.delete(home);
+          this.#host.input({ kind: 'diskSetOpenFailed', home, epoch, reason: refused, message: refused });
+          return;
+        }
+        if (!calm && random.chance(0.05)) this.#host.stop(random.between(0, 4) * timing.leaseMs);
+        this.#systemCall(home, 0, () => this.#recordOwner(home, diskSet));
+      }),
+    );
+  }
+
+  close(home: ServerName, mode: 'quiesce' | 'fence'): void {
+    const { queue, random, calm } = this.#host;
+    const diskSet = this.diskSets.get(home);
+    if (mode === 'fence') {
+      this.diskSets.delete(home);
+      this.#endConnections((one) => one === home);
+    } else if (diskSet !== undefined) {
+      diskSet.phase = 'quiescing';
+      // A call that is in the kernel when the disk set is told to close.
+      if (!calm && random.chance(0.1)) this.#attempt(home, 0, random.between(0, 200));
+    }
+    queue.after(this.#diskTime(mode === 'fence' ? 1 : 20), () =>
+      this.#host.run(() => this.#closed(home, mode === 'fence' ? undefined : diskSet)),
+    );
+  }
+
+  prepare(): void {}
+  freeze(): void {}
+  thaw(): void {}
+  disksAt(): void {}
+
+  // ------------------------------------------------------------------------------------------------ clients
+
+  /** Checked right before it is executed, and once more before it is answered (R2). */
+  serve<T>(home: ServerName, execute: (volume: SimulatedVolume) => T, answer: (result: T) => void): void {
+    const epoch = this.#serving(home);
+    if (epoch === null) return;
+    this.#systemCall(home, 0, () => {
+      this.#host.wrote(home, epoch);
+      const result = execute(this.#host.volumes.mountedFor(home));
+      if (this.#serving(home) !== null) answer(result);
+    });
+  }
+
+  /** Once, when this process serves the disk set no more, for whatever reason. */
+  whenClosed(home: ServerName, action: () => void): void {
+    this.#onClosed.push({ home, action });
+  }
+
+  /** The process has ended. */
+  end(): void {
+    this.#endConnections(() => true);
+  }
+
+  #endConnections(which: (home: ServerName) => boolean): void {
+    const all = this.#onClosed.splice(0);
+    for (const one of all) if (which(one.home)) one.action();
+    this.#onClosed.push(...all.filter(({ home }) => !which(home)));
+  }
+
+  // --------------------------------------------------------------------------------------- opening, closing
+
+  /** R6, as fileserver/volume/ does it: whose volume is it, has anybody newer owned it, may this server still? */
+  #refusal(home: ServerName, epoch: number): string | null {
+    const { volumes, calm, random } = this.#host;
+    if (!calm && random.chance(0.02)) return 'IoError';
+    const volume = volumes.mountedFor(home);
+    if (volume.home !== home && !this.#host.has('volumeIdentityUnchecked')) return 'WrongVolume';
+    if (volume.epoch > epoch && !this.#host.has('volumeEpochUnchecked')) return 'VolumeEpochAhead';
+    return this.#held(home) ? null : 'RightLost';
+  }
+
+  #recordOwner(home: ServerName, diskSet: OpenDiskSet): void {
+    const { epoch } = diskSet;
+    const volume = this.#host.volumes.mountedFor(home);
+    this.#host.wrote(home, epoch);
+    if (volume.epoch > epoch)
+      this.#host.violate(
+        `${this.#host.me} opened ${home} at epoch ${epoch}, behind the volume's ${volume.epoch}`,
+      );
+    volume.epoch = epoch;
+    volume.owner = this.#host.me;
+    if (this.diskSets.get(home) !== diskSet) return;
+    diskSet.phase = 'open';
+    this.#host.input({ kind: 'diskSetOpened', home, epoch });
+  }
+
+  /** Reported when nothing is in hand any more. Of a quiescing that was fenced meanwhile the fence reports. */
+  #closed(home: ServerName, quiesced: OpenDiskSet | undefined): void {
+    if (quiesced !== undefined && this.diskSets.get(home) !== quiesced) return;
+    if ((this.#inHand.get(home) ?? 0) > 0) {
+      this.#closings.push({ home, action: () => this.#closed(home, quiesced) });
+      return;
+    }
+    if (quiesced !== undefined) {
+      this.diskSets.delete(home);
+      this.#endConnections((one) => one === home);
+    }
+    this.#host.input({ kind: 'diskSetClosed', home });
+  }
+
+  /** Mostly quick; sometimes the disk stalls for longer than any lease. */
+  #diskTime(typicalMs: number): number {
+    const { random, calm, timing } = this.#host;
+    return !calm && random.chance(0.01)
+      ? random.between(1, 3) * timing.leaseMs
+      : random.delay(typicalMs, 2000);
+  }
+
+  // ------------------------------------------------------------------------------------------------- writes
+
+  #work(): void {
+    const { queue, random, timing, calm } = this.#host;
+    this.#host.run(() => {
+      for (const home of this.diskSets.keys()) {
+        const strikes = !calm && random.chance(0.003);
+        const ms = strikes ? random.between(0, 3) * timing.leaseMs : 0;
+        // The process is stopped after the check, or (one in three) only this thread gets no processor.
+        if (strikes && random.chance(0.3)) this.#attempt(home, 0, ms);
+        else this.#attempt(home, ms, 0);
+      }
+    });
+    queue.after(random.between(20, 60), () => {
+      if (!this.#host.ended) this.#work();
+    });
+  }
+
+  /** A write: checked, and executed `gapMs` later or when the process goes on. */
+  #attempt(home: ServerName, stopMs: number, gapMs: number): void {
+    const epoch = this.#serving(home);
+    if (epoch === null) return;
+    if (stopMs > 0) this.#host.stop(stopMs);
+    this.#systemCall(home, gapMs, () => this.#write(home, epoch));
+  }
+
+  #write(home: ServerName, epoch: number): void {
+    const volume = this.#host.volumes.mountedFor(home);
+    if (volume.home !== home)
+      this.#host.violate(`${this.#host.me} wrote what is for ${home} to the volume of ${volume.home}`);
+    this.#host.wrote(home, epoch);
+  }
+
+  /** Its check is behind it: from now on it is in hand. */
+  #systemCall(home: ServerName, gapMs: number, call: () => void): void {
+    const { queue } = this.#host;
+    this.#inHand.set(home, (this.#inHand.get(home) ?? 0) + 1);
+    queue.after(gapMs, () =>
+      this.#host.run(() => {
+        this.#inHand.set(home, this.#inHand.get(home)! - 1);
+        call();
+        const all = this.#closings.splice(0);
+        for (const closing of all) closing.action();
+      }),
+    );
+  }
+
+  #held(home: ServerName, latenessMs = 0): boolean {
+    const right = this.rights.get(home);
+    return right !== undefined && this.#host.clock() < right + latenessMs;
+  }
+
+  /** Epoch at which calls are executed now; null: they are not. */
+  #serving(home: ServerName): number | null {
+    const diskSet = this.diskSets.get(home);
+    if (diskSet === undefined || diskSet.phase === 'opening') return null;
+    return this.#held(home) ? diskSet.epoch : null;
+  }
+
+  // ----------------------------------------------------------------------------------- the limits of rules
+
+  /**
+   * The process is stopped with a write in its hands in the very last moment of its right, and goes on in the very last
+   * moment before the switch kills it.
+   */
+  #strikeAtTheLimit(home: ServerName, until: number): void {
+    const { queue, random, calm, timing } = this.#host;
+    if (calm || !random.chance(0.05)) return;
+    queue.after(this.#host.msUntil(until) - 0.01, () => {
+      if (!this.#host.running || this.rights.get(home) !== until || this.#host.calm) return;
+      this.#attempt(home, random.pick([0.499, 0.499, 1.5, 4]) * timing.guardMs, 0);
+    });
+  }
+
+  /** A thread has checked the right, the agent's thread cuts it, and the process is stopped before the system call. */
+  #strikeWhenCut(home: ServerName): void {
+    const { queue, random, calm, timing } = this.#host;
+    const diskSet = this.diskSets.get(home);
+    if (calm || diskSet === undefined || diskSet.phase === 'opening' || !random.chance(0.1)) return;
+    const { epoch } = diskSet;
+    this.#systemCall(home, 0.1, () => this.#write(home, epoch));
+    queue.after(0.05, () => {
+      if (!this.#host.calm) this.#host.stop(random.between(0, 4) * timing.leaseMs);
+    });
+  }
+}
