@@ -7,6 +7,7 @@ import { EVERYBODY } from '../../fileserver/data/data-thread.fixture.ts';
 import type { ExportSpec } from '../../fileserver/data/messages.ts';
 import type { NfsService } from '../../fileserver/nfs/call.ts';
 import { operations } from '../../fileserver/nfs/change.ts';
+import { OPEN } from '../../fileserver/system/open-gate.fixture.ts';
 import { SERVER_IDENTITY } from '../../fileserver/system/thread-identity.ts';
 import { DiskSet } from '../../fileserver/volume/disk-set.ts';
 import { IDLE_TICKS } from '../../fileserver/volume/file-table.ts';
@@ -46,7 +47,7 @@ beforeEach(async () => {
   disk.forget();
   mounted = disk.mount();
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
-  volume = await openVolume({ name: 'data', path }, owner, () => {});
+  volume = await openVolume({ name: 'data', path }, owner, OPEN, () => {});
   await volume.recorded;
   diskSet = new DiskSet([volume], [exported], { filesMax: 10, descriptorsMax: 10 });
 }, TIMEOUT_MS);

@@ -117,7 +117,6 @@ export class ConnectionService {
       diskSet,
       flusher: new DataFlusher(diskSet.table),
       recentWrites: new RecentWrites(),
-      mayServe: this.mayServe,
       changesOf: () => {
         throw new Error('changes are made in the thread of their volume');
       },

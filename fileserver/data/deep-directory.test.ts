@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { AT_FDCWD, close, makeDirectoryAt, O_DIRECTORY, openAt } from '../system/file-calls.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient, userCredential } from './rpc-client.fixture.ts';
 
@@ -38,7 +39,7 @@ afterEach(async () => {
 function makeDeep(path: string, levels: number): void {
   let dir = openAt(AT_FDCWD, bytes(path), O_DIRECTORY);
   for (let level = 0; level < levels; level++) {
-    makeDirectoryAt(dir, bytes('d'), 0o755);
+    makeDirectoryAt(OPEN, dir, bytes('d'), 0o755);
     const next = openAt(dir, bytes('d'), O_DIRECTORY);
     close(dir);
     dir = next;

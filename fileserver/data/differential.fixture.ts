@@ -16,6 +16,7 @@ import * as nfs from '../../protocol/nfs3.ts';
 import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { DirectoryReader } from '../system/directory-entries.ts';
 import * as calls from '../system/file-calls.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import * as statx from '../system/statx.ts';
 import {
   accessOf,
@@ -377,8 +378,8 @@ export class TwinTrees {
     checked: boolean,
     cut: number | null,
   ): number {
-    const flags = calls.O_CREAT | calls.O_EXCL | calls.O_RDWR | calls.O_NOFOLLOW;
-    const fd = as(who.identity, () => calls.openAt(dir.fd, name, flags, mode));
+    const flags = calls.O_EXCL | calls.O_RDWR | calls.O_NOFOLLOW;
+    const fd = as(who.identity, () => calls.createAt(OPEN, dir.fd, name, flags, mode));
     if (fd >= 0) calls.close(fd);
     if (fd !== -E.EEXIST || checked) return fd;
     const pathFd = as(who.identity, () => calls.openAt(dir.fd, name, calls.O_PATH | calls.O_NOFOLLOW));
@@ -397,7 +398,7 @@ export class TwinTrees {
       what: this.label(who, 'MKDIR', { name: this.nameOf(name), mode }),
       about: [dir],
       remote: () => this.changed('MKDIR', { where: { dir: dir.handle, name }, attributes }, who),
-      local: () => ({ result: as(who.identity, () => calls.makeDirectoryAt(dir.fd, name, mode)) }),
+      local: () => ({ result: as(who.identity, () => calls.makeDirectoryAt(OPEN, dir.fd, name, mode)) }),
       made: { dir, name },
     };
   }
@@ -413,7 +414,7 @@ export class TwinTrees {
       what: this.label(who, 'SYMLINK', { name: this.nameOf(name), size: target.length }),
       about: [dir],
       remote: () => this.changed('SYMLINK', { where: { dir: dir.handle, name }, symlink }, who),
-      local: () => ({ result: as(who.identity, () => calls.makeSymbolicLinkAt(target, dir.fd, name)) }),
+      local: () => ({ result: as(who.identity, () => calls.makeSymbolicLinkAt(OPEN, target, dir.fd, name)) }),
       made: { dir, name },
     };
   }
@@ -436,7 +437,7 @@ export class TwinTrees {
       about: [dir],
       remote: () => this.changed('MKNOD', { where: { dir: dir.handle, name }, what }, who),
       local: () => ({
-        result: as(who.identity, () => calls.makeNodeAt(dir.fd, name, type | mode, major, minor)),
+        result: as(who.identity, () => calls.makeNodeAt(OPEN, dir.fd, name, type | mode, major, minor)),
       }),
       made: { dir, name },
     };
@@ -447,7 +448,7 @@ export class TwinTrees {
       what: this.label(who, 'REMOVE', this.nameOf(name)),
       about: [dir],
       remote: () => this.changed('REMOVE', { object: { dir: dir.handle, name } }, who),
-      local: () => ({ result: as(who.identity, () => calls.unlinkAt(dir.fd, name, 0)) }),
+      local: () => ({ result: as(who.identity, () => calls.unlinkAt(OPEN, dir.fd, name, 0)) }),
     };
   }
 
@@ -457,7 +458,7 @@ export class TwinTrees {
       about: [dir],
       remote: () => this.changed('RMDIR', { object: { dir: dir.handle, name } }, who),
       local: () => {
-        const result = as(who.identity, () => calls.unlinkAt(dir.fd, name, calls.AT_REMOVEDIR));
+        const result = as(who.identity, () => calls.unlinkAt(OPEN, dir.fd, name, calls.AT_REMOVEDIR));
         return { result: result === -E.EEXIST ? -E.ENOTEMPTY : result };
       },
     };
@@ -479,7 +480,7 @@ export class TwinTrees {
         const res = await this.client.call('RENAME', args, who);
         return { status: res.status, wcc: [res.fromdir_wcc, res.todir_wcc], content: null };
       },
-      local: () => ({ result: as(who.identity, () => calls.renameAt(dir.fd, name, to.fd, toName)) }),
+      local: () => ({ result: as(who.identity, () => calls.renameAt(OPEN, dir.fd, name, to.fd, toName)) }),
       made: { dir: to, name: toName },
       hasLongName: name.length > 255 || toName.length > 255,
       // There is no such name, and the other directory is closed to the user.
@@ -496,7 +497,7 @@ export class TwinTrees {
         const res = await this.client.call('LINK', args, who);
         return { status: res.status, wcc: [null, res.linkdir_wcc], content: null };
       },
-      local: () => ({ result: as(who.identity, () => calls.linkFrom(file.fd, dir.fd, name)) }),
+      local: () => ({ result: as(who.identity, () => calls.linkFrom(OPEN, file.fd, dir.fd, name)) }),
       made: { dir, name },
     };
   }
@@ -533,7 +534,7 @@ export class TwinTrees {
 
   private changeModeLocal(who: User, fd: number, mode: number): number {
     const { type, uid } = localAttributes(fd);
-    if (type !== nfs.NF3LNK) return as(who.identity, () => calls.changeMode(fd, mode));
+    if (type !== nfs.NF3LNK) return as(who.identity, () => calls.changeMode(OPEN, fd, mode));
     const { uid: me } = who.identity;
     return me === 0 || me === uid ? 0 : -E.EPERM;
   }
@@ -546,7 +547,7 @@ export class TwinTrees {
     const uid = random.chance(2) ? random.pick(ids) : null;
     const gid = uid === null || random.chance(2) ? random.pick(ids) : null;
     const change = (): number =>
-      calls.changeOwner(object.fd, uid ?? calls.ID_UNCHANGED, gid ?? calls.ID_UNCHANGED);
+      calls.changeOwner(OPEN, object.fd, uid ?? calls.ID_UNCHANGED, gid ?? calls.ID_UNCHANGED);
     return this.setattr(who, object, 'SETATTR-OWNER', { uid, gid }, () => as(who.identity, change));
   }
 
@@ -563,7 +564,7 @@ export class TwinTrees {
   private truncateLocal(who: User, pathFd: number, size: number): number {
     if (!this.mayOpen(who, pathFd, W_OK)) return -E.EACCES;
     const fd = calls.reopen(pathFd, calls.O_RDWR);
-    const result = as(who.identity, () => calls.truncate(fd, size));
+    const result = as(who.identity, () => calls.truncate(OPEN, fd, size));
     calls.close(fd);
     return result;
   }
@@ -586,7 +587,7 @@ export class TwinTrees {
     const change = (): number =>
       atime.how === nfs.DONT_CHANGE && mtime.how === nfs.DONT_CHANGE
         ? 0
-        : calls.changeTimes(object.fd, seconds(atime), nano(atime), seconds(mtime), nano(mtime));
+        : calls.changeTimes(OPEN, object.fd, seconds(atime), nano(atime), seconds(mtime), nano(mtime));
     const plan = this.setattr(who, object, 'SETATTR-TIMES', { atime, mtime }, () => as(who.identity, change));
     const given = { atime, mtime };
     const exactTimes = (['atime', 'mtime'] as const).filter(

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import * as calls from '../system/file-calls.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { mount, openMessage, TestDataThread } from './data-thread.fixture.ts';
 import { TwinTrees, user } from './differential.fixture.ts';
@@ -39,10 +40,10 @@ function hasFineTimes(fd: number): boolean {
   const name = new TextEncoder().encode('tried');
   const seen = new Set<string>();
   const changes: readonly (() => number)[] = [
-    () => calls.changeMode(fd, 0o776),
-    () => calls.changeMode(fd, 0o777),
-    () => calls.makeDirectoryAt(fd, name, 0o777),
-    () => calls.unlinkAt(fd, name, calls.AT_REMOVEDIR),
+    () => calls.changeMode(OPEN, fd, 0o776),
+    () => calls.changeMode(OPEN, fd, 0o777),
+    () => calls.makeDirectoryAt(OPEN, fd, name, 0o777),
+    () => calls.unlinkAt(OPEN, fd, name, calls.AT_REMOVEDIR),
   ];
   for (let i = 0; i < 20; i++) {
     changes[i % changes.length]!();

@@ -17,15 +17,14 @@
  */
 
 import { basename, dirname, join } from 'node:path';
-import { MountList } from '../mount/mount-list.ts';
+import { readMounts } from '../mount/mount-file.ts';
+import { type MountEntry, MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
-import { inBackground } from '../system/turns.ts';
 import { faultOfExports } from '../volume/export-check.ts';
 import type { ExportRoot } from '../volume/export-root.ts';
 import { isMountedVolume } from '../volume/mounted-volume.ts';
-import { privateDirectory } from '../volume/ownership.ts';
 import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
 import { Acceptor, PortInUseError } from './acceptor.ts';
 import { CoordinatedExports } from './coordinated-exports.ts';
@@ -299,10 +298,9 @@ export class DiskSetCoordinator {
     const { exports, volumes, diskSet } = this.message;
     const serving = this.gather('serving', this.volumeThreads);
     this.toVolumeThreads({ kind: 'serve' });
-    const first = volumes[0];
-    const file = first === undefined ? '' : join(privateDirectory(first.path), 'mounts.json');
-    this.mounts = new MountList(file, () => this.rights.held(this.slot));
-    await this.mounts.load();
+    const [first] = volumes;
+    const known = first === undefined ? [] : await readMounts(first.path);
+    this.mounts = new MountList(known, (mounts) => this.keepMounts(mounts));
     if (this.closing !== null) {
       serving.catch(() => {});
       return;
@@ -476,6 +474,13 @@ export class DiskSetCoordinator {
     }
   }
 
+  /** By the thread that changes the first volume; a disk set without volumes keeps none. */
+  private keepMounts(mounts: readonly MountEntry[]): void {
+    const [first] = this.volumeThreads;
+    if (first !== undefined)
+      this.threads.toVolumeThread(first, { kind: 'mounts', session: this.session, mounts });
+  }
+
   private toVolumeThreads(message: Untold<ToVolumeThread>): void {
     for (const thread of this.volumeThreads) {
       this.threads.toVolumeThread(thread, { ...message, session: this.session } as ToVolumeThread);
@@ -576,7 +581,7 @@ export class DiskSetCoordinator {
     this.holding = hold;
     const standing = this.gather('held', this.volumeThreads);
     this.toVolumeThreads({ kind: 'hold' });
-    await Promise.all([standing.catch(() => []), this.mounts?.hold()]);
+    await standing.catch(() => []);
     if (this.holding !== hold) return;
     hold.held = true;
     this.post({ kind: 'held', diskSet: this.slot, id });
@@ -603,7 +608,6 @@ export class DiskSetCoordinator {
     this.heldUntil = performance.now();
     // A thread that has not got so far yet says so to nobody.
     this.gatherings = this.gatherings.filter(({ kind }) => kind !== 'held');
-    this.mounts?.resume();
     this.toVolumeThreads({ kind: 'resume' });
     this.post({ kind: 'resumed', diskSet: this.slot, id, whole: problem === '', message: problem });
   }
@@ -617,7 +621,6 @@ export class DiskSetCoordinator {
     this.stalls.stop();
     this.acceptor?.stop();
     for (const { fd } of this.arrivals.splice(0)) close(fd);
-    inBackground(this.mounts?.stop());
     this.toVolumeThreads({ kind: 'halt' });
     this.toConnectionThreads({ kind: 'halt' });
   }
@@ -645,7 +648,7 @@ export class DiskSetCoordinator {
     this.acceptor?.stop();
     const drained = this.gather('drained', this.connectionThreads);
     this.toConnectionThreads({ kind: 'drain' });
-    await Promise.all([drained, this.mounts?.finish()]);
+    await drained;
     const closed = this.gather('closed', this.everyThread());
     this.toVolumeThreads({ kind: 'close', mode: 'quiesce' });
     this.toConnectionThreads({ kind: 'close', mode: 'quiesce' });
@@ -670,7 +673,6 @@ export class DiskSetCoordinator {
     this.toVolumeThreads({ kind: 'close', mode: 'fence' });
     this.toConnectionThreads({ kind: 'close', mode: 'fence' });
     await closed;
-    await this.mounts?.stop();
     this.state = 'closed';
   }
 

@@ -52,6 +52,8 @@ export type ToVolumeThread = OfSession &
     /** Calls are kept unexecuted, everything is flushed, and nothing is written until `resume`: `held`. */
     | { readonly kind: 'hold' }
     | { readonly kind: 'resume' }
+    /** To the thread of the first volume, which keeps them there. */
+    | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
     /** quiesce: flush, declare clean. fence: nothing more. Either way `closed`. */
     | { readonly kind: 'close'; readonly mode: CloseMode }
     /** Nothing more is changed or answered; `close` follows. */

@@ -90,6 +90,9 @@ function handle(
     case 'resume':
       service.resume();
       return;
+    case 'mounts':
+      service.replaceMounts(message.mounts);
+      return;
     case 'exports':
       service.replaceExports(message.change, message.exports);
       return;

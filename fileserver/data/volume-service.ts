@@ -10,14 +10,16 @@
  */
 
 import type { GroupDirectory } from '../groups/group-directory.ts';
-import { MountReplica } from '../mount/mount-list.ts';
+import { MountFile } from '../mount/mount-file.ts';
+import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
 import type { NfsService } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
 import { RecentWrites } from '../nfs/recent-writes.ts';
 import { recover, settleIntent } from '../nfs/recovery.ts';
 import type { RightTable } from '../right-table.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
-import { repeat } from '../system/turns.ts';
+import { inBackground, repeat } from '../system/turns.ts';
+import { RefusedError } from '../system/write-gate.ts';
 import { ChangeQueue } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
@@ -25,6 +27,7 @@ import type { FileTableLimits } from '../volume/file-table.ts';
 import type { OwnershipRecord } from '../volume/ownership.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
+import { VolumeGate } from '../volume/volume-gate.ts';
 import { CallExecutor } from './call-executor.ts';
 import { VOLUMES_MAX, type VolumeMeter } from './data-metrics.ts';
 import type {
@@ -67,6 +70,8 @@ export class VolumeService {
   private readonly setup: VolumeServiceSetup;
   private readonly message: OpenMessage;
   private state: State;
+  /** Of all volumes. */
+  private readonly gate: VolumeGate;
   private volumes: Volume[];
   private diskSet: DiskSet | null;
   private queues: Map<Volume, ChangeQueue>;
@@ -75,6 +80,8 @@ export class VolumeService {
   private executor: CallExecutor | null;
   private timers: NodeJS.Timeout[];
   private owners: OwnerWatch | null;
+  /** null: it has not changed, or is kept by another thread. */
+  private mounts: MountFile | null;
   /** What has come while nothing may change and is executed afterwards, in order; null: everything may. */
   private kept: (() => void)[] | null;
   /** close() was called: nothing more is begun. */
@@ -88,6 +95,10 @@ export class VolumeService {
     this.message = part;
     this.setup = setup;
     this.state = 'opening';
+    this.gate = new VolumeGate(setup.rights, part.diskSet, {
+      onRightOver: () => this.rightLost(),
+      onBug: (error) => this.onBug(error),
+    });
     this.volumes = [];
     this.diskSet = null;
     this.queues = new Map();
@@ -96,6 +107,7 @@ export class VolumeService {
     this.executor = null;
     this.timers = [];
     this.owners = null;
+    this.mounts = null;
     this.kept = null;
     this.stopping = false;
     this.writing = Promise.resolve();
@@ -152,7 +164,7 @@ export class VolumeService {
       const message = error instanceof Error ? error.message : String(error);
       this.tell({
         kind: 'failed',
-        reason: known?.reason ?? 'IoError',
+        reason: known?.reason ?? (error instanceof RefusedError ? 'RightLost' : 'IoError'),
         message,
         epochFound: known?.epochFound ?? null,
       });
@@ -207,7 +219,7 @@ export class VolumeService {
         const owner = { home, server, incarnation, epoch };
         const uuid = written?.volumes[spec.name];
         const known = uuid === undefined ? null : { epoch: written!.epoch, uuid };
-        this.volumes.push(await openVolume(spec, owner, onFault, read, known));
+        this.volumes.push(await openVolume(spec, owner, this.gate, onFault, read, known));
         this.mustHaveRight();
       }
     } finally {
@@ -289,7 +301,6 @@ export class VolumeService {
       diskSet,
       flusher: this.flusher,
       recentWrites: this.recentWrites,
-      mayServe: this.mayServe,
       changesOf: (volume) => this.queues.get(volume)!,
       onBug: this.onBug,
     };
@@ -325,7 +336,8 @@ export class VolumeService {
     }
     for (const { replyCache } of this.queues.values()) replyCache.evict();
     const mayWrite = this.state === 'serving' && this.kept === null && this.mayServe();
-    for (const { reserve } of this.volumes) if (mayWrite) reserve.restore();
+    for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.gate);
+    if (mayWrite) inBackground(this.mounts?.write());
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;
@@ -355,6 +367,14 @@ export class VolumeService {
     this.timers = [];
   }
 
+  /** Who has mounted what: for the thread that has the disk set's first volume, which is its own first. */
+  replaceMounts(mounts: readonly MountEntry[]): void {
+    const [first] = this.volumes;
+    if (first === undefined || this.state === 'opening' || this.isClosed) return;
+    this.mounts ??= new MountFile(this.gate, first.spec.path);
+    this.mounts.replace(mounts);
+  }
+
   /** Ends with `exported`. The coordinator has looked for faults in them. */
   replaceExports(change: number, exports: readonly ExportSpec[]): void {
     if (this.diskSet !== null && !this.isClosed) {
@@ -378,13 +398,16 @@ export class VolumeService {
     for (const queue of this.queues.values()) queue.hold();
     // It may have ended meanwhile, and another one begun.
     const isHeld = (): boolean => this.kept === kept && this.state === 'serving';
-    if (await this.settle(isHeld)) this.tell({ kind: 'held' });
+    if (!(await this.settle(isHeld))) return;
+    this.gate.hold();
+    this.tell({ kind: 'held' });
   }
 
   /** In the order in which they came: what was kept is executed now, if there still is a right to. */
   resume(): void {
     const { kept } = this;
     this.kept = null;
+    this.gate.release();
     for (const queue of this.queues.values()) queue.resume();
     for (const work of kept ?? []) work();
   }
@@ -400,8 +423,10 @@ export class VolumeService {
     // An ownership record that is on its way must not arrive behind the next owner's.
     await this.writing;
     await Promise.allSettled(this.volumes.map(({ recorded }) => recorded));
+    await this.mounts?.whenWritten();
     if (this.isClosed) return;
     this.state = 'closed';
+    this.gate.close();
     this.halt();
     if (this.diskSet !== null) await this.diskSet.close();
     else await Promise.all(this.volumes.map((volume) => volume.close()));
@@ -437,6 +462,7 @@ export class VolumeService {
       await flushUnstable(flusher);
       await Promise.all(this.volumes.map(flushJournal));
       await Promise.all(this.volumes.map(({ flushTimes }) => flushTimes.whenEnded()));
+      await this.mounts?.write();
       if (!goesOn() || this.volumes.some(({ failed }) => failed)) return false;
       if (this.isSettled(flusher)) return true;
     }
@@ -444,6 +470,7 @@ export class VolumeService {
 
   private isSettled(flusher: DataFlusher): boolean {
     const busy = this.volumes.some(({ flushTimes }) => flushTimes.underWay > 0);
+    if (this.mounts?.isSettled === false) return false;
     return !busy && !flusher.hasUnstable && [...this.queues.values()].every(({ isAtRest }) => isAtRest);
   }
 }

@@ -10,6 +10,7 @@ import type { NfsCall, NfsService } from '../nfs/call.ts';
 import { operations } from '../nfs/change.ts';
 import { RecentWrites } from '../nfs/recent-writes.ts';
 import { write } from '../nfs/write.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
@@ -41,7 +42,7 @@ let ready: () => void;
 beforeEach(async () => {
   path = mkdtempSync(join(tmpdir(), 'filerpair-waiting-'));
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
-  volume = await openVolume({ name: 'data', path }, owner, () => {});
+  volume = await openVolume({ name: 'data', path }, owner, OPEN, () => {});
   await volume.recorded;
   diskSet = new DiskSet([volume], [DATA], { filesMax: 100, descriptorsMax: 100 });
   const queue = { whenUnchanging: (_key: string, now: () => void) => (ready = now) };
@@ -49,7 +50,6 @@ beforeEach(async () => {
     diskSet,
     flusher: new DataFlusher(diskSet.table),
     recentWrites: new RecentWrites(),
-    mayServe: () => true,
     changesOf: () => queue as never,
     onBug: (error) => {
       throw error;

@@ -32,8 +32,6 @@ export interface NfsService {
   readonly diskSet: DiskSet;
   readonly flusher: DataFlusher;
   readonly recentWrites: RecentWrites;
-  /** R2: may this server change the disk set's volumes at this moment? */
-  mayServe(): boolean;
   changesOf(volume: Volume): ChangeQueue;
   /** An exception that costs one call: for the log. */
   onBug(error: unknown): void;

@@ -1,7 +1,7 @@
 /** CREATE, RFC 1813 §3.3.8: UNCHECKED, GUARDED and EXCLUSIVE. */
 import { type CREATE3args, decodeCREATE3args, EXCLUSIVE, GUARDED } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
-import { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, openAt } from '../system/file-calls.ts';
+import { createAt, O_EXCL, O_NOFOLLOW, O_RDWR } from '../system/file-calls.ts';
 import { S_IFREG } from '../system/statx.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { GradualTruncation, truncatesMuch } from '../volume/gradual-truncation.ts';
@@ -66,9 +66,10 @@ export class Create extends NewEntry {
 
   protected make(dirFd: number): number {
     const { table } = this.request.service.diskSet;
-    const flags = O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW;
-    const fd = openAt(dirFd, this.name, flags, this.mode);
-    return table.makeRoom(fd) ? openAt(dirFd, this.name, flags, this.mode) : fd;
+    const { gate } = this.volume;
+    const flags = O_EXCL | O_RDWR | O_NOFOLLOW;
+    const fd = createAt(gate, dirFd, this.name, flags, this.mode);
+    return table.makeRoom(fd) ? createAt(gate, dirFd, this.name, flags, this.mode) : fd;
   }
 
   /** Known by the descriptor that was opened with it: no look at the name, and none at the disk. */

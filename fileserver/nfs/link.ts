@@ -103,7 +103,7 @@ export class Link extends Operation {
     const pathFd = diskSet.pathFd(file);
     const dirFd = diskSet.pathFd(dir);
     become(this.user);
-    const result = pathFd < 0 ? pathFd : linkFrom(pathFd, dirFd, this.args.link.name);
+    const result = pathFd < 0 ? pathFd : linkFrom(this.volume.gate, pathFd, dirFd, this.args.link.name);
     if (result < 0) {
       this.fail(this.volume.failure('linkat', result));
       return;

@@ -38,6 +38,6 @@ export class Mkdir extends NewEntry {
   }
 
   protected make(dirFd: number): number {
-    return makeDirectoryAt(dirFd, this.name, this.mode);
+    return makeDirectoryAt(this.volume.gate, dirFd, this.name, this.mode);
   }
 }

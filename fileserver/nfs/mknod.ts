@@ -73,6 +73,6 @@ export class Mknod extends NewEntry {
     const minor = 'spec' in what ? what.spec.specdata2 : 0;
     if (major > MAJOR_MAX || minor > MINOR_MAX) return -EINVAL;
     const mode = this.type | ((this.given.mode ?? MODE_DEFAULT) & 0o7777);
-    return makeNodeAt(dirFd, this.name, mode, major, minor);
+    return makeNodeAt(this.volume.gate, dirFd, this.name, mode, major, minor);
   }
 }

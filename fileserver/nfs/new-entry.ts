@@ -171,7 +171,7 @@ export abstract class NewEntry extends Operation {
     const { identity } = this.volume;
     if (identity.ofName(dirFd, this.name) < 0) return;
     const flags = this.type === S_IFDIR ? AT_REMOVEDIR : 0;
-    const unlink = (): number => unlinkAt(dirFd, this.name, flags);
+    const unlink = (): number => unlinkAt(this.volume.gate, dirFd, this.name, flags);
     const result = diskSet.losingName(this.dir!, this.name, identity, unlink);
     if (result < 0) this.volume.noted('unlinkat', result);
   }

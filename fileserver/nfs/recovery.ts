@@ -52,8 +52,9 @@ export async function recover(
   const { answers, intents } = volume.takeLeftBehind();
   const contents = restoreAnswers(answers, cache);
   await volume.recorded;
-  if (volume.reserve.needed) await unshareRecords(volume.spec.path);
-  volume.reserve.begin();
+  const { gate } = volume;
+  if (volume.reserve.needed) await unshareRecords(gate, volume.spec.path);
+  volume.reserve.begin(gate);
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   const putAside: string[] = [];
@@ -74,8 +75,8 @@ export async function recover(
   if (result < 0) {
     throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
   }
-  await withReserve(volume.reserve, async () => {
-    volume.journal.begin(contents);
+  await withReserve(gate, volume.reserve, async () => {
+    volume.journal.begin(contents, gate);
     if (intents.length > 0 || mustBeWritten(volume)) await flushed(volume.journal);
   });
   const forgotten = intents.length - completed - putAside.length;

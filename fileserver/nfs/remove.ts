@@ -109,7 +109,7 @@ abstract class RemoveEntry extends Operation {
     forgetDirectoryAttributes();
     become(this.user);
     const result = diskSet.losingName(dir, this.name, identityOfKey(this.victim), () =>
-      unlinkAt(dir.pathFd, this.name, this.unlinkFlags),
+      unlinkAt(this.volume.gate, dir.pathFd, this.name, this.unlinkFlags),
     );
     if (result < 0) {
       this.fail(this.volume.failure('unlinkat', result));

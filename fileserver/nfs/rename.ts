@@ -147,7 +147,8 @@ export class Rename extends Operation {
   private move(): number {
     const { from, to } = this.args;
     const { diskSet } = this.request.service;
-    const rename = (): number => renameAt(this.from!.pathFd, from.name, this.to!.pathFd, to.name);
+    const rename = (): number =>
+      renameAt(this.volume.gate, this.from!.pathFd, from.name, this.to!.pathFd, to.name);
     if (this.replaced === '') return rename();
     return diskSet.losingName(this.to!, to.name, identityOfKey(this.replaced), rename);
   }

@@ -5,7 +5,9 @@
 import { XdrReader } from '../../protocol/xdr.ts';
 import { openMessage } from '../data/data-thread.fixture.ts';
 import type { OperationStep } from '../data/messages.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import type { Identity } from '../system/thread-identity.ts';
+import type { WriteGate } from '../system/write-gate.ts';
 import { ChangeQueue, type ChangeQueueHooks } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
@@ -53,7 +55,6 @@ export class ServedVolume {
       diskSet: this.diskSet,
       flusher: new DataFlusher(this.diskSet.table),
       recentWrites: new RecentWrites(),
-      mayServe: () => !this.killed,
       changesOf: () => this.queue,
       onBug: (error) => this.said.push(String(error)),
     };
@@ -65,11 +66,14 @@ export class ServedVolume {
     epoch: number,
     onStep: (operation: string, step: OperationStep) => void = () => {},
     pacing?: Pacing,
+    gate: WriteGate = OPEN,
   ): Promise<ServedVolume> {
     const server = epoch % 2 === 1 ? 'filer-a' : 'filer-b';
     const owner = { home: 'filer-a', server, incarnation: `${server}/${epoch}`, epoch };
     const faults: string[] = [];
-    const volume = await openVolume({ name: 'data', path }, owner, (_volume, reason) => faults.push(reason));
+    const volume = await openVolume({ name: 'data', path }, owner, gate, (_volume, reason) =>
+      faults.push(reason),
+    );
     const served = new ServedVolume(volume, faults);
     await served.recover(onStep, pacing);
     return served;
@@ -80,7 +84,7 @@ export class ServedVolume {
     this.summary = await recover(service, volume, diskSet.table, cache, onStep);
     const step = (operation: string, at: OperationStep): void => this.onStep(operation, at);
     const hooks: ChangeQueueHooks = {
-      mayServe: () => !this.killed,
+      mayServe: () => !this.killed && volume.gate.mayWrite(),
       onStopped: () => {},
       onStep: step,
       intents: volume.intents,

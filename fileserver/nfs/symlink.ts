@@ -44,6 +44,6 @@ export class Symlink extends NewEntry {
   }
 
   protected make(dirFd: number): number {
-    return makeSymbolicLinkAt(this.target, dirFd, this.name);
+    return makeSymbolicLinkAt(this.volume.gate, this.target, dirFd, this.name);
   }
 }

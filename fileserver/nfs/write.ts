@@ -16,6 +16,7 @@ import { paddedSize, XdrWriter } from '../../protocol/xdr.ts';
 import { OFFSET_MAX, writeFrom } from '../system/file-calls.ts';
 import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import { become, type Identity } from '../system/thread-identity.ts';
+import { REFUSED } from '../system/write-gate.ts';
 import type { OpenFile } from '../volume/open-file.ts';
 import { mayWrite } from '../volume/permissions.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
@@ -156,8 +157,8 @@ function perform(
   const refused = check(service, file, args, user);
   if (refused !== null) return failed(w, refused, file, service);
   become(user);
-  if (!service.mayServe()) return 'refused';
-  const count = args.count === 0 ? 0 : writeFrom(file.writeFd, args.data, args.offset);
+  const count = args.count === 0 ? 0 : writeFrom(volume.gate, file.writeFd, args.data, args.offset);
+  if (count === REFUSED) return 'refused';
   if (count < 0) return failed(w, volume.failure('pwrite64', count, volume.stat.inode), file, service);
   if (stable === UNSTABLE) service.flusher.noteUnstable(file);
   const after = service.diskSet.attributes(file, volume.stat) === 'ok';

@@ -3,8 +3,9 @@
  * (btrfs: chattr +C). Journal and ownership record must be writable on a full disk.
  */
 import { AT_FDCWD, close, O_DIRECTORY, O_RDONLY, openAt } from './file-calls.ts';
-import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, ioctl } from './ioctl.ts';
+import { changingIoctl, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, ioctl } from './ioctl.ts';
 import { NativeBuffer } from './native-buffer.ts';
+import type { WriteGate } from './write-gate.ts';
 
 const FS_NOCOW_FL = 0x00800000;
 
@@ -14,12 +15,12 @@ const flags = new NativeBuffer(8);
  * Files made in the directory from now on are not copied on write. Where the file system has no such thing (it
  * refuses) there is nothing to switch off.
  */
-export function disableCopyOnWrite(directory: string): void {
+export function disableCopyOnWrite(gate: WriteGate, directory: string): void {
   const fd = openAt(AT_FDCWD, new TextEncoder().encode(directory), O_RDONLY | O_DIRECTORY);
   if (fd < 0) return;
   if (ioctl(fd, FS_IOC_GETFLAGS, flags.address) === 0) {
     flags.view.setUint32(0, flags.view.getUint32(0, true) | FS_NOCOW_FL, true);
-    ioctl(fd, FS_IOC_SETFLAGS, flags.address);
+    changingIoctl(gate, fd, FS_IOC_SETFLAGS, flags.address);
   }
   close(fd);
 }

@@ -7,11 +7,14 @@
  *
  * Nothing allocates: names are copied into one buffer of the thread and ended with NUL there. So none of these
  * functions may be called with a name that contains NUL; names.ts refuses such names before.
+ *
+ * Functions that change something take the volume's gate first (write-gate.ts).
  */
 import { constants } from 'node:fs';
 import koffi from 'koffi';
-import { systemCall } from './libc.ts';
+import { changingCall, systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
+import type { WriteGate } from './write-gate.ts';
 
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -19,7 +22,8 @@ export const AT_REMOVEDIR = 0x200;
 export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
 
-export const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK, O_TRUNC } = constants;
+const { O_CREAT, O_TRUNC } = constants;
+export const { O_RDONLY, O_WRONLY, O_RDWR, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK, O_DSYNC } = constants;
 /** Missing in node:fs; the same on all architectures that Node 24 supports on Linux. */
 export const O_PATH = 0o10000000;
 export const O_CLOEXEC = 0o2000000;
@@ -33,51 +37,66 @@ type Call = (...args: number[]) => number;
 /** For what is 64 bits wide: a number where it is exact, else a bigint. At most OFFSET_MAX. */
 export type Offset = number | bigint;
 type OffsetCall = (...args: Offset[]) => number;
+type WriteCall = (fd: number, buffer: Uint8Array, size: number, offset: Offset) => number;
 
 /** The largest offset and size of a file in Linux (loff_t). */
 export const OFFSET_MAX = 2n ** 63n - 1n;
 
 const c_openat = systemCall<Call>('openat', 'int openat(int dir, int64 path, int flags, uint32 mode)');
+const c_creatingOpenat = changingCall<Call>(
+  'openat',
+  'int openat(int dir, int64 path, int flags, uint32 mode)',
+);
 const c_openat2 = systemCall<Call>('openat2', 'int64 syscall(int64 number, int64, int64, int64, int64)');
 const c_fcntl = systemCall<Call>(null, 'int fcntl(int fd, int command, int64 argument)');
 const c_close = libc.func('int close(int fd)') as Call;
-const c_mkdirat = systemCall<Call>('mkdirat', 'int mkdirat(int dir, int64 path, uint32 mode)');
-const c_mknodat = systemCall<Call>('mknodat', 'int mknodat(int dir, int64 path, uint32 mode, uint64 dev)');
-const c_unlinkat = systemCall<Call>('unlinkat', 'int unlinkat(int dir, int64 path, int flags)');
-const c_renameat = systemCall<Call>('renameat', 'int renameat(int fromDir, int64 from, int toDir, int64 to)');
-const c_linkat = systemCall<Call>(
+const c_mkdirat = changingCall<Call>('mkdirat', 'int mkdirat(int dir, int64 path, uint32 mode)');
+const c_mknodat = changingCall<Call>('mknodat', 'int mknodat(int dir, int64 path, uint32 mode, uint64 dev)');
+const c_unlinkat = changingCall<Call>('unlinkat', 'int unlinkat(int dir, int64 path, int flags)');
+const c_renameat = changingCall<Call>(
+  'renameat',
+  'int renameat(int fromDir, int64 from, int toDir, int64 to)',
+);
+const c_linkat = changingCall<Call>(
   'linkat',
   'int linkat(int fromDir, int64 from, int dir, int64 name, int flags)',
 );
-const c_symlinkat = systemCall<Call>('symlinkat', 'int symlinkat(int64 target, int dir, int64 name)');
+const c_symlinkat = changingCall<Call>('symlinkat', 'int symlinkat(int64 target, int dir, int64 name)');
 const c_readlinkat = systemCall<Call>(
   'readlinkat',
   'int64 readlinkat(int dir, int64 path, int64 buffer, uint64 size)',
 );
-const c_fchmodat = systemCall<Call>('fchmodat', 'int fchmodat(int dir, int64 path, uint32 mode, int flags)');
-const c_fchownat = systemCall<Call>(
+const c_fchmodat = changingCall<Call>(
+  'fchmodat',
+  'int fchmodat(int dir, int64 path, uint32 mode, int flags)',
+);
+const c_fchownat = changingCall<Call>(
   'fchownat',
   'int fchownat(int dir, int64 path, uint32 uid, uint32 gid, int flags)',
 );
-const c_utimensat = systemCall<Call>(
+const c_utimensat = changingCall<Call>(
   'utimensat',
   'int utimensat(int dir, int64 path, int64 times, int flags)',
 );
-const c_ftruncate = systemCall<OffsetCall>('ftruncate64', 'int ftruncate64(int fd, int64 size)');
+const c_ftruncate = changingCall<OffsetCall>('ftruncate64', 'int ftruncate64(int fd, int64 size)');
 const c_pread = systemCall<OffsetCall>(
   null,
   'int64 pread64(int fd, int64 buffer, uint64 size, int64 offset)',
+);
+const c_preadOwnership = systemCall<WriteCall>(
+  'read of the ownership record',
+  'int64 pread64(int fd, void *buffer, uint64 size, int64 offset)',
 );
 const c_preadv2 = systemCall<OffsetCall>(
   'preadv2',
   'int64 preadv2(int fd, int64 vector, int count, int64 offset, int flags)',
 );
-type WriteCall = (fd: number, buffer: Uint8Array, size: number, offset: Offset) => number;
 const PWRITE = 'int64 pwrite64(int fd, void *buffer, uint64 size, int64 offset)';
-const c_pwrite = systemCall<WriteCall>('pwrite64', PWRITE);
-const c_pwriteJournal = systemCall<WriteCall>('write of the journal', PWRITE);
+const c_pwrite = changingCall<WriteCall>('pwrite64', PWRITE);
+const c_pwriteJournal = changingCall<WriteCall>('write of the journal', PWRITE);
+const c_pwriteOwnership = changingCall<WriteCall>('write of the ownership record', PWRITE);
 const c_lseek = libc.func('int64 lseek64(int fd, int64 offset, int whence)') as OffsetCall;
-const c_fallocate = systemCall<Call>(null, 'int fallocate64(int fd, int mode, int64 offset, int64 size)');
+const c_fallocate = changingCall<Call>(null, 'int fallocate64(int fd, int mode, int64 offset, int64 size)');
 const c_umask = libc.func('uint32 umask(uint32 mask)') as Call;
 const c_unshare = libc.func('int unshare(int flags)') as Call;
 
@@ -125,9 +144,21 @@ function procAddress(fd: number): number {
   return first.address;
 }
 
-/** A descriptor >= 0; O_CLOEXEC is added. */
-export function openAt(dir: number, name: Uint8Array, flags: number, mode = 0): number {
-  return c_openat(dir, pathAddress(name), flags | O_CLOEXEC, mode);
+/** A descriptor >= 0; O_CLOEXEC is added. Changes nothing: see createAt(). */
+export function openAt(dir: number, name: Uint8Array, flags: number): number {
+  if ((flags & (O_CREAT | O_TRUNC)) !== 0) throw new RangeError('files are created with createAt()');
+  return c_openat(dir, pathAddress(name), flags | O_CLOEXEC, 0);
+}
+
+/** The same, of a file that is made if it is not there (with O_EXCL: only then); O_CREAT is added. */
+export function createAt(
+  gate: WriteGate,
+  dir: number,
+  name: Uint8Array,
+  flags: number,
+  mode: number,
+): number {
+  return c_creatingOpenat(gate, dir, pathAddress(name), flags | O_CREAT | O_CLOEXEC, mode);
 }
 
 const SYS_OPENAT2 = 437;
@@ -163,19 +194,20 @@ export function close(fd: number): void {
   c_close(fd);
 }
 
-export function makeDirectoryAt(dir: number, name: Uint8Array, mode: number): number {
-  return c_mkdirat(dir, pathAddress(name), mode);
+export function makeDirectoryAt(gate: WriteGate, dir: number, name: Uint8Array, mode: number): number {
+  return c_mkdirat(gate, dir, pathAddress(name), mode);
 }
 
 /** mode: type and permission bits. The device's numbers count for character and block devices only. */
 export function makeNodeAt(
+  gate: WriteGate,
   dir: number,
   name: Uint8Array,
   mode: number,
   major: number,
   minor: number,
 ): number {
-  return c_mknodat(dir, pathAddress(name), mode, makeDevice(major, minor));
+  return c_mknodat(gate, dir, pathAddress(name), mode, makeDevice(major, minor));
 }
 
 /** glibc's makedev(): major and minor woven into 64 bits; below 2^44 for what Linux accepts (12 + 20 bits). */
@@ -184,24 +216,35 @@ function makeDevice(major: number, minor: number): number {
 }
 
 /** flags: 0 or AT_REMOVEDIR. */
-export function unlinkAt(dir: number, name: Uint8Array, flags: number): number {
-  return c_unlinkat(dir, pathAddress(name), flags);
+export function unlinkAt(gate: WriteGate, dir: number, name: Uint8Array, flags: number): number {
+  return c_unlinkat(gate, dir, pathAddress(name), flags);
 }
 
-export function renameAt(fromDir: number, from: Uint8Array, toDir: number, to: Uint8Array): number {
-  return c_renameat(fromDir, fill(first, from), toDir, fill(second, to));
+export function renameAt(
+  gate: WriteGate,
+  fromDir: number,
+  from: Uint8Array,
+  toDir: number,
+  to: Uint8Array,
+): number {
+  return c_renameat(gate, fromDir, fill(first, from), toDir, fill(second, to));
 }
 
 /**
  * A new name for what `pathFd` stands for. By way of /proc, since AT_EMPTY_PATH wants CAP_DAC_READ_SEARCH, which
  * a thread with a user's fsuid does not have.
  */
-export function linkFrom(pathFd: number, dir: number, name: Uint8Array): number {
-  return c_linkat(AT_FDCWD, procAddress(pathFd), dir, fill(second, name), AT_SYMLINK_FOLLOW);
+export function linkFrom(gate: WriteGate, pathFd: number, dir: number, name: Uint8Array): number {
+  return c_linkat(gate, AT_FDCWD, procAddress(pathFd), dir, fill(second, name), AT_SYMLINK_FOLLOW);
 }
 
-export function makeSymbolicLinkAt(target: Uint8Array, dir: number, name: Uint8Array): number {
-  return c_symlinkat(fill(first, target), dir, fill(second, name));
+export function makeSymbolicLinkAt(
+  gate: WriteGate,
+  target: Uint8Array,
+  dir: number,
+  name: Uint8Array,
+): number {
+  return c_symlinkat(gate, fill(first, target), dir, fill(second, name));
 }
 
 /** Target of the symbolic link that an O_PATH descriptor stands for: a view, valid until the next call; or -errno. */
@@ -211,15 +254,15 @@ export function readLink(pathFd: number): Uint8Array | number {
 }
 
 /** Works on O_PATH descriptors of all kernels (fchmodat2 with AT_EMPTY_PATH came only with 6.6). */
-export function changeMode(pathFd: number, mode: number): number {
-  return c_fchmodat(AT_FDCWD, procAddress(pathFd), mode, 0);
+export function changeMode(gate: WriteGate, pathFd: number, mode: number): number {
+  return c_fchmodat(gate, AT_FDCWD, procAddress(pathFd), mode, 0);
 }
 
 /** "Leave it" for either id. */
 export const ID_UNCHANGED = 0xffffffff;
 
-export function changeOwner(pathFd: number, uid: number, gid: number): number {
-  return c_fchownat(pathFd, empty.address, uid, gid, AT_EMPTY_PATH);
+export function changeOwner(gate: WriteGate, pathFd: number, uid: number, gid: number): number {
+  return c_fchownat(gate, pathFd, empty.address, uid, gid, AT_EMPTY_PATH);
 }
 
 /** nanoseconds of utimensat(2): set to the server's clock; leave alone. */
@@ -228,6 +271,7 @@ export const UTIME_OMIT = 0x3ffffffe;
 
 /** Seconds may be negative (before 1970). Needs Linux 5.8 (AT_EMPTY_PATH). */
 export function changeTimes(
+  gate: WriteGate,
   pathFd: number,
   atimeSeconds: number,
   atimeNanoseconds: number,
@@ -237,7 +281,7 @@ export function changeTimes(
   const { view } = times;
   setTime(view, 0, atimeSeconds, atimeNanoseconds);
   setTime(view, 16, mtimeSeconds, mtimeNanoseconds);
-  return c_utimensat(pathFd, empty.address, times.address, AT_EMPTY_PATH);
+  return c_utimensat(gate, pathFd, empty.address, times.address, AT_EMPTY_PATH);
 }
 
 function setTime(view: DataView, at: number, seconds: number, nanoseconds: number): void {
@@ -247,8 +291,8 @@ function setTime(view: DataView, at: number, seconds: number, nanoseconds: numbe
   view.setUint32(at + 12, 0, true);
 }
 
-export function truncate(fd: number, size: Offset): number {
-  return c_ftruncate(fd, size);
+export function truncate(gate: WriteGate, fd: number, size: Offset): number {
+  return c_ftruncate(gate, fd, size);
 }
 
 /** Bytes read, 0 at the end of the file. The caller vouches for the memory at `address`. */
@@ -281,14 +325,24 @@ export function readCachedInto(fd: number, address: number, size: number, offset
   return c_preadv2(fd, vector.address, 1, offset, RWF_NOWAIT);
 }
 
+/** Bytes of an ownership record, 0 at the end of the file. */
+export function readOwnershipInto(fd: number, into: Uint8Array): number {
+  return c_preadOwnership(fd, into, into.length, 0);
+}
+
 /** Bytes written, possibly fewer than given. */
-export function writeFrom(fd: number, data: Uint8Array, offset: Offset): number {
-  return c_pwrite(fd, data, data.length, offset);
+export function writeFrom(gate: WriteGate, fd: number, data: Uint8Array, offset: Offset): number {
+  return c_pwrite(gate, fd, data, data.length, offset);
 }
 
 /** The same, to a journal. */
-export function writeJournalFrom(fd: number, data: Uint8Array, offset: Offset): number {
-  return c_pwriteJournal(fd, data, data.length, offset);
+export function writeJournalFrom(gate: WriteGate, fd: number, data: Uint8Array, offset: Offset): number {
+  return c_pwriteJournal(gate, fd, data, data.length, offset);
+}
+
+/** The same, to an ownership record. */
+export function writeOwnershipFrom(gate: WriteGate, fd: number, data: Uint8Array, offset: Offset): number {
+  return c_pwriteOwnership(gate, fd, data, data.length, offset);
 }
 
 /**
@@ -302,8 +356,8 @@ export function fileSizeMax(fd: number): bigint {
 }
 
 /** Reserves space, so that later writes cannot fail for lack of it. */
-export function allocate(fd: number, size: number): number {
-  return c_fallocate(fd, 0, 0, size);
+export function allocate(gate: WriteGate, fd: number, size: number): number {
+  return c_fallocate(gate, fd, 0, 0, size);
 }
 
 const CLONE_FS = 0x200;

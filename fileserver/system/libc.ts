@@ -1,10 +1,12 @@
 /**
  * System calls by way of the C library, with results as the kernel has them: an error is the negative errno. A call that a signal
- * has interrupted (EINTR) is made again.
+ * has interrupted (EINTR) is made again. Calls that change a volume are made behind its gate.
  */
 import { constants } from 'node:os';
 import koffi from 'koffi';
 import { type FaultCall, hasCallFaults, takeCallFault } from './call-faults.ts';
+import type { ChangingCall } from './system-calls.ts';
+import { REFUSED, type WriteGate } from './write-gate.ts';
 
 const libc = koffi.load('libc.so.6');
 const { EINTR } = constants.errno;
@@ -16,10 +18,26 @@ type AnyCall = (...args: any[]) => number;
  * signature: as koffi wants it, with one to five parameters. `name`: for faults of tests (call-faults.ts); null: it has none. An
  * instance for each number of parameters, so that nothing is allocated for a call.
  */
-export function systemCall<F extends AnyCall>(name: FaultCall | null, signature: string): F {
+export function systemCall<F extends AnyCall>(
+  name: Exclude<FaultCall, ChangingCall> | null,
+  signature: string,
+): F {
+  return withErrno(callOf(name, signature), signature.split(',').length) as F;
+}
+
+type Gated<F extends AnyCall> = (gate: WriteGate, ...args: Parameters<F>) => number;
+
+/** The same for a call that changes a volume, with two to five parameters behind the gate. */
+export function changingCall<F extends AnyCall>(
+  name: ChangingCall | 'openat' | null,
+  signature: string,
+): Gated<F> {
+  return behindGate(callOf(name, signature), signature.split(',').length) as Gated<F>;
+}
+
+function callOf(name: FaultCall | null, signature: string): AnyCall {
   const raw = libc.func(signature) as AnyCall;
-  const call = name === null || !hasCallFaults ? raw : withFaults(name, raw);
-  return withErrno(call, signature.split(',').length) as F;
+  return name === null || !hasCallFaults ? raw : withFaults(name, raw);
 }
 
 /** How many calls before it is said that one was interrupted: no signal comes that often. */
@@ -59,6 +77,52 @@ function withErrno(call: AnyCall, parameters: number): AnyCall {
       };
     default:
       throw new Error(`system calls with ${parameters} parameters are not provided for`);
+  }
+}
+
+type GatedCall = Gated<AnyCall>;
+
+/** The gate is asked before each try: one that was interrupted may have waited long. */
+function behindGate(call: AnyCall, parameters: number): GatedCall {
+  switch (parameters) {
+    case 2:
+      return (gate, a, b) => {
+        for (let i = 0; ; i++) {
+          if (!gate.mayWrite()) return REFUSED;
+          const result = call(a, b);
+          if (result >= 0) return result;
+          if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
+        }
+      };
+    case 3:
+      return (gate, a, b, c) => {
+        for (let i = 0; ; i++) {
+          if (!gate.mayWrite()) return REFUSED;
+          const result = call(a, b, c);
+          if (result >= 0) return result;
+          if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
+        }
+      };
+    case 4:
+      return (gate, a, b, c, d) => {
+        for (let i = 0; ; i++) {
+          if (!gate.mayWrite()) return REFUSED;
+          const result = call(a, b, c, d);
+          if (result >= 0) return result;
+          if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
+        }
+      };
+    case 5:
+      return (gate, a, b, c, d, e) => {
+        for (let i = 0; ; i++) {
+          if (!gate.mayWrite()) return REFUSED;
+          const result = call(a, b, c, d, e);
+          if (result >= 0) return result;
+          if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
+        }
+      };
+    default:
+      throw new Error(`changing calls with ${parameters} parameters are not provided for`);
   }
 }
 

@@ -7,6 +7,7 @@
 import koffi from 'koffi';
 import { ioctl } from './ioctl.ts';
 import { NativeBuffer } from './native-buffer.ts';
+import type { WriteGate } from './write-gate.ts';
 
 const libc = koffi.load('libc.so.6');
 const c_fallocate = libc.func('int fallocate64(int fd, int mode, int64 offset, int64 size)');
@@ -49,7 +50,8 @@ export function hasSharedExtents(fd: number): boolean {
  *
  * @returns false: not here (another file system than xfs), or there is no room
  */
-export function unshareExtents(fd: number, size: number): Promise<boolean> {
+export function unshareExtents(gate: WriteGate, fd: number, size: number): Promise<boolean> {
+  if (!gate.mayWrite()) return Promise.resolve(false);
   return new Promise((resolve) => {
     c_fallocate.async(fd, FALLOC_FL_UNSHARE_RANGE, 0, size, (error: Error | null, value: number) =>
       resolve(error === null && value === 0),

@@ -30,6 +30,24 @@ export const ANSWERED_CALLS = [
   'symlinkat',
 ] as const;
 
+/** Calls that change a volume: libc.ts makes them behind a gate only (write-gate.ts). `openat` is one of them if it creates. */
+export const CHANGING_CALLS = [
+  'pwrite64',
+  'ftruncate64',
+  'fchmodat',
+  'fchownat',
+  'utimensat',
+  'mkdirat',
+  'mknodat',
+  'unlinkat',
+  'renameat',
+  'linkat',
+  'symlinkat',
+  'write of the journal',
+  'write of the ownership record',
+] as const;
+export type ChangingCall = (typeof CHANGING_CALLS)[number];
+
 /** Calls on which acknowledged changes depend. Two of them are named by what they write: `pwrite` and `write` of other files are not among them. */
 export const DURABLE_CALLS = [
   'fsync',

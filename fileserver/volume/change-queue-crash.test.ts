@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { type Change, ChangeQueue } from './change-queue.ts';
 import { CountedKeys } from './counted-keys.ts';
 import type { FileTable } from './file-table.ts';
@@ -275,11 +276,11 @@ test.each(CASES)(
   async (intents, answersMax, seed) => {
     const random = randomNumbers(seed);
     machine = new Machine(random);
-    await createJournal(machine.directory, SEGMENT_SIZE);
+    await createJournal(OPEN, machine.directory, SEGMENT_SIZE);
     machine.device = machine.files();
     machine.durable = machine.files();
     const { journal } = await openJournal(machine.directory, uuid, SEGMENT_SIZE);
-    journal.begin({ intents: () => [], replies: () => [] });
+    journal.begin({ intents: () => [], replies: () => [] }, OPEN);
     const volume = {
       spec: { name: 'v' },
       journal,

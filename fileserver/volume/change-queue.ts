@@ -64,6 +64,7 @@
 
 import type { FaultReason, OperationStep } from '../data/messages.ts';
 import { nextTurn } from '../system/turns.ts';
+import { REFUSED } from '../system/write-gate.ts';
 import { errnoName, outcomeOf } from './errno-outcomes.ts';
 import type { FileTable } from './file-table.ts';
 import { FlushSet } from './flush-set.ts';
@@ -494,8 +495,9 @@ export class ChangeQueue implements JournalContents {
     const replies = answered.map(({ results }) => payloadAround(results));
     const intents = announced.map(({ intent }) => intent);
     let result = journal.append(replies, intents, this);
-    if (result < 0 && reserve.lend(result)) result = journal.append(replies, intents, this);
+    if (result < 0 && reserve.lend(this.volume.gate, result)) result = journal.append(replies, intents, this);
     if (result >= 0) return 'appended';
+    if (result === REFUSED && !this.allowed()) return 'failed';
     const outcome = outcomeOf('write of the journal', -result);
     if (outcome.kind !== 'fault') {
       this.noRoom = failureOfResult(result);

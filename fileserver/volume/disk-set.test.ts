@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EVERYBODY } from '../data/data-thread.fixture.ts';
 import type { ExportSpec } from '../data/messages.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { DiskSet } from './disk-set.ts';
@@ -28,7 +29,7 @@ beforeEach(async () => {
   path = mkdtempSync(join(tmpdir(), 'filerpair-disk-set-'));
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
   descriptorsBefore = descriptors();
-  volume = await openVolume({ name: 'data', path }, owner, () => {});
+  volume = await openVolume({ name: 'data', path }, owner, OPEN, () => {});
   // Else the ownership record's file may still be open when descriptors are counted.
   await volume.recorded;
   diskSet = new DiskSet([volume], [exported], { filesMax: 2000, descriptorsMax: DESCRIPTORS_MAX });

@@ -57,7 +57,7 @@ export class GradualTruncation {
     if (to <= this.size) return false;
     become(user);
     const begunAt = performance.now();
-    if (truncate(fd, to) < 0) return false;
+    if (truncate(this.file.volume.gate, fd, to) < 0) return false;
     this.adapt(performance.now() - begunAt);
     return true;
   }

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { createJournal, type Journal, type JournalContents, openJournal } from './journal.ts';
 import { decodeIntentRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
 import { randomNumbers } from './random-numbers.fixture.ts';
@@ -38,7 +39,7 @@ const nothing = { uid: 0, gid: 0, groups: [] };
 let directory: string;
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'filerpair-journal-'));
-  await createJournal(directory, SEGMENT_SIZE);
+  await createJournal(OPEN, directory, SEGMENT_SIZE);
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -84,7 +85,7 @@ class Owner {
 
   /** false: dies before it has begun. */
   async begin(dies: boolean): Promise<boolean> {
-    this.journal.begin(this.contents);
+    this.journal.begin(this.contents, OPEN);
     if (dies) return false;
     if (this.found.length > 0) await this.flush();
     return true;

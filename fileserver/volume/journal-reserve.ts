@@ -16,7 +16,7 @@ import {
   AT_FDCWD,
   allocate,
   close,
-  O_CREAT,
+  createAt,
   O_RDONLY,
   O_RDWR,
   openAt,
@@ -26,6 +26,7 @@ import type { FileSystemIdentity } from '../system/file-system-identity.ts';
 import { hasSharedExtents } from '../system/shared-extents.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import type { WriteGate } from '../system/write-gate.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 
 /**
@@ -62,47 +63,47 @@ export class JournalReserve {
   }
 
   /** A write failed with `result` (-errno). true: there is more room now, it should be tried again. */
-  lend(result: number): boolean {
+  lend(gate: WriteGate, result: number): boolean {
     if (!isForLackOfSpace(result)) return false;
     this.lent = failureOfResult(result);
     if (!this.needed) return false;
     become(SERVER_IDENTITY);
-    return unlinkAt(AT_FDCWD, this.path, 0) === 0;
+    return unlinkAt(gate, AT_FDCWD, this.path, 0) === 0;
   }
 
   /** When a volume is opened: makes the file if it is not there, or would free nothing. */
-  begin(): void {
+  begin(gate: WriteGate): void {
     if (!this.needed) return;
     become(SERVER_IDENTITY);
-    if (!this.isWhole()) this.take();
+    if (!this.isWhole(gate)) this.take(gate);
   }
 
-  private isWhole(): boolean {
+  private isWhole(gate: WriteGate): boolean {
     if (stat.ofName(AT_FDCWD, this.path) < 0 || stat.size < RESERVE_SIZE) return false;
     const fd = openAt(AT_FDCWD, this.path, O_RDONLY);
     if (fd < 0) return false;
     // What a copy or snapshot holds too is not free when this file is gone.
     const shared = hasSharedExtents(fd);
     close(fd);
-    if (shared) unlinkAt(AT_FDCWD, this.path, 0);
+    if (shared) unlinkAt(gate, AT_FDCWD, this.path, 0);
     return !shared;
   }
 
   /** Once a second: takes back what was lent, if there is room. */
-  restore(): void {
+  restore(gate: WriteGate): void {
     if (this.lent === null) return;
-    if (this.needed) this.take();
+    if (this.needed) this.take(gate);
     else this.lent = null;
   }
 
-  private take(): void {
+  private take(gate: WriteGate): void {
     become(SERVER_IDENTITY);
-    const fd = openAt(AT_FDCWD, this.path, O_CREAT | O_RDWR, 0o600);
-    const result = fd < 0 ? fd : allocate(fd, RESERVE_SIZE);
+    const fd = createAt(gate, AT_FDCWD, this.path, O_RDWR, 0o600);
+    const result = fd < 0 ? fd : allocate(gate, fd, RESERVE_SIZE);
     if (fd >= 0) close(fd);
     this.lent = isForLackOfSpace(result) ? failureOfResult(result) : null;
     // A part of it is of no use, and would be taken for the whole by the next owner.
-    if (result < 0 && fd >= 0) unlinkAt(AT_FDCWD, this.path, 0);
+    if (result < 0 && fd >= 0) unlinkAt(gate, AT_FDCWD, this.path, 0);
   }
 }
 

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import {
   createJournal,
   type Journal,
@@ -28,7 +29,7 @@ const intent = (i: number): Uint8Array =>
 let directory: string;
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'filerpair-journal-'));
-  await createJournal(directory);
+  await createJournal(OPEN, directory);
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -43,7 +44,7 @@ function answersOf({ answers }: Replay): Uint8Array[] {
 
 async function begun(): Promise<Journal> {
   const { journal } = await openJournal(directory, uuid);
-  journal.begin(NOTHING);
+  journal.begin(NOTHING, OPEN);
   return journal;
 }
 
@@ -109,7 +110,7 @@ test('an owner that flushes more than 2^32 times loses nothing', async () => {
   const { journal } = await openJournal(directory, uuid);
   // Some days of a busy server.
   Reflect.set(journal, 'batch', 2 ** 32 - 2);
-  journal.begin(NOTHING);
+  journal.begin(NOTHING, OPEN);
   const numbers = Array.from({ length: 10 }, (_, i) => i);
   for (const i of numbers) {
     journal.append([reply(i)], [intent(i + 100)], NOTHING);
@@ -159,12 +160,15 @@ test('a segment whose beginning was torn leaves the one before it in charge', as
   await flushed(journal);
   journal.close();
   const next = await openJournal(directory, uuid);
-  next.journal.begin({
-    intents: () => [],
-    *replies() {
-      yield* answersOf(next);
+  next.journal.begin(
+    {
+      intents: () => [],
+      *replies() {
+        yield* answersOf(next);
+      },
     },
-  });
+    OPEN,
+  );
   next.journal.close();
   // The second began in the other file. Its snapshot is torn in the middle:
   for (const name of ['journal.0', 'journal.1', 'journal.2']) {

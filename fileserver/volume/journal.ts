@@ -14,15 +14,16 @@
  * segments count, and a new owner begins in the third. All were written full length when they were made: appending needs
  * no space and changes no metadata, so it works on a full disk and a flush is one write.
  */
-import { fdatasyncSync, read } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { fdatasyncSync, fsync, read } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
 import { AT_FDCWD, close, O_RDWR, openAt, writeJournalFrom } from '../system/file-calls.ts';
 import { fdatasync } from '../system/pool-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../system/write-gate.ts';
 import { writeOut } from '../system/write-out.ts';
+import { makeFile, writeWhole } from './durable-file.ts';
 import {
   BatchBuilder,
   decodeSegmentHeader,
@@ -46,6 +47,7 @@ const COPIED_SIZE = 4096;
 const COPIED_AT_ONCE_SIZE = 256 * 1024;
 const readFd = promisify(read);
 const flushFd = promisify(fdatasync);
+const flushWhole = promisify(fsync);
 /** No batch: long durable. */
 const NEVER = -2;
 const FILES = ['journal.0', 'journal.1', 'journal.2'] as const;
@@ -74,6 +76,8 @@ export class JournalCorruptError extends Error {
 export class Journal {
   private readonly fds: readonly number[];
   private readonly uuid: Uint8Array;
+  /** Nothing is written before begin(). */
+  private gate: WriteGate;
   private active: number;
   private sequence: number;
   private at: number;
@@ -109,6 +113,7 @@ export class Journal {
   ) {
     this.fds = fds;
     this.uuid = uuid;
+    this.gate = NO_WRITES;
     this.active = active;
     this.sequence = sequence;
     this.segmentSize = segmentSize;
@@ -136,7 +141,8 @@ export class Journal {
 
   /**
    * Appends answers of operations that are durable, and intents of those that come next. In the page cache when this
-   * returns. 0 or -errno: then nothing was appended, and it may be tried again (-ENOSPC, -EDQUOT: when there is room).
+   * returns. 0 or -errno: then nothing was appended, and it may be tried again (-ENOSPC, -EDQUOT: when there is room). REFUSED:
+   * the right is over.
    */
   append(replies: readonly Uint8Array[], intents: readonly Uint8Array[], contents: JournalContents): number {
     let size = 0;
@@ -180,7 +186,7 @@ export class Journal {
     }
     const bytes = builder.written;
     if (this.at + bytes.length > this.segmentSize) throw new Error('the records do not fit into a segment');
-    const written = writeAll(this.fds[this.active]!, bytes, this.at);
+    const written = writeAll(this.gate, this.fds[this.active]!, bytes, this.at);
     if (written < 0) {
       // What lies there now in part is written over by the next append, before anything comes behind it.
       this.copyingFirst = [...copied, ...this.copyingFirst];
@@ -214,7 +220,7 @@ export class Journal {
     const next = (this.active + 1) % FILES.length;
     const sequence = this.sequence + 1;
     const header = encodeSegmentHeader(uuid, { sequence, batch, fresh }, segmentSize);
-    const written = writeAll(this.fds[next]!, header, 0);
+    const written = writeAll(this.gate, this.fds[next]!, header, 0);
     if (written < 0) return written;
     this.leaveBehind();
     this.active = next;
@@ -302,12 +308,13 @@ export class Journal {
   }
 
   /**
-   * A new segment with the given contents, all of them. For the end of a replay. Throws SystemCallError; may be tried again
+   * A new segment with the given contents, all of them. For the end of a replay; from now on it is written to, behind the gate. Throws SystemCallError; may be tried again
    * then: the segment that is begun is the same. It is in the page cache and needs no flush of its own, unless intents were
    * settled: until the first answer, which waits for a flush of this file, nothing is in it that is not also in those
    * before, which stay whole, and a fresh segment that was torn does not count.
    */
-  begin(contents: JournalContents): void {
+  begin(contents: JournalContents, gate: WriteGate): void {
+    this.gate = gate;
     const { active, sequence } = this;
     let result = this.beginSegment(contents, true);
     if (result >= 0) result = this.copyAll();
@@ -317,6 +324,7 @@ export class Journal {
     this.at = this.segmentSize;
     this.dirtyFrom = this.segmentSize;
     this.copying = null;
+    if (result === REFUSED) throw new RefusedError();
     throw new SystemCallError('write the journal', -result);
   }
 
@@ -352,25 +360,30 @@ function oneByOne(ranges: FileRange[], work: (range: FileRange, next: Done) => v
   else work(first, (error) => (error === null ? oneByOne(others, work, done) : done(error)));
 }
 
-function writeAll(fd: number, bytes: Uint8Array, at: number): number {
+function writeAll(gate: WriteGate, fd: number, bytes: Uint8Array, at: number): number {
   for (let done = 0; done < bytes.length; ) {
-    const written = writeJournalFrom(fd, done === 0 ? bytes : bytes.subarray(done), at + done);
+    const written = writeJournalFrom(gate, fd, done === 0 ? bytes : bytes.subarray(done), at + done);
     if (written <= 0) return written === 0 ? -5 : written;
     done += written;
   }
   return 0;
 }
 
-/** Makes the files, full length; durable except for their names (the caller syncs the directory). */
-export async function createJournal(directory: string, segmentSize = SEGMENT_SIZE): Promise<void> {
+/** Makes the files, full length; durable except for their names (the caller syncs the directory). None of them is there. */
+export async function createJournal(
+  gate: WriteGate,
+  directory: string,
+  segmentSize = SEGMENT_SIZE,
+): Promise<void> {
   const zeros = new Uint8Array(Math.min(segmentSize, 1024 * 1024));
-  for (const name of FILES) {
-    const file = await open(join(directory, name), 'w', 0o600);
+  for (const path of journalFiles(directory)) {
+    const fd = makeFile(gate, path, zeros);
     try {
-      for (let at = 0; at < segmentSize; at += zeros.length) await file.write(zeros, 0, zeros.length, at);
-      await file.sync();
+      for (let at = zeros.length; at < segmentSize; at += zeros.length)
+        writeWhole(gate, path, fd, zeros.subarray(0, Math.min(zeros.length, segmentSize - at)), at);
+      await flushWhole(fd);
     } finally {
-      await file.close();
+      close(fd);
     }
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { close } from '../system/file-calls.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import { isMountedVolume, pinMountedVolume } from './mounted-volume.ts';
 import { openVolume } from './volume.ts';
@@ -53,7 +54,7 @@ describe.skipIf(!mayMount)('a volume that moves', () => {
 describe.skipIf(!mayMount)('opening a volume that moves', () => {
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
   const open = async (path: string, more: object = {}) => {
-    const volume = await openVolume({ name: 'data', path, reattached: true, ...more }, owner, () => {});
+    const volume = await openVolume({ name: 'data', path, reattached: true, ...more }, owner, OPEN, () => {});
     await volume.recorded;
     return volume;
   };
@@ -89,7 +90,7 @@ describe.skipIf(!mayMount)('opening a volume that moves', () => {
   test('is refused to the partner while it is no volume', async () => {
     const place = places.fileSystem('home/data');
     const partner = { ...owner, server: 'filer-b', epoch: 2 };
-    const opening = openVolume({ name: 'data', path: place, reattached: true }, partner, () => {});
+    const opening = openVolume({ name: 'data', path: place, reattached: true }, partner, OPEN, () => {});
     await expect(opening).rejects.toMatchObject({ reason: 'NotAVolume' });
     expect(readdirSync(place)).toEqual([]);
   });

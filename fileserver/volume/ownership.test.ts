@@ -3,12 +3,15 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { OPEN } from '../system/open-gate.fixture.ts';
+import { NO_WRITES, RefusedError } from '../system/write-gate.ts';
 import {
   initialiseVolume,
+  OwnershipAheadError,
   type OwnershipRecord,
+  ownershipFile,
   privateDirectory,
   readOwnership,
-  readOwnershipSlot,
   readSecret,
   readVolumeRecord,
   VolumeRecordError,
@@ -32,12 +35,12 @@ const record = (epoch: number): OwnershipRecord => ({
 });
 
 async function own(epoch: number): Promise<void> {
-  await writeOwnership(root, record(epoch), await readOwnershipSlot(root));
+  await writeOwnership(OPEN, root, record(epoch));
 }
 
 test('a virgin directory has no records; initialised, it has a UUID, a home and a secret', async () => {
   expect(await readVolumeRecord(root)).toBe(null);
-  const made = await initialiseVolume(root, 'filer-a');
+  const made = await initialiseVolume(OPEN, root, 'filer-a');
   expect(await readVolumeRecord(root)).toEqual(made);
   expect(made.home).toBe('filer-a');
   expect((await readSecret(root)).length).toBe(32);
@@ -47,23 +50,23 @@ test('a virgin directory has no records; initialised, it has a UUID, a home and 
 });
 
 test('what an interrupted initialisation left behind is made anew', async () => {
-  await initialiseVolume(root, 'filer-a');
+  await initialiseVolume(OPEN, root, 'filer-a');
   unlinkSync(join(privateDirectory(root), 'volume.json'));
-  const made = await initialiseVolume(root, 'filer-a');
+  const made = await initialiseVolume(OPEN, root, 'filer-a');
   expect(await readVolumeRecord(root)).toEqual(made);
 });
 
 test('a volume that has been served is never made anew: all handles would end', async () => {
-  await initialiseVolume(root, 'filer-a');
+  await initialiseVolume(OPEN, root, 'filer-a');
   await own(1);
   unlinkSync(join(privateDirectory(root), 'volume.json'));
-  await expect(initialiseVolume(root, 'filer-a')).rejects.toThrow(
+  await expect(initialiseVolume(OPEN, root, 'filer-a')).rejects.toThrow(
     'volume.json is missing; restore it from a backup',
   );
 });
 
 test('each ownership replaces the one before, in place', async () => {
-  await initialiseVolume(root, 'filer-a');
+  await initialiseVolume(OPEN, root, 'filer-a');
   for (let epoch = 1; epoch <= 5; epoch++) {
     await own(epoch);
     expect(await readOwnership(root)).toEqual(record(epoch));
@@ -71,10 +74,33 @@ test('each ownership replaces the one before, in place', async () => {
   }
 });
 
+test('the record of a higher epoch, or of another owner of this one, is never replaced', async () => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  await own(3);
+  const before = readFileSync(ownershipFile(root));
+  await expect(own(2)).rejects.toThrow('is owned by filer-b in epoch 3; filer-b claims it in epoch 2');
+  await expect(writeOwnership(OPEN, root, { ...record(3), owner: 'filer-a' })).rejects.toThrow(
+    OwnershipAheadError,
+  );
+  expect(readFileSync(ownershipFile(root)).equals(before)).toBe(true);
+  await own(3);
+  await own(4);
+  expect((await readOwnership(root))?.epoch).toBe(4);
+});
+
+test.each([false, true])('without the right none is written (written through: %s)', async (writeThrough) => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  const before = readFileSync(ownershipFile(root));
+  await expect(writeOwnership(NO_WRITES, root, record(1), writeThrough)).rejects.toThrow(RefusedError);
+  expect(readFileSync(ownershipFile(root)).equals(before)).toBe(true);
+  await writeOwnership(OPEN, root, record(1), writeThrough);
+  expect(await readOwnership(root)).toEqual(record(1));
+});
+
 describe('records that are damaged', () => {
   const file = (name: string): string => join(privateDirectory(root), name);
   beforeEach(async () => {
-    await initialiseVolume(root, 'filer-a');
+    await initialiseVolume(OPEN, root, 'filer-a');
     await own(1);
   });
 

@@ -7,20 +7,41 @@
  * changes, a full disk does not stop a takeover, and it waits for a single write to the disk.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { chmod, lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { fdatasync } from 'node:fs';
+import { lstat, readdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { disableCopyOnWrite } from '../system/copy-on-write.ts';
+import {
+  AT_FDCWD,
+  changeMode,
+  close,
+  makeDirectoryAt,
+  O_DIRECTORY,
+  O_DSYNC,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDWR,
+  openAt,
+  readOwnershipInto,
+  writeOwnershipFrom,
+} from '../system/file-calls.ts';
 import { withPoolFault } from '../system/pool-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import type { WriteGate } from '../system/write-gate.ts';
+import { flushDirectory, must, removeFile, replaceDurably } from './durable-file.ts';
 import { createJournal } from './journal.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
 import { isPlace, type Place } from './place.ts';
 
+const { EEXIST } = constants.errno;
+const flushData = promisify(fdatasync);
 export const VOLUME_FORMAT = 1;
 const RESTORED = 'restored';
 export const SECRET_SIZE = 32;
+const PRIVATE_MODE = 0o700;
 
 export interface VolumeRecord {
   readonly format: typeof VOLUME_FORMAT;
@@ -95,10 +116,6 @@ export interface OwnershipSlot {
 }
 
 const readOwnershipFile = withPoolFault('read of the ownership record', (path: string) => readFile(path));
-const openOwnershipFile = withPoolFault('write of the ownership record', (path: string, flags: number) =>
-  open(path, flags),
-);
-
 const BLOCK_SIZE = 4096;
 const BLOCKS = 2;
 
@@ -116,6 +133,11 @@ export async function readOwnershipSlot(root: string): Promise<OwnershipSlot | n
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
+  return newestSlot(root, bytes);
+}
+
+/** Of the file's content. Throws VolumeRecordError. */
+export function newestSlot(root: string, bytes: Buffer): OwnershipSlot | null {
   let newest: OwnershipSlot | null = null;
   let damaged = false;
   for (let block = 0; block < BLOCKS; block++) {
@@ -167,25 +189,70 @@ function isOwnership(value: unknown): value is OwnershipRecord {
 const isUuid = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
 
-/** Durable when it resolves. `last`: what is there now, from readOwnershipSlot(). */
+/** Somebody newer owns the volume: the record was not written. */
+export class OwnershipAheadError extends Error {
+  override readonly name = 'OwnershipAheadError';
+  readonly found: OwnershipRecord;
+
+  constructor(root: string, found: OwnershipRecord, record: OwnershipRecord) {
+    super(
+      `${root} is owned by ${found.owner} in epoch ${found.epoch}; ${record.owner} claims it in epoch ${record.epoch}`,
+    );
+    this.found = found;
+  }
+}
+
+/** Is this the record of an owner that must not be replaced by that one? */
+export function isAhead(
+  found: OwnershipRecord,
+  { epoch, owner }: Pick<OwnershipRecord, 'epoch' | 'owner'>,
+): boolean {
+  return found.epoch > epoch || (found.epoch === epoch && found.owner !== owner);
+}
+
+/** How much of an ownership file counts, in bytes. */
+export const OWNERSHIP_SIZE = BLOCKS * BLOCK_SIZE;
+
+/**
+ * What is there is read, compared and replaced by this thread without a break, behind the gate: a thread that was held up
+ * anywhere before finds the record of whoever owns the volume by now, and writes nothing. Durable when it resolves.
+ *
+ * @param writeThrough the record is on the disk when it is in the file: nothing stays dirty in this machine's memory (R9)
+ * @throws OwnershipAheadError, RefusedError, VolumeRecordError, SystemCallError
+ */
 export async function writeOwnership(
+  gate: WriteGate,
   root: string,
   record: OwnershipRecord,
-  last: OwnershipSlot | null,
+  writeThrough = false,
 ): Promise<void> {
+  become(SERVER_IDENTITY);
   const path = ownershipFile(root);
+  const flags = O_RDWR | O_NOFOLLOW | (writeThrough ? O_DSYNC : 0);
+  const fd = must(`open ${path}`, openAt(AT_FDCWD, new TextEncoder().encode(path), flags));
+  try {
+    replaceOwnership(gate, root, fd, record);
+    if (!writeThrough) await flushData(fd);
+  } finally {
+    close(fd);
+  }
+}
+
+function replaceOwnership(gate: WriteGate, root: string, fd: number, record: OwnershipRecord): void {
+  const path = ownershipFile(root);
+  const bytes = Buffer.alloc(OWNERSHIP_SIZE);
+  const size = must(`read ${path}`, readOwnershipInto(fd, bytes));
+  const last = newestSlot(root, bytes.subarray(0, size));
+  if (last !== null && isAhead(last.record, record)) throw new OwnershipAheadError(root, last.record, record);
   const generation = (last?.generation ?? 0) + 1;
   const text = JSON.stringify({ generation, checksum: checksumOf(generation, record), record });
   if (Buffer.byteLength(text) >= BLOCK_SIZE) throw new VolumeRecordError(`${path}: its names are too long`);
   const block = Buffer.alloc(BLOCK_SIZE, ' ');
   block.write(text);
   block[BLOCK_SIZE - 1] = 0x0a;
-  const file = await openOwnershipFile(path, constants.O_WRONLY | constants.O_DSYNC);
-  try {
-    await file.write(block, 0, BLOCK_SIZE, (generation % BLOCKS) * BLOCK_SIZE);
-  } finally {
-    await file.close();
-  }
+  const at = (generation % BLOCKS) * BLOCK_SIZE;
+  const written = must(`write ${path}`, writeOwnershipFrom(gate, fd, block, at));
+  if (written < BLOCK_SIZE) throw new VolumeRecordError(`${path}: only ${written} bytes could be written`);
 }
 
 async function readRecord(path: string): Promise<Record<string, unknown> | null> {
@@ -217,31 +284,44 @@ export async function readSecret(root: string): Promise<Uint8Array> {
 /**
  * Makes a directory a volume. volume.json comes last: what a crash leaves before it is no volume, and is made anew.
  */
-export async function initialiseVolume(root: string, home: string): Promise<VolumeRecord> {
+export async function initialiseVolume(gate: WriteGate, root: string, home: string): Promise<VolumeRecord> {
   const directory = privateDirectory(root);
   if ((await readOwnership(root)) !== null) {
     // It has been served: to make it anew would end all handles that clients hold.
     throw new VolumeRecordError(`${volumeFile(root)} is missing; restore it from a backup of the volume`);
   }
-  await mkdir(directory, { recursive: true });
-  await chmod(directory, 0o700);
+  makePrivate(gate, directory);
   // The administrator's word counts until the ownership record is on the disk.
   const left = (await readdir(directory)).filter((name) => name !== RESTORED);
-  for (const name of left) await rm(join(directory, name), { recursive: true, force: true });
+  for (const name of left) removeFile(gate, join(directory, name));
   become(SERVER_IDENTITY);
-  disableCopyOnWrite(directory);
-  await replaceDurably(secretFile(root), randomBytes(SECRET_SIZE));
-  await replaceDurably(ownershipFile(root), Buffer.alloc(BLOCKS * BLOCK_SIZE, ' '));
-  await createJournal(directory);
+  disableCopyOnWrite(gate, directory);
+  await replaceDurably(gate, secretFile(root), randomBytes(SECRET_SIZE));
+  await replaceDurably(gate, ownershipFile(root), Buffer.alloc(OWNERSHIP_SIZE, ' '));
+  await createJournal(gate, directory);
   const record: VolumeRecord = {
     format: VOLUME_FORMAT,
     uuid: randomUUID(),
     home,
     createdAt: new Date().toISOString(),
   };
-  await replaceDurably(volumeFile(root), `${JSON.stringify(record)}\n`);
-  await syncDirectory(root);
+  await replaceDurably(gate, volumeFile(root), `${JSON.stringify(record)}\n`);
+  await flushDirectory(root);
   return record;
+}
+
+/** The directory, for the server alone. */
+function makePrivate(gate: WriteGate, directory: string): void {
+  become(SERVER_IDENTITY);
+  const name = new TextEncoder().encode(directory);
+  const made = makeDirectoryAt(gate, AT_FDCWD, name, PRIVATE_MODE);
+  if (made !== -EEXIST) must(`mkdir ${directory}`, made);
+  const fd = must(`open ${directory}`, openAt(AT_FDCWD, name, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  try {
+    must(`chmod ${directory}`, changeMode(gate, fd, PRIVATE_MODE));
+  } finally {
+    close(fd);
+  }
 }
 
 export async function saysRestored(root: string): Promise<boolean> {
@@ -255,29 +335,7 @@ export async function saysRestored(root: string): Promise<boolean> {
 }
 
 /** It counts once. Durable when it resolves. */
-export async function takeBackRestored(root: string): Promise<void> {
-  await rm(restoredFile(root), { force: true });
-  await syncDirectory(privateDirectory(root));
-}
-
-async function replaceDurably(path: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.new`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+export async function takeBackRestored(gate: WriteGate, root: string): Promise<void> {
+  removeFile(gate, restoredFile(root));
+  await flushDirectory(privateDirectory(root));
 }

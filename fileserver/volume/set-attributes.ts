@@ -18,6 +18,7 @@ import {
 import { S_IFDIR, S_IFLNK, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import type { SystemCall } from '../system/system-calls.ts';
 import { become, type Identity } from '../system/thread-identity.ts';
+import type { WriteGate } from '../system/write-gate.ts';
 import type { DiskSet } from './disk-set.ts';
 import type { OpenFile } from './open-file.ts';
 import { effectiveUser, mayWrite } from './permissions.ts';
@@ -158,12 +159,14 @@ export function applyAttributeChanges(
   become(user);
   const steps: (readonly [SystemCall, () => number])[] = [];
   const { size, uid, gid, mode, atime, mtime } = changes;
-  if (size !== null) steps.push(['ftruncate64', () => truncate(writeFd, size)]);
+  const { gate } = file.volume;
+  if (size !== null) steps.push(['ftruncate64', () => truncate(gate, writeFd, size)]);
   if (uid !== null || gid !== null) {
-    steps.push(['fchownat', () => changeOwner(pathFd, uid ?? ID_UNCHANGED, gid ?? ID_UNCHANGED)]);
+    steps.push(['fchownat', () => changeOwner(gate, pathFd, uid ?? ID_UNCHANGED, gid ?? ID_UNCHANGED)]);
   }
-  if (mode !== null) steps.push(['fchmodat', () => setMode(pathFd, mode, type)]);
-  if (atime !== 'keep' || mtime !== 'keep') steps.push(['utimensat', () => setTimes(pathFd, atime, mtime)]);
+  if (mode !== null) steps.push(['fchmodat', () => setMode(gate, pathFd, mode, type)]);
+  if (atime !== 'keep' || mtime !== 'keep')
+    steps.push(['utimensat', () => setTimes(gate, pathFd, atime, mtime)]);
   for (const [index, [call, step]] of steps.entries()) {
     if (index > 0) between();
     const result = step();
@@ -175,13 +178,20 @@ export function applyAttributeChanges(
 }
 
 /** Linux has no modes of symbolic links: they are 0777 whatever is asked, and that is no error to a client. */
-function setMode(pathFd: number, mode: number, type: number): number {
-  const result = changeMode(pathFd, mode & 0o7777);
+function setMode(gate: WriteGate, pathFd: number, mode: number, type: number): number {
+  const result = changeMode(gate, pathFd, mode & 0o7777);
   return type === S_IFLNK && result === -EOPNOTSUPP ? 0 : result;
 }
 
-function setTimes(pathFd: number, atime: TimeChange, mtime: TimeChange): number {
-  return changeTimes(pathFd, secondsOf(atime), nanosecondsOf(atime), secondsOf(mtime), nanosecondsOf(mtime));
+function setTimes(gate: WriteGate, pathFd: number, atime: TimeChange, mtime: TimeChange): number {
+  return changeTimes(
+    gate,
+    pathFd,
+    secondsOf(atime),
+    nanosecondsOf(atime),
+    secondsOf(mtime),
+    nanosecondsOf(mtime),
+  );
 }
 
 function secondsOf(time: TimeChange): number {

@@ -4,19 +4,27 @@
  * space. So they get extents of their own when the volume is opened; where there is no room for that, the reserve helps
  * (journal-reserve.ts).
  */
-import { open } from 'node:fs/promises';
+import { SystemCallError } from '../system/errno.ts';
+import { AT_FDCWD, close, O_RDWR, openAt } from '../system/file-calls.ts';
 import { hasSharedExtents, unshareExtents } from '../system/shared-extents.ts';
+import { StatBuffer } from '../system/statx.ts';
+import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import type { WriteGate } from '../system/write-gate.ts';
 import { journalFiles } from './journal.ts';
 import { ownershipFile, privateDirectory } from './ownership.ts';
 
+const stat = new StatBuffer();
+
 /** Contents stay. Nothing is changed where nothing is shared. */
-export async function unshareRecords(root: string): Promise<void> {
+export async function unshareRecords(gate: WriteGate, root: string): Promise<void> {
   for (const path of [ownershipFile(root), ...journalFiles(privateDirectory(root))]) {
-    const file = await open(path, 'r+');
+    become(SERVER_IDENTITY);
+    const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
+    if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
     try {
-      if (hasSharedExtents(file.fd)) await unshareExtents(file.fd, (await file.stat()).size);
+      if (hasSharedExtents(fd) && stat.ofFd(fd) === 0) await unshareExtents(gate, fd, stat.size);
     } finally {
-      await file.close();
+      close(fd);
     }
   }
 }

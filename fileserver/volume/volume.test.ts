@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { become, identityCanChange, SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { openVolume } from './volume.ts';
 
@@ -22,7 +23,7 @@ test.skipIf(!identityCanChange)(
   'a volume opens as the server itself, whoever is served on the same thread meanwhile',
   async () => {
     const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
-    const opening = openVolume({ name: 'data', path: root }, owner, () => {});
+    const opening = openVolume({ name: 'data', path: root }, owner, OPEN, () => {});
     // Requests of users come between any two steps of it, as on a survivor that takes over.
     let requests = 0;
     const request = () => {

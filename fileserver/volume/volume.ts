@@ -22,6 +22,7 @@ import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import type { SystemCall } from '../system/system-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { inBackground } from '../system/turns.ts';
+import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../system/write-gate.ts';
 import { type WrittenVolume, whyBehind } from './behind.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
@@ -36,6 +37,8 @@ import { pinMountedVolume } from './mounted-volume.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
 import {
   initialiseVolume,
+  isAhead,
+  OwnershipAheadError,
   type OwnershipRecord,
   type OwnershipSlot,
   ownershipFile,
@@ -100,6 +103,8 @@ export type FaultListener = (volume: Volume, reason: FaultReason, message: strin
 export class Volume {
   readonly spec: VolumeSpec;
   readonly owner: VolumeOwner;
+  /** What every change of the volume passes; closed for threads that only read. */
+  readonly gate: WriteGate;
   /** As file handles carry it: the volume's own UUID until it is found in another place. */
   readonly uuid: Uint8Array;
   readonly uuidHex: string;
@@ -168,6 +173,7 @@ export class Volume {
   constructor(
     spec: VolumeSpec,
     owner: VolumeOwner,
+    gate: WriteGate,
     ownership: OwnershipRecord,
     secret: Uint8Array,
     root: VolumeRoot,
@@ -176,6 +182,7 @@ export class Volume {
   ) {
     this.spec = spec;
     this.owner = owner;
+    this.gate = gate;
     this.uuidHex = (ownership.handles ?? ownership.uuid).replaceAll('-', '');
     this.warnings = opening?.warnings ?? [];
     this.uuid = new Uint8Array(Buffer.from(this.uuidHex, 'hex'));
@@ -262,7 +269,7 @@ export class Volume {
 
   /** The result of a system call, as it is. If it is an error, what follows from it for the volume (errno-outcomes.ts) is done. */
   noted(call: SystemCall, result: number, inode: bigint | null = null): number {
-    if (result >= 0) return result;
+    if (result >= 0 || result === REFUSED) return result;
     if (isTold(call, -result)) this.errors.note(call, -result, inode);
     if (result === -EROFS) this.failIfReadOnly(call);
     return result;
@@ -289,8 +296,10 @@ export class Volume {
    */
   async declareClean(): Promise<void> {
     this.ownership = { ...this.ownership, clean: true };
-    const last = await readOwnershipSlot(this.spec.path);
-    await withReserve(this.reserve, () => writeOwnership(this.spec.path, this.ownership, last));
+    const { gate, spec, ownership } = this;
+    await withReserve(gate, this.reserve, () =>
+      writeOwnership(gate, spec.path, ownership, spec.writeThrough === true),
+    );
   }
 
   /**
@@ -400,6 +409,7 @@ export function discardPrepared(prepared: PreparedVolume): void {
 export async function openVolume(
   spec: VolumeSpec,
   owner: VolumeOwner,
+  gate: WriteGate,
   onFault: FaultListener,
   prepared: PreparedVolume | null = null,
   written: WrittenVolume | null = null,
@@ -409,8 +419,8 @@ export async function openVolume(
   try {
     if (spec.reattached === true) pin = pinned(spec);
     return prepared === null
-      ? await openUnprepared(spec, owner, onFault, written)
-      : openPrepared(spec, owner, onFault, prepared, written);
+      ? await openUnprepared(spec, owner, gate, onFault, written)
+      : openPrepared(spec, owner, gate, onFault, prepared, written);
   } catch (error) {
     throw asOpenError(spec, error);
   } finally {
@@ -422,20 +432,21 @@ export async function openVolume(
 async function openUnprepared(
   spec: VolumeSpec,
   owner: VolumeOwner,
+  gate: WriteGate,
   onFault: FaultListener,
   written: WrittenVolume | null,
 ): Promise<Volume> {
   const restored = await saysRestored(spec.path);
-  const record = await verify(spec, owner, written, restored);
+  const record = await verify(spec, owner, gate, written, restored);
   const root = openRoot(spec);
   try {
     const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
     const next = nextOwnership(spec, owner, { record, root, last, restored }, written);
     const { ownership, warnings } = next;
     // The record is on its way to the disk while the journal is read.
-    const recorded = recordOwnership(spec, root, ownership, last, restored);
+    const recorded = recordOwnership(spec, root, gate, ownership, restored);
     const replay = await beside(recorded, openJournal(privateDirectory(spec.path), uuidBytes(record)));
-    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded, warnings });
+    return opened(spec, owner, gate, onFault, { root, secret, replay, ownership, recorded, warnings });
   } catch (error) {
     close(root.fd);
     throw error;
@@ -445,16 +456,17 @@ async function openUnprepared(
 function openPrepared(
   spec: VolumeSpec,
   owner: VolumeOwner,
+  gate: WriteGate,
   onFault: FaultListener,
   prepared: PreparedVolume,
   written: WrittenVolume | null,
 ): Volume {
-  const { record, root, last, secret, replay, restored } = prepared;
+  const { record, root, secret, replay, restored } = prepared;
   try {
     mustBelongTo(spec, owner, record);
     const { ownership, warnings } = nextOwnership(spec, owner, prepared, written);
-    const recorded = recordOwnership(spec, root, ownership, last, restored);
-    return opened(spec, owner, onFault, { root, secret, replay, ownership, recorded, warnings });
+    const recorded = recordOwnership(spec, root, gate, ownership, restored);
+    return opened(spec, owner, gate, onFault, { root, secret, replay, ownership, recorded, warnings });
   } catch (error) {
     discardPrepared(prepared);
     throw error;
@@ -467,21 +479,31 @@ interface Read extends Pick<PreparedVolume, 'root' | 'secret' | 'replay'> {
   readonly warnings: readonly string[];
 }
 
-function opened(spec: VolumeSpec, owner: VolumeOwner, onFault: FaultListener, read: Read): Volume {
+function opened(
+  spec: VolumeSpec,
+  owner: VolumeOwner,
+  gate: WriteGate,
+  onFault: FaultListener,
+  read: Read,
+): Volume {
   const { root, secret, ownership, recorded, warnings } = read;
   const { journal, ...leftBehind } = read.replay;
   const opening = { journal, leftBehind, recorded, warnings };
-  return new Volume(spec, owner, ownership, secret, root, opening, onFault);
+  return new Volume(spec, owner, gate, ownership, secret, root, opening, onFault);
 }
 
 /** Writes in place, and once more with the reserve's space if there is none. */
-export async function withReserve(reserve: JournalReserve, write: () => Promise<void>): Promise<void> {
+export async function withReserve(
+  gate: WriteGate,
+  reserve: JournalReserve,
+  write: () => Promise<void>,
+): Promise<void> {
   try {
     await write();
   } catch (error) {
     const { errno = 0 } = error as NodeJS.ErrnoException;
     // Errors of node:fs have the negative number, those of our own calls the positive.
-    if (!reserve.lend(-Math.abs(errno))) throw error;
+    if (!reserve.lend(gate, -Math.abs(errno))) throw error;
     await write();
   }
 }
@@ -516,7 +538,7 @@ export function rehearseAttaching(spec: VolumeSpec): void {
  */
 export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {
   const { spec, owner, ownership, secret } = attachment;
-  return new Volume(spec, owner, ownership, secret, openRoot(spec), null, onFault);
+  return new Volume(spec, owner, NO_WRITES, ownership, secret, openRoot(spec), null, onFault);
 }
 
 /** 16 bytes. */
@@ -527,13 +549,15 @@ const uuidBytes = (record: VolumeRecord): Uint8Array =>
 function recordOwnership(
   spec: VolumeSpec,
   root: VolumeRoot,
+  gate: WriteGate,
   ownership: OwnershipRecord,
-  last: OwnershipSlot | null,
   restored: boolean,
 ): Promise<void> {
   const write = async (): Promise<void> => {
-    await withReserve(root.reserve, () => writeOwnership(spec.path, ownership, last));
-    if (restored) await takeBackRestored(spec.path);
+    await withReserve(gate, root.reserve, () =>
+      writeOwnership(gate, spec.path, ownership, spec.writeThrough === true),
+    );
+    if (restored) await takeBackRestored(gate, spec.path);
   };
   const recorded = write().catch((error: unknown) => {
     throw asOpenError(spec, error);
@@ -555,6 +579,10 @@ async function beside<T>(recorded: Promise<void>, reading: Promise<T>): Promise<
 function asOpenError(spec: VolumeSpec, error: unknown): unknown {
   if (error instanceof VolumeOpenError) return error;
   if (error instanceof JournalCorruptError) return new VolumeOpenError('JournalCorrupt', error.message);
+  if (error instanceof OwnershipAheadError)
+    return new VolumeOpenError('VolumeEpochAhead', error.message, error.found.epoch);
+  if (error instanceof RefusedError)
+    return new VolumeOpenError('RightLost', `volume ${spec.name}: ${error.message}`);
   if (error instanceof VolumeRecordError) return new VolumeOpenError('WrongVolume', error.message);
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return error;
@@ -565,6 +593,7 @@ function asOpenError(spec: VolumeSpec, error: unknown): unknown {
 async function verify(
   spec: VolumeSpec,
   owner: VolumeOwner,
+  gate: WriteGate,
   written: WrittenVolume | null,
   restored: boolean,
 ): Promise<VolumeRecord> {
@@ -575,7 +604,7 @@ async function verify(
     await mustBeDirectory(spec);
     if (owner.server === owner.home) {
       if (spec.reattached === true && spec.adopts !== true) await mustBeFresh(spec);
-      return initialiseVolume(spec.path, owner.home);
+      return initialiseVolume(gate, spec.path, owner.home);
     }
     throw new VolumeOpenError(
       OpenFailure.NotAVolume,
@@ -646,8 +675,7 @@ function nextOwnership(
       `${spec.path}: its ownership record is that of another volume (${last.uuid}, not ${record.uuid})`,
     );
   }
-  const other = last !== null && last.owner !== owner.server;
-  if (last !== null && (last.epoch > owner.epoch || (last.epoch === owner.epoch && other))) {
+  if (last !== null && isAhead(last, { epoch: owner.epoch, owner: owner.server })) {
     throw new VolumeOpenError(
       OpenFailure.VolumeEpochAhead,
       `${spec.path} is owned by ${last.owner} in epoch ${last.epoch}; ${owner.server} claims it in epoch ${owner.epoch}`,
