@@ -24,6 +24,7 @@ function view(me: Incarnation, record: Partial<LeaseRecord>, more: Partial<Claim
     home: 'filer-a',
     seen: { version: '7', record: { ...emptyLease, epoch: 3, renewal: 9, ...record } },
     unchangedSince: 1000,
+    asFound: false,
     acknowledgedAt: Number.NEGATIVE_INFINITY,
     dead: [],
     partnerThere: false,

@@ -28,6 +28,8 @@ export interface ClaimView {
   readonly seen: LeaseSighting;
   /** Since when this process has seen the ownership unchanged. */
   readonly unchangedSince: number;
+  /** The ownership is as this process has found it when it started. */
+  readonly asFound: boolean;
   /** When this process last acknowledged a holder of this disk set; -Infinity if never. */
   readonly acknowledgedAt: number;
   readonly dead: readonly KnownDead[];
@@ -66,10 +68,11 @@ function judge(view: ClaimView): ClaimVerdict {
 
 /** Nobody holds it, so anyone may take it at once; who should is a matter of order, not of safety. */
 function unowned(view: ClaimView): ClaimVerdict {
-  const { home, identity, unchangedSince } = view;
+  const { home, identity, unchangedSince, asFound } = view;
   const { epoch, releasedTo } = view.seen.record;
   const isHome = home === identity.server;
-  if (releasedTo === identity.server) {
+  // A release that this process has found when it started was meant for an earlier run: home comes first.
+  if (releasedTo === identity.server && (isHome || !asFound)) {
     return {
       kind: 'now',
       cause: isHome ? TransitionCause.Requested : TransitionCause.PartnerSaidSo,
@@ -81,7 +84,7 @@ function unowned(view: ClaimView): ClaimVerdict {
       ? { kind: 'now', cause: TransitionCause.Unowned, message: `${home} has never been owned` }
       : { kind: 'no', message: `${home} has never been owned; only its home server sets it up` };
   }
-  if (releasedTo === null && isHome) {
+  if ((releasedTo === null || asFound) && isHome) {
     return { kind: 'now', cause: TransitionCause.Unowned, message: `nobody owns ${home}` };
   }
   return {

@@ -11,14 +11,15 @@
  *  - `rightUntil` only ever comes from a write that was *applied* or from an acknowledgement by `accepts`,
  *    each dated by when its request was sent (R1).
  *  - `accepts` is null from before a write of ours is sent until one is applied that names an acknowledger:
- *    a write with unknown outcome may still take effect, so nothing that contradicts it may count.
+ *    a write with unknown outcome may still take effect, so nothing that contradicts it may count. Only a write that was
+ *    surely not executed leaves it what it was, if no unknown one came before it.
  *  - while `claiming` nothing is acknowledged (see `acknowledge` in server.ts), and a claim with unknown outcome is
  *    repeated until the version it was made against is gone: only then its outcome is known (R3).
  *  - after the right is cut nothing is served again before the data path has reported that it is closed.
  */
 import { type ClaimVerdict, type KnownDead, mayClaim } from './claim.ts';
 import type { Incarnation, ServerName } from './incarnation.ts';
-import { serverOf } from './incarnation.ts';
+import { serverOf, startedLater } from './incarnation.ts';
 import {
   claimed,
   type LeaseOwnership,
@@ -68,6 +69,10 @@ export interface Holder {
   readonly port: 'opening' | 'open' | 'quiescing';
   /** The one incarnation whose acknowledgements count now. Null: solo, or a write is under way. */
   readonly accepts: Incarnation | null;
+  /** Whom the Lease names for sure: by the last write that was applied, if no outcome is unknown since. */
+  readonly named: Incarnation | null;
+  /** Another acknowledger than `accepts` is wanted: has the witness answered a read since? Null: none is. */
+  readonly doubt: 'asking' | 'answered' | null;
   /** When the request of the newest confirmation was sent. */
   readonly confirmedAt: number;
   /** When the last applied write was sent: what a solo holder's renewals are paced by. */
@@ -105,6 +110,8 @@ export interface DiskSetState {
   readonly seen: LeaseSighting | null;
   /** Since when the ownership in `seen` has been seen unchanged. */
   readonly unchangedSince: number;
+  /** It is as this process has found it when it started. */
+  readonly asFound: boolean;
   readonly role: Role;
   /** A read is under way since; null if none. */
   readonly readSince: number | null;
@@ -145,6 +152,7 @@ export function initialDiskSet(home: ServerName, now: number): DiskSetState {
     home,
     seen: null,
     unchangedSince: now,
+    asFound: true,
     role: { name: 'observer' },
     readSince: null,
     lookup: true,
@@ -177,6 +185,8 @@ export interface Context {
   readonly partnerCannotServe: readonly ServerName[];
   /** The partner's incarnations that are connected and not known to be dead. */
   readonly connected: readonly Incarnation[];
+  /** The partner has said that it stops: it will claim nothing. */
+  readonly partnerStops: boolean;
   /** Proofs of death, with the epoch that each names for this disk set. */
   readonly dead: readonly KnownDead[];
   readonly nextToken: () => number;
@@ -247,6 +257,7 @@ function see(state: DiskSetState, sighting: LeaseSighting, context: Context): Di
     ...state,
     seen: sighting,
     unchangedSince: unchanged ? state.unchangedSince : context.now,
+    asFound: before === null || (state.asFound && unchanged),
     lookup: false,
     asked: state.local === null ? askedSince(state, sighting, context) : state.asked,
   };
@@ -282,7 +293,10 @@ function leaseRead(
   if (outcome.kind === 'unknown') {
     return { ...next, notBefore: context.now + retryAfterMs(context.identity.timing) };
   }
-  return see(next, outcome.sighting, context);
+  const { role } = next;
+  const answered: Role =
+    role.name === 'holder' && role.doubt !== null ? { ...role, doubt: 'answered' } : role;
+  return see({ ...next, role: answered }, outcome.sighting, context);
 }
 
 function leaseWritten(
@@ -307,7 +321,11 @@ function leaseWritten(
       return claimLost(retried, role, describeLoss(outcome), context);
     case 'regaining':
       return { ...retried, role: { name: 'observer' } };
-    case 'holder':
+    case 'holder': {
+      // Surely not written: the Lease names whom it named, and so it is as if nothing had been sent.
+      const named = outcome.kind === 'refused' ? role.named : null;
+      return { ...retried, role: { ...role, write: null, accepts: named, named, doubt: null } };
+    }
     case 'releasing':
       return { ...retried, role: { ...role, write: null } };
     default:
@@ -326,7 +344,13 @@ function writeApplied(
   context: Context,
 ): DiskSetState {
   const { role } = state;
-  const next: DiskSetState = { ...state, seen: sighting, unchangedSince: context.now, lookup: false };
+  const next: DiskSetState = {
+    ...state,
+    seen: sighting,
+    unchangedSince: context.now,
+    asFound: false,
+    lookup: false,
+  };
   switch (role.name) {
     case 'claiming':
       trace(next, { name: 'owned', epoch: sighting.record.epoch, cause: role.cause }, context);
@@ -361,7 +385,8 @@ function gone(
 /** A planned stop hands over to the partner if it is there, and otherwise to whoever comes. */
 function stopping(state: DiskSetState, context: Context): Leaving {
   const maintained = state.seen !== null && state.seen.record.maintenance !== null;
-  const to = context.connected.length > 0 && !maintained ? context.identity.partner : null;
+  const there = context.connected.length > 0 && !context.partnerStops;
+  const to = there && !maintained ? context.identity.partner : null;
   return { to, requestId: null, message: 'this server stops' };
 }
 
@@ -399,6 +424,8 @@ function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context
       epoch: record.epoch,
       port: 'opening',
       accepts: record.acknowledger,
+      named: record.acknowledger,
+      doubt: null,
       confirmedAt: write.sentAt,
       writtenAt: write.sentAt,
       write: null,
@@ -419,7 +446,14 @@ function confirmWrite(
   if (acknowledger !== null) {
     trace(state, { name: 'paired', epoch: role.epoch, acknowledger }, context);
   }
-  const confirmed = { ...role, accepts: acknowledger, writtenAt: write.sentAt, write: null };
+  const confirmed: Holder = {
+    ...role,
+    accepts: acknowledger,
+    named: acknowledger,
+    doubt: null,
+    writtenAt: write.sentAt,
+    write: null,
+  };
   return confirm(state, confirmed, write.sentAt, context);
 }
 
@@ -711,7 +745,7 @@ function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSet
 /** What has to be done now, whatever input came: every branch sends at most one request to the witness. */
 function advance(state: DiskSetState, context: Context): DiskSetState {
   const guarded = standStill(forgetAnnouncement(enforceRight(state, context), context), context);
-  if (guarded.lookup || guarded.seen === null) return lookUp(guarded, context);
+  if (guarded.lookup || guarded.seen === null) return heedStop(lookUp(guarded, context), context);
   switch (guarded.role.name) {
     case 'observer':
       return advanceObserver(guarded, context);
@@ -799,6 +833,7 @@ export function claimView(state: DiskSetState, context: Pick<Context, 'identity'
     home: state.home,
     seen: state.seen!,
     unchangedSince: state.unchangedSince,
+    asFound: state.asFound,
     acknowledgedAt: state.acknowledgedAt,
     dead: context.dead,
     partnerThere: context.connected.length > 0,
@@ -863,13 +898,18 @@ function regain(state: DiskSetState, seen: LeaseSighting, context: Context): Dis
   return send(state, seen, renewed(seen.record, null), context, (write) => ({ name: 'regaining', write }));
 }
 
+/** A planned stop begins also while the witness does not answer: what runs is finished, and only the release waits. */
+function heedStop(state: DiskSetState, context: Context): DiskSetState {
+  const { role } = state;
+  if (role.name !== 'holder' || !context.stopping || role.leaving !== null) return state;
+  const leaving = stopping(state, context);
+  return role.port === 'open'
+    ? leave(state, leaving, context)
+    : fence(state, leaving, leaving.message, context);
+}
+
 function advanceHolder(state: DiskSetState, role: Holder, context: Context): DiskSetState {
-  if (context.stopping && role.leaving === null) {
-    const leaving = stopping(state, context);
-    return role.port === 'open'
-      ? leave(state, leaving, context)
-      : fence(state, leaving, leaving.message, context);
-  }
+  if (context.stopping && role.leaving === null) return heedStop(state, context);
   const asked = state.seen!.record.request;
   if (asked !== null && asked.id !== state.handledRequest && role.port === 'open') {
     return wantedOwner(state.home, asked, context) === context.identity.server
@@ -882,12 +922,18 @@ function advanceHolder(state: DiskSetState, role: Holder, context: Context): Dis
   }
   if (role.write !== null || context.now < state.notBefore) return state;
   const acknowledger = wantedAcknowledger(role, context);
+  if (acknowledger === role.accepts && role.doubt !== null)
+    return { ...state, role: { ...role, doubt: null } };
   const { timing } = context.identity;
   const due =
     acknowledger !== role.accepts ||
     (role.accepts === null && context.now - role.writtenAt >= renewEveryMs(timing));
   if (!due) return state;
-  if (role.accepts !== null) {
+  if (role.accepts !== null && role.doubt !== 'answered') {
+    // Read before leaping: from the write on nobody's acknowledgements count, and without the witness it brings nothing.
+    return lookUp({ ...state, role: { ...role, doubt: 'asking' } }, context);
+  }
+  if (role.accepts !== null && acknowledger === null) {
     trace(
       state,
       { name: 'solo', epoch: role.epoch, message: `${role.accepts} does not acknowledge` },
@@ -914,7 +960,10 @@ function wantedAcknowledger(role: Holder, context: Context): Incarnation | null 
   // Without a connection no acknowledgement can come: the API is asked with the whole right still left.
   const there = context.connected.includes(accepts);
   const silent = context.now - role.confirmedAt >= soloAfterMs(context.identity.timing);
-  return there && !silent ? accepts : null;
+  if (!there || silent) return null;
+  // An older incarnation may be cut off from the witness: then it could not follow, and its successor may not.
+  const { steadyPartner } = context;
+  return steadyPartner !== null && startedLater(steadyPartner, accepts) ? steadyPartner : accepts;
 }
 
 function advanceReleasing(
@@ -928,8 +977,10 @@ function advanceReleasing(
     return gone(state, role, context);
   }
   if (role.write !== null || context.now < state.notBefore) return state;
-  const ownership = released(seen.record, role.leaving.to);
-  return send(state, seen, ownership, context, (write) => ({ ...role, write }));
+  // Whoever stops claims nothing: then home claims when it is back, and nobody waits for the one that is named.
+  const to = context.partnerStops ? null : role.leaving.to;
+  const leaving = { ...role.leaving, to };
+  return send(state, seen, released(seen.record, to), context, (write) => ({ ...role, leaving, write }));
 }
 
 function send(
@@ -962,6 +1013,7 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   if (role.name === 'holder') {
     const until = rightUntil(role.confirmedAt, timing);
     if (role.write !== null || state.readSince !== null) return until;
+    if (role.doubt !== null || state.lookup) return Math.min(until, state.notBefore);
     const next =
       role.accepts === null ? role.writtenAt + renewEveryMs(timing) : role.confirmedAt + soloAfterMs(timing);
     return Math.min(until, Math.max(next, state.notBefore));

@@ -39,6 +39,19 @@ export function serverOf(incarnation: Incarnation): ServerName {
 }
 
 /**
+ * True if `a` was started after `b`, both of one server. Runs are named after the wall clock at their start, in base 36; what
+ * depends on this order must only be better for it, never safe by it.
+ */
+export function startedLater(a: Incarnation, b: Incarnation): boolean {
+  const [one, other] = [runOf(a), runOf(b)];
+  return one.length === other.length ? one > other : one.length > other.length;
+}
+
+function runOf(incarnation: Incarnation): string {
+  return incarnation.slice(incarnation.lastIndexOf('/') + 1);
+}
+
+/**
  * True if `other` ran in the same container as `me`, before me. Only a live process may ask this about
  * itself: that it runs at all is the proof that the other one has ended.
  */

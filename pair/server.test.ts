@@ -2,10 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';
+import { silenceMs } from './right-to-serve.ts';
 import { initialServer, nextWakeAt, rightOf, type ServerState, step } from './server.ts';
 import type { Effect, Input } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
+const silence = silenceMs(timing);
 const me = incarnationOf('filer-a', 'podA', 'run1');
 const partner = incarnationOf('filer-b', 'podB', 'run1');
 const stranger = incarnationOf('filer-b', 'podX', 'run1');
@@ -50,6 +52,12 @@ class Subject {
       token: write.token,
       outcome: { kind: 'applied', sighting: { version: `${write.version}+`, record } },
     });
+  }
+
+  /** Answers the read that is under way with the Lease as this server has seen it last. */
+  reads(home: 'filer-a' | 'filer-b' = 'filer-a'): this {
+    const { seen } = home === 'filer-a' ? this.state.own : this.state.foreign;
+    return this.give({ kind: 'leaseRead', home, outcome: { kind: 'found', sighting: seen! } });
   }
 
   heartbeats(from: number, until: number): this {
@@ -148,8 +156,10 @@ describe('R1: the right to serve', () => {
   test('accepts no acknowledgement of the dropped one from before the write that drops it is sent', () => {
     const subject = pairedHolder().at(920).give({ kind: 'tick' });
     const { seq } = subject.state;
-    // 800 ms without an acknowledgement: it goes solo.
+    // 800 ms without an acknowledgement: it goes solo, if the witness answers.
     subject.at(1500).give({ kind: 'tick' });
+    expect(subject.of('writeLease')).toEqual([]);
+    subject.reads();
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
       holder: me,
       epoch: 1,
@@ -161,11 +171,62 @@ describe('R1: the right to serve', () => {
 
   test('is renewed through the API at once when no connection with the acknowledger is left', () => {
     const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
+    expect(subject.of('readLease')).toContainEqual({ kind: 'readLease', home: 'filer-a' });
+    subject.at(935).reads();
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
       holder: me,
       epoch: 1,
       acknowledger: null,
     });
+  });
+
+  test('is given by the acknowledger on while the witness does not answer, through resets and pauses (R4)', () => {
+    const subject = pairedHolder();
+    let seq = 100;
+    const beat = (now: number): void => {
+      subject
+        .at(now)
+        .give({ kind: 'message', from: partner, message: { kind: 'heartbeat', seq: seq++, holdings: [] } });
+      expect(subject.of('writeLease')).toEqual([]);
+    };
+    beat(920);
+    // A reset: no connection for 20 ms. The read is not answered.
+    subject.at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
+    expect(subject.of('readLease')).toContainEqual({ kind: 'readLease', home: 'filer-a' });
+    subject.at(950).give({ kind: 'partnerConnected', incarnation: partner });
+    subject.at(960).acknowledges();
+    subject.at(1730).give({ kind: 'leaseRead', home: 'filer-a', outcome: { kind: 'unknown' } });
+    // A pause of the partner, of more than 0.4 of the lease.
+    for (let now = 1800; now < 2800; now += 100) subject.at(now).give({ kind: 'tick' });
+    expect(subject.of('writeLease')).toEqual([]);
+    beat(2800);
+    subject.at(2810).acknowledges();
+    expect(subject.state.own.role).toMatchObject({ name: 'holder', accepts: partner, doubt: null });
+    expect(rightOf(subject.state, 'filer-a')).toBe(2800 + 2000);
+  });
+
+  test('is given by the acknowledger on after a write that was surely not executed, and not after an unknown one', () => {
+    for (const outcome of [{ kind: 'refused', message: 'no' }, { kind: 'unknown' }] as const) {
+      const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
+      subject.at(935).reads();
+      const { token } = subject.of('writeLease')[0]!;
+      subject.at(940).give({ kind: 'partnerConnected', incarnation: partner });
+      subject.at(945).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome });
+      const before = rightOf(subject.state, 'filer-a')!;
+      subject.at(950).acknowledges();
+      const after = rightOf(subject.state, 'filer-a')!;
+      if (outcome.kind === 'refused') expect(after).toBeGreaterThan(before);
+      else expect(after).toBe(before);
+    }
+  });
+
+  test('a planned stop finishes what runs also while the witness does not answer', () => {
+    const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
+    subject.at(935).reads();
+    const { token } = subject.of('writeLease')[0]!;
+    subject.at(940).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome: { kind: 'unknown' } });
+    subject.at(950).give({ kind: 'stop' });
+    expect(subject.of('closeDiskSet')).toEqual([{ kind: 'closeDiskSet', home: 'filer-a', mode: 'quiesce' }]);
   });
 
   test('gets nothing from a write with unknown outcome: it is looked up before anything else', () => {
@@ -354,5 +415,79 @@ describe('hand-over', () => {
     expect(subject.of('requestAnswered')).toEqual([]);
     subject.at(970).sees('filer-a', { holder: partner, epoch: 2, renewal: 4, request }, '8');
     expect(subject.of('requestAnswered')[0]).toMatchObject({ requestId: 'r3', result: 'done' });
+  });
+});
+
+describe('both stop, and both start', () => {
+  const toB = (subject: Subject): unknown =>
+    subject.of('send').filter(({ message }) => message.kind === 'heartbeat' && message.stopping === true);
+
+  test('whoever stops says so at once, and names nobody who stops too: home claims when it is back', () => {
+    const subject = pairedHolder().at(920).give({ kind: 'stop' });
+    expect(toB(subject)).toHaveLength(1);
+    subject.at(930).give({
+      kind: 'message',
+      from: partner,
+      message: { kind: 'heartbeat', seq: 77, holdings: [], stopping: true },
+    });
+    subject.at(940).give({ kind: 'diskSetClosed', home: 'filer-a' });
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: null, releasedTo: null });
+  });
+
+  test('a partner that stays is named as before', () => {
+    const subject = pairedHolder().at(920).give({ kind: 'stop' });
+    subject.at(940).give({ kind: 'diskSetClosed', home: 'filer-a' });
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: null, releasedTo: 'filer-b' });
+  });
+
+  test('a release that was there before the start is for the home server first', () => {
+    const subject = new Subject().sees('filer-a', { epoch: 3, renewal: 9, releasedTo: 'filer-b' });
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 4 });
+    const addressee = new Subject().sees('filer-b', { epoch: 3, renewal: 9, releasedTo: 'filer-a' });
+    expect(addressee.of('writeLease')).toEqual([]);
+    addressee.at(silence).give({ kind: 'tick' });
+    expect(addressee.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 4 });
+    // One that comes while it runs it takes at once.
+    const running = new Subject().sees('filer-b', { holder: partner, epoch: 3, renewal: 8 });
+    running.at(10).sees('filer-b', { epoch: 3, renewal: 9, releasedTo: 'filer-a' }, '2');
+    expect(running.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 4 });
+  });
+});
+
+describe('the acknowledger', () => {
+  const old = incarnationOf('filer-b', 'podOld', 'maa00000-0001');
+  const young = incarnationOf('filer-b', 'podNew', 'mzz00000-0001');
+
+  test('is the incarnation that was started last, and not the one that connected last', () => {
+    const subject = soloHolder().at(20).give({ kind: 'partnerConnected', incarnation: young });
+    subject.give({ kind: 'partnerConnected', incarnation: old });
+    const named: unknown[] = [];
+    for (let now = 30; now < 1400; now += 100) {
+      for (const from of [young, old]) {
+        subject
+          .at(now)
+          .give({ kind: 'message', from, message: { kind: 'heartbeat', seq: now, holdings: [] } });
+        const write = subject.of('writeLease').find(({ home }) => home === 'filer-a');
+        if (write === undefined) continue;
+        named.push(write.ownership.acknowledger);
+        subject.applied(now);
+      }
+    }
+    expect(named).toEqual([young]);
+  });
+
+  test('is the younger one as soon as that is heard steadily, though the older one acknowledges', () => {
+    const subject = pairedHolder().at(800).give({ kind: 'partnerConnected', incarnation: young });
+    let seq = 50;
+    for (let now = 800; now < 1600 && subject.of('writeLease').length === 0; now += 100) {
+      for (const from of [partner, young]) {
+        subject
+          .at(now)
+          .give({ kind: 'message', from, message: { kind: 'heartbeat', seq: seq++, holdings: [] } });
+        if (subject.of('readLease').length > 0) subject.reads();
+        if (subject.of('writeLease').length > 0) break;
+      }
+    }
+    expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ holder: me, acknowledger: young });
   });
 });

@@ -13,7 +13,7 @@ import {
   nextWakeOfDiskSet,
   stepDiskSet,
 } from './disk-set.ts';
-import type { Incarnation, ServerName } from './incarnation.ts';
+import { type Incarnation, type ServerName, startedLater } from './incarnation.ts';
 import { steadyAfterMs } from './right-to-serve.ts';
 import type { DiedMessage, Effect, Holding, Input, PairIdentity, PairMessage } from './types.ts';
 
@@ -25,6 +25,8 @@ interface PartnerState {
   readonly heardAt: number;
   /** Disk sets that it says it could not serve, by home. */
   readonly cannotServe: readonly ServerName[];
+  /** It says that it has been told to stop. */
+  readonly stopping: boolean;
 }
 
 interface KnownDeath {
@@ -39,6 +41,8 @@ export interface ServerState {
   readonly own: DiskSetState;
   readonly foreign: DiskSetState;
   readonly partners: readonly PartnerState[];
+  /** The incarnations of the partner that are there say that they stop; or, if none is there, the last one said so. */
+  readonly partnerStops: boolean;
   /** The newest proofs of death, at most DEATHS_MAX. */
   readonly deaths: readonly KnownDeath[];
   readonly stopping: boolean;
@@ -72,6 +76,7 @@ export function initialServer(identity: PairIdentity, now: number): ServerState 
     own: initialDiskSet(identity.server, now),
     foreign: initialDiskSet(identity.partner, now),
     partners: [],
+    partnerStops: false,
     deaths: [],
     stopping: false,
     stopped: false,
@@ -134,22 +139,38 @@ function noteInput(state: ServerState, input: Input, now: number): ServerState {
     case 'partnerConnected': {
       if (state.deaths.some((death) => death.incarnation === input.incarnation)) return state;
       const others = state.partners.filter((partner) => partner.incarnation !== input.incarnation);
-      const partner = { incarnation: input.incarnation, steadySince: null, heardAt: now, cannotServe: [] };
-      return { ...state, partners: [...others, partner], nextHeartbeatAt: now };
+      const partner: PartnerState = {
+        incarnation: input.incarnation,
+        steadySince: null,
+        heardAt: now,
+        cannotServe: [],
+        stopping: false,
+      };
+      return { ...withPartners(state, [...others, partner]), nextHeartbeatAt: now };
     }
     case 'partnerDisconnected':
       return without(state, input.incarnation);
     case 'died':
       return noteDeath(state, input.died, now);
     case 'stop':
-      return { ...state, stopping: true };
+      // The partner hears of it at once: what it releases now is not for this server.
+      return { ...state, stopping: true, nextHeartbeatAt: now };
     default:
       return state;
   }
 }
 
 function without(state: ServerState, incarnation: Incarnation): ServerState {
-  return { ...state, partners: state.partners.filter((partner) => partner.incarnation !== incarnation) };
+  return withPartners(
+    state,
+    state.partners.filter((partner) => partner.incarnation !== incarnation),
+  );
+}
+
+function withPartners(state: ServerState, partners: readonly PartnerState[]): ServerState {
+  const partnerStops =
+    partners.length === 0 ? state.partnerStops : partners.every(({ stopping }) => stopping);
+  return { ...state, partners, partnerStops };
 }
 
 /** A repeated proof keeps the time of the first: an heir counts from when it *got* the proof. */
@@ -195,10 +216,11 @@ function hear(state: ServerState, from: Incarnation, message: PairMessage, now: 
   const partners = state.partners.map((partner) => {
     if (partner.incarnation !== from) return partner;
     const steadySince = now - partner.heardAt > gap ? now : (partner.steadySince ?? now);
-    const cannotServe = message.kind === 'heartbeat' ? (message.cannotServe ?? []) : partner.cannotServe;
-    return { ...partner, steadySince, heardAt: now, cannotServe };
+    if (message.kind !== 'heartbeat') return { ...partner, steadySince, heardAt: now };
+    const { cannotServe = [], stopping = false } = message;
+    return { ...partner, steadySince, heardAt: now, cannotServe, stopping };
   });
-  return { ...state, partners };
+  return withPartners(state, partners);
 }
 
 /** The partner is there, and says nothing against serving this disk set. */
@@ -207,15 +229,19 @@ function partnerCouldServe(state: ServerState, home: ServerName, now: number): b
   return partner !== null && !partner.cannotServe.includes(home);
 }
 
-/** The youngest incarnation of the partner that has been heard without a gap for long enough. */
+/**
+ * The youngest incarnation of the partner that has been heard without a gap for long enough: the one that was started
+ * last, whichever connected last. An older one runs on where its node is cut off from the API, and could claim nothing.
+ */
 function steadyPartner(state: ServerState, now: number): PartnerState | null {
   const limit = steadyAfterMs(state.identity.timing);
-  for (let index = state.partners.length - 1; index >= 0; index--) {
-    const partner = state.partners[index]!;
-    const { steadySince, heardAt } = partner;
-    if (steadySince !== null && now - steadySince >= limit && now - heardAt <= limit) return partner;
+  let youngest: PartnerState | null = null;
+  for (const partner of state.partners) {
+    const { incarnation, steadySince, heardAt } = partner;
+    const steady = steadySince !== null && now - steadySince >= limit && now - heardAt <= limit;
+    if (steady && (youngest === null || startedLater(incarnation, youngest.incarnation))) youngest = partner;
   }
-  return null;
+  return youngest;
 }
 
 function contextOf(
@@ -240,6 +266,7 @@ function contextOf(
     steadySince: steady?.steadySince ?? null,
     partnerCannotServe: steady?.cannotServe ?? [],
     connected: state.partners.map(({ incarnation }) => incarnation),
+    partnerStops: state.partnerStops,
     dead,
     nextToken,
     emit: (effect) => effects.push(effect),
@@ -314,11 +341,12 @@ function sendHeartbeat(state: ServerState, now: number, effects: Effect[]): Serv
     .filter((set) => now < set.cannotServeUntil)
     .map(({ home }) => home);
   const cannotServe = cannot.length === 0 ? {} : { cannotServe: cannot };
+  const stopping = state.stopping ? { stopping: true } : {};
   for (const { incarnation } of state.partners) {
     effects.push({
       kind: 'send',
       to: incarnation,
-      message: { kind: 'heartbeat', seq, holdings, ...cannotServe },
+      message: { kind: 'heartbeat', seq, holdings, ...cannotServe, ...stopping },
     });
   }
   return {

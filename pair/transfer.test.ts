@@ -119,7 +119,7 @@ describe('maintenance', () => {
   });
 
   test('does not keep a hand-over that was asked for from its addressee', () => {
-    const subject = new Subject(DEFAULT_POLICY).lease({
+    const subject = new Subject(DEFAULT_POLICY).lease({ maintenance: 'x' }).lease({
       maintenance: 'x',
       holder: null,
       releasedTo: 'filer-b',

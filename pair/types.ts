@@ -80,6 +80,8 @@ export type PairMessage =
       readonly holdings: readonly Holding[];
       /** Disk sets that the sender could not serve now, by home: it tried. Absent: none, or an older version. */
       readonly cannotServe?: readonly ServerName[];
+      /** The sender has been told to stop: it claims nothing any more. Absent: it stays, or is of an older version. */
+      readonly stopping?: boolean;
     }
   /** Answer to a heartbeat: the holdings that the receiver acknowledges (rule R1), perhaps none. */
   | { readonly kind: 'acknowledgement'; readonly seq: number; readonly holdings: readonly Holding[] }

@@ -67,6 +67,10 @@ export class World implements Surroundings {
   readonly withoutApi = new Set<ServerName>();
   /** Runs that cannot reach it although another run of their server can: on another node, say. */
   readonly runsWithoutApi = new Set<Incarnation>();
+  /** Connections to the API are refused: surely nothing was executed, and the caller hears of it at once. */
+  apiRefuses = false;
+  /** What ends is started again after a while, as a kubelet does it. */
+  restarts = true;
   /** Answers of the API that come this much later, in ms; a call is given up after `giveUpMs`. */
   answersLateMs: { readonly server: ServerName; readonly ms: number } | null = null;
   giveUpMs = WITNESS_TIMEOUT_MS;
@@ -81,6 +85,8 @@ export class World implements Surroundings {
   #writes = 0;
   #killedBySwitch = 0;
   calm = false;
+  /** To the witness, by who sent them. */
+  readonly requests = new Map<Incarnation, number>();
 
   constructor(seed: number, variant: Variant | null, tracing: boolean) {
     this.random = new Random(seed);
@@ -219,6 +225,7 @@ export class World implements Surroundings {
       if (this.random.chance(0.7)) this.network.carryDeath(server, other, { incarnation, holdings });
     }
     this.operator.ended(me);
+    if (!this.restarts) return;
     if (this.calm) this.#replaceSoon(server);
     else this.#restartLater(process);
   }
@@ -275,6 +282,7 @@ export class World implements Surroundings {
       from,
       () => this.witness.read(home),
       (outcome) => from.input({ kind: 'leaseRead', home, outcome }),
+      { kind: 'unknown' },
     );
   }
 
@@ -294,12 +302,23 @@ export class World implements Surroundings {
         return outcome;
       },
       (outcome) => from.input({ kind: 'leaseWritten', home, token, outcome }),
+      { kind: 'refused', message: 'connection refused' },
     );
   }
 
   /** Way there, work, way back; each can take long, and either can be lost. */
-  #call<T>(from: SimulatedProcess, work: () => T, answer: (outcome: T | { kind: 'unknown' }) => void): void {
+  #call<T>(
+    from: SimulatedProcess,
+    work: () => T,
+    answer: (outcome: T | { kind: 'unknown' }) => void,
+    refused: T,
+  ): void {
     const { random, queue } = this;
+    this.requests.set(from.me, (this.requests.get(from.me) ?? 0) + 1);
+    if (this.apiRefuses) {
+      queue.after(random.between(0.5, 5), () => answer(refused));
+      return;
+    }
     const cut = this.#cutOff(from);
     let answered = false;
     const once = (outcome: T | { kind: 'unknown' }) => {
@@ -400,19 +419,21 @@ export class World implements Surroundings {
   /** After `heal`: every fault-free ending serves. */
   demandService(): void {
     for (const home of SERVERS) {
-      const serving = this.processes.some((process) => {
-        const right = process.rights.get(home);
-        return (
-          process.alive &&
-          process.open.get(home)?.phase === 'open' &&
-          right !== undefined &&
-          process.clock() < right
-        );
-      });
+      const serving = this.serving(home) !== null;
       if (serving && this.#histories.length > 0 && this.#answeredAtHeal === this.answered)
         this.violate('no client was answered after everything was healed');
       if (!serving && !this.witnessForgets) this.violate(`${home} is not served after everything was healed`);
     }
+  }
+
+  /** Who serves the disk set now; null: nobody. */
+  serving(home: ServerName): SimulatedProcess | null {
+    const serves = (process: SimulatedProcess): boolean => {
+      const right = process.rights.get(home);
+      const open = process.open.get(home)?.phase === 'open';
+      return process.alive && open && right !== undefined && process.clock() < right;
+    };
+    return this.processes.find(serves) ?? null;
   }
 }
 

@@ -39,6 +39,7 @@ const message = z.discriminatedUnion('kind', [
     seq: count,
     holdings,
     cannotServe: z.array(name).max(2).exactOptional(),
+    stopping: z.boolean().exactOptional(),
   }),
   z.object({ kind: z.literal('acknowledgement'), seq: count, holdings }),
   z.object({ kind: z.literal('leaseChanged'), home: name }),
