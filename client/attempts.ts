@@ -18,7 +18,8 @@
 //
 // Why the same port's answer does not win at once while doubting: the server is alive then, and only slow. A new
 // connection would carry a WRITE again while the first copy may still sit unread in the server's receive buffer,
-// to be executed after a later WRITE to the same place. The *other* port's answer does win at once: it proves that
+// to be executed after a later WRITE to the same place. (FilerPair leaves it: protocol/succession.ts. Other servers do
+// not.) The *other* port's answer does win at once: it proves that
 // the earlier owner is fenced and executes nothing any more.
 import type { PortRole } from './transport-address.ts';
 

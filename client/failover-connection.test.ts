@@ -106,6 +106,34 @@ describe('failover', () => {
     }
   });
 
+  it('says on each connection that it adopts who it is, before it sends a call, and on no other', async () => {
+    const a = await server('open');
+    const b = await server('closed');
+    const { connection, replies } = client(a, b);
+    const said: string[] = [];
+    for (const each of [a, b]) {
+      const name = each === a ? 'a' : 'b';
+      each.onAnnouncement = (call) => {
+        said.push(`${name} ${call.message.subarray(-8).toString('hex')}`);
+        // As a server that does not know it.
+        call.socket.write(replyRecord(call.xid));
+      };
+      each.onCall = (call) => {
+        said.push(`${name} call`);
+        answer(call);
+      };
+    }
+    connection.send(1, call(1));
+    await until('the first call is answered', () => replies.length === 1);
+    await a.shut();
+    await b.open();
+    connection.send(2, call(2));
+    await until('the second call is answered', () => replies.length === 2);
+    const who = said[0]!.slice(2);
+    expect(who).toMatch(/^[0-9a-f]{16}$/);
+    expect(said).toEqual([`a ${who}`, 'a call', `b ${who}`, 'b call']);
+  });
+
   it('says what it waits for when an outage is longer than a failover, once', async () => {
     const { events } = client(await server('closed'), await server('closed'));
     const waiting = () => events.filter((each) => each.kind === 'Waiting');

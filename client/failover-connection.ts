@@ -4,6 +4,7 @@
 // may die, its partner may take over and give back: unanswered calls are kept and resent with the same XID and the
 // same bytes, in order, on the connection that the plan adopts. The servers execute a resent call once (their
 // duplicate request cache lies on the volume); what arrives on an abandoned connection is ignored.
+import { randomBytes } from 'node:crypto';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import {
   AUTH_NONE_CREDENTIAL,
@@ -12,6 +13,13 @@ import {
   peekXid,
   ReplyHeader,
 } from '../protocol/rpc.ts';
+import {
+  CLIENT_SIZE,
+  encodeAnnouncement,
+  SUCCESSION_PROGRAM,
+  SUCCESSION_VERSION,
+  successionproc1,
+} from '../protocol/succession.ts';
 import { XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
 import {
   ATTEMPTS_DEFAULTS,
@@ -94,6 +102,8 @@ export interface PortFailure {
 export class FailoverConnection {
   private readonly options: FailoverConnectionOptions;
   private readonly plan: AttemptsOptions;
+  /** Tells the server which of its connections are this one's. */
+  private readonly client = randomBytes(CLIENT_SIZE);
   private state: AttemptsState;
   private readonly connections = new Map<number, RecordConnection>();
   private adopted: RecordConnection | null = null;
@@ -343,6 +353,7 @@ export class FailoverConnection {
   private adopt(id: number, role: PortRole): void {
     const connection = this.connections.get(id)!;
     this.adopted = connection;
+    connection.send([this.announcement()]);
     this.heardAtMs = performance.now();
     this.failures[role] = null;
     if (this.paused) connection.pause();
@@ -380,6 +391,20 @@ export class FailoverConnection {
     while (this.pending.has(xid)) xid = (xid + 1) >>> 0;
     this.askXid = xid;
     this.adopted.send([this.nullCall(xid)]);
+  }
+
+  /** What lies unread in connections before this one is not to be executed any more (protocol/succession.ts). */
+  private announcement(): Uint8Array {
+    const w = new XdrWriter(64);
+    const mark = beginRecord(w);
+    // As of no call: nobody waits for the reply.
+    let xid = (this.lastXid ^ 0x4000_0000) >>> 0;
+    while (this.pending.has(xid) || xid === this.askXid) xid = (xid + 1) >>> 0;
+    const { ANNOUNCE } = successionproc1;
+    encodeCallHeader(w, xid, SUCCESSION_PROGRAM, SUCCESSION_VERSION, ANNOUNCE, AUTH_NONE_CREDENTIAL);
+    encodeAnnouncement(w, this.client);
+    endRecord(w, mark);
+    return w.written();
   }
 
   private nullCall(xid: number): Uint8Array {

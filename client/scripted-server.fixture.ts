@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { freePorts } from '../loopback/free-ports.ts';
 import { beginRecord, endRecord, RecordParser } from '../protocol/record.ts';
 import { CallHeader, decodeCallHeader, encodeSuccessHeader } from '../protocol/rpc.ts';
+import { SUCCESSION_PROGRAM } from '../protocol/succession.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 
 export interface ScriptedCall {
@@ -18,11 +19,12 @@ export interface ScriptedCall {
 
 export class ScriptedServer {
   readonly port: number;
-  /** All calls but NULL, in the order of their arrival. */
+  /** All calls but NULL and announcements of connections, in the order of their arrival. */
   readonly calls: ScriptedCall[] = [];
   /** What to do with a call that is not NULL. */
   onCall: (call: ScriptedCall) => void = (call) => answer(call);
   onNull: (call: ScriptedCall) => void = (call) => answer(call);
+  onAnnouncement: (call: ScriptedCall) => void = (call) => answer(call);
   /** What to do with raw bytes before they are parsed; true swallows them. */
   onBytes: ((socket: Socket, bytes: Uint8Array) => boolean) | null = null;
   /** Connections in the order in which they were accepted. */
@@ -85,7 +87,8 @@ export class ScriptedServer {
         const message = Buffer.from(bytes.subarray(position, end));
         decodeCallHeader(parser.record, header);
         const call = { xid: header.xid, program: header.prog, procedure: header.proc, message, socket };
-        if (call.procedure === 0) this.onNull(call);
+        if (call.program === SUCCESSION_PROGRAM) this.onAnnouncement(call);
+        else if (call.procedure === 0) this.onNull(call);
         else {
           this.calls.push(call);
           this.onCall(call);

@@ -209,12 +209,7 @@ function endWhenTold(agent: Agent, log: Log): void {
 }
 
 /** What is asked of the agent waits until it has `started`. */
-async function serveControl(
-  config: Config,
-  agent: Agent,
-  started: Promise<void>,
-  log: Log,
-): Promise<void> {
+async function serveControl(config: Config, agent: Agent, started: Promise<void>, log: Log): Promise<void> {
   const surface: ControlSurface = {
     homes: [config.server, config.partner],
     status: () => agent.status(),

@@ -22,7 +22,7 @@ export interface AcceptorHooks {
   /** Connections that the server has at the moment. */
   readonly count: () => number;
   /** The descriptor belongs to the receiver. */
-  readonly onAccepted: (fd: number, host: string) => void;
+  readonly onAccepted: (fd: number, host: string, port: number) => void;
 }
 
 export class Acceptor {
@@ -79,7 +79,7 @@ export class Acceptor {
       return;
     }
     const fd = duplicate(descriptorOf(socket));
-    const { remoteAddress } = socket;
+    const { remoteAddress, remotePort } = socket;
     // Closes one of two descriptors: nothing is said to the client.
     socket.destroy();
     if (fd < 0) {
@@ -87,7 +87,7 @@ export class Acceptor {
       return;
     }
     if (remoteAddress === undefined) close(fd);
-    else this.hooks.onAccepted(fd, remoteAddress);
+    else this.hooks.onAccepted(fd, remoteAddress, remotePort ?? 0);
   }
 }
 

@@ -12,9 +12,10 @@ import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Volume } from '../volume/volume.ts';
 import { BatchReader, BatchWriter, entrySize } from './call-batch.ts';
 import { ConnectionCaller } from './caller.ts';
+import type { ConnectionOrder, Place } from './connection-order.ts';
 import { Dispatcher, type LateAnswers, type Programs } from './dispatcher.ts';
 import { encodeForgotten, NO_CALL } from './forgotten-object.ts';
-import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
+import type { CallsMessage, Channel, ForwardingConnection, RepliesMessage } from './thread-messages.ts';
 
 const REPLY_SIZE = 4096;
 /** After which a thread is told of removed objects, if it has no replies to send. ms */
@@ -25,6 +26,8 @@ const SPENT_MAX = 8;
 /** One connection, as its calls are executed here. */
 class RemoteConnection implements LateAnswers {
   readonly id: number;
+  readonly host: string;
+  readonly place: Place;
   readonly caller: ConnectionCaller;
   readonly dispatcher: Dispatcher;
   /** Of the call that is being handled. */
@@ -35,8 +38,7 @@ class RemoteConnection implements LateAnswers {
   private readonly execute: ExecutorHooks['execute'];
 
   constructor(
-    id: number,
-    host: string,
+    { id, host, place }: ForwardingConnection,
     programs: Programs,
     peer: CallingThread,
     r: XdrReader,
@@ -44,6 +46,8 @@ class RemoteConnection implements LateAnswers {
     execute: ExecutorHooks['execute'],
   ) {
     this.id = id;
+    this.host = host;
+    this.place = place;
     this.caller = new ConnectionCaller(host, programs.groups);
     this.groups = programs.groups;
     this.handle = handle;
@@ -71,6 +75,10 @@ class RemoteConnection implements LateAnswers {
       this.peer.schedule();
     };
     this.groups?.wait(uid, () => this.execute(handle));
+  }
+
+  announced(): void {
+    throw new Error('a client says where it is to the thread of its connection');
   }
 
   answerElsewhere(): AnswerListener {
@@ -218,12 +226,20 @@ export interface ExecutorHooks {
 export class CallExecutor {
   private readonly session: number;
   private readonly programs: Programs;
+  private readonly order: ConnectionOrder;
   private readonly hooks: ExecutorHooks;
   private readonly threads: Map<Channel, CallingThread>;
   private readonly r: XdrReader;
 
-  constructor(session: number, programs: Programs, channels: readonly Channel[], hooks: ExecutorHooks) {
+  constructor(
+    session: number,
+    programs: Programs,
+    channels: readonly Channel[],
+    order: ConnectionOrder,
+    hooks: ExecutorHooks,
+  ) {
     this.session = session;
+    this.order = order;
     this.programs = programs;
     this.hooks = hooks;
     this.threads = new Map(channels.map((channel) => [channel, new CallingThread(session, channel)]));
@@ -235,9 +251,9 @@ export class CallExecutor {
     if (message.session !== this.session) return;
     const thread = this.threads.get(channel)!;
     const { connections } = thread;
-    for (const [id, host] of message.callers) {
+    for (const caller of message.callers) {
       const { programs, r, handle, hooks } = this;
-      connections.set(id, new RemoteConnection(id, host, programs, thread, r, handle, hooks.execute));
+      connections.set(caller.id, new RemoteConnection(caller, programs, thread, r, handle, hooks.execute));
     }
     if (message.memory !== null) thread.memories.set(message.batch, message.memory);
     for (const number of message.dropped) thread.memories.delete(number);
@@ -258,6 +274,11 @@ export class CallExecutor {
     connection.number = number;
     writer.ensure(REPLY_SIZE);
     const start = writer.position;
+    if (!this.order.isCurrent(connection.place)) {
+      // Not executed. An answer without bytes: its thread ends the connection.
+      connection.peer.wrote(number, start);
+      return true;
+    }
     const outcome = connection.dispatcher.handle(message, writer);
     if (outcome === 'refused') {
       this.hooks.onRefused();

@@ -29,7 +29,8 @@ beforeEach(() => {
     forget: (bytes, start) => volumes[bytes[start]!] ?? null,
   });
   const route = new VolumeRoute('data', forwarder);
-  route.forward(1, '127.0.0.1', new Uint8Array(8), 0, 8, (reply) => answers.push(reply));
+  const connection = { id: 1, host: '127.0.0.1', place: { place: -1, number: 1 } };
+  route.forward(connection, new Uint8Array(8), 0, 8, (reply) => answers.push(reply));
 });
 
 /** The reply of the call, behind objects of these volumes. */

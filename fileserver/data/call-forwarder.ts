@@ -8,7 +8,7 @@ import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, wrapEntry } from './ca
 import type { Route } from './dispatcher.ts';
 import { NO_CALL } from './forgotten-object.ts';
 import type { LongRecords } from './long-records.ts';
-import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
+import type { CallsMessage, Channel, ForwardingConnection, RepliesMessage } from './thread-messages.ts';
 
 /** Memory for one batch. */
 interface Memory {
@@ -31,14 +31,13 @@ export class VolumeRoute implements Route {
   }
 
   forward(
-    connection: number,
-    host: string,
+    connection: ForwardingConnection,
     bytes: Uint8Array,
     start: number,
     end: number,
     answer: AnswerListener,
   ): void {
-    this.forwarder.forward(this, connection, host, bytes, start, end, answer);
+    this.forwarder.forward(this, connection, bytes, start, end, answer);
   }
 }
 
@@ -101,7 +100,7 @@ export class CallForwarder {
   private batchMemory: Memory | null;
   private scheduled: boolean;
   private readonly known: Set<number>;
-  private callers: (readonly [id: number, host: string])[];
+  private callers: ForwardingConnection[];
   private gone: number[];
   private readonly memories: Map<number, Memory>;
   private memoryCount: number;
@@ -134,16 +133,16 @@ export class CallForwarder {
   /** The call bytes[start .. end) of a connection; copied before this returns, or in memory that goes with it. */
   forward(
     route: VolumeRoute,
-    connection: number,
-    host: string,
+    connection: ForwardingConnection,
     bytes: Uint8Array,
     start: number,
     end: number,
     answer: AnswerListener,
   ): void {
-    if (!this.known.has(connection)) {
-      this.known.add(connection);
-      this.callers.push([connection, host]);
+    const { id } = connection;
+    if (!this.known.has(id)) {
+      this.known.add(id);
+      this.callers.push({ id, host: connection.host, place: connection.place });
     }
     const number = this.nextNumber;
     this.nextNumber = number === 0xffffffff ? 1 : number + 1;
@@ -153,7 +152,7 @@ export class CallForwarder {
     if (passedOn !== null) {
       this.post();
       const memory = this.longMemory(passedOn);
-      this.send(memory, wrapEntry(passedOn, number, connection, size));
+      this.send(memory, wrapEntry(passedOn, number, id, size));
       return;
     }
     if (this.batch !== null && !this.batch.hasRoom(size)) this.post();
@@ -161,7 +160,7 @@ export class CallForwarder {
       this.batchMemory = this.takeMemory(entrySize(size));
       this.batch = new BatchWriter(this.batchMemory.shared);
     }
-    this.batch.add(number, connection, bytes, start, end);
+    this.batch.add(number, id, bytes, start, end);
     if (this.scheduled) return;
     // Behind all sockets that have something to read in this turn of the loop.
     this.scheduled = true;

@@ -104,7 +104,7 @@ function handle(
 ): void {
   switch (message.kind) {
     case 'adopt':
-      service.adopt(message.fd, message.host);
+      service.adopt(message.fd, message.host, message.port, message.number);
       return;
     case 'mounts':
       service.replaceMounts(message.mounts);

@@ -13,6 +13,7 @@ import { bootMs } from '../system/boottime.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
 import { Acceptor } from './acceptor.ts';
 import type { ConnectionMemory } from './connection.ts';
+import { ConnectionOrder } from './connection-order.ts';
 import { ConnectionService } from './connection-service.ts';
 
 /** It takes some 20 ms. */
@@ -23,7 +24,16 @@ export async function rehearseConnection(memory: ConnectionMemory, limits: FileT
   const rights = new RightTable(allocateRightTable());
   rights.set('own', bootMs() + GIVE_UP_MS);
   const service = new ConnectionService(
-    { kind: 'attach', session: 0, diskSet: 'own', volumes: [], exports: [], roots: [], mounts: [] },
+    {
+      kind: 'attach',
+      session: 0,
+      diskSet: 'own',
+      volumes: [],
+      exports: [],
+      roots: [],
+      mounts: [],
+      order: ConnectionOrder.allocate(),
+    },
     {
       rights,
       memory,
@@ -40,7 +50,7 @@ export async function rehearseConnection(memory: ConnectionMemory, limits: FileT
     count: () => 0,
     countMax: 1,
     onRefused: () => {},
-    onAccepted: (fd, host) => service.adopt(fd, host),
+    onAccepted: (fd, host, port) => service.adopt(fd, host, port, 1),
   });
   try {
     await call(await acceptor.listen('127.0.0.1', 0));

@@ -20,6 +20,7 @@ import { attachVolume, type Volume, VolumeOpenError } from '../volume/volume.ts'
 import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
 import { CallRouting } from './call-routing.ts';
 import { Connection, type ConnectionMemory } from './connection.ts';
+import { ConnectionOrder } from './connection-order.ts';
 import type { CallMeter } from './data-metrics.ts';
 import type { Programs } from './dispatcher.ts';
 import { forgottenIdentity } from './forgotten-object.ts';
@@ -53,6 +54,7 @@ export class ConnectionService {
   private readonly connections: Set<Connection>;
   private readonly forwarders: Map<number, CallForwarder>;
   private readonly mounts: MountReplica;
+  private readonly order: ConnectionOrder;
   /** Numbers of exports, as in handles: for the figures of each. */
   private readonly exportNumbers: number[];
   private volumes: Volume[];
@@ -70,6 +72,7 @@ export class ConnectionService {
     this.connections = new Set();
     this.forwarders = new Map();
     this.mounts = new MountReplica(message.mounts, (change) => this.tell({ kind: 'mountChange', change }));
+    this.order = new ConnectionOrder(message.order);
     this.exportNumbers = message.exports.map(({ path }) => exportIdOf(path));
     this.volumes = [];
     this.diskSet = null;
@@ -174,18 +177,21 @@ export class ConnectionService {
     return null;
   }
 
-  adopt(fd: number, host: string): void {
+  /** number: of the connections of the session, in the order in which they were accepted. */
+  adopt(fd: number, host: string, port: number, number: number): void {
     if (this.closed || this.halted || this.programs === null) {
       close(fd);
       this.setup.onConnectionEnded();
       return;
     }
-    const source = { id: this.nextConnection++, fd, host };
+    const place = this.order.enter(number, host, port);
+    const source = { id: this.nextConnection++, fd, host, place };
     const { memory } = this.setup;
     const { meter } = this.setup;
     this.connections.add(
       new Connection(source, this.programs, memory, meter, {
         mayServe: this.mayServe,
+        order: this.order,
         onRightLost: () => this.rightLost(),
         onWritten: this.onWritten,
         onClosed: (connection) => this.ended(connection),
@@ -196,6 +202,7 @@ export class ConnectionService {
 
   private ended(connection: Connection): void {
     if (!this.connections.delete(connection)) return;
+    this.order.leave(connection.place);
     this.setup.meter?.connections(this.connections.size);
     for (const forwarder of this.forwarders.values()) forwarder.connectionEnded(connection.id);
     this.setup.onConnectionEnded();

@@ -28,6 +28,7 @@ import { nextTurn } from '../system/turns.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Alertness } from './alertness.ts';
 import { ConnectionCaller } from './caller.ts';
+import type { ConnectionOrder, Place } from './connection-order.ts';
 import { type CallMeter, FAILED_INTERNALLY, REFUSED } from './data-metrics.ts';
 import {
   Dispatcher,
@@ -60,6 +61,7 @@ export interface ConnectionHooks {
   /** The right is gone: the port is to be fenced. */
   readonly onRightLost: () => void;
   readonly onWritten: () => void;
+  readonly order: ConnectionOrder;
   readonly onClosed: (connection: Connection) => void;
 }
 
@@ -70,6 +72,7 @@ export interface ConnectionSource {
   readonly fd: number;
   /** The client's address, without port. */
   readonly host: string;
+  readonly place: Place;
 }
 
 /** What the connections of a thread share. */
@@ -113,6 +116,8 @@ interface Answer {
 
 export class Connection implements LateAnswers {
   readonly id: number;
+  readonly host: string;
+  readonly place: Place;
   readonly caller: ConnectionCaller;
   private readonly socket: Socket;
   private readonly groups: GroupDirectory | null;
@@ -161,6 +166,8 @@ export class Connection implements LateAnswers {
     this.arrivedAt = 0;
     this.uncounted = [];
     this.id = source.id;
+    this.host = source.host;
+    this.place = source.place;
     this.memory = memory;
     this.hooks = hooks;
     this.caller = new ConnectionCaller(source.host, programs.groups);
@@ -244,7 +251,7 @@ export class Connection implements LateAnswers {
 
   /** buffer null: where the parser said. */
   private receive(buffer: Uint8Array | null, size: number): void {
-    if (this.closed || this.quiesced) return;
+    if (this.closed || this.quiesced || this.isGivenUp()) return;
     this.active = true;
     this.memory.alertness.arrived();
     this.arrivedAt = performance.now();
@@ -252,6 +259,19 @@ export class Connection implements LateAnswers {
     else this.parser.push(buffer, size);
     this.work();
     this.parser.retain();
+  }
+
+  /** Its client goes on by another one: what it left here is neither executed nor answered. */
+  private isGivenUp(): boolean {
+    if (this.hooks.order.isCurrent(this.place)) return false;
+    this.destroy();
+    return true;
+  }
+
+  announced(client: Uint8Array): void {
+    this.hooks.order.announce(this.place, client);
+    // It said so elsewhere meanwhile: the rest of what was read with this is left.
+    this.isGivenUp();
   }
 
   /** Handles what has been received, as far as there is room for the replies. */
@@ -450,7 +470,7 @@ export class Connection implements LateAnswers {
   }
 
   private answer(answer: Answer): void {
-    if (this.closed) return;
+    if (this.closed || this.isGivenUp()) return;
     this.answers.push(answer);
     if (this.answersScheduled) return;
     // A group's answers come one after the other: they are sent together.

@@ -27,6 +27,7 @@ import type { ExportRoot } from '../volume/export-root.ts';
 import { isMountedVolume } from '../volume/mounted-volume.ts';
 import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
 import { Acceptor, PortInUseError } from './acceptor.ts';
+import { ConnectionOrder } from './connection-order.ts';
 import { CoordinatedExports } from './coordinated-exports.ts';
 import type { DataThreads } from './data-threads.ts';
 import type {
@@ -84,6 +85,8 @@ interface Hold {
 interface Arrival {
   readonly fd: number;
   readonly host: string;
+  readonly port: number;
+  readonly number: number;
 }
 
 interface Gathering {
@@ -111,6 +114,10 @@ export class DiskSetCoordinator {
   private acceptor: Acceptor | null;
   /** Connections that have come while the disk set was opening, in order. */
   private arrivals: Arrival[];
+  /** Connections so far. */
+  private accepted: number;
+  /** Memory of ConnectionOrder, for all threads. */
+  private readonly order: SharedArrayBuffer;
   private mounts: MountList | null;
   private answered: boolean;
   private closing: Promise<void> | null;
@@ -145,6 +152,8 @@ export class DiskSetCoordinator {
     this.gatherings = [];
     this.acceptor = null;
     this.arrivals = [];
+    this.accepted = 0;
+    this.order = ConnectionOrder.allocate();
     this.mounts = null;
     this.answered = false;
     this.closing = null;
@@ -297,7 +306,7 @@ export class DiskSetCoordinator {
   private async replay(attachments: readonly VolumeAttachment[]): Promise<void> {
     const { exports, volumes, diskSet } = this.message;
     const serving = this.gather('serving', this.volumeThreads);
-    this.toVolumeThreads({ kind: 'serve' });
+    this.toVolumeThreads({ kind: 'serve', order: this.order });
     const [first] = volumes;
     const known = first === undefined ? [] : await readMounts(first.path);
     this.mounts = new MountList(known, (mounts) => this.keepMounts(mounts));
@@ -318,6 +327,7 @@ export class DiskSetCoordinator {
       exports,
       roots: this.exports.roots,
       mounts: this.mounts.all,
+      order: this.order,
     });
     await Promise.all([serving, attaching]);
   }
@@ -334,18 +344,19 @@ export class DiskSetCoordinator {
         const text = `connections of clients are refused: there are ${this.threads.connectionCount()}, and the limit of open files (RLIMIT_NOFILE) allows ${this.threads.connectionsMax}; raise it, or look who opens so many`;
         this.post({ kind: 'log', diskSet: this.slot, level: 'warn', message: text });
       },
-      onAccepted: (fd, host) => {
-        if (this.state === 'opening') this.arrivals.push({ fd, host });
-        else this.adopt({ fd, host });
+      onAccepted: (fd, host, port) => {
+        const arrival = { fd, host, port, number: ++this.accepted };
+        if (this.state === 'opening') this.arrivals.push(arrival);
+        else this.adopt(arrival);
       },
     });
     this.acceptor = acceptor;
     return acceptor.listen(this.message.host, this.message.port);
   }
 
-  private adopt({ fd, host }: Arrival): void {
+  private adopt(arrival: Arrival): void {
     const thread = this.threads.leastLoaded();
-    this.threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, fd, host });
+    this.threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, ...arrival });
   }
 
   private failure(error: unknown): FromDataThread {

@@ -16,6 +16,12 @@ import {
   encodeRpcMismatch,
   encodeSuccessHeader,
 } from '../../protocol/rpc.ts';
+import {
+  decodeAnnouncement,
+  SUCCESSION_PROGRAM,
+  SUCCESSION_VERSION,
+  successionproc1,
+} from '../../protocol/succession.ts';
 import { XdrError, type XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { Mounts } from '../mount/mount-list.ts';
@@ -27,6 +33,7 @@ import { EXPORT_AT } from '../volume/file-handle.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { ConnectionCaller } from './caller.ts';
 import { MOUNT_PROCEDURE } from './data-metrics.ts';
+import type { ForwardingConnection } from './thread-messages.ts';
 
 export interface Programs {
   readonly nfs: NfsService;
@@ -55,8 +62,7 @@ export interface Forwarding {
 export interface Route extends HeldCalls {
   /** The call bytes[start .. end) of a connection; copied before this returns. */
   forward(
-    connection: number,
-    host: string,
+    connection: ForwardingConnection,
     bytes: Uint8Array,
     start: number,
     end: number,
@@ -70,13 +76,13 @@ export interface HeldCalls {
 }
 
 /** Takes the answers of calls that are not answered at once. */
-export interface LateAnswers {
-  /** Number of the connection in its thread. */
-  readonly id: number;
+export interface LateAnswers extends ForwardingConnection {
   /** Of a procedure: its results are to be put behind a reply header. */
   answerLater(xid: number): AnswerListener;
   /** Of another thread: complete records. `size`: bytes of the call that wait with it, counted in `held`. */
   answerElsewhere(xid: number, size: number, held: HeldCalls): AnswerListener;
+  /** The client that has this number goes on by this connection: what it left in others is not executed any more. */
+  announced(client: Uint8Array): void;
   /** Has the message, in memory of its own, handled again when the user's groups are known. */
   waitForGroups(uid: number, message: Uint8Array): void;
 }
@@ -216,6 +222,7 @@ export class Dispatcher {
     const { header } = this;
     if (header.prog === NFS_PROGRAM) return this.callNfs(r, w, callStart);
     if (header.prog === MOUNT_PROGRAM) return this.callMount(r, w);
+    if (header.prog === SUCCESSION_PROGRAM) return this.callSuccession(r, w);
     encodeAcceptedError(w, header.xid, accept_stat.PROG_UNAVAIL);
     return 'answered';
   }
@@ -236,9 +243,9 @@ export class Dispatcher {
     const argumentsAt = r.position;
     const route = forwarding?.routeOf(header.proc, r.bytes, argumentsAt, r.end) ?? null;
     if (route !== null) {
-      const { late, caller } = this;
+      const { late } = this;
       const answer = this.promise(late.answerElsewhere(this.header.xid, r.end - callStart, route));
-      route.forward(late.id, caller.host, r.bytes, callStart, r.end, answer);
+      route.forward(late, r.bytes, callStart, r.end, answer);
       return 'later';
     }
     encodeSuccessHeader(w, header.xid);
@@ -253,7 +260,7 @@ export class Dispatcher {
 
   /** It would have waited for a disk here. Next time this file is open, and most likely need not. */
   private callElsewhere(r: XdrReader, callStart: number, argumentsAt: number, route: Route): Outcome {
-    const { late, caller } = this;
+    const { late } = this;
     const { diskSet } = this.programs;
     r.position = argumentsAt;
     const size = r.u32();
@@ -263,7 +270,7 @@ export class Dispatcher {
       answer(reply);
       if (typeof file !== 'string' && reply !== null && succeeded(reply)) diskSet.becameWarm(file);
     };
-    route.forward(late.id, caller.host, r.bytes, callStart, r.end, answered);
+    route.forward(late, r.bytes, callStart, r.end, answered);
     return 'later';
   }
 
@@ -280,6 +287,20 @@ export class Dispatcher {
     // WRITE3args: handle, offset, count.
     const count = handle + ((bytes[at + 3]! + 3) & ~3) + 8;
     if (count + 4 <= end) this.writeSize = wordAt(bytes, count);
+  }
+
+  private callSuccession(r: XdrReader, w: XdrWriter): Outcome {
+    const { xid, vers, proc } = this.header;
+    if (vers !== SUCCESSION_VERSION) {
+      encodeProgMismatch(w, xid, SUCCESSION_VERSION, SUCCESSION_VERSION);
+      return 'answered';
+    }
+    if (proc > successionproc1.ANNOUNCE) encodeAcceptedError(w, xid, accept_stat.PROC_UNAVAIL);
+    else {
+      if (proc === successionproc1.ANNOUNCE) this.late.announced(decodeAnnouncement(r));
+      encodeSuccessHeader(w, xid);
+    }
+    return 'answered';
   }
 
   private callMount(r: XdrReader, w: XdrWriter): Outcome {

@@ -4,6 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import {
+  encodeAnnouncement,
+  SUCCESSION_PROGRAM,
+  SUCCESSION_VERSION,
+  successionproc1,
+} from '../../protocol/succession.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient, userCredential } from './rpc-client.fixture.ts';
@@ -136,4 +142,31 @@ test('a copy of a WRITE to a file that is gone since is answered as it was', asy
   await first.call('REMOVE', { object: { dir, name: bytes('file') } });
   expect(answered.status).toBe(nfs.NFS3_OK);
   expect((await write(first, 7, 'data', nfs.FILE_SYNC)).status).toBe(nfs.NFS3_OK);
+});
+
+/** As our client says on each connection that it adopts. */
+async function announce(client: RpcClient, id: string): Promise<void> {
+  const { ANNOUNCE } = successionproc1;
+  const { header } = await client.raw(SUCCESSION_PROGRAM, SUCCESSION_VERSION, ANNOUNCE, (w) =>
+    encodeAnnouncement(w, bytes(id)),
+  );
+  expect(header.kind).toBe('success');
+}
+
+test('a connection that its client has given up is not executed any more, whatever is in it', async () => {
+  await announce(first, 'client 1');
+  await write(first, 7, 'written by the first');
+  await announce(second, 'client 1');
+  await write(second, 8, 'written by the next!');
+  await expect(write(first, 9, 'left in the old one!')).rejects.toThrow('connection closed');
+  expect(content()).toBe('written by the next!');
+});
+
+test('connections of other clients go on', async () => {
+  await announce(first, 'client 1');
+  await announce(second, 'client 2');
+  await write(first, 7, 'first');
+  await write(second, 8, 'other');
+  await write(first, 9, 'again');
+  expect(content()).toBe('again');
 });

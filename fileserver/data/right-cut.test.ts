@@ -13,6 +13,7 @@ import { allocateRightTable, RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
+import { ConnectionOrder } from './connection-order.ts';
 import type { VolumeMeter } from './data-metrics.ts';
 import { openMessage } from './data-thread.fixture.ts';
 import type { FromDataThreads } from './thread-messages.ts';
@@ -23,6 +24,7 @@ const LONG_MS = 240_000;
 /** So many cuts of one scenario, spread over all points; scenarios with fewer points are cut at each. */
 const CUTS_MAX = 60;
 
+const order = new ConnectionOrder(ConnectionOrder.allocate());
 const user = { uid: process.geteuid!(), gid: process.getegid!(), groups: [] };
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -166,7 +168,7 @@ test(
       work: async () => {
         opened = service(1, 1);
         await opened.verify();
-        await opened.serve();
+        await opened.serve(order);
       },
       after: () => opened.close('fence'),
     });
@@ -183,7 +185,7 @@ test(
       work: async () => {
         opened = service(2, 2);
         await opened.verify();
-        await opened.serve();
+        await opened.serve(order);
       },
       after: () => opened.close('fence'),
     });
@@ -216,7 +218,7 @@ test(
       before: async () => {
         opened = service(1, 1);
         await opened.verify();
-        await opened.serve();
+        await opened.serve(order);
       },
       work: async () => {
         opened.replaceMounts([{ host: 'client', path: '/data' }]);
@@ -238,7 +240,7 @@ test('while it is held nothing changes, and after `closed` nothing either', asyn
   told = [];
   opened = service(1, 1);
   await opened.verify();
-  await opened.serve();
+  await opened.serve(order);
   opened.replaceMounts([{ host: 'client', path: '/data' }]);
   await opened.hold();
   expect(told).toContain('held');

@@ -21,6 +21,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { MountChange, MountEntry } from '../mount/mount-list.ts';
 import type { ExportRoot } from '../volume/export-root.ts';
 import type { VolumeAttachment } from '../volume/volume.ts';
+import type { Place } from './connection-order.ts';
 import type {
   CloseMode,
   DiskSetRole,
@@ -46,7 +47,7 @@ interface OfSession {
 export type ToVolumeThread = OfSession &
   (
     | { readonly kind: 'verify'; readonly part: OpenMessage }
-    | { readonly kind: 'serve' }
+    | { readonly kind: 'serve'; readonly order: SharedArrayBuffer }
     /** Everything written unstable, while clients are still served. */
     | { readonly kind: 'flush' }
     /** Calls are kept unexecuted, everything is flushed, and nothing is written until `resume`: `held`. */
@@ -77,9 +78,17 @@ export type ToConnectionThread = OfSession &
         readonly exports: readonly ExportSpec[];
         readonly roots: readonly ExportRoot[];
         readonly mounts: readonly MountEntry[];
+        /** Memory of ConnectionOrder. */
+        readonly order: SharedArrayBuffer;
       }
-    /** A connection. The descriptor belongs to the receiver. */
-    | { readonly kind: 'adopt'; readonly fd: number; readonly host: string }
+    /** A connection. The descriptor belongs to the receiver. `number`: of those of the session, in the order of their coming. */
+    | {
+        readonly kind: 'adopt';
+        readonly fd: number;
+        readonly host: string;
+        readonly port: number;
+        readonly number: number;
+      }
     | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
     | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
     /** Where exported directories are. With a number: the end of that change of exports, `rooted`. */
@@ -135,6 +144,15 @@ export type FromDataThreads = OfSession &
     | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }
   );
 
+/** A connection whose calls another thread executes. */
+export interface ForwardingConnection {
+  /** Of the connections of its thread. */
+  readonly id: number;
+  /** Its client's address. */
+  readonly host: string;
+  readonly place: Place;
+}
+
 /** Calls for a volume thread, in memory that is the caller's again when it is said to be spent: see call-batch.ts. */
 export interface CallsMessage extends OfSession {
   readonly kind: 'calls';
@@ -142,8 +160,8 @@ export interface CallsMessage extends OfSession {
   readonly batch: number;
   readonly memory: SharedArrayBuffer | null;
   readonly size: number;
-  /** Connections that the receiver does not know yet, with their clients' addresses. */
-  readonly callers: readonly (readonly [id: number, host: string])[];
+  /** Connections that the receiver does not know yet. */
+  readonly callers: readonly ForwardingConnection[];
   /** Connections that have ended. */
   readonly gone: readonly number[];
   /** Numbers of memory that is not used any more. */

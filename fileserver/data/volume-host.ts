@@ -7,6 +7,7 @@ import { CAP_SYS_RESOURCE, dropCapability } from '../system/capabilities.ts';
 import { clearUmask } from '../system/file-calls.ts';
 import { inBackground, repeat, reportErrorsTo } from '../system/turns.ts';
 import { rehearseOpening } from '../volume/volume.ts';
+import { ConnectionOrder } from './connection-order.ts';
 import { VolumeMeter } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
 import type { PrepareMessage } from './messages.ts';
@@ -79,7 +80,7 @@ function handle(
 ): void {
   switch (message.kind) {
     case 'serve':
-      inBackground(service.serve());
+      inBackground(service.serve(new ConnectionOrder(message.order)));
       return;
     case 'flush':
       inBackground(service.flush());

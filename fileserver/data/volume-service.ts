@@ -29,6 +29,7 @@ import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
 import { VolumeGate } from '../volume/volume-gate.ts';
 import { CallExecutor } from './call-executor.ts';
+import type { ConnectionOrder } from './connection-order.ts';
 import { VOLUMES_MAX, type VolumeMeter } from './data-metrics.ts';
 import type {
   CloseMode,
@@ -146,11 +147,11 @@ export class VolumeService {
   }
 
   /** After verify(). Ends with `serving` or `failed`. */
-  async serve(): Promise<void> {
+  async serve(order: ConnectionOrder): Promise<void> {
     await this.stage(async () => {
       await this.replay();
       this.mustHaveRight();
-      this.executor = this.makeExecutor(this.diskSet!);
+      this.executor = this.makeExecutor(this.diskSet!, order);
       this.state = 'serving';
       this.startTimers();
       this.tell({ kind: 'serving' });
@@ -172,7 +173,7 @@ export class VolumeService {
     return this.writing;
   }
 
-  private makeExecutor(diskSet: DiskSet): CallExecutor {
+  private makeExecutor(diskSet: DiskSet, order: ConnectionOrder): CallExecutor {
     const programs = {
       nfs: this.nfsService(diskSet),
       nfsProcedures: nfsProcedures(this.onStep),
@@ -183,7 +184,7 @@ export class VolumeService {
       groups: this.setup.groups,
       onBug: this.onBug,
     };
-    const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, {
+    const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, order, {
       onRefused: () => this.rightLost(),
       execute: this.execute,
     });

@@ -1,0 +1,78 @@
+import { beforeEach, expect, test } from 'vitest';
+import { ConnectionOrder } from './connection-order.ts';
+
+const CLIENT = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
+const OTHER = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 9]);
+
+let order: ConnectionOrder;
+/** As another thread has it. */
+let elsewhere: ConnectionOrder;
+
+beforeEach(() => {
+  order = new ConnectionOrder(ConnectionOrder.allocate());
+  elsewhere = new ConnectionOrder(order.buffer);
+});
+
+test('a client that says where it is gives up its older connections, in all threads', () => {
+  const [first, second, strange] = [1, 2, 3].map((number) => order.enter(number, '10.0.0.1', 1000 + number));
+  order.announce(first!, CLIENT);
+  elsewhere.announce(strange!, OTHER);
+  expect(order.isCurrent(first!)).toBe(true);
+  elsewhere.announce(second!, CLIENT);
+  expect(order.isCurrent(first!)).toBe(false);
+  expect(order.isCurrent(second!)).toBe(true);
+  expect(order.isCurrent(strange!)).toBe(true);
+});
+
+test('what it says by the old connection after the new one gives up the old one', () => {
+  const first = order.enter(1, '10.0.0.1', 1001);
+  const second = order.enter(2, '10.0.0.1', 1002);
+  elsewhere.announce(second, CLIENT);
+  expect(order.isCurrent(first)).toBe(true);
+  order.announce(first, CLIENT);
+  expect(order.isCurrent(first)).toBe(false);
+  expect(elsewhere.isCurrent(second)).toBe(true);
+});
+
+test('also when the new one has ended meanwhile', () => {
+  const first = order.enter(1, '10.0.0.1', 1001);
+  const second = order.enter(2, '10.0.0.1', 1002);
+  order.announce(second, CLIENT);
+  order.leave(second);
+  order.announce(first, CLIENT);
+  expect(order.isCurrent(first)).toBe(false);
+});
+
+test.each(['in that order', 'the younger one first'])('the same address and port, seen %s', (seen) => {
+  const numbers = seen === 'in that order' ? [1, 2] : [2, 1];
+  const places = numbers.map((number) => order.enter(number, '10.0.0.1', 700));
+  const strangers = [order.enter(3, '10.0.0.2', 700), order.enter(4, '10.0.0.1', 701)];
+  for (const place of places) expect(elsewhere.isCurrent(place)).toBe(place.number === 2);
+  for (const place of strangers) expect(elsewhere.isCurrent(place)).toBe(true);
+});
+
+test('a place that is given to somebody else is no more that of the one before', () => {
+  const first = order.enter(1, '10.0.0.1', 1);
+  order.leave(first);
+  for (let number = 2; number <= 4097; number++) order.enter(number, '10.0.0.2', number);
+  expect(order.isCurrent(first)).toBe(false);
+});
+
+test('with more connections than places the rest is served, and never given up', () => {
+  const places = Array.from({ length: 4099 }, (_, index) => order.enter(index + 1, '10.0.0.1', index));
+  const rest = places.slice(4096);
+  for (const place of rest) {
+    order.announce(place, CLIENT);
+    expect(place.place).toBe(-1);
+    expect(order.isCurrent(place)).toBe(true);
+    order.leave(place);
+  }
+  expect(places.every((place) => order.isCurrent(place))).toBe(true);
+});
+
+test('no two addresses of a crowd are taken for one', () => {
+  const places = Array.from({ length: 4000 }, (_, index) =>
+    order.enter(index + 1, `10.0.${index >> 8}.${index & 255}`, 600 + (index % 400)),
+  );
+  expect(places.filter((place) => !order.isCurrent(place))).toEqual([]);
+});
