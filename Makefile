@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach scale clients conformance disk hostile crashes format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach scale clients conformance disk hostile crashes mutants format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ simulate: setup ## The deterministic simulation, 100,000 seeds (SEEDS=, FROM=)
 
 explore: setup ## Every state of the pair's deciding code within larger bounds (minutes; BOUNDS= picks one)
 	@$(NODE) simulation/exploration/main.ts --large $(if $(BOUNDS),--bounds $(BOUNDS))
+
+mutants: setup ## Small faults in the code that safety depends on: does a test notice each? Hours (AREA=, FILE=, COUNT=); writes out/mutants.json
+	@nice $(NODE) mutants/main.ts $(if $(AREA),--area "$(AREA)") $(if $(FILE),--file $(FILE)) $(if $(COUNT),--count $(COUNT))
 
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients

@@ -12,6 +12,7 @@ const FOLDERS = [
   'protocol',
   'pair',
   'simulation',
+  'mutants',
   'fileserver',
   'client',
   'kubernetes',

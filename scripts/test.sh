@@ -68,6 +68,7 @@ stage types 'strict TypeScript' tsc --noEmit
 stage architecture "dependencies point inwards, no dead files, the file map is true" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
 stage unit 'unit and component tests' vitest run
 stage anywhere 'the README in a private directory, and as an ordinary user' scripts/test-anywhere.sh
+stage mutants 'faults in what changed last of the code that safety depends on: tests notice them' node mutants/main.ts --changed HEAD~10 --seconds 90
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
 stage prepare 'waiting for the background work' finished prepare
 background disk node e2e/main.ts disk

@@ -1,0 +1,131 @@
+/**
+ * The code that safety depends on, and the tests that have to notice a fault in it: the quick ones first, since the first that
+ * fails is enough.
+ */
+export interface Area {
+  readonly name: string;
+  /** Files, from the root of the repository. */
+  readonly files: readonly string[];
+  readonly tests: readonly string[];
+}
+
+const volume = (...names: string[]): string[] => names.map((name) => `fileserver/volume/${name}`);
+const nfs = (...names: string[]): string[] => names.map((name) => `fileserver/nfs/${name}`);
+const data = (...names: string[]): string[] => names.map((name) => `fileserver/data/${name}`);
+
+export const AREAS: readonly Area[] = [
+  {
+    name: 'pair',
+    files: [
+      'pair/claim.ts',
+      'pair/disk-set.ts',
+      'pair/driver.ts',
+      'pair/incarnation.ts',
+      'pair/lease.ts',
+      'pair/right-to-serve.ts',
+      'pair/server.ts',
+      'pair/transfer-policy.ts',
+    ],
+    tests: ['pair/', 'simulation/exploration/exploration.test.ts', 'simulation/simulation.test.ts'],
+  },
+  {
+    name: 'change queue',
+    files: volume('change-queue.ts', 'counted-keys.ts', 'reply-cache.ts'),
+    tests: [
+      ...volume('change-queue.test.ts', 'reply-cache.test.ts'),
+      ...nfs('containment.test.ts', 'gradual-truncation.test.ts'),
+      ...volume('change-queue-crash.test.ts'),
+      ...data('exactly-once.test.ts'),
+    ],
+  },
+  {
+    name: 'journal',
+    files: volume(
+      'journal.ts',
+      'journal-records.ts',
+      'journal-payloads.ts',
+      'left-behind.ts',
+      'stored-answers.ts',
+    ),
+    tests: volume(
+      'journal-records.test.ts',
+      'journal.test.ts',
+      'journal-crash.test.ts',
+      'change-queue-crash.test.ts',
+    ),
+  },
+  {
+    name: 'recovery',
+    files: nfs(
+      'recovery.ts',
+      'operation.ts',
+      'new-entry.ts',
+      'create.ts',
+      'remove.ts',
+      'rename.ts',
+      'link.ts',
+      'setattr.ts',
+    ),
+    tests: [
+      ...nfs('containment.test.ts'),
+      ...data('exactly-once.test.ts', 'procedures.test.ts'),
+      ...nfs('neighbours.test.ts'),
+    ],
+  },
+  {
+    name: 'copies of calls',
+    files: [...nfs('write.ts', 'recent-writes.ts', 'change.ts'), ...data('connection-order.ts')],
+    tests: [
+      ...nfs('recent-writes.test.ts'),
+      ...data(
+        'connection-order.test.ts',
+        'call-executor.test.ts',
+        'duplicate-writes.test.ts',
+        'write-verifier.test.ts',
+        'procedures.test.ts',
+      ),
+    ],
+  },
+  {
+    name: 'ownership',
+    files: volume('ownership.ts', 'behind.ts', 'durable-file.ts'),
+    tests: [
+      ...volume('ownership.test.ts', 'volume.test.ts'),
+      ...data('service.test.ts', 'volume-fates.test.ts'),
+    ],
+  },
+  {
+    name: 'flushes',
+    files: ['fileserver/system/flush-lane.ts', ...volume('flush-set.ts', 'data-flusher.ts')],
+    tests: [
+      'fileserver/system/flush-lane.test.ts',
+      ...volume('data-flusher.test.ts'),
+      ...data('write-verifier.test.ts'),
+    ],
+  },
+  {
+    name: 'right',
+    files: ['fileserver/right-table.ts', 'fileserver/system/write-gate.ts', ...volume('volume-gate.ts')],
+    tests: ['fileserver/right-table.test.ts', ...volume('volume-gate.test.ts'), ...data('right-cut.test.ts')],
+  },
+  {
+    name: 'sentinel',
+    files: [
+      'fileserver/sentinel/sentinel.ts',
+      'fileserver/sentinel/sentinel-link.ts',
+      'fileserver/sentinel/watched-process.ts',
+    ],
+    tests: ['fileserver/sentinel/sentinel.test.ts'],
+  },
+  {
+    name: 'witness',
+    files: [
+      'fileserver/witness/embedded.ts',
+      'fileserver/witness/kubernetes.ts',
+      'fileserver/witness/lease-file.ts',
+      'fileserver/witness/lease-object.ts',
+      'fileserver/witness/witness.ts',
+    ],
+    tests: ['fileserver/witness/'],
+  },
+];
