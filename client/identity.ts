@@ -1,4 +1,5 @@
 // Who a client says it is: AUTH_SYS (RFC 5531 appendix A), a user, its groups and a machine name.
+import { randomInt } from 'node:crypto';
 import { hostname } from 'node:os';
 import {
   AUTH_SYS_GIDS_MAX,
@@ -24,12 +25,12 @@ export function processIdentity(): Identity {
 }
 
 /**
- * The credential of all calls of one client. Its stamp is random: servers tell resent calls from new ones by XID
- * and contents, and two clients of one machine may well come up with the same XID.
+ * The credential of all calls of one client. Its stamp is random, and above the small ones that others have in common: servers
+ * tell resent calls from new ones by XID and contents, and two clients of one machine may well come up with the same XID.
  */
 export function credentialOf(identity: Identity): opaque_auth {
   const machinename = Buffer.from(hostname()).subarray(0, AUTH_SYS_MACHINENAME_SIZE_MAX);
   const { uid, gid } = identity;
-  const stamp = Math.floor(Math.random() * 2 ** 32);
+  const stamp = randomInt(2 ** 16, 2 ** 32);
   return authSysCredential({ stamp, machinename, uid, gid, gids: [...identity.gids] }, new XdrWriter(512));
 }

@@ -6,6 +6,7 @@ import { AUTH_NONE, AUTH_SYS, type CallHeader, decodeAuthSys } from '../../proto
 import type { XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { Caller, UserOf } from '../nfs/call.ts';
+import type { Origin } from '../nfs/origin.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { isGroup, isUser, NO_ID } from '../system/user-ids.ts';
 import type { Export } from '../volume/export.ts';
@@ -14,9 +15,13 @@ interface Credential {
   /** Null: AUTH_NONE, nobody in particular. */
   readonly user: Identity | null;
   readonly byExport: Map<Export, Identity>;
+  /** See Caller.hasOwnStamp. */
+  readonly hasOwnStamp: boolean;
 }
 
-const NOBODY_IN_PARTICULAR: Credential = { user: null, byExport: new Map() };
+const NOBODY_IN_PARTICULAR: Credential = { user: null, byExport: new Map(), hasOwnStamp: false };
+/** Smaller ones are constants, or counted. */
+const OWN_STAMP_MIN = 2 ** 16;
 /** Credentials remembered for a connection, with a key of their bytes. */
 const REMEMBERED_MAX = 64;
 /** Users of the thread, so that one user is one object whichever connection he comes by. */
@@ -34,8 +39,7 @@ function intern(uid: number, gid: number, groups: readonly number[]): Identity {
 }
 
 export class ConnectionCaller implements Caller {
-  /** Address without port. */
-  readonly host: string;
+  readonly origin: Origin;
   private readonly allowedExports: Map<Export, boolean>;
   private readonly remembered: Map<string, Credential>;
   private credential: Credential;
@@ -48,8 +52,8 @@ export class ConnectionCaller implements Caller {
   /** User whose groups have to be waited for (GroupDirectory.wait) before the call that was taken; -1: nobody's. */
   waitsFor: number;
 
-  constructor(host: string, groups: GroupDirectory | null) {
-    this.host = host;
+  constructor(origin: Origin, groups: GroupDirectory | null) {
+    this.origin = origin;
     this.groups = groups;
     this.generation = 0;
     this.waitsFor = -1;
@@ -98,7 +102,8 @@ export class ConnectionCaller implements Caller {
         this.waitsFor = parms.uid;
         return true;
       }
-      credential = { user: intern(parms.uid, parms.gid, gids), byExport: new Map() };
+      const hasOwnStamp = parms.stamp >= OWN_STAMP_MIN;
+      credential = { user: intern(parms.uid, parms.gid, gids), byExport: new Map(), hasOwnStamp };
       if (this.remembered.size >= REMEMBERED_MAX) this.remembered.clear();
       this.remembered.set(key, credential);
     }
@@ -117,10 +122,14 @@ export class ConnectionCaller implements Caller {
   allowed(tree: Export): boolean {
     let allowed = this.allowedExports.get(tree);
     if (allowed === undefined) {
-      allowed = tree.clients.includes(this.host);
+      allowed = tree.clients.includes(this.origin.host);
       this.allowedExports.set(tree, allowed);
     }
     return allowed;
+  }
+
+  get hasOwnStamp(): boolean {
+    return this.credential.hasOwnStamp;
   }
 
   identity(tree: Export): Identity {

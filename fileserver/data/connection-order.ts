@@ -30,6 +30,8 @@ export interface Place {
   readonly place: number;
   /** Connections of a disk set are numbered in the order in which they were accepted, from 1. */
   readonly number: number;
+  /** Hash of its client's address and port. */
+  readonly address: number;
 }
 
 export class ConnectionOrder {
@@ -64,9 +66,9 @@ export class ConnectionOrder {
         const other = ((first + near) % PLACES) * WORDS;
         if (Atomics.load(words, other + ADDRESS) === address) this.putInOrder(at, number, other);
       }
-      return { place, number };
+      return { place, number, address };
     }
-    return { place: -1, number };
+    return { place: -1, number, address };
   }
 
   /** Its client says who it is. */

@@ -3,6 +3,16 @@
  * It comes when a client has lost a connection with an answer on it, or has given one up in which the first copy still lies
  * unread: executed then, it would write over what somebody was told since to be there.
  *
+ * A call that looks the same need not be a copy: there are clients that count XIDs from the same number each time they start, and
+ * of the data only the first bytes are looked at. To take such a call for a copy would lose it. So it is one only if it comes
+ *
+ *   by the connection of the one that was executed, or by an older one: nobody begins anew there
+ *   by a newer one from the same port of the same host: the client has connected again
+ *   with a stamp in its credential that only this run of the client has
+ *
+ * Any other is executed. If it was a copy all the same, then of a WRITE that its client waits for to this moment: who else writes
+ * to that place meanwhile has no order with it.
+ *
  * In memory, for one owner's time. The copies that lie with an owner before never count: its connections ended with its right.
  * What was executed by it, and is sent again to this one, is executed again (docs/safety.md).
  *
@@ -14,6 +24,7 @@ import { randomBytes } from 'node:crypto';
 import { NFS3_OK, NFS3ERR_JUKEBOX } from '../../protocol/nfs3.ts';
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
+import type { Caller } from './call.ts';
 
 /** WRITEs kept: a set of XIDs that have the same hash, and so many of each. The oldest of a set makes room. */
 const SETS = 4096;
@@ -29,10 +40,22 @@ const EMPTY = 0;
 const RUNNING = 1;
 const DONE = 2;
 
+/** A WRITE that has come. */
+export interface Arrived {
+  readonly xid: number;
+  /** Of sumOf(). */
+  readonly sum: number;
+  readonly caller: Pick<Caller, 'origin' | 'hasOwnStamp'>;
+}
+
 export class RecentWrites {
   private readonly secret: number;
   private readonly xids: Uint32Array;
   private readonly sums: Uint32Array;
+  /** Of the connection that each came by. */
+  private readonly numbers: Float64Array;
+  private readonly addresses: Int32Array;
+  private readonly hosts: string[];
   private readonly states: Uint8Array;
   private readonly statuses: Uint32Array;
   private readonly kept: Uint8Array;
@@ -45,6 +68,9 @@ export class RecentWrites {
     this.secret = randomBytes(4).readUInt32LE();
     this.xids = new Uint32Array(SETS * WAYS);
     this.sums = new Uint32Array(SETS * WAYS);
+    this.numbers = new Float64Array(SETS * WAYS);
+    this.addresses = new Int32Array(SETS * WAYS);
+    this.hosts = new Array<string>(SETS * WAYS).fill('');
     this.states = new Uint8Array(SETS * WAYS);
     this.statuses = new Uint32Array(SETS * WAYS);
     this.kept = new Uint8Array(SETS * WAYS * KEPT_SIZE);
@@ -57,18 +83,42 @@ export class RecentWrites {
     return r.sum(start, Math.min(data + DATA_SIZE, r.end), this.secret);
   }
 
-  /** Where it is kept; -1: it is a new one. */
-  find(xid: number, sum: number): number {
+  /** Where what it is a copy of is kept; -1: it is a new one. */
+  find({ xid, sum, caller }: Arrived): number {
     const first = setOf(xid) * WAYS;
     for (let at = first; at < first + WAYS; at++) {
-      if (this.xids[at] === xid && this.sums[at] === sum && this.states[at] !== EMPTY) return at;
+      if (
+        this.xids[at] === xid &&
+        this.sums[at] === sum &&
+        this.states[at] !== EMPTY &&
+        this.isCopy(at, caller)
+      )
+        return at;
+    }
+    return -1;
+  }
+
+  private isCopy(at: number, { origin, hasOwnStamp }: Arrived['caller']): boolean {
+    if (hasOwnStamp) return true;
+    return (
+      origin.host === this.hosts[at] &&
+      (origin.number <= this.numbers[at]! || origin.address === this.addresses[at])
+    );
+  }
+
+  /** Where it itself is kept; -1: nowhere. */
+  private placeOf({ xid, sum, caller }: Arrived): number {
+    const first = setOf(xid) * WAYS;
+    for (let at = first; at < first + WAYS; at++) {
+      const same = this.xids[at] === xid && this.sums[at] === sum && this.states[at] !== EMPTY;
+      if (same && this.numbers[at] === caller.origin.number) return at;
     }
     return -1;
   }
 
   /** It is being executed, and ended() or forget() follows. */
-  begin(xid: number, sum: number): void {
-    this.place(xid, sum, RUNNING);
+  begin(arrived: Arrived): void {
+    this.place(arrived, RUNNING);
   }
 
   /** What find() said is running: the listener is told with the first copy. */
@@ -83,14 +133,14 @@ export class RecentWrites {
   }
 
   /** Its results are bytes[start .. end), and are about to be answered. */
-  ended(xid: number, sum: number, bytes: Uint8Array, start: number, end: number): void {
+  ended(arrived: Arrived, bytes: Uint8Array, start: number, end: number): void {
     const status = wordAt(bytes, start);
     // Sent again, as it asks its client to do, it is executed.
     if (status === NFS3ERR_JUKEBOX) {
-      this.forget(xid, sum);
+      this.forget(arrived);
       return;
     }
-    const at = this.place(xid, sum, DONE);
+    const at = this.place(arrived, DONE);
     if (at < 0) return;
     this.statuses[at] = status;
     if (status !== NFS3_OK) return;
@@ -100,18 +150,20 @@ export class RecentWrites {
   }
 
   /** It was not executed: it counts as one that never came. */
-  forget(xid: number, sum: number): void {
-    const at = this.find(xid, sum);
+  forget(arrived: Arrived): void {
+    const at = this.placeOf(arrived);
     if (at >= 0) this.states[at] = EMPTY;
   }
 
   /** Who has joined it, once. After ended() or forget(). */
-  waiting(xid: number, sum: number): readonly AnswerListener[] {
+  waiting({ xid, sum, caller }: Arrived): readonly AnswerListener[] {
     if (this.joined.size === 0) return NOBODY;
     const first = setOf(xid) * WAYS;
     for (let at = first; at < first + WAYS; at++) {
       const listeners = this.joined.get(at);
-      if (listeners === undefined || this.xids[at] !== xid || this.sums[at] !== sum) continue;
+      const same =
+        this.xids[at] === xid && this.sums[at] === sum && this.numbers[at] === caller.origin.number;
+      if (listeners === undefined || !same) continue;
       this.joined.delete(at);
       return listeners;
     }
@@ -129,13 +181,17 @@ export class RecentWrites {
   }
 
   /** Where it is kept from now on; -1: nowhere, as all of its set are running. */
-  private place(xid: number, sum: number, state: number): number {
-    let at = this.find(xid, sum);
+  private place(arrived: Arrived, state: number): number {
+    let at = this.placeOf(arrived);
     if (at < 0) {
+      const { xid, sum, caller } = arrived;
       at = this.oldestOf(setOf(xid));
       if (at < 0) return at;
       this.xids[at] = xid;
       this.sums[at] = sum;
+      this.numbers[at] = caller.origin.number;
+      this.addresses[at] = caller.origin.address;
+      this.hosts[at] = caller.origin.host;
     }
     this.states[at] = state;
     return at;

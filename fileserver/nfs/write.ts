@@ -24,6 +24,7 @@ import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
 import { contained, type NfsCall, type NfsService, type Outcome } from './call.ts';
 import { nfsstat3Of } from './nfs-status.ts';
+import type { Arrived } from './recent-writes.ts';
 
 const before = new BeforeAttributes();
 /** For results that are not answered at once. */
@@ -33,9 +34,12 @@ export function write(call: NfsCall): Outcome {
   const { service, caller } = call;
   const args = decodeWRITE3args(call.r);
   call.r.expectEnd();
-  const xid = call.r.wordAt(call.callStart);
-  const sum = service.recentWrites.sumOf(call.r, call.callStart, call.r.end - paddedSize(args.data.length));
-  const known = service.recentWrites.find(xid, sum);
+  const arrived = {
+    xid: call.r.wordAt(call.callStart),
+    sum: service.recentWrites.sumOf(call.r, call.callStart, call.r.end - paddedSize(args.data.length)),
+    caller,
+  };
+  const known = service.recentWrites.find(arrived);
   if (known >= 0) return again(call, args, known);
   const file = service.diskSet.resolveHandle(args.file);
   before.forget();
@@ -43,20 +47,20 @@ export function write(call: NfsCall): Outcome {
   if (!caller.allowed(file.tree)) return failed(call.w, 'accessDenied', null, service);
   const { volume } = file;
   const user = caller.identity(file.tree);
-  if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args, xid, sum);
+  if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args, arrived);
   const stable = volume.spec.writeThrough === true && args.stable === UNSTABLE ? DATA_SYNC : args.stable;
   if (stable === UNSTABLE) {
     const { w } = call;
     const start = w.position;
     const outcome = perform(service, w, file, args, stable, user);
-    if (outcome === 'answered') service.recentWrites.ended(xid, sum, w.bytes, start, w.position);
+    if (outcome === 'answered') service.recentWrites.ended(arrived, w.bytes, start, w.position);
     return outcome;
   }
   held.reset();
   const outcome = perform(service, held, file, args, stable, user);
   if (outcome !== 'answered') return outcome;
-  service.recentWrites.begin(xid, sum);
-  const answer = answerOf(service, xid, sum, call.answerLater());
+  service.recentWrites.begin(arrived);
+  const answer = answerOf(service, arrived, call.answerLater());
   flushThenAnswer(service, file, stable, held.bytes.slice(0, held.position), answer);
   return 'later';
 }
@@ -82,13 +86,13 @@ function again(call: NfsCall, args: WRITE3args, known: number): Outcome {
 }
 
 /** Answers a WRITE that was begun, and copies of it that have come since. */
-function answerOf(service: NfsService, xid: number, sum: number, answer: AnswerListener): AnswerListener {
+function answerOf(service: NfsService, arrived: Arrived, answer: AnswerListener): AnswerListener {
   const { recentWrites } = service;
   return (results) => {
-    if (results === null) recentWrites.forget(xid, sum);
-    else recentWrites.ended(xid, sum, results, 0, results.length);
+    if (results === null) recentWrites.forget(arrived);
+    else recentWrites.ended(arrived, results, 0, results.length);
     answer(results);
-    for (const copy of recentWrites.waiting(xid, sum)) copy(results);
+    for (const copy of recentWrites.waiting(arrived)) copy(results);
   };
 }
 
@@ -97,11 +101,11 @@ function answerOf(service: NfsService, xid: number, sum: number, answer: AnswerL
  * completed after a crash. So the WRITE comes after it; its data is copied, since its record won't stay. Exports may change
  * meanwhile: its file and its rights are looked up again.
  */
-function wait(call: NfsCall, file: OpenFile, args: WRITE3args, xid: number, sum: number): Outcome {
+function wait(call: NfsCall, file: OpenFile, args: WRITE3args, arrived: Arrived): Outcome {
   const { service } = call;
   const userOf = call.caller.userOf();
-  service.recentWrites.begin(xid, sum);
-  const answer = answerOf(service, xid, sum, call.answerLater());
+  service.recentWrites.begin(arrived);
+  const answer = answerOf(service, arrived, call.answerLater());
   const copied: WRITE3args = { ...args, data: args.data.slice() };
   const go = (): void => {
     held.reset();
