@@ -36,7 +36,7 @@ export function nextTurn(work: () => void): void {
 
 /** When the present callback of the event loop has ended, before the next one. */
 export function afterThisCallback(work: () => void): void {
-  queueMicrotask(() => reportingErrors(work));
+  process.nextTick(reportingErrors, work);
 }
 
 /**
