@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type ClaimView, mayClaim } from './claim.ts';
 import { type Incarnation, incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
+import { silenceMs } from './right-to-serve.ts';
 import type { PairIdentity } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
@@ -33,7 +34,7 @@ function view(me: Incarnation, record: Partial<LeaseRecord>, more: Partial<Claim
   };
 }
 
-const silence = timing.leaseMs + timing.guardMs;
+const silence = silenceMs(timing);
 
 describe('R3: a claim on silence', () => {
   test('of a solo Lease: any other incarnation, after lease + guard unchanged, not a moment before', () => {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { type DriverPorts, PairDriver } from './driver.ts';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
+import { silenceMs } from './right-to-serve.ts';
 import { initialServer, step } from './server.ts';
 import type { Input, LeaseWriteOutcome } from './types.ts';
 
@@ -11,7 +12,7 @@ const me = incarnationOf('filer-b', 'podB', 'run1');
 const partner = incarnationOf('filer-a', 'podA', 'run1');
 const home = 'filer-a';
 /** An announced release is followed by a claim within this time, or not at all. */
-const EXPECT_MS = 2 * timing.leaseMs + timing.leaseMs + timing.guardMs;
+const EXPECT_MS = 2 * timing.leaseMs + silenceMs(timing);
 
 let now: number;
 let calls: string[];

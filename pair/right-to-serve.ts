@@ -23,9 +23,19 @@ export function switchFiresAt(until: number, timing: PairTiming): number {
   return until + timing.guardMs / 2;
 }
 
-/** What rule R3 waits for: nobody whose last sign of life is older than this has a right left. */
+/**
+ * By how much CLOCK_BOOTTIME may run fast or slow, as a part of 1: what chronyd's default `maxslewrate` (83333.333 ppm) makes of
+ * it while a wall clock is corrected by slewing. Two servers may be corrected in opposite directions.
+ */
+export const SLEW_MAX = 1 / 12;
+
+/**
+ * What rule R3 waits for: nobody whose last sign of life is older than this has a right left. The clock that measures it may
+ * run as fast, and the one on which the holder's right and its dead man's switch run as slow, as SLEW_MAX allows.
+ */
 export function silenceMs(timing: PairTiming): number {
-  return timing.leaseMs + timing.guardMs;
+  const whateverTheClocks = (switchFiresAt(timing.leaseMs, timing) * (1 + SLEW_MAX)) / (1 - SLEW_MAX);
+  return Math.max(timing.leaseMs + timing.guardMs, Math.ceil(whateverTheClocks));
 }
 
 /** A paired holder without acknowledgements for this long goes solo: early enough to ask the API twice. */

@@ -268,16 +268,23 @@ describe('R1: acknowledging', () => {
   test('nothing from the moment it considers a claim until the outcome is known (R3)', () => {
     const subject = new Subject().at(10).give({ kind: 'partnerConnected', incarnation: partner });
     subject.sees('filer-b', { holder: partner, epoch: 4, renewal: 8, acknowledger: me });
-    subject.at(2510).give({ kind: 'tick' });
+    subject.at(10 + silence).give({ kind: 'tick' });
     const { token } = subject.of('writeLease').find(({ home }) => home === 'filer-b')!;
-    subject.at(2520).give(heartbeat);
+    subject.at(20 + silence).give(heartbeat);
     expect(subject.of('send')[0]!.message).toMatchObject({ kind: 'acknowledgement', holdings: [] });
     // Unknown, and the Lease looks as before: the claim may still be applied, so it goes on claiming.
-    subject.at(2600).give({ kind: 'leaseWritten', home: 'filer-b', token, outcome: { kind: 'unknown' } });
+    subject
+      .at(100 + silence)
+      .give({ kind: 'leaseWritten', home: 'filer-b', token, outcome: { kind: 'unknown' } });
     subject.sees('filer-b', { holder: partner, epoch: 4, renewal: 8, acknowledger: me }, '2');
-    subject.at(2610).give(heartbeat);
+    subject.at(110 + silence).give(heartbeat);
     expect(subject.of('send')[0]!.message).toMatchObject({ kind: 'acknowledgement', holdings: [] });
-    expect(subject.at(2750).give({ kind: 'tick' }).of('writeLease')[0]).toMatchObject({ version: '2' });
+    expect(
+      subject
+        .at(250 + silence)
+        .give({ kind: 'tick' })
+        .of('writeLease')[0],
+    ).toMatchObject({ version: '2' });
   });
 });
 

@@ -5,6 +5,7 @@
 import { silenceBeforeClaimMs } from './claim.ts';
 import { type ServerName, serverOf } from './incarnation.ts';
 import { emptyLease } from './lease.ts';
+import { SLEW_MAX } from './right-to-serve.ts';
 import type { ServerState } from './server.ts';
 import { policyOf } from './transfer-policy.ts';
 
@@ -12,6 +13,8 @@ export interface TakeoverFacts {
   readonly witness: 'answers' | 'silent';
   /** Null: every volume is there, belongs to the disk set and can be read. Else a sentence. */
   readonly whyNotReadable: string | null;
+  /** By which part of 1 this server's clock is set to run fast or slow; null: not known. */
+  readonly clockSlew: number | null;
 }
 
 export interface Missing {
@@ -24,6 +27,7 @@ export interface Missing {
     | 'WitnessSilent'
     | 'VolumesUnreadable'
     | 'NotAcknowledger'
+    | 'ClockTooFast'
     | 'Maintenance'
     | 'ManualMode';
   /** A sentence that names the way out. */
@@ -58,6 +62,10 @@ export function takeoverCheck(
   return { home, server, possible: missing.length === 0, missing, message };
 }
 
+function percent(part: number): string {
+  return `${(part * 100).toFixed(1)} %`;
+}
+
 function whatIsMissing(state: ServerState, home: ServerName, facts: TakeoverFacts, now: number): Missing[] {
   const { identity, stopping } = state;
   const set = home === state.own.home ? state.own : state.foreign;
@@ -87,6 +95,12 @@ function whatIsMissing(state: ServerState, home: ServerName, facts: TakeoverFact
     missing.push({
       name: 'CannotServe',
       message: `${identity.server} could not serve ${home} a moment ago; it tries again in ${Math.ceil(set.cannotServeUntil - now)} ms`,
+    });
+  }
+  if (facts.clockSlew !== null && Math.abs(facts.clockSlew) > SLEW_MAX) {
+    missing.push({
+      name: 'ClockTooFast',
+      message: `the clock of ${identity.server} is being corrected at ${percent(facts.clockSlew)}, and the pair's waits cover ${percent(SLEW_MAX)}: limit the slew rate of its time service (chrony: maxslewrate)`,
     });
   }
   const { acknowledger } = record;

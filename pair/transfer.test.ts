@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Incarnation, incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
+import { silenceMs } from './right-to-serve.ts';
 import { initialServer, nextWakeAt, type ServerState, step } from './server.ts';
 import { takeoverCheck } from './takeover-check.ts';
 import { DEFAULT_POLICY } from './transfer-policy.ts';
@@ -135,7 +136,7 @@ describe('force', () => {
     expect(stuck().write).toBeUndefined();
     const forced = stuck().lease({ request: { ...request, force: true } });
     expect(forced.write).toBeUndefined();
-    expect(forced.pass(2400).write).toBeUndefined();
+    expect(forced.pass(silenceMs(timing) - 100).write).toBeUndefined();
     expect(forced.pass(200).write?.ownership).toMatchObject({ holder: me, epoch: 4 });
     const detected = forced.effects.find(
       (effect) => effect.kind === 'trace' && effect.event.name === 'detected',
@@ -256,11 +257,14 @@ describe('giveback', () => {
 });
 
 describe('the dry run', () => {
-  const facts = { witness: 'answers', whyNotReadable: null } as const;
+  const facts = { witness: 'answers', whyNotReadable: null, clockSlew: 0 } as const;
 
   test('says that all is there', () => {
     const { state, now } = new Subject(DEFAULT_POLICY).lease({});
-    expect(takeoverCheck(state, 'filer-a', facts, now)).toMatchObject({ possible: true, missing: [] });
+    for (const clockSlew of [0, 0.08, -0.08, null]) {
+      const check = takeoverCheck(state, 'filer-a', { ...facts, clockSlew }, now);
+      expect(check).toMatchObject({ possible: true, missing: [] });
+    }
   });
 
   test('names everything that is missing', () => {
@@ -268,13 +272,14 @@ describe('the dry run', () => {
     const { missing, possible } = takeoverCheck(
       state,
       'filer-a',
-      { witness: 'silent', whyNotReadable: 'EIO' },
+      { witness: 'silent', whyNotReadable: 'EIO', clockSlew: -0.09 },
       now,
     );
     expect(possible).toBe(false);
     expect(missing.map(({ name }) => name)).toEqual([
       'WitnessSilent',
       'VolumesUnreadable',
+      'ClockTooFast',
       'NotAcknowledger',
       'Maintenance',
     ]);

@@ -10,6 +10,7 @@ import type { DiskSetState } from '../pair/disk-set.ts';
 import { type DriverPorts, PairDriver } from '../pair/driver.ts';
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
 import type { LeaseOwnership } from '../pair/lease.ts';
+import { SLEW_MAX } from '../pair/right-to-serve.ts';
 import { initialServer, type ServerState, type step } from '../pair/server.ts';
 import type { Holding, Input, PairMessage, PairTiming, TraceEvent } from '../pair/types.ts';
 import { type DataPathHost, type OpenDiskSet, SimulatedDataPath } from './data-path.ts';
@@ -81,11 +82,12 @@ export class SimulatedProcess implements DataPathHost {
     this.#world = world;
     this.me = me;
     this.#server = server;
-    this.#rate = 1 + world.random.between(-world.drift, world.drift);
+    const rate = world.random.between(-world.drift, world.drift);
+    // A clock that is slewed is slewed as fast as it may be.
+    this.#rate = 1 + (world.drift === SLEW_MAX ? Math.sign(rate) * SLEW_MAX : rate);
     this.#wallOffset = world.random.between(-5000, 5000);
     this.#offset = world.random.between(0, 1e7);
-    const own = world.timingOfNext();
-    this.timing = world.variant?.timing?.(own) ?? own;
+    this.timing = world.timingOfNext();
     this.#dataPath = new SimulatedDataPath(this);
     const state = initialServer({ me, server, partner, timing: this.timing }, this.clock());
     this.#driver = new PairDriver(state, this.#ports(), this.#decision());

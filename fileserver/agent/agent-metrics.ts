@@ -1,6 +1,7 @@
 /** The agent's metrics, by name: one place that says what each of them means. */
 import { Metrics } from '../control/metrics.ts';
 import { lostLogLines } from '../log-output.ts';
+import { clockSlew } from '../system/clock-rate.ts';
 import type { Status } from './status.ts';
 
 const RTT_SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
@@ -55,6 +56,11 @@ export function agentMetrics(status: () => Status) {
         tookMs / 1000,
       ]);
     },
+  );
+  metrics.gauge(
+    'filerpair_clock_slew_ratio',
+    "By which part of 1 this machine's clocks are set to run fast or slow (adjtimex). The waits of a takeover cover 0.083.",
+    () => [[{}, clockSlew()]],
   );
   metrics.counted(
     'filerpair_log_lines_lost_total',

@@ -24,6 +24,7 @@ import type { Log } from '../log.ts';
 import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import { bootMs } from '../system/boottime.ts';
+import { clockSlew } from '../system/clock-rate.ts';
 import { DeadMansSwitch } from '../system/dead-man-switch.ts';
 import { endWithin } from '../system/end-process.ts';
 import { inBackground, nextTurn, repeat } from '../system/turns.ts';
@@ -228,6 +229,7 @@ export class Agent {
     const facts = {
       witness: read.kind === 'found' ? ('answers' as const) : ('silent' as const),
       whyNotReadable,
+      clockSlew: clockSlew(),
     };
     return takeoverCheck(this.state, home, facts, bootMs());
   }

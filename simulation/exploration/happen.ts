@@ -32,14 +32,12 @@ import {
 export class Laws {
   readonly variant: Variant | null;
   readonly step: Step;
-  readonly timing: typeof TIMING;
   readonly policy: PairPolicy;
 
   constructor(variant: Variant | null, policy: PairPolicy = DEFAULT_POLICY) {
     this.policy = policy;
     this.variant = variant;
     this.step = stepOf(variant);
-    this.timing = variant?.timing?.(TIMING) ?? TIMING;
   }
 
   has(fault: SurroundingFault): boolean {
@@ -335,7 +333,7 @@ export function start(world: World, laws: Laws, server: ServerName, container: s
   const process: Process = {
     me,
     server,
-    state: initialServer({ me, server, partner, timing: laws.timing, policy: laws.policy }, world.now),
+    state: initialServer({ me, server, partner, timing: TIMING, policy: laws.policy }, world.now),
     alive: true,
     paused: false,
     waiting: [],

@@ -2,8 +2,9 @@
 import type { DiskSetState } from '../../pair/disk-set.ts';
 import { serverOf } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
+import { silenceMs } from '../../pair/right-to-serve.ts';
 import type { ServerState } from '../../pair/server.ts';
-import type { Input } from '../../pair/types.ts';
+import type { Input, PairTiming } from '../../pair/types.ts';
 import { remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
 
 const LONG_AGO = Number.NEGATIVE_INFINITY;
@@ -26,6 +27,7 @@ function believing(change: (set: DiskSetState, state: ServerState) => Partial<Di
         ...set,
         ...(set.seen === meant.seen ? { seen: before.seen } : {}),
         ...(set.unchangedSince === meant.unchangedSince ? { unchangedSince: before.unchangedSince } : {}),
+        ...(set.acknowledgedAt === meant.acknowledgedAt ? { acknowledgedAt: before.acknowledgedAt } : {}),
         ...(set.role.name === 'claiming' && set.role.against === meant.seen
           ? { role: { ...set.role, against: before.seen! } }
           : {}),
@@ -33,6 +35,14 @@ function believing(change: (set: DiskSetState, state: ServerState) => Partial<Di
     });
     return { state: restored, effects };
   };
+}
+
+/** Claims on silence so many ms too early. */
+function waitingShorter(byMs: (timing: PairTiming) => number): Wrap {
+  return believing(({ unchangedSince, acknowledgedAt }, { identity: { timing } }) => ({
+    unchangedSince: unchangedSince - byMs(timing),
+    acknowledgedAt: acknowledgedAt - byMs(timing),
+  }));
 }
 
 function seeing(set: DiskSetState, change: Partial<LeaseRecord>): Partial<DiskSetState> {
@@ -61,13 +71,19 @@ export const claimVariants: readonly Variant[] = [
     name: 'ClaimWithoutWaiting',
     rule: 'R3',
     clause: 'a claim on silence waits lease + guard',
-    timing: (timing) => ({ ...timing, guardMs: -timing.leaseMs }),
+    wrap: waitingShorter(() => Number.POSITIVE_INFINITY),
   },
   {
     name: 'GuardZero',
     rule: 'R3',
-    clause: 'the guard: clocks do not run alike',
-    timing: (timing) => ({ ...timing, guardMs: 0 }),
+    clause: 'the guard: a process that was stopped lives longer than its right',
+    wrap: waitingShorter((timing) => silenceMs(timing) - timing.leaseMs),
+  },
+  {
+    name: 'SlewNotCounted',
+    rule: 'R3',
+    clause: 'clocks that are slewed in opposite directions',
+    wrap: waitingShorter((timing) => silenceMs(timing) - timing.leaseMs - timing.guardMs),
   },
   {
     name: 'HolderTimesIgnored',

@@ -46,7 +46,6 @@ export interface Variant {
   /** The clause that is left out, as a sentence for docs/safety.md. */
   readonly clause: string;
   readonly wrap?: Wrap;
-  readonly timing?: (timing: PairTiming) => PairTiming;
   /** From the driver's ports to broken ones. */
   readonly ports?: (ports: DriverPorts, around: Around) => DriverPorts;
   readonly fault?: SurroundingFault;
