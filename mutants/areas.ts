@@ -33,7 +33,7 @@ export const AREAS: readonly Area[] = [
     files: volume('change-queue.ts', 'counted-keys.ts', 'reply-cache.ts'),
     tests: [
       ...volume('change-queue.test.ts', 'reply-cache.test.ts'),
-      ...nfs('containment.test.ts', 'gradual-truncation.test.ts'),
+      ...nfs('containment.test.ts', 'recovery.test.ts', 'gradual-truncation.test.ts'),
       ...volume('change-queue-crash.test.ts'),
       ...data('exactly-once.test.ts'),
     ],
@@ -67,7 +67,7 @@ export const AREAS: readonly Area[] = [
       'setattr.ts',
     ),
     tests: [
-      ...nfs('containment.test.ts'),
+      ...nfs('containment.test.ts', 'recovery.test.ts'),
       ...data('exactly-once.test.ts', 'procedures.test.ts'),
       ...nfs('neighbours.test.ts'),
     ],
@@ -80,6 +80,7 @@ export const AREAS: readonly Area[] = [
       ...data(
         'connection-order.test.ts',
         'call-executor.test.ts',
+        'waiting-calls.test.ts',
         'duplicate-writes.test.ts',
         'write-verifier.test.ts',
         'procedures.test.ts',

@@ -182,3 +182,15 @@ test('connections of other clients go on', async () => {
   await write(first, 9, 'again');
   expect(content()).toBe('again');
 });
+
+test('of an operation too: the same arguments and XID by another user are another request', async () => {
+  const dir = await mount(first, '/data');
+  const how = { mode: nfs.GUARDED, obj_attributes: nfs.SATTR3_NOTHING } as const;
+  const create = (client: RpcClient, gid: number): Promise<nfs.CREATE3res> => {
+    const credential = userCredential(0, gid);
+    return client.call('CREATE', { where: { dir, name: bytes('new') }, how }, { xid: 7, credential });
+  };
+  expect((await create(first, 0)).status).toBe(nfs.NFS3_OK);
+  expect((await create(second, 0)).status).toBe(nfs.NFS3_OK);
+  expect((await create(second, 1)).status).toBe(nfs.NFS3ERR_EXIST);
+});

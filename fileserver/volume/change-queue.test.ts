@@ -13,7 +13,7 @@ const TURN_AROUND_MS = 1;
 let flushMs: number;
 let groups: number[];
 /** Ends the flush under way. */
-let endFlush: () => void;
+let endFlush: (result?: number) => void;
 
 vi.mock('./flush-set.ts', () => ({
   FlushSet: class {
@@ -24,8 +24,9 @@ vi.mock('./flush-set.ts', () => ({
     flush(done: (result: number, issued: boolean) => void): void {
       groups.push(this.count);
       this.count = 0;
-      endFlush = () => done(0, true);
-      setTimeout(endFlush, flushMs);
+      const end = (result = 0): void => done(result, true);
+      endFlush = end;
+      setTimeout(end, flushMs);
     }
   },
 }));
@@ -33,6 +34,8 @@ vi.mock('./flush-set.ts', () => ({
 let queue: ChangeQueue;
 let mayServe: boolean;
 let stopped: number;
+/** Of the volume. */
+let failures: string[];
 let makeQueue: (pacing?: Pacing) => ChangeQueue;
 let cache: ReplyCache;
 let count: number;
@@ -44,11 +47,13 @@ beforeEach(() => {
   mayServe = true;
   stopped = 0;
   cache = new ReplyCache(undefined, () => 0);
+  failures = [];
   const volume = {
     spec: { name: 'v' },
     changing: new CountedKeys(),
     reserve: { shortage: null },
     failed: false,
+    fail: (reason: string) => failures.push(reason),
   } as unknown as Volume;
   const hooks: ChangeQueueHooks = {
     mayServe: () => mayServe,
@@ -233,4 +238,23 @@ test('when the right ends between two parts nothing more is done or answered, an
   await vi.runAllTimersAsync();
   expect(events).toEqual(['idle']);
   expect(stopped).toBe(1);
+});
+
+test('a flush that fails ends the volume: nobody is answered, and nothing more is executed', async () => {
+  flushMs = 1000;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+  );
+  await vi.advanceTimersByTimeAsync(1);
+  expect(events).toEqual(['executed']);
+  endFlush(-5);
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+  );
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['executed']);
+  expect(failures).toEqual(['IoError']);
 });

@@ -78,3 +78,10 @@ test('answers of an owner before count from now, within the same bounds', () => 
   cache.evict();
   expect(cache.find('d')).toBe(null);
 });
+
+// 4,096 connections with a call each, and those of the failover before.
+test('an answer is there when 8,000 others have been given since', () => {
+  const cache = new ReplyCache();
+  for (let i = 0; i <= 8000; i++) cache.complete(`k${i}`, results(1, 200));
+  expect(cache.find('k0')).toEqual(results(1, 200));
+});
