@@ -4,14 +4,14 @@ import { fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { encodeEvent, monotonicMs } from './disk-log.ts';
 import { type Disk, serveAsFile } from './fuse-file.ts';
-import type { DiskBehaviour } from './recording-disk.ts';
+import { type DiskBehaviour, DOOMED, GOOD_DISK } from './recording-disk.ts';
 
 const [image, target, logFile] = process.argv.slice(2);
 if (image === undefined || target === undefined) throw new Error('recording-disk-main.ts IMAGE TARGET [LOG]');
 
 class RecordingDisk implements Disk {
   readonly size: number;
-  behaviour: DiskBehaviour = { flushMs: 0, failWrites: false, failFlushes: false, stalled: false };
+  behaviour: DiskBehaviour = GOOD_DISK;
   private readonly image: number;
   private readonly log: number;
   private events = 0;
@@ -38,7 +38,8 @@ class RecordingDisk implements Disk {
   }
 
   write(offset: number, data: Buffer): number {
-    if (this.behaviour.failWrites) return -constants.errno.EIO;
+    const { failWrites, failDoomed } = this.behaviour;
+    if (failWrites || (failDoomed && data.includes(DOOMED))) return -constants.errno.EIO;
     writeSync(this.image, data, 0, data.length, offset);
     if (this.log >= 0) this.note(encodeEvent({ kind: 'write', atMs: monotonicMs(), offset, data }));
     return 0;

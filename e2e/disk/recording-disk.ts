@@ -15,12 +15,23 @@ export interface DiskBehaviour {
   readonly flushMs: number;
   /** EIO. */
   readonly failWrites: boolean;
+  /** EIO for writes that hold DOOMED: data of files that a test has chosen, and nothing of the file system's own. */
+  readonly failDoomed: boolean;
   readonly failFlushes: boolean;
   /** Flushes wait until it is no longer so. */
   readonly stalled: boolean;
 }
 
-export const GOOD_DISK: DiskBehaviour = { flushMs: 0, failWrites: false, failFlushes: false, stalled: false };
+export const GOOD_DISK: DiskBehaviour = {
+  flushMs: 0,
+  failWrites: false,
+  failDoomed: false,
+  failFlushes: false,
+  stalled: false,
+};
+
+/** See DiskBehaviour.failDoomed. */
+export const DOOMED = 'This block is not to reach the disk.';
 
 export type FileSystemType = 'ext4' | 'xfs' | 'btrfs';
 

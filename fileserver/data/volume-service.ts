@@ -339,6 +339,7 @@ export class VolumeService {
     const mayWrite = this.state === 'serving' && this.kept === null && this.mayServe();
     for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.gate);
     if (mayWrite) inBackground(this.mounts?.write());
+    if (mayWrite) this.flusher?.tick();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;

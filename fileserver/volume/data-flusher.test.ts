@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../eventually.fixture.ts';
 import { FlushLane, FlushTimes } from '../system/flush-lane.ts';
-import { DataFlusher } from './data-flusher.ts';
+import { DataFlusher, UNSTABLE_TICKS } from './data-flusher.ts';
 import type { OpenFile } from './open-file.ts';
 import type { Volume } from './volume.ts';
 
@@ -14,6 +14,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let asked: { readonly fd: number; readonly ends: Ends }[];
 let told: string[];
+/** What the volume was given up for. */
+let failed: string[];
 let pins: number;
 /** What the table says when it is asked for a descriptor of the file. */
 let filesFd: () => number;
@@ -30,6 +32,7 @@ let lane: FlushLane;
 beforeEach(() => {
   asked = [];
   told = [];
+  failed = [];
   pins = 0;
   synced = [];
   anyFd = openSync('/dev/null', 'r');
@@ -39,6 +42,7 @@ beforeEach(() => {
   volume = {
     spec: { name: 'data' },
     flushTimes: new FlushTimes(),
+    fail: (reason: string) => failed.push(reason),
     sync: (done: (result: number) => void) => synced.push(done),
   } as unknown as Volume;
   file = { key: `file ${tests}`, volume } as unknown as OpenFile;
@@ -47,6 +51,7 @@ beforeEach(() => {
   const table = {
     readFd: () => filesFd(),
     ownFd: () => openSync('/dev/null', 'r'),
+    unflushedMax: 100_000,
     pin: () => {
       pins += 1;
     },
@@ -244,4 +249,48 @@ test('flushing what is unstable says that a flush failed which was under way', a
   asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));
   expect([...(await all)]).toEqual([volume]);
   expect(told).toEqual(['COMMIT: ioError']);
+});
+
+test('what was written unstable is flushed by itself after a while, and until then its descriptors stay open', () => {
+  flusher.noteUnstable(file);
+  flusher.noteUnstable(file);
+  for (let second = 1; second < UNSTABLE_TICKS; second++) flusher.tick();
+  expect([file.unflushed, asked.length]).toEqual([true, 0]);
+  flusher.tick();
+  expect([file.unflushed, asked.length, pins]).toEqual([false, 1, 1]);
+  // What is written now is not what this flush is about.
+  flusher.noteUnstable(file);
+  asked[0]!.ends(null);
+  expect([file.unflushed, pins, failed]).toEqual([true, 0, []]);
+});
+
+test("a failure of such a flush is the volume's", () => {
+  flusher.noteUnstable(file);
+  for (let second = 1; second <= UNSTABLE_TICKS; second++) flusher.tick();
+  asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));
+  expect(failed).toEqual(['IoError']);
+});
+
+test('files of which no descriptor is kept are committed with their whole file system, until that was flushed', () => {
+  const files = Array.from({ length: 4097 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
+  for (const one of files) flusher.noteUnstable(one);
+  const last = files[4096]!;
+  expect([files[4095]!.unflushed, last.unflushed]).toEqual([true, undefined]);
+  // Its descriptor may be younger than an error of its data.
+  flusher.flush(last, 'data', (outcome) => told.push(outcome));
+  expect([asked.length, synced.length]).toEqual([0, 1]);
+  synced[0]!(0);
+  expect(told).toEqual(['ok']);
+  // Something was written while the whole file system was flushed: once more.
+  flusher.tick();
+  flusher.noteUnstable(last);
+  synced[1]!(0);
+  flusher.flush(last, 'data', () => {});
+  expect([asked.length, synced.length]).toEqual([0, 3]);
+  synced[2]!(0);
+  flusher.tick();
+  synced[3]!(0);
+  flusher.flush(last, 'data', () => {});
+  expect([asked.length, synced.length, failed]).toEqual([1, 4, []]);
+  asked[0]!.ends(null);
 });

@@ -6,6 +6,11 @@
  * was written before the removal is flushed. Where there is no descriptor to flush by (no permission to read the file, too many
  * open files, no memory), the whole file system is flushed instead: that takes longer and needs none.
  *
+ * A file that was written unstable keeps its descriptors until it is flushed (OpenFile.unflushed), and is flushed after a while if
+ * nobody asks for it: so no error of the kernel's own write-back is lost, however late it comes and whoever else needs memory or
+ * descriptors. Where there are more such files than may keep descriptors, the whole file system is flushed for the rest, by a descriptor
+ * of the volume that has been open since before they were written: it is told of every error of any file.
+ *
  * The next one begins when the running one ends. On a disk that always takes long it begins before, with a descriptor of its
  * own:
  *
@@ -56,17 +61,25 @@ const OVERLAP_MAX = 4;
 
 /** Files with unstable data that are remembered one by one; if there are more, all of their file system is flushed. */
 const UNSTABLE_FILES_MAX = 4096;
+/** Ticks (about seconds) after which they are flushed by themselves: as long as the kernel waits by default. */
+export const UNSTABLE_TICKS = 30;
+/** Files flushed by one tick: those of clients that wait should not come last. */
+const FLUSHES_PER_TICK = 64;
 
 /** What it needs of the table of open files. */
-export type FlushTable = Pick<FileTable, 'readFd' | 'ownFd' | 'pin' | 'unpin'>;
+export type FlushTable = Pick<FileTable, 'readFd' | 'ownFd' | 'pin' | 'unpin' | 'unflushedMax'>;
 
 export class DataFlusher {
   private readonly table: FlushTable;
   private readonly running: Map<OpenFile, Running>;
-  /** Written unstable, and no flush has begun since. Their data, and that of files with flushes under way, may be in memory only. */
-  private readonly unstable: Set<OpenFile>;
-  /** The same of volumes with more such files than are remembered one by one. */
-  private readonly unstableVolumes: Set<Volume>;
+  /**
+   * Written unstable, and no flush has begun since; with the tick at which that was so first, oldest first. Their data, and that of
+   * files with flushes under way, may be in memory only.
+   */
+  private readonly unstable: Map<OpenFile, number>;
+  /** Of volumes with more such files than are remembered one by one: how often one of the others was written. */
+  private readonly unstableVolumes: Map<Volume, number>;
+  private now: number;
   private readonly lane: FlushLane;
   /** What the fastest flushes of late took. ms */
   private fastestMs: number;
@@ -76,14 +89,45 @@ export class DataFlusher {
     this.lane = lane;
     this.fastestMs = 0;
     this.running = new Map();
-    this.unstable = new Set();
-    this.unstableVolumes = new Set();
+    this.unstable = new Map();
+    this.unstableVolumes = new Map();
+    this.now = 0;
   }
 
-  /** The file has data that is only in memory. */
+  /** The file has data that is only in memory. It is open for writing. */
   noteUnstable(file: OpenFile): void {
-    if (this.unstable.size < UNSTABLE_FILES_MAX) this.unstable.add(file);
-    else if (!this.unstable.has(file)) this.unstableVolumes.add(file.volume);
+    if (file.unflushed) return;
+    if (this.unstable.size < Math.min(UNSTABLE_FILES_MAX, this.table.unflushedMax)) {
+      file.unflushed = true;
+      this.unstable.set(file, this.now);
+    } else {
+      const { volume } = file;
+      this.unstableVolumes.set(volume, (this.unstableVolumes.get(volume) ?? 0) + 1);
+    }
+  }
+
+  /** Once a second, while the volumes may be changed: begins to flush what has been unstable for long. */
+  tick(): void {
+    this.now += 1;
+    let begun = 0;
+    for (const [file, since] of this.unstable) {
+      if (this.now - since < UNSTABLE_TICKS || begun >= FLUSHES_PER_TICK) break;
+      if (this.running.has(file)) continue;
+      begun += 1;
+      this.flush(file, 'data', (outcome) => failIfLost(file.volume, outcome));
+    }
+    for (const volume of this.unstableVolumes.keys())
+      this.flushAll(volume, (outcome) => failIfLost(volume, outcome));
+  }
+
+  /** Everything of the volume's file system, for files that are not remembered one by one. */
+  private flushAll(volume: Volume, done: Waiter): void {
+    const writes = this.unstableVolumes.get(volume);
+    volume.sync((result) => {
+      // Those that were written meanwhile may have come too late.
+      if (result >= 0 && this.unstableVolumes.get(volume) === writes) this.unstableVolumes.delete(volume);
+      done(result < 0 ? 'ioError' : 'ok');
+    });
   }
 
   /** Something was written unstable, and its flush has not begun. */
@@ -109,13 +153,8 @@ export class DataFlusher {
     };
     for (const [{ volume }, { underWay }] of this.running)
       for (const waiters of underWay) waiters.push(waiterOf(volume));
-    const volumes = [...this.unstableVolumes];
-    this.unstableVolumes.clear();
-    for (const volume of volumes) {
-      const waiter = waiterOf(volume);
-      volume.sync((result) => waiter(result < 0 ? 'ioError' : 'ok'));
-    }
-    for (const file of [...this.unstable]) this.flush(file, 'data', waiterOf(file.volume));
+    for (const volume of this.unstableVolumes.keys()) this.flushAll(volume, waiterOf(volume));
+    for (const file of [...this.unstable.keys()]) this.flush(file, 'data', waiterOf(file.volume));
     await Promise.all(ends);
     return failed;
   }
@@ -168,12 +207,16 @@ export class DataFlusher {
     running.underWay.add(waiters);
     const begunAt = performance.now();
     running.begunAt = begunAt;
-    this.unstable.delete(file);
     const { volume } = file;
+    // Its descriptors may be younger than an error.
+    const known = file.unflushed || !this.unstableVolumes.has(volume);
+    this.unstable.delete(file);
+    file.unflushed = false;
     if (fd === -ESTALE) this.ended(file, running, waiters, 'stale');
-    else if (fd < 0)
+    else if (fd < 0 || !known) {
+      if (own) close(fd);
       volume.sync((result) => this.ended(file, running, waiters, result < 0 ? 'ioError' : 'ok'));
-    else
+    } else
       this.lane.flush({ fd, key: file.key, depth }, volume.flushTimes, (error) => {
         if (own) close(fd);
         this.noteFlush(performance.now() - begunAt);
@@ -191,4 +234,9 @@ export class DataFlusher {
       this.table.unpin(file);
     }
   }
+}
+
+function failIfLost(volume: Volume, outcome: FlushOutcome): void {
+  if (outcome === 'ioError')
+    volume.fail('IoError', `volume ${volume.spec.name}: data that was written unstable could not be flushed`);
 }

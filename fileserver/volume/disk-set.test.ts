@@ -10,6 +10,7 @@ import { StatBuffer } from '../system/statx.ts';
 import { SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { DiskSet } from './disk-set.ts';
 import type { Export } from './export.ts';
+import { IDLE_TICKS } from './file-table.ts';
 import type { OpenFile } from './open-file.ts';
 import { randomNumbers } from './random-numbers.fixture.ts';
 import { openVolume, type Volume } from './volume.ts';
@@ -100,6 +101,38 @@ test('descriptors that nobody uses are closed after a while', () => {
   for (let i = 0; i < 40; i++) diskSet.table.tick();
   expect(diskSet.table.descriptorCount).toBe(0);
   expect(diskSet.attributes(lookup('file'), stat)).toBe('ok');
+});
+
+test('what is written and not flushed keeps its descriptors, however long, and whoever else needs some', () => {
+  writeFileSync(join(path, 'file'), '');
+  const file = lookup('file');
+  const fd = diskSet.table.writeFd(file);
+  file.unflushed = true;
+  for (let i = 0; i < IDLE_TICKS + 2; i++) diskSet.table.tick();
+  for (let i = 0; i < 2 * DESCRIPTORS_MAX; i++) {
+    writeFileSync(join(path, `other-${i}`), '');
+    expect(diskSet.pathFd(lookup(`other-${i}`))).toBeGreaterThan(0);
+  }
+  expect([file.writeFd, diskSet.table.writeFd(file)]).toEqual([fd, fd]);
+  // It leaves the table, and its descriptors stay.
+  diskSet.table.pin(file);
+  diskSet.table.drop(file);
+  diskSet.table.unpin(file);
+  expect(file.writeFd).toBe(fd);
+  file.unflushed = false;
+  diskSet.table.pin(file);
+  diskSet.table.unpin(file);
+  expect(file.isOpen).toBe(false);
+});
+
+test('what is written and not flushed gives its space back when it is removed', () => {
+  writeFileSync(join(path, 'file'), '');
+  const file = lookup('file');
+  diskSet.table.writeFd(file);
+  file.unflushed = true;
+  unlinkSync(join(path, 'file'));
+  diskSet.table.dropRemoved(file);
+  expect(file.isOpen).toBe(false);
 });
 
 test('a pinned file keeps its descriptors through everything, and gives them up afterwards', () => {

@@ -77,6 +77,11 @@ export class FileTable {
     this.onForget = null;
   }
 
+  /** How many files may keep their descriptors until they are flushed. */
+  get unflushedMax(): number {
+    return Math.max(1, this.limits.descriptorsMax >> 2);
+  }
+
   get fileCount(): number {
     return this.count;
   }
@@ -300,6 +305,8 @@ export class FileTable {
     // Whoever closes an object without a name last may wait for the disk (closing-lane.ts), also when it was not this server
     // that removed it. Where nothing is open for looking, nothing is for reading or writing either.
     if (!file.removed && file.pathFd >= 0) file.removed = mayHaveLostItsName(file.pathFd);
+    // What has no name any more nobody misses, and at the end of service somebody else takes over.
+    if (file.unflushed && !this.closed && !mayHaveLostItsName(file.writeFd)) return 0;
     let closed = 0;
     if (file.pathFd >= 0) {
       if (file.pathFd !== file.writeFd) {
@@ -387,7 +394,7 @@ export class FileTable {
     let looked = 0;
     for (let file = this.oldest; file !== null && looked < CLOSES_PER_TICK; file = file.newer) {
       if (this.now - file.usedAt < IDLE_TICKS) return;
-      if (this.closeDescriptors(file) > 0) looked += 1;
+      if (!file.unflushed && this.closeDescriptors(file) > 0) looked += 1;
     }
   }
 

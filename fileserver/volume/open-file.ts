@@ -31,6 +31,11 @@ export class OpenFile {
   foldsNames: boolean | null;
   /** Asynchronous work under way with the descriptors: while not 0 they stay open. */
   pins: number;
+  /**
+   * It was written to, and no flush has begun since. Its descriptors stay open: that something could not be written the kernel
+   * tells only descriptors that were open by then, and keeps nothing of it when the file leaves its memory.
+   */
+  unflushed: boolean;
   /** Out of the table: close when the last pin goes. */
   dropped: boolean;
   /** It may have lost its last name: closing it may be what gives back its space, and that may take a while. */
@@ -55,6 +60,7 @@ export class OpenFile {
     this.access = null;
     this.foldsNames = null;
     this.pins = 0;
+    this.unflushed = false;
     this.dropped = false;
     this.removed = false;
     this.usedAt = 0;
