@@ -25,6 +25,8 @@ import {
   mountproc3,
 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
+import { readOwnership, writeOwnership } from '../volume/ownership.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import type { ExportSpec } from './messages.ts';
 import { ROOT, RpcClient, userCredential } from './rpc-client.fixture.ts';
@@ -190,6 +192,41 @@ describe('the ownership record (R6)', () => {
       await other.stop();
     }
   });
+
+  test.each(['CREATE', 'WRITE', 'COMMIT'] as const)(
+    'the record of a newer owner is seen before anything durable is answered (%s), whatever the clocks say',
+    async (procedure) => {
+      // Not by the looks that come every half second.
+      const other = new TestDataThread({ ownerLookMs: 3_600_000 });
+      try {
+        const client = await connect((await other.open(openMessage(directory.path))).port);
+        const root = await mount(client, '/data');
+        const made = await client.call('CREATE', { where: { dir: root, name: bytes('file') }, how });
+        if (made.status !== nfs.NFS3_OK) throw new Error(nfs.nfsstat3Name(made.status));
+        const file = made.obj!;
+        const write = (stable: nfs.stable_how) =>
+          client.call('WRITE', { file, offset: 0, count: 1, stable, data: bytes('x') });
+        expect((await write(nfs.UNSTABLE)).status).toBe(nfs.NFS3_OK);
+        // As after a pause of the whole machine, in which nothing of it has seen any time pass.
+        const owner = { owner: 'filer-b', ownerIncarnation: 'filer-b/test/1', epoch: 2 };
+        const record = (await readOwnership(directory.path))!;
+        await writeOwnership(OPEN, directory.path, { ...record, ...owner });
+        const fault = other.of('fault');
+        const call = {
+          CREATE: () => client.call('CREATE', { where: { dir: root, name: bytes('late') }, how }),
+          WRITE: () => write(nfs.DATA_SYNC),
+          COMMIT: () => client.call('COMMIT', { file, offset: 0, count: 0 }),
+        }[procedure];
+        await expect(call()).rejects.toThrow('connection closed');
+        expect(await fault).toMatchObject({ reason: 'VolumeEpochAhead' });
+        expect(existsSync(join(directory.path, 'late'))).toBe(false);
+        await other.close('own', 'quiesce');
+        expect(await readOwnership(directory.path)).toMatchObject({ epoch: 2, clean: false });
+      } finally {
+        await other.stop();
+      }
+    },
+  );
 
   test('a damaged record is refused with a sentence', async () => {
     await open({});

@@ -24,7 +24,6 @@ import { ChangeQueue } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
-import type { OwnershipRecord } from '../volume/ownership.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
 import { VolumeGate } from '../volume/volume-gate.ts';
@@ -319,13 +318,11 @@ export class VolumeService {
     const onWaits = (volume: Volume, waitedMs: number): void => {
       if (this.mayServe()) this.tell({ kind: 'waiting', volume: volume.spec.name, waitedMs });
     };
-    const onNewer = (volume: Volume, { owner, epoch }: OwnershipRecord): void => {
-      volume.fail(
-        'VolumeEpochAhead',
-        `volume ${volume.spec.name} is owned by ${owner} in epoch ${epoch}, ours is ${this.message.epoch}`,
-      );
-    };
-    this.owners = new OwnerWatch(this.volumes, { onNewer, onWaits }, this.setup.testing?.ownerLookMs);
+    this.owners = new OwnerWatch(
+      this.volumes,
+      { onNewer: (volume, found) => volume.failAhead(found), onWaits },
+      this.setup.testing?.ownerLookMs,
+    );
   }
 
   private tick(): void {

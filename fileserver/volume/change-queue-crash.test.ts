@@ -290,6 +290,7 @@ test.each(CASES)(
       fail: (_reason: string, message: string) => {
         throw new Error(message);
       },
+      isOurs: () => true,
     } as unknown as Volume;
     const cache = new ReplyCache({ answersMax, bytesMax: 40_000, ageMaxMs: 1e9 }, () => 0);
     const hooks = {

@@ -54,6 +54,7 @@ beforeEach(() => {
     reserve: { shortage: null },
     failed: false,
     fail: (reason: string) => failures.push(reason),
+    isOurs: () => true,
   } as unknown as Volume;
   const hooks: ChangeQueueHooks = {
     mayServe: () => mayServe,

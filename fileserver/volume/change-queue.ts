@@ -461,7 +461,7 @@ export class ChangeQueue implements JournalContents {
     this.stopLingering();
     this.phase = 'recording';
     for (const { change } of this.group) this.hooks.onStep(change.operation, 'beforeIntent');
-    if (!this.allowed()) return;
+    if (!this.allowed() || !this.isOurs()) return;
     const { executed } = this;
     this.executed = [];
     const recorded = (error: Error | null): void => this.guarded(() => this.recorded(error, executed));
@@ -621,7 +621,10 @@ export class ChangeQueue implements JournalContents {
       this.failed(error.message);
       return;
     }
-    if (this.answersWait) this.answerAll(executed);
+    if (this.answersWait) {
+      if (!this.isOurs()) return;
+      this.answerAll(executed);
+    }
     this.release(executed);
     if (this.group.length > 0) this.executeGroup();
     else this.goOn();
@@ -783,6 +786,7 @@ export class ChangeQueue implements JournalContents {
       this.failed(`errno ${-result} while flushing directories`);
       return;
     }
+    if (!this.isOurs()) return;
     const { journal } = this.volume;
     if (!issued && !this.hooks.journalDisabled) {
       // Every group ends with a flush: else two segments could be filled, and both lost.
@@ -828,6 +832,13 @@ export class ChangeQueue implements JournalContents {
     if (this.hooks.mayServe() && !this.volume.failed) return true;
     this.stop();
     this.hooks.onStopped();
+    return false;
+  }
+
+  /** Before the first change of a group, and behind its flush, before anything is answered: see Volume.isOurs(). */
+  private isOurs(): boolean {
+    if (this.volume.isOurs()) return true;
+    this.stop();
     return false;
   }
 

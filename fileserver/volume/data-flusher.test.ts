@@ -14,6 +14,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let asked: { readonly fd: number; readonly ends: Ends }[];
 let told: string[];
+/** What a look at the ownership record says. */
+let isOurs: boolean;
 /** What the volume was given up for. */
 let failed: string[];
 let pins: number;
@@ -32,6 +34,7 @@ let lane: FlushLane;
 beforeEach(() => {
   asked = [];
   told = [];
+  isOurs = true;
   failed = [];
   pins = 0;
   synced = [];
@@ -42,6 +45,7 @@ beforeEach(() => {
   volume = {
     spec: { name: 'data' },
     flushTimes: new FlushTimes(),
+    isOurs: () => isOurs,
     fail: (reason: string) => failed.push(reason),
     sync: (done: (result: number) => void) => synced.push(done),
   } as unknown as Volume;
@@ -293,4 +297,11 @@ test('files of which no descriptor is kept are committed with their whole file s
   flusher.flush(last, 'data', () => {});
   expect([asked.length, synced.length, failed]).toEqual([1, 4, []]);
   asked[0]!.ends(null);
+});
+
+test('a flush proves nothing once somebody newer has the volume', () => {
+  flush('A');
+  isOurs = false;
+  asked[0]!.ends(null);
+  expect(told).toEqual(['A: ioError']);
 });

@@ -224,7 +224,9 @@ export class DataFlusher {
       });
   }
 
-  private ended(file: OpenFile, running: Running, waiters: Waiter[], outcome: FlushOutcome): void {
+  private ended(file: OpenFile, running: Running, waiters: Waiter[], flushed: FlushOutcome): void {
+    // Nothing is durable on a volume that somebody else has.
+    const outcome = flushed === 'ok' && !file.volume.isOurs() ? 'ioError' : flushed;
     // While it still counts: those that ask for the next one now share it.
     for (const waiter of waiters) waiter(outcome);
     running.underWay.delete(waiters);

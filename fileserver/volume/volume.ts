@@ -26,7 +26,7 @@ import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../system/writ
 import { type WrittenVolume, whyBehind } from './behind.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
-import { failureOf, isTold } from './errno-outcomes.ts';
+import { errnoName, failureOf, isTold, outcomeOf } from './errno-outcomes.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader, openIdentity } from './file-identity.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
@@ -55,6 +55,7 @@ import {
   VolumeRecordError,
   writeOwnership,
 } from './ownership.ts';
+import { OwnershipLook } from './ownership-look.ts';
 import { PathIndex } from './path-index.ts';
 import { describePlace, isElsewhere, knownPlace, type Place } from './place.ts';
 import type { VolumeFailure } from './status.ts';
@@ -62,6 +63,7 @@ import { VolumeErrors } from './volume-errors.ts';
 
 const { EPERM, ENOENT, EOPNOTSUPP, ENOSYS, EOVERFLOW, EROFS } = constants.errno;
 
+const LOOK = 'read of the ownership record';
 /** Of one thread on one volume; the rest wait, in the order in which they came. */
 const COLD_READS_AT_ONCE = 4;
 /** How long an answer waits until what was removed has given back its space. ms */
@@ -165,6 +167,8 @@ export class Volume {
   /** Of this thread's system calls, for the agent. */
   readonly errors: VolumeErrors;
   private ownership: OwnershipRecord;
+  /** null: of a thread that only reads, or of a volume that others cannot reach. */
+  private readonly look: OwnershipLook | null;
   private faulted: boolean;
   private closed: boolean;
   private readonly onFault: FaultListener;
@@ -217,6 +221,14 @@ export class Volume {
     this.changing = new CountedKeys();
     this.errors = new VolumeErrors();
     this.ownership = ownership;
+    this.look =
+      opening === null || spec.reattached === true
+        ? null
+        : new OwnershipLook(
+            spec.path,
+            { epoch: owner.epoch, owner: owner.server },
+            spec.writeThrough === true,
+          );
     this.faulted = false;
     this.closed = false;
     this.onFault = onFault;
@@ -284,6 +296,39 @@ export class Volume {
     );
   }
 
+  /**
+   * Has nobody newer taken the volume? A look at the record at this moment, for what must not depend on this machine's clocks alone:
+   * one that was paused as a whole has seen no time pass. false: it has failed. Where the storage keeps everybody else away (Reattach)
+   * nobody looks.
+   */
+  isOurs(): boolean {
+    if (this.look === null) return true;
+    let found: OwnershipRecord | number | null;
+    try {
+      found = this.look.ahead();
+    } catch (error) {
+      this.fail('IoError', `volume ${this.spec.name}: ${(error as Error).message}`);
+      return false;
+    }
+    if (found === null) return true;
+    if (typeof found !== 'number') this.failAhead(found);
+    else if (outcomeOf(LOOK, -this.noted(LOOK, found)).kind === 'retry') return true;
+    else
+      this.fail(
+        'IoError',
+        `volume ${this.spec.name}: its ownership record cannot be read (${errnoName(-found)})`,
+      );
+    return false;
+  }
+
+  failAhead({ owner, epoch }: OwnershipRecord): void {
+    const { name } = this.spec;
+    this.fail(
+      'VolumeEpochAhead',
+      `volume ${name} is owned by ${owner} in epoch ${epoch}, ours is ${this.owner.epoch}`,
+    );
+  }
+
   /** Has somebody newer taken the volume? (DESIGN R6) Reads the record again; null if it is still ours. */
   async newerOwner(): Promise<OwnershipRecord | null> {
     const found = await readOwnership(this.spec.path);
@@ -327,6 +372,7 @@ export class Volume {
     if (this.closed) return;
     this.closed = true;
     await Promise.all([this.ownJournal?.close(), this.flushTimes.whenEnded()]);
+    this.look?.close();
     close(this.rootFd);
     await this.closings.end();
   }
