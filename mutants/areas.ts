@@ -50,6 +50,7 @@ export const AREAS: readonly Area[] = [
     tests: volume(
       'journal-records.test.ts',
       'journal.test.ts',
+      'journal-order.test.ts',
       'journal-crash.test.ts',
       'change-queue-crash.test.ts',
     ),

@@ -54,6 +54,15 @@ describe('a segment', () => {
     expect(parseSegment(bytes, header(1))).toMatchObject({ complete: true, gap: false, batch: 5 });
   });
 
+  test('a record of an earlier flush behind one of a later flush is left from before, and ends it', () => {
+    const { bytes, at } = segment(1, [8, 8]);
+    const builder = new BatchBuilder();
+    builder.add(1, 1, RecordType.reply, new Uint8Array(8).fill(9));
+    bytes.set(builder.written, at[2]);
+    expect(replies(bytes)).toEqual([1, 2]);
+    expect(parseSegment(bytes, header(1))).toMatchObject({ end: at[2], batch: 2, gap: false });
+  });
+
   test('torn at any byte, it ends with the last record that is whole, and that is no gap', () => {
     const { bytes, at } = segment(1, [5, 16, 33]);
     for (let cut = at[0]!; cut < at[3]!; cut++) {
