@@ -108,6 +108,12 @@ export interface RequestAnnotation {
   readonly reason?: string;
   /** A person's word that the acknowledger which the Lease names can act no more. Needs a reason. */
   readonly force?: boolean;
+  /** Of a forced request: whom the Lease named when it was made. It counts for nothing else. */
+  readonly about?: {
+    readonly holder: string | null;
+    readonly epoch: number;
+    readonly acknowledger: string | null;
+  };
   /** Names of vetoes that the asker overrides. */
   readonly override?: readonly string[];
 }

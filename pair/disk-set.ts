@@ -23,11 +23,13 @@ import { serverOf, startedLater } from './incarnation.ts';
 import {
   claimed,
   type LeaseOwnership,
+  type LeaseParties,
   type LeaseSighting,
   notOlder,
   released,
   renewed,
   sameOwnership,
+  sameParties,
   type TransferRequest,
 } from './lease.ts';
 import { renewEveryMs, retryAfterMs, rightUntil, silenceMs, soloAfterMs } from './right-to-serve.ts';
@@ -44,6 +46,9 @@ import {
   whyNotByItself,
 } from './transfer-policy.ts';
 import type { Effect, Input, PairIdentity, TraceEvent, TransitionCause } from './types.ts';
+
+/** How long a request that was asked of this process waits for its answer, ms. Longer than any hand-over worth waiting for. */
+export const REQUEST_MS = 30_000;
 
 // ----------------------------------------------------------------------------------------------- state
 
@@ -129,9 +134,9 @@ export interface DiskSetState {
   readonly awaiting: { readonly requestId: string; readonly to: ServerName } | null;
   /** The claim that was announced as detected, so that it is traced once. */
   readonly detected: TransitionCause | null;
-  /** The request that stands in the Lease, and since when this process has seen it. */
-  readonly asked: { readonly id: string; readonly since: number } | null;
-  /** Asked of this process itself while it is not the owner; answered once it is. */
+  /** The request that stands in the Lease (or `local`), since when this process has seen it, and what it is about. */
+  readonly asked: { readonly id: string; readonly since: number; readonly about: LeaseParties } | null;
+  /** Asked of this process itself while it is not the owner; answered once it is, and after REQUEST_MS at the latest. */
   readonly local: TransferRequest | null;
   /** Of hand-overs: attempts, takeovers, the last release. */
   readonly memory: TransferMemory;
@@ -268,7 +273,12 @@ function see(state: DiskSetState, sighting: LeaseSighting, context: Context): Di
 function askedSince(state: DiskSetState, { record }: LeaseSighting, context: Context): DiskSetState['asked'] {
   if (record.request === null) return null;
   const { id } = record.request;
-  return state.asked?.id === id ? state.asked : { id, since: context.now };
+  if (state.asked?.id === id) return state.asked;
+  return { id, since: context.now, about: record.request.about ?? partiesOf(record) };
+}
+
+function partiesOf({ holder, epoch, acknowledger }: LeaseParties): LeaseParties {
+  return { holder, epoch, acknowledger };
 }
 
 function ownershipChanged(state: DiskSetState, context: Context): DiskSetState {
@@ -498,7 +508,8 @@ function diskSetOpenFailed(
   context: Context,
 ): DiskSetState {
   const { role } = state;
-  if (role.name === 'fencing') return diskSetClosed(state, context);
+  // While fencing it says nothing: one thread could not open its volume, another may be inside a system call. Only `closed`
+  // says that all have stopped.
   if (role.name !== 'holder' || role.epoch !== epoch) return state;
   trace(state, { name: 'openFailed', epoch, message }, context);
   return giveUpHere(state, message, context);
@@ -634,8 +645,13 @@ function request(state: DiskSetState, asked: TransferRequest, context: Context):
   if (role.name !== 'holder') {
     // What waits for a person, and what only a person can decide, is decided here and not by the owner.
     const mine = wantedOwner(home, asked, context) === identity.server;
-    if (mine && ((asked.force === true && asked.reason !== '') || state.detected !== null)) {
-      return { ...handled, local: asked, asked: { id: asked.id, since: context.now } };
+    if (
+      mine &&
+      state.seen !== null &&
+      ((asked.force === true && asked.reason !== '') || state.detected !== null)
+    ) {
+      const about = asked.about ?? partiesOf(state.seen.record);
+      return { ...handled, local: asked, asked: { id: asked.id, since: context.now, about } };
     }
     const owner = state.seen?.record.holder ?? null;
     const message =
@@ -727,6 +743,14 @@ function answerAwaiting(state: DiskSetState, holder: Incarnation, context: Conte
   return { ...state, awaiting: null };
 }
 
+/** Nobody waits for the answer any longer, so nobody watches over what is done on that word. */
+function endRequest(state: DiskSetState, context: Context): DiskSetState {
+  const { local, asked } = state;
+  if (local === null || asked === null || context.now < asked.since + REQUEST_MS) return state;
+  refuse(state, local.id, `not finished within ${REQUEST_MS} ms`, context);
+  return { ...state, local: null, asked: null };
+}
+
 /** Begins a planned hand-over: finish what runs, then release. The right goes on being renewed meanwhile. */
 function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSetState {
   const { role, home } = state;
@@ -744,7 +768,8 @@ function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSet
 
 /** What has to be done now, whatever input came: every branch sends at most one request to the witness. */
 function advance(state: DiskSetState, context: Context): DiskSetState {
-  const guarded = standStill(forgetAnnouncement(enforceRight(state, context), context), context);
+  const present = endRequest(forgetAnnouncement(state, context), context);
+  const guarded = standStill(enforceRight(present, context), context);
   if (guarded.lookup || guarded.seen === null) return heedStop(lookUp(guarded, context), context);
   switch (guarded.role.name) {
     case 'observer':
@@ -819,10 +844,14 @@ function waitsForPerson(
   return whyNotByItself(identity, state.home, record, verdict.cause, state.memory.gave?.epoch ?? null);
 }
 
-/** A forced request, if it is this server that shall own the disk set. */
+/**
+ * A forced request, if it is this server that shall own the disk set. It is a person's word about one acknowledger of one
+ * holder at one epoch: it counts for no other, who may be alive.
+ */
 function forcedBy(state: DiskSetState, context: Pick<Context, 'identity'>) {
   const asked = state.local ?? state.seen?.record.request ?? null;
   if (asked === null || asked.force !== true || state.asked?.id !== asked.id) return null;
+  if (!sameParties(state.asked.about, state.seen!.record)) return null;
   if (wantedOwner(state.home, asked, context) !== context.identity.server) return null;
   return { since: state.asked.since, reason: asked.reason };
 }
@@ -1004,7 +1033,10 @@ function trace(state: DiskSetState, event: TraceEvent, context: Context): void {
 
 /** The earliest time at which `advance` could do something; Infinity if only an input can. */
 export function nextWakeOfDiskSet(state: DiskSetState, context: Omit<Context, 'emit' | 'nextToken'>): number {
-  return Math.min(state.announced?.until ?? Number.POSITIVE_INFINITY, nextWakeOfRole(state, context));
+  const { announced, local, asked } = state;
+  const forgotten = announced?.until ?? Number.POSITIVE_INFINITY;
+  const ended = local !== null && asked !== null ? asked.since + REQUEST_MS : Number.POSITIVE_INFINITY;
+  return Math.min(forgotten, ended, nextWakeOfRole(state, context));
 }
 
 function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'nextToken'>): number {

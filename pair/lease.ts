@@ -22,6 +22,13 @@ export interface DeathProof {
   readonly evidence: string;
 }
 
+/** Whom the Lease names, at which epoch. */
+export interface LeaseParties {
+  readonly holder: Incarnation | null;
+  readonly epoch: number;
+  readonly acknowledger: Incarnation | null;
+}
+
 /** What a person (or the operator for them) asked to be done with this disk set. */
 export interface TransferRequest {
   /** Chosen by whoever asks; the answer carries it. */
@@ -33,6 +40,11 @@ export interface TransferRequest {
    * wait: whoever claims on it has seen the Lease unchanged for lease + guard since it saw the request.
    */
   readonly force?: boolean;
+  /**
+   * Of a forced request: the state of the Lease that the person spoke about. Whatever the Lease says later, the word does
+   * not count for it. Absent: what the server sees first together with the request.
+   */
+  readonly about?: LeaseParties;
   /** Vetoes (transfer-policy.ts) that the asker has seen and overrides, by name. */
   readonly override?: readonly string[];
 }
@@ -128,6 +140,10 @@ export function sameOwnership(a: LeaseOwnership, b: LeaseOwnership): boolean {
     a.acknowledger === b.acknowledger &&
     a.releasedTo === b.releasedTo
   );
+}
+
+export function sameParties(a: LeaseParties, b: LeaseParties): boolean {
+  return a.holder === b.holder && a.epoch === b.epoch && a.acknowledger === b.acknowledger;
 }
 
 /** True if `a` cannot be older than `b`. A watch may deliver what a read has already overtaken. */

@@ -301,6 +301,19 @@ describe('R2: self-fence', () => {
     expect(subject.at(2001).give({ kind: 'diskSetClosed', home: 'filer-a' }).of('disarm')).toHaveLength(1);
   });
 
+  test('goes on until the data path has said `closed`: a volume that could not be opened meanwhile says nothing of the others', () => {
+    const subject = new Subject().sees('filer-a', {}).applied(10);
+    subject.at(400).give({ kind: 'stop' });
+    expect(subject.of('closeDiskSet')[0]!.mode).toBe('fence');
+    subject
+      .at(1100)
+      .give({ kind: 'diskSetOpenFailed', home: 'filer-a', epoch: 1, reason: 'NotAVolume', message: '' });
+    expect(subject.of('disarm')).toEqual([]);
+    expect(subject.of('writeLease')).toEqual([]);
+    subject.at(1200).give({ kind: 'diskSetClosed', home: 'filer-a' });
+    expect(subject.effects.map(({ kind }) => kind)).toEqual(['disarm', 'writeLease']);
+  });
+
   test('an acknowledgement that comes after the end does not revive the right', () => {
     const subject = pairedHolder().at(920).give({ kind: 'tick' });
     const { seq } = subject.state;

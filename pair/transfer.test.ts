@@ -89,6 +89,51 @@ class Subject {
 
 const request = { id: 'r1', kind: 'takeover', reason: 'asked' } as const;
 
+describe('a forced takeover', () => {
+  const successor = incarnationOf('filer-b', 'podC', 'run1');
+  const forced = (id = 'f1') => ({ id, kind: 'takeover' as const, reason: 'it is off', force: true });
+  const claims = (subject: Subject) =>
+    subject.effects.filter((effect) => effect.kind === 'writeLease' && effect.home === 'filer-a').length;
+  /** Lease + guard and more, without the holder's being heard. */
+  const LONG = 3000;
+
+  test('asked of this server is about the holder, epoch and acknowledger of that moment', () => {
+    const subject = new Subject(DEFAULT_POLICY).lease({ acknowledger: gone });
+    subject.give({ kind: 'request', home: 'filer-a', request: forced() }).pass(1000);
+    // The holder was alive: it dropped the one that was meant, and named another.
+    subject.lease({ acknowledger: null, renewal: 8 }).pass(200);
+    subject.lease({ acknowledger: successor, renewal: 9 }).pass(LONG);
+    expect(claims(subject)).toBe(0);
+  });
+
+  test('counts while the Lease names them', () => {
+    const subject = new Subject(DEFAULT_POLICY).lease({ acknowledger: gone });
+    subject.give({ kind: 'request', home: 'filer-a', request: forced() }).pass(LONG);
+    expect(claims(subject)).toBe(1);
+  });
+
+  test('ends with the answer that the asker gets: refused after half a minute', () => {
+    const subject = new Subject(DEFAULT_POLICY).lease({ acknowledger: gone });
+    subject.give({ kind: 'request', home: 'filer-a', request: forced() });
+    // Renewals keep the silence from lasting.
+    for (let renewal = 8; renewal < 8 + 16; renewal++) subject.pass(2000).lease({ renewal });
+    expect(subject.effects).toContainEqual(
+      expect.objectContaining({ kind: 'requestAnswered', requestId: 'f1', result: 'refused' }),
+    );
+    subject.pass(LONG);
+    expect(claims(subject)).toBe(0);
+  });
+
+  test('on the Lease is about what it says it is about, for whoever reads it later', () => {
+    const about = { holder: partner, epoch: 3, acknowledger: gone };
+    const request = { ...forced(), about };
+    const other = new Subject(DEFAULT_POLICY).lease({ acknowledger: successor, request }).pass(LONG);
+    expect(claims(other)).toBe(0);
+    const same = new Subject(DEFAULT_POLICY).lease({ acknowledger: gone, request }).pass(LONG);
+    expect(claims(same)).toBe(1);
+  });
+});
+
 describe('a takeover in mode Manual', () => {
   const manual = (): Subject => new Subject({ ...DEFAULT_POLICY, takeover: 'Manual' }).lease({}).died();
 

@@ -2,15 +2,16 @@
  * Requests of people: who waits for which answer. Those that came through the control socket are answered there;
  * those that stand in a Lease are answered beside it.
  */
+import { REQUEST_MS } from '../../pair/disk-set.ts';
 import type { RequestResult } from '../witness/witness.ts';
 
-/** Longer than any hand-over that still makes sense to wait for. */
-const ANSWER_MS = 30_000;
+/** Hand-overs under way have no other limit; all else the machine answers itself before. */
+const ANSWER_MS = REQUEST_MS + 1000;
 
 export class Requests {
   private readonly waiting = new Map<string, (result: RequestResult) => void>();
 
-  /** Resolves with the answer to a request of the control socket, a refusal after 30 s without one. */
+  /** Resolves with the answer to a request of the control socket, a refusal after 31 s without one. */
   wait(id: string): Promise<RequestResult> {
     return new Promise((resolve) => {
       const late = setTimeout(() => {

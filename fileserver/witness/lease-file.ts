@@ -32,6 +32,9 @@ const schema = z.object({
       kind: z.enum(['takeover', 'giveback']),
       reason: z.string().default(''),
       force: z.boolean().exactOptional(),
+      about: z
+        .object({ holder: incarnation.nullable(), epoch: count, acknowledger: incarnation.nullable() })
+        .exactOptional(),
       override: z.array(z.string()).exactOptional(),
     })
     .nullable()

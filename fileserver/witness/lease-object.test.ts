@@ -75,3 +75,25 @@ test('what came of it stands beside it', () => {
   const { annotations } = withNotes(lease({ kept: 'yes' }), { standstillAnswer: answer }).metadata;
   expect(annotations).toEqual({ kept: 'yes', [leaseAnnotations.standstillAnswer]: JSON.stringify(answer) });
 });
+
+const aboutOf = (about: unknown) => {
+  const request = { id: 'r', kind: 'takeover', reason: 'it is off', force: true, about };
+  return recordOf(lease({ [leaseAnnotations.request]: JSON.stringify(request) })).request?.about;
+};
+
+test('a forced request is about the holder, epoch and acknowledger that it names', () => {
+  const about = { holder: 'filer-a/pod/run1', epoch: 3, acknowledger: null };
+  expect(aboutOf(about)).toEqual(about);
+  expect(aboutOf(undefined)).toBeUndefined();
+});
+
+test.each([
+  [{ holder: 'filer-a', epoch: 3, acknowledger: null }],
+  [{ holder: 'filer-a/pod/run1', epoch: 3, acknowledger: 'x' }],
+  [{ holder: 'filer-a/pod/run1', epoch: '3', acknowledger: null }],
+  [{}],
+  [null],
+  ['filer-a'],
+])('a forced request about %j is about no Lease that there is', (about) => {
+  expect(aboutOf(about)?.epoch).toBe(-1);
+});

@@ -23,6 +23,7 @@ import { parseIncarnation } from '../../pair/incarnation.ts';
 import {
   type DeathProof,
   type LeaseOwnership,
+  type LeaseParties,
   type LeaseRecord,
   laterWritten,
   type Standstill,
@@ -124,8 +125,23 @@ function requestOf(annotations: Readonly<Record<string, string>>): TransferReque
     kind: request.kind,
     reason: typeof request.reason === 'string' ? request.reason : '',
     // A takeover is forced for a reason that can be read afterwards, or not at all.
-    ...(request.force === true && request.reason ? { force: true } : {}),
+    ...(request.force === true && request.reason ? { force: true, ...aboutOf(request) } : {}),
     ...(Array.isArray(request.override) ? { override: request.override.filter(isText) } : {}),
+  };
+}
+
+/** What cannot be understood is about nothing that there is: the word does not count. */
+function aboutOf({ about }: Partial<RequestAnnotation>): { about?: LeaseParties } {
+  if (about === undefined) return {};
+  const [holder, acknowledger] = [about?.holder, about?.acknowledger].map((one) =>
+    typeof one === 'string' ? parseIncarnation(one) : null,
+  );
+  const understood =
+    Number.isSafeInteger(about?.epoch) &&
+    !!holder === !!about?.holder &&
+    !!acknowledger === !!about?.acknowledger;
+  return {
+    about: { holder: holder!, epoch: understood ? about!.epoch : -1, acknowledger: acknowledger! },
   };
 }
 

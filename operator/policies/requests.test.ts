@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { serverNamed } from '../decide/view.ts';
 import { World } from '../decide/world.fixture.ts';
 import { requestFindings } from './requests.ts';
 
@@ -47,6 +48,19 @@ test('a forced one needs a reason, and takes its word and its overrides along', 
   });
   expect(requestFindings(world.view())[0]).toMatchObject({
     request: { reason: 'node-1 has burnt', force: true, override: ['PartnerCannotServe', 'PingPong'] },
+  });
+});
+
+test('a forced one says which state of the Lease it is about', () => {
+  const world = asking({
+    'filerpair.dev/takeover': 'filer-a',
+    'filerpair.dev/force': 'true',
+    'filerpair.dev/reason': 'node-1 has burnt',
+  });
+  const { holder, epoch, acknowledger } = serverNamed(world.view(), 'filer-a')!.lease!;
+  expect(holder).not.toBeNull();
+  expect(requestFindings(world.view())[0]).toMatchObject({
+    request: { about: { holder, epoch, acknowledger } },
   });
 });
 

@@ -103,10 +103,10 @@ function findingFor(view: View, asked: Asked): RequestFinding {
       asked,
       message: `A forced ${asked.kind} of the disk set of ${home.name} needs a reason, for the record: set ${requestAnnotations.reason} too. Forcing is a person's word that a server is dead; if it is not, its last writes may be lost.`,
     };
-  return { kind: 'pass on', asked, home, request: newRequest(view, asked) };
+  return { kind: 'pass on', asked, home, request: newRequest(view, asked, lease) };
 }
 
-function newRequest(view: View, asked: Asked): RequestAnnotation {
+function newRequest(view: View, asked: Asked, lease: LeaseView): RequestAnnotation {
   const { [requestAnnotations.reason]: reason, ...annotations } = view.pair.metadata.annotations ?? {};
   const override = (annotations[requestAnnotations.override] ?? '')
     .split(',')
@@ -117,10 +117,12 @@ function newRequest(view: View, asked: Asked): RequestAnnotation {
     id: `annotation-${fingerprint([view.uid, view.pair.metadata.resourceVersion, asked]).slice(-8)}`,
     kind: asked.kind,
     reason: reason?.trim() || 'asked for by annotation',
-    ...(annotations[requestAnnotations.force] === 'true' ? { force: true } : {}),
+    ...(annotations[requestAnnotations.force] === 'true' ? { force: true, about: partiesOf(lease) } : {}),
     ...(override.length === 0 ? {} : { override }),
   };
 }
+
+const partiesOf = ({ holder, epoch, acknowledger }: LeaseView) => ({ holder, epoch, acknowledger });
 
 const isAnswered = (lease: LeaseView): boolean =>
   lease.request !== null && lease.requestResult !== null && lease.requestResult.id === lease.request.id;
