@@ -44,7 +44,12 @@ export interface OpenDiskSet {
   readonly epoch: number;
   /** opening, then open; quiescing ends by itself. */
   phase: 'opening' | 'open' | 'quiescing';
+  /** No thread changes or answers anything any more, until it is closed. */
+  halted?: true;
 }
+
+/** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
+const GIVE_UP_MS = 1000;
 
 export class SimulatedDataPath implements DataPathPort {
   readonly rights = new Map<ServerName, number>();
@@ -85,6 +90,10 @@ export class SimulatedDataPath implements DataPathPort {
         if (refused !== null) {
           this.diskSets.delete(home);
           this.#host.input({ kind: 'diskSetOpenFailed', home, epoch, reason: refused, message: refused });
+          return;
+        }
+        if (!calm && random.chance(0.04)) {
+          this.#openHalf(home, diskSet);
           return;
         }
         if (!calm && random.chance(0.05)) this.#host.stop(random.between(0, 4) * timing.leaseMs);
@@ -145,6 +154,47 @@ export class SimulatedDataPath implements DataPathPort {
 
   // --------------------------------------------------------------------------------------- opening, closing
 
+  /**
+   * One thread writes the ownership record of its volume, slowly; another cannot open its own. The failure is reported when
+   * the first has stopped, or has been waited for long enough. Meanwhile somebody may tell the server to stop.
+   */
+  #openHalf(home: ServerName, diskSet: OpenDiskSet): void {
+    const { queue, random, timing } = this.#host;
+    this.#systemCall(home, random.between(0, 2) * timing.leaseMs, () => this.#recordOwner(home, diskSet));
+    this.diskSets.delete(home);
+    if (random.chance(0.3))
+      queue.after(random.between(0, GIVE_UP_MS), () => this.#host.input({ kind: 'stop' }));
+    let reported = false;
+    const report = (): void => {
+      if (reported) return;
+      reported = true;
+      const { epoch } = diskSet;
+      this.#host.input({
+        kind: 'diskSetOpenFailed',
+        home,
+        epoch,
+        reason: 'NotAVolume',
+        message: 'NotAVolume',
+      });
+    };
+    this.#whenNothingInHand(home, report);
+    queue.after(GIVE_UP_MS, () => this.#host.run(report));
+  }
+
+  /**
+   * A thread finds that the right is over, or that a volume cannot be trusted: nothing of the disk set is changed or
+   * answered any more, and the driver is told, perhaps late.
+   */
+  halt(home: ServerName, reportAfterMs: number): void {
+    const diskSet = this.diskSets.get(home);
+    if (diskSet === undefined || diskSet.phase === 'opening' || diskSet.halted) return;
+    diskSet.halted = true;
+    if (this.#host.has('haltUntold')) return;
+    this.#host.queue.after(reportAfterMs, () =>
+      this.#host.input({ kind: 'diskSetFault', home, reason: 'RightLost', message: 'halted' }),
+    );
+  }
+
   /** R6, as fileserver/volume/ does it: whose volume is it, has anybody newer owned it, may this server still? */
   #refusal(home: ServerName, epoch: number): string | null {
     const { volumes, calm, random } = this.#host;
@@ -172,16 +222,19 @@ export class SimulatedDataPath implements DataPathPort {
 
   /** Reported when nothing is in hand any more. Of a quiescing that was fenced meanwhile the fence reports. */
   #closed(home: ServerName, quiesced: OpenDiskSet | undefined): void {
-    if (quiesced !== undefined && this.diskSets.get(home) !== quiesced) return;
-    if ((this.#inHand.get(home) ?? 0) > 0) {
-      this.#closings.push({ home, action: () => this.#closed(home, quiesced) });
-      return;
-    }
-    if (quiesced !== undefined) {
-      this.diskSets.delete(home);
-      this.#endConnections((one) => one === home);
-    }
-    this.#host.input({ kind: 'diskSetClosed', home });
+    this.#whenNothingInHand(home, () => {
+      if (quiesced !== undefined && this.diskSets.get(home) !== quiesced) return;
+      if (quiesced !== undefined) {
+        this.diskSets.delete(home);
+        this.#endConnections((one) => one === home);
+      }
+      this.#host.input({ kind: 'diskSetClosed', home });
+    });
+  }
+
+  #whenNothingInHand(home: ServerName, action: () => void): void {
+    if ((this.#inHand.get(home) ?? 0) === 0) action();
+    else this.#closings.push({ home, action: () => this.#whenNothingInHand(home, action) });
   }
 
   /** Mostly quick; sometimes the disk stalls for longer than any lease. */
@@ -247,7 +300,7 @@ export class SimulatedDataPath implements DataPathPort {
   /** Epoch at which calls are executed now; null: they are not. */
   #serving(home: ServerName): number | null {
     const diskSet = this.diskSets.get(home);
-    if (diskSet === undefined || diskSet.phase === 'opening') return null;
+    if (diskSet === undefined || diskSet.phase === 'opening' || diskSet.halted) return null;
     return this.#held(home) ? diskSet.epoch : null;
   }
 

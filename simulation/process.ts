@@ -307,6 +307,11 @@ export class SimulatedProcess implements DataPathHost {
     });
   }
 
+  /** The data path halts the disk set, and says so after that time, ms. */
+  halt(home: ServerName, reportAfterMs: number): void {
+    this.run(() => this.#dataPath.halt(home, reportAfterMs));
+  }
+
   // ------------------------------------------------------------------------------------------------ clients
 
   /** A client's call; it may wait for long in the receive buffer of a process that is stopped. */

@@ -1,6 +1,8 @@
 /** One run of the simulation: a seed decides everything; the same seed is the same run. */
+import type { ServerName } from '../pair/incarnation.ts';
 import type { TransferRequest } from '../pair/lease.ts';
 import type { ClientFault } from './client.ts';
+import type { SimulatedProcess } from './process.ts';
 import type { Variant } from './variants/variant.ts';
 import { type Outcome, SERVERS, World } from './world.ts';
 
@@ -146,6 +148,56 @@ const request: Fault = (world) => {
   world.witness.annotate(home, { request: asked });
 };
 
+/**
+ * A person forces a transfer, where the word is true: nobody whom the Lease names as acknowledger can act any more. Asked of
+ * a server itself, which keeps the word for as long as the asker waits.
+ */
+const forcedRequest: Fault = (world) => {
+  const asked = world.random.pick(world.processes.filter(({ alive }) => alive));
+  if (asked !== undefined) forceAt(world, asked, world.random.pick(SERVERS));
+};
+
+function forceAt(world: World, asked: SimulatedProcess, home: ServerName): void {
+  const { holder, acknowledger } = world.witness.record(home);
+  const acts = world.processes.some(({ me, alive }) => alive && me === acknowledger);
+  if (acts || holder === null || holder === asked.me) return;
+  const kind = asked.state.identity.server === home ? 'giveback' : 'takeover';
+  world.note(`a ${kind} of ${home} is forced at ${asked.me}`);
+  const id = `forced-${world.queue.now}`;
+  asked.input({ kind: 'request', home, request: { id, kind, reason: 'seen to', force: true } });
+}
+
+/**
+ * A holder and its partner do not hear each other, and somebody forces a takeover at the partner. The holder was alive: it
+ * hears another pod of the partner's server from then on.
+ */
+const forcedApart: Fault = (world) => {
+  const { random, queue, timing } = world;
+  const holder = random.pick(SERVERS);
+  const partner = world.partnerOf(holder);
+  const asked = world.alive(partner).at(-1);
+  if (asked === undefined) return;
+  for (const process of world.alive(holder)) {
+    process.input({ kind: 'partnerDisconnected', incarnation: asked.me });
+    asked.input({ kind: 'partnerDisconnected', incarnation: process.me });
+  }
+  strikeLater(world, random.between(0.1, 0.5) * timing.leaseMs, () => {
+    if (asked.alive) forceAt(world, asked, holder);
+  });
+  strikeLater(world, random.between(0.5, 2) * timing.leaseMs, () => world.start(partner, 'new container'));
+  queue.after(6 * timing.leaseMs, () => {
+    if (asked.alive) for (const process of world.alive(holder)) world.connect(process, asked);
+  });
+};
+
+const halt: Fault = (world) => {
+  const process = world.random.pick(world.processes);
+  const home = world.random.pick(SERVERS);
+  const lateMs = world.random.pick([0, world.random.between(0, 2) * world.timing.leaseMs]);
+  world.note(`${process?.me} halts ${home}, and says so ${lateMs.toFixed(0)} ms later`);
+  process?.halt(home, lateMs);
+};
+
 const flap: Fault = (world) => {
   const server = world.random.pick(SERVERS);
   const times = 2 + world.random.index(6);
@@ -215,6 +267,8 @@ const FAULTS: readonly Fault[] = [
   isolate,
   plannedStop,
   faultyDisk,
+  halt,
+  forcedRequest,
   request,
   request,
   flap,
@@ -288,8 +342,20 @@ const lateAnswers: Fault = (world) => {
 const MENUS: Readonly<Record<FaultSet, readonly Fault[]>> = {
   all: FAULTS,
   network: NETWORK_FAULTS,
-  twins: [replacePod, replacePod, slowNetwork, cutNetwork, cutApi, cutApi, losses, pause, crash],
-  apart: [apart, apart, lateAnswers, pause],
+  twins: [
+    replacePod,
+    replacePod,
+    forcedRequest,
+    forcedApart,
+    slowNetwork,
+    cutNetwork,
+    cutApi,
+    cutApi,
+    losses,
+    pause,
+    crash,
+  ],
+  apart: [apart, apart, lateAnswers, pause, forcedApart],
   times: FAULTS,
   disks: [forget, forget, crash, crash, plannedStop, swapAtRestart, bothCrash, request, replacePod],
 };

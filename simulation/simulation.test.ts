@@ -98,6 +98,8 @@ describe('the simulation catches', () => {
     ['VolumeEpochUnchecked', 'disks', 500],
     ['SwitchTooLate', 'network', 200],
     ['WallClock', 'all', 800],
+    ['OpenFailedTakenAsClosed', 'all', 1000],
+    ['ForcedWordKept', 'apart', 300],
     ['SwitchArmedLate', 'all', 1500],
     ['SwitchDisarmedEarly', 'all', 1500],
     ['WithoutDeadMansSwitch', 'all', 500],
@@ -106,5 +108,10 @@ describe('the simulation catches', () => {
   test.each(cases)('%s', { timeout: 120_000 }, (name, faults, seedsMax, from) => {
     const options = { variant: variantNamed(name), faults };
     expect(firstViolation(options, seedsMax, from)).toMatch(/wrote|claimed|opened|became the holder/);
+  });
+
+  test('HaltUntold', () => {
+    const options = { variant: variantNamed('HaltUntold') };
+    expect(firstViolation(options, 300)).toMatch(/is not served after everything was healed/);
   });
 });

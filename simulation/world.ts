@@ -430,7 +430,8 @@ export class World implements Surroundings {
   serving(home: ServerName): SimulatedProcess | null {
     const serves = (process: SimulatedProcess): boolean => {
       const right = process.rights.get(home);
-      const open = process.open.get(home)?.phase === 'open';
+      const diskSet = process.open.get(home);
+      const open = diskSet?.phase === 'open' && diskSet.halted !== true;
       return process.alive && open && right !== undefined && process.clock() < right;
     };
     return this.processes.find(serves) ?? null;

@@ -285,11 +285,17 @@ function requestMoves(world: World): Move[] {
 
 /** Only where it is true: the person has seen to it that the acknowledger can act no more. */
 function forcedRequests(world: World): Move[] {
-  const { acknowledger, request } = world.lease;
+  const { holder, epoch, acknowledger, request } = world.lease;
   if (!canStrike(world, 'force') || request !== null || acknowledger === null) return [];
   if (processOf(world, acknowledger)?.alive) return [];
   return (['takeover', 'giveback'] as const).map((kind) => {
-    const forced = { id: `request${world.requests + 1}`, kind, reason: 'seen to', force: true };
+    const forced = {
+      id: `request${world.requests + 1}`,
+      kind,
+      reason: 'seen to',
+      force: true,
+      about: { holder, epoch, acknowledger },
+    };
     const lease = { ...world.lease, request: forced };
     const asked = { ...spend(world, 'force'), requests: world.requests + 1, lease };
     return { name: `a ${kind} is forced`, world: notifyAll(asked, null) };

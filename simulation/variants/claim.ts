@@ -144,6 +144,19 @@ export const claimVariants: readonly Variant[] = [
     }),
   },
   {
+    name: 'ForcedWordKept',
+    rule: 'R3',
+    clause:
+      'a person’s word that the acknowledger can act no more is about one holder, epoch and acknowledger',
+    wrap: remembering((state) =>
+      withSets(state, (set) =>
+        set.asked === null || set.seen === null
+          ? set
+          : { ...set, asked: { ...set.asked, about: set.seen.record } },
+      ),
+    ),
+  },
+  {
     name: 'ProofNamesServerOnly',
     rule: 'R5',
     clause: 'a proof names incarnation and epoch, and the Lease still names both',

@@ -1,6 +1,6 @@
 /** R2 and R10 with one clause left out: the ports of the driver do something else than the driver asks for. */
 import { switchFiresAt } from '../../pair/right-to-serve.ts';
-import type { Variant } from './variant.ts';
+import { hearing, type Variant } from './variant.ts';
 
 const noSwitch = { arm: () => {}, disarm: () => {} };
 
@@ -32,6 +32,16 @@ export const driverVariants: readonly Variant[] = [
           around.feed({ kind: 'diskSetClosed', home });
         },
       },
+    }),
+  },
+  {
+    name: 'OpenFailedTakenAsClosed',
+    rule: 'R2',
+    clause: 'an opening that has failed is not closed: another thread may be inside a system call',
+    wrap: hearing((input, { own, foreign }) => {
+      if (input.kind !== 'diskSetOpenFailed') return input;
+      const { role } = input.home === own.home ? own : foreign;
+      return role.name === 'fencing' ? { kind: 'diskSetClosed', home: input.home } : input;
     }),
   },
   {

@@ -40,6 +40,12 @@ export const surroundingVariants: readonly Variant[] = [
     fault: 'operatorGuesses',
   },
   {
+    name: 'HaltUntold',
+    rule: 'R2',
+    clause: 'a disk set that the data path has halted is told, so that nobody holds what nobody serves',
+    fault: 'haltUntold',
+  },
+  {
     name: 'VolumeEpochUnchecked',
     rule: 'R6',
     clause: 'a server refuses a volume whose epoch is higher than its own',

@@ -37,6 +37,8 @@ export type SurroundingFault =
   | 'operatorGuesses'
   /** The ownership record on the volume is written and never read. */
   | 'volumeEpochUnchecked'
+  /** The data path halts a disk set and tells nobody. */
+  | 'haltUntold'
   /** Nobody looks whose volume is mounted there. */
   | 'volumeIdentityUnchecked';
 
