@@ -268,6 +268,7 @@ const FAULTS: readonly Fault[] = [
   plannedStop,
   faultyDisk,
   halt,
+  halt,
   forcedRequest,
   request,
   request,

@@ -75,10 +75,23 @@ export const smallBounds: readonly Bounds[] = [
     from: 'paired',
     faults: { stop: 1, diskFault: 1, unknown: 1 },
   },
+  {
+    name: 'half open',
+    about:
+      'a volume cannot be opened while another is being written, and the server is told to stop meanwhile',
+    from: 'start',
+    faults: { openFailure: 1, stop: 1 },
+  },
 ];
 
 /** Minutes each. */
 export const largeBounds: readonly Bounds[] = [
+  {
+    name: 'half open',
+    about: 'a volume cannot be opened while another is being written, a stop, and something comes late',
+    from: 'start',
+    faults: { openFailure: 1, stop: 1, late: 1 },
+  },
   { name: 'start', about: 'two servers start', from: 'start', faults: { late: 2, unknown: 1 } },
   {
     name: 'crash',

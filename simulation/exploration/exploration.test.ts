@@ -34,6 +34,7 @@ describe('the explorer finds', () => {
     ['UnknownClaimTakenAsSuccess', { request: 1, late: 1 }],
     ['WithoutDeadMansSwitch', { pause: 1 }],
     ['DisconnectTakenAsDeath', { disconnect: 1 }],
+    ['OpenFailedTakenAsClosed', { openFailure: 1, stop: 1, late: 1 }, 'start'],
     ['AcceptAnyAcknowledgement', { replace: 1, cut: 1 }],
   ];
   test.each(cases)('%s', { timeout: 60_000 }, (name, faults, from) => {

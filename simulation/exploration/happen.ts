@@ -153,7 +153,8 @@ class PortCalls {
   /** A cut may come between a thread's check of the right and its system call: then a write is on its way until `closed`. */
   private grant(until: number | null): void {
     const { open, right } = this.process;
-    const checked = until === null && open !== null && right !== null && this.world.now <= right;
+    const held = until === null && right !== null && this.world.now <= right;
+    const checked = held && open !== null && open.phase !== 'failing';
     this.change({ right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
   }
 
@@ -165,7 +166,7 @@ class PortCalls {
   private close(mode: 'quiesce' | 'fence'): void {
     const { open } = this.process;
     if (mode === 'quiesce' && open !== null) this.change({ open: { ...open, phase: 'quiescing' } });
-    else if (open?.phase !== 'fencing') this.change({ open: null });
+    else if (open?.phase !== 'fencing' && open?.phase !== 'failing') this.change({ open: null });
     this.queue(inputFor(this.world, this.me, { kind: 'diskSetClosed', home: HOME }));
   }
 }
@@ -205,7 +206,7 @@ function arrive(world: World, process: Process, input: Input): World {
   if (input.kind === 'diskSetOpened' && open?.phase === 'opening' && open.epoch === input.epoch) {
     return withProcess(world, { ...process, open: { ...open, phase: 'open' } });
   }
-  if (input.kind === 'diskSetClosed' && (open?.phase === 'quiescing' || open?.phase === 'fencing')) {
+  if (input.kind === 'diskSetClosed' && open !== null && open.phase !== 'opening' && open.phase !== 'open') {
     return withProcess(world, { ...process, open: null });
   }
   return world;

@@ -72,9 +72,20 @@ function whileBusy(world: World, laws: Laws): Move[] {
   if (canStrike(world, 'late')) {
     moves.push({ name: `held up: ${what}`, world: { ...spend(rest, 'late'), held: [...rest.held, head!] } });
   }
+  if (head!.kind === 'input' && head!.input.kind === 'diskSetOpened' && canStrike(world, 'openFailure'))
+    moves.push({ name: `fails half-way: ${what}`, world: openHalf(spend(rest, 'openFailure'), process) });
   if (head!.kind === 'call' && canStrike(world, 'unknown'))
     moves.push(...withoutAnswer(spend(rest, 'unknown'), laws, head!, what));
   return moves;
+}
+
+function openHalf(rest: World, process: Process): World {
+  if (process.open?.phase !== 'opening') return rest;
+  const { epoch } = process.open;
+  const input = { kind: 'diskSetOpenFailed', home: HOME, epoch, reason: 'NotAVolume', message: '' } as const;
+  const failed = inputFor(rest, process.me, input);
+  const failing = withProcess(rest, { ...process, open: { epoch, phase: 'failing' } });
+  return { ...failing, held: [...failing.held, failed] };
 }
 
 /** The call is lost, or was applied, or will be; its sender learns nothing. */
@@ -380,7 +391,8 @@ export function writers(world: World): { readonly me: Incarnation; readonly epoc
   for (const { me, alive, paused, inHand, open, right } of world.processes) {
     if (!alive) continue;
     if (inHand !== null) found.push({ me, epoch: inHand });
-    if (paused || open === null || open.phase === 'opening') continue;
+    if (open?.phase === 'failing') found.push({ me, epoch: open.epoch });
+    if (paused || open === null || open.phase === 'opening' || open.phase === 'failing') continue;
     if (right !== null && world.now < right) found.push({ me, epoch: open.epoch });
   }
   return found;

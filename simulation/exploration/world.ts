@@ -41,10 +41,13 @@ export interface Process {
   readonly waiting: readonly Happening[];
   /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
   readonly inHand: number | null;
-  /** fencing: the right is cut, and a thread that had checked it has not made its system call. */
+  /**
+   * fencing: the right is cut, and a thread that had checked it has not made its system call. failing: one thread could not
+   * open its volume, another has checked the right and may write its ownership record until `closed`.
+   */
   readonly open: {
     readonly epoch: number;
-    readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing';
+    readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing' | 'failing';
   } | null;
   readonly right: number | null;
   /** When the kernel kills the process. */
@@ -81,6 +84,8 @@ export interface Faults {
   readonly maintenance?: number;
   /** The disk set cannot be served here any more. */
   readonly diskFault?: number;
+  /** A disk set cannot be opened as a whole; it is reported at any later moment. */
+  readonly openFailure?: number;
 }
 
 export interface World {
@@ -117,6 +122,7 @@ export const NO_FAULTS: Required<Faults> = {
   force: 0,
   maintenance: 0,
   diskFault: 0,
+  openFailure: 0,
 };
 
 export function processOf(world: World, me: Incarnation): Process | undefined {
