@@ -77,7 +77,7 @@ export const AREAS: readonly Area[] = [
     name: 'copies of calls',
     files: [...nfs('write.ts', 'recent-writes.ts', 'change.ts'), ...data('connection-order.ts')],
     tests: [
-      ...nfs('recent-writes.test.ts'),
+      ...nfs('recent-writes.test.ts', 'write.test.ts'),
       ...data(
         'connection-order.test.ts',
         'call-executor.test.ts',
