@@ -48,7 +48,7 @@ class RemoteConnection implements LateAnswers {
     this.id = id;
     this.host = host;
     this.place = place;
-    this.caller = new ConnectionCaller({ host, ...place }, programs.groups);
+    this.caller = new ConnectionCaller(host, place, programs.groups);
     this.groups = programs.groups;
     this.handle = handle;
     this.execute = execute;

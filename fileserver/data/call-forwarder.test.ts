@@ -29,7 +29,7 @@ beforeEach(() => {
     forget: (bytes, start) => volumes[bytes[start]!] ?? null,
   });
   const route = new VolumeRoute('data', forwarder);
-  const connection = { id: 1, host: '127.0.0.1', place: { place: -1, number: 1, address: 700 } };
+  const connection = { id: 1, host: '127.0.0.1', place: { place: -1, number: 1, host: 1, address: 700 } };
   route.forward(connection, new Uint8Array(8), 0, 8, (reply) => answers.push(reply));
 });
 

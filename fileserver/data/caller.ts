@@ -39,6 +39,8 @@ function intern(uid: number, gid: number, groups: readonly number[]): Identity {
 }
 
 export class ConnectionCaller implements Caller {
+  /** The client's address. */
+  readonly host: string;
   readonly origin: Origin;
   private readonly allowedExports: Map<Export, boolean>;
   private readonly remembered: Map<string, Credential>;
@@ -52,7 +54,8 @@ export class ConnectionCaller implements Caller {
   /** User whose groups have to be waited for (GroupDirectory.wait) before the call that was taken; -1: nobody's. */
   waitsFor: number;
 
-  constructor(origin: Origin, groups: GroupDirectory | null) {
+  constructor(host: string, origin: Origin, groups: GroupDirectory | null) {
+    this.host = host;
     this.origin = origin;
     this.groups = groups;
     this.generation = 0;
@@ -122,7 +125,7 @@ export class ConnectionCaller implements Caller {
   allowed(tree: Export): boolean {
     let allowed = this.allowedExports.get(tree);
     if (allowed === undefined) {
-      allowed = tree.clients.includes(this.origin.host);
+      allowed = tree.clients.includes(this.host);
       this.allowedExports.set(tree, allowed);
     }
     return allowed;

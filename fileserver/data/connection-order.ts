@@ -12,6 +12,8 @@
  * A client may say so by the old connection after the new one, as seen from here: then the old one is given up in that moment.
  * So ended connections are remembered for a while.
  */
+import type { Origin } from '../nfs/origin.ts';
+
 /** As many as a server has connections at most. Each has its place by its client's address, or one of the next. */
 const PLACES = 4096;
 /** Among so many places the others of an address are looked for. */
@@ -25,13 +27,9 @@ const CLIENT = 3;
 const WORDS = 5;
 
 /** A connection as other threads know it. */
-export interface Place {
+export interface Place extends Origin {
   /** -1: all places are taken, and it is never given up. */
   readonly place: number;
-  /** Connections of a disk set are numbered in the order in which they were accepted, from 1. */
-  readonly number: number;
-  /** Hash of its client's address and port. */
-  readonly address: number;
 }
 
 export class ConnectionOrder {
@@ -66,9 +64,9 @@ export class ConnectionOrder {
         const other = ((first + near) % PLACES) * WORDS;
         if (Atomics.load(words, other + ADDRESS) === address) this.putInOrder(at, number, other);
       }
-      return { place, number, address };
+      return { place, number, host: hashOf(host), address };
     }
-    return { place: -1, number, address };
+    return { place: -1, number, host: hashOf(host), address };
   }
 
   /** Its client says who it is. */

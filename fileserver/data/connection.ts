@@ -170,7 +170,7 @@ export class Connection implements LateAnswers {
     this.place = source.place;
     this.memory = memory;
     this.hooks = hooks;
-    this.caller = new ConnectionCaller({ host: source.host, ...source.place }, programs.groups);
+    this.caller = new ConnectionCaller(source.host, source.place, programs.groups);
     this.groups = programs.groups;
     this.onBug = programs.onBug;
     this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);

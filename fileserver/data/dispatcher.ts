@@ -136,7 +136,7 @@ export class Dispatcher {
       procedure: 0,
       answerLater: () => this.promise(late.answerLater(header.xid)),
     };
-    this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host: caller.origin.host, r, w };
+    this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host: caller.host, r, w };
   }
 
   private promise(answer: AnswerListener): AnswerListener {

@@ -1,8 +1,8 @@
 /** The connection that a call has come by, as other connections of the same disk set can be told from it. */
 export interface Origin {
-  /** The client's address. */
-  readonly host: string;
-  /** A hash of address and port. Clients that have a port of their own keep it when they connect again (Linux). */
+  /** A hash of the client's address. */
+  readonly host: number;
+  /** The same of address and port. Clients that have a port of their own keep it when they connect again (Linux). */
   readonly address: number;
   /** Connections are numbered in the order in which they were accepted, from 1. */
   readonly number: number;

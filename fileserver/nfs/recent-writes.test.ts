@@ -4,7 +4,7 @@ import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Origin } from './origin.ts';
 import { type Arrived, RecentWrites } from './recent-writes.ts';
 
-const FIRST: Origin = { host: '10.0.0.1', address: 700, number: 2 };
+const FIRST: Origin = { host: 1, address: 700, number: 2 };
 
 function arrived(xid: number, sum: number, origin: Partial<Origin> = {}, hasOwnStamp = false): Arrived {
   return { xid, sum, caller: { origin: { ...FIRST, ...origin }, hasOwnStamp } };
@@ -26,7 +26,7 @@ function results(status: number, count = 0): Uint8Array {
 
 function end(writes: RecentWrites, xid: number, sum: number, status: number, count?: number): void {
   const bytes = results(status, count);
-  writes.ended(arrived(xid, sum), bytes, 0, bytes.length);
+  writes.executed(arrived(xid, sum), bytes, 0, bytes.length);
 }
 
 test('a WRITE is known by its XID and its sum, with what it was answered', () => {
@@ -58,11 +58,21 @@ test('copies of one that is running are told once', () => {
   const told: number[] = [];
   writes.join(at, () => told.push(1));
   writes.join(at, () => told.push(2));
-  end(writes, 7, 100, NFS3_OK, 1);
+  for (const copy of writes.ended(arrived(7, 100), results(NFS3_OK, 1))) copy(null);
   expect(writes.isRunning(at)).toBe(false);
-  for (const copy of writes.waiting(arrived(7, 100))) copy(null);
-  for (const copy of writes.waiting(arrived(7, 100))) copy(null);
+  for (const copy of writes.ended(arrived(7, 100), results(NFS3_OK, 1))) copy(null);
   expect(told).toEqual([1, 2]);
+});
+
+test.each([
+  ['was not executed', (writes: RecentWrites) => writes.forget(arrived(7, 100))],
+  ['is to be sent again', (writes: RecentWrites) => writes.ended(arrived(7, 100), results(NFS3ERR_JUKEBOX))],
+])('copies of one that %s are told with it, and the next is executed', (_what, end) => {
+  const writes = new RecentWrites();
+  writes.begin(arrived(7, 100));
+  writes.join(writes.find(arrived(7, 100)), () => {});
+  expect(end(writes)).toHaveLength(1);
+  expect(writes.find(arrived(7, 100))).toBe(-1);
 });
 
 test.each<[string, boolean, Partial<Origin>, boolean]>([
@@ -71,8 +81,8 @@ test.each<[string, boolean, Partial<Origin>, boolean]>([
   ['by a newer one from the same port', true, { number: 3 }, false],
   ['by a newer one, with a stamp of its own', true, { number: 3, address: 701 }, true],
   ['by a newer one from another port', false, { number: 3, address: 701 }, false],
-  ['by an older one of another host', false, { number: 1, host: '10.0.0.2' }, false],
-  ['from the same port of another host', false, { number: 3, host: '10.0.0.2' }, false],
+  ['by an older one of another host', false, { number: 1, host: 2, address: 702 }, false],
+  ['by a newer one of another host', false, { number: 3, host: 2, address: 702 }, false],
 ])('what looks the same and comes %s: a copy: %s', (_how, isCopy, origin, hasOwnStamp) => {
   const writes = new RecentWrites();
   end(writes, 7, 100, NFS3_OK, 1);
@@ -80,7 +90,7 @@ test.each<[string, boolean, Partial<Origin>, boolean]>([
   expect(writes.find(again) >= 0).toBe(isCopy);
   // Each is one of its own from then on.
   const bytes = results(NFS3ERR_NOSPC);
-  if (!isCopy) writes.ended(again, bytes, 0, bytes.length);
+  if (!isCopy) writes.executed(again, bytes, 0, bytes.length);
   expect(writes.statusAt(writes.find(arrived(7, 100)))).toBe(NFS3_OK);
 });
 
@@ -91,12 +101,8 @@ test('copies of one that is running are not told what another one was that looks
   const told: string[] = [];
   writes.join(writes.find(arrived(7, 100)), () => told.push('first'));
   writes.begin(other);
-  const bytes = results(NFS3_OK, 1);
-  writes.ended(other, bytes, 0, bytes.length);
-  for (const copy of writes.waiting(other)) copy(null);
-  expect(told).toEqual([]);
-  end(writes, 7, 100, NFS3_OK, 1);
-  for (const copy of writes.waiting(arrived(7, 100))) copy(null);
+  expect(writes.ended(other, results(NFS3_OK, 1))).toEqual([]);
+  for (const copy of writes.ended(arrived(7, 100), results(NFS3_OK, 1))) copy(null);
   expect(told).toEqual(['first']);
 });
 
@@ -123,7 +129,7 @@ test('one that is running makes room for nobody', () => {
   );
   expect(running).toHaveLength(4096 * 4);
   // Those that found no room are not kept, and end all the same.
-  for (let xid = 0; xid < 50_000; xid++) end(writes, xid, 1, NFS3_OK);
+  for (let xid = 0; xid < 50_000; xid++) writes.ended(arrived(xid, 1), results(NFS3_OK));
   expect(running.every((at) => !writes.isRunning(at))).toBe(true);
 });
 

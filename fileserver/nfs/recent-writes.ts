@@ -18,7 +18,7 @@
  *
  * A WRITE is known by its XID and a sum of its call up to the first bytes of the data, as in Linux' server, and what is kept of
  * its results is what a client acts on: status, count, how stable it is, the verifier. So a WRITE costs no allocation here, and
- * all of it fits into 600 KiB. Sums begin with a secret: nobody can make a call that is taken for somebody else's.
+ * all of it fits into one MiB. Sums begin with a secret: nobody can make a call that is taken for somebody else's.
  */
 import { randomBytes } from 'node:crypto';
 import { NFS3_OK, NFS3ERR_JUKEBOX } from '../../protocol/nfs3.ts';
@@ -36,6 +36,18 @@ const KEPT_SIZE = 16;
 /** Spreads XIDs over the sets, however a client counts: Linux' on the wire have the quickest byte first. 2^32 / golden ratio. */
 const SPREAD = 0x9e3779b1;
 
+/** Words of a record; the rest of the line is not used. */
+const XID = 0;
+const SUM = 1;
+const STATE = 2;
+/** Of the connection that it came by (Origin). */
+const NUMBER = 3;
+const ADDRESS = 4;
+const HOST = 5;
+const STATUS = 6;
+const KEPT = 7;
+const WORDS = 16;
+
 const EMPTY = 0;
 const RUNNING = 1;
 const DONE = 2;
@@ -50,15 +62,9 @@ export interface Arrived {
 
 export class RecentWrites {
   private readonly secret: number;
-  private readonly xids: Uint32Array;
-  private readonly sums: Uint32Array;
-  /** Of the connection that each came by. */
-  private readonly numbers: Float64Array;
-  private readonly addresses: Int32Array;
-  private readonly hosts: string[];
-  private readonly states: Uint8Array;
-  private readonly statuses: Uint32Array;
-  private readonly kept: Uint8Array;
+  /** A record for each, as long as a line of the processor's cache: a WRITE fetches one or two of them from memory. */
+  private readonly words: Int32Array;
+  private readonly bytes: Uint8Array;
   /** Which of a set makes room next. */
   private readonly turns: Uint8Array;
   /** Copies of those that are running, by place. */
@@ -66,14 +72,8 @@ export class RecentWrites {
 
   constructor() {
     this.secret = randomBytes(4).readUInt32LE();
-    this.xids = new Uint32Array(SETS * WAYS);
-    this.sums = new Uint32Array(SETS * WAYS);
-    this.numbers = new Float64Array(SETS * WAYS);
-    this.addresses = new Int32Array(SETS * WAYS);
-    this.hosts = new Array<string>(SETS * WAYS).fill('');
-    this.states = new Uint8Array(SETS * WAYS);
-    this.statuses = new Uint32Array(SETS * WAYS);
-    this.kept = new Uint8Array(SETS * WAYS * KEPT_SIZE);
+    this.words = new Int32Array(SETS * WAYS * WORDS);
+    this.bytes = new Uint8Array(this.words.buffer);
     this.turns = new Uint8Array(SETS);
     this.joined = new Map();
   }
@@ -84,41 +84,37 @@ export class RecentWrites {
   }
 
   /** Where what it is a copy of is kept; -1: it is a new one. */
-  find({ xid, sum, caller }: Arrived): number {
-    const first = setOf(xid) * WAYS;
-    for (let at = first; at < first + WAYS; at++) {
-      if (
-        this.xids[at] === xid &&
-        this.sums[at] === sum &&
-        this.states[at] !== EMPTY &&
-        this.isCopy(at, caller)
-      )
-        return at;
+  find(arrived: Arrived): number {
+    const { caller } = arrived;
+    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at += WORDS) {
+      if (this.looksLike(at, arrived) && this.isCopy(at, caller)) return at;
     }
     return -1;
+  }
+
+  private looksLike(at: number, { xid, sum }: Arrived): boolean {
+    const { words } = this;
+    return words[at + XID] === (xid | 0) && words[at + SUM] === (sum | 0) && words[at + STATE] !== EMPTY;
   }
 
   private isCopy(at: number, { origin, hasOwnStamp }: Arrived['caller']): boolean {
-    if (hasOwnStamp) return true;
-    return (
-      origin.host === this.hosts[at] &&
-      (origin.number <= this.numbers[at]! || origin.address === this.addresses[at])
-    );
+    const { words } = this;
+    if (hasOwnStamp || words[at + ADDRESS] === origin.address) return true;
+    return words[at + HOST] === origin.host && origin.number <= words[at + NUMBER]!;
   }
 
   /** Where it itself is kept; -1: nowhere. */
-  private placeOf({ xid, sum, caller }: Arrived): number {
-    const first = setOf(xid) * WAYS;
-    for (let at = first; at < first + WAYS; at++) {
-      const same = this.xids[at] === xid && this.sums[at] === sum && this.states[at] !== EMPTY;
-      if (same && this.numbers[at] === caller.origin.number) return at;
+  private placeOf(arrived: Arrived): number {
+    const { number } = arrived.caller.origin;
+    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at += WORDS) {
+      if (this.looksLike(at, arrived) && this.words[at + NUMBER] === number) return at;
     }
     return -1;
   }
 
-  /** It is being executed, and ended() or forget() follows. */
+  /** What find() has not found is being executed, and ended() or forget() follows. */
   begin(arrived: Arrived): void {
-    this.place(arrived, RUNNING);
+    this.keep(arrived, RUNNING);
   }
 
   /** What find() said is running: the listener is told with the first copy. */
@@ -129,81 +125,85 @@ export class RecentWrites {
   }
 
   isRunning(at: number): boolean {
-    return this.states[at] === RUNNING;
+    return this.words[at + STATE] === RUNNING;
   }
 
-  /** Its results are bytes[start .. end), and are about to be answered. */
-  ended(arrived: Arrived, bytes: Uint8Array, start: number, end: number): void {
+  /** What find() has not found was executed at once: its results are bytes[start .. end), and are about to be answered. */
+  executed(arrived: Arrived, bytes: Uint8Array, start: number, end: number): void {
     const status = wordAt(bytes, start);
     // Sent again, as it asks its client to do, it is executed.
-    if (status === NFS3ERR_JUKEBOX) {
-      this.forget(arrived);
-      return;
-    }
-    const at = this.place(arrived, DONE);
+    if (status === NFS3ERR_JUKEBOX) return;
+    this.remember(this.keep(arrived, DONE), status, bytes, end);
+  }
+
+  /** The same of what has begun. Returns who has joined it, and is to be told too. */
+  ended(arrived: Arrived, bytes: Uint8Array): readonly AnswerListener[] {
+    const status = wordAt(bytes, 0);
+    if (status === NFS3ERR_JUKEBOX) return this.forget(arrived);
+    const at = this.placeOf(arrived);
+    this.remember(at, status, bytes, bytes.length);
+    return this.joinedAt(at);
+  }
+
+  /** What has begun was not executed: it counts as one that never came. Returns who has joined it. */
+  forget(arrived: Arrived): readonly AnswerListener[] {
+    const at = this.placeOf(arrived);
+    if (at >= 0) this.words[at + STATE] = EMPTY;
+    return this.joinedAt(at);
+  }
+
+  private joinedAt(at: number): readonly AnswerListener[] {
+    const listeners = this.joined.get(at);
+    if (listeners === undefined) return NOBODY;
+    this.joined.delete(at);
+    return listeners;
+  }
+
+  private remember(at: number, status: number, bytes: Uint8Array, end: number): void {
     if (at < 0) return;
-    this.statuses[at] = status;
+    this.words[at + STATE] = DONE;
+    this.words[at + STATUS] = status;
     if (status !== NFS3_OK) return;
     const from = end - KEPT_SIZE;
-    const to = at * KEPT_SIZE;
-    for (let i = 0; i < KEPT_SIZE; i++) this.kept[to + i] = bytes[from + i]!;
-  }
-
-  /** It was not executed: it counts as one that never came. */
-  forget(arrived: Arrived): void {
-    const at = this.placeOf(arrived);
-    if (at >= 0) this.states[at] = EMPTY;
-  }
-
-  /** Who has joined it, once. After ended() or forget(). */
-  waiting({ xid, sum, caller }: Arrived): readonly AnswerListener[] {
-    if (this.joined.size === 0) return NOBODY;
-    const first = setOf(xid) * WAYS;
-    for (let at = first; at < first + WAYS; at++) {
-      const listeners = this.joined.get(at);
-      const same =
-        this.xids[at] === xid && this.sums[at] === sum && this.numbers[at] === caller.origin.number;
-      if (listeners === undefined || !same) continue;
-      this.joined.delete(at);
-      return listeners;
-    }
-    return NOBODY;
+    const to = (at + KEPT) * Int32Array.BYTES_PER_ELEMENT;
+    for (let i = 0; i < KEPT_SIZE; i++) this.bytes[to + i] = bytes[from + i]!;
   }
 
   /** The status of what find() said is done. */
   statusAt(at: number): number {
-    return this.statuses[at]!;
+    return this.words[at + STATUS]!;
   }
 
   /** Behind status and attributes: the rest of WRITE3resok. */
   encodeKept(w: XdrWriter, at: number): void {
-    w.opaqueFixed(this.kept.subarray(at * KEPT_SIZE, (at + 1) * KEPT_SIZE));
+    const start = (at + KEPT) * Int32Array.BYTES_PER_ELEMENT;
+    w.opaqueFixed(this.bytes.subarray(start, start + KEPT_SIZE));
   }
 
-  /** Where it is kept from now on; -1: nowhere, as all of its set are running. */
-  private place(arrived: Arrived, state: number): number {
-    let at = this.placeOf(arrived);
-    if (at < 0) {
-      const { xid, sum, caller } = arrived;
-      at = this.oldestOf(setOf(xid));
-      if (at < 0) return at;
-      this.xids[at] = xid;
-      this.sums[at] = sum;
-      this.numbers[at] = caller.origin.number;
-      this.addresses[at] = caller.origin.address;
-      this.hosts[at] = caller.origin.host;
-    }
-    this.states[at] = state;
+  /** In the place of the oldest of its set. -1: nowhere, as all of that are running. */
+  private keep(arrived: Arrived, state: number): number {
+    const { words } = this;
+    const at = this.oldestOf(arrived);
+    if (at < 0) return at;
+    const { origin } = arrived.caller;
+    words[at + XID] = arrived.xid;
+    words[at + SUM] = arrived.sum;
+    words[at + STATE] = state;
+    words[at + NUMBER] = origin.number;
+    words[at + ADDRESS] = origin.address;
+    words[at + HOST] = origin.host;
     return at;
   }
 
   /** What is running stays: copies may wait for it. */
-  private oldestOf(set: number): number {
+  private oldestOf(arrived: Arrived): number {
+    const first = firstOf(arrived);
+    const set = first / (WAYS * WORDS);
     for (let i = 0; i < WAYS; i++) {
       const turn = this.turns[set]!;
-      const at = set * WAYS + turn;
+      const at = first + turn * WORDS;
       this.turns[set] = (turn + 1) % WAYS;
-      if (this.states[at] !== RUNNING) return at;
+      if (this.words[at + STATE] !== RUNNING) return at;
     }
     return -1;
   }
@@ -211,8 +211,9 @@ export class RecentWrites {
 
 const NOBODY: readonly AnswerListener[] = [];
 
-function setOf(xid: number): number {
-  return Math.imul(xid, SPREAD) >>> 20;
+/** The first place of its set. */
+function firstOf({ xid }: Arrived): number {
+  return (Math.imul(xid, SPREAD) >>> 20) * WAYS * WORDS;
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {

@@ -53,7 +53,7 @@ export function write(call: NfsCall): Outcome {
     const { w } = call;
     const start = w.position;
     const outcome = perform(service, w, file, args, stable, user);
-    if (outcome === 'answered') service.recentWrites.ended(arrived, w.bytes, start, w.position);
+    if (outcome === 'answered') service.recentWrites.executed(arrived, w.bytes, start, w.position);
     return outcome;
   }
   held.reset();
@@ -89,10 +89,9 @@ function again(call: NfsCall, args: WRITE3args, known: number): Outcome {
 function answerOf(service: NfsService, arrived: Arrived, answer: AnswerListener): AnswerListener {
   const { recentWrites } = service;
   return (results) => {
-    if (results === null) recentWrites.forget(arrived);
-    else recentWrites.ended(arrived, results, 0, results.length);
+    const copies = results === null ? recentWrites.forget(arrived) : recentWrites.ended(arrived, results);
     answer(results);
-    for (const copy of recentWrites.waiting(arrived)) copy(results);
+    for (const copy of copies) copy(results);
   };
 }
 
