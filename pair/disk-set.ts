@@ -17,7 +17,7 @@
  *    repeated until the version it was made against is gone: only then its outcome is known (R3).
  *  - after the right is cut nothing is served again before the data path has reported that it is closed.
  */
-import { type ClaimVerdict, type KnownDead, mayClaim } from './claim.ts';
+import { type ClaimVerdict, type KnownDead, mayClaim, silenceBeforeClaimMs } from './claim.ts';
 import type { Incarnation, ServerName } from './incarnation.ts';
 import { serverOf, startedLater } from './incarnation.ts';
 import {
@@ -97,6 +97,7 @@ export type Role =
       /** Null while the outcome of the last try is unknown and being looked up. */
       readonly write: PendingWrite | null;
       readonly against: LeaseSighting;
+      readonly epoch: number;
       readonly cause: TransitionCause;
     }
   | { readonly name: 'regaining'; readonly write: PendingWrite }
@@ -120,6 +121,12 @@ export interface DiskSetState {
   readonly role: Role;
   /** A read is under way since; null if none. */
   readonly readSince: number | null;
+  /** News has come while it is under way: its answer may be older. */
+  readonly readOvertaken: boolean;
+  /** The witness has lost what this process had seen (a restored backup): since when, and what it says instead. */
+  readonly wentBack: { readonly since: number; readonly found: LeaseOwnership } | null;
+  /** R6: the volumes have been served at a higher epoch than the Lease knows of. A verdict, until a person's word. */
+  readonly ahead: { readonly epoch: number; readonly message: string } | null;
   /** No write, claim or release may be sent before a read (or the watch) has brought news. */
   readonly lookup: boolean;
   /** No write before this time: pace of retries. */
@@ -160,6 +167,9 @@ export function initialDiskSet(home: ServerName, now: number): DiskSetState {
     asFound: true,
     role: { name: 'observer' },
     readSince: null,
+    readOvertaken: false,
+    wentBack: null,
+    ahead: null,
     lookup: true,
     notBefore: now,
     cannotServeUntil: now,
@@ -239,7 +249,7 @@ function receive(state: DiskSetState, input: Input, context: Context): DiskSetSt
     case 'diskSetOpened':
       return diskSetOpened(state, input.epoch, context);
     case 'diskSetOpenFailed':
-      return diskSetOpenFailed(state, input.epoch, input.message, context);
+      return diskSetOpenFailed(state, input, context);
     case 'diskSetClosed':
       return diskSetClosed(state, context);
     case 'diskSetFault':
@@ -253,10 +263,20 @@ function receive(state: DiskSetState, input: Input, context: Context): DiskSetSt
   }
 }
 
-/** News of the Lease, from a watch, a read or a write. Older news than we have is ignored. */
-function see(state: DiskSetState, sighting: LeaseSighting, context: Context): DiskSetState {
+/** News of the Lease, from a watch, a read or a write. Of what looks older than what we have, only a read is believed. */
+function see(
+  state: DiskSetState,
+  sighting: LeaseSighting,
+  context: Context,
+  read: 'read' | 'told' = 'told',
+): DiskSetState {
   const before = state.seen;
-  if (before !== null && !notOlder(sighting.record, before.record)) return state;
+  if (before !== null && isOlder(sighting.record, before.record)) {
+    if (sighting.version === before.version) return { ...state, lookup: false };
+    // A watch may be late, and so may a read that was under way when the news came: then another read tells.
+    const surely = read === 'read' && !state.readOvertaken;
+    return surely ? wentBack(state, before, sighting, context) : { ...state, lookup: true };
+  }
   const unchanged = before !== null && sameOwnership(before.record, sighting.record);
   let next: DiskSetState = {
     ...state,
@@ -264,10 +284,56 @@ function see(state: DiskSetState, sighting: LeaseSighting, context: Context): Di
     unchangedSince: unchanged ? state.unchangedSince : context.now,
     asFound: before === null || (state.asFound && unchanged),
     lookup: false,
+    readOvertaken: state.readSince !== null,
+    wentBack: null,
+    ahead: state.ahead !== null && sighting.record.epoch > state.ahead.epoch ? null : state.ahead,
     asked: state.local === null ? askedSince(state, sighting, context) : state.asked,
   };
   if (!unchanged) next = ownershipChanged(next, context);
   return next;
+}
+
+/** One epoch with two owners is no older news: one of them was claimed after the witness had gone back. It is believed. */
+function isOlder(news: LeaseOwnership, known: LeaseOwnership): boolean {
+  const claimedTwice =
+    news.epoch === known.epoch &&
+    news.holder !== null &&
+    known.holder !== null &&
+    news.holder !== known.holder;
+  return !claimedTwice && !notOlder(news, known);
+}
+
+/**
+ * The witness has lost writes that this process had seen. What the process knows of the ownership stays true for it, and is
+ * written again by whoever has the right to: against the version that the witness has now, so that nobody has written since.
+ * Whoever holds nothing first gives the holder the time in which he does that.
+ */
+function wentBack(
+  state: DiskSetState,
+  before: LeaseSighting,
+  sighting: LeaseSighting,
+  context: Context,
+): DiskSetState {
+  const { holder, epoch, acknowledger, renewal, releasedTo, claimAfterMs, written } = before.record;
+  const known = { holder, epoch, acknowledger, renewal, releasedTo, claimAfterMs };
+  const record = { ...sighting.record, ...known, ...(written === undefined ? {} : { written }) };
+  const lastly: DiskSetState = { ...state, seen: { version: sighting.version, record }, lookup: false };
+  if (state.wentBack !== null && sameOwnership(state.wentBack.found, sighting.record)) return lastly;
+  const { holder: now, epoch: then } = sighting.record;
+  const message = `the witness names ${now ?? 'nobody'} at epoch ${then}, but has named ${holder ?? 'nobody'} at epoch ${epoch}`;
+  trace(state, { name: 'wentBack', message }, context);
+  const { role } = lastly;
+  return {
+    ...(role.name === 'claiming' ? claimLost(lastly, role, message, context) : lastly),
+    wentBack: { since: context.now, found: sighting.record },
+    unchangedSince: context.now,
+  };
+}
+
+/** Before this time nobody who holds nothing claims or regains. */
+function holderComesFirstUntil(state: DiskSetState, { identity }: Pick<Context, 'identity'>): number {
+  if (state.wentBack === null) return Number.NEGATIVE_INFINITY;
+  return state.wentBack.since + silenceBeforeClaimMs(identity.timing, state.seen!.record);
 }
 
 function askedSince(state: DiskSetState, { record }: LeaseSighting, context: Context): DiskSetState['asked'] {
@@ -306,7 +372,7 @@ function leaseRead(
   const { role } = next;
   const answered: Role =
     role.name === 'holder' && role.doubt !== null ? { ...role, doubt: 'answered' } : role;
-  return see({ ...next, role: answered }, outcome.sighting, context);
+  return see({ ...next, role: answered }, outcome.sighting, context, 'read');
 }
 
 function leaseWritten(
@@ -359,6 +425,8 @@ function writeApplied(
     seen: sighting,
     unchangedSince: context.now,
     asFound: false,
+    readOvertaken: state.readSince !== null,
+    wentBack: null,
     lookup: false,
   };
   switch (role.name) {
@@ -423,6 +491,7 @@ function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context
   return {
     ...state,
     detected: null,
+    ahead: null,
     awaiting: null,
     local: null,
     memory:
@@ -503,8 +572,7 @@ function diskSetOpened(state: DiskSetState, epoch: number, context: Context): Di
 
 function diskSetOpenFailed(
   state: DiskSetState,
-  epoch: number,
-  message: string,
+  { epoch, message, epochFound }: Extract<Input, { kind: 'diskSetOpenFailed' }>,
   context: Context,
 ): DiskSetState {
   const { role } = state;
@@ -512,7 +580,8 @@ function diskSetOpenFailed(
   // says that all have stopped.
   if (role.name !== 'holder' || role.epoch !== epoch) return state;
   trace(state, { name: 'openFailed', epoch, message }, context);
-  return giveUpHere(state, message, context);
+  const ahead = epochFound === undefined ? state.ahead : { epoch: epochFound, message };
+  return giveUpHere({ ...state, ahead }, message, context);
 }
 
 function fault(state: DiskSetState, reason: string, message: string, context: Context): DiskSetState {
@@ -809,12 +878,15 @@ function enforceRight(state: DiskSetState, context: Context): DiskSetState {
 function lookUp(state: DiskSetState, context: Context): DiskSetState {
   if (state.readSince !== null || context.now < state.notBefore) return state;
   context.emit({ kind: 'readLease', home: state.home });
-  return { ...state, readSince: context.now };
+  return { ...state, readSince: context.now, readOvertaken: false };
 }
 
 function advanceObserver(state: DiskSetState, context: Context): DiskSetState {
   const seen = state.seen!;
   if (context.stopping || context.now < state.notBefore || context.now < state.cannotServeUntil) return state;
+  if (context.now < holderComesFirstUntil(state, context)) return state;
+  // R6: to try again and again would only wear the verdict down, an epoch each time.
+  if (state.ahead !== null && forcedBy(state, context) === null) return state;
   if (seen.record.holder === context.identity.me) return regain(state, seen, context);
   const verdict = mayClaim(claimView(state, context), context.now);
   if (verdict.kind !== 'now') return state;
@@ -876,8 +948,9 @@ function claim(
   cause: TransitionCause,
   context: Context,
 ): DiskSetState {
+  const above = Math.max(seen.record.epoch, state.ahead?.epoch ?? 0);
   const ownership = claimed(
-    seen.record,
+    { ...seen.record, epoch: above },
     context.identity.me,
     context.steadyPartner,
     silenceMs(context.identity.timing),
@@ -887,7 +960,13 @@ function claim(
   gate('openGate', state.home, epoch, context);
   context.emit({ kind: 'prepareDiskSet', home: state.home, epoch });
   return {
-    ...send(state, seen, ownership, context, (write) => ({ name: 'claiming', write, against: seen, cause })),
+    ...send(state, seen, ownership, context, (write) => ({
+      name: 'claiming',
+      write,
+      against: seen,
+      epoch,
+      cause,
+    })),
     announced: null,
   };
 }
@@ -917,7 +996,7 @@ function claimLost(
   context: Context,
 ): DiskSetState {
   trace(state, { name: 'claimLost', message }, context);
-  gate('withdrawGate', state.home, role.against.record.epoch + 1, context);
+  gate('withdrawGate', state.home, role.epoch, context);
   context.emit({ kind: 'prepareDiskSet', home: state.home, epoch: null });
   return { ...state, role: { name: 'observer' } };
 }
@@ -951,14 +1030,16 @@ function advanceHolder(state: DiskSetState, role: Holder, context: Context): Dis
   }
   if (role.write !== null || context.now < state.notBefore) return state;
   const acknowledger = wantedAcknowledger(role, context);
-  if (acknowledger === role.accepts && role.doubt !== null)
+  const lost = state.wentBack !== null;
+  if (acknowledger === role.accepts && role.doubt !== null && !lost)
     return { ...state, role: { ...role, doubt: null } };
   const { timing } = context.identity;
   const due =
+    lost ||
     acknowledger !== role.accepts ||
     (role.accepts === null && context.now - role.writtenAt >= renewEveryMs(timing));
   if (!due) return state;
-  if (role.accepts !== null && role.doubt !== 'answered') {
+  if (role.accepts !== null && role.doubt !== 'answered' && !lost) {
     // Read before leaping: from the write on nobody's acknowledgements count, and without the witness it brings nothing.
     return lookUp({ ...state, role: { ...role, doubt: 'asking' } }, context);
   }
@@ -970,7 +1051,7 @@ function advanceHolder(state: DiskSetState, role: Holder, context: Context): Dis
     );
   }
   const seen = state.seen!;
-  const droppedAt = role.accepts === null ? role.droppedAt : context.now;
+  const droppedAt = role.accepts === null || acknowledger === role.accepts ? role.droppedAt : context.now;
   return send(state, seen, renewed(seen.record, acknowledger), context, (write) => ({
     ...role,
     accepts: null,
@@ -1045,7 +1126,8 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   if (role.name === 'holder') {
     const until = rightUntil(role.confirmedAt, timing);
     if (role.write !== null || state.readSince !== null) return until;
-    if (role.doubt !== null || state.lookup) return Math.min(until, state.notBefore);
+    if (role.doubt !== null || state.lookup || state.wentBack !== null)
+      return Math.min(until, state.notBefore);
     const next =
       role.accepts === null ? role.writtenAt + renewEveryMs(timing) : role.confirmedAt + soloAfterMs(timing);
     return Math.min(until, Math.max(next, state.notBefore));
@@ -1054,6 +1136,7 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   if (state.lookup || state.seen === null) return state.notBefore;
   if ('write' in role && role.write !== null) return Number.POSITIVE_INFINITY;
   if (role.name !== 'observer') return state.notBefore;
+  if (state.ahead !== null && forcedBy(state, context) === null) return Number.POSITIVE_INFINITY;
   const verdict = mayClaim(claimView(state, context), context.now);
   // What waits for a person is woken by the request.
   if (
@@ -1065,5 +1148,5 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   }
   const at =
     verdict.kind === 'wait' ? verdict.until : verdict.kind === 'now' ? context.now : Number.POSITIVE_INFINITY;
-  return Math.max(at, state.notBefore, state.cannotServeUntil);
+  return Math.max(at, state.notBefore, state.cannotServeUntil, holderComesFirstUntil(state, context));
 }

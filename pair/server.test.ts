@@ -511,3 +511,103 @@ describe('the acknowledger', () => {
     expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ holder: me, acknowledger: young });
   });
 });
+
+describe('a witness that goes back', () => {
+  const known = { holder: partner, epoch: 4, renewal: 8, acknowledger: me };
+  const restored = { holder: me, epoch: 3, renewal: 5 };
+  const answer = (record: Partial<LeaseRecord>, version: string): Input => ({
+    kind: 'leaseRead',
+    home: 'filer-b',
+    outcome: { kind: 'found', sighting: sighting(record, version) },
+  });
+
+  test('is believed of a read alone, and of one that no news has overtaken', () => {
+    const subject = new Subject().sees('filer-b', known, '9');
+    subject.at(100).sees('filer-b', restored, '10');
+    expect(subject.of('readLease')).toEqual([{ kind: 'readLease', home: 'filer-b' }]);
+    // While it is under way the watch brings what is newer: the answer may be from before that.
+    subject.at(110).sees('filer-b', { ...known, renewal: 9 }, '11');
+    subject.at(120).give(answer(known, '9'));
+    expect(subject.state.foreign.wentBack).toBeNull();
+    expect(subject.of('readLease')).toEqual([{ kind: 'readLease', home: 'filer-b' }]);
+    subject.at(130).give(answer(known, '12'));
+    expect(subject.state.foreign.wentBack).toMatchObject({ since: 130 });
+  });
+
+  test('an observer leaves the holder lease + guard, asks no more, and then claims by what it knows', () => {
+    const subject = new Subject().at(10).give({ kind: 'partnerConnected', incarnation: partner });
+    subject.sees('filer-b', known, '9').give(answer(known, '9'));
+    subject.at(100).sees('filer-b', restored, '10');
+    subject.at(110).give(answer(restored, '10'));
+    expect(subject.of('trace')[0]!.event).toMatchObject({ name: 'wentBack' });
+    let asked = 0;
+    for (let now = 120; now < 110 + silence; now += 10) {
+      subject.at(now).sees('filer-b', restored, '10');
+      asked += subject.of('readLease').length + subject.of('writeLease').length;
+    }
+    expect(asked).toBe(0);
+    subject.at(110 + silence).give({ kind: 'tick' });
+    expect(subject.of('writeLease')[0]).toMatchObject({
+      version: '10',
+      ownership: { holder: me, epoch: 5, renewal: 9 },
+    });
+  });
+
+  test('a proof of death does not shorten that', () => {
+    const subject = new Subject().sees('filer-b', known, '9').at(100).sees('filer-b', restored, '10');
+    subject.at(110).give(answer(restored, '10'));
+    const died = { kind: 'died', incarnation: partner, holdings: [{ home: 'filer-b', epoch: 4 }] } as const;
+    subject.at(120).give({ kind: 'died', died: { ...died, evidence: 'sentinel' } });
+    expect(subject.of('writeLease')).toEqual([]);
+    subject.at(110 + silence).give({ kind: 'tick' });
+    expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 5 });
+  });
+
+  test('a holder writes its ownership again at once, and is confirmed by that', () => {
+    const subject = pairedHolder().at(800).sees('filer-a', { holder: null, epoch: 0 }, '20');
+    const before = rightOf(subject.state, 'filer-a')!;
+    const sighted = sighting({ holder: null, epoch: 0 }, '20');
+    subject
+      .at(805)
+      .give({ kind: 'leaseRead', home: 'filer-a', outcome: { kind: 'found', sighting: sighted } });
+    expect(subject.of('writeLease')).toMatchObject([
+      { version: '20', ownership: { holder: me, epoch: 1, acknowledger: partner } },
+    ]);
+    subject.applied(810);
+    expect(rightOf(subject.state, 'filer-a')).toBe(805 + 2000);
+    expect(before).toBeLessThan(805 + 2000);
+    expect(subject.state.own).toMatchObject({ wentBack: null, role: { accepts: partner } });
+  });
+});
+
+describe('R6: volumes that know of a higher epoch than the Lease', () => {
+  const refused = (): Subject => {
+    const subject = new Subject().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
+    subject.give({
+      kind: 'diskSetOpenFailed',
+      home: 'filer-a',
+      epoch: 2,
+      reason: 'VolumeEpochAhead',
+      message: 'VolumeEpochAhead: epoch 7',
+      epochFound: 7,
+    });
+    subject.at(20).give({ kind: 'diskSetClosed', home: 'filer-a' });
+    return subject.applied(30);
+  };
+
+  test('are not tried again until a person says so: trying would wear the rule down', () => {
+    const subject = refused();
+    for (let now = 100; now < 100_000; now += 500) {
+      subject.at(now).give({ kind: 'tick' });
+      expect(subject.of('writeLease')).toEqual([]);
+    }
+    expect(nextWakeAt(subject.state, 100_000)).toBeGreaterThan(100_000);
+  });
+
+  test('are claimed above their epoch, once, by force and with a reason', () => {
+    const subject = refused().at(60_000);
+    const asked = { id: 'r1', kind: 'giveback', reason: 'etcd was restored', force: true } as const;
+    subject.give({ kind: 'request', home: 'filer-a', request: asked });
+    expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ holder: me, epoch: 8 });
+  });
+});

@@ -338,7 +338,7 @@ function sendHeartbeat(state: ServerState, now: number, effects: Effect[]): Serv
     if (role.name === 'holder') holdings.push({ home, epoch: role.epoch });
   }
   const cannot = [state.own, state.foreign]
-    .filter((set) => now < set.cannotServeUntil)
+    .filter((set) => now < set.cannotServeUntil || set.ahead !== null)
     .map(({ home }) => home);
   const cannotServe = cannot.length === 0 ? {} : { cannotServe: cannot };
   const stopping = state.stopping ? { stopping: true } : {};

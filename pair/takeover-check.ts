@@ -24,6 +24,8 @@ export interface Missing {
     | 'OwnedHere'
     | 'Stopping'
     | 'CannotServe'
+    | 'VolumesAhead'
+    | 'WitnessWentBack'
     | 'WitnessSilent'
     | 'VolumesUnreadable'
     | 'NotAcknowledger'
@@ -91,7 +93,17 @@ function whatIsMissing(state: ServerState, home: ServerName, facts: TakeoverFact
     });
   if (facts.whyNotReadable !== null)
     missing.push({ name: 'VolumesUnreadable', message: facts.whyNotReadable });
-  if (now < set.cannotServeUntil) {
+  if (set.wentBack !== null)
+    missing.push({
+      name: 'WitnessWentBack',
+      message: `the witness has lost writes to the Lease of ${home} (was it restored from a backup?): its owner has to write it again first`,
+    });
+  if (set.ahead !== null) {
+    missing.push({
+      name: 'VolumesAhead',
+      message: `${set.ahead.message}: the Lease of ${home} knows less than the volumes (was the witness restored?). When no other server serves ${home}, take it over by force, with a reason: it is then claimed above epoch ${set.ahead.epoch}`,
+    });
+  } else if (now < set.cannotServeUntil) {
     missing.push({
       name: 'CannotServe',
       message: `${identity.server} could not serve ${home} a moment ago; it tries again in ${Math.ceil(set.cannotServeUntil - now)} ms`,

@@ -146,6 +146,8 @@ export type Input =
       readonly epoch: number;
       readonly reason: string;
       readonly message: string;
+      /** The epoch on a volume, if it is higher (R6). */
+      readonly epochFound?: number;
     }
   /** Answer to effect `closeDiskSet`: no thread of this process will write to it or answer for it any more. */
   | { readonly kind: 'diskSetClosed'; readonly home: ServerName }
@@ -247,6 +249,8 @@ export type TraceEvent =
   | { readonly name: 'claimLost'; readonly message: string }
   | { readonly name: 'paired'; readonly epoch: number; readonly acknowledger: Incarnation }
   | { readonly name: 'solo'; readonly epoch: number; readonly message: string }
+  /** The witness has lost writes that this process had seen. */
+  | { readonly name: 'wentBack'; readonly message: string }
   /** A volume's disk does not answer, and no partner is connected to whom it might. */
   | { readonly name: 'stalled'; readonly epoch: number; readonly message: string }
   | { readonly name: 'fenced'; readonly epoch: number; readonly message: string }

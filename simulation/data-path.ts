@@ -9,7 +9,7 @@
  * disk set is not closed before it has. That is the hole of R2 that R10 closes.
  */
 import type { DataPathPort } from '../pair/driver.ts';
-import type { Incarnation, ServerName } from '../pair/incarnation.ts';
+import { type Incarnation, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { Input, PairTiming } from '../pair/types.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Random } from './random.ts';
@@ -53,6 +53,8 @@ const GIVE_UP_MS = 1000;
 
 export class SimulatedDataPath implements DataPathPort {
   readonly rights = new Map<ServerName, number>();
+  /** Disk sets whose volumes knew of a higher epoch: R6 is a verdict, and nobody tries until it is worn down. */
+  readonly #foundAhead = new Set<ServerName>();
   readonly diskSets = new Map<ServerName, OpenDiskSet>();
   readonly #host: DataPathHost;
   /** Number of calls between check and system call, by home. */
@@ -89,7 +91,7 @@ export class SimulatedDataPath implements DataPathPort {
         const refused = this.#refusal(home, epoch);
         if (refused !== null) {
           this.diskSets.delete(home);
-          this.#host.input({ kind: 'diskSetOpenFailed', home, epoch, reason: refused, message: refused });
+          this.#refused(home, epoch, refused);
           return;
         }
         if (!calm && random.chance(0.04)) {
@@ -201,8 +203,19 @@ export class SimulatedDataPath implements DataPathPort {
     if (!calm && random.chance(0.02)) return 'IoError';
     const volume = volumes.mountedFor(home);
     if (volume.home !== home && !this.#host.has('volumeIdentityUnchecked')) return 'WrongVolume';
-    if (volume.epoch > epoch && !this.#host.has('volumeEpochUnchecked')) return 'VolumeEpochAhead';
+    const another = volume.owner !== null && serverOf(volume.owner) !== serverOf(this.#host.me);
+    const ahead = volume.epoch > epoch || (volume.epoch === epoch && another);
+    if (ahead && !this.#host.has('volumeEpochUnchecked')) return 'VolumeEpochAhead';
     return this.#held(home) ? null : 'RightLost';
+  }
+
+  #refused(home: ServerName, epoch: number, reason: string): void {
+    const ahead = reason === 'VolumeEpochAhead';
+    const more = ahead ? { epochFound: this.#host.volumes.mountedFor(home).epoch } : {};
+    if (ahead && this.#foundAhead.has(home))
+      this.#host.violate(`${this.#host.me} has tried ${home} again though the volumes were ahead`);
+    if (ahead) this.#foundAhead.add(home);
+    this.#host.input({ kind: 'diskSetOpenFailed', home, epoch, reason, message: reason, ...more });
   }
 
   #recordOwner(home: ServerName, diskSet: OpenDiskSet): void {

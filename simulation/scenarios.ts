@@ -105,3 +105,55 @@ export function stopAndStartOfBoth(seed: number, options: ScenarioOptions = {}):
   }
   return world.outcome(seed);
 }
+
+/**
+ * The witness is restored from a backup, while both servers run: the owners go on and write their ownership again, nobody
+ * asks the witness without a pause, and afterwards a dead owner is followed as ever.
+ */
+export function witnessGoesBack(seed: number, options: ScenarioOptions = {}): Outcome {
+  const world = pairAtPeace(seed, options);
+  const { queue, random, timing, witness } = world;
+  world.witnessForgets = true;
+  const backups = SERVERS.map((home) => witness.record(home));
+  // A disk set has gone to the other server and back, or perhaps only there; or one has been renewed for a while.
+  const home = random.pick(SERVERS);
+  for (const kind of ['takeover', 'giveback'] as const) {
+    if (random.chance(0.3)) break;
+    witness.annotate(home, { request: { id: `${kind}-${seed}`, kind, reason: 'a person asked' } });
+    queue.runUntil(queue.now + 2 * timing.leaseMs);
+  }
+  if (random.chance(0.3)) {
+    const process = random.pick(world.processes.filter(({ alive }) => alive));
+    world.restarts = false;
+    process?.kill('crashes');
+    queue.runUntil(queue.now + 3 * timing.leaseMs);
+  }
+  const owners = SERVERS.map((one) => world.serving(one)?.me);
+  const epochs = SERVERS.map((one) => witness.record(one).epoch);
+  world.requests.clear();
+  SERVERS.forEach((one, index) => {
+    if (random.chance(0.7)) witness.restore(one, backups[index]!);
+  });
+  world.note('the witness is restored');
+  const leases = 6;
+  queue.runUntil(queue.now + leases * timing.leaseMs);
+  SERVERS.forEach((one, index) => {
+    const { holder, epoch } = witness.record(one);
+    if (world.serving(one)?.me !== owners[index]) world.violate(`${one} is not served by its owner any more`);
+    if (holder !== owners[index] || epoch !== epochs[index])
+      world.violate(`the Lease of ${one} names ${holder} at epoch ${epoch}, not ${owners[index]}`);
+  });
+  for (const [me, requests] of world.requests) {
+    if (requests > leases * REQUESTS_MAX)
+      world.violate(`${me} has asked the witness ${requests} times in ${leases} leases`);
+  }
+  world.restarts = true;
+  random.pick(world.processes.filter(({ alive }) => alive))?.kill('crashes');
+  queue.runUntil(queue.now + world.recoveryMs);
+  for (const one of SERVERS)
+    if (world.serving(one) === null) world.violate(`${one} is not served in the end`);
+  return world.outcome(seed);
+}
+
+/** To the witness, by one process in one lease: a solo holder of two disk sets writes three times for each. */
+const REQUESTS_MAX = 12;

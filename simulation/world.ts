@@ -8,7 +8,7 @@
  *  - what clients are told is one story: linearizable, so that nothing acknowledged is lost, nothing executed twice;
  *  - once all faults are healed, every disk set is served again in bounded time.
  */
-import { type Incarnation, incarnationOf, type ServerName } from '../pair/incarnation.ts';
+import { type Incarnation, incarnationOf, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { LeaseOwnership } from '../pair/lease.ts';
 import { SLEW_MAX, silenceMs } from '../pair/right-to-serve.ts';
 import type {
@@ -58,7 +58,7 @@ export class World implements Surroundings {
   readonly #wallClocks = new Map<ServerName, number>();
   readonly volumes = new SimulatedVolumes(SERVERS);
   readonly operator: SimulatedOperator;
-  /** A witness that forgets is not survived without loss; then only what the volumes know is checked (R6). */
+  /** A witness that forgets is not survived without loss; then only what the volumes know is checked (R6): see #wroteUnwitnessed. */
   witnessForgets = false;
   readonly network: SimulatedNetwork;
   readonly witness: SimulatedWitness;
@@ -80,6 +80,8 @@ export class World implements Surroundings {
   readonly #violations: string[] = [];
   readonly #trace: string[] = [];
   readonly #tracing: boolean;
+  /** By disk set. */
+  readonly #lastWriters = new Map<ServerName, { readonly by: Incarnation; readonly epoch: number }>();
   #runs = 0;
   #answeredAtHeal = 0;
   #writes = 0;
@@ -343,11 +345,26 @@ export class World implements Surroundings {
 
   wrote(by: SimulatedProcess, home: ServerName, epoch: number): void {
     this.#writes++;
+    if (this.witnessForgets) {
+      this.#wroteUnwitnessed(by.me, home, epoch);
+      return;
+    }
     const { holder, epoch: current } = this.witness.record(home);
-    if ((holder === by.me && epoch === current) || this.witnessForgets) return;
+    if (holder === by.me && epoch === current) return;
     this.violate(
       `${by.me} wrote to ${home} at epoch ${epoch}; the Lease names ${holder} at epoch ${current}`,
     );
+  }
+
+  /** A Lease that was set back names nobody rightly. What is left is R6: one server for each epoch, and none after a later one. */
+  #wroteUnwitnessed(by: Incarnation, home: ServerName, epoch: number): void {
+    const last = this.#lastWriters.get(home);
+    if (
+      last !== undefined &&
+      (epoch < last.epoch || (epoch === last.epoch && serverOf(by) !== serverOf(last.by)))
+    )
+      this.violate(`${by} wrote to ${home} at epoch ${epoch} after ${last.by} at epoch ${last.epoch}`);
+    this.#lastWriters.set(home, { by, epoch });
   }
 
   trace(process: SimulatedProcess, home: ServerName, event: TraceEvent): void {

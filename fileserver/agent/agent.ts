@@ -308,8 +308,10 @@ export class Agent {
    */
   whyNotReady(): string | null {
     const { own, foreign } = this.state;
-    for (const { home, seen } of [own, foreign]) {
+    for (const { home, seen, wentBack, ahead } of [own, foreign]) {
       if (seen === null) return `the Lease of ${home} has not been seen yet`;
+      if (wentBack !== null) return `the witness has lost what it knew of ${home}`;
+      if (ahead !== null) return `${home} is not claimed again by itself: ${ahead.message}`;
     }
     if (own.role.name === 'holder' && own.role.port === 'opening') return `${own.home} is being opened`;
     return this.stuckVolumes.worst(bootMs());
@@ -465,6 +467,7 @@ export class Agent {
           epoch,
           reason: message.reason,
           message: `${message.reason}: ${message.message}`,
+          ...(message.epochFound === undefined ? {} : { epochFound: message.epochFound }),
         });
         return;
       case 'closed':
@@ -650,6 +653,11 @@ function describe(
       };
     case 'stalled':
       return { level: 'warn', message: `${home}: ${event.message}; no partner is connected that could try.` };
+    case 'wentBack':
+      return {
+        level: 'error',
+        message: `The Lease of ${home} has gone back: ${event.message}. Was the witness restored from a backup?`,
+      };
     case 'fenced':
       return { level: 'error', message: `Stopped serving ${home} at once: ${event.message}.` };
     case 'quiescing':
