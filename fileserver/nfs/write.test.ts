@@ -12,7 +12,7 @@ import { write } from './write.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const caller: Caller = {
-  origin: { host: '10.0.0.1', address: 1, number: 1 },
+  origin: { host: 1, address: 1, number: 1 },
   hasOwnStamp: false,
   allowed: () => true,
   identity: () => SERVER_IDENTITY,
