@@ -12,17 +12,14 @@ import type { OpenFile } from '../volume/open-file.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import type { Volume } from '../volume/volume.ts';
-import type { Origin } from './origin.ts';
+import type { Sender } from './origin.ts';
 import type { RecentWrites } from './recent-writes.ts';
 
 /** Whose call it is, by export: the squashed credential. `notAllowed`: the export is not for that client. */
 export type UserOf = (tree: Export) => Identity | 'notAllowed';
 
 /** The client behind a call. */
-export interface Caller {
-  readonly origin: Origin;
-  /** The credential of the present call has a stamp (RFC 5531 appendix A) that only this run of the client has. */
-  readonly hasOwnStamp: boolean;
+export interface Caller extends Sender {
   /** Is the export for the client's address? */
   allowed(tree: Export): boolean;
   /** The user of the call's credential, squashed as the export wants it. */

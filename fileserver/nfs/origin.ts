@@ -7,3 +7,10 @@ export interface Origin {
   /** Connections are numbered in the order in which they were accepted, from 1. */
   readonly number: number;
 }
+
+/** Who has sent a call, for telling its copies from others that look the same. */
+export interface Sender {
+  readonly origin: Origin;
+  /** The credential of the present call has a stamp (RFC 5531 appendix A) that only this run of the client has. */
+  readonly hasOwnStamp: boolean;
+}

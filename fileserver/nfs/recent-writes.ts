@@ -24,7 +24,7 @@ import { randomBytes } from 'node:crypto';
 import { NFS3_OK, NFS3ERR_JUKEBOX } from '../../protocol/nfs3.ts';
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
-import type { Caller } from './call.ts';
+import type { Sender } from './origin.ts';
 
 /** WRITEs kept: a set of XIDs that have the same hash, and so many of each. The oldest of a set makes room. */
 const SETS = 4096;
@@ -57,7 +57,7 @@ export interface Arrived {
   readonly xid: number;
   /** Of sumOf(). */
   readonly sum: number;
-  readonly caller: Pick<Caller, 'origin' | 'hasOwnStamp'>;
+  readonly caller: Sender;
 }
 
 export class RecentWrites {
