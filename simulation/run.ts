@@ -346,8 +346,6 @@ const MENUS: Readonly<Record<FaultSet, readonly Fault[]>> = {
   twins: [
     replacePod,
     replacePod,
-    forcedRequest,
-    forcedApart,
     slowNetwork,
     cutNetwork,
     cutApi,

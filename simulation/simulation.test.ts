@@ -78,7 +78,7 @@ describe('the simulation catches', () => {
     ['UnknownClaimTakenAsSuccess', 'all', 200],
     ['ClaimWithoutWaiting', 'all', 50],
     ['GuardZero', 'network', 3000],
-    ['SlewNotCounted', 'twins', 3000, 500],
+    ['SlewNotCounted', 'twins', 3000, 1200],
     ['NoWaitForUnchangedLease', 'all', 50],
     ['FirstSightTakenAsOld', 'all', 100],
     ['HolderTimesIgnored', 'times', 300],
