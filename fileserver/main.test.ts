@@ -80,7 +80,7 @@ it('names the file or address that it cannot have', async () => {
   const taken = await run({ ...valid, listen: { host: '203.0.113.1' } });
   expect(taken).toEqual({
     code: 2,
-    text: 'filerpair server: listen EADDRNOTAVAIL: address not available 203.0.113.1:7420\n',
+    text: 'filerpair server: listen EADDRNOTAVAIL: address not available 203.0.113.1:9090\n',
   });
 });
 

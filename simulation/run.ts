@@ -343,17 +343,7 @@ const lateAnswers: Fault = (world) => {
 const MENUS: Readonly<Record<FaultSet, readonly Fault[]>> = {
   all: FAULTS,
   network: NETWORK_FAULTS,
-  twins: [
-    replacePod,
-    replacePod,
-    slowNetwork,
-    cutNetwork,
-    cutApi,
-    cutApi,
-    losses,
-    pause,
-    crash,
-  ],
+  twins: [replacePod, replacePod, slowNetwork, cutNetwork, cutApi, cutApi, losses, pause, crash],
   apart: [apart, apart, lateAnswers, pause, forcedApart],
   times: FAULTS,
   disks: [forget, forget, crash, crash, plannedStop, swapAtRestart, bothCrash, request, replacePod],
