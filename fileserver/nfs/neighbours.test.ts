@@ -37,22 +37,26 @@ const pairs = PARTS.flatMap((one, index) => PARTS.slice(index).map((other) => [o
     identityCanChange || !((closes(one) && isClosed(other)) || (closes(other) && isClosed(one))),
 );
 
-test('every pair that comes together', { timeout: 600_000 }, async () => {
-  expect(await check(pairs, 'together')).toEqual([]);
+// All of them, in both orders: make crashes.
+test('pairs that come together, a quarter of them', { timeout: 600_000 }, async () => {
+  expect(await check(oneOf(4, pairs), 'together')).toEqual([]);
 });
 
-// All of them: make crashes.
-test('every third pair, of which the second comes while the first is executed', {
+test('pairs of which the second comes while the first is executed, a twelfth', {
   timeout: 600_000,
 }, async () => {
-  const some = pairs.filter((_pair, index) => index % 3 === 0).map(([one, other]) => [other, one]);
+  const some = oneOf(12, pairs).map(([one, other]) => [other, one]);
   expect(await check(some, 'later')).toEqual([]);
 });
 
 test('three that come together, some of them', { timeout: 600_000 }, async () => {
-  const some = Array.from({ length: 20 }, () => [random.pick(PARTS), random.pick(PARTS), random.pick(PARTS)]);
+  const some = Array.from({ length: 6 }, () => [random.pick(PARTS), random.pick(PARTS), random.pick(PARTS)]);
   expect(await check(some, 'together')).toEqual([]);
 });
+
+function oneOf<T>(count: number, all: readonly T[]): T[] {
+  return all.filter(() => random.chance(count));
+}
 
 const FORGETS = 'without what operations rely on, the same finds operations that were executed and forgotten';
 test(FORGETS, async () => {
