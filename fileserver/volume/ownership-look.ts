@@ -27,6 +27,11 @@ export class OwnershipLook {
     this.known = Buffer.alloc(OWNERSHIP_SIZE);
   }
 
+  /** So that no look in the middle of service needs a descriptor. Nothing happens if there is none now: the next look asks again. */
+  begin(): void {
+    if (!this.anew) this.open();
+  }
+
   /** The record of somebody newer; null: there is none. -errno: it could not be read. Throws VolumeRecordError. */
   ahead(): OwnershipRecord | null | number {
     const fd = this.open();

@@ -229,6 +229,7 @@ export class Volume {
             { epoch: owner.epoch, owner: owner.server },
             spec.writeThrough === true,
           );
+    if (this.look !== null) this.recorded.then(() => this.closed || this.look?.begin()).catch(() => {});
     this.faulted = false;
     this.closed = false;
     this.onFault = onFault;
