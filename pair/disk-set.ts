@@ -1135,7 +1135,11 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   if (state.readSince !== null) return Number.POSITIVE_INFINITY;
   if (state.lookup || state.seen === null) return state.notBefore;
   if ('write' in role && role.write !== null) return Number.POSITIVE_INFINITY;
+  // The data path has to say something first.
+  if (role.name === 'fencing' || role.name === 'regaining') return Number.POSITIVE_INFINITY;
   if (role.name !== 'observer') return state.notBefore;
+  // Who stops claims nothing.
+  if (context.stopping) return Number.POSITIVE_INFINITY;
   if (state.ahead !== null && forcedBy(state, context) === null) return Number.POSITIVE_INFINITY;
   const verdict = mayClaim(claimView(state, context), context.now);
   // What waits for a person is woken by the request.

@@ -20,6 +20,9 @@ import type { SurroundingFault, Variant } from './variants/variant.ts';
 import { stepOf } from './variants/variants.ts';
 import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
 
+/** A heartbeat takes five a second, each change some more. */
+const WAKES_MAX = 200;
+
 /** What a process needs of the world around it. */
 export interface Surroundings {
   readonly queue: EventQueue;
@@ -76,6 +79,9 @@ export class SimulatedProcess implements DataPathHost {
   /** Armed deadline of the kernel's timer by disk set, on this process's clock. */
   readonly #armed = new Map<ServerName, number>();
   #wakeAt = Number.POSITIVE_INFINITY;
+  /** In which second it was woken last, and how often in that. */
+  #wakesIn = -1;
+  #wakes = 0;
   #ticking = false;
 
   constructor(world: Surroundings, me: Incarnation, server: ServerName, partner: ServerName) {
@@ -274,8 +280,17 @@ export class SimulatedProcess implements DataPathHost {
     this.queue.after(Math.max(0.01, this.msUntil(at) + 0.001), () => {
       if (this.#wakeAt !== at) return;
       this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.#countWake();
       this.input({ kind: 'tick' });
     });
+  }
+
+  /** A server that asks to be woken for something that only an input can bring takes a whole processor. */
+  #countWake(): void {
+    const second = Math.floor(this.queue.now / 1000);
+    this.#wakes = second === this.#wakesIn ? this.#wakes + 1 : 1;
+    this.#wakesIn = second;
+    if (this.#wakes === WAKES_MAX) this.#world.violate(`${this.me} was woken ${WAKES_MAX} times in a second`);
   }
 
   #tickSoon(): void {

@@ -4,7 +4,7 @@ import { serverOf } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
 import type { ServerState } from '../../pair/server.ts';
-import type { Input, PairTiming } from '../../pair/types.ts';
+import type { Holding, Input, PairTiming } from '../../pair/types.ts';
 import { remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
 
 const LONG_AGO = Number.NEGATIVE_INFINITY;
@@ -163,7 +163,7 @@ export const claimVariants: readonly Variant[] = [
     wrap: remembering((state) => {
       const deaths = state.deaths.map((death) => {
         let { incarnation } = death;
-        const holdings = [];
+        const holdings: Holding[] = [];
         for (const { home, seen } of [state.own, state.foreign]) {
           const holder = seen?.record.holder ?? null;
           if (
@@ -175,7 +175,8 @@ export const claimVariants: readonly Variant[] = [
           incarnation = holder;
           holdings.push({ home, epoch: seen!.record.epoch });
         }
-        return { ...death, incarnation, holdings: [...death.holdings, ...holdings] };
+        const others = death.holdings.filter(({ home }) => holdings.every((one) => one.home !== home));
+        return { ...death, incarnation, holdings: [...others, ...holdings] };
       });
       return { ...state, deaths };
     }),
