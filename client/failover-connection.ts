@@ -397,7 +397,7 @@ export class FailoverConnection {
   private announcement(): Uint8Array {
     const w = new XdrWriter(64);
     const mark = beginRecord(w);
-    // As of no call: nobody waits for the reply.
+    // The XID of no call that is under way: the reply is ignored.
     let xid = (this.lastXid ^ 0x4000_0000) >>> 0;
     while (this.pending.has(xid) || xid === this.askXid) xid = (xid + 1) >>> 0;
     const { ANNOUNCE } = successionproc1;

@@ -3,6 +3,21 @@
  * faults of tests (call-faults.ts). Pure.
  */
 
+/** Changes that one client's call makes. */
+const CLIENTS_CHANGES = [
+  'pwrite64',
+  'ftruncate64',
+  'fchmodat',
+  'fchownat',
+  'utimensat',
+  'mkdirat',
+  'mknodat',
+  'unlinkat',
+  'renameat',
+  'linkat',
+  'symlinkat',
+] as const;
+
 /** Calls whose failure is the answer to one client's call: they look, or they make a change that nobody was promised yet. */
 export const ANSWERED_CALLS = [
   'openat',
@@ -17,32 +32,12 @@ export const ANSWERED_CALLS = [
   'getdents64',
   'lseek',
   'fstatfs64',
-  'pwrite64',
-  'ftruncate64',
-  'fchmodat',
-  'fchownat',
-  'utimensat',
-  'mkdirat',
-  'mknodat',
-  'unlinkat',
-  'renameat',
-  'linkat',
-  'symlinkat',
+  ...CLIENTS_CHANGES,
 ] as const;
 
 /** Calls that change a volume: libc.ts makes them behind a gate only (write-gate.ts). `openat` is one of them if it creates. */
 export const CHANGING_CALLS = [
-  'pwrite64',
-  'ftruncate64',
-  'fchmodat',
-  'fchownat',
-  'utimensat',
-  'mkdirat',
-  'mknodat',
-  'unlinkat',
-  'renameat',
-  'linkat',
-  'symlinkat',
+  ...CLIENTS_CHANGES,
   'write of the journal',
   'write of the ownership record',
 ] as const;

@@ -229,7 +229,11 @@ export class Volume {
             { epoch: owner.epoch, owner: owner.server },
             spec.writeThrough === true,
           );
-    if (this.look !== null) this.recorded.then(() => this.closed || this.look?.begin()).catch(() => {});
+    const begin = (): void => {
+      if (!this.closed) this.look?.begin();
+    };
+    // Opening the volume awaits it too, and reports its failure.
+    this.recorded.then(begin, () => {});
     this.faulted = false;
     this.closed = false;
     this.onFault = onFault;
