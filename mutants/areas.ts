@@ -126,6 +126,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/witness/kubernetes.ts',
       'fileserver/witness/lease-file.ts',
       'fileserver/witness/lease-object.ts',
+      'fileserver/witness/versioned-file.ts',
       'fileserver/witness/witness.ts',
     ],
     tests: ['fileserver/witness/'],

@@ -2,12 +2,11 @@
  * What people decide, with real processes: maintenance, a dry run, a takeover by force, and a giveback that nobody has to
  * ask for.
  */
-import { readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { bootMs } from '../system/boottime.ts';
-import { tryLock } from '../system/flock.ts';
+import { readLease } from '../witness/embedded-lease.fixture.ts';
 import { firstAnswer, isClosed, Pair, type Server, servers, until } from './pair.fixture.ts';
 import type { Status } from './status.ts';
 
@@ -58,16 +57,16 @@ it('maintenance is confirmed once both Leases have it, and not before', async ()
   pair = await Pair.create({}, () => ({ timing }));
   for (const server of servers) pair.startServer(server);
   await pair.paired();
-  const lease = (home: Server): string => join(pair.directory, 'witness', `${home}.json`);
-  const written = (home: Server): unknown => JSON.parse(readFileSync(lease(home), 'utf8')).maintenance;
-  // Somebody holds the lock of one Lease: nobody can write it.
-  const lock = await open(join(pair.directory, 'witness', 'filer-a.lock'), 'a');
-  await until('the lock is free', () => tryLock(lock.fd));
+  const directory = join(pair.directory, 'witness');
+  const written = (home: Server): unknown => readLease(directory, home).maintenance;
+  // What stands as the Lease of one disk set cannot be understood: nobody can write it.
+  const unreadable = join(directory, 'filer-a.lease-1000000');
+  writeFileSync(unreadable, '');
   const reason = 'new switch';
   const refused = await ask('filer-b', 'POST', '/maintenance', { on: true, reason });
   expect(refused).toEqual({ status: 503, said: expect.stringContaining('on the Lease of filer-a.') });
+  rmSync(unreadable);
   expect(servers.map(written)).toEqual([null, reason]);
-  await lock.close();
   expect((await ask('filer-b', 'POST', '/maintenance', { on: true, reason })).status).toBe(200);
   expect(servers.map(written)).toEqual([reason, reason]);
 });

@@ -1,9 +1,10 @@
 // A standstill that stands on the Lease, with real processes: the owner keeps still, says so, and goes on when it is over. A
 // later owner knows nothing of it.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { Standstill } from '../../pair/lease.ts';
+import { changeLease } from '../witness/embedded-lease.fixture.ts';
 import type { StandstillAnswer } from '../witness/witness.ts';
 import { firstAnswer, Pair, type Server, servers, until } from './pair.fixture.ts';
 
@@ -12,20 +13,16 @@ vi.setConfig({ testTimeout: 120_000 });
 let pair: Pair;
 afterEach(() => pair.stop());
 
-const file = (home: Server, suffix: string): string => join(pair.directory, 'witness', `${home}.${suffix}`);
-
-/** As the operator would; nobody else writes while both servers confirm each other. */
 function ask(home: Server, standstill: Partial<Standstill>): void {
-  const lease = JSON.parse(readFileSync(file(home, 'json'), 'utf8')) as { version: number };
   const wanted = { id: 'one', epoch: 1, msMax: 60_000, over: false, ...standstill };
-  const changed = { ...lease, version: lease.version + 1, standstill: wanted };
-  writeFileSync(file(home, 'tmp'), JSON.stringify(changed));
-  renameSync(file(home, 'tmp'), file(home, 'json'));
+  changeLease(join(pair.directory, 'witness'), home, { standstill: wanted });
 }
 
 function answer(home: Server): StandstillAnswer | undefined {
   try {
-    const notes = JSON.parse(readFileSync(file(home, 'notes'), 'utf8')) as object;
+    const notes = JSON.parse(
+      readFileSync(join(pair.directory, 'witness', `${home}.notes`), 'utf8'),
+    ) as object;
     return (notes as { standstillAnswer?: StandstillAnswer }).standstillAnswer;
   } catch {
     return undefined;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { silenceMs } from '../../pair/right-to-serve.ts';
 import { bootMs } from '../system/boottime.ts';
+import { newestFile } from '../witness/embedded-lease.fixture.ts';
 import { firstAnswer, Pair, type Running, servers, timing, until } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
@@ -17,6 +18,8 @@ const notServedOn = (output: string): boolean => /could not be opened \(VolumeBe
 const failureOf = async (server: 'filer-a' | 'filer-b') =>
   (await pair.status(server))?.diskSets.find(({ home }) => home === 'filer-a')?.openFailure;
 
+const written = () => newestFile(join(pair.directory, 'witness'), 'filer-a', 'written');
+
 async function startAll(): Promise<Running[]> {
   for (const server of servers) pair.startSentinel(server);
   const running = servers.map((server) => pair.startServer(server));
@@ -27,17 +30,9 @@ it('an empty directory in place of the volume is served by neither, with a pause
   pair = await Pair.create();
   await startAll();
   await pair.paired();
-  const written = join(pair.directory, 'witness/filer-a.written');
-  const known = () => JSON.parse(readFileSync(written, 'utf8'));
-  await until('the witness knows what was written', () => {
-    try {
-      return known().epoch >= 1;
-    } catch {
-      return false;
-    }
-  });
+  await until('the witness knows what was written', () => written() !== null);
   const { uuid } = JSON.parse(readFileSync(join(volume(), '.filerpair/volume.json'), 'utf8'));
-  expect(known().volumes).toEqual({ data: uuid });
+  expect(JSON.parse(readFileSync(written()!, 'utf8')).volumes).toEqual({ data: uuid });
   await pair.kill();
 
   renameSync(volume(), `${volume()}-not-mounted`);
@@ -70,13 +65,7 @@ it('an administrator says that the volume is to begin empty', async () => {
   pair = await Pair.create();
   await startAll();
   await pair.paired();
-  await until('the witness knows what was written', () => {
-    try {
-      return readFileSync(join(pair.directory, 'witness/filer-a.written'), 'utf8') !== '';
-    } catch {
-      return false;
-    }
-  });
+  await until('the witness knows what was written', () => written() !== null);
   await pair.kill();
   rmSync(volume(), { recursive: true });
   mkdirSync(volume());

@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { createLog } from '../log.ts';
-import { tryLock } from '../system/flock.ts';
 import { EmbeddedWitness } from './embedded.ts';
+import { VersionedFile } from './versioned-file.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});
 const a = incarnationOf('filer-a', 'machine', '1');
@@ -85,7 +87,7 @@ it('keeps what others put beside the ownership, and does not take it for a sign 
   const proof = { incarnation: b, epoch: 0, evidence: 'seen terminated' };
   const request = { id: 'r1', kind: 'giveback', reason: 'test' };
   const file = { version: 2, ...first.record, deathProof: proof, request };
-  writeFileSync(join(directory, 'filer-a.json'), JSON.stringify(file));
+  writeFileSync(join(directory, 'filer-a.lease-2'), JSON.stringify(file));
   expect((await one.compareAndSwap('filer-a', '1', claimed(first.record, a, null, 2500))).kind).toBe(
     'conflict',
   );
@@ -131,19 +133,50 @@ it('says unknown, never nobody, to a Lease that cannot be understood', async () 
   const one = witness();
   await seenBy(one);
   for (const text of ['', '{', '{"version":1}', '{"version":1,"holder":7}']) {
-    writeFileSync(join(directory, 'filer-a.json'), text);
+    writeFileSync(join(directory, 'filer-a.lease-1'), text);
     expect(await one.read('filer-a')).toEqual({ kind: 'unknown' });
   }
 });
 
-it('refuses, and has written nothing, when the lock cannot be had in time', async () => {
-  const one = witness(100);
-  const first = await seenBy(one);
-  const lock = openSync(join(directory, 'filer-a.lock'), 'a');
-  expect(tryLock(lock)).toBe(true);
-  const outcome = await one.compareAndSwap('filer-a', first.version, claimed(first.record, a, null, 2500));
-  expect(['refused', 'unknown']).toContain(outcome.kind);
-  expect(await seenBy(one)).toEqual(first);
+it('is not held up by a process that is frozen at any point of a write', async () => {
+  const first = await seenBy(witness());
+  const program = `
+    import { EmbeddedWitness } from ${JSON.stringify(new URL('./embedded.ts', import.meta.url).href)};
+    import { createLog } from ${JSON.stringify(new URL('../log.ts', import.meta.url).href)};
+    const log = createLog({ level: 'error', format: 'text' }, {});
+    const witness = new EmbeddedWitness({ directory: ${JSON.stringify(directory)}, callMs: 5000, log });
+    let ownership = { holder: 'filer-b/p/1', epoch: 1, acknowledger: null, renewal: 1, releasedTo: null };
+    for (;;) {
+      const { sighting } = await witness.read('filer-a');
+      await witness.compareAndSwap('filer-a', sighting.version, { ...sighting.record, renewal: sighting.record.renewal + 1 });
+      console.log('written');
+    }`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program]);
+  try {
+    await once(child.stdout, 'data');
+    // As many moments of its loop as there are turns.
+    for (let turn = 0; turn < 100; turn++) {
+      child.kill('SIGSTOP');
+      const one = witness();
+      const seen = await seenBy(one);
+      const outcome = await one.compareAndSwap('filer-a', seen.version, renewed(seen.record, a));
+      expect(outcome.kind).toBe('applied');
+      child.kill('SIGCONT');
+      await delay(turn % 7);
+    }
+  } finally {
+    child.kill('SIGKILL');
+  }
+  expect(Number((await seenBy(witness())).version)).toBeGreaterThan(Number(first.version) + 100);
+});
+
+it('does not know whether it wrote where others came further than a version is kept', async () => {
+  const file = new VersionedFile(directory, 'late');
+  for (let number = 1; number <= 30; number++) expect(await file.add(number, `${number}`)).toBe('added');
+  expect(readdirSync(directory)).toHaveLength(16);
+  expect(await file.add(30, 'again')).toBe('taken');
+  expect(await file.add(7, 'late')).toBe('unknown');
+  expect(await file.newest()).toEqual({ number: 30, text: '30' });
 });
 
 it('writes history for changes of owner and acknowledger, not for renewals, and leaves no litter', async () => {
@@ -170,8 +203,11 @@ it('writes history for changes of owner and acknowledger, not for renewals, and 
   ]);
   expect(readdirSync(directory).sort()).toEqual([
     'filer-a.history',
-    'filer-a.json',
-    'filer-a.lock',
+    'filer-a.lease-1',
+    'filer-a.lease-2',
+    'filer-a.lease-3',
+    'filer-a.lease-4',
+    'filer-a.lease-5',
     'filer-a.notes',
   ]);
   expect(JSON.parse(readFileSync(join(directory, 'filer-a.notes'), 'utf8'))).toEqual({

@@ -1,32 +1,23 @@
 /**
- * The embedded witness: one directory on one machine, one file for each disk set.
+ * The embedded witness: one directory on one machine, some files for each disk set.
  *
- *   <home>.json      the Lease; replaced as a whole (temporary file, fsync, rename), never changed in place
- *   <home>.lock      flock'ed around read-compare-write; the kernel frees it when its holder dies
- *   <home>.history   one JSON line for each change of owner or acknowledger: what tests and people check
- *   <home>.written   the last epoch whose ownership record is on all volumes; apart from the Lease, so that to write it
- *                    is no change of the Lease
- *   <home>.notes     last transition and the like, for people
+ *   <home>.lease-<n>    version n of the Lease (versioned-file.ts)
+ *   <home>.written-<n>  the volumes on which the ownership record of epoch n has been written; apart from the Lease, so that
+ *                       to write it is no change of the Lease
+ *   <home>.history      one JSON line for each change of owner or acknowledger: what tests and people check
+ *   <home>.notes        last transition and the like, for people
  *
- * It survives the death of any process at any point: before the rename nothing has happened, after it everything
- * has. It does not survive the loss of the machine, and shared network file systems are no place for it: it is for
- * development, tests and the demo.
+ * It survives the death of any process at any point, and none that is frozen holds up another. It does not survive the loss
+ * of the machine, and shared network file systems are no place for it: it is for development, tests and the demo.
  */
-
-import { type FSWatcher, watch } from 'node:fs';
-import { appendFile, type FileHandle, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFileSync, type FSWatcher, watch } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type LeaseOwnership,
-  type LeaseSighting,
-  laterWritten,
-  type WrittenVolumes,
-} from '../../pair/lease.ts';
+import type { LeaseOwnership, LeaseSighting } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 import type { Log } from '../log.ts';
 import { bootMs } from '../system/boottime.ts';
-import { tryLock } from '../system/flock.ts';
 import { inBackground, repeat, reportingErrors } from '../system/turns.ts';
 import {
   firstSighting,
@@ -35,6 +26,7 @@ import {
   parseWrittenFile,
   withOwnership,
 } from './lease-file.ts';
+import { type FileVersion, VersionedFile } from './versioned-file.ts';
 import { type LeaseNotes, readWithin, type Witness, writeWithin } from './witness.ts';
 
 /** fs.watch may lose events; so the files are also read this often. */
@@ -132,118 +124,101 @@ export class EmbeddedWitness implements Witness {
     return join(this.directory, `${home}.${suffix}`);
   }
 
+  private lease(home: string): VersionedFile {
+    return new VersionedFile(this.directory, `${home}.lease`);
+  }
+
+  private written(home: string): VersionedFile {
+    return new VersionedFile(this.directory, `${home}.written`);
+  }
+
   private async load(home: string): Promise<LeaseSighting> {
     return this.withWritten(home, await this.loadLease(home));
   }
 
   /** With what is known of the volumes; without it where that cannot be read or understood. */
   private async withWritten(home: string, sighting: LeaseSighting): Promise<LeaseSighting> {
-    const text = await readFile(this.path(home, 'written'), 'utf8').catch(() => '');
-    const written = parseWrittenFile(text);
+    const newest = await this.written(home)
+      .newest()
+      .catch(() => null);
+    const written = parseWrittenFile(newest?.text ?? '');
     if (written === null || written.epoch > sighting.record.epoch) return sighting;
     return { ...sighting, record: { ...sighting.record, written } };
   }
 
   /** Reads the Lease; makes the first one if there is none. */
   private async loadLease(home: string): Promise<LeaseSighting> {
-    try {
-      return parseLeaseFile(await readFile(this.path(home, 'json'), 'utf8'));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const lease = this.lease(home);
+    let newest = await lease.newest();
+    if (newest === null) {
+      await mkdir(this.directory, { recursive: true });
+      await lease.add(1, formatLeaseFile(firstSighting));
+      newest = await lease.newest();
     }
-    await mkdir(this.directory, { recursive: true });
-    return this.locked(home, async () => {
-      try {
-        return parseLeaseFile(await readFile(this.path(home, 'json'), 'utf8'));
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      }
-      await this.replace(home, firstSighting);
-      return firstSighting;
-    });
+    if (newest === null) throw new Error('it was removed while it was read');
+    return sightingOf(newest);
   }
 
-  /** `refused` as long as nothing was renamed; from then on, `applied` or `unknown`. */
+  /** `refused` as long as nothing was written. */
   private async swap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
-    let renaming = false;
     try {
-      return await this.locked(home, async (): Promise<LeaseWriteOutcome> => {
-        const before = parseLeaseFile(await readFile(this.path(home, 'json'), 'utf8'));
-        if (before.version !== version) return { kind: 'conflict' };
-        const after = withOwnership(before, ownership);
-        await this.record(home, before, after);
-        await this.replace(home, after, () => {
-          renaming = true;
-        });
-        return { kind: 'applied', sighting: await this.withWritten(home, after) };
-      });
+      return await this.replace(home, version, (before) => withOwnership(before, ownership));
     } catch (error) {
       const message = `the Lease of ${home} in ${this.directory}: ${(error as Error).message}`;
       this.log.warn(`Cannot write ${message}`);
-      return renaming ? { kind: 'unknown' } : { kind: 'refused', message };
+      return { kind: 'refused', message };
     }
   }
 
-  /** Runs `work` with the disk set's lock. Rejects if the lock cannot be had in time: nothing was done then. */
-  private async locked<T>(home: string, work: () => Promise<T>): Promise<T> {
-    const lock = await open(this.path(home, 'lock'), 'a');
-    try {
-      const giveUpAt = bootMs() + this.callMs;
-      while (!tryLock(lock.fd)) {
-        if (bootMs() > giveUpAt) throw new Error(`locked by another process for more than ${this.callMs} ms`);
-        await delay(1);
-      }
-      return await work();
-    } finally {
-      await lock.close();
-    }
+  /** Rejects as long as nothing was written. */
+  private async replace(
+    home: string,
+    version: string,
+    change: (before: LeaseSighting) => LeaseSighting,
+  ): Promise<LeaseWriteOutcome> {
+    const before = await this.loadLease(home);
+    if (before.version !== version) return { kind: 'conflict' };
+    const after = change(before);
+    const outcome = await this.lease(home).add(Number(after.version), formatLeaseFile(after), () =>
+      this.record(home, before, after),
+    );
+    if (outcome === 'taken') return { kind: 'conflict' };
+    if (outcome === 'unknown') return { kind: 'unknown' };
+    return { kind: 'applied', sighting: await this.withWritten(home, after) };
   }
 
-  private async replace(home: string, sighting: LeaseSighting, renaming = (): void => {}): Promise<void> {
-    const temporary = this.path(home, `json.${process.pid}.tmp`);
-    await writeDurably(temporary, formatLeaseFile(sighting));
-    renaming();
-    await rename(temporary, this.path(home, 'json'));
-    const directory = await open(this.directory, 'r');
-    await directory.sync().finally(() => directory.close());
-  }
-
-  /**
-   * Before the rename: a line too many (its change was never made) is better than an owner without a line. Not
-   * durable against a crash of the machine, as nothing depends on it.
-   */
-  private async record(home: string, before: LeaseSighting, after: LeaseSighting): Promise<void> {
+  /** Not durable against a crash of the machine, as nothing depends on it. */
+  private record(home: string, before: LeaseSighting, after: LeaseSighting): void {
     const { holder, epoch, acknowledger, releasedTo } = after.record;
     if (holder === before.record.holder && acknowledger === before.record.acknowledger) return;
     const line = { bootMs: bootMs(), version: after.version, holder, epoch, acknowledger, releasedTo };
-    await appendFile(this.path(home, 'history'), `${JSON.stringify(line)}\n`);
+    appendFileSync(this.path(home, 'history'), `${JSON.stringify(line)}\n`);
   }
 
   private async note(home: string, notes: LeaseNotes): Promise<void> {
     if (notes.maintenance !== undefined) await this.setMaintenance(home, notes.maintenance);
-    if (notes.written !== undefined) await this.raiseWritten(home, notes.written);
+    if (notes.written !== undefined) {
+      // Only the owner of an epoch writes of it. What is written late, of an earlier epoch, lowers nothing.
+      await this.written(home).put(notes.written.epoch, `${JSON.stringify(notes.written)}\n`);
+    }
     const path = this.path(home, 'notes');
     const before = await readFile(path, 'utf8').then(JSON.parse, () => ({}));
     await writeFile(`${path}.${process.pid}.tmp`, `${JSON.stringify({ ...before, ...notes }, null, 2)}\n`);
     await rename(`${path}.${process.pid}.tmp`, path);
   }
 
-  private raiseWritten(home: string, written: WrittenVolumes): Promise<void> {
-    return this.locked(home, async () => {
-      const path = this.path(home, 'written');
-      const known = parseWrittenFile(await readFile(path, 'utf8').catch(() => ''));
-      const later = laterWritten(known ?? undefined, written);
-      await writeDurably(`${path}.tmp`, `${JSON.stringify(later)}\n`);
-      await rename(`${path}.tmp`, path);
-    });
-  }
-
-  /** The one note that servers act by: beside the ownership, where all of them see it. */
-  private setMaintenance(home: string, maintenance: string | null): Promise<void> {
-    return this.locked(home, async () => {
-      const { version, record } = parseLeaseFile(await readFile(this.path(home, 'json'), 'utf8'));
-      await this.replace(home, { version: String(Number(version) + 1), record: { ...record, maintenance } });
-    });
+  /** The one note that servers act by: beside the ownership, where all of them see it. Rejects after `callMs`. */
+  private async setMaintenance(home: string, maintenance: string | null): Promise<void> {
+    const giveUpAt = bootMs() + this.callMs;
+    for (;;) {
+      const { version } = await this.loadLease(home);
+      const outcome = await this.replace(home, version, (before) => ({
+        version: String(Number(before.version) + 1),
+        record: { ...before.record, maintenance },
+      }));
+      if (outcome.kind === 'applied') return;
+      if (bootMs() > giveUpAt) throw new Error(`others wrote the Lease for ${this.callMs} ms`);
+    }
   }
 
   /** One watch for all disk sets; begun once the directory is there. */
@@ -252,7 +227,7 @@ export class EmbeddedWitness implements Witness {
     try {
       const watcher = watch(this.directory, (_event, file) => {
         for (const [home, look] of this.watchers) {
-          if (file === null || file === `${home}.json`) look();
+          if (file === null || file.startsWith(`${home}.lease-`)) look();
         }
       });
       watcher.on('error', () => {
@@ -266,12 +241,9 @@ export class EmbeddedWitness implements Witness {
   }
 }
 
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file: FileHandle = await open(path, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
+function sightingOf({ number, text }: FileVersion): LeaseSighting {
+  const sighting = parseLeaseFile(text);
+  if (sighting.version !== String(number))
+    throw new Error(`version ${number} says that it is ${sighting.version}`);
+  return sighting;
 }
