@@ -24,9 +24,25 @@ function moved(view: View, home: ServerView): Action[] {
   if (found === null || home.lease === null) return [];
   const { namespace } = view.observed;
   const { pod } = found;
-  if (pod !== undefined && pod.metadata.uid !== home.lease.disks)
-    return [disksAre(home.lease, pod, `the disks are mounted by pod ${pod.metadata.name}`, namespace)];
-  if (found.reminder !== undefined && pod !== undefined) return [reminded(pod, found.reminder, namespace)];
+  const named = home.lease.disks;
+  const living = pod?.metadata.uid ?? null;
+  // Before anything else, whoever has ended the old pod: from here on the old mounts are nobody's disks, whatever becomes of
+  // this plan, and of the old node.
+  const told =
+    named === living
+      ? []
+      : [
+          disksAre(
+            home.lease,
+            pod ?? null,
+            pod === undefined
+              ? `the disks of ${home.name} are not where they were`
+              : `the disks are mounted by pod ${pod.metadata.name}`,
+            namespace,
+          ),
+        ];
+  if (told.length === 0 && found.reminder !== undefined && pod !== undefined)
+    return [reminded(pod, found.reminder, namespace)];
   const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
     kind: 'delete',
     resource: 'pods',
@@ -42,13 +58,8 @@ function moved(view: View, home: ServerView): Action[] {
       object: attachmentPod(view, home, found.node),
       why: `the disks of ${home.name} belong on node ${found.node}, and are nowhere else`,
     });
-  if (actions.length === 0) return [];
-  // From here on the old mounts are nobody's disks, whatever becomes of this plan.
-  const first =
-    found.remove.length > 0 && home.lease.disks !== null
-      ? disksAre(home.lease, null, `the disks of ${home.name} move`, namespace)
-      : asOwned(view, home);
-  return [first, ...actions];
+  if (actions.length === 0) return told;
+  return [...(told.length > 0 ? told : [asOwned(view, home)]), ...actions];
 }
 
 /**

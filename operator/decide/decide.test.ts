@@ -508,7 +508,7 @@ test('time alone wakes it when a node has been away for a while', () => {
 
 /** What the API server decides. */
 function without(metadata: KubernetesObject['metadata'] | undefined): unknown {
-  const { resourceVersion: _, ...rest } = metadata ?? {};
+  const { resourceVersion: _, uid: __, ...rest } = metadata ?? {};
   return rest;
 }
 

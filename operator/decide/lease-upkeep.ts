@@ -3,6 +3,7 @@
 
 import type { MergePatch } from '../../kubernetes/objects.ts';
 import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
+import { heldByClaim, isHeldByClaim } from '../policies/claim-being-deleted.ts';
 import { deathProof } from '../policies/death-proof.ts';
 import { type RequestFinding, requestRemoved } from '../policies/requests.ts';
 import type { LeaseView } from './lease-view.ts';
@@ -44,15 +45,21 @@ export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] 
 }
 
 /**
- * The servers read from their Leases whether somebody works on the pair. What the operator did not put there (a server
- * that was told to at its control socket) is left alone.
+ * The servers read from their Leases whether somebody works on the pair, or whether their disks must stay where they are. What
+ * the operator did not put there (a server that was told to at its control socket) is left alone.
  */
 export function maintenanceMirrored(view: View): Action[] {
-  const wanted = maintenanceOf(view);
+  const asked = maintenanceOf(view);
   const ours = view.pair.status?.maintenance;
-  return view.servers.flatMap(({ lease }) => {
+  return view.servers.flatMap((home) => {
+    const { lease } = home;
+    const wanted = asked ?? heldByClaim(view, home);
     if (lease === null || lease.maintenance === wanted) return [];
-    if (wanted === null && lease.maintenance !== ours) return [];
+    const mine =
+      lease.maintenance === null ||
+      lease.maintenance === ours ||
+      isHeldByClaim(view, home, lease.maintenance);
+    if (asked === null && !mine) return [];
     const { resourceVersion } = lease.object.metadata;
     const patch = { metadata: { resourceVersion, annotations: { [leaseAnnotations.maintenance]: wanted } } };
     const why = wanted === null ? 'maintenance has ended' : `maintenance: ${wanted}`;

@@ -41,6 +41,7 @@ export class World {
   observed: Mutable<Observed>;
   now = startedAt;
   #uids = 0;
+  readonly #made = new Map<string, number>();
 
   constructor(wanted: FilerPairSpecInput = spec) {
     const pair: FilerPairObject = {
@@ -346,7 +347,7 @@ export class World {
     const metadata = {
       ...known?.metadata,
       ...object.metadata,
-      uid: known?.metadata.uid ?? `uid-${name}`,
+      uid: known?.metadata.uid ?? this.#uidOf(`${resource}/${name}`, name),
       creationTimestamp: new Date(this.now).toISOString(),
       resourceVersion: this.#version(),
     };
@@ -356,6 +357,13 @@ export class World {
     else
       this.#setList(resource, [...this.#list(resource).filter((one) => one.metadata.name !== name), stored]);
     if (resource === 'services') this.#replace('services', name, withAddress);
+  }
+
+  /** What is made again under a name is another object. */
+  #uidOf(key: string, name: string): string {
+    const count = (this.#made.get(key) ?? 0) + 1;
+    this.#made.set(key, count);
+    return count === 1 ? `uid-${name}` : `uid-${name}-${count}`;
   }
 
   #patch(action: Action & { kind: 'patch' }): void {

@@ -12,7 +12,7 @@ import {
   takenOver,
 } from '../decide/reattach-world.fixture.ts';
 import { settings, spec, World } from '../decide/world.fixture.ts';
-import type { VolumeAttachment } from '../observe/objects.ts';
+import type { Claim, VolumeAttachment } from '../observe/objects.ts';
 import { attachment } from './attachment.ts';
 
 const lines = (actions: readonly Action[]): string[] =>
@@ -154,6 +154,136 @@ describe('a change of owner', () => {
       'patch leases home-filer-a',
       'delete pods home-filer-a-disks-*',
     ]);
+  });
+});
+
+describe('the mount that is left behind', () => {
+  const named = (world: World) => world.lease('filer-a').metadata.annotations?.['filerpair.dev/disks'];
+  const old = (world: World) => podsOf(world, 'filer-a')[0]!;
+
+  test('is nobody’s disk from the moment at which its pod ends, whoever ends it', () => {
+    const world = running();
+    expect(named(world)).toBe(old(world).metadata.uid);
+    // kubectl drain.
+    world.markDeleted(old(world).metadata.uid!);
+    expect(lines(world.plan().actions)).toEqual(['patch leases home-filer-a']);
+    world.settle();
+    expect(named(world)).toBeUndefined();
+  });
+
+  test('is nobody’s disk either where its pod has vanished, with or without an owner', () => {
+    for (const owner of [null, 'filer-b/no-such-pod/run-9', undefined]) {
+      const world = running();
+      if (owner !== undefined) world.changeLease('filer-a', { holderIdentity: owner ?? '' });
+      const { uid } = old(world).metadata;
+      gone(world, 'filer-a');
+      world.settle();
+      expect(named(world), String(owner)).not.toBe(uid);
+      expect(
+        podsOf(world, 'filer-a').map(({ metadata }) => metadata.uid ?? ''),
+        String(owner),
+      ).toEqual(named(world) === undefined ? [] : [named(world)]);
+    }
+  });
+
+  test('is nobody’s disk while its node is lost, marked, and back again', () => {
+    const world = running();
+    const uid = old(world).metadata.uid;
+    world.markDeleted(uid!);
+    world.node('node-1', 'Unknown', world.now);
+    world.claims('filer-b', 'filer-a', 2);
+    world.settle();
+    expect(named(world), 'leaving').toBeUndefined();
+    world.remove('pods', old(world).metadata.name!);
+    world.settle();
+    expect(named(world), 'detaching').toBeUndefined();
+    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    world.node('node-1', 'True', world.now);
+    world.claims('filer-a', 'filer-a', 3);
+    world.settle();
+    expect(named(world), 'the next pod on the same node is another').not.toBe(uid);
+    expect(named(world)).toBe(old(world).metadata.uid);
+  });
+
+  test('stays named while nobody owns the disk set and its pod lives', () => {
+    const world = running();
+    world.changeLease('filer-a', { holderIdentity: '' });
+    expect(lines(world.plan().actions).filter((line) => line.includes('leases'))).toEqual([]);
+  });
+});
+
+describe('a claim that somebody has deleted', () => {
+  const terminate = (world: World): void => {
+    const claim = world.observed.claims['home-filer-a-data'] as Claim;
+    const metadata = { ...claim.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' };
+    world.withClaim('home-filer-a-data', { ...claim, metadata });
+  };
+  const condition = (world: World, type: string) =>
+    world.observed.pair!.status!.conditions!.find((one) => one.type === type);
+
+  test('is told, with what keeps the volume, and nothing moves by itself', () => {
+    const world = running();
+    terminate(world);
+    world.settle();
+    expect(condition(world, 'Degraded')).toMatchObject({ status: 'True', reason: 'ClaimBeingDeleted' });
+    expect(condition(world, 'Degraded')!.message).toContain('kubectl patch pv pv-filer-a');
+    expect(condition(world, 'TakeoverPossible')).toMatchObject({
+      status: 'False',
+      reason: 'ClaimBeingDeleted',
+    });
+    const maintenance = (home: string) =>
+      world.lease(home).metadata.annotations?.['filerpair.dev/maintenance'];
+    expect(maintenance('filer-a')).toBe('PersistentVolumeClaim home-filer-a-data is being deleted');
+    expect(maintenance('filer-b'), 'the other disk set moves as ever').toBeUndefined();
+    world.withClaim('home-filer-a-data', claimOf('filer-a'));
+    world.settle();
+    expect(maintenance('filer-a')).toBeUndefined();
+  });
+
+  test('keeps its pod in spite of a change of owner, also when the pod’s node is lost', () => {
+    for (const policy of ['Wait', 'Silent'] as const) {
+      const world = takenOver();
+      world.changeSpec({ storage: { transfer: 'Reattach', lostNodes: { policy } } });
+      terminate(world);
+      if (policy === 'Silent') world.node('node-1', 'Unknown', world.now - 3_600_000);
+      const done = world.settle();
+      expect(lines(done).filter((line) => line.includes('-disks-'))).toEqual([]);
+      expect(done.filter(({ resource }) => resource === 'nodes')).toEqual([]);
+      expect(podsOf(world, 'filer-a')).toHaveLength(1);
+      expect(ready(world)).toMatchObject({
+        reason: 'DisksStuck',
+        message: expect.stringContaining('home-filer-a-data is being deleted'),
+      });
+    }
+  });
+
+  test('gets no new pod, which nothing would start', () => {
+    const world = takenOver();
+    world.settle();
+    terminate(world);
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    world.settle();
+    expect(podsOf(world, 'filer-a')).toEqual([]);
+    expect(find(world)).toMatchObject({ state: 'Attaching', create: false, stuck: true });
+  });
+
+  test('is not moved for a person, and no server is replaced', () => {
+    const world = running();
+    terminate(world);
+    world.settle();
+    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
+    world.settle();
+    expect(world.observed.pair!.status!.lastRequest).toMatchObject({
+      result: 'Refused',
+      message: expect.stringContaining('home-filer-a-data is being deleted'),
+    });
+    world.changeSpec({ image: 'filerpair/fileserver:next' });
+    world.settle();
+    expect(world.observed.pair!.status!.rollout).toMatchObject({
+      state: 'Blocked',
+      message: expect.stringContaining('home-filer-a-data'),
+    });
   });
 });
 

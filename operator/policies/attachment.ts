@@ -13,6 +13,7 @@ import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
 import { attachmentNodeAnnotation, claimName, remindersAnnotation } from '../decide/names.ts';
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
 import type { Node, Pod, VolumeAttachment } from '../observe/objects.ts';
+import { claimsBeingDeleted } from './claim-being-deleted.ts';
 
 export type AttachmentState =
   /** Nobody owns the disk set, or its owner's node is not known: everything stays as it is. */
@@ -37,7 +38,10 @@ export interface Attachment {
   readonly awaits: string | null;
   /** It will not pass by itself in the usual time: somebody should look. */
   readonly stuck: boolean;
-  /** The pod that holds the disks on `node`, or gets them. */
+  /**
+   * The living pod that holds the disks on `node`, or gets them: the only one whose mounts a server may take for the disks. Of
+   * a disk set that nobody owns: the one that the Lease names, if it lives.
+   */
   readonly pod?: Pod;
   /** The kubelet is to be reminded of the pod; the how manieth time this is. */
   readonly reminder?: number;
@@ -71,7 +75,32 @@ export function attachment(view: View, home: ServerView): Attachment | null {
   const pods = view.observed.pods.filter(
     ({ metadata }) => metadata.labels?.[labels.attachment] === home.name,
   );
-  if (node === null) return { state: 'Unowned', node, remove: [], create: false, awaits: null, stuck: false };
+  const living = pods.filter((pod) => !isEnding(pod));
+  if (node === null) {
+    const named = living.find(({ metadata }) => metadata.uid === home.lease?.disks);
+    const nothing = {
+      state: 'Unowned',
+      node,
+      remove: [],
+      create: false,
+      awaits: null,
+      stuck: false,
+    } as const;
+    return named === undefined ? nothing : { ...nothing, pod: named };
+  }
+  const here = living.find((pod) => nodeOf(pod) === node);
+  const found = follow(view, home, node, pods, here);
+  return here === undefined ? found : { ...found, pod: here };
+}
+
+/** What the disks do on their way to `node`, where `here` is theirs. */
+function follow(
+  view: View,
+  home: ServerView,
+  node: string,
+  pods: readonly Pod[],
+  here: Pod | undefined,
+): Attachment {
   const away = pods.filter((pod) => nodeOf(pod) !== node || isEnding(pod));
   if (away.length > 0) return leaving(view, home, node, away);
   const volumes = volumesOf(view, home);
@@ -79,16 +108,24 @@ export function attachment(view: View, home: ServerView): Attachment | null {
     volumes.has(spec?.source?.persistentVolumeName ?? ''),
   );
   const elsewhere = theirs.find(({ spec }) => spec?.nodeName !== node);
-  const here = pods[0];
   // A pod that is there already is left there: it waits, as the one to be made would.
   if (elsewhere !== undefined) return detaching(node, elsewhere);
-  return here === undefined
-    ? {
-        ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
-        create: true,
-      }
-    : { ...attaching(view, node, here, theirs, volumes.size), pod: here };
+  if (here !== undefined) return attaching(view, node, here, theirs, volumes.size);
+  const deleted = claimsBeingDeleted(view, home)[0];
+  // No pod is admitted that uses such a claim.
+  if (deleted !== undefined) return waiting('Attaching', node, noPodUses(deleted), true);
+  return {
+    ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
+    create: true,
+  };
 }
+
+const noPodUses = (claim: string): string =>
+  `${claim} is being deleted, and Kubernetes starts no pod that uses it`;
+
+/** With its last pod such a claim goes, and its volume with it; nor is the pod's node marked, which would take the pod away. */
+const keptFor = (claim: string, pod: Pod): string =>
+  `pod ${pod.metadata.name} is left on node ${nodeOf(pod) ?? 'that it was made for'}, since ${claim} is being deleted and would go with its last pod`;
 
 const waiting = (state: AttachmentState, node: string, awaits: string | null, stuck = false): Attachment => ({
   state,
@@ -122,9 +159,11 @@ function volumesOf(view: View, home: ServerView): ReadonlySet<string> {
 }
 
 function leaving(view: View, home: ServerView, node: string, away: readonly Pod[]): Attachment {
-  const remove = away
-    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .map((pod) => ({ pod, why: `the disks of ${home.name} belong on node ${node} now` }));
+  const stay = away.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const deleted = claimsBeingDeleted(view, home)[0];
+  if (deleted !== undefined && (stay.length > 0 || !isNodeReady(view, nodeOf(away[0]!) ?? '')))
+    return waiting('Leaving', node, keptFor(deleted, stay[0] ?? away[0]!), true);
+  const remove = stay.map((pod) => ({ pod, why: `the disks of ${home.name} belong on node ${node} now` }));
   const from = nodeOf(away[0]!) ?? 'an unknown node';
   const name = away[0]!.metadata.name;
   if (isNodeReady(view, from)) {

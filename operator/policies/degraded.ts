@@ -1,12 +1,14 @@
-// Degraded: does the pair work with less than it should have? Worst first: a pair without a second server will not
-// survive the next failure; a disk set away from home costs only performance.
+// Degraded: does the pair work with less than it should have? Worst first: files that are about to be lost; a pair without a
+// second server, which will not survive the next failure; a disk set away from home costs only performance.
 
 import type { View } from '../decide/view.ts';
 import { notFenced } from './attachment.ts';
+import { claimGoes } from './claim-being-deleted.ts';
 import { podReplacement } from './pod-replacement.ts';
 import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from './verdict.ts';
 
 export const degradedChain: readonly Policy<View>[] = [
+  claimGoes,
   function everythingLost(view) {
     return view.servers.some((server) => podReplacement(view, server).finding === 'everythingLost')
       ? isTrue(

@@ -12,6 +12,7 @@ import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '..
 import { fingerprint } from '../decide/fingerprint.ts';
 import type { LeaseView } from '../decide/lease-view.ts';
 import { type ServerView, serverNamed, type View } from '../decide/view.ts';
+import { heldByClaim } from './claim-being-deleted.ts';
 
 export type RequestFinding =
   /** Cannot be done; the annotation is removed and the reason told. */
@@ -95,6 +96,13 @@ function findingFor(view: View, asked: Asked): RequestFinding {
       kind: 'refuse',
       asked,
       message: `Nothing to do: ${target} owns the disk set of ${home.name} already (epoch ${lease.epoch}).`,
+    };
+  const held = heldByClaim(view, home);
+  if (held !== null)
+    return {
+      kind: 'refuse',
+      asked,
+      message: `The disk set of ${home.name} cannot be moved: ${held}, and would go with the pod that has to end for it. See Degraded.`,
     };
   const annotations = view.pair.metadata.annotations ?? {};
   if (annotations[requestAnnotations.force] === 'true' && !annotations[requestAnnotations.reason]?.trim())

@@ -13,6 +13,7 @@ import type { RequestAnnotation } from '../../kubernetes/words.ts';
 import { serverPod } from '../decide/desired/pod.ts';
 import { templateAnnotation } from '../decide/names.ts';
 import { partnerOf, type ServerView, type View } from '../decide/view.ts';
+import { claimBeingDeleted } from './claim-being-deleted.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 import { ownsSomething } from './pod-replacement.ts';
 import type { PodFinding } from './pod-state.ts';
@@ -115,6 +116,10 @@ export const rolloutChain: readonly ((work: Work) => Rollout | null)[] = [
           `spec.rollout.paused is true. ${outdated.map(({ name }) => name).join(' and ') || 'No server'} still ${outdated.length === 1 ? 'runs' : 'run'} as before the change.`,
         )
       : null;
+  },
+  function claimGoes({ view }) {
+    const message = claimBeingDeleted(view);
+    return message === null ? null : hold('Blocked', null, message);
   },
   function unsafe({ view, outdated }) {
     const message = outdated.length === 0 ? null : unsafeChange(view, outdated);

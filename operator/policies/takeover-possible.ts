@@ -3,6 +3,7 @@
 
 import { requestAnnotations } from '../../kubernetes/words.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
+import { heldByClaim, isHeldByClaim } from './claim-being-deleted.ts';
 import { nodesWithinReach, outOfReach } from './disk-reach.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
 
@@ -31,6 +32,15 @@ export const takeoverChain: readonly Policy<Question>[] = [
       'PartnerNotRunning',
       `${survivor.name} could not take over the disk set of ${home.name}: pod ${pod.pod.metadata.name}: ${pod.because}.`,
     );
+  },
+  function claimGoes({ view, home, survivor }) {
+    const why = heldByClaim(view, home);
+    return why === null
+      ? null
+      : isFalse(
+          'ClaimBeingDeleted',
+          `${survivor.name} could not take over the disk set of ${home.name}: ${why}, and no other pod may use it. See Degraded.`,
+        );
   },
   function disksOutOfReach({ view, home, survivor }) {
     const node = survivor.current?.pod.spec?.nodeName;
@@ -63,7 +73,7 @@ export const takeoverChain: readonly Policy<Question>[] = [
   },
   function underMaintenance({ view, home, survivor }) {
     const why = home.lease?.maintenance ?? null;
-    return why === null
+    return why === null || isHeldByClaim(view, home, why)
       ? null
       : isFalse(
           'Maintenance',
