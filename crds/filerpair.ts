@@ -707,7 +707,7 @@ export const filerPairStatus = z.object({
         holder: z.string().optional().meta({ description: 'The incarnation that owns it.' }),
         epoch: z.int().meta({ format: 'int64' }),
         phase: z.string().meta({
-          description: 'NeverOwned, Released, Opening, Serving, OwnerDead or Unknown.',
+          description: 'NeverOwned, Released, Opening, Serving, OwnerDead, OwnerLost or Unknown.',
         }),
         claims: z.array(z.string()).optional().meta({
           description: 'Claims that were bound once: they are not made anew, empty, when they vanish.',

@@ -7,16 +7,18 @@ import { leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Pod } from '../observe/objects.ts';
 import { attachment } from '../policies/attachment.ts';
 import { claimsFit } from '../policies/claims-fit.ts';
-import { leasesBelongToPair } from '../policies/pod-replacement.ts';
+import { leaseBelongsToPair } from '../policies/pod-replacement.ts';
 import { attachmentPod } from './desired/attachment-pod.ts';
 import type { LeaseView } from './lease-view.ts';
 import { remindersAnnotation } from './names.ts';
-import type { Action } from './plan.ts';
+import { type Action, inSequence } from './plan.ts';
 import type { ServerView, View } from './view.ts';
 
 export function attachmentsMoved(view: View): Action[] {
-  if (!leasesBelongToPair(view) || claimsFit(view) !== null) return [];
-  return view.servers.flatMap((home) => moved(view, home));
+  if (claimsFit(view) !== null) return [];
+  return view.servers
+    .filter((home) => leaseBelongsToPair(view, home))
+    .flatMap((home) => inSequence(`disks of ${home.name}`, moved(view, home)));
 }
 
 function moved(view: View, home: ServerView): Action[] {

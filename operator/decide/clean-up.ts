@@ -10,7 +10,7 @@ import type { Observed } from '../observe/observed.ts';
 import { letLeaseGo } from './lease-upkeep.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
 import { appliedAnnotation, claimName, leaseFinalizer, pairFinalizer } from './names.ts';
-import type { Action } from './plan.ts';
+import { type Action, inSequence } from './plan.ts';
 
 export function cleanUp(observed: Observed): Action[] {
   if (observed.pods.length > 0) return podsDeleted(observed);
@@ -22,7 +22,8 @@ export function cleanUp(observed: Observed): Action[] {
   ];
   // The finalizer goes only when the clean-up was seen to be done, not when it was asked for.
   const cleaned = claimActions.length === 0 && deleted.length === 0;
-  return [
+  // A Lease goes last: it is the only other place where the epoch is.
+  return inSequence('clean-up', [
     ...claimActions,
     ...(observed.pair === null || !cleaned ? [] : pairLetGo(observed.pair)),
     ...leases
@@ -32,7 +33,7 @@ export function cleanUp(observed: Observed): Action[] {
           object.metadata.finalizers?.includes(leaseFinalizer),
       )
       .map((lease) => letLeaseGo(lease, 'no pod of the pair is left, and its claims remember the epoch')),
-  ];
+  ]);
 }
 
 /** Never by force: a pod on a node that is away is waited for, because its server may still write. */

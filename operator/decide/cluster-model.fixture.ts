@@ -8,6 +8,7 @@ import type { Pod } from '../observe/objects.ts';
 import type { Observed } from '../observe/observed.ts';
 import { decide } from './decide.ts';
 import type { Action, Plan } from './plan.ts';
+import { statusLies } from './status-laws.fixture.ts';
 import { settings, World } from './world.fixture.ts';
 
 export const servers = ['filer-a', 'filer-b'] as const;
@@ -116,8 +117,9 @@ export class ClusterModel {
           run: () => {
             this.onAction(action);
             const done = this.world.carryOut(action);
-            this.#plan = done ? rest : [];
-            // A lost compare-and-swap is tried again, from what there is then.
+            const { part } = action;
+            // What needs it is left out. A lost compare-and-swap is tried again, from what there is then.
+            this.#plan = done || part === undefined ? rest : withoutWhatNeeds(part, rest);
             if (!done) this.#decided = undefined;
           },
         },
@@ -126,7 +128,7 @@ export class ClusterModel {
     const moves: Move[] = [];
     if (differs(this.#seen, this.world.observed))
       moves.push({ name: 'operator: sees', run: () => this.#look() });
-    const decided = (this.#decided ??= decide(this.#seen, settings, this.world.now));
+    const decided = (this.#decided ??= this.#decide());
     const { actions, status, wakeAt } = decided;
     if (actions.length > 0)
       moves.push({
@@ -152,6 +154,13 @@ export class ClusterModel {
       moves.push({ name: 'time passes', run });
     }
     return moves;
+  }
+
+  #decide(): Plan {
+    const plan = decide(this.#seen, settings, this.world.now);
+    const lies = statusLies(this.#seen, plan);
+    if (lies.length > 0) throw new Error(lies.join('; '));
+    return plan;
   }
 
   #look(): void {
@@ -281,6 +290,16 @@ export class ClusterModel {
 }
 
 /** The world replaces what it changes. */
+/** What is left of a plan when a piece of work has failed. */
+function withoutWhatNeeds(part: string, actions: readonly Action[]): Action[] {
+  const failed = new Set([part]);
+  return actions.filter((action) => {
+    const leftOut = action.needs?.some((one) => failed.has(one)) === true;
+    if (leftOut && action.part !== undefined) failed.add(action.part);
+    return !leftOut;
+  });
+}
+
 const differs = (a: Observed, b: Observed): boolean =>
   (Object.keys(b) as (keyof Observed)[]).some((key) => a[key] !== b[key]);
 

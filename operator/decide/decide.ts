@@ -22,7 +22,7 @@ import { credentials } from './credentials.ts';
 import { deathProofs, letLeaseGo, maintenanceMirrored, requestsPassedOn } from './lease-upkeep.ts';
 import { leaseFinalizer } from './names.ts';
 import { nodesMarked } from './node-marks.ts';
-import type { Action, EventToTell, Plan } from './plan.ts';
+import { type Action, type EventToTell, inSequence, type Plan } from './plan.ts';
 import { provision } from './provision.ts';
 import { rolledOut } from './roll-out.ts';
 import { snapshotActions, snapshotEvents, snapshotToRemember } from './snapshots.ts';
@@ -81,13 +81,16 @@ function decideFor(view: View): Plan {
       ...[...deathProofs(view), ...attachmentsMoved(view)].map(urgently),
       ...nodesMarked(view),
       // Clients wait while it is under way.
-      ...snapshotActions(view, snapshot, lastSnapshot === view.pair.status?.lastSnapshot),
+      ...inSequence(
+        'snapshot',
+        snapshotActions(view, snapshot, lastSnapshot === view.pair.status?.lastSnapshot),
+      ),
       ...requestsPassedOn(requests),
       ...annotationsAnswered(view, requests, lastRequest === view.pair.status?.lastRequest),
       ...maintenanceMirrored(view),
       ...pairHeld(view.pair),
       ...provision(view),
-      ...rolledOut(view, rollingOut),
+      ...inSequence('rollout', rolledOut(view, rollingOut)),
       ...leasesLetGo(view),
     ],
     status: unchanged ? null : status,

@@ -9,11 +9,23 @@ import { type RequestFinding, requestRemoved } from '../policies/requests.ts';
 import type { LeaseView } from './lease-view.ts';
 import { leaseFinalizer } from './names.ts';
 import type { Action } from './plan.ts';
-import type { View } from './view.ts';
+import type { ServerView, View } from './view.ts';
 
 export function patchLease(lease: LeaseView, patch: MergePatch, why: string): Action {
   const { namespace = '', name = '' } = lease.object.metadata;
   return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
+}
+
+/**
+ * Stands in front of what ends a pod. A Lease that names the pod itself is that of a dead run; its renewals are over, so
+ * there is nothing to confirm.
+ */
+export function ownedByOthers({ lease }: ServerView, podUid: string): Action[] {
+  if (lease === null || lease.holderPodUid === podUid) return [];
+  const { namespace = '', name = '' } = lease.object.metadata;
+  const { holder, epoch } = lease;
+  const why = 'its owner must still be the one that was seen';
+  return [{ kind: 'confirm', resource: 'leases', namespace, name, holder, epoch, why }];
 }
 
 export function deathProofs(view: View): Action[] {

@@ -1,25 +1,26 @@
 // Marks of nodes as out of service, set and taken off: compare-and-swap on the Node, since others have taints there too.
+// They are set for a pair, and taken off for the cluster: the pair may be gone by then.
 
 import { nodeAnnotations } from '../../kubernetes/words.ts';
 import type { Node } from '../observe/objects.ts';
+import type { Observed } from '../observe/observed.ts';
 import { outOfServiceTaint } from '../policies/attachment.ts';
 import { nodesToMark, nodesToUnmark } from '../policies/lost-nodes.ts';
 import type { Action } from './plan.ts';
 import type { View } from './view.ts';
 
-export function nodesMarked(view: View): Action[] {
-  return [
-    ...nodesToMark(view).map(({ node, why }) =>
-      marked(node, true, why, {
-        key: `${node.metadata.uid}/${node.status?.nodeInfo?.bootID ?? ''}`,
-        type: 'Warning',
-        reason: 'NodeOutOfService',
-        note: `Node ${node.metadata.name} is marked as out of service: ${why}.`,
-      }),
-    ),
-    ...nodesToUnmark(view).map((node) => marked(node, false, 'the node is ready again')),
-  ];
-}
+export const nodesMarked = (view: View): Action[] =>
+  nodesToMark(view).map(({ node, why }) =>
+    marked(node, true, why, {
+      key: `${node.metadata.uid}/${node.status?.nodeInfo?.bootID ?? ''}`,
+      type: 'Warning',
+      reason: 'NodeOutOfService',
+      note: `Node ${node.metadata.name} is marked as out of service: ${why}.`,
+    }),
+  );
+
+export const nodesUnmarked = (nodes: Observed['nodes']): Action[] =>
+  nodesToUnmark(nodes).map((node) => marked(node, false, 'the node is ready again'));
 
 function marked(node: Node, out: boolean, why: string, event?: Action['event']): Action {
   const { name = '', resourceVersion } = node.metadata;

@@ -1,5 +1,6 @@
 // What decide() wants done: data, in the order in which it has to happen. execute/ carries it out, runtime/ calls
 // both again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there.
+// An action that fails holds up only what says that it needs it.
 
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
@@ -16,6 +17,10 @@ interface Of {
   readonly event?: EventToTell;
   /** Clients wait for it: of all pairs that have something to do, it is done first. Stands in front of what is not. */
   readonly urgent?: true;
+  /** The piece of work that this action belongs to. */
+  readonly part?: string;
+  /** Pieces of work. The action is left out if an earlier action of one of them failed or was left out. */
+  readonly needs?: readonly string[];
 }
 
 export type Action =
@@ -65,8 +70,8 @@ export type Action =
   /** Would the API server make this object? A dry run: admission, quotas, names that must exist. Changes nothing. */
   | (Of & { readonly kind: 'check'; readonly object: KubernetesObject })
   /**
-   * Reads a Lease, and ends the plan unless it still names this holder at this epoch. Stands in front of what must
-   * not be done on the strength of a cache that lags behind.
+   * Reads a Lease, and fails unless it still names this holder at this epoch. Stands in front of what must
+   * not be done on the strength of a cache that lags behind, as a step of the same piece of work.
    */
   | (Of & {
       readonly kind: 'confirm';
@@ -82,6 +87,14 @@ export type Action =
       readonly name: string;
       readonly uid: string;
     });
+
+/** Steps of one piece of work: each needs all those before it. */
+export const inSequence = (part: string, actions: readonly Action[]): Action[] =>
+  actions.map((action) => ({ ...action, part, needs: [part, ...(action.needs ?? [])] }));
+
+/** Actions of one piece of work that do not need each other. */
+export const sideBySide = (part: string, actions: readonly Action[]): Action[] =>
+  actions.map((action) => ({ ...action, part }));
 
 export interface EventToTell {
   /** What makes this event one and the same when it is decided twice; told once. */

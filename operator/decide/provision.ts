@@ -13,6 +13,7 @@ import { claimWasThere } from '../policies/claims-there.ts';
 import { failoverEndpoint } from '../policies/failover-endpoint.ts';
 import { mayCreateLease } from '../policies/lease-lost.ts';
 import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
+import { isUsable } from '../policies/pod-state.ts';
 import { credentials } from './credentials.ts';
 import { access } from './desired/access.ts';
 import { claimLabels, newClaim } from './desired/claim.ts';
@@ -30,21 +31,30 @@ import {
   olderConfigMap,
 } from './desired/server-config.ts';
 import { servicePortName, services } from './desired/services.ts';
+import { ownedByOthers } from './lease-upkeep.ts';
 import type { LeaseView } from './lease-view.ts';
 import { matches } from './matches.ts';
 import { appliedAnnotation, claimName, currentLabel, exportsAnnotation, leaseFinalizer } from './names.ts';
-import type { Action, ResourceName } from './plan.ts';
+import { type Action, inSequence, type ResourceName, sideBySide } from './plan.ts';
 import { partnerOf, type ServerView, type View } from './view.ts';
+
+/** What a pod needs to start and to be reached. A pod of a dead server is made without it too, and waits. */
+export const neededByPods = 'what pods need';
 
 export function provision(view: View): Action[] {
   const perServer = (make: (server: ServerView) => Action[]): Action[] => view.servers.flatMap(make);
   return [
-    ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
-    ...credentials(view).actions,
-    ...perServer((server) => claims(view, server)),
+    ...sideBySide(neededByPods, [
+      ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
+      ...credentials(view).actions,
+      ...perServer((server) => newClaims(view, server)),
+    ]),
+    ...perServer((server) => claimsChanged(view, server)),
     ...perServer((server) => lease(view, server)),
-    ...perServer((server) => configMaps(view, server)),
-    ...perServer((server) => services(view, server).flatMap((one) => applyIfDifferent(view, one))),
+    ...sideBySide(neededByPods, [
+      ...perServer((server) => configMaps(view, server)),
+      ...perServer((server) => services(view, server).flatMap((one) => applyIfDifferent(view, one))),
+    ]),
     ...perServer((server) => failoverSlice(view, server)),
     ...dns(view),
     ...applyIfDifferent(view, disruptionBudget(view)),
@@ -94,16 +104,21 @@ function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
   return [{ kind: 'apply', resource, object, expect: actual === undefined ? 'absent' : 'ours', why }];
 }
 
-function claims(view: View, server: ServerView): Action[] {
+function newClaims(view: View, server: ServerView): Action[] {
+  return server.spec.volumes.flatMap((volume): Action[] => {
+    const claim = view.observed.claims[claimName(view.observed.name, server.name, volume)] ?? 'absent';
+    if (claim !== 'absent' || volume.claim === undefined || claimWasThere(view, server, volume)) return [];
+    return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, volume) }];
+  });
+}
+
+/** No pod waits for this: labels tell people who owns a claim, and a volume that cannot grow is used as it is. */
+function claimsChanged(view: View, server: ServerView): Action[] {
   const { namespace, name: pair } = view.observed;
   return server.spec.volumes.flatMap((volume): Action[] => {
     const name = claimName(pair, server.name, volume);
-    const claim = view.observed.claims[name] ?? 'absent';
-    if (claim === 'unknown') return [];
-    if (claim === 'absent') {
-      if (volume.claim === undefined || claimWasThere(view, server, volume)) return [];
-      return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, volume) }];
-    }
+    const claim = view.observed.claims[name];
+    if (typeof claim !== 'object') return [];
     const wanted = claimLabels(view, server, volume);
     const actions: Action[] = [];
     if (!matches(wanted, claim.metadata.labels ?? {})) {
@@ -331,7 +346,10 @@ function pods(view: View, server: ServerView): Action[] {
   for (const { pod, why } of replacement.remove) {
     const { name = '', uid = '' } = pod.pod.metadata;
     const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };
-    actions.push({ kind: 'delete', resource: 'pods', namespace, name, uid, why, event });
+    const removal: Action = { kind: 'delete', resource: 'pods', namespace, name, uid, why, event };
+    // A pod that may serve goes only if the API itself says that it owns nothing; what has ended or is lost serves nobody.
+    const asked = isUsable(pod) ? view.servers.flatMap((home) => ownedByOthers(home, uid)) : [];
+    actions.push(...inSequence(`removal of ${name}`, [...asked, removal]));
   }
   if (replacement.create !== null && leasesBelongToPair(view) && claimsFit(view) === null) {
     // The Services move to it only when the owner's pod is gone: until then clients are served there or nowhere.

@@ -4,14 +4,17 @@
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import { type Rollout, type RolloutStep, staleTrace } from '../policies/rollout.ts';
 import { newPod } from './desired/pod.ts';
-import { patchLease, requestPatch } from './lease-upkeep.ts';
+import { ownedByOthers, patchLease, requestPatch } from './lease-upkeep.ts';
 import type { Action, EventToTell } from './plan.ts';
+import { neededByPods } from './provision.ts';
 import type { ServerView, View } from './view.ts';
 
 export function rolledOut(view: View, found: Rollout | null): Action[] {
   const traces = view.servers.filter(staleTrace).flatMap(traceRemoved);
   if (found === null || found.step === null) return traces;
-  return [...traces, ...stepActions(view, found.step, found.message)];
+  const steps = stepActions(view, found.step, found.message);
+  // No server is touched while something that its new pod could not start without was refused.
+  return [...traces, ...steps.map((action) => ({ ...action, needs: [neededByPods] }))];
 }
 
 function stepActions(view: View, step: RolloutStep, why: string): Action[] {
@@ -27,7 +30,7 @@ function stepActions(view: View, step: RolloutStep, why: string): Action[] {
   const { namespace = '', name = '', uid = '' } = pod.pod.metadata;
   return [
     newPodAccepted(view, server),
-    ...view.servers.flatMap((home) => confirmed(home, pod.pod.metadata.uid ?? '')),
+    ...view.servers.flatMap((home) => ownedByOthers(home, pod.pod.metadata.uid ?? '')),
     { kind: 'delete', resource: 'pods', namespace, name, uid, why, event: { ...event, key: uid } },
   ];
 }
@@ -38,15 +41,6 @@ const newPodAccepted = (view: View, server: ServerView): Action => ({
   object: newPod(view, server, false),
   why: `before ${server.name} is touched`,
 });
-
-/** A Lease that names the pod itself is that of a dead run; its renewals are over, so there is nothing to confirm. */
-function confirmed({ lease }: ServerView, podUid: string): Action[] {
-  if (lease === null || lease.holderPodUid === podUid) return [];
-  const { namespace = '', name = '' } = lease.object.metadata;
-  const { holder, epoch } = lease;
-  const why = 'its owner must still be the one that was seen';
-  return [{ kind: 'confirm', resource: 'leases', namespace, name, holder, epoch, why }];
-}
 
 function traceRemoved({ lease }: ServerView): Action[] {
   if (lease === null) return [];

@@ -62,14 +62,13 @@ function maintenanceStatus(view: View): Pick<FilerPairStatus, 'maintenance'> {
 }
 
 function rolloutStatus(view: View): Pick<FilerPairStatus, 'rollout'> {
-  const { problem } = view.observed;
+  const problem = view.observed.problems.find(({ concerns }) => concerns === 'rollout');
   const found = rollout(view);
   if (found === null) return {};
-  const heldUp = problem?.concerns === 'rollout';
   const now = {
-    state: heldUp ? 'Blocked' : found.state,
+    state: problem === undefined ? found.state : 'Blocked',
     ...(found.server === null ? {} : { server: found.server }),
-    message: heldUp ? problem.message : found.message,
+    message: problem?.message ?? found.message,
   };
   const before = view.pair.status?.rollout;
   const unchanged = before?.state === now.state && before.server === now.server;

@@ -78,7 +78,7 @@ function viewServer(
   const pods = observed.pods
     .filter((pod) => serverOfPod(observed.name, spec, pod) === server.name)
     .toSorted(byAge)
-    .map((pod) => podFinding(pod, observed.nodes, replaceAfterMs, now));
+    .map((pod) => podFinding(pod, observed, replaceAfterMs, now));
   const wanted = leaseName(observed.name, server.name);
   const object = observed.leases.find((lease) => lease.metadata.name === wanted);
   const lease = object === undefined ? null : viewLease(object);

@@ -9,7 +9,9 @@ import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from 
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { withPatchedSecret, withSecret } from './credentials-model.fixture.ts';
 import { decide } from './decide.ts';
+import { nodesUnmarked } from './node-marks.ts';
 import type { Action, Plan } from './plan.ts';
+import { statusLies } from './status-laws.fixture.ts';
 import { type View, viewPair } from './view.ts';
 
 export const startedAt = Date.parse('2026-11-23T12:00:00Z');
@@ -78,7 +80,9 @@ export class World {
       dnsEndpointsServed: false,
       dnsAnswers: {},
       nodes,
-      problem: null,
+      readinessSince: {},
+      nodesGone: {},
+      problems: [],
     };
   }
 
@@ -120,9 +124,12 @@ export class World {
     const done: Action[] = [];
     for (let round = 0; round < 8; round++) {
       const plan = this.plan();
-      if (plan.actions.length === 0 && plan.status === null) return done;
-      for (const action of plan.actions) this.carryOut(action);
-      done.push(...plan.actions);
+      const lies = statusLies(this.observed, plan);
+      if (lies.length > 0) throw new Error(lies.join('; '));
+      const actions = [...plan.actions, ...nodesUnmarked(this.observed.nodes)];
+      if (actions.length === 0 && plan.status === null) return done;
+      for (const action of actions) this.carryOut(action);
+      done.push(...actions);
       if (plan.status !== null) this.#changePair({ status: plan.status });
     }
     throw new Error(`still not settled: ${JSON.stringify(this.plan(), null, 1)}`);
@@ -230,6 +237,14 @@ export class World {
   node(name: string, ready: 'True' | 'False' | 'Unknown', since: number): void {
     const node = readyNode(name, ready, new Date(since).toISOString());
     this.observed.nodes = { ...this.observed.nodes, [name]: node };
+    this.observed.readinessSince = { ...this.observed.readinessSince, [name]: since };
+  }
+
+  /** Its Node object is gone, and the API has said so. */
+  nodeGone(name: string, since = this.now): void {
+    const { [name]: _, ...others } = this.observed.nodes;
+    this.observed.nodes = others;
+    this.observed.nodesGone = { ...this.observed.nodesGone, [name]: since };
   }
 
   markDeleted(podUid: string): void {

@@ -51,6 +51,9 @@ const secretsAgeMsMax = 60_000;
 
 const unknownCredentials: ObservedCredentials = { sharedKey: 'unknown', authority: 'unknown', servers: {} };
 
+/** Woken instead of a pair when marks on nodes may have to go. No pair has this name: a pair's has a slash in it. */
+export const nodesKey = 'nodes';
+
 export const keyOf = (namespace: string, name: string): string => `${namespace}/${name}`;
 
 const definitionName = ({ plural, group }: Resource): string => `${plural}.${group}`;
@@ -69,6 +72,10 @@ export class Caches {
   readonly #pods: Reflector<Pod>;
   readonly #nodes: Reflector<Node>;
   #nodesNow: Observed['nodes'] | null = null;
+  /** By name of a node: when its condition Ready became as it is. ms of this process's clock */
+  readonly #readiness = new Map<string, number>();
+  /** By name of a node that the API does not have: when it first said so. ms of this process's clock */
+  readonly #nodesGone = new Map<string, number>();
   readonly #leases: Reflector<Lease>;
   readonly #services: Reflector<Service>;
   readonly #endpointSlices: Reflector<EndpointSlice>;
@@ -162,7 +169,7 @@ export class Caches {
   }
 
   /** One plain input for decide(). Asks the API only for what cannot be watched. */
-  async observe(namespace: string, name: string, problem: Problem | null): Promise<Observed> {
+  async observe(namespace: string, name: string, problems: readonly Problem[]): Promise<Observed> {
     const pair = this.#pairs.get(namespace, name) ?? null;
     const of = <T extends KubernetesObject>(reflector: Reflector<T>): T[] =>
       reflector.inGroup(keyOf(namespace, name));
@@ -174,6 +181,8 @@ export class Caches {
       pair?.spec?.servers?.map((server) => leaseName(name, server.name)) ?? [],
     );
     const claims = await this.#observeClaims(namespace, name, pair, of(this.#claims));
+    const volumeAttachments = this.#attachmentsOf(claims);
+    const unseen = await this.#observeUnseenNodes(pods);
     return {
       namespace,
       name,
@@ -191,13 +200,15 @@ export class Caches {
       volumeSnapshots: this.#volumeSnapshots.objects === null ? [] : of(this.#volumeSnapshots.objects),
       snapshotsServed: this.#volumeSnapshots.objects?.listed === true,
       claims,
-      volumeAttachments: this.#attachmentsOf(claims),
+      volumeAttachments,
       volumeReach: await this.#observeReach(pair, claims),
       credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints.objects?.listed === true,
       dnsAnswers: this.#dnsAnswers.of(keyOf(namespace, name)),
-      nodes: this.#nodesByName(),
-      problem,
+      nodes: { ...this.#nodesByName(), ...unseen.found },
+      readinessSince: this.#readinessOf(pods, volumeAttachments),
+      nodesGone: unseen.gone,
+      problems,
     };
   }
 
@@ -392,6 +403,46 @@ export class Caches {
     return this.#reflector(resource, onChange, { labelSelector: labels.pair }, undefined, pairKeyOf);
   }
 
+  /**
+   * The watch of nodes may lag behind that of pods, and a Node may register anew under its name. So a node that the cache lacks
+   * is asked for before anything is concluded from its absence.
+   */
+  async #observeUnseenNodes(
+    pods: readonly Pod[],
+  ): Promise<{ readonly found: Record<string, Node>; readonly gone: Record<string, number> }> {
+    const found: Record<string, Node> = {};
+    const gone: Record<string, number> = {};
+    const names = new Set(pods.flatMap(({ spec }) => spec?.nodeName ?? []));
+    for (const name of names) {
+      if (this.#nodes.get(undefined, name) !== undefined) continue;
+      const node = await this.#lookFor<Node>(resources.nodes, undefined, name);
+      if (typeof node === 'object') {
+        found[name] = trimNode(node);
+        this.#nodesGone.delete(name);
+      } else if (node === 'absent') {
+        const since = this.#nodesGone.get(name) ?? performance.now();
+        this.#nodesGone.set(name, since);
+        gone[name] = wallClockOf(since);
+      }
+    }
+    return { found, gone };
+  }
+
+  /** Of the nodes that may matter to a pair, as times of the wall clock of now: it may have been set meanwhile. */
+  #readinessOf(pods: readonly Pod[], volumeAttachments: readonly VolumeAttachment[]): Record<string, number> {
+    const names = [...pods, ...volumeAttachments].flatMap(({ spec }) => spec?.nodeName ?? []);
+    return Object.fromEntries(
+      names.flatMap((name) => {
+        const since = this.#readiness.get(name);
+        return since === undefined ? [] : [[name, wallClockOf(since)]];
+      }),
+    );
+  }
+
+  nodes(): Observed['nodes'] {
+    return this.#nodesByName();
+  }
+
   /** Made anew after changes only: with many nodes it is the largest part of what a decision is given. */
   #nodesByName(): Observed['nodes'] {
     this.#nodesNow ??= Object.fromEntries(
@@ -402,14 +453,21 @@ export class Caches {
 
   #nodeChanged(change: Change<Node>): void {
     this.#nodesNow = null;
+    const nodeName = objectOf(change).metadata.name ?? '';
+    this.#nodesGone.delete(nodeName);
+    if (change.kind === 'deleted') this.#readiness.delete(nodeName);
+    else if (change.kind !== 'modified' || !same(readinessOf(change.object), readinessOf(change.previous)))
+      this.#readiness.set(nodeName, performance.now());
     if (change.kind === 'modified' && same(nodeMatters(change.object), nodeMatters(change.previous))) return;
     const { name, annotations } = objectOf(change).metadata;
-    // Whoever has pods there has to tell; where somebody marked it, there are none.
-    if (annotations?.[nodeAnnotations.outOfService] !== undefined) this.#wakeAll();
+    if (annotations?.[nodeAnnotations.outOfService] !== undefined) this.#options.wake(nodesKey);
     for (const pod of this.#pods.values()) {
       const key = pod.spec?.nodeName === name ? pairKeyOf(pod) : null;
       if (key !== null) this.#options.wake(key);
     }
+    // Disks may be attached there when no pod is left.
+    for (const attached of this.#volumeAttachments.values())
+      if (attached.spec?.nodeName === name) this.#volumeAttachmentChanged(attached);
   }
 
   /** Most are of volumes that have nothing to do with any pair. */
@@ -477,6 +535,13 @@ function pairKeyOf({ metadata }: KubernetesObject): string | null {
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 const specOf = (object: KubernetesObject): unknown => (object as { spec?: unknown }).spec;
+
+const wallClockOf = (monotonicMs: number): number => Date.now() - (performance.now() - monotonicMs);
+
+const readinessOf = ({ metadata, status }: Node): unknown => {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  return [metadata.uid, ready?.status, ready?.lastTransitionTime];
+};
 
 /** The kubelet writes a node's status every few minutes and with every image: none of it matters here. */
 const nodeMatters = (node: Node): unknown => {

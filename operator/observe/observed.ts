@@ -15,7 +15,7 @@ import type {
   VolumeSnapshot,
 } from './objects.ts';
 
-/** Why the last attempt to carry out a plan ended early. */
+/** An action of the last plan that the API server refused, for a reason that stays. */
 export interface Problem {
   /** One word: reason of a condition. */
   readonly reason: string;
@@ -71,7 +71,15 @@ export interface Observed {
   /** What the DNS answers, by answerKey(). Empty: there is no such record. Nothing under a key: not known. */
   readonly dnsAnswers: Readonly<Record<string, readonly string[] | 'unknown'>>;
   readonly nodes: Readonly<Record<string, Node>>;
-  readonly problem: Problem | null;
+  /**
+   * By name of a node: when this process first saw its condition Ready as it is now, by the clock of `now`. Nothing under a
+   * name: just now.
+   */
+  readonly readinessSince: Readonly<Record<string, number>>;
+  /** Nodes that pods of the pair name and that the API says do not exist: when it first said so, by the clock of `now`. */
+  readonly nodesGone: Readonly<Record<string, number>>;
+  /** In the order of the plan. */
+  readonly problems: readonly Problem[];
 }
 
 /** What the operator was told when it was started. */

@@ -14,6 +14,7 @@ import { attachmentNodeAnnotation, claimName, remindersAnnotation } from '../dec
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
 import type { Node, Pod, VolumeAttachment } from '../observe/objects.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
+import { isSilent } from './node-silence.ts';
 
 export type AttachmentState =
   /** Nobody owns the disk set, or its owner's node is not known: everything stays as it is. */
@@ -109,7 +110,7 @@ function follow(
   );
   const elsewhere = theirs.find(({ spec }) => spec?.nodeName !== node);
   // A pod that is there already is left there: it waits, as the one to be made would.
-  if (elsewhere !== undefined) return detaching(node, elsewhere);
+  if (elsewhere !== undefined) return detaching(view, node, elsewhere);
   if (here !== undefined) return attaching(view, node, here, theirs, volumes.size);
   const deleted = claimsBeingDeleted(view, home)[0];
   // No pod is admitted that uses such a claim.
@@ -173,10 +174,10 @@ function leaving(view: View, home: ServerView, node: string, away: readonly Pod[
   return { ...waiting('Leaving', node, awaitedOfLostNode(view, from), true), lostNode: from, remove };
 }
 
-export function isNodeReady(view: View, name: string): boolean {
-  const conditions = view.observed.nodes[name]?.status?.conditions;
-  return conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
-}
+export const isNodeReady = (view: View, name: string): boolean => saysReady(view.observed.nodes[name]);
+
+export const saysReady = (node: Node | undefined): boolean =>
+  node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 
 function awaitedOfLostNode(view: View, name: string): string {
   const { policy, after } = view.spec.storage.lostNodes;
@@ -186,7 +187,9 @@ function awaitedOfLostNode(view: View, name: string): string {
   if (isOutOfService(view.observed.nodes[name]))
     return `node ${name}, where they were mounted, is marked as out of service; Kubernetes takes them away from it, which usually takes 1 to 20 seconds`;
   if (policy === 'Silent')
-    return `${lost}. It is marked as out of service when it has not been ready for ${after} (spec.storage.lostNodes)`;
+    return isSilent(view.observed.nodes[name])
+      ? `${lost}. It is marked as out of service when it has been silent for ${after} (spec.storage.lostNodes)`
+      : `${lost}. Its kubelet reports, so it is not lost; it is marked as out of service only after ${after} of silence (spec.storage.lostNodes)`;
   const off = `kubectl annotate node ${name} ${nodeAnnotations.poweredOff}=$(kubectl get node ${name} -o jsonpath={.status.nodeInfo.bootID})`;
   if (policy === 'Confirmed')
     return `${lost}. They move when it is back, or when somebody confirms that it is switched off: ${off}`;
@@ -203,7 +206,19 @@ export const outOfServiceTaint = {
 export const isOutOfService = (node: Node | undefined): boolean =>
   node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint.key) === true;
 
-function detaching(node: string, { metadata, spec, status }: VolumeAttachment): Attachment {
+function detaching(view: View, node: string, { metadata, spec, status }: VolumeAttachment): Attachment {
+  const from = spec?.nodeName;
+  if (from !== undefined && view.observed.nodes[from] !== undefined && !isNodeReady(view, from)) {
+    const { policy } = view.spec.storage.lostNodes;
+    const byForce =
+      policy === 'Wait' && !isOutOfService(view.observed.nodes[from])
+        ? '. No pod holds them there any more, so Kubernetes takes them away by force after about 6 minutes, whatever spec.storage.lostNodes says'
+        : '';
+    return {
+      ...waiting('Detaching', node, `${awaitedOfLostNode(view, from)}${byForce}`, true),
+      lostNode: from,
+    };
+  }
   const what = `volume ${spec?.source?.persistentVolumeName} is detached from node ${spec?.nodeName}`;
   const error = status?.detachError?.message;
   return error === undefined

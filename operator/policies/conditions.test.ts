@@ -1,5 +1,6 @@
 // The four conditions: each finding once, and the order of each chain.
 
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import { spec, startedAt, World } from '../decide/world.fixture.ts';
@@ -114,11 +115,39 @@ describe('Ready', () => {
       () => new World(adopting).withClaim('old', { ...adopted, status: { phase: 'Lost' } }),
     ],
     [
+      'OwnerUnreachable',
+      'node node-1, where it runs, does not report: whether it serves is not known. Its partner does not take over by itself (spec.failover.mode is Manual). To have it take over: kubectl -n storage annotate filerpair home filerpair.dev/takeover=filer-a',
+      () => {
+        const world = World.running({ ...spec, failover: { mode: 'Manual' } });
+        world.node('node-1', 'Unknown', longAgo);
+        return world;
+      },
+    ],
+    [
+      'OwnerUnreachable',
+      'Its partner does not take over by itself (filer-b does not run).',
+      () => {
+        const world = World.running();
+        world.node('node-1', 'Unknown', longAgo);
+        world.node('node-2', 'Unknown', longAgo);
+        return world;
+      },
+    ],
+    [
+      'OwnerGone',
+      'filer-a owns the disk set of filer-a (epoch 1), and the pod in which it did is gone. Its partner takes over when the lease has expired.',
+      () => {
+        const world = World.running();
+        world.remove('pods', world.pod('filer-a').metadata.name ?? '');
+        return world;
+      },
+    ],
+    [
       'NameTaken',
       'Service filer-a exists',
       () => {
         const world = World.running();
-        world.observed.problem = { reason: 'NameTaken', message: 'Service filer-a exists.' };
+        world.observed.problems = [{ reason: 'NameTaken', message: 'Service filer-a exists.' }];
         return world;
       },
     ],
@@ -127,8 +156,37 @@ describe('Ready', () => {
     expect(verdict.reason).toBe(reason);
     expect(verdict.message).toContain(says);
     expect(verdict.status).toBe(
-      reason === 'Serving' ? 'True' : ['LeaseNotSeen', 'ClaimUnknown'].includes(reason) ? 'Unknown' : 'False',
+      reason === 'Serving'
+        ? 'True'
+        : ['LeaseNotSeen', 'ClaimUnknown', 'OwnerUnreachable'].includes(reason)
+          ? 'Unknown'
+          : 'False',
     );
+  });
+
+  test('stays True on a silent node while the partner proves that the owner lives, or the kubelet speaks', () => {
+    const world = World.running();
+    world.node('node-1', 'Unknown', longAgo);
+    expect(ready(world.view()).reason).toBe('Serving');
+    expect(degraded(world.view()).message).toContain('so it is alive and is left alone');
+    world.annotatePair({ 'filerpair.dev/maintenance': 'new switches' });
+    world.settle();
+    expect(ready(world.view()).reason).toBe('OwnerUnreachable');
+    expect(degraded(world.view()).message).toContain('whether it is alive is not known');
+    world.node('node-1', 'False', longAgo);
+    expect(ready(world.view()).reason).toBe('Serving');
+  });
+
+  test('of a pair whose nodes are both dead is what the shipped alert asks for', () => {
+    const world = World.running();
+    world.node('node-1', 'Unknown', longAgo);
+    world.node('node-2', 'Unknown', longAgo);
+    world.settle();
+    const alerts = readFileSync(new URL('../../helm/filerpair/files/alerts.yaml', import.meta.url), 'utf8');
+    const asked = /filerpair_condition\{type="Ready",status!="(\w+)"\}/.exec(alerts)?.[1];
+    const { status } = world.observed.pair!.status!.conditions!.find(({ type }) => type === 'Ready')!;
+    expect(asked).toBe('True');
+    expect(status).not.toBe(asked);
   });
 
   test('order: what stops the operator, what is missing, what the disk sets do', () => {
@@ -140,7 +198,7 @@ describe('Ready', () => {
     expect(ready(world.view()).reason).toBe('LeaseLost');
     world.withClaim('old', 'absent');
     expect(ready(world.view()).reason).toBe('ClaimMissing');
-    world.observed.problem = { reason: 'Forbidden', message: 'no' };
+    world.observed.problems = [{ reason: 'Forbidden', message: 'no' }];
     expect(ready(world.view()).reason).toBe('Forbidden');
   });
 });

@@ -4,6 +4,7 @@
 import type { View } from '../decide/view.ts';
 import { notFenced } from './attachment.ts';
 import { claimGoes } from './claim-being-deleted.ts';
+import { isProvenAlive, whyNoTakeover } from './owner-life.ts';
 import { podReplacement } from './pod-replacement.ts';
 import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from './verdict.ts';
 
@@ -20,12 +21,16 @@ export const degradedChain: readonly Policy<View>[] = [
   function holderUnreachable(view) {
     const server = view.servers.find((one) => podReplacement(view, one).finding === 'holderUnreachable');
     const pod = server?.current;
-    return server && pod
-      ? isTrue(
-          'NodeUnreachable',
-          `Pod ${pod.pod.metadata.name} still owns a disk set although ${pod.because}: its partner runs and has not taken over, so it is alive and is left alone.`,
-        )
-      : null;
+    if (!server || !pod) return null;
+    const uid = pod.pod.metadata.uid ?? null;
+    const home = view.servers.find(({ lease }) => lease?.holderPodUid === uid);
+    const so = isProvenAlive(view, uid)
+      ? 'its partner runs and has not taken over, so it is alive and is left alone'
+      : `whether it is alive is not known, since its partner does not take over by itself (${home && whyNoTakeover(view, home)}); it is left alone`;
+    return isTrue(
+      'NodeUnreachable',
+      `Pod ${pod.pod.metadata.name} still owns a disk set although ${pod.because}: ${so}.`,
+    );
   },
   function serverDown(view) {
     for (const server of view.servers) {

@@ -3,6 +3,7 @@
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
 import { attachment } from './attachment.ts';
 import { deathProof } from './death-proof.ts';
+import { ownerLife } from './owner-life.ts';
 
 export const DiskSetPhase = {
   /** No Lease was seen. */
@@ -14,6 +15,8 @@ export const DiskSetPhase = {
   OwnerDead: 'OwnerDead',
   /** Owned; the owner has not said yet that it serves. */
   Opening: 'Opening',
+  /** Owned, and nobody can tell whether the owner still serves: its pod is gone, or its node does not report. */
+  OwnerLost: 'OwnerLost',
   Serving: 'Serving',
 } as const;
 export type DiskSetPhase = (typeof DiskSetPhase)[keyof typeof DiskSetPhase];
@@ -26,6 +29,9 @@ export function diskSetPhase(view: View, home: ServerView): DiskSetPhase {
   const { deathProof: told } = lease;
   if (told?.incarnation === lease.holder && told.epoch === lease.epoch) return 'OwnerDead';
   if (deathProof(lease, view.observed.pods) !== null) return 'OwnerDead';
+  const life = ownerLife(view, home);
+  if (life === 'gone' || life === 'unreachable') return 'OwnerLost';
+  if (life === 'restarting') return 'Opening';
   if (lease.lastTransition?.epoch === lease.epoch || lease.secondaryPortOpen === lease.epoch)
     return 'Serving';
   const disks = attachment(view, home);

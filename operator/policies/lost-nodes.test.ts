@@ -1,8 +1,9 @@
 // A node is marked as out of service only by the policy that the user chose, and only while somebody else waits for its disks.
 import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import { nodesUnmarked } from '../decide/node-marks.ts';
 import type { Action } from '../decide/plan.ts';
-import { takenOver } from '../decide/reattach-world.fixture.ts';
+import { gone, takenOver } from '../decide/reattach-world.fixture.ts';
 import type { World } from '../decide/world.fixture.ts';
 import type { Node } from '../observe/objects.ts';
 
@@ -84,6 +85,72 @@ describe('a lost node with disks of another owner', () => {
     world.claims('filer-a', 'filer-a', 3);
     world.now += 3_600_000;
     expect(patches(world.settle())).toEqual([]);
+  });
+
+  test('is left alone while a server is known to serve from it, and in the same look nobody says otherwise', () => {
+    const world = lost({ policy: 'Silent', after: '60s' });
+    // It owns the other disk set, with an acknowledger that runs and would have taken over.
+    world.claims('filer-a', 'filer-b', 2);
+    world.changeLease('filer-b', {}, { 'filerpair.dev/acknowledger': world.incarnation('filer-b') });
+    world.now += 3_600_000;
+    expect(patches(world.settle())).toEqual([]);
+    const degraded = world.observed.pair!.status!.conditions!.find(({ type }) => type === 'Degraded')!;
+    expect(degraded.message).toContain('so it is alive and is left alone');
+    // Its partner would not have noticed: nothing is known.
+    world.annotatePair({ 'filerpair.dev/maintenance': 'new switches' });
+    world.settle();
+    expect(taints(world)).toEqual(outOfService);
+  });
+
+  test('Silent: is not marked while its kubelet reports that it is not ready', () => {
+    const world = lost({ policy: 'Silent', after: '60s' });
+    world.node('node-1', 'False', world.now);
+    world.now += 3_600_000;
+    expect(patches(world.settle())).toEqual([]);
+    expect(world.plan().wakeAt).toBeNull();
+    expect(world.observed.pair!.status!.conditions![0]!.message).toContain(
+      'Its kubelet reports, so it is not lost',
+    );
+  });
+
+  test('Silent: silence is counted by what was seen here, whatever the clock of the control plane says', () => {
+    const world = lost({ policy: 'Silent', after: '60s' });
+    world.node('node-1', 'Unknown', world.now - 3_600_000);
+    world.observed.readinessSince = { 'node-1': world.now };
+    expect(patches(world.settle())).toEqual([]);
+    world.now += 60_000;
+    expect(patches(world.plan().actions)).toHaveLength(1);
+  });
+
+  test('is marked as well when its pod is gone and only the storage still holds on to it', () => {
+    const world = lost({ policy: 'Confirmed' });
+    gone(world, 'filer-a');
+    world.now += 3_600_000;
+    expect(patches(world.settle())).toEqual([]);
+    const { reason, message } = world.observed.pair!.status!.conditions![0]!;
+    expect([reason, message]).toEqual(['DisksStuck', expect.stringContaining('when somebody confirms')]);
+    change(world, { annotations: { 'filerpair.dev/powered-off': 'boot-1' } });
+    world.settle();
+    expect(taints(world)).toEqual(outOfService);
+  });
+
+  test('Wait: the status says what Kubernetes does by itself when no pod is left there', () => {
+    const world = lost({});
+    gone(world, 'filer-a');
+    world.settle();
+    expect(world.observed.pair!.status!.conditions![0]!.message).toContain('by force after about 6 minutes');
+  });
+
+  test('loses the mark also when no pair is left', () => {
+    const world = lost({ policy: 'Silent', after: '60s' });
+    world.now += 60_000;
+    world.settle();
+    const marked = world.observed.nodes['node-1']!;
+    expect(nodesUnmarked({ 'node-1': marked })).toEqual([]);
+    const status = { conditions: [{ type: 'Ready', status: 'True' as const }] };
+    expect(patches(nodesUnmarked({ 'node-1': { ...marked, status } }))).toMatchObject([
+      { metadata: { annotations: { 'filerpair.dev/out-of-service': null } }, spec: { taints: [] } },
+    ]);
   });
 
   test('loses the mark, and only ours, when it is back', () => {

@@ -2,14 +2,18 @@
 //
 // Never on silence alone, unless the spec says Silent: a node that is only cut off still has the disk mounted, and its kernel
 // may write what it holds. What is asked for in any case: the disk set has another owner by now, by the rules of the Lease;
-// that owner runs on a node that is ready and waits; and its disks are on a node that is not ready. So the worst that a wrong
-// mark can do is what the storage allows a node that it has been taken from.
+// that owner runs on a node that is ready and waits; its disks are on a node that is not ready; and no server of the pair is
+// known to serve from that node. So the worst that a wrong mark can do is what the storage allows a node that it has been
+// taken from.
 
 import { durationMs } from '../../crds/quantities.ts';
 import { nodeAnnotations } from '../../kubernetes/words.ts';
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
 import type { Node } from '../observe/objects.ts';
-import { attachment, isNodeReady, isOutOfService } from './attachment.ts';
+import type { Observed } from '../observe/observed.ts';
+import { attachment, isNodeReady, isOutOfService, saysReady } from './attachment.ts';
+import { isSilent, readinessSince } from './node-silence.ts';
+import { nodesOfLiving } from './owner-life.ts';
 
 export interface NodeToMark {
   readonly node: Node;
@@ -29,14 +33,11 @@ export function nodesToMark(view: View): NodeToMark[] {
   return [...found.values()];
 }
 
-/** Marks of ours on nodes that are back. */
-export const nodesToUnmark = (view: View): Node[] =>
-  Object.entries(view.observed.nodes)
-    .filter(
-      ([name, { metadata }]) =>
-        metadata.annotations?.[nodeAnnotations.outOfService] !== undefined && isNodeReady(view, name),
-    )
-    .map(([, node]) => node);
+/** Nodes that are back, with marks of ours, whichever pair they were set for. */
+export const nodesToUnmark = (nodes: Observed['nodes']): Node[] =>
+  Object.values(nodes).filter(
+    (node) => node.metadata.annotations?.[nodeAnnotations.outOfService] !== undefined && saysReady(node),
+  );
 
 /** When time alone makes the next mark due, ms since the epoch; null: never. */
 export function lostNodesDueAt(view: View): number | null {
@@ -48,11 +49,14 @@ export function lostNodesDueAt(view: View): number | null {
 }
 
 function lostNodes(view: View): { readonly node: Node; readonly name: string; readonly home: ServerView }[] {
+  const living = nodesOfLiving(view);
   return view.servers.flatMap((home) => {
     const name = attachment(view, home)?.lostNode;
     const node = name === undefined ? undefined : view.observed.nodes[name];
     if (name === undefined || node === undefined || isOutOfService(node) || !ownerWaits(view, home))
       return [];
+    // The mark would take a disk from under a server that serves.
+    if (living.has(name)) return [];
     return [{ node, name, home }];
   });
 }
@@ -76,11 +80,11 @@ function whyOutOfService(view: View, node: Node, name: string): string | null {
   }
   if (policy !== 'Silent') return null;
   const at = silentUntil(view, node);
-  return at !== null && at <= view.now ? `node ${name} has not been ready for ${after}` : null;
+  return at !== null && at <= view.now ? `node ${name} has been silent for ${after}` : null;
 }
 
+/** When the node has been silent for long enough, ms since the epoch; null: it is not silent, or was not seen to be. */
 function silentUntil(view: View, node: Node): number | null {
-  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
-  const since = Date.parse(ready?.lastTransitionTime ?? '');
-  return Number.isNaN(since) ? null : since + durationMs(view.spec.storage.lostNodes.after);
+  const since = isSilent(node) ? readinessSince(view.observed, node.metadata.name ?? '') : null;
+  return since === null ? null : since + durationMs(view.spec.storage.lostNodes.after);
 }

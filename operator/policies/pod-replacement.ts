@@ -79,9 +79,9 @@ function superfluousPods(view: View, server: ServerView): Replacement['remove'] 
 export const ownsSomething = (view: View, { pod }: PodFinding): boolean =>
   view.servers.some(({ lease }) => lease?.holderPodUid === pod.metadata.uid && lease?.holder !== null);
 
-/** A Lease of an earlier FilerPair of the same name is about to go. */
 export const leasesBelongToPair = (view: View): boolean =>
-  view.servers.every(
-    ({ lease }) =>
-      lease?.object.metadata.ownerReferences?.some((reference) => reference.uid === view.uid) === true,
-  );
+  view.servers.every((home) => leaseBelongsToPair(view, home));
+
+/** A Lease of an earlier FilerPair of the same name is about to go. */
+export const leaseBelongsToPair = (view: View, { lease }: ServerView): boolean =>
+  lease?.object.metadata.ownerReferences?.some((reference) => reference.uid === view.uid) === true;

@@ -1,17 +1,31 @@
 import { describe, expect, test } from 'vitest';
-import type { Node, Pod } from '../observe/objects.ts';
+import type { Pod } from '../observe/objects.ts';
+import type { NodesSeen } from './node-silence.ts';
 import { podFinding } from './pod-state.ts';
 
 const now = Date.parse('2026-11-23T12:00:00Z');
-const node = (status: 'True' | 'False' | 'Unknown', secondsAgo = 0): Record<string, Node> => ({
-  'node-1': {
-    metadata: { name: 'node-1' },
-    status: {
-      conditions: [
-        { type: 'Ready', status, lastTransitionTime: new Date(now - secondsAgo * 1000).toISOString() },
-      ],
+const node = (
+  status: 'True' | 'False' | 'Unknown',
+  secondsAgo = 0,
+  saysSecondsAgo = secondsAgo,
+): NodesSeen => ({
+  nodes: {
+    'node-1': {
+      metadata: { name: 'node-1' },
+      status: {
+        conditions: [
+          { type: 'Ready', status, lastTransitionTime: new Date(now - saysSecondsAgo * 1000).toISOString() },
+        ],
+      },
     },
   },
+  readinessSince: { 'node-1': now - secondsAgo * 1000 },
+  nodesGone: {},
+});
+const noNode = (nodesGone: NodesSeen['nodesGone'] = {}): NodesSeen => ({
+  nodes: {},
+  readinessSince: {},
+  nodesGone,
 });
 const pod = (status: Pod['status'] = {}, metadata = {}): Pod => ({
   metadata: { name: 'p', ...metadata },
@@ -74,8 +88,22 @@ describe('a node that is not ready', () => {
     });
   });
 
-  test('is lost at once when it is gone from the cluster', () => {
-    expect(find(running, {})).toMatchObject({ state: 'NodeLost' });
+  test('is judged by what was seen here, not by the clock of whoever wrote its condition', () => {
+    expect(find(running, node('Unknown', 1, 3600))).toMatchObject({ state: 'Running' });
+    expect(find(running, node('Unknown', 30, -3600))).toMatchObject({ state: 'NodeLost' });
+  });
+
+  test('is not lost because the cache lacks it: the API is asked again', () => {
+    expect(find(running, noNode())).toMatchObject({ state: 'Running', wakeAt: now + 5000 });
+  });
+
+  test('is lost when the API has had no such Node for as long as garbage collection of pods waits', () => {
+    const gone = noNode({ 'node-1': now - 39_999 });
+    expect(find(running, gone)).toMatchObject({ state: 'Running', wakeAt: now + 1 });
+    expect(find(running, noNode({ 'node-1': now - 40_000 }))).toMatchObject({
+      state: 'NodeLost',
+      because: 'its node node-1 is gone from the cluster',
+    });
   });
 });
 

@@ -1,7 +1,8 @@
 // What a server's pod is doing, as far as the API knows. Drives replacement and status, never ownership: a pod that
 // looks dead may be alive on a node that is only cut off (rule R5), and then the Lease protects the disks.
 
-import type { Node, Pod } from '../observe/objects.ts';
+import type { Pod } from '../observe/objects.ts';
+import { goneAt, isNotReady, type NodesSeen, readinessSince } from './node-silence.ts';
 
 export const PodState = {
   /** Created, not yet on a node or its containers not yet made. */
@@ -29,13 +30,11 @@ export interface PodFinding {
   readonly wakeAt: number | null;
 }
 
+/** When the API did not say whether a node exists, it is asked again after this long, ms. */
+const ASK_AGAIN_MS = 5_000;
+
 /** First finding wins: what is final before what may pass, what concerns the node before what concerns containers. */
-export function podFinding(
-  pod: Pod,
-  nodes: Readonly<Record<string, Node>>,
-  replaceAfterMs: number,
-  now: number,
-): PodFinding {
+export function podFinding(pod: Pod, nodes: NodesSeen, replaceAfterMs: number, now: number): PodFinding {
   const found = (state: PodState, because: string, wakeAt: number | null = null): PodFinding => ({
     pod,
     state,
@@ -57,21 +56,25 @@ export function podFinding(
 
 function nodeLoss(
   pod: Pod,
-  nodes: Readonly<Record<string, Node>>,
+  nodes: NodesSeen,
   replaceAfterMs: number,
   now: number,
 ): { readonly because: string | null; readonly wakeAt: number | null } {
   const name = pod.spec?.nodeName;
   if (name === undefined) return { because: null, wakeAt: null };
-  const node = nodes[name];
-  if (node === undefined) return { because: `its node ${name} is gone from the cluster`, wakeAt: null };
+  const node = nodes.nodes[name];
+  if (node === undefined) {
+    const at = goneAt(nodes, name);
+    return at !== null && now >= at
+      ? { because: `its node ${name} is gone from the cluster`, wakeAt: null }
+      : { because: null, wakeAt: at ?? now + ASK_AGAIN_MS };
+  }
+  if (!isNotReady(node)) return { because: null, wakeAt: null };
   const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
-  if (ready === undefined || ready.status === 'True') return { because: null, wakeAt: null };
-  const since = Date.parse(ready.lastTransitionTime ?? '');
-  const lostAt = (Number.isNaN(since) ? now : since) + replaceAfterMs;
+  const lostAt = (readinessSince(nodes, name) ?? now) + replaceAfterMs;
   if (now < lostAt) return { because: null, wakeAt: lostAt };
   return {
-    because: `its node ${name} has not been ready since ${ready.lastTransitionTime ?? 'an unknown time'}`,
+    because: `its node ${name} has not been ready since ${ready?.lastTransitionTime ?? 'an unknown time'}`,
     wakeAt: null,
   };
 }

@@ -34,8 +34,8 @@ export const progressingChain: readonly Policy<View>[] = [
       : null;
   },
   function rolloutHeldUp(view) {
-    const { problem } = view.observed;
-    return problem?.concerns === 'rollout' ? isTrue('RolloutBlocked', problem.message) : null;
+    const problem = view.observed.problems.find(({ concerns }) => concerns === 'rollout');
+    return problem === undefined ? null : isTrue('RolloutBlocked', problem.message);
   },
   function rollingOut(view) {
     const found = rollout(view);

@@ -1,21 +1,24 @@
 // Ready: are both disk sets served?
 
-import { type ServerView, serverNamed, type View } from '../decide/view.ts';
+import { requestAnnotations } from '../../kubernetes/words.ts';
+import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
 import { attachment } from './attachment.ts';
 import { claimsFit } from './claims-fit.ts';
 import { claimsThere } from './claims-there.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 import { leaseLost } from './lease-lost.ts';
+import { ownerLife, runningPartners, whyNoTakeover } from './owner-life.ts';
 import type { PodFinding } from './pod-state.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
 
 /** Order: what keeps the operator from working, what is missing, then what the disk sets are doing. */
 export const readyChain: readonly Policy<View>[] = [
   function executionProblem(view) {
-    const { problem } = view.observed;
-    return problem === null || problem.concerns === 'rollout'
+    const problems = view.observed.problems.filter(({ concerns }) => concerns !== 'rollout');
+    const [first] = problems;
+    return first === undefined
       ? null
-      : isFalse(problem.reason, problem.message);
+      : isFalse(first.reason, problems.map(({ message }) => message).join('; '));
   },
   claimsThere,
   claimsFit,
@@ -68,6 +71,8 @@ function notServed(view: View, home: ServerView): Verdict | null {
         'OwnerDead',
         `${lease?.holderServer} owns the disk set of ${name} and is dead; its partner or its next run claims it.`,
       );
+    case 'OwnerLost':
+      return ownerLost(view, home);
     case 'Opening':
       return (
         disksAwaited(view, home) ??
@@ -77,6 +82,28 @@ function notServed(view: View, home: ServerView): Verdict | null {
         )
       );
   }
+}
+
+/** Nothing tells whether anybody serves: the Lease says only who did last. */
+function ownerLost(view: View, home: ServerView): Verdict {
+  const { name, lease } = home;
+  const owner = `${lease?.holderServer} owns the disk set of ${name} (epoch ${lease?.epoch})`;
+  const why = whyNoTakeover(view, home);
+  const next =
+    why === null
+      ? 'Its partner takes over when the lease has expired.'
+      : `Its partner does not take over by itself (${why}).`;
+  const byHand =
+    why === null || runningPartners(view, home).length === 0
+      ? ''
+      : ` To have it take over: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${requestAnnotations.takeover}=${name}`;
+  if (ownerLife(view, home) === 'gone')
+    return isFalse('OwnerGone', `${owner}, and the pod in which it did is gone. ${next}${byHand}`);
+  const pod = podOfIncarnation(view, lease?.holderServer ?? null, lease?.holderPodUid ?? null)?.pod;
+  return isUnknown(
+    'OwnerUnreachable',
+    `${owner}, and node ${pod?.spec?.nodeName}, where it runs, does not report: whether it serves is not known. ${next}${byHand}`,
+  );
 }
 
 /** The last owner, or the one before it, could not open the volumes. */

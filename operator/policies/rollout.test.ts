@@ -218,7 +218,7 @@ describe('a rollout holds', () => {
 
   test('where the API server would refuse the new pod; the servers serve, and Ready says so', () => {
     const world = changed();
-    world.observed.problem = { reason: 'Forbidden', message: 'exceeded quota.', concerns: 'rollout' };
+    world.observed.problems = [{ reason: 'Forbidden', message: 'exceeded quota.', concerns: 'rollout' }];
     const { status } = world.plan();
     const reasonOf = (type: string) => status?.conditions?.find((one) => one.type === type)?.reason;
     expect([reasonOf('Ready'), reasonOf('Progressing')]).toEqual(['Serving', 'RolloutBlocked']);

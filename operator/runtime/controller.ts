@@ -1,16 +1,18 @@
-// The loop: something changed -> observe -> decide -> execute. Holds no knowledge of its own but the last problem of
+// The loop: something changed -> observe -> decide -> execute. Holds no knowledge of its own but the last problems of
 // each pair, so it may be killed at any moment.
 
 import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { decide } from '../decide/decide.ts';
-import type { Action, Plan } from '../decide/plan.ts';
+import { nodesUnmarked } from '../decide/node-marks.ts';
+import type { Plan } from '../decide/plan.ts';
 import { newTransitions } from '../decide/status.ts';
-import { ExecutionProblem, type Executor, isNamespaceEnding, nameOf } from '../execute/executor.ts';
-import { type Caches, keyOf } from '../observe/caches.ts';
+import { type Executor, isNamespaceEnding } from '../execute/executor.ts';
+import { type Caches, keyOf, nodesKey } from '../observe/caches.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings, Problem } from '../observe/observed.ts';
 import { countTransition, type OperatorMetrics } from './metrics.ts';
+import { PlanRun } from './plan-run.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
@@ -26,7 +28,7 @@ export class Controller {
   readonly #metrics: OperatorMetrics;
   readonly #mayAct: () => boolean;
   readonly #queue: WorkQueue;
-  readonly #problems = new Map<string, Problem>();
+  readonly #problems = new Map<string, readonly Problem[]>();
   #resync: NodeJS.Timeout | undefined;
   #active = false;
 
@@ -59,6 +61,11 @@ export class Controller {
     return this.#queue.waiting;
   }
 
+  /** What the last look at a pair was refused. */
+  problemsOf(key: string): readonly Problem[] {
+    return this.#problems.get(key) ?? [];
+  }
+
   /** Something about this pair changed. Before start() it is not worked on. */
   wake(key: string): void {
     if (this.#active) this.#queue.add(key);
@@ -69,6 +76,7 @@ export class Controller {
     const all = (): void => {
       this.#caches.forgetSecrets();
       for (const key of this.#caches.keys()) this.#queue.add(key);
+      this.#queue.add(nodesKey);
     };
     all();
     this.#resync = setInterval(all, resyncMs);
@@ -95,62 +103,69 @@ export class Controller {
   }
 
   async #reconcile(key: string): Promise<number | null> {
+    if (key === nodesKey) return this.#unmarkNodes();
     const [namespace = '', name = ''] = key.split('/');
-    const observed = await this.#caches.observe(namespace, name, this.#problems.get(key) ?? null);
+    const known = this.#problems.get(key) ?? [];
+    const observed = await this.#caches.observe(namespace, name, known);
     const now = Date.now();
     const plan = decide(observed, this.#settings, now);
     this.#caches.ask(key, plan.questions);
+    const run = this.#planRun(key, observed.pair);
     const first = plan.actions.filter(({ urgent }) => urgent);
+    await run.carryOut(first);
     // A node dies, and many pairs have lost a server: the rest of this one's work waits until the others' clients don't.
-    const inTurn = first.length > 0 && first.length < plan.actions.length && this.#queue.waiting > 0;
-    const problem = await this.#carryOut(key, observed.pair, inTurn ? first : plan.actions);
-    if (inTurn && problem === null) {
+    const rest = plan.actions.slice(first.length);
+    if (first.length > 0 && rest.length > 0 && this.#queue.waiting > 0 && !run.failed) {
       this.#queue.add(key);
       return null;
     }
-    if (observed.pair === null) this.#problems.delete(key);
-    if (problem !== null || this.#problems.has(key)) await this.#tellProblem(key, observed, problem);
-    else await this.#tell(observed.pair, plan);
+    await run.carryOut(rest);
+    await this.#tellAll(key, observed, plan, run.cutShort ? known : run.problems);
+    if (run.errors.length > 0) this.#raise(key, run.errors);
     const wakeMs = plan.wakeAt === null ? null : Math.max(0, plan.wakeAt - now) + 10;
-    return problem === null ? wakeMs : Math.min(problemRetryMs, wakeMs ?? problemRetryMs);
+    return run.problems.length === 0 ? wakeMs : Math.min(problemRetryMs, wakeMs ?? problemRetryMs);
   }
 
-  /** Returns what stopped it, if that has to be told; throws what may work the next time. */
-  async #carryOut(
-    key: string,
-    pair: FilerPairObject | null,
-    actions: readonly Action[],
-  ): Promise<Problem | null> {
-    for (const action of actions) {
-      if (!this.#mayAct()) return null;
-      const { kind, resource, why } = action;
-      // Whatever becomes of it: what was seen of them is out of date.
-      if (resource === 'secrets') this.#caches.forgetSecrets(pair?.metadata.uid);
-      try {
-        await this.#executor.execute(action);
-      } catch (error) {
-        if (!(error instanceof ExecutionProblem)) throw error;
-        this.#metrics.errors.inc({ reason: error.problem.reason });
-        this.#log.error(error.problem.message, {
-          pair: key,
-          action: kind,
-          resource,
-          reason: error.problem.reason,
-        });
-        return error.problem;
-      }
-      this.#metrics.actions.inc({ action: kind, resource });
-      this.#log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, { pair: key, action: kind, resource });
-      if (action.event !== undefined && pair !== null) await this.#executor.tell(pair, action.event);
-    }
-    return null;
+  /** Not the work of any pair: a mark outlives the pair that it was set for. */
+  async #unmarkNodes(): Promise<number | null> {
+    const run = this.#planRun(nodesKey, null);
+    await run.carryOut(nodesUnmarked(this.#caches.nodes()));
+    if (run.errors.length > 0) this.#raise(nodesKey, run.errors);
+    return run.problems.length === 0 ? null : problemRetryMs;
   }
 
-  /** A problem began, changed or ended: the status says so in the same words as the log. */
-  async #tellProblem(key: string, observed: Observed, problem: Problem | null): Promise<void> {
-    if (problem === null) this.#problems.delete(key);
-    else this.#problems.set(key, problem);
-    await this.#tell(observed.pair, decide({ ...observed, problem }, this.#settings, Date.now()));
+  #planRun(key: string, pair: FilerPairObject | null): PlanRun {
+    return new PlanRun(
+      {
+        executor: this.#executor,
+        log: this.#log,
+        metrics: this.#metrics,
+        mayAct: this.#mayAct,
+        // Whatever becomes of it: what was seen of them is out of date.
+        onAction: ({ resource }) => {
+          if (resource === 'secrets') this.#caches.forgetSecrets(pair?.metadata.uid);
+        },
+      },
+      key,
+      pair,
+    );
+  }
+
+  /** Throws the first, so that the queue tries again; the others are told here. */
+  #raise(key: string, [first, ...others]: readonly unknown[]): never {
+    for (const error of others) this.#logFailure(key, error, 'it is tried again');
+    throw first;
+  }
+
+  /** What was refused is told in the same words as in the log. */
+  async #tellAll(key: string, observed: Observed, plan: Plan, problems: readonly Problem[]): Promise<void> {
+    if (problems.length === 0 || observed.pair === null) this.#problems.delete(key);
+    else this.#problems.set(key, problems);
+    const same = problems.length === 0 && observed.problems.length === 0;
+    await this.#tell(
+      observed.pair,
+      same ? plan : decide({ ...observed, problems }, this.#settings, Date.now()),
+    );
   }
 
   async #tell(pair: FilerPairObject | null, { status, events }: Plan): Promise<void> {
@@ -171,6 +186,10 @@ export class Controller {
   }
 
   #failed(key: string, error: unknown, retryInMs: number): void {
+    this.#logFailure(key, error, `trying again in ${Math.round(retryInMs)} ms`);
+  }
+
+  #logFailure(key: string, error: unknown, then: string): void {
     this.#metrics.errors.inc({ reason: error instanceof ApiError ? error.reason : 'Bug' });
     if (!(error instanceof ApiError)) {
       this.#log.error(`a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, {
@@ -180,7 +199,7 @@ export class Controller {
     }
     // Somebody wrote or deleted at the same time; the next look sees it.
     const level = isConflict(error) || isNotFound(error) || isNamespaceEnding(error) ? 'debug' : 'warn';
-    this.#log.log(level, `${error.message}; trying again in ${Math.round(retryInMs)} ms`, {
+    this.#log.log(level, `${error.message}; ${then}`, {
       pair: key,
       reason: error.reason,
       outcome: error.outcome,

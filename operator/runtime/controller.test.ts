@@ -1,0 +1,311 @@
+// The real Controller and Executor against a real HTTP server that refuses one request at a time: what does not depend on
+// the refused one has to happen all the same.
+
+import { afterEach, describe, expect, test } from 'vitest';
+import { createLogger, transports } from 'winston';
+import { failure, type HttpApi, json, type Seen, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { gone, running, takenOver } from '../decide/reattach-world.fixture.ts';
+import { settings, spec, World } from '../decide/world.fixture.ts';
+import { Executor } from '../execute/executor.ts';
+import type { Caches } from '../observe/caches.ts';
+import type { Problem } from '../observe/observed.ts';
+import { Controller } from './controller.ts';
+import { operatorMetrics } from './metrics.ts';
+
+/** `PATCH leases/home-filer-a`, `POST pods/home-filer-b-*`: names without their random ends. */
+function lineOf({ method, path, query, body }: Seen): string {
+  const parts = path.split('/').filter((part) => part !== '');
+  const rest = parts[0] === 'api' ? parts.slice(2) : parts.slice(3);
+  const inNamespace = rest[0] === 'namespaces' ? rest.slice(2) : rest;
+  const named = method === 'POST' ? [...inNamespace, nameIn(body)] : inNamespace;
+  const line = `${method} ${named.join('/')}`;
+  return `${query.get('dryRun') === null ? '' : 'dry run of '}${line}`.replace(/-[0-9a-v]{5}$/, '-*');
+}
+
+const nameIn = (body: string): string => (JSON.parse(body) as { metadata: { name: string } }).metadata.name;
+
+/** What is told is not what is done. */
+const isTelling = (line: string): boolean => line.includes('/status') || line.includes(' events/');
+
+let api: HttpApi | undefined;
+afterEach(async () => {
+  await api?.close();
+  api = undefined;
+});
+
+type Refuse = (
+  line: string,
+) => readonly [status: number, reason: string, message?: string] | 'no answer' | null;
+
+interface Looked {
+  /** Requests that were not refused. */
+  readonly done: readonly string[];
+  /** All of them. */
+  readonly asked: readonly string[];
+  readonly problems: readonly Problem[];
+  /** Bodies of the statuses that were written. */
+  readonly statuses: readonly string[];
+}
+
+/** One look of a controller at a pair, and one at the nodes. */
+async function look(world: World, refuse: Refuse = () => null): Promise<Looked> {
+  const done: string[] = [];
+  const asked: string[] = [];
+  const statuses: string[] = [];
+  let problems: readonly Problem[] = [];
+  api = await startHttpApi((seen, response) => {
+    const line = lineOf(seen);
+    if (!isTelling(line)) asked.push(line);
+    const refused = refuse(line);
+    if (refused === 'no answer') {
+      response.destroy();
+      return;
+    }
+    if (refused !== null) {
+      const [status, reason, message] = refused;
+      json(response, status, failure(status, reason, message));
+      return;
+    }
+    if (line.endsWith('/status')) statuses.push(seen.body);
+    if (!isTelling(line)) done.push(line);
+    const lease = world.observed.leases.find(({ metadata }) => line === `GET leases/${metadata.name}`);
+    if (lease !== undefined) json(response, 200, lease);
+    else if (seen.method === 'GET') json(response, 404, failure(404, 'NotFound'));
+    else json(response, 200, seen.body === '' ? {} : JSON.parse(seen.body));
+  });
+  const caches = {
+    observe: async (_namespace: string, _name: string, known: readonly Problem[]) => ({
+      ...world.observed,
+      problems: known,
+    }),
+    nodes: () => world.observed.nodes,
+    ask: () => undefined,
+    forgetSecrets: () => undefined,
+    keys: () => new Set(['storage/home']),
+  } as unknown as Caches;
+  const metrics = operatorMetrics({ pairs: () => [], queueLength: () => 0, leading: () => true });
+  const log = createLogger({ transports: [new transports.Console({ silent: true })] });
+  const executor = new Executor(api.client, 'test');
+  const controller = new Controller(caches, executor, settings, log, metrics, () => true);
+  controller.start();
+  const looks = async (): Promise<number> =>
+    (await metrics.reconciles.get()).values.reduce((sum, { value }) => sum + value, 0);
+  await expect.poll(looks, { interval: 2 }).toBeGreaterThanOrEqual(2);
+  problems = controller.problemsOf('storage/home');
+  await controller.stop();
+  await api.close();
+  api = undefined;
+  return { done, asked, problems, statuses };
+}
+
+/** filer-b's pod is gone, and there is something to do of every kind. */
+function muchToDo(): World {
+  const world = World.running();
+  world.remove('pods', world.pod('filer-b').metadata.name ?? '');
+  world.changeSpec({
+    servers: spec.servers.map((server) => ({
+      ...server,
+      volumes: [{ name: 'data', claim: { size: '2Gi' } }],
+    })),
+  });
+  world.remove('services', 'filer-a');
+  world.observed.roles = [];
+  world.observed.configMaps = [];
+  world.observed.podDisruptionBudgets = [];
+  world.annotatePair({ 'filerpair.dev/maintenance': 'new switches' });
+  const node = world.observed.nodes['node-1']!;
+  const marked = {
+    name: 'node-9',
+    uid: 'uid-9',
+    annotations: { 'filerpair.dev/out-of-service': 'of another pair' },
+  };
+  world.observed.nodes = { ...world.observed.nodes, 'node-9': { ...node, metadata: marked } };
+  return world;
+}
+
+/** Both disk sets have to be mounted anew. */
+function bothDetached(): World {
+  const world = running();
+  gone(world, 'filer-a');
+  gone(world, 'filer-b');
+  world.observed.volumeAttachments = [];
+  return world;
+}
+
+/** The partner owns everything, and the pod of filer-a is about to be replaced. */
+function rollingOut(): World {
+  const world = World.running();
+  world.changeSpec({ image: 'filerpair/fileserver:0.2.0' });
+  world.settle();
+  const request = world.lease('filer-a').metadata.annotations?.[leaseAnnotations.request] ?? '{}';
+  const { id } = JSON.parse(request) as { id: string };
+  world.claims('filer-b', 'filer-a', 2);
+  const answer = JSON.stringify({ id, result: 'done', message: 'done' });
+  world.changeLease('filer-a', {}, { [leaseAnnotations.requestResult]: answer });
+  world.observed.roles = [];
+  return world;
+}
+
+/** A node came back, and filer-a has two pods, of which one owns nothing. */
+function twoPods(): World {
+  const world = World.running();
+  const pod = world.pod('filer-a');
+  const metadata = { ...pod.metadata, name: 'home-filer-a-vvvvv', uid: 'uid-second' };
+  world.observed.pods = [...world.observed.pods, { ...pod, metadata }];
+  return world;
+}
+
+/** The servers have ended, and the epochs go onto the claims before the Leases go. */
+function leaving(): World {
+  const world = World.running();
+  const deletionTimestamp = new Date(world.now).toISOString();
+  const pair = world.observed.pair!;
+  world.observed.pair = { ...pair, metadata: { ...pair.metadata, deletionTimestamp } };
+  world.observed.pods = [];
+  world.observed.leases = world.observed.leases.map((lease) => ({
+    ...lease,
+    metadata: { ...lease.metadata, deletionTimestamp },
+  }));
+  return world;
+}
+
+const disks = (home: string): Record<string, string[]> => ({
+  [`PATCH leases/home-${home}`]: [`POST pods/home-${home}-disks-*`],
+});
+
+const plans: readonly {
+  readonly title: string;
+  readonly world: () => World;
+  /** By what is refused: what must not happen then. Everything else must. */
+  readonly dependent: Readonly<Record<string, readonly string[]>>;
+}[] = [
+  { title: 'a dead server, with much else to do', world: muchToDo, dependent: {} },
+  {
+    title: 'two disk sets to be mounted',
+    world: bothDetached,
+    dependent: { ...disks('filer-a'), ...disks('filer-b') },
+  },
+  {
+    title: 'disks that leave their node',
+    world: takenOver,
+    dependent: { 'PATCH leases/home-filer-a': ['DELETE pods/home-filer-a-disks-*'] },
+  },
+  {
+    title: 'a rollout',
+    world: rollingOut,
+    dependent: Object.fromEntries(
+      [
+        'PATCH roles/home-filer-a',
+        'PATCH roles/home-filer-b',
+        'dry run of POST pods/home-filer-a-*',
+        'GET leases/home-filer-a',
+        'GET leases/home-filer-b',
+      ].map((refused, index) => [
+        refused,
+        // The checks themselves are left out too where one before them failed.
+        [
+          ...(index < 2 ? ['dry run of POST pods/home-filer-a-*'] : []),
+          ...(index < 3 ? ['GET leases/home-filer-a'] : []),
+          ...(index < 4 ? ['GET leases/home-filer-b'] : []),
+          'DELETE pods/home-filer-a-*',
+        ],
+      ]),
+    ),
+  },
+  {
+    title: 'a pod too many',
+    world: twoPods,
+    dependent: {
+      'GET leases/home-filer-a': ['GET leases/home-filer-b', 'DELETE pods/home-filer-a-*'],
+      'GET leases/home-filer-b': ['DELETE pods/home-filer-a-*'],
+    },
+  },
+  {
+    title: 'the end of a pair',
+    world: leaving,
+    dependent: {
+      'PATCH persistentvolumeclaims/home-filer-a-data': [
+        'PATCH persistentvolumeclaims/home-filer-b-data',
+        'PATCH leases/home-filer-a',
+        'PATCH leases/home-filer-b',
+      ],
+      'PATCH persistentvolumeclaims/home-filer-b-data': [
+        'PATCH leases/home-filer-a',
+        'PATCH leases/home-filer-b',
+      ],
+      'PATCH leases/home-filer-a': ['PATCH leases/home-filer-b'],
+    },
+  },
+];
+
+const refusals = [
+  [403, 'Forbidden', 'exceeded quota'],
+  [409, 'Conflict'],
+  [422, 'Invalid'],
+  [500, 'InternalError', 'failed calling webhook "policy.example.org": context deadline exceeded'],
+  'no answer',
+] as const;
+
+describe.each(plans)('$title', ({ world, dependent }) => {
+  test.each(refusals.map((refusal) => ({ refusal, name: String(refusal) })))(
+    'each request refused in turn with $name: what does not depend on it happens',
+    async ({ refusal }) => {
+      const { done: all } = await look(world());
+      expect(all.length).toBeGreaterThan(1);
+      const unknown = Object.keys(dependent).filter((line) => !all.includes(line));
+      expect(unknown, 'lines of the table above that no request has').toEqual([]);
+      for (const refused of new Set(all)) {
+        // Whether an object of somebody else is in the way: 404 is the answer that lets the plan go on.
+        if (refused.startsWith('GET ') && !refused.startsWith('GET leases/')) continue;
+        const { done, asked } = await look(world(), (line) => (line === refused ? refusal : null));
+        const without = new Set([refused, ...(dependent[refused] ?? [])]);
+        expect(asked, `${refused} is asked for`).toContain(refused);
+        expect(done, `${refused} is refused`).toEqual(all.filter((line) => !without.has(line)));
+      }
+    },
+  );
+});
+
+describe('refusals that stay', () => {
+  test('are all told, the first as the reason, and the status is written', async () => {
+    const { problems, statuses } = await look(muchToDo(), (line) =>
+      line.includes('persistentvolumeclaims') || line.includes('poddisruptionbudgets')
+        ? [403, 'Forbidden']
+        : null,
+    );
+    expect(problems.map(({ message }) => message)).toEqual([
+      expect.stringContaining('home-filer-a-data'),
+      expect.stringContaining('home-filer-b-data'),
+      expect.stringContaining('PodDisruptionBudget'),
+    ]);
+    const { conditions } = (JSON.parse(statuses.at(-1)!) as { status: { conditions: { message: string }[] } })
+      .status;
+    expect(conditions[0]!.message).toMatch(/home-filer-a-data.*home-filer-b-data.*PodDisruptionBudget/);
+  });
+
+  test('of events stop nothing', async () => {
+    const { done: all } = await look(muchToDo());
+    const { done } = await look(muchToDo(), (line) =>
+      line.includes(' events/') ? [403, 'Forbidden'] : null,
+    );
+    expect(done).toEqual(all);
+  });
+});
+
+test('a throttling API server is left alone at once', async () => {
+  const { asked } = await look(muchToDo(), (line) =>
+    line.startsWith('PATCH persistentvolumeclaims') ? [429, 'TooManyRequests'] : null,
+  );
+  expect(asked.filter((line) => line.includes('persistentvolumeclaims'))).toHaveLength(1);
+  expect(asked.some((line) => line.startsWith('POST pods'))).toBe(false);
+});
+
+test('marks come off nodes without any pair having to do it', async () => {
+  const { done, problems } = await look(muchToDo(), (line) =>
+    line === 'PATCH nodes/node-9' ? [403, 'Forbidden'] : null,
+  );
+  expect(done).not.toContain('PATCH nodes/node-9');
+  expect(problems).toEqual([]);
+  expect((await look(muchToDo())).done).toContain('PATCH nodes/node-9');
+});
