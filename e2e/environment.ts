@@ -1,6 +1,6 @@
 // What the set-up found and made, handed to the tests as a file: the tests run in processes of their own, one of
 // them may be started alone (npx vitest), and none of them reads environment variables.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Images } from './application/images.ts';
 import type { Cluster } from './kind/cluster.ts';
@@ -27,6 +27,17 @@ export function readEnvironment(): TestEnvironment {
     'cluster.json',
     'a cluster: run "make kind" first, or "make e2e" for everything at once',
   );
+}
+
+/** How many times slower than an ordinary machine this one is (machine/slowness.ts); 1 and greater. */
+export function writeSlowness(slowness: number): void {
+  write('slowness.json', { slowness });
+}
+
+/** 1 where it was not measured: a test that is run by itself. */
+export function readSlowness(): number {
+  const path = join(DIRECTORY, 'slowness.json');
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { slowness: number }).slowness : 1;
 }
 
 export function writeGuestImage(image: GuestImage): void {

@@ -39,6 +39,7 @@ import {
   writeCProject,
   writeEnvironment,
   writeGuestImage,
+  writeSlowness,
 } from './environment.ts';
 import { writeFailureModes } from './harness/failure-modes.ts';
 import { clearResults, readResults, resultsTable } from './harness/results.ts';
@@ -59,6 +60,7 @@ import { isRoot, needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
 import { writeJsonFile } from './machine/json-file.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
+import { machineSlowness } from './machine/slowness.ts';
 import { say } from './machine/stage.ts';
 import { bindImage } from './names/bind-image.ts';
 import { externalDnsImage } from './names/external-dns-image.ts';
@@ -148,6 +150,11 @@ async function onCluster(
       clearResults();
     }
     await prepare(environment);
+    const slowness = await machineSlowness();
+    writeSlowness(slowness);
+    say(
+      `this machine takes ${slowness.toFixed(1)} times as long as an ordinary one: so long are leases and waits`,
+    );
     return await vitest(projects, filters);
   } finally {
     say(`what the scenarios measured (out/e2e.json):\n${resultsTable(readResults())}`);

@@ -15,7 +15,7 @@ import { FilerPairClient } from '../../client/index.ts';
 import type { Status } from '../../fileserver/agent/status.ts';
 import { REPOSITORY, readEnvironment } from '../environment.ts';
 import { EXPORTS, partnerOf, SERVERS, type Server } from '../harness/pair.ts';
-import { GUARD_MS, LEASE_MS } from '../harness/timeouts.ts';
+import { GUARD_MS, HEARTBEAT_MS, LEASE_MS } from '../harness/timeouts.ts';
 import { outcomeOf, run } from '../machine/command.ts';
 import { eventually } from '../machine/eventually.ts';
 
@@ -42,7 +42,7 @@ function configuration(server: Server, change: object = {}): object {
     partnerAddress: { host: partner },
     runDir: `/pair/run/${server}`,
     secretFile: '/pair/secret',
-    timing: { leaseMs: LEASE_MS, guardMs: GUARD_MS },
+    timing: { leaseMs: LEASE_MS, guardMs: GUARD_MS, heartbeatMs: HEARTBEAT_MS },
     witness: { kind: 'embedded', directory: '/pair/witness' },
     diskSets: Object.fromEntries(
       SERVERS.map((home) => [

@@ -7,6 +7,7 @@ import { eventually } from '../machine/eventually.ts';
 import { Kubectl, type Thing } from './kubectl.ts';
 import {
   GUARD_MS,
+  HEARTBEAT_MS,
   LEASE_MS,
   NAMESPACE_GONE_MS_MAX,
   PAIR_READY_MS_MAX,
@@ -91,7 +92,7 @@ export function pairManifest(namespace: string, domain?: string): object {
       })),
       // The scenarios ask for their givebacks themselves, so that they know when to look.
       giveback: { mode: 'Manual' },
-      failover: { lease: `${LEASE_MS}ms`, guard: `${GUARD_MS}ms` },
+      failover: { lease: `${LEASE_MS}ms`, guard: `${GUARD_MS}ms`, heartbeat: `${HEARTBEAT_MS}ms` },
       // Both workers are containers of one kernel, and the directory is one directory of it.
       storage: { transfer: 'Shared', lateWrites: 'Coherent' },
       ...(domain === undefined ? {} : { dns: { domain } }),
