@@ -252,6 +252,8 @@ function receive(state: DiskSetState, input: Input, context: Context): DiskSetSt
       return diskSetOpenFailed(state, input, context);
     case 'diskSetClosed':
       return diskSetClosed(state, context);
+    case 'changesEnded':
+      return changesEnded(state, context);
     case 'diskSetFault':
       return fault(state, input.reason, input.message, context);
     case 'volumeStalled':
@@ -627,6 +629,15 @@ function diskSetClosed(state: DiskSetState, context: Context): DiskSetState {
     context.emit({ kind: 'disarm', home: state.home });
     return { ...state, role: { name: 'releasing', epoch: role.epoch, leaving: role.leaving, write: null } };
   }
+  return state;
+}
+
+/**
+ * The switch is for the thread that has checked the right and not yet made its system call: there is none. Whoever waits for
+ * the data path to close goes on waiting.
+ */
+function changesEnded(state: DiskSetState, context: Context): DiskSetState {
+  if (state.role.name === 'fencing') context.emit({ kind: 'disarm', home: state.home });
   return state;
 }
 

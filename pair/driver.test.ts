@@ -121,6 +121,15 @@ describe('R10: the dead man’s switch', () => {
     expect(tick(2000)).toEqual(['grant null', 'close fence', 'gate close 4']);
     expect(feed({ kind: 'diskSetClosed', home }, 2100)).toContain('disarm');
   });
+
+  test('is disarmed when no change is under way after the cut, and nothing else comes before it is closed', () => {
+    serves();
+    expect(feed({ kind: 'changesEnded', home }, 500), 'the right is held').not.toContain('disarm');
+    tick(2000);
+    expect(feed({ kind: 'changesEnded', home }, 2010)).toEqual(['disarm']);
+    expect(tick(60_000)).toEqual([]);
+    expect(feed({ kind: 'diskSetClosed', home }, 60_010)).toContain('disarm');
+  });
 });
 
 describe('the loop', () => {

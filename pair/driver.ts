@@ -38,7 +38,10 @@ export interface InterconnectPort {
 }
 
 export interface DataPathPort {
-  /** Every thread may serve the disk set until `until` (exclusive; ms on CLOCK_BOOTTIME); null: not at all. */
+  /**
+   * Every thread may serve the disk set until `until` (exclusive; ms on CLOCK_BOOTTIME); null: not at all, which is answered by
+   * `changesEnded` or, if the disk set is closed sooner, not.
+   */
   grant(home: ServerName, until: number | null): void;
   prepare(home: ServerName, epoch: number | null): void;
   /** Answered by `diskSetOpened` or `diskSetOpenFailed`. */
@@ -203,7 +206,7 @@ export class PairDriver {
   /**
    * R10. A right never stands without a timer behind it: the switch is armed before the right is published, and a cut
    * leaves it armed, for the thread that has checked the right and not yet made its system call. Only `disarm` ends it,
-   * after the data path has said that it is closed.
+   * after the data path has said that there is no such thread.
    */
   private setRight(home: ServerName, until: number | null): void {
     const { dataPath, watchdog } = this.ports;

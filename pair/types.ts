@@ -151,6 +151,11 @@ export type Input =
     }
   /** Answer to effect `closeDiskSet`: no thread of this process will write to it or answer for it any more. */
   | { readonly kind: 'diskSetClosed'; readonly home: ServerName }
+  /**
+   * After a cut of the right: no change of its volumes is under way, so none will be made. It may take long until the data path
+   * is closed: threads have to get the processor first, and disks to answer.
+   */
+  | { readonly kind: 'changesEnded'; readonly home: ServerName }
   /** The disk set cannot go on being served here (EIO, read-only, journal full, epoch ahead on the disk). */
   | {
       readonly kind: 'diskSetFault';
@@ -192,7 +197,10 @@ export type Effect =
    * The dead man's switch goes with it, in an order that driver.ts keeps (R10); it stays armed until `disarm`.
    */
   | { readonly kind: 'setRight'; readonly home: ServerName; readonly until: number | null }
-  /** The data path has stopped (diskSetClosed was reported): the dead man's switch may be disarmed. */
+  /**
+   * The right is cut, and nothing is changed any more: the data path is closed, or says that no change is under way. The dead
+   * man's switch may be disarmed.
+   */
   | { readonly kind: 'disarm'; readonly home: ServerName }
   /** A claim at this epoch was sent: what is read to open the volumes may be read now. Null: the claim failed. */
   | { readonly kind: 'prepareDiskSet'; readonly home: ServerName; readonly epoch: number | null }

@@ -79,6 +79,9 @@ export class SimulatedDataPath implements DataPathPort {
     const held = this.#held(home, 1);
     this.rights.delete(home);
     if (held) this.#strikeWhenCut(home);
+    this.#host.queue.after(this.#host.random.between(0, 10), () =>
+      this.#host.run(() => this.#tellChangesEnded(home)),
+    );
   }
 
   open(home: ServerName, epoch: number): void {
@@ -242,6 +245,13 @@ export class SimulatedDataPath implements DataPathPort {
         this.#endConnections((one) => one === home);
       }
       this.#host.input({ kind: 'diskSetClosed', home });
+    });
+  }
+
+  /** The one who looks is the one who tells: what it says is not old. */
+  #tellChangesEnded(home: ServerName): void {
+    this.#whenNothingInHand(home, () => {
+      if (!this.rights.has(home)) this.#host.input({ kind: 'changesEnded', home });
     });
   }
 

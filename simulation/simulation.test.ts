@@ -101,6 +101,7 @@ describe('the simulation catches', () => {
     ['ForcedWordKept', 'apart', 300],
     ['SwitchArmedLate', 'all', 1500],
     ['SwitchDisarmedEarly', 'all', 1500],
+    ['ChangesSaidEndedTooSoon', 'all', 1500],
     ['WithoutDeadMansSwitch', 'all', 500],
     ['WithoutCompareAndSwap', 'all', 500],
   ];

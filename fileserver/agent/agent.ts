@@ -47,6 +47,8 @@ import { VolumeLooks } from './volume-look.ts';
 const FAREWELL_MS = 200;
 /** A thread that is alive shows it several times a second; on a machine without a moment to spare, later. ms */
 const UNHEALTHY_AFTER_MS = 15_000;
+/** Between two looks at whether a change is still under way, after a cut. */
+const CHANGES_LOOK_MS = 2;
 /** A transition whose first request has not come within this time is written down without it. */
 const ANNOTATE_AFTER_MS = 250;
 /** Between two dry runs of a takeover. */
@@ -320,7 +322,7 @@ export class Agent {
   // ----------------------------------------------------------------------------------------------- the driver
 
   private ports(): DriverPorts {
-    const { rights, sentinel, gate } = this.options;
+    const { sentinel, gate } = this.options;
     const { server, partner } = this.options.config;
     const switches = new Map([server, partner].map((home) => [home, new DeadMansSwitch()]));
     return {
@@ -332,7 +334,7 @@ export class Agent {
       },
       interconnect: { send: (to, message) => this.send(to, message) },
       dataPath: {
-        grant: (home, until) => rights.set(this.slotOf(home), until ?? 0),
+        grant: (home, until) => this.grant(home, until),
         prepare: (home, epoch) => this.dataThread.prepare(this.slotOf(home), epoch),
         open: (home, epoch, written) => this.open(home, epoch, written),
         close: (home, mode) => this.close(home, mode),
@@ -350,6 +352,21 @@ export class Agent {
       stopped: () => inBackground(this.farewell()),
       failed: (error) => this.fatal(`Unexpected: ${error instanceof Error ? error.stack : String(error)}.`),
     };
+  }
+
+  private grant(home: ServerName, until: number | null): void {
+    this.options.rights.set(this.slotOf(home), until ?? 0);
+    if (until === null) this.awaitChanges(home);
+  }
+
+  /** Threads that get no processor say late that they have closed; this thread sees at once that they change nothing. */
+  private awaitChanges(home: ServerName): void {
+    const { rights } = this.options;
+    const { own, foreign } = this.state;
+    const { role } = home === own.home ? own : foreign;
+    if (role.name !== 'fencing') return;
+    if (rights.isChanging(this.slotOf(home))) setTimeout(() => this.awaitChanges(home), CHANGES_LOOK_MS);
+    else this.driver.feed({ kind: 'changesEnded', home });
   }
 
   /** Timers may be late, never the cause of a right that lasts too long. */

@@ -108,7 +108,7 @@ async function run(
   rights = new RightTable(allocateRightTable());
   rights.set('own', bootMs() + HOUR_MS);
   told = [];
-  await before({ mayWrite: () => rights.held('own') });
+  await before({ begin: () => rights.beginChange('own'), end: () => rights.endChange('own') });
   let seen: string[] | null = null;
   const points = new Points(at, () => {
     rights.set('own', 0);

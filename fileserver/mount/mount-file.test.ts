@@ -25,7 +25,7 @@ beforeEach(() => {
   mkdirSync(join(root, '.filerpair'));
   file = join(root, '.filerpair/mounts.json');
   changesLeft = Number.POSITIVE_INFINITY;
-  mounts = new MountFile({ mayWrite: () => changesLeft-- > 0 }, root);
+  mounts = new MountFile({ begin: () => changesLeft-- > 0, end: () => {} }, root);
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 

@@ -84,7 +84,11 @@ export class ServedVolume {
     this.summary = await recover(service, volume, diskSet.table, cache, onStep);
     const step = (operation: string, at: OperationStep): void => this.onStep(operation, at);
     const hooks: ChangeQueueHooks = {
-      mayServe: () => !this.killed && volume.gate.mayWrite(),
+      mayServe: () => {
+        if (this.killed || !volume.gate.begin()) return false;
+        volume.gate.end();
+        return true;
+      },
       onStopped: () => {},
       onStep: step,
       intents: volume.intents,

@@ -88,8 +88,13 @@ function behindGate(call: AnyCall, parameters: number): GatedCall {
     case 2:
       return (gate, a, b) => {
         for (let i = 0; ; i++) {
-          if (!gate.mayWrite()) return REFUSED;
-          const result = call(a, b);
+          if (!gate.begin()) return REFUSED;
+          let result: number;
+          try {
+            result = call(a, b);
+          } finally {
+            gate.end();
+          }
           if (result >= 0) return result;
           if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
         }
@@ -97,8 +102,13 @@ function behindGate(call: AnyCall, parameters: number): GatedCall {
     case 3:
       return (gate, a, b, c) => {
         for (let i = 0; ; i++) {
-          if (!gate.mayWrite()) return REFUSED;
-          const result = call(a, b, c);
+          if (!gate.begin()) return REFUSED;
+          let result: number;
+          try {
+            result = call(a, b, c);
+          } finally {
+            gate.end();
+          }
           if (result >= 0) return result;
           if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
         }
@@ -106,8 +116,13 @@ function behindGate(call: AnyCall, parameters: number): GatedCall {
     case 4:
       return (gate, a, b, c, d) => {
         for (let i = 0; ; i++) {
-          if (!gate.mayWrite()) return REFUSED;
-          const result = call(a, b, c, d);
+          if (!gate.begin()) return REFUSED;
+          let result: number;
+          try {
+            result = call(a, b, c, d);
+          } finally {
+            gate.end();
+          }
           if (result >= 0) return result;
           if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
         }
@@ -115,8 +130,13 @@ function behindGate(call: AnyCall, parameters: number): GatedCall {
     case 5:
       return (gate, a, b, c, d, e) => {
         for (let i = 0; ; i++) {
-          if (!gate.mayWrite()) return REFUSED;
-          const result = call(a, b, c, d, e);
+          if (!gate.begin()) return REFUSED;
+          let result: number;
+          try {
+            result = call(a, b, c, d, e);
+          } finally {
+            gate.end();
+          }
           if (result >= 0) return result;
           if (!wasInterrupted() || i >= TRIES) return -koffi.errno();
         }

@@ -1,4 +1,4 @@
 /** The gate of a test that owns its volume. */
 import type { WriteGate } from './write-gate.ts';
 
-export const OPEN: WriteGate = { mayWrite: () => true };
+export const OPEN: WriteGate = { begin: () => true, end: () => {} };

@@ -51,10 +51,11 @@ export function hasSharedExtents(fd: number): boolean {
  * @returns false: not here (another file system than xfs), or there is no room
  */
 export function unshareExtents(gate: WriteGate, fd: number, size: number): Promise<boolean> {
-  if (!gate.mayWrite()) return Promise.resolve(false);
+  if (!gate.begin()) return Promise.resolve(false);
   return new Promise((resolve) => {
-    c_fallocate.async(fd, FALLOC_FL_UNSHARE_RANGE, 0, size, (error: Error | null, value: number) =>
-      resolve(error === null && value === 0),
-    );
+    c_fallocate.async(fd, FALLOC_FL_UNSHARE_RANGE, 0, size, (error: Error | null, value: number) => {
+      gate.end();
+      resolve(error === null && value === 0);
+    });
   });
 }

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { allocateRightTable, RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { AT_FDCWD, makeDirectoryAt } from '../system/file-calls.ts';
+import { changingCall } from '../system/libc.ts';
 import { CHANGING_CALLS } from '../system/system-calls.ts';
 import { REFUSED } from '../system/write-gate.ts';
 import { VolumeGate } from './volume-gate.ts';
@@ -25,35 +26,61 @@ beforeEach(() => {
   });
 });
 
+/** A change that takes no time. */
+function mayWrite(): boolean {
+  if (!gate.begin()) return false;
+  gate.end();
+  return true;
+}
+
 test('it is open while the right is held', () => {
-  expect([gate.mayWrite(), gate.mayWrite(), told]).toEqual([true, true, []]);
+  expect([mayWrite(), mayWrite(), told]).toEqual([true, true, []]);
 });
 
 test('a right found over stops the disk set for all threads, also if it is extended, and is told once', () => {
   rights.set('own', bootMs() - 1);
-  expect([gate.mayWrite(), gate.mayWrite()]).toEqual([false, false]);
+  expect([mayWrite(), mayWrite()]).toEqual([false, false]);
   rights.set('own', bootMs() + HOUR_MS);
-  expect([gate.mayWrite(), rights.held('own')]).toEqual([false, false]);
+  expect([mayWrite(), rights.held('own')]).toEqual([false, false]);
   expect(told).toEqual(['right over']);
 });
 
 test('the right of the other disk set opens nothing', () => {
   rights.set('own', 0);
   rights.set('partner', bootMs() + HOUR_MS);
-  expect(gate.mayWrite()).toBe(false);
+  expect(mayWrite()).toBe(false);
   expect(rights.held('partner')).toBe(true);
+});
+
+test('a change is under way from its check to its end, and one that is refused is not', () => {
+  expect(gate.begin()).toBe(true);
+  rights.set('own', 0);
+  expect([rights.isChanging('own'), rights.isChanging('partner')]).toEqual([true, false]);
+  gate.end();
+  expect(rights.isChanging('own')).toBe(false);
+  expect([gate.begin(), rights.isChanging('own')]).toEqual([false, false]);
+  rights.resume('own');
+  rights.set('own', bootMs() + HOUR_MS);
+  gate.hold();
+  expect([gate.begin(), rights.isChanging('own')]).toEqual([false, false]);
+});
+
+test('a change counts as over also when its system call throws', () => {
+  const close = changingCall<(fd: number, more: number) => number>(null, 'int close(int fd, int more)');
+  expect(() => close(gate, 'no number' as never, 0)).toThrow();
+  expect(rights.isChanging('own')).toBe(false);
 });
 
 test('during a hold and after the end nothing passes, right or not, and whoever tries is told of', () => {
   gate.hold();
-  expect(gate.mayWrite()).toBe(false);
+  expect(mayWrite()).toBe(false);
   gate.release();
-  expect(gate.mayWrite()).toBe(true);
+  expect(mayWrite()).toBe(true);
   gate.close();
   gate.release();
   gate.hold();
   gate.release();
-  expect(gate.mayWrite()).toBe(false);
+  expect(mayWrite()).toBe(false);
   expect(told).toEqual([
     'a change of a volume was about to be made while its gate was held',
     'a change of a volume was about to be made while its gate was closed',

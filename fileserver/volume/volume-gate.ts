@@ -35,9 +35,10 @@ export class VolumeGate implements WriteGate {
     this.over = false;
   }
 
-  mayWrite(): boolean {
-    if (this.rights.held(this.slot)) {
+  begin(): boolean {
+    if (this.rights.beginChange(this.slot)) {
       if (this.state === 'open') return true;
+      this.rights.endChange(this.slot);
       this.hooks.onBug(
         new Error(`a change of a volume was about to be made while its gate was ${this.state}`),
       );
@@ -45,6 +46,10 @@ export class VolumeGate implements WriteGate {
     }
     this.endRight();
     return false;
+  }
+
+  end(): void {
+    this.rights.endChange(this.slot);
   }
 
   private endRight(): void {

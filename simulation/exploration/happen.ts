@@ -150,12 +150,16 @@ class PortCalls {
     this.queue(inputFor(this.world, to, { kind: 'message', from: this.me, message }));
   }
 
-  /** A cut may come between a thread's check of the right and its system call: then a write is on its way until `closed`. */
+  /**
+   * A cut may come between a thread's check of the right and its system call: then a write is on its way until it is said that
+   * there is none.
+   */
   private grant(until: number | null): void {
     const { open, right } = this.process;
     const held = until === null && right !== null && this.world.now <= right;
     const checked = held && open !== null && open.phase !== 'failing';
     this.change({ right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
+    if (checked) this.queue(inputFor(this.world, this.me, { kind: 'changesEnded', home: HOME }));
   }
 
   private open(epoch: number): void {
@@ -166,7 +170,8 @@ class PortCalls {
   private close(mode: 'quiesce' | 'fence'): void {
     const { open } = this.process;
     if (mode === 'quiesce' && open !== null) this.change({ open: { ...open, phase: 'quiescing' } });
-    else if (open?.phase !== 'fencing' && open?.phase !== 'failing') this.change({ open: null });
+    else if (open?.phase !== 'fencing' && open?.phase !== 'still' && open?.phase !== 'failing')
+      this.change({ open: null });
     this.queue(inputFor(this.world, this.me, { kind: 'diskSetClosed', home: HOME }));
   }
 }
@@ -205,6 +210,9 @@ function arrive(world: World, process: Process, input: Input): World {
   const { open } = process;
   if (input.kind === 'diskSetOpened' && open?.phase === 'opening' && open.epoch === input.epoch) {
     return withProcess(world, { ...process, open: { ...open, phase: 'open' } });
+  }
+  if (input.kind === 'changesEnded' && open?.phase === 'fencing') {
+    return withProcess(world, { ...process, open: { ...open, phase: 'still' } });
   }
   if (input.kind === 'diskSetClosed' && open !== null && open.phase !== 'opening' && open.phase !== 'open') {
     return withProcess(world, { ...process, open: null });

@@ -42,12 +42,12 @@ export interface Process {
   /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
   readonly inHand: number | null;
   /**
-   * fencing: the right is cut, and a thread that had checked it has not made its system call. failing: one thread could not
+   * fencing: the right is cut, and a thread that had checked it has not made its system call. still: it has. failing: one thread could not
    * open its volume, another has checked the right and may write its ownership record until `closed`.
    */
   readonly open: {
     readonly epoch: number;
-    readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing' | 'failing';
+    readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing' | 'still' | 'failing';
   } | null;
   readonly right: number | null;
   /** When the kernel kills the process. */

@@ -73,9 +73,25 @@ export const driverVariants: readonly Variant[] = [
     }),
   },
   {
+    name: 'ChangesSaidEndedTooSoon',
+    rule: 'R10',
+    clause:
+      'no change is under way when that is said: each counts from before its check of the right to the end of its call',
+    ports: (ports, around) => ({
+      ...ports,
+      dataPath: {
+        ...ports.dataPath,
+        grant: (home, until) => {
+          ports.dataPath.grant(home, until);
+          if (until === null) around.feed({ kind: 'changesEnded', home });
+        },
+      },
+    }),
+  },
+  {
     name: 'SwitchDisarmedEarly',
     rule: 'R10',
-    clause: 'it stays armed until the data path has reported that it is closed',
+    clause: 'it stays armed until the data path has reported that no change is under way',
     ports: (ports) => ({
       ...ports,
       dataPath: {
