@@ -86,6 +86,8 @@ export const snapshotAnnotations = {
   snapshot: 'filerpair.dev/snapshot',
   /** VolumeSnapshotClass; absent: the driver's default one. */
   snapshotClass: 'filerpair.dev/snapshot-class',
+  /** On a VolumeSnapshot: for which standstill it was made. An older one of the same name is of another moment. */
+  standstill: 'filerpair.dev/standstill',
 } as const;
 
 /** On a Node. */

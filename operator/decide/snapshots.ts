@@ -80,6 +80,7 @@ function made(view: View, name: string, one: SnapshotOf): Action {
       // A pair that is made on copies of these volumes goes on from here.
       [labels.epoch]: String(one.home.lease?.epoch ?? 0),
     },
+    annotations: { [snapshotAnnotations.standstill]: one.home.lease?.standstill?.id ?? '' },
     body: {
       spec: {
         source: { persistentVolumeClaimName: one.claim },

@@ -91,7 +91,10 @@ export class Caches {
   /** By UID of the pair: what was in its Secrets when they were looked at last. */
   readonly #credentials = new Map<string, { readonly seen: ObservedCredentials; readonly at: number }>();
 
-  /** By name of a PersistentVolume. It is decided when the volume is made, so nobody asks twice. */
+  /**
+   * By UID of a claim and name of the PersistentVolume that it is bound to. It is decided when the volume is made, so nobody asks
+   * twice; one that is made again elsewhere under its name is bound by another claim.
+   */
   readonly #volumeReach = new Map<string, NodeSelector | 'every node'>();
 
   readonly #dnsAnswers: DnsAnswers;
@@ -257,8 +260,11 @@ export class Caches {
     const reach: Record<string, NodeSelector | 'every node' | 'unknown'> = {};
     for (const claim of Object.values(claims)) {
       const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
-      if (volume === undefined) continue;
-      reach[volume] = this.#volumeReach.get(volume) ?? (await this.#askReach(volume));
+      if (typeof claim !== 'object' || volume === undefined) continue;
+      const key = `${claim.metadata.uid}/${volume}`;
+      const known = this.#volumeReach.get(key) ?? (await this.#askReach(volume));
+      if (known !== 'unknown') this.#volumeReach.set(key, known);
+      reach[volume] = known;
     }
     return reach;
   }
@@ -266,9 +272,7 @@ export class Caches {
   async #askReach(volume: string): Promise<NodeSelector | 'every node' | 'unknown'> {
     const found = await this.#lookFor<PersistentVolume>(resources.persistentVolumes, undefined, volume);
     if (typeof found === 'string') return 'unknown';
-    const reach = found.spec?.nodeAffinity?.required ?? 'every node';
-    this.#volumeReach.set(volume, reach);
-    return reach;
+    return found.spec?.nodeAffinity?.required ?? 'every node';
   }
 
   #attachmentsOf(claims: Observed['claims']): VolumeAttachment[] {

@@ -1,5 +1,9 @@
 // Disks follow the Lease, one step after the other, and it is always said what they wait for.
 import { describe, expect, test } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { attachmentPod } from '../decide/desired/attachment-pod.ts';
+import { serverPod } from '../decide/desired/pod.ts';
+import { templateAnnotation } from '../decide/names.ts';
 import type { Action } from '../decide/plan.ts';
 import {
   attached,
@@ -416,4 +420,84 @@ describe('what the storage cannot promise', () => {
     expect(world.observed.pods).toEqual([]);
     expect(ready(world)).toMatchObject({ reason, message: expect.stringContaining(way) });
   });
+});
+
+describe('a volume that is added while both servers share a node', () => {
+  const claimsOf = (world: World): string[] =>
+    podsOf(world, 'filer-a').flatMap(({ spec: podSpec }) =>
+      ((podSpec?.['volumes'] ?? []) as { persistentVolumeClaim?: { claimName: string } }[]).flatMap(
+        ({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? [],
+      ),
+    );
+  /** Both are on node-1, and the spec has one volume more; nothing has been opened with it yet. */
+  const added = (): World => {
+    const world = running();
+    world.runs('filer-b');
+    world.changePod(world.pod('filer-b'), { spec: { ...world.pod('filer-b').spec, nodeName: 'node-1' } });
+    world.settle();
+    const servers = reattach.servers.map((server) => ({
+      ...server,
+      volumes: [
+        ...(server.volumes ?? []),
+        { name: 'more', claim: { size: '1Gi', accessMode: 'ReadWriteOnce' as const } },
+      ],
+    }));
+    world.changeSpec({ servers: servers as never });
+    world.settle();
+    return world;
+  };
+  /** filer-a claims anew, and waits for its disks; its pod was made from the spec of now, or from that of before. */
+  const claimsAnew = (world: World, current: boolean): void => {
+    const [server] = world.view().servers;
+    const pod = world.pod('filer-a');
+    const annotations = {
+      ...pod.metadata.annotations,
+      ...(current ? { [templateAnnotation]: serverPod(world.view(), server).template } : {}),
+    };
+    world.changePod(pod, { metadata: { ...pod.metadata, annotations } });
+    world.runs('filer-a', false);
+    world.claims('filer-a', 'filer-a', 3);
+    world.changeLease('filer-a', {}, { [leaseAnnotations.lastTransition]: null });
+  };
+
+  test('is mounted when a server that needs it waits: the pod that lacks it loses its name, goes, and comes with all', () => {
+    const world = added();
+    expect(claimsOf(world)).toEqual(['home-filer-a-data']);
+    claimsAnew(world, true);
+    expect(lines(world.settle()).slice(0, 2)).toEqual([
+      'patch leases home-filer-a',
+      'delete pods home-filer-a-disks-*',
+    ]);
+    expect(world.lease('filer-a').metadata.annotations).not.toHaveProperty([leaseAnnotations.disks]);
+    gone(world, 'filer-a');
+    world.settle();
+    expect(claimsOf(world)).toEqual(['home-filer-a-data', 'home-filer-a-more']);
+  });
+
+  test('interrupts nobody who serves without it, nor a server that was made before it', () => {
+    const world = added();
+    expect(podsOf(world, 'filer-a')[0]!.metadata.deletionTimestamp).toBeUndefined();
+    claimsAnew(world, false);
+    world.settle();
+    expect(podsOf(world, 'filer-a')[0]!.metadata.deletionTimestamp).toBeUndefined();
+  });
+});
+
+test('disks have the priority of the servers, wherever they are mounted', () => {
+  const priorityOf = (own: string | undefined, partners: string | undefined): unknown => {
+    const world = running();
+    const placed = (server: (typeof reattach.servers)[number], priorityClassName: string | undefined) => ({
+      ...server,
+      ...(priorityClassName === undefined ? {} : { placement: { priorityClassName } }),
+    });
+    world.changeSpec({
+      servers: [placed(reattach.servers[0]!, own), placed(reattach.servers[1]!, partners)],
+    });
+    const view = world.view();
+    return (attachmentPod(view, view.servers[0], 'node-2') as { spec?: { priorityClassName?: string } }).spec
+      ?.priorityClassName;
+  };
+  expect(priorityOf('high', undefined)).toBe('high');
+  expect(priorityOf(undefined, 'high')).toBe('high');
+  expect(priorityOf(undefined, undefined)).toBeUndefined();
 });

@@ -10,8 +10,14 @@
 // attach/detach controller waits, but slower: the kubelet's patience with a volume that is not there yet doubles.
 
 import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
-import { attachmentNodeAnnotation, claimName, remindersAnnotation } from '../decide/names.ts';
-import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
+import { serverPod } from '../decide/desired/pod.ts';
+import {
+  attachmentNodeAnnotation,
+  claimName,
+  remindersAnnotation,
+  templateAnnotation,
+} from '../decide/names.ts';
+import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
 import type { Node, Pod, VolumeAttachment } from '../observe/objects.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
 import { isSilent } from './node-silence.ts';
@@ -91,7 +97,9 @@ export function attachment(view: View, home: ServerView): Attachment | null {
   }
   const here = living.find((pod) => nodeOf(pod) === node);
   const found = follow(view, home, node, pods, here);
-  return here === undefined ? found : { ...found, pod: here };
+  // One that is told to go holds nobody's disks any more.
+  const stays = here !== undefined && !found.remove.some(({ pod }) => pod === here);
+  return stays ? { ...found, pod: here } : found;
 }
 
 /** What the disks do on their way to `node`, where `here` is theirs. */
@@ -104,6 +112,8 @@ function follow(
 ): Attachment {
   const away = pods.filter((pod) => nodeOf(pod) !== node || isEnding(pod));
   if (away.length > 0) return leaving(view, home, node, away);
+  const added = here === undefined || !isWaitedFor(view, home) ? undefined : claimLacking(view, home, here);
+  if (here !== undefined && added !== undefined) return madeAgain(home, node, here, added);
   const volumes = volumesOf(view, home);
   const theirs = view.observed.volumeAttachments.filter(({ spec }) =>
     volumes.has(spec?.source?.persistentVolumeName ?? ''),
@@ -119,6 +129,40 @@ function follow(
     ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
     create: true,
   };
+}
+
+/**
+ * The owner has claimed and not opened yet, so nothing below the mounts is in use; and it was made from the spec of now, so
+ * that it waits for all volumes that this names.
+ */
+function isWaitedFor(view: View, { name, lease }: ServerView): boolean {
+  if (
+    lease === null ||
+    lease.lastTransition?.epoch === lease.epoch ||
+    lease.secondaryPortOpen === lease.epoch
+  )
+    return false;
+  const owner = podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
+  const server = serverNamed(view, lease.holderServer);
+  if (owner === null || server === null || (server.name === name && owner.state === 'Running')) return false;
+  return owner.pod.metadata.annotations?.[templateAnnotation] === serverPod(view, server).template;
+}
+
+/** A claim that the spec names and the pod, which was made before, does not hold. */
+function claimLacking(view: View, home: ServerView, { spec }: Pod): string | undefined {
+  const volumes = (spec?.['volumes'] ?? []) as readonly {
+    readonly persistentVolumeClaim?: { readonly claimName: string };
+  }[];
+  const held = new Set(volumes.map(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName));
+  return home.spec.volumes
+    .map((volume) => claimName(view.observed.name, home.name, volume))
+    .find((name) => !held.has(name));
+}
+
+function madeAgain(home: ServerView, node: string, pod: Pod, claim: string): Attachment {
+  const why = `it was made before claim ${claim} belonged to the disk set of ${home.name}`;
+  const awaits = `pod ${pod.metadata.name} is made again, since ${why}`;
+  return { ...waiting('Leaving', node, awaits), remove: [{ pod, why }] };
 }
 
 const noPodUses = (claim: string): string =>

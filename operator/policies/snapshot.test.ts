@@ -186,6 +186,26 @@ test('the same name can be asked for again after a failure: what was answered th
   expect(step()?.kind).toBe('wait');
 });
 
+test('an older snapshot of the name that the cache lacked is neither taken for the new one nor removed', () => {
+  cut();
+  world.settle();
+  for (const home of homes) answer(home, 'Whole');
+  world.settle();
+  const old = world.observed.volumeSnapshots;
+  world.observed.volumeSnapshots = [];
+  world.now += 60_000;
+  ask();
+  world.settle();
+  for (const home of homes) answer(home, 'Standing');
+  world.observed.volumeSnapshots = old;
+  world.settle();
+  expect(last()).toMatchObject({
+    result: 'Failed',
+    message: expect.stringContaining('there was a snapshot'),
+  });
+  expect(world.observed.volumeSnapshots).toEqual(old);
+});
+
 test('whoever withdraws the question ends the standstill', () => {
   ask();
   world.settle();

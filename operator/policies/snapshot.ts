@@ -53,10 +53,15 @@ export function snapshotStep(view: View): SnapshotStep | null {
   const name = snapshotAsked(view);
   if (name === null) return null;
   const asked = view.servers.map((home) => standstillOf(home, name));
-  const made = view.observed.volumeSnapshots.filter(
+  const named = view.observed.volumeSnapshots.filter(
     ({ metadata }) => metadata.labels?.[labels.snapshot] === name,
   );
-  if (asked.every((one) => one === null)) return beginning(view, name, made);
+  if (asked.every((one) => one === null)) return beginning(view, name, named);
+  const made = named.filter((one) => isOfStandstill(view, one));
+  // The cache did not have it when this began.
+  const older = named.find((one) => !made.includes(one));
+  if (older !== undefined)
+    return { kind: 'fail', message: `there was a snapshot of that name: ${nameOf(older)}`, made };
   const begun = Math.min(...asked.flatMap((one) => (one === null ? [] : [begunAt(one)])));
   const broken = whyBroken(view, name, begun);
   if (broken !== null) return { kind: 'fail', message: broken, made };
@@ -139,6 +144,13 @@ function whyBroken(view: View, name: string, begun: number): string | null {
   if (waited > standstillMsMax + answerMsMax)
     return `not everybody has answered within ${Math.round(waited / 1000)} s; servers of a version that knows no snapshots never do`;
   return null;
+}
+
+/** Made for what is asked for now, and not for an earlier wish of the same name. */
+function isOfStandstill(view: View, { metadata }: VolumeSnapshot): boolean {
+  const home = view.servers.find(({ name }) => name === metadata.labels?.[labels.home]);
+  const asked = home?.lease?.standstill?.id;
+  return asked !== undefined && metadata.annotations?.[snapshotAnnotations.standstill] === asked;
 }
 
 /** From then on its content cannot change any more. */

@@ -4,7 +4,7 @@
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { labels } from '../../../kubernetes/words.ts';
 import { attachmentDirectory, attachmentNodeAnnotation, attachmentPodName, claimName } from '../names.ts';
-import type { ServerView, View } from '../view.ts';
+import { partnerOf, type ServerView, type View } from '../view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
 import { imageOf } from './pod.ts';
 
@@ -50,6 +50,7 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: gracePeriodSeconds,
     securityContext: { runAsUser: 0, runAsGroup: 0 },
+    ...priorityOf(view, home),
     // Not nodeName: the scheduler has to see the pod, since it chooses volumes (WaitForFirstConsumer) and keeps two pods
     // from one claim (ReadWriteOncePod).
     affinity: onNode(node),
@@ -71,6 +72,13 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
       },
     ],
   };
+}
+
+/** Its disks are as important as the server: without them the one that takes over serves nothing. */
+function priorityOf(view: View, home: ServerView): { readonly priorityClassName?: string } {
+  const priorityClassName =
+    home.spec.placement?.priorityClassName ?? partnerOf(view, home).spec.placement?.priorityClassName;
+  return priorityClassName === undefined ? {} : { priorityClassName };
 }
 
 function container(view: View, home: ServerView): Record<string, unknown> {
