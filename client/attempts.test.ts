@@ -305,11 +305,31 @@ describe('a connection that is silent', () => {
     const client = started(serving('primary'));
     client.runUntil(100);
     client.input({ kind: 'Silent' });
-    client.runUntil(100 + ATTEMPTS_DEFAULTS.samePortPatienceMs - 1);
+    // The other connection answers at 102: connection and NULL take a millisecond each.
+    client.runUntil(102 + ATTEMPTS_DEFAULTS.samePortPatienceMs - 1);
     expect(client.adoptions.length).toBe(1);
-    client.runUntil(100 + ATTEMPTS_DEFAULTS.samePortPatienceMs);
+    client.runUntil(102 + ATTEMPTS_DEFAULTS.samePortPatienceMs);
     expect(client.adoptions.length).toBe(2);
-    expect(client.trace.slice(-2)).toEqual(['1100 Abandon', '1100 Adopt primary']);
+    expect(client.trace.slice(-2)).toEqual(['1102 Abandon', '1102 Adopt primary']);
+  });
+
+  it('is kept as long when its server was frozen for longer than that: it counts from the first sign of life', () => {
+    let frozen = false;
+    const client = started({
+      behaviour: (role) => (role === 'secondary' ? 'refuses' : frozen ? 'stares' : 'serves'),
+      rttMs: 1,
+    });
+    client.runUntil(100);
+    frozen = true;
+    client.input({ kind: 'Silent' });
+    client.runUntil(5000);
+    frozen = false;
+    client.runUntil(5300);
+    // Its answer stands by since at most a new attempt's time; what lies unread in the old connection comes first.
+    expect(client.state.attempts.map((each) => each.phase)).toEqual(['standby']);
+    expect(client.adoptions.length).toBe(1);
+    client.input({ kind: 'Heard', progress: true });
+    expect([client.state.mode, client.adoptions.length]).toEqual(['serving', 1]);
   });
 
   it('that breaks hands over to the connection that stood by', () => {

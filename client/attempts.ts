@@ -18,7 +18,9 @@
 //
 // Why the same port's answer does not win at once while doubting: the server is alive then, and only slow. A new
 // connection would carry a WRITE again while the first copy may still sit unread in the server's receive buffer,
-// to be executed after a later WRITE to the same place. (FilerPair leaves it: protocol/succession.ts. Other servers do
+// to be executed after a later WRITE to the same place. So the old connection gets a second of a server that is
+// known to live: counted from the first answer, not from the doubt, since a server may have been frozen for longer
+// than that and come back this instant. (FilerPair leaves it: protocol/succession.ts. Other servers do
 // not.) The *other* port's answer does win at once: it proves that
 // the earlier owner is fenced and executes nothing any more.
 import type { PortRole } from './transport-address.ts';
@@ -34,7 +36,10 @@ export interface AttemptsOptions {
   readonly patienceMsMax: number;
   /** After this time without a doubt the patience is back where it began, in ms. */
   readonly calmMs: number;
-  /** Silence after which a new connection to the same port replaces one that is still open, in ms. */
+  /**
+   * A new connection to the same port replaces one that is still open when it has answered for so long, in ms, and
+   * the old one has not: the time that a server that was frozen gets to answer what lies unread in its sockets.
+   */
   readonly samePortPatienceMs: number;
   /**
    * Time between two attempts at one port: intervalMs for hastyMs, since most failovers are over by then; growing to
@@ -77,6 +82,8 @@ export interface Attempt {
   readonly role: PortRole;
   readonly startedMs: number;
   readonly phase: AttemptPhase;
+  /** When it answered NULL, ms; meaningful in phase standby. */
+  readonly answeredMs: number;
 }
 
 export type Mode = 'stopped' | 'seeking' | 'serving' | 'doubting';
@@ -184,7 +191,9 @@ export function attemptsWakeAt(state: AttemptsState, options: AttemptsOptions): 
   for (const role of state.roles) if (wantsAttempt(state, role)) wake = Math.min(wake, state.due[role]);
   for (const attempt of state.attempts) {
     const limit =
-      attempt.phase === 'standby' ? state.sinceMs + options.samePortPatienceMs : expiry(attempt, options);
+      attempt.phase === 'standby'
+        ? attempt.answeredMs + options.samePortPatienceMs
+        : expiry(attempt, options);
     wake = Math.min(wake, limit);
   }
   return Number.isFinite(wake) ? wake : null;
@@ -257,7 +266,10 @@ function answered(state: AttemptsState, id: number, now: number, options: Attemp
   // One stands by; the others at this port have nothing to add.
   const others = state.attempts.filter((each) => each.role === attempt.role && each.id !== id);
   const rest = state.attempts.filter((each) => each.role !== attempt.role);
-  const standing: AttemptsState = { ...state, attempts: [...rest, { ...attempt, phase: 'standby' }] };
+  const standing: AttemptsState = {
+    ...state,
+    attempts: [...rest, { ...attempt, phase: 'standby', answeredMs: now }],
+  };
   return after(
     others.map((each) => abandon(each.id)),
     proceed(standing, now, options),
@@ -303,7 +315,7 @@ function lost(state: AttemptsState, id: number, now: number, options: AttemptsOp
 function proceed(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
   if (state.mode !== 'seeking' && state.mode !== 'doubting') return unchanged(state);
   const standby = state.attempts.find((each) => each.phase === 'standby');
-  if (standby && now >= state.sinceMs + options.samePortPatienceMs)
+  if (standby && now >= standby.answeredMs + options.samePortPatienceMs)
     return adopt(state, standby, now, options);
   const effects: AttemptsEffect[] = [];
   const attempts: Attempt[] = [];
@@ -343,7 +355,7 @@ function begin(state: AttemptsState, role: PortRole, now: number, options: Attem
     state: {
       ...state,
       nextId: id + 1,
-      attempts: [...attempts, { id, role, startedMs: now, phase: 'connecting' }],
+      attempts: [...attempts, { id, role, startedMs: now, phase: 'connecting', answeredMs: 0 }],
       due: { ...state.due, [role]: now + wait * spread(id, options) },
       interval: { ...state.interval, [role]: grown },
     },
