@@ -4,45 +4,57 @@
 // the server tells by a verifier: if COMMIT returns another verifier than a WRITE did, that WRITE's data may be
 // gone and has to be written again. So everything is kept until it is confirmed. This is what makes a failover in
 // the middle of a long copy harmless: the survivor has another verifier.
+//
+//   write()  -->  [ unsent ]  -- WRITE -->  [ sent ]  -- COMMIT, same verifier -->  on the disk
+//                      ^                        |
+//                      `-- other verifier, or the server took only a part
+//
+// Like a kernel's page cache it keeps one version of each byte, the newest: what is written again never brings
+// older data back. Two WRITEs over the same bytes are never in flight at once, so that nothing depends on the order
+// in which a server executes them.
 import { FILE_SYNC, UNSTABLE } from '../protocol/nfs3.ts';
-import type { FileHandle, Nfs3Client, WriteResult } from './nfs3-client.ts';
+import { type Extent, ExtentMap } from './extent-map.ts';
+import type { FileHandle, Nfs3Client } from './nfs3-client.ts';
 
 export interface FileWriterOptions {
   /** Bytes of one WRITE: the server's wtpref. */
   readonly writeSize: number;
   /** WRITEs in flight. */
   readonly window?: number;
-  /** Unconfirmed bytes kept at most; when they are reached, a COMMIT goes out. */
+  /** Bytes that were sent and are not confirmed, at most; when they are reached, a COMMIT goes out. */
   readonly unconfirmedSizeMax?: number;
   /** For messages. */
   readonly what?: string | undefined;
 }
 
-interface Chunk {
-  readonly offset: number;
-  readonly data: Uint8Array;
-  /** Of the WRITE that carried it last; null if the server made it durable at once. */
-  verifier: Uint8Array | null;
-}
-
 const WINDOW = 8;
 const UNCONFIRMED_SIZE_MAX = 64 * 1024 * 1024;
+/** Extents that were sent and are not confirmed, at most: many small ones cost more than their bytes. */
+const UNCONFIRMED_COUNT_MAX = 16 * 1024;
 
+/** Several callers may write and commit at once, also to the same place: the write that was called last stays. */
 export class FileWriter {
-  private readonly client: Nfs3Client;
+  private readonly client: Pick<Nfs3Client, 'write' | 'commit'>;
   private readonly handle: FileHandle;
   private readonly writeSize: number;
   private readonly window: number;
   private readonly unconfirmedSizeMax: number;
   private readonly what: string | undefined;
-  private unconfirmed: Chunk[] = [];
-  private unconfirmedSize = 0;
-  private readonly inFlight = new Set<Promise<void>>();
+  private readonly unsent = new ExtentMap();
+  /** What was sent and is not confirmed, with what is in flight. */
+  private readonly sent = new ExtentMap();
+  private readonly inFlight = new Set<Extent>();
+  /** Number of the last write(). */
+  private written = 0;
+  /** During a COMMIT: what was written later is only sent where nothing else waits for it. */
+  private sendUpTo = Number.POSITIVE_INFINITY;
+  private confirming: Promise<void> | null = null;
+  private waiters: (() => void)[] = [];
   private failure: unknown = null;
   /** Bytes that had to be written again because a server had lost them. */
   rewritten = 0;
 
-  constructor(client: Nfs3Client, handle: FileHandle, options: FileWriterOptions) {
+  constructor(client: Pick<Nfs3Client, 'write' | 'commit'>, handle: FileHandle, options: FileWriterOptions) {
     this.client = client;
     this.handle = handle;
     this.writeSize = options.writeSize;
@@ -53,86 +65,154 @@ export class FileWriter {
 
   /**
    * Takes data for a place in the file; resolves when there is room for more, not when it is durable. The data
-   * must not be changed before commit() has resolved. Rejects with the first error of any earlier write.
+   * must not be changed before a commit() that was called afterwards has resolved, or a call here has rejected with
+   * the first error of a WRITE: no later call heals that. After the error of a COMMIT the next commit() tries again.
    */
   async write(offset: number, data: Uint8Array): Promise<void> {
+    this.written += 1;
     for (let at = 0; at < data.length; at += this.writeSize) {
       const part = data.subarray(at, at + this.writeSize);
-      while (this.inFlight.size >= this.window) await Promise.race(this.inFlight);
-      this.throwFailure();
-      if (this.unconfirmedSize >= this.unconfirmedSizeMax) await this.commit();
-      this.begin({ offset: offset + at, data: part, verifier: null });
+      this.unsent.putOver(extentOf(offset + at, part, this.written));
     }
+    this.sendMore();
+    while (this.unsent.count > 0 && this.failure === null) {
+      if (this.full) await this.confirm();
+      else await this.change();
+    }
+    await this.throwFailure();
   }
 
-  /** Resolves when all that was written so far is on the disk. */
+  /** Resolves when all that was written before the call is on the disk. Rejects as write() does. */
   async commit(): Promise<void> {
-    for (;;) {
-      await this.settle();
-      const pending = this.unconfirmed.filter((chunk) => chunk.verifier !== null);
-      if (pending.length === 0) break;
-      const verifier = await this.client.commit(this.handle, 0, 0, this.what);
-      const lost = pending.filter((chunk) => !sameBytes(chunk.verifier!, verifier));
-      this.unconfirmed = [];
-      this.unconfirmedSize = 0;
-      for (const chunk of lost) {
-        this.rewritten += chunk.data.length;
-        while (this.inFlight.size >= this.window) await Promise.race(this.inFlight);
-        this.throwFailure();
-        this.begin(chunk);
-      }
+    const upTo = this.written;
+    await this.throwFailure();
+    while (holds(this.unsent, upTo) || holds(this.sent, upTo)) await this.confirm();
+  }
+
+  private get full(): boolean {
+    return this.sent.size >= this.unconfirmedSizeMax || this.sent.count >= UNCONFIRMED_COUNT_MAX;
+  }
+
+  /** A COMMIT and what has to be done before and after it; who comes while it is under way joins it. */
+  private confirm(): Promise<void> {
+    this.confirming ??= this.confirmSent().finally(() => {
+      this.confirming = null;
+      this.sendUpTo = Number.POSITIVE_INFINITY;
+      this.proceed();
+    });
+    return this.confirming;
+  }
+
+  private async confirmSent(): Promise<void> {
+    // Later writes to the same place wait: a COMMIT would never come where somebody writes there without pause.
+    const upTo = this.written;
+    this.sendUpTo = upTo;
+    this.sendMore();
+    while (holds(this.inFlight, upTo) || (!this.full && holds(this.unsent, upTo))) {
+      if (this.failure !== null) break;
+      await this.change();
     }
-    this.unconfirmed = [];
-    this.unconfirmedSize = 0;
+    await this.throwFailure();
+    // Not what is answered while the COMMIT is under way: that may have been executed after it.
+    const covered = new Set<Extent>();
+    for (const extent of this.sent) if (extent.verifier !== null) covered.add(extent);
+    if (covered.size === 0) return;
+    this.sendUpTo = Number.NEGATIVE_INFINITY;
+    const verifier = await this.commitAll();
+    this.sent.removeAll(covered);
+    for (const extent of covered) {
+      if (extent.dropped || Buffer.compare(extent.verifier!, verifier) !== 0) this.sendAgain(extent);
+    }
   }
 
-  private begin(chunk: Chunk): void {
-    this.unconfirmed.push(chunk);
-    this.unconfirmedSize += chunk.data.length;
-    const write: Promise<void> = this.send(chunk).then(
-      () => void this.inFlight.delete(write),
-      (error: unknown) => {
-        this.failure ??= error;
-        this.inFlight.delete(write);
-      },
-    );
-    this.inFlight.add(write);
+  private async commitAll(): Promise<Uint8Array> {
+    try {
+      return await this.client.commit(this.handle, 0, 0, this.what);
+    } catch (error) {
+      // As Linux does it: what could not be written to the disk is dropped, and the next COMMIT succeeds.
+      for (const extent of this.sent) extent.dropped = true;
+      throw error;
+    }
   }
 
-  private async send(chunk: Chunk): Promise<void> {
-    let written = 0;
-    chunk.verifier = null;
-    // RFC 1813 §3.3.7: the server may write less than it was given.
-    while (written < chunk.data.length) {
-      const rest = chunk.data.subarray(written);
-      const result = await this.client.write(this.handle, chunk.offset + written, rest, UNSTABLE, this.what);
+  private sendAgain(extent: Extent): void {
+    this.rewritten += extent.data.length;
+    this.unsent.putUnder({ ...extent, verifier: null, dropped: false });
+  }
+
+  private sendMore(): void {
+    while (this.inFlight.size < this.window && !this.full && this.failure === null) {
+      const next = this.nextToSend();
+      if (next === null) return;
+      this.unsent.remove(next);
+      this.sent.putOver(next);
+      this.inFlight.add(next);
+      void this.send(next);
+    }
+  }
+
+  private nextToSend(): Extent | null {
+    for (const extent of this.unsent) {
+      if (extent.since <= this.sendUpTo && !this.isInFlight(extent)) return extent;
+    }
+    if (this.confirming === null) return null;
+    for (const extent of this.unsent) if (!this.sent.overlaps(extent)) return extent;
+    return null;
+  }
+
+  private isInFlight({ start, data }: Extent): boolean {
+    for (const each of this.inFlight) {
+      if (each.start < start + data.length && start < each.start + each.data.length) return true;
+    }
+    return false;
+  }
+
+  private async send(extent: Extent): Promise<void> {
+    const { start, data, since } = extent;
+    try {
+      const result = await this.client.write(this.handle, start, data, UNSTABLE, this.what);
       if (result.count === 0)
-        throw new Error(`${this.what ?? 'WRITE'}: the server wrote none of ${rest.length} bytes`);
-      written += result.count;
-      chunk.verifier = worse(chunk.verifier, result);
+        throw new Error(`${this.what ?? 'WRITE'}: the server wrote none of ${data.length} bytes`);
+      const { count, committed } = result;
+      extent.verifier = result.verifier;
+      if (committed === FILE_SYNC || count < data.length) this.sent.remove(extent);
+      // RFC 1813 §3.3.7: the server may write less than it was given.
+      if (count < data.length) {
+        if (committed !== FILE_SYNC) this.sent.putOver({ ...extent, data: data.subarray(0, count) });
+        const rest = data.subarray(count);
+        this.unsent.putUnder(extentOf(start + count, rest, since));
+      }
+    } catch (error) {
+      this.failure ??= error;
     }
+    this.inFlight.delete(extent);
+    this.proceed();
   }
 
-  private async settle(): Promise<void> {
-    while (this.inFlight.size > 0) await Promise.race(this.inFlight);
-    this.throwFailure();
+  private proceed(): void {
+    this.sendMore();
+    for (const wake of this.waiters.splice(0)) wake();
   }
 
-  private throwFailure(): void {
-    if (this.failure !== null) throw this.failure;
+  /** Resolves when a WRITE was answered or a COMMIT has ended. */
+  private change(): Promise<void> {
+    return new Promise((resolve) => this.waiters.push(resolve));
+  }
+
+  /** Not before all WRITEs have ended: until then they read the caller's memory. */
+  private async throwFailure(): Promise<void> {
+    if (this.failure === null) return;
+    while (this.inFlight.size > 0) await this.change();
+    throw this.failure;
   }
 }
 
-/** A verifier that no server's equals, for a chunk whose parts came back with different ones. */
-const NEVER = new Uint8Array(0);
-
-/** The verifier that confirms both what was written before and this part; null if neither needs a COMMIT. */
-function worse(before: Uint8Array | null, result: WriteResult): Uint8Array | null {
-  if (result.committed === FILE_SYNC) return before;
-  if (before === null || sameBytes(before, result.verifier)) return result.verifier;
-  return NEVER;
+function extentOf(start: number, data: Uint8Array, since: number): Extent {
+  return { start, data, since, verifier: null, dropped: false };
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
+/** Is anything of the first `upTo` writes in here, or of what took its place? */
+function holds(map: Iterable<Extent>, upTo: number): boolean {
+  for (const extent of map) if (extent.since <= upTo) return true;
+  return false;
 }
