@@ -91,6 +91,8 @@ interface PendingCall {
   readonly size: number;
   /** When it was handed to the present connection; Infinity while it waits for one. */
   sentAtMs: number;
+  /** How much that connection had been given by then, this call included. Bytes. */
+  sentUpTo: number;
 }
 
 /** Why a port could not be used the last time, for messages. */
@@ -153,7 +155,7 @@ export class FailoverConnection {
     if (this.pending.has(xid)) throw new Error(`XID ${xid} is outstanding already`);
     let size = 0;
     for (const part of parts) size += part.length;
-    const call: PendingCall = { xid, parts, size, sentAtMs: Number.POSITIVE_INFINITY };
+    const call: PendingCall = { xid, parts, size, sentAtMs: Number.POSITIVE_INFINITY, sentUpTo: 0 };
     this.pending.set(xid, call);
     this.pendingSizeNow += size;
     this.lastXid = xid;
@@ -171,6 +173,17 @@ export class FailoverConnection {
   /** Stops waiting for a reply; should it come, it is ignored. The call may be executed nevertheless. */
   forget(xid: number): void {
     this.take(xid);
+  }
+
+  /**
+   * Like forget(), and its bytes may be changed from here on. If the present connection has not sent all of them
+   * yet, it would send what they are changed to: it is reset, and the other calls go out again on the next one.
+   */
+  giveBack(xid: number): void {
+    const call = this.take(xid);
+    if (call === null || this.adopted === null || call.sentUpTo <= this.adopted.handedOver) return;
+    if (call.sentAtMs !== Number.POSITIVE_INFINITY)
+      this.breakAdopted('a call was given up before it was sent');
   }
 
   get pendingCount(): number {
@@ -373,6 +386,7 @@ export class FailoverConnection {
   private transmit(connection: RecordConnection, call: PendingCall): void {
     call.sentAtMs = performance.now();
     connection.send(call.parts);
+    call.sentUpTo = connection.queued;
     this.watchSilence();
   }
 

@@ -25,6 +25,7 @@ export class RecordConnection {
   private handlers: RecordConnectionHandlers | null;
   private corked = false;
   private open = false;
+  private queuedSize = 0;
 
   constructor(id: number, host: string, port: number, handlers: RecordConnectionHandlers) {
     this.id = id;
@@ -34,6 +35,8 @@ export class RecordConnection {
     this.socket = connect({
       host,
       port,
+      // Else Node answers the server's FIN with one of its own, behind everything that is still queued here.
+      allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
@@ -58,7 +61,20 @@ export class RecordConnection {
         this.socket.uncork();
       });
     }
-    for (const part of parts) this.socket.write(part);
+    for (const part of parts) {
+      this.queuedSize += part.length;
+      this.socket.write(part);
+    }
+  }
+
+  /** Bytes given to send() so far. */
+  get queued(): number {
+    return this.queuedSize;
+  }
+
+  /** How many of them the kernel has: those behind it are still read from where the sender keeps them. */
+  get handedOver(): number {
+    return this.queuedSize - this.socket.writableLength;
   }
 
   /** Back-pressure: what arrives waits in the kernel until resume(). */
@@ -76,10 +92,7 @@ export class RecordConnection {
    */
   abandon(): void {
     this.handlers = null;
-    // A reset fails on a socket that is being shut down (the server hung up first), and Node then never closes it.
-    const resettable = this.open && !this.socket.writableEnded && !this.socket.destroyed;
-    if (resettable) this.socket.resetAndDestroy();
-    else this.socket.destroy();
+    this.reset();
   }
 
   private receive(chunk: Uint8Array): void {
@@ -99,7 +112,13 @@ export class RecordConnection {
   private end(reason: string): void {
     const { handlers } = this;
     this.handlers = null;
-    this.socket.destroy();
+    // Also when the server hung up first: its calls are resent elsewhere, and it may read on.
+    this.reset();
     handlers?.onEnd(this, reason);
+  }
+
+  private reset(): void {
+    if (this.open && !this.socket.destroyed) this.socket.resetAndDestroy();
+    else this.socket.destroy();
   }
 }

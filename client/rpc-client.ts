@@ -120,7 +120,7 @@ export class RpcClient {
         decodeRes: procedure.decodeRes,
         resolve: resolve as (result: never) => void,
         reject,
-        timer: this.armTimeout(xid),
+        timer: this.armTimeout(xid, payload.length > 0),
       });
       if (payload.length === 0) this.connection.send(xid, w.written());
       else this.connection.send(xid, w.written(), payload, ZEROS.subarray(0, padding));
@@ -154,7 +154,8 @@ export class RpcClient {
     return this.xid;
   }
 
-  private armTimeout(xid: number): NodeJS.Timeout | null {
+  /** `borrowed`: part of the call lies in the caller's memory, who may use it again when the call is over. */
+  private armTimeout(xid: number, borrowed: boolean): NodeJS.Timeout | null {
     const { timeoutMs } = this.options;
     if (timeoutMs === undefined) return null;
     return setTimeout(() => {
@@ -165,7 +166,8 @@ export class RpcClient {
         port === null
           ? this.connection.describeFailure()
           : `the server is there (${port} port) but works on it still`;
-      this.connection.forget(xid);
+      if (borrowed) this.connection.giveBack(xid);
+      else this.connection.forget(xid);
       call.reject(new CallTimeout(call.name, timeoutMs, why));
     }, timeoutMs);
   }
