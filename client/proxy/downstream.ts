@@ -8,16 +8,21 @@
 // is not closed by a takeover or a giveback, it only ends when the client ends it.
 //
 // What is in memory is bounded: calls beyond the limit stay in the client's socket, replies that the client does
-// not read stay in the server's.
+// not read stay in the server's. A socket that is not read does not tell of its end: the proxy asks the kernel
+// instead (isUnread, endIfClosed), since no call of a client that has ended may go out again.
 import type { Socket } from 'node:net';
 import { RecordParser } from '../../protocol/record.ts';
 import { CALL } from '../../protocol/rpc.ts';
 import { XdrError, type XdrReader } from '../../protocol/xdr.ts';
 import { FailoverConnection, type FailoverConnectionOptions } from '../failover-connection.ts';
 import { RECORD_SIZE_MAX } from '../record-connection.ts';
+import { type ConnectionTable, type Endpoint, endOf } from './connection-table.ts';
 
 /** Unanswered calls of one client that are kept to be resent, in bytes: sixteen WRITEs of the largest size. */
 export const PENDING_SIZE_MAX = 16 * 1024 * 1024;
+
+/** A client whose machine vanished is noticed after this time and ten probes, a second apart. Ms. */
+const KEEP_ALIVE_MS = 10_000;
 
 /** RFC 5531 §11: top bit of a record mark, "last fragment". */
 const LAST_FRAGMENT = 0x8000_0000;
@@ -35,6 +40,8 @@ export interface DownstreamCounts {
 export interface DownstreamOptions {
   readonly upstream: Omit<FailoverConnectionOptions, 'onReply'>;
   readonly pendingSizeMax?: number | undefined;
+  /** Its calls wait in its socket now, which therefore is not read. */
+  readonly onUnread: () => void;
   /** Once, when everything of this connection is gone. */
   readonly onEnd: (reason: string) => void;
 }
@@ -45,19 +52,28 @@ export class Downstream {
   private readonly parser = new RecordParser(RECORD_SIZE_MAX);
   private readonly upstream: FailoverConnection;
   private readonly pendingSizeMax: number;
+  private readonly onUnread: () => void;
   private readonly onEnd: (reason: string) => void;
+  private readonly ours: Endpoint;
+  private readonly client: Endpoint;
   private readingPaused = false;
+  /** How often in a row the kernel did not name the connection. */
+  private absences = 0;
   private ended = false;
 
   constructor(socket: Socket, options: DownstreamOptions) {
     this.socket = socket;
+    this.onUnread = options.onUnread;
     this.onEnd = options.onEnd;
+    this.ours = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+    this.client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     this.pendingSizeMax = options.pendingSizeMax ?? PENDING_SIZE_MAX;
     this.upstream = new FailoverConnection({
       ...options.upstream,
       onReply: (_xid, reply) => this.deliver(reply),
     });
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
     socket.on('drain', () => this.upstream.resume());
     // TCP cannot tell a client that is gone from one that only has no more to say. No NFS client waits for replies
@@ -71,6 +87,23 @@ export class Downstream {
   /** Ends both sides at once; for the proxy's own end. */
   close(): void {
     this.end('the proxy ends');
+  }
+
+  /** The same client is here again, on a new connection from the same port: this one is over. */
+  supersede(): void {
+    this.end('the client came back on a new connection');
+  }
+
+  /** True while calls wait in the socket and nobody would notice its end. */
+  get isUnread(): boolean {
+    return this.readingPaused && !this.ended;
+  }
+
+  endIfClosed(table: ConnectionTable): void {
+    if (!this.isUnread) return;
+    const end = endOf(table, this.ours, this.client);
+    this.absences = end === 'Absent' ? this.absences + 1 : 0;
+    if (end === 'Ended' || this.absences > 1) this.end('the client closed the connection');
   }
 
   /** Bytes of unanswered calls. */
@@ -90,6 +123,7 @@ export class Downstream {
     if (!this.readingPaused && this.upstream.pendingSize >= this.pendingSizeMax) {
       this.readingPaused = true;
       this.socket.pause();
+      this.onUnread();
     }
   }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RecordParser } from '../../protocol/record.ts';
@@ -162,6 +163,105 @@ describe('a proxied connection', () => {
     next.socket.write(callRecord(8));
     await until('the next client is served', () => next.replies.length === 1);
     expect(b.calls.map((each) => each.xid)).toEqual([8]);
+  });
+});
+
+describe('a client that ends', () => {
+  const pendingSizeMax = 1024 * 1024;
+  const record = (xid: number) => callRecord(xid, Buffer.alloc(64 * 1024, 'x'));
+  /** What the proxy is in the middle of: prepared with a client, resolves when it is so. */
+  const states: Record<string, (on: Stage, client: PlainClient) => Promise<void>> = {
+    'while its call is at the server': async ({ a }, client) => {
+      a.onCall = () => {};
+      client.socket.write(record(7));
+      await until('the call is there', () => a.calls.length === 1);
+    },
+    'while nobody serves': async ({ a, proxy }, client) => {
+      await a.shut();
+      client.socket.write(record(7));
+      await until('the call waits', () => proxy.pendingSize > 0);
+    },
+    'while the proxy is full': async ({ a, proxy }, client) => {
+      a.onCall = () => {};
+      for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
+      await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+    },
+    'while the proxy is full and nobody serves': async ({ a, proxy }, client) => {
+      await a.shut();
+      for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
+      await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+    },
+    'while it does not read its replies': async ({ a, proxy }, client) => {
+      a.onCall = (each) => answer(each, Buffer.alloc(1024 * 1024));
+      client.socket.pause();
+      for (let xid = 1; xid <= 64; xid++) client.socket.write(record(xid));
+      await until('calls are left over', () => a.calls.length > 8 && proxy.pendingSize > 0);
+    },
+  };
+  for (const [when, prepare] of Object.entries(states)) {
+    for (const how of ['FIN', 'RST'] as const) {
+      it(`${when}, by ${how}, has nothing sent any more`, async () => {
+        const on = await stage(pendingSizeMax);
+        const client = new PlainClient(on.proxy.port);
+        await prepare(on, client);
+        if (how === 'FIN') client.socket.destroy();
+        else client.socket.resetAndDestroy();
+        await until('the proxy has noticed', () => on.events.some((each) => each.kind === 'ClientGone'));
+        expect(on.proxy.pendingSize).toBe(0);
+        await until('its connection to the server has ended', () => on.a.connections === 0);
+        await on.a.shut();
+        await on.b.open();
+        const next = new PlainClient(on.proxy.port);
+        next.socket.write(callRecord(1000));
+        await until('the next client is served', () => next.replies.length === 1);
+        expect(on.b.calls.map((each) => each.xid)).toEqual([1000]);
+      });
+    }
+  }
+
+  it('and comes back from the same port has ended for the proxy at once', async () => {
+    const { a, proxy, events } = await stage(pendingSizeMax);
+    a.onCall = () => {};
+    const client = new PlainClient(proxy.port);
+    for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
+    await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+    const { localPort } = client.socket;
+    client.socket.resetAndDestroy();
+    await once(client.socket, 'close');
+    const again = connect({ port: proxy.port, host: '127.0.0.1', localPort: localPort! });
+    cleanUp.push(() => again.destroy());
+    await once(again, 'connect');
+    await until('both are known', () => events.filter((e) => e.kind === 'ClientConnected').length === 2);
+    const kinds = events.flatMap((each) => (each.kind === 'Upstream' ? [] : [each.kind]));
+    expect(kinds).toEqual(['ClientConnected', 'ClientGone', 'ClientConnected']);
+    expect(proxy.pendingSize).toBe(0);
+  });
+
+  it('is not given up for being full: it goes on when the server does', async () => {
+    const { a, proxy, events } = await stage(pendingSizeMax);
+    a.onCall = () => {};
+    const client = new PlainClient(proxy.port);
+    for (let xid = 1; xid <= 100; xid++) client.socket.write(record(xid));
+    await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    a.onCall = (each) => answer(each);
+    for (const each of [...a.calls]) answer(each);
+    await until('all replies', () => client.replies.length === 100);
+    expect(events.some((each) => each.kind === 'ClientGone')).toBe(false);
+  });
+
+  it('without a word, its machine being gone, is probed for', async () => {
+    const { proxy } = await stage();
+    const client = new PlainClient(proxy.port);
+    await once(client.socket, 'connect');
+    const port = (number: number) => number.toString(16).toUpperCase().padStart(4, '0');
+    const ours = `0100007F:${port(proxy.port)} 0100007F:${port(client.socket.localPort!)} 01`;
+    // Field 6 begins with the timer that runs: 02 is that of keep-alive probes (proc_net_tcp.txt).
+    const timer = async () => {
+      const row = (await readFile('/proc/net/tcp', 'latin1')).split('\n').find((each) => each.includes(ours));
+      return row?.trim().split(/\s+/)[5]?.slice(0, 2);
+    };
+    await expect.poll(timer).toBe('02');
   });
 });
 

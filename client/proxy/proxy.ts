@@ -6,10 +6,14 @@ import type { AttemptsOptions } from '../attempts.ts';
 import type { ConnectionEvent } from '../failover-connection.ts';
 import { Resolver } from '../resolver.ts';
 import type { Endpoints } from '../transport-address.ts';
+import { readConnectionTable } from './connection-table.ts';
 import { Downstream, type DownstreamCounts } from './downstream.ts';
 
 /** Connections of clients; each may hold PENDING_SIZE_MAX of calls. A kernel has one or two for each mount. */
 const CONNECTIONS_MAX = 256;
+
+/** How soon the end of a client is noticed whose socket is not read. Ms. */
+const UNREAD_CHECK_MS = 100;
 
 export type ProxyEvent =
   | { readonly kind: 'ClientConnected'; readonly client: string }
@@ -35,13 +39,17 @@ export interface ProxyOptions {
 export class NfsProxy {
   private readonly options: ProxyOptions;
   private readonly server: Server;
-  private readonly downstreams = new Set<Downstream>();
+  /** By the client's address and port. */
+  private readonly downstreams = new Map<string, Downstream>();
+  private unreadTimer: NodeJS.Timeout | null = null;
 
   private constructor(options: ProxyOptions) {
     this.options = options;
     const resolver = options.resolver ?? new Resolver();
     this.server = createServer((socket) => {
       const client = `${socket.remoteAddress}:${socket.remotePort}`;
+      // Two connections cannot have the same two ends: the kernel has ended the earlier one.
+      this.downstreams.get(client)?.supersede();
       const downstream: Downstream = new Downstream(socket, {
         upstream: {
           endpoints: options.endpoints,
@@ -52,12 +60,13 @@ export class NfsProxy {
           onEvent: (event) => this.emit({ kind: 'Upstream', client, event }),
         },
         pendingSizeMax: options.pendingSizeMax,
+        onUnread: () => this.watchUnread(),
         onEnd: (reason) => {
-          this.downstreams.delete(downstream);
+          this.downstreams.delete(client);
           this.emit({ kind: 'ClientGone', client, reason, counts: downstream.counts });
         },
       });
-      this.downstreams.add(downstream);
+      this.downstreams.set(client, downstream);
       this.emit({ kind: 'ClientConnected', client });
     });
     this.server.maxConnections = CONNECTIONS_MAX;
@@ -84,15 +93,29 @@ export class NfsProxy {
   /** Bytes of unanswered calls of all clients. */
   get pendingSize(): number {
     let size = 0;
-    for (const downstream of this.downstreams) size += downstream.pendingSize;
+    for (const downstream of this.downstreams.values()) size += downstream.pendingSize;
     return size;
   }
 
   /** Ends all connections. Clients will see errors: for the end of the process only. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
-    for (const downstream of [...this.downstreams]) downstream.close();
+    for (const downstream of [...this.downstreams.values()]) downstream.close();
     await closed;
+  }
+
+  /** As long as a socket is not read. */
+  private watchUnread(): void {
+    this.unreadTimer ??= setTimeout(() => void this.checkUnread(), UNREAD_CHECK_MS);
+  }
+
+  private async checkUnread(): Promise<void> {
+    const table = await readConnectionTable();
+    this.unreadTimer = null;
+    if (table === null) return;
+    const downstreams = [...this.downstreams.values()];
+    for (const each of downstreams) each.endIfClosed(table);
+    if (downstreams.some((each) => each.isUnread)) this.watchUnread();
   }
 
   private emit(event: ProxyEvent): void {
