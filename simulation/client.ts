@@ -18,6 +18,7 @@ import {
 } from '../client/attempts.ts';
 import type { PortRole } from '../client/transport-address.ts';
 import type { ServerName } from '../pair/incarnation.ts';
+import type { OpenDiskSet } from './data-path.ts';
 import type { EventQueue } from './event-queue.ts';
 import { type Answer, type Operation, RegisterHistory } from './history.ts';
 import type { SimulatedProcess } from './process.ts';
@@ -43,6 +44,14 @@ export type ClientFault =
   | 'newXidWhenSentAgain'
   /** No server recognizes a call that it has answered before. */
   | 'noDuplicateRequestCache'
+  /** A server keeps no WRITE in memory to recognize its copy by. */
+  | 'writesNotRecognized'
+  /** A server still executes what comes over a connection whose client has spoken over a later one. */
+  | 'oldConnectionsServed'
+  /** A server does not look whether the kernel could write out what it flushes. */
+  | 'writeBackErrorForgotten'
+  /** All openings of a disk set have the same write verifier. */
+  | 'verifierKept'
   /** Servers answer a moment before the change is on the disk. */
   | 'answeredBeforeDone';
 
@@ -50,6 +59,8 @@ interface Connection {
   readonly role: PortRole;
   readonly process: SimulatedProcess;
   open: boolean;
+  /** When what was sent last arrives, there and back: nothing on a connection overtakes anything. */
+  readonly arrivesAt: { there: number; back: number };
 }
 
 interface Call {
@@ -57,18 +68,55 @@ interface Call {
   readonly name: string;
   readonly operation: Operation;
   xid: string;
+  /** Of a WRITE that is not stable: what has been said to it. Null: not yet, or all that it was about has to be sent again. */
+  verifier: string | null;
+  /** Grows with each request that is not a copy. */
+  requests: number;
+}
+
+/** As a server sends it. */
+interface Reply {
+  readonly answer: Answer;
+  readonly verifier: string;
+}
+
+/** What an opening of a disk set knows in memory, and the next one does not. */
+class ServersMemory {
+  readonly verifier: string;
+  /** Last WRITE of each client. */
+  readonly writes = new Map<number, { readonly xid: string; readonly reply: Reply }>();
+  /** Latest connection over which each client has spoken. */
+  readonly connections = new Map<number, number>();
+  readonly writeBackErrors: number;
+
+  constructor(verifier: string, { writeBackErrors }: SimulatedVolume) {
+    this.verifier = verifier;
+    this.writeBackErrors = writeBackErrors;
+  }
 }
 
 /** All histories of one disk set; its clients share it. */
 export class Histories {
+  readonly #memories = new WeakMap<OpenDiskSet, ServersMemory>();
   answered = 0;
   #calls = 0;
+  #openings = 0;
   readonly #byName = new Map(NAMES.map((name) => [name as string, new RegisterHistory()]));
 
   called(name: string, operation: Operation): number {
     const call = ++this.#calls;
     this.#byName.get(name)!.called(call, operation);
     return call;
+  }
+
+  /** Of that opening; its first call makes it. */
+  memoryOf(opening: OpenDiskSet, make: (number: number) => ServersMemory): ServersMemory {
+    const known = this.#memories.get(opening);
+    if (known !== undefined) return known;
+    const memory = make(++this.#openings);
+    this.#memories.set(opening, memory);
+    for (const history of this.#byName.values()) history.interrupted();
+    return memory;
   }
 
   hasAnswer(name: string, call: number, answer: Answer): boolean {
@@ -166,7 +214,7 @@ export class SimulatedClient {
         if (this.#random.chance(0.5)) this.#input({ kind: 'Lost', id });
         return;
       }
-      const connection: Connection = { role, process, open: true };
+      const connection: Connection = { role, process, open: true, arrivesAt: { there: 0, back: 0 } };
       this.#connections.set(id, connection);
       process.whenClosed(this.#home, () => {
         // The end of the server, or of its service, breaks the connection; sometimes nobody tells.
@@ -187,28 +235,54 @@ export class SimulatedClient {
   #ask(id: number, answered: () => void): void {
     const connection = this.#connections.get(id);
     if (connection === undefined) return;
-    this.#world.queue.after(this.#delay(), () =>
+    this.#arrive(connection, 'there', () =>
       connection.process.serve(
         this.#home,
         () => undefined,
-        () => this.#world.queue.after(this.#delay(), () => connection.open && answered()),
+        () => this.#arrive(connection, 'back', () => connection.open && answered()),
       ),
     );
+  }
+
+  #arrive(connection: Connection, way: 'there' | 'back', action: () => void): void {
+    const { queue } = this.#world;
+    const at = Math.max(queue.now + this.#delay(), connection.arrivesAt[way]);
+    connection.arrivesAt[way] = at;
+    queue.after(at - queue.now, action);
   }
 
   // --------------------------------------------------------------------------------------------------- calls
 
   #thinkThenCall(): void {
     this.#world.queue.after(this.#random.between(10, 250), () => {
-      const kind = this.#random.pick(['create', 'create', 'remove', 'lookup'] as const);
       const name = this.#random.pick(NAMES);
-      const id = this.#id * 1_000_000 + this.#sends + 1;
-      const operation: Operation = kind === 'create' ? { kind, id } : { kind };
+      const operation = this.#operation();
       const number = this.#histories.called(name, operation);
-      this.#call = { number, name, operation, xid: `${this.#id}/${number}` };
+      this.#call = { number, name, operation, xid: '', verifier: null, requests: 0 };
+      this.#nextRequest(this.#call);
       this.#input({ kind: 'Wanted' });
       if (this.#adopted !== null) this.#send();
     });
+  }
+
+  #operation(): Operation {
+    const kind = this.#random.pick([
+      'create',
+      'create',
+      'remove',
+      'lookup',
+      'write',
+      'write',
+      'read',
+    ] as const);
+    const fresh = this.#id * 1_000_000 + this.#sends + 1;
+    if (kind === 'create') return { kind, id: fresh };
+    return kind === 'write' ? { kind, data: fresh, stable: this.#random.chance(0.4) } : { kind };
+  }
+
+  #nextRequest(call: Call): void {
+    call.requests++;
+    call.xid = `${this.#id}/${call.number}/${call.requests}`;
   }
 
   #send(): void {
@@ -216,33 +290,67 @@ export class SimulatedClient {
     const connection = this.#connections.get(this.#adopted!);
     if (connection === undefined) return;
     this.#sends++;
-    if (this.#fault === 'newXidWhenSentAgain') call.xid = `${this.#id}/${call.number}/${this.#sends}`;
-    const { xid, name, operation } = call;
+    if (this.#fault === 'newXidWhenSentAgain') this.#nextRequest(call);
+    const { xid, verifier } = call;
+    const over = this.#adopted!;
     // What has been sent is read sooner or later, also when its connection has been given up meanwhile.
-    this.#world.queue.after(this.#delay(), () =>
+    this.#arrive(connection, 'there', () =>
       connection.process.serve(
         this.#home,
-        (volume) => this.#carryOut(volume, connection.process, xid, name, operation),
-        (answer) =>
-          this.#world.queue.after(this.#delay(), () => {
-            if (connection.open) this.#answered(call, answer);
-          }),
+        (volume) =>
+          this.#carryOut(volume, connection.process, call, { xid, over, commit: verifier !== null }),
+        (reply) => {
+          if (reply === null) return;
+          this.#arrive(connection, 'back', () => {
+            if (connection.open) this.#replied(call, xid, reply);
+          });
+        },
       ),
     );
     this.#watchSilence();
   }
 
+  /** The server's side. Null: no answer. */
   #carryOut(
     volume: SimulatedVolume,
     process: SimulatedProcess,
-    xid: string,
-    name: string,
-    operation: Operation,
-  ): Answer {
+    { name, operation }: Call,
+    { xid, over, commit }: { readonly xid: string; readonly over: number; readonly commit: boolean },
+  ): Reply | null {
+    const opening = process.open.get(this.#home);
+    if (opening === undefined) {
+      // It was in hand when the disk set was closed: made, and not answered.
+      if (!commit) volume.execute(xid, name, operation);
+      return null;
+    }
+    const memory = this.#histories.memoryOf(
+      opening,
+      (number) => new ServersMemory(this.#fault === 'verifierKept' ? '' : `opening ${number}`, volume),
+    );
+    const latest = memory.connections.get(this.#id) ?? 0;
+    if (over < latest && this.#fault !== 'oldConnectionsServed') return null;
+    memory.connections.set(this.#id, Math.max(over, latest));
+    const { verifier } = memory;
+    if (operation.kind === 'write') {
+      const known = memory.writes.get(this.#id);
+      if (known?.xid === xid && this.#fault !== 'writesNotRecognized') return known.reply;
+      if (commit || operation.stable) {
+        const failed = volume.writeBackErrors > memory.writeBackErrors;
+        if (failed && this.#fault !== 'writeBackErrorForgotten') {
+          process.halt(this.#home, 0);
+          return null;
+        }
+        volume.flush(name);
+      }
+      const answer: Answer = commit ? { kind: 'ok' } : volume.execute(xid, name, operation);
+      if (!commit) memory.writes.set(this.#id, { xid, reply: { answer, verifier } });
+      return { answer, verifier };
+    }
     if (this.#fault === 'noDuplicateRequestCache') volume.forgetAnswers();
-    if (this.#fault !== 'answeredBeforeDone') return volume.execute(xid, name, operation);
+    if (this.#fault !== 'answeredBeforeDone')
+      return { answer: volume.execute(xid, name, operation), verifier };
     this.#world.queue.after(30, () => process.run(() => volume.execute(xid, name, operation)));
-    return volume.foresee(xid, name, operation);
+    return { answer: volume.foresee(xid, name, operation), verifier };
   }
 
   #watchSilence(): void {
@@ -256,9 +364,26 @@ export class SimulatedClient {
     });
   }
 
-  #answered(call: Call, answer: Answer): void {
+  #replied(call: Call, xid: string, { answer, verifier }: Reply): void {
     this.#heard(true);
-    if (this.#call !== call) return;
+    if (this.#call !== call || call.xid !== xid) return;
+    const { operation } = call;
+    if (
+      operation.kind !== 'write' ||
+      operation.stable ||
+      answer.kind !== 'ok' ||
+      call.verifier === verifier
+    ) {
+      this.#answered(call, answer);
+      return;
+    }
+    // The WRITE was answered: COMMIT. The COMMIT was, and by another opening: whatever was written may be lost.
+    call.verifier = call.verifier === null ? verifier : null;
+    this.#nextRequest(call);
+    if (this.#adopted !== null) this.#send();
+  }
+
+  #answered(call: Call, answer: Answer): void {
     this.#call = null;
     const { name, number, operation } = call;
     this.#world.note(

@@ -48,6 +48,8 @@ export interface OpenDiskSet {
   halted?: true;
 }
 
+/** Between a cut of the right and the look at what is still in hand. */
+const LOOK_MS = 1;
 /** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
 const GIVE_UP_MS = 1000;
 
@@ -79,9 +81,7 @@ export class SimulatedDataPath implements DataPathPort {
     const held = this.#held(home, 1);
     this.rights.delete(home);
     if (held) this.#strikeWhenCut(home);
-    this.#host.queue.after(this.#host.random.between(0, 10), () =>
-      this.#host.run(() => this.#tellChangesEnded(home)),
-    );
+    this.#host.queue.after(LOOK_MS, () => this.#host.run(() => this.#tellChangesEnded(home)));
   }
 
   open(home: ServerName, epoch: number): void {

@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly faults?: FaultSet;
   /** With clients, whose history is checked; or with a fault of theirs, which has to be found. */
   readonly clients?: boolean | ClientFault;
+  /** false: with clients too, nothing of what they write is lost before it is flushed. */
+  readonly writeBacksFail?: boolean;
 }
 
 export function runSeed(seed: number, options: RunOptions = {}): Outcome {
@@ -40,6 +42,7 @@ export function runSeed(seed: number, options: RunOptions = {}): Outcome {
   }
   const { clients = false } = options;
   if (clients !== false) world.startClients(seed, clients === true ? null : clients);
+  if (clients !== false && options.writeBacksFail !== false) world.failWriteBacks(seed);
   const menu = MENUS[options.faults ?? 'all'];
   world.witnessForgets = options.faults === 'disks';
   world.timesChange = options.faults === 'times';

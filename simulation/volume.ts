@@ -4,7 +4,7 @@
  */
 
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
-import { type Answer, apply, type Operation, type Register } from './history.ts';
+import { type Answer, apply, flushed, lost, type Operation, type Register } from './history.ts';
 
 export class SimulatedVolume {
   /** Server to which it belongs by declaration: written once. */
@@ -12,6 +12,8 @@ export class SimulatedVolume {
   /** Of the last owner that opened it. */
   epoch = 0;
   owner: Incarnation | null = null;
+  /** As the kernel counts them for those who have files open (errseq). */
+  writeBackErrors = 0;
   /** What clients made on it, by name. */
   readonly #files = new Map<string, Register>();
   /** The duplicate request cache: committed with the operation, by client and XID. */
@@ -21,14 +23,27 @@ export class SimulatedVolume {
     this.home = home;
   }
 
-  /** Once: sent again, it gets the answer of the first time. */
+  /** Once, but for WRITE, of which the volume keeps no record: sent again, it gets the answer of the first time. */
   execute(xid: string, name: string, operation: Operation): Answer {
     const before = this.#answers.get(xid);
     if (before !== undefined) return before;
     const { next, answer } = apply(this.#files.get(name) ?? null, operation);
     this.#files.set(name, next);
-    this.#answers.set(xid, answer);
+    if (operation.kind !== 'write') this.#answers.set(xid, answer);
     return answer;
+  }
+
+  /** All of the file's data is on the disk. */
+  flush(name: string): void {
+    this.#files.set(name, flushed(this.#files.get(name) ?? null));
+  }
+
+  /** The kernel writes out what is unstable, and the disk does not take it. Whoever flushes a file next is told. */
+  failWriteBack(): void {
+    for (const [name, register] of this.#files) {
+      if (register !== null && register.data !== register.durable) this.writeBackErrors++;
+      this.#files.set(name, lost(register));
+    }
   }
 
   /** What the answer will be. */

@@ -387,6 +387,18 @@ export class World implements Surroundings {
     });
   }
 
+  /** Now and then the kernel cannot write out what clients have not committed. */
+  failWriteBacks(seed: number): void {
+    const random = new Random(seed ^ 0x2545f491);
+    for (const home of SERVERS) {
+      for (let left = random.index(5); left > 0; left--) {
+        this.queue.after(random.between(1000, 20_000), () => {
+          if (!this.calm) this.volumes.mountedFor(home).failWriteBack();
+        });
+      }
+    }
+  }
+
   /** Whoever listens: the server of that role, any of its runs, whether it may serve or not. */
   listening(home: ServerName, role: 'primary' | 'secondary'): SimulatedProcess | null {
     const server = role === 'primary' ? home : this.partnerOf(home);
