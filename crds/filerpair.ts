@@ -283,7 +283,7 @@ const failover = withRules(
         'Automatic: the partner takes over by itself. Manual: a takeover waits until a person asks for it; clients wait as long.',
     }),
     lease: duration(
-      'T: how long a server may serve after the last confirmation by its partner or by the API. A silent death costs clients lease + guard.',
+      'T: how long a server may serve after the last confirmation by its partner or by the API. A silent death costs clients the wait for silence: lease + guard, or 13/11 of lease + guard/2 if that is longer, as clocks may be slewed.',
     ).default('2s'),
     guard: duration(
       'Added to the lease before the partner claims: covers clock drift, and its first half the time until the kernel has killed a stalled server.',
@@ -319,7 +319,7 @@ const failover = withRules(
     {
       cel: "duration(self.guard) >= duration('100ms') && duration(self.guard).getMilliseconds() * 10 >= duration(self.lease).getMilliseconds()",
       message:
-        'guard must be at least 100ms and a tenth of the lease: a stalled server has to be dead (lease + guard/2) before its partner may take over (lease + guard)',
+        'guard must be at least 100ms and a tenth of the lease: a stalled server has to be dead (lease + guard/2) before its partner may take over (lease + guard or later)',
       field: ['guard'],
       holds: (self) => durationMs(self.guard) >= 100 && durationMs(self.guard) * 10 >= durationMs(self.lease),
     },
