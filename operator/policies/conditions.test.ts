@@ -270,6 +270,14 @@ describe('TakeoverPossible', () => {
     expect(rollout(world.view())?.state).toBe('TakingOver');
   });
 
+  test('says how long silence is waited for, and when nothing but a clock keeps a paused machine from writing', () => {
+    const { message } = verdict(World.running());
+    expect(message).toContain('after 2.66 s of silence');
+    expect(message).toContain("don't pause its machine");
+    const sameNode = World.running({ ...spec, storage: { lateWrites: 'SameNode' } });
+    expect(verdict(sameNode).message).not.toContain('pause');
+  });
+
   test('after a takeover it is asked of the other direction', () => {
     const world = World.running();
     world.claims('filer-b', 'filer-a', 2);

@@ -1,7 +1,9 @@
 // TakeoverPossible: if the owner of a disk set died now, would its partner serve it? Always current, so that nobody
 // learns on the day of the failure that the other half of the pair was not there.
 
+import { durationMs } from '../../crds/quantities.ts';
 import { requestAnnotations } from '../../kubernetes/words.ts';
+import { silenceMs } from '../../pair/right-to-serve.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
 import { heldByClaim, isHeldByClaim } from './claim-being-deleted.ts';
 import { nodesWithinReach, outOfReach } from './disk-reach.ts';
@@ -135,12 +137,28 @@ export function takeoverPossible(view: View): Verdict {
   return (
     findings.find(({ status }) => status === 'False') ??
     findings.find(({ status }) => status === 'Unknown') ??
-    isTrue('PartnersReady', findings.map(({ message }) => message).join(' '))
+    isTrue('PartnersReady', [...findings.map(({ message }) => message), ...reliesOnTheClock(view)].join(' '))
   );
 }
 
 const possible = (view: View, home: ServerView, owner: ServerView, survivor: ServerView): Verdict =>
   isTrue(
     'PartnersReady',
-    `If ${owner.name} died, ${survivor.name} would take over the disk set of ${home.name}: at once if the death is reported, after ${view.spec.failover.lease} + ${view.spec.failover.guard} of silence otherwise.`,
+    `If ${owner.name} died, ${survivor.name} would take over the disk set of ${home.name}: at once if the death is reported, after ${silenceOf(view) / 1000} s of silence otherwise.`,
   );
+
+function silenceOf({ spec: { failover } }: View): number {
+  return silenceMs({
+    leaseMs: durationMs(failover.lease),
+    guardMs: durationMs(failover.guard),
+    heartbeatMs: durationMs(failover.heartbeat),
+  });
+}
+
+/** A machine that is paused as a whole does not see the time go by (docs/safety.md). */
+const reliesOnTheClock = ({ spec: { storage } }: View): string[] =>
+  storage.transfer === 'Shared' && storage.lateWrites !== 'SameNode'
+    ? [
+        "What keeps a server from writing after that is its clock: don't pause its machine (live migration, snapshot with memory), or use storage.transfer Reattach.",
+      ]
+    : [];
