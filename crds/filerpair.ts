@@ -751,10 +751,15 @@ export const filerPairStatus = z.object({
   rollout: z
     .object({
       state: z.string().meta({
-        description: 'TakingOver, Replacing, GivingBack, Retrying, Waiting, Paused or Blocked.',
+        description:
+          'Queued, TryingImage, TakingOver, Replacing, GivingBack, Retrying, Waiting, Paused or Blocked.',
       }),
       server: z.string().optional().meta({ description: 'The server that it is about.' }),
       message: z.string(),
+      begun: z
+        .boolean()
+        .optional()
+        .meta({ description: 'Whether its turn has come: an image is tried, or a server has been touched.' }),
       since: time('Since when it is in this state.'),
     })
     .optional()

@@ -18,6 +18,8 @@ export const labels = {
   snapshot: 'filerpair.dev/snapshot',
   /** On attachment pods: the home server of the disk set whose volumes they hold on their node. */
   attachment: 'filerpair.dev/attachment',
+  /** On the pod that starts a new image once, before a server is replaced. */
+  imageTrial: 'filerpair.dev/image-trial',
 } as const;
 
 /** On the Lease of a disk set. Values are text; JSON where a type below says so. */

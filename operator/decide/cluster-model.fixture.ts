@@ -3,7 +3,7 @@
 // Who moves next is chosen by a seed. It knows of the pair's protocol only what the operator can see.
 
 import type { Lease } from '../../kubernetes/objects.ts';
-import { leaseAnnotations, parseAnnotation, type RequestAnnotation } from '../../kubernetes/words.ts';
+import { labels, leaseAnnotations, parseAnnotation, type RequestAnnotation } from '../../kubernetes/words.ts';
 import type { Pod } from '../observe/objects.ts';
 import type { Observed } from '../observe/observed.ts';
 import { decide } from './decide.ts';
@@ -169,11 +169,21 @@ export class ClusterModel {
   }
 
   #podMoves(pod: Pod): Move[] {
+    if (pod.metadata.labels?.[labels.imageTrial] !== undefined) return this.#trialMoves(pod);
     const server = pod.metadata.labels?.['filerpair.dev/server'] ?? '';
     if (pod.metadata.deletionTimestamp !== undefined)
       return [{ name: `${server}: ${pod.metadata.name} ends`, run: () => this.#end(server, pod) }];
     if (isRunning(pod)) return [];
     return [{ name: `${server}: ${pod.metadata.name} starts`, run: () => this.#start(server, pod) }];
+  }
+
+  #trialMoves(pod: Pod): Move[] {
+    const { name = '', deletionTimestamp } = pod.metadata;
+    if (deletionTimestamp !== undefined)
+      return [{ name: `${name} ends`, run: () => this.world.remove('pods', name) }];
+    if (pod.status?.phase === 'Succeeded') return [];
+    const run = () => this.world.changePod(pod, { status: { phase: 'Succeeded' } });
+    return [{ name: `${name} succeeds`, run }];
   }
 
   #start(server: string, pod: Pod): void {
@@ -289,7 +299,6 @@ export class ClusterModel {
   }
 }
 
-/** The world replaces what it changes. */
 /** What is left of a plan when a piece of work has failed. */
 function withoutWhatNeeds(part: string, actions: readonly Action[]): Action[] {
   const failed = new Set([part]);
@@ -300,6 +309,7 @@ function withoutWhatNeeds(part: string, actions: readonly Action[]): Action[] {
   });
 }
 
+/** The world replaces what it changes. */
 const differs = (a: Observed, b: Observed): boolean =>
   (Object.keys(b) as (keyof Observed)[]).some((key) => a[key] !== b[key]);
 

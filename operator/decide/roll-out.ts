@@ -1,8 +1,9 @@
 // The rollout's next step as actions. What could go wrong is asked first: whether a new pod would be accepted at all,
 // and, before a pod is deleted, whether its server really owns nothing, by the API itself and not by the caches.
 
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
 import { type Rollout, type RolloutStep, staleTrace } from '../policies/rollout.ts';
+import { imageTrial, imageTrialName } from './desired/image-trial.ts';
 import { newPod } from './desired/pod.ts';
 import { ownedByOthers, patchLease, requestPatch } from './lease-upkeep.ts';
 import type { Action, EventToTell } from './plan.ts';
@@ -10,7 +11,7 @@ import { neededByPods } from './provision.ts';
 import type { ServerView, View } from './view.ts';
 
 export function rolledOut(view: View, found: Rollout | null): Action[] {
-  const traces = view.servers.filter(staleTrace).flatMap(traceRemoved);
+  const traces = [...view.servers.filter(staleTrace).flatMap(traceRemoved), ...trialsOver(view, found)];
   if (found === null || found.step === null) return traces;
   const steps = stepActions(view, found.step, found.message);
   // No server is touched while something that its new pod could not start without was refused.
@@ -26,6 +27,9 @@ function stepActions(view: View, step: RolloutStep, why: string): Action[] {
     const told = { ...asked, event: { ...event, key: `${step.request.id}/${lease.object.metadata.uid}` } };
     return step.request.kind === 'takeover' ? [newPodAccepted(view, step.home), told] : [told];
   }
+  if (step.kind === 'end trial') return [];
+  if (step.kind === 'try')
+    return [{ kind: 'create', resource: 'pods', object: imageTrial(view, step.server), why, event }];
   const { server, pod } = step;
   const { namespace = '', name = '', uid = '' } = pod.pod.metadata;
   return [
@@ -33,6 +37,26 @@ function stepActions(view: View, step: RolloutStep, why: string): Action[] {
     ...view.servers.flatMap((home) => ownedByOthers(home, pod.pod.metadata.uid ?? '')),
     { kind: 'delete', resource: 'pods', namespace, name, uid, why, event: { ...event, key: uid } },
   ];
+}
+
+/** Trials that nobody waits for: of an image that is not wanted any more, of one that runs by now, or to be repeated. */
+function trialsOver(view: View, found: Rollout | null): Action[] {
+  const kept = found === null || found.step?.kind === 'end trial' ? null : imageTrialName(view);
+  return view.observed.pods
+    .filter(
+      ({ metadata }) =>
+        metadata.labels?.[labels.imageTrial] !== undefined &&
+        metadata.deletionTimestamp === undefined &&
+        metadata.name !== kept,
+    )
+    .map(({ metadata: { namespace = '', name = '', uid = '' } }) => ({
+      kind: 'delete',
+      resource: 'pods',
+      namespace,
+      name,
+      uid,
+      why: 'the trial of an image is over',
+    }));
 }
 
 const newPodAccepted = (view: View, server: ServerView): Action => ({

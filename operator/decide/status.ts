@@ -69,6 +69,7 @@ function rolloutStatus(view: View): Pick<FilerPairStatus, 'rollout'> {
     state: problem === undefined ? found.state : 'Blocked',
     ...(found.server === null ? {} : { server: found.server }),
     message: problem?.message ?? found.message,
+    ...(found.begun ? { begun: true } : {}),
   };
   const before = view.pair.status?.rollout;
   const unchanged = before?.state === now.state && before.server === now.server;

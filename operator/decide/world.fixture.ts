@@ -6,7 +6,7 @@ import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpo
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../observe/objects.ts';
-import type { Observed, OperatorSettings } from '../observe/observed.ts';
+import { noOtherPairs, type Observed, type OperatorSettings } from '../observe/observed.ts';
 import { withPatchedSecret, withSecret } from './credentials-model.fixture.ts';
 import { decide } from './decide.ts';
 import { nodesUnmarked } from './node-marks.ts';
@@ -82,6 +82,7 @@ export class World {
       nodes,
       readinessSince: {},
       nodesGone: {},
+      others: noOtherPairs,
       problems: [],
     };
   }

@@ -30,7 +30,13 @@ import type {
   VolumeAttachment,
   VolumeSnapshot,
 } from './objects.ts';
-import type { DnsQuestion, Observed, ObservedCredentials, Problem } from './observed.ts';
+import {
+  type DnsQuestion,
+  noOtherPairs,
+  type Observed,
+  type ObservedCredentials,
+  type Problem,
+} from './observed.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
@@ -211,6 +217,7 @@ export class Caches {
       nodes: { ...this.#nodesByName(), ...unseen.found },
       readinessSince: this.#readinessOf(pods, volumeAttachments),
       nodesGone: unseen.gone,
+      others: noOtherPairs,
       problems,
     };
   }

@@ -39,6 +39,27 @@ export interface ObservedCredentials extends CertificateFacts {
   readonly sharedKey: { readonly uid: string } | 'absent' | 'unknown';
 }
 
+/** What a pair knows of all others: a new image of the operator comes to them as a wave. */
+export interface OtherPairs {
+  readonly count: number;
+  /** How many of them have begun to roll something out and have not come to the end. */
+  readonly rollingOut: number;
+  /** Images of file servers of which a server is ready, or a trial has succeeded. */
+  readonly imagesStarted: readonly string[];
+  /** Images that both servers of some pair run, with nothing left to be rolled out there. */
+  readonly arrivedAt: readonly string[];
+  /** A pair whose rollout has stood still for too long, and what it says; null: none. */
+  readonly stuck: string | null;
+}
+
+export const noOtherPairs: OtherPairs = {
+  count: 0,
+  rollingOut: 0,
+  imagesStarted: [],
+  arrivedAt: [],
+  stuck: null,
+};
+
 export interface Observed {
   readonly namespace: string;
   readonly name: string;
@@ -78,6 +99,7 @@ export interface Observed {
   readonly readinessSince: Readonly<Record<string, number>>;
   /** Nodes that pods of the pair name and that the API says do not exist: when it first said so, by the clock of `now`. */
   readonly nodesGone: Readonly<Record<string, number>>;
+  readonly others: OtherPairs;
   /** In the order of the plan. */
   readonly problems: readonly Problem[];
 }

@@ -266,7 +266,7 @@ describe('TakeoverPossible', () => {
   test('False in mode Manual, which does not keep a rollout from asking', () => {
     const world = World.running({ ...spec, failover: { mode: 'Manual' } });
     expect(verdict(world)).toMatchObject({ status: 'False', reason: 'ManualMode' });
-    world.changeSpec({ image: 'filerpair/fileserver:0.2.0' });
+    world.changeSpec({ ports: { metrics: 9191 } });
     expect(rollout(world.view())?.state).toBe('TakingOver');
   });
 

@@ -2,13 +2,14 @@
 // in which everybody moves in any order and anything is interrupted.
 
 import { describe, expect, test } from 'vitest';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
 import { ClusterModel, partnerOf, servers } from '../decide/cluster-model.fixture.ts';
 import { serverPod } from '../decide/desired/pod.ts';
 import { configOfPod } from '../decide/desired/server-config.ts';
 import { templateAnnotation } from '../decide/names.ts';
 import type { Action } from '../decide/plan.ts';
 import { spec, World } from '../decide/world.fixture.ts';
+import { noOtherPairs } from '../observe/observed.ts';
 import { rollout } from './rollout.ts';
 import { fitTogether } from './unsafe-change.ts';
 
@@ -38,6 +39,7 @@ const ended = (world: World, name: string): void => world.remove('pods', name);
 
 const changed = (): World => {
   const world = World.running();
+  world.observed.others = { ...noOtherPairs, count: 1, imagesStarted: [newImage] };
   world.changeSpec({ image: newImage });
   return world;
 };
@@ -387,6 +389,7 @@ function play(seed: number, faultRate: number): ClusterModel {
 /** The pod owns nothing, and its partner's process has both disk sets. */
 function judgeDelete(model: ClusterModel, action: Action & { kind: 'delete' }): void {
   const doomed = model.world.observed.pods.find(({ metadata }) => metadata.uid === action.uid);
+  if (doomed?.metadata.labels?.[labels.imageTrial] !== undefined) return;
   const server = doomed?.metadata.labels?.['filerpair.dev/server'] ?? '';
   const partner = model.alive(partnerOf(server));
   const owners = servers.map((home) => model.holder(home)?.split('/')[1]);

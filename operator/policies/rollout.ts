@@ -4,17 +4,21 @@
 //   filer-a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with filer-b
 //         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
 //
+// A new image has started somewhere before a server is given up for it. One that came with the operator itself comes to all
+// pairs as a wave: to one pair, and when that runs it, to some at a time; while one does not come back, to no further one.
+//
 // Nothing is remembered between two steps: pods carry the fingerprint of what they were made from, Leases say who owns
 // what, and the answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of
 // it. So it may be interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, a
 // person who asks for something. The next look goes on from what there is then, and holds while something is not well.
 
 import type { RequestAnnotation } from '../../kubernetes/words.ts';
-import { serverPod } from '../decide/desired/pod.ts';
+import { imagesOfPod, serverPod, wantedImage } from '../decide/desired/pod.ts';
 import { templateAnnotation } from '../decide/names.ts';
 import { partnerOf, type ServerView, type View } from '../decide/view.ts';
 import { claimBeingDeleted } from './claim-being-deleted.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
+import { imageTrial } from './image-trial.ts';
 import { ownsSomething } from './pod-replacement.ts';
 import type { PodFinding } from './pod-state.ts';
 import { requestFindings } from './requests.ts';
@@ -22,6 +26,10 @@ import { takeoverPossible } from './takeover-possible.ts';
 import { unsafeChange } from './unsafe-change.ts';
 
 export type RolloutState =
+  /** Other pairs get the operator's new image first. */
+  | 'Queued'
+  /** The new image is started once, beside the servers. */
+  | 'TryingImage'
   /** The disk set of the server is being handed to its partner. */
   | 'TakingOver'
   /** Its pod ends, and a new one starts. */
@@ -37,7 +45,10 @@ export type RolloutState =
 
 export type RolloutStep =
   | { readonly kind: 'move'; readonly home: ServerView; readonly request: RequestAnnotation }
-  | { readonly kind: 'replace'; readonly server: ServerView; readonly pod: PodFinding };
+  | { readonly kind: 'replace'; readonly server: ServerView; readonly pod: PodFinding }
+  /** Start the image once; `failed`: the pod in which it did not, which goes first. */
+  | { readonly kind: 'try'; readonly server: ServerView }
+  | { readonly kind: 'end trial' };
 
 export interface Rollout {
   readonly state: RolloutState;
@@ -49,7 +60,15 @@ export interface Rollout {
   readonly step: RolloutStep | null;
   /** When time alone goes on with it, ms since the epoch. */
   readonly wakeAt: number | null;
+  /** Its turn has come: an image is tried, or a server has been touched. */
+  readonly begun: boolean;
 }
+
+/** `begun`: where the state alone does not say it. */
+type Finding = Omit<Rollout, 'begun'> & { readonly begun?: true };
+
+/** How many pairs roll a new image of the operator out at the same time, of so many. */
+export const atOnceMax = (pairs: number): number => Math.max(5, Math.ceil(pairs / 20));
 
 /** A refused request is repeated after this long, ms. */
 const retryMs = 10_000;
@@ -65,7 +84,7 @@ export function rollout(view: View): Rollout | null {
   const work: Work = { view, outdated, moved };
   for (const policy of rolloutChain) {
     const found = policy(work);
-    if (found !== null) return found;
+    if (found !== null) return { ...found, begun: isBegun(work, found) };
   }
   return null;
 }
@@ -85,8 +104,23 @@ interface Work {
   readonly moved: readonly ServerView[];
 }
 
+const underWay: ReadonlySet<RolloutState> = new Set([
+  'TryingImage',
+  'TakingOver',
+  'Replacing',
+  'GivingBack',
+  'Retrying',
+]);
+
+const isBegun = ({ view, outdated, moved }: Work, { state, begun }: Finding): boolean =>
+  begun === true ||
+  underWay.has(state) ||
+  moved.length > 0 ||
+  // One of them is made from the new spec already.
+  view.servers.some((server) => server.usable.length > 0 && !outdated.includes(server));
+
 /** First finding wins: what a person wants, what is under way, what would do harm, then the next step. */
-export const rolloutChain: readonly ((work: Work) => Rollout | null)[] = [
+export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
   function personAskedForSomething({ view }) {
     const asked = requestFindings(view).find(({ kind }) => kind === 'pass on' || kind === 'wait');
     return asked === undefined || !('asked' in asked)
@@ -131,6 +165,41 @@ export const rolloutChain: readonly ((work: Work) => Rollout | null)[] = [
         if (servesNothing(view, server, pod))
           return replace(server, pod, `${pod.because}; it starts anew as the spec wants it now`);
     return null;
+  },
+  function operatorsWave(work) {
+    const { view } = work;
+    if (view.spec.image !== undefined || !imageChanges(work) || isBegun(work, queued(''))) return null;
+    const { others } = view.observed;
+    const image = wantedImage(view);
+    if (others.stuck !== null)
+      return queued(`Image ${image} goes to no further pair while one does not come back: ${others.stuck}`);
+    const turns = others.arrivedAt.includes(image) || others.count === 0 ? atOnceMax(others.count + 1) : 1;
+    if (others.rollingOut < turns) return null;
+    return queued(
+      turns === 1
+        ? `Image ${image} comes to one pair first; the others follow when both of its servers run it.`
+        : `Image ${image} comes to ${turns} pairs at a time.`,
+    );
+  },
+  function imageNeverStarted(work) {
+    const { view, outdated } = work;
+    if (!imageChanges(work)) return null;
+    const trial = imageTrial(view);
+    switch (trial.kind) {
+      case 'started':
+        return null;
+      case 'try':
+        return {
+          ...hold('TryingImage', null, `Image ${wantedImage(view)} is tried before a server is replaced.`),
+          step: { kind: 'try', server: outdated[0]! },
+        };
+      case 'wait':
+        return hold('TryingImage', null, trial.message);
+      case 'failed':
+        return trial.again !== null && view.now >= trial.again
+          ? { ...hold('Blocked', null, trial.message), step: { kind: 'end trial' }, begun: true }
+          : { ...hold('Blocked', null, trial.message, trial.again), begun: true };
+    }
   },
   function ownsNothing({ view, outdated }) {
     const server = outdated.find((one) => one.pods.every((pod) => !ownsSomething(view, pod)));
@@ -197,6 +266,13 @@ export const rolloutChain: readonly ((work: Work) => Rollout | null)[] = [
   },
 ];
 
+const imageChanges = ({ view, outdated }: Work): boolean =>
+  outdated.some((server) =>
+    outdatedPods(view, server).some(({ pod }) => !imagesOfPod(pod).includes(wantedImage(view))),
+  );
+
+const queued = (message: string): Finding => hold('Queued', null, message);
+
 /** Nobody is served by this pod, so that its end is no loss: its server does not run, and is not about to go on. */
 function servesNothing(view: View, server: ServerView, pod: PodFinding): boolean {
   if (pod.state === 'Running' || pod.state === 'Starting') return false;
@@ -226,11 +302,11 @@ function hold(
   server: string | null,
   message: string,
   wakeAt: number | null = null,
-): Rollout {
+): Finding {
   return { state, server, message, step: null, wakeAt };
 }
 
-function replace(server: ServerView, pod: PodFinding, why: string): Rollout {
+function replace(server: ServerView, pod: PodFinding, why: string): Finding {
   return {
     state: 'Replacing',
     server: server.name,
@@ -240,7 +316,7 @@ function replace(server: ServerView, pod: PodFinding, why: string): Rollout {
   };
 }
 
-function move(view: View, home: ServerView, kind: 'takeover' | 'giveback'): Rollout {
+function move(view: View, home: ServerView, kind: 'takeover' | 'giveback'): Finding {
   const { lease, name } = home;
   const last = parseRequestId(lease?.requestResult?.id);
   const again =

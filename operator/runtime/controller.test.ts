@@ -82,6 +82,7 @@ async function look(world: World, refuse: Refuse = () => null): Promise<Looked> 
     nodes: () => world.observed.nodes,
     ask: () => undefined,
     forgetSecrets: () => undefined,
+    pairs: () => [],
     keys: () => new Set(['storage/home']),
   } as unknown as Caches;
   const metrics = operatorMetrics({ pairs: () => [], queueLength: () => 0, leading: () => true });
@@ -136,7 +137,8 @@ function bothDetached(): World {
 /** The partner owns everything, and the pod of filer-a is about to be replaced. */
 function rollingOut(): World {
   const world = World.running();
-  world.changeSpec({ image: 'filerpair/fileserver:0.2.0' });
+  const placement = { priorityClassName: 'high' };
+  world.changeSpec({ servers: spec.servers.map((server) => ({ ...server, placement })) });
   world.settle();
   const request = world.lease('filer-a').metadata.annotations?.[leaseAnnotations.request] ?? '{}';
   const { id } = JSON.parse(request) as { id: string };

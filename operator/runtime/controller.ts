@@ -3,6 +3,7 @@
 
 import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
+import { labels } from '../../kubernetes/words.ts';
 import { decide } from '../decide/decide.ts';
 import { nodesUnmarked } from '../decide/node-marks.ts';
 import type { Plan } from '../decide/plan.ts';
@@ -13,6 +14,7 @@ import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings, Problem } from '../observe/observed.ts';
 import { countTransition, type OperatorMetrics } from './metrics.ts';
 import { PlanRun } from './plan-run.ts';
+import { RolloutWave } from './rollout-wave.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
@@ -28,6 +30,7 @@ export class Controller {
   readonly #metrics: OperatorMetrics;
   readonly #mayAct: () => boolean;
   readonly #queue: WorkQueue;
+  readonly #wave: RolloutWave;
   readonly #problems = new Map<string, readonly Problem[]>();
   #resync: NodeJS.Timeout | undefined;
   #active = false;
@@ -47,6 +50,10 @@ export class Controller {
     this.#executor = executor;
     this.#settings = settings;
     this.#log = log;
+    this.#wave = new RolloutWave(
+      () => pairsByKey(caches),
+      (key) => this.wake(key),
+    );
     this.#queue = new WorkQueue({
       work: (key) => this.#measured(key),
       onFailure: (key, error, retryInMs) => this.#failed(key, error, retryInMs),
@@ -106,9 +113,11 @@ export class Controller {
     if (key === nodesKey) return this.#unmarkNodes();
     const [namespace = '', name = ''] = key.split('/');
     const known = this.#problems.get(key) ?? [];
-    const observed = await this.#caches.observe(namespace, name, known);
+    const seen = await this.#caches.observe(namespace, name, known);
     const now = Date.now();
+    const observed = { ...seen, others: this.#wave.others(key, now) };
     const plan = decide(observed, this.#settings, now);
+    this.#noteRollout(key, observed, plan);
     this.#caches.ask(key, plan.questions);
     const run = this.#planRun(key, observed.pair);
     const first = plan.actions.filter(({ urgent }) => urgent);
@@ -124,6 +133,17 @@ export class Controller {
     if (run.errors.length > 0) this.#raise(key, run.errors);
     const wakeMs = plan.wakeAt === null ? null : Math.max(0, plan.wakeAt - now) + 10;
     return run.problems.length === 0 ? wakeMs : Math.min(problemRetryMs, wakeMs ?? problemRetryMs);
+  }
+
+  /** In the same turn as the decision: two pairs must not both take the last turn of a wave. */
+  #noteRollout(key: string, { pair, pods }: Observed, plan: Plan): void {
+    if (pair === null) {
+      this.#wave.forget(key);
+      return;
+    }
+    const { rollout } = plan.status ?? pair.status ?? {};
+    const servers = pods.filter(({ metadata }) => metadata.labels?.[labels.server] !== undefined);
+    this.#wave.note(key, rollout, servers, pods);
   }
 
   /** Not the work of any pair: a mark outlives the pair that it was set for. */
@@ -205,4 +225,9 @@ export class Controller {
       outcome: error.outcome,
     });
   }
+}
+
+function* pairsByKey(caches: Caches): Iterable<readonly [string, FilerPairObject]> {
+  for (const pair of caches.pairs())
+    yield [keyOf(pair.metadata.namespace ?? '', pair.metadata.name ?? ''), pair];
 }

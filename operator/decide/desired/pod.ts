@@ -3,6 +3,7 @@
 
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { labels } from '../../../kubernetes/words.ts';
+import type { Pod } from '../../observe/objects.ts';
 import { nodesWithinReach } from '../../policies/disk-reach.ts';
 import { fingerprint } from '../fingerprint.ts';
 import {
@@ -165,9 +166,16 @@ function sameZone(view: View, podAffinityTerm: object): Record<string, unknown> 
 
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
+export const wantedImage = (view: View): string => view.spec.image ?? view.settings.fileserverImage;
+
+export const imagesOfPod = ({ spec }: Pod): string[] =>
+  ((spec?.['containers'] ?? []) as readonly { readonly image?: string }[]).flatMap(
+    ({ image }) => image ?? [],
+  );
+
 export function imageOf(view: View): Record<string, unknown> {
   return {
-    image: view.spec.image ?? view.settings.fileserverImage,
+    image: wantedImage(view),
     imagePullPolicy: view.settings.imagePullPolicy,
   };
 }

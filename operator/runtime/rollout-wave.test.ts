@@ -1,0 +1,184 @@
+// A new image of the operator comes to many pairs: decide() for each of them, and one wave that they share.
+
+import { describe, expect, test } from 'vitest';
+import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
+import { decide } from '../decide/decide.ts';
+import { settings, World } from '../decide/world.fixture.ts';
+import type { Pod } from '../observe/objects.ts';
+import { RolloutWave } from './rollout-wave.ts';
+
+const next = { ...settings, fileserverImage: 'filerpair/fileserver:0.2.0' };
+
+class Cluster {
+  readonly worlds: readonly World[];
+  readonly woken = new Set<string>();
+  readonly wave: RolloutWave;
+  /** What became of the new image where a pod was made from it. */
+  starts: 'well' | 'cannot be pulled' | 'only in a trial' = 'well';
+
+  constructor(pairs: number) {
+    this.worlds = Array.from({ length: pairs }, () => World.running());
+    this.wave = new RolloutWave(
+      () => this.worlds.map((world, index) => [`storage/${index}`, world.observed.pair!] as const),
+      (key) => this.woken.add(key),
+    );
+  }
+
+  /** One look at each pair. All that an operator does in it is done, and servers and kubelets answer. */
+  round(): void {
+    for (const [index, world] of this.worlds.entries()) {
+      this.look(index, world);
+      this.answer(world);
+      world.now += 5_000;
+    }
+  }
+
+  look(index: number, world: World): void {
+    const key = `storage/${index}`;
+    world.observed.others = this.wave.others(key, world.now);
+    const plan = decide(world.observed, next, world.now);
+    const { pods } = world.observed;
+    const servers = pods.filter(({ metadata }) => metadata.labels?.[labels.server] !== undefined);
+    this.wave.note(key, (plan.status ?? world.observed.pair!.status)?.rollout, servers, pods);
+    for (const action of plan.actions) world.carryOut(action);
+    if (plan.status !== null) world.writeStatus(plan.status);
+  }
+
+  answer(world: World): void {
+    for (const pod of world.observed.pods) {
+      const { name = '', deletionTimestamp } = pod.metadata;
+      const server = pod.metadata.labels?.[labels.server];
+      if (deletionTimestamp !== undefined) world.remove('pods', name);
+      else if (server === undefined) this.#trial(world, pod);
+      else if (pod.status?.phase === undefined && this.starts === 'well') world.runs(server);
+    }
+    for (const home of ['filer-a', 'filer-b']) {
+      const annotations = world.lease(home).metadata.annotations ?? {};
+      const asked = annotations[leaseAnnotations.request];
+      if (asked === undefined) continue;
+      const { id, kind } = JSON.parse(asked) as { id: string; kind: string };
+      if (annotations[leaseAnnotations.requestResult]?.includes(id)) continue;
+      const partner = home === 'filer-a' ? 'filer-b' : 'filer-a';
+      world.claims(
+        kind === 'giveback' ? home : partner,
+        home,
+        (world.lease(home).spec?.leaseTransitions ?? 0) + 1,
+      );
+      const result = JSON.stringify({ id, result: 'done', message: 'done' });
+      world.changeLease(home, {}, { [leaseAnnotations.requestResult]: result });
+    }
+    for (const home of ['filer-a', 'filer-b']) {
+      const owner = world.lease(home).spec?.holderIdentity?.split('/')[0];
+      const partner = owner === 'filer-a' ? 'filer-b' : 'filer-a';
+      const runs = world.observed.pods.some(({ metadata }) => metadata.labels?.[labels.server] === partner);
+      const acknowledger = runs ? world.incarnation(partner) : null;
+      world.changeLease(home, {}, { [leaseAnnotations.acknowledger]: acknowledger });
+    }
+  }
+
+  #trial(world: World, pod: Pod): void {
+    const waiting = { reason: 'ImagePullBackOff', message: 'not found' };
+    world.changePod(
+      pod,
+      this.starts === 'cannot be pulled'
+        ? { status: { phase: 'Pending', containerStatuses: [{ name: 'trial', state: { waiting } }] } }
+        : { status: { phase: 'Succeeded' } },
+    );
+  }
+
+  /** Pairs of which a server was touched. */
+  get begun(): number {
+    return this.worlds.filter((world) => world.observed.pair!.status?.rollout?.begun === true).length;
+  }
+
+  get arrived(): number {
+    return this.worlds.filter(({ observed }) =>
+      observed.pods.every(({ spec }) => JSON.stringify(spec).includes(next.fileserverImage)),
+    ).length;
+  }
+}
+
+const isTrial = ({ metadata }: Pod): boolean => metadata.labels?.[labels.imageTrial] !== undefined;
+
+describe('a new image of the operator', () => {
+  test('comes to one pair first, then to a bounded number at once, then to all', () => {
+    const cluster = new Cluster(8);
+    let most = 0;
+    for (let round = 0; round < 200 && cluster.arrived < 8; round++) {
+      cluster.round();
+      if (cluster.arrived === 0) expect(cluster.begun).toBeLessThanOrEqual(1);
+      most = Math.max(most, cluster.begun);
+    }
+    expect(cluster.arrived).toBe(8);
+    expect(most).toBe(5);
+    for (let round = 0; round < 3; round++) cluster.round();
+    for (const { observed } of cluster.worlds) {
+      expect(observed.pair!.status?.rollout).toBeUndefined();
+      expect(observed.pods).toHaveLength(2);
+    }
+  });
+
+  test('that cannot be pulled costs no pair a server', () => {
+    const cluster = new Cluster(8);
+    cluster.starts = 'cannot be pulled';
+    for (let round = 0; round < 8; round++) cluster.round();
+    // It is tried in one pair, for all.
+    expect(cluster.begun).toBe(1);
+    const trials = cluster.worlds.flatMap(({ observed }) => observed.pods.filter(isTrial));
+    expect(trials).toHaveLength(1);
+    for (const { observed } of cluster.worlds)
+      expect(observed.pods.filter(({ status }) => status?.phase === 'Running')).toHaveLength(2);
+    const [first] = cluster.worlds;
+    expect(first!.observed.pair!.status?.rollout).toMatchObject({
+      state: 'Blocked',
+      message: expect.stringMatching(
+        /^Image filerpair\/fileserver:0.2.0 is tried .* ImagePullBackOff: not found\.$/,
+      ),
+    });
+  });
+
+  test('with which the first server does not come back goes no further, and says where it stopped', () => {
+    const cluster = new Cluster(8);
+    cluster.starts = 'only in a trial';
+    for (let round = 0; round < 12; round++) cluster.round();
+    for (const world of cluster.worlds) world.now += 3_600_000;
+    for (let round = 0; round < 3; round++) cluster.round();
+    expect(cluster.begun).toBe(1);
+    const queued = cluster.worlds.filter(
+      ({ observed }) => observed.pair!.status?.rollout?.state === 'Queued',
+    );
+    expect(queued).toHaveLength(7);
+    expect(queued[0]!.observed.pair!.status!.rollout!.message).toMatch(
+      /goes to no further pair while one does not come back: storage\/\d+: Waits until filer-a runs again/,
+    );
+  });
+
+  test('wakes the next pair when one has come to its end', () => {
+    const cluster = new Cluster(2);
+    cluster.round();
+    cluster.woken.clear();
+    const [first] = cluster.worlds;
+    for (let round = 0; round < 60 && first!.observed.pair!.status?.rollout !== undefined; round++) {
+      expect([...cluster.woken]).toEqual([]);
+      cluster.answer(first!);
+      first!.now += 5_000;
+      cluster.look(0, first!);
+    }
+    expect(cluster.worlds[1]!.observed.pair!.status?.rollout?.state).toBe('Queued');
+    expect([...cluster.woken]).toContain('storage/1');
+  });
+});
+
+test('an image that a person has put into the spec does not wait for other pairs', () => {
+  const world = World.running();
+  world.observed.others = {
+    count: 9,
+    rollingOut: 9,
+    imagesStarted: ['mine:1'],
+    arrivedAt: [],
+    stuck: 'another',
+  };
+  world.changeSpec({ image: 'mine:1' });
+  world.settle();
+  expect(world.observed.pair!.status?.rollout?.state).toBe('TakingOver');
+});

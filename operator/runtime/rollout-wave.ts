@@ -1,0 +1,85 @@
+// What the pairs know of each other's rollouts, so that a new image of the operator comes to them as a wave: first to one
+// pair, then to some at a time, and to no further one while one of them does not come back.
+//
+// What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
+// looked at in the same moment must not both take the last turn.
+
+import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { FilerPairObject, Pod } from '../observe/objects.ts';
+import type { OtherPairs } from '../observe/observed.ts';
+import { imagesStarted } from '../policies/image-trial.ts';
+import { atOnceMax } from '../policies/rollout.ts';
+
+type Rollout = NonNullable<FilerPairStatus['rollout']>;
+
+interface Noted {
+  readonly rollout: Rollout | null;
+  readonly imagesStarted: readonly string[];
+  /** The image that both servers run; null: not both of them, or not the same. */
+  readonly arrivedAt: string | null;
+}
+
+/** A rollout that has stood still for this long does not come to its end by itself, ms. */
+const STUCK_MS = 10 * 60_000;
+
+export class RolloutWave {
+  readonly #pairs: () => Iterable<readonly [key: string, FilerPairObject]>;
+  readonly #wake: (key: string) => void;
+  readonly #noted = new Map<string, Noted>();
+
+  constructor(pairs: () => Iterable<readonly [key: string, FilerPairObject]>, wake: (key: string) => void) {
+    this.#pairs = pairs;
+    this.#wake = wake;
+  }
+
+  /** What a pair has to know of all others. */
+  others(key: string, now: number): OtherPairs {
+    const images = new Set<string>();
+    const arrivedAt = new Set<string>();
+    let count = 0;
+    let rollingOut = 0;
+    let stuck: string | null = null;
+    for (const [other, { status }] of this.#pairs()) {
+      if (other === key) continue;
+      count += 1;
+      const noted = this.#noted.get(other);
+      for (const image of noted?.imagesStarted ?? []) images.add(image);
+      if (noted?.arrivedAt != null) arrivedAt.add(noted.arrivedAt);
+      const rollout = noted === undefined ? status?.rollout : noted.rollout;
+      if (rollout?.begun !== true || rollout.state === 'Paused') continue;
+      rollingOut += 1;
+      if (rollout.state === 'Blocked' || now - Date.parse(rollout.since) > STUCK_MS)
+        stuck ??= `${other}: ${rollout.message}`;
+    }
+    return { count, rollingOut, imagesStarted: [...images], arrivedAt: [...arrivedAt], stuck };
+  }
+
+  /** What was decided about a pair, and what runs of it. Called in the same turn as the decision. */
+  note(key: string, rollout: Rollout | undefined, serverPods: readonly Pod[], pods: readonly Pod[]): void {
+    const started = serverPods.map((pod) => imagesStarted([pod])[0]);
+    const [image] = started;
+    const arrived =
+      started.length === 2 && image !== undefined && started[1] === image && rollout === undefined;
+    this.#noted.set(key, {
+      rollout: rollout ?? null,
+      imagesStarted: imagesStarted(pods),
+      arrivedAt: arrived ? image : null,
+    });
+    if (rollout?.state !== 'Queued') this.#wakeNext(key);
+  }
+
+  forget(key: string): void {
+    this.#noted.delete(key);
+    this.#wakeNext(key);
+  }
+
+  /** Nothing else wakes a pair that waits for others. One at a time: it may not need its turn any more, and wakes the next. */
+  #wakeNext(key: string): void {
+    for (const [other, { rollout }] of this.#noted) {
+      if (other === key || rollout?.state !== 'Queued') continue;
+      const { count, rollingOut, stuck } = this.others(other, Date.now());
+      if (stuck === null && rollingOut < atOnceMax(count + 1)) this.#wake(other);
+      return;
+    }
+  }
+}
