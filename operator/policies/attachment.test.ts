@@ -501,3 +501,16 @@ test('disks have the priority of the servers, wherever they are mounted', () => 
   expect(priorityOf(undefined, 'high')).toBe('high');
   expect(priorityOf(undefined, undefined)).toBeUndefined();
 });
+
+test('a volume that a ready node does not let go is told as stuck, with the way out', () => {
+  const world = takenOver();
+  world.settle();
+  gone(world, 'filer-a');
+  expect(ready(world).reason).toBe('DisksMoving');
+  const { wakeAt } = world.plan();
+  expect(wakeAt).toBe(world.now + 120_000);
+  world.now = wakeAt!;
+  const { reason, message } = ready(world);
+  expect(reason).toBe('DisksStuck');
+  expect(message).toContain('on node node-1, findmnt -R /var/lib/filerpair/pair-1/filer-a shows it');
+});

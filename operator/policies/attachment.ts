@@ -12,6 +12,7 @@
 import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
 import { serverPod } from '../decide/desired/pod.ts';
 import {
+  attachmentDirectory,
   attachmentNodeAnnotation,
   claimName,
   remindersAnnotation,
@@ -66,6 +67,8 @@ const usually = {
   attaching: 'this usually takes 1 to 5 seconds',
 };
 
+/** A node that is ready lets a volume go within seconds; with one that somebody still uses it may take for ever. ms */
+const DETACHED_MS_MAX = 2 * 60_000;
 /** An attached volume is mounted within a second or two, and a large one that is checked first within some more. ms */
 const MOUNTED_MS_MAX = 15_000;
 /**
@@ -120,7 +123,7 @@ function follow(
   );
   const elsewhere = theirs.find(({ spec }) => spec?.nodeName !== node);
   // A pod that is there already is left there: it waits, as the one to be made would.
-  if (elsewhere !== undefined) return detaching(view, node, elsewhere);
+  if (elsewhere !== undefined) return detaching(view, home, node, elsewhere);
   if (here !== undefined) return attaching(view, node, here, theirs, volumes.size);
   const deleted = claimsBeingDeleted(view, home)[0];
   // No pod is admitted that uses such a claim.
@@ -250,7 +253,12 @@ export const outOfServiceTaint = {
 export const isOutOfService = (node: Node | undefined): boolean =>
   node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint.key) === true;
 
-function detaching(view: View, node: string, { metadata, spec, status }: VolumeAttachment): Attachment {
+function detaching(
+  view: View,
+  home: ServerView,
+  node: string,
+  { metadata, spec, status }: VolumeAttachment,
+): Attachment {
   const from = spec?.nodeName;
   if (from !== undefined && view.observed.nodes[from] !== undefined && !isNodeReady(view, from)) {
     const { policy } = view.spec.storage.lostNodes;
@@ -265,14 +273,34 @@ function detaching(view: View, node: string, { metadata, spec, status }: VolumeA
   }
   const what = `volume ${spec?.source?.persistentVolumeName} is detached from node ${spec?.nodeName}`;
   const error = status?.detachError?.message;
-  return error === undefined
-    ? waiting('Detaching', node, `${what} (VolumeAttachment ${metadata.name}); ${usually.detaching}`)
-    : waiting(
-        'Detaching',
-        node,
-        `${what}, which does not succeed: ${error} (VolumeAttachment ${metadata.name}). It is tried again; look at the CSI driver`,
-        true,
-      );
+  if (error === undefined) {
+    const lateAt = openingSince(view, home) + DETACHED_MS_MAX;
+    return view.now < lateAt
+      ? {
+          ...waiting('Detaching', node, `${what} (VolumeAttachment ${metadata.name}); ${usually.detaching}`),
+          dueAt: lateAt,
+        }
+      : waiting('Detaching', node, notDetached(view, home, what, from ?? ''), true);
+  }
+  return waiting(
+    'Detaching',
+    node,
+    `${what}, which does not succeed: ${error} (VolumeAttachment ${metadata.name}). It is tried again; look at the CSI driver`,
+    true,
+  );
+}
+
+/** Since when the owner waits, by the status; ms since the epoch. */
+function openingSince(view: View, { name, lease }: ServerView): number {
+  const told = view.pair.status?.diskSets?.find(({ home }) => home === name);
+  const since =
+    told?.phase === 'Opening' && told.epoch === lease?.epoch ? Date.parse(told.since) : Number.NaN;
+  return Number.isNaN(since) ? view.now : since;
+}
+
+function notDetached(view: View, { name }: ServerView, what: string, node: string): string {
+  const directory = `${attachmentDirectory(view.uid)}/${name}`;
+  return `${what}, which has lasted for more than ${DETACHED_MS_MAX / 60_000} minutes on a node that is ready: something there still uses it. Either a pod that is not the operator’s has the claim; or a mount was left behind by a pod that was ended by force: on node ${node}, findmnt -R ${directory} shows it, and umount of what it shows lets the kubelet detach`;
 }
 
 /** `here`: what is attached, or to be attached, to the node, of so many volumes. */

@@ -1,0 +1,136 @@
+// The operator's copy of the cluster, against a real HTTP server: what it asks for, and what it never concludes from its own
+// being late.
+
+import type { ServerResponse } from 'node:http';
+import { afterEach, describe, expect, test } from 'vitest';
+import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { Caches, nodesKey } from './caches.ts';
+
+const pair = {
+  metadata: { name: 'home', namespace: 'storage', uid: 'pair-1', resourceVersion: '1' },
+  spec: { servers: [] },
+};
+const podOn = (nodeName: string): KubernetesObject =>
+  ({
+    metadata: {
+      name: 'home-filer-a-00000',
+      namespace: 'storage',
+      uid: 'pod-1',
+      resourceVersion: '1',
+      labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/server': 'filer-a' },
+    },
+    spec: { nodeName },
+  }) as KubernetesObject;
+const node = (name: string, status: string, version: number, annotations = {}): KubernetesObject =>
+  ({
+    metadata: { name, uid: `uid-${name}`, resourceVersion: String(version), annotations },
+    status: { conditions: [{ type: 'Ready', status, lastTransitionTime: '2030-01-01T00:00:00Z' }] },
+  }) as KubernetesObject;
+
+class Api {
+  readonly objects: Record<string, KubernetesObject[]> = { filerpairs: [pair], pods: [], nodes: [] };
+  /** What a GET of one node answers. */
+  found: KubernetesObject | 'absent' | 'no answer' = 'absent';
+  readonly woken: string[] = [];
+  #watches = new Map<string, ServerResponse>();
+  #http: HttpApi | undefined;
+  #caches: Caches | undefined;
+
+  async start(): Promise<Caches> {
+    this.#http = await startHttpApi(({ path, query }, response) => {
+      const parts = path.split('/');
+      const last = parts.at(-1) ?? '';
+      if (parts.at(-2) === 'nodes') this.#node(response);
+      else if (query.has('watch')) {
+        response.writeHead(200).flushHeaders();
+        this.#watches.set(last, response);
+      } else if (parts.includes('secrets')) json(response, 404, failure(404, 'NotFound'));
+      else json(response, 200, { metadata: { resourceVersion: '1' }, items: this.objects[last] ?? [] });
+    });
+    this.#caches = new Caches({
+      client: this.#http.client,
+      publishDns: false,
+      askDns: async () => [],
+      wake: (key) => this.woken.push(key),
+      onError: () => undefined,
+    });
+    await this.#caches.start();
+    return this.#caches;
+  }
+
+  #node(response: ServerResponse): void {
+    if (this.found === 'no answer') json(response, 500, failure(500, 'InternalError'));
+    else if (this.found === 'absent') json(response, 404, failure(404, 'NotFound'));
+    else json(response, 200, this.found);
+  }
+
+  async changes(plural: string, type: string, object: KubernetesObject): Promise<void> {
+    await expect.poll(() => this.#watches.has(plural)).toBe(true);
+    const before = this.woken.length;
+    this.#watches.get(plural)!.write(`${JSON.stringify({ type, object })}\n`);
+    await expect.poll(() => this.woken.length).toBeGreaterThan(before);
+  }
+
+  async stop(): Promise<void> {
+    await this.#caches?.stop();
+    await this.#http?.close();
+  }
+}
+
+let api: Api;
+afterEach(() => api.stop());
+const observe = (caches: Caches) => caches.observe('storage', 'home', []);
+
+describe('a node that the cache lacks', () => {
+  test('is asked for, and taken as the API has it', async () => {
+    api = new Api();
+    api.objects['pods'] = [podOn('node-9')];
+    api.found = node('node-9', 'True', 1);
+    const { nodes, nodesGone } = await observe(await api.start());
+    expect(nodes['node-9']?.metadata.uid).toBe('uid-node-9');
+    expect(nodesGone).toEqual({});
+  });
+
+  test('is gone only when the API says so, since it first did', async () => {
+    api = new Api();
+    api.objects['pods'] = [podOn('node-9')];
+    api.found = 'no answer';
+    const caches = await api.start();
+    expect((await observe(caches)).nodesGone).toEqual({});
+    api.found = 'absent';
+    const before = Date.now();
+    const since = (await observe(caches)).nodesGone['node-9']!;
+    expect(since).toBeGreaterThanOrEqual(before - 5);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect((await observe(caches)).nodesGone['node-9']).toBeCloseTo(since, -1);
+    api.found = node('node-9', 'True', 1);
+    expect((await observe(caches)).nodesGone).toEqual({});
+  });
+});
+
+test('how long a node has been silent is counted from when it was seen here, whatever the node says', async () => {
+  api = new Api();
+  api.objects['pods'] = [podOn('node-1')];
+  api.objects['nodes'] = [node('node-1', 'True', 1)];
+  const caches = await api.start();
+  const silentFrom = Date.now();
+  await api.changes('nodes', 'MODIFIED', node('node-1', 'Unknown', 2));
+  const { readinessSince } = await observe(caches);
+  expect(readinessSince['node-1']).toBeGreaterThanOrEqual(silentFrom - 5);
+  expect(readinessSince['node-1']).toBeLessThanOrEqual(Date.now() + 5);
+});
+
+test('a node with a mark of ours wakes the upkeep of nodes, and the pairs that have pods there', async () => {
+  api = new Api();
+  api.objects['pods'] = [podOn('node-1')];
+  const marked = { 'filerpair.dev/out-of-service': 'it was lost' };
+  api.objects['nodes'] = [node('node-1', 'Unknown', 1, marked), node('node-2', 'Unknown', 1, marked)];
+  const caches = await api.start();
+  api.woken.length = 0;
+  await api.changes('nodes', 'MODIFIED', node('node-2', 'True', 2, marked));
+  expect(new Set(api.woken)).toEqual(new Set([nodesKey]));
+  await api.changes('nodes', 'MODIFIED', node('node-1', 'True', 3, marked));
+  expect(new Set(api.woken)).toEqual(new Set([nodesKey, 'storage/home']));
+  expect(caches.nodes()['node-2']?.metadata.annotations).toEqual(marked);
+});
