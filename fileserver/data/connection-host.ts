@@ -11,6 +11,7 @@ import { rehearseConnection } from './connection-rehearsal.ts';
 import { ConnectionService } from './connection-service.ts';
 import { CallMeter, slotNumber } from './data-metrics.ts';
 import type { ThreadSetup } from './data-threads.ts';
+import { HeldUp } from './held-up.ts';
 import { LongRecords } from './long-records.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
@@ -86,9 +87,11 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   board.turn(setup.number);
   for (const volume of setup.volumes) rehearseAttaching(volume);
   inBackground(rehearseConnection(memory, setup.limits));
+  const heldUp = new HeldUp(TURN_MS, performance.now());
   repeat(() => {
     board.turn(setup.number);
-    for (const service of services.values()) service.lookForStalls();
+    heldUp.look(performance.now());
+    for (const service of services.values()) service.lookForStalls(heldUp);
   }, TURN_MS);
   repeat(() => {
     memory.slabs.trim();

@@ -24,6 +24,7 @@ import { ConnectionOrder } from './connection-order.ts';
 import type { CallMeter } from './data-metrics.ts';
 import type { Programs } from './dispatcher.ts';
 import { forgottenIdentity } from './forgotten-object.ts';
+import type { HeldUp } from './held-up.ts';
 import type { CloseMode, ExportSpec, FaultReason } from './messages.ts';
 import { STALL_NOTICE_MS } from './stall-watch.ts';
 import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
@@ -229,10 +230,10 @@ export class ConnectionService {
   }
 
   /** Tells of volumes whose disks let calls wait. Some times a second. */
-  lookForStalls(): void {
+  lookForStalls(heldUp: HeldUp): void {
     const now = performance.now();
     const tell = (volume: string, sinceMs: number): void => {
-      const waitedMs = Math.round(now - sinceMs);
+      const waitedMs = Math.round(heldUp.turnedMs(sinceMs, now));
       if (waitedMs >= STALL_NOTICE_MS && this.mayServe()) this.tell({ kind: 'waiting', volume, waitedMs });
     };
     for (const { longestWaiting } of this.forwarders.values()) {
