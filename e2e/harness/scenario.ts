@@ -10,6 +10,7 @@ import { collectLogs } from './logs.ts';
 import { identityChanges, networkIdentity } from './network-identity.ts';
 import { Pair, type Server } from './pair.ts';
 import { median } from './phase-times.ts';
+import { readyIsTrue } from './ready-is-true.ts';
 import { recordResult, type ScenarioResult } from './results.ts';
 import { step } from './step.ts';
 import { SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
@@ -126,6 +127,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
 
     await play({ pair, writer, leases, noteIdentity });
     await noteIdentity();
+    await step('what Ready says is true', () => readyIsTrue(pair));
 
     const verdict = await step('the writer ends, and its history is compared with the disk', () =>
       writer!.finish(),
