@@ -1,8 +1,8 @@
 // Names to addresses, with a memory. DNS is asked again at every search, but a search must not wait for it, and a
 // name server that fails together with a file server must not turn one failure into two: the last good answer
 // stays in use until there is a newer one.
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { systemNames } from './system-names.ts';
 
 /** All addresses of a name, in the resolver's order. Rejects when there is none. */
 export type Lookup = (name: string) => Promise<readonly string[]>;
@@ -22,7 +22,10 @@ export class Resolver {
   private readonly now: () => number;
   private readonly known = new Map<string, Known>();
 
-  constructor(lookup: Lookup = systemLookup, now: () => number = () => performance.now()) {
+  constructor(
+    lookup: Lookup = (name) => systemNames.lookup(name),
+    now: () => number = () => performance.now(),
+  ) {
     this.lookup = lookup;
     this.now = now;
   }
@@ -66,10 +69,4 @@ export class Resolver {
     entry.pending.catch(() => {});
     return entry.pending;
   }
-}
-
-async function systemLookup(name: string): Promise<readonly string[]> {
-  // Every search's attempts go on anyway, so the order is the resolver's own (no preference for IPv4).
-  const found = await lookup(name, { all: true, order: 'verbatim' });
-  return found.map((each) => each.address);
 }
