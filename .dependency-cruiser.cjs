@@ -19,6 +19,13 @@ module.exports = {
       from: { path: '^(protocol|pair)/', pathNot: '\\.test\\.ts$' },
       to: { dependencyTypes: ['core', 'npm'] },
     },
+    {
+      name: 'client-decisions-do-no-io',
+      comment: 'Where to connect, whom to adopt and what to send again: run in the simulation too.',
+      severity: 'error',
+      from: { path: '^client/(attempts|resend-window|refused-call)\\.ts$' },
+      to: { dependencyTypes: ['core', 'npm'] },
+    },
     only('protocol-imports-nothing-of-ours', 'protocol', ['protocol']),
     only('pair-imports-nothing-of-ours', 'pair', ['pair']),
     only('kubernetes-transport-stands-alone', 'kubernetes', ['kubernetes']),

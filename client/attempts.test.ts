@@ -25,6 +25,12 @@ type PortBehaviour =
 interface World {
   readonly behaviour: (role: PortRole, now: number) => PortBehaviour;
   readonly rttMs: number;
+  /** Is a file handle known by which the server is recognized? Default: yes. */
+  readonly proven?: boolean;
+  /** Between NULL and its answer, beyond a round trip. */
+  readonly nullMs?: number;
+  /** When a server that stares goes on with what it has received. */
+  readonly thawsAtMs?: () => number;
 }
 
 /** Runs the plan against two imagined ports in virtual time, and checks what must hold after every step. */
@@ -37,7 +43,7 @@ class VirtualClient {
   readonly alive = new Set<number>();
   private readonly roleOf = new Map<number, PortRole>();
   private readonly options: AttemptsOptions;
-  private readonly world: World;
+  private world: World;
   private agenda: { atMs: number; id: number; what: () => void }[] = [];
 
   constructor(
@@ -87,8 +93,15 @@ class VirtualClient {
     if (effect.kind === 'Connect') this.connect(effect.id, effect.role);
     else if (effect.kind === 'Ask') {
       expect(this.alive.has(effect.id)).toBe(true);
-      if (this.world.behaviour(this.roleOf.get(effect.id)!, this.now) === 'serves') {
-        this.later(this.world.rttMs, effect.id, { kind: 'Answered', id: effect.id });
+      const { behaviour, rttMs, nullMs = 0, thawsAtMs } = this.world;
+      const serves = behaviour(this.roleOf.get(effect.id)!, this.now) === 'serves';
+      const thawsIn = thawsAtMs === undefined ? Number.POSITIVE_INFINITY : thawsAtMs() - this.now;
+      if (serves || Number.isFinite(thawsIn)) {
+        this.later(rttMs + nullMs + (serves ? 0 : thawsIn), effect.id, {
+          kind: 'Answered',
+          id: effect.id,
+          proven: this.world.proven ?? true,
+        });
       }
     } else if (effect.kind === 'Abandon') {
       expect(this.alive.delete(effect.id), `${effect.id} is abandoned once`).toBe(true);
@@ -120,6 +133,11 @@ class VirtualClient {
       this.input(input);
     };
     this.agenda.push({ atMs: this.now + delayMs, id, what });
+  }
+
+  /** From now on both ports refuse. */
+  silenceAll(): void {
+    this.world = { ...this.world, behaviour: () => 'refuses' };
   }
 
   loseAdopted(): void {
@@ -173,6 +191,46 @@ describe('first connection', () => {
     expect(client.adoptions).toEqual([]);
     const open = client.connects.filter((each) => each.role === 'primary');
     expect(open.length).toBeLessThan(20);
+  });
+});
+
+describe('before any file handle of the disk set is known', () => {
+  const both: World = { behaviour: () => 'serves', rttMs: 1, proven: false };
+
+  it('an answer from the secondary port waits for the primary port, which wins', () => {
+    // The secondary port answers first, the primary port a little later.
+    const client = started({
+      ...both,
+      behaviour: (role, now) => (role === 'primary' && now < 100 ? 'swallows' : 'serves'),
+    });
+    client.runUntil(500);
+    expect(client.adoptions.map((each) => each.role)).toEqual(['primary']);
+  });
+
+  it('it counts at once when the primary port refuses', () => {
+    const client = started({ ...serving('secondary'), proven: false });
+    client.runUntil(10);
+    expect(client.adoptedRole).toBe('secondary');
+  });
+
+  it('it counts after a while when the primary port is silent', () => {
+    const client = started({
+      ...both,
+      behaviour: (role) => (role === 'primary' ? 'swallows' : 'serves'),
+    });
+    client.runUntil(ATTEMPTS_DEFAULTS.unprovenWaitMs - 1);
+    expect(client.adoptions).toEqual([]);
+    client.runUntil(ATTEMPTS_DEFAULTS.unprovenWaitMs + 1);
+    expect(client.adoptedRole).toBe('secondary');
+  });
+
+  it('a proven one wins at once', () => {
+    const client = started({
+      behaviour: (role) => (role === 'primary' ? 'swallows' : 'serves'),
+      rttMs: 1,
+    });
+    client.runUntil(10);
+    expect(client.adoptedRole).toBe('secondary');
   });
 });
 
@@ -324,9 +382,10 @@ describe('a connection that is silent', () => {
     client.input({ kind: 'Silent' });
     client.runUntil(5000);
     frozen = false;
-    client.runUntil(5300);
-    // Its answer stands by since at most a new attempt's time; what lies unread in the old connection comes first.
-    expect(client.state.attempts.map((each) => each.phase)).toEqual(['standby']);
+    const standsBy = () => client.state.attempts.some((each) => each.phase === 'standby');
+    while (!standsBy() && client.now < 8000) client.runUntil(client.now + 10);
+    // Its answer stands by since a moment; what lies unread in the old connection comes first.
+    expect(standsBy()).toBe(true);
     expect(client.adoptions.length).toBe(1);
     client.input({ kind: 'Heard', progress: true });
     expect([client.state.mode, client.adoptions.length]).toEqual(['serving', 1]);
@@ -395,6 +454,116 @@ describe('back-off', () => {
     };
     expect(times(1)).toEqual(times(1));
     expect(times(1).slice(2)).not.toEqual(times(2).slice(2));
+  });
+});
+
+describe('a server that answers late', () => {
+  it('is adopted whenever it answers, and few connections wait meanwhile', () => {
+    for (const delayMs of [100, 1200, 5000, 30_000, 120_000]) {
+      const client = started({ behaviour: () => 'serves', rttMs: 1, nullMs: delayMs }, {});
+      client.runUntil(delayMs + 10);
+      expect(client.adoptions.length, `NULL takes ${delayMs} ms`).toBe(1);
+      expect(client.connects.length).toBeLessThan(2 * (20 + delayMs / 1000));
+    }
+  });
+
+  it('is found by later connections when the first ones lead nowhere', () => {
+    // Machines that vanish leave connections behind that never end.
+    const client = started({
+      behaviour: (role, now) => {
+        if (role === 'secondary') return 'refuses';
+        return now < 20_000 ? 'stares' : 'serves';
+      },
+      rttMs: 1,
+      nullMs: 3000,
+    });
+    client.runUntil(28_000);
+    expect(client.adoptedRole).toBe('primary');
+  });
+});
+
+describe('a standstill with the port answering', () => {
+  const open: World = { behaviour: (role) => (role === 'primary' ? 'serves' : 'refuses'), rttMs: 1 };
+  const { samePortPatienceMs } = ATTEMPTS_DEFAULTS;
+
+  it('ends with a new connection after a patience that doubles each time', () => {
+    const client = started(open);
+    client.runUntil(100);
+    const waits: number[] = [];
+    for (let round = 0; round < 8; round++) {
+      const since = client.now;
+      client.input({ kind: 'Silent' });
+      const before = client.adoptions.length;
+      while (client.adoptions.length === before) client.runUntil(client.now + 1);
+      waits.push(Math.round((client.now - since) / samePortPatienceMs));
+      client.runUntil(client.now + 10);
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+  });
+
+  it('has the first patience again once calls have been answered for a while', () => {
+    const client = started(open);
+    client.runUntil(100);
+    client.input({ kind: 'Silent' });
+    client.runUntil(2 * samePortPatienceMs);
+    expect(client.state.samePortPatienceMs).toBe(2 * samePortPatienceMs);
+    client.input({ kind: 'Heard', progress: true });
+    expect(client.state.samePortPatienceMs).toBe(2 * samePortPatienceMs);
+    client.runUntil(client.now + ATTEMPTS_DEFAULTS.calmMs);
+    client.input({ kind: 'Heard', progress: true });
+    expect(client.state.samePortPatienceMs).toBe(samePortPatienceMs);
+  });
+
+  it('counts from the first sign of life: what was sent before may lie unread in the server', () => {
+    let thawed = Number.POSITIVE_INFINITY;
+    const client = started({
+      behaviour: (role, now) => {
+        if (role === 'secondary') return 'refuses';
+        return now < 100 || now >= thawed ? 'serves' : 'stares';
+      },
+      rttMs: 1,
+      thawsAtMs: () => thawed,
+    });
+    client.runUntil(100);
+    client.input({ kind: 'Silent' });
+    thawed = 1500;
+    client.runUntil(thawed + samePortPatienceMs - 10);
+    expect(client.adoptions.length).toBe(1);
+    client.runUntil(thawed + samePortPatienceMs + 300);
+    expect(client.adoptions.length).toBe(2);
+  });
+
+  it('is none while bytes go out, but the search for the other port goes on', () => {
+    let takenOver = false;
+    const client = started({
+      behaviour: (role) => (role === 'primary' || takenOver ? 'serves' : 'refuses'),
+      rttMs: 1,
+    });
+    client.runUntil(100);
+    client.input({ kind: 'Silent' });
+    for (let i = 0; i < 50; i++) {
+      client.runUntil(client.now + 100);
+      client.input({ kind: 'Sent' });
+    }
+    expect(client.adoptions.length).toBe(1);
+    takenOver = true;
+    client.runUntil(client.now + 100);
+    expect(client.adoptedRole).toBe('secondary');
+  });
+});
+
+describe('the duration of an outage', () => {
+  it('counts from its beginning, also when calls hurry the search', () => {
+    const client = started(serving('primary'));
+    client.runUntil(100);
+    const lostAt = client.now;
+    client.silenceAll();
+    client.loseAdopted();
+    for (let i = 0; i < 24; i++) {
+      client.runUntil(client.now + 1000);
+      client.input({ kind: 'Wanted' });
+    }
+    expect(client.state.sinceMs).toBe(lostAt);
   });
 });
 

@@ -13,16 +13,21 @@
 //      |                       v lost
 //      `--- one answers --- seeking  <-- lost -- serving;  start
 //
-// An answer is the reply to an NFS NULL call, not the opened connection: the kernel of a stopped server still
+// An answer is the reply to an NFS NULL call and, once a file handle of the disk set is known, the proof that the
+// server holds it (disk-set-identity.ts). An opened connection is no answer: the kernel of a stopped server still
 // opens connections.
 //
 // Why the same port's answer does not win at once while doubting: the server is alive then, and only slow. A new
 // connection would carry a WRITE again while the first copy may still sit unread in the server's receive buffer,
-// to be executed after a later WRITE to the same place. So the old connection gets a second of a server that is
-// known to live: counted from the first answer, not from the doubt, since a server may have been frozen for longer
-// than that and come back this instant. (FilerPair leaves it: protocol/succession.ts. Other servers do
-// not.) The *other* port's answer does win at once: it proves that
-// the earlier owner is fenced and executes nothing any more.
+// to be executed after a later WRITE to the same place. (FilerPair leaves it: protocol/succession.ts. Other servers do
+// not.) It wins after `samePortPatienceMs` in which the adopted connection has carried no byte, counted from its first
+// answer and not from the doubt: a server may have been frozen for longer than that and come back this instant. Each
+// time it wins, that patience doubles: what was slow is not helped by having everything sent again. The *other* port's
+// answer does win at once: it proves that the earlier owner is fenced and executes nothing any more.
+//
+// Before a file handle is known nothing can be proven, and the failover name may lead to a server that serves other
+// disks at the secondary port. An unproven answer from the secondary port therefore waits until the primary port has
+// refused, or has been silent for `unprovenWaitMs`.
 import type { PortRole } from './transport-address.ts';
 
 export interface AttemptsOptions {
@@ -37,10 +42,13 @@ export interface AttemptsOptions {
   /** After this time without a doubt the patience is back where it began, in ms. */
   readonly calmMs: number;
   /**
-   * A new connection to the same port replaces one that is still open when it has answered for so long, in ms, and
-   * the old one has not: the time that a server that was frozen gets to answer what lies unread in its sockets.
+   * Standstill after which a new connection to the same port replaces one that is still open, in ms: at first, and at
+   * most after it has doubled with each replacement.
    */
   readonly samePortPatienceMs: number;
+  readonly samePortPatienceMsMax: number;
+  /** How long an unproven answer from the secondary port waits for the primary port, in ms. */
+  readonly unprovenWaitMs: number;
   /**
    * Time between two attempts at one port: intervalMs for hastyMs, since most failovers are over by then; growing to
    * intervalMsMax until eagerMs have passed.
@@ -51,10 +59,17 @@ export interface AttemptsOptions {
   readonly eagerMs: number;
   /** Interval at most when the search takes longer, or when adopted connections die without an answer. */
   readonly backOffMsMax: number;
-  /** An attempt without an answer is abandoned after this time (covers round trips up to it). */
+  /**
+   * A connection request without an answer is abandoned after this time, later in a long search after a quarter of its
+   * duration. A connection that is open is never abandoned for its age: a server under load answers late.
+   */
   readonly attemptMsMax: number;
   /** Attempts in flight at one port at most; the oldest makes room. */
   readonly inFlightMax: number;
+  /** Open connections at one port that wait for an answer at most. */
+  readonly askingMax: number;
+  /** Longest time between two attempts at a port that opens connections and does not answer, in ms. */
+  readonly askPauseMsMax: number;
   /** Spreads the clients of a failed server over time. Any number. */
   readonly seed: number;
 }
@@ -64,6 +79,8 @@ export const ATTEMPTS_DEFAULTS: AttemptsOptions = {
   patienceMsMax: 1000,
   calmMs: 5000,
   samePortPatienceMs: 1000,
+  samePortPatienceMsMax: 60_000,
+  unprovenWaitMs: 1000,
   intervalMs: 20,
   intervalMsMax: 50,
   hastyMs: 500,
@@ -71,10 +88,12 @@ export const ATTEMPTS_DEFAULTS: AttemptsOptions = {
   backOffMsMax: 500,
   attemptMsMax: 1000,
   inFlightMax: 24,
+  askingMax: 6,
+  askPauseMsMax: 1500,
   seed: 0,
 };
 
-/** connecting: no answer to the connection request. asking: open, NULL not answered. standby: answered, not needed. */
+/** connecting: no answer to the connection request. asking: open, not answered. standby: answered, may be adopted later. */
 export type AttemptPhase = 'connecting' | 'asking' | 'standby';
 
 export interface Attempt {
@@ -82,8 +101,8 @@ export interface Attempt {
   readonly role: PortRole;
   readonly startedMs: number;
   readonly phase: AttemptPhase;
-  /** When it answered NULL, ms; meaningful in phase standby. */
-  readonly answeredMs: number;
+  /** When a standby is adopted; Infinity in other phases. */
+  readonly adoptAtMs: number;
 }
 
 export type Mode = 'stopped' | 'seeking' | 'serving' | 'doubting';
@@ -95,6 +114,10 @@ export interface AttemptsState {
   readonly adopted: { readonly id: number; readonly role: PortRole; readonly sinceMs: number } | null;
   /** Start of the present doubt or search. */
   readonly sinceMs: number;
+  /** Start of the hurry: of the doubt or search, or of a call that came later. */
+  readonly hurrySinceMs: number;
+  /** The primary port has refused or closed since the doubt or search began. */
+  readonly primaryDenied: boolean;
   readonly attempts: readonly Attempt[];
   /** When the next attempt at each port is due; meaningful while doubting or seeking. */
   readonly due: Readonly<Record<PortRole, number>>;
@@ -102,6 +125,8 @@ export interface AttemptsState {
   readonly nextId: number;
   /** How long the adopted connection may be silent now. */
   readonly patienceMs: number;
+  /** How long it may stand still now before a new connection to the same port replaces it. */
+  readonly samePortPatienceMs: number;
   /** Adopted connections in a row that died young, before any call was answered on them. */
   readonly barren: number;
 }
@@ -112,25 +137,31 @@ export type AttemptsInput =
   | { readonly kind: 'Tick' }
   /** A call is outstanding and the adopted connection has said nothing for `patienceMs`. */
   | { readonly kind: 'Silent' }
-  /** The adopted connection spoke. `progress`: it answered a call, not only our own NULL. */
+  /** The adopted connection received something. `progress`: the answer to a call. */
   | { readonly kind: 'Heard'; readonly progress: boolean }
+  /** The adopted connection could send some of what waited to be sent: the server's machine lives, perhaps only that. */
+  | { readonly kind: 'Sent' }
   /** A call begins to wait: whoever backed off hurries again. */
   | { readonly kind: 'Wanted' }
   | { readonly kind: 'Connected'; readonly id: number }
-  | { readonly kind: 'Answered'; readonly id: number }
-  /** A connection ended: refused, reset, closed, or a wrong answer; also the adopted one. */
+  /** `proven`: the server holds a known file handle; false: none is known yet. */
+  | { readonly kind: 'Answered'; readonly id: number; readonly proven: boolean }
+  /** A connection ended: refused, reset, closed, a wrong answer, or a wrong server; also the adopted one. */
   | { readonly kind: 'Lost'; readonly id: number };
 
 export type AttemptsEffect =
   | { readonly kind: 'Connect'; readonly id: number; readonly role: PortRole }
-  /** Send NULL on an attempt's connection that has just opened. */
+  /** Send NULL on an attempt's connection that has just opened, and ask whether the server holds the disk set. */
   | { readonly kind: 'Ask'; readonly id: number }
   /** Send NULL on the adopted connection: alive, or only slow? */
   | { readonly kind: 'AskAdopted' }
   /** Destroy the connection; whatever still arrives on it is ignored. */
   | { readonly kind: 'Abandon'; readonly id: number }
-  /** This connection carries the calls from now on: resend the unanswered ones, in order. */
-  | { readonly kind: 'Adopt'; readonly id: number; readonly role: PortRole };
+  /**
+   * This connection carries the calls from now on: resend the unanswered ones, in order. `fruitless`: the last one to
+   * this port stood still, or ended without an answer.
+   */
+  | { readonly kind: 'Adopt'; readonly id: number; readonly role: PortRole; readonly fruitless: boolean };
 
 export interface AttemptsStep {
   readonly state: AttemptsState;
@@ -144,11 +175,14 @@ export function initialAttempts(roles: readonly PortRole[], options: AttemptsOpt
     roles,
     adopted: null,
     sinceMs: 0,
+    hurrySinceMs: 0,
+    primaryDenied: false,
     attempts: [],
     due: { primary: 0, secondary: 0 },
     interval: { primary: options.intervalMs, secondary: options.intervalMs },
     nextId: 1,
     patienceMs: options.patienceMs,
+    samePortPatienceMs: options.samePortPatienceMs,
     barren: 0,
   };
 }
@@ -171,12 +205,14 @@ export function stepAttempts(
       return state.mode === 'serving' ? doubt(state, now, options) : unchanged(state);
     case 'Heard':
       return heard(state, input.progress, now, options);
+    case 'Sent':
+      return sent(state, now);
     case 'Wanted':
       return hurry(state, now, options);
     case 'Connected':
       return connected(state, input.id);
     case 'Answered':
-      return answered(state, input.id, now, options);
+      return answered(state, input.id, input.proven, now, options);
     case 'Lost':
       return lost(state, input.id, now, options);
     default:
@@ -190,11 +226,7 @@ export function attemptsWakeAt(state: AttemptsState, options: AttemptsOptions): 
   let wake = Number.POSITIVE_INFINITY;
   for (const role of state.roles) if (wantsAttempt(state, role)) wake = Math.min(wake, state.due[role]);
   for (const attempt of state.attempts) {
-    const limit =
-      attempt.phase === 'standby'
-        ? attempt.answeredMs + options.samePortPatienceMs
-        : expiry(attempt, options);
-    wake = Math.min(wake, limit);
+    wake = Math.min(wake, attempt.adoptAtMs, expiry(state, attempt, options));
   }
   return Number.isFinite(wake) ? wake : null;
 }
@@ -205,13 +237,22 @@ function seek(state: AttemptsState, now: number, options: AttemptsOptions): Atte
     mode: 'seeking',
     adopted: null,
     sinceMs: now,
+    hurrySinceMs: now,
+    primaryDenied: false,
     ...schedule(now + barrenPause(state.barren, options), options),
   };
   return proceed(fresh, now, options);
 }
 
 function doubt(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
-  const doubting: AttemptsState = { ...state, mode: 'doubting', sinceMs: now, ...schedule(now, options) };
+  const doubting: AttemptsState = {
+    ...state,
+    mode: 'doubting',
+    sinceMs: now,
+    hurrySinceMs: now,
+    primaryDenied: false,
+    ...schedule(now, options),
+  };
   return after([{ kind: 'AskAdopted' }], proceed(doubting, now, options));
 }
 
@@ -225,12 +266,28 @@ function heard(state: AttemptsState, progress: boolean, now: number, options: At
   if (state.adopted === null) return unchanged(state);
   const doubted = state.mode === 'doubting';
   const patienceMs = patienceAfter(state, progress, now, options);
+  const calm = progress && !doubted && isCalm(state, now, options);
+  const samePortPatienceMs = calm ? options.samePortPatienceMs : state.samePortPatienceMs;
   const barren = progress ? 0 : state.barren;
-  if (!doubted && patienceMs === state.patienceMs && barren === state.barren) return unchanged(state);
+  const same =
+    patienceMs === state.patienceMs &&
+    samePortPatienceMs === state.samePortPatienceMs &&
+    barren === state.barren;
+  if (!doubted && same) return unchanged(state);
   return {
-    state: { ...state, mode: 'serving', patienceMs, barren, attempts: [] },
+    state: { ...state, mode: 'serving', patienceMs, samePortPatienceMs, barren, attempts: [] },
     effects: state.attempts.map((attempt) => abandon(attempt.id)),
   };
+}
+
+/** A server's machine takes data as long as its buffers have room, so the search goes on; but nothing is begun anew. */
+function sent(state: AttemptsState, now: number): AttemptsStep {
+  if (state.mode !== 'doubting') return unchanged(state);
+  const adoptAtMs = now + state.samePortPatienceMs;
+  const attempts = state.attempts.map((each) =>
+    each.phase === 'standby' && each.role === state.adopted?.role ? { ...each, adoptAtMs } : each,
+  );
+  return { state: { ...state, attempts }, effects: [] };
 }
 
 function patienceAfter(
@@ -243,13 +300,17 @@ function patienceAfter(
     const limit = progress ? options.patienceMsMax / 2 : options.patienceMsMax;
     return Math.max(state.patienceMs, Math.min(state.patienceMs * 2, limit));
   }
-  return progress && now - state.sinceMs >= options.calmMs ? options.patienceMs : state.patienceMs;
+  return progress && isCalm(state, now, options) ? options.patienceMs : state.patienceMs;
+}
+
+function isCalm(state: AttemptsState, now: number, options: AttemptsOptions): boolean {
+  return now - state.sinceMs >= options.calmMs;
 }
 
 function hurry(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
-  if (state.mode !== 'seeking' || state.barren > 0 || now - state.sinceMs < options.eagerMs)
+  if (state.mode !== 'seeking' || state.barren > 0 || now - state.hurrySinceMs < options.eagerMs)
     return unchanged(state);
-  return proceed({ ...state, sinceMs: now, ...schedule(now, options) }, now, options);
+  return proceed({ ...state, hurrySinceMs: now, ...schedule(now, options) }, now, options);
 }
 
 function connected(state: AttemptsState, id: number): AttemptsStep {
@@ -258,17 +319,23 @@ function connected(state: AttemptsState, id: number): AttemptsStep {
   return { state: withAttempt(state, { ...attempt, phase: 'asking' }), effects: [{ kind: 'Ask', id }] };
 }
 
-function answered(state: AttemptsState, id: number, now: number, options: AttemptsOptions): AttemptsStep {
+function answered(
+  state: AttemptsState,
+  id: number,
+  proven: boolean,
+  now: number,
+  options: AttemptsOptions,
+): AttemptsStep {
   const attempt = state.attempts.find((each) => each.id === id);
   if (!attempt || attempt.phase === 'standby') return unchanged(state);
-  if (state.adopted === null || state.adopted.role !== attempt.role)
-    return adopt(state, attempt, now, options);
+  const adoptAtMs = adoptionTime(state, attempt.role, proven, now, options);
+  if (now >= adoptAtMs) return adopt(state, attempt, now, options);
   // One stands by; the others at this port have nothing to add.
   const others = state.attempts.filter((each) => each.role === attempt.role && each.id !== id);
   const rest = state.attempts.filter((each) => each.role !== attempt.role);
   const standing: AttemptsState = {
     ...state,
-    attempts: [...rest, { ...attempt, phase: 'standby', answeredMs: now }],
+    attempts: [...rest, { ...attempt, phase: 'standby', adoptAtMs }],
   };
   return after(
     others.map((each) => abandon(each.id)),
@@ -276,20 +343,37 @@ function answered(state: AttemptsState, id: number, now: number, options: Attemp
   );
 }
 
+/** When an attempt that has just been answered may be adopted, unless something else happens before. */
+function adoptionTime(
+  state: AttemptsState,
+  role: PortRole,
+  proven: boolean,
+  now: number,
+  options: AttemptsOptions,
+): number {
+  if (state.adopted?.role === role) return now + state.samePortPatienceMs;
+  const waits = !proven && role === 'secondary' && !state.primaryDenied;
+  return waits ? state.sinceMs + options.unprovenWaitMs : now;
+}
+
 function adopt(state: AttemptsState, chosen: Attempt, now: number, options: AttemptsOptions): AttemptsStep {
   const effects: AttemptsEffect[] = [];
   // The old connection ends before the new one speaks: two must never carry calls at once.
   if (state.adopted) effects.push(abandon(state.adopted.id));
   for (const attempt of state.attempts) if (attempt.id !== chosen.id) effects.push(abandon(attempt.id));
-  effects.push({ kind: 'Adopt', id: chosen.id, role: chosen.role });
+  const again = state.adopted?.role === chosen.role;
+  effects.push({ kind: 'Adopt', id: chosen.id, role: chosen.role, fruitless: again || state.barren > 0 });
   const adopted = { id: chosen.id, role: chosen.role, sinceMs: now };
+  const doubled = Math.min(state.samePortPatienceMs * 2, options.samePortPatienceMsMax);
   return {
     state: {
       ...state,
       mode: 'serving',
       adopted,
       attempts: [],
-      patienceMs: options.patienceMs,
+      // The same server, which was slow, is not faster now.
+      patienceMs: again ? state.patienceMs : options.patienceMs,
+      samePortPatienceMs: again ? Math.max(state.samePortPatienceMs, doubled) : state.samePortPatienceMs,
       barren: state.barren + 1,
     },
     effects,
@@ -298,29 +382,51 @@ function adopt(state: AttemptsState, chosen: Attempt, now: number, options: Atte
 
 function lost(state: AttemptsState, id: number, now: number, options: AttemptsOptions): AttemptsStep {
   if (state.adopted?.id === id) {
-    const standby = state.attempts.find((each) => each.phase === 'standby');
+    const standby = state.attempts.find(
+      (each) => each.phase === 'standby' && each.role === state.adopted?.role,
+    );
     const barren = now - state.adopted.sinceMs < options.backOffMsMax ? state.barren : 0;
     const without: AttemptsState = { ...state, adopted: null, barren };
     if (standby) return adopt(without, standby, now, options);
     // The search that the doubt began goes on; its start is the start of the doubt.
-    if (state.mode === 'doubting') return proceed({ ...without, mode: 'seeking' }, now, options);
+    if (state.mode === 'doubting') {
+      const seeking: AttemptsState = { ...without, mode: 'seeking' };
+      return proceed(state.adopted.role === 'primary' ? primaryDenied(seeking, now) : seeking, now, options);
+    }
     return seek(without, now, options);
   }
-  const attempts = state.attempts.filter((each) => each.id !== id);
-  if (attempts.length === state.attempts.length) return unchanged(state);
-  return proceed({ ...state, attempts }, now, options);
+  const gone = state.attempts.find((each) => each.id === id);
+  if (gone === undefined) return unchanged(state);
+  const { role, phase } = gone;
+  // A connection that was open may have ended with its server, whose successor listens in a moment.
+  const soon = Math.min(state.due[role], now + state.interval[role]);
+  const without: AttemptsState = {
+    ...state,
+    attempts: state.attempts.filter((each) => each.id !== id),
+    due: phase === 'asking' ? { ...state.due, [role]: soon } : state.due,
+  };
+  return proceed(role === 'primary' ? primaryDenied(without, now) : without, now, options);
+}
+
+/** The unproven answer from the secondary port need not wait any longer. */
+function primaryDenied(state: AttemptsState, now: number): AttemptsState {
+  const attempts = state.attempts.map((each) =>
+    each.phase === 'standby' && each.role === 'secondary' && state.adopted?.role !== 'secondary'
+      ? { ...each, adoptAtMs: now }
+      : each,
+  );
+  return { ...state, primaryDenied: true, attempts };
 }
 
 /** Starts what is due and ends what took too long. */
 function proceed(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
   if (state.mode !== 'seeking' && state.mode !== 'doubting') return unchanged(state);
-  const standby = state.attempts.find((each) => each.phase === 'standby');
-  if (standby && now >= standby.answeredMs + options.samePortPatienceMs)
-    return adopt(state, standby, now, options);
+  const standby = state.attempts.find((each) => now >= each.adoptAtMs);
+  if (standby) return adopt(state, standby, now, options);
   const effects: AttemptsEffect[] = [];
   const attempts: Attempt[] = [];
   for (const attempt of state.attempts) {
-    if (now >= expiry(attempt, options)) effects.push(abandon(attempt.id));
+    if (now >= expiry(state, attempt, options)) effects.push(abandon(attempt.id));
     else attempts.push(attempt);
   }
   let next: AttemptsState = { ...state, attempts };
@@ -334,28 +440,23 @@ function proceed(state: AttemptsState, now: number, options: AttemptsOptions): A
 }
 
 function begin(state: AttemptsState, role: PortRole, now: number, options: AttemptsOptions): AttemptsStep {
-  const effects: AttemptsEffect[] = [];
-  let attempts = state.attempts;
-  const mine = attempts.filter((each) => each.role === role);
-  if (mine.length >= options.inFlightMax) {
-    // The oldest, but rather one that is not even connected: an open connection may answer any moment.
-    const oldest = mine.find((each) => each.phase === 'connecting') ?? mine[0]!;
-    effects.push(abandon(oldest.id));
-    attempts = attempts.filter((each) => each.id !== oldest.id);
-  }
+  const superfluous = superfluousAttempt(state, role, options);
   const id = state.nextId;
-  effects.push({ kind: 'Connect', id, role });
-  const open = mine.some((each) => each.phase === 'asking');
+  const effects: AttemptsEffect[] = [{ kind: 'Connect', id, role }];
+  if (superfluous !== null) effects.unshift(abandon(superfluous.id));
+  const attempts = state.attempts.filter((each) => each !== superfluous);
   const interval = state.interval[role];
-  const hasty = now - state.sinceMs < options.hastyMs;
+  const hasty = now - state.hurrySinceMs < options.hastyMs;
   const grown = hasty ? interval : Math.min(interval * 1.25, intervalLimit(state, now, options));
-  // An open connection that does not answer belongs to a stopped server: more of the same would only pile up.
-  const wait = open ? Math.max(interval, options.attemptMsMax / 4) : interval;
+  const wait = Math.max(interval, askPause(state, role, now, options));
   return {
     state: {
       ...state,
       nextId: id + 1,
-      attempts: [...attempts, { id, role, startedMs: now, phase: 'connecting', answeredMs: 0 }],
+      attempts: [
+        ...attempts,
+        { id, role, startedMs: now, phase: 'connecting', adoptAtMs: Number.POSITIVE_INFINITY },
+      ],
       due: { ...state.due, [role]: now + wait * spread(id, options) },
       interval: { ...state.interval, [role]: grown },
     },
@@ -363,8 +464,47 @@ function begin(state: AttemptsState, role: PortRole, now: number, options: Attem
   };
 }
 
+/**
+ * An open connection that does not answer belongs to a stopped server, to one under load, or to a machine that is gone.
+ * More of the same would only pile up, so the pause grows with the time that has passed.
+ */
+function askPause(state: AttemptsState, role: PortRole, now: number, options: AttemptsOptions): number {
+  const oldest = state.attempts.find((each) => each.role === role && each.phase === 'asking');
+  if (oldest === undefined) return 0;
+  // Beside a connection that is only slow there is no hurry: nothing wins here soon.
+  const least = state.adopted?.role === role ? options.attemptMsMax : options.attemptMsMax / 4;
+  return Math.max(least, Math.min((now - oldest.startedMs) / 2, options.askPauseMsMax));
+}
+
+/** Which attempt has to make room for another one at this port; null: there is room. */
+function superfluousAttempt(state: AttemptsState, role: PortRole, options: AttemptsOptions): Attempt | null {
+  const mine = state.attempts.filter((each) => each.role === role);
+  const asking = mine.filter((each) => each.phase === 'asking');
+  if (asking.length >= options.askingMax) return leastMissed(asking);
+  if (mine.length < options.inFlightMax) return null;
+  // The oldest, but rather one that is not even connected: an open connection may answer any moment.
+  return mine.find((each) => each.phase === 'connecting') ?? mine[0]!;
+}
+
+/**
+ * The oldest stays, since it is the next to be answered; so does the newest. Of the others the one goes that leaves the
+ * smallest gap: the ages of those that stay are spread evenly over short and long times. In the order of their start.
+ */
+function leastMissed(asking: readonly Attempt[]): Attempt {
+  let found = asking[asking.length - 1]!;
+  let smallest = Number.POSITIVE_INFINITY;
+  for (let i = 1; i < asking.length - 1; i++) {
+    const gap = asking[i + 1]!.startedMs - asking[i - 1]!.startedMs;
+    if (gap < smallest) {
+      smallest = gap;
+      found = asking[i]!;
+    }
+  }
+  return found;
+}
+
 function intervalLimit(state: AttemptsState, now: number, options: AttemptsOptions): number {
-  return now - state.sinceMs < options.eagerMs ? options.intervalMsMax : options.backOffMsMax;
+  return now - state.hurrySinceMs < options.eagerMs ? options.intervalMsMax : options.backOffMsMax;
 }
 
 /** Doubt needs one answer from the adopted port, not more. */
@@ -372,8 +512,9 @@ function wantsAttempt(state: AttemptsState, role: PortRole): boolean {
   return !state.attempts.some((each) => each.phase === 'standby' && each.role === role);
 }
 
-function expiry(attempt: Attempt, options: AttemptsOptions): number {
-  return attempt.phase === 'standby' ? Number.POSITIVE_INFINITY : attempt.startedMs + options.attemptMsMax;
+function expiry(state: AttemptsState, attempt: Attempt, options: AttemptsOptions): number {
+  if (attempt.phase !== 'connecting') return Number.POSITIVE_INFINITY;
+  return attempt.startedMs + Math.max(options.attemptMsMax, (attempt.startedMs - state.sinceMs) / 4);
 }
 
 function schedule(first: number, options: AttemptsOptions): Pick<AttemptsState, 'due' | 'interval'> {

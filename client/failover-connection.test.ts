@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { MOUNT_PROGRAM } from '../protocol/mount.ts';
-import { NFS_PROGRAM, NFS_V3 } from '../protocol/nfs3.ts';
+import { NFS_PROGRAM, NFS_V3, NFS3ERR_STALE, nfsproc3 } from '../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../protocol/rpc.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 import type { AttemptsOptions } from './attempts.ts';
+import { DiskSetIdentity } from './disk-set-identity.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
 import { Resolver } from './resolver.ts';
 import { answer, replyRecord, type ScriptedCall, ScriptedServer, until } from './scripted-server.fixture.ts';
@@ -15,17 +16,21 @@ afterEach(async () => {
   for (const each of cleanUp.splice(0).reverse()) await each();
 });
 
-async function server(state: 'open' | 'closed'): Promise<ScriptedServer> {
-  const created = await ScriptedServer.create(state);
+async function server(state: 'open' | 'closed', host?: string, port?: number): Promise<ScriptedServer> {
+  const created = await ScriptedServer.create(state, host, port);
   cleanUp.push(() => created.shut());
   return created;
 }
 
 interface Client {
   readonly connection: FailoverConnection;
+  readonly identity: DiskSetIdentity;
   /** XID and results of every reply, in order. */
   readonly replies: { xid: number; results: string }[];
+  /** XIDs of calls that are not sent any more. */
+  readonly refused: number[];
   readonly events: ConnectionEvent[];
+  readonly listener: { current: ((event: ConnectionEvent) => void) | null };
 }
 
 function client(
@@ -37,13 +42,17 @@ function client(
   stuckMs?: number,
 ): Client {
   const replies: Client['replies'] = [];
+  const refused: number[] = [];
+  const listener: Client['listener'] = { current: null };
   const events: ConnectionEvent[] = [];
+  const identity = new DiskSetIdentity();
   const connection = new FailoverConnection({
     endpoints: {
       primary: tcpAddress(host, primary.port),
       secondary: secondary && tcpAddress('127.0.0.1', secondary.port),
     },
     resolver,
+    identity,
     program: NFS_PROGRAM,
     version: NFS_V3,
     attempts,
@@ -53,11 +62,15 @@ function client(
         xid,
         results: Buffer.from(reply.bytes.subarray(reply.position + 24, reply.end)).toString(),
       }),
-    onEvent: (event) => events.push(event),
+    onRefused: (xid) => refused.push(xid),
+    onEvent: (event) => {
+      events.push(event);
+      listener.current?.(event);
+    },
   });
   cleanUp.push(() => connection.close());
   connection.start();
-  return { connection, replies, events };
+  return { connection, identity, replies, refused, events, listener };
 }
 
 function call(xid: number, payload = ''): Uint8Array {
@@ -65,6 +78,15 @@ function call(xid: number, payload = ''): Uint8Array {
   const mark = beginRecord(w);
   encodeCallHeader(w, xid, MOUNT_PROGRAM, 3, 1, AUTH_NONE_CREDENTIAL);
   w.opaque(Buffer.from(payload));
+  endRecord(w, mark);
+  return w.written();
+}
+
+/** PROG_UNAVAIL. */
+function refusal(xid: number): Uint8Array {
+  const w = new XdrWriter();
+  const mark = beginRecord(w);
+  for (const word of [xid, 1, 0, 0, 0, 1]) w.u32(word);
   endRecord(w, mark);
   return w.written();
 }
@@ -240,17 +262,102 @@ describe('a slow server', () => {
   });
 });
 
+/** An NFS call that FilerPair's identity can be learnt from: COMMIT has no optional parts before its status. */
+function nfsCall(xid: number, handle: string): Uint8Array {
+  const w = new XdrWriter();
+  const mark = beginRecord(w);
+  encodeCallHeader(w, xid, NFS_PROGRAM, NFS_V3, nfsproc3.COMMIT, AUTH_NONE_CREDENTIAL);
+  w.opaque(Buffer.from(handle));
+  w.u64(0);
+  w.u32(0);
+  endRecord(w, mark);
+  return w.written();
+}
+
+const OK = Buffer.alloc(4);
+const STALE = Buffer.from([0, 0, 0, NFS3ERR_STALE]);
+
+/** Serves one disk set, whose only file handle is `handle`; every other is stale. */
+function holding(each: ScriptedServer, handle: string): void {
+  const results = (call: ScriptedCall) => (call.message.includes(handle) ? OK : STALE);
+  each.onCall = (call) => answer(call, results(call));
+  each.onHolds = (call) => answer(call, results(call));
+}
+
+describe('a server of other disks', () => {
+  it('is not adopted, however fast it answers, and no status of it reaches a caller', async () => {
+    const a = await server('open');
+    const b = await server('open');
+    const stranger = await server('open');
+    holding(a, 'ours');
+    holding(stranger, 'theirs');
+    const { connection, replies, events } = client(a, stranger, { patienceMs: 20 });
+    connection.send(1, nfsCall(1, 'ours'));
+    await until('the first reply', () => replies.length === 1);
+    expect(connection.port).toBe('primary');
+    // The right server is slow for a while.
+    const { onNull } = a;
+    a.onCall = silence;
+    a.onNull = silence;
+    connection.send(2, nfsCall(2, 'ours'));
+    await until('the stranger was asked', () => /serves the disks/.test(connection.describeFailure()));
+    await until('and again', () => stranger.accepted.length > 3);
+    expect(connection.port).toBe('primary');
+    holding(a, 'ours');
+    a.onNull = onNull;
+    answer(a.calls.at(-1)!, OK);
+    await until('the second reply', () => replies.length === 2);
+    expect(stranger.calls).toEqual([]);
+    expect(events.filter((each) => each.kind === 'Adopted').length).toBe(1);
+    expect(b.calls).toEqual([]);
+  });
+
+  it('beside the right one under the same name is that address’s failure', async () => {
+    const a = await server('open');
+    const stranger = await server('open', '127.0.0.2', a.port);
+    holding(a, 'ours');
+    holding(stranger, 'theirs');
+    const resolver = new Resolver(async () => ['127.0.0.1', '127.0.0.2']);
+    const { connection, replies } = client(a, null, {}, resolver, 'filer-a');
+    for (let xid = 1; xid <= 20; xid++) {
+      connection.send(xid, nfsCall(xid, 'ours'));
+      await until('the reply', () => replies.length === xid);
+      for (const socket of a.accepted) socket.resetAndDestroy();
+    }
+    expect(stranger.calls).toEqual([]);
+    expect(stranger.accepted.length).toBeGreaterThan(0);
+  });
+
+  it('that knows nothing of FilerPair is asked for the export’s attributes', async () => {
+    const a = await server('open');
+    const stranger = await server('closed');
+    const unavailable = (each: ScriptedCall) => each.socket.write(refusal(each.xid));
+    for (const [each, handle] of [
+      [a, 'ours'],
+      [stranger, 'theirs'],
+    ] as const) {
+      holding(each, handle);
+      each.onHolds = unavailable;
+    }
+    const { connection, replies, identity } = client(a, stranger);
+    identity.mounted(Buffer.from('ours'), AUTH_NONE_CREDENTIAL);
+    connection.send(1, nfsCall(1, 'ours'));
+    await until('the first reply', () => replies.length === 1);
+    await a.shut();
+    await stranger.open();
+    connection.send(2, nfsCall(2, 'ours'));
+    await until('the stranger was asked', () => stranger.calls.length > 1);
+    expect(new Set(stranger.calls.map((each) => each.procedure))).toEqual(new Set([nfsproc3.GETATTR]));
+    expect(replies.length).toBe(1);
+    await a.open();
+    await until('the second reply', () => replies.length === 2);
+  });
+});
+
 describe('bad servers', () => {
   it('that answer NULL with a refusal or with garbage are not adopted', async () => {
     const a = await server('open');
     const b = await server('open');
-    const refusal = (xid: number) => {
-      const w = new XdrWriter();
-      const mark = beginRecord(w);
-      for (const word of [xid, 1, 0, 0, 0, 1]) w.u32(word);
-      endRecord(w, mark);
-      return w.written();
-    };
     a.onNull = (each) => each.socket.write(refusal(each.xid));
     b.onNull = (each) => each.socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
     const { connection, events } = client(a, b);
@@ -267,6 +374,96 @@ describe('bad servers', () => {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     expect(a.calls.length).toBeGreaterThan(2);
     expect(a.calls.length).toBeLessThan(12);
+  });
+});
+
+describe('a call that the server answers by closing', () => {
+  it('is not sent for ever, and the others are answered', async () => {
+    const a = await server('open');
+    const { connection, replies, refused } = client(a, null);
+    await until('connected', () => connection.port === 'primary');
+    a.onCall = (each) => {
+      if (each.xid === 3) each.socket.end();
+      else answer(each);
+    };
+    for (let xid = 1; xid <= 5; xid++) connection.send(xid, call(xid));
+    await until('the others are answered', () => replies.length === 4);
+    expect(refused).toEqual([3]);
+    expect(replies.map((each) => each.xid).sort()).toEqual([1, 2, 4, 5]);
+    const { length } = a.calls;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(a.calls.length).toBe(length);
+    expect(connection.pendingCount).toBe(0);
+  });
+
+  it('is none when the server goes away and another one takes over', async () => {
+    const a = await server('open');
+    const b = await server('closed');
+    const { connection, replies, refused } = client(a, b);
+    await until('connected', () => connection.port === 'primary');
+    a.onCall = (each) => each.socket.resetAndDestroy();
+    connection.send(1, call(1));
+    await until('two connections have ended', () => a.calls.length >= 2);
+    await a.shut();
+    await b.open();
+    await until('the reply', () => replies.length === 1);
+    expect(refused).toEqual([]);
+  });
+});
+
+describe('what is sent again to a server that stood still', () => {
+  it('is one call at first, and more with each answer', async () => {
+    const a = await server('open');
+    const { connection, replies } = client(a, null, { samePortPatienceMs: 100 });
+    await until('connected', () => connection.port === 'primary');
+    // From now on this first connection is a black hole.
+    a.onBytes = (socket) => socket === a.accepted[0];
+    a.onCall = silence;
+    const seen = () => a.calls.map((each) => each.xid);
+    for (let xid = 1; xid <= 40; xid++) connection.send(xid, call(xid, 'x'.repeat(8000)));
+    await until('the first of them', () => a.calls.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(seen()).toEqual([1]);
+    // A call that comes now does not overtake those that wait.
+    connection.send(41, call(41));
+    let most = 0;
+    for (let at = 0; at < 41; at++) {
+      await until(`call ${at + 1}`, () => a.calls.length > at);
+      most = Math.max(most, a.calls.length - at);
+      answer(a.calls[at]!);
+    }
+    await until('all replies', () => replies.length === 41);
+    expect(seen()).toEqual([...Array(41).keys()].map((i) => i + 1));
+    // Half of what had been too much: 40 calls of 8 KiB.
+    expect(most).toBeGreaterThan(2);
+    expect(most).toBeLessThanOrEqual(20);
+  });
+});
+
+describe('a listener that throws', () => {
+  it('stops nothing', async () => {
+    const a = await server('open');
+    const b = await server('closed');
+    const thrown: unknown[] = [];
+    const before = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => thrown.push(error));
+    cleanUp.push(() => {
+      process.removeAllListeners('uncaughtException');
+      for (const each of before) process.on('uncaughtException', each);
+    });
+    const { connection, replies, listener } = client(a, b);
+    listener.current = () => {
+      throw new Error('the listener failed');
+    };
+    await until('connected', () => connection.port === 'primary');
+    a.onCall = silence;
+    connection.send(1, call(1));
+    await until('the call is there', () => a.calls.length === 1);
+    await a.shut();
+    await b.open();
+    await until('the reply', () => replies.length === 1);
+    expect(thrown.length).toBeGreaterThan(1);
   });
 });
 

@@ -4,7 +4,7 @@
 // may die, its partner may take over and give back: unanswered calls are kept and resent with the same XID and the
 // same bytes, in order, on the connection that the plan adopts. The servers execute a resent call once (their
 // duplicate request cache lies on the volume); what arrives on an abandoned connection is ignored.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import {
   AUTH_NONE_CREDENTIAL,
@@ -31,12 +31,19 @@ import {
   initialAttempts,
   stepAttempts,
 } from './attempts.ts';
+import { DiskSetIdentity, type ProofQuestion } from './disk-set-identity.ts';
+import { tell } from './listeners.ts';
 import { RecordConnection } from './record-connection.ts';
+import { afterFailure, isRefused, type Suspicion, suspect } from './refused-call.ts';
+import { admits, afterAnswer, afterFruitless, OPEN_WINDOW, type ResendWindow } from './resend-window.ts';
 import type { Resolver } from './resolver.ts';
 import { type Endpoints, formatAddress, type PortRole, type TransportAddress } from './transport-address.ts';
 
 /** As long as other NFS clients wait over TCP before they send a call again. */
 const STUCK_MS = 60_000;
+
+/** While the adopted connection stands still: how often it is looked at whether bytes go out, in ms. */
+const SENT_INTERVAL_MS = 200;
 
 /** An outage of this length is more than a failover: whoever waits should know what for. */
 const WAITING_MS = 3000;
@@ -76,11 +83,20 @@ export interface FailoverConnectionOptions {
   /** The program and version whose NULL procedure proves that a port is served. */
   readonly program: number;
   readonly version: number;
+  /** Of the disk set that is looked for; shared by connections to the same one. Default: one of its own. */
+  readonly identity?: DiskSetIdentity | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
-  /** A living server that leaves a call unanswered for so long has lost it: the calls go out again. Ms. */
+  /**
+   * A living server that leaves a call unanswered for so long has lost it: the calls go out again. Twice as long after
+   * each time, until nothing is unanswered. Ms.
+   */
   readonly stuckMs?: number | undefined;
-  /** The reply to a call, once for each. The bytes are the receiver's to keep. */
-  readonly onReply: (xid: number, reply: XdrReader) => void;
+  /** The reply to a call of `callSize` bytes, once for each. The bytes are the receiver's to keep. */
+  readonly onReply: (xid: number, reply: XdrReader, callSize: number) => void;
+  /** The server answers this call by closing the connection, each time: it is not sent any more. */
+  readonly onRefused: (xid: number) => void;
+  /** Asked before each attempt: may another connection be opened? A process may run out of descriptors. */
+  readonly mayConnect?: (() => boolean) | undefined;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
 }
 
@@ -89,7 +105,7 @@ interface PendingCall {
   /** The complete record with its mark in parts, exactly as it is sent, now and again. */
   readonly parts: readonly Uint8Array[];
   readonly size: number;
-  /** When it was handed to the present connection; Infinity while it waits for one. */
+  /** When it was handed to the present connection; Infinity while it waits for one, or for room. */
   sentAtMs: number;
   /** How much that connection had been given by then, this call included. Bytes. */
   sentUpTo: number;
@@ -104,18 +120,32 @@ export interface PortFailure {
 export class FailoverConnection {
   private readonly options: FailoverConnectionOptions;
   private readonly plan: AttemptsOptions;
+  private readonly identity: DiskSetIdentity;
   /** Tells the server which of its connections are this one's. */
   private readonly client = randomBytes(CLIENT_SIZE);
   private state: AttemptsState;
   private readonly connections = new Map<number, RecordConnection>();
+  /** What attempts have been asked last, by their ids. */
+  private readonly asked = new Map<number, 'Null' | ProofQuestion>();
   private adopted: RecordConnection | null = null;
   /** In the order in which they were sent first. */
   private readonly pending = new Map<number, PendingCall>();
   private pendingSizeNow = 0;
+  private window: ResendWindow = OPEN_WINDOW;
+  /** Bytes of the unanswered calls on the adopted connection. */
+  private inFlight = 0;
+  private inFlightCount = 0;
+  /** Calls that wait for the window, in order, from unsent[unsentAt] on; some may be forgotten. */
+  private unsent: PendingCall[] = [];
+  private unsentAt = 0;
+  private answeredCount = 0;
+  private suspicion: Suspicion | null = null;
+  private stuckMs: number;
+  private unsentSizeBefore = 0;
   private heardAtMs = 0;
-  /** XID of our own NULL on the adopted connection while it is unanswered. */
+  /** XIDs of our own calls on the adopted connection while they are unanswered: NULL, and the announcement. */
   private askXid: number | null = null;
-  private lastXid = 0;
+  private announcementXid: number | null = null;
   private paused = false;
   private attemptCount = 0;
   /** Start of the search about which Waiting was emitted. */
@@ -128,6 +158,8 @@ export class FailoverConnection {
 
   constructor(options: FailoverConnectionOptions) {
     this.options = options;
+    this.stuckMs = options.stuckMs ?? STUCK_MS;
+    this.identity = options.identity ?? new DiskSetIdentity();
     this.plan = { ...ATTEMPTS_DEFAULTS, seed: Math.floor(Math.random() * 2 ** 31), ...options.attempts };
     const roles: PortRole[] = options.endpoints.secondary ? ['primary', 'secondary'] : ['primary'];
     this.state = initialAttempts(roles, this.plan);
@@ -145,6 +177,8 @@ export class FailoverConnection {
     this.silenceTimer = null;
     this.pending.clear();
     this.pendingSizeNow = 0;
+    this.unsent = [];
+    this.unsentAt = 0;
   }
 
   /**
@@ -158,11 +192,14 @@ export class FailoverConnection {
     const call: PendingCall = { xid, parts, size, sentAtMs: Number.POSITIVE_INFINITY, sentUpTo: 0 };
     this.pending.set(xid, call);
     this.pendingSizeNow += size;
-    this.lastXid = xid;
-    // Our NULL and this call could not be told apart by their replies. One in four billion: start afresh.
-    if (xid === this.askXid) this.breakAdopted('XID of the liveness check reused');
-    else if (this.adopted !== null) this.transmit(this.adopted, call);
-    else this.input({ kind: 'Wanted' });
+    // Our own call and this one could not be told apart by their replies. One in four billion: start afresh.
+    if (xid === this.askXid || xid === this.announcementXid) this.breakAdopted('XID of our own call reused');
+    else if (this.adopted === null) this.input({ kind: 'Wanted' });
+    else if (this.unsent.length === 0 && admits(this.window, this.inFlight, size)) {
+      this.transmit(this.adopted, call);
+    } else {
+      this.unsent.push(call);
+    }
   }
 
   /** A repeated call (same XID) is not to be sent again: its reply is on the way or will be asked for again. */
@@ -170,9 +207,16 @@ export class FailoverConnection {
     return this.pending.has(xid);
   }
 
+  /** The record of an unanswered call, with its mark, if it was sent in one part. */
+  pendingRecord(xid: number): Uint8Array | null {
+    return this.pending.get(xid)?.parts[0] ?? null;
+  }
+
   /** Stops waiting for a reply; should it come, it is ignored. The call may be executed nevertheless. */
   forget(xid: number): void {
     this.take(xid);
+    // Those behind it may have waited for its answer.
+    if (this.unsent.length > 0) this.sendWaiting();
   }
 
   /**
@@ -181,9 +225,14 @@ export class FailoverConnection {
    */
   giveBack(xid: number): void {
     const call = this.take(xid);
-    if (call === null || this.adopted === null || call.sentUpTo <= this.adopted.handedOver) return;
-    if (call.sentAtMs !== Number.POSITIVE_INFINITY)
+    if (call === null) return;
+    const { adopted } = this;
+    const begun = call.sentAtMs !== Number.POSITIVE_INFINITY;
+    if (adopted !== null && begun && call.sentUpTo > adopted.handedOver) {
       this.breakAdopted('a call was given up before it was sent');
+    } else if (this.unsent.length > 0) {
+      this.sendWaiting();
+    }
   }
 
   get pendingCount(): number {
@@ -240,6 +289,7 @@ export class FailoverConnection {
         void this.connect(effect.id, effect.role);
         break;
       case 'Ask':
+        this.asked.set(effect.id, 'Null');
         this.connections.get(effect.id)?.send([this.nullCall(effect.id >>> 0)]);
         break;
       case 'AskAdopted':
@@ -249,7 +299,7 @@ export class FailoverConnection {
         this.abandon(effect.id);
         break;
       case 'Adopt':
-        this.adopt(effect.id, effect.role);
+        this.adopt(effect.id, effect.role, effect.fruitless);
         break;
     }
   }
@@ -257,6 +307,14 @@ export class FailoverConnection {
   private async connect(id: number, role: PortRole): Promise<void> {
     const target = this.targetOf(role);
     this.attemptCount += 1;
+    if (this.options.mayConnect?.() === false) {
+      this.failures[role] = {
+        target: formatAddress(target),
+        reason: 'this process has no file descriptor left',
+      };
+      queueMicrotask(() => this.input({ kind: 'Lost', id }));
+      return;
+    }
     let addresses: readonly string[];
     try {
       const resolved = this.options.resolver.resolve(target.address);
@@ -272,10 +330,18 @@ export class FailoverConnection {
     const host = addresses[this.rotation[role]++ % addresses.length]!;
     const connection = new RecordConnection(id, host, target.discriminator.port, {
       onOpen: () => this.input({ kind: 'Connected', id }),
+      onBytes: () => this.arriving(id),
       onRecord: (from, record) => this.receive(from, role, record),
       onEnd: (from, reason) => this.ended(from, role, reason),
     });
     this.connections.set(id, connection);
+  }
+
+  /** A reply of many bytes on a slow link is life, long before it is whole. */
+  private arriving(id: number): void {
+    if (id !== this.adopted?.id) return;
+    this.heardAtMs = performance.now();
+    this.heard(false);
   }
 
   private receive(from: RecordConnection, role: PortRole, record: XdrReader): void {
@@ -294,47 +360,86 @@ export class FailoverConnection {
       this.heard(false);
       return;
     }
+    if (xid === this.announcementXid) {
+      this.announcementXid = null;
+      return;
+    }
     // Not outstanding: a reply to a call that was forgotten.
     const call = this.take(xid);
     this.heard(call !== null);
-    if (call !== null) this.options.onReply(xid, record);
-  }
-
-  /** The reply to NULL on a connection that is not adopted yet. */
-  private receiveAnswer(from: RecordConnection, role: PortRole, record: XdrReader): void {
-    const wrong = this.wrongAnswer(record);
-    if (wrong === null) {
-      this.input({ kind: 'Answered', id: from.id });
-    } else {
-      this.abandon(from.id);
-      this.ended(from, role, wrong);
+    if (call === null) return;
+    this.answeredCount += 1;
+    this.suspicion = null;
+    if (this.window !== OPEN_WINDOW || this.unsent.length > 0) {
+      this.window = afterAnswer(this.window, call.size, this.heardAtMs);
+      this.sendWaiting();
     }
+    if (this.identity.isWanted(this.heardAtMs)) {
+      this.identity.learn(call.parts[0]!, record, this.heardAtMs);
+    }
+    this.options.onReply(xid, record, call.size);
   }
 
-  private wrongAnswer(record: XdrReader): string | null {
+  /** The reply to what was asked last on a connection that is not adopted yet: to NULL, or whose disks are served there. */
+  private receiveAnswer(from: RecordConnection, role: PortRole, record: XdrReader): void {
+    const { identity } = this;
+    const asked = this.asked.get(from.id);
+    // A standby has answered everything.
+    if (asked === undefined) return;
     try {
-      decodeReplyHeader(record, this.header);
-      return this.header.kind === 'success' ? null : `answers NULL with ${this.header.kind}`;
+      if (asked === 'Null') {
+        decodeReplyHeader(record, this.header);
+        const { kind } = this.header;
+        if (kind !== 'success') this.refuse(from, role, `answers NULL with ${kind}`);
+        else if (identity.isKnown) this.prove(from, 'Holds');
+        else this.answered(from, false);
+        return;
+      }
+      const answer = identity.judge(asked, record);
+      if (answer.kind === 'Proven') this.answered(from, true);
+      else if (answer.kind === 'Ask') this.prove(from, answer.question);
+      else this.refuse(from, role, answer.reason);
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
-      return `answers NULL with what is no RPC reply: ${error.message}`;
+      this.refuse(from, role, `answers with what is no RPC reply: ${error.message}`);
     }
+  }
+
+  private prove(connection: RecordConnection, question: ProofQuestion): void {
+    this.asked.set(connection.id, question);
+    connection.send([this.identity.ask(question, connection.id >>> 0)]);
+  }
+
+  private answered(connection: RecordConnection, proven: boolean): void {
+    this.asked.delete(connection.id);
+    this.input({ kind: 'Answered', id: connection.id, proven });
+  }
+
+  /** Not the server that is looked for: a failure of its address, not of any call. */
+  private refuse(connection: RecordConnection, role: PortRole, reason: string): void {
+    this.abandon(connection.id);
+    this.ended(connection, role, reason);
   }
 
   private heard(progress: boolean): void {
     // The plan has to know only when it changes something: not for each of thousands of replies a second.
-    const { mode, patienceMs, barren } = this.state;
-    if (mode === 'doubting' || (progress && (barren > 0 || patienceMs !== this.plan.patienceMs))) {
-      this.input({ kind: 'Heard', progress });
-    }
+    const { mode, patienceMs, samePortPatienceMs, barren } = this.state;
+    const changed =
+      barren > 0 ||
+      patienceMs !== this.plan.patienceMs ||
+      samePortPatienceMs !== this.plan.samePortPatienceMs;
+    if (mode === 'doubting' || (progress && changed)) this.input({ kind: 'Heard', progress });
   }
 
   private ended(connection: RecordConnection, role: PortRole, reason: string): void {
     this.connections.delete(connection.id);
+    this.asked.delete(connection.id);
     this.failures[role] = { target: connection.target, reason };
     const wasAdopted = connection === this.adopted;
-    if (wasAdopted) this.detach();
+    if (!wasAdopted) this.suspicion = afterFailure(this.suspicion, role);
     if (wasAdopted) {
+      this.lookForCause(role);
+      this.detach();
       const atMs = performance.now();
       this.emit({ kind: 'Lost', atMs, port: role, target: connection.target, reason });
     }
@@ -347,30 +452,55 @@ export class FailoverConnection {
     if (connection === null || role === undefined) return;
     connection.abandon();
     this.ended(connection, role, reason);
+    // Our own doing says nothing about the server.
+    this.suspicion = null;
   }
 
   private abandon(id: number): void {
     const connection = this.connections.get(id);
     if (!connection) return;
     this.connections.delete(id);
+    this.asked.delete(id);
     connection.abandon();
     if (connection === this.adopted) this.detach();
+  }
+
+  /** The adopted connection has ended: because of the one call that was on it? */
+  private lookForCause(role: PortRole): void {
+    if (this.answeredCount > 0 || this.inFlightCount !== 1) return;
+    const [call] = this.pending.values();
+    if (call === undefined || call.sentAtMs === Number.POSITIVE_INFINITY) return;
+    this.suspicion = suspect(this.suspicion, call.xid, role, performance.now());
+    if (!isRefused(this.suspicion)) return;
+    this.suspicion = null;
+    this.take(call.xid);
+    // Not in the middle of a step: whoever is told may close this connection.
+    queueMicrotask(() => this.options.onRefused(call.xid));
   }
 
   private detach(): void {
     this.adopted = null;
     this.askXid = null;
+    this.announcementXid = null;
     for (const call of this.pending.values()) call.sentAtMs = Number.POSITIVE_INFINITY;
   }
 
-  private adopt(id: number, role: PortRole): void {
+  private adopt(id: number, role: PortRole, fruitless: boolean): void {
     const connection = this.connections.get(id)!;
+    const now = performance.now();
+    if (fruitless) this.window = afterFruitless(this.window, this.inFlight, now);
+    this.inFlight = 0;
+    this.inFlightCount = 0;
+    this.answeredCount = 0;
+    this.unsent = [...this.pending.values()];
+    this.unsentAt = 0;
+    this.unsentSizeBefore = 0;
     this.adopted = connection;
     connection.send([this.announcement()]);
-    this.heardAtMs = performance.now();
+    this.heardAtMs = now;
     this.failures[role] = null;
     if (this.paused) connection.pause();
-    for (const call of this.pending.values()) this.transmit(connection, call);
+    this.sendWaiting();
     this.emit({
       kind: 'Adopted',
       atMs: this.heardAtMs,
@@ -383,8 +513,24 @@ export class FailoverConnection {
     this.attemptCount = 0;
   }
 
+  /** Hands over what the window admits of the calls that wait. */
+  private sendWaiting(): void {
+    const { adopted, unsent } = this;
+    if (adopted === null) return;
+    for (; this.unsentAt < unsent.length; this.unsentAt++) {
+      const call = unsent[this.unsentAt]!;
+      if (this.pending.get(call.xid) !== call) continue;
+      if (!admits(this.window, this.inFlight, call.size)) return;
+      this.transmit(adopted, call);
+    }
+    this.unsent = [];
+    this.unsentAt = 0;
+  }
+
   private transmit(connection: RecordConnection, call: PendingCall): void {
     call.sentAtMs = performance.now();
+    this.inFlight += call.size;
+    this.inFlightCount += 1;
     connection.send(call.parts);
     call.sentUpTo = connection.queued;
     this.watchSilence();
@@ -395,27 +541,45 @@ export class FailoverConnection {
     if (!call) return null;
     this.pending.delete(xid);
     this.pendingSizeNow -= call.size;
+    if (call.sentAtMs !== Number.POSITIVE_INFINITY) {
+      this.inFlight -= call.size;
+      this.inFlightCount -= 1;
+    }
+    if (this.pending.size === 0) this.stuckMs = this.options.stuckMs ?? STUCK_MS;
     return call;
   }
 
   private askAdopted(): void {
     if (this.adopted === null) return;
-    // Far away from the XIDs in use, which count upwards in every client there is.
-    let xid = (this.lastXid ^ 0x8000_0000) >>> 0;
-    while (this.pending.has(xid)) xid = (xid + 1) >>> 0;
-    this.askXid = xid;
-    this.adopted.send([this.nullCall(xid)]);
+    this.askXid = this.ownXid();
+    this.adopted.send([this.nullCall(this.askXid)]);
+  }
+
+  /**
+   * Random, since a rule would be everybody's: a client of this library behind the proxy, which is one too, would come upon
+   * the proxy's XIDs.
+   */
+  private ownXid(): number {
+    for (;;) {
+      const xid = randomInt(2 ** 32);
+      if (!this.pending.has(xid) && xid !== this.askXid && xid !== this.announcementXid) return xid;
+    }
   }
 
   /** What lies unread in connections before this one is not to be executed any more (protocol/succession.ts). */
   private announcement(): Uint8Array {
     const w = new XdrWriter(64);
     const mark = beginRecord(w);
-    // The XID of no call that is under way: the reply is ignored.
-    let xid = (this.lastXid ^ 0x4000_0000) >>> 0;
-    while (this.pending.has(xid) || xid === this.askXid) xid = (xid + 1) >>> 0;
     const { ANNOUNCE } = successionproc1;
-    encodeCallHeader(w, xid, SUCCESSION_PROGRAM, SUCCESSION_VERSION, ANNOUNCE, AUTH_NONE_CREDENTIAL);
+    this.announcementXid = this.ownXid();
+    encodeCallHeader(
+      w,
+      this.announcementXid,
+      SUCCESSION_PROGRAM,
+      SUCCESSION_VERSION,
+      ANNOUNCE,
+      AUTH_NONE_CREDENTIAL,
+    );
     encodeAnnouncement(w, this.client);
     endRecord(w, mark);
     return w.written();
@@ -436,16 +600,26 @@ export class FailoverConnection {
     if (wakeAt === null) return;
     // Timers round down by up to a millisecond; one that fires early would only come again.
     const delayMs = Math.max(0, Math.ceil(wakeAt - performance.now()));
-    this.tickTimer = setTimeout(() => {
-      this.tickTimer = null;
-      this.input({ kind: 'Tick' });
-    }, delayMs);
+    // As with silence: what has been answered while this process was busy is not too old.
+    const timer = setTimeout(() => setImmediate(() => this.tick(timer)), delayMs);
+    this.tickTimer = timer;
+  }
+
+  private tick(timer: NodeJS.Timeout): void {
+    // Set anew meanwhile, or not needed any more.
+    if (this.tickTimer !== timer) return;
+    this.tickTimer = null;
+    this.input({ kind: 'Tick' });
   }
 
   /** One timer for all calls, set anew only when it fires: a call costs nothing here. */
   private watchSilence(): void {
-    if (this.silenceTimer !== null || this.state.mode !== 'serving') return;
+    if (this.silenceTimer !== null || this.adopted === null) return;
     if (this.pending.size === 0 || this.paused) return;
+    if (this.state.mode === 'doubting') {
+      this.silenceTimer = setTimeout(() => this.checkSilence(), SENT_INTERVAL_MS);
+      return;
+    }
     const oldest: PendingCall = this.pending.values().next().value!;
     const quietSinceMs = Math.max(this.heardAtMs, oldest.sentAtMs);
     const delayMs = Math.max(1, Math.ceil(quietSinceMs + this.state.patienceMs - performance.now()));
@@ -457,16 +631,30 @@ export class FailoverConnection {
   private checkSilence(): void {
     if (this.silenceTimer === null) return;
     this.silenceTimer = null;
-    if (this.state.mode !== 'serving' || this.pending.size === 0 || this.paused) return;
+    if (this.adopted === null || this.pending.size === 0 || this.paused) return;
+    if (this.state.mode === 'doubting') {
+      this.checkSent(this.adopted);
+      this.watchSilence();
+      return;
+    }
     const now = performance.now();
     const oldest: PendingCall = this.pending.values().next().value!;
-    const stuckMs = this.options.stuckMs ?? STUCK_MS;
+    const { stuckMs } = this;
     if (now - oldest.sentAtMs >= stuckMs) {
+      this.stuckMs *= 2;
+      this.window = afterFruitless(this.window, this.inFlight, now);
       this.breakAdopted(`the server left a call unanswered for ${stuckMs / 1000} s`);
     } else if (now - Math.max(this.heardAtMs, oldest.sentAtMs) >= this.state.patienceMs) {
       this.input({ kind: 'Silent' });
     }
     this.watchSilence();
+  }
+
+  private checkSent(connection: RecordConnection): void {
+    const before = this.unsentSizeBefore;
+    this.unsentSizeBefore = connection.unsentSize;
+    // Larger: what was there before has gone out, and the next has begun.
+    if (before > 0 && this.unsentSizeBefore !== before) this.input({ kind: 'Sent' });
   }
 
   private targetOf(role: PortRole): TransportAddress {
@@ -489,7 +677,7 @@ export class FailoverConnection {
   }
 
   private emit(event: ConnectionEvent): void {
-    this.options.onEvent?.(event);
+    tell(this.options.onEvent, event);
   }
 }
 

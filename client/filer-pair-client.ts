@@ -18,6 +18,7 @@ import {
   NFS3ERR_NOTDIR,
 } from '../protocol/nfs3.ts';
 import type { AttemptsOptions } from './attempts.ts';
+import { DiskSetIdentity } from './disk-set-identity.ts';
 import { MountError, NfsError, RpcError } from './errors.ts';
 import type { ConnectionEvent } from './failover-connection.ts';
 import { readFile } from './file-reader.ts';
@@ -101,7 +102,9 @@ export class FilerPairClient {
     const resolver = options.resolver ?? new Resolver();
     const given = options.identity ?? processIdentity();
     const identity = { ...given, uid: target.uid ?? given.uid, gid: target.gid ?? given.gid };
+    const diskSet = new DiskSetIdentity();
     const rpcOptions: RpcClientOptions = {
+      identity: diskSet,
       endpoints: target.endpoints,
       resolver,
       program: NFS_PROGRAM,
@@ -112,9 +115,10 @@ export class FilerPairClient {
       onEvent: options.onEvent,
       onCall: options.onCall,
     };
-    const mounted = await mount(target, rpcOptions);
     const rpc = new RpcClient(rpcOptions);
     try {
+      const mounted = await mount(target, rpc, rpcOptions);
+      diskSet.mounted(mounted.root, rpcOptions.credential);
       const nfs = new Nfs3Client(rpc);
       return new FilerPairClient(rpc, nfs, mounted, await limitsOf(nfs, mounted.root));
     } catch (error) {
@@ -358,27 +362,30 @@ async function limitsOf(nfs: Nfs3Client, root: FileHandle): Promise<Limits> {
   };
 }
 
-async function mount(target: NfsUrl, options: RpcClientOptions): Promise<Mounted> {
-  const rpc = new RpcClient({ ...options, ...mountProgram(target, options.onEvent) });
+/**
+ * A FilerPair serves MOUNT on its NFS port, and by the same connection, so that both come from one server. Other servers
+ * may have a port of its own for it.
+ */
+async function mount(target: NfsUrl, nfs: RpcClient, options: RpcClientOptions): Promise<Mounted> {
+  if (target.mountPort === undefined) return mountBy(nfs, target.path);
+  const { address } = target.endpoints.primary;
+  const primary = { address, discriminator: { kind: 'TcpPort', port: target.mountPort } } as const;
+  // Mounting is over before anybody could follow its connection; only that it waits is news.
+  const onEvent = (event: ConnectionEvent) => event.kind === 'Waiting' && options.onEvent?.(event);
+  const own = { endpoints: { primary, secondary: null }, identity: undefined, onEvent, onCall: undefined };
+  const rpc = new RpcClient({ ...options, ...own, program: MOUNT_PROGRAM, version: MOUNT_V3 });
   try {
-    const exportPath = await exportOf(rpc, target.path);
-    const reply = await rpc.call(MOUNT_MNT, Buffer.from(exportPath));
-    if (reply.status !== MNT3_OK) throw new MountError(reply.status, exportPath);
-    return { root: reply.fhandle.slice(), exportPath, subPath: below(exportPath, target.path) ?? '' };
+    return await mountBy(rpc, target.path);
   } finally {
     rpc.close();
   }
 }
 
-/** A FilerPair serves MOUNT on its NFS port; other servers may have a port of its own for it. */
-function mountProgram(target: NfsUrl, onEvent: ClientOptions['onEvent']): Partial<RpcClientOptions> {
-  // Mounting is over before anybody could follow its connection; only that it waits is news.
-  const waiting = (event: ConnectionEvent) => event.kind === 'Waiting' && onEvent?.(event);
-  const program = { program: MOUNT_PROGRAM, version: MOUNT_V3, onEvent: waiting, onCall: undefined };
-  if (target.mountPort === undefined) return program;
-  const { address } = target.endpoints.primary;
-  const primary = { address, discriminator: { kind: 'TcpPort', port: target.mountPort } } as const;
-  return { ...program, endpoints: { primary, secondary: null } };
+async function mountBy(rpc: RpcClient, path: string): Promise<Mounted> {
+  const exportPath = await exportOf(rpc, path);
+  const reply = await rpc.call(MOUNT_MNT, Buffer.from(exportPath));
+  if (reply.status !== MNT3_OK) throw new MountError(reply.status, exportPath);
+  return { root: reply.fhandle.slice(), exportPath, subPath: below(exportPath, path) ?? '' };
 }
 
 /** The longest exported path that holds `path`. */

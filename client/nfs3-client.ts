@@ -1,5 +1,6 @@
 // NFSv3 by file handle: a method for what a program does with a handle, each one procedure (RFC 1813 §3.3).
 // Paths are the business of filer-pair-client.ts.
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   DONT_CHANGE,
   EXCLUSIVE,
@@ -7,6 +8,7 @@ import {
   GUARDED,
   NFS3_CREATEVERFSIZE,
   NFS3_OK,
+  NFS3ERR_JUKEBOX,
   type Nfs3Calls,
   type Nfs3Name,
   type nfsstat3,
@@ -16,9 +18,13 @@ import {
   type stable_how,
   UNCHECKED,
 } from '../protocol/nfs3.ts';
-import { NfsError } from './errors.ts';
+import { NfsError, RpcError } from './errors.ts';
 import { NFS3 } from './procedures.ts';
 import type { RpcClient } from './rpc-client.ts';
+
+/** Between calls that are answered NFS3ERR_JUKEBOX: at first, and at most, which is what Linux waits (NFS_JUKEBOX_RETRY_TIME). */
+const JUKEBOX_WAIT_MS = 100;
+const JUKEBOX_WAIT_MS_MAX = 5000;
 
 export type FileHandle = Uint8Array;
 /** Names are bytes on the wire; a string is sent as UTF-8. */
@@ -65,9 +71,23 @@ export class Nfs3Client {
     this.rpc = rpc;
   }
 
-  /** Any procedure with the RFC's own arguments and result, whatever its status. */
-  call<P extends Nfs3Name>(name: P, args: Nfs3Calls[P]['args']): Promise<Nfs3Calls[P]['res']> {
-    return this.rpc.call(NFS3[name], args);
+  /**
+   * Any procedure with the RFC's own arguments and result, whatever its status; but NFS3ERR_JUKEBOX, "try again later"
+   * (RFC 1813 §2.6), is waited for, as long as for a reply. Data in the arguments must not be changed until then.
+   */
+  async call<P extends Nfs3Name>(name: P, args: Nfs3Calls[P]['args']): Promise<Nfs3Calls[P]['res']> {
+    const { timeoutMs } = this.rpc;
+    const startedMs = performance.now();
+    let waitMs = JUKEBOX_WAIT_MS;
+    for (;;) {
+      // A new XID each time: the server would answer the old one as it did, from its duplicate request cache.
+      const res = await this.rpc.call(NFS3[name], args);
+      if (!isJukebox(res)) return res;
+      const leftMs = startedMs + timeoutMs - performance.now();
+      if (leftMs <= 0) return res;
+      await delay(Math.min(waitMs, leftMs));
+      waitMs = Math.min(waitMs * 2, JUKEBOX_WAIT_MS_MAX);
+    }
   }
 
   async getattr(handle: FileHandle, what?: string): Promise<fattr3> {
@@ -215,7 +235,10 @@ export class Nfs3Client {
           handle: entry.name_handle?.slice() ?? null,
         };
       }
-      if (res.eof || res.entries.length === 0) return;
+      if (res.eof) return;
+      // RFC 1813 §3.3.17: a reply that is not the last holds an entry at least. To end here would hide the rest.
+      if (res.entries.length === 0)
+        throw new RpcError(`${what ?? 'READDIRPLUS'}: the server ended the list before its end`);
       cookieverf = res.cookieverf.slice();
     }
   }
@@ -264,6 +287,11 @@ export class Nfs3Client {
     const own = handle.slice();
     return { handle: own, attributes: attributes ?? (await this.getattr(own, what)) };
   }
+}
+
+/** NULL has no result. */
+function isJukebox(res: unknown): boolean {
+  return (res as { readonly status?: number } | null | undefined)?.status === NFS3ERR_JUKEBOX;
 }
 
 /** Leaves both times alone. */

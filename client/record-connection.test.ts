@@ -23,6 +23,7 @@ it('is reset when the server hangs up first, so that nothing on the way is deliv
   });
   const connection = new RecordConnection(1, '127.0.0.1', port, {
     onOpen: () => connection.send(Array.from({ length: 24 }, () => Buffer.alloc(MIB))),
+    onBytes: () => {},
     onRecord: () => {},
     onEnd: (_, reason) => ended(reason),
   });

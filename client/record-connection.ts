@@ -9,8 +9,17 @@ export const RECORD_SIZE_MAX = 4 * 1024 * 1024;
 
 const KEEP_ALIVE_MS = 10_000;
 
+/** Connections of this process, also those that are not open yet. */
+let connections = 0;
+
+export function connectionCount(): number {
+  return connections;
+}
+
 export interface RecordConnectionHandlers {
   readonly onOpen: (connection: RecordConnection) => void;
+  /** Part of a message arrived, and no whole one. */
+  readonly onBytes: () => void;
   /** A whole message, without record marks. Its bytes stay valid: nobody writes into them again. */
   readonly onRecord: (connection: RecordConnection, record: XdrReader) => void;
   /** Once, and not after abandon(). `reason` is a system error code (ECONNREFUSED) or a sentence. */
@@ -32,6 +41,7 @@ export class RecordConnection {
     this.target = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
     this.handlers = handlers;
     this.parser = new RecordParser(RECORD_SIZE_MAX);
+    connections += 1;
     this.socket = connect({
       host,
       port,
@@ -48,7 +58,10 @@ export class RecordConnection {
     this.socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
     this.socket.on('end', () => this.end('the server closed the connection'));
     this.socket.on('error', (error: NodeJS.ErrnoException) => this.end(error.code ?? error.message));
-    this.socket.on('close', () => this.end('the connection was closed'));
+    this.socket.on('close', () => {
+      connections -= 1;
+      this.end('the connection was closed');
+    });
   }
 
   /** Sends the parts of a complete record, mark included; what one turn of the event loop sends goes out together. */
@@ -77,6 +90,13 @@ export class RecordConnection {
     return this.queuedSize - this.socket.writableLength;
   }
 
+  /** Bytes of the present write that the kernel has not taken yet. It takes them as the other side takes those before. */
+  get unsentSize(): number {
+    // Node's own count shrinks only with each complete write; libuv's with every byte. Socket.setTimeout() uses it too.
+    const { _handle } = this.socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
+    return _handle?.writeQueueSize ?? this.socket.writableLength;
+  }
+
   /** Back-pressure: what arrives waits in the kernel until resume(). */
   pause(): void {
     this.socket.pause();
@@ -97,12 +117,15 @@ export class RecordConnection {
 
   private receive(chunk: Uint8Array): void {
     const { parser } = this;
+    let whole = false;
     try {
       parser.push(chunk);
       while (this.handlers !== null && parser.next()) {
+        whole = true;
         parser.keep();
         this.handlers.onRecord(this, parser.record);
       }
+      if (!whole) this.handlers?.onBytes();
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
       this.end(`the server sent what is no RPC: ${error.message}`);

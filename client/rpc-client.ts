@@ -10,8 +10,10 @@ import {
 } from '../protocol/rpc.ts';
 import { paddedSize, XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
 import type { AttemptsOptions } from './attempts.ts';
+import type { DiskSetIdentity } from './disk-set-identity.ts';
 import { CallTimeout, ClientClosed, RpcError } from './errors.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
+import { tell } from './listeners.ts';
 import type { Resolver } from './resolver.ts';
 import type { Endpoints, PortRole } from './transport-address.ts';
 
@@ -45,8 +47,9 @@ export interface RpcClientOptions {
   readonly program: number;
   readonly version: number;
   readonly credential: opaque_auth;
+  readonly identity?: DiskSetIdentity | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
-  /** Longest wait for one reply; undefined waits through any outage. */
+  /** Longest wait for one reply; undefined, or more than 24.8 days, waits through any outage. */
   readonly timeoutMs?: number | undefined;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
   readonly onCall?: ((call: CallRecord) => void) | undefined;
@@ -60,6 +63,9 @@ interface Waiting {
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout | null;
 }
+
+/** Longest time of a timer of Node (2^31 - 1), in ms. */
+const TIMER_MS_MAX = 0x7fff_ffff;
 
 /** Room for a header with AUTH_SYS and the arguments of every call but WRITE. Bytes. */
 const CALL_SIZE = 512;
@@ -84,8 +90,10 @@ export class RpcClient {
       resolver: options.resolver,
       program: options.program,
       version: options.version,
+      identity: options.identity,
       attempts: options.attempts,
       onReply: (xid, reply) => this.settle(xid, reply),
+      onRefused: (xid) => this.refused(xid),
       onEvent: options.onEvent,
     });
     this.connection.start();
@@ -127,6 +135,11 @@ export class RpcClient {
     });
   }
 
+  /** Longest wait for one reply, in ms; Infinity: any outage is waited through. */
+  get timeoutMs(): number {
+    return this.options.timeoutMs ?? Number.POSITIVE_INFINITY;
+  }
+
   /** The port in use now; null while searching. */
   get port(): PortRole | null {
     return this.connection.port;
@@ -157,7 +170,8 @@ export class RpcClient {
   /** `borrowed`: part of the call lies in the caller's memory, who may use it again when the call is over. */
   private armTimeout(xid: number, borrowed: boolean): NodeJS.Timeout | null {
     const { timeoutMs } = this.options;
-    if (timeoutMs === undefined) return null;
+    // Node's timers take longer times for a millisecond. This one is 24.8 days.
+    if (timeoutMs === undefined || timeoutMs > TIMER_MS_MAX) return null;
     return setTimeout(() => {
       const call = this.waiting.get(xid)!;
       this.waiting.delete(xid);
@@ -172,18 +186,28 @@ export class RpcClient {
     }, timeoutMs);
   }
 
+  private report(xid: number, call: Waiting): void {
+    const { onCall } = this.options;
+    if (onCall === undefined) return;
+    const { name, sentAtMs } = call;
+    const { port } = this.connection;
+    tell(onCall, { xid, name, sentAtMs, answeredAtMs: performance.now(), port });
+  }
+
+  private refused(xid: number): void {
+    const call = this.waiting.get(xid);
+    if (!call) return;
+    this.waiting.delete(xid);
+    if (call.timer !== null) clearTimeout(call.timer);
+    call.reject(new RpcError(`${call.name}: the server closes the connection instead of an answer`));
+  }
+
   private settle(xid: number, reply: XdrReader): void {
     const call = this.waiting.get(xid);
     if (!call) return;
     this.waiting.delete(xid);
     if (call.timer !== null) clearTimeout(call.timer);
-    this.options.onCall?.({
-      xid,
-      name: call.name,
-      sentAtMs: call.sentAtMs,
-      answeredAtMs: performance.now(),
-      port: this.connection.port,
-    });
+    this.report(xid, call);
     try {
       decodeReplyHeader(reply, this.header);
       if (this.header.kind === 'success') call.resolve(call.decodeRes(reply) as never);

@@ -5,7 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { freePorts } from '../loopback/free-ports.ts';
 import { beginRecord, endRecord, RecordParser } from '../protocol/record.ts';
 import { CallHeader, decodeCallHeader, encodeSuccessHeader } from '../protocol/rpc.ts';
-import { SUCCESSION_PROGRAM } from '../protocol/succession.ts';
+import { SUCCESSION_PROGRAM, successionproc1 } from '../protocol/succession.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 
 export interface ScriptedCall {
@@ -18,6 +18,7 @@ export interface ScriptedCall {
 }
 
 export class ScriptedServer {
+  readonly host: string;
   readonly port: number;
   /** All calls but NULL and announcements of connections, in the order of their arrival. */
   readonly calls: ScriptedCall[] = [];
@@ -25,6 +26,8 @@ export class ScriptedServer {
   onCall: (call: ScriptedCall) => void = (call) => answer(call);
   onNull: (call: ScriptedCall) => void = (call) => answer(call);
   onAnnouncement: (call: ScriptedCall) => void = (call) => answer(call);
+  /** Whether a file handle is one of this server's. The default: every handle is. */
+  onHolds: (call: ScriptedCall) => void = (call) => answer(call, Buffer.alloc(4));
   /** What to do with raw bytes before they are parsed; true swallows them. */
   onBytes: ((socket: Socket, bytes: Uint8Array) => boolean) | null = null;
   /** Connections in the order in which they were accepted. */
@@ -32,14 +35,14 @@ export class ScriptedServer {
   private readonly sockets = new Set<Socket>();
   private server: Server | null = null;
 
-  private constructor(port: number) {
+  private constructor(host: string, port: number) {
+    this.host = host;
     this.port = port;
   }
 
   /** A server on a free port, listening or not yet. */
-  static async create(state: 'open' | 'closed'): Promise<ScriptedServer> {
-    const [port] = await freePorts(1);
-    const created = new ScriptedServer(port!);
+  static async create(state: 'open' | 'closed', host = '127.0.0.1', port?: number): Promise<ScriptedServer> {
+    const created = new ScriptedServer(host, port ?? (await freePorts(1))[0]!);
     if (state === 'open') await created.open();
     return created;
   }
@@ -49,7 +52,7 @@ export class ScriptedServer {
     this.server = server;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(this.port, '127.0.0.1', resolve);
+      server.listen(this.port, this.host, resolve);
     });
   }
 
@@ -87,7 +90,9 @@ export class ScriptedServer {
         const message = Buffer.from(bytes.subarray(position, end));
         decodeCallHeader(parser.record, header);
         const call = { xid: header.xid, program: header.prog, procedure: header.proc, message, socket };
-        if (call.program === SUCCESSION_PROGRAM) this.onAnnouncement(call);
+        if (call.program === SUCCESSION_PROGRAM && call.procedure === successionproc1.HOLDS)
+          this.onHolds(call);
+        else if (call.program === SUCCESSION_PROGRAM) this.onAnnouncement(call);
         else if (call.procedure === 0) this.onNull(call);
         else {
           this.calls.push(call);

@@ -131,4 +131,20 @@ export const AREAS: readonly Area[] = [
     ],
     tests: ['fileserver/witness/'],
   },
+  {
+    name: 'client',
+    files: [
+      'client/attempts.ts',
+      'client/resend-window.ts',
+      'client/refused-call.ts',
+      'client/disk-set-identity.ts',
+    ],
+    tests: [
+      'client/attempts.test.ts',
+      'client/resend-window.test.ts',
+      'client/disk-set-identity.test.ts',
+      'client/failover-connection.test.ts',
+      'simulation/simulation.test.ts',
+    ],
+  },
 ];

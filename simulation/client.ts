@@ -25,6 +25,9 @@ import type { SimulatedProcess } from './process.ts';
 import type { Random } from './random.ts';
 import type { SimulatedVolume } from './volume.ts';
 
+/** How often the failover name leads a client to the disk set of the partner, which its server serves itself. */
+const STRANGER_RATE = 0.2;
+
 /** Names in a disk set: few, so that clients meet. */
 const NAMES = ['a', 'b', 'c'] as const;
 
@@ -33,6 +36,7 @@ export interface ClientWorld {
   readonly queue: EventQueue;
   /** The server process that listens at this port now; null: nobody. */
   listening(home: ServerName, role: PortRole): SimulatedProcess | null;
+  partnerOf(server: ServerName): ServerName;
   violate(message: string): void;
   note(line: string): void;
   readonly calm: boolean;
@@ -40,6 +44,8 @@ export interface ClientWorld {
 
 /** Faults of a client, for showing that the checker sees them. */
 export type ClientFault =
+  /** It is not asked whose disks a server serves. */
+  | 'whoeverAnswersIsAdopted'
   /** A call that is sent again gets a new XID: it looks like another one. */
   | 'newXidWhenSentAgain'
   /** No server recognizes a call that it has answered before. */
@@ -57,6 +63,8 @@ export type ClientFault =
 
 interface Connection {
   readonly role: PortRole;
+  /** Whose disks are served there: those of the server that was looked for, or of its partner. */
+  readonly home: ServerName;
   readonly process: SimulatedProcess;
   open: boolean;
   /** When what was sent last arrives, there and back: nothing on a connection overtakes anything. */
@@ -186,7 +194,7 @@ export class SimulatedClient {
         this.#connect(effect.id, effect.role);
         return;
       case 'Ask':
-        this.#ask(effect.id, () => this.#input({ kind: 'Answered', id: effect.id }));
+        this.#ask(effect.id, () => this.#prove(effect.id));
         return;
       case 'AskAdopted':
         this.#ask(this.#adopted!, () => this.#heard(false));
@@ -208,15 +216,17 @@ export class SimulatedClient {
     const { queue } = this.#world;
     queue.after(this.#delay(), () => {
       if (!this.#state.attempts.some((attempt) => attempt.id === id)) return;
-      const process = this.#world.listening(this.#home, role);
+      const stranger = role === 'secondary' && this.#random.chance(STRANGER_RATE);
+      const home = stranger ? this.#world.partnerOf(this.#home) : this.#home;
+      const process = this.#world.listening(home, stranger ? 'primary' : role);
       if (process === null) {
         // A closed port behind a Service: most requests are swallowed.
         if (this.#random.chance(0.5)) this.#input({ kind: 'Lost', id });
         return;
       }
-      const connection: Connection = { role, process, open: true, arrivesAt: { there: 0, back: 0 } };
+      const connection: Connection = { role, home, process, open: true, arrivesAt: { there: 0, back: 0 } };
       this.#connections.set(id, connection);
-      process.whenClosed(this.#home, () => {
+      process.whenClosed(home, () => {
         // The end of the server, or of its service, breaks the connection; sometimes nobody tells.
         if (this.#random.chance(0.2)) return;
         queue.after(this.#delay(), () => {
@@ -232,12 +242,25 @@ export class SimulatedClient {
     });
   }
 
+  /** The server has answered NULL: does it hold the disk set? All that is kept there for sure is the volume. */
+  #prove(id: number): void {
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return;
+    if (connection.home === this.#home || this.#fault === 'whoeverAnswersIsAdopted') {
+      this.#input({ kind: 'Answered', id, proven: true });
+      return;
+    }
+    connection.open = false;
+    this.#connections.delete(id);
+    this.#input({ kind: 'Lost', id });
+  }
+
   #ask(id: number, answered: () => void): void {
     const connection = this.#connections.get(id);
     if (connection === undefined) return;
     this.#arrive(connection, 'there', () =>
       connection.process.serve(
-        this.#home,
+        connection.home,
         () => undefined,
         () => this.#arrive(connection, 'back', () => connection.open && answered()),
       ),
@@ -296,7 +319,7 @@ export class SimulatedClient {
     // What has been sent is read sooner or later, also when its connection has been given up meanwhile.
     this.#arrive(connection, 'there', () =>
       connection.process.serve(
-        this.#home,
+        connection.home,
         (volume) =>
           this.#carryOut(volume, connection.process, call, { xid, over, commit: verifier !== null }),
         (reply) => {

@@ -59,6 +59,7 @@ describe('clients that use the pair throughout', () => {
   });
 
   const faults: ClientFault[] = [
+    'whoeverAnswersIsAdopted',
     'newXidWhenSentAgain',
     'noDuplicateRequestCache',
     'answeredBeforeDone',

@@ -7,19 +7,17 @@
 // call, and two clients with the same XID never meet. The client sees one connection that is sometimes slow: it
 // is not closed by a takeover or a giveback, it only ends when the client ends it.
 //
-// What is in memory is bounded: calls beyond the limit stay in the client's socket, replies that the client does
-// not read stay in the server's. A socket that is not read does not tell of its end: the proxy asks the kernel
+// What is in memory is bounded (call-memory.ts): calls beyond the limit stay in the client's socket, replies that the
+// client does not read stay in the server's. A socket that is not read does not tell of its end: the proxy asks the kernel
 // instead (isUnread, endIfClosed), since no call of a client that has ended may go out again.
 import type { Socket } from 'node:net';
+import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
 import { RecordParser } from '../../protocol/record.ts';
-import { CALL } from '../../protocol/rpc.ts';
+import { CALL, CallHeader, decodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrError, type XdrReader } from '../../protocol/xdr.ts';
 import { FailoverConnection, type FailoverConnectionOptions } from '../failover-connection.ts';
-import { RECORD_SIZE_MAX } from '../record-connection.ts';
+import { CALL_COST, type CallMemory, type MemoryUser } from './call-memory.ts';
 import { type ConnectionTable, type Endpoint, endOf } from './connection-table.ts';
-
-/** Unanswered calls of one client that are kept to be resent, in bytes: sixteen WRITEs of the largest size. */
-export const PENDING_SIZE_MAX = 16 * 1024 * 1024;
 
 /** A client whose machine vanished is noticed after this time and ten probes, a second apart. Ms. */
 const KEEP_ALIVE_MS = 10_000;
@@ -38,25 +36,30 @@ export interface DownstreamCounts {
 }
 
 export interface DownstreamOptions {
-  readonly upstream: Omit<FailoverConnectionOptions, 'onReply'>;
-  readonly pendingSizeMax?: number | undefined;
+  readonly upstream: Omit<FailoverConnectionOptions, 'onReply' | 'onRefused'>;
+  readonly memory: CallMemory;
   /** Its calls wait in its socket now, which therefore is not read. */
   readonly onUnread: () => void;
   /** Once, when everything of this connection is gone. */
   readonly onEnd: (reason: string) => void;
 }
 
-export class Downstream {
+export class Downstream implements MemoryUser {
   readonly counts: DownstreamCounts = { calls: 0, replies: 0, repeated: 0 };
   private readonly socket: Socket;
-  private readonly parser = new RecordParser(RECORD_SIZE_MAX);
+  /** What the servers take, so that no call has to be refused by them. */
+  private readonly parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
+  private readonly header = new CallHeader();
   private readonly upstream: FailoverConnection;
-  private readonly pendingSizeMax: number;
+  private readonly memory: CallMemory;
   private readonly onUnread: () => void;
   private readonly onEnd: (reason: string) => void;
   private readonly ours: Endpoint;
   private readonly client: Endpoint;
+  /** Bytes of memory that its unanswered calls take. */
+  heldSize = 0;
   private readingPaused = false;
+  private calledAtMs = performance.now();
   /** How often in a row the kernel did not name the connection. */
   private absences = 0;
   private ended = false;
@@ -67,10 +70,12 @@ export class Downstream {
     this.onEnd = options.onEnd;
     this.ours = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
     this.client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
-    this.pendingSizeMax = options.pendingSizeMax ?? PENDING_SIZE_MAX;
+    this.memory = options.memory;
+    this.memory.add(this);
     this.upstream = new FailoverConnection({
       ...options.upstream,
-      onReply: (_xid, reply) => this.deliver(reply),
+      onReply: (_xid, reply, callSize) => this.deliver(reply, callSize + CALL_COST),
+      onRefused: () => this.end('the server closes the connection instead of an answer'),
     });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
@@ -106,9 +111,26 @@ export class Downstream {
     if (end === 'Ended' || this.absences > 1) this.end('the client closed the connection');
   }
 
+  /** Ends a connection to which nothing is owed: its client comes again when it has a call. */
+  makeRoom(): void {
+    this.end('unused for long, and there was no room for others');
+  }
+
   /** Bytes of unanswered calls. */
   get pendingSize(): number {
     return this.upstream.pendingSize;
+  }
+
+  /** Nothing is owed to the client, and it has not called for this time. `now`: ms of performance.now(). */
+  isIdle(now: number, idleMs: number): boolean {
+    return this.upstream.pendingCount === 0 && now - this.calledAtMs >= idleMs;
+  }
+
+  /** There is room for calls again. */
+  resume(): void {
+    if (!this.readingPaused) return;
+    this.readingPaused = false;
+    this.socket.resume();
   }
 
   private receive(chunk: Uint8Array): void {
@@ -120,8 +142,10 @@ export class Downstream {
       if (!(error instanceof XdrError)) throw error;
       this.end(`the client sent what is no RPC: ${error.message}`);
     }
-    if (!this.readingPaused && this.upstream.pendingSize >= this.pendingSizeMax) {
+    this.calledAtMs = performance.now();
+    if (!this.ended && !this.readingPaused && this.memory.isFull(this)) {
       this.readingPaused = true;
+      this.memory.waitForRoom(this);
       this.socket.pause();
       this.onUnread();
     }
@@ -140,9 +164,13 @@ export class Downstream {
       this.end(`the client sent a message of type ${type} instead of a call`);
       return;
     }
+    // A message that is no call would be answered by a closed connection, and be sent again for ever.
+    message.position = start;
+    decodeCallHeader(message, this.header);
     this.counts.calls += 1;
-    if (this.upstream.isPending(xid)) {
-      this.counts.repeated += 1;
+    const pending = this.upstream.pendingRecord(xid);
+    if (pending !== null) {
+      this.repeat(xid, message.bytes.subarray(start, start + size), pending);
       return;
     }
     // A copy of our own: the call is kept until it is answered, and must not keep a whole received chunk with it.
@@ -151,9 +179,17 @@ export class Downstream {
     record.writeUInt32BE(LAST_FRAGMENT + size, 0);
     record.set(message.bytes.subarray(start, start + size), MARK_SIZE);
     this.upstream.send(xid, record);
+    this.hold(record.length + CALL_COST);
   }
 
-  private deliver(reply: XdrReader): void {
+  /** A client that waits long sends a call again, with the same bytes. Another call with its XID can't be told apart. */
+  private repeat(xid: number, message: Uint8Array, pending: Uint8Array): void {
+    this.counts.repeated += 1;
+    if (Buffer.compare(message, pending.subarray(MARK_SIZE)) === 0) return;
+    this.end(`the client used XID ${xid} for another call while it was unanswered`);
+  }
+
+  private deliver(reply: XdrReader, replied: number): void {
     this.counts.replies += 1;
     const size = reply.remaining;
     const mark = Buffer.allocUnsafe(MARK_SIZE);
@@ -163,15 +199,18 @@ export class Downstream {
     const room = this.socket.write(reply.bytes.subarray(reply.position, reply.position + size));
     process.nextTick(() => this.socket.uncork());
     if (!room) this.upstream.pause();
-    if (this.readingPaused && this.upstream.pendingSize <= this.pendingSizeMax / 2) {
-      this.readingPaused = false;
-      this.socket.resume();
-    }
+    this.hold(-replied);
+  }
+
+  private hold(size: number): void {
+    this.heldSize += size;
+    this.memory.changed(size);
   }
 
   private end(reason: string): void {
     if (this.ended) return;
     this.ended = true;
+    this.memory.remove(this);
     this.upstream.close();
     this.socket.destroy();
     this.onEnd(reason);

@@ -6,7 +6,8 @@ import { RecordParser } from '../../protocol/record.ts';
 import type { AttemptsOptions } from '../attempts.ts';
 import { answer, replyRecord, ScriptedServer, until } from '../scripted-server.fixture.ts';
 import { tcpAddress } from '../transport-address.ts';
-import { NfsProxy, type ProxyEvent } from './proxy.ts';
+import { CALL_COST } from './call-memory.ts';
+import { NfsProxy, type ProxyEvent, type ProxyOptions } from './proxy.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -21,7 +22,11 @@ interface Stage {
 }
 
 /** A pair whose home server serves, and a proxy in front. */
-async function stage(pendingSizeMax?: number, attempts: Partial<AttemptsOptions> = {}): Promise<Stage> {
+async function stage(
+  pendingSizeMax?: number,
+  attempts: Partial<AttemptsOptions> = {},
+  options: Partial<ProxyOptions> = {},
+): Promise<Stage> {
   const a = await ScriptedServer.create('open');
   const b = await ScriptedServer.create('closed');
   const events: ProxyEvent[] = [];
@@ -29,7 +34,8 @@ async function stage(pendingSizeMax?: number, attempts: Partial<AttemptsOptions>
     endpoints: { primary: tcpAddress('127.0.0.1', a.port), secondary: tcpAddress('127.0.0.1', b.port) },
     host: '127.0.0.1',
     port: 0,
-    pendingSizeMax,
+    memory: pendingSizeMax === undefined ? undefined : { ofOne: pendingSizeMax, ofAll: 16 * pendingSizeMax },
+    ...options,
     attempts: { intervalMs: 2, intervalMsMax: 5, ...attempts },
     onEvent: (event) => events.push(event),
   });
@@ -136,6 +142,17 @@ describe('a proxied connection', () => {
     expect(events.find((each) => each.kind === 'ClientGone')).toMatchObject({
       counts: { calls: 5, repeated: 2 },
     });
+  });
+
+  it('ends with a call that the server answers by closing: its client learns of it', async () => {
+    const { a, proxy } = await stage();
+    a.onCall = (each) => (each.xid === 7 ? each.socket.end() : answer(each));
+    const neighbour = new PlainClient(proxy.port);
+    const client = new PlainClient(proxy.port);
+    client.socket.write(callRecord(7));
+    await until('the client is out', () => client.closed);
+    neighbour.socket.write(callRecord(8));
+    await until('the neighbour is served', () => neighbour.replies.length === 1);
   });
 
   it('keeps clients with the same XID apart', async () => {
@@ -326,7 +343,8 @@ describe('bounded memory', () => {
     const recordSize = callRecord(1, payload).length;
     const { calls } = a;
     await until('all that fits is forwarded', () => {
-      return proxy.pendingSize >= pendingSizeMax && calls.length * recordSize === proxy.pendingSize;
+      const held = proxy.pendingSize + calls.length * CALL_COST;
+      return held >= pendingSizeMax && calls.length * recordSize === proxy.pendingSize;
     });
     const { length } = calls;
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -337,6 +355,72 @@ describe('bounded memory', () => {
     for (const each of [...a.calls]) answer(each);
     await until('all replies', () => client.replies.length === total);
     expect(proxy.pendingSize).toBe(0);
+  });
+
+  it('counts what small calls take in memory, not what they have on the wire', async () => {
+    const ofOne = 1024 * 1024;
+    const { a, proxy } = await stage(ofOne);
+    a.onCall = () => {};
+    const client = new PlainClient(proxy.port);
+    const smallest = callRecord(1).length;
+    const batch = (first: number) =>
+      Buffer.concat(Array.from({ length: 1000 }, (_, i) => callRecord(first + i)));
+    for (let first = 1; first < 40_000; first += 1000) client.socket.write(batch(first));
+    await until('it has stopped', () => proxy.pendingSize / smallest >= ofOne / (CALL_COST + smallest));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    // What one chunk of the socket holds comes on top.
+    expect(proxy.pendingSize / smallest).toBeLessThan(ofOne / CALL_COST + 2 * (65_536 / smallest));
+  });
+
+  it('gives each client its part when all together have used what there is', async () => {
+    const ofAll = 1024 * 1024;
+    const { a, proxy } = await stage(undefined, {}, { memory: { ofOne: ofAll, ofAll } });
+    a.onCall = () => {};
+    const greedy = new PlainClient(proxy.port);
+    const payload = Buffer.alloc(64 * 1024, 'x');
+    for (let xid = 1; xid <= 100; xid++) greedy.socket.write(callRecord(xid, payload));
+    await until('all is used', () => proxy.pendingSize >= ofAll - 2 * payload.length);
+    const modest = new PlainClient(proxy.port);
+    a.onCall = (each) => {
+      if (each.xid > 1000) answer(each);
+    };
+    for (let xid = 1001; xid <= 1010; xid++) modest.socket.write(callRecord(xid, payload));
+    await until('the other one is served', () => modest.replies.length === 10);
+    a.onCall = (each) => answer(each);
+    for (const each of a.calls.filter((call) => call.xid <= 100)) answer(each);
+    await until('and the first one in the end', () => greedy.replies.length === 100);
+  });
+
+  it('lets clients beyond the limit wait, refuses and closes none, and serves them when there is room', async () => {
+    const { proxy, events } = await stage(undefined, {}, { connectionsMax: 16 });
+    const clients: PlainClient[] = [];
+    for (let i = 0; i < 16; i++) {
+      const client = new PlainClient(proxy.port);
+      await once(client.socket, 'connect');
+      clients.push(client);
+    }
+    await until('no more are accepted', () => events.some((each) => each.kind === 'Full'));
+    for (let i = 0; i < 10; i++) {
+      const late = new PlainClient(proxy.port);
+      clients.push(late);
+      await once(late.socket, 'connect');
+      late.socket.write(callRecord(7));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(clients.filter((each) => each.closed)).toEqual([]);
+    expect(accepted()).toBe(16);
+    for (const each of clients.slice(0, 16)) each.socket.destroy();
+    // Reset, for which an NFS client connects again at once; or accepted.
+    await until('those that waited are let go', () =>
+      clients.slice(16).every((each) => each.closed || each.replies.length === 1),
+    );
+    const again = new PlainClient(proxy.port);
+    again.socket.write(callRecord(8));
+    await until('it is served', () => again.replies.length === 1);
+
+    function accepted(): number {
+      return events.filter((each) => each.kind === 'ClientConnected').length;
+    }
   });
 
   it('stops reading replies that the client does not take, and does not blame the server', async () => {
@@ -365,6 +449,12 @@ describe('bad clients', () => {
   const bad: [string, Buffer][] = [
     ['a message of four bytes', Buffer.from([0x80, 0, 0, 4, 1, 2, 3, 4])],
     ['a reply instead of a call', replyRecord(7)],
+    ['a message that is cut off behind its XID', Buffer.from([0x80, 0, 0, 8, 0, 0, 0, 7, 0, 0, 0, 0])],
+    ['a record that no server takes', callRecord(7, Buffer.alloc(2 * 1024 * 1024))],
+    [
+      'another call with the XID of one that is unanswered',
+      Buffer.concat([callRecord(9), callRecord(9, 'x')]),
+    ],
     ['a record longer than any call', Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4])],
     ['fragments without end and without content', Buffer.alloc(4 * 10_000)],
     ['another protocol', Buffer.from('GET / HTTP/1.1\r\nHost: filer-a\r\n\r\n')],
@@ -380,7 +470,7 @@ describe('bad clients', () => {
       await until('the bad client is out', () => client.closed);
       neighbour.socket.write(callRecord(7));
       await until('the neighbour is served', () => neighbour.replies.length === 1);
-      expect(a.calls.map((each) => each.xid)).toEqual([7]);
+      expect(a.calls.map((each) => each.xid).filter((xid) => xid !== 9)).toEqual([7]);
       // By address: tests that run beside this one dial ports that were free a moment ago.
       expect(events.filter((each) => each.kind === 'ClientGone' && each.client === address).length).toBe(1);
       expect(neighbour.closed).toBe(false);

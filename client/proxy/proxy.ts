@@ -1,16 +1,27 @@
 // The local proxy: unmodified NFS clients (the Linux kernel's) mount it and follow the pair without noticing.
-// It understands records and XIDs, nothing of NFS: it neither holds data back nor answers anything itself.
-import { createServer, type Server } from 'node:net';
+// It understands RPC and file handles, no more of NFS: it neither holds data back nor answers anything itself.
+import type { Socket } from 'node:net';
 import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';
 import type { AttemptsOptions } from '../attempts.ts';
+import { DiskSetIdentity } from '../disk-set-identity.ts';
 import type { ConnectionEvent } from '../failover-connection.ts';
+import { connectionCount } from '../record-connection.ts';
 import { Resolver } from '../resolver.ts';
 import type { Endpoints } from '../transport-address.ts';
+import { CallMemory, MEMORY_OF_ALL, MEMORY_OF_ONE } from './call-memory.ts';
 import { readConnectionTable } from './connection-table.ts';
+import { DescriptorBudget } from './descriptor-budget.ts';
 import { Downstream, type DownstreamCounts } from './downstream.ts';
+import { Listener } from './listener.ts';
 
-/** Connections of clients; each may hold PENDING_SIZE_MAX of calls. A kernel has one or two for each mount. */
-const CONNECTIONS_MAX = 256;
+/** Connections of clients. A kernel has one or two for each mount, or as many as `nconnect` says. */
+const CONNECTIONS_MAX = 1024;
+/** When there is no room for more, a connection that is unused for so long makes room: its client connects again when it calls. Ms. */
+const IDLE_MS = 60_000;
+/** Connections are accepted again when this part of their number is left. */
+const ROOM_AGAIN_PART = 15 / 16;
+/** How often it is looked whether there is room again. Ms. */
+const ROOM_INTERVAL_MS = 100;
 
 /** How soon the end of a client is noticed whose socket is not read. Ms. */
 const UNREAD_CHECK_MS = 100;
@@ -23,6 +34,10 @@ export type ProxyEvent =
       readonly reason: string;
       readonly counts: DownstreamCounts;
     }
+  /** No more connections are accepted: those that come wait. */
+  | { readonly kind: 'Full'; readonly connections: number }
+  /** Connections are accepted again. */
+  | { readonly kind: 'Open'; readonly connections: number }
   | { readonly kind: 'Upstream'; readonly client: string; readonly event: ConnectionEvent };
 
 export interface ProxyOptions {
@@ -32,62 +47,52 @@ export interface ProxyOptions {
   readonly port: number;
   readonly resolver?: Resolver | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
-  readonly pendingSizeMax?: number | undefined;
+  /** Of the unanswered calls of one client, and of all. Bytes. */
+  readonly memory?: { readonly ofOne: number; readonly ofAll: number } | undefined;
+  /** Connections of clients; more wait until there is room. */
+  readonly connectionsMax?: number | undefined;
   readonly onEvent?: ((event: ProxyEvent) => void) | undefined;
 }
 
 export class NfsProxy {
   private readonly options: ProxyOptions;
-  private readonly server: Server;
+  private readonly resolver: Resolver;
+  private readonly identity = new DiskSetIdentity();
+  private readonly memory: CallMemory;
+  private readonly descriptors: DescriptorBudget;
+  private readonly connectionsMax: number;
   /** By the client's address and port. */
   private readonly downstreams = new Map<string, Downstream>();
+  private listener!: Listener;
+  private roomTimer: NodeJS.Timeout | null = null;
   private unreadTimer: NodeJS.Timeout | null = null;
 
   private constructor(options: ProxyOptions) {
     this.options = options;
-    const resolver = options.resolver ?? new Resolver();
-    this.server = createServer((socket) => {
-      const client = `${socket.remoteAddress}:${socket.remotePort}`;
-      // Two connections cannot have the same two ends: the kernel has ended the earlier one.
-      this.downstreams.get(client)?.supersede();
-      const downstream: Downstream = new Downstream(socket, {
-        upstream: {
-          endpoints: options.endpoints,
-          resolver,
-          program: NFS_PROGRAM,
-          version: NFS_V3,
-          attempts: options.attempts,
-          onEvent: (event) => this.emit({ kind: 'Upstream', client, event }),
-        },
-        pendingSizeMax: options.pendingSizeMax,
-        onUnread: () => this.watchUnread(),
-        onEnd: (reason) => {
-          this.downstreams.delete(client);
-          this.emit({ kind: 'ClientGone', client, reason, counts: downstream.counts });
-        },
-      });
-      this.downstreams.set(client, downstream);
-      this.emit({ kind: 'ClientConnected', client });
-    });
-    this.server.maxConnections = CONNECTIONS_MAX;
+    this.resolver = options.resolver ?? new Resolver();
+    const { ofOne = MEMORY_OF_ONE, ofAll = MEMORY_OF_ALL } = options.memory ?? {};
+    this.memory = new CallMemory(ofOne, ofAll);
+    const othersBefore = connectionCount();
+    this.descriptors = new DescriptorBudget(() => connectionCount() - othersBefore + this.downstreams.size);
+    this.connectionsMax = Math.min(options.connectionsMax ?? CONNECTIONS_MAX, this.descriptors.clientsMax);
   }
 
   /** Resolves when clients can connect. Rejects with the system's error if the port cannot be had. */
-  static listen(options: ProxyOptions): Promise<NfsProxy> {
+  static async listen(options: ProxyOptions): Promise<NfsProxy> {
     const proxy = new NfsProxy(options);
-    return new Promise((resolve, reject) => {
-      proxy.server.once('error', reject);
-      proxy.server.listen(options.port, options.host, () => {
-        proxy.server.removeListener('error', reject);
-        resolve(proxy);
-      });
+    const { backlog } = proxy.descriptors;
+    proxy.listener = await Listener.listen(options.host, options.port, backlog, {
+      accept: (socket) => proxy.accept(socket),
+      changed: (state) => {
+        const connections = proxy.downstreams.size;
+        proxy.emit(state === 'paused' ? { kind: 'Full', connections } : { kind: 'Open', connections });
+      },
     });
+    return proxy;
   }
 
   get port(): number {
-    const address = this.server.address();
-    if (address === null || typeof address === 'string') throw new Error('the proxy does not listen');
-    return address.port;
+    return this.listener.port;
   }
 
   /** Bytes of unanswered calls of all clients. */
@@ -99,9 +104,73 @@ export class NfsProxy {
 
   /** Ends all connections. Clients will see errors: for the end of the process only. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    if (this.roomTimer !== null) clearInterval(this.roomTimer);
+    const closed = this.listener.close();
     for (const downstream of [...this.downstreams.values()]) downstream.close();
     await closed;
+  }
+
+  private accept(socket: Socket): void {
+    const client = `${socket.remoteAddress}:${socket.remotePort}`;
+    // Two connections cannot have the same two ends: the kernel has ended the earlier one.
+    this.downstreams.get(client)?.supersede();
+    const downstream: Downstream = new Downstream(socket, {
+      upstream: {
+        endpoints: this.options.endpoints,
+        resolver: this.resolver,
+        identity: this.identity,
+        program: NFS_PROGRAM,
+        version: NFS_V3,
+        attempts: this.options.attempts,
+        mayConnect: () => this.descriptors.hasRoomForAttempt,
+        onEvent: (event) => this.emit({ kind: 'Upstream', client, event }),
+      },
+      memory: this.memory,
+      onUnread: () => this.watchUnread(),
+      onEnd: (reason) => {
+        this.downstreams.delete(client);
+        this.emit({ kind: 'ClientGone', client, reason, counts: downstream.counts });
+      },
+    });
+    this.downstreams.set(client, downstream);
+    if (!this.hasRoom) this.waitForRoom();
+    this.emit({ kind: 'ClientConnected', client });
+  }
+
+  private get hasRoom(): boolean {
+    return this.downstreams.size < this.connectionsMax;
+  }
+
+  /** More than for one: to accept again costs those who wait a reset. */
+  private get hasRoomAgain(): boolean {
+    return this.downstreams.size <= this.connectionsMax * ROOM_AGAIN_PART;
+  }
+
+  /** No client is refused: those that come wait in the listening socket's queue. */
+  private waitForRoom(): void {
+    if (this.roomTimer !== null) return;
+    this.listener.pause();
+    this.roomTimer = setInterval(() => this.lookForRoom(), ROOM_INTERVAL_MS);
+  }
+
+  private lookForRoom(): void {
+    if (!this.hasRoomAgain) this.makeRoom();
+    if (!this.hasRoomAgain) {
+      this.listener.pause();
+      return;
+    }
+    clearInterval(this.roomTimer!);
+    this.roomTimer = null;
+    this.listener.resume();
+  }
+
+  private makeRoom(): void {
+    const now = performance.now();
+    for (const downstream of this.downstreams.values()) {
+      if (!downstream.isIdle(now, IDLE_MS)) continue;
+      downstream.makeRoom();
+      return;
+    }
   }
 
   /** As long as a socket is not read. */

@@ -18,6 +18,8 @@ import {
 } from '../../protocol/rpc.ts';
 import {
   decodeAnnouncement,
+  decodeHoldsArgs,
+  encodeHoldsRes,
   SUCCESSION_PROGRAM,
   SUCCESSION_VERSION,
   successionproc1,
@@ -295,10 +297,22 @@ export class Dispatcher {
       encodeProgMismatch(w, xid, SUCCESSION_VERSION, SUCCESSION_VERSION);
       return 'answered';
     }
-    if (proc > successionproc1.ANNOUNCE) encodeAcceptedError(w, xid, accept_stat.PROC_UNAVAIL);
-    else {
-      if (proc === successionproc1.ANNOUNCE) this.late.announced(decodeAnnouncement(r));
-      encodeSuccessHeader(w, xid);
+    switch (proc) {
+      case successionproc1.NULL:
+        encodeSuccessHeader(w, xid);
+        break;
+      case successionproc1.ANNOUNCE:
+        this.late.announced(decodeAnnouncement(r));
+        encodeSuccessHeader(w, xid);
+        break;
+      case successionproc1.HOLDS: {
+        const holds = this.programs.diskSet.holds(decodeHoldsArgs(r));
+        encodeSuccessHeader(w, xid);
+        encodeHoldsRes(w, holds);
+        break;
+      }
+      default:
+        encodeAcceptedError(w, xid, accept_stat.PROC_UNAVAIL);
     }
     return 'answered';
   }

@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import {
+  decodeHoldsRes,
   encodeAnnouncement,
+  encodeHoldsArgs,
   SUCCESSION_PROGRAM,
   SUCCESSION_VERSION,
   successionproc1,
 } from '../../protocol/succession.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
+import { UUID_AT } from '../volume/file-handle.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient, userCredential } from './rpc-client.fixture.ts';
 
@@ -172,6 +175,30 @@ test('a connection that its client has given up is not executed any more, whatev
   await write(second, 8, 'written by the next!');
   await expect(write(first, 9, 'left in the old one!')).rejects.toThrow('connection closed');
   expect(content()).toBe('written by the next!');
+});
+
+/** As our client asks before it adopts a connection. */
+async function holds(client: RpcClient, handle: Uint8Array): Promise<boolean> {
+  const { HOLDS } = successionproc1;
+  const { header, r } = await client.raw(SUCCESSION_PROGRAM, SUCCESSION_VERSION, HOLDS, (w) =>
+    encodeHoldsArgs(w, handle),
+  );
+  expect(header.kind).toBe('success');
+  return decodeHoldsRes(r);
+}
+
+test('a server says whether it serves the volume of a file handle, also of a file that is gone', async () => {
+  const dir = await mount(first, '/data');
+  expect(await holds(first, file)).toBe(true);
+  await first.call('REMOVE', { object: { dir, name: bytes('file') } });
+  expect(await holds(first, file)).toBe(true);
+  const another = Uint8Array.from(file);
+  another[UUID_AT]! ^= 1;
+  expect(await holds(first, another)).toBe(false);
+  const unsigned = Uint8Array.from(file);
+  unsigned[unsigned.length - 1]! ^= 1;
+  expect(await holds(first, unsigned)).toBe(false);
+  expect(await holds(first, bytes('no handle of ours'))).toBe(false);
 });
 
 test('connections of other clients go on', async () => {

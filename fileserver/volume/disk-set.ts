@@ -13,7 +13,7 @@ import { errnoName, outcomeOf } from './errno-outcomes.ts';
 import { Export, ExportTable, RecordedExports } from './export.ts';
 import { faultOfExports } from './export-check.ts';
 import { type ExportRoot, placeOf } from './export-root.ts';
-import { isUuidAt, UUID_AT, UUID_SIZE } from './file-handle.ts';
+import { isSigned, isUuidAt, isWellFormed, UUID_AT, UUID_SIZE } from './file-handle.ts';
 import { type FileIdentity, IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { InsideDirectories } from './inside-directories.ts';
@@ -192,6 +192,13 @@ export class DiskSet {
     for (const volume of this.volumes.values())
       if (isUuidAt(volume.uuid, bytes, start + UUID_AT)) return volume;
     return null;
+  }
+
+  /** Is this the handle of a file, there or gone, on one of the volumes? Asks no disk. */
+  holds(handle: Uint8Array): boolean {
+    if (!isWellFormed(handle)) return false;
+    const volume = this.volumeOf(handle, 0, handle.length);
+    return volume !== null && isSigned(volume.secret, handle);
   }
 
   /** The file of a handle in a buffer. */

@@ -59,6 +59,10 @@ function describe(server: string, event: ProxyEvent, verbose: boolean): string |
       const counts = `${calls} calls (${repeated} repeated), ${replies} replies`;
       return verbose ? `client ${event.client} gone: ${event.reason}; ${counts}` : null;
     }
+    case 'Full':
+      return `${event.connections} connections, and no room for more: those that come wait until some end`;
+    case 'Open':
+      return `${event.connections} connections: new ones are accepted again`;
     case 'Upstream': {
       // Unlike a command, the proxy has nothing else to say: losses and adoptions are its log.
       const worth = event.event.kind === 'Lost' || event.event.kind === 'Adopted';

@@ -1,0 +1,160 @@
+// What a client knows of the disk set that it uses, and how it recognizes it at another place.
+//
+// Names and ports lead to a server, and may lead to a wrong one: a wildcard in DNS, a mistyped address, an address that
+// somebody else has now. The proof is a file handle that the right server has given out: the server that serves its
+// volume is the right one. FilerPair's servers are asked for just that (HOLDS, protocol/succession.ts). Others are asked
+// for the attributes of the exported directory, since that one is not removed.
+//
+// The handle is read off the calls that are answered, so that the proxy, which does not mount anything itself, knows it
+// too. Before the first such answer nothing can be proven.
+import { MNT3_OK, MOUNT_PROGRAM, mountproc3 } from '../protocol/mount.ts';
+import {
+  NFS_PROGRAM,
+  NFS_V3,
+  NFS3_FHSIZE,
+  NFS3_OK,
+  NFS3ERR_BADHANDLE,
+  NFS3ERR_STALE,
+  nfsproc3,
+  nfsstat3Name,
+} from '../protocol/nfs3.ts';
+import { beginRecord, endRecord } from '../protocol/record.ts';
+import {
+  AUTH_BODY_SIZE_MAX,
+  AUTH_NONE_CREDENTIAL,
+  accept_stat,
+  CallHeader,
+  decodeCallHeader,
+  decodeReplyHeader,
+  encodeCallHeader,
+  type opaque_auth,
+  ReplyHeader,
+} from '../protocol/rpc.ts';
+import {
+  decodeHoldsRes,
+  encodeHoldsArgs,
+  SUCCESSION_PROGRAM,
+  SUCCESSION_VERSION,
+  successionproc1,
+} from '../protocol/succession.ts';
+import { XdrError, XdrReader, XdrWriter } from '../protocol/xdr.ts';
+
+/** A handle is read off an answered call again after this time: a volume may be taken out of a disk set. Ms. */
+const RENEW_MS = 1000;
+
+const MARK_SIZE = 4;
+
+/** The questions that a server is asked one after the other, as far as its answers make it necessary. */
+export type ProofQuestion = 'Holds' | 'RootAttributes';
+
+export type ProofAnswer =
+  | { readonly kind: 'Proven' }
+  | { readonly kind: 'Ask'; readonly question: ProofQuestion }
+  /** Of another disk set, or not to be found out. `reason` follows the server's address in a sentence. */
+  | { readonly kind: 'Refused'; readonly reason: string };
+
+const PROVEN: ProofAnswer = { kind: 'Proven' };
+const FOREIGN: ProofAnswer = { kind: 'Refused', reason: 'serves the disks of another server' };
+
+/** One for each disk set that a process uses; connections to it may share it. */
+export class DiskSetIdentity {
+  /** Of any file. */
+  private handle: Uint8Array | null = null;
+  /** Of the exported directory, with the credential of the call that named it. */
+  private root: { readonly handle: Uint8Array; readonly credential: opaque_auth } | null = null;
+  private learnedAtMs = Number.NEGATIVE_INFINITY;
+  private readonly call = new CallHeader();
+  private readonly header = new ReplyHeader();
+
+  /** Can a server be asked whether it is the right one? */
+  get isKnown(): boolean {
+    return this.handle !== null;
+  }
+
+  /** Is it time to look at an answered call? `now`: ms of performance.now(). */
+  isWanted(now: number): boolean {
+    return now - this.learnedAtMs >= RENEW_MS;
+  }
+
+  /** The handle of the exported directory, as MOUNT returned it, and the credential of those who use it. */
+  mounted(handle: Uint8Array, credential: opaque_auth): void {
+    this.root = { handle: handle.slice(), credential };
+    this.handle = this.root.handle;
+  }
+
+  /** Looks for a handle in a call and its reply, and leaves both as they are. `record`: begins with the record mark. */
+  learn(record: Uint8Array, reply: XdrReader, now: number): void {
+    try {
+      const at = reply.position;
+      this.read(new XdrReader(record, MARK_SIZE), new XdrReader(reply.bytes, at, reply.end), now);
+    } catch (error) {
+      // No business of ours: whoever has called will see it.
+      if (!(error instanceof XdrError)) throw error;
+    }
+  }
+
+  /** The call, as a complete record, that asks the question. */
+  ask(question: ProofQuestion, xid: number): Uint8Array {
+    const w = new XdrWriter(512);
+    const mark = beginRecord(w);
+    if (question === 'Holds') {
+      const { HOLDS } = successionproc1;
+      encodeCallHeader(w, xid, SUCCESSION_PROGRAM, SUCCESSION_VERSION, HOLDS, AUTH_NONE_CREDENTIAL);
+      encodeHoldsArgs(w, this.handle!);
+    } else {
+      encodeCallHeader(w, xid, NFS_PROGRAM, NFS_V3, nfsproc3.GETATTR, this.root!.credential);
+      w.opaque(this.root!.handle);
+    }
+    endRecord(w, mark);
+    return w.written();
+  }
+
+  /** What the reply to the question says. Throws XdrError. */
+  judge(question: ProofQuestion, reply: XdrReader): ProofAnswer {
+    const { header } = this;
+    decodeReplyHeader(reply, header);
+    if (question === 'Holds') {
+      if (header.kind === 'success') return decodeHoldsRes(reply) ? PROVEN : FOREIGN;
+      // Not FilerPair, or an earlier version. Where not even the exported directory is known, nothing can be found out.
+      return this.root === null ? PROVEN : { kind: 'Ask', question: 'RootAttributes' };
+    }
+    if (header.kind !== 'success') {
+      const what = header.kind === 'error' ? errorName(header.acceptStat) : header.kind;
+      return { kind: 'Refused', reason: `answers GETATTR with ${what}` };
+    }
+    const status = reply.u32();
+    if (status === NFS3_OK) return PROVEN;
+    if (status === NFS3ERR_STALE || status === NFS3ERR_BADHANDLE) return FOREIGN;
+    return { kind: 'Refused', reason: `answers GETATTR of the export with ${nfsstat3Name(status)}` };
+  }
+
+  private read(call: XdrReader, reply: XdrReader, now: number): void {
+    decodeReplyHeader(reply, this.header);
+    if (this.header.kind !== 'success') return;
+    const { call: header } = this;
+    if (decodeCallHeader(call, header) !== 'ok') return;
+    call.position = header.argumentsStart;
+    if (header.prog === NFS_PROGRAM && header.vers === NFS_V3 && header.proc !== nfsproc3.NULL) {
+      if (reply.u32() !== NFS3_OK) return;
+      const handle = call.opaque(NFS3_FHSIZE).slice();
+      // The kernel asks this of the exported directory, after each mount.
+      if (header.proc === nfsproc3.FSINFO) this.mounted(handle, credentialIn(call, header));
+      else this.handle = handle;
+      this.learnedAtMs = now;
+    } else if (header.prog === MOUNT_PROGRAM && header.proc === mountproc3.MNT) {
+      if (reply.u32() !== MNT3_OK) return;
+      this.mounted(reply.opaque(NFS3_FHSIZE), credentialIn(call, header));
+      this.learnedAtMs = now;
+    }
+  }
+}
+
+function credentialIn(call: XdrReader, { credFlavor, credStart, credSize }: CallHeader): opaque_auth {
+  if (credSize > AUTH_BODY_SIZE_MAX) return AUTH_NONE_CREDENTIAL;
+  return { flavor: credFlavor, body: call.bytes.slice(credStart, credStart + credSize) };
+}
+
+function errorName(stat: number): string {
+  const names: Record<string, number> = accept_stat;
+  return Object.keys(names).find((name) => names[name] === stat) ?? String(stat);
+}
