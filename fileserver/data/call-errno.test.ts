@@ -223,8 +223,9 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
   });
 
   test.each(Object.keys(ACTS) as FaultCall[])('%s: as the table says, and served on', async (call) => {
-    for (const name of Object.keys(ERRNOS) as ErrnoName[]) {
-      if (isMadeAgainByLibuv(call, name)) continue;
+    let takenByServer = 0;
+    const todo = (Object.keys(ERRNOS) as ErrnoName[]).filter((name) => !isMadeAgainByLibuv(call, name));
+    for (let name = todo.shift(); name !== undefined; name = todo.shift()) {
       const act = await ACTS[call]!();
       const before = faults.failed(call);
       const fault = thread.of('fault');
@@ -238,6 +239,12 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
         fault.then(({ reason }) => `fault ${reason}`),
       ]);
       expect(faults.failed(call), `${call} ${name} was not made`).toBe(before + 1);
+      if (call === 'openat' && told === 'NFS3_OK' && !expected(call, name).includes(told)) {
+        // The server's own look at the exported directories, once a second, came first.
+        expect(++takenByServer).toBeLessThan(3);
+        todo.unshift(name);
+        continue;
+      }
       expect(expected(call, name), `${call} ${name}: ${told}`).toContain(told);
       if (told.startsWith('fault')) {
         client.close();
