@@ -70,6 +70,7 @@ export class World {
       claims: {},
       volumeAttachments: [],
       volumeReach: {},
+      volumeSlots: {},
       credentials: {
         sharedKey: 'absent',
         authority: 'absent',

@@ -134,3 +134,26 @@ test('a node with a mark of ours wakes the upkeep of nodes, and the pairs that h
   expect(new Set(api.woken)).toEqual(new Set([nodesKey, 'storage/home']));
   expect(caches.nodes()['node-2']?.metadata.annotations).toEqual(marked);
 });
+
+test('room for volumes is what a driver allows on a node, less what is attached there', async () => {
+  api = new Api();
+  const attachment = (name: string, nodeName: string, attacher: string) =>
+    ({ metadata: { name, resourceVersion: '1' }, spec: { nodeName, attacher } }) as KubernetesObject;
+  api.objects['filerpairs'] = [
+    { ...pair, spec: { servers: [], storage: { transfer: 'Reattach' } } } as KubernetesObject,
+  ];
+  api.objects['pods'] = [podOn('node-1')];
+  api.objects['nodes'] = [node('node-1', 'True', 1)];
+  api.objects['csinodes'] = [
+    {
+      metadata: { name: 'node-1', resourceVersion: '1' },
+      spec: { drivers: [{ name: 'limited', allocatable: { count: 2 } }, { name: 'unlimited' }] },
+    } as KubernetesObject,
+  ];
+  api.objects['volumeattachments'] = [
+    attachment('a', 'node-1', 'limited'),
+    attachment('b', 'node-2', 'limited'),
+    attachment('c', 'node-1', 'unlimited'),
+  ];
+  expect((await observe(await api.start())).volumeSlots).toEqual({ 'node-1': { limited: 1 } });
+});

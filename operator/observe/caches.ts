@@ -21,6 +21,7 @@ import { authorityFacts, type Secret, serverCertificateFacts } from './certifica
 import { type Ask, DnsAnswers } from './dns-answers.ts';
 import type {
   Claim,
+  CsiNode,
   FilerPairObject,
   Node,
   NodeSelector,
@@ -92,6 +93,7 @@ export class Caches {
   readonly #podDisruptionBudgets: Reflector<KubernetesObject>;
   readonly #claims: Reflector<Claim>;
   readonly #volumeAttachments: Reflector<VolumeAttachment>;
+  readonly #csiNodes: Reflector<CsiNode>;
   readonly #dnsEndpoints: Optional<KubernetesObject>;
   readonly #volumeSnapshots: Optional<VolumeSnapshot>;
   /** By UID of the pair: what was in its Secrets when they were looked at last. */
@@ -131,6 +133,8 @@ export class Caches {
       {},
       trimVolumeAttachment,
     );
+    // Limits hardly ever change; whoever looks at a pair finds those of now.
+    this.#csiNodes = this.#reflector<CsiNode>(resources.csiNodes, () => undefined, {}, trimCsiNode);
     this.#nodes = this.#reflector<Node>(resources.nodes, (change) => this.#nodeChanged(change), {}, trimNode);
     this.#dnsEndpoints = this.#optional(resources.dnsEndpoints);
     this.#volumeSnapshots = this.#optional(resources.volumeSnapshots);
@@ -211,6 +215,7 @@ export class Caches {
       claims,
       volumeAttachments,
       volumeReach: await this.#observeReach(pair, claims),
+      volumeSlots: pair?.spec?.storage?.transfer === 'Reattach' ? this.#volumeSlots(pods) : {},
       credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints.objects?.listed === true,
       dnsAnswers: this.#dnsAnswers.of(keyOf(namespace, name)),
@@ -376,6 +381,7 @@ export class Caches {
       this.#podDisruptionBudgets,
       this.#claims,
       this.#volumeAttachments,
+      this.#csiNodes,
       ...(this.#options.publishDns ? [this.#dnsEndpoints.definitions] : []),
       this.#volumeSnapshots.definitions,
       ...[this.#dnsEndpoints, this.#volumeSnapshots].flatMap(({ objects }) => objects ?? []),
@@ -437,6 +443,23 @@ export class Caches {
       }
     }
     return { found, gone };
+  }
+
+  #volumeSlots(pods: readonly Pod[]): Record<string, Record<string, number>> {
+    const slots: Record<string, Record<string, number>> = {};
+    for (const name of new Set(pods.flatMap(({ spec }) => spec?.nodeName ?? []))) {
+      const limits = this.#csiNodes.get(undefined, name)?.spec?.drivers ?? [];
+      const used = (driver: string): number =>
+        [...this.#volumeAttachments.values()].filter(
+          ({ spec }) => spec?.nodeName === name && spec.attacher === driver,
+        ).length;
+      slots[name] = Object.fromEntries(
+        limits.flatMap(({ name: driver, allocatable }) =>
+          allocatable?.count === undefined ? [] : [[driver, allocatable.count - used(driver)]],
+        ),
+      );
+    }
+    return slots;
   }
 
   /** Of the nodes that may matter to a pair, as times of the wall clock of now: it may have been set meanwhile. */
@@ -577,6 +600,7 @@ function trimVolumeAttachment({ metadata, spec, status }: VolumeAttachment): Vol
     metadata,
     spec: {
       ...(spec?.nodeName && { nodeName: spec.nodeName }),
+      ...(spec?.attacher && { attacher: spec.attacher }),
       ...(spec?.source && { source: spec.source }),
     },
     status: {
@@ -586,6 +610,16 @@ function trimVolumeAttachment({ metadata, spec, status }: VolumeAttachment): Vol
     },
   };
 }
+
+const trimCsiNode = ({ metadata: { name, resourceVersion }, spec }: CsiNode): CsiNode => ({
+  metadata: { ...(name && { name }), ...(resourceVersion && { resourceVersion }) },
+  spec: {
+    drivers: (spec?.drivers ?? []).map(({ name: driver, allocatable }) => ({
+      name: driver,
+      ...(allocatable && { allocatable }),
+    })),
+  },
+});
 
 function trimNode(node: Node): Node {
   const { name, uid, resourceVersion, labels: nodeLabels, annotations = {} } = node.metadata;

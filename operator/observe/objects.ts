@@ -86,6 +86,17 @@ export interface PersistentVolume extends KubernetesObject {
   readonly spec?: { readonly nodeAffinity?: { readonly required?: NodeSelector } };
 }
 
+/** What the CSI drivers of a node say about it. */
+export interface CsiNode extends KubernetesObject {
+  readonly spec?: {
+    readonly drivers?: readonly {
+      readonly name: string;
+      /** How many volumes it can attach; absent: it does not say. */
+      readonly allocatable?: { readonly count?: number };
+    }[];
+  };
+}
+
 export interface VolumeSnapshot extends KubernetesObject {
   readonly status?: {
     /** When the storage has cut it. */
@@ -118,6 +129,8 @@ export interface Claim extends KubernetesObject {
 export interface VolumeAttachment extends KubernetesObject {
   readonly spec?: {
     readonly nodeName?: string;
+    /** The CSI driver. */
+    readonly attacher?: string;
     readonly source?: { readonly persistentVolumeName?: string };
   };
   readonly status?: {

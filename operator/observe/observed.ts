@@ -82,6 +82,8 @@ export interface Observed {
   readonly volumeAttachments: readonly VolumeAttachment[];
   /** By name of the PersistentVolume that a claim of a pair with transfer Reattach is bound to: where it can be attached. */
   readonly volumeReach: Readonly<Record<string, NodeSelector | 'every node' | 'unknown'>>;
+  /** By name of a node with pods of the pair, and of a CSI driver that sets a limit: how many more volumes it can attach there. */
+  readonly volumeSlots: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
   readonly credentials: ObservedCredentials;
   readonly volumeSnapshots: readonly VolumeSnapshot[];

@@ -18,6 +18,7 @@ import {
 import { settings, spec, World } from '../decide/world.fixture.ts';
 import type { Claim, VolumeAttachment } from '../observe/objects.ts';
 import { attachment } from './attachment.ts';
+import { takeoverPossible } from './takeover-possible.ts';
 
 const lines = (actions: readonly Action[]): string[] =>
   actions
@@ -513,4 +514,29 @@ test('a volume that a ready node does not let go is told as stuck, with the way 
   const { reason, message } = ready(world);
   expect(reason).toBe('DisksStuck');
   expect(message).toContain('on node node-1, findmnt -R /var/lib/filerpair/pair-1/filer-a shows it');
+});
+
+test('a takeover is not possible where the driver cannot attach so many volumes to the survivor’s node', () => {
+  const world = running();
+  world.observed.volumeAttachments = world.observed.volumeAttachments.map((one) => ({
+    ...one,
+    spec: { ...one.spec, attacher: 'csi.example.org' },
+  }));
+  const verdict = (free: number) => {
+    world.observed.volumeSlots = {
+      'node-1': { 'csi.example.org': 9 },
+      'node-2': { 'csi.example.org': free },
+    };
+    return takeoverPossible(world.view());
+  };
+  expect(verdict(1)).toMatchObject({ status: 'True' });
+  expect(verdict(0)).toMatchObject({
+    status: 'False',
+    reason: 'NoVolumeSlots',
+    message: expect.stringContaining(
+      'can attach 0 more volumes to node node-2, where it runs, and 1 are needed',
+    ),
+  });
+  world.observed.volumeSlots = { 'node-2': { 'another.example.org': 0 } };
+  expect(takeoverPossible(world.view())).toMatchObject({ status: 'True' });
 });

@@ -8,6 +8,7 @@ import { podOfIncarnation, type ServerView, serverNamed, type View } from '../de
 import { heldByClaim, isHeldByClaim } from './claim-being-deleted.ts';
 import { nodesWithinReach, outOfReach } from './disk-reach.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
+import { noVolumeSlots } from './volume-slots.ts';
 
 interface Question {
   readonly view: View;
@@ -52,6 +53,16 @@ export const takeoverChain: readonly Policy<Question>[] = [
       : isFalse(
           'DisksOutOfReach',
           `${survivor.name} could not take over the disk set of ${home.name}: volume ${found.volume} cannot be attached to node ${node}, where it runs (the nodeAffinity of that PersistentVolume). Both servers have to run where the disks of both can be had: ${wayOut(view)}.`,
+        );
+  },
+  function noRoomForDisks({ view, home, survivor }) {
+    const node = survivor.current?.pod.spec?.nodeName;
+    const found = node === undefined ? null : noVolumeSlots(view, home, node);
+    return found === null
+      ? null
+      : isFalse(
+          'NoVolumeSlots',
+          `${survivor.name} could not have the disks of ${home.name}: driver ${found.driver} can attach ${Math.max(0, found.free)} more volumes to node ${node}, where it runs, and ${found.needed} are needed. Move pods with volumes away from that node.`,
         );
   },
   function heartbeatsNotAcknowledged({ view, home, owner, survivor }) {
