@@ -28,8 +28,13 @@ function stepActions(view: View, step: RolloutStep, why: string): Action[] {
     return step.request.kind === 'takeover' ? [newPodAccepted(view, step.home), told] : [told];
   }
   if (step.kind === 'end trial') return [];
-  if (step.kind === 'try')
-    return [{ kind: 'create', resource: 'pods', object: imageTrial(view, step.server), why, event }];
+  if (step.kind === 'try') {
+    const object = imageTrial(view, step.server);
+    return [
+      { kind: 'check', resource: 'pods', object, why: 'before the image is tried' },
+      { kind: 'create', resource: 'pods', object, why, event: { ...event, key: object.metadata.name ?? '' } },
+    ];
+  }
   const { server, pod } = step;
   const { namespace = '', name = '', uid = '' } = pod.pod.metadata;
   return [

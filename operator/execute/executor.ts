@@ -250,7 +250,8 @@ export class Executor {
 /** What runs is left alone, and only the rollout waits. */
 function checkFailed({ object }: Action & { kind: 'check' }, error: ApiError): ExecutionProblem {
   const server = object.metadata.labels?.[labels.server];
-  const message = `The API server would refuse a new pod for ${server}, so the one that runs is left alone: ${error.message}`;
+  const what = server === undefined ? `pod ${object.metadata.name}` : `a new pod for ${server}`;
+  const message = `The API server would refuse ${what}, so what runs is left alone: ${error.message}`;
   return new ExecutionProblem({ reason: reasonOf(error), message, concerns: 'rollout' }, error);
 }
 

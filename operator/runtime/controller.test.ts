@@ -270,6 +270,18 @@ describe.each(plans)('$title', ({ world, dependent }) => {
 });
 
 describe('refusals that stay', () => {
+  test('of a trial of a new image hold up the rollout alone', async () => {
+    const world = World.running();
+    world.changeSpec({ image: 'filerpair/fileserver:0.2.0' });
+    const { done: all } = await look(world);
+    expect(all).toContainEqual(expect.stringMatching(/^POST pods\/home-trial-/));
+    const { done, problems } = await look(world, (line) =>
+      line.startsWith('dry run of POST pods/home-trial-') ? [403, 'Forbidden', 'exceeded quota'] : null,
+    );
+    expect(done.filter((line) => line.includes('trial'))).toEqual([]);
+    expect(problems).toMatchObject([{ reason: 'Forbidden', concerns: 'rollout' }]);
+  });
+
   test('are all told, the first as the reason, and the status is written', async () => {
     const { problems, statuses } = await look(muchToDo(), (line) =>
       line.includes('persistentvolumeclaims') || line.includes('poddisruptionbudgets')
