@@ -47,6 +47,7 @@ export const resources = {
   podDisruptionBudgets: grouped('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget'),
   csiNodes: grouped('storage.k8s.io', 'v1', 'csinodes', 'CSINode', false),
   volumeAttachments: grouped('storage.k8s.io', 'v1', 'volumeattachments', 'VolumeAttachment', false),
+  csiDrivers: grouped('storage.k8s.io', 'v1', 'csidrivers', 'CSIDriver', false),
   volumeSnapshots: grouped('snapshot.storage.k8s.io', 'v1', 'volumesnapshots', 'VolumeSnapshot'),
   roles: grouped('rbac.authorization.k8s.io', 'v1', 'roles', 'Role'),
   roleBindings: grouped('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding'),

@@ -5,12 +5,12 @@
 
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Pod } from '../observe/objects.ts';
-import { attachment } from '../policies/attachment.ts';
+import { attachment, volumesOf } from '../policies/attachment.ts';
 import { claimsFit } from '../policies/claims-fit.ts';
 import { leaseBelongsToPair } from '../policies/pod-replacement.ts';
 import { attachmentPod } from './desired/attachment-pod.ts';
 import type { LeaseView } from './lease-view.ts';
-import { remindersAnnotation } from './names.ts';
+import { claimName, remindersAnnotation } from './names.ts';
 import { type Action, inSequence } from './plan.ts';
 import type { ServerView, View } from './view.ts';
 
@@ -53,13 +53,28 @@ function moved(view: View, home: ServerView): Action[] {
     uid: metadata.uid ?? '',
     why,
   }));
-  if (found.create && found.node !== null)
-    actions.push({
-      kind: 'create',
-      resource: 'pods',
-      object: attachmentPod(view, home, found.node),
-      why: `the disks of ${home.name} belong on node ${found.node}, and are nowhere else`,
-    });
+  if (found.create && found.node !== null) {
+    const object = attachmentPod(view, home, found.node);
+    const claims = home.spec.volumes.map((volume) => claimName(view.observed.name, home.name, volume));
+    actions.push(
+      {
+        kind: 'confirmDetached',
+        resource: 'volumeAttachments',
+        namespace,
+        name: object.metadata.name ?? '',
+        claims,
+        volumes: [...volumesOf(view, home)],
+        node: found.node,
+        why: `the disks of ${home.name} must be nowhere else`,
+      },
+      {
+        kind: 'create',
+        resource: 'pods',
+        object,
+        why: `the disks of ${home.name} belong on node ${found.node}, and are nowhere else`,
+      },
+    );
+  }
   if (actions.length === 0) return told;
   return [...(told.length > 0 ? told : [asOwned(view, home)]), ...actions];
 }

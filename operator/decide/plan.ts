@@ -80,6 +80,22 @@ export type Action =
       readonly holder: string | null;
       readonly epoch: number;
     })
+  /**
+   * Lists pods and VolumeAttachments, and ends the plan if a pod for another node uses one of the claims, or one of the volumes
+   * is attached to another node. Stands in front of a mount that must not become the second one: caches lag one by one.
+   */
+  | (Of & {
+      readonly kind: 'confirmDetached';
+      readonly namespace: string;
+      /** Of the pod that is to be made. */
+      readonly name: string;
+      /** Claims of the disk set. */
+      readonly claims: readonly string[];
+      /** PersistentVolumes that these are bound to. */
+      readonly volumes: readonly string[];
+      /** Where they may be. */
+      readonly node: string;
+    })
   /** Of the very object that was seen (uid). */
   | (Of & {
       readonly kind: 'delete';

@@ -2,6 +2,7 @@
 
 import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
 import type { Claim, Pod, VolumeAttachment } from '../observe/objects.ts';
+import type { Observed } from '../observe/observed.ts';
 import { spec, World } from './world.fixture.ts';
 
 export const reattach: FilerPairSpecInput = {
@@ -33,12 +34,21 @@ export const attached = (
   status: { attached: true, ...status },
 });
 
+/** What the volumes of both say of themselves: one node at a time, and a driver that attaches. */
+export const fenced: Observed['volumeFences'] = {
+  'pv-filer-a': { accessModes: ['ReadWriteOnce'], driver: 'disks.csi.example.org', attachRequired: true },
+  'pv-filer-b': { accessModes: ['ReadWriteOnce'], driver: 'disks.csi.example.org', attachRequired: true },
+};
+
 /** Both servers serve, and their disks are where they belong. */
 export function running(): World {
-  const world = World.running(reattach, {
+  const world = new World(reattach);
+  world.observed.volumeFences = fenced;
+  world.observed.claims = {
     'home-filer-a-data': claimOf('filer-a'),
     'home-filer-b-data': claimOf('filer-b'),
-  });
+  };
+  world.begin();
   for (const home of ['filer-a', 'filer-b']) {
     mounted(world, home);
     world.observed.volumeAttachments = [

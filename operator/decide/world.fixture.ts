@@ -7,6 +7,7 @@ import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../observe/objects.ts';
 import { noOtherPairs, type Observed, type OperatorSettings } from '../observe/observed.ts';
+import { attachedElsewhere, userElsewhere } from '../policies/held-elsewhere.ts';
 import { withPatchedSecret, withSecret } from './credentials-model.fixture.ts';
 import { decide } from './decide.ts';
 import { nodesUnmarked } from './node-marks.ts';
@@ -71,6 +72,7 @@ export class World {
       volumeAttachments: [],
       volumeReach: {},
       volumeSlots: {},
+      volumeFences: {},
       credentials: {
         sharedKey: 'absent',
         authority: 'absent',
@@ -92,13 +94,18 @@ export class World {
   static running(wanted?: FilerPairSpecInput, claims: Observed['claims'] = {}): World {
     const world = new World(wanted);
     world.observed.claims = claims;
-    world.settle();
-    for (const server of ['filer-a', 'filer-b']) {
-      world.runs(server);
-      world.claims(server, server, 1);
-    }
-    world.settle();
+    world.begin();
     return world;
+  }
+
+  /** Everything is made, and both servers come up and take their own disk sets. */
+  begin(): void {
+    this.settle();
+    for (const server of ['filer-a', 'filer-b']) {
+      this.runs(server);
+      this.claims(server, server, 1);
+    }
+    this.settle();
   }
 
   withClaim(name: string, claim: Claim | 'absent' | 'unknown'): this {
@@ -300,6 +307,11 @@ export class World {
   }
 
   #lost(action: Action): boolean {
+    if (action.kind === 'confirmDetached')
+      return (
+        userElsewhere(this.observed.pods, action) !== undefined ||
+        attachedElsewhere(this.observed.volumeAttachments, action) !== undefined
+      );
     if (action.kind === 'confirm') {
       const { spec } = this.#list('leases').find(({ metadata }) => metadata.name === action.name) as Lease;
       return (
@@ -320,6 +332,7 @@ export class World {
     switch (action.kind) {
       case 'check':
       case 'confirm':
+      case 'confirmDetached':
         return;
       case 'createSecret':
       case 'makeAuthority':

@@ -276,3 +276,68 @@ describe('certificates', () => {
     expect(serverCertificateFacts(spoilt({ 'tls.crt': 'eA==' }), 'x', [])).toEqual({ unusable: '5' });
   });
 });
+
+describe('before disks are mounted on another node', () => {
+  const action: Action = {
+    kind: 'confirmDetached',
+    resource: 'volumeAttachments',
+    namespace: 'n',
+    name: 'home-filer-a-disks-1',
+    claims: ['data'],
+    volumes: ['pv-1'],
+    node: 'node-2',
+    why: 'they must be nowhere else',
+  };
+  const user = (nodeName: string | undefined, metadata: object = {}, status: object = {}) => ({
+    metadata: { name: 'user', namespace: 'n', ...metadata },
+    spec: { ...(nodeName && { nodeName }), volumes: [{ persistentVolumeClaim: { claimName: 'data' } }] },
+    status,
+  });
+  const ours = { labels: { 'filerpair.dev/attachment': 'filer-a' } };
+  const attachedTo = (nodeName: string) => ({
+    metadata: { name: 'va' },
+    spec: { nodeName, source: { persistentVolumeName: 'pv-1' } },
+  });
+  const answering = (pods: readonly object[], attachments: readonly object[]) =>
+    start((seen, response) =>
+      json(response, 200, {
+        metadata: { resourceVersion: '1' },
+        items: seen.path.endsWith('/pods') ? pods : attachments,
+      }),
+    );
+
+  test('nothing elsewhere lets the plan go on', async () => {
+    const pods = [user('node-2'), user(undefined), user('node-1', {}, { phase: 'Failed' })];
+    const executor = await answering(pods, [attachedTo('node-2')]);
+    expect(await caught(executor.execute(action))).toBeUndefined();
+    // Without a resourceVersion a list is what is stored, not what a cache of the API server has.
+    expect(api.seen.map(({ query }) => query.get('resourceVersion'))).toEqual([null, null]);
+  });
+
+  test('a volume that is attached elsewhere, or a pod of ours there, ends the plan: it is decided again', async () => {
+    const annotations = { 'filerpair.dev/node': 'node-1' };
+    for (const [pods, attachments] of [
+      [[], [attachedTo('node-1')]],
+      [[user('node-1', ours)], []],
+      [[user(undefined, { ...ours, annotations })], []],
+    ] as const) {
+      const executor = await answering(pods, attachments);
+      const error = await caught(executor.execute(action));
+      expect(error).toBeInstanceOf(ApiError);
+      expect(error).toMatchObject({ status: 409 });
+      await api.close();
+    }
+  });
+
+  test('a pod of somebody else is told, since nobody else would end it', async () => {
+    const executor = await answering([user('node-1')], []);
+    expect(await caught(executor.execute(action))).toMatchObject({
+      problem: { reason: 'ClaimInUse', message: expect.stringContaining('Pod user, on node node-1') },
+    });
+  });
+
+  test('an API that does not answer is no permission', async () => {
+    const executor = await start((_, response) => json(response, 500, failure(500, 'InternalError')));
+    expect(await caught(executor.execute(action))).toBeInstanceOf(ApiError);
+  });
+});

@@ -11,8 +11,9 @@ import { fingerprint } from '../decide/fingerprint.ts';
 import { fieldManager } from '../decide/names.ts';
 import type { Action, EventToTell } from '../decide/plan.ts';
 import type { Secret } from '../observe/certificates.ts';
-import type { FilerPairObject } from '../observe/objects.ts';
+import type { FilerPairObject, Pod, VolumeAttachment } from '../observe/objects.ts';
 import type { Problem } from '../observe/observed.ts';
+import { attachedElsewhere, nodeOfUser, userElsewhere } from '../policies/held-elsewhere.ts';
 import { issueCertificate, makeAuthority } from './certificate-authority.ts';
 
 /** Something that will not go away by trying again: it has to be told. */
@@ -127,6 +128,9 @@ export class Executor {
       case 'confirm':
         await this.#confirm(action);
         return;
+      case 'confirmDetached':
+        await this.#confirmDetached(action);
+        return;
       case 'createSecret': {
         const data = { [action.key]: randomBytes(action.size).toString('base64') };
         const object = { ...action.object, type: 'Opaque', data } as KubernetesObject;
@@ -215,12 +219,31 @@ export class Executor {
   async #confirm({ resource, namespace, name, holder, epoch }: Action & { kind: 'confirm' }): Promise<void> {
     const { spec } = await this.#client.get<Lease>(resources[resource], { namespace, name });
     if ((spec?.holderIdentity || null) === holder && (spec?.leaseTransitions ?? 0) === epoch) return;
-    throw new ApiError({
-      outcome: 'refused',
-      status: 409,
-      reason: 'Conflict',
-      message: `Lease ${name} does not name ${holder ?? 'nobody'} at epoch ${epoch} any more`,
-    });
+    throw conflict(`Lease ${name} does not name ${holder ?? 'nobody'} at epoch ${epoch} any more`);
+  }
+
+  async #confirmDetached(action: Action & { kind: 'confirmDetached' }): Promise<void> {
+    const { namespace, node } = action;
+    const [pods, attachments] = await Promise.all([
+      this.#client.list<Pod>(resources.pods, { namespace }),
+      this.#client.list<VolumeAttachment>(resources.volumeAttachments),
+    ]);
+    const user = userElsewhere(pods.items, action);
+    if (user !== undefined) {
+      const message = `Pod ${user.metadata.name}, on node ${nodeOfUser(user)}, uses a claim that is to be mounted on node ${node}`;
+      // One of ours that the cache has not shown yet; the next look sees it.
+      if (user.metadata.labels?.[labels.attachment] !== undefined) throw conflict(message);
+      throw new ExecutionProblem({
+        reason: 'ClaimInUse',
+        message: `${message}: it has to end first, and the operator ends only pods of its own.`,
+      });
+    }
+    const attached = attachedElsewhere(attachments.items, action);
+    if (attached === undefined) return;
+    const { metadata, spec } = attached;
+    throw conflict(
+      `VolumeAttachment ${metadata.name} says that volume ${spec?.source?.persistentVolumeName} is attached to node ${spec?.nodeName}`,
+    );
   }
 
   async #expectNothingOfOthers({
@@ -246,6 +269,10 @@ export class Executor {
     });
   }
 }
+
+/** As if a compare-and-swap had lost: it is decided again. */
+const conflict = (message: string): ApiError =>
+  new ApiError({ outcome: 'refused', status: 409, reason: 'Conflict', message });
 
 /** What runs is left alone, and only the rollout waits. */
 function checkFailed({ object }: Action & { kind: 'check' }, error: ApiError): ExecutionProblem {

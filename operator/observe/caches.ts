@@ -21,10 +21,10 @@ import { authorityFacts, type Secret, serverCertificateFacts } from './certifica
 import { type Ask, DnsAnswers } from './dns-answers.ts';
 import type {
   Claim,
+  CSIDriver,
   CsiNode,
   FilerPairObject,
   Node,
-  NodeSelector,
   PersistentVolume,
   Pod,
   Service,
@@ -37,6 +37,7 @@ import {
   type Observed,
   type ObservedCredentials,
   type Problem,
+  type VolumeFence,
 } from './observed.ts';
 
 export interface CachesOptions {
@@ -55,6 +56,9 @@ interface Definition extends KubernetesObject {
 
 /** A pair is looked at again after this long at most if only its Secrets have changed. ms */
 const secretsAgeMsMax = 60_000;
+
+/** By Kubernetes, on a PersistentVolume of a plug-in of old whose work a CSI driver does: that driver. */
+const migratedToAnnotation = 'pv.kubernetes.io/migrated-to';
 
 const unknownCredentials: ObservedCredentials = { sharedKey: 'unknown', authority: 'unknown', servers: {} };
 
@@ -94,16 +98,12 @@ export class Caches {
   readonly #claims: Reflector<Claim>;
   readonly #volumeAttachments: Reflector<VolumeAttachment>;
   readonly #csiNodes: Reflector<CsiNode>;
+  readonly #volumes: Reflector<PersistentVolume>;
+  readonly #csiDrivers: Reflector<CSIDriver>;
   readonly #dnsEndpoints: Optional<KubernetesObject>;
   readonly #volumeSnapshots: Optional<VolumeSnapshot>;
   /** By UID of the pair: what was in its Secrets when they were looked at last. */
   readonly #credentials = new Map<string, { readonly seen: ObservedCredentials; readonly at: number }>();
-
-  /**
-   * By UID of a claim and name of the PersistentVolume that it is bound to. It is decided when the volume is made, so nobody asks
-   * twice; one that is made again elsewhere under its name is bound by another claim.
-   */
-  readonly #volumeReach = new Map<string, NodeSelector | 'every node'>();
 
   readonly #dnsAnswers: DnsAnswers;
 
@@ -135,6 +135,17 @@ export class Caches {
     );
     // Limits hardly ever change; whoever looks at a pair finds those of now.
     this.#csiNodes = this.#reflector<CsiNode>(resources.csiNodes, () => undefined, {}, trimCsiNode);
+    this.#volumes = this.#reflector<PersistentVolume>(
+      resources.persistentVolumes,
+      (change) => this.#volumeChanged(change),
+      {},
+      trimVolume,
+    );
+    this.#csiDrivers = this.#reflector<CSIDriver>(resources.csiDrivers, (change) => {
+      if (change.kind === 'modified' && attachRequired(change.object) === attachRequired(change.previous))
+        return;
+      this.#wakeAll();
+    });
     this.#nodes = this.#reflector<Node>(resources.nodes, (change) => this.#nodeChanged(change), {}, trimNode);
     this.#dnsEndpoints = this.#optional(resources.dnsEndpoints);
     this.#volumeSnapshots = this.#optional(resources.volumeSnapshots);
@@ -214,7 +225,7 @@ export class Caches {
       snapshotsServed: this.#volumeSnapshots.objects?.listed === true,
       claims,
       volumeAttachments,
-      volumeReach: await this.#observeReach(pair, claims),
+      ...this.#observeVolumes(pair, claims),
       volumeSlots: pair?.spec?.storage?.transfer === 'Reattach' ? this.#volumeSlots(pods) : {},
       credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints.objects?.listed === true,
@@ -263,28 +274,29 @@ export class Caches {
     return claims;
   }
 
-  /** Only where volumes move: elsewhere the scheduler sees the claims of the servers' own pods. */
-  async #observeReach(
+  /** Only where volumes move: elsewhere the scheduler sees the claims of the servers' own pods, and nothing is attached for them. */
+  #observeVolumes(
     pair: FilerPairObject | null,
     claims: Observed['claims'],
-  ): Promise<Observed['volumeReach']> {
-    if (pair?.spec?.storage?.transfer !== 'Reattach') return {};
-    const reach: Record<string, NodeSelector | 'every node' | 'unknown'> = {};
-    for (const claim of Object.values(claims)) {
-      const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
-      if (typeof claim !== 'object' || volume === undefined) continue;
-      const key = `${claim.metadata.uid}/${volume}`;
-      const known = this.#volumeReach.get(key) ?? (await this.#askReach(volume));
-      if (known !== 'unknown') this.#volumeReach.set(key, known);
-      reach[volume] = known;
+  ): Pick<Observed, 'volumeReach' | 'volumeFences'> {
+    const volumeReach: Record<string, Observed['volumeReach'][string]> = {};
+    const volumeFences: Record<string, Observed['volumeFences'][string]> = {};
+    const moving = pair?.spec?.storage?.transfer === 'Reattach';
+    for (const claim of moving ? Object.values(claims) : []) {
+      const name = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+      if (name === undefined) continue;
+      const volume = this.#volumes.get(undefined, name);
+      volumeReach[name] =
+        volume === undefined ? 'unknown' : (volume.spec?.nodeAffinity?.required ?? 'every node');
+      volumeFences[name] = volume === undefined ? 'unknown' : this.#fenceOf(volume);
     }
-    return reach;
+    return { volumeReach, volumeFences };
   }
 
-  async #askReach(volume: string): Promise<NodeSelector | 'every node' | 'unknown'> {
-    const found = await this.#lookFor<PersistentVolume>(resources.persistentVolumes, undefined, volume);
-    if (typeof found === 'string') return 'unknown';
-    return found.spec?.nodeAffinity?.required ?? 'every node';
+  #fenceOf({ metadata, spec }: PersistentVolume): VolumeFence {
+    const driver = spec?.csi?.driver ?? metadata.annotations?.[migratedToAnnotation] ?? null;
+    const found = driver === null ? undefined : this.#csiDrivers.get(undefined, driver);
+    return { accessModes: spec?.accessModes ?? [], driver, attachRequired: attachRequired(found) };
   }
 
   #attachmentsOf(claims: Observed['claims']): VolumeAttachment[] {
@@ -382,6 +394,8 @@ export class Caches {
       this.#claims,
       this.#volumeAttachments,
       this.#csiNodes,
+      this.#volumes,
+      this.#csiDrivers,
       ...(this.#options.publishDns ? [this.#dnsEndpoints.definitions] : []),
       this.#volumeSnapshots.definitions,
       ...[this.#dnsEndpoints, this.#volumeSnapshots].flatMap(({ objects }) => objects ?? []),
@@ -504,10 +518,19 @@ export class Caches {
       if (attached.spec?.nodeName === name) this.#volumeAttachmentChanged(attached);
   }
 
-  /** Most are of volumes that have nothing to do with any pair. */
   #volumeAttachmentChanged({ spec }: VolumeAttachment): void {
+    this.#wakeUsersOf(spec?.source?.persistentVolumeName);
+  }
+
+  #volumeChanged(change: Change<PersistentVolume>): void {
+    if (change.kind === 'modified' && same(change.object.spec, change.previous.spec)) return;
+    this.#wakeUsersOf(objectOf(change).metadata.name);
+  }
+
+  /** Most volumes have nothing to do with any pair. */
+  #wakeUsersOf(volume: string | undefined): void {
     for (const claim of this.#claims.values()) {
-      if (claim.spec?.volumeName !== spec?.source?.persistentVolumeName) continue;
+      if (claim.spec?.volumeName !== volume) continue;
       const key = pairKeyOf(claim);
       if (key !== null) this.#options.wake(key);
     }
@@ -592,6 +615,27 @@ const nodeMatters = (node: Node): unknown => {
     node.status?.addresses,
   ];
 };
+
+const attachRequired = (driver: CSIDriver | undefined): boolean => driver?.spec?.attachRequired !== false;
+
+/** Without where the volume is, and how to get at it. */
+function trimVolume({ metadata, spec }: PersistentVolume): PersistentVolume {
+  const { name, uid, resourceVersion, annotations } = metadata;
+  const migratedTo = annotations?.[migratedToAnnotation];
+  return {
+    metadata: {
+      ...(name && { name }),
+      ...(uid && { uid }),
+      ...(resourceVersion && { resourceVersion }),
+      ...(migratedTo && { annotations: { [migratedToAnnotation]: migratedTo } }),
+    },
+    spec: {
+      accessModes: spec?.accessModes ?? [],
+      ...(spec?.nodeAffinity && { nodeAffinity: spec.nodeAffinity }),
+      ...(spec?.csi?.driver && { csi: { driver: spec.csi.driver } }),
+    },
+  };
+}
 
 /** Without what drivers keep in there for themselves, which may be secret. */
 function trimVolumeAttachment({ metadata, spec, status }: VolumeAttachment): VolumeAttachment {

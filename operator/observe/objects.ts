@@ -83,7 +83,17 @@ export interface NodeSelector {
 }
 
 export interface PersistentVolume extends KubernetesObject {
-  readonly spec?: { readonly nodeAffinity?: { readonly required?: NodeSelector } };
+  readonly spec?: {
+    readonly nodeAffinity?: { readonly required?: NodeSelector };
+    /** By these, not by those of its claim, Kubernetes decides whether two nodes may have it attached. */
+    readonly accessModes?: readonly string[];
+    readonly csi?: { readonly driver?: string };
+  };
+}
+
+export interface CSIDriver extends KubernetesObject {
+  /** Absent: true. */
+  readonly spec?: { readonly attachRequired?: boolean };
 }
 
 /** What the CSI drivers of a node say about it. */

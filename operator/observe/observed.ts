@@ -84,6 +84,8 @@ export interface Observed {
   readonly volumeReach: Readonly<Record<string, NodeSelector | 'every node' | 'unknown'>>;
   /** By name of a node with pods of the pair, and of a CSI driver that sets a limit: how many more volumes it can attach there. */
   readonly volumeSlots: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Of the same PersistentVolumes: what keeps each from two nodes at once. 'unknown' or missing: not seen (yet). */
+  readonly volumeFences: Readonly<Record<string, VolumeFence | 'unknown'>>;
   /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
   readonly credentials: ObservedCredentials;
   readonly volumeSnapshots: readonly VolumeSnapshot[];
@@ -104,6 +106,16 @@ export interface Observed {
   readonly others: OtherPairs;
   /** In the order of the plan. */
   readonly problems: readonly Problem[];
+}
+
+/** What the attach/detach controller goes by when two nodes want one volume. */
+export interface VolumeFence {
+  /** Of the PersistentVolume. */
+  readonly accessModes: readonly string[];
+  /** CSI driver, also where a plug-in of old is carried out by one; null: none. */
+  readonly driver: string | null;
+  /** CSIDriver.spec.attachRequired; without a CSIDriver Kubernetes attaches. */
+  readonly attachRequired: boolean;
 }
 
 /** What the operator was told when it was started. */

@@ -8,6 +8,7 @@ import type { Action } from '../decide/plan.ts';
 import {
   attached,
   claimOf,
+  fenced,
   gone,
   mounted,
   podsOf,
@@ -397,6 +398,64 @@ describe('what the storage cannot promise', () => {
       reason: 'NotFenced',
       message: expect.stringContaining('pv-filer-a, pv-filer-b'),
     });
+  });
+
+  test.each([
+    [['ReadWriteOnce', 'ReadOnlyMany'], true, 'disks.csi.example.org', 'VolumeNotExclusive'],
+    [['ReadWriteOnce', 'ReadWriteMany'], true, 'disks.csi.example.org', 'VolumeNotExclusive'],
+    [[], true, 'disks.csi.example.org', 'VolumeNotExclusive'],
+    [['ReadWriteOnce'], false, 'disks.csi.example.org', 'NotFenced'],
+    [['ReadWriteOnce'], true, null, 'NotFenced'],
+  ] as const)(
+    'a volume with access modes %j, attachRequired %s and driver %s under a good claim is refused, and not moved',
+    (...row) => {
+      const [accessModes, attachRequired, driver, reason] = row;
+      const world = takenOver();
+      world.observed.volumeFences = { ...fenced, 'pv-filer-a': { accessModes, attachRequired, driver } };
+      expect(lines(world.settle()).filter((line) => line.includes('-disks-'))).toEqual([]);
+      expect(ready(world)).toMatchObject({ reason, message: expect.stringContaining('pv-filer-a') });
+      gone(world, 'filer-a');
+      world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+      world.settle();
+      expect(podsOf(world, 'filer-a'), 'no second mount').toEqual([]);
+    },
+  );
+
+  test('what is not known of a claim or its volume is waited for before a mount', () => {
+    for (const unknown of ['claim', 'volume', 'volume not seen'] as const) {
+      const world = takenOver();
+      world.settle();
+      gone(world, 'filer-a');
+      world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+      if (unknown === 'claim') world.withClaim('home-filer-a-data', 'unknown');
+      else if (unknown === 'volume') world.observed.volumeFences = { ...fenced, 'pv-filer-a': 'unknown' };
+      else world.observed.volumeFences = { 'pv-filer-b': fenced['pv-filer-b']! };
+      world.settle();
+      expect(podsOf(world, 'filer-a'), unknown).toEqual([]);
+      expect(find(world), unknown).toMatchObject({ state: 'Attaching', create: false });
+      world.observed.volumeFences = fenced;
+      world.withClaim('home-filer-a-data', claimOf('filer-a'));
+      world.settle();
+      expect(podsOf(world, 'filer-a'), unknown).toHaveLength(1);
+    }
+  });
+
+  test('pods and attachments are asked for past the cache before a mount, with claims and volumes by name', () => {
+    const world = takenOver();
+    world.settle();
+    gone(world, 'filer-a');
+    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    const { actions } = world.plan();
+    const index = actions.findIndex(({ kind, resource }) => kind === 'create' && resource === 'pods');
+    expect(actions[index - 1]).toMatchObject({
+      kind: 'confirmDetached',
+      claims: ['home-filer-a-data'],
+      volumes: ['pv-filer-a'],
+      node: 'node-2',
+    });
+    // The cache has not shown the attachment that there is.
+    world.observed.volumeAttachments = [attached('filer-a', 'node-1')];
+    expect(world.carryOut(actions[index - 1]!), 'the plan ends there').toBe(false);
   });
 
   test.each([

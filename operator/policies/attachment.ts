@@ -6,8 +6,9 @@
 //   Lease names filer-b ──> pod on node 1 is told to go ──> it unmounts ──> detached from node 1 ──> pod on node 2 ──> mounted
 //                              Leaving                                    Detaching               Attaching        Attached
 //
-// The pod on the new node is made only when the storage has let go of the old one. Earlier would be safe too, as the
-// attach/detach controller waits, but slower: the kubelet's patience with a volume that is not there yet doubles.
+// The pod on the new node is made only when the storage has let go of the old one, which is asked past the caches right before.
+// The attach/detach controller, which keeps a volume to one node, is the fence behind that (claims-fit.ts sees to it that
+// there is one). And a pod that waits for its volume is slower: the kubelet's patience with one that is not there yet doubles.
 
 import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
 import { serverPod } from '../decide/desired/pod.ts';
@@ -128,6 +129,8 @@ function follow(
   const deleted = claimsBeingDeleted(view, home)[0];
   // No pod is admitted that uses such a claim.
   if (deleted !== undefined) return waiting('Attaching', node, noPodUses(deleted), true);
+  const unknown = notKnown(view, home);
+  if (unknown !== null) return waiting('Attaching', node, unknown);
   return {
     ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
     create: true,
@@ -196,7 +199,7 @@ const isEnding = ({ metadata, status }: Pod): boolean =>
   metadata.deletionTimestamp !== undefined || status?.phase === 'Failed' || status?.phase === 'Succeeded';
 
 /** Names of the PersistentVolumes that are bound. */
-function volumesOf(view: View, home: ServerView): ReadonlySet<string> {
+export function volumesOf(view: View, home: ServerView): ReadonlySet<string> {
   return new Set(
     home.spec.volumes.flatMap((volume) => {
       const claim = view.observed.claims[claimName(view.observed.name, home.name, volume)];
@@ -204,6 +207,20 @@ function volumesOf(view: View, home: ServerView): ReadonlySet<string> {
       return name === undefined ? [] : [name];
     }),
   );
+}
+
+/** What has to be known of the volumes before they are mounted anywhere, and is not; null: all is. */
+function notKnown(view: View, home: ServerView): string | null {
+  for (const volume of home.spec.volumes) {
+    const name = claimName(view.observed.name, home.name, volume);
+    const claim = view.observed.claims[name];
+    if (claim === 'unknown')
+      return `the API does not say which volume PersistentVolumeClaim ${name} has, and so not where that is attached`;
+  }
+  for (const name of volumesOf(view, home))
+    if ((view.observed.volumeFences[name] ?? 'unknown') === 'unknown')
+      return `PersistentVolume ${name} has not been seen yet, and so not whether two nodes could have it`;
+  return null;
 }
 
 function leaving(view: View, home: ServerView, node: string, away: readonly Pod[]): Attachment {
