@@ -17,7 +17,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { KubernetesClient } from '../kubernetes/client.ts';
 import { Connection, fromKubeconfig, type LoadKubeConfig } from '../kubernetes/connection.ts';
-import { type Incarnation, incarnationOf } from '../pair/incarnation.ts';
+import { type Incarnation, incarnationOf, runOn } from '../pair/incarnation.ts';
 import { Agent } from './agent/agent.ts';
 import { type FailoverGate, noGate } from './agent/failover-gate.ts';
 import { KubernetesFailoverGate } from './agent/kubernetes-failover-gate.ts';
@@ -32,6 +32,7 @@ import { SentinelLink } from './sentinel/sentinel-link.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
 import { endProcess } from './system/end-process.ts';
 import { preferThisThread } from './system/thread-priority.ts';
+import { thisMachine } from './this-machine.ts';
 import { EmbeddedWitness } from './witness/embedded.ts';
 import { KubernetesWitness } from './witness/kubernetes.ts';
 import { podAccount, SERVICE_ACCOUNT_DIRECTORY } from './witness/pod-account.ts';
@@ -97,7 +98,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   const runPlace = lockRunDirectory(config.runDir);
 
   const place = config.incarnation ?? environment.podUid ?? runPlace;
-  const run = `${Date.now().toString(36)}-${randomBytes(2).toString('hex')}`;
+  const run = runOn(`${Date.now().toString(36)}-${randomBytes(2).toString('hex')}`, thisMachine());
   const me = incarnationOf(config.server, place, run);
   const log = createLog(
     { ...config.log, level: environment.logLevel ?? config.log.level },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type ClaimView, mayClaim } from './claim.ts';
-import { type Incarnation, incarnationOf } from './incarnation.ts';
+import { type Incarnation, incarnationOf, runOn, startedLater } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
 import { silenceMs } from './right-to-serve.ts';
 import type { PairIdentity } from './types.ts';
@@ -132,6 +132,22 @@ describe('R5: known dead is faster than silent', () => {
       kind: 'now',
       cause: 'Restarted',
     });
+  });
+
+  test('a pod of one UID on another machine of the same name is no restart: the first machine may only be cut off', () => {
+    const at = (run: string, boot: string, machine: string | null) =>
+      incarnationOf('filer-a', 'pod1', runOn(run, { boot, machine }));
+    const before = at('run1', 'boot1', 'machine1');
+    const claim = (me: Incarnation, holder: Incarnation) =>
+      mayClaim(view(me, { holder, acknowledger: b1 }), 1001);
+    expect(claim(at('run2', 'boot2', 'machine2'), before).kind).toBe('no');
+    expect(claim(at('run2', 'boot2', 'machine1'), before), 'rebooted').toMatchObject({ cause: 'Restarted' });
+    expect(claim(at('run2', 'boot1', 'machine1'), before)).toMatchObject({ cause: 'Restarted' });
+    expect(claim(at('run2', 'boot1', null), at('run1', 'boot1', null))).toMatchObject({ cause: 'Restarted' });
+    expect(claim(at('run2', 'boot2', null), at('run1', 'boot1', null)).kind, 'not known').toBe('no');
+    expect(claim(at('run2', 'boot2', null), a1).kind, 'of a version that does not say').toBe('no');
+    expect(startedLater(at('run2', 'boot1', null), before)).toBe(true);
+    expect(startedLater(before, at('run1', 'boot1', null))).toBe(false);
   });
 
   test('a restart in another container proves nothing', () => {

@@ -5,9 +5,10 @@
  * only cut off from the network still runs. So everything that grants or takes a right names an
  * incarnation and never a server.
  *
- * The middle part tells the container that the process ran in (on Kubernetes the pod's UID). The kubelet
+ * The middle part tells the container that the process ran in (on Kubernetes the pod's UID). A kubelet
  * never runs two containers of the same name in one pod, so a younger run in the same container is proof
- * that the earlier ones have ended (rule R5).
+ * that the earlier ones have ended (rule R5). But a pod is bound to a node's name: another machine that registers
+ * under that name runs the same pod, while the first one may only be cut off. So the run tells the machine too.
  */
 
 /** `server/container/run`; made only by {@link incarnationOf} and {@link parseIncarnation}. */
@@ -47,9 +48,24 @@ export function startedLater(a: Incarnation, b: Incarnation): boolean {
   return one.length === other.length ? one > other : one.length > other.length;
 }
 
+/** Without the machine. */
 function runOf(incarnation: Incarnation): string {
-  return incarnation.slice(incarnation.lastIndexOf('/') + 1);
+  return runPart(incarnation).split('.', 1)[0]!;
 }
+
+const runPart = (incarnation: Incarnation): string => incarnation.slice(incarnation.lastIndexOf('/') + 1);
+
+/** Where a process runs, in names without a dot. */
+export interface RunsOn {
+  /** The kernel, from one boot to the next. */
+  readonly boot: string;
+  /** The machine, whatever it is called; null: it has no name of its own. */
+  readonly machine: string | null;
+}
+
+/** The last part of an incarnation's name. `start`: a name of the start that no other one has, without a dot. */
+export const runOn = (start: string, { boot, machine }: RunsOn): string =>
+  [start, boot, ...(machine === null ? [] : [machine])].join('.');
 
 /**
  * True if `other` ran in the same container as `me`, before me. Only a live process may ask this about
@@ -57,5 +73,15 @@ function runOf(incarnation: Incarnation): string {
  */
 export function isEarlierRunOfMyContainer(other: Incarnation, me: Incarnation): boolean {
   if (other === me) return false;
-  return other.slice(0, other.lastIndexOf('/')) === me.slice(0, me.lastIndexOf('/'));
+  return containerPart(other) === containerPart(me) && onMyMachine(other, me);
+}
+
+const containerPart = (incarnation: Incarnation): string =>
+  incarnation.slice(0, incarnation.lastIndexOf('/'));
+
+/** One machine runs one kernel at a time: what ran under an earlier boot of mine has ended. What is not known is no proof. */
+function onMyMachine(other: Incarnation, me: Incarnation): boolean {
+  const [, theirBoot, theirMachine] = runPart(other).split('.');
+  const [, myBoot, myMachine] = runPart(me).split('.');
+  return theirBoot === myBoot || (theirMachine !== undefined && theirMachine === myMachine);
 }

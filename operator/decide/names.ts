@@ -41,6 +41,8 @@ export const claimName = (pair: string, server: string, volume: FilerPairVolume)
   volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
 /** On attachment pods: the node that they were made for; a pod that waits for its scheduler has no other mark of it. */
 export const attachmentNodeAnnotation = 'filerpair.dev/node';
+/** On attachment pods: UID of that Node, since another machine may come under its name. */
+export const attachmentNodeUidAnnotation = 'filerpair.dev/node-uid';
 /** On an attachment pod: how often its kubelet was reminded of it. */
 export const remindersAnnotation = 'filerpair.dev/reminders';
 export const attachmentPodName = (pair: string, home: string, node: string): string =>
