@@ -123,6 +123,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
       delete: ['delete'],
       check: ['create'],
       confirm: ['get'],
+      confirmDetached: ['list'],
     };
     const missing = plannedActions().flatMap(({ kind, resource }) => {
       const { group, plural } = resources[resource];
@@ -131,6 +132,15 @@ describe.skipIf(helm === undefined)('the chart', () => {
         .map((verb) => `${verb} ${plural}`);
     });
     expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test('lets the operator see what keeps a volume from two nodes', () => {
+    const rules = rulesOf();
+    for (const name of ['volumeAttachments', 'persistentVolumes', 'csiDrivers'] as const)
+      for (const verb of ['get', 'list', 'watch'])
+        expect(allows(rules, resources[name].group, resources[name].plural, verb), `${verb} ${name}`).toBe(
+          true,
+        );
   });
 
   test('gives the operator every right that it grants to servers: nobody may grant more than he has', () => {

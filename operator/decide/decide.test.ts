@@ -190,7 +190,27 @@ describe('a running pair', () => {
     const [ready] = world.observed.pair!.status!.conditions!;
     expect([ready?.status, ready?.reason]).toEqual(['False', 'ClaimDeleted']);
     world.annotatePair({ 'filerpair.dev/accept-empty': name });
-    expect(lines(world.settle())).toEqual([`apply persistentVolumeClaims ${name}: it is missing`]);
+    const used = 'patch filerPairs home: an empty volume was accepted once, and the claim is there';
+    expect(lines(world.settle())).toEqual([`apply persistentVolumeClaims ${name}: it is missing`, used]);
+    world.withClaim(name, { ...(world.observed.claims[name] as Claim), status: { phase: 'Bound' } });
+    world.settle();
+    world.withClaim(name, 'absent');
+    expect(lines(world.settle()), 'consent holds for one loss').toEqual([]);
+    expect(world.observed.pair!.status!.conditions![0]).toMatchObject({ reason: 'ClaimDeleted' });
+  });
+
+  test('consent to one empty volume leaves that to another, and waits for a claim that is still going', () => {
+    const world = World.running();
+    const [a, b] = ['home-filer-a-data', 'home-filer-b-data'] as const;
+    const left = () => world.observed.pair!.metadata.annotations?.['filerpair.dev/accept-empty'];
+    const claim = world.observed.claims[b] as Claim;
+    world.withClaim(b, {
+      ...claim,
+      metadata: { ...claim.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' },
+    });
+    world.annotatePair({ 'filerpair.dev/accept-empty': `${a}, ${b}` });
+    world.settle();
+    expect(left()).toBe(b);
   });
 
   test('names are published as soon as ExternalDNS is installed, and withdrawn when the spec says so', () => {
@@ -335,6 +355,8 @@ describe('a request', () => {
     const request = JSON.parse(world.lease('filer-a').metadata.annotations![leaseAnnotations.request]!) as {
       id: string;
     };
+    world.claims('filer-b', 'filer-a', 2);
+    world.settle();
     world.changeLease(
       'filer-a',
       {},

@@ -13,14 +13,15 @@ import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { mountsDueAt } from '../policies/attachment.ts';
 import { lostNodesDueAt } from '../policies/lost-nodes.ts';
 import { nameQuestions, namesDueAt } from '../policies/names-published.ts';
-import { type RequestFinding, requestFindings } from '../policies/requests.ts';
+import { refutedWordsDueAt } from '../policies/refuted-word.ts';
+import { answerOf, type RequestFinding, requestFindings } from '../policies/requests.ts';
 import { rollout } from '../policies/rollout.ts';
 import { snapshotStep } from '../policies/snapshot.ts';
 import { attachmentsMoved } from './attachments.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
 import { credentials } from './credentials.ts';
 import { deathProofs, letLeaseGo, maintenanceMirrored, requestsPassedOn } from './lease-upkeep.ts';
-import { leaseFinalizer } from './names.ts';
+import { answeredAnnotation, leaseFinalizer } from './names.ts';
 import { nodesMarked } from './node-marks.ts';
 import { type Action, type EventToTell, inSequence, type Plan } from './plan.ts';
 import { provision } from './provision.ts';
@@ -103,6 +104,7 @@ function decideFor(view: View): Plan {
     wakeAt: earliest([
       rollingOut?.wakeAt ?? null,
       lostNodesDueAt(view),
+      refutedWordsDueAt(view),
       mountsDueAt(view),
       snapshot?.kind === 'wait' ? snapshot.until : null,
       namesDueAt(view),
@@ -148,7 +150,12 @@ function annotationsAnswered(view: View, requests: readonly RequestFinding[], re
   const { resourceVersion } = view.pair.metadata;
   const { reason, force, override } = requestAnnotations;
   // What belonged to the request goes with it: a forgotten force would force the next one.
-  const annotations = Object.fromEntries([...done, reason, force, override].map((one) => [one, null]));
+  const answered = requests.flatMap((found) => (found.kind === 'answered' ? [found.request.id] : []));
+  const annotations = {
+    ...Object.fromEntries([...done, reason, force, override].map((one) => [one, null])),
+    // In the same write: whoever asks for the same again, before the old request is off its Lease, asks for something new.
+    ...(answered.length === 0 ? {} : { [answeredAnnotation]: answered.join(',') }),
+  };
   return [
     {
       kind: 'patch',
@@ -187,10 +194,12 @@ function requestToRemember(view: View, requests: readonly RequestFinding[]): Las
   }
   if (before?.result !== 'Pending') return before;
   // Answered while nobody looked: the operator died after it took the annotation away.
-  const answer = view.servers.map(({ lease }) => lease?.requestResult).find((one) => one?.id === before.id);
-  return answer == null
-    ? before
-    : { ...before, result: resultText(answer.result), message: answer.message, at };
+  for (const home of view.servers) {
+    if (home.lease?.requestResult?.id !== before.id) continue;
+    const answer = answerOf(home, before.kind, home.lease.requestResult);
+    return { ...before, result: resultText(answer.result), message: answer.message, at };
+  }
+  return before;
 }
 
 const resultText = (result: 'done' | 'refused'): string => (result === 'done' ? 'Done' : 'Refused');

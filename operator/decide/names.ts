@@ -12,6 +12,8 @@ export const pairFinalizer = 'filerpair.dev/clean-up';
 export const appliedAnnotation = 'filerpair.dev/applied';
 /** On a FilerPair, by a person: names of claims, separated by commas, that may be made anew although they had data. */
 export const acceptEmptyAnnotation = 'filerpair.dev/accept-empty';
+/** On a FilerPair: id of the request whose annotation was taken off last; an annotation that is there is another request. */
+export const answeredAnnotation = 'filerpair.dev/answered';
 /** On pods: fingerprint of what the pod was made from. */
 export const templateAnnotation = 'filerpair.dev/template';
 /** On pods: which exports its configuration had when the kubelet was told last. */

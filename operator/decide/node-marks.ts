@@ -6,21 +6,36 @@ import type { Node } from '../observe/objects.ts';
 import type { Observed } from '../observe/observed.ts';
 import { outOfServiceTaint } from '../policies/attachment.ts';
 import { nodesToMark, nodesToUnmark } from '../policies/lost-nodes.ts';
+import { refutedWords } from '../policies/refuted-word.ts';
 import type { Action } from './plan.ts';
 import type { View } from './view.ts';
 
-export const nodesMarked = (view: View): Action[] =>
-  nodesToMark(view).map(({ node, why }) =>
+export const nodesMarked = (view: View): Action[] => [
+  ...nodesToMark(view).map(({ node, why }) =>
     marked(node, true, why, {
       key: `${node.metadata.uid}/${node.status?.nodeInfo?.bootID ?? ''}`,
       type: 'Warning',
       reason: 'NodeOutOfService',
       note: `Node ${node.metadata.name} is marked as out of service: ${why}.`,
     }),
-  );
+  ),
+  ...refutedWords(view).map(wordTakenOff),
+];
 
 export const nodesUnmarked = (nodes: Observed['nodes']): Action[] =>
   nodesToUnmark(nodes).map((node) => marked(node, false, 'the node is ready again'));
+
+function wordTakenOff({ metadata: { name = '', uid, resourceVersion } }: Node): Action {
+  const why = `node ${name} is said to be switched off, and is ready in the same boot`;
+  const event = {
+    key: `${uid}/${resourceVersion}`,
+    type: 'Warning',
+    reason: 'NodeIsNotOff',
+    note: `The annotation ${nodeAnnotations.poweredOff} is taken off: ${why}.`,
+  } as const;
+  const patch = { metadata: { resourceVersion, annotations: { [nodeAnnotations.poweredOff]: null } } };
+  return { kind: 'patch', resource: 'nodes', name, patch, why, event };
+}
 
 function marked(node: Node, out: boolean, why: string, event?: Action['event']): Action {
   const { name = '', resourceVersion } = node.metadata;

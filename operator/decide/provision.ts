@@ -9,7 +9,7 @@ import {
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
 import { claimsFit } from '../policies/claims-fit.ts';
-import { claimWasThere } from '../policies/claims-there.ts';
+import { claimWasThere, consentLeft } from '../policies/claims-there.ts';
 import { failoverEndpoint } from '../policies/failover-endpoint.ts';
 import { mayCreateLease } from '../policies/lease-lost.ts';
 import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
@@ -34,7 +34,14 @@ import { servicePortName, services } from './desired/services.ts';
 import { ownedByOthers } from './lease-upkeep.ts';
 import type { LeaseView } from './lease-view.ts';
 import { matches } from './matches.ts';
-import { appliedAnnotation, claimName, currentLabel, exportsAnnotation, leaseFinalizer } from './names.ts';
+import {
+  acceptEmptyAnnotation,
+  appliedAnnotation,
+  claimName,
+  currentLabel,
+  exportsAnnotation,
+  leaseFinalizer,
+} from './names.ts';
 import { type Action, inSequence, type ResourceName, sideBySide } from './plan.ts';
 import { partnerOf, type ServerView, type View } from './view.ts';
 
@@ -50,6 +57,7 @@ export function provision(view: View): Action[] {
       ...perServer((server) => newClaims(view, server)),
     ]),
     ...perServer((server) => claimsChanged(view, server)),
+    ...consentUsedUp(view),
     ...perServer((server) => lease(view, server)),
     ...sideBySide(neededByPods, [
       ...perServer((server) => configMaps(view, server)),
@@ -145,6 +153,17 @@ function claimsChanged(view: View, server: ServerView): Action[] {
     }
     return actions;
   });
+}
+
+/** Compare-and-swap, so that a new word is not lost. */
+function consentUsedUp(view: View): Action[] {
+  const left = consentLeft(view);
+  if (left === undefined) return [];
+  const { resourceVersion } = view.pair.metadata;
+  const patch = { metadata: { resourceVersion, annotations: { [acceptEmptyAnnotation]: left } } };
+  const { namespace, name } = view.observed;
+  const why = 'an empty volume was accepted once, and the claim is there';
+  return [{ kind: 'patch', resource: 'filerPairs', namespace, name, patch, why }];
 }
 
 const unit: Readonly<Record<string, number>> = {

@@ -665,11 +665,28 @@ const trimCsiNode = ({ metadata: { name, resourceVersion }, spec }: CsiNode): Cs
   },
 });
 
+/** When somebody wrote an annotation, as the API server has it in managedFields. */
+function writtenAt({ metadata }: KubernetesObject, annotation: string): string | undefined {
+  const { managedFields = [] } = metadata as {
+    readonly managedFields?: readonly {
+      readonly time?: string;
+      readonly fieldsV1?: {
+        readonly 'f:metadata'?: { readonly 'f:annotations'?: Readonly<Record<string, unknown>> };
+      };
+    }[];
+  };
+  return managedFields.find(
+    ({ fieldsV1 }) => fieldsV1?.['f:metadata']?.['f:annotations']?.[`f:${annotation}`] !== undefined,
+  )?.time;
+}
+
 function trimNode(node: Node): Node {
   const { name, uid, resourceVersion, labels: nodeLabels, annotations = {} } = node.metadata;
   const ours = Object.values(nodeAnnotations).filter((one) => annotations[one] !== undefined);
   const { bootID } = node.status?.nodeInfo ?? {};
+  const saidAt = writtenAt(node, nodeAnnotations.poweredOff);
   return {
+    ...(saidAt && { poweredOffSaidAt: saidAt }),
     metadata: {
       ...(name && { name }),
       ...(uid && { uid }),

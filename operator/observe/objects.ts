@@ -58,6 +58,8 @@ export interface Taint {
 }
 
 export interface Node extends KubernetesObject {
+  /** When the annotation filerpair.dev/powered-off was written, by the API server's clock, RFC 3339; absent: not known. */
+  readonly poweredOffSaidAt?: string;
   readonly spec?: { readonly unschedulable?: boolean; readonly taints?: readonly Taint[] };
   readonly status?: {
     readonly conditions?: readonly Condition[];

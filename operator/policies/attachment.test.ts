@@ -211,6 +211,23 @@ describe('the mount that is left behind', () => {
     expect(named(world)).toBe(old(world).metadata.uid);
   });
 
+  test('is nobody’s disk where another machine has come under the name of the node', () => {
+    const world = running();
+    const { uid, name } = old(world).metadata;
+    const node = world.observed.nodes['node-1']!;
+    const another = { ...node, metadata: { ...node.metadata, uid: 'another-machine' } };
+    world.observed.nodes = { ...world.observed.nodes, 'node-1': another };
+    expect(lines(world.settle()).filter((line) => !line.includes('maintenance'))).toEqual([
+      'patch leases home-filer-a',
+      'delete pods home-filer-a-disks-*',
+    ]);
+    expect(named(world)).toBeUndefined();
+    world.remove('pods', name!);
+    world.settle();
+    expect(named(world)).toBe(old(world).metadata.uid);
+    expect(named(world)).not.toBe(uid);
+  });
+
   test('stays named while nobody owns the disk set and its pod lives', () => {
     const world = running();
     world.changeLease('filer-a', { holderIdentity: '' });

@@ -15,6 +15,7 @@ import { serverPod } from '../decide/desired/pod.ts';
 import {
   attachmentDirectory,
   attachmentNodeAnnotation,
+  attachmentNodeUidAnnotation,
   claimName,
   remindersAnnotation,
   templateAnnotation,
@@ -99,7 +100,7 @@ export function attachment(view: View, home: ServerView): Attachment | null {
     } as const;
     return named === undefined ? nothing : { ...nothing, pod: named };
   }
-  const here = living.find((pod) => nodeOf(pod) === node);
+  const here = living.find((pod) => isOn(view, pod, node));
   const found = follow(view, home, node, pods, here);
   // One that is told to go holds nobody's disks any more.
   const stays = here !== undefined && !found.remove.some(({ pod }) => pod === here);
@@ -114,10 +115,12 @@ function follow(
   pods: readonly Pod[],
   here: Pod | undefined,
 ): Attachment {
-  const away = pods.filter((pod) => nodeOf(pod) !== node || isEnding(pod));
+  const away = pods.filter((pod) => !isOn(view, pod, node) || isEnding(pod));
   if (away.length > 0) return leaving(view, home, node, away);
   const added = here === undefined || !isWaitedFor(view, home) ? undefined : claimLacking(view, home, here);
-  if (here !== undefined && added !== undefined) return madeAgain(home, node, here, added);
+  // With its last pod a claim that is being deleted goes.
+  if (here !== undefined && added !== undefined && claimsBeingDeleted(view, home).length === 0)
+    return madeAgain(home, node, here, added);
   const volumes = volumesOf(view, home);
   const theirs = view.observed.volumeAttachments.filter(({ spec }) =>
     volumes.has(spec?.source?.persistentVolumeName ?? ''),
@@ -194,6 +197,13 @@ function nodeOfOwner(view: View, { lease }: ServerView): string | null {
 
 const nodeOf = ({ metadata, spec }: Pod): string | undefined =>
   spec?.nodeName ?? metadata.annotations?.[attachmentNodeAnnotation];
+
+/** And not on another machine that has come under the name of the node. */
+function isOn(view: View, pod: Pod, node: string): boolean {
+  const madeFor = pod.metadata.annotations?.[attachmentNodeUidAnnotation];
+  const there = view.observed.nodes[node]?.metadata.uid;
+  return nodeOf(pod) === node && (madeFor === undefined || there === undefined || madeFor === there);
+}
 
 const isEnding = ({ metadata, status }: Pod): boolean =>
   metadata.deletionTimestamp !== undefined || status?.phase === 'Failed' || status?.phase === 'Succeeded';

@@ -16,6 +16,20 @@ export function claimWasThere(view: View, server: ServerView, volume: FilerPairV
   return known.includes(name) && !accepted?.includes(name);
 }
 
+/**
+ * What is left of the consent to empty volumes, as the annotation has it; undefined: all of it. It holds for one loss: a claim
+ * that is there again is not given up in advance.
+ */
+export function consentLeft(view: View): string | null | undefined {
+  const names = view.pair.metadata.annotations?.[acceptEmptyAnnotation]?.split(',').map((one) => one.trim());
+  const left = names?.filter((name) => {
+    const claim = view.observed.claims[name];
+    return name !== '' && (typeof claim !== 'object' || claim.metadata.deletionTimestamp !== undefined);
+  });
+  if (names === undefined || left?.length === names.length) return undefined;
+  return left?.join(',') || null;
+}
+
 export const claimsThere: Policy<View> = (view) => {
   for (const server of view.servers)
     for (const volume of server.spec.volumes) {
@@ -35,7 +49,7 @@ export const claimsThere: Policy<View> = (view) => {
       if (volume.claim !== undefined && claim === 'absent' && claimWasThere(view, server, volume))
         return isFalse(
           'ClaimDeleted',
-          `PersistentVolumeClaim ${name} (${where}) has been deleted. None is made in its place, because an empty volume would look as if all files were gone. Make a claim of this name for the PersistentVolume that had the data; or, if an empty volume is wanted: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${acceptEmptyAnnotation}=${name}`,
+          `PersistentVolumeClaim ${name} (${where}) has been deleted. None is made in its place, because an empty volume would look as if all files were gone. Make a claim of this name for the PersistentVolume that had the data; or, if an empty volume is wanted, this once: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${acceptEmptyAnnotation}=${name}`,
         );
       if (typeof claim === 'object' && claim.status?.phase === 'Lost')
         return isFalse(

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
 import { nodesUnmarked } from '../decide/node-marks.ts';
 import type { Action } from '../decide/plan.ts';
-import { gone, takenOver } from '../decide/reattach-world.fixture.ts';
+import { gone, running, takenOver } from '../decide/reattach-world.fixture.ts';
 import type { World } from '../decide/world.fixture.ts';
 import type { Node } from '../observe/objects.ts';
 
@@ -172,5 +172,50 @@ describe('a lost node with disks of another owner', () => {
     world.observed.nodes = { ...world.observed.nodes, 'node-1': byHand };
     world.settle();
     expect(taints(world), 'a mark that a person set stays').toEqual([...outOfService, foreign]);
+  });
+});
+
+describe('the word that a node is switched off', () => {
+  /** node-1 is ready, and said to be off since some time, ms ago. */
+  function said(bootID: string, ago: number | null, policy: 'Confirmed' | 'Wait' = 'Confirmed'): World {
+    const world = running();
+    world.changeSpec({ storage: { transfer: 'Reattach', lostNodes: { policy } } });
+    world.settle();
+    change(world, {
+      status: { nodeInfo: { bootID: 'boot-1' } },
+      annotations: { 'filerpair.dev/powered-off': bootID },
+    });
+    const node = world.observed.nodes['node-1']!;
+    const at = ago === null ? {} : { poweredOffSaidAt: new Date(world.now - ago).toISOString() };
+    world.observed.nodes = { ...world.observed.nodes, 'node-1': { ...node, ...at } };
+    return world;
+  }
+  const word = (world: World) =>
+    world.observed.nodes['node-1']!.metadata.annotations?.['filerpair.dev/powered-off'];
+
+  test('is taken off when the node is ready in that very boot, minutes later: it was wrong', () => {
+    for (const ago of [5 * 60_000, null]) {
+      const world = said('boot-1', ago);
+      const [action] = world.settle();
+      expect(action).toMatchObject({ event: { type: 'Warning', reason: 'NodeIsNotOff' } });
+      expect(word(world), String(ago)).toBeUndefined();
+    }
+  });
+
+  test('stands while Kubernetes may just not have missed the node yet, and is looked at again in time', () => {
+    const world = said('boot-1', 10_000);
+    expect(world.settle()).toEqual([]);
+    expect(word(world)).toBe('boot-1');
+    expect(world.plan().wakeAt).toBe(world.now + 290_000);
+    world.now += 290_000;
+    world.settle();
+    expect(word(world)).toBeUndefined();
+  });
+
+  test('is left alone where it is of another boot, and where it counts for nothing', () => {
+    for (const world of [said('boot-0', 3_600_000), said('boot-1', 3_600_000, 'Wait')]) {
+      expect(world.settle()).toEqual([]);
+      expect(word(world)).toBeDefined();
+    }
   });
 });

@@ -120,3 +120,98 @@ test('is answered although the operator died after it took the annotation away',
   });
   expect(world.lease('filer-a').metadata.annotations).not.toHaveProperty(leaseAnnotations.request);
 });
+
+describe('the same asked for again while the old request is still on the Lease', () => {
+  const onLease = (world: World) =>
+    JSON.parse(world.lease('filer-a').metadata.annotations![leaseAnnotations.request]!) as {
+      id: string;
+      reason?: string;
+      force?: boolean;
+    };
+  const answer = (world: World, result: 'done' | 'refused', message: string): void =>
+    world.changeLease(
+      'filer-a',
+      {},
+      { [leaseAnnotations.requestResult]: JSON.stringify({ id: onLease(world).id, result, message }) },
+    );
+
+  /** The first one is done and recorded, and the operator is killed right after it has taken the annotation off. */
+  function doneOnce(): World {
+    const world = asking({ 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/reason': 'new disks' });
+    world.settle();
+    world.claims('filer-b', 'filer-a', 2);
+    answer(world, 'done', 'filer-b owns filer-a');
+    while (world.observed.pair!.metadata.annotations?.['filerpair.dev/takeover'] !== undefined) {
+      const { actions, status } = world.plan();
+      for (const action of actions) {
+        world.carryOut(action);
+        if (action.resource === 'filerPairs') break;
+      }
+      if (status !== null) world.writeStatus(status);
+    }
+    expect(world.observed.pair!.status!.lastRequest).toMatchObject({ result: 'Done' });
+    return world;
+  }
+
+  test('is another request: the old answer is not its own', () => {
+    const world = doneOnce();
+    const first = onLease(world);
+    world.claims('filer-a', 'filer-a', 3);
+    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/reason': 'new disks' });
+    expect(kinds(world)).toEqual(['pass on']);
+    world.settle();
+    expect(onLease(world).id).not.toBe(first.id);
+    expect(kinds(world)).toEqual(['wait']);
+    world.claims('filer-b', 'filer-a', 4);
+    answer(world, 'done', 'filer-b owns filer-a again');
+    world.settle();
+    expect(world.observed.pair!.status!.lastRequest).toMatchObject({
+      result: 'Done',
+      message: 'filer-b owns filer-a again',
+    });
+    expect(world.lease('filer-a').metadata.annotations).not.toHaveProperty(leaseAnnotations.request);
+  });
+
+  test('Done is said only while it holds', () => {
+    const world = asking({ 'filerpair.dev/takeover': 'filer-a' });
+    world.settle();
+    answer(world, 'done', 'filer-b owns filer-a');
+    // It has gone home again before anybody looked.
+    world.claims('filer-a', 'filer-a', 3);
+    world.settle();
+    expect(world.observed.pair!.status!.lastRequest).toMatchObject({
+      result: 'Refused',
+      message: expect.stringContaining('since then filer-a owns the disk set of filer-a (epoch 3)'),
+    });
+  });
+
+  test('a rollout’s answer from before answers nobody else', () => {
+    const world = World.running();
+    const request = { id: 'rollout-takeover-1-1', kind: 'takeover', reason: 'the spec has changed' };
+    const result = { id: request.id, result: 'refused', message: 'not now' };
+    world.changeLease(
+      'filer-a',
+      {},
+      {
+        [leaseAnnotations.request]: JSON.stringify(request),
+        [leaseAnnotations.requestResult]: JSON.stringify(result),
+      },
+    );
+    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
+    expect(kinds(world)).toEqual(['pass on']);
+  });
+
+  test('a person’s force is not lost behind a takeover that is pending already', () => {
+    for (const pending of ['rollout-takeover-1-1', 'annotation-00000000', 'cli-1']) {
+      const world = World.running();
+      const request = { id: pending, kind: 'takeover', reason: 'the spec has changed' };
+      world.changeLease('filer-a', {}, { [leaseAnnotations.request]: JSON.stringify(request) });
+      world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
+      expect(kinds(world), 'without a word of his own he waits with the others').toEqual(['wait']);
+      world.annotatePair({ 'filerpair.dev/force': 'true', 'filerpair.dev/reason': 'node-1 burns' });
+      world.settle();
+      expect(onLease(world), pending).toMatchObject({ force: true, reason: 'node-1 burns' });
+      expect(kinds(world), 'passed on once').toEqual(['wait']);
+    }
+  });
+});

@@ -8,9 +8,15 @@
 // operator dies in between, an answered request without an annotation is cleaned up, whereas an annotation without a
 // request would be carried out twice.
 
-import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
+import {
+  leaseAnnotations,
+  type RequestAnnotation,
+  type RequestResultAnnotation,
+  requestAnnotations,
+} from '../../kubernetes/words.ts';
 import { fingerprint } from '../decide/fingerprint.ts';
 import type { LeaseView } from '../decide/lease-view.ts';
+import { answeredAnnotation } from '../decide/names.ts';
 import { type ServerView, serverNamed, type View } from '../decide/view.ts';
 import { heldByClaim } from './claim-being-deleted.ts';
 
@@ -85,10 +91,12 @@ function findingFor(view: View, asked: Asked): RequestFinding {
       message: `The disk set of ${home.name} has no Lease yet: there is nothing to move.`,
     };
   const { request } = lease;
-  if (request !== null && request.kind === asked.kind) {
+  if (request !== null && answersTo(view, asked, request)) {
     const result = lease.requestResult;
     if (result === null || result.id !== request.id) return { kind: 'wait', asked, home, request };
-    return { kind: 'answered', asked, home, request, result: result.result, message: result.message };
+    // An answer to somebody else is one only to who has waited for it.
+    if (request.id.startsWith('annotation-') || view.pair.status?.lastRequest?.id === request.id)
+      return { kind: 'answered', asked, home, request, ...answerOf(home, asked.kind, result) };
   }
   const target = asked.kind === 'takeover' ? home.partner : home.name;
   if (lease.holderServer === target)
@@ -114,19 +122,61 @@ function findingFor(view: View, asked: Asked): RequestFinding {
   return { kind: 'pass on', asked, home, request: newRequest(view, asked, lease) };
 }
 
-function newRequest(view: View, asked: Asked, lease: LeaseView): RequestAnnotation {
+/**
+ * Whether a request on the Lease is what the annotation asks for. Not one whose annotation was answered and taken off before, nor
+ * one that lacks what a person says beside it: a word that a server is dead must not get lost behind another takeover.
+ */
+function answersTo(view: View, asked: Asked, request: RequestAnnotation): boolean {
+  const answered = view.pair.metadata.annotations?.[answeredAnnotation]?.split(',') ?? [];
+  if (request.kind !== asked.kind || answered.includes(request.id)) return false;
+  const { force, override, reason } = wordsOf(view);
+  return (
+    (request.force === true || force !== true) &&
+    (override ?? []).every((veto) => request.override?.includes(veto)) &&
+    (reason === undefined || reason === request.reason)
+  );
+}
+
+/**
+ * The server's answer, and whether it still holds: a disk set that was moved may have gone back meanwhile, and whoever reads Done
+ * may be about to switch the old owner off.
+ */
+export function answerOf(
+  { name, partner, lease }: ServerView,
+  kind: string,
+  { result, message }: RequestResultAnnotation,
+): { readonly result: 'done' | 'refused'; readonly message: string } {
+  const target = kind === 'takeover' ? partner : name;
+  if (result !== 'done' || lease?.holderServer === target) return { result, message };
+  return {
+    result: 'refused',
+    message: `It was done (${message}), and since then ${lease?.holderServer ?? 'nobody'} owns the disk set of ${name} (epoch ${lease?.epoch ?? 0}). Ask again if it is still wanted.`,
+  };
+}
+
+/** What a person says beside the request. */
+function wordsOf(view: View): Pick<RequestAnnotation, 'force' | 'override' | 'reason'> {
   const { [requestAnnotations.reason]: reason, ...annotations } = view.pair.metadata.annotations ?? {};
   const override = (annotations[requestAnnotations.override] ?? '')
     .split(',')
     .map((one) => one.trim())
     .filter((one) => one !== '');
   return {
+    ...(reason?.trim() ? { reason: reason.trim() } : {}),
+    ...(annotations[requestAnnotations.force] === 'true' ? { force: true } : {}),
+    ...(override.length === 0 ? {} : { override }),
+  };
+}
+
+function newRequest(view: View, asked: Asked, lease: LeaseView): RequestAnnotation {
+  const { reason, force, override } = wordsOf(view);
+  return {
     // From the resourceVersion: asking again later is another request; deciding again on the same state is not.
     id: `annotation-${fingerprint([view.uid, view.pair.metadata.resourceVersion, asked]).slice(-8)}`,
     kind: asked.kind,
-    reason: reason?.trim() || 'asked for by annotation',
-    ...(annotations[requestAnnotations.force] === 'true' ? { force: true, about: partiesOf(lease) } : {}),
-    ...(override.length === 0 ? {} : { override }),
+    reason: reason ?? 'asked for by annotation',
+    ...(force === true ? { force, about: partiesOf(lease) } : {}),
+    ...(override === undefined ? {} : { override }),
   };
 }
 

@@ -3,7 +3,13 @@
 
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { labels } from '../../../kubernetes/words.ts';
-import { attachmentDirectory, attachmentNodeAnnotation, attachmentPodName, claimName } from '../names.ts';
+import {
+  attachmentDirectory,
+  attachmentNodeAnnotation,
+  attachmentNodeUidAnnotation,
+  attachmentPodName,
+  claimName,
+} from '../names.ts';
 import { partnerOf, type ServerView, type View } from '../view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
 import { imageOf } from './pod.ts';
@@ -29,6 +35,7 @@ const passingTaints = [
 
 export function attachmentPod(view: View, home: ServerView, node: string): KubernetesObject {
   const { name: pair, namespace } = view.observed;
+  const nodeUid = view.observed.nodes[node]?.metadata.uid;
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -36,7 +43,10 @@ export function attachmentPod(view: View, home: ServerView, node: string): Kuber
       name: attachmentPodName(pair, home.name, node),
       namespace,
       labels: { ...pairLabels(view), [labels.attachment]: home.name },
-      annotations: { [attachmentNodeAnnotation]: node },
+      annotations: {
+        [attachmentNodeAnnotation]: node,
+        ...(nodeUid === undefined ? {} : { [attachmentNodeUidAnnotation]: nodeUid }),
+      },
       ownerReferences: [ownerReference(view)],
     },
     spec: podSpec(view, home, node),
