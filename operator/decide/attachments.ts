@@ -5,11 +5,12 @@
 
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Pod } from '../observe/objects.ts';
-import { attachment, volumesOf } from '../policies/attachment.ts';
+import { attachment, attachmentPods, volumesOf } from '../policies/attachment.ts';
 import { claimsFit } from '../policies/claims-fit.ts';
 import { leaseBelongsToPair } from '../policies/pod-replacement.ts';
-import { attachmentPod } from './desired/attachment-pod.ts';
+import { attachmentPod, attachmentPodLabels } from './desired/attachment-pod.ts';
 import type { LeaseView } from './lease-view.ts';
+import { matches } from './matches.ts';
 import { claimName, remindersAnnotation } from './names.ts';
 import { type Action, inSequence } from './plan.ts';
 import type { ServerView, View } from './view.ts';
@@ -18,7 +19,20 @@ export function attachmentsMoved(view: View): Action[] {
   if (claimsFit(view) !== null) return [];
   return view.servers
     .filter((home) => leaseBelongsToPair(view, home))
-    .flatMap((home) => inSequence(`disks of ${home.name}`, moved(view, home)));
+    .flatMap((home) => [
+      ...inSequence(`disks of ${home.name}`, moved(view, home)),
+      ...attachmentPods(view, home).flatMap((pod) => labelsBack(view, home, pod)),
+    ]);
+}
+
+/** Without them the next look might not see the pod. */
+function labelsBack(view: View, home: ServerView, { metadata }: Pod): Action[] {
+  const wanted = attachmentPodLabels(view, home);
+  if (matches(wanted, metadata.labels ?? {})) return [];
+  const { name = '', uid } = metadata;
+  const patch = { metadata: { uid, labels: wanted } };
+  const { namespace } = view.observed;
+  return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'it was edited by hand' }];
 }
 
 function moved(view: View, home: ServerView): Action[] {

@@ -117,6 +117,8 @@ function epochRemembered(observed: Observed, lease: LeaseView): Action[] {
       typeof claim !== 'object' ||
       claim.metadata.deletionTimestamp !== undefined ||
       home === undefined ||
+      // Another pair's, which this one has only named.
+      (claim.metadata.labels?.[labels.pair] ?? observed.name) !== observed.name ||
       claim.metadata.labels?.[labels.home] !== home
     )
       return [];

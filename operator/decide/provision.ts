@@ -8,6 +8,7 @@ import {
 } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
+import { takenBy } from '../policies/claim-taken.ts';
 import { claimsFit } from '../policies/claims-fit.ts';
 import { claimWasThere, consentLeft } from '../policies/claims-there.ts';
 import { failoverEndpoint } from '../policies/failover-endpoint.ts';
@@ -114,8 +115,10 @@ function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
 
 function newClaims(view: View, server: ServerView): Action[] {
   return server.spec.volumes.flatMap((volume): Action[] => {
-    const claim = view.observed.claims[claimName(view.observed.name, server.name, volume)] ?? 'absent';
+    const name = claimName(view.observed.name, server.name, volume);
+    const claim = view.observed.claims[name] ?? 'absent';
     if (claim !== 'absent' || volume.claim === undefined || claimWasThere(view, server, volume)) return [];
+    if (takenBy(view, name) !== null) return [];
     return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, volume) }];
   });
 }
@@ -126,7 +129,7 @@ function claimsChanged(view: View, server: ServerView): Action[] {
   return server.spec.volumes.flatMap((volume): Action[] => {
     const name = claimName(pair, server.name, volume);
     const claim = view.observed.claims[name];
-    if (typeof claim !== 'object') return [];
+    if (typeof claim !== 'object' || takenBy(view, name) !== null) return [];
     const wanted = claimLabels(view, server, volume);
     const actions: Action[] = [];
     if (!matches(wanted, claim.metadata.labels ?? {})) {

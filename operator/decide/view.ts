@@ -2,12 +2,13 @@
 
 import type { FilerPairServer, FilerPairSpec } from '../../crds/filerpair.ts';
 import { durationMs } from '../../crds/quantities.ts';
+import type { Lease } from '../../kubernetes/objects.ts';
 import { labels } from '../../kubernetes/words.ts';
 import type { FilerPairObject, Pod } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { isUsable, type PodFinding, podFinding } from '../policies/pod-state.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
-import { failoverServiceName, leaseName, serverObjectName } from './names.ts';
+import { failoverServiceName, leaseFinalizer, leaseName, serverObjectName } from './names.ts';
 
 export interface ServerView {
   readonly name: string;
@@ -80,7 +81,9 @@ function viewServer(
     .toSorted(byAge)
     .map((pod) => podFinding(pod, observed, replaceAfterMs, now));
   const wanted = leaseName(observed.name, server.name);
-  const object = observed.leases.find((lease) => lease.metadata.name === wanted);
+  const object = observed.leases.find(
+    (lease) => lease.metadata.name === wanted && isOurs(observed, spec, lease),
+  );
   const lease = object === undefined ? null : viewLease(object);
   return {
     name: server.name,
@@ -92,6 +95,21 @@ function viewServer(
     usable: pods.filter(isUsable),
     current: currentPod(server.name, lease, pods),
   };
+}
+
+/**
+ * A Lease of that name may be somebody else's: another pair's, a leader election's. Without its label ours is known by what only
+ * we write: owner, finalizer, annotations, a holder that is one of our servers.
+ */
+function isOurs(observed: Observed, spec: FilerPairSpec, { metadata, spec: lease }: Lease): boolean {
+  const label = metadata.labels?.[labels.pair];
+  if (label !== undefined) return label === observed.name;
+  return (
+    metadata.ownerReferences?.some(({ uid }) => uid === observed.pair?.metadata.uid) === true ||
+    metadata.finalizers?.includes(leaseFinalizer) === true ||
+    Object.keys(metadata.annotations ?? {}).some((one) => one.startsWith('filerpair.dev/')) ||
+    spec.servers.some(({ name }) => lease?.holderIdentity?.startsWith(`${name}/`))
+  );
 }
 
 /** By its label; where that was removed, by the name that it was made with. */

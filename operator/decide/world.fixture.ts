@@ -69,6 +69,7 @@ export class World {
       podDisruptionBudgets: [],
       dnsEndpoints: [],
       claims: {},
+      claimUsers: {},
       volumeAttachments: [],
       volumeReach: {},
       volumeSlots: {},

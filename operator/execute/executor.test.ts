@@ -32,7 +32,7 @@ const service: Action = {
   why: 'it is missing',
   object: { metadata: { name: 'filer-a', namespace: 'n', labels: { 'filerpair.dev/pair': 'home' } } },
 };
-const pod: Action = {
+const pod: Action & { kind: 'create' } = {
   kind: 'create',
   resource: 'pods',
   why: 'there is none',
@@ -131,8 +131,32 @@ describe('a refusal', () => {
 });
 
 test('creating a pod that an earlier attempt has made is success', async () => {
-  const executor = await start((_, response) => json(response, 409, failure(409, 'AlreadyExists')));
-  await executor.execute(pod);
+  const object = {
+    ...pod.object,
+    metadata: { ...pod.object.metadata, labels: { 'filerpair.dev/pair': 'home' } },
+  };
+  const executor = await start((seen, response) =>
+    seen.method === 'GET' ? json(response, 200, object) : json(response, 409, failure(409, 'AlreadyExists')),
+  );
+  await executor.execute({ ...pod, object });
+});
+
+test('what somebody else has made under the name is no success', async () => {
+  const object = {
+    ...pod.object,
+    metadata: { ...pod.object.metadata, labels: { 'filerpair.dev/pair': 'home' } },
+  };
+  for (const labels of [{}, { 'filerpair.dev/pair': 'other' }]) {
+    const executor = await start((seen, response) =>
+      seen.method === 'GET'
+        ? json(response, 200, { ...object, metadata: { ...object.metadata, labels } })
+        : json(response, 409, failure(409, 'AlreadyExists')),
+    );
+    expect(await caught(executor.execute({ ...pod, object }))).toMatchObject({
+      problem: { reason: 'NameTaken' },
+    });
+    await api.close();
+  }
 });
 
 test('a deletion names the object that was seen; one that is gone already is success', async () => {

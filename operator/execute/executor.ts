@@ -117,9 +117,10 @@ export class Executor {
         await this.#apply(action);
         return;
       case 'create':
-        await this.#client.create(resource, action.object).catch((error: unknown) => {
-          // The name says what is in it: it was made by an attempt whose answer we did not get or see yet.
+        await this.#client.create(resource, action.object).catch(async (error: unknown) => {
           if (!isAlreadyExists(error)) throw error;
+          // The name says what is in it: ours was made by an attempt whose answer we did not get or see yet.
+          await this.#expectNothingOfOthers(action);
         });
         return;
       case 'check':
@@ -249,7 +250,7 @@ export class Executor {
   async #expectNothingOfOthers({
     resource,
     object,
-  }: Pick<Action & { kind: 'apply' }, 'resource' | 'object'>): Promise<void> {
+  }: Pick<Action & { kind: 'apply' | 'create' }, 'resource' | 'object'>): Promise<void> {
     const { name = '', namespace } = object.metadata;
     const found = await this.#client
       .get<KubernetesObject>(resources[resource], { namespace, name })

@@ -7,9 +7,10 @@ import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { type Change, Reflector } from '../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
-import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
+import { labels, leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../decide/lease-view.ts';
 import {
+  attachmentPodName,
   authorityName,
   certificateDnsName,
   certificateName,
@@ -105,12 +106,16 @@ export class Caches {
   /** By UID of the pair: what was in its Secrets when they were looked at last. */
   readonly #credentials = new Map<string, { readonly seen: ObservedCredentials; readonly at: number }>();
 
+  /** By namespace and name of a claim: the FilerPairs whose specs name it. Made anew after specs have changed only. */
+  #claimUsersNow: ReadonlyMap<string, readonly FilerPairObject[]> | null = null;
+
   readonly #dnsAnswers: DnsAnswers;
 
   constructor(options: CachesOptions) {
     this.#options = options;
     this.#dnsAnswers = new DnsAnswers(options.askDns);
     this.#pairs = this.#reflector<FilerPairObject>(resources.filerPairs, (change) => {
+      this.#claimUsersChanged(change);
       const { namespace = '', name = '' } = objectOf(change).metadata;
       options.wake(keyOf(namespace, name));
     });
@@ -197,7 +202,7 @@ export class Caches {
     const pair = this.#pairs.get(namespace, name) ?? null;
     const of = <T extends KubernetesObject>(reflector: Reflector<T>): T[] =>
       reflector.inGroup(keyOf(namespace, name));
-    const pods = await this.#withUnlabelled(of(this.#pods), resources.pods, namespace, podNames(pair));
+    const labelled = await this.#withUnlabelled(of(this.#pods), resources.pods, namespace, podNames(pair));
     const leases = await this.#withUnlabelled(
       of(this.#leases),
       resources.leases,
@@ -206,6 +211,12 @@ export class Caches {
     );
     const claims = await this.#observeClaims(namespace, name, pair, of(this.#claims));
     const volumeAttachments = this.#attachmentsOf(claims);
+    const pods = await this.#withUnlabelled(
+      labelled,
+      resources.pods,
+      namespace,
+      lostDisks(pair, leases, labelled, volumeAttachments),
+    );
     const unseen = await this.#observeUnseenNodes(pods);
     return {
       namespace,
@@ -224,6 +235,7 @@ export class Caches {
       volumeSnapshots: this.#volumeSnapshots.objects === null ? [] : of(this.#volumeSnapshots.objects),
       snapshotsServed: this.#volumeSnapshots.objects?.listed === true,
       claims,
+      claimUsers: this.#otherUsers(pair, claims),
       volumeAttachments,
       ...this.#observeVolumes(pair, claims),
       volumeSlots: pair?.spec?.storage?.transfer === 'Reattach' ? this.#volumeSlots(pods) : {},
@@ -297,6 +309,41 @@ export class Caches {
     const driver = spec?.csi?.driver ?? metadata.annotations?.[migratedToAnnotation] ?? null;
     const found = driver === null ? undefined : this.#csiDrivers.get(undefined, driver);
     return { accessModes: spec?.accessModes ?? [], driver, attachRequired: attachRequired(found) };
+  }
+
+  #otherUsers(pair: FilerPairObject | null, claims: Observed['claims']): Observed['claimUsers'] {
+    const { namespace = '', uid } = pair?.metadata ?? {};
+    const found: Record<string, Observed['claimUsers'][string]> = {};
+    for (const name of pair === null ? [] : Object.keys(claims)) {
+      const others = this.#claimUsers()
+        .get(keyOf(namespace, name))
+        ?.filter(({ metadata }) => metadata.uid !== uid);
+      if (others === undefined || others.length === 0) continue;
+      found[name] = others.map(({ metadata }) => ({
+        name: metadata.name ?? '',
+        since: metadata.creationTimestamp ?? '',
+      }));
+    }
+    return found;
+  }
+
+  #claimUsers(): ReadonlyMap<string, readonly FilerPairObject[]> {
+    if (this.#claimUsersNow !== null) return this.#claimUsersNow;
+    const users = new Map<string, FilerPairObject[]>();
+    for (const pair of this.#pairs.values())
+      for (const key of claimKeys(pair)) users.set(key, [...(users.get(key) ?? []), pair]);
+    this.#claimUsersNow = users;
+    return users;
+  }
+
+  /** What one pair takes or leaves, another one may have to leave or may have. */
+  #claimUsersChanged(change: Change<FilerPairObject>): void {
+    if (change.kind === 'modified' && same(claimKeys(change.object), claimKeys(change.previous))) return;
+    this.#claimUsersNow = null;
+    const keys = change.kind === 'modified' ? claimKeys(change.previous) : claimKeys(objectOf(change));
+    for (const key of keys)
+      for (const { metadata } of this.#claimUsers().get(key) ?? [])
+        this.#options.wake(keyOf(metadata.namespace ?? '', metadata.name ?? ''));
   }
 
   #attachmentsOf(claims: Observed['claims']): VolumeAttachment[] {
@@ -580,6 +627,39 @@ const belongsTo = ({ metadata }: KubernetesObject, pair: FilerPairObject): boole
 /** Pods that the status tells of. */
 const podNames = (pair: FilerPairObject | null): string[] =>
   (pair?.status?.servers ?? []).flatMap(({ pod }) => (pod === undefined ? [] : [pod]));
+
+/** `namespace/name` of all claims that a FilerPair names. */
+const claimKeys = ({ metadata, spec }: FilerPairObject): string[] =>
+  (spec?.servers ?? []).flatMap((server) =>
+    (server.volumes ?? []).map((volume) =>
+      keyOf(
+        metadata.namespace ?? '',
+        claimName(metadata.name ?? '', server.name, volume as Parameters<typeof claimName>[2]),
+      ),
+    ),
+  );
+
+/**
+ * Names that attachment pods may have which Leases name and nobody has seen: of every node that has, or may have, disks of the
+ * pair. Empty while all are seen, which is nearly always.
+ */
+function lostDisks(
+  pair: FilerPairObject | null,
+  leases: readonly Lease[],
+  pods: readonly Pod[],
+  attachments: readonly VolumeAttachment[],
+): string[] {
+  const seen = new Set(pods.map(({ metadata }) => metadata.uid));
+  const lost = leases.some(({ metadata }) => {
+    const named = metadata.annotations?.[leaseAnnotations.disks];
+    return named !== undefined && named !== '' && !seen.has(named);
+  });
+  if (pair === null || !lost) return [];
+  const nodes = new Set([...pods, ...attachments].flatMap(({ spec }) => spec?.nodeName ?? []));
+  return (pair.spec?.servers ?? []).flatMap(({ name }) =>
+    [...nodes].map((node) => attachmentPodName(pair.metadata.name ?? '', name, node)),
+  );
+}
 
 const objectOf = <T extends KubernetesObject>(change: Change<T>): T =>
   change.kind === 'deleted' ? change.previous : change.object;

@@ -78,6 +78,8 @@ export interface Observed {
   readonly dnsEndpoints: readonly KubernetesObject[];
   /** Claims with the pair's label, and those that the spec adopts, by name. */
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
+  /** By name of a claim: the other FilerPairs of the namespace whose spec names it too, and when they were made, RFC 3339. */
+  readonly claimUsers: Readonly<Record<string, readonly { readonly name: string; readonly since: string }[]>>;
   /** Of the PersistentVolumes that the pair's claims are bound to. */
   readonly volumeAttachments: readonly VolumeAttachment[];
   /** By name of the PersistentVolume that a claim of a pair with transfer Reattach is bound to: where it can be attached. */

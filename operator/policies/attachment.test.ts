@@ -235,6 +235,25 @@ describe('the mount that is left behind', () => {
   });
 });
 
+describe('a pod of the disks that has lost its labels', () => {
+  test.each([['filerpair.dev/pair'], ['filerpair.dev/attachment']])(
+    '%s gets them back, and goes when it has to',
+    (label) => {
+      const world = running();
+      const pod = podsOf(world, 'filer-a')[0]!;
+      const labels = { ...pod.metadata.labels };
+      const { [label]: _, ...rest } = labels;
+      world.changePod(pod, { metadata: { ...pod.metadata, labels: rest } });
+      expect(find(world)).toMatchObject({ state: 'Attached' });
+      expect(lines(world.settle())).toEqual(['patch pods home-filer-a-disks-*']);
+      expect(podsOf(world, 'filer-a')[0]!.metadata.labels).toEqual(labels);
+      world.changePod(pod, { metadata: { ...pod.metadata, labels: rest } });
+      world.claims('filer-b', 'filer-a', 2);
+      expect(find(world).remove.map((one) => one.pod.metadata.uid)).toEqual([pod.metadata.uid]);
+    },
+  );
+});
+
 describe('a claim that somebody has deleted', () => {
   const terminate = (world: World): void => {
     const claim = world.observed.claims['home-filer-a-data'] as Claim;

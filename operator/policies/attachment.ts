@@ -16,6 +16,7 @@ import {
   attachmentDirectory,
   attachmentNodeAnnotation,
   attachmentNodeUidAnnotation,
+  attachmentPodName,
   claimName,
   remindersAnnotation,
   templateAnnotation,
@@ -84,9 +85,7 @@ const REMINDERS_MS = [2_000, 4_000, 8_000];
 export function attachment(view: View, home: ServerView): Attachment | null {
   if (view.spec.storage.transfer !== 'Reattach') return null;
   const node = nodeOfOwner(view, home);
-  const pods = view.observed.pods.filter(
-    ({ metadata }) => metadata.labels?.[labels.attachment] === home.name,
-  );
+  const pods = attachmentPods(view, home);
   const living = pods.filter((pod) => !isEnding(pod));
   if (node === null) {
     const named = living.find(({ metadata }) => metadata.uid === home.lease?.disks);
@@ -106,6 +105,16 @@ export function attachment(view: View, home: ServerView): Attachment | null {
   const stays = here !== undefined && !found.remove.some(({ pod }) => pod === here);
   return stays ? { ...found, pod: here } : found;
 }
+
+/** By their label; where that was removed, by the name that they were made with. */
+export const attachmentPods = (view: View, home: ServerView): Pod[] =>
+  view.observed.pods.filter((pod) => {
+    const { name, labels: known } = pod.metadata;
+    const node = nodeOf(pod);
+    return known?.[labels.attachment] === undefined
+      ? node !== undefined && name === attachmentPodName(view.observed.name, home.name, node)
+      : known[labels.attachment] === home.name;
+  });
 
 /** What the disks do on their way to `node`, where `here` is theirs. */
 function follow(

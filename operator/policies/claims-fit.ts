@@ -9,6 +9,7 @@
 import { claimName } from '../decide/names.ts';
 import type { View } from '../decide/view.ts';
 import type { Claim } from '../observe/objects.ts';
+import { takenBy } from './claim-taken.ts';
 import { isFalse, type Policy } from './verdict.ts';
 
 interface Misfit {
@@ -22,6 +23,12 @@ export const claimsFit: Policy<View> = (view) => {
     for (const volume of server.spec.volumes) {
       const name = claimName(view.observed.name, server.name, volume);
       const claim = view.observed.claims[name];
+      const other = takenBy(view, name);
+      if (other !== null)
+        return isFalse(
+          'ClaimTaken',
+          `PersistentVolumeClaim ${name} (spec.servers[${server.name}].volumes[${volume.name}]) belongs to FilerPair ${other}, whose spec names it too. Nothing is started on it, and the claim is left as it is. Take it out of one of the two, or rename the volume.`,
+        );
       const misfit =
         typeof claim === 'object' ? (claimMisfit(view, claim) ?? volumeMisfit(view, claim)) : null;
       if (misfit !== null)

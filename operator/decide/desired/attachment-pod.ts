@@ -33,6 +33,11 @@ const passingTaints = [
   'unreachable',
 ];
 
+export const attachmentPodLabels = (view: View, home: ServerView): Record<string, string> => ({
+  ...pairLabels(view),
+  [labels.attachment]: home.name,
+});
+
 export function attachmentPod(view: View, home: ServerView, node: string): KubernetesObject {
   const { name: pair, namespace } = view.observed;
   const nodeUid = view.observed.nodes[node]?.metadata.uid;
@@ -42,7 +47,7 @@ export function attachmentPod(view: View, home: ServerView, node: string): Kuber
     metadata: {
       name: attachmentPodName(pair, home.name, node),
       namespace,
-      labels: { ...pairLabels(view), [labels.attachment]: home.name },
+      labels: attachmentPodLabels(view, home),
       annotations: {
         [attachmentNodeAnnotation]: node,
         ...(nodeUid === undefined ? {} : { [attachmentNodeUidAnnotation]: nodeUid }),
