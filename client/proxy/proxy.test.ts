@@ -2,9 +2,12 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';
 import { RecordParser } from '../../protocol/record.ts';
 import type { AttemptsOptions } from '../attempts.ts';
-import { answer, replyRecord, ScriptedServer, until } from '../scripted-server.fixture.ts';
+import { type ConnectionEvent, FailoverConnection } from '../failover-connection.ts';
+import { Resolver } from '../resolver.ts';
+import { answer, replyRecord, type ScriptedCall, ScriptedServer, until } from '../scripted-server.fixture.ts';
 import { tcpAddress } from '../transport-address.ts';
 import { CALL_COST } from './call-memory.ts';
 import { NfsProxy, type ProxyEvent, type ProxyOptions } from './proxy.ts';
@@ -180,6 +183,40 @@ describe('a proxied connection', () => {
     next.socket.write(callRecord(8));
     await until('the next client is served', () => next.replies.length === 1);
     expect(b.calls.map((each) => each.xid)).toEqual([8]);
+  });
+});
+
+describe('a client of ours behind the proxy', () => {
+  it('keeps its connection while both ask a slow server whether it is there', async () => {
+    const { a, proxy, events } = await stage();
+    const own: ConnectionEvent[] = [];
+    const replies: number[] = [];
+    const client = new FailoverConnection({
+      endpoints: { primary: tcpAddress('127.0.0.1', proxy.port), secondary: null },
+      resolver: new Resolver(),
+      program: NFS_PROGRAM,
+      version: NFS_V3,
+      onReply: (xid) => replies.push(xid),
+      onRefused: () => {},
+      onEvent: (event) => own.push(event),
+    });
+    cleanUp.push(() => client.close());
+    client.start();
+    let slow: ScriptedCall[] = [];
+    a.onCall = (each) => slow.push(each);
+    a.onNull = (each) => {
+      if (slow.length === 0) answer(each);
+      else slow.push(each);
+    };
+    for (let xid = 100; xid < 105; xid++) {
+      client.send(xid, callRecord(xid));
+      await until('client and proxy have both asked', () => slow.length >= 3);
+      for (const each of slow.splice(0)) answer(each);
+      await until('the call is answered', () => replies.includes(xid));
+      slow = [];
+    }
+    const kinds = events.flatMap((each) => (each.kind === 'Upstream' ? [each.event.kind] : []));
+    expect(kinds.concat(own.map((each) => each.kind))).not.toContain('Lost');
   });
 });
 
