@@ -261,6 +261,22 @@ export class FilerPairClient {
     return Buffer.from(await this.nfs.readlink(handle, this.label(path))).toString('utf8');
   }
 
+  /**
+   * The path below the export that a path's last name leads to when symbolic links are followed: where a file has to
+   * be made that is to take the place of what the path names. Null if there is nothing.
+   */
+  async realpath(path: string): Promise<string | null> {
+    let real = path;
+    for (let links = 0; links <= SYMLINKS_MAX; links++) {
+      const found = await this.find(real, false);
+      if (found?.attributes.type !== NF3LNK) return found === null ? null : real;
+      const target = Buffer.from(await this.nfs.readlink(found.handle, this.label(real))).toString('utf8');
+      const parent = splitPath(real).slice(0, -1).join('/');
+      real = target.startsWith('/') ? this.inside(target, this.label(path)) : `${parent}/${target}`;
+    }
+    throw new Error(`${this.label(path)}: more than ${SYMLINKS_MAX} symbolic links in a row`);
+  }
+
   async setattr(path: string, attributes: Attributes): Promise<void> {
     const { handle } = await this.resolve(path);
     await this.nfs.setattr(handle, attributes, null, this.label(path));
@@ -271,10 +287,10 @@ export class FilerPairClient {
     return this.nfs.fsstat(this.root, this.exportPath);
   }
 
-  /** Null instead of an error if there is nothing at the path. */
-  async find(path: string): Promise<Found | null> {
+  /** Like resolve(), but null instead of an error if there is nothing at the path. */
+  async find(path: string, followLast = true): Promise<Found | null> {
     try {
-      return await this.resolve(path);
+      return await this.resolve(path, followLast);
     } catch (error) {
       if (error instanceof NfsError && error.status === NFS3ERR_NOENT) return null;
       throw error;
@@ -338,10 +354,15 @@ export class FilerPairClient {
     if (!target.startsWith('/')) {
       return this.walk(trail, [...splitPath(target), ...rest], followLast, what, links + 1);
     }
-    // An absolute link means a path on the server; only what lies in this export can be reached through it.
+    const inside = splitPath(this.inside(target, what));
+    return this.walk([this.root], [...inside, ...rest], followLast, what, links + 1);
+  }
+
+  /** An absolute link means a path on the server; only what lies in this export can be reached through it. */
+  private inside(target: string, what: string): string {
     const inside = below(this.exportPath, target);
     if (inside === null) throw new Error(`${what}: a symbolic link to ${target} leaves ${this.exportPath}`);
-    return this.walk([this.root], [...splitPath(inside), ...rest], followLast, what, links + 1);
+    return inside;
   }
 }
 

@@ -33,6 +33,8 @@ export interface Command {
   /** Lines of explanation for `filerpair help NAME`. */
   readonly details: readonly string[];
   readonly flags: Readonly<Record<string, { type: 'string' | 'boolean'; short?: string }>>;
+  /** Has something to undo when it is interrupted: it heeds `stop` and gets a moment. Others just end. */
+  readonly cleansUp?: true;
   /** Number of positional arguments, inclusive. */
   readonly count: readonly [min: number, max: number];
   run(positional: readonly string[], flags: Flags, common: CommonOptions, world: Surroundings): Promise<void>;

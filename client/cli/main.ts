@@ -20,6 +20,9 @@ const COMMON_FLAGS = {
 /** A takeover by silence is over in seconds; after a minute something else is wrong, and a person should know. */
 const TIMEOUT_MS = 60_000;
 
+/** How long an interrupted command may take to leave no temporary file. Ms. */
+const CLEAN_UP_MS = 5000;
+
 /** One program, two sets of commands: files on a pair, and (as kubectl's plug-in) the pairs of a cluster. */
 interface Program {
   readonly name: string;
@@ -67,7 +70,9 @@ async function run(program: Program, command: Command, argv: readonly string[]):
     // The second time without ceremony.
     if (stop.signal.aborted) process.exit(130);
     stop.abort(new Error('interrupted'));
-    if (command.name !== 'proxy') process.exit(130);
+    if (command.name === 'proxy') return;
+    if (command.cleansUp !== true) process.exit(130);
+    setTimeout(() => process.exit(130), CLEAN_UP_MS).unref();
   };
   process.on('SIGINT', interrupted);
   process.on('SIGTERM', interrupted);
@@ -85,6 +90,7 @@ async function run(program: Program, command: Command, argv: readonly string[]):
     await command.run(positional, flags, commonOptions(flags), surroundings(stop.signal));
     return 0;
   } catch (error) {
+    if (stop.signal.aborted) return 130;
     process.stderr.write(`filerpair: ${explain(error)}\n`);
     if (!(error instanceof UsageError)) return 1;
     process.stderr.write(`usage: ${program.name} ${command.form}\n`);

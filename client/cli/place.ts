@@ -1,36 +1,73 @@
 // Where files are copied from and to: this machine or an export, behind one small interface.
-import { mkdir, open, readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { NF3DIR, NF3LNK, NF3REG } from '../../protocol/nfs3.ts';
+//
+// A file is replaced only when its copy is complete and on the disk: it is written under another name beside it, and
+// renamed. Whatever ends the copy before, the old file is still there. Symbolic links are followed where a user
+// names one (followed()), and nowhere else: inside a directory they are copied as what they are.
+import { randomBytes } from 'node:crypto';
+import {
+  access,
+  chmod,
+  constants,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  symlink,
+} from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ACCESS3_MODIFY, NF3DIR, NF3LNK, NF3REG, NFS3ERR_ACCES, NFS3ERR_PERM } from '../../protocol/nfs3.ts';
+import { NfsError } from '../errors.ts';
 import type { FilerPairClient } from '../filer-pair-client.ts';
+import type { NfsUrl } from '../url.ts';
 import { CommandError } from './command.ts';
 
 export interface PlaceInfo {
-  readonly kind: 'File' | 'Directory' | 'Other';
+  readonly kind: 'File' | 'Directory' | 'Link' | 'Other';
   readonly size: number;
   /** Permission bits. */
   readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** The same for all names of one file or directory, as far as they are reached in the same way. */
+  readonly identity: string;
 }
 
 export interface FileSink {
   write(offset: number, data: Uint8Array): Promise<void>;
-  /** Resolves when all is on the disk. */
+  /** Resolves when all is on the disk, under its name. */
   finish(): Promise<void>;
+  /** Leaves everything as it was. */
+  abandon(): Promise<void>;
 }
 
 export interface Place {
   /** As people know it, for messages. */
   readonly label: string;
   readonly name: string;
-  /** Null if nothing is there. */
+  /** Null if nothing is there; of a symbolic link itself. */
   info(): Promise<PlaceInfo | null>;
+  /** Where symbolic links lead to; the place itself if they lead to nothing. */
+  followed(): Promise<Place>;
   child(name: string): Place;
   list(): Promise<string[]>;
   read(): AsyncIterable<Uint8Array>;
-  /** Creates or truncates the file. */
-  write(mode: number): Promise<FileSink>;
+  readLink(): Promise<string>;
+  /** Creates the file, or replaces what is there; `existing` is its info(). */
+  write(mode: number, existing: PlaceInfo | null): Promise<FileSink>;
+  /** Creates the symbolic link, or replaces what is there. */
+  makeLink(target: string): Promise<void>;
   /** Creates the directory if it is not there. */
   makeDirectory(mode: number): Promise<void>;
+}
+
+/** Nobody's file has such a name; one that is left over (the machine failed) may be removed. */
+function temporaryName(): string {
+  return `.filerpair-${randomBytes(8).toString('hex')}.part`;
 }
 
 /** Bytes of one read or write of a local file. */
@@ -39,33 +76,52 @@ const LOCAL_IO_SIZE = 1024 * 1024;
 export class LocalPlace implements Place {
   readonly label: string;
   readonly name: string;
+  private readonly path: string;
 
-  constructor(path: string) {
-    this.label = path;
-    this.name = basename(path);
+  constructor(path: string, label = path) {
+    this.path = path;
+    this.label = label;
+    this.name = basename(resolve(path));
   }
 
   async info(): Promise<PlaceInfo | null> {
     try {
-      const found = await stat(this.label);
-      const kind = found.isFile() ? 'File' : found.isDirectory() ? 'Directory' : 'Other';
-      return { kind, size: found.size, mode: found.mode & 0o7777 };
+      const found = await lstat(this.path);
+      const kind = found.isFile()
+        ? 'File'
+        : found.isDirectory()
+          ? 'Directory'
+          : found.isSymbolicLink()
+            ? 'Link'
+            : 'Other';
+      const { size, mode, uid, gid, dev, ino } = found;
+      return { kind, size, mode: mode & 0o7777, uid, gid, identity: `${dev} ${ino}` };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       throw error;
     }
   }
 
+  async followed(): Promise<Place> {
+    try {
+      const real = await realpath(this.path);
+      return real === resolve(this.path) ? this : new LocalPlace(real, this.label);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return this;
+      throw error;
+    }
+  }
+
   child(name: string): Place {
-    return new LocalPlace(join(this.label, name));
+    return new LocalPlace(join(this.path, name), join(this.label, name));
   }
 
   list(): Promise<string[]> {
-    return readdir(this.label);
+    return readdir(this.path);
   }
 
   async *read(): AsyncGenerator<Uint8Array> {
-    const file = await open(this.label, 'r');
+    const file = await open(this.path, 'r');
     try {
       for (;;) {
         // A buffer of its own for each piece: it is kept until the other side has it on its disk.
@@ -79,45 +135,106 @@ export class LocalPlace implements Place {
     }
   }
 
-  async write(mode: number): Promise<FileSink> {
-    const file = await open(this.label, 'w', mode);
-    return {
-      async write(offset, data) {
-        let written = 0;
-        while (written < data.length) {
-          written += (await file.write(data, written, data.length - written, offset + written)).bytesWritten;
-        }
-      },
-      finish: () => file.close(),
-    };
+  readLink(): Promise<string> {
+    return readlink(this.path);
+  }
+
+  async write(mode: number, existing: PlaceInfo | null): Promise<FileSink> {
+    // A terminal, a pipe, /dev/null: there is nothing to replace.
+    if (existing?.kind === 'Other') return sinkOf(await open(this.path, 'w'));
+    if (existing?.kind === 'File') await access(this.path, constants.W_OK);
+    const temporary = this.temporary();
+    const file = await open(temporary, 'wx', mode);
+    if (existing?.kind === 'File') {
+      await file.chown(existing.uid, existing.gid).catch(ignoreRefusal);
+      await chmod(temporary, existing.mode);
+    }
+    return sinkOf(file, { temporary, path: this.path });
+  }
+
+  async makeLink(target: string): Promise<void> {
+    const temporary = this.temporary();
+    await symlink(target, temporary);
+    await rename(temporary, this.path);
   }
 
   async makeDirectory(mode: number): Promise<void> {
-    await mkdir(this.label, { mode, recursive: true });
+    const there = await this.info();
+    if (there === null) await mkdir(this.path, { mode, recursive: true });
+    else if (there.kind !== 'Directory') throw new CommandError(`${this.label} is not a directory`);
   }
+
+  private temporary(): string {
+    return join(dirname(this.path), temporaryName());
+  }
+}
+
+/** `renamed`: what is written has another name until it is complete. */
+function sinkOf(file: FileHandle, renamed?: { temporary: string; path: string }): FileSink {
+  return {
+    async write(offset, data) {
+      let written = 0;
+      while (written < data.length) {
+        const position = renamed ? offset + written : null;
+        written += (await file.write(data, written, data.length - written, position)).bytesWritten;
+      }
+    },
+    async finish() {
+      if (renamed) await file.sync();
+      await file.close();
+      if (!renamed) return;
+      await rename(renamed.temporary, renamed.path);
+      const directory = await open(dirname(renamed.path), 'r');
+      await directory.sync().finally(() => directory.close());
+    },
+    async abandon() {
+      await file.close().catch(() => {});
+      if (renamed) await rm(renamed.temporary, { force: true });
+    },
+  };
+}
+
+/** Only an administrator may give files away: to anybody else a file that is replaced belongs afterwards. */
+function ignoreRefusal(error: unknown): void {
+  const { code } = error as NodeJS.ErrnoException;
+  const status = error instanceof NfsError ? error.status : null;
+  if (code !== 'EPERM' && status !== NFS3ERR_PERM && status !== NFS3ERR_ACCES) throw error;
 }
 
 export class NfsPlace implements Place {
   readonly label: string;
   readonly name: string;
   private readonly client: FilerPairClient;
+  private readonly url: NfsUrl;
   private readonly path: string;
 
-  constructor(client: FilerPairClient, server: string, path: string) {
+  constructor(client: FilerPairClient, url: NfsUrl, path: string) {
     this.client = client;
+    this.url = url;
     this.path = path;
-    this.server = server;
-    this.label = `${server}:${join(client.exportPath, path)}`;
+    this.label = `${url.server}:${join(client.exportPath, path)}`;
     this.name = basename(path);
   }
 
-  private readonly server: string;
-
   async info(): Promise<PlaceInfo | null> {
-    const found = await this.client.find(this.path);
+    const found = await this.client.find(this.path, false);
     if (found === null) return null;
-    const { type, size, mode } = found.attributes;
-    return { kind: type === NF3REG ? 'File' : type === NF3DIR ? 'Directory' : 'Other', size, mode };
+    const { type, size, mode, uid, gid, fsid, fileid } = found.attributes;
+    const kind =
+      type === NF3REG ? 'File' : type === NF3DIR ? 'Directory' : type === NF3LNK ? 'Link' : 'Other';
+    return {
+      kind,
+      size,
+      mode,
+      uid,
+      gid,
+      identity: `${JSON.stringify(this.url.endpoints)} ${fsid} ${fileid}`,
+    };
+  }
+
+  async followed(): Promise<Place> {
+    const real = await this.client.realpath(this.path);
+    return real === null || real === this.path ? this : new NfsPlace(this.client, this.url, real);
   }
 
   child(name: string): Place {
@@ -125,27 +242,65 @@ export class NfsPlace implements Place {
     if (name === '' || name === '.' || name === '..' || name.includes('/')) {
       throw new CommandError(`${this.label}: the server lists an impossible name "${name}"`);
     }
-    return new NfsPlace(this.client, this.server, join(this.path, name));
+    return new NfsPlace(this.client, this.url, join(this.path, name));
   }
 
   async list(): Promise<string[]> {
     const entries = await this.client.readdir(this.path);
-    return entries.filter((each) => each.attributes?.type !== NF3LNK).map((each) => each.name);
+    return entries.map((each) => each.name);
   }
 
   read(): AsyncIterable<Uint8Array> {
     return this.client.read(this.path);
   }
 
-  async write(mode: number): Promise<FileSink> {
-    const { handle } = await this.client.create(this.path, 'Unchecked', { mode, size: 0 });
-    const writer = this.client.writer(handle, this.label);
-    return { write: (offset, data) => writer.write(offset, data), finish: () => writer.commit() };
+  readLink(): Promise<string> {
+    return this.client.readlink(this.path);
+  }
+
+  async write(mode: number, existing: PlaceInfo | null): Promise<FileSink> {
+    const { client, path } = this;
+    const replaced = existing?.kind === 'File' ? existing : null;
+    if (replaced !== null) await this.checkWritable();
+    const temporary = this.temporary();
+    const { handle, attributes } = await client.create(temporary, 'Guarded', {
+      mode: replaced?.mode ?? mode,
+    });
+    if (replaced !== null && (attributes.uid !== replaced.uid || attributes.gid !== replaced.gid)) {
+      const { uid, gid } = replaced;
+      await client.nfs.setattr(handle, { uid, gid, mode: replaced.mode }).catch(ignoreRefusal);
+    }
+    const writer = client.writer(handle, this.label);
+    return {
+      write: (offset, data) => writer.write(offset, data),
+      async finish() {
+        await writer.commit();
+        await client.rename(temporary, path);
+      },
+      abandon: () => client.remove(temporary),
+    };
+  }
+
+  async makeLink(target: string): Promise<void> {
+    const temporary = this.temporary();
+    await this.client.symlink(target, temporary);
+    await this.client.rename(temporary, this.path);
   }
 
   async makeDirectory(mode: number): Promise<void> {
     const there = await this.info();
-    if (there?.kind === 'Directory') return;
-    await this.client.mkdir(this.path, { mode });
+    if (there === null) await this.client.mkdir(this.path, { mode });
+    else if (there.kind !== 'Directory') throw new CommandError(`${this.label} is not a directory`);
+  }
+
+  /** A file that its user may not write is not to be replaced either, though the directory would allow it. */
+  private async checkWritable(): Promise<void> {
+    const { handle } = await this.client.resolve(this.path, false);
+    const granted = await this.client.nfs.access(handle, ACCESS3_MODIFY, this.label);
+    if (granted === 0) throw new NfsError(NFS3ERR_ACCES, 'ACCESS', this.label);
+  }
+
+  private temporary(): string {
+    return join(dirname(this.path), temporaryName());
   }
 }

@@ -1,6 +1,7 @@
 /** filerpair cat: write files to standard output. */
 import { once } from 'node:events';
 import type { Command } from '../command.ts';
+import { forEachOperand } from '../each-operand.ts';
 import { withSession } from '../session.ts';
 
 export const cat: Command = {
@@ -11,12 +12,12 @@ export const cat: Command = {
   flags: {},
   count: [1, 1000],
   async run(urls, _flags, common, world) {
-    for (const url of urls) {
-      await withSession(url, common, world, async ({ client, path }) => {
+    await forEachOperand(urls, world, (url) =>
+      withSession(url, common, world, async ({ client, path }) => {
         for await (const part of client.read(path)) {
           if (!world.stdout.write(part)) await once(world.stdout, 'drain');
         }
-      });
-    }
+      }),
+    );
   },
 };

@@ -1,4 +1,5 @@
 /** filerpair cp: copy files between this machine and exports, in any direction. */
+import { once } from 'node:events';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
 import { isNfsUrl } from '../../url.ts';
 import {
@@ -9,6 +10,7 @@ import {
   type Surroundings,
   UsageError,
 } from '../command.ts';
+import { forEachOperand } from '../each-operand.ts';
 import { LocalPlace, NfsPlace, type Place, type PlaceInfo } from '../place.ts';
 import { Progress } from '../progress.ts';
 import { connect, nfsUrl } from '../session.ts';
@@ -19,10 +21,12 @@ export const cp: Command = {
   summary: 'copy files between this machine and exports, in any direction',
   details: [
     'SOURCE and TARGET are local paths or nfs:// URLs. A TARGET that is a directory receives the sources.',
-    'A copy to an export is complete when the command ends: its data is on the disk, also after a failover.',
-    '-r  directories with all they hold (symbolic links inside are left out)',
+    'A copy is complete when the command ends: its data is on the disk, also after a failover. Until then a file',
+    'that it replaces is still there: the copy has a temporary name beside it (.filerpair-*.part).',
+    '-r  directories with all they hold; symbolic links inside are copied as links, not followed',
   ],
   flags: { recursive: { type: 'boolean', short: 'r' } },
+  cleansUp: true,
   count: [2, 1000],
   run: (positional, flags, common, world) => copyAll(positional, flags, common, world),
 };
@@ -35,6 +39,7 @@ export const put: Command = {
     'Like cp, but refuses a target that is not an nfs:// URL: nothing local is overwritten by mistake.',
   ],
   flags: cp.flags,
+  cleansUp: true,
   count: cp.count,
   async run(positional, flags, common, world) {
     const target = positional[positional.length - 1]!;
@@ -50,64 +55,100 @@ async function copyAll(
   world: Surroundings,
 ): Promise<void> {
   const opened: FilerPairClient[] = [];
+  // What the user names is followed through symbolic links; what lies below is copied as it is.
   const place = async (text: string): Promise<Place> => {
-    if (!isNfsUrl(text)) return new LocalPlace(text);
+    if (!isNfsUrl(text)) return new LocalPlace(text).followed();
     const url = nfsUrl(text);
     const client = await connect(url, common, world);
     opened.push(client);
-    return new NfsPlace(client, url.server, client.subPath);
+    return new NfsPlace(client, url, client.subPath).followed();
   };
   try {
-    const target = await place(positional[positional.length - 1]!);
+    const text = positional[positional.length - 1]!;
+    const target = await place(text);
     const targetInfo = await target.info();
     const sources = positional.slice(0, -1);
     const into = targetInfo?.kind === 'Directory';
     if (sources.length > 1 && !into) {
       throw new CommandError(`${target.label} is not a directory: ${sources.length} sources need one`);
     }
-    for (const text of sources) {
-      const source = await place(text);
+    await forEachOperand(sources, world, async (each) => {
+      const source = await place(each);
       const info = await source.info();
       if (info === null) throw new CommandError(`${source.label}: no such file or directory`);
+      if (info.kind === 'Link') throw new CommandError(`${source.label} is a symbolic link to nothing`);
+      if (namesDirectory(text) && !into && (targetInfo !== null || info.kind !== 'Directory')) {
+        throw new CommandError(`${text} is not a directory`);
+      }
       const end = into ? target.child(source.name) : target;
-      await copy(source, info, end, flags['recursive'] === true, world);
-    }
+      await copy(source, info, end, { recursive: flags['recursive'] === true, made: new Set(), world });
+    });
   } finally {
     for (const client of opened) client.close();
   }
 }
 
-async function copy(
-  source: Place,
-  info: PlaceInfo,
-  target: Place,
-  recursive: boolean,
-  world: Surroundings,
-): Promise<void> {
-  if (info.kind === 'File') return copyFile(source, info, target, world);
+/** A name that ends in a slash is that of a directory and of nothing else. */
+function namesDirectory(text: string): boolean {
+  return isNfsUrl(text) ? /\/(\?.*)?$/.test(text) : text.endsWith('/');
+}
+
+interface Copy {
+  readonly recursive: boolean;
+  /** Identities of the directories that receive something. */
+  readonly made: Set<string>;
+  readonly world: Surroundings;
+}
+
+async function copy(source: Place, info: PlaceInfo, target: Place, how: Copy): Promise<void> {
+  const there = await target.info();
+  if (there?.identity === info.identity)
+    throw new CommandError(`${source.label} and ${target.label} are the same ${kindOf(info)}`);
+  if (there?.kind === 'Directory' && info.kind !== 'Directory')
+    throw new CommandError(`${target.label} is a directory: ${source.label} does not replace it`);
+  if (info.kind === 'File') return copyFile(source, info, target, there, how.world);
+  if (info.kind === 'Link') return target.makeLink(await source.readLink());
   if (info.kind === 'Other') throw new CommandError(`${source.label} is neither a file nor a directory`);
-  if (!recursive) throw new CommandError(`${source.label} is a directory: copy it with -r`);
+  await copyDirectory(source, info, target, how);
+}
+
+async function copyDirectory(source: Place, info: PlaceInfo, target: Place, how: Copy): Promise<void> {
+  if (!how.recursive) throw new CommandError(`${source.label} is a directory: copy it with -r`);
+  if (how.made.has(info.identity))
+    throw new CommandError(
+      `${source.label} is a part of this copy: a directory cannot be copied into itself`,
+    );
   await target.makeDirectory(info.mode & 0o777);
+  how.made.add((await target.info())!.identity);
   for (const name of await source.list()) {
     const child = source.child(name);
     const childInfo = await child.info();
     // Gone meanwhile, or a device: a copy of a directory goes on without it, and says so.
     if (childInfo === null || childInfo.kind === 'Other') {
-      world.stderr.write(
-        `filerpair: ${child.label} left out: ${childInfo === null ? 'it is gone' : 'no file'}\n`,
-      );
+      const why = childInfo === null ? 'it is gone' : 'no file';
+      how.world.stderr.write(`filerpair: ${child.label} left out: ${why}\n`);
       continue;
     }
-    await copy(child, childInfo, target.child(name), recursive, world);
+    await copy(child, childInfo, target.child(name), how);
   }
 }
 
-async function copyFile(source: Place, info: PlaceInfo, target: Place, world: Surroundings): Promise<void> {
-  const sink = await target.write(info.mode & 0o777);
+function kindOf(info: PlaceInfo): string {
+  return info.kind === 'Directory' ? 'directory' : 'file';
+}
+
+async function copyFile(
+  source: Place,
+  info: PlaceInfo,
+  target: Place,
+  there: PlaceInfo | null,
+  world: Surroundings,
+): Promise<void> {
+  const sink = await target.write(info.mode & 0o777, there);
   const { stderr: stream, interactive, columns } = world;
   const progress = new Progress({ stream, interactive, columns }, source.name, info.size);
-  let offset = 0;
-  try {
+  const transfer = async () => {
+    let offset = 0;
     for await (const part of source.read()) {
       world.stop.throwIfAborted();
       await sink.write(offset, part);
@@ -115,9 +156,24 @@ async function copyFile(source: Place, info: PlaceInfo, target: Place, world: Su
       progress.add(part.length);
     }
     await sink.finish();
+  };
+  const over = new AbortController();
+  try {
+    // Whatever the copy waits for, an interruption ends it.
+    await Promise.race([transfer(), stopped(world.stop, over.signal)]);
   } catch (error) {
     progress.abandon();
+    // The first error is the one that counts.
+    await sink.abandon().catch(() => {});
     throw error;
+  } finally {
+    over.abort();
   }
   progress.finish();
+}
+
+/** Rejects when the process is to stop, or when nobody waits for that any more. */
+async function stopped(stop: AbortSignal, over: AbortSignal): Promise<never> {
+  if (!stop.aborted) await once(stop, 'abort', { signal: over });
+  throw stop.reason;
 }

@@ -1,5 +1,6 @@
 /** filerpair mkdir: make directories. */
 import type { Command } from '../command.ts';
+import { forEachOperand } from '../each-operand.ts';
 import { withSession } from '../session.ts';
 
 export const mkdir: Command = {
@@ -10,11 +11,11 @@ export const mkdir: Command = {
   flags: { parents: { type: 'boolean', short: 'p' } },
   count: [1, 1000],
   async run(urls, flags, common, world) {
-    for (const url of urls) {
-      await withSession(url, common, world, async ({ client, path }) => {
+    await forEachOperand(urls, world, (url) =>
+      withSession(url, common, world, async ({ client, path }) => {
         if (flags['parents'] === true) await client.mkdirs(path);
         else await client.mkdir(path);
-      });
-    }
+      }),
+    );
   },
 };

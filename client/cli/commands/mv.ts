@@ -1,4 +1,6 @@
 /** filerpair mv: rename a file or directory within an export. */
+import { isDeepStrictEqual } from 'node:util';
+import { formatAddress } from '../../transport-address.ts';
 import { type Command, CommandError } from '../command.ts';
 import { nfsUrl, withSession } from '../session.ts';
 
@@ -16,9 +18,10 @@ export const mv: Command = {
       const target = nfsUrl(to!);
       const base = client.exportPath === '/' ? '' : client.exportPath;
       const inside = target.path === base || target.path.startsWith(`${base}/`);
-      if (target.server !== url.server || !inside) {
+      // The same name with other ports is another server: its files are not to be renamed here.
+      if (!isDeepStrictEqual(target.endpoints, url.endpoints) || !inside) {
         throw new CommandError(
-          `${to} is not in the export ${client.exportPath} of ${url.server}: use cp and rm`,
+          `${to} is not in the export ${client.exportPath} of ${formatAddress(url.endpoints.primary)}: use cp and rm`,
         );
       }
       let name = target.path.slice(base.length + 1);

@@ -2,6 +2,7 @@
 import { NF3DIR } from '../../../protocol/nfs3.ts';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
 import { type Command, CommandError } from '../command.ts';
+import { forEachOperand } from '../each-operand.ts';
 import { withSession } from '../session.ts';
 
 export const rm: Command = {
@@ -12,16 +13,16 @@ export const rm: Command = {
   flags: { recursive: { type: 'boolean', short: 'r' } },
   count: [1, 1000],
   async run(urls, flags, common, world) {
-    for (const url of urls) {
-      await withSession(url, common, world, async ({ client, path }) => {
+    await forEachOperand(urls, world, (url) =>
+      withSession(url, common, world, async ({ client, path }) => {
         const attributes = await client.lstat(path);
         if (attributes.type !== NF3DIR) return client.remove(path);
         if (flags['recursive'] !== true)
           throw new CommandError(`${client.exportPath}/${path} is a directory: remove it with -r`);
         if (path === '') throw new CommandError(`${client.exportPath} is the export itself: it stays`);
         await removeTree(client, path, world.stop);
-      });
-    }
+      }),
+    );
   },
 };
 

@@ -1,0 +1,154 @@
+// The commands that copy, move and remove, on a real data thread: what they must not lose.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  openMessage,
+  TestDataThread,
+  temporaryDirectory,
+} from '../../../fileserver/data/data-thread.fixture.ts';
+import { NF3LNK } from '../../../protocol/nfs3.ts';
+import { FilerPairClient } from '../../index.ts';
+
+const MAIN = new URL('../main.ts', import.meta.url).pathname;
+const volume = temporaryDirectory();
+const local = temporaryDirectory();
+let thread: TestDataThread;
+let port: number;
+
+beforeAll(async () => {
+  thread = new TestDataThread();
+  ({ port } = await thread.open(openMessage(volume.path)));
+}, 60_000);
+
+afterAll(async () => {
+  await thread?.stop();
+  volume.remove();
+  local.remove();
+});
+
+interface Outcome {
+  readonly code: number;
+  readonly stderr: string;
+}
+
+function filerpair(...args: string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(local.path, 'compiled') };
+    execFile(process.execPath, [MAIN, ...args], { env }, (error, _, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stderr });
+    });
+  });
+}
+
+/** A URL below the export. */
+function at(path: string): string {
+  return `nfs://127.0.0.1:${port}/data/${path}?alone`;
+}
+
+describe('the commands that change files', () => {
+  it('loses no file to a copy onto itself or to one that is interrupted', async () => {
+    const kept = join(local.path, 'kept');
+    writeFileSync(kept, 'kept\n');
+    await filerpair('put', kept, at('kept'));
+    for (const same of [at('kept'), kept]) {
+      const outcome = await filerpair('cp', same, same);
+      expect(outcome).toMatchObject({ code: 1 });
+      expect(outcome.stderr).toContain('are the same file');
+    }
+    expect(readFileSync(kept, 'utf8')).toBe('kept\n');
+    expect(readFileSync(join(volume.path, 'kept'), 'utf8')).toBe('kept\n');
+    // Large enough to be interrupted, and nothing on the disk.
+    const large = join(local.path, 'large');
+    writeFileSync(large, '');
+    truncateSync(large, 1024 ** 3);
+    const partsIn = (place: string) => readdirSync(place).filter((name) => name.endsWith('.part'));
+    for (const [source, target, place] of [
+      [large, at('kept'), volume.path],
+      [large, kept, local.path],
+    ] as const) {
+      const running = spawn(process.execPath, [MAIN, 'cp', source, target], { stdio: 'ignore' });
+      const exit = once(running, 'exit');
+      await expect.poll(() => partsIn(place).length).toBe(1);
+      running.kill('SIGINT');
+      expect(await exit).toEqual([130, null]);
+      expect(partsIn(place)).toEqual([]);
+      expect(readFileSync(join(place, 'kept'), 'utf8')).toBe('kept\n');
+    }
+  }, 90_000);
+
+  it('replaces a file with its mode, also through a symbolic link that is named', async () => {
+    const client = await FilerPairClient.connect(at(''));
+    await client.writeFile('replaced', 'old', { mode: 0o600 });
+    await client.symlink('replaced', 'to-replaced');
+    const source = join(local.path, 'new');
+    writeFileSync(source, 'new', { mode: 0o644 });
+    expect(await filerpair('put', source, at('to-replaced'))).toMatchObject({ code: 0, stderr: '' });
+    expect((await client.readFile('replaced')).toString()).toBe('new');
+    expect((await client.lstat('replaced')).mode).toBe(0o600);
+    expect((await client.lstat('to-replaced')).type).toBe(NF3LNK);
+    client.close();
+  }, 90_000);
+
+  it('renames on no other server, and makes no file in place of a directory that is not there', async () => {
+    const client = await FilerPairClient.connect(at(''));
+    await client.writeFile('stays', 'here');
+    const elsewhere = at('stays-not').replace(/:\d+\//, ':1/');
+    const moved = await filerpair('mv', at('stays'), elsewhere);
+    expect(moved).toMatchObject({ code: 1 });
+    expect(moved.stderr).toContain('use cp and rm');
+    const source = join(local.path, 'for-a-directory');
+    writeFileSync(source, 'x');
+    const put = await filerpair('put', source, at('no-directory/'));
+    expect(put).toMatchObject({ code: 1 });
+    expect(put.stderr).toContain('is not a directory');
+    const names = (await client.readdir('')).map((each) => each.name);
+    expect(names).toContain('stays');
+    expect(names).not.toContain('stays-not');
+    expect(names).not.toContain('no-directory');
+    client.close();
+  }, 90_000);
+
+  it('copies symbolic links as links, and no directory into itself', async () => {
+    const client = await FilerPairClient.connect(at(''));
+    const source = join(local.path, 'with-links');
+    mkdirSync(source);
+    writeFileSync(join(source, 'file'), 'contents');
+    symlinkSync('/etc/passwd', join(source, 'secret'));
+    symlinkSync('file', join(source, 'beside'));
+    expect(await filerpair('cp', '-r', source, at('with-links'))).toMatchObject({ code: 0, stderr: '' });
+    expect(await client.readlink('with-links/secret')).toBe('/etc/passwd');
+    const back = join(local.path, 'back');
+    expect(await filerpair('cp', '-r', at('with-links'), back)).toMatchObject({ code: 0, stderr: '' });
+    expect(readlinkSync(join(back, 'secret'))).toBe('/etc/passwd');
+    expect(readFileSync(join(back, 'beside'), 'utf8')).toBe('contents');
+    for (const each of [at('with-links'), source]) {
+      const into = each.includes('?') ? at('with-links/') : `${source}/`;
+      const outcome = await filerpair('cp', '-r', each, into);
+      expect(outcome).toMatchObject({ code: 1 });
+      expect(outcome.stderr).toContain('cannot be copied into itself');
+    }
+    client.close();
+  }, 90_000);
+
+  it('does with the other operands what it could not do with one', async () => {
+    const client = await FilerPairClient.connect(at(''));
+    await client.writeFile('there', 'x');
+    const outcome = await filerpair('rm', at('not-there'), at('there'));
+    expect(outcome).toMatchObject({ code: 1 });
+    expect(outcome.stderr).toContain('/data/not-there: no such file or directory');
+    expect(outcome.stderr).toContain('1 of 2 failed, the others are done');
+    expect(await client.find('there')).toBeNull();
+    client.close();
+  }, 90_000);
+});
