@@ -157,3 +157,67 @@ test('room for volumes is what a driver allows on a node, less what is attached 
   ];
   expect((await observe(await api.start())).volumeSlots).toEqual({ 'node-1': { limited: 1 } });
 });
+
+describe('volumes and claims', () => {
+  const at = (name: string, claims: readonly string[], creationTimestamp: string, resourceVersion = '1') =>
+    ({
+      metadata: { name, namespace: 'storage', uid: `uid-${name}`, resourceVersion, creationTimestamp },
+      spec: {
+        storage: { transfer: 'Reattach' },
+        servers: claims.map((existingClaim, index) => ({
+          name: `filer-${'ab'[index]}`,
+          volumes: [{ name: 'data', existingClaim }],
+        })),
+      },
+    }) as KubernetesObject;
+  const labelled = (name: string, spec: object) =>
+    ({
+      metadata: {
+        name,
+        namespace: 'storage',
+        uid: `uid-${name}`,
+        resourceVersion: '1',
+        labels: { 'filerpair.dev/pair': 'home' },
+      },
+      spec,
+    }) as KubernetesObject;
+  const ofCluster = (name: string, spec: object) =>
+    ({ metadata: { name, uid: `uid-${name}`, resourceVersion: '1' }, spec }) as KubernetesObject;
+
+  test('what keeps a volume from two nodes is as the PersistentVolume and its driver say; not seen is unknown', async () => {
+    api = new Api();
+    api.objects['filerpairs'] = [at('home', ['one', 'two', 'three'], '2026-11-01T00:00:00Z')];
+    api.objects['persistentvolumeclaims'] = ['one', 'two', 'three'].map((name) =>
+      labelled(name, { volumeName: `pv-${name}` }),
+    );
+    api.objects['persistentvolumes'] = [
+      ofCluster('pv-one', { accessModes: ['ReadWriteOnce', 'ReadOnlyMany'], csi: { driver: 'attaches' } }),
+      ofCluster('pv-two', { accessModes: ['ReadWriteOnce'], csi: { driver: 'attaches-nothing' } }),
+    ];
+    api.objects['csidrivers'] = [ofCluster('attaches-nothing', { attachRequired: false })];
+    const { volumeFences, volumeReach } = await observe(await api.start());
+    expect(volumeFences).toEqual({
+      'pv-one': { accessModes: ['ReadWriteOnce', 'ReadOnlyMany'], driver: 'attaches', attachRequired: true },
+      'pv-two': { accessModes: ['ReadWriteOnce'], driver: 'attaches-nothing', attachRequired: false },
+      'pv-three': 'unknown',
+    });
+    expect(volumeReach).toEqual({ 'pv-one': 'every node', 'pv-two': 'every node', 'pv-three': 'unknown' });
+  });
+
+  test('another pair that names a claim is seen, and both are woken when that changes', async () => {
+    api = new Api();
+    api.objects['filerpairs'] = [
+      at('home', ['mine', 'shared'], '2026-11-01T00:00:00Z'),
+      at('other', ['shared', 'theirs'], '2026-11-02T00:00:00Z'),
+    ];
+    api.objects['persistentvolumeclaims'] = [labelled('mine', {}), labelled('shared', {})];
+    const caches = await api.start();
+    expect((await observe(caches)).claimUsers).toEqual({
+      shared: [{ name: 'other', since: '2026-11-02T00:00:00Z' }],
+    });
+    api.woken.length = 0;
+    await api.changes('filerpairs', 'MODIFIED', at('other', ['theirs'], '2026-11-02T00:00:00Z', '2'));
+    expect(api.woken).toContain('storage/home');
+    expect((await observe(caches)).claimUsers).toEqual({});
+  });
+});
