@@ -38,6 +38,7 @@ export interface Surroundings {
   /** What the holder wrote into the Lease as the time of its last renewal, on its wall clock. */
   renewTime(home: ServerName): number;
   readonly volumes: SimulatedVolumes;
+  readonly witnessForgets: boolean;
   violate(message: string): void;
   /** True once no more faults may strike. */
   readonly calm: boolean;
@@ -122,6 +123,10 @@ export class SimulatedProcess implements DataPathHost {
 
   get volumes(): SimulatedVolumes {
     return this.#world.volumes;
+  }
+
+  get witnessForgets(): boolean {
+    return this.#world.witnessForgets;
   }
 
   get calm(): boolean {

@@ -29,6 +29,7 @@ export class SimulatedWitness {
   /** Changes of owner that no rule allows. */
   readonly illegal: string[] = [];
   #version = 0;
+  #restored = false;
 
   constructor(homes: readonly ServerName[], compareAndSwap: boolean) {
     this.compareAndSwap = compareAndSwap;
@@ -54,7 +55,10 @@ export class SimulatedWitness {
     const current = this.#leases.get(home)!;
     if (this.compareAndSwap && current.version !== version) return { kind: 'conflict' };
     const { holder } = ownership;
-    if (holder !== null && holder !== current.record.holder && ownership.epoch <= current.record.epoch) {
+    // What a restored backup has forgotten is written again by the holder that it was.
+    const was = this.#restored && this.owners.get(home)!.some((one) => isOwner(one, ownership));
+    const another = holder !== null && holder !== current.record.holder;
+    if (another && ownership.epoch <= current.record.epoch && !was) {
       this.illegal.push(`${holder} became the holder of ${home} without a new epoch (${ownership.epoch})`);
     }
     if (ownership.holder !== null && ownership.epoch !== current.record.epoch) {
@@ -70,6 +74,7 @@ export class SimulatedWitness {
 
   /** etcd is restored from a backup: the Lease is what it was then, under a new version. */
   restore(home: ServerName, record: LeaseRecord): void {
+    this.#restored = true;
     this.#store(home, record);
   }
 
@@ -84,4 +89,11 @@ export class SimulatedWitness {
     for (const notify of this.#watchers) notify(home, sighting);
     return sighting;
   }
+}
+
+function isOwner(
+  { epoch, holder }: { readonly epoch: number; readonly holder: Incarnation },
+  ownership: LeaseOwnership,
+): boolean {
+  return epoch === ownership.epoch && holder === ownership.holder;
 }
