@@ -1,7 +1,7 @@
 // What a client knows of the disk set that it uses, and how it recognizes it at another place.
 //
 // Names and ports lead to a server, and may lead to a wrong one: a wildcard in DNS, a mistyped address, an address that
-// somebody else has now. The proof is a file handle that the right server has given out: the server that serves its
+// now belongs to another server. The proof is a file handle that the right server has given out: the server that serves its
 // volume is the right one. FilerPair's servers are asked for just that (HOLDS, protocol/succession.ts). Others are asked
 // for the attributes of the exported directory, since that one is not removed.
 //
@@ -88,7 +88,7 @@ export class DiskSetIdentity {
       const at = reply.position;
       this.read(new XdrReader(record, MARK_SIZE), new XdrReader(reply.bytes, at, reply.end), now);
     } catch (error) {
-      // No business of ours: whoever has called will see it.
+      // The caller gets the same reply and sees the error itself.
       if (!(error instanceof XdrError)) throw error;
     }
   }

@@ -30,7 +30,7 @@ export class ExtentMap {
     return this.extents.values();
   }
 
-  /** Newer data: what it covers is dropped. Whoever waits for the dropped bytes waits for the new ones now. */
+  /** Newer data: what it covers is dropped. A commit that waits for dropped bytes now waits for the new ones. */
   putOver(extent: Extent): void {
     const { start, data } = extent;
     const end = start + data.length;

@@ -42,7 +42,7 @@ import { type Endpoints, formatAddress, type PortRole, type TransportAddress } f
 /** As long as other NFS clients wait over TCP before they send a call again. */
 const STUCK_MS = 60_000;
 
-/** While the adopted connection stands still: how often it is looked at whether bytes go out, in ms. */
+/** While the adopted connection stands still: interval between two checks whether it has sent bytes, in ms. */
 const SENT_INTERVAL_MS = 200;
 
 /** An outage of this length is more than a failover: whoever waits should know what for. */
@@ -474,7 +474,7 @@ export class FailoverConnection {
     if (!isRefused(this.suspicion)) return;
     this.suspicion = null;
     this.take(call.xid);
-    // Not in the middle of a step: whoever is told may close this connection.
+    // After the current step: the callback may close this connection.
     queueMicrotask(() => this.options.onRefused(call.xid));
   }
 

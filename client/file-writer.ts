@@ -104,7 +104,7 @@ export class FileWriter {
   }
 
   private async confirmSent(): Promise<void> {
-    // Later writes to the same place wait: a COMMIT would never come where somebody writes there without pause.
+    // Later writes to the same place wait: otherwise a user who never stops writing there would delay the COMMIT for ever.
     const upTo = this.written;
     this.sendUpTo = upTo;
     this.sendMore();

@@ -35,6 +35,11 @@ const seen = (stable: boolean): readonly Step[] => [
   ['call', 3, read],
   ['answer', 3, data(1)],
 ];
+/** And what it wrote is read again. */
+const readsOld: readonly Step[] = [
+  ['call', 6, read],
+  ['answer', 6, data(1)],
+];
 const found = (id: number): Answer => ({ kind: 'found', id });
 
 const cases: readonly [string, readonly Step[], contradiction: number][] = [
@@ -148,10 +153,8 @@ const cases: readonly [string, readonly Step[], contradiction: number][] = [
       ['answer', 4, ok],
       ['call', 5, read],
       ['answer', 5, data(2)],
-    ].concat([
-      ['call', 6, read],
-      ['answer', 6, data(1)],
-    ]) as Step[],
+      ...readsOld,
+    ],
     10,
   ],
   [
@@ -163,18 +166,13 @@ const cases: readonly [string, readonly Step[], contradiction: number][] = [
       ['answer', 4, ok],
       ['call', 5, read],
       ['answer', 5, data(2)],
-    ].concat([
-      ['call', 6, read],
-      ['answer', 6, data(1)],
-    ]) as Step[],
+      ...readsOld,
+    ],
     -1,
   ],
   [
     'and not once it is answered',
-    [...seen(true), ['opened'], ['answer', 2, ok], ['call', 4, write(2)], ['answer', 4, ok]].concat([
-      ['call', 6, read],
-      ['answer', 6, data(1)],
-    ]) as Step[],
+    [...seen(true), ['opened'], ['answer', 2, ok], ['call', 4, write(2)], ['answer', 4, ok], ...readsOld],
     10,
   ],
 ];

@@ -65,7 +65,7 @@ export interface Place {
   makeDirectory(mode: number): Promise<void>;
 }
 
-/** Nobody's file has such a name; one that is left over (the machine failed) may be removed. */
+/** A name that no other file has. If a crash leaves such a file behind, it may be removed. */
 function temporaryName(): string {
   return `.filerpair-${randomBytes(8).toString('hex')}.part`;
 }

@@ -362,9 +362,7 @@ export class Agent {
   /** Threads that get no processor say late that they have closed; this thread sees at once that they change nothing. */
   private awaitChanges(home: ServerName): void {
     const { rights } = this.options;
-    const { own, foreign } = this.state;
-    const { role } = home === own.home ? own : foreign;
-    if (role.name !== 'fencing') return;
+    if (this.diskSetOf(home).role.name !== 'fencing') return;
     if (rights.isChanging(this.slotOf(home))) setTimeout(() => this.awaitChanges(home), CHANGES_LOOK_MS);
     else this.driver.feed({ kind: 'changesEnded', home });
   }

@@ -1,6 +1,6 @@
 /**
- * Times in which this thread did not turn: a long call, or no processor. Whatever was answered meanwhile it has not read yet, so
- * nobody's wait counts them.
+ * Times in which this thread did not turn: a long call, or no processor. It has not yet read what was answered
+ * in the meantime, so they do not count as time that a call has waited.
  */
 
 /** Waits are not looked at for longer. ms */

@@ -172,7 +172,7 @@ async function copyFile(
   progress.finish();
 }
 
-/** Rejects when the process is to stop, or when nobody waits for that any more. */
+/** Rejects when the process is asked to stop, or when `over` says that the copy has ended. */
 async function stopped(stop: AbortSignal, over: AbortSignal): Promise<never> {
   if (!stop.aborted) await once(stop, 'abort', { signal: over });
   throw stop.reason;
