@@ -1,4 +1,4 @@
-/** The rules of DESIGN section 4 as scenarios of one server: inputs in order, then what must have come out. */
+/** The rules of docs/design.md as scenarios of one server: inputs in order, then what must have come out. */
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';

@@ -7,7 +7,7 @@ import { say } from '../machine/stage.ts';
 import { DiskMoves } from './disk-moves.ts';
 import { type DiskSettings, ReattachPair } from './reattach-pair.ts';
 
-/** DESIGN's goals: dominated by what Kubernetes takes to detach and attach. */
+/** Goals: dominated by what Kubernetes takes to detach and attach. */
 export const PLANNED_MS_GOAL = 5_000;
 export const CRASH_MS_GOAL = 6_000;
 

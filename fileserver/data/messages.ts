@@ -32,7 +32,7 @@ export interface VolumeSpec {
    */
   readonly path: string;
   /**
-   * True: no dirty page outlives its reply (DESIGN R9 "WriteThrough"); every write is answered as DATA_SYNC.
+   * True: no dirty page outlives its reply (docs/design.md R9 "WriteThrough"); every write is answered as DATA_SYNC.
    */
   readonly writeThrough?: boolean;
   /**
@@ -154,7 +154,7 @@ export type ToDataThread =
 
 /** Why a disk set could not be opened; constants, because they become reasons of conditions and events. */
 export const OpenFailure = {
-  /** The volume's epoch is higher than ours: somebody newer owns it (DESIGN R6). */
+  /** The volume's epoch is higher than ours: somebody newer owns it (docs/design.md R6). */
   VolumeEpochAhead: 'VolumeEpochAhead',
   /** The directory holds another home server's volume, or another volume than before. */
   WrongVolume: 'WrongVolume',

@@ -1,5 +1,5 @@
 /**
- * Looks again and again at the ownership records of a thread's volumes (DESIGN R6). Each volume has one look under way at most: a
+ * Looks again and again at the ownership records of a thread's volumes (docs/design.md R6). Each volume has one look under way at most: a
  * disk that does not answer holds one thread of libuv's pool, which belongs to the whole process, and its silence is told as that
  * volume's.
  */

@@ -1,6 +1,6 @@
 /**
  * WRITE, RFC 1813 §3.3.7. UNSTABLE data stays in the page cache and is answered at once; DATA_SYNC and FILE_SYNC are
- * answered when the data is on the disk. On a volume that must not keep dirty pages (DESIGN R9) every write is
+ * answered when the data is on the disk. On a volume that must not keep dirty pages (docs/design.md R9) every write is
  * DATA_SYNC at least. A copy of a WRITE that was executed a moment ago is answered and not executed (recent-writes.ts).
  */
 import {

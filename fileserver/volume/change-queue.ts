@@ -58,7 +58,7 @@
  * and the request that is sent again stands behind that record with an intent of its own. What throws elsewhere concerns the
  * journal or several operations: the volume has failed.
  *
- * On a volume that must not keep dirty pages (DESIGN R9) answers are appended with the next record only, and given
+ * On a volume that must not keep dirty pages (docs/design.md R9) answers are appended with the next record only, and given
  * when they are recorded; so there no group is executed while another one is flushed.
  */
 

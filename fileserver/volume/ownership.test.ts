@@ -1,4 +1,4 @@
-// DESIGN R6: the disk knows whose it is.
+// docs/design.md R6: the disk knows whose it is.
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

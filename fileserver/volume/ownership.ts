@@ -1,6 +1,6 @@
 /**
  * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership`
- * (who serves it now, and where it lies; DESIGN R6).
+ * (who serves it now, and where it lies; docs/design.md R6).
  *
  * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over
  * the older one. So a crash leaves the record before or the new one; and since no space is needed and no metadata

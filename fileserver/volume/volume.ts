@@ -1,7 +1,7 @@
 /**
  * One volume: a directory that is the root of a file system or a part of one, with its personality in
  * `.filerpair/`. Opened for one owner and epoch; opening writes the ownership record before anything is served
- * (DESIGN R6) and replays the journal.
+ * (docs/design.md R6) and replays the journal.
  */
 
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -334,7 +334,7 @@ export class Volume {
     );
   }
 
-  /** Has somebody newer taken the volume? (DESIGN R6) Reads the record again; null if it is still ours. */
+  /** Has somebody newer taken the volume? (docs/design.md R6) Reads the record again; null if it is still ours. */
   async newerOwner(): Promise<OwnershipRecord | null> {
     const found = await readOwnership(this.spec.path);
     return found !== null && found.epoch > this.owner.epoch ? found : null;

@@ -1,5 +1,5 @@
 /**
- * The witness decides who owns a disk set, by compare-and-swap on its Lease (DESIGN section 4). A port with two
+ * The witness decides who owns a disk set, by compare-and-swap on its Lease (docs/design.md, rules). A port with two
  * adapters: the Kubernetes API, and files on one machine for development, tests and the demo.
  */
 
