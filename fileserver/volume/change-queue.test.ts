@@ -259,3 +259,37 @@ test('a flush that fails ends the volume: nobody is answered, and nothing more i
   expect(events).toEqual(['executed']);
   expect(failures).toEqual(['IoError']);
 });
+
+test('when the right ends between two operations of a group, the second is not executed', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => {
+      events.push('first');
+      mayServe = false;
+    },
+  );
+  submit(
+    () => events.push('answered'),
+    () => events.push('second'),
+  );
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['first']);
+  expect(stopped).toBe(1);
+});
+
+test('when the right ends during a flush, what was executed is not answered', async () => {
+  flushMs = 1000;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+  );
+  await vi.advanceTimersByTimeAsync(1);
+  mayServe = false;
+  endFlush();
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['executed']);
+  expect(stopped).toBe(1);
+});
