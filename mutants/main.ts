@@ -5,7 +5,7 @@
 //
 // changed: only files that differ from that commit; when none does, all. count: so many mutants at random. seconds: stops after
 // that, and uses only tests that are quick. Writes out/mutants.json: run, killed, explained, survived, and the survivors.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
@@ -21,6 +21,7 @@ import { SeededRandom } from '../protocol/testing/seeded-random.ts';
 import { AREAS, type Area } from './areas.ts';
 import { EXPLAINED, type Explained } from './explained.ts';
 import { applied, type Mutant, mutantsOf } from './mutate.ts';
+import { TestRunner } from './test-runner.ts';
 
 const { values } = parseArgs({
   options: {
@@ -44,6 +45,8 @@ const QUICK_MS = 15_000;
 interface Timed {
   readonly test: string;
   readonly ms: number;
+  /** Mutants that it has noticed. */
+  kills: number;
 }
 
 function git(...args: string[]): string[] {
@@ -62,53 +65,50 @@ function copyCheckout(): string {
   return copy;
 }
 
-/** passed, failed, or still running when its time was over. */
-function runTest(copy: string, test: string, limitMs: number): Promise<'passed' | 'failed' | 'late'> {
-  const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
-  const args = [vitest, 'run', '--bail', '1', '--reporter', 'dot', test];
-  const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore', detached: true });
-  return new Promise((resolve, reject) => {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      // With everything that it has started.
-      process.kill(-child.pid!, 'SIGKILL');
-    }, limitMs);
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      clearTimeout(timer);
-      resolve(late ? 'late' : code === 0 ? 'passed' : 'failed');
-    });
-  });
-}
-
 /** The area's tests without a mutant. Throws when one fails: then nothing could be told. */
-async function timeTests(copy: string, { name, tests }: Area, quick: boolean): Promise<Timed[]> {
+async function timeTests(runner: TestRunner, { name, tests }: Area, quick: boolean): Promise<Timed[]> {
   const timed: Timed[] = [];
   let sumMs = 0;
   for (const test of tests) {
-    const begun = performance.now();
     const limitMs = quick ? QUICK_MS - sumMs : 15 * 60_000;
-    const outcome = await runTest(copy, test, limitMs);
+    const begun = performance.now();
+    const outcome = await runner.run({ changed: [], tests: [test] }, limitMs);
     const ms = performance.now() - begun;
     if (outcome === 'failed') throw new Error(`${name}: ${test} fails without a mutant`);
     if (outcome === 'late') break;
-    timed.push({ test, ms });
+    timed.push({ test, ms, kills: 0 });
     sumMs += ms;
   }
   return timed;
 }
 
-async function isKilled(copy: string, mutant: Mutant, tests: readonly Timed[]): Promise<boolean> {
+/** Those first that have noticed most mutants for their time: the first that fails is enough. */
+function inOrder(tests: readonly Timed[]): Timed[] {
+  const worth = ({ ms, kills }: Timed): number => (kills + 1) / ms;
+  return [...tests].sort((one, other) => worth(other) - worth(one));
+}
+
+async function isKilled(
+  runner: TestRunner,
+  copy: string,
+  mutant: Mutant,
+  tests: readonly Timed[],
+): Promise<boolean> {
   const path = join(copy, mutant.file);
   const text = readFileSync(join(ROOT, mutant.file), 'utf8');
+  const changed = [path];
   writeFileSync(path, applied(text, mutant));
   try {
-    for (const { test, ms } of tests)
-      if ((await runTest(copy, test, ms * PATIENCE + PATIENCE_MS)) !== 'passed') return true;
+    for (const timed of inOrder(tests)) {
+      const { test, ms } = timed;
+      if ((await runner.run({ changed, tests: [test] }, ms * PATIENCE + PATIENCE_MS)) === 'passed') continue;
+      timed.kills += 1;
+      return true;
+    }
     return false;
   } finally {
     writeFileSync(path, text);
+    await runner.run({ changed, tests: [] }, PATIENCE_MS);
   }
 }
 
@@ -158,6 +158,7 @@ async function main(): Promise<void> {
     Number(values.count ?? all.length),
   );
   const copy = copyCheckout();
+  const runner = new TestRunner(copy);
   const timed = new Map<Area, Timed[]>();
   const survivors: Mutant[] = [];
   let run = 0;
@@ -174,18 +175,19 @@ async function main(): Promise<void> {
       const area = AREAS.find(({ files: own }) => own.includes(mutant.file))!;
       let tests = timed.get(area);
       if (tests === undefined) {
-        tests = await timeTests(copy, area, values.seconds !== undefined);
+        tests = await timeTests(runner, area, values.seconds !== undefined);
         timed.set(area, tests);
       }
       if (tests.length === 0) continue;
       run += 1;
-      if (await isKilled(copy, mutant, tests)) killed += 1;
+      if (await isKilled(runner, copy, mutant, tests)) killed += 1;
       else {
         survivors.push(mutant);
         console.log(`survived: ${mutant.file}:${mutant.line}  ${mutant.code}  ->  ${mutant.becomes}`);
       }
     }
   } finally {
+    runner.kill();
     rmSync(copy, { recursive: true, force: true });
   }
   const survived = survivors.length;
