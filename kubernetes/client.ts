@@ -90,6 +90,15 @@ export class KubernetesClient {
     return { metadata: page.metadata, items };
   }
 
+  /** The resourceVersion of the whole store at this moment: a list of one object, since no other call tells it. */
+  async versionNow(resource: Resource, selection: Selection, options?: CallOptions): Promise<string> {
+    const query = selectionQuery(selection);
+    query.set('limit', '1');
+    const path = `${pathOf(resource, selection.namespace)}?${query}`;
+    const { metadata } = await this.#call<KubernetesList<KubernetesObject>>('GET', path, options);
+    return metadata.resourceVersion ?? '';
+  }
+
   create<T extends KubernetesObject>(resource: Resource, object: T, options?: CallOptions): Promise<T> {
     const path = `${pathOf(resource, object.metadata.namespace)}${options?.dryRun ? '?dryRun=All' : ''}`;
     return this.#call('POST', path, options, JSON.stringify(object));

@@ -19,7 +19,14 @@ async function startScripted() {
   const lists: ((response: ServerResponse, seen: Seen) => void)[] = [];
   const watches: ((response: ServerResponse, seen: Seen) => void)[] = [];
   const unanswered: string[] = [];
+  const asked: string[] = [];
+  const store = { version: 9999 };
   const api = await startHttpApi((seen, response) => {
+    // Only which version the store has now.
+    if (seen.query.get('limit') === '1') {
+      asked.push(seen.path);
+      return json(response, 200, { metadata: { resourceVersion: String(store.version) }, items: [] });
+    }
     const script = seen.query.has('watch') ? watches : lists;
     const next = script.shift();
     if (next) next(response, seen);
@@ -44,7 +51,7 @@ async function startScripted() {
     retryMsMax: 20,
     idleMsMax: 200,
   });
-  return { api, lists, watches, reflector, changes, unanswered };
+  return { api, lists, watches, reflector, changes, unanswered, asked, store };
 }
 
 let running: { api: HttpApi; reflector: Reflector<Thing> } | undefined;
@@ -63,7 +70,8 @@ const list =
   (response: ServerResponse) =>
     json(response, 200, { metadata: { resourceVersion: String(resourceVersion) }, items });
 const watchesOf = (api: HttpApi) => api.seen.filter((one) => one.query.has('watch'));
-const listsOf = (api: HttpApi) => api.seen.filter((one) => !one.query.has('watch'));
+const listsOf = (api: HttpApi) =>
+  api.seen.filter((one) => !one.query.has('watch') && one.query.get('limit') !== '1');
 
 test('lists, then watches from there with bookmarks', async () => {
   const { api, lists, watches, reflector, changes } = await scripted();
@@ -181,6 +189,40 @@ test('a silent connection counts as dead and is replaced', async () => {
   reflector.start();
   await vi.waitFor(() => expect(changes).toEqual(['added a']));
   expect(watchesOf(api).length).toBeGreaterThanOrEqual(2);
+});
+
+test.each([
+  [
+    'is broken off',
+    (response: ServerResponse) => {
+      response.writeHead(200).flushHeaders();
+      setImmediate(() => response.socket?.resetAndDestroy());
+    },
+  ],
+  ['is ended by the server before its time', (response: ServerResponse) => response.end()],
+  ['is silent', (response: ServerResponse) => response.writeHead(200).flushHeaders()],
+])('a watch that %s after etcd was restored: lists again, since no watch would tell', async (_, end) => {
+  const { api, lists, watches, reflector, changes, store } = await scripted();
+  lists.push(list(500, thing('a', 300, 'later'), thing('b', 400), thing('c', 450, 'one')));
+  // The backup is older than a's change, b was made after it, and c's version was given again since.
+  lists.push(list(460, thing('a', 100, 'early'), thing('c', 450, 'another')));
+  watches.push((response) => {
+    store.version = 460;
+    end(response);
+  });
+  reflector.start();
+  await vi.waitFor(() =>
+    expect(changes).toEqual([
+      'added a later',
+      'added b',
+      'added c one',
+      'modified a early',
+      'modified c another',
+      'deleted b',
+    ]),
+  );
+  await vi.waitFor(() => expect(watchesOf(api).length).toBeGreaterThan(1));
+  expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('460');
 });
 
 test('failures are told, waited out with growing pauses and at least as long as the API asks', async () => {

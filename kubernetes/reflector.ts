@@ -1,8 +1,12 @@
 // Keeps a copy of a selection of objects: list once, then watch from there, for ever.
 //
 //   list ok ──> watch ──> watch ended by the server, or broken ──> watch again from the last resourceVersion seen
-//     ^                    └─ 410 Gone (HTTP, or an ERROR inside the stream) ──> list again
+//     ^                    └─ 410 Gone (HTTP, or an ERROR inside the stream), or history has gone back ──> list again
 //     └── before each attempt after a failure: wait (doubling, jittered; at least as long as the API asks for)
+//
+// An API server whose etcd was restored from a backup begins again at an older resourceVersion. It accepts a watch from a version
+// that it has not reached yet, and is silent until it has; what happened in between is never told. A restore breaks every watch.
+// So after a watch that ended before its time the version of now is asked for (resourceVersions are comparable: KEP-5504).
 //
 // Bookmarks keep the resourceVersion fresh on a quiet selection, so that resuming after an hour needs no list. A copy
 // may be old; it is never half new: after a list the differences are reported object by object, deletions included.
@@ -12,6 +16,7 @@ import { createBackOff, pause } from './back-off.ts';
 import type { KubernetesClient, Selection } from './client.ts';
 import type { KubernetesObject } from './objects.ts';
 import type { Resource } from './resource.ts';
+import { isOlder } from './resource-version.ts';
 
 export type Change<T extends KubernetesObject> =
   | { readonly kind: 'added'; readonly object: T }
@@ -106,13 +111,19 @@ export class Reflector<T extends KubernetesObject> {
     const backOff = createBackOff(retryMsMin, retryMsMax, random);
     const signal = this.#abort.signal;
     let resourceVersion: string | undefined;
+    let brokenOff = false;
     while (!signal.aborted) {
       try {
-        resourceVersion ??= await this.#list();
+        const wentBack =
+          resourceVersion !== undefined && brokenOff && (await this.#isBehind(resourceVersion));
+        if (wentBack) resourceVersion = undefined;
+        resourceVersion ??= await this.#list(wentBack);
         this.#lastError = undefined;
         const startedMs = performance.now();
         let news = false;
-        for await (const event of this.#watch(resourceVersion)) {
+        const timeoutSeconds = this.#timeoutSeconds();
+        brokenOff = true;
+        for await (const event of this.#watch(resourceVersion, timeoutSeconds)) {
           news = true;
           backOff.reset();
           if (event.type === 'BOOKMARK') {
@@ -122,6 +133,7 @@ export class Reflector<T extends KubernetesObject> {
           this.#take(event.type, event.object);
           resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion;
         }
+        brokenOff = performance.now() - startedMs < timeoutSeconds * 1000 - shortWatchMs;
         // Ended in good order. Ended at once and without news (a proxy that allows no long answers): do not spin.
         if (!news && performance.now() - startedMs < shortWatchMs) await pause(backOff.next(), signal);
         else backOff.reset();
@@ -140,27 +152,39 @@ export class Reflector<T extends KubernetesObject> {
     }
   }
 
-  #watch(resourceVersion: string) {
-    const { client, resource, namespace, labelSelector, fieldSelector, random = Math.random } = this.#options;
+  /** Spread, so that the watches of one process do not end together. */
+  #timeoutSeconds(): number {
+    const { random = Math.random } = this.#options;
+    return 300 + Math.floor(random() * 300);
+  }
+
+  async #isBehind(resourceVersion: string): Promise<boolean> {
+    const { client, resource } = this.#options;
+    const now = await client.versionNow(resource, this.#options, { signal: this.#abort.signal });
+    return isOlder(now, resourceVersion);
+  }
+
+  #watch(resourceVersion: string, timeoutSeconds: number) {
+    const { client, resource, namespace, labelSelector, fieldSelector } = this.#options;
     return client.watch<T>(resource, {
       namespace,
       labelSelector,
       fieldSelector,
       resourceVersion,
-      // Spread, so that the watches of one process do not end together.
-      timeoutSeconds: 300 + Math.floor(random() * 300),
+      timeoutSeconds,
       idleMsMax: this.#options.idleMsMax ?? 100_000,
       signal: this.#abort.signal,
     });
   }
 
-  async #list(): Promise<string> {
+  /** `wentBack`: a version that was seen before may have been given a second time, to something else. */
+  async #list(wentBack: boolean): Promise<string> {
     const { client, resource } = this.#options;
     const list = await client.list<T>(resource, this.#options, { signal: this.#abort.signal });
     const gone = new Set(this.#objects.keys());
     for (const object of list.items) {
       gone.delete(keyOf(object));
-      this.#take('MODIFIED', object);
+      this.#take('MODIFIED', object, wentBack);
     }
     for (const key of gone) {
       const previous = this.#objects.get(key)!;
@@ -173,7 +197,7 @@ export class Reflector<T extends KubernetesObject> {
     return list.metadata.resourceVersion ?? '0';
   }
 
-  #take(type: 'ADDED' | 'MODIFIED' | 'DELETED', arrived: T): void {
+  #take(type: 'ADDED' | 'MODIFIED' | 'DELETED', arrived: T, evenIfAlike = false): void {
     const key = keyOf(arrived);
     const previous = this.#objects.get(key);
     if (type === 'DELETED') {
@@ -182,7 +206,8 @@ export class Reflector<T extends KubernetesObject> {
       this.#options.onChange?.({ kind: 'deleted', previous: this.#reduced(arrived) });
       return;
     }
-    if (previous?.metadata.uid === arrived.metadata.uid && sameVersion(previous, arrived)) return;
+    const alike = previous?.metadata.uid === arrived.metadata.uid && sameVersion(previous, arrived);
+    if (alike && !evenIfAlike) return;
     const object = this.#reduced(arrived);
     this.#keep(key, object, previous);
     this.#options.onChange?.(

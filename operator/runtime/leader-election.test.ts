@@ -118,4 +118,23 @@ describe('leader election', () => {
     };
     expect(await a.keep()).toBe('lost');
   });
+
+  test('an API server that has gone back ends who leads and who waits, whoever writes first', async () => {
+    const leader = candidate('a');
+    expect(await leader.win()).toBe(true);
+    const kept = leader.keep();
+    const other = candidate('b');
+    const waiting = other.win();
+    await vi.waitFor(() => expect(version).toBeGreaterThan(4));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    version = 1;
+    stored = { ...stored!, metadata: { ...stored!.metadata, resourceVersion: '1' } };
+    expect(await kept).toBe('lost');
+    expect(await waiting).toBe(false);
+    expect([leader.wentBack, other.wentBack]).toEqual([true, true]);
+    // The next process begins with what there is now.
+    const next = candidate('c');
+    expect(await next.win()).toBe(true);
+    expect(next.wentBack).toBe(false);
+  });
 });

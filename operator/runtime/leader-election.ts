@@ -1,12 +1,16 @@
 // One operator instance acts, the others wait with warm caches. A Lease decides, by compare-and-swap. That two act at
 // once for a moment (the old one stalled) is harmless: plans are idempotent, and whatever concerns ownership is a
 // compare-and-swap of its own. Servers fail over without any operator.
+//
+// The Lease is also how an instance learns that the API server's etcd was restored from a backup: it reads an older version than
+// it has seen. Its caches may then lack what has happened since, and nothing would ever tell them. So it ends, and starts again.
 
 import { ApiError, isAlreadyExists, isNotFound } from '../../kubernetes/api-error.ts';
 import { pause } from '../../kubernetes/back-off.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
+import { isOlder } from '../../kubernetes/resource-version.ts';
 
 export interface LeaderElectionOptions {
   readonly client: KubernetesClient;
@@ -26,6 +30,9 @@ export class LeaderElection {
   #held: Lease | null = null;
   /** When the last write of the Lease that succeeded was sent. performance.now() */
   #confirmedAt = Number.NEGATIVE_INFINITY;
+  /** The latest version of the Lease that was read or written. */
+  #seenVersion: string | undefined;
+  #wentBack = false;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -41,12 +48,18 @@ export class LeaderElection {
     return this.#options.leaseMs * 0.8;
   }
 
-  /** Resolves when this instance leads; false if it was stopped before. */
+  /** Whether the Lease was read at an older version than before: the API server has forgotten what it had acknowledged. */
+  get wentBack(): boolean {
+    return this.#wentBack;
+  }
+
+  /** Resolves when this instance leads; false if it was stopped before, or if the Lease {@link wentBack}. */
   async win(): Promise<boolean> {
     let seen = { version: '', since: performance.now() };
     while (!this.#abort.signal.aborted) {
       try {
         const lease = await this.#read();
+        if (this.#wentBack) return false;
         const now = performance.now();
         if (lease !== null && seen.version !== lease.metadata.resourceVersion)
           seen = { version: lease.metadata.resourceVersion ?? '', since: now };
@@ -98,11 +111,14 @@ export class LeaderElection {
   async #read(): Promise<Lease | null> {
     const { client, namespace, name } = this.#options;
     try {
-      return await client.get<Lease>(
+      const lease = await client.get<Lease>(
         resources.leases,
         { namespace, name },
         { timeoutMs: this.#options.retryMs * 2 },
       );
+      this.#wentBack ||= isOlder(lease.metadata.resourceVersion, this.#seenVersion);
+      this.#seenVersion = lease.metadata.resourceVersion;
+      return lease;
     } catch (error) {
       if (isNotFound(error)) return null;
       throw error;
@@ -112,7 +128,7 @@ export class LeaderElection {
   /** After a conflict or an unknown outcome: do we still hold it? */
   async #stillMine(): Promise<boolean> {
     const lease = await this.#read();
-    if (lease?.spec?.holderIdentity !== this.#options.identity) return false;
+    if (this.#wentBack || lease?.spec?.holderIdentity !== this.#options.identity) return false;
     this.#held = lease;
     return true;
   }
@@ -144,6 +160,7 @@ export class LeaderElection {
           ? await client.create(resources.leases, next, options)
           : await client.replace(resources.leases, next, options);
       this.#confirmedAt = sentAt;
+      this.#seenVersion = this.#held.metadata.resourceVersion;
       return true;
     } catch (error) {
       if (isAlreadyExists(error) || (error instanceof ApiError && error.status === 409)) return false;

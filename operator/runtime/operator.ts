@@ -77,13 +77,20 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
     log.info('watching; every cache is filled', { identity });
     ended = await lead(settings, election, controller, stopped, log);
   }
-  log.info(ended === 'lost' ? 'another instance may lead now: stopping' : 'stopping');
+  log.info(`${whyEnded(ended, election)}stopping`);
   await controller.stop();
   await election.stop();
   await caches.stop();
   health.close();
   connection.close();
   return ended === 'stopped';
+}
+
+function whyEnded(ended: 'stopped' | 'lost', election: LeaderElection): string {
+  if (ended === 'stopped') return '';
+  return election.wentBack
+    ? 'the API server has gone back to an older state, as after etcd was restored: '
+    : 'another instance may lead now: ';
 }
 
 function* pairStatuses(caches: Caches) {
@@ -102,7 +109,7 @@ async function lead(
     controller.start();
     return stopped;
   }
-  if ((await Promise.race([election.win(), stopped])) !== true) return 'stopped';
+  if ((await Promise.race([election.win(), stopped])) !== true) return election.wentBack ? 'lost' : 'stopped';
   log.info('leading');
   controller.start();
   return Promise.race([election.keep(), stopped]);
