@@ -3,8 +3,8 @@
 
 import type { MergePatch } from '../../kubernetes/objects.ts';
 import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
-import { heldByClaim, isHeldByClaim } from '../policies/claim-being-deleted.ts';
 import { deathProof } from '../policies/death-proof.ts';
+import { disksHeld, isDisksHeld } from '../policies/disks-held.ts';
 import { type RequestFinding, requestRemoved } from '../policies/requests.ts';
 import type { LeaseView } from './lease-view.ts';
 import { leaseFinalizer } from './names.ts';
@@ -65,12 +65,10 @@ export function maintenanceMirrored(view: View): Action[] {
   const ours = view.pair.status?.maintenance;
   return view.servers.flatMap((home) => {
     const { lease } = home;
-    const wanted = asked ?? heldByClaim(view, home);
+    const wanted = asked ?? disksHeld(view, home)?.why ?? null;
     if (lease === null || lease.maintenance === wanted) return [];
     const mine =
-      lease.maintenance === null ||
-      lease.maintenance === ours ||
-      isHeldByClaim(view, home, lease.maintenance);
+      lease.maintenance === null || lease.maintenance === ours || isDisksHeld(view, lease.maintenance);
     if (asked === null && !mine) return [];
     const { resourceVersion } = lease.object.metadata;
     const patch = { metadata: { resourceVersion, annotations: { [leaseAnnotations.maintenance]: wanted } } };

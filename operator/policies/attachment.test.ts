@@ -18,6 +18,7 @@ import {
 } from '../decide/reattach-world.fixture.ts';
 import { settings, spec, World } from '../decide/world.fixture.ts';
 import type { Claim, VolumeAttachment } from '../observe/objects.ts';
+import type { VolumeFence } from '../observe/observed.ts';
 import { attachment } from './attachment.ts';
 import { takeoverPossible } from './takeover-possible.ts';
 
@@ -456,6 +457,41 @@ describe('what the storage cannot promise', () => {
       expect(podsOf(world, 'filer-a'), 'no second mount').toEqual([]);
     },
   );
+
+  test('where nothing fences any more, a pair that serves stays as it is: no takeover, no new pods', () => {
+    const world = running();
+    const lost = { ...(fenced['pv-filer-a'] as VolumeFence), attachRequired: false };
+    world.observed.volumeFences = { ...fenced, 'pv-filer-a': lost };
+    world.settle();
+    const condition = (type: string) =>
+      world.observed.pair!.status!.conditions!.find((one) => one.type === type);
+    expect(ready(world).reason).toBe('NotFenced');
+    expect(condition('TakeoverPossible')).toMatchObject({ status: 'False', reason: 'NotFenced' });
+    const maintenance = () =>
+      ['filer-a', 'filer-b'].map(
+        (home) => world.lease(home).metadata.annotations?.['filerpair.dev/maintenance'],
+      );
+    // Nor by itself: whoever claimed would have no disks.
+    const why = 'PersistentVolumeClaim home-filer-a-data does not fit spec.storage (NotFenced)';
+    expect(maintenance()).toEqual([why, why]);
+    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
+    world.settle();
+    expect(world.observed.pair!.status!.lastRequest).toMatchObject({
+      result: 'Refused',
+      message: expect.stringContaining('NotFenced'),
+    });
+    const servers = () => world.observed.pods.map(({ metadata }) => metadata.uid);
+    const before = servers();
+    world.changeSpec({ image: 'filerpair/fileserver:next' });
+    world.settle();
+    expect(world.observed.pair!.status!.rollout).toMatchObject({ state: 'Blocked' });
+    expect(servers()).toEqual(before);
+    world.observed.volumeFences = fenced;
+    world.changeSpec({ image: undefined });
+    world.settle();
+    expect(maintenance()).toEqual([undefined, undefined]);
+    expect(condition('TakeoverPossible')).toMatchObject({ status: 'True' });
+  });
 
   test('what is not known of a claim or its volume is waited for before a mount', () => {
     for (const unknown of ['claim', 'volume', 'volume not seen'] as const) {

@@ -14,18 +14,6 @@ export const claimsBeingDeleted = (view: View, home: ServerView): string[] =>
     return typeof claim === 'object' && claim.metadata.deletionTimestamp !== undefined ? [name] : [];
   });
 
-/** Why nothing of this disk set moves by itself, for the Lease; null: it may. Only where a move takes a pod from the claim. */
-export function heldByClaim(view: View, home: ServerView): string | null {
-  const [name] = view.spec.storage.transfer === 'Reattach' ? claimsBeingDeleted(view, home) : [];
-  return name === undefined ? null : heldBy(name);
-}
-
-/** Whether a reason on a Lease is one of {@link heldByClaim} about this disk set. */
-export const isHeldByClaim = (view: View, home: ServerView, why: string): boolean =>
-  home.spec.volumes.some((volume) => why === heldBy(claimName(view.observed.name, home.name, volume)));
-
-const heldBy = (claim: string): string => `PersistentVolumeClaim ${claim} is being deleted`;
-
 /** What is held up, and what a person has to do; null: no claim is being deleted. */
 export function claimBeingDeleted(view: View): string | null {
   if (view.pair.metadata.deletionTimestamp !== undefined) return null;

@@ -12,33 +12,50 @@ import type { Claim } from '../observe/objects.ts';
 import { takenBy } from './claim-taken.ts';
 import { isFalse, type Policy } from './verdict.ts';
 
+export const MISFITS = [
+  'ClaimTaken',
+  'ClaimNotExclusive',
+  'ClaimNotShared',
+  'VolumeNotExclusive',
+  'NotFenced',
+] as const;
+
 interface Misfit {
-  readonly reason: string;
+  readonly reason: (typeof MISFITS)[number];
   /** What is the matter with the claim, and what to do. */
   readonly message: string;
 }
 
 export const claimsFit: Policy<View> = (view) => {
+  const found = misfit(view);
+  return found === null ? null : isFalse(found.reason, found.message);
+};
+
+/** The first claim that does not fit; null: all do, as far as is known. */
+export function misfit(view: View): (Misfit & { readonly claim: string }) | null {
   for (const server of view.servers)
     for (const volume of server.spec.volumes) {
       const name = claimName(view.observed.name, server.name, volume);
       const claim = view.observed.claims[name];
+      const where = `PersistentVolumeClaim ${name} (spec.servers[${server.name}].volumes[${volume.name}])`;
       const other = takenBy(view, name);
       if (other !== null)
-        return isFalse(
-          'ClaimTaken',
-          `PersistentVolumeClaim ${name} (spec.servers[${server.name}].volumes[${volume.name}]) belongs to FilerPair ${other}, whose spec names it too. Nothing is started on it, and the claim is left as it is. Take it out of one of the two, or rename the volume.`,
-        );
-      const misfit =
+        return {
+          claim: name,
+          reason: 'ClaimTaken',
+          message: `${where} belongs to FilerPair ${other}, whose spec names it too. Nothing is started on it, and the claim is left as it is. Take it out of one of the two, or rename the volume.`,
+        };
+      const found =
         typeof claim === 'object' ? (claimMisfit(view, claim) ?? volumeMisfit(view, claim)) : null;
-      if (misfit !== null)
-        return isFalse(
-          misfit.reason,
-          `PersistentVolumeClaim ${name} (spec.servers[${server.name}].volumes[${volume.name}]) ${misfit.message}. Nothing is started on it.`,
-        );
+      if (found !== null)
+        return {
+          claim: name,
+          reason: found.reason,
+          message: `${where} ${found.message}. Nothing is started on it.`,
+        };
     }
   return null;
-};
+}
 
 function claimMisfit({ spec: { storage } }: View, claim: Claim): Misfit | null {
   const modes = claim.spec?.accessModes;

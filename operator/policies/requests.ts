@@ -18,7 +18,7 @@ import { fingerprint } from '../decide/fingerprint.ts';
 import type { LeaseView } from '../decide/lease-view.ts';
 import { answeredAnnotation } from '../decide/names.ts';
 import { type ServerView, serverNamed, type View } from '../decide/view.ts';
-import { heldByClaim } from './claim-being-deleted.ts';
+import { disksHeld } from './disks-held.ts';
 
 export type RequestFinding =
   /** Cannot be done; the annotation is removed and the reason told. */
@@ -105,12 +105,12 @@ function findingFor(view: View, asked: Asked): RequestFinding {
       asked,
       message: `Nothing to do: ${target} owns the disk set of ${home.name} already (epoch ${lease.epoch}).`,
     };
-  const held = heldByClaim(view, home);
+  const held = disksHeld(view, home);
   if (held !== null)
     return {
       kind: 'refuse',
       asked,
-      message: `The disk set of ${home.name} cannot be moved: ${held}, and would go with the pod that has to end for it. See Degraded.`,
+      message: `The disk set of ${home.name} cannot be moved: ${held.why}${held.reason === 'ClaimBeingDeleted' ? ', and would go with the pod that has to end for it. See Degraded' : ', so its disks stay where they are. See Ready'}.`,
     };
   const annotations = view.pair.metadata.annotations ?? {};
   if (annotations[requestAnnotations.force] === 'true' && !annotations[requestAnnotations.reason]?.trim())

@@ -17,6 +17,7 @@ import { imagesOfPod, serverPod, wantedImage } from '../decide/desired/pod.ts';
 import { templateAnnotation } from '../decide/names.ts';
 import { partnerOf, type ServerView, type View } from '../decide/view.ts';
 import { claimBeingDeleted } from './claim-being-deleted.ts';
+import { misfit } from './claims-fit.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 import { imageTrial } from './image-trial.ts';
 import { ownsSomething } from './pod-replacement.ts';
@@ -154,6 +155,10 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
   function claimGoes({ view }) {
     const message = claimBeingDeleted(view);
     return message === null ? null : hold('Blocked', null, message);
+  },
+  function claimsDoNotFit({ view }) {
+    const found = misfit(view);
+    return found === null ? null : hold('Blocked', null, found.message);
   },
   function unsafe({ view, outdated }) {
     const message = outdated.length === 0 ? null : unsafeChange(view, outdated);

@@ -5,8 +5,8 @@ import { durationMs } from '../../crds/quantities.ts';
 import { requestAnnotations } from '../../kubernetes/words.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
-import { heldByClaim, isHeldByClaim } from './claim-being-deleted.ts';
 import { nodesWithinReach, outOfReach } from './disk-reach.ts';
+import { disksHeld, isDisksHeld } from './disks-held.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
 import { noVolumeSlots } from './volume-slots.ts';
 
@@ -36,14 +36,17 @@ export const takeoverChain: readonly Policy<Question>[] = [
       `${survivor.name} could not take over the disk set of ${home.name}: pod ${pod.pod.metadata.name}: ${pod.because}.`,
     );
   },
-  function claimGoes({ view, home, survivor }) {
-    const why = heldByClaim(view, home);
-    return why === null
-      ? null
-      : isFalse(
-          'ClaimBeingDeleted',
-          `${survivor.name} could not take over the disk set of ${home.name}: ${why}, and no other pod may use it. See Degraded.`,
-        );
+  function disksStay({ view, home, survivor }) {
+    const held = disksHeld(view, home);
+    if (held === null) return null;
+    const so =
+      held.reason === 'ClaimBeingDeleted'
+        ? 'and no other pod may use it. See Degraded'
+        : 'so the disks stay where they are. See Ready';
+    return isFalse(
+      held.reason,
+      `${survivor.name} could not take over the disk set of ${home.name}: ${held.why}, ${so}.`,
+    );
   },
   function disksOutOfReach({ view, home, survivor }) {
     const node = survivor.current?.pod.spec?.nodeName;
@@ -86,7 +89,7 @@ export const takeoverChain: readonly Policy<Question>[] = [
   },
   function underMaintenance({ view, home, survivor }) {
     const why = home.lease?.maintenance ?? null;
-    return why === null || isHeldByClaim(view, home, why)
+    return why === null || isDisksHeld(view, why)
       ? null
       : isFalse(
           'Maintenance',
