@@ -82,6 +82,16 @@ describe('the right to serve (R2)', () => {
     await expect(RpcClient.connect(port)).rejects.toThrow('ECONNREFUSED');
   });
 
+  test('without it no phase of an opening is begun', async () => {
+    const failed = thread.of('openFailed');
+    thread.post(openMessage(directory.path));
+    expect(await failed).toMatchObject({
+      reason: 'RightLost',
+      message: 'filer-a: the right to serve ended during "verify"',
+    });
+    expect(existsSync(join(directory.path, '.filerpair'))).toBe(false);
+  });
+
   test('one that runs out ends the service by itself', async () => {
     const { port } = await thread.open(openMessage(directory.path));
     const client = await connect(port);
