@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { freePorts } from '../../loopback/free-ports.ts';
 import {
   decodeExports,
   decodeMountlist,
@@ -90,6 +91,23 @@ describe('the right to serve (R2)', () => {
       message: 'filer-a: the right to serve ended during "verify"',
     });
     expect(existsSync(join(directory.path, '.filerpair'))).toBe(false);
+  });
+
+  test('clients that connect during an opening are answered once it has ended', async () => {
+    const [port] = (await freePorts(1)) as [number];
+    for (let epoch = 1; epoch <= 2; epoch++) {
+      const opened = thread.open(openMessage(directory.path, { epoch, port }));
+      let answeredAfterOpening = false;
+      void opened.then(() => {
+        answeredAfterOpening = true;
+      });
+      let client: RpcClient | null = null;
+      while (client === null) client = await RpcClient.connect(port).catch(() => null);
+      clients.push(client);
+      await mount(client, '/data');
+      expect(answeredAfterOpening).toBe(true);
+      await thread.close('own', 'fence');
+    }
   });
 
   test('one that runs out ends the service by itself', async () => {

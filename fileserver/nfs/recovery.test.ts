@@ -21,6 +21,7 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { FlushSet } from '../volume/flush-set.ts';
 import type { OpenFile } from '../volume/open-file.ts';
+import { Volume } from '../volume/volume.ts';
 import type { Operation } from './operation.ts';
 import { ServedVolume, statusOf } from './served-volume.fixture.ts';
 
@@ -146,6 +147,24 @@ test('what was settled is on the disk before anything is served, or nothing is',
   expect(flush).toHaveBeenCalledOnce();
   vi.restoreAllMocks();
   await open();
+});
+
+test('nothing is settled before the ownership record is on the disk', async () => {
+  recordIntent(create('new'));
+  const recorded = Promise.withResolvers<void>();
+  const take = Volume.prototype.takeLeftBehind;
+  vi.spyOn(Volume.prototype, 'takeLeftBehind').mockImplementation(function (this: Volume) {
+    Object.defineProperty(this, 'recorded', { value: recorded.promise });
+    return take.call(this);
+  });
+  const flush = vi.spyOn(FlushSet.prototype, 'flush');
+  const opening = takeOver();
+  // Far longer than everything else of an opening takes.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(flush).not.toHaveBeenCalled();
+  recorded.resolve();
+  await opening;
+  expect(flush).toHaveBeenCalledOnce();
 });
 
 /** Names of what is flushed before these operations are answered. */
