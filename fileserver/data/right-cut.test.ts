@@ -15,10 +15,9 @@ import { bootMs } from '../system/boottime.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
 import { ConnectionOrder } from './connection-order.ts';
-import type { VolumeMeter } from './data-metrics.ts';
 import { openMessage } from './data-thread.fixture.ts';
-import type { FromDataThreads } from './thread-messages.ts';
-import { VolumeService } from './volume-service.ts';
+import { volumeService } from './volume-service.fixture.ts';
+import type { VolumeService } from './volume-service.ts';
 
 const HOUR_MS = 3_600_000;
 const LONG_MS = 240_000;
@@ -77,18 +76,8 @@ class Points {
   }
 }
 
-function service(session: number, epoch: number): VolumeService {
-  return new VolumeService(session, openMessage(volume, { epoch }), {
-    rights,
-    limits: { filesMax: 1000, descriptorsMax: 500 },
-    groups: null,
-    testing: undefined,
-    post: (message: FromDataThreads) => told.push(message.kind),
-    meter: () => ({ journal() {} }) as unknown as VolumeMeter,
-    prepared: new Map(),
-    connectionThreads: [],
-  });
-}
+const service = (session: number, epoch: number): VolumeService =>
+  volumeService(openMessage(volume, { epoch }), { session, rights, told });
 
 interface Scenario {
   /** On a volume that is not there yet. `gate`: for what does not use a VolumeService. */
