@@ -126,12 +126,23 @@ describe('leader election', () => {
     const other = candidate('b');
     const waiting = other.win();
     await vi.waitFor(() => expect(version).toBeGreaterThan(4));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const before = api.seen.length;
+    await vi.waitFor(() => expect(api.seen.length).toBeGreaterThan(before + 4));
     version = 1;
     stored = { ...stored!, metadata: { ...stored!.metadata, resourceVersion: '1' } };
     expect(await kept).toBe('lost');
     expect(await waiting).toBe(false);
     expect([leader.wentBack, other.wentBack]).toEqual([true, true]);
+    // Nor does who makes the Lease anew lead, where the backup is from before there was one.
+    stored = { ...stored!, metadata: { ...stored!.metadata, resourceVersion: '7' } };
+    const asked = api.seen.length;
+    const third = candidate('d');
+    const thirdWaits = third.win();
+    await vi.waitFor(() => expect(api.seen.length).toBeGreaterThan(asked));
+    version = 0;
+    stored = null;
+    expect(await thirdWaits).toBe(false);
+    expect(third.leading).toBe(false);
     // The next process begins with what there is now.
     const next = candidate('c');
     expect(await next.win()).toBe(true);

@@ -116,8 +116,7 @@ export class LeaderElection {
         { namespace, name },
         { timeoutMs: this.#options.retryMs * 2 },
       );
-      this.#wentBack ||= isOlder(lease.metadata.resourceVersion, this.#seenVersion);
-      this.#seenVersion = lease.metadata.resourceVersion;
+      this.#note(lease);
       return lease;
     } catch (error) {
       if (isNotFound(error)) return null;
@@ -155,17 +154,25 @@ export class LeaderElection {
     const options = { timeoutMs: retryMs * 2 };
     const sentAt = performance.now();
     try {
-      this.#held =
+      const written =
         lease === null
           ? await client.create(resources.leases, next, options)
           : await client.replace(resources.leases, next, options);
+      this.#note(written);
+      // It was not there, since the backup is from before it was made.
+      if (this.#wentBack) return false;
+      this.#held = written;
       this.#confirmedAt = sentAt;
-      this.#seenVersion = this.#held.metadata.resourceVersion;
       return true;
     } catch (error) {
       if (isAlreadyExists(error) || (error instanceof ApiError && error.status === 409)) return false;
       throw error;
     }
+  }
+
+  #note({ metadata: { resourceVersion } }: Lease): void {
+    this.#wentBack ||= isOlder(resourceVersion, this.#seenVersion);
+    this.#seenVersion = resourceVersion;
   }
 
   #report(error: unknown): void {
