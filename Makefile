@@ -53,7 +53,7 @@ crashes: setup ## Thousands of crashes: of the process (KILLS=, TRIPLES= of oper
 e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= picks one)
 	@$(NODE) e2e/main.ts cluster $(SCENARIO)
 
-failures: setup ## Every way to fail on a kind cluster, some 17 minutes; writes docs/failure-modes.md (SCENARIO=)
+failures: setup ## Every way to fail on a kind cluster, more than an hour; writes docs/failure-modes.md (SCENARIO=)
 	@$(NODE) e2e/main.ts failures $(SCENARIO)
 
 names: setup ## Names outside the cluster by the real external-dns and BIND, and ways in from there (SCENARIO=)

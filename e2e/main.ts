@@ -6,8 +6,10 @@
 //   node e2e/main.ts cluster-up        a cluster for all the following that need one
 //   node e2e/main.ts cluster-down      removes it; nothing to do if there is none
 //   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
-//   node e2e/main.ts failures [FILTER] the same and every failure of docs/failure-modes.md, whose table it writes
+//   node e2e/main.ts failures [FILTER] the same, those of reattach, and every failure of docs/failure-modes.md, whose table it
+//                                      writes: of the scenarios that were run
 //   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
+//                                      (API_AWAY_SECONDS=600: how long the API server is away in one of them)
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
 //   node e2e/main.ts moves             of these the two that belong to every run of all tests
@@ -183,10 +185,9 @@ async function withNames(environment: TestEnvironment): Promise<void> {
   await installNames(environment, names);
 }
 
-function aboutThisRun(): string {
-  const day = new Date().toISOString().slice(0, 10);
+function aboutThisMachine(): string {
   const cores = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'})`;
-  return `${day}, kind with 2 workers on one machine with ${cores}, lease 2 s, guard 0.5 s.`;
+  return `kind with 2 workers on one machine with ${cores}. A machine that is slow gets longer leases (guard: a quarter of it).`;
 }
 
 async function prepareCluster(): Promise<void> {
@@ -250,8 +251,11 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   },
   cluster: (filters) => onCluster(['cluster'], filters),
   failures: async (filters) => {
-    const code = await onCluster(['cluster', 'failures'], filters);
-    if (code === 0 && filters.length === 0) writeFailureModes(readResults(), aboutThisRun());
+    const code = await onCluster(['cluster', 'failures', 'reattach'], filters, (it) =>
+      withDisks(it, 'everything'),
+    );
+    if (code === 0)
+      writeFailureModes(readResults(), aboutThisMachine(), new Date().toISOString().slice(0, 10));
     return code;
   },
   scale: async ([pairs = '1000']) => {

@@ -14,7 +14,14 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'cluster', include: ['e2e/{component,scenarios}/**/*.test.ts'] } },
       { extends: true, test: { name: 'failures', include: ['e2e/failures/**/*.test.ts'] } },
-      { extends: true, test: { name: 'reattach', include: ['e2e/reattach/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'reattach',
+          include: ['e2e/reattach/**/*.test.ts'],
+          provide: { apiAwaySeconds: Number(process.env['API_AWAY_SECONDS'] || 600) },
+        },
+      },
       { extends: true, test: { name: 'names', include: ['e2e/names/**/*.test.ts'] } },
       {
         extends: true,

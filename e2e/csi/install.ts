@@ -63,13 +63,15 @@ const snapshotClass = (): object => ({
   deletionPolicy: 'Delete',
 });
 
+export const csiDriver = (attachRequired = true): object => ({
+  apiVersion: 'storage.k8s.io/v1',
+  kind: 'CSIDriver',
+  metadata: { name: DRIVER },
+  spec: { attachRequired, podInfoOnMount: false, volumeLifecycleModes: ['Persistent'] },
+});
+
 const storage = (): object[] => [
-  {
-    apiVersion: 'storage.k8s.io/v1',
-    kind: 'CSIDriver',
-    metadata: { name: DRIVER },
-    spec: { attachRequired: true, podInfoOnMount: false, volumeLifecycleModes: ['Persistent'] },
-  },
+  csiDriver(),
   storageClass(STORAGE_CLASS, 'Immediate'),
   storageClass(STORAGE_CLASS_LATE, 'WaitForFirstConsumer'),
   storageClass(STORAGE_CLASS_LOCAL, 'WaitForFirstConsumer', { reach: 'place' }),

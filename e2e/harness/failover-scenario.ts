@@ -22,6 +22,8 @@ export interface FailoverScenario {
   readonly servedMsMax?: number;
   readonly makePair?: (environment: TestEnvironment, namespace: string) => Pair;
   readonly survivorsClient?: boolean;
+  /** Before the pair is made. */
+  readonly prepare?: (pair: Pair) => Promise<void>;
 }
 
 export function failoverScenario(failover: FailoverScenario): void {

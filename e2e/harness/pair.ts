@@ -269,8 +269,19 @@ export class Pair {
 
   /** Asks as a person would, with an annotation, and waits for the recorded answer. */
   async request(kind: 'takeover' | 'giveback', home: Server): Promise<void> {
-    await this.kubectl.run('annotate', 'filerpair', PAIR, `filerpair.dev/${kind}=${home}`, '--overwrite');
+    const annotation = `filerpair.dev/${kind}=${home}`;
+    const version = ['-o', 'jsonpath={.metadata.resourceVersion}'];
+    const asked = await this.kubectl.run(
+      'annotate',
+      'filerpair',
+      PAIR,
+      annotation,
+      '--overwrite',
+      ...version,
+    );
     await this.eventually(`the ${kind} of ${home} is answered`, REQUEST_ANSWERED_MS_MAX, (pair) => {
+      // Before, the watch shows an older answer.
+      if (Number(pair.metadata.resourceVersion) < Number(asked)) return false;
       const answered = pair.metadata.annotations?.[`filerpair.dev/${kind}`] === undefined;
       const last = pair.status?.lastRequest;
       if (answered && last?.result === 'Refused')

@@ -13,7 +13,7 @@ import { median } from './phase-times.ts';
 import { readyIsTrue } from './ready-is-true.ts';
 import { recordResult, type ScenarioResult } from './results.ts';
 import { step } from './step.ts';
-import { SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
+import { LEASE_MS, SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
 
 /** The server that suffers; its partner covers. */
 export const SERVER: Server = 'filer-a';
@@ -42,6 +42,8 @@ export interface ScenarioFrame {
   readonly makeClient?: ((pair: Pair, node: string) => Promise<Client>) | undefined;
   /** Another client uses the partner's own disk set meanwhile; its longest wait is recorded. */
   readonly survivorsClient?: boolean | undefined;
+  /** The API server forgets what it has acknowledged: Leases are seen as they were before. */
+  readonly goesBack?: boolean | undefined;
   /** Domain of the names outside the cluster. */
   readonly domain?: string | undefined;
   /** ms; for long scenarios. */
@@ -53,6 +55,8 @@ export interface Stage {
   readonly pair: Pair;
   readonly writer: Writer;
   readonly leases: LeaseHistory;
+  /** The client of the partner's own disk set, where the frame has asked for one. */
+  readonly survivorsClient: Writer | undefined;
   /** Notes what clients know the pair by: it must be the same at every note. */
   readonly noteIdentity: () => Promise<void>;
 }
@@ -82,6 +86,7 @@ export function scenario(frame: ScenarioFrame, title: string, play: Play): void 
           ...measured,
           passed,
           gapMsGoal: frame.gapMsGoal,
+          leaseMs: LEASE_MS,
           tookMs: Math.round(performance.now() - from),
         });
         await frame.cleanUp?.(pair);
@@ -125,7 +130,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
       moved.push(...identityChanges(identity, await networkIdentity(pair), frame.replaces));
     };
 
-    await play({ pair, writer, leases, noteIdentity });
+    await play({ pair, writer, leases, survivorsClient: other, noteIdentity });
     await noteIdentity();
     await step('what Ready says is true', () => readyIsTrue(pair));
 
@@ -138,7 +143,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
     const survivorsClientMs = other && othersVerdict && waitsOf(other, othersVerdict);
     if (survivorsClientMs)
       say(`  ${PARTNER}'s own client waited at most, ms: ${JSON.stringify(survivorsClientMs)}`);
-    const violations = leases.violations();
+    const violations = leases.violations(frame.goesBack);
     for (const problem of [...lost, ...duplicated, ...moved, ...violations]) console.error(problem);
     say(
       writer

@@ -14,6 +14,14 @@ export function refuse(cluster: Cluster, what: Refusal, node: string, words: str
   writeFileSync(fileOf(cluster, what, node), words);
 }
 
+/** How many volumes the driver says that it can attach to a node, when it starts there; undefined: as many as there are. */
+export function limitVolumes({ disksDirectory }: Cluster, node: string, count: number | undefined): void {
+  const file = join(disksDirectory, 'faults', `volume-limit-${node}`);
+  mkdirSync(join(disksDirectory, 'faults'), { recursive: true });
+  if (count === undefined) rmSync(file, { force: true });
+  else writeFileSync(file, String(count));
+}
+
 export function allow(cluster: Cluster, what: Refusal, node: string): void {
   rmSync(fileOf(cluster, what, node), { force: true });
 }

@@ -25,6 +25,8 @@ export interface MovingScenario {
   readonly servedMsMax?: number;
   readonly disks?: DiskSettings;
   readonly survivorsClient?: boolean;
+  /** Before the pair is made. */
+  readonly prepare?: (pair: Pair) => Promise<void>;
 }
 
 export function movingScenario(moving: MovingScenario): void {

@@ -7,7 +7,9 @@ import { PAIR, Pair, type PodThing, pairManifest, SERVERS, type Server, VOLUME }
 import { run } from '../machine/command.ts';
 
 interface Manifest {
-  readonly spec: { readonly servers: readonly { readonly volumes: readonly object[] }[] };
+  readonly spec: {
+    readonly servers: readonly { readonly volumes: readonly object[]; readonly placement: object }[];
+  };
 }
 
 interface ClaimThing extends Thing {
@@ -26,6 +28,8 @@ export interface DiskSettings {
   readonly storage?: Readonly<Record<string, unknown>>;
   /** Further fields of the claims. */
   readonly claim?: Readonly<Record<string, unknown>>;
+  /** Of both servers. */
+  readonly priorityClassName?: string;
 }
 
 export class ReattachPair extends Pair {
@@ -46,7 +50,12 @@ export class ReattachPair extends Pair {
     const shared = pairManifest(this.namespace, domain) as Manifest;
     const standard = { size: '1Gi', storageClassName: STORAGE_CLASS, accessMode: 'ReadWriteOnce' };
     const claim = { ...standard, ...this.#settings.claim };
-    const servers = shared.spec.servers.map((server) => ({ ...server, volumes: [{ name: VOLUME, claim }] }));
+    const { priorityClassName } = this.#settings;
+    const servers = shared.spec.servers.map((server) => ({
+      ...server,
+      placement: { ...server.placement, ...(priorityClassName && { priorityClassName }) },
+      volumes: [{ name: VOLUME, claim }],
+    }));
     return {
       ...shared,
       spec: { ...shared.spec, servers, storage: { transfer: 'Reattach', ...this.#settings.storage } },

@@ -34,10 +34,11 @@ export class OperatorProcess {
     readonly kubeconfig: string;
     readonly port: number;
     readonly log: string;
+    readonly fileserverImage?: string;
   }): Promise<OperatorProcess> {
     const variables = {
       KUBECONFIG: options.kubeconfig,
-      FILESERVER_IMAGE: 'simulated',
+      FILESERVER_IMAGE: options.fileserverImage ?? 'simulated',
       LEADER_ELECTION: 'false',
       HEALTH_PORT: String(options.port),
       LOG_LEVEL: 'warn',
@@ -51,8 +52,13 @@ export class OperatorProcess {
     child.stdout.pipe(log);
     child.stderr.pipe(log);
     const one = new OperatorProcess(child, options.port);
-    await eventually('the operator has filled its caches', 120_000, () => one.isReady());
-    return one;
+    try {
+      await eventually('the operator has filled its caches', 120_000, () => one.isReady());
+      return one;
+    } catch (error) {
+      await one.kill();
+      throw error;
+    }
   }
 
   async cost(): Promise<Cost> {
@@ -73,6 +79,14 @@ export class OperatorProcess {
   async stop(): Promise<void> {
     const ended = once(this.child, 'exit');
     this.child.kill('SIGTERM');
+    await ended;
+  }
+
+  /** As a node that loses its power would end it. */
+  async kill(): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGKILL');
     await ended;
   }
 

@@ -161,6 +161,12 @@ export class Disks {
     return this.imageOf(disk).replace(/\.img$/, '.node');
   }
 
+  /** How many disks a node can have, where a test wants it to be told; 0: that is not said. */
+  limitOf(node: string): number {
+    const file = join(this.#directory, 'faults', `volume-limit-${node}`);
+    return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  }
+
   /** What a test wants to go wrong: it puts a file of this name there, with the words of the refusal. */
   #heed(fault: string): void {
     const directory = join(this.#directory, 'faults');

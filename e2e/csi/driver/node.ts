@@ -44,7 +44,11 @@ export function node(disks: Disks, name: string): Handlers {
     NodeGetCapabilities: () => ({
       capabilities: ['STAGE_UNSTAGE_VOLUME', 'EXPAND_VOLUME'].map((type) => ({ rpc: { type } })),
     }),
-    NodeGetInfo: () => ({ node_id: name, accessible_topology: { segments: { [PLACE]: name } } }),
+    NodeGetInfo: () => ({
+      node_id: name,
+      max_volumes_per_node: String(disks.limitOf(name)),
+      accessible_topology: { segments: { [PLACE]: name } },
+    }),
     NodeStageVolume: async ({ volume_id: disk, staging_target_path: staged, volume_capability }: Request) => {
       const attachedTo = disks.attachedTo(disk);
       if (attachedTo !== name)
