@@ -22,6 +22,11 @@ import { inBackground } from '../system/turns.ts';
 
 /** Between two looks at the files. ms */
 const EVERY_MS = 1000;
+/**
+ * How names are looked for in certificates. A wildcard would make one certificate that of every server of the namespace,
+ * and each of them the partner of any.
+ */
+export const exactly = { wildcards: false } as const;
 /** Bytes that a shared key has at least. */
 const KEY_SIZE_MIN = 16;
 
@@ -215,7 +220,7 @@ function tlsFrom(
   if (trusted.length === 0) throw new CredentialError(`${directory}/ca.crt holds no certificate.`);
   if (!own.checkPrivateKey(ownKey))
     throw new CredentialError(`${directory}: tls.key is not the key of the certificate in tls.crt.`);
-  if (own.checkHost(name) === undefined)
+  if (own.checkHost(name, exactly) === undefined)
     throw new CredentialError(
       `The certificate in ${directory}/tls.crt is for ${own.subjectAltName ?? 'no name'}, and not for DNS:${name}, so the partner would refuse it.`,
     );

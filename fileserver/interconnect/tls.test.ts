@@ -139,6 +139,11 @@ const strangers: [who: string, credentials: () => Promise<object>, sentence: Reg
     /is for DNS:filer-b-interconnect\.other\.svc, and the partner's is for DNS:filer-b-interconnect\.storage\.svc/,
   ],
   [
+    'somebody with a certificate for every server of the namespace, under the same authority',
+    async () => ({ tls: await certified('filer-b', { name: '*.storage.svc' }) }),
+    /is for DNS:\*\.storage\.svc, and the partner's is for DNS:filer-b-interconnect\.storage\.svc/,
+  ],
+  [
     'somebody with the certificate of filer-a',
     async () => ({ tls: await certified('filer-b', { name: nameOf('filer-a') }) }),
     /is for DNS:filer-a-interconnect\.storage\.svc, and the partner's is for/,
@@ -168,7 +173,7 @@ it.each(strangers)('closes the door to %s, and says why', async (_who, credentia
   expect(stranger.seen).toEqual([]);
 });
 
-it.each(strangers.slice(0, 3))(
+it.each(strangers.slice(0, 4))(
   'does not follow %s who answers in place of the partner',
   async (_who, credentials, sentence) => {
     const stranger = await start('filer-b', new ChangingCredentials(await credentials()));

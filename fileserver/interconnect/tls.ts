@@ -10,7 +10,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { connect, createServer, type TLSSocket } from 'node:tls';
-import { type Credentials, pemsIn, type TlsCredentials } from './credentials.ts';
+import { type Credentials, exactly, pemsIn, type TlsCredentials } from './credentials.ts';
 
 /** First byte of a TLS record with a handshake (RFC 8446 §5.1). A frame of ours begins with the 0 of a short length. */
 export const TLS_HANDSHAKE_BYTE = 0x16;
@@ -138,7 +138,7 @@ function whyNotThePartner(
   if (!secured.authorized) return untrusted(shown, String(secured.authorizationError));
   if (shown.fingerprint256 === new X509Certificate(certificate).fingerprint256)
     return 'its certificate is the one of this server itself: does partnerAddress point back to it?';
-  if (shown.checkHost(partnerName) !== undefined) return null;
+  if (shown.checkHost(partnerName, exactly) !== undefined) return null;
   return `its certificate is for ${shown.subjectAltName ?? 'no name'}, and the partner's is for DNS:${partnerName}`;
 }
 

@@ -43,7 +43,7 @@ export function serverCertificateFacts(
       resourceVersion,
       issuer: issuer?.fingerprint256 ?? null,
       trusts: trusts.map(described),
-      named: own.checkHost(dnsName) !== undefined,
+      named: own.checkHost(dnsName, { wildcards: false }) !== undefined,
       notAfter: Date.parse(own.validTo),
       issuedAt: timeOf(annotations[issuedAtAnnotation]),
       trustedAt: timeOf(annotations[trustedAtAnnotation]),
