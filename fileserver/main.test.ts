@@ -1,7 +1,15 @@
 /** The process as a person or a kubelet sees it: exit codes and sentences. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,6 +111,45 @@ it('ends before it owns anything if its metrics port or its control socket canno
   expect(await run({ ...config, listen: { ...listen, metrics: 0 } })).toMatchObject({ code: 2 });
   expect(existsSync(config.witness.directory)).toBe(false);
 });
+
+const CAP_SYS_RESOURCE = 24n;
+
+/** Whether this thread has what a file system reserves for root, and passes quotas. */
+function hasCapability(status: string): boolean {
+  const [, effective = '0'] = /CapEff:\s+(\w+)/.exec(readFileSync(status, 'utf8')) ?? [];
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+}
+
+// Where this process lacks it the server never had it.
+it.skipIf(!hasCapability('/proc/self/status'))(
+  'gives up CAP_SYS_RESOURCE in every thread of its own, also where nobody has taken it from root',
+  async () => {
+    const volume = join(directory, 'own-data');
+    mkdirSync(volume);
+    const listen = { host: '127.0.0.1', primary: 0, secondary: 0, interconnect: 0, metrics: 0 };
+    const set = { volumes: [{ name: 'data', path: volume }], exports: [] };
+    const runDir = join(directory, 'own-run');
+    const diskSets = { 'filer-a': set, 'filer-b': set };
+    const file = join(directory, 'own.json');
+    writeFileSync(file, JSON.stringify({ ...valid, listen, runDir, diskSets }));
+    writeFileSync(join(directory, 'secret'), 'x'.repeat(32));
+    const main = new URL('./main.ts', import.meta.url).pathname;
+    const child = spawn(process.execPath, [main, '--config', file], { stdio: 'ignore' });
+    try {
+      await expect.poll(() => existsSync(join(runDir, 'control.sock'))).toBe(true);
+      const tasks = `/proc/${child.pid}/task`;
+      const privileged = readdirSync(tasks)
+        .filter((task) => hasCapability(`${tasks}/${task}/status`))
+        .map((task) => readFileSync(`${tasks}/${task}/comm`, 'utf8').trim());
+      // V8's helpers are older than any program, and call nothing of a file system.
+      expect(privileged.filter((name) => !/^(V8|DelayedTask|SignalInspector)/.test(name))).toEqual([]);
+      expect(hasCapability(`${tasks}/${child.pid}/status`)).toBe(false);
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }
+  },
+);
 
 it.each(['main.ts', 'sentinel/main.ts'])('%s on another system says what it needs', async (program) => {
   const elsewhere = 'data:text/javascript,Object.defineProperty(process, "platform", { value: "darwin" })';

@@ -29,6 +29,7 @@ import { createLog, type Log, type LogLevel } from './log.ts';
 import { allocateRightTable, RightTable } from './right-table.ts';
 import { lockRunDirectory } from './run-lock.ts';
 import { SentinelLink } from './sentinel/sentinel-link.ts';
+import { CAP_SYS_RESOURCE, dropCapability } from './system/capabilities.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
 import { endProcess } from './system/end-process.ts';
 import { preferThisThread } from './system/thread-priority.ts';
@@ -90,6 +91,9 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   const text = readFileSync(file, 'utf8');
   const config = parseConfig(text, file);
   const environment = readEnvironment(env);
+  // Before the pool and other threads are started, which inherit it: a server that is not in a container has all of them, and
+  // none of its calls is to have what a file system reserves for root, or to pass a quota.
+  dropCapability(CAP_SYS_RESOURCE);
   // Before the pool is started, which is when libuv reads it.
   env['UV_THREADPOOL_SIZE'] ??= POOL_THREADS;
   const unguarded = whyNoDeadMansSwitch(process.pid);
