@@ -1,6 +1,6 @@
 // kubectl filerpair: what an administrator does with the pairs of a cluster. Requests are annotations on the FilerPair,
 // so that the operator checks them, the servers answer, and the answer stays in the status.
-import { writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { resources } from '../../../kubernetes/resource.ts';
@@ -324,10 +324,21 @@ const bundle: Command = {
       const pair = await pairMeant(cluster, which);
       const file = outputOf(flags) ?? `filerpair-${cluster.namespace}-${pair.metadata.name}.tar.gz`;
       const files = await supportBundle(cluster, pair, Date.now());
-      await writeFile(file, tarGz(files, Date.now()));
+      await writeForOwner(file, tarGz(files, Date.now()));
       world.stdout.write(`${file}: ${files.length} files\n`);
     }),
 };
+
+/** Also where the file was there before, with other rights: what is written next is for nobody else. */
+export async function writeForOwner(path: string, content: Uint8Array): Promise<void> {
+  const file = await open(path, 'w', 0o600);
+  try {
+    await file.chmod(0o600);
+    await file.writeFile(content);
+  } finally {
+    await file.close();
+  }
+}
 
 function outputOf(flags: Flags): string | undefined {
   const { output } = flags;

@@ -1,5 +1,5 @@
 // Everything that somebody far away needs to understand what a pair is doing: its objects, events and logs. No Secrets,
-// and nothing of what is on the volumes.
+// nothing of what is on the volumes, and nothing of other pairs: a bundle leaves the cluster.
 import { ApiError } from '../../../kubernetes/api-error.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
@@ -19,7 +19,16 @@ const kinds: readonly Resource[] = [
 ];
 
 interface PodObject extends KubernetesObject {
-  readonly spec?: { readonly containers?: readonly { readonly name: string }[] };
+  readonly spec?: { readonly nodeName?: string; readonly containers?: readonly { readonly name: string }[] };
+}
+
+interface NodeObject extends KubernetesObject {
+  readonly spec?: { readonly taints?: unknown; readonly unschedulable?: unknown };
+  readonly status?: Readonly<Record<'conditions' | 'addresses' | 'nodeInfo' | 'allocatable', unknown>>;
+}
+
+interface EventObject extends KubernetesObject {
+  readonly regarding?: { readonly name?: string };
 }
 
 const logLines = 5000;
@@ -48,9 +57,16 @@ export async function supportBundle(
     await add(`${kind.plural}.json`, async () =>
       json((await client.list(kind, { namespace, labelSelector })).items),
     );
-  await add('nodes.json', async () => json((await client.list(resources.nodes)).items));
-  await add('events.json', async () => json((await client.list(resources.events, { namespace })).items));
   const pods = await client.list<PodObject>(resources.pods, { namespace, labelSelector }).catch(() => null);
+  const onNodes = new Set((pods?.items ?? []).map(({ spec }) => spec?.nodeName));
+  await add('nodes.json', async () => {
+    const { items } = await client.list<NodeObject>(resources.nodes);
+    return json(items.filter(({ metadata }) => onNodes.has(metadata.name)).map(essenceOfNode));
+  });
+  await add('events.json', async () => {
+    const { items } = await client.list<EventObject>(resources.events, { namespace });
+    return json(items.filter(({ regarding }) => isOf(pair, regarding?.name)));
+  });
   for (const { metadata, spec } of pods?.items ?? [])
     for (const { name: container } of spec?.containers ?? []) {
       const of = { namespace, name: metadata.name ?? '', container, tailLines: logLines };
@@ -64,10 +80,44 @@ export async function supportBundle(
       container: 'operator',
       tailLines: logLines,
     };
-    await add(`logs/${metadata.name}.log`, () => client.log(of));
+    await add(`logs/${metadata.name}.log`, async () =>
+      aboutPair(await client.log(of), `${namespace}/${name}`),
+    );
   }
   return files;
 }
+
+/** Objects of a pair are named after it and its servers, or are it. */
+const isOf = ({ metadata, spec }: PairObject, name = ''): boolean =>
+  name === metadata.name ||
+  (spec.servers ?? []).some((server) => name.startsWith(`${metadata.name}-${server.name}`));
+
+/** Without what runs there besides: names of everybody's images and volumes, and annotations of others. */
+function essenceOfNode({ metadata, spec, status }: NodeObject): object {
+  const { name, uid, labels: nodeLabels, annotations = {} } = metadata;
+  const ours = Object.entries(annotations).filter(([key]) => key.startsWith('filerpair.dev/'));
+  const { conditions, addresses, nodeInfo, allocatable } = status ?? {};
+  return {
+    metadata: { name, uid, labels: nodeLabels, annotations: Object.fromEntries(ours) },
+    spec: { taints: spec?.taints, unschedulable: spec?.unschedulable },
+    status: { conditions, addresses, nodeInfo, allocatable },
+  };
+}
+
+/** The lines of the operator's log, JSON each, that are about this pair or about none. */
+export const aboutPair = (log: string, pair: string): string =>
+  log
+    .split('\n')
+    .filter((line) => {
+      try {
+        const { pair: about } = JSON.parse(line) as { readonly pair?: unknown };
+        return about === undefined || about === pair;
+      } catch {
+        // Not the operator's own: the engine's, or the end of a program that has crashed.
+        return true;
+      }
+    })
+    .join('\n');
 
 /** null: one may not look. */
 const operatorPods = async ({ client }: Cluster): Promise<readonly KubernetesObject[] | null> =>
@@ -77,4 +127,8 @@ const operatorPods = async ({ client }: Cluster): Promise<readonly KubernetesObj
       .catch(() => null)
   )?.items ?? null;
 
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+/** What kubectl apply keeps of an object is a second copy of it, and may hold what was taken out since. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+const json = (value: unknown): string =>
+  `${JSON.stringify(value, (key, one: unknown) => (key === LAST_APPLIED || key === 'managedFields' ? undefined : one), 2)}\n`;

@@ -14,7 +14,7 @@ test('an archive that tar reads: names, contents of every length, times', () => 
     const archive = join(directory, 'bundle.tar.gz');
     writeFileSync(archive, tarGz(files, Date.parse('2020-11-23T12:00:00Z')));
     const listed = execFileSync('tar', ['--utc', '-tvzf', archive], { encoding: 'utf8' });
-    expect(listed.split('\n')[2]).toMatch(/^-rw-r--r-- 0\/0 +1022 2020-11-23 12:00 logs\/2\.log$/);
+    expect(listed.split('\n')[2]).toMatch(/^-rw------- 0\/0 +1022 2020-11-23 12:00 logs\/2\.log$/);
     execFileSync('tar', ['-xzf', archive, '-C', directory]);
     contents.forEach((content, index) => {
       expect(readFileSync(join(directory, `logs/${index}.log`), 'utf8')).toBe(content);

@@ -25,7 +25,8 @@ function header(path: string, size: number, modifiedMs: number): Buffer {
   const octal = (value: number, at: number, length: number) =>
     block.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1');
   block.write(path, 0, 'utf8');
-  octal(0o644, 100, 8);
+  // Who unpacks it decides who else may read it.
+  octal(0o600, 100, 8);
   octal(0, 108, 8);
   octal(0, 116, 8);
   octal(size, 124, 12);
