@@ -11,9 +11,6 @@ import { needPackages } from '../machine/debian-packages.ts';
 import { imageExists, pull } from '../machine/docker-images.ts';
 import { stage } from '../machine/stage.ts';
 
-/** Major version as package.json pins it; the published image of the same line. */
-const PUBLISHED_NODE = 'node:24-slim';
-
 const PACKAGES = [
   'base-files',
   'base-passwd',
@@ -44,10 +41,20 @@ export async function baseImage(cache: Cache, repository: string): Promise<strin
   if (await imageExists(reference)) return reference;
   return withLock(join(cache.root, 'base-image.lock'), 'making the base image', async () => {
     if (await imageExists(reference)) return reference;
-    if (await pull(PUBLISHED_NODE)) await buildOnPublished(repository, reference);
+    if (await pull(publishedNode(repository))) await buildOnPublished(repository, reference);
     else await importFromPackages(cache, node, version, reference);
     return reference;
   });
+}
+
+/** The published image that the Dockerfile names, by digest. */
+export function publishedNode(repository: string): string {
+  const [, image] =
+    /^ARG NODE_IMAGE=(\S+@sha256:[0-9a-f]{64})$/m.exec(
+      readFileSync(join(repository, 'images/base.Dockerfile'), 'utf8'),
+    ) ?? [];
+  if (image === undefined) throw new Error('images/base.Dockerfile names no base image by digest');
+  return image;
 }
 
 async function buildOnPublished(repository: string, reference: string): Promise<void> {
