@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach scale clients conformance disk hostile crashes mutants format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach admission scale clients conformance disk hostile crashes mutants format generate clean explore
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ names: setup ## Names outside the cluster by the real external-dns and BIND, and
 
 reattach: setup ## Disks that move from node to node, on a kind cluster with a CSI driver of its own (SCENARIO=)
 	@$(NODE) e2e/main.ts reattach $(SCENARIO)
+
+admission: setup ## What the API server refuses by the chart's policies and Pod Security levels: an API server without nodes (FILTER=)
+	@$(NODE) e2e/main.ts admission $(FILTER)
 
 scale: setup ## What the operator costs with PAIRS= pairs (1,000), on a real API server; writes out/scale.json (some 15 minutes)
 	@$(NODE) e2e/main.ts scale $(PAIRS)

@@ -99,7 +99,7 @@ const volume = withRules(
     name: dnsLabel('Name of the volume, unique in its server. Exports refer to it.'),
     claim: claim.optional(),
     existingClaim: text(
-      'Name of a PersistentVolumeClaim in the same namespace to adopt. It is labelled, and never deleted.',
+      'Name of a PersistentVolumeClaim in the same namespace to adopt, which has to have the label `filerpair.dev/offered-to` with the name of the FilerPair. It is labelled, and never deleted.',
       253,
     ).optional(),
   }),
@@ -228,7 +228,7 @@ const server = withRules(
     nodePorts: nodePorts.optional(),
     placement: placement.optional(),
     certificateSecret: text(
-      'Name of a Secret in the same namespace with this server’s certificate for the interconnect, as cert-manager makes them: tls.crt, tls.key and ca.crt, DNS name `<server>-interconnect.<namespace>.svc`, for server and client authentication. Absent: the operator issues and renews it. Both servers or none.',
+      'Name of a Secret in the same namespace with this server’s certificate for the interconnect, as cert-manager makes them: tls.crt, tls.key and ca.crt, DNS name `<server>-interconnect.<namespace>.svc`, for server and client authentication. The Secret has to have the label `filerpair.dev/offered-to` with the name of the FilerPair. Absent: the operator issues and renews it. Both servers or none.',
       253,
     ).optional(),
   }),
@@ -364,7 +364,7 @@ const storage = withRules(
   z.object({
     transfer: z.enum(['Shared', 'Reattach']).default('Shared').meta({
       description:
-        'How a volume reaches the survivor. Shared: both servers mount it all the time. Reattach: it is mounted on the node of its owner alone and moves with the ownership, by Kubernetes’ attaching and detaching; for ReadWriteOnce volumes. Needs privileged pods and hostPath volumes in the namespace.',
+        'How a volume reaches the survivor. Shared: both servers mount it all the time. Reattach: it is mounted on the node of its owner alone and moves with the ownership, by Kubernetes’ attaching and detaching; for ReadWriteOnce volumes. Needs privileged pods and hostPath volumes in the namespace, and has to be granted to it (docs/operator.md).',
     }),
     lateWrites: z.enum(['Coherent', 'SameNode', 'WriteThrough']).optional().meta({
       description:
@@ -543,7 +543,7 @@ export const filerPairSpec = withRules(
     spread,
     rollout: rollout.prefault({}),
     image: text(
-      'Image of the file server; absent: the one that belongs to the operator’s version.',
+      'Image of the file server; absent: the one that belongs to the operator’s version. Has to be granted to the namespace (docs/operator.md).',
       1024,
     ).optional(),
   }),

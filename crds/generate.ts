@@ -5,15 +5,20 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { apiReference } from './api-reference.ts';
 import { customResourceDefinition } from './custom-resource-definition.ts';
+import { grantValidations } from './grants.ts';
 import { toYaml } from './yaml.ts';
 
 const crd = (): string =>
   `# Generated from crds/filerpair.ts by \`node crds/generate.ts\`; do not edit.\n${toYaml(customResourceDefinition())}`;
 
+const validations = (): string =>
+  `# Generated from crds/grants.ts by \`node crds/generate.ts\`; do not edit.\n${toYaml(grantValidations())}`;
+
 /** Path from the top of the repository, and what the file should contain. */
 export const generated: readonly { readonly path: string; readonly text: () => string }[] = [
   { path: 'crds/filerpairs.filerpair.dev.yaml', text: crd },
   { path: 'helm/filerpair/files/filerpairs.filerpair.dev.yaml', text: crd },
+  { path: 'helm/filerpair/files/grant-validations.yaml', text: validations },
   { path: 'docs/api.md', text: apiReference },
 ];
 

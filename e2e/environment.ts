@@ -40,6 +40,21 @@ export function readSlowness(): number {
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { slowness: number }).slowness : 1;
 }
 
+/** Paths of the programs of a control plane without nodes. */
+export interface ControlPlanePrograms {
+  readonly etcd: string;
+  readonly apiServer: string;
+  readonly helm: string;
+}
+
+export function writeControlPlanePrograms(programs: ControlPlanePrograms): void {
+  write('control-plane.json', programs);
+}
+
+export function readControlPlanePrograms(): ControlPlanePrograms {
+  return read<ControlPlanePrograms>('control-plane.json', 'an API server: run "make admission"');
+}
+
 export function writeGuestImage(image: GuestImage): void {
   write('guest.json', image);
 }

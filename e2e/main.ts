@@ -10,6 +10,7 @@
 //                                      writes: of the scenarios that were run
 //   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
 //                                      (API_AWAY_SECONDS=600: how long the API server is away in one of them)
+//   node e2e/main.ts admission         what the API server refuses: an API server without nodes, as a process of this machine
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
 //   node e2e/main.ts moves             of these the two that belong to every run of all tests
@@ -38,6 +39,7 @@ import {
   readEnvironment,
   type TestEnvironment,
   writeConformancePrograms,
+  writeControlPlanePrograms,
   writeCProject,
   writeEnvironment,
   writeGuestImage,
@@ -53,7 +55,7 @@ import {
   clusterUp,
   loadImages,
 } from './kind/cluster.ts';
-import { type CsiAbilities, csiSidecars, drivingPrograms } from './kind/go-programs.ts';
+import { type CsiAbilities, controlPlanePrograms, csiSidecars, drivingPrograms } from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
 import { cacheIn, contentHash } from './machine/cache.ts';
@@ -272,6 +274,12 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
       await bringDown(target);
       await engineDown(cache);
     }
+  },
+  admission: async (filters) => {
+    const programs = await controlPlanePrograms(cache);
+    const [etcd, apiServer] = [programs.get('etcd')!, programs.get('kube-apiserver')!];
+    writeControlPlanePrograms({ etcd, apiServer, helm: (await drivingPrograms(cache)).get('helm')! });
+    return vitest(['admission'], filters);
   },
   names: (filters) => onCluster(['names'], filters, withNames),
   // What moves alone is built sooner than what else disks can do.

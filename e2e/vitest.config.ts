@@ -22,6 +22,7 @@ export default defineConfig({
           provide: { apiAwaySeconds: Number(process.env['API_AWAY_SECONDS'] || 600) },
         },
       },
+      { extends: true, test: { name: 'admission', include: ['e2e/admission/**/*.test.ts'] } },
       { extends: true, test: { name: 'names', include: ['e2e/names/**/*.test.ts'] } },
       {
         extends: true,

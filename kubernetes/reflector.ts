@@ -44,6 +44,12 @@ export interface ReflectorOptions<T extends KubernetesObject> extends Selection 
   readonly random?: (() => number) | undefined;
 }
 
+/** What readers of a copy see, wherever it comes from. */
+export type ObjectCopy<T extends KubernetesObject> = Pick<
+  Reflector<T>,
+  'listed' | 'get' | 'values' | 'inGroup' | 'start' | 'whenListed' | 'stop'
+>;
+
 /** A watch that ends sooner and brought nothing is treated as a failure would be. */
 const shortWatchMs = 5_000;
 

@@ -14,6 +14,8 @@ export const labels = {
   epoch: 'filerpair.dev/epoch',
   /** On claims: name of the volume in the FilerPair. */
   volume: 'filerpair.dev/volume',
+  /** On claims and Secrets, by whoever has them: the FilerPair that may use them. */
+  offeredTo: 'filerpair.dev/offered-to',
   /** On VolumeSnapshots: name of the snapshot that they are a part of. */
   snapshot: 'filerpair.dev/snapshot',
   /** On attachment pods: the home server of the disk set whose volumes they hold on their node. */

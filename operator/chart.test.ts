@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadAllYaml } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
+import { grantValidations } from '../crds/grants.ts';
 import { resources } from '../kubernetes/resource.ts';
 import { access } from './decide/desired/access.ts';
 import type { Action } from './decide/plan.ts';
@@ -29,7 +30,7 @@ interface PolicyRule {
 }
 interface Rendered {
   readonly kind: string;
-  readonly metadata: { readonly name: string };
+  readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly rules?: readonly PolicyRule[];
   readonly spec?: { readonly template?: { readonly spec: PodSpec } };
 }
@@ -76,6 +77,79 @@ describe.skipIf(helm === undefined)('the chart', () => {
       image: 'filerpair/operator:0.1.0',
       command: ['node', '/app/dist/operator/main.js'],
     });
+  });
+
+  test('grants nothing unless told to; operator and admission policy read the same grants', () => {
+    const policyOf = (settings: string[]) =>
+      (
+        render(...settings).find(({ kind }) => kind === 'ValidatingAdmissionPolicy') as unknown as {
+          spec: { variables: { name: string; expression: string }[]; validations: object[] };
+        }
+      ).spec;
+    const read = (settings: string[]) => {
+      const { containers } = render(...settings).find(({ kind }) => kind === 'Deployment')!.spec!.template!
+        .spec;
+      const text = containers[0]!.env.find(({ name }) => name === 'ALLOWED')!.value!;
+      const expression = policyOf(settings).variables.find(({ name }) => name === 'granted')!.expression;
+      expect(expression.startsWith(`${text}.filter(`)).toBe(true);
+      return readSettings({ FILESERVER_IMAGE: 'x', ALLOWED: text });
+    };
+    expect(read([])).toMatchObject({ ALLOWED: [] });
+    const some = ['allowed[0].namespaces={storage}', 'allowed[0].images={registry.example.org/a&b/}'];
+    expect(read(some)).toMatchObject({
+      ALLOWED: [
+        {
+          namespaces: ['storage'],
+          images: ['registry.example.org/a&b/'],
+          features: [],
+          lostNodesSilentMin: ['60s'],
+        },
+      ],
+    });
+    expect(policyOf([]).validations).toEqual(grantValidations());
+  });
+
+  test('may mark nodes as out of service only where that is granted to somebody', () => {
+    const [nobody, somebody] = [[], ['allowed[0].namespaces={storage}', 'allowed[0].lostNodes={Silent}']].map(
+      (settings) => allows(rulesOf(settings), '', 'nodes', 'patch'),
+    );
+    expect([nobody, somebody]).toEqual([false, true]);
+  });
+
+  test('bounds the operator to namespaces where it is told to: there alone it has Secrets and pods', () => {
+    const objects = render('watchNamespaces={a,b}');
+    const cluster = objects.find(({ kind }) => kind === 'ClusterRole')!.rules!;
+    for (const resource of ['secrets', 'pods', 'persistentvolumeclaims', 'services', 'configmaps'])
+      for (const verb of ['get', 'list', 'create', 'patch', 'delete'])
+        expect(allows(cluster, '', resource, verb), `${verb} ${resource}`).toBe(false);
+    const roles = objects.filter(({ kind }) => kind === 'Role');
+    expect(roles.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).toSorted()).toEqual([
+      'a/filerpair-operator',
+      'b/filerpair-operator',
+      'system/filerpair-operator-election',
+    ]);
+    const all = rulesOf();
+    // Together they are what the operator has without the bound.
+    const inOne = [...cluster, ...roles.find(({ metadata }) => metadata.namespace === 'a')!.rules!];
+    expect(new Set(inOne.map((rule) => JSON.stringify(rule)))).toEqual(
+      new Set(all.map((rule) => JSON.stringify(rule))),
+    );
+    const { containers } = objects.find(({ kind }) => kind === 'Deployment')!.spec!.template!.spec;
+    const environment = Object.fromEntries(containers[0]!.env.map(({ name, value }) => [name, value ?? 'x']));
+    expect(readSettings(environment)).toMatchObject({ WATCH_NAMESPACES: ['a', 'b'] });
+  });
+
+  test('lets only named namespaces read metrics', () => {
+    const ingress = (settings: string[]) =>
+      (
+        render(...settings).find(({ kind }) => kind === 'NetworkPolicy') as unknown as {
+          spec: { policyTypes: string[]; ingress?: object[] };
+        }
+      )?.spec;
+    expect(ingress([])).toMatchObject({ policyTypes: ['Ingress'] });
+    expect(ingress([])).not.toHaveProperty('ingress');
+    expect(ingress(['networkPolicies.metricsFrom={monitoring}'])!.ingress).toHaveLength(1);
+    expect(ingress(['networkPolicies.enabled=false'])).toBeUndefined();
   });
 
   test('refuses several operators without an election', () => {

@@ -6,6 +6,32 @@ import { stage } from '../machine/stage.ts';
 
 export const OPERATOR_NAMESPACE = 'filerpair-system';
 export const RELEASE = 'filerpair';
+/** What the scenarios ask for, whose namespaces get random names. The rest stays refused, as it is by default. */
+const allowed = [
+  {
+    namespaces: ['*'],
+    features: ['Reattach', 'HostNetwork'],
+    dnsDomains: ['example.org'],
+    lostNodes: ['Confirmed', 'Silent'],
+    lostNodesSilentMin: '1s',
+  },
+  // crds/examples/valid/everything.yaml.
+  {
+    namespaces: ['default'],
+    images: ['filerpair/'],
+    nodeSelectors: ['topology.kubernetes.io/zone'],
+    tolerations: ['storage'],
+    priorityClasses: ['system-cluster-critical'],
+    serviceAnnotations: ['example.org/pool'],
+  },
+];
+/** The same for an operator that is a process of this machine: as the chart would pass it. */
+export const grantsOfTests: string = JSON.stringify(
+  allowed.map(({ lostNodesSilentMin, ...grant }) => ({
+    ...grant,
+    ...(lostNodesSilentMin === undefined ? {} : { lostNodesSilentMin: [lostNodesSilentMin] }),
+  })),
+);
 /** The operator's pod has to start and to become leader. */
 const INSTALLED = '120s';
 
@@ -25,9 +51,12 @@ export async function installChart(environment: TestEnvironment): Promise<void> 
     const values = {
       'image.operator': images.operator,
       'image.fileserver': images.fileserver,
-      'nodes.mayMarkOutOfService': 'true',
     };
-    const settings = Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+    const settings = [
+      ...Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]),
+      '--set-json',
+      `allowed=${JSON.stringify(allowed)}`,
+    ];
     const install = [
       'upgrade',
       '--install',

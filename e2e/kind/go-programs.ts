@@ -130,6 +130,16 @@ export async function nodePrograms(cache: Cache): Promise<Programs> {
   return programs;
 }
 
+/** What a control plane without nodes consists of: enough for everything that the API server decides by itself. */
+export async function controlPlanePrograms(cache: Cache): Promise<Programs> {
+  if (!(await goIsThere())) throw new NotPossible(`An API server has to be built here. ${GO_WANTED}`);
+  const names = ['etcd', 'kube-apiserver'];
+  return build(
+    cache,
+    IN_NODE.filter(({ name }) => names.includes(name)),
+  );
+}
+
 /** Everything that shapes those programs: versions, options, and the modules that name their dependencies. */
 export const nodeProgramInputs = (): (string | Buffer)[] =>
   [...IN_NODE, kubernetes('kubectl')].flatMap(inputsOf);

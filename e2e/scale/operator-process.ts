@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { grantsOfTests } from '../application/chart.ts';
 import { REPOSITORY } from '../environment.ts';
 import { eventually } from '../machine/eventually.ts';
 
@@ -39,6 +40,7 @@ export class OperatorProcess {
     const variables = {
       KUBECONFIG: options.kubeconfig,
       FILESERVER_IMAGE: options.fileserverImage ?? 'simulated',
+      ALLOWED: grantsOfTests,
       LEADER_ELECTION: 'false',
       HEALTH_PORT: String(options.port),
       LOG_LEVEL: 'warn',

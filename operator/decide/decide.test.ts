@@ -46,6 +46,8 @@ describe('a new pair', () => {
       'apply endpointSlices filer-a-failover',
       'apply endpointSlices filer-b-failover',
       'apply podDisruptionBudgets home',
+      'apply networkPolicies home-servers',
+      'apply networkPolicies home-others',
     ]);
   });
 
@@ -121,6 +123,7 @@ describe('a running pair', () => {
     'roles',
     'roleBindings',
     'podDisruptionBudgets',
+    'networkPolicies',
   ] as const;
 
   test.each(owned)(
@@ -441,7 +444,8 @@ describe('a deleted pair', () => {
       { name: 'old', existingClaim: 'mine' },
     ];
     const [a, b] = spec.servers as [(typeof spec.servers)[0], (typeof spec.servers)[0]];
-    const mine = { metadata: { name: 'mine', namespace: 'storage', uid: 'uid-mine' } };
+    const labels = { 'filerpair.dev/offered-to': 'home' };
+    const mine = { metadata: { name: 'mine', namespace: 'storage', uid: 'uid-mine', labels } };
     const world = World.running({ ...spec, servers: [{ ...a, volumes }, b] }, { mine });
     const pair = world.observed.pair!;
     world.observed.pair = {

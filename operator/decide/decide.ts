@@ -11,6 +11,7 @@ import { labels, requestAnnotations } from '../../kubernetes/words.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Observed, OperatorSettings } from '../observe/observed.ts';
 import { mountsDueAt } from '../policies/attachment.ts';
+import { granted } from '../policies/granted.ts';
 import { lostNodesDueAt } from '../policies/lost-nodes.ts';
 import { nameQuestions, namesDueAt } from '../policies/names-published.ts';
 import { refutedWordsDueAt } from '../policies/refuted-word.ts';
@@ -77,10 +78,12 @@ function decideFor(view: View): Plan {
   const lastSnapshot = snapshotToRemember(view, snapshot, timeText(view.now));
   const status = { ...computeStatus(view, lastRequest), ...(lastSnapshot && { lastSnapshot }) };
   const unchanged = sameStatus(view.pair.status, status);
+  // Servers that run decide by themselves; what they need from here is a word, and makes nothing.
+  const ifGranted = (make: () => Action[]): Action[] => (granted(view) === null ? make() : []);
   return {
     actions: [
-      ...[...deathProofs(view), ...attachmentsMoved(view)].map(urgently),
-      ...nodesMarked(view),
+      ...[...deathProofs(view), ...ifGranted(() => attachmentsMoved(view))].map(urgently),
+      ...ifGranted(() => nodesMarked(view)),
       // Clients wait while it is under way.
       ...inSequence(
         'snapshot',
@@ -90,8 +93,7 @@ function decideFor(view: View): Plan {
       ...annotationsAnswered(view, requests, lastRequest === view.pair.status?.lastRequest),
       ...maintenanceMirrored(view),
       ...pairHeld(view.pair),
-      ...provision(view),
-      ...inSequence('rollout', rolledOut(view, rollingOut)),
+      ...ifGranted(() => [...provision(view), ...inSequence('rollout', rolledOut(view, rollingOut))]),
       ...leasesLetGo(view),
     ],
     status: unchanged ? null : status,

@@ -13,6 +13,7 @@ import { claimsFit } from '../policies/claims-fit.ts';
 import { claimWasThere, consentLeft } from '../policies/claims-there.ts';
 import { failoverEndpoint } from '../policies/failover-endpoint.ts';
 import { mayCreateLease } from '../policies/lease-lost.ts';
+import { isClaimOffered, secretsOffered } from '../policies/offered.ts';
 import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
 import { isUsable } from '../policies/pod-state.ts';
 import { credentials } from './credentials.ts';
@@ -21,6 +22,7 @@ import { claimLabels, newClaim } from './desired/claim.ts';
 import { disruptionBudget } from './desired/disruption-budget.ts';
 import { dnsEndpoint, publishesByEndpoint } from './desired/dns-endpoint.ts';
 import { newLease } from './desired/lease.ts';
+import { networkPolicies, networkPolicyNames } from './desired/network-policies.ts';
 import { type Desired, desired, pairLabels } from './desired/owned.ts';
 import { newPod } from './desired/pod.ts';
 import { podPort, portNumbers } from './desired/ports.ts';
@@ -67,6 +69,7 @@ export function provision(view: View): Action[] {
     ...perServer((server) => failoverSlice(view, server)),
     ...dns(view),
     ...applyIfDifferent(view, disruptionBudget(view)),
+    ...network(view),
     ...perServer((server) => pods(view, server)),
   ];
 }
@@ -90,11 +93,26 @@ function observedObjects(view: View, resource: ResourceName): readonly Kubernete
       return observed.dnsEndpoints;
     case 'podDisruptionBudgets':
       return observed.podDisruptionBudgets;
+    case 'networkPolicies':
+      return observed.networkPolicies;
     case 'persistentVolumeClaims':
       return Object.values(observed.claims).filter((claim) => typeof claim === 'object');
     default:
       throw new Error(`${resource} are not applied`);
   }
+}
+
+/** Made before the operator was told to make none, they go: they would shut out what comes later. */
+function network(view: View): Action[] {
+  const wanted = networkPolicies(view);
+  if (wanted !== null) return wanted.flatMap((one) => applyIfDifferent(view, one));
+  const { namespace, name: pair, networkPolicies: there } = view.observed;
+  return there
+    .filter(({ metadata }) => networkPolicyNames(pair).includes(metadata.name ?? ''))
+    .map(({ metadata: { name = '', uid = '' } }) => {
+      const why = 'the operator is told to make none';
+      return { kind: 'delete', resource: 'networkPolicies', namespace, name, uid, why };
+    });
 }
 
 /** Applies what is absent, what was edited by hand, and what we now want otherwise than when we last applied it. */
@@ -129,7 +147,7 @@ function claimsChanged(view: View, server: ServerView): Action[] {
   return server.spec.volumes.flatMap((volume): Action[] => {
     const name = claimName(pair, server.name, volume);
     const claim = view.observed.claims[name];
-    if (typeof claim !== 'object' || takenBy(view, name) !== null) return [];
+    if (typeof claim !== 'object' || takenBy(view, name) !== null || !isClaimOffered(view, claim)) return [];
     const wanted = claimLabels(view, server, volume);
     const actions: Action[] = [];
     if (!matches(wanted, claim.metadata.labels ?? {})) {
@@ -373,7 +391,8 @@ function pods(view: View, server: ServerView): Action[] {
     const asked = isUsable(pod) ? view.servers.flatMap((home) => ownedByOthers(home, uid)) : [];
     actions.push(...inSequence(`removal of ${name}`, [...asked, removal]));
   }
-  if (replacement.create !== null && leasesBelongToPair(view) && claimsFit(view) === null) {
+  const mayStart = leasesBelongToPair(view) && claimsFit(view) === null && secretsOffered(view) === null;
+  if (replacement.create !== null && mayStart) {
     // The Services move to it only when the owner's pod is gone: until then clients are served there or nowhere.
     const object = newPod(view, server, server.current === null);
     const event = {

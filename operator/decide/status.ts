@@ -7,6 +7,7 @@ import { clientAddresses } from '../policies/client-addresses.ts';
 import { degraded } from '../policies/degraded.ts';
 import { diskSetPhase } from '../policies/disk-set-phase.ts';
 import { namesPublished } from '../policies/names-published.ts';
+import { isClaimOffered } from '../policies/offered.ts';
 import { progressing } from '../policies/progressing.ts';
 import { ready } from '../policies/ready.ts';
 import { rollout } from '../policies/rollout.ts';
@@ -225,7 +226,8 @@ function claimsOf(view: View, home: ServerView, before: readonly string[]): { cl
     .map((volume) => claimName(view.observed.name, home.name, volume))
     .filter((name) => {
       const claim = view.observed.claims[name];
-      return before.includes(name) || (typeof claim === 'object' && claim.status?.phase === 'Bound');
+      if (before.includes(name)) return true;
+      return typeof claim === 'object' && claim.status?.phase === 'Bound' && isClaimOffered(view, claim);
     });
   return bound.length === 0 ? {} : { claims: bound };
 }

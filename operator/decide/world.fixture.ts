@@ -2,6 +2,7 @@
 // kubelets do something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
 
 import { type FilerPairSpecInput, type FilerPairStatus, filerPairSpec } from '../../crds/filerpair.ts';
+import { grants } from '../../crds/grants.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
@@ -19,6 +20,21 @@ export const startedAt = Date.parse('2026-11-23T12:00:00Z');
 export const settings: OperatorSettings = {
   fileserverImage: 'filerpair/fileserver:0.1.0',
   imagePullPolicy: 'IfNotPresent',
+  metricsFrom: [],
+  grants: grants.parse([
+    {
+      namespaces: ['storage'],
+      features: ['Reattach', 'HostNetwork'],
+      images: ['*'],
+      nodeSelectors: ['*'],
+      tolerations: ['*'],
+      priorityClasses: ['*'],
+      serviceAnnotations: ['*'],
+      dnsDomains: ['*'],
+      lostNodes: ['Confirmed', 'Silent'],
+      lostNodesSilentMin: ['0s'],
+    },
+  ]),
 };
 
 export const spec: FilerPairSpecInput = {
@@ -43,6 +59,7 @@ type Named = { metadata: { name?: string } };
 export class World {
   observed: Mutable<Observed>;
   now = startedAt;
+  settings = settings;
   #uids = 0;
   readonly #made = new Map<string, number>();
 
@@ -67,6 +84,7 @@ export class World {
       roles: [],
       roleBindings: [],
       podDisruptionBudgets: [],
+      networkPolicies: [],
       dnsEndpoints: [],
       claims: {},
       claimUsers: {},
@@ -78,6 +96,7 @@ export class World {
         sharedKey: 'absent',
         authority: 'absent',
         servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
+        offered: {},
       },
       volumeSnapshots: [],
       snapshotsServed: false,
@@ -122,11 +141,11 @@ export class World {
 
   view(): View {
     const pair = this.observed.pair!;
-    return viewPair({ ...this.observed, pair }, filerPairSpec.parse(pair.spec), settings, this.now);
+    return viewPair({ ...this.observed, pair }, filerPairSpec.parse(pair.spec), this.settings, this.now);
   }
 
   plan(): Plan {
-    return decide(this.observed, settings, this.now);
+    return decide(this.observed, this.settings, this.now);
   }
 
   /** Decides and carries out until nothing is left to do; returns everything that was done. */

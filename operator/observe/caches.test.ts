@@ -33,6 +33,15 @@ class Api {
   /** What a GET of one node answers. */
   found: KubernetesObject | 'absent' | 'no answer' = 'absent';
   readonly woken: string[] = [];
+  namespaces: readonly string[] = [];
+  /** Labels of Secrets, by name. */
+  secrets: Readonly<Record<string, Readonly<Record<string, string>>>> = {};
+
+  /** Paths of everything that was asked for. */
+  get asked(): readonly string[] {
+    return (this.#http?.seen ?? []).map(({ path }) => path);
+  }
+
   #watches = new Map<string, ServerResponse>();
   #http: HttpApi | undefined;
   #caches: Caches | undefined;
@@ -45,12 +54,16 @@ class Api {
       else if (query.has('watch')) {
         response.writeHead(200).flushHeaders();
         this.#watches.set(last, response);
-      } else if (parts.includes('secrets')) json(response, 404, failure(404, 'NotFound'));
-      else json(response, 200, { metadata: { resourceVersion: '1' }, items: this.objects[last] ?? [] });
+      } else if (parts.includes('secrets')) {
+        const found = this.secrets[last];
+        if (found === undefined) json(response, 404, failure(404, 'NotFound'));
+        else json(response, 200, { metadata: { name: last, namespace: 'storage', labels: found } });
+      } else json(response, 200, { metadata: { resourceVersion: '1' }, items: this.objects[last] ?? [] });
     });
     this.#caches = new Caches({
       client: this.#http.client,
       publishDns: false,
+      namespaces: this.namespaces,
       askDns: async () => [],
       wake: (key) => this.woken.push(key),
       onError: () => undefined,
@@ -220,4 +233,31 @@ describe('volumes and claims', () => {
     expect(api.woken).toContain('storage/home');
     expect((await observe(caches)).claimUsers).toEqual({});
   });
+});
+
+test('looks for objects only in the namespaces that it is told, and for nodes and volumes in the cluster', async () => {
+  api = new Api();
+  api.namespaces = ['storage'];
+  api.objects['pods'] = [podOn('node-1')];
+  const caches = await api.start();
+  const { pods, pair: found } = await observe(caches);
+  expect([pods.length, found?.metadata.name]).toEqual([1, 'home']);
+  expect([...caches.keys()]).toEqual(['storage/home']);
+  const clusterWide =
+    /^\/apis?\/(.*\/)?v1\/(nodes|persistentvolumes|csidrivers|csinodes|volumeattachments|customresourcedefinitions)(\/|$)/;
+  const elsewhere = api.asked.filter(
+    (path) => !path.includes('/namespaces/storage/') && !clusterWide.test(path),
+  );
+  expect(elsewhere).toEqual([]);
+  expect(api.asked.some((path) => path.endsWith('/namespaces/storage/pods'))).toBe(true);
+});
+
+test('tells whether a Secret that the spec names is offered to the pair', async () => {
+  api = new Api();
+  const offered = { 'filerpair.dev/offered-to': 'home' };
+  api.secrets = { ours: offered, theirs: { 'filerpair.dev/offered-to': 'other' } };
+  const servers = ['ours', 'theirs', 'none'].map((name) => ({ name, certificateSecret: name, volumes: [] }));
+  api.objects['filerpairs'] = [{ ...pair, spec: { servers } } as KubernetesObject];
+  const { credentials } = await observe(await api.start());
+  expect(credentials.offered).toEqual({ ours: 'offered', theirs: 'not offered', none: 'absent' });
 });

@@ -4,8 +4,9 @@
 import { ApiError, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient, Selection } from '../../kubernetes/client.ts';
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
+import { JoinedCopies } from '../../kubernetes/joined-copies.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import { type Change, Reflector } from '../../kubernetes/reflector.ts';
+import { type Change, type ObjectCopy, Reflector } from '../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
 import { labels, leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../decide/lease-view.ts';
@@ -45,6 +46,8 @@ export interface CachesOptions {
   readonly client: KubernetesClient;
   /** Whether to look for ExternalDNS at all: without the right to, looking fails for ever. */
   readonly publishDns: boolean;
+  /** Namespaces to look into; none: all. */
+  readonly namespaces: readonly string[];
   readonly askDns: Ask;
   /** `namespace/name` of a pair that should be looked at. */
   readonly wake: (key: string) => void;
@@ -61,7 +64,12 @@ const secretsAgeMsMax = 60_000;
 /** By Kubernetes, on a PersistentVolume of a plug-in of old whose work a CSI driver does: that driver. */
 const migratedToAnnotation = 'pv.kubernetes.io/migrated-to';
 
-const unknownCredentials: ObservedCredentials = { sharedKey: 'unknown', authority: 'unknown', servers: {} };
+const unknownCredentials: ObservedCredentials = {
+  sharedKey: 'unknown',
+  authority: 'unknown',
+  servers: {},
+  offered: {},
+};
 
 /** Woken instead of a pair when marks on nodes may have to go. No pair has this name: a pair's has a slash in it. */
 export const nodesKey = 'nodes';
@@ -73,34 +81,35 @@ const definitionName = ({ plural, group }: Resource): string => `${plural}.${gro
 /** A kind that the cluster may not have, or get and lose while the operator runs: its definition is watched too. */
 interface Optional<T extends KubernetesObject> {
   readonly resource: Resource;
-  readonly definitions: Reflector<Definition>;
+  readonly definitions: ObjectCopy<Definition>;
   /** Only while the cluster serves it. */
-  objects: Reflector<T> | null;
+  objects: ObjectCopy<T> | null;
 }
 
 export class Caches {
   readonly #options: CachesOptions;
-  readonly #pairs: Reflector<FilerPairObject>;
-  readonly #pods: Reflector<Pod>;
-  readonly #nodes: Reflector<Node>;
+  readonly #pairs: ObjectCopy<FilerPairObject>;
+  readonly #pods: ObjectCopy<Pod>;
+  readonly #nodes: ObjectCopy<Node>;
   #nodesNow: Observed['nodes'] | null = null;
   /** By name of a node: when its condition Ready became as it is. ms of this process's clock */
   readonly #readiness = new Map<string, number>();
   /** By name of a node that the API does not have: when it first said so. ms of this process's clock */
   readonly #nodesGone = new Map<string, number>();
-  readonly #leases: Reflector<Lease>;
-  readonly #services: Reflector<Service>;
-  readonly #endpointSlices: Reflector<EndpointSlice>;
-  readonly #configMaps: Reflector<KubernetesObject>;
-  readonly #serviceAccounts: Reflector<KubernetesObject>;
-  readonly #roles: Reflector<KubernetesObject>;
-  readonly #roleBindings: Reflector<KubernetesObject>;
-  readonly #podDisruptionBudgets: Reflector<KubernetesObject>;
-  readonly #claims: Reflector<Claim>;
-  readonly #volumeAttachments: Reflector<VolumeAttachment>;
-  readonly #csiNodes: Reflector<CsiNode>;
-  readonly #volumes: Reflector<PersistentVolume>;
-  readonly #csiDrivers: Reflector<CSIDriver>;
+  readonly #leases: ObjectCopy<Lease>;
+  readonly #services: ObjectCopy<Service>;
+  readonly #endpointSlices: ObjectCopy<EndpointSlice>;
+  readonly #configMaps: ObjectCopy<KubernetesObject>;
+  readonly #serviceAccounts: ObjectCopy<KubernetesObject>;
+  readonly #roles: ObjectCopy<KubernetesObject>;
+  readonly #roleBindings: ObjectCopy<KubernetesObject>;
+  readonly #podDisruptionBudgets: ObjectCopy<KubernetesObject>;
+  readonly #networkPolicies: ObjectCopy<KubernetesObject>;
+  readonly #claims: ObjectCopy<Claim>;
+  readonly #volumeAttachments: ObjectCopy<VolumeAttachment>;
+  readonly #csiNodes: ObjectCopy<CsiNode>;
+  readonly #volumes: ObjectCopy<PersistentVolume>;
+  readonly #csiDrivers: ObjectCopy<CSIDriver>;
   readonly #dnsEndpoints: Optional<KubernetesObject>;
   readonly #volumeSnapshots: Optional<VolumeSnapshot>;
   /** By UID of the pair: what was in its Secrets when they were looked at last. */
@@ -131,6 +140,7 @@ export class Caches {
     this.#podDisruptionBudgets = this.#labelled(resources.podDisruptionBudgets, (a, b) =>
       same([a.metadata.labels, specOf(a)], [b.metadata.labels, specOf(b)]),
     );
+    this.#networkPolicies = this.#labelled(resources.networkPolicies);
     this.#claims = this.#labelled<Claim>(resources.persistentVolumeClaims);
     this.#volumeAttachments = this.#reflector<VolumeAttachment>(
       resources.volumeAttachments,
@@ -200,7 +210,7 @@ export class Caches {
   /** One plain input for decide(). Asks the API only for what cannot be watched. */
   async observe(namespace: string, name: string, problems: readonly Problem[]): Promise<Observed> {
     const pair = this.#pairs.get(namespace, name) ?? null;
-    const of = <T extends KubernetesObject>(reflector: Reflector<T>): T[] =>
+    const of = <T extends KubernetesObject>(reflector: ObjectCopy<T>): T[] =>
       reflector.inGroup(keyOf(namespace, name));
     const labelled = await this.#withUnlabelled(of(this.#pods), resources.pods, namespace, podNames(pair));
     const leases = await this.#withUnlabelled(
@@ -231,6 +241,7 @@ export class Caches {
       roles: of(this.#roles),
       roleBindings: of(this.#roleBindings),
       podDisruptionBudgets: of(this.#podDisruptionBudgets),
+      networkPolicies: of(this.#networkPolicies),
       dnsEndpoints: this.#dnsEndpoints.objects === null ? [] : of(this.#dnsEndpoints.objects),
       volumeSnapshots: this.#volumeSnapshots.objects === null ? [] : of(this.#volumeSnapshots.objects),
       snapshotsServed: this.#volumeSnapshots.objects?.listed === true,
@@ -391,6 +402,17 @@ export class Caches {
       return typeof found === 'string' || belongsTo(found, pair) ? found : 'absent';
     };
     const names = (pair.spec?.servers ?? []).map((server) => server.name);
+    const offered: Record<string, ObservedCredentials['offered'][string]> = {};
+    for (const { certificateSecret: wanted } of pair.spec?.servers ?? []) {
+      if (wanted === undefined) continue;
+      const found = await this.#lookFor<Secret>(resources.secrets, namespace, wanted);
+      offered[wanted] =
+        typeof found === 'string'
+          ? found
+          : found.metadata.labels?.[labels.offeredTo] === name
+            ? 'offered'
+            : 'not offered';
+    }
     const [key, authority, ...certificates] = await Promise.all([
       mine(sharedKeyName(name)),
       mine(authorityName(name)),
@@ -408,7 +430,7 @@ export class Caches {
           : serverCertificateFacts(own, certificateDnsName(server, namespace), authorities);
     }
     const sharedKey = typeof key === 'string' ? key : { uid: key.metadata.uid ?? '' };
-    return { sharedKey, authority: facts, servers };
+    return { sharedKey, authority: facts, servers, offered };
   }
 
   async #lookFor<T extends KubernetesObject>(
@@ -425,7 +447,7 @@ export class Caches {
     }
   }
 
-  #all(): Reflector<KubernetesObject>[] {
+  #all(): ObjectCopy<KubernetesObject>[] {
     return [
       this.#pairs,
       this.#pods,
@@ -438,6 +460,7 @@ export class Caches {
       this.#roles,
       this.#roleBindings,
       this.#podDisruptionBudgets,
+      this.#networkPolicies,
       this.#claims,
       this.#volumeAttachments,
       this.#csiNodes,
@@ -446,7 +469,7 @@ export class Caches {
       ...(this.#options.publishDns ? [this.#dnsEndpoints.definitions] : []),
       this.#volumeSnapshots.definitions,
       ...[this.#dnsEndpoints, this.#volumeSnapshots].flatMap(({ objects }) => objects ?? []),
-    ] as unknown as Reflector<KubernetesObject>[];
+    ] as unknown as ObjectCopy<KubernetesObject>[];
   }
 
   #reflector<T extends KubernetesObject>(
@@ -455,20 +478,25 @@ export class Caches {
     selection: Selection = {},
     trim?: (object: T) => T,
     groupOf?: (object: T) => string | null,
-  ): Reflector<T> {
-    return new Reflector<T>({
-      ...selection,
-      client: this.#options.client,
-      resource,
-      trim,
-      groupOf,
-      onChange,
-      onError: (error, retryInMs) => this.#options.onError(resource.plural, error, retryInMs),
-    });
+  ): ObjectCopy<T> {
+    const copyOf = (namespace: string | undefined): Reflector<T> =>
+      new Reflector<T>({
+        ...selection,
+        namespace,
+        client: this.#options.client,
+        resource,
+        trim,
+        groupOf,
+        onChange,
+        onError: (error, retryInMs) => this.#options.onError(resource.plural, error, retryInMs),
+      });
+    const { namespaces } = this.#options;
+    if (!resource.namespaced || namespaces.length === 0) return copyOf(undefined);
+    return new JoinedCopies(new Map(namespaces.map((name) => [name, copyOf(name)])));
   }
 
   /** Of all pairs, waking the one that the label names; `alike`: a change that cannot matter. */
-  #labelled<T extends KubernetesObject>(resource: Resource, alike?: (a: T, b: T) => boolean): Reflector<T> {
+  #labelled<T extends KubernetesObject>(resource: Resource, alike?: (a: T, b: T) => boolean): ObjectCopy<T> {
     const onChange = (change: Change<T>): void => {
       if (change.kind === 'modified' && alike?.(change.object, change.previous)) return;
       for (const object of change.kind === 'modified'

@@ -1,6 +1,7 @@
 // One plain input for decide(): everything known about one FilerPair at one moment. Absent is null or a missing
 // entry; what could not be found out is 'unknown' and never looks like absent.
 
+import type { Grant } from '../../crds/grants.ts';
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import type { CertificateFacts } from '../policies/certificate-upkeep.ts';
@@ -37,6 +38,8 @@ export const answerKey = (name: string, type: DnsRecordType): string => `${name}
 export interface ObservedCredentials extends CertificateFacts {
   /** The key that servers without certificates share. */
   readonly sharedKey: { readonly uid: string } | 'absent' | 'unknown';
+  /** By name of a Secret that the spec names: whether it is there, and offered to the pair. */
+  readonly offered: Readonly<Record<string, 'offered' | 'not offered' | 'absent' | 'unknown'>>;
 }
 
 /** What a pair knows of all others: a new image of the operator comes to them as a wave. */
@@ -75,6 +78,7 @@ export interface Observed {
   readonly roles: readonly KubernetesObject[];
   readonly roleBindings: readonly KubernetesObject[];
   readonly podDisruptionBudgets: readonly KubernetesObject[];
+  readonly networkPolicies: readonly KubernetesObject[];
   readonly dnsEndpoints: readonly KubernetesObject[];
   /** Claims with the pair's label, and those that the spec adopts, by name. */
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
@@ -125,4 +129,8 @@ export interface OperatorSettings {
   /** Image of file server and sentinel, unless spec.image says otherwise. */
   readonly fileserverImage: string;
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  /** What FilerPairs may ask for, by namespace. */
+  readonly grants: readonly Grant[];
+  /** Namespaces from which pods may read the metrics of servers; null: no NetworkPolicies are made. */
+  readonly metricsFrom: readonly string[] | null;
 }

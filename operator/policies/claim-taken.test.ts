@@ -9,7 +9,10 @@ const claimOf = (pair?: string): Claim => ({
     name: 'all',
     namespace: 'storage',
     uid: 'claim-1',
-    labels: pair === undefined ? {} : { 'filerpair.dev/pair': pair, 'filerpair.dev/epoch': '41' },
+    labels: {
+      'filerpair.dev/offered-to': 'home',
+      ...(pair === undefined ? {} : { 'filerpair.dev/pair': pair, 'filerpair.dev/epoch': '41' }),
+    },
   },
   spec: { volumeName: 'pv-1', accessModes: ['ReadWriteMany'] },
   status: { phase: 'Bound' },

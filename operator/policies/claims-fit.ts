@@ -10,10 +10,12 @@ import { claimName } from '../decide/names.ts';
 import type { View } from '../decide/view.ts';
 import type { Claim } from '../observe/objects.ts';
 import { takenBy } from './claim-taken.ts';
+import { howToOffer, isClaimOffered } from './offered.ts';
 import { isFalse, type Policy } from './verdict.ts';
 
 export const MISFITS = [
   'ClaimTaken',
+  'ClaimNotOffered',
   'ClaimNotExclusive',
   'ClaimNotShared',
   'VolumeNotExclusive',
@@ -45,8 +47,14 @@ export function misfit(view: View): (Misfit & { readonly claim: string }) | null
           reason: 'ClaimTaken',
           message: `${where} belongs to FilerPair ${other}, whose spec names it too. Nothing is started on it, and the claim is left as it is. Take it out of one of the two, or rename the volume.`,
         };
-      const found =
-        typeof claim === 'object' ? (claimMisfit(view, claim) ?? volumeMisfit(view, claim)) : null;
+      if (typeof claim !== 'object') continue;
+      if (!isClaimOffered(view, claim))
+        return {
+          claim: name,
+          reason: 'ClaimNotOffered',
+          message: `${where} was not made for this FilerPair, and is not offered to it. Nothing is started on it, and the claim is left as it is. ${howToOffer(view, 'pvc', name)}`,
+        };
+      const found = claimMisfit(view, claim) ?? volumeMisfit(view, claim);
       if (found !== null)
         return {
           claim: name,

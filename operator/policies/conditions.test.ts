@@ -16,7 +16,12 @@ const adopting = {
   servers: [{ ...spec.servers[0]!, volumes: [{ name: 'data', existingClaim: 'old' }] }, spec.servers[1]!],
 };
 const adopted = {
-  metadata: { name: 'old', namespace: 'storage', uid: 'old' },
+  metadata: {
+    name: 'old',
+    namespace: 'storage',
+    uid: 'old',
+    labels: { 'filerpair.dev/offered-to': 'home' },
+  },
   status: { phase: 'Bound' as const },
 };
 const crash = (world: World, server: string): void =>

@@ -62,6 +62,15 @@ describe('a lost node with disks of another owner', () => {
     expect(world.observed.pair!.status!.conditions![0]!.message).toContain('is marked as out of service');
   });
 
+  test('is not marked for a pair to which that is not granted', () => {
+    const world = lost({ policy: 'Silent', after: '0s' });
+    const [all] = world.settings.grants;
+    world.settings = { ...world.settings, grants: [{ ...all!, lostNodesSilentMin: ['60s'] }] };
+    world.now += 24 * 3_600_000;
+    expect(patches(world.settle())).toEqual([]);
+    expect(world.observed.pair!.status!.conditions![0]).toMatchObject({ reason: 'NotGranted' });
+  });
+
   test('Confirmed: is marked when somebody says that this very boot has been switched off', () => {
     const world = lost({ policy: 'Confirmed' });
     world.now += 3_600_000;

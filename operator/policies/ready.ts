@@ -6,7 +6,9 @@ import { attachment } from './attachment.ts';
 import { claimsFit } from './claims-fit.ts';
 import { claimsThere } from './claims-there.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
+import { granted } from './granted.ts';
 import { leaseLost } from './lease-lost.ts';
+import { secretsOffered } from './offered.ts';
 import { ownerLife, runningPartners, whyNoTakeover } from './owner-life.ts';
 import type { PodFinding } from './pod-state.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
@@ -20,8 +22,10 @@ export const readyChain: readonly Policy<View>[] = [
       ? null
       : isFalse(first.reason, problems.map(({ message }) => message).join('; '));
   },
+  granted,
   claimsThere,
   claimsFit,
+  secretsOffered,
   leaseLost,
   function diskSetNotServed(view) {
     for (const home of view.servers) {

@@ -34,6 +34,7 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
   const caches: Caches = new Caches({
     client,
     publishDns: settings.PUBLISH_DNS === 'true',
+    namespaces: settings.WATCH_NAMESPACES,
     askDns: askingDns(),
     wake: (key) => controller?.wake(key),
     onError: (resource, error, retryInMs) => {
@@ -47,7 +48,12 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
   controller = new Controller(
     caches,
     new Executor(client, identity),
-    { fileserverImage: settings.FILESERVER_IMAGE, imagePullPolicy: settings.IMAGE_PULL_POLICY },
+    {
+      fileserverImage: settings.FILESERVER_IMAGE,
+      imagePullPolicy: settings.IMAGE_PULL_POLICY,
+      grants: settings.ALLOWED,
+      metricsFrom: settings.NETWORK_POLICIES === 'true' ? settings.METRICS_FROM : null,
+    },
     log,
     metrics,
     mayAct,

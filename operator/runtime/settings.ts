@@ -1,10 +1,36 @@
 // What the operator is told through its environment (the chart sets it).
 
 import { z } from 'zod';
+import { grants } from '../../crds/grants.ts';
+
+/** Separated by commas. */
+const namespaces = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').filter((one) => one !== ''));
 
 const settings = z.object({
   FILESERVER_IMAGE: z.string().min(1),
   IMAGE_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
+  /** What FilerPairs may ask for, by namespace: JSON, as crds/grants.ts has it. */
+  ALLOWED: z
+    .string()
+    .default('[]')
+    .transform((text, context) => {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        context.addIssue({ code: 'custom', message: 'is not JSON' });
+        return z.NEVER;
+      }
+    })
+    .pipe(grants),
+  /** Whether every pair gets NetworkPolicies. */
+  NETWORK_POLICIES: z.enum(['true', 'false']).default('true'),
+  /** Namespaces from which metrics of servers may be read. */
+  METRICS_FROM: namespaces,
+  /** Namespaces whose FilerPairs are looked after; none: all. */
+  WATCH_NAMESPACES: namespaces,
   POD_NAME: z.string().min(1).default('filerpair-operator'),
   POD_NAMESPACE: z.string().min(1).optional(),
   LEADER_ELECTION: z.enum(['true', 'false']).default('true'),

@@ -12,7 +12,6 @@ import {
 } from '../names.ts';
 import { partnerOf, type ServerView, type View } from '../view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
-import { imageOf } from './pod.ts';
 
 /**
  * Seconds that a disk set may go on being used after its attachment was told to go. After that the kubelet ends the pod and
@@ -21,7 +20,8 @@ import { imageOf } from './pod.ts';
 const gracePeriodSeconds = 600;
 const claimsDirectory = '/claims';
 const serversDirectory = '/attach';
-const readyFile = '/run/ready';
+const runDirectory = '/run/filerpair';
+const readyFile = `${runDirectory}/ready`;
 
 /** Wherever a server runs its disks must be able to follow: only what would keep it from starting at all is not tolerated. */
 const passingTaints = [
@@ -64,7 +64,8 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
     enableServiceLinks: false,
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: gracePeriodSeconds,
-    securityContext: { runAsUser: 0, runAsGroup: 0 },
+    // Container engines filter no privileged container unless they are configured to; then this is the filter.
+    securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
     ...priorityOf(view, home),
     // Not nodeName: the scheduler has to see the pod, since it chooses volumes (WaitForFirstConsumer) and keeps two pods
     // from one claim (ReadWriteOncePod).
@@ -81,6 +82,7 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
         name: `claim-${index}`,
         persistentVolumeClaim: { claimName: claimName(view.observed.name, home.name, volume) },
       })),
+      { name: 'run', emptyDir: {} },
       {
         name: 'servers',
         hostPath: { path: `${attachmentDirectory(view.uid)}/${home.name}`, type: 'DirectoryOrCreate' },
@@ -100,7 +102,9 @@ function container(view: View, home: ServerView): Record<string, unknown> {
   const names = home.spec.volumes.map(({ name }) => name);
   return {
     name: 'disks',
-    ...imageOf(view),
+    // Never that of the spec: this pod is privileged, and whoever may create a FilerPair is not trusted with a node.
+    image: view.settings.fileserverImage,
+    imagePullPolicy: view.settings.imagePullPolicy,
     // The init: a process that is PID 1 and not yet listening would not hear that it shall end.
     command: ['/usr/bin/tini', '-s', '--', 'node', '/app/dist/fileserver/attachment/main.js'],
     // A directory of its own: what another pod has left on the node is never taken for this one's.
@@ -119,13 +123,14 @@ function container(view: View, home: ServerView): Record<string, unknown> {
     readinessProbe: { exec: { command: ['test', '-e', readyFile] }, periodSeconds: 1 },
     resources: { requests: { cpu: '5m', memory: '48Mi' } },
     // To mount, and to let the mount spread to the node, Kubernetes asks for no less.
-    securityContext: { privileged: true },
+    securityContext: { privileged: true, readOnlyRootFilesystem: true },
     volumeMounts: [
       ...home.spec.volumes.map(({ name }, index) => ({
         name: `claim-${index}`,
         mountPath: `${claimsDirectory}/${name}`,
       })),
       { name: 'servers', mountPath: serversDirectory, mountPropagation: 'Bidirectional' },
+      { name: 'run', mountPath: runDirectory },
     ],
   };
 }

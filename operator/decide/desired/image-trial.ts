@@ -52,7 +52,11 @@ export function imageTrial(view: View, server: ServerView): KubernetesObject {
           // Every version understands this; one of the program's own flags an older one would not.
           command: ['node', '--check', '/app/dist/fileserver/main.js'],
           resources: { requests: { cpu: '5m', memory: '48Mi' } },
-          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
         },
       ],
     },

@@ -40,6 +40,9 @@ const gracePeriodSeconds = 30;
  */
 const resourcesDefault = { requests: { cpu: '500m', memory: '384Mi' } };
 
+/** Of nobody else: neither of clients, whom the server squashes to 65534, nor of an account of the image. */
+const sentinelUid = 65532;
+
 interface ServerPod {
   readonly spec: Record<string, unknown>;
   /** Fingerprint that tells whether a running pod is up to date. */
@@ -173,12 +176,10 @@ export const imagesOfPod = ({ spec }: Pod): string[] =>
     ({ image }) => image ?? [],
   );
 
-export function imageOf(view: View): Record<string, unknown> {
-  return {
-    image: wantedImage(view),
-    imagePullPolicy: view.settings.imagePullPolicy,
-  };
-}
+export const imageOf = (view: View): Record<string, unknown> => ({
+  image: wantedImage(view),
+  imagePullPolicy: view.settings.imagePullPolicy,
+});
 
 function serverContainer(view: View, server: ServerView): Record<string, unknown> {
   const { ports } = view.spec;
@@ -214,6 +215,7 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
     resources: server.spec.placement?.resources ?? resourcesDefault,
     securityContext: {
       allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
       // To act as the user that a request names, on files of anybody, by handles.
       capabilities: {
         drop: ['ALL'],
@@ -237,11 +239,19 @@ function sentinelContainer(view: View): Record<string, unknown> {
     command: ['node', '/app/dist/fileserver/sentinel/main.js', '--config', `${configDirectory}/server.json`],
     env: [field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid')],
     resources: { requests: { cpu: '5m', memory: '48Mi' } },
-    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    // The server, which is root, finds its socket all the same; the kernel tells of a death whosever the process was.
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: sentinelUid,
+      runAsGroup: sentinelUid,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
     volumeMounts: [
       { name: 'run', mountPath: runDirectory },
       { name: 'config', mountPath: configDirectory, readOnly: true },
-      { name: 'secret', mountPath: secretDirectory, readOnly: true },
+      { name: 'sentinel-secret', mountPath: secretDirectory, readOnly: true },
     ],
   };
 }
@@ -250,33 +260,30 @@ function sentinelContainer(view: View): Record<string, unknown> {
 const mountName = (view: View, home: ServerView, volume: string): string =>
   `volume-${view.servers.indexOf(home)}-${home.spec.volumes.findIndex(({ name }) => name === volume)}`;
 
+const secretSources = (view: View, server: ServerView): object[] => [
+  {
+    secret: {
+      name: certificateSecretName(view, server),
+      items: ['tls.crt', 'tls.key', 'ca.crt'].map((key) => ({ key, path: key })),
+    },
+  },
+  // There only while a server runs that has no such certificate.
+  {
+    secret: {
+      name: sharedKeyName(view.observed.name),
+      optional: true,
+      items: [{ key: secretKey, path: secretKey }],
+    },
+  },
+];
+
 function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
-  const pair = view.observed.name;
   return [
     { name: 'run', emptyDir: {} },
     { name: 'config', configMap: { name: configMapName(view, server) } },
-    {
-      name: 'secret',
-      projected: {
-        defaultMode: 0o400,
-        sources: [
-          {
-            secret: {
-              name: certificateSecretName(view, server),
-              items: ['tls.crt', 'tls.key', 'ca.crt'].map((key) => ({ key, path: key })),
-            },
-          },
-          // There only while a server runs that has no such certificate.
-          {
-            secret: {
-              name: sharedKeyName(pair),
-              optional: true,
-              items: [{ key: secretKey, path: secretKey }],
-            },
-          },
-        ],
-      },
-    },
+    { name: 'secret', projected: { defaultMode: 0o400, sources: secretSources(view, server) } },
+    // The sentinel is not root, and fsGroup would have the kubelet change the groups of clients' files. Only its container mounts it.
+    { name: 'sentinel-secret', projected: { defaultMode: 0o444, sources: secretSources(view, server) } },
     {
       name: 'token',
       projected: {

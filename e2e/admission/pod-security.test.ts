@@ -1,0 +1,113 @@
+// Which Pod Security level a namespace needs for a pair, by mode: the operator's own pods, given to the API server's own
+// admission. docs/security.md has the table; what it says is what is tested here.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { requests } from '../../crds/testing/requests-for-grants.ts';
+import { ApiError } from '../../kubernetes/api-error.ts';
+import type { KubernetesClient } from '../../kubernetes/client.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { resources } from '../../kubernetes/resource.ts';
+import { attachmentPod } from '../../operator/decide/desired/attachment-pod.ts';
+import { imageTrial } from '../../operator/decide/desired/image-trial.ts';
+import { serverPod } from '../../operator/decide/desired/pod.ts';
+import { World } from '../../operator/decide/world.fixture.ts';
+import { REPOSITORY } from '../environment.ts';
+import { ApiServer } from './api-server.ts';
+import { makeNamespace, rendered } from './installed-chart.ts';
+
+const levels = ['restricted', 'baseline', 'privileged'] as const;
+type Level = (typeof levels)[number];
+
+const shared = new World(requests.nothing.spec).view();
+const moving = new World(requests['disks that move'].spec).view();
+const onHost = new World(requests['the network of nodes'].spec).view();
+
+interface Case {
+  readonly pod: string;
+  readonly needs: Level;
+  readonly spec: unknown;
+  /** What stands in the way of the next stricter level. */
+  readonly because: RegExp;
+}
+
+const specOf = (object: KubernetesObject): unknown => (object as unknown as { spec: unknown }).spec;
+
+const cases: readonly Case[] = [
+  {
+    pod: 'server, Shared',
+    needs: 'privileged',
+    spec: serverPod(shared, shared.servers[0]).spec,
+    because: /non-default capabilities .*DAC_READ_SEARCH/,
+  },
+  {
+    pod: 'server, Reattach',
+    needs: 'privileged',
+    spec: serverPod(moving, moving.servers[0]).spec,
+    because: /hostPath volumes/,
+  },
+  {
+    pod: 'server, host network',
+    needs: 'privileged',
+    spec: serverPod(onHost, onHost.servers[0]).spec,
+    because: /host namespaces/,
+  },
+  {
+    pod: 'disks, Reattach',
+    needs: 'privileged',
+    spec: specOf(attachmentPod(moving, moving.servers[0], 'node-1')),
+    because: /privileged/,
+  },
+  {
+    pod: 'trial of an image',
+    needs: 'restricted',
+    spec: specOf(imageTrial(shared, shared.servers[0])),
+    because: /never/,
+  },
+];
+
+let server: ApiServer;
+let client: KubernetesClient;
+
+beforeAll(async () => {
+  server = await ApiServer.start();
+  client = server.client('admin');
+  for (const level of levels) {
+    await makeNamespace(client, level, { 'pod-security.kubernetes.io/enforce': level });
+  }
+}, 300_000);
+
+afterAll(() => server?.stop());
+
+describe('a namespace that enforces a Pod Security level', () => {
+  test.each(cases)('admits the pod "$pod" from the level $needs on', async ({ spec, needs, because }) => {
+    for (const level of levels) {
+      const said = await refusal(level, spec);
+      const stricter = levels.indexOf(needs) - levels.indexOf(level);
+      if (stricter <= 0) expect(said, level).toBeNull();
+      else expect(said, level).toMatch(stricter === 1 ? because : /violates PodSecurity/);
+    }
+  });
+
+  test('admits the operator at the level restricted', async () => {
+    const deployment = (await rendered({})).find(({ kind }) => kind === 'Deployment');
+    const { template } = specOf(deployment!) as { template: { spec: unknown } };
+    expect(await refusal('restricted', template.spec)).toBeNull();
+  });
+
+  test('is told the truth by docs/security.md', () => {
+    const text = readFileSync(join(REPOSITORY, 'docs/security.md'), 'utf8');
+    for (const { pod, needs } of cases) expect(text).toContain(`| ${pod} | ${needs} |`);
+  });
+});
+
+async function refusal(namespace: string, spec: unknown): Promise<string | null> {
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'one', namespace }, spec };
+  try {
+    await client.create(resources.pods, pod as KubernetesObject, { dryRun: true });
+    return null;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 403) return error.message;
+    throw error;
+  }
+}
