@@ -490,6 +490,8 @@ function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context
   context.emit({ kind: 'openDiskSet', home: state.home, epoch: record.epoch, ...known });
   gate('openGate', state.home, record.epoch, context);
   if (state.local !== null) carriedOut(state, state.local, context);
+  // Its addressee did not take it, and it comes back.
+  if (state.awaiting !== null) answerAwaiting(state, context.identity.me, context);
   return {
     ...state,
     detected: null,
