@@ -26,7 +26,12 @@ export const AREAS: readonly Area[] = [
       'pair/server.ts',
       'pair/transfer-policy.ts',
     ],
-    tests: ['pair/', 'simulation/exploration/exploration.test.ts', 'simulation/simulation.test.ts'],
+    tests: [
+      'pair/',
+      'simulation/wake-up.test.ts',
+      'simulation/exploration/exploration.test.ts',
+      'simulation/simulation.test.ts',
+    ],
   },
   {
     name: 'change queue',

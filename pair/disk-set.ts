@@ -1141,9 +1141,7 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
     if (role.write !== null || state.readSince !== null) return until;
     if (role.doubt !== null || state.lookup || state.wentBack !== null)
       return Math.min(until, state.notBefore);
-    const next =
-      role.accepts === null ? role.writtenAt + renewEveryMs(timing) : role.confirmedAt + soloAfterMs(timing);
-    return Math.min(until, Math.max(next, state.notBefore));
+    return Math.min(until, Math.max(dueAt(role, context), state.notBefore));
   }
   if (state.readSince !== null) return Number.POSITIVE_INFINITY;
   if (state.lookup || state.seen === null) return state.notBefore;
@@ -1154,6 +1152,8 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   // Who stops claims nothing.
   if (context.stopping) return Number.POSITIVE_INFINITY;
   if (state.ahead !== null && forcedBy(state, context) === null) return Number.POSITIVE_INFINITY;
+  const first = Math.max(state.notBefore, state.cannotServeUntil, holderComesFirstUntil(state, context));
+  if (state.seen.record.holder === context.identity.me) return first;
   const verdict = mayClaim(claimView(state, context), context.now);
   // What waits for a person is woken by the request.
   if (
@@ -1165,5 +1165,13 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   }
   const at =
     verdict.kind === 'wait' ? verdict.until : verdict.kind === 'now' ? context.now : Number.POSITIVE_INFINITY;
-  return Math.max(at, state.notBefore, state.cannotServeUntil, holderComesFirstUntil(state, context));
+  return Math.max(at, first);
+}
+
+/** When a holder that waits for nothing writes the Lease again, or doubts its acknowledger. */
+function dueAt(role: Holder, { identity, connected }: Pick<Context, 'identity' | 'connected'>): number {
+  if (role.accepts === null) return role.writtenAt + renewEveryMs(identity.timing);
+  return connected.includes(role.accepts)
+    ? role.confirmedAt + soloAfterMs(identity.timing)
+    : Number.NEGATIVE_INFINITY;
 }
