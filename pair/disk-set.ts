@@ -357,7 +357,13 @@ function ownershipChanged(state: DiskSetState, context: Context): DiskSetState {
   if (next.awaiting !== null && record.holder !== null) next = answerAwaiting(next, record.holder, context);
   if (role.name === 'holder' && (record.holder !== context.identity.me || record.epoch !== role.epoch)) {
     const by = record.holder ?? 'nobody';
-    return fence(next, null, `the Lease of ${state.home} names ${by} at epoch ${record.epoch}`, context);
+    return fence(
+      next,
+      role,
+      null,
+      `the Lease of ${state.home} names ${by} at epoch ${record.epoch}`,
+      context,
+    );
   }
   return next;
 }
@@ -585,12 +591,12 @@ function diskSetOpenFailed(
   if (role.name !== 'holder' || role.epoch !== epoch) return state;
   trace(state, { name: 'openFailed', epoch, message }, context);
   const ahead = epochFound === undefined ? state.ahead : { epoch: epochFound, message };
-  return giveUpHere({ ...state, ahead }, message, context);
+  return giveUpHere({ ...state, ahead }, role, message, context);
 }
 
 function fault(state: DiskSetState, reason: string, message: string, context: Context): DiskSetState {
-  if (state.role.name !== 'holder') return state;
-  return giveUpHere(state, `${reason}: ${message}`, context);
+  const { role } = state;
+  return role.name === 'holder' ? giveUpHere(state, role, `${reason}: ${message}`, context) : state;
 }
 
 /**
@@ -606,16 +612,16 @@ function volumeStalled(
   const { role } = state;
   if (role.name !== 'holder') return state;
   const message = `volume ${volume} has not answered for ${Math.round(waitedMs / 1000)} s`;
-  if (context.connected.length > 0) return giveUpHere(state, `VolumeStalled: ${message}`, context);
+  if (context.connected.length > 0) return giveUpHere(state, role, `VolumeStalled: ${message}`, context);
   trace(state, { name: 'stalled', epoch: role.epoch, message }, context);
   return state;
 }
 
 /** The volumes cannot be served by this server now: let the partner try, and don't claim for a while. */
-function giveUpHere(state: DiskSetState, message: string, context: Context): DiskSetState {
+function giveUpHere(state: DiskSetState, role: Holder, message: string, context: Context): DiskSetState {
   const to = context.connected.length > 0 ? context.identity.partner : null;
   const cannotServeUntil = context.now + silenceMs(context.identity.timing) * 4;
-  return fence({ ...state, cannotServeUntil }, { to, requestId: null, message }, message, context);
+  return fence({ ...state, cannotServeUntil }, role, { to, requestId: null, message }, message, context);
 }
 
 function diskSetClosed(state: DiskSetState, context: Context): DiskSetState {
@@ -646,12 +652,11 @@ function changesEnded(state: DiskSetState, context: Context): DiskSetState {
 /** Stop serving at once (R2). What is under way is not answered. */
 function fence(
   state: DiskSetState,
+  role: Holder,
   leaving: Leaving | null,
   message: string,
   context: Context,
 ): DiskSetState {
-  const { role } = state;
-  if (role.name !== 'holder') return state;
   context.emit({ kind: 'setRight', home: state.home, until: null });
   close(state.home, role.epoch, 'fence', context);
   trace(state, { name: 'fenced', epoch: role.epoch, message }, context);
@@ -758,6 +763,7 @@ function request(state: DiskSetState, asked: TransferRequest, context: Context):
   }
   return leave(
     { ...handled, memory: askedFor(state.memory) },
+    role,
     { to: wanted, requestId: asked.id, message: asked.reason },
     context,
   );
@@ -833,10 +839,9 @@ function endRequest(state: DiskSetState, context: Context): DiskSetState {
   return { ...state, local: null, asked: null };
 }
 
-/** Begins a planned hand-over: finish what runs, then release. The right goes on being renewed meanwhile. */
-function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSetState {
-  const { role, home } = state;
-  if (role.name !== 'holder' || role.leaving !== null) return state;
+/** Begins a planned hand-over: finish what runs, then release. The right goes on being renewed meanwhile. The port is open. */
+function leave(state: DiskSetState, role: Holder, leaving: Leaving, context: Context): DiskSetState {
+  const { home } = state;
   trace(state, { name: 'quiescing', epoch: role.epoch, to: leaving.to, message: leaving.message }, context);
   if (leaving.to !== null) {
     const message = { kind: 'handingOver' as const, home, epoch: role.epoch };
@@ -851,7 +856,11 @@ function leave(state: DiskSetState, leaving: Leaving, context: Context): DiskSet
 /** What has to be done now, whatever input came: every branch sends at most one request to the witness. */
 function advance(state: DiskSetState, context: Context): DiskSetState {
   const present = endRequest(forgetAnnouncement(state, context), context);
-  const guarded = standStill(enforceRight(present, context), context);
+  const { role } = present;
+  const guarded = standStill(
+    role.name === 'holder' ? enforceRight(present, role, context) : present,
+    context,
+  );
   if (guarded.lookup || guarded.seen === null) return heedStop(lookUp(guarded, context), context);
   switch (guarded.role.name) {
     case 'observer':
@@ -869,17 +878,16 @@ function advance(state: DiskSetState, context: Context): DiskSetState {
 }
 
 /** R2: the right is over when its time is over, whatever else is under way. */
-function enforceRight(state: DiskSetState, context: Context): DiskSetState {
-  const { role } = state;
-  if (role.name !== 'holder') return state;
+function enforceRight(state: DiskSetState, role: Holder, context: Context): DiskSetState {
   const { timing } = context.identity;
   if (context.now >= rightUntil(role.confirmedAt, timing)) {
     const message = `no confirmation for ${Math.round(context.now - role.confirmedAt)} ms (lease ${timing.leaseMs} ms)`;
-    return fence(state, role.leaving, message, context);
+    return fence(state, role, role.leaving, message, context);
   }
   if (role.port === 'quiescing' && context.now - role.quiescedAt > timing.leaseMs * 2) {
     return fence(
       state,
+      role,
       role.leaving,
       `${state.home} could not be quiesced in ${timing.leaseMs * 2} ms`,
       context,
@@ -1025,8 +1033,8 @@ function heedStop(state: DiskSetState, context: Context): DiskSetState {
   if (role.name !== 'holder' || !context.stopping || role.leaving !== null) return state;
   const leaving = stopping(state, context);
   return role.port === 'open'
-    ? leave(state, leaving, context)
-    : fence(state, leaving, leaving.message, context);
+    ? leave(state, role, leaving, context)
+    : fence(state, role, leaving, leaving.message, context);
 }
 
 function advanceHolder(state: DiskSetState, role: Holder, context: Context): DiskSetState {
@@ -1039,7 +1047,7 @@ function advanceHolder(state: DiskSetState, role: Holder, context: Context): Dis
   }
   if (timeToGiveBack(state, role, context)) {
     const message = `${state.home} is back: automatic giveback`;
-    return leave(state, { to: state.home, requestId: null, message, automatic: true }, context);
+    return leave(state, role, { to: state.home, requestId: null, message, automatic: true }, context);
   }
   if (role.write !== null || context.now < state.notBefore) return state;
   const acknowledger = wantedAcknowledger(role, context);

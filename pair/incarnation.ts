@@ -45,7 +45,8 @@ export function serverOf(incarnation: Incarnation): ServerName {
  */
 export function startedLater(a: Incarnation, b: Incarnation): boolean {
   const [one, other] = [runOf(a), runOf(b)];
-  return one.length === other.length ? one > other : one.length > other.length;
+  const digits = Math.max(one.length, other.length);
+  return one.padStart(digits, '0') > other.padStart(digits, '0');
 }
 
 /** Without the machine. */

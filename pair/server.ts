@@ -370,7 +370,7 @@ function tellDisks(state: ServerState, now: number, effects: Effect[]): ServerSt
     disks = { ...disks, [home]: { directory, partnerCouldServe: could } };
     effects.unshift({ kind: 'disksAt', home, directory, partnerCouldServe: could });
   }
-  return disks === state.disks ? state : { ...state, disks };
+  return { ...state, disks };
 }
 
 /** What others have to hear of this step: the sentinel, the partner, whoever waits for the stop. */

@@ -158,9 +158,7 @@ export function tookOver(
 
 /** Somebody else owns it now; if that is its home, the giveback has succeeded. */
 export function movedOn(memory: TransferMemory, atHome: boolean): TransferMemory {
-  return atHome && (memory.attempts > 0 || memory.notBefore !== Number.NEGATIVE_INFINITY)
-    ? { ...memory, attempts: 0, notBefore: Number.NEGATIVE_INFINITY }
-    : memory;
+  return atHome ? { ...memory, attempts: 0, notBefore: Number.NEGATIVE_INFINITY } : memory;
 }
 
 /** A person who asks for a giveback has seen to the cause: the breaker closes. */
