@@ -9,4 +9,54 @@ export interface Explained {
   readonly why: string;
 }
 
-export const EXPLAINED: readonly Explained[] = [];
+export const EXPLAINED: readonly Explained[] = [
+  {
+    file: 'pair/server.ts',
+    line: "const concerns = 'home' in input ? input.home : null;",
+    code: "'home' in input",
+    becomes: 'true',
+    why: 'The home of an input that has none is undefined, which is no disk set either.',
+  },
+  {
+    file: 'pair/server.ts',
+    line: 'next = { ...next, nextToken: token + 1 };',
+    code: '+',
+    becomes: '-',
+    why: 'Tokens only have to differ from each other: those that count down do.',
+  },
+  {
+    file: 'pair/disk-set.ts',
+    line: "role.name === 'holder' ? enforceRight(present, role, context) : present,",
+    code: "role.name === 'holder'",
+    becomes: 'true',
+    why: 'No other role has a confirmation that could be too old, or a port.',
+  },
+  {
+    file: 'pair/disk-set.ts',
+    line: 'asFound: true,',
+    code: 'true',
+    becomes: 'false',
+    why: 'The first sighting sets it to true whatever it was, and nobody asks before.',
+  },
+  {
+    file: 'pair/disk-set.ts',
+    line: 'readOvertaken: false,',
+    code: 'false',
+    becomes: 'true',
+    why: 'It is asked when a read is answered, and every read begins with setting it to false.',
+  },
+  {
+    file: 'pair/disk-set.ts',
+    line: '    lookup: true,',
+    code: 'true',
+    becomes: 'false',
+    why: 'Of the start: a Lease that has never been seen is looked up in any case.',
+  },
+  {
+    file: 'pair/disk-set.ts',
+    line: 'state.home === context.identity.server',
+    code: 'state.home === context.identity.server',
+    becomes: 'false',
+    why: 'What is remembered of hand-overs is asked of the partner’s disk set alone; for the own one it would only be kept in vain.',
+  },
+];

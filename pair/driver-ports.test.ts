@@ -1,0 +1,110 @@
+/** Each effect reaches its port, whole; and after the end nothing does. */
+import { describe, expect, test } from 'vitest';
+import { type DriverPorts, PairDriver } from './driver.ts';
+import { initialServer } from './server.ts';
+import { me, partner, timing } from './testing/one-server.ts';
+import type { Effect } from './types.ts';
+
+const NOW = 100;
+const home = 'filer-b';
+const ownership = {
+  holder: me,
+  epoch: 4,
+  acknowledger: null,
+  renewal: 9,
+  releasedTo: null,
+  claimAfterMs: 2600,
+};
+const message = { kind: 'heartbeat', seq: 1, holdings: [] } as const;
+const event = { name: 'serving', epoch: 4 } as const;
+const written = { epoch: 3, volumes: { data: 'uuid' } };
+
+type Call = readonly [port: string, ...given: unknown[]];
+
+/** Notes every call of every port. */
+function recording(calls: Call[]): DriverPorts {
+  const port = (name: string) =>
+    new Proxy(
+      {},
+      {
+        get:
+          (_, method) =>
+          (...given: unknown[]) =>
+            void calls.push([`${name}.${String(method)}`, ...given]),
+      },
+    );
+  const names = ['witness', 'interconnect', 'dataPath', 'watchdog', 'sentinel', 'gate', 'observer'] as const;
+  return {
+    ...(Object.fromEntries(names.map((name) => [name, port(name)])) as unknown as DriverPorts),
+    clock: { now: () => NOW, wakeAt: (at) => void calls.push(['clock.wakeAt', at]) },
+    stopped: () => void calls.push(['stopped']),
+    failed: (error) => void calls.push(['failed', (error as Error).message]),
+  };
+}
+
+/** What is called for these effects of one step; `after`: for a second input. */
+function callsFor(...effects: Effect[]): {
+  readonly calls: readonly Call[];
+  readonly after: readonly Call[];
+} {
+  const calls: Call[] = [];
+  const state = initialServer({ me, server: 'filer-a', partner: 'filer-b', timing }, 0);
+  const driver = new PairDriver(state, recording(calls), () => ({ state, effects }));
+  driver.feed({ kind: 'tick' });
+  const first = calls.length;
+  driver.feed({ kind: 'tick' });
+  return { calls: calls.slice(0, first), after: calls.slice(first) };
+}
+
+describe('the effect', () => {
+  test.each<[Effect, Call[]]>([
+    [{ kind: 'send', to: partner, message }, [['interconnect.send', partner, message]]],
+    [{ kind: 'readLease', home }, [['witness.read', home]]],
+    [
+      { kind: 'writeLease', home, token: 7, version: '12', ownership },
+      [['witness.compareAndSwap', home, 7, '12', ownership]],
+    ],
+    [
+      { kind: 'requestAnswered', home, requestId: 'r1', result: 'refused', message: 'no' },
+      [['witness.answer', home, 'r1', 'refused', 'no']],
+    ],
+    [
+      { kind: 'setRight', home, until: 2000 },
+      [
+        ['watchdog.arm', home, 2000 + timing.guardMs / 2],
+        ['dataPath.grant', home, 2000],
+      ],
+    ],
+    [{ kind: 'setRight', home, until: null }, [['dataPath.grant', home, null]]],
+    [{ kind: 'disarm', home }, [['watchdog.disarm', home]]],
+    [{ kind: 'prepareDiskSet', home, epoch: 4 }, [['dataPath.prepare', home, 4]]],
+    [{ kind: 'openDiskSet', home, epoch: 4, written }, [['dataPath.open', home, 4, written]]],
+    [{ kind: 'closeDiskSet', home, mode: 'fence' }, [['dataPath.close', home, 'fence']]],
+    [{ kind: 'freezeDiskSet', home, id: 's1', msMax: 500 }, [['dataPath.freeze', home, 's1', 500]]],
+    [{ kind: 'thawDiskSet', home, id: 's1' }, [['dataPath.thaw', home, 's1']]],
+    [
+      { kind: 'disksAt', home, directory: 'move-7', partnerCouldServe: true },
+      [['dataPath.disksAt', home, 'move-7', true]],
+    ],
+    [{ kind: 'openGate', epoch: 4 }, [['gate.open', 4]]],
+    [{ kind: 'withdrawGate', epoch: 4 }, [['gate.withdraw', 4]]],
+    [{ kind: 'closeGate', epoch: 4 }, [['gate.close', 4]]],
+    [{ kind: 'holdings', holdings: [{ home, epoch: 4 }] }, [['sentinel.setHoldings', [{ home, epoch: 4 }]]]],
+    [{ kind: 'trace', home, event }, [['observer.traced', home, event, NOW]]],
+  ])('%o is carried out, and then the driver sleeps', (effect, calls) => {
+    const done = callsFor(effect);
+    expect(done.calls.slice(0, -1)).toEqual(calls);
+    expect(done.calls.at(-1)![0]).toBe('clock.wakeAt');
+    expect(done.after).toEqual(done.calls);
+  });
+
+  test('`stopped` is the end: nothing wakes it, and no input counts', () => {
+    expect(callsFor({ kind: 'stopped' })).toEqual({ calls: [['stopped']], after: [] });
+  });
+
+  test('that is none ends it as a bug', () => {
+    const { calls, after } = callsFor({ kind: 'nonsense' } as unknown as Effect);
+    expect(calls).toEqual([['failed', 'unexpected: {"kind":"nonsense"}']]);
+    expect(after).toEqual([]);
+  });
+});
