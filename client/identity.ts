@@ -9,6 +9,9 @@ import {
 } from '../protocol/rpc.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 
+/** The largest ID that a user or group can have: 2^32 - 1 means "none" to every Unix. */
+export const ID_MAX = 0xfffffffe;
+
 export interface Identity {
   readonly uid: number;
   readonly gid: number;

@@ -2,6 +2,7 @@
 // The WHATWG URL parser knows one port, and file names are not URLs (a `#` or `?` in a name is common), so the
 // few lines are parsed here. In the path only %XX is special; `?` starts the options.
 import { endpointsOf, type ServerLocation } from './failover-name.ts';
+import { ID_MAX } from './identity.ts';
 import type { Endpoints } from './transport-address.ts';
 
 export interface NfsUrl {
@@ -60,7 +61,7 @@ function assemble(
     const given = options.get(option);
     if (given === undefined) continue;
     const id = /^\d{1,10}$/.test(given) ? Number(given) : Number.NaN;
-    if (!(id <= 0xffffffff)) return bad(`${text}: ${option}="${given}" is not a number in 0..4294967295`);
+    if (!(id <= ID_MAX)) return bad(`${text}: ${option}="${given}" is not a number in 0..${ID_MAX}`);
     numbers[option] = id;
   }
   const mountPort = options.get('mountport');

@@ -16,6 +16,9 @@ const duration = (description: string) =>
     .regex(durationPattern, 'must be a duration such as 500ms, 2s or 1m30s')
     .meta({ description: `${description} A duration such as 500ms, 2s or 1m30s.` });
 
+/** The largest user or group ID: 2^32 - 1 is (uid_t) -1, with which the kernel means "no ID". */
+const ID_MAX = 4294967294;
+
 const port = (description: string) => z.int().min(1).max(65535).meta({ description });
 
 const dnsLabel = (description: string) =>
@@ -161,13 +164,13 @@ const exported = z.object({
   anonymousUid: z
     .int()
     .min(0)
-    .max(4294967295)
+    .max(ID_MAX)
     .default(65534)
     .meta({ description: 'User ID of squashed clients.', format: 'int64' }),
   anonymousGid: z
     .int()
     .min(0)
-    .max(4294967295)
+    .max(ID_MAX)
     .default(65534)
     .meta({ description: 'Group ID of squashed clients.', format: 'int64' }),
 });

@@ -3,12 +3,14 @@ import { mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { encodeFattr3, type fattr3, ftype3 } from '../../protocol/nfs3.ts';
+import { DONT_CHANGE, encodeFattr3, type fattr3, ftype3 } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { AT_FDCWD } from '../system/file-calls.ts';
 import { S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, StatBuffer } from '../system/statx.ts';
+import { NO_CHANGES } from '../volume/set-attributes.ts';
 import type { Volume } from '../volume/volume.ts';
 import { encodeAttributes } from './attributes.ts';
+import { changesOfSattr } from './sattr.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -60,4 +62,15 @@ test.each(['file', '.', 'link', '/dev/null'])('%s', (name) => {
   const slow = new XdrWriter();
   encodeFattr3(slow, expected);
   expect([...fast.written()]).toEqual([...slow.written()]);
+});
+
+test('an id of -1 leaves owner and group as they are', () => {
+  const none = { how: DONT_CHANGE } as const;
+  const attributes = { mode: null, size: null, atime: none, mtime: none };
+  expect(changesOfSattr({ ...attributes, uid: 0xffffffff, gid: 0xffffffff })).toEqual(NO_CHANGES);
+  expect(changesOfSattr({ ...attributes, uid: 0xfffffffe, gid: 0 })).toEqual({
+    ...NO_CHANGES,
+    uid: 0xfffffffe,
+    gid: 0,
+  });
 });
