@@ -126,6 +126,8 @@ const schema = z
         secondary: anyPort.default(2050),
         interconnect: anyPort.default(7420),
         metrics: anyPort.default(9090),
+        /** Who reads /status, /metrics and /check on the metrics port must show what this file holds. Absent: everybody may. */
+        tokenFile: absolutePath.optional(),
       })
       .prefault({}),
     partnerAddress: z.strictObject({ host: z.string().min(1), interconnect: port.default(7420) }),

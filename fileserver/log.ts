@@ -19,7 +19,8 @@ export function createLog(options: LogOptions, fields: Record<string, string>): 
     const details = Object.entries(rest)
       .filter(([name]) => !(name in fields))
       .map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-    return `${String(at)} ${level.padEnd(5)} ${Object.values(fields).join(' ')}: ${String(message)}${details.join('')}`;
+    const said = `${String(message)}${details.join('')}`;
+    return `${String(at)} ${level.padEnd(5)} ${Object.values(fields).join(' ')}: ${harmless(said)}`;
   });
   return winston.createLogger({
     level: options.level,
@@ -30,13 +31,27 @@ export function createLog(options: LogOptions, fields: Record<string, string>): 
 }
 
 /**
+ * For lines as text: messages repeat what clients, certificates and files say of themselves, and control characters would let
+ * them steer a terminal or look like lines of ours. JSON escapes them anyway.
+ */
+function harmless(text: string): string {
+  const escaped = text.replace(
+    /[^\P{Cc}\n\t]/gu,
+    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+  return escaped.replaceAll('\n', '\n    ');
+}
+
+/** Different things that one OncePerMinute says within a minute. */
+const KEYS_MAX = 64;
+
+/**
  * Says the same thing once a minute at most, with how often it was left out: whoever knocks at a port a thousand
- * times a second must not fill the log.
+ * times a second must not fill the log, nor the memory, whatever he says of himself.
  */
 export class OncePerMinute {
   private readonly now: () => number;
-  private readonly lastAt = new Map<string, number>();
-  private readonly leftOut = new Map<string, number>();
+  private readonly said = new Map<string, { atMs: number; leftOut: number }>();
 
   /** `now`: ms on any clock that does not jump. */
   constructor(now: () => number) {
@@ -46,16 +61,18 @@ export class OncePerMinute {
   /** Calls `say` with the number of times that this key was left out since it was last said; or counts. */
   tell(key: string, say: (leftOut: number) => void): void {
     const now = this.now();
-    const last = this.lastAt.get(key);
-    if (last !== undefined && now - last < 60_000) {
-      this.leftOut.set(key, (this.leftOut.get(key) ?? 0) + 1);
+    const before = this.said.get(key);
+    if (before !== undefined && now - before.atMs < 60_000) {
+      before.leftOut++;
       return;
     }
-    // Keys come from outside (addresses): forget them all before they become many.
-    if (this.lastAt.size >= 256) this.lastAt.clear();
-    this.lastAt.set(key, now);
-    const leftOut = this.leftOut.get(key) ?? 0;
-    this.leftOut.delete(key);
-    say(leftOut);
+    // Keys come from outside (addresses, names in certificates). In the order in which they were said: old ones come first.
+    for (const [old, { atMs }] of this.said) {
+      if (now - atMs < 60_000) break;
+      this.said.delete(old);
+    }
+    if (this.said.size >= KEYS_MAX) return;
+    this.said.set(key, { atMs: now, leftOut: 0 });
+    say(before?.leftOut ?? 0);
   }
 }

@@ -24,6 +24,7 @@ import { KubernetesFailoverGate } from './agent/kubernetes-failover-gate.ts';
 import { type Config, ConfigError, parseConfig } from './config.ts';
 import { ConfigWatch } from './config-watch.ts';
 import { type ControlSurface, listenOnPort, listenOnSocket } from './control/http-server.ts';
+import { TokenFile } from './control/token-file.ts';
 import { CredentialError, CredentialStore } from './interconnect/credentials.ts';
 import { createLog, type Log, type LogLevel } from './log.ts';
 import { allocateRightTable, RightTable } from './right-table.ts';
@@ -237,7 +238,9 @@ async function serveControl(config: Config, agent: Agent, started: Promise<void>
     },
   };
   await listenOnSocket(join(config.runDir, 'control.sock'), surface);
-  const port = await listenOnPort(config.listen.host, config.listen.metrics, surface);
+  const { host, metrics, tokenFile } = config.listen;
+  const token = tokenFile === undefined ? null : new TokenFile(tokenFile);
+  const port = await listenOnPort(host, metrics, surface, token);
   agent.setMetricsPort(port);
   log.info(`Status and metrics on port ${port}, control on ${join(config.runDir, 'control.sock')}.`);
 }

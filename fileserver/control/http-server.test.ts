@@ -1,19 +1,27 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request, type Server } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { eventually } from '../eventually.fixture.ts';
 import { type ControlSurface, listenOnPort, listenOnSocket } from './http-server.ts';
+import { TokenFile } from './token-file.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'filerpair-control-'));
 const socketPath = join(directory, 'control.sock');
 const asked: unknown[] = [];
+let worked = 0;
 let notReady: string | null = null;
 let notHealthy: string | null = null;
 const surface: ControlSurface = {
   homes: ['filer-a', 'filer-b'],
   status: () => ({ server: 'filer-a' }),
-  metrics: () => 'up 1\n',
+  metrics: () => {
+    worked++;
+    return 'up 1\n';
+  },
   whyNotHealthy: () => notHealthy,
   whyNotReady: () => notReady,
   request: async (kind, home, { reason, force, override }) => {
@@ -31,7 +39,7 @@ let server: Server;
 
 beforeAll(async () => {
   server = await listenOnSocket(socketPath, surface);
-  port = await listenOnPort('127.0.0.1', 0, surface);
+  port = await listenOnPort('127.0.0.1', 0, surface, null);
 });
 afterAll(() => {
   server.close();
@@ -135,4 +143,87 @@ it('answers a dry run on both, and begins and ends maintenance on the socket onl
     ['maintenance', null],
     ['maintenance', 'unwritable'],
   ]);
+});
+
+/** A connection from this address of the machine's own, on which this is sent; `heard` is what comes back. */
+async function knock(localAddress: string, sent = ''): Promise<Socket & { heard: string }> {
+  const socket = Object.assign(connect({ host: '127.0.0.1', port, localAddress }), { heard: '' });
+  opened.push(socket);
+  socket.on('error', () => {});
+  socket.on('data', (bytes: Buffer) => {
+    socket.heard += bytes.toString();
+  });
+  await once(socket, 'connect');
+  socket.write(sent);
+  return socket;
+}
+const opened: Socket[] = [];
+afterEach(() => {
+  for (const socket of opened.splice(0)) socket.destroy();
+});
+
+it.each([
+  ['holds silent connections', '127.0.0.2', ''],
+  ['holds silent connections from the same address', '127.0.0.1', ''],
+  ['asks half a question on each, from the same address', '127.0.0.1', 'GET /readyz HTTP/1.1\r\nX: '],
+])('answers every probe while a stranger %s', async (_, address, sent) => {
+  const knocks = (count: number) => Promise.all(Array.from({ length: count }, () => knock(address, sent)));
+  await knocks(70);
+  for (let i = 0; i < 20; i++) {
+    await knocks(4);
+    expect(await ask('port', 'GET', '/readyz')).toEqual([200, 'ok\n']);
+  }
+});
+
+it('ends a connection that asks nothing within seconds, or several things at once', async () => {
+  const silent = await knock('127.0.0.1');
+  const half = await knock('127.0.0.1', 'GET /readyz HTTP/1.1\r\n');
+  const several = await knock('127.0.0.1', 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
+  const body = await knock('127.0.0.1', 'POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n');
+  for (const socket of [silent, half, several, body]) if (!socket.closed) await once(socket, 'close');
+  for (const { heard } of [silent, half]) expect(heard).toMatch(/^HTTP\/1.1 408 /);
+  expect(several.heard.split('up 1').length - 1).toBeLessThanOrEqual(1);
+  expect(body.heard).toMatch(/^HTTP\/1.1 405 /);
+}, 20_000);
+
+it('reads no headers that are longer than a question of ours needs', async () => {
+  const long = await knock('127.0.0.1', `GET /readyz HTTP/1.1\r\nX: ${'x'.repeat(8000)}\r\n\r\n`);
+  if (!long.closed) await once(long, 'close');
+  expect(long.heard).toMatch(/^HTTP\/1.1 431 /);
+});
+
+it('works status and metrics out some times a second, however often it is asked', async () => {
+  worked = 0;
+  const startedAt = performance.now();
+  for (let i = 0; i < 200; i++) expect((await ask('port', 'GET', '/metrics'))[0]).toBe(200);
+  const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
+  expect(worked).toBeGreaterThan(0);
+  expect(worked).toBeLessThanOrEqual(20 * seconds);
+});
+
+it('with a token tells status, metrics and dry runs only to who shows it, and health to everybody', async () => {
+  const file = join(directory, 'token');
+  const guarded = await listenOnPort('127.0.0.1', 0, surface, new TokenFile(file));
+  const asked = async (path: string, authorization?: string): Promise<number> => {
+    const headers = authorization === undefined ? {} : { authorization };
+    return (await fetch(`http://127.0.0.1:${guarded}${path}`, { headers })).status;
+  };
+  // No file: nobody.
+  expect(await asked('/metrics', 'Bearer ')).toBe(401);
+  expect(await asked('/metrics', 'Bearer undefined')).toBe(401);
+  writeFileSync(file, 'short\n');
+  await eventually(async () => expect(await asked('/status', 'Bearer short')).toBe(401));
+  writeFileSync(file, 'a token of its length\n'.replaceAll(' ', '-'));
+  await eventually(async () => expect(await asked('/status', 'Bearer a-token-of-its-length')).toBe(200));
+  for (const path of ['/status', '/metrics', '/check', '/status?x=/readyz', '//status', '/nowhere']) {
+    expect(await asked(path)).toBe(401);
+    expect(await asked(path, 'Bearer a-token-of-other-length')).toBe(401);
+    expect(await asked(path, 'Basic a-token-of-its-length')).toBe(401);
+  }
+  expect(await asked('/metrics', 'Bearer a-token-of-its-length')).toBe(200);
+  expect(await asked('/readyz')).toBe(200);
+  expect(await asked('/healthz')).toBe(200);
+  writeFileSync(file, 'exchanged-by-the-kubelet\n');
+  await eventually(async () => expect(await asked('/metrics', 'Bearer exchanged-by-the-kubelet')).toBe(200));
+  expect(await asked('/metrics', 'Bearer a-token-of-its-length')).toBe(401);
 });

@@ -1,6 +1,10 @@
 /**
  * HTTP for people and machines: on a Unix socket everything, on a TCP port only reading.
  *
+ * The port is open to strangers, and the kubelet's probes come by it. So its connections share places by address
+ * (connection-places.ts), a connection asks one thing at a time and has seconds for it, and what is asked often is worked out
+ * some times a second. With a token (listen.tokenFile), /status, /metrics and /check are told to who has it.
+ *
  *   GET  /status    the server as JSON (agent/status.ts)
  *   GET  /metrics   Prometheus text
  *   GET  /healthz   200 while the process works: the agent and the threads that must never wait for a disk turn;
@@ -16,10 +20,12 @@
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { z } from 'zod';
+import { ConnectionPlaces } from '../connection-places.ts';
 import { inBackground } from '../system/turns.ts';
 import type { RequestResult } from '../witness/witness.ts';
+import type { TokenFile } from './token-file.ts';
 
 export interface ControlSurface {
   /** The disk sets that there are, by home. */
@@ -44,12 +50,25 @@ export interface ControlSurface {
 
 interface Answer {
   readonly status: number;
-  readonly type: 'application/json' | 'text/plain; charset=utf-8' | 'text/plain; version=0.0.4';
+  readonly type: 'application/json' | typeof TEXT | 'text/plain; version=0.0.4';
   readonly body: string;
 }
 
 /** Bytes of a request's body, at most. */
 const BODY_MAX = 4096;
+/** Connections to the port at a time. The kubelet needs one, Prometheus another. */
+const CONNECTIONS_MAX = 64;
+/** Bytes of a request's first line and headers, on the port. */
+const HEADERS_SIZE_MAX = 4096;
+/** Ms from the opening of a connection to its first whole request, on the port. */
+const REQUEST_MS = 2000;
+/** Ms that an answer may take until the last byte is with the kernel; who reads more slowly is cut off. A dry run takes longest. */
+const ANSWER_MS = 10_000;
+/** Ms that a connection may rest between two questions. */
+const IDLE_MS = 5000;
+/** Times a second that status and metrics are worked out for the port. */
+const EFFORTS_MAX = 20;
+const TEXT = 'text/plain; charset=utf-8';
 const body = z.strictObject({
   home: z.string().min(1).max(253).optional(),
   reason: z.string().max(1000).optional(),
@@ -71,14 +90,90 @@ export async function listenOnSocket(path: string, surface: ControlSurface): Pro
   return server;
 }
 
-/** Listens on a TCP port for everybody, to be read only. Resolves with the port. */
-export async function listenOnPort(host: string, port: number, surface: ControlSurface): Promise<number> {
-  const server = createServer((request, response) => inBackground(serve(request, response, surface, false)));
-  server.headersTimeout = 5000;
-  server.maxConnections = 64;
+/** Listens on a TCP port for everybody, to be read only. Resolves with the port. `token`: null where nothing is asked for. */
+export async function listenOnPort(
+  host: string,
+  port: number,
+  surface: ControlSurface,
+  token: TokenFile | null,
+): Promise<number> {
+  const places = new ConnectionPlaces(CONNECTIONS_MAX);
+  const asking = new WeakSet<Socket>();
+  const guarded = withEffort(surface);
+  const receive = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    // Several questions at once on one connection: no client of ours does that, and thousands fit into one packet.
+    if (asking.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    asking.add(socket);
+    const late = setTimeout(() => socket.destroy(), ANSWER_MS);
+    response.once('close', () => {
+      clearTimeout(late);
+      asking.delete(socket);
+    });
+    inBackground(serveStranger(request, response, guarded, token));
+  };
+  const server = createServer(
+    {
+      maxHeaderSize: HEADERS_SIZE_MAX,
+      headersTimeout: REQUEST_MS,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: IDLE_MS,
+      connectionsCheckingInterval: 500,
+    },
+    receive,
+  );
+  server.setTimeout(ANSWER_MS, (socket) => socket.destroy());
+  server.on('connection', (socket) => places.enter(socket)?.destroy());
   server.listen(port, host);
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
+}
+
+async function serveStranger(
+  request: IncomingMessage,
+  response: ServerResponse,
+  surface: ControlSurface,
+  token: TokenFile | null,
+): Promise<void> {
+  // A body is of no use here, and is not waited for.
+  if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
+  const path = (request.url ?? '/').split('?')[0]!;
+  const open = token === null || path === '/healthz' || path === '/readyz';
+  if (!open) {
+    const objection = await token.objectionTo(request.headers.authorization);
+    if (objection !== null) {
+      response.writeHead(401, { 'content-type': TEXT, 'www-authenticate': 'Bearer' });
+      response.end(`${objection}\n`);
+      return;
+    }
+  }
+  await serve(request, response, surface, false);
+}
+
+/** The same, with answers that take work from `EFFORTS_MAX` a second on repeated instead of made anew. */
+function withEffort(surface: ControlSurface): ControlSurface {
+  return { ...surface, status: sparingly(surface.status), metrics: sparingly(surface.metrics) };
+}
+
+function sparingly<T>(work: () => T): () => T {
+  let secondBegan = Number.NEGATIVE_INFINITY;
+  let made = 0;
+  let last: T;
+  return () => {
+    const now = performance.now();
+    if (now - secondBegan >= 1000) {
+      secondBegan = now;
+      made = 0;
+    }
+    if (made < EFFORTS_MAX) {
+      last = work();
+      made++;
+    }
+    return last;
+  };
 }
 
 async function serve(
@@ -198,7 +293,7 @@ function json(status: number, value: unknown): Answer {
 }
 
 function text(status: number, message: string): Answer {
-  return { status, type: 'text/plain; charset=utf-8', body: `${message}\n` };
+  return { status, type: TEXT, body: `${message}\n` };
 }
 
 function notAllowed(method: string): Answer {

@@ -1,11 +1,16 @@
 /**
  * The listening side of the interconnect. A stranger gets this server's certificate, or a random number where keys
  * count, and after 1 s at most a closed connection; the partner and its sentinel get in.
+ *
+ * Strangers share their places by address (connection-places.ts), so however many of them knock, they shut out each other and
+ * not the partner. What comes before the proof is what proves: TLS with both certificates, or the key. Nothing that was not
+ * proved is parsed, kept, or told to the agent.
  */
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
+import { ConnectionPlaces } from '../connection-places.ts';
 import { type Log, OncePerMinute } from '../log.ts';
 import { inBackground } from '../system/turns.ts';
 import {
@@ -19,7 +24,7 @@ import {
 import type { CredentialSource } from './credentials.ts';
 import { recognizeDialer } from './recognize.ts';
 
-/** Connections that have proved nothing yet. More are closed at once: each lives 1 s at most. */
+/** Connections that have proved nothing yet; each lives 1 s at most. For one more, another one ends. */
 const STRANGERS_MAX = 32;
 
 export interface AcceptorOptions {
@@ -39,7 +44,9 @@ export class Acceptor {
   private readonly options: AcceptorOptions;
   private readonly server: Server;
   private readonly seldom = new OncePerMinute(() => performance.now());
+  private readonly places = new ConnectionPlaces(STRANGERS_MAX);
   private readonly strangers = new Set<Socket>();
+  private readonly displaced = new WeakSet<Socket>();
 
   constructor(options: AcceptorOptions) {
     this.options = options;
@@ -63,10 +70,10 @@ export class Acceptor {
   private async receive(socket: Socket): Promise<void> {
     const { credentials, identity, partner, timing, events, established } = this.options;
     const remote = remoteOf(socket);
-    if (this.strangers.size >= STRANGERS_MAX) {
-      socket.on('error', () => {});
-      socket.destroy();
-      return this.refused(socket.remoteAddress, remote, `more than ${STRANGERS_MAX} unproved connections`);
+    const displaced = this.places.enter(socket);
+    if (displaced !== null) {
+      this.displaced.add(displaced);
+      displaced.destroy();
     }
     this.strangers.add(socket);
     try {
@@ -84,9 +91,13 @@ export class Acceptor {
       established(connection);
       connection.start();
     } catch (error) {
-      this.refused(socket.remoteAddress, remote, (error as Error).message);
+      const reason = this.displaced.has(socket)
+        ? `there are more than ${STRANGERS_MAX} unproved connections, most of them from this address`
+        : (error as Error).message;
+      this.refused(socket.remoteAddress, remote, reason);
     } finally {
       this.strangers.delete(socket);
+      this.places.leave(socket);
     }
   }
 

@@ -62,6 +62,11 @@ it.each([
     async () => void (await issue({ name: 'filer-b-interconnect.n.svc' })),
     /is for DNS:filer-b-interconnect\.n\.svc, and not for DNS:filer-a-interconnect\.n\.svc/,
   ],
+  [
+    'a certificate for every name of the namespace',
+    async () => void (await issue({ name: '*.n.svc' })),
+    /is for DNS:\*\.n\.svc, and not for DNS:filer-a-interconnect\.n\.svc/,
+  ],
   ['garbage', async () => writeFileSync(join(directory, 'tls.crt'), 'x'), /tls.crt cannot be read/],
   ['no authority', async () => writeFileSync(join(directory, 'ca.crt'), ''), /ca.crt holds no certificate/],
   ['no files', async () => rmSync(directory, { recursive: true }), /ENOENT.*tls.crt/],

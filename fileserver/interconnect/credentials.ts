@@ -24,9 +24,9 @@ import { inBackground } from '../system/turns.ts';
 const EVERY_MS = 1000;
 /**
  * How names are looked for in certificates. A wildcard would make one certificate that of every server of the namespace,
- * and each of them the partner of any.
+ * and each of them the partner of any. The subject's common name names nobody (RFC 9525 §2).
  */
-export const exactly = { wildcards: false } as const;
+export const exactly = { wildcards: false, subject: 'never' } as const;
 /** Bytes that a shared key has at least. */
 const KEY_SIZE_MIN = 16;
 

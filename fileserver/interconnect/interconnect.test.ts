@@ -8,6 +8,7 @@ import winston from 'winston';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import { eventually } from '../eventually.fixture.ts';
+import { OncePerMinute } from '../log.ts';
 import type { InterconnectConnection } from './connection.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { CredentialSource } from './credentials.ts';
@@ -206,13 +207,12 @@ it('says once a minute, not each time, that strangers knock', async () => {
   expect(lines.filter((line) => line.startsWith('Closed an interconnect connection'))).toHaveLength(1);
 });
 
-it('lets a sentinel report deaths of its own server, and answers that it knows', async () => {
-  const a = await start('filer-a', '1', 1);
+/** Dials filer-a as the sentinel of filer-b; resolves when it is in. `answers`: what it hears. */
+async function sentinelAt(port: number, answers: unknown[] = []): Promise<InterconnectConnection> {
   const established = Promise.withResolvers<InterconnectConnection>();
-  const answers: unknown[] = [];
   const sentinel = new Dialer({
     host: '127.0.0.1',
-    port: a.port,
+    port,
     credentials: new ChangingCredentials({ sharedKey: secret }),
     identity: { pair: 'home', server: 'filer-b', incarnation: 'filer-b/machine/sentinel', role: 'sentinel' },
     partner: 'filer-a',
@@ -227,6 +227,75 @@ it('lets a sentinel report deaths of its own server, and answers that it knows',
     sentinel.stop();
     connection.close('over');
   });
+  return connection;
+}
+
+/** Holds 64 connections from this address, each opened again as soon as it is closed, and sends this on each; until the test ends. */
+function flood(port: number, localAddress: string, sent: string): { readonly opened: () => number } {
+  let opened = 0;
+  let over = false;
+  const sockets = new Set<Socket>();
+  const knock = (): void => {
+    if (over) return;
+    const socket = connect({ host: '127.0.0.1', port, localAddress });
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('connect', () => {
+      opened++;
+      if (sent !== '') socket.write(sent);
+    });
+    socket.on('close', () => {
+      sockets.delete(socket);
+      setTimeout(knock, 20);
+    });
+  };
+  for (let i = 0; i < 64; i++) knock();
+  cleanUp.push(() => {
+    over = true;
+    for (const socket of sockets) socket.destroy();
+  });
+  return { opened: () => opened };
+}
+
+it.each([
+  ['holds silent connections', '127.0.0.2', ''],
+  ['holds silent connections from the same address', '127.0.0.1', ''],
+  ['sends half a frame on each', '127.0.0.2', '\0\0'],
+  ['sends half a frame on each from the same address', '127.0.0.1', '\0\0'],
+  ['begins TLS on each', '127.0.0.2', '\x16\x03\x01'],
+])(
+  'lets the sentinel in at once while a stranger %s',
+  async (_, address, sent) => {
+    const a = await start('filer-a', '1', 1);
+    const strangers = flood(a.port, address, sent);
+    await eventually(() => expect(strangers.opened()).toBeGreaterThan(64));
+    for (let i = 0; i < 10; i++) {
+      // Each at once, instead of when it has the luck to find a free place.
+      const connection = await sentinelAt(a.port);
+      connection.close('next');
+    }
+  },
+  20_000,
+);
+
+it('says little of many strangers, and forgets them', () => {
+  let now = 0;
+  let said = 0;
+  const seldom = new OncePerMinute(() => now);
+  for (let i = 0; i < 10_000; i++) seldom.tell(`stranger ${i}`, () => said++);
+  expect(said).toBeLessThanOrEqual(64);
+  now = 60_000;
+  const leftOut: number[] = [];
+  for (let i = 0; i < 3; i++) seldom.tell('stranger 9999', (count) => leftOut.push(count));
+  now = 120_000;
+  seldom.tell('stranger 9999', (count) => leftOut.push(count));
+  expect(leftOut).toEqual([0, 2]);
+});
+
+it('lets a sentinel report deaths of its own server, and answers that it knows', async () => {
+  const a = await start('filer-a', '1', 1);
+  const answers: unknown[] = [];
+  const connection = await sentinelAt(a.port, answers);
   const died = (server: string): DiedMessage => ({
     kind: 'died',
     incarnation: incarnationOf(server, 'machine', '1'),

@@ -199,10 +199,17 @@ it('refuses its own certificate, which can only come back by a wrong address', a
 it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, and closes within a second', async () => {
   const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
   const startedAt = performance.now();
-  const anonymous = connectTls({ port: a.port, host: '127.0.0.1', rejectUnauthorized: false });
+  const anonymous = connectTls({
+    port: a.port,
+    host: '127.0.0.1',
+    servername: nameOf('filer-a'),
+    rejectUnauthorized: false,
+  });
+  const nameless = connectTls({ port: a.port, host: '127.0.0.1', rejectUnauthorized: false });
   const old = connectTls({
     port: a.port,
     host: '127.0.0.1',
+    servername: nameOf('filer-a'),
     rejectUnauthorized: false,
     maxVersion: 'TLSv1.2',
   });
@@ -210,7 +217,7 @@ it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, a
   const halfTls = connectTcp(a.port, '127.0.0.1');
   halfTls.write('\x16\x03\x01');
   let heard = 0;
-  const all = [anonymous, old, mute, halfTls].map(async (socket) => {
+  const all = [anonymous, nameless, old, mute, halfTls].map(async (socket) => {
     socket.on('error', () => {});
     socket.on('data', (bytes: Buffer) => (heard += bytes.length));
     // Not events.once: it would reject on the error that comes first.

@@ -9,7 +9,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { connect, createServer, type TLSSocket } from 'node:tls';
+import { connect, createSecureContext, createServer, type SecureContext, type TLSSocket } from 'node:tls';
 import { type Credentials, exactly, pemsIn, type TlsCredentials } from './credentials.ts';
 
 /** First byte of a TLS record with a handshake (RFC 8446 §5.1). A frame of ours begins with the 0 of a short length. */
@@ -33,9 +33,12 @@ export class NotThePartner extends Error {}
 /** On a socket of which nothing has been read, or from which the first bytes were put back. Destroys it on failure. */
 export function acceptTls(socket: Socket, credentials: TlsCredentials): Promise<SecureEnd> {
   return new Promise((resolve, reject) => {
-    // One of its own for each connection: it never listens, and keeps no tickets.
+    // One of its own for each connection: it never listens, and keeps no tickets. What it shows is chosen by SNI, which every
+    // dialer sends: so the certificates are not parsed anew for each stranger, and who sends none gets none.
     const server = createServer({
-      ...contextOf(credentials),
+      ca: [],
+      minVersion: TLS_MIN,
+      SNICallback: (_name, done) => done(null, contextOf(credentials)),
       requestCert: true,
       // Judged below, where it becomes a sentence. Until then nothing is said and nothing is heard.
       rejectUnauthorized: false,
@@ -54,7 +57,8 @@ export function acceptTls(socket: Socket, credentials: TlsCredentials): Promise<
 export function dialTls(socket: Socket, credentials: TlsCredentials): Promise<SecureEnd> {
   return new Promise((resolve, reject) => {
     const secured = connect({
-      ...contextOf(credentials),
+      secureContext: contextOf(credentials),
+      minVersion: TLS_MIN,
       socket,
       servername: credentials.partnerName,
       // Both judged below, in the same words as on the other side.
@@ -106,8 +110,17 @@ function leadsTo(
 const certificatesIn = (text: string): X509Certificate[] =>
   pemsIn(text).map((pem) => new X509Certificate(pem));
 
-function contextOf({ certificate, key, authorities }: TlsCredentials) {
-  return { cert: certificate, key, ca: [...authorities], minVersion: 'TLSv1.3' as const };
+const TLS_MIN = 'TLSv1.3';
+const contexts = new WeakMap<TlsCredentials, SecureContext>();
+
+/** Made once for the same credentials: that costs more than a handshake. */
+function contextOf(credentials: TlsCredentials): SecureContext {
+  const known = contexts.get(credentials);
+  if (known !== undefined) return known;
+  const { certificate, key, authorities } = credentials;
+  const made = createSecureContext({ cert: certificate, key, ca: [...authorities], minVersion: TLS_MIN });
+  contexts.set(credentials, made);
+  return made;
 }
 
 function settle(

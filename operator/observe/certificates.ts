@@ -43,7 +43,8 @@ export function serverCertificateFacts(
       resourceVersion,
       issuer: issuer?.fingerprint256 ?? null,
       trusts: trusts.map(described),
-      named: own.checkHost(dnsName, { wildcards: false }) !== undefined,
+      // As the servers look at it: a wildcard does not count, nor does the subject.
+      named: own.checkHost(dnsName, { wildcards: false, subject: 'never' }) !== undefined,
       notAfter: Date.parse(own.validTo),
       issuedAt: timeOf(annotations[issuedAtAnnotation]),
       trustedAt: timeOf(annotations[trustedAtAnnotation]),

@@ -1,0 +1,74 @@
+/**
+ * A fixed number of places for connections that anybody may open, shared by address. A newcomer always gets a place: when none
+ * is free, somebody of the address that has the most loses his. So whoever fills the places takes them from himself, and who
+ * comes from elsewhere and speaks at once is served, whatever others hold open.
+ *
+ * An IPv6 host has a whole /64 to choose addresses from (RFC 4291 §2.5.4), so that counts as one address.
+ */
+import { isIPv6, type Socket } from 'node:net';
+
+export class ConnectionPlaces {
+  private readonly max: number;
+  private readonly byAddress = new Map<string, Set<Socket>>();
+  private taken = 0;
+
+  /** `max`: connections at a time, of all addresses. */
+  constructor(max: number) {
+    this.max = max;
+  }
+
+  get count(): number {
+    return this.taken;
+  }
+
+  /**
+   * Gives the socket a place, which it has until it is closed or leaves. Returns the socket that lost its place for it: to be
+   * destroyed by the caller; null: there was a free one.
+   */
+  enter(socket: Socket): Socket | null {
+    const evicted = this.taken < this.max ? null : this.leastWorthy();
+    if (evicted !== null) this.leave(evicted);
+    const address = shareOf(socket.remoteAddress);
+    const all = this.byAddress.get(address) ?? new Set();
+    this.byAddress.set(address, all.add(socket));
+    this.taken++;
+    socket.once('close', () => this.leave(socket));
+    return evicted;
+  }
+
+  /** Its place is free again; the socket may go on. */
+  leave(socket: Socket): void {
+    for (const [address, all] of this.byAddress) {
+      if (!all.delete(socket)) continue;
+      this.taken--;
+      if (all.size === 0) this.byAddress.delete(address);
+      return;
+    }
+  }
+
+  /** Of the addresses with the most places: who has said nothing yet, else who has been there longest. */
+  private leastWorthy(): Socket | null {
+    let worst: Socket | null = null;
+    let most = 0;
+    for (const all of this.byAddress.values()) {
+      if (all.size < most) continue;
+      const silent = [...all].find((socket) => socket.bytesRead === 0);
+      if (all.size === most && (silent === undefined || worst?.bytesRead === 0)) continue;
+      worst = silent ?? [...all][0]!;
+      most = all.size;
+    }
+    return worst;
+  }
+}
+
+/** What counts as one address: IPv4 addresses as they are, IPv6 ones by their first 64 bits. */
+export function shareOf(address = 'unknown'): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped !== null) return mapped[1]!;
+  if (!isIPv6(address)) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? 0 : tail.split(':').length;
+  if (tail !== undefined) while (groups.length + after < 8) groups.push('0');
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
