@@ -1,15 +1,14 @@
 // What every command of `filerpair` is given and has to say about itself.
 import type { Writable } from 'node:stream';
 import type { Identity } from '../identity.ts';
+import type { Terminal } from './terminal.ts';
 
 /** The outside world of a command: only main.ts knows process. */
 export interface Surroundings {
-  readonly stdout: Writable;
-  readonly stderr: Writable;
-  /** A person is looking at stderr: progress may redraw its line. */
-  readonly interactive: boolean;
-  /** Width of the terminal in characters. */
-  readonly columns: number;
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
+  /** Standard output as it is, for the contents of files. */
+  readonly bytes: Writable;
   /** Aborted when the user or the system asks the process to stop. */
   readonly stop: AbortSignal;
 }

@@ -1,7 +1,7 @@
 // The same thing for several operands: what fails for one is told at once, and the others are done all the same.
 import { CallTimeout } from '../errors.ts';
 import { CommandError, type Surroundings, UsageError } from './command.ts';
-import { explain } from './explain.ts';
+import { tell } from './explain.ts';
 
 /** Throws when all are done, if any failed; at once if the next ones would only fail in the same way. */
 export async function forEachOperand(
@@ -16,7 +16,7 @@ export async function forEachOperand(
     } catch (error) {
       const hopeless = error instanceof CallTimeout || error instanceof UsageError || world.stop.aborted;
       if (hopeless || operands.length === 1) throw error;
-      world.stderr.write(`filerpair: ${explain(error)}\n`);
+      tell(error, world.stderr);
       failed += 1;
     }
   }

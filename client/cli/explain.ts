@@ -8,9 +8,16 @@ import {
 } from '../../protocol/nfs3.ts';
 import { CallTimeout, MountError, NfsError, RpcError } from '../errors.ts';
 import { CommandError, UsageError } from './command.ts';
+import type { Terminal } from './terminal.ts';
 
-/** One or two lines, without a final newline. A mistake of the program itself keeps its stack. */
-export function explain(error: unknown): string {
+/** What went wrong, in a line, and with the way out in a second one. A mistake of the program itself keeps its stack. */
+export function tell(error: unknown, to: Terminal): void {
+  const [first = '', ...rest] = explain(error);
+  to.line(`filerpair: ${first}`);
+  for (const line of rest) to.line(line);
+}
+
+function explain(error: unknown): string[] {
   if (error instanceof NfsError) return withHint(error.message, nfsHint(error.status));
   if (error instanceof MountError) {
     return withHint(error.message, "the export's `clients` must include this machine's address");
@@ -22,13 +29,13 @@ export function explain(error: unknown): string {
     );
   }
   if (error instanceof CommandError || error instanceof UsageError || error instanceof RpcError)
-    return error.message;
-  if (error instanceof RangeError) return error.message;
+    return [error.message];
+  if (error instanceof RangeError) return [error.message];
   const { code, path, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return `${path}: no such file or directory`;
-  if (code === 'EACCES') return `${path}: permission denied`;
-  if (code !== undefined) return message;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (code === 'ENOENT') return [`${path}: no such file or directory`];
+  if (code === 'EACCES') return [`${path}: permission denied`];
+  if (code !== undefined) return [message];
+  return (error instanceof Error ? (error.stack ?? error.message) : String(error)).split('\n');
 }
 
 function nfsHint(status: number): string | null {
@@ -47,6 +54,6 @@ function nfsHint(status: number): string | null {
   }
 }
 
-function withHint(message: string, hint: string | null): string {
-  return hint === null ? message : `${message}\n  ${hint}`;
+function withHint(message: string, hint: string | null): string[] {
+  return hint === null ? [message] : [message, `  ${hint}`];
 }

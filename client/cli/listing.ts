@@ -10,6 +10,7 @@ import {
   NF3SOCK,
   type nfstime3,
 } from '../../protocol/nfs3.ts';
+import { oneLine } from './terminal.ts';
 
 const TYPES = new Map<number, { letter: string; word: string }>([
   [NF3REG, { letter: '-', word: 'regular file' }],
@@ -60,22 +61,15 @@ export function sizeText(bytes: number): string {
 /** Columns as wide as their widest cell; `right` lists the columns that hold numbers. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
   const widths: number[] = [];
-  for (const row of rows) {
+  const cells = rows.map((row) => row.map(oneLine));
+  for (const row of cells) {
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
   }
-  const lines = rows.map((row) =>
+  const lines = cells.map((row) =>
     row
       .map((cell, i) => (right.includes(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
       .join('  ')
       .trimEnd(),
   );
   return lines.map((line) => `${line}\n`).join('');
-}
-
-/** A name on a terminal: control characters would let a file's name steer it. */
-export function nameText(name: string): string {
-  return name.replace(
-    /\p{Cc}/gu,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }

@@ -2,11 +2,12 @@
 // filerpair: files on a pair of servers, from the command line.
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { processIdentity } from '../identity.ts';
+import { ID_MAX, processIdentity } from '../identity.ts';
 import { type Command, type CommonOptions, type Flags, type Surroundings, UsageError } from './command.ts';
 import { COMMANDS } from './commands/index.ts';
-import { explain } from './explain.ts';
+import { tell } from './explain.ts';
 import { PAIR_COMMANDS } from './pairs/commands.ts';
+import { Terminal } from './terminal.ts';
 import { commandUsage, pairsUsage, usage } from './usage.ts';
 
 const COMMON_FLAGS = {
@@ -22,6 +23,9 @@ const TIMEOUT_MS = 60_000;
 
 /** How long an interrupted command may take to leave no temporary file. Ms. */
 const CLEAN_UP_MS = 5000;
+
+const stdout = new Terminal(process.stdout);
+const stderr = new Terminal(process.stderr);
 
 /** One program, two sets of commands: files on a pair, and (as kubectl's plug-in) the pairs of a cluster. */
 interface Program {
@@ -46,13 +50,13 @@ async function main(calledAs: string, argv: readonly string[]): Promise<number> 
 async function runProgram(program: Program, argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined) {
-    process.stderr.write(program.usage());
+    stderr.write(program.usage());
     return 2;
   }
   if (name === 'help' || name === '--help' || name === '-h') return help(program, rest[0]);
   const command = program.commands.find((each) => each.name === name);
   if (!command) {
-    process.stderr.write(`filerpair: no command "${name}"; ${program.name} help lists them\n`);
+    stderr.line(`filerpair: no command "${name}"; ${program.name} help lists them`);
     return 2;
   }
   return run(program, command, rest);
@@ -60,7 +64,7 @@ async function runProgram(program: Program, argv: readonly string[]): Promise<nu
 
 function help(program: Program, name: string | undefined): number {
   const command = program.commands.find((each) => each.name === name);
-  process.stdout.write(command ? commandUsage(program.name, command) : program.usage());
+  stdout.write(command ? commandUsage(program.name, command) : program.usage());
   return name === undefined || command ? 0 : 2;
 }
 
@@ -81,7 +85,7 @@ async function run(program: Program, command: Command, argv: readonly string[]):
   try {
     const { flags, positional } = parse(command, argv);
     if (flags['help'] === true) {
-      process.stdout.write(commandUsage(program.name, command));
+      stdout.write(commandUsage(program.name, command));
       return 0;
     }
     const [min, max] = command.count;
@@ -91,9 +95,9 @@ async function run(program: Program, command: Command, argv: readonly string[]):
     return 0;
   } catch (error) {
     if (stop.signal.aborted) return 130;
-    process.stderr.write(`filerpair: ${explain(error)}\n`);
+    tell(error, stderr);
     if (!(error instanceof UsageError)) return 1;
-    process.stderr.write(`usage: ${program.name} ${command.form}\n`);
+    stderr.line(`usage: ${program.name} ${command.form}`);
     return 2;
   }
 }
@@ -129,13 +133,12 @@ function number(name: string, flags: Flags): number | undefined {
   const text = flags[name];
   if (text === undefined) return undefined;
   const value = typeof text === 'string' && /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value <= 0xffffffff)) throw new UsageError(`--${name} ${text}: not a number in 0..4294967295`);
+  if (!(value <= ID_MAX)) throw new UsageError(`--${name} ${text}: not a number in 0..${ID_MAX}`);
   return value;
 }
 
 function surroundings(stop: AbortSignal): Surroundings {
-  const { stdout, stderr } = process;
-  return { stdout, stderr, interactive: stderr.isTTY === true, columns: stderr.columns ?? 80, stop };
+  return { stdout, stderr, bytes: process.stdout, stop };
 }
 
 process.exitCode = await main(basename(process.argv[1] ?? ''), process.argv.slice(2));

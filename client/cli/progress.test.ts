@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { Progress } from './progress.ts';
+import { Terminal } from './terminal.ts';
 
 function sink(interactive: boolean, columns = 80) {
   const written: string[] = [];
@@ -10,7 +11,7 @@ function sink(interactive: boolean, columns = 80) {
       done();
     },
   });
-  return { written, sink: { stream, interactive, columns } };
+  return { written, sink: new Terminal(Object.assign(stream, { isTTY: interactive, columns })) };
 }
 
 const MIB = 1024 * 1024;

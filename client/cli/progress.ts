@@ -1,6 +1,6 @@
 // How far a long copy is: a bar that redraws itself before a person, sparse lines in a log.
-import type { Writable } from 'node:stream';
 import { sizeText } from './listing.ts';
+import { oneLine, type Terminal } from './terminal.ts';
 
 const REDRAW_MS = 100;
 const LOG_LINE_MS = 10_000;
@@ -8,14 +8,8 @@ const LOG_LINE_MS = 10_000;
 const QUIET_MS = 500;
 const BAR_WIDTH_MAX = 30;
 
-export interface ProgressSink {
-  readonly stream: Writable;
-  readonly interactive: boolean;
-  readonly columns: number;
-}
-
 export class Progress {
-  private readonly sink: ProgressSink;
+  private readonly terminal: Terminal;
   private readonly name: string;
   private readonly total: number | null;
   private readonly startedMs: number;
@@ -25,9 +19,9 @@ export class Progress {
   private done = 0;
 
   /** `total` in bytes; null if it is not known (a pipe). */
-  constructor(sink: ProgressSink, name: string, total: number | null, now = () => performance.now()) {
-    this.sink = sink;
-    this.name = name;
+  constructor(terminal: Terminal, name: string, total: number | null, now = () => performance.now()) {
+    this.terminal = terminal;
+    this.name = oneLine(name);
     this.total = total;
     this.now = now;
     this.startedMs = now();
@@ -39,31 +33,28 @@ export class Progress {
     this.done += bytes;
     const now = this.now();
     if (now - this.startedMs < QUIET_MS) return;
-    if (now - this.shownMs < (this.sink.interactive ? REDRAW_MS : LOG_LINE_MS)) return;
+    if (now - this.shownMs < (this.terminal.interactive ? REDRAW_MS : LOG_LINE_MS)) return;
     this.shownMs = now;
     this.show(false);
   }
 
   /** The copy has ended: completes what was shown. */
   finish(): void {
-    if (!this.sink.interactive && this.now() - this.startedMs < LOG_LINE_MS) return;
-    if (this.sink.interactive && !this.drawn) return;
+    if (!this.terminal.interactive && this.now() - this.startedMs < LOG_LINE_MS) return;
+    if (this.terminal.interactive && !this.drawn) return;
     this.show(true);
   }
 
   /** The copy has failed: leaves the line for the error that follows. */
   abandon(): void {
-    if (this.sink.interactive && this.drawn) this.sink.stream.write('\n');
+    if (this.terminal.interactive && this.drawn) this.terminal.line('');
   }
 
   private show(last: boolean): void {
-    const { stream, interactive, columns } = this.sink;
+    const { terminal } = this;
     this.drawn = true;
-    if (!interactive) {
-      stream.write(`filerpair: ${this.line(0)}\n`);
-      return;
-    }
-    stream.write(`\r\x1b[2K${this.line(columns)}${last ? '\n' : ''}`);
+    if (terminal.interactive) terminal.redraw(this.line(terminal.columns), last);
+    else terminal.line(`filerpair: ${this.line(0)}`);
   }
 
   /** columns 0: without a bar. */

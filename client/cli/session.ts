@@ -42,7 +42,7 @@ export function connect(url: NfsUrl, common: CommonOptions, world: Surroundings)
     timeoutMs: common.timeoutMs,
     onEvent: (event) => {
       const line = narrate(url.server, event, common);
-      if (line !== null) world.stderr.write(`filerpair: ${line}\n`);
+      if (line !== null) world.stderr.line(`filerpair: ${line}`);
     },
   });
 }

@@ -1,6 +1,7 @@
 // A server's /status as people read it. Fields that a server does not send are left out, so that the command also
 // works with servers of other versions.
 import { table } from './listing.ts';
+import { fitForLines } from './terminal.ts';
 
 interface Phase {
   readonly name?: string;
@@ -42,7 +43,7 @@ interface Status {
 }
 
 export function statusTable(body: unknown): string {
-  const status = (typeof body === 'object' && body !== null ? body : {}) as Status;
+  const status = fitForLines((typeof body === 'object' && body !== null ? body : {}) as Status);
   const text = [
     `server ${status.server ?? '?'}  (${status.incarnation ?? 'unknown incarnation'})\n`,
     partner(status),

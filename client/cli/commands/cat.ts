@@ -15,7 +15,7 @@ export const cat: Command = {
     await forEachOperand(urls, world, (url) =>
       withSession(url, common, world, async ({ client, path }) => {
         for await (const part of client.read(path)) {
-          if (!world.stdout.write(part)) await once(world.stdout, 'drain');
+          if (!world.bytes.write(part)) await once(world.bytes, 'drain');
         }
       }),
     );

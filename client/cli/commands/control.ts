@@ -61,9 +61,8 @@ async function order(what: 'takeover' | 'giveback', given: Flags, world: Surroun
   const { home, reason } = given;
   const reply = await controlRequest(socketOf(given), `/${what}`, { home, reason });
   if (reply.status !== 200) throw refused(what, reply.status, reply.body);
-  world.stdout.write(
-    given['json'] === true ? json(reply.body) : `${messageOf(reply.body) ?? `${what} done`}\n`,
-  );
+  if (given['json'] === true) world.stdout.write(json(reply.body));
+  else world.stdout.line(messageOf(reply.body) ?? `${what} done`);
 }
 
 function refused(what: string, status: number, body: unknown): CommandError {

@@ -126,7 +126,7 @@ async function copyDirectory(source: Place, info: PlaceInfo, target: Place, how:
     // Gone meanwhile, or a device: a copy of a directory goes on without it, and says so.
     if (childInfo === null || childInfo.kind === 'Other') {
       const why = childInfo === null ? 'it is gone' : 'no file';
-      how.world.stderr.write(`filerpair: ${child.label} left out: ${why}\n`);
+      how.world.stderr.line(`filerpair: ${child.label} left out: ${why}`);
       continue;
     }
     await copy(child, childInfo, target.child(name), how);
@@ -145,8 +145,7 @@ async function copyFile(
   world: Surroundings,
 ): Promise<void> {
   const sink = await target.write(info.mode & 0o777, there);
-  const { stderr: stream, interactive, columns } = world;
-  const progress = new Progress({ stream, interactive, columns }, source.name, info.size);
+  const progress = new Progress(world.stderr, source.name, info.size);
   const transfer = async () => {
     let offset = 0;
     for await (const part of source.read()) {

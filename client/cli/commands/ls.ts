@@ -3,8 +3,9 @@ import { NF3DIR, NF3LNK } from '../../../protocol/nfs3.ts';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
 import type { DirectoryEntry } from '../../nfs3-client.ts';
 import type { Command } from '../command.ts';
-import { modeText, nameText, table, timeText } from '../listing.ts';
+import { modeText, table, timeText } from '../listing.ts';
 import { withSession } from '../session.ts';
+import { oneLine } from '../terminal.ts';
 
 export const ls: Command = {
   name: 'ls',
@@ -36,7 +37,7 @@ function single(
 }
 
 function short(entries: readonly DirectoryEntry[]): string {
-  return entries.map((each) => `${nameText(each.name)}\n`).join('');
+  return entries.map((each) => `${oneLine(each.name)}\n`).join('');
 }
 
 async function long(
@@ -47,9 +48,9 @@ async function long(
   const rows: string[][] = [];
   for (const entry of entries) {
     const attributes = entry.attributes ?? (await client.lstat(`${path}/${entry.name}`));
-    let name = nameText(entry.name);
+    let { name } = entry;
     if (attributes.type === NF3LNK) {
-      name += ` -> ${nameText(await client.readlink(`${path}/${entry.name}`))}`;
+      name += ` -> ${await client.readlink(`${path}/${entry.name}`)}`;
     }
     const { nlink, uid, gid, size, mtime } = attributes;
     rows.push([modeText(attributes), `${nlink}`, `${uid}`, `${gid}`, `${size}`, timeText(mtime), name]);

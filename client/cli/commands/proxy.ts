@@ -20,7 +20,7 @@ export const proxy: Command = {
   async run([text], flags, common, world) {
     const url = nfsUrl(text!);
     const { host, port } = listenAddress((flags['listen'] as string | undefined) ?? DEFAULT_LISTEN);
-    const say = (line: string) => world.stderr.write(`${new Date().toISOString().slice(11, 23)} ${line}\n`);
+    const say = (line: string) => world.stderr.line(`${new Date().toISOString().slice(11, 23)} ${line}`);
     const running = await NfsProxy.listen({
       endpoints: url.endpoints,
       host,

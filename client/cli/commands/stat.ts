@@ -1,7 +1,7 @@
 /** filerpair stat: show what is known of a file, and of the volume that holds it. */
 import { NF3LNK } from '../../../protocol/nfs3.ts';
 import type { Command } from '../command.ts';
-import { modeText, nameText, sizeText, table, timeText, typeWord } from '../listing.ts';
+import { modeText, sizeText, table, timeText, typeWord } from '../listing.ts';
 import { withSession } from '../session.ts';
 
 export const stat: Command = {
@@ -16,13 +16,10 @@ export const stat: Command = {
       const attributes = await client.lstat(path);
       const space = await client.fsstat();
       const rows: string[][] = [
-        [
-          'path',
-          nameText(`${client.exportPath === '/' ? '' : client.exportPath}/${path}`.replace(/\/$/, '') || '/'),
-        ],
+        ['path', `${client.exportPath === '/' ? '' : client.exportPath}/${path}`.replace(/\/$/, '') || '/'],
         ['type', typeWord(attributes)],
       ];
-      if (attributes.type === NF3LNK) rows.push(['points to', nameText(await client.readlink(path))]);
+      if (attributes.type === NF3LNK) rows.push(['points to', await client.readlink(path)]);
       const { mode, uid, gid, nlink, size, used, fileid, fsid, atime, mtime, ctime } = attributes;
       rows.push(
         ['size', `${size} (${sizeText(size)}; ${sizeText(used)} on the disk)`],

@@ -48,14 +48,11 @@ const status: Command = {
 /** Until interrupted, or until the pair is gone. */
 async function watchPair(cluster: Cluster, pair: PairObject, world: Surroundings): Promise<void> {
   const { name = '', namespace } = pair.metadata;
-  const isTerminal = (world.stdout as { isTTY?: boolean }).isTTY === true;
   const gone = Promise.withResolvers<void>();
   let latest: PairObject | undefined;
   const draw = (): void => {
-    if (latest === undefined) return;
     // A terminal shows one picture that is kept up; a file or a pipe gets one after the other.
-    const clear = isTerminal ? '\x1b[H\x1b[2J\x1b[3J' : '';
-    world.stdout.write(`${clear}${pairTable(latest, Date.now())}\n`);
+    if (latest !== undefined) world.stdout.picture(pairTable(latest, Date.now()));
   };
   const reflector = new Reflector<PairObject>({
     client: cluster.client,
@@ -69,9 +66,9 @@ async function watchPair(cluster: Cluster, pair: PairObject, world: Surroundings
     },
     // During an outage the API may be away too; what was known last stays on the screen.
     onError: (error, retryInMs) =>
-      world.stderr.write(`${error.message}; trying again in ${Math.round(retryInMs / 100) / 10} s\n`),
+      world.stderr.line(`${error.message}; trying again in ${Math.round(retryInMs / 100) / 10} s`),
   });
-  const ages = isTerminal ? setInterval(draw, 1000) : undefined;
+  const ages = world.stdout.interactive ? setInterval(draw, 1000) : undefined;
   world.stop.addEventListener('abort', () => gone.resolve(), { once: true });
   reflector.start();
   await gone.promise;
@@ -128,7 +125,7 @@ const move = (kind: 'takeover' | 'giveback', summary: string, details: readonly 
         timeoutMs: common.timeoutMs ?? 60_000,
       });
       if (answer.result !== 'Done') throw new CommandError(`${kind} of ${server} refused: ${answer.message}`);
-      world.stdout.write(`${kind} of ${server} done: ${answer.message}\n`);
+      world.stdout.line(`${kind} of ${server} done: ${answer.message}`);
     }),
 });
 
@@ -204,7 +201,7 @@ const check: Command = {
         throw new CommandError(
           `the next failure is not covered: ${found?.message ?? 'nothing is known yet'}`,
         );
-      world.stdout.write(`${found.message}\n`);
+      world.stdout.line(`${found.message}`);
     }),
 };
 
@@ -236,7 +233,7 @@ const snapshot: Command = {
         timeoutMs: common.timeoutMs ?? 60_000,
       });
       if (answer.result !== 'Done') throw new CommandError(answer.message);
-      world.stdout.write(`${answer.message}\n`);
+      world.stdout.line(`${answer.message}`);
     }),
 };
 
@@ -255,7 +252,7 @@ const maintenance: Command = {
       const why = typeof reason === 'string' ? reason : 'kubectl filerpair maintenance';
       const annotations = { [requestAnnotations.maintenance]: what === 'on' ? why : null };
       await patchPair(cluster, metadata, { metadata: { annotations } });
-      world.stdout.write(`maintenance of ${metadata.name} is ${what}\n`);
+      world.stdout.line(`maintenance of ${metadata.name} is ${what}`);
     });
   },
 };
@@ -271,7 +268,7 @@ const pausing = (name: 'pause' | 'resume', paused: boolean, summary: string): Co
     inCluster(flags, async (cluster) => {
       const { metadata } = await pairMeant(cluster, which);
       await patchPair(cluster, metadata, { spec: { rollout: { paused } } });
-      world.stdout.write(`rollout of ${metadata.name} ${paused ? 'paused' : 'goes on'}\n`);
+      world.stdout.line(`rollout of ${metadata.name} ${paused ? 'paused' : 'goes on'}`);
     }),
 });
 
@@ -325,7 +322,7 @@ const bundle: Command = {
       const file = outputOf(flags) ?? `filerpair-${cluster.namespace}-${pair.metadata.name}.tar.gz`;
       const files = await supportBundle(cluster, pair, Date.now());
       await writeForOwner(file, tarGz(files, Date.now()));
-      world.stdout.write(`${file}: ${files.length} files\n`);
+      world.stdout.line(`${file}: ${files.length} files`);
     }),
 };
 

@@ -52,8 +52,8 @@ export const exportPair: Command = {
       await end(cluster, pair, disks.volumes, common.timeoutMs ?? 120_000, world);
       // The claims know their last epochs only now.
       world.stdout.write(manifests(exportedPair(pair, await disksOf(cluster, pair), namespace)));
-      world.stderr.write(
-        `${pair.metadata.name} has ended. To go on in this cluster, delete its old claims first: kubectl -n ${cluster.namespace} delete pvc -l ${labels.pair}=${pair.metadata.name}\n`,
+      world.stderr.line(
+        `${pair.metadata.name} has ended. To go on in this cluster, delete its old claims first: kubectl -n ${cluster.namespace} delete pvc -l ${labels.pair}=${pair.metadata.name}`,
       );
     });
   },
@@ -91,7 +91,7 @@ async function end(
       { spec: { persistentVolumeReclaimPolicy: 'Retain' } },
     );
   await client.delete(resources.filerPairs, { namespace, name }, { uid });
-  world.stderr.write(`waiting until the servers of ${name} have ended\n`);
+  world.stderr.line(`waiting until the servers of ${name} have ended`);
   const giveUpAt = Date.now() + timeoutMs;
   while (!(await isGone(cluster, name))) {
     if (Date.now() > giveUpAt)

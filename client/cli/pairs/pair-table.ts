@@ -2,12 +2,13 @@
 // then who is where, and what happened last.
 import type { FilerPairCondition, FilerPairStatus } from '../../../crds/filerpair.ts';
 import { table } from '../listing.ts';
+import { fitForLines } from '../terminal.ts';
 import type { PairObject } from './cluster.ts';
 
 /** @param now ms since the epoch. */
 export function pairTable(pair: PairObject, now: number): string {
-  const { namespace, name } = pair.metadata;
-  const { status } = pair;
+  const { status, metadata } = fitForLines(pair);
+  const { namespace, name } = metadata;
   if (status === undefined) return `FilerPair ${namespace}/${name}: the operator has not looked at it yet\n`;
   const parts = [
     `FilerPair ${namespace}/${name}\n\n`,

@@ -1,0 +1,170 @@
+// Names, messages and logs that want to steer the terminal of who looks at them: every command, on a real data thread and
+// on a server that says what it likes.
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  openMessage,
+  TestDataThread,
+  temporaryDirectory,
+} from '../../fileserver/data/data-thread.fixture.ts';
+import { COMMANDS } from './commands/index.ts';
+import { pairList, pairTable } from './pairs/pair-table.ts';
+import { oneLine, Terminal } from './terminal.ts';
+
+const MAIN = new URL('./main.ts', import.meta.url).pathname;
+/** Sets the window's title, goes up and erases, says something of its own on a new line, C1's CSI, turns the line around. */
+const HOSTILE = 'x\x1b]0;owned\x07\x1b[1A\x1b[2K\rdone\nfilerpair: all is well\u009b31m\u202egnp';
+
+const volume = temporaryDirectory();
+const local = temporaryDirectory();
+let thread: TestDataThread;
+let port: number;
+
+beforeAll(async () => {
+  mkdirSync(join(volume.path, HOSTILE, HOSTILE), { recursive: true });
+  writeFileSync(join(volume.path, HOSTILE, 'file'), 'contents');
+  thread = new TestDataThread();
+  ({ port } = await thread.open(openMessage(volume.path)));
+}, 60_000);
+
+afterAll(async () => {
+  await thread?.stop();
+  volume.remove();
+  local.remove();
+});
+
+function filerpair(...args: string[]): Promise<string> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(local.path, 'compiled') };
+    execFile(process.execPath, [MAIN, ...args], { env }, (_error, stdout, stderr) =>
+      resolve(stdout + stderr),
+    );
+  });
+}
+
+const at = (path: string): string => `nfs://127.0.0.1:${port}/data/${encodeURIComponent(path)}?alone`;
+const inside = (path: string): string => at(`${HOSTILE}/${path}`);
+
+/** What each command shows of such names, in answers and in errors. */
+const calls: Readonly<Record<string, readonly (() => string[])[]>> = {
+  ls: [() => ['ls', at('')], () => ['ls', '-l', at('')], () => ['ls', inside(`no${HOSTILE}`)]],
+  cat: [() => ['cat', at(HOSTILE)], () => ['cat', inside('none')]],
+  cp: [
+    () => ['cp', at(HOSTILE), join(local.path, 'copy')],
+    () => ['cp', at(HOSTILE), at(HOSTILE)],
+    () => ['cp', '-r', at(HOSTILE), join(local.path, 'copy')],
+    () => ['cp', join(local.path, `no${HOSTILE.replaceAll('/', '')}`), at('there')],
+  ],
+  mkdir: [() => ['mkdir', at(HOSTILE)]],
+  mv: [() => ['mv', inside('none'), inside('other')], () => ['mv', at(HOSTILE), `nfs://other/${HOSTILE}`]],
+  put: [
+    () => ['put', join(local.path, `no${HOSTILE.replaceAll('/', '')}`), at('there')],
+    () => ['put', join(local.path, 'none'), at(HOSTILE)],
+  ],
+  rm: [() => ['rm', at(HOSTILE), at('none')], () => ['rm', inside('none')]],
+  stat: [() => ['stat', at(HOSTILE)], () => ['stat', inside('none')]],
+  proxy: [() => ['proxy', at(HOSTILE), '--listen', `1.2.3.4:1${HOSTILE}`]],
+  status: [() => ['status', '--control', control], () => ['status', '--json', '--control', control]],
+  takeover: [
+    () => ['takeover', '--control', control],
+    () => ['takeover', '--control', `${control}${HOSTILE}`],
+  ],
+  giveback: [() => ['giveback', '--control', control, '--json'], () => ['giveback', `--no${HOSTILE}`]],
+};
+const control = join(local.path, 'control.sock');
+
+describe('what a command writes', () => {
+  const answers = createServer((request, response) => {
+    const status = {
+      server: HOSTILE,
+      incarnation: HOSTILE,
+      diskSets: [
+        { home: HOSTILE, owner: HOSTILE, phase: HOSTILE, openFailure: { reason: HOSTILE, message: HOSTILE } },
+      ],
+      partner: { name: HOSTILE, connected: true, incarnation: HOSTILE },
+      lastTransition: { kind: HOSTILE, cause: HOSTILE, phases: [{ name: HOSTILE, tookMs: 1 }] },
+      message: HOSTILE,
+    };
+    response.statusCode = request.url === '/takeover' ? 409 : 200;
+    response.end(JSON.stringify(status));
+  });
+  beforeAll(async () => {
+    answers.listen(control);
+    await once(answers, 'listening');
+  });
+  afterAll(() => answers.close());
+
+  it('is tried for every command', () => {
+    expect(Object.keys(calls).sort()).toEqual(COMMANDS.map(({ name }) => name).sort());
+  });
+
+  it.each(Object.keys(calls))(
+    '%s: holds nothing that steers a terminal, and no line of somebody else',
+    async (name) => {
+      for (const call of calls[name]!) {
+        const said = await filerpair(...call());
+        // `file` holds harmless contents, and cat alone writes contents as they are.
+        expect(said).not.toMatch(/[^\P{Cc}\n]|[\u202a-\u202e]/u);
+        expect(said.split('\n').filter((line) => line.startsWith('filerpair: all is well'))).toEqual([]);
+      }
+    },
+    120_000,
+  );
+});
+
+it('tells of pairs in the same way, whatever is in their status', () => {
+  const at = new Date(0).toISOString();
+  const condition = {
+    type: 'Ready',
+    status: 'False',
+    reason: HOSTILE,
+    message: HOSTILE,
+    lastTransitionTime: at,
+  };
+  const pair = {
+    metadata: { name: HOSTILE, namespace: HOSTILE },
+    status: {
+      owners: HOSTILE,
+      conditions: [condition],
+      maintenance: HOSTILE,
+      rollout: { state: HOSTILE, since: at, message: HOSTILE },
+      lastRequest: { kind: HOSTILE, home: HOSTILE, at, result: HOSTILE, message: HOSTILE },
+      servers: [{ name: HOSTILE, state: HOSTILE, pod: HOSTILE, node: HOSTILE, since: at }],
+    },
+  } as unknown as Parameters<typeof pairTable>[0];
+  let said = '';
+  const terminal = new Terminal(
+    new Writable({
+      write: (chunk, _encoding, done) => {
+        said += String(chunk);
+        done();
+      },
+    }),
+  );
+  terminal.write(pairTable(pair, 0));
+  terminal.write(pairList([pair], 0));
+  terminal.picture(pairTable(pair, 0));
+  terminal.line(HOSTILE);
+  expect(said).not.toMatch(/[^\P{Cc}\n]|[\u202a-\u202e]/u);
+});
+
+it('escapes so that JSON stays what it is', () => {
+  let said = '';
+  const terminal = new Terminal(
+    new Writable({
+      write: (chunk, _encoding, done) => {
+        said += String(chunk);
+        done();
+      },
+    }),
+  );
+  terminal.write(JSON.stringify({ text: HOSTILE }));
+  expect(JSON.parse(said)).toEqual({ text: HOSTILE });
+  expect(said).not.toMatch(/\p{Cc}/u);
+  expect(oneLine('a\tb\nc\u009bd\u202ee')).toBe('a\\x09b\\x0ac\\x9bd\\u202ee');
+});
