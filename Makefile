@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach admission scale clients conformance disk hostile crashes mutants format generate clean explore
+.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach admission scale clients conformance disk hostile crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,17 @@ demo: setup ## Two servers on this machine, a writer, a kill, a takeover, a give
 test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
 
-check: setup ## Formatting, lint, types, architecture (seconds)
-	@biome check . && tsc --noEmit && npm run --silent architecture
+check: setup ## Formatting, lint, types, architecture, packages' hashes and licences (seconds)
+	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/supply-chain.ts
 
 unit: setup ## Unit and component tests without containers
 	@vitest run
+
+fuzz: setup ## Coverage-guided fuzzing of what reads strangers' bytes, for SECONDS= (600; TARGET=, KEEP=1 into the repository's corpus)
+	@nice $(NODE) fuzzing/main.ts --seconds $(or $(SECONDS),600) $(if $(TARGET),--target $(TARGET)) $(if $(KEEP),--keep)
+
+sbom: setup ## What is shipped, with versions, hashes and licences (CycloneDX); writes out/sbom.cdx.json
+	@$(NODE) scripts/supply-chain.ts --sbom out/sbom.cdx.json
 
 simulate: setup ## The deterministic simulation, 100,000 seeds (SEEDS=, FROM=)
 	@$(NODE) simulation/main.ts --seeds $(or $(SEEDS),100000) --from $(or $(FROM),1)

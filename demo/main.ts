@@ -5,7 +5,7 @@ import { platform } from 'node:os';
 const WHAT_IS_NEEDED = `The demo starts the real file servers, and those need Linux: they open files by kernel file handles and are
 guarded by kernel timers. This is ${platform()}. A Linux machine, a virtual one, or a container will do:
 
-  docker run --rm -it -v "$PWD":/filerpair -w /filerpair node:24 sh -c "npm ci && make demo"
+  docker run --rm -it -v "$PWD":/filerpair -w /filerpair node:24 sh -c "npm ci --ignore-scripts && make demo"
 `;
 
 if (platform() !== 'linux') {

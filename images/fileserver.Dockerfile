@@ -8,7 +8,7 @@
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 COPY node_modules/ /app/node_modules/
-COPY package.json /app/package.json
+COPY package.json LICENSE sbom.cdx.json /app/
 COPY dist/ /app/dist/
 RUN printf '#!/bin/sh\nexec node /app/dist/client/cli/main.js "$@"\n' >/usr/local/bin/filerpair \
     && chmod 755 /usr/local/bin/filerpair

@@ -3,7 +3,7 @@
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 COPY node_modules/ /app/node_modules/
-COPY package.json /app/package.json
+COPY package.json LICENSE sbom.cdx.json /app/
 COPY dist/ /app/dist/
 WORKDIR /app
 ENV NODE_ENV=production

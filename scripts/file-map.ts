@@ -21,6 +21,7 @@ const FOLDERS = [
   'demo',
   'loopback',
   'bench',
+  'fuzzing',
   'e2e',
   'scripts',
 ];

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the packages of the lock file, Node 24 among them, so that any Node from 20 on is enough to start.
+# Installs the packages of the lock file, Node 24 among them, so that any Node from 20 on is enough to start. Every file comes
+# with a hash in the lock file, and no package runs a script (.npmrc says that too; here it is for older copies of it).
 # Does nothing when they are there already: the stamp holds the lock file's checksum.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,12 +21,12 @@ fi
 
 started=$SECONDS
 echo "setup: installing packages (Node 24, TypeScript and the test tools; about 500 MB in node_modules)"
-npm ci --no-audit --no-fund --loglevel=error
+npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 version=$(node_modules/.bin/node --version 2> /dev/null || echo none)
 case $version in
   v24.*) ;;
   *)
-    echo "setup: the package \"node\" brought $version, not Node 24. Is there a Node 24 package for $(uname -sm)?" >&2
+    echo "setup: the package \"node-linux-...\" brought $version, not Node 24. Is there a Node 24 package for $(uname -sm)?" >&2
     exit 1
     ;;
 esac

@@ -66,7 +66,9 @@ echo "In the background: preparing container engine, Kubernetes and a Linux gues
 stage format 'formatting and lint' biome check .
 stage types 'strict TypeScript' tsc --noEmit
 stage architecture "dependencies point inwards, no dead files, the file map is true" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
+stage packages "packages of others: hashes and licences are known, no scripts of theirs run" node scripts/supply-chain.ts
 stage unit 'unit and component tests' vitest run
+stage fuzzing "what reads strangers' bytes, with changed bytes" node fuzzing/main.ts --seconds 20
 stage anywhere 'the README in a private directory, and as an ordinary user' scripts/test-anywhere.sh
 stage mutants 'faults in what changed last of the code that safety depends on: tests notice them' node mutants/main.ts --changed HEAD~10 --seconds 90
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts

@@ -1,9 +1,9 @@
 // The base of our images: Debian's C library, Node and a small init, and next to nothing else.
 //
 // Pulled and built by images/base.Dockerfile where a registry answers; else put together from Debian packages and
-// the Node binary that npm brought (the devDependency `node`).
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// the Node binary that npm brought (scripts/runtime).
+import { readFileSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DEBIAN } from '../kind/versions.ts';
 import { type Cache, cached, contentHash, withLock } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';
@@ -28,7 +28,7 @@ const COMMANDS =
 
 /** Makes the base image available to the engine and returns its reference. */
 export async function baseImage(cache: Cache, repository: string): Promise<string> {
-  const node = join(repository, 'node_modules/node/bin/node');
+  const node = realpathSync(join(repository, 'node_modules/.bin/node'));
   const version = (await run([node, '--version'])).trim();
   const inputs = [
     DEBIAN,
@@ -74,17 +74,21 @@ async function importFromPackages(
   const hooks = [
     // Merged /usr, as Debian's own images have it.
     '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
-    '--extract-hook=rm -rf "$1"/usr/share/doc "$1"/usr/share/man "$1"/usr/share/locale "$1"/var/lib/apt "$1"/var/cache/apt "$1"/usr/share/zoneinfo/right',
+    // Of the documentation the licences stay.
+    '--extract-hook=find "$1"/usr/share/doc -type f ! -name copyright -delete; find "$1"/usr/share/doc -type d -empty -delete',
+    '--extract-hook=rm -rf "$1"/usr/share/man "$1"/usr/share/locale "$1"/var/lib/apt "$1"/var/cache/apt "$1"/usr/share/zoneinfo/right',
     // Packages are only extracted, their scripts do not run: the account files are made here.
     '--extract-hook=cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd; cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group',
     '--extract-hook=echo "node:x:1000:1000::/home/node:/bin/sh" >>"$1"/etc/passwd; echo "node:x:1000:" >>"$1"/etc/group; mkdir -p "$1"/home/node; chown 1000:1000 "$1"/home/node',
     `--extract-hook=for name in ${COMMANDS}; do ln -sf busybox "$1"/bin/$name; done`,
+    `--extract-hook=install -D -m644 '${join(dirname(node), '../LICENSE')}' "$1"/usr/share/doc/node/copyright`,
     `--extract-hook=install -D -m755 '${node}' "$1"/usr/local/bin/node`,
   ];
   const directory = await cached(
     cache,
     'base-root',
-    [DEBIAN, version, ...PACKAGES, ...hooks.slice(0, -1)],
+    // The last two name places on this machine.
+    [DEBIAN, version, ...PACKAGES, ...hooks.slice(0, -2)],
     (into) =>
       stage('collecting Debian packages for the base image', async () => {
         const tar = join(into, 'root.tar');

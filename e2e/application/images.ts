@@ -8,15 +8,13 @@ import { run } from '../machine/command.ts';
 import { imageExists } from '../machine/docker-images.ts';
 import { say, stage } from '../machine/stage.ts';
 import { baseImage } from './base-image.ts';
+import { isKeptInImages } from './kept-in-images.ts';
 
 export interface Images {
   readonly fileserver: string;
   readonly operator: string;
   readonly client: string;
 }
-
-/** Of a package in node_modules only this is left out: types, source maps, and texts for people. */
-const NOT_FOR_RUNNING = /(\.d\.[cm]?ts|\.map|\.md|\.markdown)$/;
 
 export async function images(cache: Cache, repository: string): Promise<Images> {
   const base = await baseImage(cache, repository);
@@ -55,15 +53,24 @@ async function compile(repository: string, application: string, tests: string): 
   renameSync(join(dist, 'e2e'), join(tests, 'e2e'));
 }
 
-/** package.json and the packages that production needs, copied as npm has installed them. */
+/**
+ * package.json and the packages that production needs, copied as npm has installed them, with their licences and ours and a bill
+ * of materials (CycloneDX).
+ */
 async function collectPackages(repository: string, application: string): Promise<void> {
-  cpSync(join(repository, 'package.json'), join(application, 'package.json'));
-  const listing = await run(['npm', 'ls', '--omit=dev', '--all', '--parseable'], { cwd: repository });
+  for (const name of ['package.json', 'LICENSE']) cpSync(join(repository, name), join(application, name));
+  const supplyChain = join(repository, 'scripts/supply-chain.ts');
+  await run([process.execPath, supplyChain, '--sbom', join(application, 'sbom.cdx.json')], {
+    cwd: repository,
+  });
+  const listing = await run(['npm', 'ls', '--omit=dev', '--all', '--parseable', '--workspaces=false'], {
+    cwd: repository,
+  });
   const packages = listing.split('\n').filter((path) => path.includes('/node_modules/'));
   for (const path of packages) {
     cpSync(path, join(application, relative(repository, path)), {
       recursive: true,
-      filter: (source) => !NOT_FOR_RUNNING.test(source),
+      filter: isKeptInImages,
     });
   }
   const native = join(application, 'node_modules/@koromix');

@@ -101,6 +101,34 @@ describe('a configuration that cannot work ends the server with one sentence tha
   });
 });
 
+test('the image keeps the licences of all that is in the image, and says what that is', async () => {
+  // koffi's library comes in a package of its own, under koffi's licence; stream-buffers is in the public domain.
+  const program = `
+    const { existsSync, readdirSync, readFileSync } = require('node:fs');
+    const packages = readdirSync('/app/node_modules').flatMap((name) =>
+      name.startsWith('.') ? [] : name.startsWith('@') ? readdirSync('/app/node_modules/' + name).map((one) => name + '/' + one) : [name]);
+    const without = packages.filter((name) => !/^@koromix|^stream-buffers$/.test(name) && !readdirSync('/app/node_modules/' + name).some((file) => /^(licen[cs]e|copying)/i.test(file)));
+    const system = ['libc6', 'libstdc++6', 'tini'].filter((name) => !existsSync('/usr/share/doc/' + name + '/copyright'));
+    const node = ['/usr/share/doc/node/copyright', '/usr/local/LICENSE'].some((file) => existsSync(file));
+    const { bomFormat, components } = JSON.parse(readFileSync('/app/sbom.cdx.json', 'utf8'));
+    const listed = new Set(components.map(({ name }) => name));
+    const unlisted = packages.filter((name) => !listed.has(name));
+    const own = readFileSync('/app/LICENSE', 'utf8').includes('Apache License');
+    console.log(JSON.stringify({ without, system, node, bomFormat, unlisted, own, many: packages.length > 50 }));`;
+  const outcome = await outcomeOf(['docker', 'run', '--rm', image, 'node', '-e', program], {
+    timeoutMs: STARTED_MS_MAX,
+  });
+  expect(JSON.parse(outcome.stdout)).toEqual({
+    without: [],
+    system: [],
+    node: true,
+    bomFormat: 'CycloneDX',
+    unlisted: [],
+    own: true,
+    many: true,
+  });
+});
+
 describe('a pair of containers', () => {
   let network: StartedNetwork;
   const servers = new Map<Server, StartedTestContainer>();

@@ -1,0 +1,10 @@
+/** Of a package's files, which go into the images: what runs, and the terms under which it may be passed on. */
+
+const NOT_FOR_RUNNING = /(\.d\.[cm]?ts|\.map|\.md|\.markdown)$/;
+const TERMS = /^(licen[cs]e|copying|notice|copyright)/i;
+
+/** `path`: of a file or a folder. Types, source maps and texts for people stay out. */
+export function isKeptInImages(path: string): boolean {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return TERMS.test(name) || !NOT_FOR_RUNNING.test(name);
+}
