@@ -5,7 +5,7 @@ const only = (name, from, allowed) => ({
   severity: 'error',
   from: { path: `^${from}/`, pathNot: '\\.test\\.ts$' },
   to: {
-    path: '^(protocol|pair|kubernetes|crds|fileserver|client|operator|simulation|demo|bench|e2e)/',
+    path: '^(protocol|pair|kubernetes|crds|fileserver|client|operator|simulation|demo|bench|fuzzing|e2e)/',
     pathNot: `^(${allowed.join('|')})/`,
   },
 });
