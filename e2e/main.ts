@@ -187,10 +187,8 @@ async function withNames(environment: TestEnvironment): Promise<void> {
   await installNames(environment, names);
 }
 
-function aboutThisMachine(): string {
-  const cores = `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'})`;
-  return `kind with 2 workers on one machine with ${cores}. A machine that is slow gets longer leases (guard: a quarter of it).`;
-}
+const aboutThisMachine = (): string =>
+  `kind with 2 workers on one machine with ${cpus().length} cores. A machine that is slow gets longer leases (guard: a quarter of it).`;
 
 async function prepareCluster(): Promise<void> {
   await engineUp(cache);

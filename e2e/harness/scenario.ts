@@ -44,8 +44,8 @@ export interface ScenarioFrame {
   readonly survivorsClient?: boolean | undefined;
   /** The API server forgets what it has acknowledged: Leases are seen as they were before. */
   readonly goesBack?: boolean | undefined;
-  /** Domain of the names outside the cluster. */
-  readonly domain?: string | undefined;
+  /** Domain of the names outside the cluster; null: none, and nobody asks the DNS. */
+  readonly domain?: string | null | undefined;
   /** ms; for long scenarios. */
   readonly msMax?: number | undefined;
 }
@@ -100,7 +100,8 @@ export function scenario(frame: ScenarioFrame, title: string, play: Play): void 
 }
 
 async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promise<Partial<ScenarioResult>> {
-  await step('a FilerPair is applied', () => pair.create(frame.domain ?? 'nas.example.org', frame.prepare));
+  const { domain = 'nas.example.org' } = frame;
+  await step('a FilerPair is applied', () => pair.create(domain ?? undefined, frame.prepare));
   await step('it becomes Ready', () => pair.ready());
   await step('a takeover is possible', () => pair.takeoverPossible(WRITER_FINISHED_MS_MAX));
   // A machine that is too busy takes the processor from a server for longer than its lease already now.

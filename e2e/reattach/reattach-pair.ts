@@ -58,7 +58,13 @@ export class ReattachPair extends Pair {
     }));
     return {
       ...shared,
-      spec: { ...shared.spec, servers, storage: { transfer: 'Reattach', ...this.#settings.storage } },
+      spec: {
+        ...shared.spec,
+        servers,
+        // On one node nothing moves. There may be no room on the other for the moment, for pods of the test before.
+        spread: [{ topologyKey: 'kubernetes.io/hostname', mode: 'Required' }],
+        storage: { transfer: 'Reattach', ...this.#settings.storage },
+      },
     };
   }
 

@@ -79,7 +79,8 @@ export class ApiProxy {
   }
 
   #pass(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const writes = request.method !== 'GET' && !/[?&]dryRun=/.test(request.url ?? '');
+    // Nothing depends on an event.
+    const writes = request.method !== 'GET' && !/[?&]dryRun=|\/events/.test(request.url ?? '');
     if (this.#left !== undefined && (this.#left <= 0 || (writes && --this.#left < 0))) {
       request.socket.destroy();
       return;
