@@ -20,7 +20,6 @@ import {
 } from '../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import {
-  AUTH_BODY_SIZE_MAX,
   AUTH_NONE_CREDENTIAL,
   accept_stat,
   CallHeader,
@@ -133,7 +132,6 @@ export class DiskSetIdentity {
     if (this.header.kind !== 'success') return;
     const { call: header } = this;
     if (decodeCallHeader(call, header) !== 'ok') return;
-    call.position = header.argumentsStart;
     if (header.prog === NFS_PROGRAM && header.vers === NFS_V3 && header.proc !== nfsproc3.NULL) {
       if (reply.u32() !== NFS3_OK) return;
       const handle = call.opaque(NFS3_FHSIZE).slice();
@@ -150,7 +148,6 @@ export class DiskSetIdentity {
 }
 
 function credentialIn(call: XdrReader, { credFlavor, credStart, credSize }: CallHeader): opaque_auth {
-  if (credSize > AUTH_BODY_SIZE_MAX) return AUTH_NONE_CREDENTIAL;
   return { flavor: credFlavor, body: call.bytes.slice(credStart, credStart + credSize) };
 }
 

@@ -147,7 +147,10 @@ export const AREAS: readonly Area[] = [
     tests: [
       'client/attempts.test.ts',
       'client/resend-window.test.ts',
+      'client/resend-window-growth.test.ts',
+      'client/refused-call.test.ts',
       'client/disk-set-identity.test.ts',
+      'client/disk-set-proof.test.ts',
       'client/failover-connection.test.ts',
       'simulation/simulation.test.ts',
     ],
