@@ -145,8 +145,10 @@ it.skipIf(!hasCapability('/proc/self/status'))(
       expect(privileged.filter((name) => !/^(V8|DelayedTask|SignalInspector)/.test(name))).toEqual([]);
       expect(hasCapability(`${tasks}/${child.pid}/status`)).toBe(false);
     } finally {
-      child.kill('SIGKILL');
-      await once(child, 'close');
+      if (child.exitCode === null) {
+        child.kill('SIGKILL');
+        await once(child, 'close');
+      }
     }
   },
 );
