@@ -2,7 +2,7 @@
 //
 // Pulled and built by images/base.Dockerfile where a registry answers; else put together from Debian packages and
 // the Node binary that npm brought (scripts/runtime).
-import { readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DEBIAN } from '../kind/versions.ts';
 import { type Cache, cached, contentHash, withLock } from '../machine/cache.ts';
@@ -26,6 +26,19 @@ const PACKAGES = [
 const COMMANDS =
   'sh ls cat cp mv rm mkdir ps env id sleep nslookup ping nc date df chmod chown grep sed awk tail head touch hostname kill ip tee stat du find test true';
 
+/** How the root file system comes from the packages. */
+const ROOT_HOOKS = [
+  // Merged /usr, as Debian's own images have it.
+  '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
+  // Of the documentation the licences stay.
+  '--extract-hook=find "$1"/usr/share/doc -type f ! -name copyright -delete; find "$1"/usr/share/doc -type d -empty -delete',
+  '--extract-hook=rm -rf "$1"/usr/share/man "$1"/usr/share/locale "$1"/var/lib/apt "$1"/var/cache/apt "$1"/usr/share/zoneinfo/right',
+  // Packages are only extracted, their scripts do not run: the account files are made here.
+  '--extract-hook=cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd; cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group',
+  '--extract-hook=echo "node:x:1000:1000::/home/node:/bin/sh" >>"$1"/etc/passwd; echo "node:x:1000:" >>"$1"/etc/group; mkdir -p "$1"/home/node; chown 1000:1000 "$1"/home/node',
+  `--extract-hook=for name in ${COMMANDS}; do ln -sf busybox "$1"/bin/$name; done`,
+];
+
 /** Makes the base image available to the engine and returns its reference. */
 export async function baseImage(cache: Cache, repository: string): Promise<string> {
   const node = realpathSync(join(repository, 'node_modules/.bin/node'));
@@ -34,7 +47,7 @@ export async function baseImage(cache: Cache, repository: string): Promise<strin
     DEBIAN,
     version,
     ...PACKAGES,
-    COMMANDS,
+    ...ROOT_HOOKS,
     readFileSync(join(repository, 'images/base.Dockerfile')),
   ];
   const reference = `filerpair/base:${version}-${contentHash(inputs)}`;
@@ -71,37 +84,26 @@ async function importFromPackages(
   reference: string,
 ): Promise<void> {
   await needPackages(['mmdebstrap'], 'Making the base image');
+  const licence = join(dirname(node), '../LICENSE');
+  if (!existsSync(licence)) throw new Error(`${licence} is missing: run "make setup"`);
   const hooks = [
-    // Merged /usr, as Debian's own images have it.
-    '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
-    // Of the documentation the licences stay.
-    '--extract-hook=find "$1"/usr/share/doc -type f ! -name copyright -delete; find "$1"/usr/share/doc -type d -empty -delete',
-    '--extract-hook=rm -rf "$1"/usr/share/man "$1"/usr/share/locale "$1"/var/lib/apt "$1"/var/cache/apt "$1"/usr/share/zoneinfo/right',
-    // Packages are only extracted, their scripts do not run: the account files are made here.
-    '--extract-hook=cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd; cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group',
-    '--extract-hook=echo "node:x:1000:1000::/home/node:/bin/sh" >>"$1"/etc/passwd; echo "node:x:1000:" >>"$1"/etc/group; mkdir -p "$1"/home/node; chown 1000:1000 "$1"/home/node',
-    `--extract-hook=for name in ${COMMANDS}; do ln -sf busybox "$1"/bin/$name; done`,
-    `--extract-hook=install -D -m644 '${join(dirname(node), '../LICENSE')}' "$1"/usr/share/doc/node/copyright`,
+    ...ROOT_HOOKS,
+    `--extract-hook=install -D -m644 '${licence}' "$1"/usr/share/doc/node/copyright`,
     `--extract-hook=install -D -m755 '${node}' "$1"/usr/local/bin/node`,
   ];
-  const directory = await cached(
-    cache,
-    'base-root',
-    // The last two name places on this machine.
-    [DEBIAN, version, ...PACKAGES, ...hooks.slice(0, -2)],
-    (into) =>
-      stage('collecting Debian packages for the base image', async () => {
-        const tar = join(into, 'root.tar');
-        await run([
-          'mmdebstrap',
-          '--quiet',
-          '--variant=extract',
-          `--include=${PACKAGES.join(',')}`,
-          ...hooks,
-          DEBIAN,
-          tar,
-        ]);
-      }),
+  const directory = await cached(cache, 'base-root', [DEBIAN, version, ...PACKAGES, ...ROOT_HOOKS], (into) =>
+    stage('collecting Debian packages for the base image', async () => {
+      const tar = join(into, 'root.tar');
+      await run([
+        'mmdebstrap',
+        '--quiet',
+        '--variant=extract',
+        `--include=${PACKAGES.join(',')}`,
+        ...hooks,
+        DEBIAN,
+        tar,
+      ]);
+    }),
   );
   const changes = ['ENV PATH=/usr/local/bin:/usr/bin:/bin', 'CMD ["node"]'].flatMap((line) => [
     '--change',
