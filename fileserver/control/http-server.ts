@@ -2,7 +2,7 @@
  * HTTP for people and machines: on a Unix socket everything, on a TCP port only reading.
  *
  * The port is open to strangers, and the kubelet's probes come by it. So its connections share places by address
- * (connection-places.ts), a connection asks one thing at a time and has seconds for it, and what is asked often is worked out
+ * (connection-places.ts), a connection asks few things at a time and has seconds for it, and what is asked often is worked out
  * some times a second. With a token (listen.tokenFile), /status, /metrics and /check are told to who has it.
  *
  *   GET  /status    the server as JSON (agent/status.ts)
@@ -66,6 +66,11 @@ const REQUEST_MS = 2000;
 const ANSWER_MS = 10_000;
 /** Ms that a connection may rest between two questions. */
 const IDLE_MS = 5000;
+/**
+ * Questions of one connection that are not answered yet. Nobody who means well asks several at once, and thousands fit into one
+ * packet; but the next one may be read before the kernel's word that the last answer has left.
+ */
+const WAITING_MAX = 2;
 /** Times a second that status and metrics are worked out for the port. */
 const EFFORTS_MAX = 20;
 const TEXT = 'text/plain; charset=utf-8';
@@ -98,20 +103,20 @@ export async function listenOnPort(
   token: TokenFile | null,
 ): Promise<number> {
   const places = new ConnectionPlaces(CONNECTIONS_MAX);
-  const asking = new WeakSet<Socket>();
+  const asked = new WeakMap<Socket, number>();
   const guarded = withEffort(surface);
   const receive = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request;
-    // Several questions at once on one connection: no client of ours does that, and thousands fit into one packet.
-    if (asking.has(socket)) {
+    const waiting = asked.get(socket) ?? 0;
+    if (waiting === WAITING_MAX) {
       socket.destroy();
       return;
     }
-    asking.add(socket);
+    asked.set(socket, waiting + 1);
     const late = setTimeout(() => socket.destroy(), ANSWER_MS);
     response.once('close', () => {
       clearTimeout(late);
-      asking.delete(socket);
+      asked.set(socket, asked.get(socket)! - 1);
     });
     inBackground(serveStranger(request, response, guarded, token));
   };
