@@ -34,6 +34,8 @@ export const leaseAnnotations = {
   releasedTo: 'filerpair.dev/released-to',
   /** By the holder, at its claim: its lease + guard, decimal ms. Nobody claims on silence any sooner. */
   claimAfter: 'filerpair.dev/claim-after',
+  /** By a server, with its release: {@link VolumesAheadAnnotation}. Nobody claims by himself while it stands. */
+  volumesAhead: 'filerpair.dev/volumes-ahead',
   /** By the operator: {@link DeathProofAnnotation}. */
   deathProof: 'filerpair.dev/death-proof',
   /** By the operator or the CLI: {@link RequestAnnotation}. */
@@ -61,6 +63,8 @@ export const leaseAnnotations = {
   openFailure: 'filerpair.dev/open-failure',
   /** By the owner: {@link VolumeErrorsAnnotation}; absent: none for 10 minutes. */
   volumeErrors: 'filerpair.dev/volume-errors',
+  /** By a server that has seen the Lease go back: {@link VolumeErrorsAnnotation}; absent: it has not, for an hour. */
+  witnessWentBack: 'filerpair.dev/witness-went-back',
   /** By the owner, of exports whose directories are not there: {@link VolumeErrorsAnnotation}; absent: there are none. */
   absentExports: 'filerpair.dev/absent-exports',
   /** By the server that does not own the disk set: {@link TakeoverCheckAnnotation}. */
@@ -129,6 +133,12 @@ export interface TakeoverCheckAnnotation {
   readonly server: string;
   readonly possible: boolean;
   readonly missing: readonly { readonly name: string; readonly message: string }[];
+}
+
+/** A volume has been served at this epoch, and the Lease knows of no such owner. */
+export interface VolumesAheadAnnotation {
+  readonly epoch: number;
+  readonly message: string;
 }
 
 /** The last epoch whose ownership record was written on all volumes, and the UUIDs of those by name. */

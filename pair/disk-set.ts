@@ -31,6 +31,8 @@ import {
   sameOwnership,
   sameParties,
   type TransferRequest,
+  type VolumesAhead,
+  volumesAheadOf,
 } from './lease.ts';
 import { renewEveryMs, retryAfterMs, rightUntil, silenceMs, soloAfterMs } from './right-to-serve.ts';
 import {
@@ -125,8 +127,11 @@ export interface DiskSetState {
   readonly readOvertaken: boolean;
   /** The witness has lost what this process had seen (a restored backup): since when, and what it says instead. */
   readonly wentBack: { readonly since: number; readonly found: LeaseOwnership } | null;
-  /** R6: the volumes have been served at a higher epoch than the Lease knows of. A verdict, until a person's word. */
-  readonly ahead: { readonly epoch: number; readonly message: string } | null;
+  /**
+   * R6: the volumes have been served at a higher epoch than the Lease knows of. A verdict, until a person's word; it is written
+   * with the release, so that it outlives this process.
+   */
+  readonly ahead: VolumesAhead | null;
   /** No write, claim or release may be sent before a read (or the watch) has brought news. */
   readonly lookup: boolean;
   /** No write before this time: pace of retries. */
@@ -288,7 +293,7 @@ function see(
     lookup: false,
     readOvertaken: state.readSince !== null,
     wentBack: null,
-    ahead: state.ahead !== null && sighting.record.epoch > state.ahead.epoch ? null : state.ahead,
+    ahead: volumesAheadOf(sighting.record, state.ahead, context.identity.me),
     asked: state.local === null ? askedSince(state, sighting, context) : state.asked,
   };
   if (!unchanged) next = ownershipChanged(next, context);
@@ -316,14 +321,15 @@ function wentBack(
   sighting: LeaseSighting,
   context: Context,
 ): DiskSetState {
-  const { holder, epoch, acknowledger, renewal, releasedTo, claimAfterMs, written } = before.record;
-  const known = { holder, epoch, acknowledger, renewal, releasedTo, claimAfterMs };
+  const { holder, epoch, acknowledger, renewal, releasedTo, claimAfterMs, volumesAhead, written } =
+    before.record;
+  const known = { holder, epoch, acknowledger, renewal, releasedTo, claimAfterMs, volumesAhead };
   const record = { ...sighting.record, ...known, ...(written === undefined ? {} : { written }) };
   const lastly: DiskSetState = { ...state, seen: { version: sighting.version, record }, lookup: false };
   if (state.wentBack !== null && sameOwnership(state.wentBack.found, sighting.record)) return lastly;
   const { holder: now, epoch: then } = sighting.record;
   const message = `the witness names ${now ?? 'nobody'} at epoch ${then}, but has named ${holder ?? 'nobody'} at epoch ${epoch}`;
-  trace(state, { name: 'wentBack', message }, context);
+  trace(state, { name: 'wentBack', epoch, message }, context);
   const { role } = lastly;
   return {
     ...(role.name === 'claiming' ? claimLost(lastly, role, message, context) : lastly),
@@ -586,11 +592,12 @@ function diskSetOpenFailed(
   context: Context,
 ): DiskSetState {
   const { role } = state;
-  // While fencing it says nothing: one thread could not open its volume, another may be inside a system call. Only `closed`
-  // says that all have stopped.
+  const ahead = epochFound === undefined ? state.ahead : { epoch: epochFound, message };
+  // While fencing it ends nothing: one thread could not open its volume, another may be inside a system call. Only `closed`
+  // says that all have stopped. What was found on a volume is as true then.
+  if (role.name === 'fencing' && role.epoch === epoch) return { ...state, ahead };
   if (role.name !== 'holder' || role.epoch !== epoch) return state;
   trace(state, { name: 'openFailed', epoch, message }, context);
-  const ahead = epochFound === undefined ? state.ahead : { epoch: epochFound, message };
   return giveUpHere({ ...state, ahead }, role, message, context);
 }
 
@@ -1111,7 +1118,11 @@ function advanceReleasing(
   // Whoever stops claims nothing: then home claims when it is back, and nobody waits for the one that is named.
   const to = context.partnerStops ? null : role.leaving.to;
   const leaving = { ...role.leaving, to };
-  return send(state, seen, released(seen.record, to), context, (write) => ({ ...role, leaving, write }));
+  return send(state, seen, released(seen.record, to, state.ahead), context, (write) => ({
+    ...role,
+    leaving,
+    write,
+  }));
 }
 
 function send(

@@ -14,6 +14,7 @@ const ownership = {
   renewal: 9,
   releasedTo: null,
   claimAfterMs: 2600,
+  volumesAhead: null,
 };
 const message = { kind: 'heartbeat', seq: 1, holdings: [] } as const;
 const event = { name: 'serving', epoch: 4 } as const;

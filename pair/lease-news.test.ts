@@ -75,6 +75,7 @@ describe('a witness that went back', () => {
     expect(subject.traces()).toEqual([
       {
         name: 'wentBack',
+        epoch: 4,
         message: 'the witness names filer-b/podB/run1 at epoch 3, but has named filer-b/podB/run1 at epoch 4',
       },
     ]);

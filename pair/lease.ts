@@ -68,6 +68,14 @@ export interface WrittenVolumes {
   readonly volumes: Readonly<Record<string, string>>;
 }
 
+/** R6: a server that owned the disk set found a volume that has been served at this epoch, by somebody else. */
+export interface VolumesAhead {
+  /** Of the volume: at least that of the Lease. */
+  readonly epoch: number;
+  /** A sentence: which volume, and what was found. */
+  readonly message: string;
+}
+
 /** Which of the two to keep: what was written once stays written, so a note that arrives late lowers nothing. */
 export function laterWritten(before: WrittenVolumes | undefined, note: WrittenVolumes): WrittenVolumes {
   return before !== undefined && before.epoch > note.epoch ? before : note;
@@ -89,6 +97,11 @@ export interface LeaseRecord {
    * Null: there is no holder, or it is of a version that does not say.
    */
   readonly claimAfterMs: number | null;
+  /**
+   * Written with the release by a server that was refused by a volume: the verdict holds for later runs and for the partner too.
+   * It can only refuse. Null: the last owner found nothing of the kind.
+   */
+  readonly volumesAhead: VolumesAhead | null;
   /** Written beside the ownership by the operator; never by a server. */
   readonly deathProof: DeathProof | null;
   /** Written beside the ownership by the operator or the CLI; never by a server. */
@@ -117,6 +130,7 @@ export interface LeaseOwnership {
   readonly renewal: number;
   readonly releasedTo: ServerName | null;
   readonly claimAfterMs: number | null;
+  readonly volumesAhead: VolumesAhead | null;
 }
 
 export const emptyLease: LeaseRecord = {
@@ -126,6 +140,7 @@ export const emptyLease: LeaseRecord = {
   renewal: 0,
   releasedTo: null,
   claimAfterMs: null,
+  volumesAhead: null,
   deathProof: null,
   request: null,
   maintenance: null,
@@ -164,6 +179,7 @@ export function claimed(
     renewal: before.renewal + 1,
     releasedTo: null,
     claimAfterMs,
+    volumesAhead: null,
   };
 }
 
@@ -176,10 +192,15 @@ export function renewed(before: LeaseRecord, acknowledger: Incarnation | null): 
     renewal: before.renewal + 1,
     releasedTo: null,
     claimAfterMs: before.claimAfterMs,
+    volumesAhead: null,
   };
 }
 
-export function released(before: LeaseRecord, to: ServerName | null): LeaseOwnership {
+export function released(
+  before: LeaseRecord,
+  to: ServerName | null,
+  volumesAhead: VolumesAhead | null = null,
+): LeaseOwnership {
   return {
     holder: null,
     epoch: before.epoch,
@@ -187,5 +208,23 @@ export function released(before: LeaseRecord, to: ServerName | null): LeaseOwner
     renewal: before.renewal + 1,
     releasedTo: to,
     claimAfterMs: null,
+    volumesAhead,
   };
+}
+
+/**
+ * What is known of the volumes after the Lease was read: the higher of two verdicts. It ends when the Lease has gone beyond it, or
+ * is at that very epoch by somebody else than `me`, who holds it or has released it without such a verdict: then the owner that the
+ * volume knows has written the Lease again, or it was only later than `me`.
+ */
+export function volumesAheadOf(
+  record: LeaseRecord,
+  known: VolumesAhead | null,
+  me: Incarnation,
+): VolumesAhead | null {
+  const written = record.volumesAhead;
+  const verdict = known === null || (written !== null && written.epoch > known.epoch) ? written : known;
+  if (verdict === null || record.epoch > verdict.epoch) return null;
+  const byAnother = record.holder !== me && (record.holder !== null || written === null);
+  return record.epoch === verdict.epoch && byAnother ? null : verdict;
 }

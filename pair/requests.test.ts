@@ -164,12 +164,12 @@ describe('volumes ahead of the Lease', () => {
       .closed('filer-a')
       .applied(30, change);
 
-  test('are so until the Lease knows of more than they do', () => {
-    const server = ahead().at(20_000).sees('filer-a', { epoch: 7, renewal: 30 });
+  test('are so until the Lease knows of as much as they do', () => {
+    const server = ahead().at(20_000).sees('filer-a', { epoch: 6, renewal: 30 });
     expect(server.write).toBeUndefined();
     expect(server.tick(40_000).write).toBeUndefined();
-    server.at(40_010).sees('filer-a', { epoch: 8, renewal: 31 });
-    expect(server.write?.ownership).toMatchObject({ holder: me, epoch: 9 });
+    server.at(40_010).sees('filer-a', { epoch: 7, renewal: 31 });
+    expect(server.write?.ownership).toMatchObject({ holder: me, epoch: 8 });
   });
 
   test('are claimed by a forced request on the Lease, once it has been seen there, and not by another one', () => {

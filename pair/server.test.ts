@@ -604,6 +604,74 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
     expect(nextWakeAt(subject.state, 100_000)).toBeGreaterThan(100_000);
   });
 
+  const verdict = { epoch: 7, message: 'VolumeEpochAhead: epoch 7' };
+
+  test('are said to be so on the Lease, with the release', () => {
+    const subject = new Subject().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
+    subject.give({
+      kind: 'diskSetOpenFailed',
+      home: 'filer-a',
+      epoch: 2,
+      reason: 'x',
+      epochFound: 7,
+      message: verdict.message,
+    });
+    subject.at(20).give({ kind: 'diskSetClosed', home: 'filer-a' });
+    expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ holder: null, volumesAhead: verdict });
+  });
+
+  test('are found so also where the right has run out meanwhile', () => {
+    const subject = new Subject().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
+    subject.at(2_100).give({ kind: 'tick' });
+    expect(subject.state.own.role.name).toBe('fencing');
+    subject.give({
+      kind: 'diskSetOpenFailed',
+      home: 'filer-a',
+      epoch: 2,
+      reason: 'x',
+      epochFound: 7,
+      message: verdict.message,
+    });
+    expect(subject.state.own).toMatchObject({ role: { name: 'fencing' }, ahead: verdict });
+  });
+
+  test.each(['filer-a', 'filer-b'])('are not tried by a later run, nor by the partner: %s', (home) => {
+    const subject = new Subject().sees(home, {
+      epoch: 2,
+      renewal: 5,
+      releasedTo: 'filer-a',
+      volumesAhead: verdict,
+    });
+    for (let now = 100; now < 30_000; now += 500) {
+      subject.at(now).give({ kind: 'tick' });
+      expect(subject.of('writeLease')).toEqual([]);
+    }
+    const asked = {
+      id: 'r1',
+      kind: home === 'filer-a' ? 'giveback' : 'takeover',
+      reason: 'restored',
+      force: true,
+    } as const;
+    subject.give({ kind: 'request', home, request: asked });
+    expect(subject.of('writeLease')[0]?.ownership).toMatchObject({
+      holder: me,
+      epoch: 8,
+      volumesAhead: null,
+    });
+  });
+
+  test('are claimed as ever when the owner that they know has written the Lease again', () => {
+    const subject = refused().at(60_000).sees('filer-a', { holder: partner, epoch: 7, renewal: 9 }, '30');
+    expect(subject.state.own.ahead).toBeNull();
+    subject.at(70_000).give({ kind: 'tick' });
+    expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ holder: me, epoch: 8 });
+  });
+
+  test('are claimed as ever when they belonged to a later owner, who has released them since', () => {
+    const subject = refused().at(60_000).sees('filer-a', { epoch: 7, renewal: 9 }, '30');
+    expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ holder: me, epoch: 8 });
+  });
+
   test('are claimed above their epoch, once, by force and with a reason', () => {
     const subject = refused().at(60_000);
     const asked = { id: 'r1', kind: 'giveback', reason: 'etcd was restored', force: true } as const;

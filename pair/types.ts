@@ -258,7 +258,7 @@ export type TraceEvent =
   | { readonly name: 'paired'; readonly epoch: number; readonly acknowledger: Incarnation }
   | { readonly name: 'solo'; readonly epoch: number; readonly message: string }
   /** The witness has lost writes that this process had seen. */
-  | { readonly name: 'wentBack'; readonly message: string }
+  | { readonly name: 'wentBack'; readonly epoch: number; readonly message: string }
   /** A volume's disk does not answer, and no partner is connected to whom it might. */
   | { readonly name: 'stalled'; readonly epoch: number; readonly message: string }
   | { readonly name: 'fenced'; readonly epoch: number; readonly message: string }

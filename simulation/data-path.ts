@@ -27,6 +27,8 @@ export interface DataPathHost {
   readonly calm: boolean;
   /** Then a right says little, and what is known on the volume is looked at before each change. */
   readonly witnessForgets: boolean;
+  /** Where machines are paused as a whole: see volume-threads.ts. */
+  readonly volumesLookedAt: boolean;
   /** Neither stopped nor dead. */
   readonly running: boolean;
   readonly ended: boolean;
@@ -34,11 +36,20 @@ export interface DataPathHost {
   clock(): number;
   /** True time until the process's clock shows `at`, ms. */
   msUntil(at: number): number;
+  /** All processes' clocks as far as they have run: a machine that is paused counts no time. */
+  runningClocks(): ReadonlyMap<Incarnation, number>;
+  /** How long the volume's disk will not answer this process, ms. */
+  hangsMs(volume: SimulatedVolume): number;
+  /** A volume was changed after somebody newer had taken it, which the look does not prevent. */
+  landedLate(): void;
   /** Runs now, or after the stop. Never after the end. */
   run(action: () => void): void;
   stop(forMs: number): void;
   input(input: Input): void;
-  wrote(home: ServerName, epoch: number): void;
+  /** `volume`: which, if the disk set has several. */
+  wrote(home: ServerName, epoch: number, volume?: SimulatedVolume): void;
+  /** A volume has refused the disk set's owner: it knows of a later one. */
+  foundAhead(home: ServerName): void;
   violate(message: string): void;
 }
 
@@ -50,15 +61,24 @@ export interface OpenDiskSet {
   halted?: true;
 }
 
+/** A data path as the process and its clients see it. */
+export interface SimulatedPath extends DataPathPort {
+  readonly rights: ReadonlyMap<ServerName, number>;
+  readonly diskSets: ReadonlyMap<ServerName, OpenDiskSet>;
+  /** A client's call; see SimulatedDataPath. */
+  serve<T>(home: ServerName, execute: (volume: SimulatedVolume) => T, answer: (result: T) => void): void;
+  whenClosed(home: ServerName, action: () => void): void;
+  halt(home: ServerName, reportAfterMs: number): void;
+  end(): void;
+}
+
 /** Between a cut of the right and the look at what is still in hand. */
 const LOOK_MS = 1;
 /** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
 const GIVE_UP_MS = 1000;
 
-export class SimulatedDataPath implements DataPathPort {
+export class SimulatedDataPath implements SimulatedPath {
   readonly rights = new Map<ServerName, number>();
-  /** Disk sets whose volumes knew of a higher epoch: R6 is a verdict, and nobody tries until it is worn down. */
-  readonly #foundAhead = new Set<ServerName>();
   readonly diskSets = new Map<ServerName, OpenDiskSet>();
   readonly #host: DataPathHost;
   /** Number of calls between check and system call, by home. */
@@ -233,9 +253,7 @@ export class SimulatedDataPath implements DataPathPort {
   #refused(home: ServerName, epoch: number, reason: string): void {
     const ahead = reason === 'VolumeEpochAhead';
     const more = ahead ? { epochFound: this.#host.volumes.mountedFor(home).epoch } : {};
-    if (ahead && this.#foundAhead.has(home))
-      this.#host.violate(`${this.#host.me} has tried ${home} again though the volumes were ahead`);
-    if (ahead) this.#foundAhead.add(home);
+    if (ahead) this.#host.foundAhead(home);
     this.#host.input({ kind: 'diskSetOpenFailed', home, epoch, reason, message: reason, ...more });
   }
 

@@ -13,12 +13,13 @@ import type { LeaseOwnership } from '../pair/lease.ts';
 import { SLEW_MAX } from '../pair/right-to-serve.ts';
 import { initialServer, type ServerState, type step } from '../pair/server.ts';
 import type { Holding, Input, PairMessage, PairTiming, TraceEvent } from '../pair/types.ts';
-import { type DataPathHost, type OpenDiskSet, SimulatedDataPath } from './data-path.ts';
+import { type DataPathHost, type OpenDiskSet, SimulatedDataPath, type SimulatedPath } from './data-path.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Random } from './random.ts';
 import type { SurroundingFault, Variant } from './variants/variant.ts';
 import { stepOf } from './variants/variants.ts';
 import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
+import { VolumeThreads } from './volume-threads.ts';
 
 /** A heartbeat takes five a second, each change some more. */
 const WAKES_MAX = 200;
@@ -39,6 +40,13 @@ export interface Surroundings {
   renewTime(home: ServerName): number;
   readonly volumes: SimulatedVolumes;
   readonly witnessForgets: boolean;
+  /** Disk sets have several volumes, with a thread each. */
+  readonly severalVolumes: boolean;
+  /** Hypervisors pause machines: their clocks, and the kernel's timers, do not see it. */
+  readonly machinesPause: boolean;
+  runningClocks(): ReadonlyMap<Incarnation, number>;
+  hangsMs(server: ServerName, volume: SimulatedVolume): number;
+  landedLate(): void;
   violate(message: string): void;
   /** True once no more faults may strike. */
   readonly calm: boolean;
@@ -51,7 +59,8 @@ export interface Surroundings {
     version: string,
     ownership: LeaseOwnership,
   ): void;
-  wrote(by: SimulatedProcess, home: ServerName, epoch: number): void;
+  wrote(by: SimulatedProcess, home: ServerName, epoch: number, volume?: SimulatedVolume): void;
+  foundAhead(by: SimulatedProcess, home: ServerName): void;
   exited(process: SimulatedProcess, how: string): void;
   /** What a sentinel must never do: speak for a process that only does not answer. */
   presumedDead(process: SimulatedProcess): void;
@@ -69,9 +78,11 @@ export class SimulatedProcess implements DataPathHost {
   readonly #server: ServerName;
   readonly #rate: number;
   readonly #driver: PairDriver;
-  readonly #dataPath: SimulatedDataPath;
-  /** Grows where a variant's clock stops while the process does. */
+  readonly #dataPath: SimulatedPath;
+  /** Falls where the clock stops while the process does. */
   #offset: number;
+  /** Of a pause that the clock does not see: when it ends, in true time, and what the clock shows meanwhile. */
+  #unseen: { readonly until: number; readonly shows: number } | null = null;
   /** Off from other machines' wall clocks, ms. */
   readonly #wallOffset: number;
   /** What is left of a step. */
@@ -95,7 +106,7 @@ export class SimulatedProcess implements DataPathHost {
     this.#wallOffset = world.random.between(-5000, 5000);
     this.#offset = world.random.between(0, 1e7);
     this.timing = world.timingOfNext();
-    this.#dataPath = new SimulatedDataPath(this);
+    this.#dataPath = world.severalVolumes ? new VolumeThreads(this) : new SimulatedDataPath(this);
     const state = initialServer({ me, server, partner, timing: this.timing }, this.clock());
     this.#driver = new PairDriver(state, this.#ports(), this.#decision());
     this.input({ kind: 'tick' });
@@ -129,6 +140,28 @@ export class SimulatedProcess implements DataPathHost {
     return this.#world.witnessForgets;
   }
 
+  /** What a process on a machine that may be paused does: docs/safety.md. */
+  get volumesLookedAt(): boolean {
+    return this.#world.machinesPause;
+  }
+
+  runningClocks(): ReadonlyMap<Incarnation, number> {
+    return this.#world.runningClocks();
+  }
+
+  hangsMs(volume: SimulatedVolume): number {
+    return this.#world.hangsMs(this.#server, volume);
+  }
+
+  landedLate(): void {
+    this.#world.landedLate();
+  }
+
+  /** What its clock shows while it runs; while it does not, what it showed last. */
+  runningClock(): number {
+    return this.#unseen?.shows ?? this.clock();
+  }
+
   get calm(): boolean {
     return this.#world.calm;
   }
@@ -149,8 +182,12 @@ export class SimulatedProcess implements DataPathHost {
     this.#world.violate(message);
   }
 
-  wrote(home: ServerName, epoch: number): void {
-    this.#world.wrote(this, home, epoch);
+  wrote(home: ServerName, epoch: number, volume?: SimulatedVolume): void {
+    this.#world.wrote(this, home, epoch, volume);
+  }
+
+  foundAhead(home: ServerName): void {
+    this.#world.foundAhead(this, home);
   }
 
   /** CLOCK_BOOTTIME of this process: drifts, starts anywhere, never stops. */
@@ -189,7 +226,12 @@ export class SimulatedProcess implements DataPathHost {
   stop(forMs: number): void {
     if (!this.alive || this.paused) return;
     this.paused = true;
-    if (this.has('clockStopsInPause')) this.#offset -= forMs * this.#rate;
+    const unseen =
+      this.has('clockStopsInPause') || (this.#world.machinesPause && this.#world.random.chance(0.7));
+    if (unseen) {
+      this.#unseen = { until: this.queue.now + forMs, shows: this.clock() };
+      this.#offset -= forMs * this.#rate;
+    }
     if (this.has('sentinelGuesses') && forMs > this.#world.timing.leaseMs) this.#world.presumedDead(this);
     this.queue.after(forMs, () => this.resume());
   }
@@ -197,6 +239,9 @@ export class SimulatedProcess implements DataPathHost {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
+    // It may be ended early.
+    if (this.#unseen !== null) this.#offset += Math.max(0, this.#unseen.until - this.queue.now) * this.#rate;
+    this.#unseen = null;
     this.#carryOn();
     while (this.#waiting.length > 0 && this.running) this.#waiting.shift()!();
   }
@@ -236,7 +281,7 @@ export class SimulatedProcess implements DataPathHost {
       dataPath: {
         grant: (home, until) => later(() => dataPath.grant(home, until)),
         prepare: () => {},
-        open: (home, epoch) => later(() => dataPath.open(home, epoch)),
+        open: (...opening) => later(() => dataPath.open(...opening)),
         close: (home, mode) => later(() => dataPath.close(home, mode)),
         freeze: () => {},
         thaw: () => {},
@@ -325,6 +370,11 @@ export class SimulatedProcess implements DataPathHost {
     this.queue.after(this.random.between(0.1, 3), () => {
       if (this.alive) this.registered = holdings;
     });
+  }
+
+  /** A volume's disk does not answer this process, from now on. */
+  volumeHangs(volume: SimulatedVolume): void {
+    if (this.#dataPath instanceof VolumeThreads) this.#dataPath.hang(volume);
   }
 
   /** The data path halts the disk set, and says so after that time, ms. */

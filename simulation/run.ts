@@ -20,6 +20,10 @@ export type FaultSet =
   | 'disks'
   /** Runs of one server of which some reach the API and others do not; answers of the API at the limit. */
   | 'apart'
+  /** Disk sets of several volumes, of which single ones hang and fail. */
+  | 'volumes'
+  /** Machines that are paused as a whole: neither clock nor dead man's timer sees it. Several volumes, too. */
+  | 'machines'
   /** All, while somebody changes the lease times: servers that run have others than those that start. */
   | 'times';
 
@@ -34,7 +38,9 @@ export interface RunOptions {
 }
 
 export function runSeed(seed: number, options: RunOptions = {}): Outcome {
-  const world = new World(seed, options.variant ?? null, options.keepTrace ?? false);
+  const several = options.faults === 'volumes' || options.faults === 'machines';
+  const world = new World(seed, options.variant ?? null, options.keepTrace ?? false, several ? 3 : 1);
+  world.machinesPause = options.faults === 'machines';
   for (const server of SERVERS) {
     world.queue.after(world.random.between(0, 3000), () => {
       if (world.alive(server).length === 0) world.start(server, 'same container');
@@ -291,6 +297,13 @@ const NETWORK_FAULTS: readonly Fault[] = [
   flap,
 ];
 
+/** One volume of a disk set does not answer one server: for a moment, or for longer than any lease. */
+const hang: Fault = (world) => {
+  const { random, timing } = world;
+  const volume = random.pick(world.volumes.of(random.pick(SERVERS)));
+  world.hang(random.pick(SERVERS), volume, random.between(0.1, 3) * timing.leaseMs);
+};
+
 /** A part of a fault that begins later; once everything is healed it does not. */
 function strikeLater(world: World, ms: number, action: () => void): void {
   world.queue.after(ms, () => {
@@ -349,5 +362,7 @@ const MENUS: Readonly<Record<FaultSet, readonly Fault[]>> = {
   twins: [replacePod, replacePod, slowNetwork, cutNetwork, cutApi, cutApi, losses, pause, crash],
   apart: [apart, apart, lateAnswers, pause, forcedApart],
   times: FAULTS,
+  volumes: [...FAULTS.filter((fault) => fault !== swapAtRestart), hang, hang, hang, hang, hang, hang],
+  machines: [pause, pause, pause, pause, crash, cutNetwork, cutApi, replacePod, request, plannedStop],
   disks: [forget, forget, crash, crash, plannedStop, swapAtRestart, bothCrash, request, replacePod],
 };

@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { apiOutage, type ScenarioOptions, stopAndStartOfBoth, witnessGoesBack } from './scenarios.ts';
+import {
+  apiOutage,
+  oneVolumeHangs,
+  type ScenarioOptions,
+  stopAndStartOfBoth,
+  witnessGoesBack,
+  witnessGoesBackUnseen,
+} from './scenarios.ts';
+import { variantNamed } from './variants/variants.ts';
 import type { Outcome } from './world.ts';
 
 const SEEDS = 60;
@@ -10,7 +18,17 @@ test.each<[string, (seed: number, options?: ScenarioOptions) => Outcome]>([
     'a witness that goes back is written again by the owners, and nobody asks it without a pause',
     witnessGoesBack,
   ],
+  [
+    'a witness that goes back while nobody runs: volumes refuse, and that holds until somebody forces it',
+    witnessGoesBackUnseen,
+  ],
   ['after a stop and a start of both each serves its own disk set', stopAndStartOfBoth],
-])('%s', (_, scenario) => {
+  ['one volume that hangs moves its disk set, or costs itself alone', oneVolumeHangs],
+])('%s', { timeout: 120_000 }, (_, scenario) => {
   for (let seed = 1; seed <= SEEDS; seed++) expect(scenario(seed).violations, `seed ${seed}`).toEqual([]);
+});
+
+test('a refusal that is not written on the Lease is worn down by restarts: VerdictUntold', () => {
+  const { violations } = witnessGoesBackUnseen(1, { variant: variantNamed('VerdictUntold') });
+  expect(violations.join()).toMatch(/has tried .* again though|was claimed \d+ times/);
 });

@@ -12,8 +12,12 @@ export interface ScenarioOptions {
 }
 
 /** A pair at peace: each server serves its own disk set, and counts the acknowledgements of the other. */
-function pairAtPeace(seed: number, { variant = null, keepTrace = false }: ScenarioOptions): World {
-  const world = new World(seed, variant, keepTrace);
+export function pairAtPeace(
+  seed: number,
+  { variant = null, keepTrace = false }: ScenarioOptions,
+  volumesEach = 1,
+): World {
+  const world = new World(seed, variant, keepTrace, volumesEach);
   // No fault but those of the story.
   world.calm = true;
   for (const server of SERVERS)
@@ -152,6 +156,100 @@ export function witnessGoesBack(seed: number, options: ScenarioOptions = {}): Ou
   queue.runUntil(queue.now + world.recoveryMs);
   for (const one of SERVERS)
     if (world.serving(one) === null) world.violate(`${one} is not served in the end`);
+  return world.outcome(seed);
+}
+
+/**
+ * The witness is restored from a backup while neither server runs: nobody is left who knows. The volumes know (R6), and that they
+ * refuse is a verdict that outlives restarts: one claim is made, nothing is served, until somebody forces it.
+ */
+export function witnessGoesBackUnseen(seed: number, options: ScenarioOptions = {}): Outcome {
+  const world = pairAtPeace(seed, options);
+  const { queue, random, timing, witness } = world;
+  world.witnessForgets = true;
+  const home = random.pick(SERVERS);
+  const backup = witness.record(home);
+  for (const kind of ['takeover', 'giveback'] as const) {
+    witness.annotate(home, { request: { id: `${kind}-${seed}`, kind, reason: 'a person asked' } });
+    queue.runUntil(queue.now + 3 * timing.leaseMs);
+  }
+  const volume = world.volumes.mountedFor(home);
+  const { epoch } = volume;
+  world.restarts = false;
+  const killAll = (): void => {
+    for (const process of world.processes) process.kill('crashes');
+  };
+  const startBoth = (): void => {
+    for (const server of SERVERS)
+      queue.after(random.between(0, timing.leaseMs), () => world.start(server, 'same container'));
+  };
+  killAll();
+  world.note(`the Lease of ${home} is restored: epoch ${backup.epoch}, and its volume is at ${epoch}`);
+  witness.restore(home, backup);
+  const claims = (): number => witness.owners.get(home)!.length;
+  const before = claims();
+  for (let starts = 2 + random.index(3); starts > 0; starts--) {
+    startBoth();
+    queue.runUntil(queue.now + random.between(1, 8) * timing.leaseMs);
+    if (world.serving(home) !== null)
+      world.violate(`${home} is served though its volume is ahead of the Lease`);
+    killAll();
+  }
+  if (claims() > before + 1) world.violate(`${home} was claimed ${claims() - before} times`);
+  if (volume.epoch !== epoch)
+    world.violate(`the volume of ${home} is at epoch ${volume.epoch}, not ${epoch}`);
+  startBoth();
+  queue.runUntil(queue.now + 3 * timing.leaseMs);
+  const asked = random.pick(world.processes.filter(({ alive }) => alive));
+  const kind = serverOf(asked.me) === home ? 'giveback' : 'takeover';
+  const request = { id: `forced-${seed}`, kind, reason: 'etcd was restored', force: true } as const;
+  world.note(`a ${kind} of ${home} is forced at ${asked.me}`);
+  asked.input({ kind: 'request', home, request });
+  queue.runUntil(queue.now + 4 * timing.leaseMs);
+  if (world.serving(home) !== asked || volume.epoch !== epoch + 1)
+    world.violate(`${home} is not served by ${asked.me} at epoch ${epoch + 1} in the end`);
+  return world.outcome(seed);
+}
+
+/**
+ * One volume's disk does not answer one server. With a partner whom it answers the disk set moves there; a server that is alone
+ * serves the other volumes on, however long it lasts.
+ */
+export function oneVolumeHangs(seed: number, options: ScenarioOptions = {}): Outcome {
+  const world = pairAtPeace(seed, options, 3);
+  const { queue, random, timing } = world;
+  const home = random.pick(SERVERS);
+  const alone = random.chance(0.5);
+  if (alone) {
+    world.restarts = false;
+    for (const process of world.alive(world.partnerOf(home))) process.kill('crashes');
+    queue.runUntil(queue.now + 2 * timing.leaseMs);
+    // What is lost without an answer of the API is not the volume's doing.
+    world.apiPrompt = true;
+    queue.runUntil(queue.now + 4 * timing.leaseMs);
+  }
+  const hung = random.pick(world.volumes.of(home));
+  const forMs = random.between(3, 6) * timing.leaseMs;
+  const owner = world.serving(home);
+  world.hang(home, hung, forMs);
+  for (const until = queue.now + forMs - 1; queue.now < until; ) {
+    world.written.clear();
+    queue.runUntil(Math.min(until, queue.now + timing.leaseMs / 2));
+    if (!alone || queue.now === until) continue;
+    if (world.serving(home) !== owner)
+      world.violate(`${home} is not served any more by the server that is alone`);
+    for (const volume of world.volumes.of(home)) {
+      if (volume !== hung && !world.written.has(volume))
+        world.violate(`volume ${volume.name} is not served, though only ${hung.name} hangs`);
+    }
+  }
+  const by = world.serving(home);
+  if (!alone && (by === null || serverOf(by.me) === home))
+    world.violate(`${home} is served by ${by?.me ?? 'nobody'}, though the partner's disks answer`);
+  world.restarts = true;
+  world.heal();
+  queue.runUntil(queue.now + world.recoveryMs);
+  world.demandService();
   return world.outcome(seed);
 }
 

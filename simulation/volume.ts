@@ -9,9 +9,12 @@ import { type Answer, apply, flushed, lost, type Operation, type Register } from
 export class SimulatedVolume {
   /** Server to which it belongs by declaration: written once. */
   readonly home: ServerName;
+  readonly name: string;
   /** Of the last owner that opened it. */
   epoch = 0;
   owner: Incarnation | null = null;
+  /** What the clocks of all processes showed when the ownership record was written last. */
+  clocksAtRecord: ReadonlyMap<Incarnation, number> = new Map();
   /** As the kernel counts them for those who have files open (errseq). */
   writeBackErrors = 0;
   /** What clients made on it, by name. */
@@ -19,8 +22,16 @@ export class SimulatedVolume {
   /** The duplicate request cache: committed with the operation, by client and XID. */
   readonly #answers = new Map<string, Answer>();
 
-  constructor(home: ServerName) {
+  constructor(home: ServerName, name = 'data') {
     this.home = home;
+    this.name = name;
+  }
+
+  /** The ownership record is written. */
+  record(owner: Incarnation, epoch: number, clocks: ReadonlyMap<Incarnation, number>): void {
+    this.owner = owner;
+    this.epoch = epoch;
+    this.clocksAtRecord = clocks;
   }
 
   /** Once, but for WRITE, of which the volume keeps no record: sent again, it gets the answer of the first time. */
@@ -58,25 +69,33 @@ export class SimulatedVolume {
 }
 
 export class SimulatedVolumes {
-  /** What lies where a disk set's volume is expected. */
-  readonly #mounted = new Map<ServerName, SimulatedVolume>();
+  /** What lies where a disk set's volumes are expected. */
+  readonly #mounted = new Map<ServerName, readonly SimulatedVolume[]>();
 
-  constructor(homes: readonly ServerName[]) {
-    for (const home of homes) this.#mounted.set(home, new SimulatedVolume(home));
+  constructor(homes: readonly ServerName[], each: number) {
+    for (const home of homes) {
+      const volumes = Array.from({ length: each }, (_, index) => new SimulatedVolume(home, `data${index}`));
+      this.#mounted.set(home, volumes);
+    }
   }
 
+  /** The first, or only, one. */
   mountedFor(home: ServerName): SimulatedVolume {
+    return this.of(home)[0]!;
+  }
+
+  of(home: ServerName): readonly SimulatedVolume[] {
     return this.#mounted.get(home)!;
   }
 
   /** Somebody mounts each where the other belongs; the same again puts it right. */
   swap(a: ServerName, b: ServerName): void {
-    const first = this.mountedFor(a);
-    this.#mounted.set(a, this.mountedFor(b));
+    const first = this.of(a);
+    this.#mounted.set(a, this.of(b));
     this.#mounted.set(b, first);
   }
 
   get swapped(): boolean {
-    return [...this.#mounted].some(([home, volume]) => volume.home !== home);
+    return [...this.#mounted].some(([home, [volume]]) => volume!.home !== home);
   }
 }

@@ -29,7 +29,8 @@ export class SimulatedWitness {
   /** Changes of owner that no rule allows. */
   readonly illegal: string[] = [];
   #version = 0;
-  #restored = false;
+  /** How often the Lease of each disk set has been set back. */
+  readonly restores = new Map<ServerName, number>();
 
   constructor(homes: readonly ServerName[], compareAndSwap: boolean) {
     this.compareAndSwap = compareAndSwap;
@@ -56,7 +57,7 @@ export class SimulatedWitness {
     if (this.compareAndSwap && current.version !== version) return { kind: 'conflict' };
     const { holder } = ownership;
     // What a restored backup has forgotten is written again by the holder that it was.
-    const was = this.#restored && this.owners.get(home)!.some((one) => isOwner(one, ownership));
+    const was = this.restores.size > 0 && this.owners.get(home)!.some((one) => isOwner(one, ownership));
     const another = holder !== null && holder !== current.record.holder;
     if (another && ownership.epoch <= current.record.epoch && !was) {
       this.illegal.push(`${holder} became the holder of ${home} without a new epoch (${ownership.epoch})`);
@@ -74,7 +75,7 @@ export class SimulatedWitness {
 
   /** etcd is restored from a backup: the Lease is what it was then, under a new version. */
   restore(home: ServerName, record: LeaseRecord): void {
-    this.#restored = true;
+    this.restores.set(home, (this.restores.get(home) ?? 0) + 1);
     this.#store(home, record);
   }
 

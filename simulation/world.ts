@@ -25,7 +25,7 @@ import { SimulatedOperator } from './operator.ts';
 import { SimulatedProcess, type Surroundings } from './process.ts';
 import { Random } from './random.ts';
 import type { Variant } from './variants/variant.ts';
-import { SimulatedVolumes } from './volume.ts';
+import { type SimulatedVolume, SimulatedVolumes } from './volume.ts';
 import { SimulatedWitness } from './witness.ts';
 
 export const SERVERS = ['filer-a', 'filer-b'] as const;
@@ -39,6 +39,8 @@ export interface Outcome {
   readonly seed: number;
   readonly violations: readonly string[];
   readonly writes: number;
+  /** Of them: after somebody newer had taken the volume. Only where machines are paused as a whole. */
+  readonly landedLate: number;
   /** Calls of clients that were answered; 0 without clients. */
   readonly answered: number;
   readonly claims: number;
@@ -56,7 +58,14 @@ export class World implements Surroundings {
   readonly variant: Variant | null;
   readonly drift: number;
   readonly #wallClocks = new Map<ServerName, number>();
-  readonly volumes = new SimulatedVolumes(SERVERS);
+  readonly volumes: SimulatedVolumes;
+  readonly severalVolumes: boolean;
+  machinesPause = false;
+  /** Volumes that were changed; cleared by whoever asks. Only where there are several. */
+  readonly written = new Set<SimulatedVolume>();
+  /** Until when a volume's disk does not answer a server. */
+  readonly #hangs = new Map<string, number>();
+  #landedLate = 0;
   readonly operator: SimulatedOperator;
   /** A witness that forgets is not survived without loss; then only what the volumes know is checked (R6): see #wroteUnwitnessed. */
   witnessForgets = false;
@@ -74,12 +83,16 @@ export class World implements Surroundings {
   /** Answers of the API that come this much later, in ms; a call is given up after `giveUpMs`. */
   answersLateMs: { readonly server: ServerName; readonly ms: number } | null = null;
   giveUpMs = WITNESS_TIMEOUT_MS;
+  /** It answers everybody at once. */
+  apiPrompt = false;
   readonly #containers = new Map<ServerName, number>();
   readonly #renewTimes = new Map<ServerName, number>();
   readonly #histories: Histories[] = [];
   readonly #violations: string[] = [];
   readonly #trace: string[] = [];
   readonly #tracing: boolean;
+  /** By disk set: who found its volumes ahead of the Lease last, after how many restores, and whether it has told the witness. */
+  readonly #refused = new Map<ServerName, { by: Incarnation; restores: number; told: boolean }>();
   /** By disk set. */
   readonly #lastWriters = new Map<ServerName, { readonly by: Incarnation; readonly epoch: number }>();
   #runs = 0;
@@ -90,7 +103,10 @@ export class World implements Surroundings {
   /** To the witness, by who sent them. */
   readonly requests = new Map<Incarnation, number>();
 
-  constructor(seed: number, variant: Variant | null, tracing: boolean) {
+  /** `volumesEach`: of a disk set. More than one have a thread each. */
+  constructor(seed: number, variant: Variant | null, tracing: boolean, volumesEach = 1) {
+    this.severalVolumes = volumesEach > 1;
+    this.volumes = new SimulatedVolumes(SERVERS, volumesEach);
     this.random = new Random(seed);
     this.variant = variant;
     // Real clocks stay within 0.1 %, unless they are slewed: some seeds go as far as the wait for silence covers.
@@ -139,6 +155,7 @@ export class World implements Surroundings {
       seed,
       violations: this.#violations,
       writes: this.#writes,
+      landedLate: this.#landedLate,
       answered: this.answered,
       claims,
       killedBySwitch: this.#killedBySwitch,
@@ -300,6 +317,9 @@ export class World implements Surroundings {
       () => {
         const outcome = this.witness.write(home, version, ownership);
         if (outcome.kind === 'applied') this.#renewTimes.set(home, from.wallClock());
+        const refused = this.#refused.get(home);
+        if (outcome.kind === 'applied' && ownership.holder === null && refused?.by === from.me)
+          refused.told = true;
         this.note(`${from.me} writes ${home} ${JSON.stringify(ownership)}: ${outcome.kind}`);
         return outcome;
       },
@@ -317,6 +337,10 @@ export class World implements Surroundings {
   ): void {
     const { random, queue } = this;
     this.requests.set(from.me, (this.requests.get(from.me) ?? 0) + 1);
+    if (this.apiPrompt) {
+      queue.after(random.between(1, 5), () => answer(work()));
+      return;
+    }
     if (this.apiRefuses) {
       queue.after(random.between(0.5, 5), () => answer(refused));
       return;
@@ -343,17 +367,33 @@ export class World implements Surroundings {
     });
   }
 
-  wrote(by: SimulatedProcess, home: ServerName, epoch: number): void {
+  wrote(by: SimulatedProcess, home: ServerName, epoch: number, volume?: SimulatedVolume): void {
     this.#writes++;
+    if (volume !== undefined) this.written.add(volume);
     if (this.witnessForgets) {
       this.#wroteUnwitnessed(by.me, home, epoch);
       return;
     }
+    // There the volume's own record says what must not be: see volume-threads.ts.
+    if (this.machinesPause) return;
     const { holder, epoch: current } = this.witness.record(home);
     if (holder === by.me && epoch === current) return;
     this.violate(
       `${by.me} wrote to ${home} at epoch ${epoch}; the Lease names ${holder} at epoch ${current}`,
     );
+  }
+
+  /**
+   * R6 is a verdict: once its finder has told the witness, no run of either server tries again, as long as the witness forgets
+   * nothing more; and its finder does not in any case.
+   */
+  foundAhead({ me }: SimulatedProcess, home: ServerName): void {
+    if (!this.witnessForgets) return;
+    const restores = this.witness.restores.get(home) ?? 0;
+    const before = this.#refused.get(home);
+    if (before?.restores === restores && (before.told || before.by === me))
+      this.violate(`${me} has tried ${home} again though ${before.by} had found its volumes ahead`);
+    this.#refused.set(home, { by: me, restores, told: false });
   }
 
   /** A Lease that was set back names nobody rightly. What is left is R6: one server for each epoch, and none after a later one. */
@@ -365,6 +405,25 @@ export class World implements Surroundings {
     )
       this.violate(`${by} wrote to ${home} at epoch ${epoch} after ${last.by} at epoch ${last.epoch}`);
     this.#lastWriters.set(home, { by, epoch });
+  }
+
+  /** The disk of that volume does not answer that server, for so long; to others it may. */
+  hang(server: ServerName, volume: SimulatedVolume, forMs: number): void {
+    this.note(`volume ${volume.name} of ${volume.home} does not answer ${server} for ${forMs.toFixed(0)} ms`);
+    this.#hangs.set(`${server} ${volume.home} ${volume.name}`, this.queue.now + forMs);
+    for (const process of this.alive(server)) process.volumeHangs(volume);
+  }
+
+  hangsMs(server: ServerName, { home, name }: SimulatedVolume): number {
+    return Math.max(0, (this.#hangs.get(`${server} ${home} ${name}`) ?? 0) - this.queue.now);
+  }
+
+  runningClocks(): ReadonlyMap<Incarnation, number> {
+    return new Map(this.processes.filter(({ alive }) => alive).map((one) => [one.me, one.runningClock()]));
+  }
+
+  landedLate(): void {
+    this.#landedLate++;
   }
 
   trace(process: SimulatedProcess, home: ServerName, event: TraceEvent): void {
@@ -421,7 +480,9 @@ export class World implements Surroundings {
     this.network.lossRate = 0;
     this.network.slownessMs = 0;
     this.runsWithoutApi.clear();
+    this.#hangs.clear();
     this.answersLateMs = null;
+    this.apiPrompt = false;
     for (const server of SERVERS) this.reachApi(server);
     this.operator.crashRate = 0;
     if (this.volumes.swapped) this.volumes.swap(SERVERS[0], SERVERS[1]);

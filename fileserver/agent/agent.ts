@@ -61,6 +61,8 @@ const MAINTENANCE_MS = 5000;
 const KILLED_AFTER_MS = 500;
 /** Between two words to the operator about a volume's errors, while there are some. */
 const TROUBLE_AGAIN_MS = 60_000;
+/** How long the operator tells that the witness has gone back: it is over within seconds. */
+const WENT_BACK_TOLD_MS = 3_600_000;
 
 export interface RequestWords {
   readonly reason: string;
@@ -580,6 +582,14 @@ export class Agent {
     this.options.witness.annotate(home, { absentExports: note });
   }
 
+  private noteWentBack(home: ServerName, epoch: number, message: string): void {
+    const { config, witness } = this.options;
+    witness.annotate(home, { witnessWentBack: { server: config.server, epoch, message } });
+    setTimeout(() => {
+      if (!this.over) witness.annotate(home, { witnessWentBack: null });
+    }, WENT_BACK_TOLD_MS).unref();
+  }
+
   private notTroubled(home: ServerName): void {
     clearTimeout(this.troubled.get(home));
     this.troubled.delete(home);
@@ -618,6 +628,7 @@ export class Agent {
     const { level, message } = describe(home, event);
     this.log.log(level, message, { diskSet: home, event: event.name });
     if (event.name === 'fenced') this.measured.fences.add({ disk_set: home });
+    if (event.name === 'wentBack') this.noteWentBack(home, event.epoch, event.message);
     if (event.name !== 'owned') return;
     const { kind, cause } = this.transitions.of(home)!;
     this.measured.transitions.add({ disk_set: home, kind, cause });

@@ -104,6 +104,7 @@ it('keeps what others put beside the ownership, and does not take it for a sign 
         renewal: 1,
         releasedTo: null,
         claimAfterMs: 2500,
+        volumesAhead: null,
         deathProof: proof,
         request,
         maintenance: null,

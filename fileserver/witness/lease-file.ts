@@ -25,6 +25,7 @@ const schema = z.object({
   renewal: count,
   releasedTo: z.string().nullable(),
   claimAfterMs: z.number().min(0).nullable().default(null),
+  volumesAhead: z.object({ epoch: count, message: z.string() }).nullable().default(null),
   deathProof: z.object({ incarnation, epoch: count, evidence: z.string() }).nullable().default(null),
   request: z
     .object({

@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest';
 import type { Lease } from '../../kubernetes/objects.ts';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
-import { recordOf, withNotes } from './lease-object.ts';
+import { emptyLease, released, renewed } from '../../pair/lease.ts';
+import { recordOf, withNotes, withOwnership } from './lease-object.ts';
 
 const lease = (annotations: Record<string, string>): Lease => ({
   metadata: { name: 'home-filer-a', annotations },
@@ -97,3 +98,20 @@ test.each([
 ])('a forced request about %j is about no Lease that there is', (about) => {
   expect(aboutOf(about)?.epoch).toBe(-1);
 });
+
+test('that the volumes are ahead comes back with the release, and is gone with the next ownership', () => {
+  const verdict = { epoch: 7, message: 'volume data is owned by filer-b/p/1 in epoch 7' };
+  const ownership = released({ ...emptyLease, epoch: 3 }, 'filer-b', verdict);
+  const object = withOwnership(lease({ kept: 'yes' }), ownership, 2000, '');
+  expect(recordOf(object).volumesAhead).toEqual(verdict);
+  const again = withOwnership(object, renewed(recordOf(object), null), 2000, '');
+  expect(recordOf(again).volumesAhead).toBeNull();
+  expect(again.metadata.annotations).not.toHaveProperty([leaseAnnotations.volumesAhead]);
+});
+
+test.each(['', '7', '{"epoch":"7","message":""}', '{"epoch":7}', '{"epoch":-1,"message":""}'])(
+  'nothing is decided by a Lease that says of the volumes %j',
+  (text) => {
+    expect(() => recordOf(lease({ [leaseAnnotations.volumesAhead]: text }))).toThrow(/names no epoch/);
+  },
+);

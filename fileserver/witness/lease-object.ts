@@ -6,7 +6,7 @@
  *   spec.renewTime            when it was written, the writer's clock: for people, nothing decides by it
  *   spec.acquireTime          the same of the claim
  *   spec.leaseDurationSeconds T, rounded up: for people
- *   annotations               acknowledger, renewal, released-to, claim-after, and what others put beside them (kubernetes/words.ts)
+ *   annotations               acknowledger, renewal, released-to, claim-after, volumes-ahead, and what others put beside them (kubernetes/words.ts)
  */
 
 import type { Lease } from '../../kubernetes/objects.ts';
@@ -17,6 +17,7 @@ import {
   type RequestAnnotation,
   type RequestResultAnnotation,
   type StandstillAnnotation,
+  type VolumesAheadAnnotation,
   type WrittenAnnotation,
 } from '../../kubernetes/words.ts';
 import { parseIncarnation } from '../../pair/incarnation.ts';
@@ -28,6 +29,7 @@ import {
   laterWritten,
   type Standstill,
   type TransferRequest,
+  type VolumesAhead,
   type WrittenVolumes,
 } from '../../pair/lease.ts';
 import type { LeaseNotes } from './witness.ts';
@@ -48,6 +50,7 @@ export function recordOf(lease: Lease): LeaseRecord {
     renewal: count(leaseAnnotations.renewal, Number(annotations[leaseAnnotations.renewal] ?? 0)),
     releasedTo: annotations[leaseAnnotations.releasedTo] || null,
     claimAfterMs: millisecondsOrNull(annotations[leaseAnnotations.claimAfter]),
+    volumesAhead: volumesAheadOrNull(annotations[leaseAnnotations.volumesAhead]),
     deathProof: deathProofOf(annotations[leaseAnnotations.deathProof]),
     request: requestOf(annotations),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
@@ -99,6 +102,15 @@ function millisecondsOrNull(text: string | undefined): number | null {
   if (text === '' || !Number.isFinite(ms) || ms < 0)
     throw new Error(`${leaseAnnotations.claimAfter} is "${text}", which is no number of milliseconds`);
   return ms;
+}
+
+/** What cannot be understood might refuse a claim: then nothing may be decided by this Lease. */
+function volumesAheadOrNull(text: string | undefined): VolumesAhead | null {
+  if (text === undefined) return null;
+  const { epoch, message } = parseAnnotation<Partial<VolumesAheadAnnotation>>(text) ?? {};
+  if (!Number.isSafeInteger(epoch) || epoch! < 0 || typeof message !== 'string')
+    throw new Error(`${leaseAnnotations.volumesAhead} is "${text}", which names no epoch`);
+  return { epoch: epoch!, message };
 }
 
 /** A proof that cannot be understood proves nothing. */
@@ -163,6 +175,8 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
         [leaseAnnotations.releasedTo]: ownership.releasedTo,
         [leaseAnnotations.claimAfter]:
           ownership.claimAfterMs === null ? null : String(ownership.claimAfterMs),
+        [leaseAnnotations.volumesAhead]:
+          ownership.volumesAhead === null ? null : JSON.stringify(ownership.volumesAhead),
       }),
     },
     spec: {
@@ -180,7 +194,10 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
 export function withNotes(before: Lease, notes: LeaseNotes): Lease {
   const changes: Record<string, string | null> = {};
   const { lastTransition, secondaryPortOpen, requestResult, maintenance, takeoverCheck } = notes;
-  const { standstillAnswer, written, openFailure, volumeErrors, absentExports } = notes;
+  const { standstillAnswer, written, openFailure, volumeErrors, absentExports, witnessWentBack } = notes;
+  if (witnessWentBack !== undefined)
+    changes[leaseAnnotations.witnessWentBack] =
+      witnessWentBack === null ? null : JSON.stringify(witnessWentBack);
   if (absentExports !== undefined)
     changes[leaseAnnotations.absentExports] = absentExports === null ? null : JSON.stringify(absentExports);
   if (volumeErrors !== undefined)

@@ -55,6 +55,8 @@ export interface LeaseNotes {
   readonly volumeErrors?: VolumeErrorsNote | null;
   /** Exports that the writer does not serve, as their directories are not there; null: it serves all. */
   readonly absentExports?: VolumeErrorsNote | null;
+  /** The writer has seen the Lease lose what was written at this epoch; null: no more, for a while. */
+  readonly witnessWentBack?: VolumeErrorsNote | null;
 }
 
 export interface VolumeErrorsNote {

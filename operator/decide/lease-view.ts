@@ -13,6 +13,7 @@ import {
   type StandstillAnswerAnnotation,
   type TakeoverCheckAnnotation,
   type VolumeErrorsAnnotation,
+  type VolumesAheadAnnotation,
 } from '../../kubernetes/words.ts';
 
 export interface LeaseView {
@@ -39,6 +40,10 @@ export interface LeaseView {
   readonly openFailure: OpenFailureAnnotation | null;
   /** Errors of which the owner's clients were told in the last 10 minutes; null: none. */
   readonly volumeErrors: VolumeErrorsAnnotation | null;
+  /** R6: a volume has been served at a higher epoch than this Lease knows; nobody claims by himself. Null: none is known. */
+  readonly volumesAhead: VolumesAheadAnnotation | null;
+  /** A server has seen this Lease lose what had been written; null: not in the last hour. */
+  readonly witnessWentBack: VolumeErrorsAnnotation | null;
   /** Exports that the owner does not serve; null: it serves all. */
   readonly absentExports: VolumeErrorsAnnotation | null;
   /** What the operator has asked for, for a snapshot, and what the owner has answered. */
@@ -72,6 +77,8 @@ export function viewLease(object: Lease): LeaseView {
     takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
     openFailure: readOpenFailure(annotations[leaseAnnotations.openFailure]),
     volumeErrors: readVolumeErrors(annotations[leaseAnnotations.volumeErrors]),
+    volumesAhead: readVolumesAhead(annotations[leaseAnnotations.volumesAhead]),
+    witnessWentBack: readVolumeErrors(annotations[leaseAnnotations.witnessWentBack]),
     absentExports: readVolumeErrors(annotations[leaseAnnotations.absentExports]),
     standstill: parseAnnotation<StandstillAnnotation>(annotations[leaseAnnotations.standstill]),
     standstillAnswer: parseAnnotation<StandstillAnswerAnnotation>(
@@ -119,6 +126,12 @@ function readVolumeErrors(text: string | undefined): VolumeErrorsAnnotation | nu
   const { server, epoch, message } = parseAnnotation<Partial<VolumeErrorsAnnotation>>(text) ?? {};
   if (typeof server !== 'string' || typeof epoch !== 'number' || typeof message !== 'string') return null;
   return { server, epoch, message: message.slice(0, 1024) };
+}
+
+function readVolumesAhead(text: string | undefined): VolumesAheadAnnotation | null {
+  const { epoch, message } = parseAnnotation<Partial<VolumesAheadAnnotation>>(text) ?? {};
+  if (typeof epoch !== 'number' || typeof message !== 'string') return null;
+  return { epoch, message: message.slice(0, 1024) };
 }
 
 function readTransition(text: string | undefined): LastTransitionAnnotation | null {

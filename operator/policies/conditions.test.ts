@@ -90,6 +90,17 @@ describe('Ready', () => {
       },
     ],
     [
+      'VolumesAhead',
+      'annotate filerpair home filerpair.dev/giveback=filer-a filerpair.dev/force=true filerpair.dev/reason=',
+      () => {
+        const world = World.running();
+        release(world, 'filer-a', 'filer-b');
+        const found = { epoch: 7, message: 'volume data is owned by filer-b/p/1 in epoch 7' };
+        world.changeLease('filer-a', {}, { [leaseAnnotations.volumesAhead]: JSON.stringify(found) });
+        return world;
+      },
+    ],
+    [
       'OwnerDead',
       'filer-a owns the disk set of filer-a and is dead',
       () => {
@@ -318,11 +329,20 @@ describe('Degraded', () => {
     troubled.changeLease('filer-a', {}, annotations);
     expect(verdict(troubled)).toMatchObject({ status: 'True', reason: 'VolumeErrors' });
     expect(verdict(troubled).message).toContain('volume data: read failed with EIO (once)');
+    const back = {
+      server: 'filer-b',
+      epoch: 1,
+      message: 'the witness names nobody at epoch 0, but has named filer-a/a/1',
+    };
+    troubled.changeLease('filer-a', {}, { [leaseAnnotations.witnessWentBack]: JSON.stringify(back) });
+    expect(verdict(troubled)).toMatchObject({ status: 'True', reason: 'WitnessWentBack' });
+    expect(verdict(troubled).message).toContain(back.message);
     const absent = { server: 'filer-a', epoch: 1, message: 'export "/team" is not served: it is missing' };
     troubled.changeLease(
       'filer-a',
       {},
       {
+        [leaseAnnotations.witnessWentBack]: JSON.stringify({ ...back, epoch: 0 }),
         [leaseAnnotations.volumeErrors]: null,
         [leaseAnnotations.absentExports]: JSON.stringify(absent),
       },

@@ -45,6 +45,17 @@ export const degradedChain: readonly Policy<View>[] = [
     }
     return null;
   },
+  function witnessWentBack(view) {
+    const told = view.servers.flatMap(({ name, lease }) => {
+      const found = lease?.witnessWentBack ?? null;
+      // With the next change of owner the Lease has a history of its own again.
+      if (found === null || found.epoch !== lease?.epoch) return [];
+      return [
+        `${found.server} has seen the Lease of ${name} go back: ${found.message}. What the servers know is written again; what else was restored with it has to be looked at.`,
+      ];
+    });
+    return told.length === 0 ? null : isTrue('WitnessWentBack', told.join(' '));
+  },
   function volumeErrors(view) {
     const told = view.servers.flatMap(({ name, lease }) => {
       const found = lease?.volumeErrors ?? null;

@@ -1,6 +1,7 @@
 // Ready: are both disk sets served?
 
 import { requestAnnotations } from '../../kubernetes/words.ts';
+import type { LeaseView } from '../decide/lease-view.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
 import { attachment } from './attachment.ts';
 import { claimsFit } from './claims-fit.ts';
@@ -52,6 +53,7 @@ function notServed(view: View, home: ServerView): Verdict | null {
       : `pod ${home.current.pod.metadata.name}: ${home.current.because}`;
   const phase = diskSetPhase(view, home);
   if (phase === 'Serving') return null;
+  if (phase === 'Released' && lease?.volumesAhead != null) return volumesAhead(view, name, lease);
   const failed = phase === 'Released' || phase === 'Opening' ? couldNotOpen(home) : null;
   if (failed !== null) return failed;
   switch (phase) {
@@ -107,6 +109,15 @@ function ownerLost(view: View, home: ServerView): Verdict {
   return isUnknown(
     'OwnerUnreachable',
     `${owner}, and node ${pod?.spec?.nodeName}, where it runs, does not report: whether it serves is not known. ${next}${byHand}`,
+  );
+}
+
+/** R6 is a verdict: servers claim no more by themselves. */
+function volumesAhead(view: View, name: string, { epoch, volumesAhead: found }: LeaseView): Verdict {
+  const { namespace, name: pair } = view.observed;
+  return isFalse(
+    'VolumesAhead',
+    `Nobody serves the disk set of ${name}: its Lease is at epoch ${epoch} and knows less than the volumes, which were served at epoch ${found!.epoch} (${found!.message}). Was the API restored from a backup? When no other server serves them, have ${name} claim them above that epoch: kubectl -n ${namespace} annotate filerpair ${pair} ${requestAnnotations.giveback}=${name} ${requestAnnotations.force}=true ${requestAnnotations.reason}="..."`,
   );
 }
 

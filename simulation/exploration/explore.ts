@@ -105,6 +105,7 @@ export function initialWorld(bounds: Bounds, laws: Laws): World {
       renewal: 0,
       releasedTo: null,
       claimAfterMs: null,
+      volumesAhead: null,
       deathProof: null,
       request: null,
       maintenance: null,

@@ -1,4 +1,4 @@
-/** R3, R5 and R8 with one clause left out: who may claim, when, and on whose word. */
+/** R3, R5, R6 and R8 with one clause left out: who may claim, when, and on whose word. */
 import type { DiskSetState } from '../../pair/disk-set.ts';
 import { serverOf } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
@@ -229,6 +229,22 @@ export const claimVariants: readonly Variant[] = [
             ? { ...effect, ownership: { ...effect.ownership, epoch: effect.ownership.epoch - 1 } }
             : effect;
         }),
+      };
+    },
+  },
+  {
+    name: 'VerdictUntold',
+    rule: 'R6',
+    clause: 'that the volumes are ahead is written with the release, for later runs and for the partner',
+    wrap: (real) => (state, input, now) => {
+      const { state: next, effects } = real(state, input, now);
+      return {
+        state: next,
+        effects: effects.map((effect) =>
+          effect.kind === 'writeLease'
+            ? { ...effect, ownership: { ...effect.ownership, volumesAhead: null } }
+            : effect,
+        ),
       };
     },
   },

@@ -57,4 +57,28 @@ export const surroundingVariants: readonly Variant[] = [
     clause: 'a server opens a volume only if its record says that it is this disk set’s',
     fault: 'volumeIdentityUnchecked',
   },
+  {
+    name: 'ClosedByFirstThread',
+    rule: 'R2',
+    clause: 'a disk set is closed when the threads of all its volumes have said so',
+    fault: 'closedByFirstThread',
+  },
+  {
+    name: 'OpenedByFirstThread',
+    rule: 'R6',
+    clause: 'a disk set is open when the ownership record is on all its volumes',
+    fault: 'openedByFirstThread',
+  },
+  {
+    name: 'OwnerNotLookedAt',
+    rule: 'R6',
+    clause: 'the ownership record is looked at while a disk set is served',
+    fault: 'ownerNotLookedAt',
+  },
+  {
+    name: 'LookedAtBeforeOnly',
+    rule: 'R6',
+    clause: 'nothing is answered before a look behind its flush',
+    fault: 'lookedAtBeforeOnly',
+  },
 ];

@@ -39,6 +39,14 @@ export type SurroundingFault =
   | 'volumeEpochUnchecked'
   /** The data path halts a disk set and tells nobody. */
   | 'haltUntold'
+  /** A data path of several volumes says that it is closed when its first thread has ended. */
+  | 'closedByFirstThread'
+  /** And that it is open when its first volume is. */
+  | 'openedByFirstThread'
+  /** Nobody looks at the ownership record while a disk set is served. */
+  | 'ownerNotLookedAt'
+  /** It is looked at before the first change of a group, and not behind its flush. */
+  | 'lookedAtBeforeOnly'
   /** Nobody looks whose volume is mounted there. */
   | 'volumeIdentityUnchecked';
 

@@ -1,0 +1,428 @@
+/**
+ * A data path whose disk sets have several volumes, each with a thread of its own, as fileserver/data/ has them. The volumes of one
+ * disk set open, hang, fail and close each in its own time; what the driver is told is about all of them:
+ *
+ *   opened    each thread has written the ownership record of its volume
+ *   failed    one thread could not, and the others have stopped, or were waited for long enough
+ *   closed    no thread is left, however long a disk holds one of them
+ *
+ * Where machines are paused as a whole (`volumesLookedAt`), a thread looks at the ownership record before the first change of a
+ * group, behind each flush before anything is answered, and every half second (docs/safety.md).
+ */
+import { type ServerName, serverOf } from '../pair/incarnation.ts';
+import type { DataPathHost, OpenDiskSet, SimulatedPath } from './data-path.ts';
+import type { SimulatedVolume } from './volume.ts';
+
+/** What a thread is asked to do. Of a `write` that is not stable nobody is told that it is durable. */
+const OPERATIONS = ['change', 'stableWrite', 'write', 'commit'] as const;
+type Operation = (typeof OPERATIONS)[number];
+
+/** Between a cut of the right and the look at what is still in hand. */
+const CUT_LOOK_MS = 1;
+/** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
+const GIVE_UP_MS = 1000;
+/** A volume that has not answered for so long is told, and again each time. */
+const STALL_MS = 1000;
+/** Between two looks at an ownership record, on the process's own clock (fileserver/data/owner-watch.ts). */
+const OWNER_WATCH_MS = 500;
+
+interface Thread {
+  readonly home: ServerName;
+  readonly volume: SimulatedVolume;
+  readonly opening: Opening;
+  phase: 'opening' | 'open' | 'ended';
+  /** Changes between the check of the right and the end of their system call. */
+  inHand: number;
+  /** Told to end: it does when nothing is in hand and its disk answers. */
+  ending: boolean;
+  /** On the process's clock. */
+  lookedAt: number;
+  /** Not flushed yet: was somebody newer the owner when it was written? */
+  unflushed: boolean[];
+}
+
+interface Opening extends OpenDiskSet {
+  readonly threads: Thread[];
+  failed: boolean;
+}
+
+export class VolumeThreads implements SimulatedPath {
+  readonly rights = new Map<ServerName, number>();
+  readonly diskSets = new Map<ServerName, Opening>();
+  readonly #host: DataPathHost;
+  /** Those that have not ended, of openings that the driver has given up too. */
+  readonly #threads = new Set<Thread>();
+  /** Asked again whenever a thread has got further. */
+  #waiting: { readonly until: () => boolean; readonly action: () => void }[] = [];
+  readonly #onClosed: { readonly home: ServerName; readonly action: () => void }[] = [];
+
+  constructor(host: DataPathHost) {
+    this.#host = host;
+    host.queue.after(host.random.between(0, 40), () => this.#work());
+  }
+
+  // -------------------------------------------------------------------------------------------- the driver's
+
+  grant(home: ServerName, until: number | null): void {
+    if (until !== null) {
+      this.rights.set(home, until);
+      this.#strikeAtTheLimit(home, until);
+      return;
+    }
+    this.rights.delete(home);
+    this.#host.queue.after(CUT_LOOK_MS, () =>
+      this.#host.run(() =>
+        this.#when(
+          () => this.#of(home).every(({ inHand }) => inHand === 0),
+          () => {
+            if (!this.rights.has(home)) this.#host.input({ kind: 'changesEnded', home });
+          },
+        ),
+      ),
+    );
+  }
+
+  open(home: ServerName, epoch: number): void {
+    const opening: Opening = { epoch, phase: 'opening', threads: [], failed: false };
+    this.diskSets.set(home, opening);
+    for (const volume of this.#host.volumes.of(home)) {
+      const thread: Thread = {
+        home,
+        volume,
+        opening,
+        phase: 'opening',
+        inHand: 0,
+        ending: false,
+        lookedAt: this.#host.clock(),
+        unflushed: [],
+      };
+      opening.threads.push(thread);
+      this.#threads.add(thread);
+      this.#callDisk(thread, this.#diskTime(10), () => this.#openVolume(thread));
+    }
+  }
+
+  close(home: ServerName, mode: 'quiesce' | 'fence'): void {
+    const diskSet = this.diskSets.get(home);
+    if (mode === 'fence') {
+      this.diskSets.delete(home);
+      this.#endConnections((one) => one === home);
+    } else if (diskSet !== undefined) {
+      diskSet.phase = 'quiescing';
+    }
+    const closing = this.#of(home);
+    for (const thread of closing)
+      this.#callDisk(thread, this.#diskTime(mode === 'fence' ? 1 : 20), () => {
+        thread.ending = true;
+        this.#goOn();
+      });
+    const first = this.#host.has('closedByFirstThread') && closing.length > 0;
+    this.#when(
+      () =>
+        first
+          ? closing.some(({ phase }) => phase === 'ended')
+          : closing.every((one) => one.phase === 'ended'),
+      () => {
+        // Of a quiescing that was fenced meanwhile the fence reports.
+        if (mode === 'quiesce' && this.diskSets.get(home) !== diskSet) return;
+        this.diskSets.delete(home);
+        this.#endConnections((one) => one === home);
+        this.#host.input({ kind: 'diskSetClosed', home });
+      },
+    );
+  }
+
+  prepare(): void {}
+  freeze(): void {}
+  thaw(): void {}
+  disksAt(): void {}
+
+  // ------------------------------------------------------------------------------------------------ clients
+
+  serve<T>(home: ServerName, execute: (volume: SimulatedVolume) => T, answer: (result: T) => void): void {
+    const [thread] = this.diskSets.get(home)?.threads ?? [];
+    if (thread === undefined || !this.#serves(thread)) return;
+    this.#change(thread, 0, () => {
+      const result = execute(thread.volume);
+      if (this.#serves(thread)) answer(result);
+    });
+  }
+
+  whenClosed(home: ServerName, action: () => void): void {
+    this.#onClosed.push({ home, action });
+  }
+
+  end(): void {
+    this.#endConnections(() => true);
+  }
+
+  #endConnections(which: (home: ServerName) => boolean): void {
+    const all = this.#onClosed.splice(0);
+    for (const one of all) if (which(one.home)) one.action();
+    this.#onClosed.push(...all.filter(({ home }) => !which(home)));
+  }
+
+  // --------------------------------------------------------------------------------------- opening, failing
+
+  #openVolume(thread: Thread): void {
+    const { random, calm, timing } = this.#host;
+    const { home, opening, volume } = thread;
+    if (this.diskSets.get(home) !== opening || opening.failed) {
+      thread.ending = true;
+      this.#goOn();
+      return;
+    }
+    const refused =
+      !calm && random.chance(0.02)
+        ? 'IoError'
+        : this.#isAhead(volume, opening.epoch)
+          ? 'VolumeEpochAhead'
+          : this.#held(home)
+            ? null
+            : 'RightLost';
+    if (refused !== null) {
+      this.#failOpening(thread, refused);
+      return;
+    }
+    if (!calm && random.chance(0.05)) this.#host.stop(random.between(0, 4) * timing.leaseMs);
+    this.#change(thread, this.#lateness(), () => this.#recordOwner(thread));
+  }
+
+  /** The record is read, compared and written by one thread in one piece (fileserver/volume/ownership.ts). */
+  #recordOwner(thread: Thread): void {
+    const { home, opening, volume } = thread;
+    if (this.#isAhead(volume, opening.epoch)) {
+      this.#failOpening(thread, 'VolumeEpochAhead');
+      return;
+    }
+    volume.record(this.#host.me, opening.epoch, this.#host.runningClocks());
+    if (this.diskSets.get(home) !== opening || opening.failed) return;
+    thread.phase = 'open';
+    const { threads } = opening;
+    const opened = this.#host.has('openedByFirstThread')
+      ? opening.phase === 'opening'
+      : threads.every(({ phase }) => phase === 'open');
+    if (!opened) return;
+    opening.phase = 'open';
+    const { me } = this.#host;
+    const notOurs = threads.find(({ volume: { owner, epoch } }) => owner !== me || epoch !== opening.epoch);
+    if (notOurs !== undefined && !this.#host.volumesLookedAt)
+      this.#host.violate(
+        `${me} says that ${home} is opened, and a volume of it is of ${notOurs.volume.owner}`,
+      );
+    this.#host.input({ kind: 'diskSetOpened', home, epoch: opening.epoch });
+  }
+
+  #failOpening(thread: Thread, reason: string): void {
+    const { home, opening, volume } = thread;
+    const { epoch } = opening;
+    thread.ending = true;
+    this.#goOn();
+    if (opening.failed || this.diskSets.get(home) !== opening) return;
+    opening.failed = true;
+    this.diskSets.delete(home);
+    for (const other of opening.threads) other.ending = true;
+    const more = reason === 'VolumeEpochAhead' ? { epochFound: volume.epoch } : {};
+    let reported = false;
+    const report = (): void => {
+      if (reported) return;
+      reported = true;
+      this.#host.input({ kind: 'diskSetOpenFailed', home, epoch, reason, message: reason, ...more });
+    };
+    this.#when(() => opening.threads.every(({ phase }) => phase === 'ended'), report);
+    this.#host.queue.after(GIVE_UP_MS, () => this.#host.run(report));
+  }
+
+  halt(home: ServerName, reportAfterMs: number): void {
+    const diskSet = this.diskSets.get(home);
+    if (diskSet === undefined || diskSet.phase === 'opening' || diskSet.halted) return;
+    diskSet.halted = true;
+    this.#host.queue.after(reportAfterMs, () =>
+      this.#host.input({ kind: 'diskSetFault', home, reason: 'RightLost', message: 'halted' }),
+    );
+  }
+
+  /** The volume's disk has not answered this process: told again while it lasts. */
+  #watchStall(thread: Thread, sinceMs: number): void {
+    const { queue } = this.#host;
+    queue.after(STALL_MS, () =>
+      this.#host.run(() => {
+        const { home, opening, volume } = thread;
+        const stuck = this.#host.hangsMs(volume) > 0;
+        if (!stuck || this.diskSets.get(home) !== opening || opening.phase !== 'open') return;
+        this.#host.input({
+          kind: 'volumeStalled',
+          home,
+          volume: volume.name,
+          waitedMs: queue.now - sinceMs,
+        });
+        this.#watchStall(thread, sinceMs);
+      }),
+    );
+  }
+
+  /** A disk that hangs for this process holds the thread that calls it. */
+  hang(volume: SimulatedVolume): void {
+    for (const thread of this.#threads)
+      if (thread.volume === volume) this.#watchStall(thread, this.#host.queue.now);
+  }
+
+  // ------------------------------------------------------------------------------------------------- writes
+
+  #work(): void {
+    const { queue, random } = this.#host;
+    this.#host.run(() => {
+      for (const { threads } of this.diskSets.values()) {
+        for (const thread of threads) this.#operate(thread, random.pick(OPERATIONS));
+      }
+    });
+    queue.after(random.between(20, 60), () => {
+      if (!this.#host.ended) this.#work();
+    });
+  }
+
+  #operate(thread: Thread, operation: Operation): void {
+    if (!this.#serves(thread)) return;
+    const { random, calm, timing } = this.#host;
+    // A disk that hangs holds its thread: in a change, or (more often) in a call that changes nothing.
+    if (this.#host.hangsMs(thread.volume) > 0 && (thread.inHand > 0 || random.chance(0.95))) return;
+    const { lookedAt } = thread;
+    const watched = this.#host.clock() - lookedAt < OWNER_WATCH_MS;
+    if ((operation === 'change' || !watched) && !this.#isOurs(thread)) return;
+    const strikes = !calm && random.chance(0.003);
+    if (strikes && random.chance(0.7)) this.#host.stop(random.between(0, 3) * timing.leaseMs);
+    const begunAt = this.#host.clock();
+    const written: boolean[] = operation === 'write' || operation === 'commit' ? thread.unflushed : [];
+    if (operation === 'commit') this.#flush(thread, thread.unflushed.splice(0));
+    else
+      this.#change(thread, strikes ? random.between(0, 3) * timing.leaseMs : 0, () => {
+        written.push(this.#isLate(thread, begunAt));
+        if (operation !== 'write') this.#flush(thread, written);
+      });
+  }
+
+  /** Behind the flush: is the volume still ours? Only then the clients are told. `late`: of what is flushed. */
+  #flush(thread: Thread, late: readonly boolean[]): void {
+    const { random, calm, timing, me } = this.#host;
+    this.#callDisk(thread, this.#diskTime(2), () => {
+      if (!calm && random.chance(0.002)) this.#host.stop(random.between(0, 3) * timing.leaseMs);
+      this.#host.run(() => {
+        const behind = this.#host.has('lookedAtBeforeOnly') || this.#isOurs(thread);
+        if (!behind || !this.#serves(thread)) return;
+        const { owner, epoch } = thread.volume;
+        if (late.includes(true))
+          this.#host.violate(
+            `${me} told a client of a change that it made to a volume of ${thread.home} when ${owner} owned it at epoch ${epoch}`,
+          );
+      });
+    });
+  }
+
+  /**
+   * A change that is made after somebody newer has written the ownership record: the look does not prevent it. But it was begun
+   * before, or half a second after it as this process counts the time in which it runs.
+   */
+  #isLate({ volume, home, opening: { epoch } }: Thread, begunAt: number): boolean {
+    if (volume.epoch <= epoch) return false;
+    this.#host.landedLate();
+    const since = volume.clocksAtRecord.get(this.#host.me);
+    if (since !== undefined && begunAt - since > OWNER_WATCH_MS)
+      this.#host.violate(
+        `${this.#host.me} changes a volume of ${home} long after ${volume.owner} has taken it`,
+      );
+    return true;
+  }
+
+  /** R6 in the middle of service (Volume.isOurs). false: the service ends. */
+  #isOurs(thread: Thread): boolean {
+    if (!this.#host.volumesLookedAt) return true;
+    thread.lookedAt = this.#host.clock();
+    if (this.#host.has('ownerNotLookedAt')) return true;
+    if (!this.#isAhead(thread.volume, thread.opening.epoch)) return true;
+    this.halt(thread.home, 0);
+    return false;
+  }
+
+  #isAhead(volume: SimulatedVolume, epoch: number): boolean {
+    const another = volume.owner !== null && serverOf(volume.owner) !== serverOf(this.#host.me);
+    return volume.epoch > epoch || (volume.epoch === epoch && another);
+  }
+
+  /** A system call that changes the volume. The check of the right is behind it: from now on it is in hand. */
+  #change(thread: Thread, gapMs: number, call: () => void): void {
+    thread.inHand++;
+    this.#callDisk(thread, gapMs, () => {
+      thread.inHand--;
+      this.#host.wrote(thread.home, thread.opening.epoch, thread.volume);
+      call();
+      this.#goOn();
+    });
+  }
+
+  /** Any system call: it waits for the disk, and for the process to be run. */
+  #callDisk(thread: Thread, gapMs: number, call: () => void): void {
+    const hangs = this.#host.hangsMs(thread.volume);
+    this.#host.queue.after(Math.max(gapMs, hangs), () =>
+      this.#host.run(() => {
+        if (this.#host.hangsMs(thread.volume) > 0) this.#callDisk(thread, 0, call);
+        else call();
+      }),
+    );
+  }
+
+  #goOn(): void {
+    for (const thread of this.#threads) {
+      if (!thread.ending || thread.inHand > 0) continue;
+      thread.phase = 'ended';
+      this.#threads.delete(thread);
+    }
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const one of waiting) this.#when(one.until, one.action);
+  }
+
+  #when(until: () => boolean, action: () => void): void {
+    if (until()) action();
+    else this.#waiting.push({ until, action });
+  }
+
+  #of(home: ServerName): Thread[] {
+    return [...this.#threads].filter((thread) => thread.home === home);
+  }
+
+  #held(home: ServerName): boolean {
+    const right = this.rights.get(home);
+    return right !== undefined && this.#host.clock() < right;
+  }
+
+  #serves({ home, opening, phase }: Thread): boolean {
+    const current = this.diskSets.get(home) === opening && phase === 'open';
+    return current && opening.phase !== 'opening' && opening.halted !== true && this.#held(home);
+  }
+
+  /** Mostly quick; sometimes the disk stalls for longer than any lease. */
+  #diskTime(typicalMs: number): number {
+    const { random, calm, timing } = this.#host;
+    return !calm && random.chance(0.01)
+      ? random.between(1, 3) * timing.leaseMs
+      : random.delay(typicalMs, 2000);
+  }
+
+  /** One thread gets no processor between the check and its call, while the others do. */
+  #lateness(): number {
+    const { random, calm, timing } = this.#host;
+    return !calm && random.chance(0.05) ? random.between(0, 2) * timing.leaseMs : 0;
+  }
+
+  /** The process is stopped with a write in its hands in the very last moment of its right. */
+  #strikeAtTheLimit(home: ServerName, until: number): void {
+    const { queue, random, calm, timing, volumesLookedAt } = this.#host;
+    if (calm || volumesLookedAt || !random.chance(0.05)) return;
+    queue.after(this.#host.msUntil(until) - 0.01, () => {
+      if (!this.#host.running || this.rights.get(home) !== until || this.#host.calm) return;
+      for (const thread of this.diskSets.get(home)?.threads ?? [])
+        if (this.#serves(thread)) this.#change(thread, 0.1, () => {});
+      this.#host.stop(random.pick([0.499, 1.5, 4]) * timing.guardMs);
+    });
+  }
+}
