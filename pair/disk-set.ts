@@ -205,6 +205,8 @@ export interface Context {
   readonly partnerCannotServe: readonly ServerName[];
   /** The partner's incarnations that are connected and not known to be dead. */
   readonly connected: readonly Incarnation[];
+  /** Those of them who say that the witness does not answer them. */
+  readonly cutOff: readonly Incarnation[];
   /** The partner has said that it stops: it will claim nothing. */
   readonly partnerStops: boolean;
   /** Proofs of death, with the epoch that each names for this disk set. */
@@ -1099,9 +1101,13 @@ function wantedAcknowledger(role: Holder, context: Context): Incarnation | null 
   const there = context.connected.includes(accepts);
   const silent = context.now - role.confirmedAt >= soloAfterMs(context.identity.timing);
   if (!there || silent) return null;
-  // An older incarnation may be cut off from the witness: then it could not follow, and its successor may not.
-  const { steadyPartner } = context;
-  return steadyPartner !== null && startedLater(steadyPartner, accepts) ? steadyPartner : accepts;
+  // Whoever is cut off from the witness could not follow, and nobody else may. Many notice it late: so a successor comes first too.
+  const { steadyPartner, cutOff } = context;
+  if (steadyPartner === null || steadyPartner === accepts) return accepts;
+  const isCutOff = cutOff.includes(accepts);
+  const better =
+    cutOff.includes(steadyPartner) === isCutOff ? startedLater(steadyPartner, accepts) : isCutOff;
+  return better ? steadyPartner : accepts;
 }
 
 function advanceReleasing(

@@ -512,6 +512,73 @@ describe('the acknowledger', () => {
   });
 });
 
+describe('a server whom the witness does not answer', () => {
+  const old = incarnationOf('filer-b', 'podB', 'run1');
+  const young = incarnationOf('filer-b', 'podC', 'run2');
+  const heard = (subject: Subject, from: typeof old, seq: number, witnessSilent: boolean): void => {
+    const silent = witnessSilent ? { witnessSilent } : {};
+    subject.give({ kind: 'message', from, message: { kind: 'heartbeat', seq, holdings: [], ...silent } });
+  };
+  const says = (subject: Subject): boolean | undefined => {
+    for (let tries = 0; tries < 10; tries++) {
+      subject.at(subject.now + 100).give({ kind: 'tick' });
+      for (const { message } of subject.of('send'))
+        if (message.kind === 'heartbeat') return message.witnessSilent;
+    }
+    throw new Error('no heartbeat');
+  };
+
+  test('says so in its heartbeats, until there is an answer or news', () => {
+    const subject = new Subject().give({ kind: 'partnerConnected', incarnation: partner });
+    const unread = { kind: 'leaseRead', home: 'filer-b', outcome: { kind: 'unknown' } } as const;
+    expect(says(subject)).toBe(true);
+    subject.sees('filer-b', { holder: partner, epoch: 1 });
+    expect(says(subject)).toBeUndefined();
+    subject.give(unread);
+    expect(says(subject)).toBe(true);
+    subject.reads('filer-b');
+    expect(says(subject)).toBeUndefined();
+    subject.give({ kind: 'witnessSilent' });
+    expect(says(subject)).toBe(true);
+  });
+
+  test('is not named while another one is there whom it answers, though it was started later', () => {
+    const subject = soloHolder().at(20);
+    for (const incarnation of [old, young]) subject.give({ kind: 'partnerConnected', incarnation });
+    const named: unknown[] = [];
+    const hearBoth = (from: number, until: number, youngIsCutOff: boolean): void => {
+      for (let now = from; now < until; now += 100) {
+        for (const one of [old, young]) {
+          subject.at(now);
+          heard(subject, one, now, one === young && youngIsCutOff);
+          if (subject.of('readLease').length > 0) subject.reads();
+          const write = subject.of('writeLease').find(({ home }) => home === 'filer-a');
+          if (write === undefined) continue;
+          named.push(write.ownership.acknowledger);
+          subject.applied(now);
+        }
+      }
+    };
+    hearBoth(30, 1400, true);
+    expect(named).toEqual([old]);
+    subject.at(1400).acknowledges(old);
+    hearBoth(1400, 2000, false);
+    expect(named).toEqual([old, young]);
+    subject.at(2000).acknowledges(young);
+    hearBoth(2000, 2700, true);
+    expect(named).toEqual([old, young, old]);
+  });
+
+  test('is named where there is no other: the holder needs no witness while it is acknowledged', () => {
+    const subject = soloHolder().at(20).give({ kind: 'partnerConnected', incarnation: old });
+    for (let now = 30; now < 1400 && subject.of('writeLease').length === 0; now += 100) {
+      subject.at(now);
+      heard(subject, old, now, true);
+    }
+    expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ acknowledger: old });
+  });
+});
+
 describe('a witness that goes back', () => {
   const known = { holder: partner, epoch: 4, renewal: 8, acknowledger: me };
   const restored = { holder: me, epoch: 3, renewal: 5 };

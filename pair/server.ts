@@ -27,6 +27,8 @@ interface PartnerState {
   readonly cannotServe: readonly ServerName[];
   /** It says that it has been told to stop. */
   readonly stopping: boolean;
+  /** It says that the witness does not answer it. */
+  readonly witnessSilent: boolean;
 }
 
 interface KnownDeath {
@@ -47,6 +49,8 @@ export interface ServerState {
   readonly deaths: readonly KnownDeath[];
   readonly stopping: boolean;
   readonly stopped: boolean;
+  /** The last call of the witness had no answer, and no news has come since; true until the first. */
+  readonly witnessSilent: boolean;
   /** Sequence number of the last heartbeat, and when those that may still be acknowledged were sent. */
   readonly seq: number;
   readonly sentAt: readonly { readonly seq: number; readonly at: number }[];
@@ -80,6 +84,7 @@ export function initialServer(identity: PairIdentity, now: number): ServerState 
     deaths: [],
     stopping: false,
     stopped: false,
+    witnessSilent: true,
     seq: 0,
     sentAt: [],
     nextHeartbeatAt: now,
@@ -145,6 +150,7 @@ function noteInput(state: ServerState, input: Input, now: number): ServerState {
         heardAt: now,
         cannotServe: [],
         stopping: false,
+        witnessSilent: false,
       };
       return { ...withPartners(state, [...others, partner]), nextHeartbeatAt: now };
     }
@@ -155,9 +161,21 @@ function noteInput(state: ServerState, input: Input, now: number): ServerState {
     case 'stop':
       // The partner hears of it at once: what it releases now is not for this server.
       return { ...state, stopping: true, nextHeartbeatAt: now };
+    case 'leaseSeen':
+      return hearWitness(state, true);
+    case 'leaseRead':
+      return hearWitness(state, input.outcome.kind === 'found');
+    case 'leaseWritten':
+      return hearWitness(state, input.outcome.kind === 'applied' || input.outcome.kind === 'conflict');
+    case 'witnessSilent':
+      return hearWitness(state, false);
     default:
       return state;
   }
+}
+
+function hearWitness(state: ServerState, answers: boolean): ServerState {
+  return state.witnessSilent === !answers ? state : { ...state, witnessSilent: !answers };
 }
 
 function without(state: ServerState, incarnation: Incarnation): ServerState {
@@ -217,8 +235,8 @@ function hear(state: ServerState, from: Incarnation, message: PairMessage, now: 
     if (partner.incarnation !== from) return partner;
     const steadySince = now - partner.heardAt > gap ? now : (partner.steadySince ?? now);
     if (message.kind !== 'heartbeat') return { ...partner, steadySince, heardAt: now };
-    const { cannotServe = [], stopping = false } = message;
-    return { ...partner, steadySince, heardAt: now, cannotServe, stopping };
+    const { cannotServe = [], stopping = false, witnessSilent = false } = message;
+    return { ...partner, steadySince, heardAt: now, cannotServe, stopping, witnessSilent };
   });
   return withPartners(state, partners);
 }
@@ -230,18 +248,23 @@ function partnerCouldServe(state: ServerState, home: ServerName, now: number): b
 }
 
 /**
- * The youngest incarnation of the partner that has been heard without a gap for long enough: the one that was started
- * last, whichever connected last. An older one runs on where its node is cut off from the API, and could claim nothing.
+ * Of the partner's incarnations that have been heard without a gap for long enough, the one that could follow: whom the witness
+ * answers; of those the one that was started last, whichever connected last. An older one may run on where its node is cut off from
+ * the API, without having noticed.
  */
 function steadyPartner(state: ServerState, now: number): PartnerState | null {
   const limit = steadyAfterMs(state.identity.timing);
-  let youngest: PartnerState | null = null;
+  let best: PartnerState | null = null;
   for (const partner of state.partners) {
-    const { incarnation, steadySince, heardAt } = partner;
+    const { steadySince, heardAt } = partner;
     const steady = steadySince !== null && now - steadySince >= limit && now - heardAt <= limit;
-    if (steady && (youngest === null || startedLater(incarnation, youngest.incarnation))) youngest = partner;
+    if (steady && (best === null || couldRatherFollow(partner, best))) best = partner;
   }
-  return youngest;
+  return best;
+}
+
+function couldRatherFollow(a: PartnerState, b: PartnerState): boolean {
+  return a.witnessSilent === b.witnessSilent ? startedLater(a.incarnation, b.incarnation) : b.witnessSilent;
 }
 
 function contextOf(
@@ -266,6 +289,7 @@ function contextOf(
     steadySince: steady?.steadySince ?? null,
     partnerCannotServe: steady?.cannotServe ?? [],
     connected: state.partners.map(({ incarnation }) => incarnation),
+    cutOff: state.partners.flatMap(({ incarnation, witnessSilent }) => (witnessSilent ? [incarnation] : [])),
     partnerStops: state.partnerStops,
     dead,
     nextToken,
@@ -342,11 +366,12 @@ function sendHeartbeat(state: ServerState, now: number, effects: Effect[]): Serv
     .map(({ home }) => home);
   const cannotServe = cannot.length === 0 ? {} : { cannotServe: cannot };
   const stopping = state.stopping ? { stopping: true } : {};
+  const silent = state.witnessSilent ? { witnessSilent: true } : {};
   for (const { incarnation } of state.partners) {
     effects.push({
       kind: 'send',
       to: incarnation,
-      message: { kind: 'heartbeat', seq, holdings, ...cannotServe, ...stopping },
+      message: { kind: 'heartbeat', seq, holdings, ...cannotServe, ...stopping, ...silent },
     });
   }
   return {

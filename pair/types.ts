@@ -82,6 +82,8 @@ export type PairMessage =
       readonly cannotServe?: readonly ServerName[];
       /** The sender has been told to stop: it claims nothing any more. Absent: it stays, or is of an older version. */
       readonly stopping?: boolean;
+      /** The witness has not answered the sender lately, so it could claim nothing. Absent: it has, or an older version. */
+      readonly witnessSilent?: boolean;
     }
   /** Answer to a heartbeat: the holdings that the receiver acknowledges (rule R1), perhaps none. */
   | { readonly kind: 'acknowledgement'; readonly seq: number; readonly holdings: readonly Holding[] }
@@ -132,6 +134,8 @@ export type Input =
       readonly token: number;
       readonly outcome: LeaseWriteOutcome;
     }
+  /** A read of the Lease that the machine has not asked for was not answered. One that was comes with `leaseSeen`. */
+  | { readonly kind: 'witnessSilent' }
   /** An authenticated connection with the partner's server process stands. */
   | { readonly kind: 'partnerConnected'; readonly incarnation: Incarnation }
   /** No connection with that incarnation is left. Proves nothing. */

@@ -253,5 +253,31 @@ export function oneVolumeHangs(seed: number, options: ScenarioOptions = {}): Out
   return world.outcome(seed);
 }
 
+/**
+ * A server has two pods, and the younger one does not reach the witness: it says so in its heartbeats, so it is not the one who may
+ * follow. Then the holder is cut off from everything.
+ */
+export function youngPodCutOff(seed: number, options: ScenarioOptions = {}): Outcome {
+  const world = pairAtPeace(seed, options);
+  const { queue, random, timing } = world;
+  const home = random.pick(SERVERS);
+  const partner = world.partnerOf(home);
+  const [old] = world.alive(partner);
+  const young = world.start(partner, 'new container');
+  world.runsWithoutApi.add(young.me);
+  queue.runUntil(queue.now + random.between(2, 5) * timing.leaseMs);
+  if (world.serving(home) === null) world.violate(`${home} is not served any more`);
+  world.note(`${home} is cut off from everything`);
+  world.network.cut(home);
+  world.withoutApi.add(home);
+  queue.runUntil(queue.now + 4 * timing.leaseMs);
+  const by = world.serving(home);
+  if (by !== old) world.violate(`${home} is served by ${by?.me ?? 'nobody'}, and not by ${old?.me}`);
+  world.heal();
+  queue.runUntil(queue.now + world.recoveryMs);
+  world.demandService();
+  return world.outcome(seed);
+}
+
 /** To the witness, by one process in one lease: a solo holder of two disk sets writes three times for each. */
 const REQUESTS_MAX = 12;

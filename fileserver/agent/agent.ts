@@ -229,7 +229,11 @@ export class Agent {
         this.diskSetOf(home).seen?.record.written,
       ),
     ]);
-    if (read.kind === 'found') this.driver.feed({ kind: 'leaseSeen', home, sighting: read.sighting });
+    this.driver.feed(
+      read.kind === 'found'
+        ? { kind: 'leaseSeen', home, sighting: read.sighting }
+        : { kind: 'witnessSilent' },
+    );
     const facts = {
       witness: read.kind === 'found' ? ('answers' as const) : ('silent' as const),
       whyNotReadable,

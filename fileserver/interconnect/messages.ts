@@ -40,6 +40,7 @@ const message = z.discriminatedUnion('kind', [
     holdings,
     cannotServe: z.array(name).max(2).exactOptional(),
     stopping: z.boolean().exactOptional(),
+    witnessSilent: z.boolean().exactOptional(),
   }),
   z.object({ kind: z.literal('acknowledgement'), seq: count, holdings }),
   z.object({ kind: z.literal('leaseChanged'), home: name }),

@@ -5,7 +5,7 @@ import type { LeaseRecord } from '../../pair/lease.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
 import type { ServerState } from '../../pair/server.ts';
 import type { Holding, Input, PairTiming } from '../../pair/types.ts';
-import { remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
+import { hearing, remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
 
 const LONG_AGO = Number.NEGATIVE_INFINITY;
 
@@ -247,5 +247,15 @@ export const claimVariants: readonly Variant[] = [
         ),
       };
     },
+  },
+  {
+    name: 'WitnessSilenceUnheard',
+    rule: 'R4',
+    clause: 'whom the witness does not answer is not named while another one is there',
+    wrap: hearing((input) => {
+      if (input.kind !== 'message' || input.message.kind !== 'heartbeat') return input;
+      const { witnessSilent: _, ...message } = input.message;
+      return { ...input, message };
+    }),
   },
 ];
