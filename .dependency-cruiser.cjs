@@ -3,7 +3,7 @@
 const only = (name, from, allowed) => ({
   name,
   severity: 'error',
-  from: { path: `^${from}/`, pathNot: '\\.test\\.ts$' },
+  from: { path: `^${from}/`, pathNot: '\\.(test|fixture)\\.ts$' },
   to: {
     path: '^(protocol|pair|kubernetes|crds|fileserver|client|operator|simulation|demo|bench|fuzzing|e2e)/',
     pathNot: `^(${allowed.join('|')})/`,
@@ -25,6 +25,19 @@ module.exports = {
       severity: 'error',
       from: { path: '^client/(attempts|resend-window|refused-call)\\.ts$' },
       to: { dependencyTypes: ['core', 'npm'] },
+    },
+    {
+      name: 'client-library-needs-no-package',
+      comment: 'It is a package of its own (client/package.json) and brings nothing along.',
+      severity: 'error',
+      from: { path: '^client/[^/]+\\.ts$', pathNot: '\\.(test|fixture)\\.ts$' },
+      to: { dependencyTypes: ['npm'] },
+    },
+    {
+      name: 'client-library-stands-alone',
+      severity: 'error',
+      from: { path: '^client/[^/]+\\.ts$', pathNot: '\\.(test|fixture)\\.ts$' },
+      to: { path: '^(client/[^/]+/|pair/|kubernetes/|crds/)' },
     },
     only('protocol-imports-nothing-of-ours', 'protocol', ['protocol']),
     only('pair-imports-nothing-of-ours', 'pair', ['pair']),

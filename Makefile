@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images kind kind-down e2e failures names reattach admission scale clients conformance disk hostile crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check unit simulate build bench images package kind kind-down e2e failures names reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ disk: setup ## Crashes of a machine and failing disks, on loop devices of the te
 hostile: setup ## Legal calls of hostile size against a real pair for SECONDS= (3600): no server ends, nothing moves
 	@SECONDS=$(SECONDS) vitest run --config e2e/vitest.config.ts --project hostile
 
+registers: setup ## Registers on a real pair, by library and proxy, with freezes, kills and givebacks for SECONDS= (120): nothing stale, nothing twice
+	@SECONDS=$(or $(SECONDS),120) vitest run client/registers.test.ts --reporter=verbose
+
 crashes: setup ## Thousands of crashes: of the process (KILLS=, TRIPLES= of operations), of the machine (STATES= for each file system, SEED=)
 	@$(NODE) e2e/disk/main.ts --kills $(or $(KILLS),3000) --triples $(or $(TRIPLES),1000) --states $(or $(STATES),500) --seed $(or $(SEED),1)
 
@@ -88,6 +91,9 @@ bench: setup ## Measure beside nfs-ganesha; writes out/bench.json
 
 build: setup ## Compile to dist/ (what the images and the npm package hold)
 	@tsc -p tsconfig.build.json
+
+package: setup ## The client library as an npm package of its own, in out/
+	@$(NODE) scripts/pack-client.ts
 
 generate: setup ## Everything generated: CRD, API reference, file map
 	@$(NODE) crds/generate.ts && $(NODE) scripts/file-map.ts

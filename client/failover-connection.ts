@@ -115,6 +115,8 @@ interface PendingCall {
 export interface PortFailure {
   readonly target: string;
   readonly reason: string;
+  /** The resolver knows that there is no such name. */
+  readonly nameUnknown?: boolean;
 }
 
 export class FailoverConnection {
@@ -147,6 +149,7 @@ export class FailoverConnection {
   private askXid: number | null = null;
   private announcementXid: number | null = null;
   private paused = false;
+  private ref = true;
   private attemptCount = 0;
   /** Start of the search about which Waiting was emitted. */
   private toldSinceMs = -1;
@@ -249,6 +252,19 @@ export class FailoverConnection {
     return this.state.adopted?.role ?? null;
   }
 
+  /** True if no name has ever had an address, and the resolver says that none of them exists. */
+  get isNameUnknown(): boolean {
+    return this.state.roles.every((role) => this.failures[role]?.nameUnknown === true);
+  }
+
+  /** Whether this keeps the process alive: sockets, and the timers that open and watch them. */
+  setRef(ref: boolean): void {
+    if (this.ref === ref) return;
+    this.ref = ref;
+    for (const connection of this.connections.values()) connection.setRef(ref);
+    for (const timer of [this.tickTimer, this.silenceTimer]) if (timer !== null) setTimerRef(timer, ref);
+  }
+
   /** One sentence on why nothing is reached. */
   describeFailure(): string {
     const { endpoints } = this.options;
@@ -320,7 +336,8 @@ export class FailoverConnection {
       const resolved = this.options.resolver.resolve(target.address);
       addresses = Array.isArray(resolved) ? resolved : await resolved;
     } catch (error) {
-      this.failures[role] = { target: formatAddress(target), reason: lookupReason(error) };
+      const nameUnknown = (error as NodeJS.ErrnoException).code === 'ENOTFOUND';
+      this.failures[role] = { target: formatAddress(target), reason: lookupReason(error), nameUnknown };
       // Never in the step that asked for it: effects are executed before the next input.
       queueMicrotask(() => this.input({ kind: 'Lost', id }));
       return;
@@ -334,6 +351,7 @@ export class FailoverConnection {
       onRecord: (from, record) => this.receive(from, role, record),
       onEnd: (from, reason) => this.ended(from, role, reason),
     });
+    if (!this.ref) connection.setRef(false);
     this.connections.set(id, connection);
   }
 
@@ -603,6 +621,7 @@ export class FailoverConnection {
     // As with silence: what has been answered while this process was busy is not too old.
     const timer = setTimeout(() => setImmediate(() => this.tick(timer)), delayMs);
     this.tickTimer = timer;
+    if (!this.ref) timer.unref();
   }
 
   private tick(timer: NodeJS.Timeout): void {
@@ -618,6 +637,7 @@ export class FailoverConnection {
     if (this.pending.size === 0 || this.paused) return;
     if (this.state.mode === 'doubting') {
       this.silenceTimer = setTimeout(() => this.checkSilence(), SENT_INTERVAL_MS);
+      if (!this.ref) this.silenceTimer.unref();
       return;
     }
     const oldest: PendingCall = this.pending.values().next().value!;
@@ -626,6 +646,7 @@ export class FailoverConnection {
     // After the timer the event loop looks at the sockets, then runs immediates: replies that were already here
     // while this process was busy are heard before silence is declared.
     this.silenceTimer = setTimeout(() => setImmediate(() => this.checkSilence()), Math.min(delayMs, 1000));
+    if (!this.ref) this.silenceTimer.unref();
   }
 
   private checkSilence(): void {
@@ -679,6 +700,11 @@ export class FailoverConnection {
   private emit(event: ConnectionEvent): void {
     tell(this.options.onEvent, event);
   }
+}
+
+function setTimerRef(timer: NodeJS.Timeout, ref: boolean): void {
+  if (ref) timer.ref();
+  else timer.unref();
 }
 
 function describePort(target: TransportAddress, failure: PortFailure | null): string {

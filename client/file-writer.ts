@@ -12,9 +12,11 @@
 // Like a kernel's page cache it keeps one version of each byte, the newest: what is written again never brings
 // older data back. Two WRITEs over the same bytes are never in flight at once, so that nothing depends on the order
 // in which a server executes them.
-import { FILE_SYNC, UNSTABLE } from '../protocol/nfs3.ts';
+import { FILE_SYNC, type nfs_fh3, UNSTABLE } from '../protocol/nfs3.ts';
+import { RpcError } from './errors.ts';
 import { type Extent, ExtentMap } from './extent-map.ts';
-import type { FileHandle, Nfs3Client } from './nfs3-client.ts';
+import type { Nfs3Client } from './nfs3-client.ts';
+import { Operation } from './operation.ts';
 
 export interface FileWriterOptions {
   /** Bytes of one WRITE: the server's wtpref. */
@@ -24,7 +26,7 @@ export interface FileWriterOptions {
   /** Bytes that were sent and are not confirmed, at most; when they are reached, a COMMIT goes out. */
   readonly unconfirmedSizeMax?: number;
   /** For messages. */
-  readonly what?: string | undefined;
+  readonly path?: string | undefined;
 }
 
 const WINDOW = 8;
@@ -35,11 +37,12 @@ const UNCONFIRMED_COUNT_MAX = 16 * 1024;
 /** Several callers may write and commit at once, also to the same place: the write that was called last stays. */
 export class FileWriter {
   private readonly client: Pick<Nfs3Client, 'write' | 'commit'>;
-  private readonly handle: FileHandle;
+  private readonly handle: nfs_fh3;
   private readonly writeSize: number;
   private readonly window: number;
   private readonly unconfirmedSizeMax: number;
-  private readonly what: string | undefined;
+  private readonly writing: Operation;
+  private readonly committing: Operation;
   private readonly unsent = new ExtentMap();
   /** What was sent and is not confirmed, with what is in flight. */
   private readonly sent = new ExtentMap();
@@ -54,13 +57,14 @@ export class FileWriter {
   /** Bytes that had to be written again because a server had lost them. */
   rewritten = 0;
 
-  constructor(client: Pick<Nfs3Client, 'write' | 'commit'>, handle: FileHandle, options: FileWriterOptions) {
+  constructor(client: Pick<Nfs3Client, 'write' | 'commit'>, handle: nfs_fh3, options: FileWriterOptions) {
     this.client = client;
     this.handle = handle;
     this.writeSize = options.writeSize;
     this.window = options.window ?? WINDOW;
     this.unconfirmedSizeMax = options.unconfirmedSizeMax ?? UNCONFIRMED_SIZE_MAX;
-    this.what = options.what;
+    this.writing = new Operation({ syscall: 'write', path: options.path });
+    this.committing = new Operation({ syscall: 'fsync', path: options.path });
   }
 
   /**
@@ -87,6 +91,21 @@ export class FileWriter {
     const upTo = this.written;
     await this.throwFailure();
     while (holds(this.unsent, upTo) || holds(this.sent, upTo)) await this.confirm();
+  }
+
+  /** False: there is data that no COMMIT has confirmed yet. */
+  get isClean(): boolean {
+    return this.unsent.count === 0 && this.sent.count === 0;
+  }
+
+  /** A WRITE has failed: nothing is written by this any more. */
+  get isBroken(): boolean {
+    return this.failure !== null;
+  }
+
+  /** Resolves when no WRITE is under way. */
+  async atRest(): Promise<void> {
+    while (this.inFlight.size > 0) await this.change();
   }
 
   private get full(): boolean {
@@ -127,7 +146,7 @@ export class FileWriter {
 
   private async commitAll(): Promise<Uint8Array> {
     try {
-      return await this.client.commit(this.handle, 0, 0, this.what);
+      return await this.client.commit(this.handle, 0, 0, this.committing);
     } catch (error) {
       // As Linux does it: what could not be written to the disk is dropped, and the next COMMIT succeeds.
       for (const extent of this.sent) extent.dropped = true;
@@ -170,9 +189,11 @@ export class FileWriter {
   private async send(extent: Extent): Promise<void> {
     const { start, data, since } = extent;
     try {
-      const result = await this.client.write(this.handle, start, data, UNSTABLE, this.what);
-      if (result.count === 0)
-        throw new Error(`${this.what ?? 'WRITE'}: the server wrote none of ${data.length} bytes`);
+      const result = await this.client.write(this.handle, start, data, UNSTABLE, this.writing);
+      if (result.count === 0) {
+        const reason = `WRITE: the server wrote none of ${data.length} bytes`;
+        throw new RpcError('EPROTO', reason, this.writing);
+      }
       const { count, committed } = result;
       extent.verifier = result.verifier;
       if (committed === FILE_SYNC || count < data.length) this.sent.remove(extent);
@@ -202,7 +223,7 @@ export class FileWriter {
   /** Not before all WRITEs have ended: until then they read the caller's memory. */
   private async throwFailure(): Promise<void> {
     if (this.failure === null) return;
-    while (this.inFlight.size > 0) await this.change();
+    await this.atRest();
     throw this.failure;
   }
 }

@@ -1,6 +1,18 @@
-// filerpair/client: what programs import.
+// @filerpair/client: what programs import.
+export { constants } from 'node:fs';
 export type { AttemptsOptions } from './attempts.ts';
-export { CallTimeout, ClientClosed, MountError, NfsError, RpcError } from './errors.ts';
+export type { ClientEvents } from './client-events.ts';
+export { Dir, Dirent } from './directory.ts';
+export {
+  AbortError,
+  CallTimeout,
+  ClientClosed,
+  FilerPairError,
+  hasCode,
+  MountError,
+  NfsError,
+  RpcError,
+} from './errors.ts';
 export type { ConnectionEvent } from './failover-connection.ts';
 export {
   endpointsOf,
@@ -9,20 +21,32 @@ export {
   failoverName,
   type ServerLocation,
 } from './failover-name.ts';
+export { type FileData, FileHandle, type ReadOptions, type Time, type WriteOptions } from './file-handle.ts';
+export { ReadStream, type ReadStreamOptions, WriteStream, type WriteStreamOptions } from './file-streams.ts';
 export { FileWriter, type FileWriterOptions } from './file-writer.ts';
-export { type ClientOptions, FilerPairClient } from './filer-pair-client.ts';
+export {
+  type ClientOptions,
+  FilerPairClient,
+  type MkdirOptions,
+  type ReaddirOptions,
+  type RmOptions,
+  type WriteFileOptions,
+} from './filer-pair-client.ts';
 export { type Identity, processIdentity } from './identity.ts';
 export {
   type Attributes,
+  type CallOptions,
   type CreateMode,
   type DirectoryEntry,
-  type FileHandle,
   type Found,
   type Name,
   Nfs3Client,
 } from './nfs3-client.ts';
+export type { OperationOptions } from './operation.ts';
+export type { PathLike } from './path.ts';
 export { type Lookup, Resolver } from './resolver.ts';
 export type { CallRecord } from './rpc-client.ts';
+export { BigIntStats, type StatFs, Stats } from './stats.ts';
 export {
   type Discriminator,
   type Endpoints,

@@ -1,5 +1,5 @@
 // NFSv3 by file handle: a method for what a program does with a handle, each one procedure (RFC 1813 §3.3).
-// Paths are the business of filer-pair-client.ts.
+// Paths are the business of path-walk.ts.
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   DONT_CHANGE,
@@ -11,7 +11,7 @@ import {
   NFS3ERR_JUKEBOX,
   type Nfs3Calls,
   type Nfs3Name,
-  type nfsstat3,
+  type nfs_fh3,
   type nfstime3,
   SATTR3_NOTHING,
   type sattr3,
@@ -19,6 +19,7 @@ import {
   UNCHECKED,
 } from '../protocol/nfs3.ts';
 import { NfsError, RpcError } from './errors.ts';
+import { Operation, type OperationOptions } from './operation.ts';
 import { NFS3 } from './procedures.ts';
 import type { RpcClient } from './rpc-client.ts';
 
@@ -26,13 +27,12 @@ import type { RpcClient } from './rpc-client.ts';
 const JUKEBOX_WAIT_MS = 100;
 const JUKEBOX_WAIT_MS_MAX = 5000;
 
-export type FileHandle = Uint8Array;
 /** Names are bytes on the wire; a string is sent as UTF-8. */
 export type Name = string | Uint8Array;
 
 /** A file, directory or other object with the attributes that came with it. */
 export interface Found {
-  readonly handle: FileHandle;
+  readonly handle: nfs_fh3;
   readonly attributes: fattr3;
 }
 
@@ -46,7 +46,7 @@ export interface DirectoryEntry {
   readonly fileid: bigint;
   /** Null where the server does not say; ask with LOOKUP. */
   readonly attributes: fattr3 | null;
-  readonly handle: FileHandle | null;
+  readonly handle: nfs_fh3 | null;
 }
 
 export interface ReadResult {
@@ -64,164 +64,176 @@ export interface WriteResult {
 
 export type Attributes = Partial<sattr3>;
 
+/** Limits of this call, or the operation that it is a part of. */
+export type CallOptions = Operation | OperationOptions;
+
 export class Nfs3Client {
   private readonly rpc: RpcClient;
+  private readonly admit: () => void;
 
-  constructor(rpc: RpcClient) {
+  /** `admit` throws when no call is taken any more. */
+  constructor(rpc: RpcClient, admit: () => void = () => {}) {
     this.rpc = rpc;
+    this.admit = admit;
   }
 
   /**
    * Any procedure with the RFC's own arguments and result, whatever its status; but NFS3ERR_JUKEBOX, "try again later"
    * (RFC 1813 §2.6), is waited for, as long as for a reply. Data in the arguments must not be changed until then.
    */
-  async call<P extends Nfs3Name>(name: P, args: Nfs3Calls[P]['args']): Promise<Nfs3Calls[P]['res']> {
-    const { timeoutMs } = this.rpc;
-    const startedMs = performance.now();
+  async call<P extends Nfs3Name>(
+    name: P,
+    args: Nfs3Calls[P]['args'],
+    options?: CallOptions,
+  ): Promise<Nfs3Calls[P]['res']> {
+    this.admit();
+    const operation = Operation.of(options);
+    const endMs = performance.now() + this.rpc.timeoutMs(operation);
     let waitMs = JUKEBOX_WAIT_MS;
     for (;;) {
       // A new XID each time: the server would answer the old one as it did, from its duplicate request cache.
-      const res = await this.rpc.call(NFS3[name], args);
+      const res = await this.rpc.call(NFS3[name], args, operation);
       if (!isJukebox(res)) return res;
-      const leftMs = startedMs + timeoutMs - performance.now();
+      const leftMs = endMs - performance.now();
       if (leftMs <= 0) return res;
-      await delay(Math.min(waitMs, leftMs));
+      await pause(Math.min(waitMs, leftMs), operation);
       waitMs = Math.min(waitMs * 2, JUKEBOX_WAIT_MS_MAX);
     }
   }
 
-  async getattr(handle: FileHandle, what?: string): Promise<fattr3> {
-    const res = await this.call('GETATTR', { object: handle });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'GETATTR', what);
+  /** Like call(), but every status other than NFS3_OK is an error. */
+  private async ok<P extends Exclude<Nfs3Name, 'NULL'>>(
+    name: P,
+    args: Nfs3Calls[P]['args'],
+    options: CallOptions | undefined,
+  ): Promise<Extract<Nfs3Calls[P]['res'], { status: typeof NFS3_OK }>> {
+    const operation = Operation.of(options);
+    const res: { readonly status: number } = await this.call(name, args, operation);
+    if (res.status !== NFS3_OK) throw new NfsError(res.status, name, operation);
+    return res as Extract<Nfs3Calls[P]['res'], { status: typeof NFS3_OK }>;
+  }
+
+  async getattr(handle: nfs_fh3, options?: CallOptions): Promise<fattr3> {
+    const res = await this.ok('GETATTR', { object: handle }, options);
     return res.obj_attributes;
   }
 
   /** `guard`: the ctime that the object must still have, else NFS3ERR_NOT_SYNC. */
   async setattr(
-    handle: FileHandle,
+    handle: nfs_fh3,
     attributes: Attributes,
     guard: nfstime3 | null = null,
-    what?: string,
+    options?: CallOptions,
   ): Promise<void> {
     const new_attributes = { ...SATTR3_NOTHING, ...attributes };
-    const res = await this.call('SETATTR', { object: handle, new_attributes, guard });
-    check(res.status, 'SETATTR', what);
+    await this.ok('SETATTR', { object: handle, new_attributes, guard }, options);
   }
 
-  async lookup(dir: FileHandle, name: Name, what?: string): Promise<Found> {
-    const res = await this.call('LOOKUP', { what: { dir, name: nameBytes(name) } });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'LOOKUP', what);
-    return this.complete(res.object, res.obj_attributes, what);
+  async lookup(dir: nfs_fh3, name: Name, options?: CallOptions): Promise<Found> {
+    options = Operation.of(options);
+    const res = await this.ok('LOOKUP', { what: { dir, name: nameBytes(name) } }, options);
+    return this.complete(res.object, res.obj_attributes, options);
   }
 
   /** Which of the ACCESS3_ bits asked for are granted. */
-  async access(handle: FileHandle, access: number, what?: string): Promise<number> {
-    const res = await this.call('ACCESS', { object: handle, access });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'ACCESS', what);
+  async access(handle: nfs_fh3, access: number, options?: CallOptions): Promise<number> {
+    const res = await this.ok('ACCESS', { object: handle, access }, options);
     return res.access;
   }
 
-  async readlink(handle: FileHandle, what?: string): Promise<Uint8Array> {
-    const res = await this.call('READLINK', { symlink: handle });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'READLINK', what);
+  async readlink(handle: nfs_fh3, options?: CallOptions): Promise<Uint8Array> {
+    const res = await this.ok('READLINK', { symlink: handle }, options);
     return res.data.slice();
   }
 
   /** At most `count` bytes; the server may return fewer before the end. The data is a view of the reply. */
-  async read(handle: FileHandle, offset: number, count: number, what?: string): Promise<ReadResult> {
-    const res = await this.call('READ', { file: handle, offset, count });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'READ', what);
+  async read(handle: nfs_fh3, offset: number, count: number, options?: CallOptions): Promise<ReadResult> {
+    const res = await this.ok('READ', { file: handle, offset, count }, options);
     return { data: res.data, eof: res.eof };
   }
 
   /** One WRITE of at most the server's wtmax; `data` must not change until it is answered. */
   async write(
-    handle: FileHandle,
+    handle: nfs_fh3,
     offset: number,
     data: Uint8Array,
     stable: stable_how,
-    what?: string,
+    options?: CallOptions,
   ): Promise<WriteResult> {
     const args = { file: handle, offset, count: data.length, stable, data };
-    const res = await this.call('WRITE', args);
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'WRITE', what);
+    const res = await this.ok('WRITE', args, options);
     return { count: res.count, committed: res.committed, verifier: res.verf.slice() };
   }
 
   /** Makes unstable writes durable; returns the verifier to compare with theirs. count 0: the whole file. */
-  async commit(handle: FileHandle, offset = 0, count = 0, what?: string): Promise<Uint8Array> {
-    const res = await this.call('COMMIT', { file: handle, offset, count });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'COMMIT', what);
+  async commit(handle: nfs_fh3, offset = 0, count = 0, options?: CallOptions): Promise<Uint8Array> {
+    const res = await this.ok('COMMIT', { file: handle, offset, count }, options);
     return res.verf.slice();
   }
 
   async create(
-    dir: FileHandle,
+    dir: nfs_fh3,
     name: Name,
     mode: CreateMode,
     attributes: Attributes = {},
-    what?: string,
+    options?: CallOptions,
   ): Promise<Found> {
+    options = Operation.of(options);
     const where = { dir, name: nameBytes(name) };
     const obj_attributes = { ...SATTR3_NOTHING, ...attributes };
-    if (mode === 'Exclusive') return this.createExclusive(where, attributes, what);
+    if (mode === 'Exclusive') return this.createExclusive(where, attributes, options);
     const how = { mode: mode === 'Guarded' ? GUARDED : UNCHECKED, obj_attributes };
-    const res = await this.call('CREATE', { where, how });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'CREATE', what);
-    return this.made(where, res.obj, res.obj_attributes, what);
+    const res = await this.ok('CREATE', { where, how }, options);
+    return this.made(where, res.obj, res.obj_attributes, options);
   }
 
-  async mkdir(dir: FileHandle, name: Name, attributes: Attributes = {}, what?: string): Promise<Found> {
+  async mkdir(dir: nfs_fh3, name: Name, attributes: Attributes = {}, options?: CallOptions): Promise<Found> {
+    options = Operation.of(options);
     const where = { dir, name: nameBytes(name) };
-    const res = await this.call('MKDIR', { where, attributes: { ...SATTR3_NOTHING, ...attributes } });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'MKDIR', what);
-    return this.made(where, res.obj, res.obj_attributes, what);
+    const res = await this.ok('MKDIR', { where, attributes: { ...SATTR3_NOTHING, ...attributes } }, options);
+    return this.made(where, res.obj, res.obj_attributes, options);
   }
 
-  async symlink(dir: FileHandle, name: Name, target: Name, what?: string): Promise<Found> {
+  async symlink(dir: nfs_fh3, name: Name, target: Name, options?: CallOptions): Promise<Found> {
+    options = Operation.of(options);
     const where = { dir, name: nameBytes(name) };
     const symlink = { symlink_attributes: { ...SATTR3_NOTHING }, symlink_data: nameBytes(target) };
-    const res = await this.call('SYMLINK', { where, symlink });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'SYMLINK', what);
-    return this.made(where, res.obj, res.obj_attributes, what);
+    const res = await this.ok('SYMLINK', { where, symlink }, options);
+    return this.made(where, res.obj, res.obj_attributes, options);
   }
 
-  async link(handle: FileHandle, dir: FileHandle, name: Name, what?: string): Promise<void> {
-    const res = await this.call('LINK', { file: handle, link: { dir, name: nameBytes(name) } });
-    check(res.status, 'LINK', what);
+  async link(handle: nfs_fh3, dir: nfs_fh3, name: Name, options?: CallOptions): Promise<void> {
+    await this.ok('LINK', { file: handle, link: { dir, name: nameBytes(name) } }, options);
   }
 
-  async remove(dir: FileHandle, name: Name, what?: string): Promise<void> {
-    const res = await this.call('REMOVE', { object: { dir, name: nameBytes(name) } });
-    check(res.status, 'REMOVE', what);
+  async remove(dir: nfs_fh3, name: Name, options?: CallOptions): Promise<void> {
+    await this.ok('REMOVE', { object: { dir, name: nameBytes(name) } }, options);
   }
 
-  async rmdir(dir: FileHandle, name: Name, what?: string): Promise<void> {
-    const res = await this.call('RMDIR', { object: { dir, name: nameBytes(name) } });
-    check(res.status, 'RMDIR', what);
+  async rmdir(dir: nfs_fh3, name: Name, options?: CallOptions): Promise<void> {
+    await this.ok('RMDIR', { object: { dir, name: nameBytes(name) } }, options);
   }
 
   async rename(
-    fromDir: FileHandle,
+    fromDir: nfs_fh3,
     fromName: Name,
-    toDir: FileHandle,
+    toDir: nfs_fh3,
     toName: Name,
-    what?: string,
+    options?: CallOptions,
   ): Promise<void> {
-    const res = await this.call('RENAME', {
-      from: { dir: fromDir, name: nameBytes(fromName) },
-      to: { dir: toDir, name: nameBytes(toName) },
-    });
-    check(res.status, 'RENAME', what);
+    const from = { dir: fromDir, name: nameBytes(fromName) };
+    const to = { dir: toDir, name: nameBytes(toName) };
+    await this.ok('RENAME', { from, to }, options);
   }
 
   /** All entries but `.` and `..`, a reply at a time. `size`: bytes of one reply, the server's dtpref. */
-  async *entries(dir: FileHandle, size = 64 * 1024, what?: string): AsyncGenerator<DirectoryEntry> {
+  async *entries(dir: nfs_fh3, size = 64 * 1024, options?: CallOptions): AsyncGenerator<DirectoryEntry> {
+    const operation = Operation.of(options);
     let cookie = 0n;
     let cookieverf: Uint8Array = new Uint8Array(8);
     for (;;) {
-      const res = await this.call('READDIRPLUS', { dir, cookie, cookieverf, dircount: size, maxcount: size });
-      if (res.status !== NFS3_OK) throw new NfsError(res.status, 'READDIRPLUS', what);
+      const args = { dir, cookie, cookieverf, dircount: size, maxcount: size };
+      const res = await this.ok('READDIRPLUS', args, operation);
       for (const entry of res.entries) {
         cookie = entry.cookie;
         const name = Buffer.from(entry.name);
@@ -238,55 +250,56 @@ export class Nfs3Client {
       if (res.eof) return;
       // RFC 1813 §3.3.17: a reply that is not the last holds an entry at least. To end here would hide the rest.
       if (res.entries.length === 0)
-        throw new RpcError(`${what ?? 'READDIRPLUS'}: the server ended the list before its end`);
+        throw new RpcError('EPROTO', 'READDIRPLUS: the server ended the list before its end', operation);
       cookieverf = res.cookieverf.slice();
     }
   }
 
-  async fsstat(root: FileHandle, what?: string) {
-    const res = await this.call('FSSTAT', { fsroot: root });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'FSSTAT', what);
-    return res;
+  async fsstat(root: nfs_fh3, options?: CallOptions) {
+    return this.ok('FSSTAT', { fsroot: root }, options);
   }
 
-  async fsinfo(root: FileHandle, what?: string) {
-    const res = await this.call('FSINFO', { fsroot: root });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'FSINFO', what);
-    return res;
+  async fsinfo(root: nfs_fh3, options?: CallOptions) {
+    return this.ok('FSINFO', { fsroot: root }, options);
   }
 
   /** RFC 1813 §3.3.8: an exclusive create carries a verifier instead of attributes; they follow by SETATTR. */
   private async createExclusive(
-    where: { dir: FileHandle; name: Uint8Array },
+    where: { dir: nfs_fh3; name: Uint8Array },
     attributes: Attributes,
-    what?: string,
+    options?: CallOptions,
   ): Promise<Found> {
     const verf = crypto.getRandomValues(new Uint8Array(NFS3_CREATEVERFSIZE));
-    const res = await this.call('CREATE', { where, how: { mode: EXCLUSIVE, verf } });
-    if (res.status !== NFS3_OK) throw new NfsError(res.status, 'CREATE', what);
-    const made = await this.made(where, res.obj, null, what);
+    const res = await this.ok('CREATE', { where, how: { mode: EXCLUSIVE, verf } }, options);
+    const made = await this.made(where, res.obj, null, options);
     // Also without any attributes wanted: servers may keep the verifier in the times until then.
     const wanted: Attributes = { mode: 0o644, mtime: { how: 1 }, atime: { how: 1 }, ...attributes };
-    await this.setattr(made.handle, wanted, null, what);
-    return { handle: made.handle, attributes: await this.getattr(made.handle, what) };
+    await this.setattr(made.handle, wanted, null, options);
+    return { handle: made.handle, attributes: await this.getattr(made.handle, options) };
   }
 
   /** RFC 1813 §3.3.8: handle and attributes of a new object are optional in the reply. */
   private async made(
-    where: { dir: FileHandle; name: Uint8Array },
-    handle: FileHandle | null,
+    where: { dir: nfs_fh3; name: Uint8Array },
+    handle: nfs_fh3 | null,
     attributes: fattr3 | null,
-    what?: string,
+    options?: CallOptions,
   ): Promise<Found> {
-    if (handle === null) return this.lookup(where.dir, where.name, what);
-    return this.complete(handle, attributes, what);
+    if (handle === null) return this.lookup(where.dir, where.name, options);
+    return this.complete(handle, attributes, options);
   }
 
-  private async complete(handle: FileHandle, attributes: fattr3 | null, what?: string): Promise<Found> {
+  private async complete(handle: nfs_fh3, attributes: fattr3 | null, options?: CallOptions): Promise<Found> {
     // A handle outlives the reply; as a view it would keep the whole received record in memory.
     const own = handle.slice();
-    return { handle: own, attributes: attributes ?? (await this.getattr(own, what)) };
+    return { handle: own, attributes: attributes ?? (await this.getattr(own, options)) };
   }
+}
+
+/** Ends early when the operation is aborted. */
+async function pause(ms: number, operation: Operation | undefined): Promise<void> {
+  await delay(ms, undefined, { signal: operation?.signal }).catch(() => {});
+  operation?.throwIfOver();
 }
 
 /** NULL has no result. */
@@ -299,8 +312,4 @@ export const KEEP_TIME = { how: DONT_CHANGE } as const;
 
 export function nameBytes(name: Name): Uint8Array {
   return typeof name === 'string' ? Buffer.from(name, 'utf8') : name;
-}
-
-function check(status: nfsstat3, procedure: string, what?: string): void {
-  if (status !== NFS3_OK) throw new NfsError(status, procedure, what);
 }

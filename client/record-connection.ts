@@ -97,6 +97,12 @@ export class RecordConnection {
     return _handle?.writeQueueSize ?? this.socket.writableLength;
   }
 
+  /** Whether it keeps the process alive. */
+  setRef(ref: boolean): void {
+    if (ref) this.socket.ref();
+    else this.socket.unref();
+  }
+
   /** Back-pressure: what arrives waits in the kernel until resume(). */
   pause(): void {
     this.socket.pause();

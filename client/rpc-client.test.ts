@@ -26,7 +26,7 @@ async function stage(timeoutMs: number) {
     program: NFS_PROGRAM,
     version: NFS_V3,
     credential: credentialOf({ uid: 0, gid: 0, gids: [] }),
-    timeoutMs,
+    callTimeoutMs: timeoutMs,
     // No new connection to the same port ends the old one before the time-out does.
     attempts: { samePortPatienceMs: 60_000 },
   });

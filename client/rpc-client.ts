@@ -11,9 +11,10 @@ import {
 import { paddedSize, XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
 import type { AttemptsOptions } from './attempts.ts';
 import type { DiskSetIdentity } from './disk-set-identity.ts';
-import { CallTimeout, ClientClosed, RpcError } from './errors.ts';
+import { CallTimeout, ClientClosed, type ErrorContext, RpcError } from './errors.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
 import { tell } from './listeners.ts';
+import type { Operation } from './operation.ts';
 import type { Resolver } from './resolver.ts';
 import type { Endpoints, PortRole } from './transport-address.ts';
 
@@ -49,19 +50,26 @@ export interface RpcClientOptions {
   readonly credential: opaque_auth;
   readonly identity?: DiskSetIdentity | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
-  /** Longest wait for one reply; undefined, or more than 24.8 days, waits through any outage. */
-  readonly timeoutMs?: number | undefined;
+  /** Longest wait for one reply, in ms; undefined, or more than 24.8 days, waits through any outage. */
+  readonly callTimeoutMs?: number | undefined;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
   readonly onCall?: ((call: CallRecord) => void) | undefined;
+  /** Asked after each call, so that what nobody hears of costs nothing. Default: true. */
+  readonly isCallHeard?: (() => boolean) | undefined;
 }
 
 interface Waiting {
   readonly name: string;
+  readonly operation: Operation | undefined;
   readonly sentAtMs: number;
+  /** Part of the call lies in the caller's memory, who may use it again when the call is over. */
+  readonly borrowed: boolean;
   readonly decodeRes: (r: XdrReader) => unknown;
   readonly resolve: (result: never) => void;
   readonly reject: (error: Error) => void;
-  readonly timer: NodeJS.Timeout | null;
+  timer: NodeJS.Timeout | null;
+  /** Listens to the operation's signal. */
+  onAbort: (() => void) | null;
 }
 
 /** Longest time of a timer of Node (2^31 - 1), in ms. */
@@ -79,6 +87,8 @@ export class RpcClient {
   private readonly header = new ReplyHeader();
   private xid: number;
   private closed = false;
+  private idleRef = true;
+  private idleWaiters: (() => void)[] = [];
 
   constructor(options: RpcClientOptions) {
     this.options = options;
@@ -102,10 +112,13 @@ export class RpcClient {
   /**
    * Calls, and resolves with the decoded result, whatever happens to servers in between. Data in the arguments
    * must not be changed until then; data in a result may be a view of the received record.
-   * Rejects with RpcError, CallTimeout or ClientClosed.
+   * Rejects with RpcError, CallTimeout, AbortError or ClientClosed.
    */
-  call<Args, Res>(procedure: Procedure<Args, Res>, args: Args): Promise<Res> {
-    if (this.closed) return Promise.reject(new ClientClosed(procedure.name));
+  call<Args, Res>(procedure: Procedure<Args, Res>, args: Args, operation?: Operation): Promise<Res> {
+    if (this.closed) return Promise.reject(new ClientClosed(contextOf(operation)));
+    if (operation?.signal?.aborted === true) return Promise.reject(operation.aborted());
+    const timeoutMs = this.timeoutMs(operation);
+    if (timeoutMs <= 0) return Promise.reject(this.timeout(procedure.name, operation, timeoutMs));
     const xid = this.nextXid();
     const w = new XdrWriter(CALL_SIZE);
     const mark = beginRecord(w);
@@ -122,22 +135,36 @@ export class RpcClient {
     const padding = paddedSize(payload.length) - payload.length;
     endRecord(w, mark, payload.length + padding);
     return new Promise<Res>((resolve, reject) => {
-      this.waiting.set(xid, {
+      const waiting: Waiting = {
         name: procedure.name,
+        operation,
         sentAtMs: performance.now(),
+        borrowed: payload.length > 0,
         decodeRes: procedure.decodeRes,
         resolve: resolve as (result: never) => void,
         reject,
-        timer: this.armTimeout(xid, payload.length > 0),
-      });
+        timer: null,
+        onAbort: null,
+      };
+      this.waiting.set(xid, waiting);
+      this.limit(xid, waiting, timeoutMs);
+      if (this.waiting.size === 1) this.keepAlive();
       if (payload.length === 0) this.connection.send(xid, w.written());
       else this.connection.send(xid, w.written(), payload, ZEROS.subarray(0, padding));
     });
   }
 
-  /** Longest wait for one reply, in ms; Infinity: any outage is waited through. */
-  get timeoutMs(): number {
-    return this.options.timeoutMs ?? Number.POSITIVE_INFINITY;
+  /** Longest wait for a reply now, in ms; not positive: the operation has no time left. Infinity: any outage. */
+  timeoutMs(operation?: Operation): number {
+    const callTimeoutMs = operation?.callTimeoutMs ?? this.options.callTimeoutMs ?? Number.POSITIVE_INFINITY;
+    if (operation === undefined || operation.deadlineMs === Number.POSITIVE_INFINITY) return callTimeoutMs;
+    return Math.min(callTimeoutMs, operation.deadlineMs - performance.now());
+  }
+
+  /** False: the connection keeps the process alive only while a call waits for its reply. */
+  setRef(ref: boolean): void {
+    this.idleRef = ref;
+    this.keepAlive();
   }
 
   /** The port in use now; null while searching. */
@@ -150,15 +177,30 @@ export class RpcClient {
     return this.waiting.size;
   }
 
-  /** Ends the connection; outstanding calls reject with ClientClosed. */
-  close(): void {
+  /** Resolves when no call waits for its reply any more. */
+  idle(): Promise<void> {
+    if (this.waiting.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idleWaiters.push(resolve));
+  }
+
+  /** True if no name of the server has ever had an address, and the resolver says that none of them exists. */
+  get isNameUnknown(): boolean {
+    return this.connection.isNameUnknown;
+  }
+
+  /** One sentence on why nothing is reached. */
+  describeFailure(): string {
+    return this.connection.describeFailure();
+  }
+
+  /** Ends the connection; outstanding calls reject with `error`, by default ClientClosed. */
+  close(error?: Error): void {
     this.closed = true;
     this.connection.close();
-    for (const call of this.waiting.values()) {
-      if (call.timer !== null) clearTimeout(call.timer);
-      call.reject(new ClientClosed(call.name));
+    for (const [xid, call] of this.waiting) {
+      this.forget(xid, call);
+      call.reject(error ?? new ClientClosed(contextOf(call.operation)));
     }
-    this.waiting.clear();
   }
 
   private nextXid(): number {
@@ -167,28 +209,58 @@ export class RpcClient {
     return this.xid;
   }
 
-  /** `borrowed`: part of the call lies in the caller's memory, who may use it again when the call is over. */
-  private armTimeout(xid: number, borrowed: boolean): NodeJS.Timeout | null {
-    const { timeoutMs } = this.options;
+  private limit(xid: number, call: Waiting, timeoutMs: number): void {
     // Node's timers take longer times for a millisecond. This one is 24.8 days.
-    if (timeoutMs === undefined || timeoutMs > TIMER_MS_MAX) return null;
-    return setTimeout(() => {
-      const call = this.waiting.get(xid)!;
-      this.waiting.delete(xid);
-      const { port } = this.connection;
-      const why =
-        port === null
-          ? this.connection.describeFailure()
-          : `the server is there (${port} port) but works on it still`;
-      if (borrowed) this.connection.giveBack(xid);
-      else this.connection.forget(xid);
-      call.reject(new CallTimeout(call.name, timeoutMs, why));
-    }, timeoutMs);
+    if (timeoutMs <= TIMER_MS_MAX) {
+      call.timer = setTimeout(() => {
+        const error = this.timeout(call.name, call.operation, timeoutMs);
+        this.giveUp(xid, call);
+        call.reject(error);
+      }, timeoutMs);
+    }
+    const { operation } = call;
+    if (operation?.signal === undefined) return;
+    call.onAbort = () => {
+      this.giveUp(xid, call);
+      call.reject(operation.aborted());
+    };
+    operation.signal.addEventListener('abort', call.onAbort, { once: true });
+  }
+
+  private timeout(name: string, operation: Operation | undefined, timeoutMs: number): CallTimeout {
+    const { port } = this.connection;
+    const why =
+      port === null
+        ? this.connection.describeFailure()
+        : `the server is there (${port} port) but works on it still`;
+    // The operation's own limit, where that is the one that has been reached.
+    const limitMs = operation && performance.now() >= operation.deadlineMs ? operation.timeoutMs : timeoutMs;
+    return new CallTimeout(name, limitMs, why, contextOf(operation));
+  }
+
+  /** Nobody waits for the reply any more. */
+  private forget(xid: number, call: Waiting): void {
+    this.waiting.delete(xid);
+    if (call.timer !== null) clearTimeout(call.timer);
+    if (call.onAbort !== null) call.operation?.signal?.removeEventListener('abort', call.onAbort);
+    if (this.waiting.size > 0) return;
+    this.keepAlive();
+    for (const wake of this.idleWaiters.splice(0)) wake();
+  }
+
+  private giveUp(xid: number, call: Waiting): void {
+    this.forget(xid, call);
+    if (call.borrowed) this.connection.giveBack(xid);
+    else this.connection.forget(xid);
+  }
+
+  private keepAlive(): void {
+    this.connection.setRef(this.idleRef || this.waiting.size > 0);
   }
 
   private report(xid: number, call: Waiting): void {
-    const { onCall } = this.options;
-    if (onCall === undefined) return;
+    const { onCall, isCallHeard } = this.options;
+    if (onCall === undefined || isCallHeard?.() === false) return;
     const { name, sentAtMs } = call;
     const { port } = this.connection;
     tell(onCall, { xid, name, sentAtMs, answeredAtMs: performance.now(), port });
@@ -197,26 +269,38 @@ export class RpcClient {
   private refused(xid: number): void {
     const call = this.waiting.get(xid);
     if (!call) return;
-    this.waiting.delete(xid);
-    if (call.timer !== null) clearTimeout(call.timer);
-    call.reject(new RpcError(`${call.name}: the server closes the connection instead of an answer`));
+    this.forget(xid, call);
+    const reason = `${call.name}: the server closes the connection instead of an answer`;
+    call.reject(new RpcError('ECONNRESET', reason, contextOf(call.operation)));
   }
 
   private settle(xid: number, reply: XdrReader): void {
     const call = this.waiting.get(xid);
     if (!call) return;
-    this.waiting.delete(xid);
-    if (call.timer !== null) clearTimeout(call.timer);
+    this.forget(xid, call);
     this.report(xid, call);
     try {
       decodeReplyHeader(reply, this.header);
-      if (this.header.kind === 'success') call.resolve(call.decodeRes(reply) as never);
-      else call.reject(new RpcError(`${call.name}: ${describeRefusal(this.header)}`));
+      const { kind } = this.header;
+      if (kind === 'success') {
+        call.resolve(call.decodeRes(reply) as never);
+        return;
+      }
+      const code = kind === 'auth-error' ? 'EACCES' : 'EPROTO';
+      const reason = `${call.name}: ${describeRefusal(this.header)}`;
+      call.reject(new RpcError(code, reason, contextOf(call.operation)));
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
-      call.reject(new RpcError(`${call.name}: the reply cannot be decoded: ${error.message}`));
+      const reason = `${call.name}: the reply cannot be decoded: ${error.message}`;
+      call.reject(new RpcError('EPROTO', reason, { ...contextOf(call.operation), cause: error }));
     }
   }
+}
+
+function contextOf(operation: Operation | undefined): ErrorContext {
+  if (operation === undefined) return {};
+  const { syscall, path, dest } = operation;
+  return { syscall, path, dest };
 }
 
 function describeRefusal(header: ReplyHeader): string {

@@ -31,7 +31,7 @@ afterEach(async () => {
 
 async function connected(port: number, attempts: Partial<AttemptsOptions> = {}): Promise<FilerPairClient> {
   const client = await FilerPairClient.connect(`nfs://127.0.0.1:${port}/data?alone`, { attempts });
-  cleanUp.push(() => client.close());
+  cleanUp.push(() => client.destroy());
   return client;
 }
 
@@ -116,8 +116,7 @@ describe.skipIf(ext4.missing !== null)('a disk that stands still for a while', (
       const link = await SlowLink.to(port, 1000 * MIB);
       cleanUp.push(() => link.close());
       const client = await connected(link.port);
-      const { handle } = await client.create('file', 'Guarded', { mode: 0o644 });
-      const writer = client.writer(handle);
+      const { writer } = await client.open('file', 'wx');
       link.up = 0;
       const connectionsBefore = link.connections;
       freeze('--freeze');

@@ -40,10 +40,10 @@ function answerWith(call: ScriptedCall, status: typeof NFS3ERR_JUKEBOX | typeof 
   answer(call, w.written());
 }
 
-it.each([Number.POSITIVE_INFINITY, 30 * 86_400_000])('a time-out of %d ms is none', async (timeoutMs) => {
+it.each([Number.POSITIVE_INFINITY, 30 * 86_400_000])('a time-out of %d ms is none', async (callTimeoutMs) => {
   server.onCall = () => {};
   let failed = false;
-  client({ timeoutMs })
+  client({ callTimeoutMs })
     .getattr(HANDLE)
     .catch(() => {
       failed = true;
@@ -61,7 +61,7 @@ it('waits when the server says that it should, under a new XID each time', async
 
 it('waits so no longer than for a reply', async () => {
   server.onCall = (call) => answerWith(call, NFS3ERR_JUKEBOX);
-  const getattr = client({ timeoutMs: 3000 }).getattr(HANDLE);
+  const getattr = client({ callTimeoutMs: 3000 }).getattr(HANDLE);
   await expect(getattr).rejects.toMatchObject({ status: NFS3ERR_JUKEBOX });
   expect(server.calls.length).toBeGreaterThan(2);
 });

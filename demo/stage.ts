@@ -107,6 +107,21 @@ export class Stage {
     this.processes.get(name)!.kill('SIGSTOP');
   }
 
+  /** Lets it go on. */
+  thaw(name: ServerName): void {
+    this.processes.get(name)!.kill('SIGCONT');
+  }
+
+  /** Resolves when the process has ended by itself or has been killed; one that stays is killed after a while. */
+  async ended(name: ServerName): Promise<void> {
+    const child = this.processes.get(name)!;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS / 6);
+    await exit;
+    clearTimeout(late);
+  }
+
   controlSocket(name: ServerName): string {
     return join(this.runDir(name), 'control.sock');
   }

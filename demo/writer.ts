@@ -3,12 +3,20 @@
 
 import {
   type ConnectionEvent,
+  constants,
   type FileHandle,
   FilerPairClient,
   type Found,
   NfsError,
 } from '../client/index.ts';
-import { NFS3ERR_EXIST, NFS3ERR_NOENT, NFS3ERR_NOT_SYNC, nfsstat3Name } from '../protocol/nfs3.ts';
+import {
+  FILE_SYNC,
+  NFS3ERR_EXIST,
+  NFS3ERR_NOENT,
+  NFS3ERR_NOT_SYNC,
+  type nfs_fh3,
+  nfsstat3Name,
+} from '../protocol/nfs3.ts';
 import { Ledger, LINE_SIZE, lineText } from './ledger.ts';
 
 /** Statuses with which a second execution of an operation on a name of its own is answered. */
@@ -42,11 +50,15 @@ export class Writer {
 
   static async start(name: string, url: string): Promise<Writer> {
     const events: ConnectionEvent[] = [];
-    const client = await FilerPairClient.connect(url, { onEvent: (event) => events.push(event) });
+    const client = new FilerPairClient(url);
+    client.on('connection', (event) => events.push(event));
+    await client.connect();
     const writer = new Writer(name, client, events);
-    const { handle } = await client.create(LINES_FILE, 'Guarded', { mode: 0o644 });
-    const { handle: directory } = await client.mkdir(OPERATIONS_DIRECTORY);
-    writer.running.push(writer.writeLines(handle));
+    // Each line is on the disk when its write is answered.
+    const { O_CREAT, O_EXCL, O_SYNC, O_WRONLY } = constants;
+    const lines = await client.open(LINES_FILE, O_CREAT | O_EXCL | O_WRONLY | O_SYNC);
+    const { handle: directory } = await client.nfs.mkdir(client.root, OPERATIONS_DIRECTORY, { mode: 0o755 });
+    writer.running.push(writer.writeLines(lines));
     for (let stream = 0; stream < STREAMS; stream++) writer.running.push(writer.operate(directory, stream));
     return writer;
   }
@@ -59,7 +71,7 @@ export class Writer {
 
   /** Whatever is under way fails. */
   close(): void {
-    this.client.close();
+    this.client.destroy();
   }
 
   /** Rejects as soon as one of the streams fails, never resolves. */
@@ -94,19 +106,19 @@ export class Writer {
     for (let number = 0; !this.stopping; number++) {
       const begunMs = performance.now();
       const line = Buffer.from(lineText(number, this.ledger.writer));
-      await this.client.writeSync(file, number * LINE_SIZE, line, LINES_FILE);
+      await file.write(line, { position: number * LINE_SIZE });
       const atMs = performance.now();
       this.acknowledgements.push({ atMs, tookMs: atMs - begunMs });
       this.ledger.lineAcknowledged();
     }
   }
 
-  private async operate(root: FileHandle, stream: number): Promise<void> {
+  private async operate(root: nfs_fh3, stream: number): Promise<void> {
     for (let number = 0; !this.stopping; number++) await this.round(root, `${stream}-${number}`, number);
   }
 
   /** Eight operations on names of their own; every second round cleans up after itself. */
-  private async round(root: FileHandle, name: string, number: number): Promise<void> {
+  private async round(root: nfs_fh3, name: string, number: number): Promise<void> {
     const { nfs } = this.client;
     const { ledger } = this;
     const made = await this.once('MKDIR', name, () => nfs.mkdir(root, name, { mode: 0o755 }));
@@ -122,7 +134,7 @@ export class Writer {
     await this.once('SETATTR', `${name}/new`, () => nfs.setattr(created.handle, { mode: 0o600 }, guard));
     ledger.done([]);
     const contents = `round ${name}\n`;
-    await this.client.writeSync(created.handle, 0, Buffer.from(contents), name);
+    await nfs.write(created.handle, 0, Buffer.from(contents), FILE_SYNC);
     ledger.done([[`${name}/new`, { kind: 'File', contents }]]);
     const file = { kind: 'File', contents } as const;
     await this.once('RENAME', `${name}/new`, () => nfs.rename(dir, 'new', dir, 'kept'));

@@ -17,10 +17,10 @@ export async function runLibrary(url: string, forMs: number): Promise<Map<Worklo
     found.set(name, { operations, ms: performance.now() - began });
   };
   try {
-    const { handle } = await client.create('file', 'Unchecked', { mode: 0o644 });
+    const file = await client.open('file', 'w');
     const bytes = new Uint8Array(MIB).fill(120);
     await measure('write', async () => {
-      const writer = client.writer(handle);
+      const { writer } = file;
       for (let at = 0; at < FILE_MIB; at++) await writer.write(at * MIB, bytes);
       await writer.commit();
       return FILE_MIB;
@@ -31,7 +31,7 @@ export async function runLibrary(url: string, forMs: number): Promise<Map<Worklo
       return size / MIB;
     });
     await measure('stat', async () => {
-      await client.nfs.getattr(handle);
+      await client.nfs.getattr(file.nfsHandle);
       return 1;
     });
     await measure('createRemove', async () => {
@@ -40,7 +40,7 @@ export async function runLibrary(url: string, forMs: number): Promise<Map<Worklo
       return 1;
     });
   } finally {
-    client.close();
+    await client.close();
   }
   return found;
 }

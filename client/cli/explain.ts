@@ -5,8 +5,9 @@ import {
   NFS3ERR_PERM,
   NFS3ERR_ROFS,
   NFS3ERR_STALE,
+  nfsstat3Name,
 } from '../../protocol/nfs3.ts';
-import { CallTimeout, MountError, NfsError, RpcError } from '../errors.ts';
+import { CallTimeout, FilerPairError, MountError, NfsError } from '../errors.ts';
 import { CommandError, UsageError } from './command.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -18,24 +19,35 @@ export function tell(error: unknown, to: Terminal): void {
 }
 
 function explain(error: unknown): string[] {
-  if (error instanceof NfsError) return withHint(error.message, nfsHint(error.status));
+  if (error instanceof NfsError) {
+    const reason = `${error.reason} (${nfsstat3Name(error.status)})`;
+    return withHint(`${pathsOf(error)}${reason}`, nfsHint(error.status));
+  }
   if (error instanceof MountError) {
-    return withHint(error.message, "the export's `clients` must include this machine's address");
+    const refused = error.code === 'EACCES' || error.code === 'EPERM';
+    return withHint(
+      error.reason,
+      refused ? "the export's `clients` must include this machine's address" : null,
+    );
   }
   if (error instanceof CallTimeout) {
     return withHint(
-      error.message,
+      error.reason,
       'is the name right, and do the ports? --timeout 0 waits through any outage',
     );
   }
-  if (error instanceof CommandError || error instanceof UsageError || error instanceof RpcError)
-    return [error.message];
-  if (error instanceof RangeError) return [error.message];
+  if (error instanceof FilerPairError) return [`${pathsOf(error)}${error.reason}`];
+  if (error instanceof CommandError || error instanceof UsageError) return [error.message];
   const { code, path, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return [`${path}: no such file or directory`];
   if (code === 'EACCES') return [`${path}: permission denied`];
   if (code !== undefined) return [message];
   return (error instanceof Error ? (error.stack ?? error.message) : String(error)).split('\n');
+}
+
+/** `/home/ada/notes: `, or with both paths. */
+function pathsOf({ path, dest }: FilerPairError): string {
+  return path === undefined ? '' : `${path}${dest === undefined ? '' : ` -> ${dest}`}: `;
 }
 
 function nfsHint(status: number): string | null {

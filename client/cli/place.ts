@@ -3,7 +3,7 @@
 // A file is replaced only when its copy is complete and on the disk: it is written under another name beside it, and
 // renamed. Whatever ends the copy before, the old file is still there. Symbolic links are followed where a user
 // names one (followed()), and nowhere else: inside a directory they are copied as what they are.
-import { randomBytes } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import {
   access,
   chmod,
@@ -12,6 +12,7 @@ import {
   lstat,
   mkdir,
   open,
+  opendir,
   readdir,
   readlink,
   realpath,
@@ -20,11 +21,11 @@ import {
   symlink,
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { ACCESS3_MODIFY, NF3DIR, NF3LNK, NF3REG, NFS3ERR_ACCES, NFS3ERR_PERM } from '../../protocol/nfs3.ts';
-import { NfsError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import type { FilerPairClient } from '../filer-pair-client.ts';
 import type { NfsUrl } from '../url.ts';
 import { CommandError } from './command.ts';
+import { isAbandoned, isPartName, partName } from './part-file.ts';
 
 export interface PlaceInfo {
   readonly kind: 'File' | 'Directory' | 'Link' | 'Other';
@@ -63,12 +64,29 @@ export interface Place {
   makeLink(target: string): Promise<void>;
   /** Creates the directory if it is not there. */
   makeDirectory(mode: number): Promise<void>;
+  /** The directory that holds it, the same text for the same one. */
+  readonly parent: string;
+  /** Removes from that directory what killed copies have left (part-file.ts); after a write() to it. */
+  tidy(): Promise<void>;
 }
 
-/** A name that no other file has. If a crash leaves such a file behind, it may be removed. */
-function temporaryName(): string {
-  return `.filerpair-${randomBytes(8).toString('hex')}.part`;
+/** Entries of a directory that are looked through for what killed copies have left: a copy must not take much longer for it. */
+const LOOKED_THROUGH_MAX = 10_000;
+
+/** Of a local file, or of one on an export: they are told apart in the same way. */
+function infoOf(found: Omit<PlaceInfo, 'kind' | 'identity'> & FileKind, identity: string): PlaceInfo {
+  const kind = found.isFile()
+    ? 'File'
+    : found.isDirectory()
+      ? 'Directory'
+      : found.isSymbolicLink()
+        ? 'Link'
+        : 'Other';
+  const { size, mode, uid, gid } = found;
+  return { kind, size, mode: mode & 0o7777, uid, gid, identity };
 }
+
+type FileKind = Pick<Stats, 'isFile' | 'isDirectory' | 'isSymbolicLink'>;
 
 /** Bytes of one read or write of a local file. */
 const LOCAL_IO_SIZE = 1024 * 1024;
@@ -87,17 +105,9 @@ export class LocalPlace implements Place {
   async info(): Promise<PlaceInfo | null> {
     try {
       const found = await lstat(this.path);
-      const kind = found.isFile()
-        ? 'File'
-        : found.isDirectory()
-          ? 'Directory'
-          : found.isSymbolicLink()
-            ? 'Link'
-            : 'Other';
-      const { size, mode, uid, gid, dev, ino } = found;
-      return { kind, size, mode: mode & 0o7777, uid, gid, identity: `${dev} ${ino}` };
+      return infoOf(found, `${found.dev} ${found.ino}`);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      if (hasCode(error, 'ENOENT')) return null;
       throw error;
     }
   }
@@ -107,7 +117,7 @@ export class LocalPlace implements Place {
       const real = await realpath(this.path);
       return real === resolve(this.path) ? this : new LocalPlace(real, this.label);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return this;
+      if (hasCode(error, 'ENOENT')) return this;
       throw error;
     }
   }
@@ -164,8 +174,24 @@ export class LocalPlace implements Place {
     else if (there.kind !== 'Directory') throw new CommandError(`${this.label} is not a directory`);
   }
 
+  get parent(): string {
+    return resolve(dirname(this.path));
+  }
+
+  async tidy(): Promise<void> {
+    // By the clock of the file system: the copy has just changed this directory.
+    const { mtimeMs: nowMs } = await lstat(this.parent);
+    let count = 0;
+    for await (const { name } of await opendir(this.parent)) {
+      if (++count > LOOKED_THROUGH_MAX) return;
+      if (!isPartName(name)) continue;
+      const path = join(this.parent, name);
+      if (isAbandoned(name, await lstat(path), nowMs)) await rm(path, { force: true });
+    }
+  }
+
   private temporary(): string {
-    return join(dirname(this.path), temporaryName());
+    return join(dirname(this.path), partName());
   }
 }
 
@@ -196,9 +222,7 @@ function sinkOf(file: FileHandle, renamed?: { temporary: string; path: string })
 
 /** Only an administrator may give files away: to anybody else a file that is replaced belongs afterwards. */
 function ignoreRefusal(error: unknown): void {
-  const { code } = error as NodeJS.ErrnoException;
-  const status = error instanceof NfsError ? error.status : null;
-  if (code !== 'EPERM' && status !== NFS3ERR_PERM && status !== NFS3ERR_ACCES) throw error;
+  if (!hasCode(error, 'EPERM', 'EACCES')) throw error;
 }
 
 export class NfsPlace implements Place {
@@ -217,24 +241,24 @@ export class NfsPlace implements Place {
   }
 
   async info(): Promise<PlaceInfo | null> {
-    const found = await this.client.find(this.path, false);
-    if (found === null) return null;
-    const { type, size, mode, uid, gid, fsid, fileid } = found.attributes;
-    const kind =
-      type === NF3REG ? 'File' : type === NF3DIR ? 'Directory' : type === NF3LNK ? 'Link' : 'Other';
-    return {
-      kind,
-      size,
-      mode,
-      uid,
-      gid,
-      identity: `${JSON.stringify(this.url.endpoints)} ${fsid} ${fileid}`,
-    };
+    try {
+      const found = await this.client.lstat(this.path);
+      const { fsid, fileid } = found.attributes;
+      return infoOf(found, `${JSON.stringify(this.url.endpoints)} ${fsid} ${fileid}`);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return null;
+      throw error;
+    }
   }
 
   async followed(): Promise<Place> {
-    const real = await this.client.realpath(this.path);
-    return real === null || real === this.path ? this : new NfsPlace(this.client, this.url, real);
+    try {
+      const real = await this.client.realpath(this.path);
+      return real === join('/', this.path) ? this : new NfsPlace(this.client, this.url, real);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return this;
+      throw error;
+    }
   }
 
   child(name: string): Place {
@@ -246,8 +270,7 @@ export class NfsPlace implements Place {
   }
 
   async list(): Promise<string[]> {
-    const entries = await this.client.readdir(this.path);
-    return entries.map((each) => each.name);
+    return this.client.readdir(this.path);
   }
 
   read(): AsyncIterable<Uint8Array> {
@@ -261,23 +284,28 @@ export class NfsPlace implements Place {
   async write(mode: number, existing: PlaceInfo | null): Promise<FileSink> {
     const { client, path } = this;
     const replaced = existing?.kind === 'File' ? existing : null;
-    if (replaced !== null) await this.checkWritable();
+    // A file that its user may not write is not to be replaced either, though the directory would allow it.
+    if (replaced !== null) await client.access(path, constants.W_OK);
     const temporary = this.temporary();
-    const { handle, attributes } = await client.create(temporary, 'Guarded', {
-      mode: replaced?.mode ?? mode,
-    });
-    if (replaced !== null && (attributes.uid !== replaced.uid || attributes.gid !== replaced.gid)) {
+    const file = await client.open(temporary, 'wx', replaced?.mode ?? mode);
+    if (replaced !== null) {
+      const made = await file.stat();
       const { uid, gid } = replaced;
-      await client.nfs.setattr(handle, { uid, gid, mode: replaced.mode }).catch(ignoreRefusal);
+      if (made.uid !== uid || made.gid !== gid) {
+        await file.chown(uid, gid).then(() => file.chmod(replaced.mode), ignoreRefusal);
+      }
     }
-    const writer = client.writer(handle, this.label);
+    const { writer } = file;
     return {
       write: (offset, data) => writer.write(offset, data),
       async finish() {
-        await writer.commit();
+        await file.close();
         await client.rename(temporary, path);
       },
-      abandon: () => client.remove(temporary),
+      async abandon() {
+        file.close().catch(() => {});
+        await client.unlink(temporary);
+      },
     };
   }
 
@@ -293,14 +321,25 @@ export class NfsPlace implements Place {
     else if (there.kind !== 'Directory') throw new CommandError(`${this.label} is not a directory`);
   }
 
-  /** A file that its user may not write is not to be replaced either, though the directory would allow it. */
-  private async checkWritable(): Promise<void> {
-    const { handle } = await this.client.resolve(this.path, false);
-    const granted = await this.client.nfs.access(handle, ACCESS3_MODIFY, this.label);
-    if (granted === 0) throw new NfsError(NFS3ERR_ACCES, 'ACCESS', this.label);
+  get parent(): string {
+    return `${JSON.stringify(this.url.endpoints)} ${join('/', dirname(this.path))}`;
+  }
+
+  async tidy(): Promise<void> {
+    const { client } = this;
+    const directory = dirname(this.path);
+    // By the server's clock: the copy has just changed this directory.
+    const { mtimeMs: nowMs } = await client.stat(directory);
+    let count = 0;
+    for await (const { name } of await client.opendir(directory)) {
+      if (++count > LOOKED_THROUGH_MAX) return;
+      if (!isPartName(name)) continue;
+      const path = join(directory, name);
+      if (isAbandoned(name, await client.lstat(path), nowMs)) await client.rm(path, { force: true });
+    }
   }
 
   private temporary(): string {
-    return join(dirname(this.path), temporaryName());
+    return join(dirname(this.path), partName());
   }
 }

@@ -30,21 +30,29 @@ export async function withSession<T>(
   const url = nfsUrl(text);
   const client = await connect(url, common, world);
   try {
-    return await use({ client, path: client.subPath, url });
+    const result = await use({ client, path: client.subPath, url });
+    await client.close();
+    return result;
   } finally {
-    client.close();
+    client.destroy();
   }
 }
 
-export function connect(url: NfsUrl, common: CommonOptions, world: Surroundings): Promise<FilerPairClient> {
-  return FilerPairClient.connect(url, {
+export async function connect(
+  url: NfsUrl,
+  common: CommonOptions,
+  world: Surroundings,
+): Promise<FilerPairClient> {
+  const client = new FilerPairClient(url, {
     identity: common.identity,
-    timeoutMs: common.timeoutMs,
-    onEvent: (event) => {
-      const line = narrate(url.server, event, common);
-      if (line !== null) world.stderr.line(`filerpair: ${line}`);
-    },
+    callTimeoutMs: common.timeoutMs,
   });
+  client.on('connection', (event) => {
+    const line = narrate(url.server, event, common);
+    if (line !== null) world.stderr.line(`filerpair: ${line}`);
+  });
+  await client.connect({ signal: world.stop });
+  return client;
 }
 
 /** A sentence about an event of the connection, or null if it is not worth one. */

@@ -191,7 +191,7 @@ describe('a pair of containers', () => {
   /** The library's client, which finds the serving port by itself. */
   function connect(server: Server): Promise<FilerPairClient> {
     const url = `nfs://${address(server)}:2049:2050${EXPORTS[server]}?failover=${address(partnerOf(server))}`;
-    return FilerPairClient.connect(url, { timeoutMs: CLIENT_MS_MAX });
+    return FilerPairClient.connect(url, { callTimeoutMs: CLIENT_MS_MAX });
   }
 
   function statusOf(server: Server): Promise<string> {
@@ -221,7 +221,7 @@ describe('a pair of containers', () => {
       await client.writeFile('hello', 'from outside the container\n');
       expect((await client.readFile('hello')).toString()).toBe('from outside the container\n');
     } finally {
-      client.close();
+      await client.close();
     }
   });
 
@@ -247,7 +247,7 @@ describe('a pair of containers', () => {
       expect((await client.readFile('before')).toString()).toBe('the freeze');
       expect((await client.readFile('during')).toString()).toBe('the freeze');
     } finally {
-      client.close();
+      await client.close();
     }
   });
 });

@@ -54,8 +54,8 @@ async function spaceSeenByClient(pair: Pair): Promise<number> {
   const script = `
     const { FilerPairClient } = await import('/app/dist/client/index.js');
     const client = await FilerPairClient.connect(${JSON.stringify(pair.urlOf(SERVER))});
-    console.log(String((await client.fsstat()).tbytes));
-    client.close();`;
+    console.log(String((await client.nfs.fsstat(client.root)).tbytes));
+    await client.close();`;
   const node = ['node', '--input-type=module', '-e', script];
   return Number(await pair.kubectl.run('exec', CLIENT_POD, '--', ...node));
 }

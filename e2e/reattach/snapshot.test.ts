@@ -80,16 +80,14 @@ async function askForSnapshot(pair: Pair): Promise<void> {
 async function writeInTurn(pair: Pair, inPod: Client) {
   const urls = JSON.stringify(SERVERS.map((server) => pair.urlOf(server)));
   const script = `
-    const { FilerPairClient } = await import('/app/dist/client/index.js');
+    const { constants, FilerPairClient } = await import('/app/dist/client/index.js');
     const clients = await Promise.all(${urls}.map((url) => FilerPairClient.connect(url)));
     const files = [];
-    for (const client of clients) {
-      const { handle } = await client.create('${FILE}', 'Unchecked', { mode: 0o644 });
-      files.push([client, handle]);
-    }
+    const { O_CREAT, O_SYNC, O_WRONLY } = constants;
+    for (const client of clients) files.push(await client.open('${FILE}', O_CREAT | O_WRONLY | O_SYNC));
     for (let line = 1; ; line++) {
       const data = Buffer.from(String(line).padStart(15) + '\\n');
-      for (const [client, handle] of files) await client.writeSync(handle, 16 * (line - 1), data);
+      for (const file of files) await file.write(data, { position: 16 * (line - 1) });
       console.log(line);
     }`;
   const program = await inPod.start('node', '--input-type=module', '-e', script);

@@ -1,7 +1,8 @@
 // A look at what a client waits for that no fault concerns: what must reach a disk is measured by its history; beside it
 // stands how long attributes took, which need no disk, and how late its own clock rang: what nobody but the machine can help.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FileHandle, FilerPairClient } from '../../client/index.ts';
+import type { FilerPairClient } from '../../client/index.ts';
+import type { nfs_fh3 } from '../../protocol/nfs3.ts';
 import type { BystandersWaits } from './history.ts';
 
 const PERIOD_MS = 10;
@@ -9,7 +10,7 @@ const PERIOD_MS = 10;
 /** Looks until stopped; returns the longest waits. */
 export async function standBy(
   client: FilerPairClient,
-  handle: FileHandle,
+  handle: nfs_fh3,
   now: () => number,
   stopped: () => boolean,
 ): Promise<BystandersWaits> {

@@ -46,8 +46,11 @@ async function work(url: string, run: string, pauseMs: number | null): Promise<v
     .on('close', () => {
       stopped = true;
     });
-  const client = await FilerPairClient.connect(url, { identity: IDENTITY, onEvent: noticed });
-  const { handle } = await client.mkdir(runDirectory(run));
+  const client = new FilerPairClient(url, { identity: IDENTITY });
+  client.on('connection', noticed);
+  await client.connect();
+  await client.mkdir(runDirectory(run));
+  const { handle } = await client.lookup(runDirectory(run));
   const options: WorkloadOptions = {
     client,
     run,
@@ -67,7 +70,7 @@ async function work(url: string, run: string, pauseMs: number | null): Promise<v
     report({ kind: 'finished', atMs: now(), lines, sha256, ...(bystander && { bystander }) });
   } finally {
     stopped = true;
-    client.close();
+    client.destroy();
   }
 }
 
@@ -79,7 +82,7 @@ async function readBack(url: string, run: string): Promise<string> {
     for await (const part of reader.read(`${runDirectory(run)}/${LINES_FILE}`)) hash.update(part);
     return hash.digest('hex');
   } finally {
-    reader.close();
+    reader.destroy();
   }
 }
 

@@ -6,8 +6,15 @@
 // the ctime moved (NOT_SYNC). So an answer other than NFS3_OK says that a request was executed twice, or that one
 // before it was lost. What remains on the disk afterwards is told by the history alone: see expectedAfter().
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Attributes, type FileHandle, type FilerPairClient, NfsError } from '../../client/index.ts';
-import { GUARDED, NFS3_OK, NFS3ERR_NOSPC, type nfsstat3, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
+import { type Attributes, constants, type FilerPairClient, NfsError } from '../../client/index.ts';
+import {
+  GUARDED,
+  NFS3_OK,
+  NFS3ERR_NOSPC,
+  type nfs_fh3,
+  type nfsstat3,
+  SATTR3_NOTHING,
+} from '../../protocol/nfs3.ts';
 import { type HistoryEntry, LINES_FILE, lineText, runDirectory } from './history.ts';
 
 const NO_SPACE_PAUSE_MS = 50;
@@ -26,13 +33,15 @@ export interface WorkloadOptions {
 export async function writeLines(options: WorkloadOptions, onFirst: () => void): Promise<number> {
   const { client, run, report, now } = options;
   const path = `${runDirectory(run)}/${LINES_FILE}`;
-  const { handle } = await client.create(path, 'Guarded', { mode: 0o644 });
+  // Each line is on the disk when its write is answered.
+  const { O_CREAT, O_EXCL, O_SYNC, O_WRONLY } = constants;
+  const file = await client.open(path, O_CREAT | O_EXCL | O_WRONLY | O_SYNC);
   let number = 0;
   let offset = 0;
   while (!options.stopped()) {
     const bytes = Buffer.from(lineText(run, number));
     const sentMs = now();
-    await withRoom(options, 'WRITE', () => client.writeSync(handle, offset, bytes, path));
+    await withRoom(options, 'WRITE', () => file.write(bytes, { position: offset }));
     report({ kind: 'line', number, sentMs, answeredMs: now() });
     if (number === 0) onFirst();
     number += 1;
@@ -57,7 +66,9 @@ async function withRoom<T>(options: WorkloadOptions, procedure: string, work: ()
 
 /** Goes round by round through all operations that must be executed once, until stopped. */
 export async function changeNames(options: WorkloadOptions): Promise<void> {
-  const { handle: top } = await options.client.mkdir(`${runDirectory(options.run)}/rounds`);
+  const path = `${runDirectory(options.run)}/rounds`;
+  await options.client.mkdir(path);
+  const { handle: top } = await options.client.lookup(path);
   for (let round = 0; !options.stopped(); round++) await oneRound(options, top, round);
 }
 
@@ -76,7 +87,7 @@ export function expectedAfter(round: number): {
   };
 }
 
-async function oneRound(options: WorkloadOptions, top: FileHandle, round: number): Promise<void> {
+async function oneRound(options: WorkloadOptions, top: nfs_fh3, round: number): Promise<void> {
   const { client } = options;
   const expected = expectedAfter(round);
   const path = (name: string) => `rounds/${expected.directory}/${name}`;

@@ -23,6 +23,7 @@ export const cp: Command = {
     'SOURCE and TARGET are local paths or nfs:// URLs. A TARGET that is a directory receives the sources.',
     'A copy is complete when the command ends: its data is on the disk, also after a failover. Until then a file',
     'that it replaces is still there: the copy has a temporary name beside it (.filerpair-*.part).',
+    'What a killed copy leaves under such a name, a later copy into the same directory removes.',
     '-r  directories with all they hold; symbolic links inside are copied as links, not followed',
   ],
   flags: { recursive: { type: 'boolean', short: 'r' } },
@@ -69,6 +70,7 @@ async function copyAll(
     const targetInfo = await target.info();
     const sources = positional.slice(0, -1);
     const into = targetInfo?.kind === 'Directory';
+    const tidied = new Set<string>();
     if (sources.length > 1 && !into) {
       throw new CommandError(`${target.label} is not a directory: ${sources.length} sources need one`);
     }
@@ -81,10 +83,16 @@ async function copyAll(
         throw new CommandError(`${text} is not a directory`);
       }
       const end = into ? target.child(source.name) : target;
-      await copy(source, info, end, { recursive: flags['recursive'] === true, made: new Set(), world });
+      await copy(source, info, end, {
+        recursive: flags['recursive'] === true,
+        made: new Set(),
+        tidied,
+        world,
+      });
     });
   } finally {
-    for (const client of opened) client.close();
+    // Every copy is on its disk by now, or given up.
+    for (const client of opened) client.destroy();
   }
 }
 
@@ -97,6 +105,8 @@ interface Copy {
   readonly recursive: boolean;
   /** Identities of the directories that receive something. */
   readonly made: Set<string>;
+  /** Directories in which nothing is left of killed copies. */
+  readonly tidied: Set<string>;
   readonly world: Surroundings;
 }
 
@@ -106,7 +116,7 @@ async function copy(source: Place, info: PlaceInfo, target: Place, how: Copy): P
     throw new CommandError(`${source.label} and ${target.label} are the same ${kindOf(info)}`);
   if (there?.kind === 'Directory' && info.kind !== 'Directory')
     throw new CommandError(`${target.label} is a directory: ${source.label} does not replace it`);
-  if (info.kind === 'File') return copyFile(source, info, target, there, how.world);
+  if (info.kind === 'File') return copyFile(source, info, target, there, how);
   if (info.kind === 'Link') return target.makeLink(await source.readLink());
   if (info.kind === 'Other') throw new CommandError(`${source.label} is neither a file nor a directory`);
   await copyDirectory(source, info, target, how);
@@ -142,11 +152,16 @@ async function copyFile(
   info: PlaceInfo,
   target: Place,
   there: PlaceInfo | null,
-  world: Surroundings,
+  { tidied, world }: Copy,
 ): Promise<void> {
   const sink = await target.write(info.mode & 0o777, there);
   const progress = new Progress(world.stderr, source.name, info.size);
   const transfer = async () => {
+    if (!tidied.has(target.parent)) {
+      tidied.add(target.parent);
+      // A courtesy: the copy does not depend on it.
+      await target.tidy().catch(() => {});
+    }
     let offset = 0;
     for await (const part of source.read()) {
       world.stop.throwIfAborted();

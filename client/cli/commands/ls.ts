@@ -1,7 +1,6 @@
 /** filerpair ls: list a directory. */
-import { NF3DIR, NF3LNK } from '../../../protocol/nfs3.ts';
+import { type fattr3, NF3DIR, NF3LNK } from '../../../protocol/nfs3.ts';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
-import type { DirectoryEntry } from '../../nfs3-client.ts';
 import type { Command } from '../command.ts';
 import { modeText, table, timeText } from '../listing.ts';
 import { withSession } from '../session.ts';
@@ -16,42 +15,43 @@ export const ls: Command = {
   count: [1, 1],
   run: ([url], flags, common, world) =>
     withSession(url!, common, world, async ({ client, path }) => {
-      const found = await client.resolve(path);
+      const { attributes } = await client.lookup(path);
       const entries =
-        found.attributes.type === NF3DIR
-          ? await client.readdir(path)
-          : [single(path.split('/').pop() ?? path, found.attributes.fileid, found)];
-      const shown = entries.filter((each) => flags['all'] === true || !each.name.startsWith('.'));
+        attributes.type === NF3DIR
+          ? await entriesOf(client, path)
+          : [{ nameBytes: Buffer.from(path.split('/').pop() ?? path), path, attributes }];
+      const shown = entries.filter((each) => flags['all'] === true || each.nameBytes[0] !== DOT);
       shown.sort((a, b) => Buffer.compare(a.nameBytes, b.nameBytes));
-      const text = flags['long'] === true ? await long(client, path, shown) : short(shown);
+      const text = flags['long'] === true ? await long(client, shown) : short(shown);
       world.stdout.write(text);
     }),
 };
 
-function single(
-  name: string,
-  fileid: bigint,
-  found: Pick<DirectoryEntry, 'handle' | 'attributes'>,
-): DirectoryEntry {
-  return { name, nameBytes: Buffer.from(name), fileid, handle: found.handle, attributes: found.attributes };
+const DOT = 0x2e;
+
+interface Listed {
+  readonly nameBytes: Buffer;
+  /** Below the export. */
+  readonly path: Buffer | string;
+  readonly attributes: fattr3;
 }
 
-function short(entries: readonly DirectoryEntry[]): string {
-  return entries.map((each) => `${oneLine(each.name)}\n`).join('');
+async function entriesOf(client: FilerPairClient, path: string): Promise<Listed[]> {
+  const found = await client.readdir(path, { withFileTypes: true, encoding: 'buffer' });
+  return found.map(({ name, attributes }) => {
+    return { nameBytes: name, path: Buffer.concat([Buffer.from(`${path}/`), name]), attributes };
+  });
 }
 
-async function long(
-  client: FilerPairClient,
-  path: string,
-  entries: readonly DirectoryEntry[],
-): Promise<string> {
+function short(entries: readonly Listed[]): string {
+  return entries.map((each) => `${oneLine(each.nameBytes.toString())}\n`).join('');
+}
+
+async function long(client: FilerPairClient, entries: readonly Listed[]): Promise<string> {
   const rows: string[][] = [];
-  for (const entry of entries) {
-    const attributes = entry.attributes ?? (await client.lstat(`${path}/${entry.name}`));
-    let { name } = entry;
-    if (attributes.type === NF3LNK) {
-      name += ` -> ${await client.readlink(`${path}/${entry.name}`)}`;
-    }
+  for (const { nameBytes, path, attributes } of entries) {
+    let name = nameBytes.toString();
+    if (attributes.type === NF3LNK) name += ` -> ${await client.readlink(path)}`;
     const { nlink, uid, gid, size, mtime } = attributes;
     rows.push([modeText(attributes), `${nlink}`, `${uid}`, `${gid}`, `${size}`, timeText(mtime), name]);
   }

@@ -13,8 +13,7 @@ export const mkdir: Command = {
   async run(urls, flags, common, world) {
     await forEachOperand(urls, world, (url) =>
       withSession(url, common, world, async ({ client, path }) => {
-        if (flags['parents'] === true) await client.mkdirs(path);
-        else await client.mkdir(path);
+        await client.mkdir(path, { recursive: flags['parents'] === true });
       }),
     );
   },

@@ -13,8 +13,8 @@ export const stat: Command = {
   count: [1, 1],
   run: ([url], _flags, common, world) =>
     withSession(url!, common, world, async ({ client, path }) => {
-      const attributes = await client.lstat(path);
-      const space = await client.fsstat();
+      const { attributes } = await client.lstat(path);
+      const space = await client.nfs.fsstat(client.root);
       const rows: string[][] = [
         ['path', `${client.exportPath === '/' ? '' : client.exportPath}/${path}`.replace(/\/$/, '') || '/'],
         ['type', typeWord(attributes)],
