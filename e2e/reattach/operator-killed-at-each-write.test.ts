@@ -121,8 +121,9 @@ scenario(
         going = false;
         for (const kind of ['takeover', 'giveback'] as const) {
           await writer.mark(`${marks[kind]} ${writes}`);
-          const killed = await step(`${kind}, with ${writes} writes before the kill, if it takes so many`, () =>
-            rounds.play(kind, writes),
+          const killed = await step(
+            `${kind}, with ${writes} writes before the kill, if it takes so many`,
+            () => rounds.play(kind, writes),
           );
           if (killed) most[kind] = writes;
           going ||= killed;
