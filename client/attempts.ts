@@ -228,7 +228,7 @@ export function attemptsWakeAt(state: AttemptsState, options: AttemptsOptions): 
   for (const attempt of state.attempts) {
     wake = Math.min(wake, attempt.adoptAtMs, expiry(state, attempt, options));
   }
-  return Number.isFinite(wake) ? wake : null;
+  return wake;
 }
 
 function seek(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {

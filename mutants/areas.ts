@@ -145,6 +145,7 @@ export const AREAS: readonly Area[] = [
       'client/disk-set-identity.ts',
     ],
     tests: [
+      'client/attempts-steps.test.ts',
       'client/attempts.test.ts',
       'client/resend-window.test.ts',
       'client/resend-window-growth.test.ts',
