@@ -451,6 +451,10 @@ describe('the next attempt', () => {
     expect(abandoned(9000, 8000, 5000, 4900, 4800, 100)).toEqual({ kind: 'Abandon', id: 5 });
     expect(abandoned(9000, 8950, 8900, 5000, 2000, 100)).toEqual({ kind: 'Abandon', id: 3 });
     expect(abandoned(9000, 7000, 5000, 3000, 150, 100)).toEqual({ kind: 'Abandon', id: 6 });
+    expect(abandoned(6000, 5000, 4000, 3000, 2000, 1000), 'of equal gaps the older').toEqual({
+      kind: 'Abandon',
+      id: 3,
+    });
   });
 
   it('is not made at a port where one stands by', () => {
