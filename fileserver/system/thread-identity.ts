@@ -59,7 +59,8 @@ let groupsMemory = new NativeBuffer(16 * 4);
 
 /** setfsuid(2) of it changes nothing and returns the id as it is. */
 const ID_QUERY = 0xffffffff;
-let current: Identity = SERVER_IDENTITY;
+/** null: not known any more, since the kernel did not do what was asked; then nothing is done as anybody. */
+let current: Identity | null = SERVER_IDENTITY;
 
 /**
  * Whether this process may take on users' identities. An ordinary user can't: then every request runs as the user
@@ -90,20 +91,31 @@ function setGroups(groups: readonly number[]): number {
 /**
  * From here on this thread's file system calls are that user's. Costs nothing when he is on already. Throws for ids that this
  * user namespace does not map (callers have seen to that: data/caller.ts), and where setgroups(2) fails; the thread then is
- * who it was.
+ * who it was. Where the kernel has not taken the ids, which setfsuid(2) reports to nobody, the thread is of no more use: this call
+ * throws, and every later one.
  */
 export function become(identity: Identity): void {
   if (identity === current || !identityCanChange) return;
+  if (current === null) throw new Error('this thread has no known user any more: nothing is done in it');
   const { uid, gid, groups } = identity;
   if (identity !== SERVER_IDENTITY && !(isUser(uid) && isGroup(gid))) {
     throw new RangeError(`the ids ${uid}:${gid} do not exist in this user namespace`);
   }
   const taken = sameGroups(groups, current.groups) ? 0 : setGroups(groups);
   if (taken < 0) throw new Error(`setgroups of ${groups.length} groups failed (errno ${-taken})`);
-  // They report no errors, and have none for ids that exist and a process with CAP_SETUID and CAP_SETGID.
-  if (gid !== current.gid) syscall1(numbers.setfsgid, gid);
-  if (uid !== current.uid) syscall1(numbers.setfsuid, uid);
+  const before = current;
+  // Until all of it is known to be done.
+  current = null;
+  if (gid !== before.gid) take(numbers.setfsgid, gid);
+  if (uid !== before.uid) take(numbers.setfsuid, uid);
   current = identity;
+}
+
+/** setfsuid(2), setfsgid(2): they return the id of before, whether they succeed or not. So the kernel is asked afterwards. */
+function take(call: number, id: number): void {
+  syscall1(call, id);
+  const now = syscall1(call, ID_QUERY);
+  if (now !== id) throw new Error(`the kernel has left this thread with id ${now} instead of ${id}`);
 }
 
 function sameGroups(a: readonly number[], b: readonly number[]): boolean {
