@@ -46,7 +46,7 @@ function change(call: NfsCall, onStep: StepListener): Outcome {
   // Before the rights are looked up: what was executed is answered so, whatever has become of its export since.
   const known = queue?.replyCache.find(key) ?? null;
   if (known === 'running') {
-    queue!.replyCache.admit(key, call.answerLater());
+    queue!.replyCache.admit(key, call.answerLater(), caller.origin.host);
     return 'later';
   }
   if (known !== null) return answerNow(call, known);
@@ -55,7 +55,7 @@ function change(call: NfsCall, onStep: StepListener): Outcome {
   const operation = new operations[procedure]!(request);
   const failure = operation.bind(caller.userOf());
   if (failure !== null || queue === null) return answerNow(call, operation.results);
-  queue.replyCache.admit(key, call.answerLater());
+  queue.replyCache.admit(key, call.answerLater(), caller.origin.host);
   queue.submit(operation);
   return 'later';
 }

@@ -4,7 +4,9 @@ import { KEY_SIZE } from './journal-records.ts';
 import { ReplyCache } from './reply-cache.ts';
 import { StoredAnswers } from './stored-answers.ts';
 
-const results = (i: number, size = 4): Uint8Array => new Uint8Array(size).fill(i);
+/** NFS3_OK, and bytes that tell one from another. */
+const results = (i: number, size = 8): Uint8Array => new Uint8Array(size).fill(i).fill(0, 0, 4);
+const failure = (): Uint8Array => new Uint8Array([0, 0, 0, 2]);
 /** Answers 0, 1, ... to requests of these keys. */
 function stored(names: readonly string[]): StoredAnswers {
   const payloads = names.map((name, i) => Buffer.from(encodeReplyRecord(name.padEnd(KEY_SIZE), results(i))));
@@ -53,6 +55,7 @@ test('an answer that is too old is none: the same call is a new request then', (
   expect(cache.admit('a', listener)).toBe('execute');
   now = 5000;
   cache.complete('a', results(3));
+  cache.evict();
   expect([...cache.answers()].map(({ key }) => key)).toEqual(['a']);
 });
 
@@ -84,4 +87,42 @@ test('an answer is there when 8,000 others have been given since', () => {
   const cache = new ReplyCache();
   for (let i = 0; i <= 8000; i++) cache.complete(`k${i}`, results(1, 200));
   expect(cache.find('k0')).toEqual(results(1, 200));
+});
+
+/** The calls of one client, all of them executed. */
+function answer(cache: ReplyCache, client: number, count: number, given: () => Uint8Array): void {
+  for (let i = 0; i < count; i++) {
+    const key = `client ${client}, call ${i}, ${given()[3]}`;
+    cache.admit(key, listener, client);
+    cache.complete(key, given());
+  }
+}
+
+test('9,000 calls that fail cost nobody the answer to one that was executed', () => {
+  const cache = new ReplyCache();
+  cache.admit('victim', listener, 1);
+  cache.complete('victim', results(1));
+  answer(cache, 2, 9000, failure);
+  expect(cache.find('victim')).toEqual(results(1));
+  expect(cache.answerCount).toBeLessThan(1100);
+});
+
+test('a client with thousands of answers loses its own for more, and others keep theirs', () => {
+  const cache = new ReplyCache();
+  for (const client of [1, 2, 3]) answer(cache, client, 500, () => results(1));
+  answer(cache, 4, 20_000, () => results(1));
+  for (const client of [1, 2, 3])
+    expect(cache.find(`client ${client}, call 0, 0`), `of client ${client}`).not.toBe(null);
+  expect(cache.find('client 4, call 19999, 0')).not.toBe(null);
+  expect(cache.find('client 4, call 0, 0')).toBe(null);
+  expect(cache.answerCount).toBe(8192);
+});
+
+test('answers of an owner before are not the first to go', () => {
+  const cache = new ReplyCache({ answersMax: 10, bytesMax: 10_000, ageMaxMs: 1000 });
+  cache.restore(stored(['a', 'b', 'c', 'd']));
+  answer(cache, 1, 50, () => results(1));
+  expect(cache.find('a')).not.toBe(null);
+  answer(cache, 2, 50, failure);
+  expect(cache.find('a')).not.toBe(null);
 });
