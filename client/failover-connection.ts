@@ -33,9 +33,10 @@ import {
 } from './attempts.ts';
 import { DiskSetIdentity, type ProofQuestion } from './disk-set-identity.ts';
 import { tell } from './listeners.ts';
-import { RecordConnection } from './record-connection.ts';
+import { RecordConnection, type RecordConnectionHandlers } from './record-connection.ts';
 import { afterFailure, isRefused, type Suspicion, suspect } from './refused-call.ts';
 import { admits, afterAnswer, afterFruitless, OPEN_WINDOW, type ResendWindow } from './resend-window.ts';
+import type { ReservedPorts } from './reserved-ports.ts';
 import type { Resolver } from './resolver.ts';
 import { type Endpoints, formatAddress, type PortRole, type TransportAddress } from './transport-address.ts';
 
@@ -97,6 +98,8 @@ export interface FailoverConnectionOptions {
   readonly onRefused: (xid: number) => void;
   /** Asked before each attempt: may another connection be opened? A process may run out of descriptors. */
   readonly mayConnect?: (() => boolean) | undefined;
+  /** Connections are opened from local ports below 1024, if this process may. Absent: from any. */
+  readonly ports?: ReservedPorts | undefined;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
 }
 
@@ -345,12 +348,14 @@ export class FailoverConnection {
     // Abandoned while the name was being looked up.
     if (!this.state.attempts.some((attempt) => attempt.id === id)) return;
     const host = addresses[this.rotation[role]++ % addresses.length]!;
-    const connection = new RecordConnection(id, host, target.discriminator.port, {
+    const handlers: RecordConnectionHandlers = {
       onOpen: () => this.input({ kind: 'Connected', id }),
       onBytes: () => this.arriving(id),
       onRecord: (from, record) => this.receive(from, role, record),
       onEnd: (from, reason) => this.ended(from, role, reason),
-    });
+    };
+    const { port } = target.discriminator;
+    const connection = new RecordConnection(id, host, port, handlers, this.options.ports ?? null);
     if (!this.ref) connection.setRef(false);
     this.connections.set(id, connection);
   }

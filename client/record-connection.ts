@@ -3,6 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { RecordParser } from '../protocol/record.ts';
 import { XdrError, type XdrReader } from '../protocol/xdr.ts';
+import type { ReservedPorts } from './reserved-ports.ts';
 
 /** A READ or READDIRPLUS reply is 1 MiB and a header; nothing sensible is longer than this. Bytes. */
 export const RECORD_SIZE_MAX = 4 * 1024 * 1024;
@@ -29,39 +30,65 @@ export interface RecordConnectionHandlers {
 export class RecordConnection {
   readonly id: number;
   readonly target: string;
-  private readonly socket: Socket;
+  private socket: Socket;
+  private readonly ports: ReservedPorts | null;
+  /** Ports tried. */
+  private tries = 0;
   private readonly parser: RecordParser;
   private handlers: RecordConnectionHandlers | null;
   private corked = false;
   private open = false;
   private queuedSize = 0;
+  private ref = true;
 
-  constructor(id: number, host: string, port: number, handlers: RecordConnectionHandlers) {
+  /** ports: null for any port of this machine. */
+  constructor(
+    id: number,
+    host: string,
+    port: number,
+    handlers: RecordConnectionHandlers,
+    ports: ReservedPorts | null = null,
+  ) {
     this.id = id;
     this.target = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
     this.handlers = handlers;
     this.parser = new RecordParser(RECORD_SIZE_MAX);
+    this.ports = ports;
     connections += 1;
-    this.socket = connect({
+    this.socket = this.dial(host, port);
+  }
+
+  private dial(host: string, port: number): Socket {
+    const localPort = this.ports?.next(this.tries) ?? 0;
+    this.tries += 1;
+    const socket = connect({
       host,
       port,
+      ...(localPort === 0 ? {} : { localPort }),
       // Else Node answers the server's FIN with one of its own, behind everything that is still queued here.
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
-    this.socket.on('connect', () => {
+    if (!this.ref) socket.unref();
+    socket.on('connect', () => {
       this.open = true;
       this.handlers?.onOpen(this);
     });
-    this.socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
-    this.socket.on('end', () => this.end('the server closed the connection'));
-    this.socket.on('error', (error: NodeJS.ErrnoException) => this.end(error.code ?? error.message));
-    this.socket.on('close', () => {
+    socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
+    socket.on('end', () => this.end('the server closed the connection'));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      const again = localPort !== 0 && !this.open && this.handlers !== null && this.ports?.failed(error.code);
+      if (again === true) this.socket = this.dial(host, port);
+      else this.end(error.code ?? error.message);
+    });
+    socket.on('close', () => {
+      if (this.socket !== socket) return;
       connections -= 1;
       this.end('the connection was closed');
     });
+    return socket;
   }
 
   /** Sends the parts of a complete record, mark included; what one turn of the event loop sends goes out together. */
@@ -99,6 +126,7 @@ export class RecordConnection {
 
   /** Whether it keeps the process alive. */
   setRef(ref: boolean): void {
+    this.ref = ref;
     if (ref) this.socket.ref();
     else this.socket.unref();
   }

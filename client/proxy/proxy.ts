@@ -6,6 +6,7 @@ import type { AttemptsOptions } from '../attempts.ts';
 import { DiskSetIdentity } from '../disk-set-identity.ts';
 import type { ConnectionEvent } from '../failover-connection.ts';
 import { connectionCount } from '../record-connection.ts';
+import { ReservedPorts } from '../reserved-ports.ts';
 import { Resolver } from '../resolver.ts';
 import type { Endpoints } from '../transport-address.ts';
 import { CallMemory, MEMORY_OF_ALL, MEMORY_OF_ONE } from './call-memory.ts';
@@ -36,6 +37,8 @@ export type ProxyEvent =
     }
   /** No more connections are accepted: those that come wait. */
   | { readonly kind: 'Full'; readonly connections: number }
+  /** Connections to the servers cannot be opened from ports below 1024, though a client's are; once. */
+  | { readonly kind: 'NoReservedPorts'; readonly reason: string }
   /** Connections are accepted again. */
   | { readonly kind: 'Open'; readonly connections: number }
   | { readonly kind: 'Upstream'; readonly client: string; readonly event: ConnectionEvent };
@@ -54,6 +57,9 @@ export interface ProxyOptions {
   readonly onEvent?: ((event: ProxyEvent) => void) | undefined;
 }
 
+/** The client has it from its machine's root: the kernel's NFS client does, but for `noresvport`. */
+const isReserved = (port: number | undefined): boolean => port !== undefined && port > 0 && port < 1024;
+
 export class NfsProxy {
   private readonly options: ProxyOptions;
   private readonly resolver: Resolver;
@@ -61,6 +67,7 @@ export class NfsProxy {
   private readonly memory: CallMemory;
   private readonly descriptors: DescriptorBudget;
   private readonly connectionsMax: number;
+  private readonly reservedPorts: ReservedPorts;
   /** By the client's address and port. */
   private readonly downstreams = new Map<string, Downstream>();
   private listener!: Listener;
@@ -72,6 +79,7 @@ export class NfsProxy {
     this.resolver = options.resolver ?? new Resolver();
     const { ofOne = MEMORY_OF_ONE, ofAll = MEMORY_OF_ALL } = options.memory ?? {};
     this.memory = new CallMemory(ofOne, ofAll);
+    this.reservedPorts = new ReservedPorts((reason) => this.emit({ kind: 'NoReservedPorts', reason }));
     const othersBefore = connectionCount();
     this.descriptors = new DescriptorBudget(() => connectionCount() - othersBefore + this.downstreams.size);
     this.connectionsMax = Math.min(options.connectionsMax ?? CONNECTIONS_MAX, this.descriptors.clientsMax);
@@ -122,6 +130,8 @@ export class NfsProxy {
         program: NFS_PROGRAM,
         version: NFS_V3,
         attempts: this.options.attempts,
+        // A local user gets no port through the proxy that the machine would not give him.
+        ports: isReserved(socket.remotePort) ? this.reservedPorts : undefined,
         mayConnect: () => this.descriptors.hasRoomForAttempt,
         onEvent: (event) => this.emit({ kind: 'Upstream', client, event }),
       },

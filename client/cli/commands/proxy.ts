@@ -61,6 +61,8 @@ function describe(server: string, event: ProxyEvent, verbose: boolean): string |
     }
     case 'Full':
       return `${event.connections} connections, and no room for more: those that come wait until some end`;
+    case 'NoReservedPorts':
+      return `connections to the servers are opened from ordinary ports: this process may not open ports below 1024 (${event.reason}). Exports with "ports: Reserved" refuse them; run the proxy as root or with CAP_NET_BIND_SERVICE`;
     case 'Open':
       return `${event.connections} connections: new ones are accepted again`;
     case 'Upstream': {
