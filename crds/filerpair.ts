@@ -154,6 +154,11 @@ const exported = z.object({
       description: 'Addresses and ranges that may mount, such as 10.0.0.0/8.',
       'x-kubernetes-list-type': 'atomic',
     }),
+  // Without a default: servers of earlier versions do not know it.
+  ports: z.enum(['Reserved', 'Any']).optional().meta({
+    description:
+      'From which ports calls are taken; absent: `Any`. `Reserved`: below 1024 only, which takes root on the client’s machine; it keeps its other users from claiming to be somebody else.',
+  }),
   access: z
     .enum(['ReadWrite', 'ReadOnly'])
     .default('ReadWrite')
@@ -217,7 +222,7 @@ const placement = z
       .optional()
       .meta({
         description:
-          'Resources of the server’s container. Absent: requests of 500m CPU and 384Mi memory, no limits. A server that gets no processor for the length of its lease loses it, so keep a CPU request.',
+          'Resources of the server’s container. Absent: requests of 500m CPU and 384Mi memory, a limit of 2Gi memory. A server that gets no processor for the length of its lease loses it, so keep a CPU request.',
       }),
     priorityClassName: text('PriorityClass of the pod.', 253).optional(),
   })

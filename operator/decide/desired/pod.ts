@@ -38,7 +38,12 @@ const gracePeriodSeconds = 30;
  * to nothing of a busy node's processors, and a server that gets none for the length of its lease is rightly declared
  * dead: a load elsewhere would become a takeover.
  */
-const resourcesDefault = { requests: { cpu: '500m', memory: '384Mi' } };
+const resourcesDefault = {
+  requests: { cpu: '500m', memory: '384Mi' },
+  // Beyond the sum of what clients can make it keep (docs/fileserver.md, "Limits and bad input"): it ends what goes wrong, and spares
+  // the node's other pods.
+  limits: { memory: '2Gi' },
+};
 
 /** Of nobody else: neither of clients, whom the server squashes to 65534, nor of an account of the image. */
 const sentinelUid = 65532;
@@ -238,7 +243,7 @@ function sentinelContainer(view: View): Record<string, unknown> {
     ...imageOf(view),
     command: ['node', '/app/dist/fileserver/sentinel/main.js', '--config', `${configDirectory}/server.json`],
     env: [field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid')],
-    resources: { requests: { cpu: '5m', memory: '48Mi' } },
+    resources: { requests: { cpu: '5m', memory: '48Mi' }, limits: { memory: '128Mi' } },
     // The server, which is root, finds its socket all the same; the kernel tells of a death whosever the process was.
     securityContext: {
       runAsNonRoot: true,
