@@ -41,6 +41,7 @@ const exported = z.strictObject({
   volume: z.string(),
   directory: z.string().optional(),
   clients: z.array(z.string().min(1)).min(1).default(['*']),
+  ports: z.enum(['Reserved', 'Any']).optional(),
   access: z.enum(['ReadWrite', 'ReadOnly']).default('ReadWrite'),
   squash: z.enum(['None', 'Root', 'All']).default('Root'),
   anonymousUid: z.int().min(0).max(0xfffffffe).default(65_534),
@@ -138,6 +139,11 @@ const schema = z
      */
     secretFile: absolutePath.optional(),
     tls: tls.optional(),
+    /**
+     * Holds the keys that sign file handles on volumes that are directories of a larger file system: `current`, and at times `next`
+     * and `previous`, 32 bytes each, the same for both servers. Without it such a volume has its key on itself.
+     */
+    handleKeysDirectory: absolutePath.optional(),
     timing: timing.prefault({}),
     policy: policy.prefault({}),
     witness,

@@ -21,16 +21,16 @@ const EMPTY = new Uint8Array(0);
 /** A first chunk of 64 KiB makes room for a WRITE of 1 MiB at once. */
 const CARRY_GROWTH = 17;
 
-/** A fragment that is worth memory of its own, where the record need not be copied again. */
-const LONG_FRAGMENT_SIZE = 64 * 1024;
+/** A record that is worth memory of its own, where it need not be copied again. What is shorter is collected in the parser's. */
+const LONG_RECORD_SIZE = 64 * 1024;
 
 /**
  * Memory for long records, lent to a parser while a record is put together in it: so that whoever passes records on can
  * pass on the memory.
  */
 export interface LongRecordMemory {
-  /** Holds a record of recordSizeMax bytes. */
-  take(): Uint8Array;
+  /** Holds a record of recordSizeMax bytes. null: there is none at the moment. */
+  take(): Uint8Array | null;
   /** What take() returned is of no more use to the parser. */
   giveBack(memory: Uint8Array): void;
 }
@@ -40,8 +40,9 @@ export const FRAGMENTS_MAX = 4096;
 
 /**
  * Usage: push(chunk), then `while (parser.next())` with the message under `parser.record`. With memory for long records,
- * in the middle of one, also: let the socket write into room(), then received(size), then next() as before. end() when the
- * stream has ended.
+ * in the middle of one, also: let the socket write into room(), then received(size), then next() as before. Where there is no
+ * such memory next() returns false and isStarved is true: nothing may be pushed until a later next() has found some. end() when
+ * the stream has ended.
  *
  * Lifetime: a message in `record` is valid until the next call of next() or push(); who keeps a view longer
  * calls keep() first.
@@ -68,6 +69,8 @@ export class RecordParser {
   private fragmentLeft: number;
   private fragmentLast: boolean;
   private fragmentCount: number;
+  /** A long record has begun, and there is no memory for it. */
+  isStarved: boolean;
 
   /** recordSizeMax: bytes of the longest message accepted, without fragment headers. */
   constructor(recordSizeMax: number, longRecords: LongRecordMemory | null = null) {
@@ -84,6 +87,7 @@ export class RecordParser {
     this.fragmentLeft = -1;
     this.fragmentLast = false;
     this.fragmentCount = 0;
+    this.isStarved = false;
     this.record = new XdrReader(this.chunk);
   }
 
@@ -183,6 +187,17 @@ export class RecordParser {
     return this.carrySize;
   }
 
+  /** A message has begun, if only with a byte of its header, and is not whole. After next() has returned false. */
+  get isInRecord(): boolean {
+    const begun = this.headerSize > 0 || this.fragmentCount > 0 || this.fragmentLeft >= 0;
+    return begun || this.chunkEnd > this.chunkPosition;
+  }
+
+  /** It holds memory for long records. */
+  get holdsLongMemory(): boolean {
+    return this.lent !== null;
+  }
+
   /** The common case: header and message complete in the chunk, in one fragment. Nothing is copied. */
   private nextInPlace(): boolean {
     const { chunk, chunkPosition, chunkEnd } = this;
@@ -201,6 +216,7 @@ export class RecordParser {
   /** Moves bytes from the chunk to the carry until the current fragment is complete. */
   private readFragment(): boolean {
     if (this.fragmentLeft < 0 && !this.readHeader()) return false;
+    if (this.isLong() && !this.borrow()) return false;
     const available = this.chunkEnd - this.chunkPosition;
     const size = Math.min(this.fragmentLeft, available);
     this.appendToCarry(size);
@@ -227,13 +243,22 @@ export class RecordParser {
     this.fragmentLeft = length;
     this.header = 0;
     this.headerSize = 0;
-    if (this.longRecords !== null && length >= LONG_FRAGMENT_SIZE && this.carrySize === 0) this.borrow();
     return true;
   }
 
-  private borrow(): void {
-    this.lent ??= this.longRecords!.take();
+  private isLong(): boolean {
+    return this.longRecords !== null && this.carrySize + this.fragmentLeft >= LONG_RECORD_SIZE;
+  }
+
+  /** false: there is none. What was collected so far goes into it. */
+  private borrow(): boolean {
+    if (this.lent !== null) return true;
+    this.lent = this.longRecords!.take();
+    this.isStarved = this.lent === null;
+    if (this.lent === null) return false;
+    this.lent.set(this.carry.subarray(0, this.carrySize));
     this.carry = this.lent;
+    return true;
   }
 
   private checkSize(size: number): void {
@@ -259,7 +284,8 @@ export class RecordParser {
    * the record's end where that is known.
    */
   private growCarry(needed: number): void {
-    const sizeMax = this.fragmentLast ? this.carrySize + this.fragmentLeft : this.recordSizeMax;
+    const record = this.longRecords === null ? this.recordSizeMax : LONG_RECORD_SIZE;
+    const sizeMax = this.fragmentLast ? this.carrySize + this.fragmentLeft : record;
     const carry = new Uint8Array(Math.min(Math.max(needed * CARRY_GROWTH, CARRY_SIZE_INITIAL), sizeMax));
     carry.set(this.carry.subarray(0, this.carrySize));
     this.carry = carry;

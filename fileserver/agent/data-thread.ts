@@ -150,14 +150,19 @@ export class DataThread {
   }
 }
 
-function volumesOf({ diskSets, server, partner }: Config, diskSet: DiskSetSlot): VolumeSpec[] {
+function volumesOf(
+  { diskSets, server, partner, handleKeysDirectory }: Config,
+  diskSet: DiskSetSlot,
+): VolumeSpec[] {
   const { volumes } = diskSets[diskSet === 'own' ? server : partner]!;
+  const keys = handleKeysDirectory === undefined ? {} : { handleKeysDirectory };
   return volumes.map(({ name, path, writeThrough, reattached, adopts }) => ({
     name,
     path,
     writeThrough: writeThrough ?? false,
     reattached: reattached ?? false,
     adopts: adopts ?? false,
+    ...keys,
   }));
 }
 

@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { close, duplicate } from '../system/file-calls.ts';
+import type { Admission } from './connections-by-address.ts';
 
 const BACKLOG = 1024;
 
@@ -15,14 +16,14 @@ export class PortInUseError extends Error {
 const REFUSED_LOG_MS = 60_000;
 
 export interface AcceptorHooks {
-  /** Connections that it may have (descriptor-budget.ts). More are reset. */
-  readonly countMax: number;
-  /** It had to reset one; at most once a minute. */
-  readonly onRefused: () => void;
-  /** Connections that the server has at the moment. */
-  readonly count: () => number;
+  /** Counts one more connection of this address. null: it may have none, and is reset. */
+  readonly admit: (host: string) => Admission | null;
+  /** What admit() has counted does not come. */
+  readonly onLost: (admission: Admission) => void;
+  /** It had to reset one of this address; at most once a minute. */
+  readonly onRefused: (host: string) => void;
   /** The descriptor belongs to the receiver. */
-  readonly onAccepted: (fd: number, host: string, port: number) => void;
+  readonly onAccepted: (fd: number, host: string, port: number, admission: Admission) => void;
 }
 
 export class Acceptor {
@@ -60,11 +61,11 @@ export class Acceptor {
     this.server.close();
   }
 
-  private refused(): void {
+  private refused(host: string): void {
     const now = performance.now();
     if (now - this.refusedAt < REFUSED_LOG_MS) return;
     this.refusedAt = now;
-    this.hooks.onRefused();
+    this.hooks.onRefused(host);
   }
 
   private accept(socket: Socket): void {
@@ -73,21 +74,27 @@ export class Acceptor {
       socket.resetAndDestroy();
       return;
     }
-    if (this.hooks.count() >= this.hooks.countMax) {
+    const { remoteAddress, remotePort } = socket;
+    // It has gone already.
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const admission = this.hooks.admit(remoteAddress);
+    if (admission === null) {
       socket.resetAndDestroy();
-      this.refused();
+      this.refused(remoteAddress);
       return;
     }
     const fd = duplicate(descriptorOf(socket));
-    const { remoteAddress, remotePort } = socket;
     // Closes one of two descriptors: nothing is said to the client.
     socket.destroy();
-    if (fd < 0) {
-      this.refused();
+    if (fd >= 0) {
+      this.hooks.onAccepted(fd, remoteAddress, remotePort ?? 0, admission);
       return;
     }
-    if (remoteAddress === undefined) close(fd);
-    else this.hooks.onAccepted(fd, remoteAddress, remotePort ?? 0);
+    this.hooks.onLost(admission);
+    this.refused(remoteAddress);
   }
 }
 
@@ -96,7 +103,12 @@ export class Acceptor {
  * disk set is opened.
  */
 export async function rehearseListening(): Promise<void> {
-  const acceptor = new Acceptor({ count: () => 0, countMax: 0, onRefused: () => {}, onAccepted: close });
+  const acceptor = new Acceptor({
+    admit: () => null,
+    onLost: () => {},
+    onRefused: () => {},
+    onAccepted: close,
+  });
   await acceptor.listen('127.0.0.1', 0).catch(() => {});
   acceptor.stop();
 }

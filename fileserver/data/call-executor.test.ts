@@ -65,7 +65,7 @@ test('a call of a connection that its client has given up is not executed, and i
     const memory = new SharedArrayBuffer(1024);
     const writer = new BatchWriter(memory);
     writer.add(number, 1, call, 0, call.length);
-    const callers = number === 1 ? [{ id: 1, host: '10.0.0.1', place }] : [];
+    const callers = number === 1 ? [{ id: 1, host: '10.0.0.1', port: 700, place }] : [];
     return { ...batch(number), memory, size: writer.position, callers };
   };
   const sizes = (): number[] =>

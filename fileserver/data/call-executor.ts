@@ -1,12 +1,18 @@
 /**
  * Executes the calls that connection threads forward to a volume's thread, with the same dispatcher and procedures
  * that a connection uses. Replies of one turn travel together.
+ *
+ * Calls are executed as they come, as long as that takes no longer than SLICE_MS. What is left then waits in a queue where all
+ * clients have their turn (turn-queue.ts), and what comes meanwhile waits there too. The threads of the connections are told which
+ * calls wait so, and which have begun: waiting in a queue says nothing about the disk. Calls of connections that have ended are not
+ * executed any more.
  */
+import { nfsproc3 } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { accept_stat, encodeAcceptedError, encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
-import { afterThisCallback } from '../system/turns.ts';
+import { afterThisCallback, nextTurn } from '../system/turns.ts';
 import type { FileIdentity } from '../volume/file-identity.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -16,29 +22,56 @@ import type { ConnectionOrder, Place } from './connection-order.ts';
 import { Dispatcher, type LateAnswers, type Programs } from './dispatcher.ts';
 import { encodeForgotten, NO_CALL } from './forgotten-object.ts';
 import type { CallsMessage, Channel, ForwardingConnection, RepliesMessage } from './thread-messages.ts';
+import { TurnQueue } from './turn-queue.ts';
 
 const REPLY_SIZE = 4096;
 /** After which a thread is told of removed objects, if it has no replies to send. ms */
 const FORGET_MS = 5;
 /** Memory of calls that may wait to be given back with the next replies. */
 const SPENT_MAX = 8;
+/** What has come is executed without a break for so long; a neighbour who comes now waits no longer. ms */
+const SLICE_MS = 10;
+/** A thread that had nothing to do for so long has read everything that had come. ms */
+const IDLE_MS = 0.2;
+/** Between two looks at the clock; a power of two. Listings are looked at one by one. */
+const CALLS_BETWEEN_LOOKS = 8;
+
+/** Memory in which calls lie that wait for their turn. */
+interface Batch {
+  readonly number: number;
+  readonly peer: CallingThread;
+  /** Of its calls. */
+  waiting: number;
+}
+
+interface WaitingCall {
+  readonly batch: Batch;
+  readonly connection: RemoteConnection;
+  readonly number: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
 
 /** One connection, as its calls are executed here. */
 class RemoteConnection implements LateAnswers {
   readonly id: number;
   readonly host: string;
+  readonly port: number;
   readonly place: Place;
   readonly caller: ConnectionCaller;
   readonly dispatcher: Dispatcher;
   /** Of the call that is being handled. */
   number: number;
+  /** Its thread has said that it has ended. */
+  hasEnded: boolean;
   readonly peer: CallingThread;
   private readonly groups: GroupDirectory | null;
   private readonly handle: (connection: RemoteConnection, number: number, message: XdrReader) => boolean;
   private readonly execute: ExecutorHooks['execute'];
 
   constructor(
-    { id, host, place }: ForwardingConnection,
+    { id, host, port, place }: ForwardingConnection,
     programs: Programs,
     peer: CallingThread,
     r: XdrReader,
@@ -47,13 +80,15 @@ class RemoteConnection implements LateAnswers {
   ) {
     this.id = id;
     this.host = host;
+    this.port = port;
     this.place = place;
-    this.caller = new ConnectionCaller(host, place, programs.groups);
+    this.caller = new ConnectionCaller(host, port, place, programs.groups);
     this.groups = programs.groups;
     this.handle = handle;
     this.execute = execute;
     this.dispatcher = new Dispatcher(programs, this.caller, r, peer.writer, this);
     this.number = 0;
+    this.hasEnded = false;
     this.peer = peer;
   }
 
@@ -96,6 +131,9 @@ class CallingThread {
   private replies: { readonly number: number; readonly start: number; readonly end: number }[];
   private answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array | null }[];
   private spent: number[];
+  /** Numbers of calls that wait for their turn, and of those that have had it and are answered later, since the last message. */
+  private queued: number[];
+  private begun: number[];
   /** Calls whose answers are still to come. */
   private unanswered: number;
   /** What the caller's batches lie in. */
@@ -114,6 +152,8 @@ class CallingThread {
     this.replies = [];
     this.answers = [];
     this.spent = [];
+    this.queued = [];
+    this.begun = [];
     this.unanswered = 0;
     this.memories = new Map();
     this.gone = new XdrWriter(4096);
@@ -124,6 +164,11 @@ class CallingThread {
 
   get writer(): XdrWriter {
     return this.w;
+  }
+
+  /** Replies that wait to be sent. */
+  get replyCount(): number {
+    return this.replies.length;
   }
 
   wrote(number: number, start: number): void {
@@ -165,6 +210,16 @@ class CallingThread {
     if (this.unanswered === 0 || this.spent.length >= SPENT_MAX) this.schedule();
   }
 
+  queue(number: number): void {
+    this.queued.push(number);
+    this.schedule();
+  }
+
+  begin(number: number): void {
+    this.begun.push(number);
+    this.schedule();
+  }
+
   forget(volume: Volume, identity: FileIdentity): void {
     const { gone } = this;
     encodeForgotten(gone, volume.uuid, identity);
@@ -184,7 +239,7 @@ class CallingThread {
     if (this.telling !== null) clearTimeout(this.telling);
     this.telling = null;
     this.writeAnswers();
-    const { replies, spent, gone, goneEnds, session, w } = this;
+    const { replies, spent, queued, begun, gone, goneEnds, session, w } = this;
     let size = 0;
     let from = 0;
     for (const end of goneEnds) {
@@ -202,6 +257,8 @@ class CallingThread {
     for (const { number, start, end } of replies) out.add(number, 0, w.bytes, start, end);
     this.replies = [];
     this.spent = [];
+    this.queued = [];
+    this.begun = [];
     this.goneEnds = [];
     gone.reset();
     w.reset();
@@ -211,9 +268,14 @@ class CallingThread {
       batch,
       size,
       spent,
+      ...(queued.length + begun.length === 0 ? {} : { queued, begun }),
     };
     this.channel.postMessage(message);
   }
+}
+
+function isListing(procedure: number): boolean {
+  return procedure === nfsproc3.READDIR || procedure === nfsproc3.READDIRPLUS;
 }
 
 export interface ExecutorHooks {
@@ -230,6 +292,11 @@ export class CallExecutor {
   private readonly hooks: ExecutorHooks;
   private readonly threads: Map<Channel, CallingThread>;
   private readonly r: XdrReader;
+  private readonly queue: TurnQueue<RemoteConnection, WaitingCall>;
+  private queueScheduled: boolean;
+  /** Calls have been executed without a break from then to then. performance.now() */
+  private busySince: number;
+  private busyUntil: number;
 
   constructor(
     session: number,
@@ -244,6 +311,10 @@ export class CallExecutor {
     this.hooks = hooks;
     this.threads = new Map(channels.map((channel) => [channel, new CallingThread(session, channel)]));
     this.r = new XdrReader();
+    this.queue = new TurnQueue();
+    this.queueScheduled = false;
+    this.busySince = 0;
+    this.busyUntil = 0;
   }
 
   /** Executes what has come from a connection thread. */
@@ -258,14 +329,95 @@ export class CallExecutor {
     if (message.memory !== null) thread.memories.set(message.batch, message.memory);
     for (const number of message.dropped) thread.memories.delete(number);
     const calls = new BatchReader(thread.memories.get(message.batch)!, message.size);
+    const batch: Batch = { number: message.batch, peer: thread, waiting: 0 };
+    this.beginSlice();
+    for (let count = 1; calls.next(); count++) {
+      const connection = connections.get(calls.connection);
+      if (connection === undefined) throw new Error('a call of a connection that was not announced');
+      if (this.queue.size > 0) {
+        this.wait(batch, connection, calls);
+        continue;
+      }
+      this.r.reset(calls.bytes, calls.start, calls.end);
+      if (!this.handle(connection, calls.number, this.r)) return;
+      const look = count % CALLS_BETWEEN_LOOKS === 0 || isListing(connection.dispatcher.procedure);
+      if (look && this.isSliceOver()) this.waitForAll(batch, connections, calls);
+    }
+    this.busyUntil = performance.now();
+    for (const id of message.gone) this.ended(connections, id);
+    if (batch.waiting === 0) thread.spend(message.batch);
+  }
+
+  private beginSlice(): void {
+    const now = performance.now();
+    if (now - this.busyUntil > IDLE_MS) this.busySince = now;
+  }
+
+  private isSliceOver(): boolean {
+    return performance.now() - this.busySince > SLICE_MS;
+  }
+
+  /** What is left of the batch. */
+  private waitForAll(batch: Batch, connections: Map<number, RemoteConnection>, calls: BatchReader): void {
     while (calls.next()) {
       const connection = connections.get(calls.connection);
       if (connection === undefined) throw new Error('a call of a connection that was not announced');
-      this.r.reset(calls.bytes, calls.start, calls.end);
-      if (!this.handle(connection, calls.number, this.r)) return;
+      this.wait(batch, connection, calls);
     }
-    for (const id of message.gone) connections.delete(id);
-    thread.spend(message.batch);
+  }
+
+  private wait(batch: Batch, connection: RemoteConnection, { number, bytes, start, end }: BatchReader): void {
+    batch.waiting += 1;
+    batch.peer.queue(number);
+    this.queue.add(connection.host, connection, { batch, connection, number, bytes, start, end });
+    this.scheduleQueue();
+  }
+
+  private ended(connections: Map<number, RemoteConnection>, id: number): void {
+    const connection = connections.get(id);
+    if (connection !== undefined) connection.hasEnded = true;
+    connections.delete(id);
+  }
+
+  private scheduleQueue(): void {
+    if (this.queueScheduled) return;
+    this.queueScheduled = true;
+    // Behind what has come meanwhile. While nothing may change it is kept.
+    nextTurn(() =>
+      this.hooks.execute(() => {
+        this.queueScheduled = false;
+        this.executeQueue();
+      }),
+    );
+  }
+
+  /** One slice of what waits. */
+  private executeQueue(): void {
+    try {
+      this.busySince = performance.now();
+      do {
+        const call = this.queue.take();
+        if (call === null) break;
+        if (!this.executeWaiting(call)) {
+          this.queue.clear();
+          return;
+        }
+      } while (!this.isSliceOver());
+    } finally {
+      this.busyUntil = performance.now();
+      if (this.queue.size > 0) this.scheduleQueue();
+    }
+  }
+
+  private executeWaiting({ batch, connection, number, bytes, start, end }: WaitingCall): boolean {
+    const { peer } = connection;
+    batch.waiting -= 1;
+    this.r.reset(bytes, start, end);
+    const before = peer.replyCount;
+    const mayGoOn = this.handle(connection, number, this.r);
+    if (peer.replyCount === before) peer.begin(number);
+    if (batch.waiting === 0) peer.spend(batch.number);
+    return mayGoOn;
   }
 
   /** One call. false: no right to serve any more. */
@@ -274,7 +426,7 @@ export class CallExecutor {
     connection.number = number;
     writer.ensure(REPLY_SIZE);
     const start = writer.position;
-    if (!this.order.isCurrent(connection.place)) {
+    if (connection.hasEnded || !this.order.isCurrent(connection.place)) {
       // Not executed. An answer without bytes: its thread ends the connection.
       connection.peer.wrote(number, start);
       return true;

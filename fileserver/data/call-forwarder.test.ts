@@ -29,7 +29,12 @@ beforeEach(() => {
     forget: (bytes, start) => volumes[bytes[start]!] ?? null,
   });
   const route = new VolumeRoute('data', forwarder);
-  const connection = { id: 1, host: '127.0.0.1', place: { place: -1, number: 1, host: 1, address: 700 } };
+  const connection = {
+    id: 1,
+    host: '127.0.0.1',
+    port: 700,
+    place: { place: -1, number: 1, host: 1, address: 700 },
+  };
   route.forward(connection, new Uint8Array(8), 0, 8, (reply) => answers.push(reply));
 });
 
@@ -64,4 +69,29 @@ test('of two volumes both are', () => {
   expect(answers).toHaveLength(0);
   volumes[0]!.waiting[0]!();
   expect(answers).toHaveLength(1);
+});
+
+test('a call that waits for others has waited since the last word of their thread, and one that has begun since then', async () => {
+  const say = async (words: { queued?: number[]; begun?: number[] }): Promise<number> => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const nowMs = performance.now();
+    const batch = new ArrayBuffer(0);
+    forwarder.receive({ kind: 'replies', session: SESSION, batch, size: 0, spent: [], ...words });
+    return nowMs;
+  };
+  const since = (): number => forwarder.longestWaiting!.sinceMs;
+  const sentMs = performance.now();
+  // Of a thread that says nothing: it may be held by its disk.
+  expect(since()).toBeLessThan(sentMs);
+  await say({});
+  expect(since()).toBeLessThan(sentMs);
+  const queuedMs = await say({ queued: [CALL] });
+  expect(since()).toBeGreaterThanOrEqual(queuedMs);
+  const heardMs = await say({});
+  expect(since()).toBeGreaterThanOrEqual(heardMs);
+  const begunMs = await say({ begun: [CALL] });
+  // From now on its own disk is what it waits for, whatever others are told.
+  const laterMs = await say({});
+  expect(since()).toBeGreaterThanOrEqual(begunMs);
+  expect(since()).toBeLessThan(laterMs);
 });

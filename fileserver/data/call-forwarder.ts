@@ -60,7 +60,9 @@ interface Outstanding {
   readonly route: VolumeRoute;
   readonly answer: AnswerListener;
   /** performance.now() */
-  readonly sinceMs: number;
+  sinceMs: number;
+  /** It waits for other calls, in a thread that is at work. */
+  queued: boolean;
 }
 
 class SpareMemory {
@@ -96,6 +98,8 @@ export class CallForwarder {
   private readonly objects: OpenObjects;
   private readonly outstanding: Map<number, Outstanding>;
   private nextNumber: number;
+  /** The last word of the receiver. performance.now() */
+  private heardMs: number;
   private batch: BatchWriter | null;
   private batchMemory: Memory | null;
   private scheduled: boolean;
@@ -118,6 +122,7 @@ export class CallForwarder {
     this.objects = objects;
     this.outstanding = new Map();
     this.nextNumber = 1;
+    this.heardMs = 0;
     this.batch = null;
     this.batchMemory = null;
     this.memories = new Map();
@@ -142,11 +147,12 @@ export class CallForwarder {
     const { id } = connection;
     if (!this.known.has(id)) {
       this.known.add(id);
-      this.callers.push({ id, host: connection.host, place: connection.place });
+      const { host, port, place } = connection;
+      this.callers.push({ id, host, port, place });
     }
     const number = this.nextNumber;
     this.nextNumber = number === 0xffffffff ? 1 : number + 1;
-    this.outstanding.set(number, { route, answer, sinceMs: performance.now() });
+    this.outstanding.set(number, { route, answer, sinceMs: performance.now(), queued: false });
     const size = end - start;
     const passedOn = this.longRecords.passOn(bytes, start);
     if (passedOn !== null) {
@@ -155,23 +161,32 @@ export class CallForwarder {
       this.send(memory, wrapEntry(passedOn, number, id, size));
       return;
     }
+    this.begin(size).add(number, id, bytes, start, end);
+  }
+
+  connectionEnded(connection: number): void {
+    if (!this.known.delete(connection)) return;
+    this.gone.push(connection);
+    // Perhaps its calls: then the receiver should know now.
+    if (this.outstanding.size > 0) this.begin(0);
+  }
+
+  /** A batch with room for an entry; it is sent in this turn. */
+  private begin(size: number): BatchWriter {
     if (this.batch !== null && !this.batch.hasRoom(size)) this.post();
     if (this.batch === null) {
       this.batchMemory = this.takeMemory(entrySize(size));
       this.batch = new BatchWriter(this.batchMemory.shared);
     }
-    this.batch.add(number, id, bytes, start, end);
-    if (this.scheduled) return;
-    // Behind all sockets that have something to read in this turn of the loop.
-    this.scheduled = true;
-    nextTurn(() => {
-      this.scheduled = false;
-      this.post();
-    });
-  }
-
-  connectionEnded(connection: number): void {
-    if (this.known.delete(connection)) this.gone.push(connection);
+    if (!this.scheduled) {
+      // Behind all sockets that have something to read in this turn of the loop.
+      this.scheduled = true;
+      nextTurn(() => {
+        this.scheduled = false;
+        this.post();
+      });
+    }
+    return this.batch;
   }
 
   /** Calls without an answer, also of connections that have ended. */
@@ -179,10 +194,17 @@ export class CallForwarder {
     return this.outstanding.size;
   }
 
-  /** The volume of the call that has waited longest, and since when (performance.now()); null: none waits. */
+  /**
+   * The volume of the call that has been silent longest, and since when (performance.now()); null: none waits. A call that waits for
+   * others counts from the last word of the thread that executes those.
+   */
   get longestWaiting(): { readonly volume: string; readonly sinceMs: number } | null {
-    for (const { route, sinceMs } of this.outstanding.values()) return { volume: route.volume, sinceMs };
-    return null;
+    let longest: { readonly volume: string; readonly sinceMs: number } | null = null;
+    for (const { route, sinceMs: since, queued } of this.outstanding.values()) {
+      const sinceMs = queued ? this.heardMs : since;
+      if (longest === null || sinceMs < longest.sinceMs) longest = { volume: route.volume, sinceMs };
+    }
+    return longest;
   }
 
   private takeMemory(size: number): Memory {
@@ -237,6 +259,7 @@ export class CallForwarder {
   receive(message: RepliesMessage): void {
     if (message.session !== this.session) return;
     for (const number of message.spent) this.keep(number);
+    this.heard(message);
     const entries = new BatchReader(message.batch, message.size);
     let more = entries.next();
     const freed = new Set<FreedSpace>();
@@ -247,6 +270,19 @@ export class CallForwarder {
     }
     if (freed.size === 0) this.answer(entries, more);
     else whenAllFreed(freed, () => this.answer(entries, more));
+  }
+
+  private heard({ queued, begun }: RepliesMessage): void {
+    this.heardMs = performance.now();
+    for (const number of queued ?? []) this.move(number, true);
+    for (const number of begun ?? []) this.move(number, false);
+  }
+
+  private move(number: number, queued: boolean): void {
+    const call = this.outstanding.get(number);
+    if (call === undefined) return;
+    call.queued = queued;
+    call.sinceMs = this.heardMs;
   }
 
   private answer(entries: BatchReader, more: boolean): void {

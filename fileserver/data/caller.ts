@@ -41,6 +41,8 @@ function intern(uid: number, gid: number, groups: readonly number[]): Identity {
 export class ConnectionCaller implements Caller {
   /** The client's address. */
   readonly host: string;
+  /** The client's port. */
+  readonly port: number;
   readonly origin: Origin;
   private readonly allowedExports: Map<Export, boolean>;
   private readonly remembered: Map<string, Credential>;
@@ -54,8 +56,9 @@ export class ConnectionCaller implements Caller {
   /** User whose groups have to be waited for (GroupDirectory.wait) before the call that was taken; -1: nobody's. */
   waitsFor: number;
 
-  constructor(host: string, origin: Origin, groups: GroupDirectory | null) {
+  constructor(host: string, port: number, origin: Origin, groups: GroupDirectory | null) {
     this.host = host;
+    this.port = port;
     this.origin = origin;
     this.groups = groups;
     this.generation = 0;
@@ -125,7 +128,7 @@ export class ConnectionCaller implements Caller {
   allowed(tree: Export): boolean {
     let allowed = this.allowedExports.get(tree);
     if (allowed === undefined) {
-      allowed = tree.clients.includes(this.host);
+      allowed = tree.isFor(this.host, this.port);
       this.allowedExports.set(tree, allowed);
     }
     return allowed;

@@ -2,6 +2,7 @@
 
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
+import { close } from '../system/file-calls.ts';
 import { giveWay, processorTime } from '../system/processors.ts';
 import { inBackground, nextTurn, repeat, reportErrorsTo } from '../system/turns.ts';
 import { rehearseAttaching } from '../volume/volume.ts';
@@ -68,7 +69,10 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
           setup.testing?.uncounted === true
             ? null
             : new CallMeter(setup.metrics, setup.number, slotNumber(message.diskSet)),
-        onConnectionEnded: () => board.connectionEnded(setup.number),
+        onConnectionEnded: (admission) => {
+          board.connectionEnded(setup.number);
+          post({ kind: 'ended', session: message.session, admission });
+        },
       });
       services.set(message.session, service);
       service.attach();
@@ -77,6 +81,11 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     const service = services.get(message.session);
     if (service === undefined) {
       const { session } = message;
+      if (message.kind === 'adopt') {
+        close(message.fd);
+        board.connectionEnded(setup.number);
+        post({ kind: 'ended', session, admission: message.admission });
+      }
       if (message.kind === 'close') post({ kind: 'closed', session });
       if (message.kind === 'roots' && message.change !== null)
         post({ kind: 'rooted', session, change: message.change });
@@ -107,7 +116,7 @@ function handle(
 ): void {
   switch (message.kind) {
     case 'adopt':
-      service.adopt(message.fd, message.host, message.port, message.number);
+      service.adopt(message);
       return;
     case 'mounts':
       service.replaceMounts(message.mounts);

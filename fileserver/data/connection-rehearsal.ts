@@ -15,6 +15,7 @@ import { Acceptor } from './acceptor.ts';
 import type { ConnectionMemory } from './connection.ts';
 import { ConnectionOrder } from './connection-order.ts';
 import { ConnectionService } from './connection-service.ts';
+import { ConnectionsByAddress } from './connections-by-address.ts';
 
 /** It takes some 20 ms. */
 const GIVE_UP_MS = 1000;
@@ -46,11 +47,12 @@ export async function rehearseConnection(memory: ConnectionMemory, limits: FileT
     },
   );
   service.attach();
+  const connections = new ConnectionsByAddress(2);
   const acceptor = new Acceptor({
-    count: () => 0,
-    countMax: 1,
+    admit: (host) => connections.admit(host, true),
+    onLost: () => {},
     onRefused: () => {},
-    onAccepted: (fd, host, port) => service.adopt(fd, host, port, 1),
+    onAccepted: (fd, host, port, admission) => service.adopt({ fd, host, port, number: 1, admission }),
   });
   try {
     await call(await acceptor.listen('127.0.0.1', 0));

@@ -21,6 +21,7 @@ import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
 import { CallRouting } from './call-routing.ts';
 import { Connection, type ConnectionMemory } from './connection.ts';
 import { ConnectionOrder } from './connection-order.ts';
+import type { Admission } from './connections-by-address.ts';
 import type { CallMeter } from './data-metrics.ts';
 import type { Programs } from './dispatcher.ts';
 import { forgottenIdentity } from './forgotten-object.ts';
@@ -35,6 +36,8 @@ const FAREWELL_MS = 1000;
 
 export type AttachMessage = Extract<ToConnectionThread, { kind: 'attach' }>;
 
+type AdoptMessage = Extract<ToConnectionThread, { kind: 'adopt' }>;
+
 export interface ConnectionServiceSetup {
   readonly rights: RightTable;
   readonly memory: ConnectionMemory;
@@ -45,7 +48,7 @@ export interface ConnectionServiceSetup {
   readonly volumeThreads: ReadonlyMap<number, Channel>;
   /** null: nothing is counted. */
   readonly meter: CallMeter | null;
-  readonly onConnectionEnded: () => void;
+  readonly onConnectionEnded: (admission: Admission) => void;
 }
 
 export class ConnectionService {
@@ -179,14 +182,14 @@ export class ConnectionService {
   }
 
   /** number: of the connections of the session, in the order in which they were accepted. */
-  adopt(fd: number, host: string, port: number, number: number): void {
+  adopt({ fd, host, port, number, admission }: Omit<AdoptMessage, 'kind' | 'session'>): void {
     if (this.closed || this.halted || this.programs === null) {
       close(fd);
-      this.setup.onConnectionEnded();
+      this.setup.onConnectionEnded(admission);
       return;
     }
     const place = this.order.enter(number, host, port);
-    const source = { id: this.nextConnection++, fd, host, place };
+    const source = { id: this.nextConnection++, fd, host, port, place };
     const { memory } = this.setup;
     const { meter } = this.setup;
     this.connections.add(
@@ -195,18 +198,18 @@ export class ConnectionService {
         order: this.order,
         onRightLost: () => this.rightLost(),
         onWritten: this.onWritten,
-        onClosed: (connection) => this.ended(connection),
+        onClosed: (connection) => this.ended(connection, admission),
       }),
     );
     meter?.connections(this.connections.size);
   }
 
-  private ended(connection: Connection): void {
+  private ended(connection: Connection, admission: Admission): void {
     if (!this.connections.delete(connection)) return;
     this.order.leave(connection.place);
     this.setup.meter?.connections(this.connections.size);
     for (const forwarder of this.forwarders.values()) forwarder.connectionEnded(connection.id);
-    this.setup.onConnectionEnded();
+    this.setup.onConnectionEnded(admission);
   }
 
   private readonly onWritten = (): void => {

@@ -38,6 +38,7 @@ import {
   SHORT_REPLY_SIZE,
   UNCOUNTED,
 } from './dispatcher.ts';
+import { HalfRecord } from './half-record.ts';
 import type { LongRecords } from './long-records.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
 
@@ -72,6 +73,8 @@ export interface ConnectionSource {
   readonly fd: number;
   /** The client's address, without port. */
   readonly host: string;
+  /** The client's port. */
+  readonly port: number;
   readonly place: Place;
 }
 
@@ -117,6 +120,7 @@ interface Answer {
 export class Connection implements LateAnswers {
   readonly id: number;
   readonly host: string;
+  readonly port: number;
   readonly place: Place;
   readonly caller: ConnectionCaller;
   private readonly socket: Socket;
@@ -148,6 +152,9 @@ export class Connection implements LateAnswers {
   private gone: boolean;
   /** Something was received since the last tick. */
   private active: boolean;
+  /** A call was taken since the last tick. */
+  private worked: boolean;
+  private readonly halfRecord: HalfRecord;
   /** null: nothing is counted. */
   private readonly meter: CallMeter | null;
   /** When what is handled now was received. performance.now() */
@@ -167,10 +174,11 @@ export class Connection implements LateAnswers {
     this.uncounted = [];
     this.id = source.id;
     this.host = source.host;
+    this.port = source.port;
     this.place = source.place;
     this.memory = memory;
     this.hooks = hooks;
-    this.caller = new ConnectionCaller(source.host, source.place, programs.groups);
+    this.caller = new ConnectionCaller(source.host, source.port, source.place, programs.groups);
     this.groups = programs.groups;
     this.onBug = programs.onBug;
     this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
@@ -188,6 +196,8 @@ export class Connection implements LateAnswers {
     this.closed = false;
     this.gone = false;
     this.active = false;
+    this.worked = false;
+    this.halfRecord = new HalfRecord();
     this.dispatcher = new Dispatcher(programs, this.caller, this.parser.record, this.slab.w, this);
     this.socket = this.open(source.fd);
   }
@@ -237,7 +247,12 @@ export class Connection implements LateAnswers {
   /** Once a second: a connection that is idle gives back the memory of a long message. */
   tick(): void {
     if (!this.active) this.parser.trim();
+    const waits = !this.closed && !this.quiesced && !this.stalled && this.parser.isInRecord && !this.worked;
+    const wanted = this.parser.holdsLongMemory && this.memory.longRecords.isShort;
+    if (!waits) this.halfRecord.reset();
+    else if (this.halfRecord.isOverdue(this.active, wanted)) this.destroy();
     this.active = false;
+    this.worked = false;
   }
 
   private abandon(): void {
@@ -245,6 +260,7 @@ export class Connection implements LateAnswers {
     this.answers = [];
     this.expectNothing();
     this.socket.destroy();
+    this.memory.longRecords.stopWaiting(this.onMemory);
     this.parser.end();
     this.hooks.onClosed(this);
   }
@@ -285,13 +301,16 @@ export class Connection implements LateAnswers {
           return;
         }
         if (!this.parser.next()) break;
+        this.worked = true;
         if (!this.handle(this.parser.record)) return;
         handled += 1;
       }
       this.flush();
       this.memory.alertness.handled(handled);
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
-      if (!this.closed && this.callsAreFull()) this.stop();
+      if (this.closed) return;
+      if (this.parser.isStarved) this.waitForMemory();
+      else if (this.callsAreFull()) this.stop();
     } catch (error) {
       // Out of step with the client, or with ourselves: what it was promised so far it gets, then the end.
       if (!(error instanceof XdrError)) this.onBug(error);
@@ -368,6 +387,13 @@ export class Connection implements LateAnswers {
     this.stop();
     if (!this.outputIsFull()) nextTurn(() => this.resume());
   }
+
+  private waitForMemory(): void {
+    this.stop();
+    this.memory.longRecords.whenFree(this.onMemory);
+  }
+
+  private readonly onMemory = (): void => this.resume();
 
   private stop(): void {
     this.stalled = true;

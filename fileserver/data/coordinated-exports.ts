@@ -1,4 +1,5 @@
 /** The exports of a disk set and where their directories are, as the coordinator knows it from the threads of the volumes. */
+import { ClientNetworks } from '../volume/client-networks.ts';
 import { type ExportRoot, placeOf } from '../volume/export-root.ts';
 import type { AbsentExport, ExportSpec } from './messages.ts';
 
@@ -10,6 +11,8 @@ export interface ExportListeners {
 
 export class CoordinatedExports {
   private exports: readonly ExportSpec[];
+  /** Of all of them; null: not asked for yet. */
+  private clients: ClientNetworks | null;
   private readonly byPlace: Map<string, ExportRoot>;
   /** By path, as told last. */
   private told: ReadonlyMap<string, string>;
@@ -17,6 +20,7 @@ export class CoordinatedExports {
 
   constructor(exports: readonly ExportSpec[], listeners: ExportListeners) {
     this.exports = exports;
+    this.clients = null;
     this.byPlace = new Map();
     this.told = new Map();
     this.listeners = listeners;
@@ -24,10 +28,17 @@ export class CoordinatedExports {
 
   replace(exports: readonly ExportSpec[]): void {
     this.exports = exports;
+    this.clients = null;
   }
 
   found(roots: readonly ExportRoot[]): void {
     for (const root of roots) this.byPlace.set(root.place, root);
+  }
+
+  /** Is one of them for the client at this address? */
+  areFor(host: string): boolean {
+    this.clients ??= new ClientNetworks(this.exports.flatMap(({ clients }) => clients));
+    return this.clients.includes(host);
   }
 
   /** Of the present exports. */

@@ -110,6 +110,10 @@ export class DataPath {
   }
 
   private received(from: number, message: FromDataThreads): void {
+    if (message.kind === 'ended') {
+      this.threads.connections.leave(message.admission);
+      return;
+    }
     for (const coordinator of this.coordinators.values()) {
       if (coordinator.session === message.session) coordinator.received(from, message);
     }

@@ -5,6 +5,7 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { FileTableLimits } from '../volume/file-table.ts';
+import { ConnectionsByAddress } from './connections-by-address.ts';
 import type { DataThreadTesting, DiskSetRole, PrepareMessage, ThreadCounts, VolumeSpec } from './messages.ts';
 import { ThreadBoard } from './thread-board.ts';
 import type { Channel, FromDataThreads, ToConnectionThread, ToVolumeThread } from './thread-messages.ts';
@@ -51,7 +52,8 @@ export interface DataThreadsSetup {
 }
 
 export class DataThreads {
-  readonly connectionsMax: number;
+  /** Of all ports. */
+  readonly connections: ConnectionsByAddress;
   readonly connectionThreads: number[];
   private readonly volumeThreads: Readonly<Record<DiskSetRole, readonly number[]>>;
   private readonly channels: Map<number, Channel>;
@@ -60,7 +62,7 @@ export class DataThreads {
   private readonly given: number[];
 
   constructor(setup: DataThreadsSetup) {
-    this.connectionsMax = setup.connectionsMax;
+    this.connections = new ConnectionsByAddress(setup.connectionsMax);
     const { connections, own, partner } = setup.counts;
     const range = (from: number, count: number): number[] =>
       Array.from({ length: count }, (_, i) => from + i);
@@ -125,13 +127,6 @@ export class DataThreads {
   toConnectionThread(thread: number, message: ToConnectionThread): void {
     if (message.kind === 'adopt') this.given[thread]! += 1;
     this.channels.get(thread)!.postMessage(message);
-  }
-
-  /** Connections of all ports at the moment. */
-  connectionCount(): number {
-    let count = 0;
-    for (const thread of this.connectionThreads) count += this.loadOf(thread);
-    return count;
   }
 
   leastLoaded(): number {

@@ -28,6 +28,7 @@ import { isMountedVolume } from '../volume/mounted-volume.ts';
 import { type VolumeAttachment, VolumeOpenError } from '../volume/volume.ts';
 import { Acceptor, PortInUseError } from './acceptor.ts';
 import { ConnectionOrder } from './connection-order.ts';
+import type { Admission, ConnectionsByAddress, Refusal } from './connections-by-address.ts';
 import { CoordinatedExports } from './coordinated-exports.ts';
 import type { DataThreads } from './data-threads.ts';
 import type {
@@ -87,6 +88,7 @@ interface Arrival {
   readonly host: string;
   readonly port: number;
   readonly number: number;
+  readonly admission: Admission;
 }
 
 interface Gathering {
@@ -337,15 +339,17 @@ export class DiskSetCoordinator {
    * next attempt after it. The volumes are verified by then; nothing is answered before they are marked with the new epoch.
    */
   private listen(): Promise<number> {
+    const { connections } = this.threads;
     const acceptor = new Acceptor({
-      count: () => this.threads.connectionCount() + this.arrivals.length,
-      countMax: this.threads.connectionsMax,
-      onRefused: () => {
-        const text = `connections of clients are refused: there are ${this.threads.connectionCount()}, and the limit of open files (RLIMIT_NOFILE) allows ${this.threads.connectionsMax}; raise it, or look who opens so many`;
-        this.post({ kind: 'log', diskSet: this.slot, level: 'warn', message: text });
+      admit: (host) => connections.admit(host, this.exports.areFor(host)),
+      onLost: (admission) => connections.leave(admission),
+      onRefused: (host) => {
+        const why = connections.why(host, this.exports.areFor(host)) ?? 'full';
+        const message = whyRefused(host, why, connections);
+        this.post({ kind: 'log', diskSet: this.slot, level: 'warn', message });
       },
-      onAccepted: (fd, host, port) => {
-        const arrival = { fd, host, port, number: ++this.accepted };
+      onAccepted: (fd, host, port, admission) => {
+        const arrival = { fd, host, port, number: ++this.accepted, admission };
         if (this.state === 'opening') this.arrivals.push(arrival);
         else this.adopt(arrival);
       },
@@ -405,6 +409,9 @@ export class DiskSetCoordinator {
         this.post({ kind: 'volumeErrors', diskSet: this.slot, volume, errors });
         return;
       }
+      case 'ended':
+        // Of a connection; counted whatever has become of its session (DataPath).
+        return;
       case 'firstReply':
         if (this.answered) return;
         this.answered = true;
@@ -631,7 +638,10 @@ export class DiskSetCoordinator {
     this.endHold('the disk set is not served any more');
     this.stalls.stop();
     this.acceptor?.stop();
-    for (const { fd } of this.arrivals.splice(0)) close(fd);
+    for (const { fd, admission } of this.arrivals.splice(0)) {
+      close(fd);
+      this.threads.connections.leave(admission);
+    }
     this.toVolumeThreads({ kind: 'halt' });
     this.toConnectionThreads({ kind: 'halt' });
   }
@@ -689,6 +699,17 @@ export class DiskSetCoordinator {
 
   private everyThread(): number[] {
     return [...this.volumeThreads, ...this.connectionThreads];
+  }
+}
+
+function whyRefused(host: string, why: Refusal, { total, max }: ConnectionsByAddress): string {
+  switch (why) {
+    case 'full':
+      return `connections of clients are refused: there are ${total}, and the limit of open files (RLIMIT_NOFILE) allows ${max}; raise it, or look who opens so many`;
+    case 'address':
+      return `connections from ${host} are refused: it has too many of them (there are ${total} of ${max}); look what opens so many there`;
+    case 'stranger':
+      return `connections from ${host} are refused: it is in no export. Add it to the clients of an export, or look who connects there`;
   }
 }
 

@@ -138,7 +138,8 @@ export class Dispatcher {
       procedure: 0,
       answerLater: () => this.promise(late.answerLater(header.xid)),
     };
-    this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host: caller.host, r, w };
+    const { host, port } = caller;
+    this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host, port, r, w };
   }
 
   private promise(answer: AnswerListener): AnswerListener {

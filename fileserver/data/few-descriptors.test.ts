@@ -58,6 +58,6 @@ test('4,000 idle connections and a client that makes files: it is served on, wit
   const told = server.messages.filter(({ kind }) => kind === 'fault');
   expect(told).toEqual([]);
   const log = server.messages.flatMap((one) => (one.kind === 'log' ? [one.message] : []));
-  expect(log.join('\n')).toContain('connections of clients are refused');
+  expect(log.join('\n')).toContain('connections from 127.0.0.1 are refused');
   client.close();
 });

@@ -51,17 +51,17 @@ test('every WRITE puts its own bytes in its own place, whatever came before it i
 
 test('memory that went to another thread is not lent again before it is back; what nobody uses is given up', () => {
   const records = new LongRecords();
-  const first = records.take();
+  const first = records.take()!;
   expect(records.passOn(first.subarray(1), 0)).toBe(null);
   const passedOn = records.passOn(first, 0);
   expect(passedOn).toBe(first.buffer);
   // The parser does not know where it went.
   records.giveBack(first);
-  const second = records.take();
+  const second = records.take()!;
   expect(second.buffer).not.toBe(first.buffer);
   records.giveBack(second);
   records.keep(passedOn!);
-  expect(records.take().buffer).toBe(passedOn);
+  expect(records.take()?.buffer).toBe(passedOn);
   records.trim();
   expect(records.trim()).toEqual([second.buffer]);
 });

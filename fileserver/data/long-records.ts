@@ -6,11 +6,16 @@
  *
  *   | header of a batch's entry | record, up to NFS3_RECORD_SIZE_MAX |
  *
- * All connections of a thread share the spare ones. A connection holds one while it receives a long record: no more than
- * it would take for the record itself.
+ * All connections of a thread share the spare ones. A connection holds one while it receives a long record. There are
+ * LENT_MAX for all of them: a connection that finds none takes no more calls until another one gives its back, and while one
+ * waits so, the others may not hold theirs for as long as they like (connection.ts).
  */
 import type { LongRecordMemory } from '../../protocol/record.ts';
+import { nextTurn } from '../system/turns.ts';
 import { ENTRY_HEADER_SIZE, LONG_BATCH_SIZE } from './call-batch.ts';
+
+/** Records that are put together at the same time in one thread: 32 MiB. */
+export const LENT_MAX = 32;
 
 export class LongRecords implements LongRecordMemory {
   /** Lent to a parser, by their memory. */
@@ -18,14 +23,18 @@ export class LongRecords implements LongRecordMemory {
   private readonly spare: SharedArrayBuffer[];
   /** The fewest that were spare since the last trim(). */
   private unused: number;
+  /** Connections that wait for some, in order. */
+  private readonly waiting: Set<() => void>;
 
   constructor() {
     this.lent = new Map();
+    this.waiting = new Set();
     this.spare = [];
     this.unused = 0;
   }
 
-  take(): Uint8Array {
+  take(): Uint8Array | null {
+    if (this.lent.size >= LENT_MAX) return null;
     const memory = this.takeMemory();
     const bytes = new Uint8Array(memory, ENTRY_HEADER_SIZE);
     this.lent.set(memory, bytes);
@@ -34,13 +43,41 @@ export class LongRecords implements LongRecordMemory {
 
   /** Of the parser. What has gone to another thread meanwhile comes back from there. */
   giveBack(bytes: Uint8Array): void {
-    if (this.lent.delete(bytes.buffer)) this.keep(bytes.buffer as SharedArrayBuffer);
+    if (!this.lent.delete(bytes.buffer)) return;
+    this.keep(bytes.buffer as SharedArrayBuffer);
+    this.wake();
+  }
+
+  /** Somebody waits for memory that others hold. */
+  get isShort(): boolean {
+    return this.waiting.size > 0;
+  }
+
+  /** Calls back, in a later turn, when there may be some again. It is asked for once more then, or waited for again. */
+  whenFree(resume: () => void): void {
+    this.waiting.add(resume);
+  }
+
+  stopWaiting(resume: () => void): void {
+    this.waiting.delete(resume);
+  }
+
+  /** One after the other, as long as there is some: the first may need none any more. */
+  private wake(): void {
+    const [resume] = this.waiting;
+    if (resume === undefined || this.lent.size >= LENT_MAX) return;
+    this.waiting.delete(resume);
+    nextTurn(() => {
+      resume();
+      this.wake();
+    });
   }
 
   /** The record goes to another thread with its memory. null: these bytes are no record in lent memory. */
   passOn(bytes: Uint8Array, start: number): SharedArrayBuffer | null {
     if (start !== 0 || this.lent.get(bytes.buffer) !== bytes) return null;
     this.lent.delete(bytes.buffer);
+    this.wake();
     return bytes.buffer as SharedArrayBuffer;
   }
 

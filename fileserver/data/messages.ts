@@ -40,6 +40,8 @@ export interface VolumeSpec {
    * counts as there only when it is mounted.
    */
   readonly reattached?: boolean;
+  /** Holds the pair's keys for file handles (volume/handle-keys.ts). Absent: the volume has one of its own. */
+  readonly handleKeysDirectory?: string;
   /** True: files that are on it before it is made a volume are kept and served. With `reattached` only. */
   readonly adopts?: boolean;
 }
@@ -53,6 +55,11 @@ export interface ExportSpec {
   readonly directory?: string;
   /** IPv4 and IPv6 networks in CIDR notation, or single addresses, that may mount it; `*` is everybody. */
   readonly clients: readonly string[];
+  /**
+   * Ports of clients from which calls are taken. Reserved: below 1024, so that the machine's root has to have opened the connection.
+   * Absent: Any.
+   */
+  readonly ports?: 'Reserved' | 'Any' | undefined;
   readonly access: 'ReadWrite' | 'ReadOnly';
   readonly squash: 'None' | 'Root' | 'All';
   readonly anonymousUid: number;

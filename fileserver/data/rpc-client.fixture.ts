@@ -56,9 +56,10 @@ export class RpcClient {
     });
   }
 
-  static connect(port: number, host = '127.0.0.1'): Promise<RpcClient> {
+  /** localPort: 0 lets the kernel choose. */
+  static connect(port: number, host = '127.0.0.1', localPort = 0): Promise<RpcClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host, noDelay: true });
+      const socket = connect({ port, host, localPort, noDelay: true });
       socket.once('connect', () => resolve(new RpcClient(socket)));
       socket.once('error', reject);
     });

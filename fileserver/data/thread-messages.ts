@@ -22,6 +22,7 @@ import type { MountChange, MountEntry } from '../mount/mount-list.ts';
 import type { ExportRoot } from '../volume/export-root.ts';
 import type { VolumeAttachment } from '../volume/volume.ts';
 import type { Place } from './connection-order.ts';
+import type { Admission } from './connections-by-address.ts';
 import type {
   CloseMode,
   DiskSetRole,
@@ -88,6 +89,7 @@ export type ToConnectionThread = OfSession &
         readonly host: string;
         readonly port: number;
         readonly number: number;
+        readonly admission: Admission;
       }
     | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
     | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
@@ -139,6 +141,8 @@ export type FromDataThreads = OfSession &
         readonly volume: string;
         readonly errors: readonly VolumeErrorCount[];
       }
+    /** A connection. It is counted no more (connections-by-address.ts), whether or not the session is there. */
+    | { readonly kind: 'ended'; readonly admission: Admission }
     | { readonly kind: 'firstReply'; readonly atBootMs: number }
     | { readonly kind: 'mountChange'; readonly change: MountChange }
     | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }
@@ -150,6 +154,7 @@ export interface ForwardingConnection {
   readonly id: number;
   /** Its client's address. */
   readonly host: string;
+  readonly port: number;
   readonly place: Place;
 }
 
@@ -174,4 +179,7 @@ export interface RepliesMessage extends OfSession {
   readonly size: number;
   /** Numbers of memory of calls whose last byte has been used. */
   readonly spent: readonly number[];
+  /** Numbers of calls that wait for others of the same thread, and of those that wait no more and are answered later. */
+  readonly queued?: readonly number[];
+  readonly begun?: readonly number[];
 }

@@ -243,6 +243,7 @@ export class VolumeService {
   private describe(volume: Volume): void {
     const { name } = volume.spec;
     for (const warning of volume.warnings) this.log('warn', warning);
+    if (volume.keyNotice !== null) this.log('info', volume.keyNotice);
     const flushes = volume.intents === 'writeOut' ? 'one flush' : 'two flushes';
     this.log('info', `volume ${name}: ${flushes} for a group of operations (${volume.intentsReason})`);
     if (volume.pathIndex !== null) {

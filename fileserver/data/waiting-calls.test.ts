@@ -67,7 +67,7 @@ function root(): OpenFile {
 }
 /** A client's user root, after the credential of a call was taken. */
 function rootOfClient(): ConnectionCaller {
-  const caller = new ConnectionCaller('127.0.0.1', { host: 1, address: 700, number: 1 }, null);
+  const caller = new ConnectionCaller('127.0.0.1', 700, { host: 1, address: 700, number: 1 }, null);
   const { flavor, body } = ROOT;
   const header = Object.assign(new CallHeader(), { credFlavor: flavor, credStart: 0, credSize: body.length });
   if (!caller.take(new XdrReader(body), header)) throw new Error('the credential was refused');

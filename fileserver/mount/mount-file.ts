@@ -2,11 +2,11 @@
  * The list of mounts on the disk set's first volume, `.filerpair/mounts.json`. Written by the thread that changes the volume, behind
  * its gate, and only when that thread says so: never during a hold, and not after the end of service.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WriteGate } from '../system/write-gate.ts';
 import { replaceDurably } from '../volume/durable-file.ts';
 import { privateDirectory } from '../volume/ownership.ts';
+import { readPrivate } from '../volume/private-files.ts';
 import { ENTRIES_MAX, type MountEntry } from './mount-list.ts';
 
 function mountFile(root: string): string {
@@ -16,7 +16,7 @@ function mountFile(root: string): string {
 /** What the last owner knew. A list that can't be read is an empty one: nothing depends on it. */
 export async function readMounts(root: string): Promise<MountEntry[]> {
   try {
-    const value: unknown = JSON.parse(await readFile(mountFile(root), 'utf8'));
+    const value: unknown = JSON.parse((await readPrivate(mountFile(root))).toString('utf8'));
     return Array.isArray(value) ? value.filter(isEntry).slice(-ENTRIES_MAX) : [];
   } catch {
     return [];

@@ -32,6 +32,8 @@ export interface MountCall {
   readonly mounts: Mounts;
   /** The client's address. */
   readonly host: string;
+  /** Its port. */
+  readonly port: number;
   r: XdrReader;
   w: XdrWriter;
 }
@@ -61,7 +63,7 @@ function mnt(call: MountCall): void {
     return;
   }
   const { found, below } = entry;
-  if (!found.clients.includes(call.host)) {
+  if (!found.isFor(call.host, call.port)) {
     encodeMountres3(w, { status: MNT3ERR_ACCES });
     return;
   }

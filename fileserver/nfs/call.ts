@@ -20,7 +20,7 @@ export type UserOf = (tree: Export) => Identity | 'notAllowed';
 
 /** The client behind a call. */
 export interface Caller extends Sender {
-  /** Is the export for the client's address? */
+  /** Is the export for the client's address and port? */
   allowed(tree: Export): boolean;
   /** The user of the call's credential, squashed as the export wants it. */
   identity(tree: Export): Identity;

@@ -16,6 +16,11 @@ import type { NfsCall, Outcome } from './call.ts';
 import { failedWithAttributes } from './failure.ts';
 import { cookieVerifier, isHidden, reader, readPlace, shownInode, startListing } from './listing.ts';
 
+/** Of one reply. A client that wants more asks again, and others have their turn before that. ms */
+const LISTING_MS_MAX = 5;
+/** Entries between two looks at the clock. */
+const ENTRIES_BETWEEN_LOOKS = 64;
+
 const entryStat = new StatBuffer();
 
 export function readdirplus(call: NfsCall): Outcome {
@@ -40,6 +45,7 @@ function list(call: NfsCall, dir: OpenFile, dircount: number, maxcount: number):
   encodePostOp(w, volume.stat, volume);
   w.opaqueFixed(cookieVerifier(volume));
   const dirInode = volume.stat.inode;
+  const begunAt = performance.now();
   let namesSize = 0;
   let entries = 0;
   for (;;) {
@@ -58,6 +64,7 @@ function list(call: NfsCall, dir: OpenFile, dircount: number, maxcount: number):
     if (dircount > 0 && entries > 0 && namesSize > dircount) break;
     if (!addEntry(call, dir, dirInode, start, maxcount)) break;
     entries += 1;
+    if (entries % ENTRIES_BETWEEN_LOOKS === 0 && performance.now() - begunAt > LISTING_MS_MAX) break;
   }
   if (entries === 0) {
     w.position = begin;

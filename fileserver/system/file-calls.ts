@@ -11,6 +11,7 @@
  * Functions that change something take the volume's gate first (write-gate.ts).
  */
 import { constants } from 'node:fs';
+import { constants as osConstants } from 'node:os';
 import koffi from 'koffi';
 import { changingCall, systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
@@ -23,6 +24,8 @@ export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
 
 const { O_CREAT, O_TRUNC } = constants;
+const { ENOSYS, EPERM } = osConstants.errno;
+const SLASH = 0x2f;
 export const { O_RDONLY, O_WRONLY, O_RDWR, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK, O_DSYNC } = constants;
 /** Missing in node:fs; the same on all architectures that Node 24 supports on Linux. */
 export const O_PATH = 0o10000000;
@@ -48,6 +51,7 @@ const c_creatingOpenat = changingCall<Call>(
   'int openat(int dir, int64 path, int flags, uint32 mode)',
 );
 const c_openat2 = systemCall<Call>('openat2', 'int64 syscall(int64 number, int64, int64, int64, int64)');
+const c_openat2Beneath = systemCall<Call>(null, 'int64 syscall(int64 number, int64, int64, int64, int64)');
 const c_fcntl = systemCall<Call>(null, 'int fcntl(int fd, int command, int64 argument)');
 const c_close = libc.func('int close(int fd)') as Call;
 const c_mkdirat = changingCall<Call>('mkdirat', 'int mkdirat(int dir, int64 path, uint32 mode)');
@@ -64,6 +68,10 @@ const c_linkat = changingCall<Call>(
 const c_symlinkat = changingCall<Call>('symlinkat', 'int symlinkat(int64 target, int dir, int64 name)');
 const c_readlinkat = systemCall<Call>(
   'readlinkat',
+  'int64 readlinkat(int dir, int64 path, int64 buffer, uint64 size)',
+);
+const c_readlinkatOfProc = systemCall<Call>(
+  null,
   'int64 readlinkat(int dir, int64 path, int64 buffer, uint64 size)',
 );
 const c_fchmodat = changingCall<Call>(
@@ -162,7 +170,7 @@ export function createAt(
 }
 
 const SYS_OPENAT2 = 437;
-const RESOLVE_CACHED = 0x20;
+export const RESOLVE_CACHED = 0x20;
 const OPEN_HOW_SIZE = 24;
 
 /**
@@ -175,6 +183,26 @@ export function openCachedAt(dir: number, name: Uint8Array): number {
   view.setUint32(0, O_PATH | O_NOFOLLOW | O_CLOEXEC, true);
   view.setUint32(16, RESOLVE_CACHED, true);
   return c_openat2(SYS_OPENAT2, dir, pathAddress(name), openHow.address, OPEN_HOW_SIZE);
+}
+
+const RESOLVE_NO_XDEV = 0x01;
+const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_NO_SYMLINKS = 0x04;
+const RESOLVE_BENEATH = 0x08;
+const RESOLVE_STAY = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+
+/**
+ * A descriptor, or -errno, of what lies below a directory on the same mount; through symbolic links nothing does (ELOOP). `path`:
+ * a name, or a relative path. Linux 5.6; where the kernel or a container's filter knows no openat2 a single name is opened
+ * without following it, which is the same, and a longer path is -ENOSYS.
+ */
+export function openBeneath(dir: number, path: Uint8Array, flags: number, resolve = 0): number {
+  const { view } = openHow;
+  view.setUint32(0, flags | O_CLOEXEC, true);
+  view.setUint32(16, RESOLVE_STAY | resolve, true);
+  const fd = c_openat2Beneath(SYS_OPENAT2, dir, pathAddress(path), openHow.address, OPEN_HOW_SIZE);
+  if (fd !== -ENOSYS && fd !== -EPERM) return fd;
+  return path.includes(SLASH) ? -ENOSYS : openAt(dir, path, flags | O_NOFOLLOW);
 }
 
 /** Opens what an O_PATH descriptor stands for. Not for symbolic links (ELOOP) and not for devices or fifos. */
@@ -250,6 +278,15 @@ export function makeSymbolicLinkAt(
 /** Target of the symbolic link that an O_PATH descriptor stands for: a view, valid until the next call; or -errno. */
 export function readLink(pathFd: number): Uint8Array | number {
   const size = c_readlinkat(pathFd, empty.address, linkTarget.address, PATH_SIZE);
+  return size < 0 ? size : linkTarget.bytes.subarray(0, size);
+}
+
+/**
+ * Where an open file lies, as the kernel writes it: a view, valid until the next call; or -errno. Of something that it knows by no
+ * name (opened by handle, and nothing above it in memory) the path is none that leads there. Never waits for a disk.
+ */
+export function pathOf(fd: number): Uint8Array | number {
+  const size = c_readlinkatOfProc(AT_FDCWD, procAddress(fd), linkTarget.address, PATH_SIZE);
   return size < 0 ? size : linkTarget.bytes.subarray(0, size);
 }
 

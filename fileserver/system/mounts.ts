@@ -7,6 +7,8 @@ export interface Mount {
   readonly type: string;
   /** Of the block device: "253:0". */
   readonly device: string;
+  /** Directory of the file system that is mounted: `/` for all of it. */
+  readonly root: string;
   /** Of the file system, not of the single mount: `rw`, `nobarrier`, `logdev=/dev/sdb1`... */
   readonly options: readonly string[];
 }
@@ -17,10 +19,11 @@ export function mountIn(mountinfo: string, id: number): Mount | null {
     if (!line.startsWith(`${id} `)) continue;
     // 36 35 98:0 /root /mount-point options optional-fields... - type source super-options
     const [place, fileSystem] = line.split(' - ', 2);
-    const device = place?.split(' ')[2];
+    const [, , device, root] = place?.split(' ') ?? [];
     const [type, , options] = fileSystem?.split(' ') ?? [];
-    if (device === undefined || type === undefined || options === undefined) return null;
-    return { type, device, options: options.split(',') };
+    if (device === undefined || root === undefined || type === undefined || options === undefined)
+      return null;
+    return { type, device, root, options: options.split(',') };
   }
   return null;
 }

@@ -12,7 +12,12 @@ const ext4 = (...options: string[]) => ({ type: 'ext4', device: '7:0', options: 
 const xfs = (...options: string[]) => ({ type: 'xfs', device: '7:1', options: ['rw', ...options] });
 
 test('mounts are told apart by their number, with the options of the file system', () => {
-  expect(mountIn(MOUNTINFO, 44)).toEqual({ type: 'ext4', device: '7:0', options: ['rw', 'data=ordered'] });
+  expect(mountIn(MOUNTINFO, 44)).toEqual({
+    type: 'ext4',
+    device: '7:0',
+    root: '/',
+    options: ['rw', 'data=ordered'],
+  });
   expect(mountIn(MOUNTINFO, 45)?.options).toContain('logbufs=8');
   expect(mountIn(MOUNTINFO, 4)).toBe(null);
 });

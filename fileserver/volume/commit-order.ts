@@ -9,6 +9,8 @@
  */
 import type { Mount } from '../system/mounts.ts';
 
+type Options = Omit<Mount, 'root'>;
+
 export interface CommitOrder {
   /**
    * A new entry is durable with its directory: changes of metadata become durable in the order in which they were
@@ -24,7 +26,7 @@ export interface CommitOrder {
 const UNORDERED: Omit<CommitOrder, 'reason'> = { orderedMetadata: false, intents: 'flush' };
 
 /** internalJournal: of ext4 only; null where it is not known. */
-export function commitOrderOf(mount: Mount | null, internalJournal: boolean | null): CommitOrder {
+export function commitOrderOf(mount: Options | null, internalJournal: boolean | null): CommitOrder {
   if (mount === null) return { ...UNORDERED, reason: 'it is not known how the volume is mounted' };
   switch (mount.type) {
     case 'ext3':
@@ -37,7 +39,7 @@ export function commitOrderOf(mount: Mount | null, internalJournal: boolean | nu
   }
 }
 
-function orderOfExt4({ type, options }: Mount, internalJournal: boolean | null): CommitOrder {
+function orderOfExt4({ type, options }: Options, internalJournal: boolean | null): CommitOrder {
   if (internalJournal !== true) {
     const reason =
       internalJournal === null
@@ -57,7 +59,7 @@ function orderOfExt4({ type, options }: Mount, internalJournal: boolean | null):
   return inOrder(type, disturbing);
 }
 
-function orderOfXfs({ options }: Mount): CommitOrder {
+function orderOfXfs({ options }: Options): CommitOrder {
   const disturbing = options.find(
     (option) =>
       option === 'nobarrier' ||

@@ -17,6 +17,7 @@ import { isSigned, isUuidAt, isWellFormed, UUID_AT, UUID_SIZE } from './file-han
 import { type FileIdentity, IdentityReader } from './file-identity.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { InsideDirectories } from './inside-directories.ts';
+import { INSIDE, InsideFiles, OUTSIDE } from './inside-files.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from './names.ts';
 import type { OpenFile } from './open-file.ts';
 import { failureOfResult, statusOfResult, type VolumeFailure, type VolumeStatus } from './status.ts';
@@ -28,9 +29,6 @@ const climbStat = new StatBuffer();
 const { EAGAIN, ELOOP, ENOENT, ENOTDIR, ESTALE } = constants.errno;
 /** Of a directory that is not under that name. */
 const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
-/** Of DiskSet.isInside(). */
-const INSIDE = 1;
-const OUTSIDE = 0;
 const NONE_KNOWN: ReadonlySet<string> = new Set();
 
 export class DiskSet {
@@ -48,6 +46,7 @@ export class DiskSet {
   private waysToExports: Map<Volume, Set<string>>;
 
   private readonly deepClimbs: DeepClimbs;
+  private readonly insideFiles: InsideFiles;
 
   /** Throws VolumeOpenError (InvalidExport). */
   constructor(
@@ -59,6 +58,7 @@ export class DiskSet {
     this.mayWait = mayWait;
     this.inside = new InsideDirectories();
     this.deepClimbs = new DeepClimbs();
+    this.insideFiles = new InsideFiles(mayWait);
     this.known = new Map();
     this.waysToExports = new Map();
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
@@ -198,7 +198,7 @@ export class DiskSet {
   holds(handle: Uint8Array): boolean {
     if (!isWellFormed(handle)) return false;
     const volume = this.volumeOf(handle, 0, handle.length);
-    return volume !== null && isSigned(volume.secret, handle);
+    return volume !== null && isSigned(volume.keys, handle);
   }
 
   /** The file of a handle in a buffer. */
@@ -248,8 +248,8 @@ export class DiskSet {
 
   /**
    * Does a directory lie below its export's? It did when its handle was made, but may have been moved out since: by
-   * way of another export, or on the server. Files have no way back up and are not checked. INSIDE, OUTSIDE, or -errno: that
-   * could not be found out.
+   * way of another export, or on the server. Files have no way back up: of those it is asked whether they lie on the volume, where
+   * the file system is larger. INSIDE, OUTSIDE, or -errno: that could not be found out.
    */
   private isInside(
     file: OpenFile,
@@ -258,7 +258,8 @@ export class DiskSet {
   ): number {
     const { tree } = file;
     become(SERVER_IDENTITY);
-    if (climbStat.ofFd(fd) < 0 || climbStat.type !== S_IFDIR) return INSIDE;
+    if (climbStat.ofFd(fd) < 0) return INSIDE;
+    if (climbStat.type !== S_IFDIR) return this.insideFiles.isInside(file, fd, climbStat);
     const inside = this.leadsToRoot(file, fd, known);
     // What is known concerns the root of before.
     return inside === OUTSIDE && this.isRootAnother(tree) ? this.leadsToRoot(file, fd, NONE_KNOWN) : inside;
@@ -377,6 +378,8 @@ export class DiskSet {
     // Another file system is mounted there: it is not part of this volume.
     if (identity.mountId !== volume.rootMountId) return 'accessDenied';
     const file = this.table.ofIdentity(tree, identity);
+    // It was there a moment ago, in a directory that lies inside.
+    file.insideAt = this.table.generation;
     if (volume.pathIndex !== null && !stay && !isDotDot(name))
       volume.pathIndex.learn(file.key, dir.key, name);
     return file;
@@ -411,6 +414,7 @@ export class DiskSet {
       return result < 0 ? volume.failure(identity.call, result) : 'accessDenied';
     }
     const file = this.table.ofIdentity(tree, identity);
+    file.insideAt = this.table.generation;
     this.table.keepPathFd(file, fd);
     return file;
   }

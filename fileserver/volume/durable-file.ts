@@ -1,7 +1,7 @@
-/** Small files of a volume that are replaced as a whole: a crash leaves the old one or the new one. */
+/** Small files in a volume's private directory that are replaced as a whole: a crash leaves the old one or the new one. */
 import { fdatasync, fsync } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
 import {
@@ -20,6 +20,7 @@ import {
 } from '../system/file-calls.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { REFUSED, RefusedError, type WriteGate } from '../system/write-gate.ts';
+import { inPrivateDirectory } from './private-files.ts';
 
 const { ENOENT } = constants.errno;
 const flushData = promisify(fdatasync);
@@ -40,7 +41,6 @@ export async function replaceDurably(
   path: string,
   content: string | Uint8Array,
 ): Promise<void> {
-  const temporary = encoder.encode(`${path}.new`);
   // Of a crash; or something else of that name, which must not be opened.
   removeFile(gate, `${path}.new`);
   const fd = makeFile(gate, `${path}.new`, typeof content === 'string' ? encoder.encode(content) : content);
@@ -49,17 +49,17 @@ export async function replaceDurably(
   } finally {
     close(fd);
   }
-  // What was awaited may have left a user's identity on the thread.
-  become(SERVER_IDENTITY);
-  must(`rename ${path}.new`, renameAt(gate, AT_FDCWD, temporary, AT_FDCWD, encoder.encode(path)));
+  const temporary = encoder.encode(`${basename(path)}.new`);
+  const renamed = inPrivateDirectory(path, (dir, name) => renameAt(gate, dir, temporary, dir, name));
+  must(`rename ${path}.new`, renamed);
   await flushDirectory(dirname(path));
 }
 
 /** A new file, not flushed. A descriptor for writing, which the caller closes. */
 export function makeFile(gate: WriteGate, path: string, content: Uint8Array): number {
-  become(SERVER_IDENTITY);
   const flags = O_WRONLY | O_EXCL | O_NOFOLLOW;
-  const fd = must(`create ${path}`, createAt(gate, AT_FDCWD, encoder.encode(path), flags, MODE));
+  const created = inPrivateDirectory(path, (dir, name) => createAt(gate, dir, name, flags, MODE));
+  const fd = must(`create ${path}`, created);
   try {
     writeWhole(gate, path, fd, content, 0);
   } catch (error) {
@@ -76,8 +76,7 @@ export function writeWhole(gate: WriteGate, path: string, fd: number, bytes: Uin
 
 /** There may be none. */
 export function removeFile(gate: WriteGate, path: string): void {
-  become(SERVER_IDENTITY);
-  const result = unlinkAt(gate, AT_FDCWD, encoder.encode(path), 0);
+  const result = inPrivateDirectory(path, (dir, name) => unlinkAt(gate, dir, name, 0));
   if (result !== -ENOENT) must(`unlink ${path}`, result);
 }
 

@@ -9,6 +9,9 @@ import type { Volume } from './volume.ts';
 /** present: clients may use it. recorded: see RecordedExports. withdrawn: see Export.withdrawn. */
 type Validity = 'present' | 'recorded' | 'withdrawn';
 
+/** From lower ones only a process with CAP_NET_BIND_SERVICE connects. */
+const RESERVED_PORTS = 1024;
+
 export class Export {
   readonly path: string;
   /** The path's UTF-8 bytes, one character a byte: what clients send may be any bytes. */
@@ -26,7 +29,8 @@ export class Export {
   readonly readOnly: boolean;
   readonly squash: ExportSpec['squash'];
   readonly anonymous: Identity;
-  readonly clients: ClientNetworks;
+  private readonly clients: ClientNetworks;
+  private readonly reservedPorts: boolean;
   readonly spec: ExportSpec;
   /** Identity key of the exported directory; `..` stops there. Empty: it is not there, and the export is not served. */
   rootKey: string;
@@ -47,15 +51,21 @@ export class Export {
     this.volume = volume;
     this.directory = parseExportDirectory(spec);
     this.withdrawn = validity === 'withdrawn';
-    const larger = this.directory.length > 0 || !volume.isMountRoot;
+    const larger = this.directory.length > 0 || !volume.isWholeFileSystem;
     this.canBeLeft = this.withdrawn || (larger && validity === 'present');
     this.readOnly = spec.access === 'ReadOnly';
     this.squash = spec.squash;
     this.anonymous = { uid: spec.anonymousUid, gid: spec.anonymousGid, groups: [] };
     this.clients = new ClientNetworks(spec.clients);
+    this.reservedPorts = spec.ports === 'Reserved';
     this.spec = spec;
     this.rootKey = '';
     this.successor = null;
+  }
+
+  /** May calls come from there? */
+  isFor(host: string, port: number): boolean {
+    return this.clients.includes(host) && (!this.reservedPorts || (port > 0 && port < RESERVED_PORTS));
   }
 
   /** What the files of this export are bound to once it is exported no longer. */

@@ -12,7 +12,7 @@ test('the signature is HMAC-SHA256 (RFC 2104), truncated, for secrets and handle
       const handle = sign(secret, unsigned);
       expect(Buffer.compare(handle.subarray(0, length), unsigned)).toBe(0);
       expect(Buffer.compare(handle.subarray(length), expected)).toBe(0);
-      expect(isSigned(secret, handle)).toBe(true);
+      expect(isSigned([secret], handle)).toBe(true);
     }
   }
 });
@@ -20,10 +20,17 @@ test('the signature is HMAC-SHA256 (RFC 2104), truncated, for secrets and handle
 test('no handle with any single bit changed, and none of another secret, is signed', () => {
   const secret = randomBytes(32);
   const handle = sign(secret, randomBytes(30));
-  expect(isSigned(randomBytes(32), handle)).toBe(false);
+  expect(isSigned([randomBytes(32)], handle)).toBe(false);
   for (let bit = 0; bit < handle.length * 8; bit++) {
     const changed = Uint8Array.from(handle);
     changed[bit >> 3]! ^= 1 << (bit & 7);
-    expect(isSigned(secret, changed)).toBe(false);
+    expect(isSigned([secret, randomBytes(32)], changed)).toBe(false);
   }
+});
+
+test('a handle counts with each of the keys', () => {
+  const [current, previous] = [randomBytes(32), randomBytes(32)];
+  const handle = sign(previous, randomBytes(30));
+  expect(isSigned([current, previous], handle)).toBe(true);
+  expect(isSigned([current], handle)).toBe(false);
 });

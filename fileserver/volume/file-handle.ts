@@ -5,7 +5,7 @@
  *   version  identity type  export id   volume UUID  identity    HMAC-SHA256 of all before, truncated
  *
  * At most 64 bytes (RFC 1813 §2.4 NFS3_FHSIZE): 46 on ext4, 58 on btrfs; 26 bytes of identity are the limit.
- * Nothing in it depends on the server: any server that has the volume has its UUID and its secret.
+ * Nothing in it depends on the server: any server that has the volume has its UUID and its keys (handle-keys.ts).
  *
  * Signed, because a volume is often a directory of a larger file system, and the kernel opens a guessed handle
  * of any file on it. The export id is in it, because two exports of one volume give different rights.
@@ -80,7 +80,7 @@ class Signer {
   }
 }
 
-/** By the secret of a volume, which is one object for as long as the volume is open. */
+/** By the key of a volume, which is one object for as long as the volume is open. */
 const signers = new WeakMap<Uint8Array, Signer>();
 
 function macOf(secret: Uint8Array, unsigned: Uint8Array): Uint8Array {
@@ -108,9 +108,17 @@ export function isWellFormed(handle: Uint8Array): boolean {
   return handle.length >= HANDLE_SIZE_MIN && handle.length <= HANDLE_SIZE_MAX && handle[0] === VERSION;
 }
 
-export function isSigned(secret: Uint8Array, handle: Uint8Array): boolean {
+/** With one of the keys. */
+export function isSigned(keys: readonly Uint8Array[], handle: Uint8Array): boolean {
+  return signerOf(keys, handle) !== null;
+}
+
+/** The key with which it is signed; null: none of them. */
+export function signerOf(keys: readonly Uint8Array[], handle: Uint8Array): Uint8Array | null {
   const at = handle.length - MAC_SIZE;
-  return timingSafeEqual(macOf(secret, handle.subarray(0, at)), handle.subarray(at));
+  for (const key of keys)
+    if (timingSafeEqual(macOf(key, handle.subarray(0, at)), handle.subarray(at))) return key;
+  return null;
 }
 
 export function exportIdIn(handle: Uint8Array): number {

@@ -16,10 +16,10 @@ import {
   handleMemory,
   identityIn,
   identityTypeIn,
-  isSigned,
   isWellFormed,
   MAC_SIZE,
   sign,
+  signerOf,
   uuidIn,
   writeUnsigned,
 } from './file-handle.ts';
@@ -137,10 +137,14 @@ export class FileTable {
     if (size <= MAC_SIZE || size > HANDLE_SIZE_MAX) return 'badHandle';
     const hash = hashOf(bytes, start, size - MAC_SIZE);
     for (let file = this.chains.get(hash) ?? null; file !== null; file = file.chain) {
-      if (file.handle.length === size && sameBytes(file.handle, bytes, start, size)) {
-        this.touch(file);
-        return file;
-      }
+      if (file.handle.length !== size) continue;
+      const { handle, otherHandle } = file;
+      const same =
+        sameBytes(handle, bytes, start, size) ||
+        (otherHandle !== null && sameBytes(otherHandle, bytes, start, size));
+      if (!same) continue;
+      this.touch(file);
+      return file;
     }
     return this.admit(volumes, bytes.slice(start, start + size), hash);
   }
@@ -154,13 +158,27 @@ export class FileTable {
     if (!isWellFormed(handle)) return 'badHandle';
     const volume = volumes.get(Buffer.from(uuidIn(handle)).toString('hex'));
     if (volume === undefined) return 'stale';
-    if (!isSigned(volume.secret, handle)) return 'badHandle';
+    const signer = signerOf(volume.keys, handle);
+    if (signer === null) return 'badHandle';
     const tree = this.trees.of(volume, exportIdIn(handle));
     if (tree === undefined) return 'stale';
+    const known = this.findSigned(handle, hash);
+    if (known !== null) {
+      // Two files of one object would each have their own idea of what is not flushed.
+      known.otherHandle = handleMemory.copy(handle, 0, handle.length);
+      this.touch(known);
+      return known;
+    }
     const identity = identityIn(handle);
     const key = identityKey(identityTypeIn(handle), identity, 0, identity.length);
     const kept = handleMemory.copy(handle, 0, handle.length);
-    return this.insert(new OpenFile(volume, tree, kept, key, hash));
+    const [current] = volume.keys;
+    if (signer === current) return this.insert(new OpenFile(volume, tree, kept, key, hash));
+    // Who asks for it by its name gets one that counts for longer.
+    const renewed = sign(current!, handle.subarray(0, handle.length - MAC_SIZE));
+    const file = new OpenFile(volume, tree, renewed, key, hash);
+    file.otherHandle = kept;
+    return this.insert(file);
   }
 
   /** The file with the identity that the reader has just read, under one of `exports`. Signs a handle if it is new here. */
@@ -182,8 +200,15 @@ export class FileTable {
       this.touch(found);
       return found;
     }
-    const handle = sign(volume.secret, scratch.subarray(0, size));
+    const handle = sign(volume.keys[0]!, scratch.subarray(0, size));
     return this.insert(new OpenFile(volume, tree, handle, identity.key(), hash));
+  }
+
+  /** The file of a handle, whichever key has signed that. */
+  private findSigned(handle: Uint8Array, hash: number): OpenFile | null {
+    const size = handle.length - MAC_SIZE;
+    this.scratch.set(handle.subarray(0, size));
+    return this.findUnsigned(hash, size);
   }
 
   private findUnsigned(hash: number, size: number): OpenFile | null {

@@ -12,21 +12,12 @@
  * all the same, changes are refused for a second, and tried again.
  */
 import { constants } from 'node:os';
-import {
-  AT_FDCWD,
-  allocate,
-  close,
-  createAt,
-  O_RDONLY,
-  O_RDWR,
-  openAt,
-  unlinkAt,
-} from '../system/file-calls.ts';
+import { allocate, close, createAt, O_NOFOLLOW, O_RDONLY, O_RDWR, unlinkAt } from '../system/file-calls.ts';
 import type { FileSystemIdentity } from '../system/file-system-identity.ts';
 import { hasSharedExtents } from '../system/shared-extents.ts';
 import { StatBuffer } from '../system/statx.ts';
-import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
+import { inPrivateDirectory, openPrivate } from './private-files.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 
 /**
@@ -39,7 +30,7 @@ const { ENOSPC, EDQUOT } = constants.errno;
 const stat = new StatBuffer();
 
 export class JournalReserve {
-  private readonly path: Uint8Array;
+  private readonly path: string;
   /** The file system may refuse to write over a file for lack of space. */
   readonly needed: boolean;
   /**
@@ -51,7 +42,7 @@ export class JournalReserve {
 
   /** path: of the file. */
   constructor(path: string, { sharesExtents, isBtrfs }: FileSystemIdentity) {
-    this.path = new TextEncoder().encode(path);
+    this.path = path;
     this.needed = sharesExtents;
     this.failsLate = isBtrfs;
     this.lent = null;
@@ -67,26 +58,28 @@ export class JournalReserve {
     if (!isForLackOfSpace(result)) return false;
     this.lent = failureOfResult(result);
     if (!this.needed) return false;
-    become(SERVER_IDENTITY);
-    return unlinkAt(gate, AT_FDCWD, this.path, 0) === 0;
+    return this.remove(gate) === 0;
   }
 
   /** When a volume is opened: makes the file if it is not there, or would free nothing. */
   begin(gate: WriteGate): void {
     if (!this.needed) return;
-    become(SERVER_IDENTITY);
     if (!this.isWhole(gate)) this.take(gate);
   }
 
   private isWhole(gate: WriteGate): boolean {
-    if (stat.ofName(AT_FDCWD, this.path) < 0 || stat.size < RESERVE_SIZE) return false;
-    const fd = openAt(AT_FDCWD, this.path, O_RDONLY);
+    const fd = openPrivate(this.path, O_RDONLY);
     if (fd < 0) return false;
+    const whole = stat.ofFd(fd) === 0 && stat.size >= RESERVE_SIZE;
     // What a copy or snapshot holds too is not free when this file is gone.
-    const shared = hasSharedExtents(fd);
+    const shared = whole && hasSharedExtents(fd);
     close(fd);
-    if (shared) unlinkAt(gate, AT_FDCWD, this.path, 0);
-    return !shared;
+    if (shared) this.remove(gate);
+    return whole && !shared;
+  }
+
+  private remove(gate: WriteGate): number {
+    return inPrivateDirectory(this.path, (dir, name) => unlinkAt(gate, dir, name, 0));
   }
 
   /** Once a second: takes back what was lent, if there is room. */
@@ -97,13 +90,14 @@ export class JournalReserve {
   }
 
   private take(gate: WriteGate): void {
-    become(SERVER_IDENTITY);
-    const fd = createAt(gate, AT_FDCWD, this.path, O_RDWR, 0o600);
+    const fd = inPrivateDirectory(this.path, (dir, name) =>
+      createAt(gate, dir, name, O_RDWR | O_NOFOLLOW, 0o600),
+    );
     const result = fd < 0 ? fd : allocate(gate, fd, RESERVE_SIZE);
     if (fd >= 0) close(fd);
     this.lent = isForLackOfSpace(result) ? failureOfResult(result) : null;
     // A part of it is of no use, and would be taken for the whole by the next owner.
-    if (result < 0 && fd >= 0) unlinkAt(gate, AT_FDCWD, this.path, 0);
+    if (result < 0 && fd >= 0) this.remove(gate);
   }
 }
 

@@ -18,9 +18,8 @@ import { fdatasyncSync, fsync, read } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
-import { AT_FDCWD, close, O_RDWR, openAt, writeJournalFrom } from '../system/file-calls.ts';
+import { close, O_RDWR, writeJournalFrom } from '../system/file-calls.ts';
 import { fdatasync } from '../system/pool-calls.ts';
-import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../system/write-gate.ts';
 import { writeOut } from '../system/write-out.ts';
 import { makeFile, writeWhole } from './durable-file.ts';
@@ -37,6 +36,7 @@ import {
   type SegmentHeader,
 } from './journal-records.ts';
 import { type LeftBehind, leftBehind, type ReadSegment } from './left-behind.ts';
+import { openPrivate } from './private-files.ts';
 
 /** Bytes of one of the files. The answers of a full reply cache are less than half of it. */
 export const SEGMENT_SIZE = 6 * 1024 * 1024;
@@ -404,9 +404,7 @@ export async function openJournal(
     const headers: SegmentHeader[] = [];
     for (const name of FILES) {
       const path = join(directory, name);
-      // Between two awaits a request of the other disk set may have put a user's identity on this thread.
-      become(SERVER_IDENTITY);
-      const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
+      const fd = openPrivate(path, O_RDWR);
       if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
       fds.push(fd);
       const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);

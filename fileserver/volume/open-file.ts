@@ -18,6 +18,8 @@ export class OpenFile {
   tree: Export;
   /** The complete handle, in memory of its own. */
   readonly handle: Uint8Array;
+  /** The same, signed with another key of the volume; null: no client has used it so. */
+  otherHandle: Uint8Array | null;
   /** Key of the object in its volume, the same for all exports; see identityKey(). */
   readonly key: string;
   pathFd: number;
@@ -25,6 +27,8 @@ export class OpenFile {
   writeFd: number;
   /** FileTable.generation at which the object was last seen to be inside its export. */
   insideAt: number;
+  /** Its change time when it was last found below the root of its volume (inside-files.ts), ms; NaN: it was not looked for. */
+  provenAtMs: number;
   /** What its last user may do with it; null: it was not asked, or can't be remembered. */
   access: KnownAccess | null;
   /** It is a directory that takes several names for one; null: it was not asked (DiskSet.mayFoldNames()). */
@@ -52,11 +56,13 @@ export class OpenFile {
     this.volume = volume;
     this.tree = tree;
     this.handle = handle;
+    this.otherHandle = null;
     this.key = key;
     this.pathFd = -1;
     this.readFd = -1;
     this.writeFd = -1;
     this.insideAt = -1;
+    this.provenAtMs = Number.NaN;
     this.access = null;
     this.foldsNames = null;
     this.pins = 0;

@@ -2,13 +2,13 @@
  * Looks at the ownership record in the middle of service, in the thread that changes the volume (R6): some two microseconds, as long
  * as nothing has changed and the file is in memory.
  */
-import { AT_FDCWD, close, O_NOFOLLOW, O_RDONLY, openAt, readOwnershipInto } from '../system/file-calls.ts';
-import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { close, O_RDONLY, readOwnershipInto } from '../system/file-calls.ts';
 import { isAhead, newestSlot, OWNERSHIP_SIZE, type OwnershipRecord, ownershipFile } from './ownership.ts';
+import { openPrivate } from './private-files.ts';
 
 export class OwnershipLook {
   private readonly root: string;
-  private readonly file: Uint8Array;
+  private readonly file: string;
   private readonly owner: Pick<OwnershipRecord, 'epoch' | 'owner'>;
   /** Opened for each look: a network file system asks its server then, and may answer from memory otherwise. */
   private readonly anew: boolean;
@@ -19,7 +19,7 @@ export class OwnershipLook {
 
   constructor(root: string, owner: Pick<OwnershipRecord, 'epoch' | 'owner'>, anew: boolean) {
     this.root = root;
-    this.file = new TextEncoder().encode(ownershipFile(root));
+    this.file = ownershipFile(root);
     this.owner = owner;
     this.anew = anew;
     this.fd = -1;
@@ -48,8 +48,7 @@ export class OwnershipLook {
 
   private open(): number {
     if (this.fd >= 0) return this.fd;
-    become(SERVER_IDENTITY);
-    const fd = openAt(AT_FDCWD, this.file, O_RDONLY | O_NOFOLLOW);
+    const fd = openPrivate(this.file, O_RDONLY);
     if (fd >= 0) this.fd = fd;
     return fd;
   }

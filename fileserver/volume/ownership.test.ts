@@ -14,9 +14,9 @@ import {
   readOwnership,
   readSecret,
   readVolumeRecord,
-  VolumeRecordError,
   writeOwnership,
 } from './ownership.ts';
+import { VolumeRecordError } from './private-files.ts';
 
 let root: string;
 beforeEach(() => {
@@ -43,7 +43,7 @@ test('a virgin directory has no records; initialised, it has a UUID, a home and 
   const made = await initialiseVolume(OPEN, root, 'filer-a');
   expect(await readVolumeRecord(root)).toEqual(made);
   expect(made.home).toBe('filer-a');
-  expect((await readSecret(root)).length).toBe(32);
+  expect((await readSecret(root))?.length).toBe(32);
   expect(await readOwnership(root)).toBe(null);
   const { mode } = statSync(privateDirectory(root));
   expect(mode & 0o777).toBe(0o700);

@@ -8,7 +8,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { fdatasync } from 'node:fs';
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,28 +19,26 @@ import {
   changeMode,
   close,
   makeDirectoryAt,
-  O_DIRECTORY,
   O_DSYNC,
-  O_NOFOLLOW,
-  O_PATH,
   O_RDWR,
-  openAt,
   readOwnershipInto,
   writeOwnershipFrom,
 } from '../system/file-calls.ts';
 import { withPoolFault } from '../system/pool-calls.ts';
+import { StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
 import { flushDirectory, must, removeFile, replaceDurably } from './durable-file.ts';
+import { HANDLE_KEY_SIZE } from './handle-keys.ts';
 import { createJournal } from './journal.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
 import { isPlace, type Place } from './place.ts';
+import { openPrivate, readPrivate, VolumeRecordError, withPrivateDirectory } from './private-files.ts';
 
 const { EEXIST } = constants.errno;
 const flushData = promisify(fdatasync);
 export const VOLUME_FORMAT = 1;
 const RESTORED = 'restored';
-export const SECRET_SIZE = 32;
 const PRIVATE_MODE = 0o700;
 
 export interface VolumeRecord {
@@ -68,11 +66,6 @@ export interface OwnershipRecord {
   readonly handles?: string;
 }
 
-/** Something on the volume is not what it should be. The message is for people: it names the file and the way out. */
-export class VolumeRecordError extends Error {
-  override readonly name = 'VolumeRecordError';
-}
-
 export function privateDirectory(root: string): string {
   return join(root, PRIVATE_DIRECTORY);
 }
@@ -90,7 +83,8 @@ export function reserveFile(root: string): string {
 export function restoredFile(root: string): string {
   return join(privateDirectory(root), RESTORED);
 }
-function secretFile(root: string): string {
+/** The volume's own key for file handles: see handle-keys.ts. */
+export function secretFile(root: string): string {
   return join(privateDirectory(root), 'secret');
 }
 
@@ -115,7 +109,7 @@ export interface OwnershipSlot {
   readonly generation: number;
 }
 
-const readOwnershipFile = withPoolFault('read of the ownership record', (path: string) => readFile(path));
+const readOwnershipFile = withPoolFault('read of the ownership record', readPrivate);
 const BLOCK_SIZE = 4096;
 const BLOCKS = 2;
 
@@ -228,8 +222,8 @@ export async function writeOwnership(
 ): Promise<void> {
   become(SERVER_IDENTITY);
   const path = ownershipFile(root);
-  const flags = O_RDWR | O_NOFOLLOW | (writeThrough ? O_DSYNC : 0);
-  const fd = must(`open ${path}`, openAt(AT_FDCWD, new TextEncoder().encode(path), flags));
+  const flags = O_RDWR | (writeThrough ? O_DSYNC : 0);
+  const fd = must(`open ${path}`, openPrivate(path, flags));
   try {
     replaceOwnership(gate, root, fd, record);
     if (!writeThrough) await flushData(fd);
@@ -258,7 +252,7 @@ function replaceOwnership(gate: WriteGate, root: string, fd: number, record: Own
 async function readRecord(path: string): Promise<Record<string, unknown> | null> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = (await readPrivate(path)).toString('utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
@@ -273,18 +267,31 @@ async function readRecord(path: string): Promise<Record<string, unknown> | null>
   throw new VolumeRecordError(`${path} is not JSON; restore it from a backup of the volume`);
 }
 
-export async function readSecret(root: string): Promise<Uint8Array> {
-  const secret = await readFile(secretFile(root));
-  if (secret.length !== SECRET_SIZE) {
-    throw new VolumeRecordError(`${secretFile(root)} has ${secret.length} bytes instead of ${SECRET_SIZE}`);
+/** null: it has none, and the pair's keys count. previous: one that was renamed. */
+export async function readSecret(root: string, previous = false): Promise<Uint8Array | null> {
+  const file = secretFile(root) + (previous ? '.previous' : '');
+  const secret = await readPrivate(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (secret === null) return null;
+  if (secret.length !== HANDLE_KEY_SIZE) {
+    throw new VolumeRecordError(`${file} has ${secret.length} bytes instead of ${HANDLE_KEY_SIZE}`);
   }
   return new Uint8Array(secret);
 }
 
 /**
  * Makes a directory a volume. volume.json comes last: what a crash leaves before it is no volume, and is made anew.
+ *
+ * @param hasKey it gets a key for file handles on itself (handle-keys.ts)
  */
-export async function initialiseVolume(gate: WriteGate, root: string, home: string): Promise<VolumeRecord> {
+export async function initialiseVolume(
+  gate: WriteGate,
+  root: string,
+  home: string,
+  hasKey = true,
+): Promise<VolumeRecord> {
   const directory = privateDirectory(root);
   if ((await readOwnership(root)) !== null) {
     // It has been served: to make it anew would end all handles that clients hold.
@@ -296,7 +303,7 @@ export async function initialiseVolume(gate: WriteGate, root: string, home: stri
   for (const name of left) removeFile(gate, join(directory, name));
   become(SERVER_IDENTITY);
   disableCopyOnWrite(gate, directory);
-  await replaceDurably(gate, secretFile(root), randomBytes(SECRET_SIZE));
+  if (hasKey) await replaceDurably(gate, secretFile(root), randomBytes(HANDLE_KEY_SIZE));
   await replaceDurably(gate, ownershipFile(root), Buffer.alloc(OWNERSHIP_SIZE, ' '));
   await createJournal(gate, directory);
   const record: VolumeRecord = {
@@ -310,18 +317,24 @@ export async function initialiseVolume(gate: WriteGate, root: string, home: stri
   return record;
 }
 
-/** The directory, for the server alone. */
+/** The directory, for the server alone. Throws VolumeRecordError if it is there and somebody else could write to it. */
 function makePrivate(gate: WriteGate, directory: string): void {
   become(SERVER_IDENTITY);
-  const name = new TextEncoder().encode(directory);
-  const made = makeDirectoryAt(gate, AT_FDCWD, name, PRIVATE_MODE);
+  const made = makeDirectoryAt(gate, AT_FDCWD, new TextEncoder().encode(directory), PRIVATE_MODE);
   if (made !== -EEXIST) must(`mkdir ${directory}`, made);
-  const fd = must(`open ${directory}`, openAt(AT_FDCWD, name, O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  try {
-    must(`chmod ${directory}`, changeMode(gate, fd, PRIVATE_MODE));
-  } finally {
-    close(fd);
-  }
+  closeToOthers(gate, directory);
+}
+
+const modeStat = new StatBuffer();
+
+/** An administrator who makes the directory by hand leaves it open for reading. */
+export function closeToOthers(gate: WriteGate, directory: string): void {
+  const result = withPrivateDirectory(directory, (dir) => {
+    const looked = modeStat.ofFd(dir);
+    if (looked < 0 || (modeStat.mode & 0o777) === PRIVATE_MODE) return looked;
+    return changeMode(gate, dir, PRIVATE_MODE);
+  });
+  must(`chmod ${directory}`, result);
 }
 
 export async function saysRestored(root: string): Promise<boolean> {

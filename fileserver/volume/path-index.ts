@@ -52,6 +52,12 @@ export class PathIndex {
     this.gone.delete(key);
   }
 
+  /** open() will not walk for it. */
+  knows(key: string): boolean {
+    const goneAt = this.gone.get(key);
+    return this.places.has(key) || (goneAt !== undefined && performance.now() - goneAt < GONE_MS);
+  }
+
   /** A descriptor of the object with this identity, or -errno (ESTALE: it has no name any more). */
   open(key: string, flags: number): number {
     const known = this.openKnown(key, flags);

@@ -5,21 +5,20 @@
  * (journal-reserve.ts).
  */
 import { SystemCallError } from '../system/errno.ts';
-import { AT_FDCWD, close, O_RDWR, openAt } from '../system/file-calls.ts';
+import { close, O_RDWR } from '../system/file-calls.ts';
 import { hasSharedExtents, unshareExtents } from '../system/shared-extents.ts';
 import { StatBuffer } from '../system/statx.ts';
-import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
 import { journalFiles } from './journal.ts';
 import { ownershipFile, privateDirectory } from './ownership.ts';
+import { openPrivate } from './private-files.ts';
 
 const stat = new StatBuffer();
 
 /** Contents stay. Nothing is changed where nothing is shared. */
 export async function unshareRecords(gate: WriteGate, root: string): Promise<void> {
   for (const path of [ownershipFile(root), ...journalFiles(privateDirectory(root))]) {
-    become(SERVER_IDENTITY);
-    const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDWR);
+    const fd = openPrivate(path, O_RDWR);
     if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
     try {
       if (hasSharedExtents(fd) && stat.ofFd(fd) === 0) await unshareExtents(gate, fd, stat.size);

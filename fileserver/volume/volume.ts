@@ -29,6 +29,7 @@ import { CountedKeys } from './counted-keys.ts';
 import { errnoName, failureOf, isTold, outcomeOf } from './errno-outcomes.ts';
 import { identityIn, identityTypeIn } from './file-handle.ts';
 import { IdentityReader, openIdentity } from './file-identity.ts';
+import { type HandleKeys, keyNotice, keysOf, readPairKeys } from './handle-keys.ts';
 import { type Journal, JournalCorruptError, openJournal, type Replay } from './journal.ts';
 import { JournalReserve } from './journal-reserve.ts';
 import { changeTimesTell } from './known-access.ts';
@@ -36,6 +37,7 @@ import type { LeftBehind } from './left-behind.ts';
 import { pinMountedVolume } from './mounted-volume.ts';
 import { PRIVATE_DIRECTORY } from './names.ts';
 import {
+  closeToOthers,
   initialiseVolume,
   isAhead,
   OwnershipAheadError,
@@ -50,14 +52,15 @@ import {
   reserveFile,
   restoredFile,
   saysRestored,
+  secretFile,
   takeBackRestored,
   type VolumeRecord,
-  VolumeRecordError,
   writeOwnership,
 } from './ownership.ts';
 import { OwnershipLook } from './ownership-look.ts';
 import { PathIndex } from './path-index.ts';
 import { describePlace, isElsewhere, knownPlace, type Place } from './place.ts';
+import { openPrivate, VolumeRecordError } from './private-files.ts';
 import type { VolumeFailure } from './status.ts';
 import { VolumeErrors } from './volume-errors.ts';
 
@@ -94,7 +97,7 @@ export interface VolumeAttachment {
   readonly spec: VolumeSpec;
   readonly owner: VolumeOwner;
   readonly ownership: OwnershipRecord;
-  readonly secret: Uint8Array;
+  readonly keys: HandleKeys;
   /** false: files are found by name, through an index that only the opener's thread keeps. */
   readonly opensHandles: boolean;
 }
@@ -112,14 +115,17 @@ export class Volume {
   readonly uuidHex: string;
   /** Of this opening, for the log: what clients notice of it. */
   readonly warnings: readonly string[];
-  readonly secret: Uint8Array;
+  /** Likewise, for the administrator: what might be done about the keys of file handles. null: nothing. */
+  readonly keyNotice: string | null;
+  /** Of file handles. */
+  readonly keys: HandleKeys;
   readonly rootFd: number;
   readonly rootKey: string;
   readonly rootMountId: number;
   /** Bytes of the largest file that the file system can have. */
   readonly fileSizeMax: bigint;
-  /** Nothing of the same mount lies outside the volume. */
-  readonly isMountRoot: boolean;
+  /** Nothing of the same file system lies outside the volume. */
+  readonly isWholeFileSystem: boolean;
   /** Reads identities of this volume's files; one result at a time. */
   readonly identity: IdentityReader;
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
@@ -179,7 +185,7 @@ export class Volume {
     owner: VolumeOwner,
     gate: WriteGate,
     ownership: OwnershipRecord,
-    secret: Uint8Array,
+    keys: HandleKeys,
     root: VolumeRoot,
     opening: Opening | null,
     onFault: FaultListener,
@@ -189,15 +195,16 @@ export class Volume {
     this.gate = gate;
     this.uuidHex = (ownership.handles ?? ownership.uuid).replaceAll('-', '');
     this.warnings = opening?.warnings ?? [];
+    this.keyNotice = opening?.keyNotice ?? null;
     this.uuid = new Uint8Array(Buffer.from(this.uuidHex, 'hex'));
-    this.secret = secret;
+    this.keys = keys;
     this.rootFd = root.fd;
     this.rootKey = root.key;
     this.rootMountId = root.mountId;
     this.fileSizeMax = root.fileSizeMax;
     this.identity = root.identity;
     this.stat = new StatBuffer();
-    this.isMountRoot = this.stat.ofFd(root.fd) === 0 && this.stat.isMountRoot === true;
+    this.isWholeFileSystem = root.isWholeFileSystem;
     this.ownJournal = opening?.journal ?? null;
     this.leftBehind = opening?.leftBehind ?? null;
     this.recorded = opening?.recorded ?? Promise.resolve();
@@ -256,8 +263,8 @@ export class Volume {
 
   /** For attachVolume() in other threads of this process. */
   get attachment(): VolumeAttachment {
-    const { spec, owner, ownership, secret, pathIndex } = this;
-    return { spec, owner, ownership, secret, opensHandles: pathIndex === null };
+    const { spec, owner, ownership, keys, pathIndex } = this;
+    return { spec, owner, ownership, keys, opensHandles: pathIndex === null };
   }
 
   /** Opens what a handle stands for, as the server itself. A descriptor, or -errno (ESTALE: gone). */
@@ -389,12 +396,14 @@ interface Opening {
   readonly leftBehind: LeftBehind;
   readonly recorded: Promise<void>;
   readonly warnings: readonly string[];
+  readonly keyNotice: string | null;
 }
 
 interface VolumeRoot {
   readonly fd: number;
   readonly key: string;
   readonly mountId: number;
+  readonly isWholeFileSystem: boolean;
   readonly fileSizeMax: bigint;
   readonly commitOrder: CommitOrder;
   readonly changeTimesTell: boolean;
@@ -411,7 +420,7 @@ export interface PreparedVolume {
   readonly record: VolumeRecord;
   readonly root: VolumeRoot;
   readonly last: OwnershipSlot | null;
-  readonly secret: Uint8Array;
+  readonly keys: ReadKeys;
   readonly replay: Replay;
   /** The administrator says that it was restored. */
   readonly restored: boolean;
@@ -431,13 +440,13 @@ export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | 
     if (record === null) return null;
     const root = openRoot(spec);
     try {
-      const [last, secret, restored] = await Promise.all([
+      const [last, keys, restored] = await Promise.all([
         readOwnershipSlot(spec.path),
-        readSecret(spec.path),
+        readKeys(spec, root),
         saysRestored(spec.path),
       ]);
       const replay = await openJournal(privateDirectory(spec.path), uuidBytes(record));
-      return { record, root, last, secret, replay, restored };
+      return { record, root, last, keys, replay, restored };
     } catch (error) {
       close(root.fd);
       throw error;
@@ -491,13 +500,13 @@ async function openUnprepared(
   const record = await verify(spec, owner, gate, written, restored);
   const root = openRoot(spec);
   try {
-    const [last, secret] = await Promise.all([readOwnershipSlot(spec.path), readSecret(spec.path)]);
+    const [last, keys] = await Promise.all([readOwnershipSlot(spec.path), readKeys(spec, root)]);
     const next = nextOwnership(spec, owner, { record, root, last, restored }, written);
     const { ownership, warnings } = next;
     // The record is on its way to the disk while the journal is read.
     const recorded = recordOwnership(spec, root, gate, ownership, restored);
     const replay = await beside(recorded, openJournal(privateDirectory(spec.path), uuidBytes(record)));
-    return opened(spec, owner, gate, onFault, { root, secret, replay, ownership, recorded, warnings });
+    return opened(spec, owner, gate, onFault, { root, keys, replay, ownership, recorded, warnings });
   } catch (error) {
     close(root.fd);
     throw error;
@@ -512,19 +521,19 @@ function openPrepared(
   prepared: PreparedVolume,
   written: WrittenVolume | null,
 ): Volume {
-  const { record, root, secret, replay, restored } = prepared;
+  const { record, root, keys, replay, restored } = prepared;
   try {
     mustBelongTo(spec, owner, record);
     const { ownership, warnings } = nextOwnership(spec, owner, prepared, written);
     const recorded = recordOwnership(spec, root, gate, ownership, restored);
-    return opened(spec, owner, gate, onFault, { root, secret, replay, ownership, recorded, warnings });
+    return opened(spec, owner, gate, onFault, { root, keys, replay, ownership, recorded, warnings });
   } catch (error) {
     discardPrepared(prepared);
     throw error;
   }
 }
 
-interface Read extends Pick<PreparedVolume, 'root' | 'secret' | 'replay'> {
+interface Read extends Pick<PreparedVolume, 'root' | 'keys' | 'replay'> {
   readonly ownership: OwnershipRecord;
   readonly recorded: Promise<void>;
   readonly warnings: readonly string[];
@@ -537,10 +546,10 @@ function opened(
   onFault: FaultListener,
   read: Read,
 ): Volume {
-  const { root, secret, ownership, recorded, warnings } = read;
+  const { root, keys, ownership, recorded, warnings } = read;
   const { journal, ...leftBehind } = read.replay;
-  const opening = { journal, leftBehind, recorded, warnings };
-  return new Volume(spec, owner, gate, ownership, secret, root, opening, onFault);
+  const opening = { journal, leftBehind, recorded, warnings, keyNotice: keys.notice };
+  return new Volume(spec, owner, gate, ownership, keys.keys, root, opening, onFault);
 }
 
 /** Writes in place, and once more with the reserve's space if there is none. */
@@ -588,8 +597,8 @@ export function rehearseAttaching(spec: VolumeSpec): void {
  * A volume for a thread that only reads it, while openVolume()'s thread has it open. Throws VolumeOpenError.
  */
 export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {
-  const { spec, owner, ownership, secret } = attachment;
-  return new Volume(spec, owner, NO_WRITES, ownership, secret, openRoot(spec), null, onFault);
+  const { spec, owner, ownership, keys } = attachment;
+  return new Volume(spec, owner, NO_WRITES, ownership, keys, openRoot(spec), null, onFault);
 }
 
 /** 16 bytes. */
@@ -605,6 +614,7 @@ function recordOwnership(
   restored: boolean,
 ): Promise<void> {
   const write = async (): Promise<void> => {
+    closeToOthers(gate, privateDirectory(spec.path));
     await withReserve(gate, root.reserve, () =>
       writeOwnership(gate, spec.path, ownership, spec.writeThrough === true),
     );
@@ -655,7 +665,7 @@ async function verify(
     await mustBeDirectory(spec);
     if (owner.server === owner.home) {
       if (spec.reattached === true && spec.adopts !== true) await mustBeFresh(spec);
-      return initialiseVolume(gate, spec.path, owner.home);
+      return initialiseVolume(gate, spec.path, owner.home, needsOwnKey(spec));
     }
     throw new VolumeOpenError(
       OpenFailure.NotAVolume,
@@ -664,6 +674,48 @@ async function verify(
   }
   mustBelongTo(spec, owner, found);
   return found;
+}
+
+/** With a key of the pair only where nobody else has anything beside it. */
+function needsOwnKey(spec: VolumeSpec): boolean {
+  if (spec.handleKeysDirectory === undefined) return true;
+  const fd = openAt(AT_FDCWD, new TextEncoder().encode(spec.path), O_PATH | O_DIRECTORY);
+  if (fd < 0) throw new VolumeOpenError('IoError', `${spec.path} can't be opened (errno ${-fd})`);
+  const whole = isWholeFileSystem(fd);
+  close(fd);
+  return whole;
+}
+
+/**
+ * The root of a file system, and nothing less. A bind mount of a directory is the root of a mount too, and the kernel opens handles
+ * of all that lies beside it.
+ */
+function isWholeFileSystem(rootFd: number): boolean {
+  const stat = new StatBuffer();
+  if (stat.ofFd(rootFd) < 0 || stat.isMountRoot !== true) return false;
+  return mountOf(Number(stat.mountId))?.root === '/';
+}
+
+interface ReadKeys {
+  readonly keys: HandleKeys;
+  readonly notice: string | null;
+}
+
+/** Throws VolumeRecordError. */
+async function readKeys(spec: VolumeSpec, root: VolumeRoot): Promise<ReadKeys> {
+  const { path, handleKeysDirectory } = spec;
+  const [current, previous] = await Promise.all([readSecret(path), readSecret(path, true)]);
+  const own = { current, previous };
+  const pair = handleKeysDirectory === undefined ? null : readPairKeys(handleKeysDirectory);
+  const keys = keysOf(own, pair);
+  if (keys === null) {
+    throw new VolumeRecordError(
+      `${secretFile(path)} is missing, and no other key for file handles is configured; restore it from a backup of the volume, or give the server the pair's (handleKeysDirectory)`,
+    );
+  }
+  // Without handles of the kernel's, files are found below the volume's root only.
+  const exposed = !root.isWholeFileSystem && root.opensHandles;
+  return { keys, notice: exposed ? keyNotice(spec, secretFile(path), own, pair) : null };
 }
 
 /** `behind`: of whyBehind(). */
@@ -791,6 +843,7 @@ function openRoot(spec: VolumeSpec): VolumeRoot {
     return {
       fd,
       ...identified,
+      isWholeFileSystem: isWholeFileSystem(fd),
       fileSizeMax,
       commitOrder: order,
       changeTimesTell: tell,
@@ -818,7 +871,7 @@ function takesOtherCase(rootFd: number): boolean {
 
 function fileSizeMaxOf(spec: VolumeSpec): bigint {
   const path = ownershipFile(spec.path);
-  const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_RDONLY);
+  const fd = openPrivate(path, O_RDONLY);
   if (fd < 0)
     throw new VolumeOpenError('IoError', `volume ${spec.name}: ${path} can't be opened (errno ${-fd})`);
   const most = fileSizeMax(fd);

@@ -1,0 +1,93 @@
+/**
+ * Who may have one more connection. All ports of the server share the descriptors, so nobody may take them all.
+ *
+ * - A client's address may have SHARE times as many connections as are still free: one address alone gets eight ninths of all (many
+ *   clients may be behind it, as networks translate addresses), and the next address to come always finds some.
+ * - An address in no export gets a few, which are none of the clients': enough for the answer that it may not, and for the reply of
+ *   a call that was executed while it still might.
+ *
+ * Of an IPv6 address the first 64 bits count: the rest its owner chooses. Pure.
+ */
+import { isIPv4 } from 'node:net';
+
+const SHARE = 8;
+/** Connections of addresses in no export, all of them together, and of one. */
+export const STRANGERS_MAX = 32;
+export const STRANGER_MAX = 4;
+
+export type Refusal = 'full' | 'address' | 'stranger';
+
+/** What a connection counts as, until leave(). */
+export type Admission = string & { readonly brand: unique symbol };
+
+export class ConnectionsByAddress {
+  readonly max: number;
+  private readonly counts: Map<string, number>;
+  private clients: number;
+  private strangers: number;
+
+  /** max: of all clients together. */
+  constructor(max: number) {
+    this.max = max;
+    this.counts = new Map();
+    this.clients = 0;
+    this.strangers = 0;
+  }
+
+  get total(): number {
+    return this.clients + this.strangers;
+  }
+
+  /** isClient: the address is in an export. null: refused, and why() says so. */
+  admit(address: string, isClient: boolean): Admission | null {
+    if (this.why(address, isClient) !== null) return null;
+    const admission = keyOf(address, isClient);
+    this.counts.set(admission, this.countOf(admission) + 1);
+    if (isClient) this.clients += 1;
+    else this.strangers += 1;
+    return admission;
+  }
+
+  /** null: it may have one more. */
+  why(address: string, isClient: boolean): Refusal | null {
+    const count = this.countOf(keyOf(address, isClient));
+    if (!isClient) return this.strangers < STRANGERS_MAX && count < STRANGER_MAX ? null : 'stranger';
+    if (this.clients >= this.max) return 'full';
+    return count < SHARE * (this.max - this.clients) ? null : 'address';
+  }
+
+  leave(admission: Admission): void {
+    const count = this.countOf(admission);
+    if (count === 0) throw new Error(`no connection is left of ${admission}`);
+    if (count === 1) this.counts.delete(admission);
+    else this.counts.set(admission, count - 1);
+    if (admission.startsWith(STRANGER)) this.strangers -= 1;
+    else this.clients -= 1;
+  }
+
+  private countOf(key: string): number {
+    return this.counts.get(key) ?? 0;
+  }
+}
+
+const STRANGER = 'stranger ';
+
+function keyOf(address: string, isClient: boolean): Admission {
+  const network = networkOf(address);
+  return (isClient ? network : STRANGER + network) as Admission;
+}
+
+/** An IPv4 address as it is, also one that came in over an IPv6 socket; of an IPv6 address its /64. */
+export function networkOf(address: string): string {
+  if (isIPv4(address)) return address;
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
+  if (mapped !== undefined && isIPv4(mapped)) return mapped;
+  const [plain = ''] = address.split('%');
+  const [head = '', tail] = plain.split('::');
+  const first = head === '' ? [] : head.split(':');
+  const last = tail === undefined || tail === '' ? [] : tail.split(':');
+  const missing = tail === undefined ? 0 : 8 - first.length - last.length;
+  const groups = [...first, ...Array.from({ length: Math.max(0, missing) }, () => '0'), ...last];
+  const prefix = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${prefix.join(':')}::/64`;
+}
