@@ -5,7 +5,9 @@ import type { SeededRandom } from '../protocol/testing/seeded-random.ts';
 export const INPUT_SIZE_MAX = 4096;
 
 /** At the edges of what lengths and enums are checked against. */
-const WORDS = [0, 1, 2, 3, 4, 7, 8, 64, 65, 255, 256, 400, 401, 1024, 0x7fff, 0xffff, 0x10000, 0x7fffffff];
+const WORDS = [
+  0, 1, 2, 3, 4, 7, 8, 16, 17, 32, 33, 64, 65, 255, 256, 400, 401, 1024, 0x7fff, 0xffff, 0x10000, 0x7fffffff,
+];
 const EDGES = [...WORDS, ...WORDS.map((word) => ~word >>> 0), 0x80000000];
 
 /** `others`: inputs to take parts from. `words`: what the format has at fixed places, such as names of its fields. */
