@@ -1,5 +1,5 @@
 // The chart's objects on an API server without nodes, as helm renders them.
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAllYaml } from '@kubernetes/client-node';
@@ -22,17 +22,21 @@ const LEFT_OUT = new Set(['Deployment', 'Service', 'NetworkPolicy', 'CustomResou
 export async function rendered(values: object): Promise<KubernetesObject[]> {
   const file = join(tmpdir(), `filerpair-values-${process.pid}.json`);
   writeFileSync(file, JSON.stringify(values));
-  const text = await run([
-    readControlPlanePrograms().helm,
-    'template',
-    RELEASE,
-    join(REPOSITORY, 'helm/filerpair'),
-    '--namespace',
-    OPERATOR_NAMESPACE,
-    '--values',
-    file,
-  ]);
-  return loadAllYaml(text) as unknown as KubernetesObject[];
+  try {
+    const text = await run([
+      readControlPlanePrograms().helm,
+      'template',
+      RELEASE,
+      join(REPOSITORY, 'helm/filerpair'),
+      '--namespace',
+      OPERATOR_NAMESPACE,
+      '--values',
+      file,
+    ]);
+    return loadAllYaml(text) as unknown as KubernetesObject[];
+  } finally {
+    rmSync(file);
+  }
 }
 
 /** Installs or changes what of the chart the API server itself goes by. */
