@@ -197,6 +197,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
       delete: ['delete'],
       check: ['create'],
       confirm: ['get'],
+      confirmKept: ['get'],
       confirmDetached: ['list'],
     };
     const missing = plannedActions().flatMap(({ kind, resource }) => {

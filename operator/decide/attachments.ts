@@ -90,7 +90,8 @@ function moved(view: View, home: ServerView): Action[] {
     );
   }
   if (actions.length === 0) return told;
-  return [...(told.length > 0 ? told : [asOwned(view, home)]), ...actions];
+  const kept = found.remove.length > 0 ? claimsKept(view, home) : [];
+  return [...(told.length > 0 ? told : [asOwned(view, home)]), ...kept, ...actions];
 }
 
 /**
@@ -110,6 +111,16 @@ function reminded({ metadata: { name = '', uid } }: Pod, count: number, namespac
   const why = `its volumes are attached, and its kubelet does not mount them: reminder ${count}`;
   return { kind: 'patch', resource: 'pods', namespace, name, patch, why };
 }
+
+/** What stands in front of everything that takes a pod from the claims of a disk set. */
+export const claimsKept = (view: View, home: ServerView): Action[] =>
+  home.spec.volumes.map((volume) => ({
+    kind: 'confirmKept',
+    resource: 'persistentVolumeClaims',
+    namespace: view.observed.namespace,
+    name: claimName(view.observed.name, home.name, volume),
+    why: `nobody has deleted it, so it outlives the pod that holds the disks of ${home.name}`,
+  }));
 
 function asOwned(view: View, home: ServerView): Action {
   const { holder = null, epoch = 0, object } = home.lease ?? {};

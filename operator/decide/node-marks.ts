@@ -7,17 +7,22 @@ import type { Observed } from '../observe/observed.ts';
 import { outOfServiceTaint } from '../policies/attachment.ts';
 import { nodesToMark, nodesToUnmark } from '../policies/lost-nodes.ts';
 import { refutedWords } from '../policies/refuted-word.ts';
-import type { Action } from './plan.ts';
+import { claimsKept } from './attachments.ts';
+import { type Action, inSequence } from './plan.ts';
 import type { View } from './view.ts';
 
 export const nodesMarked = (view: View): Action[] => [
-  ...nodesToMark(view).map(({ node, why }) =>
-    marked(node, true, why, {
-      key: `${node.metadata.uid}/${node.status?.nodeInfo?.bootID ?? ''}`,
-      type: 'Warning',
-      reason: 'NodeOutOfService',
-      note: `Node ${node.metadata.name} is marked as out of service: ${why}.`,
-    }),
+  ...nodesToMark(view).flatMap(({ node, why, homes }) =>
+    inSequence(`mark of ${node.metadata.name}`, [
+      // The mark takes the pods there away.
+      ...homes.flatMap((home) => claimsKept(view, home)),
+      marked(node, true, why, {
+        key: `${node.metadata.uid}/${node.status?.nodeInfo?.bootID ?? ''}`,
+        type: 'Warning',
+        reason: 'NodeOutOfService',
+        note: `Node ${node.metadata.name} is marked as out of service: ${why}.`,
+      }),
+    ]),
   ),
   ...refutedWords(view).map(wordTakenOff),
 ];

@@ -96,6 +96,11 @@ export type Action =
       /** Where they may be. */
       readonly node: string;
     })
+  /**
+   * Reads a claim, and ends the plan if somebody has deleted it. Stands in front of the end of a pod that may be the last one that
+   * uses it: the claim would go with the pod, and a cache shows the deletion late.
+   */
+  | (Of & { readonly kind: 'confirmKept'; readonly namespace: string; readonly name: string })
   /** Of the very object that was seen (uid). */
   | (Of & {
       readonly kind: 'delete';

@@ -332,6 +332,10 @@ export class World {
         userElsewhere(this.observed.pods, action) !== undefined ||
         attachedElsewhere(this.observed.volumeAttachments, action) !== undefined
       );
+    if (action.kind === 'confirmKept') {
+      const claim = this.observed.claims[action.name];
+      return typeof claim === 'object' && claim.metadata.deletionTimestamp !== undefined;
+    }
     if (action.kind === 'confirm') {
       const { spec } = this.#list('leases').find(({ metadata }) => metadata.name === action.name) as Lease;
       return (
@@ -353,6 +357,7 @@ export class World {
       case 'check':
       case 'confirm':
       case 'confirmDetached':
+      case 'confirmKept':
         return;
       case 'createSecret':
       case 'makeAuthority':
@@ -472,7 +477,7 @@ function withAnnotations(object: KubernetesObject, annotations: Readonly<Record<
 }
 
 /** RFC 7386. */
-function merged(target: unknown, patch: unknown): unknown {
+export function merged(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
   const result: Record<string, unknown> =
     typeof target === 'object' && target !== null ? { ...(target as Record<string, unknown>) } : {};

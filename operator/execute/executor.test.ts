@@ -1,7 +1,7 @@
 // How actions become requests, and which refusals are told instead of tried again. Against a real HTTP server.
 
 import { afterEach, describe, expect, test } from 'vitest';
-import { ApiError } from '../../kubernetes/api-error.ts';
+import { ApiError, isConflict } from '../../kubernetes/api-error.ts';
 import {
   failure,
   type Handler,
@@ -298,6 +298,34 @@ describe('certificates', () => {
     const other = { ...data, 'tls.key': secrets.get('home-filer-a-tls')!.data!['tls.key']! };
     expect(authorityFacts(spoilt(other))).toEqual({ unusable: '5' });
     expect(serverCertificateFacts(spoilt({ 'tls.crt': 'eA==' }), 'x', [])).toEqual({ unusable: '5' });
+  });
+});
+
+describe('before a pod goes that may be the last one of a claim', () => {
+  const kept: Action = {
+    kind: 'confirmKept',
+    resource: 'persistentVolumeClaims',
+    namespace: 'n',
+    name: 'home-filer-a-data',
+    why: 'its last pod',
+  };
+  const answers = (status: number, body: object) => start((_seen, response) => json(response, status, body));
+
+  test('the claim is read past the cache: one that is being deleted ends the plan', async () => {
+    const metadata = { name: 'home-filer-a-data', deletionTimestamp: '2026-11-23T12:00:00Z' };
+    const error = await caught((await answers(200, { metadata })).execute(kept));
+    expect(isConflict(error)).toBe(true);
+    expect(String(error)).toContain('home-filer-a-data');
+  });
+
+  test('one that is kept, or is not there, lets it go on', async () => {
+    await (await answers(200, { metadata: { name: 'home-filer-a-data' } })).execute(kept);
+    await (await answers(404, failure(404, 'NotFound'))).execute(kept);
+  });
+
+  test('an API that does not answer is no permission', async () => {
+    const error = await caught((await answers(500, failure(500, 'InternalError'))).execute(kept));
+    expect(error).toBeInstanceOf(ApiError);
   });
 });
 

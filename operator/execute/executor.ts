@@ -132,6 +132,9 @@ export class Executor {
       case 'confirmDetached':
         await this.#confirmDetached(action);
         return;
+      case 'confirmKept':
+        await this.#confirmKept(action);
+        return;
       case 'createSecret': {
         const data = { [action.key]: randomBytes(action.size).toString('base64') };
         const object = { ...action.object, type: 'Opaque', data } as KubernetesObject;
@@ -221,6 +224,17 @@ export class Executor {
     const { spec } = await this.#client.get<Lease>(resources[resource], { namespace, name });
     if ((spec?.holderIdentity || null) === holder && (spec?.leaseTransitions ?? 0) === epoch) return;
     throw conflict(`Lease ${name} does not name ${holder ?? 'nobody'} at epoch ${epoch} any more`);
+  }
+
+  async #confirmKept({ resource, namespace, name }: Action & { kind: 'confirmKept' }): Promise<void> {
+    const claim = await this.#client
+      .get<KubernetesObject>(resources[resource], { namespace, name })
+      .catch((error: unknown) => {
+        if (isNotFound(error)) return null;
+        throw error;
+      });
+    if (claim?.metadata.deletionTimestamp === undefined) return;
+    throw conflict(`PersistentVolumeClaim ${name} is being deleted, and would go with its last pod`);
   }
 
   async #confirmDetached(action: Action & { kind: 'confirmDetached' }): Promise<void> {

@@ -283,6 +283,18 @@ describe('a claim that somebody has deleted', () => {
     expect(maintenance('filer-a')).toBeUndefined();
   });
 
+  test('keeps its pod also where a cache has not shown the deletion yet: claims are read before a pod goes', () => {
+    const world = takenOver();
+    const { actions } = world.plan();
+    const kept = actions.find(({ kind }) => kind === 'confirmKept')!;
+    const removed = actions.find(({ kind, resource }) => kind === 'delete' && resource === 'pods')!;
+    expect(actions.indexOf(kept)).toBeLessThan(actions.indexOf(removed));
+    expect(removed.needs, 'it is left out when the claim is being deleted').toContain(kept.part);
+    expect(world.carryOut(kept)).toBe(true);
+    terminate(world);
+    expect(world.carryOut(kept)).toBe(false);
+  });
+
   test('keeps its pod in spite of a change of owner, also when the pod’s node is lost', () => {
     for (const policy of ['Wait', 'Silent'] as const) {
       const world = takenOver();

@@ -57,6 +57,12 @@ describe('a lost node with disks of another owner', () => {
       spec: { taints: outOfService },
     });
     expect(patches(actions)[0]).toHaveProperty('metadata.resourceVersion');
+    const mark = actions.find(({ resource }) => resource === 'nodes')!;
+    const kept = actions.find(({ kind, part }) => kind === 'confirmKept' && part === mark.part);
+    expect(kept, 'the mark would take the last pod from a claim that is being deleted').toMatchObject({
+      name: 'home-filer-a-data',
+    });
+    expect(mark.needs).toContain(mark.part);
     world.settle();
     expect(taints(world)).toEqual(outOfService);
     expect(world.observed.pair!.status!.conditions![0]!.message).toContain('is marked as out of service');

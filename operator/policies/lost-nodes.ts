@@ -18,17 +18,20 @@ import { nodesOfLiving } from './owner-life.ts';
 export interface NodeToMark {
   readonly node: Node;
   readonly why: string;
+  /** Whose disks are there. */
+  readonly homes: readonly ServerView[];
 }
 
 export function nodesToMark(view: View): NodeToMark[] {
   const found = new Map<string, NodeToMark>();
   for (const { node, name, home } of lostNodes(view)) {
     const why = whyOutOfService(view, node, name);
-    if (why !== null)
-      found.set(name, {
-        node,
-        why: `${why}, and ${home.lease?.holderServer} waits for the disks of ${home.name}`,
-      });
+    if (why === null) continue;
+    found.set(name, {
+      node,
+      why: `${why}, and ${home.lease?.holderServer} waits for the disks of ${home.name}`,
+      homes: [...(found.get(name)?.homes ?? []), home],
+    });
   }
   return [...found.values()];
 }
