@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { attachmentPodName } from '../decide/names.ts';
 import { Caches, nodesKey } from './caches.ts';
 
 const pair = {
@@ -32,6 +33,8 @@ class Api {
   readonly objects: Record<string, KubernetesObject[]> = { filerpairs: [pair], pods: [], nodes: [] };
   /** What a GET of one node answers. */
   found: KubernetesObject | 'absent' | 'no answer' = 'absent';
+  /** A pod that no list by labels shows, by its name. */
+  readonly podsWithoutLabels = new Map<string, KubernetesObject>();
   readonly woken: string[] = [];
   namespaces: readonly string[] = [];
   /** Labels of Secrets, by name. */
@@ -51,7 +54,11 @@ class Api {
       const parts = path.split('/');
       const last = parts.at(-1) ?? '';
       if (parts.at(-2) === 'nodes') this.#node(response);
-      else if (query.has('watch')) {
+      else if (parts.at(-2) === 'pods') {
+        const pod = this.podsWithoutLabels.get(last);
+        if (pod === undefined) json(response, 404, failure(404, 'NotFound'));
+        else json(response, 200, pod);
+      } else if (query.has('watch')) {
         response.writeHead(200).flushHeaders();
         this.#watches.set(last, response);
       } else if (parts.includes('secrets')) {
@@ -260,4 +267,35 @@ test('tells whether a Secret that the spec names is offered to the pair', async 
   api.objects['filerpairs'] = [{ ...pair, spec: { servers } } as KubernetesObject];
   const { credentials } = await observe(await api.start());
   expect(credentials.offered).toEqual({ ours: 'offered', theirs: 'not offered', none: 'absent' });
+});
+
+test('a pod of the disks that has lost its labels is found by its name, while a Lease names one that nobody has seen', async () => {
+  api = new Api();
+  const labels = { 'filerpair.dev/pair': 'home' };
+  const withServer = { ...pair, spec: { servers: [{ name: 'filer-a', volumes: [] }] } };
+  api.objects['filerpairs'] = [withServer as KubernetesObject];
+  api.objects['nodes'] = [node('node-1', 'True', 1)];
+  api.objects['pods'] = [podOn('node-1')];
+  const lease = (disks: string): KubernetesObject => ({
+    metadata: {
+      name: 'home-filer-a',
+      namespace: 'storage',
+      uid: 'lease-1',
+      resourceVersion: disks,
+      labels,
+      annotations: { 'filerpair.dev/disks': disks },
+    },
+  });
+  api.objects['leases'] = [lease('pod-9')];
+  const name = attachmentPodName('home', 'filer-a', 'node-1');
+  const lost = {
+    metadata: { name, namespace: 'storage', uid: 'pod-9', resourceVersion: '1' },
+    spec: { nodeName: 'node-1' },
+  };
+  api.podsWithoutLabels.set(name, lost as KubernetesObject);
+  const caches = await api.start();
+  const seen = async () => (await observe(caches)).pods.map(({ metadata }) => metadata.uid);
+  expect(await seen()).toEqual(['pod-1', 'pod-9']);
+  await api.changes('leases', 'MODIFIED', lease('pod-1'));
+  expect(await seen(), 'nothing is asked for while all that Leases name is seen').toEqual(['pod-1']);
 });

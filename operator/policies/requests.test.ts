@@ -201,6 +201,19 @@ describe('the same asked for again while the old request is still on the Lease',
     expect(kinds(world)).toEqual(['pass on']);
   });
 
+  test('nor behind one that was asked for with the same words', () => {
+    const world = World.running();
+    const words = { 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/reason': 'filer-b has burnt' };
+    world.annotatePair(words);
+    world.settle();
+    const first = onLease(world);
+    expect(first.force).toBeUndefined();
+    world.annotatePair({ ...words, 'filerpair.dev/force': 'true' });
+    world.settle();
+    expect(onLease(world)).toMatchObject({ force: true, reason: 'filer-b has burnt' });
+    expect(onLease(world).id).not.toBe(first.id);
+  });
+
   test('a person’s force is not lost behind a takeover that is pending already', () => {
     for (const pending of ['rollout-takeover-1-1', 'annotation-00000000', 'cli-1']) {
       const world = World.running();
