@@ -82,7 +82,7 @@ function decideFor(view: View): Plan {
   const ifGranted = (make: () => Action[]): Action[] => (granted(view) === null ? make() : []);
   return {
     actions: [
-      ...[...deathProofs(view), ...ifGranted(() => attachmentsMoved(view))].map(urgently),
+      ...urgentActions(view),
       ...ifGranted(() => nodesMarked(view)),
       // Clients wait while it is under way.
       ...inSequence(
@@ -116,9 +116,14 @@ function decideFor(view: View): Plan {
   };
 }
 
-const urgently = (action: Action): Action => ({ ...action, urgent: true });
+/** What clients wait for. */
+export const urgentActions = (view: View): Action[] =>
+  [...deathProofs(view), ...(granted(view) === null ? attachmentsMoved(view) : [])].map((action) => ({
+    ...action,
+    urgent: true,
+  }));
 
-const earliest = (times: readonly (number | null)[]): number | null =>
+export const earliest = (times: readonly (number | null)[]): number | null =>
   times.reduce((first, one) => (one !== null && (first === null || one < first) ? one : first), null);
 
 /** A Lease that was deleted goes as soon as no pod is left, and is made again with the epoch that the claims know. */

@@ -21,8 +21,8 @@ export interface Problem {
   /** One word: reason of a condition. */
   readonly reason: string;
   readonly message: string;
-  /** Only the rollout of a change is held up; the servers serve. */
-  readonly concerns?: 'rollout';
+  /** Only the rollout of a change is held up, or others change back what is written; the servers serve. */
+  readonly concerns?: 'rollout' | 'contested';
 }
 
 export type DnsRecordType = 'A' | 'AAAA' | 'CNAME';
@@ -42,7 +42,7 @@ export interface ObservedCredentials extends CertificateFacts {
   readonly offered: Readonly<Record<string, 'offered' | 'not offered' | 'absent' | 'unknown'>>;
 }
 
-/** What a pair knows of all others: a new image of the operator comes to them as a wave. */
+/** What a pair knows of the others: a new image comes to those that want it as a wave. `imagesStarted` and `arrivedAt` are of all. */
 export interface OtherPairs {
   readonly count: number;
   /** How many of them have begun to roll something out and have not come to the end. */

@@ -56,6 +56,10 @@ export const degradedChain: readonly Policy<View>[] = [
     });
     return told.length === 0 ? null : isTrue('WitnessWentBack', told.join(' '));
   },
+  function contested(view) {
+    const problem = view.observed.problems.find(({ concerns }) => concerns === 'contested');
+    return problem === undefined ? null : isTrue(problem.reason, problem.message);
+  },
   function volumeErrors(view) {
     const told = view.servers.flatMap(({ name, lease }) => {
       const found = lease?.volumeErrors ?? null;

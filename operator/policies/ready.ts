@@ -17,7 +17,7 @@ import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } f
 /** Order: what keeps the operator from working, what is missing, then what the disk sets are doing. */
 export const readyChain: readonly Policy<View>[] = [
   function executionProblem(view) {
-    const problems = view.observed.problems.filter(({ concerns }) => concerns !== 'rollout');
+    const problems = view.observed.problems.filter(({ concerns }) => concerns === undefined);
     const [first] = problems;
     return first === undefined
       ? null

@@ -4,8 +4,8 @@
 //   filer-a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with filer-b
 //         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
 //
-// A new image has started somewhere before a server is given up for it. One that came with the operator itself comes to all
-// pairs as a wave: to one pair, and when that runs it, to some at a time; while one does not come back, to no further one.
+// A new image has started somewhere before a server is given up for it. It comes to all pairs that want it
+// as a wave: to one pair, and when that runs it, to some at a time; while one does not come back, to no further one.
 //
 // Nothing is remembered between two steps: pods carry the fingerprint of what they were made from, Leases say who owns
 // what, and the answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of
@@ -27,7 +27,7 @@ import { takeoverPossible } from './takeover-possible.ts';
 import { unsafeChange } from './unsafe-change.ts';
 
 export type RolloutState =
-  /** Other pairs get the operator's new image first. */
+  /** Other pairs get the new image first. */
   | 'Queued'
   /** The new image is started once, beside the servers. */
   | 'TryingImage'
@@ -68,7 +68,7 @@ export interface Rollout {
 /** `begun`: where the state alone does not say it. */
 type Finding = Omit<Rollout, 'begun'> & { readonly begun?: true };
 
-/** How many pairs roll a new image of the operator out at the same time, of so many. */
+/** How many pairs roll a new image out at the same time, of so many that want it. */
 export const atOnceMax = (pairs: number): number => Math.max(5, Math.ceil(pairs / 20));
 
 /** A refused request is repeated after this long, ms. */
@@ -171,9 +171,9 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
           return replace(server, pod, `${pod.because}; it starts anew as the spec wants it now`);
     return null;
   },
-  function operatorsWave(work) {
+  function wave(work) {
     const { view } = work;
-    if (view.spec.image !== undefined || !imageChanges(work) || isBegun(work, queued(''))) return null;
+    if (!imageChanges(work) || isBegun(work, queued(''))) return null;
     const { others } = view.observed;
     const image = wantedImage(view);
     if (others.stuck !== null)

@@ -333,6 +333,76 @@ describe('refusals that stay', () => {
   });
 });
 
+describe('whoever changes back what is written', () => {
+  /** Everything that is written is changed back at once, and the watch says so. */
+  async function fought(world: World): Promise<{ writes: Map<string, number>; statuses: string[] }> {
+    const writes = new Map<string, number>();
+    const statuses: string[] = [];
+    const woken: { wake?: () => void } = {};
+    api = await startHttpApi((seen, response) => {
+      const line = lineOf(seen);
+      if (line.endsWith('/status')) statuses.push(seen.body);
+      if (seen.method !== 'GET' && seen.query.get('dryRun') === null && !line.includes(' events/'))
+        writes.set(line, (writes.get(line) ?? 0) + 1);
+      if (seen.method === 'GET') json(response, 404, failure(404, 'NotFound'));
+      else json(response, 200, seen.body === '' ? {} : JSON.parse(seen.body));
+      woken.wake?.();
+    });
+    const caches = {
+      observe: async (_namespace: string, _name: string, known: readonly Problem[]) => ({
+        ...world.observed,
+        problems: known,
+      }),
+      nodes: () => world.observed.nodes,
+      ask: () => undefined,
+      forgetSecrets: () => undefined,
+      pairs: () => [],
+      keys: () => new Set(['storage/home']),
+    } as unknown as Caches;
+    const metrics = operatorMetrics({ pairs: () => [], queueLength: () => 0, leading: () => true });
+    const log = createLogger({ transports: [new transports.Console({ silent: true })] });
+    const executor = new Executor(api.client, 'test');
+    const controller = new Controller(caches, executor, settings, log, metrics, () => true);
+    woken.wake = () => controller.wake('storage/home');
+    controller.start();
+    const held = async (): Promise<boolean> =>
+      controller.problemsOf('storage/home').some(({ reason }) => reason === 'Contested') &&
+      (await metrics.reconciles.get()).values.reduce((sum, { value }) => sum + value, 0) > 30;
+    await expect
+      .poll(held, { interval: 5, timeout: 20_000 })
+      .toBe(true)
+      .catch(() => undefined);
+    await controller.stop();
+    return { writes, statuses };
+  }
+
+  test('is not fought with in a loop: no object is written more than 20 times at once, and people are told', async () => {
+    const world = World.running();
+    world.observed.podDisruptionBudgets = [];
+    world.remove('services', 'filer-a');
+    const from = performance.now();
+    const { writes, statuses } = await fought(world);
+    expect(writes.get('PATCH poddisruptionbudgets/home')).toBeGreaterThanOrEqual(20);
+    const most = 20 + Math.floor((performance.now() - from) / 10_000);
+    for (const [line, times] of writes) expect(times, line).toBeLessThanOrEqual(most);
+    const { conditions } = (JSON.parse(statuses.at(-1)!) as { status: { conditions: { type: string }[] } })
+      .status;
+    expect(conditions.find(({ type }) => type === 'Degraded')).toMatchObject({
+      status: 'True',
+      reason: 'Contested',
+    });
+    expect(conditions.find(({ type }) => type === 'Ready')).toMatchObject({ status: 'True' });
+  });
+
+  test('leaves what does not need the object to be done', async () => {
+    const world = World.running();
+    world.observed.podDisruptionBudgets = [];
+    world.remove('pods', world.pod('filer-b').metadata.name ?? '');
+    const { writes } = await fought(world);
+    expect([...writes.keys()]).toContainEqual(expect.stringMatching(/^POST pods\/home-filer-b/));
+  });
+});
+
 test('a throttling API server is left alone at once', async () => {
   const { asked } = await look(muchToDo(), (line) =>
     line.startsWith('PATCH persistentvolumeclaims') ? [429, 'TooManyRequests'] : null,

@@ -4,7 +4,7 @@
 import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { labels } from '../../kubernetes/words.ts';
-import { decide } from '../decide/decide.ts';
+import { decide, earliest } from '../decide/decide.ts';
 import { nodesUnmarked } from '../decide/node-marks.ts';
 import type { Plan } from '../decide/plan.ts';
 import { newTransitions } from '../decide/status.ts';
@@ -16,6 +16,7 @@ import { countTransition, type OperatorMetrics } from './metrics.ts';
 import { PlanRun } from './plan-run.ts';
 import { RolloutWave } from './rollout-wave.ts';
 import { WorkQueue } from './work-queue.ts';
+import { type Contested, WriteBrake } from './write-brake.ts';
 
 /** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
 const resyncMs = 10 * 60_000;
@@ -31,6 +32,7 @@ export class Controller {
   readonly #mayAct: () => boolean;
   readonly #queue: WorkQueue;
   readonly #wave: RolloutWave;
+  readonly #brake = new WriteBrake();
   readonly #problems = new Map<string, readonly Problem[]>();
   #resync: NodeJS.Timeout | undefined;
   #active = false;
@@ -52,6 +54,7 @@ export class Controller {
     this.#log = log;
     this.#wave = new RolloutWave(
       () => pairsByKey(caches),
+      this.#imageOf,
       (key) => this.wake(key),
     );
     this.#queue = new WorkQueue({
@@ -63,6 +66,8 @@ export class Controller {
       retryMsMax: 30_000,
     });
   }
+
+  #imageOf = ({ spec }: FilerPairObject): string => spec?.image ?? this.#settings.fileserverImage;
 
   get queueLength(): number {
     return this.#queue.waiting;
@@ -115,7 +120,8 @@ export class Controller {
     const known = this.#problems.get(key) ?? [];
     const seen = await this.#caches.observe(namespace, name, known);
     const now = Date.now();
-    const observed = { ...seen, others: this.#wave.others(key, now) };
+    const image = seen.pair === null ? '' : this.#imageOf(seen.pair);
+    const observed = { ...seen, others: this.#wave.others(key, image, now) };
     const plan = decide(observed, this.#settings, now);
     this.#noteRollout(key, observed, plan);
     this.#caches.ask(key, plan.questions);
@@ -129,10 +135,17 @@ export class Controller {
       return null;
     }
     await run.carryOut(rest);
-    await this.#tellAll(key, observed, plan, run.cutShort ? known : run.problems);
+    const contested = this.#brake.contested(key);
+    const problems = run.cutShort ? known.filter(({ concerns }) => concerns !== 'contested') : run.problems;
+    const toldInMs = await this.#tellAll(key, observed, plan, [...problems, ...contestedProblem(contested)]);
     if (run.errors.length > 0) this.#raise(key, run.errors);
-    const wakeMs = plan.wakeAt === null ? null : Math.max(0, plan.wakeAt - now) + 10;
-    return run.problems.length === 0 ? wakeMs : Math.min(problemRetryMs, wakeMs ?? problemRetryMs);
+    return earliest([
+      plan.wakeAt === null ? null : Math.max(0, plan.wakeAt - now) + 10,
+      run.problems.length === 0 ? null : problemRetryMs,
+      run.heldMs,
+      contested === null ? null : contested.calmInMs,
+      toldInMs,
+    ]);
   }
 
   /** In the same turn as the decision: two pairs must not both take the last turn of a wave. */
@@ -151,7 +164,7 @@ export class Controller {
     const run = this.#planRun(nodesKey, null);
     await run.carryOut(nodesUnmarked(this.#caches.nodes()));
     if (run.errors.length > 0) this.#raise(nodesKey, run.errors);
-    return run.problems.length === 0 ? null : problemRetryMs;
+    return earliest([run.problems.length === 0 ? null : problemRetryMs, run.heldMs]);
   }
 
   #planRun(key: string, pair: FilerPairObject | null): PlanRun {
@@ -161,6 +174,7 @@ export class Controller {
         log: this.#log,
         metrics: this.#metrics,
         mayAct: this.#mayAct,
+        brake: this.#brake,
         // Whatever becomes of it: what was seen of them is out of date.
         onAction: ({ resource }) => {
           if (resource === 'secrets') this.#caches.forgetSecrets(pair?.metadata.uid);
@@ -177,20 +191,29 @@ export class Controller {
     throw first;
   }
 
-  /** What was refused is told in the same words as in the log. */
-  async #tellAll(key: string, observed: Observed, plan: Plan, problems: readonly Problem[]): Promise<void> {
+  /** What was refused is told in the same words as in the log. Returns as #tell does. */
+  async #tellAll(
+    key: string,
+    observed: Observed,
+    plan: Plan,
+    problems: readonly Problem[],
+  ): Promise<number | null> {
     if (problems.length === 0 || observed.pair === null) this.#problems.delete(key);
     else this.#problems.set(key, problems);
     const same = problems.length === 0 && observed.problems.length === 0;
-    await this.#tell(
+    return this.#tell(
       observed.pair,
       same ? plan : decide({ ...observed, problems }, this.#settings, Date.now()),
     );
   }
 
-  async #tell(pair: FilerPairObject | null, { status, events }: Plan): Promise<void> {
-    if (pair === null || !this.#mayAct()) return;
+  /** Returns ms until a status that was written too often may be written again; null: it is told. */
+  async #tell(pair: FilerPairObject | null, { status, events }: Plan): Promise<number | null> {
+    if (pair === null || !this.#mayAct()) return null;
     if (status !== null) {
+      const key = keyOf(pair.metadata.namespace ?? '', pair.metadata.name ?? '');
+      const waitMs = this.#brake.take(key, `the status of FilerPair ${key}`);
+      if (waitMs > 0) return waitMs;
       await this.#executor.writeStatus(pair, status);
       for (const transition of newTransitions(pair.status, status))
         countTransition(this.#metrics, transition);
@@ -203,6 +226,7 @@ export class Controller {
       });
       await this.#executor.tell(pair, event);
     }
+    return null;
   }
 
   #failed(key: string, error: unknown, retryInMs: number): void {
@@ -225,6 +249,12 @@ export class Controller {
       outcome: error.outcome,
     });
   }
+}
+
+function contestedProblem(found: Contested | null): Problem[] {
+  if (found === null) return [];
+  const message = `Somebody changes back what the operator writes: ${found.objects.join(', ')}. It is written once in 10 s from now on. Look for another controller, an admission webhook, or an operator of another version.`;
+  return [{ reason: 'Contested', message, concerns: 'contested' }];
 }
 
 function* pairsByKey(caches: Caches): Iterable<readonly [string, FilerPairObject]> {

@@ -3,11 +3,14 @@
 
 import type { Logger } from 'winston';
 import { ApiError } from '../../kubernetes/api-error.ts';
+import { resources } from '../../kubernetes/resource.ts';
+import { labels } from '../../kubernetes/words.ts';
 import type { Action } from '../decide/plan.ts';
 import { ExecutionProblem, type Executor, nameOf } from '../execute/executor.ts';
 import type { FilerPairObject } from '../observe/objects.ts';
 import type { Problem } from '../observe/observed.ts';
 import type { OperatorMetrics } from './metrics.ts';
+import type { WriteBrake } from './write-brake.ts';
 
 export interface PlanRunOptions {
   readonly executor: Executor;
@@ -15,6 +18,8 @@ export interface PlanRunOptions {
   readonly metrics: OperatorMetrics;
   /** Asked before everything that is written: false where another instance may lead. */
   readonly mayAct: () => boolean;
+  /** Keeps each object from being written in a loop. */
+  readonly brake: WriteBrake;
   /** Told before each action. */
   readonly onAction?: (action: Action) => void;
 }
@@ -28,6 +33,7 @@ export class PlanRun {
   readonly #problems: Problem[] = [];
   readonly #errors: unknown[] = [];
   #cutShort = false;
+  #heldMs: number | null = null;
 
   constructor(options: PlanRunOptions, key: string, pair: FilerPairObject | null) {
     this.#options = options;
@@ -45,8 +51,13 @@ export class PlanRun {
     return this.#errors;
   }
 
+  /** When the first write that was held back may be made, ms from now; null: none was. */
+  get heldMs(): number | null {
+    return this.#heldMs;
+  }
+
   get failed(): boolean {
-    return this.#problems.length + this.#errors.length > 0;
+    return this.#problems.length + this.#errors.length > 0 || this.#heldMs !== null;
   }
 
   /** Some actions were not tried, so that nothing is known of them. */
@@ -64,9 +75,20 @@ export class PlanRun {
   }
 
   async #attempt(action: Action): Promise<void> {
-    const { executor, log, metrics, onAction } = this.#options;
+    const { executor, log, metrics, brake, onAction } = this.#options;
     const { kind, resource, why } = action;
     const about = { pair: this.#key, action: kind, resource };
+    const waitMs = isWrite(action) ? brake.take(this.#key, writtenBy(action)) : 0;
+    if (waitMs > 0) {
+      this.#failedPart(action);
+      this.#heldMs = Math.min(this.#heldMs ?? waitMs, waitMs);
+      metrics.errors.inc({ reason: 'Contested' });
+      log.warn(
+        `${kind} ${resource} ${nameOf(action)} is held back for ${waitMs} ms: it was written too often`,
+        about,
+      );
+      return;
+    }
     onAction?.(action);
     try {
       await executor.execute(action);
@@ -92,6 +114,19 @@ export class PlanRun {
   #failedPart({ part }: Action): void {
     if (part !== undefined) this.#failedParts.add(part);
   }
+}
+
+const isWrite = ({ kind }: Action): boolean =>
+  kind !== 'check' && kind !== 'confirm' && kind !== 'confirmDetached' && kind !== 'confirmKept';
+
+/** What one budget of writes is for, as people are told it. New pods of a server have names of their own. */
+function writtenBy(action: Action): string {
+  const { kind } = resources[action.resource];
+  if (action.kind !== 'create' || action.resource !== 'pods') return `${kind} ${nameOf(action)}`;
+  const { namespace, name, labels: made } = action.object.metadata;
+  const server = made?.[labels.server];
+  if (server === undefined) return `${kind} ${namespace}/${name}`;
+  return `new pods of ${namespace}/${made?.[labels.pair]}/${server}`;
 }
 
 /** No connection, or throttled: what comes next would fail too, and only make it worse. */

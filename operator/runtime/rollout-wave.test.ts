@@ -15,11 +15,14 @@ class Cluster {
   readonly wave: RolloutWave;
   /** What became of the new image where a pod was made from it. */
   starts: 'well' | 'cannot be pulled' | 'only in a trial' = 'well';
+  /** That is to arrive. */
+  image = next.fileserverImage;
 
   constructor(pairs: number) {
     this.worlds = Array.from({ length: pairs }, () => World.running());
     this.wave = new RolloutWave(
       () => this.worlds.map((world, index) => [`storage/${index}`, world.observed.pair!] as const),
+      ({ spec }) => spec.image ?? next.fileserverImage,
       (key) => this.woken.add(key),
     );
   }
@@ -35,7 +38,8 @@ class Cluster {
 
   look(index: number, world: World): void {
     const key = `storage/${index}`;
-    world.observed.others = this.wave.others(key, world.now);
+    const image = world.observed.pair!.spec.image ?? next.fileserverImage;
+    world.observed.others = this.wave.others(key, image, world.now);
     const plan = decide(world.observed, next, world.now);
     const { pods } = world.observed;
     const servers = pods.filter(({ metadata }) => metadata.labels?.[labels.server] !== undefined);
@@ -93,7 +97,7 @@ class Cluster {
 
   get arrived(): number {
     return this.worlds.filter(({ observed }) =>
-      observed.pods.every(({ spec }) => JSON.stringify(spec).includes(next.fileserverImage)),
+      observed.pods.every(({ spec }) => JSON.stringify(spec).includes(this.image)),
     ).length;
   }
 }
@@ -169,16 +173,46 @@ describe('a new image of the operator', () => {
   });
 });
 
-test('an image that a person has put into the spec does not wait for other pairs', () => {
-  const world = World.running();
-  world.observed.others = {
-    count: 9,
-    rollingOut: 9,
-    imagesStarted: ['mine:1'],
-    arrivedAt: [],
-    stuck: 'another',
+describe('an image that people put into specs', () => {
+  const mine = (cluster: Cluster, pairs: readonly World[] = cluster.worlds): void => {
+    cluster.image = 'mine:1';
+    for (const world of pairs) world.changeSpec({ image: 'mine:1' });
   };
-  world.changeSpec({ image: 'mine:1' });
-  world.settle();
-  expect(world.observed.pair!.status?.rollout?.state).toBe('TakingOver');
+
+  test('comes to one pair first too, then to a bounded number at once, then to all', () => {
+    const cluster = new Cluster(8);
+    mine(cluster);
+    let most = 0;
+    for (let round = 0; round < 200 && cluster.arrived < 8; round++) {
+      cluster.round();
+      if (cluster.arrived === 0) expect(cluster.begun).toBeLessThanOrEqual(1);
+      most = Math.max(most, cluster.begun);
+    }
+    expect(cluster.arrived).toBe(8);
+    expect(most).toBe(5);
+  });
+
+  test('goes no further than to the first that does not come back', () => {
+    const cluster = new Cluster(8);
+    mine(cluster);
+    cluster.starts = 'only in a trial';
+    for (let round = 0; round < 12; round++) cluster.round();
+    expect(cluster.begun).toBe(1);
+  });
+
+  test('is not held up by pairs that want another image', () => {
+    const cluster = new Cluster(8);
+    cluster.starts = 'only in a trial';
+    for (let round = 0; round < 12; round++) cluster.round();
+    for (const world of cluster.worlds) world.now += 3_600_000;
+    expect(cluster.begun).toBe(1);
+    const last = cluster.worlds[7]!;
+    mine(cluster, [last]);
+    cluster.starts = 'well';
+    for (let round = 0; round < 3; round++) {
+      cluster.look(7, last);
+      cluster.answer(last);
+    }
+    expect(last.observed.pair!.status?.rollout).toMatchObject({ begun: true });
+  });
 });

@@ -1,4 +1,4 @@
-// What the pairs know of each other's rollouts, so that a new image of the operator comes to them as a wave: first to one
+// What the pairs know of each other's rollouts, so that a new image comes to them as a wave: first to one
 // pair, then to some at a time, and to no further one while one of them does not come back.
 //
 // What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
@@ -25,26 +25,35 @@ const STUCK_MS = 10 * 60_000;
 export class RolloutWave {
   readonly #pairs: () => Iterable<readonly [key: string, FilerPairObject]>;
   readonly #wake: (key: string) => void;
+  readonly #imageOf: (pair: FilerPairObject) => string;
   readonly #noted = new Map<string, Noted>();
 
-  constructor(pairs: () => Iterable<readonly [key: string, FilerPairObject]>, wake: (key: string) => void) {
+  /** @param imageOf image of file servers that a pair wants. */
+  constructor(
+    pairs: () => Iterable<readonly [key: string, FilerPairObject]>,
+    imageOf: (pair: FilerPairObject) => string,
+    wake: (key: string) => void,
+  ) {
     this.#pairs = pairs;
+    this.#imageOf = imageOf;
     this.#wake = wake;
   }
 
-  /** What a pair has to know of all others. */
-  others(key: string, now: number): OtherPairs {
+  /** What a pair that wants this image has to know of all others. One that wants another image neither holds it up nor counts. */
+  others(key: string, image: string, now: number): OtherPairs {
     const images = new Set<string>();
     const arrivedAt = new Set<string>();
     let count = 0;
     let rollingOut = 0;
     let stuck: string | null = null;
-    for (const [other, { status }] of this.#pairs()) {
+    for (const [other, pair] of this.#pairs()) {
       if (other === key) continue;
-      count += 1;
       const noted = this.#noted.get(other);
-      for (const image of noted?.imagesStarted ?? []) images.add(image);
+      for (const started of noted?.imagesStarted ?? []) images.add(started);
       if (noted?.arrivedAt != null) arrivedAt.add(noted.arrivedAt);
+      if (this.#imageOf(pair) !== image) continue;
+      count += 1;
+      const { status } = pair;
       const rollout = noted === undefined ? status?.rollout : noted.rollout;
       if (rollout?.begun !== true || rollout.state === 'Paused') continue;
       rollingOut += 1;
@@ -73,13 +82,18 @@ export class RolloutWave {
     this.#wakeNext(key);
   }
 
-  /** Nothing else wakes a pair that waits for others. One at a time: it may not need its turn any more, and wakes the next. */
+  /** Nothing else wakes a pair that waits for others. One at a time of each image: it may not need its turn any more, and wakes the next. */
   #wakeNext(key: string): void {
+    const pairs = new Map(this.#pairs());
+    const woken = new Set<string>();
     for (const [other, { rollout }] of this.#noted) {
-      if (other === key || rollout?.state !== 'Queued') continue;
-      const { count, rollingOut, stuck } = this.others(other, Date.now());
+      const pair = pairs.get(other);
+      if (other === key || pair === undefined || rollout?.state !== 'Queued') continue;
+      const image = this.#imageOf(pair);
+      if (woken.has(image)) continue;
+      woken.add(image);
+      const { count, rollingOut, stuck } = this.others(other, image, Date.now());
       if (stuck === null && rollingOut < atOnceMax(count + 1)) this.#wake(other);
-      return;
     }
   }
 }
