@@ -34,6 +34,7 @@ sbom: setup ## What is shipped, with versions, hashes and licences (CycloneDX); 
 
 simulate: setup ## The deterministic simulation, 100,000 seeds (SEEDS=, FROM=)
 	@$(NODE) simulation/main.ts --seeds $(or $(SEEDS),100000) --from $(or $(FROM),1)
+	@$(NODE) simulation/reattach/main.ts --seeds $(or $(SEEDS),100000) --from $(or $(FROM),1)
 
 explore: setup ## Every state of the pair's deciding code within larger bounds (minutes; BOUNDS= picks one)
 	@$(NODE) simulation/exploration/main.ts --large $(if $(BOUNDS),--bounds $(BOUNDS))

@@ -1,0 +1,59 @@
+/**
+ * Runs the model of moving disks over many seeds, or replays one seed with its whole trace.
+ *
+ *   node simulation/reattach/main.ts [--seeds 10000] [--from 1] [--fence attach|multi|none] [--whole]
+ *   node simulation/reattach/main.ts --seed 4711 [--fence ...] [--whole] [--broken OldMountStaysNamed]
+ *
+ * Every twentieth seed has operators that decide about everything (--whole: all of them); that costs most of the time.
+ */
+import { parseArgs } from 'node:util';
+import { type ReattachOptions, runReattachSeed } from './run.ts';
+import { type Fence, operatorVariantNamed } from './variants.ts';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '10000' },
+    from: { type: 'string', default: '1' },
+    fence: { type: 'string', default: 'attach' },
+    whole: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    broken: { type: 'string' },
+  },
+});
+
+const optionsOf = (seed: number): ReattachOptions => ({
+  fence: values.fence as Fence,
+  whole: values.whole || (values.seed === undefined && seed % 20 === 0),
+  variant: values.broken === undefined ? null : operatorVariantNamed(values.broken),
+});
+
+if (values.seed !== undefined) await replay(Number(values.seed));
+else await runAll(Number(values.from), Number(values.seeds));
+
+async function replay(seed: number): Promise<void> {
+  const { trace, violations } = await runReattachSeed(seed, optionsOf(seed));
+  for (const line of trace) console.log(line);
+  console.log(`seed ${seed}: ${violations[0] ?? 'no violation'}`);
+  if (violations.length > 0) process.exitCode = 1;
+}
+
+async function runAll(from: number, count: number): Promise<void> {
+  const totals = { requests: 0, claims: 0, detachedByForce: 0, violations: 0 };
+  for (let seed = from; seed < from + count; seed++) {
+    const options = optionsOf(seed);
+    const outcome = await runReattachSeed(seed, options);
+    totals.requests += outcome.requests;
+    totals.claims += outcome.claims;
+    totals.detachedByForce += outcome.detachedByForce;
+    if (outcome.violations.length === 0) continue;
+    totals.violations += 1;
+    console.log(
+      `  seed ${seed}: ${outcome.violations[0]}\n    replay: node simulation/reattach/main.ts --seed ${seed} --fence ${values.fence}${options.whole ? ' --whole' : ''}`,
+    );
+  }
+  console.log(
+    `moving disks, fence ${values.fence}: ${count} seeds, ${totals.requests} requests of operators, ${totals.claims} changes of owner, ` +
+      `${totals.detachedByForce} detached by force, ${totals.violations} with violations`,
+  );
+  if (totals.violations > 0) process.exitCode = 1;
+}

@@ -1,0 +1,307 @@
+/**
+ * Deliberate faults of the operator, each one clause left out of the real deciding or executing code: what it is told, what
+ * it wants, or how it carries that out. The model must catch every one of them.
+ */
+import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import type { Action } from '../../operator/decide/plan.ts';
+import type { Claim, Node, Pod } from '../../operator/observe/objects.ts';
+import type { Observed } from '../../operator/observe/observed.ts';
+
+/** What keeps a volume from two nodes in the simulated cluster. */
+export type Fence =
+  /** The driver attaches, to one node at a time. */
+  | 'attach'
+  /** The volume's own access modes let two nodes have it attached. */
+  | 'multi'
+  /** The driver attaches nothing. */
+  | 'none';
+
+export interface OperatorVariant {
+  readonly name: string;
+  /** The clause that is left out, as a sentence for docs/safety.md. */
+  readonly clause: string;
+  /** Of the violation that it must lead to. */
+  readonly caughtAs: RegExp;
+  /** Seeds within which that happens, from the first or from this one. */
+  readonly from?: number;
+  readonly seedsMax: number;
+  /** Which it takes to see it; absent: any. */
+  readonly fence?: Fence;
+  /** The whole of decide() is needed, not only what moves disks. */
+  readonly whole?: true;
+  /** `cached`: the nodes that the watch has shown. */
+  readonly hears?: (observed: Observed, cached: Observed['nodes']) => Observed;
+  readonly wants?: (actions: readonly Action[], observed: Observed) => readonly Action[];
+  readonly tells?: (status: FilerPairStatus, observed: Observed) => FilerPairStatus;
+  /** The first refusal ends the plan. */
+  readonly stopsAtRefusal?: true;
+}
+
+const exclusive: Observed['volumeFences'][string] = {
+  accessModes: ['ReadWriteOnce'],
+  driver: 'disks.csi.example.org',
+  attachRequired: true,
+};
+
+const withoutFences = (observed: Observed): Observed => ({
+  ...observed,
+  volumeFences: Object.fromEntries(Object.keys(observed.volumeFences).map((name) => [name, exclusive])),
+});
+
+const withMetadata = <T extends KubernetesObject>(object: T, change: Partial<T['metadata']>): T => ({
+  ...object,
+  metadata: { ...object.metadata, ...change },
+});
+
+const claimsChanged = (observed: Observed, change: (claim: Claim) => Claim | 'absent'): Observed => ({
+  ...observed,
+  claims: Object.fromEntries(
+    Object.entries(observed.claims).map(([name, claim]) => [
+      name,
+      typeof claim === 'object' ? change(claim) : claim,
+    ]),
+  ),
+});
+
+const nodesChanged = (observed: Observed, change: (node: Node) => Node): Observed => ({
+  ...observed,
+  nodes: Object.fromEntries(Object.entries(observed.nodes).map(([name, node]) => [name, change(node)])),
+});
+
+const readiness = (node: Node) => node.status?.conditions?.find(({ type }) => type === 'Ready');
+
+const annotationsIn = (action: Action): Readonly<Record<string, unknown>> =>
+  action.kind === 'patch'
+    ? ((action.patch as { metadata?: { annotations?: Record<string, unknown> } }).metadata?.annotations ?? {})
+    : {};
+
+const isMark = (action: Action): boolean =>
+  action.resource === 'nodes' && typeof annotationsIn(action)['filerpair.dev/out-of-service'] === 'string';
+
+const unnames = (action: Action): boolean => annotationsIn(action)['filerpair.dev/disks'] === null;
+
+const isAttachmentPod = ({ metadata }: Pod): boolean => metadata.name?.includes('-disks-') === true;
+
+const mountedTwice = /is mounted in the kernels of/;
+
+export const operatorVariants: readonly OperatorVariant[] = [
+  {
+    name: 'DriverThatAttachesNothingTaken',
+    clause: 'a pair whose driver attaches nothing is not refused',
+    caughtAs: mountedTwice,
+    seedsMax: 200,
+    fence: 'none',
+    hears: withoutFences,
+  },
+  {
+    name: 'VolumeModesNotRead',
+    clause: 'a volume that two nodes may have is not refused, and nothing is asked past the caches',
+    caughtAs: mountedTwice,
+    seedsMax: 400,
+    fence: 'multi',
+    hears: withoutFences,
+    wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmDetached'),
+  },
+  {
+    name: 'ClaimDeletionIgnored',
+    clause: 'a claim that somebody has deleted is moved like any other',
+    caughtAs: /takes the last pod from/,
+    seedsMax: 400,
+    hears: (observed) =>
+      claimsChanged(observed, ({ metadata: { deletionTimestamp: _, ...metadata }, ...claim }) => ({
+        ...claim,
+        metadata,
+      })),
+    wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmKept'),
+  },
+  {
+    name: 'OldMountStaysNamed',
+    clause: 'the old mount stays named until the new pod is there',
+    caughtAs: /takes the mount/,
+    seedsMax: 4000,
+    wants: (actions, { leases }) =>
+      actions.map((action) => {
+        if (!unnames(action) || action.kind !== 'patch') return action;
+        const { kind: _, patch: _patch, ...rest } = action;
+        const lease = leases.find(({ metadata }) => metadata.name === action.name);
+        const holder = lease?.spec?.holderIdentity || null;
+        return {
+          ...rest,
+          kind: 'confirm',
+          namespace: 'storage',
+          holder,
+          epoch: lease?.spec?.leaseTransitions ?? 0,
+        };
+      }),
+  },
+  {
+    name: 'DisksNamedWithoutCompareAndSwap',
+    clause: 'whose mounts are the disks is written whatever the Lease says by now',
+    caughtAs: /takes the mount|deletes the pod under the owner|has no disks/,
+    seedsMax: 4000,
+    wants: (actions) =>
+      actions.map((action) => {
+        if (action.kind !== 'patch' || !('filerpair.dev/disks' in annotationsIn(action))) return action;
+        const patch = { metadata: { annotations: annotationsIn(action) as Record<string, string | null> } };
+        return { ...action, patch };
+      }),
+  },
+  {
+    name: 'LeaseNotConfirmed',
+    clause: 'a pod of the disks is told to go without a look at the Lease itself',
+    caughtAs: /deletes the pod under the owner/,
+    seedsMax: 400,
+    wants: (actions) => actions.filter(({ kind }) => kind !== 'confirm'),
+  },
+  {
+    name: 'NodeNamesCompared',
+    clause: 'another machine under the name of a node is taken for the first one',
+    caughtAs: /was made for another machine/,
+    seedsMax: 2000,
+    hears: (observed) =>
+      nodesChanged(observed, (node) => withMetadata(node, { uid: `uid-${node.metadata.name}` })),
+  },
+  {
+    name: 'DetachingHasNoWayOut',
+    clause: 'a node that is lost while it detaches is not marked, whoever says that it is off',
+    caughtAs: /waits for Kubernetes' own timer/,
+    seedsMax: 2000,
+    wants: (actions, { pods }) =>
+      actions.filter(
+        (action) =>
+          !isMark(action) ||
+          pods.some((pod) => isAttachmentPod(pod) && 'name' in action && pod.spec?.nodeName === action.name),
+      ),
+  },
+  {
+    name: 'NotReadyTakenAsSilent',
+    clause: 'a kubelet that says itself that it is not well counts as silent',
+    caughtAs: /is marked, and its kubelet reports/,
+    seedsMax: 2000,
+    hears: (observed) =>
+      nodesChanged(observed, (node) =>
+        readiness(node)?.status === 'False'
+          ? { ...node, status: { ...node.status, conditions: [{ type: 'Ready', status: 'Unknown' }] } }
+          : node,
+      ),
+  },
+  {
+    name: 'SilenceByAnotherClock',
+    clause: 'silence is judged by a time that another machine has written, and clocks differ by a minute',
+    caughtAs: /is marked after a silence of/,
+    seedsMax: 2000,
+    hears: (observed) => ({
+      ...observed,
+      readinessSince: Object.fromEntries(
+        Object.entries(observed.nodes).map(([name, node]) => [
+          name,
+          Date.parse(readiness(node)?.lastTransitionTime ?? '') - 60_000,
+        ]),
+      ),
+    }),
+  },
+  {
+    name: 'RefutedWordKept',
+    clause: 'a word that a node is off, which the node itself has refuted, is kept',
+    caughtAs: /is marked by a word that it has refuted/,
+    seedsMax: 4000,
+    wants: (actions) =>
+      actions.filter(
+        (action) => annotationsIn(action)['filerpair.dev/powered-off'] !== null || isUnmark(action),
+      ),
+  },
+  {
+    name: 'MarksNotTakenOff',
+    clause: 'a mark stays when the node is back',
+    caughtAs: /is still marked/,
+    seedsMax: 2000,
+    wants: (actions) => actions.filter((action) => !isUnmark(action)),
+  },
+  {
+    name: 'PodsFoundByLabelAlone',
+    clause: 'an attachment pod that has lost its labels is not found',
+    caughtAs: /has no disks/,
+    seedsMax: 400,
+    hears: (observed) => ({
+      ...observed,
+      pods: observed.pods.filter(({ metadata }) => metadata.labels?.['filerpair.dev/pair'] !== undefined),
+    }),
+  },
+  {
+    name: 'UnknownClaimTakenAsNone',
+    clause: 'a claim that the API did not show has no volume, so nothing is attached',
+    caughtAs: /asks for the disks of a claim that is not known/,
+    seedsMax: 2000,
+    hears: (observed) => ({
+      ...observed,
+      claims: Object.fromEntries(
+        Object.entries(observed.claims).map(([name, claim]) => [
+          name,
+          claim === 'unknown' ? 'absent' : claim,
+        ]),
+      ),
+    }),
+  },
+  {
+    name: 'ReadyByLastTransition',
+    clause: 'Ready is said of an owner that has served once, whatever became of it',
+    caughtAs: /Ready is True, but/,
+    seedsMax: 100,
+    whole: true,
+    tells: (status, { leases }) =>
+      leases.every(({ metadata }) => metadata.annotations?.['filerpair.dev/last-transition'] !== undefined)
+        ? {
+            ...status,
+            conditions: (status.conditions ?? []).map((one) =>
+              one.type === 'Ready' ? { ...one, status: 'True' } : one,
+            ),
+          }
+        : status,
+  },
+  {
+    name: 'FirstRefusalEndsThePlan',
+    clause: 'one object that the API server refuses keeps everything after it from being done',
+    caughtAs: /has no disks|does not run/,
+    seedsMax: 100,
+    whole: true,
+    stopsAtRefusal: true,
+  },
+  {
+    name: 'CacheLacksNodeTakenAsGone',
+    clause: 'a node that the cache has not seen yet counts as gone',
+    caughtAs: /deletes .* of a node that is there/,
+    seedsMax: 200,
+    whole: true,
+    hears: (observed, cached) => ({
+      ...observed,
+      nodes: cached,
+      nodesGone: Object.fromEntries(
+        observed.pods.flatMap(({ spec }) =>
+          spec?.nodeName !== undefined && cached[spec.nodeName] === undefined ? [[spec.nodeName, 0]] : [],
+        ),
+      ),
+    }),
+  },
+  {
+    name: 'ConsentIsForEver',
+    clause: 'consent to an empty volume stays when the claim is there again',
+    caughtAs: /without consent/,
+    seedsMax: 400,
+    whole: true,
+    wants: (actions) => actions.filter((action) => !('filerpair.dev/accept-empty' in annotationsIn(action))),
+  },
+];
+
+function isUnmark(action: Action): boolean {
+  return action.resource === 'nodes' && annotationsIn(action)['filerpair.dev/out-of-service'] === null;
+}
+
+/** Throws RangeError for a name that there is not. */
+export function operatorVariantNamed(name: string): OperatorVariant {
+  const found = operatorVariants.find((variant) => variant.name === name);
+  if (found !== undefined) return found;
+  throw new RangeError(
+    `no variant "${name}"; there are ${operatorVariants.map((one) => one.name).join(', ')}`,
+  );
+}
