@@ -1,5 +1,6 @@
 // What has to exist for a pair, in the order in which it is needed, and what of it is missing or not as it should be.
 
+import { amountOf } from '../../crds/quantities.ts';
 import {
   type EndpointSlice,
   endpointsOf,
@@ -161,7 +162,7 @@ function claimsChanged(view: View, server: ServerView): Action[] {
     const size = volume.claim?.size;
     const asked = (claim.spec?.['resources'] as { requests?: { storage?: string } } | undefined)?.requests
       ?.storage;
-    if (size !== undefined && asked !== undefined && bytes(size) > bytes(asked)) {
+    if (size !== undefined && asked !== undefined && amountOf(size) > amountOf(asked)) {
       const patch = { spec: { resources: { requests: { storage: size } } } };
       actions.push({
         kind: 'patch',
@@ -185,29 +186,6 @@ function consentUsedUp(view: View): Action[] {
   const { namespace, name } = view.observed;
   const why = 'an empty volume was accepted once, and the claim is there';
   return [{ kind: 'patch', resource: 'filerPairs', namespace, name, patch, why }];
-}
-
-const unit: Readonly<Record<string, number>> = {
-  '': 1,
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-
-/** A quantity as a number; the API may write one in another unit than we did. */
-function bytes(quantity: string): number {
-  const [, number, suffix] = /^([0-9.]+)([A-Za-z]*)$/.exec(quantity) ?? [];
-  return Number(number) * (unit[suffix ?? ''] ?? Number.NaN);
 }
 
 function lease(view: View, home: ServerView): Action[] {

@@ -91,6 +91,7 @@ export class World {
       volumeAttachments: [],
       volumeReach: {},
       volumeSlots: {},
+      nodeRoom: {},
       volumeFences: {},
       credentials: {
         sharedKey: 'absent',

@@ -21,6 +21,7 @@ import {
 } from '../decide/names.ts';
 import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
 import { type Ask, DnsAnswers } from './dns-answers.ts';
+import { NodeRooms } from './node-room.ts';
 import type {
   Claim,
   CSIDriver,
@@ -119,10 +120,12 @@ export class Caches {
   #claimUsersNow: ReadonlyMap<string, readonly FilerPairObject[]> | null = null;
 
   readonly #dnsAnswers: DnsAnswers;
+  readonly #nodeRooms: NodeRooms;
 
   constructor(options: CachesOptions) {
     this.#options = options;
     this.#dnsAnswers = new DnsAnswers(options.askDns);
+    this.#nodeRooms = new NodeRooms(options.client);
     this.#pairs = this.#reflector<FilerPairObject>(resources.filerPairs, (change) => {
       this.#claimUsersChanged(change);
       const { namespace = '', name = '' } = objectOf(change).metadata;
@@ -250,6 +253,8 @@ export class Caches {
       volumeAttachments,
       ...this.#observeVolumes(pair, claims),
       volumeSlots: pair?.spec?.storage?.transfer === 'Reattach' ? this.#volumeSlots(pods) : {},
+      nodeRoom:
+        pair?.spec?.storage?.transfer === 'Reattach' ? this.#roomFor(keyOf(namespace, name), pods) : {},
       credentials: pair === null ? unknownCredentials : await this.#observeCredentials(pair, pods),
       dnsEndpointsServed: this.#dnsEndpoints.objects?.listed === true,
       dnsAnswers: this.#dnsAnswers.of(keyOf(namespace, name)),
@@ -532,6 +537,14 @@ export class Caches {
       }
     }
     return { found, gone };
+  }
+
+  #roomFor(key: string, pods: readonly Pod[]): Observed['nodeRoom'] {
+    const servers = pods.filter(({ metadata }) => metadata.labels?.[labels.server] !== undefined);
+    return this.#nodeRooms.of(
+      servers.flatMap(({ spec }) => spec?.nodeName ?? []),
+      () => this.#options.wake(key),
+    );
   }
 
   #volumeSlots(pods: readonly Pod[]): Record<string, Record<string, number>> {

@@ -90,6 +90,8 @@ export interface Observed {
   readonly volumeReach: Readonly<Record<string, NodeSelector | 'every node' | 'unknown'>>;
   /** By name of a node with pods of the pair, and of a CSI driver that sets a limit: how many more volumes it can attach there. */
   readonly volumeSlots: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** By name of a node with servers of a pair with transfer Reattach: what it could still give to pods. Missing: not known (yet). */
+  readonly nodeRoom: Readonly<Record<string, Room>>;
   /** Of the same PersistentVolumes: what keeps each from two nodes at once. 'unknown' or missing: not seen (yet). */
   readonly volumeFences: Readonly<Record<string, VolumeFence | 'unknown'>>;
   /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
@@ -112,6 +114,15 @@ export interface Observed {
   readonly others: OtherPairs;
   /** In the order of the plan. */
   readonly problems: readonly Problem[];
+}
+
+/** What is left of a node, or what a pod requests. */
+export interface Room {
+  /** Processors. */
+  readonly cpu: number;
+  /** Bytes. */
+  readonly memory: number;
+  readonly pods: number;
 }
 
 /** What the attach/detach controller goes by when two nodes want one volume. */

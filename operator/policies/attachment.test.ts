@@ -683,3 +683,27 @@ test('a takeover is not possible where the driver cannot attach so many volumes 
   world.observed.volumeSlots = { 'node-2': { 'another.example.org': 0 } };
   expect(takeoverPossible(world.view())).toMatchObject({ status: 'True' });
 });
+
+test('a takeover is not possible where the survivor’s node has no room for the pod that mounts the disks', () => {
+  const world = running();
+  const much = { cpu: 1, memory: 2 ** 30, pods: 10 };
+  const verdict = (room: Partial<typeof much>) => {
+    world.observed.nodeRoom = { 'node-1': much, 'node-2': { ...much, ...room } };
+    return takeoverPossible(world.view());
+  };
+  expect(verdict({})).toMatchObject({ status: 'True' });
+  expect(verdict({ cpu: 0.005, memory: 48 * 2 ** 20, pods: 1 })).toMatchObject({ status: 'True' });
+  for (const [room, lacks] of [
+    [{ cpu: 0.004 }, 'all but 4m of its CPU, and 5m are needed'],
+    [{ memory: 47 * 2 ** 20 }, 'all but 47Mi of its memory, and 48Mi are needed'],
+    [{ pods: 0 }, 'as many pods as it may have'],
+  ] as const)
+    expect(verdict(room)).toMatchObject({
+      status: 'False',
+      reason: 'NoRoom',
+      message: expect.stringContaining(lacks),
+    });
+  const placement = { priorityClassName: 'disks' };
+  world.changeSpec({ servers: reattach.servers.map((server) => ({ ...server, placement })) });
+  expect(verdict({ pods: 0 }).reason, 'others make room').not.toBe('NoRoom');
+});

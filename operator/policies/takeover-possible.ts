@@ -7,6 +7,7 @@ import { silenceMs } from '../../pair/right-to-serve.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../decide/view.ts';
 import { nodesWithinReach, outOfReach } from './disk-reach.ts';
 import { disksHeld, isDisksHeld } from './disks-held.ts';
+import { noRoom } from './node-room.ts';
 import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from './verdict.ts';
 import { noVolumeSlots } from './volume-slots.ts';
 
@@ -66,6 +67,16 @@ export const takeoverChain: readonly Policy<Question>[] = [
       : isFalse(
           'NoVolumeSlots',
           `${survivor.name} could not have the disks of ${home.name}: driver ${found.driver} can attach ${Math.max(0, found.free)} more volumes to node ${node}, where it runs, and ${found.needed} are needed. Move pods with volumes away from that node.`,
+        );
+  },
+  function noRoomForPod({ view, home, survivor }) {
+    const node = survivor.current?.pod.spec?.nodeName;
+    const lacks = node === undefined ? null : noRoom(view, home, node);
+    return lacks === null
+      ? null
+      : isFalse(
+          'NoRoom',
+          `${survivor.name} could not have the disks of ${home.name}: node ${node}, where it runs, has no room for the pod that mounts them: ${lacks}. Move pods away from that node, or set spec.servers[].placement.priorityClassName, so that others make room.`,
         );
   },
   function heartbeatsNotAcknowledged({ view, home, owner, survivor }) {

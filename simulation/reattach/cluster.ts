@@ -562,7 +562,6 @@ export class SimulatedCluster {
       machine.refutedWord = false;
     }
     machine.state = 'up';
-    machine.silentSince = null;
   }
 
   #goesOff(name: string): void {
@@ -608,9 +607,13 @@ export class SimulatedCluster {
 
   #opens(home: Home, node: string, uid: string): void {
     const volume = this.#volumeOf(home) ?? '';
-    if (this.#forced.has(`${node} ${volume}`))
+    // Where nobody else has the disk yet the storage refuses what is written, and the server finds that out as it verifies.
+    const elsewhere = this.#attachments().find(
+      ({ spec }) => spec?.source?.persistentVolumeName === volume && spec.nodeName !== node,
+    );
+    if (this.#forced.has(`${node} ${volume}`) && elsewhere !== undefined)
       this.violations.push(
-        `${this.lease(home).spec?.holderIdentity} takes the mount ${uid} for the disk, which was detached from ${node} by force`,
+        `${this.lease(home).spec?.holderIdentity} takes the mount ${uid} on ${node} for the disk, which is attached to ${elsewhere.spec?.nodeName}`,
       );
     this.#open.set(home, { node, uid });
     const epoch = this.epoch(home);
@@ -652,8 +655,9 @@ export class SimulatedCluster {
       if (chance(0.01)) this.#strikesAtClaim(home, moves);
     }
     const names = [...this.#machines.keys()];
-    if (names.every((name) => this.machine(name).state === 'up') && chance(0.04)) {
-      const name = names[Math.floor(this.#random.next() * names.length)]!;
+    const up = names.filter((name) => this.machine(name).state === 'up');
+    if (up.length > 0 && chance(up.length === names.length ? 0.04 : 0.01)) {
+      const name = up[Math.floor(this.#random.next() * up.length)]!;
       for (const state of ['cut', 'mute', 'sick'] as const)
         moves.push([
           `${name} is ${state}`,

@@ -18,6 +18,8 @@ import { ownerReference, pairLabels } from './owned.ts';
  * the mount stays: nothing can be detached then, and the next attachment on the node tidies up.
  */
 const gracePeriodSeconds = 600;
+/** A Node process that mounts, and then waits. */
+export const attachmentRequests = { cpu: '5m', memory: '48Mi' } as const;
 const claimsDirectory = '/claims';
 const serversDirectory = '/attach';
 const runDirectory = '/run/filerpair';
@@ -92,9 +94,11 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
 }
 
 /** Its disks are as important as the server: without them the one that takes over serves nothing. */
+export const attachmentPriority = (view: View, home: ServerView): string | undefined =>
+  home.spec.placement?.priorityClassName ?? partnerOf(view, home).spec.placement?.priorityClassName;
+
 function priorityOf(view: View, home: ServerView): { readonly priorityClassName?: string } {
-  const priorityClassName =
-    home.spec.placement?.priorityClassName ?? partnerOf(view, home).spec.placement?.priorityClassName;
+  const priorityClassName = attachmentPriority(view, home);
   return priorityClassName === undefined ? {} : { priorityClassName };
 }
 
@@ -121,7 +125,7 @@ function container(view: View, home: ServerView): Record<string, unknown> {
       ...names,
     ],
     readinessProbe: { exec: { command: ['test', '-e', readyFile] }, periodSeconds: 1 },
-    resources: { requests: { cpu: '5m', memory: '48Mi' } },
+    resources: { requests: attachmentRequests },
     // To mount, and to let the mount spread to the node, Kubernetes asks for no less.
     securityContext: { privileged: true, readOnlyRootFilesystem: true },
     volumeMounts: [
