@@ -450,36 +450,15 @@ export class SimulatedCluster {
       const byForce =
         this.#isTainted(node) || (silentSince !== null && this.#now() >= silentSince + FORCED_DETACH_MS);
       if (inUse && !byForce) continue;
-      const byTimer = inUse && !this.#isTainted(node) && this.#mayBeMarked(node, home);
       moves.push([
         `${volume} is detached from ${node}${inUse ? ' by force' : ''}`,
         () => {
-          if (byTimer)
-            this.violations.push(
-              `${volume} waits for Kubernetes' own timer, although ${node} is said to be off`,
-            );
           if (this.#staged.has(key)) this.#forced.add(key);
           this.#reportedInUse.delete(key);
           this.#api.remove('volumeattachments', attachment.metadata.name ?? '');
         },
       ]);
     }
-  }
-
-  /** Somebody whose word counts has said that the node is off, the owner waits, and no operator is kept from acting. */
-  #mayBeMarked(node: string, home: Home | undefined): boolean {
-    if (this.striking || this.#policy !== 'Confirmed' || home === undefined) return false;
-    const { metadata, status } = this.node(node) ?? { metadata: {} };
-    const said = metadata.annotations?.[nodeAnnotations.poweredOff];
-    const process = this.holder(home);
-    return (
-      said !== undefined &&
-      said === status?.nodeInfo?.bootID &&
-      process !== null &&
-      process.node !== node &&
-      this.#isReady(process.node) &&
-      !this.claimsDeleted.has(home)
-    );
   }
 
   /** `node volume`: what the last report of a node that is off by now said to be in use. */
@@ -514,6 +493,9 @@ export class SimulatedCluster {
       const said = this.#readiness(name);
       const silent = machine.state === 'cut' || machine.state === 'mute' || machine.state === 'off';
       const truth = silent ? 'Unknown' : machine.state === 'sick' ? 'False' : 'True';
+      const mayComeBack = machine.state !== 'up' && !machine.gone;
+      if (mayComeBack && (!this.striking || this.#random.chance(0.05)))
+        moves.push([`${name} is back`, () => this.#back(name)]);
       if (this.node(name) === undefined) {
         if (machine.state === 'up') moves.push([`${name} registers`, () => this.#registers(name)]);
         continue;
@@ -535,9 +517,6 @@ export class SimulatedCluster {
             }));
           },
         ]);
-      if (machine.state === 'up' || machine.gone) continue;
-      if (!this.striking || this.#random.chance(0.05))
-        moves.push([`${name} is back`, () => this.#back(name)]);
     }
   }
 
@@ -668,6 +647,12 @@ export class SimulatedCluster {
       moves.push([`${name} is switched off`, () => this.#goesOff(name)]);
     }
     for (const name of names) this.#strikesAtNode(name, moves);
+    if (this.#whole && chance(0.05))
+      for (const { metadata } of this.#api.snapshot<Pod>('pods').filter((pod) => serverOf(pod) !== null))
+        moves.push([
+          `somebody deletes ${metadata.name}`,
+          () => this.#api.markDeleted('pods', metadata.name ?? ''),
+        ]);
   }
 
   /** An owner that is cut off has stopped by the time at which its right has run out; one that lives lets go when asked. */
@@ -769,13 +754,7 @@ export class SimulatedCluster {
     )
       moves.push([`somebody is wrong about ${name} being off`, () => this.#says(name, bootOf(machine))]);
     if (machine.state === 'up' && !this.#isTainted(name) && this.#random.chance(0.01))
-      moves.push([
-        `the Node ${name} is deleted and registers anew`,
-        () => {
-          this.#api.remove('nodes', name);
-          this.#registers(name);
-        },
-      ]);
+      moves.push([`the Node ${name} is deleted`, () => this.#api.remove('nodes', name)]);
     if (
       this.#isTainted(name) &&
       annotations?.[nodeAnnotations.outOfService] === undefined &&

@@ -293,7 +293,7 @@ export class SimulatedOperator {
       nodesGone: gone,
       problems: this.#problems,
     };
-    return variant?.hears?.(observed, this.#nodes) ?? observed;
+    return variant?.hears?.(observed) ?? observed;
   }
 
   #cached<T extends KubernetesObject>(kind: Watched): readonly T[] {

@@ -4,11 +4,16 @@ import { describe, expect, test } from 'vitest';
 import { type ReattachOptions, runReattachSeed } from './run.ts';
 import { operatorVariants } from './variants.ts';
 
-/** The first seed that shows a violation, or null. */
-async function firstViolation(options: ReattachOptions, from: number, count: number): Promise<string | null> {
+/** The first seed that shows a violation, of this kind, or null. */
+async function firstViolation(
+  options: ReattachOptions,
+  from: number,
+  count: number,
+  kind = /./,
+): Promise<string | null> {
   for (let seed = from; seed < from + count; seed++) {
     const { violations } = await runReattachSeed(seed, options);
-    if (violations.length > 0) return `seed ${seed}: ${violations[0]}`;
+    if (kind.test(violations[0] ?? '')) return `seed ${seed}: ${violations[0]}`;
   }
   return null;
 }
@@ -55,7 +60,9 @@ describe('the model of moving disks catches', () => {
     { timeout: 120_000 },
     async ({ variant }) => {
       const options = { variant, fence: variant.fence ?? 'attach', whole: variant.whole === true } as const;
-      expect(await firstViolation(options, variant.from ?? 1, variant.seedsMax)).toMatch(variant.caughtAs);
+      expect(
+        await firstViolation(options, variant.from ?? 1, variant.seedsMax, variant.caughtAs),
+      ).not.toBeNull();
     },
   );
 });
