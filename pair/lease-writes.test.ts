@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { renewEveryMs, retryAfterMs } from './right-to-serve.ts';
+import { nextWakeAt } from './server.ts';
 import { me, OneServer, pairedHolder, partner, silence, soloHolder, timing } from './testing/one-server.ts';
 
 const renewMs = renewEveryMs(timing);
@@ -103,6 +104,15 @@ describe('after a write that was not applied', () => {
     // The reason to claim is the same: it is announced once.
     refused.at(10 + retryMs).reads('filer-a', {}, '2');
     expect(refused.traces().map(({ name }) => name)).toEqual(['claiming']);
+  });
+
+  test('a claim that was refused is made again after the pause, and the server asks to be woken for it', () => {
+    const server = new OneServer().sees('filer-a', {});
+    server.at(10).written(server.write!.token, { kind: 'refused', message: 'no' });
+    server.at(20).sees('filer-a', {}, '2');
+    expect(server.write).toBeUndefined();
+    expect(nextWakeAt(server.state, 20)).toBe(10 + retryMs);
+    expect(server.tick(10 + retryMs).write?.ownership).toMatchObject({ holder: me, epoch: 1 });
   });
 
   test('a release whose try was applied after all is not sent again', () => {
