@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
 import { nodesUnmarked } from '../decide/node-marks.ts';
 import type { Action } from '../decide/plan.ts';
-import { gone, running, takenOver } from '../decide/reattach-world.fixture.ts';
+import { gone, podsOf, running, takenOver } from '../decide/reattach-world.fixture.ts';
 import type { World } from '../decide/world.fixture.ts';
-import type { Node } from '../observe/objects.ts';
+import type { Claim, Node } from '../observe/objects.ts';
 
 type LostNodes = NonNullable<NonNullable<FilerPairSpecInput['storage']>['lostNodes']>;
 
@@ -34,6 +34,32 @@ const outOfService = [
 ];
 
 describe('a lost node with disks of another owner', () => {
+  test('is not marked while the other disk set has a pod there whose claim is being deleted', () => {
+    const dueFor = (deleted: boolean) => {
+      const world = lost({ policy: 'Silent', after: '60s' });
+      const [pod] = podsOf(world, 'filer-b');
+      world.changePod(pod!, { spec: { ...pod!.spec, nodeName: 'node-1' } });
+      const claim = world.observed.claims['home-filer-b-data'] as Claim;
+      const deletionTimestamp = '2026-11-23T12:00:00Z';
+      if (deleted)
+        world.withClaim('home-filer-b-data', {
+          ...claim,
+          metadata: { ...claim.metadata, deletionTimestamp },
+        });
+      world.now += 61_000;
+      return world.plan().actions;
+    };
+    expect(patches(dueFor(true))).toEqual([]);
+    const actions = dueFor(false);
+    expect(patches(actions)).toHaveLength(1);
+    const { part } = actions.find(({ resource }) => resource === 'nodes')!;
+    const kept = actions.filter((one) => one.kind === 'confirmKept' && one.part === part);
+    expect(kept.map((one) => ('name' in one ? one.name : ''))).toEqual([
+      'home-filer-a-data',
+      'home-filer-b-data',
+    ]);
+  });
+
   test('is waited for by default, however long it takes', () => {
     const world = lost({});
     world.now += 24 * 3_600_000;

@@ -11,14 +11,15 @@ import { nodeAnnotations } from '../../kubernetes/words.ts';
 import { podOfIncarnation, type ServerView, type View } from '../decide/view.ts';
 import type { Node } from '../observe/objects.ts';
 import type { Observed } from '../observe/observed.ts';
-import { attachment, isNodeReady, isOutOfService, saysReady } from './attachment.ts';
+import { attachment, attachmentPods, isNodeReady, isOutOfService, saysReady } from './attachment.ts';
+import { claimsBeingDeleted } from './claim-being-deleted.ts';
 import { isSilent, readinessSince } from './node-silence.ts';
 import { nodesOfLiving } from './owner-life.ts';
 
 export interface NodeToMark {
   readonly node: Node;
   readonly why: string;
-  /** Whose disks are there. */
+  /** Whose disks are or may be there. */
   readonly homes: readonly ServerView[];
 }
 
@@ -27,10 +28,13 @@ export function nodesToMark(view: View): NodeToMark[] {
   for (const { node, name, home } of lostNodes(view)) {
     const why = whyOutOfService(view, node, name);
     if (why === null) continue;
+    // The mark takes all pods from the node, those of the other disk set too.
+    const homes = view.servers.filter((one) => one === home || hasDisksOn(view, one, name));
+    if (homes.some((one) => claimsBeingDeleted(view, one).length > 0)) continue;
     found.set(name, {
       node,
       why: `${why}, and ${home.lease?.holderServer} waits for the disks of ${home.name}`,
-      homes: [...(found.get(name)?.homes ?? []), home],
+      homes,
     });
   }
   return [...found.values()];
@@ -63,6 +67,9 @@ function lostNodes(view: View): { readonly node: Node; readonly name: string; re
     return [{ node, name, home }];
   });
 }
+
+const hasDisksOn = (view: View, home: ServerView, node: string): boolean =>
+  attachmentPods(view, home).some(({ spec }) => spec?.nodeName === node);
 
 function ownerWaits(view: View, { lease }: ServerView): boolean {
   const owner = lease && podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
