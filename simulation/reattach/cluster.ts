@@ -169,8 +169,8 @@ export class SimulatedCluster {
     return process !== null && this.#open.get(home)?.node === process.node;
   }
 
-  serverLives(server: Home): boolean {
-    return [...this.#processes.values()].some((one) => one.server === server && one.alive);
+  someServerLives(): boolean {
+    return [...this.#processes.values()].some(({ alive }) => alive);
   }
 
   /** Both have somewhere to run: liveness is asked for. */
@@ -493,6 +493,13 @@ export class SimulatedCluster {
       const said = this.#readiness(name);
       const silent = machine.state === 'cut' || machine.state === 'mute' || machine.state === 'off';
       const truth = silent ? 'Unknown' : machine.state === 'sick' ? 'False' : 'True';
+      const markOfAPerson =
+        this.node(name)?.metadata.annotations?.[nodeAnnotations.outOfService] === undefined;
+      if (!this.striking && this.#isTainted(name) && this.#isReady(name) && markOfAPerson)
+        moves.push([
+          `somebody takes the mark off ${name}`,
+          () => this.#changeNode(name, (old) => ({ ...old, spec: { taints: [] } })),
+        ]);
       const mayComeBack = machine.state !== 'up' && !machine.gone;
       if (mayComeBack && (!this.striking || this.#random.chance(0.05)))
         moves.push([`${name} is back`, () => this.#back(name)]);
