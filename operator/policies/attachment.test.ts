@@ -229,6 +229,19 @@ describe('the mount that is left behind', () => {
     expect(named(world)).not.toBe(uid);
   });
 
+  test('is not mounted on a node that has not been seen: any machine may come under its name', () => {
+    const world = running();
+    const { name } = old(world).metadata;
+    const { 'node-1': seen, ...others } = world.observed.nodes;
+    world.remove('pods', name!);
+    world.observed.nodes = others;
+    world.settle();
+    expect(podsOf(world, 'filer-a')).toEqual([]);
+    world.observed.nodes = { ...others, 'node-1': seen! };
+    world.settle();
+    expect(old(world).metadata.annotations).toMatchObject({ 'filerpair.dev/node-uid': seen!.metadata.uid });
+  });
+
   test('stays named while nobody owns the disk set and its pod lives', () => {
     const world = running();
     world.changeLease('filer-a', { holderIdentity: '' });

@@ -143,6 +143,13 @@ function follow(
   if (deleted !== undefined) return waiting('Attaching', node, noPodUses(deleted), true);
   const unknown = notKnown(view, home);
   if (unknown !== null) return waiting('Attaching', node, unknown);
+  // A pod that does not say for which machine it was made would be taken for that of any machine of the name.
+  if (view.observed.nodes[node] === undefined)
+    return waiting(
+      'Attaching',
+      node,
+      `Node ${node} has not been seen yet, and so not which machine has that name`,
+    );
   return {
     ...waiting('Attaching', node, `node ${node} is asked to mount them; ${usually.attaching}`),
     create: true,

@@ -48,6 +48,8 @@ export interface Request {
   readonly name: string;
   readonly verb: 'get' | 'list' | 'create' | 'apply' | 'mergePatch' | 'delete';
   readonly body: KubernetesObject | undefined;
+  /** Of a deletion: only the object with this UID. */
+  readonly uid: string | undefined;
   /** Carried out: its answer, or an error, reaches the operator. */
   readonly serve: () => void;
   /** Carried out, and the answer never comes. */
@@ -322,6 +324,7 @@ export class SimulatedOperator {
       name: string,
       body: KubernetesObject | undefined,
       work: (api: SimulatedApi) => T,
+      uid?: string,
     ): Promise<T> =>
       new Promise<T>((resolve, reject) => {
         const carryOut = (): (() => void) => {
@@ -341,6 +344,7 @@ export class SimulatedOperator {
           resource,
           name,
           body,
+          uid,
           serve: () => carryOut()(),
           loseAnswer: () => {
             carryOut();
@@ -362,7 +366,14 @@ export class SimulatedOperator {
       mergePatch: (resource: Resource, at: { name: string }, patch: KubernetesObject) =>
         ask('mergePatch', resource, at.name, patch, (api) => api.mergePatch(resource, at, patch as never)),
       delete: (resource: Resource, at: { name: string }, expected: { uid?: string } = {}) =>
-        ask('delete', resource, at.name, undefined, (api) => api.delete(resource, at, expected)),
+        ask(
+          'delete',
+          resource,
+          at.name,
+          undefined,
+          (api) => api.delete(resource, at, expected),
+          expected.uid,
+        ),
     } as unknown as KubernetesClient;
   }
 }

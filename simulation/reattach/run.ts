@@ -279,13 +279,13 @@ class Run {
   /** What the operator may never ask for. Throws what the API server answers instead. */
   #judge(operator: SimulatedOperator, request: Request): void {
     this.#requests += 1;
-    const { verb, resource, name, body } = request;
+    const { verb, resource, name, body, uid } = request;
     if (verb !== 'get' && this.#refuses.has(resource.plural))
       throw refused(403, 'Forbidden', `${name} is forbidden`);
     if (resource.plural === 'leases') this.#judgeLease(operator, request);
     if (resource.plural === 'persistentvolumeclaims' && verb === 'get') this.#noteClaim(operator, name);
     if (resource.plural === 'nodes' && verb === 'mergePatch') this.#judgeMark(operator, name, body!);
-    if (resource.plural === 'pods' && verb === 'delete') this.#judgeDeletion(operator, name);
+    if (resource.plural === 'pods' && verb === 'delete') this.#judgeDeletion(operator, name, uid);
     if (resource.plural === 'pods' && verb === 'create') this.#judgeCreation(operator, name);
     if (resource.plural === 'persistentvolumeclaims' && verb === 'apply') this.#judgeClaim(name);
   }
@@ -331,9 +331,11 @@ class Run {
       this.violations.push(`${name} is marked after a silence of ${silentMs} ms`);
   }
 
-  #judgeDeletion(operator: SimulatedOperator, name: string): void {
+  #judgeDeletion(operator: SimulatedOperator, name: string, uid: string | undefined): void {
     const pod = this.#api.find<Pod>('pods', name);
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return;
+    // Of the name it is another pod by now, and the API server refuses.
+    if (uid !== undefined && uid !== pod.metadata.uid) return;
     const home = homes.find((one) => name.startsWith(`home-${one}-disks-`));
     const node = pod.spec?.nodeName;
     if (home === undefined) {
