@@ -79,7 +79,7 @@ class Owner {
     const replay = await openJournal(directory, uuid, SEGMENT_SIZE);
     this.cache.restore(replay.answers);
     this.found = replay.intents.map((payload) => decodeIntentRecord(payload).key);
-    for (const key of this.found) this.cache.complete(key, new Uint8Array(1));
+    for (const key of this.found) this.cache.complete(key, new Uint8Array(4));
     this.journal = replay.journal;
   }
 

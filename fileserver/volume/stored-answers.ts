@@ -9,8 +9,10 @@ export class StoredAnswers {
   private readonly bytes: Buffer;
   /** Where each payload begins, by key. */
   private readonly starts: Map<string, number>;
-  /** Keys in the order in which they were answered, from `oldest` on; some are not there any more. */
+  /** Keys in the order in which they were answered, from `oldest` on; see isAt(). */
   private readonly order: string[];
+  /** Where the payload of each of them began. */
+  private readonly orderStarts: number[];
   private oldest: number;
   private end: number;
   /** Of the results of all that are there. */
@@ -21,6 +23,7 @@ export class StoredAnswers {
     this.bytes = Buffer.alloc(capacity);
     this.starts = new Map();
     this.order = [];
+    this.orderStarts = [];
     this.oldest = 0;
     this.end = 0;
     this.resultsSize = 0;
@@ -30,10 +33,11 @@ export class StoredAnswers {
     return this.starts.size;
   }
 
-  /** Copies the payload that lies at `start` to `end` of `from`. It takes the place of one of the same key. */
+  /** Copies the payload that lies at `start` to `end` of `from`. Of the same key it is the youngest, and counts alone. */
   add(key: string, from: Buffer, start: number, end: number): void {
-    if (this.starts.has(key)) this.delete(key);
-    else this.order.push(key);
+    this.delete(key);
+    this.order.push(key);
+    this.orderStarts.push(this.end);
     from.copy(this.bytes, this.end, start, end);
     this.starts.set(key, this.end);
     this.resultsSize += resultsSizeIn(this.bytes, this.end, this.end + (end - start));
@@ -54,8 +58,7 @@ export class StoredAnswers {
   *entries(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
     for (let i = this.oldest; i < this.order.length; i++) {
       const key = this.order[i]!;
-      const results = this.results(key);
-      if (results !== null) yield { key, results };
+      if (this.isAt(i)) yield { key, results: this.results(key)! };
     }
   }
 
@@ -68,12 +71,16 @@ export class StoredAnswers {
 
   deleteOldest(): void {
     while (this.oldest < this.order.length) {
-      const key = this.order[this.oldest]!;
-      this.oldest += 1;
-      if (!this.starts.has(key)) continue;
-      this.delete(key);
+      const at = this.oldest++;
+      if (!this.isAt(at)) continue;
+      this.delete(this.order[at]!);
       return;
     }
+  }
+
+  /** Is this place in the order that of an answer, and not of one that has gone or come again since? */
+  private isAt(place: number): boolean {
+    return this.starts.get(this.order[place]!) === this.orderStarts[place];
   }
 
   private sizeAt(start: number): number {
