@@ -1,6 +1,13 @@
 /** Calls of node:fs in libuv's pool, which tests can make fail (call-faults.ts); elsewhere node:fs's own. */
 
-import { fdatasync as fsFdatasync, fsync as fsFsync, read as fsRead, type NoParamCallback } from 'node:fs';
+import {
+  constants,
+  fdatasync as fsFdatasync,
+  fsync as fsFsync,
+  read as fsRead,
+  type NoParamCallback,
+} from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { type FaultCall, hasCallFaults, takeCallFault } from './call-faults.ts';
 import { SystemCallError } from './errno.ts';
 import { nextTurn } from './turns.ts';
@@ -26,6 +33,12 @@ export const read: Read = hasCallFaults
       else nextTurn(() => done(error, 0));
     }
   : fsRead;
+
+export type { FileHandle };
+
+/** For reading only, so that no gate is needed. flags: O_DIRECTORY, O_NOFOLLOW. Rejected as of node:fs. */
+export const openForReading = (path: string, flags: number): Promise<FileHandle> =>
+  open(path, constants.O_RDONLY | flags);
 
 /** A function of node:fs/promises. */
 export function withPoolFault<Args extends unknown[], T>(

@@ -6,7 +6,7 @@
  * for nobody else; names are then opened relative to that very descriptor, never through a symbolic link. Whatever is refused is
  * refused with a sentence.
  */
-import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { basename, dirname } from 'node:path';
 import {
@@ -16,10 +16,10 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
-  O_RDONLY,
   openAt,
   openBeneath,
 } from '../system/file-calls.ts';
+import { type FileHandle, openForReading } from '../system/pool-calls.ts';
 import { S_IFDIR, S_IFMT, S_IFREG, StatBuffer } from '../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
 
@@ -100,7 +100,7 @@ export function readPrivate(path: string): Promise<Buffer> {
 
 async function openDirectory(directory: string): Promise<FileHandle> {
   try {
-    return await open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    return await openForReading(directory, O_DIRECTORY | O_NOFOLLOW);
   } catch (error) {
     // ENOTDIR is said of a symbolic link too; and where the directory above is none, which is another matter.
     const { code } = error as NodeJS.ErrnoException;
@@ -112,7 +112,7 @@ async function openDirectory(directory: string): Promise<FileHandle> {
 /** By the descriptor of its directory, whatever has that one's name by now. */
 async function openFile(path: string, directory: FileHandle): Promise<FileHandle> {
   try {
-    return await open(`/proc/self/fd/${directory.fd}/${basename(path)}`, O_RDONLY | O_NOFOLLOW);
+    return await openForReading(`/proc/self/fd/${directory.fd}/${basename(path)}`, O_NOFOLLOW);
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ELOOP' ? symbolicLink(path) : error;
   }
