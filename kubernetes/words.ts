@@ -24,6 +24,9 @@ export const labels = {
   imageTrial: 'filerpair.dev/image-trial',
 } as const;
 
+/** Secret with the keys that sign the file handles of a pair. Like claims it stays when the pair is deleted. */
+export const handleKeysName = (pair: string): string => `${pair}-handle-keys`;
+
 /** On the Lease of a disk set. Values are text; JSON where a type below says so. */
 export const leaseAnnotations = {
   /** By the holder: the one incarnation whose acknowledgements count; absent: solo. */

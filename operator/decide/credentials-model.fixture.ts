@@ -17,6 +17,8 @@ export function withSecret(
   now: number,
   resourceVersion: string,
 ): ObservedCredentials {
+  if (action.kind === 'createSecret' && action.object.metadata.name?.endsWith('-handle-keys') === true)
+    return { ...credentials, handleKeys: 'there' };
   if (action.kind === 'createSecret') return { ...credentials, sharedKey: { uid: `key-${resourceVersion}` } };
   if (action.kind === 'makeAuthority') {
     const before = credentials.authority as AuthorityFacts;

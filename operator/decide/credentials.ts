@@ -1,8 +1,10 @@
-// How the two servers recognize each other, as actions on Secrets: certificates, and for as long as a pod runs that
-// cannot be recognized by the certificate of now (an older version, or certificates from elsewhere before), the key that
+// The Secrets of a pair. One has the keys that sign file handles: it is made once and stays with the claims, since without it the
+// handles that clients hold end. The others are how the two servers recognize each other: certificates, and for as long as a pod
+// runs that cannot be recognized by the certificate of now (an older version, or certificates from elsewhere before), the key that
 // all have shared before. So no change of this kind ever parts the two servers, and the key ends with the last such pod.
 
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { handleKeysName } from '../../kubernetes/words.ts';
 import {
   authorityLifetimeMs,
   type CertificateStep,
@@ -10,7 +12,7 @@ import {
   certificateUpkeep,
 } from '../policies/certificate-upkeep.ts';
 import { ownerReference, pairLabels } from './desired/owned.ts';
-import { certificateOfPod, certificateSecretName, secretKey } from './desired/server-config.ts';
+import { certificateOfPod, certificateSecretName, handleKey, secretKey } from './desired/server-config.ts';
 import {
   authorityName,
   certificateDnsName,
@@ -28,13 +30,22 @@ export interface Credentials {
 }
 
 export function credentials(view: View): Credentials {
-  const key = sharedKey(view);
+  const key = [...handleKeys(view), ...sharedKey(view)];
   if (view.servers.some(({ spec }) => spec.certificateSecret !== undefined))
     return { actions: key, wakeAt: null };
   const steps = certificateUpkeep(view.observed.credentials, view.now);
   // One step is seen before the next: nobody tells when a Secret changes.
   const wakeAt = steps.length === 0 ? null : view.now;
   return { actions: [...key, ...steps.map((step) => action(view, step))], wakeAt };
+}
+
+/** Without them no pod starts. Not owned by the FilerPair: the next one on the same claims serves the same handles. */
+function handleKeys(view: View): Action[] {
+  if (view.observed.credentials.handleKeys !== 'absent') return [];
+  const { ownerReferences: _, ...metadata } = secret(view, handleKeysName(view.observed.name)).metadata;
+  const object = { apiVersion: 'v1', kind: 'Secret', metadata } as KubernetesObject;
+  const why = 'file handles are signed with a key of the pair';
+  return [{ kind: 'createSecret', resource: 'secrets', object, key: handleKey, size: 32, why }];
 }
 
 function sharedKey(view: View): Action[] {

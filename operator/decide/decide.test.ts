@@ -14,6 +14,32 @@ const lines = (actions: readonly Action[]): string[] =>
     return `${kind} ${resource} ${'object' in action ? action.object.metadata.name : action.name}: ${why}`;
   });
 
+describe('the keys that sign file handles', () => {
+  const made = (handleKeys: 'there' | 'absent' | 'unknown'): string[] => {
+    const world = new World();
+    world.observed.credentials = { ...world.observed.credentials, handleKeys };
+    return world
+      .plan()
+      .actions.filter(({ kind, resource }) => kind === 'createSecret' && resource === 'secrets')
+      .map((action) => (action.kind === 'createSecret' ? (action.object.metadata.name ?? '') : ''));
+  };
+
+  test('are made once, and never where nobody knows whether they are there', () => {
+    expect(made('absent')).toContain('home-handle-keys');
+    expect(made('there')).not.toContain('home-handle-keys');
+    expect(made('unknown')).not.toContain('home-handle-keys');
+  });
+
+  test('stay when the FilerPair is deleted, like its claims: they belong to nobody', () => {
+    const { actions } = new World().plan();
+    const keys = actions.find(
+      (action) => action.kind === 'createSecret' && action.object.metadata.name === 'home-handle-keys',
+    );
+    expect(keys).toMatchObject({ object: { metadata: { labels: { 'filerpair.dev/pair': 'home' } } } });
+    expect(keys).not.toHaveProperty('object.metadata.ownerReferences');
+  });
+});
+
 describe('a new pair', () => {
   test('gets everything in the order in which one thing needs another; the objects are in the golden file', async () => {
     const plan = new World().plan();
@@ -28,6 +54,7 @@ describe('a new pair', () => {
       'apply serviceAccounts home-filer-b',
       'apply roles home-filer-b',
       'apply roleBindings home-filer-b',
+      'createSecret secrets home-handle-keys',
       'makeAuthority secrets home-interconnect-ca',
       'issueCertificate secrets home-filer-a-tls',
       'issueCertificate secrets home-filer-b-tls',

@@ -95,6 +95,7 @@ export class World {
       volumeFences: {},
       credentials: {
         sharedKey: 'absent',
+        handleKeys: 'absent',
         authority: 'absent',
         servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
         offered: {},

@@ -8,7 +8,7 @@ import { JoinedCopies } from '../../kubernetes/joined-copies.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { type Change, type ObjectCopy, Reflector } from '../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
-import { labels, leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
+import { handleKeysName, labels, leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../decide/lease-view.ts';
 import {
   attachmentPodName,
@@ -67,6 +67,7 @@ const migratedToAnnotation = 'pv.kubernetes.io/migrated-to';
 
 const unknownCredentials: ObservedCredentials = {
   sharedKey: 'unknown',
+  handleKeys: 'unknown',
   authority: 'unknown',
   servers: {},
   offered: {},
@@ -418,8 +419,9 @@ export class Caches {
             ? 'offered'
             : 'not offered';
     }
-    const [key, authority, ...certificates] = await Promise.all([
+    const [key, handles, authority, ...certificates] = await Promise.all([
       mine(sharedKeyName(name)),
+      mine(handleKeysName(name)),
       mine(authorityName(name)),
       ...names.map((server) => mine(certificateName(name, server))),
     ]);
@@ -435,7 +437,8 @@ export class Caches {
           : serverCertificateFacts(own, certificateDnsName(server, namespace), authorities);
     }
     const sharedKey = typeof key === 'string' ? key : { uid: key.metadata.uid ?? '' };
-    return { sharedKey, authority: facts, servers, offered };
+    const handleKeys = typeof handles === 'string' ? handles : 'there';
+    return { sharedKey, handleKeys, authority: facts, servers, offered };
   }
 
   async #lookFor<T extends KubernetesObject>(

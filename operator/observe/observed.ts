@@ -40,6 +40,8 @@ export interface ObservedCredentials extends CertificateFacts {
   readonly sharedKey: { readonly uid: string } | 'absent' | 'unknown';
   /** By name of a Secret that the spec names: whether it is there, and offered to the pair. */
   readonly offered: Readonly<Record<string, 'offered' | 'not offered' | 'absent' | 'unknown'>>;
+  /** The keys that sign file handles. */
+  readonly handleKeys: 'there' | 'absent' | 'unknown';
 }
 
 /** What a pair knows of the others: a new image comes to those that want it as a wave. `imagesStarted` and `arrivedAt` are of all. */

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isNotFound } from '../../../kubernetes/api-error.ts';
 import { resources } from '../../../kubernetes/resource.ts';
-import { labels } from '../../../kubernetes/words.ts';
+import { handleKeysName, labels } from '../../../kubernetes/words.ts';
 import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
 import { CLUSTER_DETAILS, CLUSTER_FLAGS, type Cluster, inCluster, pairMeant } from './cluster.ts';
 import {
@@ -16,6 +16,7 @@ import {
   manifests,
   type PairToExport,
   type PersistentVolume,
+  type SecretToExport,
   volumesThatGo,
 } from './export.ts';
 
@@ -29,6 +30,7 @@ export const exportPair: Command = {
   details: [
     '--end                  end the pair first: needed before what is printed may be applied',
     '--to-namespace NAME    where it is to go on (default: a namespace of the same name)',
+    'With --end the output holds the keys that sign file handles, if there are any: keep it to yourself.',
     'Volumes are set to Retain before anything ends. Nothing of what is on them is read or changed.',
     ...CLUSTER_DETAILS,
   ],
@@ -42,7 +44,7 @@ export const exportPair: Command = {
       const namespace = typeof target === 'string' ? target : cluster.namespace;
       // Told before anything is ended, if it cannot be done.
       const disks = await disksOf(cluster, pair);
-      const running = manifests(exportedPair(pair, disks, namespace));
+      const running = manifests(exportedPair(pair, { ...disks, handleKeys: null }, namespace));
       if (flags['end'] !== true) {
         world.stdout.write(
           `# The pair runs. Do not apply this elsewhere: export it with --end, which ends its servers first.\n${running}`,
@@ -67,7 +69,13 @@ async function disksOf({ client, namespace }: Cluster, { metadata }: PairToExpor
   });
   const names = claims.flatMap(({ spec }) => spec?.volumeName ?? []);
   const volumes = names.map((name) => client.get<PersistentVolume>(resources.persistentVolumes, { name }));
-  return { claims, volumes: await Promise.all(volumes) };
+  const handleKeys = client
+    .get<SecretToExport>(resources.secrets, { namespace, name: handleKeysName(metadata.name ?? '') })
+    .catch((error: unknown) => {
+      if (isNotFound(error)) return null;
+      throw error;
+    });
+  return { claims, volumes: await Promise.all(volumes), handleKeys: await handleKeys };
 }
 
 async function end(

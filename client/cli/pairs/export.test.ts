@@ -51,19 +51,23 @@ const volume = (home: string): PersistentVolume => ({
 });
 const claims = [claim('filer-a', '3'), claim('filer-b', '8')];
 const volumes = [volume('filer-a'), volume('filer-b')];
+const handleKeys = {
+  metadata: { name: 'home-handle-keys', namespace: 'here', uid: 'secret-1', resourceVersion: '4' },
+  data: { current: 'a2V5' },
+};
 
 test('the pair goes on elsewhere, on its own disks, from the epochs that it had', async () => {
-  const text = manifests(exportedPair(pair, { claims, volumes }, 'there'));
+  const text = manifests(exportedPair(pair, { claims, volumes, handleKeys }, 'there'));
   await expect(text).toMatchFileSnapshot('golden/exported-pair.yaml');
   // What belongs to this cluster stays in it.
   expect(text).not.toMatch(/uid: [^n]|finalizers|bound-by-controller|bind-completed|team|namespace: here/);
 });
 
 test('a volume without a claim, a claim without a volume: said before anything ends', () => {
-  expect(() => exportedPair(pair, { claims: claims.slice(1), volumes }, 'there')).toThrow(
+  expect(() => exportedPair(pair, { claims: claims.slice(1), volumes, handleKeys }, 'there')).toThrow(
     'volume data of filer-a has no claim',
   );
-  expect(() => exportedPair(pair, { claims, volumes: volumes.slice(1) }, 'there')).toThrow(
+  expect(() => exportedPair(pair, { claims, volumes: volumes.slice(1), handleKeys }, 'there')).toThrow(
     'claim home-filer-a-data is not bound',
   );
 });

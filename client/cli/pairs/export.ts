@@ -2,7 +2,7 @@
 import { toYaml } from '../../../crds/yaml.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
-import { labels } from '../../../kubernetes/words.ts';
+import { handleKeysName, labels } from '../../../kubernetes/words.ts';
 import { CommandError } from '../command.ts';
 
 type Volume = { readonly name: string; readonly claim?: { readonly reclaim?: string } } & Readonly<
@@ -24,6 +24,10 @@ export interface PersistentVolume extends KubernetesObject {
   readonly spec?: Readonly<Record<string, unknown>>;
 }
 
+export interface SecretToExport extends KubernetesObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
 /** Tells which driver made the volume; everything else among the annotations is about this cluster. */
 const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by';
 
@@ -31,6 +35,8 @@ const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by';
 export interface Disks {
   readonly claims: readonly ClaimToExport[];
   readonly volumes: readonly PersistentVolume[];
+  /** The Secret with which the handles of volumes are signed that are no whole file system; null: there is none. */
+  readonly handleKeys: SecretToExport | null;
 }
 
 /** Volumes whose claims would go with the pair, and with them what is known of the disk set: `server/volume`. */
@@ -42,14 +48,14 @@ export const volumesThatGo = ({ spec }: PairToExport): string[] =>
   );
 
 /**
- * Volumes, claims, FilerPair, in the order in which they are to be applied. Claims keep the labels from which the next
+ * Volumes, claims, keys, FilerPair, in the order in which they are to be applied. Claims keep the labels from which the next
  * pair on them takes its epochs; the FilerPair adopts them.
  *
  * @throws CommandError if a claim or its volume is not there
  */
 export function exportedPair(
   pair: PairToExport,
-  { claims, volumes }: Disks,
+  { claims, volumes, handleKeys }: Disks,
   namespace: string,
 ): KubernetesObject[] {
   const found = (pair.spec.servers ?? []).flatMap((server) =>
@@ -58,6 +64,7 @@ export function exportedPair(
   return [
     ...found.map((claim) => exportedVolume(volumeOf(volumes, claim), claim, namespace)),
     ...found.map((claim) => exportedClaim(claim, namespace)),
+    ...(handleKeys === null ? [] : [exportedKeys(pair.metadata.name ?? '', handleKeys, namespace)]),
     {
       apiVersion: apiVersionOf(resources.filerPairs),
       kind: resources.filerPairs.kind,
@@ -114,6 +121,16 @@ function exportedVolume(
         resourceVersion: null,
       },
     },
+  } as KubernetesObject;
+}
+
+/** Without it clients would have to mount anew where it signed their handles. */
+function exportedKeys(pair: string, { data = {} }: SecretToExport, namespace: string): KubernetesObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: handleKeysName(pair), namespace, labels: { [labels.pair]: pair } },
+    data,
   } as KubernetesObject;
 }
 

@@ -2,7 +2,7 @@
 // would wait for a node that is only cut off, or not know which of two pods the Services must lead to.
 
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
-import { labels } from '../../../kubernetes/words.ts';
+import { handleKeysName, labels } from '../../../kubernetes/words.ts';
 import type { Pod } from '../../observe/objects.ts';
 import { nodesWithinReach } from '../../policies/disk-reach.ts';
 import { fingerprint } from '../fingerprint.ts';
@@ -25,6 +25,7 @@ import {
   configDirectory,
   configMapName,
   exportsFingerprint,
+  handleKeysDirectory,
   runDirectory,
   secretDirectory,
   secretKey,
@@ -231,6 +232,7 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
       { name: 'run', mountPath: runDirectory },
       { name: 'config', mountPath: configDirectory, readOnly: true },
       { name: 'secret', mountPath: secretDirectory, readOnly: true },
+      { name: 'handle-keys', mountPath: handleKeysDirectory, readOnly: true },
       { name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true },
       ...volumeMounts(view),
     ],
@@ -283,12 +285,14 @@ const secretSources = (view: View, server: ServerView): object[] => [
 ];
 
 function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
+  const keys = handleKeysName(view.observed.name);
   return [
     { name: 'run', emptyDir: {} },
     { name: 'config', configMap: { name: configMapName(view, server) } },
     { name: 'secret', projected: { defaultMode: 0o400, sources: secretSources(view, server) } },
     // The sentinel is not root, and fsGroup would have the kubelet change the groups of clients' files. Only its container mounts it.
     { name: 'sentinel-secret', projected: { defaultMode: 0o444, sources: secretSources(view, server) } },
+    { name: 'handle-keys', secret: { secretName: keys, defaultMode: 0o400 } },
     {
       name: 'token',
       projected: {

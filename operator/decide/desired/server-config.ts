@@ -21,6 +21,9 @@ export const runDirectory = '/run/filerpair';
 export const secretDirectory = '/etc/filerpair-secret';
 export const configDirectory = '/etc/filerpair';
 export const secretKey = 'secret';
+export const handleKeysDirectory = '/etc/filerpair-handle-keys';
+/** The key that signs (fileserver/volume/handle-keys.ts). */
+export const handleKey = 'current';
 
 export function serverConfig(view: View, server: ServerView): Record<string, unknown> {
   const { ports, failover, giveback } = view.spec;
@@ -35,6 +38,7 @@ export function serverConfig(view: View, server: ServerView): Record<string, unk
     runDir: runDirectory,
     // There while a partner may need it that has no certificate yet.
     secretFile: `${secretDirectory}/${secretKey}`,
+    handleKeysDirectory,
     tls: {
       directory: secretDirectory,
       name: certificateDnsName(server.name, view.observed.namespace),
