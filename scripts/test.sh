@@ -60,7 +60,7 @@ cluster_waits=
 trap finish EXIT
 
 background prepare nice node e2e/main.ts prepare
-background simulation nice node simulation/main.ts --seeds 10000
+background simulation nice node simulation/main.ts --seeds 4000
 echo "In the background: preparing container engine, Kubernetes and a Linux guest (out/prepare.log), and the simulation."
 
 stage format 'formatting and lint' biome check .
@@ -70,7 +70,7 @@ stage packages "packages of others: hashes and licences are known, no scripts of
 stage unit 'unit and component tests' vitest run
 stage fuzzing "what reads strangers' bytes, with changed bytes" node fuzzing/main.ts --seconds 20
 stage anywhere 'the README in a private directory, and as an ordinary user' scripts/test-anywhere.sh
-stage mutants 'faults in what changed last of the code that safety depends on: tests notice them' node mutants/main.ts --changed HEAD~10 --seconds 90
+stage mutants 'faults in what changed last of the code that safety depends on: tests notice them' node mutants/main.ts --changed HEAD~10 --seconds 45
 stage exploration 'every state within small bounds: never two writers' node simulation/exploration/main.ts
 stage prepare 'waiting for the background work' finished prepare
 background disk node e2e/main.ts disk
@@ -79,7 +79,7 @@ background cluster-up after disk node e2e/main.ts cluster-up
 stage admission 'what the API server refuses: policies of the chart, Pod Security levels' node e2e/main.ts admission
 stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
 stage disk 'crashes of a machine replayed, failing disks' finished disk
-stage simulation '10,000 seeds: never two writers' finished simulation
+stage simulation '4,000 seeds: never two writers' finished simulation
 stage cluster-up 'a kind cluster and our images in it' finished cluster-up
 stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts cluster
 stage names 'names by the real external-dns and BIND' node e2e/main.ts names published
