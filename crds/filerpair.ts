@@ -145,13 +145,13 @@ const exported = z.object({
         .max(64)
         .regex(
           /^([0-9]{1,3}(\.[0-9]{1,3}){3}(\/[0-9]{1,2})?|[0-9a-fA-F]*:[0-9a-fA-F:.]*(\/[0-9]{1,3})?)$/,
-          'must be an IP address or a range such as 10.0.0.0/8',
+          'must be an IP address or a range such as 10.20.0.0/24',
         ),
     )
     .min(1)
     .max(64)
     .meta({
-      description: 'Addresses and ranges that may mount, such as 10.0.0.0/8.',
+      description: 'Addresses and ranges that may mount, such as 10.20.0.0/24.',
       'x-kubernetes-list-type': 'atomic',
     }),
   // Without a default: servers of earlier versions do not know it.
