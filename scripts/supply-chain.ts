@@ -74,7 +74,8 @@ interface Component {
 interface Sbom {
   serialNumber?: string;
   metadata: { timestamp?: string; component: { name: string } };
-  readonly components: readonly Component[];
+  components: readonly Component[];
+  dependencies?: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[];
 }
 
 const locked = Object.entries(
@@ -116,9 +117,12 @@ function hasLicenceFile(path: string): boolean {
   return readdirSync(directory).some((name) => /^(licen[cs]e|copying)/i.test(name) && isKeptInImages(name));
 }
 
-/** Without what differs from one making to the next. */
+/**
+ * Without what differs from one making to the next. What is shipped is picked here: `--omit=dev` of npm leaves out what tools need
+ * as well.
+ */
 function billOfMaterials(): Sbom {
-  const options = ['--package-lock-only', '--omit=dev', '--workspaces=false', '--sbom-type=application'];
+  const options = ['--package-lock-only', '--workspaces=false', '--sbom-type=application'];
   let sbom: Sbom;
   try {
     const text = execFileSync('npm', ['sbom', '--sbom-format=cyclonedx', ...options], {
@@ -133,26 +137,30 @@ function billOfMaterials(): Sbom {
   delete sbom.serialNumber;
   delete sbom.metadata.timestamp;
   sbom.metadata.component.name = 'filerpair';
+  const shipped = new Set(locked.filter(isShipped).map(nameOf));
+  const isPart = (ref: string): boolean => shipped.has(ref);
+  sbom.components = sbom.components.filter((one) => isPart(`${one.name}@${one.version}`));
+  const parts = (sbom.dependencies ?? []).filter(({ ref }) => isPart(ref) || ref.startsWith('filerpair@'));
+  sbom.dependencies = parts.map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter(isPart) }));
   return sbom;
 }
 
+/** As the bill of materials has it: name@version. */
+const nameOf = ([path, { version = '' }]: [string, Locked]): string =>
+  `${path.split('node_modules/').pop()!}@${version}`;
+
 function faultsOfSbom({ components }: Sbom): string[] {
-  const key = (name: string, version = ''): string => `${name}@${version}`;
-  const listed = new Map(components.map((one) => [key(one.name, one.version), one]));
-  const faults: string[] = [];
-  for (const one of locked.filter(isShipped)) {
-    const [path, { version }] = one;
-    const name = key(path.split('node_modules/').pop()!, version);
+  const listed = new Map(components.map((one) => [`${one.name}@${one.version}`, one]));
+  return locked.filter(isShipped).flatMap((one) => {
+    const name = nameOf(one);
     const component = listed.get(name);
-    // Packages that only a peer dependency would bring are locked, and not shipped.
-    if (component === undefined) continue;
+    if (component === undefined) return [`bill of materials: ${name} is missing.`];
+    const faults: string[] = [];
     if (component.hashes?.some(({ alg }) => alg === 'SHA-512') !== true)
       faults.push(`bill of materials: ${name} has no hash.`);
     if ((component.licenses ?? []).length === 0) faults.push(`bill of materials: ${name} has no licence.`);
-    listed.delete(name);
-  }
-  for (const name of listed.keys()) faults.push(`bill of materials: ${name} is not in package-lock.json.`);
-  return faults;
+    return faults;
+  });
 }
 
 function faultsOfInstallation(): string[] {
