@@ -331,17 +331,18 @@ export class CallExecutor {
     const calls = new BatchReader(thread.memories.get(message.batch)!, message.size);
     const batch: Batch = { number: message.batch, peer: thread, waiting: 0 };
     this.beginSlice();
+    let isOver = this.queue.size > 0;
     for (let count = 1; calls.next(); count++) {
       const connection = connections.get(calls.connection);
       if (connection === undefined) throw new Error('a call of a connection that was not announced');
-      if (this.queue.size > 0) {
+      if (isOver) {
         this.wait(batch, connection, calls);
         continue;
       }
       this.r.reset(calls.bytes, calls.start, calls.end);
       if (!this.handle(connection, calls.number, this.r)) return;
       const look = count % CALLS_BETWEEN_LOOKS === 0 || isListing(connection.dispatcher.procedure);
-      if (look && this.isSliceOver()) this.waitForAll(batch, connections, calls);
+      isOver = look && this.isSliceOver();
     }
     this.busyUntil = performance.now();
     for (const id of message.gone) this.ended(connections, id);
@@ -355,15 +356,6 @@ export class CallExecutor {
 
   private isSliceOver(): boolean {
     return performance.now() - this.busySince > SLICE_MS;
-  }
-
-  /** What is left of the batch. */
-  private waitForAll(batch: Batch, connections: Map<number, RemoteConnection>, calls: BatchReader): void {
-    while (calls.next()) {
-      const connection = connections.get(calls.connection);
-      if (connection === undefined) throw new Error('a call of a connection that was not announced');
-      this.wait(batch, connection, calls);
-    }
   }
 
   private wait(batch: Batch, connection: RemoteConnection, { number, bytes, start, end }: BatchReader): void {

@@ -2,14 +2,9 @@
  * Calls that wait for a thread, fairly: clients come one after the other, and of a client its connections. So a client that has sent
  * a thousand calls is one among the others, not a thousand; calls of one connection stay in their order. Pure.
  */
-interface Line<C, T> {
-  /** Of each connection, in the order of their turns. */
-  readonly connections: Map<C, T[]>;
-}
-
 export class TurnQueue<C, T> {
-  /** By client, in the order of their turns. */
-  private readonly clients: Map<string, Line<C, T>>;
+  /** By client, and of each client by connection, in the order of their turns. */
+  private readonly clients: Map<string, Map<C, T[]>>;
   private count: number;
 
   constructor() {
@@ -22,27 +17,27 @@ export class TurnQueue<C, T> {
   }
 
   add(client: string, connection: C, item: T): void {
-    let line = this.clients.get(client);
-    if (line === undefined) {
-      line = { connections: new Map() };
-      this.clients.set(client, line);
+    let connections = this.clients.get(client);
+    if (connections === undefined) {
+      connections = new Map();
+      this.clients.set(client, connections);
     }
-    const waiting = line.connections.get(connection);
-    if (waiting === undefined) line.connections.set(connection, [item]);
+    const waiting = connections.get(connection);
+    if (waiting === undefined) connections.set(connection, [item]);
     else waiting.push(item);
     this.count += 1;
   }
 
   /** null: nobody waits. */
   take(): T | null {
-    for (const [client, line] of this.clients) {
-      this.clients.delete(client);
-      const item = takeFrom(line.connections);
-      if (line.connections.size > 0) this.clients.set(client, line);
-      this.count -= 1;
-      return item;
-    }
-    return null;
+    const first = this.clients.entries().next().value;
+    if (first === undefined) return null;
+    const [client, connections] = first;
+    this.clients.delete(client);
+    const item = takeFrom(connections);
+    if (connections.size > 0) this.clients.set(client, connections);
+    this.count -= 1;
+    return item;
   }
 
   clear(): void {

@@ -48,6 +48,25 @@ interface Looked {
   readonly statuses: readonly string[];
 }
 
+/** A controller that sees this world in place of caches. */
+function controllerOf(world: World, client: HttpApi['client']) {
+  const caches = {
+    observe: async (_namespace: string, _name: string, known: readonly Problem[]) => ({
+      ...world.observed,
+      problems: known,
+    }),
+    nodes: () => world.observed.nodes,
+    ask: () => undefined,
+    forgetSecrets: () => undefined,
+    pairs: () => [],
+    keys: () => new Set(['storage/home']),
+  } as unknown as Caches;
+  const metrics = operatorMetrics({ pairs: () => [], queueLength: () => 0, leading: () => true });
+  const log = createLogger({ transports: [new transports.Console({ silent: true })] });
+  const executor = new Executor(client, 'test');
+  return { controller: new Controller(caches, executor, settings, log, metrics, () => true), metrics };
+}
+
 /** One look of a controller at a pair, and one at the nodes. */
 async function look(world: World, refuse: Refuse = () => null): Promise<Looked> {
   const done: string[] = [];
@@ -81,21 +100,7 @@ async function look(world: World, refuse: Refuse = () => null): Promise<Looked> 
     else if (seen.method === 'GET') json(response, 404, failure(404, 'NotFound'));
     else json(response, 200, seen.body === '' ? {} : JSON.parse(seen.body));
   });
-  const caches = {
-    observe: async (_namespace: string, _name: string, known: readonly Problem[]) => ({
-      ...world.observed,
-      problems: known,
-    }),
-    nodes: () => world.observed.nodes,
-    ask: () => undefined,
-    forgetSecrets: () => undefined,
-    pairs: () => [],
-    keys: () => new Set(['storage/home']),
-  } as unknown as Caches;
-  const metrics = operatorMetrics({ pairs: () => [], queueLength: () => 0, leading: () => true });
-  const log = createLogger({ transports: [new transports.Console({ silent: true })] });
-  const executor = new Executor(api.client, 'test');
-  const controller = new Controller(caches, executor, settings, log, metrics, () => true);
+  const { controller, metrics } = controllerOf(world, api.client);
   controller.start();
   const looks = async (): Promise<number> =>
     (await metrics.reconciles.get()).values.reduce((sum, { value }) => sum + value, 0);
@@ -353,21 +358,7 @@ describe('whoever changes back what is written', () => {
       else json(response, 200, seen.body === '' ? {} : JSON.parse(seen.body));
       woken.wake?.();
     });
-    const caches = {
-      observe: async (_namespace: string, _name: string, known: readonly Problem[]) => ({
-        ...world.observed,
-        problems: known,
-      }),
-      nodes: () => world.observed.nodes,
-      ask: () => undefined,
-      forgetSecrets: () => undefined,
-      pairs: () => [],
-      keys: () => new Set(['storage/home']),
-    } as unknown as Caches;
-    const metrics = operatorMetrics({ pairs: () => [], queueLength: () => 0, leading: () => true });
-    const log = createLogger({ transports: [new transports.Console({ silent: true })] });
-    const executor = new Executor(api.client, 'test');
-    const controller = new Controller(caches, executor, settings, log, metrics, () => true);
+    const { controller, metrics } = controllerOf(world, api.client);
     woken.wake = () => controller.wake('storage/home');
     controller.start();
     const held = async (): Promise<boolean> =>
