@@ -63,7 +63,7 @@ describe('an input that says nothing new', () => {
     ['bytes of a connection that is gone', seeking, { kind: 'Heard', progress: true }],
     ['bytes of one that was in vain', { ...seeking, barren: 2 }, { kind: 'Heard', progress: true }],
     ['what was sent on a connection that is not in doubt', serving, { kind: 'Sent' }],
-    ['a call while nobody searches', serving, { kind: 'Wanted' }],
+    ['a call while no search runs', serving, { kind: 'Wanted' }],
     ['a call at the beginning of a search', seeking, { kind: 'Wanted' }],
     ['the opening of a connection that is open', asking, { kind: 'Connected', id: 2 }],
     ['the opening of one that was abandoned', asking, { kind: 'Connected', id: 9 }],

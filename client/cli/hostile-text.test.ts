@@ -104,7 +104,7 @@ describe('what a command writes', () => {
   });
 
   it.each(Object.keys(calls))(
-    '%s: holds nothing that steers a terminal, and no line of somebody else',
+    '%s: holds nothing that steers a terminal, and no line that another user has forged',
     async (name) => {
       for (const call of calls[name]!) {
         const said = await filerpair(...call());

@@ -326,7 +326,7 @@ const bundle: Command = {
     }),
 };
 
-/** Also where the file was there before, with other rights: what is written next is for nobody else. */
+/** Readable by its owner only, also if the file existed before with other rights. */
 export async function writeForOwner(path: string, content: Uint8Array): Promise<void> {
   const file = await open(path, 'w', 0o600);
   try {
