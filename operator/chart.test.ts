@@ -198,6 +198,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
       check: ['create'],
       confirm: ['get'],
       confirmKept: ['get'],
+      confirmNodeGone: ['get'],
       confirmDetached: ['list'],
     };
     const missing = plannedActions().flatMap(({ kind, resource }) => {

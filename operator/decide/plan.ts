@@ -101,6 +101,16 @@ export type Action =
    * uses it: the claim would go with the pod, and a cache shows the deletion late.
    */
   | (Of & { readonly kind: 'confirmKept'; readonly namespace: string; readonly name: string })
+  /**
+   * Asks for a Node, and ends the plan if there is one. Stands in front of the end of a server whose node is said to be gone: it may
+   * register again at any moment, and the server runs on.
+   */
+  | (Of & {
+      readonly kind: 'confirmNodeGone';
+      /** Of the cluster. */
+      readonly namespace?: undefined;
+      readonly name: string;
+    })
   /** Of the very object that was seen (uid). */
   | (Of & {
       readonly kind: 'delete';

@@ -16,7 +16,7 @@ import { failoverEndpoint } from '../policies/failover-endpoint.ts';
 import { mayCreateLease } from '../policies/lease-lost.ts';
 import { isClaimOffered, secretsOffered } from '../policies/offered.ts';
 import { leasesBelongToPair, podReplacement } from '../policies/pod-replacement.ts';
-import { isUsable } from '../policies/pod-state.ts';
+import { isUsable, type PodFinding } from '../policies/pod-state.ts';
 import { credentials } from './credentials.ts';
 import { access } from './desired/access.ts';
 import { claimLabels, newClaim } from './desired/claim.ts';
@@ -343,6 +343,18 @@ function exportsTold(view: View, server: ServerView): Action[] {
   });
 }
 
+const nodeStillGone = ({ goneNode }: PodFinding): Action[] =>
+  goneNode === undefined
+    ? []
+    : [
+        {
+          kind: 'confirmNodeGone',
+          resource: 'nodes',
+          name: goneNode,
+          why: 'it has not registered again, so no server runs there',
+        },
+      ];
+
 function pods(view: View, server: ServerView): Action[] {
   const { namespace } = view.observed;
   const replacement = podReplacement(view, server);
@@ -365,9 +377,10 @@ function pods(view: View, server: ServerView): Action[] {
     const { name = '', uid = '' } = pod.pod.metadata;
     const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };
     const removal: Action = { kind: 'delete', resource: 'pods', namespace, name, uid, why, event };
-    // A pod that may serve goes only if the API itself says that it owns nothing; what has ended or is lost serves nobody.
+    // A pod that may serve goes only if the API itself says that it owns nothing; what has ended or is lost serves nobody,
+    // unless its node has come back.
     const asked = isUsable(pod) ? view.servers.flatMap((home) => ownedByOthers(home, uid)) : [];
-    actions.push(...inSequence(`removal of ${name}`, [...asked, removal]));
+    actions.push(...inSequence(`removal of ${name}`, [...asked, ...nodeStillGone(pod), removal]));
   }
   const mayStart = leasesBelongToPair(view) && claimsFit(view) === null && secretsOffered(view) === null;
   if (replacement.create !== null && mayStart) {

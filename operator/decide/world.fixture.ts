@@ -338,6 +338,7 @@ export class World {
       const claim = this.observed.claims[action.name];
       return typeof claim === 'object' && claim.metadata.deletionTimestamp !== undefined;
     }
+    if (action.kind === 'confirmNodeGone') return this.observed.nodes[action.name] !== undefined;
     if (action.kind === 'confirm') {
       const { spec } = this.#list('leases').find(({ metadata }) => metadata.name === action.name) as Lease;
       return (
@@ -360,6 +361,7 @@ export class World {
       case 'confirm':
       case 'confirmDetached':
       case 'confirmKept':
+      case 'confirmNodeGone':
         return;
       case 'createSecret':
       case 'makeAuthority':

@@ -329,6 +329,24 @@ describe('before a pod goes that may be the last one of a claim', () => {
   });
 });
 
+describe('before a server goes whose node is said to be gone', () => {
+  const gone: Action = { kind: 'confirmNodeGone', resource: 'nodes', name: 'node-1', why: 'it is gone' };
+  const answers = (status: number, body: object) => start((_seen, response) => json(response, status, body));
+
+  test('the Node is asked for past the cache: one that has registered again ends the plan', async () => {
+    const error = await caught((await answers(200, { metadata: { name: 'node-1' } })).execute(gone));
+    expect(isConflict(error)).toBe(true);
+    expect(api.seen.map(({ path }) => path)).toEqual(['/api/v1/nodes/node-1']);
+  });
+
+  test('none lets it go on, and an API that does not answer is no permission', async () => {
+    await (await answers(404, failure(404, 'NotFound'))).execute(gone);
+    await api.close();
+    const executor = await answers(500, failure(500, 'InternalError'));
+    expect(await caught(executor.execute(gone))).toBeInstanceOf(ApiError);
+  });
+});
+
 describe('before disks are mounted on another node', () => {
   const action: Action = {
     kind: 'confirmDetached',

@@ -5,7 +5,7 @@ import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import { ApiError, isAlreadyExists, isConflict, isInvalid, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject, Lease, MergePatch } from '../../kubernetes/objects.ts';
-import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
+import { apiVersionOf, type Resource, resources } from '../../kubernetes/resource.ts';
 import { labels } from '../../kubernetes/words.ts';
 import { fingerprint } from '../decide/fingerprint.ts';
 import { fieldManager } from '../decide/names.ts';
@@ -135,6 +135,9 @@ export class Executor {
       case 'confirmKept':
         await this.#confirmKept(action);
         return;
+      case 'confirmNodeGone':
+        await this.#confirmNodeGone(action);
+        return;
       case 'createSecret': {
         const data = { [action.key]: randomBytes(action.size).toString('base64') };
         const object = { ...action.object, type: 'Opaque', data } as KubernetesObject;
@@ -227,14 +230,25 @@ export class Executor {
   }
 
   async #confirmKept({ resource, namespace, name }: Action & { kind: 'confirmKept' }): Promise<void> {
-    const claim = await this.#client
-      .get<KubernetesObject>(resources[resource], { namespace, name })
-      .catch((error: unknown) => {
-        if (isNotFound(error)) return null;
-        throw error;
-      });
+    const claim = await this.#find(resources[resource], { namespace, name });
     if (claim?.metadata.deletionTimestamp === undefined) return;
     throw conflict(`PersistentVolumeClaim ${name} is being deleted, and would go with its last pod`);
+  }
+
+  async #confirmNodeGone({ resource, name }: Action & { kind: 'confirmNodeGone' }): Promise<void> {
+    if ((await this.#find(resources[resource], { name })) === null) return;
+    throw conflict(`Node ${name} is there again`);
+  }
+
+  /** Past the caches; null: there is none. */
+  #find(
+    resource: Resource,
+    at: { readonly namespace?: string | undefined; readonly name: string },
+  ): Promise<KubernetesObject | null> {
+    return this.#client.get<KubernetesObject>(resource, at).catch((error: unknown) => {
+      if (isNotFound(error)) return null;
+      throw error;
+    });
   }
 
   async #confirmDetached(action: Action & { kind: 'confirmDetached' }): Promise<void> {
@@ -266,12 +280,7 @@ export class Executor {
     object,
   }: Pick<Action & { kind: 'apply' | 'create' }, 'resource' | 'object'>): Promise<void> {
     const { name = '', namespace } = object.metadata;
-    const found = await this.#client
-      .get<KubernetesObject>(resources[resource], { namespace, name })
-      .catch((error: unknown) => {
-        if (isNotFound(error)) return null;
-        throw error;
-      });
+    const found = await this.#find(resources[resource], { namespace, name });
     const mine = object.metadata.labels?.[labels.pair];
     const theirs = found?.metadata.labels?.[labels.pair];
     if (found === null || theirs === mine) return;

@@ -15,6 +15,20 @@ const nodeLost = (): World => {
   return world;
 };
 
+test('before a server goes whose node is gone its Node is asked for, in the same piece of work', () => {
+  const world = World.running();
+  world.claims('filer-b', 'filer-a', 2);
+  const { 'node-1': _, ...nodes } = world.observed.nodes;
+  world.observed.nodes = nodes;
+  world.observed.nodesGone = { 'node-1': longAgo };
+  const { name } = world.pod('filer-a').metadata;
+  const actions = world.plan().actions.filter(({ part }) => part === `removal of ${name}`);
+  expect(actions.map(({ kind, needs }) => [kind, needs])).toEqual([
+    ['confirmNodeGone', [`removal of ${name}`]],
+    ['delete', [`removal of ${name}`]],
+  ]);
+});
+
 describe('a pod on a lost node', () => {
   test('is replaced after its partner has taken over', () => {
     const world = nodeLost();

@@ -28,6 +28,8 @@ export interface PodFinding {
   readonly because: string;
   /** When time alone may change the state, ms since the epoch. */
   readonly wakeAt: number | null;
+  /** Of a pod that is lost because its node is gone: that node. */
+  readonly goneNode?: string;
 }
 
 /** When the API did not say whether a node exists, it is asked again after this long, ms. */
@@ -49,7 +51,11 @@ export function podFinding(pod: Pod, nodes: NodesSeen, replaceAfterMs: number, n
   }
   if (pod.metadata.deletionTimestamp !== undefined) return found('Terminating', 'it is being deleted');
   const lost = nodeLoss(pod, nodes, replaceAfterMs, now);
-  if (lost.because !== null) return found('NodeLost', lost.because);
+  if (lost.because !== null)
+    return {
+      ...found('NodeLost', lost.because),
+      ...(lost.goneNode !== undefined && { goneNode: lost.goneNode }),
+    };
   const { state, because } = containerFinding(pod);
   return found(state, because, lost.wakeAt);
 }
@@ -59,14 +65,14 @@ function nodeLoss(
   nodes: NodesSeen,
   replaceAfterMs: number,
   now: number,
-): { readonly because: string | null; readonly wakeAt: number | null } {
+): { readonly because: string | null; readonly wakeAt: number | null; readonly goneNode?: string } {
   const name = pod.spec?.nodeName;
   if (name === undefined) return { because: null, wakeAt: null };
   const node = nodes.nodes[name];
   if (node === undefined) {
     const at = goneAt(nodes, name);
     return at !== null && now >= at
-      ? { because: `its node ${name} is gone from the cluster`, wakeAt: null }
+      ? { because: `its node ${name} is gone from the cluster`, wakeAt: null, goneNode: name }
       : { because: null, wakeAt: at ?? now + ASK_AGAIN_MS };
   }
   if (!isNotReady(node)) return { because: null, wakeAt: null };

@@ -116,8 +116,7 @@ export class PlanRun {
   }
 }
 
-const isWrite = ({ kind }: Action): boolean =>
-  kind !== 'check' && kind !== 'confirm' && kind !== 'confirmDetached' && kind !== 'confirmKept';
+const isWrite = ({ kind }: Action): boolean => kind !== 'check' && !kind.startsWith('confirm');
 
 /** What one budget of writes is for, as people are told it. New pods of a server have names of their own. */
 function writtenBy(action: Action): string {

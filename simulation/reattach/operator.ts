@@ -87,6 +87,8 @@ export class SimulatedOperator {
   claimWasUnknown: string | null = null;
   /** Names of pods that the present plan deletes because their node is said to be gone. */
   nodeSaidGone: ReadonlySet<string> = new Set();
+  /** Nodes of which the present plan has seen, past the cache, that there are none. */
+  readonly nodesMissing = new Set<string>();
   readonly #around: OperatorAround;
   readonly #executor: Executor;
   readonly #brake: WriteBrake;
@@ -162,6 +164,7 @@ export class SimulatedOperator {
     this.#wakeAt = null;
     this.confirmed.clear();
     this.claimsKept.clear();
+    this.nodesMissing.clear();
     const observed = this.#observe();
     const plan = this.#decide(observed);
     const actions = this.#around.variant?.wants?.(plan.actions, observed) ?? plan.actions;

@@ -284,6 +284,8 @@ class Run {
       throw refused(403, 'Forbidden', `${name} is forbidden`);
     if (resource.plural === 'leases') this.#judgeLease(operator, request);
     if (resource.plural === 'persistentvolumeclaims' && verb === 'get') this.#noteClaim(operator, name);
+    if (resource.plural === 'nodes' && verb === 'get' && this.#cluster.node(name) === undefined)
+      operator.nodesMissing.add(name);
     if (resource.plural === 'nodes' && verb === 'mergePatch') this.#judgeMark(operator, name, body!);
     if (resource.plural === 'pods' && verb === 'delete') this.#judgeDeletion(operator, name, uid);
     if (resource.plural === 'pods' && verb === 'create') this.#judgeCreation(operator, name);
@@ -339,7 +341,8 @@ class Run {
     const home = homes.find((one) => name.startsWith(`home-${one}-disks-`));
     const node = pod.spec?.nodeName;
     if (home === undefined) {
-      if (node !== undefined && this.#cluster.node(node) !== undefined && operator.nodeSaidGone.has(name))
+      const saidGone = operator.nodeSaidGone.has(name) && !operator.nodesMissing.has(node ?? '');
+      if (node !== undefined && this.#cluster.node(node) !== undefined && saidGone)
         this.violations.push(`${operator.name} deletes ${name} of a node that is there`);
       return;
     }
