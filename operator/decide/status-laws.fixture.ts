@@ -13,7 +13,20 @@ export function statusLies(observed: Observed, plan: Plan): string[] {
   return [
     ...(of('Ready')?.status === 'True' ? unserved(observed).map((why) => `Ready is True, but ${why}`) : []),
     ...marksOfLiving(observed, plan, of('Degraded')?.message ?? ''),
+    ...doneByOthers(observed, plan.status),
   ];
+}
+
+/** What is newly said to be Done is so as this look has it: whoever reads it may be about to switch the old owner off. */
+function doneByOthers({ pair, leases }: Observed, status: Plan['status']): string[] {
+  const { id, kind, home, result } = status?.lastRequest ?? {};
+  const before = pair?.status?.lastRequest;
+  if (result !== 'Done' || (before?.id === id && before?.result === result)) return [];
+  const lease = leases.find(({ metadata }) => metadata.name === `${pair?.metadata.name}-${home}`);
+  const holder = lease?.spec?.holderIdentity?.split('/')[0] ?? '';
+  return holder !== '' && (holder === home) === (kind === 'giveback')
+    ? []
+    : [`the ${kind} of ${home} is Done, but ${holder === '' ? 'nobody' : holder} owns it`];
 }
 
 /** Ready=True: for each disk set there is a process that may serve. */

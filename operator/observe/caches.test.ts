@@ -299,3 +299,25 @@ test('a pod of the disks that has lost its labels is found by its name, while a 
   await api.changes('leases', 'MODIFIED', lease('pod-1'));
   expect(await seen(), 'nothing is asked for while all that Leases name is seen').toEqual(['pod-1']);
 });
+
+test('a node that takes another number of volumes wakes the pairs that have pods there, and no other', async () => {
+  api = new Api();
+  const csiNode = (version: number, count: number, annotations = {}): KubernetesObject =>
+    ({
+      metadata: { name: 'node-1', resourceVersion: String(version), annotations },
+      spec: { drivers: [{ name: 'disks.csi.example.org', nodeID: 'i-1', allocatable: { count } }] },
+    }) as KubernetesObject;
+  api.objects['filerpairs'] = [
+    { ...pair, spec: { servers: [], storage: { transfer: 'Reattach' } } } as KubernetesObject,
+  ];
+  api.objects['nodes'] = [node('node-1', 'True', 1)];
+  api.objects['pods'] = [podOn('node-1')];
+  api.objects['csinodes'] = [csiNode(1, 25)];
+  const caches = await api.start();
+  const slots = async () => (await observe(caches)).volumeSlots['node-1'];
+  expect(await slots()).toEqual({ 'disks.csi.example.org': 25 });
+  api.woken.length = 0;
+  await api.changes('csinodes', 'MODIFIED', csiNode(2, 1));
+  expect(await slots()).toEqual({ 'disks.csi.example.org': 1 });
+  expect(api.woken).toEqual(['storage/home']);
+});

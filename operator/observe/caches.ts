@@ -152,8 +152,12 @@ export class Caches {
       {},
       trimVolumeAttachment,
     );
-    // Limits hardly ever change; whoever looks at a pair finds those of now.
-    this.#csiNodes = this.#reflector<CsiNode>(resources.csiNodes, () => undefined, {}, trimCsiNode);
+    this.#csiNodes = this.#reflector<CsiNode>(
+      resources.csiNodes,
+      (change) => this.#csiNodeChanged(change),
+      {},
+      trimCsiNode,
+    );
     this.#volumes = this.#reflector<PersistentVolume>(
       resources.persistentVolumes,
       (change) => this.#volumeChanged(change),
@@ -600,13 +604,23 @@ export class Caches {
     if (change.kind === 'modified' && same(nodeMatters(change.object), nodeMatters(change.previous))) return;
     const { name, annotations } = objectOf(change).metadata;
     if (annotations?.[nodeAnnotations.outOfService] !== undefined) this.#options.wake(nodesKey);
-    for (const pod of this.#pods.values()) {
-      const key = pod.spec?.nodeName === name ? pairKeyOf(pod) : null;
-      if (key !== null) this.#options.wake(key);
-    }
+    this.#wakePairsOn(name);
     // Disks may be attached there when no pod is left.
     for (const attached of this.#volumeAttachments.values())
       if (attached.spec?.nodeName === name) this.#volumeAttachmentChanged(attached);
+  }
+
+  /** A driver that starts on a node, or counts anew, changes how many volumes fit there. */
+  #csiNodeChanged(change: Change<CsiNode>): void {
+    if (change.kind === 'modified' && same(change.object.spec, change.previous.spec)) return;
+    this.#wakePairsOn(objectOf(change).metadata.name);
+  }
+
+  #wakePairsOn(node: string | undefined): void {
+    for (const pod of this.#pods.values()) {
+      const key = pod.spec?.nodeName === node ? pairKeyOf(pod) : null;
+      if (key !== null) this.#options.wake(key);
+    }
   }
 
   #volumeAttachmentChanged({ spec }: VolumeAttachment): void {

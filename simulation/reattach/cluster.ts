@@ -169,6 +169,17 @@ export class SimulatedCluster {
     return process !== null && this.#open.get(home)?.node === process.node;
   }
 
+  /** What lets each of a server's processes claim a disk set that lives and reaches the API. */
+  serversOf(server: Home): ((home: Home) => void)[] {
+    return [...this.#processes]
+      .filter(([, one]) => one.alive && one.server === server && this.#reachesApi(one))
+      .map(
+        ([uid, one]) =>
+          (home: Home) =>
+            this.#claimed(home, uid, one),
+      );
+  }
+
   someServerLives(): boolean {
     return [...this.#processes.values()].some(({ alive }) => alive);
   }

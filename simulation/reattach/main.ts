@@ -2,9 +2,10 @@
  * Runs the model of moving disks over many seeds, or replays one seed with its whole trace.
  *
  *   node simulation/reattach/main.ts [--seeds 10000] [--from 1] [--fence attach|multi|none] [--whole]
- *   node simulation/reattach/main.ts --seed 4711 [--fence ...] [--whole] [--broken OldMountStaysNamed]
+ *   node simulation/reattach/main.ts --seed 4711 [--fence ...] [--whole] [--wishes] [--pair-goes] [--broken OldMountStaysNamed]
  *
- * Every twentieth seed has operators that decide about everything (--whole: all of them); that costs most of the time.
+ * Every twentieth seed has operators that decide about everything (--whole: all of them); that costs most of the time. In every
+ * second one of these people ask for moves (--wishes). In one of twenty others the FilerPair is gone in the end (--pair-goes).
  */
 import { parseArgs } from 'node:util';
 import { type ReattachOptions, runReattachSeed } from './run.ts';
@@ -16,19 +17,30 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     fence: { type: 'string', default: 'attach' },
     whole: { type: 'boolean', default: false },
+    wishes: { type: 'boolean', default: false },
+    'pair-goes': { type: 'boolean', default: false },
     seed: { type: 'string' },
     broken: { type: 'string' },
   },
 });
 
-const optionsOf = (seed: number): ReattachOptions => ({
-  fence: values.fence as Fence,
-  whole: values.whole || (values.seed === undefined && seed % 20 === 0),
-  variant: values.broken === undefined ? null : operatorVariantNamed(values.broken),
-});
+const optionsOf = (seed: number): ReattachOptions => {
+  const variant = values.broken === undefined ? null : operatorVariantNamed(values.broken);
+  const everyone = values.seed === undefined;
+  return {
+    fence: values.fence as Fence,
+    whole: values.whole || (everyone && seed % 20 === 0),
+    wishes: values.wishes || (everyone && seed % 40 === 0),
+    pairGoes: values['pair-goes'] || (everyone && !values.whole && seed % 20 === 10),
+    variant,
+  };
+};
 
 if (values.seed !== undefined) await replay(Number(values.seed));
 else await runAll(Number(values.from), Number(values.seeds));
+
+const flagsOf = ({ whole, wishes, pairGoes }: ReattachOptions): string =>
+  `${whole ? ' --whole' : ''}${wishes ? ' --wishes' : ''}${pairGoes ? ' --pair-goes' : ''}`;
 
 async function replay(seed: number): Promise<void> {
   const { trace, violations } = await runReattachSeed(seed, optionsOf(seed));
@@ -48,7 +60,7 @@ async function runAll(from: number, count: number): Promise<void> {
     if (outcome.violations.length === 0) continue;
     totals.violations += 1;
     console.log(
-      `  seed ${seed}: ${outcome.violations[0]}\n    replay: node simulation/reattach/main.ts --seed ${seed} --fence ${values.fence}${options.whole ? ' --whole' : ''}`,
+      `  seed ${seed}: ${outcome.violations[0]}\n    replay: node simulation/reattach/main.ts --seed ${seed} --fence ${values.fence}${flagsOf(options)}`,
     );
   }
   console.log(

@@ -231,7 +231,15 @@ export class SimulatedOperator {
       for (const lie of statusLies(observed, { ...plan, status: told })) this.#around.onLie(lie);
       return { ...plan, actions: [...plan.actions, ...nodesUnmarked(observed.nodes)] };
     }
-    const pair = observed.pair!;
+    const { pair } = observed;
+    if (pair === null)
+      return {
+        actions: nodesUnmarked(observed.nodes),
+        status: null,
+        events: [],
+        questions: [],
+        wakeAt: null,
+      };
     const view = viewPair({ ...observed, pair }, specOf(pair), settings, now);
     const due = [mountsDueAt(view), lostNodesDueAt(view), refutedWordsDueAt(view)].filter(
       (at) => at !== null,
@@ -255,7 +263,8 @@ export class SimulatedOperator {
       if (name === undefined || this.#nodes[name] !== undefined) continue;
       // Asked past the cache.
       const node = api.find<Node>('nodes', name);
-      if (node !== undefined) found[name] = node;
+      if (variant?.asksForNodes === false) gone[name] = 0;
+      else if (node !== undefined) found[name] = node;
       else gone[name] = this.#nodesGone.get(name) ?? this.#around.now();
     }
     this.#nodesGone = new Map(Object.entries(gone));

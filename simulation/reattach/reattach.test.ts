@@ -45,6 +45,11 @@ describe('the model of moving disks', () => {
     expect(await firstViolation({ whole: true }, 1, 5)).toBeNull();
   });
 
+  test('finds nothing where people ask for moves, nor where the pair is gone in the end', async () => {
+    expect(await firstViolation({ whole: true, wishes: true }, 1, 5)).toBeNull();
+    expect(await firstViolation({ pairGoes: true }, 1, 40)).toBeNull();
+  });
+
   // Seeds that have shown a fault once.
   test.each([
     { seed: 94480, whole: true, what: 'a Node registers again before its server’s pod is deleted' },
@@ -66,7 +71,8 @@ describe('the model of moving disks catches', () => {
     '$name',
     { timeout: 120_000 },
     async ({ variant }) => {
-      const options = { variant, fence: variant.fence ?? 'attach', whole: variant.whole === true } as const;
+      const { fence = 'attach', whole = false, wishes = false, pairGoes = false } = variant;
+      const options = { variant, fence, whole, wishes, pairGoes };
       expect(
         await firstViolation(options, variant.from ?? 1, variant.seedsMax, variant.caughtAs),
       ).not.toBeNull();

@@ -14,6 +14,7 @@ import { refused, SimulatedApi, type Snapshot } from './api.ts';
 import { type Home, homes, type Move, SimulatedCluster } from './cluster.ts';
 import { type Request, SimulatedOperator } from './operator.ts';
 import type { Fence, OperatorVariant } from './variants.ts';
+import { Wishes } from './wishes.ts';
 
 export interface ReattachOutcome {
   readonly violations: readonly string[];
@@ -30,6 +31,10 @@ export interface ReattachOptions {
   readonly fence?: Fence;
   /** Operators decide about everything that belongs to the pair, not only about its disks. */
   readonly whole?: boolean;
+  /** People ask for disk sets to be moved; with `whole`. */
+  readonly wishes?: boolean;
+  /** The FilerPair is gone when everything heals; its Nodes stay. Not with `whole`. */
+  readonly pairGoes?: boolean;
   readonly variant?: OperatorVariant | null;
 }
 
@@ -92,6 +97,8 @@ class Run {
   readonly #trace: string[] = [];
   readonly #fence: Fence;
   readonly #whole: boolean;
+  readonly #pairGoes: boolean;
+  readonly #wishes: Wishes | null;
   readonly #policy: (typeof policies)[number];
   readonly #api: SimulatedApi;
   readonly #cluster: SimulatedCluster;
@@ -101,10 +108,14 @@ class Run {
   #now = startedAt;
   #requests = 0;
 
-  constructor(seed: number, { fence = 'attach', whole = false, variant = null }: ReattachOptions) {
+  constructor(
+    seed: number,
+    { fence = 'attach', whole = false, wishes = false, pairGoes = false, variant = null }: ReattachOptions,
+  ) {
     this.#random = new Random(seed);
     this.#fence = fence;
     this.#whole = whole;
+    this.#pairGoes = pairGoes;
     const chosen = Math.floor(this.#random.next() * policies.length);
     this.#policy = policies[chosen]!;
     const objects = new Map<string, Snapshot>(listed.map((kind) => [resources[kind].plural, template[kind]]));
@@ -121,6 +132,7 @@ class Run {
       now,
     });
     this.#cluster.claimsLossesMax = this.#random.chance(0.3) ? 2 : 0;
+    this.#wishes = wishes ? new Wishes(this.#api, this.#random, this.#cluster) : null;
     this.#refuses = new Set(whole && this.#random.chance(0.3) ? ['persistentvolumeclaims'] : []);
     const around = {
       api: this.#api,
@@ -158,6 +170,7 @@ class Run {
   /** Nothing strikes any more, one operator leads. Each disk set is served in the end, unless its claim or all nodes are gone. */
   async heal(): Promise<void> {
     this.#cluster.striking = false;
+    if (this.#pairGoes) this.#api.remove('filerpairs', 'home');
     const [first, second] = this.#operators;
     second.active = false;
     second.killed();
@@ -166,7 +179,22 @@ class Run {
     for (let step = 0; step < HEALING_MOVES_MAX && this.violations.length === 0; step++)
       if (!(await this.#step())) break;
     if (this.violations.length > 0 || this.#fence !== 'attach') return;
-    this.violations.push(...homes.flatMap((home) => this.#notServed(home)), ...this.#leftBehind());
+    if (this.#pairGoes) this.violations.push(...this.#stillMarked());
+    else
+      this.violations.push(
+        ...homes.flatMap((home) => this.#notServed(home)),
+        ...this.#stillMarked(),
+        ...this.#cluster
+          .adoptedByAnother()
+          .map((name) => `at the end ${name} holds disks, and was made for another machine`),
+        ...this.#unanswered(),
+      );
+  }
+
+  /** Where a server is away for good nobody can do what it was asked for. */
+  #unanswered(): string[] {
+    const well = homes.every((home) => this.#cluster.serversOf(home).length > 0);
+    return well && this.#cluster.claimsDeleted.size === 0 ? (this.#wishes?.unanswered() ?? []) : [];
   }
 
   #notServed(home: Home): string[] {
@@ -192,25 +220,24 @@ class Run {
       );
   }
 
-  #leftBehind(): string[] {
-    const marked = this.#api
+  #stillMarked(): string[] {
+    return this.#api
       .snapshot<Node>('nodes')
       .filter(
         ({ metadata, status }) =>
           metadata.annotations?.[nodeAnnotations.outOfService] !== undefined &&
           status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'),
-      );
-    return [
-      ...marked.map(({ metadata }) => `at the end ${metadata.name} is ready and is still marked`),
-      ...this.#cluster
-        .adoptedByAnother()
-        .map((name) => `at the end ${name} holds disks, and was made for another machine`),
-    ];
+      )
+      .map(({ metadata }) => `at the end ${metadata.name} is ready and is still marked`);
   }
 
   /** One move of somebody; false: nobody has anything to do any more. */
   async #step(): Promise<boolean> {
-    const moves = [...this.#cluster.moves(), ...this.#operators.flatMap((one) => this.#operatorMoves(one))];
+    const moves = [
+      ...this.#cluster.moves(),
+      ...(this.#wishes?.moves() ?? []),
+      ...this.#operators.flatMap((one) => this.#operatorMoves(one)),
+    ];
     const at = Math.floor(this.#random.next() * moves.length);
     const move = moves[at] ?? this.#timePasses();
     if (move === null) return false;
@@ -282,6 +309,7 @@ class Run {
     const { verb, resource, name, body, uid } = request;
     if (verb !== 'get' && this.#refuses.has(resource.plural))
       throw refused(403, 'Forbidden', `${name} is forbidden`);
+    this.#wishes?.judge(request);
     if (resource.plural === 'leases') this.#judgeLease(operator, request);
     if (resource.plural === 'persistentvolumeclaims' && verb === 'get') this.#noteClaim(operator, name);
     if (resource.plural === 'nodes' && verb === 'get' && this.#cluster.node(name) === undefined)

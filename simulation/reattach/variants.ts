@@ -30,9 +30,14 @@ export interface OperatorVariant {
   readonly fence?: Fence;
   /** The whole of decide() is needed, not only what moves disks. */
   readonly whole?: true;
+  /** As in the options of a run. */
+  readonly wishes?: true;
+  readonly pairGoes?: true;
   readonly hears?: (observed: Observed) => Observed;
   readonly wants?: (actions: readonly Action[], observed: Observed) => readonly Action[];
   readonly tells?: (status: FilerPairStatus, observed: Observed) => FilerPairStatus;
+  /** A node that the cache lacks is gone, and has been for long. */
+  readonly asksForNodes?: false;
   /** The first refusal ends the plan. */
   readonly stopsAtRefusal?: true;
 }
@@ -67,6 +72,14 @@ const nodesChanged = (observed: Observed, change: (node: Node) => Node): Observe
   ...observed,
   nodes: Object.fromEntries(Object.entries(observed.nodes).map(([name, node]) => [name, change(node)])),
 });
+
+const pairAnnotated = (observed: Observed, change: Readonly<Record<string, undefined>>): Observed => {
+  const { pair } = observed;
+  if (pair === null) return observed;
+  const { annotations = {}, ...metadata } = pair.metadata;
+  const left = Object.fromEntries(Object.entries(annotations).filter(([name]) => !(name in change)));
+  return { ...observed, pair: { ...pair, metadata: { ...metadata, annotations: left } } };
+};
 
 const readiness = (node: Node) => node.status?.conditions?.find(({ type }) => type === 'Ready');
 
@@ -202,6 +215,66 @@ export const operatorVariants: readonly OperatorVariant[] = [
     caughtAs: /is still marked/,
     seedsMax: 2000,
     wants: (actions) => actions.filter((action) => !isUnmark(action)),
+  },
+  {
+    name: 'MarksTakenOffForAPairOnly',
+    clause: 'nobody takes the mark off a node whose pair is gone',
+    caughtAs: /is still marked/,
+    seedsMax: 2000,
+    pairGoes: true,
+    wants: (actions, { pair }) => (pair === null ? [] : actions),
+  },
+  {
+    name: 'UnseenNodeTakenAsGone',
+    clause: 'a node that the cache lacks is gone, and nobody asks for it',
+    caughtAs: /of a node that is there/,
+    seedsMax: 400,
+    whole: true,
+    asksForNodes: false,
+    wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmNodeGone'),
+  },
+  {
+    name: 'GoneNodeNotAskedForAgain',
+    clause: 'a Node that registers again while a plan is carried out is not seen',
+    caughtAs: /of a node that is there/,
+    // One in a hundred thousand.
+    from: 94_480,
+    seedsMax: 1,
+    whole: true,
+    wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmNodeGone'),
+  },
+  {
+    name: 'RequestMatchedByKind',
+    clause: 'a request that was answered before is taken for what is asked for now',
+    caughtAs: /an answer to an earlier wish/,
+    seedsMax: 150,
+    whole: true,
+    wishes: true,
+    hears: (observed) => pairAnnotated(observed, { 'filerpair.dev/answered': undefined }),
+  },
+  {
+    name: 'ForceDropped',
+    clause: 'a person’s force is lost behind a request that is pending already',
+    caughtAs: /force is dropped/,
+    seedsMax: 50,
+    whole: true,
+    wishes: true,
+    hears: (observed) =>
+      observed.leases.some(({ metadata }) => metadata.annotations?.['filerpair.dev/request'] !== undefined)
+        ? pairAnnotated(observed, { 'filerpair.dev/force': undefined, 'filerpair.dev/reason': undefined })
+        : observed,
+  },
+  {
+    name: 'DoneNotCheckedAgainstHolder',
+    clause: 'a request is Done by the server’s answer, whoever owns the disk set by now',
+    caughtAs: /is Done, but/,
+    seedsMax: 50,
+    whole: true,
+    wishes: true,
+    tells: (status) =>
+      status.lastRequest?.message.startsWith('It was done')
+        ? { ...status, lastRequest: { ...status.lastRequest, result: 'Done' } }
+        : status,
   },
   {
     name: 'PodsFoundByLabelAlone',
