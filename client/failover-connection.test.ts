@@ -3,6 +3,7 @@ import { MOUNT_PROGRAM } from '../protocol/mount.ts';
 import { NFS_PROGRAM, NFS_V3, NFS3ERR_STALE, nfsproc3 } from '../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../protocol/rpc.ts';
+import { CLIENT_SIZE, IDENTITY_SIZE, successionproc1 } from '../protocol/succession.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 import type { AttemptsOptions } from './attempts.ts';
 import { DiskSetIdentity } from './disk-set-identity.ts';
@@ -136,7 +137,9 @@ describe('failover', () => {
     for (const each of [a, b]) {
       const name = each === a ? 'a' : 'b';
       each.onAnnouncement = (call) => {
-        said.push(`${name} ${call.message.subarray(-8).toString('hex')}`);
+        const { ANNOUNCE } = successionproc1;
+        const size = call.procedure === ANNOUNCE ? CLIENT_SIZE : IDENTITY_SIZE;
+        said.push(`${name} ${call.message.subarray(-size).toString('hex')}`);
         // As a server that does not know it.
         call.socket.write(replyRecord(call.xid));
       };
@@ -151,9 +154,10 @@ describe('failover', () => {
     await b.open();
     connection.send(2, call(2));
     await until('the second call is answered', () => replies.length === 2);
-    const who = said[0]!.slice(2);
-    expect(who).toMatch(/^[0-9a-f]{16}$/);
-    expect(said).toEqual([`a ${who}`, 'a call', `b ${who}`, 'b call']);
+    const [place, who] = said.map((line) => line.slice(2));
+    expect(place).toMatch(/^[0-9a-f]{16}$/);
+    expect(who).toMatch(/^[0-9a-f]{32}$/);
+    expect(said).toEqual([`a ${place}`, `a ${who}`, 'a call', `b ${place}`, `b ${who}`, 'b call']);
   });
 
   it('says what it waits for when an outage is longer than a failover, once', async () => {

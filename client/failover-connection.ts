@@ -16,6 +16,8 @@ import {
 import {
   CLIENT_SIZE,
   encodeAnnouncement,
+  encodeIdentity,
+  IDENTITY_SIZE,
   SUCCESSION_PROGRAM,
   SUCCESSION_VERSION,
   successionproc1,
@@ -84,6 +86,11 @@ export interface FailoverConnectionOptions {
   /** The program and version whose NULL procedure proves that a port is served. */
   readonly program: number;
   readonly version: number;
+  /**
+   * Who this is to the servers: they answer a call again only to who has sent it. The same for all connections whose calls may be sent
+   * again by one another, and a secret. IDENTITY_SIZE bytes. Default: one of its own.
+   */
+  readonly clientIdentity?: Uint8Array | undefined;
   /** Of the disk set that is looked for; shared by connections to the same one. Default: one of its own. */
   readonly identity?: DiskSetIdentity | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
@@ -128,6 +135,7 @@ export class FailoverConnection {
   private readonly identity: DiskSetIdentity;
   /** Tells the server which of its connections are this one's. */
   private readonly client = randomBytes(CLIENT_SIZE);
+  private readonly clientIdentity: Uint8Array;
   private state: AttemptsState;
   private readonly connections = new Map<number, RecordConnection>();
   /** What attempts have been asked last, by their ids. */
@@ -148,9 +156,9 @@ export class FailoverConnection {
   private stuckMs: number;
   private unsentSizeBefore = 0;
   private heardAtMs = 0;
-  /** XIDs of our own calls on the adopted connection while they are unanswered: NULL, and the announcement. */
+  /** XIDs of our own calls on the adopted connection while they are unanswered: NULL, and who and where we are. */
   private askXid: number | null = null;
-  private announcementXid: number | null = null;
+  private readonly greetingXids = new Set<number>();
   private paused = false;
   private ref = true;
   private attemptCount = 0;
@@ -165,6 +173,7 @@ export class FailoverConnection {
   constructor(options: FailoverConnectionOptions) {
     this.options = options;
     this.stuckMs = options.stuckMs ?? STUCK_MS;
+    this.clientIdentity = options.clientIdentity ?? randomBytes(IDENTITY_SIZE);
     this.identity = options.identity ?? new DiskSetIdentity();
     this.plan = { ...ATTEMPTS_DEFAULTS, seed: Math.floor(Math.random() * 2 ** 31), ...options.attempts };
     const roles: PortRole[] = options.endpoints.secondary ? ['primary', 'secondary'] : ['primary'];
@@ -199,7 +208,7 @@ export class FailoverConnection {
     this.pending.set(xid, call);
     this.pendingSizeNow += size;
     // Our own call and this one could not be told apart by their replies. One in four billion: start afresh.
-    if (xid === this.askXid || xid === this.announcementXid) this.breakAdopted('XID of our own call reused');
+    if (this.isOwn(xid)) this.breakAdopted('XID of our own call reused');
     else if (this.adopted === null) this.input({ kind: 'Wanted' });
     else if (this.unsent.length === 0 && admits(this.window, this.inFlight, size)) {
       this.transmit(this.adopted, call);
@@ -383,10 +392,7 @@ export class FailoverConnection {
       this.heard(false);
       return;
     }
-    if (xid === this.announcementXid) {
-      this.announcementXid = null;
-      return;
-    }
+    if (this.greetingXids.size > 0 && this.greetingXids.delete(xid)) return;
     // Not outstanding: a reply to a call that was forgotten.
     const call = this.take(xid);
     this.heard(call !== null);
@@ -504,7 +510,7 @@ export class FailoverConnection {
   private detach(): void {
     this.adopted = null;
     this.askXid = null;
-    this.announcementXid = null;
+    this.greetingXids.clear();
     for (const call of this.pending.values()) call.sentAtMs = Number.POSITIVE_INFINITY;
   }
 
@@ -519,7 +525,7 @@ export class FailoverConnection {
     this.unsentAt = 0;
     this.unsentSizeBefore = 0;
     this.adopted = connection;
-    connection.send([this.announcement()]);
+    connection.send(this.greeting());
     this.heardAtMs = now;
     this.failures[role] = null;
     if (this.paused) connection.pause();
@@ -585,25 +591,33 @@ export class FailoverConnection {
   private ownXid(): number {
     for (;;) {
       const xid = randomInt(2 ** 32);
-      if (!this.pending.has(xid) && xid !== this.askXid && xid !== this.announcementXid) return xid;
+      if (!this.pending.has(xid) && !this.isOwn(xid)) return xid;
     }
   }
 
-  /** What lies unread in connections before this one is not to be executed any more (protocol/succession.ts). */
-  private announcement(): Uint8Array {
+  private isOwn(xid: number): boolean {
+    return xid === this.askXid || this.greetingXids.has(xid);
+  }
+
+  /**
+   * What lies unread in connections before this one is not to be executed any more, and whose the calls are that come by it
+   * (protocol/succession.ts).
+   */
+  private greeting(): Uint8Array[] {
+    const { ANNOUNCE, IDENTIFY } = successionproc1;
+    return [
+      this.greetingCall(ANNOUNCE, (w) => encodeAnnouncement(w, this.client)),
+      this.greetingCall(IDENTIFY, (w) => encodeIdentity(w, this.clientIdentity)),
+    ];
+  }
+
+  private greetingCall(procedure: number, encodeArgs: (w: XdrWriter) => void): Uint8Array {
     const w = new XdrWriter(64);
     const mark = beginRecord(w);
-    const { ANNOUNCE } = successionproc1;
-    this.announcementXid = this.ownXid();
-    encodeCallHeader(
-      w,
-      this.announcementXid,
-      SUCCESSION_PROGRAM,
-      SUCCESSION_VERSION,
-      ANNOUNCE,
-      AUTH_NONE_CREDENTIAL,
-    );
-    encodeAnnouncement(w, this.client);
+    const xid = this.ownXid();
+    this.greetingXids.add(xid);
+    encodeCallHeader(w, xid, SUCCESSION_PROGRAM, SUCCESSION_VERSION, procedure, AUTH_NONE_CREDENTIAL);
+    encodeArgs(w);
     endRecord(w, mark);
     return w.written();
   }

@@ -22,6 +22,7 @@ import {
   NFS3ERR_ACCES,
   type nfs_fh3,
 } from '../protocol/nfs3.ts';
+import { IDENTITY_SIZE } from '../protocol/succession.ts';
 import type { AttemptsOptions } from './attempts.ts';
 import { cancellable } from './cancellable.ts';
 import { type ClientEvents, callChannel, connectionChannel, emitSafely } from './client-events.ts';
@@ -136,6 +137,7 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
     this.identity = { ...given, uid: uid ?? given.uid, gid: gid ?? given.gid };
     this.rpcOptions = {
       identity: new DiskSetIdentity(),
+      clientIdentity: randomBytes(IDENTITY_SIZE),
       endpoints,
       resolver: options.resolver ?? new Resolver(),
       program: NFS_PROGRAM,

@@ -49,6 +49,7 @@ export interface RpcClientOptions {
   readonly version: number;
   readonly credential: opaque_auth;
   readonly identity?: DiskSetIdentity | undefined;
+  readonly clientIdentity?: Uint8Array | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
   /** Longest wait for one reply, in ms; undefined, or more than 24.8 days, waits through any outage. */
   readonly callTimeoutMs?: number | undefined;
@@ -101,6 +102,7 @@ export class RpcClient {
       program: options.program,
       version: options.version,
       identity: options.identity,
+      clientIdentity: options.clientIdentity,
       attempts: options.attempts,
       onReply: (xid, reply) => this.settle(xid, reply),
       onRefused: (xid) => this.refused(xid),

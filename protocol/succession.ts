@@ -1,6 +1,10 @@
 // A program of our own, for what a client that follows its server from one place to another has to say and to ask, and
 // NFSv3 has no procedure for.
 //
+// IDENTIFY: who is behind this connection, before its first call. What the server has answered to a call it answers again only to
+// who has sent it: a client that says who it is finds its answers wherever it comes from, by whatever address. Random and
+// known to nobody else, the same for all connections of a client, or of all clients of a proxy. The first one of a connection counts.
+//
 // ANNOUNCE: on which of its connections a client is now.
 // A client that gives up a connection and goes on by another one may have left calls in the first that the server has not read.
 // NFSv3 has no way to say that they are not to be executed any more, so a client of ours says it, before anything else that it
@@ -16,11 +20,13 @@ import type { XdrReader, XdrWriter } from './xdr.ts';
 /** Of the numbers that RFC 5531 §8.1 leaves to users (0x20000000 to 0x3fffffff). */
 export const SUCCESSION_PROGRAM = 0x2046_5031;
 export const SUCCESSION_VERSION = 1;
-/** Earlier servers answer PROC_UNAVAIL to HOLDS. */
-export const successionproc1 = { NULL: 0, ANNOUNCE: 1, HOLDS: 2 } as const;
+/** Earlier servers answer PROC_UNAVAIL to HOLDS and IDENTIFY. */
+export const successionproc1 = { NULL: 0, ANNOUNCE: 1, HOLDS: 2, IDENTIFY: 3 } as const;
 
 /** Random, the same for all connections of one run of a client. Bytes. */
 export const CLIENT_SIZE = 8;
+/** Bytes. */
+export const IDENTITY_SIZE = 16;
 
 export function encodeAnnouncement(w: XdrWriter, client: Uint8Array): void {
   w.opaqueFixed(client);
@@ -31,6 +37,17 @@ export function decodeAnnouncement(r: XdrReader): Uint8Array {
   const client = r.opaqueFixed(CLIENT_SIZE);
   r.expectEnd();
   return client;
+}
+
+export function encodeIdentity(w: XdrWriter, identity: Uint8Array): void {
+  w.opaqueFixed(identity);
+}
+
+/** A view. Throws XdrError. */
+export function decodeIdentity(r: XdrReader): Uint8Array {
+  const identity = r.opaqueFixed(IDENTITY_SIZE);
+  r.expectEnd();
+  return identity;
 }
 
 export function encodeHoldsArgs(w: XdrWriter, handle: Uint8Array): void {

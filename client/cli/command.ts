@@ -11,6 +11,8 @@ export interface Surroundings {
   readonly bytes: Writable;
   /** Aborted when the user or the system asks the process to stop. */
   readonly stop: AbortSignal;
+  /** For what is to outlive a process, but not the machine. null: there is no such directory. */
+  readonly runtimeDirectory: string | null;
 }
 
 export interface CommonOptions {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // filerpair: files on a pair of servers, from the command line.
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ID_MAX, processIdentity } from '../identity.ts';
 import { type Command, type CommonOptions, type Flags, type Surroundings, UsageError } from './command.ts';
@@ -138,7 +138,14 @@ function number(name: string, flags: Flags): number | undefined {
 }
 
 function surroundings(stop: AbortSignal): Surroundings {
-  return { stdout, stderr, bytes: process.stdout, stop };
+  return { stdout, stderr, bytes: process.stdout, stop, runtimeDirectory: runtimeDirectory() };
+}
+
+/** XDG Base Directory Specification. */
+function runtimeDirectory(): string | null {
+  const ofUser = process.env['XDG_RUNTIME_DIR'];
+  if (process.geteuid?.() === 0) return '/run/filerpair';
+  return ofUser === undefined || ofUser === '' ? null : join(ofUser, 'filerpair');
 }
 
 process.exitCode = await main(basename(process.argv[1] ?? ''), process.argv.slice(2));

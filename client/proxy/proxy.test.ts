@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';
 import { RecordParser } from '../../protocol/record.ts';
+import { IDENTITY_SIZE, successionproc1 } from '../../protocol/succession.ts';
 import type { AttemptsOptions } from '../attempts.ts';
 import { type ConnectionEvent, FailoverConnection } from '../failover-connection.ts';
 import { Resolver } from '../resolver.ts';
@@ -183,6 +184,42 @@ describe('a proxied connection', () => {
     next.socket.write(callRecord(8));
     await until('the next client is served', () => next.replies.length === 1);
     expect(b.calls.map((each) => each.xid)).toEqual([8]);
+  });
+});
+
+describe('who the clients of a proxy are to the servers', () => {
+  /** What the proxy says on each connection that it adopts. */
+  const identitiesAt = (server: ScriptedServer): string[] => {
+    const said: string[] = [];
+    server.onAnnouncement = (call) => {
+      if (call.procedure === successionproc1.IDENTIFY)
+        said.push(call.message.subarray(-IDENTITY_SIZE).toString('hex'));
+      answer(call);
+    };
+    return said;
+  };
+
+  it('is the same for all of them, on every connection, and from another proxy only if it has that from this one', async () => {
+    const clientIdentity = new Uint8Array(IDENTITY_SIZE).fill(0xab);
+    const said: string[][] = [];
+    for (const options of [{}, {}, { clientIdentity }]) {
+      const { a, b, proxy } = await stage(undefined, {}, options);
+      const here = [identitiesAt(a), identitiesAt(b)] as const;
+      const clients = [new PlainClient(proxy.port), new PlainClient(proxy.port)];
+      for (const [at, server] of [a, b].entries()) {
+        for (const client of clients) client.socket.write(callRecord(at));
+        await until('each is answered', () => clients.every(({ replies }) => replies.length === at + 1));
+        expect(new Set(here[at])).toHaveLength(1);
+        if (server === b) continue;
+        await a.shut();
+        await b.open();
+      }
+      said.push([here[0][0]!, here[1][0]!]);
+    }
+    const [first, second, third] = said as [string[], string[], string[]];
+    expect(first[1]).toBe(first[0]);
+    expect(second[0]).not.toBe(first[0]);
+    expect(third).toEqual(['ab'.repeat(IDENTITY_SIZE), 'ab'.repeat(IDENTITY_SIZE)]);
   });
 });
 

@@ -1,7 +1,9 @@
 // The local proxy: unmodified NFS clients (the Linux kernel's) mount it and follow the pair without noticing.
 // It understands RPC and file handles, no more of NFS: it neither holds data back nor answers anything itself.
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';
+import { IDENTITY_SIZE } from '../../protocol/succession.ts';
 import type { AttemptsOptions } from '../attempts.ts';
 import { DiskSetIdentity } from '../disk-set-identity.ts';
 import type { ConnectionEvent } from '../failover-connection.ts';
@@ -48,6 +50,11 @@ export interface ProxyOptions {
   /** Where to listen. Port 0: any free one. */
   readonly host: string;
   readonly port: number;
+  /**
+   * Who this proxy's clients are to the servers (FailoverConnectionOptions). A proxy that takes the place of another one has that
+   * one's, since its clients send their unanswered calls again. Default: a new one.
+   */
+  readonly clientIdentity?: Uint8Array | undefined;
   readonly resolver?: Resolver | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
   /** Of the unanswered calls of one client, and of all. Bytes. */
@@ -64,6 +71,7 @@ export class NfsProxy {
   private readonly options: ProxyOptions;
   private readonly resolver: Resolver;
   private readonly identity = new DiskSetIdentity();
+  private readonly clientIdentity: Uint8Array;
   private readonly memory: CallMemory;
   private readonly descriptors: DescriptorBudget;
   private readonly connectionsMax: number;
@@ -76,6 +84,7 @@ export class NfsProxy {
 
   private constructor(options: ProxyOptions) {
     this.options = options;
+    this.clientIdentity = options.clientIdentity ?? randomBytes(IDENTITY_SIZE);
     this.resolver = options.resolver ?? new Resolver();
     const { ofOne = MEMORY_OF_ONE, ofAll = MEMORY_OF_ALL } = options.memory ?? {};
     this.memory = new CallMemory(ofOne, ofAll);
@@ -127,6 +136,7 @@ export class NfsProxy {
         endpoints: this.options.endpoints,
         resolver: this.resolver,
         identity: this.identity,
+        clientIdentity: this.clientIdentity,
         program: NFS_PROGRAM,
         version: NFS_V3,
         attempts: this.options.attempts,

@@ -4,6 +4,7 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import { reportErrorsTo } from '../system/turns.ts';
 import { BatchReader, BatchWriter } from './call-batch.ts';
 import { CallExecutor } from './call-executor.ts';
+import { keyOfAddress } from './client-key.ts';
 import { ConnectionOrder } from './connection-order.ts';
 import type { Programs } from './dispatcher.ts';
 import type { CallsMessage, RepliesMessage } from './thread-messages.ts';
@@ -55,6 +56,7 @@ test('a call of a connection that its client has given up is not executed, and i
   const channel = { on: () => {}, postMessage: (message: unknown) => posted.push(message as RepliesMessage) };
   const order = new ConnectionOrder(ConnectionOrder.allocate());
   const place = order.enter(1, '10.0.0.1', 1);
+  const clientKey = keyOfAddress('10.0.0.1');
   const called: number[] = [];
   const hooks = { onRefused: () => {}, execute: () => {} };
   const w = new XdrWriter();
@@ -65,7 +67,7 @@ test('a call of a connection that its client has given up is not executed, and i
     const memory = new SharedArrayBuffer(1024);
     const writer = new BatchWriter(memory);
     writer.add(number, 1, call, 0, call.length);
-    const callers = number === 1 ? [{ id: 1, host: '10.0.0.1', port: 700, place }] : [];
+    const callers = number === 1 ? [{ id: 1, host: '10.0.0.1', port: 700, place, clientKey }] : [];
     return { ...batch(number), memory, size: writer.position, callers };
   };
   const sizes = (): number[] =>

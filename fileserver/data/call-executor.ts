@@ -12,6 +12,7 @@ import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { accept_stat, encodeAcceptedError, encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
+import type { ClientKey } from '../nfs/origin.ts';
 import { afterThisCallback, nextTurn } from '../system/turns.ts';
 import type { FileIdentity } from '../volume/file-identity.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
@@ -59,6 +60,7 @@ class RemoteConnection implements LateAnswers {
   readonly host: string;
   readonly port: number;
   readonly place: Place;
+  readonly clientKey: ClientKey;
   readonly caller: ConnectionCaller;
   readonly dispatcher: Dispatcher;
   /** Of the call that is being handled. */
@@ -71,7 +73,7 @@ class RemoteConnection implements LateAnswers {
   private readonly execute: ExecutorHooks['execute'];
 
   constructor(
-    { id, host, port, place }: ForwardingConnection,
+    { id, host, port, place, clientKey }: ForwardingConnection,
     programs: Programs,
     peer: CallingThread,
     r: XdrReader,
@@ -82,7 +84,8 @@ class RemoteConnection implements LateAnswers {
     this.host = host;
     this.port = port;
     this.place = place;
-    this.caller = new ConnectionCaller(host, port, place, programs.groups);
+    this.clientKey = clientKey;
+    this.caller = new ConnectionCaller(host, port, place, programs.groups, clientKey);
     this.groups = programs.groups;
     this.handle = handle;
     this.execute = execute;

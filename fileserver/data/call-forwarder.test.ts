@@ -2,6 +2,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { BatchWriter, entrySize } from './call-batch.ts';
 import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
+import { keyOfAddress } from './client-key.ts';
 import { NO_CALL } from './forgotten-object.ts';
 import { LongRecords } from './long-records.ts';
 
@@ -34,6 +35,7 @@ beforeEach(() => {
     host: '127.0.0.1',
     port: 700,
     place: { place: -1, number: 1, host: 1, address: 700 },
+    clientKey: keyOfAddress('127.0.0.1'),
   };
   route.forward(connection, new Uint8Array(8), 0, 8, (reply) => answers.push(reply));
 });

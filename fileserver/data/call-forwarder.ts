@@ -147,8 +147,8 @@ export class CallForwarder {
     const { id } = connection;
     if (!this.known.has(id)) {
       this.known.add(id);
-      const { host, port, place } = connection;
-      this.callers.push({ id, host, port, place });
+      const { host, port, place, clientKey } = connection;
+      this.callers.push({ id, host, port, place, clientKey });
     }
     const number = this.nextNumber;
     this.nextNumber = number === 0xffffffff ? 1 : number + 1;

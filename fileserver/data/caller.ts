@@ -6,10 +6,11 @@ import { AUTH_NONE, AUTH_SYS, type CallHeader, decodeAuthSys } from '../../proto
 import type { XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { Caller, UserOf } from '../nfs/call.ts';
-import type { Origin } from '../nfs/origin.ts';
+import type { ClientKey, Origin } from '../nfs/origin.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { isGroup, isUser, NO_ID } from '../system/user-ids.ts';
 import type { Export } from '../volume/export.ts';
+import { keyOfAddress, keyOfIdentity } from './client-key.ts';
 
 interface Credential {
   /** Null: AUTH_NONE, nobody in particular. */
@@ -44,6 +45,9 @@ export class ConnectionCaller implements Caller {
   /** The client's port. */
   readonly port: number;
   readonly origin: Origin;
+  private key: ClientKey;
+  /** It stays: it is in use, or the client has said who it is. */
+  private hasKey: boolean;
   private readonly allowedExports: Map<Export, boolean>;
   private readonly remembered: Map<string, Credential>;
   private credential: Credential;
@@ -56,10 +60,18 @@ export class ConnectionCaller implements Caller {
   /** User whose groups have to be waited for (GroupDirectory.wait) before the call that was taken; -1: nobody's. */
   waitsFor: number;
 
-  constructor(host: string, port: number, origin: Origin, groups: GroupDirectory | null) {
+  constructor(
+    host: string,
+    port: number,
+    origin: Origin,
+    groups: GroupDirectory | null,
+    clientKey: ClientKey = keyOfAddress(host),
+  ) {
     this.host = host;
     this.port = port;
     this.origin = origin;
+    this.key = clientKey;
+    this.hasKey = false;
     this.groups = groups;
     this.generation = 0;
     this.waitsFor = -1;
@@ -67,6 +79,18 @@ export class ConnectionCaller implements Caller {
     this.remembered = new Map();
     this.credential = NOBODY_IN_PARTICULAR;
     this.lastBody = new Uint8Array(0);
+  }
+
+  get clientKey(): ClientKey {
+    this.hasKey = true;
+    return this.key;
+  }
+
+  /** The client says who it is. */
+  identify(identity: Uint8Array): void {
+    if (this.hasKey) return;
+    this.hasKey = true;
+    this.key = keyOfIdentity(identity);
   }
 
   /** The exports have changed. */

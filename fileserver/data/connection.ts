@@ -24,6 +24,7 @@ import {
 } from '../../protocol/rpc.ts';
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
+import type { ClientKey } from '../nfs/origin.ts';
 import { nextTurn } from '../system/turns.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Alertness } from './alertness.ts';
@@ -217,6 +218,10 @@ export class Connection implements LateAnswers {
     socket.on('error', () => this.abandon());
     socket.on('close', () => this.abandon());
     return socket;
+  }
+
+  get clientKey(): ClientKey {
+    return this.caller.clientKey;
   }
 
   /** Stops taking calls. Those under way are answered. */

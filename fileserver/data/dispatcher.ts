@@ -19,6 +19,7 @@ import {
 import {
   decodeAnnouncement,
   decodeHoldsArgs,
+  decodeIdentity,
   encodeHoldsRes,
   SUCCESSION_PROGRAM,
   SUCCESSION_VERSION,
@@ -312,6 +313,10 @@ export class Dispatcher {
         encodeHoldsRes(w, holds);
         break;
       }
+      case successionproc1.IDENTIFY:
+        this.caller.identify(decodeIdentity(r));
+        encodeSuccessHeader(w, xid);
+        break;
       default:
         encodeAcceptedError(w, xid, accept_stat.PROC_UNAVAIL);
     }

@@ -56,10 +56,11 @@ export class RpcClient {
     });
   }
 
-  /** localPort: 0 lets the kernel choose. */
-  static connect(port: number, host = '127.0.0.1', localPort = 0): Promise<RpcClient> {
+  /** localPort: 0 lets the kernel choose. localAddress: where the client comes from. */
+  static connect(port: number, host = '127.0.0.1', localPort = 0, localAddress?: string): Promise<RpcClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host, localPort, noDelay: true });
+      const from = localAddress === undefined ? {} : { localAddress };
+      const socket = connect({ port, host, localPort, ...from, noDelay: true });
       socket.once('connect', () => resolve(new RpcClient(socket)));
       socket.once('error', reject);
     });

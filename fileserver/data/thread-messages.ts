@@ -19,6 +19,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { MountChange, MountEntry } from '../mount/mount-list.ts';
+import type { ClientKey } from '../nfs/origin.ts';
 import type { ExportRoot } from '../volume/export-root.ts';
 import type { VolumeAttachment } from '../volume/volume.ts';
 import type { Place } from './connection-order.ts';
@@ -156,6 +157,7 @@ export interface ForwardingConnection {
   readonly host: string;
   readonly port: number;
   readonly place: Place;
+  readonly clientKey: ClientKey;
 }
 
 /** Calls for a volume thread, in memory that is the caller's again when it is said to be spent: see call-batch.ts. */

@@ -77,10 +77,11 @@ function answerNow(call: NfsCall, results: Uint8Array): Outcome {
 }
 
 /**
- * The request's key: a hash of the whole call, from the XID on. A resent call is the same to the byte; two calls
- * that differ in anything are two requests.
+ * The request's key: a hash of the whole call, from the XID on, and whose it is. A resent call is the same to the byte and comes
+ * from the same client; two calls that differ in anything are two requests.
  */
 function keyOf(call: NfsCall): string {
-  const { r, callStart } = call;
-  return hash('sha256', r.bytes.subarray(callStart, r.end), 'binary').slice(0, KEY_SIZE);
+  const { r, callStart, caller } = call;
+  const request = hash('sha256', r.bytes.subarray(callStart, r.end), 'binary').slice(0, KEY_SIZE);
+  return request + caller.clientKey.text;
 }

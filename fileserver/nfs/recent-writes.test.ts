@@ -1,13 +1,24 @@
 import { expect, test } from 'vitest';
 import { NFS3_OK, NFS3ERR_JUKEBOX, NFS3ERR_NOSPC } from '../../protocol/nfs3.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
-import type { Origin } from './origin.ts';
+import type { ClientKey, Origin } from './origin.ts';
 import { type Arrived, RecentWrites } from './recent-writes.ts';
 
 const FIRST: Origin = { host: 1, address: 700, number: 2 };
 
-function arrived(xid: number, sum: number, origin: Partial<Origin> = {}, hasOwnStamp = false): Arrived {
-  return { xid, sum, caller: { origin: { ...FIRST, ...origin }, hasOwnStamp } };
+const keyOf = (who: number): ClientKey => ({
+  text: String(who).padEnd(16),
+  words: Int32Array.of(0, 0, 0, who),
+});
+
+function arrived(
+  xid: number,
+  sum: number,
+  origin: Partial<Origin> = {},
+  hasOwnStamp = false,
+  clientKey = keyOf(1),
+): Arrived {
+  return { xid, sum, caller: { origin: { ...FIRST, ...origin }, hasOwnStamp, clientKey } };
 }
 
 /** Of WRITE3resok: the status, attributes of some length, count, committed, verf. */
@@ -42,6 +53,14 @@ test('a WRITE is known by its XID and its sum, with what it was answered', () =>
   expect([...w.written()]).toEqual([0, 0, 0x10, 0, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]);
   // Answered with a failure it must not succeed later either.
   expect(writes.statusAt(writes.find(arrived(8, 100)))).toBe(NFS3ERR_NOSPC);
+});
+
+test('what another client sends is no copy, with whatever stamp, port and connection', () => {
+  const writes = new RecentWrites();
+  end(writes, 7, 100, NFS3_OK);
+  for (const hasOwnStamp of [false, true])
+    expect(writes.find(arrived(7, 100, {}, hasOwnStamp, keyOf(2)))).toBe(-1);
+  expect(writes.find(arrived(7, 100))).not.toBe(-1);
 });
 
 test('what its client was asked to send again is executed', () => {

@@ -4,7 +4,8 @@
  * unread: executed then, it would write over what somebody was told since to be there.
  *
  * A call that looks the same need not be a copy: there are clients that count XIDs from the same number each time they start, and
- * of the data only the first bytes are looked at. To take such a call for a copy would lose it. So it is one only if it comes
+ * of the data only the first bytes are looked at. To take such a call for a copy would lose it. So it is one only if it comes from the
+ * same client (ClientKey), and
  *
  *   by the connection of the one that was executed, or by an older one: nobody begins anew there
  *   by a newer one from the same port of the same host: the client has connected again
@@ -46,6 +47,9 @@ const ADDRESS = 4;
 const HOST = 5;
 const STATUS = 6;
 const KEPT = 7;
+/** Whose it is (ClientKey). */
+const CLIENT = 11;
+const CLIENT_WORDS = 4;
 const WORDS = 16;
 
 const EMPTY = 0;
@@ -97,8 +101,9 @@ export class RecentWrites {
     return words[at + XID] === (xid | 0) && words[at + SUM] === (sum | 0) && words[at + STATE] !== EMPTY;
   }
 
-  private isCopy(at: number, { origin, hasOwnStamp }: Arrived['caller']): boolean {
+  private isCopy(at: number, { origin, hasOwnStamp, clientKey }: Arrived['caller']): boolean {
     const { words } = this;
+    for (let i = 0; i < CLIENT_WORDS; i++) if (words[at + CLIENT + i] !== clientKey.words[i]) return false;
     if (hasOwnStamp || words[at + ADDRESS] === origin.address) return true;
     return words[at + HOST] === origin.host && origin.number <= words[at + NUMBER]!;
   }
@@ -185,13 +190,14 @@ export class RecentWrites {
     const { words } = this;
     const at = this.oldestOf(arrived);
     if (at < 0) return at;
-    const { origin } = arrived.caller;
+    const { origin, clientKey } = arrived.caller;
     words[at + XID] = arrived.xid;
     words[at + SUM] = arrived.sum;
     words[at + STATE] = state;
     words[at + NUMBER] = origin.number;
     words[at + ADDRESS] = origin.address;
     words[at + HOST] = origin.host;
+    for (let i = 0; i < CLIENT_WORDS; i++) words[at + CLIENT + i] = clientKey.words[i]!;
     return at;
   }
 

@@ -14,6 +14,7 @@ import type { Journal, JournalContents } from '../volume/journal.ts';
 import { decodeIntentRecord, encodeReplyRecord, payloadAround } from '../volume/journal-payloads.ts';
 import {
   BatchBuilder,
+  CLIENT_KEY_SIZE,
   KEY_SIZE,
   parseSegment,
   RecordType,
@@ -100,7 +101,7 @@ function restoreAnswers(answers: StoredAnswers, cache: ReplyCache): JournalConte
   return {
     intents: () => [],
     *replies() {
-      for (const { results } of cache.answers()) yield payloadAround(results);
+      for (const { key, results } of cache.answers()) yield payloadAround(key, results);
     },
   };
 }
@@ -116,7 +117,7 @@ export function rehearseRecovery(): void {
   const results = new Uint8Array(120);
   const builder = new BatchBuilder();
   for (let number = 0; number < REHEARSED; number++) {
-    const key = String(number).padStart(KEY_SIZE, '0');
+    const key = String(number).padStart(KEY_SIZE + CLIENT_KEY_SIZE, '0');
     builder.add(1, 1, RecordType.copiedReply, encodeReplyRecord(key, results));
   }
   const bytes = new Uint8Array(SEGMENT_HEADER_SIZE + builder.size);

@@ -14,6 +14,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const caller: Caller = {
   origin: { host: 1, address: 1, number: 1 },
   hasOwnStamp: false,
+  clientKey: { text: ''.padEnd(16), words: new Int32Array(4) },
   allowed: () => true,
   identity: () => SERVER_IDENTITY,
   userOf: () => () => SERVER_IDENTITY,

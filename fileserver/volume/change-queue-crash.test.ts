@@ -43,7 +43,7 @@ class Operation implements Change {
 
   constructor(machine: Machine, number: number, name: string, fails: boolean) {
     this.machine = machine;
-    this.key = String(number).padEnd(16, '.');
+    this.key = String(number).padEnd(32, '.');
     this.name = name;
     this.fails = fails;
     this.partsLeft = !fails && number % 11 === 0 ? 1 + machine.random(40) : 0;

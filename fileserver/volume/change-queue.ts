@@ -492,7 +492,7 @@ export class ChangeQueue implements JournalContents {
   /** failed: the volume has. noRoom: nothing was appended, not even with the space of the reserve. */
   private append(answered: readonly Done[], announced: readonly Member[]): 'appended' | 'noRoom' | 'failed' {
     const { journal, reserve } = this.volume;
-    const replies = answered.map(({ results }) => payloadAround(results));
+    const replies = answered.map(({ key, results }) => payloadAround(key, results));
     const intents = announced.map(({ intent }) => intent);
     let result = journal.append(replies, intents, this);
     if (result < 0 && reserve.lend(this.volume.gate, result)) result = journal.append(replies, intents, this);
@@ -861,7 +861,7 @@ export class ChangeQueue implements JournalContents {
   /** JournalContents: answers given until now. Those given later are appended anyway. */
   *replies(): Iterable<Uint8Array> {
     const answers = [...this.replyCache.answers()];
-    for (const { results } of answers) yield payloadAround(results);
+    for (const { key, results } of answers) yield payloadAround(key, results);
   }
 }
 

@@ -123,7 +123,7 @@ test.each([1, 2, 3, 4])('seed %i', async (seed) => {
     const short = !began || random(2) === 0;
     const groups = short ? 0 : random(120);
     for (let group = 0; group < groups; group++) {
-      const keys = Array.from({ length: 1 + random(12) }, () => String(count++).padEnd(16, '.'));
+      const keys = Array.from({ length: 1 + random(12) }, () => String(count++).padEnd(32, '.'));
       const args = new Uint8Array(20 + random(300));
       const intents = keys.map((key) =>
         encodeIntentRecord({ key, procedure: 8, identity: nothing, args, evidence: new Uint8Array(8) }),

@@ -1,10 +1,15 @@
-/** What the journal's records say. Both begin with the request's key. Numbers are XDR (RFC 4506), big-endian. */
+/**
+ * What the journal's records say. Both begin with the first part of the request's key, which call it is, and end with the second,
+ * whose it is: versions before did not know that one, and do not look behind what they know. Theirs end without it.
+ * Numbers are XDR (RFC 4506), big-endian.
+ */
 import { paddedSize, XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { BytePool } from './byte-pool.ts';
-import { KEY_SIZE, PAYLOAD_SIZE_MAX } from './journal-records.ts';
+import { CLIENT_KEY_SIZE, KEY_SIZE, PAYLOAD_SIZE_MAX } from './journal-records.ts';
 
 export interface IntentRecord {
+  /** KEY_SIZE bytes of a record of a version before, and CLIENT_KEY_SIZE more of any other. latin1 */
   readonly key: string;
   /** NFS procedure number. */
   readonly procedure: number;
@@ -25,6 +30,8 @@ export const GROUPS_KEPT_MAX = 4096;
 const OPAQUE_SIZE_MAX = PAYLOAD_SIZE_MAX;
 /** Where the procedure's results begin in an answer's payload: behind the key and their length. */
 export const RESULTS_AT = KEY_SIZE + 4;
+/** The number of groups in an intent's: behind key, procedure and the ids of user and group. */
+const GROUPS_AT = KEY_SIZE + 12;
 const NOTHING = new Uint8Array(0);
 const w = new XdrWriter();
 /** Answers are kept for as long as clients might ask again. */
@@ -34,14 +41,44 @@ const intentMemory = new BytePool();
 
 function writeKey(key: string): void {
   w.ensure(KEY_SIZE);
-  const { bytes, position } = w;
-  for (let i = 0; i < KEY_SIZE; i++) bytes[position + i] = key.charCodeAt(i);
-  w.position = position + KEY_SIZE;
+  copyKey(key, 0, KEY_SIZE, w.bytes, w.position);
+  w.position += KEY_SIZE;
+}
+
+function writeClientKey(key: string): void {
+  const size = key.length - KEY_SIZE;
+  w.ensure(size);
+  copyKey(key, KEY_SIZE, key.length, w.bytes, w.position);
+  w.position += size;
+}
+
+function copyKey(key: string, from: number, to: number, bytes: Uint8Array, at: number): void {
+  for (let i = from; i < to; i++) bytes[at + i - from] = key.charCodeAt(i);
 }
 
 function readKey(r: XdrReader): string {
-  const { buffer, byteOffset } = r.opaqueFixed(KEY_SIZE);
-  return Buffer.from(buffer, byteOffset, KEY_SIZE).toString('latin1');
+  const { buffer, byteOffset, length } = r.opaqueFixed(KEY_SIZE);
+  return Buffer.from(buffer, byteOffset, length).toString('latin1');
+}
+
+/** Of the answer whose payload is bytes[start .. end). */
+export function keyOfAnswer(bytes: Buffer, start: number, end: number): string {
+  return keyWith(bytes, start, start + RESULTS_AT + paddedSize(resultsSizeIn(bytes, start, end)), end);
+}
+
+/** Of the intent whose payload is bytes[start .. end). */
+export function keyOfIntent(bytes: Buffer, start: number, end: number): string {
+  const wordAt = (at: number): number => (at + 4 <= end ? bytes.readUInt32BE(at) : 0);
+  const groupsAt = start + GROUPS_AT;
+  const argsAt = groupsAt + 4 + 4 * wordAt(groupsAt);
+  const evidenceAt = argsAt + 4 + paddedSize(wordAt(argsAt));
+  return keyWith(bytes, start, evidenceAt + 4 + paddedSize(wordAt(evidenceAt)), end);
+}
+
+/** What it is about ends at `clientAt`. */
+function keyWith(bytes: Buffer, start: number, clientAt: number, end: number): string {
+  const request = bytes.toString('latin1', start, start + KEY_SIZE);
+  return end - clientAt === CLIENT_KEY_SIZE ? request + bytes.toString('latin1', clientAt, end) : request;
 }
 
 /** A copy of results, bytes[0 .. size), that lies in its answer's payload: payloadAround() says what to append. */
@@ -49,15 +86,17 @@ export function resultsToKeep(key: string, bytes: Uint8Array, size: number): Uin
   w.reset();
   writeKey(key);
   w.u32(size);
-  const payload = answerMemory.take(RESULTS_AT + paddedSize(size));
+  const clientAt = RESULTS_AT + paddedSize(size);
+  const payload = answerMemory.take(clientAt + key.length - KEY_SIZE);
   payload.set(w.written());
   payload.set(size === bytes.length ? bytes : bytes.subarray(0, size), RESULTS_AT);
+  copyKey(key, KEY_SIZE, key.length, payload, clientAt);
   return payload.subarray(RESULTS_AT, RESULTS_AT + size);
 }
 
 /** The payload of an answer that is not kept. */
 export function encodeReplyRecord(key: string, results: Uint8Array): Uint8Array {
-  return payloadAround(resultsToKeep(key, results, results.length));
+  return payloadAround(key, resultsToKeep(key, results, results.length));
 }
 
 /** Bytes of the procedure's results in an answer's payload, which begins at `start` and ends at `end` or before. */
@@ -77,8 +116,8 @@ export function noResults(key: string): Uint8Array {
 }
 
 /** Results that lie in their answer's payload: a view of it. */
-export function payloadAround(results: Uint8Array): Uint8Array {
-  const size = RESULTS_AT + paddedSize(results.length);
+export function payloadAround(key: string, results: Uint8Array): Uint8Array {
+  const size = RESULTS_AT + paddedSize(results.length) + key.length - KEY_SIZE;
   return new Uint8Array(results.buffer, results.byteOffset - RESULTS_AT, size);
 }
 
@@ -95,6 +134,7 @@ export function encodeIntentRecord(record: IntentRecord): Uint8Array {
   for (let i = 0; i < kept; i++) w.u32(groups[i]!);
   w.opaque(record.args);
   w.opaque(record.evidence);
+  writeClientKey(record.key);
   return intentMemory.copy(w.bytes, 0, w.position);
 }
 
@@ -109,5 +149,7 @@ export function decodeIntentRecord(payload: Uint8Array): IntentRecord {
   const groups: number[] = [];
   for (let i = 0; i < count; i++) groups.push(r.u32());
   const args = r.opaque(OPAQUE_SIZE_MAX);
-  return { key, procedure, identity: { uid, gid, groups }, args, evidence: r.opaque(OPAQUE_SIZE_MAX) };
+  const evidence = r.opaque(OPAQUE_SIZE_MAX);
+  const clientKey = r.remaining === CLIENT_KEY_SIZE ? readKey(r) : '';
+  return { key: key + clientKey, procedure, identity: { uid, gid, groups }, args, evidence };
 }

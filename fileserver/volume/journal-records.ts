@@ -29,8 +29,10 @@ export const RecordType = {
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 
-/** Bytes of a request's key: SHA-256 of its call, cut in half. */
+/** Bytes of a request's key that say which call it is: its SHA-256, cut in half. */
 export const KEY_SIZE = 16;
+/** The rest of the key: whose call it is. Versions before had no such part, and find theirs where it was. */
+export const CLIENT_KEY_SIZE = 16;
 
 export interface SegmentHeader {
   /** Of the segment's use; 0: none. */

@@ -1,8 +1,7 @@
 /** What the owners before have left in the journal's segments, for who comes after them. Pure. */
 
-import { resultsSizeIn } from './journal-payloads.ts';
+import { keyOfAnswer, keyOfIntent, resultsSizeIn } from './journal-payloads.ts';
 import {
-  KEY_SIZE,
   type ParsedSegment,
   payloadSizeAt,
   RECORD_HEADER_SIZE,
@@ -32,7 +31,8 @@ export function leftBehind(segments: readonly ReadSegment[]): LeftBehind {
   const answers = new StoredAnswers(answersSize(segments));
   /** Where payloads of intents begin, by segment. Nearly all have an answer further on. */
   const open = segments.map(() => new Map<string, number>());
-  visit(segments, buffers, (type, key, segment, start, end) => {
+  const keys = segments.map((segment, number) => keysIn(segment, buffers[number]!));
+  visit(segments, keys, (type, key, segment, start, end) => {
     for (const starts of open) if (starts.size > 0) starts.delete(key);
     if (type === RecordType.intent) open[segment]!.set(key, start);
     if (type === RecordType.copiedReply) answers.add(key, buffers[segment]!, start, end);
@@ -41,7 +41,7 @@ export function leftBehind(segments: readonly ReadSegment[]): LeftBehind {
   const unanswered = new Set<string>();
   // Those that are there as copies alone are older than all others. The place of each other is that of its first record: a copy of it
   // may be missing where copying was cut short, and answers that were forgotten already are still there behind the older copies.
-  visit(segments, buffers, (type, key, segment, start, end) => {
+  visit(segments, keys, (type, key, segment, start, end) => {
     if (type !== RecordType.reply) return;
     answers.add(key, buffers[segment]!, start, end);
     if (resultsSizeIn(buffers[segment]!, start, end) === 0) unanswered.add(key);
@@ -67,16 +67,30 @@ function answersSize(segments: readonly ReadSegment[]): number {
   return size;
 }
 
-function visit(segments: readonly ReadSegment[], buffers: readonly Buffer[], visitor: Visitor): void {
+/** Of each record; of the one that is about no request an empty one. */
+function keysIn({ bytes, records }: ReadSegment, buffer: Buffer): string[] {
+  const view = viewOf(bytes);
+  return records.map((at) => {
+    const type = typeAt(view, at);
+    if (type === RecordType.snapshotEnd) return '';
+    const start = at + RECORD_HEADER_SIZE;
+    const end = start + payloadSizeAt(view, at);
+    return type === RecordType.intent ? keyOfIntent(buffer, start, end) : keyOfAnswer(buffer, start, end);
+  });
+}
+
+function visit(
+  segments: readonly ReadSegment[],
+  keys: readonly (readonly string[])[],
+  visitor: Visitor,
+): void {
   for (const [number, { bytes, records }] of segments.entries()) {
     const view = viewOf(bytes);
-    const buffer = buffers[number]!;
-    for (const at of records) {
+    for (const [index, at] of records.entries()) {
       const type = typeAt(view, at);
       if (type === RecordType.snapshotEnd) continue;
       const start = at + RECORD_HEADER_SIZE;
-      const key = buffer.toString('latin1', start, start + KEY_SIZE);
-      visitor(type, key, number, start, start + payloadSizeAt(view, at));
+      visitor(type, keys[number]![index]!, number, start, start + payloadSizeAt(view, at));
     }
   }
 }

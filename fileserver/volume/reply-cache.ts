@@ -1,9 +1,9 @@
 /**
  * The duplicate request cache in memory: what was answered to which request, and which are being executed.
  *
- * A request's key is a hash of its whole call: XID, procedure, credential and arguments. Not the address it came
- * from: that changes when a client comes by way of the partner, which is when it matters. Two clients that happen
- * to use the same XID have different credentials (AUTH_SYS names the machine) or ask for different things.
+ * A request's key is a hash of its whole call (XID, procedure, credential and arguments) and whose it is: what the client has said
+ * by its connection, else its address (data/client-key.ts). So who knows what somebody else has sent or is about to send, to the
+ * byte, gets nobody's answer but his own, and his call is not taken for that one's.
  *
  * Bounded in entries, bytes and time; the oldest answers go first. A client resends only what it has not been answered,
  * so what matters is younger than a failover; the bound is some thousand times what clients have outstanding. The time is

@@ -2,8 +2,11 @@
  * Answers that an owner before gave, as they lie in the journal: their records' payloads one behind the other in one buffer,
  * found by key. Views are made of those that are asked for: thousands of objects that stay would be moved about by the
  * garbage collector while clients wait for the takeover to end.
+ *
+ * A version before did not record whose an answer was: such a one is the answer to that call, whoever sends it.
  */
 import { RESULTS_AT, resultsSizeIn } from './journal-payloads.ts';
+import { KEY_SIZE } from './journal-records.ts';
 
 export class StoredAnswers {
   private readonly bytes: Buffer;
@@ -15,6 +18,8 @@ export class StoredAnswers {
   private readonly orderStarts: number[];
   private oldest: number;
   private end: number;
+  /** Of them, those without a client. */
+  private anybodys: number;
   /** Of the results of all that are there. */
   resultsSize: number;
 
@@ -26,6 +31,7 @@ export class StoredAnswers {
     this.orderStarts = [];
     this.oldest = 0;
     this.end = 0;
+    this.anybodys = 0;
     this.resultsSize = 0;
   }
 
@@ -40,17 +46,23 @@ export class StoredAnswers {
     this.orderStarts.push(this.end);
     from.copy(this.bytes, this.end, start, end);
     this.starts.set(key, this.end);
+    if (key.length === KEY_SIZE) this.anybodys += 1;
     this.resultsSize += resultsSizeIn(this.bytes, this.end, this.end + (end - start));
     this.end += end - start;
   }
 
   has(key: string): boolean {
-    return this.starts.has(key);
+    return this.startOf(key) !== undefined;
+  }
+
+  private startOf(key: string): number | undefined {
+    const start = this.starts.get(key);
+    return start === undefined && this.anybodys > 0 ? this.starts.get(key.slice(0, KEY_SIZE)) : start;
   }
 
   /** A view of the procedure's results; null if it is not there. */
   results(key: string): Uint8Array | null {
-    const start = this.starts.get(key);
+    const start = this.startOf(key);
     return start === undefined ? null : this.resultsAt(start);
   }
 
@@ -67,6 +79,7 @@ export class StoredAnswers {
     if (start === undefined) return;
     this.resultsSize -= this.sizeAt(start);
     this.starts.delete(key);
+    if (key.length === KEY_SIZE) this.anybodys -= 1;
   }
 
   deleteOldest(): void {

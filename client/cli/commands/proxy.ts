@@ -1,7 +1,8 @@
 // filerpair proxy: a local address for NFS clients that know nothing of pairs.
+import { keptIdentity } from '../../proxy/kept-identity.ts';
 import { NfsProxy, type ProxyEvent } from '../../proxy/proxy.ts';
 import { formatAddress } from '../../transport-address.ts';
-import { type Command, CommandError, UsageError } from '../command.ts';
+import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
 import { narrate, nfsUrl } from '../session.ts';
 
 const DEFAULT_LISTEN = '127.0.0.1:20490';
@@ -25,6 +26,7 @@ export const proxy: Command = {
       endpoints: url.endpoints,
       host,
       port,
+      clientIdentity: await identityAt(host, port, world, say),
       onEvent: (event) => {
         const line = describe(url.server, event, common.verbose);
         if (line !== null) say(line);
@@ -44,6 +46,26 @@ export const proxy: Command = {
     await running.close();
   },
 };
+
+/** At a port that the kernel chooses no other proxy will ever be found. */
+async function identityAt(
+  host: string,
+  port: number,
+  { runtimeDirectory }: Surroundings,
+  say: (line: string) => void,
+): Promise<Uint8Array | undefined> {
+  if (port === 0) return undefined;
+  try {
+    if (runtimeDirectory === null) throw new Error('XDG_RUNTIME_DIR is not set');
+    return await keptIdentity(runtimeDirectory, `${host}:${port}`);
+  } catch (error) {
+    const { message } = error as Error;
+    say(
+      `who this proxy is to the servers is not kept (${message}): calls without an answer when it is restarted may be executed twice`,
+    );
+    return undefined;
+  }
+}
 
 /** All that a kernel must be told so that it asks for nothing but this one port. */
 function mountOptions(port: number): string {
