@@ -36,7 +36,10 @@ afterEach(() => {
 /** Until the next segment is begun. */
 function fill(): void {
   const before = journal.compactionCount;
-  while (journal.compactionCount === before) expect(journal.append([reply], [], NOTHING)).toBe(0);
+  for (let count = 0; journal.compactionCount === before; count++) {
+    expect(count).toBeLessThan(SEGMENT_SIZE / reply.length);
+    expect(journal.append([reply], [], NOTHING)).toBe(0);
+  }
 }
 
 // What is appended while a flush runs is durable after the next one.

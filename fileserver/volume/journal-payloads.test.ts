@@ -9,6 +9,11 @@ import {
   GROUPS_KEPT_MAX,
   keyOfAnswer,
   keyOfIntent,
+  noResults,
+  payloadAround,
+  RESULTS_AT,
+  resultsSizeIn,
+  resultsToKeep,
 } from './journal-payloads.ts';
 import { CLIENT_KEY_SIZE, KEY_SIZE } from './journal-records.ts';
 import { ReplyCache } from './reply-cache.ts';
@@ -98,4 +103,59 @@ test('one that this version has recorded is not', () => {
     Uint8Array.of(0, 0, 0, 0),
     Uint8Array.of(0, 0, 0, 1),
   ]);
+});
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
+
+test.each([[[]], [[7]], [numbers(3)]])('an intent is read as it was written, with groups %j', (groups) => {
+  const record = {
+    key: REQUEST,
+    procedure: 12,
+    identity: { uid: 1000, gid: 2 ** 32 - 2, groups },
+    args: Uint8Array.from(numbers(13)),
+    evidence: Uint8Array.of(9, 8, 7),
+  };
+  expect(decodeIntentRecord(encodeIntentRecord(record))).toEqual(record);
+});
+
+test('an intent keeps the first 4096 groups', () => {
+  const identity = { uid: 1, gid: 2, groups: numbers(GROUPS_KEPT_MAX + 1) };
+  const record = {
+    key: REQUEST,
+    procedure: 8,
+    identity,
+    args: new Uint8Array(4),
+    evidence: new Uint8Array(8),
+  };
+  const read = decodeIntentRecord(encodeIntentRecord(record));
+  expect(read).toEqual({ ...record, identity: { ...identity, groups: numbers(GROUPS_KEPT_MAX) } });
+});
+
+test('an answer lies behind its key and its size, padded', () => {
+  const payload = encodeReplyRecord(REQUEST, Uint8Array.of(1, 2, 3, 4, 5));
+  expect(RESULTS_AT).toBe(20);
+  expect(Buffer.from(payload).toString('latin1')).toBe(`${REQUEST}\0\0\0\x05\x01\x02\x03\x04\x05\0\0\0`);
+  expect(resultsSizeIn(Buffer.from(payload), 0, payload.length)).toBe(5);
+});
+
+test('of a buffer that has more only the results are kept', () => {
+  const bytes = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  const results = resultsToKeep(REQUEST, bytes, 4);
+  expect([...results]).toEqual([1, 2, 3, 4]);
+  bytes.fill(9);
+  expect([...results]).toEqual([1, 2, 3, 4]);
+  expect(payloadAround(REQUEST, results)).toEqual(encodeReplyRecord(REQUEST, Uint8Array.of(1, 2, 3, 4)));
+  // What comes next in memory is not touched by it, nor by one without results.
+  const next = resultsToKeep(REQUEST, Uint8Array.of(5, 5, 5, 5), 4);
+  noResults(REQUEST);
+  expect([...next]).toEqual([5, 5, 5, 5]);
+});
+
+test('an answer that would end behind its record is damaged', () => {
+  const payload = Buffer.from(encodeReplyRecord(REQUEST, new Uint8Array(8)));
+  const bytes = Buffer.concat([Buffer.alloc(16), payload]);
+  expect(resultsSizeIn(bytes, 16, bytes.length)).toBe(8);
+  expect(() => resultsSizeIn(bytes, 16, bytes.length - 1)).toThrow(
+    'an answer of 8 bytes in too small a record',
+  );
 });

@@ -40,7 +40,6 @@ const answerMemory = new BytePool();
 const intentMemory = new BytePool();
 
 function writeKey(key: string): void {
-  w.ensure(KEY_SIZE);
   copyKey(key, 0, KEY_SIZE, w.bytes, w.position);
   w.position += KEY_SIZE;
 }

@@ -84,15 +84,9 @@ export function recordSize(payloadSize: number): number {
 
 /** Records of one flush, one after the other, in a buffer that is kept. */
 export class BatchBuilder {
-  private bytes: Uint8Array<ArrayBuffer>;
-  private view: DataView<ArrayBuffer>;
-  size: number;
-
-  constructor() {
-    this.bytes = new Uint8Array(64 * 1024);
-    this.view = new DataView(this.bytes.buffer);
-    this.size = 0;
-  }
+  private bytes = new Uint8Array(64 * 1024);
+  private view = new DataView(this.bytes.buffer);
+  size = 0;
 
   reset(): void {
     this.size = 0;
@@ -142,8 +136,8 @@ export interface ParsedSegment {
 }
 
 /** A segment of which nothing was read yet. */
-export function unparsed({ batch }: SegmentHeader): ParsedSegment {
-  return { records: [], end: SEGMENT_HEADER_SIZE, batch, complete: false, gap: false };
+function unparsed({ batch }: SegmentHeader): Omit<ParsedSegment, 'gap'> {
+  return { records: [], end: SEGMENT_HEADER_SIZE, batch, complete: false };
 }
 
 /**
@@ -153,7 +147,7 @@ export function unparsed({ batch }: SegmentHeader): ParsedSegment {
 export function parseSegment(
   bytes: Uint8Array,
   header: SegmentHeader,
-  before: ParsedSegment = unparsed(header),
+  before: Omit<ParsedSegment, 'gap'> = unparsed(header),
 ): ParsedSegment {
   const { sequence } = header;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -217,7 +211,7 @@ function laterFlushFollows(
     bytes.byteOffset,
     Math.min(bytes.length, from + GAP_SEARCH_SIZE) >> 2,
   );
-  for (let i = (from >> 2) + 2; i + 3 < words.length; i += 2) {
+  for (let i = from >> 2; i + 3 < words.length; i += 2) {
     const type = words[i + 1]!;
     if (type < RecordType.intent || type > RecordType.copiedReply) continue;
     // Mostly of an earlier use of the segment: its checksum costs more than a look at its number.

@@ -77,32 +77,32 @@ export class Journal {
   private readonly fds: readonly number[];
   private readonly uuid: Uint8Array;
   /** Nothing is written before begin(). */
-  private gate: WriteGate;
+  private gate: WriteGate = NO_WRITES;
   private active: number;
   private sequence: number;
   private at: number;
   /** What was appended to the active segment and not written out yet begins here. */
   private dirtyFrom: number;
   /** The same of the segment before: answers, mostly, that others' intents in the active one rely on. null: nothing. */
-  private dirtyBefore: FileRange | null;
-  private batch: number;
+  private dirtyBefore: FileRange | null = null;
+  private batch = 1;
   /** Answers that are still to be copied to the active segment; null: it has everything. */
-  private copying: Iterator<Uint8Array> | null;
+  private copying: Iterator<Uint8Array> | null = null;
   /** Intents of the segment before that have no answer: they go to the active one with its first append. */
-  private carried: Uint8Array[];
+  private carried: Uint8Array[] = [];
   /** Of `copying`, those that come next: an append that failed had taken them. */
-  private copyingFirst: Uint8Array[];
+  private copyingFirst: Uint8Array[] = [];
   /** Batch in which the active segment got everything. */
-  private completeIn: number;
+  private completeIn = NEVER;
   private readonly segmentSize: number;
-  private readonly builder: BatchBuilder;
-  private busy: number;
-  private closing: PromiseWithResolvers<void> | null;
-  private closed: boolean;
-  flushCount: number;
+  private readonly builder = new BatchBuilder();
+  private busy = 0;
+  private closing: PromiseWithResolvers<void> | null = null;
+  private closed = false;
+  flushCount = 0;
   /** What all flushes took together. */
-  flushMs: number;
-  compactionCount: number;
+  flushMs = 0;
+  compactionCount = 0;
 
   constructor(
     fds: readonly number[],
@@ -113,25 +113,11 @@ export class Journal {
   ) {
     this.fds = fds;
     this.uuid = uuid;
-    this.gate = NO_WRITES;
     this.active = active;
     this.sequence = sequence;
     this.segmentSize = segmentSize;
     this.at = segmentSize;
     this.dirtyFrom = segmentSize;
-    this.dirtyBefore = null;
-    this.batch = 1;
-    this.copying = null;
-    this.carried = [];
-    this.copyingFirst = [];
-    this.completeIn = NEVER;
-    this.builder = new BatchBuilder();
-    this.busy = 0;
-    this.closing = null;
-    this.closed = false;
-    this.flushCount = 0;
-    this.flushMs = 0;
-    this.compactionCount = 0;
   }
 
   /** Bytes of the active segment in use. */

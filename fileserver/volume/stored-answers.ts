@@ -11,28 +11,21 @@ import { KEY_SIZE } from './journal-records.ts';
 export class StoredAnswers {
   private readonly bytes: Buffer;
   /** Where each payload begins, by key. */
-  private readonly starts: Map<string, number>;
+  private readonly starts = new Map<string, number>();
   /** Keys in the order in which they were answered, from `oldest` on; see isAt(). */
-  private readonly order: string[];
+  private readonly order: string[] = [];
   /** Where the payload of each of them began. */
-  private readonly orderStarts: number[];
-  private oldest: number;
-  private end: number;
+  private readonly orderStarts: number[] = [];
+  private oldest = 0;
+  private end = 0;
   /** Of them, those without a client. */
-  private anybodys: number;
+  private anybodys = 0;
   /** Of the results of all that are there. */
-  resultsSize: number;
+  resultsSize = 0;
 
   /** capacity: bytes of all payloads that will be added. */
   constructor(capacity: number) {
     this.bytes = Buffer.alloc(capacity);
-    this.starts = new Map();
-    this.order = [];
-    this.orderStarts = [];
-    this.oldest = 0;
-    this.end = 0;
-    this.anybodys = 0;
-    this.resultsSize = 0;
   }
 
   get count(): number {

@@ -1,0 +1,68 @@
+import { beforeEach, expect, test } from 'vitest';
+import { encodeReplyRecord } from './journal-payloads.ts';
+import { StoredAnswers } from './stored-answers.ts';
+
+const key = (name: string): string => name.padEnd(16, '.');
+let answers: StoredAnswers;
+
+beforeEach(() => {
+  answers = new StoredAnswers(4096);
+});
+
+function add(name: string, size: number): void {
+  const payload = encodeReplyRecord(key(name), new Uint8Array(size).fill(size));
+  // Somewhere in a segment.
+  const from = Buffer.concat([Buffer.alloc(40), payload, Buffer.alloc(8)]);
+  answers.add(key(name), from, 40, 40 + payload.length);
+}
+
+const all = (): string[] =>
+  [...answers.entries()].map((one) => `${one.key.replaceAll('.', '')} ${one.results.length}`);
+
+test('gives what was added, the oldest first, and counts it', () => {
+  add('a', 4);
+  add('b', 8);
+  expect(all()).toEqual(['a 4', 'b 8']);
+  expect([...answers.results(key('b'))!]).toEqual(new Array(8).fill(8));
+  expect([answers.count, answers.resultsSize]).toEqual([2, 12]);
+  expect([answers.has(key('a')), answers.has(key('c'))]).toEqual([true, false]);
+  expect(answers.results(key('c'))).toBe(null);
+});
+
+test('of the same key the youngest counts, in its place', () => {
+  add('a', 4);
+  add('b', 8);
+  add('a', 12);
+  expect(all()).toEqual(['b 8', 'a 12']);
+  expect([answers.count, answers.resultsSize]).toEqual([2, 20]);
+});
+
+test('what was deleted is gone, and counts no more', () => {
+  add('a', 4);
+  add('b', 8);
+  answers.delete(key('a'));
+  answers.delete(key('c'));
+  expect(all()).toEqual(['b 8']);
+  expect([answers.count, answers.resultsSize]).toEqual([1, 8]);
+});
+
+test('the oldest that is there is deleted, one at a time', () => {
+  for (const [name, size] of [
+    ['a', 4],
+    ['b', 8],
+    ['c', 12],
+    ['a', 16],
+  ] as const)
+    add(name, size);
+  answers.delete(key('b'));
+  answers.deleteOldest();
+  expect(all()).toEqual(['a 16']);
+  expect(answers.resultsSize).toBe(16);
+  answers.deleteOldest();
+  expect([answers.count, answers.resultsSize]).toEqual([0, 0]);
+  answers.deleteOldest();
+  add('d', 4);
+  expect(all()).toEqual(['d 4']);
+  answers.deleteOldest();
+  expect(all()).toEqual([]);
+});
