@@ -7,6 +7,8 @@ export interface Area {
   /** Files, from the root of the repository. */
   readonly files: readonly string[];
   readonly tests: readonly string[];
+  /** Those that run the code in their own process and take no time: each mutant meets them first (in-process.ts). */
+  readonly unitTests?: readonly string[];
 }
 
 const volume = (...names: string[]): string[] => names.map((name) => `fileserver/volume/${name}`);
@@ -37,11 +39,12 @@ export const AREAS: readonly Area[] = [
     name: 'change queue',
     files: volume('change-queue.ts', 'counted-keys.ts', 'reply-cache.ts'),
     tests: [
-      ...volume('change-queue.test.ts', 'reply-cache.test.ts'),
+      ...volume('change-queue.test.ts', 'change-queue-calls.test.ts', 'reply-cache.test.ts'),
       ...nfs('containment.test.ts', 'recovery.test.ts', 'gradual-truncation.test.ts'),
       ...volume('change-queue-crash.test.ts'),
       ...data('exactly-once.test.ts'),
     ],
+    unitTests: volume('change-queue.test.ts', 'change-queue-calls.test.ts', 'reply-cache.test.ts'),
   },
   {
     name: 'journal',
@@ -54,10 +57,21 @@ export const AREAS: readonly Area[] = [
     ),
     tests: volume(
       'journal-records.test.ts',
+      'journal-payloads.test.ts',
+      'stored-answers.test.ts',
       'journal.test.ts',
       'journal-order.test.ts',
+      'journal-steps.test.ts',
       'journal-crash.test.ts',
       'change-queue-crash.test.ts',
+    ),
+    unitTests: volume(
+      'journal-records.test.ts',
+      'journal-payloads.test.ts',
+      'stored-answers.test.ts',
+      'journal-steps.test.ts',
+      'journal-order.test.ts',
+      'journal.test.ts',
     ),
   },
   {
@@ -77,6 +91,7 @@ export const AREAS: readonly Area[] = [
       ...data('exactly-once.test.ts', 'procedures.test.ts'),
       ...nfs('neighbours.test.ts'),
     ],
+    unitTests: nfs('recovery.test.ts', 'containment.test.ts'),
   },
   {
     name: 'copies of calls',
@@ -92,6 +107,10 @@ export const AREAS: readonly Area[] = [
         'procedures.test.ts',
       ),
     ],
+    unitTests: [
+      ...data('connection-order.test.ts', 'waiting-calls.test.ts'),
+      ...nfs('write.test.ts', 'recent-writes.test.ts'),
+    ],
   },
   {
     name: 'ownership',
@@ -100,6 +119,7 @@ export const AREAS: readonly Area[] = [
       ...volume('ownership.test.ts', 'volume.test.ts'),
       ...data('service.test.ts', 'volume-fates.test.ts'),
     ],
+    unitTests: volume('ownership.test.ts'),
   },
   {
     name: 'flushes',
@@ -109,11 +129,13 @@ export const AREAS: readonly Area[] = [
       ...volume('data-flusher.test.ts'),
       ...data('write-verifier.test.ts'),
     ],
+    unitTests: ['fileserver/system/flush-lane.test.ts', ...volume('data-flusher.test.ts')],
   },
   {
     name: 'right',
     files: ['fileserver/right-table.ts', 'fileserver/system/write-gate.ts', ...volume('volume-gate.ts')],
     tests: ['fileserver/right-table.test.ts', ...volume('volume-gate.test.ts'), ...data('right-cut.test.ts')],
+    unitTests: ['fileserver/right-table.test.ts', ...volume('volume-gate.test.ts')],
   },
   {
     name: 'sentinel',
@@ -135,6 +157,11 @@ export const AREAS: readonly Area[] = [
       'fileserver/witness/witness.ts',
     ],
     tests: ['fileserver/witness/'],
+    unitTests: [
+      'fileserver/witness/lease-object.test.ts',
+      'fileserver/witness/kubernetes.test.ts',
+      'fileserver/witness/embedded.test.ts',
+    ],
   },
   {
     name: 'client',

@@ -1,10 +1,12 @@
 // Do tests notice faults in the code that safety depends on? Makes one small fault at a time in a copy of the checkout, runs
 // the tests that have to notice it, and lists those that nobody did.
 //
-//   node mutants/main.ts [--area NAME] [--file PATH] [--changed REF] [--count N] [--seconds N] [--seed N]
+//   node mutants/main.ts [--area NAME] [--file PATH] [--quick] [--fresh] [--changed REF] [--count N] [--seconds N] [--seed N]
 //
-// changed: only files that differ from that commit; when none does, all. count: so many mutants at random. seconds: stops after
-// that, and uses only tests that are quick. Writes out/mutants.json: run, killed, explained, survived, and the survivors.
+// quick: only tests that are quick. fresh: also those that a test noticed in an earlier run (out/mutants/AREA.json), which are
+// otherwise taken as killed. changed: only files that differ from that commit; when none does, all. count: a sample of so many
+// mutants. seconds: a sample that stops after that, by quick tests; samples keep nothing. Writes out/mutants.json: run, killed,
+// explained, survived, the same for each area, and the survivors; but for a sample of all that was run so far.
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -20,13 +22,17 @@ import { parseArgs } from 'node:util';
 import { SeededRandom } from '../protocol/testing/seeded-random.ts';
 import { AREAS, type Area } from './areas.ts';
 import { EXPLAINED, type Explained } from './explained.ts';
+import { runInProcess } from './in-process.ts';
 import { applied, type Mutant, mutantsOf } from './mutate.ts';
+import { Noticed, namesOf, type Verdict } from './noticed.ts';
 import { TestRunner } from './test-runner.ts';
 
 const { values } = parseArgs({
   options: {
     area: { type: 'string' },
     file: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    fresh: { type: 'boolean', default: false },
     changed: { type: 'string' },
     count: { type: 'string' },
     seconds: { type: 'string' },
@@ -38,19 +44,28 @@ const ROOT = join(import.meta.dirname, '..');
 /** A mutant may make a test wait for ever: it has so many times what it takes otherwise, and this on top. */
 const PATIENCE = 4;
 const PATIENCE_MS = 20_000;
-/** With --seconds, of each area: tests that take longer together are left out. */
+/** With --quick and --seconds, of each area: tests that take longer together are left out. */
 const QUICK_MS = 15_000;
 
 /** A test file, and how long it takes without a mutant. */
 interface Timed {
   readonly test: string;
   readonly ms: number;
-  /** Mutants that it has noticed. */
-  kills: number;
+  /** Mutants that it has noticed, by file. */
+  readonly kills: Map<string, number>;
 }
 
 function git(...args: string[]): string[] {
   return execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).split('\n').filter(Boolean);
+}
+
+const texts = new Map<string, string>();
+
+/** As it was at first: whoever works on the tests meanwhile may change it. */
+function textOf(file: string): string {
+  const text = texts.get(file) ?? readFileSync(join(ROOT, file), 'utf8');
+  texts.set(file, text);
+  return text;
 }
 
 /** What is committed or would be; packages are shared. */
@@ -75,16 +90,16 @@ async function timeTests(runner: TestRunner, { name, tests }: Area, quick: boole
     const outcome = await runner.run({ changed: [], tests: [test] }, limitMs);
     const ms = performance.now() - begun;
     if (outcome === 'failed') throw new Error(`${name}: ${test} fails without a mutant`);
-    if (outcome === 'late') break;
-    timed.push({ test, ms, kills: 0 });
+    if (outcome === 'late') continue;
+    timed.push({ test, ms, kills: new Map() });
     sumMs += ms;
   }
   return timed;
 }
 
-/** Those first that have noticed most mutants for their time: the first that fails is enough. */
-function inOrder(tests: readonly Timed[]): Timed[] {
-  const worth = ({ ms, kills }: Timed): number => (kills + 1) / ms;
+/** Those first that have noticed most mutants of the file for their time: the first that fails is enough. */
+function inOrder(tests: readonly Timed[], file: string): Timed[] {
+  const worth = ({ ms, kills }: Timed): number => ((kills.get(file) ?? 0) + 1) / ms;
   return [...tests].sort((one, other) => worth(other) - worth(one));
 }
 
@@ -95,14 +110,14 @@ async function isKilled(
   tests: readonly Timed[],
 ): Promise<boolean> {
   const path = join(copy, mutant.file);
-  const text = readFileSync(join(ROOT, mutant.file), 'utf8');
+  const text = textOf(mutant.file);
   const changed = [path];
   writeFileSync(path, applied(text, mutant));
   try {
-    for (const timed of inOrder(tests)) {
+    for (const timed of inOrder(tests, mutant.file)) {
       const { test, ms } = timed;
       if ((await runner.run({ changed, tests: [test] }, ms * PATIENCE + PATIENCE_MS)) === 'passed') continue;
-      timed.kills += 1;
+      timed.kills.set(mutant.file, (timed.kills.get(mutant.file) ?? 0) + 1);
       return true;
     }
     return false;
@@ -112,8 +127,7 @@ async function isKilled(
   }
 }
 
-const lineOf = ({ file, line }: Mutant): string =>
-  readFileSync(join(ROOT, file), 'utf8').split('\n')[line - 1]!;
+const lineOf = ({ file, line }: Mutant): string => textOf(file).split('\n')[line - 1]!;
 
 function explains(one: Explained, mutant: Mutant): boolean {
   const { file, code, becomes } = mutant;
@@ -138,62 +152,128 @@ function shuffled<T>(list: readonly T[], random: SeededRandom): T[] {
   return list.map(() => rest.splice(random.below(rest.length), 1)[0]!);
 }
 
-async function main(): Promise<void> {
-  const everything = AREAS.flatMap(({ files }) => files).flatMap((file) =>
-    mutantsOf(file, readFileSync(join(ROOT, file), 'utf8')),
+/** A mutant with all that is known of it. */
+interface Candidate {
+  readonly mutant: Mutant;
+  /** Of all mutants, no other one has it. */
+  readonly name: string;
+  readonly area: Area;
+  readonly explained: boolean;
+  verdict: Verdict | undefined;
+}
+
+function candidatesOf(area: Area, noticed: Noticed): Candidate[] {
+  return area.files.flatMap((file) => {
+    const text = textOf(file);
+    const mutants = mutantsOf(file, text);
+    const names = namesOf(mutants, text);
+    return mutants.map((mutant) => {
+      const name = names.get(mutant)!;
+      const explained = EXPLAINED.some((one) => explains(one, mutant));
+      return { mutant, name, area, explained, verdict: noticed.of(name) };
+    });
+  });
+}
+
+function figuresOf(candidates: readonly Candidate[]) {
+  const explained = candidates.filter((one) => one.explained).length;
+  const killed = candidates.filter((one) => !one.explained && one.verdict === 'killed').length;
+  const survived = candidates.filter((one) => !one.explained && one.verdict === 'survived').length;
+  return { run: killed + explained + survived, killed, explained, survived, of: candidates.length };
+}
+
+/** The area's own unit tests first: only who is not noticed by them meets the others. */
+async function meetUnitTests(
+  copy: string,
+  area: Area,
+  chosen: readonly Candidate[],
+  noticed: Noticed,
+): Promise<void> {
+  const open = new Map(
+    chosen
+      .filter((one) => one.area === area && !one.explained && one.verdict !== 'killed')
+      .map((one) => [one.mutant, one]),
   );
+  const files = [...new Set([...open.keys()].map(({ file }) => file))].map((file) => ({
+    text: textOf(file),
+    mutants: chosen.filter(({ mutant }) => mutant.file === file).map(({ mutant }) => mutant),
+  }));
+  await runInProcess(
+    copy,
+    files,
+    open.size === 0 ? [] : (area.unitTests ?? []),
+    (mutant) => open.has(mutant),
+    (mutant) => {
+      const one = open.get(mutant)!;
+      one.verdict = 'killed';
+      noticed.set(one.name, one.verdict);
+    },
+  );
+}
+
+async function main(): Promise<void> {
+  const sampled = values.seconds !== undefined || values.count !== undefined;
+  const noticed = new Map(AREAS.map(({ name }) => [name, new Noticed(join(ROOT, 'out/mutants'), name)]));
+  const everything = AREAS.flatMap((area) => candidatesOf(area, noticed.get(area.name)!));
   for (const one of EXPLAINED) {
-    if (!everything.some((mutant) => explains(one, mutant)))
+    if (!everything.some(({ mutant }) => explains(one, mutant)))
       throw new Error(
         `mutants/explained.ts: ${one.file} has no mutant of ${one.code} to ${one.becomes} any more`,
       );
   }
   const seconds = values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds);
   const until = performance.now() + seconds * 1000;
+  const quick = values.seconds !== undefined;
   const files = chosenFiles();
-  const sampled = values.seconds !== undefined || values.count !== undefined;
-  const all = everything.filter(({ file }) => files.includes(file));
+  const all = everything.filter(({ mutant }) => files.includes(mutant.file));
   const chosen = (sampled ? shuffled(all, new SeededRandom(Number(values.seed))) : all).slice(
     0,
     Number(values.count ?? all.length),
   );
+  for (const one of chosen) if (sampled || values.fresh) one.verdict = undefined;
   const copy = copyCheckout();
   const runner = new TestRunner(copy);
   const timed = new Map<Area, Timed[]>();
-  const survivors: Mutant[] = [];
-  let run = 0;
-  let killed = 0;
-  let explained = 0;
   try {
-    for (const mutant of chosen) {
+    if (!sampled) {
+      for (const area of AREAS) await meetUnitTests(copy, area, chosen, noticed.get(area.name)!);
+    }
+    for (const one of chosen) {
       if (performance.now() > until) break;
-      if (EXPLAINED.some((one) => explains(one, mutant))) {
-        run += 1;
-        explained += 1;
+      const { mutant, name, area } = one;
+      if (one.explained || one.verdict === 'killed') continue;
+      if (values.quick) {
+        one.verdict = 'survived';
+        noticed.get(area.name)!.set(name, one.verdict);
+        console.log(`survived: ${mutant.file}:${mutant.line}  ${mutant.code}  ->  ${mutant.becomes}`);
         continue;
       }
-      const area = AREAS.find(({ files: own }) => own.includes(mutant.file))!;
       let tests = timed.get(area);
       if (tests === undefined) {
-        tests = await timeTests(runner, area, values.seconds !== undefined);
+        tests = await timeTests(runner, area, quick);
         timed.set(area, tests);
       }
       if (tests.length === 0) continue;
-      run += 1;
-      if (await isKilled(runner, copy, mutant, tests)) killed += 1;
-      else {
-        survivors.push(mutant);
+      one.verdict = (await isKilled(runner, copy, mutant, tests)) ? 'killed' : 'survived';
+      if (!sampled) noticed.get(area.name)!.set(name, one.verdict);
+      if (one.verdict === 'survived')
         console.log(`survived: ${mutant.file}:${mutant.line}  ${mutant.code}  ->  ${mutant.becomes}`);
-      }
     }
   } finally {
     runner.kill();
     rmSync(copy, { recursive: true, force: true });
   }
-  const survived = survivors.length;
+  const told = sampled ? chosen : everything;
+  const areas = Object.fromEntries(
+    AREAS.map((area) => [area.name, figuresOf(told.filter((one) => one.area === area))]),
+  );
+  const survivors = told
+    .filter((one) => !one.explained && one.verdict === 'survived')
+    .map((one) => one.mutant);
   mkdirSync(join(ROOT, 'out'), { recursive: true });
-  const figures = { run, killed, explained, survived, of: all.length, sampled, survivors };
+  const figures = { ...figuresOf(told), sampled, areas, survivors };
   writeFileSync(join(ROOT, 'out/mutants.json'), `${JSON.stringify(figures, null, 2)}\n`);
+  const { run, killed, explained, survived } = figuresOf(chosen);
   console.log(
     `${run} of ${all.length} mutants: ${killed} killed, ${explained} explained, ${survived} survived (out/mutants.json)`,
   );

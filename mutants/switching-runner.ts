@@ -1,0 +1,104 @@
+/**
+ * Vitest's runner for files with switched mutants (switched.ts): runs each test as it is, then once for each mutant that the test
+ * has reached and nobody has noticed yet. What came out is written to a file line by line, since a mutant may never let it end:
+ *
+ *   begun NUMBER | passed NUMBER NAME | killed NUMBER | restart NUMBER | broken NAME (it fails without a mutant) | done
+ *
+ * A mutant may leave something behind that makes later ones fail. So each that fails is followed by the test without a mutant;
+ * when that fails too, it counts only if it was the first of its process. Otherwise the process ends, and is begun again with it.
+ */
+import { appendFileSync, readFileSync } from 'node:fs';
+import { TestRunner } from 'vitest';
+
+const { MUTANTS_TOLD: told = '', MUTANTS_TODO: todoFile = '' } = process.env;
+
+declare global {
+  var __isMutant: ((number: number) => boolean) | undefined;
+}
+
+const NONE = -1;
+let active = NONE;
+let reached: Set<number> | null = null;
+globalThis.__isMutant = (number) => {
+  reached?.add(number);
+  return number === active;
+};
+
+const tell = (line: string): void => appendFileSync(told, `${line}\n`);
+
+interface Try {
+  readonly kind: 'record' | 'mutant' | 'check';
+  readonly number: number;
+}
+
+export default class SwitchingRunner extends TestRunner {
+  /** Mutants that nobody has noticed. */
+  private readonly todo: number[] = JSON.parse(readFileSync(todoFile, 'utf8'));
+  private readonly passed = new Set(
+    readFileSync(told, 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('passed ')),
+  );
+  /** Of this process: a mutant has run. */
+  private anyRan = false;
+  private queue: number[] = [];
+  private now: Try = { kind: 'record', number: NONE };
+
+  override async onBeforeRunTask(test: Parameters<TestRunner['onBeforeRunTask']>[0]): Promise<void> {
+    await super.onBeforeRunTask(test);
+    this.now = { kind: 'record', number: NONE };
+    if (test.mode === 'run' || test.mode === 'queued') test.repeats = Number.MAX_SAFE_INTEGER;
+  }
+
+  override onBeforeTryTask(test: Parameters<TestRunner['onBeforeTryTask']>[0]): void {
+    super.onBeforeTryTask(test);
+    const { kind, number } = this.now;
+    active = kind === 'mutant' ? number : NONE;
+    reached = kind === 'record' ? new Set() : null;
+    if (kind === 'mutant') tell(`begun ${number}`);
+  }
+
+  onAfterRetryTask(test: Parameters<TestRunner['onBeforeTryTask']>[0]): void {
+    active = NONE;
+    const failed = test.result!.state === 'fail';
+    const name = `${test.file.name} > ${test.name}`;
+    const { kind, number } = this.now;
+    if (kind === 'record') {
+      if (failed) tell(`broken ${name}: ${test.result!.errors?.[0]?.message}`);
+      const seen = reached!;
+      this.queue = failed
+        ? []
+        : this.todo.filter((one) => seen.has(one) && !this.passed.has(`passed ${one} ${name}`));
+    } else if (kind === 'mutant' && !failed) tell(`passed ${number} ${name}`);
+    else if (kind === 'mutant' && !this.anyRan) this.killed(number);
+    else if (kind === 'check') {
+      if (failed) {
+        tell(`restart ${number}`);
+        process.kill(process.pid, 'SIGKILL');
+      }
+      this.killed(number);
+    }
+    const isToCheck = kind === 'mutant' && failed && this.anyRan;
+    if (kind === 'mutant') this.anyRan = true;
+    reached = null;
+    test.result!.errors = [];
+    test.result!.state = 'run';
+    if (isToCheck) this.now = { kind: 'check', number };
+    else {
+      const next = this.queue.shift();
+      this.now = { kind: 'mutant', number: next ?? NONE };
+      // Ends the repetitions.
+      if (next === undefined) test.result!.state = 'skip';
+    }
+  }
+
+  override onAfterRunFiles(): void {
+    super.onAfterRunFiles();
+    tell('done');
+  }
+
+  private killed(number: number): void {
+    tell(`killed ${number}`);
+    this.todo.splice(this.todo.indexOf(number), 1);
+  }
+}
