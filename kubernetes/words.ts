@@ -54,6 +54,11 @@ export const leaseAnnotations = {
    * one has been left behind on its node.
    */
   disks: 'filerpair.dev/disks',
+  /**
+   * By the operator, with transfer Reattach: name of the node that has the disks, or has to let go of them. Absent when the
+   * storage has let go while that node was ready, or the node is gone or said to be out of service.
+   */
+  disksNode: 'filerpair.dev/disks-node',
   /** By the operator or a server that was told to: why nothing may move by itself now; absent: normal operation. */
   maintenance: 'filerpair.dev/maintenance',
   /** By the operator, for a snapshot: {@link StandstillAnnotation}. */

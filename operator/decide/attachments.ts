@@ -5,7 +5,7 @@
 
 import { leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Pod } from '../observe/objects.ts';
-import { attachment, attachmentPods, volumesOf } from '../policies/attachment.ts';
+import { type Attachment, attachment, attachmentPods, nodeOf, volumesOf } from '../policies/attachment.ts';
 import { claimsFit } from '../policies/claims-fit.ts';
 import { leaseBelongsToPair } from '../policies/pod-replacement.ts';
 import { attachmentPod, attachmentPodLabels } from './desired/attachment-pod.ts';
@@ -42,21 +42,12 @@ function moved(view: View, home: ServerView): Action[] {
   const { pod } = found;
   const named = home.lease.disks;
   const living = pod?.metadata.uid ?? null;
+  // Known until the storage has let go: what is left in the API then does not say whom it was taken from.
+  const node = pod === undefined ? nodeToLetGo(found, home.lease) : (nodeOf(pod) ?? home.lease.disksNode);
   // Before anything else, whoever has ended the old pod: from here on the old mounts are nobody's disks, whatever becomes of
   // this plan, and of the old node.
   const told =
-    named === living
-      ? []
-      : [
-          disksAre(
-            home.lease,
-            pod ?? null,
-            pod === undefined
-              ? `the disks of ${home.name} are not where they were`
-              : `the disks are mounted by pod ${pod.metadata.name}`,
-            namespace,
-          ),
-        ];
+    named === living && node === home.lease.disksNode ? [] : [disksAre(home, pod ?? null, node, namespace)];
   if (told.length === 0 && found.reminder !== undefined && pod !== undefined)
     return [reminded(pod, found.reminder, namespace)];
   const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
@@ -94,14 +85,31 @@ function moved(view: View, home: ServerView): Action[] {
   return [...(told.length > 0 ? told : [asOwned(view, home)]), ...kept, ...actions];
 }
 
+const nodeToLetGo = ({ create, from }: Attachment, { disksNode }: LeaseView): string | null =>
+  create ? null : (from ?? disksNode);
+
 /**
  * Tells the servers whose mounts are the disks; null: nobody's. Compare-and-swap: who looks at an old state must not put an
  * old pod there. It comes long before the mount, while the disk is attached, so nobody waits for it.
  */
-function disksAre({ object }: LeaseView, pod: Pod | null, why: string, namespace: string): Action {
-  const { name = '', resourceVersion } = object.metadata;
-  const annotations = { [leaseAnnotations.disks]: pod?.metadata.uid ?? null };
+function disksAre(
+  { name: home, lease }: ServerView,
+  pod: Pod | null,
+  node: string | null,
+  namespace: string,
+): Action {
+  const { name = '', resourceVersion } = lease?.object.metadata ?? {};
+  const annotations = {
+    [leaseAnnotations.disks]: pod?.metadata.uid ?? null,
+    ...(node === lease?.disksNode ? {} : { [leaseAnnotations.disksNode]: node }),
+  };
   const patch = { metadata: { resourceVersion, annotations } };
+  const why =
+    pod !== null
+      ? `the disks are mounted by pod ${pod.metadata.name}`
+      : node !== null
+        ? `the disks of ${home} are not where they were: node ${node} has to let go of them`
+        : `the disks of ${home} are nowhere`;
   return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
 }
 

@@ -51,6 +51,8 @@ export interface LeaseView {
   readonly standstillAnswer: StandstillAnswerAnnotation | null;
   /** UID of the attachment pod whose mounts the servers take for the disks. */
   readonly disks: string | null;
+  /** The node that has the disks, or has to let go of them. */
+  readonly disksNode: string | null;
   /** The epoch for which the partner says that its secondary port is open. */
   readonly secondaryPortOpen: number | null;
 }
@@ -85,6 +87,7 @@ export function viewLease(object: Lease): LeaseView {
       annotations[leaseAnnotations.standstillAnswer],
     ),
     disks: annotations[leaseAnnotations.disks] || null,
+    disksNode: annotations[leaseAnnotations.disksNode] || null,
     secondaryPortOpen: Number.isSafeInteger(open) ? open : null,
   };
 }

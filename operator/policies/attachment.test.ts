@@ -102,14 +102,15 @@ describe('a change of owner', () => {
       'volume pv-filer-a is detached from node node-1 (VolumeAttachment csi-filer-a-node-1)',
     );
     world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    // The first is a compare-and-swap, and a look at who owns the disk set.
     expect(lines(world.settle())).toEqual([
-      'confirm leases home-filer-a',
+      'patch leases home-filer-a',
       'create pods home-filer-a-disks-*',
       'patch leases home-filer-a',
     ]);
-    expect(world.lease('filer-a').metadata.annotations).toMatchObject({
-      'filerpair.dev/disks': podsOf(world, 'filer-a')[0]!.metadata.uid,
-    });
+    const { annotations } = world.lease('filer-a').metadata;
+    expect(annotations).toMatchObject({ 'filerpair.dev/disks': podsOf(world, 'filer-a')[0]!.metadata.uid });
+    expect(annotations).toMatchObject({ 'filerpair.dev/disks-node': 'node-2' });
     expect(find(world)).toMatchObject({ state: 'Attaching', node: 'node-2' });
     mounted(world, 'filer-a');
     expect(podsOf(world, 'filer-a')[0]?.spec?.nodeName).toBe('node-2');

@@ -60,6 +60,8 @@ export interface Attachment {
   readonly dueAt?: number;
   /** The node that is not ready and has the disks of somebody else by now. */
   readonly lostNode?: string;
+  /** The node that has to let go of them. */
+  readonly from?: string;
 }
 
 /** How long each step usually takes, for people. */
@@ -141,6 +143,8 @@ function follow(
   const deleted = claimsBeingDeleted(view, home)[0];
   // No pod is admitted that uses such a claim.
   if (deleted !== undefined) return waiting('Attaching', node, noPodUses(deleted), true);
+  const taken = takenByForce(view, home, node);
+  if (taken !== null) return taken;
   const unknown = notKnown(view, home);
   if (unknown !== null) return waiting('Attaching', node, unknown);
   // A pod that does not say for which machine it was made would be taken for that of any machine of the name.
@@ -211,7 +215,7 @@ function nodeOfOwner(view: View, { lease }: ServerView): string | null {
   return podOfIncarnation(view, lease.holderServer, lease.holderPodUid)?.pod.spec?.nodeName ?? null;
 }
 
-const nodeOf = ({ metadata, spec }: Pod): string | undefined =>
+export const nodeOf = ({ metadata, spec }: Pod): string | undefined =>
   spec?.nodeName ?? metadata.annotations?.[attachmentNodeAnnotation];
 
 /** And not on another machine that has come under the name of the node. */
@@ -255,13 +259,34 @@ function leaving(view: View, home: ServerView, node: string, away: readonly Pod[
   if (deleted !== undefined && (stay.length > 0 || !isNodeReady(view, nodeOf(away[0]!) ?? '')))
     return waiting('Leaving', node, keptFor(deleted, stay[0] ?? away[0]!), true);
   const remove = stay.map((pod) => ({ pod, why: `the disks of ${home.name} belong on node ${node} now` }));
-  const from = nodeOf(away[0]!) ?? 'an unknown node';
+  const known = nodeOf(away[0]!);
+  const from = known ?? 'an unknown node';
+  const left = known === undefined || known === node ? {} : { from: known };
   const name = away[0]!.metadata.name;
   if (isNodeReady(view, from)) {
     const awaits = `pod ${name} unmounts them on node ${from}; ${usually.leaving}, and as long as a process there has a file of them open`;
-    return { ...waiting('Leaving', node, awaits), remove };
+    return { ...waiting('Leaving', node, awaits), ...left, remove };
   }
-  return { ...waiting('Leaving', node, awaitedOfLostNode(view, from), true), lostNode: from, remove };
+  return {
+    ...waiting('Leaving', node, awaitedOfLostNode(view, from), true),
+    ...left,
+    lostNode: from,
+    remove,
+  };
+}
+
+/**
+ * After six minutes Kubernetes takes a volume by force from a node that is not ready, where no pod holds it any more. That the
+ * attachment is gone is no proof then: the node may run, and write what its kernel still has. So it is the node that is waited
+ * for, or who says that it is off, as if the attachment were there.
+ */
+function takenByForce(view: View, { lease }: ServerView, node: string): Attachment | null {
+  const from = lease?.disksNode ?? null;
+  if (from === null || from === node) return null;
+  const there = view.observed.nodes[from];
+  if (there === undefined || saysReady(there) || isOutOfService(there)) return null;
+  const awaits = `${awaitedOfLostNode(view, from)}. Kubernetes calls them detached from it, by itself, which is no proof that it does not write to them any more`;
+  return { ...waiting('Detaching', node, awaits, true), lostNode: from, from };
 }
 
 export const isNodeReady = (view: View, name: string): boolean => saysReady(view.observed.nodes[name]);
@@ -307,13 +332,15 @@ function detaching(
     const { policy } = view.spec.storage.lostNodes;
     const byForce =
       policy === 'Wait' && !isOutOfService(view.observed.nodes[from])
-        ? '. No pod holds them there any more, so Kubernetes takes them away by force after about 6 minutes, whatever spec.storage.lostNodes says'
+        ? '. No pod holds them there any more, so Kubernetes calls them detached after about 6 minutes; they are not mounted elsewhere because of that'
         : '';
     return {
       ...waiting('Detaching', node, `${awaitedOfLostNode(view, from)}${byForce}`, true),
       lostNode: from,
+      from,
     };
   }
+  const left = from === undefined ? {} : { from };
   const what = `volume ${spec?.source?.persistentVolumeName} is detached from node ${spec?.nodeName}`;
   const error = status?.detachError?.message;
   if (error === undefined) {
@@ -321,16 +348,13 @@ function detaching(
     return view.now < lateAt
       ? {
           ...waiting('Detaching', node, `${what} (VolumeAttachment ${metadata.name}); ${usually.detaching}`),
+          ...left,
           dueAt: lateAt,
         }
-      : waiting('Detaching', node, notDetached(view, home, what, from ?? ''), true);
+      : { ...waiting('Detaching', node, notDetached(view, home, what, from ?? ''), true), ...left };
   }
-  return waiting(
-    'Detaching',
-    node,
-    `${what}, which does not succeed: ${error} (VolumeAttachment ${metadata.name}). It is tried again; look at the CSI driver`,
-    true,
-  );
+  const awaits = `${what}, which does not succeed: ${error} (VolumeAttachment ${metadata.name}). It is tried again; look at the CSI driver`;
+  return { ...waiting('Detaching', node, awaits, true), ...left };
 }
 
 /** Since when the owner waits, by the status; ms since the epoch. */

@@ -179,7 +179,77 @@ describe('a lost node with disks of another owner', () => {
     const world = lost({});
     gone(world, 'filer-a');
     world.settle();
-    expect(world.observed.pair!.status!.conditions![0]!.message).toContain('by force after about 6 minutes');
+    expect(world.observed.pair!.status!.conditions![0]!.message).toContain('after about 6 minutes');
+  });
+
+  describe('from which Kubernetes has detached the disks by force', () => {
+    /** No pod was left there, and six minutes of silence have passed. */
+    function detachedByForce(lostNodes: LostNodes): World {
+      const world = lost(lostNodes);
+      gone(world, 'filer-a');
+      world.settle();
+      world.now += 7 * 60_000;
+      world.observed.volumeAttachments = world.observed.volumeAttachments.filter(
+        ({ metadata }) => !metadata.name?.includes('filer-a'),
+      );
+      return world;
+    }
+    const attachedTo = (world: World) =>
+      podsOf(world, 'filer-a').map(({ metadata }) => metadata.annotations?.['filerpair.dev/node']);
+
+    test('they are not mounted elsewhere as long as it may write to them, and that is told', () => {
+      const world = detachedByForce({});
+      world.settle();
+      expect(attachedTo(world)).toEqual([]);
+      const { reason, message } = world.observed.pair!.status!.conditions![0]!;
+      expect([reason, message]).toEqual(['DisksStuck', expect.stringContaining('which is no proof')]);
+    });
+
+    test('they are mounted elsewhere when it is back, marked by a person, or deleted', () => {
+      const ends: readonly ((world: World) => void)[] = [
+        (world) => world.node('node-1', 'True', world.now),
+        (world) => {
+          const node = world.observed.nodes['node-1']!;
+          const marked = { ...node, spec: { taints: outOfService } };
+          world.observed.nodes = { ...world.observed.nodes, 'node-1': marked };
+        },
+        (world) => {
+          const { 'node-1': _, ...nodes } = world.observed.nodes;
+          world.observed.nodes = nodes;
+        },
+      ];
+      for (const end of ends) {
+        const world = detachedByForce({});
+        world.settle();
+        end(world);
+        world.settle();
+        expect(attachedTo(world)).toEqual(['node-2']);
+        const { annotations } = world.lease('filer-a').metadata;
+        expect(annotations).toMatchObject({ 'filerpair.dev/disks-node': 'node-2' });
+      }
+    });
+
+    test('Confirmed and Silent: by their own rules, the node is marked first', () => {
+      const confirmed = detachedByForce({ policy: 'Confirmed' });
+      confirmed.settle();
+      expect(attachedTo(confirmed)).toEqual([]);
+      change(confirmed, { annotations: { 'filerpair.dev/powered-off': 'boot-1' } });
+      const silent = detachedByForce({ policy: 'Silent', after: '60s' });
+      for (const world of [confirmed, silent]) {
+        world.settle();
+        expect(taints(world)).toEqual(outOfService);
+        expect(attachedTo(world)).toEqual(['node-2']);
+      }
+    });
+
+    test('the owner that has come back to it has them mounted there', () => {
+      const world = detachedByForce({});
+      world.claims('filer-a', 'filer-a', 3);
+      const made = world.plan().actions.filter((one) => one.kind === 'create' && one.urgent === true);
+      expect(made).toMatchObject([
+        { object: { metadata: { annotations: { 'filerpair.dev/node': 'node-1' } } } },
+      ]);
+    });
   });
 
   test('loses the mark also when no pair is left', () => {

@@ -73,6 +73,8 @@ export class SimulatedCluster {
   readonly #mounts = new Map<string, Home>();
   /** `node volume`: detached by force while it was mounted there. */
   readonly #forced = new Set<string>();
+  /** Of those: by Kubernetes' own clock, and nobody had said that the node is off. */
+  readonly #forcedByTime = new Set<string>();
   /** `node uid`: the API has forgotten the pod, the kubelet has not yet. */
   readonly #orphans = new Map<string, Home>();
   readonly #open = new Map<Home, { readonly node: string; readonly uid: string }>();
@@ -300,8 +302,10 @@ export class SimulatedCluster {
           const madeFor = annotations?.[attachmentNodeUidAnnotation];
           if (madeFor !== undefined && madeFor !== this.node(node)?.metadata.uid)
             this.#adoptedByAnother.add(name);
+          this.#judgeMount(volume, node);
           this.#staged.add(`${node} ${volume}`);
           this.#forced.delete(`${node} ${volume}`);
+          this.#forcedByTime.delete(`${node} ${volume}`);
           this.#mounts.set(key, home);
           this.#changePod(name, {
             status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
@@ -316,6 +320,19 @@ export class SimulatedCluster {
           this.#api.remove('pods', name);
         },
       ]);
+  }
+
+  /** A machine that is away, and that nobody has said to be off, has the file system mounted all the same. */
+  #judgeMount(volume: string, node: string): void {
+    for (const one of this.#forcedByTime) {
+      const [other = '', of] = one.split(' ');
+      if (of !== volume || other === node || this.machine(other).state === 'up' || !this.#staged.has(one))
+        continue;
+      if (this.node(other) !== undefined && !this.#isReady(other) && !this.#isTainted(other))
+        this.violations.push(
+          `${node} mounts ${volume}, which is mounted on ${other}, and ${other} is only silent`,
+        );
+    }
   }
 
   /** Attachment pods that run on another machine than that for which they were made. */
@@ -465,6 +482,7 @@ export class SimulatedCluster {
         `${volume} is detached from ${node}${inUse ? ' by force' : ''}`,
         () => {
           if (this.#staged.has(key)) this.#forced.add(key);
+          if (this.#staged.has(key) && !this.#isTainted(node)) this.#forcedByTime.add(key);
           this.#reportedInUse.delete(key);
           this.#api.remove('volumeattachments', attachment.metadata.name ?? '');
         },

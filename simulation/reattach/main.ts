@@ -39,8 +39,9 @@ const optionsOf = (seed: number): ReattachOptions => {
 if (values.seed !== undefined) await replay(Number(values.seed));
 else await runAll(Number(values.from), Number(values.seeds));
 
-const flagsOf = ({ whole, wishes, pairGoes }: ReattachOptions): string =>
-  `${whole ? ' --whole' : ''}${wishes ? ' --wishes' : ''}${pairGoes ? ' --pair-goes' : ''}`;
+function flagsOf({ whole, wishes, pairGoes }: ReattachOptions): string {
+  return `${whole ? ' --whole' : ''}${wishes ? ' --wishes' : ''}${pairGoes ? ' --pair-goes' : ''}`;
+}
 
 async function replay(seed: number): Promise<void> {
   const { trace, violations } = await runReattachSeed(seed, optionsOf(seed));

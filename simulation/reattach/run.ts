@@ -4,7 +4,7 @@
  */
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
-import { nodeAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import { running } from '../../operator/decide/reattach-world.fixture.ts';
 import { startedAt } from '../../operator/decide/world.fixture.ts';
 import type { Claim, FilerPairObject, Node, Pod } from '../../operator/observe/objects.ts';
@@ -208,16 +208,12 @@ class Run {
     return [`at the end ${process.server} has no disks of ${home}: ${cluster.state()}`];
   }
 
-  /** Where nobody says whether a lost node is off, its disks wait for that; after six minutes Kubernetes does. */
+  /** Where nobody says whether a lost node is off, its disks wait for that. */
   #isLeftToAPerson(home: Home): boolean {
-    return this.#cluster
-      .attachmentPods(home)
-      .some(
-        ({ spec }) =>
-          spec?.nodeName !== undefined &&
-          this.#policy === 'Wait' &&
-          this.#cluster.machine(spec.nodeName).gone,
-      );
+    const from = this.#cluster.lease(home).metadata.annotations?.[leaseAnnotations.disksNode];
+    return [from, ...this.#cluster.attachmentPods(home).map(({ spec }) => spec?.nodeName)].some(
+      (node) => node !== undefined && this.#policy === 'Wait' && this.#cluster.machine(node).gone,
+    );
   }
 
   #stillMarked(): string[] {

@@ -73,13 +73,20 @@ const nodesChanged = (observed: Observed, change: (node: Node) => Node): Observe
   nodes: Object.fromEntries(Object.entries(observed.nodes).map(([name, node]) => [name, change(node)])),
 });
 
-const pairAnnotated = (observed: Observed, change: Readonly<Record<string, undefined>>): Observed => {
-  const { pair } = observed;
-  if (pair === null) return observed;
-  const { annotations = {}, ...metadata } = pair.metadata;
-  const left = Object.fromEntries(Object.entries(annotations).filter(([name]) => !(name in change)));
-  return { ...observed, pair: { ...pair, metadata: { ...metadata, annotations: left } } };
+const withAnnotations = <T extends KubernetesObject>(
+  object: T,
+  change: Readonly<Record<string, string | undefined>>,
+): T => {
+  const kept = Object.entries({ ...object.metadata.annotations, ...change }).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  return withMetadata(object, { annotations: Object.fromEntries(kept) } as Partial<T['metadata']>);
 };
+
+const pairAnnotated = (observed: Observed, change: Readonly<Record<string, undefined>>): Observed => ({
+  ...observed,
+  pair: observed.pair === null ? null : withAnnotations(observed.pair, change),
+});
 
 const readiness = (node: Node) => node.status?.conditions?.find(({ type }) => type === 'Ready');
 
@@ -145,6 +152,19 @@ export const operatorVariants: readonly OperatorVariant[] = [
       }),
   },
   {
+    name: 'DetachedByForceTakenAsDetached',
+    clause:
+      'that an attachment is gone counts as proof, also when Kubernetes has ended it because the node was silent',
+    caughtAs: /is only silent/,
+    seedsMax: 400,
+    hears: (observed) => ({
+      ...observed,
+      leases: observed.leases.map((lease) =>
+        withAnnotations(lease, { 'filerpair.dev/disks-node': undefined }),
+      ),
+    }),
+  },
+  {
     name: 'DisksNamedWithoutCompareAndSwap',
     clause: 'whose mounts are the disks is written whatever the Lease says by now',
     caughtAs: /takes the mount|deletes the pod under the owner|has no disks/,
@@ -202,7 +222,7 @@ export const operatorVariants: readonly OperatorVariant[] = [
     name: 'RefutedWordKept',
     clause: 'a word that a node is off, which the node itself has refuted, is kept',
     caughtAs: /is marked by a word that it has refuted/,
-    from: 400,
+    from: 1_300,
     seedsMax: 1500,
     wants: (actions) =>
       actions.filter(
