@@ -1,9 +1,8 @@
 /**
  * HTTP for people and machines: on a Unix socket everything, on a TCP port only reading.
  *
- * The port is open to strangers, and the kubelet's probes come by it. So its connections share places by address
- * (connection-places.ts), a connection asks few things at a time and has seconds for it, and what is asked often is worked out
- * some times a second. With a token (listen.tokenFile), /status, /metrics and /check are told to who has it.
+ * The port is open to strangers, and the kubelet's probes come by it (kubernetes/probe-server.ts). What is asked often is worked
+ * out some times a second. With a token (listen.tokenFile), /status, /metrics and /check are told to who has it.
  *
  *   GET  /status    the server as JSON (agent/status.ts)
  *   GET  /metrics   Prometheus text
@@ -20,9 +19,9 @@
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
-import { ConnectionPlaces } from '../connection-places.ts';
+import { createProbeServer, sparingly } from '../../kubernetes/probe-server.ts';
 import { inBackground } from '../system/turns.ts';
 import type { RequestResult } from '../witness/witness.ts';
 import type { TokenFile } from './token-file.ts';
@@ -56,23 +55,6 @@ interface Answer {
 
 /** Bytes of a request's body, at most. */
 const BODY_MAX = 4096;
-/** Connections to the port at a time. The kubelet needs one, Prometheus another. */
-const CONNECTIONS_MAX = 64;
-/** Bytes of a request's first line and headers, on the port. */
-const HEADERS_SIZE_MAX = 4096;
-/** Ms from the opening of a connection to its first whole request, on the port. */
-const REQUEST_MS = 2000;
-/** Ms that an answer may take until the last byte is with the kernel; who reads more slowly is cut off. A dry run takes longest. */
-const ANSWER_MS = 10_000;
-/** Ms that a connection may rest between two questions. */
-const IDLE_MS = 5000;
-/**
- * Questions of one connection that are not answered yet. Nobody who means well asks several at once, and thousands fit into one
- * packet; but the next one may be read before the kernel's word that the last answer has left.
- */
-const WAITING_MAX = 2;
-/** Times a second that status and metrics are worked out for the port. */
-const EFFORTS_MAX = 20;
 const TEXT = 'text/plain; charset=utf-8';
 const body = z.strictObject({
   home: z.string().min(1).max(253).optional(),
@@ -102,36 +84,10 @@ export async function listenOnPort(
   surface: ControlSurface,
   token: TokenFile | null,
 ): Promise<number> {
-  const places = new ConnectionPlaces(CONNECTIONS_MAX);
-  const asked = new WeakMap<Socket, number>();
   const guarded = withEffort(surface);
-  const receive = (request: IncomingMessage, response: ServerResponse): void => {
-    const { socket } = request;
-    const waiting = asked.get(socket) ?? 0;
-    if (waiting === WAITING_MAX) {
-      socket.destroy();
-      return;
-    }
-    asked.set(socket, waiting + 1);
-    const late = setTimeout(() => socket.destroy(), ANSWER_MS);
-    response.once('close', () => {
-      clearTimeout(late);
-      asked.set(socket, asked.get(socket)! - 1);
-    });
-    inBackground(serveStranger(request, response, guarded, token));
-  };
-  const server = createServer(
-    {
-      maxHeaderSize: HEADERS_SIZE_MAX,
-      headersTimeout: REQUEST_MS,
-      requestTimeout: REQUEST_MS,
-      keepAliveTimeout: IDLE_MS,
-      connectionsCheckingInterval: 500,
-    },
-    receive,
+  const server = createProbeServer((request, response) =>
+    inBackground(serveStranger(request, response, guarded, token)),
   );
-  server.setTimeout(ANSWER_MS, (socket) => socket.destroy());
-  server.on('connection', (socket) => places.enter(socket)?.destroy());
   server.listen(port, host);
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
@@ -158,27 +114,9 @@ async function serveStranger(
   await serve(request, response, surface, false);
 }
 
-/** The same, with answers that take work from `EFFORTS_MAX` a second on repeated instead of made anew. */
+/** The same, with answers that take work from some a second on repeated instead of made anew. */
 function withEffort(surface: ControlSurface): ControlSurface {
   return { ...surface, status: sparingly(surface.status), metrics: sparingly(surface.metrics) };
-}
-
-function sparingly<T>(work: () => T): () => T {
-  let secondBegan = Number.NEGATIVE_INFINITY;
-  let made = 0;
-  let last: T;
-  return () => {
-    const now = performance.now();
-    if (now - secondBegan >= 1000) {
-      secondBegan = now;
-      made = 0;
-    }
-    if (made < EFFORTS_MAX) {
-      last = work();
-      made++;
-    }
-    return last;
-  };
 }
 
 async function serve(

@@ -106,7 +106,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     memory.slabs.trim();
     const givenUp = memory.longRecords.trim();
     for (const service of services.values()) service.tick(givenUp);
-  }, TICK_MS);
+  }, setup.testing?.tickMs ?? TICK_MS);
 }
 
 function handle(

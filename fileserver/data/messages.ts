@@ -389,6 +389,8 @@ export interface DataThreadTesting {
   readonly callFaults?: SharedArrayBuffer;
   /** Between two looks at the ownership records, ms (owner-watch.ts). */
   readonly ownerLookMs?: number;
+  /** Between two ticks of the threads with connections, ms: what is counted in ticks of a second (half-record.ts) comes sooner. */
+  readonly tickMs?: number;
   /** No figures of calls: shows what counting them costs. */
   readonly uncounted?: boolean;
 }

@@ -1,7 +1,8 @@
 // HTTP for the kubelet and Prometheus: /healthz (the event loop turns), /readyz (every cache has been listed once),
 // /metrics.
 
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
+import { createProbeServer, sparingly } from '../../kubernetes/probe-server.ts';
 
 export interface HealthOptions {
   readonly port: number;
@@ -11,9 +12,12 @@ export interface HealthOptions {
 }
 
 export function startHealth({ port, isReady, metrics }: HealthOptions): Promise<Server> {
-  const server = createServer((request, response) => {
+  const lately = sparingly(metrics);
+  const server = createProbeServer((request, response) => {
+    // A body is of no use here, and is not waited for.
+    if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
     if (request.url === '/metrics') {
-      metrics().then(
+      lately().then(
         (text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text),
         (error: unknown) => response.writeHead(500).end(`${String(error)}\n`),
       );
