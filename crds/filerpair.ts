@@ -543,6 +543,10 @@ export const filerPairSpec = withRules(
     giveback: giveback.prefault({}),
     storage,
     service: service.prefault({}),
+    metricsTokenSecret: text(
+      'Name of a Secret in the same namespace with the key `token`, of 16 characters at least: servers tell status and metrics only to who shows it (`Authorization: Bearer TOKEN`). The Secret has to have the label `filerpair.dev/offered-to` with the name of the FilerPair. Absent: to everybody whom the NetworkPolicies let reach the port.',
+      253,
+    ).optional(),
     hostNetwork: z.boolean().default(false).meta({
       description:
         'true: the servers use the network of their nodes, so that clients outside the cluster reach the ports of spec.ports at the nodes themselves, and servers see the addresses of clients. The two servers then never share a node.',

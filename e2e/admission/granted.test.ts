@@ -57,6 +57,27 @@ test.each(cases)('$name: only where it is granted', async ({ spec, field, enough
   }
 });
 
+test('a FilerPair names the Secret with the token for its metrics, which the API server keeps, and checks as a name', async () => {
+  const { spec } = requests.nothing;
+  const object = {
+    apiVersion: 'filerpair.dev/v1alpha1',
+    kind: 'FilerPair',
+    metadata: { name: 'asking', namespace: 'nothing' },
+    spec: { ...spec, metricsTokenSecret: 'metrics-token' },
+  };
+  const kept = (await client.create(resources.filerPairs, object, { dryRun: true })) as {
+    spec?: { metricsTokenSecret?: string };
+  };
+  expect(kept.spec?.metricsTokenSecret).toBe('metrics-token');
+  for (const metricsTokenSecret of ['', 'x'.repeat(254), 7]) {
+    const wrong = { ...object, spec: { ...spec, metricsTokenSecret } };
+    await expect(client.create(resources.filerPairs, wrong, { dryRun: true })).rejects.toMatchObject({
+      status: 422,
+      message: expect.stringContaining('spec.metricsTokenSecret'),
+    });
+  }
+});
+
 test('a FilerPair whose grant is withdrawn keeps its spec, and nothing else of it is held up', async () => {
   const { spec } = requests['the network of nodes'];
   await install(client, { allowed: [{ namespaces: ['changes'], features: ['HostNetwork'] }] });

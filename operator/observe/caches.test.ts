@@ -262,11 +262,18 @@ test('looks for objects only in the namespaces that it is told, and for nodes an
 test('tells whether a Secret that the spec names is offered to the pair', async () => {
   api = new Api();
   const offered = { 'filerpair.dev/offered-to': 'home' };
-  api.secrets = { ours: offered, theirs: { 'filerpair.dev/offered-to': 'other' } };
+  const elsewhere = { 'filerpair.dev/offered-to': 'other' };
+  api.secrets = { ours: offered, theirs: elsewhere, token: elsewhere };
   const servers = ['ours', 'theirs', 'none'].map((name) => ({ name, certificateSecret: name, volumes: [] }));
-  api.objects['filerpairs'] = [{ ...pair, spec: { servers } } as KubernetesObject];
+  const spec = { servers, metricsTokenSecret: 'token' };
+  api.objects['filerpairs'] = [{ ...pair, spec } as KubernetesObject];
   const { credentials } = await observe(await api.start());
-  expect(credentials.offered).toEqual({ ours: 'offered', theirs: 'not offered', none: 'absent' });
+  expect(credentials.offered).toEqual({
+    ours: 'offered',
+    theirs: 'not offered',
+    none: 'absent',
+    token: 'not offered',
+  });
 });
 
 test('a pod of the disks that has lost its labels is found by its name, while a Lease names one that nobody has seen', async () => {

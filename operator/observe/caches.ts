@@ -413,7 +413,11 @@ export class Caches {
     };
     const names = (pair.spec?.servers ?? []).map((server) => server.name);
     const offered: Record<string, ObservedCredentials['offered'][string]> = {};
-    for (const { certificateSecret: wanted } of pair.spec?.servers ?? []) {
+    const named = [
+      ...(pair.spec?.servers ?? []).map(({ certificateSecret }) => certificateSecret),
+      pair.spec?.metricsTokenSecret,
+    ];
+    for (const wanted of named) {
       if (wanted === undefined) continue;
       const found = await this.#lookFor<Secret>(resources.secrets, namespace, wanted);
       offered[wanted] =

@@ -1,6 +1,7 @@
 // Claims and Secrets of others are used only where whoever has them has said so.
 import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import { parseConfig } from '../../fileserver/config.ts';
 import { spec, World } from '../decide/world.fixture.ts';
 import type { Claim } from '../observe/objects.ts';
 
@@ -55,6 +56,46 @@ describe('a claim that the pair did not make', () => {
     expect(labelsOf(world, 'database')).toMatchObject({ 'filerpair.dev/pair': 'home' });
     expect(ready(world).reason).toBe('Serving');
   });
+});
+
+test('the Secret with the token for status and metrics is mounted, for the server alone, when it is offered', () => {
+  const world = new World({ ...spec, metricsTokenSecret: 'metrics-token' });
+  const { credentials } = world.observed;
+  const found = (offer: 'offered' | 'not offered' | 'absent') => {
+    world.observed.credentials = { ...credentials, offered: { 'metrics-token': offer } };
+    world.settle();
+  };
+  found('not offered');
+  expect(world.observed.pods).toEqual([]);
+  expect(ready(world)).toMatchObject({ status: 'False', reason: 'SecretNotOffered' });
+  expect(ready(world).message).toContain('Secret metrics-token (spec.metricsTokenSecret) is not offered');
+  found('absent');
+  expect(ready(world).reason).toBe('SecretMissing');
+  found('offered');
+  expect(world.observed.pods.length).toBe(2);
+  for (const pod of world.observed.pods) {
+    const { volumes, containers } = pod.spec as unknown as {
+      volumes: { name: string }[];
+      containers: { name: string; volumeMounts: { name: string }[] }[];
+    };
+    expect(volumes.find(({ name }) => name === 'metrics-token')).toEqual({
+      name: 'metrics-token',
+      secret: { secretName: 'metrics-token', defaultMode: 0o400, items: [{ key: 'token', path: 'token' }] },
+    });
+    const mounts = containers.flatMap(({ name, volumeMounts }) =>
+      volumeMounts.filter((mount) => mount.name === 'metrics-token').map((mount) => ({ in: name, ...mount })),
+    );
+    expect(mounts).toEqual([
+      { in: 'server', name: 'metrics-token', mountPath: '/etc/filerpair-metrics-token', readOnly: true },
+    ]);
+  }
+  const configs = world.observed.configMaps.map((map) =>
+    parseConfig((map as unknown as { data: Record<string, string> }).data['server.json']!, 'server.json'),
+  );
+  expect(configs.map(({ listen }) => listen.tokenFile)).toEqual(
+    configs.map(() => '/etc/filerpair-metrics-token/token'),
+  );
+  expect(configs.length).toBe(2);
 });
 
 describe('a Secret that the spec names', () => {

@@ -18,11 +18,23 @@ export function isClaimOffered({ observed: { name: pair }, pair: { status } }: V
 export const howToOffer = (view: View, kind: 'pvc' | 'secret', name: string): string =>
   `Whoever has it offers it: kubectl -n ${view.observed.namespace} label ${kind} ${name} ${labels.offeredTo}=${view.observed.name}`;
 
+interface NamedSecret {
+  readonly name: string;
+  readonly field: string;
+}
+
+/** Those that the spec names, and where. */
+function secretsOf(view: View): NamedSecret[] {
+  const { metricsTokenSecret: token } = view.spec;
+  const certificates = view.servers.flatMap(({ name: server, spec: { certificateSecret: name } }) =>
+    name === undefined ? [] : [{ name, field: `servers[${server}].certificateSecret` }],
+  );
+  return token === undefined ? certificates : [...certificates, { name: token, field: 'metricsTokenSecret' }];
+}
+
 export const secretsOffered: Policy<View> = (view) => {
-  for (const { name: server, spec } of view.servers) {
-    const name = spec.certificateSecret;
-    if (name === undefined) continue;
-    const where = `Secret ${name} (spec.servers[${server}].certificateSecret)`;
+  for (const { name, field } of secretsOf(view)) {
+    const where = `Secret ${name} (spec.${field})`;
     const found = view.observed.credentials.offered[name] ?? 'unknown';
     if (found === 'unknown')
       return isUnknown('SecretUnknown', `The API did not say whether ${where} exists.`);

@@ -26,6 +26,8 @@ import {
   configMapName,
   exportsFingerprint,
   handleKeysDirectory,
+  metricsTokenDirectory,
+  metricsTokenKey,
   runDirectory,
   secretDirectory,
   secretKey,
@@ -234,6 +236,9 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
       { name: 'secret', mountPath: secretDirectory, readOnly: true },
       { name: 'handle-keys', mountPath: handleKeysDirectory, readOnly: true },
       { name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true },
+      ...(view.spec.metricsTokenSecret === undefined
+        ? []
+        : [{ name: 'metrics-token', mountPath: metricsTokenDirectory, readOnly: true }]),
       ...volumeMounts(view),
     ],
   };
@@ -307,9 +312,24 @@ function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
         ],
       },
     },
+    ...metricsToken(view),
     ...dataVolumes(view),
   ];
 }
+
+const metricsToken = ({ spec: { metricsTokenSecret: secretName } }: View): Record<string, unknown>[] =>
+  secretName === undefined
+    ? []
+    : [
+        {
+          name: 'metrics-token',
+          secret: {
+            secretName,
+            defaultMode: 0o400,
+            items: [{ key: metricsTokenKey, path: metricsTokenKey }],
+          },
+        },
+      ];
 
 /**
  * Reattach: volumes appear and vanish below the directory while the server runs. Read-only is the directory itself, which

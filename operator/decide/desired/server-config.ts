@@ -22,18 +22,23 @@ export const secretDirectory = '/etc/filerpair-secret';
 export const configDirectory = '/etc/filerpair';
 export const secretKey = 'secret';
 export const handleKeysDirectory = '/etc/filerpair-handle-keys';
+/** With the token of who may read status and metrics. */
+export const metricsTokenDirectory = '/etc/filerpair-metrics-token';
+export const metricsTokenKey = 'token';
 /** The key that signs (fileserver/volume/handle-keys.ts). */
 export const handleKey = 'current';
 
 export function serverConfig(view: View, server: ServerView): Record<string, unknown> {
-  const { ports, failover, giveback } = view.spec;
+  const { ports, failover, giveback, metricsTokenSecret } = view.spec;
+  const tokenFile =
+    metricsTokenSecret === undefined ? {} : { tokenFile: `${metricsTokenDirectory}/${metricsTokenKey}` };
   const pair = view.observed.name;
   const partner = partnerOf(view, server);
   return {
     pair,
     server: server.name,
     partner: server.partner,
-    listen: { host: '0.0.0.0', ...ports },
+    listen: { host: '0.0.0.0', ...ports, ...tokenFile },
     partnerAddress: { host: interconnectServiceName(server.partner), interconnect: ports.interconnect },
     runDir: runDirectory,
     // There while a partner may need it that has no certificate yet.
