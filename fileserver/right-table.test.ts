@@ -57,3 +57,39 @@ it('is seen by a thread that is in the middle of a loop and reads no messages', 
   expect(await once(worker, 'message')).toEqual(['ended']);
   await worker.terminate();
 });
+
+it.each([
+  ['own', 'partner'],
+  ['partner', 'own'],
+] as const)('halted, %s is not held until it is resumed; the other one is', (slot, other) => {
+  const table = new RightTable(allocateRightTable());
+  const deadline = bootMs() + 60_000;
+  for (const each of [slot, other] as const) table.set(each, deadline);
+  table.halt(slot);
+  expect([table.held(slot), table.held(other)]).toEqual([false, true]);
+  expect([table.deadline(slot), table.deadline(other)]).toEqual([deadline, deadline]);
+  table.set(slot, deadline + 1);
+  expect(table.held(slot)).toBe(false);
+  table.resume(other);
+  expect(table.held(slot)).toBe(false);
+  table.resume(slot);
+  expect([table.held(slot), table.deadline(slot)]).toEqual([true, deadline + 1]);
+});
+
+it.each([
+  ['own', 'partner'],
+  ['partner', 'own'],
+] as const)('a change of %s is under way until it has ended, in all threads', (slot, other) => {
+  const table = new RightTable(allocateRightTable());
+  const elsewhere = new RightTable(table.buffer);
+  const isChanging = (): boolean[] => [elsewhere.isChanging(slot), elsewhere.isChanging(other)];
+  expect([table.beginChange(slot), ...isChanging()]).toEqual([false, false, false]);
+  table.set(slot, bootMs() + 60_000);
+  expect([table.beginChange(slot), ...isChanging()]).toEqual([true, true, false]);
+  expect([elsewhere.beginChange(slot), ...isChanging()]).toEqual([true, true, false]);
+  table.set(slot, 0);
+  table.endChange(slot);
+  expect(isChanging()).toEqual([true, false]);
+  elsewhere.endChange(slot);
+  expect(isChanging()).toEqual([false, false]);
+});

@@ -216,7 +216,9 @@ async function turns(count = 40): Promise<void> {
 
 async function until(is: () => boolean): Promise<void> {
   const limit = performance.now() + 20_000;
+  const asked = queue;
   while (!is()) {
+    if (queue !== asked) throw new Error('the test is over');
     if (performance.now() > limit) throw new Error(`waited in vain, after: ${events.join(', ')}`);
     await new Promise((resolve) => setImmediate(resolve));
   }

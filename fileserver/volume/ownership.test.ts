@@ -1,25 +1,69 @@
 // docs/design.md R6: the disk knows whose it is.
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { crc32 } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { OPEN } from '../system/open-gate.fixture.ts';
-import { NO_WRITES, RefusedError } from '../system/write-gate.ts';
+import { become, identityCanChange, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import { NO_WRITES, RefusedError, type WriteGate } from '../system/write-gate.ts';
 import {
+  closeToOthers,
   initialiseVolume,
+  isAhead,
+  newestSlot,
   OwnershipAheadError,
   type OwnershipRecord,
   ownershipFile,
   privateDirectory,
   readOwnership,
+  readOwnershipSlot,
   readSecret,
   readVolumeRecord,
+  restoredFile,
+  saysRestored,
+  secretFile,
+  takeBackRestored,
   writeOwnership,
 } from './ownership.ts';
 import { VolumeRecordError } from './private-files.ts';
 
+/** Descriptors that were flushed. */
+let flushed: number;
+vi.mock(import('node:fs'), async (original) => {
+  const fs = await original();
+  return {
+    ...fs,
+    fdatasync: ((fd, done) => {
+      flushed += 1;
+      fs.fdatasync(fd, done);
+    }) as typeof fs.fdatasync,
+  };
+});
+
+// A small one: making that of a volume would take most of the time.
+vi.mock(import('./journal.ts'), async (original) => {
+  const journal = await original();
+  return { ...journal, createJournal: (gate, directory) => journal.createJournal(gate, directory, 8192) };
+});
+
+const openFiles = (): number => readdirSync('/proc/self/fd').length;
+
 let root: string;
 beforeEach(() => {
+  flushed = 0;
   root = mkdtempSync(join(tmpdir(), 'filerpair-ownership-'));
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -138,4 +182,261 @@ describe('records that are damaged', () => {
     writeFileSync(file('secret'), 'short');
     await expect(readSecret(root)).rejects.toThrow('has 5 bytes instead of 32');
   });
+});
+
+test('a record is ahead of those of lower epochs, and of other owners of its own', () => {
+  const found = record(3);
+  expect([2, 3, 4].map((epoch) => isAhead(found, record(epoch)))).toEqual([true, false, false]);
+  expect([2, 3, 4].map((epoch) => isAhead(found, { epoch, owner: 'filer-a' }))).toEqual([true, true, false]);
+});
+
+test.each([
+  [false, 1],
+  [true, 0],
+])('written through: %s, it is flushed %i times, and nothing stays open', async (writeThrough, times) => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  flushed = 0;
+  const before = openFiles();
+  await writeOwnership(OPEN, root, record(1), writeThrough);
+  expect(flushed).toBe(times);
+  await expect(writeOwnership(OPEN, root, record(0), writeThrough)).rejects.toThrow(OwnershipAheadError);
+  expect(openFiles()).toBe(before);
+});
+
+test('a record has a block of its own, a line of text, and each its generation', async () => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  expect(await readOwnershipSlot(root)).toBe(null);
+  for (let generation = 1; generation <= 3; generation++) {
+    await own(7);
+    expect(await readOwnershipSlot(root)).toEqual({ generation, record: record(7) });
+  }
+  const text = readFileSync(ownershipFile(root), 'latin1');
+  const blocks = [text.slice(0, 4096), text.slice(4096)];
+  expect(blocks.map((block) => JSON.parse(block).generation)).toEqual([2, 3]);
+  for (const block of blocks) expect(block).toMatch(/^\S+ +\n$/);
+});
+
+test('a record that is too long for a block is not written', async () => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  const sizeOf = (owner: string): number => {
+    const text = JSON.stringify({ ...record(1), owner });
+    const checksum = crc32(`1 ${text}`);
+    return JSON.stringify({ generation: 1, checksum, record: { ...record(1), owner } }).length;
+  };
+  // A sum has up to ten digits.
+  let owner = 'x'.repeat(4096 - sizeOf('') - 10);
+  while (sizeOf(`${owner}x`) < 4096) owner += 'x';
+  await writeOwnership(OPEN, root, { ...record(1), owner });
+  expect((await readOwnership(root))?.owner).toBe(owner);
+  await initialiseAnew();
+  while (sizeOf(owner) < 4096) owner += 'x';
+  await expect(writeOwnership(OPEN, root, { ...record(1), owner })).rejects.toThrow('its names are too long');
+  expect(await readOwnership(root)).toBe(null);
+});
+
+async function initialiseAnew(): Promise<void> {
+  rmSync(privateDirectory(root), { recursive: true });
+  await initialiseVolume(OPEN, root, 'filer-a');
+}
+
+test('a file that was cut short is written to all the same', async () => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  await own(1);
+  await own(2);
+  truncateSync(ownershipFile(root), 4096);
+  await own(3);
+  expect((await readOwnership(root))?.epoch).toBe(3);
+});
+
+describe('of two blocks', () => {
+  const block = (generation: number, epoch: number, change: object = {}): string => {
+    const kept = { ...record(epoch), ...change };
+    const checksum = crc32(`${generation} ${JSON.stringify(kept)}`);
+    return JSON.stringify({ generation, checksum, record: kept }).padEnd(4096);
+  };
+  const newest = (...blocks: string[]): unknown =>
+    newestSlot(root, Buffer.from(blocks.join('')))?.record.epoch;
+  const EMPTY = ' '.repeat(4096);
+
+  test('the one with the higher generation counts, wherever it lies, whatever its epoch', () => {
+    expect(newest(block(1, 5), block(2, 4))).toBe(4);
+    expect(newest(block(2, 4), block(1, 5))).toBe(4);
+    expect(newest(EMPTY, block(1, 5))).toBe(5);
+    expect(newest(block(1, 5), EMPTY)).toBe(5);
+    expect(newest(block(1, 5), 'x'.repeat(4096))).toBe(5);
+    expect(newest(EMPTY, EMPTY)).toBe(undefined);
+    expect(newest('')).toBe(undefined);
+    expect(() => newest(EMPTY, 'x'.repeat(4096))).toThrow(VolumeRecordError);
+    expect(() => newest('null'.padEnd(4096))).toThrow(VolumeRecordError);
+  });
+
+  test('what lies behind them does not count', () => {
+    expect(newest(block(1, 5), EMPTY, block(2, 6))).toBe(5);
+  });
+
+  test('one without a whole number as its generation is damaged', () => {
+    expect(() => newest(block(1.5, 5))).toThrow(VolumeRecordError);
+  });
+
+  const place = { cluster: 'c', node: 'n' };
+  test.each([
+    ['uuid', 1],
+    ['home', undefined],
+    ['owner', null],
+    ['ownerIncarnation', 5],
+    ['epoch', 1.5],
+    ['writeVerifier', '0123456789abcdeg'],
+    ['writeVerifier', '0123456789abcde'],
+    ['writeVerifier', '00123456789abcdef'],
+    ['writeVerifier', 123_456_789_012_345],
+    ['clean', 'no'],
+    ['place', 7],
+    ['place', place],
+    ['handles', 'x'],
+    ['handles', 7],
+    ['handles', ' 00000000-0000-4000-8000-000000000001'],
+    ['handles', '00000000-0000-4000-8000-000000000001 '],
+  ])('one whose %s is %j is damaged, with a right sum too', (name, value) => {
+    expect(() => newest(block(1, 5, { [name]: value }))).toThrow(VolumeRecordError);
+  });
+
+  test('one may say where the volume lay, and which UUID its handles have', () => {
+    expect(newest(block(1, 5, { handles: '00000000-0000-4000-8000-000000000001' }))).toBe(5);
+  });
+});
+
+describe('volume.json', () => {
+  const file = (): string => join(privateDirectory(root), 'volume.json');
+  beforeEach(() => {
+    mkdirSync(privateDirectory(root), { mode: 0o700 });
+  });
+  const written = {
+    format: 1,
+    uuid: '00000000-0000-4000-8000-000000000000',
+    home: 'filer-a',
+    createdAt: 'x',
+  };
+
+  test('is read as it is, without what this version does not know', async () => {
+    writeFileSync(file(), JSON.stringify({ ...written, more: true }));
+    expect(await readVolumeRecord(root)).toEqual(written);
+  });
+
+  test.each([
+    ['uuid', 7],
+    ['uuid', '00000000-0000-4000-8000-00000000000'],
+    ['uuid', '00000000-0000-4000-8000-0000000000000'],
+    ['uuid', undefined],
+    ['home', 7],
+    ['home', undefined],
+  ])('with %s %j is refused', async (name, value) => {
+    writeFileSync(file(), JSON.stringify({ ...written, [name]: value }));
+    await expect(readVolumeRecord(root)).rejects.toThrow('volume.json has no uuid or no home');
+  });
+
+  test.each(['', 'null', '7', '"text"', '{'])('with %j in it is refused', async (text) => {
+    writeFileSync(file(), text);
+    await expect(readVolumeRecord(root)).rejects.toThrow('volume.json is not JSON; restore it from a backup');
+  });
+
+  test('that can not be read is not taken for none', async () => {
+    mkdirSync(file());
+    await expect(readVolumeRecord(root)).rejects.toThrow();
+    await expect(readVolumeRecord(join(root, 'x'.repeat(300)))).rejects.toThrow('ENAMETOOLONG');
+  });
+
+  test('is none where the root is a file', async () => {
+    writeFileSync(join(root, 'plain'), '');
+    expect(await readVolumeRecord(join(root, 'plain'))).toBe(null);
+  });
+});
+
+describe('a volume that is made', () => {
+  test('has nothing of what was there, but the word that it was restored', async () => {
+    mkdirSync(privateDirectory(root), { mode: 0o755 });
+    writeFileSync(join(privateDirectory(root), 'left'), 'x');
+    writeFileSync(restoredFile(root), '');
+    await initialiseVolume(OPEN, root, 'filer-a');
+    expect(readdirSync(privateDirectory(root)).sort()).toEqual([
+      'journal.0',
+      'journal.1',
+      'journal.2',
+      'ownership',
+      'restored',
+      'secret',
+      'volume.json',
+    ]);
+    expect(statSync(privateDirectory(root)).mode & 0o777).toBe(0o700);
+    expect(statSync(ownershipFile(root)).size).toBe(8192);
+  });
+
+  test('has no key of its own if it is not to have one', async () => {
+    await initialiseVolume(OPEN, root, 'filer-a', false);
+    expect(await readSecret(root)).toBe(null);
+    await expect(readVolumeRecord(root)).resolves.toMatchObject({ format: 1, home: 'filer-a' });
+  });
+
+  test('is made by the server, whomever the thread served before', async (context) => {
+    if (!identityCanChange) context.skip();
+    chmodSync(root, 0o755);
+    const identity = { uid: 1000, gid: 1000, groups: [] };
+    // Every change is made by the server: between two of them others' calls come.
+    const gate: WriteGate = {
+      begin: () => true,
+      end: () => {
+        setImmediate(become, identity);
+      },
+    };
+    become(identity);
+    await initialiseVolume(gate, root, 'filer-a');
+    become(identity);
+    await writeOwnership(gate, root, record(1));
+    become(SERVER_IDENTITY);
+    expect((await readOwnership(root))?.epoch).toBe(1);
+    expect(statSync(secretFile(root)).uid).toBe(SERVER_IDENTITY.uid);
+  });
+
+  test('is not made in a directory that can not be made', async () => {
+    await expect(initialiseVolume(OPEN, join(root, 'absent'), 'filer-a')).rejects.toThrow('mkdir');
+  });
+});
+
+test.each([0o700, 0o750, 0o755])('a private directory of mode %o is closed to others', (mode) => {
+  const directory = privateDirectory(root);
+  mkdirSync(directory);
+  chmodSync(directory, mode);
+  let changes = 0;
+  closeToOthers({ begin: () => ++changes > 0, end: () => {} }, directory);
+  expect(statSync(directory).mode & 0o777).toBe(0o700);
+  expect(changes).toBe(mode === 0o700 ? 0 : 1);
+  rmSync(directory, { recursive: true });
+  expect(() => closeToOthers(OPEN, directory)).toThrow('chmod');
+});
+
+test('a key that was renamed is read where it is asked for; what can not be read is not taken for none', async () => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  expect(await readSecret(root, true)).toBe(null);
+  writeFileSync(`${secretFile(root)}.previous`, new Uint8Array(32).fill(7), { mode: 0o600 });
+  expect(await readSecret(root, true)).toEqual(new Uint8Array(32).fill(7));
+  expect(await readSecret(root)).not.toEqual(new Uint8Array(32).fill(7));
+  await expect(readSecret(join(root, 'x'.repeat(300)))).rejects.toThrow('ENAMETOOLONG');
+  await expect(readOwnership(join(root, 'x'.repeat(300)))).rejects.toThrow('ENAMETOOLONG');
+});
+
+test('the word that a volume was restored is a file, and counts once', async () => {
+  mkdirSync(privateDirectory(root), { mode: 0o700 });
+  expect(await saysRestored(root)).toBe(false);
+  mkdirSync(restoredFile(root));
+  expect(await saysRestored(root)).toBe(false);
+  rmSync(restoredFile(root), { recursive: true });
+  writeFileSync(restoredFile(root), '');
+  expect(await saysRestored(root)).toBe(true);
+  await expect(takeBackRestored(NO_WRITES, root)).rejects.toThrow(RefusedError);
+  expect(await saysRestored(root)).toBe(true);
+  await takeBackRestored(OPEN, root);
+  expect(existsSync(restoredFile(root))).toBe(false);
+  await takeBackRestored(OPEN, root);
+  writeFileSync(join(root, 'plain'), '');
+  expect(await saysRestored(join(root, 'plain'))).toBe(false);
+  await expect(saysRestored(join(root, 'x'.repeat(300)))).rejects.toThrow('ENAMETOOLONG');
 });

@@ -220,7 +220,6 @@ export async function writeOwnership(
   record: OwnershipRecord,
   writeThrough = false,
 ): Promise<void> {
-  become(SERVER_IDENTITY);
   const path = ownershipFile(root);
   const flags = O_RDWR | (writeThrough ? O_DSYNC : 0);
   const fd = must(`open ${path}`, openPrivate(path, flags));
