@@ -3,8 +3,9 @@ export interface Explained {
   readonly file: string;
   /** Occurs in the line of the mutant. */
   readonly line: string;
-  readonly code: string;
-  readonly becomes: string;
+  /** Absent: whatever the mutant does to the line. */
+  readonly code?: string;
+  readonly becomes?: string;
   /** A sentence. */
   readonly why: string;
 }

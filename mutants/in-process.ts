@@ -11,7 +11,7 @@ import type { Mutant } from './mutate.ts';
 import { switched } from './switched.ts';
 
 /** A test that waits longer for something has noticed the mutant, ms. */
-const TEST_MS = 8_000;
+const TEST_MS = 5_000;
 /** Without a word for so long, the process is in a loop. */
 const SILENT_MS = 15_000;
 /** Before its first word. */
@@ -85,11 +85,18 @@ async function runTest(
         detached: true,
       },
     );
-    await ended(child, told);
+    let heard = 0;
+    const hear = (): void => {
+      const lines = readFileSync(told, 'utf8').split('\n');
+      for (const line of lines.slice(heard, -1))
+        if (line.startsWith('killed ')) onKilled(Number(line.split(' ')[1]));
+      heard = lines.length - 1;
+    };
+    await ended(child, told, hear);
+    hear();
     const lines = readFileSync(told, 'utf8').split('\n').filter(Boolean);
     const has = (word: string): string[] => lines.filter((line) => line.startsWith(`${word} `));
     for (const line of has('broken')) throw new Error(`without a mutant: ${line}`);
-    for (const line of has('killed')) onKilled(Number(line.split(' ')[1]));
     passed = has('passed');
     const last = lines.at(-1) ?? '';
     if (last === 'done') return;
@@ -101,8 +108,8 @@ async function runTest(
   }
 }
 
-/** Resolves when it has ended, or has been killed because it says nothing. */
-async function ended(child: ChildProcess, told: string): Promise<void> {
+/** Resolves when it has ended, or has been killed because it says nothing. onWord: it has said something. */
+async function ended(child: ChildProcess, told: string, onWord: () => void): Promise<void> {
   const exit = once(child, 'exit');
   const over = new AbortController();
   const watch = async (): Promise<void> => {
@@ -112,7 +119,10 @@ async function ended(child: ChildProcess, told: string): Promise<void> {
     while (!over.signal.aborted) {
       await sleep(250);
       const now = readFileSync(told).length;
-      if (now !== size) since = performance.now();
+      if (now !== size) {
+        since = performance.now();
+        onWord();
+      }
       size = now;
       if (performance.now() - since > (size === atFirst ? START_MS : SILENT_MS))
         process.kill(-child.pid!, 'SIGKILL');

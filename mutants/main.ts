@@ -132,7 +132,10 @@ const lineOf = ({ file, line }: Mutant): string => textOf(file).split('\n')[line
 function explains(one: Explained, mutant: Mutant): boolean {
   const { file, code, becomes } = mutant;
   return (
-    one.file === file && one.code === code && one.becomes === becomes && lineOf(mutant).includes(one.line)
+    one.file === file &&
+    (one.code ?? code) === code &&
+    (one.becomes ?? becomes) === becomes &&
+    lineOf(mutant).includes(one.line)
   );
 }
 
@@ -217,9 +220,7 @@ async function main(): Promise<void> {
   const everything = AREAS.flatMap((area) => candidatesOf(area, noticed.get(area.name)!));
   for (const one of EXPLAINED) {
     if (!everything.some(({ mutant }) => explains(one, mutant)))
-      throw new Error(
-        `mutants/explained.ts: ${one.file} has no mutant of ${one.code} to ${one.becomes} any more`,
-      );
+      throw new Error(`mutants/explained.ts: ${one.file} has no such mutant any more in ${one.line}`);
   }
   const seconds = values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds);
   const until = performance.now() + seconds * 1000;
