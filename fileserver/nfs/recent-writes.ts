@@ -19,7 +19,7 @@
  *
  * A WRITE is known by its XID and a sum of its call up to the first bytes of the data, as in Linux' server, and what is kept of
  * its results is what a client acts on: status, count, how stable it is, the verifier. So a WRITE costs no allocation here, and
- * all of it fits into one MiB. Sums begin with a secret: nobody can make a call that is taken for somebody else's.
+ * all of it takes 1.25 MiB. Sums begin with a secret: nobody can make a call that is taken for somebody else's.
  */
 import { randomBytes } from 'node:crypto';
 import { NFS3_OK, NFS3ERR_JUKEBOX } from '../../protocol/nfs3.ts';
@@ -27,36 +27,39 @@ import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { Sender } from './origin.ts';
 
-/** WRITEs kept: a set of XIDs that have the same hash, and so many of each. The oldest of a set makes room. */
+/** WRITEs kept: sets of XIDs, a power of two, and so many of each set. The oldest of a set makes room. */
 const SETS = 4096;
 const WAYS = 4;
 /** Bytes of the data that are looked at. */
 const DATA_SIZE = 256;
 /** Of WRITE3resok: count, committed, verf. */
 const KEPT_SIZE = 16;
-/** Spreads XIDs over the sets, however a client counts: Linux' on the wire have the quickest byte first. 2^32 / golden ratio. */
+/** 2^32 / golden ratio. */
 const SPREAD = 0x9e3779b1;
 
-/** Words of a record; the rest of the line is not used. */
+/** Words of a mark. Those of a set fill one line of the processor's cache: mostly no more is read from memory for a WRITE. */
 const XID = 0;
 const SUM = 1;
-const STATE = 2;
+const OUTCOME = 2;
 /** Of the connection that it came by (Origin). */
 const NUMBER = 3;
-const ADDRESS = 4;
-const HOST = 5;
-const STATUS = 6;
-const KEPT = 7;
-/** Whose it is (ClientKey). */
-const CLIENT = 11;
-const CLIENT_WORDS = 4;
-const WORDS = 16;
+const MARK_WORDS = 4;
 
+/** Words of the record that belongs to a mark, in a line of its own: more of the connection, and what is kept of the results. */
+const ADDRESS = 0;
+const HOST = 1;
+const KEPT = 2;
+/** Whose it is (ClientKey). */
+const CLIENT = 6;
+const CLIENT_WORDS = 4;
+const RECORD_WORDS = 16;
+
+/** Outcomes; from DONE on it is executed, and what is above DONE is its status. */
 const EMPTY = 0;
 const RUNNING = 1;
 const DONE = 2;
 
-/** A WRITE that has come. */
+/** A WRITE that has come. Both numbers have 32 bits, whether they count as signed or not. */
 export interface Arrived {
   readonly xid: number;
   /** Of sumOf(). */
@@ -66,9 +69,9 @@ export interface Arrived {
 
 export class RecentWrites {
   private readonly secret: number;
-  /** A record for each, as long as a line of the processor's cache: a WRITE fetches one or two of them from memory. */
-  private readonly words: Int32Array;
-  private readonly bytes: Uint8Array;
+  private readonly marks: Int32Array;
+  private readonly records: Int32Array;
+  private readonly recordBytes: Uint8Array;
   /** Which of a set makes room next. */
   private readonly turns: Uint8Array;
   /** Copies of those that are running, by place. */
@@ -76,8 +79,9 @@ export class RecentWrites {
 
   constructor() {
     this.secret = randomBytes(4).readUInt32LE();
-    this.words = new Int32Array(SETS * WAYS * WORDS);
-    this.bytes = new Uint8Array(this.words.buffer);
+    this.marks = new Int32Array(SETS * WAYS * MARK_WORDS);
+    this.records = new Int32Array(SETS * WAYS * RECORD_WORDS);
+    this.recordBytes = new Uint8Array(this.records.buffer);
     this.turns = new Uint8Array(SETS);
     this.joined = new Map();
   }
@@ -90,29 +94,36 @@ export class RecentWrites {
   /** Where what it is a copy of is kept; -1: it is a new one. */
   find(arrived: Arrived): number {
     const { caller } = arrived;
-    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at += WORDS) {
+    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
       if (this.looksLike(at, arrived) && this.isCopy(at, caller)) return at;
     }
     return -1;
   }
 
   private looksLike(at: number, { xid, sum }: Arrived): boolean {
-    const { words } = this;
-    return words[at + XID] === (xid | 0) && words[at + SUM] === (sum | 0) && words[at + STATE] !== EMPTY;
+    const { marks } = this;
+    const mark = at * MARK_WORDS;
+    return marks[mark + XID] === (xid | 0) && marks[mark + SUM] === (sum | 0) && this.outcome(at) !== EMPTY;
+  }
+
+  private outcome(at: number): number {
+    return this.marks[at * MARK_WORDS + OUTCOME]!;
   }
 
   private isCopy(at: number, { origin, hasOwnStamp, clientKey }: Arrived['caller']): boolean {
-    const { words } = this;
-    for (let i = 0; i < CLIENT_WORDS; i++) if (words[at + CLIENT + i] !== clientKey.words[i]) return false;
-    if (hasOwnStamp || words[at + ADDRESS] === origin.address) return true;
-    return words[at + HOST] === origin.host && origin.number <= words[at + NUMBER]!;
+    const { records } = this;
+    const record = at * RECORD_WORDS;
+    for (let i = 0; i < CLIENT_WORDS; i++)
+      if (records[record + CLIENT + i] !== clientKey.words[i]) return false;
+    if (hasOwnStamp || records[record + ADDRESS] === origin.address) return true;
+    return records[record + HOST] === origin.host && origin.number <= this.marks[at * MARK_WORDS + NUMBER]!;
   }
 
   /** Where it itself is kept; -1: nowhere. */
   private placeOf(arrived: Arrived): number {
     const { number } = arrived.caller.origin;
-    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at += WORDS) {
-      if (this.looksLike(at, arrived) && this.words[at + NUMBER] === number) return at;
+    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
+      if (this.looksLike(at, arrived) && this.marks[at * MARK_WORDS + NUMBER] === number) return at;
     }
     return -1;
   }
@@ -130,7 +141,7 @@ export class RecentWrites {
   }
 
   isRunning(at: number): boolean {
-    return this.words[at + STATE] === RUNNING;
+    return this.outcome(at) === RUNNING;
   }
 
   /** What find() has not found was executed at once: its results are bytes[start .. end), and are about to be answered. */
@@ -153,7 +164,7 @@ export class RecentWrites {
   /** What has begun was not executed: it counts as one that never came. Returns who has joined it. */
   forget(arrived: Arrived): readonly AnswerListener[] {
     const at = this.placeOf(arrived);
-    if (at >= 0) this.words[at + STATE] = EMPTY;
+    if (at >= 0) this.marks[at * MARK_WORDS + OUTCOME] = EMPTY;
     return this.joinedAt(at);
   }
 
@@ -166,50 +177,50 @@ export class RecentWrites {
 
   private remember(at: number, status: number, bytes: Uint8Array, end: number): void {
     if (at < 0) return;
-    this.words[at + STATE] = DONE;
-    this.words[at + STATUS] = status;
+    this.marks[at * MARK_WORDS + OUTCOME] = DONE + status;
     if (status !== NFS3_OK) return;
     const from = end - KEPT_SIZE;
-    const to = (at + KEPT) * Int32Array.BYTES_PER_ELEMENT;
-    for (let i = 0; i < KEPT_SIZE; i++) this.bytes[to + i] = bytes[from + i]!;
+    const to = keptAt(at);
+    for (let i = 0; i < KEPT_SIZE; i++) this.recordBytes[to + i] = bytes[from + i]!;
   }
 
   /** The status of what find() said is done. */
   statusAt(at: number): number {
-    return this.words[at + STATUS]!;
+    return this.outcome(at) - DONE;
   }
 
   /** Behind status and attributes: the rest of WRITE3resok. */
   encodeKept(w: XdrWriter, at: number): void {
-    const start = (at + KEPT) * Int32Array.BYTES_PER_ELEMENT;
-    w.opaqueFixed(this.bytes.subarray(start, start + KEPT_SIZE));
+    const start = keptAt(at);
+    w.opaqueFixed(this.recordBytes.subarray(start, start + KEPT_SIZE));
   }
 
   /** In the place of the oldest of its set. -1: nowhere, as all of that are running. */
-  private keep(arrived: Arrived, state: number): number {
-    const { words } = this;
+  private keep(arrived: Arrived, outcome: number): number {
+    const { marks, records } = this;
     const at = this.oldestOf(arrived);
     if (at < 0) return at;
     const { origin, clientKey } = arrived.caller;
-    words[at + XID] = arrived.xid;
-    words[at + SUM] = arrived.sum;
-    words[at + STATE] = state;
-    words[at + NUMBER] = origin.number;
-    words[at + ADDRESS] = origin.address;
-    words[at + HOST] = origin.host;
-    for (let i = 0; i < CLIENT_WORDS; i++) words[at + CLIENT + i] = clientKey.words[i]!;
+    const mark = at * MARK_WORDS;
+    marks[mark + XID] = arrived.xid;
+    marks[mark + SUM] = arrived.sum;
+    marks[mark + OUTCOME] = outcome;
+    marks[mark + NUMBER] = origin.number;
+    const record = at * RECORD_WORDS;
+    records[record + ADDRESS] = origin.address;
+    records[record + HOST] = origin.host;
+    for (let i = 0; i < CLIENT_WORDS; i++) records[record + CLIENT + i] = clientKey.words[i]!;
     return at;
   }
 
   /** What is running stays: copies may wait for it. */
   private oldestOf(arrived: Arrived): number {
     const first = firstOf(arrived);
-    const set = first / (WAYS * WORDS);
+    const set = first / WAYS;
     for (let i = 0; i < WAYS; i++) {
       const turn = this.turns[set]!;
-      const at = first + turn * WORDS;
       this.turns[set] = (turn + 1) % WAYS;
-      if (this.words[at + STATE] !== RUNNING) return at;
+      if (this.outcome(first + turn) !== RUNNING) return first + turn;
     }
     return -1;
   }
@@ -217,9 +228,18 @@ export class RecentWrites {
 
 const NOBODY: readonly AnswerListener[] = [];
 
-/** The first place of its set. */
+/**
+ * The first place of its set. Sets of 32 XIDs in a row lie together: what a WRITE needs from memory lies beside that of the one before,
+ * and the processor does not wait for it. Rows are spread, so that other ways to count find all sets too (that of Linux' on the wire
+ * has the quickest byte first).
+ */
 function firstOf({ xid }: Arrived): number {
-  return (Math.imul(xid, SPREAD) >>> 20) * WAYS * WORDS;
+  return ((Math.imul(xid >>> 5, SPREAD) >>> 20) ^ (xid & 31)) * WAYS;
+}
+
+/** Where in the records' bytes the results of one begin. */
+function keptAt(at: number): number {
+  return (at * RECORD_WORDS + KEPT) * Int32Array.BYTES_PER_ELEMENT;
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {

@@ -5,12 +5,12 @@
  */
 import {
   DATA_SYNC,
-  decodeWRITE3args,
+  decodeWRITE3argsBehindFile,
   FILE_SYNC,
   NFS3_OK,
   type stable_how,
   UNSTABLE,
-  type WRITE3args,
+  type WRITE3argsBehindFile,
 } from '../../protocol/nfs3.ts';
 import { paddedSize, XdrWriter } from '../../protocol/xdr.ts';
 import { OFFSET_MAX, writeFrom } from '../system/file-calls.ts';
@@ -22,7 +22,7 @@ import { mayWrite } from '../volume/permissions.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { failureOfResult, type VolumeFailure } from '../volume/status.ts';
 import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import { contained, type NfsCall, type NfsService, type Outcome } from './call.ts';
+import { contained, type NfsCall, type NfsService, type Outcome, readFile } from './call.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 import type { Arrived } from './recent-writes.ts';
 
@@ -31,20 +31,19 @@ const before = new BeforeAttributes();
 const held = new XdrWriter(256);
 
 export function write(call: NfsCall): Outcome {
-  const { service, caller } = call;
-  const args = decodeWRITE3args(call.r);
-  call.r.expectEnd();
+  const { service, caller, r } = call;
+  const file = readFile(call);
+  const args = decodeWRITE3argsBehindFile(r);
+  r.expectEnd();
   const arrived = {
-    xid: call.r.wordAt(call.callStart),
-    sum: service.recentWrites.sumOf(call.r, call.callStart, call.r.end - paddedSize(args.data.length)),
+    xid: r.wordAt(call.callStart),
+    sum: service.recentWrites.sumOf(r, call.callStart, r.end - paddedSize(args.data.length)),
     caller,
   };
   const known = service.recentWrites.find(arrived);
-  if (known >= 0) return again(call, args, known);
-  const file = service.diskSet.resolveHandle(args.file);
   before.forget();
+  if (known >= 0) return again(call, file, known);
   if (typeof file === 'string') return failed(call.w, file, null, service);
-  if (!caller.allowed(file.tree)) return failed(call.w, 'accessDenied', null, service);
   const { volume } = file;
   const user = caller.identity(file.tree);
   if (volume.changing.size > 0 && volume.changing.has(file.key)) return wait(call, file, args, arrived);
@@ -66,7 +65,7 @@ export function write(call: NfsCall): Outcome {
 }
 
 /** It was executed: what was answered, with attributes as they are now. Or it is being executed: then it is answered with it. */
-function again(call: NfsCall, args: WRITE3args, known: number): Outcome {
+function again(call: NfsCall, file: OpenFile | VolumeFailure, known: number): Outcome {
   const { service, w } = call;
   const { recentWrites } = service;
   if (recentWrites.isRunning(known)) {
@@ -74,8 +73,6 @@ function again(call: NfsCall, args: WRITE3args, known: number): Outcome {
     return 'later';
   }
   const status = recentWrites.statusAt(known);
-  const file = service.diskSet.resolveHandle(args.file);
-  before.forget();
   w.u32(status);
   before.encode(w);
   const there = typeof file !== 'string' && service.diskSet.attributes(file, file.volume.stat) === 'ok';
@@ -100,12 +97,12 @@ function answerOf(service: NfsService, arrived: Arrived, answer: AnswerListener)
  * completed after a crash. So the WRITE comes after it; its data is copied, since its record won't stay. Exports may change
  * meanwhile: its file and its rights are looked up again.
  */
-function wait(call: NfsCall, file: OpenFile, args: WRITE3args, arrived: Arrived): Outcome {
+function wait(call: NfsCall, file: OpenFile, args: WRITE3argsBehindFile, arrived: Arrived): Outcome {
   const { service } = call;
   const userOf = call.caller.userOf();
   service.recentWrites.begin(arrived);
   const answer = answerOf(service, arrived, call.answerLater());
-  const copied: WRITE3args = { ...args, data: args.data.slice() };
+  const copied: WRITE3argsBehindFile = { ...args, data: args.data.slice() };
   const go = (): void => {
     held.reset();
     before.forget();
@@ -148,7 +145,7 @@ function perform(
   service: NfsService,
   w: XdrWriter,
   file: OpenFile,
-  args: WRITE3args,
+  args: WRITE3argsBehindFile,
   stable: stable_how,
   user: Identity,
 ): Outcome {
@@ -175,7 +172,12 @@ function perform(
 }
 
 /** May the user write there? Opens the file. volume.stat holds its attributes before and, if not null, after. */
-function check(service: NfsService, file: OpenFile, args: WRITE3args, user: Identity): VolumeFailure | null {
+function check(
+  service: NfsService,
+  file: OpenFile,
+  args: WRITE3argsBehindFile,
+  user: Identity,
+): VolumeFailure | null {
   const { volume, tree } = file;
   const { type } = volume.stat;
   if (type === S_IFDIR) return 'isDirectory';

@@ -123,8 +123,7 @@ export function encodeREAD3args(w: XdrWriter, args: READ3args): void {
   w.u32(args.count);
 }
 
-export interface WRITE3args {
-  file: nfs_fh3;
+export interface WRITE3argsBehindFile {
   offset: number | bigint;
   /** Should equal data.length (RFC 1813 §3.3.7); a server answers NFS3ERR_INVAL where it does not. */
   count: number;
@@ -132,12 +131,20 @@ export interface WRITE3args {
   data: Uint8Array;
 }
 
+export interface WRITE3args extends WRITE3argsBehindFile {
+  file: nfs_fh3;
+}
+
 export function decodeWRITE3args(r: XdrReader): WRITE3args {
-  const file = decodeFh3(r);
+  return { file: decodeFh3(r), ...decodeWRITE3argsBehindFile(r) };
+}
+
+/** For a server, which need not keep the handle: it has read that already. */
+export function decodeWRITE3argsBehindFile(r: XdrReader): WRITE3argsBehindFile {
   const offset = r.u64Exact();
   const count = r.u32();
   const stable = r.enumWithin('stable_how', UNSTABLE, FILE_SYNC) as stable_how;
-  return { file, offset, count, stable, data: r.opaque(NFS3_IO_SIZE_MAX) };
+  return { offset, count, stable, data: r.opaque(NFS3_IO_SIZE_MAX) };
 }
 
 export function encodeWRITE3args(w: XdrWriter, args: WRITE3args): void {
