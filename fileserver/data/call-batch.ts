@@ -28,6 +28,12 @@ export function wrapEntry(memory: ArrayBufferLike, number: number, connection: n
   return entrySize(size);
 }
 
+/**
+ * Works on any Uint8Array. Not set(): that takes a view, which is an object for each entry, and into shared memory it goes word by
+ * word, as others might look on (4 KiB in 1 us here, instead of 0.05). Here nobody does: a batch is given away when it is full.
+ */
+const { copy } = Buffer.prototype;
+
 export class BatchWriter {
   readonly bytes: Uint8Array;
   position: number;
@@ -50,7 +56,7 @@ export class BatchWriter {
     view.setUint32(position, number);
     view.setUint32(position + 4, connection);
     view.setUint32(position + 8, size);
-    this.bytes.set(bytes.subarray(start, end), position + ENTRY_HEADER_SIZE);
+    copy.call(bytes as Buffer, this.bytes, position + ENTRY_HEADER_SIZE, start, end);
     this.position = position + entrySize(size);
   }
 }
