@@ -43,9 +43,10 @@ export class RightTable {
   /** Ms on CLOCK_BOOTTIME; 0 = no right. */
   private readonly deadlines: Float64Array;
   /**
-   * Touched atomically beside every access: JavaScript promises neither order nor visibility for plain accesses to
-   * shared memory, so without it a compiler might read a deadline once and keep it for a whole loop. (An aligned
-   * double is one machine word on 64-bit machines and cannot be seen half-written.)
+   * Touched atomically before every look at a deadline (to look whether a disk set is halted does it too) and behind every change of
+   * one: JavaScript promises neither order nor visibility for plain accesses to shared memory, so without it a compiler might read a
+   * deadline once and keep it for a whole loop. (An aligned double is one machine word on 64-bit machines and cannot be seen
+   * half-written.)
    */
   private readonly order: Int32Array;
   private readonly changes: Int32Array;
@@ -59,13 +60,13 @@ export class RightTable {
 
   /** May this process serve the disk set at this very moment? About 0.1 us; no allocation. */
   held(slot: DiskSetSlot): boolean {
-    return bootMs() < this.deadline(slot) && Atomics.load(this.order, haltedAt(slot)) === 0;
+    return Atomics.load(this.order, haltedAt(slot)) === 0 && bootMs() < this.deadlines[indexOf(slot)]!;
   }
 
   /** Ms on CLOCK_BOOTTIME at which the right ends; 0 = none. */
   deadline(slot: DiskSetSlot): number {
     Atomics.load(this.order, 0);
-    return this.deadlines[slot === 'own' ? 0 : 1]!;
+    return this.deadlines[indexOf(slot)]!;
   }
 
   /**
@@ -100,9 +101,13 @@ export class RightTable {
 
   /** Agent's thread only. */
   set(slot: DiskSetSlot, deadlineMs: number): void {
-    this.deadlines[slot === 'own' ? 0 : 1] = deadlineMs;
+    this.deadlines[indexOf(slot)] = deadlineMs;
     Atomics.add(this.order, 0, 1);
   }
+}
+
+function indexOf(slot: DiskSetSlot): number {
+  return slot === 'own' ? 0 : 1;
 }
 
 function changesAt(slot: DiskSetSlot): number {

@@ -7,6 +7,7 @@
  * calls wait so, and which have begun: waiting in a queue says nothing about the disk. Calls of connections that have ended are not
  * executed any more.
  */
+import { performance } from 'node:perf_hooks';
 import { nfsproc3 } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { accept_stat, encodeAcceptedError, encodeSuccessHeader } from '../../protocol/rpc.ts';

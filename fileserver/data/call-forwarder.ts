@@ -2,6 +2,7 @@
  * The way of a call from the thread that holds its connection to the thread that changes its volume, and of the
  * reply back. Calls of one turn of the event loop travel together (call-batch.ts).
  */
+import { performance } from 'node:perf_hooks';
 import { nextTurn } from '../system/turns.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, wrapEntry } from './call-batch.ts';

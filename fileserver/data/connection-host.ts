@@ -1,5 +1,6 @@
 /** Runs the services of a thread that holds connections, as the coordinator says. */
 
+import { performance } from 'node:perf_hooks';
 import { groupsOf } from '../groups/group-directory.ts';
 import { RightTable } from '../right-table.ts';
 import { close } from '../system/file-calls.ts';

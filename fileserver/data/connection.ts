@@ -14,6 +14,7 @@
  */
 
 import { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { NFS3_OK, NFS3_RECORD_SIZE_MAX, nfsproc3, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
 import {

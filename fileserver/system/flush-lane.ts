@@ -3,7 +3,9 @@
  * is slow or stuck, flushes must not take all its threads, or the journal of the other disk set, and the agent's own
  * look-ups, would wait for that disk too. (main.ts gives the pool 64 threads. Each thread that changes volumes has lanes of its own.)
  */
+
 import type { NoParamCallback } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { fdatasync, fsync } from './pool-calls.ts';
 
 export type FlushDepth = 'data' | 'all';

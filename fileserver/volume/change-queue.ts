@@ -62,6 +62,7 @@
  * when they are recorded; so there no group is executed while another one is flushed.
  */
 
+import { performance } from 'node:perf_hooks';
 import type { FaultReason, OperationStep } from '../data/messages.ts';
 import { nextTurn } from '../system/turns.ts';
 import { REFUSED } from '../system/write-gate.ts';

@@ -19,7 +19,9 @@
  *
  * File systems join such flushes in one commit of their log, where two in a row are two.
  */
+
 import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { close } from '../system/file-calls.ts';
 import { dataLane, type FlushDepth, type FlushLane } from '../system/flush-lane.ts';
 import type { FileTable } from './file-table.ts';

@@ -14,8 +14,10 @@
  * segments count, and a new owner begins in the third. All were written full length when they were made: appending needs
  * no space and changes no metadata, so it works on a full disk and a flush is one write.
  */
+
 import { fdatasyncSync, fsync, read } from 'node:fs';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
 import { close, O_RDWR, writeJournalFrom } from '../system/file-calls.ts';
