@@ -172,6 +172,19 @@ describe('a write that was applied', () => {
     expect(server.write?.ownership).toMatchObject({ holder: null, epoch: 1 });
   });
 
+  test('that claimed lets nobody extend the right whom it has not named, steady though he has become meanwhile', () => {
+    const server = new OneServer().connects().sees('filer-a', {});
+    const claim = server.write!;
+    expect(claim.ownership.acknowledger).toBeNull();
+    for (const now of [100, 300, 500, 700, 900]) server.beat(now);
+    const record = { ...server.set('filer-a').seen!.record, ...claim.ownership };
+    server.at(910).written(claim.token, { kind: 'applied', sighting: { version: '1', record } });
+    expect(server.set('filer-a').role).toMatchObject({ name: 'holder', accepts: null, named: null });
+    const right = server.right('filer-a');
+    server.opened('filer-a', 1).beat(1000).acknowledged();
+    expect(server.right('filer-a')).toBe(right);
+  });
+
   test('that claimed says nothing of the volumes when the Lease knows nothing of them', () => {
     const [opening] = new OneServer().sees('filer-a', {}).applied(10).of('openDiskSet');
     expect(opening).toStrictEqual({ kind: 'openDiskSet', home: 'filer-a', epoch: 1 });
