@@ -1,8 +1,31 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { allocateRightTable, RightTable } from './right-table.ts';
 import { bootMs } from './system/boottime.ts';
+
+/** What the clock says; null: the time. */
+let clock: number | null = null;
+vi.mock(import('./system/boottime.ts'), async (original) => {
+  const real = await original();
+  return { ...real, bootMs: () => clock ?? real.bootMs() };
+});
+afterEach(() => {
+  clock = null;
+});
+
+it('ends at the moment that is its end', () => {
+  const table = new RightTable(allocateRightTable());
+  table.set('own', 1000.5);
+  for (const [now, isHeld] of [
+    [1000.4999, true],
+    [1000.5, false],
+    [1001, false],
+  ] as const) {
+    clock = now;
+    expect(table.held('own')).toBe(isHeld);
+  }
+});
 
 it('grants nothing before anyone has granted anything', () => {
   const table = new RightTable(allocateRightTable());

@@ -61,6 +61,37 @@ export const EXPLAINED: readonly Explained[] = [
     why: 'What is remembered of hand-overs is asked of the partner’s disk set alone; for the own one it would only be kept in vain.',
   },
   {
+    file: 'fileserver/right-table.ts',
+    line: 'Atomics.load(this.order, 0);',
+    why: 'Order and visibility of the access beside it: no compiler and processor of today shows what it prevents.',
+  },
+  {
+    file: 'fileserver/right-table.ts',
+    line: 'Atomics.add(this.order, 0, 1);',
+    why: 'The same, of the write.',
+  },
+  {
+    file: 'fileserver/right-table.ts',
+    line: "return slot === 'own' ? 0 : CACHE_LINE_SIZE / 4;",
+    code: '===',
+    becomes: '!==',
+    why: 'Which of two words belongs to which disk set does not matter, as long as all ask for it here.',
+  },
+  {
+    file: 'fileserver/right-table.ts',
+    line: "return slot === 'own' ? HALTED_AT : HALTED_AT + 1;",
+    code: '===',
+    becomes: '!==',
+    why: 'The same.',
+  },
+  {
+    file: 'fileserver/volume/ownership.ts',
+    line: 'slot.generation > newest.generation',
+    code: '>',
+    becomes: '>=',
+    why: 'Each record has a generation of its own: the one before, and one more.',
+  },
+  {
     file: 'client/attempts.ts',
     line: 'hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);',
     code: 'hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);',

@@ -115,6 +115,14 @@ describe('after a write that was not applied', () => {
     expect(server.tick(10 + retryMs).write?.ownership).toMatchObject({ holder: me, epoch: 1 });
   });
 
+  test('a release is one of its own epoch: a later one that names this server is not released', () => {
+    const server = soloHolder().at(100).give({ kind: 'stop' }).closed('filer-a');
+    server.at(110).written(server.write!.token, { kind: 'unknown' });
+    server.at(120).sees('filer-a', { holder: me, epoch: 2, renewal: 9 });
+    expect(server.tick(110 + retryMs).write).toBeUndefined();
+    expect(server.set('filer-a').role.name).not.toBe('releasing');
+  });
+
   test('a release whose try was applied after all is not sent again', () => {
     const server = pairedHolder().at(930).give({ kind: 'stop' }).closed('filer-a');
     server.at(940).written(server.write!.token, { kind: 'unknown' });

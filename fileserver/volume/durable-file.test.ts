@@ -36,12 +36,23 @@ vi.mock(import('node:fs'), async (original) => {
   };
 });
 
+/** Bytes that a write takes at most. */
+let most: number;
+vi.mock(import('../system/file-calls.ts'), async (original) => {
+  const calls = await original();
+  return {
+    ...calls,
+    writeFrom: (gate, fd, data, at) => calls.writeFrom(gate, fd, data.subarray(0, most), at),
+  };
+});
+
 const openFiles = (): number => readdirSync('/proc/self/fd').length;
 let directory: string;
 let path: string;
 
 beforeEach(() => {
   flushes = [];
+  most = Number.POSITIVE_INFINITY;
   directory = mkdtempSync(join(tmpdir(), 'filerpair-durable-'));
   path = join(directory, 'file');
 });
@@ -88,6 +99,7 @@ test.each([0, 1, 2, 3])(
 
 test('all of a content is written, from its place on, or it is said that it was not', () => {
   const fd = makeFile(OPEN, path, new Uint8Array(0));
+  most = 2;
   writeWhole(OPEN, path, fd, Uint8Array.of(1, 2, 3), 2);
   expect([...readFileSync(path)]).toEqual([0, 0, 1, 2, 3]);
   expect(() => writeWhole(NO_WRITES, path, fd, Uint8Array.of(1), 0)).toThrow(RefusedError);

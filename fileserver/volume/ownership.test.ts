@@ -1,11 +1,13 @@
 // docs/design.md R6: the disk knows whose it is.
 import {
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
@@ -40,8 +42,9 @@ import {
 } from './ownership.ts';
 import { VolumeRecordError } from './private-files.ts';
 
-/** Descriptors that were flushed. */
+/** Descriptors that were flushed, and directories. */
 let flushed: number;
+let flushedDirectories: string[];
 vi.mock(import('node:fs'), async (original) => {
   const fs = await original();
   return {
@@ -50,6 +53,30 @@ vi.mock(import('node:fs'), async (original) => {
       flushed += 1;
       fs.fdatasync(fd, done);
     }) as typeof fs.fdatasync,
+    fsync: ((fd, done) => {
+      flushedDirectories.push(fs.readlinkSync(`/proc/self/fd/${fd}`));
+      fs.fsync(fd, done);
+    }) as typeof fs.fsync,
+  };
+});
+
+/** Bytes that the next write of a record takes; null: all. */
+let taken: number | null;
+vi.mock(import('../system/file-calls.ts'), async (original) => {
+  const calls = await original();
+  return { ...calls, writeOwnershipFrom: (...args) => taken ?? calls.writeOwnershipFrom(...args) };
+});
+
+/** Directories for whose new files copy-on-write is turned off, and by whom. */
+let notCopied: string[];
+vi.mock(import('../system/copy-on-write.ts'), async (original) => {
+  const { disableCopyOnWrite } = await original();
+  return {
+    disableCopyOnWrite: (gate, directory) => {
+      const [, uid] = /^Uid:\t\d+\t(\d+)/m.exec(readFileSync('/proc/thread-self/status', 'utf8'))!;
+      notCopied.push(`${directory} by ${uid}`);
+      disableCopyOnWrite(gate, directory);
+    },
   };
 });
 
@@ -64,6 +91,9 @@ const openFiles = (): number => readdirSync('/proc/self/fd').length;
 let root: string;
 beforeEach(() => {
   flushed = 0;
+  flushedDirectories = [];
+  taken = null;
+  notCopied = [];
   root = mkdtempSync(join(tmpdir(), 'filerpair-ownership-'));
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -123,9 +153,9 @@ test('the record of a higher epoch, or of another owner of this one, is never re
   await own(3);
   const before = readFileSync(ownershipFile(root));
   await expect(own(2)).rejects.toThrow('is owned by filer-b in epoch 3; filer-b claims it in epoch 2');
-  await expect(writeOwnership(OPEN, root, { ...record(3), owner: 'filer-a' })).rejects.toThrow(
-    OwnershipAheadError,
-  );
+  const other = writeOwnership(OPEN, root, { ...record(3), owner: 'filer-a' });
+  await expect(other).rejects.toThrow(OwnershipAheadError);
+  await expect(other).rejects.toMatchObject({ found: record(3) });
   expect(readFileSync(ownershipFile(root)).equals(before)).toBe(true);
   await own(3);
   await own(4);
@@ -201,6 +231,31 @@ test.each([
   expect(flushed).toBe(times);
   await expect(writeOwnership(OPEN, root, record(0), writeThrough)).rejects.toThrow(OwnershipAheadError);
   expect(openFiles()).toBe(before);
+});
+
+test.each([false, true])('written through: %s, its file is opened so', async (writeThrough) => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  const flags: number[] = [];
+  const gate: WriteGate = {
+    begin: () => {
+      for (const fd of readdirSync('/proc/self/fd')) {
+        if (!existsSync(`/proc/self/fd/${fd}`) || readlinkSync(`/proc/self/fd/${fd}`) !== ownershipFile(root))
+          continue;
+        const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8');
+        flags.push(Number.parseInt(/flags:\t(\d+)/.exec(info)![1]!, 8));
+      }
+      return true;
+    },
+    end: () => {},
+  };
+  await writeOwnership(gate, root, record(1), writeThrough);
+  expect(flags.map((each) => (each & constants.O_DSYNC) !== 0)).toEqual([writeThrough]);
+});
+
+test('a record of which the disk has taken a part only is not one that was written', async () => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  taken = 4095;
+  await expect(own(1)).rejects.toThrow('only 4095 bytes could be written');
 });
 
 test('a record has a block of its own, a line of text, and each its generation', async () => {
@@ -368,6 +423,8 @@ describe('a volume that is made', () => {
     ]);
     expect(statSync(privateDirectory(root)).mode & 0o777).toBe(0o700);
     expect(statSync(ownershipFile(root)).size).toBe(8192);
+    // The name of the private directory comes last, when all that is in it is on the disk.
+    expect(flushedDirectories.at(-1)).toBe(root);
   });
 
   test('has no key of its own if it is not to have one', async () => {
@@ -380,6 +437,7 @@ describe('a volume that is made', () => {
     if (!identityCanChange) context.skip();
     chmodSync(root, 0o755);
     const identity = { uid: 1000, gid: 1000, groups: [] };
+    mkdirSync(privateDirectory(root), { mode: 0o755 });
     // Every change is made by the server: between two of them others' calls come.
     const gate: WriteGate = {
       begin: () => true,
@@ -392,6 +450,7 @@ describe('a volume that is made', () => {
     become(identity);
     await writeOwnership(gate, root, record(1));
     become(SERVER_IDENTITY);
+    expect(notCopied).toEqual([`${privateDirectory(root)} by ${SERVER_IDENTITY.uid}`]);
     expect((await readOwnership(root))?.epoch).toBe(1);
     expect(statSync(secretFile(root)).uid).toBe(SERVER_IDENTITY.uid);
   });
@@ -433,8 +492,10 @@ test('the word that a volume was restored is a file, and counts once', async () 
   expect(await saysRestored(root)).toBe(true);
   await expect(takeBackRestored(NO_WRITES, root)).rejects.toThrow(RefusedError);
   expect(await saysRestored(root)).toBe(true);
+  flushedDirectories = [];
   await takeBackRestored(OPEN, root);
   expect(existsSync(restoredFile(root))).toBe(false);
+  expect(flushedDirectories).toEqual([privateDirectory(root)]);
   await takeBackRestored(OPEN, root);
   writeFileSync(join(root, 'plain'), '');
   expect(await saysRestored(join(root, 'plain'))).toBe(false);

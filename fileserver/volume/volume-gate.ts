@@ -24,15 +24,13 @@ export class VolumeGate implements WriteGate {
   private readonly rights: RightTable;
   private readonly slot: DiskSetSlot;
   private readonly hooks: GateHooks;
-  private state: 'open' | 'held' | 'closed';
-  private over: boolean;
+  private state: 'open' | 'held' | 'closed' = 'open';
+  private over = false;
 
   constructor(rights: RightTable, slot: DiskSetSlot, hooks: GateHooks) {
     this.rights = rights;
     this.slot = slot;
     this.hooks = hooks;
-    this.state = 'open';
-    this.over = false;
   }
 
   begin(): boolean {
