@@ -21,7 +21,7 @@ const TRIES = 3;
 
 const CONFIG = `export default { test: {
   include: ['**/*.test.ts'], runner: './mutants/switching-runner.ts', pool: 'forks', maxWorkers: 1, reporters: [{}],
-  testTimeout: ${TEST_MS}, hookTimeout: 20_000, expect: { poll: { timeout: 4_000 } },
+  testTimeout: ${TEST_MS}, hookTimeout: ${TEST_MS}, expect: { poll: { timeout: 4_000 } },
 } };
 `;
 
