@@ -68,7 +68,7 @@ test('writes Secrets of FilerPairs, and changes and deletes none of anybody else
 
 test('makes the pods of its plans', async () => {
   for (const pod of [
-    newPod(moving, moving.servers[0], true),
+    newPod(moving, moving.servers[0], true, ''),
     attachmentPod(moving, moving.servers[0], 'node-1'),
   ])
     await operator.create(resources.pods, pod, { dryRun: true });

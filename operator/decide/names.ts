@@ -16,6 +16,8 @@ export const acceptEmptyAnnotation = 'filerpair.dev/accept-empty';
 export const answeredAnnotation = 'filerpair.dev/answered';
 /** On pods: fingerprint of what the pod was made from. */
 export const templateAnnotation = 'filerpair.dev/template';
+/** On pods of servers: fingerprint of how the operator that made it makes pods (desired/rendering.ts). */
+export const renderingAnnotation = 'filerpair.dev/rendering';
 /** On pods: which exports its configuration had when the kubelet was told last. */
 export const exportsAnnotation = 'filerpair.dev/exports';
 /** On pods: 'true' on the one pod of a server that its Services lead to. */

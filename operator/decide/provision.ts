@@ -27,6 +27,7 @@ import { networkPolicies, networkPolicyNames } from './desired/network-policies.
 import { type Desired, desired, pairLabels } from './desired/owned.ts';
 import { newPod } from './desired/pod.ts';
 import { podPort, portNumbers } from './desired/ports.ts';
+import { renderingOf } from './desired/rendering.ts';
 import {
   configMap,
   configMapName,
@@ -385,7 +386,7 @@ function pods(view: View, server: ServerView): Action[] {
   const mayStart = leasesBelongToPair(view) && claimsFit(view) === null && secretsOffered(view) === null;
   if (replacement.create !== null && mayStart) {
     // The Services move to it only when the owner's pod is gone: until then clients are served there or nowhere.
-    const object = newPod(view, server, server.current === null);
+    const object = newPod(view, server, server.current === null, renderingOf(view));
     const event = {
       key: object.metadata.name ?? '',
       type: 'Normal' as const,

@@ -5,6 +5,7 @@ import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
 import { type Rollout, type RolloutStep, staleTrace } from '../policies/rollout.ts';
 import { imageTrial, imageTrialName } from './desired/image-trial.ts';
 import { newPod } from './desired/pod.ts';
+import { renderingOf } from './desired/rendering.ts';
 import { ownedByOthers, patchLease, requestPatch } from './lease-upkeep.ts';
 import type { Action, EventToTell } from './plan.ts';
 import { neededByPods } from './provision.ts';
@@ -67,7 +68,7 @@ function trialsOver(view: View, found: Rollout | null): Action[] {
 const newPodAccepted = (view: View, server: ServerView): Action => ({
   kind: 'check',
   resource: 'pods',
-  object: newPod(view, server, false),
+  object: newPod(view, server, false, renderingOf(view)),
   why: `before ${server.name} is touched`,
 });
 

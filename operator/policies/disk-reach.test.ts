@@ -63,7 +63,7 @@ describe('a new pod', () => {
     const without = zoned(['a', 'b'], {});
     const world = zoned(['a', 'b'], { 'pv-filer-a': inZones('a'), 'pv-filer-b': inZones('a', 'b') });
     const [view, before] = [world.view(), without.view()];
-    const pod = newPod(view, view.servers[1], false);
+    const pod = newPod(view, view.servers[1], false, '');
     const [term] = (affinityOf(pod) as NodeSelector).nodeSelectorTerms;
     expect(term!.matchExpressions!.map(({ values }) => values)).toEqual([['a'], ['a', 'b']]);
     expect(serverPod(view, view.servers[1]).template).toBe(serverPod(before, before.servers[1]).template);
@@ -72,7 +72,7 @@ describe('a new pod', () => {
   test('goes anywhere where no node is such a place: one server is better than none', () => {
     const world = zoned(['a', 'b'], { 'pv-filer-a': inZones('a'), 'pv-filer-b': inZones('b') });
     const view = world.view();
-    expect(affinityOf(newPod(view, view.servers[1], false))).toBeUndefined();
+    expect(affinityOf(newPod(view, view.servers[1], false, ''))).toBeUndefined();
   });
 
   test('begins in the zone of its partner, unless the spec parts them by zone', () => {

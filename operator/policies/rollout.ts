@@ -4,8 +4,9 @@
 //   filer-a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with filer-b
 //         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
 //
-// A new image has started somewhere before a server is given up for it. It comes to all pairs that want it
-// as a wave: to one pair, and when that runs it, to some at a time; while one does not come back, to no further one.
+// A new image has started somewhere before a server is given up for it. It comes to all pairs that want it, as does whatever else
+// an upgrade of the operator or of its settings changes of pods, as a wave: to one pair, and when that runs it, to some at a
+// time; while one does not come back, to no further one.
 //
 // Nothing is remembered between two steps: pods carry the fingerprint of what they were made from, Leases say who owns
 // what, and the answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of
@@ -14,7 +15,8 @@
 
 import type { RequestAnnotation } from '../../kubernetes/words.ts';
 import { imagesOfPod, serverPod, wantedImage } from '../decide/desired/pod.ts';
-import { templateAnnotation } from '../decide/names.ts';
+import { renderingOf } from '../decide/desired/rendering.ts';
+import { renderingAnnotation, templateAnnotation } from '../decide/names.ts';
 import { partnerOf, type ServerView, type View } from '../decide/view.ts';
 import { claimBeingDeleted } from './claim-being-deleted.ts';
 import { misfit } from './claims-fit.ts';
@@ -173,17 +175,19 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
   },
   function wave(work) {
     const { view } = work;
-    if (!imageChanges(work) || isBegun(work, queued(''))) return null;
+    const newImage = imageChanges(work);
+    if (!(newImage || renderingChanges(work)) || isBegun(work, queued(''))) return null;
     const { others } = view.observed;
-    const image = wantedImage(view);
+    const what = newImage ? `Image ${wantedImage(view)}` : 'What the operator now makes otherwise of pods';
     if (others.stuck !== null)
-      return queued(`Image ${image} goes to no further pair while one does not come back: ${others.stuck}`);
-    const turns = others.arrivedAt.includes(image) || others.count === 0 ? atOnceMax(others.count + 1) : 1;
+      return queued(`${what} goes to no further pair while one does not come back: ${others.stuck}`);
+    const arrived = others.arrivedAt.includes(arrival(wantedImage(view), renderingOf(view)));
+    const turns = arrived || others.count === 0 ? atOnceMax(others.count + 1) : 1;
     if (others.rollingOut < turns) return null;
     return queued(
       turns === 1
-        ? `Image ${image} comes to one pair first; the others follow when both of its servers run it.`
-        : `Image ${image} comes to ${turns} pairs at a time.`,
+        ? `${what} comes to one pair first; the others follow when both of its servers run it.`
+        : `${what} comes to ${turns} pairs at a time.`,
     );
   },
   function imageNeverStarted(work) {
@@ -275,6 +279,18 @@ const imageChanges = ({ view, outdated }: Work): boolean =>
   outdated.some((server) =>
     outdatedPods(view, server).some(({ pod }) => !imagesOfPod(pod).includes(wantedImage(view))),
   );
+
+/** Made by an operator, or with settings of one, that makes pods otherwise than this one: no change of its own spec alone. */
+const renderingChanges = ({ view, outdated }: Work): boolean =>
+  outdated.some((server) =>
+    outdatedPods(view, server).some(
+      ({ pod }) => pod.metadata.annotations?.[renderingAnnotation] !== renderingOf(view),
+    ),
+  );
+
+/** What both servers of a pair run, as other pairs know it. */
+export const arrival = (image: string, rendering: string | undefined): string =>
+  `${image} ${rendering ?? 'unknown'}`;
 
 const queued = (message: string): Finding => hold('Queued', null, message);
 

@@ -3,8 +3,11 @@
 import { describe, expect, test } from 'vitest';
 import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
 import { decide } from '../decide/decide.ts';
-import { settings, World } from '../decide/world.fixture.ts';
+import { renderingOf } from '../decide/desired/rendering.ts';
+import { running } from '../decide/reattach-world.fixture.ts';
+import { settings, spec, World } from '../decide/world.fixture.ts';
 import type { Pod } from '../observe/objects.ts';
+import type { OperatorSettings } from '../observe/observed.ts';
 import { RolloutWave } from './rollout-wave.ts';
 
 const next = { ...settings, fileserverImage: 'filerpair/fileserver:0.2.0' };
@@ -15,14 +18,16 @@ class Cluster {
   readonly wave: RolloutWave;
   /** What became of the new image where a pod was made from it. */
   starts: 'well' | 'cannot be pulled' | 'only in a trial' = 'well';
-  /** That is to arrive. */
+  /** That is to arrive, as it stands in the pods. */
   image = next.fileserverImage;
+  readonly #settings: OperatorSettings;
 
-  constructor(pairs: number) {
+  constructor(pairs: number, upgraded: OperatorSettings = next) {
+    this.#settings = upgraded;
     this.worlds = Array.from({ length: pairs }, () => World.running());
     this.wave = new RolloutWave(
       () => this.worlds.map((world, index) => [`storage/${index}`, world.observed.pair!] as const),
-      ({ spec }) => spec.image ?? next.fileserverImage,
+      ({ spec }) => spec.image ?? upgraded.fileserverImage,
       (key) => this.woken.add(key),
     );
   }
@@ -38,9 +43,9 @@ class Cluster {
 
   look(index: number, world: World): void {
     const key = `storage/${index}`;
-    const image = world.observed.pair!.spec.image ?? next.fileserverImage;
+    const image = world.observed.pair!.spec.image ?? this.#settings.fileserverImage;
     world.observed.others = this.wave.others(key, image, world.now);
-    const plan = decide(world.observed, next, world.now);
+    const plan = decide(world.observed, this.#settings, world.now);
     const { pods } = world.observed;
     const servers = pods.filter(({ metadata }) => metadata.labels?.[labels.server] !== undefined);
     this.wave.note(key, (plan.status ?? world.observed.pair!.status)?.rollout, servers, pods);
@@ -170,6 +175,61 @@ describe('a new image of the operator', () => {
     }
     expect(cluster.worlds[1]!.observed.pair!.status?.rollout?.state).toBe('Queued');
     expect([...cluster.woken]).toContain('storage/1');
+  });
+});
+
+describe('an upgrade that changes pods and no image', () => {
+  const pulled = { ...settings, imagePullPolicy: 'Always' } as const;
+  const upgraded = (): Cluster => {
+    const cluster = new Cluster(8, pulled);
+    cluster.image = '"imagePullPolicy":"Always"';
+    return cluster;
+  };
+
+  test('comes to one pair first too, then to a bounded number at once, then to all', () => {
+    const cluster = upgraded();
+    let most = 0;
+    for (let round = 0; round < 200 && cluster.arrived < 8; round++) {
+      cluster.round();
+      if (cluster.arrived === 0) expect(cluster.begun).toBeLessThanOrEqual(1);
+      most = Math.max(most, cluster.begun);
+    }
+    expect(cluster.arrived).toBe(8);
+    expect(most).toBe(5);
+  });
+
+  test('stops at the first pair that does not come back, and the others say so', () => {
+    const cluster = upgraded();
+    cluster.starts = 'only in a trial';
+    for (let round = 0; round < 12; round++) cluster.round();
+    for (const world of cluster.worlds) world.now += 3_600_000;
+    for (let round = 0; round < 3; round++) cluster.round();
+    expect(cluster.begun).toBe(1);
+    const waiting = cluster.worlds.flatMap(({ observed }) => {
+      const { state, message } = observed.pair!.status?.rollout ?? {};
+      return state === 'Queued' ? [message] : [];
+    });
+    expect(waiting).toHaveLength(7);
+    expect(waiting[0]).toContain('What the operator now makes otherwise of pods goes to no further pair');
+  });
+
+  test('holds up nobody whose own spec has changed, and has nothing to do with that', () => {
+    const cluster = new Cluster(8, settings);
+    const priorityClassName = 'high';
+    for (const world of cluster.worlds)
+      world.changeSpec({
+        servers: spec.servers.map((server) => ({ ...server, placement: { priorityClassName } })),
+      });
+    for (let round = 0; round < 3; round++) cluster.round();
+    expect(cluster.begun).toBe(8);
+  });
+
+  test('is one and the same for all pairs, and another with other settings', () => {
+    const [home, disks] = [World.running().view(), running().view()];
+    expect(renderingOf(disks)).toBe(renderingOf(home));
+    expect(renderingOf({ ...home, settings: { ...settings } })).toBe(renderingOf(home));
+    expect(renderingOf({ ...home, settings: pulled })).not.toBe(renderingOf(home));
+    expect(renderingOf({ ...home, settings: next }), 'an image is another matter').toBe(renderingOf(home));
   });
 });
 

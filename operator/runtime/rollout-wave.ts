@@ -5,17 +5,18 @@
 // looked at in the same moment must not both take the last turn.
 
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import { renderingAnnotation } from '../decide/names.ts';
 import type { FilerPairObject, Pod } from '../observe/objects.ts';
 import type { OtherPairs } from '../observe/observed.ts';
 import { imagesStarted } from '../policies/image-trial.ts';
-import { atOnceMax } from '../policies/rollout.ts';
+import { arrival, atOnceMax } from '../policies/rollout.ts';
 
 type Rollout = NonNullable<FilerPairStatus['rollout']>;
 
 interface Noted {
   readonly rollout: Rollout | null;
   readonly imagesStarted: readonly string[];
-  /** The image that both servers run; null: not both of them, or not the same. */
+  /** What both servers run (rollout.ts); null: not both of them, or not the same. */
   readonly arrivedAt: string | null;
 }
 
@@ -65,14 +66,16 @@ export class RolloutWave {
 
   /** What was decided about a pair, and what runs of it. Called in the same turn as the decision. */
   note(key: string, rollout: Rollout | undefined, serverPods: readonly Pod[], pods: readonly Pod[]): void {
-    const started = serverPods.map((pod) => imagesStarted([pod])[0]);
-    const [image] = started;
-    const arrived =
-      started.length === 2 && image !== undefined && started[1] === image && rollout === undefined;
+    const started = serverPods.flatMap((pod) => {
+      const [image] = imagesStarted([pod]);
+      return image === undefined ? [] : [arrival(image, pod.metadata.annotations?.[renderingAnnotation])];
+    });
+    const [first = null] = started;
+    const arrived = started.length === 2 && started[1] === first && rollout === undefined;
     this.#noted.set(key, {
       rollout: rollout ?? null,
       imagesStarted: imagesStarted(pods),
-      arrivedAt: arrived ? image : null,
+      arrivedAt: arrived ? first : null,
     });
     if (rollout?.state !== 'Queued') this.#wakeNext(key);
   }

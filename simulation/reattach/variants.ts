@@ -83,6 +83,22 @@ const withAnnotations = <T extends KubernetesObject>(
   return withMetadata(object, { annotations: Object.fromEntries(kept) } as Partial<T['metadata']>);
 };
 
+const isAttached = ({ claims, volumeAttachments }: Observed, lease: string): boolean => {
+  const claim = claims[`${lease}-data`];
+  const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+  return volumeAttachments.some(({ spec }) => spec?.source?.persistentVolumeName === volume);
+};
+
+/** Nothing says whose machine had the disks, once they are attached nowhere. */
+const withoutDisksNode = (observed: Observed): Observed => ({
+  ...observed,
+  leases: observed.leases.map((lease) =>
+    isAttached(observed, lease.metadata.name ?? '')
+      ? lease
+      : withAnnotations(lease, { 'filerpair.dev/disks-node': undefined }),
+  ),
+});
+
 const pairAnnotated = (observed: Observed, change: Readonly<Record<string, undefined>>): Observed => ({
   ...observed,
   pair: observed.pair === null ? null : withAnnotations(observed.pair, change),
@@ -131,11 +147,13 @@ export const operatorVariants: readonly OperatorVariant[] = [
   },
   {
     name: 'OldMountStaysNamed',
-    clause: 'the old mount stays named until the new pod is there',
+    // With the second alone the disk is elsewhere only when somebody has said that the node is off; that is rarer still.
+    clause: 'the old mount stays named until the new pod is there, and nothing says which node had the disks',
     caughtAs: /takes the mount/,
     // Rare; whatever moves the seed that shows it is followed by as many more.
     from: 850,
     seedsMax: 1500,
+    hears: withoutDisksNode,
     wants: (actions, { leases }) =>
       actions.map((action) => {
         if (!unnames(action) || action.kind !== 'patch') return action;
@@ -157,12 +175,7 @@ export const operatorVariants: readonly OperatorVariant[] = [
       'that an attachment is gone counts as proof, also when Kubernetes has ended it because the node was silent',
     caughtAs: /is only silent/,
     seedsMax: 400,
-    hears: (observed) => ({
-      ...observed,
-      leases: observed.leases.map((lease) =>
-        withAnnotations(lease, { 'filerpair.dev/disks-node': undefined }),
-      ),
-    }),
+    hears: withoutDisksNode,
   },
   {
     name: 'DisksNamedWithoutCompareAndSwap',

@@ -11,6 +11,7 @@ import {
   claimName,
   currentLabel,
   exportsAnnotation,
+  renderingAnnotation,
   serverObjectName,
   sharedKeyName,
   templateAnnotation,
@@ -74,8 +75,15 @@ export function serverPod(view: View, server: ServerView): ServerPod {
 /**
  * A new pod of the server. Its name is derived from the pods that are known: deciding twice on the same state, or
  * creating twice because an answer was lost, makes one pod.
+ *
+ * @param rendering of the operator (rendering.ts)
  */
-export function newPod(view: View, server: ServerView, current: boolean): KubernetesObject {
+export function newPod(
+  view: View,
+  server: ServerView,
+  current: boolean,
+  rendering: string,
+): KubernetesObject {
   const { spec, template } = serverPod(view, server);
   const others = server.pods.map(({ pod }) => pod.metadata.uid);
   const suffix = fingerprint([view.uid, server.name, others]).slice(-5);
@@ -88,6 +96,7 @@ export function newPod(view: View, server: ServerView, current: boolean): Kubern
       labels: { ...pairLabels(view, server.name), [currentLabel]: String(current) },
       annotations: {
         [templateAnnotation]: template,
+        [renderingAnnotation]: rendering,
         [exportsAnnotation]: exportsFingerprint(view),
         'kubectl.kubernetes.io/default-container': 'server',
       },
