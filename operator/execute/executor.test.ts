@@ -384,6 +384,12 @@ describe('before disks are mounted on another node', () => {
     expect(api.seen.map(({ query }) => query.get('resourceVersion'))).toEqual([null, null]);
   });
 
+  test('many pairs that ask at once share the lists: none has begun before its pair asked', async () => {
+    const executor = await answering([], []);
+    await Promise.all(Array.from({ length: 16 }, () => executor.execute(action)));
+    expect(api.seen.length).toBeLessThanOrEqual(4);
+  });
+
   test('a volume that is attached elsewhere, or a pod of ours there, ends the plan: it is decided again', async () => {
     const annotations = { 'filerpair.dev/node': 'node-1' };
     for (const [pods, attachments] of [

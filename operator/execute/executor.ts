@@ -15,6 +15,7 @@ import type { FilerPairObject, Pod, VolumeAttachment } from '../observe/objects.
 import type { Problem } from '../observe/observed.ts';
 import { attachedElsewhere, nodeOfUser, userElsewhere } from '../policies/held-elsewhere.ts';
 import { issueCertificate, makeAuthority } from './certificate-authority.ts';
+import { FreshLists } from './fresh-lists.ts';
 
 /** Something that will not go away by trying again: it has to be told. */
 export class ExecutionProblem extends Error {
@@ -30,6 +31,7 @@ export class ExecutionProblem extends Error {
 export class Executor {
   readonly #client: KubernetesClient;
   readonly #reporter: string;
+  readonly #lists = new FreshLists();
 
   /** @param reporter name of this operator instance, for events. */
   constructor(client: KubernetesClient, reporter: string) {
@@ -254,8 +256,8 @@ export class Executor {
   async #confirmDetached(action: Action & { kind: 'confirmDetached' }): Promise<void> {
     const { namespace, node } = action;
     const [pods, attachments] = await Promise.all([
-      this.#client.list<Pod>(resources.pods, { namespace }),
-      this.#client.list<VolumeAttachment>(resources.volumeAttachments),
+      this.#lists.ask(`pods in ${namespace}`, () => this.#client.list<Pod>(resources.pods, { namespace })),
+      this.#lists.ask('attachments', () => this.#client.list<VolumeAttachment>(resources.volumeAttachments)),
     ]);
     const user = userElsewhere(pods.items, action);
     if (user !== undefined) {
