@@ -19,14 +19,32 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** Takes the lock and stays. Resolves with what it says: the place, or why it cannot have it. */
-async function lock(): Promise<string> {
+/**
+ * Takes the lock and stays. Resolves with what it says: the place, or why it cannot have it.
+ *
+ * @param bootId as if the machine had been booted anew
+ */
+async function lock(bootId?: string): Promise<string> {
   const module = new URL('./run-lock.ts', import.meta.url).href;
   const program = `
-    import { lockRunDirectory } from ${JSON.stringify(module)};
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const { readFileSync } = fs;
+    const bootId = process.argv[2];
+    if (bootId !== undefined) {
+      fs.readFileSync = (path, ...more) => String(path).endsWith('/boot_id') ? bootId : readFileSync(path, ...more);
+      syncBuiltinESMExports();
+    }
+    const { lockRunDirectory } = await import(${JSON.stringify(module)});
     try { console.log('place ' + lockRunDirectory(process.argv[1])); setInterval(() => {}, 1000); }
     catch (error) { console.log(error.message); }`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program, runDir]);
+  const child = spawn(process.execPath, [
+    '--input-type=module',
+    '-e',
+    program,
+    runDir,
+    ...(bootId === undefined ? [] : [bootId]),
+  ]);
   children.push(child);
   const [said] = await once(child.stdout, 'data');
   return String(said).trim();
@@ -54,6 +72,19 @@ it('another directory of the same path is another place', async () => {
   const second = await lock();
   expect(second).toMatch(/^place \S+$/);
   expect(second).not.toBe(first);
+});
+
+it('after a reboot it is another place: files that were there before prove nothing of who lives', async () => {
+  const places: string[] = [];
+  for (const bootId of ['one', 'other', 'one']) {
+    places.push(await lock(bootId));
+    const child = children.at(-1)!;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  expect(places[0]).toMatch(/^place \S+$/);
+  expect(places[1]).not.toBe(places[0]);
+  expect(places[2]).toBe(places[0]);
 });
 
 it('respects the lock that an earlier version has on a file in it', async () => {

@@ -66,3 +66,10 @@ test('the oldest that is there is deleted, one at a time', () => {
   answers.deleteOldest();
   expect(all()).toEqual([]);
 });
+
+test('an answer that says it is longer than its record is refused', () => {
+  const payload = Buffer.from(encodeReplyRecord(key('a'), new Uint8Array(8)));
+  payload.writeUInt32BE(9 + 40, 16);
+  const from = Buffer.concat([Buffer.alloc(40), payload]);
+  expect(() => answers.add(key('a'), from, 40, from.length)).toThrow('an answer of 49 bytes');
+});
