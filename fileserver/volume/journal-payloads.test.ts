@@ -1,6 +1,6 @@
 // Records of this version and of those before, which did not record whose a request was, in one journal: during an upgrade, or
 // when one is taken back.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { XdrReader } from '../../protocol/xdr.ts';
 import {
   decodeIntentRecord,
@@ -158,4 +158,26 @@ test('an answer that would end behind its record is damaged', () => {
   expect(() => resultsSizeIn(bytes, 16, bytes.length - 1)).toThrow(
     'an answer of 8 bytes in too small a record',
   );
+});
+
+test('whose an intent is, is written behind one of any size', async () => {
+  vi.resetModules();
+  const fresh = await import('./journal-payloads.ts');
+  // Over the end of the memory that it is built in at first.
+  for (let size = 3900; size < 4200; size += 4) {
+    const record = {
+      key: VICTIM,
+      procedure: 8,
+      identity: { uid: 1, gid: 2, groups: [] },
+      args: new Uint8Array(size),
+      evidence: new Uint8Array(0),
+    };
+    expect(fresh.decodeIntentRecord(fresh.encodeIntentRecord(record)).key).toBe(VICTIM);
+  }
+});
+
+test('an intent that is cut short anywhere is read without looking behind it', () => {
+  const payload = Buffer.from(intentOf(VICTIM, [3], 8));
+  for (let size = KEY_SIZE; size < payload.length; size++)
+    expect(keyOfIntent(Buffer.from(payload.subarray(0, size)), 0, size).slice(0, KEY_SIZE)).toBe(REQUEST);
 });

@@ -1,7 +1,11 @@
 // Single steps of the journal: what is written where, and what of it is flushed or written out, when a call fails in between, and at
 // the ends of a segment.
 import {
+  closeSync,
+  fstatSync,
   mkdtempSync,
+  openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -61,11 +65,28 @@ vi.mock(import('node:fs'), async (original) => {
   const fs = await original();
   return {
     ...fs,
+    fsync: ((fd, done) => {
+      calls?.push(`flush whole ${fileOf(fd)}`);
+      fs.fsync(fd, done);
+    }) as typeof fs.fsync,
     fdatasyncSync: (fd: number) => {
       calls?.push(`flush now ${fileOf(fd)}`);
     },
   };
 });
+
+/** Bytes that a write takes at most. */
+let most: number;
+vi.mock(import('../system/file-calls.ts'), async (original) => {
+  const real = await original();
+  return {
+    ...real,
+    writeJournalFrom: (to, fd, data, at) =>
+      most === 0 ? 0 : real.writeJournalFrom(to, fd, data.subarray(0, most), at),
+  };
+});
+
+const openFiles = (): number => readdirSync('/proc/self/fd').length;
 
 let directory: string;
 let journal: Journal;
@@ -83,6 +104,7 @@ beforeEach(async () => {
   calls = [];
   pending = [];
   held = false;
+  most = Number.POSITIVE_INFINITY;
   writesLeft = Number.POSITIVE_INFINITY;
   directory = mkdtempSync(join(tmpdir(), 'filerpair-journal-'));
   await createJournal(OPEN, directory, SEGMENT_SIZE);
@@ -175,6 +197,19 @@ describe('an append', () => {
     expect(await left()).toEqual({ answers: ['key-1'], intents: ['key-2'] });
   });
 
+  test('of which the disk takes a part at a time is whole', async () => {
+    most = 50;
+    expect(journal.append([reply(1, 100)], [intent(2, 300)], NOTHING)).toBe(0);
+    expect(await left()).toEqual({ answers: ['key-1'], intents: ['key-2'] });
+  });
+
+  test('of which the disk takes nothing has failed', () => {
+    const used = journal.usedSize;
+    most = 0;
+    expect(journal.append([reply(1)], [], NOTHING)).toBe(-5);
+    expect(journal.usedSize).toBe(used);
+  });
+
   test('larger than a segment is a fault of the program', () => {
     const many = Array.from({ length: 20 }, (_, i) => reply(i, 32_000));
     expect(() => journal.append(many, [], NOTHING)).toThrow('the records do not fit into a segment');
@@ -245,6 +280,14 @@ describe('a new segment', () => {
     expect(journal.append([reply(1)], [], contents)).toBe(0);
     expect(journal.compactionCount).toBe(2);
     expect((await left()).answers).toContain('key-1');
+  });
+
+  test('gets nothing with an append of nothing', () => {
+    fillTo(full);
+    expect(journal.append([reply(1)], [], contents)).toBe(0);
+    const used = journal.usedSize;
+    expect(journal.append([], [], contents)).toBe(0);
+    expect(journal.usedSize).toBe(used);
   });
 
   test('takes the files in turn, and at last the first again', () => {
@@ -375,8 +418,11 @@ describe('written out and flushed', () => {
     end();
     await closing;
     expect(() => journal.writeOut(() => {})).toThrow('ENOENT');
-    // Once: by then they may be somebody else's.
+    // Once: by now they are somebody else's.
+    const others = [0, 1, 2, 3].map(() => openSync(directory, 'r'));
     await journal.close();
+    for (const fd of others) expect(fstatSync(fd).isDirectory()).toBe(true);
+    for (const fd of others) closeSync(fd);
   });
 });
 
@@ -422,6 +468,67 @@ describe('the beginning', () => {
     journal.writeOut(() => {});
     expect(calls).toHaveLength(1);
     expect(calls[0]!.split(' ').slice(2)).toEqual(['0', `${journal.usedSize}`]);
+  });
+
+  test('counts only when it is whole: owners that die before, however many, lose nothing', async () => {
+    journal.append([reply(1)], [intent(2)], NOTHING);
+    await journal.close();
+    for (let owner = 0; owner < 5; owner++) {
+      ({ journal } = await opened());
+      const found = await left();
+      expect([owner, found]).toEqual([owner, { answers: ['key-1'], intents: ['key-2'] }]);
+      // Its header, and nothing else.
+      writesLeft = 1;
+      expect(() => journal.begin({ intents: () => [], replies: () => [reply(9)] }, gate)).toThrow(
+        RefusedError,
+      );
+      await journal.close();
+    }
+    ({ journal } = await opened());
+  });
+
+  /** A journal whose second record was lost, when two more had been made durable. */
+  function damage(): void {
+    for (const path of journalFiles(directory)) {
+      const bytes = readFileSync(path);
+      const at = bytes.indexOf(key(2));
+      if (at >= 0) bytes[at] = 0;
+      writeFileSync(path, bytes);
+    }
+  }
+  async function fourFlushes(): Promise<void> {
+    for (let i = 1; i <= 4; i++) {
+      journal.append([reply(i)], [], NOTHING);
+      journal.flushed();
+    }
+    await journal.close();
+  }
+
+  test('makes those before superfluous: what is damaged there does not matter', async () => {
+    await fourFlushes();
+    ({ journal } = await opened());
+    journal.begin({ intents: () => [], replies: () => [reply(5)] }, OPEN);
+    await journal.close();
+    damage();
+    expect((await left()).answers).toEqual(['key-5']);
+    ({ journal } = await opened());
+  });
+
+  test('of a damaged journal is refused when its flushes have ended, and its files are closed', async () => {
+    await fourFlushes();
+    damage();
+    const before = openFiles();
+    let refused = false;
+    const opening = openJournal(directory, uuid, SEGMENT_SIZE).catch((error: Error) => {
+      refused = true;
+      return error.message;
+    });
+    await vi.waitFor(() => expect(pending.length).toBeGreaterThan(0));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(refused).toBe(false);
+    while (pending.length > 0) end();
+    expect(await opening).toContain('lost a record');
+    expect(openFiles()).toBe(before);
   });
 
   test('that the disk refuses is told with its error', async () => {
@@ -502,7 +609,11 @@ test.each([SEGMENT_SIZE, 1024 * 1024, 2.5 * 1024 * 1024])(
   'files of %i bytes are made with that size',
   async (size) => {
     for (const path of journalFiles(directory)) unlinkSync(path);
+    calls = [];
+    const before = openFiles();
     await createJournal(OPEN, directory, size);
+    expect(openFiles()).toBe(before);
+    expect(calls).toEqual([0, 1, 2].map((i) => `flush whole journal.${i}`));
     expect(journalFiles(directory).map((path) => statSync(path).size)).toEqual([size, size, size]);
     expect(journalFiles(directory).every((path) => readFileSync(path).every((byte) => byte === 0))).toBe(
       true,
