@@ -76,3 +76,28 @@ test('no two addresses of a crowd are taken for one', () => {
   );
   expect(places.filter((place) => !order.isCurrent(place))).toEqual([]);
 });
+
+/** FNV-1a as it was here, which anybody can compute. */
+function publicHash(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash | 1;
+}
+
+test('nobody can choose an address and port for which somebody else’s connection is taken as given up', () => {
+  const known = new Map<number, readonly [string, number]>();
+  const pairs: (readonly [readonly [string, number], readonly [string, number]])[] = [];
+  for (let i = 0; i < 300_000 && pairs.length < 5; i++) {
+    const ends = [`fd00::${(i >> 6).toString(16)}`, 1000 + (i & 63)] as const;
+    const hash = publicHash(ends.join(' '));
+    const before = known.get(hash);
+    if (before === undefined) known.set(hash, ends);
+    else pairs.push([before, ends]);
+  }
+  expect(pairs.length).toBeGreaterThan(0);
+  for (const [index, [victim, attacker]] of pairs.entries()) {
+    const first = order.enter(2 * index + 1, ...victim);
+    order.enter(2 * index + 2, ...attacker);
+    expect(order.isCurrent(first), `${attacker} for ${victim}`).toBe(true);
+  }
+});

@@ -12,6 +12,7 @@
  * A client may say so by the old connection after the new one, as seen from here: then the old one is given up in that moment.
  * So ended connections are remembered for a while.
  */
+import { hash, randomBytes } from 'node:crypto';
 import type { Origin } from '../nfs/origin.ts';
 
 /** As many as a server has connections at most. Each has its place by its client's address, or one of the next. */
@@ -25,6 +26,8 @@ const NUMBER = 1;
 const ADDRESS = 2;
 const CLIENT = 3;
 const WORDS = 5;
+/** Behind the places: what hashes begin with, so that nobody can choose an address and port that count as somebody else's. Words. */
+const SECRET_WORDS = 4;
 
 /** A connection as other threads know it. */
 export interface Place extends Origin {
@@ -35,20 +38,26 @@ export interface Place extends Origin {
 export class ConnectionOrder {
   readonly buffer: SharedArrayBuffer;
   private readonly words: Int32Array;
+  private readonly secret: string;
 
   constructor(buffer: SharedArrayBuffer) {
+    const words = new Int32Array(buffer);
     this.buffer = buffer;
-    this.words = new Int32Array(buffer);
+    this.words = words.subarray(0, PLACES * WORDS);
+    this.secret = words.subarray(PLACES * WORDS).join(' ');
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(PLACES * WORDS * Int32Array.BYTES_PER_ELEMENT);
+    const buffer = new SharedArrayBuffer((PLACES * WORDS + SECRET_WORDS) * Int32Array.BYTES_PER_ELEMENT);
+    const secret = new Int32Array(buffer, PLACES * WORDS * Int32Array.BYTES_PER_ELEMENT);
+    for (let i = 0; i < SECRET_WORDS; i++) secret[i] = randomBytes(4).readInt32LE();
+    return buffer;
   }
 
   /** A connection was accepted. */
   enter(number: number, host: string, port: number): Place {
     const { words } = this;
-    const address = hashOf(`${host} ${port}`);
+    const address = this.hashOf(`${host} ${port}`);
     const first = (address >>> 1) % PLACES;
     for (let i = 0; i < PLACES; i++) {
       const place = (first + i) % PLACES;
@@ -64,9 +73,14 @@ export class ConnectionOrder {
         const other = ((first + near) % PLACES) * WORDS;
         if (Atomics.load(words, other + ADDRESS) === address) this.putInOrder(at, number, other);
       }
-      return { place, number, host: hashOf(host), address };
+      return { place, number, host: this.hashOf(host), address };
     }
-    return { place: -1, number, host: hashOf(host), address };
+    return { place: -1, number, host: this.hashOf(host), address };
+  }
+
+  /** 32 bits; never 0. */
+  private hashOf(text: string): number {
+    return hash('sha256', `${this.secret} ${text}`, 'buffer').readInt32LE() | 1;
   }
 
   /** Its client says who it is. */
@@ -102,11 +116,4 @@ export class ConnectionOrder {
   leave({ place }: Place): void {
     if (place >= 0) Atomics.store(this.words, place * WORDS + TAKEN, 0);
   }
-}
-
-/** FNV-1a, 32 bits; never 0. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash | 1;
 }

@@ -10,7 +10,8 @@
  *
  * Back-pressure, for this connection only: nothing more is handled while OUTPUT_MAX bytes wait for a client that does
  * not read or are to be expected, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
- * thread's replies together take more than OUTPUT_TOTAL_MAX.
+ * thread's replies together take more memory than they should. For all connections, while they take twice as much: until then those
+ * that take nothing have been ended (untaken-replies.ts).
  */
 
 import { Socket } from 'node:net';
@@ -43,11 +44,12 @@ import {
 import { HalfRecord } from './half-record.ts';
 import type { LongRecords } from './long-records.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
+import { UntakenReplies } from './untaken-replies.ts';
 
 /** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
 const OUTPUT_MAX = 4 * 1024 * 1024;
-/** Bytes of replies of all the thread's connections; beyond it each may have only what it is about to be sent. */
-const OUTPUT_TOTAL_MAX = 64 * 1024 * 1024;
+/** Bytes of long replies to come, of all the thread's connections; beyond it each may have one. */
+const EXPECTED_TOTAL_MAX = 64 * 1024 * 1024;
 /** Calls that wait for a disk, and their bytes. */
 const UNANSWERED_MAX = 1024;
 const HELD_MAX = 4 * 1024 * 1024;
@@ -157,6 +159,7 @@ export class Connection implements LateAnswers {
   /** A call was taken since the last tick. */
   private worked: boolean;
   private readonly halfRecord: HalfRecord;
+  private readonly untaken: UntakenReplies;
   /** null: nothing is counted. */
   private readonly meter: CallMeter | null;
   /** When what is handled now was received. performance.now() */
@@ -200,6 +203,7 @@ export class Connection implements LateAnswers {
     this.active = false;
     this.worked = false;
     this.halfRecord = new HalfRecord();
+    this.untaken = new UntakenReplies();
     this.dispatcher = new Dispatcher(programs, this.caller, this.parser.record, this.slab.w, this);
     this.socket = this.open(source.fd);
   }
@@ -257,8 +261,18 @@ export class Connection implements LateAnswers {
     const wanted = this.parser.holdsLongMemory && this.memory.longRecords.isShort;
     if (!waits) this.halfRecord.reset();
     else if (this.halfRecord.isOverdue(this.active, wanted)) this.destroy();
+    if (!this.closed && this.leavesReplies()) this.destroy();
     this.active = false;
     this.worked = false;
+  }
+
+  private leavesReplies(): boolean {
+    const { socket } = this;
+    const waiting = socket.writableLength;
+    // Node's own count shrinks only with each complete write; libuv's with every byte.
+    const { _handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
+    const open = _handle?.writeQueueSize ?? waiting;
+    return this.untaken.isOverdue(waiting, socket.bytesWritten - waiting, open, this.memory.slabs.isShort);
   }
 
   private abandon(): void {
@@ -267,6 +281,7 @@ export class Connection implements LateAnswers {
     this.expectNothing();
     this.socket.destroy();
     this.memory.longRecords.stopWaiting(this.onMemory);
+    this.memory.slabs.stopWaiting(this.onMemory);
     this.parser.end();
     this.hooks.onClosed(this);
   }
@@ -384,14 +399,21 @@ export class Connection implements LateAnswers {
   private outputIsFull(): boolean {
     const waiting = this.socket.writableLength + this.slab.w.position - this.unsent;
     if (waiting + this.expectedSize > OUTPUT_MAX) return true;
-    if (this.expectedSize > 0 && this.memory.expectedSize > OUTPUT_TOTAL_MAX) return true;
-    return waiting > 0 && this.memory.slabs.lentSize > OUTPUT_TOTAL_MAX && this.socket.writableLength > 0;
+    if (this.expectedSize > 0 && this.memory.expectedSize > EXPECTED_TOTAL_MAX) return true;
+    const { slabs } = this.memory;
+    return slabs.isFull || (waiting > 0 && slabs.isShort && this.socket.writableLength > 0);
   }
 
   private stall(): void {
     this.flush();
     this.stop();
     if (!this.outputIsFull()) nextTurn(() => this.resume());
+    else this.waitForRoom();
+  }
+
+  /** Where the output of others is in the way nothing of its own tells that it may go on. */
+  private waitForRoom(): void {
+    if (this.memory.slabs.isFull) this.memory.slabs.whenRoom(this.onMemory);
   }
 
   private waitForMemory(): void {
@@ -409,7 +431,11 @@ export class Connection implements LateAnswers {
   /** After a stall: the client has read, or calls have been answered. */
   private resume(): void {
     if (!this.stalled || this.closed || this.quiesced) return;
-    if (this.outputIsFull() || this.callsAreFull()) return;
+    if (this.outputIsFull()) {
+      this.waitForRoom();
+      return;
+    }
+    if (this.callsAreFull()) return;
     this.stalled = false;
     this.work();
     if (!this.stalled && !this.closed) this.socket.resume();

@@ -4,6 +4,7 @@
  * kernel into the place it is sent from.
  */
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { nextTurn } from '../system/turns.ts';
 
 /** Some thousand small replies, or some dozen of 4 KiB. */
 const SMALL_SIZE = 256 * 1024;
@@ -15,6 +16,10 @@ const LARGE_SIZE = 1024 * 1024 + 64 * 1024;
  */
 const SMALL_KEPT_MAX = 16;
 const LARGE_KEPT_MAX = 32;
+/** Bytes that wait for clients of all the thread's connections; beyond it who takes nothing is ended, and nobody gets ahead. */
+const LENT_MAX = 64 * 1024 * 1024;
+/** Beyond it no connection's calls are taken, until there is room. */
+const LENT_FULL = 2 * LENT_MAX;
 
 export class Slab {
   readonly w: XdrWriter;
@@ -53,8 +58,10 @@ export class OutputSlabs {
   /** The fewest of each list that lay unused since the last trim(). */
   private smallSpare: number;
   private largeSpare: number;
+  private waiting: Set<() => void>;
 
   constructor() {
+    this.waiting = new Set();
     this.lentSize = 0;
     this.smallSpare = 0;
     this.largeSpare = 0;
@@ -96,11 +103,38 @@ export class OutputSlabs {
     this.largeSpare = this.large.length;
   }
 
+  get isShort(): boolean {
+    return this.lentSize > LENT_MAX;
+  }
+
+  get isFull(): boolean {
+    return this.lentSize > LENT_FULL;
+  }
+
+  /** Calls back when there is room again, perhaps for somebody before. */
+  whenRoom(callback: () => void): void {
+    this.waiting.add(callback);
+  }
+
+  stopWaiting(callback: () => void): void {
+    this.waiting.delete(callback);
+  }
+
   giveBack(slab: Slab): void {
     this.lentSize -= slab.size;
+    if (this.waiting.size > 0 && !this.isFull) this.wake();
     // One whose writer had to grow, or that was made for a single huge reply, has lost its size.
     if (slab.w.bytes.length !== slab.size) return;
     if (slab.size === SMALL_SIZE && this.small.length < SMALL_KEPT_MAX) this.small.push(slab);
     else if (slab.size === LARGE_SIZE && this.large.length < LARGE_KEPT_MAX) this.large.push(slab);
+  }
+
+  /** Later: the slab is not where it will be. */
+  private wake(): void {
+    const { waiting } = this;
+    this.waiting = new Set();
+    nextTurn(() => {
+      for (const callback of waiting) callback();
+    });
   }
 }

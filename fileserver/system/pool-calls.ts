@@ -36,9 +36,12 @@ export const read: Read = hasCallFaults
 
 export type { FileHandle };
 
-/** For reading only, so that no gate is needed. flags: O_DIRECTORY, O_NOFOLLOW. Rejected as of node:fs. */
+/**
+ * For reading only, so that no gate is needed. flags: O_DIRECTORY, O_NOFOLLOW. Rejected as of node:fs. It does not wait for somebody to
+ * write into what may be a FIFO.
+ */
 export const openForReading = (path: string, flags: number): Promise<FileHandle> =>
-  open(path, constants.O_RDONLY | flags);
+  open(path, constants.O_RDONLY | constants.O_NONBLOCK | flags);
 
 /** A function of node:fs/promises. */
 export function withPoolFault<Args extends unknown[], T>(

@@ -1,4 +1,5 @@
 // Whoever may write to a volume's root gets nothing into the directory that the server trusts, and nothing out of it.
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -10,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -160,4 +162,26 @@ test('the directory that was looked at is the one that is used, whatever gets it
     renameSync(before, own);
   }
   expect(refused).toBeLessThan(TRIES);
+});
+
+describe('a file of the server’s own that is not what the server has written', () => {
+  /** An owner of the disk can make it with any owner while no server runs. */
+  test.each(['volume.json', 'mounts.json'])(
+    'a FIFO in the place of %s is refused, and nobody waits for it',
+    async (name) => {
+      await makeVolume();
+      const path = join(own, name);
+      rmSync(path, { force: true });
+      execFileSync('mkfifo', ['-m', '600', path]);
+      await expect(readPrivate(path)).rejects.toThrow(`${path} is not a regular file`);
+    },
+  );
+
+  test('one that is longer than any of them ever is, is not read into memory', async () => {
+    await makeVolume();
+    const path = join(own, 'mounts.json');
+    writeFileSync(path, '');
+    truncateSync(path, 1024 ** 3);
+    await expect(readPrivate(path)).rejects.toThrow('1073741824 bytes, and at most 16777216 are read');
+  });
 });

@@ -30,6 +30,8 @@ export class VolumeRecordError extends Error {
 
 const { ELOOP } = constants.errno;
 const WRITABLE_BY_OTHERS = 0o022;
+/** Twice the longest that is ever written by this way: the list of mounts, with every byte escaped. */
+const READ_SIZE_MAX = 16 * 1024 * 1024;
 const encoder = new TextEncoder();
 const stat = new StatBuffer();
 
@@ -92,7 +94,13 @@ export function readPrivate(path: string): Promise<Buffer> {
   return using(openDirectory(directory), async (dir) => {
     mustBeOurs(directory, await dir.stat());
     return using(openFile(path, dir), async (file) => {
-      mustBeOurFile(path, await file.stat());
+      const found = await file.stat();
+      mustBeOurFile(path, found);
+      if (found.size > READ_SIZE_MAX) {
+        throw new VolumeRecordError(
+          `${path} has ${found.size} bytes, and at most ${READ_SIZE_MAX} are read; restore it from a backup of the volume`,
+        );
+      }
       return file.readFile();
     });
   });
