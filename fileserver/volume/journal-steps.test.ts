@@ -216,6 +216,21 @@ describe('an append', () => {
   });
 });
 
+test('the same call of two clients is two: each has its intent, and its answer', async () => {
+  const of = (client: string): string => key(1) + client.padEnd(16, '.');
+  const identity = { uid: 1, gid: 2, groups: [3] };
+  const evidence = new Uint8Array(0);
+  const intents = ['a', 'b', 'c'].map((client) =>
+    encodeIntentRecord({ key: of(client), procedure: 8, identity, args: new Uint8Array(4), evidence }),
+  );
+  journal.append([], intents, NOTHING);
+  journal.append([encodeReplyRecord(of('b'), new Uint8Array(4))], [], NOTHING);
+  const replay = await opened();
+  await replay.journal.close();
+  expect([...replay.answers.entries()].map((answer) => answer.key)).toEqual([of('b')]);
+  expect(replay.intents.map((payload) => decodeIntentRecord(payload).key)).toEqual([of('a'), of('c')]);
+});
+
 describe('a new segment', () => {
   /** Some 40 KiB of answers, an intent. */
   const kept = Array.from({ length: 40 }, (_, i) => reply(100 + i, 1000));

@@ -73,3 +73,29 @@ test('an answer that says it is longer than its record is refused', () => {
   const from = Buffer.concat([Buffer.alloc(40), payload]);
   expect(() => answers.add(key('a'), from, 40, from.length)).toThrow('an answer of 49 bytes');
 });
+
+/** Of one client, or of whoever sends the call, as versions before have recorded it. */
+const call = 'call'.padEnd(16, '.');
+const of = (client: string): string => call + client.padEnd(16, '.');
+
+function addKey(whole: string, size: number): void {
+  const payload = Buffer.from(encodeReplyRecord(whole, new Uint8Array(size)));
+  answers.add(whole, payload, 0, payload.length);
+}
+
+test('what a version before has recorded is anybody’s, and stays so whatever else is deleted', () => {
+  addKey(call, 4);
+  addKey(of('a'), 8);
+  // His own counts before it.
+  expect([answers.results(of('a'))?.length, answers.results(of('b'))?.length]).toEqual([8, 4]);
+  expect([answers.has(of('a')), answers.has(of('b'))]).toEqual([true, true]);
+  answers.delete(of('a'));
+  expect([answers.results(of('a'))?.length, answers.results(of('b'))?.length]).toEqual([4, 4]);
+  answers.delete(call);
+  expect([answers.has(of('a')), answers.results(of('b'))]).toEqual([false, null]);
+});
+
+test('what this version has recorded is one client’s', () => {
+  addKey(of('a'), 8);
+  expect([answers.has(of('a')), answers.has(of('b')), answers.has(call)]).toEqual([true, false, false]);
+});
