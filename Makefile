@@ -90,8 +90,8 @@ images: setup ## Build the container images
 bench: setup ## Measure beside nfs-ganesha; writes out/bench.json
 	@$(NODE) bench/main.ts
 
-build: setup ## Compile to dist/ (what the images and the npm package hold)
-	@tsc -p tsconfig.build.json
+build: setup ## Bundle the programs and compile the npm package's modules into dist/ (images hold the bundles)
+	@$(NODE) scripts/bundle.ts dist && tsc -p tsconfig.build.json
 
 package: setup ## The client library as an npm package of its own, in out/
 	@$(NODE) scripts/pack-client.ts

@@ -4,12 +4,14 @@
 #   node /app/dist/fileserver/sentinel/main.js --config FILE  its sentinel
 #   filerpair ...                                             the client (ls, cp, proxy, ...)
 #
-# The build context is made by `make images`: compiled code, and the packages that production needs.
+# The build context is made by `make images`: bundles, the packages with native parts, the licences of the others.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 COPY node_modules/ /app/node_modules/
 COPY package.json LICENSE sbom.cdx.json /app/
-COPY dist/ /app/dist/
+COPY licences/ /app/licences/
+COPY dist/fileserver/ /app/dist/fileserver/
+COPY dist/client/ /app/dist/client/
 RUN printf '#!/bin/sh\nexec node /app/dist/client/cli/main.js "$@"\n' >/usr/local/bin/filerpair \
     && chmod 755 /usr/local/bin/filerpair
 WORKDIR /app

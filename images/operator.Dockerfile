@@ -1,10 +1,10 @@
 # The operator. It needs no right on the machine: it only talks to the Kubernetes API.
-# The build context is made by `make images`: compiled code, and the packages that production needs.
+# The build context is made by `make images`: bundles, the packages with native parts, the licences of the others.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-COPY node_modules/ /app/node_modules/
 COPY package.json LICENSE sbom.cdx.json /app/
-COPY dist/ /app/dist/
+COPY licences/ /app/licences/
+COPY dist/operator/ /app/dist/operator/
 WORKDIR /app
 ENV NODE_ENV=production
 USER 1000:1000

@@ -1,14 +1,14 @@
 // Our images: the file server, the operator and the e2e tests' client, built from this clone.
 //
 // The tag is the version and a hash of what is inside, so an unchanged tree builds nothing and loads nothing.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Cache, contentHash, directoryInputs } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';
 import { imageExists } from '../machine/docker-images.ts';
 import { say, stage } from '../machine/stage.ts';
 import { baseImage } from './base-image.ts';
-import { isKeptInImages } from './kept-in-images.ts';
+import { isKeptInImages, isLicence } from './kept-in-images.ts';
 
 export interface Images {
   readonly fileserver: string;
@@ -16,12 +16,18 @@ export interface Images {
   readonly client: string;
 }
 
+/** Folders of packages, from the root of the repository (scripts/bundle.ts). */
+interface Packages {
+  readonly native: readonly string[];
+  readonly bundled: readonly string[];
+}
+
 export async function images(cache: Cache, repository: string): Promise<Images> {
   const base = await baseImage(cache, repository);
   const context = join(repository, '.cache/images');
   const application = join(context, 'application');
   const tests = join(context, 'tests');
-  await stage('compiling for the images', () => compile(repository, application, tests));
+  await stage('bundling for the images', () => bundle(repository, application, tests));
   await collectPackages(repository, application);
   const fileserver = await build(repository, application, 'fileserver', base);
   const operator = await build(repository, application, 'operator', base);
@@ -29,33 +35,17 @@ export async function images(cache: Cache, repository: string): Promise<Images> 
   return { fileserver, operator, client };
 }
 
-/** Compiles in one go, and keeps what belongs to the tests out of the products. */
-async function compile(repository: string, application: string, tests: string): Promise<void> {
+/** The products, and apart from them what belongs to the tests. */
+async function bundle(repository: string, application: string, tests: string): Promise<void> {
   for (const directory of [application, tests]) rmSync(directory, { recursive: true, force: true });
-  // An output directory of its own: dist/ belongs to whoever publishes the npm package.
-  const dist = join(application, 'dist');
-  await run(
-    [
-      process.execPath,
-      join(repository, 'node_modules/typescript/bin/tsc'),
-      '-p',
-      'e2e/writer/tsconfig.json',
-      '--outDir',
-      dist,
-      // Types have a stage of their own.
-      '--noCheck',
-    ],
-    {
-      cwd: repository,
-    },
-  );
-  mkdirSync(tests, { recursive: true });
-  renameSync(join(dist, 'e2e'), join(tests, 'e2e'));
+  const program = [process.execPath, join(repository, 'scripts/bundle.ts')];
+  await run([...program, join(application, 'dist')], { cwd: repository });
+  await run([...program, tests, '--tests'], { cwd: repository });
 }
 
 /**
- * package.json and the packages that production needs, copied as npm has installed them, with their licences and ours and a bill
- * of materials (CycloneDX).
+ * The bundles hold the packages they need, but for those with native parts: these are copied as npm has installed them. Of the
+ * others the images keep the licences. And package.json, our licence, and a bill of materials (CycloneDX).
  */
 async function collectPackages(repository: string, application: string): Promise<void> {
   for (const name of ['package.json', 'LICENSE']) cpSync(join(repository, name), join(application, name));
@@ -63,19 +53,15 @@ async function collectPackages(repository: string, application: string): Promise
   await run([process.execPath, supplyChain, '--sbom', join(application, 'sbom.cdx.json')], {
     cwd: repository,
   });
-  const listing = await run(['npm', 'ls', '--omit=dev', '--all', '--parseable', '--workspaces=false'], {
-    cwd: repository,
-  });
-  const packages = listing.split('\n').filter((path) => path.includes('/node_modules/'));
-  for (const path of packages) {
-    cpSync(path, join(application, relative(repository, path)), {
-      recursive: true,
-      filter: isKeptInImages,
-    });
-  }
-  const native = join(application, 'node_modules/@koromix');
-  if (!existsSync(native) || readdirSync(native).length === 0) {
-    throw new Error(`koffi's prebuilt library is not installed: run "npm install" without --omit=optional`);
+  const { native, bundled } = JSON.parse(
+    readFileSync(join(application, 'dist/packages.json'), 'utf8'),
+  ) as Packages;
+  for (const path of native)
+    cpSync(join(repository, path), join(application, path), { recursive: true, filter: isKeptInImages });
+  for (const path of bundled) {
+    const licences = join(application, 'licences', path.replaceAll('node_modules/', ''));
+    for (const name of readdirSync(join(repository, path)).filter(isLicence))
+      cpSync(join(repository, path, name), join(licences, name));
   }
 }
 

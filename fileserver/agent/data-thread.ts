@@ -19,6 +19,7 @@ import {
   type VolumeSpec,
 } from '../data/messages.ts';
 import { ThreadBoard } from '../data/thread-board.ts';
+import { threadProgram } from '../data/thread-program.ts';
 import type { DiskSetSlot } from '../right-table.ts';
 
 const STARTED_LOOK_MS = 5;
@@ -44,8 +45,6 @@ export class DataThread {
   constructor(setup: DataThreadSetup) {
     this.setup = setup;
     const { testing } = setup.config;
-    // Not an import: the file runs in the worker alone. Compiled, it has another extension.
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const threads = threadCounts(setup.config);
     const board = ThreadBoard.allocate(threadCount(threads));
     const metrics = new SharedArrayBuffer(metricsSize(threads));
@@ -62,9 +61,7 @@ export class DataThread {
       volumes: { own: volumesOf(setup.config, 'own'), partner: volumesOf(setup.config, 'partner') },
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
-    this.worker = new Worker(new URL(`../data/thread.${extension}`, import.meta.url), {
-      workerData: options,
-    });
+    this.worker = new Worker(threadProgram('thread'), { workerData: options });
     this.worker.on('message', setup.received);
     this.worker.on('error', (error: Error) => setup.ended(error.stack ?? error.message));
     this.worker.on('exit', (code) => setup.ended(`it exited with code ${code}`));

@@ -14,12 +14,10 @@ import type { ThreadKind, ThreadSetup } from './data-threads.ts';
 import { type DataThreadOptions, type FromDataThread, type ToDataThread, threadCount } from './messages.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { Channel } from './thread-messages.ts';
+import { threadProgram } from './thread-program.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('data/thread.ts runs as a worker of the server');
-
-/** Not an import: the files run in workers alone. Compiled, they have another extension. */
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 
 /**
  * V8 lets objects that die young fill 192 MiB a thread before it looks for them, on a machine with enough memory. With this
@@ -28,7 +26,7 @@ const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 const YOUNG_OBJECTS_MAX_MB = 6;
 
 function startWorker(kind: ThreadKind, setup: ThreadSetup, ports: readonly MessagePort[]): Channel {
-  const worker = new Worker(new URL(`./${kind}-thread.${extension}`, import.meta.url), {
+  const worker = new Worker(threadProgram(`${kind}-thread`), {
     workerData: setup,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_OBJECTS_MAX_MB },
     transferList: [...ports],

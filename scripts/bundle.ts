@@ -1,0 +1,91 @@
+/**
+ * Bundles the programs: `node scripts/bundle.ts DIRECTORY [--tests]` writes there what images and packages run. Each program is one
+ * file with all that it imports, and each thread of it another: an engine loads what it runs, and nothing else. What is imported at
+ * run time only (the Kubernetes client of the file server) is a file of its own beside them. Packages with native parts stay
+ * packages.
+ *
+ * `--tests` bundles the writer of the e2e tests and nothing else.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { type InputOptions, rolldown } from 'rolldown';
+
+const ROOT = join(import.meta.dirname, '..');
+/** Packages that load libraries by path at run time, so they have to be installed. koffi's library is in one of @koromix. */
+const NATIVE = ['koffi'];
+const NATIVE_FOLDERS = ['node_modules/koffi', 'node_modules/@koromix'];
+
+interface Program {
+  /** Folder of the output, and the source of its first thread. */
+  readonly main: string;
+  /** Sources of its other threads. They lie beside the first one: that is where it looks for them. */
+  readonly threads?: readonly string[];
+}
+
+const PROGRAMS: readonly Program[] = [
+  {
+    main: 'fileserver/main.ts',
+    threads: [
+      'fileserver/data/thread.ts',
+      'fileserver/data/connection-thread.ts',
+      'fileserver/data/volume-thread.ts',
+      'fileserver/groups/group-thread.ts',
+    ],
+  },
+  { main: 'fileserver/sentinel/main.ts' },
+  { main: 'fileserver/attachment/main.ts' },
+  { main: 'operator/main.ts' },
+  { main: 'client/cli/main.ts', threads: ['client/proxy/parking-thread.ts'] },
+  { main: 'client/index.ts' },
+];
+const TESTS: readonly Program[] = [{ main: 'e2e/writer/main.ts' }];
+
+const options: InputOptions = {
+  cwd: ROOT,
+  platform: 'node',
+  external: [/^node:/, ...NATIVE],
+  // Warnings are about packages' own code. What can't be resolved is an error below.
+  onLog: (level, log, handle) => {
+    if (log.code === 'UNRESOLVED_IMPORT') throw new Error(log.message);
+    if (level === 'warn') return;
+    handle(level, log);
+  },
+};
+
+/** Writes it, and returns the folders of the packages that are in it, from the root of the repository. */
+async function bundle(program: Program, directory: string): Promise<Set<string>> {
+  const packages = new Set<string>();
+  const target = join(directory, dirname(program.main));
+  for (const source of [program.main, ...(program.threads ?? [])]) {
+    // One by one: with common parts in files of their own a thread would load what it does not run.
+    const build = await rolldown({ ...options, input: { [basename(source, '.ts')]: join(ROOT, source) } });
+    const { output } = await build.write({
+      dir: target,
+      format: 'esm',
+      chunkFileNames: 'imported-[name].js',
+    });
+    for (const file of output) {
+      if (file.type !== 'chunk') continue;
+      for (const id of file.moduleIds) {
+        const found = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(relative(ROOT, id));
+        if (found?.[1] !== undefined) packages.add(found[1]);
+      }
+    }
+    await build.close();
+  }
+  return packages;
+}
+
+const [out, flag] = process.argv.slice(2);
+if (out === undefined) {
+  console.error('usage: node scripts/bundle.ts DIRECTORY [--tests]');
+  process.exit(2);
+}
+const directory = resolve(out);
+mkdirSync(directory, { recursive: true });
+const packages = new Set<string>();
+for (const program of flag === '--tests' ? TESTS : PROGRAMS)
+  for (const one of await bundle(program, directory)) packages.add(one);
+// Images have the native ones installed, and keep the licences of the others.
+const listing = { native: NATIVE_FOLDERS, bundled: [...packages].sort() };
+writeFileSync(join(directory, 'packages.json'), `${JSON.stringify(listing, null, 1)}\n`);
