@@ -3,16 +3,20 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
 import { apiReference } from './api-reference.ts';
 import { customResourceDefinition } from './custom-resource-definition.ts';
 import { grantValidations } from './grants.ts';
-import { toYaml } from './yaml.ts';
+
+/** YAML 1.1, as kubectl and Helm read it: there a bare `on` is no text. */
+const yaml = (value: unknown): string =>
+  stringify(value, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false });
 
 const crd = (): string =>
-  `# Generated from crds/filerpair.ts by \`node crds/generate.ts\`; do not edit.\n${toYaml(customResourceDefinition())}`;
+  `# Generated from crds/filerpair.ts by \`node crds/generate.ts\`; do not edit.\n${yaml(customResourceDefinition())}`;
 
 const validations = (): string =>
-  `# Generated from crds/grants.ts by \`node crds/generate.ts\`; do not edit.\n${toYaml(grantValidations())}`;
+  `# Generated from crds/grants.ts by \`node crds/generate.ts\`; do not edit.\n${yaml(grantValidations())}`;
 
 /** Path from the top of the repository, and what the file should contain. */
 export const generated: readonly { readonly path: string; readonly text: () => string }[] = [

@@ -72,22 +72,27 @@ export function agentMetrics(status: () => Status) {
     transitions: metrics.counter(
       'filerpair_transitions_total',
       'Changes of owner to this server. Labels: disk_set, kind, cause.',
+      ['disk_set', 'kind', 'cause'],
     ),
     fences: metrics.counter(
       'filerpair_fences_total',
       'How often this server stopped serving a disk set at once. Label: disk_set.',
+      ['disk_set'],
     ),
     volumeErrors: metrics.counter(
       'filerpair_volume_errors_total',
       'Errors of system calls that say something of the disk or of the server. Labels: disk_set, volume, call, errno.',
+      ['disk_set', 'volume', 'call', 'errno'],
     ),
     leaseWrites: metrics.counter(
       'filerpair_lease_writes_total',
       'Writes to the witness. Labels: disk_set, outcome.',
+      ['disk_set', 'outcome'],
     ),
     leaseReads: metrics.counter(
       'filerpair_lease_reads_total',
       'Reads of the witness. Labels: disk_set, outcome.',
+      ['disk_set', 'outcome'],
     ),
     heartbeats: metrics.counter('filerpair_heartbeats_sent_total', 'Heartbeats sent to the partner.'),
     heartbeatRtt: metrics.histogram(
@@ -98,6 +103,7 @@ export function agentMetrics(status: () => Status) {
     configurationChanges: metrics.counter(
       'filerpair_configuration_changes_total',
       'Changes of the configuration file while the server runs. Label: outcome (taken, refused).',
+      ['outcome'],
     ),
     deaths: metrics.counter(
       'filerpair_deaths_reported_total',

@@ -138,7 +138,7 @@ export class Agent {
     this.exports = new LiveExports({
       config,
       apply: (home, exports) => this.dataThread.replaceExports(this.slotOf(home), exports),
-      changed: (outcome) => this.measured.configurationChanges.add({ outcome }),
+      changed: (outcome) => this.measured.configurationChanges.inc({ outcome }),
       log,
     });
     const exportsOf = (home: ServerName): ExportSpec[] => this.exports.of(home);
@@ -156,7 +156,7 @@ export class Agent {
       disconnected: (incarnation) => this.driver.feed({ kind: 'partnerDisconnected', incarnation }),
       message: (from, message) => this.fromPartner(from, message),
       died: (died) => {
-        this.measured.deaths.add({});
+        this.measured.deaths.inc({});
         log.warn(`${died.incarnation} is dead: ${died.evidence}.`);
         this.driver.feed({ kind: 'died', died });
       },
@@ -292,7 +292,7 @@ export class Agent {
     });
   }
 
-  metricsText(): string {
+  metricsText(): Promise<string> {
     return this.measured.metrics.format();
   }
 
@@ -386,7 +386,7 @@ export class Agent {
 
   private send(to: Incarnation, message: PairMessage): void {
     if (message.kind === 'heartbeat') {
-      this.measured.heartbeats.add({});
+      this.measured.heartbeats.inc({});
       this.heartbeatsSent.set(message.seq, bootMs());
       this.heartbeatsSent.delete(message.seq - 64);
     }
@@ -406,7 +406,7 @@ export class Agent {
 
   private async readLease(home: ServerName): Promise<void> {
     const outcome = await this.options.witness.read(home);
-    this.measured.leaseReads.add({ disk_set: home, outcome: outcome.kind });
+    this.measured.leaseReads.inc({ disk_set: home, outcome: outcome.kind });
     this.driver.feed({ kind: 'leaseRead', home, outcome });
   }
 
@@ -417,7 +417,7 @@ export class Agent {
     ownership: LeaseOwnership,
   ): Promise<void> {
     const outcome = await this.options.witness.compareAndSwap(home, version, ownership);
-    this.measured.leaseWrites.add({ disk_set: home, outcome: outcome.kind });
+    this.measured.leaseWrites.inc({ disk_set: home, outcome: outcome.kind });
     if (outcome.kind === 'unknown') {
       this.log.warn(
         `Whether the Lease of ${home} was written is unknown; looking it up before anything else.`,
@@ -563,7 +563,7 @@ export class Agent {
     errors: readonly VolumeErrorCount[],
   ): void {
     for (const { call, errno, count } of errors)
-      this.measured.volumeErrors.add({ disk_set: home, volume, call, errno }, count);
+      this.measured.volumeErrors.inc({ disk_set: home, volume, call, errno }, count);
     for (const line of this.volumeErrors.add(home, volume, errors, bootMs()))
       this.log.warn(`${home}: ${line}`);
     if (!this.troubled.has(home)) this.tellTrouble(home, epoch);
@@ -631,11 +631,11 @@ export class Agent {
     this.transitions.traced(home, event, now);
     const { level, message } = describe(home, event);
     this.log.log(level, message, { diskSet: home, event: event.name });
-    if (event.name === 'fenced') this.measured.fences.add({ disk_set: home });
+    if (event.name === 'fenced') this.measured.fences.inc({ disk_set: home });
     if (event.name === 'wentBack') this.noteWentBack(home, event.epoch, event.message);
     if (event.name !== 'owned') return;
     const { kind, cause } = this.transitions.of(home)!;
-    this.measured.transitions.add({ disk_set: home, kind, cause });
+    this.measured.transitions.inc({ disk_set: home, kind, cause });
   }
 
   private fatal(reason: string): void {

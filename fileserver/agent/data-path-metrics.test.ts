@@ -20,7 +20,7 @@ const config = parseConfig(
   'test',
 );
 
-it('adds up what the threads have counted, for each disk set', () => {
+it('adds up what the threads have counted, for each disk set', async () => {
   const counts = { connections: 2, own: 1, partner: 1 };
   const buffer = new SharedArrayBuffer(metricsSize(counts));
   const read = PROCEDURES.indexOf('READ');
@@ -41,7 +41,7 @@ it('adds up what the threads have counted, for each disk set', () => {
     (name) => config.diskSets[name]!.exports as never,
     new DataFigures(buffer, counts),
   );
-  const lines = metrics.format().split('\n');
+  const lines = (await metrics.format()).split('\n');
   for (const line of [
     'filerpair_nfs_calls_total{disk_set="filer-a",procedure="READ",result="OK"} 2',
     'filerpair_nfs_calls_total{disk_set="filer-a",procedure="READ",result="STALE"} 2',

@@ -18,7 +18,7 @@ let notHealthy: string | null = null;
 const surface: ControlSurface = {
   homes: ['filer-a', 'filer-b'],
   status: () => ({ server: 'filer-a' }),
-  metrics: () => {
+  metrics: async () => {
     worked++;
     return 'up 1\n';
   },

@@ -30,7 +30,7 @@ export interface ControlSurface {
   /** The disk sets that there are, by home. */
   readonly homes: readonly string[];
   readonly status: () => unknown;
-  readonly metrics: () => string;
+  readonly metrics: () => Promise<string>;
   /** Null: works. */
   readonly whyNotHealthy: () => string | null;
   /** Null: ready. */
@@ -147,7 +147,7 @@ async function answerTo(
       return reading ? json(200, surface.status()) : notAllowed('GET');
     case '/metrics':
       return reading
-        ? { status: 200, type: 'text/plain; version=0.0.4', body: surface.metrics() }
+        ? { status: 200, type: 'text/plain; version=0.0.4', body: await surface.metrics() }
         : notAllowed('GET');
     case '/healthz': {
       if (!reading) return notAllowed('GET');

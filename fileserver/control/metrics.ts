@@ -1,22 +1,26 @@
 /**
- * Metrics in Prometheus' text format. Units are in the names, counters end in _total, and counters for what went well
- * exist from the beginning.
+ * Metrics in Prometheus' text format, by prom-client. Units are in the names, counters end in _total. What others count already (the
+ * status, the memory that threads share) is read when somebody asks: prom-client's own classes would keep a copy of it.
  */
+import { Counter, Histogram, type Metric, Registry } from 'prom-client';
+
 export type Labels = Readonly<Record<string, string>>;
 
-interface Family {
-  readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly lines: () => Iterable<string>;
+interface Sample {
+  readonly metricName?: string;
+  readonly labels: Labels;
+  readonly value: number;
 }
 
 export class Metrics {
-  private readonly families = new Map<string, Family>();
+  readonly #registry = new Registry();
 
-  counter(name: string, help: string): Counter {
-    const counter = new Counter(name);
-    this.families.set(name, { help, type: 'counter', lines: () => counter.lines() });
-    return counter;
+  counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
+    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  }
+
+  histogram(name: string, help: string, buckets: readonly number[]): Histogram {
+    return new Histogram({ name, help, buckets: [...buckets], registers: [this.#registry] });
   }
 
   /** `read` is called at each scrape; a value of null leaves the sample out. */
@@ -25,15 +29,7 @@ export class Metrics {
     help: string,
     read: () => Iterable<readonly [labels: Labels, value: number | null]>,
   ): void {
-    this.families.set(name, {
-      help,
-      type: 'gauge',
-      lines: function* () {
-        for (const [labels, value] of read()) {
-          if (value !== null) yield `${name}${formatLabels(labels)} ${value}`;
-        }
-      },
-    });
+    this.#read('gauge', name, help, () => samplesOf(read()));
   }
 
   /** Like gauge(), for values that only grow. */
@@ -42,8 +38,7 @@ export class Metrics {
     help: string,
     read: () => Iterable<readonly [labels: Labels, value: number | null]>,
   ): void {
-    this.gauge(name, help, read);
-    this.families.set(name, { ...this.families.get(name)!, type: 'counter' });
+    this.#read('counter', name, help, () => samplesOf(read()));
   }
 
   /** A histogram that somebody else keeps: how many values fell into each class, and their sum. */
@@ -53,89 +48,30 @@ export class Metrics {
     bounds: readonly number[],
     read: () => Iterable<readonly [labels: Labels, counts: readonly number[], sum: number]>,
   ): void {
-    const lines = function* (): Iterable<string> {
+    this.#read('histogram', name, help, function* () {
       for (const [labels, counts, sum] of read()) {
-        let below = 0;
+        let value = 0;
         for (const [index, bound] of [...bounds, '+Inf'].entries()) {
-          below += counts[index]!;
-          yield `${name}_bucket${formatLabels({ ...labels, le: String(bound) })} ${below}`;
+          value += counts[index]!;
+          yield { metricName: `${name}_bucket`, labels: { ...labels, le: String(bound) }, value };
         }
-        yield `${name}_sum${formatLabels(labels)} ${sum}`;
-        yield `${name}_count${formatLabels(labels)} ${below}`;
+        yield { metricName: `${name}_sum`, labels, value: sum };
+        yield { metricName: `${name}_count`, labels, value };
       }
-    };
-    this.families.set(name, { help, type: 'histogram', lines });
+    });
   }
 
-  histogram(name: string, help: string, bounds: readonly number[]): Histogram {
-    const histogram = new Histogram(name, bounds);
-    this.families.set(name, { help, type: 'histogram', lines: () => histogram.lines() });
-    return histogram;
+  format(): Promise<string> {
+    return this.#registry.metrics();
   }
 
-  format(): string {
-    let text = '';
-    for (const [name, family] of this.families) {
-      text += `# HELP ${name} ${family.help}\n# TYPE ${name} ${family.type}\n`;
-      for (const line of family.lines()) text += `${line}\n`;
-    }
-    return text;
+  #read(type: string, name: string, help: string, read: () => Iterable<Sample>): void {
+    // A registry needs no more of a metric than this; its type asks for one of the classes.
+    const metric = { name, get: () => Promise.resolve({ name, help, type, values: [...read()] }) };
+    this.#registry.registerMetric(metric as unknown as Metric);
   }
 }
 
-export class Counter {
-  private readonly name: string;
-  private readonly values = new Map<string, number>();
-
-  constructor(name: string) {
-    this.name = name;
-  }
-
-  add(labels: Labels, by = 1): void {
-    const key = formatLabels(labels);
-    this.values.set(key, (this.values.get(key) ?? 0) + by);
-  }
-
-  *lines(): Iterable<string> {
-    for (const [labels, value] of this.values) yield `${this.name}${labels} ${value}`;
-  }
-}
-
-export class Histogram {
-  private readonly name: string;
-  private readonly bounds: readonly number[];
-  private readonly counts: number[];
-  private sum = 0;
-  private count = 0;
-
-  constructor(name: string, bounds: readonly number[]) {
-    this.name = name;
-    this.bounds = bounds;
-    this.counts = bounds.map(() => 0);
-  }
-
-  observe(value: number): void {
-    this.count++;
-    this.sum += value;
-    for (let index = this.bounds.length - 1; index >= 0 && value <= this.bounds[index]!; index--) {
-      this.counts[index]!++;
-    }
-  }
-
-  *lines(): Iterable<string> {
-    for (const [index, bound] of this.bounds.entries()) {
-      yield `${this.name}_bucket${formatLabels({ le: String(bound) })} ${this.counts[index]}`;
-    }
-    yield `${this.name}_bucket${formatLabels({ le: '+Inf' })} ${this.count}`;
-    yield `${this.name}_sum ${this.sum}`;
-    yield `${this.name}_count ${this.count}`;
-  }
-}
-
-function formatLabels(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => {
-    const escaped = value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
-    return `${name}="${escaped}"`;
-  });
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+function* samplesOf(values: Iterable<readonly [Labels, number | null]>): Iterable<Sample> {
+  for (const [labels, value] of values) if (value !== null) yield { labels, value };
 }

@@ -321,7 +321,7 @@ const bundle: Command = {
       const pair = await pairMeant(cluster, which);
       const file = outputOf(flags) ?? `filerpair-${cluster.namespace}-${pair.metadata.name}.tar.gz`;
       const files = await supportBundle(cluster, pair, Date.now());
-      await writeForOwner(file, tarGz(files, Date.now()));
+      await writeForOwner(file, await tarGz(files, Date.now()));
       world.stdout.line(`${file}: ${files.length} files`);
     }),
 };

@@ -1,5 +1,5 @@
 // A pair as manifests that bring it back to life elsewhere, in another namespace or another cluster, on the same disks.
-import { toYaml } from '../../../crds/yaml.ts';
+import { stringify } from 'yaml';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
 import { handleKeysName, labels } from '../../../kubernetes/words.ts';
@@ -76,7 +76,8 @@ export function exportedPair(
 
 /** As `kubectl apply -f -` takes it. */
 export const manifests = (objects: readonly KubernetesObject[]): string =>
-  objects.map((object) => toYaml(object)).join('---\n');
+  // YAML 1.1, as kubectl reads it: there a bare `on` is no text.
+  objects.map((object) => stringify(object, { version: '1.1', lineWidth: 0 })).join('---\n');
 
 function claimOf(claims: readonly ClaimToExport[], server: string, volume: string): ClaimToExport {
   const claim = claims.find(
