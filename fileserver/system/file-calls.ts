@@ -117,8 +117,10 @@ const openHow = new NativeBuffer(24);
 const linkTarget = new NativeBuffer(PATH_SIZE);
 const empty = new NativeBuffer(8);
 
-/** A path of no bytes: with AT_EMPTY_PATH, the descriptor itself. */
-export const EMPTY_PATH_ADDRESS = empty.address;
+/** Of a path of no bytes: with AT_EMPTY_PATH, the descriptor itself. Asked for at each call (NativeBuffer says why). */
+export function emptyPathAddress(): number {
+  return empty.address;
+}
 
 /** Copies a name into the thread's first path buffer, ends it with NUL, returns its address. */
 export function pathAddress(name: Uint8Array): number {

@@ -5,7 +5,7 @@
  * name_to_handle_at is for everybody; open_by_handle_at wants CAP_DAC_READ_SEARCH (EPERM without it), since a
  * handle passes by all permissions of the directories above the file.
  */
-import { AT_EMPTY_PATH, EMPTY_PATH_ADDRESS, O_CLOEXEC, pathAddress } from './file-calls.ts';
+import { AT_EMPTY_PATH, emptyPathAddress, O_CLOEXEC, pathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
@@ -55,7 +55,7 @@ export class KernelHandleBuffer {
 
   /** Of what the descriptor stands for; O_PATH will do. */
   ofFd(fd: number): number {
-    return this.call(fd, EMPTY_PATH_ADDRESS, AT_EMPTY_PATH);
+    return this.call(fd, emptyPathAddress(), AT_EMPTY_PATH);
   }
 
   private call(dir: number, path: number, flags: number): number {

@@ -3,7 +3,9 @@
  *
  * koffi takes a typed array for a pointer argument, but has to ask the engine for its address at each call; an
  * address passed as a number costs nothing and allocates nothing. V8 never moves the backing store of an
- * ArrayBuffer, so the address stays right as long as the object is referenced. Keep the object, not the number.
+ * ArrayBuffer, so the address stays right as long as the object is referenced. Keep the object, not the number: once a
+ * module has run, the engine drops what none of its functions names, and a number that was kept is the address of
+ * memory that belongs to others.
  */
 import koffi from 'koffi';
 

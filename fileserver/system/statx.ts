@@ -6,7 +6,7 @@
  * Layout: struct statx in linux/stat.h, the same on every architecture, in the machine's byte order; both
  * supported ones (x86-64, arm64) are little-endian.
  */
-import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, EMPTY_PATH_ADDRESS, pathAddress } from './file-calls.ts';
+import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, emptyPathAddress, pathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 
@@ -45,7 +45,7 @@ export class StatBuffer {
 
   /** Of what the descriptor stands for. 0 or -errno. */
   ofFd(fd: number): number {
-    return this.call(fd, EMPTY_PATH_ADDRESS, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+    return this.call(fd, emptyPathAddress(), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
   }
 
   /** Of the name itself, a symbolic link not followed. 0 or -errno. */

@@ -11,7 +11,7 @@
  */
 import { fstat } from 'node:fs';
 import koffi from 'koffi';
-import { AT_EMPTY_PATH, EMPTY_PATH_ADDRESS } from './file-calls.ts';
+import { AT_EMPTY_PATH, emptyPathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 import { anotherUser, GROUPS_MAX, isGroup, isUser } from './user-ids.ts';
@@ -132,7 +132,7 @@ export const X_OK = 1;
 /** 0 if the thread's present identity has these permissions on what the descriptor stands for, else -errno. */
 export function accessOf(pathFd: number, wanted: number): number {
   const flags = AT_EMPTY_PATH | AT_EACCESS;
-  return c_faccessat2(FACCESSAT2, pathFd, EMPTY_PATH_ADDRESS, wanted, flags);
+  return c_faccessat2(FACCESSAT2, pathFd, emptyPathAddress(), wanted, flags);
 }
 
 /** Has libuv start its pool while this thread is still the server itself. To be awaited before the first become(). */

@@ -1,7 +1,11 @@
 // The empty directory where a volume would appear must never be taken for it.
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CallFaults } from '../system/call-faults.ts';
 import { close } from '../system/file-calls.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
@@ -94,4 +98,35 @@ describe.skipIf(!mayMount)('opening a volume that moves', () => {
     await expect(opening).rejects.toMatchObject({ reason: 'NotAVolume' });
     expect(readdirSync(place)).toEqual([]);
   });
+});
+
+test('what can be opened and not looked at is not held: nobody could unmount it', async () => {
+  const callFaults = new CallFaults();
+  const worker = new Worker(
+    `
+      const { parentPort, workerData } = require('node:worker_threads');
+      const { readdirSync, readlinkSync } = require('node:fs');
+      const held = () => readdirSync('/proc/self/fd').filter((fd) => {
+        try { return readlinkSync('/proc/self/fd/' + fd) === '/proc'; } catch { return false; }
+      }).length;
+      import(workerData.file).then(({ pinMountedVolume }) => {
+        const before = held();
+        let says = null;
+        try { pinMountedVolume('/proc'); } catch (error) { says = error.message; }
+        parentPort.postMessage({ says, held: held() - before });
+      });
+    `,
+    {
+      eval: true,
+      workerData: {
+        testing: { callFaults: callFaults.buffer },
+        file: new URL('./mounted-volume.ts', import.meta.url).href,
+      },
+    },
+  );
+  callFaults.arm('statx', constants.errno.EIO);
+  const [answer] = await once(worker, 'message');
+  await worker.terminate();
+  expect(callFaults.failed('statx')).toBe(1);
+  expect(answer).toEqual({ says: '/proc cannot be looked at', held: 0 });
 });

@@ -20,9 +20,14 @@ export function pinMountedVolume(path: string): number | null {
   const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (fd === -ENOENT || fd === -ENOTDIR || fd === -ELOOP) return null;
   if (fd < 0) throw new Error(`${path} cannot be opened (errno ${-fd})`);
-  if (isRootOfOtherDevice(path, fd)) return fd;
-  close(fd);
-  return null;
+  let isThere = false;
+  try {
+    isThere = isRootOfOtherDevice(path, fd);
+  } finally {
+    // Also when it can't be looked at: nobody could unmount the volume any more.
+    if (!isThere) close(fd);
+  }
+  return isThere ? fd : null;
 }
 
 /**
