@@ -14,6 +14,8 @@ const allowed = [
     dnsDomains: ['example.org'],
     lostNodes: ['Confirmed', 'Silent'],
     lostNodesSilentMin: '1s',
+    // Of reattach/node-full.test.ts.
+    priorityClasses: ['e2e-files'],
   },
   // crds/examples/valid/everything.yaml.
   {
