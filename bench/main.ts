@@ -4,7 +4,7 @@
 // system of its kind (root only); with --flush-ms as well, on one whose flushes take that long. Without, in .cache.
 // --beside CHECKOUT: the peer is the server of another checkout of this project, its packages installed, not nfs-ganesha.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
@@ -130,6 +130,14 @@ function startTheirs(directory: string, version: string, data: string | undefine
   return startGanesha(directory, version, data);
 }
 
+const LINES_OF_LOG = 10;
+
+function printEnd(log: string): void {
+  if (!existsSync(log)) return;
+  const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+  console.error([`${log}:`, ...lines.slice(-LINES_OF_LOG)].join('\n  '));
+}
+
 async function main(): Promise<void> {
   const [connections, depth] = [Number(values.connections), Number(values.depth)];
   const length = values.quick ? QUICK : FULL;
@@ -165,6 +173,10 @@ async function main(): Promise<void> {
     };
     mkdirSync(join(ROOT, 'out'), { recursive: true });
     writeFileSync(join(ROOT, 'out/bench.json'), `${JSON.stringify(result, null, 2)}\n`);
+  } catch (error) {
+    // Why a server did not answer stands in its log, which goes with the directory.
+    for (const name of ['filerpair', 'other', 'ganesha']) printEnd(join(directory, name, 'output.log'));
+    throw error;
   } finally {
     for (const server of servers) await server.stop();
     await disk?.remove();
