@@ -224,6 +224,28 @@ describe('volumes and claims', () => {
     expect(volumeReach).toEqual({ 'pv-one': 'every node', 'pv-two': 'every node', 'pv-three': 'unknown' });
   });
 
+  test('a PersistentVolume that was made anew under its name is known as it is now, and wakes the pair', async () => {
+    api = new Api();
+    const inZone = (resourceVersion: string, zone: string): KubernetesObject => {
+      const key = 'topology.kubernetes.io/zone';
+      const required = {
+        nodeSelectorTerms: [{ matchExpressions: [{ key, operator: 'In', values: [zone] }] }],
+      };
+      const volume = ofCluster('pv-one', { accessModes: ['ReadWriteOnce'], nodeAffinity: { required } });
+      return { ...volume, metadata: { ...volume.metadata, uid: `uid-${zone}`, resourceVersion } };
+    };
+    api.objects['filerpairs'] = [at('home', ['one'], '2026-11-01T00:00:00Z')];
+    api.objects['persistentvolumeclaims'] = [labelled('one', { volumeName: 'pv-one' })];
+    api.objects['persistentvolumes'] = [inZone('1', 'zone-a')];
+    const caches = await api.start();
+    const reach = async () => JSON.stringify((await observe(caches)).volumeReach['pv-one']);
+    expect(await reach()).toContain('zone-a');
+    await api.changes('persistentvolumes', 'DELETED', inZone('2', 'zone-a'));
+    expect(await reach()).toBe('"unknown"');
+    await api.changes('persistentvolumes', 'ADDED', inZone('3', 'zone-b'));
+    expect(await reach()).toContain('zone-b');
+  });
+
   test('another pair that names a claim is seen, and both are woken when that changes', async () => {
     api = new Api();
     api.objects['filerpairs'] = [
