@@ -45,6 +45,10 @@ export interface DataPathHost {
   /** Runs now, or after the stop. Never after the end. */
   run(action: () => void): void;
   stop(forMs: number): void;
+  /** The same, and where machines are paused unseen no news reaches the process for a while afterwards. */
+  stopUntold(forMs: number): void;
+  /** Those of the other server that are stopped go on, in the very moment in which a volume of theirs is opened. */
+  othersGoOn(): void;
   input(input: Input): void;
   /** `volume`: which, if the disk set has several. */
   wrote(home: ServerName, epoch: number, volume?: SimulatedVolume): void;
@@ -273,8 +277,7 @@ export class SimulatedDataPath implements SimulatedPath {
       this.#host.violate(
         `${this.#host.me} opened ${home} at epoch ${epoch}, behind the volume's ${volume.epoch}`,
       );
-    volume.epoch = epoch;
-    volume.owner = this.#host.me;
+    volume.beginRecord()(this.#host.me, epoch, this.#host.runningClocks());
     if (this.diskSets.get(home) !== diskSet) return;
     diskSet.phase = 'open';
     this.#host.input({ kind: 'diskSetOpened', home, epoch });

@@ -47,6 +47,9 @@ export interface Surroundings {
   runningClocks(): ReadonlyMap<Incarnation, number>;
   hangsMs(server: ServerName, volume: SimulatedVolume): number;
   landedLate(): void;
+  loseApi(server: ServerName, forMs: number): void;
+  /** All of the server's partner that are stopped, within milliseconds. */
+  othersGoOn(server: ServerName): void;
   violate(message: string): void;
   /** True once no more faults may strike. */
   readonly calm: boolean;
@@ -106,7 +109,8 @@ export class SimulatedProcess implements DataPathHost {
     this.#wallOffset = world.random.between(-5000, 5000);
     this.#offset = world.random.between(0, 1e7);
     this.timing = world.timingOfNext();
-    this.#dataPath = world.severalVolumes ? new VolumeThreads(this) : new SimulatedDataPath(this);
+    const threads = world.severalVolumes || world.machinesPause;
+    this.#dataPath = threads ? new VolumeThreads(this) : new SimulatedDataPath(this);
     const state = initialServer({ me, server, partner, timing: this.timing }, this.clock());
     this.#driver = new PairDriver(state, this.#ports(), this.#decision());
     this.input({ kind: 'tick' });
@@ -234,6 +238,16 @@ export class SimulatedProcess implements DataPathHost {
     }
     if (this.has('sentinelGuesses') && forMs > this.#world.timing.leaseMs) this.#world.presumedDead(this);
     this.queue.after(forMs, () => this.resume());
+  }
+
+  stopUntold(forMs: number): void {
+    const { machinesPause, timing, random } = this.#world;
+    if (machinesPause && random.chance(0.5)) this.#world.loseApi(this.#server, forMs + timing.leaseMs);
+    this.stop(forMs);
+  }
+
+  othersGoOn(): void {
+    if (this.#world.machinesPause) this.#world.othersGoOn(this.#server);
   }
 
   resume(): void {

@@ -146,6 +146,8 @@ describe('the simulation catches', () => {
     ['OpenedByFirstThread', 'volumes', /says that .* is opened, and a volume of it is of/],
     ['OwnerNotLookedAt', 'machines', /told a client of a change|long after/],
     ['LookedAtBeforeOnly', 'machines', /told a client of a change/],
+    ['OwnerRecordedOnce', 'machines', /told a client of a change/],
+    ['JournalReadOnce', 'machines', /a journal as it was before a change/],
   ])('%s', { timeout: 120_000 }, (name, faults, violation) => {
     expect(firstViolation({ variant: variantNamed(name), faults }, 300)).toMatch(violation);
   });

@@ -37,8 +37,17 @@ interface Thread {
   ending: boolean;
   /** On the process's clock. */
   lookedAt: number;
-  /** Not flushed yet: was somebody newer the owner when it was written? */
-  unflushed: boolean[];
+  /** Of what was read from the journal: groups of changes. */
+  read: number;
+  /** Not flushed yet. */
+  unflushed: Written[];
+}
+
+interface Written {
+  /** Was somebody newer the owner when it was written? */
+  readonly late: boolean;
+  /** Its number in the journal; null: a WRITE is not in there. */
+  readonly journalled: number | null;
 }
 
 interface Opening extends OpenDiskSet {
@@ -85,6 +94,7 @@ export class VolumeThreads implements SimulatedPath {
   open(home: ServerName, epoch: number): void {
     const opening: Opening = { epoch, phase: 'opening', threads: [], failed: false };
     this.diskSets.set(home, opening);
+    if (!this.#host.calm && this.#host.random.chance(0.5)) this.#host.othersGoOn();
     for (const volume of this.#host.volumes.of(home)) {
       const thread: Thread = {
         home,
@@ -94,6 +104,7 @@ export class VolumeThreads implements SimulatedPath {
         inHand: 0,
         ending: false,
         lookedAt: this.#host.clock(),
+        read: volume.journalled,
         unflushed: [],
       };
       opening.threads.push(thread);
@@ -165,7 +176,7 @@ export class VolumeThreads implements SimulatedPath {
   // --------------------------------------------------------------------------------------- opening, failing
 
   #openVolume(thread: Thread): void {
-    const { random, calm, timing } = this.#host;
+    const { random, calm } = this.#host;
     const { home, opening, volume } = thread;
     if (this.diskSets.get(home) !== opening || opening.failed) {
       thread.ending = true;
@@ -184,19 +195,48 @@ export class VolumeThreads implements SimulatedPath {
       this.#failOpening(thread, refused);
       return;
     }
-    if (!calm && random.chance(0.05)) this.#host.stop(random.between(0, 4) * timing.leaseMs);
-    this.#change(thread, this.#lateness(), () => this.#recordOwner(thread));
+    this.#recordOwner(thread);
   }
 
-  /** The record is read, compared and written by one thread in one piece (fileserver/volume/ownership.ts). */
+  /**
+   * The record is read, compared and written by one thread in one piece, until it is in both blocks (fileserver/volume/ownership.ts).
+   * A pause of the machine may come between the look and the write.
+   */
   #recordOwner(thread: Thread): void {
+    const { random, calm, timing, me } = this.#host;
     const { home, opening, volume } = thread;
-    if (this.#isAhead(volume, opening.epoch)) {
-      this.#failOpening(thread, 'VolumeEpochAhead');
+    const { epoch } = opening;
+    const refused = this.#isAhead(volume, epoch) ? 'VolumeEpochAhead' : this.#held(home) ? null : 'RightLost';
+    const givenUp = this.diskSets.get(home) !== opening || opening.failed;
+    if (givenUp || refused !== null) {
+      if (refused !== null) this.#failOpening(thread, refused);
+      thread.ending = true;
+      this.#goOn();
       return;
     }
-    volume.record(this.#host.me, opening.epoch, this.#host.runningClocks());
-    if (this.diskSets.get(home) !== opening || opening.failed) return;
+    const once = this.#host.has('ownerRecordedOnce') && volume.owner === me && volume.epoch === epoch;
+    if (once || volume.isRecorded(me, epoch)) {
+      this.#opened(thread);
+      return;
+    }
+    const write = volume.beginRecord();
+    if (!calm && random.chance(0.05)) this.#host.stopUntold(random.between(0, 4) * timing.leaseMs);
+    this.#change(thread, this.#lateness(), () => {
+      write(me, epoch, this.#host.runningClocks());
+      this.#callDisk(thread, this.#diskTime(2), () => this.#recordOwner(thread));
+    });
+  }
+
+  #opened(thread: Thread): void {
+    const { home, opening, volume } = thread;
+    // An owner on a machine that was paused may have appended to the journal since it was read.
+    if (!this.#host.has('journalReadOnce')) thread.read = volume.journalled;
+    const { epoch } = opening;
+    if (epoch > volume.readBy.epoch) volume.readBy = { epoch, journalled: thread.read };
+    if (volume.told > thread.read)
+      this.#host.violate(
+        `${this.#host.me} opens a volume of ${home} with a journal as it was before a change that a client was told of`,
+      );
     thread.phase = 'open';
     const { threads } = opening;
     const opened = this.#host.has('openedByFirstThread')
@@ -292,25 +332,31 @@ export class VolumeThreads implements SimulatedPath {
     const strikes = !calm && random.chance(0.003);
     if (strikes && random.chance(0.7)) this.#host.stop(random.between(0, 3) * timing.leaseMs);
     const begunAt = this.#host.clock();
-    const written: boolean[] = operation === 'write' || operation === 'commit' ? thread.unflushed : [];
+    const written: Written[] = operation === 'write' || operation === 'commit' ? thread.unflushed : [];
     if (operation === 'commit') this.#flush(thread, thread.unflushed.splice(0));
     else
       this.#change(thread, strikes ? random.between(0, 3) * timing.leaseMs : 0, () => {
-        written.push(this.#isLate(thread, begunAt));
+        const journalled = operation === 'change' ? ++thread.volume.journalled : null;
+        written.push({ late: this.#isLate(thread, begunAt), journalled });
         if (operation !== 'write') this.#flush(thread, written);
       });
   }
 
-  /** Behind the flush: is the volume still ours? Only then the clients are told. `late`: of what is flushed. */
-  #flush(thread: Thread, late: readonly boolean[]): void {
+  /** Behind the flush: is the volume still ours? Only then the clients are told. */
+  #flush(thread: Thread, written: readonly Written[]): void {
     const { random, calm, timing, me } = this.#host;
     this.#callDisk(thread, this.#diskTime(2), () => {
       if (!calm && random.chance(0.002)) this.#host.stop(random.between(0, 3) * timing.leaseMs);
       this.#host.run(() => {
         const behind = this.#host.has('lookedAtBeforeOnly') || this.#isOurs(thread);
         if (!behind || !this.#serves(thread)) return;
-        const { owner, epoch } = thread.volume;
-        if (late.includes(true))
+        const { owner, epoch, readBy, told } = thread.volume;
+        thread.volume.told = Math.max(told, ...written.map(({ journalled }) => journalled ?? 0));
+        if (readBy.epoch > thread.opening.epoch && thread.volume.told > Math.max(told, readBy.journalled))
+          this.#host.violate(
+            `${me} told a client of a change to a volume of ${thread.home} that is not in the journal as it was read for epoch ${readBy.epoch}`,
+          );
+        if (written.some(({ late }) => late))
           this.#host.violate(
             `${me} told a client of a change that it made to a volume of ${thread.home} when ${owner} owned it at epoch ${epoch}`,
           );

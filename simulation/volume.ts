@@ -6,17 +6,29 @@
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
 import { type Answer, apply, flushed, lost, type Operation, type Register } from './history.ts';
 
+/** An ownership record. */
+interface OwnershipBlock {
+  readonly generation: number;
+  readonly owner: Incarnation;
+  readonly epoch: number;
+  /** What the clocks of all processes showed when it was written. */
+  readonly clocks: ReadonlyMap<Incarnation, number>;
+}
+
 export class SimulatedVolume {
   /** Server to which it belongs by declaration: written once. */
   readonly home: ServerName;
   readonly name: string;
-  /** Of the last owner that opened it. */
-  epoch = 0;
-  owner: Incarnation | null = null;
-  /** What the clocks of all processes showed when the ownership record was written last. */
-  clocksAtRecord: ReadonlyMap<Incarnation, number> = new Map();
+  /** Groups of changes whose intents are in the journal. */
+  journalled = 0;
+  /** Of these, the last of which a client was told. */
+  told = 0;
+  /** The newest owner that has read the journal, and how far. */
+  readBy: { readonly epoch: number; readonly journalled: number } = { epoch: 0, journalled: 0 };
   /** As the kernel counts them for those who have files open (errseq). */
   writeBackErrors = 0;
+  /** As fileserver/volume/ownership.ts has it: the one of the higher generation counts. */
+  readonly #blocks: (OwnershipBlock | null)[] = [null, null];
   /** What clients made on it, by name. */
   readonly #files = new Map<string, Register>();
   /** The duplicate request cache: committed with the operation, by client and XID. */
@@ -27,11 +39,36 @@ export class SimulatedVolume {
     this.name = name;
   }
 
-  /** The ownership record is written. */
-  record(owner: Incarnation, epoch: number, clocks: ReadonlyMap<Incarnation, number>): void {
-    this.owner = owner;
-    this.epoch = epoch;
-    this.clocksAtRecord = clocks;
+  /** Of the last owner that opened it. */
+  get epoch(): number {
+    return this.#newest?.epoch ?? 0;
+  }
+
+  get owner(): Incarnation | null {
+    return this.#newest?.owner ?? null;
+  }
+
+  /** What the clocks of all processes showed when the ownership record was written. */
+  get clocksAtRecord(): ReadonlyMap<Incarnation, number> {
+    return this.#newest?.clocks ?? new Map();
+  }
+
+  get #newest(): OwnershipBlock | null {
+    const [a, b] = this.#blocks as [OwnershipBlock | null, OwnershipBlock | null];
+    return (a?.generation ?? 0) > (b?.generation ?? 0) ? a : b;
+  }
+
+  /** The record of this owner is in both blocks. */
+  isRecorded(owner: Incarnation, epoch: number): boolean {
+    return this.#blocks.every((block) => block?.owner === owner && block.epoch === epoch);
+  }
+
+  /** A look at the ownership record. What it returns writes another one over the block that is the older one now, whatever is there then. */
+  beginRecord(): (owner: Incarnation, epoch: number, clocks: ReadonlyMap<Incarnation, number>) => void {
+    const generation = (this.#newest?.generation ?? 0) + 1;
+    return (owner, epoch, clocks) => {
+      this.#blocks[generation % 2] = { generation, owner, epoch, clocks };
+    };
   }
 
   /** Once, but for WRITE, of which the volume keeps no record: sent again, it gets the answer of the first time. */

@@ -218,6 +218,16 @@ export class World implements Surroundings {
     }
   }
 
+  loseApi(server: ServerName, forMs: number): void {
+    this.withoutApi.add(server);
+    this.queue.after(forMs, () => this.reachApi(server));
+  }
+
+  othersGoOn(server: ServerName): void {
+    for (const process of this.alive(this.partnerOf(server)))
+      if (process.paused) this.queue.after(this.random.between(0, 20), () => process.resume());
+  }
+
   connect(a: SimulatedProcess, b: SimulatedProcess): void {
     for (const [one, other] of [
       [a, b],

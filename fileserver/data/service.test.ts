@@ -237,8 +237,9 @@ describe('the ownership record (R6)', () => {
         expect((await write(nfs.UNSTABLE)).status).toBe(nfs.NFS3_OK);
         // As after a pause of the whole machine, in which nothing of it has seen any time pass.
         const owner = { owner: 'filer-b', ownerIncarnation: 'filer-b/test/1', epoch: 2 };
+        const writeVerifier = '0123456789abcdef';
         const record = (await readOwnership(directory.path))!;
-        await writeOwnership(OPEN, directory.path, { ...record, ...owner });
+        await writeOwnership(OPEN, directory.path, { ...record, ...owner, writeVerifier });
         const fault = other.of('fault');
         const call = {
           CREATE: () => client.call('CREATE', { where: { dir: root, name: bytes('late') }, how }),

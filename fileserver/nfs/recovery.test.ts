@@ -18,10 +18,11 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { FlushSet } from '../volume/flush-set.ts';
 import type { OpenFile } from '../volume/open-file.ts';
-import { Volume } from '../volume/volume.ts';
+import { prepareVolume, Volume } from '../volume/volume.ts';
 import type { Operation } from './operation.ts';
 import { ServedVolume, statusOf } from './served-volume.fixture.ts';
 
@@ -165,6 +166,18 @@ test('nothing is settled before the ownership record is on the disk', async () =
   recorded.resolve();
   await opening;
   expect(flush).toHaveBeenCalledOnce();
+});
+
+// It is on a machine that was paused as a whole: it has seen no time pass, and answers until it finds the new ownership record.
+test('what the owner before answers after its journal was read is found', async () => {
+  const before = served;
+  const prepared = await prepareVolume({ name: 'data', path: directory });
+  const answer = await before.submit(create('new'));
+  expect(statusOf(answer)).toBe(nfs.NFS3_OK);
+  epoch += 1;
+  served = await ServedVolume.open(directory, epoch, () => {}, undefined, OPEN, prepared);
+  await before.close();
+  expect(await served.submit(create('new'))).toEqual(answer);
 });
 
 /** Names of what is flushed before these operations are answered. */

@@ -50,9 +50,15 @@ export async function recover(
   cache: ReplyCache,
   onStep: StepListener,
 ): Promise<RecoverySummary> {
-  const { answers, intents } = volume.takeLeftBehind();
-  const contents = restoreAnswers(answers, cache);
+  let found = volume.takeLeftBehind();
+  let contents = restoreAnswers(found.answers, cache);
   await volume.recorded;
+  const since = await volume.leftBehindSince();
+  if (since !== null) {
+    found = since;
+    contents = restoreAnswers(since.answers, cache);
+  }
+  const { answers, intents } = found;
   const { gate } = volume;
   if (volume.reserve.needed) await unshareRecords(gate, volume.spec.path);
   volume.reserve.begin(gate);

@@ -13,7 +13,7 @@ import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
 import type { Pacing } from '../volume/group-pacing.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
-import { openVolume, type Volume } from '../volume/volume.ts';
+import { type FaultListener, openVolume, type PreparedVolume, type Volume } from '../volume/volume.ts';
 import type { NfsService } from './call.ts';
 import { operations } from './change.ts';
 import type { Operation } from './operation.ts';
@@ -67,13 +67,13 @@ export class ServedVolume {
     onStep: (operation: string, step: OperationStep) => void = () => {},
     pacing?: Pacing,
     gate: WriteGate = OPEN,
+    prepared: PreparedVolume | null = null,
   ): Promise<ServedVolume> {
     const server = epoch % 2 === 1 ? 'filer-a' : 'filer-b';
     const owner = { home: 'filer-a', server, incarnation: `${server}/${epoch}`, epoch };
     const faults: string[] = [];
-    const volume = await openVolume({ name: 'data', path }, owner, gate, (_volume, reason) =>
-      faults.push(reason),
-    );
+    const onFault: FaultListener = (_volume, reason) => faults.push(reason);
+    const volume = await openVolume({ name: 'data', path }, owner, gate, onFault, prepared);
     const served = new ServedVolume(volume, faults);
     await served.recover(onStep, pacing);
     return served;

@@ -61,6 +61,36 @@ test('gives the next owner the answers, and the intents that have none', async (
   replay.journal.close();
 });
 
+test.each<[string, boolean, (owner: Journal) => void]>([
+  ['nothing', false, () => {}],
+  ['a record', true, (owner) => owner.append([], [intent(2)], NOTHING)],
+  ['the largest record', true, (owner) => owner.append([reply(2, 65_000)], [], NOTHING)],
+  [
+    'a new segment, and no more',
+    true,
+    (owner) => {
+      while (owner.compactionCount === 1) owner.append([], [intent(2)], NOTHING);
+    },
+  ],
+  [
+    'all of a segment, to its end',
+    true,
+    (owner) => {
+      while (owner.compactionCount < 5) owner.append([reply(2, 60_000)], [], NOTHING);
+    },
+  ],
+  ['a new segment of a new owner', true, (owner) => owner.begin(NOTHING, OPEN)],
+])('knows whether anybody has appended to it since it was read: %s', async (_, grown, appends) => {
+  const owner = await begun();
+  owner.append([reply(1)], [intent(1)], NOTHING);
+  const { journal } = await openJournal(directory, uuid);
+  expect(await journal.hasGrown(directory)).toBe(false);
+  appends(owner);
+  expect(await journal.hasGrown(directory)).toBe(grown);
+  owner.close();
+  journal.close();
+});
+
 test('full, it goes on in the other file with what still counts, any number of times', async () => {
   const journal = await begun();
   const kept = Array.from({ length: 10 }, (_, i) => reply(i));

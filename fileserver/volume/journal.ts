@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { SystemCallError } from '../system/errno.ts';
-import { close, O_RDWR, writeJournalFrom } from '../system/file-calls.ts';
+import { close, O_RDONLY, O_RDWR, writeJournalFrom } from '../system/file-calls.ts';
 import { fdatasync } from '../system/pool-calls.ts';
 import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../system/write-gate.ts';
 import { writeOut } from '../system/write-out.ts';
@@ -36,6 +36,7 @@ import {
   recordSize,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
+  unparsed,
 } from './journal-records.ts';
 import { type LeftBehind, leftBehind, type ReadSegment } from './left-behind.ts';
 import { openPrivate } from './private-files.ts';
@@ -71,13 +72,21 @@ export interface Replay extends LeftBehind {
   readonly journal: Journal;
 }
 
+/** How far a journal was read. */
+interface ReadTo {
+  /** Of each file. */
+  readonly headers: readonly SegmentHeader[];
+  /** Of those that were read: where their valid records end, and the batch of the last one. By number of the file. */
+  readonly ends: ReadonlyMap<number, Pick<ReadSegment, 'end' | 'batch'>>;
+}
+
 export class JournalCorruptError extends Error {
   override readonly name = 'JournalCorruptError';
 }
 
 export class Journal {
   private readonly fds: readonly number[];
-  private readonly uuid: Uint8Array;
+  readonly uuid: Uint8Array;
   /** Nothing is written before begin(). */
   private gate: WriteGate = NO_WRITES;
   private active: number;
@@ -97,6 +106,7 @@ export class Journal {
   /** Batch in which the active segment got everything. */
   private completeIn = NEVER;
   private readonly segmentSize: number;
+  private readonly readTo: ReadTo;
   private readonly builder = new BatchBuilder();
   private busy = 0;
   private closing: PromiseWithResolvers<void> | null = null;
@@ -112,12 +122,14 @@ export class Journal {
     active: number,
     sequence: number,
     segmentSize: number,
+    readTo: ReadTo,
   ) {
     this.fds = fds;
     this.uuid = uuid;
     this.active = active;
     this.sequence = sequence;
     this.segmentSize = segmentSize;
+    this.readTo = readTo;
     this.at = segmentSize;
     this.dirtyFrom = segmentSize;
   }
@@ -296,6 +308,27 @@ export class Journal {
   }
 
   /**
+   * Before begin(): has anybody appended to it since it was read? The files are opened anew: a network file system asks its server
+   * then, and may answer from memory otherwise. Throws SystemCallError.
+   */
+  async hasGrown(directory: string): Promise<boolean> {
+    const { headers, ends } = this.readTo;
+    for (const [index, path] of journalFiles(directory).entries()) {
+      const fd = openPrivate(path, O_RDONLY);
+      if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
+      try {
+        const header = await readHeader(fd, this.uuid);
+        if (header.sequence !== headers[index]!.sequence) return true;
+        const read = ends.get(index);
+        if (read !== undefined && (await isFollowed(fd, header, read))) return true;
+      } finally {
+        close(fd);
+      }
+    }
+    return false;
+  }
+
+  /**
    * A new segment with the given contents, all of them. For the end of a replay; from now on it is written to, behind the gate. Throws SystemCallError; may be tried again
    * then: the segment that is begun is the same. It is in the page cache and needs no flush of its own, unless intents were
    * settled: until the first answer, which waits for a flush of this file, nothing is in it that is not also in those
@@ -395,17 +428,17 @@ export async function openJournal(
       const fd = openPrivate(path, O_RDWR);
       if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
       fds.push(fd);
-      const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
-      await readInto(fd, bytes, 0, SEGMENT_HEADER_SIZE);
-      headers.push(decodeSegmentHeader(bytes, uuid) ?? NEVER_BEGUN);
+      headers.push(await readHeader(fd, uuid));
     }
     const inOrder = [0, 1, 2].sort((a, b) => headers[b]!.sequence - headers[a]!.sequence);
     const segments: ReadSegment[] = [];
+    const ends = new Map<number, Pick<ReadSegment, 'end' | 'batch'>>();
     let active = inOrder[0]!;
     for (const index of inOrder) {
       // While it is read.
       flushes.push(flushFd(fds[index]!));
       const segment = await parse(fds[index]!, headers[index]!, segmentSize);
+      if (headers[index]!.sequence > 0) ends.set(index, { end: segment.end, batch: segment.batch });
       if (!segment.complete && headers[index]!.fresh) {
         // An owner died before it served: what it found still counts, and its segment is to be begun again.
         active = (index + FILES.length - 1) % FILES.length;
@@ -423,7 +456,7 @@ export async function openJournal(
     }
     await Promise.all(flushes);
     const sequence = Math.max(...headers.map((header) => header.sequence));
-    const journal = new Journal(fds, uuid, active, sequence, segmentSize);
+    const journal = new Journal(fds, uuid, active, sequence, segmentSize, { headers, ends });
     return { journal, ...leftBehind(segments) };
   } catch (error) {
     await Promise.allSettled(flushes);
@@ -437,6 +470,23 @@ const FIRST_READ_SIZE = 3 * 1024 * 1024;
 
 const NEVER_BEGUN: SegmentHeader = { sequence: 0, batch: 0, fresh: false };
 
+async function readHeader(fd: number, uuid: Uint8Array): Promise<SegmentHeader> {
+  const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+  await readInto(fd, bytes, 0, SEGMENT_HEADER_SIZE);
+  return decodeSegmentHeader(bytes, uuid) ?? NEVER_BEGUN;
+}
+
+/** Does a valid record begin where they ended? */
+async function isFollowed(
+  fd: number,
+  header: SegmentHeader,
+  { end, batch }: Pick<ReadSegment, 'end' | 'batch'>,
+): Promise<boolean> {
+  const bytes = new Uint8Array(recordSize(PAYLOAD_SIZE_MAX));
+  await readInto(fd, bytes, 0, bytes.length, end);
+  return parseSegment(bytes, header, { ...unparsed(header), end: 0, batch }).records.length > 0;
+}
+
 async function parse(fd: number, header: SegmentHeader, segmentSize: number): Promise<ReadSegment> {
   if (header.sequence === 0) return emptySegment;
   // Memory that is not read into is never touched.
@@ -448,11 +498,17 @@ async function parse(fd: number, header: SegmentHeader, segmentSize: number): Pr
   return { ...parseSegment(bytes, header, beginning), bytes };
 }
 
-/** Fills `from` to `to`. Returns where the file ends, if it ends before. */
-async function readInto(fd: number, bytes: Uint8Array, from: number, to: number): Promise<number> {
+/** Fills `from` to `to` with what lies there in the file, behind `offset`. Returns where the file ends, if it ends before. */
+async function readInto(
+  fd: number,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  offset = 0,
+): Promise<number> {
   let filled = from;
   while (filled < to) {
-    const { bytesRead } = await readFd(fd, bytes, filled, to - filled, filled);
+    const { bytesRead } = await readFd(fd, bytes, filled, to - filled, offset + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

@@ -27,6 +27,7 @@ import {
   isAhead,
   newestSlot,
   OwnershipAheadError,
+  OwnershipChangedError,
   type OwnershipRecord,
   ownershipFile,
   privateDirectory,
@@ -104,7 +105,7 @@ const record = (epoch: number): OwnershipRecord => ({
   owner: 'filer-b',
   ownerIncarnation: 'filer-b/place/run',
   epoch,
-  writeVerifier: '0123456789abcdef',
+  writeVerifier: epoch.toString(16).padStart(16, '0'),
   clean: false,
 });
 
@@ -171,6 +172,84 @@ test.each([false, true])('without the right none is written (written through: %s
   expect(await readOwnership(root)).toEqual(record(1));
 });
 
+// Between its look at the record and its write a machine is paused as a whole, for as long as others need: its clock does not see it.
+describe('an owner that was paused between reading the record and writing it', () => {
+  /** Pauses before the write with that number, counted from 1: meanwhile `others` write. */
+  function pausedBefore(number: number, others: Buffer): WriteGate {
+    let writes = 0;
+    return {
+      begin: () => {
+        writes += 1;
+        if (writes === number) writeFileSync(ownershipFile(root), others);
+        return true;
+      },
+      end: () => {},
+    };
+  }
+  /** The file as it is when `work` has been done in another place. */
+  async function elsewhere(work: () => Promise<void>): Promise<Buffer> {
+    const before = readFileSync(ownershipFile(root));
+    await work();
+    const after = readFileSync(ownershipFile(root));
+    writeFileSync(ownershipFile(root), before);
+    return after;
+  }
+  const late: OwnershipRecord = { ...record(2), owner: 'filer-a', ownerIncarnation: 'filer-a/place/run' };
+  beforeEach(async () => {
+    await initialiseVolume(OPEN, root, 'filer-a');
+    await own(1);
+  });
+
+  test.each([1, 2])('before write %i: it finds the newer owner, whose record stays', async (number) => {
+    const others = await elsewhere(async () => {
+      // What the paused one has written before, its successor has found.
+      if (number === 2) await writeOwnership(OPEN, root, late);
+      await own(3);
+    });
+    const write = writeOwnership(pausedBefore(number, others), root, late);
+    await expect(write).rejects.toThrow(OwnershipAheadError);
+    expect(await readOwnership(root)).toEqual(record(3));
+  });
+
+  test('however many owners there have been, and however they ended', async () => {
+    for (let owners = 1; owners <= 4; owners++) {
+      const others = await elsewhere(async () => {
+        for (let epoch = 3; epoch < 3 + owners; epoch++) {
+          await own(epoch);
+          if (epoch % 2 === 1) await writeOwnership(OPEN, root, { ...record(epoch), clean: true });
+        }
+      });
+      await expect(writeOwnership(pausedBefore(1, others), root, late)).rejects.toThrow(OwnershipAheadError);
+      expect((await readOwnership(root))?.epoch).toBe(2 + owners);
+      rmSync(privateDirectory(root), { recursive: true });
+      await initialiseVolume(OPEN, root, 'filer-a');
+      await own(1);
+    }
+  });
+
+  test('its write between the two of its successor is written over', async () => {
+    const others = await elsewhere(() => writeOwnership(OPEN, root, late));
+    // Of the paused one's two writes the first.
+    const one = readFileSync(ownershipFile(root));
+    const block = others.subarray(0, 4096).includes('"generation":3') ? 0 : 4096;
+    others.copy(one, block, block, block + 4096);
+    await writeOwnership(pausedBefore(2, one), root, record(3));
+    expect(await readOwnership(root)).toEqual(record(3));
+  });
+
+  test('a write verifier is kept by one of them alone', async () => {
+    const { writeVerifier } = record(1);
+    await writeOwnership(OPEN, root, { ...record(1), clean: true });
+    // Both have read that record. The paused one has been the first to write.
+    await writeOwnership(OPEN, root, { ...late, writeVerifier });
+    await expect(writeOwnership(OPEN, root, { ...record(3), writeVerifier })).rejects.toThrow(
+      OwnershipChangedError,
+    );
+    expect(await readOwnership(root)).toEqual({ ...late, writeVerifier });
+    await own(3);
+  });
+});
+
 describe('records that are damaged', () => {
   const file = (name: string): string => join(privateDirectory(root), name);
   beforeEach(async () => {
@@ -178,24 +257,31 @@ describe('records that are damaged', () => {
     await own(1);
   });
 
-  test('torn at any byte, the record before it counts', async () => {
+  test('torn at any byte, the record before it counts, or its other copy', async () => {
+    const before = readFileSync(file('ownership'));
     await own(2);
-    const whole = readFileSync(file('ownership'));
-    const at = whole.indexOf('"generation":2') - 1;
-    const end = whole.indexOf('}}', at) + 2;
-    const before = Buffer.alloc(4096, ' ');
-    for (let cut = at + 1; cut < end; cut += 3) {
-      const torn = Buffer.from(whole);
-      before.copy(torn, cut, 0, 4096 - (cut - at));
-      writeFileSync(file('ownership'), torn);
-      expect(await readOwnership(root)).toEqual(record(1));
+    const after = readFileSync(file('ownership'));
+    const firstWritten = Buffer.concat([before.subarray(0, 4096), after.subarray(4096)]);
+    for (const [whole, then, generation] of [
+      [firstWritten, record(1), 3],
+      [after, record(2), 4],
+    ] as const) {
+      const at = whole.indexOf(`"generation":${generation}`) - 1;
+      const end = whole.indexOf('}}', at) + 2;
+      const blank = Buffer.alloc(4096, ' ');
+      for (let cut = at + 1; cut < end; cut += 3) {
+        const torn = Buffer.from(whole);
+        blank.copy(torn, cut, 0, 4096 - (cut % 4096));
+        writeFileSync(file('ownership'), torn);
+        expect(await readOwnership(root)).toEqual(then);
+      }
+      writeFileSync(file('ownership'), whole);
+      expect(await readOwnership(root)).toEqual(record(2));
     }
-    writeFileSync(file('ownership'), whole);
-    expect(await readOwnership(root)).toEqual(record(2));
   });
 
   test('a changed digit is noticed; with no valid record left the volume is refused', async () => {
-    const text = readFileSync(file('ownership'), 'utf8').replace('"epoch":1', '"epoch":0');
+    const text = readFileSync(file('ownership'), 'utf8').replaceAll('"epoch":1', '"epoch":0');
     writeFileSync(file('ownership'), text);
     await expect(readOwnership(root)).rejects.toThrow(VolumeRecordError);
     await expect(readOwnership(root)).rejects.toThrow('ownership is damaged; restore it from a backup');

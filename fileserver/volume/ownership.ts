@@ -3,8 +3,9 @@
  * (who serves it now, and where it lies; docs/design.md R6).
  *
  * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over
- * the older one. So a crash leaves the record before or the new one; and since no space is needed and no metadata
- * changes, a full disk does not stop a takeover, and it waits for a single write to the disk.
+ * the older one, and when that is durable over the other one too (see writeOwnership). So a crash leaves the record before or the new
+ * one; and since no space is needed and no metadata changes, a full disk does not stop a takeover, and it waits for two writes to the
+ * disk.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { fdatasync } from 'node:fs';
@@ -132,19 +133,26 @@ export async function readOwnershipSlot(root: string): Promise<OwnershipSlot | n
 
 /** Of the file's content. Throws VolumeRecordError. */
 export function newestSlot(root: string, bytes: Buffer): OwnershipSlot | null {
-  let newest: OwnershipSlot | null = null;
-  let damaged = false;
-  for (let block = 0; block < BLOCKS; block++) {
+  return newestOf(root, slotsIn(bytes));
+}
+
+type BlockContent = OwnershipSlot | 'blank' | 'damaged';
+
+const isSlot = (content: BlockContent): content is OwnershipSlot => typeof content !== 'string';
+
+function slotsIn(bytes: Buffer): readonly BlockContent[] {
+  return Array.from({ length: BLOCKS }, (_, block) => {
     const text = bytes.toString('utf8', block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE).trim();
-    if (text === '') continue;
-    const slot = parseSlot(text);
-    if (slot === null) damaged = true;
-    else if (newest === null || slot.generation > newest.generation) newest = slot;
-  }
-  if (newest === null && damaged) {
+    return text === '' ? 'blank' : (parseSlot(text) ?? 'damaged');
+  });
+}
+
+function newestOf(root: string, contents: readonly BlockContent[]): OwnershipSlot | null {
+  const slots = contents.filter(isSlot).sort((a, b) => b.generation - a.generation);
+  if (slots.length === 0 && contents.includes('damaged')) {
     throw new VolumeRecordError(`${ownershipFile(root)} is damaged; restore it from a backup of the volume`);
   }
-  return newest;
+  return slots[0] ?? null;
 }
 
 function parseSlot(text: string): OwnershipSlot | null {
@@ -196,6 +204,15 @@ export class OwnershipAheadError extends Error {
   }
 }
 
+/** The record is not the one any more that was read before. To open the volume again may succeed. */
+export class OwnershipChangedError extends Error {
+  override readonly name = 'OwnershipChangedError';
+
+  constructor(root: string) {
+    super(`the ownership record of ${root} was written by another owner while the volume was opened`);
+  }
+}
+
 /** Is this the record of an owner that must not be replaced by that one? */
 export function isAhead(
   found: OwnershipRecord,
@@ -211,8 +228,12 @@ export const OWNERSHIP_SIZE = BLOCKS * BLOCK_SIZE;
  * What is there is read, compared and replaced by this thread without a break, behind the gate: a thread that was held up
  * anywhere before finds the record of whoever owns the volume by now, and writes nothing. Durable when it resolves.
  *
+ * Between its look and its write the machine may be paused as a whole, and then it writes over whatever has come there since. So an
+ * owner writes until a look shows its record in both blocks. Such a late write hits one of them, with a generation that is not above
+ * the other's: that one counts, and the next look of the late writer finds it.
+ *
  * @param writeThrough the record is on the disk when it is in the file: nothing stays dirty in this machine's memory (R9)
- * @throws OwnershipAheadError, RefusedError, VolumeRecordError, SystemCallError
+ * @throws OwnershipAheadError, OwnershipChangedError, RefusedError, VolumeRecordError, SystemCallError
  */
 export async function writeOwnership(
   gate: WriteGate,
@@ -221,22 +242,34 @@ export async function writeOwnership(
   writeThrough = false,
 ): Promise<void> {
   const path = ownershipFile(root);
-  const flags = O_RDWR | (writeThrough ? O_DSYNC : 0);
-  const fd = must(`open ${path}`, openPrivate(path, flags));
-  try {
-    replaceOwnership(gate, root, fd, record);
-    if (!writeThrough) await flushData(fd);
-  } finally {
-    close(fd);
+  for (let done = false; !done; ) {
+    become(SERVER_IDENTITY);
+    // Anew each time: a network file system asks its server then, and may answer from memory otherwise.
+    const fd = must(`open ${path}`, openPrivate(path, O_RDWR | (writeThrough ? O_DSYNC : 0)));
+    try {
+      done = replaceOlder(gate, root, fd, record) === 'was in both';
+      if (!done && !writeThrough) await flushData(fd);
+    } finally {
+      close(fd);
+    }
   }
 }
 
-function replaceOwnership(gate: WriteGate, root: string, fd: number, record: OwnershipRecord): void {
+function replaceOlder(
+  gate: WriteGate,
+  root: string,
+  fd: number,
+  record: OwnershipRecord,
+): 'written' | 'was in both' {
   const path = ownershipFile(root);
   const bytes = Buffer.alloc(OWNERSHIP_SIZE);
   const size = must(`read ${path}`, readOwnershipInto(fd, bytes));
-  const last = newestSlot(root, bytes.subarray(0, size));
+  const slots = slotsIn(bytes.subarray(0, size));
+  const last = newestOf(root, slots);
   if (last !== null && isAhead(last.record, record)) throw new OwnershipAheadError(root, last.record, record);
+  if (last !== null && hasServedUnder(last.record, record)) throw new OwnershipChangedError(root);
+  if (slots.every((slot) => isSlot(slot) && JSON.stringify(slot.record) === JSON.stringify(record)))
+    return 'was in both';
   const generation = (last?.generation ?? 0) + 1;
   const text = JSON.stringify({ generation, checksum: checksumOf(generation, record), record });
   if (Buffer.byteLength(text) >= BLOCK_SIZE) throw new VolumeRecordError(`${path}: its names are too long`);
@@ -246,6 +279,17 @@ function replaceOwnership(gate: WriteGate, root: string, fd: number, record: Own
   const at = (generation % BLOCKS) * BLOCK_SIZE;
   const written = must(`write ${path}`, writeOwnershipFrom(gate, fd, block, at));
   if (written < BLOCK_SIZE) throw new VolumeRecordError(`${path}: only ${written} bytes could be written`);
+  return 'written';
+}
+
+/**
+ * Has another owner served under the write verifier that this record keeps? It was kept because of an older record than the one that
+ * is there, and what that owner has not committed may be lost.
+ */
+function hasServedUnder(found: OwnershipRecord, record: OwnershipRecord): boolean {
+  const { ownerIncarnation, epoch, clean, writeVerifier } = found;
+  const isOurs = ownerIncarnation === record.ownerIncarnation && epoch === record.epoch;
+  return !isOurs && !clean && writeVerifier === record.writeVerifier;
 }
 
 async function readRecord(path: string): Promise<Record<string, unknown> | null> {

@@ -120,8 +120,7 @@ export class ReplyCache {
 
   /** Answers that an owner before gave; of this one's life none has passed yet. They are the cache's from now on. */
   restore(answers: StoredAnswers): void {
-    if (this.stored !== null || this.done.size + this.running.size > 0)
-      throw new Error('answers of an owner before come first, and once');
+    if (this.done.size + this.running.size > 0) throw new Error('answers of an owner before come first');
     this.stored = answers;
     this.storedAtMs = this.now();
     this.evict(this.storedAtMs);

@@ -130,7 +130,7 @@ export class Volume {
   readonly identity: IdentityReader;
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
   readonly stat: StatBuffer;
-  private readonly ownJournal: Journal | null;
+  private ownJournal: Journal | null;
   /**
    * Resolves when the ownership record is on the disk. Until then nothing else on the volume may be changed (R6). Rejected
    * with a VolumeOpenError.
@@ -252,6 +252,25 @@ export class Volume {
     if (found === null) throw new Error('what was left in the journal is taken once');
     this.leftBehind = null;
     return found;
+  }
+
+  /**
+   * When the ownership record is on the disk, and before anything is changed: reads the journal again if anybody has appended to it
+   * since it was read. An owner on a machine that was paused answers what it has appended until it finds the record. null: there is
+   * nothing new. Throws VolumeOpenError.
+   */
+  async leftBehindSince(): Promise<LeftBehind | null> {
+    const directory = privateDirectory(this.spec.path);
+    try {
+      if (!(await this.journal.hasGrown(directory))) return null;
+      const { journal, ...leftBehind } = await openJournal(directory, this.journal.uuid);
+      const read = this.ownJournal;
+      this.ownJournal = journal;
+      await read?.close();
+      return leftBehind;
+    } catch (error) {
+      throw asOpenError(this.spec, error);
+    }
   }
 
   /** Of the thread that changes the volume; threads that only read it (attachVolume) have none. */

@@ -81,4 +81,16 @@ export const surroundingVariants: readonly Variant[] = [
     clause: 'nothing is answered before a look behind its flush',
     fault: 'lookedAtBeforeOnly',
   },
+  {
+    name: 'OwnerRecordedOnce',
+    rule: 'R6',
+    clause: 'the ownership record is written until it is in both blocks',
+    fault: 'ownerRecordedOnce',
+  },
+  {
+    name: 'JournalReadOnce',
+    rule: 'R6',
+    clause: 'the journal is looked at again when the ownership record is written',
+    fault: 'journalReadOnce',
+  },
 ];

@@ -47,6 +47,10 @@ export type SurroundingFault =
   | 'ownerNotLookedAt'
   /** It is looked at before the first change of a group, and not behind its flush. */
   | 'lookedAtBeforeOnly'
+  /** It is written to one of its two blocks. */
+  | 'ownerRecordedOnce'
+  /** The journal is read before the ownership record is written, and not looked at again. */
+  | 'journalReadOnce'
   /** Nobody looks whose volume is mounted there. */
   | 'volumeIdentityUnchecked';
 
