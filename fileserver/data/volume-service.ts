@@ -435,7 +435,10 @@ export class VolumeService {
 
   private async finish(): Promise<void> {
     if (!(await this.settle(() => true))) return;
-    this.writing = this.declareClean();
+    // It is closed all the same: the next owner takes another write verifier.
+    this.writing = this.declareClean().catch((error: Error) =>
+      this.log('warn', `${this.message.home}: not recorded that all is on the disk: ${error.message}`),
+    );
     await this.writing;
   }
 
