@@ -79,6 +79,7 @@ export class SimulatedProcess implements DataPathHost {
   registered: readonly Holding[] = [];
   readonly #world: Surroundings;
   readonly #server: ServerName;
+  readonly #homes: readonly ServerName[];
   readonly #rate: number;
   readonly #driver: PairDriver;
   readonly #dataPath: SimulatedPath;
@@ -103,6 +104,7 @@ export class SimulatedProcess implements DataPathHost {
     this.#world = world;
     this.me = me;
     this.#server = server;
+    this.#homes = [server, partner];
     const rate = world.random.between(-world.drift, world.drift);
     // A clock that is slewed is slewed as fast as it may be.
     this.#rate = 1 + (world.drift === SLEW_MAX ? Math.sign(rate) * SLEW_MAX : rate);
@@ -315,6 +317,7 @@ export class SimulatedProcess implements DataPathHost {
     };
     const around = {
       timing: this.#world.timing,
+      homes: this.#homes,
       isOpen: (home: ServerName) => this.open.get(home)?.phase === 'open',
       right: (home: ServerName) => this.rights.get(home) ?? null,
       feed: (input: Input) => this.queue.after(0, () => this.input(input)),

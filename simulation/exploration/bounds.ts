@@ -1,6 +1,6 @@
 /**
  * What is explored: which faults together, and how many of each. Each set of bounds is about one way in which the rules
- * could be attacked; together they take `make test` less than a minute, and `make explore` some minutes.
+ * could be attacked; together they take `make test` less than a minute of one processor, and `make explore` some minutes.
  */
 import type { PairPolicy } from '../../pair/types.ts';
 import type { Bounds } from './explore.ts';
@@ -82,10 +82,54 @@ export const smallBounds: readonly Bounds[] = [
     from: 'start',
     faults: { openFailure: 1, stop: 1 },
   },
+  {
+    name: 'both',
+    about:
+      'two disk sets: a server crashes, comes back and gets its own back by itself, while it may own the other one too',
+    from: 'paired',
+    diskSets: 2,
+    faults: { crash: 1, restart: 1 },
+    policy: AUTOMATIC,
+  },
+  {
+    name: 'exchange',
+    about: 'two disk sets, each handed over and back, both or one after the other',
+    from: 'paired',
+    diskSets: 2,
+    faults: { request: 2 },
+  },
+  {
+    name: 'volumes',
+    about: 'two volumes of one disk set, one of which hangs while they are opened or closed',
+    from: 'paired',
+    volumes: 2,
+    faults: { request: 1, late: 1 },
+  },
+  {
+    name: 'volumes fail',
+    about: 'two volumes of one disk set, from the start: a fault of one, and a stop',
+    from: 'start',
+    volumes: 2,
+    faults: { stop: 1, diskFault: 1 },
+  },
 ];
 
 /** Minutes each. */
 export const largeBounds: readonly Bounds[] = [
+  {
+    name: 'both',
+    about: 'one server serves both disk sets, hands one of them over, and is stopped',
+    from: 'one serves both',
+    diskSets: 2,
+    faults: { request: 1, pause: 1 },
+  },
+  {
+    name: 'volumes',
+    about: 'three volumes of one disk set, one of which hangs, one fails, and it is handed over',
+    from: 'paired',
+    volumes: 3,
+    faults: { request: 1, late: 1, diskFault: 1 },
+  },
   {
     name: 'half open',
     about: 'a volume cannot be opened while another is being written, a stop, and something comes late',

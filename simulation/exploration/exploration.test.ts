@@ -3,8 +3,8 @@ import { variantNamed } from '../variants/variants.ts';
 import { type Bounds, explore } from './explore.ts';
 import type { Faults } from './world.ts';
 
-function bounds(faults: Faults, from: Bounds['from'] = 'paired'): Bounds {
-  return { name: 'test', about: '', from, faults };
+function bounds(faults: Faults, more: Partial<Bounds> = {}): Bounds {
+  return { name: 'test', about: '', from: 'paired', faults, ...more };
 }
 
 describe('the explorer', () => {
@@ -21,6 +21,15 @@ describe('the explorer', () => {
     expect(explore(bounds({ late: 1, request: 1 })).states).toBeGreaterThan(3 * one.states);
   });
 
+  test('moves two disk sets, each of its own, and several volumes of one', () => {
+    const one = explore(bounds({ request: 1 }));
+    for (const more of [{ diskSets: 2 }, { volumes: 2 }] as const) {
+      const finding = explore(bounds({ request: 1 }, more));
+      expect(finding).toMatchObject({ complete: true, violation: null });
+      expect(finding.states).toBeGreaterThan(one.states);
+    }
+  });
+
   test('asks whether the pair serves again once everything is mended', () => {
     expect(explore(bounds({ crash: 1, restart: 1 })).recoveries).toBeGreaterThan(100);
   });
@@ -28,20 +37,21 @@ describe('the explorer', () => {
 
 // Each with the faults that it takes, and no others: the shortest way to the violation is in the trace.
 describe('the explorer finds', () => {
-  const cases: readonly [string, Faults, Bounds['from']?][] = [
+  const cases: readonly [string, Faults, Partial<Bounds>?][] = [
     ['AcknowledgementForgotten', {}],
     ['ClaimWithoutWaiting', {}],
     ['UnknownClaimTakenAsSuccess', { request: 1, late: 1 }],
     ['WithoutDeadMansSwitch', { pause: 1 }],
     ['DisconnectTakenAsDeath', { disconnect: 1 }],
-    ['OpenFailedTakenAsClosed', { openFailure: 1, stop: 1, late: 1 }, 'start'],
+    ['OpenFailedTakenAsClosed', { openFailure: 1, stop: 1, late: 1 }, { from: 'start' }],
     ['AcceptAnyAcknowledgement', { replace: 1, cut: 1 }],
+    ['SilenceOfTheOtherCounts', {}, { diskSets: 2 }],
+    ['OneSwitchForBoth', { diskFault: 1, pause: 1 }, { diskSets: 2, from: 'one serves both' }],
+    ['ClosedByFirstThread', { request: 1, late: 1 }, { volumes: 2 }],
+    ['OpenedByFirstThread', { late: 1 }, { volumes: 2, from: 'start' }],
   ];
-  test.each(cases)('%s', { timeout: 60_000 }, (name, faults, from) => {
-    const finding = explore(bounds(faults, from ?? 'paired'), {
-      variant: variantNamed(name),
-      statesMax: 100_000,
-    });
+  test.each(cases)('%s', { timeout: 60_000 }, (name, faults, more) => {
+    const finding = explore(bounds(faults, more), { variant: variantNamed(name), statesMax: 100_000 });
     expect(finding.violation).toMatch(/may write|became the holder/);
     expect(finding.trace.length).toBeGreaterThan(1);
   });

@@ -2,20 +2,25 @@
  * Visits every world that can be reached within the bounds, breadth first, so that the first violation found is one
  * with the fewest moves. Nothing is sampled: when it ends without having hit its limit, there is no other world.
  */
+import type { LeaseRecord } from '../../pair/lease.ts';
 import type { PairPolicy } from '../../pair/types.ts';
 import type { Variant } from '../variants/variant.ts';
-import { feed, Laws, notifyAll, start } from './happen.ts';
+import { feed, Laws, notifyAll, sightingOf, start } from './happen.ts';
 import { keyOf } from './key.ts';
 import { movesOf, regularMove, violationIn } from './moves.ts';
-import { type Faults, HOME, NO_FAULTS, PARTNER, QUANTUM, type World } from './world.ts';
+import { type Faults, HOME, homesIn, NO_FAULTS, PARTNER, QUANTUM, type World, withLease } from './world.ts';
 
 export interface Bounds {
   readonly name: string;
   /** What is in question here, as a sentence. */
   readonly about: string;
-  /** From a pair that serves, or from two servers that have just been started. */
-  readonly from: 'paired' | 'start';
+  /** From a pair that serves, each its own; the same when one of them has taken over; or from two servers that have just been started. */
+  readonly from: 'paired' | 'one serves both' | 'start';
   readonly faults: Faults;
+  /** Default: one disk set. Two: each server is the home of one. */
+  readonly diskSets?: 1 | 2;
+  /** Of each disk set. Default: one. */
+  readonly volumes?: number;
   /** Default: takeovers by themselves, givebacks by a person. */
   readonly policy?: PairPolicy;
 }
@@ -94,22 +99,25 @@ export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
   return finding(null, 0, true);
 }
 
+const UNOWNED: LeaseRecord = {
+  holder: null,
+  epoch: 0,
+  acknowledger: null,
+  renewal: 0,
+  releasedTo: null,
+  claimAfterMs: null,
+  volumesAhead: null,
+  deathProof: null,
+  request: null,
+  maintenance: null,
+};
+
 /** The pair as it is when nothing has gone wrong yet. */
 export function initialWorld(bounds: Bounds, laws: Laws): World {
   let world: World = {
     now: 0,
-    lease: {
-      holder: null,
-      epoch: 0,
-      acknowledger: null,
-      renewal: 0,
-      releasedTo: null,
-      claimAfterMs: null,
-      volumesAhead: null,
-      deathProof: null,
-      request: null,
-      maintenance: null,
-    },
+    leases: bounds.diskSets === 2 ? { [HOME]: UNOWNED, [PARTNER]: UNOWNED } : { [HOME]: UNOWNED },
+    volumes: bounds.volumes ?? 1,
     processes: [],
     queue: [],
     held: [],
@@ -124,15 +132,25 @@ export function initialWorld(bounds: Bounds, laws: Laws): World {
   world = start(world, laws, HOME, 'pod1');
   world = start(world, laws, PARTNER, 'pod1');
   const first = world;
-  const ready = ({ queue, lease }: World) => queue.length === 0 && lease.acknowledger !== null;
-  if (bounds.from === 'paired') {
-    // A broken variant may never get there; then what it does on the way is explored.
-    for (let moves = 0; !ready(world) && moves < START_MOVES_MAX; moves++) {
+  const ready = ({ queue, leases }: World) =>
+    queue.length === 0 && Object.values(leases).every(({ acknowledger }) => acknowledger !== null);
+  const left = { ...NO_FAULTS, ...bounds.faults };
+  // A broken variant may never get there; then what it does on the way is explored.
+  const regular = (holds: (world: World) => boolean): boolean => {
+    for (let moves = 0; !(ready(world) && holds(world)) && moves < START_MOVES_MAX; moves++) {
       world = regularMove(world, laws);
-      if (violationIn(world) !== null) return { ...first, left: { ...NO_FAULTS, ...bounds.faults } };
+      if (violationIn(world) !== null) return false;
     }
+    return true;
+  };
+  if (bounds.from !== 'start' && !regular(() => true)) return { ...first, left };
+  if (bounds.from === 'one serves both') {
+    const request = { id: 'first', kind: 'takeover', reason: '' } as const;
+    world = notifyAll(withLease(world, HOME, { request }), HOME, null);
+    const taken = ({ leases }: World) => leases[HOME]!.holder?.startsWith(PARTNER) === true;
+    if (!regular(taken)) return { ...first, left };
   }
-  return { ...world, left: { ...NO_FAULTS, ...bounds.faults } };
+  return { ...world, left };
 }
 
 function wayTo(at: number, parents: readonly number[], names: readonly string[]): string[] {
@@ -144,8 +162,11 @@ function wayTo(at: number, parents: readonly number[], names: readonly string[])
 /** All that is broken is mended, the dead are started again and proven dead; then only the regular course of things. */
 function whyNotServedAgain(broken: World, laws: Laws): string | null {
   // The end of maintenance is news for everyone, like any other change of the Lease.
-  const operating = { ...broken, left: NO_FAULTS, lease: { ...broken.lease, maintenance: null } };
-  let world: World = broken.lease.maintenance === null ? operating : notifyAll(operating, null);
+  let world: World = { ...broken, left: NO_FAULTS };
+  for (const home of homesIn(broken)) {
+    if (broken.leases[home]!.maintenance === null) continue;
+    world = notifyAll(withLease(world, home, { maintenance: null }), home, null);
+  }
   for (;;) {
     const mending = movesOf(world, laws).find(({ mends }) => mends);
     if (mending === undefined && world.queue.length === 0) break;
@@ -169,28 +190,30 @@ function whyNotServedAgain(broken: World, laws: Laws): string | null {
     const violation = violationIn(world);
     if (violation !== null) return violation;
   }
-  return `not served ${RECOVERY_QUANTA * QUANTUM} ms after everything was mended: the Lease names ${world.lease.holder}`;
+  const holders = homesIn(world).map((home) => `the Lease of ${home} names ${world.leases[home]!.holder}`);
+  return `not served ${RECOVERY_QUANTA * QUANTUM} ms after everything was mended: ${holders.join(', ')}`;
 }
 
-/** The operator is level-triggered: as long as the Lease names a process that has ended, it says so. */
+/** The operator is level-triggered: as long as a Lease names a process that has ended, it says so. */
 function proveDeath(world: World, laws: Laws): World {
-  const { holder, epoch, deathProof } = world.lease;
-  const dead = world.processes.find(({ me, alive }) => me === holder && !alive);
-  if (dead === undefined || (deathProof?.incarnation === dead.me && deathProof.epoch === epoch)) return world;
-  const proven = {
-    ...world,
-    lease: { ...world.lease, deathProof: { incarnation: dead.me, epoch, evidence: 'operator' } },
-  };
-  let next: World = proven;
-  for (const { me, alive } of proven.processes) {
-    const sighting = { version: String(proven.lease.renewal), record: proven.lease };
-    if (alive) next = feed(next, laws, me, { kind: 'leaseSeen', home: HOME, sighting });
+  let next: World = world;
+  for (const home of homesIn(world)) {
+    const { holder, epoch, deathProof } = next.leases[home]!;
+    const dead = next.processes.find(({ me, alive }) => me === holder && !alive);
+    if (dead === undefined || (deathProof?.incarnation === dead.me && deathProof.epoch === epoch)) continue;
+    next = withLease(next, home, { deathProof: { incarnation: dead.me, epoch, evidence: 'operator' } });
+    const sighting = sightingOf(next.leases[home]!);
+    for (const { me, alive } of next.processes)
+      if (alive) next = feed(next, laws, me, { kind: 'leaseSeen', home, sighting });
   }
   return next;
 }
 
 function served(world: World): boolean {
-  return world.processes.some(
-    ({ alive, open, right }) => alive && open?.phase === 'open' && right !== null && world.now < right,
+  return homesIn(world).every((home) =>
+    world.processes.some(({ alive, paths }) => {
+      const { open, right } = paths[home]!;
+      return alive && open?.phase === 'open' && right !== null && world.now < right;
+    }),
   );
 }

@@ -16,15 +16,21 @@ import { stepOf } from '../variants/variants.ts';
 import {
   CALL_MS,
   connected,
+  type DiskSetPath,
   type Happening,
   HOME,
+  homesIn,
+  NO_PATH,
   PARTNER,
   type Process,
   pairName,
   processOf,
   queued,
+  type Thread,
   TIMING,
   type World,
+  withLease,
+  withPath,
   withProcess,
 } from './world.ts';
 
@@ -85,21 +91,21 @@ class PortCalls {
         read: (home) => this.call({ kind: 'readLease', home }),
         compareAndSwap: (home, token, version, ownership) =>
           this.call({ kind: 'writeLease', home, token, version, ownership }),
-        answer: (_, requestId) => this.answer(requestId),
+        answer: (home, requestId) => this.answer(home, requestId),
       },
       interconnect: { send: (to, message) => this.send(to, message) },
       dataPath: {
-        grant: (_, until) => this.grant(until),
+        grant: (home, until) => this.grant(home, until),
         prepare: nothing,
-        open: (_, epoch) => this.open(epoch),
-        close: (_, mode) => this.close(mode),
+        open: (home, epoch) => this.open(home, epoch),
+        close: (home, mode) => this.close(home, mode),
         freeze: nothing,
         thaw: nothing,
         disksAt: nothing,
       },
       watchdog: {
-        arm: (_, switchAt) => this.change({ switchAt }),
-        disarm: () => this.change({ switchAt: null }),
+        arm: (home, switchAt) => this.changePath(home, { switchAt }),
+        disarm: (home) => this.changePath(home, { switchAt: null }),
       },
       sentinel: { setHoldings: (registered) => this.change({ registered }) },
       gate: { open: nothing, withdraw: nothing, close: nothing },
@@ -113,8 +119,9 @@ class PortCalls {
     };
     const around = {
       timing: TIMING,
-      isOpen: () => this.process.open?.phase === 'open',
-      right: () => this.process.right,
+      homes: [HOME, PARTNER],
+      isOpen: (home: ServerName) => this.process.paths[home]?.open?.phase === 'open',
+      right: (home: ServerName) => this.process.paths[home]?.right ?? null,
       feed: (input: Input) => this.queue(inputFor(this.world, this.me, input)),
     };
     return laws.variant?.ports?.(ports, around) ?? ports;
@@ -128,19 +135,22 @@ class PortCalls {
     this.world = withProcess(this.world, { ...this.process, ...changed });
   }
 
+  private changePath(home: ServerName, changed: Partial<DiskSetPath>): void {
+    if (home in this.world.leases) this.world = withPath(this.world, this.me, home, changed);
+  }
+
   private queue(event: Happening): void {
     this.world = queued(this.world, event);
   }
 
-  /** The other disk set is not explored: its Lease never answers. */
   private call(effect: Extract<Happening, { kind: 'call' }>['effect']): void {
-    if (effect.home !== HOME) return;
+    if (!(effect.home in this.world.leases)) return;
     this.queue({ kind: 'call', from: this.me, effect, sentAt: this.world.now, silent: false });
   }
 
-  private answer(requestId: string): void {
-    const { lease } = this.world;
-    if (lease.request?.id === requestId) this.world = { ...this.world, lease: { ...lease, request: null } };
+  private answer(home: ServerName, requestId: string): void {
+    if (this.world.leases[home]?.request?.id === requestId)
+      this.world = withLease(this.world, home, { request: null });
   }
 
   private send(to: Incarnation, message: PairMessage): void {
@@ -154,25 +164,45 @@ class PortCalls {
    * A cut may come between a thread's check of the right and its system call: then a write is on its way until it is said that
    * there is none.
    */
-  private grant(until: number | null): void {
-    const { open, right } = this.process;
+  private grant(home: ServerName, until: number | null): void {
+    const path = this.process.paths[home];
+    if (path === undefined) return;
+    const { open, right } = path;
     const held = until === null && right !== null && this.world.now <= right;
     const checked = held && open !== null && open.phase !== 'failing';
-    this.change({ right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
-    if (checked) this.queue(inputFor(this.world, this.me, { kind: 'changesEnded', home: HOME }));
+    this.changePath(home, { right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
+    // Each of several threads says it for itself, by ending.
+    if (checked && open.threads.length === 0)
+      this.queue(inputFor(this.world, this.me, { kind: 'changesEnded', home }));
   }
 
-  private open(epoch: number): void {
-    this.change({ open: { epoch, phase: 'opening' } });
-    this.queue(inputFor(this.world, this.me, { kind: 'diskSetOpened', home: HOME, epoch }));
+  private open(home: ServerName, epoch: number): void {
+    const { volumes } = this.world;
+    const threads = volumes === 1 ? [] : Array.from({ length: volumes }, () => 'opening' as const);
+    this.changePath(home, { open: { epoch, phase: 'opening', threads } });
+    if (volumes === 1) this.queue(inputFor(this.world, this.me, { kind: 'diskSetOpened', home, epoch }));
+    for (const volume of threads.keys()) this.queue({ kind: 'thread', to: this.me, home, epoch, volume });
   }
 
-  private close(mode: 'quiesce' | 'fence'): void {
-    const { open } = this.process;
-    if (mode === 'quiesce' && open !== null) this.change({ open: { ...open, phase: 'quiescing' } });
+  private close(home: ServerName, mode: 'quiesce' | 'fence'): void {
+    const open = this.process.paths[home]?.open ?? null;
+    const threads = open?.threads ?? [];
+    if (open !== null && threads.some((thread) => thread !== 'ended')) {
+      this.changePath(home, {
+        open: {
+          ...open,
+          phase: open.phase === 'fencing' ? 'fencing' : 'quiescing',
+          threads: threads.map((thread) => (thread === 'open' ? 'ending' : thread)),
+        },
+      });
+      for (const [volume, thread] of threads.entries())
+        if (thread === 'open') this.queue({ kind: 'thread', to: this.me, home, epoch: open.epoch, volume });
+      return;
+    }
+    if (mode === 'quiesce' && open !== null) this.changePath(home, { open: { ...open, phase: 'quiescing' } });
     else if (open?.phase !== 'fencing' && open?.phase !== 'still' && open?.phase !== 'failing')
-      this.change({ open: null });
-    this.queue(inputFor(this.world, this.me, { kind: 'diskSetClosed', home: HOME }));
+      this.changePath(home, { open: null });
+    this.queue(inputFor(this.world, this.me, { kind: 'diskSetClosed', home }));
   }
 }
 
@@ -182,10 +212,16 @@ export function happen(world: World, laws: Laws, event: Happening): World {
     case 'call':
       return call(world, event);
     case 'proof': {
-      const { holder, epoch } = world.lease;
+      const { holder, epoch } = world.leases[event.home]!;
       if (holder !== event.incarnation || epoch !== event.epoch) return world;
       const deathProof = { incarnation: event.incarnation, epoch, evidence: 'operator' };
-      return notifyAll({ ...world, lease: { ...world.lease, deathProof } }, null);
+      return notifyAll(withLease(world, event.home, { deathProof }), event.home, null);
+    }
+    case 'thread': {
+      const process = processOf(world, event.to);
+      if (process === undefined || !process.alive) return world;
+      if (process.paused) return withProcess(world, { ...process, waiting: [...process.waiting, event] });
+      return threadTurns(world, laws, process, event);
     }
     case 'input': {
       const process = processOf(world, event.to);
@@ -205,19 +241,57 @@ function waitingWith(
   return [...(isNews(event) ? waiting.filter((one) => !isNews(one)) : waiting), event];
 }
 
+/** The record of its volume is written, or it ends. The data path speaks for all of them. */
+function threadTurns(
+  world: World,
+  laws: Laws,
+  { me, paths }: Process,
+  { home, epoch, volume }: Extract<Happening, { kind: 'thread' }>,
+): World {
+  const open = paths[home]?.open ?? null;
+  if (open === null || open.epoch !== epoch || open.threads[volume] === 'ended') return world;
+  const opens = open.phase === 'opening' || open.phase === 'open';
+  const turned: Thread = opens ? 'open' : 'ended';
+  const threads = open.threads.map((thread, index) => (index === volume ? turned : thread));
+  const next = withPath(world, me, home, { open: { ...open, threads } });
+  const all = threads.every((thread) => thread === turned);
+  const first = threads.filter((thread) => thread === turned).length === 1;
+  if (opens) {
+    const says = laws.has('openedByFirstThread') ? first : all;
+    return says ? queued(next, inputFor(next, me, { kind: 'diskSetOpened', home, epoch })) : next;
+  }
+  const ended = all && open.phase === 'fencing';
+  const says = laws.has('closedByFirstThread') ? first : all;
+  return queued(
+    next,
+    ...(ended ? [inputFor(next, me, { kind: 'changesEnded', home })] : []),
+    ...(says ? [inputFor(next, me, { kind: 'diskSetClosed', home })] : []),
+  );
+}
+
 /** What the data path has done by the time at which it reports. */
-function arrive(world: World, process: Process, input: Input): World {
-  const { open } = process;
-  if (input.kind === 'diskSetOpened' && open?.phase === 'opening' && open.epoch === input.epoch) {
-    return withProcess(world, { ...process, open: { ...open, phase: 'open' } });
+function arrive(world: World, { me, paths }: Process, input: Input): World {
+  if (input.kind !== 'diskSetOpened' && input.kind !== 'changesEnded' && input.kind !== 'diskSetClosed')
+    return world;
+  const { home } = input;
+  const open = paths[home]?.open ?? null;
+  if (open === null) return world;
+  const { phase, threads } = open;
+  if (input.kind === 'diskSetOpened' && phase === 'opening' && open.epoch === input.epoch) {
+    const next = withPath(world, me, home, { open: { ...open, phase: 'open' } });
+    return threads.includes('opening')
+      ? {
+          ...next,
+          violation: `${me} says that ${home} is open, and a volume of it may write its ownership record later`,
+        }
+      : next;
   }
-  if (input.kind === 'changesEnded' && open?.phase === 'fencing') {
-    return withProcess(world, { ...process, open: { ...open, phase: 'still' } });
-  }
-  if (input.kind === 'diskSetClosed' && open !== null && open.phase !== 'opening' && open.phase !== 'open') {
-    return withProcess(world, { ...process, open: null });
-  }
-  return world;
+  if (input.kind === 'changesEnded' && phase === 'fencing')
+    return withPath(world, me, home, { open: { ...open, phase: 'still' } });
+  const closed = input.kind === 'diskSetClosed' && phase !== 'opening' && phase !== 'open';
+  // Whatever was said of them, threads that have not ended go on.
+  const over = threads.every((thread) => thread === 'ended');
+  return closed && over ? withPath(world, me, home, { open: null }) : world;
 }
 
 // ------------------------------------------------------------------------------------------------ witness
@@ -225,15 +299,16 @@ function arrive(world: World, process: Process, input: Input): World {
 function call(world: World, { from, effect, silent }: Extract<Happening, { kind: 'call' }>): World {
   if (!silent && world.withoutApi.includes(from)) return queued(world, answerUnknown(world, from, effect));
   if (effect.kind === 'readLease') {
-    const outcome: LeaseReadOutcome = { kind: 'found', sighting: sightingOf(world.lease) };
-    return silent ? world : queued(world, inputFor(world, from, { kind: 'leaseRead', home: HOME, outcome }));
+    const { home } = effect;
+    const outcome: LeaseReadOutcome = { kind: 'found', sighting: sightingOf(world.leases[home]!) };
+    return silent ? world : queued(world, inputFor(world, from, { kind: 'leaseRead', home, outcome }));
   }
   const { world: next, outcome } = write(world, effect);
   if (silent) return next;
-  const { token } = effect;
+  const { home, token } = effect;
   return {
     ...next,
-    queue: [inputFor(world, from, { kind: 'leaseWritten', home: HOME, token, outcome }), ...next.queue],
+    queue: [inputFor(world, from, { kind: 'leaseWritten', home, token, outcome }), ...next.queue],
   };
 }
 
@@ -244,27 +319,30 @@ export function answerUnknown(
   effect: Extract<Happening, { kind: 'call' }>['effect'],
 ): Happening {
   const outcome = { kind: 'unknown' } as const;
+  const { home } = effect;
   return inputFor(
     world,
     from,
     effect.kind === 'readLease'
-      ? { kind: 'leaseRead', home: HOME, outcome }
-      : { kind: 'leaseWritten', home: HOME, token: effect.token, outcome },
+      ? { kind: 'leaseRead', home, outcome }
+      : { kind: 'leaseWritten', home, token: effect.token, outcome },
   );
 }
 
 function write(
   world: World,
-  { version, ownership }: Extract<Extract<Happening, { kind: 'call' }>['effect'], { kind: 'writeLease' }>,
+  {
+    home,
+    version,
+    ownership,
+  }: Extract<Extract<Happening, { kind: 'call' }>['effect'], { kind: 'writeLease' }>,
 ): { world: World; outcome: LeaseWriteOutcome } {
-  const before = world.lease;
+  const before = world.leases[home]!;
   if (version !== versionOf(before)) return { world, outcome: { kind: 'conflict' } };
-  const lease: LeaseRecord = { ...before, ...ownership };
-  const next = notifyAll(
-    { ...world, lease, violation: world.violation ?? illegal(before, ownership) },
-    ownership.holder,
-  );
-  return { world: next, outcome: { kind: 'applied', sighting: sightingOf(lease) } };
+  const written = withLease(world, home, ownership);
+  const violation = world.violation ?? illegal(before, ownership);
+  const next = notifyAll({ ...written, violation }, home, ownership.holder);
+  return { world: next, outcome: { kind: 'applied', sighting: sightingOf(next.leases[home]!) } };
 }
 
 function illegal(before: LeaseRecord, after: LeaseOwnership): string | null {
@@ -283,14 +361,14 @@ export function sightingOf(record: LeaseRecord) {
 }
 
 /** Watches deliver the change; the writer has the answer to its write. */
-export function notifyAll(world: World, except: Incarnation | null): World {
-  const sighting = sightingOf(world.lease);
+export function notifyAll(world: World, home: ServerName, except: Incarnation | null): World {
+  const sighting = sightingOf(world.leases[home]!);
   const watching = world.processes.filter(
     ({ alive, me }) => alive && me !== except && !world.withoutApi.includes(me),
   );
   return queued(
     world,
-    ...watching.map(({ me }) => inputFor(world, me, { kind: 'leaseSeen', home: HOME, sighting })),
+    ...watching.map(({ me }) => inputFor(world, me, { kind: 'leaseSeen', home, sighting })),
   );
 }
 
@@ -346,10 +424,7 @@ export function start(world: World, laws: Laws, server: ServerName, container: s
     alive: true,
     paused: false,
     waiting: [],
-    inHand: null,
-    open: null,
-    right: null,
-    switchAt: null,
+    paths: Object.fromEntries(homesIn(world).map((home) => [home, NO_PATH])),
     registered: [],
   };
   const partners = world.processes.filter((other) => other.alive && other.server === partner);
@@ -373,12 +448,9 @@ export function kill(world: World, me: Incarnation): World {
     alive: false,
     paused: false,
     waiting: [],
-    inHand: null,
-    open: null,
-    right: null,
-    switchAt: null,
+    paths: Object.fromEntries(homesIn(world).map((home) => [home, NO_PATH])),
   });
-  const epoch = holdings.find(({ home }) => home === HOME)?.epoch;
+  const held = holdings.filter(({ home }) => home in world.leases);
   const died = { kind: 'died' as const, incarnation: me, holdings, evidence: 'sentinel' };
   return {
     ...queued(
@@ -386,11 +458,11 @@ export function kill(world: World, me: Incarnation): World {
       ...partners.map((other) => inputFor(world, other.me, { kind: 'partnerDisconnected', incarnation: me })),
     ),
     held: [
-      ...dead.held.filter((event) => event.kind !== 'input' || event.to !== me),
-      ...(epoch === undefined
+      ...dead.held.filter((event) => !('to' in event) || event.to !== me),
+      ...(held.length === 0
         ? []
         : partners.map((other) => inputFor(world, other.me, { kind: 'died', died }))),
-      ...(epoch === undefined ? [] : [{ kind: 'proof' as const, incarnation: me, epoch }]),
+      ...held.map(({ home, epoch }) => ({ kind: 'proof' as const, home, incarnation: me, epoch })),
     ],
   };
 }

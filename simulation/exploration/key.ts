@@ -4,10 +4,10 @@
  * Lease's. What is left is finite, and the explorer comes to an end without a limit on time.
  */
 import { hash } from 'node:crypto';
-import type { DiskSetState } from '../../pair/disk-set.ts';
+import type { ServerName } from '../../pair/incarnation.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
 import type { ServerState } from '../../pair/server.ts';
-import { HOME, type Process, QUANTUM, TIMING, type World } from './world.ts';
+import { HOME, homesIn, type Process, QUANTUM, TIMING, type World } from './world.ts';
 
 /** No rule looks further back than lease + guard. */
 const AGE_MAX = silenceMs(TIMING) + QUANTUM;
@@ -32,7 +32,7 @@ const TIMES = new Set([
 /** Times before which nothing happens: all that are past are alike. */
 const NOT_BEFORE = new Set(['notBefore', 'cannotServeUntil', 'nextHeartbeatAt']);
 /** Constant, told twice, for people, or about the gate, to which nothing here is attached. */
-const LEFT_OUT = new Set(['identity', 'evidence', 'reason', 'version', 'home', 'announced']);
+const LEFT_OUT = new Set(['identity', 'evidence', 'reason', 'version', 'announced']);
 /** Heartbeats that far back were sent more than a lease ago: their acknowledgements give nothing, whichever they are. */
 const SEQ_AGE_MAX = Math.ceil(TIMING.leaseMs / TIMING.heartbeatMs) + 2;
 
@@ -41,7 +41,7 @@ export function keyOf(world: World): string {
   const scale = new Scale(world);
   const text = [
     world.processes.map((process) => scale.process(process)).join('|'),
-    scale.value('lease', world.lease),
+    ...homesIn(world).map((home) => scale.of(home, 'lease', world.leases[home])),
     world.queue.map((event) => scale.value('event', event)).join(';'),
     // The order in which things were held up does not matter: any of them may arrive next.
     world.held
@@ -56,49 +56,53 @@ export function keyOf(world: World): string {
   return hash('sha1', ranked(text), 'base64').slice(0, 20);
 }
 
-/** Of renewals only the order matters: which came first, and which are the same. */
+/** Of renewals of one Lease only the order matters: which came first, and which are the same. */
 function ranked(text: string): string {
-  const found = new Set<number>();
-  for (const [, digits] of text.matchAll(/r(\d+)!/g)) found.add(Number(digits));
-  const order = [...found].sort((a, b) => a - b);
-  return text.replace(/r(\d+)!/g, (_, digits) => `r${order.indexOf(Number(digits))}`);
+  const found = new Map<string, Set<number>>();
+  for (const [, home, digits] of text.matchAll(/r(\w):(\d+)!/g))
+    found.set(home!, (found.get(home!) ?? new Set()).add(Number(digits)));
+  const orders = new Map([...found].map(([home, all]) => [home, [...all].sort((a, b) => a - b)]));
+  return text.replace(/r(\w):(\d+)!/g, (_, home, digits) => `r${orders.get(home)!.indexOf(Number(digits))}`);
 }
 
 class Scale {
   private readonly now: number;
-  private readonly epoch: number;
+  private readonly world: World;
+  /** Whose epochs and renewals are meant. */
+  private home: ServerName = HOME;
   private readonly states = new Map<string, ServerState>();
   /** Whose sequence numbers and tokens are meant. */
-  private of: ServerState | null = null;
+  private by: ServerState | null = null;
 
   constructor(world: World) {
     this.now = world.now;
-    this.epoch = world.lease.epoch;
+    this.world = world;
     for (const { me, state } of world.processes) this.states.set(me, state);
+  }
+
+  /** What says nothing of its disk set itself. */
+  of(home: ServerName, name: string, value: unknown): string {
+    this.home = home;
+    return this.value(name, value);
   }
 
   process(process: Process): string {
     const { state, me } = process;
     if (!process.alive) return `${me} dead`;
-    this.of = state;
-    const set: DiskSetState = state.own.home === HOME ? state.own : state.foreign;
+    this.by = state;
+    const homes = homesIn(this.world);
+    const sets = [state.own, state.foreign].filter(({ home }) => homes.includes(home));
     const recent = state.sentAt.filter(({ at }) => at > this.now - TIMING.leaseMs);
     return [
       me,
-      this.value('set', set),
+      ...sets.map((set) => this.of(set.home, 'set', set)),
       this.value('partners', state.partners),
       this.value('deaths', state.deaths),
       this.value('sentAt', recent),
       this.value('nextHeartbeatAt', state.nextHeartbeatAt),
       this.value('rest', [state.stopping, state.stopped, state.holdings]),
-      this.value('outside', [
-        process.paused,
-        process.inHand === null ? null : { epoch: process.inHand },
-        process.open,
-        process.registered,
-      ]),
-      this.value('right', process.right),
-      this.value('switchAt', process.switchAt),
+      this.value('outside', [process.paused, process.registered]),
+      ...homes.map((home) => this.of(home, 'path', process.paths[home])),
       process.waiting.map((event) => this.value('event', event)).join(),
     ].join(' ');
   }
@@ -112,6 +116,9 @@ class Scale {
       return `${text}]`;
     }
     const from = this.senderOf(value as Record<string, unknown>);
+    const before = this.home;
+    if ('home' in value && this.world.leases[value.home as ServerName] !== undefined)
+      this.home = value.home as ServerName;
     let text = '{';
     for (const key in value) {
       if (LEFT_OUT.has(key)) continue;
@@ -120,22 +127,23 @@ class Scale {
       if (key === 'message' && typeof inner === 'string') continue;
       text += `${key}:${this.value(key, inner)},`;
     }
-    if (from !== undefined) this.of = from;
+    if (from !== undefined) this.by = from;
+    this.home = before;
     return `${text}}`;
   }
 
   /** Numbers in a message count from those of the process that chose them; returns whom to go back to. */
   private senderOf(value: Record<string, unknown>): ServerState | null | undefined {
-    const before = this.of;
+    const before = this.by;
     if (value['kind'] === 'input') {
       const input = value['input'] as { kind: string; from?: string; message?: { kind: string } };
       const owner =
         input.kind === 'message' && input.message?.kind === 'heartbeat' ? input.from : value['to'];
-      this.of = this.states.get(owner as string) ?? null;
+      this.by = this.states.get(owner as string) ?? null;
       return before;
     }
     if (value['kind'] === 'call') {
-      this.of = this.states.get(value['from'] as string) ?? null;
+      this.by = this.states.get(value['from'] as string) ?? null;
       return before;
     }
     return undefined;
@@ -146,15 +154,16 @@ class Scale {
     if (NOT_BEFORE.has(name)) return String(Math.max(0, Math.round(value - this.now)));
     switch (name) {
       case 'epoch':
-        return value === 0 ? '0' : `e${value - this.epoch}`;
+      case 'inHand':
+        return value === 0 ? '0' : `e${value - (this.world.leases[this.home]?.epoch ?? 0)}`;
       case 'renewal':
-        return `r${value}!`;
+        return `r${this.home.at(-1)}:${value}!`;
       case 'seq':
-        return `s${Math.max(-SEQ_AGE_MAX, value - (this.of?.seq ?? 0))}`;
+        return `s${Math.max(-SEQ_AGE_MAX, value - (this.by?.seq ?? 0))}`;
       case 'token':
       case 'nextToken':
         // Only the newest can be waited for.
-        return `t${Math.max(-2, value - (this.of?.nextToken ?? 0))}`;
+        return `t${Math.max(-2, value - (this.by?.nextToken ?? 0))}`;
       default:
         return String(value);
     }

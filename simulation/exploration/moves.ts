@@ -6,7 +6,7 @@
  * explorer visits *every* execution with at most so many faults of each kind, however long it takes, and only those:
  * states that differ in nothing but the time of day are one state (key.ts).
  */
-import type { Incarnation } from '../../pair/incarnation.ts';
+import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { notOlder } from '../../pair/lease.ts';
 import { nextWakeAt } from '../../pair/server.ts';
 import {
@@ -27,6 +27,7 @@ import {
   type Faults,
   type Happening,
   HOME,
+  homesIn,
   PARTNER,
   type Process,
   pairName,
@@ -34,6 +35,8 @@ import {
   QUANTUM,
   queued,
   type World,
+  withLease,
+  withPath,
   withProcess,
 } from './world.ts';
 
@@ -61,7 +64,7 @@ function whileBusy(world: World, laws: Laws): Move[] {
   const rest: World = { ...world, queue };
   const what = describe(head!);
   const moves: Move[] = [{ name: what, world: happen(rest, laws, head!) }];
-  const me = head!.kind === 'input' ? head!.to : head!.kind === 'call' ? head!.from : null;
+  const me = 'to' in head! ? head.to : head!.kind === 'call' ? head!.from : null;
   const process = me === null ? undefined : processOf(world, me);
   if (process === undefined || !process.alive || process.paused) return moves;
   // Crashes and pauses strike a process right before what it is about to do or hear; in between nothing differs.
@@ -73,18 +76,22 @@ function whileBusy(world: World, laws: Laws): Move[] {
     moves.push({ name: `held up: ${what}`, world: { ...spend(rest, 'late'), held: [...rest.held, head!] } });
   }
   if (head!.kind === 'input' && head!.input.kind === 'diskSetOpened' && canStrike(world, 'openFailure'))
-    moves.push({ name: `fails half-way: ${what}`, world: openHalf(spend(rest, 'openFailure'), process) });
+    moves.push({
+      name: `fails half-way: ${what}`,
+      world: openHalf(spend(rest, 'openFailure'), process, head!.input.home),
+    });
   if (head!.kind === 'call' && canStrike(world, 'unknown'))
     moves.push(...withoutAnswer(spend(rest, 'unknown'), laws, head!, what));
   return moves;
 }
 
-function openHalf(rest: World, process: Process): World {
-  if (process.open?.phase !== 'opening') return rest;
-  const { epoch } = process.open;
-  const input = { kind: 'diskSetOpenFailed', home: HOME, epoch, reason: 'NotAVolume', message: '' } as const;
-  const failed = inputFor(rest, process.me, input);
-  const failing = withProcess(rest, { ...process, open: { epoch, phase: 'failing' } });
+function openHalf(rest: World, { me, paths }: Process, home: ServerName): World {
+  const open = paths[home]?.open;
+  if (open?.phase !== 'opening') return rest;
+  const { epoch } = open;
+  const input = { kind: 'diskSetOpenFailed', home, epoch, reason: 'NotAVolume', message: '' } as const;
+  const failed = inputFor(rest, me, input);
+  const failing = withPath(rest, me, home, { open: { ...open, phase: 'failing' } });
   return { ...failing, held: [...failing.held, failed] };
 }
 
@@ -122,20 +129,29 @@ function whileQuiet(world: World, laws: Laws): Move[] {
 /** The end of a quantum: first the kernel's timers, then what was given up, then whoever wants to be woken. */
 function advance(world: World, laws: Laws): World {
   let next: World = withTime(world, world.now + QUANTUM);
-  for (const { me, alive, switchAt } of world.processes) {
-    if (alive && switchAt !== null && switchAt <= next.now) next = kill(next, me);
+  for (const { me, alive, paths } of world.processes) {
+    const fires = Object.values(paths).some(({ switchAt }) => switchAt !== null && switchAt <= next.now);
+    if (alive && fires) next = kill(next, me);
   }
   next = closeSilentConnections(giveUpCalls(next));
   const ticks: Happening[] = [];
-  for (const { me, alive, paused, state, inHand } of next.processes) {
+  for (const { me, alive, paused, state } of next.processes) {
     if (!alive) continue;
-    if (!paused && inHand !== null) next = withProcess(next, { ...processOf(next, me)!, inHand: null });
+    if (!paused) next = withoutInHand(next, me);
     // A broken variant may be due earlier than the real machine asks to be woken.
     const due = laws.variant !== null || nextWakeAt(state, next.now) <= next.now;
     if (!paused && due) ticks.push(inputFor(next, me, { kind: 'tick' }));
   }
   const held = next.held.filter((event) => matters(next, laws, event));
   return queued({ ...next, held }, ...ticks);
+}
+
+/** What it had in hand is executed. */
+function withoutInHand(world: World, me: Incarnation): World {
+  let next = world;
+  for (const home of homesIn(world))
+    if (processOf(world, me)!.paths[home]!.inHand !== null) next = withPath(next, me, home, { inHand: null });
+  return next;
 }
 
 function withTime(world: World, now: number): World {
@@ -146,12 +162,17 @@ function withTime(world: World, now: number): World {
 function matters(world: World, laws: Laws, event: Happening): boolean {
   if (laws.variant !== null) return true;
   switch (event.kind) {
-    case 'proof':
-      return world.lease.holder === event.incarnation && world.lease.epoch === event.epoch;
+    case 'proof': {
+      const { holder, epoch } = world.leases[event.home]!;
+      return holder === event.incarnation && epoch === event.epoch;
+    }
+    case 'thread':
+      return processOf(world, event.to)?.paths[event.home]?.open?.epoch === event.epoch;
     case 'call':
       return (
         !event.silent ||
-        (event.effect.kind === 'writeLease' && event.effect.version === sightingOf(world.lease).version)
+        (event.effect.kind === 'writeLease' &&
+          event.effect.version === sightingOf(world.leases[event.effect.home]!).version)
       );
     case 'input': {
       const process = processOf(world, event.to);
@@ -161,7 +182,8 @@ function matters(world: World, laws: Laws, event: Happening): boolean {
         return !process.state.deaths.some(({ incarnation }) => incarnation === input.died.incarnation);
       }
       if (input.kind !== 'leaseSeen') return true;
-      const set = process.state.own.home === HOME ? process.state.own : process.state.foreign;
+      const { own, foreign } = process.state;
+      const set = input.home === own.home ? own : foreign;
       return set.seen === null || notOlder(input.sighting.record, set.seen.record);
     }
   }
@@ -176,7 +198,8 @@ function arrivals(world: World): Move[] {
   }));
   for (const process of world.processes) {
     if (!process.alive || !process.paused) continue;
-    const awake = withProcess(world, { ...process, paused: false, inHand: null, waiting: [] });
+    const running = withProcess(world, { ...process, paused: false, waiting: [] });
+    const awake = withoutInHand(running, process.me);
     moves.push({
       name: `${process.me} goes on`,
       mends: true,
@@ -202,19 +225,20 @@ function processMoves(world: World): Move[] {
         world: queued(spend(world, 'stop'), inputFor(world, me, { kind: 'stop' })),
       });
     }
-    if (canStrike(world, 'diskFault') && process.open?.phase === 'open') {
-      const fault = inputFor(world, me, {
-        kind: 'diskSetFault',
-        home: HOME,
-        reason: 'IoError',
-        message: 'EIO',
+    for (const home of homesIn(world)) {
+      if (!canStrike(world, 'diskFault') || process.paths[home]!.open?.phase !== 'open') continue;
+      const fault = inputFor(world, me, { kind: 'diskSetFault', home, reason: 'IoError', message: 'EIO' });
+      moves.push({
+        name: `${me} has a disk fault of ${home}`,
+        world: queued(spend(world, 'diskFault'), fault),
       });
-      moves.push({ name: `${me} has a disk fault`, world: queued(spend(world, 'diskFault'), fault) });
     }
     if (world.withoutApi.includes(me)) {
       const mended = { ...world, withoutApi: world.withoutApi.filter((other) => other !== me) };
-      const seen = inputFor(world, me, { kind: 'leaseSeen', home: HOME, sighting: sightingOf(world.lease) });
-      moves.push({ name: `${me} reaches the API again`, mends: true, world: queued(mended, seen) });
+      const seen = homesIn(world).map((home) =>
+        inputFor(world, me, { kind: 'leaseSeen', home, sighting: sightingOf(world.leases[home]!) }),
+      );
+      moves.push({ name: `${me} reaches the API again`, mends: true, world: queued(mended, ...seen) });
     } else if (canStrike(world, 'withoutApi')) {
       moves.push({
         name: `${me} cannot reach the API`,
@@ -230,9 +254,13 @@ function processMoves(world: World): Move[] {
  * opened that is its ownership record.
  */
 function pause(world: World, process: Process): World {
-  const { open, right, inHand } = process;
-  const writing = open !== null && (open.phase === 'fencing' || (right !== null && world.now < right));
-  return withProcess(world, { ...process, paused: true, inHand: writing ? open.epoch : inHand });
+  let next = withProcess(world, { ...process, paused: true });
+  for (const home of homesIn(world)) {
+    const { open, right } = process.paths[home]!;
+    const writing = open !== null && (open.phase === 'fencing' || (right !== null && world.now < right));
+    if (writing) next = withPath(next, process.me, home, { inHand: open.epoch });
+  }
+  return next;
 }
 
 function connectionMoves(world: World): Move[] {
@@ -291,12 +319,16 @@ function startMoves(world: World, laws: Laws): Move[] {
 }
 
 function requestMoves(world: World): Move[] {
-  return [...plainRequests(world), ...forcedRequests(world), ...maintenanceMoves(world)];
+  return homesIn(world).flatMap((home) => [
+    ...plainRequests(world, home),
+    ...forcedRequests(world, home),
+    ...maintenanceMoves(world, home),
+  ]);
 }
 
 /** Only where it is true: the person has seen to it that the acknowledger can act no more. */
-function forcedRequests(world: World): Move[] {
-  const { holder, epoch, acknowledger, request } = world.lease;
+function forcedRequests(world: World, home: ServerName): Move[] {
+  const { holder, epoch, acknowledger, request } = world.leases[home]!;
   if (!canStrike(world, 'force') || request !== null || acknowledger === null) return [];
   if (processOf(world, acknowledger)?.alive) return [];
   return (['takeover', 'giveback'] as const).map((kind) => {
@@ -307,31 +339,29 @@ function forcedRequests(world: World): Move[] {
       force: true,
       about: { holder, epoch, acknowledger },
     };
-    const lease = { ...world.lease, request: forced };
-    const asked = { ...spend(world, 'force'), requests: world.requests + 1, lease };
-    return { name: `a ${kind} is forced`, world: notifyAll(asked, null) };
+    const asked = { ...spend(world, 'force'), requests: world.requests + 1 };
+    const told = notifyAll(withLease(asked, home, { request: forced }), home, null);
+    return { name: `a ${kind} of ${home} is forced`, world: told };
   });
 }
 
-function maintenanceMoves(world: World): Move[] {
-  const { maintenance } = world.lease;
+function maintenanceMoves(world: World, home: ServerName): Move[] {
+  const { maintenance } = world.leases[home]!;
   if (maintenance === null && !canStrike(world, 'maintenance')) return [];
-  const name = maintenance === null ? 'maintenance begins' : 'maintenance ends';
+  const name = `maintenance of ${home} ${maintenance === null ? 'begins' : 'ends'}`;
   const before = maintenance === null ? spend(world, 'maintenance') : world;
-  const lease = { ...world.lease, maintenance: maintenance === null ? 'work' : null };
-  return [{ name, world: notifyAll({ ...before, lease }, null) }];
+  const after = withLease(before, home, { maintenance: maintenance === null ? 'work' : null });
+  return [{ name, world: notifyAll(after, home, null) }];
 }
 
-function plainRequests(world: World): Move[] {
-  if (!canStrike(world, 'request') || world.lease.request !== null || world.lease.holder === null) return [];
-  const kind = world.lease.holder.startsWith(HOME) ? ('takeover' as const) : ('giveback' as const);
+function plainRequests(world: World, home: ServerName): Move[] {
+  const { request: pending, holder } = world.leases[home]!;
+  if (!canStrike(world, 'request') || pending !== null || holder === null) return [];
+  const kind = holder.startsWith(home) ? ('takeover' as const) : ('giveback' as const);
   const request = { id: `request${world.requests + 1}`, kind, reason: '' };
-  const asked = {
-    ...spend(world, 'request'),
-    requests: world.requests + 1,
-    lease: { ...world.lease, request },
-  };
-  return [{ name: `a ${kind} is requested`, world: notifyAll(asked, null) }];
+  const asked = { ...spend(world, 'request'), requests: world.requests + 1 };
+  const told = notifyAll(withLease(asked, home, { request }), home, null);
+  return [{ name: `a ${kind} of ${home} is requested`, world: told }];
 }
 
 // ------------------------------------------------------------------------------------------------ faults
@@ -349,12 +379,14 @@ function spend(world: World, fault: keyof Faults): World {
 export function describe(event: Happening): string {
   switch (event.kind) {
     case 'proof':
-      return `the operator writes that ${event.incarnation} is dead, epoch ${event.epoch}`;
+      return `the operator writes that ${event.incarnation} is dead, ${event.home} epoch ${event.epoch}`;
+    case 'thread':
+      return `the thread of volume ${event.volume} of ${event.home} at ${event.to} turns`;
     case 'call': {
       const { effect } = event;
-      if (effect.kind === 'readLease') return `${event.from} reads the Lease`;
+      if (effect.kind === 'readLease') return `${event.from} reads the Lease of ${effect.home}`;
       const { holder, epoch, acknowledger } = effect.ownership;
-      return `${event.from} writes the Lease: holder ${holder}, epoch ${epoch}, acknowledger ${acknowledger}`;
+      return `${event.from} writes the Lease of ${effect.home}: holder ${holder}, epoch ${epoch}, acknowledger ${acknowledger}`;
     }
     case 'input':
       return `${event.to} hears: ${describeInput(event)}`;
@@ -370,7 +402,7 @@ function describeInput({ input }: Extract<Happening, { kind: 'input' }>): string
     }
     case 'leaseSeen': {
       const { holder, epoch, acknowledger } = input.sighting.record;
-      return `the watch: holder ${holder}, epoch ${epoch}, acknowledger ${acknowledger}`;
+      return `the watch of ${input.home}: holder ${holder}, epoch ${epoch}, acknowledger ${acknowledger}`;
     }
     case 'leaseWritten':
     case 'leaseRead':
@@ -385,15 +417,27 @@ function describeInput({ input }: Extract<Happening, { kind: 'input' }>): string
   }
 }
 
+interface Writer {
+  readonly me: Incarnation;
+  readonly home: ServerName;
+  readonly epoch: number;
+}
+
 /** Who may be writing now, and at which epoch. */
-export function writers(world: World): { readonly me: Incarnation; readonly epoch: number }[] {
-  const found = [];
-  for (const { me, alive, paused, inHand, open, right } of world.processes) {
+export function writers(world: World): Writer[] {
+  const found: Writer[] = [];
+  for (const { me, alive, paused, paths } of world.processes) {
     if (!alive) continue;
-    if (inHand !== null) found.push({ me, epoch: inHand });
-    if (open?.phase === 'failing') found.push({ me, epoch: open.epoch });
-    if (paused || open === null || open.phase === 'opening' || open.phase === 'failing') continue;
-    if (right !== null && world.now < right) found.push({ me, epoch: open.epoch });
+    for (const home of homesIn(world)) {
+      const { inHand, open, right } = paths[home]!;
+      if (inHand !== null) found.push({ me, home, epoch: inHand });
+      if (open === null || open.phase === 'opening') continue;
+      const { epoch, phase, threads } = open;
+      // A thread that was told to end, and is still in a system call.
+      const held = phase !== 'open' && threads.some((thread) => thread !== 'ended');
+      if (phase === 'failing' || held) found.push({ me, home, epoch });
+      else if (!paused && right !== null && world.now < right) found.push({ me, home, epoch });
+    }
   }
   return found;
 }
@@ -401,9 +445,10 @@ export function writers(world: World): { readonly me: Incarnation; readonly epoc
 /** The invariant, in every world: whoever may write is named by the Lease at that epoch. Null: it holds. */
 export function violationIn(world: World): string | null {
   if (world.violation !== null) return world.violation;
-  const { holder, epoch } = world.lease;
-  const wrong = writers(world).find((writer) => writer.me !== holder || writer.epoch !== epoch);
-  return wrong === undefined
-    ? null
-    : `${wrong.me} may write at epoch ${wrong.epoch}; the Lease names ${holder} at epoch ${epoch}`;
+  for (const { me, home, epoch } of writers(world)) {
+    const lease = world.leases[home]!;
+    if (me === lease.holder && epoch === lease.epoch) continue;
+    return `${me} may write to ${home} at epoch ${epoch}; its Lease names ${lease.holder} at epoch ${lease.epoch}`;
+  }
+  return null;
 }

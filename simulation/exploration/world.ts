@@ -1,5 +1,5 @@
 /**
- * One disk set, a few incarnations, one Lease: everything that the explorer needs to know of one moment, as a value.
+ * One or two disk sets, a few incarnations, their Leases: everything that the explorer needs to know of one moment, as a value.
  * The servers' part of it is the real state of pair/; the rest is what a driver and the world around it hold.
  *
  * Time moves in steps of `QUANTUM`, and lease, guard and heartbeat are multiples of it, so that every limit that the
@@ -29,16 +29,26 @@ export type Happening =
       readonly silent: boolean;
     }
   /** The operator's proof, on its way to the Lease. */
-  | { readonly kind: 'proof'; readonly incarnation: Incarnation; readonly epoch: number };
+  | {
+      readonly kind: 'proof';
+      readonly home: ServerName;
+      readonly incarnation: Incarnation;
+      readonly epoch: number;
+    }
+  /** The thread of one of several volumes has come to the end of its system call. */
+  | {
+      readonly kind: 'thread';
+      readonly to: Incarnation;
+      readonly home: ServerName;
+      readonly epoch: number;
+      readonly volume: number;
+    };
 
-export interface Process {
-  readonly me: Incarnation;
-  readonly server: ServerName;
-  readonly state: ServerState;
-  readonly alive: boolean;
-  /** Stopped by SIGSTOP or a frozen cgroup: nothing runs, what arrives waits. */
-  readonly paused: boolean;
-  readonly waiting: readonly Happening[];
+/** A thread that makes the changes of one volume. `ending`: told to, and not out of its system call yet. */
+export type Thread = 'opening' | 'open' | 'ending' | 'ended';
+
+/** What a process has of one disk set. */
+export interface DiskSetPath {
   /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
   readonly inHand: number | null;
   /**
@@ -48,10 +58,26 @@ export interface Process {
   readonly open: {
     readonly epoch: number;
     readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing' | 'still' | 'failing';
+    /** Of a disk set of several volumes, one each. Those of a single volume are not told apart. */
+    readonly threads: readonly Thread[];
   } | null;
   readonly right: number | null;
   /** When the kernel kills the process. */
   readonly switchAt: number | null;
+}
+
+export const NO_PATH: DiskSetPath = { inHand: null, open: null, right: null, switchAt: null };
+
+export interface Process {
+  readonly me: Incarnation;
+  readonly server: ServerName;
+  readonly state: ServerState;
+  readonly alive: boolean;
+  /** Stopped by SIGSTOP or a frozen cgroup: nothing runs, what arrives waits. */
+  readonly paused: boolean;
+  readonly waiting: readonly Happening[];
+  /** By home, of the disk sets that are explored. */
+  readonly paths: Readonly<Record<ServerName, DiskSetPath>>;
   /** What the sentinel has been told. */
   readonly registered: readonly Holding[];
 }
@@ -90,7 +116,10 @@ export interface Faults {
 
 export interface World {
   readonly now: number;
-  readonly lease: LeaseRecord;
+  /** By home, of the disk sets that are explored. Those of others never answer. */
+  readonly leases: Readonly<Record<ServerName, LeaseRecord>>;
+  /** Of each disk set. */
+  readonly volumes: number;
   readonly processes: readonly Process[];
   readonly queue: readonly Happening[];
   readonly held: readonly Happening[];
@@ -134,6 +163,26 @@ export function withProcess(world: World, changed: Process): World {
     ...world,
     processes: world.processes.map((process) => (process.me === changed.me ? changed : process)),
   };
+}
+
+/** Homes of the disk sets that are explored. */
+export function homesIn({ leases }: World): readonly ServerName[] {
+  return Object.keys(leases);
+}
+
+export function withLease(world: World, home: ServerName, changed: Partial<LeaseRecord>): World {
+  return { ...world, leases: { ...world.leases, [home]: { ...world.leases[home]!, ...changed } } };
+}
+
+export function withPath(
+  world: World,
+  me: Incarnation,
+  home: ServerName,
+  changed: Partial<DiskSetPath>,
+): World {
+  const process = processOf(world, me)!;
+  const path = { ...process.paths[home]!, ...changed };
+  return withProcess(world, { ...process, paths: { ...process.paths, [home]: path } });
 }
 
 export function queued(world: World, ...happenings: readonly Happening[]): World {

@@ -68,6 +68,15 @@ const holdingsSeen = ({ own, foreign }: ServerState) =>
 
 export const claimVariants: readonly Variant[] = [
   {
+    name: 'SilenceOfTheOtherCounts',
+    rule: 'R3',
+    clause: 'silence is that of one disk set: its own Lease unchanged, and no acknowledgement for it',
+    wrap: believing((set, { own, foreign }) => {
+      const { unchangedSince, acknowledgedAt } = set.home === own.home ? foreign : own;
+      return { unchangedSince, acknowledgedAt };
+    }),
+  },
+  {
     name: 'ClaimWithoutWaiting',
     rule: 'R3',
     clause: 'a claim on silence waits lease + guard',

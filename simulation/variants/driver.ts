@@ -89,6 +89,20 @@ export const driverVariants: readonly Variant[] = [
     }),
   },
   {
+    name: 'OneSwitchForBoth',
+    rule: 'R10',
+    clause: 'each disk set has a switch of its own: the end of one leaves that of the other armed',
+    ports: (ports, { homes }) => ({
+      ...ports,
+      watchdog: {
+        ...ports.watchdog,
+        disarm: () => {
+          for (const home of homes) ports.watchdog.disarm(home);
+        },
+      },
+    }),
+  },
+  {
     name: 'SwitchDisarmedEarly',
     rule: 'R10',
     clause: 'it stays armed until the data path has reported that no change is under way',

@@ -68,6 +68,8 @@ export interface Variant {
 /** What broken ports see of the process around them. */
 export interface Around {
   readonly timing: PairTiming;
+  /** Of both disk sets. */
+  readonly homes: readonly ServerName[];
   /** The data path has opened the disk set, and was not told to close it. */
   isOpen(home: ServerName): boolean;
   /** End of the right that the data path knows of; null: none. */

@@ -1,0 +1,413 @@
+/**
+ * Clients of one server behind one link with a bandwidth, in both directions: the client's real decisions (client/attempts.ts,
+ * client/resend-window.ts) with a driver like client/failover-connection.ts around them. Nothing fails; the link and the server's disk are
+ * only slower than the clients' patience. What is asked is what the link carries for it.
+ *
+ * The link carries one segment at a time, of one connection after the other (fair queueing). What a client sends goes to its kernel's
+ * buffer as far as there is room; what is in there, or at the server, is lost with the connection, and what the link has
+ * carried of it was carried for nothing.
+ */
+import {
+  ATTEMPTS_DEFAULTS,
+  type AttemptsEffect,
+  type AttemptsInput,
+  type AttemptsOptions,
+  type AttemptsState,
+  attemptsWakeAt,
+  initialAttempts,
+  stepAttempts,
+} from '../client/attempts.ts';
+import {
+  admits,
+  afterAnswer,
+  afterFruitless,
+  OPEN_WINDOW,
+  type ResendWindow,
+} from '../client/resend-window.ts';
+import { EventQueue } from './event-queue.ts';
+
+const KIB = 1024;
+const SEGMENT = 16 * KIB;
+const SMALL = 200;
+const RTT_MS = 1;
+/** As client/failover-connection.ts has them. */
+const SENT_INTERVAL_MS = 100;
+const STUCK_MS = 60_000;
+
+/** Faults of a client, for showing that the test sees them. */
+export type LinkFault =
+  /** All that is unanswered goes out at once, whatever came of it the last time. */
+  | 'noResendWindow'
+  /** That something could be sent, and that a part of an answer came, is no sign of life. */
+  | 'bytesAreNoLife'
+  /** Patience is what it was, however often a connection was replaced in vain. */
+  | 'patienceKept';
+
+export interface LinkOptions {
+  readonly clients: number;
+  /** Calls of each client, and how many it has under way at most. */
+  readonly calls: number;
+  readonly underWayMax: number;
+  /** Bytes of a call and of its answer: one of them is large. */
+  readonly callSize: number;
+  readonly answerSize: number;
+  readonly bytesPerSecond: number;
+  /** What a client's kernel takes before it has sent it, in bytes. */
+  readonly socketBuffer: number;
+  /** Of the server's disk for each call, one after the other. */
+  readonly diskMs: number;
+  readonly fault?: LinkFault | null;
+}
+
+export interface LinkOutcome {
+  /** Calls that were answered. */
+  readonly answered: number;
+  /** Bytes that the link has carried, both ways, and those that had to be. */
+  readonly carried: number;
+  readonly data: number;
+  /** Until the last answer. */
+  readonly ms: number;
+  /** Calls that the server has executed, again or for the first time. */
+  readonly executed: number;
+}
+
+interface Message {
+  size: number;
+  /** When all of it has come. */
+  readonly arrived: () => void;
+  /** When a part of it has. */
+  readonly part?: () => void;
+}
+
+/** One direction of a connection. */
+interface Flow {
+  readonly messages: Message[];
+  open: boolean;
+}
+
+/** One direction of the link. */
+class Link {
+  carried = 0;
+  private readonly queue: EventQueue;
+  private readonly bytesPerMs: number;
+  private readonly waiting: Flow[] = [];
+  private busy = false;
+
+  constructor(queue: EventQueue, bytesPerSecond: number) {
+    this.queue = queue;
+    this.bytesPerMs = bytesPerSecond / 1000;
+  }
+
+  send(flow: Flow, message: Message): void {
+    flow.messages.push(message);
+    if (flow.messages.length === 1) this.waiting.push(flow);
+    this.next();
+  }
+
+  private next(): void {
+    const flow = this.waiting.shift();
+    if (this.busy || flow === undefined) {
+      if (flow !== undefined) this.waiting.unshift(flow);
+      return;
+    }
+    const message = flow.messages[0];
+    if (!flow.open || message === undefined) {
+      this.next();
+      return;
+    }
+    this.busy = true;
+    const size = Math.min(SEGMENT, message.size);
+    this.queue.after(size / this.bytesPerMs, () => {
+      this.busy = false;
+      this.carried += size;
+      message.size -= size;
+      const whole = message.size === 0;
+      if (whole) flow.messages.shift();
+      if (flow.messages.length > 0) this.waiting.push(flow);
+      this.queue.after(RTT_MS / 2, () => {
+        if (flow.open) (whole ? message.arrived : message.part)?.();
+      });
+      this.next();
+    });
+  }
+}
+
+class Network {
+  readonly queue = new EventQueue();
+  readonly up: Link;
+  readonly down: Link;
+  readonly options: LinkOptions;
+  executed = 0;
+  /** The first is being executed. */
+  private readonly calls: { readonly flow: Flow; readonly done: () => void }[] = [];
+
+  constructor(options: LinkOptions) {
+    this.options = options;
+    this.up = new Link(this.queue, options.bytesPerSecond);
+    this.down = new Link(this.queue, options.bytesPerSecond);
+  }
+
+  /** One after the other. What a client has given up is not begun (fileserver/data/connection-order.ts). */
+  execute(flow: Flow, done: () => void): void {
+    this.calls.push({ flow, done });
+    if (this.calls.length === 1) this.executeNext();
+  }
+
+  private executeNext(): void {
+    while (this.calls[0]?.flow.open === false) this.calls.shift();
+    const [call] = this.calls;
+    if (call === undefined) return;
+    this.queue.after(this.options.diskMs, () => {
+      this.executed++;
+      this.calls.shift();
+      call.done();
+      this.executeNext();
+    });
+  }
+}
+
+interface Connection {
+  readonly up: Flow;
+  readonly down: Flow;
+}
+
+interface Call {
+  sentAt: number | null;
+}
+
+class Client {
+  answered = 0;
+  private readonly network: Network;
+  private readonly plan: AttemptsOptions;
+  private state: AttemptsState;
+  private readonly connections = new Map<number, Connection>();
+  private readonly pending = new Map<number, Call>();
+  private adopted: number | null = null;
+  private made = 0;
+  private window: ResendWindow = OPEN_WINDOW;
+  private inFlight = 0;
+  private heardAt = 0;
+  private stuckMs = STUCK_MS;
+  private unsentBefore = 0;
+  private wakeAt: number | null = null;
+
+  constructor(network: Network, seed: number) {
+    this.network = network;
+    const { patienceMs, samePortPatienceMs } = ATTEMPTS_DEFAULTS;
+    const kept = { patienceMsMax: patienceMs, samePortPatienceMsMax: samePortPatienceMs };
+    this.plan = { ...ATTEMPTS_DEFAULTS, ...(this.has('patienceKept') ? kept : {}), seed };
+    this.state = initialAttempts(['primary', 'secondary'], this.plan);
+    this.input({ kind: 'Start' });
+    this.makeCalls();
+    this.watch();
+  }
+
+  get finished(): boolean {
+    return this.answered === this.network.options.calls;
+  }
+
+  private has(fault: LinkFault): boolean {
+    return this.network.options.fault === fault;
+  }
+
+  private get now(): number {
+    return this.network.queue.now;
+  }
+
+  private input(input: AttemptsInput): void {
+    const { state, effects } = stepAttempts(this.state, input, this.now, this.plan);
+    this.state = state;
+    for (const effect of effects) this.execute(effect);
+    const at = attemptsWakeAt(this.state, this.plan);
+    if (at === null || at === this.wakeAt) return;
+    this.wakeAt = at;
+    this.network.queue.after(Math.max(0.01, at - this.now), () => {
+      if (this.wakeAt !== at) return;
+      this.wakeAt = null;
+      this.input({ kind: 'Tick' });
+    });
+  }
+
+  private execute(effect: AttemptsEffect): void {
+    switch (effect.kind) {
+      case 'Connect':
+        this.network.queue.after(RTT_MS, () => this.connected(effect.id, effect.role));
+        return;
+      case 'Ask':
+        this.ask(effect.id, () => this.input({ kind: 'Answered', id: effect.id, proven: true }));
+        return;
+      case 'AskAdopted':
+        this.unsentBefore = this.unsent;
+        this.ask(this.adopted!, () => this.heard(false));
+        return;
+      case 'Abandon':
+        this.abandon(effect.id);
+        return;
+      case 'Adopt':
+        this.adopt(effect.id, effect.fruitless);
+    }
+  }
+
+  private connected(id: number, role: string): void {
+    if (!this.state.attempts.some((attempt) => attempt.id === id)) return;
+    if (role === 'secondary') {
+      this.input({ kind: 'Lost', id });
+      return;
+    }
+    const flow = (): Flow => ({ messages: [], open: true });
+    this.connections.set(id, { up: flow(), down: flow() });
+    this.input({ kind: 'Connected', id });
+  }
+
+  private abandon(id: number): void {
+    const connection = this.connections.get(id);
+    this.connections.delete(id);
+    if (connection !== undefined) connection.up.open = connection.down.open = false;
+    if (id === this.adopted) this.detach();
+  }
+
+  private detach(): void {
+    this.adopted = null;
+    this.inFlight = 0;
+    for (const call of this.pending.values()) call.sentAt = null;
+  }
+
+  private adopt(id: number, fruitless: boolean): void {
+    if (fruitless) this.window = afterFruitless(this.window, this.inFlight, this.now);
+    if (this.has('noResendWindow')) this.window = OPEN_WINDOW;
+    this.detach();
+    this.adopted = id;
+    this.heardAt = this.now;
+    this.sendWaiting();
+  }
+
+  private ask(id: number, answered: () => void): void {
+    const connection = this.connections.get(id);
+    if (connection === undefined) return;
+    const { up, down } = this.network;
+    const arrived = (): void => {
+      if (connection.down.open) down.send(connection.down, { size: SMALL, arrived: answered });
+    };
+    up.send(connection.up, { size: SMALL, arrived });
+  }
+
+  private makeCalls(): void {
+    const { calls, underWayMax } = this.network.options;
+    while (this.made < calls && this.pending.size < underWayMax) {
+      this.made++;
+      this.pending.set(this.made, { sentAt: null });
+    }
+    if (this.adopted === null) this.input({ kind: 'Wanted' });
+    else this.sendWaiting();
+  }
+
+  private sendWaiting(): void {
+    const { callSize, answerSize } = this.network.options;
+    const connection = this.adopted === null ? undefined : this.connections.get(this.adopted);
+    if (connection === undefined) return;
+    for (const [number, call] of this.pending) {
+      if (call.sentAt !== null) continue;
+      if (!admits(this.window, this.inFlight, callSize)) return;
+      call.sentAt = this.now;
+      this.inFlight += callSize;
+      const arrived = (): void =>
+        this.network.execute(connection.down, () => {
+          if (!connection.down.open) return;
+          this.network.down.send(connection.down, {
+            size: answerSize,
+            arrived: () => this.replied(number),
+            part: () => this.arriving(),
+          });
+        });
+      this.network.up.send(connection.up, { size: callSize, arrived });
+    }
+  }
+
+  private replied(number: number): void {
+    if (!this.pending.delete(number)) return;
+    const { callSize } = this.network.options;
+    this.inFlight -= callSize;
+    this.answered++;
+    if (this.pending.size === 0) this.stuckMs = STUCK_MS;
+    this.window = afterAnswer(this.window, callSize, this.now);
+    this.heard(true);
+    this.makeCalls();
+  }
+
+  private arriving(): void {
+    if (!this.has('bytesAreNoLife')) this.heard(false);
+  }
+
+  private heard(progress: boolean): void {
+    this.heardAt = this.now;
+    this.input({ kind: 'Heard', progress });
+  }
+
+  /** What does not fit into the kernel's buffer. */
+  private get unsent(): number {
+    const connection = this.adopted === null ? undefined : this.connections.get(this.adopted);
+    const size = connection?.up.messages.reduce((sum, message) => sum + message.size, 0) ?? 0;
+    return Math.max(0, size - this.network.options.socketBuffer);
+  }
+
+  private watch(): void {
+    if (this.finished) return;
+    const doubting = this.state.mode === 'doubting';
+    this.network.queue.after(doubting ? SENT_INTERVAL_MS : this.state.patienceMs, () => {
+      if (this.adopted !== null && this.pending.size > 0) this.checkSilence();
+      this.watch();
+    });
+  }
+
+  private checkSilence(): void {
+    if (this.state.mode === 'doubting') {
+      const before = this.unsentBefore;
+      this.unsentBefore = this.unsent;
+      if (before > 0 && this.unsentBefore !== before && !this.has('bytesAreNoLife'))
+        this.input({ kind: 'Sent' });
+      return;
+    }
+    const [oldest] = this.pending.values();
+    const sentAt = oldest!.sentAt ?? this.now;
+    if (this.now - sentAt >= this.stuckMs) {
+      this.stuckMs *= 2;
+      this.window = afterFruitless(this.window, this.inFlight, this.now);
+      const id = this.adopted!;
+      this.abandon(id);
+      this.input({ kind: 'Lost', id });
+    } else if (this.now - Math.max(this.heardAt, sentAt) >= this.state.patienceMs - 0.001) {
+      this.input({ kind: 'Silent' });
+    }
+  }
+}
+
+/** Until all is answered, or for so many times as long as the link or the disk needs for it. */
+export function sharedLink(options: LinkOptions, timesMax = 10): LinkOutcome {
+  const network = new Network(options);
+  const clients = Array.from({ length: options.clients }, (_, seed) => new Client(network, seed));
+  const calls = options.clients * options.calls;
+  const data = calls * (options.callSize + options.answerSize);
+  const { queue } = network;
+  const limit = timesMax * leastMs(options);
+  while (queue.now < limit && clients.some((client) => !client.finished)) queue.runUntil(queue.now + 50);
+  return {
+    answered: clients.reduce((sum, client) => sum + client.answered, 0),
+    carried: network.up.carried + network.down.carried,
+    data,
+    ms: queue.now,
+    executed: network.executed,
+  };
+}
+
+/** What link and disk need for all calls. */
+export function leastMs({
+  clients,
+  calls,
+  callSize,
+  answerSize,
+  bytesPerSecond,
+  diskMs,
+}: LinkOptions): number {
+  const all = clients * calls;
+  return Math.max((1000 * all * Math.max(callSize, answerSize)) / bytesPerSecond, all * diskMs);
+}
