@@ -136,7 +136,7 @@ export interface ParsedSegment {
 }
 
 /** A segment of which nothing was read yet. */
-function unparsed({ batch }: SegmentHeader): Omit<ParsedSegment, 'gap'> {
+export function unparsed({ batch }: SegmentHeader): Omit<ParsedSegment, 'gap'> {
   return { records: [], end: SEGMENT_HEADER_SIZE, batch, complete: false };
 }
 
