@@ -5,6 +5,7 @@
 // same bytes, in order, on the connection that the plan adopts. The servers execute a resent call once (their
 // duplicate request cache lies on the volume); what arrives on an abandoned connection is ignored.
 import { randomBytes, randomInt } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import {
   AUTH_NONE_CREDENTIAL,

@@ -1,4 +1,5 @@
 // Calls and their replies over a connection that fails over: gives out XIDs, encodes, matches, times.
+import { performance } from 'node:perf_hooks';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import {
   accept_stat,
@@ -156,11 +157,11 @@ export class RpcClient {
     });
   }
 
-  /** Longest wait for a reply now, in ms; not positive: the operation has no time left. Infinity: any outage. */
-  timeoutMs(operation?: Operation): number {
+  /** Longest wait for a reply from now on, in ms; not positive: the operation has no time left. Infinity: any outage. */
+  timeoutMs(operation: Operation | undefined, now?: number): number {
     const callTimeoutMs = operation?.callTimeoutMs ?? this.options.callTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (operation === undefined || operation.deadlineMs === Number.POSITIVE_INFINITY) return callTimeoutMs;
-    return Math.min(callTimeoutMs, operation.deadlineMs - performance.now());
+    return Math.min(callTimeoutMs, operation.deadlineMs - (now ?? performance.now()));
   }
 
   /** False: the connection keeps the process alive only while a call waits for its reply. */
@@ -247,7 +248,7 @@ export class RpcClient {
     if (call.onAbort !== null) call.operation?.signal?.removeEventListener('abort', call.onAbort);
     if (this.waiting.size > 0) return;
     this.keepAlive();
-    for (const wake of this.idleWaiters.splice(0)) wake();
+    if (this.idleWaiters.length > 0) for (const wake of this.idleWaiters.splice(0)) wake();
   }
 
   private giveUp(xid: number, call: Waiting): void {
