@@ -79,6 +79,10 @@ const TIMER_MS_MAX = 0x7fff_ffff;
 
 /** Room for a header with AUTH_SYS and the arguments of every call but WRITE. Bytes. */
 const CALL_SIZE = 512;
+/** Memory that calls lie in one behind the other, until all of them are answered. Bytes. */
+const CALLS_SIZE = 16 * 1024;
+/** Larger ones are objects to the engine: a map of them is slower, and each costs memory. */
+const XID_MAX = 0x7fff_ffff;
 const NOTHING = new Uint8Array(0);
 const ZEROS = new Uint8Array(4);
 
@@ -87,6 +91,7 @@ export class RpcClient {
   private readonly connection: FailoverConnection;
   private readonly waiting = new Map<number, Waiting>();
   private readonly header = new ReplyHeader();
+  private readonly w = new XdrWriter(CALLS_SIZE);
   private xid: number;
   private closed = false;
   private idleRef = true;
@@ -96,7 +101,7 @@ export class RpcClient {
     this.options = options;
     // A random start: a client that begins anew must not repeat the XIDs of its last run, whose replies the
     // servers remember.
-    this.xid = Math.floor(Math.random() * 2 ** 32);
+    this.xid = Math.floor(Math.random() * XID_MAX);
     this.connection = new FailoverConnection({
       endpoints: options.endpoints,
       resolver: options.resolver,
@@ -123,7 +128,8 @@ export class RpcClient {
     const timeoutMs = this.timeoutMs(operation);
     if (timeoutMs <= 0) return Promise.reject(this.timeout(procedure.name, operation, timeoutMs));
     const xid = this.nextXid();
-    const w = new XdrWriter(CALL_SIZE);
+    const { w } = this;
+    if (w.position + CALL_SIZE > CALLS_SIZE) w.renew(CALLS_SIZE);
     const mark = beginRecord(w);
     encodeCallHeader(
       w,
@@ -137,6 +143,7 @@ export class RpcClient {
     const payload = procedure.payloadOf?.(args) ?? NOTHING;
     const padding = paddedSize(payload.length) - payload.length;
     endRecord(w, mark, payload.length + padding);
+    const record = w.written(mark);
     return new Promise<Res>((resolve, reject) => {
       const waiting: Waiting = {
         name: procedure.name,
@@ -152,8 +159,8 @@ export class RpcClient {
       this.waiting.set(xid, waiting);
       this.limit(xid, waiting, timeoutMs);
       if (this.waiting.size === 1) this.keepAlive();
-      if (payload.length === 0) this.connection.send(xid, w.written());
-      else this.connection.send(xid, w.written(), payload, ZEROS.subarray(0, padding));
+      if (payload.length === 0) this.connection.send(xid, record);
+      else this.connection.send(xid, record, payload, ZEROS.subarray(0, padding));
     });
   }
 
@@ -207,7 +214,7 @@ export class RpcClient {
   }
 
   private nextXid(): number {
-    do this.xid = (this.xid + 1) >>> 0;
+    do this.xid = (this.xid + 1) & XID_MAX;
     while (this.connection.isPending(this.xid));
     return this.xid;
   }
