@@ -99,3 +99,71 @@ test('no more than so many run at once, and the next begins when one has ended',
   expect(disk.asked.map(({ fd }) => fd)).toEqual([1, 2, 3]);
   expect(disk.told).toEqual(['file 2: ok']);
 });
+
+test('data alone is flushed by fdatasync, everything by fsync', () => {
+  const asked: string[] = [];
+  const lane = new FlushLane(2, {
+    fsync: (fd) => asked.push(`fsync ${fd}`),
+    fdatasync: (fd) => asked.push(`fdatasync ${fd}`),
+  });
+  for (const depth of ['data', 'all'] as const)
+    lane.flush({ fd: depth.length, key: `alone ${depth}`, depth }, new FlushTimes(), () => {});
+  expect(asked).toEqual(['fdatasync 4', 'fsync 3']);
+});
+
+test('a volume knows how many flushes it had, what they took, and when none is under way', async () => {
+  const ends: Done[] = [];
+  const lane = new FlushLane(1, { fsync: (_fd, done) => ends.push(done), fdatasync: () => {} });
+  const times = new FlushTimes();
+  const told: string[] = [];
+  const flush = (name: string): void => {
+    expect(lane.hasRoom).toBe(ends.length === 0);
+    const target = { fd: 3, key: `counted ${name}`, depth: 'all' } as const;
+    lane.flush(target, times, () => told.push(`${name} of ${times.underWay}`));
+  };
+  await times.whenEnded();
+  expect([times.count, times.ms, times.underWay]).toEqual([0, 0, 0]);
+  flush('first');
+  flush('second');
+  expect([times.underWay, ends.length]).toEqual([2, 1]);
+  void times.whenEnded().then(() => told.push('ended'));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  ends.shift()!(null);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([told, times.count, times.underWay]).toEqual([['first of 2'], 1, 1]);
+  expect(times.ms).toBeGreaterThan(3);
+  expect(times.ms).toBeLessThan(10_000);
+  ends.shift()!(null);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([told, times.count, times.underWay]).toEqual([['first of 2', 'second of 1', 'ended'], 2, 0]);
+  expect(lane.hasRoom).toBe(true);
+  // Who has been told once is not told again.
+  flush('third');
+  ends.shift()!(null);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(told.filter((one) => one === 'ended')).toHaveLength(1);
+});
+
+test('those that wait begin in their order, each as soon as one has ended, also when some have waited before', () => {
+  const ends: Done[] = [];
+  const begun: number[] = [];
+  const lane = new FlushLane(1, {
+    fsync: (fd, done) => {
+      begun.push(fd);
+      ends.push(done);
+    },
+    fdatasync: () => {},
+  });
+  const flush = (fd: number): void =>
+    lane.flush({ fd, key: `waits ${fd}`, depth: 'all' }, new FlushTimes(), () => {});
+  for (const fd of [10, 11, 12]) flush(fd);
+  ends.shift()!(null);
+  flush(13);
+  for (let i = 0; i < 3; i++) ends.shift()!(null);
+  expect(begun).toEqual([10, 11, 12, 13]);
+  flush(14);
+  flush(15);
+  expect(begun).toEqual([10, 11, 12, 13, 14]);
+  ends.shift()!(null);
+  expect(begun).toEqual([10, 11, 12, 13, 14, 15]);
+});
