@@ -1,12 +1,13 @@
 // Do tests notice faults in the code that safety depends on? Makes one small fault at a time in a copy of the checkout, runs
 // the tests that have to notice it, and lists those that nobody did.
 //
-//   node mutants/main.ts [--area NAME] [--file PATH] [--quick] [--fresh] [--changed REF] [--count N] [--seconds N] [--seed N]
+//   node mutants/main.ts [--area NAME] [--file PATH] [--unit] [--quick] [--fresh] [--changed REF] [--count N] [--seconds N] [--seed N]
 //
-// quick: only tests that are quick. fresh: also those that a test noticed in an earlier run (out/mutants/AREA.json), which are
-// otherwise taken as killed. changed: only files that differ from that commit; when none does, all. count: a sample of so many
-// mutants. seconds: a sample that stops after that, by quick tests; samples keep nothing. Writes out/mutants.json: run, killed,
-// explained, survived, the same for each area, and the survivors; but for a sample of all that was run so far.
+// unit: only the areas' unit tests. quick: only tests that are quick. fresh: also those that a test noticed in an earlier run
+// (out/mutants/AREA.json), which are otherwise taken as killed. changed: only files that differ from that commit; when none does,
+// all. count: a sample of so many mutants. seconds: a sample that stops after that, by quick tests; samples keep nothing. Writes
+// out/mutants.json: run, killed, explained, survived, the same for each area, and the survivors; but for a sample of all that was
+// run so far.
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -31,6 +32,7 @@ const { values } = parseArgs({
   options: {
     area: { type: 'string' },
     file: { type: 'string' },
+    unit: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
     changed: { type: 'string' },
@@ -224,7 +226,7 @@ async function main(): Promise<void> {
   }
   const seconds = values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds);
   const until = performance.now() + seconds * 1000;
-  const quick = values.seconds !== undefined;
+  const quick = values.quick || values.seconds !== undefined;
   const files = chosenFiles();
   const all = everything.filter(({ mutant }) => files.includes(mutant.file));
   const chosen = (sampled ? shuffled(all, new SeededRandom(Number(values.seed))) : all).slice(
@@ -243,7 +245,7 @@ async function main(): Promise<void> {
       if (performance.now() > until) break;
       const { mutant, name, area } = one;
       if (one.explained || one.verdict === 'killed') continue;
-      if (values.quick) {
+      if (values.unit) {
         one.verdict = 'survived';
         noticed.get(area.name)!.set(name, one.verdict);
         console.log(`survived: ${mutant.file}:${mutant.line}  ${mutant.code}  ->  ${mutant.becomes}`);
