@@ -308,6 +308,13 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/right-table.ts',
+    line: "return slot === 'own' ? 0 : 1;",
+    code: '===',
+    becomes: '!==',
+    why: 'The same.',
+  },
+  {
+    file: 'fileserver/right-table.ts',
     line: "return slot === 'own' ? HALTED_AT : HALTED_AT + 1;",
     code: '===',
     becomes: '!==',

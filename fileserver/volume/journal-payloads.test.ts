@@ -181,3 +181,12 @@ test('an intent that is cut short anywhere is read without looking behind it', (
   for (let size = KEY_SIZE; size < payload.length; size++)
     expect(keyOfIntent(Buffer.from(payload.subarray(0, size)), 0, size).slice(0, KEY_SIZE)).toBe(REQUEST);
 });
+
+test('what a version to come has put behind a record is not taken for a client', () => {
+  const more = Buffer.alloc(8, 7);
+  for (const [payload, keyOf] of [
+    [intentOf(REQUEST, [3], 8), keyOfIntent],
+    [encodeReplyRecord(REQUEST, Uint8Array.of(1, 2, 3)), keyOfAnswer],
+  ] as const)
+    expect(keyOf(Buffer.concat([payload, more]), 0, payload.length + 8)).toBe(REQUEST);
+});

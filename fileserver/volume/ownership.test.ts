@@ -74,7 +74,7 @@ vi.mock(import('../system/copy-on-write.ts'), async (original) => {
   const { disableCopyOnWrite } = await original();
   return {
     disableCopyOnWrite: (gate, directory) => {
-      const [, uid] = /^Uid:\t\d+\t(\d+)/m.exec(readFileSync('/proc/thread-self/status', 'utf8'))!;
+      const [, uid] = /^Uid:\t\d+\t\d+\t\d+\t(\d+)/m.exec(readFileSync('/proc/thread-self/status', 'utf8'))!;
       notCopied.push(`${directory} by ${uid}`);
       disableCopyOnWrite(gate, directory);
     },
