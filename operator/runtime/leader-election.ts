@@ -22,13 +22,25 @@ export interface LeaderElectionOptions {
   readonly leaseMs: number;
   readonly retryMs: number;
   readonly onError: (error: ApiError) => void;
+  /** Absent: this machine's. */
+  readonly clock?: ElectionClock;
 }
+
+export interface ElectionClock {
+  /** ms, from any moment; never set back. */
+  now(): number;
+  /** Resolves after so many ms, or at once when the signal is aborted. */
+  pause(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+const MACHINE_CLOCK: ElectionClock = { now: () => performance.now(), pause };
 
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
+  readonly #clock: ElectionClock;
   readonly #abort = new AbortController();
   #held: Lease | null = null;
-  /** When the last write of the Lease that succeeded was sent. performance.now() */
+  /** When the last write of the Lease that succeeded was sent, by the clock. */
   #confirmedAt = Number.NEGATIVE_INFINITY;
   /** The latest version of the Lease that was read or written. */
   #seenVersion: string | undefined;
@@ -36,11 +48,12 @@ export class LeaderElection {
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? MACHINE_CLOCK;
   }
 
   /** By our own clock too: a process that was frozen does not lead when it goes on, before it hears so from anybody. */
   get leading(): boolean {
-    return this.#held !== null && performance.now() - this.#confirmedAt <= this.#heldForMs;
+    return this.#held !== null && this.#clock.now() - this.#confirmedAt <= this.#heldForMs;
   }
 
   /** How long a confirmation counts; others wait for the whole leaseMs. */
@@ -55,12 +68,12 @@ export class LeaderElection {
 
   /** Resolves when this instance leads; false if it was stopped before, or if the Lease {@link wentBack}. */
   async win(): Promise<boolean> {
-    let seen = { version: '', since: performance.now() };
+    let seen = { version: '', since: this.#clock.now() };
     while (!this.#abort.signal.aborted) {
       try {
         const lease = await this.#read();
         if (this.#wentBack) return false;
-        const now = performance.now();
+        const now = this.#clock.now();
         if (lease !== null && seen.version !== lease.metadata.resourceVersion)
           seen = { version: lease.metadata.resourceVersion ?? '', since: now };
         // By our own clock: how long have we seen it unchanged? Never by a time that another machine wrote.
@@ -70,7 +83,7 @@ export class LeaderElection {
       } catch (error) {
         this.#report(error);
       }
-      await pause(this.#options.retryMs, this.#abort.signal);
+      await this.#clock.pause(this.#options.retryMs, this.#abort.signal);
     }
     return false;
   }
@@ -78,7 +91,7 @@ export class LeaderElection {
   /** Renews until stopped (resolves 'stopped') or until another instance may lead (resolves 'lost'). */
   async keep(): Promise<'stopped' | 'lost'> {
     while (!this.#abort.signal.aborted) {
-      await pause(this.#options.retryMs, this.#abort.signal);
+      await this.#clock.pause(this.#options.retryMs, this.#abort.signal);
       if (this.#abort.signal.aborted) break;
       try {
         if (this.#held !== null && (await this.#write(this.#held))) continue;
@@ -152,7 +165,7 @@ export class LeaderElection {
       },
     };
     const options = { timeoutMs: retryMs * 2 };
-    const sentAt = performance.now();
+    const sentAt = this.#clock.now();
     try {
       const written =
         lease === null
