@@ -44,6 +44,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
       nextTurn,
     }),
     expectedSize: 0,
+    waitingForGroups: { heldSize: 0 },
   };
   const volumeThreads = new Map<number, Channel>(setup.channels);
   const groups = groupsOf(setup.groupChannel);

@@ -91,6 +91,8 @@ export interface ConnectionMemory {
   readonly alertness: Alertness;
   /** Bytes that long replies which are not there yet may take: READs that wait for a disk, listings. */
   expectedSize: number;
+  /** Calls whose users' groups are being looked up. */
+  readonly waitingForGroups: HeldCalls;
 }
 
 /** Of a record with a reply: reply_stat, accept_stat and the results behind its mark (RFC 5531 §9). */
@@ -516,9 +518,16 @@ export class Connection implements LateAnswers {
   }
 
   waitForGroups(uid: number, message: Uint8Array): void {
+    const { waitingForGroups: held } = this.memory;
+    const size = message.length;
     this.unanswered += 1;
+    this.heldSize += size;
+    this.heldWith = held;
+    held.heldSize += size;
     this.groups?.wait(uid, () => {
       this.unanswered -= 1;
+      this.heldSize -= size;
+      held.heldSize -= size;
       if (this.closed) return;
       this.begin();
       if (!this.handle(new XdrReader(message))) return;
