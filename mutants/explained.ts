@@ -321,13 +321,6 @@ export const EXPLAINED: readonly Explained[] = [
     why: 'The same.',
   },
   {
-    file: 'fileserver/volume/ownership.ts',
-    line: 'slot.generation > newest.generation',
-    code: '>',
-    becomes: '>=',
-    why: 'Each record has a generation of its own: the one before, and one more.',
-  },
-  {
     file: 'client/attempts.ts',
     line: 'hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);',
     code: 'hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);',

@@ -243,7 +243,6 @@ export async function writeOwnership(
 ): Promise<void> {
   const path = ownershipFile(root);
   for (let done = false; !done; ) {
-    become(SERVER_IDENTITY);
     // Anew each time: a network file system asks its server then, and may answer from memory otherwise.
     const fd = must(`open ${path}`, openPrivate(path, O_RDWR | (writeThrough ? O_DSYNC : 0)));
     try {
