@@ -10,7 +10,7 @@ export class FreshLists {
 
   /**
    * @param what names the list: the same name, the same list.
-   * @param list asks for it. Rejections reach all who share it.
+   * @param list asks for it, and comes to an end at some time. Rejections reach all who share it.
    */
   ask<T>(what: string, list: () => Promise<T>): Promise<T> {
     const shared = this.#next.get(what);

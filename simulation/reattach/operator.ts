@@ -90,7 +90,7 @@ export class SimulatedOperator {
   /** Nodes of which the present plan has seen, past the cache, that there are none. */
   readonly nodesMissing = new Set<string>();
   readonly #around: OperatorAround;
-  readonly #executor: Executor;
+  #executor: Executor;
   readonly #brake: WriteBrake;
   #seen = new Map<Watched, Snapshot>();
   #nodes: Observed['nodes'] = {};
@@ -136,6 +136,8 @@ export class SimulatedOperator {
   killed(): void {
     this.#life += 1;
     this.requests = [];
+    // What it awaited never comes, and nobody of the new life waits for it.
+    this.#executor = new Executor(this.#client(), this.name);
     this.#busy = false;
     this.#problems = [];
     this.#readiness.clear();
