@@ -148,6 +148,8 @@ export class RecordingDisk {
   private readonly target: string;
   private readonly log: string | null;
   private readonly child: ChildProcess;
+  /** Lets it go on by and by. */
+  private later: ChildProcess | null = null;
 
   private constructor(type: FileSystemType, directory: string, child: ChildProcess, log: string | null) {
     this.type = type;
@@ -199,12 +201,19 @@ export class RecordingDisk {
   }
 
   goOn(): void {
+    this.later?.kill();
+    this.later = null;
     this.child.kill('SIGCONT');
+  }
+
+  get hangs(): boolean {
+    // proc_pid_stat(5): the state stands behind the name.
+    return /\) T /.test(readFileSync(`/proc/${this.child.pid}/stat`, 'utf8'));
   }
 
   /** From outside of this process, which may be waiting for it by then. */
   goOnAfter(seconds: number): void {
-    spawn('sh', ['-c', 'sleep "$0"; kill -CONT "$1"', `${seconds}`, `${this.child.pid}`], {
+    this.later = spawn('sh', ['-c', 'sleep "$0"; kill -CONT "$1"', `${seconds}`, `${this.child.pid}`], {
       stdio: 'ignore',
     });
   }

@@ -21,7 +21,8 @@ import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk
 
 const possible = missingForDisks('ext4') === null;
 const TIMEOUT_MS = 60_000;
-const HANGS_S = 3;
+/** Who waits for the disk goes on after so long, and has shown that it waits. */
+const HANGS_S = 20;
 /** More than fit into the inode and the buffers that are read with it. */
 const EXTENTS = 3000;
 const BLOCK_SIZE = 4096;
@@ -80,29 +81,28 @@ function execute(procedure: number, ...names: readonly string[]): void {
   expect(operation.results.subarray(0, 4)).toEqual(new Uint8Array(4));
 }
 
-/** Opens it in the server; then somebody removes it behind the server, and the disk hangs. When that began. */
-function removeAndHang(): number {
+/** Opens it in the server; then somebody removes it behind the server, and the disk hangs. */
+function removeAndHang(): void {
   const root = diskSet.rootOf(diskSet.exports.all[0]!) as OpenFile;
   const file = diskSet.lookup(root, new TextEncoder().encode('file'), SERVER_IDENTITY) as OpenFile;
   volume.identity.ofFd(diskSet.table.readFd(file));
   unlinkSync(join(mounted.path, 'volume/file'));
   disk.hang();
   disk.goOnAfter(HANGS_S);
-  return performance.now();
 }
 
 test.skipIf(!possible)(
   'its blocks are given back when the disk answers, and nobody waits for that',
   async () => {
-    const begunAt = removeAndHang();
+    removeAndHang();
     diskSet.forget(volume, volume.identity);
     // Its answer neither, for long.
     await new Promise<void>((resolve) => volume.whenFreed(resolve));
-    expect(performance.now() - begunAt).toBeLessThan(1000);
     expect(volume.closings.isEmpty).toBe(false);
+    expect(disk.hangs).toBe(true);
+    disk.goOn();
     await diskSet.close();
     expect(volume.closings.isEmpty).toBe(true);
-    expect(performance.now() - begunAt).toBeGreaterThan(1000);
   },
   TIMEOUT_MS,
 );
@@ -110,14 +110,14 @@ test.skipIf(!possible)(
 test.skipIf(!possible)(
   'nor does anybody when the server learns of it only by closing what is idle',
   async () => {
-    const begunAt = removeAndHang();
+    removeAndHang();
     for (let tick = 0; tick <= IDLE_TICKS; tick++) diskSet.table.tick();
     expect(diskSet.table.descriptorCount).toBe(0);
     expect(volume.closings.isEmpty).toBe(false);
-    expect(performance.now() - begunAt).toBeLessThan(1000);
+    expect(disk.hangs).toBe(true);
+    disk.goOn();
     await diskSet.close();
     expect(volume.closings.isEmpty).toBe(true);
-    expect(performance.now() - begunAt).toBeGreaterThan(1000);
   },
   TIMEOUT_MS,
 );
@@ -135,12 +135,11 @@ test.skipIf(!possible).each([
     statSync(join(mounted.path, 'volume/file'));
     disk.hang();
     disk.goOnAfter(HANGS_S);
-    const begunAt = performance.now();
     execute(procedure, ...names);
-    expect(performance.now() - begunAt).toBeLessThan(1000);
     expect(volume.closings.isEmpty).toBe(false);
+    expect(disk.hangs).toBe(true);
+    disk.goOn();
     await diskSet.close();
-    expect(performance.now() - begunAt).toBeGreaterThan(1000);
   },
   TIMEOUT_MS,
 );
