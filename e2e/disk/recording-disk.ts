@@ -198,6 +198,8 @@ export class RecordingDisk {
   /** From now on nothing that is asked of it is answered, reads neither: until goOn(). */
   hang(): void {
     this.child.kill('SIGSTOP');
+    // It stops when it gets a processor, and answers until then.
+    while (!this.hangs);
   }
 
   goOn(): void {
