@@ -119,6 +119,33 @@ it('says unknown when the answer is lost, refused when the API said no', async (
   expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'conflict' });
 });
 
+it('sends nothing after its caller has given up, though a conflict is resolved by then', async () => {
+  const callMs = 200;
+  const witness = new KubernetesWitness({
+    client: leases.api.client,
+    namespace: 'storage',
+    leases: { 'filer-a': 'home-filer-a' },
+    leaseMs: 1500,
+    callMs,
+    log,
+  });
+  witnesses.push(witness);
+  const seen = await seenBy(witness);
+  leases.annotate('home-filer-a', { [leaseAnnotations.request]: '{"id":"r1","kind":"takeover"}' });
+  let writes = 0;
+  leases.fault = () => {
+    writes += 1;
+    // Nobody hears the answer before.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, callMs + 50);
+    return null;
+  };
+  const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null, 2500));
+  expect(outcome.kind).not.toBe('applied');
+  await delay(2 * callMs);
+  expect(writes).toBe(1);
+  expect(leases.lease('home-filer-a').spec).not.toHaveProperty('holderIdentity');
+});
+
 it('says unknown when no API answers, and when the Lease does not exist: never "nobody owns it"', async () => {
   const witness = new KubernetesWitness({
     client: leases.api.client,

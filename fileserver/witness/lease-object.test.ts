@@ -115,3 +115,15 @@ test.each(['', '7', '{"epoch":"7","message":""}', '{"epoch":7}', '{"epoch":-1,"m
     expect(() => recordOf(lease({ [leaseAnnotations.volumesAhead]: text }))).toThrow(/names no epoch/);
   },
 );
+
+test('how long a claim has to wait by the holder’s word is read as it was written', () => {
+  const record = { ...emptyLease, epoch: 3 };
+  for (const claimAfterMs of [null, 0, 2500.5]) {
+    const written = withOwnership(lease({}), { ...renewed(record, null), claimAfterMs }, 2000, 'now');
+    expect(recordOf(written).claimAfterMs).toBe(claimAfterMs);
+  }
+  for (const text of ['', 'long', '-1', 'Infinity'])
+    expect(() => recordOf(lease({ [leaseAnnotations.claimAfter]: text }))).toThrow(
+      'no number of milliseconds',
+    );
+});
