@@ -15,6 +15,9 @@ let groups: number[];
 /** Ends the flush under way. */
 let endFlush: (result?: number) => void;
 
+// The clock of the test, which is the global one alone.
+vi.mock('node:perf_hooks', () => ({ performance: { now: () => performance.now() } }));
+
 vi.mock('./flush-set.ts', () => ({
   FlushSet: class {
     private count = 0;
