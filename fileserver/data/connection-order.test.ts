@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { ConnectionOrder } from './connection-order.ts';
+import { CONNECTIONS_MAX } from './descriptor-budget.ts';
 
 const CLIENT = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
 const OTHER = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 9]);
@@ -54,13 +55,15 @@ test.each(['in that order', 'the younger one first'])('the same address and port
 test('a place that is given to somebody else is no more that of the one before', () => {
   const first = order.enter(1, '10.0.0.1', 1);
   order.leave(first);
-  for (let number = 2; number <= 4097; number++) order.enter(number, '10.0.0.2', number);
+  for (let number = 2; number <= CONNECTIONS_MAX + 1; number++) order.enter(number, '10.0.0.2', number);
   expect(order.isCurrent(first)).toBe(false);
 });
 
 test('with more connections than places the rest is served, and never given up', () => {
-  const places = Array.from({ length: 4099 }, (_, index) => order.enter(index + 1, '10.0.0.1', index));
-  const rest = places.slice(4096);
+  const places = Array.from({ length: CONNECTIONS_MAX + 3 }, (_, index) =>
+    order.enter(index + 1, '10.0.0.1', index),
+  );
+  const rest = places.slice(CONNECTIONS_MAX);
   for (const place of rest) {
     order.announce(place, CLIENT);
     expect(place.place).toBe(-1);
@@ -71,7 +74,7 @@ test('with more connections than places the rest is served, and never given up',
 });
 
 test('no two addresses of a crowd are taken for one', () => {
-  const places = Array.from({ length: 4000 }, (_, index) =>
+  const places = Array.from({ length: 10_000 }, (_, index) =>
     order.enter(index + 1, `10.0.${index >> 8}.${index & 255}`, 600 + (index % 400)),
   );
   expect(places.filter((place) => !order.isCurrent(place))).toEqual([]);

@@ -14,9 +14,10 @@
  */
 import { hash, randomBytes } from 'node:crypto';
 import type { Origin } from '../nfs/origin.ts';
+import { CONNECTIONS_MAX } from './descriptor-budget.ts';
 
-/** As many as a server has connections at most. Each has its place by its client's address, or one of the next. */
-const PLACES = 4096;
+/** Each connection has its place by its client's address, or one of the next. */
+const PLACES = CONNECTIONS_MAX;
 /** Among so many places the others of an address are looked for. */
 const NEAR = 32;
 
@@ -93,8 +94,11 @@ export class ConnectionOrder {
     const at = place * WORDS;
     Atomics.store(words, at + CLIENT, high);
     Atomics.store(words, at + CLIENT + 1, low);
+    // An atomic load (acquire) between the stores and the plain loads, which would cost six times as much if they were atomic: so of
+    // two threads that announce the same client at once, one sees the other.
+    if (Atomics.load(words, at + CLIENT) !== high) return;
     for (let other = 0; other < words.length; other += WORDS) {
-      if (Atomics.load(words, other + CLIENT) !== high) continue;
+      if (words[other + CLIENT] !== high || Atomics.load(words, other + CLIENT) !== high) continue;
       if (Atomics.load(words, other + CLIENT + 1) === low) this.putInOrder(at, number, other);
     }
   }

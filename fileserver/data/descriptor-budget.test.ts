@@ -15,7 +15,7 @@ test.each([1024, 4096, 65_536, 1_048_576])(
 
 test('more descriptors are of use up to a bound', () => {
   expect(descriptorBudget(1_048_576, counts)).toEqual({
-    connectionsMax: 4096,
+    connectionsMax: 16_384,
     files: { filesMax: 32_768, descriptorsMax: 32_768 },
   });
   expect(descriptorBudget(64, counts).files.descriptorsMax).toBe(8);

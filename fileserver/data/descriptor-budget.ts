@@ -10,8 +10,8 @@ import type { ThreadCounts } from './messages.ts';
 const PROCESS_OWN = 128;
 /** Kept back for each thread: its event loop, and the volumes that it has (root, journal, files being flushed). */
 const THREAD_OWN = 16;
-/** Far more than clients have; a bound all the same. */
-const CONNECTIONS_MAX = 4096;
+/** Ten thousand clients of a pair, all at one server after a takeover, and some more; a bound all the same. */
+export const CONNECTIONS_MAX = 16_384;
 const CONNECTIONS_MIN = 16;
 /** Of one table. */
 const FILES_MAX = 32768;
