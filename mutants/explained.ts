@@ -157,6 +157,20 @@ export const EXPLAINED: readonly Explained[] = [
     why: 'One more read, of nothing.',
   },
   {
+    file: 'fileserver/volume/journal.ts',
+    line: 'if (headers[index]!.sequence > 0) ends.set(',
+    code: 'headers[index]!.sequence > 0',
+    becomes: 'true',
+    why: 'In a file that was never begun nothing follows: once it is begun, its header tells.',
+  },
+  {
+    file: 'fileserver/volume/journal.ts',
+    line: 'if (headers[index]!.sequence > 0) ends.set(',
+    code: '>',
+    becomes: '>=',
+    why: 'The same.',
+  },
+  {
     file: 'fileserver/volume/journal-records.ts',
     line: 'for (let i = from >> 2; i + 3 < words.length; i += 2) {',
     code: '+',

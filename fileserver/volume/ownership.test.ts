@@ -319,6 +319,15 @@ test.each([
   expect(openFiles()).toBe(before);
 });
 
+test('an earlier run of the same owner, at the same epoch, is another owner: what it served is not kept', async () => {
+  await initialiseVolume(OPEN, root, 'filer-a');
+  await own(3);
+  const later = { ...record(3), ownerIncarnation: 'filer-b/place/later run' };
+  await expect(writeOwnership(OPEN, root, later)).rejects.toThrow(OwnershipChangedError);
+  await writeOwnership(OPEN, root, { ...later, writeVerifier: 'fedcba9876543210' });
+  expect((await readOwnership(root))?.ownerIncarnation).toBe(later.ownerIncarnation);
+});
+
 test.each([false, true])('written through: %s, its file is opened so', async (writeThrough) => {
   await initialiseVolume(OPEN, root, 'filer-a');
   const flags: number[] = [];
