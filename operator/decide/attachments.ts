@@ -85,8 +85,9 @@ function moved(view: View, home: ServerView): Action[] {
   return [...(told.length > 0 ? told : [asOwned(view, home)]), ...kept, ...actions];
 }
 
-const nodeToLetGo = ({ create, from }: Attachment, { disksNode }: LeaseView): string | null =>
-  create ? null : (from ?? disksNode);
+/** Where they are mounted again on the same node, its kernel may have them all the time. */
+const nodeToLetGo = ({ create, from, node }: Attachment, { disksNode }: LeaseView): string | null =>
+  create && node !== disksNode ? null : (from ?? disksNode);
 
 /**
  * Tells the servers whose mounts are the disks; null: nobody's. Compare-and-swap: who looks at an old state must not put an
