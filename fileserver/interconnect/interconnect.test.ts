@@ -310,3 +310,20 @@ it('lets a sentinel report deaths of its own server, and answers that it knows',
   expect(a.messages).toEqual([]);
   expect(a.seen).toEqual([]);
 });
+
+it('believes a server no word of a death: it has not seen one', async () => {
+  const { a, b } = await pairThroughRelay();
+  const died: DiedMessage = {
+    kind: 'died',
+    incarnation: incarnationOf('filer-a', 'machine', '1'),
+    holdings: [{ home: 'filer-a', epoch: 3 }],
+    evidence: 'process 17 has exited',
+  };
+  const heartbeat = { kind: 'heartbeat', seq: 7, holdings: [] } as const;
+  a.interconnect.send(b.me, died as never);
+  a.interconnect.send(b.me, { kind: 'deathNoted', incarnation: died.incarnation } as never);
+  a.interconnect.send(b.me, heartbeat);
+  await eventually(() => expect(b.messages).toContainEqual(expect.objectContaining({ seq: 7 })));
+  expect(b.deaths).toEqual([]);
+  expect(b.messages).toHaveLength(1);
+});

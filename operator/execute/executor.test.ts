@@ -301,6 +301,32 @@ describe('certificates', () => {
   });
 });
 
+describe('before a plan goes on that rests on who owns a disk set', () => {
+  const confirm = (holder: string | null): Action => ({
+    kind: 'confirm',
+    resource: 'leases',
+    namespace: 'n',
+    name: 'home-filer-a',
+    holder,
+    epoch: 3,
+    why: 'it rests on it',
+  });
+  const lease = (spec: object) => start((_seen, response) => json(response, 200, { spec }));
+
+  test('the Lease is read past the cache: holder and epoch have to be those of the plan', async () => {
+    await (await lease({ holderIdentity: 'h', leaseTransitions: 3 })).execute(confirm('h'));
+    await (await lease({ leaseTransitions: 3 })).execute(confirm(null));
+    for (const [spec, holder] of [
+      [{ holderIdentity: 'h', leaseTransitions: 4 }, 'h'],
+      [{ holderIdentity: 'other', leaseTransitions: 3 }, 'h'],
+      [{ leaseTransitions: 4 }, null],
+      [{ leaseTransitions: 3 }, 'h'],
+      [{ holderIdentity: 'h', leaseTransitions: 3 }, null],
+    ] as const)
+      expect(isConflict(await caught((await lease(spec)).execute(confirm(holder))))).toBe(true);
+  });
+});
+
 describe('before a pod goes that may be the last one of a claim', () => {
   const kept: Action = {
     kind: 'confirmKept',
