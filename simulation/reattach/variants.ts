@@ -280,6 +280,7 @@ export const operatorVariants: readonly OperatorVariant[] = [
     name: 'RequestMatchedByKind',
     clause: 'a request that was answered before is taken for what is asked for now',
     caughtAs: /an answer to an earlier wish/,
+    from: 120,
     seedsMax: 150,
     whole: true,
     wishes: true,
