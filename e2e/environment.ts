@@ -45,6 +45,7 @@ export interface ControlPlanePrograms {
   readonly etcd: string;
   readonly apiServer: string;
   readonly helm: string;
+  readonly policyEnforcer: string;
 }
 
 export function writeControlPlanePrograms(programs: ControlPlanePrograms): void {

@@ -276,7 +276,10 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   admission: async (filters) => {
     const programs = await controlPlanePrograms(cache);
     const [etcd, apiServer] = [programs.get('etcd')!, programs.get('kube-apiserver')!];
-    writeControlPlanePrograms({ etcd, apiServer, helm: (await drivingPrograms(cache)).get('helm')! });
+    const policyEnforcer = programs.get('kube-network-policies')!;
+    const helm = (await drivingPrograms(cache)).get('helm')!;
+    writeControlPlanePrograms({ etcd, apiServer, helm, policyEnforcer });
+    if (isRoot()) await needPackages(['iproute2', 'iptables'], 'Seeing NetworkPolicies enforced');
     return vitest(['admission'], filters);
   },
   names: (filters) => onCluster(['names'], filters, withNames),

@@ -46,6 +46,21 @@ export class ApiServer {
     }
   }
 
+  /**
+   * What a pod of an administrator's account finds there, as the Kubernetes libraries look for it: files for the directory of the
+   * account, and the environment.
+   */
+  inCluster(): {
+    readonly files: Readonly<Record<string, string>>;
+    readonly variables: Record<string, string>;
+  } {
+    const certificate = readFileSync(join(this.directory, 'certificates/apiserver.crt'), 'utf8');
+    return {
+      files: { token: TOKENS.admin, 'ca.crt': certificate },
+      variables: { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(this.port) },
+    };
+  }
+
   /** Of a user: admin may do everything; operator what the chart lets it; what tenant may do has to be granted to `tenant`. */
   client(user: User): KubernetesClient {
     const connection = new Connection(fromKubeconfig(this.kubeconfig(user)));

@@ -10,7 +10,16 @@ import { type Cache, cached, directoryInputs } from '../machine/cache.ts';
 import { run, succeeds } from '../machine/command.ts';
 import { NotPossible } from '../machine/not-possible.ts';
 import { say, seconds } from '../machine/stage.ts';
-import { CNI_PLUGINS, CONTAINERD, EXTERNAL_DNS, HELM, KIND, KUBERNETES, PAUSE } from './versions.ts';
+import {
+  CNI_PLUGINS,
+  CONTAINERD,
+  EXTERNAL_DNS,
+  HELM,
+  KIND,
+  KUBERNETES,
+  NETWORK_POLICIES,
+  PAUSE,
+} from './versions.ts';
 
 interface GoProgram {
   readonly name: string;
@@ -105,6 +114,14 @@ const EXTERNAL_DNS_PROGRAM: GoProgram = {
   linkerFlags: `-s -w -X sigs.k8s.io/external-dns/pkg/apis/externaldns.Version=${EXTERNAL_DNS}`,
 };
 
+/** What kind's own network plug-in enforces NetworkPolicies with. */
+const POLICY_ENFORCER: GoProgram = {
+  name: 'kube-network-policies',
+  package: 'sigs.k8s.io/kube-network-policies/cmd',
+  from: { version: NETWORK_POLICIES },
+  linkerFlags: '-s -w',
+};
+
 /** Where a program's file is, by its name. */
 export type Programs = ReadonlyMap<string, string>;
 
@@ -130,14 +147,11 @@ export async function nodePrograms(cache: Cache): Promise<Programs> {
   return programs;
 }
 
-/** What a control plane without nodes consists of: enough for everything that the API server decides by itself. */
+/** A control plane without nodes, enough for everything that the API server decides by itself, and an enforcer of NetworkPolicies. */
 export async function controlPlanePrograms(cache: Cache): Promise<Programs> {
   if (!(await goIsThere())) throw new NotPossible(`An API server has to be built here. ${GO_WANTED}`);
   const names = ['etcd', 'kube-apiserver'];
-  return build(
-    cache,
-    IN_NODE.filter(({ name }) => names.includes(name)),
-  );
+  return build(cache, [...IN_NODE.filter(({ name }) => names.includes(name)), POLICY_ENFORCER]);
 }
 
 /** Everything that shapes those programs: versions, options, and the modules that name their dependencies. */

@@ -12,6 +12,8 @@ export const PAUSE = '3.10.2';
 export const PAUSE_IMAGE = `registry.k8s.io/pause:${PAUSE}`;
 /** Publishes names in the tests of names (e2e/names). The last one whose every module the Go module proxy serves. */
 export const EXTERNAL_DNS = 'v0.21.0';
+/** Enforces NetworkPolicies where the test cluster's network does not (e2e/admission). */
+export const NETWORK_POLICIES = 'v0.8.0';
 /** Of the definitions; the programs' versions are in go-modules/. */
 export const SNAPSHOTTER_CLIENT = 'v8.7.0';
 /** Release of Debian that the node image is made of. */
