@@ -171,6 +171,13 @@ export const EXPLAINED: readonly Explained[] = [
     why: 'The same.',
   },
   {
+    file: 'fileserver/volume/journal.ts',
+    line: '  complete: false,',
+    code: 'false',
+    becomes: 'true',
+    why: 'Behind a file that was never begun there are only others of that kind.',
+  },
+  {
     file: 'fileserver/volume/journal-records.ts',
     line: 'for (let i = from >> 2; i + 3 < words.length; i += 2) {',
     code: '+',
