@@ -6,9 +6,9 @@
  */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { OperationStep } from './data/messages.ts';
 import { ClientNetworks } from './volume/client-networks.ts';
 import { parseExportDirectory } from './volume/export-directory.ts';
+import { OperationStep } from './volume/operation-step.ts';
 
 const serverName = z
   .string()

@@ -4,7 +4,7 @@ import { closeSync, ftruncateSync, mkdirSync, openSync, statSync, unlinkSync, wr
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EVERYBODY } from '../../fileserver/data/data-thread.fixture.ts';
-import type { ExportSpec } from '../../fileserver/data/messages.ts';
+import type { ExportSpec } from '../../fileserver/data/export-spec.ts';
 import type { NfsService } from '../../fileserver/nfs/call.ts';
 import { operations } from '../../fileserver/nfs/change.ts';
 import { OPEN } from '../../fileserver/system/open-gate.fixture.ts';

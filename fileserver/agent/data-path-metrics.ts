@@ -10,7 +10,7 @@ import {
   slotNumber,
   type VolumeFigures,
 } from '../data/data-metrics.ts';
-import type { ExportSpec } from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
 import { exportIdOf } from '../volume/file-handle.ts';
 
 type Sample = readonly [labels: Labels, value: number | null];

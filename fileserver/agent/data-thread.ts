@@ -9,17 +9,12 @@ import type { Incarnation } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { Config } from '../config.ts';
 import { DataFigures, metricsSize } from '../data/data-metrics.ts';
-import {
-  type DataThreadOptions,
-  type ExportSpec,
-  type FromDataThread,
-  type ThreadCounts,
-  type ToDataThread,
-  threadCount,
-  type VolumeSpec,
-} from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
+import type { DataThreadOptions, FromDataThread, ToDataThread } from '../data/messages.ts';
 import { ThreadBoard } from '../data/thread-board.ts';
+import { type ThreadCounts, threadCount } from '../data/thread-counts.ts';
 import { threadProgram } from '../data/thread-program.ts';
+import type { VolumeSpec } from '../data/volume-spec.ts';
 import type { DiskSetSlot } from '../right-table.ts';
 
 const STARTED_LOOK_MS = 5;

@@ -4,7 +4,7 @@
  * why until there is a better one.
  */
 import { type Config, ConfigError, parseConfig } from '../config.ts';
-import type { ExportSpec } from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
 import type { Log } from '../log.ts';
 
 /** What became of the last change of the configuration file. */

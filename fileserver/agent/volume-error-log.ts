@@ -3,7 +3,7 @@
  * the operator until none has come for a while, and said in the log, but not for each of thousands.
  */
 import type { ServerName } from '../../pair/incarnation.ts';
-import type { VolumeErrorCount } from '../data/messages.ts';
+import type { VolumeErrorCount } from '../volume/volume-errors.ts';
 
 /** So long after its last error a volume counts as troubled. ms */
 export const TROUBLED_MS = 600_000;

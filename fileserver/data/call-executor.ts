@@ -23,7 +23,8 @@ import { ConnectionCaller } from './caller.ts';
 import type { ConnectionOrder, Place } from './connection-order.ts';
 import { Dispatcher, type LateAnswers, type Programs } from './dispatcher.ts';
 import { encodeForgotten, NO_CALL } from './forgotten-object.ts';
-import type { CallsMessage, Channel, ForwardingConnection, RepliesMessage } from './thread-messages.ts';
+import type { ForwardingConnection } from './forwarding-connection.ts';
+import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
 import { TurnQueue } from './turn-queue.ts';
 
 const REPLY_SIZE = 4096;

@@ -8,8 +8,9 @@ import type { AnswerListener } from '../volume/reply-cache.ts';
 import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, wrapEntry } from './call-batch.ts';
 import type { Route } from './dispatcher.ts';
 import { NO_CALL } from './forgotten-object.ts';
+import type { ForwardingConnection } from './forwarding-connection.ts';
 import type { LongRecords } from './long-records.ts';
-import type { CallsMessage, Channel, ForwardingConnection, RepliesMessage } from './thread-messages.ts';
+import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
 
 /** Memory for one batch. */
 interface Memory {

@@ -1,7 +1,8 @@
 /** The exports of a disk set and where their directories are, as the coordinator knows it from the threads of the volumes. */
 import { ClientNetworks } from '../volume/client-networks.ts';
 import { type ExportRoot, placeOf } from '../volume/export-root.ts';
-import type { AbsentExport, ExportSpec } from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
+import type { AbsentExport } from './messages.ts';
 
 export interface ExportListeners {
   readonly log: (level: 'info' | 'warn', message: string) => void;

@@ -5,7 +5,7 @@
  * Connection threads have, for each disk set, a block of calls, times and bytes; volume threads one of their volumes.
  */
 import { nfsproc3 } from '../../protocol/nfs3.ts';
-import type { ThreadCounts } from './messages.ts';
+import type { ThreadCounts } from './thread-counts.ts';
 
 /** Labels of procedures, by number; MOUNT's together are the last. */
 export const PROCEDURES: readonly string[] = [...namesByNumber(), 'MOUNT'];

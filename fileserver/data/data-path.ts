@@ -1,11 +1,12 @@
 /** What the agent asks for, one disk set after the other: opens, closes, changes exports, in all data threads. */
+
+import type { DiskSetSlot } from '../right-table.ts';
 import { RightTable } from '../right-table.ts';
 import { DataThreads, type ThreadStarter } from './data-threads.ts';
 import { descriptorBudget } from './descriptor-budget.ts';
 import { DiskSetCoordinator } from './disk-set-coordinator.ts';
 import type {
   DataThreadOptions,
-  DiskSetRole,
   DisksMessage,
   FromDataThread,
   PrepareMessage,
@@ -25,10 +26,10 @@ export class DataPath {
   private readonly setup: DataPathSetup;
   private readonly rights: RightTable;
   private readonly threads: DataThreads;
-  private readonly coordinators: Map<DiskSetRole, DiskSetCoordinator>;
+  private readonly coordinators: Map<DiskSetSlot, DiskSetCoordinator>;
   private sessions: number;
   /** Of volumes that move, what the agent has said last. */
-  private readonly disks: Map<DiskSetRole, DisksMessage>;
+  private readonly disks: Map<DiskSetSlot, DisksMessage>;
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;

@@ -22,7 +22,7 @@ const { startIoPool } = await import('../system/thread-identity.ts');
 const { DataPath } = await import('./data-path.ts');
 const { runConnectionThread } = await import('./connection-host.ts');
 const { runVolumeThread } = await import('./volume-host.ts');
-const { threadCount } = await import('./messages.ts');
+const { threadCount } = await import('./thread-counts.ts');
 const { metricsSize } = await import('./data-metrics.ts');
 const { ThreadBoard } = await import('./thread-board.ts');
 

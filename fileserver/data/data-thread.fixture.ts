@@ -8,20 +8,19 @@ import { decodeMountres3, encodeDirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } f
 import { allocateRightTable, type DiskSetSlot, RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { DataFigures, metricsSize } from './data-metrics.ts';
-import {
-  type CloseMode,
-  type DataThreadOptions,
-  type DataThreadTesting,
-  type ExportSpec,
-  type FromDataThread,
-  type OpenedMessage,
-  type OpenMessage,
-  type ThreadCounts,
-  type ToDataThread,
-  threadCount,
+import type { ExportSpec } from './export-spec.ts';
+import type {
+  CloseMode,
+  DataThreadOptions,
+  DataThreadTesting,
+  FromDataThread,
+  OpenedMessage,
+  OpenMessage,
+  ToDataThread,
 } from './messages.ts';
 import type { RpcClient } from './rpc-client.fixture.ts';
 import { ThreadBoard } from './thread-board.ts';
+import { type ThreadCounts, threadCount } from './thread-counts.ts';
 
 /** Threads start within 0.3 s; on a busy machine within some. */
 const START_MS_MAX = 20_000;

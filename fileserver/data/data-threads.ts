@@ -4,11 +4,14 @@
  * channel of its own, so that no call passes through a third thread.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { DiskSetSlot } from '../right-table.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
 import { ConnectionsByAddress } from './connections-by-address.ts';
-import type { DataThreadTesting, DiskSetRole, PrepareMessage, ThreadCounts, VolumeSpec } from './messages.ts';
+import type { DataThreadTesting, PrepareMessage } from './messages.ts';
 import { ThreadBoard } from './thread-board.ts';
+import type { ThreadCounts } from './thread-counts.ts';
 import type { Channel, FromDataThreads, ToConnectionThread, ToVolumeThread } from './thread-messages.ts';
+import type { VolumeSpec } from './volume-spec.ts';
 
 /** workerData of connection-thread.ts and volume-thread.ts. */
 export interface ThreadSetup {
@@ -44,7 +47,7 @@ export interface DataThreadsSetup {
   readonly connectionsMax: number;
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
-  readonly volumes: Readonly<Record<DiskSetRole, readonly VolumeSpec[]>>;
+  readonly volumes: Readonly<Record<DiskSetSlot, readonly VolumeSpec[]>>;
   readonly stayAwake: boolean;
   readonly testing: DataThreadTesting | undefined;
   readonly start: ThreadStarter;
@@ -55,7 +58,7 @@ export class DataThreads {
   /** Of all ports. */
   readonly connections: ConnectionsByAddress;
   readonly connectionThreads: number[];
-  private readonly volumeThreads: Readonly<Record<DiskSetRole, readonly number[]>>;
+  private readonly volumeThreads: Readonly<Record<DiskSetSlot, readonly number[]>>;
   private readonly channels: Map<number, Channel>;
   private readonly board: ThreadBoard;
   /** Connections ever handed to each connection thread. */
@@ -106,13 +109,13 @@ export class DataThreads {
   }
 
   /** The threads that are to change so many volumes: volume i goes to the thread at i modulo their number. */
-  volumeThreadsFor(diskSet: DiskSetRole, volumes: number): number[] {
+  volumeThreadsFor(diskSet: DiskSetSlot, volumes: number): number[] {
     return this.volumeThreads[diskSet].slice(0, Math.max(1, volumes));
   }
 
   private volumesOf(thread: number, volumes: DataThreadsSetup['volumes']): VolumeSpec[] {
     if (thread < this.connectionThreads.length) return [...volumes.own, ...volumes.partner];
-    const of = (diskSet: DiskSetRole): VolumeSpec[] => {
+    const of = (diskSet: DiskSetSlot): VolumeSpec[] => {
       const threads = this.volumeThreads[diskSet];
       const place = threads.indexOf(thread);
       return volumes[diskSet].filter((_, index) => index % threads.length === place);

@@ -4,7 +4,7 @@
  * descriptors that the server itself needs: for its journals, ownership records, flushes, and its partner.
  */
 import type { FileTableLimits } from '../volume/file-table.ts';
-import type { ThreadCounts } from './messages.ts';
+import type { ThreadCounts } from './thread-counts.ts';
 
 /** Kept back for the process: the runtime, the interconnect, the witness, the metrics, files that are open for a moment. */
 const PROCESS_OWN = 128;

@@ -19,7 +19,7 @@
 import { basename, dirname, join } from 'node:path';
 import { readMounts } from '../mount/mount-file.ts';
 import { type MountEntry, MountList } from '../mount/mount-list.ts';
-import type { RightTable } from '../right-table.ts';
+import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
 import { faultOfExports } from '../volume/export-check.ts';
@@ -31,17 +31,9 @@ import { ConnectionOrder } from './connection-order.ts';
 import type { Admission, ConnectionsByAddress, Refusal } from './connections-by-address.ts';
 import { CoordinatedExports } from './coordinated-exports.ts';
 import type { DataThreads } from './data-threads.ts';
-import type {
-  CloseMode,
-  DiskSetRole,
-  DisksMessage,
-  ExportSpec,
-  FromDataThread,
-  OpenFailure,
-  OpenMessage,
-  Phase,
-  VolumeSpec,
-} from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
+import type { CloseMode, DisksMessage, FromDataThread, OpenMessage, Phase } from './messages.ts';
+import type { OpenFailure } from './open-failure.ts';
 import { STALL_NOTICE_MS, StallWatch } from './stall-watch.ts';
 import type {
   AttachedVolume,
@@ -49,6 +41,7 @@ import type {
   ToConnectionThread,
   ToVolumeThread,
 } from './thread-messages.ts';
+import type { VolumeSpec } from './volume-spec.ts';
 
 /** Between two looks for a volume that is to be mounted. ms */
 const ATTACHED_LOOK_MS = 20;
@@ -182,7 +175,7 @@ export class DiskSetCoordinator {
     return this.state === 'closed';
   }
 
-  private get slot(): DiskSetRole {
+  private get slot(): DiskSetSlot {
     return this.message.diskSet;
   }
 

@@ -36,7 +36,7 @@ import { EXPORT_AT } from '../volume/file-handle.ts';
 import type { AnswerListener } from '../volume/reply-cache.ts';
 import type { ConnectionCaller } from './caller.ts';
 import { MOUNT_PROCEDURE } from './data-metrics.ts';
-import type { ForwardingConnection } from './thread-messages.ts';
+import type { ForwardingConnection } from './forwarding-connection.ts';
 
 export interface Programs {
   readonly nfs: NfsService;

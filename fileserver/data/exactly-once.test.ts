@@ -36,9 +36,11 @@ import {
   SET_TO_CLIENT_TIME,
   UNCHECKED,
 } from '../../protocol/nfs3.ts';
+import { OperationStep } from '../volume/operation-step.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import type { OpenInProcess } from './data-thread-process.fixture.ts';
-import { type DataThreadTesting, type ExportSpec, type FromDataThread, OperationStep } from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
+import type { DataThreadTesting, FromDataThread } from './messages.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

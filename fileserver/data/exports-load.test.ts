@@ -7,9 +7,10 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import type { DiskSetSlot } from '../right-table.ts';
 import { randomNumbers } from '../volume/random-numbers.fixture.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
-import type { DiskSetRole, ExportSpec } from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
 const SEED = 1;
@@ -76,7 +77,7 @@ class Load {
   async run(): Promise<void> {
     const clients: Promise<void>[] = [];
     for (let life = 0; life < LIVES; life++) {
-      const diskSet: DiskSetRole = life % 2 === 0 ? 'own' : 'partner';
+      const diskSet: DiskSetSlot = life % 2 === 0 ? 'own' : 'partner';
       await this.begin(diskSet, life);
       if (life === 0) for (let i = 0; i < CLIENTS; i++) clients.push(this.client(i));
       for (let i = 0; i < CHANGES; i++) await this.change(diskSet, i === 4);
@@ -98,7 +99,7 @@ class Load {
     return this.deck.splice(this.random(this.deck.length), 1)[0]!;
   }
 
-  private async begin(diskSet: DiskSetRole, life: number): Promise<void> {
+  private async begin(diskSet: DiskSetSlot, life: number): Promise<void> {
     const server = diskSet === 'own' ? 'filer-a' : 'filer-b';
     const opened = this.thread.open(
       openMessage(this.path, { diskSet, server, epoch: life + 1, exports: OPEN.exports }),
@@ -116,7 +117,7 @@ class Load {
   }
 
   /** Ends when it is confirmed. */
-  private async give(diskSet: DiskSetRole, terms: Terms): Promise<void> {
+  private async give(diskSet: DiskSetSlot, terms: Terms): Promise<void> {
     this.terms = null;
     this.moves += 1;
     const answer = this.thread.of('exportsReplaced');
@@ -125,7 +126,7 @@ class Load {
     this.terms = terms;
   }
 
-  private async change(diskSet: DiskSetRole, duringHold: boolean): Promise<void> {
+  private async change(diskSet: DiskSetSlot, duringHold: boolean): Promise<void> {
     const enough = this.answered + ANSWERED_MIN;
     await expect
       .poll(() => this.answered >= enough || this.faults.length > 0, { timeout: 60_000 })
@@ -139,7 +140,7 @@ class Load {
     this.thread.post({ kind: 'resume', diskSet, id });
   }
 
-  private async end(diskSet: DiskSetRole, mode: 'quiesce' | 'fence'): Promise<void> {
+  private async end(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): Promise<void> {
     const clients = await this.serving;
     this.serving = new Promise(() => {});
     const closed = this.thread.close(diskSet, mode);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
-import type { ExportSpec } from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

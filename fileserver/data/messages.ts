@@ -20,55 +20,17 @@
 
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSlot } from '../right-table.ts';
-
-/** Which disk set: the server's own (primary port) or its partner's (secondary port). */
-export type DiskSetRole = DiskSetSlot;
-
-export interface VolumeSpec {
-  readonly name: string;
-  /**
-   * Directory of this server where the volume is mounted. With `reattached` it is mounted beside it, in a directory whose name
-   * comes with a DisksMessage: `/volumes/filer-a/data` in `/volumes/filer-a/DIRECTORY/data`.
-   */
-  readonly path: string;
-  /**
-   * True: no dirty page outlives its reply (docs/design.md R9 "WriteThrough"); every write is answered as DATA_SYNC.
-   */
-  readonly writeThrough?: boolean;
-  /**
-   * True: it moves from node to node (transfer mode Reattach). It may not be there yet when its disk set is opened, and
-   * counts as there only when it is mounted.
-   */
-  readonly reattached?: boolean;
-  /** Holds the pair's keys for file handles (volume/handle-keys.ts). Absent: the volume has one of its own. */
-  readonly handleKeysDirectory?: string;
-  /** True: files that are on it before it is made a volume are kept and served. With `reattached` only. */
-  readonly adopts?: boolean;
-}
-
-export interface ExportSpec {
-  /** Path that clients mount, absolute: `/home`. */
-  readonly path: string;
-  /** Name of the volume it lies on. */
-  readonly volume: string;
-  /** Directory of the volume that is exported, relative; the volume's root when absent. */
-  readonly directory?: string;
-  /** IPv4 and IPv6 networks in CIDR notation, or single addresses, that may mount it; `*` is everybody. */
-  readonly clients: readonly string[];
-  /**
-   * Ports of clients from which calls are taken. Reserved: below 1024, so that the machine's root has to have opened the connection.
-   * Absent: Any.
-   */
-  readonly ports?: 'Reserved' | 'Any' | undefined;
-  readonly access: 'ReadWrite' | 'ReadOnly';
-  readonly squash: 'None' | 'Root' | 'All';
-  readonly anonymousUid: number;
-  readonly anonymousGid: number;
-}
+import type { OperationStep } from '../volume/operation-step.ts';
+import type { VolumeErrorCount } from '../volume/volume-errors.ts';
+import type { ExportSpec } from './export-spec.ts';
+import type { FaultReason } from './fault-reason.ts';
+import type { OpenFailure } from './open-failure.ts';
+import type { ThreadCounts } from './thread-counts.ts';
+import type { VolumeSpec } from './volume-spec.ts';
 
 export interface OpenMessage {
   readonly kind: 'open';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   /** Server to which the disk set belongs by declaration. */
   readonly home: string;
   /** This server. */
@@ -96,7 +58,7 @@ export type CloseMode = 'quiesce' | 'fence';
 
 export interface CloseMessage {
   readonly kind: 'close';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   /**
    * quiesce: stop reading, finish and flush what runs, answer it, close connections, sync, then `closed`.
    * fence: stop at once, answer nothing, close everything, then `closed`.
@@ -106,7 +68,7 @@ export interface CloseMessage {
 
 export interface ExportsMessage {
   readonly kind: 'exports';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly exports: readonly ExportSpec[];
 }
 
@@ -116,7 +78,7 @@ export interface ExportsMessage {
  */
 export interface PrepareMessage {
   readonly kind: 'prepare';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly epoch: number | null;
   readonly volumes: readonly VolumeSpec[];
 }
@@ -124,7 +86,7 @@ export interface PrepareMessage {
 /** Where volumes that move from node to node are mounted now: also while the disk set is not open, or waits for them. */
 export interface DisksMessage {
   readonly kind: 'disks';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   /** Name of the directory beside the volume's path that holds the mounts, PATH/../DIRECTORY/VOLUME; null: nowhere. */
   readonly directory: string | null;
   /** The partner could serve them if this server gave them up. */
@@ -137,7 +99,7 @@ export interface DisksMessage {
  */
 export interface HoldMessage {
   readonly kind: 'hold';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   /** Whoever asks chooses it; the answers carry it. A second message with the same changes nothing. */
   readonly id: string;
   /** It ends by itself after this time: clients wait no longer for whoever asked and died. ms */
@@ -146,7 +108,7 @@ export interface HoldMessage {
 
 export interface ResumeMessage {
   readonly kind: 'resume';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly id: string;
 }
 
@@ -159,41 +121,6 @@ export type ToDataThread =
   | HoldMessage
   | ResumeMessage;
 
-/** Why a disk set could not be opened; constants, because they become reasons of conditions and events. */
-export const OpenFailure = {
-  /** The volume's epoch is higher than ours: somebody newer owns it (docs/design.md R6). */
-  VolumeEpochAhead: 'VolumeEpochAhead',
-  /** The directory holds another home server's volume, or another volume than before. */
-  WrongVolume: 'WrongVolume',
-  /** Not the volume that was served last: it is not mounted, or what is there is an older state of it. */
-  VolumeBehind: 'VolumeBehind',
-  /** No FilerPair volume there, and this server may not make it one (only the home server may). */
-  NotAVolume: 'NotAVolume',
-  /** A file system that can't tell its files apart across restarts, or handles larger than NFSv3 allows. */
-  UnsupportedFileSystem: 'UnsupportedFileSystem',
-  /** An export names a volume that does not exist, or is not well-formed. */
-  InvalidExport: 'InvalidExport',
-  /** The journal's contents contradict each other: something other than a torn tail. */
-  JournalCorrupt: 'JournalCorrupt',
-  ReadOnly: 'ReadOnly',
-  /** The volume has not been mounted here in time: it is still elsewhere, or cannot be attached to this node. */
-  NotAttached: 'NotAttached',
-  PortInUse: 'PortInUse',
-  /** The right to serve ended, or the disk set was closed again, while it was being opened. */
-  RightLost: 'RightLost',
-  IoError: 'IoError',
-} as const;
-export type OpenFailure = (typeof OpenFailure)[keyof typeof OpenFailure];
-
-export const FaultReason = {
-  ReadOnly: 'ReadOnly',
-  IoError: 'IoError',
-  VolumeEpochAhead: 'VolumeEpochAhead',
-  /** An exception that can't be laid to one call: a fault of this program. */
-  InternalError: 'InternalError',
-} as const;
-export type FaultReason = (typeof FaultReason)[keyof typeof FaultReason];
-
 export interface Phase {
   readonly name: 'attach' | 'verify' | 'replay' | 'listen';
   readonly tookMs: number;
@@ -201,7 +128,7 @@ export interface Phase {
 
 export interface OpenedMessage {
   readonly kind: 'opened';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly port: number;
   readonly phases: readonly Phase[];
   /** UUIDs by name: on each of them the ownership record is durable. */
@@ -210,7 +137,7 @@ export interface OpenedMessage {
 
 export interface OpenFailedMessage {
   readonly kind: 'openFailed';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly reason: OpenFailure;
   readonly message: string;
   /** The epoch on the volume, when that was the reason. */
@@ -219,13 +146,13 @@ export interface OpenFailedMessage {
 
 export interface ClosedMessage {
   readonly kind: 'closed';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly mode: CloseMode;
 }
 
 export interface FaultMessage {
   readonly kind: 'fault';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly volume: string;
   readonly reason: FaultReason;
   readonly message: string;
@@ -237,7 +164,7 @@ export interface FaultMessage {
  */
 export interface HaltedMessage {
   readonly kind: 'halted';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
 }
 
 /**
@@ -246,7 +173,7 @@ export interface HaltedMessage {
  */
 export interface StalledMessage {
   readonly kind: 'stalled';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly volume: string;
   readonly waitedMs: number;
 }
@@ -254,27 +181,16 @@ export interface StalledMessage {
 /** Calls wait for a volume's disk, or (null) do so no longer. Said when it begins and when it is over. */
 export interface VolumeWaitsMessage {
   readonly kind: 'volumeWaits';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly volume: string;
   /** CLOCK_BOOTTIME */
   readonly sinceBootMs: number | null;
 }
 
-/** Errors of one kind, since they were told last. */
-export interface VolumeErrorCount {
-  /** The system call: see volume/errno-outcomes.ts. */
-  readonly call: string;
-  /** "EIO" */
-  readonly errno: string;
-  readonly count: number;
-  /** Inode number of the object of the last of them; null: not known. */
-  readonly inode: string | null;
-}
-
 /** Clients were told of errors that say something of the disk or of the server; the volume is served on. Once a second at most. */
 export interface VolumeErrorsMessage {
   readonly kind: 'volumeErrors';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly volume: string;
   /** Since the message before, of one thread. */
   readonly errors: readonly VolumeErrorCount[];
@@ -282,7 +198,7 @@ export interface VolumeErrorsMessage {
 
 export interface FirstReplyMessage {
   readonly kind: 'firstReply';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   /** When the first reply after the open was handed to the kernel, ms on CLOCK_BOOTTIME. */
   readonly atBootMs: number;
 }
@@ -293,7 +209,7 @@ export interface FirstReplyMessage {
  */
 export interface ExportsReplacedMessage {
   readonly kind: 'exportsReplaced';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   /** Those of the message. */
   readonly exports: readonly ExportSpec[];
 }
@@ -301,7 +217,7 @@ export interface ExportsReplacedMessage {
 /** The exports stay as they were. */
 export interface ExportsRefusedMessage {
   readonly kind: 'exportsRefused';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   /** Those of the message. */
   readonly exports: readonly ExportSpec[];
   readonly message: string;
@@ -316,21 +232,21 @@ export interface AbsentExport {
 /** Exports whose directories are not there; all others are served. Said whenever these are others than before. */
 export interface AbsentExportsMessage {
   readonly kind: 'absentExports';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly exports: readonly AbsentExport[];
 }
 
 /** From now on, until `resumed`, nothing changes on the volumes. */
 export interface HeldMessage {
   readonly kind: 'held';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly id: string;
 }
 
 /** Answer to `resume`; comes without one when the hold has ended before, or could not begin. */
 export interface ResumedMessage {
   readonly kind: 'resumed';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly id: string;
   /** Nothing has changed from `held` until `resume` came. */
   readonly whole: boolean;
@@ -341,7 +257,7 @@ export interface ResumedMessage {
 /** For the log of the process: the data thread has none of its own. */
 export interface LogMessage {
   readonly kind: 'log';
-  readonly diskSet: DiskSetRole;
+  readonly diskSet: DiskSetSlot;
   readonly level: 'info' | 'warn' | 'error';
   readonly message: string;
 }
@@ -363,20 +279,6 @@ export type FromDataThread =
   | ResumedMessage
   | FirstReplyMessage;
 
-/** A point inside a journalled operation at which a test can have the process killed. */
-export const OperationStep = {
-  beforeIntent: 'beforeIntent',
-  afterIntent: 'afterIntent',
-  /** Between two system calls of one operation: CREATE has opened the file, its attributes are not set yet. */
-  duringExecution: 'duringExecution',
-  afterExecution: 'afterExecution',
-  afterFlush: 'afterFlush',
-  afterReplyRecord: 'afterReplyRecord',
-  /** The reply has not been handed to the socket. */
-  beforeAnswer: 'beforeAnswer',
-} as const;
-export type OperationStep = (typeof OperationStep)[keyof typeof OperationStep];
-
 /** Only for tests; comes from the `testing` field of the server's configuration, never from the environment. */
 export interface DataThreadTesting {
   /** SIGKILL to this process when an operation of this name (`CREATE`, `MKDIR`...) reaches the step. */
@@ -395,15 +297,6 @@ export interface DataThreadTesting {
   readonly uncounted?: boolean;
 }
 
-/** How many threads of which kind. They all exist from the start: a takeover starts none. */
-export interface ThreadCounts {
-  /** Threads that hold connections, of both disk sets. */
-  readonly connections: number;
-  /** Threads that change volumes, for each disk set: at most one a volume is of use. */
-  readonly own: number;
-  readonly partner: number;
-}
-
 /** workerData of data/thread.ts. */
 export interface DataThreadOptions {
   /** See right-table.ts. */
@@ -416,13 +309,8 @@ export interface DataThreadOptions {
   /** See data-metrics.ts. */
   readonly metrics: SharedArrayBuffer;
   /** Volumes that may be opened later: their threads rehearse it. */
-  readonly volumes?: Readonly<Record<DiskSetRole, readonly VolumeSpec[]>>;
+  readonly volumes?: Readonly<Record<DiskSetSlot, readonly VolumeSpec[]>>;
   /** After a lone call (alertness.ts); absent: yes. */
   readonly stayAwake?: boolean;
   readonly testing?: DataThreadTesting;
-}
-
-/** All threads of the data path: this many lines of the thread board. The coordinator's is the last. */
-export function threadCount({ connections, own, partner }: ThreadCounts): number {
-  return connections + own + partner + 1;
 }

@@ -16,9 +16,9 @@ import {
   type IntentRecord,
 } from '../volume/journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX } from '../volume/journal-records.ts';
+import { OperationStep } from '../volume/operation-step.ts';
 import { randomNumbers } from '../volume/random-numbers.fixture.ts';
 import { mount, openMessage, TestDataThread } from './data-thread.fixture.ts';
-import { OperationStep } from './messages.ts';
 import { RpcClient, userCredential } from './rpc-client.fixture.ts';
 
 const isRoot = process.geteuid!() === 0;

@@ -1,13 +1,15 @@
 /** What was read of volumes whose disk set is being claimed, in the thread that will open them: see prepareVolume(). */
+
+import type { DiskSetSlot } from '../right-table.ts';
 import { inBackground } from '../system/turns.ts';
 import { discardPrepared, type PreparedVolume, prepareVolume } from '../volume/volume.ts';
-import type { DiskSetRole, PrepareMessage } from './messages.ts';
+import type { PrepareMessage } from './messages.ts';
 
 /** By name. null: it could not be read. */
 export type Readings = Map<string, Promise<PreparedVolume | null>>;
 
 export class PreparedVolumes {
-  private readonly sets = new Map<DiskSetRole, { readonly epoch: number; readonly readings: Readings }>();
+  private readonly sets = new Map<DiskSetSlot, { readonly epoch: number; readonly readings: Readings }>();
 
   /** What was read for an earlier claim is forgotten. */
   prepare({ diskSet, epoch, volumes }: PrepareMessage): void {
@@ -20,7 +22,7 @@ export class PreparedVolumes {
   }
 
   /** For the claim at this epoch; of any epoch if it is null. They belong to the caller. */
-  take(diskSet: DiskSetRole, epoch: number | null): Readings {
+  take(diskSet: DiskSetSlot, epoch: number | null): Readings {
     const found = this.sets.get(diskSet);
     this.sets.delete(diskSet);
     if (found === undefined) return new Map();

@@ -29,7 +29,7 @@ import * as nfs from '../../protocol/nfs3.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { readOwnership, writeOwnership } from '../volume/ownership.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
-import type { ExportSpec } from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
 import { ROOT, RpcClient, userCredential } from './rpc-client.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -17,22 +17,19 @@
  *
  * Everything names the session, which is one opening of one disk set: what comes late is told apart.
  */
+
 import type { MessagePort } from 'node:worker_threads';
 import type { MountChange, MountEntry } from '../mount/mount-list.ts';
-import type { ClientKey } from '../nfs/origin.ts';
+import type { DiskSetSlot } from '../right-table.ts';
 import type { ExportRoot } from '../volume/export-root.ts';
 import type { VolumeAttachment } from '../volume/volume.ts';
-import type { Place } from './connection-order.ts';
+import type { VolumeErrorCount } from '../volume/volume-errors.ts';
 import type { Admission } from './connections-by-address.ts';
-import type {
-  CloseMode,
-  DiskSetRole,
-  ExportSpec,
-  FaultReason,
-  OpenFailure,
-  OpenMessage,
-  VolumeErrorCount,
-} from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
+import type { FaultReason } from './fault-reason.ts';
+import type { ForwardingConnection } from './forwarding-connection.ts';
+import type { CloseMode, OpenMessage } from './messages.ts';
+import type { OpenFailure } from './open-failure.ts';
 
 /** A port of a MessageChannel, a worker, or the port of a worker to its parent. */
 export type Channel = Pick<MessagePort, 'postMessage'> & Listening;
@@ -75,7 +72,7 @@ export type ToConnectionThread = OfSession &
   (
     | {
         readonly kind: 'attach';
-        readonly diskSet: DiskSetRole;
+        readonly diskSet: DiskSetSlot;
         readonly volumes: readonly AttachedVolume[];
         readonly exports: readonly ExportSpec[];
         readonly roots: readonly ExportRoot[];
@@ -148,17 +145,6 @@ export type FromDataThreads = OfSession &
     | { readonly kind: 'mountChange'; readonly change: MountChange }
     | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }
   );
-
-/** A connection whose calls another thread executes. */
-export interface ForwardingConnection {
-  /** Of the connections of its thread. */
-  readonly id: number;
-  /** Its client's address. */
-  readonly host: string;
-  readonly port: number;
-  readonly place: Place;
-  readonly clientKey: ClientKey;
-}
 
 /** Calls for a volume thread, in memory that is the caller's again when it is said to be spent: see call-batch.ts. */
 export interface CallsMessage extends OfSession {

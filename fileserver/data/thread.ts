@@ -11,8 +11,9 @@ import { inBackground, repeat } from '../system/turns.ts';
 import { rehearseListening } from './acceptor.ts';
 import { DataPath } from './data-path.ts';
 import type { ThreadKind, ThreadSetup } from './data-threads.ts';
-import { type DataThreadOptions, type FromDataThread, type ToDataThread, threadCount } from './messages.ts';
+import type { DataThreadOptions, FromDataThread, ToDataThread } from './messages.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
+import { threadCount } from './thread-counts.ts';
 import type { Channel } from './thread-messages.ts';
 import { threadProgram } from './thread-program.ts';
 

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { EVERYBODY, mount, openMessage, temporaryDirectory } from './data-thread.fixture.ts';
 import type { OpenInProcess } from './data-thread-process.fixture.ts';
-import type { ExportSpec, FromDataThread } from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
+import type { FromDataThread } from './messages.ts';
 import { RpcClient, userCredential } from './rpc-client.fixture.ts';
 
 const isRoot = process.geteuid!() === 0;

@@ -16,7 +16,7 @@ import type { NfsService } from '../nfs/call.ts';
 import { nfsProcedures } from '../nfs/program.ts';
 import { RecentWrites } from '../nfs/recent-writes.ts';
 import { recover, settleIntent } from '../nfs/recovery.ts';
-import type { RightTable } from '../right-table.ts';
+import type { DiskSetSlot, RightTable } from '../right-table.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
 import { inBackground, repeat } from '../system/turns.ts';
 import { RefusedError } from '../system/write-gate.ts';
@@ -24,21 +24,16 @@ import { ChangeQueue } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
 import type { FileTableLimits } from '../volume/file-table.ts';
+import type { OperationStep } from '../volume/operation-step.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../volume/volume.ts';
 import { VolumeGate } from '../volume/volume-gate.ts';
 import { CallExecutor } from './call-executor.ts';
 import type { ConnectionOrder } from './connection-order.ts';
 import { VOLUMES_MAX, type VolumeMeter } from './data-metrics.ts';
-import type {
-  CloseMode,
-  DataThreadTesting,
-  DiskSetRole,
-  ExportSpec,
-  FaultReason,
-  OpenMessage,
-  OperationStep,
-} from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
+import type { FaultReason } from './fault-reason.ts';
+import type { CloseMode, DataThreadTesting, OpenMessage } from './messages.ts';
 import { OwnerWatch } from './owner-watch.ts';
 import { discardReadings, type Readings } from './prepared-volumes.ts';
 import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.ts';
@@ -117,7 +112,7 @@ export class VolumeService {
     return this.state === 'closed';
   }
 
-  private get slot(): DiskSetRole {
+  private get slot(): DiskSetSlot {
     return this.message.diskSet;
   }
 

@@ -18,7 +18,7 @@ import type { OpenFile } from '../volume/open-file.ts';
 import { openVolume, type Volume } from '../volume/volume.ts';
 import { ConnectionCaller } from './caller.ts';
 import { EVERYBODY } from './data-thread.fixture.ts';
-import type { ExportSpec } from './messages.ts';
+import type { ExportSpec } from './export-spec.ts';
 import { ROOT } from './rpc-client.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

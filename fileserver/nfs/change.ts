@@ -1,10 +1,10 @@
 /** From a call to an operation in the change queue: duplicates are told apart from new requests here. */
 import { hash } from 'node:crypto';
 import { NFS3_FHSIZE, nfsproc3 } from '../../protocol/nfs3.ts';
-import type { OperationStep } from '../data/messages.ts';
 import { BytePool } from '../volume/byte-pool.ts';
 import type { ChangeQueue } from '../volume/change-queue.ts';
 import { KEY_SIZE } from '../volume/journal-records.ts';
+import type { OperationStep } from '../volume/operation-step.ts';
 import type { NfsCall, Outcome, Procedure } from './call.ts';
 import { Create } from './create.ts';
 import { Link } from './link.ts';

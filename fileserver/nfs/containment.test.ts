@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
-import type { OperationStep } from '../data/messages.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import { IdentityReader } from '../volume/file-identity.ts';
 import { decodeIntentRecord, encodeIntentRecord } from '../volume/journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX } from '../volume/journal-records.ts';
+import type { OperationStep } from '../volume/operation-step.ts';
 import type { Operation } from './operation.ts';
 import { ServedVolume, statusOf } from './served-volume.fixture.ts';
 

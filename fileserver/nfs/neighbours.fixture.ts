@@ -21,11 +21,11 @@ import { join } from 'node:path';
 import * as nfs from '../../protocol/nfs3.ts';
 import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
-import type { OperationStep } from '../data/messages.ts';
 import { become, type Identity, identityCanChange, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { GroupPacing } from '../volume/group-pacing.ts';
 import { journalFiles } from '../volume/journal.ts';
 import type { OpenFile } from '../volume/open-file.ts';
+import type { OperationStep } from '../volume/operation-step.ts';
 import { type Answer, ServedVolume, statusOf } from './served-volume.fixture.ts';
 
 type Procedure =

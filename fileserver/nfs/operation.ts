@@ -7,7 +7,6 @@
  */
 import { encodeWcc } from '../../protocol/nfs3.ts';
 import { type XdrReader, XdrWriter } from '../../protocol/xdr.ts';
-import type { OperationStep } from '../data/messages.ts';
 import { StatBuffer } from '../system/statx.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { byteString } from '../volume/byte-string.ts';
@@ -16,6 +15,7 @@ import type { Export, ExportTable } from '../volume/export.ts';
 import type { FlushSet } from '../volume/flush-set.ts';
 import { encodeIntentRecord, resultsToKeep } from '../volume/journal-payloads.ts';
 import type { OpenFile } from '../volume/open-file.ts';
+import type { OperationStep } from '../volume/operation-step.ts';
 import type { VolumeFailure } from '../volume/status.ts';
 import type { Volume } from '../volume/volume.ts';
 import { type BeforeAttributes, encodePostOp } from './attributes.ts';

@@ -4,7 +4,6 @@
  */
 import { XdrReader } from '../../protocol/xdr.ts';
 import { openMessage } from '../data/data-thread.fixture.ts';
-import type { OperationStep } from '../data/messages.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
@@ -12,6 +11,7 @@ import { ChangeQueue, type ChangeQueueHooks } from '../volume/change-queue.ts';
 import { DataFlusher } from '../volume/data-flusher.ts';
 import { DiskSet } from '../volume/disk-set.ts';
 import type { Pacing } from '../volume/group-pacing.ts';
+import type { OperationStep } from '../volume/operation-step.ts';
 import { ReplyCache } from '../volume/reply-cache.ts';
 import { type FaultListener, openVolume, type PreparedVolume, type Volume } from '../volume/volume.ts';
 import type { NfsService } from './call.ts';

@@ -63,7 +63,7 @@
  */
 
 import { performance } from 'node:perf_hooks';
-import type { FaultReason, OperationStep } from '../data/messages.ts';
+import type { FaultReason } from '../data/fault-reason.ts';
 import { nextTurn } from '../system/turns.ts';
 import { REFUSED } from '../system/write-gate.ts';
 import { errnoName, outcomeOf } from './errno-outcomes.ts';
@@ -73,6 +73,7 @@ import { GroupPacing, type Pacing } from './group-pacing.ts';
 import type { JournalContents } from './journal.ts';
 import { noResults, payloadAround } from './journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX } from './journal-records.ts';
+import type { OperationStep } from './operation-step.ts';
 import type { AnswerListener, ReplyCache } from './reply-cache.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 import type { Volume } from './volume.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EVERYBODY } from '../data/data-thread.fixture.ts';
-import type { ExportSpec } from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { SERVER_IDENTITY } from '../system/thread-identity.ts';

@@ -3,7 +3,7 @@
  * files. One per port.
  */
 import { constants } from 'node:os';
-import type { ExportSpec } from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../system/file-calls.ts';
 import { foldsNames } from '../system/name-folding.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';

@@ -11,7 +11,7 @@
  */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
-import type { FaultReason } from '../data/messages.ts';
+import type { FaultReason } from '../data/fault-reason.ts';
 import { DURABLE_CALLS, type SystemCall } from '../system/system-calls.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
 

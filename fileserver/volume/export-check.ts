@@ -1,5 +1,5 @@
 /** What is wrong with a list of exports, as far as that shows without a look at a volume: the same in every thread. */
-import type { ExportSpec } from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
 import { isGroup, isUser } from '../system/user-ids.ts';
 import { ClientNetworks } from './client-networks.ts';

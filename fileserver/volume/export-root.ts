@@ -2,7 +2,7 @@
  * Where the exported directories are, as the thread that makes the changes of their volume has found them. The other threads are
  * told: none of them looks for itself, as that may wait for the disk.
  */
-import type { ExportSpec } from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
 
 /** Plain data. */
 export interface ExportRoot {

@@ -1,5 +1,5 @@
 /** A directory of a volume that clients may mount, and on what terms. Immutable: a change makes new ones. */
-import type { ExportSpec } from '../data/messages.ts';
+import type { ExportSpec } from '../data/export-spec.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { ClientNetworks } from './client-networks.ts';
 import { parseExportDirectory } from './export-directory.ts';

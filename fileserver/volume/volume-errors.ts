@@ -2,9 +2,19 @@
  * Errors of a volume's system calls that clients were told of and that say something of the disk or of the server (errno-outcomes.ts
  * `told`): counted until they are taken, once a second, to be told to the agent. One thread's.
  */
-import type { VolumeErrorCount } from '../data/messages.ts';
 import type { SystemCall } from '../system/system-calls.ts';
 import { errnoName } from './errno-outcomes.ts';
+
+/** Errors of one kind, since they were told last. */
+export interface VolumeErrorCount {
+  /** The system call: see volume/errno-outcomes.ts. */
+  readonly call: string;
+  /** "EIO" */
+  readonly errno: string;
+  readonly count: number;
+  /** Inode number of the object of the last of them; null: not known. */
+  readonly inode: string | null;
+}
 
 export class VolumeErrors {
   /** All that were ever noted. */

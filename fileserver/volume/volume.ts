@@ -7,8 +7,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readdir, stat as statPath } from 'node:fs/promises';
 import { constants } from 'node:os';
-import type { FaultReason, VolumeSpec } from '../data/messages.ts';
-import { OpenFailure } from '../data/messages.ts';
+import type { FaultReason } from '../data/fault-reason.ts';
+import { OpenFailure } from '../data/open-failure.ts';
+import type { VolumeSpec } from '../data/volume-spec.ts';
 import { ClosingLane } from '../system/closing-lane.ts';
 import { AT_FDCWD, close, fileSizeMax, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../system/file-calls.ts';
 import { fileSystemIdentity } from '../system/file-system-identity.ts';

@@ -3,13 +3,13 @@
 // data, unless the spec says Delete of them; then, when nothing of this is left to do, the FilerPair, and with it, by
 // Kubernetes' garbage collector, everything that it owned; last the Leases.
 
-import type { FilerPairVolume } from '../../crds/filerpair.ts';
 import { labels } from '../../kubernetes/words.ts';
 import type { Claim, FilerPairObject } from '../observe/objects.ts';
 import type { Observed } from '../observe/observed.ts';
+import { claimsToDelete } from '../policies/claims-to-delete.ts';
 import { letLeaseGo } from './lease-upkeep.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
-import { appliedAnnotation, claimName, leaseFinalizer, pairFinalizer } from './names.ts';
+import { leaseFinalizer, pairFinalizer } from './names.ts';
 import { type Action, inSequence } from './plan.ts';
 
 export function cleanUp(observed: Observed): Action[] {
@@ -49,25 +49,6 @@ function podsDeleted({ pair, pods }: Observed): Action[] {
       uid,
       why: 'the FilerPair is being deleted',
     }));
-}
-
-/**
- * Claims that were made for this pair, and of which its spec says Delete. Adopted ones are never among them, nor is any
- * once the FilerPair is gone: then nobody says it any more.
- */
-export function claimsToDelete(observed: Observed): Claim[] {
-  if (observed.pair?.metadata.deletionTimestamp === undefined) return [];
-  return (observed.pair.spec?.servers ?? []).flatMap((server) =>
-    (server.volumes ?? []).flatMap((volume) => {
-      if (volume.claim?.reclaim !== 'Delete' || volume.existingClaim !== undefined) return [];
-      const claim = observed.claims[claimName(observed.name, server.name, volume as FilerPairVolume)];
-      const made =
-        typeof claim === 'object' &&
-        claim.metadata.annotations?.[appliedAnnotation] !== undefined &&
-        claim.metadata.labels?.[labels.pair] === observed.name;
-      return made ? [claim] : [];
-    }),
-  );
 }
 
 function claimDeleted({ metadata }: Claim): Action[] {

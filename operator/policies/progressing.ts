@@ -1,7 +1,7 @@
 // Progressing: is something under way that will end by itself, or does something wait for a person?
 
-import { claimsToDelete } from '../decide/clean-up.ts';
 import type { View } from '../decide/view.ts';
+import { claimsToDelete } from './claims-to-delete.ts';
 import { requestFindings } from './requests.ts';
 import { type RolloutState, rollout } from './rollout.ts';
 import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from './verdict.ts';
