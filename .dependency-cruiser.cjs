@@ -50,7 +50,7 @@ module.exports = {
     {
       name: 'deciding-code-does-no-io',
       severity: 'error',
-      from: { path: '^operator/(decide|policies)/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^operator/(model|desired|assess|plan)/', pathNot: '\\.test\\.ts$' },
       to: { dependencyTypes: ['core'] },
     },
     {

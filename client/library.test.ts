@@ -8,7 +8,11 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { openMessage, TestDataThread, temporaryDirectory } from '../fileserver/data/data-thread.fixture.ts';
+import {
+  openMessage,
+  TestDataThread,
+  temporaryDirectory,
+} from '../fileserver/data-path/data-thread.fixture.ts';
 import { AbortError, CallTimeout, constants, FilerPairClient, type PathLike } from './index.ts';
 
 const volume = temporaryDirectory();

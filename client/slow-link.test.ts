@@ -3,8 +3,12 @@
 import { execFileSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openMessage, TestDataThread, temporaryDirectory } from '../fileserver/data/data-thread.fixture.ts';
-import { fileSystems } from '../fileserver/data/file-systems.fixture.ts';
+import {
+  openMessage,
+  TestDataThread,
+  temporaryDirectory,
+} from '../fileserver/data-path/data-thread.fixture.ts';
+import { fileSystems } from '../fileserver/data-path/file-systems.fixture.ts';
 import type { AttemptsOptions } from './attempts.ts';
 import { FilerPairClient } from './index.ts';
 import { NfsProxy } from './proxy/proxy.ts';

@@ -45,7 +45,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'long',
-          include: ['fileserver/data/{differential,hostile,large-directory}.test.ts'],
+          include: ['fileserver/data-path/{differential,hostile,large-directory}.test.ts'],
           provide: {
             from: 1000,
             seeds: 40,

@@ -10,10 +10,10 @@ import { loadAllYaml } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
 import { grantValidations } from '../crds/grants.ts';
 import { resources } from '../kubernetes/resource.ts';
-import { access } from './decide/desired/access.ts';
-import type { Action } from './decide/plan.ts';
-import { spec, World } from './decide/world.fixture.ts';
-import { operatorMetrics } from './runtime/metrics.ts';
+import { access } from './desired/access.ts';
+import { operatorMetrics } from './metrics/metrics.ts';
+import type { Action } from './model/action.ts';
+import { spec, World } from './plan/world.fixture.ts';
 import { readSettings } from './runtime/settings.ts';
 
 const chart = fileURLToPath(new URL('../helm/filerpair', import.meta.url));

@@ -26,9 +26,9 @@ const PROGRAMS: readonly Program[] = [
   {
     main: 'fileserver/main.ts',
     threads: [
-      'fileserver/data/thread.ts',
-      'fileserver/data/connection-thread.ts',
-      'fileserver/data/volume-thread.ts',
+      'fileserver/threads/thread.ts',
+      'fileserver/threads/connection-thread.ts',
+      'fileserver/threads/volume-thread.ts',
       'fileserver/groups/group-thread.ts',
     ],
   },

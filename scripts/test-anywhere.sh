@@ -31,7 +31,7 @@ tests=(npx vitest run --configLoader runner)
 copy "$directory/private"
 run "below a private directory, make demo" "$directory/private" make demo
 run "below a private directory, tests that change the user" "$directory/private" \
-  "${tests[@]}" fileserver/data/unprivileged.test.ts
+  "${tests[@]}" fileserver/data-path/unprivileged.test.ts
 if [ "$(id -u)" = 0 ]; then
   copy "$directory/user"
   chmod 0711 "$directory"
@@ -42,6 +42,6 @@ if [ "$(id -u)" = 0 ]; then
   run "as an ordinary user, make demo" "$directory/user" "${as[@]}" make demo
   # Without those that take long and do the same whoever runs them.
   run "as an ordinary user, tests of the file server" "$directory/user" \
-    "${as[@]}" "${tests[@]}" fileserver/data fileserver/main.test.ts \
+    "${as[@]}" "${tests[@]}" fileserver/data-path fileserver/rpc fileserver/threads fileserver/main.test.ts \
     --exclude '**/right-cut.test.ts' --exclude '**/hostile.test.ts' --exclude '**/crowd.test.ts'
 fi

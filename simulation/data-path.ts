@@ -227,7 +227,7 @@ export class SimulatedDataPath implements SimulatedPath {
     );
   }
 
-  /** R6, as fileserver/volume/ does it: whose volume is it, has anybody newer owned it, may this server still? */
+  /** R6, as fileserver/storage/ does it: whose volume is it, has anybody newer owned it, may this server still? */
   #refusal(home: ServerName, epoch: number): string | null {
     const { volumes, calm, random } = this.#host;
     if (!calm && random.chance(0.02)) return 'IoError';
@@ -264,7 +264,7 @@ export class SimulatedDataPath implements SimulatedPath {
   #recordOwner(home: ServerName, diskSet: OpenDiskSet): void {
     const { epoch } = diskSet;
     const volume = this.#host.volumes.mountedFor(home);
-    // The record is read, compared and written by one thread in one piece (fileserver/volume/ownership.ts).
+    // The record is read, compared and written by one thread in one piece (fileserver/storage/ownership/ownership.ts).
     if (this.#isAhead(volume, epoch)) {
       if (this.diskSets.get(home) === diskSet) {
         this.diskSets.delete(home);

@@ -1,12 +1,12 @@
 /**
- * The simulated operator: the real deciding code for proofs of death (operator/policies/death-proof.ts), fed from a cache
+ * The simulated operator: the real deciding code for proofs of death (operator/model/death-proof.ts), fed from a cache
  * that lags, and crashed at any step between seeing, deciding and writing. What it writes is a compare-and-swap against
  * the Lease that it judged, late or not.
  */
 import type { Lease } from '../kubernetes/objects.ts';
-import { viewLease } from '../operator/decide/lease-view.ts';
-import type { Pod } from '../operator/observe/objects.ts';
-import { deathProof } from '../operator/policies/death-proof.ts';
+import { deathProof } from '../operator/model/death-proof.ts';
+import { viewLease } from '../operator/model/lease-view.ts';
+import type { Pod } from '../operator/model/objects.ts';
 import { type Incarnation, parseIncarnation, type ServerName } from '../pair/incarnation.ts';
 import type { LeaseSighting } from '../pair/lease.ts';
 

@@ -147,7 +147,7 @@ class Network {
     this.down = new Link(this.queue, options.bytesPerSecond);
   }
 
-  /** One after the other. What a client has given up is not begun (fileserver/data/connection-order.ts). */
+  /** One after the other. What a client has given up is not begun (fileserver/callers/connection-order.ts). */
   execute(flow: Flow, done: () => void): void {
     this.calls.push({ flow, done });
     if (this.calls.length === 1) this.executeNext();

@@ -1,5 +1,5 @@
 /**
- * A data path whose disk sets have several volumes, each with a thread of its own, as fileserver/data/ has them. The volumes of one
+ * A data path whose disk sets have several volumes, each with a thread of its own, as fileserver/threads/ has them. The volumes of one
  * disk set open, hang, fail and close each in its own time; what the driver is told is about all of them:
  *
  *   opened    each thread has written the ownership record of its volume
@@ -23,7 +23,7 @@ const CUT_LOOK_MS = 1;
 const GIVE_UP_MS = 1000;
 /** A volume that has not answered for so long is told, and again each time. */
 const STALL_MS = 1000;
-/** Between two looks at an ownership record, on the process's own clock (fileserver/data/owner-watch.ts). */
+/** Between two looks at an ownership record, on the process's own clock (fileserver/storage/volume/owner-watch.ts). */
 const OWNER_WATCH_MS = 500;
 
 interface Thread {
@@ -199,7 +199,7 @@ export class VolumeThreads implements SimulatedPath {
   }
 
   /**
-   * The record is read, compared and written by one thread in one piece, until it is in both blocks (fileserver/volume/ownership.ts).
+   * The record is read, compared and written by one thread in one piece, until it is in both blocks (fileserver/storage/ownership/ownership.ts).
    * A pause of the machine may come between the look and the write.
    */
   #recordOwner(thread: Thread): void {

@@ -27,7 +27,7 @@ export class SimulatedVolume {
   readBy: { readonly epoch: number; readonly journalled: number } = { epoch: 0, journalled: 0 };
   /** As the kernel counts them for those who have files open (errseq). */
   writeBackErrors = 0;
-  /** As fileserver/volume/ownership.ts has it: the one of the higher generation counts. */
+  /** As fileserver/storage/ownership/ownership.ts has it: the one of the higher generation counts. */
   readonly #blocks: (OwnershipBlock | null)[] = [null, null];
   /** What clients made on it, by name. */
   readonly #files = new Map<string, Register>();

@@ -11,7 +11,7 @@ import {
   openMessage,
   TestDataThread,
   temporaryDirectory,
-} from '../../fileserver/data/data-thread.fixture.ts';
+} from '../../fileserver/data-path/data-thread.fixture.ts';
 import { COMMANDS } from './commands/index.ts';
 import { pairList, pairTable } from './pairs/pair-table.ts';
 import { oneLine, Terminal } from './terminal.ts';

@@ -3,8 +3,8 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { mount, openMessage, TestDataThread } from '../../fileserver/data/data-thread.fixture.ts';
-import { RpcClient } from '../../fileserver/data/rpc-client.fixture.ts';
+import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
+import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { type FileSystemType, type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
 

@@ -9,8 +9,8 @@ import {
   openMessage,
   TestDataThread,
   temporaryDirectory,
-} from '../../fileserver/data/data-thread.fixture.ts';
-import { RpcClient } from '../../fileserver/data/rpc-client.fixture.ts';
+} from '../../fileserver/data-path/data-thread.fixture.ts';
+import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
 

@@ -6,9 +6,9 @@ import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fro
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { mount, openMessage, TestDataThread } from '../../fileserver/data/data-thread.fixture.ts';
-import { RpcClient } from '../../fileserver/data/rpc-client.fixture.ts';
-import { randomNumbers } from '../../fileserver/volume/random-numbers.fixture.ts';
+import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
+import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
+import { randomNumbers } from '../../fileserver/storage/duplicate-requests/random-numbers.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import {
   DOOMED,

@@ -5,9 +5,9 @@ import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { mount, openMessage, TestDataThread } from '../../fileserver/data/data-thread.fixture.ts';
-import { RpcClient } from '../../fileserver/data/rpc-client.fixture.ts';
-import { RESERVE_SIZE } from '../../fileserver/volume/journal-reserve.ts';
+import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
+import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
+import { RESERVE_SIZE } from '../../fileserver/storage/journal/journal-reserve.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { LoopMount, makeImage, missingForDisks, workDirectory } from './recording-disk.ts';
 

@@ -4,9 +4,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { mount, openMessage, TestDataThread } from '../../fileserver/data/data-thread.fixture.ts';
-import type { DataThreadTesting } from '../../fileserver/data/messages.ts';
-import { RpcClient } from '../../fileserver/data/rpc-client.fixture.ts';
+import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
+import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
+import type { DataThreadTesting } from '../../fileserver/threads/messages.ts';
 import {
   applyAll,
   applySome,

@@ -5,8 +5,8 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { firstAnswer, Pair, until } from '../../fileserver/agent/pair.fixture.ts';
-import { mount } from '../../fileserver/data/data-thread.fixture.ts';
-import { RpcClient } from '../../fileserver/data/rpc-client.fixture.ts';
+import { mount } from '../../fileserver/data-path/data-thread.fixture.ts';
+import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { LoopMount, makeImage, missingForDisks, workDirectory } from './recording-disk.ts';
 

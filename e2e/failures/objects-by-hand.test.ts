@@ -23,7 +23,7 @@ interface ServiceThing extends Thing {
 
 /**
  * The operator has no right to watch Secrets, which would be everybody's: it asks for a pair's own when it looks at the pair
- * for another reason, once a minute at most (operator/observe/caches.ts). Servers that run have read theirs. ms
+ * for another reason, once a minute at most (operator/watch/caches.ts). Servers that run have read theirs. ms
  */
 const SECRETS_LOOKED_FOR_MS = 60_000;
 

@@ -20,7 +20,7 @@ interface VolumeThing extends Thing {
   readonly spec: { readonly csi: { readonly volumeHandle: string } };
 }
 
-/** As the operator names it (operator/decide/names.ts): a directory of each node. */
+/** As the operator names it (operator/model/names.ts): a directory of each node. */
 const ON_NODES = '/var/lib/filerpair';
 
 export interface DiskSettings {

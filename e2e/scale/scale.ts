@@ -9,7 +9,7 @@ import { Connection, fromKubeconfig } from '../../kubernetes/connection.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
-import type { FilerPairObject } from '../../operator/observe/objects.ts';
+import type { FilerPairObject } from '../../operator/model/objects.ts';
 import { REPOSITORY } from '../environment.ts';
 import type { Cluster } from '../kind/cluster.ts';
 import { run } from '../machine/command.ts';

@@ -10,7 +10,7 @@ import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { Reflector } from '../../kubernetes/reflector.ts';
 import { pathOf, resources } from '../../kubernetes/resource.ts';
 import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
-import type { Pod } from '../../operator/observe/objects.ts';
+import type { Pod } from '../../operator/model/objects.ts';
 import { whenNotThrottled } from './throttling.ts';
 
 /** Of the pair of this name: Services bear the names of servers, and a namespace has many pairs. */

@@ -1,6 +1,6 @@
 /** Exports that are not served because their directories are not there, as the data path says: for status and the Lease. */
 import type { ServerName } from '../../pair/incarnation.ts';
-import type { AbsentExport } from '../data/messages.ts';
+import type { AbsentExport } from '../threads/messages.ts';
 
 export class AbsentExports {
   private readonly byHome: Map<ServerName, readonly AbsentExport[]>;

@@ -1,6 +1,7 @@
 /** The agent's metrics, by name: one place that says what each of them means. */
-import { Metrics } from '../control/metrics.ts';
-import { lostLogLines } from '../log-output.ts';
+
+import { lostLogLines } from '../logging/log-output.ts';
+import { Metrics } from '../metrics/metrics.ts';
 import { clockSlew } from '../system/clock-rate.ts';
 import type { Status } from './status.ts';
 

@@ -5,11 +5,7 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
-import {
-  issueCertificate,
-  type KeyPair,
-  makeAuthority,
-} from '../../operator/execute/certificate-authority.ts';
+import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { firstAnswer, Pair, partnerOf, type Running, type Server, servers, until } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { parseConfig } from '../config.ts';
-import { Metrics } from '../control/metrics.ts';
-import { CallMeter, DataFigures, metricsSize, PROCEDURES, VolumeMeter } from '../data/data-metrics.ts';
-import { exportIdOf } from '../volume/file-handle.ts';
+import { parseConfig } from '../config/config.ts';
+import { CallMeter, DataFigures, metricsSize, PROCEDURES, VolumeMeter } from '../metrics/data-metrics.ts';
+import { Metrics } from '../metrics/metrics.ts';
+import { exportIdOf } from '../storage/handles/file-handle.ts';
 import { dataPathMetrics } from './data-path-metrics.ts';
 
 const diskSet = { volumes: [{ name: 'data', path: '/data' }], exports: [{ path: '/home', volume: 'data' }] };

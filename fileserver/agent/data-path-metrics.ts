@@ -1,6 +1,5 @@
-/** The metrics of the data path, by name. Its threads count in shared memory (data/data-metrics.ts); here it is read. */
-import type { Config } from '../config.ts';
-import type { Labels, Metrics } from '../control/metrics.ts';
+/** The metrics of the data path, by name. Its threads count in shared memory (metrics/data-metrics.ts); here it is read. */
+import type { Config } from '../config/config.ts';
 import {
   type DataFigures,
   type ExportFigures,
@@ -9,9 +8,10 @@ import {
   SECONDS,
   slotNumber,
   type VolumeFigures,
-} from '../data/data-metrics.ts';
-import type { ExportSpec } from '../data/export-spec.ts';
-import { exportIdOf } from '../volume/file-handle.ts';
+} from '../metrics/data-metrics.ts';
+import type { Labels, Metrics } from '../metrics/metrics.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
+import { exportIdOf } from '../storage/handles/file-handle.ts';
 
 type Sample = readonly [labels: Labels, value: number | null];
 

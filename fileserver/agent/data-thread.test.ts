@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
-import { type Config, parseConfig } from '../config.ts';
-import type { FromDataThread } from '../data/messages.ts';
+import { type Config, parseConfig } from '../config/config.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { allocateRightTable, RightTable } from '../right-table.ts';
+import { allocateRightTable, RightTable } from '../right/right-table.ts';
 import { bootMs } from '../system/boottime.ts';
+import type { FromDataThread } from '../threads/messages.ts';
 import { DataThread } from './data-thread.ts';
 import { firstAnswer, isClosed } from './pair.fixture.ts';
 

@@ -1,5 +1,5 @@
 /**
- * The agent's hold on the data path: the first of its threads (data/thread.ts), which starts the others. The agent only
+ * The agent's hold on the data path: the first of its threads (threads/thread.ts), which starts the others. The agent only
  * ever sends it messages; whatever a disk does, heartbeats go on. Its end is the end of the process: half a server
  * that still sends heartbeats would be worse than none.
  */
@@ -7,15 +7,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Incarnation } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
-import type { Config } from '../config.ts';
-import { DataFigures, metricsSize } from '../data/data-metrics.ts';
-import type { ExportSpec } from '../data/export-spec.ts';
-import type { DataThreadOptions, FromDataThread, ToDataThread } from '../data/messages.ts';
-import { ThreadBoard } from '../data/thread-board.ts';
-import { type ThreadCounts, threadCount } from '../data/thread-counts.ts';
-import { threadProgram } from '../data/thread-program.ts';
-import type { VolumeSpec } from '../data/volume-spec.ts';
-import type { DiskSetSlot } from '../right-table.ts';
+import type { Config } from '../config/config.ts';
+import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
+import type { DiskSetSlot } from '../right/right-table.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
+import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
+import type { VolumeSpec } from '../settings/volume-spec.ts';
+import type { DataThreadOptions, FromDataThread, ToDataThread } from '../threads/messages.ts';
+import { ThreadBoard } from '../threads/thread-board.ts';
+import { threadProgram } from '../threads/thread-program.ts';
 
 const STARTED_LOOK_MS = 5;
 

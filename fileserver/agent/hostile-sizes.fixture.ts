@@ -6,7 +6,7 @@ import * as nfs from '../../protocol/nfs3.ts';
 import { encodeCallHeader, type opaque_auth } from '../../protocol/rpc.ts';
 import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
-import { ROOT, userCredential } from '../data/rpc-client.fixture.ts';
+import { ROOT, userCredential } from '../data-path/rpc-client.fixture.ts';
 
 /** Lengths in bytes at which something else begins: NAME_MAX, PATH_MAX, a page, a record of the journal. */
 const LENGTHS = [

@@ -8,8 +8,8 @@ import { RecordParser } from '../../protocol/record.ts';
 import { decodeReplyHeader, ReplyHeader } from '../../protocol/rpc.ts';
 import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
-import { mount } from '../data/data-thread.fixture.ts';
-import { RpcClient } from '../data/rpc-client.fixture.ts';
+import { mount } from '../data-path/data-thread.fixture.ts';
+import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { HostileSizes } from './hostile-sizes.fixture.ts';
 import { firstAnswer, Pair, type Running, type Server, servers, until } from './pair.fixture.ts';
 

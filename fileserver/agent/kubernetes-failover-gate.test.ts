@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type EndpointSlice, shownBy } from '../../kubernetes/failover-endpoint.ts';
 import { type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../logging/log.ts';
 import { KubernetesFailoverGate } from './kubernetes-failover-gate.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});

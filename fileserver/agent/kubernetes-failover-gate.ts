@@ -15,7 +15,7 @@ import {
   shownBy,
 } from '../../kubernetes/failover-endpoint.ts';
 import { resources } from '../../kubernetes/resource.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../logging/log.ts';
 import { inBackground } from '../system/turns.ts';
 import type { FailoverGate } from './failover-gate.ts';
 

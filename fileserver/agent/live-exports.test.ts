@@ -2,8 +2,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { mount } from '../data/data-thread.fixture.ts';
-import { RpcClient } from '../data/rpc-client.fixture.ts';
+import { mount } from '../data-path/data-thread.fixture.ts';
+import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { Pair, until } from './pair.fixture.ts';
 import type { Status } from './status.ts';
 

@@ -3,9 +3,9 @@
  * takes a new process. A file that is wrong changes nothing: the old exports go on, and log, status and a metric say
  * why until there is a better one.
  */
-import { type Config, ConfigError, parseConfig } from '../config.ts';
-import type { ExportSpec } from '../data/export-spec.ts';
-import type { Log } from '../log.ts';
+import { type Config, ConfigError, parseConfig } from '../config/config.ts';
+import type { Log } from '../logging/log.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
 
 /** What became of the last change of the configuration file. */
 export interface ConfigurationStatus {

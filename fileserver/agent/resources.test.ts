@@ -5,8 +5,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
-import { mount } from '../data/data-thread.fixture.ts';
-import { RpcClient } from '../data/rpc-client.fixture.ts';
+import { mount } from '../data-path/data-thread.fixture.ts';
+import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { bootMs } from '../system/boottime.ts';
 import { Pair, type Running, servers, until } from './pair.fixture.ts';
 

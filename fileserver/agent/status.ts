@@ -2,7 +2,7 @@
 import type { DiskSetState } from '../../pair/disk-set.ts';
 import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server.ts';
-import type { AbsentExport } from '../data/messages.ts';
+import type { AbsentExport } from '../threads/messages.ts';
 import type { AbsentExports } from './absent-exports.ts';
 import type { ConfigurationStatus } from './live-exports.ts';
 import type { StuckVolume, StuckVolumes } from './stuck-volumes.ts';
@@ -12,7 +12,7 @@ import type { VolumeErrorLog, VolumeErrorStatus } from './volume-error-log.ts';
 /** Why a disk set could not be opened here. */
 export interface OpenFailureStatus {
   readonly epoch: number;
-  /** An OpenFailure (data/messages.ts). */
+  /** An OpenFailure (threads/messages.ts). */
   readonly reason: string;
   readonly message: string;
 }

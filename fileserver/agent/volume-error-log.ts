@@ -1,9 +1,9 @@
 /**
- * Errors of single files and of what the server lacks, as the data path tells them (volume/volume-errors.ts): kept for the status and
+ * Errors of single files and of what the server lacks, as the data path tells them (storage/failures/volume-errors.ts): kept for the status and
  * the operator until none has come for a while, and said in the log, but not for each of thousands.
  */
 import type { ServerName } from '../../pair/incarnation.ts';
-import type { VolumeErrorCount } from '../volume/volume-errors.ts';
+import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
 
 /** So long after its last error a volume counts as troubled. ms */
 export const TROUBLED_MS = 600_000;

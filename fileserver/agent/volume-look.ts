@@ -6,8 +6,8 @@
  */
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
-import { whyBehind } from '../volume/behind.ts';
-import { readOwnership, readVolumeRecord, saysRestored } from '../volume/ownership.ts';
+import { whyBehind } from '../storage/ownership/behind.ts';
+import { readOwnership, readVolumeRecord, saysRestored } from '../storage/ownership/ownership.ts';
 
 /** Longer than a disk takes that could be taken over; ms. */
 const PATIENCE_MS = 2000;

@@ -5,8 +5,8 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSy
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../eventually.fixture.ts';
+import { isMountedVolume } from '../storage/volume/mounted-volume.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
-import { isMountedVolume } from '../volume/mounted-volume.ts';
 import { type AttachedVolume, appear, disappear } from './attachment.ts';
 
 let places: MountedPlaces;

@@ -1,7 +1,7 @@
 /** The agent's hold on the group thread: starts it, and again if it should end. */
 import { randomUUID } from 'node:crypto';
 import { BroadcastChannel, Worker } from 'node:worker_threads';
-import type { Log } from '../log.ts';
+import type { Log } from '../logging/log.ts';
 import type { GroupMessage } from './messages.ts';
 
 const AGAIN_MS = 1000;

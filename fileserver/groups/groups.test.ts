@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { BroadcastChannel } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { mount, openMessage, TestDataThread, temporaryDirectory } from '../data/data-thread.fixture.ts';
-import { RpcClient, userCredential } from '../data/rpc-client.fixture.ts';
+import { mount, openMessage, TestDataThread, temporaryDirectory } from '../data-path/data-thread.fixture.ts';
+import { RpcClient, userCredential } from '../data-path/rpc-client.fixture.ts';
 import { GroupDirectory } from './group-directory.ts';
 import type { GroupMessage } from './messages.ts';
 

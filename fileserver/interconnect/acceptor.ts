@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { ConnectionPlaces } from '../../kubernetes/connection-places.ts';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
-import { type Log, OncePerMinute } from '../log.ts';
+import { type Log, OncePerMinute } from '../logging/log.ts';
 import { inBackground } from '../system/turns.ts';
 import {
   authenticate,

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { issueCertificate, makeAuthority } from '../../operator/execute/certificate-authority.ts';
+import { issueCertificate, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../logging/log.ts';
 import { CredentialStore } from './credentials.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});

@@ -6,7 +6,7 @@
 
 import { connect, type LookupFunction, type Socket } from 'node:net';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
-import { type Log, OncePerMinute } from '../log.ts';
+import { type Log, OncePerMinute } from '../logging/log.ts';
 import { inBackground, nextTurn } from '../system/turns.ts';
 import { rememberingLookup } from './address.ts';
 import {

@@ -8,7 +8,7 @@ import winston from 'winston';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { OncePerMinute } from '../log.ts';
+import { OncePerMinute } from '../logging/log.ts';
 import type { InterconnectConnection } from './connection.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { CredentialSource } from './credentials.ts';

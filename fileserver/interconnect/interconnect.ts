@@ -7,7 +7,7 @@
 import { type Incarnation, parseIncarnation, serverOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../logging/log.ts';
 import { Acceptor } from './acceptor.ts';
 import type { ConnectionEvents, ConnectionTiming, InterconnectConnection } from './connection.ts';
 import type { CredentialSource } from './credentials.ts';

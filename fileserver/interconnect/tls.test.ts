@@ -5,11 +5,7 @@ import { Writable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeAll, expect, it } from 'vitest';
 import winston from 'winston';
-import {
-  issueCertificate,
-  type KeyPair,
-  makeAuthority,
-} from '../../operator/execute/certificate-authority.ts';
+import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';

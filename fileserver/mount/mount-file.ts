@@ -3,10 +3,10 @@
  * its gate, and only when that thread says so: never during a hold, and not after the end of service.
  */
 import { join } from 'node:path';
+import { privateDirectory } from '../storage/ownership/ownership.ts';
+import { replaceDurably } from '../storage/private-files/durable-file.ts';
+import { readPrivate } from '../storage/private-files/private-files.ts';
 import type { WriteGate } from '../system/write-gate.ts';
-import { replaceDurably } from '../volume/durable-file.ts';
-import { privateDirectory } from '../volume/ownership.ts';
-import { readPrivate } from '../volume/private-files.ts';
 import { ENTRIES_MAX, type MountEntry } from './mount-list.ts';
 
 function mountFile(root: string): string {

@@ -19,9 +19,9 @@ import {
 } from '../../protocol/mount.ts';
 import { AUTH_SYS } from '../../protocol/rpc.ts';
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { VolumeFailure } from '../storage/failures/status.ts';
+import type { DiskSet } from '../storage/files/disk-set.ts';
 import { S_IFDIR } from '../system/statx.ts';
-import type { DiskSet } from '../volume/disk-set.ts';
-import type { VolumeFailure } from '../volume/status.ts';
 import type { Mounts } from './mount-list.ts';
 
 export const MOUNT_VERSION_MIN = MOUNT_V3;

@@ -7,10 +7,10 @@ import { inBackground } from '../system/turns.ts';
 import '../linux-only.ts';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigError, parseConfig } from '../config.ts';
+import { ConfigError, parseConfig } from '../config/config.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import { CredentialError, CredentialStore } from '../interconnect/credentials.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../logging/log.ts';
 import { preferThisThread } from '../system/thread-priority.ts';
 import { Sentinel } from './sentinel.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-/** As operator/decide/desired/pod.ts has it. */
+/** As operator/desired/pod.ts has it. */
 const uid = 65532;
 const program = (name: string): string => new URL(name, import.meta.url).pathname;
 const sentinelMain = program('./main.ts');

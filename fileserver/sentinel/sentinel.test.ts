@@ -12,7 +12,7 @@ import type { DiedMessage } from '../../pair/types.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { ChangingCredentials } from '../interconnect/credentials.fixture.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../logging/log.ts';
 import { bootMs } from '../system/boottime.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});
@@ -95,7 +95,7 @@ function startSentinel(partnerPort: number): ReturnType<typeof run> {
 function startServer(server = 'filer-a'): ReturnType<typeof run> {
   const program = `
     import { SentinelLink } from ${JSON.stringify(new URL('./sentinel-link.ts', import.meta.url).href)};
-    import { createLog } from ${JSON.stringify(new URL('../log.ts', import.meta.url).href)};
+    import { createLog } from ${JSON.stringify(new URL('../logging/log.ts', import.meta.url).href)};
     const link = new SentinelLink({
       path: ${JSON.stringify(join(directory, 'sentinel.sock'))},
       me: '${server}/machine/' + process.pid,

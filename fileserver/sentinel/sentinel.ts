@@ -19,7 +19,7 @@ import type { DiedMessage } from '../../pair/types.ts';
 import type { ConnectionTiming, InterconnectConnection } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Dialer } from '../interconnect/dialer.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../logging/log.ts';
 import { serveRegistration, type WatchedProcess } from './watched-process.ts';
 
 /** Deaths that the partner has not confirmed. A server that dies more often has older ones forgotten. */

@@ -1,6 +1,6 @@
 /**
  * Faults for tests, at the boundary to the kernel: the next call of a system call fails with an errno that the test has chosen. Only
- * where a thread was started with `testing.callFaults` (data/messages.ts); elsewhere functions are what they are.
+ * where a thread was started with `testing.callFaults` (threads/messages.ts); elsewhere functions are what they are.
  */
 import { workerData } from 'node:worker_threads';
 import { SYSTEM_CALLS } from './system-calls.ts';

@@ -1,5 +1,5 @@
 /**
- * The system calls of the data path, by name: one list for what follows from their errors (volume/errno-outcomes.ts) and for the
+ * The system calls of the data path, by name: one list for what follows from their errors (storage/failures/errno-outcomes.ts) and for the
  * faults of tests (call-faults.ts). Pure.
  */
 

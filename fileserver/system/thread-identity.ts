@@ -90,7 +90,7 @@ function setGroups(groups: readonly number[]): number {
 
 /**
  * From here on this thread's file system calls are that user's. Costs nothing when he is on already. Throws for ids that this
- * user namespace does not map (callers have seen to that: data/caller.ts), and where setgroups(2) fails; the thread then is
+ * user namespace does not map (callers have seen to that: rpc/caller.ts), and where setgroups(2) fails; the thread then is
  * who it was. Where the kernel has not taken the ids, which setfsuid(2) reports to nobody, the thread is of no more use: this call
  * throws, and every later one.
  */

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../logging/log.ts';
 import { EmbeddedWitness } from './embedded.ts';
 import { VersionedFile } from './versioned-file.ts';
 
@@ -60,7 +60,7 @@ it('lets exactly one through when whole processes race', async () => {
   const first = await seenBy(witness());
   const program = `
     import { EmbeddedWitness } from ${JSON.stringify(new URL('./embedded.ts', import.meta.url).href)};
-    import { createLog } from ${JSON.stringify(new URL('../log.ts', import.meta.url).href)};
+    import { createLog } from ${JSON.stringify(new URL('../logging/log.ts', import.meta.url).href)};
     const log = createLog({ level: 'error', format: 'text' }, {});
     const witness = new EmbeddedWitness({ directory: ${JSON.stringify(directory)}, callMs: 5000, log });
     const ownership = { holder: 'filer-b/p/' + process.pid, epoch: 1, acknowledger: null, renewal: 1, releasedTo: null };
@@ -143,7 +143,7 @@ it('is not held up by a process that is frozen at any point of a write', async (
   const first = await seenBy(witness());
   const program = `
     import { EmbeddedWitness } from ${JSON.stringify(new URL('./embedded.ts', import.meta.url).href)};
-    import { createLog } from ${JSON.stringify(new URL('../log.ts', import.meta.url).href)};
+    import { createLog } from ${JSON.stringify(new URL('../logging/log.ts', import.meta.url).href)};
     const log = createLog({ level: 'error', format: 'text' }, {});
     const witness = new EmbeddedWitness({ directory: ${JSON.stringify(directory)}, callMs: 5000, log });
     let ownership = { holder: 'filer-b/p/1', epoch: 1, acknowledger: null, renewal: 1, releasedTo: null };

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LeaseOwnership, LeaseSighting } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../logging/log.ts';
 import { bootMs } from '../system/boottime.ts';
 import { inBackground, repeat, reportingErrors } from '../system/turns.ts';
 import {

@@ -4,7 +4,7 @@ import { leaseAnnotations } from '../../kubernetes/words.ts';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../logging/log.ts';
 import { reportErrorsTo } from '../system/turns.ts';
 import { KubernetesWitness } from './kubernetes.ts';
 import { type LeaseApi, startLeaseApi } from './lease-api.fixture.ts';

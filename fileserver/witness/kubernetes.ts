@@ -16,7 +16,7 @@ import { Reflector } from '../../kubernetes/reflector.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import { type LeaseOwnership, type LeaseSighting, sameOwnership } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../logging/log.ts';
 import { repeat, reportingErrors } from '../system/turns.ts';
 import { microTime, recordOf, withNotes, withOwnership } from './lease-object.ts';
 import { type LeaseNotes, readWithin, type Witness, writeWithin } from './witness.ts';

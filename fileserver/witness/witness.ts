@@ -68,7 +68,7 @@ export interface VolumeErrorsNote {
 export interface OpenFailureNote {
   readonly server: string;
   readonly epoch: number;
-  /** An OpenFailure (data/messages.ts). */
+  /** An OpenFailure (threads/messages.ts). */
   readonly reason: string;
   readonly message: string;
 }

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Acceptor } from '../../fileserver/interconnect/acceptor.ts';
-import { createLog } from '../../fileserver/log.ts';
-import { issueCertificate, makeAuthority } from '../../operator/execute/certificate-authority.ts';
+import { createLog } from '../../fileserver/logging/log.ts';
+import { issueCertificate, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { ascii } from '../../protocol/testing/wire.ts';
 import { mustHold, type Target } from '../target.ts';
 

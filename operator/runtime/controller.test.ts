@@ -5,13 +5,13 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { createLogger, transports } from 'winston';
 import { failure, type HttpApi, json, type Seen, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import { leaseAnnotations } from '../../kubernetes/words.ts';
-import { gone, running, takenOver } from '../decide/reattach-world.fixture.ts';
-import { settings, spec, World } from '../decide/world.fixture.ts';
-import { Executor } from '../execute/executor.ts';
-import type { Caches } from '../observe/caches.ts';
-import type { Problem } from '../observe/observed.ts';
+import { Executor } from '../apply/executor.ts';
+import { operatorMetrics } from '../metrics/metrics.ts';
+import type { Problem } from '../model/observed.ts';
+import { gone, running, takenOver } from '../plan/reattach-world.fixture.ts';
+import { settings, spec, World } from '../plan/world.fixture.ts';
+import type { Caches } from '../watch/caches.ts';
 import { Controller } from './controller.ts';
-import { operatorMetrics } from './metrics.ts';
 
 /** `PATCH leases/home-filer-a`, `POST pods/home-filer-b-*`: names without their random ends. */
 function lineOf({ method, path, query, body }: Seen): string {

@@ -4,19 +4,19 @@
 import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { labels } from '../../kubernetes/words.ts';
-import { decide, earliest } from '../decide/decide.ts';
-import { nodesUnmarked } from '../decide/node-marks.ts';
-import type { Plan } from '../decide/plan.ts';
-import { newTransitions } from '../decide/status.ts';
-import { type Executor, isNamespaceEnding } from '../execute/executor.ts';
-import { type Caches, keyOf, nodesKey } from '../observe/caches.ts';
-import type { FilerPairObject } from '../observe/objects.ts';
-import type { Observed, OperatorSettings, Problem } from '../observe/observed.ts';
-import { countTransition, type OperatorMetrics } from './metrics.ts';
-import { PlanRun } from './plan-run.ts';
+import { type Executor, isNamespaceEnding } from '../apply/executor.ts';
+import { PlanRun } from '../apply/plan-run.ts';
+import { type Contested, WriteBrake } from '../apply/write-brake.ts';
+import { countTransition, type OperatorMetrics } from '../metrics/metrics.ts';
+import type { Plan } from '../model/action.ts';
+import type { FilerPairObject } from '../model/objects.ts';
+import type { Observed, OperatorSettings, Problem } from '../model/observed.ts';
+import { decide, earliest } from '../plan/decide.ts';
+import { nodesUnmarked } from '../plan/node-marks.ts';
+import { newTransitions } from '../plan/status.ts';
+import { type Caches, keyOf, nodesKey } from '../watch/caches.ts';
 import { RolloutWave } from './rollout-wave.ts';
 import { WorkQueue } from './work-queue.ts';
-import { type Contested, WriteBrake } from './write-brake.ts';
 
 /** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
 const resyncMs = 10 * 60_000;

@@ -4,13 +4,13 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'winston';
 import { KubernetesClient } from '../../kubernetes/client.ts';
 import { Connection, fromKubeconfig, inCluster } from '../../kubernetes/connection.ts';
-import { Executor } from '../execute/executor.ts';
-import { Caches } from '../observe/caches.ts';
-import { askingDns } from '../observe/dns-answers.ts';
+import { Executor } from '../apply/executor.ts';
+import { operatorMetrics } from '../metrics/metrics.ts';
+import { Caches } from '../watch/caches.ts';
+import { askingDns } from '../watch/dns-answers.ts';
 import { Controller } from './controller.ts';
 import { startHealth } from './health.ts';
 import { LeaderElection } from './leader-election.ts';
-import { operatorMetrics } from './metrics.ts';
 import type { Settings } from './settings.ts';
 
 const electionName = 'filerpair-operator';

@@ -2,12 +2,12 @@
 
 import { describe, expect, test } from 'vitest';
 import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
-import { decide } from '../decide/decide.ts';
-import { renderingOf } from '../decide/desired/rendering.ts';
-import { running } from '../decide/reattach-world.fixture.ts';
-import { settings, spec, World } from '../decide/world.fixture.ts';
-import type { Pod } from '../observe/objects.ts';
-import type { OperatorSettings } from '../observe/observed.ts';
+import { renderingOf } from '../desired/rendering.ts';
+import type { Pod } from '../model/objects.ts';
+import type { OperatorSettings } from '../model/observed.ts';
+import { decide } from '../plan/decide.ts';
+import { running } from '../plan/reattach-world.fixture.ts';
+import { settings, spec, World } from '../plan/world.fixture.ts';
 import { RolloutWave } from './rollout-wave.ts';
 
 const next = { ...settings, fileserverImage: 'filerpair/fileserver:0.2.0' };

@@ -5,11 +5,11 @@
 // looked at in the same moment must not both take the last turn.
 
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
-import { renderingAnnotation } from '../decide/names.ts';
-import type { FilerPairObject, Pod } from '../observe/objects.ts';
-import type { OtherPairs } from '../observe/observed.ts';
-import { imagesStarted } from '../policies/image-trial.ts';
-import { arrival, atOnceMax } from '../policies/rollout.ts';
+import { imagesStarted } from '../assess/image-trial.ts';
+import { arrival, atOnceMax } from '../assess/rollout.ts';
+import { renderingAnnotation } from '../model/names.ts';
+import type { FilerPairObject, Pod } from '../model/objects.ts';
+import type { OtherPairs } from '../model/observed.ts';
 
 type Rollout = NonNullable<FilerPairStatus['rollout']>;
 

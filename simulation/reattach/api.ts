@@ -6,7 +6,7 @@
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
 import type { Resource } from '../../kubernetes/resource.ts';
-import { merged } from '../../operator/decide/world.fixture.ts';
+import { merged } from '../../operator/plan/world.fixture.ts';
 
 /** Objects of one resource as they are at one moment; another array after each change. */
 export type Snapshot = readonly KubernetesObject[];

@@ -8,8 +8,8 @@
  */
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
-import { attachmentNodeAnnotation, attachmentNodeUidAnnotation } from '../../operator/decide/names.ts';
-import type { Claim, FilerPairObject, Node, Pod, VolumeAttachment } from '../../operator/observe/objects.ts';
+import { attachmentNodeAnnotation, attachmentNodeUidAnnotation } from '../../operator/model/names.ts';
+import type { Claim, FilerPairObject, Node, Pod, VolumeAttachment } from '../../operator/model/objects.ts';
 import type { Random } from '../random.ts';
 import type { SimulatedApi } from './api.ts';
 import type { Fence } from './variants.ts';

@@ -5,10 +5,10 @@
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
-import { running } from '../../operator/decide/reattach-world.fixture.ts';
-import { startedAt } from '../../operator/decide/world.fixture.ts';
-import type { Claim, FilerPairObject, Node, Pod } from '../../operator/observe/objects.ts';
-import type { Observed } from '../../operator/observe/observed.ts';
+import type { Claim, FilerPairObject, Node, Pod } from '../../operator/model/objects.ts';
+import type { Observed } from '../../operator/model/observed.ts';
+import { running } from '../../operator/plan/reattach-world.fixture.ts';
+import { startedAt } from '../../operator/plan/world.fixture.ts';
 import { Random } from '../random.ts';
 import { refused, SimulatedApi, type Snapshot } from './api.ts';
 import { type Home, homes, type Move, SimulatedCluster } from './cluster.ts';

@@ -4,9 +4,9 @@
  */
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import type { Action } from '../../operator/decide/plan.ts';
-import type { Claim, Node } from '../../operator/observe/objects.ts';
-import type { Observed } from '../../operator/observe/observed.ts';
+import type { Action } from '../../operator/model/action.ts';
+import type { Claim, Node } from '../../operator/model/objects.ts';
+import type { Observed } from '../../operator/model/observed.ts';
 
 /** What keeps a volume from two nodes in the simulated cluster. */
 export type Fence =

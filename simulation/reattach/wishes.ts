@@ -9,8 +9,8 @@ import {
   type RequestResultAnnotation,
   requestAnnotations,
 } from '../../kubernetes/words.ts';
-import { answeredAnnotation } from '../../operator/decide/names.ts';
-import type { FilerPairObject } from '../../operator/observe/objects.ts';
+import { answeredAnnotation } from '../../operator/model/names.ts';
+import type { FilerPairObject } from '../../operator/model/objects.ts';
 import type { Random } from '../random.ts';
 import type { SimulatedApi } from './api.ts';
 import { type Home, homes, type Move, type SimulatedCluster } from './cluster.ts';

@@ -16,7 +16,7 @@ import {
   openMessage,
   TestDataThread,
   temporaryDirectory,
-} from '../../../fileserver/data/data-thread.fixture.ts';
+} from '../../../fileserver/data-path/data-thread.fixture.ts';
 import { FilerPairClient } from '../../index.ts';
 
 const MAIN = new URL('../main.ts', import.meta.url).pathname;

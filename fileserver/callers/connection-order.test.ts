@@ -1,0 +1,106 @@
+import { beforeEach, expect, test } from 'vitest';
+import { CONNECTIONS_MAX } from '../connection-limits/descriptor-budget.ts';
+import { ConnectionOrder } from './connection-order.ts';
+
+const CLIENT = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
+const OTHER = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 9]);
+
+let order: ConnectionOrder;
+/** As another thread has it. */
+let elsewhere: ConnectionOrder;
+
+beforeEach(() => {
+  order = new ConnectionOrder(ConnectionOrder.allocate());
+  elsewhere = new ConnectionOrder(order.buffer);
+});
+
+test('a client that says where it is gives up its older connections, in all threads', () => {
+  const [first, second, strange] = [1, 2, 3].map((number) => order.enter(number, '10.0.0.1', 1000 + number));
+  order.announce(first!, CLIENT);
+  elsewhere.announce(strange!, OTHER);
+  expect(order.isCurrent(first!)).toBe(true);
+  elsewhere.announce(second!, CLIENT);
+  expect(order.isCurrent(first!)).toBe(false);
+  expect(order.isCurrent(second!)).toBe(true);
+  expect(order.isCurrent(strange!)).toBe(true);
+});
+
+test('what it says by the old connection after the new one gives up the old one', () => {
+  const first = order.enter(1, '10.0.0.1', 1001);
+  const second = order.enter(2, '10.0.0.1', 1002);
+  elsewhere.announce(second, CLIENT);
+  expect(order.isCurrent(first)).toBe(true);
+  order.announce(first, CLIENT);
+  expect(order.isCurrent(first)).toBe(false);
+  expect(elsewhere.isCurrent(second)).toBe(true);
+});
+
+test('also when the new one has ended meanwhile', () => {
+  const first = order.enter(1, '10.0.0.1', 1001);
+  const second = order.enter(2, '10.0.0.1', 1002);
+  order.announce(second, CLIENT);
+  order.leave(second);
+  order.announce(first, CLIENT);
+  expect(order.isCurrent(first)).toBe(false);
+});
+
+test.each(['in that order', 'the younger one first'])('the same address and port, seen %s', (seen) => {
+  const numbers = seen === 'in that order' ? [1, 2] : [2, 1];
+  const places = numbers.map((number) => order.enter(number, '10.0.0.1', 700));
+  const strangers = [order.enter(3, '10.0.0.2', 700), order.enter(4, '10.0.0.1', 701)];
+  for (const place of places) expect(elsewhere.isCurrent(place)).toBe(place.number === 2);
+  for (const place of strangers) expect(elsewhere.isCurrent(place)).toBe(true);
+});
+
+test('a place that is given to somebody else is no more that of the one before', () => {
+  const first = order.enter(1, '10.0.0.1', 1);
+  order.leave(first);
+  for (let number = 2; number <= CONNECTIONS_MAX + 1; number++) order.enter(number, '10.0.0.2', number);
+  expect(order.isCurrent(first)).toBe(false);
+});
+
+test('with more connections than places the rest is served, and never given up', () => {
+  const places = Array.from({ length: CONNECTIONS_MAX + 3 }, (_, index) =>
+    order.enter(index + 1, '10.0.0.1', index),
+  );
+  const rest = places.slice(CONNECTIONS_MAX);
+  for (const place of rest) {
+    order.announce(place, CLIENT);
+    expect(place.place).toBe(-1);
+    expect(order.isCurrent(place)).toBe(true);
+    order.leave(place);
+  }
+  expect(places.every((place) => order.isCurrent(place))).toBe(true);
+});
+
+test('no two addresses of a crowd are taken for one', () => {
+  const places = Array.from({ length: 10_000 }, (_, index) =>
+    order.enter(index + 1, `10.0.${index >> 8}.${index & 255}`, 600 + (index % 400)),
+  );
+  expect(places.filter((place) => !order.isCurrent(place))).toEqual([]);
+});
+
+/** FNV-1a as it was here, which anybody can compute. */
+function publicHash(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash | 1;
+}
+
+test('nobody can choose an address and port for which somebody else’s connection is taken as given up', () => {
+  const known = new Map<number, readonly [string, number]>();
+  const pairs: (readonly [readonly [string, number], readonly [string, number]])[] = [];
+  for (let i = 0; i < 300_000 && pairs.length < 5; i++) {
+    const ends = [`fd00::${(i >> 6).toString(16)}`, 1000 + (i & 63)] as const;
+    const hash = publicHash(ends.join(' '));
+    const before = known.get(hash);
+    if (before === undefined) known.set(hash, ends);
+    else pairs.push([before, ends]);
+  }
+  expect(pairs.length).toBeGreaterThan(0);
+  for (const [index, [victim, attacker]] of pairs.entries()) {
+    const first = order.enter(2 * index + 1, ...victim);
+    order.enter(2 * index + 2, ...attacker);
+    expect(order.isCurrent(first), `${attacker} for ${victim}`).toBe(true);
+  }
+});

@@ -1,0 +1,123 @@
+/**
+ * Which connections their clients have given up: nothing more that comes by them is executed. In memory that all data threads of
+ * a disk set share, since the thread that reads the old connection may be held up while another one already serves the new one,
+ * and the volume's thread may have calls of both.
+ *
+ * A connection has a successor when
+ *
+ *   its client said so by a younger one (protocol/succession.ts)
+ *   a younger one comes from the same address and port: the client's kernel has given the old one up. Linux' NFS client comes back
+ *   from the same port
+ *
+ * A client may say so by the old connection after the new one, as seen from here: then the old one is given up in that moment.
+ * So ended connections are remembered for a while.
+ */
+import { hash, randomBytes } from 'node:crypto';
+import { CONNECTIONS_MAX } from '../connection-limits/descriptor-budget.ts';
+import type { Origin } from './origin.ts';
+
+/** Each connection has its place by its client's address, or one of the next. */
+const PLACES = CONNECTIONS_MAX;
+/** Among so many places the others of an address are looked for. */
+const NEAR = 32;
+
+/** Words of a place: taken or not; number of the connection, 0 when it was given up; hash of its client's address; its client. */
+const TAKEN = 0;
+const NUMBER = 1;
+const ADDRESS = 2;
+const CLIENT = 3;
+const WORDS = 5;
+/** Behind the places: what hashes begin with, so that nobody can choose an address and port that count as somebody else's. Words. */
+const SECRET_WORDS = 4;
+
+/** A connection as other threads know it. */
+export interface Place extends Origin {
+  /** -1: all places are taken, and it is never given up. */
+  readonly place: number;
+}
+
+export class ConnectionOrder {
+  readonly buffer: SharedArrayBuffer;
+  private readonly words: Int32Array;
+  private readonly secret: string;
+
+  constructor(buffer: SharedArrayBuffer) {
+    const words = new Int32Array(buffer);
+    this.buffer = buffer;
+    this.words = words.subarray(0, PLACES * WORDS);
+    this.secret = words.subarray(PLACES * WORDS).join(' ');
+  }
+
+  static allocate(): SharedArrayBuffer {
+    const buffer = new SharedArrayBuffer((PLACES * WORDS + SECRET_WORDS) * Int32Array.BYTES_PER_ELEMENT);
+    const secret = new Int32Array(buffer, PLACES * WORDS * Int32Array.BYTES_PER_ELEMENT);
+    for (let i = 0; i < SECRET_WORDS; i++) secret[i] = randomBytes(4).readInt32LE();
+    return buffer;
+  }
+
+  /** A connection was accepted. */
+  enter(number: number, host: string, port: number): Place {
+    const { words } = this;
+    const address = this.hashOf(`${host} ${port}`);
+    const first = (address >>> 1) % PLACES;
+    for (let i = 0; i < PLACES; i++) {
+      const place = (first + i) % PLACES;
+      const at = place * WORDS;
+      if (Atomics.compareExchange(words, at + TAKEN, 0, 1) !== 0) continue;
+      const before = Atomics.load(words, at + ADDRESS) === address ? Atomics.load(words, at + NUMBER) : 0;
+      Atomics.store(words, at + CLIENT, 0);
+      Atomics.store(words, at + CLIENT + 1, 0);
+      Atomics.store(words, at + ADDRESS, address);
+      Atomics.store(words, at + NUMBER, before > number ? 0 : number);
+      // Whoever is put down later finds the other.
+      for (let near = 0; near < NEAR; near++) {
+        const other = ((first + near) % PLACES) * WORDS;
+        if (Atomics.load(words, other + ADDRESS) === address) this.putInOrder(at, number, other);
+      }
+      return { place, number, host: this.hashOf(host), address };
+    }
+    return { place: -1, number, host: this.hashOf(host), address };
+  }
+
+  /** 32 bits; never 0. */
+  private hashOf(text: string): number {
+    return hash('sha256', `${this.secret} ${text}`, 'buffer').readInt32LE() | 1;
+  }
+
+  /** Its client says who it is. */
+  announce({ place, number }: Place, client: Uint8Array): void {
+    if (place < 0) return;
+    const { words } = this;
+    const view = new DataView(client.buffer, client.byteOffset);
+    const high = view.getInt32(0);
+    const low = view.getInt32(4);
+    const at = place * WORDS;
+    Atomics.store(words, at + CLIENT, high);
+    Atomics.store(words, at + CLIENT + 1, low);
+    // An atomic load (acquire) between the stores and the plain loads, which would cost six times as much if they were atomic: so of
+    // two threads that announce the same client at once, one sees the other.
+    if (Atomics.load(words, at + CLIENT) !== high) return;
+    for (let other = 0; other < words.length; other += WORDS) {
+      if (words[other + CLIENT] !== high || Atomics.load(words, other + CLIENT) !== high) continue;
+      if (Atomics.load(words, other + CLIENT + 1) === low) this.putInOrder(at, number, other);
+    }
+  }
+
+  /** Of two connections of one client only the younger is current. */
+  private putInOrder(own: number, number: number, other: number): void {
+    const { words } = this;
+    const theirs = Atomics.load(words, other + NUMBER);
+    if (theirs > number) Atomics.compareExchange(words, own + NUMBER, number, 0);
+    else if (theirs < number && theirs !== 0) Atomics.compareExchange(words, other + NUMBER, theirs, 0);
+  }
+
+  /** Its client has not given it up, as far as is known. */
+  isCurrent({ place, number }: Place): boolean {
+    return place < 0 || Atomics.load(this.words, place * WORDS + NUMBER) === number;
+  }
+
+  /** It has ended. */
+  leave({ place }: Place): void {
+    if (place >= 0) Atomics.store(this.words, place * WORDS + TAKEN, 0);
+  }
+}

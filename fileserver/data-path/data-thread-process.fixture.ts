@@ -1,0 +1,48 @@
+/**
+ * Serves a disk set in a process of its own, so that a test can have it killed. All threads of the data path run on the
+ * main thread here, with the same messages between them (workers would only cost start-up). Told what to open by an IPC
+ * message, answers with what the data path says. Loads it by way of the compile cache: a hundred of these are started
+ * in a row.
+ */
+import { enableCompileCache } from 'node:module';
+import { MessageChannel } from 'node:worker_threads';
+import type { ThreadKind, ThreadSetup } from '../threads/data-threads.ts';
+import type { DataThreadTesting, FromDataThread, OpenMessage } from '../threads/messages.ts';
+import type { Channel } from '../threads/thread-messages.ts';
+
+export interface OpenInProcess {
+  readonly message: OpenMessage;
+  readonly testing: DataThreadTesting;
+}
+
+enableCompileCache();
+const { allocateRightTable, RightTable } = await import('../right/right-table.ts');
+const { bootMs } = await import('../system/boottime.ts');
+const { startIoPool } = await import('../system/thread-identity.ts');
+const { DataPath } = await import('../threads/data-path.ts');
+const { runConnectionThread } = await import('../threads/connection-host.ts');
+const { runVolumeThread } = await import('../threads/volume-host.ts');
+const { threadCount } = await import('../settings/thread-counts.ts');
+const { metricsSize } = await import('../metrics/data-metrics.ts');
+const { ThreadBoard } = await import('../threads/thread-board.ts');
+
+function startHere(kind: ThreadKind, setup: ThreadSetup): Channel {
+  const { port1, port2 } = new MessageChannel();
+  if (kind === 'connection') runConnectionThread(port1, setup);
+  else runVolumeThread(port1, setup);
+  return port2;
+}
+
+process.on('message', ({ message, testing }: OpenInProcess) => {
+  const rights = allocateRightTable();
+  new RightTable(rights).set(message.diskSet, bootMs() + 3_600_000);
+  const threads = { connections: 1, own: 1, partner: 1 };
+  const board = ThreadBoard.allocate(threadCount(threads));
+  const metrics = new SharedArrayBuffer(metricsSize(threads));
+  const options = { rights, threads, board, metrics, testing };
+  const post = (told: FromDataThread): void => void process.send!(told);
+  void startIoPool().then(() =>
+    new DataPath({ options, openFilesMax: 4096, start: startHere, post }).handle(message),
+  );
+});
+process.on('disconnect', () => process.exit(0));

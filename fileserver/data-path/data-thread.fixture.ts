@@ -1,0 +1,154 @@
+/** Runs the data thread alone for tests: the test is the agent, and grants rights by writing the table. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { decodeMountres3, encodeDirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
+import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
+import { allocateRightTable, type DiskSetSlot, RightTable } from '../right/right-table.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
+import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
+import { bootMs } from '../system/boottime.ts';
+import type {
+  CloseMode,
+  DataThreadOptions,
+  DataThreadTesting,
+  FromDataThread,
+  OpenedMessage,
+  OpenMessage,
+  ToDataThread,
+} from '../threads/messages.ts';
+import { ThreadBoard } from '../threads/thread-board.ts';
+import type { RpcClient } from './rpc-client.fixture.ts';
+
+/** Threads start within 0.3 s; on a busy machine within some. */
+const START_MS_MAX = 20_000;
+
+export const EVERYBODY: Omit<ExportSpec, 'path' | 'volume'> = {
+  clients: ['*'],
+  access: 'ReadWrite',
+  squash: 'None',
+  anonymousUid: 65534,
+  anonymousGid: 65534,
+};
+
+export function openMessage(path: string, overrides: Partial<OpenMessage> = {}): OpenMessage {
+  return {
+    kind: 'open',
+    diskSet: 'own',
+    home: 'filer-a',
+    server: 'filer-a',
+    incarnation: 'filer-a/test/1',
+    epoch: 1,
+    volumes: [{ name: 'data', path }],
+    exports: [{ path: '/data', volume: 'data', ...EVERYBODY }],
+    host: '127.0.0.1',
+    port: 0,
+    ...overrides,
+  };
+}
+
+/** A directory that is removed by the test's end. */
+export function temporaryDirectory(parent = tmpdir()): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(parent, 'filerpair-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export class TestDataThread {
+  readonly rights: RightTable;
+  readonly messages: FromDataThread[];
+  readonly board: ThreadBoard;
+  readonly figures: DataFigures;
+  private readonly worker: Worker;
+  private listeners: ((message: FromDataThread) => void)[];
+
+  constructor(
+    testing?: DataThreadTesting,
+    threads: ThreadCounts = { connections: 2, own: 2, partner: 1 },
+    groupChannel?: string,
+  ) {
+    this.rights = new RightTable(allocateRightTable());
+    this.messages = [];
+    this.listeners = [];
+    this.board = new ThreadBoard(ThreadBoard.allocate(threadCount(threads)));
+    const metrics = new SharedArrayBuffer(metricsSize(threads));
+    this.figures = new DataFigures(metrics, threads);
+    const groups = groupChannel === undefined ? {} : { groupChannel };
+    const common = { rights: this.rights.buffer, threads, board: this.board.buffer, metrics, ...groups };
+    const options: DataThreadOptions = testing === undefined ? common : { ...common, testing };
+    this.worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
+    this.worker.on('message', (message: FromDataThread) => {
+      this.messages.push(message);
+      for (const listener of [...this.listeners]) listener(message);
+    });
+    this.worker.on('error', (error) => {
+      throw error;
+    });
+  }
+
+  grant(slot: DiskSetSlot, forMs = 3_600_000): void {
+    this.rights.set(slot, bootMs() + forMs);
+  }
+
+  revoke(slot: DiskSetSlot): void {
+    this.rights.set(slot, 0);
+  }
+
+  post(message: ToDataThread): void {
+    this.worker.postMessage(message);
+  }
+
+  /** The next message for which `wanted` is true. */
+  next<T extends FromDataThread>(wanted: (message: FromDataThread) => message is T): Promise<T> {
+    return new Promise((resolve) => {
+      const listener = (message: FromDataThread): void => {
+        if (!wanted(message)) return;
+        this.listeners = this.listeners.filter((one) => one !== listener);
+        resolve(message);
+      };
+      this.listeners.push(listener);
+    });
+  }
+
+  of<Kind extends FromDataThread['kind']>(kind: Kind): Promise<Extract<FromDataThread, { kind: Kind }>> {
+    return this.next((message): message is Extract<FromDataThread, { kind: Kind }> => message.kind === kind);
+  }
+
+  /** Grants the right, opens, and waits until it serves. Throws the reason if it does not. */
+  async open(message: OpenMessage): Promise<OpenedMessage> {
+    this.grant(message.diskSet);
+    const answer = this.next(
+      (m): m is Extract<FromDataThread, { kind: 'opened' | 'openFailed' }> =>
+        m.kind === 'opened' || m.kind === 'openFailed',
+    );
+    this.post(message);
+    const result = await answer;
+    if (result.kind === 'openFailed') throw new Error(`${result.reason}: ${result.message}`);
+    return result;
+  }
+
+  async close(diskSet: DiskSetSlot, mode: CloseMode): Promise<void> {
+    const closed = this.of('closed');
+    this.post({ kind: 'close', diskSet, mode });
+    await closed;
+  }
+
+  async stop(): Promise<void> {
+    this.worker.removeAllListeners('error');
+    // To end a thread while it loads the C library through koffi aborts the whole process.
+    const until = performance.now() + START_MS_MAX;
+    while (!this.board.allStarted && performance.now() < until) await delay(5);
+    await this.worker.terminate();
+  }
+}
+
+/** The handle of an export or of a directory in it. */
+export async function mount(client: RpcClient, path: string): Promise<Uint8Array> {
+  const encode = (w: Parameters<typeof encodeDirpath>[0]): void =>
+    encodeDirpath(w, new TextEncoder().encode(path));
+  const { r } = await client.raw(MOUNT_PROGRAM, MOUNT_V3, mountproc3.MNT, encode);
+  const result = decodeMountres3(r);
+  if (result.status !== 0) throw new Error(`MNT ${path}: ${result.status}`);
+  return result.fhandle.slice();
+}

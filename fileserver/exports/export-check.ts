@@ -1,0 +1,41 @@
+/** What is wrong with a list of exports, as far as that shows without a look at a volume: the same in every thread. */
+import type { ExportSpec } from '../settings/export-spec.ts';
+import { exportIdOf } from '../storage/handles/file-handle.ts';
+import { identityCanChange } from '../system/thread-identity.ts';
+import { isGroup, isUser } from '../system/user-ids.ts';
+import { ClientNetworks } from './client-networks.ts';
+import { parseExportDirectory } from './export-directory.ts';
+
+/** The first fault, as a sentence; null: there is none. `volumes`: names of the disk set's volumes. */
+export function faultOfExports(exports: readonly ExportSpec[], volumes: readonly string[]): string | null {
+  const byId = new Map<number, string>();
+  for (const one of exports) {
+    const { path, volume } = one;
+    if (!volumes.includes(volume)) return `export "${path}": there is no volume "${volume}"`;
+    try {
+      parseExportDirectory(one);
+      new ClientNetworks(one.clients);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    const unknown = unknownAnonymousId(one);
+    if (unknown !== null) return unknown;
+    const other = byId.get(exportIdOf(path));
+    if (other !== undefined) {
+      const same = other === path ? 'the same path twice' : 'paths with the same checksum';
+      return `exports "${other}" and "${path}": ${same}; rename one`;
+    }
+    byId.set(exportIdOf(path), path);
+  }
+  return null;
+}
+
+/** Every request of an unknown user is made with these ids, so the kernel must know them. */
+function unknownAnonymousId({ path, anonymousUid, anonymousGid }: ExportSpec): string | null {
+  if (!identityCanChange) return null;
+  const missing = (what: string, id: number, map: string): string =>
+    `export "${path}": ${what} ${id} does not exist in this server's user namespace (/proc/self/${map}); choose one that does`;
+  if (!isUser(anonymousUid)) return missing('anonymousUid', anonymousUid, 'uid_map');
+  if (!isGroup(anonymousGid)) return missing('anonymousGid', anonymousGid, 'gid_map');
+  return null;
+}

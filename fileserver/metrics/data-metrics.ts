@@ -1,0 +1,227 @@
+/**
+ * Figures of the data path, in memory that its threads share with the agent's: each thread counts in a block of its own,
+ * without locks and without messages; who is asked for metrics adds the blocks up. A call costs a few additions.
+ *
+ * Connection threads have, for each disk set, a block of calls, times and bytes; volume threads one of their volumes.
+ */
+import { nfsproc3 } from '../../protocol/nfs3.ts';
+import type { ThreadCounts } from '../settings/thread-counts.ts';
+
+/** Labels of procedures, by number; MOUNT's together are the last. */
+export const PROCEDURES: readonly string[] = [...namesByNumber(), 'MOUNT'];
+export const MOUNT_PROCEDURE = PROCEDURES.length - 1;
+
+function namesByNumber(): string[] {
+  const names: string[] = [];
+  for (const [name, number] of Object.entries(nfsproc3)) names[number] = name;
+  return names;
+}
+
+/** Labels of results. Statuses that no others come close to in number have their own. */
+export const RESULTS = [
+  'OK',
+  'NOENT',
+  'ACCES',
+  'EXIST',
+  'STALE',
+  'IO',
+  'NOSPC',
+  'other',
+  'refused',
+  'internal',
+] as const;
+const OTHER = RESULTS.indexOf('other');
+/** A call that no procedure has seen: malformed arguments, for example. */
+export const REFUSED = -1;
+/** SYSTEM_ERR: an exception in the server. */
+export const FAILED_INTERNALLY = -2;
+const RESULT_OF_STATUS: Readonly<Record<number, number>> = {
+  [REFUSED]: RESULTS.indexOf('refused'),
+  [FAILED_INTERNALLY]: RESULTS.indexOf('internal'),
+  0: 0,
+  2: 1,
+  5: 5,
+  13: 2,
+  17: 3,
+  28: 6,
+  70: 4,
+};
+
+/** Upper bounds of the classes of time, in seconds; the last class has none. */
+export const SECONDS = [
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
+] as const;
+const BOUNDS_MS = SECONDS.map((seconds) => seconds * 1000);
+const CLASSES = SECONDS.length + 1;
+
+/** Exports of a disk set that are told apart, by their number in handles; the last line counts all others. */
+export const EXPORTS_MAX = 64;
+/** Volumes of one volume thread that are told apart. */
+export const VOLUMES_MAX = 16;
+
+const RESULTS_AT = 0;
+const TIMES_AT = RESULTS_AT + PROCEDURES.length * RESULTS.length;
+const SUMS_AT = TIMES_AT + PROCEDURES.length * CLASSES;
+const EXPORTS_AT = SUMS_AT + PROCEDURES.length;
+/** Number + 1, calls, bytes read, bytes written. */
+const EXPORT_SIZE = 4;
+const CONNECTIONS_AT = EXPORTS_AT + EXPORTS_MAX * EXPORT_SIZE;
+const CONNECTION_BLOCK = CONNECTIONS_AT + 1;
+
+const VOLUME_SIZE = 4;
+const VOLUME_BLOCK = VOLUMES_MAX * VOLUME_SIZE;
+
+/** Bytes for all threads. */
+export function metricsSize({ connections, own, partner }: ThreadCounts): number {
+  return 8 * (connections * 2 * CONNECTION_BLOCK + (own + partner) * VOLUME_BLOCK);
+}
+
+type Slot = 0 | 1;
+/** own: 0, partner: 1. */
+export function slotNumber(diskSet: 'own' | 'partner'): Slot {
+  return diskSet === 'own' ? 0 : 1;
+}
+
+/** What a connection thread counts of one disk set. */
+export class CallMeter {
+  private readonly block: Float64Array;
+
+  constructor(buffer: SharedArrayBuffer, thread: number, slot: Slot) {
+    this.block = new Float64Array(buffer, 8 * (2 * thread + slot) * CONNECTION_BLOCK, CONNECTION_BLOCK);
+  }
+
+  /** status: the nfsstat3 of the reply, REFUSED or FAILED_INTERNALLY. ms: from the arrival of the call to the handing over of its reply. */
+  called(procedure: number, status: number, ms: number): void {
+    const { block } = this;
+    let time = 0;
+    while (time < BOUNDS_MS.length && ms > BOUNDS_MS[time]!) time += 1;
+    block[RESULTS_AT + procedure * RESULTS.length + (RESULT_OF_STATUS[status] ?? OTHER)]! += 1;
+    block[TIMES_AT + procedure * CLASSES + time]! += 1;
+    block[SUMS_AT + procedure]! += ms;
+  }
+
+  /** A call on the export with this number (storage/handles/file-handle.ts). */
+  exported(number: number, bytesRead: number, bytesWritten: number): void {
+    const { block } = this;
+    let at = EXPORTS_AT;
+    // Lines are given out in the order in which exports are used, and kept: exports may change while the server runs.
+    for (let line = 0; line < EXPORTS_MAX - 1; line++, at += EXPORT_SIZE) {
+      if (block[at] === number + 1) break;
+      if (block[at] !== 0) continue;
+      block[at] = number + 1;
+      break;
+    }
+    block[at + 1]! += 1;
+    block[at + 2]! += bytesRead;
+    block[at + 3]! += bytesWritten;
+  }
+
+  connections(count: number): void {
+    this.block[CONNECTIONS_AT] = count;
+  }
+}
+
+/** What a volume thread says of one of its volumes. */
+export class VolumeMeter {
+  private readonly block: Float64Array;
+
+  /** thread: number among the volume threads. volume: number among those of the thread, below VOLUMES_MAX. */
+  constructor(buffer: SharedArrayBuffer, connectionThreads: number, thread: number, volume: number) {
+    const at = connectionThreads * 2 * CONNECTION_BLOCK + thread * VOLUME_BLOCK + volume * VOLUME_SIZE;
+    this.block = new Float64Array(buffer, 8 * at, VOLUME_SIZE);
+  }
+
+  /** Bytes in use of the journal's segment; flushes so far, and the ms that they took together. */
+  journal(usedSize: number, flushCount: number, flushMs: number, compactions: number): void {
+    this.block[0] = usedSize;
+    this.block[1] = flushCount;
+    this.block[2] = flushMs;
+    this.block[3] = compactions;
+  }
+}
+
+export interface ExportFigures {
+  readonly calls: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+export interface VolumeFigures {
+  readonly journalSize: number;
+  readonly flushCount: number;
+  readonly flushMs: number;
+  readonly compactions: number;
+}
+
+/** All blocks together, for whoever is asked for metrics. */
+export class DataFigures {
+  private readonly buffer: SharedArrayBuffer;
+  private readonly counts: ThreadCounts;
+
+  constructor(buffer: SharedArrayBuffer, counts: ThreadCounts) {
+    this.buffer = buffer;
+    this.counts = counts;
+  }
+
+  private sum(slot: Slot, at: number): number {
+    let sum = 0;
+    const all = new Float64Array(this.buffer);
+    for (let thread = 0; thread < this.counts.connections; thread++) {
+      sum += all[(2 * thread + slot) * CONNECTION_BLOCK + at]!;
+    }
+    return sum;
+  }
+
+  calls(slot: Slot, procedure: number, result: number): number {
+    return this.sum(slot, RESULTS_AT + procedure * RESULTS.length + result);
+  }
+
+  /** Calls of each class of time, and the ms of all together. */
+  times(slot: Slot, procedure: number): { readonly counts: readonly number[]; readonly ms: number } {
+    const counts = Array.from({ length: CLASSES }, (_, i) =>
+      this.sum(slot, TIMES_AT + procedure * CLASSES + i),
+    );
+    return { counts, ms: this.sum(slot, SUMS_AT + procedure) };
+  }
+
+  /** Of the export with this number. */
+  exported(slot: Slot, number: number): ExportFigures {
+    const all = new Float64Array(this.buffer);
+    const figures = { calls: 0, bytesRead: 0, bytesWritten: 0 };
+    for (let thread = 0; thread < this.counts.connections; thread++) {
+      const first = (2 * thread + slot) * CONNECTION_BLOCK + EXPORTS_AT;
+      for (let at = first; at < first + (EXPORTS_MAX - 1) * EXPORT_SIZE; at += EXPORT_SIZE) {
+        if (all[at] !== number + 1) continue;
+        figures.calls += all[at + 1]!;
+        figures.bytesRead += all[at + 2]!;
+        figures.bytesWritten += all[at + 3]!;
+      }
+    }
+    return figures;
+  }
+
+  connections(slot: Slot): number {
+    return this.sum(slot, CONNECTIONS_AT);
+  }
+
+  /** Of the volume at this place in the configuration; null: it is not told apart. */
+  volumeAt(slot: Slot, index: number): VolumeFigures | null {
+    const { connections, own, partner } = this.counts;
+    const threads = slot === 0 ? own : partner;
+    const volume = Math.floor(index / threads);
+    if (volume >= VOLUMES_MAX) return null;
+    const thread = (slot === 0 ? 0 : own) + (index % threads);
+    const at = connections * 2 * CONNECTION_BLOCK + thread * VOLUME_BLOCK + volume * VOLUME_SIZE;
+    const [journalSize, flushCount, flushMs, compactions] = new Float64Array(
+      this.buffer,
+      8 * at,
+      VOLUME_SIZE,
+    );
+    return {
+      journalSize: journalSize!,
+      flushCount: flushCount!,
+      flushMs: flushMs!,
+      compactions: compactions!,
+    };
+  }
+}

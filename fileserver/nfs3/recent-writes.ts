@@ -1,0 +1,247 @@
+/**
+ * WRITEs that were executed a moment ago, or are being executed: a copy of one of them is answered, and never executed again.
+ * It comes when a client has lost a connection with an answer on it, or has given one up in which the first copy still lies
+ * unread: executed then, it would write over what somebody was told since to be there.
+ *
+ * A call that looks the same need not be a copy: there are clients that count XIDs from the same number each time they start, and
+ * of the data only the first bytes are looked at. To take such a call for a copy would lose it. So it is one only if it comes from the
+ * same client (ClientKey), and
+ *
+ *   by the connection of the one that was executed, or by an older one: nobody begins anew there
+ *   by a newer one from the same port of the same host: the client has connected again
+ *   with a stamp in its credential that only this run of the client has
+ *
+ * Any other is executed. If it was a copy all the same, then of a WRITE that its client waits for to this moment: who else writes
+ * to that place meanwhile has no order with it.
+ *
+ * In memory, for one owner's time. The copies that lie with an owner before never count: its connections ended with its right.
+ * What was executed by it, and is sent again to this one, is executed again (docs/safety.md).
+ *
+ * A WRITE is known by its XID and a sum of its call up to the first bytes of the data, as in Linux' server, and what is kept of
+ * its results is what a client acts on: status, count, how stable it is, the verifier. So a WRITE costs no allocation here, and
+ * all of it takes 1.25 MiB. Sums begin with a secret: nobody can make a call that is taken for somebody else's.
+ */
+import { randomBytes } from 'node:crypto';
+import { NFS3_OK, NFS3ERR_JUKEBOX } from '../../protocol/nfs3.ts';
+import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { Sender } from '../callers/origin.ts';
+import type { AnswerListener } from '../storage/duplicate-requests/reply-cache.ts';
+
+/** WRITEs kept: sets of XIDs, a power of two, and so many of each set. The oldest of a set makes room. */
+const SETS = 4096;
+const WAYS = 4;
+/** Bytes of the data that are looked at. */
+const DATA_SIZE = 256;
+/** Of WRITE3resok: count, committed, verf. */
+const KEPT_SIZE = 16;
+/** 2^32 / golden ratio. */
+const SPREAD = 0x9e3779b1;
+
+/** Words of a mark. Those of a set fill one line of the processor's cache: mostly no more is read from memory for a WRITE. */
+const XID = 0;
+const SUM = 1;
+const OUTCOME = 2;
+/** Of the connection that it came by (Origin). */
+const NUMBER = 3;
+const MARK_WORDS = 4;
+
+/** Words of the record that belongs to a mark, in a line of its own: more of the connection, and what is kept of the results. */
+const ADDRESS = 0;
+const HOST = 1;
+const KEPT = 2;
+/** Whose it is (ClientKey). */
+const CLIENT = 6;
+const CLIENT_WORDS = 4;
+const RECORD_WORDS = 16;
+
+/** Outcomes; from DONE on it is executed, and what is above DONE is its status. */
+const EMPTY = 0;
+const RUNNING = 1;
+const DONE = 2;
+
+/** A WRITE that has come. Both numbers have 32 bits, whether they count as signed or not. */
+export interface Arrived {
+  readonly xid: number;
+  /** Of sumOf(). */
+  readonly sum: number;
+  readonly caller: Sender;
+}
+
+export class RecentWrites {
+  private readonly secret: number;
+  private readonly marks: Int32Array;
+  private readonly records: Int32Array;
+  private readonly recordBytes: Uint8Array;
+  /** Which of a set makes room next. */
+  private readonly turns: Uint8Array;
+  /** Copies of those that are running, by place. */
+  private readonly joined: Map<number, AnswerListener[]>;
+
+  constructor() {
+    this.secret = randomBytes(4).readUInt32LE();
+    this.marks = new Int32Array(SETS * WAYS * MARK_WORDS);
+    this.records = new Int32Array(SETS * WAYS * RECORD_WORDS);
+    this.recordBytes = new Uint8Array(this.records.buffer);
+    this.turns = new Uint8Array(SETS);
+    this.joined = new Map();
+  }
+
+  /** Of the WRITE that begins at `start` in the reader's buffer and whose data begins at `data`. */
+  sumOf(r: XdrReader, start: number, data: number): number {
+    return r.sum(start, Math.min(data + DATA_SIZE, r.end), this.secret);
+  }
+
+  /** Where what it is a copy of is kept; -1: it is a new one. */
+  find(arrived: Arrived): number {
+    const { caller } = arrived;
+    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
+      if (this.looksLike(at, arrived) && this.isCopy(at, caller)) return at;
+    }
+    return -1;
+  }
+
+  private looksLike(at: number, { xid, sum }: Arrived): boolean {
+    const { marks } = this;
+    const mark = at * MARK_WORDS;
+    return marks[mark + XID] === (xid | 0) && marks[mark + SUM] === (sum | 0) && this.outcome(at) !== EMPTY;
+  }
+
+  private outcome(at: number): number {
+    return this.marks[at * MARK_WORDS + OUTCOME]!;
+  }
+
+  private isCopy(at: number, { origin, hasOwnStamp, clientKey }: Arrived['caller']): boolean {
+    const { records } = this;
+    const record = at * RECORD_WORDS;
+    for (let i = 0; i < CLIENT_WORDS; i++)
+      if (records[record + CLIENT + i] !== clientKey.words[i]) return false;
+    if (hasOwnStamp || records[record + ADDRESS] === origin.address) return true;
+    return records[record + HOST] === origin.host && origin.number <= this.marks[at * MARK_WORDS + NUMBER]!;
+  }
+
+  /** Where it itself is kept; -1: nowhere. */
+  private placeOf(arrived: Arrived): number {
+    const { number } = arrived.caller.origin;
+    for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
+      if (this.looksLike(at, arrived) && this.marks[at * MARK_WORDS + NUMBER] === number) return at;
+    }
+    return -1;
+  }
+
+  /** What find() has not found is being executed, and ended() or forget() follows. */
+  begin(arrived: Arrived): void {
+    this.keep(arrived, RUNNING);
+  }
+
+  /** What find() said is running: the listener is told with the first copy. */
+  join(at: number, listener: AnswerListener): void {
+    const listeners = this.joined.get(at);
+    if (listeners === undefined) this.joined.set(at, [listener]);
+    else listeners.push(listener);
+  }
+
+  isRunning(at: number): boolean {
+    return this.outcome(at) === RUNNING;
+  }
+
+  /** What find() has not found was executed at once: its results are bytes[start .. end), and are about to be answered. */
+  executed(arrived: Arrived, bytes: Uint8Array, start: number, end: number): void {
+    const status = wordAt(bytes, start);
+    // Sent again, as it asks its client to do, it is executed.
+    if (status === NFS3ERR_JUKEBOX) return;
+    this.remember(this.keep(arrived, DONE), status, bytes, end);
+  }
+
+  /** The same of what has begun. Returns who has joined it, and is to be told too. */
+  ended(arrived: Arrived, bytes: Uint8Array): readonly AnswerListener[] {
+    const status = wordAt(bytes, 0);
+    if (status === NFS3ERR_JUKEBOX) return this.forget(arrived);
+    const at = this.placeOf(arrived);
+    this.remember(at, status, bytes, bytes.length);
+    return this.joinedAt(at);
+  }
+
+  /** What has begun was not executed: it counts as one that never came. Returns who has joined it. */
+  forget(arrived: Arrived): readonly AnswerListener[] {
+    const at = this.placeOf(arrived);
+    if (at >= 0) this.marks[at * MARK_WORDS + OUTCOME] = EMPTY;
+    return this.joinedAt(at);
+  }
+
+  private joinedAt(at: number): readonly AnswerListener[] {
+    const listeners = this.joined.get(at);
+    if (listeners === undefined) return NOBODY;
+    this.joined.delete(at);
+    return listeners;
+  }
+
+  private remember(at: number, status: number, bytes: Uint8Array, end: number): void {
+    if (at < 0) return;
+    this.marks[at * MARK_WORDS + OUTCOME] = DONE + status;
+    if (status !== NFS3_OK) return;
+    const from = end - KEPT_SIZE;
+    const to = keptAt(at);
+    for (let i = 0; i < KEPT_SIZE; i++) this.recordBytes[to + i] = bytes[from + i]!;
+  }
+
+  /** The status of what find() said is done. */
+  statusAt(at: number): number {
+    return this.outcome(at) - DONE;
+  }
+
+  /** Behind status and attributes: the rest of WRITE3resok. */
+  encodeKept(w: XdrWriter, at: number): void {
+    const start = keptAt(at);
+    w.opaqueFixed(this.recordBytes.subarray(start, start + KEPT_SIZE));
+  }
+
+  /** In the place of the oldest of its set. -1: nowhere, as all of that are running. */
+  private keep(arrived: Arrived, outcome: number): number {
+    const { marks, records } = this;
+    const at = this.oldestOf(arrived);
+    if (at < 0) return at;
+    const { origin, clientKey } = arrived.caller;
+    const mark = at * MARK_WORDS;
+    marks[mark + XID] = arrived.xid;
+    marks[mark + SUM] = arrived.sum;
+    marks[mark + OUTCOME] = outcome;
+    marks[mark + NUMBER] = origin.number;
+    const record = at * RECORD_WORDS;
+    records[record + ADDRESS] = origin.address;
+    records[record + HOST] = origin.host;
+    for (let i = 0; i < CLIENT_WORDS; i++) records[record + CLIENT + i] = clientKey.words[i]!;
+    return at;
+  }
+
+  /** What is running stays: copies may wait for it. */
+  private oldestOf(arrived: Arrived): number {
+    const first = firstOf(arrived);
+    const set = first / WAYS;
+    for (let i = 0; i < WAYS; i++) {
+      const turn = this.turns[set]!;
+      this.turns[set] = (turn + 1) % WAYS;
+      if (this.outcome(first + turn) !== RUNNING) return first + turn;
+    }
+    return -1;
+  }
+}
+
+const NOBODY: readonly AnswerListener[] = [];
+
+/**
+ * The first place of its set. Sets of 32 XIDs in a row lie together: what a WRITE needs from memory lies beside that of the one before,
+ * and the processor does not wait for it. Rows are spread, so that other ways to count find all sets too (that of Linux' on the wire
+ * has the quickest byte first).
+ */
+function firstOf({ xid }: Arrived): number {
+  return ((Math.imul(xid >>> 5, SPREAD) >>> 20) ^ (xid & 31)) * WAYS;
+}
+
+/** Where in the records' bytes the results of one begin. */
+function keptAt(at: number): number {
+  return (at * RECORD_WORDS + KEPT) * Int32Array.BYTES_PER_ELEMENT;
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}

@@ -1,0 +1,272 @@
+// What a new owner makes of an intent without an answer, when the file system shows something close to what the operation does;
+// and what has to be on the disk before an operation is answered.
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import * as nfs from '../../protocol/nfs3.ts';
+import { XdrWriter } from '../../protocol/xdr.ts';
+import type { OpenFile } from '../storage/files/open-file.ts';
+import { FlushSet } from '../storage/flush/flush-set.ts';
+import { prepareVolume, Volume } from '../storage/volume/volume.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
+import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
+import type { Operation } from './operation.ts';
+import { ServedVolume, statusOf } from './served-volume.fixture.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const nothing = nfs.SATTR3_NOTHING;
+
+let directory: string;
+let served: ServedVolume;
+let epoch: number;
+
+beforeAll(startIoPool);
+beforeEach(async () => {
+  directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'filerpair-recovery-'));
+  epoch = 0;
+  await open();
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await served.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function open(): Promise<void> {
+  epoch += 1;
+  served = await ServedVolume.open(directory, epoch);
+}
+
+const place = (name: string): string => join(directory, name);
+
+function file(name: string): OpenFile {
+  const { diskSet } = served;
+  let found = diskSet.rootOf(diskSet.exports.all[0]!);
+  for (const part of name.split('/')) {
+    if (typeof found !== 'string' && part !== '') found = diskSet.lookup(found, bytes(part), SERVER_IDENTITY);
+  }
+  if (typeof found === 'string') throw new Error(found);
+  return found;
+}
+
+function operation<Name extends nfs.Nfs3Name>(
+  name: Name,
+  args: nfs.Nfs3Calls[Name]['args'],
+  key = 'k',
+): Operation {
+  const w = new XdrWriter();
+  nfs.nfs3Procedures[name].encodeArgs(w, args);
+  return served.make(nfs.nfsproc3[name], w.written().slice(), key.padEnd(16, '.'), SERVER_IDENTITY);
+}
+
+/** Its intent is all that its owner got done. */
+function recordIntent(of: Operation): void {
+  of.conflictKeys();
+  expect(of.examine()).toBe(true);
+  const contents = { intents: () => [], replies: () => [] };
+  expect(served.volume.journal.append([], [of.intent()], contents)).toBe(0);
+}
+
+async function takeOver(): Promise<void> {
+  await served.close();
+  await open();
+}
+
+const create = (name: string): Operation =>
+  operation('CREATE', {
+    where: { dir: file('').handle, name: bytes(name) },
+    how: { mode: nfs.GUARDED, obj_attributes: { ...nothing, mode: 0o640 } },
+  });
+
+test('CREATE: something else of that name was not made by it', async () => {
+  recordIntent(create('new'));
+  mkdirSync(place('new'));
+  await takeOver();
+  expect(served.summary).toMatchObject({ completed: 0, forgotten: 1 });
+  expect(statusOf(await served.submit(create('new')))).toBe(nfs.NFS3ERR_EXIST);
+});
+
+const rename = (): Operation =>
+  operation('RENAME', {
+    from: { dir: file('').handle, name: bytes('old') },
+    to: { dir: file('').handle, name: bytes('new') },
+  });
+
+test('RENAME: the old name is gone, but what is under the new one is something else', async () => {
+  writeFileSync(place('old'), 'moved');
+  recordIntent(rename());
+  unlinkSync(place('old'));
+  writeFileSync(place('new'), 'another');
+  await takeOver();
+  expect(served.summary).toMatchObject({ completed: 0, forgotten: 1 });
+  expect(statusOf(await served.submit(rename()))).toBe(nfs.NFS3ERR_NOENT);
+});
+
+test('RENAME: the same, moved', async () => {
+  writeFileSync(place('old'), 'moved');
+  recordIntent(rename());
+  renameSync(place('old'), place('new'));
+  await takeOver();
+  expect(served.summary).toMatchObject({ completed: 1, forgotten: 0 });
+  expect(statusOf(await served.submit(rename()))).toBe(nfs.NFS3_OK);
+});
+
+test('SETATTR: what was executed completely stays as it is, to the nanosecond', async () => {
+  writeFileSync(place('file'), 'content that is cut');
+  const time = { how: nfs.SET_TO_CLIENT_TIME, time: { seconds: 2_000_000, nseconds: 0 } } as const;
+  const changes = { ...nothing, mode: 0o604, size: 7, mtime: time };
+  const setattr = operation('SETATTR', { object: file('file').handle, new_attributes: changes, guard: null });
+  // So that the change shows on a clock that ticks.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  recordIntent(setattr);
+  truncateSync(place('file'), 7);
+  chmodSync(place('file'), 0o604);
+  utimesSync(place('file'), statSync(place('file')).atime, new Date(2_000_000_000));
+  const { ctimeNs } = statSync(place('file'), { bigint: true });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await takeOver();
+  expect(served.summary).toMatchObject({ completed: 1, forgotten: 0 });
+  expect(statSync(place('file'), { bigint: true }).ctimeNs).toBe(ctimeNs);
+});
+
+test('what was settled is on the disk before anything is served, or nothing is', async () => {
+  const flush = vi.spyOn(FlushSet.prototype, 'flush').mockImplementation((done) => done(-5, true));
+  await expect(takeOver()).rejects.toThrow("can't be flushed (errno 5)");
+  expect(flush).toHaveBeenCalledOnce();
+  vi.restoreAllMocks();
+  await open();
+});
+
+test('nothing is settled before the ownership record is on the disk', async () => {
+  recordIntent(create('new'));
+  const recorded = Promise.withResolvers<void>();
+  const take = Volume.prototype.takeLeftBehind;
+  vi.spyOn(Volume.prototype, 'takeLeftBehind').mockImplementation(function (this: Volume) {
+    Object.defineProperty(this, 'recorded', { value: recorded.promise });
+    return take.call(this);
+  });
+  const flush = vi.spyOn(FlushSet.prototype, 'flush');
+  const opening = takeOver();
+  // Far longer than everything else of an opening takes.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(flush).not.toHaveBeenCalled();
+  recorded.resolve();
+  await opening;
+  expect(flush).toHaveBeenCalledOnce();
+});
+
+// It is on a machine that was paused as a whole: it has seen no time pass, and answers until it finds the new ownership record.
+test('what the owner before answers after its journal was read is found', async () => {
+  const before = served;
+  const prepared = await prepareVolume({ name: 'data', path: directory });
+  const answer = await before.submit(create('new'));
+  expect(statusOf(answer)).toBe(nfs.NFS3_OK);
+  epoch += 1;
+  served = await ServedVolume.open(directory, epoch, () => {}, undefined, OPEN, prepared);
+  await before.close();
+  expect(await served.submit(create('new'))).toEqual(answer);
+});
+
+/** Names of what is flushed before these operations are answered. */
+async function flushedBy(of: Operation, ordered: boolean): Promise<string[]> {
+  Object.defineProperty(served.volume, 'orderedMetadata', { value: ordered, configurable: true });
+  const added: OpenFile[] = [];
+  const all = vi.spyOn(FlushSet.prototype, 'addAll');
+  const add = FlushSet.prototype.add;
+  vi.spyOn(FlushSet.prototype, 'add').mockImplementation(function (this: FlushSet, one) {
+    added.push(one);
+    add.call(this, one);
+  });
+  expect(statusOf(await served.submit(of))).toBe(nfs.NFS3_OK);
+  await served.idle();
+  const names = ['', 'a', 'b', 'a/file', 'a/new', 'b/file'];
+  const known = new Map(
+    names.filter((name) => existsSync(place(name))).map((name) => [file(name).key, name]),
+  );
+  const flushed = [...new Set(added.map(({ key }) => known.get(key) ?? '?'))].sort();
+  return all.mock.calls.length > 0 ? ['everything', ...flushed] : flushed;
+}
+
+const newIn = (changed: Partial<nfs.sattr3>) => () =>
+  operation('CREATE', {
+    where: { dir: file('a').handle, name: bytes('new') },
+    how: { mode: nfs.GUARDED, obj_attributes: { ...nothing, mode: 0o640, ...changed } },
+  });
+const moved = () =>
+  operation('RENAME', {
+    from: { dir: file('a').handle, name: bytes('file') },
+    to: { dir: file('b').handle, name: bytes('file') },
+  });
+const removed = () => operation('REMOVE', { object: { dir: file('a').handle, name: bytes('file') } });
+const linked = () =>
+  operation('LINK', { file: file('a/file').handle, link: { dir: file('b').handle, name: bytes('file') } });
+const set = (name: string) => () =>
+  operation('SETATTR', {
+    object: file(name).handle,
+    new_attributes: { ...nothing, mode: 0o700 },
+    guard: null,
+  });
+const made = () =>
+  operation('MKDIR', {
+    where: { dir: file('a').handle, name: bytes('new') },
+    attributes: { ...nothing, mode: 0o750 },
+  });
+
+test.each<[string, () => Operation, string[], string[]]>([
+  ['CREATE', newIn({}), ['a'], ['a', 'a/new']],
+  ['CREATE with attributes that come late', newIn({ size: 9 }), ['a', 'a/new'], ['a', 'a/new']],
+  ['MKDIR', made, ['a'], ['a', 'a/new']],
+  ['REMOVE', removed, ['a'], ['a']],
+  ['RENAME', moved, ['a', 'b'], ['everything']],
+  ['LINK', linked, ['b'], ['b', 'b/file']],
+  ['SETATTR', set('a/file'), ['a/file'], ['a/file']],
+  ['SETATTR of a directory', set('a'), ['a'], ['a']],
+])('%s flushes what makes it durable', async (_name, make, ordered, unordered) => {
+  for (const [isOrdered, expected] of [
+    [true, ordered],
+    [false, unordered],
+  ] as const) {
+    for (const name of ['a', 'b']) {
+      rmSync(place(name), { recursive: true, force: true });
+      mkdirSync(place(name));
+    }
+    writeFileSync(place('a/file'), '');
+    const one = make();
+    Object.defineProperty(one, 'key', { value: (isOrdered ? 'o' : 'u').padEnd(16, '.') });
+    expect(await flushedBy(one, isOrdered)).toEqual(expected);
+    vi.restoreAllMocks();
+  }
+});
+
+test('answers for which the journal has no room are recorded with the next ones', async () => {
+  const { journal } = served.volume;
+  const append = journal.append.bind(journal);
+  let refused = 0;
+  vi.spyOn(journal, 'append').mockImplementation((replies, intents, contents) => {
+    if (intents.length > 0 || refused > 0) return append(replies, intents, contents);
+    refused += 1;
+    return -28;
+  });
+  expect(statusOf(await served.submit(create('first')))).toBe(nfs.NFS3_OK);
+  expect(refused).toBe(1);
+  const second = operation('REMOVE', { object: { dir: file('').handle, name: bytes('first') } }, 'second');
+  expect(statusOf(await served.submit(second))).toBe(nfs.NFS3_OK);
+  await served.idle();
+  await takeOver();
+  expect(served.summary).toMatchObject({ answers: 2, completed: 0, forgotten: 0 });
+  expect(statusOf(await served.submit(create('first')))).toBe(nfs.NFS3_OK);
+  expect(existsSync(place('first'))).toBe(false);
+});

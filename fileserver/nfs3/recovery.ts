@@ -1,0 +1,178 @@
+/**
+ * After a takeover or restart: fills the duplicate request cache from the journal and settles the operations that
+ * have an intent but no answer. Each is either found executed, completed and answered, or forgotten: then the client
+ * will send it again and it will be executed.
+ *
+ * One that can't be settled (its record is of a version that knew more, its user does not exist here, the code has a fault)
+ * is put aside: it is told, forgotten, and may be half executed. All others are settled, and the volume is served.
+ */
+import { XdrReader } from '../../protocol/xdr.ts';
+import type { Settled } from '../storage/duplicate-requests/change-queue.ts';
+import { ReplyCache } from '../storage/duplicate-requests/reply-cache.ts';
+import type { FileTable } from '../storage/files/file-table.ts';
+import { FlushSet } from '../storage/flush/flush-set.ts';
+import type { Journal, JournalContents } from '../storage/journal/journal.ts';
+import { decodeIntentRecord, encodeReplyRecord, payloadAround } from '../storage/journal/journal-payloads.ts';
+import {
+  BatchBuilder,
+  CLIENT_KEY_SIZE,
+  KEY_SIZE,
+  parseSegment,
+  RecordType,
+  SEGMENT_HEADER_SIZE,
+} from '../storage/journal/journal-records.ts';
+import { leftBehind } from '../storage/journal/left-behind.ts';
+import type { StoredAnswers } from '../storage/journal/stored-answers.ts';
+import { unshareRecords } from '../storage/volume/unshared-records.ts';
+import type { Volume } from '../storage/volume/volume.ts';
+import { VolumeOpenError, withReserve } from '../storage/volume/volume.ts';
+import type { NfsService } from './call.ts';
+import { operations, type StepListener } from './change.ts';
+
+export interface RecoverySummary {
+  readonly answers: number;
+  /** Intents found executed and completed. */
+  readonly completed: number;
+  /** Intents that had not been begun. */
+  readonly forgotten: number;
+  /** Sentences about intents that could not be settled, for the log. */
+  readonly putAside: readonly string[];
+}
+
+/**
+ * Operations of a group are settled in the order of their intents; none of them touched what another did. Each with the rights
+ * that it was recorded with: exports may have changed since.
+ */
+export async function recover(
+  service: NfsService,
+  volume: Volume,
+  table: FileTable,
+  cache: ReplyCache,
+  onStep: StepListener,
+): Promise<RecoverySummary> {
+  let found = volume.takeLeftBehind();
+  let contents = restoreAnswers(found.answers, cache);
+  await volume.recorded;
+  const since = await volume.leftBehindSince();
+  if (since !== null) {
+    found = since;
+    contents = restoreAnswers(since.answers, cache);
+  }
+  const { answers, intents } = found;
+  const { gate } = volume;
+  if (volume.reserve.needed) await unshareRecords(gate, volume.spec.path);
+  volume.reserve.begin(gate);
+  const flushes = new FlushSet(volume, table);
+  let completed = 0;
+  const putAside: string[] = [];
+  service.diskSet.asRecorded(() => {
+    for (const payload of intents) {
+      const settled = settleIntent(service, payload, flushes, onStep);
+      if (settled.outcome === 'completed') {
+        cache.complete(settled.key, settled.results);
+        completed += 1;
+      } else if (settled.outcome === 'putAside') {
+        putAside.push(settled.reason);
+        if (settled.answer !== undefined) cache.complete(settled.answer.key, settled.answer.results);
+        flushes.addAll();
+      }
+    }
+  });
+  const result = await new Promise<number>((resolve) => flushes.flush((worst) => resolve(worst)));
+  if (result < 0) {
+    throw new VolumeOpenError('IoError', `volume ${volume.spec.name} can't be flushed (errno ${-result})`);
+  }
+  await withReserve(gate, volume.reserve, async () => {
+    volume.journal.begin(contents, gate);
+    if (intents.length > 0 || mustBeWritten(volume)) await flushed(volume.journal);
+  });
+  const forgotten = intents.length - completed - putAside.length;
+  return { answers: answers.count, completed, forgotten, putAside };
+}
+
+/** What stays dirty might be written by this machine's kernel after another has begun to serve (R9). Or find no space. */
+function mustBeWritten({ spec, reserve }: Volume): boolean {
+  return spec.writeThrough === true || reserve.failsLate;
+}
+
+function flushed(journal: Journal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    journal.flush((error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
+/** Fills the cache, and says what it will hold as records, most of them as they were found. */
+function restoreAnswers(answers: StoredAnswers, cache: ReplyCache): JournalContents {
+  cache.restore(answers);
+  return {
+    intents: () => [],
+    *replies() {
+      for (const { key, results } of cache.answers()) yield payloadAround(key, results);
+    },
+  };
+}
+
+/** Answers; a usual number of a busy server. */
+const REHEARSED = 2000;
+
+/**
+ * What an opening does with answers, with made-up ones and no volume: code that has run thousands of times is compiled, so
+ * that clients of the first takeover in the life of a process do not wait for that.
+ */
+export function rehearseRecovery(): void {
+  const results = new Uint8Array(120);
+  const builder = new BatchBuilder();
+  for (let number = 0; number < REHEARSED; number++) {
+    const key = String(number).padStart(KEY_SIZE + CLIENT_KEY_SIZE, '0');
+    builder.add(1, 1, RecordType.copiedReply, encodeReplyRecord(key, results));
+  }
+  const bytes = new Uint8Array(SEGMENT_HEADER_SIZE + builder.size);
+  bytes.set(builder.written, SEGMENT_HEADER_SIZE);
+  const segment = parseSegment(bytes, { sequence: 1, batch: 1, fresh: true });
+  const { answers } = leftBehind([{ ...segment, bytes }]);
+  builder.reset();
+  for (const payload of restoreAnswers(answers, new ReplyCache()).replies())
+    builder.add(2, 1, RecordType.copiedReply, payload);
+}
+
+/**
+ * Looks at the file system whether the operation of an intent was executed; if so it is completed. Never throws. The queue
+ * asks it too, of an operation that has thrown while it was executed.
+ */
+export function settleIntent(
+  service: NfsService,
+  payload: Uint8Array,
+  flushes: FlushSet,
+  onStep: StepListener,
+): Settled {
+  let what = `an intent of ${payload.length} bytes`;
+  const errorsBefore = errorsSoFar(service);
+  try {
+    const { key, procedure, identity, args, evidence } = decodeIntentRecord(payload);
+    what = `operation ${Buffer.from(key, 'latin1').toString('hex')}`;
+    const make = operations[procedure];
+    if (make === undefined) throw new Error(`this version has no operation with the number ${procedure}`);
+    const operation = new make({ service, key, procedure, args: args.slice(), onStep });
+    what = `${operation.operation} ${Buffer.from(key, 'latin1').toString('hex')}`;
+    const executed =
+      operation.bind(() => identity) === null && operation.recover(new XdrReader(evidence), flushes);
+    if (executed)
+      return { outcome: 'completed', key, results: operation.results, madeKey: operation.madeKey };
+    if (errorsSoFar(service) === errorsBefore) return NOT_BEGUN;
+    // Not known is not the same as not begun: executed again it might undo what others have done since.
+    operation.refuse('ioError');
+    const reason = `${what} can't be settled: what it was to change can't be read, so whether it was executed is not known`;
+    return { outcome: 'putAside', reason, answer: { key, results: operation.results } };
+  } catch (error) {
+    return { outcome: 'putAside', reason: `${what} can't be settled: ${(error as Error).message}` };
+  }
+}
+
+const NOT_BEGUN: Settled = { outcome: 'notBegun' };
+
+/** Of disks, and of what the server lacked: errno-outcomes.ts. */
+function errorsSoFar({ diskSet }: NfsService): number {
+  let total = 0;
+  for (const { errors } of diskSet.volumes.values()) total += errors.total;
+  return total;
+}

@@ -1,0 +1,20 @@
+/** sattr3 of RFC 1813 §2.6 in the volume's words. */
+import { DONT_CHANGE, SET_TO_CLIENT_TIME, type sattr3, type set_time } from '../../protocol/nfs3.ts';
+import type { AttributeChanges, TimeChange } from '../storage/files/set-attributes.ts';
+import { NO_ID } from '../system/user-ids.ts';
+
+export function changesOfSattr(attributes: Readonly<sattr3>): AttributeChanges {
+  const { mode, uid, gid, size, atime, mtime } = attributes;
+  return { mode, uid: idOf(uid), gid: idOf(gid), size, atime: timeOf(atime), mtime: timeOf(mtime) };
+}
+
+/** Ids of -1 leave the owner, as chown(2) has it: a file never has one, so none may be waited for, or looked for after a crash. */
+function idOf(id: number | null): number | null {
+  return id === NO_ID ? null : id;
+}
+
+function timeOf(set: set_time): TimeChange {
+  if (set.how === DONT_CHANGE) return 'keep';
+  if (set.how !== SET_TO_CLIENT_TIME) return 'now';
+  return { seconds: set.time.seconds, nanoseconds: set.time.nseconds };
+}

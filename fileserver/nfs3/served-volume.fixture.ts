@@ -1,0 +1,151 @@
+/**
+ * A volume with its journal and its queue of changes in this thread, for tests that submit operations of their own making, stop
+ * the owner at any step, and look at what the next one finds.
+ */
+import { XdrReader } from '../../protocol/xdr.ts';
+import { openMessage } from '../data-path/data-thread.fixture.ts';
+import { ChangeQueue, type ChangeQueueHooks } from '../storage/duplicate-requests/change-queue.ts';
+import type { Pacing } from '../storage/duplicate-requests/group-pacing.ts';
+import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
+import { ReplyCache } from '../storage/duplicate-requests/reply-cache.ts';
+import { DiskSet } from '../storage/files/disk-set.ts';
+import { DataFlusher } from '../storage/flush/data-flusher.ts';
+import {
+  type FaultListener,
+  openVolume,
+  type PreparedVolume,
+  type Volume,
+} from '../storage/volume/volume.ts';
+import { OPEN } from '../system/open-gate.fixture.ts';
+import type { Identity } from '../system/thread-identity.ts';
+import type { WriteGate } from '../system/write-gate.ts';
+import type { NfsService } from './call.ts';
+import { operations } from './change.ts';
+import type { Operation } from './operation.ts';
+import { RecentWrites } from './recent-writes.ts';
+import { type RecoverySummary, recover, settleIntent } from './recovery.ts';
+
+/** null: SYSTEM_ERR. */
+export type Answer = Uint8Array | null;
+
+/** The nfsstat3; null: SYSTEM_ERR. */
+export function statusOf(answer: Answer): number | null {
+  return answer === null ? null : new XdrReader(answer).u32();
+}
+
+export class ServedVolume {
+  readonly volume: Volume;
+  readonly diskSet: DiskSet;
+  readonly cache: ReplyCache;
+  readonly service: NfsService;
+  readonly faults: string[];
+  /** What onBug() was told. */
+  readonly said: string[];
+  /** Of operations and of the queue. */
+  onStep: (operation: string, step: OperationStep) => void;
+  queue!: ChangeQueue;
+  summary!: RecoverySummary;
+  private killed: boolean;
+
+  private constructor(volume: Volume, faults: string[]) {
+    this.volume = volume;
+    this.faults = faults;
+    this.said = [];
+    this.killed = false;
+    this.onStep = () => {};
+    const { exports } = openMessage(volume.spec.path);
+    this.diskSet = new DiskSet([volume], exports, { filesMax: 1000, descriptorsMax: 1000 });
+    this.cache = new ReplyCache();
+    this.service = {
+      diskSet: this.diskSet,
+      flusher: new DataFlusher(this.diskSet.table),
+      recentWrites: new RecentWrites(),
+      changesOf: () => this.queue,
+      onBug: (error) => this.said.push(String(error)),
+    };
+  }
+
+  /** Opened by one server in odd epochs, by its partner in even ones. onStep: of the recovery. */
+  static async open(
+    path: string,
+    epoch: number,
+    onStep: (operation: string, step: OperationStep) => void = () => {},
+    pacing?: Pacing,
+    gate: WriteGate = OPEN,
+    prepared: PreparedVolume | null = null,
+  ): Promise<ServedVolume> {
+    const server = epoch % 2 === 1 ? 'filer-a' : 'filer-b';
+    const owner = { home: 'filer-a', server, incarnation: `${server}/${epoch}`, epoch };
+    const faults: string[] = [];
+    const onFault: FaultListener = (_volume, reason) => faults.push(reason);
+    const volume = await openVolume({ name: 'data', path }, owner, gate, onFault, prepared);
+    const served = new ServedVolume(volume, faults);
+    await served.recover(onStep, pacing);
+    return served;
+  }
+
+  private async recover(onStep: ServedVolume['onStep'], pacing?: Pacing): Promise<void> {
+    const { volume, diskSet, cache, service } = this;
+    this.summary = await recover(service, volume, diskSet.table, cache, onStep);
+    const step = (operation: string, at: OperationStep): void => this.onStep(operation, at);
+    const hooks: ChangeQueueHooks = {
+      mayServe: () => {
+        if (this.killed || !volume.gate.begin()) return false;
+        volume.gate.end();
+        return true;
+      },
+      onStopped: () => {},
+      onStep: step,
+      intents: volume.intents,
+      // A dead process settles nothing.
+      settle: (intent, flushes) =>
+        this.killed
+          ? { outcome: 'notBegun' }
+          : diskSet.asRecorded(() => settleIntent(service, intent, flushes, step)),
+      onBug: (whose, error) => this.said.push(`${whose}: ${(error as Error).message}`),
+      journalDisabled: false,
+    };
+    this.queue = new ChangeQueue(volume, diskSet.table, cache, hooks, pacing);
+  }
+
+  /** Of this moment on nothing is executed, recorded or answered, as if the process had been killed. */
+  kill(): void {
+    this.killed = true;
+    this.queue.stop();
+  }
+
+  get isKilled(): boolean {
+    return this.killed;
+  }
+
+  /** Gives back descriptors and memory. */
+  async close(): Promise<void> {
+    this.kill();
+    await this.diskSet.close();
+  }
+
+  /** Bound; null: that was refused, and its results say why. Throws XdrError for malformed arguments. */
+  make(procedure: number, args: Uint8Array, key: string, user: Identity): Operation {
+    const { service } = this;
+    const onStep = (operation: string, step: OperationStep): void => this.onStep(operation, step);
+    const operation = new operations[procedure]!({ service, key, procedure, args, onStep });
+    operation.bind(() => user);
+    return operation;
+  }
+
+  /** As a call that has come: a known one gets its answer, others are executed. Never resolves once it is killed. */
+  submit(operation: Operation): Promise<Answer> {
+    const known = this.cache.find(operation.key);
+    if (known instanceof Uint8Array) return Promise.resolve(known);
+    return new Promise((resolve) => {
+      const listener = (results: Answer): void => {
+        if (!this.killed) resolve(results);
+      };
+      if (this.cache.admit(operation.key, listener) === 'execute') this.queue.submit(operation);
+    });
+  }
+
+  idle(): Promise<void> {
+    return new Promise((resolve) => this.queue.whenIdle(resolve));
+  }
+}

@@ -1,0 +1,118 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { afterEach, expect, it, vi } from 'vitest';
+import { bootMs } from '../system/boottime.ts';
+import { allocateRightTable, RightTable } from './right-table.ts';
+
+/** What the clock says; null: the time. */
+let clock: number | null = null;
+vi.mock(import('../system/boottime.ts'), async (original) => {
+  const real = await original();
+  return { ...real, bootMs: () => clock ?? real.bootMs() };
+});
+afterEach(() => {
+  clock = null;
+});
+
+it('ends at the moment that is its end', () => {
+  const table = new RightTable(allocateRightTable());
+  table.set('own', 1000.5);
+  for (const [now, isHeld] of [
+    [1000.4999, true],
+    [1000.5, false],
+    [1001, false],
+  ] as const) {
+    clock = now;
+    expect(table.held('own')).toBe(isHeld);
+  }
+});
+
+it('grants nothing before anyone has granted anything', () => {
+  const table = new RightTable(allocateRightTable());
+  expect(table.held('own')).toBe(false);
+  expect(table.held('partner')).toBe(false);
+});
+
+it('keeps the two disk sets apart', () => {
+  const table = new RightTable(allocateRightTable());
+  table.set('partner', bootMs() + 60_000);
+  expect(table.held('own')).toBe(false);
+  expect(table.held('partner')).toBe(true);
+  table.set('own', bootMs() + 60_000);
+  table.set('partner', 0);
+  expect(table.held('own')).toBe(true);
+  expect(table.held('partner')).toBe(false);
+});
+
+it('ends by itself when the time is over, without anyone writing to it', () => {
+  const table = new RightTable(allocateRightTable());
+  const deadline = bootMs() + 5;
+  table.set('own', deadline);
+  let askedAt = 0;
+  let heldWhenAsked = true;
+  while (heldWhenAsked) {
+    const now = bootMs();
+    heldWhenAsked = table.held('own');
+    if (heldWhenAsked) askedAt = now;
+  }
+  expect(askedAt).toBeLessThan(deadline);
+  expect(bootMs()).toBeGreaterThanOrEqual(deadline);
+});
+
+it('is seen by a thread that is in the middle of a loop and reads no messages', async () => {
+  const table = new RightTable(allocateRightTable());
+  table.set('own', bootMs() + 60_000);
+  const worker = new Worker(
+    `const { workerData, parentPort } = require('node:worker_threads');
+     import(workerData.module).then(({ RightTable }) => {
+       const table = new RightTable(workerData.buffer);
+       parentPort.postMessage('looping');
+       while (table.held('own'));
+       parentPort.postMessage('ended');
+     });`,
+    {
+      eval: true,
+      workerData: { buffer: table.buffer, module: new URL('./right-table.ts', import.meta.url).href },
+    },
+  );
+  expect(await once(worker, 'message')).toEqual(['looping']);
+  table.set('own', 0);
+  expect(await once(worker, 'message')).toEqual(['ended']);
+  await worker.terminate();
+});
+
+it.each([
+  ['own', 'partner'],
+  ['partner', 'own'],
+] as const)('halted, %s is not held until it is resumed; the other one is', (slot, other) => {
+  const table = new RightTable(allocateRightTable());
+  const deadline = bootMs() + 60_000;
+  for (const each of [slot, other] as const) table.set(each, deadline);
+  table.halt(slot);
+  expect([table.held(slot), table.held(other)]).toEqual([false, true]);
+  expect([table.deadline(slot), table.deadline(other)]).toEqual([deadline, deadline]);
+  table.set(slot, deadline + 1);
+  expect(table.held(slot)).toBe(false);
+  table.resume(other);
+  expect(table.held(slot)).toBe(false);
+  table.resume(slot);
+  expect([table.held(slot), table.deadline(slot)]).toEqual([true, deadline + 1]);
+});
+
+it.each([
+  ['own', 'partner'],
+  ['partner', 'own'],
+] as const)('a change of %s is under way until it has ended, in all threads', (slot, other) => {
+  const table = new RightTable(allocateRightTable());
+  const elsewhere = new RightTable(table.buffer);
+  const isChanging = (): boolean[] => [elsewhere.isChanging(slot), elsewhere.isChanging(other)];
+  expect([table.beginChange(slot), ...isChanging()]).toEqual([false, false, false]);
+  table.set(slot, bootMs() + 60_000);
+  expect([table.beginChange(slot), ...isChanging()]).toEqual([true, true, false]);
+  expect([elsewhere.beginChange(slot), ...isChanging()]).toEqual([true, true, false]);
+  table.set(slot, 0);
+  table.endChange(slot);
+  expect(isChanging()).toEqual([true, false]);
+  elsewhere.endChange(slot);
+  expect(isChanging()).toEqual([false, false]);
+});

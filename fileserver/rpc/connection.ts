@@ -1,0 +1,604 @@
+/**
+ * One client connection: cuts the stream into messages, has them handled, batches the replies.
+ *
+ *   data from the socket -> all complete messages in it -> replies into the current slab -> one write
+ *
+ * The socket's data lands in a buffer that all connections of the thread share: what is left of it when a turn ends
+ * (the beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection
+ * holds next to no memory. In the middle of a long message (a WRITE) it lands where the message is put together, which
+ * is where it is executed from: long-records.ts.
+ *
+ * Back-pressure, for this connection only: nothing more is handled while OUTPUT_MAX bytes wait for a client that does
+ * not read or are to be expected, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
+ * thread's replies together take more memory than they should. For all connections, while they take twice as much: until then those
+ * that take nothing have been ended (untaken-replies.ts).
+ */
+
+import { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { NFS3_OK, NFS3_RECORD_SIZE_MAX, nfsproc3, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
+import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
+import {
+  ACCEPTED_HEADER_SIZE,
+  accept_stat,
+  encodeAcceptedError,
+  encodeSuccessHeader,
+} from '../../protocol/rpc.ts';
+import { XdrError, XdrReader } from '../../protocol/xdr.ts';
+import type { ConnectionOrder, Place } from '../callers/connection-order.ts';
+import type { ClientKey } from '../callers/origin.ts';
+import type { GroupDirectory } from '../groups/group-directory.ts';
+import { type CallMeter, FAILED_INTERNALLY, REFUSED } from '../metrics/data-metrics.ts';
+import type { AnswerListener } from '../storage/duplicate-requests/reply-cache.ts';
+import { nextTurn } from '../system/turns.ts';
+import type { Alertness } from './alertness.ts';
+import { ConnectionCaller } from './caller.ts';
+import {
+  Dispatcher,
+  type HeldCalls,
+  type LateAnswers,
+  type Programs,
+  SHORT_REPLY_SIZE,
+  UNCOUNTED,
+} from './dispatcher.ts';
+import { HalfRecord } from './half-record.ts';
+import type { LongRecords } from './long-records.ts';
+import type { OutputSlabs, Slab } from './output-slabs.ts';
+import { UntakenReplies } from './untaken-replies.ts';
+
+/** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
+const OUTPUT_MAX = 4 * 1024 * 1024;
+/** Bytes of long replies to come, of all the thread's connections; beyond it each may have one. */
+const EXPECTED_TOTAL_MAX = 64 * 1024 * 1024;
+/** Calls that wait for a disk, and their bytes. */
+const UNANSWERED_MAX = 1024;
+const HELD_MAX = 4 * 1024 * 1024;
+/** Bytes of calls of all the thread's connections for one volume; beyond it each may have one call waiting. */
+const HELD_TOTAL_MAX = 32 * 1024 * 1024;
+/** Bytes before the results of a procedure: record mark and accepted header. */
+const ANSWER_HEADER_SIZE = 4 + ACCEPTED_HEADER_SIZE;
+/** A client whose machine has vanished is noticed after some minutes. ms */
+const KEEP_ALIVE_AFTER_MS = 60_000;
+
+export interface ConnectionHooks {
+  /** R2: immediately before bytes of replies are handed to the socket. */
+  readonly mayServe: () => boolean;
+  /** The right is gone: the port is to be fenced. */
+  readonly onRightLost: () => void;
+  readonly onWritten: () => void;
+  readonly order: ConnectionOrder;
+  readonly onClosed: (connection: Connection) => void;
+}
+
+/** An accepted socket. */
+export interface ConnectionSource {
+  /** Number of the connection in its thread. */
+  readonly id: number;
+  readonly fd: number;
+  /** The client's address, without port. */
+  readonly host: string;
+  /** The client's port. */
+  readonly port: number;
+  readonly place: Place;
+}
+
+/** What the connections of a thread share. */
+export interface ConnectionMemory {
+  /** What the kernel's data is received into. */
+  readonly input: Uint8Array;
+  readonly slabs: OutputSlabs;
+  readonly longRecords: LongRecords;
+  readonly alertness: Alertness;
+  /** Bytes that long replies which are not there yet may take: READs that wait for a disk, listings. */
+  expectedSize: number;
+  /** Calls whose users' groups are being looked up. */
+  readonly waitingForGroups: HeldCalls;
+}
+
+/** Of a record with a reply: reply_stat, accept_stat and the results behind its mark (RFC 5531 §9). */
+const REPLY_STAT_AT = 12;
+const ACCEPT_STAT_AT = 24;
+const RESULTS_AT = 28;
+/** Of READ3resok: count, behind status and attributes. */
+const READ_COUNT_AT = 4 + POST_OP_ATTR_SIZE;
+
+/** A call that waits for its answer, as the figures need it. */
+interface Counted {
+  readonly procedure: number;
+  readonly exportNumber: number;
+  readonly writeSize: number;
+  /** performance.now() */
+  readonly arrivedAt: number;
+  /** Bytes that its reply may take, if it is one of the long ones. */
+  readonly expected: number;
+}
+
+interface Answer {
+  readonly counted: Counted;
+  /** Of the call. */
+  readonly xid: number;
+  /** `bytes` is the whole record; otherwise the results alone. */
+  readonly whole: boolean;
+  /** null: there is none, and the reply is SYSTEM_ERR. */
+  readonly bytes: Uint8Array | null;
+}
+
+export class Connection implements LateAnswers {
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  readonly place: Place;
+  readonly caller: ConnectionCaller;
+  private readonly socket: Socket;
+  private readonly groups: GroupDirectory | null;
+  private readonly onBug: (error: unknown) => void;
+  private readonly memory: ConnectionMemory;
+  private readonly hooks: ConnectionHooks;
+  private readonly parser: RecordParser;
+  private readonly dispatcher: Dispatcher;
+  /** Slab and place where bytes begin that are not handed to the socket yet. */
+  private slab: Slab;
+  private unsent: number;
+  /** Calls that are being executed, and the bytes of those that another thread executes. */
+  unanswered: number;
+  private heldSize: number;
+  /** Bytes of long replies that are still to come. */
+  private expectedSize: number;
+  /** Of the call that is handled now. */
+  private replyRoom: number;
+  /** Where the last of them waits, with those of other connections. */
+  private heldWith: HeldCalls | null;
+  private answers: Answer[];
+  private answersScheduled: boolean;
+  private stalled: boolean;
+  /** No more messages are taken: the disk set is being closed in good order. */
+  private quiesced: boolean;
+  private closed: boolean;
+  /** No reply counts any more. */
+  private gone: boolean;
+  /** Something was received since the last tick. */
+  private active: boolean;
+  /** A call was taken since the last tick. */
+  private worked: boolean;
+  private readonly halfRecord: HalfRecord;
+  private readonly untaken: UntakenReplies;
+  /** null: nothing is counted. */
+  private readonly meter: CallMeter | null;
+  /** When what is handled now was received. performance.now() */
+  private arrivedAt: number;
+  /** Procedures and statuses, in turn, of replies that are not handed to the socket yet. */
+  private readonly uncounted: number[];
+
+  constructor(
+    source: ConnectionSource,
+    programs: Programs,
+    memory: ConnectionMemory,
+    meter: CallMeter | null,
+    hooks: ConnectionHooks,
+  ) {
+    this.meter = meter;
+    this.arrivedAt = 0;
+    this.uncounted = [];
+    this.id = source.id;
+    this.host = source.host;
+    this.port = source.port;
+    this.place = source.place;
+    this.memory = memory;
+    this.hooks = hooks;
+    this.caller = new ConnectionCaller(source.host, source.port, source.place, programs.groups);
+    this.groups = programs.groups;
+    this.onBug = programs.onBug;
+    this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
+    this.slab = memory.slabs.withRoom(0);
+    this.unsent = this.slab.w.position;
+    this.unanswered = 0;
+    this.heldSize = 0;
+    this.expectedSize = 0;
+    this.replyRoom = 0;
+    this.heldWith = null;
+    this.answers = [];
+    this.answersScheduled = false;
+    this.stalled = false;
+    this.quiesced = false;
+    this.closed = false;
+    this.gone = false;
+    this.active = false;
+    this.worked = false;
+    this.halfRecord = new HalfRecord();
+    this.untaken = new UntakenReplies();
+    this.dispatcher = new Dispatcher(programs, this.caller, this.parser.record, this.slab.w, this);
+    this.socket = this.open(source.fd);
+  }
+
+  private open(fd: number): Socket {
+    const { input } = this.memory;
+    // Asked after each read, for the next one.
+    const buffer = (): Uint8Array => (this.closed ? null : this.parser.room()) ?? input;
+    const callback = (size: number, received: Uint8Array): boolean => {
+      this.receive(received === input ? input : null, size);
+      return true;
+    };
+    const socket = new Socket({ fd, readable: true, writable: true, onread: { buffer, callback } });
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
+    socket.on('drain', () => this.resume());
+    socket.on('error', () => this.abandon());
+    socket.on('close', () => this.abandon());
+    return socket;
+  }
+
+  get clientKey(): ClientKey {
+    return this.caller.clientKey;
+  }
+
+  /** Stops taking calls. Those under way are answered. */
+  quiesce(): void {
+    this.quiesced = true;
+    this.socket.pause();
+  }
+
+  /** After the last answer: the client sees an orderly end of the stream. */
+  end(): void {
+    this.flushAnswers();
+    this.closed = true;
+    this.socket.end();
+    this.socket.destroySoon();
+  }
+
+  /** At once, with a reset: nothing that waits is sent. */
+  destroy(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.answers = [];
+    this.expectNothing();
+    // A reset fails on a socket that is being shut down, and Node then never closes it (its worker never ends).
+    if (this.socket.writableEnded) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  /** Once a second: a connection that is idle gives back the memory of a long message. */
+  tick(): void {
+    if (!this.active) this.parser.trim();
+    const waits = !this.closed && !this.quiesced && !this.stalled && this.parser.isInRecord && !this.worked;
+    const wanted = this.parser.holdsLongMemory && this.memory.longRecords.isShort;
+    if (!waits) this.halfRecord.reset();
+    else if (this.halfRecord.isOverdue(this.active, wanted)) this.destroy();
+    if (!this.closed && this.leavesReplies()) this.destroy();
+    this.active = false;
+    this.worked = false;
+  }
+
+  private leavesReplies(): boolean {
+    const { socket } = this;
+    const waiting = socket.writableLength;
+    // Node's own count shrinks only with each complete write; libuv's with every byte.
+    const { _handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
+    const open = _handle?.writeQueueSize ?? waiting;
+    return this.untaken.isOverdue(waiting, socket.bytesWritten - waiting, open, this.memory.slabs.isShort);
+  }
+
+  private abandon(): void {
+    this.closed = true;
+    this.answers = [];
+    this.expectNothing();
+    this.socket.destroy();
+    this.memory.longRecords.stopWaiting(this.onMemory);
+    this.memory.slabs.stopWaiting(this.onMemory);
+    this.parser.end();
+    this.hooks.onClosed(this);
+  }
+
+  /** buffer null: where the parser said. */
+  private receive(buffer: Uint8Array | null, size: number): void {
+    if (this.closed || this.quiesced || this.isGivenUp()) return;
+    this.active = true;
+    this.memory.alertness.arrived();
+    this.arrivedAt = performance.now();
+    if (buffer === null) this.parser.received(size);
+    else this.parser.push(buffer, size);
+    this.work();
+    this.parser.retain();
+  }
+
+  /** Its client goes on by another one: what it left here is neither executed nor answered. */
+  private isGivenUp(): boolean {
+    if (this.hooks.order.isCurrent(this.place)) return false;
+    this.destroy();
+    return true;
+  }
+
+  announced(client: Uint8Array): void {
+    this.hooks.order.announce(this.place, client);
+    // It said so elsewhere meanwhile: the rest of what was read with this is left.
+    this.isGivenUp();
+  }
+
+  /** Handles what has been received, as far as there is room for the replies. */
+  private work(): void {
+    let handled = 0;
+    this.begin();
+    try {
+      while (!this.closed && !this.quiesced) {
+        if (this.outputIsFull()) {
+          this.stall();
+          return;
+        }
+        if (!this.parser.next()) break;
+        this.worked = true;
+        if (!this.handle(this.parser.record)) return;
+        handled += 1;
+      }
+      this.flush();
+      this.memory.alertness.handled(handled);
+      // Not before: what has been received is less than a long message, and to keep it would be a copy.
+      if (this.closed) return;
+      if (this.parser.isStarved) this.waitForMemory();
+      else if (this.callsAreFull()) this.stop();
+    } catch (error) {
+      // Out of step with the client, or with ourselves: what it was promised so far it gets, then the end.
+      if (!(error instanceof XdrError)) this.onBug(error);
+      this.flush();
+      this.closed = true;
+      this.socket.destroySoon();
+    }
+  }
+
+  /** One message. false: no right to serve any more. */
+  private handle(record: XdrReader): boolean {
+    this.replyRoom = Dispatcher.replySize(record);
+    this.makeRoom(this.replyRoom);
+    const { w } = this.slab;
+    const start = w.position;
+    const outcome = this.dispatcher.handle(record, w);
+    if (outcome === 'answered') this.countReply(w.bytes, start);
+    if (outcome !== 'refused') return true;
+    this.hooks.onRightLost();
+    return false;
+  }
+
+  private countReply(bytes: Uint8Array, start: number): void {
+    const { procedure, exportNumber } = this.dispatcher;
+    if (procedure === UNCOUNTED || this.meter === null) return;
+    const status = statusOf(bytes, start);
+    this.uncounted.push(procedure, status);
+    if (exportNumber < 0) return;
+    const read = procedure === nfsproc3.READ && status === NFS3_OK;
+    this.meter.exported(exportNumber, read ? wordAt(bytes, start + RESULTS_AT + READ_COUNT_AT) : 0, 0);
+  }
+
+  /** Of one that was answered later. */
+  private countAnswer({ counted, whole, bytes }: Answer, now: number): void {
+    if (this.meter === null) return;
+    const { procedure, exportNumber, writeSize, arrivedAt } = counted;
+    let status: number = FAILED_INTERNALLY;
+    if (bytes !== null) status = whole ? statusOf(bytes, 0) : wordAt(bytes, 0);
+    this.meter.called(procedure, status, now - arrivedAt);
+    if (exportNumber < 0 || bytes === null) return;
+    const read = procedure === nfsproc3.READ && status === NFS3_OK;
+    const at = (whole ? RESULTS_AT : 0) + READ_COUNT_AT;
+    this.meter.exported(exportNumber, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
+  }
+
+  /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
+  private begin(): void {
+    this.slab = this.memory.slabs.withRoom(0);
+    this.unsent = this.slab.w.position;
+  }
+
+  private makeRoom(size: number): void {
+    const { slabs } = this.memory;
+    if (slabs.hasRoom(size)) return;
+    this.flush();
+    this.slab = slabs.withRoom(size);
+    this.unsent = this.slab.w.position;
+  }
+
+  private callsAreFull(): boolean {
+    if (this.unanswered >= UNANSWERED_MAX || this.heldSize > HELD_MAX) return true;
+    return this.heldSize > 0 && this.heldWith !== null && this.heldWith.heldSize > HELD_TOTAL_MAX;
+  }
+
+  private outputIsFull(): boolean {
+    const waiting = this.socket.writableLength + this.slab.w.position - this.unsent;
+    if (waiting + this.expectedSize > OUTPUT_MAX) return true;
+    if (this.expectedSize > 0 && this.memory.expectedSize > EXPECTED_TOTAL_MAX) return true;
+    const { slabs } = this.memory;
+    return slabs.isFull || (waiting > 0 && slabs.isShort && this.socket.writableLength > 0);
+  }
+
+  private stall(): void {
+    this.flush();
+    this.stop();
+    if (!this.outputIsFull()) nextTurn(() => this.resume());
+    else this.waitForRoom();
+  }
+
+  /** Where the output of others is in the way nothing of its own tells that it may go on. */
+  private waitForRoom(): void {
+    if (this.memory.slabs.isFull) this.memory.slabs.whenRoom(this.onMemory);
+  }
+
+  private waitForMemory(): void {
+    this.stop();
+    this.memory.longRecords.whenFree(this.onMemory);
+  }
+
+  private readonly onMemory = (): void => this.resume();
+
+  private stop(): void {
+    this.stalled = true;
+    this.socket.pause();
+  }
+
+  /** After a stall: the client has read, or calls have been answered. */
+  private resume(): void {
+    if (!this.stalled || this.closed || this.quiesced) return;
+    if (this.outputIsFull()) {
+      this.waitForRoom();
+      return;
+    }
+    if (this.callsAreFull()) return;
+    this.stalled = false;
+    this.work();
+    if (!this.stalled && !this.closed) this.socket.resume();
+  }
+
+  /** Hands everything written since begin() to the socket (R2: if it may still be answered). */
+  private flush(): void {
+    const { slab, unsent } = this;
+    const { position } = slab.w;
+    if (position === unsent) return;
+    this.unsent = position;
+    if (this.closed) return;
+    if (!this.hooks.mayServe()) {
+      this.hooks.onRightLost();
+      return;
+    }
+    this.countUncounted();
+    slab.inFlight += 1;
+    this.socket.write(slab.w.bytes.subarray(unsent, position), slab.taken);
+    this.hooks.onWritten();
+  }
+
+  private countUncounted(): void {
+    const { uncounted, meter } = this;
+    if (uncounted.length === 0 || meter === null) return;
+    const ms = performance.now() - this.arrivedAt;
+    for (let i = 0; i < uncounted.length; i += 2) meter.called(uncounted[i]!, uncounted[i + 1]!, ms);
+    uncounted.length = 0;
+  }
+
+  private counted(): Counted {
+    const { procedure, exportNumber, writeSize } = this.dispatcher;
+    const expected = this.replyRoom > SHORT_REPLY_SIZE ? this.replyRoom : 0;
+    this.expect(expected);
+    this.unanswered += 1;
+    return { procedure, exportNumber, writeSize, arrivedAt: this.arrivedAt, expected };
+  }
+
+  private expect(size: number): void {
+    if (this.gone) return;
+    this.expectedSize += size;
+    this.memory.expectedSize += size;
+  }
+
+  /** What was expected may never come: it must not count for the thread's other connections. */
+  private expectNothing(): void {
+    this.expect(-this.expectedSize);
+    this.gone = true;
+  }
+
+  answerLater(xid: number): AnswerListener {
+    const counted = this.counted();
+    let answered = false;
+    return (bytes) => {
+      if (answered) return;
+      answered = true;
+      this.unanswered -= 1;
+      this.expect(-counted.expected);
+      this.answer({ counted, xid, whole: false, bytes });
+    };
+  }
+
+  answerElsewhere(xid: number, size: number, held: HeldCalls): AnswerListener {
+    const counted = this.counted();
+    this.heldSize += size;
+    this.heldWith = held;
+    held.heldSize += size;
+    let answered = false;
+    return (bytes) => {
+      if (answered) return;
+      answered = true;
+      this.unanswered -= 1;
+      this.expect(-counted.expected);
+      this.heldSize -= size;
+      held.heldSize -= size;
+      this.answer({ counted, xid, whole: true, bytes });
+    };
+  }
+
+  waitForGroups(uid: number, message: Uint8Array): void {
+    const { waitingForGroups: held } = this.memory;
+    const size = message.length;
+    this.unanswered += 1;
+    this.heldSize += size;
+    this.heldWith = held;
+    held.heldSize += size;
+    this.groups?.wait(uid, () => {
+      this.unanswered -= 1;
+      this.heldSize -= size;
+      held.heldSize -= size;
+      if (this.closed) return;
+      this.begin();
+      if (!this.handle(new XdrReader(message))) return;
+      this.flush();
+      this.resume();
+    });
+  }
+
+  private answer(answer: Answer): void {
+    if (this.closed || this.isGivenUp()) return;
+    this.answers.push(answer);
+    if (this.answersScheduled) return;
+    // A group's answers come one after the other: they are sent together.
+    this.answersScheduled = true;
+    process.nextTick(() => this.sendAnswers());
+  }
+
+  /** What throws there leaves replies half written: this connection ends, and its client asks again by another. */
+  private sendAnswers(): void {
+    try {
+      this.flushAnswers();
+    } catch (error) {
+      this.onBug(error);
+      this.destroy();
+    }
+  }
+
+  private flushAnswers(): void {
+    this.answersScheduled = false;
+    if (this.closed) return;
+    const { answers } = this;
+    this.answers = [];
+    this.begin();
+    const now = performance.now();
+    for (const answer of answers) {
+      this.countAnswer(answer, now);
+      this.write(answer);
+    }
+    this.flush();
+    this.memory.alertness.handled(answers.length);
+    this.resume();
+  }
+
+  private write({ xid, whole, bytes }: Answer): void {
+    const size = bytes?.length ?? 0;
+    this.makeRoom(size + ANSWER_HEADER_SIZE);
+    const { w } = this.slab;
+    w.ensure(size + ANSWER_HEADER_SIZE);
+    const start = w.position;
+    const bare = !whole || bytes === null;
+    if (bare) beginRecord(w);
+    if (bytes === null) encodeAcceptedError(w, xid, accept_stat.SYSTEM_ERR);
+    else {
+      if (bare) encodeSuccessHeader(w, xid);
+      w.bytes.set(bytes, w.position);
+      w.position += size;
+    }
+    if (bare) endRecord(w, start);
+  }
+}
+
+/** The nfsstat3 of a reply; REFUSED or FAILED_INTERNALLY where no procedure gave one. NULL, which has none, counts as NFS3_OK. */
+function statusOf(bytes: Uint8Array, start: number): number {
+  const accepted = bytes[start + REPLY_STAT_AT + 3] === 0;
+  const stat = bytes[start + ACCEPT_STAT_AT + 3];
+  if (accepted && stat === accept_stat.SYSTEM_ERR) return FAILED_INTERNALLY;
+  if (!accepted || stat !== accept_stat.SUCCESS) return REFUSED;
+  const size = wordAt(bytes, start) & 0x7fffffff;
+  return size + 4 < RESULTS_AT + 4 ? NFS3_OK : wordAt(bytes, start + RESULTS_AT);
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}

@@ -1,0 +1,13 @@
+import type { Place } from '../callers/connection-order.ts';
+import type { ClientKey } from '../callers/origin.ts';
+
+/** A connection whose calls another thread executes. */
+export interface ForwardingConnection {
+  /** Of the connections of its thread. */
+  readonly id: number;
+  /** Its client's address. */
+  readonly host: string;
+  readonly port: number;
+  readonly place: Place;
+  readonly clientKey: ClientKey;
+}

@@ -1,0 +1,298 @@
+// How the queue forms its groups: on time that the test makes pass.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { FileTable } from '../files/file-table.ts';
+import { CountedKeys } from '../volume/counted-keys.ts';
+import type { Volume } from '../volume/volume.ts';
+import { type Change, ChangeQueue, type ChangeQueueHooks } from './change-queue.ts';
+import { GroupPacing, type Pacing } from './group-pacing.ts';
+import { ReplyCache } from './reply-cache.ts';
+
+/** To the client and back. */
+const TURN_AROUND_MS = 1;
+
+let flushMs: number;
+let groups: number[];
+/** Ends the flush under way. */
+let endFlush: (result?: number) => void;
+
+// The clock of the test, which is the global one alone.
+vi.mock('node:perf_hooks', () => ({ performance: { now: () => performance.now() } }));
+
+vi.mock('../flush/flush-set.ts', () => ({
+  FlushSet: class {
+    private count = 0;
+    add(): void {
+      this.count += 1;
+    }
+    flush(done: (result: number, issued: boolean) => void): void {
+      groups.push(this.count);
+      this.count = 0;
+      const end = (result = 0): void => done(result, true);
+      endFlush = end;
+      setTimeout(end, flushMs);
+    }
+  },
+}));
+
+let queue: ChangeQueue;
+let mayServe: boolean;
+let stopped: number;
+/** Of the volume. */
+let failures: string[];
+let makeQueue: (pacing?: Pacing) => ChangeQueue;
+let cache: ReplyCache;
+let count: number;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
+  groups = [];
+  count = 0;
+  mayServe = true;
+  stopped = 0;
+  cache = new ReplyCache(undefined, () => 0);
+  failures = [];
+  const volume = {
+    spec: { name: 'v' },
+    changing: new CountedKeys(),
+    reserve: { shortage: null },
+    failed: false,
+    fail: (reason: string) => failures.push(reason),
+    isOurs: () => true,
+  } as unknown as Volume;
+  const hooks: ChangeQueueHooks = {
+    mayServe: () => mayServe,
+    onStopped: () => {
+      stopped += 1;
+    },
+    onStep: () => {},
+    settle: () => ({ outcome: 'notBegun' }),
+    onBug: (_whose, error) => {
+      throw error;
+    },
+    intents: 'flush',
+    // Groups are formed in the same way.
+    journalDisabled: true,
+  };
+  makeQueue = (pacing) => new ChangeQueue(volume, {} as FileTable, cache, hooks, pacing);
+  queue = makeQueue();
+});
+afterEach(() => {
+  queue.stop();
+  vi.useRealTimers();
+});
+
+/** An operation on a name of its own, or on this one; in so many parts before it is executed. */
+function submit(
+  answered: () => void,
+  executed: () => void = () => {},
+  { name, parts = 0 }: { name?: string; parts?: number } = {},
+): void {
+  const key = String(count++).padEnd(16, '.');
+  let left = parts;
+  const change: Change = {
+    operation: 'CREATE',
+    key,
+    grows: false,
+    madeKey: null,
+    results: new Uint8Array(4),
+    isStillAllowed: () => true,
+    conflictKeys: () => [name ?? key],
+    reliesOn: () => [],
+    examine: () => true,
+    intent: () => new Uint8Array(100),
+    refuse: () => {},
+    hasParts: parts > 0,
+    executePart: () => {
+      left -= 1;
+      return left >= 0;
+    },
+    execute: (flushes) => {
+      flushes.add(undefined as never);
+      executed();
+    },
+  };
+  cache.admit(key, answered);
+  queue.submit(change);
+}
+
+/** Clients that have the next operation ready when they are answered, as many times. */
+function clients(howMany: number, times: number): void {
+  const ask = (left: number): void => {
+    if (left > 0) submit(() => setTimeout(() => ask(left - 1), TURN_AROUND_MS));
+  };
+  // Not all at the same time: else they would share a group by chance.
+  for (let i = 0; i < howMany; i++) setTimeout(() => ask(times), i % 2 === 0 ? 0 : flushMs / 2);
+}
+
+const average = (numbers: readonly number[]): number =>
+  numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+
+test('on a disk with a slow flush, those that come back at once share the next one', async () => {
+  flushMs = 20;
+  clients(8, 30);
+  await vi.runAllTimersAsync();
+  expect(count).toBe(240);
+  // Else there are two groups, of those that wait for the other's flush.
+  expect(average(groups.slice(10))).toBeGreaterThan(7);
+});
+
+/** Of so many operations that come while another one is flushed, whose client has nothing more to ask: ms that they take. */
+async function waitFor(others: number): Promise<number[]> {
+  const took: number[] = [];
+  for (let i = 0; i < others; i++) {
+    submit(() => {});
+    await vi.advanceTimersByTimeAsync(flushMs / 2);
+    const at = performance.now();
+    submit(() => took.push(performance.now() - at));
+    await vi.advanceTimersByTimeAsync(10 * flushMs);
+  }
+  expect(took).toHaveLength(others);
+  return took;
+}
+
+test('clients that do not come back are waited for in one of seventeen groups, and not for long', async () => {
+  flushMs = 20;
+  const took = await waitFor(200);
+  // The rest of the other's flush, and its own.
+  const usual = 1.5 * flushMs + 2;
+  expect(Math.max(...took)).toBeLessThanOrEqual(usual + flushMs / 4 + 1);
+  const waited = took.filter((ms) => ms > usual).length;
+  expect(waited).toBeGreaterThan(0);
+  expect(waited).toBeLessThan(200 / 8);
+});
+
+class AlwaysOverlapping extends GroupPacing {
+  override mayOverlap(): boolean {
+    return true;
+  }
+}
+
+test('when a flush ends, its operations are answered although the next group is just being executed', async () => {
+  flushMs = 1000;
+  queue = makeQueue(new AlwaysOverlapping());
+  const events: string[] = [];
+  submit(() => events.push('answered'));
+  await vi.advanceTimersByTimeAsync(1);
+  expect(groups).toEqual([1]);
+  for (let i = 1; i <= 100; i++) {
+    submit(
+      () => {},
+      () => {
+        events.push(`executed ${i}`);
+        // As another thread would say it: heard when this one looks.
+        if (i === 10) setImmediate(endFlush);
+      },
+    );
+  }
+  await vi.advanceTimersByTimeAsync(flushMs / 2);
+  expect(events.at(-1)).toBe('executed 100');
+  const between = events.indexOf('answered') - events.indexOf('executed 10');
+  expect(between).toBeGreaterThan(0);
+  expect(between).toBeLessThan(20);
+  expect(groups).toEqual([1, 100]);
+});
+
+/** Parts that take ten flushes, one a turn of the event loop (1 ms of the test's time). */
+const MANY_PARTS = 200;
+
+test('while one is executed in parts others are answered; what touches the same waits for it, and so does who waits for all', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  const say = (event: string) => () => events.push(event);
+  submit(say('long'), say('long executed'), { name: 'file', parts: MANY_PARTS });
+  submit(say('with it'));
+  submit(say('same'), say('same executed'), { name: 'file' });
+  let after = 0;
+  const ask = (): void => {
+    if (!events.includes('long')) submit(ask);
+    after += 1;
+  };
+  ask();
+  queue.whenIdle(say('idle'));
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['with it', 'long executed', 'long', 'same executed', 'same', 'idle']);
+  expect(after).toBeGreaterThan(3);
+  expect(queue.isAtRest).toBe(true);
+});
+
+test('one in parts that is alone, and several at the same time, are answered', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  submit(() => events.push('alone'), undefined, { parts: 5 });
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['alone']);
+  submit(() => events.push('long'), undefined, { parts: 50 });
+  submit(() => events.push('short'), undefined, { parts: 2 });
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['alone', 'short', 'long']);
+});
+
+test('when the right ends between two parts nothing more is done or answered, and nobody waits', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+    { parts: MANY_PARTS },
+  );
+  await vi.advanceTimersByTimeAsync(10);
+  queue.whenIdle(() => events.push('idle'));
+  expect(events).toEqual([]);
+  mayServe = false;
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['idle']);
+  expect(stopped).toBe(1);
+});
+
+test('a flush that fails ends the volume: nobody is answered, and nothing more is executed', async () => {
+  flushMs = 1000;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+  );
+  await vi.advanceTimersByTimeAsync(1);
+  expect(events).toEqual(['executed']);
+  endFlush(-5);
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+  );
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['executed']);
+  expect(failures).toEqual(['IoError']);
+});
+
+test('when the right ends between two operations of a group, the second is not executed', async () => {
+  flushMs = 20;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => {
+      events.push('first');
+      mayServe = false;
+    },
+  );
+  submit(
+    () => events.push('answered'),
+    () => events.push('second'),
+  );
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['first']);
+  expect(stopped).toBe(1);
+});
+
+test('when the right ends during a flush, what was executed is not answered', async () => {
+  flushMs = 1000;
+  const events: string[] = [];
+  submit(
+    () => events.push('answered'),
+    () => events.push('executed'),
+  );
+  await vi.advanceTimersByTimeAsync(1);
+  mayServe = false;
+  endFlush();
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['executed']);
+  expect(stopped).toBe(1);
+});

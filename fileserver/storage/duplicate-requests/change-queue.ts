@@ -1,0 +1,881 @@
+/**
+ * Executes the operations that must not be executed twice, in groups that share their flushes:
+ *
+ *   group n      examine | record intents | execute | flush files | append answers, answer
+ *   group n+1                                         examine | record intents | execute |  flush files | ...
+ *   disk                 journal                      the flush, journal (intents n+1)   | the flush, journal (answers n)
+ *
+ * An operation is executed only when its intent is recorded, and answered only when its effects are durable. What
+ * `recorded` means is the file system's (commit-order.ts): written out, where its own commit makes what is written
+ * durable before the operation (one flush for a group), else flushed (two). Either way no crash leaves an operation
+ * without its intent. The answer itself need not be durable when it is given: intent and effects are, and so
+ *
+ *   no intent              not executed; the request that is sent again is executed
+ *   intent, no answer      recovery.ts looks at the file system whether it was executed; if so it is completed and
+ *                          answered, else forgotten
+ *   answer                 the request that is sent again gets it
+ *
+ * That look needs the state that the operation left. So nobody may change it before the answer is recorded: operations
+ * whose intents are recorded behind the answers may, as no crash then leaves their intents without those answers; and a
+ * WRITE waits (whenUnchanging).
+ *
+ * Within a group no two operations touch the same name or the same object, for then the state before the second
+ * could not be told from the state before the first. Nor does one of them touch what another relies on: the directory of its
+ * name, which recovery has to find and its user has to be allowed to search. Any number may rely on the same directory. An
+ * operation that would break this waits for the next group.
+ *
+ * While a group is flushed the next one is executed, where that takes about as long. Then two groups have no answers,
+ * so for that rule they are one: an operation that touches what one of the group being flushed has touched or relies on waits,
+ * and so does one that relies on what has been touched. Never
+ * are there more than two, and a group is flushed when the flush before it has ended: answers are given in the order of
+ * execution, and what was executed because of something that is not durable is not answered before that is.
+ *
+ * An operation that takes long (a truncation that frees much) leaves its group when the intents are recorded. It is executed in
+ * parts, one in a turn of the event loop, and everything else goes on between them:
+ *
+ *   group n      ... | record intents | execute the others | flush | answer
+ *   the long one                      | part | part | ... | part |
+ *   group m                                        ... | record intents | execute what is left | flush | answer
+ *
+ * When the last part is done it joins the next group. Its intent is recorded once more with that one: so each group has intents,
+ * and between two records there are no more flushes than in any other load (Journal.flushed). A group that all members have left is
+ * flushed like others. Until the answer is recorded, what the operation touches is closed to other operations and to WRITEs, and
+ * each new segment of the journal gets its intent.
+ *
+ * Before each part the right to serve is looked up, as before each operation. From the first part on the operation is half executed.
+ * So it is completed as after a crash: from its own intent, with the rights that it was recorded with. A crash between two parts is
+ * the same case: the first part has changed the object's ctime, and no other operation could touch the object.
+ *
+ * Where the journal can't be written for lack of space, its reserve is lent (journal-reserve.ts). From then on what needs
+ * space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
+ * refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
+ *
+ * What throws costs one call. Before its intent is recorded nothing was executed: its caller is told SYSTEM_ERR, and the request
+ * is unknown again. While it is executed it may be half executed: it is settled at once, as after a crash, from its own intent;
+ * found executed, it is completed and answered. Otherwise (not begun, or not to be settled) its caller is told SYSTEM_ERR, which
+ * says nothing of what was done. It goes through the rest of its group all the same: what it touched stays closed to others
+ * until a record without results ends its intent. So no owner to come takes a later operation's effects for those of this one,
+ * and the request that is sent again stands behind that record with an intent of its own. What throws elsewhere concerns the
+ * journal or several operations: the volume has failed.
+ *
+ * On a volume that must not keep dirty pages (docs/design.md R9) answers are appended with the next record only, and given
+ * when they are recorded; so there no group is executed while another one is flushed.
+ */
+
+import { performance } from 'node:perf_hooks';
+import { nextTurn } from '../../system/turns.ts';
+import { REFUSED } from '../../system/write-gate.ts';
+import { errnoName, outcomeOf } from '../failures/errno-outcomes.ts';
+import type { FaultReason } from '../failures/fault-reason.ts';
+import { failureOfResult, type VolumeFailure } from '../failures/status.ts';
+import type { FileTable } from '../files/file-table.ts';
+import { FlushSet } from '../flush/flush-set.ts';
+import type { JournalContents } from '../journal/journal.ts';
+import { noResults, payloadAround } from '../journal/journal-payloads.ts';
+import { PAYLOAD_SIZE_MAX } from '../journal/journal-records.ts';
+import type { Volume } from '../volume/volume.ts';
+import { GroupPacing, type Pacing } from './group-pacing.ts';
+import type { OperationStep } from './operation-step.ts';
+import type { AnswerListener, ReplyCache } from './reply-cache.ts';
+
+const NOTHING = new Uint8Array(0);
+
+/** Operations of one group, and bytes of their intents: so that any group fits into a journal segment. */
+const GROUP_COUNT_MAX = 256;
+const GROUP_BYTES_MAX = 1024 * 1024;
+/** So many are executed before the thread looks whether a flush that runs beside them has ended. */
+const SLICE_COUNT = 4;
+/** Answers of failures recorded with a group; older ones are in memory only. They change nothing: asked again, they fail again. */
+const FAILURES_MAX = 512;
+
+/** Without a next group, answers are flushed so long after they were given, in ms: nobody waits for it. */
+const LINGER_MS = 20;
+/** The same when the journal had no room: until the reserve may be back. ms */
+const NO_ROOM_LINGER_MS = 1000;
+
+/** What is left of an operation that was executed, or given up. */
+interface Done {
+  /** RFC 1813's name: CREATE, RENAME... */
+  readonly operation: string;
+  /** Of the request, for the duplicate request cache. */
+  readonly key: string;
+  /** An object that it made and that recovery might have to complete. null: none. */
+  readonly madeKey: string | null;
+  /**
+   * In memory that journal-payloads.ts has made (resultsToKeep): they are kept, and appended as they lie. Empty: none, and its
+   * caller is told SYSTEM_ERR.
+   */
+  readonly results: Uint8Array;
+}
+
+/** One non-idempotent request, from its examination to its results. `results` and `madeKey` count after execute(). */
+export interface Change extends Done {
+  /** Exports may have changed while it waited. false: it may not be executed any more, and `results` say why. */
+  isStillAllowed(): boolean;
+  /**
+   * Names and objects it touches at this moment, as strings that are equal for the same name or object. Asked
+   * again when the operation had to wait, since by then a name may stand for something else.
+   */
+  conflictKeys(): readonly string[];
+  /**
+   * Objects that it only looks at, and that recovery has to find as they are now: keys as those of conflictKeys(), asked for with
+   * them. An operation that touches one of them comes in another group; others may rely on them too.
+   */
+  reliesOn(): readonly string[];
+  /**
+   * Looks at the state before. false: it can't succeed, `results` say why, and nothing was changed. Directly after
+   * conflictKeys(): what that has looked at is still so.
+   */
+  examine(): boolean;
+  /** The journal's record of what is about to happen. After examine(). */
+  intent(): Uint8Array;
+  /** After examine(): it needs space on the disk that it does not give back. */
+  readonly grows: boolean;
+  /** Sets `results` to a failure. */
+  refuse(failure: VolumeFailure): void;
+  /** After examine(): it takes long. Then executePart() is called, until it returns false, before it is completed. */
+  readonly hasParts: boolean;
+  /** Does a part of it, which takes some milliseconds. false: did nothing, and execute() does what is left. */
+  executePart(): boolean;
+  /** Does it; `results` are complete afterwards, whether it succeeded or not. */
+  execute(flushes: FlushSet): void;
+}
+
+/** What became of an operation that was interrupted. `reason`: a sentence that names it. */
+export type Settled =
+  | {
+      readonly outcome: 'completed';
+      readonly key: string;
+      readonly results: Uint8Array;
+      readonly madeKey: string | null;
+    }
+  | { readonly outcome: 'notBegun' }
+  | {
+      readonly outcome: 'putAside';
+      readonly reason: string;
+      /** For its client, if it asks again; absent: it is executed then. */
+      readonly answer?: { readonly key: string; readonly results: Uint8Array };
+    };
+
+export interface ChangeQueueHooks {
+  /** R2: may this server change the volume at this moment? */
+  readonly mayServe: () => boolean;
+  /** The right is gone or the volume has failed: nothing that runs may be answered. */
+  readonly onStopped: () => void;
+  /** For the test that kills the process at a step. */
+  readonly onStep: (operation: string, step: OperationStep) => void;
+  /** What makes intents safe before they are executed: the volume's way (commit-order.ts), or a test's. */
+  readonly intents: 'writeOut' | 'flush' | 'unwritten';
+  /** Settles an operation of which only its intent is known: nfs3/recovery.ts. */
+  readonly settle: (intent: Uint8Array, flushes: FlushSet) => Settled;
+  /** An exception, and whose it was. For the log. */
+  readonly onBug: (whose: string, error: unknown) => void;
+  /** Executes without a journal and without remembering answers: only to show that tests can fail. */
+  readonly journalDisabled: boolean;
+}
+
+interface Member {
+  readonly change: Change;
+  readonly keys: readonly string[];
+  readonly reliesOn: readonly string[];
+  readonly intent: Uint8Array;
+  /** The change itself, unless it was settled. */
+  done: Done;
+  /** It takes long, and is half executed: its intent is in the journal since before it joined this group. */
+  partsDone: boolean;
+}
+
+/** A group that is being formed. */
+interface Forming {
+  /** What the group that is being flushed, its own members, and those before that have to wait touch. */
+  readonly touched: Set<string>;
+  /** What the same ones rely on. */
+  readonly reliedOn: Set<string>;
+  readonly later: Change[];
+  /** Bytes of its intents. */
+  size: number;
+}
+
+/**
+ * Of the group in front: nobody has formed one; its intents are on their way, or it is executed; it is executed and has
+ * to wait for the flush of the group before (or for its own, where groups come one after the other).
+ */
+type Phase = 'idle' | 'recording' | 'executed' | 'stopped';
+
+export class ChangeQueue implements JournalContents {
+  readonly replyCache: ReplyCache;
+  private readonly volume: Volume;
+  private readonly hooks: ChangeQueueHooks;
+  private readonly flushes: FlushSet;
+  private phase: Phase;
+  private waiting: Change[];
+  /** Intents (to be) recorded, not yet executed, or waiting for the flush. */
+  private group: Member[];
+  /** `group`, of which those that take long may have left, has its intents in the journal. */
+  private announced: boolean;
+  /** Intents recorded, being executed in parts. */
+  private inParts: Member[];
+  /** All parts are done: to be completed with the next group. */
+  private partsDone: Member[];
+  /** Executed, its effects on their way to the disk; null: no flush is under way. */
+  private flushing: readonly Member[] | null;
+  /** Executed and durable; answers not recorded yet. */
+  private executed: Member[];
+  /** Executed, durable and answered, but there was no room to append the answers: appended with the next record. */
+  private unrecorded: Done[];
+  /** Why, when there was none last. */
+  private noRoom: VolumeFailure;
+  /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
+  private failures: Done[];
+  /**
+   * Conflict keys of everything in `group`, `inParts`, `partsDone`, `flushing` and `executed` are in volume.changing; who waits
+   * for them is here.
+   */
+  private blocked: { readonly key: string; readonly ready: () => void }[];
+  private idleListeners: (() => void)[];
+  private scheduled: boolean;
+  private linger: NodeJS.Timeout | null;
+  private readonly pacing: Pacing;
+  /** More are waited for. */
+  private gathering: NodeJS.Timeout | null;
+  /** Nothing is tried again: see hold(). */
+  private held: boolean;
+
+  constructor(
+    volume: Volume,
+    table: FileTable,
+    replyCache: ReplyCache,
+    hooks: ChangeQueueHooks,
+    pacing: Pacing = new GroupPacing(),
+  ) {
+    this.replyCache = replyCache;
+    this.volume = volume;
+    this.hooks = hooks;
+    this.flushes = new FlushSet(volume, table);
+    this.phase = 'idle';
+    this.waiting = [];
+    this.group = [];
+    this.announced = false;
+    this.inParts = [];
+    this.partsDone = [];
+    this.flushing = null;
+    this.executed = [];
+    this.unrecorded = [];
+    this.noRoom = 'noSpace';
+    this.failures = [];
+    this.blocked = [];
+    this.idleListeners = [];
+    this.scheduled = false;
+    this.linger = null;
+    this.pacing = pacing;
+    this.gathering = null;
+    this.held = false;
+  }
+
+  /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
+  submit(change: Change): void {
+    if (this.phase === 'stopped') return;
+    this.waiting.push(change);
+    this.schedule();
+  }
+
+  /** Not at once: what else has arrived with the same packets belongs into the same group. */
+  private schedule(): void {
+    if (this.phase !== 'idle' || this.scheduled) return;
+    this.scheduled = true;
+    this.nextTurn(() => {
+      this.scheduled = false;
+      const isAny = this.waiting.length > 0 || this.partsDone.length > 0;
+      if (this.phase === 'idle' && isAny && this.mayBegin()) this.beginGroup();
+    });
+  }
+
+  private nextTurn(work: () => void): void {
+    nextTurn(() => this.guarded(work));
+  }
+
+  private later(work: () => void, ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.guarded(work), ms);
+  }
+
+  /** Everything that begins outside of a call. What one operation throws does not come to this. */
+  private guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.stop();
+      const { name } = this.volume.spec;
+      this.hooks.onBug('the queue of changes', error);
+      this.volume.fail(
+        'InternalError',
+        `volume ${name}: its changes were stopped by an exception in this server: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  /** What waits may begin a group now. If not, the end of a flush, of a moment, or what else comes begins it. */
+  private mayBegin(): boolean {
+    const { waiting, flushing, pacing } = this;
+    if (flushing !== null) return !this.answersWait && pacing.mayOverlap(waiting.length, flushing.length);
+    const ms = pacing.gatherMs(waiting.length, performance.now());
+    if (ms === 0) {
+      this.stopGathering();
+      return true;
+    }
+    this.gathering ??= this.later(() => this.gathered(), ms);
+    return false;
+  }
+
+  private gathered(): void {
+    this.gathering = null;
+    this.schedule();
+  }
+
+  private stopGathering(): void {
+    if (this.gathering !== null) clearTimeout(this.gathering);
+    this.gathering = null;
+  }
+
+  /**
+   * Calls back when the object is no longer touched by an operation whose answer is not recorded; at once if none is. For
+   * WRITE, which has to look for itself whether there is room (Volume.reserve): without, it is called back too.
+   */
+  whenUnchanging(key: string, ready: () => void): void {
+    if (!this.volume.changing.has(key)) {
+      this.call(ready);
+      return;
+    }
+    this.blocked.push({ key, ready });
+    this.guarded(() => this.recordLeft());
+  }
+
+  /** Calls back when everything submitted has been answered and recorded, or never will be. */
+  whenIdle(ready: () => void): void {
+    if (this.phase === 'stopped' || this.isIdle) {
+      ready();
+      return;
+    }
+    this.idleListeners.push(ready);
+    this.guarded(() => this.recordLeft());
+  }
+
+  /** A caller that has waited: what it throws is not the queue's. */
+  private call(ready: () => void): void {
+    try {
+      ready();
+    } catch (error) {
+      this.hooks.onBug('what waited for a change', error);
+    }
+  }
+
+  /** Nothing more is executed, recorded or answered. Who waits for the queue to become idle need not wait longer. */
+  stop(): void {
+    this.phase = 'stopped';
+    this.waiting = [];
+    this.inParts = [];
+    this.partsDone = [];
+    this.blocked = [];
+    this.stopLingering();
+    this.stopGathering();
+    this.tellIdle();
+  }
+
+  /** Nothing is under way. Answers for which there was no room may wait to be recorded. */
+  get isAtRest(): boolean {
+    return this.phase === 'idle' && this.waiting.length === 0 && this.flushing === null && !this.isInParts;
+  }
+
+  /** An operation that takes long is under way. */
+  private get isInParts(): boolean {
+    return this.inParts.length > 0 || this.partsDone.length > 0;
+  }
+
+  /** From now on, until resume(), the queue writes only for what was submitted before or is. */
+  hold(): void {
+    this.held = true;
+    this.stopLingering();
+  }
+
+  resume(): void {
+    this.held = false;
+    const isLeft = this.executed.length > 0 || this.partsDone.length > 0;
+    if (this.phase === 'idle' && isLeft) this.lingerFor(LINGER_MS);
+  }
+
+  private get isIdle(): boolean {
+    return this.isAtRest && this.executed.length === 0;
+  }
+
+  /** For their record. Then groups come one after the other. */
+  private get answersWait(): boolean {
+    return this.volume.spec.writeThrough === true;
+  }
+
+  private beginGroup(): void {
+    this.formGroup();
+    if (this.group.length > 0 || (this.executed.length > 0 && this.answersWait)) this.record();
+    else this.becomeIdle();
+  }
+
+  /** Without waiting for a next group: somebody needs the answers of the last one recorded. */
+  private recordLeft(): void {
+    if (this.phase === 'idle' && !this.scheduled && this.executed.length > 0) this.record();
+  }
+
+  private becomeIdle(): void {
+    this.phase = 'idle';
+    // Its end comes back to this.
+    if (this.flushing !== null) return;
+    if (this.executed.length > 0) {
+      // Nobody has to wait for it, unless he asked meanwhile.
+      if (this.blocked.length > 0 || this.idleListeners.length > 0) this.record();
+      else this.lingerFor(LINGER_MS);
+      return;
+    }
+    if (!this.isInParts) this.tellIdle();
+  }
+
+  private tellIdle(): void {
+    const listeners = this.idleListeners;
+    this.idleListeners = [];
+    for (const listener of listeners) this.call(listener);
+  }
+
+  private lingerFor(ms: number): void {
+    if (this.held) return;
+    this.linger ??= this.later(() => this.lingered(), ms);
+  }
+
+  private lingered(): void {
+    this.linger = null;
+    if (this.phase !== 'idle') return;
+    if (this.partsDone.length > 0) this.beginGroup();
+    else this.record();
+  }
+
+  private stopLingering(): void {
+    if (this.linger !== null) clearTimeout(this.linger);
+    this.linger = null;
+  }
+
+  /** Answers of the group before, if they are not in the journal yet, and intents of this one. */
+  private record(): void {
+    this.stopLingering();
+    this.phase = 'recording';
+    for (const { change } of this.group) this.hooks.onStep(change.operation, 'beforeIntent');
+    if (!this.allowed() || !this.isOurs()) return;
+    const { executed } = this;
+    this.executed = [];
+    const recorded = (error: Error | null): void => this.guarded(() => this.recorded(error, executed));
+    if (this.hooks.journalDisabled) {
+      this.announced = this.group.length > 0;
+      this.nextTurn(() => this.recorded(null, executed));
+      return;
+    }
+    const { unrecorded, failures } = this;
+    const waiting = this.answersWait ? executed.map(({ done }) => done) : [];
+    const appended = this.append([...unrecorded, ...failures, ...waiting], this.group);
+    if (appended === 'failed') return;
+    this.failures = [];
+    if (appended === 'noRoom') {
+      this.executed = executed;
+      this.refuseGroup();
+      return;
+    }
+    this.unrecorded = [];
+    this.announced = this.group.length > 0;
+    const { journal } = this.volume;
+    const { intents } = this.hooks;
+    if (this.group.length === 0 || intents === 'flush') journal.flush(recorded);
+    else if (intents === 'writeOut') journal.writeOut(recorded);
+    else this.nextTurn(() => this.recorded(null, executed));
+  }
+
+  /** failed: the volume has. noRoom: nothing was appended, not even with the space of the reserve. */
+  private append(answered: readonly Done[], announced: readonly Member[]): 'appended' | 'noRoom' | 'failed' {
+    const { journal, reserve } = this.volume;
+    const replies = answered.map(({ key, results }) => payloadAround(key, results));
+    const intents = announced.map(({ intent }) => intent);
+    let result = journal.append(replies, intents, this);
+    if (result < 0 && reserve.lend(this.volume.gate, result)) result = journal.append(replies, intents, this);
+    if (result >= 0) return 'appended';
+    if (result === REFUSED && !this.allowed()) return 'failed';
+    const outcome = outcomeOf('write of the journal', -result);
+    if (outcome.kind !== 'fault') {
+      this.noRoom = failureOfResult(result);
+      return 'noRoom';
+    }
+    this.failed(errnoName(-result), outcome.reason);
+    return 'failed';
+  }
+
+  /** Its intents can't be recorded, so it can't be executed. Nobody waits for room: others have to make it. */
+  private refuseGroup(): void {
+    const { blocked, noRoom } = this;
+    const group = this.group.filter(({ partsDone }) => !partsDone);
+    this.partsDone.push(...this.group.filter(({ partsDone }) => partsDone));
+    this.group = [];
+    for (const { keys } of group) for (const key of keys) this.volume.changing.remove(key);
+    for (const { change } of group) this.refuseAndAnswer(change, noRoom);
+    const half = keysOf([...this.inParts, ...this.partsDone]);
+    this.blocked = blocked.filter(({ key }) => half.has(key));
+    for (const { key, ready } of blocked) if (!half.has(key)) this.call(ready);
+    this.phase = 'idle';
+    if (this.flushing !== null) return;
+    if (!this.isInParts) this.tellIdle();
+    if (this.waiting.length > 0) this.schedule();
+    else if (this.executed.length > 0 || this.partsDone.length > 0) this.lingerFor(NO_ROOM_LINGER_MS);
+  }
+
+  private refuseAndAnswer(change: Change, failure: VolumeFailure): void {
+    try {
+      change.refuse(failure);
+    } catch (error) {
+      this.giveUp(change, error);
+      return;
+    }
+    this.answer(change);
+  }
+
+  /** Takes from the queue, in order, what has no conflict with anything before it. */
+  private formGroup(): void {
+    const { partsDone } = this;
+    this.group = partsDone;
+    this.partsDone = [];
+    const before = [...(this.flushing ?? []), ...this.inParts, ...partsDone];
+    const forming: Forming = {
+      touched: keysOf(before),
+      reliedOn: new Set(before.flatMap(({ reliesOn }) => reliesOn)),
+      later: [],
+      size: 0,
+    };
+    for (const change of this.waiting) {
+      try {
+        this.place(change, forming);
+      } catch (error) {
+        this.giveUp(change, error);
+      }
+    }
+    this.waiting = forming.later;
+    for (const member of this.group) {
+      if (!member.partsDone) for (const key of member.keys) this.volume.changing.add(key);
+    }
+  }
+
+  /** It changed nothing. */
+  private answerFailure(change: Change): void {
+    if (change.results.length === 0) throw new Error('it has neither succeeded nor failed');
+    if (this.failures.length >= FAILURES_MAX) this.failures.shift();
+    this.failures.push(change);
+    this.answer(change);
+  }
+
+  /** Into the group, if it can be executed with that. An exception comes before anything is put down. */
+  private place(change: Change, forming: Forming): void {
+    const { touched, reliedOn, later } = forming;
+    if (!change.isStillAllowed()) {
+      this.answerFailure(change);
+      return;
+    }
+    const keys = change.conflictKeys();
+    const reliesOn = change.reliesOn();
+    const full = this.group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX;
+    const conflicts =
+      keys.some((key) => touched.has(key) || reliedOn.has(key)) || reliesOn.some((key) => touched.has(key));
+    if (full || conflicts) {
+      for (const key of keys) touched.add(key);
+      for (const key of reliesOn) reliedOn.add(key);
+      later.push(change);
+      return;
+    }
+    if (!change.examine() || this.lacksRoom(change)) {
+      this.answerFailure(change);
+      return;
+    }
+    const intent = change.intent();
+    if (intent.length > PAYLOAD_SIZE_MAX) {
+      throw new RangeError(`its intent has ${intent.length} bytes, a record at most ${PAYLOAD_SIZE_MAX}`);
+    }
+    for (const key of keys) touched.add(key);
+    for (const key of reliesOn) reliedOn.add(key);
+    this.group.push({ change, keys, reliesOn, intent, done: change, partsDone: false });
+    forming.size += intent.length;
+  }
+
+  /** It has thrown before its intent was recorded: nothing was executed. */
+  private giveUp({ operation, key }: Change, error: unknown): void {
+    this.hooks.onBug(`${operation} ${hex(key)}, before it was executed`, error);
+    this.answer({ operation, key, results: NOTHING, madeKey: null });
+  }
+
+  /** Refuses what needs space while the journal needs all there is. */
+  private lacksRoom(change: Change): boolean {
+    const { shortage } = this.volume.reserve;
+    if (shortage === null || !change.grows) return false;
+    change.refuse(shortage);
+    return true;
+  }
+
+  /** Answers of `executed`, which was answered before, and intents of this group are in the journal for good. */
+  private recorded(error: Error | null, executed: readonly Member[]): void {
+    if (this.phase === 'stopped') return;
+    if (error !== null) {
+      this.failed(error.message);
+      return;
+    }
+    if (this.answersWait) {
+      if (!this.isOurs()) return;
+      this.answerAll(executed);
+    }
+    this.release(executed);
+    if (this.group.length > 0) this.executeGroup();
+    else this.goOn();
+  }
+
+  /** What the operations touched may be changed again, except by WRITEs to what others are about to touch. */
+  private release(executed: readonly Member[]): void {
+    if (executed.length === 0) return;
+    const { changing } = this.volume;
+    for (const { keys, done } of executed) {
+      for (const key of keys) changing.remove(key);
+      if (done.madeKey !== null) changing.remove(done.madeKey);
+    }
+    const { blocked } = this;
+    this.blocked = [];
+    for (const { key, ready } of blocked) this.whenUnchanging(key, ready);
+  }
+
+  private answerAll(executed: readonly Member[]): void {
+    for (const { change } of executed) this.hooks.onStep(change.operation, 'afterReplyRecord');
+    for (const { done } of executed) this.answer(done);
+    this.pacing.noteAnswered(executed.length, this.waiting.length, performance.now());
+  }
+
+  private answer({ operation, key, results }: Done): void {
+    this.hooks.onStep(operation, 'beforeAnswer');
+    const given = results.length > 0;
+    const listeners: readonly AnswerListener[] = given
+      ? this.replyCache.complete(key, results)
+      : this.replyCache.abandon(key);
+    for (const listener of listeners) this.tell(listener, given ? results : null);
+  }
+
+  private tell(listener: AnswerListener, results: Uint8Array | null): void {
+    try {
+      listener(results);
+    } catch (error) {
+      this.hooks.onBug('what waited for an answer', error);
+    }
+  }
+
+  private executeGroup(): void {
+    for (const { change } of this.group) this.hooks.onStep(change.operation, 'afterIntent');
+    this.beginParts();
+    this.executeFrom(0);
+  }
+
+  /** Those that take long leave the group. */
+  private beginParts(): void {
+    const { group } = this;
+    const isLong = ({ change, partsDone }: Member): boolean => change.hasParts && !partsDone;
+    if (!group.some(isLong)) return;
+    if (this.inParts.length === 0) this.nextTurn(() => this.executePart());
+    this.inParts.push(...group.filter(isLong));
+    this.group = group.filter((member) => !isLong(member));
+  }
+
+  /** Of those that take long, one after the other. */
+  private executePart(): void {
+    const [member] = this.inParts;
+    if (member === undefined || !this.allowed()) return;
+    const goesOn = this.didPart(member);
+    // It may have found that the volume has failed.
+    if (this.inParts.shift() === undefined) return;
+    member.partsDone = !goesOn;
+    if (goesOn) this.inParts.push(member);
+    else this.partsDone.push(member);
+    if (this.inParts.length > 0) this.nextTurn(() => this.executePart());
+    if (!goesOn) this.schedule();
+  }
+
+  private didPart(member: Member): boolean {
+    try {
+      return member.change.executePart();
+    } catch (error) {
+      this.settleThrown(member, error);
+      return false;
+    }
+  }
+
+  /**
+   * Beside a flush not all at once: when that ends, its operations are answered and the next ones come while the rest of these
+   * are executed, and neither has to wait for them.
+   */
+  private executeFrom(first: number): void {
+    const { group, flushing } = this;
+    const end = flushing === null ? group.length : Math.min(first + SLICE_COUNT, group.length);
+    const begunAt = performance.now();
+    for (const member of group.slice(first, end)) {
+      if (!this.allowed()) return;
+      this.execute(member);
+      const { madeKey } = member.done;
+      if (madeKey !== null) this.volume.changing.add(madeKey);
+      this.hooks.onStep(member.change.operation, 'afterExecution');
+    }
+    if (end > first) this.pacing.noteExecution((performance.now() - begunAt) / (end - first));
+    if (end < group.length) {
+      this.nextTurn(() => {
+        if (this.phase !== 'stopped') this.executeFrom(end);
+      });
+      return;
+    }
+    this.phase = 'executed';
+    if (this.flushing === null) this.flushGroup();
+  }
+
+  private execute(member: Member): void {
+    const { change } = member;
+    // A part of it has thrown, or it is half executed.
+    if (member.done !== change || (change.hasParts && this.settle(member) === 'completed')) return;
+    try {
+      change.execute(this.flushes);
+    } catch (error) {
+      this.settleThrown(member, error);
+    }
+  }
+
+  private settleThrown(member: Member, error: unknown): void {
+    const { operation, key, madeKey } = member.change;
+    this.hooks.onBug(`${operation} ${hex(key)}, while it was executed`, error);
+    if (this.settle(member) === 'completed') return;
+    this.flushes.addAll();
+    member.done = { operation, key, results: noResults(key), madeKey };
+  }
+
+  private settle(member: Member): Settled['outcome'] {
+    const { operation, key, madeKey } = member.change;
+    const settled = this.hooks.settle(member.intent, this.flushes);
+    if (settled.outcome === 'completed') {
+      member.done = { operation, key, results: settled.results, madeKey: settled.madeKey ?? madeKey };
+    } else if (settled.outcome === 'putAside') {
+      const whose = `${operation} ${hex(key)}`;
+      this.hooks.onBug(`${whose} is put aside and may be half executed`, new Error(settled.reason));
+    }
+    return settled.outcome;
+  }
+
+  private flushGroup(): void {
+    const members = this.group;
+    this.group = [];
+    this.announced = false;
+    this.flushing = members;
+    const begunAt = performance.now();
+    this.flushes.flush((result, issued) =>
+      this.guarded(() => {
+        this.pacing.noteFlush(performance.now() - begunAt);
+        this.flushed(members, result, issued);
+      }),
+    );
+    if (this.answersWait || this.phase !== 'executed') return;
+    this.phase = 'idle';
+    if (this.waiting.length > 0) this.schedule();
+  }
+
+  /** `issued`: the device was flushed. It was not if all operations of the group failed. */
+  private flushed(members: readonly Member[], result: number, issued: boolean): void {
+    if (this.phase === 'stopped') return;
+    if (result < 0) {
+      this.failed(`errno ${-result} while flushing directories`);
+      return;
+    }
+    if (!this.isOurs()) return;
+    const { journal } = this.volume;
+    if (!issued && !this.hooks.journalDisabled) {
+      // Every group ends with a flush: else two segments could be filled, and both lost.
+      journal.flush((error) =>
+        this.guarded(() => {
+          if (error !== null) this.failed(error.message);
+          else if (this.phase !== 'stopped') this.durable(members);
+        }),
+      );
+      return;
+    }
+    if (this.hooks.intents !== 'flush') journal.flushed();
+    this.durable(members);
+  }
+
+  /** The operations' effects are on the disk. */
+  private durable(members: readonly Member[]): void {
+    for (const { change } of members) this.hooks.onStep(change.operation, 'afterFlush');
+    this.flushing = null;
+    this.executed.push(...members);
+    if (!this.answersWait) {
+      if (!this.allowed()) return;
+      const answers = [...this.unrecorded, ...members.map(({ done }) => done)];
+      const appended = this.hooks.journalDisabled ? 'appended' : this.append(answers, []);
+      if (appended === 'failed') return;
+      this.unrecorded = appended === 'appended' ? [] : answers;
+      this.answerAll(members);
+    }
+    // The group that was executed meanwhile.
+    if (this.phase === 'executed' && this.announced) this.flushGroup();
+    else if (this.phase !== 'recording') this.goOn();
+  }
+
+  /** Nothing is in front: begins the next group, if it may begin; without one there are things to do all the same. */
+  private goOn(): void {
+    if (this.phase === 'stopped') return;
+    this.phase = 'idle';
+    const begins = this.waiting.length > 0 ? this.mayBegin() : this.flushing === null;
+    if (begins) this.beginGroup();
+  }
+
+  private allowed(): boolean {
+    if (this.hooks.mayServe() && !this.volume.failed) return true;
+    this.stop();
+    this.hooks.onStopped();
+    return false;
+  }
+
+  /** Before the first change of a group, and behind its flush, before anything is answered: see Volume.isOurs(). */
+  private isOurs(): boolean {
+    if (this.volume.isOurs()) return true;
+    this.stop();
+    return false;
+  }
+
+  private failed(detail: string, reason: FaultReason = 'IoError'): void {
+    this.stop();
+    this.volume.fail(
+      reason,
+      `volume ${this.volume.spec.name}: the journal could not be made durable: ${detail}`,
+    );
+  }
+
+  /** JournalContents: operations without an answer, whose intents are in the journal already. */
+  *intents(): Iterable<Uint8Array> {
+    for (const { intent } of this.flushing ?? []) yield intent;
+    for (const { intent } of this.inParts) yield intent;
+    for (const { intent } of this.partsDone) yield intent;
+    for (const { intent, partsDone } of this.group) if (this.announced || partsDone) yield intent;
+  }
+
+  /** JournalContents: answers given until now. Those given later are appended anyway. */
+  *replies(): Iterable<Uint8Array> {
+    const answers = [...this.replyCache.answers()];
+    for (const { key, results } of answers) yield payloadAround(key, results);
+  }
+}
+
+function keysOf(members: readonly Member[]): Set<string> {
+  const keys = new Set<string>();
+  for (const { keys: own, done } of members) {
+    for (const key of own) keys.add(key);
+    if (done.madeKey !== null) keys.add(done.madeKey);
+  }
+  return keys;
+}
+
+function hex(key: string): string {
+  return Buffer.from(key, 'latin1').toString('hex');
+}

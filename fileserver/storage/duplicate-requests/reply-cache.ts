@@ -1,0 +1,180 @@
+/**
+ * The duplicate request cache in memory: what was answered to which request, and which are being executed.
+ *
+ * A request's key is a hash of its whole call (XID, procedure, credential and arguments) and whose it is: what the client has said
+ * by its connection, else its address (callers/client-key.ts). So who knows what somebody else has sent or is about to send, to the
+ * byte, gets nobody's answer but his own, and his call is not taken for that one's.
+ *
+ * Bounded in entries, bytes and time; the oldest answers go first. A client resends only what it has not been answered,
+ * so what matters is younger than a failover; the bound is some thousand times what clients have outstanding. The time is
+ * that of one owner: an outage, however long, does not age answers, since clients could not ask again during it.
+ *
+ * Nobody's answers go because of others: where there are too many, the client with the most loses its oldest (answer-pool.ts).
+ * Answers that say that nothing was done have bounds of their own, an eighth of the others': to do such a call again is no harm of
+ * the same kind, and it costs nothing to make thousands of them fail.
+ */
+import { bootMs } from '../../system/boottime.ts';
+import type { StoredAnswers } from '../journal/stored-answers.ts';
+import { Answer, AnswerPool } from './answer-pool.ts';
+
+/**
+ * Called with the answer: the procedure's results, to be put behind a reply header with the request's XID. null: there are
+ * none, because the server made a mistake; the reply is SYSTEM_ERR (RFC 5531 §9). A second call does nothing.
+ */
+export type AnswerListener = (results: Uint8Array | null) => void;
+
+interface Running {
+  readonly client: number;
+  readonly listeners: AnswerListener[];
+}
+
+/** `execute`: nobody has seen it. `joined`: it is being executed. Either way the listener will be called. */
+export type Admission = 'execute' | 'joined';
+
+export interface ReplyCacheLimits {
+  readonly answersMax: number;
+  /** Of the answers' results. */
+  readonly bytesMax: number;
+  /** Ms. Longer than the longest pause between two attempts of a client (Linux: ten minutes). */
+  readonly ageMaxMs: number;
+}
+
+export const REPLY_CACHE_LIMITS: ReplyCacheLimits = {
+  answersMax: 8192,
+  bytesMax: 2 * 1024 * 1024,
+  ageMaxMs: 15 * 60_000,
+};
+
+/** Failures have this part of each bound, beside the others. */
+const FAILURES_PART = 8;
+/** A client that is not known. */
+export const NOBODY = 0;
+
+export class ReplyCache {
+  private readonly limits: ReplyCacheLimits;
+  private readonly now: () => number;
+  /** Answers of owners before this one, older than all others; null: none are left. */
+  private stored: StoredAnswers | null;
+  private storedAtMs: number;
+  private readonly running: Map<string, Running>;
+  /** In the order in which they were given. */
+  private readonly done: Map<string, Answer>;
+  private readonly successes: AnswerPool;
+  private readonly failures: AnswerPool;
+
+  /** now: ms, never going back. */
+  constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS, now: () => number = bootMs) {
+    this.limits = limits;
+    this.now = now;
+    this.stored = null;
+    this.storedAtMs = 0;
+    this.running = new Map();
+    this.done = new Map();
+    this.successes = new AnswerPool();
+    this.failures = new AnswerPool();
+  }
+
+  /** What was answered; null: the request has not been seen. `running`: it is being executed, and admit() joins it. */
+  find(key: string): Uint8Array | 'running' | null {
+    const answer = this.done.get(key);
+    if (answer !== undefined) return answer.results;
+    if (this.running.has(key)) return 'running';
+    return this.stored?.results(key) ?? null;
+  }
+
+  /** For a request that has no answer yet. client: a number for its address. */
+  admit(key: string, listener: AnswerListener, client: number = NOBODY): Admission {
+    const running = this.running.get(key);
+    if (running !== undefined) {
+      running.listeners.push(listener);
+      return 'joined';
+    }
+    if (this.done.has(key) || this.stored?.has(key) === true)
+      throw new Error('a request that has its answer must not be executed again');
+    this.running.set(key, { client, listeners: [listener] });
+    return 'execute';
+  }
+
+  /** The request has its answer: returns who waits for it. */
+  complete(key: string, results: Uint8Array): readonly AnswerListener[] {
+    const running = this.running.get(key);
+    this.running.delete(key);
+    this.stored?.delete(key);
+    const before = this.done.get(key);
+    if (before !== undefined) this.remove(before);
+    const client = running?.client ?? before?.client ?? NOBODY;
+    const answeredAtMs = before?.answeredAtMs ?? this.now();
+    const answer = new Answer(key, client, results, answeredAtMs);
+    this.done.set(key, answer);
+    this.poolOf(results).add(answer);
+    this.evictTooMany();
+    return running?.listeners ?? [];
+  }
+
+  /** The request gets no answer, and counts as one that never came: returns who waits for it. */
+  abandon(key: string): readonly AnswerListener[] {
+    const running = this.running.get(key);
+    this.running.delete(key);
+    return running?.listeners ?? [];
+  }
+
+  /** Answers that an owner before gave; of this one's life none has passed yet. They are the cache's from now on. */
+  restore(answers: StoredAnswers): void {
+    if (this.done.size + this.running.size > 0) throw new Error('answers of an owner before come first');
+    this.stored = answers;
+    this.storedAtMs = this.now();
+    this.evict(this.storedAtMs);
+  }
+
+  /** Answers kept, oldest first. */
+  *answers(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
+    if (this.stored !== null) yield* this.stored.entries();
+    yield* this.done.values();
+  }
+
+  get answerCount(): number {
+    return (this.stored?.count ?? 0) + this.done.size;
+  }
+
+  private poolOf(results: Uint8Array): AnswerPool {
+    return isSuccess(results) ? this.successes : this.failures;
+  }
+
+  private remove(answer: Answer): void {
+    this.done.delete(answer.key);
+    this.poolOf(answer.results).remove(answer);
+  }
+
+  private evictTooMany(): void {
+    const { answersMax, bytesMax } = this.limits;
+    const { successes, failures } = this;
+    while (failures.count > answersMax / FAILURES_PART || failures.bytes > bytesMax / FAILURES_PART)
+      this.remove(failures.victim()!);
+    const count = (): number => successes.count + (this.stored?.count ?? 0);
+    const bytes = (): number => successes.bytes + (this.stored?.resultsSize ?? 0);
+    while (count() > answersMax || bytes() > bytesMax) {
+      // Of clients of an owner before nothing is known: together they count as one.
+      if (this.stored !== null && this.stored.count >= successes.largestCount) this.dropStored();
+      else this.remove(successes.victim()!);
+    }
+  }
+
+  private dropStored(): void {
+    this.stored?.deleteOldest();
+    if (this.stored?.count === 0) this.stored = null;
+  }
+
+  /** Those that are too old or too many; once a second, so that memory is given back. */
+  evict(now: number = this.now()): void {
+    const deadline = now - this.limits.ageMaxMs;
+    if (this.storedAtMs < deadline) this.stored = null;
+    for (const pool of [this.successes, this.failures])
+      for (const answer of pool.olderThan(deadline)) this.remove(answer);
+    this.evictTooMany();
+  }
+}
+
+/** Of a procedure's results: they begin with its nfsstat3 (RFC 1813 §2.6), NFS3_OK is 0. */
+function isSuccess(results: Uint8Array): boolean {
+  return results[0] === 0 && results[1] === 0 && results[2] === 0 && results[3] === 0;
+}

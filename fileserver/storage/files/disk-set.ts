@@ -1,0 +1,499 @@
+/**
+ * All volumes of one home server, opened for service: the way from a file handle to a file, and from there to other
+ * files. One per port.
+ */
+import { constants } from 'node:os';
+import { faultOfExports } from '../../exports/export-check.ts';
+import type { ExportSpec } from '../../settings/export-spec.ts';
+import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../../system/file-calls.ts';
+import { foldsNames } from '../../system/name-folding.ts';
+import { S_IFDIR, StatBuffer } from '../../system/statx.ts';
+import { become, type Identity, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { errnoName, outcomeOf } from '../failures/errno-outcomes.ts';
+import {
+  failureOfResult,
+  statusOfResult,
+  type VolumeFailure,
+  type VolumeStatus,
+} from '../failures/status.ts';
+import { isSigned, isUuidAt, isWellFormed, UUID_AT, UUID_SIZE } from '../handles/file-handle.ts';
+import { type FileIdentity, IdentityReader } from '../handles/file-identity.ts';
+import { checkName, isDot, isDotDot, isPrivateName } from '../names/names.ts';
+import { type Volume, VolumeOpenError } from '../volume/volume.ts';
+import { DeepClimbs, FREE_LEVELS } from './deep-climbs.ts';
+import { Export, ExportTable, RecordedExports } from './export.ts';
+import { type ExportRoot, placeOf } from './export-root.ts';
+import { FileTable, type FileTableLimits } from './file-table.ts';
+import { InsideDirectories } from './inside-directories.ts';
+import { INSIDE, InsideFiles, OUTSIDE } from './inside-files.ts';
+import type { OpenFile } from './open-file.ts';
+
+const DOT = new TextEncoder().encode('.');
+const DOT_DOT = new TextEncoder().encode('..');
+const climbStat = new StatBuffer();
+const { EAGAIN, ELOOP, ENOENT, ENOTDIR, ESTALE } = constants.errno;
+/** Of a directory that is not under that name. */
+const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
+const NONE_KNOWN: ReadonlySet<string> = new Set();
+
+export class DiskSet {
+  readonly volumes: ReadonlyMap<string, Volume>;
+  readonly table: FileTable;
+  /** For isInside(): not the volumes' own, as whoever asks may still need what is in those. */
+  private readonly climbers: ReadonlyMap<Volume, IdentityReader>;
+
+  private readonly inside: InsideDirectories;
+  /** May a call here wait for a disk? If not, what would have to is `needsDisk`. */
+  private readonly mayWait: boolean;
+  /** Of exported directories, by place. Where calls may wait they are found here, elsewhere learned. */
+  private readonly known: Map<string, ExportRoot>;
+  /** Identity keys of exported directories and of those on the way to them from the root of the volume. */
+  private waysToExports: Map<Volume, Set<string>>;
+
+  private readonly deepClimbs: DeepClimbs;
+  private readonly insideFiles: InsideFiles;
+
+  /** Throws VolumeOpenError (InvalidExport). */
+  constructor(
+    volumes: readonly Volume[],
+    exports: readonly ExportSpec[],
+    limits: FileTableLimits,
+    mayWait = true,
+  ) {
+    this.mayWait = mayWait;
+    this.inside = new InsideDirectories();
+    this.deepClimbs = new DeepClimbs();
+    this.insideFiles = new InsideFiles(mayWait);
+    this.known = new Map();
+    this.waysToExports = new Map();
+    this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
+    this.table = new FileTable(limits, mayWait);
+    this.climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
+    this.replaceExports(exports);
+  }
+
+  get exports(): ExportTable {
+    return this.table.exports;
+  }
+
+  /**
+   * Takes effect at once, for calls in progress too: rights are looked up where they are used. Throws VolumeOpenError
+   * (InvalidExport) and leaves the old ones. An export whose directory is not there is not served; see roots.
+   */
+  replaceExports(specs: readonly ExportSpec[]): void {
+    const volumes = [...this.volumes.values()];
+    const fault = faultOfExports(
+      specs,
+      volumes.map(({ spec: { name } }) => name),
+    );
+    if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
+    const exports = specs.map(
+      (spec) => new Export(spec, volumes.find(({ spec: { name } }) => name === spec.volume)!),
+    );
+    this.findRoots(exports);
+    this.table.replaceExports(new ExportTable(exports));
+  }
+
+  /** Where the exported directories are, as far as this thread knows. */
+  get roots(): ExportRoot[] {
+    return this.exports.all.flatMap(({ spec }) => this.known.get(placeOf(spec)) ?? []);
+  }
+
+  /** Looks for the exported directories again. true: one of them has gone, come back, or is another. May wait for the disk. */
+  lookForRoots(): boolean {
+    const before = this.roots;
+    this.findRoots(this.exports.all);
+    const changed = this.roots.some(({ key, problem }, index) => {
+      const last = before[index];
+      return key !== last?.key || problem !== last.problem;
+    });
+    if (changed) this.table.replaceExports(this.exports);
+    return changed;
+  }
+
+  /** What another thread has found. */
+  learnRoots(roots: readonly ExportRoot[]): void {
+    for (const root of roots) this.known.set(root.place, root);
+    this.findRoots(this.exports.all);
+    this.table.replaceExports(this.exports);
+  }
+
+  private findRoots(exports: readonly Export[]): void {
+    if (this.mayWait) this.waysToExports = new Map();
+    for (const one of exports) {
+      if (this.mayWait) this.known.set(placeOf(one.spec), this.findRoot(one));
+      one.rootKey = this.known.get(placeOf(one.spec))?.key ?? '';
+    }
+  }
+
+  private findRoot({ spec, volume, directory }: Export): ExportRoot {
+    const place = placeOf(spec);
+    if (directory.length === 0) return { place, key: volume.rootKey, problem: '' };
+    const way = this.waysToExports.get(volume) ?? new Set();
+    this.waysToExports.set(volume, way);
+    const fd = this.openBelow(volume, directory, volume.identity, (key) => way.add(key));
+    const result = fd < 0 ? fd : volume.noted(volume.identity.call, volume.identity.ofFd(fd));
+    if (fd >= 0) close(fd);
+    if (result >= 0) return { place, key: volume.identity.key(), problem: '' };
+    // For lack of descriptors or memory, say: that passes.
+    const known = this.known.get(place);
+    if (known !== undefined && !NOT_THERE.includes(-result)) return known;
+    const what = NOT_THERE.includes(-result) ? 'has no directory' : 'does not let this server open';
+    const problem = `volume "${spec.volume}" ${what} "${spec.directory}" (${errnoName(-result)})`;
+    return { place, key: '', problem };
+  }
+
+  /** An exported directory, or one above it: like a mount point it is neither renamed nor removed by clients. */
+  isOnWayToExport(volume: Volume, key: string): boolean {
+    return this.waysToExports.get(volume)?.has(key) === true;
+  }
+
+  /**
+   * Settles operations with the rights that they were recorded with, also where their exports are others by now, or gone.
+   * Nothing of that stays.
+   */
+  asRecorded<T>(settle: () => T): T {
+    const { exports } = this.table;
+    this.table.replaceExports(new RecordedExports());
+    try {
+      return settle();
+    } finally {
+      this.table.replaceExports(exports);
+    }
+  }
+
+  /** Walks down from the volume's root as the server itself, through directories only; a descriptor or -errno. */
+  private openBelow(
+    volume: Volume,
+    names: readonly Uint8Array[],
+    identity: IdentityReader = volume.identity,
+    passed: (key: string) => void = () => {},
+  ): number {
+    become(SERVER_IDENTITY);
+    let fd = this.openAt(volume, volume.rootFd, DOT, O_PATH | O_DIRECTORY);
+    let parent = volume.rootKey;
+    for (const name of names) {
+      if (fd < 0) return fd;
+      const next = this.openAt(volume, fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+      close(fd);
+      fd = next;
+      if (fd < 0) return fd;
+      const known = volume.noted(identity.call, identity.ofFd(fd));
+      if (known < 0) {
+        close(fd);
+        return known;
+      }
+      const key = identity.key();
+      volume.pathIndex?.learn(key, parent, name);
+      passed(key);
+      parent = key;
+    }
+    return fd;
+  }
+
+  /** Of the handle in a buffer, whoever has signed it and whatever its export; null: of none that is open here. */
+  volumeOf(bytes: Uint8Array, start: number, size: number): Volume | null {
+    if (size < UUID_AT + UUID_SIZE) return null;
+    for (const volume of this.volumes.values())
+      if (isUuidAt(volume.uuid, bytes, start + UUID_AT)) return volume;
+    return null;
+  }
+
+  /** Is this the handle of a file, there or gone, on one of the volumes? Asks no disk. */
+  holds(handle: Uint8Array): boolean {
+    if (!isWellFormed(handle)) return false;
+    const volume = this.volumeOf(handle, 0, handle.length);
+    return volume !== null && isSigned(volume.keys, handle);
+  }
+
+  /** The file of a handle in a buffer. */
+  resolve(bytes: Uint8Array, start: number, size: number): OpenFile | VolumeFailure {
+    return this.table.resolve(this.volumes, bytes, start, size);
+  }
+
+  resolveHandle(handle: Uint8Array): OpenFile | VolumeFailure {
+    return this.table.resolve(this.volumes, handle, 0, handle.length);
+  }
+
+  /**
+   * Attributes of a file into `into`. Also says `stale` for an object that has lost its last name: a descriptor
+   * would still open it, but nobody who comes back tomorrow could (RFC 1813 §2.6 NFS3ERR_STALE).
+   */
+  attributes(file: OpenFile, into: StatBuffer): VolumeStatus {
+    const fd = this.pathFd(file);
+    if (fd < 0) return statusOfResult(fd);
+    const result = into.ofFd(fd);
+    if (result < 0) return file.volume.failure('statx', result);
+    if (into.nlink === 0) {
+      this.table.dropRemoved(file);
+      return 'stale';
+    }
+    return 'ok';
+  }
+
+  /**
+   * The O_PATH descriptor of a file or -errno. May switch the thread to the server's identity: get descriptors
+   * first, then become the user.
+   */
+  pathFd(file: OpenFile): number {
+    const open = file.pathFd >= 0;
+    if (open && (!file.tree.canBeLeft || file.insideAt === this.table.generation)) return file.pathFd;
+    const fd = this.table.pathFd(file);
+    if (fd < 0 || !file.tree.canBeLeft) return fd;
+    if (file.tree.withdrawn) return -ESTALE;
+    const inside = this.isInside(file, fd);
+    if (inside < 0) return inside;
+    if (inside === OUTSIDE) {
+      this.table.drop(file);
+      return -ESTALE;
+    }
+    file.insideAt = this.table.generation;
+    return fd;
+  }
+
+  /**
+   * Does a directory lie below its export's? It did when its handle was made, but may have been moved out since: by
+   * way of another export, or on the server. Files have no way back up: of those it is asked whether they lie on the volume, where
+   * the file system is larger. INSIDE, OUTSIDE, or -errno: that could not be found out.
+   */
+  private isInside(
+    file: OpenFile,
+    fd: number,
+    known: ReadonlySet<string> = this.inside.of(file.tree, this.table.generation),
+  ): number {
+    const { tree } = file;
+    become(SERVER_IDENTITY);
+    if (climbStat.ofFd(fd) < 0) return INSIDE;
+    if (climbStat.type !== S_IFDIR) return this.insideFiles.isInside(file, fd, climbStat);
+    const inside = this.leadsToRoot(file, fd, known);
+    // What is known concerns the root of before.
+    return inside === OUTSIDE && this.isRootAnother(tree) ? this.leadsToRoot(file, fd, NONE_KNOWN) : inside;
+  }
+
+  /** known: identity keys of directories that lie inside. */
+  private leadsToRoot(file: OpenFile, fd: number, known: ReadonlySet<string>): number {
+    const { volume, tree } = file;
+    const { generation } = this.table;
+    const identity = this.climbers.get(volume)!;
+    const climbed: string[] = [];
+    let key = file.key;
+    let at = fd;
+    let inside = key === tree.rootKey || known.has(key);
+    while (!inside && key !== volume.rootKey) {
+      if (climbed.length === FREE_LEVELS && !this.deepClimbs.mayGoOn(performance.now())) {
+        if (at !== fd) close(at);
+        return -EAGAIN;
+      }
+      climbed.push(key);
+      const above = this.openAt(volume, at, DOT_DOT, O_PATH | O_DIRECTORY);
+      if (at !== fd) close(at);
+      at = above;
+      if (above < 0) return hasNothingAbove(above) ? OUTSIDE : above;
+      const identified = volume.noted(identity.call, identity.ofFd(above));
+      if (identified < 0) {
+        close(above);
+        return identified;
+      }
+      if (identity.mountId !== volume.rootMountId) break;
+      const keyAbove = identity.key();
+      // The root of everything is above itself.
+      if (keyAbove === key) break;
+      key = keyAbove;
+      inside = key === tree.rootKey || known.has(key);
+    }
+    if (at !== fd) close(at);
+    if (climbed.length > FREE_LEVELS) this.deepClimbs.climbed(climbed.length, performance.now());
+    if (!inside) return OUTSIDE;
+    this.inside.add(tree, generation, climbed);
+    return INSIDE;
+  }
+
+  /** A descriptor or -errno. If none is left, descriptors of files that are not in use are given up for it. */
+  private openAt(volume: Volume, dir: number, name: Uint8Array, flags: number): number {
+    let fd = openAt(dir, name, flags);
+    if (this.table.makeRoom(fd)) fd = openAt(dir, name, flags);
+    return volume.noted('openat', fd);
+  }
+
+  /** The exported directory may have been removed and made anew: is it another one by now? Then that one counts. */
+  private isRootAnother(tree: Export): boolean {
+    if (!this.mayWait) return false;
+    const identity = this.climbers.get(tree.volume)!;
+    const fd = this.openBelow(tree.volume, tree.directory, identity);
+    if (fd < 0) return false;
+    const result = identity.ofFd(fd);
+    close(fd);
+    if (result < 0 || identity.key() === tree.rootKey) return false;
+    tree.rootKey = identity.key();
+    return true;
+  }
+
+  /** The exported directory itself. */
+  rootOf(one: Export): OpenFile | VolumeFailure {
+    return this.below(one, []);
+  }
+
+  /** A directory below an export's, as the server itself: for MOUNT. */
+  below(one: Export, names: readonly Uint8Array[]): OpenFile | VolumeFailure {
+    for (const name of names) {
+      const status = checkName(name);
+      if (status !== null) return status;
+      if (isDot(name) || isDotDot(name)) return 'accessDenied';
+    }
+    const path = [...one.directory, ...names];
+    if (path[0] !== undefined && isPrivateName(path[0])) return 'noEntry';
+    const fd = this.openBelow(one.volume, path);
+    if (fd < 0) return failureOfResult(fd);
+    const { identity } = one.volume;
+    const result = identity.ofFd(fd);
+    if (result < 0) {
+      close(fd);
+      return one.volume.failure(identity.call, result);
+    }
+    // The export's directory may have been made anew: what is there now is what clients get.
+    if (names.length === 0) one.rootKey = identity.key();
+    const file = this.table.ofIdentity(one, identity);
+    this.table.keepPathFd(file, fd);
+    return file;
+  }
+
+  /**
+   * The object under a name in a directory, as a user. Symbolic links are objects here, never followed; `.` is the
+   * directory, `..` the one above, but the export's own directory has none above it.
+   */
+  lookup(dir: OpenFile, name: Uint8Array, user: Identity): OpenFile | VolumeFailure {
+    const checked = checkName(name);
+    if (checked !== null) return checked;
+    if (this.hides(dir, name)) return 'noEntry';
+    const dirFd = this.pathFd(dir);
+    if (dirFd < 0) return failureOfResult(dirFd);
+    const atTop = dir.key === dir.tree.rootKey;
+    const stay = isDot(name) || (isDotDot(name) && atTop);
+    const { volume, tree } = dir;
+    if (isDotDot(name) && !stay && tree.canBeLeft) {
+      // At this moment: what was so a moment ago is no leave to go up.
+      const inside = this.isInside(dir, dirFd, NONE_KNOWN);
+      if (inside !== INSIDE) return inside === OUTSIDE ? 'stale' : failureOfResult(inside);
+    }
+    become(user);
+    if (!this.mayWait) return this.lookupCached(dir, dirFd, stay ? DOT : name);
+    const { identity } = volume;
+    const result = identity.ofName(dirFd, stay ? DOT : name);
+    if (result < 0) return volume.failure(identity.call, result);
+    // Another file system is mounted there: it is not part of this volume.
+    if (identity.mountId !== volume.rootMountId) return 'accessDenied';
+    const file = this.table.ofIdentity(tree, identity);
+    // It was there a moment ago, in a directory that lies inside.
+    file.insideAt = this.table.generation;
+    if (volume.pathIndex !== null && !stay && !isDotDot(name))
+      volume.pathIndex.learn(file.key, dir.key, name);
+    return file;
+  }
+
+  /** The regular file that was just made under a name, which `fd` has open; `fd` is the table's from now on. */
+  made(dir: OpenFile, name: Uint8Array, fd: number): OpenFile | VolumeFailure {
+    const { volume, tree } = dir;
+    const { identity } = volume;
+    const result = identity.ofFd(fd);
+    if (result < 0) {
+      close(fd);
+      return volume.failure(identity.call, result);
+    }
+    const file = this.table.ofIdentity(tree, identity);
+    this.table.keepOpened(file, fd);
+    // No directory: it can't lie outside of its export.
+    file.insideAt = this.table.generation;
+    volume.pathIndex?.learn(file.key, dir.key, name);
+    return file;
+  }
+
+  /** The same as far as the kernel has it in memory. Volumes without file handles are never looked at this way. */
+  private lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
+    const { volume, tree } = dir;
+    const fd = openCachedAt(dirFd, name);
+    if (fd < 0) return isUnanswered(fd) ? 'needsDisk' : volume.failure('openat2', fd);
+    const { identity } = volume;
+    const result = identity.ofFd(fd);
+    if (result < 0 || identity.mountId !== volume.rootMountId) {
+      close(fd);
+      return result < 0 ? volume.failure(identity.call, result) : 'accessDenied';
+    }
+    const file = this.table.ofIdentity(tree, identity);
+    file.insideAt = this.table.generation;
+    this.table.keepPathFd(file, fd);
+    return file;
+  }
+
+  /**
+   * Makes a system call by which an object loses this name, perhaps its last: unlink(2) and rename(2) themselves give back the
+   * space of what nobody has open, and for a file of many pieces on a busy disk that takes seconds, which everybody else with
+   * the volume would wait. So it is opened before, as the user who the thread already is, unless it is open here anyway, and
+   * closed where nobody waits. What the call returned.
+   */
+  losingName(dir: OpenFile, name: Uint8Array, identity: FileIdentity, call: () => number): number {
+    const { volume } = dir;
+    const files = this.table.filesOf(volume, identity);
+    const held = files.some(({ isOpen }) => isOpen) ? -1 : openAt(dir.pathFd, name, O_PATH | O_NOFOLLOW);
+    const result = call();
+    if (result >= 0) this.table.forget(volume, identity, files);
+    if (held < 0) return result;
+    if (result >= 0) volume.closings.close(held);
+    else close(held);
+    return result;
+  }
+
+  /** Somebody else, another thread of this server, has removed an object under one of its names. */
+  forget(volume: Volume, identity: FileIdentity): void {
+    this.table.forget(volume, identity, this.table.filesOf(volume, identity));
+  }
+
+  /** After a reply of the thread that may wait: what it has just looked at is in memory now. */
+  becameWarm(file: OpenFile): void {
+    if (file.pathFd < 0 && !file.dropped) this.table.openNow(file);
+  }
+
+  /**
+   * May two names in this directory be one? Looks at the directory once, and only where directories of a file system differ in
+   * that. May switch the thread to the server's identity.
+   */
+  mayFoldNames(dir: OpenFile): boolean {
+    const { nameFolding } = dir.volume;
+    if (nameFolding !== 'byDirectory') return nameFolding === 'always';
+    if (dir.foldsNames !== null) return dir.foldsNames;
+    const fd = this.pathFd(dir);
+    if (fd < 0) return true;
+    become(SERVER_IDENTITY);
+    dir.foldsNames = foldsNames(fd);
+    return dir.foldsNames;
+  }
+
+  /** A name at the volume's root that belongs to FilerPair. */
+  hides(dir: OpenFile, name: Uint8Array): boolean {
+    return dir.key === dir.volume.rootKey && isPrivateName(name);
+  }
+
+  /**
+   * null: a client may make, replace or remove this name. Otherwise why not. `.` and `..` are for the caller, who
+   * has a different answer for each operation.
+   */
+  checkChangeableName(dir: OpenFile, name: Uint8Array): VolumeFailure | null {
+    return checkName(name) ?? (this.hides(dir, name) ? 'accessDenied' : null);
+  }
+
+  /** Resolves when all descriptors are closed, however long the last of removed objects take. */
+  async close(): Promise<void> {
+    this.table.close();
+    await Promise.all([...this.volumes.values()].map((volume) => volume.close()));
+  }
+}
+
+/** Of openat2 (-errno): it says nothing about the name. */
+function isUnanswered(result: number): boolean {
+  const outcome = outcomeOf('openat2', -result);
+  return outcome.kind === 'retry' && outcome.retry === 'inTheVolumeThread';
+}
+
+/** Of opening `..` (-errno): the directory was removed meanwhile. */
+function hasNothingAbove(result: number): boolean {
+  return result === -ENOENT || result === -ESTALE;
+}

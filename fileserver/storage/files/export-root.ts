@@ -1,0 +1,19 @@
+/**
+ * Where the exported directories are, as the thread that makes the changes of their volume has found them. The other threads are
+ * told: none of them looks for itself, as that may wait for the disk.
+ */
+import type { ExportSpec } from '../../settings/export-spec.ts';
+
+/** Plain data. */
+export interface ExportRoot {
+  readonly place: string;
+  /** Identity key of the directory; '': it is not there, or can't be opened. */
+  readonly key: string;
+  /** Why not, as a sentence; empty if it is there. */
+  readonly problem: string;
+}
+
+/** The same for exports of the same directory. */
+export function placeOf({ volume, directory = '' }: ExportSpec): string {
+  return `${volume}:${directory}`;
+}

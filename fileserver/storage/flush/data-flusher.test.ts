@@ -1,0 +1,307 @@
+import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../../eventually.fixture.ts';
+import { FlushLane, FlushTimes } from '../../system/flush-lane.ts';
+import type { OpenFile } from '../files/open-file.ts';
+import type { Volume } from '../volume/volume.ts';
+import { DataFlusher, UNSTABLE_TICKS } from './data-flusher.ts';
+
+type Ends = (error: NodeJS.ErrnoException | null) => void;
+
+const LONGER_THAN_A_FAST_DISK_MS = 20;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+let asked: { readonly fd: number; readonly ends: Ends }[];
+let told: string[];
+/** What a look at the ownership record says. */
+let isOurs: boolean;
+/** What the volume was given up for. */
+let failed: string[];
+let pins: number;
+/** What the table says when it is asked for a descriptor of the file. */
+let filesFd: () => number;
+let anyFd: number;
+let removed: boolean;
+let tests = 0;
+/** Ends of syncfs. */
+let synced: ((result: number) => void)[];
+let volume: Volume;
+let file: OpenFile;
+let flusher: DataFlusher;
+let lane: FlushLane;
+
+beforeEach(() => {
+  asked = [];
+  told = [];
+  isOurs = true;
+  failed = [];
+  pins = 0;
+  synced = [];
+  anyFd = openSync('/dev/null', 'r');
+  filesFd = () => anyFd;
+  removed = false;
+  tests += 1;
+  volume = {
+    spec: { name: 'data' },
+    flushTimes: new FlushTimes(),
+    isOurs: () => isOurs,
+    fail: (reason: string) => failed.push(reason),
+    sync: (done: (result: number) => void) => synced.push(done),
+  } as unknown as Volume;
+  file = { key: `file ${tests}`, volume } as unknown as OpenFile;
+  const flush = (fd: number, ends: Ends) => asked.push({ fd, ends });
+  lane = new FlushLane(8, { fsync: flush, fdatasync: flush });
+  const table = {
+    readFd: () => filesFd(),
+    ownFd: () => openSync('/dev/null', 'r'),
+    unflushedMax: 100_000,
+    pin: () => {
+      pins += 1;
+    },
+    unpin: () => {
+      pins -= 1;
+      // As the table has it: a removed file's descriptors are closed with its last pin.
+      if (pins === 0 && removed) filesFd = () => -constants.errno.ESTALE;
+    },
+  };
+  flusher = new DataFlusher(table, lane);
+});
+afterEach(() => {
+  expect(pins).toBe(0);
+  closeSync(anyFd);
+});
+
+const flush = (name: string): void =>
+  flusher.flush(file, 'all', (outcome) => told.push(`${name}: ${outcome}`));
+
+/** Some dozen flushes, one after the other, of which none is fast. */
+async function showThatTheDiskIsSlow(): Promise<void> {
+  for (let i = 0; i < 48; i++) {
+    flush('slow');
+    await pause(4);
+    asked.splice(0)[0]!.ends(null);
+  }
+  told = [];
+}
+
+test('what comes while a flush runs shares the next one', async () => {
+  flush('A');
+  flush('B');
+  flush('C');
+  expect(asked).toHaveLength(1);
+  asked[0]!.ends(null);
+  expect(told).toEqual(['A: ok']);
+  expect(asked).toHaveLength(2);
+  asked[1]!.ends(null);
+  expect(told).toEqual(['A: ok', 'B: ok', 'C: ok']);
+  await pause(LONGER_THAN_A_FAST_DISK_MS);
+  expect(asked).toHaveLength(2);
+});
+
+test('on a slow disk the next one begins beside the first, with a descriptor of its own', async () => {
+  await showThatTheDiskIsSlow();
+  flush('A');
+  flush('B');
+  flush('C');
+  await eventually(() => expect(asked).toHaveLength(2));
+  expect(asked[1]!.fd).not.toBe(asked[0]!.fd);
+  flush('D');
+  await eventually(() => expect(asked).toHaveLength(3));
+  asked[0]!.ends(null);
+  expect(told).toEqual(['A: ok']);
+  asked[1]!.ends(null);
+  asked[2]!.ends(null);
+  expect(told).toEqual(['A: ok', 'B: ok', 'C: ok', 'D: ok']);
+});
+
+test('no more than four of a file at once; the rest waits for one of them', async () => {
+  await showThatTheDiskIsSlow();
+  for (const name of ['A', 'B', 'C', 'D']) {
+    flush(name);
+    await eventually(() => expect(told.length + asked.length).toBe(name.charCodeAt(0) - 64));
+  }
+  flush('E');
+  await pause(LONGER_THAN_A_FAST_DISK_MS);
+  expect(asked).toHaveLength(4);
+  asked[0]!.ends(null);
+  expect(asked).toHaveLength(5);
+  for (const { ends } of asked.slice(1)) ends(null);
+  expect(told).toEqual(['A: ok', 'B: ok', 'C: ok', 'D: ok', 'E: ok']);
+});
+
+test('an error is told to all that have a flush of the file under way', async () => {
+  await showThatTheDiskIsSlow();
+  flush('A');
+  flush('B');
+  await eventually(() => expect(asked).toHaveLength(2));
+  asked[1]!.ends(null);
+  expect(told).toEqual([]);
+  asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));
+  expect(told.sort()).toEqual(['A: ioError', 'B: ioError']);
+});
+
+test('a second flush of one file is not begun where other files wait for their first', async () => {
+  await showThatTheDiskIsSlow();
+  for (let other = 0; other < 7; other++) {
+    lane.flush({ fd: anyFd, key: `${other}`, depth: 'all' }, new FlushTimes(), () => {});
+  }
+  flush('A');
+  flush('B');
+  await pause(LONGER_THAN_A_FAST_DISK_MS);
+  expect(asked).toHaveLength(8);
+  for (const { ends } of [...asked]) ends(null);
+  for (const { ends } of asked.slice(8)) ends(null);
+  expect(told).toEqual(['A: ok', 'B: ok']);
+});
+
+test('on a fast disk none begins beside another, though most of them wait for a processor', async () => {
+  for (let i = 0; i < 48; i++) {
+    flush('other');
+    if (i % 4 !== 0) await pause(4);
+    asked.splice(0)[0]!.ends(null);
+  }
+  flush('A');
+  flush('B');
+  await pause(LONGER_THAN_A_FAST_DISK_MS);
+  expect(asked).toHaveLength(1);
+  asked[0]!.ends(null);
+  asked[1]!.ends(null);
+});
+
+test('a file that is removed while a flush runs is flushed for those that wait, by the descriptor that it had', () => {
+  flush('A');
+  flush('B');
+  removed = true;
+  asked[0]!.ends(null);
+  expect(asked).toHaveLength(2);
+  asked[1]!.ends(null);
+  expect(told).toEqual(['A: ok', 'B: ok']);
+  flush('C');
+  expect(told).toEqual(['A: ok', 'B: ok', 'C: stale']);
+});
+
+test.each(['EACCES', 'EMFILE', 'ENFILE', 'ENOMEM', 'EIO'] as const)(
+  'without a descriptor (%s) the whole file system is flushed, and what comes meanwhile waits for the next one',
+  (code) => {
+    filesFd = () => -constants.errno[code];
+    flush('A');
+    flush('B');
+    expect(asked).toHaveLength(0);
+    expect(synced).toHaveLength(1);
+    filesFd = () => anyFd;
+    synced[0]!(0);
+    expect(told).toEqual(['A: ok']);
+    asked[0]!.ends(null);
+    expect(told).toEqual(['A: ok', 'B: ok']);
+  },
+);
+
+test('a flush of the whole file system that fails is a failed flush', () => {
+  filesFd = () => -constants.errno.EACCES;
+  flush('A');
+  synced[0]!(-constants.errno.EIO);
+  expect(told).toEqual(['A: ioError']);
+});
+
+test('flushing what is unstable waits for a flush of it that is under way, and for what was written since it began', async () => {
+  flusher.noteUnstable(file);
+  flush('COMMIT');
+  flusher.noteUnstable(file);
+  let flushed = false;
+  const all = flusher.flushUnstable().then(() => {
+    flushed = true;
+  });
+  asked[0]!.ends(null);
+  await pause(0);
+  expect([flushed, told, volume.flushTimes.underWay]).toEqual([false, ['COMMIT: ok'], 1]);
+  asked[1]!.ends(null);
+  await all;
+  expect([flusher.hasUnstable, volume.flushTimes.underWay]).toEqual([false, 0]);
+});
+
+test('a flush counts as under way until those that wait have been told, whatever they begin then', async () => {
+  let ended = false;
+  flusher.noteUnstable(file);
+  flusher.flush(file, 'data', () => flush('next'));
+  void volume.flushTimes.whenEnded().then(() => {
+    ended = true;
+  });
+  expect(flusher.hasUnstable).toBe(false);
+  asked[0]!.ends(null);
+  await pause(0);
+  expect([ended, told]).toEqual([false, []]);
+  asked[1]!.ends(null);
+  await volume.flushTimes.whenEnded();
+  expect(told).toEqual(['next: ok']);
+});
+
+test('more unstable files than are remembered: their file system is flushed too, and a failure is told of their volume', async () => {
+  const files = Array.from({ length: 4097 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
+  for (const one of files) flusher.noteUnstable(one);
+  const all = flusher.flushUnstable();
+  expect(synced).toHaveLength(1);
+  synced[0]!(-constants.errno.EIO);
+  for (let i = 0; i < 4096; i++) asked[i]!.ends(null);
+  expect([...(await all)]).toEqual([volume]);
+});
+
+test('flushing what is unstable says that a flush failed which was under way', async () => {
+  flusher.noteUnstable(file);
+  flush('COMMIT');
+  const all = flusher.flushUnstable();
+  asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));
+  expect([...(await all)]).toEqual([volume]);
+  expect(told).toEqual(['COMMIT: ioError']);
+});
+
+test('what was written unstable is flushed by itself after a while, and until then its descriptors stay open', () => {
+  flusher.noteUnstable(file);
+  flusher.noteUnstable(file);
+  for (let second = 1; second < UNSTABLE_TICKS; second++) flusher.tick();
+  expect([file.unflushed, asked.length]).toEqual([true, 0]);
+  flusher.tick();
+  expect([file.unflushed, asked.length, pins]).toEqual([false, 1, 1]);
+  // What is written now is not what this flush is about.
+  flusher.noteUnstable(file);
+  asked[0]!.ends(null);
+  expect([file.unflushed, pins, failed]).toEqual([true, 0, []]);
+});
+
+test("a failure of such a flush is the volume's", () => {
+  flusher.noteUnstable(file);
+  for (let second = 1; second <= UNSTABLE_TICKS; second++) flusher.tick();
+  asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));
+  expect(failed).toEqual(['IoError']);
+});
+
+test('files of which no descriptor is kept are committed with their whole file system, until that was flushed', () => {
+  const files = Array.from({ length: 4097 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
+  for (const one of files) flusher.noteUnstable(one);
+  const last = files[4096]!;
+  expect([files[4095]!.unflushed, last.unflushed]).toEqual([true, undefined]);
+  // Its descriptor may be younger than an error of its data.
+  flusher.flush(last, 'data', (outcome) => told.push(outcome));
+  expect([asked.length, synced.length]).toEqual([0, 1]);
+  synced[0]!(0);
+  expect(told).toEqual(['ok']);
+  // Something was written while the whole file system was flushed: once more.
+  flusher.tick();
+  flusher.noteUnstable(last);
+  synced[1]!(0);
+  flusher.flush(last, 'data', () => {});
+  expect([asked.length, synced.length]).toEqual([0, 3]);
+  synced[2]!(0);
+  flusher.tick();
+  synced[3]!(0);
+  flusher.flush(last, 'data', () => {});
+  expect([asked.length, synced.length, failed]).toEqual([1, 4, []]);
+  asked[0]!.ends(null);
+});
+
+test('a flush proves nothing once somebody newer has the volume', () => {
+  flush('A');
+  isOurs = false;
+  asked[0]!.ends(null);
+  expect(told).toEqual(['A: ioError']);
+});

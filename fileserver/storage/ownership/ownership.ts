@@ -1,0 +1,401 @@
+/**
+ * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership`
+ * (who serves it now, and where it lies; docs/design.md R6).
+ *
+ * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over
+ * the older one, and when that is durable over the other one too (see writeOwnership). So a crash leaves the record before or the new
+ * one; and since no space is needed and no metadata changes, a full disk does not stop a takeover, and it waits for two writes to the
+ * disk.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { fdatasync } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
+import { disableCopyOnWrite } from '../../system/copy-on-write.ts';
+import {
+  AT_FDCWD,
+  changeMode,
+  close,
+  makeDirectoryAt,
+  O_DSYNC,
+  O_RDWR,
+  readOwnershipInto,
+  writeOwnershipFrom,
+} from '../../system/file-calls.ts';
+import { withPoolFault } from '../../system/pool-calls.ts';
+import { StatBuffer } from '../../system/statx.ts';
+import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import type { WriteGate } from '../../system/write-gate.ts';
+import { HANDLE_KEY_SIZE } from '../handles/handle-keys.ts';
+import { createJournal } from '../journal/journal.ts';
+import { PRIVATE_DIRECTORY } from '../names/names.ts';
+import { flushDirectory, must, removeFile, replaceDurably } from '../private-files/durable-file.ts';
+import {
+  openPrivate,
+  readPrivate,
+  VolumeRecordError,
+  withPrivateDirectory,
+} from '../private-files/private-files.ts';
+import { isPlace, type Place } from './place.ts';
+
+const { EEXIST } = constants.errno;
+const flushData = promisify(fdatasync);
+export const VOLUME_FORMAT = 1;
+const RESTORED = 'restored';
+const PRIVATE_MODE = 0o700;
+
+export interface VolumeRecord {
+  readonly format: typeof VOLUME_FORMAT;
+  readonly uuid: string;
+  /** Server to which the volume belongs by declaration. */
+  readonly home: string;
+  /** ISO 8601; for people. */
+  readonly createdAt: string;
+}
+
+export interface OwnershipRecord {
+  readonly uuid: string;
+  readonly home: string;
+  readonly owner: string;
+  readonly ownerIncarnation: string;
+  readonly epoch: number;
+  /** Eight bytes in hexadecimal digits: the write verifier under this owner. */
+  readonly writeVerifier: string;
+  /** The owner stopped in good order: everything it had acknowledged, stable or not, is on the disk. */
+  readonly clean: boolean;
+  /** Where the volume lay when it was served last; absent: written by a version that did not look. */
+  readonly place?: Place;
+  /** UUID that file handles carry; absent: the volume's. A new one with every new place. */
+  readonly handles?: string;
+}
+
+export function privateDirectory(root: string): string {
+  return join(root, PRIVATE_DIRECTORY);
+}
+function volumeFile(root: string): string {
+  return join(privateDirectory(root), 'volume.json');
+}
+export function ownershipFile(root: string): string {
+  return join(privateDirectory(root), 'ownership');
+}
+/** See journal-reserve.ts. */
+export function reserveFile(root: string): string {
+  return join(privateDirectory(root), 'reserve');
+}
+/** The administrator's word that a volume which is not the one that was served last is to be served: see behind.ts. */
+export function restoredFile(root: string): string {
+  return join(privateDirectory(root), RESTORED);
+}
+/** The volume's own key for file handles: see handle-keys.ts. */
+export function secretFile(root: string): string {
+  return join(privateDirectory(root), 'secret');
+}
+
+/** null: there is no volume. Throws VolumeRecordError for one that can't be understood. */
+export async function readVolumeRecord(root: string): Promise<VolumeRecord | null> {
+  const record = await readRecord(volumeFile(root));
+  if (record === null) return null;
+  const { format, uuid, home, createdAt } = record;
+  if (format !== VOLUME_FORMAT) {
+    throw new VolumeRecordError(`${volumeFile(root)}: format ${format}, this version reads ${VOLUME_FORMAT}`);
+  }
+  if (typeof uuid !== 'string' || !/^[0-9a-f-]{36}$/.test(uuid) || typeof home !== 'string') {
+    throw new VolumeRecordError(`${volumeFile(root)} has no uuid or no home`);
+  }
+  return { format: VOLUME_FORMAT, uuid, home, createdAt: String(createdAt) };
+}
+
+/** A block of the file. */
+export interface OwnershipSlot {
+  readonly record: OwnershipRecord;
+  /** Grows by one with each record written. */
+  readonly generation: number;
+}
+
+const readOwnershipFile = withPoolFault('read of the ownership record', readPrivate);
+const BLOCK_SIZE = 4096;
+const BLOCKS = 2;
+
+/** null: nobody has served the volume yet. Throws VolumeRecordError if something is there that can't be understood. */
+export async function readOwnership(root: string): Promise<OwnershipRecord | null> {
+  return (await readOwnershipSlot(root))?.record ?? null;
+}
+
+/** The same, with what writeOwnership() wants to know. */
+export async function readOwnershipSlot(root: string): Promise<OwnershipSlot | null> {
+  let bytes: Buffer;
+  try {
+    bytes = await readOwnershipFile(ownershipFile(root));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  return newestSlot(root, bytes);
+}
+
+/** Of the file's content. Throws VolumeRecordError. */
+export function newestSlot(root: string, bytes: Buffer): OwnershipSlot | null {
+  return newestOf(root, slotsIn(bytes));
+}
+
+type BlockContent = OwnershipSlot | 'blank' | 'damaged';
+
+const isSlot = (content: BlockContent): content is OwnershipSlot => typeof content !== 'string';
+
+function slotsIn(bytes: Buffer): readonly BlockContent[] {
+  return Array.from({ length: BLOCKS }, (_, block) => {
+    const text = bytes.toString('utf8', block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE).trim();
+    return text === '' ? 'blank' : (parseSlot(text) ?? 'damaged');
+  });
+}
+
+function newestOf(root: string, contents: readonly BlockContent[]): OwnershipSlot | null {
+  const slots = contents.filter(isSlot).sort((a, b) => b.generation - a.generation);
+  if (slots.length === 0 && contents.includes('damaged')) {
+    throw new VolumeRecordError(`${ownershipFile(root)} is damaged; restore it from a backup of the volume`);
+  }
+  return slots[0] ?? null;
+}
+
+function parseSlot(text: string): OwnershipSlot | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const { generation, checksum, record } = (value ?? {}) as Record<string, unknown>;
+  if (!Number.isSafeInteger(generation) || checksum !== checksumOf(generation as number, record)) return null;
+  return isOwnership(record) ? { generation: generation as number, record } : null;
+}
+
+function checksumOf(generation: number, record: unknown): number {
+  return crc32(`${generation} ${JSON.stringify(record)}`);
+}
+
+function isOwnership(value: unknown): value is OwnershipRecord {
+  const { uuid, home, owner, ownerIncarnation, epoch, writeVerifier, clean, place, handles } = (value ??
+    {}) as Record<string, unknown>;
+  return (
+    typeof uuid === 'string' &&
+    typeof home === 'string' &&
+    typeof owner === 'string' &&
+    typeof ownerIncarnation === 'string' &&
+    Number.isSafeInteger(epoch) &&
+    typeof writeVerifier === 'string' &&
+    /^[0-9a-f]{16}$/.test(writeVerifier) &&
+    typeof clean === 'boolean' &&
+    (place === undefined || isPlace(place)) &&
+    (handles === undefined || isUuid(handles))
+  );
+}
+
+const isUuid = (value: unknown): value is string =>
+  typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+
+/** Somebody newer owns the volume: the record was not written. */
+export class OwnershipAheadError extends Error {
+  override readonly name = 'OwnershipAheadError';
+  readonly found: OwnershipRecord;
+
+  constructor(root: string, found: OwnershipRecord, record: OwnershipRecord) {
+    super(
+      `${root} is owned by ${found.owner} in epoch ${found.epoch}; ${record.owner} claims it in epoch ${record.epoch}`,
+    );
+    this.found = found;
+  }
+}
+
+/** The record is not the one any more that was read before. To open the volume again may succeed. */
+export class OwnershipChangedError extends Error {
+  override readonly name = 'OwnershipChangedError';
+
+  constructor(root: string) {
+    super(`the ownership record of ${root} was written by another owner while the volume was opened`);
+  }
+}
+
+/** Is this the record of an owner that must not be replaced by that one? */
+export function isAhead(
+  found: OwnershipRecord,
+  { epoch, owner }: Pick<OwnershipRecord, 'epoch' | 'owner'>,
+): boolean {
+  return found.epoch > epoch || (found.epoch === epoch && found.owner !== owner);
+}
+
+/** How much of an ownership file counts, in bytes. */
+export const OWNERSHIP_SIZE = BLOCKS * BLOCK_SIZE;
+
+/**
+ * What is there is read, compared and replaced by this thread without a break, behind the gate: a thread that was held up
+ * anywhere before finds the record of whoever owns the volume by now, and writes nothing. Durable when it resolves.
+ *
+ * Between its look and its write the machine may be paused as a whole, and then it writes over whatever has come there since. So an
+ * owner writes until a look shows its record in both blocks. Such a late write hits one of them, with a generation that is not above
+ * the other's: that one counts, and the next look of the late writer finds it.
+ *
+ * @param writeThrough the record is on the disk when it is in the file: nothing stays dirty in this machine's memory (R9)
+ * @throws OwnershipAheadError, OwnershipChangedError, RefusedError, VolumeRecordError, SystemCallError
+ */
+export async function writeOwnership(
+  gate: WriteGate,
+  root: string,
+  record: OwnershipRecord,
+  writeThrough = false,
+): Promise<void> {
+  const path = ownershipFile(root);
+  for (let done = false; !done; ) {
+    // Anew each time: a network file system asks its server then, and may answer from memory otherwise.
+    const fd = must(`open ${path}`, openPrivate(path, O_RDWR | (writeThrough ? O_DSYNC : 0)));
+    try {
+      done = replaceOlder(gate, root, fd, record) === 'was in both';
+      if (!done && !writeThrough) await flushData(fd);
+    } finally {
+      close(fd);
+    }
+  }
+}
+
+function replaceOlder(
+  gate: WriteGate,
+  root: string,
+  fd: number,
+  record: OwnershipRecord,
+): 'written' | 'was in both' {
+  const path = ownershipFile(root);
+  const bytes = Buffer.alloc(OWNERSHIP_SIZE);
+  const size = must(`read ${path}`, readOwnershipInto(fd, bytes));
+  const slots = slotsIn(bytes.subarray(0, size));
+  const last = newestOf(root, slots);
+  if (last !== null && isAhead(last.record, record)) throw new OwnershipAheadError(root, last.record, record);
+  if (last !== null && hasServedUnder(last.record, record)) throw new OwnershipChangedError(root);
+  if (slots.every((slot) => isSlot(slot) && JSON.stringify(slot.record) === JSON.stringify(record)))
+    return 'was in both';
+  const generation = (last?.generation ?? 0) + 1;
+  const text = JSON.stringify({ generation, checksum: checksumOf(generation, record), record });
+  if (Buffer.byteLength(text) >= BLOCK_SIZE) throw new VolumeRecordError(`${path}: its names are too long`);
+  const block = Buffer.alloc(BLOCK_SIZE, ' ');
+  block.write(text);
+  block[BLOCK_SIZE - 1] = 0x0a;
+  const at = (generation % BLOCKS) * BLOCK_SIZE;
+  const written = must(`write ${path}`, writeOwnershipFrom(gate, fd, block, at));
+  if (written < BLOCK_SIZE) throw new VolumeRecordError(`${path}: only ${written} bytes could be written`);
+  return 'written';
+}
+
+/**
+ * Has another owner served under the write verifier that this record keeps? It was kept because of an older record than the one that
+ * is there, and what that owner has not committed may be lost.
+ */
+function hasServedUnder(found: OwnershipRecord, record: OwnershipRecord): boolean {
+  const { ownerIncarnation, epoch, clean, writeVerifier } = found;
+  const isOurs = ownerIncarnation === record.ownerIncarnation && epoch === record.epoch;
+  return !isOurs && !clean && writeVerifier === record.writeVerifier;
+}
+
+async function readRecord(path: string): Promise<Record<string, unknown> | null> {
+  let text: string;
+  try {
+    text = (await readPrivate(path)).toString('utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw error;
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // Said below, with the file's name.
+  }
+  throw new VolumeRecordError(`${path} is not JSON; restore it from a backup of the volume`);
+}
+
+/** null: it has none, and the pair's keys count. previous: one that was renamed. */
+export async function readSecret(root: string, previous = false): Promise<Uint8Array | null> {
+  const file = secretFile(root) + (previous ? '.previous' : '');
+  const secret = await readPrivate(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (secret === null) return null;
+  if (secret.length !== HANDLE_KEY_SIZE) {
+    throw new VolumeRecordError(`${file} has ${secret.length} bytes instead of ${HANDLE_KEY_SIZE}`);
+  }
+  return new Uint8Array(secret);
+}
+
+/**
+ * Makes a directory a volume. volume.json comes last: what a crash leaves before it is no volume, and is made anew.
+ *
+ * @param hasKey it gets a key for file handles on itself (handle-keys.ts)
+ */
+export async function initialiseVolume(
+  gate: WriteGate,
+  root: string,
+  home: string,
+  hasKey = true,
+): Promise<VolumeRecord> {
+  const directory = privateDirectory(root);
+  if ((await readOwnership(root)) !== null) {
+    // It has been served: to make it anew would end all handles that clients hold.
+    throw new VolumeRecordError(`${volumeFile(root)} is missing; restore it from a backup of the volume`);
+  }
+  makePrivate(gate, directory);
+  // The administrator's word counts until the ownership record is on the disk.
+  const left = (await readdir(directory)).filter((name) => name !== RESTORED);
+  for (const name of left) removeFile(gate, join(directory, name));
+  become(SERVER_IDENTITY);
+  disableCopyOnWrite(gate, directory);
+  if (hasKey) await replaceDurably(gate, secretFile(root), randomBytes(HANDLE_KEY_SIZE));
+  await replaceDurably(gate, ownershipFile(root), Buffer.alloc(OWNERSHIP_SIZE, ' '));
+  await createJournal(gate, directory);
+  const record: VolumeRecord = {
+    format: VOLUME_FORMAT,
+    uuid: randomUUID(),
+    home,
+    createdAt: new Date().toISOString(),
+  };
+  await replaceDurably(gate, volumeFile(root), `${JSON.stringify(record)}\n`);
+  await flushDirectory(root);
+  return record;
+}
+
+/** The directory, for the server alone. Throws VolumeRecordError if it is there and somebody else could write to it. */
+function makePrivate(gate: WriteGate, directory: string): void {
+  become(SERVER_IDENTITY);
+  const made = makeDirectoryAt(gate, AT_FDCWD, new TextEncoder().encode(directory), PRIVATE_MODE);
+  if (made !== -EEXIST) must(`mkdir ${directory}`, made);
+  closeToOthers(gate, directory);
+}
+
+const modeStat = new StatBuffer();
+
+/** An administrator who makes the directory by hand leaves it open for reading. */
+export function closeToOthers(gate: WriteGate, directory: string): void {
+  const result = withPrivateDirectory(directory, (dir) => {
+    const looked = modeStat.ofFd(dir);
+    if (looked < 0 || (modeStat.mode & 0o777) === PRIVATE_MODE) return looked;
+    return changeMode(gate, dir, PRIVATE_MODE);
+  });
+  must(`chmod ${directory}`, result);
+}
+
+export async function saysRestored(root: string): Promise<boolean> {
+  try {
+    return (await lstat(restoredFile(root))).isFile();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw error;
+  }
+}
+
+/** It counts once. Durable when it resolves. */
+export async function takeBackRestored(gate: WriteGate, root: string): Promise<void> {
+  removeFile(gate, restoredFile(root));
+  await flushDirectory(privateDirectory(root));
+}

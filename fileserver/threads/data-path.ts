@@ -1,0 +1,122 @@
+/** What the agent asks for, one disk set after the other: opens, closes, changes exports, in all data threads. */
+
+import { descriptorBudget } from '../connection-limits/descriptor-budget.ts';
+import type { DiskSetSlot } from '../right/right-table.ts';
+import { RightTable } from '../right/right-table.ts';
+import { DataThreads, type ThreadStarter } from './data-threads.ts';
+import { DiskSetCoordinator } from './disk-set-coordinator.ts';
+import type {
+  DataThreadOptions,
+  DisksMessage,
+  FromDataThread,
+  PrepareMessage,
+  ToDataThread,
+} from './messages.ts';
+import type { FromDataThreads } from './thread-messages.ts';
+
+export interface DataPathSetup {
+  readonly options: DataThreadOptions;
+  /** Descriptors that the process may have. */
+  readonly openFilesMax: number;
+  readonly start: ThreadStarter;
+  readonly post: (message: FromDataThread) => void;
+}
+
+export class DataPath {
+  private readonly setup: DataPathSetup;
+  private readonly rights: RightTable;
+  private readonly threads: DataThreads;
+  private readonly coordinators: Map<DiskSetSlot, DiskSetCoordinator>;
+  private sessions: number;
+  /** Of volumes that move, what the agent has said last. */
+  private readonly disks: Map<DiskSetSlot, DisksMessage>;
+
+  constructor(setup: DataPathSetup) {
+    const { options, openFilesMax, start } = setup;
+    const { rights, board, metrics, testing, threads: counts } = options;
+    const budget = descriptorBudget(openFilesMax, counts);
+    this.setup = setup;
+    this.rights = new RightTable(rights);
+    this.coordinators = new Map();
+    this.sessions = 0;
+    this.disks = new Map();
+    this.threads = new DataThreads({
+      counts,
+      rights,
+      board,
+      groupChannel: options.groupChannel,
+      metrics,
+      limits: budget.files,
+      connectionsMax: budget.connectionsMax,
+      volumes: options.volumes ?? { own: [], partner: [] },
+      stayAwake: options.stayAwake !== false,
+      testing,
+      start,
+      received: (from, message) => this.received(from, message),
+    });
+  }
+
+  async handle(message: ToDataThread): Promise<void> {
+    const { post } = this.setup;
+    const coordinator = this.coordinators.get(message.diskSet);
+    switch (message.kind) {
+      case 'prepare':
+        if (coordinator === undefined || coordinator.isClosed) this.prepare(message);
+        return;
+      case 'open': {
+        if (coordinator !== undefined && !coordinator.isClosed) {
+          throw new Error(`disk set "${message.diskSet}" is open already: close it first`);
+        }
+        this.sessions += 1;
+        const { diskSet } = message;
+        const disks = (): DisksMessage | null => this.disks.get(diskSet) ?? null;
+        const opened = new DiskSetCoordinator(this.sessions, message, this.threads, this.rights, post, disks);
+        this.coordinators.set(message.diskSet, opened);
+        await opened.open();
+        return;
+      }
+      case 'close':
+        if (coordinator === undefined || coordinator.isClosed) {
+          post({ kind: 'closed', diskSet: message.diskSet, mode: message.mode });
+        } else {
+          await coordinator.close(message.mode);
+        }
+        return;
+      case 'disks':
+        this.disks.set(message.diskSet, message);
+        return;
+      case 'hold': {
+        const { diskSet, id, msMax } = message;
+        if (coordinator !== undefined) await coordinator.hold(id, msMax);
+        else post({ kind: 'resumed', diskSet, id, whole: false, message: 'it is not served here' });
+        return;
+      }
+      case 'resume':
+        coordinator?.resume(message.id);
+        return;
+      case 'exports':
+        if (coordinator !== undefined) await coordinator.replaceExports(message.exports);
+        else post({ kind: 'exportsReplaced', diskSet: message.diskSet, exports: message.exports });
+        return;
+    }
+  }
+
+  private prepare(message: PrepareMessage): void {
+    const { diskSet, volumes } = message;
+    const threads = this.threads.volumeThreadsFor(diskSet, volumes.length);
+    threads.forEach((thread, index) => {
+      const mine = volumes.filter((_, volume) => volume % threads.length === index);
+      this.threads.toVolumeThread(thread, { ...message, volumes: mine });
+    });
+  }
+
+  private received(from: number, message: FromDataThreads): void {
+    if (message.kind === 'ended') {
+      this.threads.connections.leave(message.admission);
+      return;
+    }
+    for (const coordinator of this.coordinators.values()) {
+      if (coordinator.session === message.session) coordinator.received(from, message);
+    }
+  }
+}

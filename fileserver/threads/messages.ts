@@ -1,0 +1,316 @@
+// What the agent (main thread) and the data path's first thread (worker) say to each other. The agent decides who may
+// serve; the data thread owns the sockets and every file system call. Nothing else is shared but the table
+// of rights (right-table.ts).
+//
+//   agent                         data thread
+//     | open (epoch, volumes) -->   |  verify, write the ownership record, replay the journal, listen
+//     |   <-- opened | openFailed   |
+//     |   <-- firstReply            |
+//     | exports               -->   |
+//     |   <-- exportsReplaced       |  or exportsRefused: the old ones go on
+//     |   <-- absentExports         |  at any time while open
+//     | hold                  -->   |  nothing changes any more, everything is on the disk
+//     |   <-- held                  |
+//     | resume                -->   |
+//     |   <-- resumed               |  also by itself, when it has lasted too long
+//     | close quiesce|fence   -->   |
+//     |   <-- closed                |
+//     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
+//     |   <-- halted                |  likewise, because it found the right over
+
+import type { WrittenVolumes } from '../../pair/lease.ts';
+import type { DiskSetSlot } from '../right/right-table.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ThreadCounts } from '../settings/thread-counts.ts';
+import type { VolumeSpec } from '../settings/volume-spec.ts';
+import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
+import type { FaultReason } from '../storage/failures/fault-reason.ts';
+import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
+import type { OpenFailure } from '../storage/volume/open-failure.ts';
+
+export interface OpenMessage {
+  readonly kind: 'open';
+  readonly diskSet: DiskSetSlot;
+  /** Server to which the disk set belongs by declaration. */
+  readonly home: string;
+  /** This server. */
+  readonly server: string;
+  /** This run of this server, for the ownership record. */
+  readonly incarnation: string;
+  readonly epoch: number;
+  readonly volumes: readonly VolumeSpec[];
+  readonly exports: readonly ExportSpec[];
+  /** What the Lease knows of the volumes; absent: nothing. */
+  readonly written?: WrittenVolumes;
+  /** A volume whose disk has not answered for so long is reported (`stalled`). ms; absent or 0: never. */
+  readonly volumeStalledMs?: number;
+  /**
+   * How long to wait for volumes that move from node to node, of the time in which the partner could serve them. ms;
+   * absent: not at all.
+   */
+  readonly attachPatienceMs?: number;
+  readonly host: string;
+  /** TCP port; 0 lets the kernel choose (tests). */
+  readonly port: number;
+}
+
+export type CloseMode = 'quiesce' | 'fence';
+
+export interface CloseMessage {
+  readonly kind: 'close';
+  readonly diskSet: DiskSetSlot;
+  /**
+   * quiesce: stop reading, finish and flush what runs, answer it, close connections, sync, then `closed`.
+   * fence: stop at once, answer nothing, close everything, then `closed`.
+   */
+  readonly mode: CloseMode;
+}
+
+export interface ExportsMessage {
+  readonly kind: 'exports';
+  readonly diskSet: DiskSetSlot;
+  readonly exports: readonly ExportSpec[];
+}
+
+/**
+ * The disk set is being claimed at this epoch: what is read to open it may be read already, so that the claim and the reading
+ * take place at once. null: the claim has failed. A hint: nothing is changed, and `open` may come without it.
+ */
+export interface PrepareMessage {
+  readonly kind: 'prepare';
+  readonly diskSet: DiskSetSlot;
+  readonly epoch: number | null;
+  readonly volumes: readonly VolumeSpec[];
+}
+
+/** Where volumes that move from node to node are mounted now: also while the disk set is not open, or waits for them. */
+export interface DisksMessage {
+  readonly kind: 'disks';
+  readonly diskSet: DiskSetSlot;
+  /** Name of the directory beside the volume's path that holds the mounts, PATH/../DIRECTORY/VOLUME; null: nowhere. */
+  readonly directory: string | null;
+  /** The partner could serve them if this server gave them up. */
+  readonly partnerCouldServe: boolean;
+}
+
+/**
+ * Nothing on the disk set's volumes is to change for a moment, with everything that was answered on the disk: so that all of
+ * them, and those of the other disk set, can be copied as they are at one point in time. Clients wait.
+ */
+export interface HoldMessage {
+  readonly kind: 'hold';
+  readonly diskSet: DiskSetSlot;
+  /** Whoever asks chooses it; the answers carry it. A second message with the same changes nothing. */
+  readonly id: string;
+  /** It ends by itself after this time: clients wait no longer for whoever asked and died. ms */
+  readonly msMax: number;
+}
+
+export interface ResumeMessage {
+  readonly kind: 'resume';
+  readonly diskSet: DiskSetSlot;
+  readonly id: string;
+}
+
+export type ToDataThread =
+  | PrepareMessage
+  | OpenMessage
+  | CloseMessage
+  | ExportsMessage
+  | DisksMessage
+  | HoldMessage
+  | ResumeMessage;
+
+export interface Phase {
+  readonly name: 'attach' | 'verify' | 'replay' | 'listen';
+  readonly tookMs: number;
+}
+
+export interface OpenedMessage {
+  readonly kind: 'opened';
+  readonly diskSet: DiskSetSlot;
+  readonly port: number;
+  readonly phases: readonly Phase[];
+  /** UUIDs by name: on each of them the ownership record is durable. */
+  readonly volumes: Readonly<Record<string, string>>;
+}
+
+export interface OpenFailedMessage {
+  readonly kind: 'openFailed';
+  readonly diskSet: DiskSetSlot;
+  readonly reason: OpenFailure;
+  readonly message: string;
+  /** The epoch on the volume, when that was the reason. */
+  readonly epochFound?: number;
+}
+
+export interface ClosedMessage {
+  readonly kind: 'closed';
+  readonly diskSet: DiskSetSlot;
+  readonly mode: CloseMode;
+}
+
+export interface FaultMessage {
+  readonly kind: 'fault';
+  readonly diskSet: DiskSetSlot;
+  readonly volume: string;
+  readonly reason: FaultReason;
+  readonly message: string;
+}
+
+/**
+ * A data thread found the right over, and so every data thread has stopped serving the disk set. It stays so until the disk set
+ * is closed and opened again, also if the right was extended since: the agent has to close it.
+ */
+export interface HaltedMessage {
+  readonly kind: 'halted';
+  readonly diskSet: DiskSetSlot;
+}
+
+/**
+ * A volume's disk has not answered for longer than `volumeStalledMs`. Said again every second while that is so. The
+ * data path goes on: whether giving the disk set up is of any use, the agent knows.
+ */
+export interface StalledMessage {
+  readonly kind: 'stalled';
+  readonly diskSet: DiskSetSlot;
+  readonly volume: string;
+  readonly waitedMs: number;
+}
+
+/** Calls wait for a volume's disk, or (null) do so no longer. Said when it begins and when it is over. */
+export interface VolumeWaitsMessage {
+  readonly kind: 'volumeWaits';
+  readonly diskSet: DiskSetSlot;
+  readonly volume: string;
+  /** CLOCK_BOOTTIME */
+  readonly sinceBootMs: number | null;
+}
+
+/** Clients were told of errors that say something of the disk or of the server; the volume is served on. Once a second at most. */
+export interface VolumeErrorsMessage {
+  readonly kind: 'volumeErrors';
+  readonly diskSet: DiskSetSlot;
+  readonly volume: string;
+  /** Since the message before, of one thread. */
+  readonly errors: readonly VolumeErrorCount[];
+}
+
+export interface FirstReplyMessage {
+  readonly kind: 'firstReply';
+  readonly diskSet: DiskSetSlot;
+  /** When the first reply after the open was handed to the kernel, ms on CLOCK_BOOTTIME. */
+  readonly atBootMs: number;
+}
+
+/**
+ * The answer to `exports`: no client is served on other terms from now on. While the disk set is being opened it comes when that
+ * has ended. Of two changes at the same time the later one counts, and the earlier one may have no answer of its own.
+ */
+export interface ExportsReplacedMessage {
+  readonly kind: 'exportsReplaced';
+  readonly diskSet: DiskSetSlot;
+  /** Those of the message. */
+  readonly exports: readonly ExportSpec[];
+}
+
+/** The exports stay as they were. */
+export interface ExportsRefusedMessage {
+  readonly kind: 'exportsRefused';
+  readonly diskSet: DiskSetSlot;
+  /** Those of the message. */
+  readonly exports: readonly ExportSpec[];
+  readonly message: string;
+}
+
+export interface AbsentExport {
+  readonly path: string;
+  /** Why it is not served, as a sentence. */
+  readonly reason: string;
+}
+
+/** Exports whose directories are not there; all others are served. Said whenever these are others than before. */
+export interface AbsentExportsMessage {
+  readonly kind: 'absentExports';
+  readonly diskSet: DiskSetSlot;
+  readonly exports: readonly AbsentExport[];
+}
+
+/** From now on, until `resumed`, nothing changes on the volumes. */
+export interface HeldMessage {
+  readonly kind: 'held';
+  readonly diskSet: DiskSetSlot;
+  readonly id: string;
+}
+
+/** Answer to `resume`; comes without one when the hold has ended before, or could not begin. */
+export interface ResumedMessage {
+  readonly kind: 'resumed';
+  readonly diskSet: DiskSetSlot;
+  readonly id: string;
+  /** Nothing has changed from `held` until `resume` came. */
+  readonly whole: boolean;
+  /** Why not, as a sentence; empty if whole. */
+  readonly message: string;
+}
+
+/** For the log of the process: the data thread has none of its own. */
+export interface LogMessage {
+  readonly kind: 'log';
+  readonly diskSet: DiskSetSlot;
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+}
+
+export type FromDataThread =
+  | LogMessage
+  | OpenedMessage
+  | OpenFailedMessage
+  | ClosedMessage
+  | ExportsReplacedMessage
+  | VolumeWaitsMessage
+  | VolumeErrorsMessage
+  | ExportsRefusedMessage
+  | AbsentExportsMessage
+  | FaultMessage
+  | HaltedMessage
+  | StalledMessage
+  | HeldMessage
+  | ResumedMessage
+  | FirstReplyMessage;
+
+/** Only for tests; comes from the `testing` field of the server's configuration, never from the environment. */
+export interface DataThreadTesting {
+  /** SIGKILL to this process when an operation of this name (`CREATE`, `MKDIR`...) reaches the step. */
+  readonly killAt?: { readonly operation: string; readonly step: OperationStep };
+  /** Executes without writing intents or replies: shows that the kill test can fail. */
+  readonly journalDisabled?: boolean;
+  /** flush: two flushes for a group of operations on every file system. unwritten: intents only in memory. */
+  readonly intents?: 'flush' | 'unwritten';
+  /** System calls that fail: memory of CallFaults (system/call-faults.ts). */
+  readonly callFaults?: SharedArrayBuffer;
+  /** Between two looks at the ownership records, ms (owner-watch.ts). */
+  readonly ownerLookMs?: number;
+  /** Between two ticks of the threads with connections, ms: what is counted in ticks of a second (half-record.ts) comes sooner. */
+  readonly tickMs?: number;
+  /** No figures of calls: shows what counting them costs. */
+  readonly uncounted?: boolean;
+}
+
+/** workerData of threads/thread.ts. */
+export interface DataThreadOptions {
+  /** See right-table.ts. */
+  readonly rights: SharedArrayBuffer;
+  readonly threads: ThreadCounts;
+  /** See thread-board.ts; made for threadCount(threads) threads. */
+  readonly board: SharedArrayBuffer;
+  /** Channel of the group thread; absent: users' groups are those of their credentials. */
+  readonly groupChannel?: string;
+  /** See data-metrics.ts. */
+  readonly metrics: SharedArrayBuffer;
+  /** Volumes that may be opened later: their threads rehearse it. */
+  readonly volumes?: Readonly<Record<DiskSetSlot, readonly VolumeSpec[]>>;
+  /** After a lone call (alertness.ts); absent: yes. */
+  readonly stayAwake?: boolean;
+  readonly testing?: DataThreadTesting;
+}

@@ -1,0 +1,75 @@
+// An orderly stop says of a volume that nothing is lost, and so keeps the write verifier: only after everything is on the disk. A
+// fault of a volume ends the service in all threads.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { ConnectionOrder } from '../callers/connection-order.ts';
+import { openMessage } from '../data-path/data-thread.fixture.ts';
+import { allocateRightTable, RightTable } from '../right/right-table.ts';
+import { DataFlusher } from '../storage/flush/data-flusher.ts';
+import { readOwnership } from '../storage/ownership/ownership.ts';
+import type { Volume } from '../storage/volume/volume.ts';
+import { bootMs } from '../system/boottime.ts';
+import { startIoPool } from '../system/thread-identity.ts';
+import { volumeService } from './volume-service.fixture.ts';
+import type { VolumeService } from './volume-service.ts';
+
+const HOUR_MS = 3_600_000;
+
+let directory: string;
+let rights: RightTable;
+let told: string[];
+let service: VolumeService;
+
+beforeAll(startIoPool);
+beforeEach(async () => {
+  directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'filerpair-stop-'));
+  rights = new RightTable(allocateRightTable());
+  rights.set('own', bootMs() + HOUR_MS);
+  told = [];
+  service = volumeService(openMessage(directory), { session: 1, rights, told });
+  await service.verify();
+  await service.serve(new ConnectionOrder(ConnectionOrder.allocate()));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Those that it serves. */
+const volumes = (): Volume[] => (service as unknown as { volumes: Volume[] }).volumes;
+const isClean = async (): Promise<boolean> => (await readOwnership(directory))!.clean;
+
+test('what was written unstable is flushed before the volume is declared clean', async () => {
+  const flushed = Promise.withResolvers<Volume[]>();
+  const flush = vi
+    .spyOn(DataFlusher.prototype, 'flushUnstable')
+    .mockReturnValueOnce(flushed.promise as never);
+  const closed = service.close('quiesce');
+  await vi.waitFor(() => expect(flush).toHaveBeenCalled());
+  expect(await isClean()).toBe(false);
+  flushed.resolve([]);
+  await closed;
+  expect(await isClean()).toBe(true);
+});
+
+test('a volume whose data could not be flushed is not declared clean', async () => {
+  const flush = vi.spyOn(DataFlusher.prototype, 'flushUnstable');
+  flush.mockResolvedValue(volumes() as never);
+  await service.close('quiesce');
+  expect(await isClean()).toBe(false);
+});
+
+test('a fault of a volume ends the right to serve for all threads before it is reported', async () => {
+  const halt = vi.spyOn(rights, 'halt').mockImplementation((slot) => {
+    expect(told).not.toContain('fault');
+    RightTable.prototype.halt.call(rights, slot);
+  });
+  volumes()[0]!.fail('IoError', 'a disk error');
+  expect(halt).toHaveBeenCalledWith('own');
+  expect(rights.held('own')).toBe(false);
+  expect(told).toContain('fault');
+  await service.close('fence');
+  expect(await isClean()).toBe(false);
+});

@@ -1,0 +1,507 @@
+/**
+ * Volumes of one disk set in the thread that makes their changes, from `verify` to `closed`:
+ *
+ *   opening --> verified --> serving --> closing --> closed      in good order: everything on the disk
+ *      |            |           |           |
+ *      +------------+-----------+-----------+------> closed      fenced: at once
+ *
+ * It halts, and all other threads with it, when the right to serve runs out (R2), when a volume can't be trusted any
+ * more, and when a volume turns out to belong to somebody newer (R6).
+ */
+
+import type { ConnectionOrder } from '../callers/connection-order.ts';
+import type { GroupDirectory } from '../groups/group-directory.ts';
+import { VOLUMES_MAX, type VolumeMeter } from '../metrics/data-metrics.ts';
+import { MountFile } from '../mount/mount-file.ts';
+import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
+import type { NfsService } from '../nfs3/call.ts';
+import { nfsProcedures } from '../nfs3/program.ts';
+import { RecentWrites } from '../nfs3/recent-writes.ts';
+import { recover, settleIntent } from '../nfs3/recovery.ts';
+import type { DiskSetSlot, RightTable } from '../right/right-table.ts';
+import { VolumeGate } from '../right/volume-gate.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
+import { ChangeQueue } from '../storage/duplicate-requests/change-queue.ts';
+import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
+import { ReplyCache } from '../storage/duplicate-requests/reply-cache.ts';
+import type { FaultReason } from '../storage/failures/fault-reason.ts';
+import { DiskSet } from '../storage/files/disk-set.ts';
+import type { FileTableLimits } from '../storage/files/file-table.ts';
+import { DataFlusher } from '../storage/flush/data-flusher.ts';
+import { OwnerWatch } from '../storage/volume/owner-watch.ts';
+import { openVolume, type Volume, VolumeOpenError } from '../storage/volume/volume.ts';
+import { identityCanChange } from '../system/thread-identity.ts';
+import { inBackground, repeat } from '../system/turns.ts';
+import { RefusedError } from '../system/write-gate.ts';
+import { CallExecutor } from './call-executor.ts';
+import type { CloseMode, DataThreadTesting, OpenMessage } from './messages.ts';
+import { discardReadings, type Readings } from './prepared-volumes.ts';
+import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.ts';
+
+const TICK_MS = 1000;
+
+export interface VolumeServiceSetup {
+  readonly rights: RightTable;
+  readonly limits: FileTableLimits;
+  readonly groups: GroupDirectory | null;
+  readonly testing: DataThreadTesting | undefined;
+  /** To the coordinator. */
+  readonly post: (message: FromDataThreads) => void;
+  /** For the figures of the volume with this number in the thread. */
+  readonly meter: (volume: number) => VolumeMeter;
+  /** What was read of the volumes during the claim. */
+  readonly prepared: Readings;
+  /** To and from the threads that hold connections. */
+  readonly connectionThreads: readonly Channel[];
+}
+
+/** A message of either thread, without the session: that is added here. */
+export type Told = FromDataThreads extends infer T ? (T extends unknown ? Omit<T, 'session'> : never) : never;
+
+type State = 'opening' | 'serving' | 'closing' | 'closed';
+
+export class VolumeService {
+  readonly session: number;
+  private readonly setup: VolumeServiceSetup;
+  private readonly message: OpenMessage;
+  private state: State;
+  /** Of all volumes. */
+  private readonly gate: VolumeGate;
+  private volumes: Volume[];
+  private diskSet: DiskSet | null;
+  private queues: Map<Volume, ChangeQueue>;
+  private flusher: DataFlusher | null;
+  private readonly recentWrites: RecentWrites;
+  private executor: CallExecutor | null;
+  private timers: NodeJS.Timeout[];
+  private owners: OwnerWatch | null;
+  /** null: it has not changed, or is kept by another thread. */
+  private mounts: MountFile | null;
+  /** What has come while nothing may change and is executed afterwards, in order; null: everything may. */
+  private kept: (() => void)[] | null;
+  /** close() was called: nothing more is begun. */
+  private stopping: boolean;
+  /** What writes to the volumes on its own account at the moment: `closed` waits for it. */
+  private writing: Promise<void>;
+
+  /** `part`: the disk set with those of its volumes that this thread is to change. */
+  constructor(session: number, part: OpenMessage, setup: VolumeServiceSetup) {
+    this.session = session;
+    this.message = part;
+    this.setup = setup;
+    this.state = 'opening';
+    this.gate = new VolumeGate(setup.rights, part.diskSet, {
+      onRightOver: () => this.rightLost(),
+      onBug: (error) => this.onBug(error),
+    });
+    this.volumes = [];
+    this.diskSet = null;
+    this.queues = new Map();
+    this.flusher = null;
+    this.recentWrites = new RecentWrites();
+    this.executor = null;
+    this.timers = [];
+    this.owners = null;
+    this.mounts = null;
+    this.kept = null;
+    this.stopping = false;
+    this.writing = Promise.resolve();
+  }
+
+  get isClosed(): boolean {
+    return this.state === 'closed';
+  }
+
+  private get slot(): DiskSetSlot {
+    return this.message.diskSet;
+  }
+
+  private readonly mayServe = (): boolean => this.setup.rights.held(this.slot);
+
+  private tell(message: Told): void {
+    this.setup.post({ ...message, session: this.session } as FromDataThreads);
+  }
+
+  private log(level: 'info' | 'warn' | 'error', message: string): void {
+    this.tell({ kind: 'log', level, message });
+  }
+
+  /** An exception that costs one call, or that no caller awaits. */
+  readonly onBug = (error: unknown): void => {
+    this.log('error', `a request failed: ${describeBug(error)}`);
+  };
+
+  /** Ends with `verified` or `failed`. */
+  async verify(): Promise<void> {
+    await this.stage(async () => {
+      await this.openVolumes();
+      const attachments = this.volumes.map(({ attachment }) => attachment);
+      this.tell({ kind: 'verified', attachments, roots: this.diskSet!.roots });
+    });
+  }
+
+  /** After verify(). Ends with `serving` or `failed`. */
+  async serve(order: ConnectionOrder): Promise<void> {
+    await this.stage(async () => {
+      await this.replay();
+      this.mustHaveRight();
+      this.executor = this.makeExecutor(this.diskSet!, order);
+      this.state = 'serving';
+      this.startTimers();
+      this.tell({ kind: 'serving' });
+    });
+  }
+
+  private stage(work: () => Promise<void>): Promise<void> {
+    this.writing = work().catch((error: unknown) => {
+      if (this.stopping) return;
+      const known = error instanceof VolumeOpenError ? error : null;
+      const message = error instanceof Error ? error.message : String(error);
+      this.tell({
+        kind: 'failed',
+        reason: known?.reason ?? (error instanceof RefusedError ? 'RightLost' : 'IoError'),
+        message,
+        epochFound: known?.epochFound ?? null,
+      });
+    });
+    return this.writing;
+  }
+
+  private makeExecutor(diskSet: DiskSet, order: ConnectionOrder): CallExecutor {
+    const programs = {
+      nfs: this.nfsService(diskSet),
+      nfsProcedures: nfsProcedures(this.onStep),
+      forwarding: null,
+      diskSet,
+      exportNumbers: [],
+      mounts: new MountReplica([], () => {}),
+      groups: this.setup.groups,
+      onBug: this.onBug,
+    };
+    const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, order, {
+      onRefused: () => this.rightLost(),
+      execute: this.execute,
+    });
+    diskSet.table.onForget = (volume, identity) => executor.forget(volume, identity);
+    return executor;
+  }
+
+  /** Calls that a connection thread has forwarded. */
+  take(channel: Channel, message: CallsMessage): void {
+    if (this.state !== 'serving' && this.state !== 'closing') return;
+    if (this.kept !== null) this.kept.push(() => this.take(channel, message));
+    else this.executor?.take(channel, message);
+  }
+
+  /** A call that was taken and had to wait for something else than the disk. */
+  private readonly execute = (work: () => void): void => {
+    if (this.isClosed) return;
+    if (this.kept !== null) this.kept.push(() => this.execute(work));
+    else work();
+  };
+
+  private async openVolumes(): Promise<void> {
+    const { home, server, incarnation, epoch } = this.message;
+    const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
+      this.fault(volume, reason, text);
+    const { prepared } = this.setup;
+    const { written } = this.message;
+    try {
+      this.mustHaveRight();
+      for (const spec of this.message.volumes) {
+        const read = (await prepared.get(spec.name)) ?? null;
+        prepared.delete(spec.name);
+        const owner = { home, server, incarnation, epoch };
+        const uuid = written?.volumes[spec.name];
+        const known = uuid === undefined ? null : { epoch: written!.epoch, uuid };
+        this.volumes.push(await openVolume(spec, owner, this.gate, onFault, read, known));
+        this.mustHaveRight();
+      }
+    } finally {
+      discardReadings(prepared);
+    }
+    const uuids = this.volumes.map(({ attachment }) => attachment.ownership.uuid);
+    const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
+    if (twice !== undefined) {
+      throw new VolumeOpenError('WrongVolume', `two volumes of ${home} are the same (UUID ${twice})`);
+    }
+    this.diskSet = new DiskSet(this.volumes, this.message.exports, this.setup.limits);
+    for (const volume of this.volumes) this.describe(volume);
+  }
+
+  private mustHaveRight(): void {
+    if (!this.stopping && this.mayServe()) return;
+    throw new VolumeOpenError('RightLost', `${this.message.home}: the right to serve ended while opening`);
+  }
+
+  /** What clients may and may not expect, once, in the log. */
+  private describe(volume: Volume): void {
+    const { name } = volume.spec;
+    for (const warning of volume.warnings) this.log('warn', warning);
+    if (volume.keyNotice !== null) this.log('info', volume.keyNotice);
+    const flushes = volume.intents === 'writeOut' ? 'one flush' : 'two flushes';
+    this.log('info', `volume ${name}: ${flushes} for a group of operations (${volume.intentsReason})`);
+    if (volume.pathIndex !== null) {
+      this.log(
+        'warn',
+        `volume ${name}: the kernel does not open file handles here (no root, no CAP_DAC_READ_SEARCH, or a file ` +
+          `system without handles); files are found through an index in memory, which large volumes make slow`,
+      );
+    }
+    if (!identityCanChange) {
+      this.log('warn', `volume ${name}: without root all requests run as uid ${process.geteuid!()}`);
+    }
+  }
+
+  private async replay(): Promise<void> {
+    const { diskSet } = this;
+    if (diskSet === null) throw new Error('replay before verify');
+    this.mustHaveRight();
+    const service = this.nfsService(diskSet);
+    for (const volume of this.volumes) {
+      const cache = new ReplyCache();
+      const summary = await recover(service, volume, diskSet.table, cache, this.onStep);
+      const queue = new ChangeQueue(volume, diskSet.table, cache, {
+        mayServe: this.mayServe,
+        onStopped: () => this.rightLost(),
+        onStep: this.onStep,
+        settle: (intent, flushes) =>
+          diskSet.asRecorded(() => settleIntent(service, intent, flushes, this.onStep)),
+        onBug: (whose, error) =>
+          this.log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
+        intents: this.setup.testing?.intents ?? volume.intents,
+        journalDisabled: this.setup.testing?.journalDisabled === true,
+      });
+      this.queues.set(volume, queue);
+      if (volume.failed)
+        throw new VolumeOpenError('IoError', `volume ${volume.spec.name} failed during its replay`);
+      for (const reason of summary.putAside) {
+        this.log(
+          'error',
+          `volume ${volume.spec.name}: ${reason}. It is put aside and may be half executed; everything else is served`,
+        );
+      }
+      if (summary.answers + summary.completed + summary.forgotten > 0) {
+        this.log(
+          'info',
+          `volume ${volume.spec.name}: ${summary.answers} answers from the journal; of operations under way ` +
+            `${summary.completed} were found executed, ${summary.forgotten} not begun`,
+        );
+      }
+    }
+  }
+
+  private nfsService(diskSet: DiskSet): NfsService {
+    this.flusher ??= new DataFlusher(diskSet.table);
+    return {
+      diskSet,
+      flusher: this.flusher,
+      recentWrites: this.recentWrites,
+      changesOf: (volume) => this.queues.get(volume)!,
+      onBug: this.onBug,
+    };
+  }
+
+  private readonly onStep = (operation: string, step: OperationStep): void => {
+    const killAt = this.setup.testing?.killAt;
+    if (killAt === undefined || killAt.operation !== operation || killAt.step !== step) return;
+    process.kill(process.pid, 'SIGKILL');
+  };
+
+  private startTimers(): void {
+    this.timers.push(repeat(() => this.tick(), TICK_MS));
+    this.tick();
+    const onWaits = (volume: Volume, waitedMs: number): void => {
+      if (this.mayServe()) this.tell({ kind: 'waiting', volume: volume.spec.name, waitedMs });
+    };
+    this.owners = new OwnerWatch(
+      this.volumes,
+      { onNewer: (volume, found) => volume.failAhead(found), onWaits },
+      this.setup.testing?.ownerLookMs,
+    );
+  }
+
+  private tick(): void {
+    this.diskSet?.table.tick();
+    if (this.diskSet?.lookForRoots() === true) this.tell({ kind: 'roots', roots: this.diskSet.roots });
+    for (const { errors, spec } of this.volumes) {
+      const told = errors.take();
+      if (told.length > 0) this.tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
+    }
+    for (const { replyCache } of this.queues.values()) replyCache.evict();
+    const mayWrite = this.state === 'serving' && this.kept === null && this.mayServe();
+    for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.gate);
+    if (mayWrite) inBackground(this.mounts?.write());
+    if (mayWrite) this.flusher?.tick();
+    for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
+      const count = journal.flushCount + flushTimes.count;
+      const ms = journal.flushMs + flushTimes.ms;
+      this.setup.meter(index).journal(journal.usedSize, count, ms, journal.compactionCount);
+    }
+  }
+
+  /** The volume says so itself, once. Nothing of the disk set is answered any more, by any thread. */
+  private fault(volume: Volume, reason: FaultReason, message: string): void {
+    const wasOpening = this.state === 'opening';
+    this.setup.rights.halt(this.slot);
+    this.halt();
+    if (!wasOpening) this.tell({ kind: 'fault', volume: volume.spec.name, reason, message });
+  }
+
+  /** R2. The coordinator tells the agent, which may not have noticed: its clock was read a moment earlier. */
+  private rightLost(): void {
+    this.halt();
+    this.tell({ kind: 'rightLost' });
+  }
+
+  /** Nothing more is executed or answered. */
+  halt(): void {
+    for (const queue of this.queues.values()) queue.stop();
+    for (const timer of this.timers) clearInterval(timer);
+    this.owners?.stop();
+    this.timers = [];
+  }
+
+  /** Who has mounted what: for the thread that has the disk set's first volume, which is its own first. */
+  replaceMounts(mounts: readonly MountEntry[]): void {
+    const [first] = this.volumes;
+    if (first === undefined || this.state === 'opening' || this.isClosed) return;
+    this.mounts ??= new MountFile(this.gate, first.spec.path);
+    this.mounts.replace(mounts);
+  }
+
+  /** Ends with `exported`. The coordinator has looked for faults in them. */
+  replaceExports(change: number, exports: readonly ExportSpec[]): void {
+    if (this.diskSet !== null && !this.isClosed) {
+      this.diskSet.replaceExports(exports);
+      this.executor?.forgetCallers();
+    }
+    this.tell({ kind: 'exported', change, roots: this.diskSet?.roots ?? [] });
+  }
+
+  /** Most of what was written unstable, while clients are still served: what is left for the gap is little. */
+  async flush(): Promise<void> {
+    if (this.flusher !== null && this.mayServe()) await flushUnstable(this.flusher);
+    this.tell({ kind: 'flushed' });
+  }
+
+  /** Says `held` when what runs is finished and on the disk; not at all if it is closed before. */
+  async hold(): Promise<void> {
+    if (this.state !== 'serving' || this.kept !== null) return;
+    const kept: (() => void)[] = [];
+    this.kept = kept;
+    for (const queue of this.queues.values()) queue.hold();
+    // It may have ended meanwhile, and another one begun.
+    const isHeld = (): boolean => this.kept === kept && this.state === 'serving';
+    if (!(await this.settle(isHeld))) return;
+    this.gate.hold();
+    this.tell({ kind: 'held' });
+  }
+
+  /** In the order in which they came: what was kept is executed now, if there still is a right to. */
+  resume(): void {
+    const { kept } = this;
+    this.kept = null;
+    this.gate.release();
+    for (const queue of this.queues.values()) queue.resume();
+    for (const work of kept ?? []) work();
+  }
+
+  /** Ends with `closed`. quiesce: the caller has seen to it that no more calls come. */
+  async close(mode: CloseMode): Promise<void> {
+    if (mode === 'quiesce' && this.state === 'serving') {
+      this.state = 'closing';
+      this.resume();
+      await this.finish();
+    }
+    this.stopping = true;
+    // An ownership record that is on its way must not arrive behind the next owner's.
+    await this.writing;
+    await Promise.allSettled(this.volumes.map(({ recorded }) => recorded));
+    await this.mounts?.whenWritten();
+    if (this.isClosed) return;
+    this.state = 'closed';
+    this.gate.close();
+    this.halt();
+    if (this.diskSet !== null) await this.diskSet.close();
+    else await Promise.all(this.volumes.map((volume) => volume.close()));
+    this.tell({ kind: 'closed' });
+  }
+
+  private async finish(): Promise<void> {
+    if (!(await this.settle(() => true))) return;
+    // It is closed all the same: the next owner takes another write verifier.
+    this.writing = this.declareClean().catch((error: Error) =>
+      this.log('warn', `${this.message.home}: not recorded that all is on the disk: ${error.message}`),
+    );
+    await this.writing;
+  }
+
+  private async declareClean(): Promise<void> {
+    for (const volume of this.volumes) {
+      if (this.stopping || volume.failed || !this.mayServe()) return;
+      await volume.declareClean();
+    }
+  }
+
+  /**
+   * Waits until everything that was begun is on the disk and nothing writes any more: every operation answered and recorded,
+   * nothing unstable, no flush under way, whether its client is still there or not. No more calls come meanwhile. What one of them
+   * waits for may give another one something to do, so they are looked at again until all are so at once. false: it could not be
+   * done, is not ours to do any more, or is no longer `wanted`.
+   */
+  private async settle(wanted: () => boolean): Promise<boolean> {
+    const { flusher } = this;
+    if (flusher === null) return false;
+    const goesOn = (): boolean => wanted() && !this.isClosed && this.mayServe();
+    for (;;) {
+      for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
+      if (!goesOn()) return false;
+      await flushUnstable(flusher);
+      await Promise.all(this.volumes.map(flushJournal));
+      await Promise.all(this.volumes.map(({ flushTimes }) => flushTimes.whenEnded()));
+      await this.mounts?.write();
+      if (!goesOn() || this.volumes.some(({ failed }) => failed)) return false;
+      if (this.isSettled(flusher)) return true;
+    }
+  }
+
+  private isSettled(flusher: DataFlusher): boolean {
+    const busy = this.volumes.some(({ flushTimes }) => flushTimes.underWay > 0);
+    if (this.mounts?.isSettled === false) return false;
+    return !busy && !flusher.hasUnstable && [...this.queues.values()].every(({ isAtRest }) => isAtRest);
+  }
+}
+
+/** A volume of which unstable data may be lost has failed. */
+async function flushUnstable(flusher: DataFlusher): Promise<void> {
+  for (const volume of await flusher.flushUnstable())
+    volume.fail('IoError', `volume ${volume.spec.name}: data could not be flushed`);
+}
+
+/** Also what its opening has left in memory. */
+function flushJournal(volume: Volume): Promise<void> {
+  return new Promise((resolve) => {
+    volume.journal.flush((error) => {
+      if (error !== null)
+        volume.fail(
+          'IoError',
+          `volume ${volume.spec.name}: the journal could not be flushed: ${error.message}`,
+        );
+      resolve();
+    });
+  });
+}
+
+export function describeBug(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** Work without a caller has thrown: into the log, by any service of the thread; without one there is only standard error. */
+export function tellBug(services: Iterable<{ onBug(error: unknown): void }>, error: unknown): void {
+  for (const service of services) {
+    service.onBug(error);
+    return;
+  }
+  console.error(describeBug(error));
+}

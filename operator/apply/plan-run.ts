@@ -1,0 +1,133 @@
+// One attempt to carry out the actions of a plan. An action that fails holds up only the actions that need it: the rest
+// of the plan goes on, so that one refused object never keeps a dead server from being replaced.
+
+import type { Logger } from 'winston';
+import { ApiError } from '../../kubernetes/api-error.ts';
+import { resources } from '../../kubernetes/resource.ts';
+import { labels } from '../../kubernetes/words.ts';
+import type { OperatorMetrics } from '../metrics/metrics.ts';
+import type { Action } from '../model/action.ts';
+import type { FilerPairObject } from '../model/objects.ts';
+import type { Problem } from '../model/observed.ts';
+import { ExecutionProblem, type Executor, nameOf } from './executor.ts';
+import type { WriteBrake } from './write-brake.ts';
+
+export interface PlanRunOptions {
+  readonly executor: Executor;
+  readonly log: Logger;
+  readonly metrics: OperatorMetrics;
+  /** Asked before everything that is written: false where another instance may lead. */
+  readonly mayAct: () => boolean;
+  /** Keeps each object from being written in a loop. */
+  readonly brake: WriteBrake;
+  /** Told before each action. */
+  readonly onAction?: (action: Action) => void;
+}
+
+export class PlanRun {
+  readonly #options: PlanRunOptions;
+  /** Of the log: the pair, or what else it is about. */
+  readonly #key: string;
+  readonly #pair: FilerPairObject | null;
+  readonly #failedParts = new Set<string>();
+  readonly #problems: Problem[] = [];
+  readonly #errors: unknown[] = [];
+  #cutShort = false;
+  #heldMs: number | null = null;
+
+  constructor(options: PlanRunOptions, key: string, pair: FilerPairObject | null) {
+    this.#options = options;
+    this.#key = key;
+    this.#pair = pair;
+  }
+
+  /** What was refused for a reason that stays. */
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  /** What may work the next time, the first first: ApiError, or a bug. */
+  get errors(): readonly unknown[] {
+    return this.#errors;
+  }
+
+  /** When the first write that was held back may be made, ms from now; null: none was. */
+  get heldMs(): number | null {
+    return this.#heldMs;
+  }
+
+  get failed(): boolean {
+    return this.#problems.length + this.#errors.length > 0 || this.#heldMs !== null;
+  }
+
+  /** Some actions were not tried, so that nothing is known of them. */
+  get cutShort(): boolean {
+    return this.#cutShort;
+  }
+
+  async carryOut(actions: readonly Action[]): Promise<void> {
+    for (const action of actions) {
+      if (!this.#options.mayAct()) this.#cutShort = true;
+      if (this.#cutShort) return;
+      if (action.needs?.some((part) => this.#failedParts.has(part))) this.#failedPart(action);
+      else await this.#attempt(action);
+    }
+  }
+
+  async #attempt(action: Action): Promise<void> {
+    const { executor, log, metrics, brake, onAction } = this.#options;
+    const { kind, resource, why } = action;
+    const about = { pair: this.#key, action: kind, resource };
+    const waitMs = isWrite(action) ? brake.take(this.#key, writtenBy(action)) : 0;
+    if (waitMs > 0) {
+      this.#failedPart(action);
+      this.#heldMs = Math.min(this.#heldMs ?? waitMs, waitMs);
+      metrics.errors.inc({ reason: 'Contested' });
+      log.warn(
+        `${kind} ${resource} ${nameOf(action)} is held back for ${waitMs} ms: it was written too often`,
+        about,
+      );
+      return;
+    }
+    onAction?.(action);
+    try {
+      await executor.execute(action);
+    } catch (error) {
+      this.#failedPart(action);
+      if (error instanceof ExecutionProblem) {
+        const { reason, message } = error.problem;
+        this.#problems.push(error.problem);
+        metrics.errors.inc({ reason });
+        log.error(message, { ...about, reason });
+      } else {
+        this.#errors.push(error);
+        this.#cutShort = concernsTheWholeApi(error);
+      }
+      return;
+    }
+    metrics.actions.inc({ action: kind, resource });
+    log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, about);
+    if (action.event !== undefined && this.#pair !== null)
+      await executor.tell(this.#pair, action.event).catch((error: unknown) => this.#errors.push(error));
+  }
+
+  #failedPart({ part }: Action): void {
+    if (part !== undefined) this.#failedParts.add(part);
+  }
+}
+
+const isWrite = ({ kind }: Action): boolean => kind !== 'check' && !kind.startsWith('confirm');
+
+/** What one budget of writes is for, as people are told it. New pods of a server have names of their own. */
+function writtenBy(action: Action): string {
+  const { kind } = resources[action.resource];
+  if (action.kind !== 'create' || action.resource !== 'pods') return `${kind} ${nameOf(action)}`;
+  const { namespace, name, labels: made } = action.object.metadata;
+  const server = made?.[labels.server];
+  if (server === undefined) return `${kind} ${namespace}/${name}`;
+  return `new pods of ${namespace}/${made?.[labels.pair]}/${server}`;
+}
+
+/** No connection, or throttled: what comes next would fail too, and only make it worse. */
+const concernsTheWholeApi = (error: unknown): boolean =>
+  error instanceof ApiError && (error.outcome === 'notSent' || error.status === 429);

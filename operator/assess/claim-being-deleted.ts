@@ -1,0 +1,36 @@
+// A claim that somebody has deleted stays as long as a pod uses it (Kubernetes' finalizer pvc-protection), and goes with its
+// last pod; where the reclaim policy is Delete the volume and all files go with it. No new pod may use it. So nothing that would
+// take a pod from it is done by ourselves, and people are told while it can still be helped.
+
+import { claimName } from '../model/names.ts';
+import { isTrue, type Policy } from '../model/verdict.ts';
+import type { ServerView, View } from '../model/view.ts';
+
+/** Names of a disk set's claims that are being deleted. */
+export const claimsBeingDeleted = (view: View, home: ServerView): string[] =>
+  home.spec.volumes.flatMap((volume) => {
+    const name = claimName(view.observed.name, home.name, volume);
+    const claim = view.observed.claims[name];
+    return typeof claim === 'object' && claim.metadata.deletionTimestamp !== undefined ? [name] : [];
+  });
+
+/** What is held up, and what a person has to do; null: no claim is being deleted. */
+export function claimBeingDeleted(view: View): string | null {
+  if (view.pair.metadata.deletionTimestamp !== undefined) return null;
+  for (const home of view.servers)
+    for (const name of claimsBeingDeleted(view, home)) {
+      const claim = view.observed.claims[name];
+      const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+      const keep =
+        volume === undefined
+          ? ''
+          : `: kubectl patch pv ${volume} -p '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'`;
+      return `PersistentVolumeClaim ${name} of the disk set of ${home.name} has been deleted by somebody. Kubernetes keeps it until its last pod ends, then it goes, and with the reclaim policy Delete all files with it. So no pod that uses it is moved or replaced. A deletion cannot be taken back: have the volume kept first${keep}; then see "A claim that somebody deleted" in docs/operator.md.`;
+    }
+  return null;
+}
+
+export const claimGoes: Policy<View> = (view) => {
+  const message = claimBeingDeleted(view);
+  return message === null ? null : isTrue('ClaimBeingDeleted', message);
+};

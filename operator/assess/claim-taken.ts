@@ -1,0 +1,21 @@
+// Two FilerPairs that name one claim: one of them has it, and the other one leaves it alone, whatever it is asked for. (Without
+// adopting anything: pair nas with server fs1 and volume home-data makes nas-fs1-home-data, as does pair nas-fs1 with server
+// home and volume data.)
+
+import { labels } from '../../kubernetes/words.ts';
+import type { View } from '../model/view.ts';
+
+/** Name of the FilerPair that has this claim, where that is not this one; null: nobody else has it. */
+export function takenBy(view: View, claimName: string): string | null {
+  const others = view.observed.claimUsers[claimName] ?? [];
+  if (others.length === 0) return null;
+  const claim = view.observed.claims[claimName];
+  const labelled = typeof claim === 'object' ? claim.metadata.labels?.[labels.pair] : undefined;
+  const me = { name: view.observed.name, since: view.pair.metadata.creationTimestamp ?? '' };
+  const all = [me, ...others];
+  // Who has labelled it; before that, who was there first.
+  const holder =
+    all.find(({ name }) => name === labelled) ??
+    all.reduce((first, one) => (`${one.since} ${one.name}` < `${first.since} ${first.name}` ? one : first));
+  return holder === me ? null : holder.name;
+}

@@ -1,0 +1,42 @@
+// Why the disks of a disk set have to stay where they are (transfer Reattach): a move would take the last pod from a claim that is
+// being deleted, nothing keeps two nodes from a volume, or the move is not granted to the pair. A disk set without its disks serves nobody, so then its owner is not
+// changed either: not by itself (the servers read it from their Leases as maintenance), and not for a person.
+
+import { claimName } from '../model/names.ts';
+import type { ServerView, View } from '../model/view.ts';
+import { claimsBeingDeleted } from './claim-being-deleted.ts';
+import { MISFITS, misfit } from './claims-fit.ts';
+import { granted } from './granted.ts';
+
+export interface DisksHeld {
+  /** As in a condition. */
+  readonly reason: string;
+  /** For the Lease: the same as long as the cause is. */
+  readonly why: string;
+}
+
+/** null: they may move, or need not. */
+export function disksHeld(view: View, home: ServerView): DisksHeld | null {
+  if (view.spec.storage.transfer !== 'Reattach') return null;
+  const [deleted] = claimsBeingDeleted(view, home);
+  if (deleted !== undefined) return { reason: 'ClaimBeingDeleted', why: beingDeleted(deleted) };
+  if (granted(view) !== null) return { reason: 'NotGranted', why: ungranted };
+  // Of either disk set: attachment pods are made for both, or for none.
+  const found = misfit(view);
+  return found === null ? null : { reason: found.reason, why: unfit(found.claim, found.reason) };
+}
+
+/** Whether a reason on a Lease of this pair is one of {@link disksHeld}. */
+export const isDisksHeld = (view: View, why: string): boolean =>
+  why === ungranted ||
+  view.servers
+    .flatMap(({ name, spec }) => spec.volumes.map((volume) => claimName(view.observed.name, name, volume)))
+    .some((claim) => why === beingDeleted(claim) || MISFITS.some((reason) => why === unfit(claim, reason)));
+
+/** The operator moves nothing then. */
+const ungranted = 'what the spec asks for is not granted to the FilerPair';
+
+const beingDeleted = (claim: string): string => `PersistentVolumeClaim ${claim} is being deleted`;
+
+const unfit = (claim: string, reason: string): string =>
+  `PersistentVolumeClaim ${claim} does not fit spec.storage (${reason})`;

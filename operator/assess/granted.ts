@@ -1,0 +1,16 @@
+// What the spec asks for beyond its own namespace has to be granted by the administrator (crds/grants.ts). The API server
+// refuses the rest; a FilerPair that is there all the same is older than its policy, or the grant was withdrawn.
+
+import { notGranted } from '../../crds/grants.ts';
+import { isFalse, type Policy } from '../model/verdict.ts';
+import type { View } from '../model/view.ts';
+
+export const granted: Policy<View> = ({ spec, observed, settings }) => {
+  const refused = notGranted(spec, observed.namespace, settings.grants);
+  return refused.length === 0
+    ? null
+    : isFalse(
+        'NotGranted',
+        `${refused.join(' ')} Nothing is made or changed for this FilerPair until it is granted, or the spec does without it; servers that run go on.`,
+      );
+};

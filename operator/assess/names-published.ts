@@ -1,0 +1,102 @@
+// NamesPublished: do the names outside the cluster answer what they should? Whoever publishes them: what counts is what
+// the DNS says, as a client would hear it.
+
+import { type DnsRecord, dnsRecords, leadsToNodes } from '../desired/dns-records.ts';
+import { answerKey, type DnsQuestion } from '../model/observed.ts';
+import { isFalse, isTrue, isUnknown, type Verdict } from '../model/verdict.ts';
+import type { View } from '../model/view.ts';
+
+/** Until the names are right they are asked for this often, ms. */
+const askAgainWrongMs = 10_000;
+/** And afterwards. Records change with the Services only, so with hardly anything. ms */
+const askAgainRightMs = 5 * 60_000;
+
+interface Finding {
+  readonly record: DnsRecord;
+  /** null: not known. */
+  readonly found: readonly string[] | null;
+}
+
+/** null: nobody asked for names outside the cluster. */
+export function namesPublished(view: View): Verdict | null {
+  const { dns } = view.spec;
+  if (dns === undefined) return null;
+  const records = dnsRecords(view);
+  const names = view.servers.flatMap(({ name, failoverName }) => [name, failoverName]);
+  const pending = names.filter((name) => !records.some(({ dnsName }) => dnsName === `${name}.${dns.domain}`));
+  if (pending.length > 0)
+    return isFalse('NoAddress', `Service ${pending.join(', ')} has no address yet: ${addressAwaited(view)}.`);
+  const findings = records.map((record) => ({ record, found: answerOf(view, record) }));
+  const wrong = findings.filter(({ record, found }) => found !== null && !same(found, record.targets));
+  // Clients that are led to somebody else are worse off than those that find nobody.
+  const worst = wrong.find(({ found }) => found!.length > 0) ?? wrong[0];
+  if (worst !== undefined) return wrongAnswer(view, worst);
+  const unknown = findings.find(({ found }) => found === null);
+  if (unknown !== undefined)
+    return isUnknown(
+      'DnsUnreachable',
+      `What the DNS says of ${unknown.record.dnsName} could not be found out: the DNS servers of the operator's pod do not answer.`,
+    );
+  return isTrue('Answered', `The DNS answers: ${records.map(recordText).join(', ')}.`);
+}
+
+function addressAwaited(view: View): string {
+  if (leadsToNodes(view)) return 'the pod that it leads to has no node, or its node names no address';
+  return view.spec.service.type === 'LoadBalancer'
+    ? 'the load balancer has not given it one; see kubectl describe service'
+    : 'it is being made';
+}
+
+/** What has to be known for it. */
+export const nameQuestions = (view: View): DnsQuestion[] =>
+  dnsRecords(view).map(({ dnsName, recordType }) => ({ name: dnsName, type: recordType }));
+
+/** When the names are to be asked for again. */
+export function namesDueAt(view: View): number | null {
+  const verdict = namesPublished(view);
+  if (verdict === null) return null;
+  return view.now + (verdict.status === 'True' ? askAgainRightMs : askAgainWrongMs);
+}
+
+function answerOf(view: View, { dnsName, recordType }: DnsRecord): readonly string[] | null {
+  const answer = view.observed.dnsAnswers[answerKey(dnsName, recordType)];
+  return answer === undefined || answer === 'unknown' ? null : answer;
+}
+
+function wrongAnswer(view: View, { record, found }: Finding): Verdict {
+  const wanted = recordText(record);
+  if (found!.length > 0)
+    return isFalse(
+      'OtherAnswer',
+      `The DNS answers ${record.dnsName} ${record.recordType} ${found!.join(' ')}, and should answer ${wanted}: somebody else has published that name, or a change has not reached the DNS yet.`,
+    );
+  if (!view.spec.dns!.publish)
+    return isFalse(
+      'NotAnswered',
+      `The DNS does not know ${record.dnsName}. spec.dns.publish is false, so it is for you to publish: ${wanted}.`,
+    );
+  if (view.spec.dns!.source === 'ServiceAnnotations')
+    return isFalse(
+      'NotAnswered',
+      `The DNS does not know ${record.dnsName} yet. It is in the annotations of Service ${record.dnsName.split('.')[0]}; if that lasts for minutes, see the log of ExternalDNS (its --source=service, --service-type-filter, --domain-filter, --managed-record-types).`,
+    );
+  if (!view.observed.dnsEndpointsServed)
+    return isFalse(
+      'NoExternalDns',
+      `Nothing publishes ${record.dnsName}: the cluster has no DNSEndpoint (externaldns.k8s.io/v1alpha1). Install ExternalDNS with that definition and --source=crd, or set spec.dns.source: ServiceAnnotations, or spec.dns.publish: false and publish it yourself: ${wanted}.`,
+    );
+  return isFalse(
+    'NotAnswered',
+    `The DNS does not know ${record.dnsName} yet. It is in DNSEndpoint ${view.observed.name}; if that lasts for minutes, see the log of ExternalDNS (its --source=crd, --domain-filter, --managed-record-types).`,
+  );
+}
+
+const recordText = ({ dnsName, recordType, targets }: DnsRecord): string =>
+  `${dnsName} ${recordType} ${targets.join(' ')}`;
+
+/** A set of addresses, in any order; a name with or without its last dot. */
+function same(found: readonly string[], targets: readonly string[]): boolean {
+  const normal = (all: readonly string[]) =>
+    JSON.stringify(all.map((one) => one.toLowerCase().replace(/\.$/, '')).toSorted());
+  return normal(found) === normal(targets);
+}

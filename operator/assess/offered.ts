@@ -1,0 +1,50 @@
+// Claims and Secrets that a FilerPair did not make are used only if whoever has them says so, on them: whoever may create a
+// FilerPair may not be the one who may read the claim or the Secret. A name in the spec is no consent, nor is one that
+// happens to be what a claim of the pair would be called.
+
+import { labels } from '../../kubernetes/words.ts';
+import type { Claim } from '../model/objects.ts';
+import { isFalse, isUnknown, type Policy } from '../model/verdict.ts';
+import type { View } from '../model/view.ts';
+
+/** Made for this pair, had by it before, or offered to it. */
+export function isClaimOffered({ observed: { name: pair }, pair: { status } }: View, claim: Claim): boolean {
+  const { name = '', labels: found } = claim.metadata;
+  if (found?.[labels.pair] === pair || found?.[labels.offeredTo] === pair) return true;
+  // Its labels were removed by hand: they come back.
+  return status?.diskSets?.some(({ claims = [] }) => claims.includes(name)) === true;
+}
+
+export const howToOffer = (view: View, kind: 'pvc' | 'secret', name: string): string =>
+  `Whoever has it offers it: kubectl -n ${view.observed.namespace} label ${kind} ${name} ${labels.offeredTo}=${view.observed.name}`;
+
+interface NamedSecret {
+  readonly name: string;
+  readonly field: string;
+}
+
+/** Those that the spec names, and where. */
+function secretsOf(view: View): NamedSecret[] {
+  const { metricsTokenSecret: token } = view.spec;
+  const certificates = view.servers.flatMap(({ name: server, spec: { certificateSecret: name } }) =>
+    name === undefined ? [] : [{ name, field: `servers[${server}].certificateSecret` }],
+  );
+  return token === undefined ? certificates : [...certificates, { name: token, field: 'metricsTokenSecret' }];
+}
+
+export const secretsOffered: Policy<View> = (view) => {
+  for (const { name, field } of secretsOf(view)) {
+    const where = `Secret ${name} (spec.${field})`;
+    const found = view.observed.credentials.offered[name] ?? 'unknown';
+    if (found === 'unknown')
+      return isUnknown('SecretUnknown', `The API did not say whether ${where} exists.`);
+    if (found === 'absent')
+      return isFalse('SecretMissing', `${where} does not exist in namespace ${view.observed.namespace}.`);
+    if (found === 'not offered')
+      return isFalse(
+        'SecretNotOffered',
+        `${where} is not offered to this FilerPair, so no pod is made that would read it. ${howToOffer(view, 'secret', name)} (of cert-manager: Certificate.spec.secretTemplate.labels)`,
+      );
+  }
+  return null;
+};

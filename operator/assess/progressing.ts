@@ -1,0 +1,57 @@
+// Progressing: is something under way that will end by itself, or does something wait for a person?
+
+import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from '../model/verdict.ts';
+import type { View } from '../model/view.ts';
+import { claimsToDelete } from './claims-to-delete.ts';
+import { requestFindings } from './requests.ts';
+import { type RolloutState, rollout } from './rollout.ts';
+
+export const progressingChain: readonly Policy<View>[] = [
+  function beingDeleted(view) {
+    if (view.pair.metadata.deletionTimestamp === undefined) return null;
+    const left = view.servers
+      .flatMap(({ pods }) => pods)
+      .map(({ pod }) => {
+        const { nodeName } = pod.spec ?? {};
+        return `pod ${pod.metadata.name}${nodeName === undefined ? '' : ` on node ${nodeName}`}`;
+      });
+    if (left.length === 0)
+      left.push(...claimsToDelete(view.observed).map(({ metadata }) => `claim ${metadata.name}`));
+    return isTrue(
+      'Deleting',
+      left.length === 0
+        ? 'The pair is being deleted.'
+        : `The pair is being deleted and waits for the end of ${left.join(' and ')}.`,
+    );
+  },
+  function requestUnderWay(view) {
+    const waiting = requestFindings(view).find(({ kind }) => kind === 'pass on' || kind === 'wait');
+    return waiting !== undefined && 'asked' in waiting
+      ? isTrue(
+          'RequestUnderWay',
+          `A ${waiting.asked.kind} of the disk set of ${waiting.asked.value} was asked for.`,
+        )
+      : null;
+  },
+  function rolloutHeldUp(view) {
+    const problem = view.observed.problems.find(({ concerns }) => concerns === 'rollout');
+    return problem === undefined ? null : isTrue('RolloutBlocked', problem.message);
+  },
+  function rollingOut(view) {
+    const found = rollout(view);
+    return found === null ? null : isTrue(reasonOf(found.state), found.message);
+  },
+  function podsStarting(view) {
+    const starting = view.servers
+      .flatMap(({ usable }) => usable)
+      .filter(({ state }) => state !== 'Running')
+      .map(({ pod, because }) => `pod ${pod.metadata.name}: ${because}`);
+    return starting.length > 0 ? isTrue('PodsStarting', `${starting.join('; ')}.`) : null;
+  },
+];
+
+const reasonOf = (state: RolloutState): string =>
+  state === 'Paused' ? 'RolloutPaused' : state === 'Blocked' ? 'RolloutBlocked' : 'RollingOut';
+
+export const progressing = (view: View): Verdict =>
+  firstFinding(progressingChain, view, isFalse('Settled', 'Everything is as the spec wants it.'));

@@ -1,0 +1,223 @@
+// A snapshot, step by step, as Leases and VolumeSnapshots tell it; and everything that makes it none.
+
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { StandstillAnswerAnnotation } from '../../kubernetes/words.ts';
+import { leaseAnnotations, snapshotAnnotations } from '../../kubernetes/words.ts';
+import type { Action } from '../model/action.ts';
+import type { VolumeSnapshot } from '../model/objects.ts';
+import { World } from '../plan/world.fixture.ts';
+import { snapshotStep, standstillMsMax } from './snapshot.ts';
+
+const homes = ['filer-a', 'filer-b'] as const;
+type Home = (typeof homes)[number];
+const name = 'before-upgrade';
+
+let world: World;
+
+beforeEach(() => {
+  world = World.running();
+  world.observed.snapshotsServed = true;
+});
+
+const ask = (value = name) => world.annotatePair({ [snapshotAnnotations.snapshot]: value });
+const step = () => snapshotStep(world.view());
+const last = () => world.observed.pair!.status?.lastSnapshot;
+const asked = (home: Home) => world.view().servers[homes.indexOf(home)]!.lease!.standstill;
+
+/** What the owner of a disk set writes onto its Lease. */
+function answer(home: Home, state: StandstillAnswerAnnotation['state'], message = ''): void {
+  const { id } = asked(home)!;
+  world.changeLease(
+    home,
+    {},
+    { [leaseAnnotations.standstillAnswer]: JSON.stringify({ id, state, message }) },
+  );
+}
+
+/** What the snapshot controller and the storage do. */
+function storage(change: VolumeSnapshot['status']): void {
+  world.observed.volumeSnapshots = world.observed.volumeSnapshots.map((one) => ({
+    ...one,
+    status: { ...one.status, ...change },
+  }));
+}
+
+const kinds = (actions: readonly Action[]): string[] =>
+  actions.map((action) => `${action.kind} ${action.resource}`);
+
+/** Up to the moment where the storage has cut all of them. */
+function cut(): void {
+  ask();
+  world.settle();
+  for (const home of homes) answer(home, 'Standing');
+  world.settle();
+  storage({ creationTime: '2026-11-23T12:00:05Z' });
+}
+
+test('both stand, then all are cut, then both are told, then both say that it was whole', () => {
+  ask();
+  expect(kinds(world.settle())).toEqual(['patch leases', 'patch leases']);
+  expect(asked('filer-a')).toMatchObject({ epoch: 1, msMax: standstillMsMax });
+  expect(last()).toMatchObject({ name, result: 'Pending' });
+  expect(step()?.kind).toBe('wait');
+
+  answer('filer-a', 'Standing');
+  expect(world.settle(), 'while one of them still changes').toEqual([]);
+  answer('filer-b', 'Standing');
+  const made = world.settle();
+  expect(made.map((action) => action.kind === 'create' && action.object.metadata.name)).toEqual([
+    'before-upgrade-home-filer-a-data',
+    'before-upgrade-home-filer-b-data',
+  ]);
+  expect(made[0]).toMatchObject({
+    object: {
+      metadata: { labels: { 'filerpair.dev/snapshot': name, 'filerpair.dev/epoch': '1' } },
+      spec: { source: { persistentVolumeClaimName: 'home-filer-a-data' } },
+    },
+  });
+  expect(made[0]).not.toHaveProperty('object.metadata.ownerReferences');
+
+  expect(world.settle(), 'before they are cut').toEqual([]);
+  storage({ creationTime: '2026-11-23T12:00:05Z' });
+  world.settle();
+  expect([asked('filer-a')?.over, asked('filer-b')?.over]).toEqual([true, true]);
+
+  answer('filer-a', 'Whole');
+  expect(world.settle(), 'on the word of one').toEqual([]);
+  answer('filer-b', 'Whole');
+  world.settle();
+  expect(last()).toMatchObject({ name, result: 'Done' });
+  expect(last()?.message).toContain('before-upgrade-home-filer-b-data');
+  expect(world.observed.volumeSnapshots).toHaveLength(2);
+  expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
+  expect([asked('filer-a'), asked('filer-b')]).toEqual([null, null]);
+});
+
+describe('there is no snapshot', () => {
+  const failed = (why: string) => {
+    world.settle();
+    expect(last()).toMatchObject({ name, result: 'Failed', message: expect.stringContaining(why) });
+    expect(world.observed.volumeSnapshots).toEqual([]);
+    expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
+    expect([asked('filer-a'), asked('filer-b')]).toEqual([null, null]);
+  };
+
+  test('if an owner could not keep still until it was told', () => {
+    cut();
+    world.settle();
+    answer('filer-a', 'Whole');
+    answer('filer-b', 'Broken', 'it has lasted 10000 ms, as long as it may');
+    failed('filer-b could not keep the disk set of filer-b still: it has lasted 10000 ms');
+  });
+
+  test('if a disk set changes its owner meanwhile', () => {
+    cut();
+    world.claims('filer-b', 'filer-a', 2);
+    failed('the disk set of filer-a has changed its owner meanwhile');
+  });
+
+  test('if the storage cannot', () => {
+    ask();
+    world.settle();
+    for (const home of homes) answer(home, 'Standing');
+    world.settle();
+    storage({ error: { message: 'quota exceeded' } });
+    failed('quota exceeded');
+  });
+
+  test('if somebody never answers: a server that knows no snapshots', () => {
+    ask();
+    world.settle();
+    answer('filer-a', 'Standing');
+    const { until } = step() as { until: number };
+    world.now = until;
+    expect(world.settle()).toEqual([]);
+    world.now = until + 1;
+    failed('servers of a version that knows no snapshots never do');
+  });
+
+  test('if it was ended before all were cut', () => {
+    ask();
+    world.settle();
+    for (const home of homes) answer(home, 'Standing');
+    world.settle();
+    for (const home of homes) answer(home, 'Whole');
+    failed('before all were cut');
+  });
+});
+
+test.each<[why: string, prepare: () => void, value?: string]>([
+  ['the cluster has no VolumeSnapshot', () => void (world.observed.snapshotsServed = false)],
+  ['must be a name', () => {}, 'Before Upgrade'],
+  ['is not served at the moment', () => world.changeLease('filer-b', { holderIdentity: '' })],
+])('is refused: %s', (why, prepare, value) => {
+  prepare();
+  ask(value);
+  world.settle();
+  expect(last()).toMatchObject({ result: 'Refused', message: expect.stringContaining(why) });
+  expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
+  expect(asked('filer-a')).toBeNull();
+});
+
+test('a name is taken once', () => {
+  cut();
+  world.settle();
+  for (const home of homes) answer(home, 'Whole');
+  world.settle();
+  ask();
+  world.settle();
+  expect(last()).toMatchObject({
+    result: 'Refused',
+    message: expect.stringContaining('there is a snapshot'),
+  });
+  expect(world.observed.volumeSnapshots).toHaveLength(2);
+});
+
+test('the same name can be asked for again after a failure: what was answered then counts for nothing', () => {
+  ask();
+  world.settle();
+  const first = asked('filer-a')!.id;
+  answer('filer-a', 'Broken', 'it is opening');
+  world.settle();
+  world.now += 60_000;
+  ask();
+  world.settle();
+  expect(asked('filer-a')!.id).not.toBe(first);
+  expect(step()?.kind).toBe('wait');
+});
+
+test('an older snapshot of the name that the cache lacked is neither taken for the new one nor removed', () => {
+  cut();
+  world.settle();
+  for (const home of homes) answer(home, 'Whole');
+  world.settle();
+  const old = world.observed.volumeSnapshots;
+  world.observed.volumeSnapshots = [];
+  world.now += 60_000;
+  ask();
+  world.settle();
+  for (const home of homes) answer(home, 'Standing');
+  world.observed.volumeSnapshots = old;
+  world.settle();
+  expect(last()).toMatchObject({
+    result: 'Failed',
+    message: expect.stringContaining('there was a snapshot'),
+  });
+  expect(world.observed.volumeSnapshots).toEqual(old);
+});
+
+test('whoever withdraws the question ends the standstill', () => {
+  ask();
+  world.settle();
+  world.annotatePair({ [snapshotAnnotations.snapshot]: null });
+  world.settle();
+  expect([asked('filer-a'), asked('filer-b')]).toEqual([null, null]);
+});
+
+test('an event tells what came of it', () => {
+  cut();
+  world.settle();
+  for (const home of homes) answer(home, 'Whole');
+  const { events } = world.plan();
+  expect(events.map(({ type, reason }) => `${type} ${reason}`)).toContain('Normal SnapshotDone');
+});

@@ -1,0 +1,159 @@
+// A snapshot of everything at one point in time: the volumes of both disk sets as they were at one moment, without stopping
+// a server. What keeps them from changing meanwhile are the owners, who stand still; what copies them is the storage.
+//
+//   asked for ──> both are asked to stand still ──> both stand ──> VolumeSnapshots made ──> all cut ──> both are told that
+//                 (on their Leases)                                                                    it is over
+//   ──> both say that it was whole ──> done
+//
+// Every step is read from Leases and VolumeSnapshots: an operator that dies in the middle is followed by one that goes on.
+// That it was one point in time is not the operator's word: each owner says of itself that nothing has changed from before
+// the first VolumeSnapshot was made until after the last one was cut. If either cannot, there is no snapshot.
+
+import type { StandstillAnnotation } from '../../kubernetes/words.ts';
+import { labels, snapshotAnnotations } from '../../kubernetes/words.ts';
+import { claimName } from '../model/names.ts';
+import type { VolumeSnapshot } from '../model/objects.ts';
+import type { ServerView, View } from '../model/view.ts';
+import { diskSetPhase } from './disk-set-phase.ts';
+
+/** How long clients wait at most, ms: storage cuts within seconds, or somebody should look why it does not. */
+export const standstillMsMax = 10_000;
+/** An owner that has not answered so long after the end of that is not there, ms. */
+const answerMsMax = 5_000;
+const namePattern = /^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$/;
+
+export type SnapshotStep =
+  /** Cannot begin, with the reason. */
+  | { readonly kind: 'refuse'; readonly message: string }
+  /** Ask those to stand still that have not been asked. */
+  | { readonly kind: 'stand'; readonly homes: readonly ServerView[] }
+  /** Wait, until this time at most, ms since the epoch. */
+  | { readonly kind: 'wait'; readonly until: number }
+  /** Of these claims. */
+  | { readonly kind: 'make'; readonly missing: readonly SnapshotOf[] }
+  /** All are cut: tell them that it is over. */
+  | { readonly kind: 'end'; readonly homes: readonly ServerView[] }
+  | { readonly kind: 'done'; readonly made: readonly VolumeSnapshot[] }
+  /** There is no snapshot. What was made goes. */
+  | { readonly kind: 'fail'; readonly message: string; readonly made: readonly VolumeSnapshot[] };
+
+export interface SnapshotOf {
+  readonly name: string;
+  readonly claim: string;
+  readonly home: ServerView;
+  readonly volume: string;
+}
+
+/** The name that somebody has asked for; null: nobody has. */
+export const snapshotAsked = (view: View): string | null =>
+  view.pair.metadata.annotations?.[snapshotAnnotations.snapshot]?.trim() ?? null;
+
+/** null: nobody asks. */
+export function snapshotStep(view: View): SnapshotStep | null {
+  const name = snapshotAsked(view);
+  if (name === null) return null;
+  const asked = view.servers.map((home) => standstillOf(home, name));
+  const named = view.observed.volumeSnapshots.filter(
+    ({ metadata }) => metadata.labels?.[labels.snapshot] === name,
+  );
+  if (asked.every((one) => one === null)) return beginning(view, name, named);
+  const made = named.filter((one) => isOfStandstill(view, one));
+  // The cache did not have it when this began.
+  const older = named.find((one) => !made.includes(one));
+  if (older !== undefined)
+    return { kind: 'fail', message: `there was a snapshot of that name: ${nameOf(older)}`, made };
+  const begun = Math.min(...asked.flatMap((one) => (one === null ? [] : [begunAt(one)])));
+  const broken = whyBroken(view, name, begun);
+  if (broken !== null) return { kind: 'fail', message: broken, made };
+  const unasked = view.servers.filter((_, index) => asked[index] === null);
+  if (unasked.length > 0) return { kind: 'stand', homes: unasked };
+  const until = begun + standstillMsMax + answerMsMax;
+  const states = view.servers.map(({ lease }, index) =>
+    lease?.standstillAnswer?.id === asked[index]!.id ? lease.standstillAnswer.state : null,
+  );
+  const wanted = snapshotsOf(view, name);
+  const cut = wanted.every((one) => isCut(made.find(({ metadata }) => metadata.name === one.name)));
+  if (states.every((state) => state === 'Whole'))
+    return cut ? { kind: 'done', made } : { kind: 'fail', message: 'it was ended before all were cut', made };
+  if (cut) {
+    const untold = view.servers.filter((_, index) => asked[index]!.over !== true);
+    return untold.length > 0 ? { kind: 'end', homes: untold } : { kind: 'wait', until };
+  }
+  if (!states.every((state) => state === 'Standing')) return { kind: 'wait', until };
+  const missing = wanted.filter((one) => !made.some(({ metadata }) => metadata.name === one.name));
+  return missing.length > 0 ? { kind: 'make', missing } : { kind: 'wait', until };
+}
+
+/** One for each volume of both. */
+export const snapshotsOf = (view: View, name: string): SnapshotOf[] =>
+  view.servers.flatMap((home) =>
+    home.spec.volumes.map((volume) => {
+      const claim = claimName(view.observed.name, home.name, volume);
+      return { name: `${name}-${claim}`, claim, home, volume: volume.name };
+    }),
+  );
+
+function beginning(view: View, name: string, made: readonly VolumeSnapshot[]): SnapshotStep {
+  const refuse = (message: string): SnapshotStep => ({ kind: 'refuse', message });
+  if (!namePattern.test(name))
+    return refuse(
+      `${snapshotAnnotations.snapshot} is "${name}", and must be a name of at most 40 lower case letters, digits and -`,
+    );
+  if (!view.observed.snapshotsServed)
+    return refuse(
+      'the cluster has no VolumeSnapshot (snapshot.storage.k8s.io/v1), or the operator may not use it: install the snapshot controller and a CSI driver that can make snapshots',
+    );
+  if (made.length > 0) return refuse(`there is a snapshot of that name: ${made.map(nameOf).join(', ')}`);
+  const unserved = view.servers.find((home) => diskSetPhase(view, home) !== 'Serving');
+  if (unserved !== undefined)
+    return refuse(
+      `the disk set of ${unserved.name} is not served at the moment: ask again when the pair is Ready`,
+    );
+  return { kind: 'stand', homes: view.servers };
+}
+
+/** Of this very snapshot. */
+function standstillOf({ lease }: ServerView, name: string): StandstillAnnotation | null {
+  const { standstill = null } = lease ?? {};
+  return standstill !== null && nameIn(standstill.id) === name ? standstill : null;
+}
+
+/** The moment is in it: the same name asked for again is another standstill. */
+export const standstillId = (name: string, now: number): string => `${name}@${now}`;
+const nameIn = (id: string): string => id.slice(0, id.lastIndexOf('@'));
+const begunAt = ({ id }: StandstillAnnotation): number => Number(id.slice(id.lastIndexOf('@') + 1)) || 0;
+
+/** null: it is not. */
+function whyBroken(view: View, name: string, begun: number): string | null {
+  for (const home of view.servers) {
+    const { lease } = home;
+    const standstill = standstillOf(home, name);
+    if (lease === null || standstill === null) continue;
+    if (lease.epoch !== standstill.epoch)
+      return `the disk set of ${home.name} has changed its owner meanwhile`;
+    const answer = lease.standstillAnswer;
+    if (answer?.id === standstill.id && answer.state === 'Broken')
+      return `${lease.holderServer} could not keep the disk set of ${home.name} still: ${answer.message}`;
+  }
+  const failed = view.observed.volumeSnapshots.find(
+    ({ metadata, status }) =>
+      metadata.labels?.[labels.snapshot] === name && status?.error?.message !== undefined,
+  );
+  if (failed !== undefined) return `${nameOf(failed)}: ${failed.status?.error?.message}`;
+  const waited = view.now - begun;
+  if (waited > standstillMsMax + answerMsMax)
+    return `not everybody has answered within ${Math.round(waited / 1000)} s; servers of a version that knows no snapshots never do`;
+  return null;
+}
+
+/** Made for what is asked for now, and not for an earlier wish of the same name. */
+function isOfStandstill(view: View, { metadata }: VolumeSnapshot): boolean {
+  const home = view.servers.find(({ name }) => name === metadata.labels?.[labels.home]);
+  const asked = home?.lease?.standstill?.id;
+  return asked !== undefined && metadata.annotations?.[snapshotAnnotations.standstill] === asked;
+}
+
+/** From then on its content cannot change any more. */
+const isCut = (snapshot: VolumeSnapshot | undefined): boolean => snapshot?.status?.creationTime !== undefined;
+
+const nameOf = ({ metadata }: VolumeSnapshot): string => metadata.name ?? '';

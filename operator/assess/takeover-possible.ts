@@ -1,0 +1,189 @@
+// TakeoverPossible: if the owner of a disk set died now, would its partner serve it? Always current, so that nobody
+// learns on the day of the failure that the other half of the pair was not there.
+
+import { durationMs } from '../../crds/quantities.ts';
+import { requestAnnotations } from '../../kubernetes/words.ts';
+import { silenceMs } from '../../pair/right-to-serve.ts';
+import { nodesWithinReach, outOfReach } from '../model/disk-reach.ts';
+import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from '../model/verdict.ts';
+import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
+import { disksHeld, isDisksHeld } from './disks-held.ts';
+import { noRoom } from './node-room.ts';
+import { noVolumeSlots } from './volume-slots.ts';
+
+interface Question {
+  readonly view: View;
+  /** Whose disk set. */
+  readonly home: ServerView;
+  readonly owner: ServerView;
+  /** Who would have to take over. */
+  readonly survivor: ServerView;
+}
+
+export const takeoverChain: readonly Policy<Question>[] = [
+  function survivorHasNoPod({ home, survivor }) {
+    return survivor.current === null
+      ? isFalse(
+          'PartnerHasNoPod',
+          `${survivor.name} could not take over the disk set of ${home.name}: it has no pod.`,
+        )
+      : null;
+  },
+  function survivorDoesNotRun({ home, survivor }) {
+    if (survivor.pods.some(({ state }) => state === 'Running')) return null;
+    const pod = survivor.usable.at(-1) ?? survivor.current!;
+    return isFalse(
+      'PartnerNotRunning',
+      `${survivor.name} could not take over the disk set of ${home.name}: pod ${pod.pod.metadata.name}: ${pod.because}.`,
+    );
+  },
+  function disksStay({ view, home, survivor }) {
+    const held = disksHeld(view, home);
+    if (held === null) return null;
+    const so =
+      held.reason === 'ClaimBeingDeleted'
+        ? 'and no other pod may use it. See Degraded'
+        : 'so the disks stay where they are. See Ready';
+    return isFalse(
+      held.reason,
+      `${survivor.name} could not take over the disk set of ${home.name}: ${held.why}, ${so}.`,
+    );
+  },
+  function disksOutOfReach({ view, home, survivor }) {
+    const node = survivor.current?.pod.spec?.nodeName;
+    const found = node === undefined ? null : outOfReach(view, home, node);
+    return found === null
+      ? null
+      : isFalse(
+          'DisksOutOfReach',
+          `${survivor.name} could not take over the disk set of ${home.name}: volume ${found.volume} cannot be attached to node ${node}, where it runs (the nodeAffinity of that PersistentVolume). Both servers have to run where the disks of both can be had: ${wayOut(view)}.`,
+        );
+  },
+  function noRoomForDisks({ view, home, survivor }) {
+    const node = survivor.current?.pod.spec?.nodeName;
+    const found = node === undefined ? null : noVolumeSlots(view, home, node);
+    return found === null
+      ? null
+      : isFalse(
+          'NoVolumeSlots',
+          `${survivor.name} could not have the disks of ${home.name}: driver ${found.driver} can attach ${Math.max(0, found.free)} more volumes to node ${node}, where it runs, and ${found.needed} are needed. Move pods with volumes away from that node.`,
+        );
+  },
+  function noRoomForPod({ view, home, survivor }) {
+    const node = survivor.current?.pod.spec?.nodeName;
+    const lacks = node === undefined ? null : noRoom(view, home, node);
+    return lacks === null
+      ? null
+      : isFalse(
+          'NoRoom',
+          `${survivor.name} could not have the disks of ${home.name}: node ${node}, where it runs, has no room for the pod that mounts them: ${lacks}. Move pods away from that node, or set spec.servers[].placement.priorityClassName, so that others make room.`,
+        );
+  },
+  function heartbeatsNotAcknowledged({ view, home, owner, survivor }) {
+    const { lease } = home;
+    if (lease === null || podOfIncarnation(view, owner.name, lease.holderPodUid)?.state !== 'Running')
+      return null;
+    const consequence = `A takeover works as long as ${survivor.name} reaches the Kubernetes API; if this lasts, look at the network between the two (interconnect port ${view.spec.ports.interconnect}).`;
+    if (lease.acknowledger === null)
+      return isUnknown(
+        'NotPaired',
+        `${owner.name} renews the Lease of ${home.name} by itself since it does not hear ${survivor.name}. ${consequence}`,
+      );
+    // Just replaced: the owner has not noticed yet.
+    const [server = null, podUid = null] = lease.acknowledger.split('/');
+    return podOfIncarnation(view, server, podUid)?.state === 'Running'
+      ? null
+      : isUnknown(
+          'NotPaired',
+          `${owner.name} counts on ${lease.acknowledger} for ${home.name}, which does not run any more. ${consequence}`,
+        );
+  },
+  function underMaintenance({ view, home, survivor }) {
+    const why = home.lease?.maintenance ?? null;
+    return why === null || isDisksHeld(view, why)
+      ? null
+      : isFalse(
+          'Maintenance',
+          `Maintenance (${why}): ${survivor.name} takes the disk set of ${home.name} over only when it is asked to. To end it: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${requestAnnotations.maintenance}-`,
+        );
+  },
+  function manualMode({ view, home, survivor }) {
+    return view.spec.failover.mode === 'Manual'
+      ? isFalse(
+          'ManualMode',
+          `spec.failover.mode is Manual: ${survivor.name} takes the disk set of ${home.name} over only when it is asked to.`,
+        )
+      : null;
+  },
+  function survivorSaysNo({ home, survivor }) {
+    const check = home.lease?.takeoverCheck ?? null;
+    // Said by the server that would have to do it; after a change of owner the old word may still stand.
+    if (check === null || check.server !== survivor.name || check.possible) return null;
+    const missing = check.missing.filter(({ name }) => !saidAlready.has(name));
+    const [first] = missing;
+    return first === undefined
+      ? null
+      : isFalse(
+          first.name,
+          `${survivor.name} could not take over the disk set of ${home.name}: ${missing.map(({ message }) => message).join('; ')}.`,
+        );
+  },
+];
+
+/** Volumes of two places that no node shares can only be made anew. */
+const wayOut = (view: View): string =>
+  nodesWithinReach(view) === null
+    ? 'use storage that reaches the nodes of both, or keep both in one zone (spec.servers[].placement) from before their disks are made'
+    : 'hand over what it owns and delete its pod; the new one is put onto such a node';
+
+/** What the policies above judge by the Lease itself, which is younger than what a server has said about it. */
+const saidAlready: ReadonlySet<string> = new Set([
+  'OwnedHere',
+  'NotAcknowledger',
+  'Maintenance',
+  'ManualMode',
+]);
+
+export function takeoverPossible(view: View): Verdict {
+  const findings = view.servers.map((home): Verdict => {
+    const owner = serverNamed(view, home.lease?.holderServer ?? null);
+    if (owner === null)
+      return isUnknown(
+        'NobodyServes',
+        `Nobody owns the disk set of ${home.name}, so there is nothing to take over.`,
+      );
+    const survivor = serverNamed(view, owner.partner)!;
+    return firstFinding(
+      takeoverChain,
+      { view, home, owner, survivor },
+      possible(view, home, owner, survivor),
+    );
+  });
+  return (
+    findings.find(({ status }) => status === 'False') ??
+    findings.find(({ status }) => status === 'Unknown') ??
+    isTrue('PartnersReady', [...findings.map(({ message }) => message), ...reliesOnTheClock(view)].join(' '))
+  );
+}
+
+const possible = (view: View, home: ServerView, owner: ServerView, survivor: ServerView): Verdict =>
+  isTrue(
+    'PartnersReady',
+    `If ${owner.name} died, ${survivor.name} would take over the disk set of ${home.name}: at once if the death is reported, after ${silenceOf(view) / 1000} s of silence otherwise.`,
+  );
+
+function silenceOf({ spec: { failover } }: View): number {
+  return silenceMs({
+    leaseMs: durationMs(failover.lease),
+    guardMs: durationMs(failover.guard),
+    heartbeatMs: durationMs(failover.heartbeat),
+  });
+}
+
+/** A machine that is paused as a whole does not see the time go by (docs/safety.md). */
+const reliesOnTheClock = ({ spec: { storage } }: View): string[] =>
+  storage.transfer === 'Shared' && storage.lateWrites !== 'SameNode'
+    ? [
+        "What keeps a server from writing after that is its clock: don't pause its machine (live migration, snapshot with memory), or use storage.transfer Reattach.",
+      ]
+    : [];

@@ -1,0 +1,29 @@
+// Whether a node has room for the volumes of a disk set (transfer Reattach). A driver may say how many volumes it can attach to
+// a node; on a full one a failover waits until somebody else's pod has gone.
+
+import { claimName } from '../model/names.ts';
+import type { ServerView, View } from '../model/view.ts';
+
+export interface NoSlots {
+  readonly driver: string;
+  readonly free: number;
+  readonly needed: number;
+}
+
+/** What the node lacks for the disk set; null: it has room, or has the volumes already, or nobody says how much it has. */
+export function noVolumeSlots(view: View, home: ServerView, node: string): NoSlots | null {
+  const { claims, volumeAttachments, volumeSlots } = view.observed;
+  const volumes = new Set(
+    home.spec.volumes.map((volume) => {
+      const claim = claims[claimName(view.observed.name, home.name, volume)];
+      return typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+    }),
+  );
+  const theirs = volumeAttachments.filter(({ spec }) => volumes.has(spec?.source?.persistentVolumeName));
+  if (theirs.some(({ spec }) => spec?.nodeName === node)) return null;
+  for (const [driver, free] of Object.entries(volumeSlots[node] ?? {})) {
+    const needed = theirs.filter(({ spec }) => spec?.attacher === driver).length;
+    if (needed > free) return { driver, free, needed };
+  }
+  return null;
+}

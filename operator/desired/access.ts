@@ -1,0 +1,37 @@
+// The identity of one server and the least that it may do: read and write the two Leases of its pair, and open or
+// close the one EndpointSlice that leads to its own secondary port.
+
+import { failoverServiceName, leaseName, serverObjectName } from '../model/names.ts';
+import type { ServerView, View } from '../model/view.ts';
+import { type Desired, desired } from './owned.ts';
+
+export function access(view: View, server: ServerView): Desired[] {
+  const { name: pair, namespace } = view.observed;
+  const name = serverObjectName(pair, server.name);
+  const rules = [
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      resourceNames: [leaseName(pair, server.name), leaseName(pair, server.partner)],
+      // list and watch with the field selector metadata.name=NAME are covered by resourceNames.
+      verbs: ['get', 'list', 'watch', 'update', 'patch'],
+    },
+    {
+      apiGroups: ['discovery.k8s.io'],
+      resources: ['endpointslices'],
+      resourceNames: [failoverServiceName(server.partner, view.spec.failover.suffix)],
+      verbs: ['get', 'patch'],
+    },
+  ];
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name };
+  const subjects = [{ kind: 'ServiceAccount', name, namespace }];
+  return [
+    desired(view, 'serviceAccounts', name, {
+      server: server.name,
+      // The pod asks for its token itself, as a volume.
+      body: { automountServiceAccountToken: false },
+    }),
+    desired(view, 'roles', name, { server: server.name, body: { rules } }),
+    desired(view, 'roleBindings', name, { server: server.name, body: { roleRef, subjects } }),
+  ];
+}

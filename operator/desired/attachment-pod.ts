@@ -1,0 +1,148 @@
+// The pod that holds a disk set's claims on the node of its owner (transfer mode Reattach): Kubernetes attaches and mounts
+// them for it, and it lets them appear in the directory of the node that the servers' containers look into.
+
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { labels } from '../../kubernetes/words.ts';
+import {
+  attachmentDirectory,
+  attachmentNodeAnnotation,
+  attachmentNodeUidAnnotation,
+  attachmentPodName,
+  claimName,
+} from '../model/names.ts';
+import { partnerOf, type ServerView, type View } from '../model/view.ts';
+import { ownerReference, pairLabels } from './owned.ts';
+
+/**
+ * Seconds that a disk set may go on being used after its attachment was told to go. After that the kubelet ends the pod and
+ * the mount stays: nothing can be detached then, and the next attachment on the node tidies up.
+ */
+const gracePeriodSeconds = 600;
+/** A Node process that mounts, and then waits. */
+export const attachmentRequests = { cpu: '5m', memory: '48Mi' } as const;
+const claimsDirectory = '/claims';
+const serversDirectory = '/attach';
+const runDirectory = '/run/filerpair';
+const readyFile = `${runDirectory}/ready`;
+
+/** Wherever a server runs its disks must be able to follow: only what would keep it from starting at all is not tolerated. */
+const passingTaints = [
+  'unschedulable',
+  'memory-pressure',
+  'disk-pressure',
+  'pid-pressure',
+  'not-ready',
+  'unreachable',
+];
+
+export const attachmentPodLabels = (view: View, home: ServerView): Record<string, string> => ({
+  ...pairLabels(view),
+  [labels.attachment]: home.name,
+});
+
+export function attachmentPod(view: View, home: ServerView, node: string): KubernetesObject {
+  const { name: pair, namespace } = view.observed;
+  const nodeUid = view.observed.nodes[node]?.metadata.uid;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: attachmentPodName(pair, home.name, node),
+      namespace,
+      labels: attachmentPodLabels(view, home),
+      annotations: {
+        [attachmentNodeAnnotation]: node,
+        ...(nodeUid === undefined ? {} : { [attachmentNodeUidAnnotation]: nodeUid }),
+      },
+      ownerReferences: [ownerReference(view)],
+    },
+    spec: podSpec(view, home, node),
+  } as KubernetesObject;
+}
+
+function podSpec(view: View, home: ServerView, node: string): Record<string, unknown> {
+  return {
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    restartPolicy: 'Always',
+    terminationGracePeriodSeconds: gracePeriodSeconds,
+    // Container engines filter no privileged container unless they are configured to; then this is the filter.
+    securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
+    ...priorityOf(view, home),
+    // Not nodeName: the scheduler has to see the pod, since it chooses volumes (WaitForFirstConsumer) and keeps two pods
+    // from one claim (ReadWriteOncePod).
+    affinity: onNode(node),
+    // Not node.kubernetes.io/out-of-service: with it Kubernetes takes this pod, and its disks, from a node that is dead.
+    tolerations: [
+      ...passingTaints.map((taint) => ({ key: `node.kubernetes.io/${taint}`, operator: 'Exists' })),
+      ...(home.spec.placement?.tolerations ?? []),
+      ...(view.servers.find(({ name }) => name === home.partner)?.spec.placement?.tolerations ?? []),
+    ],
+    containers: [container(view, home)],
+    volumes: [
+      ...home.spec.volumes.map((volume, index) => ({
+        name: `claim-${index}`,
+        persistentVolumeClaim: { claimName: claimName(view.observed.name, home.name, volume) },
+      })),
+      { name: 'run', emptyDir: {} },
+      {
+        name: 'servers',
+        hostPath: { path: `${attachmentDirectory(view.uid)}/${home.name}`, type: 'DirectoryOrCreate' },
+      },
+    ],
+  };
+}
+
+/** Its disks are as important as the server: without them the one that takes over serves nothing. */
+export const attachmentPriority = (view: View, home: ServerView): string | undefined =>
+  home.spec.placement?.priorityClassName ?? partnerOf(view, home).spec.placement?.priorityClassName;
+
+function priorityOf(view: View, home: ServerView): { readonly priorityClassName?: string } {
+  const priorityClassName = attachmentPriority(view, home);
+  return priorityClassName === undefined ? {} : { priorityClassName };
+}
+
+function container(view: View, home: ServerView): Record<string, unknown> {
+  const names = home.spec.volumes.map(({ name }) => name);
+  return {
+    name: 'disks',
+    // Never that of the spec: this pod is privileged, and whoever may create a FilerPair is not trusted with a node.
+    image: view.settings.fileserverImage,
+    imagePullPolicy: view.settings.imagePullPolicy,
+    // The init: a process that is PID 1 and not yet listening would not hear that it shall end.
+    command: ['/usr/bin/tini', '-s', '--', 'node', '/app/dist/fileserver/attachment/main.js'],
+    // A directory of its own: what another pod has left on the node is never taken for this one's.
+    env: [{ name: 'POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } }],
+    args: [
+      '--from',
+      claimsDirectory,
+      '--to',
+      serversDirectory,
+      '--as',
+      '$(POD_UID)',
+      '--ready',
+      readyFile,
+      ...names,
+    ],
+    readinessProbe: { exec: { command: ['test', '-e', readyFile] }, periodSeconds: 1 },
+    resources: { requests: attachmentRequests },
+    // To mount, and to let the mount spread to the node, Kubernetes asks for no less.
+    securityContext: { privileged: true, readOnlyRootFilesystem: true },
+    volumeMounts: [
+      ...home.spec.volumes.map(({ name }, index) => ({
+        name: `claim-${index}`,
+        mountPath: `${claimsDirectory}/${name}`,
+      })),
+      { name: 'servers', mountPath: serversDirectory, mountPropagation: 'Bidirectional' },
+      { name: 'run', mountPath: runDirectory },
+    ],
+  };
+}
+
+const onNode = (node: string) => ({
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] }],
+    },
+  },
+});

@@ -1,0 +1,64 @@
+// A pod that starts a new image once and ends: that it can be pulled, runs on such a machine and has the program in it is
+// known before a server that runs is given up for it.
+
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { labels } from '../../kubernetes/words.ts';
+import { fingerprint } from '../model/fingerprint.ts';
+import type { ServerView, View } from '../model/view.ts';
+import { ownerReference, pairLabels } from './owned.ts';
+import { imageOf, wantedImage } from './pod.ts';
+
+export const imageTrialName = (view: View): string =>
+  `${view.observed.name}-trial-${fingerprint([view.uid, wantedImage(view)]).slice(-8)}`;
+
+/** Where the server runs that is to be replaced first, if there is room: the image is on that node then. */
+export function imageTrial(view: View, server: ServerView): KubernetesObject {
+  const { placement } = server.spec;
+  const node = server.current?.pod.spec?.nodeName;
+  const here = { matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: imageTrialName(view),
+      namespace: view.observed.namespace,
+      labels: { ...pairLabels(view), [labels.imageTrial]: 'true' },
+      ownerReferences: [ownerReference(view)],
+    },
+    spec: {
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      restartPolicy: 'Never',
+      securityContext: {
+        runAsUser: 65534,
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      ...(node === undefined
+        ? {}
+        : {
+            affinity: {
+              nodeAffinity: {
+                preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, preference: here }],
+              },
+            },
+          }),
+      ...(placement?.nodeSelector === undefined ? {} : { nodeSelector: placement.nodeSelector }),
+      ...(placement?.tolerations === undefined ? {} : { tolerations: placement.tolerations }),
+      containers: [
+        {
+          name: 'trial',
+          ...imageOf(view),
+          // Every version understands this; one of the program's own flags an older one would not.
+          command: ['node', '--check', '/app/dist/fileserver/main.js'],
+          resources: { requests: { cpu: '5m', memory: '48Mi' } },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+        },
+      ],
+    },
+  } as KubernetesObject;
+}

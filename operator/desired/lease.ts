@@ -1,0 +1,41 @@
+// The Lease of one disk set as the operator makes it: without a holder. From then on it belongs to the servers.
+
+import type { Lease } from '../../kubernetes/objects.ts';
+import { labels } from '../../kubernetes/words.ts';
+import { claimName, leaseFinalizer, leaseName } from '../model/names.ts';
+import type { Claim } from '../model/objects.ts';
+import type { ServerView, View } from '../model/view.ts';
+import { ownerReference, pairLabels } from './owned.ts';
+
+export function newLease(view: View, home: ServerView): Lease {
+  return {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: {
+      name: leaseName(view.observed.name, home.name),
+      namespace: view.observed.namespace,
+      labels: { ...pairLabels(view), [labels.home]: home.name },
+      finalizers: [leaseFinalizer],
+      ownerReferences: [ownerReference(view)],
+    },
+    spec: { leaseTransitions: knownEpoch(view, home) },
+  };
+}
+
+/**
+ * The last epoch that is known. Claims remember it when a pair is deleted and made again on the same data: the
+ * volumes refuse an epoch below the one that they have seen (rule R6).
+ */
+export function knownEpoch(view: View, home: ServerView): number {
+  const fromStatus = view.pair.status?.diskSets?.find((one) => one.home === home.name)?.epoch ?? 0;
+  const fromClaims = home.spec.volumes.map((volume) => {
+    const claim = view.observed.claims[claimName(view.observed.name, home.name, volume)];
+    return typeof claim === 'object' ? epochOf(claim) : 0;
+  });
+  return Math.max(fromStatus, ...fromClaims);
+}
+
+function epochOf(claim: Claim): number {
+  const epoch = Number(claim.metadata.labels?.[labels.epoch] ?? 0);
+  return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
+}

@@ -1,0 +1,63 @@
+// What all objects of a pair have in common: labels, owner, and the fingerprint of what was applied.
+
+import type { KubernetesObject, OwnerReference } from '../../kubernetes/objects.ts';
+import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
+import { labels } from '../../kubernetes/words.ts';
+import type { ResourceName } from '../model/action.ts';
+import { fingerprint } from '../model/fingerprint.ts';
+import { appliedAnnotation } from '../model/names.ts';
+import type { View } from '../model/view.ts';
+
+export function ownerReference(view: View): OwnerReference {
+  return {
+    apiVersion: apiVersionOf(resources.filerPairs),
+    kind: resources.filerPairs.kind,
+    name: view.observed.name,
+    uid: view.uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  };
+}
+
+export function pairLabels(view: View, server?: string): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': 'filerpair',
+    'app.kubernetes.io/managed-by': 'filerpair-operator',
+    [labels.pair]: view.observed.name,
+    ...(server === undefined ? {} : { [labels.server]: server }),
+  };
+}
+
+export interface Desired {
+  readonly resource: ResourceName;
+  readonly object: KubernetesObject;
+}
+
+interface Parts {
+  readonly server?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+  /** Everything beside apiVersion, kind and metadata. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** False: the object outlives the FilerPair. */
+  readonly owned?: boolean;
+}
+
+export function desired(view: View, resource: ResourceName, name: string, parts: Parts): Desired {
+  const metadata = {
+    name,
+    namespace: view.observed.namespace,
+    labels: { ...pairLabels(view, parts.server), ...parts.labels },
+    ...(parts.owned === false ? {} : { ownerReferences: [ownerReference(view)] }),
+  };
+  const object = {
+    apiVersion: apiVersionOf(resources[resource]),
+    kind: resources[resource].kind,
+    ...parts.body,
+  };
+  const annotations = {
+    ...parts.annotations,
+    [appliedAnnotation]: fingerprint([metadata, parts.annotations ?? {}, parts.body]),
+  };
+  return { resource, object: { ...object, metadata: { ...metadata, annotations } } };
+}

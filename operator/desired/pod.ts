@@ -1,0 +1,369 @@
+// The pod of one server: the server and its sentinel from one image. A bare pod, since a Deployment or StatefulSet
+// would wait for a node that is only cut off, or not know which of two pods the Services must lead to.
+
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { handleKeysName, labels } from '../../kubernetes/words.ts';
+import { nodesWithinReach } from '../model/disk-reach.ts';
+import { fingerprint } from '../model/fingerprint.ts';
+import {
+  attachmentDirectory,
+  claimName,
+  currentLabel,
+  exportsAnnotation,
+  renderingAnnotation,
+  serverObjectName,
+  sharedKeyName,
+  templateAnnotation,
+  volumePath,
+  volumesDirectory,
+} from '../model/names.ts';
+import type { Pod } from '../model/objects.ts';
+import type { ServerView, View } from '../model/view.ts';
+import { ownerReference, pairLabels } from './owned.ts';
+import { containerPorts } from './ports.ts';
+import {
+  certificateSecretName,
+  configDirectory,
+  configMapName,
+  exportsFingerprint,
+  handleKeysDirectory,
+  metricsTokenDirectory,
+  metricsTokenKey,
+  runDirectory,
+  secretDirectory,
+  secretKey,
+} from './server-config.ts';
+
+/** Seconds between SIGTERM and SIGKILL: enough to finish what runs, sync, and hand over. */
+const gracePeriodSeconds = 30;
+
+/**
+ * What a server's container reserves unless the spec says otherwise. Without a share of its own a container gets next
+ * to nothing of a busy node's processors, and a server that gets none for the length of its lease is rightly declared
+ * dead: a load elsewhere would become a takeover.
+ */
+const resourcesDefault = {
+  requests: { cpu: '500m', memory: '384Mi' },
+  // Beyond the sum of what clients can make it keep (docs/fileserver.md, "Limits and bad input"): it ends what goes wrong, and spares
+  // the node's other pods.
+  limits: { memory: '2Gi' },
+};
+
+/** Of nobody else: neither of clients, whom the server squashes to 65534, nor of an account of the image. */
+const sentinelUid = 65532;
+
+interface ServerPod {
+  readonly spec: Record<string, unknown>;
+  /** Fingerprint that tells whether a running pod is up to date. */
+  readonly template: string;
+}
+
+/** Several policies ask for the same pod of the same view. */
+const known = new WeakMap<ServerView, ServerPod>();
+
+/** The pod without its name. */
+export function serverPod(view: View, server: ServerView): ServerPod {
+  const before = known.get(server);
+  if (before !== undefined) return before;
+  const spec = podSpec(view, server);
+  // The configuration is in it too: the name of its ConfigMap is made of its content.
+  const made = { spec, template: fingerprint(spec) };
+  known.set(server, made);
+  return made;
+}
+
+/**
+ * A new pod of the server. Its name is derived from the pods that are known: deciding twice on the same state, or
+ * creating twice because an answer was lost, makes one pod.
+ *
+ * @param rendering of the operator (rendering.ts)
+ */
+export function newPod(
+  view: View,
+  server: ServerView,
+  current: boolean,
+  rendering: string,
+): KubernetesObject {
+  const { spec, template } = serverPod(view, server);
+  const others = server.pods.map(({ pod }) => pod.metadata.uid);
+  const suffix = fingerprint([view.uid, server.name, others]).slice(-5);
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: `${serverObjectName(view.observed.name, server.name)}-${suffix}`,
+      namespace: view.observed.namespace,
+      labels: { ...pairLabels(view, server.name), [currentLabel]: String(current) },
+      annotations: {
+        [templateAnnotation]: template,
+        [renderingAnnotation]: rendering,
+        [exportsAnnotation]: exportsFingerprint(view),
+        'kubectl.kubernetes.io/default-container': 'server',
+      },
+      ownerReferences: [ownerReference(view)],
+    },
+    spec: withinReach(view, spec),
+  } as KubernetesObject;
+}
+
+/**
+ * Where the disks of both disk sets can be attached. Not part of the template: it is known only when the volumes are bound,
+ * and is no reason to replace a pod that runs.
+ */
+function withinReach(view: View, spec: Record<string, unknown>): Record<string, unknown> {
+  const nodes = nodesWithinReach(view);
+  if (nodes === null) return spec;
+  const nodeAffinity = { requiredDuringSchedulingIgnoredDuringExecution: nodes };
+  return { ...spec, affinity: { ...(spec['affinity'] as object), nodeAffinity } };
+}
+
+function podSpec(view: View, server: ServerView): Record<string, unknown> {
+  const { placement } = server.spec;
+  return {
+    serviceAccountName: serverObjectName(view.observed.name, server.name),
+    automountServiceAccountToken: false,
+    // The kernel ignores the dead man's switch for PID 1 (rule R10): here PID 1 is the pause container. It is also
+    // how the sentinel sees the server's process.
+    shareProcessNamespace: true,
+    // Names in the cluster are resolved all the same: the servers find each other by them.
+    ...(view.spec.hostNetwork ? { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' } : {}),
+    restartPolicy: 'Always',
+    terminationGracePeriodSeconds: gracePeriodSeconds,
+    enableServiceLinks: false,
+    securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
+    affinity: affinity(view, server),
+    ...(placement?.nodeSelector === undefined ? {} : { nodeSelector: placement.nodeSelector }),
+    ...(placement?.tolerations === undefined ? {} : { tolerations: placement.tolerations }),
+    ...(placement?.priorityClassName === undefined ? {} : { priorityClassName: placement.priorityClassName }),
+    containers: [serverContainer(view, server), sentinelContainer(view)],
+    volumes: podVolumes(view, server),
+  };
+}
+
+/**
+ * Coherent: away from the partner, as far as the spec asks for it. SameNode: only where the partner is, for one kernel is
+ * what was promised (rule R9). By the partner's label and not by topologySpreadConstraints, which would count the pod
+ * that is being replaced too.
+ */
+function affinity(view: View, server: ServerView): Record<string, unknown> {
+  const beside = (topologyKey: string, matchLabels: Record<string, string>) => ({
+    labelSelector: { matchLabels: { [labels.pair]: view.observed.name, ...matchLabels } },
+    topologyKey,
+  });
+  // A term that a pod itself matches does not keep the first pod from starting.
+  if (view.spec.storage.lateWrites === 'SameNode') {
+    const term = beside('kubernetes.io/hostname', {});
+    return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } };
+  }
+  const partner = { [labels.server]: server.partner };
+  const of = (mode: 'Required' | 'Preferred') =>
+    view.spec.spread
+      .filter((one) => one.mode === mode)
+      .map(({ topologyKey }) => beside(topologyKey, partner));
+  const preferred = of('Preferred').map((podAffinityTerm) => ({ weight: 100, podAffinityTerm }));
+  const required = of('Required');
+  return {
+    ...sameZone(view, beside(zone, partner)),
+    podAntiAffinity: {
+      ...(preferred.length === 0 ? {} : { preferredDuringSchedulingIgnoredDuringExecution: preferred }),
+      ...(required.length === 0 ? {} : { requiredDuringSchedulingIgnoredDuringExecution: required }),
+    },
+  };
+}
+
+const zone = 'topology.kubernetes.io/zone';
+
+/**
+ * Disks that are made where their first pod is (WaitForFirstConsumer), and that move: if two zones are not asked for, the
+ * servers begin in one, since the disks of most storage can be attached in one zone only.
+ */
+function sameZone(view: View, podAffinityTerm: object): Record<string, unknown> {
+  const { spread, storage } = view.spec;
+  if (storage.transfer !== 'Reattach' || spread.some(({ topologyKey }) => topologyKey === zone)) return {};
+  const term = { weight: 100, podAffinityTerm };
+  return { podAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [term] } };
+}
+
+const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+
+export const wantedImage = (view: View): string => view.spec.image ?? view.settings.fileserverImage;
+
+export const imagesOfPod = ({ spec }: Pod): string[] =>
+  ((spec?.['containers'] ?? []) as readonly { readonly image?: string }[]).flatMap(
+    ({ image }) => image ?? [],
+  );
+
+export const imageOf = (view: View): Record<string, unknown> => ({
+  image: wantedImage(view),
+  imagePullPolicy: view.settings.imagePullPolicy,
+});
+
+function serverContainer(view: View, server: ServerView): Record<string, unknown> {
+  const { ports } = view.spec;
+  return {
+    name: 'server',
+    ...imageOf(view),
+    // No init in between: the container ends when, and only when, the server's process has ended (rule R5).
+    command: ['node', '/app/dist/fileserver/main.js', '--config', `${configDirectory}/server.json`],
+    env: [
+      field('POD_NAME', 'metadata.name'),
+      field('POD_UID', 'metadata.uid'),
+      field('POD_IP', 'status.podIP'),
+      field('POD_NAMESPACE', 'metadata.namespace'),
+      field('NODE_NAME', 'spec.nodeName'),
+      { name: 'TERMINATION_LOG', value: '/dev/termination-log' },
+    ],
+    // The server writes its incarnation there; the operator's proof of death rests on it.
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    ports: [
+      { name: containerPorts.primary, containerPort: ports.primary, protocol: 'TCP' },
+      { name: containerPorts.secondary, containerPort: ports.secondary, protocol: 'TCP' },
+      { name: containerPorts.interconnect, containerPort: ports.interconnect, protocol: 'TCP' },
+      { name: containerPorts.metrics, containerPort: ports.metrics, protocol: 'TCP' },
+    ],
+    // No liveness probe: a stalled server is killed by its dead man's switch, and a slow disk is no reason to kill.
+    readinessProbe: {
+      httpGet: { path: '/readyz', port: containerPorts.metrics },
+      periodSeconds: 2,
+      timeoutSeconds: 2,
+      failureThreshold: 2,
+    },
+    resources: server.spec.placement?.resources ?? resourcesDefault,
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      // To act as the user that a request names, on files of anybody, by handles.
+      capabilities: {
+        drop: ['ALL'],
+        add: ['CHOWN', 'DAC_OVERRIDE', 'DAC_READ_SEARCH', 'FOWNER', 'FSETID', 'MKNOD', 'SETGID', 'SETUID'],
+      },
+    },
+    volumeMounts: [
+      { name: 'run', mountPath: runDirectory },
+      { name: 'config', mountPath: configDirectory, readOnly: true },
+      { name: 'secret', mountPath: secretDirectory, readOnly: true },
+      { name: 'handle-keys', mountPath: handleKeysDirectory, readOnly: true },
+      { name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true },
+      ...(view.spec.metricsTokenSecret === undefined
+        ? []
+        : [{ name: 'metrics-token', mountPath: metricsTokenDirectory, readOnly: true }]),
+      ...volumeMounts(view),
+    ],
+  };
+}
+
+function sentinelContainer(view: View): Record<string, unknown> {
+  return {
+    name: 'sentinel',
+    ...imageOf(view),
+    command: ['node', '/app/dist/fileserver/sentinel/main.js', '--config', `${configDirectory}/server.json`],
+    env: [field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid')],
+    resources: { requests: { cpu: '5m', memory: '48Mi' }, limits: { memory: '128Mi' } },
+    // The server, which is root, finds its socket all the same; the kernel tells of a death whosever the process was.
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: sentinelUid,
+      runAsGroup: sentinelUid,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    volumeMounts: [
+      { name: 'run', mountPath: runDirectory },
+      { name: 'config', mountPath: configDirectory, readOnly: true },
+      { name: 'sentinel-secret', mountPath: secretDirectory, readOnly: true },
+    ],
+  };
+}
+
+/** By position, not by name: two labels together do not fit into one. */
+const mountName = (view: View, home: ServerView, volume: string): string =>
+  `volume-${view.servers.indexOf(home)}-${home.spec.volumes.findIndex(({ name }) => name === volume)}`;
+
+const secretSources = (view: View, server: ServerView): object[] => [
+  {
+    secret: {
+      name: certificateSecretName(view, server),
+      items: ['tls.crt', 'tls.key', 'ca.crt'].map((key) => ({ key, path: key })),
+    },
+  },
+  // There only while a server runs that has no such certificate.
+  {
+    secret: {
+      name: sharedKeyName(view.observed.name),
+      optional: true,
+      items: [{ key: secretKey, path: secretKey }],
+    },
+  },
+];
+
+function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
+  const keys = handleKeysName(view.observed.name);
+  return [
+    { name: 'run', emptyDir: {} },
+    { name: 'config', configMap: { name: configMapName(view, server) } },
+    { name: 'secret', projected: { defaultMode: 0o400, sources: secretSources(view, server) } },
+    // The sentinel is not root, and fsGroup would have the kubelet change the groups of clients' files. Only its container mounts it.
+    { name: 'sentinel-secret', projected: { defaultMode: 0o444, sources: secretSources(view, server) } },
+    { name: 'handle-keys', secret: { secretName: keys, defaultMode: 0o400 } },
+    {
+      name: 'token',
+      projected: {
+        sources: [
+          { serviceAccountToken: { path: 'token', expirationSeconds: 3607 } },
+          { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+          {
+            downwardAPI: {
+              items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }],
+            },
+          },
+        ],
+      },
+    },
+    ...metricsToken(view),
+    ...dataVolumes(view),
+  ];
+}
+
+const metricsToken = ({ spec: { metricsTokenSecret: secretName } }: View): Record<string, unknown>[] =>
+  secretName === undefined
+    ? []
+    : [
+        {
+          name: 'metrics-token',
+          secret: {
+            secretName,
+            defaultMode: 0o400,
+            items: [{ key: metricsTokenKey, path: metricsTokenKey }],
+          },
+        },
+      ];
+
+/**
+ * Reattach: volumes appear and vanish below the directory while the server runs. Read-only is the directory itself, which
+ * belongs to the node; what is mounted below it has flags of its own. So nothing can be written where a volume is not.
+ */
+function volumeMounts(view: View): Record<string, unknown>[] {
+  if (view.spec.storage.transfer === 'Reattach')
+    return [
+      { name: 'disks', mountPath: volumesDirectory, readOnly: true, mountPropagation: 'HostToContainer' },
+    ];
+  return view.servers.flatMap((home) =>
+    home.spec.volumes.map((volume) => ({
+      name: mountName(view, home, volume.name),
+      mountPath: volumePath(home.name, volume.name),
+    })),
+  );
+}
+
+function dataVolumes(view: View): Record<string, unknown>[] {
+  if (view.spec.storage.transfer === 'Reattach')
+    return [{ name: 'disks', hostPath: { path: attachmentDirectory(view.uid), type: 'DirectoryOrCreate' } }];
+  return view.servers.flatMap((home) =>
+    home.spec.volumes.map((volume) => ({
+      name: mountName(view, home, volume.name),
+      persistentVolumeClaim: { claimName: claimName(view.observed.name, home.name, volume) },
+    })),
+  );
+}

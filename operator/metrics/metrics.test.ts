@@ -1,0 +1,46 @@
+// What Prometheus reads from the operator, over HTTP.
+
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { World } from '../plan/world.fixture.ts';
+import { startHealth } from '../runtime/health.ts';
+import { countTransition, operatorMetrics } from './metrics.ts';
+
+test('conditions as they are now, disk sets away from home, and transitions by cause', async () => {
+  const world = World.running();
+  world.claims('filer-b', 'filer-a', 2);
+  world.settle();
+  const { metadata, status } = world.observed.pair!;
+  const pairs = [{ namespace: metadata.namespace!, name: metadata.name!, status }];
+  const metrics = operatorMetrics({ pairs: () => pairs, queueLength: () => 3, leading: () => true });
+  countTransition(metrics, status!.history![0]!);
+  metrics.requests.inc({ verb: 'PATCH', code: 429 });
+  const server = await startHealth({
+    port: 0,
+    isReady: () => true,
+    metrics: () => metrics.registry.metrics(),
+  });
+  const scrape = async () => {
+    const { port } = server.address() as AddressInfo;
+    return (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  };
+  try {
+    const text = await scrape();
+    for (const line of [
+      'filerpair_operator_leading 1',
+      'filerpair_operator_queue_length 3',
+      'filerpair_condition{namespace="storage",name="home",type="Degraded",status="True",reason="AwayFromHome"} 1',
+      'filerpair_away_from_home{namespace="storage",name="home",disk_set="filer-a"} 1',
+      'filerpair_away_from_home{namespace="storage",name="home",disk_set="filer-b"} 0',
+      'filerpair_operator_transitions_total{kind="Takeover",cause="Silent"} 1',
+      'filerpair_operator_transition_duration_seconds_sum{kind="Takeover",cause="Silent"} 0.0125',
+      'filerpair_operator_api_requests_total{verb="PATCH",code="429"} 1',
+    ])
+      expect(text.split('\n')).toContain(line);
+    // A pair that is gone leaves nothing behind.
+    pairs.length = 0;
+    expect(await scrape()).not.toContain('name="home"');
+  } finally {
+    server.close();
+  }
+});

@@ -1,0 +1,149 @@
+// What decide() wants done: data, in the order in which it has to happen. execute/ carries it out, runtime/ calls
+// both again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there.
+// An action that fails holds up only what says that it needs it.
+
+import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
+import type { resources } from '../../kubernetes/resource.ts';
+import type { DnsQuestion } from './observed.ts';
+
+export type ResourceName = keyof typeof resources;
+
+interface Of {
+  readonly resource: ResourceName;
+  /** One clause for the log: why this is done. */
+  readonly why: string;
+  /** Told once it is done. */
+  readonly event?: EventToTell;
+  /** Clients wait for it: of all pairs that have something to do, it is done first. Stands in front of what is not. */
+  readonly urgent?: true;
+  /** The piece of work that this action belongs to. */
+  readonly part?: string;
+  /** Pieces of work. The action is left out if an earlier action of one of them failed or was left out. */
+  readonly needs?: readonly string[];
+}
+
+export type Action =
+  /**
+   * Server-side apply. `expect`: whether decide() saw an object of this pair. If it saw none, the executor makes
+   * sure that there is none of anybody else before it applies: force would take it over.
+   */
+  | (Of & { readonly kind: 'apply'; readonly object: KubernetesObject; readonly expect: 'absent' | 'ours' })
+  /** POST. AlreadyExists is success where the name is derived from what is made (pods), a problem elsewhere. */
+  | (Of & { readonly kind: 'create'; readonly object: KubernetesObject })
+  /** The shared key of the interconnect: random bytes are no decision, so the executor makes them. */
+  | (Of & {
+      readonly kind: 'createSecret';
+      readonly object: KubernetesObject;
+      readonly key: string;
+      readonly size: number;
+    })
+  /** A new authority in the Secret `object`. `replaces`: resourceVersion of the one that is there; null: none is. */
+  | (Of & {
+      readonly kind: 'makeAuthority';
+      readonly object: KubernetesObject;
+      readonly replaces: string | null;
+      /** Common name. */
+      readonly name: string;
+      readonly lifetimeMs: number;
+      /** What goes on being trusted, PEM. */
+      readonly previous: 'the one that signs now' | readonly string[];
+    })
+  /** A new key and certificate in the Secret `object`, signed by the authority in the Secret `authority`. */
+  | (Of & {
+      readonly kind: 'issueCertificate';
+      readonly object: KubernetesObject;
+      readonly replaces: string | null;
+      readonly authority: string;
+      readonly by: 'newest' | 'previous';
+      readonly dnsName: string;
+      readonly lifetimeMs: number;
+    })
+  /** Merge patch; with a resourceVersion inside it is a compare-and-swap. */
+  | (Of & {
+      readonly kind: 'patch';
+      /** Absent: of the cluster. */
+      readonly namespace?: string;
+      readonly name: string;
+      readonly patch: MergePatch;
+    })
+  /** Would the API server make this object? A dry run: admission, quotas, names that must exist. Changes nothing. */
+  | (Of & { readonly kind: 'check'; readonly object: KubernetesObject })
+  /**
+   * Reads a Lease, and fails unless it still names this holder at this epoch. Stands in front of what must
+   * not be done on the strength of a cache that lags behind, as a step of the same piece of work.
+   */
+  | (Of & {
+      readonly kind: 'confirm';
+      readonly namespace: string;
+      readonly name: string;
+      readonly holder: string | null;
+      readonly epoch: number;
+    })
+  /**
+   * Lists pods and VolumeAttachments, and ends the plan if a pod for another node uses one of the claims, or one of the volumes
+   * is attached to another node. Stands in front of a mount that must not become the second one: caches lag one by one.
+   */
+  | (Of & {
+      readonly kind: 'confirmDetached';
+      readonly namespace: string;
+      /** Of the pod that is to be made. */
+      readonly name: string;
+      /** Claims of the disk set. */
+      readonly claims: readonly string[];
+      /** PersistentVolumes that these are bound to. */
+      readonly volumes: readonly string[];
+      /** Where they may be. */
+      readonly node: string;
+    })
+  /**
+   * Reads a claim, and ends the plan if somebody has deleted it. Stands in front of the end of a pod that may be the last one that
+   * uses it: the claim would go with the pod, and a cache shows the deletion late.
+   */
+  | (Of & { readonly kind: 'confirmKept'; readonly namespace: string; readonly name: string })
+  /**
+   * Asks for a Node, and ends the plan if there is one. Stands in front of the end of a server whose node is said to be gone: it may
+   * register again at any moment, and the server runs on.
+   */
+  | (Of & {
+      readonly kind: 'confirmNodeGone';
+      /** Of the cluster. */
+      readonly namespace?: undefined;
+      readonly name: string;
+    })
+  /** Of the very object that was seen (uid). */
+  | (Of & {
+      readonly kind: 'delete';
+      readonly namespace: string;
+      readonly name: string;
+      readonly uid: string;
+    });
+
+/** Steps of one piece of work: each needs all those before it. */
+export const inSequence = (part: string, actions: readonly Action[]): Action[] =>
+  actions.map((action) => ({ ...action, part, needs: [part, ...(action.needs ?? [])] }));
+
+/** Actions of one piece of work that do not need each other. */
+export const sideBySide = (part: string, actions: readonly Action[]): Action[] =>
+  actions.map((action) => ({ ...action, part }));
+
+export interface EventToTell {
+  /** What makes this event one and the same when it is decided twice; told once. */
+  readonly key: string;
+  readonly type: 'Normal' | 'Warning';
+  /** Reason of a condition or transition, in one word. */
+  readonly reason: string;
+  readonly note: string;
+}
+
+export interface Plan {
+  readonly actions: readonly Action[];
+  /** The whole status, or null if it is as it should be (or there is nothing to write it to). */
+  readonly status: FilerPairStatus | null;
+  /** What changed in the status; what was done is told by the actions themselves. */
+  readonly events: readonly EventToTell[];
+  /** What the DNS is to be asked for the next look; answering it changes nothing by itself. */
+  readonly questions: readonly DnsQuestion[];
+  /** When time alone will change the decision, in ms since the epoch; null: never. */
+  readonly wakeAt: number | null;
+}

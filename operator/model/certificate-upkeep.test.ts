@@ -1,0 +1,206 @@
+// Years in the life of a pair's certificates, and that its servers trust each other all the time, although each learns of
+// a change when its kubelet tells it.
+
+import { describe, expect, test } from 'vitest';
+import { credentials } from '../plan/credentials.ts';
+import { spec, World } from '../plan/world.fixture.ts';
+import { type AuthorityFacts, day, type ServerCertificateFacts, settledMs } from './certificate-upkeep.ts';
+import type { ObservedCredentials } from './observed.ts';
+
+const minute = 60_000;
+
+interface Moment {
+  readonly at: number;
+  readonly credentials: ObservedCredentials;
+}
+
+/** Lets time pass in steps, carries out what is decided, and remembers every state of the Secrets. */
+class Life {
+  readonly world = World.running();
+  readonly done: string[] = [];
+  moments: Moment[] = [];
+
+  constructor() {
+    this.#remember();
+  }
+
+  get secrets(): ObservedCredentials {
+    return this.world.observed.credentials;
+  }
+
+  set secrets(secrets: ObservedCredentials) {
+    this.world.observed.credentials = secrets;
+    this.#remember();
+  }
+
+  pass(ms: number, stepMs: number): void {
+    for (const end = this.world.now + ms; this.world.now < end; ) {
+      this.world.now += Math.min(stepMs, end - this.world.now);
+      for (let { actions } = credentials(this.world.view()); actions.length > 0; ) {
+        for (const action of actions) {
+          this.world.carryOut(action);
+          const name = 'object' in action ? action.object.metadata.name : action.name;
+          this.done.push(`${action.kind} ${name}: ${action.why}`);
+        }
+        ({ actions } = credentials(this.world.view()));
+      }
+      this.#remember();
+    }
+  }
+
+  #remember(): void {
+    const { now, observed } = this.world;
+    if (this.moments.at(-1)?.credentials !== observed.credentials)
+      this.moments.push({ at: now, credentials: observed.credentials });
+  }
+
+  /** Whether two servers, each with files that may be `settledMs` old, ever do not trust each other. */
+  distrust(): string[] {
+    return this.moments.flatMap(({ at, credentials }, index) => {
+      const until = this.moments[index + 1]?.at ?? this.world.now;
+      // The other may have seen everything that was so at some moment in the last minutes before this state ended.
+      const others = this.moments.filter(
+        (one, i) => one.at <= until && (this.moments[i + 1]?.at ?? Infinity) > at - settledMs + 2 * minute,
+      );
+      return others.flatMap((other) =>
+        (['filer-a', 'filer-b'] as const).flatMap((server) => {
+          const mine = credentials.servers[server] as ServerCertificateFacts;
+          const theirs = other.credentials.servers[server === 'filer-a' ? 'filer-b' : 'filer-a'];
+          if (typeof mine !== 'object' || typeof theirs !== 'object' || 'unusable' in theirs) return [];
+          const trusted = theirs.trusts.some(({ fingerprint }) => fingerprint === mine.issuer);
+          return trusted ? [] : [`${server} of ${at} is not trusted by the other of ${other.at}`];
+        }),
+      );
+    });
+  }
+}
+
+/** Until five minutes before its authority is replaced. */
+function almostAYear(life: Life): void {
+  life.pass(authority(life).newest.notAfter - 365 * day - 5 * minute - life.world.now, 5 * day);
+  life.done.length = 0;
+  life.moments = life.moments.slice(-1);
+}
+
+const authority = (life: Life): AuthorityFacts => life.secrets.authority as AuthorityFacts;
+
+test('certificates are renewed long before they end, by an authority that is kept', () => {
+  const life = new Life();
+  const { fingerprint } = authority(life).newest;
+  life.pass(30 * day, day / 4);
+  expect(life.done).toHaveLength(8);
+  expect(new Set(life.done.map((line) => line.split(':')[0]))).toEqual(
+    new Set(['issueCertificate home-filer-a-tls', 'issueCertificate home-filer-b-tls']),
+  );
+  expect(authority(life).newest.fingerprint).toBe(fingerprint);
+});
+
+test('an authority is replaced step by step, and nothing is used before everybody trusts it', () => {
+  const life = new Life();
+  almostAYear(life);
+  life.pass(3600_000, minute);
+  expect(life.done.map((line) => line.replace(/ it ends .*| the present one ends .*/, ' …'))).toEqual([
+    'makeAuthority home-interconnect-ca: …',
+    'patch home-filer-a-tls: the authorities of the pair have changed',
+    'patch home-filer-b-tls: the authorities of the pair have changed',
+    'issueCertificate home-filer-a-tls: both servers trust the new authority',
+    'issueCertificate home-filer-b-tls: both servers trust the new authority',
+    'patch home-interconnect-ca: no server has a certificate of it any more',
+    'patch home-filer-a-tls: the authorities of the pair have changed',
+    'patch home-filer-b-tls: the authorities of the pair have changed',
+  ]);
+  expect(life.distrust()).toEqual([]);
+});
+
+test.each([
+  ['authority', { authority: 'absent' as const }],
+  ['authority, by garbage', { authority: { unusable: '7' } }],
+])('a lost %s is replaced without parting the servers', (_, lost) => {
+  const life = new Life();
+  life.pass(day, day / 4);
+  const { fingerprint } = authority(life).newest;
+  life.secrets = { ...life.secrets, ...lost };
+  life.pass(3600_000, minute);
+  expect(authority(life)).toMatchObject({ previous: [] });
+  expect(authority(life).newest.fingerprint).not.toBe(fingerprint);
+  const issuers = Object.values(life.secrets.servers).map((one) => (one as ServerCertificateFacts).issuer);
+  expect(new Set(issuers)).toEqual(new Set([authority(life).newest.fingerprint]));
+  expect(life.distrust()).toEqual([]);
+});
+
+test('a lost certificate is issued again at any moment of a change of authority, and nobody is parted', () => {
+  for (let after = 0; after < 40; after += 6) {
+    const life = new Life();
+    almostAYear(life);
+    life.pass(after * minute, minute);
+    const servers = { ...life.secrets.servers, 'filer-a': 'absent' as const };
+    life.secrets = { ...life.secrets, servers };
+    life.pass(3600_000, minute);
+    expect(life.distrust(), `deleted after ${after} minutes`).toEqual([]);
+    expect(authority(life).previous).toEqual([]);
+    expect(life.secrets.servers['filer-a']).toMatchObject({ issuer: authority(life).newest.fingerprint });
+  }
+});
+
+test('what cannot be read is not missing: nothing is made, nothing is forgotten', () => {
+  const life = new Life();
+  life.secrets = { ...life.secrets, authority: 'unknown' };
+  life.pass(day, day / 4);
+  expect(life.done).toEqual([]);
+  life.secrets = {
+    ...life.secrets,
+    authority: 'absent',
+    servers: { 'filer-a': 'unknown', 'filer-b': 'unknown' },
+  };
+  life.pass(day, day / 4);
+  expect(life.done).toEqual([]);
+});
+
+describe('the shared key', () => {
+  /** As the version before made it: the key from a Secret volume, no certificate. */
+  const older = (world: World, server: string): void => {
+    const pod = world.pod(server);
+    const volumes = (pod.spec!['volumes'] as { name: string }[]).map((one) =>
+      one.name === 'secret' ? { name: 'secret', secret: { secretName: 'home-interconnect' } } : one,
+    );
+    world.changePod(pod, { spec: { ...pod.spec, volumes } });
+  };
+  const keyActions = (world: World): string[] =>
+    world
+      .plan()
+      .actions.filter(
+        (action) => JSON.stringify(action).includes('"home-interconnect"') && action.resource === 'secrets',
+      )
+      .map(({ kind, why }) => `${kind}: ${why}`);
+
+  test('is there while a pod of the version before runs, and goes with the last one', () => {
+    const world = World.running();
+    world.observed.credentials = { ...world.observed.credentials, sharedKey: { uid: 'key' } };
+    older(world, 'filer-a');
+    expect(keyActions(world)).toEqual([]);
+    world.remove('pods', world.pod('filer-a').metadata.name!);
+    expect(keyActions(world)).toEqual(['delete: all servers have certificates']);
+  });
+
+  test('comes back when it is deleted while such a pod runs', () => {
+    const world = World.running();
+    older(world, 'filer-b');
+    expect(keyActions(world)).toEqual([
+      'createSecret: a pod runs that is not recognized by the certificates of now',
+    ]);
+  });
+
+  test('bridges the change to certificates from elsewhere', () => {
+    const world = World.running();
+    const [a, b] = spec.servers;
+    world.changeSpec({
+      servers: [
+        { ...a!, certificateSecret: 'a' },
+        { ...b!, certificateSecret: 'b' },
+      ],
+    });
+    expect(keyActions(world)).toEqual([
+      'createSecret: a pod runs that is not recognized by the certificates of now',
+    ]);
+  });
+});

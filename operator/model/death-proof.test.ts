@@ -1,0 +1,77 @@
+// Rule R5: what proves that the holder of a Lease is dead, and above all what does not.
+
+import { describe, expect, test } from 'vitest';
+import { deathProof } from './death-proof.ts';
+import { viewLease } from './lease-view.ts';
+import type { ContainerState, ContainerStatus, Pod, Terminated } from './objects.ts';
+
+const holder = 'filer-a/pod-uid/mwssn2po-3137';
+const lease = (holderIdentity: string | undefined = holder) =>
+  viewLease({
+    metadata: { name: 'home-filer-a' },
+    spec: { leaseTransitions: 7, ...(holderIdentity && { holderIdentity }) },
+  });
+const ended = (message: string | undefined, more: Partial<Terminated> = {}): ContainerState => ({
+  terminated: { exitCode: 137, containerID: 'containerd://c0', ...(message && { message }), ...more },
+});
+const pod = (status: Partial<ContainerStatus>, uid = 'pod-uid', more: Partial<Pod['status']> = {}): Pod => ({
+  metadata: { name: 'home-filer-a-x', uid },
+  status: { phase: 'Running', containerStatuses: [{ name: 'server', ...status }], ...more },
+});
+
+describe('proves the death of the holder', () => {
+  test('its container has terminated and left its name', () => {
+    expect(deathProof(lease(), [pod({ state: ended(`${holder}\n`) })])).toEqual({
+      incarnation: holder,
+      epoch: 7,
+      evidence: 'operator: container server of pod home-filer-a-x has terminated (exit code 137)',
+    });
+  });
+
+  test('the server wrote more after its name', () => {
+    expect(deathProof(lease(), [pod({ state: ended(`${holder}\nthe volume is gone\n`) })])).not.toBeNull();
+  });
+
+  test('its container was started again since, and another run is running there', () => {
+    const status = { state: { running: {} }, lastState: ended(holder), restartCount: 1 };
+    expect(deathProof(lease(), [pod(status)])).not.toBeNull();
+  });
+
+  test('while its container waits to be started again', () => {
+    const status = { state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: ended(holder) };
+    expect(deathProof(lease(), [pod(status)])).not.toBeNull();
+  });
+});
+
+describe('proves nothing', () => {
+  test.each<[string, Pod[]]>([
+    ['the pod is missing from the API', []],
+    ['another pod of the same server has terminated', [pod({ state: ended(holder) }, 'other-uid')]],
+    ['its container runs', [pod({ state: { running: {} } })]],
+    [
+      // The kubelet restarted it, the new run claimed, and the report that we see is from in between.
+      'an earlier run of the same pod has terminated',
+      [pod({ state: ended('filer-a/pod-uid/mwssn000-0000') })],
+    ],
+    ['its container has terminated without a word', [pod({ state: ended(undefined) })]],
+    [
+      'the kubelet does not find the container any more',
+      [pod({ state: ended(holder, { reason: 'ContainerStatusUnknown' }) })],
+    ],
+    ['the report names no container', [pod({ state: { terminated: { exitCode: 137, message: holder } } })]],
+    [
+      'the garbage collector has declared the pod of a vanished node Failed',
+      [pod({ state: { running: {} } }, 'pod-uid', { phase: 'Failed', reason: 'NodeLost' })],
+    ],
+    [
+      'the pod is being deleted',
+      [{ ...pod({ state: { running: {} } }), metadata: { uid: 'pod-uid', deletionTimestamp: 'now' } }],
+    ],
+    ['only the sentinel has terminated', [pod({ name: 'sentinel', state: ended(holder) })]],
+    ['a word that is not first names it', [pod({ state: ended(`filer-a/pod-uid/other\n${holder}`) })]],
+  ])('%s', (_, pods) => expect(deathProof(lease(), pods)).toBeNull());
+
+  test('nobody holds the Lease', () => {
+    expect(deathProof(lease(''), [pod({ state: ended(holder) })])).toBeNull();
+  });
+});

@@ -1,0 +1,140 @@
+// Everything that the policies share, worked out once from what was observed.
+
+import type { FilerPairServer, FilerPairSpec } from '../../crds/filerpair.ts';
+import { durationMs } from '../../crds/quantities.ts';
+import type { Lease } from '../../kubernetes/objects.ts';
+import { labels } from '../../kubernetes/words.ts';
+import { type LeaseView, viewLease } from './lease-view.ts';
+import { failoverServiceName, leaseFinalizer, leaseName, serverObjectName } from './names.ts';
+import type { FilerPairObject, Pod } from './objects.ts';
+import type { Observed, OperatorSettings } from './observed.ts';
+import { isUsable, type PodFinding, podFinding } from './pod-state.ts';
+
+export interface ServerView {
+  readonly name: string;
+  readonly spec: FilerPairServer;
+  readonly partner: string;
+  /** Its failover name, which leads to the partner. */
+  readonly failoverName: string;
+  /** Lease of its disk set; null: there is none. */
+  readonly lease: LeaseView | null;
+  /** Its pods, the oldest first. */
+  readonly pods: readonly PodFinding[];
+  readonly usable: readonly PodFinding[];
+  /** The pod that its Services lead to. */
+  readonly current: PodFinding | null;
+}
+
+export interface View {
+  readonly observed: Observed;
+  readonly settings: OperatorSettings;
+  readonly pair: FilerPairObject;
+  readonly uid: string;
+  readonly spec: FilerPairSpec;
+  readonly servers: readonly [ServerView, ServerView];
+  /** ms since the epoch. */
+  readonly now: number;
+}
+
+export function viewPair(
+  observed: Observed & { readonly pair: FilerPairObject },
+  spec: FilerPairSpec,
+  settings: OperatorSettings,
+  now: number,
+): View {
+  const [a, b] = spec.servers as [FilerPairServer, FilerPairServer];
+  return {
+    observed,
+    settings,
+    pair: observed.pair,
+    uid: observed.pair.metadata.uid ?? '',
+    spec,
+    servers: [viewServer(observed, spec, a, b, now), viewServer(observed, spec, b, a, now)],
+    now,
+  };
+}
+
+export const partnerOf = (view: View, server: ServerView): ServerView =>
+  view.servers[0].name === server.name ? view.servers[1] : view.servers[0];
+
+export const serverNamed = (view: View, name: string | null): ServerView | null =>
+  view.servers.find((server) => server.name === name) ?? null;
+
+/** The pod in which an incarnation runs or ran, in whatever state. */
+export const podOfIncarnation = (
+  view: View,
+  server: string | null,
+  podUid: string | null,
+): PodFinding | null =>
+  serverNamed(view, server)?.pods.find(({ pod }) => pod.metadata.uid === podUid) ?? null;
+
+function viewServer(
+  observed: Observed,
+  spec: FilerPairSpec,
+  server: FilerPairServer,
+  partner: FilerPairServer,
+  now: number,
+): ServerView {
+  const replaceAfterMs = durationMs(spec.failover.replaceAfter);
+  const pods = observed.pods
+    .filter((pod) => serverOfPod(observed.name, spec, pod) === server.name)
+    .toSorted(byAge)
+    .map((pod) => podFinding(pod, observed, replaceAfterMs, now));
+  const wanted = leaseName(observed.name, server.name);
+  const object = observed.leases.find(
+    (lease) => lease.metadata.name === wanted && isOurs(observed, spec, lease),
+  );
+  const lease = object === undefined ? null : viewLease(object);
+  return {
+    name: server.name,
+    spec: server,
+    partner: partner.name,
+    failoverName: failoverServiceName(server.name, spec.failover.suffix),
+    lease,
+    pods,
+    usable: pods.filter(isUsable),
+    current: currentPod(server.name, lease, pods),
+  };
+}
+
+/**
+ * A Lease of that name may be somebody else's: another pair's, a leader election's. Without its label ours is known by what only
+ * we write: owner, finalizer, annotations, a holder that is one of our servers.
+ */
+function isOurs(observed: Observed, spec: FilerPairSpec, { metadata, spec: lease }: Lease): boolean {
+  const label = metadata.labels?.[labels.pair];
+  if (label !== undefined) return label === observed.name;
+  return (
+    metadata.ownerReferences?.some(({ uid }) => uid === observed.pair?.metadata.uid) === true ||
+    metadata.finalizers?.includes(leaseFinalizer) === true ||
+    Object.keys(metadata.annotations ?? {}).some((one) => one.startsWith('filerpair.dev/')) ||
+    spec.servers.some(({ name }) => lease?.holderIdentity?.startsWith(`${name}/`))
+  );
+}
+
+/** By its label; where that was removed, by the name that it was made with. */
+function serverOfPod(pair: string, spec: FilerPairSpec, pod: Pod): string | undefined {
+  return (
+    pod.metadata.labels?.[labels.server] ??
+    spec.servers.find(({ name }) =>
+      new RegExp(`^${serverObjectName(pair, name)}-[0-9a-v]{5}$`).test(pod.metadata.name ?? ''),
+    )?.name
+  );
+}
+
+/**
+ * Where the server's Services lead: to the pod that owns the server's disk set, as long as it is there, whatever
+ * state it is in, since clients are served there or nowhere; else to the newest pod that can serve; else to the newest.
+ */
+function currentPod(server: string, lease: LeaseView | null, pods: readonly PodFinding[]): PodFinding | null {
+  if (lease?.holderServer === server) {
+    const owner = pods.find(({ pod }) => pod.metadata.uid === lease.holderPodUid);
+    if (owner !== undefined && owner.state !== 'Ended') return owner;
+  }
+  return pods.findLast(isUsable) ?? pods.at(-1) ?? null;
+}
+
+function byAge(a: Pod, b: Pod): number {
+  const key = (pod: Pod) => `${pod.metadata.creationTimestamp ?? ''} ${pod.metadata.name ?? ''}`;
+  return key(a) < key(b) ? -1 : 1;
+}

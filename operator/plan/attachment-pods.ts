@@ -1,0 +1,145 @@
+// Moves of disks as actions: attachment pods that go and come. First of all that is done for a pair, since clients wait.
+//
+// What stands in front of each is a look at the Lease itself, past the cache, or a compare-and-swap on it: a pod is told to go
+// only while the Lease still names the owner because of whom it has to.
+
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { type Attachment, attachment, attachmentPods, nodeOf, volumesOf } from '../assess/attachment.ts';
+import { claimsFit } from '../assess/claims-fit.ts';
+import { leaseBelongsToPair } from '../assess/pod-replacement.ts';
+import { attachmentPod, attachmentPodLabels } from '../desired/attachment-pod.ts';
+import { type Action, inSequence } from '../model/action.ts';
+import type { LeaseView } from '../model/lease-view.ts';
+import { matches } from '../model/matches.ts';
+import { claimName, remindersAnnotation } from '../model/names.ts';
+import type { Pod } from '../model/objects.ts';
+import type { ServerView, View } from '../model/view.ts';
+
+export function attachmentsMoved(view: View): Action[] {
+  if (claimsFit(view) !== null) return [];
+  return view.servers
+    .filter((home) => leaseBelongsToPair(view, home))
+    .flatMap((home) => [
+      ...inSequence(`disks of ${home.name}`, moved(view, home)),
+      ...attachmentPods(view, home).flatMap((pod) => labelsBack(view, home, pod)),
+    ]);
+}
+
+/** Without them the next look might not see the pod. */
+function labelsBack(view: View, home: ServerView, { metadata }: Pod): Action[] {
+  const wanted = attachmentPodLabels(view, home);
+  if (matches(wanted, metadata.labels ?? {})) return [];
+  const { name = '', uid } = metadata;
+  const patch = { metadata: { uid, labels: wanted } };
+  const { namespace } = view.observed;
+  return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'it was edited by hand' }];
+}
+
+function moved(view: View, home: ServerView): Action[] {
+  const found = attachment(view, home);
+  if (found === null || home.lease === null) return [];
+  const { namespace } = view.observed;
+  const { pod } = found;
+  const named = home.lease.disks;
+  const living = pod?.metadata.uid ?? null;
+  // Known until the storage has let go: what is left in the API then does not say whom it was taken from.
+  const node = pod === undefined ? nodeToLetGo(found, home.lease) : (nodeOf(pod) ?? home.lease.disksNode);
+  // Before anything else, whoever has ended the old pod: from here on the old mounts are nobody's disks, whatever becomes of
+  // this plan, and of the old node.
+  const told =
+    named === living && node === home.lease.disksNode ? [] : [disksAre(home, pod ?? null, node, namespace)];
+  if (told.length === 0 && found.reminder !== undefined && pod !== undefined)
+    return [reminded(pod, found.reminder, namespace)];
+  const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
+    kind: 'delete',
+    resource: 'pods',
+    namespace,
+    name: metadata.name ?? '',
+    uid: metadata.uid ?? '',
+    why,
+  }));
+  if (found.create && found.node !== null) {
+    const object = attachmentPod(view, home, found.node);
+    const claims = home.spec.volumes.map((volume) => claimName(view.observed.name, home.name, volume));
+    actions.push(
+      {
+        kind: 'confirmDetached',
+        resource: 'volumeAttachments',
+        namespace,
+        name: object.metadata.name ?? '',
+        claims,
+        volumes: [...volumesOf(view, home)],
+        node: found.node,
+        why: `the disks of ${home.name} must be nowhere else`,
+      },
+      {
+        kind: 'create',
+        resource: 'pods',
+        object,
+        why: `the disks of ${home.name} belong on node ${found.node}, and are nowhere else`,
+      },
+    );
+  }
+  if (actions.length === 0) return told;
+  const kept = found.remove.length > 0 ? claimsKept(view, home) : [];
+  return [...(told.length > 0 ? told : [asOwned(view, home)]), ...kept, ...actions];
+}
+
+/** Where they are mounted again on the same node, its kernel may have them all the time. */
+const nodeToLetGo = ({ create, from, node }: Attachment, { disksNode }: LeaseView): string | null =>
+  create && node !== disksNode ? null : (from ?? disksNode);
+
+/**
+ * Tells the servers whose mounts are the disks; null: nobody's. Compare-and-swap: who looks at an old state must not put an
+ * old pod there. It comes long before the mount, while the disk is attached, so nobody waits for it.
+ */
+function disksAre(
+  { name: home, lease }: ServerView,
+  pod: Pod | null,
+  node: string | null,
+  namespace: string,
+): Action {
+  const { name = '', resourceVersion } = lease?.object.metadata ?? {};
+  const annotations = {
+    [leaseAnnotations.disks]: pod?.metadata.uid ?? null,
+    ...(node === lease?.disksNode ? {} : { [leaseAnnotations.disksNode]: node }),
+  };
+  const patch = { metadata: { resourceVersion, annotations } };
+  const why =
+    pod !== null
+      ? `the disks are mounted by pod ${pod.metadata.name}`
+      : node !== null
+        ? `the disks of ${home} are not where they were: node ${node} has to let go of them`
+        : `the disks of ${home} are nowhere`;
+  return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
+}
+
+/** Whatever changes of a pod makes its kubelet look at it at once. */
+function reminded({ metadata: { name = '', uid } }: Pod, count: number, namespace: string): Action {
+  const patch = { metadata: { uid, annotations: { [remindersAnnotation]: String(count) } } };
+  const why = `its volumes are attached, and its kubelet does not mount them: reminder ${count}`;
+  return { kind: 'patch', resource: 'pods', namespace, name, patch, why };
+}
+
+/** What stands in front of everything that takes a pod from the claims of a disk set. */
+export const claimsKept = (view: View, home: ServerView): Action[] =>
+  home.spec.volumes.map((volume) => ({
+    kind: 'confirmKept',
+    resource: 'persistentVolumeClaims',
+    namespace: view.observed.namespace,
+    name: claimName(view.observed.name, home.name, volume),
+    why: `nobody has deleted it, so it outlives the pod that holds the disks of ${home.name}`,
+  }));
+
+function asOwned(view: View, home: ServerView): Action {
+  const { holder = null, epoch = 0, object } = home.lease ?? {};
+  return {
+    kind: 'confirm',
+    resource: 'leases',
+    namespace: view.observed.namespace,
+    name: object?.metadata.name ?? '',
+    holder,
+    epoch,
+    why: `the disks of ${home.name} follow its owner`,
+  };
+}

@@ -1,0 +1,115 @@
+// A pair that is deleted goes in order: first its pods, so that the servers can still release what they own (they need
+// their rights, Services and Leases for that); then the last epoch onto the claims, which stay, because they are the
+// data, unless the spec says Delete of them; then, when nothing of this is left to do, the FilerPair, and with it, by
+// Kubernetes' garbage collector, everything that it owned; last the Leases.
+
+import { labels } from '../../kubernetes/words.ts';
+import { claimsToDelete } from '../assess/claims-to-delete.ts';
+import { type Action, inSequence } from '../model/action.ts';
+import { type LeaseView, viewLease } from '../model/lease-view.ts';
+import { leaseFinalizer, pairFinalizer } from '../model/names.ts';
+import type { Claim, FilerPairObject } from '../model/objects.ts';
+import type { Observed } from '../model/observed.ts';
+import { letLeaseGo } from './lease-upkeep.ts';
+
+export function cleanUp(observed: Observed): Action[] {
+  if (observed.pods.length > 0) return podsDeleted(observed);
+  const leases = observed.leases.map(viewLease);
+  const deleted = claimsToDelete(observed);
+  const claimActions = [
+    ...leases.flatMap((lease) => epochRemembered(observed, lease)),
+    ...deleted.flatMap(claimDeleted),
+  ];
+  // The finalizer goes only when the clean-up was seen to be done, not when it was asked for.
+  const cleaned = claimActions.length === 0 && deleted.length === 0;
+  // A Lease goes last: it is the only other place where the epoch is.
+  return inSequence('clean-up', [
+    ...claimActions,
+    ...(observed.pair === null || !cleaned ? [] : pairLetGo(observed.pair)),
+    ...leases
+      .filter(
+        ({ object }) =>
+          object.metadata.deletionTimestamp !== undefined &&
+          object.metadata.finalizers?.includes(leaseFinalizer),
+      )
+      .map((lease) => letLeaseGo(lease, 'no pod of the pair is left, and its claims remember the epoch')),
+  ]);
+}
+
+/** Never by force: a pod on a node that is away is waited for, because its server may still write. */
+function podsDeleted({ pair, pods }: Observed): Action[] {
+  if (pair === null) return [];
+  return pods
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(({ metadata: { namespace = '', name = '', uid = '' } }) => ({
+      kind: 'delete',
+      resource: 'pods',
+      namespace,
+      name,
+      uid,
+      why: 'the FilerPair is being deleted',
+    }));
+}
+
+function claimDeleted({ metadata }: Claim): Action[] {
+  if (metadata.deletionTimestamp !== undefined) return [];
+  const { namespace = '', name = '', uid = '' } = metadata;
+  const why = 'the pair is deleted, and its spec says reclaim: Delete';
+  return [{ kind: 'delete', resource: 'persistentVolumeClaims', namespace, name, uid, why }];
+}
+
+function pairLetGo({ metadata }: FilerPairObject): Action[] {
+  if (!metadata.finalizers?.includes(pairFinalizer)) return [];
+  return [
+    finalizersPatch(
+      metadata,
+      metadata.finalizers.filter((one) => one !== pairFinalizer),
+      'its servers have ended',
+    ),
+  ];
+}
+
+/** A FilerPair that does not wait for its clean-up yet. */
+export function pairHeld({ metadata }: FilerPairObject): Action[] {
+  if (metadata.finalizers?.includes(pairFinalizer)) return [];
+  return [
+    finalizersPatch(
+      metadata,
+      [...(metadata.finalizers ?? []), pairFinalizer],
+      'it shall be cleaned up in order',
+    ),
+  ];
+}
+
+/** Compare-and-swap: a merge patch replaces the list, and others have finalizers too. */
+function finalizersPatch(
+  { namespace = '', name = '', resourceVersion }: FilerPairObject['metadata'],
+  finalizers: readonly string[],
+  why: string,
+): Action {
+  const patch = { metadata: { resourceVersion, finalizers } };
+  return { kind: 'patch', resource: 'filerPairs', namespace, name, patch, why };
+}
+
+function epochRemembered(observed: Observed, lease: LeaseView): Action[] {
+  const home = lease.object.metadata.labels?.[labels.home];
+  return Object.values(observed.claims).flatMap((claim): Action[] => {
+    if (
+      typeof claim !== 'object' ||
+      claim.metadata.deletionTimestamp !== undefined ||
+      home === undefined ||
+      // Another pair's, which this one has only named.
+      (claim.metadata.labels?.[labels.pair] ?? observed.name) !== observed.name ||
+      claim.metadata.labels?.[labels.home] !== home
+    )
+      return [];
+    const wanted = { [labels.epoch]: String(lease.epoch), [labels.owner]: '' };
+    const known = claim.metadata.labels;
+    if (known[labels.epoch] === wanted[labels.epoch] && known[labels.owner] === '') return [];
+    const { namespace = '', name = '' } = claim.metadata;
+    const patch = { metadata: { labels: wanted } };
+    return [
+      { kind: 'patch', resource: 'persistentVolumeClaims', namespace, name, patch, why: 'the pair is gone' },
+    ];
+  });
+}

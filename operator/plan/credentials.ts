@@ -1,0 +1,145 @@
+// The Secrets of a pair. One has the keys that sign file handles: it is made once and stays with the claims, since without it the
+// handles that clients hold end. The others are how the two servers recognize each other: certificates, and for as long as a pod
+// runs that cannot be recognized by the certificate of now (an older version, or certificates from elsewhere before), the key that
+// all have shared before. So no change of this kind ever parts the two servers, and the key ends with the last such pod.
+
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { handleKeysName } from '../../kubernetes/words.ts';
+import { ownerReference, pairLabels } from '../desired/owned.ts';
+import { certificateOfPod, certificateSecretName, handleKey, secretKey } from '../desired/server-config.ts';
+import type { Action } from '../model/action.ts';
+import {
+  authorityLifetimeMs,
+  type CertificateStep,
+  certificateLifetimeMs,
+  certificateUpkeep,
+} from '../model/certificate-upkeep.ts';
+import {
+  authorityName,
+  certificateDnsName,
+  certificateName,
+  issuedAtAnnotation,
+  sharedKeyName,
+  trustedAtAnnotation,
+} from '../model/names.ts';
+import type { View } from '../model/view.ts';
+
+export interface Credentials {
+  readonly actions: readonly Action[];
+  readonly wakeAt: number | null;
+}
+
+export function credentials(view: View): Credentials {
+  const key = [...handleKeys(view), ...sharedKey(view)];
+  if (view.servers.some(({ spec }) => spec.certificateSecret !== undefined))
+    return { actions: key, wakeAt: null };
+  const steps = certificateUpkeep(view.observed.credentials, view.now);
+  // One step is seen before the next: nobody tells when a Secret changes.
+  const wakeAt = steps.length === 0 ? null : view.now;
+  return { actions: [...key, ...steps.map((step) => action(view, step))], wakeAt };
+}
+
+/** Without them no pod starts. Not owned by the FilerPair: the next one on the same claims serves the same handles. */
+function handleKeys(view: View): Action[] {
+  if (view.observed.credentials.handleKeys !== 'absent') return [];
+  const { ownerReferences: _, ...metadata } = secret(view, handleKeysName(view.observed.name)).metadata;
+  const object = { apiVersion: 'v1', kind: 'Secret', metadata } as KubernetesObject;
+  const why = 'file handles are signed with a key of the pair';
+  return [{ kind: 'createSecret', resource: 'secrets', object, key: handleKey, size: 32, why }];
+}
+
+function sharedKey(view: View): Action[] {
+  const { sharedKey: seen } = view.observed.credentials;
+  const name = sharedKeyName(view.observed.name);
+  if (seen === 'unknown') return [];
+  if (seen === 'absent') {
+    if (!keyNeeded(view)) return [];
+    const why = 'a pod runs that is not recognized by the certificates of now';
+    const object = secret(view, name);
+    return [{ kind: 'createSecret', resource: 'secrets', object, key: secretKey, size: 32, why }];
+  }
+  if (keyNeeded(view)) return [];
+  const why = 'all servers have certificates';
+  const { namespace } = view.observed;
+  return [{ kind: 'delete', resource: 'secrets', namespace, name, uid: seen.uid, why }];
+}
+
+/** A pod that ends counts too: until it has, it has something to say. */
+const keyNeeded = (view: View): boolean =>
+  view.servers.some((server) =>
+    server.pods.some(
+      ({ pod, state }) => state !== 'Ended' && certificateOfPod(pod) !== certificateSecretName(view, server),
+    ),
+  );
+
+function action(view: View, step: CertificateStep): Action {
+  const { name: pair, namespace } = view.observed;
+  const { why } = step;
+  switch (step.kind) {
+    case 'make authority':
+      return {
+        kind: 'makeAuthority',
+        resource: 'secrets',
+        object: secret(view, authorityName(pair)),
+        replaces: step.replaces,
+        name: `${pair}.${namespace}`.slice(0, 64),
+        lifetimeMs: authorityLifetimeMs,
+        previous: step.previous,
+        why,
+      };
+    case 'forget previous': {
+      const metadata = { resourceVersion: step.resourceVersion };
+      const patch = { metadata, data: { 'previous.crt': null, 'previous.key': null } };
+      return { kind: 'patch', resource: 'secrets', namespace, name: authorityName(pair), patch, why };
+    }
+    case 'trust': {
+      const { resourceVersion } = step;
+      const metadata = { resourceVersion, annotations: { [trustedAtAnnotation]: timeText(view.now) } };
+      const patch = { metadata, data: { 'ca.crt': btoa(step.pems.join('')) } };
+      return {
+        kind: 'patch',
+        resource: 'secrets',
+        namespace,
+        name: certificateName(pair, step.server),
+        patch,
+        why,
+      };
+    }
+    case 'issue':
+      return {
+        kind: 'issueCertificate',
+        resource: 'secrets',
+        object: secret(view, certificateName(pair, step.server), step.server, {
+          [issuedAtAnnotation]: timeText(view.now),
+          [trustedAtAnnotation]: timeText(view.now),
+        }),
+        replaces: step.replaces,
+        authority: authorityName(pair),
+        by: step.by,
+        dnsName: certificateDnsName(step.server, namespace),
+        lifetimeMs: certificateLifetimeMs,
+        why,
+      };
+  }
+}
+
+function secret(
+  view: View,
+  name: string,
+  server?: string,
+  annotations?: Readonly<Record<string, string>>,
+): KubernetesObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name,
+      namespace: view.observed.namespace,
+      labels: pairLabels(view, server),
+      ...(annotations === undefined ? {} : { annotations }),
+      ownerReferences: [ownerReference(view)],
+    },
+  };
+}
+
+const timeText = (now: number): string => new Date(now).toISOString();

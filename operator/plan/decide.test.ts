@@ -1,0 +1,577 @@
+// decide() as a whole: from a new pair through its failures, each time the whole plan.
+
+import { describe, expect, test } from 'vitest';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import type { Action } from '../model/action.ts';
+import type { Claim } from '../model/objects.ts';
+import { spec, startedAt, World } from './world.fixture.ts';
+
+/** One line an action: enough to see what happens, in order. */
+const lines = (actions: readonly Action[]): string[] =>
+  actions.map((action) => {
+    const { kind, resource, why } = action;
+    return `${kind} ${resource} ${'object' in action ? action.object.metadata.name : action.name}: ${why}`;
+  });
+
+describe('the keys that sign file handles', () => {
+  const made = (handleKeys: 'there' | 'absent' | 'unknown'): string[] => {
+    const world = new World();
+    world.observed.credentials = { ...world.observed.credentials, handleKeys };
+    return world
+      .plan()
+      .actions.filter(({ kind, resource }) => kind === 'createSecret' && resource === 'secrets')
+      .map((action) => (action.kind === 'createSecret' ? (action.object.metadata.name ?? '') : ''));
+  };
+
+  test('are made once, and never where nobody knows whether they are there', () => {
+    expect(made('absent')).toContain('home-handle-keys');
+    expect(made('there')).not.toContain('home-handle-keys');
+    expect(made('unknown')).not.toContain('home-handle-keys');
+  });
+
+  test('stay when the FilerPair is deleted, like its claims: they belong to nobody', () => {
+    const { actions } = new World().plan();
+    const keys = actions.find(
+      (action) => action.kind === 'createSecret' && action.object.metadata.name === 'home-handle-keys',
+    );
+    expect(keys).toMatchObject({ object: { metadata: { labels: { 'filerpair.dev/pair': 'home' } } } });
+    expect(keys).not.toHaveProperty('object.metadata.ownerReferences');
+  });
+});
+
+describe('a new pair', () => {
+  test('gets everything in the order in which one thing needs another; the objects are in the golden file', async () => {
+    const plan = new World().plan();
+    await expect(`${JSON.stringify(plan, null, 2)}\n`).toMatchFileSnapshot('golden/new-pair.json');
+    expect(
+      lines(plan.actions).map((line) => line.split(':')[0]?.replace(/(configMaps .*)-[0-9a-v]{8}$/, '$1-*')),
+    ).toEqual([
+      'patch filerPairs home',
+      'apply serviceAccounts home-filer-a',
+      'apply roles home-filer-a',
+      'apply roleBindings home-filer-a',
+      'apply serviceAccounts home-filer-b',
+      'apply roles home-filer-b',
+      'apply roleBindings home-filer-b',
+      'createSecret secrets home-handle-keys',
+      'makeAuthority secrets home-interconnect-ca',
+      'issueCertificate secrets home-filer-a-tls',
+      'issueCertificate secrets home-filer-b-tls',
+      'apply persistentVolumeClaims home-filer-a-data',
+      'apply persistentVolumeClaims home-filer-b-data',
+      'create leases home-filer-a',
+      'create leases home-filer-b',
+      'apply configMaps home-filer-a-*',
+      'apply configMaps home-filer-b-*',
+      'apply services filer-a',
+      'apply services filer-a-failover',
+      'apply services filer-a-interconnect',
+      'apply services filer-b',
+      'apply services filer-b-failover',
+      'apply services filer-b-interconnect',
+      'apply endpointSlices filer-a-failover',
+      'apply endpointSlices filer-b-failover',
+      'apply podDisruptionBudgets home',
+      'apply networkPolicies home-servers',
+      'apply networkPolicies home-others',
+    ]);
+  });
+
+  test('gets pods once both Leases are there, and not before', async () => {
+    const world = new World();
+    const pods = world.settle().filter(({ resource }) => resource === 'pods');
+    expect(lines(pods).map((line) => line.replace(/-[0-9a-v]{5}:/, '-*:'))).toEqual([
+      'create pods home-filer-a-*: filer-a has no pod',
+      'create pods home-filer-b-*: filer-b has no pod',
+    ]);
+    await expect(`${JSON.stringify(pods, null, 2)}\n`).toMatchFileSnapshot('golden/new-pods.json');
+  });
+
+  test('whose spec no longer passes the rules is left as it is, and told why', () => {
+    const world = World.running();
+    world.observed.pair = {
+      ...world.observed.pair!,
+      spec: { ...spec, failover: { lease: '10s', guard: '500ms' } },
+    };
+    const plan = world.plan();
+    expect(plan.actions).toEqual([]);
+    expect(plan.status?.conditions?.[0]).toMatchObject({
+      type: 'Ready',
+      status: 'False',
+      reason: 'InvalidSpec',
+    });
+    expect(plan.status?.conditions?.[0]?.message).toContain('spec.failover.guard: guard must be at least');
+  });
+});
+
+describe('a running pair', () => {
+  test('leaves nothing to do: no writes in the steady state', () => {
+    const world = World.running();
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+    world.now += 3_600_000;
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+  });
+
+  test('and a solo owner that renews its Lease changes nothing either', () => {
+    const world = World.running();
+    world.changeLease(
+      'filer-a',
+      { renewTime: '2026-11-23T12:30:00.000000Z' },
+      { [leaseAnnotations.renewal]: '17' },
+    );
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+  });
+
+  test('says in its status who serves what', async () => {
+    const { status } = World.running().observed.pair!;
+    await expect(`${JSON.stringify(status, null, 2)}\n`).toMatchFileSnapshot('golden/running-status.json');
+  });
+
+  test('an object that was deleted or edited by hand comes back', () => {
+    const world = World.running();
+    world.remove('services', 'filer-b');
+    world.observed.services = world.observed.services.map((service) =>
+      service.metadata.name === 'filer-a'
+        ? { ...service, spec: { ...service.spec, selector: { app: 'mine' } } }
+        : service,
+    );
+    expect(lines(world.plan().actions)).toEqual([
+      'apply services filer-a: it was edited by hand',
+      'apply services filer-b: it is missing',
+    ]);
+  });
+
+  const owned = [
+    'services',
+    'endpointSlices',
+    'configMaps',
+    'serviceAccounts',
+    'roles',
+    'roleBindings',
+    'podDisruptionBudgets',
+    'networkPolicies',
+  ] as const;
+
+  test.each(owned)(
+    'every one of its %s comes back when it is deleted, or loses its labels and owner',
+    (kind) => {
+      const before = World.running();
+      const objects: readonly KubernetesObject[] = before.observed[kind];
+      expect(objects.length).toBeGreaterThan(0);
+      for (const object of objects) {
+        const world = World.running();
+        const { name, uid } = object.metadata;
+        const list = (): readonly KubernetesObject[] => world.observed[kind];
+        const found = () => list().find(({ metadata }) => metadata.name === name);
+        world.observed[kind] = list().filter((one) => one.metadata.name !== name) as never;
+        world.settle();
+        const again = found();
+        expect({ ...again, metadata: without(again?.metadata) }).toEqual({
+          ...object,
+          metadata: without(object.metadata),
+        });
+        world.observed[kind] = list().map((one) =>
+          one.metadata.name === name ? { ...one, metadata: { name, uid } } : one,
+        ) as never;
+        expect(lines(world.settle()).length).toBeGreaterThan(0);
+        expect(found()?.metadata).toMatchObject({
+          labels: object.metadata.labels,
+          ownerReferences: object.metadata.ownerReferences,
+        });
+      }
+    },
+  );
+
+  test('a Lease gets labels, finalizer and owner back, and nothing else of it is touched', () => {
+    const world = World.running();
+    const { name, uid, annotations } = world.lease('filer-a').metadata;
+    world.changeLease('filer-a', {});
+    world.observed.leases = world.observed.leases.map((lease) =>
+      lease.metadata.name === name ? { ...lease, metadata: { name, uid, annotations } } : lease,
+    ) as never;
+    const before = world.lease('filer-a');
+    expect(lines(world.settle())).toEqual(['patch leases home-filer-a: it was edited by hand']);
+    expect(world.lease('filer-a').metadata).toMatchObject({
+      labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/home': 'filer-a' },
+      finalizers: ['filerpair.dev/in-use'],
+      ownerReferences: [{ uid: 'pair-1' }],
+      annotations,
+    });
+    expect(world.lease('filer-a').spec).toEqual(before.spec);
+  });
+
+  test('a pod that lost its labels is known by its name and gets them back; no second one is made', () => {
+    const world = World.running();
+    const pod = world.pod('filer-a');
+    const { labels: _, ...metadata } = pod.metadata;
+    world.changePod(pod, { metadata });
+    expect(lines(world.settle())).toEqual([`patch pods ${pod.metadata.name}: it was edited by hand`]);
+    expect(world.pod('filer-a').metadata.labels).toEqual(pod.metadata.labels);
+  });
+
+  test('a claim that had data and was deleted is not made anew, empty, unless a person accepts that', () => {
+    const world = World.running();
+    const name = 'home-filer-a-data';
+    world.withClaim(name, { ...(world.observed.claims[name] as Claim), status: { phase: 'Bound' } });
+    world.settle();
+    world.withClaim(name, 'absent');
+    expect(lines(world.settle())).toEqual([]);
+    const [ready] = world.observed.pair!.status!.conditions!;
+    expect([ready?.status, ready?.reason]).toEqual(['False', 'ClaimDeleted']);
+    world.annotatePair({ 'filerpair.dev/accept-empty': name });
+    const used = 'patch filerPairs home: an empty volume was accepted once, and the claim is there';
+    expect(lines(world.settle())).toEqual([`apply persistentVolumeClaims ${name}: it is missing`, used]);
+    world.withClaim(name, { ...(world.observed.claims[name] as Claim), status: { phase: 'Bound' } });
+    world.settle();
+    world.withClaim(name, 'absent');
+    expect(lines(world.settle()), 'consent holds for one loss').toEqual([]);
+    expect(world.observed.pair!.status!.conditions![0]).toMatchObject({ reason: 'ClaimDeleted' });
+  });
+
+  test('consent to one empty volume leaves that to another, and waits for a claim that is still going', () => {
+    const world = World.running();
+    const [a, b] = ['home-filer-a-data', 'home-filer-b-data'] as const;
+    const left = () => world.observed.pair!.metadata.annotations?.['filerpair.dev/accept-empty'];
+    const claim = world.observed.claims[b] as Claim;
+    world.withClaim(b, {
+      ...claim,
+      metadata: { ...claim.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' },
+    });
+    world.annotatePair({ 'filerpair.dev/accept-empty': `${a}, ${b}` });
+    world.settle();
+    expect(left()).toBe(b);
+  });
+
+  test('names are published as soon as ExternalDNS is installed, and withdrawn when the spec says so', () => {
+    const world = World.running({ ...spec, dns: { domain: 'nas.example.org' } });
+    expect(world.plan().actions).toEqual([]);
+    world.observed.dnsEndpointsServed = true;
+    const [action] = world.settle();
+    expect(action).toMatchObject({
+      kind: 'apply',
+      resource: 'dnsEndpoints',
+      object: {
+        spec: {
+          endpoints: ['filer-a', 'filer-a-failover', 'filer-b', 'filer-b-failover'].map((name) => ({
+            dnsName: `${name}.nas.example.org`,
+            recordTTL: 30,
+            recordType: 'A',
+            targets: ['10.96.0.1'],
+          })),
+        },
+      },
+    });
+    world.observed.pair = {
+      ...world.observed.pair!,
+      spec: { ...spec, dns: { domain: 'nas.example.org', publish: false } },
+    };
+    expect(lines(world.plan().actions)).toContain(
+      'delete dnsEndpoints home: the spec publishes no names in this way',
+    );
+  });
+});
+
+describe('a takeover', () => {
+  // filer-a's process was killed; its sentinel told filer-b, which has claimed and opened everything by itself.
+  const takenOver = (): World => {
+    const world = World.running();
+    world.container(
+      'filer-a',
+      { waiting: { reason: 'CrashLoopBackOff' } },
+      terminated(world.incarnation('filer-a')),
+    );
+    world.claims('filer-b', 'filer-a', 2);
+    world.gate('filer-a', 2, true, '10.0.0.2');
+    return world;
+  };
+
+  test('is followed by the labels of the claims, nothing else: the servers have done the rest', () => {
+    expect(lines(takenOver().plan().actions)).toEqual([
+      'patch persistentVolumeClaims home-filer-a-data: filer-b owns it at epoch 2',
+    ]);
+  });
+
+  test('is told by status and events in the same words', async () => {
+    const { status, events } = takenOver().plan();
+    await expect(`${JSON.stringify({ status, events }, null, 2)}\n`).toMatchFileSnapshot(
+      'golden/takeover-status.json',
+    );
+  });
+
+  test('whose endpoint the server could not open is completed by the operator', () => {
+    const world = takenOver();
+    world.gate('filer-a', 1, false, '10.0.0.2');
+    const slices = world.settle().filter(({ resource }) => resource === 'endpointSlices');
+    expect(lines(slices)).toEqual([
+      'apply endpointSlices filer-a-failover: filer-b serves the disk set of filer-a on its secondary port (epoch 2)',
+    ]);
+  });
+
+  test('that the operator sees on the endpoint before it sees the Lease is not undone', () => {
+    const world = World.running();
+    world.gate('filer-a', 2, true, '10.0.0.2');
+    expect(world.plan().actions).toEqual([]);
+  });
+});
+
+describe('a dead server whose sentinel could not speak', () => {
+  test('is proven dead on the Lease that it holds, first of all, and before what other pairs have to do', () => {
+    const world = World.running();
+    world.container('filer-a', terminated(world.incarnation('filer-a')));
+    const [action] = world.plan().actions;
+    expect(action).toMatchObject({
+      kind: 'patch',
+      resource: 'leases',
+      name: 'home-filer-a',
+      urgent: true,
+      patch: { metadata: { resourceVersion: world.lease('filer-a').metadata.resourceVersion } },
+    });
+    const { metadata } = (action as { patch: unknown }).patch as {
+      metadata: { annotations: Record<string, string> };
+    };
+    expect(JSON.parse(metadata.annotations[leaseAnnotations.deathProof]!)).toEqual({
+      incarnation: world.incarnation('filer-a'),
+      epoch: 1,
+      evidence: `operator: container server of pod ${world.pod('filer-a').metadata.name} has terminated (OOMKilled, exit code 137)`,
+    });
+    world.settle();
+    expect(world.plan().actions).toEqual([]);
+  });
+});
+
+describe('a pod that is deleted', () => {
+  test('is replaced at once; the Services follow when its server has given up the disk set', () => {
+    const world = World.running();
+    const old = world.pod('filer-a');
+    world.changePod(old, { metadata: { ...old.metadata, deletionTimestamp: '2026-11-23T12:00:05Z' } });
+    world.now += 5000;
+    const [created, ...more] = world.settle();
+    expect([created?.kind, created?.resource, more]).toEqual(['create', 'pods', []]);
+    const young = world.pod('filer-a');
+    expect(young.metadata.name).not.toBe(old.metadata.name);
+    expect(young.metadata.labels?.['filerpair.dev/current']).toBe('false');
+    // Handed over to the partner.
+    world.changeLease('filer-a', {
+      holderIdentity: `filer-b/${world.pod('filer-b').metadata.uid}/run-1`,
+      leaseTransitions: 2,
+    });
+    const moved = lines(world.settle()).filter((line) => line.startsWith('patch pods'));
+    expect(moved).toEqual([
+      `patch pods ${old.metadata.name}: the Services of filer-a lead to another pod`,
+      `patch pods ${young.metadata.name}: the Services of filer-a lead to it`,
+    ]);
+  });
+
+  test('deciding twice before the new pod is seen makes the same pod, not a second one', () => {
+    const world = World.running();
+    world.remove('pods', world.pod('filer-a').metadata.name!);
+    const names = [world.plan(), world.plan()].map(
+      ({ actions }) => actions.flatMap((one) => (one.kind === 'create' ? [one.object.metadata.name] : []))[0],
+    );
+    expect(names[0]).toBeDefined();
+    expect(names[0]).toBe(names[1]);
+  });
+});
+
+describe('a request', () => {
+  test('goes to the Lease, waits, and its answer goes to status and event while the annotation goes away', () => {
+    const world = World.running();
+    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/reason': 'new disks' });
+    expect(lines(world.settle())).toEqual([
+      'patch leases home-filer-a: a takeover was asked for (new disks)',
+    ]);
+    expect(world.observed.pair?.status?.lastRequest).toMatchObject({ kind: 'takeover', result: 'Pending' });
+    const request = JSON.parse(world.lease('filer-a').metadata.annotations![leaseAnnotations.request]!) as {
+      id: string;
+    };
+    world.claims('filer-b', 'filer-a', 2);
+    world.settle();
+    world.changeLease(
+      'filer-a',
+      {},
+      {
+        [leaseAnnotations.requestResult]: JSON.stringify({
+          id: request.id,
+          result: 'done',
+          message: 'filer-b serves it.',
+        }),
+      },
+    );
+    const plan = world.plan();
+    expect(plan.events.map(({ reason, note }) => `${reason}: ${note}`)).toContain(
+      `RequestDone: The takeover of the disk set of filer-a that was asked for (${request.id}) is done: filer-b serves it.`,
+    );
+    // If the operator ended now, its successor could still tell.
+    expect(plan.status?.lastRequest).toMatchObject({ result: 'Done' });
+    expect(plan.actions.map(({ why }) => why)).not.toContain('the request is answered');
+    expect(lines(world.settle())).toEqual([
+      'patch filerPairs home: the request is answered',
+      'patch leases home-filer-a: its request is answered',
+    ]);
+    expect(world.observed.pair?.status?.lastRequest).toMatchObject({
+      result: 'Done',
+      message: 'filer-b serves it.',
+    });
+    expect(world.observed.pair?.metadata.annotations).not.toHaveProperty('filerpair.dev/takeover');
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+  });
+});
+
+describe('maintenance', () => {
+  const told = (world: World) =>
+    ['filer-a', 'filer-b'].map(
+      (home) => world.lease(home).metadata.annotations?.[leaseAnnotations.maintenance],
+    );
+
+  test('is told to the servers, stays until it is taken off, and goes without a trace', () => {
+    const world = World.running();
+    world.annotatePair({ 'filerpair.dev/maintenance': 'new disks' });
+    world.settle();
+    expect(told(world)).toEqual(['new disks', 'new disks']);
+    const { conditions, maintenance } = world.observed.pair!.status!;
+    expect(maintenance).toBe('new disks');
+    expect(conditions?.find(({ type }) => type === 'TakeoverPossible')).toMatchObject({
+      status: 'False',
+      reason: 'Maintenance',
+    });
+    world.annotatePair({ 'filerpair.dev/maintenance': null });
+    world.settle();
+    expect(told(world)).toEqual([undefined, undefined]);
+    expect(world.observed.pair!.status).not.toHaveProperty('maintenance');
+    expect(world.plan()).toMatchObject({ actions: [], status: null });
+  });
+
+  test('that a server was told at its own control socket is left alone', () => {
+    const world = World.running();
+    world.changeLease('filer-a', {}, { [leaseAnnotations.maintenance]: 'by hand' });
+    world.settle();
+    expect(told(world)).toEqual(['by hand', undefined]);
+  });
+});
+
+describe('a deleted pair', () => {
+  const deletedByUser = (): World => {
+    const world = World.running();
+    const pair = world.observed.pair!;
+    world.observed.pair = {
+      ...pair,
+      metadata: { ...pair.metadata, deletionTimestamp: '2026-11-23T12:10:00Z' },
+    };
+    return world;
+  };
+  const gone = (world: World): string[] => {
+    world.observed.pods = [];
+    return lines(world.settle());
+  };
+
+  test('keeps its claims, also adopted ones, unless the spec says Delete of those that were made for it', () => {
+    const volumes = [
+      { name: 'data', claim: { size: '1Gi', reclaim: 'Delete' as const } },
+      { name: 'old', existingClaim: 'mine' },
+    ];
+    const [a, b] = spec.servers as [(typeof spec.servers)[0], (typeof spec.servers)[0]];
+    const labels = { 'filerpair.dev/offered-to': 'home' };
+    const mine = { metadata: { name: 'mine', namespace: 'storage', uid: 'uid-mine', labels } };
+    const world = World.running({ ...spec, servers: [{ ...a, volumes }, b] }, { mine });
+    const pair = world.observed.pair!;
+    world.observed.pair = {
+      ...pair,
+      metadata: { ...pair.metadata, deletionTimestamp: '2026-11-23T12:10:00Z' },
+    };
+    // As long as a pod is left, nothing is done about data.
+    expect(lines(world.plan().actions).filter((line) => line.includes('Claims'))).toEqual([]);
+    const done = gone(world);
+    expect(done.filter((line) => line.startsWith('delete'))).toEqual([
+      'delete persistentVolumeClaims home-filer-a-data: the pair is deleted, and its spec says reclaim: Delete',
+    ]);
+    // The claim is being deleted, which takes time; the FilerPair waits, and says for what.
+    expect(world.observed.pair!.metadata.finalizers).toEqual(['filerpair.dev/clean-up']);
+    const progressing = world.observed.pair!.status?.conditions?.find(({ type }) => type === 'Progressing');
+    expect(progressing?.message).toContain('claim home-filer-a-data');
+    const { 'home-filer-a-data': _, ...left } = world.observed.claims;
+    world.observed.claims = left;
+    expect(lines(world.settle())).toEqual(['patch filerPairs home: its servers have ended']);
+  });
+
+  const deleted = (): World => {
+    const world = World.running();
+    world.claims('filer-b', 'filer-a', 2);
+    world.observed.pair = null;
+    world.observed.leases = world.observed.leases.map((lease) => ({
+      ...lease,
+      metadata: { ...lease.metadata, deletionTimestamp: '2026-11-23T12:10:00Z' },
+    }));
+    return world;
+  };
+
+  test('first ends its servers, while they still have everything that they need to release their disk sets', () => {
+    const world = deletedByUser();
+    expect(lines(world.plan().actions)).toEqual([
+      `delete pods ${world.pod('filer-a').metadata.name}: the FilerPair is being deleted`,
+      `delete pods ${world.pod('filer-b').metadata.name}: the FilerPair is being deleted`,
+    ]);
+    for (const action of world.plan().actions) if (action.kind === 'delete') world.markDeleted(action.uid);
+    expect(world.plan().actions).toEqual([]);
+    expect(world.plan().status?.conditions?.find(({ type }) => type === 'Progressing')?.reason).toBe(
+      'Deleting',
+    );
+    world.observed.pods = [];
+    expect(lines(world.plan().actions)).toEqual([
+      'patch persistentVolumeClaims home-filer-a-data: the pair is gone',
+      'patch persistentVolumeClaims home-filer-b-data: the pair is gone',
+    ]);
+    const [, , last] = world.settle();
+    expect(last).toMatchObject({ kind: 'patch', resource: 'filerPairs', why: 'its servers have ended' });
+  });
+
+  test('keeps its Leases as long as a pod is left', () => {
+    expect(deleted().plan().actions).toEqual([]);
+  });
+
+  test('then writes the last epoch onto the claims, which stay, and lets the Leases go', () => {
+    const world = deleted();
+    world.observed.pods = [];
+    expect(lines(world.plan().actions)).toEqual([
+      'patch persistentVolumeClaims home-filer-a-data: the pair is gone',
+      'patch persistentVolumeClaims home-filer-b-data: the pair is gone',
+      'patch leases home-filer-a: no pod of the pair is left, and its claims remember the epoch',
+      'patch leases home-filer-b: no pod of the pair is left, and its claims remember the epoch',
+    ]);
+  });
+
+  test('and a new pair on the same claims goes on from there', () => {
+    const old = deleted();
+    old.observed.pods = [];
+    old.settle();
+    const world = new World();
+    world.observed.claims = old.observed.claims;
+    world.settle();
+    expect(world.lease('filer-a').spec?.leaseTransitions).toBe(2);
+    expect(world.lease('filer-b').spec?.leaseTransitions).toBe(1);
+  });
+});
+
+test('time alone wakes it when a node has been away for a while', () => {
+  const world = World.running();
+  world.node('node-1', 'Unknown', startedAt);
+  world.now = startedAt + 10_000;
+  expect(world.plan().wakeAt).toBe(startedAt + 30_000);
+});
+
+/** What the API server decides. */
+function without(metadata: KubernetesObject['metadata'] | undefined): unknown {
+  const { resourceVersion: _, uid: __, ...rest } = metadata ?? {};
+  return rest;
+}
+
+function terminated(incarnation: string) {
+  return {
+    terminated: {
+      exitCode: 137,
+      reason: 'OOMKilled',
+      message: `${incarnation}\n`,
+      containerID: 'containerd://1',
+    },
+  };
+}

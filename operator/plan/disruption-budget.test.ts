@@ -1,0 +1,32 @@
+// How many servers a drain has to leave.
+
+import { expect, test } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { disruptionBudget } from './disruption-budget.ts';
+import { World } from './world.fixture.ts';
+
+const minAvailable = (world: World): unknown =>
+  (disruptionBudget(world.view()).object as unknown as { spec: { minAvailable: number } }).spec.minAvailable;
+
+test('one, while the other could take over', () => {
+  expect(minAvailable(World.running())).toBe(1);
+});
+
+test('both, while both run and a takeover would not work', () => {
+  const world = World.running();
+  world.changeLease('filer-b', {}, { [leaseAnnotations.acknowledger]: null });
+  expect(minAvailable(world)).toBe(2);
+});
+
+test('one, while the other is down: its node can be drained, the last server stays', () => {
+  const world = World.running();
+  world.runs('filer-b', false);
+  expect(minAvailable(world)).toBe(1);
+});
+
+test('one, while takeovers wait for a person: a server that is told to end hands over all the same', () => {
+  const world = World.running();
+  world.annotatePair({ 'filerpair.dev/maintenance': 'new disks' });
+  world.settle();
+  expect(minAvailable(world)).toBe(1);
+});

@@ -1,0 +1,96 @@
+// What the operator writes on Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
+// acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
+
+import type { MergePatch } from '../../kubernetes/objects.ts';
+import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
+import { disksHeld, isDisksHeld } from '../assess/disks-held.ts';
+import { type RequestFinding, requestRemoved } from '../assess/requests.ts';
+import type { Action } from '../model/action.ts';
+import { deathProof } from '../model/death-proof.ts';
+import type { LeaseView } from '../model/lease-view.ts';
+import { leaseFinalizer } from '../model/names.ts';
+import type { ServerView, View } from '../model/view.ts';
+
+export function patchLease(lease: LeaseView, patch: MergePatch, why: string): Action {
+  const { namespace = '', name = '' } = lease.object.metadata;
+  return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
+}
+
+/**
+ * Stands in front of what ends a pod. A Lease that names the pod itself is that of a dead run; its renewals are over, so
+ * there is nothing to confirm.
+ */
+export function ownedByOthers({ lease }: ServerView, podUid: string): Action[] {
+  if (lease === null || lease.holderPodUid === podUid) return [];
+  const { namespace = '', name = '' } = lease.object.metadata;
+  const { holder, epoch } = lease;
+  const why = 'its owner must still be the one that was seen';
+  return [{ kind: 'confirm', resource: 'leases', namespace, name, holder, epoch, why }];
+}
+
+export function deathProofs(view: View): Action[] {
+  return view.servers.flatMap(({ lease }) => {
+    if (lease === null) return [];
+    const proof = deathProof(lease, view.observed.pods);
+    if (proof === null) return [];
+    const { deathProof: told } = lease;
+    if (told?.incarnation === proof.incarnation && told.epoch === proof.epoch) return [];
+    const patch = {
+      metadata: {
+        resourceVersion: lease.object.metadata.resourceVersion,
+        annotations: { [leaseAnnotations.deathProof]: JSON.stringify(proof) },
+      },
+    };
+    return [patchLease(lease, patch, `${proof.incarnation} is dead: ${proof.evidence}`)];
+  });
+}
+
+export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] {
+  return findings.flatMap((found) => {
+    if (found.kind === 'clean up' && found.home.lease !== null)
+      return [patchLease(found.home.lease, requestRemoved(found.home.lease), 'its request is answered')];
+    if (found.kind !== 'pass on' || found.home.lease === null) return [];
+    const { lease } = found.home;
+    const patch = requestPatch(lease, found.request);
+    return [patchLease(lease, patch, `a ${found.request.kind} was asked for (${found.request.reason})`)];
+  });
+}
+
+/**
+ * The servers read from their Leases whether somebody works on the pair, or whether their disks must stay where they are. What
+ * the operator did not put there (a server that was told to at its control socket) is left alone.
+ */
+export function maintenanceMirrored(view: View): Action[] {
+  const asked = maintenanceOf(view);
+  const ours = view.pair.status?.maintenance;
+  return view.servers.flatMap((home) => {
+    const { lease } = home;
+    const wanted = asked ?? disksHeld(view, home)?.why ?? null;
+    if (lease === null || lease.maintenance === wanted) return [];
+    const mine =
+      lease.maintenance === null || lease.maintenance === ours || isDisksHeld(view, lease.maintenance);
+    if (asked === null && !mine) return [];
+    const { resourceVersion } = lease.object.metadata;
+    const patch = { metadata: { resourceVersion, annotations: { [leaseAnnotations.maintenance]: wanted } } };
+    const why = wanted === null ? 'maintenance has ended' : `maintenance: ${wanted}`;
+    return [patchLease(lease, patch, why)];
+  });
+}
+
+export const maintenanceOf = (view: View): string | null =>
+  view.pair.metadata.annotations?.[requestAnnotations.maintenance] ?? null;
+
+/** Compare-and-swap that asks the servers for something. */
+export const requestPatch = (lease: LeaseView, request: RequestAnnotation): MergePatch => ({
+  metadata: {
+    resourceVersion: lease.object.metadata.resourceVersion,
+    annotations: { [leaseAnnotations.request]: JSON.stringify(request) },
+  },
+});
+
+/** Takes the finalizer off a Lease that is to go. */
+export function letLeaseGo(lease: LeaseView, why: string): Action {
+  const finalizers = (lease.object.metadata.finalizers ?? []).filter((one) => one !== leaseFinalizer);
+  const patch = { metadata: { resourceVersion: lease.object.metadata.resourceVersion, finalizers } };
+  return patchLease(lease, patch, why);
+}

@@ -1,0 +1,399 @@
+// What has to exist for a pair, in the order in which it is needed, and what of it is missing or not as it should be.
+
+import { amountOf } from '../../crds/quantities.ts';
+import {
+  type EndpointSlice,
+  endpointsOf,
+  type FailoverEndpoint,
+  shownBy,
+} from '../../kubernetes/failover-endpoint.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
+import { takenBy } from '../assess/claim-taken.ts';
+import { claimsFit } from '../assess/claims-fit.ts';
+import { claimWasThere, consentLeft } from '../assess/claims-there.ts';
+import { failoverEndpoint } from '../assess/failover-endpoint.ts';
+import { mayCreateLease } from '../assess/lease-lost.ts';
+import { isClaimOffered, secretsOffered } from '../assess/offered.ts';
+import { leasesBelongToPair, podReplacement } from '../assess/pod-replacement.ts';
+import { access } from '../desired/access.ts';
+import { claimLabels, newClaim } from '../desired/claim.ts';
+import { dnsEndpoint, publishesByEndpoint } from '../desired/dns-endpoint.ts';
+import { newLease } from '../desired/lease.ts';
+import { networkPolicies, networkPolicyNames } from '../desired/network-policies.ts';
+import { type Desired, desired, pairLabels } from '../desired/owned.ts';
+import { newPod } from '../desired/pod.ts';
+import { podPort, portNumbers } from '../desired/ports.ts';
+import { renderingOf } from '../desired/rendering.ts';
+import {
+  configMap,
+  configMapName,
+  configMapOfPod,
+  exportsFingerprint,
+  olderConfigMap,
+} from '../desired/server-config.ts';
+import { servicePortName, services } from '../desired/services.ts';
+import { type Action, inSequence, type ResourceName, sideBySide } from '../model/action.ts';
+import type { LeaseView } from '../model/lease-view.ts';
+import { matches } from '../model/matches.ts';
+import {
+  acceptEmptyAnnotation,
+  appliedAnnotation,
+  claimName,
+  currentLabel,
+  exportsAnnotation,
+  leaseFinalizer,
+} from '../model/names.ts';
+import { isUsable, type PodFinding } from '../model/pod-state.ts';
+import { partnerOf, type ServerView, type View } from '../model/view.ts';
+import { credentials } from './credentials.ts';
+import { disruptionBudget } from './disruption-budget.ts';
+import { ownedByOthers } from './lease-upkeep.ts';
+
+/** What a pod needs to start and to be reached. A pod of a dead server is made without it too, and waits. */
+export const neededByPods = 'what pods need';
+
+export function provision(view: View): Action[] {
+  const perServer = (make: (server: ServerView) => Action[]): Action[] => view.servers.flatMap(make);
+  return [
+    ...sideBySide(neededByPods, [
+      ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
+      ...credentials(view).actions,
+      ...perServer((server) => newClaims(view, server)),
+    ]),
+    ...perServer((server) => claimsChanged(view, server)),
+    ...consentUsedUp(view),
+    ...perServer((server) => lease(view, server)),
+    ...sideBySide(neededByPods, [
+      ...perServer((server) => configMaps(view, server)),
+      ...perServer((server) => services(view, server).flatMap((one) => applyIfDifferent(view, one))),
+    ]),
+    ...perServer((server) => failoverSlice(view, server)),
+    ...dns(view),
+    ...applyIfDifferent(view, disruptionBudget(view)),
+    ...network(view),
+    ...perServer((server) => pods(view, server)),
+  ];
+}
+
+function observedObjects(view: View, resource: ResourceName): readonly KubernetesObject[] {
+  const { observed } = view;
+  switch (resource) {
+    case 'serviceAccounts':
+      return observed.serviceAccounts;
+    case 'roles':
+      return observed.roles;
+    case 'roleBindings':
+      return observed.roleBindings;
+    case 'configMaps':
+      return observed.configMaps;
+    case 'services':
+      return observed.services;
+    case 'endpointSlices':
+      return observed.endpointSlices;
+    case 'dnsEndpoints':
+      return observed.dnsEndpoints;
+    case 'podDisruptionBudgets':
+      return observed.podDisruptionBudgets;
+    case 'networkPolicies':
+      return observed.networkPolicies;
+    case 'persistentVolumeClaims':
+      return Object.values(observed.claims).filter((claim) => typeof claim === 'object');
+    default:
+      throw new Error(`${resource} are not applied`);
+  }
+}
+
+/** Made before the operator was told to make none, they go: they would shut out what comes later. */
+function network(view: View): Action[] {
+  const wanted = networkPolicies(view);
+  if (wanted !== null) return wanted.flatMap((one) => applyIfDifferent(view, one));
+  const { namespace, name: pair, networkPolicies: there } = view.observed;
+  return there
+    .filter(({ metadata }) => networkPolicyNames(pair).includes(metadata.name ?? ''))
+    .map(({ metadata: { name = '', uid = '' } }) => {
+      const why = 'the operator is told to make none';
+      return { kind: 'delete', resource: 'networkPolicies', namespace, name, uid, why };
+    });
+}
+
+/** Applies what is absent, what was edited by hand, and what we now want otherwise than when we last applied it. */
+function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
+  const name = object.metadata.name;
+  const actual = observedObjects(view, resource).find((one) => one.metadata.name === name);
+  if (actual !== undefined && matches(object, actual)) return [];
+  const changed =
+    actual?.metadata.annotations?.[appliedAnnotation] !== object.metadata.annotations?.[appliedAnnotation];
+  const why =
+    actual === undefined
+      ? 'it is missing'
+      : changed
+        ? 'the spec wants it otherwise'
+        : 'it was edited by hand';
+  return [{ kind: 'apply', resource, object, expect: actual === undefined ? 'absent' : 'ours', why }];
+}
+
+function newClaims(view: View, server: ServerView): Action[] {
+  return server.spec.volumes.flatMap((volume): Action[] => {
+    const name = claimName(view.observed.name, server.name, volume);
+    const claim = view.observed.claims[name] ?? 'absent';
+    if (claim !== 'absent' || volume.claim === undefined || claimWasThere(view, server, volume)) return [];
+    if (takenBy(view, name) !== null) return [];
+    return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, volume) }];
+  });
+}
+
+/** No pod waits for this: labels tell people who owns a claim, and a volume that cannot grow is used as it is. */
+function claimsChanged(view: View, server: ServerView): Action[] {
+  const { namespace, name: pair } = view.observed;
+  return server.spec.volumes.flatMap((volume): Action[] => {
+    const name = claimName(pair, server.name, volume);
+    const claim = view.observed.claims[name];
+    if (typeof claim !== 'object' || takenBy(view, name) !== null || !isClaimOffered(view, claim)) return [];
+    const wanted = claimLabels(view, server, volume);
+    const actions: Action[] = [];
+    if (!matches(wanted, claim.metadata.labels ?? {})) {
+      const why =
+        claim.metadata.labels?.[labels.pair] === undefined
+          ? 'it is adopted'
+          : `${server.lease?.holderServer ?? 'nobody'} owns it at epoch ${server.lease?.epoch ?? 0}`;
+      const patch = { metadata: { labels: wanted } };
+      actions.push({ kind: 'patch', resource: 'persistentVolumeClaims', namespace, name, patch, why });
+    }
+    const size = volume.claim?.size;
+    const asked = (claim.spec?.['resources'] as { requests?: { storage?: string } } | undefined)?.requests
+      ?.storage;
+    if (size !== undefined && asked !== undefined && amountOf(size) > amountOf(asked)) {
+      const patch = { spec: { resources: { requests: { storage: size } } } };
+      actions.push({
+        kind: 'patch',
+        resource: 'persistentVolumeClaims',
+        namespace,
+        name,
+        patch,
+        why: `it grows to ${size}`,
+      });
+    }
+    return actions;
+  });
+}
+
+/** Compare-and-swap, so that a new word is not lost. */
+function consentUsedUp(view: View): Action[] {
+  const left = consentLeft(view);
+  if (left === undefined) return [];
+  const { resourceVersion } = view.pair.metadata;
+  const patch = { metadata: { resourceVersion, annotations: { [acceptEmptyAnnotation]: left } } };
+  const { namespace, name } = view.observed;
+  const why = 'an empty volume was accepted once, and the claim is there';
+  return [{ kind: 'patch', resource: 'filerPairs', namespace, name, patch, why }];
+}
+
+function lease(view: View, home: ServerView): Action[] {
+  if (mayCreateLease(view, home))
+    return [{ kind: 'create', resource: 'leases', object: newLease(view, home), why: 'it is missing' }];
+  return home.lease === null ? [] : leaseRepaired(view, home, home.lease);
+}
+
+/** What the operator made of a Lease; holder, epoch and acknowledger belong to the servers. */
+function leaseRepaired(view: View, home: ServerView, { object }: LeaseView): Action[] {
+  const { finalizers = [], ownerReferences = [], resourceVersion, deletionTimestamp } = object.metadata;
+  const wanted = newLease(view, home).metadata;
+  // One that is being deleted takes no finalizers; one that another FilerPair owns is about to go.
+  if (deletionTimestamp !== undefined) return [];
+  const metadata = {
+    ...(matches(wanted.labels, object.metadata.labels) ? {} : { labels: wanted.labels }),
+    ...(finalizers.includes(leaseFinalizer) ? {} : { finalizers: [...finalizers, leaseFinalizer] }),
+    ...(ownerReferences.length > 0 ? {} : { ownerReferences: wanted.ownerReferences }),
+  };
+  if (Object.keys(metadata).length === 0) return [];
+  const { namespace } = view.observed;
+  const patch = { metadata: { resourceVersion, ...metadata } };
+  const name = object.metadata.name ?? '';
+  return [{ kind: 'patch', resource: 'leases', namespace, name, patch, why: 'it was edited by hand' }];
+}
+
+/** The one for new pods; older ones that pods read get the exports of now; those that no pod reads any more go. */
+function configMaps(view: View, server: ServerView): Action[] {
+  const { namespace, pods } = view.observed;
+  const wanted = configMapName(view, server);
+  const inUse = new Set([wanted, ...pods.map(configMapOfPod)]);
+  const others = view.observed.configMaps.filter(
+    ({ metadata }) => metadata.labels?.[labels.server] === server.name && metadata.name !== wanted,
+  );
+  const unused = others.filter(({ metadata }) => !inUse.has(metadata.name ?? ''));
+  const older = others
+    .filter((one) => !unused.includes(one))
+    .map((one) => olderConfigMap(view, server, one))
+    .filter((one) => one !== null);
+  return [
+    ...[configMap(view, server), ...older].flatMap((one) => applyIfDifferent(view, one)),
+    ...unused.map(
+      ({ metadata: { name = '', uid = '' } }): Action => ({
+        kind: 'delete',
+        resource: 'configMaps',
+        namespace,
+        name,
+        uid,
+        why: 'no pod reads it any more',
+      }),
+    ),
+  ];
+}
+
+function failoverSlice(view: View, home: ServerView): Action[] {
+  const name = home.failoverName;
+  const slice = view.observed.endpointSlices.find((one) => one.metadata.name === name) ?? null;
+  const endpoint = failoverEndpoint(view, home, slice);
+  if (endpoint === null)
+    return slice === null ? [] : applyIfDifferent(view, sliceOf(view, home, null, slice));
+  const wanted = sliceOf(view, home, endpoint, slice);
+  if (slice === null) return applyIfDifferent(view, wanted);
+  // addressType cannot be changed: the slice of another address family goes first.
+  if ((wanted.object as EndpointSlice).addressType !== slice.addressType && endpoint.address !== null)
+    return [
+      {
+        kind: 'delete',
+        resource: 'endpointSlices',
+        namespace: view.observed.namespace,
+        name,
+        uid: slice.metadata.uid ?? '',
+        why: 'the pod has an address of another family',
+      },
+    ];
+  const who = partnerOf(view, home).name;
+  const why = endpoint.open
+    ? `${who} serves the disk set of ${home.name} on its secondary port (epoch ${endpoint.epoch})`
+    : `${who} does not serve the disk set of ${home.name} (epoch ${endpoint.epoch})`;
+  return [{ kind: 'apply', expect: 'ours', why, ...wanted }];
+}
+
+/** `endpoint` null: everything but the gate itself, which is as it should be. */
+function sliceOf(
+  view: View,
+  home: ServerView,
+  endpoint: FailoverEndpoint | null,
+  slice: EndpointSlice | null,
+): Desired {
+  const address = (endpoint ?? (slice === null ? null : shownBy(slice)))?.address ?? null;
+  const pod = partnerOf(view, home).pods.find((one) => one.pod.status?.podIP === address)?.pod;
+  const port = (pod && podPort(pod, 'secondary')) ?? view.spec.ports.secondary;
+  // Every number of the Service leads to the one on which that pod listens.
+  const ports = portNumbers(view, 'secondary').map((number) => ({
+    name: servicePortName('secondary', number),
+    port,
+    protocol: 'TCP',
+  }));
+  const addressType = endpoint?.address?.includes(':')
+    ? 'IPv6'
+    : endpoint === null || endpoint.address === null
+      ? (slice?.addressType ?? 'IPv4')
+      : 'IPv4';
+  const gate =
+    endpoint === null
+      ? { epoch: slice?.metadata.annotations?.[endpointAnnotations.epoch], endpoints: slice?.endpoints ?? [] }
+      : { epoch: String(endpoint.epoch), endpoints: endpointsOf(endpoint) };
+  const { resource, object } = desired(view, 'endpointSlices', home.failoverName, {
+    server: home.name,
+    labels: {
+      'kubernetes.io/service-name': home.failoverName,
+      'endpointslice.kubernetes.io/managed-by': 'filerpair-operator',
+    },
+    body: { addressType, ports },
+  });
+  const annotations = {
+    ...object.metadata.annotations,
+    ...(gate.epoch === undefined ? {} : { [endpointAnnotations.epoch]: gate.epoch }),
+  };
+  // Compare-and-swap: a server may open or close the gate at this very moment.
+  const version = slice === null ? {} : { resourceVersion: slice.metadata.resourceVersion };
+  const metadata = { ...object.metadata, annotations, ...version };
+  return { resource, object: { ...object, metadata, endpoints: gate.endpoints } as KubernetesObject };
+}
+
+function dns(view: View): Action[] {
+  if (!view.observed.dnsEndpointsServed) return [];
+  const wanted = dnsEndpoint(view);
+  if (wanted !== null) return applyIfDifferent(view, wanted);
+  if (publishesByEndpoint(view)) return [];
+  return view.observed.dnsEndpoints.map((one) => ({
+    kind: 'delete',
+    resource: 'dnsEndpoints',
+    namespace: view.observed.namespace,
+    name: one.metadata.name ?? '',
+    uid: one.metadata.uid ?? '',
+    why: 'the spec publishes no names in this way',
+  }));
+}
+
+/**
+ * The kubelet looks for a changed ConfigMap about once a minute, and at once when the pod itself is written. Only when
+ * the change has been seen to be there: the kubelet must find it.
+ */
+function exportsTold(view: View, server: ServerView): Action[] {
+  const wanted = exportsFingerprint(view);
+  const { namespace, configMaps } = view.observed;
+  return server.usable.flatMap(({ pod }): Action[] => {
+    if ((pod.metadata.annotations?.[exportsAnnotation] ?? wanted) === wanted) return [];
+    const read = configMaps.find(({ metadata }) => metadata.name === configMapOfPod(pod));
+    const next = read && olderConfigMap(view, server, read);
+    if (!next || !matches(next.object, read)) return [];
+    const patch = { metadata: { annotations: { [exportsAnnotation]: wanted } } };
+    const name = pod.metadata.name ?? '';
+    return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'its exports have changed' }];
+  });
+}
+
+const nodeStillGone = ({ goneNode }: PodFinding): Action[] =>
+  goneNode === undefined
+    ? []
+    : [
+        {
+          kind: 'confirmNodeGone',
+          resource: 'nodes',
+          name: goneNode,
+          why: 'it has not registered again, so no server runs there',
+        },
+      ];
+
+function pods(view: View, server: ServerView): Action[] {
+  const { namespace } = view.observed;
+  const replacement = podReplacement(view, server);
+  const actions: Action[] = [];
+  for (const { pod } of server.pods) {
+    const current = String(pod === server.current?.pod);
+    const wanted = pairLabels(view, server.name);
+    const known = matches(wanted, pod.metadata.labels);
+    if (known && pod.metadata.labels?.[currentLabel] === current) continue;
+    const patch = { metadata: { labels: { ...(known ? {} : wanted), [currentLabel]: current } } };
+    const why = !known
+      ? 'it was edited by hand'
+      : current === 'true'
+        ? `the Services of ${server.name} lead to it`
+        : `the Services of ${server.name} lead to another pod`;
+    actions.push({ kind: 'patch', resource: 'pods', namespace, name: pod.metadata.name ?? '', patch, why });
+  }
+  actions.push(...exportsTold(view, server));
+  for (const { pod, why } of replacement.remove) {
+    const { name = '', uid = '' } = pod.pod.metadata;
+    const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };
+    const removal: Action = { kind: 'delete', resource: 'pods', namespace, name, uid, why, event };
+    // A pod that may serve goes only if the API itself says that it owns nothing; what has ended or is lost serves nobody,
+    // unless its node has come back.
+    const asked = isUsable(pod) ? view.servers.flatMap((home) => ownedByOthers(home, uid)) : [];
+    actions.push(...inSequence(`removal of ${name}`, [...asked, ...nodeStillGone(pod), removal]));
+  }
+  const mayStart = leasesBelongToPair(view) && claimsFit(view) === null && secretsOffered(view) === null;
+  if (replacement.create !== null && mayStart) {
+    // The Services move to it only when the owner's pod is gone: until then clients are served there or nowhere.
+    const object = newPod(view, server, server.current === null, renderingOf(view));
+    const event = {
+      key: object.metadata.name ?? '',
+      type: 'Normal' as const,
+      reason: 'PodCreated',
+      note: `New pod ${object.metadata.name} for ${server.name}: ${replacement.create}.`,
+    };
+    actions.push({ kind: 'create', resource: 'pods', object, why: replacement.create, event });
+  }
+  return actions;
+}

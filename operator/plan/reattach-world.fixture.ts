@@ -1,0 +1,88 @@
+// A pair whose disks move from node to node, for tests: what kubelets, the attach/detach controller and servers do.
+
+import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import type { Claim, Pod, VolumeAttachment } from '../model/objects.ts';
+import type { Observed } from '../model/observed.ts';
+import { spec, World } from './world.fixture.ts';
+
+export const reattach: FilerPairSpecInput = {
+  ...spec,
+  servers: spec.servers.map((server) => ({
+    ...server,
+    volumes: [{ name: 'data', claim: { size: '1Gi', accessMode: 'ReadWriteOnce' as const } }],
+  })),
+  storage: { transfer: 'Reattach' },
+};
+
+export const claimOf = (home: string): Claim => ({
+  metadata: {
+    name: `home-${home}-data`,
+    namespace: 'storage',
+    labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/home': home },
+  },
+  spec: { volumeName: `pv-${home}`, accessModes: ['ReadWriteOnce'] },
+  status: { phase: 'Bound' },
+});
+
+export const attached = (
+  home: string,
+  node: string,
+  status: VolumeAttachment['status'] = {},
+): VolumeAttachment => ({
+  metadata: { name: `csi-${home}-${node}` },
+  spec: { nodeName: node, source: { persistentVolumeName: `pv-${home}` } },
+  status: { attached: true, ...status },
+});
+
+/** What the volumes of both say of themselves: one node at a time, and a driver that attaches. */
+export const fenced: Observed['volumeFences'] = {
+  'pv-filer-a': { accessModes: ['ReadWriteOnce'], driver: 'disks.csi.example.org', attachRequired: true },
+  'pv-filer-b': { accessModes: ['ReadWriteOnce'], driver: 'disks.csi.example.org', attachRequired: true },
+};
+
+/** Both servers serve, and their disks are where they belong. */
+export function running(): World {
+  const world = new World(reattach);
+  world.observed.volumeFences = fenced;
+  world.observed.claims = {
+    'home-filer-a-data': claimOf('filer-a'),
+    'home-filer-b-data': claimOf('filer-b'),
+  };
+  world.begin();
+  for (const home of ['filer-a', 'filer-b']) {
+    mounted(world, home);
+    world.observed.volumeAttachments = [
+      ...world.observed.volumeAttachments,
+      attached(home, home === 'filer-a' ? 'node-1' : 'node-2'),
+    ];
+  }
+  world.settle();
+  return world;
+}
+
+export const podsOf = (world: World, home: string): readonly Pod[] =>
+  world.observed.pods.filter(({ metadata }) => metadata.labels?.['filerpair.dev/attachment'] === home);
+
+/** The kubelet has mounted the volumes, and the pod has let them appear. */
+export function mounted(world: World, home: string): void {
+  const [pod] = podsOf(world, home);
+  const nodeName = pod!.metadata.annotations!['filerpair.dev/node']!;
+  const status = { phase: 'Running' as const, conditions: [{ type: 'Ready', status: 'True' as const }] };
+  world.changePod(pod!, { spec: { ...pod!.spec, nodeName }, status });
+}
+
+export function gone(world: World, home: string): void {
+  for (const { metadata } of podsOf(world, home)) world.remove('pods', metadata.name ?? '');
+}
+
+/** filer-b has claimed the disk set of filer-a and waits for the disks. */
+export function takenOver(): World {
+  const world = running();
+  world.claims('filer-b', 'filer-a', 2);
+  world.changeLease(
+    'filer-a',
+    {},
+    { 'filerpair.dev/last-transition': null, 'filerpair.dev/secondary-port-open': null },
+  );
+  return world;
+}
