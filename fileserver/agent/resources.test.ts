@@ -1,7 +1,7 @@
 // What all of a server shares (threads of the pool, its run directory, its log) is taken away, with real processes: its own disk
 // set is served, and a planned stop ends it in time.
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
@@ -37,33 +37,6 @@ async function expectPlannedStop({ child, ended }: Running): Promise<void> {
   expect({ code, signal }).toEqual({ code: 0, signal: null });
   expect(atMs - toldAt).toBeLessThan(stopMs + 1000);
 }
-
-/** filer-b's way to the volume of filer-a hangs: a FIFO without a writer, which open(2) waits for. */
-async function startWithHungPartnerDisk(): Promise<Running> {
-  pair = await Pair.create({}, () => ({ stopMs }));
-  const hung = join(pair.directory, 'hung', 'data');
-  mkdirSync(join(hung, '.filerpair'), { recursive: true });
-  execFileSync('mkfifo', [join(hung, '.filerpair', 'volume.json')]);
-  const config = JSON.parse(readFileSync(pair.configFile('filer-b'), 'utf8'));
-  config.diskSets['filer-a'].volumes[0].path = hung;
-  pair.reconfigure('filer-b', config);
-  const [, b] = servers.map((server) => pair.startServer(server));
-  await pair.paired();
-  return b!;
-}
-
-it("looks at the partner's hung disk take no threads from the own disk set, and do not keep the process at its end", async () => {
-  const b = await startWithHungPartnerDisk();
-  // More than the pool has threads.
-  const looks = Array.from({ length: 80 }, async () => {
-    const { body } = await pair.control('filer-b', 'GET', '/check');
-    expect(JSON.parse(body)).toMatchObject({ possible: false });
-    expect(body).toContain('volume data of filer-a has not been read');
-  });
-  await Promise.all(looks);
-  expect(await changeOwn(pair.ports['filer-b'].primary)).toBeLessThan(10_000);
-  await expectPlannedStop(b);
-});
 
 /** Lines that filer-a says it could not write. */
 async function lostLines(): Promise<number> {

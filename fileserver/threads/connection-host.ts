@@ -96,7 +96,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     handle(service, message, () => services.delete(message.session));
   });
   board.turn(setup.number);
-  for (const volume of setup.volumes) rehearseAttaching(volume);
+  for (const volume of setup.volumes) inBackground(rehearseAttaching(volume));
   inBackground(rehearseConnection(memory, setup.limits));
   const heldUp = new HeldUp(TURN_MS, performance.now());
   repeat(() => {

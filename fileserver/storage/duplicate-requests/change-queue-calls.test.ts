@@ -24,6 +24,23 @@ let events: string[];
 /** Flushes of what was executed that are under way; `files`: what each has been given. */
 let flushes: { readonly files: readonly unknown[]; readonly end: (result?: number) => void }[];
 
+/** Flushes of the journal that are in the pool. */
+const pool = vi.hoisted(() => ({ flushes: 0 }));
+
+vi.mock('../../system/pool-calls.ts', async (load) => {
+  const real = await load<typeof import('../../system/pool-calls.ts')>();
+  return {
+    ...real,
+    fdatasync: (fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
+      pool.flushes += 1;
+      real.fdatasync(fd, (error) => {
+        pool.flushes -= 1;
+        done(error);
+      });
+    },
+  };
+});
+
 vi.mock('../flush/flush-set.ts', () => ({
   FlushSet: class {
     private files: unknown[] = [];
@@ -209,9 +226,12 @@ function submit(name: string, traits: Traits = {}): void {
   queue.submit(new Operation(name, traits));
 }
 
-/** What runs without a flush, a waiting time or another submission. */
+/** What runs without a flush of what was executed, a waiting time or another submission. */
 async function turns(count = 40): Promise<void> {
-  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < count; i++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (pool.flushes > 0) i = 0;
+  }
 }
 
 async function until(is: () => boolean): Promise<void> {

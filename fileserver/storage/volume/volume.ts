@@ -24,6 +24,7 @@ import { FileSystemSync } from '../../system/file-system-sync.ts';
 import { FlushTimes } from '../../system/flush-lane.ts';
 import { hasInternalJournal, mountOf } from '../../system/mounts.ts';
 import type { NameFolding } from '../../system/name-folding.ts';
+import { openForReading } from '../../system/pool-calls.ts';
 import { ReadLane } from '../../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../../system/statx.ts';
 import type { SystemCall } from '../../system/system-calls.ts';
@@ -612,9 +613,14 @@ export async function rehearseOpening(spec: VolumeSpec): Promise<void> {
   if (prepared !== null) discardPrepared(prepared);
 }
 
-/** The same for attachVolume(). */
-export function rehearseAttaching(spec: VolumeSpec): void {
+/**
+ * The same for attachVolume(), which is called in threads that both disk sets share. The pool opens it first: of a disk that hangs (the
+ * partner's, say) these threads must not wait.
+ */
+export async function rehearseAttaching(spec: VolumeSpec): Promise<void> {
   try {
+    const root = await openForReading(spec.path, O_DIRECTORY);
+    await root.close();
     close(openRoot(spec).fd);
   } catch {
     // It is not mounted yet, or no volume yet.
