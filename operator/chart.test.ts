@@ -199,6 +199,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
       confirm: ['get'],
       confirmKept: ['get'],
       confirmNodeGone: ['get'],
+      confirmReleased: ['get'],
       confirmDetached: ['list'],
     };
     const missing = plannedActions().flatMap(({ kind, resource }) => {

@@ -373,6 +373,48 @@ describe('before a server goes whose node is said to be gone', () => {
   });
 });
 
+describe('before it is forgotten which node had the disks', () => {
+  const volume = 'kubernetes.io/csi/disks.csi.example.org^handle';
+  const released: Action = {
+    kind: 'confirmReleased',
+    resource: 'nodes',
+    name: 'node-1',
+    volumes: [volume],
+    why: 'they were there',
+  };
+  const answers = (status: number, body: object) => start((_seen, response) => json(response, status, body));
+  const node = (ready: string, inUse: readonly string[], taints: readonly object[] = []) => ({
+    metadata: { name: 'node-1' },
+    spec: { taints },
+    status: { conditions: [{ type: 'Ready', status: ready }], volumesInUse: inUse },
+  });
+
+  test.each([
+    ['has them in use', node('True', [volume]), `has not unmounted ${volume}`],
+    ['is not ready', node('False', []), 'is not ready'],
+    ['is silent', node('Unknown', []), 'is not ready'],
+  ])('the Node is read past the cache: one that %s ends the plan', async (_what, object, says) => {
+    const error = await caught((await answers(200, object)).execute(released));
+    expect(isConflict(error)).toBe(true);
+    expect(String(error)).toContain(says);
+    expect(api.seen.map(({ path }) => path)).toEqual(['/api/v1/nodes/node-1']);
+  });
+
+  test('one that is ready and has let go, is marked, or is no more, lets it go on', async () => {
+    await (await answers(200, node('True', ['kubernetes.io/csi/other^handle']))).execute(released);
+    await api.close();
+    const mark = { key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' };
+    await (await answers(200, node('Unknown', [volume], [mark]))).execute(released);
+    await api.close();
+    await (await answers(404, failure(404, 'NotFound'))).execute(released);
+  });
+
+  test('an API that does not answer is no permission', async () => {
+    const executor = await answers(500, failure(500, 'InternalError'));
+    expect(await caught(executor.execute(released))).toBeInstanceOf(ApiError);
+  });
+});
+
 describe('before disks are mounted on another node', () => {
   const action: Action = {
     kind: 'confirmDetached',

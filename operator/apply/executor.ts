@@ -7,6 +7,7 @@ import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject, Lease, MergePatch } from '../../kubernetes/objects.ts';
 import { apiVersionOf, type Resource, resources } from '../../kubernetes/resource.ts';
 import { labels } from '../../kubernetes/words.ts';
+import { volumeHeld } from '../assess/attachment.ts';
 import type { Action, EventToTell } from '../model/action.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import { attachedElsewhere, nodeOfUser, userElsewhere } from '../model/held-elsewhere.ts';
@@ -140,6 +141,9 @@ export class Executor {
       case 'confirmNodeGone':
         await this.#confirmNodeGone(action);
         return;
+      case 'confirmReleased':
+        await this.#confirmReleased(action);
+        return;
       case 'createSecret': {
         const data = { [action.key]: randomBytes(action.size).toString('base64') };
         const object = { ...action.object, type: 'Opaque', data } as KubernetesObject;
@@ -240,6 +244,12 @@ export class Executor {
   async #confirmNodeGone({ resource, name }: Action & { kind: 'confirmNodeGone' }): Promise<void> {
     if ((await this.#find(resources[resource], { name })) === null) return;
     throw conflict(`Node ${name} is there again`);
+  }
+
+  async #confirmReleased({ name, volumes }: Action & { kind: 'confirmReleased' }): Promise<void> {
+    const node = await this.#lists.ask(`node ${name}`, () => this.#find(resources.nodes, { name }));
+    const used = volumeHeld(node ?? undefined, volumes);
+    if (used !== null) throw conflict(`Node ${name} ${used}`);
   }
 
   /** Past the caches; null: there is none. */

@@ -280,13 +280,33 @@ function leaving(view: View, home: ServerView, node: string, away: readonly Pod[
  * attachment is gone is no proof then: the node may run, and write what its kernel still has. So it is the node that is waited
  * for, or who says that it is off, as if the attachment were there.
  */
-function takenByForce(view: View, { lease }: ServerView, node: string): Attachment | null {
-  const from = lease?.disksNode ?? null;
+function takenByForce(view: View, home: ServerView, node: string): Attachment | null {
+  const from = home.lease?.disksNode ?? null;
   if (from === null || from === node) return null;
   const there = view.observed.nodes[from];
-  if (there === undefined || saysReady(there) || isOutOfService(there)) return null;
+  const held = volumeHeld(there, inUseAs(view, home));
+  if (held === null) return null;
+  if (saysReady(there)) return { ...waiting('Detaching', node, `node ${from} ${held}`), from };
   const awaits = `${awaitedOfLostNode(view, from)}. Kubernetes calls them detached from it, by itself, which is no proof that it does not write to them any more`;
   return { ...waiting('Detaching', node, awaits, true), lostNode: from, from };
+}
+
+/** Names of the volumes of a disk set in Node.status.volumesInUse, as far as they are known. */
+export const inUseAs = (view: View, home: ServerView): string[] =>
+  [...volumesOf(view, home)].flatMap((name) => {
+    const fence = view.observed.volumeFences[name];
+    return typeof fence === 'object' && fence.inUseAs !== undefined ? [fence.inUseAs] : [];
+  });
+
+/**
+ * What a node that is attached to none of the volumes may still do with them, as words behind its name; null: nothing. A kubelet
+ * reports a volume as in use before it mounts it and until it has unmounted it, also when it is back after it was away.
+ */
+export function volumeHeld(node: Node | undefined, volumes: readonly string[]): string | null {
+  if (node === undefined || isOutOfService(node)) return null;
+  if (!saysReady(node)) return 'is not ready, and may write to the disks';
+  const used = volumes.find((name) => node.status?.volumesInUse?.includes(name));
+  return used === undefined ? null : `is back, and its kubelet has not unmounted ${used} yet`;
 }
 
 export const isNodeReady = (view: View, name: string): boolean => saysReady(view.observed.nodes[name]);

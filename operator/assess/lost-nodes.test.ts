@@ -4,7 +4,7 @@ import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
 import type { Action } from '../model/action.ts';
 import type { Claim, Node } from '../model/objects.ts';
 import { nodesUnmarked } from '../plan/node-marks.ts';
-import { gone, podsOf, running, takenOver } from '../plan/reattach-world.fixture.ts';
+import { gone, inUseAs, podsOf, running, takenOver } from '../plan/reattach-world.fixture.ts';
 import type { World } from '../plan/world.fixture.ts';
 
 type LostNodes = NonNullable<NonNullable<FilerPairSpecInput['storage']>['lostNodes']>;
@@ -227,6 +227,30 @@ describe('a lost node with disks of another owner', () => {
         const { annotations } = world.lease('filer-a').metadata;
         expect(annotations).toMatchObject({ 'filerpair.dev/disks-node': 'node-2' });
       }
+    });
+
+    test('nor when it is back, until its kubelet has unmounted them', () => {
+      const world = detachedByForce({});
+      world.settle();
+      world.node('node-1', 'True', world.now);
+      const inUse = (volumes: readonly string[]): void => {
+        const node = world.observed.nodes['node-1']!;
+        const status = { ...node.status, volumesInUse: volumes };
+        world.observed.nodes = { ...world.observed.nodes, 'node-1': { ...node, status } };
+      };
+      inUse(['kubernetes.io/csi/disks.csi.example.org^other', inUseAs('pv-filer-a')]);
+      world.settle();
+      expect(attachedTo(world)).toEqual([]);
+      expect(world.observed.pair!.status!.conditions![0]!.message).toContain('has not unmounted');
+      inUse(['kubernetes.io/csi/disks.csi.example.org^other']);
+      // Past the caches, before the Lease forgets it.
+      const { actions } = world.plan();
+      const lease = actions.findIndex(({ resource }) => resource === 'leases');
+      const asked = actions.findIndex(({ kind }) => kind === 'confirmReleased');
+      expect(actions[asked]).toMatchObject({ name: 'node-1', volumes: [inUseAs('pv-filer-a')] });
+      expect(asked).toBeLessThan(lease);
+      world.settle();
+      expect(attachedTo(world)).toEqual(['node-2']);
     });
 
     test('Confirmed and Silent: by their own rules, the node is marked first', () => {

@@ -111,6 +111,19 @@ export type Action =
       readonly namespace?: undefined;
       readonly name: string;
     })
+  /**
+   * Reads a Node, and ends the plan unless it is ready and has none of these volumes in use, or is marked as out of service, or there
+   * is none. Stands in front of the end of the note on the Lease that it has the disks: when Kubernetes has taken them by force nothing
+   * else says so.
+   */
+  | (Of & {
+      readonly kind: 'confirmReleased';
+      /** Of the cluster. */
+      readonly namespace?: undefined;
+      readonly name: string;
+      /** As in Node.status.volumesInUse. */
+      readonly volumes: readonly string[];
+    })
   /** Of the very object that was seen (uid). */
   | (Of & {
       readonly kind: 'delete';

@@ -66,6 +66,8 @@ export interface Node extends KubernetesObject {
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
     /** `bootID`: another one after every boot. */
     readonly nodeInfo?: { readonly bootID?: string };
+    /** Attachable volumes that its kubelet has mounted, or is about to; it takes one off when it has unmounted it. */
+    readonly volumesInUse?: readonly string[];
   };
 }
 
@@ -89,7 +91,7 @@ export interface PersistentVolume extends KubernetesObject {
     readonly nodeAffinity?: { readonly required?: NodeSelector };
     /** By these, not by those of its claim, Kubernetes decides whether two nodes may have it attached. */
     readonly accessModes?: readonly string[];
-    readonly csi?: { readonly driver?: string };
+    readonly csi?: { readonly driver?: string; readonly volumeHandle?: string };
   };
 }
 

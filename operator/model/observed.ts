@@ -135,6 +135,8 @@ export interface VolumeFence {
   readonly driver: string | null;
   /** CSIDriver.spec.attachRequired; without a CSIDriver Kubernetes attaches. */
   readonly attachRequired: boolean;
+  /** Its name in Node.status.volumesInUse; absent: not known, since a plug-in of old made it. */
+  readonly inUseAs?: string;
 }
 
 /** What the operator was told when it was started. */

@@ -4,7 +4,14 @@
 // only while the Lease still names the owner because of whom it has to.
 
 import { leaseAnnotations } from '../../kubernetes/words.ts';
-import { type Attachment, attachment, attachmentPods, nodeOf, volumesOf } from '../assess/attachment.ts';
+import {
+  type Attachment,
+  attachment,
+  attachmentPods,
+  inUseAs,
+  nodeOf,
+  volumesOf,
+} from '../assess/attachment.ts';
 import { claimsFit } from '../assess/claims-fit.ts';
 import { leaseBelongsToPair } from '../assess/pod-replacement.ts';
 import { attachmentPod, attachmentPodLabels } from '../desired/attachment-pod.ts';
@@ -58,7 +65,17 @@ function moved(view: View, home: ServerView): Action[] {
     uid: metadata.uid ?? '',
     why,
   }));
+  const released: Action[] = [];
   if (found.create && found.node !== null) {
+    const { disksNode } = home.lease;
+    if (node === null && disksNode !== null)
+      released.push({
+        kind: 'confirmReleased',
+        resource: 'nodes',
+        name: disksNode,
+        volumes: inUseAs(view, home),
+        why: `the disks of ${home.name} were there`,
+      });
     const object = attachmentPod(view, home, found.node);
     const claims = home.spec.volumes.map((volume) => claimName(view.observed.name, home.name, volume));
     actions.push(
@@ -82,7 +99,7 @@ function moved(view: View, home: ServerView): Action[] {
   }
   if (actions.length === 0) return told;
   const kept = found.remove.length > 0 ? claimsKept(view, home) : [];
-  return [...(told.length > 0 ? told : [asOwned(view, home)]), ...kept, ...actions];
+  return [...released, ...(told.length > 0 ? told : [asOwned(view, home)]), ...kept, ...actions];
 }
 
 /** Where they are mounted again on the same node, its kernel may have them all the time. */

@@ -34,11 +34,22 @@ export const attached = (
   status: { attached: true, ...status },
 });
 
+/** As in Node.status.volumesInUse. */
+export const inUseAs = (volume: string): string =>
+  `kubernetes.io/csi/disks.csi.example.org^handle-of-${volume}`;
+
 /** What the volumes of both say of themselves: one node at a time, and a driver that attaches. */
-export const fenced: Observed['volumeFences'] = {
-  'pv-filer-a': { accessModes: ['ReadWriteOnce'], driver: 'disks.csi.example.org', attachRequired: true },
-  'pv-filer-b': { accessModes: ['ReadWriteOnce'], driver: 'disks.csi.example.org', attachRequired: true },
-};
+export const fenced: Observed['volumeFences'] = Object.fromEntries(
+  ['pv-filer-a', 'pv-filer-b'].map((name) => [
+    name,
+    {
+      accessModes: ['ReadWriteOnce'],
+      driver: 'disks.csi.example.org',
+      attachRequired: true,
+      inUseAs: inUseAs(name),
+    },
+  ]),
+);
 
 /** Both servers serve, and their disks are where they belong. */
 export function running(): World {

@@ -6,6 +6,7 @@ import { grants } from '../../crds/grants.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
+import { volumeHeld } from '../assess/attachment.ts';
 import type { Action, Plan } from '../model/action.ts';
 import { attachedElsewhere, userElsewhere } from '../model/held-elsewhere.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../model/objects.ts';
@@ -339,6 +340,8 @@ export class World {
       return typeof claim === 'object' && claim.metadata.deletionTimestamp !== undefined;
     }
     if (action.kind === 'confirmNodeGone') return this.observed.nodes[action.name] !== undefined;
+    if (action.kind === 'confirmReleased')
+      return volumeHeld(this.observed.nodes[action.name], action.volumes) !== null;
     if (action.kind === 'confirm') {
       const { spec } = this.#list('leases').find(({ metadata }) => metadata.name === action.name) as Lease;
       return (
@@ -362,6 +365,7 @@ export class World {
       case 'confirmDetached':
       case 'confirmKept':
       case 'confirmNodeGone':
+      case 'confirmReleased':
         return;
       case 'createSecret':
       case 'makeAuthority':

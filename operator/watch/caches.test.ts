@@ -211,13 +211,21 @@ describe('volumes and claims', () => {
       labelled(name, { volumeName: `pv-${name}` }),
     );
     api.objects['persistentvolumes'] = [
-      ofCluster('pv-one', { accessModes: ['ReadWriteOnce', 'ReadOnlyMany'], csi: { driver: 'attaches' } }),
+      ofCluster('pv-one', {
+        accessModes: ['ReadWriteOnce', 'ReadOnlyMany'],
+        csi: { driver: 'attaches', volumeHandle: 'vol-1' },
+      }),
       ofCluster('pv-two', { accessModes: ['ReadWriteOnce'], csi: { driver: 'attaches-nothing' } }),
     ];
     api.objects['csidrivers'] = [ofCluster('attaches-nothing', { attachRequired: false })];
     const { volumeFences, volumeReach } = await observe(await api.start());
     expect(volumeFences).toEqual({
-      'pv-one': { accessModes: ['ReadWriteOnce', 'ReadOnlyMany'], driver: 'attaches', attachRequired: true },
+      'pv-one': {
+        accessModes: ['ReadWriteOnce', 'ReadOnlyMany'],
+        driver: 'attaches',
+        attachRequired: true,
+        inUseAs: 'kubernetes.io/csi/attaches^vol-1',
+      },
       'pv-two': { accessModes: ['ReadWriteOnce'], driver: 'attaches-nothing', attachRequired: false },
       'pv-three': 'unknown',
     });
@@ -327,6 +335,25 @@ test('a pod of the disks that has lost its labels is found by its name, while a 
   expect(await seen()).toEqual(['pod-1', 'pod-9']);
   await api.changes('leases', 'MODIFIED', lease('pod-1'));
   expect(await seen(), 'nothing is asked for while all that Leases name is seen').toEqual(['pod-1']);
+});
+
+test('a node that has let go of a volume wakes the pairs that have pods there', async () => {
+  api = new Api();
+  const holding = (version: number, volumesInUse: readonly string[]): KubernetesObject => {
+    const object = node('node-1', 'True', version) as KubernetesObject & { readonly status: object };
+    return { ...object, status: { ...object.status, volumesInUse } } as KubernetesObject;
+  };
+  const volume = 'kubernetes.io/csi/attaches^vol-1';
+  api.objects['filerpairs'] = [pair];
+  api.objects['nodes'] = [holding(1, [volume, 'kubernetes.io/nfs/of-others'])];
+  api.objects['pods'] = [podOn('node-1')];
+  const caches = await api.start();
+  const inUse = async () => (await observe(caches)).nodes['node-1']?.status?.volumesInUse;
+  expect(await inUse()).toEqual([volume]);
+  api.woken.length = 0;
+  await api.changes('nodes', 'MODIFIED', holding(2, []));
+  expect(await inUse()).toBeUndefined();
+  expect(api.woken).toEqual(['storage/home']);
 });
 
 test('a node that takes another number of volumes wakes the pairs that have pods there, and no other', async () => {

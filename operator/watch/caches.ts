@@ -63,6 +63,8 @@ interface Definition extends KubernetesObject {
 const secretsAgeMsMax = 60_000;
 
 /** By Kubernetes, on a PersistentVolume of a plug-in of old whose work a CSI driver does: that driver. */
+/** How names of CSI volumes begin in Node.status.volumesInUse (k8s.io/kubernetes/pkg/volume/util, GetUniqueVolumeName). */
+const IN_USE_OF_CSI = 'kubernetes.io/csi/';
 const migratedToAnnotation = 'pv.kubernetes.io/migrated-to';
 
 const unknownCredentials: ObservedCredentials = {
@@ -329,7 +331,13 @@ export class Caches {
   #fenceOf({ metadata, spec }: PersistentVolume): VolumeFence {
     const driver = spec?.csi?.driver ?? metadata.annotations?.[migratedToAnnotation] ?? null;
     const found = driver === null ? undefined : this.#csiDrivers.get(undefined, driver);
-    return { accessModes: spec?.accessModes ?? [], driver, attachRequired: attachRequired(found) };
+    const { driver: ofCsi, volumeHandle } = spec?.csi ?? {};
+    return {
+      accessModes: spec?.accessModes ?? [],
+      driver,
+      attachRequired: attachRequired(found),
+      ...(ofCsi && volumeHandle && { inUseAs: `${IN_USE_OF_CSI}${ofCsi}^${volumeHandle}` }),
+    };
   }
 
   #otherUsers(pair: FilerPairObject | null, claims: Observed['claims']): Observed['claimUsers'] {
@@ -755,6 +763,7 @@ const nodeMatters = (node: Node): unknown => {
     node.metadata.annotations,
     node.status?.nodeInfo,
     node.status?.addresses,
+    node.status?.volumesInUse,
   ];
 };
 
@@ -774,7 +783,12 @@ function trimVolume({ metadata, spec }: PersistentVolume): PersistentVolume {
     spec: {
       accessModes: spec?.accessModes ?? [],
       ...(spec?.nodeAffinity && { nodeAffinity: spec.nodeAffinity }),
-      ...(spec?.csi?.driver && { csi: { driver: spec.csi.driver } }),
+      ...(spec?.csi?.driver && {
+        csi: {
+          driver: spec.csi.driver,
+          ...(spec.csi.volumeHandle && { volumeHandle: spec.csi.volumeHandle }),
+        },
+      }),
     },
   };
 }
@@ -827,6 +841,7 @@ function trimNode(node: Node): Node {
   const ours = Object.values(nodeAnnotations).filter((one) => annotations[one] !== undefined);
   const { bootID } = node.status?.nodeInfo ?? {};
   const saidAt = writtenAt(node, nodeAnnotations.poweredOff);
+  const inUse = node.status?.volumesInUse?.filter((one) => one.startsWith(IN_USE_OF_CSI)) ?? [];
   return {
     ...(saidAt && { poweredOffSaidAt: saidAt }),
     metadata: {
@@ -841,6 +856,7 @@ function trimNode(node: Node): Node {
       conditions: node.status?.conditions?.filter(({ type }) => type === 'Ready') ?? [],
       addresses: node.status?.addresses ?? [],
       ...(bootID && { nodeInfo: { bootID } }),
+      ...(inUse.length > 0 && { volumesInUse: inUse }),
     },
   };
 }

@@ -304,6 +304,8 @@ export class SimulatedCluster {
             this.#adoptedByAnother.add(name);
           this.#judgeMount(volume, node);
           this.#staged.add(`${node} ${volume}`);
+          // The kubelet says so before it mounts.
+          this.#reportsInUse(node);
           this.#forced.delete(`${node} ${volume}`);
           this.#forcedByTime.delete(`${node} ${volume}`);
           this.#mounts.set(key, home);
@@ -322,15 +324,15 @@ export class SimulatedCluster {
       ]);
   }
 
-  /** A machine that is away, and that nobody has said to be off, has the file system mounted all the same. */
+  /** A machine that was away, and that nobody has said to be off, has the file system mounted all the same. */
   #judgeMount(volume: string, node: string): void {
     for (const one of this.#forcedByTime) {
       const [other = '', of] = one.split(' ');
-      if (of !== volume || other === node || this.machine(other).state === 'up' || !this.#staged.has(one))
-        continue;
-      if (this.node(other) !== undefined && !this.#isReady(other) && !this.#isTainted(other))
+      if (of !== volume || other === node || !this.#staged.has(one)) continue;
+      const { state } = this.machine(other);
+      if (this.node(other) !== undefined && !this.#isTainted(other))
         this.violations.push(
-          `${node} mounts ${volume}, which is mounted on ${other}, and ${other} is only silent`,
+          `${node} mounts ${volume}, which is mounted on ${other}, and ${other} is ${state === 'up' ? 'back' : 'only silent'}`,
         );
     }
   }
@@ -474,7 +476,10 @@ export class SimulatedCluster {
         home !== undefined && this.attachmentPods(home).some(({ spec }) => spec?.nodeName === node);
       if (wanted) continue;
       const { silentSince, state } = this.machine(node);
-      const inUse = this.#staged.has(key) || (state === 'off' && this.#reportedInUse.has(key));
+      const inUse =
+        this.#staged.has(key) ||
+        (state === 'off' && this.#reportedInUse.has(key)) ||
+        this.node(node)?.status?.volumesInUse?.includes(volume) === true;
       const byForce =
         this.#isTainted(node) || (silentSince !== null && this.#now() >= silentSince + FORCED_DETACH_MS);
       if (inUse && !byForce) continue;
@@ -536,6 +541,8 @@ export class SimulatedCluster {
         if (machine.state === 'up') moves.push([`${name} registers`, () => this.#registers(name)]);
         continue;
       }
+      if (machine.state === 'up' && said === truth && this.#saidInUse(name) !== this.#inUseOn(name).join())
+        moves.push([`${name} reports what it has mounted`, () => this.#reportsInUse(name)]);
       if (said !== truth)
         moves.push([
           `${name} is said to be Ready=${truth}`,
@@ -546,6 +553,7 @@ export class SimulatedCluster {
               status: {
                 ...node.status,
                 nodeInfo: truth === 'Unknown' ? (node.status?.nodeInfo ?? {}) : { bootID: bootOf(machine) },
+                volumesInUse: truth === 'Unknown' ? (node.status?.volumesInUse ?? []) : this.#inUseOn(name),
                 conditions: [
                   { type: 'Ready', status: truth, lastTransitionTime: new Date(this.#now()).toISOString() },
                 ],
@@ -554,6 +562,24 @@ export class SimulatedCluster {
           },
         ]);
     }
+  }
+
+  #inUseOn(node: string): string[] {
+    return [...this.#staged]
+      .filter((one) => one.startsWith(`${node} `))
+      .map((one) => one.slice(node.length + 1));
+  }
+
+  #saidInUse(node: string): string {
+    return this.node(node)?.status?.volumesInUse?.join() ?? '';
+  }
+
+  #reportsInUse(name: string): void {
+    if (this.node(name) === undefined) return;
+    this.#changeNode(name, (node) => ({
+      ...node,
+      status: { ...node.status, volumesInUse: this.#inUseOn(name) },
+    }));
   }
 
   #registers(name: string): void {

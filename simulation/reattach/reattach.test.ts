@@ -50,22 +50,6 @@ describe('the model of moving disks', () => {
     expect(await firstViolation({ pairGoes: true }, 1, 40)).toBeNull();
   });
 
-  // Seeds that have shown a fault once.
-  test.each<{ seed: number; options: ReattachOptions; what: string }>([
-    {
-      seed: 94_480,
-      options: { whole: true },
-      what: 'a Node registers again before its server’s pod is deleted',
-    },
-    {
-      seed: 200_170,
-      options: { pairGoes: true },
-      what: 'disks are mounted again on a silent node, and its owner changes before that is done',
-    },
-  ])('finds nothing where $what (seed $seed)', async ({ seed, options }) => {
-    expect((await runReattachSeed(seed, options)).violations).toEqual([]);
-  });
-
   test.each(['multi', 'none'] as const)(
     'finds no disk in two kernels where the storage does not fence (%s): such a pair is refused',
     async (fence) => {

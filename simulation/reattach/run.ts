@@ -6,7 +6,7 @@ import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import type { Claim, FilerPairObject, Node, Pod } from '../../operator/model/objects.ts';
-import type { Observed } from '../../operator/model/observed.ts';
+import type { Observed, VolumeFence } from '../../operator/model/observed.ts';
 import { running } from '../../operator/plan/reattach-world.fixture.ts';
 import { startedAt } from '../../operator/plan/world.fixture.ts';
 import { Random } from '../random.ts';
@@ -75,7 +75,7 @@ const listed = [
   'volumeAttachments',
 ] as const;
 
-const fences: Readonly<Record<Fence, Observed['volumeFences'][string]>> = {
+const fences: Readonly<Record<Fence, VolumeFence>> = {
   attach: { accessModes: ['ReadWriteOnce'], driver: 'disks.csi.example.org', attachRequired: true },
   multi: {
     accessModes: ['ReadWriteOnce', 'ReadOnlyMany'],
@@ -99,6 +99,7 @@ class Run {
   readonly #whole: boolean;
   readonly #pairGoes: boolean;
   readonly #wishes: Wishes | null;
+  readonly #variant: OperatorVariant | null;
   readonly #policy: (typeof policies)[number];
   readonly #api: SimulatedApi;
   readonly #cluster: SimulatedCluster;
@@ -116,6 +117,7 @@ class Run {
     this.#fence = fence;
     this.#whole = whole;
     this.#pairGoes = pairGoes;
+    this.#variant = variant;
     const chosen = Math.floor(this.#random.next() * policies.length);
     this.#policy = policies[chosen]!;
     const objects = new Map<string, Snapshot>(listed.map((kind) => [resources[kind].plural, template[kind]]));
@@ -142,7 +144,7 @@ class Run {
       variant,
       onRequest: (operator: SimulatedOperator, request: Request) => this.#judge(operator, request),
       onLie: (lie: string) => this.violations.push(lie),
-      fenceOf: () => fences[fence],
+      fenceOf: (volume: string) => ({ ...fences[fence], inUseAs: volume }),
     };
     this.#operators = [new SimulatedOperator('old', around), new SimulatedOperator('new', around)];
     this.#operators[0].active = true;
@@ -234,8 +236,9 @@ class Run {
       ...(this.#wishes?.moves() ?? []),
       ...this.#operators.flatMap((one) => this.#operatorMoves(one)),
     ];
-    const at = Math.floor(this.#random.next() * moves.length);
-    const move = moves[at] ?? this.#timePasses();
+    const hurried = this.#hurried(moves);
+    const at = Math.floor(this.#random.next() * hurried.length);
+    const move = hurried[at] ?? this.#timePasses();
     if (move === null) return false;
     const [name, run] = move;
     this.#trace.push(name);
@@ -244,6 +247,15 @@ class Run {
     await settled();
     this.#cluster.judge();
     return true;
+  }
+
+  /** What a variant has to be helped to: see there. */
+  #hurried(moves: readonly Move[]): readonly Move[] {
+    const requests = this.#operators.flatMap((one) => one.requests.map(({ what }) => what));
+    const names = this.#variant?.hurries?.(requests) ?? null;
+    if (names === null || !this.#random.chance(0.95)) return moves;
+    const first = moves.filter(([name]) => names.test(name));
+    return first.length > 0 ? first : moves;
   }
 
   #operatorMoves(operator: SimulatedOperator): Move[] {
