@@ -8,7 +8,7 @@
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 COPY node_modules/ /app/node_modules/
-COPY package.json LICENSE sbom.cdx.json /app/
+COPY package.json LICENSE sbom.cdx.json dist/packages.json /app/
 COPY licences/ /app/licences/
 COPY dist/fileserver/ /app/dist/fileserver/
 COPY dist/client/ /app/dist/client/

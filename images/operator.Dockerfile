@@ -2,7 +2,7 @@
 # The build context is made by `make images`: bundles, the packages with native parts, the licences of the others.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-COPY package.json LICENSE sbom.cdx.json /app/
+COPY package.json LICENSE sbom.cdx.json dist/packages.json /app/
 COPY licences/ /app/licences/
 COPY dist/operator/ /app/dist/operator/
 WORKDIR /app

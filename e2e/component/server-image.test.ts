@@ -105,9 +105,15 @@ test('the image keeps the licences of all that is in the image, and says what th
   // koffi's library comes in a package of its own, under koffi's licence; stream-buffers is in the public domain.
   const program = `
     const { existsSync, readdirSync, readFileSync } = require('node:fs');
-    const packages = readdirSync('/app/node_modules').flatMap((name) =>
+    const installed = readdirSync('/app/node_modules').flatMap((name) =>
       name.startsWith('.') ? [] : name.startsWith('@') ? readdirSync('/app/node_modules/' + name).map((one) => name + '/' + one) : [name]);
-    const without = packages.filter((name) => !/^@koromix|^stream-buffers$/.test(name) && !readdirSync('/app/node_modules/' + name).some((file) => /^(licen[cs]e|copying)/i.test(file)));
+    const { bundled } = JSON.parse(readFileSync('/app/packages.json', 'utf8'));
+    const places = new Map([
+      ...installed.map((name) => [name, '/app/node_modules/' + name]),
+      ...bundled.map((path) => [path.replace(/^.*node_modules./, ''), '/app/licences/' + path.replaceAll('node_modules/', '')]),
+    ]);
+    const packages = [...places.keys()];
+    const without = packages.filter((name) => !/^@koromix|^stream-buffers$/.test(name) && !(existsSync(places.get(name)) && readdirSync(places.get(name)).some((file) => /^(licen[cs]e|copying)/i.test(file))));
     const system = ['libc6', 'libstdc++6', 'tini'].filter((name) => !existsSync('/usr/share/doc/' + name + '/copyright'));
     const node = ['/usr/share/doc/node/copyright', '/usr/local/LICENSE'].some((file) => existsSync(file));
     const { bomFormat, components } = JSON.parse(readFileSync('/app/sbom.cdx.json', 'utf8'));
