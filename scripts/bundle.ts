@@ -13,6 +13,8 @@ import { type InputOptions, rolldown } from 'rolldown';
 const ROOT = join(import.meta.dirname, '..');
 /** Packages that load libraries by path at run time, so they have to be installed. koffi's library is in one of @koromix. */
 const NATIVE = ['koffi'];
+/** Packages that others use where they are installed; of ours none asks for them, and only tools have them here. */
+const OPTIONAL = ['supports-color'];
 const NATIVE_FOLDERS = ['node_modules/koffi', 'node_modules/@koromix'];
 
 interface Program {
@@ -43,7 +45,7 @@ const TESTS: readonly Program[] = [{ main: 'e2e/writer/main.ts' }];
 const options: InputOptions = {
   cwd: ROOT,
   platform: 'node',
-  external: [/^node:/, ...NATIVE],
+  external: [/^node:/, ...NATIVE, ...OPTIONAL],
   // Warnings are about packages' own code. What can't be resolved is an error below.
   onLog: (level, log, handle) => {
     if (log.code === 'UNRESOLVED_IMPORT') throw new Error(log.message);

@@ -783,7 +783,8 @@ export class SimulatedCluster {
           `an agent says that ${name} is off`,
           () => {
             machine.gone = this.#random.chance(0.5);
-            this.#says(name, bootOf(machine));
+            // As docs/operator.md says: the boot that its Node names, which may be the one before.
+            this.#says(name, node.status?.nodeInfo?.bootID ?? bootOf(machine));
           },
         ]);
       if (!this.#isTainted(name) && silent)
