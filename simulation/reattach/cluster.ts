@@ -186,6 +186,14 @@ export class SimulatedCluster {
     return [...this.#processes.values()].some(({ alive }) => alive);
   }
 
+  /** Both servers have pods, and all of them are on nodes that are away: then none is replaced (condition NodesUnreachable). */
+  allServersAreAway(): boolean {
+    const pods = this.#api.snapshot<Pod>('pods').filter((pod) => serverOf(pod) !== null);
+    const isAway = ({ spec }: Pod): boolean =>
+      spec?.nodeName !== undefined && this.machine(spec.nodeName).state !== 'up';
+    return new Set(pods.map(serverOf)).size === homes.length && pods.every(isAway);
+  }
+
   /** Both have somewhere to run: liveness is asked for. */
   someNodeIsUp(): boolean {
     return [...this.#machines.values()].some(({ state }) => state === 'up');

@@ -205,8 +205,9 @@ class Run {
     const process = cluster.holder(home);
     // Servers on a node that is off for good are replaced by what decides about everything.
     if (process === null && !this.#whole && !cluster.someServerLives()) return [];
+    if (cluster.allServersAreAway() || this.#isLeftToAPerson(home)) return [];
     if (process === null) return [`at the end the owner of ${home} does not run: ${cluster.state()}`];
-    if (cluster.isServed(home) || this.#isLeftToAPerson(home)) return [];
+    if (cluster.isServed(home)) return [];
     return [`at the end ${process.server} has no disks of ${home}: ${cluster.state()}`];
   }
 
