@@ -20,9 +20,9 @@ export async function keptIdentity(directory: string, address: string): Promise<
   const file = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
   try {
     const { uid, mode } = await file.stat();
-    // Whoever knows it could have what was answered to this proxy's clients.
+    // Anyone who knows it could obtain replies recorded for this proxy's clients.
     if (uid !== process.geteuid?.() || (mode & 0o077) !== 0)
-      throw new Error(`${path} belongs to somebody else, or others may read it`);
+      throw new Error(`${path} belongs to another user, or others may read it`);
     const kept = await file.readFile();
     if (kept.length === IDENTITY_SIZE) return new Uint8Array(kept);
     const identity = new Uint8Array(randomBytes(IDENTITY_SIZE));

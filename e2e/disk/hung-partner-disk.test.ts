@@ -3,10 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Pair, type Running, servers, until } from '../../fileserver/agent/pair.fixture.ts';
-import { mount } from '../../fileserver/data-path/data-thread.fixture.ts';
-import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
-import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
+import { changeOwn, Pair, type Running, servers, until } from '../../fileserver/agent/pair.fixture.ts';
 import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
 
 const possible = missingForDisks('ext4') === null;
@@ -47,16 +44,6 @@ async function startWithHungPartnerDisk(): Promise<Running> {
   const [, b] = servers.map((server) => pair.startServer(server));
   await pair.paired();
   return b!;
-}
-
-/** A change that has to reach the disk. */
-async function changeOwn(port: number): Promise<void> {
-  const client = await RpcClient.connect(port);
-  const dir = await mount(client, '/home');
-  const name = new TextEncoder().encode('made');
-  const { status } = await client.call('MKDIR', { where: { dir, name }, attributes: SATTR3_NOTHING });
-  expect(status).toBe(NFS3_OK);
-  client.close();
 }
 
 test.skipIf(!possible)(

@@ -10,9 +10,12 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePorts } from '../../loopback/free-ports.ts';
+import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { mount } from '../data-path/data-thread.fixture.ts';
+import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { bootMs } from '../system/boottime.ts';
 import { type Relay, startRelay } from './interconnect-relay.fixture.ts';
 import type { Status } from './status.ts';
@@ -210,6 +213,16 @@ export class Pair {
     mkdirSync(join(this.directory, server), { recursive: true });
     writeFileSync(this.configFile(server), JSON.stringify(config));
   }
+}
+
+/** A client's change that has to reach the disk, in the own disk set of the server whose primary port this is. */
+export async function changeOwn(port: number): Promise<void> {
+  const client = await RpcClient.connect(port);
+  const dir = await mount(client, '/home');
+  const name = new TextEncoder().encode(`d${bootMs()}`);
+  const { status } = await client.call('MKDIR', { where: { dir, name }, attributes: SATTR3_NOTHING });
+  if (status !== NFS3_OK) throw new Error(`MKDIR was answered with status ${status}`);
+  client.close();
 }
 
 /** Waits for a condition; the error says which one did not come. */

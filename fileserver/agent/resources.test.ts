@@ -4,11 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
-import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
-import { mount } from '../data-path/data-thread.fixture.ts';
-import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { bootMs } from '../system/boottime.ts';
-import { Pair, type Running, servers, until } from './pair.fixture.ts';
+import { changeOwn, Pair, type Running, servers, until } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -16,18 +13,6 @@ const stopMs = 4000;
 
 let pair: Pair;
 afterEach(() => pair.stop());
-
-/** A change that has to reach the disk. Resolves with the ms it took. */
-async function changeOwn(port: number): Promise<number> {
-  const beganAt = bootMs();
-  const client = await RpcClient.connect(port);
-  const dir = await mount(client, '/home');
-  const name = new TextEncoder().encode(`d${beganAt}`);
-  const { status } = await client.call('MKDIR', { where: { dir, name }, attributes: SATTR3_NOTHING });
-  expect(status).toBe(NFS3_OK);
-  client.close();
-  return bootMs() - beganAt;
-}
 
 /** A planned stop ends the process with code 0, `stopMs` and a second after SIGTERM at the latest. */
 async function expectPlannedStop({ child, ended }: Running): Promise<void> {

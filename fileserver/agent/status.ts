@@ -12,7 +12,7 @@ import type { VolumeErrorLog, VolumeErrorStatus } from './volume-error-log.ts';
 /** Why a disk set could not be opened here. */
 export interface OpenFailureStatus {
   readonly epoch: number;
-  /** An OpenFailure (threads/messages.ts). */
+  /** An OpenFailure (storage/volume/open-failure.ts). */
   readonly reason: string;
   readonly message: string;
 }

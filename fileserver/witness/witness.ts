@@ -68,7 +68,7 @@ export interface VolumeErrorsNote {
 export interface OpenFailureNote {
   readonly server: string;
   readonly epoch: number;
-  /** An OpenFailure (threads/messages.ts). */
+  /** An OpenFailure (storage/volume/open-failure.ts). */
   readonly reason: string;
   readonly message: string;
 }

@@ -16,7 +16,7 @@ import type { FilerPairObject, Pod, VolumeAttachment } from '../model/objects.ts
 import type { Problem } from '../model/observed.ts';
 import type { Secret } from '../watch/certificates.ts';
 import { issueCertificate, makeAuthority } from './certificate-authority.ts';
-import { FreshLists } from './fresh-lists.ts';
+import { FreshReads } from './fresh-reads.ts';
 
 /** Something that will not go away by trying again: it has to be told. */
 export class ExecutionProblem extends Error {
@@ -32,7 +32,7 @@ export class ExecutionProblem extends Error {
 export class Executor {
   readonly #client: KubernetesClient;
   readonly #reporter: string;
-  readonly #lists = new FreshLists();
+  readonly #reads = new FreshReads();
 
   /** @param reporter name of this operator instance, for events. */
   constructor(client: KubernetesClient, reporter: string) {
@@ -247,7 +247,7 @@ export class Executor {
   }
 
   async #confirmReleased({ name, volumes }: Action & { kind: 'confirmReleased' }): Promise<void> {
-    const node = await this.#lists.ask(`node ${name}`, () => this.#find(resources.nodes, { name }));
+    const node = await this.#reads.ask(`node ${name}`, () => this.#find(resources.nodes, { name }));
     const used = volumeHeld(node ?? undefined, volumes);
     if (used !== null) throw conflict(`Node ${name} ${used}`);
   }
@@ -266,8 +266,8 @@ export class Executor {
   async #confirmDetached(action: Action & { kind: 'confirmDetached' }): Promise<void> {
     const { namespace, node } = action;
     const [pods, attachments] = await Promise.all([
-      this.#lists.ask(`pods in ${namespace}`, () => this.#client.list<Pod>(resources.pods, { namespace })),
-      this.#lists.ask('attachments', () => this.#client.list<VolumeAttachment>(resources.volumeAttachments)),
+      this.#reads.ask(`pods in ${namespace}`, () => this.#client.list<Pod>(resources.pods, { namespace })),
+      this.#reads.ask('attachments', () => this.#client.list<VolumeAttachment>(resources.volumeAttachments)),
     ]);
     const user = userElsewhere(pods.items, action);
     if (user !== undefined) {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { FreshLists } from './fresh-lists.ts';
+import { FreshReads } from './fresh-reads.ts';
 
 /** Lists that answer when they are told to, each with its number. */
 function lists() {
-  const fresh = new FreshLists();
+  const fresh = new FreshReads();
   const open: { answer: () => void; fail: () => void }[] = [];
   const ask = (what = 'pods') =>
     fresh.ask(what, () => {
