@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { freePorts } from '../../loopback/free-ports.ts';
 import {
@@ -105,6 +106,8 @@ describe('the right to serve (R2)', () => {
       while (client === null) client = await RpcClient.connect(port).catch(() => null);
       clients.push(client);
       await mount(client, '/data');
+      // `opened` was posted before the reply was sent: it is delivered by the end of this turn of the event loop.
+      await setImmediate();
       expect(answeredAfterOpening).toBe(true);
       await thread.close('own', 'fence');
     }

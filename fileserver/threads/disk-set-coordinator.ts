@@ -202,9 +202,9 @@ export class DiskSetCoordinator {
       this.mustHaveRight('replay');
       this.state = 'serving';
       this.exports.tellAbsent();
-      for (const arrival of this.arrivals.splice(0)) this.adopt(arrival);
       const uuids = attachments.map(({ spec, ownership }) => [spec.name, ownership.uuid]);
       this.post({ kind: 'opened', diskSet: this.slot, port, phases, volumes: Object.fromEntries(uuids) });
+      for (const arrival of this.arrivals.splice(0)) this.adopt(arrival);
     } catch (error) {
       if (this.closing !== null) return;
       await Promise.race([this.fence(), elapsed(GIVE_UP_MS)]);
