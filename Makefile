@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit simulate build bench images package kind kind-down e2e failures names reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench images package kind kind-down e2e failures names reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,10 @@ test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
 
 check: setup ## Formatting, lint, types, architecture, packages' hashes and licences (seconds)
-	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/supply-chain.ts
+	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/supply-chain.ts
+
+files: setup ## Each source file in one sentence, from its header (IN= a folder)
+	@$(NODE) scripts/file-map.ts $(IN)
 
 unit: setup ## Unit and component tests without containers
 	@vitest run
@@ -96,8 +99,8 @@ build: setup ## Bundle the programs and compile the npm package's modules into d
 package: setup ## The client library as an npm package of its own, in out/
 	@$(NODE) scripts/pack-client.ts
 
-generate: setup ## Everything generated: CRD, API reference, file map
-	@$(NODE) crds/generate.ts && $(NODE) scripts/file-map.ts
+generate: setup ## What is generated: CRD, API reference
+	@$(NODE) crds/generate.ts
 
 format: setup ## Format and fix what can be fixed
 	@biome check --write .

@@ -65,7 +65,7 @@ echo "In the background: preparing container engine, Kubernetes and a Linux gues
 
 stage format 'formatting and lint' biome check .
 stage types 'strict TypeScript' tsc --noEmit
-stage architecture "dependencies point inwards, no dead files, the file map is true" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
+stage architecture "dependencies point inwards, no dead files, each file says what it is for" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
 stage packages "packages of others: hashes and licences are known, no scripts of theirs run" node scripts/supply-chain.ts
 stage unit 'unit and component tests' vitest run
 stage fuzzing "what reads strangers' bytes, with changed bytes" node fuzzing/main.ts --seconds 20
