@@ -23,9 +23,14 @@ import { Answer, AnswerPool } from './answer-pool.ts';
  */
 export type AnswerListener = (results: Uint8Array | null) => void;
 
-interface Running {
+class Running {
   readonly client: number;
   readonly listeners: AnswerListener[];
+
+  constructor(client: number, listener: AnswerListener) {
+    this.client = client;
+    this.listeners = [listener];
+  }
 }
 
 /** `execute`: nobody has seen it. `joined`: it is being executed. Either way the listener will be called. */
@@ -56,9 +61,8 @@ export class ReplyCache {
   /** Answers of owners before this one, older than all others; null: none are left. */
   private stored: StoredAnswers | null;
   private storedAtMs: number;
-  private readonly running: Map<string, Running>;
-  /** In the order in which they were given. */
-  private readonly done: Map<string, Answer>;
+  /** In the order of their admission; what is running and what is done in one, so that a request is looked up once. */
+  private readonly entries: Map<string, Running | Answer>;
   private readonly successes: AnswerPool;
   private readonly failures: AnswerPool;
 
@@ -68,72 +72,68 @@ export class ReplyCache {
     this.now = now;
     this.stored = null;
     this.storedAtMs = 0;
-    this.running = new Map();
-    this.done = new Map();
+    this.entries = new Map();
     this.successes = new AnswerPool();
     this.failures = new AnswerPool();
   }
 
   /** What was answered; null: the request has not been seen. `running`: it is being executed, and admit() joins it. */
   find(key: string): Uint8Array | 'running' | null {
-    const answer = this.done.get(key);
-    if (answer !== undefined) return answer.results;
-    if (this.running.has(key)) return 'running';
-    return this.stored?.results(key) ?? null;
+    const entry = this.entries.get(key);
+    if (entry === undefined) return this.stored?.results(key) ?? null;
+    return entry instanceof Answer ? entry.results : 'running';
   }
 
   /** For a request that has no answer yet. client: a number for its address. */
   admit(key: string, listener: AnswerListener, client: number = NOBODY): Admission {
-    const running = this.running.get(key);
-    if (running !== undefined) {
-      running.listeners.push(listener);
+    const entry = this.entries.get(key);
+    if (entry instanceof Running) {
+      entry.listeners.push(listener);
       return 'joined';
     }
-    if (this.done.has(key) || this.stored?.has(key) === true)
+    if (entry !== undefined || this.stored?.has(key) === true)
       throw new Error('a request that has its answer must not be executed again');
-    this.running.set(key, { client, listeners: [listener] });
+    this.entries.set(key, new Running(client, listener));
     return 'execute';
   }
 
   /** The request has its answer: returns who waits for it. */
   complete(key: string, results: Uint8Array): readonly AnswerListener[] {
-    const running = this.running.get(key);
-    this.running.delete(key);
+    const entry = this.entries.get(key);
     this.stored?.delete(key);
-    const before = this.done.get(key);
-    if (before !== undefined) this.remove(before);
-    const client = running?.client ?? before?.client ?? NOBODY;
-    const answeredAtMs = before?.answeredAtMs ?? this.now();
-    const answer = new Answer(key, client, results, answeredAtMs);
-    this.done.set(key, answer);
+    if (entry instanceof Answer) this.poolOf(entry.results).remove(entry);
+    const answeredAtMs = entry instanceof Answer ? entry.answeredAtMs : this.now();
+    const answer = new Answer(key, entry?.client ?? NOBODY, results, answeredAtMs);
+    this.entries.set(key, answer);
     this.poolOf(results).add(answer);
     this.evictTooMany();
-    return running?.listeners ?? [];
+    return entry instanceof Running ? entry.listeners : [];
   }
 
   /** The request gets no answer, and counts as one that never came: returns who waits for it. */
   abandon(key: string): readonly AnswerListener[] {
-    const running = this.running.get(key);
-    this.running.delete(key);
-    return running?.listeners ?? [];
+    const entry = this.entries.get(key);
+    if (!(entry instanceof Running)) return [];
+    this.entries.delete(key);
+    return entry.listeners;
   }
 
   /** Answers that an owner before gave; of this one's life none has passed yet. They are the cache's from now on. */
   restore(answers: StoredAnswers): void {
-    if (this.done.size + this.running.size > 0) throw new Error('answers of an owner before come first');
+    if (this.entries.size > 0) throw new Error('answers of an owner before come first');
     this.stored = answers;
     this.storedAtMs = this.now();
     this.evict(this.storedAtMs);
   }
 
-  /** Answers kept, oldest first. */
+  /** Answers kept, oldest first: those of owners before, then this one's in the order of their requests. */
   *answers(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
     if (this.stored !== null) yield* this.stored.entries();
-    yield* this.done.values();
+    for (const entry of this.entries.values()) if (entry instanceof Answer) yield entry;
   }
 
   get answerCount(): number {
-    return (this.stored?.count ?? 0) + this.done.size;
+    return (this.stored?.count ?? 0) + this.successes.count + this.failures.count;
   }
 
   private poolOf(results: Uint8Array): AnswerPool {
@@ -141,7 +141,7 @@ export class ReplyCache {
   }
 
   private remove(answer: Answer): void {
-    this.done.delete(answer.key);
+    this.entries.delete(answer.key);
     this.poolOf(answer.results).remove(answer);
   }
 
