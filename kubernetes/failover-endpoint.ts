@@ -11,8 +11,8 @@
 //
 // A writer that knows an earlier point of this line than the slice shows leaves it alone: `isBehind`.
 
+import { endpointAnnotations } from './labels-and-annotations.ts';
 import type { KubernetesObject, MergePatch } from './objects.ts';
-import { endpointAnnotations } from './words.ts';
 
 export interface FailoverEndpoint {
   /** Of the disk set, when the writer knew `open`. */

@@ -6,10 +6,10 @@ import { microTime } from '../../fileserver/witness/lease-object.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { Connection } from '../../kubernetes/connection.ts';
+import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { Reflector } from '../../kubernetes/reflector.ts';
 import { pathOf, resources } from '../../kubernetes/resource.ts';
-import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Pod } from '../../operator/model/objects.ts';
 import { whenNotThrottled } from './throttling.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { eventually } from '../eventually.fixture.ts';

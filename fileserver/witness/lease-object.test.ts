@@ -1,8 +1,8 @@
 // What others put beside the ownership on a Lease: text that anybody with the right may write, so nothing of it is believed
 // that is not well-formed.
 import { expect, test } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
 import { emptyLease, released, renewed } from '../../pair/lease.ts';
 import { recordOf, withNotes, withOwnership } from './lease-object.ts';
 

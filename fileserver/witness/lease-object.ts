@@ -6,10 +6,9 @@
  *   spec.renewTime            when it was written, the writer's clock: for people, nothing decides by it
  *   spec.acquireTime          the same of the claim
  *   spec.leaseDurationSeconds T, rounded up: for people
- *   annotations               acknowledger, renewal, released-to, claim-after, volumes-ahead, and what others put beside them (kubernetes/words.ts)
+ *   annotations               acknowledger, renewal, released-to, claim-after, volumes-ahead, and what others put beside them (kubernetes/labels-and-annotations.ts)
  */
 
-import type { Lease } from '../../kubernetes/objects.ts';
 import {
   type DeathProofAnnotation,
   leaseAnnotations,
@@ -19,7 +18,8 @@ import {
   type StandstillAnnotation,
   type VolumesAheadAnnotation,
   type WrittenAnnotation,
-} from '../../kubernetes/words.ts';
+} from '../../kubernetes/labels-and-annotations.ts';
+import type { Lease } from '../../kubernetes/objects.ts';
 import { parseIncarnation } from '../../pair/incarnation.ts';
 import {
   type DeathProof,

@@ -197,8 +197,8 @@ test('an event has the same name when it is told twice, so that the API keeps on
   );
   const pair = { metadata: { name: 'home', namespace: 'n', uid: 'u' }, spec: {} as never };
   const event = { key: 'filer-a/2', type: 'Warning' as const, reason: 'Takeover', note: 'filer-b owns it.' };
-  await executor.tell(pair, event);
-  await executor.tell(pair, event);
+  await executor.recordEvent(pair, event);
+  await executor.recordEvent(pair, event);
   const names = api.seen.map(
     ({ body }) => (JSON.parse(body) as { metadata: { name: string } }).metadata.name,
   );

@@ -4,11 +4,11 @@ import { randomBytes } from 'node:crypto';
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import { ApiError, isAlreadyExists, isConflict, isInvalid, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease, MergePatch } from '../../kubernetes/objects.ts';
 import { apiVersionOf, type Resource, resources } from '../../kubernetes/resource.ts';
-import { labels } from '../../kubernetes/words.ts';
-import { volumeHeld } from '../assess/attachment.ts';
-import type { Action, EventToTell } from '../model/action.ts';
+import { volumeHeld } from '../assess/disk-location.ts';
+import type { Action, PairEvent } from '../model/action.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import { attachedElsewhere, nodeOfUser, userElsewhere } from '../model/held-elsewhere.ts';
 import { fieldManager } from '../model/names.ts';
@@ -68,7 +68,7 @@ export class Executor {
   }
 
   /** Tells an event about a pair, once. */
-  async tell(pair: FilerPairObject, event: EventToTell): Promise<void> {
+  async recordEvent(pair: FilerPairObject, event: PairEvent): Promise<void> {
     const { name = '', namespace, uid } = pair.metadata;
     const object = {
       apiVersion: apiVersionOf(resources.events),

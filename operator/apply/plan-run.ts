@@ -3,8 +3,8 @@
 
 import type { Logger } from 'winston';
 import { ApiError } from '../../kubernetes/api-error.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { resources } from '../../kubernetes/resource.ts';
-import { labels } from '../../kubernetes/words.ts';
 import type { OperatorMetrics } from '../metrics/metrics.ts';
 import type { Action } from '../model/action.ts';
 import type { FilerPairObject } from '../model/objects.ts';
@@ -108,7 +108,9 @@ export class PlanRun {
     metrics.actions.inc({ action: kind, resource });
     log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, about);
     if (action.event !== undefined && this.#pair !== null)
-      await executor.tell(this.#pair, action.event).catch((error: unknown) => this.#errors.push(error));
+      await executor
+        .recordEvent(this.#pair, action.event)
+        .catch((error: unknown) => this.#errors.push(error));
   }
 
   #failedPart({ part }: Action): void {

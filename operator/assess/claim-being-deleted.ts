@@ -2,8 +2,8 @@
 // last pod; where the reclaim policy is Delete the volume and all files go with it. No new pod may use it. So nothing that would
 // take a pod from it is done by ourselves, and people are told while it can still be helped.
 
+import { isTrue, type Policy } from '../model/condition-result.ts';
 import { claimName } from '../model/names.ts';
-import { isTrue, type Policy } from '../model/verdict.ts';
 import type { ServerView, View } from '../model/view.ts';
 
 /** Names of a disk set's claims that are being deleted. */

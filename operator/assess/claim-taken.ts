@@ -2,7 +2,7 @@
 // adopting anything: pair nas with server fs1 and volume home-data makes nas-fs1-home-data, as does pair nas-fs1 with server
 // home and volume data.)
 
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { View } from '../model/view.ts';
 
 /** Name of the FilerPair that has this claim, where that is not this one; null: nobody else has it. */

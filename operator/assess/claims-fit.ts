@@ -6,9 +6,9 @@
 // all: without attaching, nothing in the API tells when a node has unmounted the file system (NodeUnstageVolume), which
 // is after the pod's object has gone.
 
+import { isFalse, type Policy } from '../model/condition-result.ts';
 import { claimName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
-import { isFalse, type Policy } from '../model/verdict.ts';
 import type { View } from '../model/view.ts';
 import { takenBy } from './claim-taken.ts';
 import { howToOffer, isClaimOffered } from './offered.ts';

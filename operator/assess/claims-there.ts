@@ -2,8 +2,8 @@
 // full one would look to clients as if their files had been deleted.
 
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
+import { isFalse, isUnknown, type Policy } from '../model/condition-result.ts';
 import { acceptEmptyAnnotation, claimName } from '../model/names.ts';
-import { isFalse, isUnknown, type Policy } from '../model/verdict.ts';
 import type { ServerView, View } from '../model/view.ts';
 
 /** Whether the pair has had this claim, so that making it anew would put an empty volume in its place. */

@@ -1,5 +1,5 @@
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { appliedAnnotation, claimName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';

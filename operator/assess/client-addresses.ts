@@ -2,13 +2,13 @@
 // passes a connection on to another node has to put its own address in place of the client's, or the answer would not come
 // back through it. Asked only where it can matter: Services that lead in from outside, and exports that are not for everybody.
 
-import { isFalse, isTrue, type Verdict } from '../model/verdict.ts';
+import { type ConditionResult, isFalse, isTrue } from '../model/condition-result.ts';
 import type { View } from '../model/view.ts';
 
 const everybody: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0']);
 
 /** null: nobody comes from outside, or everybody may. */
-export function clientAddresses(view: View): Verdict | null {
+export function clientAddresses(view: View): ConditionResult | null {
   const { service, hostNetwork } = view.spec;
   if (service.type === 'ClusterIP' && !hostNetwork) return null;
   const limited = view.spec.servers.flatMap(({ name, exports }) =>

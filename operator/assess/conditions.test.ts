@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { spec, startedAt, World } from '../plan/world.fixture.ts';
 import { degraded } from './degraded.ts';
 import { progressing } from './progressing.ts';

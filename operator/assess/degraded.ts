@@ -1,10 +1,16 @@
 // Degraded: does the pair work with less than it should have? Worst first: files that are about to be lost; a pair without a
 // second server, which will not survive the next failure; a disk set away from home costs only performance.
 
-import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from '../model/verdict.ts';
+import {
+  type ConditionResult,
+  firstFinding,
+  isFalse,
+  isTrue,
+  type Policy,
+} from '../model/condition-result.ts';
 import type { View } from '../model/view.ts';
-import { notFenced } from './attachment.ts';
 import { claimGoes } from './claim-being-deleted.ts';
+import { notFenced } from './disk-location.ts';
 import { isProvenAlive, whyNoTakeover } from './owner-life.ts';
 import { podReplacement } from './pod-replacement.ts';
 
@@ -112,5 +118,5 @@ export const degradedChain: readonly Policy<View>[] = [
   },
 ];
 
-export const degraded = (view: View): Verdict =>
+export const degraded = (view: View): ConditionResult =>
   firstFinding(degradedChain, view, isFalse('Whole', 'Both servers run, each with its own disk set.'));

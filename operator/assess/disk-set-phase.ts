@@ -2,7 +2,7 @@
 
 import { deathProof } from '../model/death-proof.ts';
 import { podOfIncarnation, type ServerView, type View } from '../model/view.ts';
-import { attachment } from './attachment.ts';
+import { diskLocation } from './disk-location.ts';
 import { ownerLife } from './owner-life.ts';
 
 export const DiskSetPhase = {
@@ -34,7 +34,7 @@ export function diskSetPhase(view: View, home: ServerView): DiskSetPhase {
   if (life === 'restarting') return 'Opening';
   if (lease.lastTransition?.epoch === lease.epoch || lease.secondaryPortOpen === lease.epoch)
     return 'Serving';
-  const disks = attachment(view, home);
+  const disks = diskLocation(view, home);
   // A pod's readiness comes later than an owner's wait for its disks begins; and a partner is ready for its own disk set:
   // whether it has this one already is only what it says itself.
   if (disks !== null && (disks.state !== 'Attached' || lease.holderServer !== home.name)) return 'Opening';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { World } from '../plan/world.fixture.ts';
 import { failoverEndpoint } from './failover-endpoint.ts';
 

@@ -2,7 +2,7 @@
 // refuses the rest; a FilerPair that is there all the same is older than its policy, or the grant was withdrawn.
 
 import { notGranted } from '../../crds/grants.ts';
-import { isFalse, type Policy } from '../model/verdict.ts';
+import { isFalse, type Policy } from '../model/condition-result.ts';
 import type { View } from '../model/view.ts';
 
 export const granted: Policy<View> = ({ spec, observed, settings }) => {

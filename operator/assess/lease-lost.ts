@@ -2,8 +2,8 @@
 // an owner, would let one server claim while another still serves; so none is made as long as a pod of the pair is
 // there. The Leases' finalizer keeps this from happening by an ordinary delete.
 
+import { isFalse, type Policy } from '../model/condition-result.ts';
 import { leaseName } from '../model/names.ts';
-import { isFalse, type Policy } from '../model/verdict.ts';
 import type { ServerView, View } from '../model/view.ts';
 
 /** Whether the Lease of this disk set may be made now. */

@@ -7,13 +7,13 @@
 // taken from.
 
 import { durationMs } from '../../crds/quantities.ts';
-import { nodeAnnotations } from '../../kubernetes/words.ts';
+import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { isSilent, readinessSince } from '../model/node-silence.ts';
 import type { Node } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { podOfIncarnation, type ServerView, type View } from '../model/view.ts';
-import { attachment, attachmentPods, isNodeReady, isOutOfService, saysReady } from './attachment.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
+import { attachmentPods, diskLocation, isNodeReady, isOutOfService, saysReady } from './disk-location.ts';
 import { nodesOfLiving } from './owner-life.ts';
 
 export interface NodeToMark {
@@ -58,7 +58,7 @@ export function lostNodesDueAt(view: View): number | null {
 function lostNodes(view: View): { readonly node: Node; readonly name: string; readonly home: ServerView }[] {
   const living = nodesOfLiving(view);
   return view.servers.flatMap((home) => {
-    const name = attachment(view, home)?.lostNode;
+    const name = diskLocation(view, home)?.lostNode;
     const node = name === undefined ? undefined : view.observed.nodes[name];
     if (name === undefined || node === undefined || isOutOfService(node) || !ownerWaits(view, home))
       return [];

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Service } from '../model/objects.ts';
 import { answerKey } from '../model/observed.ts';
 import { spec, World } from '../plan/world.fixture.ts';
-import { nameQuestions, namesDueAt, namesPublished } from './names-published.ts';
+import { nameLookups, namesDueAt, namesPublished } from './names-published.ts';
 
 const domain = 'nas.example.org';
 const dns = { domain, ttl: '5s' };
@@ -117,7 +117,7 @@ test.each<[status: string, reason: string, says: string, make: () => World]>([
 
 test('nothing to say where nobody asked for names outside the cluster', () => {
   const view = World.running().view();
-  expect([namesPublished(view), namesDueAt(view), nameQuestions(view)]).toEqual([null, null, []]);
+  expect([namesPublished(view), namesDueAt(view), nameLookups(view)]).toEqual([null, null, []]);
 });
 
 test('a load balancer with a name is an alias, whatever dots and capitals the DNS adds', () => {
@@ -126,7 +126,7 @@ test('a load balancer with a name is an alias, whatever dots and capitals the DN
   world.observed.services = world.observed.services.map((one) =>
     one.metadata.name === 'filer-a' ? service('filer-a', { spec: { type: 'LoadBalancer' }, status }) : one,
   );
-  expect(nameQuestions(world.view())).toContainEqual({ name: `filer-a.${domain}`, type: 'CNAME' });
+  expect(nameLookups(world.view())).toContainEqual({ name: `filer-a.${domain}`, type: 'CNAME' });
   world.observed.dnsAnswers = {
     ...world.observed.dnsAnswers,
     [answerKey(`filer-a.${domain}`, 'CNAME')]: ['LB-1.cloud.example.'],

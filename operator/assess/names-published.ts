@@ -2,8 +2,8 @@
 // the DNS says, as a client would hear it.
 
 import { type DnsRecord, dnsRecords, leadsToNodes } from '../desired/dns-records.ts';
-import { answerKey, type DnsQuestion } from '../model/observed.ts';
-import { isFalse, isTrue, isUnknown, type Verdict } from '../model/verdict.ts';
+import { type ConditionResult, isFalse, isTrue, isUnknown } from '../model/condition-result.ts';
+import { answerKey, type DnsLookup } from '../model/observed.ts';
 import type { View } from '../model/view.ts';
 
 /** Until the names are right they are asked for this often, ms. */
@@ -18,7 +18,7 @@ interface Finding {
 }
 
 /** null: nobody asked for names outside the cluster. */
-export function namesPublished(view: View): Verdict | null {
+export function namesPublished(view: View): ConditionResult | null {
   const { dns } = view.spec;
   if (dns === undefined) return null;
   const records = dnsRecords(view);
@@ -48,7 +48,7 @@ function addressAwaited(view: View): string {
 }
 
 /** What has to be known for it. */
-export const nameQuestions = (view: View): DnsQuestion[] =>
+export const nameLookups = (view: View): DnsLookup[] =>
   dnsRecords(view).map(({ dnsName, recordType }) => ({ name: dnsName, type: recordType }));
 
 /** When the names are to be asked for again. */
@@ -63,7 +63,7 @@ function answerOf(view: View, { dnsName, recordType }: DnsRecord): readonly stri
   return answer === undefined || answer === 'unknown' ? null : answer;
 }
 
-function wrongAnswer(view: View, { record, found }: Finding): Verdict {
+function wrongAnswer(view: View, { record, found }: Finding): ConditionResult {
   const wanted = recordText(record);
   if (found!.length > 0)
     return isFalse(

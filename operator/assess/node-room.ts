@@ -4,7 +4,7 @@
 import { amountOf } from '../../crds/quantities.ts';
 import { attachmentPriority, attachmentRequests } from '../desired/attachment-pod.ts';
 import type { ServerView, View } from '../model/view.ts';
-import { attachmentPods } from './attachment.ts';
+import { attachmentPods } from './disk-location.ts';
 
 /** What the node lacks, as a clause; null: it has room, or a pod for the disks already, or nobody knows how much it has. */
 export function noRoom(view: View, home: ServerView, node: string): string | null {

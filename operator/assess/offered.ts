@@ -2,9 +2,9 @@
 // FilerPair may not be the one who may read the claim or the Secret. A name in the spec is no consent, nor is one that
 // happens to be what a claim of the pair would be called.
 
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
+import { isFalse, isUnknown, type Policy } from '../model/condition-result.ts';
 import type { Claim } from '../model/objects.ts';
-import { isFalse, isUnknown, type Policy } from '../model/verdict.ts';
 import type { View } from '../model/view.ts';
 
 /** Made for this pair, had by it before, or offered to it. */

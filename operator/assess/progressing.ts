@@ -1,6 +1,12 @@
 // Progressing: is something under way that will end by itself, or does something wait for a person?
 
-import { firstFinding, isFalse, isTrue, type Policy, type Verdict } from '../model/verdict.ts';
+import {
+  type ConditionResult,
+  firstFinding,
+  isFalse,
+  isTrue,
+  type Policy,
+} from '../model/condition-result.ts';
 import type { View } from '../model/view.ts';
 import { claimsToDelete } from './claims-to-delete.ts';
 import { requestFindings } from './requests.ts';
@@ -53,5 +59,5 @@ export const progressingChain: readonly Policy<View>[] = [
 const reasonOf = (state: RolloutState): string =>
   state === 'Paused' ? 'RolloutPaused' : state === 'Blocked' ? 'RolloutBlocked' : 'RollingOut';
 
-export const progressing = (view: View): Verdict =>
+export const progressing = (view: View): ConditionResult =>
   firstFinding(progressingChain, view, isFalse('Settled', 'Everything is as the spec wants it.'));

@@ -1,13 +1,20 @@
 // Ready: are both disk sets served?
 
-import { requestAnnotations } from '../../kubernetes/words.ts';
+import { requestAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import {
+  type ConditionResult,
+  firstFinding,
+  isFalse,
+  isTrue,
+  isUnknown,
+  type Policy,
+} from '../model/condition-result.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import type { PodFinding } from '../model/pod-state.ts';
-import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from '../model/verdict.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
-import { attachment } from './attachment.ts';
 import { claimsFit } from './claims-fit.ts';
 import { claimsThere } from './claims-there.ts';
+import { diskLocation } from './disk-location.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 import { granted } from './granted.ts';
 import { leaseLost } from './lease-lost.ts';
@@ -37,7 +44,7 @@ export const readyChain: readonly Policy<View>[] = [
   },
 ];
 
-export const ready = (view: View): Verdict =>
+export const ready = (view: View): ConditionResult =>
   firstFinding(readyChain, view, isTrue('Serving', `${view.servers.map(servedBy).join('; ')}.`));
 
 const servedBy = ({ name, lease }: ServerView): string =>
@@ -45,7 +52,7 @@ const servedBy = ({ name, lease }: ServerView): string =>
     ? `${name} serves its own disk set (epoch ${lease.epoch})`
     : `${lease?.holderServer ?? 'nobody'} serves the disk set of ${name} (epoch ${lease?.epoch ?? 0})`;
 
-function notServed(view: View, home: ServerView): Verdict | null {
+function notServed(view: View, home: ServerView): ConditionResult | null {
   const { name, lease } = home;
   const doing =
     home.current === null
@@ -91,7 +98,7 @@ function notServed(view: View, home: ServerView): Verdict | null {
 }
 
 /** Nothing tells whether anybody serves: the Lease says only who did last. */
-function ownerLost(view: View, home: ServerView): Verdict {
+function ownerLost(view: View, home: ServerView): ConditionResult {
   const { name, lease } = home;
   const owner = `${lease?.holderServer} owns the disk set of ${name} (epoch ${lease?.epoch})`;
   const why = whyNoTakeover(view, home);
@@ -113,7 +120,7 @@ function ownerLost(view: View, home: ServerView): Verdict {
 }
 
 /** R6 is a verdict: servers claim no more by themselves. */
-function volumesAhead(view: View, name: string, { epoch, volumesAhead: found }: LeaseView): Verdict {
+function volumesAhead(view: View, name: string, { epoch, volumesAhead: found }: LeaseView): ConditionResult {
   const { namespace, name: pair } = view.observed;
   return isFalse(
     'VolumesAhead',
@@ -122,7 +129,7 @@ function volumesAhead(view: View, name: string, { epoch, volumesAhead: found }: 
 }
 
 /** The last owner, or the one before it, could not open the volumes. */
-function couldNotOpen({ name, lease }: ServerView): Verdict | null {
+function couldNotOpen({ name, lease }: ServerView): ConditionResult | null {
   const failure = lease?.openFailure ?? null;
   if (failure === null || failure.epoch < lease!.epoch - 1) return null;
   return isFalse(
@@ -132,8 +139,8 @@ function couldNotOpen({ name, lease }: ServerView): Verdict | null {
 }
 
 /** The owner cannot open what is not mounted for it yet. */
-function disksAwaited(view: View, home: ServerView): Verdict | null {
-  const found = attachment(view, home);
+function disksAwaited(view: View, home: ServerView): ConditionResult | null {
+  const found = diskLocation(view, home);
   if (found === null || found.awaits === null) return null;
   return isFalse(
     found.stuck ? 'DisksStuck' : 'DisksMoving',

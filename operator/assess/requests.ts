@@ -13,7 +13,7 @@ import {
   type RequestAnnotation,
   type RequestResultAnnotation,
   requestAnnotations,
-} from '../../kubernetes/words.ts';
+} from '../../kubernetes/labels-and-annotations.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { answeredAnnotation } from '../model/names.ts';

@@ -2,7 +2,7 @@
 // in which everybody moves in any order and anything is interrupted.
 
 import { describe, expect, test } from 'vitest';
-import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
+import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { serverPod } from '../desired/pod.ts';
 import { configOfPod } from '../desired/server-config.ts';
 import type { Action } from '../model/action.ts';

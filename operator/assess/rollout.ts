@@ -13,7 +13,7 @@
 // it. So it may be interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, a
 // person who asks for something. The next look goes on from what there is then, and holds while something is not well.
 
-import type { RequestAnnotation } from '../../kubernetes/words.ts';
+import type { RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { imagesOfPod, serverPod, wantedImage } from '../desired/pod.ts';
 import { renderingOf } from '../desired/rendering.ts';
 import { renderingAnnotation, templateAnnotation } from '../model/names.ts';

@@ -1,8 +1,8 @@
 // A snapshot, step by step, as Leases and VolumeSnapshots tell it; and everything that makes it none.
 
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { StandstillAnswerAnnotation } from '../../kubernetes/words.ts';
-import { leaseAnnotations, snapshotAnnotations } from '../../kubernetes/words.ts';
+import type { StandstillAnswerAnnotation } from '../../kubernetes/labels-and-annotations.ts';
+import { leaseAnnotations, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Action } from '../model/action.ts';
 import type { VolumeSnapshot } from '../model/objects.ts';
 import { World } from '../plan/world.fixture.ts';

@@ -9,8 +9,8 @@
 // That it was one point in time is not the operator's word: each owner says of itself that nothing has changed from before
 // the first VolumeSnapshot was made until after the last one was cut. If either cannot, there is no snapshot.
 
-import type { StandstillAnnotation } from '../../kubernetes/words.ts';
-import { labels, snapshotAnnotations } from '../../kubernetes/words.ts';
+import type { StandstillAnnotation } from '../../kubernetes/labels-and-annotations.ts';
+import { labels, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { claimName } from '../model/names.ts';
 import type { VolumeSnapshot } from '../model/objects.ts';
 import type { ServerView, View } from '../model/view.ts';

@@ -2,16 +2,23 @@
 // learns on the day of the failure that the other half of the pair was not there.
 
 import { durationMs } from '../../crds/quantities.ts';
-import { requestAnnotations } from '../../kubernetes/words.ts';
+import { requestAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
+import {
+  type ConditionResult,
+  firstFinding,
+  isFalse,
+  isTrue,
+  isUnknown,
+  type Policy,
+} from '../model/condition-result.ts';
 import { nodesWithinReach, outOfReach } from '../model/disk-reach.ts';
-import { firstFinding, isFalse, isTrue, isUnknown, type Policy, type Verdict } from '../model/verdict.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
 import { disksHeld, isDisksHeld } from './disks-held.ts';
 import { noRoom } from './node-room.ts';
 import { noVolumeSlots } from './volume-slots.ts';
 
-interface Question {
+interface TakeoverCase {
   readonly view: View;
   /** Whose disk set. */
   readonly home: ServerView;
@@ -20,7 +27,7 @@ interface Question {
   readonly survivor: ServerView;
 }
 
-export const takeoverChain: readonly Policy<Question>[] = [
+export const takeoverChain: readonly Policy<TakeoverCase>[] = [
   function survivorHasNoPod({ home, survivor }) {
     return survivor.current === null
       ? isFalse(
@@ -144,8 +151,8 @@ const saidAlready: ReadonlySet<string> = new Set([
   'ManualMode',
 ]);
 
-export function takeoverPossible(view: View): Verdict {
-  const findings = view.servers.map((home): Verdict => {
+export function takeoverPossible(view: View): ConditionResult {
+  const findings = view.servers.map((home): ConditionResult => {
     const owner = serverNamed(view, home.lease?.holderServer ?? null);
     if (owner === null)
       return isUnknown(
@@ -166,7 +173,7 @@ export function takeoverPossible(view: View): Verdict {
   );
 }
 
-const possible = (view: View, home: ServerView, owner: ServerView, survivor: ServerView): Verdict =>
+const possible = (view: View, home: ServerView, owner: ServerView, survivor: ServerView): ConditionResult =>
   isTrue(
     'PartnersReady',
     `If ${owner.name} died, ${survivor.name} would take over the disk set of ${home.name}: at once if the death is reported, after ${silenceOf(view) / 1000} s of silence otherwise.`,

@@ -1,8 +1,8 @@
 // The pod that holds a disk set's claims on the node of its owner (transfer mode Reattach): Kubernetes attaches and mounts
 // them for it, and it lets them appear in the directory of the node that the servers' containers look into.
 
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { labels } from '../../kubernetes/words.ts';
 import {
   attachmentDirectory,
   attachmentNodeAnnotation,

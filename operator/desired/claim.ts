@@ -1,7 +1,7 @@
 // The PersistentVolumeClaims of a disk set. They have no owner reference: deleting a FilerPair never deletes data.
 
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { claimName } from '../model/names.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { type Desired, desired, pairLabels } from './owned.ts';

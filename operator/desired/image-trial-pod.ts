@@ -1,8 +1,8 @@
 // A pod that starts a new image once and ends: that it can be pulled, runs on such a machine and has the program in it is
 // known before a server that runs is given up for it.
 
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { labels } from '../../kubernetes/words.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';

@@ -1,7 +1,7 @@
 // The Lease of one disk set as the operator makes it: without a holder. From then on it belongs to the servers.
 
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
-import { labels } from '../../kubernetes/words.ts';
 import { claimName, leaseFinalizer, leaseName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import type { ServerView, View } from '../model/view.ts';

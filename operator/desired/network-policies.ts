@@ -2,7 +2,7 @@
 // pair's two servers; metrics are for namespaces that the administrator names. Kubelets, with their probes, are never kept
 // out. Ports by name, since a pod that runs may have other numbers than the spec. On the network of nodes none of it holds.
 
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { View } from '../model/view.ts';
 import { type Desired, desired } from './owned.ts';
 import { containerPorts, type PortUse } from './ports.ts';

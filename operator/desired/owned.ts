@@ -1,8 +1,8 @@
 // What all objects of a pair have in common: labels, owner, and the fingerprint of what was applied.
 
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, OwnerReference } from '../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
-import { labels } from '../../kubernetes/words.ts';
 import type { ResourceName } from '../model/action.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import { appliedAnnotation } from '../model/names.ts';

@@ -1,8 +1,8 @@
 // The pod of one server: the server and its sentinel from one image. A bare pod, since a Deployment or StatefulSet
 // would wait for a node that is only cut off, or not know which of two pods the Services must lead to.
 
+import { handleKeysName, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { handleKeysName, labels } from '../../kubernetes/words.ts';
 import { nodesWithinReach } from '../model/disk-reach.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import {

@@ -1,6 +1,6 @@
 // The Services of one server. They exist from the pair's first day and never change at a failover.
 
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { currentLabel, interconnectServiceName } from '../model/names.ts';
 import { partnerOf, type ServerView, type View } from '../model/view.ts';
 import { dnsAnnotations } from './dns-annotations.ts';

@@ -5,7 +5,7 @@
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
 import type { resources } from '../../kubernetes/resource.ts';
-import type { DnsQuestion } from './observed.ts';
+import type { DnsLookup } from './observed.ts';
 
 export type ResourceName = keyof typeof resources;
 
@@ -14,7 +14,7 @@ interface Of {
   /** One clause for the log: why this is done. */
   readonly why: string;
   /** Told once it is done. */
-  readonly event?: EventToTell;
+  readonly event?: PairEvent;
   /** Clients wait for it: of all pairs that have something to do, it is done first. Stands in front of what is not. */
   readonly urgent?: true;
   /** The piece of work that this action belongs to. */
@@ -140,7 +140,7 @@ export const inSequence = (part: string, actions: readonly Action[]): Action[] =
 export const sideBySide = (part: string, actions: readonly Action[]): Action[] =>
   actions.map((action) => ({ ...action, part }));
 
-export interface EventToTell {
+export interface PairEvent {
   /** What makes this event one and the same when it is decided twice; told once. */
   readonly key: string;
   readonly type: 'Normal' | 'Warning';
@@ -154,9 +154,9 @@ export interface Plan {
   /** The whole status, or null if it is as it should be (or there is nothing to write it to). */
   readonly status: FilerPairStatus | null;
   /** What changed in the status; what was done is told by the actions themselves. */
-  readonly events: readonly EventToTell[];
+  readonly events: readonly PairEvent[];
   /** What the DNS is to be asked for the next look; answering it changes nothing by itself. */
-  readonly questions: readonly DnsQuestion[];
+  readonly lookups: readonly DnsLookup[];
   /** When time alone will change the decision, in ms since the epoch; null: never. */
   readonly wakeAt: number | null;
 }

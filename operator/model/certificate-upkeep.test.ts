@@ -2,7 +2,7 @@
 // a change when its kubelet tells it.
 
 import { describe, expect, test } from 'vitest';
-import { credentials } from '../plan/credentials.ts';
+import { reconcileCredentials } from '../plan/credentials.ts';
 import { spec, World } from '../plan/world.fixture.ts';
 import { type AuthorityFacts, day, type ServerCertificateFacts, settledMs } from './certificate-upkeep.ts';
 import type { ObservedCredentials } from './observed.ts';
@@ -36,13 +36,13 @@ class Life {
   pass(ms: number, stepMs: number): void {
     for (const end = this.world.now + ms; this.world.now < end; ) {
       this.world.now += Math.min(stepMs, end - this.world.now);
-      for (let { actions } = credentials(this.world.view()); actions.length > 0; ) {
+      for (let { actions } = reconcileCredentials(this.world.view()); actions.length > 0; ) {
         for (const action of actions) {
           this.world.carryOut(action);
           const name = 'object' in action ? action.object.metadata.name : action.name;
           this.done.push(`${action.kind} ${name}: ${action.why}`);
         }
-        ({ actions } = credentials(this.world.view()));
+        ({ actions } = reconcileCredentials(this.world.view()));
       }
       this.#remember();
     }

@@ -24,7 +24,7 @@
 //
 // A pod that is missing from the API, a node that is NotReady, and a deletion proves nothing and is not looked at.
 
-import type { DeathProofAnnotation } from '../../kubernetes/words.ts';
+import type { DeathProofAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import type { LeaseView } from './lease-view.ts';
 import type { Pod, Terminated } from './objects.ts';
 

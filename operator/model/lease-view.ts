@@ -1,6 +1,5 @@
 // What a disk set's Lease says, read leniently: annotations are text that anybody with the right can write.
 
-import type { Lease } from '../../kubernetes/objects.ts';
 import {
   type DeathProofAnnotation,
   type LastTransitionAnnotation,
@@ -14,7 +13,8 @@ import {
   type TakeoverCheckAnnotation,
   type VolumeErrorsAnnotation,
   type VolumesAheadAnnotation,
-} from '../../kubernetes/words.ts';
+} from '../../kubernetes/labels-and-annotations.ts';
+import type { Lease } from '../../kubernetes/objects.ts';
 
 export interface LeaseView {
   readonly object: Lease;

@@ -27,7 +27,7 @@ export interface Problem {
 
 export type DnsRecordType = 'A' | 'AAAA' | 'CNAME';
 
-export interface DnsQuestion {
+export interface DnsLookup {
   readonly name: string;
   readonly type: DnsRecordType;
 }

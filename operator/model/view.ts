@@ -2,8 +2,8 @@
 
 import type { FilerPairServer, FilerPairSpec } from '../../crds/filerpair.ts';
 import { durationMs } from '../../crds/quantities.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
-import { labels } from '../../kubernetes/words.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
 import { failoverServiceName, leaseFinalizer, leaseName, serverObjectName } from './names.ts';
 import type { FilerPairObject, Pod } from './objects.ts';

@@ -3,7 +3,7 @@
 // data, unless the spec says Delete of them; then, when nothing of this is left to do, the FilerPair, and with it, by
 // Kubernetes' garbage collector, everything that it owned; last the Leases.
 
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { claimsToDelete } from '../assess/claims-to-delete.ts';
 import { type Action, inSequence } from '../model/action.ts';
 import { type LeaseView, viewLease } from '../model/lease-view.ts';

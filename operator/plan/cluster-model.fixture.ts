@@ -2,8 +2,13 @@
 // operator that looks at a cache and carries out its plan one action at a time, while the rest of the world moves on.
 // Who moves next is chosen by a seed. It knows of the pair's protocol only what the operator can see.
 
+import {
+  labels,
+  leaseAnnotations,
+  parseAnnotation,
+  type RequestAnnotation,
+} from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
-import { labels, leaseAnnotations, parseAnnotation, type RequestAnnotation } from '../../kubernetes/words.ts';
 import type { Action, Plan } from '../model/action.ts';
 import type { Pod } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';

@@ -3,8 +3,8 @@
 // runs that cannot be recognized by the certificate of now (an older version, or certificates from elsewhere before), the key that
 // all have shared before. So no change of this kind ever parts the two servers, and the key ends with the last such pod.
 
+import { handleKeysName } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { handleKeysName } from '../../kubernetes/words.ts';
 import { ownerReference, pairLabels } from '../desired/owned.ts';
 import { certificateOfPod, certificateSecretName, handleKey, secretKey } from '../desired/server-config.ts';
 import type { Action } from '../model/action.ts';
@@ -29,7 +29,7 @@ export interface Credentials {
   readonly wakeAt: number | null;
 }
 
-export function credentials(view: View): Credentials {
+export function reconcileCredentials(view: View): Credentials {
   const key = [...handleKeys(view), ...sharedKey(view)];
   if (view.servers.some(({ spec }) => spec.certificateSecret !== undefined))
     return { actions: key, wakeAt: null };

@@ -1,8 +1,8 @@
 // decide() as a whole: from a new pair through its failures, each time the whole plan.
 
 import { describe, expect, test } from 'vitest';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
 import type { Action } from '../model/action.ts';
 import type { Claim } from '../model/objects.ts';
 import { spec, startedAt, World } from './world.fixture.ts';
@@ -108,9 +108,9 @@ describe('a new pair', () => {
 describe('a running pair', () => {
   test('leaves nothing to do: no writes in the steady state', () => {
     const world = World.running();
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
     world.now += 3_600_000;
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
   });
 
   test('and a solo owner that renews its Lease changes nothing either', () => {
@@ -120,7 +120,7 @@ describe('a running pair', () => {
       { renewTime: '2026-11-23T12:30:00.000000Z' },
       { [leaseAnnotations.renewal]: '17' },
     );
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
   });
 
   test('says in its status who serves what', async () => {
@@ -414,7 +414,7 @@ describe('a request', () => {
       message: 'filer-b serves it.',
     });
     expect(world.observed.pair?.metadata.annotations).not.toHaveProperty('filerpair.dev/takeover');
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
   });
 });
 

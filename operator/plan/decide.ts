@@ -7,27 +7,28 @@
 // has to exist, in the order in which one thing needs another. Status and events tell about the state before it.
 
 import { explain, filerPairSpec } from '../../crds/filerpair.ts';
-import { labels, requestAnnotations } from '../../kubernetes/words.ts';
-import { mountsDueAt } from '../assess/attachment.ts';
+import { labels, requestAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import { mountsDueAt } from '../assess/disk-location.ts';
 import { granted } from '../assess/granted.ts';
 import { lostNodesDueAt } from '../assess/lost-nodes.ts';
-import { nameQuestions, namesDueAt } from '../assess/names-published.ts';
-import { refutedWordsDueAt } from '../assess/refuted-word.ts';
+import { nameLookups, namesDueAt } from '../assess/names-published.ts';
+import { refutedPowerOffsDueAt } from '../assess/refuted-power-off.ts';
 import { answerOf, type RequestFinding, requestFindings } from '../assess/requests.ts';
 import { rollout } from '../assess/rollout.ts';
 import { snapshotStep } from '../assess/snapshot.ts';
-import { type Action, type EventToTell, inSequence, type Plan } from '../model/action.ts';
+import { type Action, inSequence, type PairEvent, type Plan } from '../model/action.ts';
 import { answeredAnnotation, leaseFinalizer } from '../model/names.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed, OperatorSettings } from '../model/observed.ts';
 import { type View, viewPair } from '../model/view.ts';
-import { attachmentsMoved } from './attachment-pods.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
-import { credentials } from './credentials.ts';
+import { reconcileCredentials } from './credentials.ts';
+import { attachmentsMoved } from './disk-moves.ts';
 import { deathProofs, letLeaseGo, maintenanceMirrored, requestsPassedOn } from './lease-upkeep.ts';
 import { nodesMarked } from './node-marks.ts';
-import { rolledOut } from './pod-rollout.ts';
 import { provision } from './provision.ts';
+import { rolledOut } from './rollout-actions.ts';
+import { snapshotActions, snapshotEvents, snapshotToRemember } from './snapshot-actions.ts';
 import {
   computeStatus,
   invalidSpecStatus,
@@ -36,12 +37,11 @@ import {
   statusEvents,
   timeText,
 } from './status.ts';
-import { snapshotActions, snapshotEvents, snapshotToRemember } from './volume-snapshots.ts';
 
 export function decide(observed: Observed, settings: OperatorSettings, now: number): Plan {
   const { pair } = observed;
   if (pair === null)
-    return { actions: cleanUp(observed), status: null, events: [], questions: [], wakeAt: null };
+    return { actions: cleanUp(observed), status: null, events: [], lookups: [], wakeAt: null };
   const parsed = filerPairSpec.safeParse(pair.spec);
   const view = parsed.success ? viewPair({ ...observed, pair }, parsed.data, settings, now) : null;
   if (pair.metadata.deletionTimestamp !== undefined) return leaving(observed, view);
@@ -56,7 +56,7 @@ function leaving(observed: Observed, view: View | null): Plan {
     actions: cleanUp(observed),
     status: unchanged ? null : status,
     events: [],
-    questions: [],
+    lookups: [],
     wakeAt: null,
   };
 }
@@ -66,8 +66,8 @@ function refused(pair: FilerPairObject, reasons: string, now: number): Plan {
   const message = `The spec cannot be used: ${reasons.replaceAll('\n', '; ')}. Nothing is changed until it is corrected.`;
   const status = invalidSpecStatus(pair.status, pair.metadata.generation ?? 0, message, now);
   if (sameStatus(pair.status, status))
-    return { actions: [], status: null, events: [], questions: [], wakeAt: null };
-  return { actions: [], status, events: statusEvents(pair.status, status), questions: [], wakeAt: null };
+    return { actions: [], status: null, events: [], lookups: [], wakeAt: null };
+  return { actions: [], status, events: statusEvents(pair.status, status), lookups: [], wakeAt: null };
 }
 
 function decideFor(view: View): Plan {
@@ -102,15 +102,15 @@ function decideFor(view: View): Plan {
       ...snapshotEvents(view.pair.status, status),
       ...requests.flatMap(requestEvent),
     ],
-    questions: nameQuestions(view),
+    lookups: nameLookups(view),
     wakeAt: earliest([
       rollingOut?.wakeAt ?? null,
       lostNodesDueAt(view),
-      refutedWordsDueAt(view),
+      refutedPowerOffsDueAt(view),
       mountsDueAt(view),
       snapshot?.kind === 'wait' ? snapshot.until : null,
       namesDueAt(view),
-      credentials(view).wakeAt,
+      reconcileCredentials(view).wakeAt,
       ...view.servers.flatMap(({ pods }) => pods.map(({ wakeAt }) => wakeAt)),
     ]),
   };
@@ -211,7 +211,7 @@ function requestToRemember(view: View, requests: readonly RequestFinding[]): Las
 
 const resultText = (result: 'done' | 'refused'): string => (result === 'done' ? 'Done' : 'Refused');
 
-function requestEvent(found: RequestFinding): EventToTell[] {
+function requestEvent(found: RequestFinding): PairEvent[] {
   if (found.kind === 'refuse')
     return [{ key: found.message, type: 'Warning', reason: 'RequestRefused', note: found.message }];
   if (found.kind !== 'answered') return [];

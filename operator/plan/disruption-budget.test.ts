@@ -1,7 +1,7 @@
 // How many servers a drain has to leave.
 
 import { expect, test } from 'vitest';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { World } from './world.fixture.ts';
 

@@ -1,7 +1,7 @@
 // The PodDisruptionBudget of a pair: `kubectl drain` takes one server at a time, and waits while the other one could
 // not take over. A server that is evicted gets SIGTERM and hands its disk sets over before it ends.
 
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { takeoverPossible } from '../assess/takeover-possible.ts';
 import { type Desired, desired } from '../desired/owned.ts';
 import { currentLabel } from '../model/names.ts';

@@ -1,8 +1,12 @@
 // What the operator writes on Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
 // acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
 
+import {
+  leaseAnnotations,
+  type RequestAnnotation,
+  requestAnnotations,
+} from '../../kubernetes/labels-and-annotations.ts';
 import type { MergePatch } from '../../kubernetes/objects.ts';
-import { leaseAnnotations, type RequestAnnotation, requestAnnotations } from '../../kubernetes/words.ts';
 import { disksHeld, isDisksHeld } from '../assess/disks-held.ts';
 import { type RequestFinding, requestRemoved } from '../assess/requests.ts';
 import type { Action } from '../model/action.ts';

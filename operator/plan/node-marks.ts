@@ -1,15 +1,15 @@
 // Marks of nodes as out of service, set and taken off: compare-and-swap on the Node, since others have taints there too.
 // They are set for a pair, and taken off for the cluster: the pair may be gone by then.
 
-import { nodeAnnotations } from '../../kubernetes/words.ts';
-import { outOfServiceTaint } from '../assess/attachment.ts';
+import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import { outOfServiceTaint } from '../assess/disk-location.ts';
 import { nodesToMark, nodesToUnmark } from '../assess/lost-nodes.ts';
-import { refutedWords } from '../assess/refuted-word.ts';
+import { refutedPowerOffs } from '../assess/refuted-power-off.ts';
 import { type Action, inSequence } from '../model/action.ts';
 import type { Node } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import type { View } from '../model/view.ts';
-import { claimsKept } from './attachment-pods.ts';
+import { claimsKept } from './disk-moves.ts';
 
 export const nodesMarked = (view: View): Action[] => [
   ...nodesToMark(view).flatMap(({ node, why, homes }) =>
@@ -24,7 +24,7 @@ export const nodesMarked = (view: View): Action[] => [
       }),
     ]),
   ),
-  ...refutedWords(view).map(wordTakenOff),
+  ...refutedPowerOffs(view).map(wordTakenOff),
 ];
 
 export const nodesUnmarked = (nodes: Observed['nodes']): Action[] =>

@@ -7,8 +7,8 @@ import {
   type FailoverEndpoint,
   shownBy,
 } from '../../kubernetes/failover-endpoint.ts';
+import { endpointAnnotations, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { endpointAnnotations, labels } from '../../kubernetes/words.ts';
 import { takenBy } from '../assess/claim-taken.ts';
 import { claimsFit } from '../assess/claims-fit.ts';
 import { claimWasThere, consentLeft } from '../assess/claims-there.ts';
@@ -46,7 +46,7 @@ import {
 } from '../model/names.ts';
 import { isUsable, type PodFinding } from '../model/pod-state.ts';
 import { partnerOf, type ServerView, type View } from '../model/view.ts';
-import { credentials } from './credentials.ts';
+import { reconcileCredentials } from './credentials.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { ownedByOthers } from './lease-upkeep.ts';
 
@@ -58,7 +58,7 @@ export function provision(view: View): Action[] {
   return [
     ...sideBySide(neededByPods, [
       ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
-      ...credentials(view).actions,
+      ...reconcileCredentials(view).actions,
       ...perServer((server) => newClaims(view, server)),
     ]),
     ...perServer((server) => claimsChanged(view, server)),

@@ -1,7 +1,7 @@
 // What no status may say, checked after every decision of every test's world and model. It knows nothing of the policies:
 // only Leases, pods and nodes as the API has them, and the words that stand in the status.
 
-import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Plan } from '../model/action.ts';
 import type { Pod } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';

@@ -2,7 +2,7 @@
 // already there, so that nothing is written in the steady state.
 
 import type { FilerPairCondition, FilerPairStatus, FilerPairTransition } from '../../crds/filerpair.ts';
-import type { LastTransitionAnnotation } from '../../kubernetes/words.ts';
+import type { LastTransitionAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { clientAddresses } from '../assess/client-addresses.ts';
 import { degraded } from '../assess/degraded.ts';
 import { diskSetPhase } from '../assess/disk-set-phase.ts';
@@ -12,10 +12,10 @@ import { progressing } from '../assess/progressing.ts';
 import { ready } from '../assess/ready.ts';
 import { rollout } from '../assess/rollout.ts';
 import { takeoverPossible } from '../assess/takeover-possible.ts';
-import type { EventToTell } from '../model/action.ts';
+import type { PairEvent } from '../model/action.ts';
+import type { ConditionResult } from '../model/condition-result.ts';
 import { matches } from '../model/matches.ts';
 import { claimName } from '../model/names.ts';
-import type { Verdict } from '../model/verdict.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { maintenanceOf } from './lease-upkeep.ts';
 
@@ -84,9 +84,9 @@ export function invalidSpecStatus(
   message: string,
   now: number,
 ): FilerPairStatus {
-  const verdict: Verdict = { status: 'False', reason: 'InvalidSpec', message };
-  const unknown: Verdict = { status: 'Unknown', reason: 'InvalidSpec', message: 'See Ready.' };
-  const one = (type: string, what: Verdict) => conditionOf(before, type, what, generation, now);
+  const verdict: ConditionResult = { status: 'False', reason: 'InvalidSpec', message };
+  const unknown: ConditionResult = { status: 'Unknown', reason: 'InvalidSpec', message: 'See Ready.' };
+  const one = (type: string, what: ConditionResult) => conditionOf(before, type, what, generation, now);
   return {
     ...before,
     observedGeneration: generation,
@@ -104,8 +104,8 @@ export const sameStatus = (a: FilerPairStatus | undefined, b: FilerPairStatus): 
   a !== undefined && matches(a, b) && matches(b, a);
 
 /** Events for what changed: the same words as in the conditions. */
-export function statusEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): EventToTell[] {
-  const events: EventToTell[] = [];
+export function statusEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): PairEvent[] {
+  const events: PairEvent[] = [];
   for (const condition of after.conditions ?? []) {
     const old = before?.conditions?.find(({ type }) => type === condition.type);
     if (
@@ -135,7 +135,7 @@ export function newTransitions(
 }
 
 /** That a rollout is held up, and that it has ended; its steps are told by themselves. */
-function rolloutEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): EventToTell[] {
+function rolloutEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): PairEvent[] {
   const was = before?.rollout;
   const is = after.rollout;
   if (is !== undefined && is.state !== was?.state && (is.state === 'Blocked' || is.state === 'Paused')) {
@@ -147,7 +147,7 @@ function rolloutEvents(before: FilerPairStatus | undefined, after: FilerPairStat
   return [{ key: `${after.observedGeneration}/${was.since}`, type: 'Normal', reason: 'RolledOut', note }];
 }
 
-function transitionEvent(transition: FilerPairTransition): EventToTell {
+function transitionEvent(transition: FilerPairTransition): PairEvent {
   const { home, kind, cause, reason, to, epoch, took, phases } = transition;
   const detail = phases.map(({ name, took: each }) => `${name} ${each}`).join(', ');
   return {
@@ -158,13 +158,13 @@ function transitionEvent(transition: FilerPairTransition): EventToTell {
   };
 }
 
-const condition = (view: View, type: string, verdict: Verdict): FilerPairCondition =>
+const condition = (view: View, type: string, verdict: ConditionResult): FilerPairCondition =>
   conditionOf(view.pair.status, type, verdict, view.pair.metadata.generation ?? 0, view.now);
 
 function conditionOf(
   before: FilerPairStatus | undefined,
   type: string,
-  verdict: Verdict,
+  verdict: ConditionResult,
   observedGeneration: number,
   now: number,
 ): FilerPairCondition {

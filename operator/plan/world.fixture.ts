@@ -4,9 +4,9 @@
 import { type FilerPairSpecInput, type FilerPairStatus, filerPairSpec } from '../../crds/filerpair.ts';
 import { grants } from '../../crds/grants.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
+import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/words.ts';
-import { volumeHeld } from '../assess/attachment.ts';
+import { volumeHeld } from '../assess/disk-location.ts';
 import type { Action, Plan } from '../model/action.ts';
 import { attachedElsewhere, userElsewhere } from '../model/held-elsewhere.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../model/objects.ts';

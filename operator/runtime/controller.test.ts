@@ -4,7 +4,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createLogger, transports } from 'winston';
 import { failure, type HttpApi, json, type Seen, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { Executor } from '../apply/executor.ts';
 import { operatorMetrics } from '../metrics/metrics.ts';
 import type { Problem } from '../model/observed.ts';

@@ -3,7 +3,7 @@
 
 import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
-import { labels } from '../../kubernetes/words.ts';
+import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { type Executor, isNamespaceEnding } from '../apply/executor.ts';
 import { PlanRun } from '../apply/plan-run.ts';
 import { type Contested, WriteBrake } from '../apply/write-brake.ts';
@@ -15,7 +15,7 @@ import { decide, earliest } from '../plan/decide.ts';
 import { nodesUnmarked } from '../plan/node-marks.ts';
 import { newTransitions } from '../plan/status.ts';
 import { type Caches, keyOf, nodesKey } from '../watch/caches.ts';
-import { RolloutWave } from './rollout-wave.ts';
+import { FleetRollout } from './fleet-rollout.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
@@ -31,7 +31,7 @@ export class Controller {
   readonly #metrics: OperatorMetrics;
   readonly #mayAct: () => boolean;
   readonly #queue: WorkQueue;
-  readonly #wave: RolloutWave;
+  readonly #wave: FleetRollout;
   readonly #brake = new WriteBrake();
   readonly #problems = new Map<string, readonly Problem[]>();
   #resync: NodeJS.Timeout | undefined;
@@ -52,7 +52,7 @@ export class Controller {
     this.#executor = executor;
     this.#settings = settings;
     this.#log = log;
-    this.#wave = new RolloutWave(
+    this.#wave = new FleetRollout(
       () => pairsByKey(caches),
       this.#imageOf,
       (key) => this.wake(key),
@@ -124,7 +124,7 @@ export class Controller {
     const observed = { ...seen, others: this.#wave.others(key, image, now) };
     const plan = decide(observed, this.#settings, now);
     this.#noteRollout(key, observed, plan);
-    this.#caches.ask(key, plan.questions);
+    this.#caches.ask(key, plan.lookups);
     const run = this.#planRun(key, observed.pair);
     const first = plan.actions.filter(({ urgent }) => urgent);
     await run.carryOut(first);
@@ -224,7 +224,7 @@ export class Controller {
         pair: keyOf(namespace, name),
         reason: event.reason,
       });
-      await this.#executor.tell(pair, event);
+      await this.#executor.recordEvent(pair, event);
     }
     return null;
   }

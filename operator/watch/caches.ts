@@ -5,10 +5,15 @@ import { ApiError, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient, Selection } from '../../kubernetes/client.ts';
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import { JoinedCopies } from '../../kubernetes/joined-copies.ts';
+import {
+  handleKeysName,
+  labels,
+  leaseAnnotations,
+  nodeAnnotations,
+} from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { type Change, type ObjectCopy, Reflector } from '../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
-import { handleKeysName, labels, leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import { leaseMatters } from '../model/lease-view.ts';
 import {
   attachmentPodName,
@@ -32,7 +37,7 @@ import type {
   VolumeSnapshot,
 } from '../model/objects.ts';
 import {
-  type DnsQuestion,
+  type DnsLookup,
   noOtherPairs,
   type Observed,
   type ObservedCredentials,
@@ -41,7 +46,7 @@ import {
 } from '../model/observed.ts';
 import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
 import { type Ask, DnsAnswers } from './dns-answers.ts';
-import { NodeRooms } from './node-room.ts';
+import { NodeCapacities } from './node-capacity.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
@@ -123,12 +128,12 @@ export class Caches {
   #claimUsersNow: ReadonlyMap<string, readonly FilerPairObject[]> | null = null;
 
   readonly #dnsAnswers: DnsAnswers;
-  readonly #nodeRooms: NodeRooms;
+  readonly #nodeRooms: NodeCapacities;
 
   constructor(options: CachesOptions) {
     this.#options = options;
     this.#dnsAnswers = new DnsAnswers(options.askDns);
-    this.#nodeRooms = new NodeRooms(options.client);
+    this.#nodeRooms = new NodeCapacities(options.client);
     this.#pairs = this.#reflector<FilerPairObject>(resources.filerPairs, (change) => {
       this.#claimUsersChanged(change);
       const { namespace = '', name = '' } = objectOf(change).metadata;
@@ -213,8 +218,8 @@ export class Caches {
   }
 
   /** Has the DNS asked in the background; wakes the pair when an answer is another one. */
-  ask(key: string, questions: readonly DnsQuestion[]): void {
-    this.#dnsAnswers.want(key, questions, () => this.#options.wake(key));
+  ask(key: string, lookups: readonly DnsLookup[]): void {
+    this.#dnsAnswers.want(key, lookups, () => this.#options.wake(key));
   }
 
   /** One plain input for decide(). Asks the API only for what cannot be watched. */

@@ -2,7 +2,7 @@
 // answer is there it is unknown.
 
 import { Resolver } from 'node:dns/promises';
-import { answerKey, type DnsQuestion, type DnsRecordType } from '../model/observed.ts';
+import { answerKey, type DnsLookup, type DnsRecordType } from '../model/observed.ts';
 
 /** A question is not repeated earlier than this, however often the pair is looked at. ms */
 const freshMs = 5_000;
@@ -57,10 +57,10 @@ export class DnsAnswers {
    * All that this pair wants to know: asks what is old, and forgets what is not wanted any more. `changed` is called
    * when an answer is another one than before.
    */
-  want(pair: string, questions: readonly DnsQuestion[], changed: () => void): void {
+  want(pair: string, lookups: readonly DnsLookup[], changed: () => void): void {
     const before = this.#pairs.get(pair);
     const now = new Map<string, Known>();
-    for (const question of questions) {
+    for (const question of lookups) {
       const key = answerKey(question.name, question.type);
       const known = before?.get(key) ?? NEVER;
       const old = !known.asking && this.#clock() - known.at >= freshMs;
@@ -71,7 +71,7 @@ export class DnsAnswers {
     else this.#pairs.set(pair, now);
   }
 
-  async #askAgain(pair: string, key: string, question: DnsQuestion, changed: () => void): Promise<void> {
+  async #askAgain(pair: string, key: string, question: DnsLookup, changed: () => void): Promise<void> {
     const answer = await this.#answer(question);
     const all = this.#pairs.get(pair);
     const known = all?.get(key);
@@ -80,7 +80,7 @@ export class DnsAnswers {
     if (JSON.stringify(answer) !== JSON.stringify(known.answer)) changed();
   }
 
-  async #answer({ name, type }: DnsQuestion): Promise<DnsAnswer> {
+  async #answer({ name, type }: DnsLookup): Promise<DnsAnswer> {
     try {
       return (await this.#ask(name, type)).toSorted();
     } catch (error) {

@@ -6,8 +6,9 @@
  * Who may claim when is not its subject (simulation/run.ts has that): here a server that lives claims at any moment, and
  * whoever had the disk set before has stopped by then.
  */
+
+import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import { attachmentNodeAnnotation, attachmentNodeUidAnnotation } from '../../operator/model/names.ts';
 import type { Claim, FilerPairObject, Node, Pod, VolumeAttachment } from '../../operator/model/objects.ts';
 import type { Random } from '../random.ts';

@@ -12,9 +12,9 @@ import { type Resource, resources } from '../../kubernetes/resource.ts';
 import { Executor } from '../../operator/apply/executor.ts';
 import { PlanRun } from '../../operator/apply/plan-run.ts';
 import { WriteBrake } from '../../operator/apply/write-brake.ts';
-import { mountsDueAt } from '../../operator/assess/attachment.ts';
+import { mountsDueAt } from '../../operator/assess/disk-location.ts';
 import { lostNodesDueAt } from '../../operator/assess/lost-nodes.ts';
-import { refutedWordsDueAt } from '../../operator/assess/refuted-word.ts';
+import { refutedPowerOffsDueAt } from '../../operator/assess/refuted-power-off.ts';
 import { operatorMetrics } from '../../operator/metrics/metrics.ts';
 import type { Action, Plan } from '../../operator/model/action.ts';
 import type { FilerPairObject, Node, Pod } from '../../operator/model/objects.ts';
@@ -239,11 +239,11 @@ export class SimulatedOperator {
         actions: nodesUnmarked(observed.nodes),
         status: null,
         events: [],
-        questions: [],
+        lookups: [],
         wakeAt: null,
       };
     const view = viewPair({ ...observed, pair }, specOf(pair), settings, now);
-    const due = [mountsDueAt(view), lostNodesDueAt(view), refutedWordsDueAt(view)].filter(
+    const due = [mountsDueAt(view), lostNodesDueAt(view), refutedPowerOffsDueAt(view)].filter(
       (at) => at !== null,
     );
     const actions: Action[] = [
@@ -252,7 +252,7 @@ export class SimulatedOperator {
       ...nodesUnmarked(observed.nodes),
     ];
     const wakeAt = due.length === 0 ? null : Math.min(...due);
-    return { actions, status: null, events: [], questions: [], wakeAt };
+    return { actions, status: null, events: [], lookups: [], wakeAt };
   }
 
   #observe(): Observed {

@@ -2,9 +2,10 @@
  * One seed of the model of moving disks (transfer Reattach): two operators, an old leader and a new one, and a cluster in
  * which everything strikes that its file names; then everything heals, and each disk set must be served again.
  */
+
+import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
-import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/words.ts';
 import type { Claim, FilerPairObject, Node, Pod } from '../../operator/model/objects.ts';
 import type { Observed, VolumeFence } from '../../operator/model/observed.ts';
 import { running } from '../../operator/plan/reattach-world.fixture.ts';

@@ -2,13 +2,14 @@
  * What people ask for by annotations on the FilerPair, how the servers answer, and what the operator may not make of it: an
  * answer to an earlier wish is none to this one, and a person's word that a server is dead is not dropped on the way.
  */
-import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+
 import {
   leaseAnnotations,
   type RequestAnnotation,
   type RequestResultAnnotation,
   requestAnnotations,
-} from '../../kubernetes/words.ts';
+} from '../../kubernetes/labels-and-annotations.ts';
+import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { answeredAnnotation } from '../../operator/model/names.ts';
 import type { FilerPairObject } from '../../operator/model/objects.ts';
 import type { Random } from '../random.ts';

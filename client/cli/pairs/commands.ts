@@ -1,10 +1,10 @@
 // kubectl filerpair: what an administrator does with the pairs of a cluster. Requests are annotations on the FilerPair,
 // so that the operator checks them, the servers answer, and the answer stays in the status.
 import { open } from 'node:fs/promises';
+import { requestAnnotations, snapshotAnnotations } from '../../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { resources } from '../../../kubernetes/resource.ts';
-import { requestAnnotations, snapshotAnnotations } from '../../../kubernetes/words.ts';
 import { type Command, CommandError, type Flags, type Surroundings, UsageError } from '../command.ts';
 import { table } from '../listing.ts';
 import {

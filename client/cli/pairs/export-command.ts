@@ -5,8 +5,8 @@
 // say how far the epochs have come. The volumes refuse whoever comes with a lower one (R6).
 import { setTimeout as delay } from 'node:timers/promises';
 import { isNotFound } from '../../../kubernetes/api-error.ts';
+import { handleKeysName, labels } from '../../../kubernetes/labels-and-annotations.ts';
 import { resources } from '../../../kubernetes/resource.ts';
-import { handleKeysName, labels } from '../../../kubernetes/words.ts';
 import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
 import { CLUSTER_DETAILS, CLUSTER_FLAGS, type Cluster, inCluster, pairMeant } from './cluster.ts';
 import {

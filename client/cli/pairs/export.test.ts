@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { labels } from '../../../kubernetes/words.ts';
+import { labels } from '../../../kubernetes/labels-and-annotations.ts';
 import {
   type ClaimToExport,
   exportedPair,

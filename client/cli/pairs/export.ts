@@ -1,8 +1,8 @@
 // A pair as manifests that bring it back to life elsewhere, in another namespace or another cluster, on the same disks.
 import { stringify } from 'yaml';
+import { handleKeysName, labels } from '../../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
-import { handleKeysName, labels } from '../../../kubernetes/words.ts';
 import { CommandError } from '../command.ts';
 
 type Volume = { readonly name: string; readonly claim?: { readonly reclaim?: string } } & Readonly<

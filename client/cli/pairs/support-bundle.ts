@@ -1,9 +1,9 @@
 // Everything that somebody far away needs to understand what a pair is doing: its objects, events and logs. No Secrets,
 // nothing of what is on the volumes, and nothing of other pairs: a bundle leaves the cluster.
 import { ApiError } from '../../../kubernetes/api-error.ts';
+import { labels } from '../../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
-import { labels } from '../../../kubernetes/words.ts';
 import type { Cluster, PairObject } from './cluster.ts';
 import { pairTable } from './pair-table.ts';
 import type { ArchivedFile } from './tar.ts';

@@ -2,26 +2,26 @@
 // minutes later has refuted it: the power command had no effect, say. Kept, the word would mark the node at once when it is
 // merely cut off, months later, with the disks still mounted.
 
-import { nodeAnnotations } from '../../kubernetes/words.ts';
+import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Node } from '../model/objects.ts';
 import type { View } from '../model/view.ts';
-import { isNodeReady } from './attachment.ts';
+import { isNodeReady } from './disk-location.ts';
 
 /** A node that is off is said to be ready until Kubernetes misses it: 50 s by default, and longer where people have set it so. ms */
 const believedMs = 5 * 60_000;
 
 /** Nodes whose word is to be taken off. */
-export const refutedWords = (view: View): Node[] =>
-  doubtedWords(view).flatMap(({ node, until }) => (until <= view.now ? [node] : []));
+export const refutedPowerOffs = (view: View): Node[] =>
+  doubtedPowerOffs(view).flatMap(({ node, until }) => (until <= view.now ? [node] : []));
 
 /** When time alone refutes the next word, ms since the epoch; null: never. */
-export function refutedWordsDueAt(view: View): number | null {
-  const due = doubtedWords(view).flatMap(({ until }) => (until > view.now ? [until] : []));
+export function refutedPowerOffsDueAt(view: View): number | null {
+  const due = doubtedPowerOffs(view).flatMap(({ until }) => (until > view.now ? [until] : []));
   return due.length === 0 ? null : Math.min(...due);
 }
 
 /** Only where the word counts for anything. */
-function doubtedWords(view: View): { readonly node: Node; readonly until: number }[] {
+function doubtedPowerOffs(view: View): { readonly node: Node; readonly until: number }[] {
   const { transfer, lostNodes } = view.spec.storage;
   if (transfer !== 'Reattach' || lostNodes.policy !== 'Confirmed') return [];
   return Object.entries(view.observed.nodes).flatMap(([name, node]) => {

@@ -1,6 +1,6 @@
 // Disks follow the Lease, one step after the other, and it is always said what they wait for.
 import { describe, expect, test } from 'vitest';
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { attachmentPod } from '../desired/attachment-pod.ts';
 import { serverPod } from '../desired/pod.ts';
 import type { Action } from '../model/action.ts';
@@ -19,7 +19,7 @@ import {
   takenOver,
 } from '../plan/reattach-world.fixture.ts';
 import { settings, spec, World } from '../plan/world.fixture.ts';
-import { attachment } from './attachment.ts';
+import { diskLocation } from './disk-location.ts';
 import { takeoverPossible } from './takeover-possible.ts';
 
 const lines = (actions: readonly Action[]): string[] =>
@@ -38,13 +38,13 @@ const ready = (world: World) => {
 
 const find = (world: World) => {
   const view = world.view();
-  return attachment(view, view.servers[0])!;
+  return diskLocation(view, view.servers[0])!;
 };
 
 describe('a pair whose disks move', () => {
   test('has a pod on the node of each owner that holds the claims, and is at rest', () => {
     const world = running();
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], questions: [], wakeAt: null });
+    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
     const nodes = ['filer-a', 'filer-b'].map((home) => podsOf(world, home).map((pod) => pod.spec?.nodeName));
     expect(nodes).toEqual([['node-1'], ['node-2']]);
     expect(settings.fileserverImage).toBe(

@@ -1,6 +1,6 @@
 // What a policy for a condition finds.
 
-export interface Verdict {
+export interface ConditionResult {
   readonly status: 'True' | 'False' | 'Unknown';
   /** One word, documented in docs/operator.md. */
   readonly reason: string;
@@ -9,10 +9,14 @@ export interface Verdict {
 }
 
 /** A question that a policy answers, or null if it has nothing to say. */
-export type Policy<T> = (about: T) => Verdict | null;
+export type Policy<T> = (about: T) => ConditionResult | null;
 
 /** First finding wins: the order of the chain is the order of importance. */
-export function firstFinding<T>(chain: readonly Policy<T>[], about: T, otherwise: Verdict): Verdict {
+export function firstFinding<T>(
+  chain: readonly Policy<T>[],
+  about: T,
+  otherwise: ConditionResult,
+): ConditionResult {
   for (const policy of chain) {
     const verdict = policy(about);
     if (verdict !== null) return verdict;
@@ -20,9 +24,17 @@ export function firstFinding<T>(chain: readonly Policy<T>[], about: T, otherwise
   return otherwise;
 }
 
-export const isTrue = (reason: string, message: string): Verdict => ({ status: 'True', reason, message });
-export const isFalse = (reason: string, message: string): Verdict => ({ status: 'False', reason, message });
-export const isUnknown = (reason: string, message: string): Verdict => ({
+export const isTrue = (reason: string, message: string): ConditionResult => ({
+  status: 'True',
+  reason,
+  message,
+});
+export const isFalse = (reason: string, message: string): ConditionResult => ({
+  status: 'False',
+  reason,
+  message,
+});
+export const isUnknown = (reason: string, message: string): ConditionResult => ({
   status: 'Unknown',
   reason,
   message,

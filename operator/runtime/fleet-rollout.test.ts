@@ -1,21 +1,21 @@
 // A new image of the operator comes to many pairs: decide() for each of them, and one wave that they share.
 
 import { describe, expect, test } from 'vitest';
-import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
+import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { renderingOf } from '../desired/rendering.ts';
 import type { Pod } from '../model/objects.ts';
 import type { OperatorSettings } from '../model/observed.ts';
 import { decide } from '../plan/decide.ts';
 import { running } from '../plan/reattach-world.fixture.ts';
 import { settings, spec, World } from '../plan/world.fixture.ts';
-import { RolloutWave } from './rollout-wave.ts';
+import { FleetRollout } from './fleet-rollout.ts';
 
 const next = { ...settings, fileserverImage: 'filerpair/fileserver:0.2.0' };
 
 class Cluster {
   readonly worlds: readonly World[];
   readonly woken = new Set<string>();
-  readonly wave: RolloutWave;
+  readonly wave: FleetRollout;
   /** What became of the new image where a pod was made from it. */
   starts: 'well' | 'cannot be pulled' | 'only in a trial' = 'well';
   /** That is to arrive, as it stands in the pods. */
@@ -25,7 +25,7 @@ class Cluster {
   constructor(pairs: number, upgraded: OperatorSettings = next) {
     this.#settings = upgraded;
     this.worlds = Array.from({ length: pairs }, () => World.running());
-    this.wave = new RolloutWave(
+    this.wave = new FleetRollout(
       () => this.worlds.map((world, index) => [`storage/${index}`, world.observed.pair!] as const),
       ({ spec }) => spec.image ?? upgraded.fileserverImage,
       (key) => this.woken.add(key),

@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
-import { NodeRooms, requestsOf } from './node-room.ts';
+import { NodeCapacities, requestsOf } from './node-capacity.ts';
 
 let api: HttpApi;
 afterEach(() => api?.close());
@@ -36,7 +36,7 @@ test('is what it has, less what the pods there request that have not ended', asy
       ],
     });
   });
-  const rooms = new NodeRooms(api.client);
+  const rooms = new NodeCapacities(api.client);
   const changes: number[] = [];
   const of = () => rooms.of(['node-2', 'node-2'], () => changes.push(1));
   expect(of(), 'not known yet').toEqual({});
@@ -47,7 +47,7 @@ test('is what it has, less what the pods there request that have not ended', asy
 
 test('is not known where the API does not say', async () => {
   api = await startHttpApi((_seen, response) => json(response, 403, failure(403, 'Forbidden')));
-  const rooms = new NodeRooms(api.client);
+  const rooms = new NodeCapacities(api.client);
   rooms.of(['node-2'], () => undefined);
   await expect.poll(() => api.seen.length).toBeGreaterThanOrEqual(2);
   await new Promise((resolve) => setTimeout(resolve, 20));

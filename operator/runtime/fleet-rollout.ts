@@ -23,7 +23,7 @@ interface Noted {
 /** A rollout that has stood still for this long does not come to its end by itself, ms. */
 const STUCK_MS = 10 * 60_000;
 
-export class RolloutWave {
+export class FleetRollout {
   readonly #pairs: () => Iterable<readonly [key: string, FilerPairObject]>;
   readonly #wake: (key: string) => void;
   readonly #imageOf: (pair: FilerPairObject) => string;

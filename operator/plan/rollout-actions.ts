@@ -1,12 +1,12 @@
 // The rollout's next step as actions. What could go wrong is asked first: whether a new pod would be accepted at all,
 // and, before a pod is deleted, whether its server really owns nothing, by the API itself and not by the caches.
 
-import { labels, leaseAnnotations } from '../../kubernetes/words.ts';
+import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { type Rollout, type RolloutStep, staleTrace } from '../assess/rollout.ts';
 import { imageTrial, imageTrialName } from '../desired/image-trial-pod.ts';
 import { newPod } from '../desired/pod.ts';
 import { renderingOf } from '../desired/rendering.ts';
-import type { Action, EventToTell } from '../model/action.ts';
+import type { Action, PairEvent } from '../model/action.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { ownedByOthers, patchLease, requestPatch } from './lease-upkeep.ts';
 import { neededByPods } from './provision.ts';
@@ -20,7 +20,7 @@ export function rolledOut(view: View, found: Rollout | null): Action[] {
 }
 
 function stepActions(view: View, step: RolloutStep, why: string): Action[] {
-  const event: EventToTell = { key: '', type: 'Normal', reason: 'RollingOut', note: why };
+  const event: PairEvent = { key: '', type: 'Normal', reason: 'RollingOut', note: why };
   if (step.kind === 'move') {
     const { lease } = step.home;
     if (lease === null) return [];

@@ -31,7 +31,7 @@ interface PodWithRequests extends KubernetesObject {
 /** Younger answers are not asked for anew. A little less than the time between two looks at everything. ms */
 const FRESH_MS = 9 * 60_000;
 
-export class NodeRooms {
+export class NodeCapacities {
   readonly #client: KubernetesClient;
   readonly #known = new Map<string, { room: Room | null; at: number }>();
 

@@ -3,16 +3,16 @@
 // What stands in front of each is a look at the Lease itself, past the cache, or a compare-and-swap on it: a pod is told to go
 // only while the Lease still names the owner because of whom it has to.
 
-import { leaseAnnotations } from '../../kubernetes/words.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import { claimsFit } from '../assess/claims-fit.ts';
 import {
-  type Attachment,
-  attachment,
   attachmentPods,
+  type DiskLocation,
+  diskLocation,
   inUseAs,
   nodeOf,
   volumesOf,
-} from '../assess/attachment.ts';
-import { claimsFit } from '../assess/claims-fit.ts';
+} from '../assess/disk-location.ts';
 import { leaseBelongsToPair } from '../assess/pod-replacement.ts';
 import { attachmentPod, attachmentPodLabels } from '../desired/attachment-pod.ts';
 import { type Action, inSequence } from '../model/action.ts';
@@ -43,7 +43,7 @@ function labelsBack(view: View, home: ServerView, { metadata }: Pod): Action[] {
 }
 
 function moved(view: View, home: ServerView): Action[] {
-  const found = attachment(view, home);
+  const found = diskLocation(view, home);
   if (found === null || home.lease === null) return [];
   const { namespace } = view.observed;
   const { pod } = found;
@@ -103,7 +103,7 @@ function moved(view: View, home: ServerView): Action[] {
 }
 
 /** Where they are mounted again on the same node, its kernel may have them all the time. */
-const nodeToLetGo = ({ create, from, node }: Attachment, { disksNode }: LeaseView): string | null =>
+const nodeToLetGo = ({ create, from, node }: DiskLocation, { disksNode }: LeaseView): string | null =>
   create && node !== disksNode ? null : (from ?? disksNode);
 
 /**

@@ -10,7 +10,7 @@
 // The attach/detach controller, which keeps a volume to one node, is the fence behind that (claims-fit.ts sees to it that
 // there is one). And a pod that waits for its volume is slower: the kubelet's patience with one that is not there yet doubles.
 
-import { labels, nodeAnnotations } from '../../kubernetes/words.ts';
+import { labels, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { serverPod } from '../desired/pod.ts';
 import {
   attachmentDirectory,
@@ -26,7 +26,7 @@ import type { Node, Pod, VolumeAttachment } from '../model/objects.ts';
 import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
 
-export type AttachmentState =
+export type DiskLocationState =
   /** Nobody owns the disk set, or its owner's node is not known: everything stays as it is. */
   | 'Unowned'
   /** The pod on the old node unmounts. */
@@ -37,8 +37,8 @@ export type AttachmentState =
   | 'Attaching'
   | 'Attached';
 
-export interface Attachment {
-  readonly state: AttachmentState;
+export interface DiskLocation {
+  readonly state: DiskLocationState;
   /** Where the disks belong now; null: not known. */
   readonly node: string | null;
   /** To be told to go. */
@@ -84,7 +84,7 @@ const MOUNTED_MS_MAX = 15_000;
 const REMINDERS_MS = [2_000, 4_000, 8_000];
 
 /** null: the pair's volumes do not move. */
-export function attachment(view: View, home: ServerView): Attachment | null {
+export function diskLocation(view: View, home: ServerView): DiskLocation | null {
   if (view.spec.storage.transfer !== 'Reattach') return null;
   const node = nodeOfOwner(view, home);
   const pods = attachmentPods(view, home);
@@ -125,7 +125,7 @@ function follow(
   node: string,
   pods: readonly Pod[],
   here: Pod | undefined,
-): Attachment {
+): DiskLocation {
   const away = pods.filter((pod) => !isOn(view, pod, node) || isEnding(pod));
   if (away.length > 0) return leaving(view, home, node, away);
   const added = here === undefined || !isWaitedFor(view, home) ? undefined : claimLacking(view, home, here);
@@ -188,7 +188,7 @@ function claimLacking(view: View, home: ServerView, { spec }: Pod): string | und
     .find((name) => !held.has(name));
 }
 
-function madeAgain(home: ServerView, node: string, pod: Pod, claim: string): Attachment {
+function madeAgain(home: ServerView, node: string, pod: Pod, claim: string): DiskLocation {
   const why = `it was made before claim ${claim} belonged to the disk set of ${home.name}`;
   const awaits = `pod ${pod.metadata.name} is made again, since ${why}`;
   return { ...waiting('Leaving', node, awaits), remove: [{ pod, why }] };
@@ -201,7 +201,12 @@ const noPodUses = (claim: string): string =>
 const keptFor = (claim: string, pod: Pod): string =>
   `pod ${pod.metadata.name} is left on node ${nodeOf(pod) ?? 'that it was made for'}, since ${claim} is being deleted and would go with its last pod`;
 
-const waiting = (state: AttachmentState, node: string, awaits: string | null, stuck = false): Attachment => ({
+const waiting = (
+  state: DiskLocationState,
+  node: string,
+  awaits: string | null,
+  stuck = false,
+): DiskLocation => ({
   state,
   node,
   remove: [],
@@ -253,7 +258,7 @@ function notKnown(view: View, home: ServerView): string | null {
   return null;
 }
 
-function leaving(view: View, home: ServerView, node: string, away: readonly Pod[]): Attachment {
+function leaving(view: View, home: ServerView, node: string, away: readonly Pod[]): DiskLocation {
   const stay = away.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   const deleted = claimsBeingDeleted(view, home)[0];
   if (deleted !== undefined && (stay.length > 0 || !isNodeReady(view, nodeOf(away[0]!) ?? '')))
@@ -280,7 +285,7 @@ function leaving(view: View, home: ServerView, node: string, away: readonly Pod[
  * attachment is gone is no proof then: the node may run, and write what its kernel still has. So it is the node that is waited
  * for, or who says that it is off, as if the attachment were there.
  */
-function takenByForce(view: View, home: ServerView, node: string): Attachment | null {
+function takenByForce(view: View, home: ServerView, node: string): DiskLocation | null {
   const from = home.lease?.disksNode ?? null;
   if (from === null || from === node) return null;
   const there = view.observed.nodes[from];
@@ -346,7 +351,7 @@ function detaching(
   home: ServerView,
   node: string,
   { metadata, spec, status }: VolumeAttachment,
-): Attachment {
+): DiskLocation {
   const from = spec?.nodeName;
   if (from !== undefined && view.observed.nodes[from] !== undefined && !isNodeReady(view, from)) {
     const { policy } = view.spec.storage.lostNodes;
@@ -397,7 +402,7 @@ function attaching(
   pod: Pod,
   here: readonly VolumeAttachment[],
   volumes: number,
-): Attachment {
+): DiskLocation {
   if (isReady(pod)) return waiting('Attached', node, null);
   const failed = here.find(({ status }) => status?.attachError?.message !== undefined);
   if (failed !== undefined) {
@@ -435,7 +440,7 @@ function notMounted(view: View, node: string, { metadata }: Pod): string {
 
 /** When time alone changes what is to be done about disks that are not mounted, ms since the epoch; null: never. */
 export function mountsDueAt(view: View): number | null {
-  const due = view.servers.flatMap((home) => attachment(view, home)?.dueAt ?? []);
+  const due = view.servers.flatMap((home) => diskLocation(view, home)?.dueAt ?? []);
   return due.length === 0 ? null : Math.min(...due);
 }
 
@@ -447,7 +452,7 @@ export const isReady = ({ status }: Pod): boolean =>
  * mounting them. Names of PersistentVolumes.
  */
 export function notFenced(view: View, home: ServerView): string[] {
-  const found = attachment(view, home);
+  const found = diskLocation(view, home);
   if (found?.state !== 'Attached') return [];
   const attached = new Set(
     view.observed.volumeAttachments.map(({ spec }) => spec?.source?.persistentVolumeName),

@@ -6,7 +6,7 @@ import {
   leaseAnnotations,
   type StandstillAnnotation,
   snapshotAnnotations,
-} from '../../kubernetes/words.ts';
+} from '../../kubernetes/labels-and-annotations.ts';
 import {
   type SnapshotOf,
   type SnapshotStep,
@@ -15,7 +15,7 @@ import {
   standstillMsMax,
 } from '../assess/snapshot.ts';
 import { desired } from '../desired/owned.ts';
-import type { Action, EventToTell } from '../model/action.ts';
+import type { Action, PairEvent } from '../model/action.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { patchLease } from './lease-upkeep.ts';
 
@@ -145,7 +145,7 @@ function outcome(view: View, step: SnapshotStep): Pick<LastSnapshot, 'result' | 
   }
 }
 
-export function snapshotEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): EventToTell[] {
+export function snapshotEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): PairEvent[] {
   const now = after.lastSnapshot;
   const was = before?.lastSnapshot;
   if (now === undefined || now.result === 'Pending') return [];
