@@ -1,14 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   DATA_SYNC,
-  decodeWRITE3args,
-  encodeCOMMIT3res,
-  encodeWRITE3res,
   FILE_SYNC,
   NFS_PROGRAM,
   NFS_V3,
   NFS3_OK,
   NFS3ERR_NOSPC,
+  nfs3Procedures,
   nfsproc3,
   type stable_how,
   UNSTABLE,
@@ -73,18 +71,24 @@ class ForgetfulFile {
 
   private write(reader: XdrReader, w: XdrWriter): void {
     this.writes += 1;
-    const args = decodeWRITE3args(reader);
+    const args = nfs3Procedures.WRITE.args.decode(reader);
     const { data } = args;
     const offset = Number(args.offset);
     if (this.failWrites) {
-      encodeWRITE3res(w, { status: NFS3ERR_NOSPC, file_wcc: NO_WCC });
+      nfs3Procedures.WRITE.res.encode(w, { status: NFS3ERR_NOSPC, file_wcc: NO_WCC });
       return;
     }
     const taken = Buffer.from(data.subarray(0, this.take));
     if (this.committed === UNSTABLE) this.volatile_.push({ offset, data: taken });
     else this.durable.set(taken, offset);
     const { committed, verf } = this;
-    encodeWRITE3res(w, { status: NFS3_OK, file_wcc: NO_WCC, count: taken.length, committed, verf });
+    nfs3Procedures.WRITE.res.encode(w, {
+      status: NFS3_OK,
+      file_wcc: NO_WCC,
+      count: taken.length,
+      committed,
+      verf,
+    });
   }
 
   private commit(w: XdrWriter): void {
@@ -92,7 +96,7 @@ class ForgetfulFile {
     this.onCommit();
     for (const { offset, data } of this.volatile_) this.durable.set(data, offset);
     this.volatile_ = [];
-    encodeCOMMIT3res(w, { status: NFS3_OK, file_wcc: NO_WCC, verf: this.verf });
+    nfs3Procedures.COMMIT.res.encode(w, { status: NFS3_OK, file_wcc: NO_WCC, verf: this.verf });
   }
 }
 

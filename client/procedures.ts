@@ -1,13 +1,12 @@
 // The procedures of NFSv3 and MOUNTv3 in the shape that the RPC client calls.
 import {
-  decodeExports,
-  decodeMountres3,
-  encodeDirpath,
+  dirpath,
+  exportlist,
   type exportnode,
   MOUNT_PROGRAM,
   MOUNT_V3,
   mountproc3,
-  type mountres3,
+  mountres3,
 } from '../protocol/mount.ts';
 import {
   encodeWRITE3argsBeforeData,
@@ -32,8 +31,8 @@ const generic = Object.fromEntries(
       program: NFS_PROGRAM,
       version: NFS_V3,
       procedure: codec.proc,
-      encodeArgs: codec.encodeArgs as (w: XdrWriter, args: never) => void,
-      decodeRes: codec.decodeRes as (r: XdrReader) => unknown,
+      encodeArgs: codec.args.encode as (w: XdrWriter, args: never) => void,
+      decodeRes: codec.res.decode as (r: XdrReader) => unknown,
     },
   ]),
 ) as unknown as Nfs3Table;
@@ -49,8 +48,8 @@ export const MOUNT_MNT: Procedure<Uint8Array, mountres3> = {
   program: MOUNT_PROGRAM,
   version: MOUNT_V3,
   procedure: mountproc3.MNT,
-  encodeArgs: encodeDirpath,
-  decodeRes: decodeMountres3,
+  encodeArgs: dirpath.encode,
+  decodeRes: mountres3.decode,
 };
 
 export const MOUNT_EXPORT: Procedure<null, exportnode[]> = {
@@ -59,5 +58,5 @@ export const MOUNT_EXPORT: Procedure<null, exportnode[]> = {
   version: MOUNT_V3,
   procedure: mountproc3.EXPORT,
   encodeArgs: () => {},
-  decodeRes: decodeExports,
+  decodeRes: exportlist.decode,
 };

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { decodeWRITE3args, FILE_SYNC, NFS_PROGRAM, NFS_V3, nfsproc3 } from '../protocol/nfs3.ts';
+import { FILE_SYNC, NFS_PROGRAM, NFS_V3, nfs3Procedures, nfsproc3 } from '../protocol/nfs3.ts';
 import { CallHeader, decodeCallHeader } from '../protocol/rpc.ts';
 import { XdrReader } from '../protocol/xdr.ts';
 import { CallTimeout } from './errors.ts';
@@ -62,7 +62,7 @@ describe('a call that timed out', () => {
       if (call.procedure !== nfsproc3.WRITE) continue;
       const reader = new XdrReader(call.message);
       decodeCallHeader(reader, new CallHeader());
-      const { offset, data } = decodeWRITE3args(reader);
+      const { offset, data } = nfs3Procedures.WRITE.args.decode(reader);
       arrived += 1;
       expect(Buffer.compare(data, Buffer.alloc(MIB, Number(offset) / MIB))).toBe(0);
     }

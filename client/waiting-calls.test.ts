@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { encodeGETATTR3res, NFS_PROGRAM, NFS_V3, NFS3ERR_JUKEBOX, NFS3ERR_STALE } from '../protocol/nfs3.ts';
+import { NFS_PROGRAM, NFS_V3, NFS3ERR_JUKEBOX, NFS3ERR_STALE, nfs3Procedures } from '../protocol/nfs3.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 import { credentialOf } from './identity.ts';
 import { Nfs3Client } from './nfs3-client.ts';
@@ -36,7 +36,7 @@ function client(options: Partial<RpcClientOptions> = {}): Nfs3Client {
 
 function answerWith(call: ScriptedCall, status: typeof NFS3ERR_JUKEBOX | typeof NFS3ERR_STALE): void {
   const w = new XdrWriter();
-  encodeGETATTR3res(w, { status });
+  nfs3Procedures.GETATTR.res.encode(w, { status });
   answer(call, w.written());
 }
 

@@ -33,7 +33,10 @@ function randomCalls(random: SeededRandom): { stream: Uint8Array; ends: number[]
   const ends: number[] = [];
   for (let xid = 0; xid < CALLS; xid++) {
     const name = random.pick(names);
-    const { proc, encodeArgs } = nfs3.nfs3Procedures[name];
+    const {
+      proc,
+      args: { encode: encodeArgs },
+    } = nfs3.nfs3Procedures[name];
     const record = beginRecord(w);
     encodeCallHeader(w, xid, nfs3.NFS_PROGRAM, nfs3.NFS_V3, proc, credential);
     (encodeArgs as (w: XdrWriter, args: unknown) => void)(w, randomNfs3[name].args(random));
@@ -55,7 +58,9 @@ function randomReplies(random: SeededRandom): {
     const name = random.pick(names);
     const record = beginRecord(w);
     encodeSuccessHeader(w, xid);
-    const { encodeRes } = nfs3.nfs3Procedures[name];
+    const {
+      res: { encode: encodeRes },
+    } = nfs3.nfs3Procedures[name];
     (encodeRes as (w: XdrWriter, res: unknown) => void)(w, randomNfs3[name].res(random));
     endRecord(w, record);
     ends.push(w.position);
@@ -90,7 +95,7 @@ function decodeCall(r: XdrReader): void {
   if (decodeCallHeader(r, header) !== 'ok') return;
   decodeAuthSys(r, header.credStart, header.credSize);
   const name = nameOf.get(header.proc);
-  if (name !== undefined) nfs3.nfs3Procedures[name].decodeArgs(r);
+  if (name !== undefined) nfs3.nfs3Procedures[name].args.decode(r);
   r.expectEnd();
 }
 
@@ -134,7 +139,7 @@ describe('a hostile stream', () => {
       const decodeReply = (r: XdrReader) => {
         decodeReplyHeader(r, reply);
         const name = procedures[index++ % CALLS]!;
-        if (reply.kind === 'success') nfs3.nfs3Procedures[name].decodeRes(r);
+        if (reply.kind === 'success') nfs3.nfs3Procedures[name].res.decode(r);
       };
       expect(decodeStream(stream, random, decodeReply), `seed ${seed}`).toBeGreaterThanOrEqual(unharmed);
     }

@@ -3,6 +3,7 @@ import * as mount from './mount.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 import { ascii, wire } from './testing/wire.ts';
 import { XdrError, XdrReader, XdrWriter } from './xdr.ts';
+import type { Value } from './xdr-types.ts';
 
 function written(write: (w: XdrWriter) => void): Uint8Array {
   const w = new XdrWriter(0);
@@ -24,39 +25,39 @@ const cases: Case<unknown>[] = [
     name: '§5.2.1 MNT and §5.2.3 UMNT: dirpath',
     value: ascii('/home'),
     bytes: wire('/home'),
-    encode: mount.encodeDirpath,
-    decode: mount.decodeDirpath,
+    encode: mount.dirpath.encode,
+    decode: mount.dirpath.decode,
   }),
   inCase<mount.mountres3>({
     name: '§5.2.1 MNT: handle and flavors',
     value: { status: mount.MNT3_OK, fhandle: ascii('handle'), auth_flavors: [1, 0] },
     bytes: wire(0, 'handle', 2, 1, 0),
-    encode: mount.encodeMountres3,
-    decode: mount.decodeMountres3,
+    encode: mount.mountres3.encode,
+    decode: mount.mountres3.decode,
   }),
   inCase<mount.mountres3>({
     name: '§5.2.1 MNT: refused',
     value: { status: mount.MNT3ERR_ACCES },
     bytes: wire(13),
-    encode: mount.encodeMountres3,
-    decode: mount.decodeMountres3,
+    encode: mount.mountres3.encode,
+    decode: mount.mountres3.decode,
   }),
-  inCase<mount.mountbody[]>({
+  inCase<Value<typeof mount.mountlist>[number][]>({
     name: '§5.2.2 DUMP: two entries',
     value: [
       { ml_hostname: ascii('client'), ml_directory: ascii('/home') },
       { ml_hostname: ascii(''), ml_directory: ascii('/') },
     ],
     bytes: wire(1, 'client', '/home', 1, '', '/', 0),
-    encode: mount.encodeMountlist,
-    decode: mount.decodeMountlist,
+    encode: mount.mountlist.encode,
+    decode: mount.mountlist.decode,
   }),
-  inCase<mount.mountbody[]>({
+  inCase<Value<typeof mount.mountlist>[number][]>({
     name: '§5.2.2 DUMP: none',
     value: [],
     bytes: wire(0),
-    encode: mount.encodeMountlist,
-    decode: mount.decodeMountlist,
+    encode: mount.mountlist.encode,
+    decode: mount.mountlist.decode,
   }),
   inCase<mount.exportnode[]>({
     name: '§5.2.5 EXPORT: with and without groups',
@@ -65,8 +66,8 @@ const cases: Case<unknown>[] = [
       { ex_dir: ascii('/all'), ex_groups: [] },
     ],
     bytes: wire(1, '/home', 1, '10.0.0.0/8', 1, 'host', 0, 1, '/all', 0, 0),
-    encode: mount.encodeExports,
-    decode: mount.decodeExports,
+    encode: mount.exportlist.encode,
+    decode: mount.exportlist.decode,
   }),
 ];
 
@@ -110,22 +111,22 @@ describe('limits, RFC 1813 appendix I §5.1.4', () => {
   };
 
   test('MNTPATHLEN: a path of 1024 bytes passes, of 1025 does not', () => {
-    expect(decodes(mount.decodeDirpath, wire('p'.repeat(1024)))).toBe(true);
-    expect(decodes(mount.decodeDirpath, wire('p'.repeat(1025)))).toBe(false);
+    expect(decodes(mount.dirpath.decode, wire('p'.repeat(1024)))).toBe(true);
+    expect(decodes(mount.dirpath.decode, wire('p'.repeat(1025)))).toBe(false);
   });
 
   test('MNTNAMLEN: a name of 255 bytes passes, of 256 does not', () => {
-    expect(decodes(mount.decodeMountlist, wire(1, 'n'.repeat(255), '/', 0))).toBe(true);
-    expect(decodes(mount.decodeMountlist, wire(1, 'n'.repeat(256), '/', 0))).toBe(false);
+    expect(decodes(mount.mountlist.decode, wire(1, 'n'.repeat(255), '/', 0))).toBe(true);
+    expect(decodes(mount.mountlist.decode, wire(1, 'n'.repeat(256), '/', 0))).toBe(false);
   });
 
   test('FHSIZE3: a handle of 64 bytes passes, of 65 does not', () => {
-    expect(decodes(mount.decodeMountres3, wire(0, 'h'.repeat(64), 0))).toBe(true);
-    expect(decodes(mount.decodeMountres3, wire(0, 'h'.repeat(65), 0))).toBe(false);
+    expect(decodes(mount.mountres3.decode, wire(0, 'h'.repeat(64), 0))).toBe(true);
+    expect(decodes(mount.mountres3.decode, wire(0, 'h'.repeat(65), 0))).toBe(false);
   });
 
   test('a claimed count of flavors costs no more than what is there', () => {
-    expect(decodes(mount.decodeMountres3, wire(0, 'h', 0xffffffff, 1, 1))).toBe(false);
+    expect(decodes(mount.mountres3.decode, wire(0, 'h', 0xffffffff, 1, 1))).toBe(false);
   });
 
   test('statuses have names for logs', () => {

@@ -4,7 +4,7 @@
 // record that holds them.
 
 import { NFS3_FHSIZE } from './nfs3/constants.ts';
-import type { XdrReader, XdrWriter } from './xdr.ts';
+import { array, list, opaque, result, struct, u32, type Value } from './xdr-types.ts';
 
 export const MOUNT_PROGRAM = 100005;
 export const MOUNT_V3 = 3;
@@ -54,6 +54,9 @@ export const {
   MNT3ERR_SERVERFAULT,
 } = mountstat3;
 
+const MOUNTED = { fhandle: opaque(FHSIZE3), auth_flavors: array(u32) };
+const NOT_MOUNTED = {};
+
 const statusNames = new Map<number, string>(Object.entries(mountstat3).map(([name, value]) => [value, name]));
 
 /** For logs and error texts: `MNT3ERR_ACCES`, or `mountstat3 4711` for a number that the RFC does not list. */
@@ -61,91 +64,17 @@ export function mountstat3Name(status: number): string {
   return statusNames.get(status) ?? `mountstat3 ${status}`;
 }
 
-export type dirpath = Uint8Array;
-
 /** Arguments of MNT and UMNT. */
-export function decodeDirpath(r: XdrReader): dirpath {
-  return r.opaque(MNTPATHLEN);
-}
-
-export function encodeDirpath(w: XdrWriter, path: dirpath): void {
-  w.opaque(path);
-}
+export const dirpath = opaque(MNTPATHLEN);
 
 /** RFC 1813 appendix I §5.2.1: mountres3. */
-export type mountres3 =
-  | { status: typeof MNT3_OK; fhandle: Uint8Array; auth_flavors: number[] }
-  | { status: mountstat3_error };
+export type mountres3 = Value<typeof mountres3>;
+export const mountres3 = result<mountstat3, typeof MOUNTED, typeof NOT_MOUNTED>(MOUNTED, NOT_MOUNTED);
 
-export function encodeMountres3(w: XdrWriter, res: mountres3): void {
-  w.u32(res.status);
-  if (res.status !== MNT3_OK) return;
-  w.opaque(res.fhandle);
-  w.u32(res.auth_flavors.length);
-  for (const flavor of res.auth_flavors) w.u32(flavor);
-}
-
-export function decodeMountres3(r: XdrReader): mountres3 {
-  const status = r.u32() as mountstat3;
-  if (status !== MNT3_OK) return { status };
-  const fhandle = r.opaque(FHSIZE3);
-  const count = r.u32();
-  const auth_flavors: number[] = [];
-  // The count is only claimed: u32() ends the loop with an XdrError where the record ends.
-  for (let i = 0; i < count; i++) auth_flavors.push(r.u32());
-  return { status, fhandle, auth_flavors };
-}
-
-/** RFC 1813 appendix I §5.2.2: an element of mountlist. */
-export interface mountbody {
-  ml_hostname: Uint8Array;
-  ml_directory: dirpath;
-}
-
-export function encodeMountlist(w: XdrWriter, list: readonly mountbody[]): void {
-  for (const { ml_hostname, ml_directory } of list) {
-    w.u32(1);
-    w.opaque(ml_hostname);
-    w.opaque(ml_directory);
-  }
-  w.u32(0);
-}
-
-export function decodeMountlist(r: XdrReader): mountbody[] {
-  const list: mountbody[] = [];
-  while (r.bool()) {
-    const ml_hostname = r.opaque(MNTNAMLEN);
-    list.push({ ml_hostname, ml_directory: r.opaque(MNTPATHLEN) });
-  }
-  return list;
-}
+/** RFC 1813 appendix I §5.2.2. */
+export const mountlist = list(struct({ ml_hostname: opaque(MNTNAMLEN), ml_directory: dirpath }));
 
 /** RFC 1813 appendix I §5.2.5: an element of exports. No groups: everybody may mount it. */
-export interface exportnode {
-  ex_dir: dirpath;
-  ex_groups: Uint8Array[];
-}
-
-export function encodeExports(w: XdrWriter, exports: readonly exportnode[]): void {
-  for (const { ex_dir, ex_groups } of exports) {
-    w.u32(1);
-    w.opaque(ex_dir);
-    for (const group of ex_groups) {
-      w.u32(1);
-      w.opaque(group);
-    }
-    w.u32(0);
-  }
-  w.u32(0);
-}
-
-export function decodeExports(r: XdrReader): exportnode[] {
-  const exports: exportnode[] = [];
-  while (r.bool()) {
-    const ex_dir = r.opaque(MNTPATHLEN);
-    const ex_groups: Uint8Array[] = [];
-    while (r.bool()) ex_groups.push(r.opaque(MNTNAMLEN));
-    exports.push({ ex_dir, ex_groups });
-  }
-  return exports;
-}
+const exportnode = struct({ ex_dir: dirpath, ex_groups: list(opaque(MNTNAMLEN)) });
+export type exportnode = Value<typeof exportnode>;
+export const exportlist = list(exportnode);

@@ -45,9 +45,9 @@ export async function mountExport(connection: CallConnection, path: string): Pro
     mount.MOUNT_PROGRAM,
     mount.MOUNT_V3,
     mount.MOUNTPROC3_MNT,
-    mount.encodeDirpath,
+    mount.dirpath.encode,
     new TextEncoder().encode(path),
-    mount.decodeMountres3,
+    mount.mountres3.decode,
   );
   if (result.status !== mount.MNT3_OK) {
     throw new Error(`the server does not let us mount ${path}: ${mount.mountstat3Name(result.status)}`);
@@ -62,9 +62,16 @@ type Call = <Name extends nfs3.Nfs3Name>(
 
 function caller(connection: CallConnection): Call {
   return async (name, args) => {
-    const { proc, encodeArgs, decodeRes } = nfs3.nfs3Procedures[name];
+    const codec = nfs3.nfs3Procedures[name];
     const { NFS_PROGRAM, NFS_V3 } = nfs3;
-    const res = await connection.call(NFS_PROGRAM, NFS_V3, proc, encodeArgs, args, decodeRes);
+    const res = await connection.call(
+      NFS_PROGRAM,
+      NFS_V3,
+      codec.proc,
+      codec.args.encode,
+      args,
+      codec.res.decode,
+    );
     if (res.status !== nfs3.NFS3_OK) throw new Error(`${name}: ${nfs3.nfsstat3Name(res.status)}`);
     return res as typeof res & { status: typeof nfs3.NFS3_OK };
   };

@@ -51,12 +51,12 @@ function getattr(object: nfs3.nfs_fh3): Load {
   return {
     encode(w, xid) {
       const record = beginCall(w, xid, nfs3.NFSPROC3_GETATTR);
-      nfs3.encodeGETATTR3args(w, args);
+      nfs3.nfs3Procedures.GETATTR.args.encode(w, args);
       endRecord(w, record);
       return null;
     },
     decode(r) {
-      expectOk(nfs3.decodeGETATTR3res(r).status, 'GETATTR');
+      expectOk(nfs3.nfs3Procedures.GETATTR.res.decode(r).status, 'GETATTR');
       return true;
     },
   };
@@ -67,12 +67,12 @@ function lookup(dir: nfs3.nfs_fh3): Load {
   return {
     encode(w, xid) {
       const record = beginCall(w, xid, nfs3.NFSPROC3_LOOKUP);
-      nfs3.encodeLOOKUP3args(w, args);
+      nfs3.nfs3Procedures.LOOKUP.args.encode(w, args);
       endRecord(w, record);
       return null;
     },
     decode(r) {
-      expectOk(nfs3.decodeLOOKUP3res(r).status, 'LOOKUP');
+      expectOk(nfs3.nfs3Procedures.LOOKUP.res.decode(r).status, 'LOOKUP');
       return true;
     },
   };
@@ -83,12 +83,12 @@ function access(object: nfs3.nfs_fh3): Load {
   return {
     encode(w, xid) {
       const record = beginCall(w, xid, nfs3.NFSPROC3_ACCESS);
-      nfs3.encodeACCESS3args(w, args);
+      nfs3.nfs3Procedures.ACCESS.args.encode(w, args);
       endRecord(w, record);
       return null;
     },
     decode(r) {
-      expectOk(nfs3.decodeACCESS3res(r).status, 'ACCESS');
+      expectOk(nfs3.nfs3Procedures.ACCESS.res.decode(r).status, 'ACCESS');
       return true;
     },
   };
@@ -100,12 +100,12 @@ function read(file: nfs3.nfs_fh3, count: number, nextOffset: () => number): Load
     encode(w, xid) {
       const record = beginCall(w, xid, nfs3.NFSPROC3_READ);
       args.offset = nextOffset();
-      nfs3.encodeREAD3args(w, args);
+      nfs3.nfs3Procedures.READ.args.encode(w, args);
       endRecord(w, record);
       return null;
     },
     decode(r: XdrReader) {
-      const res = nfs3.decodeREAD3res(r);
+      const res = nfs3.nfs3Procedures.READ.res.decode(r);
       expectOk(res.status, 'READ');
       if (res.status === nfs3.NFS3_OK && res.data.length !== count) {
         throw new Error(`READ of ${count} bytes returned ${res.data.length}`);
@@ -126,12 +126,12 @@ function write(stage: Stage, connection: number, size: number, stable: nfs3.stab
       // Long data goes out from where it lies: copying it would cost the generator more than the call.
       const apart = size >= MIB;
       if (apart) nfs3.encodeWRITE3argsBeforeData(w, args);
-      else nfs3.encodeWRITE3args(w, args);
+      else nfs3.nfs3Procedures.WRITE.args.encode(w, args);
       endRecord(w, record, apart ? size : 0);
       return apart ? data : null;
     },
     decode(r) {
-      const res = nfs3.decodeWRITE3res(r);
+      const res = nfs3.nfs3Procedures.WRITE.res.decode(r);
       expectOk(res.status, 'WRITE');
       if (res.status === nfs3.NFS3_OK && (res.count !== size || res.committed < stable)) {
         throw new Error(
@@ -158,17 +158,17 @@ function createRemove(dir: nfs3.nfs_fh3, connection: number): Load {
         names.set(slot, (name = new TextEncoder().encode(`created-${connection}-${slot}`)));
       const removing = created.has(slot);
       const record = beginCall(w, xid, removing ? nfs3.NFSPROC3_REMOVE : nfs3.NFSPROC3_CREATE);
-      if (removing) nfs3.encodeREMOVE3args(w, { object: { dir, name } });
-      else nfs3.encodeCREATE3args(w, { where: { dir, name }, how });
+      if (removing) nfs3.nfs3Procedures.REMOVE.args.encode(w, { object: { dir, name } });
+      else nfs3.nfs3Procedures.CREATE.args.encode(w, { where: { dir, name }, how });
       endRecord(w, record);
       return null;
     },
     decode(r, slot) {
       if (created.delete(slot)) {
-        expectOk(nfs3.decodeREMOVE3res(r).status, 'REMOVE');
+        expectOk(nfs3.nfs3Procedures.REMOVE.res.decode(r).status, 'REMOVE');
         return true;
       }
-      expectOk(nfs3.decodeCREATE3res(r).status, 'CREATE');
+      expectOk(nfs3.nfs3Procedures.CREATE.res.decode(r).status, 'CREATE');
       created.add(slot);
       return false;
     },

@@ -51,7 +51,10 @@ class Client {
     this.answered = Promise.withResolvers();
     const w = new XdrWriter();
     const record = beginRecord(w);
-    const { proc, encodeArgs } = nfs3.nfs3Procedures.GETATTR;
+    const {
+      proc,
+      args: { encode: encodeArgs },
+    } = nfs3.nfs3Procedures.GETATTR;
     this.xid += 1;
     encodeCallHeader(w, this.xid, nfs3.NFS_PROGRAM, nfs3.NFS_V3, proc, rootCredential);
     encodeArgs(w, { object: this.root });

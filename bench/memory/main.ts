@@ -48,7 +48,11 @@ async function lookAtAll(server: ServerUnderTest): Promise<void> {
   await Promise.all(clients);
 }
 
-const { proc, encodeArgs, decodeRes } = nfs3.nfs3Procedures.LOOKUP;
+const {
+  proc,
+  args: { encode: encodeArgs },
+  res: { decode: decodeRes },
+} = nfs3.nfs3Procedures.LOOKUP;
 
 async function lookup(connection: CallConnection, dir: nfs3.nfs_fh3, name: string): Promise<nfs3.nfs_fh3> {
   const args = { what: { dir, name: new TextEncoder().encode(name) } };

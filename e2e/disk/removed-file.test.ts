@@ -15,7 +15,7 @@ import { KEY_SIZE } from '../../fileserver/storage/journal/journal-records.ts';
 import { openVolume, type Volume } from '../../fileserver/storage/volume/volume.ts';
 import { OPEN } from '../../fileserver/system/open-gate.fixture.ts';
 import { SERVER_IDENTITY } from '../../fileserver/system/thread-identity.ts';
-import { encodeDiropargs3, nfsproc3 } from '../../protocol/nfs3.ts';
+import { diropargs3, nfsproc3 } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
 
@@ -65,7 +65,7 @@ afterEach(async () => {
 function execute(procedure: number, ...names: readonly string[]): void {
   const root = diskSet.rootOf(diskSet.exports.all[0]!) as OpenFile;
   const w = new XdrWriter();
-  for (const name of names) encodeDiropargs3(w, { dir: root.handle, name: new TextEncoder().encode(name) });
+  for (const name of names) diropargs3.encode(w, { dir: root.handle, name: new TextEncoder().encode(name) });
   const request = {
     service: { diskSet } as NfsService,
     key: 'k'.repeat(KEY_SIZE),

@@ -65,7 +65,7 @@ export class HostileSizes {
     const name = this.random.pick(procedures);
     const procedure = nfs.nfs3Procedures[name];
     encodeCallHeader(w, xid, nfs.NFS_PROGRAM, nfs.NFS_V3, procedure.proc, this.credential());
-    (procedure.encodeArgs as (w: XdrWriter, args: unknown) => void)(w, this.args[name]());
+    (procedure.args.encode as (w: XdrWriter, args: unknown) => void)(w, this.args[name]());
     return { name, message: w.bytes.slice(0, w.position) };
   }
 

@@ -129,7 +129,7 @@ class Attacker {
   }
 
   private learn(name: nfs.Nfs3Name, r: XdrReader): string {
-    const result = nfs.nfs3Procedures[name].decodeRes(r) as {
+    const result = nfs.nfs3Procedures[name].res.decode(r) as {
       status: number;
       object?: Uint8Array;
       obj?: Uint8Array | null;

@@ -264,7 +264,7 @@ describe('the stream', () => {
         parts.push(at + 7 >= call.length ? 0x80 : 0, 0, 0, part.length, ...part);
       }
       const { r } = await client.exchange(5, new Uint8Array(parts));
-      expect(nfs.decodeGETATTR3res(r).status).toBe(nfs.NFS3_OK);
+      expect(nfs.nfs3Procedures.GETATTR.res.decode(r).status).toBe(nfs.NFS3_OK);
     });
   });
 });
@@ -308,7 +308,7 @@ describe('clients that do not read', () => {
     const w = new XdrWriter();
     const start = beginRecord(w);
     encodeCallHeader(w, xid, nfs.NFS_PROGRAM, 3, nfs.nfsproc3.READ, ROOT);
-    nfs.encodeREAD3args(w, { file, offset: 0, count: 1024 * 1024 });
+    nfs.nfs3Procedures.READ.args.encode(w, { file, offset: 0, count: 1024 * 1024 });
     endRecord(w, start);
     return w.bytes.slice(0, w.position);
   }

@@ -3,7 +3,7 @@
  * writers that never finish a message. For tests of what they cost everybody else.
  */
 import { connect, type Socket } from 'node:net';
-import { encodeREAD3args, NFS_PROGRAM, NFS_V3, NFS3_IO_SIZE_MAX, nfsproc3 } from '../../protocol/nfs3.ts';
+import { NFS_PROGRAM, NFS_V3, NFS3_IO_SIZE_MAX, nfs3Procedures, nfsproc3 } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { encodeCallHeader, type opaque_auth } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
@@ -39,7 +39,7 @@ export class Crowd {
       Promise.all(Array.from({ length: count }, () => connected(port)));
     const nothing = call(credential, nfsproc3.NULL, () => {});
     const reading = call(credential, nfsproc3.READ, (w) =>
-      encodeREAD3args(w, { file, offset: 0, count: NFS3_IO_SIZE_MAX }),
+      nfs3Procedures.READ.args.encode(w, { file, offset: 0, count: NFS3_IO_SIZE_MAX }),
     );
     // The beginning of a record of 1 MiB.
     const writing = new Uint8Array([0x80, 0x10, 0, 0, ...new Uint8Array(4096)]);

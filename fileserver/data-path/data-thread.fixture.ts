@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { decodeMountres3, encodeDirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
+import { dirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3, mountres3 } from '../../protocol/mount.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
 import { allocateRightTable, type DiskSetSlot, RightTable } from '../right/right-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
@@ -145,10 +145,10 @@ export class TestDataThread {
 
 /** The handle of an export or of a directory in it. */
 export async function mount(client: RpcClient, path: string): Promise<Uint8Array> {
-  const encode = (w: Parameters<typeof encodeDirpath>[0]): void =>
-    encodeDirpath(w, new TextEncoder().encode(path));
+  const encode = (w: Parameters<typeof dirpath.encode>[0]): void =>
+    dirpath.encode(w, new TextEncoder().encode(path));
   const { r } = await client.raw(MOUNT_PROGRAM, MOUNT_V3, mountproc3.MNT, encode);
-  const result = decodeMountres3(r);
+  const result = mountres3.decode(r);
   if (result.status !== 0) throw new Error(`MNT ${path}: ${result.status}`);
   return result.fhandle.slice();
 }

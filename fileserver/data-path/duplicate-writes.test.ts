@@ -54,7 +54,7 @@ function write(
   text: string,
   stable: nfs.stable_how = nfs.UNSTABLE,
   offset: number | bigint = 0,
-): Promise<nfs.WRITE3res> {
+): Promise<nfs.Nfs3Calls['WRITE']['res']> {
   const data = bytes(text);
   return client.call('WRITE', { file, offset, count: data.length, stable, data }, { xid });
 }
@@ -110,7 +110,7 @@ test.runIf(identityCanChange)(
   'a WRITE that was refused does not succeed later, when a copy of it is read',
   async () => {
     const stranger = userCredential(4711, 4711);
-    const call = (client: RpcClient): Promise<nfs.WRITE3res> =>
+    const call = (client: RpcClient): Promise<nfs.Nfs3Calls['WRITE']['res']> =>
       client.call(
         'WRITE',
         { file, offset: 0, count: 3, stable: nfs.UNSTABLE, data: bytes('new') },
@@ -213,7 +213,7 @@ test('connections of other clients go on', async () => {
 test('of an operation too: the same arguments and XID by another user are another request', async () => {
   const dir = await mount(first, '/data');
   const how = { mode: nfs.GUARDED, obj_attributes: nfs.SATTR3_NOTHING } as const;
-  const create = (client: RpcClient, gid: number): Promise<nfs.CREATE3res> => {
+  const create = (client: RpcClient, gid: number): Promise<nfs.Nfs3Calls['CREATE']['res']> => {
     const credential = userCredential(0, gid);
     return client.call('CREATE', { where: { dir, name: bytes('new') }, how }, { xid: 7, credential });
   };

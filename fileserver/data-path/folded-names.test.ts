@@ -33,7 +33,7 @@ function guarded(of: ServedVolume, name: string): Operation {
   const dir = diskSet.rootOf(diskSet.exports.all[0]!);
   if (typeof dir === 'string') throw new Error(dir);
   const w = new XdrWriter();
-  nfs.encodeCREATE3args(w, {
+  nfs.nfs3Procedures.CREATE.args.encode(w, {
     where: { dir: dir.handle, name: bytes(name) },
     how: { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o640 } },
   });

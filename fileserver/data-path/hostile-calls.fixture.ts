@@ -4,7 +4,7 @@
  * (procedure, handles, lengths) far more than by single bytes, so inputs are made from structure and kept when the
  * server shows a new behaviour; the coverage of its lines is not looked at.
  */
-import { encodeDirpath, MOUNT_PROGRAM, MOUNT_V3 } from '../../protocol/mount.ts';
+import { dirpath, MOUNT_PROGRAM, MOUNT_V3 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { encodeCallHeader, type opaque_auth } from '../../protocol/rpc.ts';
 import { randomNfs3 } from '../../protocol/testing/random-nfs3.ts';
@@ -102,7 +102,7 @@ export class HostileCalls {
     const procedure = this.random.below(7);
     encodeCallHeader(w, 0, MOUNT_PROGRAM, MOUNT_V3, procedure, this.credential());
     const path = `${this.random.pick(['/inside', '/inside/', '', '/locked', '/'])}/${this.someText()}`;
-    if (procedure === 1 || procedure === 3) encodeDirpath(w, bytes(path).subarray(0, 1024));
+    if (procedure === 1 || procedure === 3) dirpath.encode(w, bytes(path).subarray(0, 1024));
     return [w.bytes.slice(0, w.position), `MOUNT ${procedure}`];
   }
 
@@ -113,7 +113,10 @@ export class HostileCalls {
   private nfsCall(): [Uint8Array, string] {
     const w = new XdrWriter();
     const name = this.random.chance(4) ? this.random.pick(EXPLORING) : this.random.pick(procedures);
-    const { proc, encodeArgs } = nfs.nfs3Procedures[name];
+    const {
+      proc,
+      args: { encode: encodeArgs },
+    } = nfs.nfs3Procedures[name];
     encodeCallHeader(w, 0, nfs.NFS_PROGRAM, nfs.NFS_V3, proc, this.credential());
     const args = this.sharpen(randomNfs3[name].args(this.random));
     (encodeArgs as (w: XdrWriter, args: unknown) => void)(w, args);

@@ -200,7 +200,7 @@ function behaviour(r: XdrReader, what: string, calls: HostileCalls): string {
   const status =
     r.end - r.position >= 4 ? new DataView(r.bytes.buffer, r.bytes.byteOffset).getUint32(r.position) : -1;
   try {
-    const result = procedure.decodeRes(r) as { object?: Uint8Array; obj?: Uint8Array | null };
+    const result = procedure.res.decode(r) as { object?: Uint8Array; obj?: Uint8Array | null };
     const handle = result.object ?? result.obj;
     if (handle != null) calls.learnHandle(handle.slice());
   } catch {

@@ -60,8 +60,8 @@ describe.each(kinds)('on $name', ({ name, mount: mountFileSystem }) => {
     procedure: Name,
     args: nfs.Nfs3Calls[Name]['args'],
   ): Promise<{ r: XdrReader }> {
-    const { proc, encodeArgs } = nfs.nfs3Procedures[procedure];
-    return client.raw(nfs.NFS_PROGRAM, nfs.NFS_V3, proc, (w) => encodeArgs(w, args));
+    const codec = nfs.nfs3Procedures[procedure];
+    return client.raw(nfs.NFS_PROGRAM, nfs.NFS_V3, codec.proc, (w) => codec.args.encode(w, args));
   }
 
   const statusName = ({ status }: { status: number }): string => nfs.nfsstat3Name(status as nfs.nfsstat3);

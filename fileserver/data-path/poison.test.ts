@@ -60,7 +60,7 @@ function poison<Name extends Operations>(
 ): Poison {
   const args = (stage: Stage): Uint8Array => {
     const w = new XdrWriter();
-    nfs.nfs3Procedures[procedure].encodeArgs(w, argsOf(stage) as never);
+    nfs.nfs3Procedures[procedure].args.encode(w, argsOf(stage) as never);
     return w.written().slice();
   };
   return { title: `${procedure} ${title}`, procedure, args };
@@ -353,7 +353,10 @@ test('by the network, to a server and to the next one: each has an answer, and t
       const args = one.args({ dir, file: looked.object });
       const id = ids[i % ids.length]!;
       const credential = userCredential(id, id, Array(16).fill(id));
-      const { proc, decodeRes } = nfs.nfs3Procedures[one.procedure];
+      const {
+        proc,
+        res: { decode: decodeRes },
+      } = nfs.nfs3Procedures[one.procedure];
       const encode = (w: XdrWriter): void => {
         w.ensure(args.length);
         w.bytes.set(args, w.position);

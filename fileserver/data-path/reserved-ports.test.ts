@@ -2,12 +2,12 @@
 // claims no user id, whatever he writes into his calls.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
-  decodeMountres3,
-  encodeDirpath,
+  dirpath,
   MNT3ERR_ACCES,
   MOUNT_PROGRAM,
   MOUNT_V3,
   mountproc3,
+  mountres3,
 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
@@ -51,9 +51,9 @@ async function fromReserved(): Promise<RpcClient> {
 
 async function mountStatus(client: RpcClient, path: string): Promise<number> {
   const { r } = await client.raw(MOUNT_PROGRAM, MOUNT_V3, mountproc3.MNT, (w) =>
-    encodeDirpath(w, bytes(path)),
+    dirpath.encode(w, bytes(path)),
   );
-  return decodeMountres3(r).status;
+  return mountres3.decode(r).status;
 }
 
 describe.runIf(isRoot)('calls', () => {

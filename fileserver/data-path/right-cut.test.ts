@@ -147,7 +147,7 @@ function create(served: ServedVolume, name: string) {
   const time = { how: nfs.SET_TO_CLIENT_TIME, time: { seconds: 7, nseconds: 0 } } as const;
   const obj_attributes = { ...nfs.SATTR3_NOTHING, mode: 0o640, size: 5000, mtime: time };
   const where = { dir: dir.handle, name: bytes(name) };
-  nfs.encodeCREATE3args(w, { where, how: { mode: nfs.GUARDED, obj_attributes } });
+  nfs.nfs3Procedures.CREATE.args.encode(w, { where, how: { mode: nfs.GUARDED, obj_attributes } });
   return served.make(nfs.nfsproc3.CREATE, w.written().slice(), name.padEnd(16, '.'), user);
 }
 

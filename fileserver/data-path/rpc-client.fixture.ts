@@ -107,10 +107,10 @@ export class RpcClient {
     options: CallOptions = {},
   ): Promise<Nfs3Calls[Name]['res']> {
     const procedure = nfs3Procedures[name];
-    const encode = (w: XdrWriter): void => procedure.encodeArgs(w, args);
+    const encode = (w: XdrWriter): void => procedure.args.encode(w, args);
     const { header, r } = await this.raw(NFS_PROGRAM, NFS_V3, procedure.proc, encode, options);
     if (header.kind !== 'success') throw new Error(`${name}: ${header.kind} ${header.acceptStat}`);
-    const result = procedure.decodeRes(r);
+    const result = procedure.res.decode(r);
     r.expectEnd();
     return result;
   }

@@ -15,16 +15,16 @@ import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { freePorts } from '../../loopback/free-ports.ts';
 import {
-  decodeExports,
-  decodeMountlist,
-  decodeMountres3,
-  encodeDirpath,
+  dirpath,
+  exportlist,
   MNT3ERR_ACCES,
   MNT3ERR_NOENT,
   MNT3ERR_NOTDIR,
   MOUNT_PROGRAM,
   MOUNT_V3,
+  mountlist,
   mountproc3,
+  mountres3,
 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
@@ -298,13 +298,13 @@ describe('exports', () => {
     return connect(port, host);
   }
   const raw = async (client: RpcClient, procedure: number, path?: string) => {
-    const encode = (w: Parameters<typeof encodeDirpath>[0]): void => {
-      if (path !== undefined) encodeDirpath(w, bytes(path));
+    const encode = (w: Parameters<typeof dirpath.encode>[0]): void => {
+      if (path !== undefined) dirpath.encode(w, bytes(path));
     };
     return (await client.raw(MOUNT_PROGRAM, MOUNT_V3, procedure, encode)).r;
   };
   const mountStatus = async (client: RpcClient, path: string): Promise<number> =>
-    decodeMountres3(await raw(client, mountproc3.MNT, path)).status;
+    mountres3.decode(await raw(client, mountproc3.MNT, path)).status;
 
   test('MNT, DUMP, UMNT, UMNTALL and EXPORT tell the truth', async () => {
     mkdirSync(join(directory.path, 'sub'));
@@ -321,15 +321,15 @@ describe('exports', () => {
     expect(await mountStatus(client, '/home/.filerpair')).toBe(MNT3ERR_NOENT);
     expect(await mountStatus(client, '/other')).toBe(MNT3ERR_ACCES);
     expect(await mountStatus(client, '/homework')).toBe(MNT3ERR_NOENT);
-    const list = decodeExports(await raw(client, mountproc3.EXPORT));
+    const list = exportlist.decode(await raw(client, mountproc3.EXPORT));
     expect(list.map(({ ex_dir, ex_groups }) => [text(ex_dir), ex_groups.map(text)])).toEqual([
       ['/home', []],
       ['/other', ['10.1.0.0/16', 'fd00::/8']],
     ]);
     const dump = async (): Promise<string[]> =>
-      decodeMountlist(await raw(client, mountproc3.DUMP)).map(
-        ({ ml_hostname, ml_directory }) => `${text(ml_hostname)}:${text(ml_directory)}`,
-      );
+      mountlist
+        .decode(await raw(client, mountproc3.DUMP))
+        .map(({ ml_hostname, ml_directory }) => `${text(ml_hostname)}:${text(ml_directory)}`);
     expect(await dump()).toEqual(['127.0.0.1:/home', '127.0.0.1:/home/sub']);
     await raw(client, mountproc3.UMNT, '/home');
     expect(await dump()).toEqual(['127.0.0.1:/home/sub']);

@@ -41,7 +41,7 @@ test('long calls that wait for it are read no further than what may wait', async
     const mark = beginRecord(w);
     encodeCallHeader(w, xid, nfs.NFS_PROGRAM, nfs.NFS_V3, nfs.nfsproc3.WRITE, stranger);
     const args = { file: root, offset: 0, count: MIB, stable: nfs.UNSTABLE, data };
-    nfs.nfs3Procedures.WRITE.encodeArgs(w, args);
+    nfs.nfs3Procedures.WRITE.args.encode(w, args);
     endRecord(w, mark);
     client.socket.write(w.written());
   }

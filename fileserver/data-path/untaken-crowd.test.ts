@@ -40,7 +40,7 @@ function readCalls(file: Uint8Array, count: number): Uint8Array {
   for (let xid = 1; xid <= count; xid++) {
     const mark = beginRecord(w);
     encodeCallHeader(w, xid, nfs.NFS_PROGRAM, nfs.NFS_V3, nfs.nfsproc3.READ, ROOT);
-    nfs.nfs3Procedures.READ.encodeArgs(w, { file, offset: 0, count: MIB });
+    nfs.nfs3Procedures.READ.args.encode(w, { file, offset: 0, count: MIB });
     endRecord(w, mark);
   }
   return w.written().slice();

@@ -87,7 +87,7 @@ test.each(changes)('a WRITE behind a SETATTR, when the export is %s', async (_ti
     stable: nfs.FILE_SYNC,
     data: bytes('data'),
   } as const;
-  nfs.nfs3Procedures.WRITE.encodeArgs(w, args);
+  nfs.nfs3Procedures.WRITE.args.encode(w, args);
   const answer = new Promise<Uint8Array>((resolve) => {
     const call: NfsCall = {
       service,
@@ -115,7 +115,7 @@ test.each(changes)(
   (_title, exports, status) => {
     const w = new XdrWriter();
     const how = { mode: nfs.GUARDED, obj_attributes: nfs.SATTR3_NOTHING } as const;
-    nfs.nfs3Procedures.CREATE.encodeArgs(w, { where: { dir: root().handle, name: bytes('new') }, how });
+    nfs.nfs3Procedures.CREATE.args.encode(w, { where: { dir: root().handle, name: bytes('new') }, how });
     const operation = new operations[nfs.nfsproc3.CREATE]!({
       service,
       key: 'key'.padEnd(16, '.'),

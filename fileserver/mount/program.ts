@@ -1,9 +1,7 @@
 /** The MOUNT program, version 3 (RFC 1813 appendix I): all six procedures. */
 import {
-  decodeDirpath,
-  encodeExports,
-  encodeMountlist,
-  encodeMountres3,
+  dirpath,
+  exportlist,
   MNT3_OK,
   MNT3ERR_ACCES,
   MNT3ERR_INVAL,
@@ -14,7 +12,9 @@ import {
   MNT3ERR_SERVERFAULT,
   MNTNAMLEN,
   MOUNT_V3,
+  mountlist,
   mountproc3,
+  mountres3,
   type mountstat3_error,
 } from '../../protocol/mount.ts';
 import { AUTH_SYS } from '../../protocol/rpc.ts';
@@ -59,17 +59,17 @@ function mnt(call: MountCall): void {
   r.expectEnd();
   const entry = diskSet.exports.find(path);
   if (entry === null) {
-    encodeMountres3(w, { status: MNT3ERR_NOENT });
+    mountres3.encode(w, { status: MNT3ERR_NOENT });
     return;
   }
   const { found, below } = entry;
   if (!found.isFor(call.host, call.port)) {
-    encodeMountres3(w, { status: MNT3ERR_ACCES });
+    mountres3.encode(w, { status: MNT3ERR_ACCES });
     return;
   }
   // Its directory is not there: told and looked for elsewhere.
   if (found.rootKey === '') {
-    encodeMountres3(w, { status: MNT3ERR_NOENT });
+    mountres3.encode(w, { status: MNT3ERR_NOENT });
     return;
   }
   const names = below.split('/').filter((part) => part !== '');
@@ -80,20 +80,20 @@ function mnt(call: MountCall): void {
   const { stat } = found.volume;
   const status = typeof file === 'string' ? file : diskSet.attributes(file, stat);
   if (typeof file === 'string' || status !== 'ok') {
-    encodeMountres3(w, { status: mountstatOf(status === 'ok' ? 'ioError' : status) });
+    mountres3.encode(w, { status: mountstatOf(status === 'ok' ? 'ioError' : status) });
     return;
   }
   if (stat.type !== S_IFDIR) {
-    encodeMountres3(w, { status: MNT3ERR_NOTDIR });
+    mountres3.encode(w, { status: MNT3ERR_NOTDIR });
     return;
   }
   call.mounts.add(call.host, path);
-  encodeMountres3(w, { status: MNT3_OK, fhandle: file.handle, auth_flavors: [AUTH_SYS] });
+  mountres3.encode(w, { status: MNT3_OK, fhandle: file.handle, auth_flavors: [AUTH_SYS] });
 }
 
 /** One character a byte, so that names of any encoding survive; a slash at the end means nothing. */
 function readPath(r: XdrReader): string {
-  const path = Buffer.from(decodeDirpath(r)).toString('latin1');
+  const path = Buffer.from(dirpath.decode(r)).toString('latin1');
   return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path;
 }
 
@@ -121,7 +121,7 @@ function mountstatOf(failure: VolumeFailure): mountstat3_error {
 /** Appendix I §5.2.2. */
 function dump(call: MountCall): void {
   call.r.expectEnd();
-  encodeMountlist(
+  mountlist.encode(
     call.w,
     call.mounts.all.map(({ host, path }) => ({
       ml_hostname: bytesOf(host).subarray(0, MNTNAMLEN),
@@ -146,7 +146,7 @@ function umntall(call: MountCall): void {
 /** Appendix I §5.2.5. `*` is said by naming no group. */
 function exportList(call: MountCall): void {
   call.r.expectEnd();
-  encodeExports(
+  exportlist.encode(
     call.w,
     call.diskSet.exports.all.map(({ wirePath, spec }) => ({
       ex_dir: bytesOf(wirePath),

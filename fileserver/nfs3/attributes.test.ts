@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DONT_CHANGE, encodeFattr3, type fattr3, ftype3 } from '../../protocol/nfs3.ts';
+import { DONT_CHANGE, fattr3, ftype3 } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { NO_CHANGES } from '../storage/files/set-attributes.ts';
 import type { Volume } from '../storage/volume/volume.ts';
@@ -60,7 +60,7 @@ test.each(['file', '.', 'link', '/dev/null'])('%s', (name) => {
     ctime: split(stat.ctimeNs),
   };
   const slow = new XdrWriter();
-  encodeFattr3(slow, expected);
+  fattr3.encode(slow, expected);
   expect([...fast.written()]).toEqual([...slow.written()]);
 });
 

@@ -1,6 +1,6 @@
 /**
  * Attributes from the kernel's struct statx straight into a reply: fattr3, wcc_attr and the unions around them
- * (RFC 1813 §2.6). The same bytes as protocol/'s encodeFattr3() makes of an object, without the object; a test
+ * (RFC 1813 §2.6). The same bytes as protocol/'s fattr3.encode() makes of an object, without the object; a test
  * compares the two.
  */
 import {

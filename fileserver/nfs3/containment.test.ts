@@ -76,7 +76,7 @@ function made(name: string, key = nextKey()): Operation {
   const w = new XdrWriter();
   const time = { how: nfs.SET_TO_CLIENT_TIME, time: { seconds: 7, nseconds: 0 } } as const;
   const attributes = { ...nfs.SATTR3_NOTHING, mode: 0o640, size: 5000, mtime: time };
-  nfs.encodeCREATE3args(w, {
+  nfs.nfs3Procedures.CREATE.args.encode(w, {
     where: { dir: dir.handle, name: bytes(name) },
     how: { mode: nfs.GUARDED, obj_attributes: attributes },
   });
@@ -271,11 +271,19 @@ type About = (w: XdrWriter, dir: Uint8Array, old: Uint8Array) => void;
 const at = (dir: Uint8Array, name: string): nfs.diropargs3 => ({ dir, name: bytes(name) });
 
 test.each<[string, number, About]>([
-  ['CREATE', CREATE, (w, dir) => nfs.encodeCREATE3args(w, { where: at(dir, 'new'), how })],
-  ['REMOVE', REMOVE, (w, dir) => nfs.encodeREMOVE3args(w, { object: at(dir, 'old') })],
-  ['RENAME', RENAME, (w, dir) => nfs.encodeRENAME3args(w, { from: at(dir, 'old'), to: at(dir, 'new') })],
-  ['LINK', LINK, (w, dir, file) => nfs.encodeLINK3args(w, { file, link: at(dir, 'new') })],
-  ['SETATTR', SETATTR, (w, object) => nfs.encodeSETATTR3args(w, { object, new_attributes, guard })],
+  ['CREATE', CREATE, (w, dir) => nfs.nfs3Procedures.CREATE.args.encode(w, { where: at(dir, 'new'), how })],
+  ['REMOVE', REMOVE, (w, dir) => nfs.nfs3Procedures.REMOVE.args.encode(w, { object: at(dir, 'old') })],
+  [
+    'RENAME',
+    RENAME,
+    (w, dir) => nfs.nfs3Procedures.RENAME.args.encode(w, { from: at(dir, 'old'), to: at(dir, 'new') }),
+  ],
+  ['LINK', LINK, (w, dir, file) => nfs.nfs3Procedures.LINK.args.encode(w, { file, link: at(dir, 'new') })],
+  [
+    'SETATTR',
+    SETATTR,
+    (w, object) => nfs.nfs3Procedures.SETATTR.args.encode(w, { object, new_attributes, guard }),
+  ],
 ])(
   'refused because the journal has no room, %s has no attributes before of another directory',
   async (_name, procedure, encode) => {
@@ -299,12 +307,12 @@ test.each<[string, number, About]>([
       expect(statusOf(answer)).toBe(nfs.NFS3ERR_NOSPC);
       const r = new XdrReader(answer!);
       r.u32();
-      if (procedure === LINK && r.bool()) nfs.decodeFattr3(r);
-      const { before, after } = nfs.decodeWccData(r);
+      if (procedure === LINK && r.bool()) nfs.fattr3.decode(r);
+      const { before, after } = nfs.wcc_data.decode(r);
       expect(before).toBe(null);
       expect(after).not.toBe(null);
       if (procedure !== RENAME) continue;
-      expect(nfs.decodeWccData(r).before).toBe(null);
+      expect(nfs.wcc_data.decode(r).before).toBe(null);
     }
     expect(served.faults).toEqual([]);
   },

@@ -1,5 +1,5 @@
 /** CREATE, RFC 1813 §3.3.8: UNCHECKED, GUARDED and EXCLUSIVE. */
-import { type CREATE3args, decodeCREATE3args, EXCLUSIVE, GUARDED } from '../../protocol/nfs3.ts';
+import { EXCLUSIVE, GUARDED, type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import { GradualTruncation, truncatesMuch } from '../storage/files/gradual-truncation.ts';
@@ -28,7 +28,7 @@ const EXISTING = 1;
 export class Create extends NewEntry {
   readonly operation = 'CREATE';
   protected readonly makingCall = 'openat';
-  private readonly args: CREATE3args;
+  private readonly args: Nfs3Calls['CREATE']['args'];
   private readonly wanted: AttributeChanges;
   private readonly mode: number;
   /** UNCHECKED found a file: all that happens to it is this change of its size. */
@@ -41,7 +41,7 @@ export class Create extends NewEntry {
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = decodeCREATE3args(r);
+    this.args = nfs3Procedures.CREATE.args.decode(r);
     r.expectEnd();
     const { how, where } = this.args;
     this.dirHandle = where.dir;

@@ -1,5 +1,5 @@
 /** GETATTR, RFC 1813 §3.3.1. */
-import { encodeFailure, NFS3_OK } from '../../protocol/nfs3.ts';
+import { NFS3_OK } from '../../protocol/nfs3.ts';
 import { encodeAttributes } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
 import { nfsstat3Of } from './nfs-status.ts';
@@ -9,14 +9,14 @@ export function getattr(call: NfsCall): Outcome {
   const file = readFile(call);
   call.r.expectEnd();
   if (typeof file === 'string') {
-    encodeFailure(w, nfsstat3Of(file));
+    w.u32(nfsstat3Of(file));
     return 'answered';
   }
   const { volume } = file;
   const status = service.diskSet.attributes(file, volume.stat);
   if (status === 'needsDisk') return 'elsewhere';
   if (status !== 'ok') {
-    encodeFailure(w, nfsstat3Of(status));
+    w.u32(nfsstat3Of(status));
     return 'answered';
   }
   w.u32(NFS3_OK);

@@ -78,7 +78,7 @@ function nextKey(): string {
 /** Its answer. */
 function setSize(size: number, guard: nfs.nfstime3 | null = null, key = nextKey()): Promise<Answer> {
   const w = new XdrWriter();
-  nfs.encodeSETATTR3args(w, {
+  nfs.nfs3Procedures.SETATTR.args.encode(w, {
     object: large().handle,
     new_attributes: { ...nfs.SATTR3_NOTHING, size },
     guard,
@@ -89,7 +89,7 @@ function setSize(size: number, guard: nfs.nfstime3 | null = null, key = nextKey(
 function create(name: string, how: nfs.createhow3['mode'] = nfs.GUARDED): Promise<Answer> {
   const w = new XdrWriter();
   const obj_attributes = { ...nfs.SATTR3_NOTHING, size: 0 };
-  nfs.encodeCREATE3args(w, {
+  nfs.nfs3Procedures.CREATE.args.encode(w, {
     where: { dir: root().handle, name: bytes(name) },
     how: { mode: how as typeof nfs.GUARDED, obj_attributes },
   });

@@ -5,7 +5,7 @@
  */
 
 import { constants } from 'node:os';
-import { decodeLINK3args, type LINK3args, NFS3_OK } from '../../protocol/nfs3.ts';
+import { NFS3_OK, type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
@@ -26,14 +26,14 @@ const { ENOENT } = constants.errno;
 
 export class Link extends Operation {
   readonly operation = 'LINK';
-  private readonly args: LINK3args;
+  private readonly args: Nfs3Calls['LINK']['args'];
   private file: OpenFile | null;
   private dir: OpenFile | null;
 
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = decodeLINK3args(r);
+    this.args = nfs3Procedures.LINK.args.decode(r);
     r.expectEnd();
     this.file = null;
     this.dir = null;

@@ -5,7 +5,7 @@
  * failovers, so the cookie verifier never changes either: it is the volume's UUID, and only tells a cookie of
  * another volume.
  */
-import { decodeFh3, NFS3_COOKIEVERFSIZE } from '../../protocol/nfs3.ts';
+import { NFS3_COOKIEVERFSIZE, nfs_fh3 } from '../../protocol/nfs3.ts';
 import { failureOfResult, type VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { isDotDot, isPrivateName } from '../storage/names/names.ts';
@@ -31,7 +31,7 @@ export interface ListingPlace {
 /** Reads the first three arguments, the same for both. */
 export function readPlace(call: NfsCall): ListingPlace {
   const { r, service, caller } = call;
-  let dir = service.diskSet.resolveHandle(decodeFh3(r));
+  let dir = service.diskSet.resolveHandle(nfs_fh3.decode(r));
   if (typeof dir !== 'string' && !caller.allowed(dir.tree)) dir = 'accessDenied';
   const cookie = r.u64();
   return { dir, cookie, verifier: r.opaqueFixed(NFS3_COOKIEVERFSIZE) };

@@ -1,5 +1,5 @@
 /** LOOKUP, RFC 1813 §3.3.3. */
-import { decodeName3, NFS3_OK } from '../../protocol/nfs3.ts';
+import { filename3, NFS3_OK } from '../../protocol/nfs3.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { encodePostOp } from './attributes.ts';
 import { type NfsCall, type Outcome, readFile } from './call.ts';
@@ -10,7 +10,7 @@ const dirStat = new StatBuffer();
 export function lookup(call: NfsCall): Outcome {
   const { w, r, service } = call;
   const dir = readFile(call);
-  const name = decodeName3(r);
+  const name = filename3.decode(r);
   r.expectEnd();
   if (typeof dir === 'string') return failedWithAttributes(call, dir, null);
   const { diskSet } = service;

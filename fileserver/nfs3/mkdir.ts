@@ -1,5 +1,5 @@
 /** MKDIR, RFC 1813 §3.3.9. */
-import { decodeMKDIR3args } from '../../protocol/nfs3.ts';
+import { nfs3Procedures } from '../../protocol/nfs3.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
 import type { AttributeChanges } from '../storage/files/set-attributes.ts';
 import { makeDirectoryAt } from '../system/file-calls.ts';
@@ -19,7 +19,7 @@ export class Mkdir extends NewEntry {
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    const { where, attributes } = decodeMKDIR3args(r);
+    const { where, attributes } = nfs3Procedures.MKDIR.args.decode(r);
     r.expectEnd();
     this.dirHandle = where.dir;
     this.name = where.name;

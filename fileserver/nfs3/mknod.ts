@@ -1,12 +1,12 @@
 /** MKNOD, RFC 1813 §3.3.11: devices, sockets and fifos, as objects to be found again; nothing here opens them. */
 import { constants } from 'node:os';
 import {
-  decodeMKNOD3args,
-  type MKNOD3args,
   NF3BLK,
   NF3CHR,
   NF3FIFO,
   NF3SOCK,
+  type Nfs3Calls,
+  nfs3Procedures,
   SATTR3_NOTHING,
 } from '../../protocol/nfs3.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
@@ -27,13 +27,13 @@ const { EINVAL } = constants.errno;
 export class Mknod extends NewEntry {
   readonly operation = 'MKNOD';
   protected readonly makingCall = 'mknodat';
-  private readonly args: MKNOD3args;
+  private readonly args: Nfs3Calls['MKNOD']['args'];
   private readonly given: AttributeChanges;
 
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = decodeMKNOD3args(r);
+    this.args = nfs3Procedures.MKNOD.args.decode(r);
     r.expectEnd();
     this.dirHandle = this.args.where.dir;
     this.name = this.args.where.name;

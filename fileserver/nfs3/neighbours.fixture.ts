@@ -74,7 +74,7 @@ function part<Name extends Procedure>(
     user,
     args: (handles) => {
       const w = new XdrWriter();
-      nfs.nfs3Procedures[procedure].encodeArgs(w, args(handles) as never);
+      nfs.nfs3Procedures[procedure].args.encode(w, args(handles) as never);
       return w.written().slice();
     },
   };

@@ -5,7 +5,6 @@
  * The same object serves the first execution and the recovery after a crash; then `recover` is called instead of
  * examine/execute, with the evidence that was recorded before the execution.
  */
-import { encodeWcc } from '../../protocol/nfs3.ts';
 import { type XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Change } from '../storage/duplicate-requests/change-queue.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
@@ -168,8 +167,10 @@ export abstract class Operation implements Change {
   protected failWithWcc(failure: VolumeFailure, before: BeforeAttributes, file: OpenFile | null): void {
     out.reset();
     out.u32(nfsstat3Of(failure));
-    if (file === null) encodeWcc(out, null, null);
-    else {
+    if (file === null) {
+      out.u32(0);
+      out.u32(0);
+    } else {
       before.encode(out);
       const known = this.request.service.diskSet.attributes(file, failedStat) === 'ok';
       encodePostOp(out, known ? failedStat : null, this.volume);

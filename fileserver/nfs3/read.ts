@@ -3,11 +3,12 @@
  * pool and answered when it is there; meanwhile other calls go on, also those of the same connection.
  */
 import { constants } from 'node:os';
-import { NFS3_IO_SIZE_MAX, NFS3_OK, POST_OP_ATTR_SIZE, reserveREAD3data } from '../../protocol/nfs3.ts';
+import { NFS3_IO_SIZE_MAX, NFS3_OK, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { failureOfResult, type VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { couldRead, mayRead, mayStillRead, rememberReadable } from '../storage/files/permissions.ts';
+import type { Volume } from '../storage/volume/volume.ts';
 import { OFFSET_MAX, type Offset, readCachedInto, readInto } from '../system/file-calls.ts';
 import { addressOf } from '../system/native-buffer.ts';
 import { S_IFDIR, S_IFREG, type StatBuffer } from '../system/statx.ts';
@@ -36,7 +37,7 @@ export function read(call: NfsCall): Outcome {
   const askedAtMs = could ? 0 : Date.now();
   const permitted = could ? 'ok' : mayRead(file, user, volume.stat);
   if (permitted !== 'ok') return failedWithAttributes(call, permitted, file);
-  const at = reserveREAD3data(w, count);
+  const at = reserve(w, count);
   // As Linux' server has it: no file is that long, so this is behind its end.
   const beyond = offset > OFFSET_MAX;
   const got = beyond ? 0 : readNow(file, addressIn(w, at), count, offset);
@@ -50,7 +51,7 @@ export function read(call: NfsCall): Outcome {
   if (got < 0) return failedWithAttributes(call, volume.failure('preadv2', got, volume.stat.inode), file);
   const atEnd = beyond || reaches(offset, got, volume.stat);
   if (got < count && !atEnd) return readLater(call, file, count, offset);
-  complete(w, file, got, atEnd);
+  complete(w, volume.stat, volume, got, atEnd);
   return 'answered';
 }
 
@@ -78,12 +79,12 @@ function readLater(call: NfsCall, file: OpenFile, count: number, offset: Offset)
   const { diskSet } = call.service;
   const answer = call.answerLater();
   const w = new XdrWriter(count + AROUND_DATA);
-  const at = reserveREAD3data(w, count);
+  const at = reserve(w, count);
   diskSet.table.pin(file);
   const completeLater = (got: number): void => {
     diskSet.table.unpin(file);
     const status = diskSet.attributes(file, volume.stat);
-    if (got >= 0 && status === 'ok') complete(w, file, got, reaches(offset, got, volume.stat));
+    if (got >= 0 && status === 'ok') complete(w, volume.stat, volume, got, reaches(offset, got, volume.stat));
     else {
       const inode = status === 'ok' ? volume.stat.inode : null;
       w.u32(nfsstat3Of(got < 0 ? volume.failure('read', got, inode) : (status as VolumeFailure)));
@@ -138,16 +139,25 @@ function addressIn(w: XdrWriter, at: number): number {
   return knownAddress + at;
 }
 
-/** READ3resok around the data that is in place already; see reserveREAD3data(). */
-function complete(w: XdrWriter, file: OpenFile, count: number, eof: boolean): void {
+/** Bytes of READ3resok in front of the data, with attributes: status, attributes, count, eof, length. */
+const DATA_AT = 4 + POST_OP_ATTR_SIZE + 12;
+
+/** Makes room for a READ3resok of up to `count` bytes of data. Index into w.bytes, which this may move, at which to read them. */
+export function reserve(w: XdrWriter, count: number): number {
+  w.ensure(DATA_AT + count + 3);
+  return w.position + DATA_AT;
+}
+
+/** READ3resok around the data that is in place already; see reserve(). */
+export function complete(w: XdrWriter, stat: StatBuffer, volume: Volume, count: number, eof: boolean): void {
   const start = w.position;
   w.u32(NFS3_OK);
   w.u32(1);
-  encodeAttributes(w, file.volume.stat, file.volume);
+  encodeAttributes(w, stat, volume);
   w.u32(count);
   w.bool(eof);
   w.u32(count);
-  if (w.position - start !== 4 + POST_OP_ATTR_SIZE + 12) throw new Error('READ3resok has another layout');
+  if (w.position - start !== DATA_AT) throw new Error('READ3resok has another layout');
   w.position += count;
   w.pad(count);
 }

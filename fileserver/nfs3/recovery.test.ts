@@ -68,7 +68,7 @@ function operation<Name extends nfs.Nfs3Name>(
   key = 'k',
 ): Operation {
   const w = new XdrWriter();
-  nfs.nfs3Procedures[name].encodeArgs(w, args);
+  nfs.nfs3Procedures[name].args.encode(w, args);
   return served.make(nfs.nfsproc3[name], w.written().slice(), key.padEnd(16, '.'), SERVER_IDENTITY);
 }
 

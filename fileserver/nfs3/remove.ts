@@ -3,7 +3,7 @@
  *
  * Evidence: what was under the name. If it is no longer there after a crash, it was removed by this operation.
  */
-import { decodeREMOVE3args, NFS3_OK } from '../../protocol/nfs3.ts';
+import { NFS3_OK, nfs3Procedures } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
@@ -38,8 +38,8 @@ abstract class RemoveEntry extends Operation {
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    // RMDIR3args has the same layout.
-    const { object } = decodeREMOVE3args(r);
+    // Nfs3Calls['RMDIR']['args'] has the same layout.
+    const { object } = nfs3Procedures.REMOVE.args.decode(r);
     r.expectEnd();
     this.dirHandle = object.dir;
     this.name = object.name;

@@ -6,7 +6,7 @@
  */
 
 import { constants } from 'node:os';
-import { decodeRENAME3args, NFS3_OK, type RENAME3args } from '../../protocol/nfs3.ts';
+import { NFS3_OK, type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
@@ -30,7 +30,7 @@ const { ENOENT } = constants.errno;
 
 export class Rename extends Operation {
   readonly operation = 'RENAME';
-  private readonly args: RENAME3args;
+  private readonly args: Nfs3Calls['RENAME']['args'];
   private from: OpenFile | null;
   private to: OpenFile | null;
   /** Identity keys of what is moved and of what was under the new name ('' for nothing). */
@@ -40,7 +40,7 @@ export class Rename extends Operation {
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = decodeRENAME3args(r);
+    this.args = nfs3Procedures.RENAME.args.decode(r);
     r.expectEnd();
     this.from = null;
     this.to = null;

@@ -1,5 +1,5 @@
 /** SETATTR, RFC 1813 §3.3.2. */
-import { decodeSETATTR3args, NFS3_OK, type SETATTR3args } from '../../protocol/nfs3.ts';
+import { NFS3_OK, type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import { GradualTruncation, truncatesMuch } from '../storage/files/gradual-truncation.ts';
@@ -23,7 +23,7 @@ const before = new BeforeAttributes();
 
 export class Setattr extends Operation {
   readonly operation = 'SETATTR';
-  private readonly args: SETATTR3args;
+  private readonly args: Nfs3Calls['SETATTR']['args'];
   private readonly changes: AttributeChanges;
   private file: OpenFile | null;
   /** null: what is cut off is little. */
@@ -35,7 +35,7 @@ export class Setattr extends Operation {
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = decodeSETATTR3args(r);
+    this.args = nfs3Procedures.SETATTR.args.decode(r);
     r.expectEnd();
     this.changes = changesOfSattr(this.args.new_attributes);
     this.file = null;

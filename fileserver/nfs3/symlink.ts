@@ -1,5 +1,5 @@
 /** SYMLINK, RFC 1813 §3.3.10. The target is stored as it comes; this server never follows it. */
-import { decodeSYMLINK3args } from '../../protocol/nfs3.ts';
+import { nfs3Procedures } from '../../protocol/nfs3.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
 import type { AttributeChanges } from '../storage/files/set-attributes.ts';
 import { makeSymbolicLinkAt } from '../system/file-calls.ts';
@@ -20,7 +20,7 @@ export class Symlink extends NewEntry {
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    const { where, symlink } = decodeSYMLINK3args(r);
+    const { where, symlink } = nfs3Procedures.SYMLINK.args.decode(r);
     r.expectEnd();
     this.dirHandle = where.dir;
     this.name = where.name;

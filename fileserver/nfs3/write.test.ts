@@ -45,7 +45,7 @@ function written(stable: nfs.stable_how): Promise<number | null> {
   const args = new XdrWriter();
   // In place of the header: its XID.
   args.u32(7);
-  nfs.nfs3Procedures.WRITE.encodeArgs(args, {
+  nfs.nfs3Procedures.WRITE.args.encode(args, {
     file: handle,
     offset: 0,
     count: 4,

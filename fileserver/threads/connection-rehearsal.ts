@@ -3,7 +3,7 @@
  * thread's life is there then when clients of a server that has failed come, and wait.
  */
 import { connect } from 'node:net';
-import { encodeDirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
+import { dirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
 import { NFS_PROGRAM, NFS_V3, nfsproc3 } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
@@ -80,7 +80,7 @@ function calls(): Uint8Array {
   const w = new XdrWriter();
   write(w, NFS_PROGRAM, NFS_V3, nfsproc3.NULL, () => {});
   write(w, NFS_PROGRAM, NFS_V3, nfsproc3.GETATTR, () => w.opaque(new Uint8Array(32)));
-  write(w, MOUNT_PROGRAM, MOUNT_V3, mountproc3.MNT, () => encodeDirpath(w, new Uint8Array(1)));
+  write(w, MOUNT_PROGRAM, MOUNT_V3, mountproc3.MNT, () => dirpath.encode(w, new Uint8Array(1)));
   return w.bytes.slice(0, w.position);
 }
 

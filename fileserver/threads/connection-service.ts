@@ -2,7 +2,7 @@
  * The connections of one disk set in one of the threads that hold connections, from `attach` to `closed`. Reads are
  * executed here; everything that changes a volume goes to the thread of that volume (call-routing.ts).
  */
-import { encodeWccData, NFS3ERR_XDEV, nfsproc3 } from '../../protocol/nfs3.ts';
+import { NFS3ERR_XDEV, nfsproc3, wcc_data } from '../../protocol/nfs3.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import type { Admission } from '../connection-limits/connections-by-address.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
@@ -332,7 +332,7 @@ function betweenVolumes(wccCount: 1 | 2): Procedure {
     w.u32(NFS3ERR_XDEV);
     // LINK: the file's attributes before the directory's.
     if (wccCount === 1) w.u32(0);
-    for (let i = 0; i < wccCount; i++) encodeWccData(w, { before: null, after: null });
+    for (let i = 0; i < wccCount; i++) wcc_data.encode(w, { before: null, after: null });
     return 'answered';
   };
 }

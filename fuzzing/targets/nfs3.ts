@@ -13,28 +13,20 @@ interface Codec {
   readonly encode: (w: XdrWriter, value: unknown) => void;
 }
 
-const codec = <T>(decode: (r: XdrReader) => T, encode: (w: XdrWriter, value: T) => void): Codec => ({
-  decode,
-  encode: (w, value) => encode(w, value as T),
-});
-
 const names = Object.keys(nfs3Procedures) as Nfs3Name[];
 
 function codecsOf(name: Nfs3Name): Codec[] {
-  const { decodeArgs, encodeArgs, decodeRes, encodeRes } = nfs3Procedures[name];
-  return [
-    codec(decodeArgs as (r: XdrReader) => unknown, encodeArgs as (w: XdrWriter, value: unknown) => void),
-    codec(decodeRes as (r: XdrReader) => unknown, encodeRes as (w: XdrWriter, value: unknown) => void),
-  ];
+  const { args, res } = nfs3Procedures[name];
+  return [args as Codec, res as Codec];
 }
 
 /** The first byte of an input chooses one. */
 const codecs: readonly Codec[] = [
   ...names.flatMap(codecsOf),
-  codec(mount.decodeDirpath, mount.encodeDirpath),
-  codec(mount.decodeMountres3, mount.encodeMountres3),
-  codec(mount.decodeMountlist, mount.encodeMountlist),
-  codec(mount.decodeExports, mount.encodeExports),
+  mount.dirpath as Codec,
+  mount.mountres3 as Codec,
+  mount.mountlist as Codec,
+  mount.exportlist as Codec,
 ];
 
 function bytesOf({ encode }: Codec, value: unknown): Uint8Array {

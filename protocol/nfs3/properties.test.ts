@@ -16,11 +16,11 @@ interface Codec {
 }
 
 const codecs: Codec[] = (Object.keys(nfs3Procedures) as Nfs3Name[]).flatMap((name) => {
-  const { encodeArgs, decodeArgs, encodeRes, decodeRes } = nfs3Procedures[name];
-  const { args, res } = randomNfs3[name];
+  const { args, res } = nfs3Procedures[name];
+  const random = randomNfs3[name];
   return [
-    { what: `${name} arguments`, generate: args, encode: encodeArgs as Codec['encode'], decode: decodeArgs },
-    { what: `${name} results`, generate: res, encode: encodeRes as Codec['encode'], decode: decodeRes },
+    { what: `${name} arguments`, generate: random.args, ...(args as Omit<Codec, 'what' | 'generate'>) },
+    { what: `${name} results`, generate: random.res, ...(res as Omit<Codec, 'what' | 'generate'>) },
   ];
 });
 

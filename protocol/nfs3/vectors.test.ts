@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { WireItem } from '../testing/wire.ts';
 import { ascii, wire } from '../testing/wire.ts';
 import { XdrReader, XdrWriter } from '../xdr.ts';
+import type { Xdr } from '../xdr-types.ts';
 import type { fattr3, sattr3, wcc_data } from './attributes.ts';
 import { SATTR3_NOTHING } from './attributes.ts';
 import type { nfsstat3_error } from './constants.ts';
@@ -451,18 +452,14 @@ const vectors: Vectors = {
   },
 };
 
-function checkVector<Value>(
-  vector: Vector<Value>,
-  encode: (w: XdrWriter, value: Value) => void,
-  decode: (r: XdrReader) => Value,
-): void {
+function checkVector<Value>(vector: Vector<Value>, type: Xdr<Value>): void {
   const expected = wire(...vector.bytes);
   const w = new XdrWriter(0);
   w.bytes.fill(0xee);
-  encode(w, vector.value);
+  type.encode(w, vector.value);
   expect(new Uint8Array(w.written())).toEqual(expected);
   const r = new XdrReader(expected);
-  expect(decode(r)).toEqual(vector.value);
+  expect(type.decode(r)).toEqual(vector.value);
   r.expectEnd();
 }
 
@@ -471,9 +468,9 @@ describe.each(Object.keys(vectors) as Nfs3Name[])('%s', (name) => {
   const procedure = nfs3Procedures[name] as (typeof nfs3Procedures)['GETATTR'];
   const { args, res } = vectors[name] as Vectors['GETATTR'];
   test.each(args)('arguments: $name', (vector) => {
-    checkVector(vector, procedure.encodeArgs, procedure.decodeArgs);
+    checkVector(vector, procedure.args);
   });
   test.each(res)('results: $name', (vector) => {
-    checkVector(vector, procedure.encodeRes, procedure.decodeRes);
+    checkVector(vector, procedure.res);
   });
 });

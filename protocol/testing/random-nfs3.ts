@@ -100,13 +100,13 @@ function entryplus3(random: SeededRandom): nfs3.entryplus3 {
   };
 }
 
-function created(random: SeededRandom): nfs3.CREATE3res {
+function created(random: SeededRandom): nfs3.Nfs3Calls['CREATE']['res'] {
   if (flag(random)) return { status: failure(random), dir_wcc: wcc(random) };
   const obj = optional(random, handle);
   return { status: 0, obj, obj_attributes: optional(random, fattr3), dir_wcc: wcc(random) };
 }
 
-function removed(random: SeededRandom): nfs3.REMOVE3res {
+function removed(random: SeededRandom): nfs3.Nfs3Calls['REMOVE']['res'] {
   return { status: flag(random) ? 0 : failure(random), dir_wcc: wcc(random) };
 }
 
