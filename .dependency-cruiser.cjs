@@ -45,7 +45,7 @@ module.exports = {
     only('crds-stand-alone', 'crds', ['crds']),
     only('client-direction', 'client', ['client', 'protocol', 'pair', 'kubernetes', 'crds']),
     only('fileserver-direction', 'fileserver', ['fileserver', 'protocol', 'pair', 'kubernetes']),
-    only('loopback-stands-alone', 'loopback', ['loopback']),
+    only('testing-stands-alone', 'testing', ['testing']),
     only('operator-direction', 'operator', ['operator', 'pair', 'kubernetes', 'crds']),
     {
       name: 'deciding-code-does-no-io',

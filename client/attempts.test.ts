@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
@@ -584,37 +585,31 @@ describe('any history', () => {
   // Ports change at random, connections break at random; then the world heals, and the client must be served soon.
   it('keeps one adopted connection at most, forgets none, and ends served', () => {
     for (let seed = 1; seed <= 100; seed++) {
-      const random = generator(seed);
+      const random = new SeededRandom(seed);
       const behaviours: PortBehaviour[] = ['refuses', 'swallows', 'serves', 'stares'];
       const present: Record<PortRole, PortBehaviour> = { primary: 'refuses', secondary: 'refuses' };
-      const client = started({ behaviour: (role) => present[role], rttMs: 1 + random() * 30 }, { seed });
+      const client = started({ behaviour: (role) => present[role], rttMs: 1 + random.next() * 30 }, { seed });
       for (let i = 0; i < 60; i++) {
-        client.runUntil(client.now + random() * 400);
-        const role = random() < 0.5 ? 'primary' : 'secondary';
-        present[role] = behaviours[Math.floor(random() * 4)]!;
+        client.runUntil(client.now + random.next() * 400);
+        const role = random.chance(0.5) ? 'primary' : 'secondary';
+        present[role] = behaviours[random.below(4)]!;
         if (client.state.adopted === null) {
-          if (random() < 0.2) client.input({ kind: 'Wanted' });
-        } else if (random() < 0.3) client.loseAdopted();
-        else if (random() < 0.5) client.input({ kind: 'Silent' });
-        else client.input({ kind: 'Heard', progress: random() < 0.5 });
+          if (random.chance(0.2)) client.input({ kind: 'Wanted' });
+        } else if (random.chance(0.3)) client.loseAdopted();
+        else if (random.chance(0.5)) client.input({ kind: 'Silent' });
+        else client.input({ kind: 'Heard', progress: random.chance(0.5) });
       }
-      const owner = random() < 0.5 ? 'primary' : 'secondary';
+      const owner = random.chance(0.5) ? 'primary' : 'secondary';
       present.primary = owner === 'primary' ? 'serves' : 'refuses';
       present.secondary = owner === 'secondary' ? 'serves' : 'refuses';
       // Answers that were under way before the change may still be adopted; such a connection then breaks.
-      client.runUntil(client.now + 100);
-      const healedAt = client.now;
-      if (client.state.adopted && client.state.adopted.role !== owner) client.loseAdopted();
+      const healedAt = client.now + 100;
+      while (client.now < healedAt + 500) {
+        client.runUntil(client.now + 100);
+        if (client.state.adopted && client.state.adopted.role !== owner) client.loseAdopted();
+      }
       client.runUntil(healedAt + 2000);
       expect(client.adoptedRole, `seed ${seed}`).toBe(owner);
     }
   });
 });
-
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 0x100000000;
-  };
-}

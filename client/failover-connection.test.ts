@@ -5,11 +5,12 @@ import { beginRecord, endRecord } from '../protocol/record.ts';
 import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../protocol/rpc.ts';
 import { CLIENT_SIZE, IDENTITY_SIZE, successionproc1 } from '../protocol/succession.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
+import { eventually } from '../testing/eventually.ts';
 import type { AttemptsOptions } from './attempts.ts';
 import { DiskSetIdentity } from './disk-set-identity.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
 import { Resolver } from './resolver.ts';
-import { answer, replyRecord, type ScriptedCall, ScriptedServer, until } from './scripted-server.fixture.ts';
+import { answer, replyRecord, type ScriptedCall, ScriptedServer } from './scripted-server.fixture.ts';
 import { tcpAddress } from './transport-address.ts';
 
 const cleanUp: (() => unknown)[] = [];
@@ -101,10 +102,10 @@ describe('failover', () => {
     const { connection, replies, events } = client(a, b);
     a.onCall = (each) => (each.xid % 2 === 0 ? answer(each, Buffer.from('from')) : undefined);
     for (let xid = 1; xid <= 10; xid++) connection.send(xid, call(xid, `call ${xid}`));
-    await until('the even calls are answered', () => replies.length === 5);
+    await eventually('the even calls are answered', 60_000, () => replies.length === 5);
     await a.shut();
     await b.open();
-    await until('the odd calls are answered', () => replies.length === 10);
+    await eventually('the odd calls are answered', 60_000, () => replies.length === 10);
     expect(b.calls.map((each) => each.xid)).toEqual([1, 3, 5, 7, 9]);
     for (const each of b.calls) {
       const first = a.calls.find((other) => other.xid === each.xid)!;
@@ -121,7 +122,7 @@ describe('failover', () => {
     const { connection, replies } = client(a, b);
     for (let round = 0; round < 6; round++) {
       connection.send(round, call(round));
-      await until(`round ${round} is answered`, () => replies.length === round + 1);
+      await eventually(`round ${round} is answered`, 60_000, () => replies.length === round + 1);
       const [from, to] = round % 2 === 0 ? [a, b] : [b, a];
       expect(connection.port).toBe(round % 2 === 0 ? 'primary' : 'secondary');
       await from.shut();
@@ -149,11 +150,11 @@ describe('failover', () => {
       };
     }
     connection.send(1, call(1));
-    await until('the first call is answered', () => replies.length === 1);
+    await eventually('the first call is answered', 60_000, () => replies.length === 1);
     await a.shut();
     await b.open();
     connection.send(2, call(2));
-    await until('the second call is answered', () => replies.length === 2);
+    await eventually('the second call is answered', 60_000, () => replies.length === 2);
     const [place, who] = said.map((line) => line.slice(2));
     expect(place).toMatch(/^[0-9a-f]{16}$/);
     expect(who).toMatch(/^[0-9a-f]{32}$/);
@@ -163,13 +164,13 @@ describe('failover', () => {
   it('says what it waits for when an outage is longer than a failover, once', async () => {
     const { events } = client(await server('closed'), await server('closed'));
     const waiting = () => events.filter((each) => each.kind === 'Waiting');
-    await until('it says so', () => waiting().length > 0);
+    await eventually('it says so', 60_000, () => waiting().length > 0);
     expect(waiting()[0]!.why).toMatch(
       /^127\.0\.0\.1:\d+ refused the connection; 127\.0\.0\.1:\d+ refused the connection$/,
     );
     expect(waiting()[0]!.afterMs).toBeGreaterThanOrEqual(3000);
     const { length } = events;
-    await until('more attempts', () => performance.now() - waiting()[0]!.atMs > 1000);
+    await eventually('more attempts', 60_000, () => performance.now() - waiting()[0]!.atMs > 1000);
     expect(events.length).toBe(length);
   });
 
@@ -177,16 +178,16 @@ describe('failover', () => {
     const a = await server('open');
     const b = await server('closed');
     const { connection, replies, events } = client(a, b);
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     a.onCall = silence;
     a.onNull = silence;
     connection.send(7, call(7));
-    await until('the doubt', () => events.some((each) => each.kind === 'Doubted'));
+    await eventually('the doubt', 60_000, () => events.some((each) => each.kind === 'Doubted'));
     await b.open();
-    await until('the reply', () => replies.length === 1);
+    await eventually('the reply', 60_000, () => replies.length === 1);
     expect(connection.port).toBe('secondary');
     // Whatever the old server says now is too late: its connections are gone.
-    await until('the old connections are reset', () => a.connections === 0);
+    await eventually('the old connections are reset', 60_000, () => a.connections === 0);
     expect(b.calls.map((each) => each.xid)).toEqual([7]);
   });
 
@@ -195,19 +196,19 @@ describe('failover', () => {
     const b = await server('open');
     b.onNull = silence;
     const { connection, replies } = client(a, b);
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     a.onCall = silence;
     a.onNull = silence;
     connection.send(7, call(7));
-    await until('the call is there', () => a.calls.length === 1);
+    await eventually('the call is there', 60_000, () => a.calls.length === 1);
     b.onNull = (each) => {
       // In the same moment both answer: NULL there, the call here.
       answer(each);
       answer(a.calls[0]!, Buffer.from('late'));
     };
     b.onCall = (each) => answer(each, Buffer.from('good'));
-    await until('the reply', () => replies.length > 0);
-    await until('settled', () => connection.pendingCount === 0);
+    await eventually('the reply', 60_000, () => replies.length > 0);
+    await eventually('settled', 60_000, () => connection.pendingCount === 0);
     expect(replies.length).toBe(1);
   });
 });
@@ -217,12 +218,16 @@ describe('a slow server', () => {
     const a = await server('open');
     const b = await server('closed');
     const { connection, replies, events } = client(a, b);
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     a.onCall = silence;
     connection.send(7, call(7));
-    await until('three doubts', () => events.filter((each) => each.kind === 'Reassured').length === 3);
+    await eventually(
+      'three doubts',
+      60_000,
+      () => events.filter((each) => each.kind === 'Reassured').length === 3,
+    );
     answer(a.calls[0]!);
-    await until('the reply', () => replies.length === 1);
+    await eventually('the reply', 60_000, () => replies.length === 1);
     expect(a.calls.length).toBe(1);
     expect(events.filter((each) => each.kind === 'Adopted').length).toBe(1);
   });
@@ -230,11 +235,11 @@ describe('a slow server', () => {
   it('gets a new connection when the old one stays silent while the port answers', async () => {
     const a = await server('open');
     const { connection, replies, events } = client(a, null, { samePortPatienceMs: 100 });
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     // From now on this first connection is a black hole.
     a.onBytes = (socket) => socket === a.accepted[0];
     connection.send(7, call(7));
-    await until('the reply', () => replies.length === 1);
+    await eventually('the reply', 60_000, () => replies.length === 1);
     expect(events.filter((each) => each.kind === 'Adopted').length).toBe(2);
   });
 
@@ -247,7 +252,7 @@ describe('a slow server', () => {
     };
     connection.send(7, call(7));
     connection.send(8, call(8));
-    await until('both replies', () => replies.length === 2);
+    await eventually('both replies', 60_000, () => replies.length === 2);
     expect(a.calls.map((each) => each.xid)).toEqual([7, 8, 7]);
     expect(replies.map((each) => each.xid)).toEqual([8, 7]);
   });
@@ -255,14 +260,14 @@ describe('a slow server', () => {
   it('starts no doubt while we ourselves do not read', async () => {
     const a = await server('open');
     const { connection, replies, events } = client(a, null);
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     connection.pause();
     connection.send(7, call(7));
-    await until('the call is there', () => a.calls.length === 1);
+    await eventually('the call is there', 60_000, () => a.calls.length === 1);
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(events.map((each) => each.kind)).toEqual(['Adopted']);
     connection.resume();
-    await until('the reply', () => replies.length === 1);
+    await eventually('the reply', 60_000, () => replies.length === 1);
   });
 });
 
@@ -297,20 +302,22 @@ describe('a server of other disks', () => {
     holding(stranger, 'theirs');
     const { connection, replies, events } = client(a, stranger, { patienceMs: 20 });
     connection.send(1, nfsCall(1, 'ours'));
-    await until('the first reply', () => replies.length === 1);
+    await eventually('the first reply', 60_000, () => replies.length === 1);
     expect(connection.port).toBe('primary');
     // The right server is slow for a while.
     const { onNull } = a;
     a.onCall = silence;
     a.onNull = silence;
     connection.send(2, nfsCall(2, 'ours'));
-    await until('the stranger was asked', () => /serves the disks/.test(connection.describeFailure()));
-    await until('and again', () => stranger.accepted.length > 3);
+    await eventually('the stranger was asked', 60_000, () =>
+      /serves the disks/.test(connection.describeFailure()),
+    );
+    await eventually('and again', 60_000, () => stranger.accepted.length > 3);
     expect(connection.port).toBe('primary');
     holding(a, 'ours');
     a.onNull = onNull;
     answer(a.calls.at(-1)!, OK);
-    await until('the second reply', () => replies.length === 2);
+    await eventually('the second reply', 60_000, () => replies.length === 2);
     expect(stranger.calls).toEqual([]);
     expect(events.filter((each) => each.kind === 'Adopted').length).toBe(1);
     expect(b.calls).toEqual([]);
@@ -325,7 +332,7 @@ describe('a server of other disks', () => {
     const { connection, replies } = client(a, null, {}, resolver, 'filer-a');
     for (let xid = 1; xid <= 20; xid++) {
       connection.send(xid, nfsCall(xid, 'ours'));
-      await until('the reply', () => replies.length === xid);
+      await eventually('the reply', 60_000, () => replies.length === xid);
       for (const socket of a.accepted) socket.resetAndDestroy();
     }
     expect(stranger.calls).toEqual([]);
@@ -346,15 +353,15 @@ describe('a server of other disks', () => {
     const { connection, replies, identity } = client(a, stranger);
     identity.mounted(Buffer.from('ours'), AUTH_NONE_CREDENTIAL);
     connection.send(1, nfsCall(1, 'ours'));
-    await until('the first reply', () => replies.length === 1);
+    await eventually('the first reply', 60_000, () => replies.length === 1);
     await a.shut();
     await stranger.open();
     connection.send(2, nfsCall(2, 'ours'));
-    await until('the stranger was asked', () => stranger.calls.length > 1);
+    await eventually('the stranger was asked', 60_000, () => stranger.calls.length > 1);
     expect(new Set(stranger.calls.map((each) => each.procedure))).toEqual(new Set([nfsproc3.GETATTR]));
     expect(replies.length).toBe(1);
     await a.open();
-    await until('the second reply', () => replies.length === 2);
+    await eventually('the second reply', 60_000, () => replies.length === 2);
   });
 });
 
@@ -365,7 +372,7 @@ describe('bad servers', () => {
     a.onNull = (each) => each.socket.write(refusal(each.xid));
     b.onNull = (each) => each.socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
     const { connection, events } = client(a, b);
-    await until('both were tried twice', () => a.accepted.length > 2 && b.accepted.length > 2);
+    await eventually('both were tried twice', 60_000, () => a.accepted.length > 2 && b.accepted.length > 2);
     expect(events).toEqual([]);
     expect(connection.describeFailure()).toMatch(/answers NULL with error; .*no RPC/);
   });
@@ -385,13 +392,13 @@ describe('a call that the server answers by closing', () => {
   it('is not sent for ever, and the others are answered', async () => {
     const a = await server('open');
     const { connection, replies, refused } = client(a, null);
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     a.onCall = (each) => {
       if (each.xid === 3) each.socket.end();
       else answer(each);
     };
     for (let xid = 1; xid <= 5; xid++) connection.send(xid, call(xid));
-    await until('the others are answered', () => replies.length === 4);
+    await eventually('the others are answered', 60_000, () => replies.length === 4);
     expect(refused).toEqual([3]);
     expect(replies.map((each) => each.xid).sort()).toEqual([1, 2, 4, 5]);
     const { length } = a.calls;
@@ -404,13 +411,13 @@ describe('a call that the server answers by closing', () => {
     const a = await server('open');
     const b = await server('closed');
     const { connection, replies, refused } = client(a, b);
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     a.onCall = (each) => each.socket.resetAndDestroy();
     connection.send(1, call(1));
-    await until('two connections have ended', () => a.calls.length >= 2);
+    await eventually('two connections have ended', 60_000, () => a.calls.length >= 2);
     await a.shut();
     await b.open();
-    await until('the reply', () => replies.length === 1);
+    await eventually('the reply', 60_000, () => replies.length === 1);
     expect(refused).toEqual([]);
   });
 });
@@ -419,24 +426,24 @@ describe('what is sent again to a server that stood still', () => {
   it('is one call at first, and more with each answer', async () => {
     const a = await server('open');
     const { connection, replies } = client(a, null, { samePortPatienceMs: 100 });
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     // From now on this first connection is a black hole.
     a.onBytes = (socket) => socket === a.accepted[0];
     a.onCall = silence;
     const seen = () => a.calls.map((each) => each.xid);
     for (let xid = 1; xid <= 40; xid++) connection.send(xid, call(xid, 'x'.repeat(8000)));
-    await until('the first of them', () => a.calls.length === 1);
+    await eventually('the first of them', 60_000, () => a.calls.length === 1);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(seen()).toEqual([1]);
     // A call that comes now does not overtake those that wait.
     connection.send(41, call(41));
     let most = 0;
     for (let at = 0; at < 41; at++) {
-      await until(`call ${at + 1}`, () => a.calls.length > at);
+      await eventually(`call ${at + 1}`, 60_000, () => a.calls.length > at);
       most = Math.max(most, a.calls.length - at);
       answer(a.calls[at]!);
     }
-    await until('all replies', () => replies.length === 41);
+    await eventually('all replies', 60_000, () => replies.length === 41);
     expect(seen()).toEqual([...Array(41).keys()].map((i) => i + 1));
     // Half of what had been too much: 40 calls of 8 KiB.
     expect(most).toBeGreaterThan(2);
@@ -460,13 +467,13 @@ describe('a listener that throws', () => {
     listener.current = () => {
       throw new Error('the listener failed');
     };
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     a.onCall = silence;
     connection.send(1, call(1));
-    await until('the call is there', () => a.calls.length === 1);
+    await eventually('the call is there', 60_000, () => a.calls.length === 1);
     await a.shut();
     await b.open();
-    await until('the reply', () => replies.length === 1);
+    await eventually('the reply', 60_000, () => replies.length === 1);
     expect(thrown.length).toBeGreaterThan(1);
   });
 });
@@ -475,7 +482,7 @@ describe('XID of our own NULL', () => {
   it('that a caller happens to use makes a new connection, and the caller gets its own reply', async () => {
     const a = await server('open');
     const { connection, replies } = client(a, null);
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     a.onCall = silence;
     let asked: number | null = null;
     a.onNull = (each) => {
@@ -483,10 +490,10 @@ describe('XID of our own NULL', () => {
       else answer(each);
     };
     connection.send(7, call(7));
-    await until('our NULL', () => asked !== null);
+    await eventually('our NULL', 60_000, () => asked !== null);
     a.onCall = (each) => answer(each, Buffer.from(`to ${each.xid}`.padEnd(16)));
     connection.send(asked!, call(asked!));
-    await until('both replies', () => replies.length === 2);
+    await eventually('both replies', 60_000, () => replies.length === 2);
     expect(replies.map((each) => [each.xid, each.results.trim()])).toEqual([
       [7, 'to 7'],
       [asked, `to ${asked}`],
@@ -501,7 +508,7 @@ describe('a reply cut short at every byte', () => {
     const whole = replyRecord(7, Buffer.from('the whole answer'));
     for (let cut = 0; cut <= whole.length; cut++) {
       const { connection, replies } = client(a, b, { intervalMs: 2, intervalMsMax: 2 });
-      await until('connected', () => connection.port === 'primary');
+      await eventually('connected', 60_000, () => connection.port === 'primary');
       a.onCall = (each) => {
         a.refuse();
         each.socket.write(whole.subarray(0, cut), () => each.socket.end());
@@ -509,8 +516,8 @@ describe('a reply cut short at every byte', () => {
       b.onCall = (each) => answer(each, Buffer.from('from the partner'));
       connection.send(7, call(7));
       await b.open();
-      await until(`the search is over (cut at ${cut})`, () => connection.port === 'secondary');
-      await until(`the reply (cut at ${cut})`, () => replies.length > 0);
+      await eventually(`the search is over (cut at ${cut})`, 60_000, () => connection.port === 'secondary');
+      await eventually(`the reply (cut at ${cut})`, 60_000, () => replies.length > 0);
       expect(replies).toEqual([
         { xid: 7, results: cut < whole.length ? 'from the partner' : 'the whole answer' },
       ]);
@@ -538,13 +545,13 @@ describe('names', () => {
       () => now,
     );
     const { connection, replies } = client(a, null, {}, resolver, 'filer-a');
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
     answers = new Error('SERVFAIL');
     now = 10_000;
     await a.shut();
     await a.open();
     connection.send(1, call(1));
-    await until('the reply', () => replies.length === 1);
+    await eventually('the reply', 60_000, () => replies.length === 1);
     expect(lookups).toBeGreaterThan(1);
   });
 
@@ -552,7 +559,7 @@ describe('names', () => {
     const a = await server('open');
     const resolver = new Resolver(async () => ['127.0.0.99', '127.0.0.1']);
     const { connection } = client(a, null, {}, resolver, 'filer-a');
-    await until('connected', () => connection.port === 'primary');
+    await eventually('connected', 60_000, () => connection.port === 'primary');
   });
 
   it('that do not resolve are said to', async () => {
@@ -562,6 +569,6 @@ describe('names', () => {
       throw missing;
     });
     const { connection } = client(a, null, {}, resolver, 'filer-a');
-    await until('a failure', () => /does not resolve/.test(connection.describeFailure()));
+    await eventually('a failure', 60_000, () => /does not resolve/.test(connection.describeFailure()));
   });
 });

@@ -1,6 +1,8 @@
 // A FileWriter with several users and a server that loses what it may lose, whenever it may. Every write has a
 // number, and its bytes are that number: so each byte tells which write it is of.
+
 import { DATA_SYNC, FILE_SYNC, NFS3ERR_IO, UNSTABLE } from '../protocol/nfs3.ts';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import { NfsError } from './errors.ts';
 import { FileWriter } from './file-writer.ts';
 import type { WriteResult } from './nfs3-client.ts';
@@ -27,7 +29,7 @@ class Model implements ModelRun {
   readonly wrong: string[] = [];
   losses = 0;
   failedCommits = 0;
-  private state: number;
+  private readonly random: SeededRandom;
   /** As a reader of the server sees it. */
   private cached = new Uint8Array(FILE_SIZE);
   private durable = new Uint8Array(FILE_SIZE);
@@ -45,7 +47,7 @@ class Model implements ModelRun {
   );
 
   constructor(seed: number) {
-    this.state = Math.imul(seed + 1, 0x9e3779b1);
+    this.random = new SeededRandom(seed);
   }
 
   get rewritten(): number {
@@ -64,8 +66,8 @@ class Model implements ModelRun {
   private async user(): Promise<void> {
     const unawaited: Promise<void>[] = [];
     for (let i = 0; i < 8; i++) {
-      const done = this.random() < 0.75 ? this.write() : this.commit();
-      if (this.random() < 0.3) unawaited.push(done);
+      const done = this.random.chance(0.75) ? this.write() : this.commit();
+      if (this.random.chance(0.3)) unawaited.push(done);
       else await done;
       await this.pause();
     }
@@ -73,8 +75,8 @@ class Model implements ModelRun {
   }
 
   private async write(): Promise<void> {
-    const start = Math.floor(this.random() * FILE_SIZE);
-    const end = Math.min(FILE_SIZE, start + 1 + Math.floor(this.random() * 20));
+    const start = this.random.below(FILE_SIZE);
+    const end = Math.min(FILE_SIZE, start + 1 + this.random.below(20));
     this.count += 1;
     this.latest.fill(this.count, start, end);
     try {
@@ -115,8 +117,10 @@ class Model implements ModelRun {
     }
     this.working.add(range);
     await this.pause();
-    const count = this.random() < 0.2 ? Math.max(1, Math.floor(data.length * this.random())) : data.length;
-    const committed = this.random() < 0.1 ? FILE_SYNC : this.random() < 0.1 ? DATA_SYNC : UNSTABLE;
+    const count = this.random.chance(0.2)
+      ? Math.max(1, Math.floor(data.length * this.random.next()))
+      : data.length;
+    const committed = this.random.chance(0.1) ? FILE_SYNC : this.random.chance(0.1) ? DATA_SYNC : UNSTABLE;
     const taken = data.slice(0, count);
     this.cached.set(taken, offset);
     if (committed === FILE_SYNC) this.durable.set(taken, offset);
@@ -129,7 +133,7 @@ class Model implements ModelRun {
 
   private async serveCommit(): Promise<Uint8Array> {
     await this.pause();
-    if (this.random() < 0.1) {
+    if (this.random.chance(0.1)) {
       // As Linux does it: what could not be written to the disk is dropped, and the next fsync succeeds.
       this.failedCommits += 1;
       this.cached = this.durable.slice();
@@ -150,16 +154,9 @@ class Model implements ModelRun {
 
   /** Lets others go on; meanwhile the server may die, or write something to its disk on its own account. */
   private async pause(): Promise<void> {
-    for (let turns = Math.floor(this.random() * 6); turns > 0; turns--) await null;
-    const chance = this.random();
+    for (let turns = this.random.below(6); turns > 0; turns--) await null;
+    const chance = this.random.next();
     if (chance < 0.06) this.lose();
     else if (chance < 0.1) this.durable = this.cached.slice();
-  }
-
-  private random(): number {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   }
 }

@@ -13,6 +13,7 @@ import {
 } from '../protocol/nfs3.ts';
 import { CallHeader, decodeCallHeader } from '../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../protocol/xdr.ts';
+import { eventually } from '../testing/eventually.ts';
 import { NfsError } from './errors.ts';
 import { FileWriter, type FileWriterOptions } from './file-writer.ts';
 import { runModel } from './file-writer-model.fixture.ts';
@@ -20,7 +21,7 @@ import { credentialOf } from './identity.ts';
 import { Nfs3Client } from './nfs3-client.ts';
 import { Resolver } from './resolver.ts';
 import { RpcClient } from './rpc-client.ts';
-import { answer, type ScriptedCall, ScriptedServer, until } from './scripted-server.fixture.ts';
+import { answer, type ScriptedCall, ScriptedServer } from './scripted-server.fixture.ts';
 import { tcpAddress } from './transport-address.ts';
 
 const cleanUp: (() => unknown)[] = [];
@@ -207,7 +208,7 @@ describe('file writer', () => {
     const seen = outcome.catch(() => {
       reported = true;
     });
-    await until('the other WRITEs in flight are there', () => held.length === 7);
+    await eventually('the other WRITEs in flight are there', 60_000, () => held.length === 7);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(reported).toBe(false);
     for (const call of held) file.serve(call);
@@ -220,7 +221,7 @@ describe('a file writer and data that is written again', () => {
   it('never puts older data back over newer, also if the server lost only the older', async () => {
     const { file, writer } = await stage();
     await writer.write(0, Buffer.from('old header'));
-    await until('the older data is there', () => file.unstable === 1);
+    await eventually('the older data is there', 60_000, () => file.unstable === 1);
     file.loseUnstable();
     await writer.write(0, Buffer.from('NEW HEADER'));
     await writer.commit();
@@ -230,7 +231,7 @@ describe('a file writer and data that is written again', () => {
   it('keeps of older data what newer data leaves of it', async () => {
     const { file, writer } = await stage();
     await writer.write(0, Buffer.from('aaaaaaaaaaaa'));
-    await until('the older data is there', () => file.unstable === 1);
+    await eventually('the older data is there', 60_000, () => file.unstable === 1);
     file.loseUnstable();
     await writer.write(4, Buffer.from('BBBB'));
     await writer.commit();
@@ -244,7 +245,7 @@ describe('a file writer with several users', () => {
     await writer.write(0, Buffer.from('AAAA'));
     file.held = [];
     const first = writer.commit();
-    await until('the COMMIT is there', () => file.held?.length === 1);
+    await eventually('the COMMIT is there', 60_000, () => file.held?.length === 1);
     const second = writer.write(4, Buffer.from('BBBB'));
     const third = writer.commit();
     for (const reply of file.held.splice(0)) reply();
@@ -257,7 +258,7 @@ describe('a file writer with several users', () => {
   it('writes again for all of them what a server lost before both had their COMMIT', async () => {
     const { file, writer } = await stage();
     await writer.write(0, Buffer.from('AAAA'));
-    await until('the data is there', () => file.unstable === 1);
+    await eventually('the data is there', 60_000, () => file.unstable === 1);
     file.loseUnstable();
     await Promise.all([writer.commit(), writer.commit()]);
     file.loseUnstable();

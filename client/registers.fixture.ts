@@ -3,8 +3,10 @@
 //
 // A block of a register holds the number of the round that wrote it. A reader that finds another number has been told
 // old data, or data of a write that was executed late: both are what must never happen.
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { FILE_SYNC } from '../protocol/nfs3.ts';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import { FilerPairClient, hasCode } from './index.ts';
 import type { TestPair } from './pair.fixture.ts';
 import { NfsProxy } from './proxy/proxy.ts';
@@ -51,12 +53,12 @@ export class Registers {
   private over = false;
   /** What was done to the servers last, for messages. */
   private fault = 'nothing';
-  private randomState: number;
+  private readonly random: SeededRandom;
 
   constructor(pair: TestPair, seed: number) {
     this.pair = pair;
     this.seed = seed;
-    this.randomState = seed;
+    this.random = new SeededRandom(seed);
   }
 
   /** Writes and breaks servers for a time, then lets everything end. Rejects when something cannot go on. */
@@ -97,7 +99,7 @@ export class Registers {
       this.counts.writes += BLOCKS;
       await this.look(reader, file.nfsHandle, mark, `register ${n}${through ? ' (proxy)' : ''}`);
       // Something that arrives late has had time to.
-      await delay(this.random() * 10);
+      await delay(this.random.next() * 10);
       await this.look(reader, file.nfsHandle, mark, `register ${n}${through ? ' (proxy)' : ''}, later`);
       await this.nameOnce(client, `name-${this.seed}-${n}-${round}`);
       this.rounds[n] = round;
@@ -132,8 +134,8 @@ export class Registers {
   private async breakServers(endMs: number): Promise<void> {
     // One of each, however short the run is.
     for (let number = 0; number < 2 || performance.now() < endMs; number++) {
-      await delay(300 + this.random() * 700);
-      if (number === 0 || (number > 1 && this.random() < 0.75)) await this.freeze();
+      await delay(300 + this.random.next() * 700);
+      if (number === 0 || (number > 1 && this.random.chance(0.75))) await this.freeze();
       else await this.killAndGiveBack();
       await this.everybodyWorks();
     }
@@ -141,7 +143,7 @@ export class Registers {
 
   /** For less than its lease, or for longer: then its partner takes over, and it ends. */
   private async freeze(): Promise<void> {
-    const ms = 300 + this.random() * 1000;
+    const ms = 300 + this.random.next() * 1000;
     this.fault = `a freeze of ${Math.round(ms)} ms`;
     this.counts.freezes += 1;
     this.pair.stage.freeze('filer-a');
@@ -189,13 +191,5 @@ export class Registers {
     await this.pair.stage.waitFor('every writer goes on', async () =>
       this.over || this.rounds.every((round, n) => round > before[n]! + 1) ? true : null,
     );
-  }
-
-  /** 0..1, the same series for a seed. */
-  private random(): number {
-    this.randomState = (this.randomState + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.randomState ^ (this.randomState >>> 15), 1 | this.randomState);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   }
 }

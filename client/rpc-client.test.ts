@@ -2,12 +2,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { FILE_SYNC, NFS_PROGRAM, NFS_V3, nfs3Procedures, nfsproc3 } from '../protocol/nfs3.ts';
 import { CallHeader, decodeCallHeader } from '../protocol/rpc.ts';
 import { XdrReader } from '../protocol/xdr.ts';
+import { eventually } from '../testing/eventually.ts';
 import { CallTimeout } from './errors.ts';
 import { credentialOf } from './identity.ts';
 import { Nfs3Client } from './nfs3-client.ts';
 import { Resolver } from './resolver.ts';
 import { RpcClient } from './rpc-client.ts';
-import { ScriptedServer, until } from './scripted-server.fixture.ts';
+import { ScriptedServer } from './scripted-server.fixture.ts';
 import { tcpAddress } from './transport-address.ts';
 
 const cleanUp: (() => unknown)[] = [];
@@ -42,7 +43,7 @@ describe('a call that timed out', () => {
     const { server, nfs } = await stage(1000);
     server.onCall = () => {};
     const accepted = () => server.accepted.find((each) => each.bytesRead > 0 && !each.destroyed);
-    await until('there is a connection', () => accepted() !== undefined);
+    await eventually('there is a connection', 60_000, () => accepted() !== undefined);
     await nfs.getattr(HANDLE).catch(() => {});
     const busy = server.calls.at(-1)!.socket;
     // The server reads nothing for a while: most of what is written stays in this process.

@@ -2,11 +2,11 @@
 // half and hangs up. Real sockets; only the server behind them is scripted, because no real server can be brought
 // to stop at the seventeenth byte.
 import { createServer, type Server, type Socket } from 'node:net';
-import { freePorts } from '../loopback/free-ports.ts';
 import { beginRecord, endRecord, RecordParser } from '../protocol/record.ts';
 import { CallHeader, decodeCallHeader, encodeSuccessHeader } from '../protocol/rpc.ts';
 import { SUCCESSION_PROGRAM, successionproc1 } from '../protocol/succession.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
+import { freePorts } from '../testing/free-ports.ts';
 
 export interface ScriptedCall {
   readonly xid: number;
@@ -115,13 +115,4 @@ export function replyRecord(xid: number, results: Uint8Array = new Uint8Array(0)
 
 export function answer(call: ScriptedCall, results?: Uint8Array): void {
   call.socket.write(replyRecord(call.xid, results));
-}
-
-/** Waits for a condition that events bring about; fails with its name instead of hanging. */
-export async function until(what: string, condition: () => boolean, timeoutMs = 10_000): Promise<void> {
-  const endMs = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { NFS_PROGRAM, NFS_V3, NFS3ERR_JUKEBOX, NFS3ERR_STALE, nfs3Procedures } from '../protocol/nfs3.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
+import { eventually } from '../testing/eventually.ts';
 import { credentialOf } from './identity.ts';
 import { Nfs3Client } from './nfs3-client.ts';
 import { Resolver } from './resolver.ts';
 import { RpcClient, type RpcClientOptions } from './rpc-client.ts';
-import { answer, type ScriptedCall, ScriptedServer, until } from './scripted-server.fixture.ts';
+import { answer, type ScriptedCall, ScriptedServer } from './scripted-server.fixture.ts';
 import { tcpAddress } from './transport-address.ts';
 
 const HANDLE = Buffer.alloc(8);
@@ -48,7 +49,7 @@ it.each([Number.POSITIVE_INFINITY, 30 * 86_400_000])('a time-out of %d ms is non
     .catch(() => {
       failed = true;
     });
-  await until('the call is there', () => server.calls.length === 1);
+  await eventually('the call is there', 60_000, () => server.calls.length === 1);
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(failed).toBe(false);
 });
@@ -77,7 +78,7 @@ it('answers a call although the listener for calls throws', async () => {
       throw new Error('the listener failed');
     };
     await expect(client({ onCall }).getattr(HANDLE)).rejects.toMatchObject({ status: NFS3ERR_STALE });
-    await until('the process hears of it', () => thrown.length === 1);
+    await eventually('the process hears of it', 60_000, () => thrown.length === 1);
   } finally {
     process.removeAllListeners('uncaughtException');
     for (const each of before) process.on('uncaughtException', each);

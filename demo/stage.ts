@@ -6,7 +6,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'nod
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Status } from '../fileserver/agent/status.ts';
-import { freePorts } from '../loopback/free-ports.ts';
+import { freePorts } from '../testing/free-ports.ts';
 
 export const SERVERS = ['filer-a', 'filer-b'] as const;
 export type ServerName = (typeof SERVERS)[number];

@@ -2,7 +2,7 @@
  * The search: changes inputs of a corpus, and keeps those that make something run that never ran before. Coverage is asked for
  * once a batch, since asking costs as much as hundreds of inputs; only a batch with news is gone through one by one.
  */
-import type { SeededRandom } from '../protocol/testing/seeded-random.ts';
+import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { Coverage } from './coverage.ts';
 import { mutated } from './mutation.ts';
 import type { Target } from './target.ts';
@@ -49,7 +49,7 @@ export class Fuzzer {
     while (!isOver()) {
       const batch = Array.from({ length: BATCH }, () => {
         // Half of the time one of the youngest: there the search goes on.
-        const from = random.chance(2) ? Math.max(0, corpus.length - 16) : 0;
+        const from = random.chance(1 / 2) ? Math.max(0, corpus.length - 16) : 0;
         const input = corpus[from + random.below(corpus.length - from)]!;
         return mutated(input, corpus, target.words, random);
       });

@@ -1,5 +1,5 @@
 /** Changes bytes as a coverage-guided fuzzer does: little things at random places, several at a time. */
-import type { SeededRandom } from '../protocol/testing/seeded-random.ts';
+import type { SeededRandom } from '../testing/seeded-random.ts';
 
 /** Bytes of an input, at most: enough for every message but long WRITEs, and small ones run faster. */
 export const INPUT_SIZE_MAX = 4096;
@@ -18,7 +18,7 @@ export function mutated(
   random: SeededRandom,
 ): Uint8Array {
   let bytes = [...input];
-  for (let left = 1 + random.below(random.chance(4) ? 16 : 4); left > 0; left--) {
+  for (let left = 1 + random.below(random.chance(1 / 4) ? 16 : 4); left > 0; left--) {
     bytes = changed(bytes, others, words, random);
   }
   return Uint8Array.from(bytes.slice(0, INPUT_SIZE_MAX));
@@ -32,7 +32,7 @@ function changed(
 ): number[] {
   const at = random.below(bytes.length + 1);
   const aligned = at - (at % 4);
-  const size = 1 + random.below(random.chance(4) ? 64 : 8);
+  const size = 1 + random.below(random.chance(1 / 4) ? 64 : 8);
   switch (random.below(11)) {
     case 0:
       return spliced(bytes, at, 1, [random.below(256)]);
@@ -53,7 +53,7 @@ function changed(
     case 8: {
       const other = random.pick(others);
       const from = random.below(other.length + 1);
-      return spliced(bytes, at, random.chance(2) ? size : 0, [...other.slice(from, from + size)]);
+      return spliced(bytes, at, random.chance(1 / 2) ? size : 0, [...other.slice(from, from + size)]);
     }
     case 9:
       return words.length === 0 ? bytes : spliced(bytes, at, 0, [...random.pick(words)]);

@@ -1,6 +1,6 @@
 /** One target's search, in a thread of its own: an input that never ends holds up this thread and no other. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { SeededRandom } from '../protocol/testing/seeded-random.ts';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import { foundFile, keptFile, readInputs, writeInputs } from './corpus.ts';
 import { Coverage } from './coverage.ts';
 import { Finding, Fuzzer } from './fuzzer.ts';

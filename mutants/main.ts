@@ -20,7 +20,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { SeededRandom } from '../protocol/testing/seeded-random.ts';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import { AREAS, type Area } from './areas.ts';
 import { EXPLAINED, type Explained } from './explained.ts';
 import { runInProcess } from './in-process.ts';

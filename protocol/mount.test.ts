@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import * as mount from './mount.ts';
-import { SeededRandom } from './testing/seeded-random.ts';
 import { ascii, wire } from './testing/wire.ts';
 import { XdrError, XdrReader, XdrWriter } from './xdr.ts';
 import type { Value } from './xdr-types.ts';

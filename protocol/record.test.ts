@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import { beginRecord, endRecord, FRAGMENTS_MAX, RecordParser } from './record.ts';
-import { SeededRandom } from './testing/seeded-random.ts';
 import { ascii, wire } from './testing/wire.ts';
 import type { XdrFault } from './xdr.ts';
 import { XdrError, XdrWriter } from './xdr.ts';
@@ -49,8 +49,8 @@ function randomStream(random: SeededRandom): { stream: Uint8Array; records: Uint
   const records: Uint8Array[] = [];
   const parts: Uint8Array[] = [];
   for (let n = 1 + random.below(6); n > 0; n--) {
-    const fragments = Array.from({ length: random.chance(2) ? 1 : 1 + random.below(4) }, () =>
-      random.bytes(random.chance(5) ? 0 : random.below(40)),
+    const fragments = Array.from({ length: random.chance(1 / 2) ? 1 : 1 + random.below(4) }, () =>
+      random.bytes(random.chance(1 / 5) ? 0 : random.below(40)),
     );
     records.push(concat(...fragments));
     fragments.forEach((data, i) => {
@@ -215,7 +215,8 @@ describe('limits', () => {
       const random = new SeededRandom(seed);
       const chunks = Array.from({ length: 4 }, () => {
         const bytes = random.bytes(random.below(40));
-        if (bytes.length > 4 && random.chance(2)) bytes.set([0x80 * random.below(2), 0, 0, random.below(30)]);
+        if (bytes.length > 4 && random.chance(1 / 2))
+          bytes.set([0x80 * random.below(2), 0, 0, random.below(30)]);
         return bytes;
       });
       faultOf(() => recordsOf(new RecordParser(256), chunks));
@@ -305,8 +306,8 @@ describe('long records in memory that is lent', () => {
       const records: Uint8Array[] = [];
       const parts: Uint8Array[] = [];
       for (let n = 0; n < 8; n++) {
-        const fragments = Array.from({ length: random.chance(3) ? 1 + random.below(3) : 1 }, () =>
-          random.bytes(random.chance(2) ? random.below(200) : 60_000 + random.below(250_000)),
+        const fragments = Array.from({ length: random.chance(1 / 3) ? 1 + random.below(3) : 1 }, () =>
+          random.bytes(random.chance(1 / 2) ? random.below(200) : 60_000 + random.below(250_000)),
         );
         records.push(concat(...fragments));
         fragments.forEach((data, i) => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { SeededRandom } from './testing/seeded-random.ts';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import { ascii, wire } from './testing/wire.ts';
 import type { XdrFault } from './xdr.ts';
 import { paddedSize, XdrError, XdrReader, XdrWriter } from './xdr.ts';

@@ -8,7 +8,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { type InputOptions, rolldown } from 'rolldown';
+import { type InputOptions, type Plugin, rolldown } from 'rolldown';
 
 const ROOT = join(import.meta.dirname, '..');
 /** Packages that load libraries by path at run time, so they have to be installed. koffi's library is in one of @koromix. */
@@ -42,10 +42,21 @@ const PROGRAMS: readonly Program[] = [
 ];
 const TESTS: readonly Program[] = [{ main: 'e2e/writer/main.ts' }];
 
+/** A program names its threads by their source files. Bundled, they lie beside it. */
+const threadsBesideMain: Plugin = {
+  name: 'threads-beside-main',
+  transform: (code) =>
+    code.replaceAll(
+      /new URL\('[./\w-]*?([\w-]+)\.ts', import\.meta\.url\)/g,
+      "new URL('./$1.js', import.meta.url)",
+    ),
+};
+
 const options: InputOptions = {
   cwd: ROOT,
   platform: 'node',
   external: [/^node:/, ...NATIVE, ...OPTIONAL],
+  plugins: [threadsBesideMain],
   // Warnings are about packages' own code. What can't be resolved is an error below.
   onLog: (level, log, handle) => {
     if (log.code === 'UNRESOLVED_IMPORT') throw new Error(log.message);

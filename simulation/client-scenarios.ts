@@ -25,7 +25,7 @@ export function refusedCall(
   const world = pairAtPeace(seed, { keepTrace });
   const { queue, random, timing } = world;
   const home = random.pick(SERVERS);
-  const refused = 2 + random.index(CALLS - 2);
+  const refused = 2 + random.below(CALLS - 2);
   const options = { home, calls: CALLS, refused, strangers: NO_STRANGERS, delayMsMax: 20, fault };
   const client = new ResendingClient(world, random, options);
   if (random.chance(0.5))
@@ -49,7 +49,7 @@ export function crashLoop(
   queue.runUntil(queue.now + timing.leaseMs);
   const options = { home, calls: CALLS, refused: null, strangers: NO_STRANGERS, delayMsMax: 20, fault };
   const client = new ResendingClient(world, random, options);
-  for (let times = 6 + random.index(3); times > 0; times--) {
+  for (let times = 6 + random.below(3); times > 0; times--) {
     const { sends } = client;
     const giveUpAt = queue.now + 5 * timing.leaseMs;
     while (client.sends === sends && queue.now < giveUpAt) queue.runUntil(queue.now + 0.1);

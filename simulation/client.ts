@@ -6,6 +6,7 @@
  * What is between it and the servers: connections that are refused or swallowed, requests that lie in the receive buffer
  * of a stopped server and are read long after their connection was given up, answers that come late or not at all.
  */
+
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
@@ -18,11 +19,11 @@ import {
 } from '../client/attempts.ts';
 import type { PortRole } from '../client/transport-address.ts';
 import type { ServerName } from '../pair/incarnation.ts';
+import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { OpenDiskSet } from './data-path.ts';
 import type { EventQueue } from './event-queue.ts';
 import { type Answer, type Operation, RegisterHistory } from './history.ts';
 import type { SimulatedProcess } from './process.ts';
-import type { Random } from './random.ts';
 import type { SimulatedVolume } from './volume.ts';
 
 /** How often the failover name leads a client to the disk set of the partner, which its server serves itself. */
@@ -135,7 +136,7 @@ export class Histories {
 
 export class SimulatedClient {
   readonly #world: ClientWorld;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #id: number;
   readonly #home: ServerName;
   readonly #histories: Histories;
@@ -151,7 +152,7 @@ export class SimulatedClient {
 
   constructor(
     world: ClientWorld,
-    random: Random,
+    random: SeededRandom,
     id: number,
     home: ServerName,
     histories: Histories,

@@ -8,11 +8,12 @@
  * A write that is between the two is *in hand*: nothing but the end of the process keeps it from reaching the disk, so a
  * disk set is not closed before it has. That is the hole of R2 that R10 closes.
  */
+
 import type { DataPathPort } from '../pair/driver.ts';
 import { type Incarnation, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { Input, PairTiming } from '../pair/types.ts';
+import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { EventQueue } from './event-queue.ts';
-import type { Random } from './random.ts';
 import type { SurroundingFault } from './variants/variant.ts';
 import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
 
@@ -21,7 +22,7 @@ export interface DataPathHost {
   readonly me: Incarnation;
   readonly timing: PairTiming;
   readonly queue: EventQueue;
-  readonly random: Random;
+  readonly random: SeededRandom;
   readonly volumes: SimulatedVolumes;
   /** True once no more faults may strike. */
   readonly calm: boolean;

@@ -1,9 +1,10 @@
 /** The interconnect between processes: delays, losses, cuts in one direction or both. */
+
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
 import type { PairMessage } from '../pair/types.ts';
+import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { SimulatedProcess } from './process.ts';
-import type { Random } from './random.ts';
 
 export class SimulatedNetwork {
   /** Chance that a message is lost although nothing is cut. */
@@ -11,11 +12,11 @@ export class SimulatedNetwork {
   /** Every message takes up to this much longer, each its own time (full buffers, retransmissions). */
   slownessMs = 0;
   readonly #queue: EventQueue;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #leaseMs: number;
   readonly #cut = new Set<ServerName>();
 
-  constructor(queue: EventQueue, random: Random, leaseMs: number) {
+  constructor(queue: EventQueue, random: SeededRandom, leaseMs: number) {
     this.#queue = queue;
     this.#random = random;
     this.#leaseMs = leaseMs;

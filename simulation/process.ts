@@ -6,6 +6,7 @@
  * calls of the driver's ports: inputs queue up, the rest of a step is carried out after it, and so is a write that was
  * checked before.
  */
+
 import type { DiskSetState } from '../pair/disk-set.ts';
 import { type DriverPorts, PairDriver } from '../pair/driver.ts';
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
@@ -13,9 +14,9 @@ import type { LeaseOwnership } from '../pair/lease.ts';
 import { SLEW_MAX } from '../pair/right-to-serve.ts';
 import { initialServer, type ServerState, type step } from '../pair/server.ts';
 import type { Holding, Input, PairMessage, PairTiming, TraceEvent } from '../pair/types.ts';
+import type { SeededRandom } from '../testing/seeded-random.ts';
 import { type DataPathHost, type OpenDiskSet, SimulatedDataPath, type SimulatedPath } from './data-path.ts';
 import type { EventQueue } from './event-queue.ts';
-import type { Random } from './random.ts';
 import type { SurroundingFault, Variant } from './variants/variant.ts';
 import { stepOf } from './variants/variants.ts';
 import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
@@ -27,7 +28,7 @@ const WAKES_MAX = 200;
 /** What a process needs of the world around it. */
 export interface Surroundings {
   readonly queue: EventQueue;
-  readonly random: Random;
+  readonly random: SeededRandom;
   readonly timing: PairTiming;
   /** Of a process that starts now: lease times may be under change. */
   timingOfNext(): PairTiming;
@@ -134,7 +135,7 @@ export class SimulatedProcess implements DataPathHost {
     return this.#world.queue;
   }
 
-  get random(): Random {
+  get random(): SeededRandom {
     return this.#world.random;
   }
 

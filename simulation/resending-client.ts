@@ -6,6 +6,7 @@
  * It begins as a client does that has mounted nothing: it knows no file handle, so it can ask nobody to prove whose disks he
  * serves, until its first call was answered.
  */
+
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
@@ -26,9 +27,9 @@ import {
 } from '../client/resend-window.ts';
 import type { PortRole } from '../client/transport-address.ts';
 import type { ServerName } from '../pair/incarnation.ts';
+import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { ClientWorld } from './client.ts';
 import type { SimulatedProcess } from './process.ts';
-import type { Random } from './random.ts';
 
 /** Bytes of a call. */
 const CALL_SIZE = 256 * 1024;
@@ -81,7 +82,7 @@ export class ResendingClient {
   /** Calls that were sent, again or for the first time. */
   sends = 0;
   readonly #world: ClientWorld;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #options: ResendingOptions;
   readonly #plan: AttemptsOptions;
   readonly #connections = new Map<number, Connection>();
@@ -98,11 +99,11 @@ export class ResendingClient {
   #heardAt = 0;
   #wakeAt: number | null = null;
 
-  constructor(world: ClientWorld, random: Random, options: ResendingOptions) {
+  constructor(world: ClientWorld, random: SeededRandom, options: ResendingOptions) {
     this.#world = world;
     this.#random = random;
     this.#options = options;
-    this.#plan = { ...ATTEMPTS_DEFAULTS, seed: random.index(1_000_000) };
+    this.#plan = { ...ATTEMPTS_DEFAULTS, seed: random.below(1_000_000) };
     this.#state = initialAttempts(['primary', 'secondary'], this.#plan);
     this.#input({ kind: 'Start' });
     this.#makeCalls();

@@ -55,7 +55,7 @@ export function runSeed(seed: number, options: RunOptions = {}): Outcome {
   world.witnessForgets = options.faults === 'disks';
   world.timesChange = options.faults === 'times';
   world.operator.crashRate = world.random.pick([0, 0, 0.2, 0.6]);
-  const faults = 2 + world.random.index(9);
+  const faults = 2 + world.random.below(9);
   for (let count = 0; count < faults; count++) {
     const fault = world.random.pick(menu);
     world.queue.after(world.random.between(1000, FAULTS_MS), () => fault(world));
@@ -214,7 +214,7 @@ const halt: Fault = (world) => {
 
 const flap: Fault = (world) => {
   const server = world.random.pick(SERVERS);
-  const times = 2 + world.random.index(6);
+  const times = 2 + world.random.below(6);
   world.note(`network: what ${server} sends arrives now and then, ${times} times`);
   let at = 0;
   for (let time = 0; time < times; time++) {

@@ -45,7 +45,7 @@ export function apiOutage(seed: number, options: ScenarioOptions = {}): Outcome 
   world.note(`API ${refused ? 'refuses connections' : 'out of reach'}`);
   if (refused) world.apiRefuses = true;
   else for (const server of SERVERS) world.withoutApi.add(server);
-  const disturbances = 1 + random.index(4);
+  const disturbances = 1 + random.below(4);
   for (let count = 0; count < disturbances; count++) {
     queue.runUntil(queue.now + random.between(1, 2) * timing.leaseMs);
     if (random.chance(0.5)) resetInterconnect(world);
@@ -188,7 +188,7 @@ export function witnessGoesBackUnseen(seed: number, options: ScenarioOptions = {
   witness.restore(home, backup);
   const claims = (): number => witness.owners.get(home)!.length;
   const before = claims();
-  for (let starts = 2 + random.index(3); starts > 0; starts--) {
+  for (let starts = 2 + random.below(3); starts > 0; starts--) {
     startBoth();
     queue.runUntil(queue.now + random.between(1, 8) * timing.leaseMs);
     if (world.serving(home) !== null)

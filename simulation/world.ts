@@ -8,6 +8,7 @@
  *  - what clients are told is one story: linearizable, so that nothing acknowledged is lost, nothing executed twice;
  *  - once all faults are healed, every disk set is served again in bounded time.
  */
+
 import { type Incarnation, incarnationOf, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { LeaseOwnership } from '../pair/lease.ts';
 import { SLEW_MAX, silenceMs } from '../pair/right-to-serve.ts';
@@ -18,12 +19,12 @@ import type {
   PairTiming,
   TraceEvent,
 } from '../pair/types.ts';
+import { SeededRandom } from '../testing/seeded-random.ts';
 import { type ClientFault, Histories, SimulatedClient } from './client.ts';
 import { EventQueue } from './event-queue.ts';
 import { SimulatedNetwork } from './network.ts';
 import { SimulatedOperator } from './operator.ts';
 import { SimulatedProcess, type Surroundings } from './process.ts';
-import { Random } from './random.ts';
 import type { Variant } from './variants/variant.ts';
 import { type SimulatedVolume, SimulatedVolumes } from './volume.ts';
 import { SimulatedWitness } from './witness.ts';
@@ -51,7 +52,7 @@ export interface Outcome {
 
 export class World implements Surroundings {
   readonly queue = new EventQueue();
-  readonly random: Random;
+  readonly random: SeededRandom;
   readonly timing = TIMING;
   /** Somebody changes the lease times: each process that starts may have others than those that run. */
   timesChange = false;
@@ -107,7 +108,7 @@ export class World implements Surroundings {
   constructor(seed: number, variant: Variant | null, tracing: boolean, volumesEach = 1) {
     this.severalVolumes = volumesEach > 1;
     this.volumes = new SimulatedVolumes(SERVERS, volumesEach);
-    this.random = new Random(seed);
+    this.random = new SeededRandom(seed);
     this.variant = variant;
     // Real clocks stay within 0.1 %, unless they are slewed: some seeds go as far as the wait for silence covers.
     this.drift = this.random.chance(0.2) ? SLEW_MAX : 0.001;
@@ -447,7 +448,7 @@ export class World implements Surroundings {
    * without them.
    */
   startClients(seed: number, fault: ClientFault | null): void {
-    const random = new Random(seed ^ 0x5bd1e995);
+    const random = new SeededRandom(seed ^ 0x5bd1e995);
     SERVERS.forEach((home, index) => {
       const histories = new Histories();
       this.#histories.push(histories);
@@ -458,9 +459,9 @@ export class World implements Surroundings {
 
   /** Now and then the kernel cannot write out what clients have not committed. */
   failWriteBacks(seed: number): void {
-    const random = new Random(seed ^ 0x2545f491);
+    const random = new SeededRandom(seed ^ 0x2545f491);
     for (const home of SERVERS) {
-      for (let left = random.index(5); left > 0; left--) {
+      for (let left = random.below(5); left > 0; left--) {
         this.queue.after(random.between(1000, 20_000), () => {
           if (!this.calm) this.volumes.mountedFor(home).failWriteBack();
         });

@@ -9,7 +9,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { freePorts } from '../../loopback/free-ports.ts';
+import { freePorts } from '../../testing/free-ports.ts';
 import { type Figures, type Workload, workloads } from '../clients/figures.ts';
 import { compare, type Plan, type Ratio, ratioOf } from '../comparison.ts';
 import { workloadsNamed } from '../generator/messages.ts';

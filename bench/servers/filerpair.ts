@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePorts } from '../../loopback/free-ports.ts';
+import { freePorts } from '../../testing/free-ports.ts';
 import { startProcess } from './child-process.ts';
 import type { ServerUnderTest } from './server-under-test.ts';
 import { waitForPort } from './server-under-test.ts';

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePorts } from '../../loopback/free-ports.ts';
+import { freePorts } from '../../testing/free-ports.ts';
 import { startProcess } from './child-process.ts';
 import type { ServerUnderTest } from './server-under-test.ts';
 import { waitForPort } from './server-under-test.ts';

@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePorts } from '../../loopback/free-ports.ts';
+import { freePorts } from '../../testing/free-ports.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {

@@ -65,9 +65,8 @@ export class Listener {
   /** The thread that a pause needs. It takes time and file descriptors to start. Null: there is none to be had. */
   private thread(): Promise<Worker | null> {
     this.starting ??= new Promise<Worker | null>((resolve) => {
-      const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
       const workerData: Parking = { signal: this.signal };
-      const worker = new Worker(new URL(`./parking-thread.${extension}`, import.meta.url), { workerData });
+      const worker = new Worker(new URL('./parking-thread.ts', import.meta.url), { workerData });
       worker.once('message', () => {
         // From now on it is no reason for the process to go on.
         worker.unref();

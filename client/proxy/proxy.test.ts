@@ -5,10 +5,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';
 import { RecordParser } from '../../protocol/record.ts';
 import { IDENTITY_SIZE, successionproc1 } from '../../protocol/succession.ts';
+import { eventually } from '../../testing/eventually.ts';
 import type { AttemptsOptions } from '../attempts.ts';
 import { type ConnectionEvent, FailoverConnection } from '../failover-connection.ts';
 import { Resolver } from '../resolver.ts';
-import { answer, replyRecord, type ScriptedCall, ScriptedServer, until } from '../scripted-server.fixture.ts';
+import { answer, replyRecord, type ScriptedCall, ScriptedServer } from '../scripted-server.fixture.ts';
 import { tcpAddress } from '../transport-address.ts';
 import { CALL_COST } from './call-memory.ts';
 import { NfsProxy, type ProxyEvent, type ProxyOptions } from './proxy.ts';
@@ -116,14 +117,14 @@ describe('a proxied connection', () => {
       const [from, to] = round % 2 === 0 ? [a, b] : [b, a];
       const before = client.replies.length;
       for (let i = 0; i < 5; i++) client.socket.write(callRecord(++xid));
-      await until('five replies', () => client.replies.length === before + 5);
+      await eventually('five replies', 60_000, () => client.replies.length === before + 5);
       from.onCall = () => {};
       for (let i = 0; i < 5; i++) client.socket.write(callRecord(++xid));
-      await until('five calls are there', () => from.calls.slice(-1)[0]?.xid === xid);
+      await eventually('five calls are there', 60_000, () => from.calls.slice(-1)[0]?.xid === xid);
       to.onCall = (each) => answer(each);
       await from.shut();
       await to.open();
-      await until('five more replies', () => client.replies.length === before + 10);
+      await eventually('five more replies', 60_000, () => client.replies.length === before + 10);
     }
     const xids = client.replies.map((each) => each.xid);
     expect(xids).toEqual([...Array(60).keys()].map((i) => 101 + i));
@@ -135,14 +136,14 @@ describe('a proxied connection', () => {
     a.onCall = () => {};
     const client = new PlainClient(proxy.port);
     client.socket.write(Buffer.concat([callRecord(7), callRecord(7), callRecord(7), callRecord(8)]));
-    await until('both calls are there', () => a.calls.length === 2);
+    await eventually('both calls are there', 60_000, () => a.calls.length === 2);
     expect(a.calls.map((each) => each.xid)).toEqual([7, 8]);
     answer(a.calls[0]!);
-    await until('the reply', () => client.replies.length === 1);
+    await eventually('the reply', 60_000, () => client.replies.length === 1);
     client.socket.write(callRecord(7));
-    await until('the XID is used anew', () => a.calls.length === 3);
+    await eventually('the XID is used anew', 60_000, () => a.calls.length === 3);
     client.socket.destroy();
-    await until('the client is gone', () => events.some((each) => each.kind === 'ClientGone'));
+    await eventually('the client is gone', 60_000, () => events.some((each) => each.kind === 'ClientGone'));
     expect(events.find((each) => each.kind === 'ClientGone')).toMatchObject({
       counts: { calls: 5, repeated: 2 },
     });
@@ -154,9 +155,9 @@ describe('a proxied connection', () => {
     const neighbour = new PlainClient(proxy.port);
     const client = new PlainClient(proxy.port);
     client.socket.write(callRecord(7));
-    await until('the client is out', () => client.closed);
+    await eventually('the client is out', 60_000, () => client.closed);
     neighbour.socket.write(callRecord(8));
-    await until('the neighbour is served', () => neighbour.replies.length === 1);
+    await eventually('the neighbour is served', 60_000, () => neighbour.replies.length === 1);
   });
 
   it('keeps clients with the same XID apart', async () => {
@@ -166,7 +167,7 @@ describe('a proxied connection', () => {
     const two = new PlainClient(proxy.port);
     one.socket.write(callRecord(7, 'one.'));
     two.socket.write(callRecord(7, 'two.'));
-    await until('both replies', () => one.replies.length === 1 && two.replies.length === 1);
+    await eventually('both replies', 60_000, () => one.replies.length === 1 && two.replies.length === 1);
     expect([one.replies[0]!.results, two.replies[0]!.results]).toEqual(['one.', 'two.']);
   });
 
@@ -175,14 +176,14 @@ describe('a proxied connection', () => {
     a.onCall = () => {};
     const client = new PlainClient(proxy.port);
     client.socket.write(callRecord(7));
-    await until('the call is there', () => a.calls.length === 1);
+    await eventually('the call is there', 60_000, () => a.calls.length === 1);
     client.socket.destroy();
-    await until('nothing is left', () => a.connections === 0 && proxy.pendingSize === 0);
+    await eventually('nothing is left', 60_000, () => a.connections === 0 && proxy.pendingSize === 0);
     await a.shut();
     await b.open();
     const next = new PlainClient(proxy.port);
     next.socket.write(callRecord(8));
-    await until('the next client is served', () => next.replies.length === 1);
+    await eventually('the next client is served', 60_000, () => next.replies.length === 1);
     expect(b.calls.map((each) => each.xid)).toEqual([8]);
   });
 });
@@ -208,7 +209,9 @@ describe('who the clients of a proxy are to the servers', () => {
       const clients = [new PlainClient(proxy.port), new PlainClient(proxy.port)];
       for (const [at, server] of [a, b].entries()) {
         for (const client of clients) client.socket.write(callRecord(at));
-        await until('each is answered', () => clients.every(({ replies }) => replies.length === at + 1));
+        await eventually('each is answered', 60_000, () =>
+          clients.every(({ replies }) => replies.length === at + 1),
+        );
         expect(new Set(here[at])).toHaveLength(1);
         if (server === b) continue;
         await a.shut();
@@ -247,9 +250,9 @@ describe('a client of ours behind the proxy', () => {
     };
     for (let xid = 100; xid < 105; xid++) {
       client.send(xid, callRecord(xid));
-      await until('client and proxy have both asked', () => slow.length >= 3);
+      await eventually('client and proxy have both asked', 60_000, () => slow.length >= 3);
       for (const each of slow.splice(0)) answer(each);
-      await until('the call is answered', () => replies.includes(xid));
+      await eventually('the call is answered', 60_000, () => replies.includes(xid));
       slow = [];
     }
     const kinds = events.flatMap((each) => (each.kind === 'Upstream' ? [each.event.kind] : []));
@@ -265,28 +268,28 @@ describe('a client that ends', () => {
     'while its call is at the server': async ({ a }, client) => {
       a.onCall = () => {};
       client.socket.write(record(7));
-      await until('the call is there', () => a.calls.length === 1);
+      await eventually('the call is there', 60_000, () => a.calls.length === 1);
     },
     'while nobody serves': async ({ a, proxy }, client) => {
       await a.shut();
       client.socket.write(record(7));
-      await until('the call waits', () => proxy.pendingSize > 0);
+      await eventually('the call waits', 60_000, () => proxy.pendingSize > 0);
     },
     'while the proxy is full': async ({ a, proxy }, client) => {
       a.onCall = () => {};
       for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
-      await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+      await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);
     },
     'while the proxy is full and nobody serves': async ({ a, proxy }, client) => {
       await a.shut();
       for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
-      await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+      await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);
     },
     'while it does not read its replies': async ({ a, proxy }, client) => {
       a.onCall = (each) => answer(each, Buffer.alloc(1024 * 1024));
       client.socket.pause();
       for (let xid = 1; xid <= 64; xid++) client.socket.write(record(xid));
-      await until('calls are left over', () => a.calls.length > 8 && proxy.pendingSize > 0);
+      await eventually('calls are left over', 60_000, () => a.calls.length > 8 && proxy.pendingSize > 0);
     },
   };
   for (const [when, prepare] of Object.entries(states)) {
@@ -297,14 +300,16 @@ describe('a client that ends', () => {
         await prepare(on, client);
         if (how === 'FIN') client.socket.destroy();
         else client.socket.resetAndDestroy();
-        await until('the proxy has noticed', () => on.events.some((each) => each.kind === 'ClientGone'));
+        await eventually('the proxy has noticed', 60_000, () =>
+          on.events.some((each) => each.kind === 'ClientGone'),
+        );
         expect(on.proxy.pendingSize).toBe(0);
-        await until('its connection to the server has ended', () => on.a.connections === 0);
+        await eventually('its connection to the server has ended', 60_000, () => on.a.connections === 0);
         await on.a.shut();
         await on.b.open();
         const next = new PlainClient(on.proxy.port);
         next.socket.write(callRecord(1000));
-        await until('the next client is served', () => next.replies.length === 1);
+        await eventually('the next client is served', 60_000, () => next.replies.length === 1);
         expect(on.b.calls.map((each) => each.xid)).toEqual([1000]);
       });
     }
@@ -315,14 +320,18 @@ describe('a client that ends', () => {
     a.onCall = () => {};
     const client = new PlainClient(proxy.port);
     for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
-    await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+    await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);
     const { localPort } = client.socket;
     client.socket.resetAndDestroy();
     await once(client.socket, 'close');
     const again = connect({ port: proxy.port, host: '127.0.0.1', localPort: localPort! });
     cleanUp.push(() => again.destroy());
     await once(again, 'connect');
-    await until('both are known', () => events.filter((e) => e.kind === 'ClientConnected').length === 2);
+    await eventually(
+      'both are known',
+      60_000,
+      () => events.filter((e) => e.kind === 'ClientConnected').length === 2,
+    );
     const kinds = events.flatMap((each) => (each.kind === 'Upstream' ? [] : [each.kind]));
     expect(kinds).toEqual(['ClientConnected', 'ClientGone', 'ClientConnected']);
     expect(proxy.pendingSize).toBe(0);
@@ -333,11 +342,11 @@ describe('a client that ends', () => {
     a.onCall = () => {};
     const client = new PlainClient(proxy.port);
     for (let xid = 1; xid <= 100; xid++) client.socket.write(record(xid));
-    await until('the proxy is full', () => proxy.pendingSize >= pendingSizeMax);
+    await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);
     await new Promise((resolve) => setTimeout(resolve, 500));
     a.onCall = (each) => answer(each);
     for (const each of [...a.calls]) answer(each);
-    await until('all replies', () => client.replies.length === 100);
+    await eventually('all replies', 60_000, () => client.replies.length === 100);
     expect(events.some((each) => each.kind === 'ClientGone')).toBe(false);
   });
 
@@ -372,7 +381,7 @@ describe('a stream cut at every byte', () => {
         // One turn of the loop on both sides of the socket: the pieces must not be joined on the way.
         await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
         client.socket.write(stream.subarray(cut));
-        await until(`both replies (cut at ${cut})`, () => client.replies.length === length + 2);
+        await eventually(`both replies (cut at ${cut})`, 60_000, () => client.replies.length === length + 2);
       }
     }
     for (const each of a.calls.filter((call) => call.xid === 7))
@@ -393,7 +402,7 @@ describe('a stream cut at every byte', () => {
       b.onCall = (each) => answer(each, Buffer.from('the answer of b'));
       client.socket.write(callRecord(7));
       await b.open();
-      await until(`the reply (cut at ${cut})`, () => client.replies.length === length + 1);
+      await eventually(`the reply (cut at ${cut})`, 60_000, () => client.replies.length === length + 1);
       const expected = cut < whole.length ? 'the answer of b' : 'the answer of a';
       // XDR pads to whole words.
       expect(client.replies[length]!.results.slice(0, 15)).toBe(expected);
@@ -416,7 +425,7 @@ describe('bounded memory', () => {
     for (let xid = 1; xid <= total; xid++) client.socket.write(callRecord(xid, payload));
     const recordSize = callRecord(1, payload).length;
     const { calls } = a;
-    await until('all that fits is forwarded', () => {
+    await eventually('all that fits is forwarded', 60_000, () => {
       const held = proxy.pendingSize + calls.length * CALL_COST;
       return held >= pendingSizeMax && calls.length * recordSize === proxy.pendingSize;
     });
@@ -427,7 +436,7 @@ describe('bounded memory', () => {
     expect(client.socket.writableLength).toBeGreaterThan(10 * pendingSizeMax);
     a.onCall = (each) => answer(each);
     for (const each of [...a.calls]) answer(each);
-    await until('all replies', () => client.replies.length === total);
+    await eventually('all replies', 60_000, () => client.replies.length === total);
     expect(proxy.pendingSize).toBe(0);
   });
 
@@ -440,7 +449,11 @@ describe('bounded memory', () => {
     const batch = (first: number) =>
       Buffer.concat(Array.from({ length: 1000 }, (_, i) => callRecord(first + i)));
     for (let first = 1; first < 40_000; first += 1000) client.socket.write(batch(first));
-    await until('it has stopped', () => proxy.pendingSize / smallest >= ofOne / (CALL_COST + smallest));
+    await eventually(
+      'it has stopped',
+      60_000,
+      () => proxy.pendingSize / smallest >= ofOne / (CALL_COST + smallest),
+    );
     await new Promise((resolve) => setTimeout(resolve, 300));
     // What one chunk of the socket holds comes on top.
     expect(proxy.pendingSize / smallest).toBeLessThan(ofOne / CALL_COST + 2 * (65_536 / smallest));
@@ -453,16 +466,16 @@ describe('bounded memory', () => {
     const greedy = new PlainClient(proxy.port);
     const payload = Buffer.alloc(64 * 1024, 'x');
     for (let xid = 1; xid <= 100; xid++) greedy.socket.write(callRecord(xid, payload));
-    await until('all is used', () => proxy.pendingSize >= ofAll - 2 * payload.length);
+    await eventually('all is used', 60_000, () => proxy.pendingSize >= ofAll - 2 * payload.length);
     const modest = new PlainClient(proxy.port);
     a.onCall = (each) => {
       if (each.xid > 1000) answer(each);
     };
     for (let xid = 1001; xid <= 1010; xid++) modest.socket.write(callRecord(xid, payload));
-    await until('the other one is served', () => modest.replies.length === 10);
+    await eventually('the other one is served', 60_000, () => modest.replies.length === 10);
     a.onCall = (each) => answer(each);
     for (const each of a.calls.filter((call) => call.xid <= 100)) answer(each);
-    await until('and the first one in the end', () => greedy.replies.length === 100);
+    await eventually('and the first one in the end', 60_000, () => greedy.replies.length === 100);
   });
 
   it('lets clients beyond the limit wait, refuses and closes none, and serves them when there is room', async () => {
@@ -473,7 +486,7 @@ describe('bounded memory', () => {
       await once(client.socket, 'connect');
       clients.push(client);
     }
-    await until('no more are accepted', () => events.some((each) => each.kind === 'Full'));
+    await eventually('no more are accepted', 60_000, () => events.some((each) => each.kind === 'Full'));
     for (let i = 0; i < 10; i++) {
       const late = new PlainClient(proxy.port);
       clients.push(late);
@@ -485,12 +498,12 @@ describe('bounded memory', () => {
     expect(accepted()).toBe(16);
     for (const each of clients.slice(0, 16)) each.socket.destroy();
     // Reset, for which an NFS client connects again at once; or accepted.
-    await until('those that waited are let go', () =>
+    await eventually('those that waited are let go', 60_000, () =>
       clients.slice(16).every((each) => each.closed || each.replies.length === 1),
     );
     const again = new PlainClient(proxy.port);
     again.socket.write(callRecord(8));
-    await until('it is served', () => again.replies.length === 1);
+    await eventually('it is served', 60_000, () => again.replies.length === 1);
 
     function accepted(): number {
       return events.filter((each) => each.kind === 'ClientConnected').length;
@@ -505,8 +518,9 @@ describe('bounded memory', () => {
     client.socket.pause();
     const total = 64;
     for (let xid = 1; xid <= total; xid++) client.socket.write(callRecord(xid));
-    await until(
+    await eventually(
       'the server cannot send more',
+      60_000,
       () => (a.accepted[0]?.writableLength ?? 0) > 16 * results.length,
     );
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -515,7 +529,7 @@ describe('bounded memory', () => {
     expect(upstream.filter((kind) => kind === 'Adopted' || kind === 'Lost')).toEqual(['Adopted']);
     expect(upstream.slice(-1)).not.toEqual(['Doubted']);
     client.socket.resume();
-    await until('all replies', () => client.replies.length === total);
+    await eventually('all replies', 60_000, () => client.replies.length === total);
   });
 });
 
@@ -541,9 +555,9 @@ describe('bad clients', () => {
       await once(client.socket, 'connect');
       const address = `127.0.0.1:${client.socket.localPort}`;
       client.socket.write(bytes);
-      await until('the bad client is out', () => client.closed);
+      await eventually('the bad client is out', 60_000, () => client.closed);
       neighbour.socket.write(callRecord(7));
-      await until('the neighbour is served', () => neighbour.replies.length === 1);
+      await eventually('the neighbour is served', 60_000, () => neighbour.replies.length === 1);
       expect(a.calls.map((each) => each.xid).filter((xid) => xid !== 9)).toEqual([7]);
       // By address: tests that run beside this one dial ports that were free a moment ago.
       expect(events.filter((each) => each.kind === 'ClientGone' && each.client === address).length).toBe(1);

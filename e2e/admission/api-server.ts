@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubernetesClient } from '../../kubernetes/client.ts';
 import { Connection, fromKubeconfig } from '../../kubernetes/connection.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { readControlPlanePrograms } from '../environment.ts';
-import { eventually } from '../machine/eventually.ts';
 import { OPERATOR_NAMESPACE, RELEASE } from './installed-chart.ts';
 
 /** Its own start of both takes seconds; a machine with much to do takes longer. */

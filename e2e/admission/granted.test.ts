@@ -7,7 +7,7 @@ import { requests } from '../../crds/testing/requests-for-grants.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import { resources } from '../../kubernetes/resource.ts';
-import { eventually } from '../machine/eventually.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { ApiServer } from './api-server.ts';
 import { install, makeNamespace, rendered, resourceOf } from './installed-chart.ts';
 

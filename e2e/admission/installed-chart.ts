@@ -7,9 +7,9 @@ import { customResourceDefinition } from '../../crds/custom-resource-definition.
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY, readControlPlanePrograms } from '../environment.ts';
 import { run } from '../machine/command.ts';
-import { eventually } from '../machine/eventually.ts';
 
 export const RELEASE = 'filerpair';
 export const OPERATOR_NAMESPACE = 'filerpair-system';

@@ -11,8 +11,8 @@ import { resources } from '../../kubernetes/resource.ts';
 import { networkPolicies } from '../../operator/desired/network-policies.ts';
 import { containerPorts } from '../../operator/desired/ports.ts';
 import { World } from '../../operator/plan/world.fixture.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { readControlPlanePrograms } from '../environment.ts';
-import { eventually } from '../machine/eventually.ts';
 import { ApiServer } from './api-server.ts';
 import { makeNamespace } from './installed-chart.ts';
 

@@ -10,7 +10,7 @@ import { attachmentPod } from '../../operator/desired/attachment-pod.ts';
 import { networkPolicies } from '../../operator/desired/network-policies.ts';
 import { newPod } from '../../operator/desired/pod.ts';
 import { World } from '../../operator/plan/world.fixture.ts';
-import { eventually } from '../machine/eventually.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { ApiServer } from './api-server.ts';
 import { install, makeNamespace } from './installed-chart.ts';
 

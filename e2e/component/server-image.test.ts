@@ -13,11 +13,11 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FilerPairClient } from '../../client/index.ts';
 import type { Status } from '../../fileserver/agent/status.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY, readEnvironment } from '../environment.ts';
 import { EXPORTS, partnerOf, SERVERS, type Server } from '../harness/pair.ts';
 import { GUARD_MS, HEARTBEAT_MS, LEASE_MS } from '../harness/timeouts.ts';
 import { outcomeOf, run } from '../machine/command.ts';
-import { eventually } from '../machine/eventually.ts';
 
 const image = readEnvironment().images.fileserver;
 const SERVER = '/app/dist/fileserver/main.js';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { applySome, randomNumbers } from './crash-states.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
+import { applySome } from './crash-states.ts';
 import type { DiskEvent } from './disk-log.ts';
 import { fileSystemTypes } from './recording-disk.ts';
 
@@ -11,7 +12,7 @@ const event: DiskEvent = { kind: 'write', atMs: 0, offset: 0, data: Buffer.alloc
 function sectorsWritten(seed: number): string {
   const block = new Uint8Array(BLOCK_SIZE);
   const point = { events: 1, kept: 0.5, torn: true };
-  applySome([event], 0, point, superblock, randomNumbers(seed), (offset, data) => block.set(data, offset));
+  applySome([event], 0, point, superblock, new SeededRandom(seed), (offset, data) => block.set(data, offset));
   return Array.from({ length: BLOCK_SIZE / 512 }, (_, sector) => block[sector * 512]).join('');
 }
 

@@ -1,5 +1,6 @@
 // States in which a disk with a volatile cache may be after a crash, from what it was asked to do. Everything that a
 // flush has covered is there; of what was written since, any part, in units of what a disk writes as a whole.
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { DiskEvent } from './disk-log.ts';
 
 export interface CrashPoint {
@@ -11,30 +12,19 @@ export interface CrashPoint {
   readonly torn: boolean;
 }
 
-/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
-export function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /** In the order of time. Half of them come just before a flush ends, when most is undecided. */
 export function crashPoints(
   events: readonly DiskEvent[],
   from: number,
   count: number,
-  random: () => number,
+  random: SeededRandom,
 ): CrashPoint[] {
   const flushes: number[] = [];
   for (let i = from; i < events.length; i++) if (events[i]!.kind === 'flushed') flushes.push(i);
   const points = Array.from({ length: count }, (_, i): CrashPoint => {
-    const anywhere = from + Math.floor(random() * (events.length - from));
-    const at = i % 2 === 0 ? anywhere : (flushes[Math.floor(random() * flushes.length)] ?? anywhere);
-    return { events: at, kept: [0, 0.5, 0.5, 0.9, 1][Math.floor(random() * 5)]!, torn: random() < 0.3 };
+    const anywhere = from + random.below(events.length - from);
+    const at = i % 2 === 0 ? anywhere : (flushes[random.below(flushes.length)] ?? anywhere);
+    return { events: at, kept: [0, 0.5, 0.5, 0.9, 1][random.below(5)]!, torn: random.chance(0.3) };
   });
   return points.sort((a, b) => a.events - b.events);
 }
@@ -74,20 +64,20 @@ export function applySome(
   from: number,
   point: CrashPoint,
   superblock: Superblock | null,
-  random: () => number,
+  random: SeededRandom,
   write: WriteTo,
 ): void {
   for (let i = from; i < point.events; i++) {
     const event = events[i]!;
     if (event.kind !== 'write') continue;
     if (!point.torn) {
-      if (random() < point.kept) write(event.offset, event.data);
+      if (random.chance(point.kept)) write(event.offset, event.data);
       continue;
     }
     for (let at = 0; at < event.data.length; ) {
       const offset = event.offset + at;
       const size = offset === superblock?.offset ? superblock.size : SECTOR_SIZE;
-      if (random() < point.kept) write(offset, event.data.subarray(at, at + size));
+      if (random.chance(point.kept)) write(offset, event.data.subarray(at, at + size));
       at += size;
     }
   }

@@ -1,9 +1,11 @@
 // The partner's disk hangs, also for who only wants to look at it: that takes no threads from the own disk set, from the start of the
 // process to its end.
+
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { changeOwn, Pair, type Running, servers, until } from '../../fileserver/agent/pair.fixture.ts';
+import { changeOwn, Pair, type Running, servers } from '../../fileserver/agent/pair.fixture.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
 
 const possible = missingForDisks('ext4') === null;
@@ -59,7 +61,9 @@ test.skipIf(!possible)(
     await changeOwn(pair.ports['filer-b'].primary);
     expect(disk.hangs).toBe(true);
     b.child.kill('SIGTERM');
-    await until('everything is released', () => b.output().includes('Everything is released. Ending.'));
+    await eventually('everything is released', 60_000, () =>
+      b.output().includes('Everything is released. Ending.'),
+    );
     expect(disk.hangs).toBe(true);
     // The kernel ends no thread that waits for a disk. Of this process nothing else is left by then.
     disk.goOn();

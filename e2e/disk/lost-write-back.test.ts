@@ -1,6 +1,7 @@
 // A disk that refuses what the kernel writes back by itself, some time after an UNSTABLE WRITE was answered: whatever happens to the
 // file's descriptors and to its place in memory meanwhile, nobody is told that its data is durable. The volume is given up, and its next
 // owner has another write verifier, so that clients write again what they have not committed.
+
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -8,8 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
-import { randomNumbers } from '../../fileserver/storage/duplicate-requests/random-numbers.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import {
   DOOMED,
   type FileSystemType,
@@ -149,26 +150,27 @@ for (const type of ['ext4', 'xfs'] as const) {
     `${type}: write-back that fails at random: what was committed is on the disk, and every loss changes the verifier`,
     async () => {
       await set(type);
-      const random = randomNumbers(SEED);
+      const random = new SeededRandom(SEED);
       let losses = 0;
       for (let round = 0; round < ROUNDS; round++) {
-        const names = Array.from({ length: 1 + random(12) }, (_, i) => `file-${round}-${i}`);
+        const names = Array.from({ length: 1 + random.below(12) }, (_, i) => `file-${round}-${i}`);
         const files: Uint8Array[] = [];
         for (const name of names) files.push(await create(name));
         await disk!.behave({ failDoomed: true });
-        const doomed = names.map(() => random(8) === 0);
+        const doomed = names.map(() => random.below(8) === 0);
         const verifiers: string[] = [];
         for (const [i, file] of files.entries()) {
           verifiers.push(await write(file, doomed[i]!));
-          if (random(4) === 0) writeBack();
+          if (random.below(4) === 0) writeBack();
         }
-        if (random(2) === 0) writeBack();
+        if (random.below(2) === 0) writeBack();
         // Without write-back by the kernel itself it is the flush of the COMMIT that fails, or nothing at all.
-        if (random(2) === 0) await disk!.behave({});
-        if (random(3) === 0) forgetFiles();
+        if (random.below(2) === 0) await disk!.behave({});
+        if (random.below(3) === 0) forgetFiles();
         const told = new Map<string, string>();
-        for (const [i, file] of files.entries()) if (random(3) > 0) told.set(names[i]!, await commit(file));
-        await thread.close('own', random(2) === 0 ? 'quiesce' : 'fence');
+        for (const [i, file] of files.entries())
+          if (random.below(3) > 0) told.set(names[i]!, await commit(file));
+        await thread.close('own', random.below(2) === 0 ? 'quiesce' : 'fence');
         await disk!.behave({});
         client.close();
         writeBack();

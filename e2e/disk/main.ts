@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { crashAgainAndAgain } from '../../fileserver/data-path/crash-run.fixture.ts';
 import { Neighbours, PARTS } from '../../fileserver/nfs3/neighbours.fixture.ts';
 import { startIoPool } from '../../fileserver/system/thread-identity.ts';
-import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { type FileSystemType, missingForDisks, workDirectory } from './recording-disk.ts';
 import { record, replay } from './replay.ts';
 

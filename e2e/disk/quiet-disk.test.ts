@@ -1,5 +1,6 @@
 // Every kind of call is under way, of a client that waits and of one that has gone, on a disk that takes its time, when a hold
 // begins or an orderly stop. With `held`, and with `clean`, everything is on the disk and nothing more is written.
+
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,6 +8,7 @@ import { afterEach, expect, test } from 'vitest';
 import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { eventually } from '../../testing/eventually.ts';
 import type { DiskEvent } from './disk-log.ts';
 import { changeTimesOf, filesWrittenSince, treeAfterCrash, treeOf } from './quiet-disk.ts';
 import { type FileSystemType, type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
@@ -142,10 +144,6 @@ async function make(name: string): Promise<Uint8Array> {
 const writing = (file: Uint8Array, stable: nfs.stable_how) => (client: RpcClient) =>
   client.call('WRITE', { file, offset: 0, count: data.length, stable, data });
 
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await delay(1);
-}
-
 /** A call that is being executed; `ends`: its connection ends meanwhile. Resolves with what becomes of it. */
 async function begin(kind: string, ends: boolean): Promise<{ outcome: Promise<string> }> {
   const one = stage!;
@@ -157,7 +155,7 @@ async function begin(kind: string, ends: boolean): Promise<{ outcome: Promise<st
     ({ status }) => nfs.nfsstat3Name(status),
     () => 'not answered',
   );
-  await until(begun ?? (() => logSize() > before));
+  await eventually('the call has begun', 20_000, begun ?? (() => logSize() > before));
   if (ends) client.close();
   void outcome.then(() => client.close());
   return { outcome };
@@ -272,7 +270,7 @@ test.skipIf(missingForDisks('ext4') !== null)(
     const gone = await RpcClient.connect(one.port);
     const before = logSize();
     void gone.call('COMMIT', { file, offset: 0, count: 0 }).catch(() => {});
-    await until(() => logSize() > before);
+    await eventually('the call has begun', 20_000, () => logSize() > before);
     gone.close();
     const fault = one.thread.of('fault');
     const closed = one.thread.of('closed');

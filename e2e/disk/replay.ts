@@ -1,5 +1,6 @@
 // Records what a disk is asked to do while clients work on a file server, and afterwards puts the server on that disk
 // as it may be after a crash at any moment: everything acknowledged has to be there, and nothing may be executed twice.
+
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
@@ -7,14 +8,8 @@ import { join } from 'node:path';
 import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import type { DataThreadTesting } from '../../fileserver/threads/messages.ts';
-import {
-  applyAll,
-  applySome,
-  type CrashPoint,
-  crashPoints,
-  durableBefore,
-  randomNumbers,
-} from './crash-states.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
+import { applyAll, applySome, type CrashPoint, crashPoints, durableBefore } from './crash-states.ts';
 import { type DiskEvent, monotonicMs } from './disk-log.ts';
 import { type Known, NOTHING_KNOWN, roundOf } from './operation-chain.ts';
 import {
@@ -69,7 +64,7 @@ export async function record(type: FileSystemType, options: RecordingOptions): P
   const client = await RpcClient.connect(port);
   const root = await mount(client, '/data');
   const until = monotonicMs() + options.forMs;
-  const noise = commitAtRandom(mounted.path, until, randomNumbers(options.seed));
+  const noise = commitAtRandom(mounted.path, until, new SeededRandom(options.seed));
   const chains = Array.from({ length: options.chains }, (_, chain) => runChain(client, root, chain, until));
   const histories = await Promise.all(chains);
   await noise;
@@ -82,19 +77,19 @@ export async function record(type: FileSystemType, options: RecordingOptions): P
 }
 
 /** Somebody else on the same file system: its commits come at any moment, also between an operation and its flush. */
-async function commitAtRandom(path: string, until: number, random: () => number): Promise<void> {
+async function commitAtRandom(path: string, until: number, random: SeededRandom): Promise<void> {
   const noise = join(path, 'noise');
   for (let i = 0; monotonicMs() < until; i++) {
     if (i % 3 === 0) {
       await once(spawn('sync', ['-f', path], { stdio: 'ignore' }), 'exit');
     } else {
       const fd = openSync(noise, 'a');
-      writeSync(fd, new Uint8Array(1 + Math.floor(random() * 10_000)));
+      writeSync(fd, new Uint8Array(1 + random.below(10_000)));
       fsyncSync(fd);
       closeSync(fd);
       if (i % 10 === 5) rmSync(noise);
     }
-    await new Promise((resolve) => setTimeout(resolve, random() * 8));
+    await new Promise((resolve) => setTimeout(resolve, random.next() * 8));
   }
 }
 
@@ -140,7 +135,7 @@ const SENT_AGAIN = 4;
 
 /** Puts a server on `count` states after a crash, one after the other. */
 export async function replay(recording: Recording, count: number, seed: number): Promise<ReplayResult> {
-  const random = randomNumbers(seed);
+  const random = new SeededRandom(seed);
   const { events, from } = recording;
   const points = crashPoints(events, from, count, random);
   const directory = workDirectory();

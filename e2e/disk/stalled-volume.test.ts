@@ -1,13 +1,15 @@
 // Two servers as in production, and a volume of one of them that is stuck: its server says so; after a while it gives the
 // disk set up and is ended by its dead man's switch, and the partner serves it as soon as the disk answers.
+
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { firstAnswer, Pair, until } from '../../fileserver/agent/pair.fixture.ts';
+import { firstAnswer, Pair } from '../../fileserver/agent/pair.fixture.ts';
 import { mount } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { LoopMount, makeImage, missingForDisks, workDirectory } from './recording-disk.ts';
 
 const possible = missingForDisks('ext4') === null;
@@ -65,10 +67,12 @@ test.skipIf(!possible)(
       () => 'answered',
       () => 'not answered',
     );
-    await until('filer-a gives its disk set up', () => first.output().includes('VolumeStalled'));
+    await eventually('filer-a gives its disk set up', 60_000, () => first.output().includes('VolumeStalled'));
     expect(await held).toBe('not answered');
     // The thread inside the kernel can't say that it is done, nor end: its server's silence is what the partner hears.
-    await until('filer-b claims it', () => second.output().includes('Claiming filer-a at epoch 2'));
+    await eventually('filer-b claims it', 60_000, () =>
+      second.output().includes('Claiming filer-a at epoch 2'),
+    );
     freeze(false);
     await firstAnswer(pair.ports['filer-b'].secondary);
     expect((await first.ended).signal).toBe('SIGKILL');
@@ -93,7 +97,7 @@ test.skipIf(!possible)(
     expect(await stuck()).toEqual([]);
     freeze(true);
     const held = create(client, root, 'file');
-    await until('it is not ready', async () => (await ask('/readyz')).status === 503);
+    await eventually('it is not ready', 60_000, async () => (await ask('/readyz')).status === 503);
     expect((await ask('/readyz')).body).toMatch(
       /^the disk of filer-a's volume data has not answered for \d+ s\n$/,
     );
@@ -107,7 +111,7 @@ test.skipIf(!possible)(
     expect(pair.history('filer-a').at(-1)).toMatchObject({ epoch: 1 });
     freeze(false);
     expect(nfs.nfsstat3Name((await held).status)).toBe('NFS3_OK');
-    await until('it is ready again', async () => (await ask('/readyz')).status === 200);
+    await eventually('it is ready again', 60_000, async () => (await ask('/readyz')).status === 200);
     expect(await stuck()).toEqual([]);
     client.close();
   },

@@ -5,13 +5,13 @@ import { expect } from 'vitest';
 import { KubernetesClient } from '../../kubernetes/client.ts';
 import { Connection, fromKubeconfig } from '../../kubernetes/connection.ts';
 import { resources } from '../../kubernetes/resource.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { backUpEtcd, restoreEtcd, returnControlPlane } from '../harness/faults/etcd.ts';
 import type { Thing } from '../harness/kubectl.ts';
 import { PAIR, type Pair } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { RESTARTED_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 
 /** More than three nodes and a control plane write in five minutes. */
 const WRITES = 5_000;

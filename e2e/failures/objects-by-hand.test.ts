@@ -1,12 +1,12 @@
 // Whatever the operator made of a pair and somebody deletes or edits comes back as it was, under a client that writes;
 // no disk set moves for it.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import type { Thing } from '../harness/kubectl.ts';
 import { PAIR, type Pair, SUFFIX } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 
 /** How long the operator may take to see it and put it right; it takes a second. ms */
 const PUT_RIGHT_MS_MAX = 20_000;

@@ -1,6 +1,7 @@
 // A FilerPair is deleted: everything that was made of it goes, in order; its claims stay, because they are the data. Made
 // again it serves the same files, and its epochs go on from where they were.
 import { expect, test } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';
 import { CLIENT_POD, createClientPod } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
@@ -9,7 +10,6 @@ import { recordResult } from '../harness/results.ts';
 import { SERVER } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { NAMESPACE_GONE_MS_MAX, PAIR_READY_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 
 const NAME = 'pair-deleted';
 const LETTER = `nfs://${SERVER}${EXPORTS[SERVER]}/letter`;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { partnerOf, SERVERS, type ServerName, Stage, StageError } from '../../demo/stage.ts';
-import { eventually } from '../machine/eventually.ts';
+import { eventually } from '../../testing/eventually.ts';
 
 /** Heartbeats are steady after some lease times; the rest is for busy machines. */
 const GIVEBACK_MS_MAX = 30_000;

@@ -1,9 +1,9 @@
 // A FilerPair of its own for a scenario: namespace, volumes on the directory that both workers share, the resource.
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { eventually } from '../../testing/eventually.ts';
 import type { TestEnvironment } from '../environment.ts';
 import { SHARED_IN_NODES } from '../kind/cluster.ts';
-import { eventually } from '../machine/eventually.ts';
 import { Kubectl, type Thing } from './kubectl.ts';
 import {
   GUARD_MS,

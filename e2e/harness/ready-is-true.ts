@@ -1,5 +1,5 @@
 // Ready=True must not lie: for each disk set there is the pod that the status names as its holder's, with a server that runs.
-import { eventually } from '../machine/eventually.ts';
+import { eventually } from '../../testing/eventually.ts';
 import type { Pair, Server } from './pair.ts';
 import { REQUEST_ANSWERED_MS_MAX } from './timeouts.ts';
 

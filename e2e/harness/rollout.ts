@@ -1,5 +1,5 @@
 // A change of the spec that needs new pods: what it is, and when it has reached both servers.
-import { eventually } from '../machine/eventually.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { say } from '../machine/stage.ts';
 import { PAIR, type Pair, SERVERS, type Server } from './pair.ts';
 

@@ -1,7 +1,7 @@
 // Scenarios in which something breaks and no disk set may change its owner: a failover that nobody needed is an
 // interruption that nobody needed.
 import { expect } from 'vitest';
-import { eventually } from '../machine/eventually.ts';
+import { eventually } from '../../testing/eventually.ts';
 import type { Pair, Server } from './pair.ts';
 import { LINES_AFTERWARDS, SERVER, type Stage, scenario } from './scenario.ts';
 import { step } from './step.ts';

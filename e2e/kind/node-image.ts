@@ -3,12 +3,12 @@
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '../../testing/eventually.ts';
 import { type Cache, contentHash, directoryInputs, withLock } from '../machine/cache.ts';
 import { CommandFailed, pipeline, run, succeeds } from '../machine/command.ts';
 import { needPackages } from '../machine/debian-packages.ts';
 import { debianRoot } from '../machine/debian-root.ts';
 import { imageExists, pull } from '../machine/docker-images.ts';
-import { eventually } from '../machine/eventually.ts';
 import { stage } from '../machine/stage.ts';
 import { moduleSource, nodeProgramInputs, nodePrograms, type Programs } from './go-programs.ts';
 import {

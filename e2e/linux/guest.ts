@@ -17,8 +17,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '../../testing/eventually.ts';
 import { run, start } from '../machine/command.ts';
-import { eventually } from '../machine/eventually.ts';
 import type { GuestImage } from './guest-image.ts';
 
 /** Where the guest sees this machine's 127.0.0.1. */

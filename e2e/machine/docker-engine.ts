@@ -7,10 +7,10 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '../../testing/eventually.ts';
 import { type Cache, withLock } from './cache.ts';
 import { run, succeeds } from './command.ts';
 import { isRoot, needPackages } from './debian-packages.ts';
-import { eventually } from './eventually.ts';
 import { NotPossible } from './not-possible.ts';
 import { say, stage } from './stage.ts';
 

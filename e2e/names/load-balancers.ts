@@ -1,9 +1,10 @@
 // What a cloud's controller or MetalLB does for Services of type LoadBalancer, as small as it can be: it gives each an
 // address of the nodes' network that nobody has, and never takes it back.
+
+import { eventually } from '../../testing/eventually.ts';
 import { Kubectl, type Thing } from '../harness/kubectl.ts';
 import type { Pair } from '../harness/pair.ts';
 import { run } from '../machine/command.ts';
-import { eventually } from '../machine/eventually.ts';
 
 const GIVEN_MS_MAX = 60_000;
 /** From the end of the network, where the engine gives addresses last. */

@@ -1,8 +1,8 @@
 // A pair whose names are published outside the cluster, and who is asked about them: the DNS server of the tests, directly.
 import { Resolver } from 'node:dns/promises';
+import { eventually } from '../../testing/eventually.ts';
 import type { TestEnvironment } from '../environment.ts';
 import { EXPORTS, Pair, pairManifest, SERVERS, type Server, SUFFIX } from '../harness/pair.ts';
-import { eventually } from '../machine/eventually.ts';
 import { DOMAIN, dnsServer, nsupdate } from './install.ts';
 
 /** external-dns looks once a second, BIND takes moments; the first zone transfer of a cold external-dns takes longer. */

@@ -1,11 +1,11 @@
 // Ports of the nodes, with names that annotations of the Services publish. And what it comes to when every node accepts
 // connections: the server sees a node in place of the client, and the status warns of it.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { PAIR, type Server } from '../harness/pair.ts';
 import { SERVER } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { REQUEST_ANSWERED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import type { NamesPair } from './names-pair.ts';
 import type { OutsideClient } from './outside-client.ts';
 import { outsideScenario } from './outside-scenario.ts';

@@ -1,6 +1,7 @@
 // Names outside the cluster, published by the real external-dns to a real DNS server: a client that knows no other resolver
 // follows a failover by them, no record changes, and the condition NamesPublished tells what the DNS really answers.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY } from '../environment.ts';
 import { createClientPod } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
@@ -8,7 +9,6 @@ import { PAIR } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import { BIND_DEPLOYMENT, dnsServer, EXTERNAL_DNS_DEPLOYMENT, scale } from './install.ts';
 import { NAMES, NamesPair, PUBLISHED_MS_MAX, TTL_S } from './names-pair.ts';
 

@@ -1,12 +1,12 @@
 // The control plane stands still in the middle of a move, when the pod that holds the disk has been told to go. Who has disks
 // serves on; the disk set on its way is served when the API server answers again, and the move ends by itself.
 import { expect, inject } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/control-plane.ts';
 import { PAIR, type Pair, type PodThing } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { NODE_BACK_MS_MAX, REQUEST_ANSWERED_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import { ReattachPair } from './reattach-pair.ts';
 
 declare module 'vitest' {

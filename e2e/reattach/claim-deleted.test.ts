@@ -2,6 +2,7 @@
 // then: so nothing takes that pod away, neither a rollout nor a person's request nor the death of the server. It is told, and
 // the way out of docs/operator.md leads to the same files.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';
 import type { Thing } from '../harness/kubectl.ts';
 import { PAIR, type Pair, SERVERS, VOLUME } from '../harness/pair.ts';
@@ -10,7 +11,6 @@ import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { PAIR_READY_MS_MAX, REQUEST_ANSWERED_MS_MAX, SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
 import { run } from '../machine/command.ts';
-import { eventually } from '../machine/eventually.ts';
 import { ReattachPair } from './reattach-pair.ts';
 
 const CLAIM = `${PAIR}-${SERVER}-${VOLUME}`;

@@ -1,6 +1,7 @@
 // A larger size is asked for while the disk is served: Kubernetes grows the disk and its file system where it is mounted, and
 // clients see the space without anybody having stopped.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { STORAGE_CLASS_XFS } from '../csi/install.ts';
 import { CLIENT_POD } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
@@ -8,7 +9,6 @@ import { PAIR, type Pair } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { POD_READY_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import { ReattachPair } from './reattach-pair.ts';
 
 interface ClaimThing extends Thing {

@@ -2,6 +2,8 @@
 // the kubelet of the node that the disk leaves (the other one carries the client's session). None of them remembers anything
 // that the API and the node do not show, so somebody serves in the end. Who, is left open: on a busy machine a server may
 // get no processor for longer than its lease, and then the disks turn round on their way.
+
+import { eventually } from '../../testing/eventually.ts';
 import { killOperator } from '../harness/faults/control-plane.ts';
 import { Kubectl } from '../harness/kubectl.ts';
 import type { Pair, PodThing } from '../harness/pair.ts';
@@ -9,7 +11,6 @@ import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { REQUEST_ANSWERED_MS_MAX, RESTARTED_MS_MAX } from '../harness/timeouts.ts';
 import { run } from '../machine/command.ts';
-import { eventually } from '../machine/eventually.ts';
 import { ReattachPair } from './reattach-pair.ts';
 
 async function restartDriver(pair: Pair): Promise<void> {

@@ -1,9 +1,10 @@
 // The half of the tests' CSI driver that runs on a node, started anew there: it then says again what the node can have.
+
+import { eventually } from '../../testing/eventually.ts';
 import { DRIVER } from '../csi/driver/identity.ts';
 import type { TestEnvironment } from '../environment.ts';
 import { Kubectl, type Thing } from '../harness/kubectl.ts';
 import { RESTARTED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 
 interface PodThing extends Thing {
   readonly spec: { readonly nodeName?: string };

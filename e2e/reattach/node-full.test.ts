@@ -1,13 +1,13 @@
 // The survivor's node is full. Disks are as important as servers: by their priority class they get room for their pod. Without
 // one, and without a slot for a volume, it is told what is missing, and the move ends when there is room.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { STORAGE_CLASS } from '../csi/install.ts';
 import { readEnvironment } from '../environment.ts';
 import { Kubectl, type Thing } from '../harness/kubectl.ts';
 import { PAIR, type Pair, partnerOf, type Server } from '../harness/pair.ts';
 import { step } from '../harness/step.ts';
 import { POD_READY_MS_MAX, REQUEST_ANSWERED_MS_MAX, RESTARTED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import { limitVolumes } from './disk-faults.ts';
 import { movingScenario, PLANNED_MS_GOAL } from './moving-scenario.ts';
 import { restartNodeDriver } from './node-driver.ts';

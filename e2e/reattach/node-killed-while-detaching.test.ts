@@ -1,6 +1,7 @@
 // The node loses its power when the pod that held the disk has gone already and the storage has not let go yet: nothing but
 // the VolumeAttachment tells of the disk then. A person says that the node is off, and the disk moves.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';
 import { killNode, startNode } from '../harness/faults/nodes.ts';
 import type { Thing } from '../harness/kubectl.ts';
@@ -11,7 +12,6 @@ import {
   OUT_OF_SERVICE_MS_MAX,
   REQUEST_ANSWERED_MS_MAX,
 } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import { allow, refuse } from './disk-faults.ts';
 import { movingScenario } from './moving-scenario.ts';
 

@@ -1,11 +1,11 @@
 // The node with the disk loses its power. Kubernetes does not take a disk from a node of which it only knows that it is
 // silent; so somebody who has switched it off says so, and then it does.
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { killNode, startNode } from '../harness/faults/nodes.ts';
 import type { Thing } from '../harness/kubectl.ts';
 import { step } from '../harness/step.ts';
 import { NODE_BACK_MS_MAX, NODE_LOST_MS_MAX, OUT_OF_SERVICE_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import { movingScenario } from './moving-scenario.ts';
 
 interface NodeThing extends Thing {

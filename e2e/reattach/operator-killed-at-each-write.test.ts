@@ -4,6 +4,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY } from '../environment.ts';
 import { ApiProxy } from '../harness/faults/api-proxy.ts';
 import { removeOperator, returnOperator } from '../harness/faults/control-plane.ts';
@@ -12,7 +13,6 @@ import { PAIR, type Pair } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { REQUEST_ANSWERED_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
-import { eventually } from '../machine/eventually.ts';
 import { say } from '../machine/stage.ts';
 import { OperatorProcess } from '../scale/operator-process.ts';
 import { PLANNED_MS_GOAL } from './moving-scenario.ts';

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { type Client, createClientPod } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
 import { PAIR, type Pair, SERVERS } from '../harness/pair.ts';
@@ -12,7 +13,6 @@ import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { REQUEST_ANSWERED_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
 import { run, succeeds } from '../machine/command.ts';
-import { eventually } from '../machine/eventually.ts';
 import { ReattachPair } from './reattach-pair.ts';
 
 const SNAPSHOT = 'one-moment';

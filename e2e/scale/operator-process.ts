@@ -5,9 +5,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { eventually } from '../../testing/eventually.ts';
 import { grantsOfTests } from '../application/chart.ts';
 import { REPOSITORY } from '../environment.ts';
-import { eventually } from '../machine/eventually.ts';
 
 /** Clock ticks a second in /proc (USER_HZ), the same on every Linux. */
 const TICKS = 100;

@@ -2,11 +2,13 @@
  * The pair as processes that know each other by certificates, made by the operator's code and exchanged in their files as
  * a kubelet does it: while they change, and while the key of the version before is withdrawn, no one misses the other.
  */
+
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
-import { firstAnswer, Pair, partnerOf, type Running, type Server, servers, until } from './pair.fixture.ts';
+import { eventually } from '../../testing/eventually.ts';
+import { firstAnswer, Pair, partnerOf, type Running, type Server, servers } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -63,7 +65,7 @@ it('exchanges certificates and authority while it serves, and a crash is still k
     const index = servers.indexOf(server);
     const all = [running[index]!, sentinels[index]!];
     const seen = all.map((one) => count(one, 'Interconnect: certificate until'));
-    await until(`${server} and its sentinel have the new certificates`, () =>
+    await eventually(`${server} and its sentinel have the new certificates`, 60_000, () =>
       all.every((one, i) => count(one, 'Interconnect: certificate until') > seen[i]!),
     );
   }

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { type Config, parseConfig } from '../config/config.ts';
-import { eventually } from '../eventually.fixture.ts';
 import { allocateRightTable, RightTable } from '../right/right-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import type { FromDataThread } from '../threads/messages.ts';
@@ -56,7 +56,7 @@ function start() {
   });
   ends.push(() => thread.terminate());
   const message = <K extends FromDataThread['kind']>(kind: K) =>
-    eventually(() => {
+    assertEventually(() => {
       const found = messages.find((one) => one.kind === kind);
       if (found === undefined) throw new Error(`no ${kind} in ${JSON.stringify(messages)}`);
       return found as Extract<FromDataThread, { kind: K }>;
@@ -94,6 +94,6 @@ it('reports its own end with the reason, so that the process can end with it', a
   thread.open('own', 1, []);
   // A mistake of the agent is a bug, and a bug of the data thread ends it.
   thread.open('own', 1, []);
-  await eventually(() => expect(ended[0]).toMatch(/is open already/));
-  await eventually(() => expect(ended.at(-1)).toBe('it exited with code 1'));
+  await assertEventually(() => expect(ended[0]).toMatch(/is open already/));
+  await assertEventually(() => expect(ended.at(-1)).toBe('it exited with code 1'));
 });

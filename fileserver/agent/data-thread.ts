@@ -15,7 +15,6 @@ import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { DataThreadOptions, FromDataThread, ToDataThread } from '../threads/messages.ts';
 import { ThreadBoard } from '../threads/thread-board.ts';
-import { threadProgram } from '../threads/thread-program.ts';
 
 const STARTED_LOOK_MS = 5;
 
@@ -56,7 +55,7 @@ export class DataThread {
       volumes: { own: volumesOf(setup.config, 'own'), partner: volumesOf(setup.config, 'partner') },
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
-    this.worker = new Worker(threadProgram('thread'), { workerData: options });
+    this.worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
     this.worker.on('message', setup.received);
     this.worker.on('error', (error: Error) => setup.ended(error.stack ?? error.message));
     this.worker.on('exit', (code) => setup.ended(`it exited with code ${code}`));

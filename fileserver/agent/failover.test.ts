@@ -2,8 +2,10 @@
  * The pair as processes: kill, stop, cut, hand over; and after each of it, one owner for each epoch in the witness's
  * history. Times are printed, not asserted: a busy machine is no reason for a red test. Only order is.
  */
+
 import { readFileSync } from 'node:fs';
 import { afterEach, expect, it, vi } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { bootMs } from '../system/boottime.ts';
 import {
   firstAnswer,
@@ -15,7 +17,6 @@ import {
   type Server,
   servers,
   timing,
-  until,
 } from './pair.fixture.ts';
 import type { Status } from './status.ts';
 
@@ -56,7 +57,7 @@ async function startAll(): Promise<All> {
   };
   await pair.paired();
   for (const server of servers) {
-    await until(`the sentinel of ${server} watches it and reaches its partner`, async () => {
+    await eventually(`the sentinel of ${server} watches it and reaches its partner`, 60_000, async () => {
       const connected = all.sentinel[server].output().includes(`Connected with ${partnerOf(server)}`);
       return connected && (await pair.status(server))?.sentinel.watching;
     });
@@ -70,7 +71,7 @@ function setOf(status: Status | null, home: Server) {
 
 async function served(by: Server, home: Server): Promise<Status> {
   let status: Status | null = null;
-  await until(`${by} serves ${home}`, async () => {
+  await eventually(`${by} serves ${home}`, 60_000, async () => {
     status = await pair.status(by);
     return setOf(status, home)?.phase === 'open';
   });
@@ -126,7 +127,7 @@ it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and 
   server['filer-a'].child.kill('SIGKILL');
   const answeredAt = await firstAnswer(pair.ports['filer-b'].secondary);
   const afterTakeover = await served('filer-b', 'filer-a');
-  await until('the first reply is written down', async () =>
+  await eventually('the first reply is written down', 60_000, async () =>
     (await pair.status('filer-b'))?.lastTransition?.phases.some((phase) => phase.name === 'firstReply'),
   );
   print('SIGKILL', killedAt, answeredAt, (await pair.status('filer-b'))!);
@@ -141,7 +142,7 @@ it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and 
   expect(names).toEqual(['claim', 'verify', 'listen', 'replay', 'firstReply']);
 
   started(pair.startServer('filer-a'));
-  await until('filer-a acknowledges what filer-b holds', async () =>
+  await eventually('filer-a acknowledges what filer-b holds', 60_000, async () =>
     setOf(await pair.status('filer-b'), 'filer-a')?.acknowledger?.startsWith('filer-a'),
   );
   expect(setOf(await pair.status('filer-a'), 'filer-a')?.role).toBe('observer');
@@ -152,7 +153,7 @@ it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and 
   ]);
   expect(JSON.parse(answer.body)).toMatchObject({ result: 'done', message: 'filer-a owns filer-a' });
   print('giveback', askedAt, backAt, await served('filer-a', 'filer-a'));
-  await until('the secondary port is closed', () => isClosed(pair.ports['filer-b'].secondary));
+  await eventually('the secondary port is closed', 60_000, () => isClosed(pair.ports['filer-b'].secondary));
   expect((await pair.status('filer-a'))!.lastTransition).toMatchObject({
     kind: 'Giveback',
     cause: 'Requested',
@@ -195,14 +196,19 @@ it('changes no owner when the interconnect is cut: both go on alone, and pair ag
   const { server } = await startAll();
   for (const one of servers) pair.relays[one].cut(true);
   for (const home of servers) {
-    await until(
+    await eventually(
       `${home} goes on solo`,
+      60_000,
       async () => setOf(await pair.status(home), home)?.acknowledger === null,
     );
   }
   // Longer than lease and guard: whoever took silence for death would have acted by now.
   const cutAt = bootMs();
-  await until('the cut has lasted', () => bootMs() > cutAt + 2 * (timing.leaseMs + timing.guardMs));
+  await eventually(
+    'the cut has lasted',
+    60_000,
+    () => bootMs() > cutAt + 2 * (timing.leaseMs + timing.guardMs),
+  );
   for (const home of servers) {
     expect(setOf(await pair.status(home), home)).toMatchObject({ phase: 'open', epoch: 1, owner: home });
     expect(await isClosed(pair.ports[home].secondary)).toBe(true);
@@ -234,7 +240,7 @@ it('comes back when both servers were killed at the same time, without waiting f
   for (const one of servers) started(pair.startServer(one));
   // Who is first may take the other's disk set as well: the sentinels say that both earlier runs are dead.
   for (const home of servers) {
-    await until(`${home} is served by one of them`, async () => {
+    await eventually(`${home} is served by one of them`, 60_000, async () => {
       const statuses = await Promise.all(servers.map((one) => pair.status(one)));
       return statuses.filter((status) => setOf(status, home)?.phase === 'open').length === 1;
     });
@@ -253,7 +259,11 @@ it('goes on serving both disk sets when the restarted server is killed again and
   await served('filer-b', 'filer-a');
   for (let round = 0; round < 3; round++) {
     const again = started(pair.startServer('filer-a'));
-    await until('filer-a is back', async () => (await pair.status('filer-a'))?.partner.connected);
+    await eventually(
+      'filer-a is back',
+      60_000,
+      async () => (await pair.status('filer-a'))?.partner.connected,
+    );
     again.child.kill('SIGKILL');
     await again.ended;
     expect(setOf(await pair.status('filer-b'), 'filer-a')).toMatchObject({ phase: 'open', epoch: 2 });

@@ -4,8 +4,8 @@
  */
 import * as nfs from '../../protocol/nfs3.ts';
 import { encodeCallHeader, type opaque_auth } from '../../protocol/rpc.ts';
-import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import { ROOT, userCredential } from '../data-path/rpc-client.fixture.ts';
 
 /** Lengths in bytes at which something else begins: NAME_MAX, PATH_MAX, a page, a record of the journal. */
@@ -71,18 +71,18 @@ export class HostileSizes {
 
   private credential(): opaque_auth {
     const { random } = this;
-    if (random.chance(10)) return { flavor: 0, body: new Uint8Array(0) };
-    if (random.chance(3)) return ROOT;
+    if (random.chance(1 / 10)) return { flavor: 0, body: new Uint8Array(0) };
+    if (random.chance(1 / 3)) return ROOT;
     const gids = Array.from({ length: random.below(17) }, () => random.pick(WORDS));
     return userCredential(random.pick(WORDS), random.pick(WORDS), gids, 'm'.repeat(random.below(256)));
   }
 
   private handle(): Uint8Array {
-    return this.random.chance(2) ? this.root : this.random.pick(this.handles);
+    return this.random.chance(1 / 2) ? this.root : this.random.pick(this.handles);
   }
 
   private length(): number {
-    const length = this.random.chance(30) ? this.random.below(LENGTH_MAX) : this.random.pick(LENGTHS);
+    const length = this.random.chance(1 / 30) ? this.random.below(LENGTH_MAX) : this.random.pick(LENGTHS);
     return Math.min(length, this.left);
   }
 
@@ -93,7 +93,7 @@ export class HostileSizes {
 
   private name(): Uint8Array {
     const { random } = this;
-    return random.chance(3) ? this.filled(this.length()) : text.encode(`n${random.below(NAMES)}`);
+    return random.chance(1 / 3) ? this.filled(this.length()) : text.encode(`n${random.below(NAMES)}`);
   }
 
   private wide(): bigint {
@@ -114,12 +114,12 @@ export class HostileSizes {
 
   private attributes(): nfs.sattr3 {
     const { random } = this;
-    const word = (): number | null => (random.chance(2) ? random.pick(WORDS) : null);
+    const word = (): number | null => (random.chance(1 / 2) ? random.pick(WORDS) : null);
     return {
-      mode: random.chance(2) ? 0o777 : word(),
+      mode: random.chance(1 / 2) ? 0o777 : word(),
       uid: word(),
       gid: word(),
-      size: random.chance(2) ? this.wide() : null,
+      size: random.chance(1 / 2) ? this.wide() : null,
       atime: this.setTime(),
       mtime: this.setTime(),
     };
@@ -148,15 +148,15 @@ export class HostileSizes {
     const { random } = this;
     return {
       dir: this.handle(),
-      cookie: random.chance(2) ? 0n : this.wide(),
-      cookieverf: random.chance(2) ? new Uint8Array(8) : random.bytes(8),
+      cookie: random.chance(1 / 2) ? 0n : this.wide(),
+      cookieverf: random.chance(1 / 2) ? new Uint8Array(8) : random.bytes(8),
     };
   }
 
   private written(): nfs.WRITE3args {
     const { random } = this;
-    const data = this.filled(Math.min(this.length(), random.chance(20) ? LENGTH_MAX : DATA_MAX));
-    const count = random.chance(10) ? random.pick(WORDS) : data.length;
+    const data = this.filled(Math.min(this.length(), random.chance(1 / 20) ? LENGTH_MAX : DATA_MAX));
+    const count = random.chance(1 / 10) ? random.pick(WORDS) : data.length;
     return {
       file: this.handle(),
       offset: this.wide(),
@@ -171,7 +171,7 @@ export class HostileSizes {
     SETATTR: () => ({
       object: this.handle(),
       new_attributes: this.attributes(),
-      guard: this.random.chance(4) ? this.time() : null,
+      guard: this.random.chance(1 / 4) ? this.time() : null,
     }),
     LOOKUP: () => ({ what: this.where() }),
     ACCESS: () => ({ object: this.handle(), access: this.random.pick(WORDS) }),

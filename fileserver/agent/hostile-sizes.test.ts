@@ -1,17 +1,19 @@
 // Legal calls of hostile size against a real pair: ordinary users who send what the protocol allows and no sensible client
 // makes must not end a server, nor hand it the same call again at its partner. Seconds in `make unit`; as long as wanted with
 // `make hostile SECONDS=3600`.
+
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { RecordParser } from '../../protocol/record.ts';
 import { decodeReplyHeader, ReplyHeader } from '../../protocol/rpc.ts';
-import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
+import { eventually } from '../../testing/eventually.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { mount } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { HostileSizes } from './hostile-sizes.fixture.ts';
-import { firstAnswer, Pair, type Running, type Server, servers, until } from './pair.fixture.ts';
+import { firstAnswer, Pair, type Running, type Server, servers } from './pair.fixture.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -200,7 +202,7 @@ test('no legal call ends a server', { timeout: (SECONDS + 120) * 1000 }, async (
   expect(names.filter((name) => !outcomes.has(`${name} 0`))).toEqual([]);
   expect(outcomes.size).toBeGreaterThan(100);
   process.stdout.write(`${answered()} calls of hostile size answered, ${outcomes.size} kinds of outcome\n`);
-  await until('both are ready', async () => {
+  await eventually('both are ready', 60_000, async () => {
     const ready = await Promise.all(servers.map((server) => pair.control(server, 'GET', '/readyz')));
     return ready.every(({ status }) => status === 200);
   });

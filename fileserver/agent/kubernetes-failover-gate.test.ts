@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type EndpointSlice, shownBy } from '../../kubernetes/failover-endpoint.ts';
 import { type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { createLog } from '../logging/log.ts';
 import { KubernetesFailoverGate } from './kubernetes-failover-gate.ts';
 
@@ -56,19 +56,19 @@ function gate(): KubernetesFailoverGate {
 it("opens with this pod's address in one request, and closes again", async () => {
   const one = gate();
   one.open(7);
-  await eventually(() =>
+  await assertEventually(() =>
     expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.7', nodeName: 'node-1' }),
   );
   expect(api.seen.map((seen) => seen.method)).toEqual(['PATCH']);
   one.close(7);
-  await eventually(() => expect(shownBy(slice).open).toBe(false));
+  await assertEventually(() => expect(shownBy(slice).open).toBe(false));
   expect(slice).toMatchObject({ metadata: { labels: { kept: 'yes' } }, ports: [{ port: 2050 }] });
 });
 
 it('tries again until the API works', async () => {
   failures = [500, 503, 429];
   gate().open(7);
-  await eventually(() => expect(shownBy(slice).open).toBe(true));
+  await assertEventually(() => expect(shownBy(slice).open).toBe(true));
 });
 
 it('leaves what a later epoch has written alone when it closes', async () => {
@@ -78,7 +78,7 @@ it('leaves what a later epoch has written alone when it closes', async () => {
     endpoints: [{ addresses: ['10.0.0.9'], conditions: { ready: true } }],
   });
   gate().close(7);
-  await eventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
+  await assertEventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
   expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.9', nodeName: null });
 });
 
@@ -87,7 +87,7 @@ it('ends with what was wanted last, however fast it changes', async () => {
   one.open(7);
   one.close(7);
   one.open(9);
-  await eventually(() =>
+  await assertEventually(() =>
     expect(shownBy(slice)).toEqual({ epoch: 9, open: true, address: '10.0.0.7', nodeName: 'node-1' }),
   );
 });
@@ -95,19 +95,19 @@ it('ends with what was wanted last, however fast it changes', async () => {
 it('is opened once for a claim and the service after it', async () => {
   const one = gate();
   one.open(7);
-  await eventually(() => expect(shownBy(slice).open).toBe(true));
+  await assertEventually(() => expect(shownBy(slice).open).toBe(true));
   one.open(7);
   one.close(7);
-  await eventually(() => expect(shownBy(slice).open).toBe(false));
+  await assertEventually(() => expect(shownBy(slice).open).toBe(false));
   expect(api.seen.map((seen) => seen.method)).toEqual(['PATCH', 'GET', 'PATCH']);
 });
 
 it('goes back to the epoch before when the claim has failed, so that the operator can go on from there', async () => {
   const one = gate();
   one.open(7);
-  await eventually(() => expect(shownBy(slice).open).toBe(true));
+  await assertEventually(() => expect(shownBy(slice).open).toBe(true));
   one.withdraw(7);
-  await eventually(() =>
+  await assertEventually(() =>
     expect(shownBy(slice)).toEqual({ epoch: 6, open: false, address: '10.0.0.7', nodeName: 'node-1' }),
   );
 });
@@ -119,20 +119,20 @@ it('withdraws nothing that another pod has opened at this epoch', async () => {
     endpoints: [{ addresses: ['10.0.0.9'], conditions: { ready: true } }],
   });
   gate().withdraw(7);
-  await eventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
+  await assertEventually(() => expect(api.seen.map((seen) => seen.method)).toEqual(['GET']));
   expect(shownBy(slice)).toEqual({ epoch: 7, open: true, address: '10.0.0.9', nodeName: null });
 });
 
 it("closes what an earlier run of this pod has left open, and leaves another pod's alone", async () => {
   gate().open(7);
-  await eventually(() => expect(shownBy(slice).open).toBe(true));
+  await assertEventually(() => expect(shownBy(slice).open).toBe(true));
   gate().closeIfMine();
-  await eventually(() =>
+  await assertEventually(() =>
     expect(shownBy(slice)).toEqual({ epoch: 7, open: false, address: '10.0.0.7', nodeName: 'node-1' }),
   );
   store({ ...slice, endpoints: [{ addresses: ['10.0.0.9'], conditions: { ready: true } }] });
   const before = api.seen.length;
   gate().closeIfMine();
-  await eventually(() => expect(api.seen.length).toBe(before + 1));
+  await assertEventually(() => expect(api.seen.length).toBe(before + 1));
   expect(shownBy(slice).open).toBe(true);
 });

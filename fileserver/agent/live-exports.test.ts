@@ -1,10 +1,12 @@
 // Exports that change while a server runs, as a person does it: by writing the configuration file.
+
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { mount } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
-import { Pair, until } from './pair.fixture.ts';
+import { Pair } from './pair.fixture.ts';
 import type { Status } from './status.ts';
 
 let pair: Pair;
@@ -12,7 +14,7 @@ let client: RpcClient;
 beforeAll(async () => {
   pair = await Pair.create();
   pair.startServer('filer-a');
-  await until('filer-a serves its own', async () => {
+  await eventually('filer-a serves its own', 60_000, async () => {
     const set = (await pair.status('filer-a'))?.diskSets.find((one) => one.home === 'filer-a');
     return set?.phase === 'open';
   });
@@ -43,7 +45,7 @@ it('takes effect at once for who has mounted and who wants to, and says what wou
     config.diskSets['filer-a']!.exports = [exported('/other', { access: 'ReadOnly' })];
     config.stopMs = 1234;
   });
-  await until('the old export is gone', async () => {
+  await eventually('the old export is gone', 60_000, async () => {
     const { status } = await client.call('GETATTR', { object: home });
     return status === nfs.NFS3ERR_STALE;
   });
@@ -64,7 +66,7 @@ it('an export of a directory that the volume does not have stops alone, and the 
   });
   const absent = async () =>
     (await pair.status('filer-a'))?.diskSets.find((one) => one.home === 'filer-a')?.absentExports;
-  await until('the status says so', async () => (await absent())?.length === 1);
+  await eventually('the status says so', 60_000, async () => (await absent())?.length === 1);
   expect(await absent()).toEqual([
     {
       path: '/absent',
@@ -83,12 +85,12 @@ it.each([
   write((config) => {
     config.diskSets['filer-a']!.exports = [exported('/better', wrong)];
   });
-  await until('it is refused', async () => (await configuration()).refused?.includes(sentence));
+  await eventually('it is refused', 60_000, async () => (await configuration()).refused?.includes(sentence));
   await mount(client, '/other');
   const metrics = (await pair.control('filer-a', 'GET', '/metrics')).body;
   expect(metrics).toContain('filerpair_configuration_refused 1');
   write((config) => {
     config.diskSets['filer-a']!.exports = [exported('/other', { access: 'ReadOnly' })];
   });
-  await until('it is mended', async () => (await configuration()).refused === null);
+  await eventually('it is mended', 60_000, async () => (await configuration()).refused === null);
 });

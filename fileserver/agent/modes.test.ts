@@ -2,12 +2,14 @@
  * What people decide, with real processes: maintenance, a dry run, a takeover by force, and a giveback that nobody has to
  * ask for.
  */
+
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { bootMs } from '../system/boottime.ts';
 import { readLease } from '../witness/embedded-lease.fixture.ts';
-import { firstAnswer, isClosed, Pair, type Server, servers, until } from './pair.fixture.ts';
+import { firstAnswer, isClosed, Pair, type Server, servers } from './pair.fixture.ts';
 import type { Status } from './status.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -20,8 +22,12 @@ afterEach(() => pair.stop());
 
 const setOf = (status: Status | null, home: Server) => status?.diskSets.find((one) => one.home === home);
 
-const served = (by: Server, home: Server): Promise<void> =>
-  until(`${by} serves ${home}`, async () => setOf(await pair.status(by), home)?.phase === 'open');
+const served = (by: Server, home: Server): Promise<boolean> =>
+  eventually(
+    `${by} serves ${home}`,
+    60_000,
+    async () => setOf(await pair.status(by), home)?.phase === 'open',
+  );
 
 async function ask(server: Server, method: 'GET' | 'POST', path: string, body: object = {}) {
   const answer = await pair.control(server, method, path, method === 'GET' ? '' : JSON.stringify(body));
@@ -34,17 +40,18 @@ it('in maintenance moves nothing by itself, and says so in the dry run; afterwar
   const [a] = servers.map((server) => pair.startServer(server));
   await pair.paired();
   const check = async () => JSON.parse((await ask('filer-b', 'GET', '/check?home=filer-a')).said);
-  await until('a takeover is possible', async () => (await check()).possible);
+  await eventually('a takeover is possible', 60_000, async () => (await check()).possible);
   expect((await ask('filer-b', 'POST', '/maintenance', { on: true, reason: 'new switch' })).status).toBe(200);
-  await until('the dry run names it', async () =>
+  await eventually('the dry run names it', 60_000, async () =>
     JSON.stringify((await check()).missing).includes('Maintenance'),
   );
   a!.child.kill('SIGKILL');
   await a!.ended;
   // Longer than it takes by message, and than it takes by silence.
   const killedAt = bootMs();
-  await until(
+  await eventually(
     'lease and guard are over',
+    60_000,
     () => bootMs() > killedAt + 1.2 * (timing.leaseMs + timing.guardMs),
   );
   expect(await isClosed(pair.ports['filer-b'].secondary)).toBe(true);
@@ -81,9 +88,13 @@ it('takes over by force where nobody can prove that the acknowledger is dead, an
   await Promise.all([a!.ended, b!.ended]);
   pair.reconfigure('filer-b', { incarnation: 'another-place' });
   pair.startServer('filer-b');
-  await until('filer-b answers', async () => (await pair.status('filer-b')) !== null);
+  await eventually('filer-b answers', 60_000, async () => (await pair.status('filer-b')) !== null);
   const startedAt = bootMs();
-  await until('silence is over', () => bootMs() > startedAt + 1.2 * (timing.leaseMs + timing.guardMs));
+  await eventually(
+    'silence is over',
+    60_000,
+    () => bootMs() > startedAt + 1.2 * (timing.leaseMs + timing.guardMs),
+  );
   expect(setOf(await pair.status('filer-b'), 'filer-a')?.phase).not.toBe('open');
   const refused = await ask('filer-b', 'POST', '/takeover', { home: 'filer-a', force: true });
   expect(refused.status).not.toBe(200);

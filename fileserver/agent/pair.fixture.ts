@@ -9,11 +9,12 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts } from '../../loopback/free-ports.ts';
 import { NFS3_OK, SATTR3_NOTHING } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { eventually } from '../../testing/eventually.ts';
+import { freePorts } from '../../testing/free-ports.ts';
 import { mount } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { bootMs } from '../system/boottime.ts';
@@ -128,7 +129,7 @@ export class Pair {
   /** Resolves when both serve their own disk set and each one's Lease names the other as acknowledger. */
   async paired(): Promise<void> {
     for (const server of servers) {
-      await until(`${server} is paired and serves its own`, async () => {
+      await eventually(`${server} is paired and serves its own`, 60_000, async () => {
         const set = (await this.status(server))?.diskSets.find((one) => one.home === server);
         return (
           set?.phase === 'open' && set.owner === server && set.acknowledger?.startsWith(partnerOf(server))
@@ -223,15 +224,6 @@ export async function changeOwn(port: number): Promise<void> {
   const { status } = await client.call('MKDIR', { where: { dir, name }, attributes: SATTR3_NOTHING });
   if (status !== NFS3_OK) throw new Error(`MKDIR was answered with status ${status}`);
   client.close();
-}
-
-/** Waits for a condition; the error says which one did not come. */
-export async function until(what: string, condition: () => unknown, timeoutMs = 60_000): Promise<void> {
-  const giveUpAt = bootMs() + timeoutMs;
-  while (!(await condition())) {
-    if (bootMs() > giveUpAt) throw new Error(`within ${timeoutMs} ms it did not come true that ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 /**

@@ -1,11 +1,13 @@
 // What all of a server shares (threads of the pool, its run directory, its log) is taken away, with real processes: its own disk
 // set is served, and a planned stop ends it in time.
+
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { bootMs } from '../system/boottime.ts';
-import { changeOwn, Pair, type Running, servers, until } from './pair.fixture.ts';
+import { changeOwn, Pair, type Running, servers } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -35,7 +37,7 @@ it('a server whose log nobody reads any more serves on, and counts the lines tha
   await pair.paired();
   expect(await lostLines()).toBe(0);
   a!.child.stdout!.destroy();
-  await until('lines are lost', async () => {
+  await eventually('lines are lost', 60_000, async () => {
     await pair.control('filer-a', 'POST', '/maintenance', JSON.stringify({ on: true, reason: 'new switch' }));
     return (await lostLines()) > 1;
   });

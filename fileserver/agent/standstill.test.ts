@@ -1,12 +1,14 @@
 // A standstill that stands on the Lease, with real processes: the owner keeps still, says so, and goes on when it is over. A
 // later owner knows nothing of it.
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { Standstill } from '../../pair/lease.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { changeLease } from '../witness/embedded-lease.fixture.ts';
 import type { StandstillAnswer } from '../witness/witness.ts';
-import { firstAnswer, Pair, type Server, servers, until } from './pair.fixture.ts';
+import { firstAnswer, Pair, type Server, servers } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -30,7 +32,11 @@ function answer(home: Server): StandstillAnswer | undefined {
 }
 
 const says = (home: Server, state: StandstillAnswer['state'], id = 'one') =>
-  until(`the owner of ${home} says ${state}`, () => answer(home)?.id === id && answer(home)?.state === state);
+  eventually(
+    `the owner of ${home} says ${state}`,
+    60_000,
+    () => answer(home)?.id === id && answer(home)?.state === state,
+  );
 
 it('both stand, and both say that it was whole when it is over', async () => {
   pair = await Pair.create();

@@ -1,12 +1,14 @@
 // A pair of processes whose home server finds an empty directory where its volume was: neither serves it until the volume is
 // there again, or an administrator says that it is to be served as it is; and trying again has its pace.
+
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { silenceMs } from '../../pair/right-to-serve.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { bootMs } from '../system/boottime.ts';
 import { newestFile } from '../witness/embedded-lease.fixture.ts';
-import { firstAnswer, Pair, type Running, servers, timing, until } from './pair.fixture.ts';
+import { firstAnswer, Pair, type Running, servers, timing } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -30,7 +32,7 @@ it('an empty directory in place of the volume is served by neither, with a pause
   pair = await Pair.create();
   await startAll();
   await pair.paired();
-  await until('the witness knows what was written', () => written() !== null);
+  await eventually('the witness knows what was written', 60_000, () => written() !== null);
   const { uuid } = JSON.parse(readFileSync(join(volume(), '.filerpair/volume.json'), 'utf8'));
   expect(JSON.parse(readFileSync(written()!, 'utf8')).volumes).toEqual({ data: uuid });
   await pair.kill();
@@ -38,9 +40,9 @@ it('an empty directory in place of the volume is served by neither, with a pause
   renameSync(volume(), `${volume()}-not-mounted`);
   mkdirSync(volume());
   const running = await startAll();
-  await until('both have tried', () => running.every((one) => notServedOn(one.output())));
+  await eventually('both have tried', 60_000, () => running.every((one) => notServedOn(one.output())));
   const from = { atMs: bootMs(), claims: claims() };
-  await until('each has tried again', async () => claims() >= from.claims + 4);
+  await eventually('each has tried again', 60_000, async () => claims() >= from.claims + 4);
   // Each waits for four times the silence that a takeover waits for, so that two tries are half of it apart on average.
   const pauseMs = silenceMs(timing) * 4;
   expect(bootMs() - from.atMs).toBeGreaterThan(pauseMs / 2);
@@ -52,7 +54,7 @@ it('an empty directory in place of the volume is served by neither, with a pause
   // The disk is mounted again: it is served without a word.
   rmSync(volume(), { recursive: true });
   renameSync(`${volume()}-not-mounted`, volume());
-  await until('one of them serves it', async () => {
+  await eventually('one of them serves it', 60_000, async () => {
     for (const server of servers) {
       const set = (await pair.status(server))?.diskSets.find(({ home }) => home === 'filer-a');
       if (set?.phase === 'open') return set.openFailure === null;
@@ -65,16 +67,18 @@ it('an administrator says that the volume is to begin empty', async () => {
   pair = await Pair.create();
   await startAll();
   await pair.paired();
-  await until('the witness knows what was written', () => written() !== null);
+  await eventually('the witness knows what was written', 60_000, () => written() !== null);
   await pair.kill();
   rmSync(volume(), { recursive: true });
   mkdirSync(volume());
   const running = await startAll();
-  await until('it is refused', () => running.some((one) => notServedOn(one.output())));
+  await eventually('it is refused', 60_000, () => running.some((one) => notServedOn(one.output())));
   mkdirSync(join(volume(), '.filerpair'), { recursive: true });
   writeFileSync(join(volume(), '.filerpair/restored'), '');
   await firstAnswer(pair.ports['filer-a'].primary, 120_000);
-  await until('the log says so', () => running[0]!.output().includes('It is served all the same'));
+  await eventually('the log says so', 60_000, () =>
+    running[0]!.output().includes('It is served all the same'),
+  );
 });
 
 function claims(): number {

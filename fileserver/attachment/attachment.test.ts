@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { isMountedVolume } from '../storage/volume/mounted-volume.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
 import { type AttachedVolume, appear, disappear } from './attachment.ts';
@@ -78,7 +78,7 @@ describe.skipIf(!mayMount)('an attachment', () => {
     const going = disappear(volume, tell).then(() => {
       gone = true;
     });
-    await eventually(() => expect(said.join()).toContain('is in use'));
+    await assertEventually(() => expect(said.join()).toContain('is in use'));
     expect(gone).toBe(false);
     expect(isMountedVolume(volume.to)).toBe(true);
     closeSync(fd);
@@ -123,7 +123,7 @@ describe.skipIf(!mayMount)('an attachment', () => {
     ];
     const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args]);
     children.push(child);
-    await eventually(() => expect(existsSync(ready)).toBe(true));
+    await assertEventually(() => expect(existsSync(ready)).toBe(true));
     expect(isMountedVolume(join(to, 'uid-1', 'data'))).toBe(true);
     expect(isMountedVolume(join(to, 'earlier', 'data')), 'a server may still be using it').toBe(true);
     child.kill('SIGTERM');

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { type ControlSurface, listenOnPort, listenOnSocket } from './http-server.ts';
 import { TokenFile } from './token-file.ts';
 
@@ -212,9 +212,11 @@ it('with a token tells status, metrics and dry runs only to who shows it, and he
   expect(await asked('/metrics', 'Bearer ')).toBe(401);
   expect(await asked('/metrics', 'Bearer undefined')).toBe(401);
   writeFileSync(file, 'short\n');
-  await eventually(async () => expect(await asked('/status', 'Bearer short')).toBe(401));
+  await assertEventually(async () => expect(await asked('/status', 'Bearer short')).toBe(401));
   writeFileSync(file, 'a token of its length\n'.replaceAll(' ', '-'));
-  await eventually(async () => expect(await asked('/status', 'Bearer a-token-of-its-length')).toBe(200));
+  await assertEventually(async () =>
+    expect(await asked('/status', 'Bearer a-token-of-its-length')).toBe(200),
+  );
   for (const path of ['/status', '/metrics', '/check', '/status?x=/readyz', '//status', '/nowhere']) {
     expect(await asked(path)).toBe(401);
     expect(await asked(path, 'Bearer a-token-of-other-length')).toBe(401);
@@ -224,6 +226,8 @@ it('with a token tells status, metrics and dry runs only to who shows it, and he
   expect(await asked('/readyz')).toBe(200);
   expect(await asked('/healthz')).toBe(200);
   writeFileSync(file, 'exchanged-by-the-kubelet\n');
-  await eventually(async () => expect(await asked('/metrics', 'Bearer exchanged-by-the-kubelet')).toBe(200));
+  await assertEventually(async () =>
+    expect(await asked('/metrics', 'Bearer exchanged-by-the-kubelet')).toBe(200),
+  );
   expect(await asked('/metrics', 'Bearer a-token-of-its-length')).toBe(401);
 });

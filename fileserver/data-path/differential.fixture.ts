@@ -13,7 +13,7 @@ import { readSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import * as nfs from '../../protocol/nfs3.ts';
-import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import { DirectoryReader } from '../system/directory-entries.ts';
 import * as calls from '../system/file-calls.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
@@ -320,7 +320,7 @@ export class TwinTrees {
     const dir = random.pick(this.dirs);
     const name = random.pick(NAMES);
     const object =
-      this.others.length === 0 || random.chance(5) ? random.pick(this.dirs) : random.pick(this.others);
+      this.others.length === 0 || random.chance(1 / 5) ? random.pick(this.dirs) : random.pick(this.others);
     const choices: (() => Plan)[] = [
       () => this.create(who, dir, name),
       () => this.create(who, dir, name),
@@ -357,8 +357,8 @@ export class TwinTrees {
   private create(who: User, dir: Twin, name: Uint8Array): Plan {
     const { random } = this;
     const mode = random.pick(MODES);
-    const checked = random.chance(2);
-    const cut = random.chance(2) ? 0 : null;
+    const checked = random.chance(1 / 2);
+    const cut = random.chance(1 / 2) ? 0 : null;
     const obj_attributes = { ...nfs.SATTR3_NOTHING, mode, size: cut };
     const how = { mode: checked ? nfs.GUARDED : nfs.UNCHECKED, obj_attributes };
     return {
@@ -405,7 +405,7 @@ export class TwinTrees {
 
   private symlink(who: User, dir: Twin, name: Uint8Array): Plan {
     const { random } = this;
-    const target = random.chance(3)
+    const target = random.chance(1 / 3)
       ? bytes('../'.repeat(1 + random.below(300)))
       : random.bytes(1 + random.below(60));
     for (let i = 0; i < target.length; i++) target[i] ||= 1;
@@ -466,7 +466,7 @@ export class TwinTrees {
 
   private rename(who: User, dir: Twin, name: Uint8Array): Plan {
     const { random } = this;
-    const to = random.chance(2) ? dir : random.pick(this.dirs);
+    const to = random.chance(1 / 2) ? dir : random.pick(this.dirs);
     const toName = random.pick(NAMES);
     const args = { from: { dir: dir.handle, name }, to: { dir: to.handle, name: toName } };
     return {
@@ -544,8 +544,8 @@ export class TwinTrees {
     const ids = [
       ...new Set(this.users.flatMap(({ identity: { uid, gid, groups } }) => [uid, gid, ...groups])),
     ];
-    const uid = random.chance(2) ? random.pick(ids) : null;
-    const gid = uid === null || random.chance(2) ? random.pick(ids) : null;
+    const uid = random.chance(1 / 2) ? random.pick(ids) : null;
+    const gid = uid === null || random.chance(1 / 2) ? random.pick(ids) : null;
     const change = (): number =>
       calls.changeOwner(OPEN, object.fd, uid ?? calls.ID_UNCHANGED, gid ?? calls.ID_UNCHANGED);
     return this.setattr(who, object, 'SETATTR-OWNER', { uid, gid }, () => as(who.identity, change));

@@ -3,7 +3,7 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import * as calls from '../system/file-calls.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { StatBuffer } from '../system/statx.ts';

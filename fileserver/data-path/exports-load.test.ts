@@ -3,13 +3,14 @@
 //   a call that is sent after a change was confirmed, and answered before the next one, is answered by the confirmed terms
 //   what was executed is answered so when it is sent again, whatever has become of the export, by the next owner too
 //   a call by another export never fails for it
+
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import type { DiskSetSlot } from '../right/right-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
-import { randomNumbers } from '../storage/duplicate-requests/random-numbers.fixture.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
@@ -48,7 +49,7 @@ const TERMS: readonly Terms[] = [
 type Call = (client: RpcClient) => Promise<{ readonly status: number }>;
 
 class Load {
-  private readonly random: (below: number) => number;
+  private readonly random: SeededRandom;
   private readonly thread = new TestDataThread();
   private readonly path: string;
   /** null: a change is on its way. */
@@ -71,7 +72,7 @@ class Load {
 
   constructor(path: string, seed: number) {
     this.path = path;
-    this.random = randomNumbers(seed);
+    this.random = new SeededRandom(seed);
   }
 
   async run(): Promise<void> {
@@ -90,13 +91,13 @@ class Load {
   }
 
   private pick<T>(of: readonly T[]): T {
-    return of[this.random(of.length)]!;
+    return of[this.random.below(of.length)]!;
   }
 
   /** All of them, in an order by chance, before one comes again. */
   private nextTerms(): Terms {
     if (this.deck.length === 0) this.deck = [...TERMS];
-    return this.deck.splice(this.random(this.deck.length), 1)[0]!;
+    return this.deck.splice(this.random.below(this.deck.length), 1)[0]!;
   }
 
   private async begin(diskSet: DiskSetSlot, life: number): Promise<void> {

@@ -8,8 +8,8 @@ import { dirpath, MOUNT_PROGRAM, MOUNT_V3 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { encodeCallHeader, type opaque_auth } from '../../protocol/rpc.ts';
 import { randomNfs3 } from '../../protocol/testing/random-nfs3.ts';
-import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import { ROOT, userCredential } from './rpc-client.fixture.ts';
 
 const procedures = Object.keys(nfs.nfs3Procedures) as nfs.Nfs3Name[];
@@ -71,12 +71,12 @@ export class HostileCalls {
 
   next(): HostileCall {
     const { random } = this;
-    if (this.kept.length > 0 && random.chance(4)) {
+    if (this.kept.length > 0 && random.chance(1 / 4)) {
       const { message, what } = random.pick(this.kept);
       return this.finish(this.mutate(message.slice()), what);
     }
-    const [message, what] = random.chance(12) ? this.mountCall() : this.nfsCall();
-    return this.finish(random.chance(3) ? this.mutate(message) : message, what);
+    const [message, what] = random.chance(1 / 12) ? this.mountCall() : this.nfsCall();
+    return this.finish(random.chance(1 / 3) ? this.mutate(message) : message, what);
   }
 
   private finish(message: Uint8Array, what: string): HostileCall {
@@ -112,7 +112,7 @@ export class HostileCalls {
 
   private nfsCall(): [Uint8Array, string] {
     const w = new XdrWriter();
-    const name = this.random.chance(4) ? this.random.pick(EXPLORING) : this.random.pick(procedures);
+    const name = this.random.chance(1 / 4) ? this.random.pick(EXPLORING) : this.random.pick(procedures);
     const {
       proc,
       args: { encode: encodeArgs },
@@ -128,27 +128,27 @@ export class HostileCalls {
     const { random } = this;
     if (value instanceof Uint8Array) {
       if (['object', 'dir', 'file', 'symlink', 'fsroot'].includes(key)) {
-        if (random.chance(20)) return value;
+        if (random.chance(1 / 20)) return value;
         // The exported directory, which can't be removed, is where most things can be done; what was found last is
         // where a way out would lead on.
         return random.pick([this.handles[0]!, this.latest, random.pick(this.handles)]);
       }
       if (key === 'name' || key === 'symlink_data') return random.pick(this.names);
-      return key === 'cookieverf' && random.chance(2) ? new Uint8Array(8) : value;
+      return key === 'cookieverf' && random.chance(1 / 2) ? new Uint8Array(8) : value;
     }
-    if (typeof value === 'bigint') return random.chance(2) ? 0n : value;
+    if (typeof value === 'bigint') return random.chance(1 / 2) ? 0n : value;
     if (typeof value === 'number') {
       if (['count', 'dircount', 'maxcount'].includes(key)) {
-        return random.chance(20) ? value : random.below(20_000);
+        return random.chance(1 / 20) ? value : random.below(20_000);
       }
-      if (key === 'offset' || key === 'size') return random.chance(3) ? value : random.below(10_000);
+      if (key === 'offset' || key === 'size') return random.chance(1 / 3) ? value : random.below(10_000);
       return value;
     }
     if (typeof value !== 'object' || value === null) return value;
     // count says how long the data is, or the call is refused before anything happens.
     const entries = Object.entries(value).map(([k, v]) => [k, this.sharpen(v, k)]);
     const made = Object.fromEntries(entries) as Record<string, unknown>;
-    if (made['data'] instanceof Uint8Array && random.chance(2)) made['count'] = made['data'].length;
+    if (made['data'] instanceof Uint8Array && random.chance(1 / 2)) made['count'] = made['data'].length;
     return made;
   }
 
@@ -157,7 +157,7 @@ export class HostileCalls {
     const view = new DataView(message.buffer, message.byteOffset, message.length);
     for (let changes = 1 + random.below(4); changes > 0 && message.length >= 8; changes--) {
       // A broken header ends the connection, and with it what could have followed.
-      const from = message.length > HEADER_SIZE + 8 && !random.chance(20) ? HEADER_SIZE : 4;
+      const from = message.length > HEADER_SIZE + 8 && !random.chance(1 / 20) ? HEADER_SIZE : 4;
       const at = from + random.below(message.length - from);
       const word = at & ~3;
       switch (random.below(4)) {

@@ -1,15 +1,16 @@
 // Poison: each operation of the journal with every legal extreme, as every kind of user, killed at each step, settled by the next
 // owner and sent to it again: the answer is the one of a server that nothing has happened to. An exception that is not caught
 // fails the test; so does an intent that was put aside, and what only the log tells.
+
 import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { ServedVolume, statusOf } from '../nfs3/served-volume.fixture.ts';
 import { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
-import { randomNumbers } from '../storage/duplicate-requests/random-numbers.fixture.ts';
 import {
   decodeIntentRecord,
   encodeIntentRecord,
@@ -382,20 +383,21 @@ test('by the network, to a server and to the next one: each has an answer, and t
 });
 
 describe('an intent', () => {
-  const random = randomNumbers(7);
+  const random = new SeededRandom(7);
   const ID_ENDS = [0, 1, 65_534, 65_535, 65_536, 0x7fffffff, 0x80000000, NO_ID - 1, NO_ID];
-  const id = (): number => (random(2) === 0 ? ID_ENDS[random(ID_ENDS.length)]! : random(NO_ID));
+  const id = (): number =>
+    random.below(2) === 0 ? ID_ENDS[random.below(ID_ENDS.length)]! : random.below(NO_ID);
   const opaque = (max: number): Uint8Array => {
-    const size = [0, 1, 3, random(max), max][random(5)]!;
-    return Uint8Array.from({ length: size }, () => random(256));
+    const size = [0, 1, 3, random.below(max), max][random.below(5)]!;
+    return Uint8Array.from({ length: size }, () => random.below(256));
   };
 
   function record(groupCount: number): IntentRecord {
     return {
-      key: String.fromCharCode(...Array.from({ length: 16 }, () => random(256))),
-      procedure: random(22),
+      key: String.fromCharCode(...Array.from({ length: 16 }, () => random.below(256))),
+      procedure: random.below(22),
       identity: { uid: id(), gid: id(), groups: Array.from({ length: groupCount }, id) },
-      args: opaque(random(8) === 0 ? 5000 : 400),
+      args: opaque(random.below(8) === 0 ? 5000 : 400),
       evidence: opaque(200),
     };
   }
@@ -408,7 +410,7 @@ describe('an intent', () => {
 
   test('is read as it was written, whatever is in it', () => {
     for (let i = 0; i < 300; i++) {
-      const one = record([0, 1, 16, random(100), random(1100)][random(5)]!);
+      const one = record([0, 1, 16, random.below(100), random.below(1100)][random.below(5)]!);
       expect(roundTrip(one)).toEqual(one);
     }
   });

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
 import type { FromDataThread, OpenMessage } from '../threads/messages.ts';
 import { openMessage, TestDataThread } from './data-thread.fixture.ts';
@@ -37,7 +37,7 @@ const opened = () =>
 
 describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
   test('is opened when its volume appears, and not before; the wait is a phase', async () => {
-    await eventually(() => expect(thread.board.allStarted).toBe(true));
+    await assertEventually(() => expect(thread.board.allStarted).toBe(true));
     thread.grant('own');
     const answer = opened();
     thread.post(message());

@@ -13,7 +13,6 @@ import {
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { freePorts } from '../../loopback/free-ports.ts';
 import {
   dirpath,
   exportlist,
@@ -27,6 +26,7 @@ import {
   mountres3,
 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { freePorts } from '../../testing/free-ports.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { readOwnership, writeOwnership } from '../storage/ownership/ownership.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';

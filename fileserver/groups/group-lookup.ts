@@ -24,9 +24,7 @@ export class GroupLookup {
   }
 
   private start(): void {
-    // Not an import: the file runs in the worker alone. Compiled, it has another extension.
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./group-thread.${extension}`, import.meta.url), {
+    const worker = new Worker(new URL('./group-thread.ts', import.meta.url), {
       workerData: { channelName: this.channelName },
     });
     worker.unref();

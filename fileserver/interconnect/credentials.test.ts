@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { issueCertificate, makeAuthority } from '../../operator/apply/certificate-authority.ts';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { createLog } from '../logging/log.ts';
 import { CredentialStore } from './credentials.ts';
 
@@ -47,7 +47,7 @@ it('has the new certificate soon after the files were exchanged, and tells of it
   const { current } = watching({ tls: tls() });
   expect(current).toMatchObject({ tls: { certificate: first }, sharedKey: null, problem: null });
   const second = await issue();
-  await eventually(() => expect(store!.current.tls?.certificate).toBe(second));
+  await assertEventually(() => expect(store!.current.tls?.certificate).toBe(second));
   expect(changes).toBe(1);
 });
 
@@ -76,11 +76,11 @@ it.each([
     const first = await issue();
     watching({ tls: tls() });
     await spoil();
-    await eventually(() => expect(store!.current.problem).toMatch(sentence));
+    await assertEventually(() => expect(store!.current.problem).toMatch(sentence));
     expect(store!.current.problem).toMatch(/Going on with what was read before\.$/);
     expect(store!.current.tls?.certificate).toBe(first);
     const last = await issue();
-    await eventually(() =>
+    await assertEventually(() =>
       expect(store!.current).toMatchObject({ tls: { certificate: last }, problem: null }),
     );
   },
@@ -96,7 +96,7 @@ it('starts without usable certificates, and takes them when they come', async ()
   const { current } = watching({ tls: tls() });
   expect(current).toMatchObject({ tls: null, problem: expect.stringMatching(/Waiting for better ones\.$/) });
   await issue();
-  await eventually(() => expect(store!.current).toMatchObject({ tls: {}, problem: null }));
+  await assertEventually(() => expect(store!.current).toMatchObject({ tls: {}, problem: null }));
 });
 
 it('counts a shared key beside certificates for as long as it is there', async () => {
@@ -104,9 +104,9 @@ it('counts a shared key beside certificates for as long as it is there', async (
   watching({ tls: tls(), secretFile: secretFile() });
   expect(store!.current.sharedKey).toBeNull();
   writeFileSync(secretFile(), 'x'.repeat(32));
-  await eventually(() => expect(store!.current.sharedKey).toHaveLength(32));
+  await assertEventually(() => expect(store!.current.sharedKey).toHaveLength(32));
   rmSync(secretFile());
-  await eventually(() => expect(store!.current.sharedKey).toBeNull());
+  await assertEventually(() => expect(store!.current.sharedKey).toBeNull());
   expect(changes).toBe(2);
 });
 
@@ -119,9 +119,11 @@ it('needs the key where there is nothing else, and keeps it when it is missing l
   writeFileSync(secretFile(), 'x'.repeat(32));
   watching({ secretFile: secretFile() });
   rmSync(secretFile());
-  await eventually(() => expect(store!.current.problem).toMatch(/ENOENT/));
+  await assertEventually(() => expect(store!.current.problem).toMatch(/ENOENT/));
   expect(store!.current.sharedKey).toHaveLength(32);
   writeFileSync(secretFile(), 'y'.repeat(32));
-  await eventually(() => expect(Buffer.from(store!.current.sharedKey!).toString()).toBe('y'.repeat(32)));
+  await assertEventually(() =>
+    expect(Buffer.from(store!.current.sharedKey!).toString()).toBe('y'.repeat(32)),
+  );
   expect(changes).toBe(1);
 });

@@ -7,7 +7,7 @@ import { afterEach, expect, it } from 'vitest';
 import winston from 'winston';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { OncePerMinute } from '../logging/log.ts';
 import type { InterconnectConnection } from './connection.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
@@ -115,7 +115,7 @@ async function pairThroughRelay() {
   const b = await start('filer-b', '1', toA.port);
   toA.target.port = a.port;
   toB.target.port = b.port;
-  await eventually(() => expect([a.seen, b.seen]).toEqual([[`+${b.me}`], [`+${a.me}`]]));
+  await assertEventually(() => expect([a.seen, b.seen]).toEqual([[`+${b.me}`], [`+${a.me}`]]));
   return {
     a,
     b,
@@ -134,9 +134,9 @@ it('connects two servers once each, although both dial, and carries messages in 
     holdings: [],
   }));
   for (const message of said) a.interconnect.send(b.me, message);
-  await eventually(() => expect(b.messages).toEqual(said));
+  await assertEventually(() => expect(b.messages).toEqual(said));
   b.interconnect.send(a.me, { kind: 'leaseChanged', home: 'filer-a' });
-  await eventually(() => expect(a.messages).toEqual([{ kind: 'leaseChanged', home: 'filer-a' }]));
+  await assertEventually(() => expect(a.messages).toEqual([{ kind: 'leaseChanged', home: 'filer-a' }]));
   // To nobody: lost, without an error.
   a.interconnect.send(incarnationOf('filer-b', 'machine', '0'), { kind: 'leaseChanged', home: 'filer-a' });
 });
@@ -144,10 +144,10 @@ it('connects two servers once each, although both dial, and carries messages in 
 it('notices a path that swallows everything by silence, and connects again soon after it is healed', async () => {
   const { a, b, silence } = await pairThroughRelay();
   silence(true);
-  await eventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));
+  await assertEventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));
   silence(false);
-  await eventually(() => expect(a.seen.at(-1)).toBe(`+${b.me}`));
-  await eventually(() => expect(b.seen.at(-1)).toBe(`+${a.me}`));
+  await assertEventually(() => expect(a.seen.at(-1)).toBe(`+${b.me}`));
+  await assertEventually(() => expect(b.seen.at(-1)).toBe(`+${a.me}`));
 });
 
 it('tells a new incarnation of the partner from the old one', async () => {
@@ -155,11 +155,11 @@ it('tells a new incarnation of the partner from the old one', async () => {
   const a = await start('filer-a', '1', toB.port);
   const first = await start('filer-b', '1', a.port);
   toB.target.port = first.port;
-  await eventually(() => expect(a.seen).toContain(`+${first.me}`));
+  await assertEventually(() => expect(a.seen).toContain(`+${first.me}`));
   await first.interconnect.stop(100);
   const second = await start('filer-b', '2', a.port);
   toB.target.port = second.port;
-  await eventually(() => expect(a.seen.at(-1)).toBe(`+${second.me}`));
+  await assertEventually(() => expect(a.seen.at(-1)).toBe(`+${second.me}`));
   // Both dial: the second connection with the first incarnation may come up just when the first one ends.
   const others = a.seen.slice(0, -1);
   expect(others.length % 2).toBe(0);
@@ -190,7 +190,7 @@ it('closes what a stranger opens within a second, whether it is silent, chatty o
     a.port,
     new ChangingCredentials({ sharedKey: randomBytes(32) }),
   );
-  await eventually(() => expect(lines.join('\n')).toMatch(/does not know the pair's secret/));
+  await assertEventually(() => expect(lines.join('\n')).toMatch(/does not know the pair's secret/));
   expect(a.seen).toEqual([]);
   expect(impostor.seen).toEqual([]);
 });
@@ -268,7 +268,7 @@ it.each([
   async (_, address, sent) => {
     const a = await start('filer-a', '1', 1);
     const strangers = flood(a.port, address, sent);
-    await eventually(() => expect(strangers.opened()).toBeGreaterThan(64));
+    await assertEventually(() => expect(strangers.opened()).toBeGreaterThan(64));
     for (let i = 0; i < 10; i++) {
       // Each at once, instead of when it has the luck to find a free place.
       const connection = await sentinelAt(a.port);
@@ -305,7 +305,9 @@ it('lets a sentinel report deaths of its own server, and answers that it knows',
   connection.send(died('filer-a'));
   connection.send({ kind: 'heartbeat', seq: 1, holdings: [] });
   connection.send(died('filer-b'));
-  await eventually(() => expect(answers).toEqual([{ kind: 'deathNoted', incarnation: 'filer-b/machine/1' }]));
+  await assertEventually(() =>
+    expect(answers).toEqual([{ kind: 'deathNoted', incarnation: 'filer-b/machine/1' }]),
+  );
   expect(a.deaths).toEqual([died('filer-b')]);
   expect(a.messages).toEqual([]);
   expect(a.seen).toEqual([]);
@@ -323,7 +325,7 @@ it('believes a server no word of a death: it has not seen one', async () => {
   a.interconnect.send(b.me, died as never);
   a.interconnect.send(b.me, { kind: 'deathNoted', incarnation: died.incarnation } as never);
   a.interconnect.send(b.me, heartbeat);
-  await eventually(() => expect(b.messages).toContainEqual(expect.objectContaining({ seq: 7 })));
+  await assertEventually(() => expect(b.messages).toContainEqual(expect.objectContaining({ seq: 7 })));
   expect(b.deaths).toEqual([]);
   expect(b.messages).toHaveLength(1);
 });

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, expect, it } from 'vitest';
 import winston from 'winston';
 import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { TlsCredentials } from './credentials.ts';
 import { Interconnect } from './interconnect.ts';
@@ -99,10 +99,10 @@ async function start(server: string, credentials: ChangingCredentials, partnerPo
 }
 
 const connected = async (a: End, b: End): Promise<void> =>
-  eventually(() => expect([a.seen, b.seen]).toEqual([[`+${b.me}`], [`+${a.me}`]]));
+  assertEventually(() => expect([a.seen, b.seen]).toEqual([[`+${b.me}`], [`+${a.me}`]]));
 
 const said = (text: string | RegExp): Promise<void> =>
-  eventually(() => expect(lines.join('\n')).toMatch(text));
+  assertEventually(() => expect(lines.join('\n')).toMatch(text));
 
 it('connects two servers that show each other certificates of one authority', async () => {
   const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
@@ -114,9 +114,9 @@ it('connects two servers that show each other certificates of one authority', as
     holdings: [],
   }));
   for (const one of heartbeats) b.interconnect.send(a.me, one);
-  await eventually(() => expect(a.messages).toEqual(heartbeats));
+  await assertEventually(() => expect(a.messages).toEqual(heartbeats));
   a.interconnect.send(b.me, { kind: 'leaseChanged', home: 'filer-a' });
-  await eventually(() => expect(b.messages).toEqual([{ kind: 'leaseChanged', home: 'filer-a' }]));
+  await assertEventually(() => expect(b.messages).toEqual([{ kind: 'leaseChanged', home: 'filer-a' }]));
 });
 
 /** Who comes as filer-b and is not; what filer-a says of it. */
@@ -252,10 +252,10 @@ it.each([
     const [a, b] = dialer === 'filer-b' ? [first, second] : [second, first];
     a.interconnect.send(b.me, { kind: 'leaseChanged', home: 'filer-a' });
     b.interconnect.send(a.me, { kind: 'leaseChanged', home: 'filer-b' });
-    await eventually(() => expect([a.messages.length, b.messages.length]).toEqual([1, 1]));
+    await assertEventually(() => expect([a.messages.length, b.messages.length]).toEqual([1, 1]));
     // The upgrade is over when the key is withdrawn: who knows only the key gets in no more.
     b.credentials.change({ tls: b.credentials.current.tls });
-    await eventually(() => expect(b.seen).toEqual([`+${a.me}`, `-${a.me}`]));
+    await assertEventually(() => expect(b.seen).toEqual([`+${a.me}`, `-${a.me}`]));
   },
 );
 
@@ -281,9 +281,9 @@ async function heartbeatsThrough(a: End, b: End, ms: number): Promise<void> {
     b.interconnect.send(a.me, { kind: 'heartbeat', seq: sent++, holdings: [] });
   }, 10);
   const endAt = performance.now() + ms;
-  await eventually(() => expect(performance.now()).toBeGreaterThan(endAt));
+  await assertEventually(() => expect(performance.now()).toBeGreaterThan(endAt));
   clearInterval(timer);
-  await eventually(() => expect(a.messages.length - before).toBe(sent));
+  await assertEventually(() => expect(a.messages.length - before).toBe(sent));
 }
 
 it('changes certificates and, with an overlap, the authority, and loses neither the partner nor a heartbeat', async () => {
@@ -316,6 +316,6 @@ it('ends a connection whose authority is not trusted any more', async () => {
   await connected(a, b);
   const newer = await makeAuthority('home', Date.now(), day);
   a.credentials.change({ tls: await certified('filer-a', { by: newer }) });
-  await eventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));
+  await assertEventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));
   await said(/what it was recognized by does not count any more/);
 });

@@ -19,8 +19,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import * as nfs from '../../protocol/nfs3.ts';
-import type { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import { GroupPacing } from '../storage/duplicate-requests/group-pacing.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';

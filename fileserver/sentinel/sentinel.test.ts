@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { ChangingCredentials } from '../interconnect/credentials.fixture.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import { createLog } from '../logging/log.ts';
@@ -66,7 +66,7 @@ function run(args: string[]): {
   return {
     child,
     output: () => output,
-    said: (text) => eventually(() => expect(output).toContain(text)),
+    said: (text) => assertEventually(() => expect(output).toContain(text)),
   };
 }
 
@@ -121,7 +121,7 @@ it('tells the partner of a killed server at once, with what it held last', async
   await server.said('The sentinel watches this process');
   const killedAt = bootMs();
   server.child.kill('SIGKILL');
-  await eventually(() => expect(deaths).toHaveLength(1), 1);
+  await assertEventually(() => expect(deaths).toHaveLength(1), 1);
   const { died, atMs } = deaths[0]!;
   expect(died).toEqual({
     kind: 'died',
@@ -139,7 +139,7 @@ it('knows the epoch that a server took in the very moment before it was killed',
   const server = startServer();
   await server.said('The sentinel watches');
   server.child.stdin!.write('4\n');
-  await eventually(() => expect(deaths[0]?.died.holdings).toEqual([{ home: 'filer-a', epoch: 4 }]));
+  await assertEventually(() => expect(deaths[0]?.died.holdings).toEqual([{ home: 'filer-a', epoch: 4 }]));
 });
 
 it('says nothing of a server that is stopped, or that has only lost its connection', async () => {
@@ -155,7 +155,7 @@ it('says nothing of a server that is stopped, or that has only lost its connecti
   const killed = startServer();
   await killed.said('The sentinel watches');
   killed.child.kill('SIGKILL');
-  await eventually(() => expect(deaths).toHaveLength(1));
+  await assertEventually(() => expect(deaths).toHaveLength(1));
   expect(deaths[0]!.died.incarnation).toBe(`filer-a/machine/${killed.child.pid}`);
 });
 
@@ -169,7 +169,7 @@ it('delivers the message later when the partner cannot be reached, and only once
   server.child.kill('SIGKILL');
   await sentinel.said('will be told as soon as it can be reached');
   await startPartner(port);
-  await eventually(() => expect(deaths).toHaveLength(1));
+  await assertEventually(() => expect(deaths).toHaveLength(1));
 });
 
 it('watches again after it was itself killed and started anew', async () => {
@@ -183,7 +183,7 @@ it('watches again after it was itself killed and started anew', async () => {
   await second.said('Watching process');
   await second.said('Connected with');
   server.child.kill('SIGKILL');
-  await eventually(() => expect(deaths).toHaveLength(1));
+  await assertEventually(() => expect(deaths).toHaveLength(1));
 });
 
 it('told to stop, stays until the server has ended and the partner knows', async () => {

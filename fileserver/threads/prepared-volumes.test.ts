@@ -1,7 +1,9 @@
 // What was read during a claim is used by the opening at its epoch, and by no other.
+
 import { readdirSync, readlinkSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { eventually } from '../../testing/eventually.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 
@@ -32,10 +34,6 @@ function descriptors(): number {
   return links.filter((link) => link.startsWith(volume.path)).length;
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
 /** Serves once, makes a file, and is fenced: answers are left in the journal. The call as it was sent, and its answer. */
 async function serveOnce(epoch: number, name: string) {
   const { port } = await thread.open(message(epoch));
@@ -43,7 +41,7 @@ async function serveOnce(epoch: number, name: string) {
   const answer = await make(client, name, epoch);
   client.close();
   await thread.close('own', 'fence');
-  await until(() => descriptors() === 0);
+  await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
   return answer;
 }
 
@@ -58,7 +56,7 @@ async function make(client: RpcClient, name: string, xid: number) {
 test('an opening finds what was read for its claim, and answers from it', async () => {
   const answer = await serveOnce(1, 'file');
   prepare(2);
-  await until(() => descriptors() > 0);
+  await eventually('the volumes are open', 20_000, () => descriptors() > 0);
   const { port } = await thread.open(message(2));
   const client = await RpcClient.connect(port);
   // Sent again: it is not executed twice.
@@ -66,13 +64,13 @@ test('an opening finds what was read for its claim, and answers from it', async 
   expect(answer.status).toBe(nfs.NFS3_OK);
   client.close();
   await thread.close('own', 'quiesce');
-  await until(() => descriptors() === 0);
+  await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
 });
 
 test('what was read for another claim is not used: somebody may have served meanwhile', async () => {
   await serveOnce(1, 'first');
   prepare(2);
-  await until(() => descriptors() > 0);
+  await eventually('the volumes are open', 20_000, () => descriptors() > 0);
   // Another process serves at that epoch.
   const other = new TestDataThread();
   const { port } = await other.open(message(2));
@@ -87,21 +85,21 @@ test('what was read for another claim is not used: somebody may have served mean
   expect(answer.status).toBe(nfs.NFS3_OK);
   again.close();
   await thread.close('own', 'quiesce');
-  await until(() => descriptors() === 0);
+  await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
 });
 
 test('a claim that was lost leaves nothing open', async () => {
   await serveOnce(1, 'file');
   prepare(2);
-  await until(() => descriptors() > 0);
+  await eventually('the volumes are open', 20_000, () => descriptors() > 0);
   prepare(null);
-  await until(() => descriptors() === 0);
+  await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
 });
 
 test('what belongs to another home is refused, prepared or not', async () => {
   await serveOnce(1, 'file');
   prepare(2);
-  await until(() => descriptors() > 0);
+  await eventually('the volumes are open', 20_000, () => descriptors() > 0);
   await expect(thread.open({ ...message(2), home: 'filer-b' })).rejects.toThrow('belongs to filer-a');
-  await until(() => descriptors() === 0);
+  await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
 });

@@ -15,7 +15,6 @@ import type { ThreadKind, ThreadSetup } from './data-threads.ts';
 import type { DataThreadOptions, FromDataThread, ToDataThread } from './messages.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { Channel } from './thread-messages.ts';
-import { threadProgram } from './thread-program.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('threads/thread.ts runs as a worker of the server');
@@ -26,8 +25,14 @@ if (port === null) throw new Error('threads/thread.ts runs as a worker of the se
  */
 const YOUNG_OBJECTS_MAX_MB = 6;
 
+/** Not imports: each runs in its worker alone (scripts/bundle.ts). */
+const PROGRAMS: Readonly<Record<ThreadKind, URL>> = {
+  connection: new URL('./connection-thread.ts', import.meta.url),
+  volume: new URL('./volume-thread.ts', import.meta.url),
+};
+
 function startWorker(kind: ThreadKind, setup: ThreadSetup, ports: readonly MessagePort[]): Channel {
-  const worker = new Worker(threadProgram(`${kind}-thread`), {
+  const worker = new Worker(PROGRAMS[kind], {
     workerData: setup,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_OBJECTS_MAX_MB },
     transferList: [...ports],

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { createLog } from '../logging/log.ts';
 import { EmbeddedWitness } from './embedded.ts';
 import { VersionedFile } from './versioned-file.ts';
@@ -117,7 +117,7 @@ it('tells watchers of every change', async () => {
   const [mine, yours] = [witness(), witness()];
   const holders: (Incarnation | null)[] = [];
   yours.watch('filer-a', (sighting) => holders.push(sighting.record.holder));
-  await eventually(() => expect(holders).toEqual([null]));
+  await assertEventually(() => expect(holders).toEqual([null]));
   let seen = await seenBy(mine);
   for (const ownership of [
     claimed(seen.record, a, null, 2500),
@@ -126,7 +126,7 @@ it('tells watchers of every change', async () => {
     const outcome = await mine.compareAndSwap('filer-a', seen.version, { ...ownership });
     if (outcome.kind !== 'applied') throw new Error(outcome.kind);
     seen = outcome.sighting;
-    await eventually(() => expect(holders.at(-1)).toBe(ownership.holder));
+    await assertEventually(() => expect(holders.at(-1)).toBe(ownership.holder));
   }
 });
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { createLog } from '../logging/log.ts';
 import { reportErrorsTo } from '../system/turns.ts';
 import { KubernetesWitness } from './kubernetes.ts';
@@ -169,24 +169,24 @@ it('delivers changes by watch: of others, of proofs, and requests until they are
   const witness = open();
   const records: LeaseSighting['record'][] = [];
   witness.watch('filer-a', (sighting) => records.push(sighting.record));
-  await eventually(() => expect(records).toEqual([emptyLease]));
+  await assertEventually(() => expect(records).toEqual([emptyLease]));
   const other = open();
   const seen = await seenBy(other);
   await other.compareAndSwap('filer-a', seen.version, claimed(seen.record, b, null, 2500));
-  await eventually(() => expect(records.at(-1)?.holder).toBe(b));
+  await assertEventually(() => expect(records.at(-1)?.holder).toBe(b));
   const proof = { incarnation: b, epoch: 1, evidence: 'container terminated' };
   leases.annotate('home-filer-a', {
     [leaseAnnotations.deathProof]: JSON.stringify(proof),
     [leaseAnnotations.request]: '{"id":"r1","kind":"giveback","reason":"back"}',
   });
-  await eventually(() =>
+  await assertEventually(() =>
     expect(records.at(-1)).toMatchObject({
       deathProof: proof,
       request: { id: 'r1', kind: 'giveback', reason: 'back' },
     }),
   );
   other.annotate('filer-a', { requestResult: { id: 'r1', result: 'done', message: 'ok' } });
-  await eventually(() => expect(records.at(-1)?.request).toBeNull());
+  await assertEventually(() => expect(records.at(-1)?.request).toBeNull());
 });
 
 it('reads a watched Lease now and then over a connection that stays open', async () => {
@@ -202,7 +202,7 @@ it('reads a watched Lease now and then over a connection that stays open', async
   witnesses.push(witness);
   const versions: string[] = [];
   witness.watch('filer-a', (sighting) => versions.push(sighting.version));
-  await eventually(() => expect(versions.length).toBeGreaterThan(5));
+  await assertEventually(() => expect(versions.length).toBeGreaterThan(5));
   expect(new Set(versions).size).toBe(1);
   // One for the watch, one for the reads, and one that the list may have opened.
   expect(leases.api.connections()).toBeLessThanOrEqual(3);
@@ -224,7 +224,7 @@ it('writes notes in the background, again until it works, without touching the o
       phases: [{ name: 'claim', atMs: 0, tookMs: 3 }],
     },
   });
-  await eventually(() =>
+  await assertEventually(() =>
     expect(leases.lease('home-filer-a').metadata.annotations).toMatchObject({
       [leaseAnnotations.secondaryPortOpen]: '4',
       [leaseAnnotations.lastTransition]: expect.stringContaining('"cause":"Silent"'),
@@ -233,7 +233,7 @@ it('writes notes in the background, again until it works, without touching the o
   const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null, 2500));
   expect(outcome.kind).toBe('applied');
   witness.annotate('filer-a', { secondaryPortOpen: null });
-  await eventually(() =>
+  await assertEventually(() =>
     expect(leases.lease('home-filer-a').metadata.annotations).not.toHaveProperty(
       leaseAnnotations.secondaryPortOpen,
     ),
@@ -277,8 +277,8 @@ it('what the listener of a watch throws is reported, and is not taken for a Leas
     seen.push(sighting);
     throw new Error('a mistake of ours');
   });
-  await eventually(() => expect(reported).toEqual([new Error('a mistake of ours')]));
-  await eventually(() => {
+  await assertEventually(() => expect(reported).toEqual([new Error('a mistake of ours')]));
+  await assertEventually(() => {
     leases.annotate('home-filer-a', { other: 'thing' });
     expect(seen.length).toBeGreaterThan(1);
   });

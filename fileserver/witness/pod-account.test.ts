@@ -3,7 +3,7 @@ import type { RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it, vi } from 'vitest';
-import { eventually } from '../eventually.fixture.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { podAccount } from './pod-account.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'filerpair-account-'));
@@ -40,7 +40,7 @@ it('finds a token that the kubelet has replaced, and keeps the old one if it can
   put('token', 'second');
   clock.mockReturnValue(begun + 61_000);
   await ask();
-  await eventually(async () =>
+  await assertEventually(async () =>
     expect((await ask()).headers).toMatchObject({ Authorization: 'Bearer second' }),
   );
   rmSync(join(directory, 'token'));

@@ -13,8 +13,8 @@ import {
   type InterconnectCrypto,
   type Session,
 } from '../../protocol/interconnect.ts';
-import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { ascii, wire } from '../../protocol/testing/wire.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { mustHold, type Target } from '../target.ts';
 
 /** To whom every proof looks right: as if the other side knew the key, whatever it says. */

@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import * as mount from '../../protocol/mount.ts';
 import { type Nfs3Name, nfs3Procedures } from '../../protocol/nfs3.ts';
 import { randomNfs3 } from '../../protocol/testing/random-nfs3.ts';
-import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { ascii, wire } from '../../protocol/testing/wire.ts';
 import { XdrError, XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { mustHold, readInPlace, type Target } from '../target.ts';
 
 interface Codec {

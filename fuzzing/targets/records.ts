@@ -1,9 +1,9 @@
 /** Record marking: however a stream is cut, and whoever lends the memory, it holds the same records and ends in the same way. */
 import { isDeepStrictEqual } from 'node:util';
 import { type LongRecordMemory, RecordParser } from '../../protocol/record.ts';
-import { SeededRandom } from '../../protocol/testing/seeded-random.ts';
 import { wire } from '../../protocol/testing/wire.ts';
 import { XdrError } from '../../protocol/xdr.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { mustHold, type Target } from '../target.ts';
 
 const RECORD_SIZE_MAX = 1 << 17;

@@ -2,11 +2,12 @@
 // cache that lags behind, carries out its plan action by action, and is killed in between; kubelets and the attach/detach
 // controller take their time. Whatever happens, no pod of the disks is taken from the node of the owner that the Lease names,
 // never do two of them want the same disk, and when owners stay the disks end up with them.
+
 import { expect, test } from 'vitest';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import type { Action } from '../model/action.ts';
 import type { Pod } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
-import { generator } from '../plan/cluster-model.fixture.ts';
 import { decide } from '../plan/decide.ts';
 import { attached, mounted, podsOf, running } from '../plan/reattach-world.fixture.ts';
 import { settings } from '../plan/world.fixture.ts';
@@ -19,17 +20,17 @@ const MOVES_MAX = 400;
 class Moves {
   readonly world = running();
   readonly trace: string[] = [];
-  readonly #random: () => number;
+  readonly #random: SeededRandom;
   #seen = { ...this.world.observed };
   #plan: Action[] = [];
   #epoch = 1;
 
   constructor(seed: number) {
-    this.#random = generator(seed);
+    this.#random = new SeededRandom(seed);
   }
 
   #chance(probability: number): boolean {
-    return this.#random() < probability;
+    return this.#random.chance(probability);
   }
 
   /** One move of somebody; false: nobody has anything to do. */
@@ -37,7 +38,7 @@ class Moves {
     if (wild && this.#chance(0.15)) return this.#ownerChanges();
     if (wild && this.#chance(0.1)) return this.#operatorDies();
     const moves = [...this.#operator(), ...this.#kubelets(), ...this.#detaching()];
-    const move = moves[Math.floor(this.#random() * moves.length)];
+    const move = moves[this.#random.below(moves.length)];
     if (move === undefined) return false;
     this.trace.push(move.name);
     move.run();

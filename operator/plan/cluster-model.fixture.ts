@@ -9,6 +9,7 @@ import {
   type RequestAnnotation,
 } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import type { Action, Plan } from '../model/action.ts';
 import type { Pod } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
@@ -31,7 +32,7 @@ export class ClusterModel {
   readonly trace: string[] = [];
   /** Called right before the operator does something. */
   onAction: (action: Action) => void = () => undefined;
-  readonly #random: () => number;
+  readonly #random: SeededRandom;
   /** The operator's cache. */
   #seen: Observed;
   #plan: Action[] = [];
@@ -41,16 +42,16 @@ export class ClusterModel {
 
   constructor(seed: number, world = World.running()) {
     this.world = world;
-    this.#random = generator(seed);
+    this.#random = new SeededRandom(seed);
     this.#seen = { ...world.observed };
   }
 
   pick<T>(from: readonly T[]): T {
-    return from[Math.floor(this.#random() * from.length)]!;
+    return this.#random.pick(from);
   }
 
   chance(probability: number): boolean {
-    return this.#random() < probability;
+    return this.#random.chance(probability);
   }
 
   /** One move of somebody; false: nobody has anything to do any more. */
@@ -325,12 +326,3 @@ const incarnationOf = (server: string, pod: Pod): string =>
   `${server}/${pod.metadata.uid}/${pod.metadata.annotations?.['run'] ?? 'run-1'}`;
 
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
-export function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

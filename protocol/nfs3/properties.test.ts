@@ -2,8 +2,8 @@
 // anywhere or changed at random is either a value or an XdrError.
 
 import { describe, expect, test } from 'vitest';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { randomNfs3 } from '../testing/random-nfs3.ts';
-import { SeededRandom } from '../testing/seeded-random.ts';
 import { XdrError, XdrReader, XdrWriter } from '../xdr.ts';
 import type { Nfs3Name } from './procedures.ts';
 import { nfs3Procedures } from './procedures.ts';
@@ -86,7 +86,7 @@ const INTERESTING = [0, 1, 2, 4, 64, 65, 0x7fffffff, 0x80000000, 0xfffffffc, 0xf
 
 function mutate(bytes: Uint8Array, random: SeededRandom): void {
   if (bytes.length < 4) return;
-  if (random.chance(2)) {
+  if (random.chance(1 / 2)) {
     bytes[random.below(bytes.length)] = random.word();
     return;
   }

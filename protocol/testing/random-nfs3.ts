@@ -1,7 +1,7 @@
 // Random but well-formed arguments and results of every NFSv3 procedure, for round trips and mutation tests.
 
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type * as nfs3 from '../nfs3.ts';
-import type { SeededRandom } from './seeded-random.ts';
 
 type Generators = {
   [Name in nfs3.Nfs3Name]: {
@@ -22,9 +22,9 @@ const time = (random: SeededRandom): nfs3.nfstime3 => ({
   nseconds: random.below(1e9),
 });
 const failure = (random: SeededRandom): nfs3.nfsstat3_error => random.pick(STATUSES);
-const flag = (random: SeededRandom): boolean => random.chance(2);
+const flag = (random: SeededRandom): boolean => random.chance(1 / 2);
 const optional = <T>(random: SeededRandom, make: (random: SeededRandom) => T): T | null =>
-  random.chance(2) ? make(random) : null;
+  random.chance(1 / 2) ? make(random) : null;
 const list = <T>(random: SeededRandom, make: (random: SeededRandom) => T): T[] =>
   Array.from({ length: random.below(6) }, () => make(random));
 const device = (random: SeededRandom): nfs3.specdata3 => ({

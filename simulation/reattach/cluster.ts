@@ -11,7 +11,7 @@ import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-a
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { attachmentNodeAnnotation, attachmentNodeUidAnnotation } from '../../operator/model/names.ts';
 import type { Claim, FilerPairObject, Node, Pod, VolumeAttachment } from '../../operator/model/objects.ts';
-import type { Random } from '../random.ts';
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
 import type { Fence } from './variants.ts';
 
@@ -62,7 +62,7 @@ export class SimulatedCluster {
   /** A person has agreed to an empty volume, and none was made since. */
   readonly consents = new Set<Home>();
   readonly #api: SimulatedApi;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #fence: Fence;
   readonly #whole: boolean;
   readonly #policy: LostNodesPolicy;
@@ -87,7 +87,7 @@ export class SimulatedCluster {
 
   constructor(
     api: SimulatedApi,
-    random: Random,
+    random: SeededRandom,
     options: {
       readonly fence: Fence;
       readonly whole: boolean;

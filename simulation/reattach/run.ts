@@ -10,7 +10,7 @@ import type { Claim, FilerPairObject, Node, Pod } from '../../operator/model/obj
 import type { Observed, VolumeFence } from '../../operator/model/observed.ts';
 import { running } from '../../operator/plan/reattach-world.fixture.ts';
 import { startedAt } from '../../operator/plan/world.fixture.ts';
-import { Random } from '../random.ts';
+import { SeededRandom } from '../../testing/seeded-random.ts';
 import { refused, SimulatedApi, type Snapshot } from './api.ts';
 import { type Home, homes, type Move, SimulatedCluster } from './cluster.ts';
 import { type Request, SimulatedOperator } from './operator.ts';
@@ -94,7 +94,7 @@ export async function runReattachSeed(seed: number, options: ReattachOptions = {
 }
 
 class Run {
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #trace: string[] = [];
   readonly #fence: Fence;
   readonly #whole: boolean;
@@ -114,7 +114,7 @@ class Run {
     seed: number,
     { fence = 'attach', whole = false, wishes = false, pairGoes = false, variant = null }: ReattachOptions,
   ) {
-    this.#random = new Random(seed);
+    this.#random = new SeededRandom(seed);
     this.#fence = fence;
     this.#whole = whole;
     this.#pairGoes = pairGoes;

@@ -12,7 +12,7 @@ import {
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { answeredAnnotation } from '../../operator/model/names.ts';
 import type { FilerPairObject } from '../../operator/model/objects.ts';
-import type { Random } from '../random.ts';
+import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
 import { type Home, homes, type Move, type SimulatedCluster } from './cluster.ts';
 import type { Request } from './operator.ts';
@@ -21,7 +21,7 @@ const kinds = ['takeover', 'giveback'] as const;
 
 export class Wishes {
   readonly #api: SimulatedApi;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #cluster: SimulatedCluster;
   /** Whether each request that was ever on a Lease had a person's force, by its id. */
   readonly #forced = new Map<string, boolean>();
@@ -33,7 +33,7 @@ export class Wishes {
     home: 'filer-a',
   };
 
-  constructor(api: SimulatedApi, random: Random, cluster: SimulatedCluster) {
+  constructor(api: SimulatedApi, random: SeededRandom, cluster: SimulatedCluster) {
     this.#api = api;
     this.#random = random;
     this.#cluster = cluster;

@@ -4,7 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
-import { eventually } from '../../machine/eventually.ts';
+import { eventually } from '../../../testing/eventually.ts';
 
 export class ApiProxy {
   readonly #server: http.Server;

@@ -1,6 +1,7 @@
 // etcd is put back to what it was earlier, as from a backup: the API server forgets what it had acknowledged since.
+
+import { eventually } from '../../../testing/eventually.ts';
 import { run, succeeds } from '../../machine/command.ts';
-import { eventually } from '../../machine/eventually.ts';
 import { Kubectl, type Thing } from '../kubectl.ts';
 import type { Pair } from '../pair.ts';
 import { RESTARTED_MS_MAX } from '../timeouts.ts';

@@ -1,6 +1,7 @@
 // What happens to worker nodes: containers here, machines elsewhere.
+
+import { eventually } from '../../../testing/eventually.ts';
 import { run, succeeds } from '../../machine/command.ts';
-import { eventually } from '../../machine/eventually.ts';
 import type { Pair } from '../pair.ts';
 
 /** The freezer of a busy machine needs more than one try. */

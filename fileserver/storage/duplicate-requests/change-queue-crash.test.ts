@@ -3,10 +3,12 @@
 //
 //   page cache (the files)  -- writeOut, fdatasync -->  the device's cache  -- any flush of the device -->  durable
 //   what was executed       ------------------ the file system's commit, ours or its own -------------->  durable
+
 import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import type { FileTable } from '../files/file-table.ts';
 import { createJournal, openJournal } from '../journal/journal.ts';
@@ -15,7 +17,6 @@ import { CountedKeys } from '../volume/counted-keys.ts';
 import type { Volume } from '../volume/volume.ts';
 import { type Change, ChangeQueue } from './change-queue.ts';
 import type { Pacing } from './group-pacing.ts';
-import { randomNumbers } from './random-numbers.fixture.ts';
 import { ReplyCache } from './reply-cache.ts';
 
 const NAMES = ['journal.0', 'journal.1', 'journal.2'];
@@ -24,7 +25,7 @@ const SEGMENT_SIZE = 192 * 1024;
 const uuid = new Uint8Array(16).fill(9);
 const nobody = { uid: 0, gid: 0, groups: [] };
 
-type Random = (below: number) => number;
+type Random = SeededRandom;
 
 /** One name, changed by one operation after the other. */
 class Operation implements Change {
@@ -46,7 +47,7 @@ class Operation implements Change {
     this.key = String(number).padEnd(32, '.');
     this.name = name;
     this.fails = fails;
-    this.partsLeft = !fails && number % 11 === 0 ? 1 + machine.random(40) : 0;
+    this.partsLeft = !fails && number % 11 === 0 ? 1 + machine.random.below(40) : 0;
     this.hasParts = this.partsLeft > 0;
     this.results = resultsToKeep(this.key, new Uint8Array(60 + (number % 90)), 60 + (number % 90));
   }
@@ -114,7 +115,7 @@ class Machine {
   }
 
   later(work: () => void, turnsMax = 6): void {
-    const turns = this.random(turnsMax);
+    const turns = this.random.below(turnsMax);
     const wait = (left: number): void => {
       if (left === 0) work();
       else setImmediate(wait, left - 1);
@@ -175,11 +176,11 @@ class Machine {
 
   /** Files after a crash now: what is durable, and of the rest any sectors. */
   crashed(): Buffer[] {
-    const kept = this.random(4);
+    const kept = this.random.below(4);
     return this.files().map((bytes, i) => {
       const result = Buffer.from(this.durable[i]!);
       for (let at = 0; at < bytes.length; at += SECTOR_SIZE)
-        if (this.random(4) < kept) bytes.copy(result, at, at, at + SECTOR_SIZE);
+        if (this.random.below(4) < kept) bytes.copy(result, at, at, at + SECTOR_SIZE);
       return result;
     });
   }
@@ -231,7 +232,7 @@ afterEach(() => {
 
 /** What the next owner would find after a crash now. */
 async function lookAfterCrash(answersMax: number): Promise<void> {
-  if (machine.random(2) === 0) machine.commit();
+  if (machine.random.below(2) === 0) machine.commit();
   const durable = machine.executed.slice(0, machine.durableCount);
   const answered = new Set(machine.answered);
   // Answers are forgotten one day, intents only when there is an answer.
@@ -256,8 +257,8 @@ async function lookAfterCrash(answersMax: number): Promise<void> {
 /** Safety does not depend on it. */
 function anyPacing(random: Random): Pacing {
   return {
-    mayOverlap: () => random(2) === 0,
-    gatherMs: () => (random(16) === 0 ? 1 : 0),
+    mayOverlap: () => random.below(2) === 0,
+    gatherMs: () => (random.below(16) === 0 ? 1 : 0),
     noteAnswered: () => {},
     noteFlush: () => {},
     noteExecution: () => {},
@@ -274,7 +275,7 @@ const CASES = MODES.flatMap((intents) =>
 test.each(CASES)(
   'intents by %s, %i answers kept, seed %i',
   async (intents, answersMax, seed) => {
-    const random = randomNumbers(seed);
+    const random = new SeededRandom(seed);
     machine = new Machine(random);
     await createJournal(OPEN, machine.directory, SEGMENT_SIZE);
     machine.device = machine.files();
@@ -310,16 +311,16 @@ test.each(CASES)(
     const { answered } = machine;
     let count = 0;
     for (let burst = 0; burst < 400; burst++) {
-      for (let i = random(30); i > 0; i--) {
-        const operation = new Operation(machine, count++, `name ${random(60)}`, random(20) === 0);
+      for (let i = random.below(30); i > 0; i--) {
+        const operation = new Operation(machine, count++, `name ${random.below(60)}`, random.below(20) === 0);
         cache.admit(operation.key, () => answered.add(operation));
         queue.submit(operation);
       }
       // Now and then everything that takes long ends before the next burst.
-      for (let turns = random(random(20) === 0 ? 300 : 8); turns > 0; turns--)
+      for (let turns = random.below(random.below(20) === 0 ? 300 : 8); turns > 0; turns--)
         await new Promise((resolve) => setImmediate(resolve));
-      if (random(10) === 0) machine.commit();
-      if (random(2) === 0) await lookAfterCrash(answersMax);
+      if (random.below(10) === 0) machine.commit();
+      if (random.below(2) === 0) await lookAfterCrash(answersMax);
     }
     await new Promise<void>((resolve) => queue.whenIdle(resolve));
     expect(answered.size).toBe(count);

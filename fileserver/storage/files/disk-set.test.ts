@@ -1,14 +1,15 @@
 // Files behind handles: bounded descriptors, none left behind, and handles that outlive all of it.
+
 import { mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { EVERYBODY } from '../../data-path/data-thread.fixture.ts';
 import type { ExportSpec } from '../../settings/export-spec.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { StatBuffer } from '../../system/statx.ts';
 import { SERVER_IDENTITY } from '../../system/thread-identity.ts';
-import { randomNumbers } from '../duplicate-requests/random-numbers.fixture.ts';
 import { openVolume, type Volume } from '../volume/volume.ts';
 import { DiskSet } from './disk-set.ts';
 import type { Export } from './export.ts';
@@ -173,14 +174,14 @@ test('a file of an export that is gone is stale, but the server can still flush 
 });
 
 test('whatever calls in progress do, no file can be found whose export is not the present one of its number', () => {
-  const random = randomNumbers(22);
-  const one = <T>(of: readonly T[]): T => of[random(of.length)]!;
+  const random = new SeededRandom(22);
+  const one = <T>(of: readonly T[]): T => of[random.below(of.length)]!;
   const names = Array.from({ length: 40 }, (_, i) => `file-${i}`);
   for (const name of names) writeFileSync(join(path, name), '');
   const held: OpenFile[] = [];
   const pinned: OpenFile[] = [];
   const steps: (() => void)[] = [
-    () => diskSet.replaceExports(['/data', '/b', '/c'].filter(() => random(3) > 0).map(randomTerms)),
+    () => diskSet.replaceExports(['/data', '/b', '/c'].filter(() => random.below(3) > 0).map(randomTerms)),
     () => diskSet.exports.all.length > 0 && held.push(found(one(diskSet.exports.all), one(names))),
     () => held.length > 0 && diskSet.attributes(one(held), stat),
     () => held.length > 0 && diskSet.table.readFd(one(held)),
@@ -193,7 +194,7 @@ test('whatever calls in progress do, no file can be found whose export is not th
       diskSet.table.pin(file);
       pinned.push(file);
     },
-    () => pinned.length > 0 && diskSet.table.unpin(pinned.splice(random(pinned.length), 1)[0]!),
+    () => pinned.length > 0 && diskSet.table.unpin(pinned.splice(random.below(pinned.length), 1)[0]!),
     () => diskSet.table.tick(),
   ];
   const randomTerms = (path: string): ExportSpec => ({

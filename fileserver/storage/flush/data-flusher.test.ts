@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventually } from '../../eventually.fixture.ts';
+import { assertEventually } from '../../../testing/assert-eventually.ts';
 import { FlushLane, FlushTimes } from '../../system/flush-lane.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -104,10 +104,10 @@ test('on a slow disk the next one begins beside the first, with a descriptor of 
   flush('A');
   flush('B');
   flush('C');
-  await eventually(() => expect(asked).toHaveLength(2));
+  await assertEventually(() => expect(asked).toHaveLength(2));
   expect(asked[1]!.fd).not.toBe(asked[0]!.fd);
   flush('D');
-  await eventually(() => expect(asked).toHaveLength(3));
+  await assertEventually(() => expect(asked).toHaveLength(3));
   asked[0]!.ends(null);
   expect(told).toEqual(['A: ok']);
   asked[1]!.ends(null);
@@ -119,7 +119,7 @@ test('no more than four of a file at once; the rest waits for one of them', asyn
   await showThatTheDiskIsSlow();
   for (const name of ['A', 'B', 'C', 'D']) {
     flush(name);
-    await eventually(() => expect(told.length + asked.length).toBe(name.charCodeAt(0) - 64));
+    await assertEventually(() => expect(told.length + asked.length).toBe(name.charCodeAt(0) - 64));
   }
   flush('E');
   await pause(LONGER_THAN_A_FAST_DISK_MS);
@@ -134,7 +134,7 @@ test('an error is told to all that have a flush of the file under way', async ()
   await showThatTheDiskIsSlow();
   flush('A');
   flush('B');
-  await eventually(() => expect(asked).toHaveLength(2));
+  await assertEventually(() => expect(asked).toHaveLength(2));
   asked[1]!.ends(null);
   expect(told).toEqual([]);
   asked[0]!.ends(Object.assign(new Error('EIO'), { errno: -5 }));

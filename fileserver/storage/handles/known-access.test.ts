@@ -1,10 +1,12 @@
 // What is remembered of permissions, against what the kernel says at the same moment.
+
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, openSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as elapsed } from 'node:timers/promises';
 import koffi from 'koffi';
 import { describe, expect, test, vi } from 'vitest';
+import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { fileSystems } from '../../data-path/file-systems.fixture.ts';
 import { StatBuffer } from '../../system/statx.ts';
 import {
@@ -16,7 +18,6 @@ import {
   W_OK,
   X_OK,
 } from '../../system/thread-identity.ts';
-import { randomNumbers } from '../duplicate-requests/random-numbers.fixture.ts';
 import type { VolumeStatus } from '../failures/status.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import { accessNow, couldRead, mayRead, mayStillRead, rememberReadable } from '../files/permissions.ts';
@@ -117,27 +118,27 @@ function setAcl(path: string, uid: number, permissions: number, others: number):
 }
 
 /** Whatever a client or somebody on the machine may do to it. */
-function change({ path }: Opened, random: (below: number) => number): string {
-  const kind = random(7);
-  const owner = [0, 1001, 1002][random(3)]!;
+function change({ path }: Opened, random: SeededRandom): string {
+  const kind = random.below(7);
+  const owner = [0, 1001, 1002][random.below(3)]!;
   switch (kind) {
     case 0:
     case 1: {
-      const mode = random(0o1000);
+      const mode = random.below(0o1000);
       chmodSync(path, mode);
       return `mode ${mode.toString(8)}`;
     }
     case 2:
-      chownSync(path, owner, [0, 1001, 2001][random(3)]!);
+      chownSync(path, owner, [0, 1001, 2001][random.below(3)]!);
       return `owner ${owner}`;
     case 3:
-      utimesSync(path, 1000 + random(1000), 1000);
+      utimesSync(path, 1000 + random.below(1000), 1000);
       return 'times of long ago';
     case 4:
-      writeFileSync(path, 'x'.repeat(random(10)));
+      writeFileSync(path, 'x'.repeat(random.below(10)));
       return 'content';
     default:
-      setAcl(path, 1002, random(8), random(8));
+      setAcl(path, 1002, random.below(8), random.below(8));
       return 'ACL';
   }
 }
@@ -151,7 +152,7 @@ describe.skipIf(!root)('as root', () => {
       const type = execFileSync('stat', ['-f', '-c', '%T', path], { encoding: 'utf8' }).trim();
       const opened = open(path, type === 'ext2/ext3' ? 'ext4' : type);
       try {
-        const random = randomNumbers(7);
+        const random = new SeededRandom(7);
         for (let round = 0; round < 12; round++) {
           // Now and then it has settled, and is known.
           await elapsed(130);
@@ -159,7 +160,7 @@ describe.skipIf(!root)('as root', () => {
           for (let i = 0; i < 20; i++) {
             const what = change(opened, random);
             expectTruth(opened, `round ${round}: ${what}`);
-            if (random(4) === 0) await elapsed(random(8));
+            if (random.below(4) === 0) await elapsed(random.below(8));
           }
         }
       } finally {

@@ -1,11 +1,12 @@
 // Any run of groups, any crash in it: the process killed (what was appended is there), or the machine (what a flush has
 // covered is there, of the rest any sectors). The next owner finds each operation's answer, or at least its intent.
+
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
-import { randomNumbers } from '../duplicate-requests/random-numbers.fixture.ts';
 import { ReplyCache } from '../duplicate-requests/reply-cache.ts';
 import { createJournal, type Journal, type JournalContents, openJournal } from './journal.ts';
 import { decodeIntentRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
@@ -50,16 +51,12 @@ const put = (contents: readonly Buffer[]): void =>
   });
 
 /** Of sectors written since `durable`, any. */
-function torn(
-  durable: readonly Buffer[],
-  written: readonly Buffer[],
-  random: (below: number) => number,
-): Buffer[] {
-  const kept = random(4);
+function torn(durable: readonly Buffer[], written: readonly Buffer[], random: SeededRandom): Buffer[] {
+  const kept = random.below(4);
   return written.map((bytes, i) => {
     const result = Buffer.from(durable[i]!);
     for (let at = 0; at < bytes.length; at += SECTOR_SIZE) {
-      if (random(4) < kept) bytes.copy(result, at, at, at + SECTOR_SIZE);
+      if (random.below(4) < kept) bytes.copy(result, at, at, at + SECTOR_SIZE);
     }
     return result;
   });
@@ -106,7 +103,7 @@ class Owner {
 }
 
 test.each([1, 2, 3, 4])('seed %i', async (seed) => {
-  const random = randomNumbers(seed);
+  const random = new SeededRandom(seed);
   let count = 0;
   /** Whose intent or answer a flush has covered, in order. */
   let promised: string[] = [];
@@ -118,27 +115,27 @@ test.each([1, 2, 3, 4])('seed %i', async (seed) => {
     // All that must not be lost: the youngest, as many as the cache holds for certain.
     const young = promised.slice(-Math.floor(LIMITS.answersMax / 2));
     expect(young.filter((key) => owner.cache.find(key) === null)).toEqual([]);
-    const began = await owner.begin(random(4) === 0);
+    const began = await owner.begin(random.below(4) === 0);
     // Several owners in a row may come to nothing.
-    const short = !began || random(2) === 0;
-    const groups = short ? 0 : random(120);
+    const short = !began || random.below(2) === 0;
+    const groups = short ? 0 : random.below(120);
     for (let group = 0; group < groups; group++) {
-      const keys = Array.from({ length: 1 + random(12) }, () => String(count++).padEnd(32, '.'));
-      const args = new Uint8Array(20 + random(300));
+      const keys = Array.from({ length: 1 + random.below(12) }, () => String(count++).padEnd(32, '.'));
+      const args = new Uint8Array(20 + random.below(300));
       const intents = keys.map((key) =>
         encodeIntentRecord({ key, procedure: 8, identity: nothing, args, evidence: new Uint8Array(8) }),
       );
       expect(owner.journal.append([], intents, owner.contents)).toBe(0);
-      if (group === groups - 1 && random(2) === 0) break;
+      if (group === groups - 1 && random.below(2) === 0) break;
       await owner.flush();
       promised = [...promised, ...keys].slice(-1000);
-      const replies = keys.map((key) => encodeReplyRecord(key, new Uint8Array(100 + random(200))));
+      const replies = keys.map((key) => encodeReplyRecord(key, new Uint8Array(100 + random.below(200))));
       expect(owner.journal.append(replies, [], owner.contents)).toBe(0);
       for (const key of keys) owner.cache.complete(key, new Uint8Array(100));
     }
     segments += owner.journal.compactionCount;
     owner.journal.close();
-    if (random(3) < (short ? 2 : 1)) continue;
+    if (random.below(3) < (short ? 2 : 1)) continue;
     durable = torn(durable, files(), random);
     put(durable);
   }

@@ -1,27 +1,30 @@
-/**
- * Seeded randomness for the simulation: the same seed gives the same run on every machine.
- * Generator: mulberry32 (32 bits of state; more than enough to tell a million seeds apart).
- */
-export class Random {
+/** Random numbers that a seed repeats, for tests and simulations: mulberry32, 32 bits of state, enough to tell a million seeds apart. */
+export class SeededRandom {
   #state: number;
 
   constructor(seed: number) {
     this.#state = (seed ^ 0x9e3779b9) >>> 0;
     // Neighbouring seeds start with similar states; a few rounds tear them apart.
-    for (let round = 0; round < 4; round++) this.next();
+    for (let round = 0; round < 4; round++) this.word();
   }
 
-  /** Uniform in [0, 1). */
-  next(): number {
+  /** A whole number, 0 <= x < 2^32. */
+  word(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
     t = Math.imul(t ^ (t >>> 15), t | 1);
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    return (t ^ (t >>> 14)) >>> 0;
   }
 
-  chance(probability: number): boolean {
-    return this.next() < probability;
+  /** Uniform in [0, 1). */
+  next(): number {
+    return this.word() / 2 ** 32;
+  }
+
+  /** A whole number, 0 <= x < limit. */
+  below(limit: number): number {
+    return Math.floor(this.next() * limit);
   }
 
   /** Uniform in [from, to). */
@@ -29,12 +32,16 @@ export class Random {
     return from + this.next() * (to - from);
   }
 
-  index(count: number): number {
-    return Math.floor(this.next() * count);
+  chance(probability: number): boolean {
+    return this.next() < probability;
   }
 
   pick<T>(items: readonly T[]): T {
-    return items[this.index(items.length)]!;
+    return items[this.below(items.length)]!;
+  }
+
+  bytes(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => this.word());
   }
 
   /** Mostly short, sometimes long: the shape of real delays. Median about `typical`, at most `max`. */
