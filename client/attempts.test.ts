@@ -42,40 +42,40 @@ class VirtualClient {
   readonly adoptions: { role: PortRole; atMs: number; id: number }[] = [];
   readonly connects: { role: PortRole; atMs: number }[] = [];
   readonly alive = new Set<number>();
-  private readonly roleOf = new Map<number, PortRole>();
-  private readonly options: AttemptsOptions;
-  private world: World;
-  private agenda: { atMs: number; id: number; what: () => void }[] = [];
+  readonly #roleOf = new Map<number, PortRole>();
+  readonly #options: AttemptsOptions;
+  #world: World;
+  #agenda: { atMs: number; id: number; what: () => void }[] = [];
 
   constructor(
     world: World,
     options: Partial<AttemptsOptions> = {},
     roles: PortRole[] = ['primary', 'secondary'],
   ) {
-    this.world = world;
-    this.options = { ...ATTEMPTS_DEFAULTS, ...options };
-    this.state = initialAttempts(roles, this.options);
+    this.#world = world;
+    this.#options = { ...ATTEMPTS_DEFAULTS, ...options };
+    this.state = initialAttempts(roles, this.#options);
   }
 
   input(input: AttemptsInput): void {
-    const step = stepAttempts(this.state, input, this.now, this.options);
+    const step = stepAttempts(this.state, input, this.now, this.#options);
     this.state = step.state;
-    for (const effect of step.effects) this.execute(effect);
-    this.check();
+    for (const effect of step.effects) this.#execute(effect);
+    this.#check();
   }
 
   runUntil(endMs: number): void {
     for (;;) {
-      const wake = attemptsWakeAt(this.state, this.options) ?? Number.POSITIVE_INFINITY;
-      this.agenda.sort((a, b) => a.atMs - b.atMs);
-      const event = this.agenda[0];
+      const wake = attemptsWakeAt(this.state, this.#options) ?? Number.POSITIVE_INFINITY;
+      this.#agenda.sort((a, b) => a.atMs - b.atMs);
+      const event = this.#agenda[0];
       const next = Math.min(wake, event?.atMs ?? Number.POSITIVE_INFINITY);
       if (next > endMs) break;
       // A wake-up that does not move time nor state would be a busy loop.
       const before = this.state;
       this.now = Math.max(this.now, next);
       if (event && event.atMs <= wake) {
-        this.agenda.shift();
+        this.#agenda.shift();
         event.what();
       } else {
         this.input({ kind: 'Tick' });
@@ -89,19 +89,19 @@ class VirtualClient {
     return this.state.adopted?.role ?? null;
   }
 
-  private execute(effect: AttemptsEffect): void {
+  #execute(effect: AttemptsEffect): void {
     this.trace.push(`${Math.round(this.now)} ${effect.kind}${'role' in effect ? ` ${effect.role}` : ''}`);
-    if (effect.kind === 'Connect') this.connect(effect.id, effect.role);
+    if (effect.kind === 'Connect') this.#connect(effect.id, effect.role);
     else if (effect.kind === 'Ask') {
       expect(this.alive.has(effect.id)).toBe(true);
-      const { behaviour, rttMs, nullMs = 0, thawsAtMs } = this.world;
-      const serves = behaviour(this.roleOf.get(effect.id)!, this.now) === 'serves';
+      const { behaviour, rttMs, nullMs = 0, thawsAtMs } = this.#world;
+      const serves = behaviour(this.#roleOf.get(effect.id)!, this.now) === 'serves';
       const thawsIn = thawsAtMs === undefined ? Number.POSITIVE_INFINITY : thawsAtMs() - this.now;
       if (serves || Number.isFinite(thawsIn)) {
-        this.later(rttMs + nullMs + (serves ? 0 : thawsIn), effect.id, {
+        this.#later(rttMs + nullMs + (serves ? 0 : thawsIn), effect.id, {
           kind: 'Answered',
           id: effect.id,
-          proven: this.world.proven ?? true,
+          proven: this.#world.proven ?? true,
         });
       }
     } else if (effect.kind === 'Abandon') {
@@ -112,33 +112,33 @@ class VirtualClient {
     }
   }
 
-  private connect(id: number, role: PortRole): void {
+  #connect(id: number, role: PortRole): void {
     this.alive.add(id);
-    this.roleOf.set(id, role);
+    this.#roleOf.set(id, role);
     this.connects.push({ role, atMs: this.now });
-    this.ask(id, role);
+    this.#ask(id, role);
   }
 
-  private ask(id: number, role: PortRole): void {
-    const behaviour = this.world.behaviour(role, this.now);
-    if (behaviour === 'refuses') this.later(this.world.rttMs, id, { kind: 'Lost', id });
+  #ask(id: number, role: PortRole): void {
+    const behaviour = this.#world.behaviour(role, this.now);
+    if (behaviour === 'refuses') this.#later(this.#world.rttMs, id, { kind: 'Lost', id });
     else if (behaviour === 'swallows') {
-      this.agenda.push({ atMs: this.now + 1000, id, what: () => this.alive.has(id) && this.ask(id, role) });
-    } else this.later(this.world.rttMs, id, { kind: 'Connected', id });
+      this.#agenda.push({ atMs: this.now + 1000, id, what: () => this.alive.has(id) && this.#ask(id, role) });
+    } else this.#later(this.#world.rttMs, id, { kind: 'Connected', id });
   }
 
-  private later(delayMs: number, id: number, input: AttemptsInput): void {
+  #later(delayMs: number, id: number, input: AttemptsInput): void {
     const what = () => {
       if (!this.alive.has(id)) return;
       if (input.kind === 'Lost') this.alive.delete(id);
       this.input(input);
     };
-    this.agenda.push({ atMs: this.now + delayMs, id, what });
+    this.#agenda.push({ atMs: this.now + delayMs, id, what });
   }
 
   /** From now on both ports refuse. */
   silenceAll(): void {
-    this.world = { ...this.world, behaviour: () => 'refuses' };
+    this.#world = { ...this.#world, behaviour: () => 'refuses' };
   }
 
   loseAdopted(): void {
@@ -147,12 +147,12 @@ class VirtualClient {
     this.input({ kind: 'Lost', id });
   }
 
-  private check(): void {
+  #check(): void {
     const { state } = this;
     expect(state.mode === 'serving' || state.mode === 'doubting').toBe(state.adopted !== null);
     for (const role of ['primary', 'secondary'] as const) {
       const mine = state.attempts.filter((attempt) => attempt.role === role);
-      expect(mine.length).toBeLessThanOrEqual(this.options.inFlightMax);
+      expect(mine.length).toBeLessThanOrEqual(this.#options.inFlightMax);
       expect(mine.filter((attempt) => attempt.phase === 'standby').length).toBeLessThanOrEqual(1);
     }
     const known = new Set(state.attempts.map((attempt) => attempt.id));

@@ -77,9 +77,9 @@ async function completed(nfs: Nfs3Client, dir: nfs_fh3, entry: DirectoryEntry, o
 export class Dir<NameType extends string | Buffer = string> implements AsyncIterable<Dirent<NameType>> {
   /** On the server. */
   readonly path: string;
-  private readonly operations: Operations;
-  private readonly entries: AsyncGenerator<Dirent<NameType>>;
-  private closed = false;
+  readonly #operations: Operations;
+  readonly #entries: AsyncGenerator<Dirent<NameType>>;
+  #closed = false;
 
   constructor(
     directory: ListedDirectory,
@@ -88,24 +88,24 @@ export class Dir<NameType extends string | Buffer = string> implements AsyncIter
     options: OperationOptions,
   ) {
     this.path = directory.path;
-    this.operations = operations;
+    this.#operations = operations;
     const { signal, callTimeoutMs } = options;
     const operation = new Operation({ syscall: 'scandir', path: this.path }, { signal, callTimeoutMs });
-    this.entries = cancellable(operation, (own) => direntsOf<NameType>(directory, encoding, own));
+    this.#entries = cancellable(operation, (own) => direntsOf<NameType>(directory, encoding, own));
   }
 
   /** The next entry; null at the end. */
   async read(): Promise<Dirent<NameType> | null> {
     const context = { syscall: 'scandir', path: this.path };
-    if (this.closed) throw new FilerPairError('EBADF', 'the directory is closed', context);
-    const next = await this.operations.run(context, undefined, () => this.entries.next());
+    if (this.#closed) throw new FilerPairError('EBADF', 'the directory is closed', context);
+    const next = await this.#operations.run(context, undefined, () => this.#entries.next());
     return next.done === true ? null : next.value;
   }
 
   /** Ends at once, also while an entry is waited for. */
   async close(): Promise<void> {
-    this.closed = true;
-    await this.entries.return(undefined);
+    this.#closed = true;
+    await this.#entries.return(undefined);
   }
 
   /** Leaving the loop closes the directory; so does its end. */

@@ -58,34 +58,34 @@ const FOREIGN: ProofAnswer = { kind: 'Refused', reason: 'serves the disks of ano
 /** One for each disk set that a process uses; connections to it may share it. */
 export class DiskSetIdentity {
   /** Of any file. */
-  private handle: Uint8Array | null = null;
+  #handle: Uint8Array | null = null;
   /** Of the exported directory, with the credential of the call that named it. */
-  private root: { readonly handle: Uint8Array; readonly credential: opaque_auth } | null = null;
-  private learnedAtMs = Number.NEGATIVE_INFINITY;
-  private readonly call = new CallHeader();
-  private readonly header = new ReplyHeader();
+  #root: { readonly handle: Uint8Array; readonly credential: opaque_auth } | null = null;
+  #learnedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #call = new CallHeader();
+  readonly #header = new ReplyHeader();
 
   /** Can a server be asked whether it is the right one? */
   get isKnown(): boolean {
-    return this.handle !== null;
+    return this.#handle !== null;
   }
 
   /** Is it time to look at an answered call? `now`: ms of performance.now(). */
   isWanted(now: number): boolean {
-    return now - this.learnedAtMs >= RENEW_MS;
+    return now - this.#learnedAtMs >= RENEW_MS;
   }
 
   /** The handle of the exported directory, as MOUNT returned it, and the credential of those who use it. */
   mounted(handle: Uint8Array, credential: opaque_auth): void {
-    this.root = { handle: handle.slice(), credential };
-    this.handle = this.root.handle;
+    this.#root = { handle: handle.slice(), credential };
+    this.#handle = this.#root.handle;
   }
 
   /** Looks for a handle in a call and its reply, and leaves both as they are. `record`: begins with the record mark. */
   learn(record: Uint8Array, reply: XdrReader, now: number): void {
     try {
       const at = reply.position;
-      this.read(new XdrReader(record, MARK_SIZE), new XdrReader(reply.bytes, at, reply.end), now);
+      this.#read(new XdrReader(record, MARK_SIZE), new XdrReader(reply.bytes, at, reply.end), now);
     } catch (error) {
       // The caller gets the same reply and sees the error itself.
       if (!(error instanceof XdrError)) throw error;
@@ -99,10 +99,10 @@ export class DiskSetIdentity {
     if (question === 'Holds') {
       const { HOLDS } = successionproc1;
       encodeCallHeader(w, xid, SUCCESSION_PROGRAM, SUCCESSION_VERSION, HOLDS, AUTH_NONE_CREDENTIAL);
-      encodeHoldsArgs(w, this.handle!);
+      encodeHoldsArgs(w, this.#handle!);
     } else {
-      encodeCallHeader(w, xid, NFS_PROGRAM, NFS_V3, nfsproc3.GETATTR, this.root!.credential);
-      w.opaque(this.root!.handle);
+      encodeCallHeader(w, xid, NFS_PROGRAM, NFS_V3, nfsproc3.GETATTR, this.#root!.credential);
+      w.opaque(this.#root!.handle);
     }
     endRecord(w, mark);
     return w.written();
@@ -110,12 +110,12 @@ export class DiskSetIdentity {
 
   /** What the reply to the question says. Throws XdrError. */
   judge(question: ProofQuestion, reply: XdrReader): ProofAnswer {
-    const { header } = this;
+    const header = this.#header;
     decodeReplyHeader(reply, header);
     if (question === 'Holds') {
       if (header.kind === 'success') return decodeHoldsRes(reply) ? PROVEN : FOREIGN;
       // Not FilerPair, or an earlier version. Where not even the exported directory is known, nothing can be found out.
-      return this.root === null ? PROVEN : { kind: 'Ask', question: 'RootAttributes' };
+      return this.#root === null ? PROVEN : { kind: 'Ask', question: 'RootAttributes' };
     }
     if (header.kind !== 'success') {
       const what = header.kind === 'error' ? errorName(header.acceptStat) : header.kind;
@@ -127,22 +127,22 @@ export class DiskSetIdentity {
     return { kind: 'Refused', reason: `answers GETATTR of the export with ${nfsstat3Name(status)}` };
   }
 
-  private read(call: XdrReader, reply: XdrReader, now: number): void {
-    decodeReplyHeader(reply, this.header);
-    if (this.header.kind !== 'success') return;
-    const { call: header } = this;
+  #read(call: XdrReader, reply: XdrReader, now: number): void {
+    decodeReplyHeader(reply, this.#header);
+    if (this.#header.kind !== 'success') return;
+    const header = this.#call;
     if (decodeCallHeader(call, header) !== 'ok') return;
     if (header.prog === NFS_PROGRAM && header.vers === NFS_V3 && header.proc !== nfsproc3.NULL) {
       if (reply.u32() !== NFS3_OK) return;
       const handle = call.opaque(NFS3_FHSIZE).slice();
       // The kernel asks this of the exported directory, after each mount.
       if (header.proc === nfsproc3.FSINFO) this.mounted(handle, credentialIn(call, header));
-      else this.handle = handle;
-      this.learnedAtMs = now;
+      else this.#handle = handle;
+      this.#learnedAtMs = now;
     } else if (header.prog === MOUNT_PROGRAM && header.proc === mountproc3.MNT) {
       if (reply.u32() !== MNT3_OK) return;
       this.mounted(reply.opaque(NFS3_FHSIZE), credentialIn(call, header));
-      this.learnedAtMs = now;
+      this.#learnedAtMs = now;
     }
   }
 }

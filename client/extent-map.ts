@@ -14,33 +14,33 @@ export interface Extent {
 
 /** Extents in the order of their offsets, none over another. */
 export class ExtentMap {
-  private extents: Extent[] = [];
-  private held = 0;
+  #extents: Extent[] = [];
+  #held = 0;
 
   /** Bytes. */
   get size(): number {
-    return this.held;
+    return this.#held;
   }
 
   get count(): number {
-    return this.extents.length;
+    return this.#extents.length;
   }
 
   [Symbol.iterator](): IterableIterator<Extent> {
-    return this.extents.values();
+    return this.#extents.values();
   }
 
   /** Newer data: what it covers is dropped. A commit that waits for dropped bytes now waits for the new ones. */
   putOver(extent: Extent): void {
     const { start, data } = extent;
     const end = start + data.length;
-    const first = this.firstAfter(start);
+    const first = this.#firstAfter(start);
     let next = first;
     const parts: Extent[] = [];
-    for (; next < this.extents.length && this.extents[next]!.start < end; next++) {
-      const old = this.extents[next]!;
+    for (; next < this.#extents.length && this.#extents[next]!.start < end; next++) {
+      const old = this.#extents[next]!;
       const oldEnd = old.start + old.data.length;
-      this.held -= old.data.length;
+      this.#held -= old.data.length;
       extent.since = Math.min(extent.since, old.since);
       if (old.start < start) parts.push({ ...old, data: old.data.subarray(0, start - old.start) });
 
@@ -48,8 +48,8 @@ export class ExtentMap {
     }
     const at = parts.length > 0 && parts[0]!.start < start ? 1 : 0;
     parts.splice(at, 0, extent);
-    for (const part of parts) this.held += part.data.length;
-    this.extents.splice(first, next - first, ...parts);
+    for (const part of parts) this.#held += part.data.length;
+    this.#extents.splice(first, next - first, ...parts);
   }
 
   /** Older data: only those parts of it are taken whose bytes are not here yet. */
@@ -58,8 +58,8 @@ export class ExtentMap {
     const end = start + data.length;
     const gaps: Extent[] = [];
     let at = start;
-    for (let i = this.firstAfter(start); i < this.extents.length && this.extents[i]!.start < end; i++) {
-      const newer = this.extents[i]!;
+    for (let i = this.#firstAfter(start); i < this.#extents.length && this.#extents[i]!.start < end; i++) {
+      const newer = this.#extents[i]!;
       newer.since = Math.min(newer.since, since);
       if (newer.start > at) {
         gaps.push({ ...extent, start: at, data: data.subarray(at - start, newer.start - start) });
@@ -72,30 +72,30 @@ export class ExtentMap {
 
   /** Removes an extent that is in here, itself and not only its like. */
   remove(extent: Extent): void {
-    const at = this.firstAfter(extent.start);
-    if (this.extents[at] !== extent) throw new Error(`no such extent at ${extent.start}`);
-    this.extents.splice(at, 1);
-    this.held -= extent.data.length;
+    const at = this.#firstAfter(extent.start);
+    if (this.#extents[at] !== extent) throw new Error(`no such extent at ${extent.start}`);
+    this.#extents.splice(at, 1);
+    this.#held -= extent.data.length;
   }
 
   overlaps({ start, data }: Pick<Extent, 'start' | 'data'>): boolean {
-    const next = this.extents[this.firstAfter(start)];
+    const next = this.#extents[this.#firstAfter(start)];
     return next !== undefined && next.start < start + data.length;
   }
 
   /** Removes some at once. */
   removeAll(extents: ReadonlySet<Extent>): void {
-    this.extents = this.extents.filter((each) => !extents.has(each));
-    this.held = this.extents.reduce((size, each) => size + each.data.length, 0);
+    this.#extents = this.#extents.filter((each) => !extents.has(each));
+    this.#held = this.#extents.reduce((size, each) => size + each.data.length, 0);
   }
 
   /** Index of the first extent that ends after a place. */
-  private firstAfter(place: number): number {
+  #firstAfter(place: number): number {
     let low = 0;
-    let high = this.extents.length;
+    let high = this.#extents.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const { start, data } = this.extents[middle]!;
+      const { start, data } = this.#extents[middle]!;
       if (start + data.length <= place) low = middle + 1;
       else high = middle;
     }

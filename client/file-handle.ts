@@ -53,29 +53,29 @@ const BUFFER_SIZE = 16 * 1024;
 export class FileHandle extends EventEmitter<{ close: [] }> {
   /** On the server. */
   readonly path: string;
-  private readonly access: FileAccess;
-  private readonly flags: OpenFlags;
-  private readonly file: OpenFile;
+  readonly #access: FileAccess;
+  readonly #flags: OpenFlags;
+  readonly #file: OpenFile;
   /** Where the next read or write without a position begins. */
-  private position = 0;
+  #position = 0;
   /** Reads without a position follow each other. */
-  private reading: Promise<unknown> = Promise.resolve();
-  private closing: Promise<void> | null = null;
+  #reading: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | null = null;
   /** The error of a write that this handle's user knows. */
-  private known: unknown = null;
+  #known: unknown = null;
 
   /** Made by FilerPairClient.open(). */
   constructor(access: FileAccess, file: OpenFile, flags: OpenFlags, path: string) {
     super();
-    this.access = access;
-    this.file = file;
-    this.flags = flags;
+    this.#access = access;
+    this.#file = file;
+    this.#flags = flags;
     this.path = path;
   }
 
   /** The NFS file handle, for FilerPairClient.nfs. */
   get nfsHandle(): Uint8Array {
-    return this.file.handle;
+    return this.#file.handle;
   }
 
   /**
@@ -83,8 +83,8 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
    * resolved. Shared by all handles of the file.
    */
   get writer(): FileWriter {
-    this.check('write', this.flags.write);
-    return this.file.writer;
+    this.#check('write', this.#flags.write);
+    return this.#file.writer;
   }
 
   read<Target extends NodeJS.ArrayBufferView = Buffer>(
@@ -109,11 +109,11 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     const buffer = options.buffer ?? (Buffer.alloc(BUFFER_SIZE) as NodeJS.ArrayBufferView as Target);
     const target = part(buffer, options.offset, options.length);
     const at = options.position;
-    const bytesRead = await this.run('read', this.flags.read, options, (operation) => {
-      if (at !== undefined && at !== null && at >= 0) return this.readInto(target, Number(at), operation);
-      return this.inTurn(operation, async () => {
-        const size = await this.readInto(target, this.position, operation);
-        this.position += size;
+    const bytesRead = await this.run('read', this.#flags.read, options, (operation) => {
+      if (at !== undefined && at !== null && at >= 0) return this.#readInto(target, Number(at), operation);
+      return this.#inTurn(operation, async () => {
+        const size = await this.#readInto(target, this.#position, operation);
+        this.#position += size;
         return size;
       });
     });
@@ -141,10 +141,10 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   /** From where the last read or write without a position has ended, to the end of the file. */
   async readFile(options?: TextOptions): Promise<Buffer | string> {
     const { encoding, ...limits } = textOptions(options);
-    const data = await this.run('read', this.flags.read, limits, (operation) =>
-      this.inTurn(operation, async () => {
-        const found = await this.readRest(this.position, operation);
-        this.position += found.length;
+    const data = await this.run('read', this.#flags.read, limits, (operation) =>
+      this.#inTurn(operation, async () => {
+        const found = await this.#readRest(this.#position, operation);
+        this.#position += found.length;
         return found;
       }),
     );
@@ -184,7 +184,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
       bytes = part(data, second, third as number | null);
       at = position;
     }
-    await this.run('write', this.flags.write, options, (operation) => this.put(bytes, at, operation));
+    await this.run('write', this.#flags.write, options, (operation) => this.put(bytes, at, operation));
     return { bytesWritten: bytes.length, buffer: data };
   }
 
@@ -200,7 +200,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   /** Writes from where the last read or write without a position has ended. */
   async writeFile(data: FileData, options?: TextOptions): Promise<void> {
     const { encoding, ...limits } = textOptions(options);
-    await this.run('write', this.flags.write, limits, async (operation) => {
+    await this.run('write', this.#flags.write, limits, async (operation) => {
       for await (const piece of piecesOf(data, encoding)) {
         operation.throwIfOver();
         await this.put(piece, null, operation);
@@ -215,32 +215,32 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   stat(options?: OperationOptions & { readonly bigint?: false }): Promise<Stats>;
   stat(options: OperationOptions & { readonly bigint: true }): Promise<BigIntStats>;
   async stat(options: OperationOptions & { readonly bigint?: boolean } = {}): Promise<Stats | BigIntStats> {
-    const attributes = await this.run('fstat', true, options, (operation) => this.attributes(operation));
-    const { readSize } = this.access.sizes;
+    const attributes = await this.run('fstat', true, options, (operation) => this.#attributes(operation));
+    const { readSize } = this.#access.sizes;
     return options.bigint === true ? new BigIntStats(attributes, readSize) : new Stats(attributes, readSize);
   }
 
   async truncate(size = 0, options?: OperationOptions): Promise<void> {
-    await this.run('ftruncate', this.flags.write, options, async (operation) => {
+    await this.run('ftruncate', this.#flags.write, options, async (operation) => {
       // What is written again after this would make the file long again.
-      await this.access.files.settle(this.file.handle, operation);
-      await this.set({ size }, operation);
+      await this.#access.files.settle(this.#file.handle, operation);
+      await this.#set({ size }, operation);
     });
   }
 
   async chmod(mode: number, options?: OperationOptions): Promise<void> {
-    await this.run('fchmod', true, options, (operation) => this.set({ mode: mode & 0o7777 }, operation));
+    await this.run('fchmod', true, options, (operation) => this.#set({ mode: mode & 0o7777 }, operation));
   }
 
   async chown(uid: number, gid: number, options?: OperationOptions): Promise<void> {
-    await this.run('fchown', true, options, (operation) => this.set(owner(uid, gid), operation));
+    await this.run('fchown', true, options, (operation) => this.#set(owner(uid, gid), operation));
   }
 
   async utimes(atime: Time, mtime: Time, options?: OperationOptions): Promise<void> {
     const times = { atime: setTime(atime), mtime: setTime(mtime) };
     await this.run('futime', true, options, async (operation) => {
-      await this.access.files.settle(this.file.handle, operation);
-      await this.set(times, operation);
+      await this.#access.files.settle(this.#file.handle, operation);
+      await this.#set(times, operation);
     });
   }
 
@@ -250,7 +250,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
       try {
         await this.commit(operation);
       } catch (error) {
-        this.known = error;
+        this.#known = error;
         throw error;
       }
     });
@@ -280,8 +280,8 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
    * that nobody else was told of. The handle is closed in any case.
    */
   close(options?: OperationOptions): Promise<void> {
-    this.closing ??= this.finish(options);
-    return this.closing;
+    this.#closing ??= this.#finish(options);
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -290,16 +290,16 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
 
   /** Like write(), for bytes that nobody changes any more: they are not copied. */
   async take(bytes: Uint8Array, position: number, options?: OperationOptions): Promise<void> {
-    await this.run('write', this.flags.write, options, (operation) =>
+    await this.run('write', this.#flags.write, options, (operation) =>
       this.put(bytes, position, operation, true),
     );
   }
 
   /** The file's data from a place on, several READs ahead. For streams. */
   pieces(start: number, end: number, operation: Operation): AsyncGenerator<Uint8Array> {
-    const { nfs, sizes } = this.access;
+    const { nfs, sizes } = this.#access;
     const range = { offset: start, length: end - start, readSize: sizes.readSize, operation };
-    return readRange(nfs, this.file.handle, range);
+    return readRange(nfs, this.#file.handle, range);
   }
 
   /** Runs as one operation on this file, which has to be open for it. */
@@ -309,66 +309,66 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     options: OperationOptions | undefined,
     work: (operation: Operation) => Promise<T>,
   ): Promise<T> {
-    const context = this.check(syscall, allowed);
-    return this.access.operations.run(context, options, work);
+    const context = this.#check(syscall, allowed);
+    return this.#access.operations.run(context, options, work);
   }
 
   /** Makes the file empty. */
   async clear(operation: Operation): Promise<void> {
-    if ((await this.attributes(operation)).size > 0) await this.set({ size: 0 }, operation);
+    if ((await this.#attributes(operation)).size > 0) await this.#set({ size: 0 }, operation);
   }
 
   async commit(operation: Operation): Promise<void> {
-    await operation.within(this.file.writer.commit());
+    await operation.within(this.#file.writer.commit());
   }
 
   /** Closes without waiting for anything. */
   release(): void {
-    this.closing ??= Promise.resolve();
-    this.access.files.close(this.file);
+    this.#closing ??= Promise.resolve();
+    this.#access.files.close(this.#file);
   }
 
   /** Makes true what the server says of the file. */
   settle(operation: Operation): Promise<boolean> {
-    return this.access.files.settle(this.file.handle, operation);
+    return this.#access.files.settle(this.#file.handle, operation);
   }
 
-  private check(syscall: string, allowed: boolean): ErrorContext {
+  #check(syscall: string, allowed: boolean): ErrorContext {
     const context = { syscall, path: this.path };
-    if (this.closing !== null) throw new FilerPairError('EBADF', 'the file is closed', context);
+    if (this.#closing !== null) throw new FilerPairError('EBADF', 'the file is closed', context);
     if (!allowed) throw new FilerPairError('EBADF', 'the file was not opened for this', context);
     return context;
   }
 
-  private async finish(options: OperationOptions | undefined): Promise<void> {
-    const { writer } = this.file;
+  async #finish(options: OperationOptions | undefined): Promise<void> {
+    const { writer } = this.#file;
     try {
       // Also while the client closes, which waits for this.
       const operation = new Operation({ syscall: 'close', path: this.path }, options);
       if (!writer.isClean || writer.isBroken) await operation.within(writer.commit());
     } catch (error) {
-      if (error !== this.known) throw error;
+      if (error !== this.#known) throw error;
     } finally {
-      this.access.files.close(this.file);
+      this.#access.files.close(this.#file);
       emitSafely(this, 'close', []);
     }
   }
 
-  private inTurn<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-    const turn = this.reading.then(() => {
+  #inTurn<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
+    const turn = this.#reading.then(() => {
       operation.throwIfOver();
       return work();
     });
-    this.reading = turn.catch(() => {});
+    this.#reading = turn.catch(() => {});
     return operation.within(turn);
   }
 
-  private async readInto(target: Uint8Array, position: number, operation: Operation): Promise<number> {
+  async #readInto(target: Uint8Array, position: number, operation: Operation): Promise<number> {
     if (target.length === 0) return 0;
     await this.settle(operation);
-    const { nfs, sizes } = this.access;
+    const { nfs, sizes } = this.#access;
     if (target.length <= sizes.readSize) {
-      const { data } = await readPiece(nfs, this.file.handle, position, target.length, operation);
+      const { data } = await readPiece(nfs, this.#file.handle, position, target.length, operation);
       target.set(data);
       return data.length;
     }
@@ -380,7 +380,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     return size;
   }
 
-  private async readRest(position: number, operation: Operation): Promise<Buffer> {
+  async #readRest(position: number, operation: Operation): Promise<Buffer> {
     await this.settle(operation);
     const parts: Uint8Array[] = [];
     for await (const data of this.pieces(position, Number.POSITIVE_INFINITY, operation)) parts.push(data);
@@ -394,49 +394,49 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     operation: Operation,
     owned = false,
   ): Promise<void> {
-    if (this.flags.append) return this.append(bytes, operation);
+    if (this.#flags.append) return this.#append(bytes, operation);
     let at = position;
     if (at === undefined || at === null || at < 0) {
-      at = this.position;
-      this.position += bytes.length;
+      at = this.#position;
+      this.#position += bytes.length;
     }
-    await this.writeAt(at, bytes, owned, operation);
+    await this.#writeAt(at, bytes, owned, operation);
   }
 
   /**
    * NFSv3 has no append: the end is asked for. Appends of one client follow each other, those of several clients may
    * meet, and one is lost then.
    */
-  private append(bytes: Uint8Array, operation: Operation): Promise<void> {
-    const { file } = this;
+  #append(bytes: Uint8Array, operation: Operation): Promise<void> {
+    const file = this.#file;
     const turn = file.appending.then(async () => {
       operation.throwIfOver();
-      const { size } = await this.attributes(operation);
-      await this.writeAt(size, bytes, false, operation);
+      const { size } = await this.#attributes(operation);
+      await this.#writeAt(size, bytes, false, operation);
     });
     file.appending = turn.catch(() => {});
     return operation.within(turn);
   }
 
-  private async writeAt(at: number, bytes: Uint8Array, owned: boolean, operation: Operation): Promise<void> {
-    const { writer } = this.file;
-    const through = this.flags.sync && writer.isClean && !writer.isBroken;
+  async #writeAt(at: number, bytes: Uint8Array, owned: boolean, operation: Operation): Promise<void> {
+    const { writer } = this.#file;
+    const through = this.#flags.sync && writer.isClean && !writer.isBroken;
     try {
-      if (through) return await this.writeThrough(at, bytes, operation);
+      if (through) return await this.#writeThrough(at, bytes, operation);
       await operation.within(writer.write(at, owned ? bytes : Uint8Array.prototype.slice.call(bytes)));
-      if (this.flags.sync) await operation.within(writer.commit());
+      if (this.#flags.sync) await operation.within(writer.commit());
     } catch (error) {
-      this.known = error;
+      this.#known = error;
       throw error;
     }
   }
 
   /** FILE_SYNC: nothing is kept, and nothing is copied. */
-  private async writeThrough(at: number, bytes: Uint8Array, operation: Operation): Promise<void> {
-    const { nfs, sizes } = this.access;
+  async #writeThrough(at: number, bytes: Uint8Array, operation: Operation): Promise<void> {
+    const { nfs, sizes } = this.#access;
     for (let written = 0; written < bytes.length; ) {
       const piece = bytes.subarray(written, written + sizes.writeSize);
-      const result = await nfs.write(this.file.handle, at + written, piece, FILE_SYNC, operation);
+      const result = await nfs.write(this.#file.handle, at + written, piece, FILE_SYNC, operation);
       if (result.committed !== FILE_SYNC || result.count === 0) {
         throw new RpcError('EPROTO', 'the server did not write as durably as it was asked to', operation);
       }
@@ -444,13 +444,13 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     }
   }
 
-  private async attributes(operation: Operation): Promise<fattr3> {
+  async #attributes(operation: Operation): Promise<fattr3> {
     await this.settle(operation);
-    return this.access.nfs.getattr(this.file.handle, operation);
+    return this.#access.nfs.getattr(this.#file.handle, operation);
   }
 
-  private set(attributes: Attributes, operation: Operation): Promise<void> {
-    return this.access.nfs.setattr(this.file.handle, attributes, null, operation);
+  #set(attributes: Attributes, operation: Operation): Promise<void> {
+    return this.#access.nfs.setattr(this.#file.handle, attributes, null, operation);
   }
 }
 

@@ -48,28 +48,28 @@ export class ReadStream extends Readable {
   readonly path: string;
   /** Bytes handed out. */
   bytesRead = 0;
-  private readonly openFile: Open;
-  private readonly options: ReadStreamOptions;
-  private handle: StreamedFile | null = null;
-  private pieces: AsyncGenerator<Uint8Array> | null = null;
+  readonly #openFile: Open;
+  readonly #options: ReadStreamOptions;
+  #handle: StreamedFile | null = null;
+  #pieces: AsyncGenerator<Uint8Array> | null = null;
 
   constructor(open: Open, path: string, options: ReadStreamOptions) {
     const { highWaterMark = HIGH_WATER_MARK, encoding } = options;
     super({ highWaterMark, ...(encoding && { encoding }) });
-    this.openFile = open;
+    this.#openFile = open;
     this.path = path;
-    this.options = options;
+    this.#options = options;
     if (options.signal !== undefined) addAbortSignal(options.signal, this);
   }
 
   override _construct(done: Done): void {
     const open = async () => {
-      const handle = await this.openFile();
-      this.handle = handle;
-      const { start = 0, end = Number.POSITIVE_INFINITY, callTimeoutMs } = this.options;
+      const handle = await this.#openFile();
+      this.#handle = handle;
+      const { start = 0, end = Number.POSITIVE_INFINITY, callTimeoutMs } = this.#options;
       await handle.run('read', true, { callTimeoutMs }, async (operation) => {
         await handle.settle(operation);
-        this.pieces = cancellable(operation, (own) => handle.pieces(start, end + 1, own));
+        this.#pieces = cancellable(operation, (own) => handle.pieces(start, end + 1, own));
       });
       this.emit('open');
       this.emit('ready');
@@ -82,7 +82,7 @@ export class ReadStream extends Readable {
   }
 
   override _read(): void {
-    this.handle!.run('read', true, undefined, () => this.pieces!.next()).then(
+    this.#handle!.run('read', true, undefined, () => this.#pieces!.next()).then(
       ({ value, done }) => {
         if (done === true) this.push(null);
         else {
@@ -96,8 +96,8 @@ export class ReadStream extends Readable {
 
   override _destroy(error: Error | null, done: Done): void {
     const end = async () => {
-      await this.pieces?.return(undefined).catch(() => {});
-      await this.handle?.close();
+      await this.#pieces?.return(undefined).catch(() => {});
+      await this.#handle?.close();
     };
     end().then(
       () => done(error),
@@ -111,24 +111,24 @@ export class WriteStream extends Writable {
   readonly path: string;
   /** Bytes taken over from the stream. */
   bytesWritten = 0;
-  private readonly openFile: Open;
-  private readonly options: WriteStreamOptions;
-  private handle: StreamedFile | null = null;
-  private position: number;
+  readonly #openFile: Open;
+  readonly #options: WriteStreamOptions;
+  #handle: StreamedFile | null = null;
+  #position: number;
 
   constructor(open: Open, path: string, options: WriteStreamOptions) {
     const { highWaterMark = HIGH_WATER_MARK, encoding } = options;
     super({ highWaterMark, ...(encoding && { defaultEncoding: encoding }) });
-    this.openFile = open;
+    this.#openFile = open;
     this.path = path;
-    this.options = options;
-    this.position = options.start ?? 0;
+    this.#options = options;
+    this.#position = options.start ?? 0;
     if (options.signal !== undefined) addAbortSignal(options.signal, this);
   }
 
   override _construct(done: Done): void {
     const open = async () => {
-      this.handle = await this.openFile();
+      this.#handle = await this.#openFile();
       this.emit('open');
       this.emit('ready');
     };
@@ -140,20 +140,20 @@ export class WriteStream extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
-    this.put(Uint8Array.prototype.slice.call(chunk)).then(() => done(), done);
+    this.#put(Uint8Array.prototype.slice.call(chunk)).then(() => done(), done);
   }
 
   /** What has gathered while a write waited is written as one: small chunks become large WRITEs. */
   override _writev(chunks: readonly { chunk: Buffer }[], done: Done): void {
-    this.put(Buffer.concat(chunks.map((each) => each.chunk))).then(() => done(), done);
+    this.#put(Buffer.concat(chunks.map((each) => each.chunk))).then(() => done(), done);
   }
 
   override _final(done: Done): void {
-    this.handle!.sync().then(() => done(), done);
+    this.#handle!.sync().then(() => done(), done);
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    const closed = this.handle?.close() ?? Promise.resolve();
+    const closed = this.#handle?.close() ?? Promise.resolve();
     if (error !== null) {
       // Whoever destroys the stream does not wait for a disk. What was written goes on by itself.
       closed.catch(() => {});
@@ -163,10 +163,10 @@ export class WriteStream extends Writable {
     closed.then(() => done(), done);
   }
 
-  private async put(chunk: Uint8Array): Promise<void> {
-    const at = this.position;
-    this.position += chunk.length;
-    await this.handle!.take(chunk, at, { callTimeoutMs: this.options.callTimeoutMs });
+  async #put(chunk: Uint8Array): Promise<void> {
+    const at = this.#position;
+    this.#position += chunk.length;
+    await this.#handle!.take(chunk, at, { callTimeoutMs: this.#options.callTimeoutMs });
     this.bytesWritten += chunk.length;
   }
 }

@@ -34,8 +34,8 @@ const NO_WCC = { before: null, after: null };
 /** A file whose unstable data can be lost on command, as a server's death loses it. */
 class ForgetfulFile {
   readonly durable = Buffer.alloc(4096, '.');
-  private volatile_: { offset: number; data: Buffer }[] = [];
-  private epoch = 1;
+  #volatile_: { offset: number; data: Buffer }[] = [];
+  #epoch = 1;
   writes = 0;
   commits = 0;
   /** How much of a WRITE is taken; RFC 1813 allows less than all. */
@@ -47,30 +47,30 @@ class ForgetfulFile {
   held: (() => void)[] | null = null;
 
   get unstable(): number {
-    return this.volatile_.length;
+    return this.#volatile_.length;
   }
 
   loseUnstable(): void {
-    this.volatile_ = [];
-    this.epoch += 1;
+    this.#volatile_ = [];
+    this.#epoch += 1;
   }
 
   serve(call: ScriptedCall): void {
     const reader = new XdrReader(call.message);
     decodeCallHeader(reader, new CallHeader());
     const w = new XdrWriter();
-    if (call.procedure === nfsproc3.WRITE) this.write(reader, w);
-    else this.commit(w);
+    if (call.procedure === nfsproc3.WRITE) this.#write(reader, w);
+    else this.#commit(w);
     const reply = () => answer(call, w.written());
     if (call.procedure === nfsproc3.COMMIT && this.held !== null) this.held.push(reply);
     else reply();
   }
 
-  private get verf(): Uint8Array {
-    return Buffer.alloc(8, this.epoch);
+  get #verf(): Uint8Array {
+    return Buffer.alloc(8, this.#epoch);
   }
 
-  private write(reader: XdrReader, w: XdrWriter): void {
+  #write(reader: XdrReader, w: XdrWriter): void {
     this.writes += 1;
     const args = nfs3Procedures.WRITE.args.decode(reader);
     const { data } = args;
@@ -80,9 +80,10 @@ class ForgetfulFile {
       return;
     }
     const taken = Buffer.from(data.subarray(0, this.take));
-    if (this.committed === UNSTABLE) this.volatile_.push({ offset, data: taken });
+    if (this.committed === UNSTABLE) this.#volatile_.push({ offset, data: taken });
     else this.durable.set(taken, offset);
-    const { committed, verf } = this;
+    const { committed } = this;
+    const verf = this.#verf;
     nfs3Procedures.WRITE.res.encode(w, {
       status: NFS3_OK,
       file_wcc: NO_WCC,
@@ -92,12 +93,12 @@ class ForgetfulFile {
     });
   }
 
-  private commit(w: XdrWriter): void {
+  #commit(w: XdrWriter): void {
     this.commits += 1;
     this.onCommit();
-    for (const { offset, data } of this.volatile_) this.durable.set(data, offset);
-    this.volatile_ = [];
-    nfs3Procedures.COMMIT.res.encode(w, { status: NFS3_OK, file_wcc: NO_WCC, verf: this.verf });
+    for (const { offset, data } of this.#volatile_) this.durable.set(data, offset);
+    this.#volatile_ = [];
+    nfs3Procedures.COMMIT.res.encode(w, { status: NFS3_OK, file_wcc: NO_WCC, verf: this.#verf });
   }
 }
 

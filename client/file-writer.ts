@@ -36,35 +36,35 @@ const UNCONFIRMED_COUNT_MAX = 16 * 1024;
 
 /** Several callers may write and commit at once, also to the same place: the write that was called last stays. */
 export class FileWriter {
-  private readonly client: Pick<Nfs3Client, 'write' | 'commit'>;
-  private readonly handle: nfs_fh3;
-  private readonly writeSize: number;
-  private readonly window: number;
-  private readonly unconfirmedSizeMax: number;
-  private readonly writing: Operation;
-  private readonly committing: Operation;
-  private readonly unsent = new ExtentMap();
+  readonly #client: Pick<Nfs3Client, 'write' | 'commit'>;
+  readonly #handle: nfs_fh3;
+  readonly #writeSize: number;
+  readonly #window: number;
+  readonly #unconfirmedSizeMax: number;
+  readonly #writing: Operation;
+  readonly #committing: Operation;
+  readonly #unsent = new ExtentMap();
   /** What was sent and is not confirmed, with what is in flight. */
-  private readonly sent = new ExtentMap();
-  private readonly inFlight = new Set<Extent>();
+  readonly #sent = new ExtentMap();
+  readonly #inFlight = new Set<Extent>();
   /** Number of the last write(). */
-  private written = 0;
+  #written = 0;
   /** During a COMMIT: what was written later is only sent where nothing else waits for it. */
-  private sendUpTo = Number.POSITIVE_INFINITY;
-  private confirming: Promise<void> | null = null;
-  private waiters: (() => void)[] = [];
-  private failure: unknown = null;
+  #sendUpTo = Number.POSITIVE_INFINITY;
+  #confirming: Promise<void> | null = null;
+  #waiters: (() => void)[] = [];
+  #failure: unknown = null;
   /** Bytes that had to be written again because a server had lost them. */
   rewritten = 0;
 
   constructor(client: Pick<Nfs3Client, 'write' | 'commit'>, handle: nfs_fh3, options: FileWriterOptions) {
-    this.client = client;
-    this.handle = handle;
-    this.writeSize = options.writeSize;
-    this.window = options.window ?? WINDOW;
-    this.unconfirmedSizeMax = options.unconfirmedSizeMax ?? UNCONFIRMED_SIZE_MAX;
-    this.writing = new Operation({ syscall: 'write', path: options.path });
-    this.committing = new Operation({ syscall: 'fsync', path: options.path });
+    this.#client = client;
+    this.#handle = handle;
+    this.#writeSize = options.writeSize;
+    this.#window = options.window ?? WINDOW;
+    this.#unconfirmedSizeMax = options.unconfirmedSizeMax ?? UNCONFIRMED_SIZE_MAX;
+    this.#writing = new Operation({ syscall: 'write', path: options.path });
+    this.#committing = new Operation({ syscall: 'fsync', path: options.path });
   }
 
   /**
@@ -73,158 +73,158 @@ export class FileWriter {
    * the first error of a WRITE: no later call heals that. After the error of a COMMIT the next commit() tries again.
    */
   async write(offset: number, data: Uint8Array): Promise<void> {
-    this.written += 1;
-    for (let at = 0; at < data.length; at += this.writeSize) {
-      const part = data.subarray(at, at + this.writeSize);
-      this.unsent.putOver(extentOf(offset + at, part, this.written));
+    this.#written += 1;
+    for (let at = 0; at < data.length; at += this.#writeSize) {
+      const part = data.subarray(at, at + this.#writeSize);
+      this.#unsent.putOver(extentOf(offset + at, part, this.#written));
     }
-    this.sendMore();
-    while (this.unsent.count > 0 && this.failure === null) {
-      if (this.full) await this.confirm();
-      else await this.change();
+    this.#sendMore();
+    while (this.#unsent.count > 0 && this.#failure === null) {
+      if (this.#full) await this.#confirm();
+      else await this.#change();
     }
-    await this.throwFailure();
+    await this.#throwFailure();
   }
 
   /** Resolves when all that was written before the call is on the disk. Rejects as write() does. */
   async commit(): Promise<void> {
-    const upTo = this.written;
-    await this.throwFailure();
-    while (holds(this.unsent, upTo) || holds(this.sent, upTo)) await this.confirm();
+    const upTo = this.#written;
+    await this.#throwFailure();
+    while (holds(this.#unsent, upTo) || holds(this.#sent, upTo)) await this.#confirm();
   }
 
   /** False: there is data that no COMMIT has confirmed yet. */
   get isClean(): boolean {
-    return this.unsent.count === 0 && this.sent.count === 0;
+    return this.#unsent.count === 0 && this.#sent.count === 0;
   }
 
   /** A WRITE has failed: nothing is written by this any more. */
   get isBroken(): boolean {
-    return this.failure !== null;
+    return this.#failure !== null;
   }
 
   /** Resolves when no WRITE is under way. */
   async atRest(): Promise<void> {
-    while (this.inFlight.size > 0) await this.change();
+    while (this.#inFlight.size > 0) await this.#change();
   }
 
-  private get full(): boolean {
-    return this.sent.size >= this.unconfirmedSizeMax || this.sent.count >= UNCONFIRMED_COUNT_MAX;
+  get #full(): boolean {
+    return this.#sent.size >= this.#unconfirmedSizeMax || this.#sent.count >= UNCONFIRMED_COUNT_MAX;
   }
 
   /** A COMMIT and what has to be done before and after it; who comes while it is under way joins it. */
-  private confirm(): Promise<void> {
-    this.confirming ??= this.confirmSent().finally(() => {
-      this.confirming = null;
-      this.sendUpTo = Number.POSITIVE_INFINITY;
-      this.proceed();
+  #confirm(): Promise<void> {
+    this.#confirming ??= this.#confirmSent().finally(() => {
+      this.#confirming = null;
+      this.#sendUpTo = Number.POSITIVE_INFINITY;
+      this.#proceed();
     });
-    return this.confirming;
+    return this.#confirming;
   }
 
-  private async confirmSent(): Promise<void> {
+  async #confirmSent(): Promise<void> {
     // Later writes to the same place wait: otherwise a user who never stops writing there would delay the COMMIT for ever.
-    const upTo = this.written;
-    this.sendUpTo = upTo;
-    this.sendMore();
-    while (holds(this.inFlight, upTo) || (!this.full && holds(this.unsent, upTo))) {
-      if (this.failure !== null) break;
-      await this.change();
+    const upTo = this.#written;
+    this.#sendUpTo = upTo;
+    this.#sendMore();
+    while (holds(this.#inFlight, upTo) || (!this.#full && holds(this.#unsent, upTo))) {
+      if (this.#failure !== null) break;
+      await this.#change();
     }
-    await this.throwFailure();
+    await this.#throwFailure();
     // Not what is answered while the COMMIT is under way: that may have been executed after it.
     const covered = new Set<Extent>();
-    for (const extent of this.sent) if (extent.verifier !== null) covered.add(extent);
+    for (const extent of this.#sent) if (extent.verifier !== null) covered.add(extent);
     if (covered.size === 0) return;
-    this.sendUpTo = Number.NEGATIVE_INFINITY;
-    const verifier = await this.commitAll();
-    this.sent.removeAll(covered);
+    this.#sendUpTo = Number.NEGATIVE_INFINITY;
+    const verifier = await this.#commitAll();
+    this.#sent.removeAll(covered);
     for (const extent of covered) {
-      if (extent.dropped || Buffer.compare(extent.verifier!, verifier) !== 0) this.sendAgain(extent);
+      if (extent.dropped || Buffer.compare(extent.verifier!, verifier) !== 0) this.#sendAgain(extent);
     }
   }
 
-  private async commitAll(): Promise<Uint8Array> {
+  async #commitAll(): Promise<Uint8Array> {
     try {
-      return await this.client.commit(this.handle, 0, 0, this.committing);
+      return await this.#client.commit(this.#handle, 0, 0, this.#committing);
     } catch (error) {
       // As Linux does it: what could not be written to the disk is dropped, and the next COMMIT succeeds.
-      for (const extent of this.sent) extent.dropped = true;
+      for (const extent of this.#sent) extent.dropped = true;
       throw error;
     }
   }
 
-  private sendAgain(extent: Extent): void {
+  #sendAgain(extent: Extent): void {
     this.rewritten += extent.data.length;
-    this.unsent.putUnder({ ...extent, verifier: null, dropped: false });
+    this.#unsent.putUnder({ ...extent, verifier: null, dropped: false });
   }
 
-  private sendMore(): void {
-    while (this.inFlight.size < this.window && !this.full && this.failure === null) {
-      const next = this.nextToSend();
+  #sendMore(): void {
+    while (this.#inFlight.size < this.#window && !this.#full && this.#failure === null) {
+      const next = this.#nextToSend();
       if (next === null) return;
-      this.unsent.remove(next);
-      this.sent.putOver(next);
-      this.inFlight.add(next);
-      void this.send(next);
+      this.#unsent.remove(next);
+      this.#sent.putOver(next);
+      this.#inFlight.add(next);
+      void this.#send(next);
     }
   }
 
-  private nextToSend(): Extent | null {
-    for (const extent of this.unsent) {
-      if (extent.since <= this.sendUpTo && !this.isInFlight(extent)) return extent;
+  #nextToSend(): Extent | null {
+    for (const extent of this.#unsent) {
+      if (extent.since <= this.#sendUpTo && !this.#isInFlight(extent)) return extent;
     }
-    if (this.confirming === null) return null;
-    for (const extent of this.unsent) if (!this.sent.overlaps(extent)) return extent;
+    if (this.#confirming === null) return null;
+    for (const extent of this.#unsent) if (!this.#sent.overlaps(extent)) return extent;
     return null;
   }
 
-  private isInFlight({ start, data }: Extent): boolean {
-    for (const each of this.inFlight) {
+  #isInFlight({ start, data }: Extent): boolean {
+    for (const each of this.#inFlight) {
       if (each.start < start + data.length && start < each.start + each.data.length) return true;
     }
     return false;
   }
 
-  private async send(extent: Extent): Promise<void> {
+  async #send(extent: Extent): Promise<void> {
     const { start, data, since } = extent;
     try {
-      const result = await this.client.write(this.handle, start, data, UNSTABLE, this.writing);
+      const result = await this.#client.write(this.#handle, start, data, UNSTABLE, this.#writing);
       if (result.count === 0) {
         const reason = `WRITE: the server wrote none of ${data.length} bytes`;
-        throw new RpcError('EPROTO', reason, this.writing);
+        throw new RpcError('EPROTO', reason, this.#writing);
       }
       const { count, committed } = result;
       extent.verifier = result.verifier;
-      if (committed === FILE_SYNC || count < data.length) this.sent.remove(extent);
+      if (committed === FILE_SYNC || count < data.length) this.#sent.remove(extent);
       // RFC 1813 §3.3.7: the server may write less than it was given.
       if (count < data.length) {
-        if (committed !== FILE_SYNC) this.sent.putOver({ ...extent, data: data.subarray(0, count) });
+        if (committed !== FILE_SYNC) this.#sent.putOver({ ...extent, data: data.subarray(0, count) });
         const rest = data.subarray(count);
-        this.unsent.putUnder(extentOf(start + count, rest, since));
+        this.#unsent.putUnder(extentOf(start + count, rest, since));
       }
     } catch (error) {
-      this.failure ??= error;
+      this.#failure ??= error;
     }
-    this.inFlight.delete(extent);
-    this.proceed();
+    this.#inFlight.delete(extent);
+    this.#proceed();
   }
 
-  private proceed(): void {
-    this.sendMore();
-    for (const wake of this.waiters.splice(0)) wake();
+  #proceed(): void {
+    this.#sendMore();
+    for (const wake of this.#waiters.splice(0)) wake();
   }
 
   /** Resolves when a WRITE was answered or a COMMIT has ended. */
-  private change(): Promise<void> {
-    return new Promise((resolve) => this.waiters.push(resolve));
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
   /** Not before all WRITEs have ended: until then they read the caller's memory. */
-  private async throwFailure(): Promise<void> {
-    if (this.failure === null) return;
+  async #throwFailure(): Promise<void> {
+    if (this.#failure === null) return;
     await this.atRest();
-    throw this.failure;
+    throw this.#failure;
   }
 }
 

@@ -44,12 +44,12 @@ async function connected(at = port): Promise<FilerPairClient> {
 
 /** Between client and server; it can stop carrying anything. */
 class Relay {
-  private readonly server: Server;
-  private readonly pairs: [Socket, Socket][] = [];
-  private held = false;
+  readonly #server: Server;
+  readonly #pairs: [Socket, Socket][] = [];
+  #held = false;
 
   private constructor(server: Server) {
-    this.server = server;
+    this.#server = server;
   }
 
   static async start(): Promise<Relay> {
@@ -57,32 +57,32 @@ class Relay {
     const relay = new Relay(server);
     server.on('connection', (near) => {
       const far = connect(port, '127.0.0.1');
-      relay.pairs.push([near, far]);
+      relay.#pairs.push([near, far]);
       near.on('data', (part) => far.write(part));
       far.on('data', (part) => near.write(part));
-      if (relay.held) for (const each of [near, far]) each.pause();
+      if (relay.#held) for (const each of [near, far]) each.pause();
       for (const each of [near, far]) each.on('error', () => {});
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     cleanUp.push(() => {
       server.close();
-      for (const each of relay.pairs.flat()) each.destroy();
+      for (const each of relay.#pairs.flat()) each.destroy();
     });
     return relay;
   }
 
   get port(): number {
-    return (this.server.address() as AddressInfo).port;
+    return (this.#server.address() as AddressInfo).port;
   }
 
   hold(): void {
-    this.held = true;
-    for (const each of this.pairs.flat()) each.pause();
+    this.#held = true;
+    for (const each of this.#pairs.flat()) each.pause();
   }
 
   release(): void {
-    this.held = false;
-    for (const each of this.pairs.flat()) each.resume();
+    this.#held = false;
+    for (const each of this.#pairs.flat()) each.resume();
   }
 }
 

@@ -69,13 +69,13 @@ export type Attributes = Partial<sattr3>;
 export type CallOptions = Operation | OperationOptions;
 
 export class Nfs3Client {
-  private readonly rpc: RpcClient;
-  private readonly admit: () => void;
+  readonly #rpc: RpcClient;
+  readonly #admit: () => void;
 
   /** `admit` throws when no call is taken any more. */
   constructor(rpc: RpcClient, admit: () => void = () => {}) {
-    this.rpc = rpc;
-    this.admit = admit;
+    this.#rpc = rpc;
+    this.#admit = admit;
   }
 
   /**
@@ -89,28 +89,28 @@ export class Nfs3Client {
   ): Promise<Nfs3Calls[P]['res']> {
     const operation = Operation.of(options);
     const begunAtMs = performance.now();
-    const res = await this.send(name, args, operation);
-    return isJukebox(res) ? this.sendAgain(res, name, args, operation, begunAtMs) : res;
+    const res = await this.#send(name, args, operation);
+    return isJukebox(res) ? this.#sendAgain(res, name, args, operation, begunAtMs) : res;
   }
 
   /** No function of its own that awaits: each costs a call two turns of the microtask queue. */
-  private send<P extends Nfs3Name>(
+  #send<P extends Nfs3Name>(
     name: P,
     args: Nfs3Calls[P]['args'],
     operation: Operation | undefined,
   ): Promise<Nfs3Calls[P]['res']> {
-    this.admit();
-    return this.rpc.call(NFS3[name], args, operation);
+    this.#admit();
+    return this.#rpc.call(NFS3[name], args, operation);
   }
 
-  private async sendAgain<P extends Nfs3Name>(
+  async #sendAgain<P extends Nfs3Name>(
     res: Nfs3Calls[P]['res'],
     name: P,
     args: Nfs3Calls[P]['args'],
     operation: Operation | undefined,
     begunAtMs: number,
   ): Promise<Nfs3Calls[P]['res']> {
-    const endMs = begunAtMs + this.rpc.timeoutMs(operation, begunAtMs);
+    const endMs = begunAtMs + this.#rpc.timeoutMs(operation, begunAtMs);
     let waitMs = JUKEBOX_WAIT_MS;
     while (isJukebox(res)) {
       const leftMs = endMs - performance.now();
@@ -118,28 +118,28 @@ export class Nfs3Client {
       await pause(Math.min(waitMs, leftMs), operation);
       waitMs = Math.min(waitMs * 2, JUKEBOX_WAIT_MS_MAX);
       // A new XID each time: the server would answer the old one as it did, from its duplicate request cache.
-      res = await this.rpc.call(NFS3[name], args, operation);
+      res = await this.#rpc.call(NFS3[name], args, operation);
     }
     return res;
   }
 
   /** Like call(), but every status other than NFS3_OK is an error. */
-  private async ok<P extends Exclude<Nfs3Name, 'NULL'>>(
+  async #ok<P extends Exclude<Nfs3Name, 'NULL'>>(
     name: P,
     args: Nfs3Calls[P]['args'],
     options: CallOptions | undefined,
   ): Promise<Extract<Nfs3Calls[P]['res'], { status: typeof NFS3_OK }>> {
     const operation = Operation.of(options);
     const begunAtMs = performance.now();
-    let res: { readonly status: number } = await this.send(name, args, operation);
+    let res: { readonly status: number } = await this.#send(name, args, operation);
     if (res.status === NFS3ERR_JUKEBOX)
-      res = await this.sendAgain(res as Nfs3Calls[P]['res'], name, args, operation, begunAtMs);
+      res = await this.#sendAgain(res as Nfs3Calls[P]['res'], name, args, operation, begunAtMs);
     if (res.status !== NFS3_OK) throw new NfsError(res.status, name, operation);
     return res as Extract<Nfs3Calls[P]['res'], { status: typeof NFS3_OK }>;
   }
 
   async getattr(handle: nfs_fh3, options?: CallOptions): Promise<fattr3> {
-    const res = await this.ok('GETATTR', { object: handle }, options);
+    const res = await this.#ok('GETATTR', { object: handle }, options);
     return res.obj_attributes;
   }
 
@@ -151,29 +151,29 @@ export class Nfs3Client {
     options?: CallOptions,
   ): Promise<void> {
     const new_attributes = { ...SATTR3_NOTHING, ...attributes };
-    await this.ok('SETATTR', { object: handle, new_attributes, guard }, options);
+    await this.#ok('SETATTR', { object: handle, new_attributes, guard }, options);
   }
 
   async lookup(dir: nfs_fh3, name: Name, options?: CallOptions): Promise<Found> {
     options = Operation.of(options);
-    const res = await this.ok('LOOKUP', { what: { dir, name: nameBytes(name) } }, options);
-    return this.complete(res.object, res.obj_attributes, options);
+    const res = await this.#ok('LOOKUP', { what: { dir, name: nameBytes(name) } }, options);
+    return this.#complete(res.object, res.obj_attributes, options);
   }
 
   /** Which of the ACCESS3_ bits asked for are granted. */
   async access(handle: nfs_fh3, access: number, options?: CallOptions): Promise<number> {
-    const res = await this.ok('ACCESS', { object: handle, access }, options);
+    const res = await this.#ok('ACCESS', { object: handle, access }, options);
     return res.access;
   }
 
   async readlink(handle: nfs_fh3, options?: CallOptions): Promise<Uint8Array> {
-    const res = await this.ok('READLINK', { symlink: handle }, options);
+    const res = await this.#ok('READLINK', { symlink: handle }, options);
     return res.data.slice();
   }
 
   /** At most `count` bytes; the server may return fewer before the end. The data is a view of the reply. */
   async read(handle: nfs_fh3, offset: number, count: number, options?: CallOptions): Promise<ReadResult> {
-    const res = await this.ok('READ', { file: handle, offset, count }, options);
+    const res = await this.#ok('READ', { file: handle, offset, count }, options);
     return { data: res.data, eof: res.eof };
   }
 
@@ -186,13 +186,13 @@ export class Nfs3Client {
     options?: CallOptions,
   ): Promise<WriteResult> {
     const args = { file: handle, offset, count: data.length, stable, data };
-    const res = await this.ok('WRITE', args, options);
+    const res = await this.#ok('WRITE', args, options);
     return { count: res.count, committed: res.committed, verifier: res.verf.slice() };
   }
 
   /** Makes unstable writes durable; returns the verifier to compare with theirs. count 0: the whole file. */
   async commit(handle: nfs_fh3, offset = 0, count = 0, options?: CallOptions): Promise<Uint8Array> {
-    const res = await this.ok('COMMIT', { file: handle, offset, count }, options);
+    const res = await this.#ok('COMMIT', { file: handle, offset, count }, options);
     return res.verf.slice();
   }
 
@@ -206,37 +206,37 @@ export class Nfs3Client {
     options = Operation.of(options);
     const where = { dir, name: nameBytes(name) };
     const obj_attributes = { ...SATTR3_NOTHING, ...attributes };
-    if (mode === 'Exclusive') return this.createExclusive(where, attributes, options);
+    if (mode === 'Exclusive') return this.#createExclusive(where, attributes, options);
     const how = { mode: mode === 'Guarded' ? GUARDED : UNCHECKED, obj_attributes };
-    const res = await this.ok('CREATE', { where, how }, options);
-    return this.made(where, res.obj, res.obj_attributes, options);
+    const res = await this.#ok('CREATE', { where, how }, options);
+    return this.#made(where, res.obj, res.obj_attributes, options);
   }
 
   async mkdir(dir: nfs_fh3, name: Name, attributes: Attributes = {}, options?: CallOptions): Promise<Found> {
     options = Operation.of(options);
     const where = { dir, name: nameBytes(name) };
-    const res = await this.ok('MKDIR', { where, attributes: { ...SATTR3_NOTHING, ...attributes } }, options);
-    return this.made(where, res.obj, res.obj_attributes, options);
+    const res = await this.#ok('MKDIR', { where, attributes: { ...SATTR3_NOTHING, ...attributes } }, options);
+    return this.#made(where, res.obj, res.obj_attributes, options);
   }
 
   async symlink(dir: nfs_fh3, name: Name, target: Name, options?: CallOptions): Promise<Found> {
     options = Operation.of(options);
     const where = { dir, name: nameBytes(name) };
     const symlink = { symlink_attributes: { ...SATTR3_NOTHING }, symlink_data: nameBytes(target) };
-    const res = await this.ok('SYMLINK', { where, symlink }, options);
-    return this.made(where, res.obj, res.obj_attributes, options);
+    const res = await this.#ok('SYMLINK', { where, symlink }, options);
+    return this.#made(where, res.obj, res.obj_attributes, options);
   }
 
   async link(handle: nfs_fh3, dir: nfs_fh3, name: Name, options?: CallOptions): Promise<void> {
-    await this.ok('LINK', { file: handle, link: { dir, name: nameBytes(name) } }, options);
+    await this.#ok('LINK', { file: handle, link: { dir, name: nameBytes(name) } }, options);
   }
 
   async remove(dir: nfs_fh3, name: Name, options?: CallOptions): Promise<void> {
-    await this.ok('REMOVE', { object: { dir, name: nameBytes(name) } }, options);
+    await this.#ok('REMOVE', { object: { dir, name: nameBytes(name) } }, options);
   }
 
   async rmdir(dir: nfs_fh3, name: Name, options?: CallOptions): Promise<void> {
-    await this.ok('RMDIR', { object: { dir, name: nameBytes(name) } }, options);
+    await this.#ok('RMDIR', { object: { dir, name: nameBytes(name) } }, options);
   }
 
   async rename(
@@ -248,7 +248,7 @@ export class Nfs3Client {
   ): Promise<void> {
     const from = { dir: fromDir, name: nameBytes(fromName) };
     const to = { dir: toDir, name: nameBytes(toName) };
-    await this.ok('RENAME', { from, to }, options);
+    await this.#ok('RENAME', { from, to }, options);
   }
 
   /** All entries but `.` and `..`, a reply at a time. `size`: bytes of one reply, the server's dtpref. */
@@ -258,7 +258,7 @@ export class Nfs3Client {
     let cookieverf: Uint8Array = new Uint8Array(8);
     for (;;) {
       const args = { dir, cookie, cookieverf, dircount: size, maxcount: size };
-      const res = await this.ok('READDIRPLUS', args, operation);
+      const res = await this.#ok('READDIRPLUS', args, operation);
       for (const entry of res.entries) {
         cookie = entry.cookie;
         const name = Buffer.from(entry.name);
@@ -281,22 +281,22 @@ export class Nfs3Client {
   }
 
   async fsstat(root: nfs_fh3, options?: CallOptions) {
-    return this.ok('FSSTAT', { fsroot: root }, options);
+    return this.#ok('FSSTAT', { fsroot: root }, options);
   }
 
   async fsinfo(root: nfs_fh3, options?: CallOptions) {
-    return this.ok('FSINFO', { fsroot: root }, options);
+    return this.#ok('FSINFO', { fsroot: root }, options);
   }
 
   /** RFC 1813 §3.3.8: an exclusive create carries a verifier instead of attributes; they follow by SETATTR. */
-  private async createExclusive(
+  async #createExclusive(
     where: { dir: nfs_fh3; name: Uint8Array },
     attributes: Attributes,
     options?: CallOptions,
   ): Promise<Found> {
     const verf = crypto.getRandomValues(new Uint8Array(NFS3_CREATEVERFSIZE));
-    const res = await this.ok('CREATE', { where, how: { mode: EXCLUSIVE, verf } }, options);
-    const made = await this.made(where, res.obj, null, options);
+    const res = await this.#ok('CREATE', { where, how: { mode: EXCLUSIVE, verf } }, options);
+    const made = await this.#made(where, res.obj, null, options);
     // Also without any attributes wanted: servers may keep the verifier in the times until then.
     const wanted: Attributes = { mode: 0o644, mtime: { how: 1 }, atime: { how: 1 }, ...attributes };
     await this.setattr(made.handle, wanted, null, options);
@@ -304,17 +304,17 @@ export class Nfs3Client {
   }
 
   /** RFC 1813 §3.3.8: handle and attributes of a new object are optional in the reply. */
-  private async made(
+  async #made(
     where: { dir: nfs_fh3; name: Uint8Array },
     handle: nfs_fh3 | null,
     attributes: fattr3 | null,
     options?: CallOptions,
   ): Promise<Found> {
     if (handle === null) return this.lookup(where.dir, where.name, options);
-    return this.complete(handle, attributes, options);
+    return this.#complete(handle, attributes, options);
   }
 
-  private async complete(handle: nfs_fh3, attributes: fattr3 | null, options?: CallOptions): Promise<Found> {
+  async #complete(handle: nfs_fh3, attributes: fattr3 | null, options?: CallOptions): Promise<Found> {
     // A handle outlives the reply; as a view it would keep the whole received record in memory.
     const own = handle.slice();
     return { handle: own, attributes: attributes ?? (await this.getattr(own, options)) };

@@ -14,27 +14,27 @@ export interface OpenFile {
 }
 
 export class OpenFiles {
-  private readonly nfs: Nfs3Client;
-  private readonly writeSize: number;
-  private readonly files = new Map<string, OpenFile>();
+  readonly #nfs: Nfs3Client;
+  readonly #writeSize: number;
+  readonly #files = new Map<string, OpenFile>();
 
   constructor(nfs: Nfs3Client, writeSize: number) {
-    this.nfs = nfs;
-    this.writeSize = writeSize;
+    this.#nfs = nfs;
+    this.#writeSize = writeSize;
   }
 
   /** For one user more. A file whose data could not be written begins anew: earlier users keep their error. */
   async open(handle: nfs_fh3, path: string): Promise<OpenFile> {
-    let file = this.files.get(keyOf(handle));
+    let file = this.#files.get(keyOf(handle));
     while (file?.writer.isBroken === true) {
       await file.writer.atRest();
-      if (this.files.get(keyOf(handle)) === file) this.files.delete(keyOf(handle));
-      file = this.files.get(keyOf(handle));
+      if (this.#files.get(keyOf(handle)) === file) this.#files.delete(keyOf(handle));
+      file = this.#files.get(keyOf(handle));
     }
     if (file === undefined) {
-      const writer = new FileWriter(this.nfs, handle, { writeSize: this.writeSize, path });
+      const writer = new FileWriter(this.#nfs, handle, { writeSize: this.#writeSize, path });
       file = { handle, writer, users: 0, appending: Promise.resolve() };
-      this.files.set(keyOf(handle), file);
+      this.#files.set(keyOf(handle), file);
     }
     file.users += 1;
     return file;
@@ -46,7 +46,7 @@ export class OpenFiles {
     if (file.users > 0) return;
     const forget = () => {
       const key = keyOf(file.handle);
-      if (file.users === 0 && this.files.get(key) === file) this.files.delete(key);
+      if (file.users === 0 && this.#files.get(key) === file) this.#files.delete(key);
     };
     if (file.writer.isClean) forget();
     else
@@ -61,8 +61,8 @@ export class OpenFiles {
    * something. Returns false if there was nothing to do.
    */
   async settle(handle: nfs_fh3, operation: Operation): Promise<boolean> {
-    if (this.files.size === 0) return false;
-    const writer = this.files.get(keyOf(handle))?.writer;
+    if (this.#files.size === 0) return false;
+    const writer = this.#files.get(keyOf(handle))?.writer;
     if (writer === undefined || writer.isClean || writer.isBroken) return false;
     await operation.within(writer.commit());
     return true;
@@ -70,7 +70,7 @@ export class OpenFiles {
 
   /** Makes everything durable. Rejects with the first error, after all have been tried. */
   async settleAll(): Promise<void> {
-    const commits = [...this.files.values()].map(({ writer }) => writer.commit());
+    const commits = [...this.#files.values()].map(({ writer }) => writer.commit());
     const failed = (await Promise.allSettled(commits)).find((each) => each.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }

@@ -57,7 +57,7 @@ export class Operation implements ErrorContext {
     work.catch(() => {});
     return new Promise((resolve, reject) => {
       const aborted = () => reject(this.aborted());
-      const late = () => reject(this.late('what it waits for goes on'));
+      const late = () => reject(this.#late('what it waits for goes on'));
       const leftMs = deadlineMs - performance.now();
       // A longer time is more than a timer takes (24.8 days).
       const timer = leftMs < 0x7fff_ffff ? setTimeout(late, Math.max(0, leftMs)) : undefined;
@@ -74,10 +74,10 @@ export class Operation implements ErrorContext {
   /** Throws if it is aborted or has no time left: for work between calls. */
   throwIfOver(): void {
     if (this.signal?.aborted === true) throw this.aborted();
-    if (performance.now() >= this.deadlineMs) throw this.late('its caller was busy');
+    if (performance.now() >= this.deadlineMs) throw this.#late('its caller was busy');
   }
 
-  private late(why: string): CallTimeout {
+  #late(why: string): CallTimeout {
     const { syscall, path, dest, timeoutMs } = this;
     return new CallTimeout(syscall ?? 'the operation', timeoutMs, why, { syscall, path, dest });
   }

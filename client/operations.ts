@@ -8,13 +8,13 @@ const channel = tracingChannel('filerpair:operation');
 
 export class Operations {
   /** Who works; for those who trace. */
-  private readonly client: unknown;
-  private count = 0;
-  private closed = false;
-  private waiters: (() => void)[] = [];
+  readonly #client: unknown;
+  #count = 0;
+  #closed = false;
+  #waiters: (() => void)[] = [];
 
   constructor(client: unknown) {
-    this.client = client;
+    this.#client = client;
   }
 
   /** Rejects with ClientClosed after close(). */
@@ -26,13 +26,13 @@ export class Operations {
     this.admit(context);
     const operation = new Operation(context, options);
     operation.throwIfOver();
-    this.count += 1;
+    this.#count += 1;
     try {
       if (!channel.hasSubscribers) return await work(operation);
-      return await channel.tracePromise(() => work(operation), { client: this.client, operation });
+      return await channel.tracePromise(() => work(operation), { client: this.#client, operation });
     } finally {
-      this.count -= 1;
-      if (this.count === 0) for (const wake of this.waiters.splice(0)) wake();
+      this.#count -= 1;
+      if (this.#count === 0) for (const wake of this.#waiters.splice(0)) wake();
     }
   }
 
@@ -51,15 +51,15 @@ export class Operations {
 
   /** Throws after close(). */
   admit(context: ErrorContext = {}): void {
-    if (this.closed) throw new ClientClosed(context);
+    if (this.#closed) throw new ClientClosed(context);
   }
 
   close(): void {
-    this.closed = true;
+    this.#closed = true;
   }
 
   /** Resolves when none is under way. */
   async idle(): Promise<void> {
-    while (this.count > 0) await new Promise<void>((resolve) => this.waiters.push(resolve));
+    while (this.#count > 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 }

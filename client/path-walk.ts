@@ -26,24 +26,24 @@ interface Step {
 }
 
 export class PathWalk {
-  private readonly nfs: Nfs3Client;
-  private readonly root: nfs_fh3;
-  private readonly exportNames: readonly Name[];
+  readonly #nfs: Nfs3Client;
+  readonly #root: nfs_fh3;
+  readonly #exportNames: readonly Name[];
 
   constructor(nfs: Nfs3Client, root: nfs_fh3, exportPath: string) {
-    this.nfs = nfs;
-    this.root = root;
-    this.exportNames = namesIn(exportPath);
+    this.#nfs = nfs;
+    this.#root = root;
+    this.#exportNames = namesIn(exportPath);
   }
 
   /** A path as it is on the server, for messages. */
   label(path: PathLike): string {
-    return `/${pathText([...this.exportNames, ...namesIn(path)])}`;
+    return `/${pathText([...this.#exportNames, ...namesIn(path)])}`;
   }
 
   /** `followLast`: of a symbolic link at the end, what it points to. */
   resolve(path: PathLike, followLast: boolean, operation: Operation): Promise<Resolved> {
-    return this.walk([this.start], namesIn(path), followLast, operation, 0);
+    return this.#walk([this.#start], namesIn(path), followLast, operation, 0);
   }
 
   /** `atRoot`: the code of the error if the path names the export itself. */
@@ -51,7 +51,7 @@ export class PathWalk {
     const names = namesIn(path);
     const name = names.pop();
     if (name === undefined) throw new FilerPairError(atRoot, 'this is the export itself', operation);
-    const { handle } = await this.walk([this.start], names, true, operation, 0);
+    const { handle } = await this.#walk([this.#start], names, true, operation, 0);
     return { dir: handle, name };
   }
 
@@ -59,26 +59,26 @@ export class PathWalk {
   async behindLink(path: PathLike, operation: Operation): Promise<Located> {
     let names = namesIn(path);
     for (let links = 0; links <= SYMLINKS_MAX; links++) {
-      const parent = await this.walk([this.start], names.slice(0, -1), true, operation, 0);
+      const parent = await this.#walk([this.#start], names.slice(0, -1), true, operation, 0);
       const name = names[names.length - 1]!;
-      const found = await this.nfs.lookup(parent.handle, name, operation).catch((error) => {
+      const found = await this.#nfs.lookup(parent.handle, name, operation).catch((error) => {
         if ((error as FilerPairError).code !== 'ENOENT') throw error;
         return null;
       });
       if (found?.attributes.type !== NF3LNK) return { dir: parent.handle, name };
-      const target = await this.nfs.readlink(found.handle, operation);
-      names = isAbsolute(target) ? this.inside(target, operation) : [...parent.names, ...namesIn(target)];
+      const target = await this.#nfs.readlink(found.handle, operation);
+      names = isAbsolute(target) ? this.#inside(target, operation) : [...parent.names, ...namesIn(target)];
       if (names.length === 0) throw new FilerPairError('EISDIR', reasonOf('EISDIR'), operation);
     }
     throw tooManyLinks(operation);
   }
 
-  private get start(): Step {
-    return { handle: this.root, names: [] };
+  get #start(): Step {
+    return { handle: this.#root, names: [] };
   }
 
   /** `above`: the directories from the export's root down to where the walk starts, so that `..` leads back. */
-  private async walk(
+  async #walk(
     above: readonly Step[],
     names: readonly Name[],
     followLast: boolean,
@@ -94,19 +94,19 @@ export class PathWalk {
         found = null;
         continue;
       }
-      found = await this.nfs.lookup(dir.handle, name, operation);
+      found = await this.#nfs.lookup(dir.handle, name, operation);
       const last = i === names.length - 1;
       if (found.attributes.type === NF3LNK && (!last || followLast)) {
-        return this.follow(trail, found.handle, names.slice(i + 1), followLast, operation, links);
+        return this.#follow(trail, found.handle, names.slice(i + 1), followLast, operation, links);
       }
       trail.push({ handle: found.handle, names: [...dir.names, name] });
     }
     const end = trail[trail.length - 1]!;
-    const attributes = found?.attributes ?? (await this.nfs.getattr(end.handle, operation));
+    const attributes = found?.attributes ?? (await this.#nfs.getattr(end.handle, operation));
     return { handle: end.handle, names: end.names, attributes };
   }
 
-  private async follow(
+  async #follow(
     trail: readonly Step[],
     link: nfs_fh3,
     rest: readonly Name[],
@@ -115,18 +115,18 @@ export class PathWalk {
     links: number,
   ): Promise<Resolved> {
     if (links >= SYMLINKS_MAX) throw tooManyLinks(operation);
-    const target = await this.nfs.readlink(link, operation);
-    const from = isAbsolute(target) ? [this.start] : trail;
-    const names = isAbsolute(target) ? this.inside(target, operation) : namesIn(target);
-    return this.walk(from, [...names, ...rest], followLast, operation, links + 1);
+    const target = await this.#nfs.readlink(link, operation);
+    const from = isAbsolute(target) ? [this.#start] : trail;
+    const names = isAbsolute(target) ? this.#inside(target, operation) : namesIn(target);
+    return this.#walk(from, [...names, ...rest], followLast, operation, links + 1);
   }
 
   /** An absolute link means a path on the server; only what lies in this export can be reached through it. */
-  private inside(target: Uint8Array, operation: Operation): Name[] {
-    const inside = namesBelow(this.exportNames, namesIn(target));
+  #inside(target: Uint8Array, operation: Operation): Name[] {
+    const inside = namesBelow(this.#exportNames, namesIn(target));
     if (inside !== null) return inside;
     const link = Buffer.from(target).toString('utf8');
-    const reason = `a symbolic link to ${link} leaves /${pathText(this.exportNames)}`;
+    const reason = `a symbolic link to ${link} leaves /${pathText(this.#exportNames)}`;
     throw new FilerPairError('EXDEV', reason, operation);
   }
 }

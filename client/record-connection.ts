@@ -30,16 +30,16 @@ export interface RecordConnectionHandlers {
 export class RecordConnection {
   readonly id: number;
   readonly target: string;
-  private socket: Socket;
-  private readonly ports: ReservedPorts | null;
+  #socket: Socket;
+  readonly #ports: ReservedPorts | null;
   /** Ports tried. */
-  private tries = 0;
-  private readonly parser: RecordParser;
-  private handlers: RecordConnectionHandlers | null;
-  private corked = false;
-  private open = false;
-  private queuedSize = 0;
-  private ref = true;
+  #tries = 0;
+  readonly #parser: RecordParser;
+  #handlers: RecordConnectionHandlers | null;
+  #corked = false;
+  #open = false;
+  #queuedSize = 0;
+  #ref = true;
 
   /** ports: null for any port of this machine. */
   constructor(
@@ -51,16 +51,16 @@ export class RecordConnection {
   ) {
     this.id = id;
     this.target = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    this.handlers = handlers;
-    this.parser = new RecordParser(RECORD_SIZE_MAX);
-    this.ports = ports;
+    this.#handlers = handlers;
+    this.#parser = new RecordParser(RECORD_SIZE_MAX);
+    this.#ports = ports;
     connections += 1;
-    this.socket = this.dial(host, port);
+    this.#socket = this.#dial(host, port);
   }
 
-  private dial(host: string, port: number): Socket {
-    const localPort = this.ports?.next(this.tries) ?? 0;
-    this.tries += 1;
+  #dial(host: string, port: number): Socket {
+    const localPort = this.#ports?.next(this.#tries) ?? 0;
+    this.#tries += 1;
     const socket = connect({
       host,
       port,
@@ -71,73 +71,74 @@ export class RecordConnection {
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
-    if (!this.ref) socket.unref();
+    if (!this.#ref) socket.unref();
     socket.on('connect', () => {
-      this.open = true;
-      this.handlers?.onOpen(this);
+      this.#open = true;
+      this.#handlers?.onOpen(this);
     });
-    socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
-    socket.on('end', () => this.end('the server closed the connection'));
+    socket.on('data', (chunk: Uint8Array) => this.#receive(chunk));
+    socket.on('end', () => this.#end('the server closed the connection'));
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      const again = localPort !== 0 && !this.open && this.handlers !== null && this.ports?.failed(error.code);
-      if (again === true) this.socket = this.dial(host, port);
-      else this.end(error.code ?? error.message);
+      const again =
+        localPort !== 0 && !this.#open && this.#handlers !== null && this.#ports?.failed(error.code);
+      if (again === true) this.#socket = this.#dial(host, port);
+      else this.#end(error.code ?? error.message);
     });
     socket.on('close', () => {
-      if (this.socket !== socket) return;
+      if (this.#socket !== socket) return;
       connections -= 1;
-      this.end('the connection was closed');
+      this.#end('the connection was closed');
     });
     return socket;
   }
 
   /** Sends the parts of a complete record, mark included; what one turn of the event loop sends goes out together. */
   send(parts: readonly Uint8Array[]): void {
-    if (!this.corked) {
-      this.corked = true;
-      this.socket.cork();
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
       setImmediate(() => {
-        this.corked = false;
-        this.socket.uncork();
+        this.#corked = false;
+        this.#socket.uncork();
       });
     }
     for (const part of parts) {
-      this.queuedSize += part.length;
-      this.socket.write(part);
+      this.#queuedSize += part.length;
+      this.#socket.write(part);
     }
   }
 
   /** Bytes given to send() so far. */
   get queued(): number {
-    return this.queuedSize;
+    return this.#queuedSize;
   }
 
   /** How many of them the kernel has: those behind it are still read from where the sender keeps them. */
   get handedOver(): number {
-    return this.queuedSize - this.socket.writableLength;
+    return this.#queuedSize - this.#socket.writableLength;
   }
 
   /** Bytes of the present write that the kernel has not taken yet. It takes them as the other side takes those before. */
   get unsentSize(): number {
     // Node's own count shrinks only with each complete write; libuv's with every byte. Socket.setTimeout() uses it too.
-    const { _handle } = this.socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
-    return _handle?.writeQueueSize ?? this.socket.writableLength;
+    const { _handle } = this.#socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
+    return _handle?.writeQueueSize ?? this.#socket.writableLength;
   }
 
   /** Whether it keeps the process alive. */
   setRef(ref: boolean): void {
-    this.ref = ref;
-    if (ref) this.socket.ref();
-    else this.socket.unref();
+    this.#ref = ref;
+    if (ref) this.#socket.ref();
+    else this.#socket.unref();
   }
 
   /** Back-pressure: what arrives waits in the kernel until resume(). */
   pause(): void {
-    this.socket.pause();
+    this.#socket.pause();
   }
 
   resume(): void {
-    this.socket.resume();
+    this.#socket.resume();
   }
 
   /**
@@ -145,37 +146,37 @@ export class RecordConnection {
    * about to be resent elsewhere must not also be delivered from the kernel's send buffer.
    */
   abandon(): void {
-    this.handlers = null;
-    this.reset();
+    this.#handlers = null;
+    this.#reset();
   }
 
-  private receive(chunk: Uint8Array): void {
-    const { parser } = this;
+  #receive(chunk: Uint8Array): void {
+    const parser = this.#parser;
     let whole = false;
     try {
       parser.push(chunk);
-      while (this.handlers !== null && parser.next()) {
+      while (this.#handlers !== null && parser.next()) {
         whole = true;
         parser.keep();
-        this.handlers.onRecord(this, parser.record);
+        this.#handlers.onRecord(this, parser.record);
       }
-      if (!whole) this.handlers?.onBytes();
+      if (!whole) this.#handlers?.onBytes();
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
-      this.end(`the server sent what is no RPC: ${error.message}`);
+      this.#end(`the server sent what is no RPC: ${error.message}`);
     }
   }
 
-  private end(reason: string): void {
-    const { handlers } = this;
-    this.handlers = null;
+  #end(reason: string): void {
+    const handlers = this.#handlers;
+    this.#handlers = null;
     // Also when the server hung up first: its calls are resent elsewhere, and it may read on.
-    this.reset();
+    this.#reset();
     handlers?.onEnd(this, reason);
   }
 
-  private reset(): void {
-    if (this.open && !this.socket.destroyed) this.socket.resetAndDestroy();
-    else this.socket.destroy();
+  #reset(): void {
+    if (this.#open && !this.#socket.destroyed) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 }

@@ -47,32 +47,32 @@ export class Registers {
     stale: [],
     doubled: [],
   };
-  private readonly pair: TestPair;
-  private readonly seed: number;
-  private readonly rounds: number[] = new Array(WRITERS).fill(0);
-  private over = false;
+  readonly #pair: TestPair;
+  readonly #seed: number;
+  readonly #rounds: number[] = new Array(WRITERS).fill(0);
+  #over = false;
   /** What was done to the servers last, for messages. */
-  private fault = 'nothing';
-  private readonly random: SeededRandom;
+  #fault = 'nothing';
+  readonly #random: SeededRandom;
 
   constructor(pair: TestPair, seed: number) {
-    this.pair = pair;
-    this.seed = seed;
-    this.random = new SeededRandom(seed);
+    this.#pair = pair;
+    this.#seed = seed;
+    this.#random = new SeededRandom(seed);
   }
 
   /** Writes and breaks servers for a time, then lets everything end. Rejects when something cannot go on. */
   async run(seconds: number): Promise<RegisterCounts> {
-    const parsed = parseNfsUrl(this.pair.url());
+    const parsed = parseNfsUrl(this.#pair.url());
     if (!parsed.ok) throw new Error(parsed.reason);
     const { endpoints } = parsed.url;
     const proxy = await NfsProxy.listen({ endpoints, host: '127.0.0.1', port: 0 });
-    const writers = Array.from({ length: WRITERS }, (_, n) => this.write(n, proxy.port));
+    const writers = Array.from({ length: WRITERS }, (_, n) => this.#write(n, proxy.port));
     const failed = Promise.all(writers);
     try {
-      await Promise.race([failed, this.breakServers(performance.now() + seconds * 1000)]);
+      await Promise.race([failed, this.#breakServers(performance.now() + seconds * 1000)]);
     } finally {
-      this.over = true;
+      this.#over = true;
       await Promise.allSettled(writers);
       await proxy.close();
     }
@@ -80,95 +80,90 @@ export class Registers {
     return this.counts;
   }
 
-  private async write(n: number, proxyPort: number): Promise<void> {
+  async #write(n: number, proxyPort: number): Promise<void> {
     const through = n % 2 === 1;
-    const url = through ? `nfs://127.0.0.1:${proxyPort}/home?alone` : this.pair.url();
+    const url = through ? `nfs://127.0.0.1:${proxyPort}/home?alone` : this.#pair.url();
     const client = new FilerPairClient(url, through ? { attempts: WITHOUT_DOUBT } : {});
     client.on('connection', ({ kind }) => {
       if (kind === 'Adopted' && !through) this.counts.adoptions += 1;
     });
     await client.connect();
-    const reader = await FilerPairClient.connect(this.pair.url());
-    const file = await client.open(`register-${this.seed}-${n}`, 'wx');
-    for (let round = 1; !this.over; round++) {
+    const reader = await FilerPairClient.connect(this.#pair.url());
+    const file = await client.open(`register-${this.#seed}-${n}`, 'wx');
+    for (let round = 1; !this.#over; round++) {
       const mark = round & 0xff;
       const blocks = Array.from({ length: BLOCKS }, (_, block) =>
         client.nfs.write(file.nfsHandle, block * BLOCK_SIZE, Buffer.alloc(BLOCK_SIZE, mark), FILE_SYNC),
       );
       await Promise.all(blocks);
       this.counts.writes += BLOCKS;
-      await this.look(reader, file.nfsHandle, mark, `register ${n}${through ? ' (proxy)' : ''}`);
+      await this.#look(reader, file.nfsHandle, mark, `register ${n}${through ? ' (proxy)' : ''}`);
       // Something that arrives late has had time to.
-      await delay(this.random.next() * 10);
-      await this.look(reader, file.nfsHandle, mark, `register ${n}${through ? ' (proxy)' : ''}, later`);
-      await this.nameOnce(client, `name-${this.seed}-${n}-${round}`);
-      this.rounds[n] = round;
+      await delay(this.#random.next() * 10);
+      await this.#look(reader, file.nfsHandle, mark, `register ${n}${through ? ' (proxy)' : ''}, later`);
+      await this.#nameOnce(client, `name-${this.#seed}-${n}-${round}`);
+      this.#rounds[n] = round;
     }
     await Promise.all([client.close(), reader.close()]);
   }
 
-  private async look(
-    reader: FilerPairClient,
-    handle: Uint8Array,
-    mark: number,
-    register: string,
-  ): Promise<void> {
+  async #look(reader: FilerPairClient, handle: Uint8Array, mark: number, register: string): Promise<void> {
     for (let block = 0; block < BLOCKS; block++) {
       const { data } = await reader.nfs.read(handle, (block + 1) * BLOCK_SIZE - 8, 8);
       if (data[0] === mark) continue;
-      this.counts.stale.push(`${register}, block ${block}: ${data[0]} for ${mark} after ${this.fault}`);
+      this.counts.stale.push(`${register}, block ${block}: ${data[0]} for ${mark} after ${this.#fault}`);
     }
   }
 
-  private async nameOnce(client: FilerPairClient, name: string): Promise<void> {
+  async #nameOnce(client: FilerPairClient, name: string): Promise<void> {
     try {
       await client.nfs.create(client.root, name, 'Guarded', {});
       await client.nfs.remove(client.root, name);
       this.counts.names += 1;
     } catch (error) {
       if (!hasCode(error, 'EEXIST', 'ENOENT')) throw error;
-      this.counts.doubled.push(`${name}: ${(error as Error).message} after ${this.fault}`);
+      this.counts.doubled.push(`${name}: ${(error as Error).message} after ${this.#fault}`);
     }
   }
 
-  private async breakServers(endMs: number): Promise<void> {
+  async #breakServers(endMs: number): Promise<void> {
     // One of each, however short the run is.
     for (let number = 0; number < 2 || performance.now() < endMs; number++) {
-      await delay(300 + this.random.next() * 700);
-      if (number === 0 || (number > 1 && this.random.chance(0.75))) await this.freeze();
-      else await this.killAndGiveBack();
-      await this.everybodyWorks();
+      await delay(300 + this.#random.next() * 700);
+      if (number === 0 || (number > 1 && this.#random.chance(0.75))) await this.#freeze();
+      else await this.#killAndGiveBack();
+      await this.#everybodyWorks();
     }
   }
 
   /** For less than its lease, or for longer: then its partner takes over, and it ends. */
-  private async freeze(): Promise<void> {
-    const ms = 300 + this.random.next() * 1000;
-    this.fault = `a freeze of ${Math.round(ms)} ms`;
+  async #freeze(): Promise<void> {
+    const ms = 300 + this.#random.next() * 1000;
+    this.#fault = `a freeze of ${Math.round(ms)} ms`;
     this.counts.freezes += 1;
-    this.pair.stage.freeze('filer-a');
+    this.#pair.stage.freeze('filer-a');
     await delay(ms);
-    this.pair.stage.thaw('filer-a');
+    this.#pair.stage.thaw('filer-a');
     await delay(200);
-    if (await this.servesItsOwn()) return;
-    await this.comeBack();
+    if (await this.#servesItsOwn()) return;
+    await this.#comeBack();
   }
 
-  private async killAndGiveBack(): Promise<void> {
-    this.fault = 'a kill';
+  async #killAndGiveBack(): Promise<void> {
+    this.#fault = 'a kill';
     this.counts.kills += 1;
-    this.pair.stage.kill('filer-a');
-    await this.pair.serves('filer-b', 'filer-a');
-    await this.comeBack();
+    this.#pair.stage.kill('filer-a');
+    await this.#pair.serves('filer-b', 'filer-a');
+    await this.#comeBack();
   }
 
-  private async comeBack(): Promise<void> {
-    const { pair } = this;
+  async #comeBack(): Promise<void> {
+    const pair = this.#pair;
     await pair.stage.ended('filer-a');
     pair.stage.startServer('filer-a');
     await pair.covered();
-    if (await this.servesItsOwn()) return;
-    this.fault = 'a giveback';
+    if (await this.#servesItsOwn()) return;
+    this.#fault = 'a giveback';
     this.counts.givebacks += 1;
     await pair.stage.waitFor('filer-b gives the disks back', async () =>
       pair.stage.giveback('filer-b', 'filer-a').then(
@@ -180,16 +175,16 @@ export class Registers {
     await pair.covered();
   }
 
-  private async servesItsOwn(): Promise<boolean> {
-    const set = (await this.pair.stage.status('filer-a'))?.diskSets.find((each) => each.home === 'filer-a');
+  async #servesItsOwn(): Promise<boolean> {
+    const set = (await this.#pair.stage.status('filer-a'))?.diskSets.find((each) => each.home === 'filer-a');
     return set?.owner === 'filer-a' && Boolean(set.port);
   }
 
   /** Every writer has done a whole round since now. */
-  private async everybodyWorks(): Promise<void> {
-    const before = [...this.rounds];
-    await this.pair.stage.waitFor('every writer goes on', async () =>
-      this.over || this.rounds.every((round, n) => round > before[n]! + 1) ? true : null,
+  async #everybodyWorks(): Promise<void> {
+    const before = [...this.#rounds];
+    await this.#pair.stage.waitFor('every writer goes on', async () =>
+      this.#over || this.#rounds.every((round, n) => round > before[n]! + 1) ? true : null,
     );
   }
 }

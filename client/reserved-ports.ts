@@ -7,29 +7,29 @@ const LAST = 1023;
 const TRIES_MAX = 64;
 
 export class ReservedPorts {
-  private readonly onRefused: (reason: string) => void;
-  private refused = false;
-  private last = LAST;
+  readonly #onRefused: (reason: string) => void;
+  #refused = false;
+  #last = LAST;
 
   /** onRefused: once, when this process may not open such ports; it goes on with others. */
   constructor(onRefused: (reason: string) => void) {
-    this.onRefused = onRefused;
+    this.#onRefused = onRefused;
   }
 
   /** tries: for the present connection so far. 0: any port, as none of these is to be had. */
   next(tries: number): number {
-    if (this.refused || tries >= TRIES_MAX) return 0;
-    this.last = this.last <= FIRST ? LAST : this.last - 1;
-    return this.last;
+    if (this.#refused || tries >= TRIES_MAX) return 0;
+    this.#last = this.#last <= FIRST ? LAST : this.#last - 1;
+    return this.#last;
   }
 
   /** A connection from such a port was not opened. true: with another port it may be. code: of the system error. */
   failed(code: string | undefined): boolean {
     if (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL') return true;
     if (code !== 'EACCES' && code !== 'EPERM') return false;
-    if (!this.refused) {
-      this.refused = true;
-      this.onRefused(code);
+    if (!this.#refused) {
+      this.#refused = true;
+      this.#onRefused(code);
     }
     return true;
   }

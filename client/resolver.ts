@@ -18,16 +18,16 @@ interface Known {
 }
 
 export class Resolver {
-  private readonly lookup: Lookup;
-  private readonly now: () => number;
-  private readonly known = new Map<string, Known>();
+  readonly #lookup: Lookup;
+  readonly #now: () => number;
+  readonly #known = new Map<string, Known>();
 
   constructor(
     lookup: Lookup = (name) => systemNames.lookup(name),
     now: () => number = () => performance.now(),
   ) {
-    this.lookup = lookup;
-    this.now = now;
+    this.#lookup = lookup;
+    this.#now = now;
   }
 
   /**
@@ -36,21 +36,21 @@ export class Resolver {
    */
   resolve(name: string): readonly string[] | Promise<readonly string[]> {
     if (isIP(name.replace(/%.*$/, '')) !== 0) return [name];
-    let entry = this.known.get(name);
+    let entry = this.#known.get(name);
     if (!entry) {
       entry = { addresses: [], askedAtMs: Number.NEGATIVE_INFINITY, pending: null, failure: null };
-      this.known.set(name, entry);
+      this.#known.set(name, entry);
     }
-    const pending = this.refresh(name, entry);
+    const pending = this.#refresh(name, entry);
     if (entry.addresses.length > 0) return entry.addresses;
     return pending ?? Promise.reject(entry.failure);
   }
 
-  private refresh(name: string, entry: Known): Promise<readonly string[]> | null {
+  #refresh(name: string, entry: Known): Promise<readonly string[]> | null {
     if (entry.pending !== null) return entry.pending;
-    if (this.now() - entry.askedAtMs < REFRESH_MS) return null;
-    entry.askedAtMs = this.now();
-    entry.pending = this.lookup(name).then(
+    if (this.#now() - entry.askedAtMs < REFRESH_MS) return null;
+    entry.askedAtMs = this.#now();
+    entry.pending = this.#lookup(name).then(
       (addresses) => {
         entry.pending = null;
         if (addresses.length > 0) entry.addresses = addresses;

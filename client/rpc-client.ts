@@ -87,22 +87,22 @@ const NOTHING = new Uint8Array(0);
 const ZEROS = new Uint8Array(4);
 
 export class RpcClient {
-  private readonly options: RpcClientOptions;
-  private readonly connection: FailoverConnection;
-  private readonly waiting = new Map<number, Waiting>();
-  private readonly header = new ReplyHeader();
-  private readonly w = new XdrWriter(CALLS_SIZE);
-  private xid: number;
-  private closed = false;
-  private idleRef = true;
-  private idleWaiters: (() => void)[] = [];
+  readonly #options: RpcClientOptions;
+  readonly #connection: FailoverConnection;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #header = new ReplyHeader();
+  readonly #w = new XdrWriter(CALLS_SIZE);
+  #xid: number;
+  #closed = false;
+  #idleRef = true;
+  #idleWaiters: (() => void)[] = [];
 
   constructor(options: RpcClientOptions) {
-    this.options = options;
+    this.#options = options;
     // A random start: a client that begins anew must not repeat the XIDs of its last run, whose replies the
     // servers remember.
-    this.xid = Math.floor(Math.random() * XID_MAX);
-    this.connection = new FailoverConnection({
+    this.#xid = Math.floor(Math.random() * XID_MAX);
+    this.#connection = new FailoverConnection({
       endpoints: options.endpoints,
       resolver: options.resolver,
       program: options.program,
@@ -110,11 +110,11 @@ export class RpcClient {
       identity: options.identity,
       clientIdentity: options.clientIdentity,
       attempts: options.attempts,
-      onReply: (xid, reply) => this.settle(xid, reply),
-      onRefused: (xid) => this.refused(xid),
+      onReply: (xid, reply) => this.#settle(xid, reply),
+      onRefused: (xid) => this.#refused(xid),
       onEvent: options.onEvent,
     });
-    this.connection.start();
+    this.#connection.start();
   }
 
   /**
@@ -123,12 +123,12 @@ export class RpcClient {
    * Rejects with RpcError, CallTimeout, AbortError or ClientClosed.
    */
   call<Args, Res>(procedure: Procedure<Args, Res>, args: Args, operation?: Operation): Promise<Res> {
-    if (this.closed) return Promise.reject(new ClientClosed(contextOf(operation)));
+    if (this.#closed) return Promise.reject(new ClientClosed(contextOf(operation)));
     if (operation?.signal?.aborted === true) return Promise.reject(operation.aborted());
     const timeoutMs = this.timeoutMs(operation);
-    if (timeoutMs <= 0) return Promise.reject(this.timeout(procedure.name, operation, timeoutMs));
-    const xid = this.nextXid();
-    const { w } = this;
+    if (timeoutMs <= 0) return Promise.reject(this.#timeout(procedure.name, operation, timeoutMs));
+    const xid = this.#nextXid();
+    const w = this.#w;
     if (w.position + CALL_SIZE > CALLS_SIZE) w.renew(CALLS_SIZE);
     const mark = beginRecord(w);
     encodeCallHeader(
@@ -137,7 +137,7 @@ export class RpcClient {
       procedure.program,
       procedure.version,
       procedure.procedure,
-      this.options.credential,
+      this.#options.credential,
     );
     procedure.encodeArgs(w, args);
     const payload = procedure.payloadOf?.(args) ?? NOTHING;
@@ -156,92 +156,92 @@ export class RpcClient {
         timer: null,
         onAbort: null,
       };
-      this.waiting.set(xid, waiting);
-      this.limit(xid, waiting, timeoutMs);
-      if (this.waiting.size === 1) this.keepAlive();
-      if (payload.length === 0) this.connection.send(xid, record);
-      else this.connection.send(xid, record, payload, ZEROS.subarray(0, padding));
+      this.#waiting.set(xid, waiting);
+      this.#limit(xid, waiting, timeoutMs);
+      if (this.#waiting.size === 1) this.#keepAlive();
+      if (payload.length === 0) this.#connection.send(xid, record);
+      else this.#connection.send(xid, record, payload, ZEROS.subarray(0, padding));
     });
   }
 
   /** Longest wait for a reply from now on, in ms; not positive: the operation has no time left. Infinity: any outage. */
   timeoutMs(operation: Operation | undefined, now?: number): number {
-    const callTimeoutMs = operation?.callTimeoutMs ?? this.options.callTimeoutMs ?? Number.POSITIVE_INFINITY;
+    const callTimeoutMs = operation?.callTimeoutMs ?? this.#options.callTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (operation === undefined || operation.deadlineMs === Number.POSITIVE_INFINITY) return callTimeoutMs;
     return Math.min(callTimeoutMs, operation.deadlineMs - (now ?? performance.now()));
   }
 
   /** False: the connection keeps the process alive only while a call waits for its reply. */
   setRef(ref: boolean): void {
-    this.idleRef = ref;
-    this.keepAlive();
+    this.#idleRef = ref;
+    this.#keepAlive();
   }
 
   /** The port in use now; null while searching. */
   get port(): PortRole | null {
-    return this.connection.port;
+    return this.#connection.port;
   }
 
   /** Calls without a reply yet. */
   get outstanding(): number {
-    return this.waiting.size;
+    return this.#waiting.size;
   }
 
   /** Resolves when no call waits for its reply any more. */
   idle(): Promise<void> {
-    if (this.waiting.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.idleWaiters.push(resolve));
+    if (this.#waiting.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
   /** True if no name of the server has ever had an address, and the resolver says that none of them exists. */
   get isNameUnknown(): boolean {
-    return this.connection.isNameUnknown;
+    return this.#connection.isNameUnknown;
   }
 
   /** One sentence on why nothing is reached. */
   describeFailure(): string {
-    return this.connection.describeFailure();
+    return this.#connection.describeFailure();
   }
 
   /** Ends the connection; outstanding calls reject with `error`, by default ClientClosed. */
   close(error?: Error): void {
-    this.closed = true;
-    this.connection.close();
-    for (const [xid, call] of this.waiting) {
-      this.forget(xid, call);
+    this.#closed = true;
+    this.#connection.close();
+    for (const [xid, call] of this.#waiting) {
+      this.#forget(xid, call);
       call.reject(error ?? new ClientClosed(contextOf(call.operation)));
     }
   }
 
-  private nextXid(): number {
-    do this.xid = (this.xid + 1) & XID_MAX;
-    while (this.connection.isPending(this.xid));
-    return this.xid;
+  #nextXid(): number {
+    do this.#xid = (this.#xid + 1) & XID_MAX;
+    while (this.#connection.isPending(this.#xid));
+    return this.#xid;
   }
 
-  private limit(xid: number, call: Waiting, timeoutMs: number): void {
+  #limit(xid: number, call: Waiting, timeoutMs: number): void {
     // Node's timers take longer times for a millisecond. This one is 24.8 days.
     if (timeoutMs <= TIMER_MS_MAX) {
       call.timer = setTimeout(() => {
-        const error = this.timeout(call.name, call.operation, timeoutMs);
-        this.giveUp(xid, call);
+        const error = this.#timeout(call.name, call.operation, timeoutMs);
+        this.#giveUp(xid, call);
         call.reject(error);
       }, timeoutMs);
     }
     const { operation } = call;
     if (operation?.signal === undefined) return;
     call.onAbort = () => {
-      this.giveUp(xid, call);
+      this.#giveUp(xid, call);
       call.reject(operation.aborted());
     };
     operation.signal.addEventListener('abort', call.onAbort, { once: true });
   }
 
-  private timeout(name: string, operation: Operation | undefined, timeoutMs: number): CallTimeout {
-    const { port } = this.connection;
+  #timeout(name: string, operation: Operation | undefined, timeoutMs: number): CallTimeout {
+    const { port } = this.#connection;
     const why =
       port === null
-        ? this.connection.describeFailure()
+        ? this.#connection.describeFailure()
         : `the server is there (${port} port) but works on it still`;
     // The operation's own limit, where that is the one that has been reached.
     const limitMs = operation && performance.now() >= operation.deadlineMs ? operation.timeoutMs : timeoutMs;
@@ -249,55 +249,55 @@ export class RpcClient {
   }
 
   /** Nobody waits for the reply any more. */
-  private forget(xid: number, call: Waiting): void {
-    this.waiting.delete(xid);
+  #forget(xid: number, call: Waiting): void {
+    this.#waiting.delete(xid);
     if (call.timer !== null) clearTimeout(call.timer);
     if (call.onAbort !== null) call.operation?.signal?.removeEventListener('abort', call.onAbort);
-    if (this.waiting.size > 0) return;
-    this.keepAlive();
-    if (this.idleWaiters.length > 0) for (const wake of this.idleWaiters.splice(0)) wake();
+    if (this.#waiting.size > 0) return;
+    this.#keepAlive();
+    if (this.#idleWaiters.length > 0) for (const wake of this.#idleWaiters.splice(0)) wake();
   }
 
-  private giveUp(xid: number, call: Waiting): void {
-    this.forget(xid, call);
-    if (call.borrowed) this.connection.giveBack(xid);
-    else this.connection.forget(xid);
+  #giveUp(xid: number, call: Waiting): void {
+    this.#forget(xid, call);
+    if (call.borrowed) this.#connection.giveBack(xid);
+    else this.#connection.forget(xid);
   }
 
-  private keepAlive(): void {
-    this.connection.setRef(this.idleRef || this.waiting.size > 0);
+  #keepAlive(): void {
+    this.#connection.setRef(this.#idleRef || this.#waiting.size > 0);
   }
 
-  private report(xid: number, call: Waiting): void {
-    const { onCall, isCallHeard } = this.options;
+  #report(xid: number, call: Waiting): void {
+    const { onCall, isCallHeard } = this.#options;
     if (onCall === undefined || isCallHeard?.() === false) return;
     const { name, sentAtMs } = call;
-    const { port } = this.connection;
+    const { port } = this.#connection;
     tell(onCall, { xid, name, sentAtMs, answeredAtMs: performance.now(), port });
   }
 
-  private refused(xid: number): void {
-    const call = this.waiting.get(xid);
+  #refused(xid: number): void {
+    const call = this.#waiting.get(xid);
     if (!call) return;
-    this.forget(xid, call);
+    this.#forget(xid, call);
     const reason = `${call.name}: the server closes the connection instead of an answer`;
     call.reject(new RpcError('ECONNRESET', reason, contextOf(call.operation)));
   }
 
-  private settle(xid: number, reply: XdrReader): void {
-    const call = this.waiting.get(xid);
+  #settle(xid: number, reply: XdrReader): void {
+    const call = this.#waiting.get(xid);
     if (!call) return;
-    this.forget(xid, call);
-    this.report(xid, call);
+    this.#forget(xid, call);
+    this.#report(xid, call);
     try {
-      decodeReplyHeader(reply, this.header);
-      const { kind } = this.header;
+      decodeReplyHeader(reply, this.#header);
+      const { kind } = this.#header;
       if (kind === 'success') {
         call.resolve(call.decodeRes(reply) as never);
         return;
       }
       const code = kind === 'auth-error' ? 'EACCES' : 'EPROTO';
-      const reason = `${call.name}: ${describeRefusal(this.header)}`;
+      const reason = `${call.name}: ${describeRefusal(this.#header)}`;
       call.reject(new RpcError(code, reason, contextOf(call.operation)));
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;

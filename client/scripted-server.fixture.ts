@@ -32,8 +32,8 @@ export class ScriptedServer {
   onBytes: ((socket: Socket, bytes: Uint8Array) => boolean) | null = null;
   /** Connections in the order in which they were accepted. */
   readonly accepted: Socket[] = [];
-  private readonly sockets = new Set<Socket>();
-  private server: Server | null = null;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | null = null;
 
   private constructor(host: string, port: number) {
     this.host = host;
@@ -48,8 +48,8 @@ export class ScriptedServer {
   }
 
   async open(): Promise<void> {
-    const server = createServer({ noDelay: true }, (socket) => this.accept(socket));
-    this.server = server;
+    const server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(this.port, this.host, resolve);
@@ -58,28 +58,28 @@ export class ScriptedServer {
 
   /** Stops listening and resets every connection, as the death of a process does. */
   async shut(): Promise<void> {
-    const { server } = this;
-    this.server = null;
+    const server = this.#server;
+    this.#server = null;
     const closed = new Promise<unknown>((resolve) => (server ? server.close(resolve) : resolve(null)));
-    for (const socket of this.sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) socket.resetAndDestroy();
     await closed;
   }
 
   /** Refuses new connections; those that are open stay. */
   refuse(): void {
-    this.server?.close();
-    this.server = null;
+    this.#server?.close();
+    this.#server = null;
   }
 
   get connections(): number {
-    return this.sockets.size;
+    return this.#sockets.size;
   }
 
-  private accept(socket: Socket): void {
+  #accept(socket: Socket): void {
     this.accepted.push(socket);
-    this.sockets.add(socket);
+    this.#sockets.add(socket);
     socket.on('error', () => {});
-    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('close', () => this.#sockets.delete(socket));
     const parser = new RecordParser(8 * 1024 * 1024);
     const header = new CallHeader();
     socket.on('data', (chunk) => {

@@ -20,36 +20,36 @@ export interface NameSources {
 }
 
 export class SystemNames {
-  private readonly sources: NameSources;
-  private readonly asking = new Map<string, Promise<readonly string[]>>();
+  readonly #sources: NameSources;
+  readonly #asking = new Map<string, Promise<readonly string[]>>();
   /** Questions to getaddrinfo, which may outlast the answer from elsewhere. */
-  private readonly running = new Map<string, Promise<readonly string[]>>();
+  readonly #running = new Map<string, Promise<readonly string[]>>();
 
   constructor(sources: NameSources) {
-    this.sources = sources;
+    this.#sources = sources;
   }
 
   /** All addresses of a name. Rejects with the error of getaddrinfo when there is none. */
   lookup(name: string): Promise<readonly string[]> {
-    let found = this.asking.get(name);
+    let found = this.#asking.get(name);
     if (found === undefined) {
-      found = this.ask(name).finally(() => this.asking.delete(name));
-      this.asking.set(name, found);
+      found = this.#ask(name).finally(() => this.#asking.delete(name));
+      this.#asking.set(name, found);
     }
     return found;
   }
 
-  private async ask(name: string): Promise<readonly string[]> {
-    let first = this.running.get(name);
+  async #ask(name: string): Promise<readonly string[]> {
+    let first = this.#running.get(name);
     if (first === undefined) {
-      first = this.sources.getaddrinfo(name).finally(() => this.running.delete(name));
-      this.running.set(name, first);
+      first = this.#sources.getaddrinfo(name).finally(() => this.#running.delete(name));
+      this.#running.set(name, first);
     }
     const running = first;
     const beside = async (): Promise<readonly string[]> => {
       await delay(BESIDE_AFTER_MS, undefined, { ref: false });
-      while (this.running.get(name) === running) {
-        const found = await this.sources.beside(name).catch(() => []);
+      while (this.#running.get(name) === running) {
+        const found = await this.#sources.beside(name).catch(() => []);
         if (found.length > 0) return found;
         await delay(BESIDE_INTERVAL_MS, undefined, { ref: false });
       }

@@ -29,8 +29,8 @@ export class Ledger {
   lines = 0;
   /** Exactly-once operations acknowledged. */
   operations = 0;
-  private readonly wrong: Wrong[] = [];
-  private readonly expected = new Map<string, Expected>();
+  readonly #wrong: Wrong[] = [];
+  readonly #expected = new Map<string, Expected>();
 
   constructor(writer: string) {
     this.writer = writer;
@@ -48,23 +48,23 @@ export class Ledger {
   /** An operation was acknowledged; `appeared` and `disappeared` are the paths that it changed. */
   done(appeared: readonly (readonly [string, Expected])[], disappeared: readonly string[] = []): void {
     this.operations += 1;
-    for (const path of disappeared) this.expected.delete(path);
-    for (const [path, what] of appeared) this.expected.set(path, what);
+    for (const path of disappeared) this.#expected.delete(path);
+    for (const [path, what] of appeared) this.#expected.set(path, what);
   }
 
   /** An operation on a name of its own was answered as if it had been done before. */
   answeredAsDone(operation: string, path: string, status: string): void {
-    this.wrong.push({ kind: 'ExecutedTwice', what: `${operation} ${path} was answered ${status}` });
+    this.#wrong.push({ kind: 'ExecutedTwice', what: `${operation} ${path} was answered ${status}` });
   }
 
   /** Compares with what is on the volume: `found` maps paths to the contents of files, null for directories. */
   verify(found: ReadonlyMap<string, string | null>, lines: string): Wrong[] {
-    const wrong = [...this.wrong];
+    const wrong = [...this.#wrong];
     for (let number = 0; number < this.lines; number++) {
       const text = lines.slice(number * LINE_SIZE, (number + 1) * LINE_SIZE);
       if (text !== lineText(number, this.writer)) wrong.push({ kind: 'Lost', what: `line ${number}` });
     }
-    for (const [path, what] of this.expected) {
+    for (const [path, what] of this.#expected) {
       const contents = found.get(path);
       if (contents === undefined) wrong.push({ kind: 'Lost', what: path });
       else if (what.kind === 'File' && contents !== what.contents) {
@@ -72,7 +72,7 @@ export class Ledger {
       }
     }
     for (const path of found.keys()) {
-      if (!this.expected.has(path)) {
+      if (!this.#expected.has(path)) {
         wrong.push({ kind: 'ExecutedTwice', what: `${path} is there, but was removed or renamed` });
       }
     }

@@ -11,24 +11,24 @@ const CODES = { bold: 1, dim: 2, red: 31, green: 32, cyan: 36 } as const;
 type Colour = keyof typeof CODES;
 
 export class Screen {
-  private readonly write: (text: string) => void;
-  private readonly colours: boolean;
+  readonly #write: (text: string) => void;
+  readonly #colours: boolean;
 
   constructor(write: (text: string) => void, colours: boolean) {
-    this.write = write;
-    this.colours = colours;
+    this.#write = write;
+    this.#colours = colours;
   }
 
   heading(text: string): void {
-    this.write(`\n${this.paint('bold', text)}\n`);
+    this.#write(`\n${this.#paint('bold', text)}\n`);
   }
 
   line(text: string): void {
-    this.write(`  ${text}\n`);
+    this.#write(`  ${text}\n`);
   }
 
   note(text: string): void {
-    this.write(`  ${this.paint('dim', text)}\n`);
+    this.#write(`  ${this.#paint('dim', text)}\n`);
   }
 
   /** Moments in order; a bar shows how the time passes. */
@@ -40,20 +40,20 @@ export class Screen {
       const column = Math.min(BAR_WIDTH - 1, Math.max(0, Math.round((atMs / endMs) * (BAR_WIDTH - 1))));
       const bar = `|${'-'.repeat(column)}o${' '.repeat(BAR_WIDTH - 1 - column)}|`;
       const colour = kind === 'Bad' ? 'red' : kind === 'Good' ? 'green' : 'cyan';
-      this.write(`${time}  ${this.paint(colour, bar)}  ${text}\n`);
+      this.#write(`${time}  ${this.#paint(colour, bar)}  ${text}\n`);
     }
   }
 
   verdict(good: boolean, text: string): void {
-    this.write(`  ${this.paint(good ? 'green' : 'red', good ? 'ok ' : 'BAD')}  ${text}\n`);
+    this.#write(`  ${this.#paint(good ? 'green' : 'red', good ? 'ok ' : 'BAD')}  ${text}\n`);
   }
 
   failure(text: string): void {
-    this.write(`\n${this.paint('red', 'The demo failed.')} ${text}\n`);
+    this.#write(`\n${this.#paint('red', 'The demo failed.')} ${text}\n`);
   }
 
-  private paint(colour: Colour, text: string): string {
-    return this.colours ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
+  #paint(colour: Colour, text: string): string {
+    return this.#colours ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
   }
 }
 

@@ -30,12 +30,12 @@ export class StageError extends Error {
 
 export class Stage {
   readonly directory: string;
-  private readonly ports: Record<ServerName, Ports>;
-  private readonly processes = new Map<string, ChildProcess>();
+  readonly #ports: Record<ServerName, Ports>;
+  readonly #processes = new Map<string, ChildProcess>();
 
   private constructor(directory: string, ports: Record<ServerName, Ports>) {
     this.directory = directory;
-    this.ports = ports;
+    this.#ports = ports;
   }
 
   /** Writes volumes, secret and configurations below `directory`. */
@@ -48,16 +48,16 @@ export class Stage {
     const stage = new Stage(directory, ports);
     // Whatever ends this process, its servers must not live on without it.
     process.once('exit', () => {
-      for (const child of stage.processes.values()) child.kill('SIGKILL');
+      for (const child of stage.#processes.values()) child.kill('SIGKILL');
     });
     for (const name of SERVERS) {
       mkdirSync(stage.volume(name), { recursive: true });
-      mkdirSync(stage.runDir(name), { recursive: true, mode: 0o700 });
+      mkdirSync(stage.#runDir(name), { recursive: true, mode: 0o700 });
     }
     mkdirSync(join(directory, 'witness'));
     writeFileSync(join(directory, 'secret'), randomBytes(32), { mode: 0o600 });
     for (const name of SERVERS) {
-      writeFileSync(stage.configFile(name), `${JSON.stringify(stage.config(name), null, 2)}\n`);
+      writeFileSync(stage.#configFile(name), `${JSON.stringify(stage.#config(name), null, 2)}\n`);
     }
     return stage;
   }
@@ -66,7 +66,7 @@ export class Stage {
     return join(this.directory, 'volumes', home, 'data');
   }
 
-  private runDir(name: ServerName): string {
+  #runDir(name: ServerName): string {
     return join(this.directory, 'run', name);
   }
 
@@ -76,45 +76,45 @@ export class Stage {
 
   /** The URL at which clients of `home` find it; its failover host is this machine like everything here. */
   url(home: ServerName): string {
-    const { primary } = this.ports[home];
-    const { secondary } = this.ports[partnerOf(home)];
+    const { primary } = this.#ports[home];
+    const { secondary } = this.#ports[partnerOf(home)];
     return `nfs://127.0.0.1:${primary}:${secondary}/home?failover=127.0.0.1`;
   }
 
   primaryPort(home: ServerName): number {
-    return this.ports[home].primary;
+    return this.#ports[home].primary;
   }
 
   /** Where the partner serves `home`'s disk set after a takeover. */
   secondaryPort(home: ServerName): number {
-    return this.ports[partnerOf(home)].secondary;
+    return this.#ports[partnerOf(home)].secondary;
   }
 
   startServer(name: ServerName): void {
-    this.start(name, '../fileserver/main.ts', name);
+    this.#start(name, '../fileserver/main.ts', name);
   }
 
   startSentinel(name: ServerName): void {
-    this.start(`${name}-sentinel`, '../fileserver/sentinel/main.ts', name);
+    this.#start(`${name}-sentinel`, '../fileserver/sentinel/main.ts', name);
   }
 
   kill(name: ServerName): void {
-    this.processes.get(name)!.kill('SIGKILL');
+    this.#processes.get(name)!.kill('SIGKILL');
   }
 
   /** Stops the process where it is, as a machine without memory or a frozen container would. */
   freeze(name: ServerName): void {
-    this.processes.get(name)!.kill('SIGSTOP');
+    this.#processes.get(name)!.kill('SIGSTOP');
   }
 
   /** Lets it go on. */
   thaw(name: ServerName): void {
-    this.processes.get(name)!.kill('SIGCONT');
+    this.#processes.get(name)!.kill('SIGCONT');
   }
 
   /** Resolves when the process has ended by itself or has been killed; one that stays is killed after a while. */
   async ended(name: ServerName): Promise<void> {
-    const child = this.processes.get(name)!;
+    const child = this.#processes.get(name)!;
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS / 6);
@@ -123,12 +123,12 @@ export class Stage {
   }
 
   controlSocket(name: ServerName): string {
-    return join(this.runDir(name), 'control.sock');
+    return join(this.#runDir(name), 'control.sock');
   }
 
   /** The server's own account of itself; null while it cannot be asked. */
   status(name: ServerName): Promise<Status | null> {
-    return this.control(name, 'GET', '/status').then(
+    return this.#control(name, 'GET', '/status').then(
       (text) => JSON.parse(text) as Status,
       () => null,
     );
@@ -136,7 +136,7 @@ export class Stage {
 
   /** Orders a giveback of `home` from the server that has taken it over; resolves when it is done. */
   async giveback(owner: ServerName, home: ServerName): Promise<void> {
-    const text = await this.control(owner, 'POST', '/giveback', { home, reason: 'demo' });
+    const text = await this.#control(owner, 'POST', '/giveback', { home, reason: 'demo' });
     const { result, message } = JSON.parse(text) as { result: string; message: string };
     if (result !== 'done') throw new StageError(`${owner} refused the giveback: ${message}`);
   }
@@ -147,16 +147,16 @@ export class Stage {
     for (;;) {
       const answer = await ask();
       if (answer !== null) return answer;
-      for (const [name, child] of this.processes) {
+      for (const [name, child] of this.#processes) {
         const { exitCode, signalCode } = child;
         if (exitCode !== null || (signalCode !== null && signalCode !== 'SIGKILL')) {
           throw new StageError(
-            `${event}: ${name} ended (${signalCode ?? `code ${exitCode}`})${this.tail(name)}`,
+            `${event}: ${name} ended (${signalCode ?? `code ${exitCode}`})${this.#tail(name)}`,
           );
         }
       }
       if (performance.now() > endMs) {
-        throw new StageError(`${event}: not within ${PATIENCE_MS / 1000} s${this.tails()}`);
+        throw new StageError(`${event}: not within ${PATIENCE_MS / 1000} s${this.#tails()}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
@@ -164,11 +164,11 @@ export class Stage {
 
   /** Asks every process to end, and waits for it; the sentinels go last, as in a pod. */
   async stop(): Promise<void> {
-    const ended = [...this.processes.values()].map((child) => this.end(child));
+    const ended = [...this.#processes.values()].map((child) => this.#end(child));
     await Promise.all(ended);
   }
 
-  private async end(child: ChildProcess): Promise<void> {
+  async #end(child: ChildProcess): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.kill('SIGTERM');
@@ -177,21 +177,21 @@ export class Stage {
     clearTimeout(late);
   }
 
-  private start(process_: string, script: string, server: ServerName): void {
+  #start(process_: string, script: string, server: ServerName): void {
     const log = openSync(this.logFile(process_), 'a');
     const path = new URL(script, import.meta.url).pathname;
-    const child = spawn(process.execPath, [path, '--config', this.configFile(server)], {
+    const child = spawn(process.execPath, [path, '--config', this.#configFile(server)], {
       stdio: ['ignore', log, log],
     });
     closeSync(log);
-    this.processes.set(process_, child);
+    this.#processes.set(process_, child);
   }
 
-  private configFile(name: ServerName): string {
+  #configFile(name: ServerName): string {
     return join(this.directory, `${name}.json`);
   }
 
-  private config(name: ServerName): object {
+  #config(name: ServerName): object {
     const partner = partnerOf(name);
     const diskSet = (home: ServerName) => ({
       volumes: [{ name: 'data', path: this.volume(home) }],
@@ -203,9 +203,9 @@ export class Stage {
       pair: 'demo',
       server: name,
       partner,
-      listen: { host: '127.0.0.1', ...this.ports[name], metrics: 0 },
-      partnerAddress: { host: '127.0.0.1', interconnect: this.ports[partner].interconnect },
-      runDir: this.runDir(name),
+      listen: { host: '127.0.0.1', ...this.#ports[name], metrics: 0 },
+      partnerAddress: { host: '127.0.0.1', interconnect: this.#ports[partner].interconnect },
+      runDir: this.#runDir(name),
       secretFile: join(this.directory, 'secret'),
       witness: { kind: 'embedded', directory: join(this.directory, 'witness') },
       diskSets: Object.fromEntries(SERVERS.map((home) => [home, diskSet(home)])),
@@ -213,7 +213,7 @@ export class Stage {
     };
   }
 
-  private control(name: ServerName, method: 'GET' | 'POST', path: string, body?: object): Promise<string> {
+  #control(name: ServerName, method: 'GET' | 'POST', path: string, body?: object): Promise<string> {
     const socketPath = this.controlSocket(name);
     return new Promise((resolve, reject) => {
       const call = request({ socketPath, method, path, agent: false, timeout: PATIENCE_MS }, (response) => {
@@ -231,11 +231,11 @@ export class Stage {
     });
   }
 
-  private tails(): string {
-    return [...this.processes.keys()].map((name) => this.tail(name)).join('');
+  #tails(): string {
+    return [...this.#processes.keys()].map((name) => this.#tail(name)).join('');
   }
 
-  private tail(name: string): string {
+  #tail(name: string): string {
     const lines = readFileSync(this.logFile(name), 'utf8').trimEnd().split('\n').slice(-6);
     return `\n  ${this.logFile(name)}:\n${lines.map((line) => `    ${line}`).join('\n')}`;
   }

@@ -38,13 +38,13 @@ export class Writer {
   readonly events: ConnectionEvent[];
   /** Every acknowledged line, times of performance.now(). */
   readonly acknowledgements: Acknowledgement[] = [];
-  private readonly client: FilerPairClient;
-  private readonly running: Promise<void>[] = [];
-  private stopping = false;
+  readonly #client: FilerPairClient;
+  readonly #running: Promise<void>[] = [];
+  #stopping = false;
 
   private constructor(name: string, client: FilerPairClient, events: ConnectionEvent[]) {
     this.ledger = new Ledger(name);
-    this.client = client;
+    this.#client = client;
     this.events = events;
   }
 
@@ -58,25 +58,25 @@ export class Writer {
     const { O_CREAT, O_EXCL, O_SYNC, O_WRONLY } = constants;
     const lines = await client.open(LINES_FILE, O_CREAT | O_EXCL | O_WRONLY | O_SYNC);
     const { handle: directory } = await client.nfs.mkdir(client.root, OPERATIONS_DIRECTORY, { mode: 0o755 });
-    writer.running.push(writer.writeLines(lines));
-    for (let stream = 0; stream < STREAMS; stream++) writer.running.push(writer.operate(directory, stream));
+    writer.#running.push(writer.#writeLines(lines));
+    for (let stream = 0; stream < STREAMS; stream++) writer.#running.push(writer.#operate(directory, stream));
     return writer;
   }
 
   /** Lets what is under way end; rejects with the first thing that went wrong. */
   async stop(): Promise<void> {
-    this.stopping = true;
-    await Promise.all(this.running);
+    this.#stopping = true;
+    await Promise.all(this.#running);
   }
 
   /** Whatever is under way fails. */
   close(): void {
-    this.client.destroy();
+    this.#client.destroy();
   }
 
   /** Rejects as soon as one of the streams fails, never resolves. */
   async failed(): Promise<never> {
-    await Promise.all(this.running);
+    await Promise.all(this.#running);
     return new Promise<never>(() => {});
   }
 
@@ -102,8 +102,8 @@ export class Writer {
     return longest;
   }
 
-  private async writeLines(file: FileHandle): Promise<void> {
-    for (let number = 0; !this.stopping; number++) {
+  async #writeLines(file: FileHandle): Promise<void> {
+    for (let number = 0; !this.#stopping; number++) {
       const begunMs = performance.now();
       const line = Buffer.from(lineText(number, this.ledger.writer));
       await file.write(line, { position: number * LINE_SIZE });
@@ -113,45 +113,45 @@ export class Writer {
     }
   }
 
-  private async operate(root: nfs_fh3, stream: number): Promise<void> {
-    for (let number = 0; !this.stopping; number++) await this.round(root, `${stream}-${number}`, number);
+  async #operate(root: nfs_fh3, stream: number): Promise<void> {
+    for (let number = 0; !this.#stopping; number++) await this.#round(root, `${stream}-${number}`, number);
   }
 
   /** Eight operations on names of their own; every second round cleans up after itself. */
-  private async round(root: nfs_fh3, name: string, number: number): Promise<void> {
-    const { nfs } = this.client;
+  async #round(root: nfs_fh3, name: string, number: number): Promise<void> {
+    const { nfs } = this.#client;
     const { ledger } = this;
-    const made = await this.once('MKDIR', name, () => nfs.mkdir(root, name, { mode: 0o755 }));
+    const made = await this.#once('MKDIR', name, () => nfs.mkdir(root, name, { mode: 0o755 }));
     if (made === null) return;
     const dir = made.handle;
     ledger.done([[name, { kind: 'Directory' }]]);
-    const created = await this.once<Found>('CREATE', `${name}/new`, () =>
+    const created = await this.#once<Found>('CREATE', `${name}/new`, () =>
       nfs.create(dir, 'new', 'Guarded', { mode: 0o644 }),
     );
     if (created === null) return;
     ledger.done([[`${name}/new`, { kind: 'File', contents: '' }]]);
     const guard = created.attributes.ctime;
-    await this.once('SETATTR', `${name}/new`, () => nfs.setattr(created.handle, { mode: 0o600 }, guard));
+    await this.#once('SETATTR', `${name}/new`, () => nfs.setattr(created.handle, { mode: 0o600 }, guard));
     ledger.done([]);
     const contents = `round ${name}\n`;
     await nfs.write(created.handle, 0, Buffer.from(contents), FILE_SYNC);
     ledger.done([[`${name}/new`, { kind: 'File', contents }]]);
     const file = { kind: 'File', contents } as const;
-    await this.once('RENAME', `${name}/new`, () => nfs.rename(dir, 'new', dir, 'kept'));
+    await this.#once('RENAME', `${name}/new`, () => nfs.rename(dir, 'new', dir, 'kept'));
     ledger.done([[`${name}/kept`, file]], [`${name}/new`]);
-    await this.once('LINK', `${name}/second`, () => nfs.link(created.handle, dir, 'second'));
+    await this.#once('LINK', `${name}/second`, () => nfs.link(created.handle, dir, 'second'));
     ledger.done([[`${name}/second`, file]]);
-    await this.once('REMOVE', `${name}/second`, () => nfs.remove(dir, 'second'));
+    await this.#once('REMOVE', `${name}/second`, () => nfs.remove(dir, 'second'));
     ledger.done([], [`${name}/second`]);
     if (number % 2 === 0) return;
-    await this.once('REMOVE', `${name}/kept`, () => nfs.remove(dir, 'kept'));
+    await this.#once('REMOVE', `${name}/kept`, () => nfs.remove(dir, 'kept'));
     ledger.done([], [`${name}/kept`]);
-    await this.once('RMDIR', name, () => nfs.rmdir(root, name));
+    await this.#once('RMDIR', name, () => nfs.rmdir(root, name));
     ledger.done([], [name]);
   }
 
   /** Null if the server answers as if it had done this before: nobody else uses these names, so it has. */
-  private async once<T>(operation: string, path: string, execute: () => Promise<T>): Promise<T | null> {
+  async #once<T>(operation: string, path: string, execute: () => Promise<T>): Promise<T | null> {
     try {
       return await execute();
     } catch (error) {

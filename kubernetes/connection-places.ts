@@ -8,17 +8,17 @@
 import { isIPv6, type Socket } from 'node:net';
 
 export class ConnectionPlaces {
-  private readonly max: number;
-  private readonly byAddress = new Map<string, Set<Socket>>();
-  private taken = 0;
+  readonly #max: number;
+  readonly #byAddress = new Map<string, Set<Socket>>();
+  #taken = 0;
 
   /** `max`: connections at a time, of all addresses. */
   constructor(max: number) {
-    this.max = max;
+    this.#max = max;
   }
 
   get count(): number {
-    return this.taken;
+    return this.#taken;
   }
 
   /**
@@ -26,31 +26,31 @@ export class ConnectionPlaces {
    * destroyed by the caller; null: there was a free one.
    */
   enter(socket: Socket): Socket | null {
-    const evicted = this.taken < this.max ? null : this.leastWorthy();
+    const evicted = this.#taken < this.#max ? null : this.#leastWorthy();
     if (evicted !== null) this.leave(evicted);
     const address = shareOf(socket.remoteAddress);
-    const all = this.byAddress.get(address) ?? new Set();
-    this.byAddress.set(address, all.add(socket));
-    this.taken++;
+    const all = this.#byAddress.get(address) ?? new Set();
+    this.#byAddress.set(address, all.add(socket));
+    this.#taken++;
     socket.once('close', () => this.leave(socket));
     return evicted;
   }
 
   /** Its place is free again; the socket may go on. */
   leave(socket: Socket): void {
-    for (const [address, all] of this.byAddress) {
+    for (const [address, all] of this.#byAddress) {
       if (!all.delete(socket)) continue;
-      this.taken--;
-      if (all.size === 0) this.byAddress.delete(address);
+      this.#taken--;
+      if (all.size === 0) this.#byAddress.delete(address);
       return;
     }
   }
 
   /** Of the addresses with the most places: who has said nothing yet, else who has been there longest. */
-  private leastWorthy(): Socket | null {
+  #leastWorthy(): Socket | null {
     let worst: Socket | null = null;
     let most = 0;
-    for (const all of this.byAddress.values()) {
+    for (const all of this.#byAddress.values()) {
       if (all.size < most) continue;
       const silent = [...all].find((socket) => socket.bytesRead === 0);
       if (all.size === most && (silent === undefined || worst?.bytesRead === 0)) continue;

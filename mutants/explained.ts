@@ -76,7 +76,7 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/storage/journal/journal.ts',
-    line: 'if (this.at + bytes.length > this.segmentSize) throw',
+    line: 'if (this.#at + bytes.length > this.#segmentSize) throw',
     code: '>',
     becomes: '>=',
     why: 'A segment is never filled to its last byte: there is room for an end mark beside what is written.',
@@ -90,7 +90,7 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/storage/journal/journal.ts',
-    line: 'if (this.dirtyBefore !== null) fdatasyncSync(this.dirtyBefore.fd);',
+    line: 'if (this.#dirtyBefore !== null) fdatasyncSync(this.#dirtyBefore.fd);',
     why: 'No two segments are filled between two times that the journal is written out; this would be a fault of the program.',
   },
   {
@@ -214,29 +214,29 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/storage/journal/stored-answers.ts',
-    line: 'if (key.length === KEY_SIZE) this.anybodys += 1;',
+    line: 'if (key.length === KEY_SIZE) this.#anybodys += 1;',
     code: 'key.length === KEY_SIZE',
     becomes: 'true',
     why: 'With too large a number a key is looked up that is not there.',
   },
   {
     file: 'fileserver/storage/journal/stored-answers.ts',
-    line: 'this.anybodys > 0 ? this.starts.get(',
+    line: 'this.#anybodys > 0 ? this.#starts.get(',
     code: '>',
     becomes: '>=',
     why: 'The same.',
   },
   {
     file: 'fileserver/storage/journal/stored-answers.ts',
-    line: 'if (key.length === KEY_SIZE) this.anybodys -= 1;',
+    line: 'if (key.length === KEY_SIZE) this.#anybodys -= 1;',
     code: 'key.length === KEY_SIZE',
     becomes: 'false',
     why: 'The same.',
   },
   {
     file: 'fileserver/storage/journal/stored-answers.ts',
-    line: 'if (key.length === KEY_SIZE) this.anybodys -= 1;',
-    code: 'this.anybodys -= 1;',
+    line: 'if (key.length === KEY_SIZE) this.#anybodys -= 1;',
+    code: 'this.#anybodys -= 1;',
     becomes: ';',
     why: 'The same.',
   },
@@ -249,7 +249,7 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/storage/journal/journal-records.ts',
-    line: 'if (end > this.bytes.length) this.grow(end);',
+    line: 'if (end > this.#bytes.length) this.#grow(end);',
     code: '>',
     becomes: '>=',
     why: 'The buffer grows one record earlier.',
@@ -312,12 +312,12 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/right/right-table.ts',
-    line: 'Atomics.load(this.order, 0);',
+    line: 'Atomics.load(this.#order, 0);',
     why: 'Order and visibility of the access beside it: no compiler and processor of today shows what it prevents.',
   },
   {
     file: 'fileserver/right/right-table.ts',
-    line: 'Atomics.add(this.order, 0, 1);',
+    line: 'Atomics.add(this.#order, 0, 1);',
     why: 'The same, of the write.',
   },
   {

@@ -25,23 +25,23 @@ export function namesOf(mutants: readonly Mutant[], text: string): Map<Mutant, s
 }
 
 export class Noticed {
-  private readonly path: string;
-  private readonly verdicts: Map<string, Verdict>;
+  readonly #path: string;
+  readonly #verdicts: Map<string, Verdict>;
 
   constructor(folder: string, area: string) {
-    this.path = join(folder, `${area.replaceAll(' ', '-')}.json`);
-    this.verdicts = new Map(Object.entries(read(this.path)));
+    this.#path = join(folder, `${area.replaceAll(' ', '-')}.json`);
+    this.#verdicts = new Map(Object.entries(read(this.#path)));
   }
 
   of(name: string): Verdict | undefined {
-    return this.verdicts.get(name);
+    return this.#verdicts.get(name);
   }
 
   /** Written at once: the run may be ended at any moment. */
   set(name: string, verdict: Verdict): void {
-    this.verdicts.set(name, verdict);
-    mkdirSync(dirname(this.path), { recursive: true });
-    writeFileSync(this.path, `${JSON.stringify(Object.fromEntries(this.verdicts), null, 2)}\n`);
+    this.#verdicts.set(name, verdict);
+    mkdirSync(dirname(this.#path), { recursive: true });
+    writeFileSync(this.#path, `${JSON.stringify(Object.fromEntries(this.#verdicts), null, 2)}\n`);
   }
 }
 

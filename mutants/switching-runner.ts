@@ -33,26 +33,26 @@ interface Try {
 
 export default class SwitchingRunner extends TestRunner {
   /** Mutants that nobody has noticed. */
-  private readonly todo: number[] = JSON.parse(readFileSync(todoFile, 'utf8'));
-  private readonly passed = new Set(
+  readonly #todo: number[] = JSON.parse(readFileSync(todoFile, 'utf8'));
+  readonly #passed = new Set(
     readFileSync(told, 'utf8')
       .split('\n')
       .filter((line) => line.startsWith('passed ')),
   );
   /** Of this process: a mutant has run. */
-  private anyRan = false;
-  private queue: number[] = [];
-  private now: Try = { kind: 'record', number: NONE };
+  #anyRan = false;
+  #queue: number[] = [];
+  #now: Try = { kind: 'record', number: NONE };
 
   override async onBeforeRunTask(test: Parameters<TestRunner['onBeforeRunTask']>[0]): Promise<void> {
     await super.onBeforeRunTask(test);
-    this.now = { kind: 'record', number: NONE };
+    this.#now = { kind: 'record', number: NONE };
     if (test.mode === 'run' || test.mode === 'queued') test.repeats = Number.MAX_SAFE_INTEGER;
   }
 
   override onBeforeTryTask(test: Parameters<TestRunner['onBeforeTryTask']>[0]): void {
     super.onBeforeTryTask(test);
-    const { kind, number } = this.now;
+    const { kind, number } = this.#now;
     active = kind === 'mutant' ? number : NONE;
     reached = kind === 'record' ? new Set() : null;
     if (kind === 'mutant') tell(`begun ${number}`);
@@ -62,31 +62,31 @@ export default class SwitchingRunner extends TestRunner {
     active = NONE;
     const failed = test.result!.state === 'fail';
     const name = `${test.file.name} > ${test.name}`;
-    const { kind, number } = this.now;
+    const { kind, number } = this.#now;
     if (kind === 'record') {
       if (failed) tell(`broken ${name}: ${test.result!.errors?.[0]?.message}`);
       const seen = reached!;
-      this.queue = failed
+      this.#queue = failed
         ? []
-        : this.todo.filter((one) => seen.has(one) && !this.passed.has(`passed ${one} ${name}`));
+        : this.#todo.filter((one) => seen.has(one) && !this.#passed.has(`passed ${one} ${name}`));
     } else if (kind === 'mutant' && !failed) tell(`passed ${number} ${name}`);
-    else if (kind === 'mutant' && !this.anyRan) this.killed(number);
+    else if (kind === 'mutant' && !this.#anyRan) this.#killed(number);
     else if (kind === 'check') {
       if (failed) {
         tell(`restart ${number}`);
         process.kill(process.pid, 'SIGKILL');
       }
-      this.killed(number);
+      this.#killed(number);
     }
-    const isToCheck = kind === 'mutant' && failed && this.anyRan;
-    if (kind === 'mutant') this.anyRan = true;
+    const isToCheck = kind === 'mutant' && failed && this.#anyRan;
+    if (kind === 'mutant') this.#anyRan = true;
     reached = null;
     test.result!.errors = [];
     test.result!.state = 'run';
-    if (isToCheck) this.now = { kind: 'check', number };
+    if (isToCheck) this.#now = { kind: 'check', number };
     else {
-      const next = this.queue.shift();
-      this.now = { kind: 'mutant', number: next ?? NONE };
+      const next = this.#queue.shift();
+      this.#now = { kind: 'mutant', number: next ?? NONE };
       // Ends the repetitions.
       if (next === undefined) test.result!.state = 'skip';
     }
@@ -97,8 +97,8 @@ export default class SwitchingRunner extends TestRunner {
     tell('done');
   }
 
-  private killed(number: number): void {
+  #killed(number: number): void {
     tell(`killed ${number}`);
-    this.todo.splice(this.todo.indexOf(number), 1);
+    this.#todo.splice(this.#todo.indexOf(number), 1);
   }
 }

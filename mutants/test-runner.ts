@@ -7,15 +7,15 @@ import type { RunRequest, RunResult } from './warm-tests.ts';
 export type Outcome = 'passed' | 'failed' | 'late';
 
 export class TestRunner {
-  private readonly copy: string;
-  private child: ChildProcess | null = null;
+  readonly #copy: string;
+  #child: ChildProcess | null = null;
 
   constructor(copy: string) {
-    this.copy = copy;
+    this.#copy = copy;
   }
 
   async run(request: RunRequest, limitMs: number): Promise<Outcome> {
-    const child = this.child ?? (await this.start());
+    const child = this.#child ?? (await this.#start());
     const ended = Promise.withResolvers<Outcome>();
     const timer = setTimeout(() => {
       this.kill();
@@ -23,7 +23,7 @@ export class TestRunner {
     }, limitMs);
     const onMessage = ({ passed }: RunResult): void => ended.resolve(passed ? 'passed' : 'failed');
     const onExit = (): void => {
-      this.child = null;
+      this.#child = null;
       ended.resolve('failed');
     };
     child.once('message', onMessage);
@@ -40,20 +40,20 @@ export class TestRunner {
 
   /** Kills what runs, with everything that it has started. */
   kill(): void {
-    const { child } = this;
-    this.child = null;
+    const child = this.#child;
+    this.#child = null;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     process.kill(-child.pid, 'SIGKILL');
   }
 
-  private async start(): Promise<ChildProcess> {
+  async #start(): Promise<ChildProcess> {
     const program = new URL('warm-tests.ts', import.meta.url).pathname;
     const child = fork(program, {
-      cwd: this.copy,
+      cwd: this.#copy,
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       detached: true,
     });
-    this.child = child;
+    this.#child = child;
     await Promise.race([
       once(child, 'message'),
       once(child, 'exit').then(() => {

@@ -92,56 +92,56 @@ export interface DriverPorts {
 }
 
 export class PairDriver {
-  private readonly ports: DriverPorts;
-  private readonly decide: typeof step;
-  private readonly queue: Input[] = [];
-  private current: ServerState;
-  private running = false;
-  private over = false;
+  readonly #ports: DriverPorts;
+  readonly #decide: typeof step;
+  readonly #queue: Input[] = [];
+  #current: ServerState;
+  #running = false;
+  #over = false;
 
   /** `decide`: the state machine; others than the real one are for showing that the tests notice. */
   constructor(state: ServerState, ports: DriverPorts, decide: typeof step = step) {
-    this.current = state;
-    this.ports = ports;
-    this.decide = decide;
+    this.#current = state;
+    this.#ports = ports;
+    this.#decide = decide;
   }
 
   get state(): ServerState {
-    return this.current;
+    return this.#current;
   }
 
   feed(input: Input): void {
-    this.queue.push(input);
-    if (this.running || this.over) return;
-    this.running = true;
+    this.#queue.push(input);
+    if (this.#running || this.#over) return;
+    this.#running = true;
     try {
-      for (let next = this.queue.shift(); next !== undefined && !this.over; next = this.queue.shift()) {
-        this.take(next);
+      for (let next = this.#queue.shift(); next !== undefined && !this.#over; next = this.#queue.shift()) {
+        this.#take(next);
       }
-      if (!this.over) this.sleep();
+      if (!this.#over) this.#sleep();
     } catch (error) {
       // Half a step may have been carried out: nobody knows what state this server is in.
-      this.over = true;
-      this.ports.failed(error);
+      this.#over = true;
+      this.#ports.failed(error);
     } finally {
-      this.running = false;
+      this.#running = false;
     }
   }
 
-  private take(input: Input): void {
-    const now = this.ports.clock.now();
-    const { state, effects } = this.decide(this.current, input, now);
-    this.current = state;
-    for (const effect of effects) this.execute(effect, now);
+  #take(input: Input): void {
+    const now = this.#ports.clock.now();
+    const { state, effects } = this.#decide(this.#current, input, now);
+    this.#current = state;
+    for (const effect of effects) this.#execute(effect, now);
   }
 
-  private sleep(): void {
-    const { clock } = this.ports;
-    clock.wakeAt(nextWakeAt(this.current, clock.now()));
+  #sleep(): void {
+    const { clock } = this.#ports;
+    clock.wakeAt(nextWakeAt(this.#current, clock.now()));
   }
 
-  private execute(effect: Effect, now: number): void {
-    const { witness, interconnect, dataPath, watchdog, sentinel, gate, observer } = this.ports;
+  #execute(effect: Effect, now: number): void {
+    const { witness, interconnect, dataPath, watchdog, sentinel, gate, observer } = this.#ports;
     switch (effect.kind) {
       case 'send':
         interconnect.send(effect.to, effect.message);
@@ -156,7 +156,7 @@ export class PairDriver {
         witness.answer(effect.home, effect.requestId, effect.result, effect.message);
         return;
       case 'setRight':
-        this.setRight(effect.home, effect.until);
+        this.#setRight(effect.home, effect.until);
         return;
       case 'disarm':
         watchdog.disarm(effect.home);
@@ -195,8 +195,8 @@ export class PairDriver {
         observer.traced(effect.home, effect.event, now);
         return;
       case 'stopped':
-        this.over = true;
-        this.ports.stopped();
+        this.#over = true;
+        this.#ports.stopped();
         return;
       default:
         assertNever(effect);
@@ -208,9 +208,9 @@ export class PairDriver {
    * leaves it armed, for the thread that has checked the right and not yet made its system call. Only `disarm` ends it,
    * after the data path has said that there is no such thread.
    */
-  private setRight(home: ServerName, until: number | null): void {
-    const { dataPath, watchdog } = this.ports;
-    if (until !== null) watchdog.arm(home, switchFiresAt(until, this.current.identity.timing));
+  #setRight(home: ServerName, until: number | null): void {
+    const { dataPath, watchdog } = this.#ports;
+    if (until !== null) watchdog.arm(home, switchFiresAt(until, this.#current.identity.timing));
     dataPath.grant(home, until);
   }
 }

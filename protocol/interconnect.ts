@@ -52,34 +52,34 @@ export interface InterconnectIdentity {
 
 /** Collects the bytes of a stream and cuts frames out of them. */
 export class FrameReader {
-  private pending: Uint8Array = new Uint8Array(0);
-  private payloadMax: number;
+  #pending: Uint8Array = new Uint8Array(0);
+  #payloadMax: number;
 
   constructor(payloadMax: number) {
-    this.payloadMax = payloadMax;
+    this.#payloadMax = payloadMax;
   }
 
   /** For what comes next; takes effect from the next frame on. */
   setPayloadMax(payloadMax: number): void {
-    this.payloadMax = payloadMax;
+    this.#payloadMax = payloadMax;
   }
 
   /** Adds what has arrived. The bytes may be reused by the caller afterwards. */
   push(bytes: Uint8Array): void {
-    const joined = new Uint8Array(this.pending.length + bytes.length);
-    joined.set(this.pending);
-    joined.set(bytes, this.pending.length);
-    this.pending = joined;
+    const joined = new Uint8Array(this.#pending.length + bytes.length);
+    joined.set(this.#pending);
+    joined.set(bytes, this.#pending.length);
+    this.#pending = joined;
   }
 
   /** The next whole frame's payload; null if more bytes are needed; 'tooLong' ends the connection. */
   next(): Uint8Array | 'tooLong' | null {
-    if (this.pending.length < LENGTH_SIZE) return null;
-    const length = new DataView(this.pending.buffer, this.pending.byteOffset).getUint32(0);
-    if (length > this.payloadMax) return 'tooLong';
-    if (this.pending.length < LENGTH_SIZE + length) return null;
-    const payload = this.pending.subarray(LENGTH_SIZE, LENGTH_SIZE + length);
-    this.pending = this.pending.subarray(LENGTH_SIZE + length);
+    if (this.#pending.length < LENGTH_SIZE) return null;
+    const length = new DataView(this.#pending.buffer, this.#pending.byteOffset).getUint32(0);
+    if (length > this.#payloadMax) return 'tooLong';
+    if (this.#pending.length < LENGTH_SIZE + length) return null;
+    const payload = this.#pending.subarray(LENGTH_SIZE, LENGTH_SIZE + length);
+    this.#pending = this.#pending.subarray(LENGTH_SIZE + length);
     return payload;
   }
 }
@@ -276,40 +276,40 @@ function failed(reason: string): HandshakeResult {
 
 /** The messages of one authenticated connection. Not to be shared between connections: it counts. */
 export class Session {
-  private readonly crypto: InterconnectCrypto;
-  private readonly sendKey: Uint8Array;
-  private readonly receiveKey: Uint8Array;
-  private readonly counter = new DataView(new ArrayBuffer(8));
-  private sent = 0;
-  private received = 0;
+  readonly #crypto: InterconnectCrypto;
+  readonly #sendKey: Uint8Array;
+  readonly #receiveKey: Uint8Array;
+  readonly #counter = new DataView(new ArrayBuffer(8));
+  #sent = 0;
+  #received = 0;
 
   constructor(crypto: InterconnectCrypto, sendKey: Uint8Array, receiveKey: Uint8Array) {
-    this.crypto = crypto;
-    this.sendKey = sendKey;
-    this.receiveKey = receiveKey;
+    this.#crypto = crypto;
+    this.#sendKey = sendKey;
+    this.#receiveKey = receiveKey;
   }
 
   /** The frame to send. Throws RangeError if the message is longer than the limit: our own mistake. */
   seal(message: unknown): Uint8Array {
     const text = encode(message);
     if (MAC_SIZE + text.length > FRAME_MAX) throw new RangeError(`message of ${text.length} bytes`);
-    return frame(this.mac(this.sendKey, this.sent++, text), text);
+    return frame(this.#mac(this.#sendKey, this.#sent++, text), text);
   }
 
   /** The message in a payload that has arrived; undefined if it is not the next one: close the connection. */
   open(payload: Uint8Array): unknown {
     if (payload.length <= MAC_SIZE) return undefined;
     const text = payload.subarray(MAC_SIZE);
-    const mac = this.mac(this.receiveKey, this.received, text);
-    if (!this.crypto.equal(payload.subarray(0, MAC_SIZE), mac)) return undefined;
-    this.received++;
+    const mac = this.#mac(this.#receiveKey, this.#received, text);
+    if (!this.#crypto.equal(payload.subarray(0, MAC_SIZE), mac)) return undefined;
+    this.#received++;
     return decode(text);
   }
 
-  private mac(key: Uint8Array, sequence: number, text: Uint8Array): Uint8Array {
-    this.counter.setUint32(0, Math.floor(sequence / 4294967296));
-    this.counter.setUint32(4, sequence >>> 0);
-    return this.crypto.hmac(key, [new Uint8Array(this.counter.buffer), text]);
+  #mac(key: Uint8Array, sequence: number, text: Uint8Array): Uint8Array {
+    this.#counter.setUint32(0, Math.floor(sequence / 4294967296));
+    this.#counter.setUint32(4, sequence >>> 0);
+    return this.#crypto.hmac(key, [new Uint8Array(this.#counter.buffer), text]);
   }
 }
 

@@ -51,44 +51,44 @@ export const FRAGMENTS_MAX = 4096;
 export class RecordParser {
   /** The current message: a reader over exactly its bytes. Reused for every message of the connection. */
   readonly record: XdrReader;
-  private readonly recordSizeMax: number;
-  private readonly longRecords: LongRecordMemory | null;
+  readonly #recordSizeMax: number;
+  readonly #longRecords: LongRecordMemory | null;
   /** The carry, if it is lent. */
-  private lent: Uint8Array | null;
+  #lent: Uint8Array | null;
   /** What the socket delivered and next() has not yet consumed. */
-  private chunk: Uint8Array;
-  private chunkPosition: number;
-  private chunkEnd: number;
+  #chunk: Uint8Array;
+  #chunkPosition: number;
+  #chunkEnd: number;
   /** Payload of an incomplete record, headers removed: carry[0 .. carrySize). */
-  private carry: Uint8Array;
-  private carrySize: number;
+  carry: Uint8Array;
+  #carrySize: number;
   /** Header bytes that have arrived of the current fragment (0..3 while incomplete), and their value. */
-  private headerSize: number;
-  private header: number;
+  #headerSize: number;
+  #header: number;
   /** Inside a fragment: bytes of it still to come. -1 between fragments. */
-  private fragmentLeft: number;
-  private fragmentLast: boolean;
-  private fragmentCount: number;
+  #fragmentLeft: number;
+  #fragmentLast: boolean;
+  #fragmentCount: number;
   /** A long record has begun, and there is no memory for it. */
   isStarved: boolean;
 
   /** recordSizeMax: bytes of the longest message accepted, without fragment headers. */
   constructor(recordSizeMax: number, longRecords: LongRecordMemory | null = null) {
-    this.recordSizeMax = recordSizeMax;
-    this.longRecords = longRecords;
-    this.lent = null;
-    this.chunk = new Uint8Array(0);
-    this.chunkPosition = 0;
-    this.chunkEnd = 0;
+    this.#recordSizeMax = recordSizeMax;
+    this.#longRecords = longRecords;
+    this.#lent = null;
+    this.#chunk = new Uint8Array(0);
+    this.#chunkPosition = 0;
+    this.#chunkEnd = 0;
     this.carry = new Uint8Array(0);
-    this.carrySize = 0;
-    this.headerSize = 0;
-    this.header = 0;
-    this.fragmentLeft = -1;
-    this.fragmentLast = false;
-    this.fragmentCount = 0;
+    this.#carrySize = 0;
+    this.#headerSize = 0;
+    this.#header = 0;
+    this.#fragmentLeft = -1;
+    this.#fragmentLast = false;
+    this.#fragmentCount = 0;
     this.isStarved = false;
-    this.record = new XdrReader(this.chunk);
+    this.record = new XdrReader(this.#chunk);
   }
 
   /**
@@ -99,24 +99,29 @@ export class RecordParser {
    * slice() of Node's Buffer is no copy.
    */
   push(chunk: Uint8Array, size: number = chunk.length): void {
-    if (this.chunkPosition !== this.chunkEnd) throw new Error('push() before next() returned false');
+    if (this.#chunkPosition !== this.#chunkEnd) throw new Error('push() before next() returned false');
     const plain = chunk.constructor === Uint8Array;
-    this.chunk = plain ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    this.chunkPosition = 0;
-    this.chunkEnd = size;
+    this.#chunk = plain ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    this.#chunkPosition = 0;
+    this.#chunkEnd = size;
   }
 
   /** true: `record` is the next message. false: the rest of the chunk, if any, waits for more bytes. */
   next(): boolean {
-    if (this.lent !== null) this.giveBackUsed();
-    if (this.fragmentLeft < 0 && this.headerSize === 0 && this.fragmentCount === 0 && this.nextInPlace()) {
+    if (this.#lent !== null) this.#giveBackUsed();
+    if (
+      this.#fragmentLeft < 0 &&
+      this.#headerSize === 0 &&
+      this.#fragmentCount === 0 &&
+      this.#nextInPlace()
+    ) {
       return true;
     }
-    while (this.readFragment()) {
-      if (!this.fragmentLast) continue;
-      this.record.reset(this.carry, 0, this.carrySize);
-      this.carrySize = 0;
-      this.fragmentCount = 0;
+    while (this.#readFragment()) {
+      if (!this.#fragmentLast) continue;
+      this.record.reset(this.carry, 0, this.#carrySize);
+      this.#carrySize = 0;
+      this.#fragmentCount = 0;
       return true;
     }
     return false;
@@ -127,31 +132,31 @@ export class RecordParser {
    * received(), and nobody has to copy them. null: anywhere, and push() takes them. After next() has returned false.
    */
   room(): Uint8Array | null {
-    if (this.lent === null || this.fragmentLeft <= 0 || this.chunkPosition !== this.chunkEnd) return null;
-    return this.lent.subarray(this.carrySize, this.carrySize + this.fragmentLeft);
+    if (this.#lent === null || this.#fragmentLeft <= 0 || this.#chunkPosition !== this.#chunkEnd) return null;
+    return this.#lent.subarray(this.#carrySize, this.#carrySize + this.#fragmentLeft);
   }
 
   /** `size` bytes have come to where room() said. */
   received(size: number): void {
-    if (this.lent === null || size > this.fragmentLeft) throw new Error('received() without room()');
-    this.carrySize += size;
-    this.fragmentLeft -= size;
+    if (this.#lent === null || size > this.#fragmentLeft) throw new Error('received() without room()');
+    this.#carrySize += size;
+    this.#fragmentLeft -= size;
   }
 
   /** The stream has ended, and nobody writes to room() any more. */
   end(): void {
-    if (this.lent === null) return;
-    this.carrySize = 0;
-    this.fragmentLeft = -1;
-    this.giveBackUsed();
+    if (this.#lent === null) return;
+    this.#carrySize = 0;
+    this.#fragmentLeft = -1;
+    this.#giveBackUsed();
   }
 
   /** The record in it, if it was whole, has been used. */
-  private giveBackUsed(): void {
-    if (this.lent === null || this.carrySize > 0 || this.fragmentLeft >= 0) return;
-    if (this.record.bytes === this.lent) this.record.reset(EMPTY, 0, 0);
-    this.longRecords!.giveBack(this.lent);
-    this.lent = null;
+  #giveBackUsed(): void {
+    if (this.#lent === null || this.#carrySize > 0 || this.#fragmentLeft >= 0) return;
+    if (this.record.bytes === this.#lent) this.record.reset(EMPTY, 0, 0);
+    this.#longRecords!.giveBack(this.#lent);
+    this.#lent = null;
     this.carry = EMPTY;
   }
 
@@ -168,126 +173,129 @@ export class RecordParser {
    * serves all connections of a thread. Costs nothing where all was consumed. A message under `record` is lost.
    */
   retain(): void {
-    const { chunkPosition, chunkEnd } = this;
-    this.chunk = chunkPosition === chunkEnd ? EMPTY : this.chunk.slice(chunkPosition, chunkEnd);
-    this.chunkEnd = chunkEnd - chunkPosition;
-    this.chunkPosition = 0;
+    const chunkPosition = this.#chunkPosition;
+    const chunkEnd = this.#chunkEnd;
+    this.#chunk = chunkPosition === chunkEnd ? EMPTY : this.#chunk.slice(chunkPosition, chunkEnd);
+    this.#chunkEnd = chunkEnd - chunkPosition;
+    this.#chunkPosition = 0;
   }
 
   /** Gives the memory of a long message back. For connections that have become idle between messages. */
   trim(): void {
-    this.giveBackUsed();
-    if (this.carrySize > 0 || this.lent !== null) return;
+    this.#giveBackUsed();
+    if (this.#carrySize > 0 || this.#lent !== null) return;
     if (this.record.bytes === this.carry) this.record.reset(new Uint8Array(0), 0, 0);
     this.carry = new Uint8Array(0);
   }
 
   /** Bytes kept for an incomplete message: what a server counts against a connection. */
   get carriedSize(): number {
-    return this.carrySize;
+    return this.#carrySize;
   }
 
   /** A message has begun, if only with a byte of its header, and is not whole. After next() has returned false. */
   get isInRecord(): boolean {
-    const begun = this.headerSize > 0 || this.fragmentCount > 0 || this.fragmentLeft >= 0;
-    return begun || this.chunkEnd > this.chunkPosition;
+    const begun = this.#headerSize > 0 || this.#fragmentCount > 0 || this.#fragmentLeft >= 0;
+    return begun || this.#chunkEnd > this.#chunkPosition;
   }
 
   /** It holds memory for long records. */
   get holdsLongMemory(): boolean {
-    return this.lent !== null;
+    return this.#lent !== null;
   }
 
   /** The common case: header and message complete in the chunk, in one fragment. Nothing is copied. */
-  private nextInPlace(): boolean {
-    const { chunk, chunkPosition, chunkEnd } = this;
+  #nextInPlace(): boolean {
+    const chunk = this.#chunk;
+    const chunkPosition = this.#chunkPosition;
+    const chunkEnd = this.#chunkEnd;
     if (chunkPosition + HEADER_SIZE > chunkEnd) return false;
     const header = readWord(chunk, chunkPosition);
     if (header < LAST_FRAGMENT) return false;
     const length = header - LAST_FRAGMENT;
-    this.checkSize(length);
+    this.#checkSize(length);
     const start = chunkPosition + HEADER_SIZE;
     if (start + length > chunkEnd) return false;
     this.record.reset(chunk, start, start + length);
-    this.chunkPosition = start + length;
+    this.#chunkPosition = start + length;
     return true;
   }
 
   /** Moves bytes from the chunk to the carry until the current fragment is complete. */
-  private readFragment(): boolean {
-    if (this.fragmentLeft < 0 && !this.readHeader()) return false;
-    if (this.isLong() && !this.borrow()) return false;
-    const available = this.chunkEnd - this.chunkPosition;
-    const size = Math.min(this.fragmentLeft, available);
-    this.appendToCarry(size);
-    this.fragmentLeft -= size;
-    if (this.fragmentLeft > 0) return false;
-    this.fragmentLeft = -1;
+  #readFragment(): boolean {
+    if (this.#fragmentLeft < 0 && !this.#readHeader()) return false;
+    if (this.#isLong() && !this.#borrow()) return false;
+    const available = this.#chunkEnd - this.#chunkPosition;
+    const size = Math.min(this.#fragmentLeft, available);
+    this.#appendToCarry(size);
+    this.#fragmentLeft -= size;
+    if (this.#fragmentLeft > 0) return false;
+    this.#fragmentLeft = -1;
     return true;
   }
 
-  private readHeader(): boolean {
-    while (this.headerSize < HEADER_SIZE) {
-      if (this.chunkPosition === this.chunkEnd) return false;
-      this.header = ((this.header << 8) | this.chunk[this.chunkPosition]!) >>> 0;
-      this.chunkPosition += 1;
-      this.headerSize += 1;
+  #readHeader(): boolean {
+    while (this.#headerSize < HEADER_SIZE) {
+      if (this.#chunkPosition === this.#chunkEnd) return false;
+      this.#header = ((this.#header << 8) | this.#chunk[this.#chunkPosition]!) >>> 0;
+      this.#chunkPosition += 1;
+      this.#headerSize += 1;
     }
-    const length = this.header & LENGTH_MASK;
-    this.fragmentCount += 1;
-    if (this.fragmentCount > FRAGMENTS_MAX) {
+    const length = this.#header & LENGTH_MASK;
+    this.#fragmentCount += 1;
+    if (this.#fragmentCount > FRAGMENTS_MAX) {
       throw new XdrError(xdrFault.tooManyFragments, `a record of more than ${FRAGMENTS_MAX} fragments`);
     }
-    this.checkSize(this.carrySize + length);
-    this.fragmentLast = this.header >= LAST_FRAGMENT;
-    this.fragmentLeft = length;
-    this.header = 0;
-    this.headerSize = 0;
+    this.#checkSize(this.#carrySize + length);
+    this.#fragmentLast = this.#header >= LAST_FRAGMENT;
+    this.#fragmentLeft = length;
+    this.#header = 0;
+    this.#headerSize = 0;
     return true;
   }
 
-  private isLong(): boolean {
-    return this.longRecords !== null && this.carrySize + this.fragmentLeft >= LONG_RECORD_SIZE;
+  #isLong(): boolean {
+    return this.#longRecords !== null && this.#carrySize + this.#fragmentLeft >= LONG_RECORD_SIZE;
   }
 
   /** false: there is none. What was collected so far goes into it. */
-  private borrow(): boolean {
-    if (this.lent !== null) return true;
-    this.lent = this.longRecords!.take();
-    this.isStarved = this.lent === null;
-    if (this.lent === null) return false;
-    this.lent.set(this.carry.subarray(0, this.carrySize));
-    this.carry = this.lent;
+  #borrow(): boolean {
+    if (this.#lent !== null) return true;
+    this.#lent = this.#longRecords!.take();
+    this.isStarved = this.#lent === null;
+    if (this.#lent === null) return false;
+    this.#lent.set(this.carry.subarray(0, this.#carrySize));
+    this.carry = this.#lent;
     return true;
   }
 
-  private checkSize(size: number): void {
-    if (size <= this.recordSizeMax) return;
+  #checkSize(size: number): void {
+    if (size <= this.#recordSizeMax) return;
     throw new XdrError(
       xdrFault.recordTooLong,
-      `a record of ${size} bytes or more where ${this.recordSizeMax} are allowed`,
+      `a record of ${size} bytes or more where ${this.#recordSizeMax} are allowed`,
     );
   }
 
-  private appendToCarry(size: number): void {
+  #appendToCarry(size: number): void {
     if (size === 0) return;
-    const needed = this.carrySize + size;
-    if (needed > this.carry.length) this.growCarry(needed);
-    const at = this.chunkPosition;
-    this.carry.set(this.chunk.subarray(at, at + size), this.carrySize);
-    this.carrySize = needed;
-    this.chunkPosition = at + size;
+    const needed = this.#carrySize + size;
+    if (needed > this.carry.length) this.#growCarry(needed);
+    const at = this.#chunkPosition;
+    this.carry.set(this.#chunk.subarray(at, at + size), this.#carrySize);
+    this.#carrySize = needed;
+    this.#chunkPosition = at + size;
   }
 
   /**
    * To a multiple of what has arrived, so that a long record takes few steps and a claim costs no memory; not beyond
    * the record's end where that is known.
    */
-  private growCarry(needed: number): void {
-    const record = this.longRecords === null ? this.recordSizeMax : LONG_RECORD_SIZE;
-    const sizeMax = this.fragmentLast ? this.carrySize + this.fragmentLeft : record;
+  #growCarry(needed: number): void {
+    const record = this.#longRecords === null ? this.#recordSizeMax : LONG_RECORD_SIZE;
+    const sizeMax = this.#fragmentLast ? this.#carrySize + this.#fragmentLeft : record;
     const carry = new Uint8Array(Math.min(Math.max(needed * CARRY_GROWTH, CARRY_SIZE_INITIAL), sizeMax));
-    carry.set(this.carry.subarray(0, this.carrySize));
+    carry.set(this.carry.subarray(0, this.#carrySize));
     this.carry = carry;
   }
 }

@@ -50,11 +50,11 @@ export class XdrReader {
   /** Next byte to be read, and the first that belongs to somebody else. Indices into `bytes`. */
   position: number;
   end: number;
-  private view: DataView;
+  #view: DataView;
 
   constructor(bytes: Uint8Array = EMPTY, start = 0, end: number = bytes.length) {
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.position = start;
     this.end = end;
   }
@@ -63,7 +63,7 @@ export class XdrReader {
   reset(bytes: Uint8Array, start: number, end: number): void {
     if (bytes !== this.bytes) {
       this.bytes = bytes;
-      this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
     this.position = start;
     this.end = end;
@@ -78,7 +78,7 @@ export class XdrReader {
     const at = this.position;
     if (at + 4 > this.end) throw truncated(4, this.end - at);
     this.position = at + 4;
-    return this.view.getUint32(at);
+    return this.#view.getUint32(at);
   }
 
   /** RFC 4506 §4.1: integer. */
@@ -86,12 +86,12 @@ export class XdrReader {
     const at = this.position;
     if (at + 4 > this.end) throw truncated(4, this.end - at);
     this.position = at + 4;
-    return this.view.getInt32(at);
+    return this.#view.getInt32(at);
   }
 
   /** The word at bytes[at], wherever the reader is; the caller has seen to it that it is there. */
   wordAt(at: number): number {
-    return this.view.getUint32(at);
+    return this.#view.getUint32(at);
   }
 
   /**
@@ -103,12 +103,12 @@ export class XdrReader {
     let [first, second, third, fourth] = [seed, ~seed, seed + 1, ~seed - 1];
     let at = start;
     for (const last = end - 16; at <= last; at += 16) {
-      first = mixed(first, this.view.getInt32(at));
-      second = mixed(second, this.view.getInt32(at + 4));
-      third = mixed(third, this.view.getInt32(at + 8));
-      fourth = mixed(fourth, this.view.getInt32(at + 12));
+      first = mixed(first, this.#view.getInt32(at));
+      second = mixed(second, this.#view.getInt32(at + 4));
+      third = mixed(third, this.#view.getInt32(at + 8));
+      fourth = mixed(fourth, this.#view.getInt32(at + 12));
     }
-    for (const last = end - 4; at <= last; at += 4) first = mixed(first, this.view.getInt32(at));
+    for (const last = end - 4; at <= last; at += 4) first = mixed(first, this.#view.getInt32(at));
     return joined(joined(first, second), joined(third, fourth));
   }
 
@@ -117,7 +117,7 @@ export class XdrReader {
     const at = this.position;
     if (at + 8 > this.end) throw truncated(8, this.end - at);
     this.position = at + 8;
-    return this.view.getBigUint64(at);
+    return this.#view.getBigUint64(at);
   }
 
   /**
@@ -128,16 +128,16 @@ export class XdrReader {
     const at = this.position;
     if (at + 8 > this.end) throw truncated(8, this.end - at);
     this.position = at + 8;
-    const high = this.view.getUint32(at);
+    const high = this.#view.getUint32(at);
     if (high >= UNSAFE_HIGH_WORD) return Number.MAX_SAFE_INTEGER;
-    return high * TWO_32 + this.view.getUint32(at + 4);
+    return high * TWO_32 + this.#view.getUint32(at + 4);
   }
 
   /** RFC 4506 §4.5: unsigned hyper, exactly: a number where that is exact, so that the common case costs no bigint. */
   u64Exact(): number | bigint {
     const at = this.position;
     const value = this.u64Saturated();
-    return value === Number.MAX_SAFE_INTEGER ? this.view.getBigUint64(at) : value;
+    return value === Number.MAX_SAFE_INTEGER ? this.#view.getBigUint64(at) : value;
   }
 
   /** RFC 4506 §4.4: a boolean is 0 or 1; there is no other truth. */
@@ -165,7 +165,7 @@ export class XdrReader {
 
   /** RFC 4506 §4.10: variable-length opaque data of at most `lengthMax` bytes, as a view. Also §4.11 strings. */
   opaque(lengthMax: number): Uint8Array {
-    const length = this.opaqueLength(lengthMax);
+    const length = this.#opaqueLength(lengthMax);
     const at = this.position;
     this.position = at + paddedSize(length);
     return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + at, length);
@@ -173,7 +173,7 @@ export class XdrReader {
 
   /** Like opaque(), but passes over the data: the position before the call + 4 is where it starts. Returns its length. */
   skipOpaque(lengthMax: number): number {
-    const length = this.opaqueLength(lengthMax);
+    const length = this.#opaqueLength(lengthMax);
     this.position += paddedSize(length);
     return length;
   }
@@ -189,7 +189,7 @@ export class XdrReader {
   }
 
   /** Reads the length word and makes sure that the data and its padding are there. */
-  private opaqueLength(lengthMax: number): number {
+  #opaqueLength(lengthMax: number): number {
     const length = this.u32();
     if (length > lengthMax) {
       throw new XdrError(xdrFault.tooLong, `${length} bytes where at most ${lengthMax} are allowed`);
@@ -227,11 +227,11 @@ export class XdrWriter {
   bytes: Uint8Array<ArrayBuffer>;
   /** Next byte to be written, an index into `bytes`. */
   position: number;
-  private view: DataView<ArrayBuffer>;
+  #view: DataView<ArrayBuffer>;
 
   constructor(sizeInitial = 4096) {
     this.bytes = new Uint8Array(sizeInitial);
-    this.view = new DataView(this.bytes.buffer);
+    this.#view = new DataView(this.bytes.buffer);
     this.position = 0;
   }
 
@@ -243,7 +243,7 @@ export class XdrWriter {
   /** Forgets what was written and takes a new buffer: the old one now belongs to whoever holds a view of it. */
   renew(sizeInitial: number): void {
     this.bytes = new Uint8Array(sizeInitial);
-    this.view = new DataView(this.bytes.buffer);
+    this.#view = new DataView(this.bytes.buffer);
     this.position = 0;
   }
 
@@ -259,13 +259,13 @@ export class XdrWriter {
 
   /** Makes room for `size` more bytes, so that `bytes` can be filled in place from `position` on. */
   ensure(size: number): void {
-    if (this.position + size > this.bytes.length) this.grow(size);
+    if (this.position + size > this.bytes.length) this.#grow(size);
   }
 
   u32(value: number): void {
     const at = this.position;
-    if (at + 4 > this.bytes.length) this.grow(4);
-    this.view.setUint32(at, value);
+    if (at + 4 > this.bytes.length) this.#grow(4);
+    this.#view.setUint32(at, value);
     this.position = at + 4;
   }
 
@@ -276,14 +276,14 @@ export class XdrWriter {
   /** RangeError unless a number is a safe integer >= 0, because its lower word would be wrong without a sound. */
   u64(value: bigint | number): void {
     const at = this.position;
-    if (at + 8 > this.bytes.length) this.grow(8);
+    if (at + 8 > this.bytes.length) this.#grow(8);
     if (typeof value === 'number') {
       if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER))
         throw new RangeError(`${value} is no 64-bit size`);
-      this.view.setUint32(at, value / TWO_32);
-      this.view.setUint32(at + 4, value >>> 0);
+      this.#view.setUint32(at, value / TWO_32);
+      this.#view.setUint32(at + 4, value >>> 0);
     } else {
-      this.view.setBigUint64(at, value);
+      this.#view.setBigUint64(at, value);
     }
     this.position = at + 8;
   }
@@ -296,7 +296,7 @@ export class XdrWriter {
     const length = data.length;
     const at = this.position;
     const size = paddedSize(length);
-    if (at + size > this.bytes.length) this.grow(size);
+    if (at + size > this.bytes.length) this.#grow(size);
     copyInto(this.bytes, at, data, length);
     this.bytes.fill(0, at + length, at + size);
     this.position = at + size;
@@ -318,16 +318,16 @@ export class XdrWriter {
 
   /** Overwrites a word written earlier: a length, a count or a flag that was not known then. */
   patchU32(at: number, value: number): void {
-    this.view.setUint32(at, value);
+    this.#view.setUint32(at, value);
   }
 
-  private grow(size: number): void {
+  #grow(size: number): void {
     let capacity = Math.max(this.bytes.length * 2, 256);
     while (capacity < this.position + size) capacity *= 2;
     const bytes = new Uint8Array(capacity);
     bytes.set(this.bytes.subarray(0, this.position));
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer);
+    this.#view = new DataView(bytes.buffer);
   }
 }
 

@@ -27,28 +27,28 @@ const OPENS_AT_MS = 300;
 
 class Server {
   accepted = 0;
-  private readonly queue: EventQueue;
-  private busyUntil = 0;
-  private waiting = 0;
+  readonly #queue: EventQueue;
+  #busyUntil = 0;
+  #waiting = 0;
 
   constructor(queue: EventQueue) {
-    this.queue = queue;
+    this.#queue = queue;
   }
 
   get isOpen(): boolean {
-    return this.queue.now >= OPENS_AT_MS;
+    return this.#queue.now >= OPENS_AT_MS;
   }
 
   get isFull(): boolean {
-    return this.waiting >= BACKLOG;
+    return this.#waiting >= BACKLOG;
   }
 
   /** In the accept queue; `taken` when the server has come to it. */
   connect(taken: () => void): void {
-    this.waiting += 1;
-    this.busyUntil = Math.max(this.busyUntil, this.queue.now) + CONNECTION_MS;
-    this.queue.after(this.busyUntil - this.queue.now, () => {
-      this.waiting -= 1;
+    this.#waiting += 1;
+    this.#busyUntil = Math.max(this.#busyUntil, this.#queue.now) + CONNECTION_MS;
+    this.#queue.after(this.#busyUntil - this.#queue.now, () => {
+      this.#waiting -= 1;
       this.accepted += 1;
       taken();
     });
@@ -57,63 +57,63 @@ class Server {
 
 class Client {
   servedAtMs: number | null = null;
-  private state: AttemptsState;
-  private readonly queue: EventQueue;
-  private readonly server: Server;
-  private readonly options: AttemptsOptions;
-  private readonly alive = new Set<number>();
-  private wakeAt: number | null = null;
+  #state: AttemptsState;
+  readonly #queue: EventQueue;
+  readonly #server: Server;
+  readonly #options: AttemptsOptions;
+  readonly #alive = new Set<number>();
+  #wakeAt: number | null = null;
 
   constructor(queue: EventQueue, server: Server, options: AttemptsOptions) {
-    this.queue = queue;
-    this.server = server;
-    this.options = options;
-    this.state = initialAttempts(['primary', 'secondary'], options);
-    this.input({ kind: 'Start' });
+    this.#queue = queue;
+    this.#server = server;
+    this.#options = options;
+    this.#state = initialAttempts(['primary', 'secondary'], options);
+    this.#input({ kind: 'Start' });
   }
 
-  private input(input: AttemptsInput): void {
-    const { state, effects } = stepAttempts(this.state, input, this.queue.now, this.options);
-    this.state = state;
-    for (const effect of effects) this.execute(effect);
-    this.sleep();
+  #input(input: AttemptsInput): void {
+    const { state, effects } = stepAttempts(this.#state, input, this.#queue.now, this.#options);
+    this.#state = state;
+    for (const effect of effects) this.#execute(effect);
+    this.#sleep();
   }
 
-  private execute(effect: AttemptsEffect): void {
+  #execute(effect: AttemptsEffect): void {
     if (effect.kind === 'Connect') {
-      this.alive.add(effect.id);
-      this.queue.after(RTT_MS, () => this.request(effect.id, effect.role));
-    } else if (effect.kind === 'Abandon') this.alive.delete(effect.id);
-    else if (effect.kind === 'Adopt') this.servedAtMs ??= this.queue.now;
+      this.#alive.add(effect.id);
+      this.#queue.after(RTT_MS, () => this.#request(effect.id, effect.role));
+    } else if (effect.kind === 'Abandon') this.#alive.delete(effect.id);
+    else if (effect.kind === 'Adopt') this.servedAtMs ??= this.#queue.now;
   }
 
   /** A connection request arrives. */
-  private request(id: number, role: PortRole): void {
-    if (!this.alive.has(id)) return;
-    const { server } = this;
-    if (role === 'primary' || !server.isOpen) this.over(id, { kind: 'Lost', id });
-    else if (server.isFull) this.queue.after(SYN_AGAIN_MS, () => this.request(id, role));
+  #request(id: number, role: PortRole): void {
+    if (!this.#alive.has(id)) return;
+    const server = this.#server;
+    if (role === 'primary' || !server.isOpen) this.#over(id, { kind: 'Lost', id });
+    else if (server.isFull) this.#queue.after(SYN_AGAIN_MS, () => this.#request(id, role));
     else {
-      this.input({ kind: 'Connected', id });
+      this.#input({ kind: 'Connected', id });
       server.connect(() => {
-        if (this.alive.has(id)) this.input({ kind: 'Answered', id, proven: true });
+        if (this.#alive.has(id)) this.#input({ kind: 'Answered', id, proven: true });
       });
     }
   }
 
-  private over(id: number, input: AttemptsInput): void {
-    this.alive.delete(id);
-    this.input(input);
+  #over(id: number, input: AttemptsInput): void {
+    this.#alive.delete(id);
+    this.#input(input);
   }
 
-  private sleep(): void {
-    const at = attemptsWakeAt(this.state, this.options);
-    if (at === null || at === this.wakeAt) return;
-    this.wakeAt = at;
-    this.queue.after(Math.max(0.01, at - this.queue.now), () => {
-      if (this.wakeAt !== at) return;
-      this.wakeAt = null;
-      this.input({ kind: 'Tick' });
+  #sleep(): void {
+    const at = attemptsWakeAt(this.#state, this.#options);
+    if (at === null || at === this.#wakeAt) return;
+    this.#wakeAt = at;
+    this.#queue.after(Math.max(0.01, at - this.#queue.now), () => {
+      if (this.#wakeAt !== at) return;
+      this.#wakeAt = null;
+      this.#input({ kind: 'Tick' });
     });
   }
 }

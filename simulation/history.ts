@@ -91,37 +91,37 @@ interface Possibility {
 
 /** The history of one name, told in the order in which it happened to the clients. */
 export class RegisterHistory {
-  private open: readonly OpenCall[] = [];
-  private possible: readonly Possibility[] = [{ register: null, happened: new Map() }];
+  #open: readonly OpenCall[] = [];
+  #possible: readonly Possibility[] = [{ register: null, happened: new Map() }];
   /** WRITEs that were open when another opening of the disk set began: it knows nothing of them. */
-  private again: ReadonlySet<number> = new Set();
+  #again: ReadonlySet<number> = new Set();
 
   called(call: number, operation: Operation): void {
-    this.open = [...this.open, { call, operation }];
+    this.#open = [...this.#open, { call, operation }];
   }
 
   /** The disk set is opened anew. */
   interrupted(): void {
-    this.again = new Set(
-      this.open.flatMap(({ call, operation: { kind } }) => (kind === 'write' ? [call] : [])),
+    this.#again = new Set(
+      this.#open.flatMap(({ call, operation: { kind } }) => (kind === 'write' ? [call] : [])),
     );
   }
 
   /** False: no order of the calls explains this answer. */
   answered(call: number, answer: Answer): boolean {
-    const [only] = this.possible;
-    const [alone] = this.open;
+    const [only] = this.#possible;
+    const [alone] = this.#open;
     const settled = only?.register?.data === only?.register?.durable;
-    if (settled && this.possible.length === 1 && this.open.length === 1 && only!.happened.size === 0) {
+    if (settled && this.#possible.length === 1 && this.#open.length === 1 && only!.happened.size === 0) {
       // Nearly always: one call after the other.
       const { next, answer: expected } = apply(only!.register, alone!.operation);
       const register = alone!.operation.kind === 'write' ? flushed(next) : next;
-      this.open = [];
-      this.possible = [{ register, happened: only!.happened }];
+      this.#open = [];
+      this.#possible = [{ register, happened: only!.happened }];
       return same(expected, answer);
     }
     const kept = new Map<string, Possibility>();
-    for (const possibility of this.reachable()) {
+    for (const possibility of this.#reachable()) {
       const given = possibility.happened.get(call);
       if (given === undefined || given.unstable || !same(given.answer, answer)) continue;
       const happened = new Map(possibility.happened);
@@ -129,17 +129,17 @@ export class RegisterHistory {
       const next = { register: possibility.register, happened };
       kept.set(keyOf(next), next);
     }
-    this.open = this.open.filter((one) => one.call !== call);
-    this.possible = [...kept.values()];
-    return this.possible.length > 0;
+    this.#open = this.#open.filter((one) => one.call !== call);
+    this.#possible = [...kept.values()];
+    return this.#possible.length > 0;
   }
 
   /** Everything that may be so after any of the open calls have happened, in any order. */
-  private reachable(): Possibility[] {
-    const seen = new Map(this.possible.map((one) => [keyOf(one), one]));
-    const toDo = [...this.possible];
+  #reachable(): Possibility[] {
+    const seen = new Map(this.#possible.map((one) => [keyOf(one), one]));
+    const toDo = [...this.#possible];
     for (let one = toDo.pop(); one !== undefined; one = toDo.pop()) {
-      for (const next of this.following(one)) {
+      for (const next of this.#following(one)) {
         if (seen.has(keyOf(next))) continue;
         seen.set(keyOf(next), next);
         toDo.push(next);
@@ -148,11 +148,11 @@ export class RegisterHistory {
     return [...seen.values()];
   }
 
-  private *following(one: Possibility): Generator<Possibility> {
+  *#following(one: Possibility): Generator<Possibility> {
     const { register } = one;
-    for (const { call, operation } of this.open) {
+    for (const { call, operation } of this.#open) {
       const before = one.happened.get(call);
-      if (before === undefined || this.again.has(call)) {
+      if (before === undefined || this.#again.has(call)) {
         const { next, answer } = apply(register, operation);
         const unstable = operation.kind === 'write' && !operation.stable && answer.kind === 'ok';
         yield { register: next, happened: new Map(one.happened).set(call, { answer, unstable }) };

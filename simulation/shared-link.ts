@@ -88,46 +88,46 @@ interface Flow {
 /** One direction of the link. */
 class Link {
   carried = 0;
-  private readonly queue: EventQueue;
-  private readonly bytesPerMs: number;
-  private readonly waiting: Flow[] = [];
-  private busy = false;
+  readonly #queue: EventQueue;
+  readonly #bytesPerMs: number;
+  readonly #waiting: Flow[] = [];
+  #busy = false;
 
   constructor(queue: EventQueue, bytesPerSecond: number) {
-    this.queue = queue;
-    this.bytesPerMs = bytesPerSecond / 1000;
+    this.#queue = queue;
+    this.#bytesPerMs = bytesPerSecond / 1000;
   }
 
   send(flow: Flow, message: Message): void {
     flow.messages.push(message);
-    if (flow.messages.length === 1) this.waiting.push(flow);
-    this.next();
+    if (flow.messages.length === 1) this.#waiting.push(flow);
+    this.#next();
   }
 
-  private next(): void {
-    const flow = this.waiting.shift();
-    if (this.busy || flow === undefined) {
-      if (flow !== undefined) this.waiting.unshift(flow);
+  #next(): void {
+    const flow = this.#waiting.shift();
+    if (this.#busy || flow === undefined) {
+      if (flow !== undefined) this.#waiting.unshift(flow);
       return;
     }
     const message = flow.messages[0];
     if (!flow.open || message === undefined) {
-      this.next();
+      this.#next();
       return;
     }
-    this.busy = true;
+    this.#busy = true;
     const size = Math.min(SEGMENT, message.size);
-    this.queue.after(size / this.bytesPerMs, () => {
-      this.busy = false;
+    this.#queue.after(size / this.#bytesPerMs, () => {
+      this.#busy = false;
       this.carried += size;
       message.size -= size;
       const whole = message.size === 0;
       if (whole) flow.messages.shift();
-      if (flow.messages.length > 0) this.waiting.push(flow);
-      this.queue.after(RTT_MS / 2, () => {
+      if (flow.messages.length > 0) this.#waiting.push(flow);
+      this.#queue.after(RTT_MS / 2, () => {
         if (flow.open) (whole ? message.arrived : message.part)?.();
       });
-      this.next();
+      this.#next();
     });
   }
 }
@@ -139,7 +139,7 @@ class Network {
   readonly options: LinkOptions;
   executed = 0;
   /** The first is being executed. */
-  private readonly calls: { readonly flow: Flow; readonly done: () => void }[] = [];
+  readonly #calls: { readonly flow: Flow; readonly done: () => void }[] = [];
 
   constructor(options: LinkOptions) {
     this.options = options;
@@ -149,19 +149,19 @@ class Network {
 
   /** One after the other. What a client has given up is not begun (fileserver/callers/connection-order.ts). */
   execute(flow: Flow, done: () => void): void {
-    this.calls.push({ flow, done });
-    if (this.calls.length === 1) this.executeNext();
+    this.#calls.push({ flow, done });
+    if (this.#calls.length === 1) this.#executeNext();
   }
 
-  private executeNext(): void {
-    while (this.calls[0]?.flow.open === false) this.calls.shift();
-    const [call] = this.calls;
+  #executeNext(): void {
+    while (this.#calls[0]?.flow.open === false) this.#calls.shift();
+    const [call] = this.#calls;
     if (call === undefined) return;
     this.queue.after(this.options.diskMs, () => {
       this.executed++;
-      this.calls.shift();
+      this.#calls.shift();
       call.done();
-      this.executeNext();
+      this.#executeNext();
     });
   }
 }
@@ -177,206 +177,206 @@ interface Call {
 
 class Client {
   answered = 0;
-  private readonly network: Network;
-  private readonly plan: AttemptsOptions;
-  private state: AttemptsState;
-  private readonly connections = new Map<number, Connection>();
-  private readonly pending = new Map<number, Call>();
-  private adopted: number | null = null;
-  private made = 0;
-  private window: ResendWindow = OPEN_WINDOW;
-  private inFlight = 0;
-  private heardAt = 0;
-  private stuckMs = STUCK_MS;
-  private unsentBefore = 0;
-  private wakeAt: number | null = null;
+  readonly #network: Network;
+  readonly #plan: AttemptsOptions;
+  #state: AttemptsState;
+  readonly #connections = new Map<number, Connection>();
+  readonly #pending = new Map<number, Call>();
+  #adopted: number | null = null;
+  #made = 0;
+  #window: ResendWindow = OPEN_WINDOW;
+  #inFlight = 0;
+  #heardAt = 0;
+  #stuckMs = STUCK_MS;
+  #unsentBefore = 0;
+  #wakeAt: number | null = null;
 
   constructor(network: Network, seed: number) {
-    this.network = network;
+    this.#network = network;
     const { patienceMs, samePortPatienceMs } = ATTEMPTS_DEFAULTS;
     const kept = { patienceMsMax: patienceMs, samePortPatienceMsMax: samePortPatienceMs };
-    this.plan = { ...ATTEMPTS_DEFAULTS, ...(this.has('patienceKept') ? kept : {}), seed };
-    this.state = initialAttempts(['primary', 'secondary'], this.plan);
-    this.input({ kind: 'Start' });
-    this.makeCalls();
-    this.watch();
+    this.#plan = { ...ATTEMPTS_DEFAULTS, ...(this.#has('patienceKept') ? kept : {}), seed };
+    this.#state = initialAttempts(['primary', 'secondary'], this.#plan);
+    this.#input({ kind: 'Start' });
+    this.#makeCalls();
+    this.#watch();
   }
 
   get finished(): boolean {
-    return this.answered === this.network.options.calls;
+    return this.answered === this.#network.options.calls;
   }
 
-  private has(fault: LinkFault): boolean {
-    return this.network.options.fault === fault;
+  #has(fault: LinkFault): boolean {
+    return this.#network.options.fault === fault;
   }
 
-  private get now(): number {
-    return this.network.queue.now;
+  get #now(): number {
+    return this.#network.queue.now;
   }
 
-  private input(input: AttemptsInput): void {
-    const { state, effects } = stepAttempts(this.state, input, this.now, this.plan);
-    this.state = state;
-    for (const effect of effects) this.execute(effect);
-    const at = attemptsWakeAt(this.state, this.plan);
-    if (at === null || at === this.wakeAt) return;
-    this.wakeAt = at;
-    this.network.queue.after(Math.max(0.01, at - this.now), () => {
-      if (this.wakeAt !== at) return;
-      this.wakeAt = null;
-      this.input({ kind: 'Tick' });
+  #input(input: AttemptsInput): void {
+    const { state, effects } = stepAttempts(this.#state, input, this.#now, this.#plan);
+    this.#state = state;
+    for (const effect of effects) this.#execute(effect);
+    const at = attemptsWakeAt(this.#state, this.#plan);
+    if (at === null || at === this.#wakeAt) return;
+    this.#wakeAt = at;
+    this.#network.queue.after(Math.max(0.01, at - this.#now), () => {
+      if (this.#wakeAt !== at) return;
+      this.#wakeAt = null;
+      this.#input({ kind: 'Tick' });
     });
   }
 
-  private execute(effect: AttemptsEffect): void {
+  #execute(effect: AttemptsEffect): void {
     switch (effect.kind) {
       case 'Connect':
-        this.network.queue.after(RTT_MS, () => this.connected(effect.id, effect.role));
+        this.#network.queue.after(RTT_MS, () => this.#connected(effect.id, effect.role));
         return;
       case 'Ask':
-        this.ask(effect.id, () => this.input({ kind: 'Answered', id: effect.id, proven: true }));
+        this.#ask(effect.id, () => this.#input({ kind: 'Answered', id: effect.id, proven: true }));
         return;
       case 'AskAdopted':
-        this.unsentBefore = this.unsent;
-        this.ask(this.adopted!, () => this.heard(false));
+        this.#unsentBefore = this.#unsent;
+        this.#ask(this.#adopted!, () => this.#heard(false));
         return;
       case 'Abandon':
-        this.abandon(effect.id);
+        this.#abandon(effect.id);
         return;
       case 'Adopt':
-        this.adopt(effect.id, effect.fruitless);
+        this.#adopt(effect.id, effect.fruitless);
     }
   }
 
-  private connected(id: number, role: string): void {
-    if (!this.state.attempts.some((attempt) => attempt.id === id)) return;
+  #connected(id: number, role: string): void {
+    if (!this.#state.attempts.some((attempt) => attempt.id === id)) return;
     if (role === 'secondary') {
-      this.input({ kind: 'Lost', id });
+      this.#input({ kind: 'Lost', id });
       return;
     }
     const flow = (): Flow => ({ messages: [], open: true });
-    this.connections.set(id, { up: flow(), down: flow() });
-    this.input({ kind: 'Connected', id });
+    this.#connections.set(id, { up: flow(), down: flow() });
+    this.#input({ kind: 'Connected', id });
   }
 
-  private abandon(id: number): void {
-    const connection = this.connections.get(id);
-    this.connections.delete(id);
+  #abandon(id: number): void {
+    const connection = this.#connections.get(id);
+    this.#connections.delete(id);
     if (connection !== undefined) connection.up.open = connection.down.open = false;
-    if (id === this.adopted) this.detach();
+    if (id === this.#adopted) this.#detach();
   }
 
-  private detach(): void {
-    this.adopted = null;
-    this.inFlight = 0;
-    for (const call of this.pending.values()) call.sentAt = null;
+  #detach(): void {
+    this.#adopted = null;
+    this.#inFlight = 0;
+    for (const call of this.#pending.values()) call.sentAt = null;
   }
 
-  private adopt(id: number, fruitless: boolean): void {
-    if (fruitless) this.window = afterFruitless(this.window, this.inFlight, this.now);
-    if (this.has('noResendWindow')) this.window = OPEN_WINDOW;
-    this.detach();
-    this.adopted = id;
-    this.heardAt = this.now;
-    this.sendWaiting();
+  #adopt(id: number, fruitless: boolean): void {
+    if (fruitless) this.#window = afterFruitless(this.#window, this.#inFlight, this.#now);
+    if (this.#has('noResendWindow')) this.#window = OPEN_WINDOW;
+    this.#detach();
+    this.#adopted = id;
+    this.#heardAt = this.#now;
+    this.#sendWaiting();
   }
 
-  private ask(id: number, answered: () => void): void {
-    const connection = this.connections.get(id);
+  #ask(id: number, answered: () => void): void {
+    const connection = this.#connections.get(id);
     if (connection === undefined) return;
-    const { up, down } = this.network;
+    const { up, down } = this.#network;
     const arrived = (): void => {
       if (connection.down.open) down.send(connection.down, { size: SMALL, arrived: answered });
     };
     up.send(connection.up, { size: SMALL, arrived });
   }
 
-  private makeCalls(): void {
-    const { calls, underWayMax } = this.network.options;
-    while (this.made < calls && this.pending.size < underWayMax) {
-      this.made++;
-      this.pending.set(this.made, { sentAt: null });
+  #makeCalls(): void {
+    const { calls, underWayMax } = this.#network.options;
+    while (this.#made < calls && this.#pending.size < underWayMax) {
+      this.#made++;
+      this.#pending.set(this.#made, { sentAt: null });
     }
-    if (this.adopted === null) this.input({ kind: 'Wanted' });
-    else this.sendWaiting();
+    if (this.#adopted === null) this.#input({ kind: 'Wanted' });
+    else this.#sendWaiting();
   }
 
-  private sendWaiting(): void {
-    const { callSize, answerSize } = this.network.options;
-    const connection = this.adopted === null ? undefined : this.connections.get(this.adopted);
+  #sendWaiting(): void {
+    const { callSize, answerSize } = this.#network.options;
+    const connection = this.#adopted === null ? undefined : this.#connections.get(this.#adopted);
     if (connection === undefined) return;
-    for (const [number, call] of this.pending) {
+    for (const [number, call] of this.#pending) {
       if (call.sentAt !== null) continue;
-      if (!admits(this.window, this.inFlight, callSize)) return;
-      call.sentAt = this.now;
-      this.inFlight += callSize;
+      if (!admits(this.#window, this.#inFlight, callSize)) return;
+      call.sentAt = this.#now;
+      this.#inFlight += callSize;
       const arrived = (): void =>
-        this.network.execute(connection.down, () => {
+        this.#network.execute(connection.down, () => {
           if (!connection.down.open) return;
-          this.network.down.send(connection.down, {
+          this.#network.down.send(connection.down, {
             size: answerSize,
-            arrived: () => this.replied(number),
-            part: () => this.arriving(),
+            arrived: () => this.#replied(number),
+            part: () => this.#arriving(),
           });
         });
-      this.network.up.send(connection.up, { size: callSize, arrived });
+      this.#network.up.send(connection.up, { size: callSize, arrived });
     }
   }
 
-  private replied(number: number): void {
-    if (!this.pending.delete(number)) return;
-    const { callSize } = this.network.options;
-    this.inFlight -= callSize;
+  #replied(number: number): void {
+    if (!this.#pending.delete(number)) return;
+    const { callSize } = this.#network.options;
+    this.#inFlight -= callSize;
     this.answered++;
-    if (this.pending.size === 0) this.stuckMs = STUCK_MS;
-    this.window = afterAnswer(this.window, callSize, this.now);
-    this.heard(true);
-    this.makeCalls();
+    if (this.#pending.size === 0) this.#stuckMs = STUCK_MS;
+    this.#window = afterAnswer(this.#window, callSize, this.#now);
+    this.#heard(true);
+    this.#makeCalls();
   }
 
-  private arriving(): void {
-    if (!this.has('bytesAreNoLife')) this.heard(false);
+  #arriving(): void {
+    if (!this.#has('bytesAreNoLife')) this.#heard(false);
   }
 
-  private heard(progress: boolean): void {
-    this.heardAt = this.now;
-    this.input({ kind: 'Heard', progress });
+  #heard(progress: boolean): void {
+    this.#heardAt = this.#now;
+    this.#input({ kind: 'Heard', progress });
   }
 
   /** What does not fit into the kernel's buffer. */
-  private get unsent(): number {
-    const connection = this.adopted === null ? undefined : this.connections.get(this.adopted);
+  get #unsent(): number {
+    const connection = this.#adopted === null ? undefined : this.#connections.get(this.#adopted);
     const size = connection?.up.messages.reduce((sum, message) => sum + message.size, 0) ?? 0;
-    return Math.max(0, size - this.network.options.socketBuffer);
+    return Math.max(0, size - this.#network.options.socketBuffer);
   }
 
-  private watch(): void {
+  #watch(): void {
     if (this.finished) return;
-    const doubting = this.state.mode === 'doubting';
-    this.network.queue.after(doubting ? SENT_INTERVAL_MS : this.state.patienceMs, () => {
-      if (this.adopted !== null && this.pending.size > 0) this.checkSilence();
-      this.watch();
+    const doubting = this.#state.mode === 'doubting';
+    this.#network.queue.after(doubting ? SENT_INTERVAL_MS : this.#state.patienceMs, () => {
+      if (this.#adopted !== null && this.#pending.size > 0) this.#checkSilence();
+      this.#watch();
     });
   }
 
-  private checkSilence(): void {
-    if (this.state.mode === 'doubting') {
-      const before = this.unsentBefore;
-      this.unsentBefore = this.unsent;
-      if (before > 0 && this.unsentBefore !== before && !this.has('bytesAreNoLife'))
-        this.input({ kind: 'Sent' });
+  #checkSilence(): void {
+    if (this.#state.mode === 'doubting') {
+      const before = this.#unsentBefore;
+      this.#unsentBefore = this.#unsent;
+      if (before > 0 && this.#unsentBefore !== before && !this.#has('bytesAreNoLife'))
+        this.#input({ kind: 'Sent' });
       return;
     }
-    const [oldest] = this.pending.values();
-    const sentAt = oldest!.sentAt ?? this.now;
-    if (this.now - sentAt >= this.stuckMs) {
-      this.stuckMs *= 2;
-      this.window = afterFruitless(this.window, this.inFlight, this.now);
-      const id = this.adopted!;
-      this.abandon(id);
-      this.input({ kind: 'Lost', id });
-    } else if (this.now - Math.max(this.heardAt, sentAt) >= this.state.patienceMs - 0.001) {
-      this.input({ kind: 'Silent' });
+    const [oldest] = this.#pending.values();
+    const sentAt = oldest!.sentAt ?? this.#now;
+    if (this.#now - sentAt >= this.#stuckMs) {
+      this.#stuckMs *= 2;
+      this.#window = afterFruitless(this.#window, this.#inFlight, this.#now);
+      const id = this.#adopted!;
+      this.#abandon(id);
+      this.#input({ kind: 'Lost', id });
+    } else if (this.#now - Math.max(this.#heardAt, sentAt) >= this.#state.patienceMs - 0.001) {
+      this.#input({ kind: 'Silent' });
     }
   }
 }

@@ -12,18 +12,18 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 const REPLY_SIZE_MAX = 2 * 1024 * 1024;
 
 export class CallConnection {
-  private readonly socket: Socket;
-  private readonly credential: opaque_auth;
-  private readonly parser = new RecordParser(REPLY_SIZE_MAX);
-  private waiting: PromiseWithResolvers<XdrReader> | null = null;
-  private xid = 1;
+  readonly #socket: Socket;
+  readonly #credential: opaque_auth;
+  readonly #parser = new RecordParser(REPLY_SIZE_MAX);
+  #waiting: PromiseWithResolvers<XdrReader> | null = null;
+  #xid = 1;
 
   private constructor(socket: Socket, credential: opaque_auth) {
-    this.socket = socket;
-    this.credential = credential;
-    socket.on('data', (chunk) => this.receive(chunk));
-    socket.on('error', (error) => this.waiting?.reject(error));
-    socket.on('close', () => this.waiting?.reject(new Error('the server closed the connection')));
+    this.#socket = socket;
+    this.#credential = credential;
+    socket.on('data', (chunk) => this.#receive(chunk));
+    socket.on('error', (error) => this.#waiting?.reject(error));
+    socket.on('close', () => this.#waiting?.reject(new Error('the server closed the connection')));
   }
 
   static async open(host: string, port: number, credential: opaque_auth): Promise<CallConnection> {
@@ -33,7 +33,7 @@ export class CallConnection {
   }
 
   close(): void {
-    this.socket.destroy();
+    this.#socket.destroy();
   }
 
   /** Errors: refused by RPC, no decodable reply, connection lost. The result's status is the caller's business. */
@@ -47,30 +47,30 @@ export class CallConnection {
   ): Promise<Res> {
     const w = new XdrWriter();
     const record = beginRecord(w);
-    this.xid += 1;
-    encodeCallHeader(w, this.xid, program, version, procedure, this.credential);
+    this.#xid += 1;
+    encodeCallHeader(w, this.#xid, program, version, procedure, this.#credential);
     encode(w, args);
     endRecord(w, record);
-    this.waiting = Promise.withResolvers<XdrReader>();
-    this.socket.write(w.written());
-    const r = await this.waiting.promise;
-    this.waiting = null;
+    this.#waiting = Promise.withResolvers<XdrReader>();
+    this.#socket.write(w.written());
+    const r = await this.#waiting.promise;
+    this.#waiting = null;
     const header = new ReplyHeader();
     decodeReplyHeader(r, header);
-    if (header.kind !== 'success' || header.xid !== this.xid)
+    if (header.kind !== 'success' || header.xid !== this.#xid)
       throw new Error(`the call failed: ${header.kind}`);
     return decode(r);
   }
 
-  private receive(chunk: Uint8Array): void {
+  #receive(chunk: Uint8Array): void {
     try {
-      this.parser.push(chunk);
-      while (this.parser.next()) {
-        this.parser.keep();
-        this.waiting?.resolve(this.parser.record);
+      this.#parser.push(chunk);
+      while (this.#parser.next()) {
+        this.#parser.keep();
+        this.#waiting?.resolve(this.#parser.record);
       }
     } catch (error) {
-      this.waiting?.reject(error as Error);
+      this.#waiting?.reject(error as Error);
     }
   }
 }

@@ -26,19 +26,19 @@ export type OnOperation = (startedAtMs: number) => void;
 
 export class LoadConnection {
   readonly closed: Promise<void>;
-  private readonly socket: Socket;
-  private readonly load: Load;
-  private readonly depth: number;
-  private readonly onOperation: OnOperation;
-  private readonly onFailure: (error: Error) => void;
-  private readonly parser = new RecordParser(REPLY_SIZE_MAX);
-  private readonly header = new ReplyHeader();
-  private readonly w = new XdrWriter(SEND_BUFFER_SIZE);
+  readonly #socket: Socket;
+  readonly #load: Load;
+  readonly #depth: number;
+  readonly #onOperation: OnOperation;
+  readonly #onFailure: (error: Error) => void;
+  readonly #parser = new RecordParser(REPLY_SIZE_MAX);
+  readonly #header = new ReplyHeader();
+  readonly #w = new XdrWriter(SEND_BUFFER_SIZE);
   /** Calls made by each slot. A call's xid is count * depth + slot. */
-  private readonly counts: Uint32Array;
-  private readonly startedAtMs: Float64Array;
-  private inFlight = 0;
-  private stopping = false;
+  readonly #counts: Uint32Array;
+  readonly #startedAtMs: Float64Array;
+  #inFlight = 0;
+  #stopping = false;
 
   constructor(
     host: string,
@@ -48,87 +48,87 @@ export class LoadConnection {
     onOperation: OnOperation,
     onFailure: (error: Error) => void,
   ) {
-    this.load = load;
-    this.depth = depth;
-    this.onOperation = onOperation;
-    this.onFailure = onFailure;
-    this.counts = new Uint32Array(depth);
-    this.startedAtMs = new Float64Array(depth);
+    this.#load = load;
+    this.#depth = depth;
+    this.#onOperation = onOperation;
+    this.#onFailure = onFailure;
+    this.#counts = new Uint32Array(depth);
+    this.#startedAtMs = new Float64Array(depth);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     const buffer = new Uint8Array(RECEIVE_BUFFER_SIZE);
-    this.socket = connect({
+    this.#socket = connect({
       host,
       port,
       noDelay: true,
       onread: {
         buffer,
         callback: (size: number) => {
-          this.receive(buffer, size);
+          this.#receive(buffer, size);
           return true;
         },
       },
     });
-    this.socket.on('connect', () => this.start());
-    this.socket.on('error', onFailure);
-    this.socket.on('close', () => {
-      if (this.inFlight > 0) onFailure(new Error('the server closed the connection'));
+    this.#socket.on('connect', () => this.#start());
+    this.#socket.on('error', onFailure);
+    this.#socket.on('close', () => {
+      if (this.#inFlight > 0) onFailure(new Error('the server closed the connection'));
       resolve();
     });
   }
 
   /** Makes no more calls; closes when the last one is answered. */
   stop(): void {
-    this.stopping = true;
-    if (this.inFlight === 0) this.socket.destroy();
+    this.#stopping = true;
+    if (this.#inFlight === 0) this.#socket.destroy();
   }
 
-  private start(): void {
-    for (let slot = 0; slot < this.depth; slot++) this.call(slot);
-    this.flush();
+  #start(): void {
+    for (let slot = 0; slot < this.#depth; slot++) this.#call(slot);
+    this.#flush();
   }
 
-  private call(slot: number): void {
-    this.startedAtMs[slot] = performance.now();
-    const xid = (this.counts[slot]! * this.depth + slot) >>> 0;
-    const payload = this.load.encode(this.w, xid, slot);
-    this.inFlight += 1;
+  #call(slot: number): void {
+    this.#startedAtMs[slot] = performance.now();
+    const xid = (this.#counts[slot]! * this.#depth + slot) >>> 0;
+    const payload = this.#load.encode(this.#w, xid, slot);
+    this.#inFlight += 1;
     if (payload === null) return;
-    this.flush();
-    this.socket.write(payload);
+    this.#flush();
+    this.#socket.write(payload);
   }
 
-  private flush(): void {
-    if (this.w.position === 0) return;
-    this.socket.write(this.w.written());
+  #flush(): void {
+    if (this.#w.position === 0) return;
+    this.#socket.write(this.#w.written());
     // With nothing queued the kernel has taken all of it, and the buffer is ours again.
-    if (this.socket.writableLength === 0) this.w.reset();
-    else this.w.renew(SEND_BUFFER_SIZE);
+    if (this.#socket.writableLength === 0) this.#w.reset();
+    else this.#w.renew(SEND_BUFFER_SIZE);
   }
 
-  private receive(buffer: Uint8Array, size: number): void {
+  #receive(buffer: Uint8Array, size: number): void {
     try {
-      this.parser.push(buffer, size);
-      while (this.parser.next()) this.answered(this.parser.record);
-      this.flush();
-      if (this.stopping && this.inFlight === 0) this.socket.destroy();
+      this.#parser.push(buffer, size);
+      while (this.#parser.next()) this.#answered(this.#parser.record);
+      this.#flush();
+      if (this.#stopping && this.#inFlight === 0) this.#socket.destroy();
     } catch (error) {
-      this.inFlight = 0;
-      this.socket.destroy();
-      this.onFailure(error as Error);
+      this.#inFlight = 0;
+      this.#socket.destroy();
+      this.#onFailure(error as Error);
     }
   }
 
-  private answered(r: XdrReader): void {
-    decodeReplyHeader(r, this.header);
-    const slot = this.header.xid % this.depth;
-    const expected = (this.counts[slot]! * this.depth + slot) >>> 0;
-    if (this.header.xid !== expected)
-      throw new Error(`reply to xid ${this.header.xid}, expected ${expected}`);
-    if (this.header.kind !== 'success') throw new Error(`the call was refused: ${this.header.kind}`);
-    this.inFlight -= 1;
-    this.counts[slot]! += 1;
-    if (this.load.decode(r, slot)) this.onOperation(this.startedAtMs[slot]!);
-    if (!this.stopping) this.call(slot);
+  #answered(r: XdrReader): void {
+    decodeReplyHeader(r, this.#header);
+    const slot = this.#header.xid % this.#depth;
+    const expected = (this.#counts[slot]! * this.#depth + slot) >>> 0;
+    if (this.#header.xid !== expected)
+      throw new Error(`reply to xid ${this.#header.xid}, expected ${expected}`);
+    if (this.#header.kind !== 'success') throw new Error(`the call was refused: ${this.#header.kind}`);
+    this.#inFlight -= 1;
+    this.#counts[slot]! += 1;
+    if (this.#load.decode(r, slot)) this.#onOperation(this.#startedAtMs[slot]!);
+    if (!this.#stopping) this.#call(slot);
   }
 }

@@ -16,18 +16,18 @@ import type { FromHerd, HerdRequest, ToHerd } from './messages.ts';
 const BATCH = 100;
 
 class Client {
-  private readonly connection: FailoverConnection;
-  private readonly root: Uint8Array;
-  private answered = Promise.withResolvers<void>();
-  private lost = Promise.withResolvers<void>();
-  private xid = Math.floor(Math.random() * 2 ** 31);
+  readonly #connection: FailoverConnection;
+  readonly #root: Uint8Array;
+  #answered = Promise.withResolvers<void>();
+  #lost = Promise.withResolvers<void>();
+  #xid = Math.floor(Math.random() * 2 ** 31);
   attempts = 0;
 
   constructor(request: HerdRequest) {
-    this.root = Uint8Array.from(request.root);
+    this.#root = Uint8Array.from(request.root);
     const identity = new DiskSetIdentity();
-    identity.mounted(this.root, rootCredential);
-    this.connection = new FailoverConnection({
+    identity.mounted(this.#root, rootCredential);
+    this.#connection = new FailoverConnection({
       endpoints: {
         primary: tcpAddress('127.0.0.1', request.primaryPort),
         secondary: tcpAddress('127.0.0.1', request.secondaryPort),
@@ -36,39 +36,39 @@ class Client {
       program: nfs3.NFS_PROGRAM,
       version: nfs3.NFS_V3,
       identity,
-      onReply: () => this.answered.resolve(),
-      onRefused: () => this.answered.reject(new Error('a call was refused')),
+      onReply: () => this.#answered.resolve(),
+      onRefused: () => this.#answered.reject(new Error('a call was refused')),
       onEvent: (event) => {
-        if (event.kind === 'Lost') this.lost.resolve();
+        if (event.kind === 'Lost') this.#lost.resolve();
         if (event.kind === 'Adopted') this.attempts = event.attempts;
       },
     });
-    this.connection.start();
+    this.#connection.start();
   }
 
   /** GETATTR of the exported directory. */
   async call(): Promise<void> {
-    this.answered = Promise.withResolvers();
+    this.#answered = Promise.withResolvers();
     const w = new XdrWriter();
     const record = beginRecord(w);
     const {
       proc,
       args: { encode: encodeArgs },
     } = nfs3.nfs3Procedures.GETATTR;
-    this.xid += 1;
-    encodeCallHeader(w, this.xid, nfs3.NFS_PROGRAM, nfs3.NFS_V3, proc, rootCredential);
-    encodeArgs(w, { object: this.root });
+    this.#xid += 1;
+    encodeCallHeader(w, this.#xid, nfs3.NFS_PROGRAM, nfs3.NFS_V3, proc, rootCredential);
+    encodeArgs(w, { object: this.#root });
     endRecord(w, record);
-    this.connection.send(this.xid, w.written().slice());
-    await this.answered.promise;
+    this.#connection.send(this.#xid, w.written().slice());
+    await this.#answered.promise;
   }
 
   whenLost(): Promise<void> {
-    return this.lost.promise;
+    return this.#lost.promise;
   }
 
   close(): void {
-    this.connection.close();
+    this.#connection.close();
   }
 }
 

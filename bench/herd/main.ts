@@ -27,33 +27,33 @@ const CLIENTS = Number(values.clients);
 const PROCESSES = Number(values.processes);
 
 class Herd {
-  private readonly child = fork(new URL('clients.ts', import.meta.url).pathname);
+  readonly #child = fork(new URL('clients.ts', import.meta.url).pathname);
 
-  private async answer<K extends FromHerd['kind']>(kind: K): Promise<Extract<FromHerd, { kind: K }>> {
+  async #answer<K extends FromHerd['kind']>(kind: K): Promise<Extract<FromHerd, { kind: K }>> {
     for (;;) {
-      const [message] = (await once(this.child, 'message')) as [FromHerd];
+      const [message] = (await once(this.#child, 'message')) as [FromHerd];
       if (message.kind === kind) return message as Extract<FromHerd, { kind: K }>;
     }
   }
 
-  private tell(message: ToHerd): void {
-    this.child.send(message);
+  #tell(message: ToHerd): void {
+    this.#child.send(message);
   }
 
   async connect(request: HerdRequest): Promise<void> {
-    const connected = this.answer('connected');
-    this.tell({ kind: 'start', request });
+    const connected = this.#answer('connected');
+    this.#tell({ kind: 'start', request });
     await connected;
   }
 
   async watch(): Promise<HerdFigures> {
-    const served = this.answer('served');
-    this.tell({ kind: 'watch' });
+    const served = this.#answer('served');
+    this.#tell({ kind: 'watch' });
     return (await served).figures;
   }
 
   end(): void {
-    this.child.kill();
+    this.#child.kill();
   }
 }
 

@@ -94,17 +94,17 @@ const LOCAL_IO_SIZE = 1024 * 1024;
 export class LocalPlace implements Place {
   readonly label: string;
   readonly name: string;
-  private readonly path: string;
+  readonly #path: string;
 
   constructor(path: string, label = path) {
-    this.path = path;
+    this.#path = path;
     this.label = label;
     this.name = basename(resolve(path));
   }
 
   async info(): Promise<PlaceInfo | null> {
     try {
-      const found = await lstat(this.path);
+      const found = await lstat(this.#path);
       return infoOf(found, `${found.dev} ${found.ino}`);
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return null;
@@ -114,8 +114,8 @@ export class LocalPlace implements Place {
 
   async followed(): Promise<Place> {
     try {
-      const real = await realpath(this.path);
-      return real === resolve(this.path) ? this : new LocalPlace(real, this.label);
+      const real = await realpath(this.#path);
+      return real === resolve(this.#path) ? this : new LocalPlace(real, this.label);
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return this;
       throw error;
@@ -123,15 +123,15 @@ export class LocalPlace implements Place {
   }
 
   child(name: string): Place {
-    return new LocalPlace(join(this.path, name), join(this.label, name));
+    return new LocalPlace(join(this.#path, name), join(this.label, name));
   }
 
   list(): Promise<string[]> {
-    return readdir(this.path);
+    return readdir(this.#path);
   }
 
   async *read(): AsyncGenerator<Uint8Array> {
-    const file = await open(this.path, 'r');
+    const file = await open(this.#path, 'r');
     try {
       for (;;) {
         // A buffer of its own for each piece: it is kept until the other side has it on its disk.
@@ -146,36 +146,36 @@ export class LocalPlace implements Place {
   }
 
   readLink(): Promise<string> {
-    return readlink(this.path);
+    return readlink(this.#path);
   }
 
   async write(mode: number, existing: PlaceInfo | null): Promise<FileSink> {
     // A terminal, a pipe, /dev/null: there is nothing to replace.
-    if (existing?.kind === 'Other') return sinkOf(await open(this.path, 'w'));
-    if (existing?.kind === 'File') await access(this.path, constants.W_OK);
-    const temporary = this.temporary();
+    if (existing?.kind === 'Other') return sinkOf(await open(this.#path, 'w'));
+    if (existing?.kind === 'File') await access(this.#path, constants.W_OK);
+    const temporary = this.#temporary();
     const file = await open(temporary, 'wx', mode);
     if (existing?.kind === 'File') {
       await file.chown(existing.uid, existing.gid).catch(ignoreRefusal);
       await chmod(temporary, existing.mode);
     }
-    return sinkOf(file, { temporary, path: this.path });
+    return sinkOf(file, { temporary, path: this.#path });
   }
 
   async makeLink(target: string): Promise<void> {
-    const temporary = this.temporary();
+    const temporary = this.#temporary();
     await symlink(target, temporary);
-    await rename(temporary, this.path);
+    await rename(temporary, this.#path);
   }
 
   async makeDirectory(mode: number): Promise<void> {
     const there = await this.info();
-    if (there === null) await mkdir(this.path, { mode, recursive: true });
+    if (there === null) await mkdir(this.#path, { mode, recursive: true });
     else if (there.kind !== 'Directory') throw new CommandError(`${this.label} is not a directory`);
   }
 
   get parent(): string {
-    return resolve(dirname(this.path));
+    return resolve(dirname(this.#path));
   }
 
   async tidy(): Promise<void> {
@@ -190,8 +190,8 @@ export class LocalPlace implements Place {
     }
   }
 
-  private temporary(): string {
-    return join(dirname(this.path), partName());
+  #temporary(): string {
+    return join(dirname(this.#path), partName());
   }
 }
 
@@ -228,23 +228,23 @@ function ignoreRefusal(error: unknown): void {
 export class NfsPlace implements Place {
   readonly label: string;
   readonly name: string;
-  private readonly client: FilerPairClient;
-  private readonly url: NfsUrl;
-  private readonly path: string;
+  readonly #client: FilerPairClient;
+  readonly #url: NfsUrl;
+  readonly #path: string;
 
   constructor(client: FilerPairClient, url: NfsUrl, path: string) {
-    this.client = client;
-    this.url = url;
-    this.path = path;
+    this.#client = client;
+    this.#url = url;
+    this.#path = path;
     this.label = `${url.server}:${join(client.exportPath, path)}`;
     this.name = basename(path);
   }
 
   async info(): Promise<PlaceInfo | null> {
     try {
-      const found = await this.client.lstat(this.path);
+      const found = await this.#client.lstat(this.#path);
       const { fsid, fileid } = found.attributes;
-      return infoOf(found, `${JSON.stringify(this.url.endpoints)} ${fsid} ${fileid}`);
+      return infoOf(found, `${JSON.stringify(this.#url.endpoints)} ${fsid} ${fileid}`);
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return null;
       throw error;
@@ -253,8 +253,8 @@ export class NfsPlace implements Place {
 
   async followed(): Promise<Place> {
     try {
-      const real = await this.client.realpath(this.path);
-      return real === join('/', this.path) ? this : new NfsPlace(this.client, this.url, real);
+      const real = await this.#client.realpath(this.#path);
+      return real === join('/', this.#path) ? this : new NfsPlace(this.#client, this.#url, real);
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return this;
       throw error;
@@ -266,27 +266,28 @@ export class NfsPlace implements Place {
     if (name === '' || name === '.' || name === '..' || name.includes('/')) {
       throw new CommandError(`${this.label}: the server lists an impossible name "${name}"`);
     }
-    return new NfsPlace(this.client, this.url, join(this.path, name));
+    return new NfsPlace(this.#client, this.#url, join(this.#path, name));
   }
 
   async list(): Promise<string[]> {
-    return this.client.readdir(this.path);
+    return this.#client.readdir(this.#path);
   }
 
   read(): AsyncIterable<Uint8Array> {
-    return this.client.read(this.path);
+    return this.#client.read(this.#path);
   }
 
   readLink(): Promise<string> {
-    return this.client.readlink(this.path);
+    return this.#client.readlink(this.#path);
   }
 
   async write(mode: number, existing: PlaceInfo | null): Promise<FileSink> {
-    const { client, path } = this;
+    const client = this.#client;
+    const path = this.#path;
     const replaced = existing?.kind === 'File' ? existing : null;
     // A file that its user may not write is not to be replaced either, though the directory would allow it.
     if (replaced !== null) await client.access(path, constants.W_OK);
-    const temporary = this.temporary();
+    const temporary = this.#temporary();
     const file = await client.open(temporary, 'wx', replaced?.mode ?? mode);
     if (replaced !== null) {
       const made = await file.stat();
@@ -310,24 +311,24 @@ export class NfsPlace implements Place {
   }
 
   async makeLink(target: string): Promise<void> {
-    const temporary = this.temporary();
-    await this.client.symlink(target, temporary);
-    await this.client.rename(temporary, this.path);
+    const temporary = this.#temporary();
+    await this.#client.symlink(target, temporary);
+    await this.#client.rename(temporary, this.#path);
   }
 
   async makeDirectory(mode: number): Promise<void> {
     const there = await this.info();
-    if (there === null) await this.client.mkdir(this.path, { mode });
+    if (there === null) await this.#client.mkdir(this.#path, { mode });
     else if (there.kind !== 'Directory') throw new CommandError(`${this.label} is not a directory`);
   }
 
   get parent(): string {
-    return `${JSON.stringify(this.url.endpoints)} ${join('/', dirname(this.path))}`;
+    return `${JSON.stringify(this.#url.endpoints)} ${join('/', dirname(this.#path))}`;
   }
 
   async tidy(): Promise<void> {
-    const { client } = this;
-    const directory = dirname(this.path);
+    const client = this.#client;
+    const directory = dirname(this.#path);
     // By the server's clock: the copy has just changed this directory.
     const { mtimeMs: nowMs } = await client.stat(directory);
     let count = 0;
@@ -339,7 +340,7 @@ export class NfsPlace implements Place {
     }
   }
 
-  private temporary(): string {
-    return join(dirname(this.path), partName());
+  #temporary(): string {
+    return join(dirname(this.#path), partName());
   }
 }

@@ -25,40 +25,40 @@ export function fitForLines<T>(value: T): T {
 }
 
 export class Terminal {
-  private readonly stream: Writable & { readonly isTTY?: boolean; readonly columns?: number };
+  readonly #stream: Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
   constructor(stream: Writable & { readonly isTTY?: boolean; readonly columns?: number }) {
-    this.stream = stream;
+    this.#stream = stream;
   }
 
   /** A person is looking: lines may be redrawn. */
   get interactive(): boolean {
-    return this.stream.isTTY === true;
+    return this.#stream.isTTY === true;
   }
 
   /** Characters of a line. */
   get columns(): number {
-    return this.stream.columns ?? 80;
+    return this.#stream.columns ?? 80;
   }
 
   /** Several lines, each with its end. The escapes are those of JSON, so that JSON and quoted YAML stay what they are. */
   write(text: string): void {
-    this.stream.write(severalLines(text));
+    this.#stream.write(severalLines(text));
   }
 
   /** One line; whatever it is made of, it does not become two. */
   line(text: string): void {
-    this.stream.write(`${oneLine(text)}\n`);
+    this.#stream.write(`${oneLine(text)}\n`);
   }
 
   /** Over the line that was redrawn last; `last`: what comes next begins a new one. */
   redraw(text: string, last: boolean): void {
-    this.stream.write(`\r\x1b[2K${oneLine(text)}${last ? '\n' : ''}`);
+    this.#stream.write(`\r\x1b[2K${oneLine(text)}${last ? '\n' : ''}`);
   }
 
   /** Instead of everything on the screen; in a file or a pipe, after what is there. */
   picture(text: string): void {
-    this.stream.write(`${this.interactive ? '\x1b[H\x1b[2J\x1b[3J' : ''}${severalLines(text)}\n`);
+    this.#stream.write(`${this.interactive ? '\x1b[H\x1b[2J\x1b[3J' : ''}${severalLines(text)}\n`);
   }
 }
 

@@ -16,56 +16,56 @@ export interface MemoryUser {
 }
 
 export class CallMemory {
-  private readonly ofOne: number;
-  private readonly ofAll: number;
-  private readonly users = new Set<MemoryUser>();
-  private readonly waiting = new Set<MemoryUser>();
-  private held = 0;
+  readonly #ofOne: number;
+  readonly #ofAll: number;
+  readonly #users = new Set<MemoryUser>();
+  readonly #waiting = new Set<MemoryUser>();
+  #held = 0;
 
   constructor(ofOne = MEMORY_OF_ONE, ofAll = MEMORY_OF_ALL) {
-    this.ofOne = ofOne;
-    this.ofAll = ofAll;
+    this.#ofOne = ofOne;
+    this.#ofAll = ofAll;
   }
 
   add(user: MemoryUser): void {
-    this.users.add(user);
+    this.#users.add(user);
   }
 
   remove(user: MemoryUser): void {
-    this.users.delete(user);
-    this.waiting.delete(user);
+    this.#users.delete(user);
+    this.#waiting.delete(user);
     this.changed(-user.heldSize);
   }
 
   /** What a user holds has changed by so many bytes. */
   changed(size: number): void {
-    this.held += size;
-    if (size < 0 && this.waiting.size > 0) this.letGoOn();
+    this.#held += size;
+    if (size < 0 && this.#waiting.size > 0) this.#letGoOn();
   }
 
   isFull(user: MemoryUser): boolean {
-    return user.heldSize >= this.partOf(this.held, 1);
+    return user.heldSize >= this.#partOf(this.#held, 1);
   }
 
   /** The user is resumed when there is room again. */
   waitForRoom(user: MemoryUser): void {
-    this.waiting.add(user);
+    this.#waiting.add(user);
   }
 
   /** From half of what stops a user on, so that nobody stops and goes on with each call. */
-  private letGoOn(): void {
-    const part = this.partOf(this.held, 0.5);
-    for (const user of this.waiting) {
+  #letGoOn(): void {
+    const part = this.#partOf(this.#held, 0.5);
+    for (const user of this.#waiting) {
       if (user.heldSize > part) continue;
-      this.waiting.delete(user);
+      this.#waiting.delete(user);
       user.resume();
     }
   }
 
-  private partOf(held: number, share: number): number {
-    const one = this.ofOne * share;
-    return held < this.ofAll * share
+  #partOf(held: number, share: number): number {
+    const one = this.#ofOne * share;
+    return held < this.#ofAll * share
       ? one
-      : Math.min(one, (this.ofAll * share) / Math.max(1, this.users.size));
+      : Math.min(one, (this.#ofAll * share) / Math.max(1, this.#users.size));
   }
 }

@@ -13,35 +13,35 @@ const OF_THREAD = 12;
 const BACKLOG_MAX = 511;
 
 export class DescriptorBudget {
-  private readonly limit: number;
+  readonly #limit: number;
   /** What the process had open when it began to count. */
-  private readonly base: number;
-  private readonly countSockets: () => number;
+  readonly #base: number;
+  readonly #countSockets: () => number;
 
   /** `countSockets`: of this process, without what is open now. */
   constructor(countSockets: () => number, limit = processLimit(), base = openNow() + OF_THREAD) {
-    this.countSockets = countSockets;
-    this.limit = limit;
-    this.base = base;
+    this.#countSockets = countSockets;
+    this.#limit = limit;
+    this.#base = base;
   }
 
   /** How many clients there may be. */
   get clientsMax(): number {
-    return Math.max(1, Math.floor((this.limit - this.base - this.reserve) / OF_CLIENT));
+    return Math.max(1, Math.floor((this.#limit - this.#base - this.#reserve) / OF_CLIENT));
   }
 
   /** Connections in the listening socket's queue. When no more are accepted, those that are in it still are. */
   get backlog(): number {
-    return Math.min(BACKLOG_MAX, Math.floor(this.reserve / 2));
+    return Math.min(BACKLOG_MAX, Math.floor(this.#reserve / 2));
   }
 
   /** May a client that is there try to reach its server? */
   get hasRoomForAttempt(): boolean {
-    return this.limit - this.base - this.countSockets() > (this.reserve * 3) / 4;
+    return this.#limit - this.#base - this.#countSockets() > (this.#reserve * 3) / 4;
   }
 
-  private get reserve(): number {
-    return Math.max(RESERVE_MIN, this.limit / RESERVE_PART);
+  get #reserve(): number {
+    return Math.max(RESERVE_MIN, this.#limit / RESERVE_PART);
   }
 }
 

@@ -51,132 +51,132 @@ export interface DownstreamOptions {
 
 export class Downstream implements MemoryUser {
   readonly counts: DownstreamCounts = { calls: 0, replies: 0, repeated: 0 };
-  private readonly socket: Socket;
+  readonly #socket: Socket;
   /** What the servers take, so that no call has to be refused by them. */
-  private readonly parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
-  private readonly header = new CallHeader();
-  private readonly upstream: FailoverConnection;
-  private readonly memory: CallMemory;
-  private readonly onUnread: () => void;
-  private readonly onEnd: (reason: string) => void;
-  private readonly ours: Endpoint;
-  private readonly client: Endpoint;
+  readonly #parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
+  readonly #header = new CallHeader();
+  readonly #upstream: FailoverConnection;
+  readonly #memory: CallMemory;
+  readonly #onUnread: () => void;
+  readonly #onEnd: (reason: string) => void;
+  readonly #ours: Endpoint;
+  readonly #client: Endpoint;
   /** Bytes of memory that its unanswered calls take. */
   heldSize = 0;
-  private readingPaused = false;
-  private corked = false;
-  private calledAtMs = performance.now();
+  #readingPaused = false;
+  #corked = false;
+  #calledAtMs = performance.now();
   /** How often in a row the kernel did not name the connection. */
-  private absences = 0;
-  private ended = false;
+  #absences = 0;
+  #ended = false;
 
   constructor(socket: Socket, options: DownstreamOptions) {
-    this.socket = socket;
-    this.onUnread = options.onUnread;
-    this.onEnd = options.onEnd;
-    this.ours = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
-    this.client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
-    this.memory = options.memory;
-    this.memory.add(this);
-    this.upstream = new FailoverConnection({
+    this.#socket = socket;
+    this.#onUnread = options.onUnread;
+    this.#onEnd = options.onEnd;
+    this.#ours = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+    this.#client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    this.#memory = options.memory;
+    this.#memory.add(this);
+    this.#upstream = new FailoverConnection({
       ...options.upstream,
-      onReply: (_xid, reply, callSize) => this.deliver(reply, callSize + CALL_COST),
-      onRefused: () => this.end('the server closes the connection instead of an answer'),
+      onReply: (_xid, reply, callSize) => this.#deliver(reply, callSize + CALL_COST),
+      onRefused: () => this.#end('the server closes the connection instead of an answer'),
     });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    socket.on('data', (chunk: Uint8Array) => this.receive(chunk));
-    socket.on('drain', () => this.upstream.resume());
+    socket.on('data', (chunk: Uint8Array) => this.#receive(chunk));
+    socket.on('drain', () => this.#upstream.resume());
     // TCP cannot tell a client that is gone from one that only has no more to say. No NFS client waits for replies
     // after its FIN; but one that came back on a new connection would suffer from an old WRITE resent here.
-    socket.on('end', () => this.end('the client closed the connection'));
-    socket.on('error', (error: NodeJS.ErrnoException) => this.end(error.code ?? error.message));
-    socket.on('close', () => this.end('the client closed the connection'));
-    this.upstream.start();
+    socket.on('end', () => this.#end('the client closed the connection'));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#end(error.code ?? error.message));
+    socket.on('close', () => this.#end('the client closed the connection'));
+    this.#upstream.start();
   }
 
   /** Ends both sides at once; for the proxy's own end. */
   close(): void {
-    this.end('the proxy ends');
+    this.#end('the proxy ends');
   }
 
   /** The same client is here again, on a new connection from the same port: this one is over. */
   supersede(): void {
-    this.end('the client came back on a new connection');
+    this.#end('the client came back on a new connection');
   }
 
   /** True while calls wait in the socket and nobody would notice its end. */
   get isUnread(): boolean {
-    return this.readingPaused && !this.ended;
+    return this.#readingPaused && !this.#ended;
   }
 
   endIfClosed(table: ConnectionTable): void {
     if (!this.isUnread) return;
-    const end = endOf(table, this.ours, this.client);
-    this.absences = end === 'Absent' ? this.absences + 1 : 0;
-    if (end === 'Ended' || this.absences > 1) this.end('the client closed the connection');
+    const end = endOf(table, this.#ours, this.#client);
+    this.#absences = end === 'Absent' ? this.#absences + 1 : 0;
+    if (end === 'Ended' || this.#absences > 1) this.#end('the client closed the connection');
   }
 
   /** Ends a connection to which nothing is owed: its client comes again when it has a call. */
   makeRoom(): void {
-    this.end('unused for long, and there was no room for others');
+    this.#end('unused for long, and there was no room for others');
   }
 
   /** Bytes of unanswered calls. */
   get pendingSize(): number {
-    return this.upstream.pendingSize;
+    return this.#upstream.pendingSize;
   }
 
   /** Nothing is owed to the client, and it has not called for this time. `now`: ms of performance.now(). */
   isIdle(now: number, idleMs: number): boolean {
-    return this.upstream.pendingCount === 0 && now - this.calledAtMs >= idleMs;
+    return this.#upstream.pendingCount === 0 && now - this.#calledAtMs >= idleMs;
   }
 
   /** There is room for calls again. */
   resume(): void {
-    if (!this.readingPaused) return;
-    this.readingPaused = false;
-    this.socket.resume();
+    if (!this.#readingPaused) return;
+    this.#readingPaused = false;
+    this.#socket.resume();
   }
 
-  private receive(chunk: Uint8Array): void {
-    const { parser } = this;
+  #receive(chunk: Uint8Array): void {
+    const parser = this.#parser;
     try {
       parser.push(chunk);
-      while (!this.ended && parser.next()) this.forward(parser.record);
+      while (!this.#ended && parser.next()) this.#forward(parser.record);
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
-      this.end(`the client sent what is no RPC: ${error.message}`);
+      this.#end(`the client sent what is no RPC: ${error.message}`);
     }
-    this.calledAtMs = performance.now();
-    if (!this.ended && !this.readingPaused && this.memory.isFull(this)) {
-      this.readingPaused = true;
-      this.memory.waitForRoom(this);
-      this.socket.pause();
-      this.onUnread();
+    this.#calledAtMs = performance.now();
+    if (!this.#ended && !this.#readingPaused && this.#memory.isFull(this)) {
+      this.#readingPaused = true;
+      this.#memory.waitForRoom(this);
+      this.#socket.pause();
+      this.#onUnread();
     }
   }
 
-  private forward(message: XdrReader): void {
+  #forward(message: XdrReader): void {
     const size = message.remaining;
     const start = message.position;
     if (size < MESSAGE_SIZE_MIN) {
-      this.end(`the client sent a message of ${size} bytes`);
+      this.#end(`the client sent a message of ${size} bytes`);
       return;
     }
     const xid = message.u32();
     const type = message.u32();
     if (type !== CALL) {
-      this.end(`the client sent a message of type ${type} instead of a call`);
+      this.#end(`the client sent a message of type ${type} instead of a call`);
       return;
     }
     // A message that is no call would be answered by a closed connection, and be sent again for ever.
     message.position = start;
-    decodeCallHeader(message, this.header);
+    decodeCallHeader(message, this.#header);
     this.counts.calls += 1;
-    const pending = this.upstream.pendingRecord(xid);
+    const pending = this.#upstream.pendingRecord(xid);
     if (pending !== null) {
-      this.repeat(xid, message.bytes.subarray(start, start + size), pending);
+      this.#repeat(xid, message.bytes.subarray(start, start + size), pending);
       return;
     }
     // A copy of our own: the call is kept until it is answered, and must not keep a whole received chunk with it.
@@ -184,55 +184,55 @@ export class Downstream implements MemoryUser {
     const record = Buffer.allocUnsafeSlow(MARK_SIZE + size);
     record.writeUInt32BE(LAST_FRAGMENT + size, 0);
     copy.call(message.bytes as Buffer, record, MARK_SIZE, start, start + size);
-    this.upstream.send(xid, record);
-    this.hold(record.length + CALL_COST);
+    this.#upstream.send(xid, record);
+    this.#hold(record.length + CALL_COST);
   }
 
   /** A client that waits long sends a call again, with the same bytes. Another call with its XID can't be told apart. */
-  private repeat(xid: number, message: Uint8Array, pending: Uint8Array): void {
+  #repeat(xid: number, message: Uint8Array, pending: Uint8Array): void {
     this.counts.repeated += 1;
     if (Buffer.compare(message, pending.subarray(MARK_SIZE)) === 0) return;
-    this.end(`the client used XID ${xid} for another call while it was unanswered`);
+    this.#end(`the client used XID ${xid} for another call while it was unanswered`);
   }
 
-  private deliver(reply: XdrReader, replied: number): void {
+  #deliver(reply: XdrReader, replied: number): void {
     this.counts.replies += 1;
-    const { socket } = this;
+    const socket = this.#socket;
     const size = reply.remaining;
     const whole = size <= COPIED_SIZE_MAX;
     const record = Buffer.allocUnsafe(whole ? MARK_SIZE + size : MARK_SIZE);
     record.writeUInt32BE(LAST_FRAGMENT + size, 0);
     const { bytes, position } = reply;
     if (whole) copy.call(bytes as Buffer, record, MARK_SIZE, position, position + size);
-    this.cork();
+    this.#cork();
     let room = socket.write(record);
     if (!whole) room = socket.write(bytes.subarray(position, position + size));
-    if (!room) this.upstream.pause();
-    this.hold(-replied);
+    if (!room) this.#upstream.pause();
+    this.#hold(-replied);
   }
 
   /** What comes from one read of the server's socket goes to the client together. */
-  private cork(): void {
-    if (this.corked) return;
-    this.corked = true;
-    this.socket.cork();
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#socket.cork();
     process.nextTick(() => {
-      this.corked = false;
-      this.socket.uncork();
+      this.#corked = false;
+      this.#socket.uncork();
     });
   }
 
-  private hold(size: number): void {
+  #hold(size: number): void {
     this.heldSize += size;
-    this.memory.changed(size);
+    this.#memory.changed(size);
   }
 
-  private end(reason: string): void {
-    if (this.ended) return;
-    this.ended = true;
-    this.memory.remove(this);
-    this.upstream.close();
-    this.socket.destroy();
-    this.onEnd(reason);
+  #end(reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#memory.remove(this);
+    this.#upstream.close();
+    this.#socket.destroy();
+    this.#onEnd(reason);
   }
 }

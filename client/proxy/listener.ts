@@ -13,26 +13,26 @@ export interface ListenerHandlers {
 }
 
 export class Listener {
-  private readonly accept: (socket: Socket) => void;
-  private readonly changed: (state: 'open' | 'paused') => void;
-  private readonly host: string;
-  private readonly backlog: number;
+  readonly #accept: (socket: Socket) => void;
+  readonly #changed: (state: 'open' | 'paused') => void;
+  readonly #host: string;
+  readonly #backlog: number;
   /** Null while requests wait, and after close(). */
-  private server: Server | null;
-  private portNumber = 0;
-  private starting: Promise<Worker | null> | null = null;
-  private readonly signal = new Int32Array(new SharedArrayBuffer(4));
-  private wanted: 'open' | 'paused' = 'open';
-  private settling: Promise<void> | null = null;
-  private closed = false;
-  private acceptedCount = 0;
+  #server: Server | null;
+  #portNumber = 0;
+  #starting: Promise<Worker | null> | null = null;
+  readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  #wanted: 'open' | 'paused' = 'open';
+  #settling: Promise<void> | null = null;
+  #closed = false;
+  #acceptedCount = 0;
 
   private constructor(host: string, backlog: number, { accept, changed }: ListenerHandlers) {
-    this.host = host;
-    this.backlog = backlog;
-    this.accept = accept;
-    this.changed = changed;
-    this.server = null;
+    this.#host = host;
+    this.#backlog = backlog;
+    this.#accept = accept;
+    this.#changed = changed;
+    this.#server = null;
   }
 
   /**
@@ -47,25 +47,25 @@ export class Listener {
   ): Promise<Listener> {
     const listener = new Listener(host, backlog, handlers);
     // Without SO_REUSEPORT first: another proxy at this address must be an error.
-    const first = await listener.open(host, port, false);
+    const first = await listener.#open(host, port, false);
     const address = first.address();
     if (address === null || typeof address === 'string') throw new Error('not a TCP address');
-    listener.portNumber = address.port;
+    listener.#portNumber = address.port;
     first.close();
     // Clients may come all at once, and then there would be no time.
-    await listener.thread();
-    listener.server = await listener.open(host, address.port, true);
+    await listener.#thread();
+    listener.#server = await listener.#open(host, address.port, true);
     return listener;
   }
 
   get port(): number {
-    return this.portNumber;
+    return this.#portNumber;
   }
 
   /** The thread that a pause needs. It takes time and file descriptors to start. Null: there is none to be had. */
-  private thread(): Promise<Worker | null> {
-    this.starting ??= new Promise<Worker | null>((resolve) => {
-      const workerData: Parking = { signal: this.signal };
+  #thread(): Promise<Worker | null> {
+    this.#starting ??= new Promise<Worker | null>((resolve) => {
+      const workerData: Parking = { signal: this.#signal };
       const worker = new Worker(new URL('./parking-thread.ts', import.meta.url), { workerData });
       worker.once('message', () => {
         // From now on it is no reason for the process to go on.
@@ -73,65 +73,65 @@ export class Listener {
         resolve(worker);
       });
       const failed = () => {
-        this.starting = null;
+        this.#starting = null;
         resolve(null);
       };
       worker.on('error', failed);
       worker.on('exit', failed);
     });
-    return this.starting;
+    return this.#starting;
   }
 
   /** From soon on no connection is accepted; requests wait. May have to be said again if there was no thread to be had. */
   pause(): void {
-    this.wanted = 'paused';
-    this.settle();
+    this.#wanted = 'paused';
+    this.#settle();
   }
 
   resume(): void {
-    this.wanted = 'open';
-    this.settle();
+    this.#wanted = 'open';
+    this.#settle();
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    await this.settling;
-    this.release();
-    const { server } = this;
-    this.server = null;
+    this.#closed = true;
+    await this.#settling;
+    this.#release();
+    const server = this.#server;
+    this.#server = null;
     if (server !== null) await closing(server);
-    await (await this.starting)?.terminate();
+    await (await this.#starting)?.terminate();
   }
 
   /** One change at a time, until all is as it is wanted. */
-  private settle(): void {
-    this.settling ??= this.change().finally(() => {
-      this.settling = null;
+  #settle(): void {
+    this.#settling ??= this.#change().finally(() => {
+      this.#settling = null;
     });
   }
 
-  private async change(): Promise<void> {
-    while (!this.closed) {
-      const paused = this.server === null;
-      if (paused === (this.wanted === 'paused')) return;
-      if (paused) await this.reopen();
-      else if (!(await this.park())) return;
+  async #change(): Promise<void> {
+    while (!this.#closed) {
+      const paused = this.#server === null;
+      if (paused === (this.#wanted === 'paused')) return;
+      if (paused) await this.#reopen();
+      else if (!(await this.#park())) return;
     }
   }
 
-  private async reopen(): Promise<void> {
-    this.server = await this.open(this.host, this.portNumber, true);
-    this.release();
-    this.changed('open');
+  async #reopen(): Promise<void> {
+    this.#server = await this.#open(this.#host, this.#portNumber, true);
+    this.#release();
+    this.#changed('open');
   }
 
   /** False: it is not possible, and connections go on being accepted. */
-  private async park(): Promise<boolean> {
-    const worker = await this.thread();
-    const { server } = this;
+  async #park(): Promise<boolean> {
+    const worker = await this.#thread();
+    const server = this.#server;
     if (server === null || worker === null) return false;
-    const whileSignal = Atomics.load(this.signal, 0);
-    const request: ParkRequest = { host: this.host, port: this.portNumber, whileSignal };
+    const whileSignal = Atomics.load(this.#signal, 0);
+    const request: ParkRequest = { host: this.#host, port: this.#portNumber, whileSignal };
     const parked = await new Promise<Parked>((resolve) => {
       const ended = () => resolve('the thread ended');
       worker.once('message', (answer: Parked) => {
@@ -142,38 +142,38 @@ export class Listener {
       worker.postMessage(request);
     });
     if (parked !== null) return false;
-    await this.drained();
-    this.server = null;
+    await this.#drained();
+    this.#server = null;
     // Its connections go on; only their end would end the close.
     server.close();
-    this.changed('paused');
+    this.#changed('paused');
     return true;
   }
 
   /** What is in the queue of a socket that is closed would be reset. */
-  private async drained(): Promise<void> {
+  async #drained(): Promise<void> {
     const endMs = performance.now() + DRAIN_MS;
     let before = -1;
-    while (before !== this.acceptedCount && performance.now() < endMs) {
-      before = this.acceptedCount;
+    while (before !== this.#acceptedCount && performance.now() < endMs) {
+      before = this.#acceptedCount;
       for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
   /** Lets the parking thread close its socket. */
-  private release(): void {
-    Atomics.add(this.signal, 0, 1);
-    Atomics.notify(this.signal, 0);
+  #release(): void {
+    Atomics.add(this.#signal, 0, 1);
+    Atomics.notify(this.#signal, 0);
   }
 
-  private open(host: string, port: number, reusePort: boolean): Promise<Server> {
+  #open(host: string, port: number, reusePort: boolean): Promise<Server> {
     const server = createServer((socket) => {
-      this.acceptedCount += 1;
-      this.accept(socket);
+      this.#acceptedCount += 1;
+      this.#accept(socket);
     });
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host, port, reusePort, backlog: this.backlog }, () => {
+      server.listen({ host, port, reusePort, backlog: this.#backlog }, () => {
         server.removeListener('error', reject);
         resolve(server);
       });

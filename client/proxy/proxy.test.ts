@@ -57,7 +57,7 @@ class PlainClient {
   readonly socket: Socket;
   readonly replies: { xid: number; results: string }[] = [];
   closed = false;
-  private readonly parser = new RecordParser(4 * 1024 * 1024);
+  readonly #parser = new RecordParser(4 * 1024 * 1024);
 
   constructor(port: number) {
     this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
@@ -66,9 +66,9 @@ class PlainClient {
       this.closed = true;
     });
     this.socket.on('data', (chunk) => {
-      this.parser.push(chunk);
-      while (this.parser.next()) {
-        const { record } = this.parser;
+      this.#parser.push(chunk);
+      while (this.#parser.next()) {
+        const { record } = this.#parser;
         const xid = record.u32();
         record.position += 20;
         this.replies.push({

@@ -68,125 +68,125 @@ export interface ProxyOptions {
 const isReserved = (port: number | undefined): boolean => port !== undefined && port > 0 && port < 1024;
 
 export class NfsProxy {
-  private readonly options: ProxyOptions;
-  private readonly resolver: Resolver;
-  private readonly identity = new DiskSetIdentity();
-  private readonly clientIdentity: Uint8Array;
-  private readonly memory: CallMemory;
-  private readonly descriptors: DescriptorBudget;
-  private readonly connectionsMax: number;
-  private readonly reservedPorts: ReservedPorts;
+  readonly #options: ProxyOptions;
+  readonly #resolver: Resolver;
+  readonly #identity = new DiskSetIdentity();
+  readonly #clientIdentity: Uint8Array;
+  readonly #memory: CallMemory;
+  readonly #descriptors: DescriptorBudget;
+  readonly #connectionsMax: number;
+  readonly #reservedPorts: ReservedPorts;
   /** By the client's address and port. */
-  private readonly downstreams = new Map<string, Downstream>();
-  private listener!: Listener;
-  private roomTimer: NodeJS.Timeout | null = null;
-  private unreadTimer: NodeJS.Timeout | null = null;
+  readonly #downstreams = new Map<string, Downstream>();
+  #listener!: Listener;
+  #roomTimer: NodeJS.Timeout | null = null;
+  #unreadTimer: NodeJS.Timeout | null = null;
 
   private constructor(options: ProxyOptions) {
-    this.options = options;
-    this.clientIdentity = options.clientIdentity ?? randomBytes(IDENTITY_SIZE);
-    this.resolver = options.resolver ?? new Resolver();
+    this.#options = options;
+    this.#clientIdentity = options.clientIdentity ?? randomBytes(IDENTITY_SIZE);
+    this.#resolver = options.resolver ?? new Resolver();
     const { ofOne = MEMORY_OF_ONE, ofAll = MEMORY_OF_ALL } = options.memory ?? {};
-    this.memory = new CallMemory(ofOne, ofAll);
-    this.reservedPorts = new ReservedPorts((reason) => this.emit({ kind: 'NoReservedPorts', reason }));
+    this.#memory = new CallMemory(ofOne, ofAll);
+    this.#reservedPorts = new ReservedPorts((reason) => this.#emit({ kind: 'NoReservedPorts', reason }));
     const othersBefore = connectionCount();
-    this.descriptors = new DescriptorBudget(() => connectionCount() - othersBefore + this.downstreams.size);
-    this.connectionsMax = Math.min(options.connectionsMax ?? CONNECTIONS_MAX, this.descriptors.clientsMax);
+    this.#descriptors = new DescriptorBudget(() => connectionCount() - othersBefore + this.#downstreams.size);
+    this.#connectionsMax = Math.min(options.connectionsMax ?? CONNECTIONS_MAX, this.#descriptors.clientsMax);
   }
 
   /** Resolves when clients can connect. Rejects with the system's error if the port cannot be had. */
   static async listen(options: ProxyOptions): Promise<NfsProxy> {
     const proxy = new NfsProxy(options);
-    const { backlog } = proxy.descriptors;
-    proxy.listener = await Listener.listen(options.host, options.port, backlog, {
-      accept: (socket) => proxy.accept(socket),
+    const { backlog } = proxy.#descriptors;
+    proxy.#listener = await Listener.listen(options.host, options.port, backlog, {
+      accept: (socket) => proxy.#accept(socket),
       changed: (state) => {
-        const connections = proxy.downstreams.size;
-        proxy.emit(state === 'paused' ? { kind: 'Full', connections } : { kind: 'Open', connections });
+        const connections = proxy.#downstreams.size;
+        proxy.#emit(state === 'paused' ? { kind: 'Full', connections } : { kind: 'Open', connections });
       },
     });
     return proxy;
   }
 
   get port(): number {
-    return this.listener.port;
+    return this.#listener.port;
   }
 
   /** Bytes of unanswered calls of all clients. */
   get pendingSize(): number {
     let size = 0;
-    for (const downstream of this.downstreams.values()) size += downstream.pendingSize;
+    for (const downstream of this.#downstreams.values()) size += downstream.pendingSize;
     return size;
   }
 
   /** Ends all connections. Clients will see errors: for the end of the process only. */
   async close(): Promise<void> {
-    if (this.roomTimer !== null) clearInterval(this.roomTimer);
-    const closed = this.listener.close();
-    for (const downstream of [...this.downstreams.values()]) downstream.close();
+    if (this.#roomTimer !== null) clearInterval(this.#roomTimer);
+    const closed = this.#listener.close();
+    for (const downstream of [...this.#downstreams.values()]) downstream.close();
     await closed;
   }
 
-  private accept(socket: Socket): void {
+  #accept(socket: Socket): void {
     const client = `${socket.remoteAddress}:${socket.remotePort}`;
     // Two connections cannot have the same two ends: the kernel has ended the earlier one.
-    this.downstreams.get(client)?.supersede();
+    this.#downstreams.get(client)?.supersede();
     const downstream: Downstream = new Downstream(socket, {
       upstream: {
-        endpoints: this.options.endpoints,
-        resolver: this.resolver,
-        identity: this.identity,
-        clientIdentity: this.clientIdentity,
+        endpoints: this.#options.endpoints,
+        resolver: this.#resolver,
+        identity: this.#identity,
+        clientIdentity: this.#clientIdentity,
         program: NFS_PROGRAM,
         version: NFS_V3,
-        attempts: this.options.attempts,
+        attempts: this.#options.attempts,
         // A local user gets no port through the proxy that the machine would not give him.
-        ports: isReserved(socket.remotePort) ? this.reservedPorts : undefined,
-        mayConnect: () => this.descriptors.hasRoomForAttempt,
-        onEvent: (event) => this.emit({ kind: 'Upstream', client, event }),
+        ports: isReserved(socket.remotePort) ? this.#reservedPorts : undefined,
+        mayConnect: () => this.#descriptors.hasRoomForAttempt,
+        onEvent: (event) => this.#emit({ kind: 'Upstream', client, event }),
       },
-      memory: this.memory,
-      onUnread: () => this.watchUnread(),
+      memory: this.#memory,
+      onUnread: () => this.#watchUnread(),
       onEnd: (reason) => {
-        this.downstreams.delete(client);
-        this.emit({ kind: 'ClientGone', client, reason, counts: downstream.counts });
+        this.#downstreams.delete(client);
+        this.#emit({ kind: 'ClientGone', client, reason, counts: downstream.counts });
       },
     });
-    this.downstreams.set(client, downstream);
-    if (!this.hasRoom) this.waitForRoom();
-    this.emit({ kind: 'ClientConnected', client });
+    this.#downstreams.set(client, downstream);
+    if (!this.#hasRoom) this.#waitForRoom();
+    this.#emit({ kind: 'ClientConnected', client });
   }
 
-  private get hasRoom(): boolean {
-    return this.downstreams.size < this.connectionsMax;
+  get #hasRoom(): boolean {
+    return this.#downstreams.size < this.#connectionsMax;
   }
 
   /** More than for one: to accept again costs those who wait a reset. */
-  private get hasRoomAgain(): boolean {
-    return this.downstreams.size <= this.connectionsMax * ROOM_AGAIN_PART;
+  get #hasRoomAgain(): boolean {
+    return this.#downstreams.size <= this.#connectionsMax * ROOM_AGAIN_PART;
   }
 
   /** No client is refused: those that come wait in the listening socket's queue. */
-  private waitForRoom(): void {
-    if (this.roomTimer !== null) return;
-    this.listener.pause();
-    this.roomTimer = setInterval(() => this.lookForRoom(), ROOM_INTERVAL_MS);
+  #waitForRoom(): void {
+    if (this.#roomTimer !== null) return;
+    this.#listener.pause();
+    this.#roomTimer = setInterval(() => this.#lookForRoom(), ROOM_INTERVAL_MS);
   }
 
-  private lookForRoom(): void {
-    if (!this.hasRoomAgain) this.makeRoom();
-    if (!this.hasRoomAgain) {
-      this.listener.pause();
+  #lookForRoom(): void {
+    if (!this.#hasRoomAgain) this.#makeRoom();
+    if (!this.#hasRoomAgain) {
+      this.#listener.pause();
       return;
     }
-    clearInterval(this.roomTimer!);
-    this.roomTimer = null;
-    this.listener.resume();
+    clearInterval(this.#roomTimer!);
+    this.#roomTimer = null;
+    this.#listener.resume();
   }
 
-  private makeRoom(): void {
+  #makeRoom(): void {
     const now = performance.now();
-    for (const downstream of this.downstreams.values()) {
+    for (const downstream of this.#downstreams.values()) {
       if (!downstream.isIdle(now, IDLE_MS)) continue;
       downstream.makeRoom();
       return;
@@ -194,20 +194,20 @@ export class NfsProxy {
   }
 
   /** As long as a socket is not read. */
-  private watchUnread(): void {
-    this.unreadTimer ??= setTimeout(() => void this.checkUnread(), UNREAD_CHECK_MS);
+  #watchUnread(): void {
+    this.#unreadTimer ??= setTimeout(() => void this.#checkUnread(), UNREAD_CHECK_MS);
   }
 
-  private async checkUnread(): Promise<void> {
+  async #checkUnread(): Promise<void> {
     const table = await readConnectionTable();
-    this.unreadTimer = null;
+    this.#unreadTimer = null;
     if (table === null) return;
-    const downstreams = [...this.downstreams.values()];
+    const downstreams = [...this.#downstreams.values()];
     for (const each of downstreams) each.endIfClosed(table);
-    if (downstreams.some((each) => each.isUnread)) this.watchUnread();
+    if (downstreams.some((each) => each.isUnread)) this.#watchUnread();
   }
 
-  private emit(event: ProxyEvent): void {
-    this.options.onEvent?.(event);
+  #emit(event: ProxyEvent): void {
+    this.#options.onEvent?.(event);
   }
 }

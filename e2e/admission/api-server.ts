@@ -23,24 +23,24 @@ const OPERATOR = `system:serviceaccount:${OPERATOR_NAMESPACE}:${RELEASE}-operato
 export type User = keyof typeof TOKENS;
 
 export class ApiServer {
-  private readonly directory: string;
-  private readonly children: ChildProcess[] = [];
-  private readonly connections: Connection[] = [];
-  private readonly port: number;
+  readonly #directory: string;
+  readonly #children: ChildProcess[] = [];
+  readonly #connections: Connection[] = [];
+  readonly #port: number;
 
   private constructor(directory: string, port: number) {
-    this.directory = directory;
-    this.port = port;
+    this.#directory = directory;
+    this.#port = port;
   }
 
   static async start(): Promise<ApiServer> {
     const [port, client, peer] = await Promise.all([freePort(), freePort(), freePort()]);
     const server = new ApiServer(mkdtempSync(join(tmpdir(), 'filerpair-api-')), port);
     try {
-      await server.run(client, peer);
+      await server.#run(client, peer);
       return server;
     } catch (error) {
-      const said = readFileSync(join(server.directory, 'log'), 'utf8').slice(-2000);
+      const said = readFileSync(join(server.#directory, 'log'), 'utf8').slice(-2000);
       await server.stop();
       throw new Error(`the API server did not start; it said: ${said}`, { cause: error });
     }
@@ -54,34 +54,34 @@ export class ApiServer {
     readonly files: Readonly<Record<string, string>>;
     readonly variables: Record<string, string>;
   } {
-    const certificate = readFileSync(join(this.directory, 'certificates/apiserver.crt'), 'utf8');
+    const certificate = readFileSync(join(this.#directory, 'certificates/apiserver.crt'), 'utf8');
     return {
       files: { token: TOKENS.admin, 'ca.crt': certificate },
-      variables: { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(this.port) },
+      variables: { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(this.#port) },
     };
   }
 
   /** Of a user: admin may do everything; operator what the chart lets it; what tenant may do has to be granted to `tenant`. */
   client(user: User): KubernetesClient {
-    const connection = new Connection(fromKubeconfig(this.kubeconfig(user)));
-    this.connections.push(connection);
+    const connection = new Connection(fromKubeconfig(this.#kubeconfig(user)));
+    this.#connections.push(connection);
     return new KubernetesClient(connection);
   }
 
   async stop(): Promise<void> {
-    for (const connection of this.connections) connection.close();
-    for (const child of this.children.reverse()) {
+    for (const connection of this.#connections) connection.close();
+    for (const child of this.#children.reverse()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
       await ended;
     }
-    rmSync(this.directory, { recursive: true, force: true });
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  private async run(clientPort: number, peerPort: number): Promise<void> {
+  async #run(clientPort: number, peerPort: number): Promise<void> {
     const { etcd, apiServer } = readControlPlanePrograms();
-    const at = (name: string): string => join(this.directory, name);
+    const at = (name: string): string => join(this.#directory, name);
     const { privateKey } = generateKeyPairSync('rsa', {
       modulusLength: 2048,
       publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -96,7 +96,7 @@ export class ApiServer {
     writeFileSync(at('tokens.csv'), `${users.join('\n')}\n`, { mode: 0o600 });
     const etcdUrl = `http://127.0.0.1:${clientPort}`;
     const peerUrl = `http://127.0.0.1:${peerPort}`;
-    this.spawn(etcd, [
+    this.#spawn(etcd, [
       `--data-dir=${at('etcd')}`,
       `--listen-client-urls=${etcdUrl}`,
       `--advertise-client-urls=${etcdUrl}`,
@@ -106,11 +106,11 @@ export class ApiServer {
       // It holds what one test has made, for as long as the test runs.
       '--unsafe-no-fsync',
     ]);
-    this.spawn(apiServer, [
+    this.#spawn(apiServer, [
       `--etcd-servers=${etcdUrl}`,
       '--bind-address=127.0.0.1',
       '--advertise-address=127.0.0.1',
-      `--secure-port=${this.port}`,
+      `--secure-port=${this.#port}`,
       `--cert-dir=${at('certificates')}`,
       '--service-cluster-ip-range=10.96.0.0/16',
       '--service-account-issuer=https://kubernetes.default.svc',
@@ -132,7 +132,7 @@ export class ApiServer {
       namespaced: false,
     };
     await eventually('the API server answers', STARTED_MS_MAX, async () => {
-      for (const child of this.children)
+      for (const child of this.#children)
         if (child.exitCode !== null) throw new Error(`${child.spawnfile} has ended (${child.exitCode})`);
       return admin.get(namespaces, { name: 'default' }).then(
         () => true,
@@ -141,14 +141,14 @@ export class ApiServer {
     });
   }
 
-  private spawn(program: string, args: readonly string[]): void {
-    const log = openSync(join(this.directory, 'log'), 'a');
-    this.children.push(spawn(program, args, { stdio: ['ignore', log, log] }));
+  #spawn(program: string, args: readonly string[]): void {
+    const log = openSync(join(this.#directory, 'log'), 'a');
+    this.#children.push(spawn(program, args, { stdio: ['ignore', log, log] }));
     closeSync(log);
   }
 
-  private kubeconfig(user: User): string {
-    const path = join(this.directory, `${user}.kubeconfig`);
+  #kubeconfig(user: User): string {
+    const path = join(this.#directory, `${user}.kubeconfig`);
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
@@ -158,7 +158,7 @@ export class ApiServer {
         {
           name: 'here',
           // It makes a certificate of its own, at a time nobody waits for.
-          cluster: { server: `https://127.0.0.1:${this.port}`, 'insecure-skip-tls-verify': true },
+          cluster: { server: `https://127.0.0.1:${this.#port}`, 'insecure-skip-tls-verify': true },
         },
       ],
       users: [{ name: user, user: { token: TOKENS[user] } }],

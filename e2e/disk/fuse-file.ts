@@ -60,27 +60,27 @@ export function serveAsFile(disk: Disk, target: string, ready: () => void): Prom
 }
 
 class FuseFile {
-  private readonly disk: Disk;
-  private readonly device: number;
-  private readonly ready: () => void;
-  private readonly request: Buffer;
-  private readonly reply: Buffer;
+  readonly #disk: Disk;
+  readonly #device: number;
+  readonly #ready: () => void;
+  readonly #request: Buffer;
+  readonly #reply: Buffer;
 
   constructor(disk: Disk, device: number, ready: () => void) {
-    this.disk = disk;
-    this.device = device;
-    this.ready = ready;
-    this.request = Buffer.alloc(MAX_WRITE + 64 * 1024);
-    this.reply = Buffer.alloc(MAX_WRITE + 4096);
+    this.#disk = disk;
+    this.#device = device;
+    this.#ready = ready;
+    this.#request = Buffer.alloc(MAX_WRITE + 64 * 1024);
+    this.#reply = Buffer.alloc(MAX_WRITE + 4096);
   }
 
   serve(): Promise<void> {
     return new Promise((resolve, reject) => {
       const next = (): void => {
-        read(this.device, this.request, 0, this.request.length, null, (error) => {
-          if (error === null) this.handle();
+        read(this.#device, this.#request, 0, this.#request.length, null, (error) => {
+          if (error === null) this.#handle();
           else if (error.errno === -ENODEV) {
-            closeSync(this.device);
+            closeSync(this.#device);
             resolve();
             return;
           } else if (![-EINTR, -EAGAIN, -ENOENT].includes(error.errno ?? 0)) {
@@ -94,53 +94,53 @@ class FuseFile {
     });
   }
 
-  private handle(): void {
-    const { request } = this;
+  #handle(): void {
+    const request = this.#request;
     const unique = request.readBigUInt64LE(8);
     const at = IN_HEADER_SIZE;
     switch (request.readUInt32LE(4)) {
       case opcode.init:
-        this.init(unique);
+        this.#init(unique);
         return;
       case opcode.getattr:
       case opcode.setattr:
-        this.attributes(unique);
+        this.#attributes(unique);
         return;
       case opcode.open:
-        this.reply.fill(0, OUT_HEADER_SIZE, OUT_HEADER_SIZE + 16);
-        this.reply.writeUInt32LE(FOPEN_KEEP_CACHE, OUT_HEADER_SIZE + 8);
-        this.answer(unique, 0, 16);
+        this.#reply.fill(0, OUT_HEADER_SIZE, OUT_HEADER_SIZE + 16);
+        this.#reply.writeUInt32LE(FOPEN_KEEP_CACHE, OUT_HEADER_SIZE + 8);
+        this.#answer(unique, 0, 16);
         return;
       case opcode.read:
-        this.read(unique, Number(request.readBigUInt64LE(at + 8)), request.readUInt32LE(at + 16));
+        this.#read(unique, Number(request.readBigUInt64LE(at + 8)), request.readUInt32LE(at + 16));
         return;
       case opcode.write:
-        this.write(unique, Number(request.readBigUInt64LE(at + 8)), request.readUInt32LE(at + 16));
+        this.#write(unique, Number(request.readBigUInt64LE(at + 8)), request.readUInt32LE(at + 16));
         return;
       case opcode.fsync:
-        this.disk.flush((result) => this.answer(unique, result, 0));
+        this.#disk.flush((result) => this.#answer(unique, result, 0));
         return;
       case opcode.statfs:
-        this.reply.fill(0, OUT_HEADER_SIZE, OUT_HEADER_SIZE + 80);
-        this.answer(unique, 0, 80);
+        this.#reply.fill(0, OUT_HEADER_SIZE, OUT_HEADER_SIZE + 80);
+        this.#answer(unique, 0, 80);
         return;
       case opcode.release:
       case opcode.flush:
       case opcode.access:
       case opcode.destroy:
-        this.answer(unique, 0, 0);
+        this.#answer(unique, 0, 0);
         return;
       case opcode.forget:
       case opcode.batchForget:
       case opcode.interrupt:
         return;
       default:
-        this.answer(unique, -ENOSYS, 0);
+        this.#answer(unique, -ENOSYS, 0);
     }
   }
 
-  private init(unique: bigint): void {
-    const { reply } = this;
+  #init(unique: bigint): void {
+    const reply = this.#reply;
     const at = OUT_HEADER_SIZE;
     reply.fill(0, at, at + 64);
     reply.writeUInt32LE(7, at);
@@ -152,12 +152,13 @@ class FuseFile {
     reply.writeUInt32LE(MAX_WRITE, at + 20);
     reply.writeUInt32LE(1, at + 24);
     reply.writeUInt16LE(MAX_PAGES, at + 28);
-    this.answer(unique, 0, 64);
-    this.ready();
+    this.#answer(unique, 0, 64);
+    this.#ready();
   }
 
-  private attributes(unique: bigint): void {
-    const { reply, disk } = this;
+  #attributes(unique: bigint): void {
+    const reply = this.#reply;
+    const disk = this.#disk;
     const at = OUT_HEADER_SIZE;
     reply.fill(0, at, at + 104);
     reply.writeBigUInt64LE(3600n, at);
@@ -168,32 +169,32 @@ class FuseFile {
     reply.writeUInt32LE(MODE, attributes + 60);
     reply.writeUInt32LE(1, attributes + 64);
     reply.writeUInt32LE(4096, attributes + 80);
-    this.answer(unique, 0, 104);
+    this.#answer(unique, 0, 104);
   }
 
-  private read(unique: bigint, offset: number, size: number): void {
-    const available = Math.max(0, Math.min(size, this.disk.size - offset));
-    const into = this.reply.subarray(OUT_HEADER_SIZE, OUT_HEADER_SIZE + available);
-    const result = available === 0 ? 0 : this.disk.read(offset, into);
-    this.answer(unique, Math.min(result, 0), result < 0 ? 0 : available);
+  #read(unique: bigint, offset: number, size: number): void {
+    const available = Math.max(0, Math.min(size, this.#disk.size - offset));
+    const into = this.#reply.subarray(OUT_HEADER_SIZE, OUT_HEADER_SIZE + available);
+    const result = available === 0 ? 0 : this.#disk.read(offset, into);
+    this.#answer(unique, Math.min(result, 0), result < 0 ? 0 : available);
   }
 
-  private write(unique: bigint, offset: number, size: number): void {
+  #write(unique: bigint, offset: number, size: number): void {
     const from = IN_HEADER_SIZE + WRITE_IN_SIZE;
-    const result = this.disk.write(offset, this.request.subarray(from, from + size));
-    this.reply.writeUInt32LE(size, OUT_HEADER_SIZE);
-    this.reply.writeUInt32LE(0, OUT_HEADER_SIZE + 4);
-    this.answer(unique, Math.min(result, 0), result < 0 ? 0 : 8);
+    const result = this.#disk.write(offset, this.#request.subarray(from, from + size));
+    this.#reply.writeUInt32LE(size, OUT_HEADER_SIZE);
+    this.#reply.writeUInt32LE(0, OUT_HEADER_SIZE + 4);
+    this.#answer(unique, Math.min(result, 0), result < 0 ? 0 : 8);
   }
 
-  private answer(unique: bigint, error: number, size: number): void {
-    const { reply } = this;
+  #answer(unique: bigint, error: number, size: number): void {
+    const reply = this.#reply;
     const length = OUT_HEADER_SIZE + (error < 0 ? 0 : size);
     reply.writeUInt32LE(length, 0);
     reply.writeInt32LE(error, 4);
     reply.writeBigUInt64LE(unique, 8);
     try {
-      writeSync(this.device, reply, 0, length);
+      writeSync(this.#device, reply, 0, length);
     } catch (failure) {
       // ENOENT: who asked was interrupted. ENODEV: unmounted.
       const { code } = failure as NodeJS.ErrnoException;

@@ -12,59 +12,59 @@ if (image === undefined || target === undefined) throw new Error('recording-disk
 class RecordingDisk implements Disk {
   readonly size: number;
   behaviour: DiskBehaviour = GOOD_DISK;
-  private readonly image: number;
-  private readonly log: number;
-  private events = 0;
+  readonly #image: number;
+  readonly #log: number;
+  #events = 0;
   /** What came while the disk was stalled. */
-  private held: (() => void)[] = [];
+  #held: (() => void)[] = [];
 
   constructor(imageFile: string, log: string | undefined) {
-    this.image = openSync(imageFile, 'r+');
-    this.size = fstatSync(this.image).size;
-    this.log = log === undefined ? -1 : openSync(log, 'w');
+    this.#image = openSync(imageFile, 'r+');
+    this.size = fstatSync(this.#image).size;
+    this.#log = log === undefined ? -1 : openSync(log, 'w');
   }
 
   behave(behaviour: DiskBehaviour): void {
     this.behaviour = behaviour;
     if (behaviour.stalled) return;
-    const { held } = this;
-    this.held = [];
+    const held = this.#held;
+    this.#held = [];
     for (const go of held) go();
   }
 
   read(offset: number, into: Buffer): number {
-    readSync(this.image, into, 0, into.length, offset);
+    readSync(this.#image, into, 0, into.length, offset);
     return 0;
   }
 
   write(offset: number, data: Buffer): number {
     const { failWrites, failDoomed } = this.behaviour;
     if (failWrites || (failDoomed && data.includes(DOOMED))) return -constants.errno.EIO;
-    writeSync(this.image, data, 0, data.length, offset);
-    if (this.log >= 0) this.note(encodeEvent({ kind: 'write', atMs: monotonicMs(), offset, data }));
+    writeSync(this.#image, data, 0, data.length, offset);
+    if (this.#log >= 0) this.#note(encodeEvent({ kind: 'write', atMs: monotonicMs(), offset, data }));
     return 0;
   }
 
   flush(done: (result: number) => void): void {
     if (this.behaviour.stalled) {
-      this.held.push(() => this.flush(done));
+      this.#held.push(() => this.flush(done));
       return;
     }
-    const covers = this.events;
+    const covers = this.#events;
     const { flushMs, failFlushes } = this.behaviour;
     if (failFlushes) done(-constants.errno.EIO);
-    else if (flushMs > 0) setTimeout(() => this.flushed(covers, done), flushMs);
-    else this.flushed(covers, done);
+    else if (flushMs > 0) setTimeout(() => this.#flushed(covers, done), flushMs);
+    else this.#flushed(covers, done);
   }
 
-  private flushed(covers: number, done: (result: number) => void): void {
-    if (this.log >= 0) this.note(encodeEvent({ kind: 'flushed', atMs: monotonicMs(), covers }));
+  #flushed(covers: number, done: (result: number) => void): void {
+    if (this.#log >= 0) this.#note(encodeEvent({ kind: 'flushed', atMs: monotonicMs(), covers }));
     done(0);
   }
 
-  private note(bytes: Buffer): void {
-    writeSync(this.log, bytes);
-    this.events += 1;
+  #note(bytes: Buffer): void {
+    writeSync(this.#log, bytes);
+    this.#events += 1;
   }
 }
 

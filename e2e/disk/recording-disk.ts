@@ -144,21 +144,21 @@ export class RecordingDisk {
   readonly image: string;
   /** What it was when the disk was made: the state to which the recorded events apply. */
   readonly initialImage: string;
-  private readonly type: FileSystemType;
-  private readonly target: string;
-  private readonly log: string | null;
-  private readonly child: ChildProcess;
+  readonly #type: FileSystemType;
+  readonly #target: string;
+  readonly #log: string | null;
+  readonly #child: ChildProcess;
   /** Lets it go on by and by. */
-  private later: ChildProcess | null = null;
+  #later: ChildProcess | null = null;
 
   private constructor(type: FileSystemType, directory: string, child: ChildProcess, log: string | null) {
-    this.type = type;
+    this.#type = type;
     this.directory = directory;
     this.image = join(directory, 'image');
     this.initialImage = join(directory, 'initial-image');
-    this.target = join(directory, 'disk');
-    this.log = log;
-    this.child = child;
+    this.#target = join(directory, 'disk');
+    this.#log = log;
+    this.#child = child;
   }
 
   /** With an empty file system. */
@@ -182,56 +182,56 @@ export class RecordingDisk {
   }
 
   mount(options: readonly string[] = []): LoopMount {
-    return new LoopMount(this.type, this.target, join(this.directory, 'mounted'), options);
+    return new LoopMount(this.#type, this.#target, join(this.directory, 'mounted'), options);
   }
 
   async behave(behaviour: Partial<DiskBehaviour>): Promise<void> {
-    this.child.send({ ...GOOD_DISK, ...behaviour });
-    await once(this.child, 'message');
+    this.#child.send({ ...GOOD_DISK, ...behaviour });
+    await once(this.#child, 'message');
   }
 
   /** The kernel has nothing of it in memory any more. While it is not mounted. */
   forget(): void {
-    execFileSync('dd', [`if=${this.target}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
+    execFileSync('dd', [`if=${this.#target}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
   }
 
   /** From now on nothing that is asked of it is answered, reads neither: until goOn(). */
   hang(): void {
-    this.child.kill('SIGSTOP');
+    this.#child.kill('SIGSTOP');
     // It stops when it gets a processor, and answers until then.
     while (!this.hangs);
   }
 
   goOn(): void {
-    this.later?.kill();
-    this.later = null;
-    this.child.kill('SIGCONT');
+    this.#later?.kill();
+    this.#later = null;
+    this.#child.kill('SIGCONT');
   }
 
   get hangs(): boolean {
     // proc_pid_stat(5): the state stands behind the name.
-    return /\) T /.test(readFileSync(`/proc/${this.child.pid}/stat`, 'utf8'));
+    return /\) T /.test(readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8'));
   }
 
   /** From outside of this process, which may be waiting for it by then. */
   goOnAfter(seconds: number): void {
-    this.later = spawn('sh', ['-c', 'sleep "$0"; kill -CONT "$1"', `${seconds}`, `${this.child.pid}`], {
+    this.#later = spawn('sh', ['-c', 'sleep "$0"; kill -CONT "$1"', `${seconds}`, `${this.#child.pid}`], {
       stdio: 'ignore',
     });
   }
 
   /** Everything since it was made. */
   events(): DiskEvent[] {
-    return this.log === null ? [] : decodeEvents(readFileSync(this.log));
+    return this.#log === null ? [] : decodeEvents(readFileSync(this.#log));
   }
 
   /** After its file system was unmounted. */
   async discard(): Promise<void> {
-    const ended = once(this.child, 'exit');
+    const ended = once(this.#child, 'exit');
     // The loop device lets go of it a moment after its own file system is unmounted.
-    const free = await unmountWhenFree(this.target);
+    const free = await unmountWhenFree(this.#target);
     // A descriptor that outlived its server would keep disk and process until this process ends: it gets errors instead.
-    if (!free) this.child.kill('SIGKILL');
+    if (!free) this.#child.kill('SIGKILL');
     await ended;
     rmSync(this.directory, { recursive: true, force: true });
   }

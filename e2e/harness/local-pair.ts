@@ -24,7 +24,7 @@ export class LocalPair {
     }
     try {
       for (const server of SERVERS) await pair.servedBy(server, server);
-      await pair.connected();
+      await pair.#connected();
     } catch (error) {
       await pair.stop();
       throw error;
@@ -43,7 +43,7 @@ export class LocalPair {
   /** Starts a server that was killed, and has its disk set given back to it. */
   async giveBack(home: ServerName): Promise<void> {
     this.stage.startServer(home);
-    await this.connected();
+    await this.#connected();
     await this.#giveBackWhenSteady(home);
     await this.servedBy(home, home);
   }
@@ -69,7 +69,7 @@ export class LocalPair {
   }
 
   /** Waits until both servers hear each other and are watched by their sentinels: a failover would work now. */
-  private async connected(): Promise<void> {
+  async #connected(): Promise<void> {
     for (const server of SERVERS) {
       await this.stage.waitFor(`${server} is covered`, async () => {
         const status = await this.stage.status(server);

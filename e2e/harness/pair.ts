@@ -228,7 +228,7 @@ export class Pair {
       pair.status?.conditions?.find(
         (one) => one.type === type && one.reason === reason && one.message.includes(words),
       )?.message;
-    await this.eventually(`${type} is ${reason} ${words}`.trim(), msMax, (pair) => find(pair) !== undefined);
+    await this.#eventually(`${type} is ${reason} ${words}`.trim(), msMax, (pair) => find(pair) !== undefined);
     return find(this.#latest!) ?? '';
   }
 
@@ -238,12 +238,12 @@ export class Pair {
   }
 
   async ready(msMax = PAIR_READY_MS_MAX): Promise<void> {
-    await this.eventually('the pair is Ready', msMax, (pair) => condition(pair, 'Ready') === 'True');
+    await this.#eventually('the pair is Ready', msMax, (pair) => condition(pair, 'Ready') === 'True');
   }
 
   /** Waits until the operator says that a takeover would work: the next fault would be covered. */
   async takeoverPossible(msMax: number): Promise<void> {
-    await this.eventually(
+    await this.#eventually(
       'a takeover is possible',
       msMax,
       (pair) => condition(pair, 'TakeoverPossible') === 'True',
@@ -252,7 +252,7 @@ export class Pair {
 
   /** Waits until `owner` serves the disk set of `home`, by the pair's status. */
   async servedBy(home: Server, owner: Server, msMax: number): Promise<void> {
-    await this.eventually(`${owner} serves the disk set of ${home}`, msMax, (pair) =>
+    await this.#eventually(`${owner} serves the disk set of ${home}`, msMax, (pair) =>
       pair.status?.diskSets?.some(
         (set) => set.home === home && set.owner === owner && set.phase === 'Serving',
       ),
@@ -279,7 +279,7 @@ export class Pair {
       '--overwrite',
       ...version,
     );
-    await this.eventually(`the ${kind} of ${home} is answered`, REQUEST_ANSWERED_MS_MAX, (pair) => {
+    await this.#eventually(`the ${kind} of ${home} is answered`, REQUEST_ANSWERED_MS_MAX, (pair) => {
       // Before, the watch shows an older answer.
       if (Number(pair.metadata.resourceVersion) < Number(asked)) return false;
       const answered = pair.metadata.annotations?.[`filerpair.dev/${kind}`] === undefined;
@@ -298,7 +298,7 @@ export class Pair {
     return alive[0]!;
   }
 
-  private async eventually(
+  async #eventually(
     event: string,
     msMax: number,
     holds: (pair: FilerPairThing) => boolean | undefined,

@@ -22,12 +22,12 @@ export interface Cost {
 }
 
 export class OperatorProcess {
-  private readonly child: ChildProcess;
-  private readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #port: number;
 
   private constructor(child: ChildProcess, port: number) {
-    this.child = child;
-    this.port = port;
+    this.#child = child;
+    this.#port = port;
   }
 
   /** Runs once all its caches are filled. */
@@ -55,7 +55,7 @@ export class OperatorProcess {
     child.stderr.pipe(log);
     const one = new OperatorProcess(child, options.port);
     try {
-      await eventually('the operator has filled its caches', 120_000, () => one.isReady());
+      await eventually('the operator has filled its caches', 120_000, () => one.#isReady());
       return one;
     } catch (error) {
       await one.kill();
@@ -64,50 +64,50 @@ export class OperatorProcess {
   }
 
   async cost(): Promise<Cost> {
-    const stat = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
+    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
     const fields = stat.replace(/^.*\) /, '').split(' ');
     return {
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS,
       memoryMiB: Math.round((Number(fields[21]) * PAGE_KIB) / 1024),
-      requests: await this.requests(),
+      requests: await this.#requests(),
     };
   }
 
   /** Pairs that wait for a look. */
   async queueLength(): Promise<number> {
-    return Number(/^filerpair_operator_queue_length (\d+)/m.exec(await this.metrics())?.[1]);
+    return Number(/^filerpair_operator_queue_length (\d+)/m.exec(await this.#metrics())?.[1]);
   }
 
   async stop(): Promise<void> {
-    const ended = once(this.child, 'exit');
-    this.child.kill('SIGTERM');
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
     await ended;
   }
 
   /** As a node that loses its power would end it. */
   async kill(): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    const ended = once(this.child, 'exit');
-    this.child.kill('SIGKILL');
+    if (this.#child.exitCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
     await ended;
   }
 
-  private async isReady(): Promise<boolean> {
-    if (this.child.exitCode !== null) throw new Error(`the operator ended with ${this.child.exitCode}`);
+  async #isReady(): Promise<boolean> {
+    if (this.#child.exitCode !== null) throw new Error(`the operator ended with ${this.#child.exitCode}`);
     try {
-      return (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok;
+      return (await fetch(`http://127.0.0.1:${this.#port}/readyz`)).ok;
     } catch {
       return false;
     }
   }
 
-  private async metrics(): Promise<string> {
-    return (await fetch(`http://127.0.0.1:${this.port}/metrics`)).text();
+  async #metrics(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.#port}/metrics`)).text();
   }
 
-  private async requests(): Promise<Record<string, number>> {
+  async #requests(): Promise<Record<string, number>> {
     const found: Record<string, number> = {};
-    for (const [, verb, count] of (await this.metrics()).matchAll(
+    for (const [, verb, count] of (await this.#metrics()).matchAll(
       /^filerpair_operator_api_requests_total\{verb="(\w+)",[^}]*\} (\d+)/gm,
     ))
       found[verb!] = (found[verb!] ?? 0) + Number(count);

@@ -22,50 +22,50 @@ const NODE_LEASE_EVERY_MS = 10_000;
 const CONCURRENCY = 16;
 
 export class SimulatedCluster {
-  private readonly client: KubernetesClient;
-  private readonly connection: Connection;
-  private readonly nodeNames: readonly string[];
-  private readonly pods: Reflector<Pod>;
-  private readonly waiting: (() => Promise<unknown>)[] = [];
-  private readonly owners = new Set<string>();
-  private running = 0;
-  private placed = 0;
-  private heartbeat: NodeJS.Timeout | null = null;
+  readonly #client: KubernetesClient;
+  readonly #connection: Connection;
+  readonly #nodeNames: readonly string[];
+  readonly #pods: Reflector<Pod>;
+  readonly #waiting: (() => Promise<unknown>)[] = [];
+  readonly #owners = new Set<string>();
+  #running = 0;
+  #placed = 0;
+  #heartbeat: NodeJS.Timeout | null = null;
   /** The first call that failed for another reason than a conflict: nothing that follows counts. */
   failure: Error | null = null;
 
   constructor(client: KubernetesClient, connection: Connection, nodes: number) {
-    this.client = client;
-    this.connection = connection;
-    this.nodeNames = Array.from({ length: nodes }, (_, i) => `simulated-${i}`);
-    this.pods = new Reflector<Pod>({
+    this.#client = client;
+    this.#connection = connection;
+    this.#nodeNames = Array.from({ length: nodes }, (_, i) => `simulated-${i}`);
+    this.#pods = new Reflector<Pod>({
       client,
       resource: resources.pods,
       labelSelector: labels.pair,
       groupOf: ({ metadata }) => `${metadata.namespace}/${metadata.labels?.[labels.pair]}`,
       onChange: (change) => {
-        if (change.kind !== 'deleted') this.look(change.object);
+        if (change.kind !== 'deleted') this.#look(change.object);
       },
     });
   }
 
   async start(): Promise<void> {
-    for (const name of this.nodeNames) await this.makeNode(name);
-    this.heartbeat = setInterval(() => {
-      for (const name of this.nodeNames) this.enqueue(() => this.renewNode(name));
+    for (const name of this.#nodeNames) await this.#makeNode(name);
+    this.#heartbeat = setInterval(() => {
+      for (const name of this.#nodeNames) this.#enqueue(() => this.#renewNode(name));
     }, NODE_LEASE_EVERY_MS);
-    this.pods.start();
-    await this.pods.whenListed();
+    this.#pods.start();
+    await this.#pods.whenListed();
   }
 
   async stop(): Promise<void> {
-    if (this.heartbeat !== null) clearInterval(this.heartbeat);
-    await this.pods.stop();
+    if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
+    await this.#pods.stop();
   }
 
   /** The server's container of a pod of `pair` ends, as a kubelet would report it. */
   async killServer(namespace: string, pair: string, server: string): Promise<void> {
-    const pod = this.podOf(namespace, pair, server);
+    const pod = this.#podOf(namespace, pair, server);
     if (pod === undefined) throw new Error(`${namespace}/${pair}: ${server} has no pod`);
     const terminated = {
       exitCode: 137,
@@ -77,27 +77,27 @@ export class SimulatedCluster {
     };
     const patch = { status: statusOf(pod, { ready: false, state: { terminated } }) };
     await whenNotThrottled(() =>
-      this.client.mergePatch(resources.pods, nameOf(pod), patch, { subresource: 'status' }),
+      this.#client.mergePatch(resources.pods, nameOf(pod), patch, { subresource: 'status' }),
     );
   }
 
-  private podOf(namespace: string, pair: string, server: string): Pod | undefined {
-    return this.pods
+  #podOf(namespace: string, pair: string, server: string): Pod | undefined {
+    return this.#pods
       .inGroup(`${namespace}/${pair}`)
       .find(({ metadata }) => metadata.labels?.[labels.server] === server);
   }
 
   /** What happens next to a pod. */
-  private look(pod: Pod): void {
+  #look(pod: Pod): void {
     if (pod.metadata.deletionTimestamp !== undefined) return;
-    if (pod.spec?.nodeName === undefined) this.enqueue(() => this.bind(pod));
-    else if (pod.status?.phase !== 'Running') this.enqueue(() => this.run(pod));
-    else this.enqueue(() => this.own(pod));
+    if (pod.spec?.nodeName === undefined) this.#enqueue(() => this.#bind(pod));
+    else if (pod.status?.phase !== 'Running') this.#enqueue(() => this.#run(pod));
+    else this.#enqueue(() => this.#own(pod));
   }
 
-  private async bind(pod: Pod): Promise<void> {
+  async #bind(pod: Pod): Promise<void> {
     const { namespace, name } = pod.metadata;
-    const node = this.nodeNames[this.placed++ % this.nodeNames.length]!;
+    const node = this.#nodeNames[this.#placed++ % this.#nodeNames.length]!;
     const body = JSON.stringify({
       apiVersion: 'v1',
       kind: 'Binding',
@@ -105,17 +105,17 @@ export class SimulatedCluster {
       target: { apiVersion: 'v1', kind: 'Node', name: node },
     });
     const path = pathOf(resources.pods, namespace, name, 'binding');
-    const answer = await this.connection.send({ method: 'POST', path, body, timeoutMs: 30_000 });
+    const answer = await this.#connection.send({ method: 'POST', path, body, timeoutMs: 30_000 });
     if (answer.status !== 201 && answer.status !== 409) throw new Error(`${path}: ${answer.body}`);
   }
 
-  private async run(pod: Pod): Promise<void> {
+  async #run(pod: Pod): Promise<void> {
     const status = statusOf(pod, { ready: true, state: { running: { startedAt: now() } } });
-    await this.client.mergePatch(resources.pods, nameOf(pod), { status }, { subresource: 'status' });
+    await this.#client.mergePatch(resources.pods, nameOf(pod), { status }, { subresource: 'status' });
   }
 
   /** A server that has started and whose partner has, too, owns its disk set from then on, confirmed by its partner. */
-  private async own(pod: Pod): Promise<void> {
+  async #own(pod: Pod): Promise<void> {
     const { namespace = '', labels: found = {} } = pod.metadata;
     const pair = found[labels.pair] ?? '';
     const [a, b] = serversOf(pair);
@@ -123,16 +123,16 @@ export class SimulatedCluster {
       [a, b],
       [b, a],
     ] as const) {
-      const [mine, theirs] = [this.podOf(namespace, pair, server), this.podOf(namespace, pair, partner)];
+      const [mine, theirs] = [this.#podOf(namespace, pair, server), this.#podOf(namespace, pair, partner)];
       const key = `${namespace}/${pair}/${server}`;
       if (mine?.status?.phase !== 'Running' || theirs?.status?.phase !== 'Running') continue;
-      if (this.owners.has(key)) continue;
-      this.owners.add(key);
-      await this.writeLease(namespace, pair, server, mine, theirs, partner);
+      if (this.#owners.has(key)) continue;
+      this.#owners.add(key);
+      await this.#writeLease(namespace, pair, server, mine, theirs, partner);
     }
   }
 
-  private async writeLease(
+  async #writeLease(
     namespace: string,
     pair: string,
     server: string,
@@ -155,13 +155,13 @@ export class SimulatedCluster {
       renewTime: microTime(new Date()),
     };
     const at = { namespace, name: `${pair}-${server}` };
-    await this.client.mergePatch<Lease>(resources.leases, at, { metadata: { annotations }, spec });
+    await this.#client.mergePatch<Lease>(resources.leases, at, { metadata: { annotations }, spec });
   }
 
-  private async makeNode(name: string): Promise<void> {
+  async #makeNode(name: string): Promise<void> {
     const metadata = { name, labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' } };
     const node = { apiVersion: 'v1', kind: 'Node', metadata } as KubernetesObject;
-    await this.client.create(resources.nodes, node);
+    await this.#client.create(resources.nodes, node);
     const capacity = { cpu: '1000', memory: '1000Gi', pods: '10000' };
     const at = now();
     const conditions = [
@@ -174,31 +174,31 @@ export class SimulatedCluster {
       },
     ];
     const status = { capacity, allocatable: capacity, conditions };
-    await this.client.mergePatch(resources.nodes, { name }, { status }, { subresource: 'status' });
+    await this.#client.mergePatch(resources.nodes, { name }, { status }, { subresource: 'status' });
     const lease = {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
       metadata: { namespace: 'kube-node-lease', name },
       spec: { holderIdentity: name, leaseDurationSeconds: 40, renewTime: microTime(new Date()) },
     };
-    await this.client.create(resources.leases, lease as KubernetesObject);
+    await this.#client.create(resources.leases, lease as KubernetesObject);
   }
 
-  private async renewNode(name: string): Promise<void> {
+  async #renewNode(name: string): Promise<void> {
     const spec = { renewTime: microTime(new Date()) };
-    await this.client.mergePatch(resources.leases, { namespace: 'kube-node-lease', name }, { spec });
+    await this.#client.mergePatch(resources.leases, { namespace: 'kube-node-lease', name }, { spec });
   }
 
-  private enqueue(work: () => Promise<unknown>): void {
-    this.waiting.push(work);
-    this.next();
+  #enqueue(work: () => Promise<unknown>): void {
+    this.#waiting.push(work);
+    this.#next();
   }
 
-  private next(): void {
-    if (this.running >= CONCURRENCY) return;
-    const work = this.waiting.shift();
+  #next(): void {
+    if (this.#running >= CONCURRENCY) return;
+    const work = this.#waiting.shift();
     if (work === undefined) return;
-    this.running++;
+    this.#running++;
     void whenNotThrottled(work)
       .catch((error: Error) => {
         // Changed or gone meanwhile: the watch says so.
@@ -206,8 +206,8 @@ export class SimulatedCluster {
           this.failure ??= error;
       })
       .finally(() => {
-        this.running--;
-        this.next();
+        this.#running--;
+        this.#next();
       });
   }
 }

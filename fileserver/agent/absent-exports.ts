@@ -3,22 +3,22 @@ import type { ServerName } from '../../pair/incarnation.ts';
 import type { AbsentExport } from '../threads/messages.ts';
 
 export class AbsentExports {
-  private readonly byHome: Map<ServerName, readonly AbsentExport[]>;
+  readonly #byHome: Map<ServerName, readonly AbsentExport[]>;
 
   constructor() {
-    this.byHome = new Map();
+    this.#byHome = new Map();
   }
 
   set(home: ServerName, exports: readonly AbsentExport[]): void {
-    this.byHome.set(home, exports);
+    this.#byHome.set(home, exports);
   }
 
   /** It is not served here any more. */
   forget(home: ServerName): void {
-    this.byHome.delete(home);
+    this.#byHome.delete(home);
   }
 
   of(home: ServerName): readonly AbsentExport[] {
-    return this.byHome.get(home) ?? [];
+    return this.#byHome.get(home) ?? [];
   }
 }

@@ -86,66 +86,66 @@ export interface AgentOptions {
 }
 
 export class Agent {
-  private readonly options: AgentOptions;
-  private readonly log: Log;
-  private readonly interconnect: Interconnect;
-  private readonly dataThread: DataThread;
-  private readonly exports: LiveExports;
-  private readonly driver: PairDriver;
-  private readonly transitions: Transitions;
-  private readonly requests = new Requests();
-  private readonly measured: AgentMetrics;
-  private readonly openPorts = new Map<ServerName, number>();
+  readonly #options: AgentOptions;
+  readonly #log: Log;
+  readonly #interconnect: Interconnect;
+  readonly #dataThread: DataThread;
+  readonly #exports: LiveExports;
+  readonly #driver: PairDriver;
+  readonly #transitions: Transitions;
+  readonly #requests = new Requests();
+  readonly #measured: AgentMetrics;
+  readonly #openPorts = new Map<ServerName, number>();
   /** Epochs at which the data thread was last told to open, by home. */
-  private readonly openEpochs = new Map<ServerName, number>();
+  readonly #openEpochs = new Map<ServerName, number>();
   /** Of disk sets that this server could not open the last time that it tried, by home. */
-  private readonly openFailures = new Map<ServerName, OpenFailureStatus>();
+  readonly #openFailures = new Map<ServerName, OpenFailureStatus>();
   /** Heartbeats under way, for the round-trip time. */
-  private readonly heartbeatsSent = new Map<number, number>();
-  private timer: NodeJS.Timeout | null = null;
-  private partnerHeardAt: number | null = null;
-  private interconnectPort = 0;
-  private metricsPort = 0;
-  private over = false;
-  private checking: NodeJS.Timeout | null = null;
-  private lastCheck = '';
-  private readonly volumeLooks = new VolumeLooks();
-  private readonly checks: ReadonlyMap<ServerName, SharedAnswer<TakeoverCheck>>;
-  private readonly stuckVolumes = new StuckVolumes();
-  private readonly absentExports = new AbsentExports();
+  readonly #heartbeatsSent = new Map<number, number>();
+  #timer: NodeJS.Timeout | null = null;
+  #partnerHeardAt: number | null = null;
+  #interconnectPort = 0;
+  #metricsPort = 0;
+  #over = false;
+  #checking: NodeJS.Timeout | null = null;
+  #lastCheck = '';
+  readonly #volumeLooks = new VolumeLooks();
+  readonly #checks: ReadonlyMap<ServerName, SharedAnswer<TakeoverCheck>>;
+  readonly #stuckVolumes = new StuckVolumes();
+  readonly #absentExports = new AbsentExports();
   /** Exports with which the data thread was last told to open, by home. */
-  private readonly openExports = new Map<ServerName, readonly ExportSpec[]>();
-  private readonly volumeErrors = new VolumeErrorLog();
+  readonly #openExports = new Map<ServerName, readonly ExportSpec[]>();
+  readonly #volumeErrors = new VolumeErrorLog();
   /** Of each home whose Lease says that a volume is troubled: when it is to be looked at again. */
-  private readonly troubled = new Map<ServerName, NodeJS.Timeout>();
+  readonly #troubled = new Map<ServerName, NodeJS.Timeout>();
 
   constructor(options: AgentOptions) {
-    this.options = options;
-    this.log = options.log;
+    this.#options = options;
+    this.#log = options.log;
     const { config, me, credentials, rights, log } = options;
     const { server, partner, timing, policy } = config;
     const checkOf = (home: ServerName) =>
-      [home, new SharedAnswer(() => this.checkNow(home), CHECK_GOOD_FOR_MS)] as const;
-    this.checks = new Map([server, partner].map(checkOf));
-    this.transitions = new Transitions(server, () => new Date().toISOString());
-    this.measured = agentMetrics(() => this.status());
-    this.dataThread = new DataThread({
+      [home, new SharedAnswer(() => this.#checkNow(home), CHECK_GOOD_FOR_MS)] as const;
+    this.#checks = new Map([server, partner].map(checkOf));
+    this.#transitions = new Transitions(server, () => new Date().toISOString());
+    this.#measured = agentMetrics(() => this.status());
+    this.#dataThread = new DataThread({
       config,
       me,
       rights: rights.buffer,
       groupChannel: config.groups === 'Server' ? new GroupLookup(log).channelName : null,
-      received: (message) => this.fromDataThread(message),
-      ended: (reason) => this.fatal(`The data thread has ended: ${reason}`),
+      received: (message) => this.#fromDataThread(message),
+      ended: (reason) => this.#fatal(`The data thread has ended: ${reason}`),
     });
-    this.exports = new LiveExports({
+    this.#exports = new LiveExports({
       config,
-      apply: (home, exports) => this.dataThread.replaceExports(this.slotOf(home), exports),
-      changed: (outcome) => this.measured.configurationChanges.inc({ outcome }),
+      apply: (home, exports) => this.#dataThread.replaceExports(this.#slotOf(home), exports),
+      changed: (outcome) => this.#measured.configurationChanges.inc({ outcome }),
       log,
     });
-    const exportsOf = (home: ServerName): ExportSpec[] => this.exports.of(home);
-    dataPathMetrics(this.measured.metrics, config, exportsOf, this.dataThread.figures);
-    this.interconnect = new Interconnect({
+    const exportsOf = (home: ServerName): ExportSpec[] => this.#exports.of(home);
+    dataPathMetrics(this.#measured.metrics, config, exportsOf, this.#dataThread.figures);
+    this.#interconnect = new Interconnect({
       pair: config.pair,
       me,
       partner,
@@ -154,45 +154,45 @@ export class Agent {
       partnerAddress: { host: config.partnerAddress.host, port: config.partnerAddress.interconnect },
       timing: connectionTiming(timing),
       log,
-      connected: (incarnation) => this.driver.feed({ kind: 'partnerConnected', incarnation }),
-      disconnected: (incarnation) => this.driver.feed({ kind: 'partnerDisconnected', incarnation }),
-      message: (from, message) => this.fromPartner(from, message),
+      connected: (incarnation) => this.#driver.feed({ kind: 'partnerConnected', incarnation }),
+      disconnected: (incarnation) => this.#driver.feed({ kind: 'partnerDisconnected', incarnation }),
+      message: (from, message) => this.#fromPartner(from, message),
       died: (died) => {
-        this.measured.deaths.inc({});
+        this.#measured.deaths.inc({});
         log.warn(`${died.incarnation} is dead: ${died.evidence}.`);
-        this.driver.feed({ kind: 'died', died });
+        this.#driver.feed({ kind: 'died', died });
       },
     });
     const identity = { me, server, partner, timing, policy };
-    this.driver = new PairDriver(initialServer(identity, bootMs()), this.ports());
+    this.#driver = new PairDriver(initialServer(identity, bootMs()), this.#ports());
   }
 
-  private get state(): ServerState {
-    return this.driver.state;
+  get #state(): ServerState {
+    return this.#driver.state;
   }
 
   async start(): Promise<void> {
-    const { config, witness, sentinel, gate } = this.options;
+    const { config, witness, sentinel, gate } = this.#options;
     sentinel.start();
-    await this.dataThread.started();
-    this.interconnectPort = await this.interconnect.start();
+    await this.#dataThread.started();
+    this.#interconnectPort = await this.#interconnect.start();
     gate.closeIfMine();
     for (const home of [config.server, config.partner]) {
-      witness.watch(home, (sighting) => this.driver.feed({ kind: 'leaseSeen', home, sighting }));
+      witness.watch(home, (sighting) => this.#driver.feed({ kind: 'leaseSeen', home, sighting }));
     }
-    this.driver.feed({ kind: 'tick' });
-    this.checking = repeat(() => this.keepChecking(), CHECK_MS);
+    this.#driver.feed({ kind: 'tick' });
+    this.#checking = repeat(() => this.#keepChecking(), CHECK_MS);
   }
 
   /** Planned stop: release everything, then end. Bounded: the process ends after `stopMs` in any case, whatever hangs. */
   stop(): void {
-    const { stopMs } = this.options.config;
+    const { stopMs } = this.#options.config;
     endWithin(stopMs + KILLED_AFTER_MS);
     setTimeout(() => {
-      this.log.warn(`The planned stop took more than ${stopMs} ms; ending as I am.`);
-      this.options.end(0);
+      this.#log.warn(`The planned stop took more than ${stopMs} ms; ending as I am.`);
+      this.#options.end(0);
     }, stopMs);
-    this.driver.feed({ kind: 'stop' });
+    this.#driver.feed({ kind: 'stop' });
   }
 
   /** A person's request, through the control socket. Resolves with the answer. */
@@ -202,36 +202,36 @@ export class Agent {
     { reason, force, override }: RequestWords,
   ): Promise<RequestResult> {
     const id = randomUUID();
-    const answer = this.requests.wait(id);
-    this.log.info(`A ${kind} of ${home} was requested${reason === '' ? '' : `: ${reason}`}.`, {
+    const answer = this.#requests.wait(id);
+    this.#log.info(`A ${kind} of ${home} was requested${reason === '' ? '' : `: ${reason}`}.`, {
       request: id,
     });
-    this.driver.feed({ kind: 'request', home, request: { id, kind, reason, force, override } });
+    this.#driver.feed({ kind: 'request', home, request: { id, kind, reason, force, override } });
     return answer;
   }
 
   /** The configuration file has new contents. */
   configurationChanged(text: string, source: string): void {
-    this.exports.take(text, source);
+    this.#exports.take(text, source);
   }
 
   /** Dry run: would a takeover of `home` by this server work now? Asks the witness and looks at the volumes. */
   check(home: ServerName): Promise<TakeoverCheck> {
-    return this.checks.get(home)!.get();
+    return this.#checks.get(home)!.get();
   }
 
-  private async checkNow(home: ServerName): Promise<TakeoverCheck> {
-    const { config, witness } = this.options;
+  async #checkNow(home: ServerName): Promise<TakeoverCheck> {
+    const { config, witness } = this.#options;
     const [read, whyNotReadable] = await Promise.all([
       witness.read(home),
-      this.volumeLooks.whyNotReadable(
+      this.#volumeLooks.whyNotReadable(
         home,
         // Those that move come to this node with the ownership, and not before.
         config.diskSets[home]!.volumes.filter(({ reattached }) => reattached !== true),
-        this.diskSetOf(home).seen?.record.written,
+        this.#diskSetOf(home).seen?.record.written,
       ),
     ]);
-    this.driver.feed(
+    this.#driver.feed(
       read.kind === 'found'
         ? { kind: 'leaseSeen', home, sighting: read.sighting }
         : { kind: 'witnessSilent' },
@@ -241,7 +241,7 @@ export class Agent {
       whyNotReadable,
       clockSlew: clockSlew(),
     };
-    return takeoverCheck(this.state, home, facts, bootMs());
+    return takeoverCheck(this.#state, home, facts, bootMs());
   }
 
   /**
@@ -249,7 +249,7 @@ export class Agent {
    * sentence: until then the partner knows nothing of it. It goes on being written.
    */
   async setMaintenance(reason: string | null): Promise<string | null> {
-    const { config, witness, log } = this.options;
+    const { config, witness, log } = this.#options;
     log.info(reason === null ? 'Maintenance ends.' : `Maintenance: ${reason}. Nothing moves by itself.`);
     const homes = [config.server, config.partner];
     for (const home of homes) witness.annotate(home, { maintenance: reason });
@@ -261,45 +261,45 @@ export class Agent {
   }
 
   /** The answer of the dry run beside the Lease, whenever it is another one than before. */
-  private async keepChecking(): Promise<void> {
-    const { partner } = this.options.config;
+  async #keepChecking(): Promise<void> {
+    const { partner } = this.#options.config;
     const { server, possible, missing } = await this.check(partner);
     const text = JSON.stringify([possible, missing.map(({ name }) => name)]);
     const owns = missing.some(({ name }) => name === 'OwnedHere');
-    if (text !== this.lastCheck && !owns && !this.over) {
-      this.options.witness.annotate(partner, { takeoverCheck: { server, possible, missing } });
-      this.log.info(
+    if (text !== this.#lastCheck && !owns && !this.#over) {
+      this.#options.witness.annotate(partner, { takeoverCheck: { server, possible, missing } });
+      this.#log.info(
         `Takeover of ${partner}: ${possible ? 'possible' : missing.map(({ message }) => message).join('; ')}.`,
       );
     }
-    this.lastCheck = text;
+    this.#lastCheck = text;
   }
 
   status(): Status {
     return statusOf({
-      pair: this.options.config.pair,
-      state: this.state,
+      pair: this.#options.config.pair,
+      state: this.#state,
       now: bootMs(),
-      deadlineOf: (home) => this.options.rights.deadline(this.slotOf(home)),
-      openPorts: this.openPorts,
-      partnerHeardAt: this.partnerHeardAt,
-      sentinelWatching: this.options.sentinel.watching,
-      transitions: this.transitions,
-      ports: { interconnect: this.interconnectPort, metrics: this.metricsPort },
-      configuration: this.exports.status,
-      stuckVolumes: this.stuckVolumes,
-      volumeErrors: this.volumeErrors,
-      openFailures: this.openFailures,
-      absentExports: this.absentExports,
+      deadlineOf: (home) => this.#options.rights.deadline(this.#slotOf(home)),
+      openPorts: this.#openPorts,
+      partnerHeardAt: this.#partnerHeardAt,
+      sentinelWatching: this.#options.sentinel.watching,
+      transitions: this.#transitions,
+      ports: { interconnect: this.#interconnectPort, metrics: this.#metricsPort },
+      configuration: this.#exports.status,
+      stuckVolumes: this.#stuckVolumes,
+      volumeErrors: this.#volumeErrors,
+      openFailures: this.#openFailures,
+      absentExports: this.#absentExports,
     });
   }
 
   metricsText(): Promise<string> {
-    return this.measured.metrics.format();
+    return this.#measured.metrics.format();
   }
 
   setMetricsPort(port: number): void {
-    this.metricsPort = port;
+    this.#metricsPort = port;
   }
 
   /**
@@ -307,7 +307,7 @@ export class Agent {
    * for it too. So only threads count that never wait for a disk, or should not.
    */
   whyNotHealthy(): string | null {
-    const { silentMs } = this.dataThread;
+    const { silentMs } = this.#dataThread;
     if (silentMs < UNHEALTHY_AFTER_MS) return null;
     return `a thread of the data path has not turned for ${Math.round(silentMs / 1000)} s`;
   }
@@ -317,38 +317,38 @@ export class Agent {
    * nobody should be sent away from the partner meanwhile, and no rollout go on.
    */
   whyNotReady(): string | null {
-    const { own, foreign } = this.state;
+    const { own, foreign } = this.#state;
     for (const { home, seen, wentBack, ahead } of [own, foreign]) {
       if (seen === null) return `the Lease of ${home} has not been seen yet`;
       if (wentBack !== null) return `the witness has lost what it knew of ${home}`;
       if (ahead !== null) return `${home} is not claimed again by itself: ${ahead.message}`;
     }
     if (own.role.name === 'holder' && own.role.port === 'opening') return `${own.home} is being opened`;
-    return this.stuckVolumes.worst(bootMs());
+    return this.#stuckVolumes.worst(bootMs());
   }
 
   // ----------------------------------------------------------------------------------------------- the driver
 
-  private ports(): DriverPorts {
-    const { sentinel, gate } = this.options;
-    const { server, partner } = this.options.config;
+  #ports(): DriverPorts {
+    const { sentinel, gate } = this.#options;
+    const { server, partner } = this.#options.config;
     const switches = new Map([server, partner].map((home) => [home, new DeadMansSwitch()]));
     return {
-      clock: { now: bootMs, wakeAt: (at) => this.wakeAt(at) },
+      clock: { now: bootMs, wakeAt: (at) => this.#wakeAt(at) },
       witness: {
-        read: (home) => inBackground(this.readLease(home)),
-        compareAndSwap: (...write) => inBackground(this.writeLease(...write)),
-        answer: (home, id, result, message) => this.answer(home, { id, result, message }),
+        read: (home) => inBackground(this.#readLease(home)),
+        compareAndSwap: (...write) => inBackground(this.#writeLease(...write)),
+        answer: (home, id, result, message) => this.#answer(home, { id, result, message }),
       },
-      interconnect: { send: (to, message) => this.send(to, message) },
+      interconnect: { send: (to, message) => this.#send(to, message) },
       dataPath: {
-        grant: (home, until) => this.grant(home, until),
-        prepare: (home, epoch) => this.dataThread.prepare(this.slotOf(home), epoch),
-        open: (home, epoch, written) => this.open(home, epoch, written),
-        close: (home, mode) => this.close(home, mode),
-        freeze: (home, id, msMax) => this.freeze(home, id, msMax),
-        thaw: (home, id) => this.dataThread.resume(this.slotOf(home), id),
-        disksAt: (home, ...where) => this.dataThread.disksAt(this.slotOf(home), ...where),
+        grant: (home, until) => this.#grant(home, until),
+        prepare: (home, epoch) => this.#dataThread.prepare(this.#slotOf(home), epoch),
+        open: (home, epoch, written) => this.#open(home, epoch, written),
+        close: (home, mode) => this.#close(home, mode),
+        freeze: (home, id, msMax) => this.#freeze(home, id, msMax),
+        thaw: (home, id) => this.#dataThread.resume(this.#slotOf(home), id),
+        disksAt: (home, ...where) => this.#dataThread.disksAt(this.#slotOf(home), ...where),
       },
       watchdog: {
         arm: (home, at) => switches.get(home)!.arm(at),
@@ -356,135 +356,135 @@ export class Agent {
       },
       sentinel,
       gate,
-      observer: { traced: (home, event, now) => this.trace(home, event, now) },
-      stopped: () => inBackground(this.farewell()),
-      failed: (error) => this.fatal(`Unexpected: ${error instanceof Error ? error.stack : String(error)}.`),
+      observer: { traced: (home, event, now) => this.#trace(home, event, now) },
+      stopped: () => inBackground(this.#farewell()),
+      failed: (error) => this.#fatal(`Unexpected: ${error instanceof Error ? error.stack : String(error)}.`),
     };
   }
 
-  private grant(home: ServerName, until: number | null): void {
-    this.options.rights.set(this.slotOf(home), until ?? 0);
-    if (until === null) this.awaitChanges(home);
+  #grant(home: ServerName, until: number | null): void {
+    this.#options.rights.set(this.#slotOf(home), until ?? 0);
+    if (until === null) this.#awaitChanges(home);
   }
 
   /** Threads that get no processor say late that they have closed; this thread sees at once that they change nothing. */
-  private awaitChanges(home: ServerName): void {
-    const { rights } = this.options;
-    if (this.diskSetOf(home).role.name !== 'fencing') return;
-    if (rights.isChanging(this.slotOf(home))) setTimeout(() => this.awaitChanges(home), CHANGES_LOOK_MS);
-    else this.driver.feed({ kind: 'changesEnded', home });
+  #awaitChanges(home: ServerName): void {
+    const { rights } = this.#options;
+    if (this.#diskSetOf(home).role.name !== 'fencing') return;
+    if (rights.isChanging(this.#slotOf(home))) setTimeout(() => this.#awaitChanges(home), CHANGES_LOOK_MS);
+    else this.#driver.feed({ kind: 'changesEnded', home });
   }
 
   /** Timers may be late, never the cause of a right that lasts too long. */
-  private wakeAt(at: number): void {
-    if (this.timer !== null) clearTimeout(this.timer);
+  #wakeAt(at: number): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
     // The machine may wait for inputs only; a look every second costs nothing.
     const ms = Math.min(1000, Math.max(1, Math.ceil(at - bootMs())));
     // If this thread was held up, acknowledgements may wait unread: timers come before them, immediates after.
-    this.timer = setTimeout(() => nextTurn(() => this.driver.feed({ kind: 'tick' })), ms);
+    this.#timer = setTimeout(() => nextTurn(() => this.#driver.feed({ kind: 'tick' })), ms);
   }
 
   // -------------------------------------------------------------------------------------- partner, witness
 
-  private send(to: Incarnation, message: PairMessage): void {
+  #send(to: Incarnation, message: PairMessage): void {
     if (message.kind === 'heartbeat') {
-      this.measured.heartbeats.inc({});
-      this.heartbeatsSent.set(message.seq, bootMs());
-      this.heartbeatsSent.delete(message.seq - 64);
+      this.#measured.heartbeats.inc({});
+      this.#heartbeatsSent.set(message.seq, bootMs());
+      this.#heartbeatsSent.delete(message.seq - 64);
     }
-    this.interconnect.send(to, message);
+    this.#interconnect.send(to, message);
   }
 
-  private fromPartner(from: Incarnation, message: PairMessage): void {
+  #fromPartner(from: Incarnation, message: PairMessage): void {
     const now = bootMs();
-    this.partnerHeardAt = now;
+    this.#partnerHeardAt = now;
     if (message.kind === 'acknowledgement') {
-      const sentAt = this.heartbeatsSent.get(message.seq);
-      if (sentAt !== undefined) this.measured.heartbeatRtt.observe((now - sentAt) / 1000);
-      this.heartbeatsSent.delete(message.seq);
+      const sentAt = this.#heartbeatsSent.get(message.seq);
+      if (sentAt !== undefined) this.#measured.heartbeatRtt.observe((now - sentAt) / 1000);
+      this.#heartbeatsSent.delete(message.seq);
     }
-    this.driver.feed({ kind: 'message', from, message });
+    this.#driver.feed({ kind: 'message', from, message });
   }
 
-  private async readLease(home: ServerName): Promise<void> {
-    const outcome = await this.options.witness.read(home);
-    this.measured.leaseReads.inc({ disk_set: home, outcome: outcome.kind });
-    this.driver.feed({ kind: 'leaseRead', home, outcome });
+  async #readLease(home: ServerName): Promise<void> {
+    const outcome = await this.#options.witness.read(home);
+    this.#measured.leaseReads.inc({ disk_set: home, outcome: outcome.kind });
+    this.#driver.feed({ kind: 'leaseRead', home, outcome });
   }
 
-  private async writeLease(
+  async #writeLease(
     home: ServerName,
     token: number,
     version: string,
     ownership: LeaseOwnership,
   ): Promise<void> {
-    const outcome = await this.options.witness.compareAndSwap(home, version, ownership);
-    this.measured.leaseWrites.inc({ disk_set: home, outcome: outcome.kind });
+    const outcome = await this.#options.witness.compareAndSwap(home, version, ownership);
+    this.#measured.leaseWrites.inc({ disk_set: home, outcome: outcome.kind });
     if (outcome.kind === 'unknown') {
-      this.log.warn(
+      this.#log.warn(
         `Whether the Lease of ${home} was written is unknown; looking it up before anything else.`,
       );
     }
-    this.driver.feed({ kind: 'leaseWritten', home, token, outcome });
+    this.#driver.feed({ kind: 'leaseWritten', home, token, outcome });
   }
 
-  private answer(home: ServerName, result: RequestResult): void {
-    this.log.info(`Request ${result.id} for ${home}: ${result.result}, ${result.message}.`);
-    if (!this.requests.answer(result)) this.options.witness.annotate(home, { requestResult: result });
+  #answer(home: ServerName, result: RequestResult): void {
+    this.#log.info(`Request ${result.id} for ${home}: ${result.result}, ${result.message}.`);
+    if (!this.#requests.answer(result)) this.#options.witness.annotate(home, { requestResult: result });
   }
 
   // ------------------------------------------------------------------------------------------ the data path
 
-  private slotOf(home: ServerName): DiskSetSlot {
-    return home === this.options.config.server ? 'own' : 'partner';
+  #slotOf(home: ServerName): DiskSetSlot {
+    return home === this.#options.config.server ? 'own' : 'partner';
   }
 
-  private diskSetOf(home: ServerName): DiskSetState {
-    return this.slotOf(home) === 'own' ? this.state.own : this.state.foreign;
+  #diskSetOf(home: ServerName): DiskSetState {
+    return this.#slotOf(home) === 'own' ? this.#state.own : this.#state.foreign;
   }
 
-  private homeOf(slot: DiskSetSlot): ServerName {
-    const { server, partner } = this.options.config;
+  #homeOf(slot: DiskSetSlot): ServerName {
+    const { server, partner } = this.#options.config;
     return slot === 'own' ? server : partner;
   }
 
-  private open(home: ServerName, epoch: number, written: WrittenVolumes | undefined): void {
-    this.openEpochs.set(home, epoch);
-    const exports = this.exports.of(home);
-    this.openExports.set(home, exports);
-    this.dataThread.open(this.slotOf(home), epoch, exports, written);
+  #open(home: ServerName, epoch: number, written: WrittenVolumes | undefined): void {
+    this.#openEpochs.set(home, epoch);
+    const exports = this.#exports.of(home);
+    this.#openExports.set(home, exports);
+    this.#dataThread.open(this.#slotOf(home), epoch, exports, written);
   }
 
-  private close(home: ServerName, mode: 'quiesce' | 'fence'): void {
-    const slot = this.slotOf(home);
-    this.dataThread.close(slot, mode);
-    if (slot === 'partner') this.options.witness.annotate(home, { secondaryPortOpen: null });
+  #close(home: ServerName, mode: 'quiesce' | 'fence'): void {
+    const slot = this.#slotOf(home);
+    this.#dataThread.close(slot, mode);
+    if (slot === 'partner') this.#options.witness.annotate(home, { secondaryPortOpen: null });
   }
 
-  private freeze(home: ServerName, id: string, msMax: number): void {
-    this.log.info(`${home} stands still for a snapshot (${id}), for ${msMax} ms at most.`);
-    this.dataThread.hold(this.slotOf(home), id, msMax);
+  #freeze(home: ServerName, id: string, msMax: number): void {
+    this.#log.info(`${home} stands still for a snapshot (${id}), for ${msMax} ms at most.`);
+    this.#dataThread.hold(this.#slotOf(home), id, msMax);
   }
 
-  private fromDataThread(message: FromDataThread): void {
-    const home = this.homeOf(message.diskSet);
-    const epoch = this.openEpochs.get(home) ?? 0;
+  #fromDataThread(message: FromDataThread): void {
+    const home = this.#homeOf(message.diskSet);
+    const epoch = this.#openEpochs.get(home) ?? 0;
     switch (message.kind) {
       case 'opened':
-        this.openPorts.set(home, message.port);
-        this.stuckVolumes.forget(home);
-        this.volumeErrors.forget(home);
-        this.exports.taken(home, this.openExports.get(home) ?? []);
-        this.transitions.opened(home, message.phases);
-        this.driver.feed({ kind: 'diskSetOpened', home, epoch });
-        this.noteOpened(home, epoch, message.volumes);
+        this.#openPorts.set(home, message.port);
+        this.#stuckVolumes.forget(home);
+        this.#volumeErrors.forget(home);
+        this.#exports.taken(home, this.#openExports.get(home) ?? []);
+        this.#transitions.opened(home, message.phases);
+        this.#driver.feed({ kind: 'diskSetOpened', home, epoch });
+        this.#noteOpened(home, epoch, message.volumes);
         return;
       case 'openFailed':
-        this.log.error(`${home} could not be opened (${message.reason}): ${message.message}`);
+        this.#log.error(`${home} could not be opened (${message.reason}): ${message.message}`);
         if (message.reason === 'InvalidExport')
-          this.exports.refused(home, this.openExports.get(home) ?? [], message.message);
-        this.noteOpenFailure(home, { epoch, reason: message.reason, message: message.message });
-        this.driver.feed({
+          this.#exports.refused(home, this.#openExports.get(home) ?? [], message.message);
+        this.#noteOpenFailure(home, { epoch, reason: message.reason, message: message.message });
+        this.#driver.feed({
           kind: 'diskSetOpenFailed',
           home,
           epoch,
@@ -494,22 +494,22 @@ export class Agent {
         });
         return;
       case 'closed':
-        this.openPorts.delete(home);
-        this.stuckVolumes.forget(home);
-        this.absentExports.forget(home);
-        this.volumeErrors.forget(home);
-        this.notTroubled(home);
-        this.transitions.closed(home, bootMs());
-        this.driver.feed({ kind: 'diskSetClosed', home });
+        this.#openPorts.delete(home);
+        this.#stuckVolumes.forget(home);
+        this.#absentExports.forget(home);
+        this.#volumeErrors.forget(home);
+        this.#notTroubled(home);
+        this.#transitions.closed(home, bootMs());
+        this.#driver.feed({ kind: 'diskSetClosed', home });
         return;
       case 'fault':
-        this.log.error(
+        this.#log.error(
           `${home}, volume ${message.volume}, cannot be served on (${message.reason}): ${message.message}`,
         );
-        this.driver.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
+        this.#driver.feed({ kind: 'diskSetFault', home, reason: message.reason, message: message.message });
         return;
       case 'halted':
-        this.driver.feed({
+        this.#driver.feed({
           kind: 'diskSetFault',
           home,
           reason: 'RightLost',
@@ -517,40 +517,40 @@ export class Agent {
         });
         return;
       case 'volumeWaits':
-        this.stuckVolumes.waits(home, message.volume, message.sinceBootMs);
+        this.#stuckVolumes.waits(home, message.volume, message.sinceBootMs);
         return;
       case 'volumeErrors':
-        this.volumeFailed(home, epoch, message.volume, message.errors);
+        this.#volumeFailed(home, epoch, message.volume, message.errors);
         return;
       case 'stalled': {
         const { volume, waitedMs } = message;
-        this.driver.feed({ kind: 'volumeStalled', home, volume, waitedMs });
+        this.#driver.feed({ kind: 'volumeStalled', home, volume, waitedMs });
         return;
       }
       case 'held':
-        this.stoodStill(home, { id: message.id, state: 'Standing', message: '' });
+        this.#stoodStill(home, { id: message.id, state: 'Standing', message: '' });
         return;
       case 'resumed': {
         const { id, whole } = message;
-        this.stoodStill(home, { id, state: whole ? 'Whole' : 'Broken', message: message.message });
+        this.#stoodStill(home, { id, state: whole ? 'Whole' : 'Broken', message: message.message });
         return;
       }
       case 'exportsReplaced':
-        this.openExports.set(home, message.exports);
-        this.exports.taken(home, message.exports);
+        this.#openExports.set(home, message.exports);
+        this.#exports.taken(home, message.exports);
         return;
       case 'exportsRefused':
-        this.exports.refused(home, message.exports, message.message);
+        this.#exports.refused(home, message.exports, message.message);
         return;
       case 'absentExports':
-        this.absentExports.set(home, message.exports);
-        this.noteAbsentExports(home, epoch, message.exports);
+        this.#absentExports.set(home, message.exports);
+        this.#noteAbsentExports(home, epoch, message.exports);
         return;
       case 'firstReply':
-        this.transitions.firstReply(home, message.atBootMs);
+        this.#transitions.firstReply(home, message.atBootMs);
         return;
       case 'log':
-        this.log.log(message.level, `${home}: ${message.message}`);
+        this.#log.log(message.level, `${home}: ${message.message}`);
         return;
       default:
         assertNever(message);
@@ -558,101 +558,96 @@ export class Agent {
   }
 
   /** Clients were told of these errors; the volume is served on. The Lease says it to the operator, anew each minute at most. */
-  private volumeFailed(
-    home: ServerName,
-    epoch: number,
-    volume: string,
-    errors: readonly VolumeErrorCount[],
-  ): void {
+  #volumeFailed(home: ServerName, epoch: number, volume: string, errors: readonly VolumeErrorCount[]): void {
     for (const { call, errno, count } of errors)
-      this.measured.volumeErrors.inc({ disk_set: home, volume, call, errno }, count);
-    for (const line of this.volumeErrors.add(home, volume, errors, bootMs()))
-      this.log.warn(`${home}: ${line}`);
-    if (!this.troubled.has(home)) this.tellTrouble(home, epoch);
+      this.#measured.volumeErrors.inc({ disk_set: home, volume, call, errno }, count);
+    for (const line of this.#volumeErrors.add(home, volume, errors, bootMs()))
+      this.#log.warn(`${home}: ${line}`);
+    if (!this.#troubled.has(home)) this.#tellTrouble(home, epoch);
   }
 
-  private tellTrouble(home: ServerName, epoch: number): void {
-    const message = this.volumeErrors.sentence(home, bootMs());
-    const { server } = this.options.config;
-    this.options.witness.annotate(home, {
+  #tellTrouble(home: ServerName, epoch: number): void {
+    const message = this.#volumeErrors.sentence(home, bootMs());
+    const { server } = this.#options.config;
+    this.#options.witness.annotate(home, {
       volumeErrors: message === null ? null : { server, epoch, message },
     });
-    if (message === null) this.troubled.delete(home);
-    else this.troubled.set(home, setTimeout(() => this.tellTrouble(home, epoch), TROUBLE_AGAIN_MS).unref());
+    if (message === null) this.#troubled.delete(home);
+    else this.#troubled.set(home, setTimeout(() => this.#tellTrouble(home, epoch), TROUBLE_AGAIN_MS).unref());
   }
 
-  private noteAbsentExports(home: ServerName, epoch: number, absent: readonly AbsentExport[]): void {
-    const { server } = this.options.config;
+  #noteAbsentExports(home: ServerName, epoch: number, absent: readonly AbsentExport[]): void {
+    const { server } = this.#options.config;
     const message = absent.map(({ reason }) => reason).join('; ');
     const note = absent.length === 0 ? null : { server, epoch, message };
-    this.options.witness.annotate(home, { absentExports: note });
+    this.#options.witness.annotate(home, { absentExports: note });
   }
 
-  private noteWentBack(home: ServerName, epoch: number, message: string): void {
-    const { config, witness } = this.options;
+  #noteWentBack(home: ServerName, epoch: number, message: string): void {
+    const { config, witness } = this.#options;
     witness.annotate(home, { witnessWentBack: { server: config.server, epoch, message } });
     setTimeout(() => {
-      if (!this.over) witness.annotate(home, { witnessWentBack: null });
+      if (!this.#over) witness.annotate(home, { witnessWentBack: null });
     }, WENT_BACK_TOLD_MS).unref();
   }
 
-  private notTroubled(home: ServerName): void {
-    clearTimeout(this.troubled.get(home));
-    this.troubled.delete(home);
+  #notTroubled(home: ServerName): void {
+    clearTimeout(this.#troubled.get(home));
+    this.#troubled.delete(home);
   }
 
-  private stoodStill(home: ServerName, answer: StandstillAnswer): void {
+  #stoodStill(home: ServerName, answer: StandstillAnswer): void {
     const why = answer.message === '' ? '' : `: ${answer.message}`;
-    this.log.info(`Standstill ${answer.id} of ${home}: ${answer.state}${why}.`);
-    this.options.witness.annotate(home, { standstillAnswer: answer });
+    this.#log.info(`Standstill ${answer.id} of ${home}: ${answer.state}${why}.`);
+    this.#options.witness.annotate(home, { standstillAnswer: answer });
   }
 
   /** For people and the operator, once the first request has been answered or a moment has passed. */
-  private noteOpened(home: ServerName, epoch: number, volumes: Readonly<Record<string, string>>): void {
-    const { witness } = this.options;
-    this.openFailures.delete(home);
+  #noteOpened(home: ServerName, epoch: number, volumes: Readonly<Record<string, string>>): void {
+    const { witness } = this.#options;
+    this.#openFailures.delete(home);
     witness.annotate(home, { written: { epoch, volumes }, openFailure: null });
-    if (this.slotOf(home) === 'partner') witness.annotate(home, { secondaryPortOpen: epoch });
+    if (this.#slotOf(home) === 'partner') witness.annotate(home, { secondaryPortOpen: epoch });
     setTimeout(() => {
-      const transition = this.transitions.of(home);
-      if (transition === null || transition.epoch !== epoch || this.over) return;
+      const transition = this.#transitions.of(home);
+      if (transition === null || transition.epoch !== epoch || this.#over) return;
       const { home: _, startedBootMs: __, ...lastTransition } = transition;
       witness.annotate(home, { lastTransition });
     }, ANNOTATE_AFTER_MS);
   }
 
-  private noteOpenFailure(home: ServerName, failure: OpenFailureStatus): void {
-    this.openFailures.set(home, failure);
-    const { server } = this.options.config;
-    this.options.witness.annotate(home, { openFailure: { server, ...failure } });
+  #noteOpenFailure(home: ServerName, failure: OpenFailureStatus): void {
+    this.#openFailures.set(home, failure);
+    const { server } = this.#options.config;
+    this.#options.witness.annotate(home, { openFailure: { server, ...failure } });
   }
 
   // --------------------------------------------------------------------------------------------------- news
 
-  private trace(home: ServerName, event: TraceEvent, now: number): void {
-    this.transitions.traced(home, event, now);
+  #trace(home: ServerName, event: TraceEvent, now: number): void {
+    this.#transitions.traced(home, event, now);
     const { level, message } = describe(home, event);
-    this.log.log(level, message, { diskSet: home, event: event.name });
-    if (event.name === 'fenced') this.measured.fences.inc({ disk_set: home });
-    if (event.name === 'wentBack') this.noteWentBack(home, event.epoch, event.message);
+    this.#log.log(level, message, { diskSet: home, event: event.name });
+    if (event.name === 'fenced') this.#measured.fences.inc({ disk_set: home });
+    if (event.name === 'wentBack') this.#noteWentBack(home, event.epoch, event.message);
     if (event.name !== 'owned') return;
-    const { kind, cause } = this.transitions.of(home)!;
-    this.measured.transitions.inc({ disk_set: home, kind, cause });
+    const { kind, cause } = this.#transitions.of(home)!;
+    this.#measured.transitions.inc({ disk_set: home, kind, cause });
   }
 
-  private fatal(reason: string): void {
-    if (this.over) return;
-    this.log.error(`${reason} The process ends; its partner takes over what it served.`);
-    this.options.end(1);
+  #fatal(reason: string): void {
+    if (this.#over) return;
+    this.#log.error(`${reason} The process ends; its partner takes over what it served.`);
+    this.#options.end(1);
   }
 
-  private async farewell(): Promise<void> {
-    this.over = true;
-    if (this.timer !== null) clearTimeout(this.timer);
-    if (this.checking !== null) clearInterval(this.checking);
-    this.log.info('Everything is released. Ending.');
-    await Promise.all([this.interconnect.stop(FAREWELL_MS), this.options.witness.close(FAREWELL_MS)]);
-    this.options.end(0);
+  async #farewell(): Promise<void> {
+    this.#over = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#checking !== null) clearInterval(this.#checking);
+    this.#log.info('Everything is released. Ending.');
+    await Promise.all([this.#interconnect.stop(FAREWELL_MS), this.#options.witness.close(FAREWELL_MS)]);
+    this.#options.end(0);
   }
 }
 

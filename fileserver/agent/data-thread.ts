@@ -30,21 +30,21 @@ export interface DataThreadSetup {
 }
 
 export class DataThread {
-  private readonly setup: DataThreadSetup;
-  private readonly worker: Worker;
-  private readonly board: ThreadBoard;
-  private readonly counts: ThreadCounts;
+  readonly #setup: DataThreadSetup;
+  readonly #worker: Worker;
+  readonly #board: ThreadBoard;
+  readonly #counts: ThreadCounts;
   readonly figures: DataFigures;
 
   constructor(setup: DataThreadSetup) {
-    this.setup = setup;
+    this.#setup = setup;
     const { testing } = setup.config;
     const threads = threadCounts(setup.config);
     const board = ThreadBoard.allocate(threadCount(threads));
     const metrics = new SharedArrayBuffer(metricsSize(threads));
-    this.counts = threads;
+    this.#counts = threads;
     this.figures = new DataFigures(metrics, threads);
-    this.board = new ThreadBoard(board);
+    this.#board = new ThreadBoard(board);
     const options = {
       rights: setup.rights,
       threads,
@@ -55,22 +55,22 @@ export class DataThread {
       volumes: { own: volumesOf(setup.config, 'own'), partner: volumesOf(setup.config, 'partner') },
       ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
-    this.worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
-    this.worker.on('message', setup.received);
-    this.worker.on('error', (error: Error) => setup.ended(error.stack ?? error.message));
-    this.worker.on('exit', (code) => setup.ended(`it exited with code ${code}`));
+    this.#worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
+    this.#worker.on('message', setup.received);
+    this.#worker.on('error', (error: Error) => setup.ended(error.stack ?? error.message));
+    this.#worker.on('exit', (code) => setup.ended(`it exited with code ${code}`));
   }
 
   /** The disk set is being claimed at this epoch; null: it is not any more. */
   prepare(diskSet: DiskSetSlot, epoch: number | null): void {
-    this.post({ kind: 'prepare', diskSet, epoch, volumes: volumesOf(this.setup.config, diskSet) });
+    this.#post({ kind: 'prepare', diskSet, epoch, volumes: volumesOf(this.#setup.config, diskSet) });
   }
 
   /** written: what the Lease knows of the volumes. */
   open(diskSet: DiskSetSlot, epoch: number, exports: readonly ExportSpec[], written?: WrittenVolumes): void {
-    const { config, me } = this.setup;
+    const { config, me } = this.#setup;
     const home = diskSet === 'own' ? config.server : config.partner;
-    this.post({
+    this.#post({
       kind: 'open',
       diskSet,
       home,
@@ -92,30 +92,30 @@ export class DataThread {
    * giveback wait for them.
    */
   async started(): Promise<void> {
-    while (!this.board.allStarted) await delay(STARTED_LOOK_MS);
+    while (!this.#board.allStarted) await delay(STARTED_LOOK_MS);
   }
 
   /** From now on these are the exports, if the disk set is open. */
   replaceExports(diskSet: DiskSetSlot, exports: readonly ExportSpec[]): void {
-    this.post({ kind: 'exports', diskSet, exports });
+    this.#post({ kind: 'exports', diskSet, exports });
   }
 
   /** Where the disk set's disks are mounted from now on, if they move from node to node, and who else could serve them. */
   disksAt(diskSet: DiskSetSlot, directory: string | null, partnerCouldServe: boolean): void {
-    this.post({ kind: 'disks', diskSet, directory, partnerCouldServe });
+    this.#post({ kind: 'disks', diskSet, directory, partnerCouldServe });
   }
 
   /** Nothing on its volumes changes until `resume`, for `msMax` at most. */
   hold(diskSet: DiskSetSlot, id: string, msMax: number): void {
-    this.post({ kind: 'hold', diskSet, id, msMax });
+    this.#post({ kind: 'hold', diskSet, id, msMax });
   }
 
   resume(diskSet: DiskSetSlot, id: string): void {
-    this.post({ kind: 'resume', diskSet, id });
+    this.#post({ kind: 'resume', diskSet, id });
   }
 
   close(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): void {
-    this.post({ kind: 'close', diskSet, mode });
+    this.#post({ kind: 'close', diskSet, mode });
   }
 
   /**
@@ -123,21 +123,21 @@ export class DataThread {
    * connections.
    */
   get silentMs(): number {
-    const coordinator = this.board.threads - 1;
-    let longest = this.board.silentMs(coordinator);
-    for (let thread = 0; thread < this.counts.connections; thread++) {
-      longest = Math.max(longest, this.board.silentMs(thread));
+    const coordinator = this.#board.threads - 1;
+    let longest = this.#board.silentMs(coordinator);
+    for (let thread = 0; thread < this.#counts.connections; thread++) {
+      longest = Math.max(longest, this.#board.silentMs(thread));
     }
     return longest;
   }
 
   /** Ends the thread where it is. For tests: a server ends as a process. */
   async terminate(): Promise<void> {
-    await this.worker.terminate();
+    await this.#worker.terminate();
   }
 
-  private post(message: ToDataThread): void {
-    this.worker.postMessage(message);
+  #post(message: ToDataThread): void {
+    this.#worker.postMessage(message);
   }
 }
 

@@ -41,163 +41,163 @@ export interface HostileSizeCall {
 }
 
 export class HostileSizes {
-  private readonly random: SeededRandom;
-  private readonly root: Uint8Array;
-  private readonly handles: Uint8Array[];
+  readonly #random: SeededRandom;
+  readonly #root: Uint8Array;
+  readonly #handles: Uint8Array[];
   /** Bytes that the call which is made may still have. */
-  private left: number;
+  #left: number;
 
   constructor(random: SeededRandom, root: Uint8Array) {
-    this.random = random;
-    this.root = root;
-    this.handles = [root];
-    this.left = 0;
+    this.#random = random;
+    this.#root = root;
+    this.#handles = [root];
+    this.#left = 0;
   }
 
   learnHandle(handle: Uint8Array): void {
-    if (this.handles.length < 64) this.handles.push(handle);
-    else this.handles[1 + this.random.below(63)] = handle;
+    if (this.#handles.length < 64) this.#handles.push(handle);
+    else this.#handles[1 + this.#random.below(63)] = handle;
   }
 
   next(xid: number): HostileSizeCall {
     const w = new XdrWriter();
-    this.left = LENGTH_MAX;
-    const name = this.random.pick(procedures);
+    this.#left = LENGTH_MAX;
+    const name = this.#random.pick(procedures);
     const procedure = nfs.nfs3Procedures[name];
-    encodeCallHeader(w, xid, nfs.NFS_PROGRAM, nfs.NFS_V3, procedure.proc, this.credential());
-    (procedure.args.encode as (w: XdrWriter, args: unknown) => void)(w, this.args[name]());
+    encodeCallHeader(w, xid, nfs.NFS_PROGRAM, nfs.NFS_V3, procedure.proc, this.#credential());
+    (procedure.args.encode as (w: XdrWriter, args: unknown) => void)(w, this.#args[name]());
     return { name, message: w.bytes.slice(0, w.position) };
   }
 
-  private credential(): opaque_auth {
-    const { random } = this;
+  #credential(): opaque_auth {
+    const random = this.#random;
     if (random.chance(1 / 10)) return { flavor: 0, body: new Uint8Array(0) };
     if (random.chance(1 / 3)) return ROOT;
     const gids = Array.from({ length: random.below(17) }, () => random.pick(WORDS));
     return userCredential(random.pick(WORDS), random.pick(WORDS), gids, 'm'.repeat(random.below(256)));
   }
 
-  private handle(): Uint8Array {
-    return this.random.chance(1 / 2) ? this.root : this.random.pick(this.handles);
+  #handle(): Uint8Array {
+    return this.#random.chance(1 / 2) ? this.#root : this.#random.pick(this.#handles);
   }
 
-  private length(): number {
-    const length = this.random.chance(1 / 30) ? this.random.below(LENGTH_MAX) : this.random.pick(LENGTHS);
-    return Math.min(length, this.left);
+  #length(): number {
+    const length = this.#random.chance(1 / 30) ? this.#random.below(LENGTH_MAX) : this.#random.pick(LENGTHS);
+    return Math.min(length, this.#left);
   }
 
-  private filled(length: number): Uint8Array {
-    this.left -= length;
-    return new Uint8Array(length).fill(97 + this.random.below(26));
+  #filled(length: number): Uint8Array {
+    this.#left -= length;
+    return new Uint8Array(length).fill(97 + this.#random.below(26));
   }
 
-  private name(): Uint8Array {
-    const { random } = this;
-    return random.chance(1 / 3) ? this.filled(this.length()) : text.encode(`n${random.below(NAMES)}`);
+  #name(): Uint8Array {
+    const random = this.#random;
+    return random.chance(1 / 3) ? this.#filled(this.#length()) : text.encode(`n${random.below(NAMES)}`);
   }
 
-  private wide(): bigint {
-    return this.random.pick(WIDE);
+  #wide(): bigint {
+    return this.#random.pick(WIDE);
   }
 
-  private time(): nfs.nfstime3 {
+  #time(): nfs.nfstime3 {
     return {
-      seconds: this.random.pick(WORDS),
-      nseconds: this.random.pick([0, 1, 999_999_999, 1e9, 0xffffffff]),
+      seconds: this.#random.pick(WORDS),
+      nseconds: this.#random.pick([0, 1, 999_999_999, 1e9, 0xffffffff]),
     };
   }
 
-  private setTime(): nfs.set_time {
-    const how = this.random.below(3);
-    return how === 2 ? { how, time: this.time() } : { how: how as 0 | 1 };
+  #setTime(): nfs.set_time {
+    const how = this.#random.below(3);
+    return how === 2 ? { how, time: this.#time() } : { how: how as 0 | 1 };
   }
 
-  private attributes(): nfs.sattr3 {
-    const { random } = this;
+  #attributes(): nfs.sattr3 {
+    const random = this.#random;
     const word = (): number | null => (random.chance(1 / 2) ? random.pick(WORDS) : null);
     return {
       mode: random.chance(1 / 2) ? 0o777 : word(),
       uid: word(),
       gid: word(),
-      size: random.chance(1 / 2) ? this.wide() : null,
-      atime: this.setTime(),
-      mtime: this.setTime(),
+      size: random.chance(1 / 2) ? this.#wide() : null,
+      atime: this.#setTime(),
+      mtime: this.#setTime(),
     };
   }
 
-  private where(): nfs.diropargs3 {
-    return { dir: this.handle(), name: this.name() };
+  #where(): nfs.diropargs3 {
+    return { dir: this.#handle(), name: this.#name() };
   }
 
-  private createHow(): nfs.createhow3 {
-    const mode = this.random.below(3);
-    if (mode === 2) return { mode, verf: this.random.bytes(8) };
-    return { mode: mode as 0 | 1, obj_attributes: this.attributes() };
+  #createHow(): nfs.createhow3 {
+    const mode = this.#random.below(3);
+    if (mode === 2) return { mode, verf: this.#random.bytes(8) };
+    return { mode: mode as 0 | 1, obj_attributes: this.#attributes() };
   }
 
-  private nodeData(): nfs.mknoddata3 {
-    const { random } = this;
+  #nodeData(): nfs.mknoddata3 {
+    const random = this.#random;
     const type = (1 + random.below(7)) as nfs.ftype3;
     const spec = { specdata1: random.pick(WORDS), specdata2: random.pick(WORDS) };
-    if (type === nfs.NF3CHR || type === nfs.NF3BLK) return { type, dev_attributes: this.attributes(), spec };
-    if (type === nfs.NF3SOCK || type === nfs.NF3FIFO) return { type, pipe_attributes: this.attributes() };
+    if (type === nfs.NF3CHR || type === nfs.NF3BLK) return { type, dev_attributes: this.#attributes(), spec };
+    if (type === nfs.NF3SOCK || type === nfs.NF3FIFO) return { type, pipe_attributes: this.#attributes() };
     return { type };
   }
 
-  private listing() {
-    const { random } = this;
+  #listing() {
+    const random = this.#random;
     return {
-      dir: this.handle(),
-      cookie: random.chance(1 / 2) ? 0n : this.wide(),
+      dir: this.#handle(),
+      cookie: random.chance(1 / 2) ? 0n : this.#wide(),
       cookieverf: random.chance(1 / 2) ? new Uint8Array(8) : random.bytes(8),
     };
   }
 
-  private written(): nfs.WRITE3args {
-    const { random } = this;
-    const data = this.filled(Math.min(this.length(), random.chance(1 / 20) ? LENGTH_MAX : DATA_MAX));
+  #written(): nfs.WRITE3args {
+    const random = this.#random;
+    const data = this.#filled(Math.min(this.#length(), random.chance(1 / 20) ? LENGTH_MAX : DATA_MAX));
     const count = random.chance(1 / 10) ? random.pick(WORDS) : data.length;
     return {
-      file: this.handle(),
-      offset: this.wide(),
+      file: this.#handle(),
+      offset: this.#wide(),
       count,
       stable: random.below(3) as nfs.stable_how,
       data,
     };
   }
 
-  private readonly args: { readonly [Name in nfs.Nfs3Name]: () => nfs.Nfs3Calls[Name]['args'] } = {
-    GETATTR: () => ({ object: this.handle() }),
+  readonly #args: { readonly [Name in nfs.Nfs3Name]: () => nfs.Nfs3Calls[Name]['args'] } = {
+    GETATTR: () => ({ object: this.#handle() }),
     SETATTR: () => ({
-      object: this.handle(),
-      new_attributes: this.attributes(),
-      guard: this.random.chance(1 / 4) ? this.time() : null,
+      object: this.#handle(),
+      new_attributes: this.#attributes(),
+      guard: this.#random.chance(1 / 4) ? this.#time() : null,
     }),
-    LOOKUP: () => ({ what: this.where() }),
-    ACCESS: () => ({ object: this.handle(), access: this.random.pick(WORDS) }),
-    READLINK: () => ({ symlink: this.handle() }),
-    READ: () => ({ file: this.handle(), offset: this.wide(), count: this.random.pick(WORDS) }),
-    WRITE: () => this.written(),
-    CREATE: () => ({ where: this.where(), how: this.createHow() }),
-    MKDIR: () => ({ where: this.where(), attributes: this.attributes() }),
+    LOOKUP: () => ({ what: this.#where() }),
+    ACCESS: () => ({ object: this.#handle(), access: this.#random.pick(WORDS) }),
+    READLINK: () => ({ symlink: this.#handle() }),
+    READ: () => ({ file: this.#handle(), offset: this.#wide(), count: this.#random.pick(WORDS) }),
+    WRITE: () => this.#written(),
+    CREATE: () => ({ where: this.#where(), how: this.#createHow() }),
+    MKDIR: () => ({ where: this.#where(), attributes: this.#attributes() }),
     SYMLINK: () => ({
-      where: this.where(),
-      symlink: { symlink_attributes: this.attributes(), symlink_data: this.filled(this.length()) },
+      where: this.#where(),
+      symlink: { symlink_attributes: this.#attributes(), symlink_data: this.#filled(this.#length()) },
     }),
-    MKNOD: () => ({ where: this.where(), what: this.nodeData() }),
-    REMOVE: () => ({ object: this.where() }),
-    RMDIR: () => ({ object: this.where() }),
-    RENAME: () => ({ from: this.where(), to: this.where() }),
-    LINK: () => ({ file: this.handle(), link: this.where() }),
-    READDIR: () => ({ ...this.listing(), count: this.random.pick(WORDS) }),
+    MKNOD: () => ({ where: this.#where(), what: this.#nodeData() }),
+    REMOVE: () => ({ object: this.#where() }),
+    RMDIR: () => ({ object: this.#where() }),
+    RENAME: () => ({ from: this.#where(), to: this.#where() }),
+    LINK: () => ({ file: this.#handle(), link: this.#where() }),
+    READDIR: () => ({ ...this.#listing(), count: this.#random.pick(WORDS) }),
     READDIRPLUS: () => ({
-      ...this.listing(),
-      dircount: this.random.pick(WORDS),
-      maxcount: this.random.pick(WORDS),
+      ...this.#listing(),
+      dircount: this.#random.pick(WORDS),
+      maxcount: this.#random.pick(WORDS),
     }),
-    FSSTAT: () => ({ fsroot: this.handle() }),
-    FSINFO: () => ({ fsroot: this.handle() }),
-    PATHCONF: () => ({ object: this.handle() }),
-    COMMIT: () => ({ file: this.handle(), offset: this.wide(), count: this.random.pick(WORDS) }),
+    FSSTAT: () => ({ fsroot: this.#handle() }),
+    FSINFO: () => ({ fsroot: this.#handle() }),
+    PATHCONF: () => ({ object: this.#handle() }),
+    COMMIT: () => ({ file: this.#handle(), offset: this.#wide(), count: this.#random.pick(WORDS) }),
   };
 }

@@ -53,91 +53,91 @@ afterAll(() => pair?.stop());
 class Attacker {
   answered = 0;
   readonly outcomes: Map<string, number>;
-  private readonly socket: Socket;
-  private readonly calls: HostileSizes;
-  private readonly waiting: Map<number, { name: nfs.Nfs3Name; sentAt: number }>;
-  private nextXid: number;
-  private ending: (() => void) | null;
+  readonly #socket: Socket;
+  readonly #calls: HostileSizes;
+  readonly #waiting: Map<number, { name: nfs.Nfs3Name; sentAt: number }>;
+  #nextXid: number;
+  #ending: (() => void) | null;
   /** Why it can't go on. */
   failure: Error | null;
 
   constructor(port: number, calls: HostileSizes) {
-    this.calls = calls;
-    this.waiting = new Map();
+    this.#calls = calls;
+    this.#waiting = new Map();
     this.outcomes = new Map();
-    this.nextXid = 1;
-    this.ending = null;
+    this.#nextXid = 1;
+    this.#ending = null;
     this.failure = null;
     const parser = new RecordParser(4 * 1024 * 1024);
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    this.socket.on('error', (error) => this.fail(error));
-    this.socket.on('close', () => this.fail(new Error('the server closed the connection')));
-    this.socket.on('data', (chunk: Buffer) => {
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    this.#socket.on('error', (error) => this.#fail(error));
+    this.#socket.on('close', () => this.#fail(new Error('the server closed the connection')));
+    this.#socket.on('data', (chunk: Buffer) => {
       parser.push(chunk);
-      while (parser.next()) this.take(parser.record);
+      while (parser.next()) this.#take(parser.record);
     });
-    for (let i = 0; i < CALLS_AT_ONCE; i++) this.send();
+    for (let i = 0; i < CALLS_AT_ONCE; i++) this.#send();
   }
 
   /** Resolves when everything sent is answered. */
   end(): Promise<void> {
     return new Promise((resolve) => {
-      this.ending = () => {
-        this.socket.removeAllListeners('close');
-        this.socket.destroy();
+      this.#ending = () => {
+        this.#socket.removeAllListeners('close');
+        this.#socket.destroy();
         resolve();
       };
-      if (this.waiting.size === 0 || this.failure !== null) this.ending();
+      if (this.#waiting.size === 0 || this.failure !== null) this.#ending();
     });
   }
 
   get oldestMs(): number {
-    const [first] = this.waiting.values();
+    const [first] = this.#waiting.values();
     return first === undefined ? 0 : performance.now() - first.sentAt;
   }
 
   get waitingFor(): string {
-    return [...new Set([...this.waiting.values()].map(({ name }) => name))].join(', ');
+    return [...new Set([...this.#waiting.values()].map(({ name }) => name))].join(', ');
   }
 
-  private fail(error: Error): void {
+  #fail(error: Error): void {
     this.failure ??= error;
-    this.ending?.();
+    this.#ending?.();
   }
 
-  private send(): void {
-    const xid = this.nextXid++;
-    const { name, message } = this.calls.next(xid);
-    this.waiting.set(xid, { name, sentAt: performance.now() });
+  #send(): void {
+    const xid = this.#nextXid++;
+    const { name, message } = this.#calls.next(xid);
+    this.#waiting.set(xid, { name, sentAt: performance.now() });
     const mark = Buffer.alloc(4);
     mark.writeUInt32BE(0x80000000 + message.length);
-    this.socket.write(Buffer.concat([mark, message]));
+    this.#socket.write(Buffer.concat([mark, message]));
   }
 
-  private take(record: XdrReader): void {
+  #take(record: XdrReader): void {
     const r = new XdrReader(record.bytes.slice(record.position, record.end));
     const header = new ReplyHeader();
     decodeReplyHeader(r, header);
-    const call = this.waiting.get(header.xid);
+    const call = this.#waiting.get(header.xid);
     if (call === undefined) return;
-    this.waiting.delete(header.xid);
+    this.#waiting.delete(header.xid);
     this.answered += 1;
     const outcome =
-      header.kind === 'success' ? this.learn(call.name, r) : `${header.kind} ${header.acceptStat}`;
+      header.kind === 'success' ? this.#learn(call.name, r) : `${header.kind} ${header.acceptStat}`;
     const key = `${call.name} ${outcome}`;
     this.outcomes.set(key, (this.outcomes.get(key) ?? 0) + 1);
-    if (this.ending === null) this.send();
-    else if (this.waiting.size === 0) this.ending();
+    if (this.#ending === null) this.#send();
+    else if (this.#waiting.size === 0) this.#ending();
   }
 
-  private learn(name: nfs.Nfs3Name, r: XdrReader): string {
+  #learn(name: nfs.Nfs3Name, r: XdrReader): string {
     const result = nfs.nfs3Procedures[name].res.decode(r) as {
       status: number;
       object?: Uint8Array;
       obj?: Uint8Array | null;
     };
     const handle = result.object ?? result.obj;
-    if (handle != null) this.calls.learnHandle(handle.slice());
+    if (handle != null) this.#calls.learnHandle(handle.slice());
     return String(result.status);
   }
 }

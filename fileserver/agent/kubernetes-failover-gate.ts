@@ -43,96 +43,96 @@ interface Wish {
 }
 
 export class KubernetesFailoverGate implements FailoverGate {
-  private readonly options: KubernetesFailoverGateOptions;
-  private wish: Wish | null = null;
+  readonly #options: KubernetesFailoverGateOptions;
+  #wish: Wish | null = null;
   /** Epoch at which this process has opened the gate; null: it has not, or did something else since. */
-  private openedAt: number | null = null;
-  private working = false;
+  #openedAt: number | null = null;
+  #working = false;
 
   constructor(options: KubernetesFailoverGateOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /**
    * Asks nobody first: milliseconds count, and the epoch is the newest there is, since this server claims it just now.
    */
   open(epoch: number): void {
-    if (this.openedAt === epoch) return;
-    this.openedAt = epoch;
-    const endpoint = { epoch, open: true, ...this.where };
-    this.want({ doing: 'open', write: () => this.patch(endpoint, null) });
+    if (this.#openedAt === epoch) return;
+    this.#openedAt = epoch;
+    const endpoint = { epoch, open: true, ...this.#where };
+    this.#want({ doing: 'open', write: () => this.#patch(endpoint, null) });
   }
 
   /** Back to the epoch before: that is the Lease's, and the operator goes by it. */
   withdraw(epoch: number): void {
-    this.openedAt = null;
-    const { address } = this.options;
-    const before = { epoch: epoch - 1, open: false, ...this.where };
+    this.#openedAt = null;
+    const { address } = this.#options;
+    const before = { epoch: epoch - 1, open: false, ...this.#where };
     const mine = (shown: FailoverEndpoint) =>
       shown.epoch === epoch && shown.open && shown.address === address;
-    this.wantClosed((shown) => (mine(shown) ? before : null));
+    this.#wantClosed((shown) => (mine(shown) ? before : null));
   }
 
   /** After a release the home server may have claimed already: then there is nothing left to do. */
   close(epoch: number): void {
-    this.openedAt = null;
-    const endpoint = { epoch, open: false, ...this.where };
+    this.#openedAt = null;
+    const endpoint = { epoch, open: false, ...this.#where };
     const change: Change = (shown) => (isBehind(endpoint, shown) ? null : endpoint);
-    this.wantClosed(change);
+    this.#wantClosed(change);
   }
 
   /** Another pod of this server may be alive and serve: its address is another one. */
   closeIfMine(): void {
-    const { address } = this.options;
+    const { address } = this.#options;
     const change: Change = (shown) =>
       shown.open && shown.address === address ? { ...shown, open: false } : null;
-    this.wantClosed(change);
+    this.#wantClosed(change);
   }
 
-  private get where(): Pick<FailoverEndpoint, 'address' | 'nodeName'> {
-    const { address, nodeName } = this.options;
+  get #where(): Pick<FailoverEndpoint, 'address' | 'nodeName'> {
+    const { address, nodeName } = this.#options;
     return { address, nodeName };
   }
 
-  private wantClosed(change: Change): void {
-    this.want({ doing: 'close', write: () => this.compareAndPatch(change) });
+  #wantClosed(change: Change): void {
+    this.#want({ doing: 'close', write: () => this.#compareAndPatch(change) });
   }
 
-  private want(wish: Wish): void {
-    this.wish = wish;
-    if (!this.working) inBackground(this.work());
+  #want(wish: Wish): void {
+    this.#wish = wish;
+    if (!this.#working) inBackground(this.#work());
   }
 
   /** Until what is wanted last is written, or somebody has written something newer. */
-  private async work(): Promise<void> {
-    const { log, name } = this.options;
-    this.working = true;
-    for (let wish = this.wish; wish !== null; wish = this.wish) {
+  async #work(): Promise<void> {
+    const { log, name } = this.#options;
+    this.#working = true;
+    for (let wish = this.#wish; wish !== null; wish = this.#wish) {
       try {
         await wish.write();
-        if (this.wish === wish) this.wish = null;
+        if (this.#wish === wish) this.#wish = null;
       } catch (error) {
         if (isConflict(error)) continue;
         log.warn(`Cannot ${wish.doing} the endpoint ${name}: ${(error as Error).message}; trying again.`);
         await delay(RETRY_MS);
       }
     }
-    this.working = false;
+    this.#working = false;
   }
 
-  private async compareAndPatch(change: Change): Promise<void> {
-    const { client, namespace, name } = this.options;
+  async #compareAndPatch(change: Change): Promise<void> {
+    const { client, namespace, name } = this.#options;
     const slice = await client.get<EndpointSlice>(
       resources.endpointSlices,
       { namespace, name },
       { timeoutMs: CALL_MS },
     );
     const wanted = change(shownBy(slice));
-    if (wanted !== null) await this.patch(wanted, slice.metadata.resourceVersion!);
+    if (wanted !== null) await this.#patch(wanted, slice.metadata.resourceVersion!);
   }
 
-  private async patch(wanted: FailoverEndpoint, resourceVersion: string | null): Promise<void> {
-    const { client, namespace, name } = this.options;
+  async #patch(wanted: FailoverEndpoint, resourceVersion: string | null): Promise<void> {
+    const { client, namespace, name } = this.#options;
     const patch = failoverEndpointPatch(wanted);
     const metadata = patch['metadata'] as Record<string, unknown>;
     await client.mergePatch(

@@ -24,52 +24,52 @@ export interface LiveExportsOptions {
 }
 
 export class LiveExports {
-  private readonly options: LiveExportsOptions;
-  private readonly current: Map<string, readonly ExportSpec[]>;
+  readonly #options: LiveExportsOptions;
+  readonly #current: Map<string, readonly ExportSpec[]>;
   /** The last that a disk set is known to have accepted. */
-  private readonly accepted: Map<string, readonly ExportSpec[]>;
-  private refusal: string | null;
-  private needsRestart: readonly string[];
+  readonly #accepted: Map<string, readonly ExportSpec[]>;
+  #refusal: string | null;
+  #needsRestart: readonly string[];
 
   constructor(options: LiveExportsOptions) {
     const { diskSets } = options.config;
-    this.options = options;
-    this.current = new Map(Object.entries(diskSets).map(([home, { exports }]) => [home, specsOf(exports)]));
-    this.accepted = new Map(this.current);
-    this.refusal = null;
-    this.needsRestart = [];
+    this.#options = options;
+    this.#current = new Map(Object.entries(diskSets).map(([home, { exports }]) => [home, specsOf(exports)]));
+    this.#accepted = new Map(this.#current);
+    this.#refusal = null;
+    this.#needsRestart = [];
   }
 
   get status(): ConfigurationStatus {
-    return { refused: this.refusal, needsRestart: this.needsRestart };
+    return { refused: this.#refusal, needsRestart: this.#needsRestart };
   }
 
   of(home: string): ExportSpec[] {
-    return [...(this.current.get(home) ?? [])];
+    return [...(this.#current.get(home) ?? [])];
   }
 
   /** The configuration file has these contents now. */
   take(text: string, source: string): void {
-    const { config, apply, changed, log } = this.options;
+    const { config, apply, changed, log } = this.#options;
     let next: Config;
     try {
       next = parseConfig(text, source);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      this.refuse(error.message);
+      this.#refuse(error.message);
       return;
     }
-    this.refusal = null;
-    this.needsRestart = differences(withoutExports(config), withoutExports(next));
-    if (this.needsRestart.length > 0) {
+    this.#refusal = null;
+    this.#needsRestart = differences(withoutExports(config), withoutExports(next));
+    if (this.#needsRestart.length > 0) {
       log.warn(
-        `${source} has changed in ${this.needsRestart.join(', ')}: that takes effect with the next start.`,
+        `${source} has changed in ${this.#needsRestart.join(', ')}: that takes effect with the next start.`,
       );
     }
     for (const [home, { exports: given }] of Object.entries(next.diskSets)) {
       const exports = specsOf(given);
-      if (same(exports, this.current.get(home))) continue;
-      this.current.set(home, exports);
+      if (same(exports, this.#current.get(home))) continue;
+      this.#current.set(home, exports);
       log.info(
         `${source}: exports of ${home} are now ${exports.map(({ path }) => path).join(', ') || 'none'}.`,
       );
@@ -80,21 +80,21 @@ export class LiveExports {
 
   /** These are in force. */
   taken(home: string, exports: readonly ExportSpec[]): void {
-    this.accepted.set(home, exports);
+    this.#accepted.set(home, exports);
   }
 
   /** These can't be. A later open of the disk set must not fail for that. */
   refused(home: string, exports: readonly ExportSpec[], message: string): void {
     // The file may have changed again since they were given.
-    if (!same(exports, this.current.get(home))) return;
-    this.current.set(home, this.accepted.get(home) ?? []);
-    this.refuse(`exports of ${home}: ${message}`);
+    if (!same(exports, this.#current.get(home))) return;
+    this.#current.set(home, this.#accepted.get(home) ?? []);
+    this.#refuse(`exports of ${home}: ${message}`);
   }
 
-  private refuse(message: string): void {
-    this.refusal = message;
-    this.options.changed('refused');
-    this.options.log.error(`The exports stay as they were: ${message}`);
+  #refuse(message: string): void {
+    this.#refusal = message;
+    this.#options.changed('refused');
+    this.#options.log.error(`The exports stay as they were: ${message}`);
   }
 }
 

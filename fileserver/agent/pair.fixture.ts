@@ -56,7 +56,7 @@ export class Pair {
   readonly ports: Readonly<Record<Server, Ports>>;
   /** On the way to a server's interconnect port. */
   readonly relays: Readonly<Record<Server, Relay>>;
-  private readonly children: Running[] = [];
+  readonly #children: Running[] = [];
 
   private constructor(directory: string, ports: Record<Server, Ports>, relays: Record<Server, Relay>) {
     this.directory = directory;
@@ -77,7 +77,7 @@ export class Pair {
     };
     const pair = new Pair(directory, ports, relays);
     writeFileSync(join(directory, 'secret'), randomBytes(32));
-    for (const server of servers) pair.configure(server, testing[server], more(server, directory));
+    for (const server of servers) pair.#configure(server, testing[server], more(server, directory));
     return pair;
   }
 
@@ -91,12 +91,12 @@ export class Pair {
   }
 
   startSentinel(server: Server): Running {
-    return this.start('../sentinel/main.ts', server);
+    return this.#start('../sentinel/main.ts', server);
   }
 
   /** `stdout`: a descriptor in place of a pipe that is read. */
   startServer(server: Server, stdout: number | 'pipe' = 'pipe'): Running {
-    return this.start('../main.ts', server, stdout);
+    return this.#start('../main.ts', server, stdout);
   }
 
   /** Null while the server cannot be asked. */
@@ -155,11 +155,11 @@ export class Pair {
 
   /** Every process of it. */
   async kill(): Promise<void> {
-    for (const { child } of this.children) {
+    for (const { child } of this.#children) {
       child.kill('SIGKILL');
       child.kill('SIGCONT');
     }
-    await Promise.all(this.children.map((one) => one.ended));
+    await Promise.all(this.#children.map((one) => one.ended));
   }
 
   async stop(): Promise<void> {
@@ -168,7 +168,7 @@ export class Pair {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  private start(program: string, server: Server, stdout: number | 'pipe' = 'pipe'): Running {
+  #start(program: string, server: Server, stdout: number | 'pipe' = 'pipe'): Running {
     const file = new URL(program, import.meta.url).pathname;
     const child = spawn(process.execPath, [file, '--config', this.configFile(server)], {
       env: { ...process.env, TERMINATION_LOG: this.terminationLog(server) },
@@ -182,11 +182,11 @@ export class Pair {
     }
     const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal, atMs: bootMs() }));
     const running = { child, ended, output: () => output };
-    this.children.push(running);
+    this.#children.push(running);
     return running;
   }
 
-  private configure(server: Server, testing: object | undefined, more: object): void {
+  #configure(server: Server, testing: object | undefined, more: object): void {
     const partner = partnerOf(server);
     const diskSet = (home: Server) => {
       const path = join(this.directory, 'volumes', home, 'data');

@@ -9,17 +9,17 @@ import type { RequestResult } from '../witness/witness.ts';
 const ANSWER_MS = REQUEST_MS + 1000;
 
 export class Requests {
-  private readonly waiting = new Map<string, (result: RequestResult) => void>();
+  readonly #waiting = new Map<string, (result: RequestResult) => void>();
 
   /** Resolves with the answer to a request of the control socket, a refusal after 31 s without one. */
   wait(id: string): Promise<RequestResult> {
     return new Promise((resolve) => {
       const late = setTimeout(() => {
-        this.waiting.delete(id);
+        this.#waiting.delete(id);
         const message = `not finished within ${ANSWER_MS} ms; GET /status shows how far it is`;
         resolve({ id, result: 'refused', message });
       }, ANSWER_MS);
-      this.waiting.set(id, (result) => {
+      this.#waiting.set(id, (result) => {
         clearTimeout(late);
         resolve(result);
       });
@@ -28,8 +28,8 @@ export class Requests {
 
   /** False if nobody waits here: the request came from elsewhere. */
   answer(result: RequestResult): boolean {
-    const resolve = this.waiting.get(result.id);
-    this.waiting.delete(result.id);
+    const resolve = this.#waiting.get(result.id);
+    this.#waiting.delete(result.id);
     resolve?.(result);
     return resolve !== undefined;
   }

@@ -3,33 +3,33 @@
  * counts for a while.
  */
 export class SharedAnswer<T> {
-  private readonly work: () => Promise<T>;
-  private readonly goodForMs: number;
-  private answer: Promise<T> | null = null;
+  readonly #work: () => Promise<T>;
+  readonly #goodForMs: number;
+  #answer: Promise<T> | null = null;
   /** When `answer` was settled, ms on performance.now(); null: it is not. */
-  private settledAt: number | null = null;
+  #settledAt: number | null = null;
 
   constructor(work: () => Promise<T>, goodForMs: number) {
-    this.work = work;
-    this.goodForMs = goodForMs;
+    this.#work = work;
+    this.#goodForMs = goodForMs;
   }
 
   /** `goodForMs` old at most. Rejects as the work does; what failed is not kept. */
   get(): Promise<T> {
-    const old = this.settledAt !== null && performance.now() - this.settledAt >= this.goodForMs;
-    if (this.answer === null || old) {
-      this.settledAt = null;
-      this.answer = this.work().then(
+    const old = this.#settledAt !== null && performance.now() - this.#settledAt >= this.#goodForMs;
+    if (this.#answer === null || old) {
+      this.#settledAt = null;
+      this.#answer = this.#work().then(
         (value) => {
-          this.settledAt = performance.now();
+          this.#settledAt = performance.now();
           return value;
         },
         (error: unknown) => {
-          this.answer = null;
+          this.#answer = null;
           throw error;
         },
       );
     }
-    return this.answer;
+    return this.#answer;
   }
 }

@@ -13,33 +13,33 @@ export interface StuckVolume {
 
 export class StuckVolumes {
   /** Of each home, by volume: since when, ms on CLOCK_BOOTTIME. */
-  private readonly since: Map<ServerName, Map<string, number>>;
+  readonly #since: Map<ServerName, Map<string, number>>;
 
   constructor() {
-    this.since = new Map();
+    this.#since = new Map();
   }
 
   /** null: its disk answers again. */
   waits(home: ServerName, volume: string, sinceBootMs: number | null): void {
-    const volumes = this.since.get(home) ?? new Map<string, number>();
-    this.since.set(home, volumes);
+    const volumes = this.#since.get(home) ?? new Map<string, number>();
+    this.#since.set(home, volumes);
     if (sinceBootMs === null) volumes.delete(volume);
     else volumes.set(volume, sinceBootMs);
   }
 
   /** It is not served here any more, or anew. */
   forget(home: ServerName): void {
-    this.since.delete(home);
+    this.#since.delete(home);
   }
 
   of(home: ServerName, now: number): StuckVolume[] {
-    const volumes = this.since.get(home) ?? [];
+    const volumes = this.#since.get(home) ?? [];
     return Array.from(volumes, ([name, since]) => ({ name, forMs: Math.max(0, Math.round(now - since)) }));
   }
 
   /** Of one that has been stuck for long, as a sentence; null: there is none. */
   worst(now: number): string | null {
-    for (const home of this.since.keys()) {
+    for (const home of this.#since.keys()) {
       for (const { name, forMs } of this.of(home, now)) {
         if (forMs < WORTH_SAYING_MS) continue;
         return `the disk of ${home}'s volume ${name} has not answered for ${Math.round(forMs / 1000)} s`;

@@ -36,16 +36,16 @@ interface Kind {
 }
 
 export class VolumeErrorLog {
-  private readonly kinds: Map<ServerName, Map<string, Kind>>;
+  readonly #kinds: Map<ServerName, Map<string, Kind>>;
 
   constructor() {
-    this.kinds = new Map();
+    this.#kinds = new Map();
   }
 
   /** Takes what a thread has told. now: ms on any steady clock. Returns the lines for the log. */
   add(home: ServerName, volume: string, errors: readonly VolumeErrorCount[], now: number): string[] {
-    const kinds = this.kinds.get(home) ?? new Map<string, Kind>();
-    this.kinds.set(home, kinds);
+    const kinds = this.#kinds.get(home) ?? new Map<string, Kind>();
+    this.#kinds.set(home, kinds);
     const lines: string[] = [];
     for (const { call, errno, count, inode } of errors) {
       const key = `${volume}\n${call}\n${errno}`;
@@ -76,12 +76,12 @@ export class VolumeErrorLog {
 
   /** It is not served here any more, or anew. */
   forget(home: ServerName): void {
-    this.kinds.delete(home);
+    this.#kinds.delete(home);
   }
 
   /** Those of volumes that are still troubled, the latest first. */
   of(home: ServerName, now: number): VolumeErrorStatus[] {
-    const recent = [...(this.kinds.get(home)?.values() ?? [])].filter(
+    const recent = [...(this.#kinds.get(home)?.values() ?? [])].filter(
       ({ lastAt }) => now - lastAt < TROUBLED_MS,
     );
     recent.sort((a, b) => b.lastAt - a.lastAt);

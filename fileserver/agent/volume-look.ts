@@ -25,7 +25,7 @@ interface Look {
 }
 
 export class VolumeLooks {
-  private readonly underWay = new Map<ServerName, Look>();
+  readonly #underWay = new Map<ServerName, Look>();
 
   /**
    * Null: every volume is as it should be. Else a sentence about the first that is not, after PATIENCE_MS for each volume at
@@ -36,10 +36,10 @@ export class VolumeLooks {
     volumes: readonly LookedAt[],
     written?: WrittenVolumes,
   ): Promise<string | null> {
-    return this.within(home, this.underWay.get(home) ?? this.begin(home, volumes, written));
+    return this.#within(home, this.#underWay.get(home) ?? this.#begin(home, volumes, written));
   }
 
-  private begin(home: ServerName, volumes: readonly LookedAt[], written: WrittenVolumes | undefined): Look {
+  #begin(home: ServerName, volumes: readonly LookedAt[], written: WrittenVolumes | undefined): Look {
     const at = (volume: LookedAt): void => {
       look.volume = volume.name;
       look.sinceMs = performance.now();
@@ -50,13 +50,13 @@ export class VolumeLooks {
       // Begins in a later turn: `look` is there by then.
       result: Promise.resolve()
         .then(() => whyNotReadable(home, volumes, written, at))
-        .finally(() => this.underWay.delete(home)),
+        .finally(() => this.#underWay.delete(home)),
     };
-    this.underWay.set(home, look);
+    this.#underWay.set(home, look);
     return look;
   }
 
-  private async within(home: ServerName, look: Look): Promise<string | null> {
+  async #within(home: ServerName, look: Look): Promise<string | null> {
     const over = Promise.withResolvers<string>();
     let timer: NodeJS.Timeout;
     const wait = (): void => {

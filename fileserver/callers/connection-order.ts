@@ -38,14 +38,14 @@ export interface Place extends Origin {
 
 export class ConnectionOrder {
   readonly buffer: SharedArrayBuffer;
-  private readonly words: Int32Array;
-  private readonly secret: string;
+  readonly #words: Int32Array;
+  readonly #secret: string;
 
   constructor(buffer: SharedArrayBuffer) {
     const words = new Int32Array(buffer);
     this.buffer = buffer;
-    this.words = words.subarray(0, PLACES * WORDS);
-    this.secret = words.subarray(PLACES * WORDS).join(' ');
+    this.#words = words.subarray(0, PLACES * WORDS);
+    this.#secret = words.subarray(PLACES * WORDS).join(' ');
   }
 
   static allocate(): SharedArrayBuffer {
@@ -57,8 +57,8 @@ export class ConnectionOrder {
 
   /** A connection was accepted. */
   enter(number: number, host: string, port: number): Place {
-    const { words } = this;
-    const address = this.hashOf(`${host} ${port}`);
+    const words = this.#words;
+    const address = this.#hashOf(`${host} ${port}`);
     const first = (address >>> 1) % PLACES;
     for (let i = 0; i < PLACES; i++) {
       const place = (first + i) % PLACES;
@@ -72,22 +72,22 @@ export class ConnectionOrder {
       // Whoever is put down later finds the other.
       for (let near = 0; near < NEAR; near++) {
         const other = ((first + near) % PLACES) * WORDS;
-        if (Atomics.load(words, other + ADDRESS) === address) this.putInOrder(at, number, other);
+        if (Atomics.load(words, other + ADDRESS) === address) this.#putInOrder(at, number, other);
       }
-      return { place, number, host: this.hashOf(host), address };
+      return { place, number, host: this.#hashOf(host), address };
     }
-    return { place: -1, number, host: this.hashOf(host), address };
+    return { place: -1, number, host: this.#hashOf(host), address };
   }
 
   /** 32 bits; never 0. */
-  private hashOf(text: string): number {
-    return hash('sha256', `${this.secret} ${text}`, 'buffer').readInt32LE() | 1;
+  #hashOf(text: string): number {
+    return hash('sha256', `${this.#secret} ${text}`, 'buffer').readInt32LE() | 1;
   }
 
   /** Its client says who it is. */
   announce({ place, number }: Place, client: Uint8Array): void {
     if (place < 0) return;
-    const { words } = this;
+    const words = this.#words;
     const view = new DataView(client.buffer, client.byteOffset);
     const high = view.getInt32(0);
     const low = view.getInt32(4);
@@ -99,13 +99,13 @@ export class ConnectionOrder {
     if (Atomics.load(words, at + CLIENT) !== high) return;
     for (let other = 0; other < words.length; other += WORDS) {
       if (words[other + CLIENT] !== high || Atomics.load(words, other + CLIENT) !== high) continue;
-      if (Atomics.load(words, other + CLIENT + 1) === low) this.putInOrder(at, number, other);
+      if (Atomics.load(words, other + CLIENT + 1) === low) this.#putInOrder(at, number, other);
     }
   }
 
   /** Of two connections of one client only the younger is current. */
-  private putInOrder(own: number, number: number, other: number): void {
-    const { words } = this;
+  #putInOrder(own: number, number: number, other: number): void {
+    const words = this.#words;
     const theirs = Atomics.load(words, other + NUMBER);
     if (theirs > number) Atomics.compareExchange(words, own + NUMBER, number, 0);
     else if (theirs < number && theirs !== 0) Atomics.compareExchange(words, other + NUMBER, theirs, 0);
@@ -113,11 +113,11 @@ export class ConnectionOrder {
 
   /** Its client has not given it up, as far as is known. */
   isCurrent({ place, number }: Place): boolean {
-    return place < 0 || Atomics.load(this.words, place * WORDS + NUMBER) === number;
+    return place < 0 || Atomics.load(this.#words, place * WORDS + NUMBER) === number;
   }
 
   /** It has ended. */
   leave({ place }: Place): void {
-    if (place >= 0) Atomics.store(this.words, place * WORDS + TAKEN, 0);
+    if (place >= 0) Atomics.store(this.#words, place * WORDS + TAKEN, 0);
   }
 }

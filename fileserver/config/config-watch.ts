@@ -20,50 +20,50 @@ export interface ConfigWatchOptions {
 }
 
 export class ConfigWatch {
-  private readonly options: ConfigWatchOptions;
-  private text: string;
+  readonly #options: ConfigWatchOptions;
+  #text: string;
   /** What the file looked like when it was read last: reading it again is not worth while before that changes. */
-  private seen: string;
-  private timer: NodeJS.Timeout | null;
+  #seen: string;
+  #timer: NodeJS.Timeout | null;
 
   constructor(options: ConfigWatchOptions) {
-    this.options = options;
-    this.text = options.text;
-    this.seen = '';
-    this.timer = null;
+    this.#options = options;
+    this.#text = options.text;
+    this.#seen = '';
+    this.#timer = null;
   }
 
   start(): void {
-    const { everyMs = EVERY_MS } = this.options;
-    this.timer = setTimeout(() => {
+    const { everyMs = EVERY_MS } = this.#options;
+    this.#timer = setTimeout(() => {
       inBackground(
-        this.look().finally(() => {
-          if (this.timer !== null) this.start();
+        this.#look().finally(() => {
+          if (this.#timer !== null) this.start();
         }),
       );
     }, everyMs);
-    this.timer.unref();
+    this.#timer.unref();
   }
 
   stop(): void {
-    if (this.timer !== null) clearTimeout(this.timer);
-    this.timer = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
-  private async look(): Promise<void> {
-    const { file, changed } = this.options;
+  async #look(): Promise<void> {
+    const { file, changed } = this.#options;
     let text: string;
     try {
       const { dev, ino, size, mtimeNs } = await stat(file, { bigint: true });
       const looks = [dev, ino, size, mtimeNs].join();
-      if (looks === this.seen) return;
+      if (looks === this.#seen) return;
       text = await readFile(file, 'utf8');
-      this.seen = looks;
+      this.#seen = looks;
     } catch {
       return;
     }
-    if (text === this.text || this.timer === null) return;
-    this.text = text;
+    if (text === this.#text || this.#timer === null) return;
+    this.#text = text;
     changed(text);
   }
 }

@@ -22,51 +22,51 @@ export type Admission = string & { readonly brand: unique symbol };
 
 export class ConnectionsByAddress {
   readonly max: number;
-  private readonly counts: Map<string, number>;
-  private clients: number;
-  private strangers: number;
+  readonly #counts: Map<string, number>;
+  #clients: number;
+  #strangers: number;
 
   /** max: of all clients together. */
   constructor(max: number) {
     this.max = max;
-    this.counts = new Map();
-    this.clients = 0;
-    this.strangers = 0;
+    this.#counts = new Map();
+    this.#clients = 0;
+    this.#strangers = 0;
   }
 
   get total(): number {
-    return this.clients + this.strangers;
+    return this.#clients + this.#strangers;
   }
 
   /** isClient: the address is in an export. null: refused, and why() says so. */
   admit(address: string, isClient: boolean): Admission | null {
     if (this.why(address, isClient) !== null) return null;
     const admission = keyOf(address, isClient);
-    this.counts.set(admission, this.countOf(admission) + 1);
-    if (isClient) this.clients += 1;
-    else this.strangers += 1;
+    this.#counts.set(admission, this.#countOf(admission) + 1);
+    if (isClient) this.#clients += 1;
+    else this.#strangers += 1;
     return admission;
   }
 
   /** null: it may have one more. */
   why(address: string, isClient: boolean): Refusal | null {
-    const count = this.countOf(keyOf(address, isClient));
-    if (!isClient) return this.strangers < STRANGERS_MAX && count < STRANGER_MAX ? null : 'stranger';
-    if (this.clients >= this.max) return 'full';
-    return count < SHARE * (this.max - this.clients) ? null : 'address';
+    const count = this.#countOf(keyOf(address, isClient));
+    if (!isClient) return this.#strangers < STRANGERS_MAX && count < STRANGER_MAX ? null : 'stranger';
+    if (this.#clients >= this.max) return 'full';
+    return count < SHARE * (this.max - this.#clients) ? null : 'address';
   }
 
   leave(admission: Admission): void {
-    const count = this.countOf(admission);
+    const count = this.#countOf(admission);
     if (count === 0) throw new Error(`no connection is left of ${admission}`);
-    if (count === 1) this.counts.delete(admission);
-    else this.counts.set(admission, count - 1);
-    if (admission.startsWith(STRANGER)) this.strangers -= 1;
-    else this.clients -= 1;
+    if (count === 1) this.#counts.delete(admission);
+    else this.#counts.set(admission, count - 1);
+    if (admission.startsWith(STRANGER)) this.#strangers -= 1;
+    else this.#clients -= 1;
   }
 
-  private countOf(key: string): number {
-    return this.counts.get(key) ?? 0;
+  #countOf(key: string): number {
+    return this.#counts.get(key) ?? 0;
   }
 }
 

@@ -12,12 +12,12 @@ const GOOD_FOR_MS = 1000;
 const SIZE_MIN = 16;
 
 export class TokenFile {
-  private readonly path: string;
-  private readonly text: SharedAnswer<string>;
+  readonly #path: string;
+  readonly #text: SharedAnswer<string>;
 
   constructor(path: string) {
-    this.path = path;
-    this.text = new SharedAnswer(async () => (await readFile(path, 'utf8')).trim(), GOOD_FOR_MS);
+    this.#path = path;
+    this.#text = new SharedAnswer(async () => (await readFile(path, 'utf8')).trim(), GOOD_FOR_MS);
   }
 
   /** Null: it is the token. Otherwise a sentence for who asks. `header`: of the request's Authorization. */
@@ -26,12 +26,12 @@ export class TokenFile {
     if (shown === undefined) return 'Show the token: "Authorization: Bearer TOKEN".';
     let wanted: string;
     try {
-      wanted = await this.text.get();
+      wanted = await this.#text.get();
     } catch (error) {
       return `The token cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'}), so nobody gets in.`;
     }
     if (wanted.length < SIZE_MIN)
-      return `${this.path} holds fewer than ${SIZE_MIN} characters, so nobody gets in.`;
+      return `${this.#path} holds fewer than ${SIZE_MIN} characters, so nobody gets in.`;
     return timingSafeEqual(digest(shown), digest(wanted)) ? null : 'This is not the token.';
   }
 }

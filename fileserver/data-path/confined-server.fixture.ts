@@ -16,59 +16,59 @@ interface Order {
 
 export class ConfinedServer {
   readonly messages: FromDataThread[];
-  private readonly child: ChildProcess;
-  private readonly checkout: ReadableCheckout;
-  private readonly ended: Promise<string>;
+  readonly #child: ChildProcess;
+  readonly #checkout: ReadableCheckout;
+  readonly #ended: Promise<string>;
 
   /** prefix: a command that executes the words behind it. env: in addition to this process's. */
   constructor(prefix: readonly string[], env: Readonly<Record<string, string>> = {}) {
     this.messages = [];
-    this.checkout = readableCheckout();
-    const { root, node } = this.checkout;
+    this.#checkout = readableCheckout();
+    const { root, node } = this.#checkout;
     const program = join(root, 'fileserver/data-path/confined-server.fixture.ts');
     const [command, ...args] = [...prefix, node, program, 'serve'];
-    this.child = spawn(command!, args, {
+    this.#child = spawn(command!, args, {
       cwd: root,
       env: { ...process.env, NODE_OPTIONS: '', ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.child.on('message', (message: FromDataThread) => this.messages.push(message));
-    this.ended = new Promise((resolve) => {
-      this.child.once('error', (error) => resolve(error.message));
-      this.child.once('exit', (code, signal) => resolve(`it ended: ${code ?? signal}`));
+    this.#child.on('message', (message: FromDataThread) => this.messages.push(message));
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => resolve(error.message));
+      this.#child.once('exit', (code, signal) => resolve(`it ended: ${code ?? signal}`));
     });
   }
 
   get pid(): number {
-    return this.child.pid!;
+    return this.#child.pid!;
   }
 
   /** Resolves with the port. Throws why it does not serve. */
   async open(open: OpenMessage, testing: DataThreadTesting | null = null): Promise<number> {
-    this.child.send({ testing, open, close: null } satisfies Order);
+    this.#child.send({ testing, open, close: null } satisfies Order);
     const answer = await this.next(({ kind }) => kind === 'opened' || kind === 'openFailed');
     if (answer.kind === 'opened') return answer.port;
     throw new Error(answer.kind === 'openFailed' ? `${answer.reason}: ${answer.message}` : answer.kind);
   }
 
   async close(mode: CloseMode): Promise<void> {
-    this.child.send({ testing: null, open: null, close: mode } satisfies Order);
+    this.#child.send({ testing: null, open: null, close: mode } satisfies Order);
     await this.next(({ kind }) => kind === 'closed');
   }
 
   next(wanted: (message: FromDataThread) => boolean): Promise<FromDataThread> {
     return new Promise((resolve, reject) => {
-      this.child.on('message', (message: FromDataThread) => {
+      this.#child.on('message', (message: FromDataThread) => {
         if (wanted(message)) resolve(message);
       });
-      void this.ended.then((why) => reject(new Error(why)));
+      void this.#ended.then((why) => reject(new Error(why)));
     });
   }
 
   async stop(): Promise<void> {
-    this.child.kill('SIGKILL');
-    await this.ended;
-    this.checkout.remove();
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+    this.#checkout.remove();
   }
 }
 

@@ -13,27 +13,27 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** An owner in a process of its own. */
 class Owner {
-  private readonly child: ChildProcess;
+  readonly #child: ChildProcess;
   readonly exited: Promise<void>;
 
   constructor() {
-    this.child = fork(new URL('./data-thread-process.fixture.ts', import.meta.url), { stdio: 'inherit' });
-    this.exited = new Promise((resolve) => this.child.once('exit', () => resolve()));
+    this.#child = fork(new URL('./data-thread-process.fixture.ts', import.meta.url), { stdio: 'inherit' });
+    this.exited = new Promise((resolve) => this.#child.once('exit', () => resolve()));
   }
 
   open(path: string, epoch: number, testing: DataThreadTesting): Promise<number> {
     const server = epoch % 2 === 1 ? 'filer-a' : 'filer-b';
     return new Promise((resolve, reject) => {
-      this.child.on('message', (message: FromDataThread) => {
+      this.#child.on('message', (message: FromDataThread) => {
         if (message.kind === 'opened') resolve(message.port);
         if (message.kind === 'openFailed' || message.kind === 'fault') reject(new Error(message.message));
       });
-      this.child.send({ message: openMessage(path, { epoch, server }), testing });
+      this.#child.send({ message: openMessage(path, { epoch, server }), testing });
     });
   }
 
   kill(): void {
-    this.child.kill('SIGKILL');
+    this.#child.kill('SIGKILL');
   }
 }
 

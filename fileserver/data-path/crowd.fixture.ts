@@ -17,13 +17,13 @@ export interface CrowdSize {
 }
 
 export class Crowd {
-  private readonly sockets: Socket[];
-  private readonly timer: NodeJS.Timeout;
+  readonly #sockets: Socket[];
+  readonly #timer: NodeJS.Timeout;
 
   private constructor(sockets: Socket[], writers: readonly Socket[]) {
-    this.sockets = sockets;
+    this.#sockets = sockets;
     const crumb = new Uint8Array(16);
-    this.timer = setInterval(() => {
+    this.#timer = setInterval(() => {
       for (const socket of writers) socket.write(crumb);
     }, 50);
   }
@@ -56,8 +56,8 @@ export class Crowd {
   }
 
   disperse(): void {
-    clearInterval(this.timer);
-    for (const socket of this.sockets) socket.destroy();
+    clearInterval(this.#timer);
+    for (const socket of this.#sockets) socket.destroy();
   }
 }
 

@@ -60,8 +60,8 @@ export class TestDataThread {
   readonly messages: FromDataThread[];
   readonly board: ThreadBoard;
   readonly figures: DataFigures;
-  private readonly worker: Worker;
-  private listeners: ((message: FromDataThread) => void)[];
+  readonly #worker: Worker;
+  #listeners: ((message: FromDataThread) => void)[];
 
   constructor(
     testing?: DataThreadTesting,
@@ -70,19 +70,19 @@ export class TestDataThread {
   ) {
     this.rights = new RightTable(allocateRightTable());
     this.messages = [];
-    this.listeners = [];
+    this.#listeners = [];
     this.board = new ThreadBoard(ThreadBoard.allocate(threadCount(threads)));
     const metrics = new SharedArrayBuffer(metricsSize(threads));
     this.figures = new DataFigures(metrics, threads);
     const groups = groupChannel === undefined ? {} : { groupChannel };
     const common = { rights: this.rights.buffer, threads, board: this.board.buffer, metrics, ...groups };
     const options: DataThreadOptions = testing === undefined ? common : { ...common, testing };
-    this.worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
-    this.worker.on('message', (message: FromDataThread) => {
+    this.#worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
+    this.#worker.on('message', (message: FromDataThread) => {
       this.messages.push(message);
-      for (const listener of [...this.listeners]) listener(message);
+      for (const listener of [...this.#listeners]) listener(message);
     });
-    this.worker.on('error', (error) => {
+    this.#worker.on('error', (error) => {
       throw error;
     });
   }
@@ -96,7 +96,7 @@ export class TestDataThread {
   }
 
   post(message: ToDataThread): void {
-    this.worker.postMessage(message);
+    this.#worker.postMessage(message);
   }
 
   /** The next message for which `wanted` is true. */
@@ -104,10 +104,10 @@ export class TestDataThread {
     return new Promise((resolve) => {
       const listener = (message: FromDataThread): void => {
         if (!wanted(message)) return;
-        this.listeners = this.listeners.filter((one) => one !== listener);
+        this.#listeners = this.#listeners.filter((one) => one !== listener);
         resolve(message);
       };
-      this.listeners.push(listener);
+      this.#listeners.push(listener);
     });
   }
 
@@ -135,11 +135,11 @@ export class TestDataThread {
   }
 
   async stop(): Promise<void> {
-    this.worker.removeAllListeners('error');
+    this.#worker.removeAllListeners('error');
     // To end a thread while it loads the C library through koffi aborts the whole process.
     const until = performance.now() + START_MS_MAX;
     while (!this.board.allStarted && performance.now() < until) await delay(5);
-    await this.worker.terminate();
+    await this.#worker.terminate();
   }
 }
 

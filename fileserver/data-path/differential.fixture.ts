@@ -185,14 +185,14 @@ const MODES = [0o777, 0o755, 0o700, 0o644, 0o600, 0o000, 0o1777, 0o2775, 0o4755,
 const TWINS_MAX = 40;
 
 export class TwinTrees {
-  private readonly client: RpcClient;
-  private readonly random: SeededRandom;
-  private readonly users: readonly User[];
-  private readonly root: User;
-  private readonly dirs: Twin[];
-  private readonly others: Twin[];
+  readonly #client: RpcClient;
+  readonly #random: SeededRandom;
+  readonly #users: readonly User[];
+  readonly #root: User;
+  readonly #dirs: Twin[];
+  readonly #others: Twin[];
   /** Two changes in a row have different times: else "has changed" can't be seen. */
-  private readonly fineTimes: boolean;
+  readonly #fineTimes: boolean;
   readonly statuses: Map<string, number>;
 
   constructor(
@@ -202,25 +202,25 @@ export class TwinTrees {
     top: { readonly handle: Uint8Array; readonly fd: number },
     fineTimes: boolean,
   ) {
-    this.client = client;
-    this.random = random;
-    this.users = users;
-    this.root = users[0]!;
-    this.dirs = [top];
-    this.others = [];
-    this.fineTimes = fineTimes;
+    this.#client = client;
+    this.#random = random;
+    this.#users = users;
+    this.#root = users[0]!;
+    this.#dirs = [top];
+    this.#others = [];
+    this.#fineTimes = fineTimes;
     this.statuses = new Map();
   }
 
   /** One operation on both sides. Throws an Error that says what it was and where they differ. */
   async step(): Promise<void> {
-    const plan = this.plan();
-    const before = await Promise.all(plan.about.map((twin) => this.look(twin)));
+    const plan = this.#plan();
+    const before = await Promise.all(plan.about.map((twin) => this.#look(twin)));
     const gone = plan.about.some(isGone);
     const { result, content = null } = plan.local();
     const answer = await plan.remote();
     const expected = gone ? nfsstat3.NFS3ERR_STALE : statusOf(result);
-    this.count(plan.what, answer.status);
+    this.#count(plan.what, answer.status);
     const say = (what: string, remote: unknown, local: unknown): void => {
       if (isDeepStrictEqual(remote, local)) return;
       throw new Error(`${plan.what}: ${what}: NFS ${inspect(remote)}, local ${inspect(local)}`);
@@ -233,31 +233,31 @@ export class TwinTrees {
     if (answer.status === nfs.NFS3_OK) say('content', answer.content, content);
     const timesSet = answer.status === nfs.NFS3_OK ? (plan.exactTimes ?? []) : [];
     for (const [i, twin] of plan.about.entries()) {
-      await this.compare(twin, before[i]!, answer.wcc[i] ?? null, timesSet, say);
+      await this.#compare(twin, before[i]!, answer.wcc[i] ?? null, timesSet, say);
     }
-    if (plan.made !== undefined) await this.meet(plan.made.dir, plan.made.name, say);
-    this.forgetSome();
+    if (plan.made !== undefined) await this.#meet(plan.made.dir, plan.made.name, say);
+    this.#forgetSome();
   }
 
-  private count(what: string, status: number): void {
+  #count(what: string, status: number): void {
     const key = `${what.split(' ')[0]} ${nfs.nfsstat3Name(status)}`;
     this.statuses.set(key, (this.statuses.get(key) ?? 0) + 1);
   }
 
-  private async look(twin: Twin): Promise<{ remote: nfs.fattr3 | null; local: Attributes }> {
-    const res = await this.client.call('GETATTR', { object: twin.handle });
+  async #look(twin: Twin): Promise<{ remote: nfs.fattr3 | null; local: Attributes }> {
+    const res = await this.#client.call('GETATTR', { object: twin.handle });
     const remote = res.status === nfs.NFS3_OK ? res.obj_attributes : null;
     return { remote, local: localAttributes(twin.fd) };
   }
 
-  private async compare(
+  async #compare(
     twin: Twin,
     before: { remote: nfs.fattr3 | null; local: Attributes },
     wcc: nfs.wcc_data | null,
     timesSet: readonly SettableTime[],
     say: (what: string, remote: unknown, local: unknown) => void,
   ): Promise<void> {
-    const after = await this.look(twin);
+    const after = await this.#look(twin);
     say('exists', after.remote !== null, after.local.nlink > 0);
     if (after.remote === null || before.remote === null) return;
     if (wcc?.before != null) {
@@ -266,15 +266,15 @@ export class TwinTrees {
     }
     // Asked for between the two, the time of the last access may have moved.
     if (wcc?.after != null) say('wcc after', { ...wcc.after, atime: 0 }, { ...after.remote, atime: 0 });
-    this.sayAttributes(remoteAttributes(after.remote), after.local, timesSet, say);
-    if (!this.fineTimes) return;
+    this.#sayAttributes(remoteAttributes(after.remote), after.local, timesSet, say);
+    if (!this.#fineTimes) return;
     const was = remoteAttributes(before.remote);
     const is = remoteAttributes(after.remote);
     say('mtime moved', is.mtime !== was.mtime, after.local.mtime !== before.local.mtime);
     say('ctime moved', is.ctime !== was.ctime, after.local.ctime !== before.local.ctime);
   }
 
-  private sayAttributes(
+  #sayAttributes(
     remote: Attributes,
     local: Attributes,
     timesSet: readonly SettableTime[],
@@ -287,90 +287,94 @@ export class TwinTrees {
   }
 
   /** Looks the name up on both sides, as root, and remembers what is there. */
-  private async meet(
+  async #meet(
     dir: Twin,
     name: Uint8Array,
     say: (what: string, remote: unknown, local: unknown) => void,
   ): Promise<void> {
     if (isGone(dir)) return;
-    const res = await this.client.call('LOOKUP', { what: { dir: dir.handle, name } });
+    const res = await this.#client.call('LOOKUP', { what: { dir: dir.handle, name } });
     const fd = calls.openAt(dir.fd, name, calls.O_PATH | calls.O_NOFOLLOW);
     say('lookup', nfs.nfsstat3Name(res.status), nfs.nfsstat3Name(statusOf(fd)));
     if (res.status !== nfs.NFS3_OK || fd < 0) return;
     const twin: Twin = { handle: res.object, fd };
-    this.sayAttributes(remoteAttributes(res.obj_attributes!), localAttributes(fd), [], say);
-    (localAttributes(fd).type === nfs.NF3DIR ? this.dirs : this.others).push(twin);
+    this.#sayAttributes(remoteAttributes(res.obj_attributes!), localAttributes(fd), [], say);
+    (localAttributes(fd).type === nfs.NF3DIR ? this.#dirs : this.#others).push(twin);
   }
 
-  private forgetSome(): void {
+  #forgetSome(): void {
     // The first directory stays: it is where everything begins.
-    while (this.dirs.length > TWINS_MAX / 4) calls.close(this.dirs.splice(1, 1)[0]!.fd);
-    while (this.others.length > TWINS_MAX) calls.close(this.others.shift()!.fd);
+    while (this.#dirs.length > TWINS_MAX / 4) calls.close(this.#dirs.splice(1, 1)[0]!.fd);
+    while (this.#others.length > TWINS_MAX) calls.close(this.#others.shift()!.fd);
   }
 
   close(): void {
-    for (const { fd } of [...this.dirs, ...this.others]) calls.close(fd);
+    for (const { fd } of [...this.#dirs, ...this.#others]) calls.close(fd);
   }
 
   // ---------------------------------------------------------------------------------------------- operations
 
-  private plan(): Plan {
-    const { random } = this;
-    const who = random.pick(this.users);
-    const dir = random.pick(this.dirs);
+  #plan(): Plan {
+    const random = this.#random;
+    const who = random.pick(this.#users);
+    const dir = random.pick(this.#dirs);
     const name = random.pick(NAMES);
     const object =
-      this.others.length === 0 || random.chance(1 / 5) ? random.pick(this.dirs) : random.pick(this.others);
+      this.#others.length === 0 || random.chance(1 / 5) ? random.pick(this.#dirs) : random.pick(this.#others);
     const choices: (() => Plan)[] = [
-      () => this.create(who, dir, name),
-      () => this.create(who, dir, name),
-      () => this.mkdir(who, dir, name),
-      () => this.symlink(who, dir, name),
-      () => this.mknod(who, dir, name),
-      () => this.remove(who, dir, name),
-      () => this.rmdir(who, dir, name),
-      () => this.rename(who, dir, name),
-      () => this.rename(who, dir, name),
-      () => this.link(who, object, dir, name),
-      () => this.setMode(who, object),
-      () => this.setOwner(who, object),
-      () => this.setSize(who, object),
-      () => this.setTimes(who, object),
-      () => this.write(who, object),
-      () => this.write(who, object),
-      () => this.read(who, object),
-      () => this.lookup(who, dir, name),
-      () => this.access(who, object),
-      () => this.list(who, dir),
-      () => this.readlink(object),
+      () => this.#create(who, dir, name),
+      () => this.#create(who, dir, name),
+      () => this.#mkdir(who, dir, name),
+      () => this.#symlink(who, dir, name),
+      () => this.#mknod(who, dir, name),
+      () => this.#remove(who, dir, name),
+      () => this.#rmdir(who, dir, name),
+      () => this.#rename(who, dir, name),
+      () => this.#rename(who, dir, name),
+      () => this.#link(who, object, dir, name),
+      () => this.#setMode(who, object),
+      () => this.#setOwner(who, object),
+      () => this.#setSize(who, object),
+      () => this.#setTimes(who, object),
+      () => this.#write(who, object),
+      () => this.#write(who, object),
+      () => this.#read(who, object),
+      () => this.#lookup(who, dir, name),
+      () => this.#access(who, object),
+      () => this.#list(who, dir),
+      () => this.#readlink(object),
     ];
     return { hasLongName: name.length > 255, ...random.pick(choices)() };
   }
 
-  private label(who: User, what: string, detail: unknown): string {
+  #label(who: User, what: string, detail: unknown): string {
     const { uid, gid, groups } = who.identity;
     return `${what} as ${uid}:${gid}[${groups.join()}] ${JSON.stringify(detail)}`;
   }
 
-  private readonly nameOf = (name: Uint8Array): string => Buffer.from(name).toString('latin1').slice(0, 12);
+  readonly #nameOf = (name: Uint8Array): string => Buffer.from(name).toString('latin1').slice(0, 12);
 
-  private create(who: User, dir: Twin, name: Uint8Array): Plan {
-    const { random } = this;
+  #create(who: User, dir: Twin, name: Uint8Array): Plan {
+    const random = this.#random;
     const mode = random.pick(MODES);
     const checked = random.chance(1 / 2);
     const cut = random.chance(1 / 2) ? 0 : null;
     const obj_attributes = { ...nfs.SATTR3_NOTHING, mode, size: cut };
     const how = { mode: checked ? nfs.GUARDED : nfs.UNCHECKED, obj_attributes };
     return {
-      what: this.label(who, checked ? 'CREATE' : 'CREATE-UNCHECKED', { name: this.nameOf(name), mode, cut }),
+      what: this.#label(who, checked ? 'CREATE' : 'CREATE-UNCHECKED', {
+        name: this.#nameOf(name),
+        mode,
+        cut,
+      }),
       about: [dir],
-      remote: () => this.changed('CREATE', { where: { dir: dir.handle, name }, how }, who),
-      local: () => ({ result: this.createLocal(who, dir, name, mode, checked, cut) }),
+      remote: () => this.#changed('CREATE', { where: { dir: dir.handle, name }, how }, who),
+      local: () => ({ result: this.#createLocal(who, dir, name, mode, checked, cut) }),
       made: { dir, name },
     };
   }
 
-  private createLocal(
+  #createLocal(
     who: User,
     dir: Twin,
     name: Uint8Array,
@@ -386,41 +390,41 @@ export class TwinTrees {
     if (pathFd < 0) return pathFd;
     // RFC 1813 §3.3.8: an existing regular file is taken, and of its attributes only the size counts.
     const isFile = localAttributes(pathFd).type === nfs.NF3REG;
-    const result = !isFile ? -E.EEXIST : cut === null ? 0 : this.truncateLocal(who, pathFd, cut);
+    const result = !isFile ? -E.EEXIST : cut === null ? 0 : this.#truncateLocal(who, pathFd, cut);
     calls.close(pathFd);
     return result;
   }
 
-  private mkdir(who: User, dir: Twin, name: Uint8Array): Plan {
-    const mode = this.random.pick(MODES);
+  #mkdir(who: User, dir: Twin, name: Uint8Array): Plan {
+    const mode = this.#random.pick(MODES);
     const attributes = { ...nfs.SATTR3_NOTHING, mode };
     return {
-      what: this.label(who, 'MKDIR', { name: this.nameOf(name), mode }),
+      what: this.#label(who, 'MKDIR', { name: this.#nameOf(name), mode }),
       about: [dir],
-      remote: () => this.changed('MKDIR', { where: { dir: dir.handle, name }, attributes }, who),
+      remote: () => this.#changed('MKDIR', { where: { dir: dir.handle, name }, attributes }, who),
       local: () => ({ result: as(who.identity, () => calls.makeDirectoryAt(OPEN, dir.fd, name, mode)) }),
       made: { dir, name },
     };
   }
 
-  private symlink(who: User, dir: Twin, name: Uint8Array): Plan {
-    const { random } = this;
+  #symlink(who: User, dir: Twin, name: Uint8Array): Plan {
+    const random = this.#random;
     const target = random.chance(1 / 3)
       ? bytes('../'.repeat(1 + random.below(300)))
       : random.bytes(1 + random.below(60));
     for (let i = 0; i < target.length; i++) target[i] ||= 1;
     const symlink = { symlink_attributes: nfs.SATTR3_NOTHING, symlink_data: target };
     return {
-      what: this.label(who, 'SYMLINK', { name: this.nameOf(name), size: target.length }),
+      what: this.#label(who, 'SYMLINK', { name: this.#nameOf(name), size: target.length }),
       about: [dir],
-      remote: () => this.changed('SYMLINK', { where: { dir: dir.handle, name }, symlink }, who),
+      remote: () => this.#changed('SYMLINK', { where: { dir: dir.handle, name }, symlink }, who),
       local: () => ({ result: as(who.identity, () => calls.makeSymbolicLinkAt(OPEN, target, dir.fd, name)) }),
       made: { dir, name },
     };
   }
 
-  private mknod(who: User, dir: Twin, name: Uint8Array): Plan {
-    const { random } = this;
+  #mknod(who: User, dir: Twin, name: Uint8Array): Plan {
+    const random = this.#random;
     const mode = random.pick(MODES);
     const [major, minor] = [random.below(4096), random.below(1 << 20)];
     const sattr = { ...nfs.SATTR3_NOTHING, mode };
@@ -433,9 +437,9 @@ export class TwinTrees {
     ];
     const [type, what] = random.pick(kinds);
     return {
-      what: this.label(who, 'MKNOD', { name: this.nameOf(name), type, mode }),
+      what: this.#label(who, 'MKNOD', { name: this.#nameOf(name), type, mode }),
       about: [dir],
-      remote: () => this.changed('MKNOD', { where: { dir: dir.handle, name }, what }, who),
+      remote: () => this.#changed('MKNOD', { where: { dir: dir.handle, name }, what }, who),
       local: () => ({
         result: as(who.identity, () => calls.makeNodeAt(OPEN, dir.fd, name, type | mode, major, minor)),
       }),
@@ -443,20 +447,20 @@ export class TwinTrees {
     };
   }
 
-  private remove(who: User, dir: Twin, name: Uint8Array): Plan {
+  #remove(who: User, dir: Twin, name: Uint8Array): Plan {
     return {
-      what: this.label(who, 'REMOVE', this.nameOf(name)),
+      what: this.#label(who, 'REMOVE', this.#nameOf(name)),
       about: [dir],
-      remote: () => this.changed('REMOVE', { object: { dir: dir.handle, name } }, who),
+      remote: () => this.#changed('REMOVE', { object: { dir: dir.handle, name } }, who),
       local: () => ({ result: as(who.identity, () => calls.unlinkAt(OPEN, dir.fd, name, 0)) }),
     };
   }
 
-  private rmdir(who: User, dir: Twin, name: Uint8Array): Plan {
+  #rmdir(who: User, dir: Twin, name: Uint8Array): Plan {
     return {
-      what: this.label(who, 'RMDIR', this.nameOf(name)),
+      what: this.#label(who, 'RMDIR', this.#nameOf(name)),
       about: [dir],
-      remote: () => this.changed('RMDIR', { object: { dir: dir.handle, name } }, who),
+      remote: () => this.#changed('RMDIR', { object: { dir: dir.handle, name } }, who),
       local: () => {
         const result = as(who.identity, () => calls.unlinkAt(OPEN, dir.fd, name, calls.AT_REMOVEDIR));
         return { result: result === -E.EEXIST ? -E.ENOTEMPTY : result };
@@ -464,20 +468,20 @@ export class TwinTrees {
     };
   }
 
-  private rename(who: User, dir: Twin, name: Uint8Array): Plan {
-    const { random } = this;
-    const to = random.chance(1 / 2) ? dir : random.pick(this.dirs);
+  #rename(who: User, dir: Twin, name: Uint8Array): Plan {
+    const random = this.#random;
+    const to = random.chance(1 / 2) ? dir : random.pick(this.#dirs);
     const toName = random.pick(NAMES);
     const args = { from: { dir: dir.handle, name }, to: { dir: to.handle, name: toName } };
     return {
-      what: this.label(who, 'RENAME', {
-        name: this.nameOf(name),
+      what: this.#label(who, 'RENAME', {
+        name: this.#nameOf(name),
         same: to === dir,
-        toName: this.nameOf(toName),
+        toName: this.#nameOf(toName),
       }),
       about: [dir, to],
       remote: async () => {
-        const res = await this.client.call('RENAME', args, who);
+        const res = await this.#client.call('RENAME', args, who);
         return { status: res.status, wcc: [res.fromdir_wcc, res.todir_wcc], content: null };
       },
       local: () => ({ result: as(who.identity, () => calls.renameAt(OPEN, dir.fd, name, to.fd, toName)) }),
@@ -488,13 +492,13 @@ export class TwinTrees {
     };
   }
 
-  private link(who: User, file: Twin, dir: Twin, name: Uint8Array): Plan {
+  #link(who: User, file: Twin, dir: Twin, name: Uint8Array): Plan {
     const args = { file: file.handle, link: { dir: dir.handle, name } };
     return {
-      what: this.label(who, 'LINK', this.nameOf(name)),
+      what: this.#label(who, 'LINK', this.#nameOf(name)),
       about: [file, dir],
       remote: async () => {
-        const res = await this.client.call('LINK', args, who);
+        const res = await this.#client.call('LINK', args, who);
         return { status: res.status, wcc: [null, res.linkdir_wcc], content: null };
       },
       local: () => ({ result: as(who.identity, () => calls.linkFrom(OPEN, file.fd, dir.fd, name)) }),
@@ -502,19 +506,13 @@ export class TwinTrees {
     };
   }
 
-  private setattr(
-    who: User,
-    object: Twin,
-    what: string,
-    given: Partial<nfs.sattr3>,
-    local: () => number,
-  ): Plan {
+  #setattr(who: User, object: Twin, what: string, given: Partial<nfs.sattr3>, local: () => number): Plan {
     const new_attributes = { ...nfs.SATTR3_NOTHING, ...given };
     return {
-      what: this.label(who, what, given),
+      what: this.#label(who, what, given),
       about: [object],
       remote: async () => {
-        const res = await this.client.call(
+        const res = await this.#client.call(
           'SETATTR',
           { object: object.handle, new_attributes, guard: null },
           who,
@@ -525,52 +523,52 @@ export class TwinTrees {
     };
   }
 
-  private setMode(who: User, object: Twin): Plan {
-    const mode = this.random.pick(MODES);
-    return this.setattr(who, object, 'SETATTR-MODE', { mode }, () =>
-      this.changeModeLocal(who, object.fd, mode),
+  #setMode(who: User, object: Twin): Plan {
+    const mode = this.#random.pick(MODES);
+    return this.#setattr(who, object, 'SETATTR-MODE', { mode }, () =>
+      this.#changeModeLocal(who, object.fd, mode),
     );
   }
 
-  private changeModeLocal(who: User, fd: number, mode: number): number {
+  #changeModeLocal(who: User, fd: number, mode: number): number {
     const { type, uid } = localAttributes(fd);
     if (type !== nfs.NF3LNK) return as(who.identity, () => calls.changeMode(OPEN, fd, mode));
     const { uid: me } = who.identity;
     return me === 0 || me === uid ? 0 : -E.EPERM;
   }
 
-  private setOwner(who: User, object: Twin): Plan {
-    const { random } = this;
+  #setOwner(who: User, object: Twin): Plan {
+    const random = this.#random;
     const ids = [
-      ...new Set(this.users.flatMap(({ identity: { uid, gid, groups } }) => [uid, gid, ...groups])),
+      ...new Set(this.#users.flatMap(({ identity: { uid, gid, groups } }) => [uid, gid, ...groups])),
     ];
     const uid = random.chance(1 / 2) ? random.pick(ids) : null;
     const gid = uid === null || random.chance(1 / 2) ? random.pick(ids) : null;
     const change = (): number =>
       calls.changeOwner(OPEN, object.fd, uid ?? calls.ID_UNCHANGED, gid ?? calls.ID_UNCHANGED);
-    return this.setattr(who, object, 'SETATTR-OWNER', { uid, gid }, () => as(who.identity, change));
+    return this.#setattr(who, object, 'SETATTR-OWNER', { uid, gid }, () => as(who.identity, change));
   }
 
-  private setSize(who: User, object: Twin): Plan {
-    const size = this.random.pick([0, 1, 4095, 4096, 100_000, 2 ** 33, 2 ** 43, 2 ** 50]);
-    return this.setattr(who, object, 'SETATTR-SIZE', { size }, () => {
+  #setSize(who: User, object: Twin): Plan {
+    const size = this.#random.pick([0, 1, 4095, 4096, 100_000, 2 ** 33, 2 ** 43, 2 ** 50]);
+    return this.#setattr(who, object, 'SETATTR-SIZE', { size }, () => {
       const { type } = localAttributes(object.fd);
       if (type === nfs.NF3DIR) return -E.EISDIR;
       if (type !== nfs.NF3REG) return -E.EINVAL;
-      return this.truncateLocal(who, object.fd, size);
+      return this.#truncateLocal(who, object.fd, size);
     });
   }
 
-  private truncateLocal(who: User, pathFd: number, size: number): number {
-    if (!this.mayOpen(who, pathFd, W_OK)) return -E.EACCES;
+  #truncateLocal(who: User, pathFd: number, size: number): number {
+    if (!this.#mayOpen(who, pathFd, W_OK)) return -E.EACCES;
     const fd = calls.reopen(pathFd, calls.O_RDWR);
     const result = as(who.identity, () => calls.truncate(OPEN, fd, size));
     calls.close(fd);
     return result;
   }
 
-  private setTimes(who: User, object: Twin): Plan {
-    const { random } = this;
+  #setTimes(who: User, object: Twin): Plan {
+    const random = this.#random;
     const choose = (): nfs.set_time => {
       const how = random.below(3);
       // The years 1970 to 2038, which every file system has.
@@ -588,7 +586,9 @@ export class TwinTrees {
       atime.how === nfs.DONT_CHANGE && mtime.how === nfs.DONT_CHANGE
         ? 0
         : calls.changeTimes(OPEN, object.fd, seconds(atime), nano(atime), seconds(mtime), nano(mtime));
-    const plan = this.setattr(who, object, 'SETATTR-TIMES', { atime, mtime }, () => as(who.identity, change));
+    const plan = this.#setattr(who, object, 'SETATTR-TIMES', { atime, mtime }, () =>
+      as(who.identity, change),
+    );
     const given = { atime, mtime };
     const exactTimes = (['atime', 'mtime'] as const).filter(
       (name) => given[name].how === nfs.SET_TO_CLIENT_TIME,
@@ -596,7 +596,7 @@ export class TwinTrees {
     return { ...plan, exactTimes };
   }
 
-  private mayOpen(who: User, pathFd: number, wanted: number): boolean {
+  #mayOpen(who: User, pathFd: number, wanted: number): boolean {
     return as(who.identity, () => {
       if (accessOf(pathFd, wanted) === 0) return true;
       if (wanted === R_OK && accessOf(pathFd, X_OK) === 0) return true;
@@ -604,32 +604,32 @@ export class TwinTrees {
     });
   }
 
-  private write(who: User, object: Twin): Plan {
-    const { random } = this;
+  #write(who: User, object: Twin): Plan {
+    const random = this.#random;
     const offset = random.pick([0, 1, 4096, 65_537, 2 ** 33, 2 ** 42, 2 ** 52]);
     const data = random.bytes(1 + random.below(9000));
     const stable = random.below(3) as nfs.stable_how;
     const args = { file: object.handle, offset, count: data.length, stable, data };
     return {
-      what: this.label(who, 'WRITE', { offset, size: data.length, stable }),
+      what: this.#label(who, 'WRITE', { offset, size: data.length, stable }),
       about: [object],
       remote: async () => {
-        const res = await this.client.call('WRITE', args, who);
+        const res = await this.#client.call('WRITE', args, who);
         const content = res.status === nfs.NFS3_OK ? String(res.count) : null;
         return { status: res.status, wcc: [res.file_wcc], content };
       },
       local: () => {
-        const result = this.writeLocal(who, object.fd, data, offset);
+        const result = this.#writeLocal(who, object.fd, data, offset);
         return { result, content: String(result) };
       },
     };
   }
 
-  private writeLocal(who: User, pathFd: number, data: Uint8Array, offset: number): number {
+  #writeLocal(who: User, pathFd: number, data: Uint8Array, offset: number): number {
     const { type } = localAttributes(pathFd);
     if (type === nfs.NF3DIR) return -E.EISDIR;
     if (type !== nfs.NF3REG) return -E.EINVAL;
-    if (!this.mayOpen(who, pathFd, W_OK)) return -E.EACCES;
+    if (!this.#mayOpen(who, pathFd, W_OK)) return -E.EACCES;
     const fd = calls.reopen(pathFd, calls.O_RDWR);
     try {
       return as(who.identity, () => writeSync(fd, data, 0, data.length, offset));
@@ -640,29 +640,29 @@ export class TwinTrees {
     }
   }
 
-  private read(who: User, object: Twin): Plan {
-    const { random } = this;
+  #read(who: User, object: Twin): Plan {
+    const random = this.#random;
     const offset = random.pick([0, 1, 4096, 65_536, 2 ** 33]);
     const count = 1 + random.below(70_000);
     return {
-      what: this.label(who, 'READ', { offset, count }),
+      what: this.#label(who, 'READ', { offset, count }),
       about: [object],
       remote: async () => {
-        const res = await this.client.call('READ', { file: object.handle, offset, count }, who);
+        const res = await this.#client.call('READ', { file: object.handle, offset, count }, who);
         const content = res.status === nfs.NFS3_OK ? Buffer.from(res.data).toString('base64') : null;
         return { status: res.status, wcc: [null], content };
       },
-      local: () => this.readLocal(who, object.fd, offset, count),
+      local: () => this.#readLocal(who, object.fd, offset, count),
       hasLongName: false,
       or: nfsstat3.NFS3ERR_ACCES,
     };
   }
 
-  private readLocal(who: User, pathFd: number, offset: number, count: number) {
+  #readLocal(who: User, pathFd: number, offset: number, count: number) {
     const { type } = localAttributes(pathFd);
     if (type === nfs.NF3DIR) return { result: -E.EISDIR };
     if (type !== nfs.NF3REG) return { result: -E.EINVAL };
-    if (!this.mayOpen(who, pathFd, R_OK)) return { result: -E.EACCES };
+    if (!this.#mayOpen(who, pathFd, R_OK)) return { result: -E.EACCES };
     const fd = calls.reopen(pathFd, calls.O_RDONLY);
     const data = Buffer.alloc(count);
     const got = readSync(fd, data, 0, count, offset);
@@ -670,12 +670,12 @@ export class TwinTrees {
     return { result: 0, content: data.subarray(0, got).toString('base64') };
   }
 
-  private lookup(who: User, dir: Twin, name: Uint8Array): Plan {
+  #lookup(who: User, dir: Twin, name: Uint8Array): Plan {
     return {
-      what: this.label(who, 'LOOKUP', this.nameOf(name)),
+      what: this.#label(who, 'LOOKUP', this.#nameOf(name)),
       about: [dir],
       remote: async () => {
-        const { status } = await this.client.call('LOOKUP', { what: { dir: dir.handle, name } }, who);
+        const { status } = await this.#client.call('LOOKUP', { what: { dir: dir.handle, name } }, who);
         return { status, wcc: [null], content: null };
       },
       local: () => {
@@ -686,13 +686,13 @@ export class TwinTrees {
     };
   }
 
-  private access(who: User, object: Twin): Plan {
+  #access(who: User, object: Twin): Plan {
     const access = 0x3f;
     return {
-      what: this.label(who, 'ACCESS', ''),
+      what: this.#label(who, 'ACCESS', ''),
       about: [object],
       remote: async () => {
-        const res = await this.client.call('ACCESS', { object: object.handle, access }, who);
+        const res = await this.#client.call('ACCESS', { object: object.handle, access }, who);
         return {
           status: res.status,
           wcc: [null],
@@ -711,9 +711,9 @@ export class TwinTrees {
     };
   }
 
-  private list(who: User, dir: Twin): Plan {
+  #list(who: User, dir: Twin): Plan {
     return {
-      what: this.label(who, 'READDIR', ''),
+      what: this.#label(who, 'READDIR', ''),
       about: [dir],
       remote: async () => {
         const names: string[] = [];
@@ -721,7 +721,7 @@ export class TwinTrees {
         let cookieverf: Uint8Array = new Uint8Array(8);
         for (;;) {
           const args = { dir: dir.handle, cookie, cookieverf, dircount: 600, maxcount: 2000 };
-          const res = await this.client.call('READDIRPLUS', args, who);
+          const res = await this.#client.call('READDIRPLUS', args, who);
           if (res.status !== nfs.NFS3_OK) return { status: res.status, wcc: [null], content: null };
           for (const entry of res.entries) names.push(Buffer.from(entry.name).toString('latin1'));
           if (res.eof) break;
@@ -740,12 +740,12 @@ export class TwinTrees {
     };
   }
 
-  private readlink(object: Twin): Plan {
+  #readlink(object: Twin): Plan {
     return {
-      what: this.label(this.root, 'READLINK', ''),
+      what: this.#label(this.#root, 'READLINK', ''),
       about: [object],
       remote: async () => {
-        const res = await this.client.call('READLINK', { symlink: object.handle });
+        const res = await this.#client.call('READLINK', { symlink: object.handle });
         const content = res.status === nfs.NFS3_OK ? Buffer.from(res.data).toString('latin1') : null;
         return { status: res.status, wcc: [null], content };
       },
@@ -760,12 +760,12 @@ export class TwinTrees {
   }
 
   /** CREATE, MKDIR, SYMLINK, MKNOD, REMOVE, RMDIR: their results have one shape. */
-  private async changed<Name extends 'CREATE' | 'MKDIR' | 'SYMLINK' | 'MKNOD' | 'REMOVE' | 'RMDIR'>(
+  async #changed<Name extends 'CREATE' | 'MKDIR' | 'SYMLINK' | 'MKNOD' | 'REMOVE' | 'RMDIR'>(
     name: Name,
     args: nfs.Nfs3Calls[Name]['args'],
     who: User,
   ): Promise<Answer> {
-    const res = await this.client.call(name, args, who);
+    const res = await this.#client.call(name, args, who);
     return { status: res.status, wcc: [res.dir_wcc], content: null };
   }
 }

@@ -296,30 +296,30 @@ const scenarios: readonly Scenario[] = [
 
 /** A process that serves the volume until it dies at the step. */
 class Victim {
-  private readonly child: ChildProcess;
+  readonly #child: ChildProcess;
   readonly exited: Promise<NodeJS.Signals | null>;
 
   constructor() {
-    this.child = fork(new URL('./data-thread-process.fixture.ts', import.meta.url), { stdio: 'inherit' });
-    this.exited = new Promise((resolve) => this.child.once('exit', (_code, signal) => resolve(signal)));
+    this.#child = fork(new URL('./data-thread-process.fixture.ts', import.meta.url), { stdio: 'inherit' });
+    this.exited = new Promise((resolve) => this.#child.once('exit', (_code, signal) => resolve(signal)));
   }
 
   /** Resolves with the port. */
   open(order: OpenInProcess): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.child.on('message', (message: FromDataThread) => {
+      this.#child.on('message', (message: FromDataThread) => {
         if (message.kind === 'opened') resolve(message.port);
         if (message.kind === 'openFailed') reject(new Error(message.message));
       });
-      this.child.once('exit', (code, signal) =>
+      this.#child.once('exit', (code, signal) =>
         reject(new Error(`ended before it served: ${code ?? signal}`)),
       );
-      this.child.send(order);
+      this.#child.send(order);
     });
   }
 
   kill(): void {
-    this.child.kill('SIGKILL');
+    this.#child.kill('SIGKILL');
   }
 }
 

@@ -49,21 +49,21 @@ const TERMS: readonly Terms[] = [
 type Call = (client: RpcClient) => Promise<{ readonly status: number }>;
 
 class Load {
-  private readonly random: SeededRandom;
-  private readonly thread = new TestDataThread();
-  private readonly path: string;
+  readonly #random: SeededRandom;
+  readonly #thread = new TestDataThread();
+  readonly #path: string;
   /** null: a change is on its way. */
-  private terms: Terms | null = null;
+  #terms: Terms | null = null;
   /** Changes and ends of lives until now. */
-  private moves = 0;
-  private deck: Terms[] = [];
-  private serving: Promise<RpcClient[]> = new Promise(() => {});
-  private over = false;
-  private xid = 1;
-  private root: Uint8Array = new Uint8Array(0);
-  private fixed: Uint8Array = new Uint8Array(0);
-  private readonly files: Uint8Array[] = [];
-  private readonly executed: Call[] = [];
+  #moves = 0;
+  #deck: Terms[] = [];
+  #serving: Promise<RpcClient[]> = new Promise(() => {});
+  #over = false;
+  #xid = 1;
+  #root: Uint8Array = new Uint8Array(0);
+  #fixed: Uint8Array = new Uint8Array(0);
+  readonly #files: Uint8Array[] = [];
+  readonly #executed: Call[] = [];
   readonly faults: string[] = [];
   answered = 0;
   resent = 0;
@@ -71,100 +71,100 @@ class Load {
   readonly compared = new Map<number, number>();
 
   constructor(path: string, seed: number) {
-    this.path = path;
-    this.random = new SeededRandom(seed);
+    this.#path = path;
+    this.#random = new SeededRandom(seed);
   }
 
   async run(): Promise<void> {
     const clients: Promise<void>[] = [];
     for (let life = 0; life < LIVES; life++) {
       const diskSet: DiskSetSlot = life % 2 === 0 ? 'own' : 'partner';
-      await this.begin(diskSet, life);
-      if (life === 0) for (let i = 0; i < CLIENTS; i++) clients.push(this.client(i));
-      for (let i = 0; i < CHANGES; i++) await this.change(diskSet, i === 4);
-      await this.end(diskSet, life % 3 === 1 ? 'fence' : 'quiesce');
+      await this.#begin(diskSet, life);
+      if (life === 0) for (let i = 0; i < CLIENTS; i++) clients.push(this.#client(i));
+      for (let i = 0; i < CHANGES; i++) await this.#change(diskSet, i === 4);
+      await this.#end(diskSet, life % 3 === 1 ? 'fence' : 'quiesce');
     }
-    this.over = true;
-    this.serving = Promise.resolve([]);
+    this.#over = true;
+    this.#serving = Promise.resolve([]);
     await Promise.all(clients);
-    await this.thread.stop();
+    await this.#thread.stop();
   }
 
-  private pick<T>(of: readonly T[]): T {
-    return of[this.random.below(of.length)]!;
+  #pick<T>(of: readonly T[]): T {
+    return of[this.#random.below(of.length)]!;
   }
 
   /** All of them, in an order by chance, before one comes again. */
-  private nextTerms(): Terms {
-    if (this.deck.length === 0) this.deck = [...TERMS];
-    return this.deck.splice(this.random.below(this.deck.length), 1)[0]!;
+  #nextTerms(): Terms {
+    if (this.#deck.length === 0) this.#deck = [...TERMS];
+    return this.#deck.splice(this.#random.below(this.#deck.length), 1)[0]!;
   }
 
-  private async begin(diskSet: DiskSetSlot, life: number): Promise<void> {
+  async #begin(diskSet: DiskSetSlot, life: number): Promise<void> {
     const server = diskSet === 'own' ? 'filer-a' : 'filer-b';
-    const opened = this.thread.open(
-      openMessage(this.path, { diskSet, server, epoch: life + 1, exports: OPEN.exports }),
+    const opened = this.#thread.open(
+      openMessage(this.#path, { diskSet, server, epoch: life + 1, exports: OPEN.exports }),
     );
-    const terms = life === 0 ? OPEN : this.nextTerms();
-    const changed = this.give(diskSet, terms);
+    const terms = life === 0 ? OPEN : this.#nextTerms();
+    const changed = this.#give(diskSet, terms);
     const { port } = await opened;
     const clients = await Promise.all(Array.from({ length: CLIENTS }, () => RpcClient.connect(port)));
     if (life === 0) {
-      this.root = await mount(clients[0]!, '/data');
-      this.fixed = await mount(clients[0]!, '/fixed');
+      this.#root = await mount(clients[0]!, '/data');
+      this.#fixed = await mount(clients[0]!, '/fixed');
     }
     await changed;
-    this.serving = Promise.resolve(clients);
+    this.#serving = Promise.resolve(clients);
   }
 
   /** Ends when it is confirmed. */
-  private async give(diskSet: DiskSetSlot, terms: Terms): Promise<void> {
-    this.terms = null;
-    this.moves += 1;
-    const answer = this.thread.of('exportsReplaced');
-    this.thread.post({ kind: 'exports', diskSet, exports: terms.exports });
+  async #give(diskSet: DiskSetSlot, terms: Terms): Promise<void> {
+    this.#terms = null;
+    this.#moves += 1;
+    const answer = this.#thread.of('exportsReplaced');
+    this.#thread.post({ kind: 'exports', diskSet, exports: terms.exports });
     expect((await answer).exports).toEqual(terms.exports);
-    this.terms = terms;
+    this.#terms = terms;
   }
 
-  private async change(diskSet: DiskSetSlot, duringHold: boolean): Promise<void> {
+  async #change(diskSet: DiskSetSlot, duringHold: boolean): Promise<void> {
     const enough = this.answered + ANSWERED_MIN;
     await expect
       .poll(() => this.answered >= enough || this.faults.length > 0, { timeout: 60_000 })
       .toBe(true);
-    if (!duringHold) return this.give(diskSet, this.nextTerms());
-    const held = this.thread.of('held');
-    const id = `hold ${this.moves}`;
-    this.thread.post({ kind: 'hold', diskSet, id, msMax: 60_000 });
+    if (!duringHold) return this.#give(diskSet, this.#nextTerms());
+    const held = this.#thread.of('held');
+    const id = `hold ${this.#moves}`;
+    this.#thread.post({ kind: 'hold', diskSet, id, msMax: 60_000 });
     await held;
-    await this.give(diskSet, this.nextTerms());
-    this.thread.post({ kind: 'resume', diskSet, id });
+    await this.#give(diskSet, this.#nextTerms());
+    this.#thread.post({ kind: 'resume', diskSet, id });
   }
 
-  private async end(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): Promise<void> {
-    const clients = await this.serving;
-    this.serving = new Promise(() => {});
-    const closed = this.thread.close(diskSet, mode);
-    const changed = this.give(diskSet, this.nextTerms());
+  async #end(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): Promise<void> {
+    const clients = await this.#serving;
+    this.#serving = new Promise(() => {});
+    const closed = this.#thread.close(diskSet, mode);
+    const changed = this.#give(diskSet, this.#nextTerms());
     await Promise.all([closed, changed]);
     for (const client of clients) client.close();
-    this.terms = null;
-    this.moves += 1;
+    this.#terms = null;
+    this.#moves += 1;
   }
 
-  private async client(number: number): Promise<void> {
-    while (!this.over) {
-      const clients = await this.present();
+  async #client(number: number): Promise<void> {
+    while (!this.#over) {
+      const clients = await this.#present();
       if (clients === null) continue;
       const client = clients[number]!;
       try {
-        await this.pick([
-          () => this.create(client),
-          () => this.create(client),
-          () => this.write(client),
-          () => this.compare('GETATTR', () => client.call('GETATTR', { object: this.root }), 'reading'),
-          () => this.again(client),
-          () => this.createByFixed(client),
+        await this.#pick([
+          () => this.#create(client),
+          () => this.#create(client),
+          () => this.#write(client),
+          () => this.#compare('GETATTR', () => client.call('GETATTR', { object: this.#root }), 'reading'),
+          () => this.#again(client),
+          () => this.#createByFixed(client),
         ])();
         this.answered += 1;
       } catch (error) {
@@ -175,21 +175,22 @@ class Load {
   }
 
   /** Those of the owner that serves now; null: look again. */
-  private async present(): Promise<RpcClient[] | null> {
-    const { serving } = this;
+  async #present(): Promise<RpcClient[] | null> {
+    const serving = this.#serving;
     const soon = new Promise<null>((resolve) => setTimeout(resolve, 20, null));
     const clients = await Promise.race([serving, soon]);
     return clients !== null && clients.length > 0 ? clients : null;
   }
 
-  private async compare(
+  async #compare(
     what: string,
     call: () => Promise<{ readonly status: number }>,
     kind: 'changing' | 'writing' | 'reading',
   ): Promise<number> {
-    const { terms, moves } = this;
+    const terms = this.#terms;
+    const moves = this.#moves;
     const { status } = await call();
-    const wanted = terms === null || moves !== this.moves ? null : terms[kind];
+    const wanted = terms === null || moves !== this.#moves ? null : terms[kind];
     if (wanted === null) return status;
     this.compared.set(wanted, (this.compared.get(wanted) ?? 0) + 1);
     if (status !== wanted)
@@ -197,12 +198,12 @@ class Load {
     return status;
   }
 
-  private async create(client: RpcClient): Promise<void> {
-    const xid = this.xid++;
-    const where = { dir: this.root, name: bytes(`file-${xid}`) };
+  async #create(client: RpcClient): Promise<void> {
+    const xid = this.#xid++;
+    const where = { dir: this.#root, name: bytes(`file-${xid}`) };
     const call: Call = (by) => by.call('CREATE', { where, how }, { xid });
     let made: Uint8Array | null = null;
-    const status = await this.compare(
+    const status = await this.#compare(
       'CREATE',
       async () => {
         const result = await client.call('CREATE', { where, how }, { xid });
@@ -212,31 +213,31 @@ class Load {
       'changing',
     );
     if (status !== OK) return;
-    this.files.push(made!);
-    if (this.files.length > 50) this.files.shift();
-    this.executed.push(call);
-    if (this.executed.length > 2000) this.executed.shift();
+    this.#files.push(made!);
+    if (this.#files.length > 50) this.#files.shift();
+    this.#executed.push(call);
+    if (this.#executed.length > 2000) this.#executed.shift();
   }
 
-  private async write(client: RpcClient): Promise<void> {
-    if (this.files.length === 0) return;
-    const file = this.pick(this.files);
+  async #write(client: RpcClient): Promise<void> {
+    if (this.#files.length === 0) return;
+    const file = this.#pick(this.#files);
     const data = new Uint8Array(20_000);
     const args = { file, offset: 0, count: data.length, stable: nfs.UNSTABLE, data } as const;
-    await this.compare('WRITE', () => client.call('WRITE', args), 'writing');
+    await this.#compare('WRITE', () => client.call('WRITE', args), 'writing');
     await client.call('COMMIT', { file, offset: 0, count: 0 });
   }
 
-  private async again(client: RpcClient): Promise<void> {
-    if (this.executed.length === 0) return;
-    const { status } = await this.pick(this.executed)(client);
+  async #again(client: RpcClient): Promise<void> {
+    if (this.#executed.length === 0) return;
+    const { status } = await this.#pick(this.#executed)(client);
     this.resent += 1;
     if (status !== OK) this.faults.push(`sent again: ${nfs.nfsstat3Name(status)}`);
   }
 
-  private async createByFixed(client: RpcClient): Promise<void> {
-    const xid = this.xid++;
-    const where = { dir: this.fixed, name: bytes(`fixed-${xid}`) };
+  async #createByFixed(client: RpcClient): Promise<void> {
+    const xid = this.#xid++;
+    const where = { dir: this.#fixed, name: bytes(`fixed-${xid}`) };
     const { status } = await client.call('CREATE', { where, how }, { xid });
     if (status !== OK) this.faults.push(`by another export: ${nfs.nfsstat3Name(status)}`);
   }

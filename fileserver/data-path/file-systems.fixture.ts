@@ -19,44 +19,44 @@ export interface MountedFileSystem {
 export class DiskImage {
   readonly type: string;
   readonly path: string;
-  private readonly directory: string;
-  private readonly image: string;
-  private mounted: boolean;
+  readonly #directory: string;
+  readonly #image: string;
+  #mounted: boolean;
 
   /** Empty; or a copy, block by block, of another one that is not mounted. */
   constructor(type: string, sizeMiB: number, from?: DiskImage) {
     this.type = type;
-    this.directory = work();
-    this.image = join(this.directory, 'image');
-    this.path = join(this.directory, 'mounted');
-    this.mounted = false;
+    this.#directory = work();
+    this.#image = join(this.#directory, 'image');
+    this.path = join(this.#directory, 'mounted');
+    this.#mounted = false;
     mkdirSync(this.path);
     if (from !== undefined) {
       this.copyFrom(from);
       return;
     }
-    execFileSync('truncate', ['-s', `${sizeMiB}M`, this.image]);
-    execFileSync(`mkfs.${type}`, ['-q', this.image], { stdio: 'ignore' });
+    execFileSync('truncate', ['-s', `${sizeMiB}M`, this.#image]);
+    execFileSync(`mkfs.${type}`, ['-q', this.#image], { stdio: 'ignore' });
   }
 
   copyFrom(from: DiskImage): void {
-    execFileSync('cp', ['--sparse=always', from.image, this.image]);
+    execFileSync('cp', ['--sparse=always', from.#image, this.#image]);
   }
 
   mount(): string {
-    execFileSync('mount', ['-o', 'loop', this.image, this.path]);
-    this.mounted = true;
+    execFileSync('mount', ['-o', 'loop', this.#image, this.path]);
+    this.#mounted = true;
     return this.path;
   }
 
   unmount(): void {
     execFileSync('umount', [this.path]);
-    this.mounted = false;
+    this.#mounted = false;
   }
 
   remove(): void {
-    if (this.mounted) this.unmount();
-    rmSync(this.directory, { recursive: true, force: true });
+    if (this.#mounted) this.unmount();
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 }
 

@@ -40,53 +40,53 @@ export interface HostileCall {
 const PLACEHOLDER = bytes('handle!#');
 
 export class HostileCalls {
-  private readonly random: SeededRandom;
-  private readonly names: readonly Uint8Array[];
+  readonly #random: SeededRandom;
+  readonly #names: readonly Uint8Array[];
   /** The first ones are always the same objects; replies add to them. */
-  private readonly handles: Uint8Array[];
-  private readonly fixedHandles: number;
-  private latest: Uint8Array;
-  private readonly kept: HostileCall[];
-  private nextXid: number;
+  readonly #handles: Uint8Array[];
+  readonly #fixedHandles: number;
+  #latest: Uint8Array;
+  readonly #kept: HostileCall[];
+  #nextXid: number;
 
   constructor(random: SeededRandom, canary: string, handles: readonly Uint8Array[]) {
-    this.random = random;
-    this.names = hostileNames(canary);
-    this.handles = [...handles];
-    this.fixedHandles = handles.length;
-    this.latest = handles[0]!;
-    this.kept = [];
-    this.nextXid = 1;
+    this.#random = random;
+    this.#names = hostileNames(canary);
+    this.#handles = [...handles];
+    this.#fixedHandles = handles.length;
+    this.#latest = handles[0]!;
+    this.#kept = [];
+    this.#nextXid = 1;
   }
 
   learnHandle(handle: Uint8Array): void {
-    this.latest = handle;
-    if (this.handles.length < 64) this.handles.push(handle);
-    else this.handles[this.fixedHandles + this.random.below(64 - this.fixedHandles)] = handle;
+    this.#latest = handle;
+    if (this.#handles.length < 64) this.#handles.push(handle);
+    else this.#handles[this.#fixedHandles + this.#random.below(64 - this.#fixedHandles)] = handle;
   }
 
   keep(call: HostileCall): void {
-    this.kept.push(call);
+    this.#kept.push(call);
   }
 
   next(): HostileCall {
-    const { random } = this;
-    if (this.kept.length > 0 && random.chance(1 / 4)) {
-      const { message, what } = random.pick(this.kept);
-      return this.finish(this.mutate(message.slice()), what);
+    const random = this.#random;
+    if (this.#kept.length > 0 && random.chance(1 / 4)) {
+      const { message, what } = random.pick(this.#kept);
+      return this.#finish(this.#mutate(message.slice()), what);
     }
-    const [message, what] = random.chance(1 / 12) ? this.mountCall() : this.nfsCall();
-    return this.finish(random.chance(1 / 3) ? this.mutate(message) : message, what);
+    const [message, what] = random.chance(1 / 12) ? this.#mountCall() : this.#nfsCall();
+    return this.#finish(random.chance(1 / 3) ? this.#mutate(message) : message, what);
   }
 
-  private finish(message: Uint8Array, what: string): HostileCall {
-    const xid = this.nextXid++;
+  #finish(message: Uint8Array, what: string): HostileCall {
+    const xid = this.#nextXid++;
     if (message.length >= 4) new DataView(message.buffer, message.byteOffset).setUint32(0, xid);
     return { xid, message, what };
   }
 
-  private credential(): opaque_auth {
-    const { random } = this;
+  #credential(): opaque_auth {
+    const random = this.#random;
     switch (random.below(5)) {
       case 0:
         return userCredential(random.pick([1, 1000, 65534, 0xffffffff]), random.below(3), [0, 5, 0xffffffff]);
@@ -97,43 +97,43 @@ export class HostileCalls {
     }
   }
 
-  private mountCall(): [Uint8Array, string] {
+  #mountCall(): [Uint8Array, string] {
     const w = new XdrWriter();
-    const procedure = this.random.below(7);
-    encodeCallHeader(w, 0, MOUNT_PROGRAM, MOUNT_V3, procedure, this.credential());
-    const path = `${this.random.pick(['/inside', '/inside/', '', '/locked', '/'])}/${this.someText()}`;
+    const procedure = this.#random.below(7);
+    encodeCallHeader(w, 0, MOUNT_PROGRAM, MOUNT_V3, procedure, this.#credential());
+    const path = `${this.#random.pick(['/inside', '/inside/', '', '/locked', '/'])}/${this.#someText()}`;
     if (procedure === 1 || procedure === 3) dirpath.encode(w, bytes(path).subarray(0, 1024));
     return [w.bytes.slice(0, w.position), `MOUNT ${procedure}`];
   }
 
-  private someText(): string {
-    return Buffer.from(this.random.pick(this.names)).toString();
+  #someText(): string {
+    return Buffer.from(this.#random.pick(this.#names)).toString();
   }
 
-  private nfsCall(): [Uint8Array, string] {
+  #nfsCall(): [Uint8Array, string] {
     const w = new XdrWriter();
-    const name = this.random.chance(1 / 4) ? this.random.pick(EXPLORING) : this.random.pick(procedures);
+    const name = this.#random.chance(1 / 4) ? this.#random.pick(EXPLORING) : this.#random.pick(procedures);
     const {
       proc,
       args: { encode: encodeArgs },
     } = nfs.nfs3Procedures[name];
-    encodeCallHeader(w, 0, nfs.NFS_PROGRAM, nfs.NFS_V3, proc, this.credential());
-    const args = this.sharpen(randomNfs3[name].args(this.random));
+    encodeCallHeader(w, 0, nfs.NFS_PROGRAM, nfs.NFS_V3, proc, this.#credential());
+    const args = this.#sharpen(randomNfs3[name].args(this.#random));
     (encodeArgs as (w: XdrWriter, args: unknown) => void)(w, args);
     return [w.bytes.slice(0, w.position), name];
   }
 
   /** Random arguments with real handles, hostile names and sizes that the machine survives. */
-  private sharpen(value: unknown, key = ''): unknown {
-    const { random } = this;
+  #sharpen(value: unknown, key = ''): unknown {
+    const random = this.#random;
     if (value instanceof Uint8Array) {
       if (['object', 'dir', 'file', 'symlink', 'fsroot'].includes(key)) {
         if (random.chance(1 / 20)) return value;
         // The exported directory, which can't be removed, is where most things can be done; what was found last is
         // where a way out would lead on.
-        return random.pick([this.handles[0]!, this.latest, random.pick(this.handles)]);
+        return random.pick([this.#handles[0]!, this.#latest, random.pick(this.#handles)]);
       }
-      if (key === 'name' || key === 'symlink_data') return random.pick(this.names);
+      if (key === 'name' || key === 'symlink_data') return random.pick(this.#names);
       return key === 'cookieverf' && random.chance(1 / 2) ? new Uint8Array(8) : value;
     }
     if (typeof value === 'bigint') return random.chance(1 / 2) ? 0n : value;
@@ -146,14 +146,14 @@ export class HostileCalls {
     }
     if (typeof value !== 'object' || value === null) return value;
     // count says how long the data is, or the call is refused before anything happens.
-    const entries = Object.entries(value).map(([k, v]) => [k, this.sharpen(v, k)]);
+    const entries = Object.entries(value).map(([k, v]) => [k, this.#sharpen(v, k)]);
     const made = Object.fromEntries(entries) as Record<string, unknown>;
     if (made['data'] instanceof Uint8Array && random.chance(1 / 2)) made['count'] = made['data'].length;
     return made;
   }
 
-  private mutate(message: Uint8Array): Uint8Array {
-    const { random } = this;
+  #mutate(message: Uint8Array): Uint8Array {
+    const random = this.#random;
     const view = new DataView(message.buffer, message.byteOffset, message.length);
     for (let changes = 1 + random.below(4); changes > 0 && message.length >= 8; changes--) {
       // A broken header ends the connection, and with it what could have followed.
@@ -183,8 +183,8 @@ export class HostileCalls {
   /** A call as text that means the same in another run. */
   write({ message, what }: HostileCall): string {
     const copy = Buffer.from(message);
-    for (let i = 0; i < this.fixedHandles; i++) {
-      const handle = this.handles[i]!;
+    for (let i = 0; i < this.#fixedHandles; i++) {
+      const handle = this.#handles[i]!;
       for (let at = copy.indexOf(handle); at >= 0; at = copy.indexOf(handle)) {
         copy.fill(0, at, at + handle.length);
         copy.set([...PLACEHOLDER, i, handle.length], at);
@@ -197,13 +197,13 @@ export class HostileCalls {
     const [what = '', text = ''] = line.split('\t');
     const copy = Buffer.from(text, 'base64');
     for (let at = copy.indexOf(PLACEHOLDER); at >= 0; at = copy.indexOf(PLACEHOLDER)) {
-      const handle = this.handles[copy[at + PLACEHOLDER.length]!] ?? this.handles[0]!;
+      const handle = this.#handles[copy[at + PLACEHOLDER.length]!] ?? this.#handles[0]!;
       const room = copy[at + PLACEHOLDER.length + 1]!;
       copy.set(handle.subarray(0, room), at);
       // A run on another file system has handles of another length: then the call is cut, and no less hostile.
       if (copy.indexOf(PLACEHOLDER) === at) break;
     }
-    return this.finish(new Uint8Array(copy), what);
+    return this.#finish(new Uint8Array(copy), what);
   }
 }
 

@@ -143,22 +143,22 @@ async function startConfined(): Promise<number> {
 class Attacker {
   readonly socket: Socket;
   readonly ended: Promise<void>;
-  private readonly parser: RecordParser;
-  private onReply: (r: XdrReader) => void;
-  private tail: Buffer;
+  readonly #parser: RecordParser;
+  #onReply: (r: XdrReader) => void;
+  #tail: Buffer;
   /** What went wrong while a reply was looked at. */
   failure: unknown;
 
   constructor(onReply: (r: XdrReader) => void) {
-    this.parser = new RecordParser(4 * 1024 * 1024);
-    this.onReply = onReply;
-    this.tail = Buffer.alloc(0);
+    this.#parser = new RecordParser(4 * 1024 * 1024);
+    this.#onReply = onReply;
+    this.#tail = Buffer.alloc(0);
     this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
     this.socket.on('error', () => {});
     this.ended = new Promise((resolve) => this.socket.on('close', () => resolve()));
     this.socket.on('data', (chunk: Buffer) => {
       try {
-        this.receive(chunk);
+        this.#receive(chunk);
       } catch (error) {
         this.failure ??= error;
         this.socket.destroy();
@@ -166,13 +166,13 @@ class Attacker {
     });
   }
 
-  private receive(chunk: Buffer): void {
-    const seen = Buffer.concat([this.tail, chunk]);
+  #receive(chunk: Buffer): void {
+    const seen = Buffer.concat([this.#tail, chunk]);
     for (const secret of secrets())
       if (seen.includes(secret)) throw new Error('a reply holds what no client may see');
-    this.tail = seen.subarray(-64);
-    this.parser.push(chunk);
-    while (this.parser.next()) this.onReply(this.parser.record);
+    this.#tail = seen.subarray(-64);
+    this.#parser.push(chunk);
+    while (this.#parser.next()) this.#onReply(this.#parser.record);
   }
 
   send(message: Uint8Array): void {

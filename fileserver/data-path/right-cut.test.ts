@@ -55,10 +55,10 @@ function stateOf(directory: string): string[] {
 /** Counts callbacks; at one of them, before it runs, it calls `cut`. */
 class Points {
   passed = 0;
-  private readonly hook;
+  readonly #hook;
 
   constructor(at: number, cut: () => void) {
-    this.hook = createHook({
+    this.#hook = createHook({
       before: () => {
         this.passed += 1;
         if (this.passed === at) cut();
@@ -67,11 +67,11 @@ class Points {
   }
 
   async during(work: () => Promise<unknown>): Promise<void> {
-    this.hook.enable();
+    this.#hook.enable();
     try {
       await work();
     } finally {
-      this.hook.disable();
+      this.#hook.disable();
     }
   }
 }

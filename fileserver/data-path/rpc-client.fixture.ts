@@ -30,27 +30,24 @@ export const ROOT = userCredential(0, 0);
 
 export class RpcClient {
   readonly socket: Socket;
-  private readonly waiting: Map<
-    number,
-    { resolve: (reply: RawReply) => void; reject: (error: Error) => void }
-  >;
-  private nextXid: number;
+  readonly #waiting: Map<number, { resolve: (reply: RawReply) => void; reject: (error: Error) => void }>;
+  #nextXid: number;
   readonly closed: Promise<void>;
 
   private constructor(socket: Socket) {
     this.socket = socket;
-    this.waiting = new Map();
-    this.nextXid = Math.floor(Math.random() * 0x7fffffff);
+    this.#waiting = new Map();
+    this.#nextXid = Math.floor(Math.random() * 0x7fffffff);
     const parser = new RecordParser(4 * 1024 * 1024);
     socket.on('data', (chunk: Buffer) => {
       parser.push(chunk);
-      while (parser.next()) this.reply(parser.record);
+      while (parser.next()) this.#reply(parser.record);
     });
     socket.on('error', () => {});
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
-        for (const { reject } of this.waiting.values()) reject(new Error('connection closed'));
-        this.waiting.clear();
+        for (const { reject } of this.#waiting.values()) reject(new Error('connection closed'));
+        this.#waiting.clear();
         resolve();
       });
     });
@@ -66,12 +63,12 @@ export class RpcClient {
     });
   }
 
-  private reply(record: XdrReader): void {
+  #reply(record: XdrReader): void {
     const r = new XdrReader(record.bytes.slice(record.position, record.end));
     const header = new ReplyHeader();
     decodeReplyHeader(r, header);
-    const waiter = this.waiting.get(header.xid);
-    this.waiting.delete(header.xid);
+    const waiter = this.#waiting.get(header.xid);
+    this.#waiting.delete(header.xid);
     waiter?.resolve({ header, r });
   }
 
@@ -83,7 +80,7 @@ export class RpcClient {
     args: (w: XdrWriter) => void,
     options: CallOptions = {},
   ): Promise<RawReply> {
-    const xid = options.xid ?? this.nextXid++ >>> 0;
+    const xid = options.xid ?? this.#nextXid++ >>> 0;
     const w = new XdrWriter();
     const start = beginRecord(w);
     encodeCallHeader(w, xid, prog, vers, proc, options.credential ?? ROOT);
@@ -95,7 +92,7 @@ export class RpcClient {
   /** Sends bytes as they are, for which a reply with this XID is expected. */
   exchange(xid: number, data: Uint8Array): Promise<RawReply> {
     return new Promise((resolve, reject) => {
-      this.waiting.set(xid, { resolve, reject });
+      this.#waiting.set(xid, { resolve, reject });
       this.socket.write(data);
     });
   }

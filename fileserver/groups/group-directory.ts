@@ -38,92 +38,92 @@ export interface GroupDirectoryOptions {
 export class GroupDirectory {
   /** Another one: what callers have remembered of users may be out of date. */
   generation: number;
-  private readonly channel: BroadcastChannel;
-  private readonly entries: Map<number, Entry>;
-  private readonly options: GroupDirectoryOptions;
-  private readonly timer: NodeJS.Timeout;
-  private unsettled: number;
+  readonly #channel: BroadcastChannel;
+  readonly #entries: Map<number, Entry>;
+  readonly #options: GroupDirectoryOptions;
+  readonly #timer: NodeJS.Timeout;
+  #unsettled: number;
 
   constructor(options: GroupDirectoryOptions) {
     const { channelName, freshMs = FRESH_MS } = options;
-    this.options = options;
+    this.#options = options;
     this.generation = 0;
-    this.entries = new Map();
-    this.unsettled = 0;
-    this.channel = new BroadcastChannel(channelName);
-    this.channel.onmessage = (event: unknown) => this.receive((event as { data: GroupMessage }).data);
-    this.channel.unref();
+    this.#entries = new Map();
+    this.#unsettled = 0;
+    this.#channel = new BroadcastChannel(channelName);
+    this.#channel.onmessage = (event: unknown) => this.#receive((event as { data: GroupMessage }).data);
+    this.#channel.unref();
     // Has callers ask again, and so find what has become old.
-    this.timer = repeat(() => {
+    this.#timer = repeat(() => {
       this.generation += 1;
     }, freshMs);
-    this.timer.unref();
+    this.#timer.unref();
   }
 
   /** undefined: not known yet; wait() says when. null: the credential's groups count. */
   find(uid: number): readonly number[] | null | undefined {
-    let entry = this.entries.get(uid);
+    let entry = this.#entries.get(uid);
     if (entry === undefined) {
-      if (this.unsettled >= WAITING_MAX) return null;
+      if (this.#unsettled >= WAITING_MAX) return null;
       entry = { groups: null, settled: false, askAgainAt: 0, waiting: [] };
-      this.add(uid, entry);
-      this.ask(uid, entry);
-      setTimeout(() => this.settle(entry!), this.options.patienceMs ?? PATIENCE_MS).unref();
-    } else if (performance.now() > entry.askAgainAt) this.ask(uid, entry);
+      this.#add(uid, entry);
+      this.#ask(uid, entry);
+      setTimeout(() => this.#settle(entry!), this.#options.patienceMs ?? PATIENCE_MS).unref();
+    } else if (performance.now() > entry.askAgainAt) this.#ask(uid, entry);
     return entry.settled ? entry.groups : undefined;
   }
 
   /** Calls back once find() has an answer: never later than the patience for a name service lasts. */
   wait(uid: number, ready: () => void): void {
-    const entry = this.entries.get(uid);
+    const entry = this.#entries.get(uid);
     if (entry === undefined || entry.settled) nextTurn(ready);
     else entry.waiting.push(ready);
   }
 
   close(): void {
-    clearInterval(this.timer);
-    this.channel.close();
+    clearInterval(this.#timer);
+    this.#channel.close();
   }
 
-  private add(uid: number, entry: Entry): void {
-    this.unsettled += 1;
-    this.entries.set(uid, entry);
-    if (this.entries.size <= USERS_MAX) return;
-    for (const [old, { settled }] of this.entries) {
+  #add(uid: number, entry: Entry): void {
+    this.#unsettled += 1;
+    this.#entries.set(uid, entry);
+    if (this.#entries.size <= USERS_MAX) return;
+    for (const [old, { settled }] of this.#entries) {
       if (!settled) continue;
-      this.entries.delete(old);
+      this.#entries.delete(old);
       return;
     }
   }
 
-  private ask(uid: number, entry: Entry): void {
+  #ask(uid: number, entry: Entry): void {
     entry.askAgainAt = performance.now() + RETRY_MS;
-    this.channel.postMessage({ kind: 'question', uid } satisfies GroupQuestion);
+    this.#channel.postMessage({ kind: 'question', uid } satisfies GroupQuestion);
   }
 
-  private receive(message: GroupMessage): void {
+  #receive(message: GroupMessage): void {
     if (message.kind !== 'answer') return;
-    let entry = this.entries.get(message.uid);
+    let entry = this.#entries.get(message.uid);
     if (entry === undefined) {
       // Another thread asked. The same user will come here next.
       entry = { groups: null, settled: false, askAgainAt: 0, waiting: [] };
-      this.add(message.uid, entry);
+      this.#add(message.uid, entry);
     }
     if (message.error !== null) {
-      this.settle(entry);
+      this.#settle(entry);
       return;
     }
-    entry.askAgainAt = performance.now() + (this.options.freshMs ?? FRESH_MS);
+    entry.askAgainAt = performance.now() + (this.#options.freshMs ?? FRESH_MS);
     const changed = entry.groups?.join() !== message.groups?.join();
     entry.groups = message.groups;
     if (entry.settled && changed) this.generation += 1;
-    this.settle(entry);
+    this.#settle(entry);
   }
 
-  private settle(entry: Entry): void {
+  #settle(entry: Entry): void {
     if (entry.settled) return;
     entry.settled = true;
-    this.unsettled -= 1;
+    this.#unsettled -= 1;
     const { waiting } = entry;
     entry.waiting = [];
     for (const ready of waiting) ready();

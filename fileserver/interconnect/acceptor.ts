@@ -41,41 +41,41 @@ export interface AcceptorOptions {
 }
 
 export class Acceptor {
-  private readonly options: AcceptorOptions;
-  private readonly server: Server;
-  private readonly seldom = new OncePerMinute(() => performance.now());
-  private readonly places = new ConnectionPlaces(STRANGERS_MAX);
-  private readonly strangers = new Set<Socket>();
-  private readonly displaced = new WeakSet<Socket>();
+  readonly #options: AcceptorOptions;
+  readonly #server: Server;
+  readonly #seldom = new OncePerMinute(() => performance.now());
+  readonly #places = new ConnectionPlaces(STRANGERS_MAX);
+  readonly #strangers = new Set<Socket>();
+  readonly #displaced = new WeakSet<Socket>();
 
   constructor(options: AcceptorOptions) {
-    this.options = options;
-    this.server = createServer((socket) => inBackground(this.receive(socket)));
+    this.#options = options;
+    this.#server = createServer((socket) => inBackground(this.#receive(socket)));
   }
 
   /** Listens; resolves with the port. Rejects if the address cannot be had. */
   async listen(): Promise<number> {
-    const { host, port } = this.options;
-    this.server.listen({ host, port });
-    await once(this.server, 'listening');
-    return (this.server.address() as AddressInfo).port;
+    const { host, port } = this.#options;
+    this.#server.listen({ host, port });
+    await once(this.#server, 'listening');
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** Accepts nobody any more. Connections that stand are left to the caller. */
   stop(): void {
-    this.server.close();
-    for (const socket of this.strangers) socket.destroy();
+    this.#server.close();
+    for (const socket of this.#strangers) socket.destroy();
   }
 
-  private async receive(socket: Socket): Promise<void> {
-    const { credentials, identity, partner, timing, events, established } = this.options;
+  async #receive(socket: Socket): Promise<void> {
+    const { credentials, identity, partner, timing, events, established } = this.#options;
     const remote = remoteOf(socket);
-    const displaced = this.places.enter(socket);
+    const displaced = this.#places.enter(socket);
     if (displaced !== null) {
-      this.displaced.add(displaced);
+      this.#displaced.add(displaced);
       displaced.destroy();
     }
-    this.strangers.add(socket);
+    this.#strangers.add(socket);
     try {
       const giveUpAt = performance.now() + HANDSHAKE_MS;
       socket.setNoDelay(true);
@@ -91,20 +91,20 @@ export class Acceptor {
       established(connection);
       connection.start();
     } catch (error) {
-      const reason = this.displaced.has(socket)
+      const reason = this.#displaced.has(socket)
         ? `there are more than ${STRANGERS_MAX} unproved connections, most of them from this address`
         : (error as Error).message;
-      this.refused(socket.remoteAddress, remote, reason);
+      this.#refused(socket.remoteAddress, remote, reason);
     } finally {
-      this.strangers.delete(socket);
-      this.places.leave(socket);
+      this.#strangers.delete(socket);
+      this.#places.leave(socket);
     }
   }
 
-  private refused(address: string | undefined, remote: string, reason: string): void {
-    this.seldom.tell(`${address} ${reason}`, (leftOut) => {
+  #refused(address: string | undefined, remote: string, reason: string): void {
+    this.#seldom.tell(`${address} ${reason}`, (leftOut) => {
       const more = leftOut > 0 ? ` (${leftOut} more since then)` : '';
-      this.options.log.warn(`Closed an interconnect connection from ${remote}: ${reason}${more}.`);
+      this.#options.log.warn(`Closed an interconnect connection from ${remote}: ${reason}${more}.`);
     });
   }
 }

@@ -58,70 +58,70 @@ export class InterconnectConnection {
   readonly recognizedBy: RecognizedBy;
   /** For the log: address and port of the other side. */
   readonly remote: string;
-  private readonly socket: Socket;
-  private readonly session: Session;
-  private readonly timing: ConnectionTiming;
-  private readonly events: ConnectionEvents;
-  private readonly reader: FrameReader;
-  private readonly watchdog: NodeJS.Timeout;
-  private checkedAt: number;
-  private heardAt: number;
-  private saidAt: number;
-  private open = true;
-  private ending = false;
+  readonly #socket: Socket;
+  readonly #session: Session;
+  readonly #timing: ConnectionTiming;
+  readonly #events: ConnectionEvents;
+  readonly #reader: FrameReader;
+  readonly #watchdog: NodeJS.Timeout;
+  #checkedAt: number;
+  #heardAt: number;
+  #saidAt: number;
+  #open = true;
+  #ending = false;
 
   /** Takes over the socket and all its listeners. */
   constructor(established: Established, timing: ConnectionTiming, events: ConnectionEvents) {
     const { socket } = established;
     this.peer = established.peer;
     this.recognizedBy = established.recognizedBy;
-    this.session = established.session;
-    this.reader = established.reader;
+    this.#session = established.session;
+    this.#reader = established.reader;
     this.remote = remoteOf(socket);
-    this.socket = socket;
-    this.timing = timing;
-    this.events = events;
+    this.#socket = socket;
+    this.#timing = timing;
+    this.#events = events;
     const now = performance.now();
-    this.checkedAt = now;
-    this.heardAt = now;
-    this.saidAt = now;
-    this.watchdog = repeat(() => this.check(), timing.pingMs);
-    socket.on('data', (bytes) => this.receive(bytes));
+    this.#checkedAt = now;
+    this.#heardAt = now;
+    this.#saidAt = now;
+    this.#watchdog = repeat(() => this.#check(), timing.pingMs);
+    socket.on('data', (bytes) => this.#receive(bytes));
     socket.on('error', (error) => this.close(error.message));
-    socket.on('close', () => this.close(this.ending ? 'closed by this side' : 'closed by the other side'));
+    socket.on('close', () => this.close(this.#ending ? 'closed by this side' : 'closed by the other side'));
   }
 
   /** Reads on, first what arrived together with the end of the handshake. To be called once, after construction. */
   start(): void {
-    this.drain();
-    this.socket.resume();
+    this.#drain();
+    this.#socket.resume();
   }
 
   /** When something was heard last, ms on performance.now(). */
   get lastHeardAt(): number {
-    return this.heardAt;
+    return this.#heardAt;
   }
 
   /** False: it ends, and takes no messages any more. */
   get takesMessages(): boolean {
-    return this.open && !this.ending;
+    return this.#open && !this.#ending;
   }
 
   /** Hands the message to the kernel, or loses it without notice if the connection has ended. */
   send(message: InterconnectMessage): void {
     if (!this.takesMessages) return;
-    this.saidAt = performance.now();
-    this.socket.write(this.session.seal(message));
-    if (this.socket.writableLength > UNSENT_MAX) this.close('the other side does not read');
+    this.#saidAt = performance.now();
+    this.#socket.write(this.#session.seal(message));
+    if (this.#socket.writableLength > UNSENT_MAX) this.close('the other side does not read');
   }
 
   /** Ends the connection at once. */
   close(reason: string): void {
-    if (!this.open) return;
-    this.open = false;
-    clearInterval(this.watchdog);
-    this.socket.destroy();
-    this.events.closed(reason, this);
+    if (!this.#open) return;
+    this.#open = false;
+    clearInterval(this.#watchdog);
+    this.#socket.destroy();
+    this.#events.closed(reason, this);
   }
 
   /**
@@ -129,43 +129,43 @@ export class InterconnectConnection {
    * not do: if something of the other side's arrives then, TCP resets the connection, and what it has not read is lost.
    */
   async finish(ms: number): Promise<void> {
-    if (!this.open) return;
-    this.ending = true;
-    const ended = new Promise((resolve) => this.socket.once('close', resolve));
+    if (!this.#open) return;
+    this.#ending = true;
+    const ended = new Promise((resolve) => this.#socket.once('close', resolve));
     const timer = setTimeout(() => this.close('closed by this side'), ms);
-    this.socket.end();
+    this.#socket.end();
     await ended;
     clearTimeout(timer);
   }
 
-  private receive(bytes: Buffer): void {
-    this.heardAt = performance.now();
-    this.reader.push(bytes);
-    this.drain();
+  #receive(bytes: Buffer): void {
+    this.#heardAt = performance.now();
+    this.#reader.push(bytes);
+    this.#drain();
   }
 
-  private drain(): void {
-    while (this.open) {
-      const payload = this.reader.next();
+  #drain(): void {
+    while (this.#open) {
+      const payload = this.#reader.next();
       if (payload === null) break;
-      const opened = payload === 'tooLong' ? undefined : this.session.open(payload);
+      const opened = payload === 'tooLong' ? undefined : this.#session.open(payload);
       if (opened === undefined) {
         this.close('it sent a frame that was too long, out of order or changed on its way');
         break;
       }
       const message = parseMessage(opened);
-      if (message !== null && message.kind !== 'ping') this.events.message(message, this);
+      if (message !== null && message.kind !== 'ping') this.#events.message(message, this);
     }
   }
 
-  private check(): void {
+  #check(): void {
     const now = performance.now();
     // If this process itself did not run, what the other side said may wait unread: listen first.
-    const stalled = now - this.checkedAt > this.timing.pingMs * 2;
-    this.checkedAt = now;
-    if (!stalled && now - this.heardAt > this.timing.silenceMs) {
-      this.close(`silent for ${Math.round(now - this.heardAt)} ms`);
-    } else if (now - this.saidAt >= this.timing.pingMs * 0.9) {
+    const stalled = now - this.#checkedAt > this.#timing.pingMs * 2;
+    this.#checkedAt = now;
+    if (!stalled && now - this.#heardAt > this.#timing.silenceMs) {
+      this.close(`silent for ${Math.round(now - this.#heardAt)} ms`);
+    } else if (now - this.#saidAt >= this.#timing.pingMs * 0.9) {
       this.send({ kind: 'ping' });
     }
   }

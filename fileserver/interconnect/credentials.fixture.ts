@@ -4,18 +4,18 @@ import type { CredentialSource, Credentials } from './credentials.ts';
 
 export class ChangingCredentials implements CredentialSource {
   current: Credentials;
-  private readonly listeners: (() => void)[] = [];
+  readonly #listeners: (() => void)[] = [];
 
   constructor(current: Partial<Credentials>) {
     this.current = { tls: null, sharedKey: null, problem: null, ...current };
   }
 
   subscribe(listener: () => void): void {
-    this.listeners.push(listener);
+    this.#listeners.push(listener);
   }
 
   change(next: Partial<Credentials>): void {
     this.current = { tls: null, sharedKey: null, problem: null, ...next };
-    for (const listener of this.listeners) listener();
+    for (const listener of this.#listeners) listener();
   }
 }

@@ -76,23 +76,23 @@ export class CredentialError extends Error {
 }
 
 export class CredentialStore implements CredentialSource {
-  private readonly files: CredentialFiles;
-  private readonly log: Log;
-  private readonly everyMs: number;
-  private readonly listeners: (() => void)[] = [];
-  private credentials: Credentials;
-  private told: string | null = null;
-  private timer: NodeJS.Timeout | null = null;
-  private running = false;
+  readonly #files: CredentialFiles;
+  readonly #log: Log;
+  readonly #everyMs: number;
+  readonly #listeners: (() => void)[] = [];
+  #credentials: Credentials;
+  #told: string | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #running = false;
 
   /**
    * Reads the files. Throws CredentialError if only a key is configured and it is not there. Certificates that cannot be
    * used are no reason not to start: a server serves its own disk set without its partner too, and waits for better ones.
    */
   constructor(files: CredentialFiles, log: Log, everyMs = EVERY_MS) {
-    this.files = files;
-    this.log = log;
-    this.everyMs = everyMs;
+    this.#files = files;
+    this.#log = log;
+    this.#everyMs = everyMs;
     const contents = pathsOf(files).map((path) => {
       try {
         return readFileSync(path);
@@ -100,61 +100,61 @@ export class CredentialStore implements CredentialSource {
         return error as NodeJS.ErrnoException;
       }
     });
-    this.credentials = usable(files, contents, { tls: null, sharedKey: null, problem: null });
-    this.tellProblem();
+    this.#credentials = usable(files, contents, { tls: null, sharedKey: null, problem: null });
+    this.#tellProblem();
   }
 
   get current(): Credentials {
-    return this.credentials;
+    return this.#credentials;
   }
 
   subscribe(listener: () => void): void {
-    this.listeners.push(listener);
+    this.#listeners.push(listener);
   }
 
   /** Begins to look for changes. */
   start(): void {
-    this.running = true;
-    this.timer = setTimeout(() => {
+    this.#running = true;
+    this.#timer = setTimeout(() => {
       inBackground(
-        this.look().finally(() => {
-          if (this.running) this.start();
+        this.#look().finally(() => {
+          if (this.#running) this.start();
         }),
       );
-    }, this.everyMs);
-    this.timer.unref();
+    }, this.#everyMs);
+    this.#timer.unref();
   }
 
   stop(): void {
-    this.running = false;
-    if (this.timer !== null) clearTimeout(this.timer);
+    this.#running = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
-  private async look(): Promise<void> {
+  async #look(): Promise<void> {
     const contents = await Promise.all(
-      pathsOf(this.files).map((path) => readFile(path).catch((error: NodeJS.ErrnoException) => error)),
+      pathsOf(this.#files).map((path) => readFile(path).catch((error: NodeJS.ErrnoException) => error)),
     );
     let next: Credentials;
     try {
-      next = usable(this.files, contents, this.credentials);
+      next = usable(this.#files, contents, this.#credentials);
     } catch (error) {
       // A key that is missing for a moment, as while somebody writes it anew.
-      next = { ...this.credentials, problem: (error as Error).message };
+      next = { ...this.#credentials, problem: (error as Error).message };
     }
-    const before = this.credentials;
+    const before = this.#credentials;
     const same = sameCredentials(before, next);
     if (same && before.problem === next.problem) return;
-    this.credentials = next;
-    this.tellProblem();
+    this.#credentials = next;
+    this.#tellProblem();
     if (same) return;
-    this.log.info(`Interconnect: ${describe(next)}.`);
-    for (const listener of this.listeners) listener();
+    this.#log.info(`Interconnect: ${describe(next)}.`);
+    for (const listener of this.#listeners) listener();
   }
 
-  private tellProblem(): void {
-    const { problem } = this.credentials;
-    if (problem !== null && problem !== this.told) this.log.warn(`Interconnect: ${problem}`);
-    this.told = problem;
+  #tellProblem(): void {
+    const { problem } = this.#credentials;
+    if (problem !== null && problem !== this.#told) this.#log.warn(`Interconnect: ${problem}`);
+    this.#told = problem;
   }
 }
 

@@ -49,47 +49,47 @@ export interface DialerOptions {
 }
 
 export class Dialer {
-  private readonly options: DialerOptions;
-  private readonly lookup: LookupFunction = rememberingLookup();
-  private readonly seldom = new OncePerMinute(() => performance.now());
-  private current: InterconnectConnection | null = null;
+  readonly #options: DialerOptions;
+  readonly #lookup: LookupFunction = rememberingLookup();
+  readonly #seldom = new OncePerMinute(() => performance.now());
+  #current: InterconnectConnection | null = null;
   /** With which the current connection was made. */
-  private usedCredentials: Credentials | null = null;
-  private dialing: Socket | null = null;
-  private timer: NodeJS.Timeout | null = null;
-  private retryMs = RETRY_MS_MIN;
-  private stopped = false;
+  #usedCredentials: Credentials | null = null;
+  #dialing: Socket | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #retryMs = RETRY_MS_MIN;
+  #stopped = false;
 
   constructor(options: DialerOptions) {
-    this.options = options;
-    options.credentials.subscribe(() => this.again(RETRY_MS_MIN));
+    this.#options = options;
+    options.credentials.subscribe(() => this.#again(RETRY_MS_MIN));
   }
 
   /** The connection that stands; null while there is none. */
   get connection(): InterconnectConnection | null {
-    return this.current;
+    return this.#current;
   }
 
   start(): void {
-    inBackground(this.dial());
+    inBackground(this.#dial());
   }
 
   /** No more attempts. The connection that stands is left to the caller. */
   stop(): void {
-    this.stopped = true;
-    if (this.timer !== null) clearTimeout(this.timer);
-    this.dialing?.destroy();
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#dialing?.destroy();
   }
 
-  private async dial(): Promise<void> {
-    const { credentials, partner } = this.options;
+  async #dial(): Promise<void> {
+    const { credentials, partner } = this.#options;
     const wanted = credentials.current;
     // One attempt at a time; the one that runs will see that there are newer credentials.
-    if (this.dialing !== null || this.usedCredentials === wanted) return;
+    if (this.#dialing !== null || this.#usedCredentials === wanted) return;
     try {
-      const proved = await this.prove(wanted);
-      this.dialing = null;
-      if (this.stopped) {
+      const proved = await this.#prove(wanted);
+      this.#dialing = null;
+      if (this.#stopped) {
         proved.socket.destroy();
         return;
       }
@@ -97,23 +97,23 @@ export class Dialer {
         proved.socket.destroy();
         throw new Refusal(`${proved.peer.server} (${proved.peer.role}) answers there instead of ${partner}`);
       }
-      this.use(proved, wanted);
+      this.#use(proved, wanted);
     } catch (error) {
-      this.dialing = null;
-      this.failed(error as Error);
+      this.#dialing = null;
+      this.#failed(error as Error);
     }
   }
 
   /** A proved connection, in the best way that works. */
-  private async prove(credentials: Credentials): Promise<Established> {
+  async #prove(credentials: Credentials): Promise<Established> {
     const ways = waysOf(credentials);
     if (ways.length === 0) throw new Refusal(credentials.problem ?? 'there are no credentials');
     const failures: unknown[] = [];
     for (const way of ways) {
-      const { host, port } = this.options;
-      const socket = await this.connect(host, port);
+      const { host, port } = this.#options;
+      const socket = await this.#connect(host, port);
       try {
-        return await this.proveOn(socket, way, credentials);
+        return await this.#proveOn(socket, way, credentials);
       } catch (error) {
         failures.push(error);
       }
@@ -122,44 +122,44 @@ export class Dialer {
     throw failures[0];
   }
 
-  private async proveOn(socket: Socket, way: Way, credentials: Credentials): Promise<Established> {
+  async #proveOn(socket: Socket, way: Way, credentials: Credentials): Promise<Established> {
     const giveUpAt = performance.now() + HANDSHAKE_MS;
     const recognized = await recognizeAcceptor(socket, way, credentials, HANDSHAKE_MS);
-    return authenticate(recognized, 'dialer', this.options.identity, giveUpAt - performance.now());
+    return authenticate(recognized, 'dialer', this.#options.identity, giveUpAt - performance.now());
   }
 
-  private use(proved: Established, credentials: Credentials): void {
-    const { events, timing, established } = this.options;
-    this.retryMs = RETRY_MS_MIN;
-    const previous = this.current;
+  #use(proved: Established, credentials: Credentials): void {
+    const { events, timing, established } = this.#options;
+    this.#retryMs = RETRY_MS_MIN;
+    const previous = this.#current;
     const connection: InterconnectConnection = new InterconnectConnection(proved, timing, {
       message: events.message,
       closed: (reason, closed) => {
-        const standing = this.current === connection;
-        if (standing) this.forget();
+        const standing = this.#current === connection;
+        if (standing) this.#forget();
         events.closed(reason, closed);
-        if (standing) this.again(RETRY_MS_MIN);
+        if (standing) this.#again(RETRY_MS_MIN);
       },
     });
-    this.current = connection;
-    this.usedCredentials = credentials;
+    this.#current = connection;
+    this.#usedCredentials = credentials;
     established(connection);
     connection.start();
     inBackground(previous?.finish(OLD_ENDS_MS));
     // They may have changed while this one was being proved.
-    if (credentials !== this.options.credentials.current) this.again(RETRY_MS_MIN);
+    if (credentials !== this.#options.credentials.current) this.#again(RETRY_MS_MIN);
   }
 
-  private forget(): void {
-    this.current = null;
-    this.usedCredentials = null;
+  #forget(): void {
+    this.#current = null;
+    this.#usedCredentials = null;
   }
 
-  private connect(host: string, port: number): Promise<Socket> {
+  #connect(host: string, port: number): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host, port, lookup: this.lookup, noDelay: true, autoSelectFamily: false });
+      const socket = connect({ host, port, lookup: this.#lookup, noDelay: true, autoSelectFamily: false });
       socket.setKeepAlive(true, 1000);
-      this.dialing = socket;
+      this.#dialing = socket;
       let settled = false;
       const fail = (error: Error): void => {
         if (settled) return;
@@ -183,30 +183,30 @@ export class Dialer {
     });
   }
 
-  private failed(error: Error): void {
-    if (this.stopped) return;
-    const { host, port, partner, log } = this.options;
-    this.seldom.tell(error.message, (leftOut) => {
+  #failed(error: Error): void {
+    if (this.#stopped) return;
+    const { host, port, partner, log } = this.#options;
+    this.#seldom.tell(error.message, (leftOut) => {
       const more = leftOut > 0 ? ` (${leftOut} more attempts ended so)` : '';
       log.info(`Cannot reach ${partner} at ${host}:${port}: ${error.message}${more}. Trying again.`);
     });
-    if (this.current !== null) {
-      this.again(RENEW_MS);
-      if (!stillTrusted(this.current.recognizedBy, this.options.credentials.current))
-        this.current.close('what it was recognized by does not count any more');
+    if (this.#current !== null) {
+      this.#again(RENEW_MS);
+      if (!stillTrusted(this.#current.recognizedBy, this.#options.credentials.current))
+        this.#current.close('what it was recognized by does not count any more');
       return;
     }
     const refused =
       error instanceof Refusal || error instanceof NotThePartner || error.message.includes("pair's secret");
-    this.again(refused ? RETRY_MS_REFUSED : this.retryMs);
-    this.retryMs = Math.min(RETRY_MS_MAX, this.retryMs * 2);
+    this.#again(refused ? RETRY_MS_REFUSED : this.#retryMs);
+    this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
   }
 
-  private again(ms: number): void {
-    if (this.stopped) return;
-    if (this.timer !== null) clearTimeout(this.timer);
+  #again(ms: number): void {
+    if (this.#stopped) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
     // Both servers dial at the same pace: a little chance keeps them from meeting for ever.
-    this.timer = setTimeout(() => inBackground(this.dial()), ms * (0.75 + Math.random() / 2));
+    this.#timer = setTimeout(() => inBackground(this.#dial()), ms * (0.75 + Math.random() / 2));
   }
 }
 

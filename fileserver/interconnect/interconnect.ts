@@ -31,15 +31,15 @@ export interface InterconnectOptions {
 }
 
 export class Interconnect {
-  private readonly options: InterconnectOptions;
-  private readonly acceptor: Acceptor;
-  private readonly dialer: Dialer;
+  readonly #options: InterconnectOptions;
+  readonly #acceptor: Acceptor;
+  readonly #dialer: Dialer;
   /** Connections with server processes, by incarnation. Sentinels are not in here: they only ever report. */
-  private readonly connections = new Map<Incarnation, Set<InterconnectConnection>>();
-  private readonly sentinels = new Set<InterconnectConnection>();
+  readonly #connections = new Map<Incarnation, Set<InterconnectConnection>>();
+  readonly #sentinels = new Set<InterconnectConnection>();
 
   constructor(options: InterconnectOptions) {
-    this.options = options;
+    this.#options = options;
     const identity: InterconnectIdentity = {
       pair: options.pair,
       server: serverOf(options.me),
@@ -47,36 +47,36 @@ export class Interconnect {
       role: 'server',
     };
     const events: ConnectionEvents = {
-      message: (message, connection) => this.receive(message, connection),
-      closed: (reason, connection) => this.lost(reason, connection),
+      message: (message, connection) => this.#receive(message, connection),
+      closed: (reason, connection) => this.#lost(reason, connection),
     };
     const { credentials, partner, timing, log } = options;
-    const established = (connection: InterconnectConnection): void => this.established(connection);
+    const established = (connection: InterconnectConnection): void => this.#established(connection);
     const common = { credentials, identity, partner, timing, events, established, log };
-    this.acceptor = new Acceptor({ ...common, ...options.listen });
-    this.dialer = new Dialer({ ...common, ...options.partnerAddress });
-    credentials.subscribe(() => this.endUntrusted());
+    this.#acceptor = new Acceptor({ ...common, ...options.listen });
+    this.#dialer = new Dialer({ ...common, ...options.partnerAddress });
+    credentials.subscribe(() => this.#endUntrusted());
   }
 
   /** Listens, and begins to dial. Resolves with the port listened on. */
   async start(): Promise<number> {
-    const port = await this.acceptor.listen();
-    this.dialer.start();
+    const port = await this.#acceptor.listen();
+    this.#dialer.start();
     return port;
   }
 
   /** Ends everything; what was sent before gets `ms` to leave. */
   async stop(ms: number): Promise<void> {
-    this.acceptor.stop();
-    this.dialer.stop();
-    const all = [...this.connections.values()].flatMap((set) => [...set]);
-    await Promise.all([...all, ...this.sentinels].map((connection) => connection.finish(ms)));
+    this.#acceptor.stop();
+    this.#dialer.stop();
+    const all = [...this.#connections.values()].flatMap((set) => [...set]);
+    await Promise.all([...all, ...this.#sentinels].map((connection) => connection.finish(ms)));
   }
 
   /** Lost without notice if that incarnation is not connected. */
   send(to: Incarnation, message: ServerMessage): void {
     let best: InterconnectConnection | null = null;
-    for (const connection of this.connections.get(to) ?? []) {
+    for (const connection of this.#connections.get(to) ?? []) {
       if (!connection.takesMessages) continue;
       if (best === null || connection.lastHeardAt > best.lastHeardAt) best = connection;
     }
@@ -84,20 +84,20 @@ export class Interconnect {
   }
 
   /** After a change of credentials. Who may still come in comes again by himself; the dialer replaces its own. */
-  private endUntrusted(): void {
-    const { current } = this.options.credentials;
-    const all = [...this.connections.values(), this.sentinels].flatMap((set) => [...set]);
+  #endUntrusted(): void {
+    const { current } = this.#options.credentials;
+    const all = [...this.#connections.values(), this.#sentinels].flatMap((set) => [...set]);
     for (const connection of all) {
-      if (connection !== this.dialer.connection && !stillTrusted(connection.recognizedBy, current))
+      if (connection !== this.#dialer.connection && !stillTrusted(connection.recognizedBy, current))
         connection.close('what it was recognized by does not count any more');
     }
   }
 
-  private established(connection: InterconnectConnection): void {
-    const { log, partner } = this.options;
+  #established(connection: InterconnectConnection): void {
+    const { log, partner } = this.#options;
     const { peer, remote } = connection;
     if (peer.role === 'sentinel') {
-      this.sentinels.add(connection);
+      this.#sentinels.add(connection);
       log.info(
         `The sentinel of ${partner} is connected from ${remote}: a crash of ${partner} will be reported.`,
       );
@@ -108,40 +108,40 @@ export class Interconnect {
       connection.close(`its incarnation "${peer.incarnation}" cannot be understood`);
       return;
     }
-    const set = this.connections.get(incarnation) ?? new Set();
-    this.connections.set(incarnation, set.add(connection));
+    const set = this.#connections.get(incarnation) ?? new Set();
+    this.#connections.set(incarnation, set.add(connection));
     if (set.size > 1) return;
     log.info(`Connected with ${incarnation} (${remote}).`);
-    this.options.connected(incarnation);
+    this.#options.connected(incarnation);
   }
 
-  private lost(reason: string, connection: InterconnectConnection): void {
-    const { log, partner } = this.options;
+  #lost(reason: string, connection: InterconnectConnection): void {
+    const { log, partner } = this.#options;
     const { peer } = connection;
     if (peer.role === 'sentinel') {
-      if (!this.sentinels.delete(connection)) return;
+      if (!this.#sentinels.delete(connection)) return;
       log.info(`The connection with the sentinel of ${partner} has ended: ${reason}.`);
       return;
     }
     const incarnation = parseIncarnation(peer.incarnation);
-    const set = incarnation === null ? undefined : this.connections.get(incarnation);
+    const set = incarnation === null ? undefined : this.#connections.get(incarnation);
     if (incarnation === null || set === undefined || !set.delete(connection) || set.size > 0) return;
-    this.connections.delete(incarnation);
+    this.#connections.delete(incarnation);
     log.info(`No connection with ${incarnation} is left: ${reason}. That alone proves nothing.`);
-    this.options.disconnected(incarnation);
+    this.#options.disconnected(incarnation);
   }
 
-  private receive(message: InterconnectMessage, connection: InterconnectConnection): void {
+  #receive(message: InterconnectMessage, connection: InterconnectConnection): void {
     const { peer } = connection;
     if (peer.role === 'sentinel') {
       // A sentinel speaks for processes of its own server and says one thing only.
       if (message.kind !== 'died' || serverOf(message.incarnation) !== peer.server) return;
-      this.options.died(message);
+      this.#options.died(message);
       connection.send({ kind: 'deathNoted', incarnation: message.incarnation });
       return;
     }
     const from = parseIncarnation(peer.incarnation);
     if (from === null || message.kind === 'died' || message.kind === 'deathNoted') return;
-    if (message.kind !== 'ping') this.options.message(from, message);
+    if (message.kind !== 'ping') this.#options.message(from, message);
   }
 }

@@ -50,29 +50,29 @@ const KEYS_MAX = 64;
  * times a second must not fill the log, nor the memory, whatever he says of himself.
  */
 export class OncePerMinute {
-  private readonly now: () => number;
-  private readonly said = new Map<string, { atMs: number; leftOut: number }>();
+  readonly #now: () => number;
+  readonly #said = new Map<string, { atMs: number; leftOut: number }>();
 
   /** `now`: ms on any clock that does not jump. */
   constructor(now: () => number) {
-    this.now = now;
+    this.#now = now;
   }
 
   /** Calls `say` with the number of times that this key was left out since it was last said; or counts. */
   tell(key: string, say: (leftOut: number) => void): void {
-    const now = this.now();
-    const before = this.said.get(key);
+    const now = this.#now();
+    const before = this.#said.get(key);
     if (before !== undefined && now - before.atMs < 60_000) {
       before.leftOut++;
       return;
     }
     // Keys come from outside (addresses, names in certificates). In the order in which they were said: old ones come first.
-    for (const [old, { atMs }] of this.said) {
+    for (const [old, { atMs }] of this.#said) {
       if (now - atMs < 60_000) break;
-      this.said.delete(old);
+      this.#said.delete(old);
     }
-    if (this.said.size >= KEYS_MAX) return;
-    this.said.set(key, { atMs: now, leftOut: 0 });
+    if (this.#said.size >= KEYS_MAX) return;
+    this.#said.set(key, { atMs: now, leftOut: 0 });
     say(before?.leftOut ?? 0);
   }
 }

@@ -84,15 +84,15 @@ export function slotNumber(diskSet: 'own' | 'partner'): Slot {
 
 /** What a connection thread counts of one disk set. */
 export class CallMeter {
-  private readonly block: Float64Array;
+  readonly #block: Float64Array;
 
   constructor(buffer: SharedArrayBuffer, thread: number, slot: Slot) {
-    this.block = new Float64Array(buffer, 8 * (2 * thread + slot) * CONNECTION_BLOCK, CONNECTION_BLOCK);
+    this.#block = new Float64Array(buffer, 8 * (2 * thread + slot) * CONNECTION_BLOCK, CONNECTION_BLOCK);
   }
 
   /** status: the nfsstat3 of the reply, REFUSED or FAILED_INTERNALLY. ms: from the arrival of the call to the handing over of its reply. */
   called(procedure: number, status: number, ms: number): void {
-    const { block } = this;
+    const block = this.#block;
     let time = 0;
     while (time < BOUNDS_MS.length && ms > BOUNDS_MS[time]!) time += 1;
     block[RESULTS_AT + procedure * RESULTS.length + (RESULT_OF_STATUS[status] ?? OTHER)]! += 1;
@@ -102,7 +102,7 @@ export class CallMeter {
 
   /** A call on the export with this number (storage/handles/file-handle.ts). */
   exported(number: number, bytesRead: number, bytesWritten: number): void {
-    const { block } = this;
+    const block = this.#block;
     let at = EXPORTS_AT;
     // Lines are given out in the order in which exports are used, and kept: exports may change while the server runs.
     for (let line = 0; line < EXPORTS_MAX - 1; line++, at += EXPORT_SIZE) {
@@ -117,26 +117,26 @@ export class CallMeter {
   }
 
   connections(count: number): void {
-    this.block[CONNECTIONS_AT] = count;
+    this.#block[CONNECTIONS_AT] = count;
   }
 }
 
 /** What a volume thread says of one of its volumes. */
 export class VolumeMeter {
-  private readonly block: Float64Array;
+  readonly #block: Float64Array;
 
   /** thread: number among the volume threads. volume: number among those of the thread, below VOLUMES_MAX. */
   constructor(buffer: SharedArrayBuffer, connectionThreads: number, thread: number, volume: number) {
     const at = connectionThreads * 2 * CONNECTION_BLOCK + thread * VOLUME_BLOCK + volume * VOLUME_SIZE;
-    this.block = new Float64Array(buffer, 8 * at, VOLUME_SIZE);
+    this.#block = new Float64Array(buffer, 8 * at, VOLUME_SIZE);
   }
 
   /** Bytes in use of the journal's segment; flushes so far, and the ms that they took together. */
   journal(usedSize: number, flushCount: number, flushMs: number, compactions: number): void {
-    this.block[0] = usedSize;
-    this.block[1] = flushCount;
-    this.block[2] = flushMs;
-    this.block[3] = compactions;
+    this.#block[0] = usedSize;
+    this.#block[1] = flushCount;
+    this.#block[2] = flushMs;
+    this.#block[3] = compactions;
   }
 }
 
@@ -155,40 +155,40 @@ export interface VolumeFigures {
 
 /** All blocks together, for whoever is asked for metrics. */
 export class DataFigures {
-  private readonly buffer: SharedArrayBuffer;
-  private readonly counts: ThreadCounts;
+  readonly #buffer: SharedArrayBuffer;
+  readonly #counts: ThreadCounts;
 
   constructor(buffer: SharedArrayBuffer, counts: ThreadCounts) {
-    this.buffer = buffer;
-    this.counts = counts;
+    this.#buffer = buffer;
+    this.#counts = counts;
   }
 
-  private sum(slot: Slot, at: number): number {
+  #sum(slot: Slot, at: number): number {
     let sum = 0;
-    const all = new Float64Array(this.buffer);
-    for (let thread = 0; thread < this.counts.connections; thread++) {
+    const all = new Float64Array(this.#buffer);
+    for (let thread = 0; thread < this.#counts.connections; thread++) {
       sum += all[(2 * thread + slot) * CONNECTION_BLOCK + at]!;
     }
     return sum;
   }
 
   calls(slot: Slot, procedure: number, result: number): number {
-    return this.sum(slot, RESULTS_AT + procedure * RESULTS.length + result);
+    return this.#sum(slot, RESULTS_AT + procedure * RESULTS.length + result);
   }
 
   /** Calls of each class of time, and the ms of all together. */
   times(slot: Slot, procedure: number): { readonly counts: readonly number[]; readonly ms: number } {
     const counts = Array.from({ length: CLASSES }, (_, i) =>
-      this.sum(slot, TIMES_AT + procedure * CLASSES + i),
+      this.#sum(slot, TIMES_AT + procedure * CLASSES + i),
     );
-    return { counts, ms: this.sum(slot, SUMS_AT + procedure) };
+    return { counts, ms: this.#sum(slot, SUMS_AT + procedure) };
   }
 
   /** Of the export with this number. */
   exported(slot: Slot, number: number): ExportFigures {
-    const all = new Float64Array(this.buffer);
+    const all = new Float64Array(this.#buffer);
     const figures = { calls: 0, bytesRead: 0, bytesWritten: 0 };
-    for (let thread = 0; thread < this.counts.connections; thread++) {
+    for (let thread = 0; thread < this.#counts.connections; thread++) {
       const first = (2 * thread + slot) * CONNECTION_BLOCK + EXPORTS_AT;
       for (let at = first; at < first + (EXPORTS_MAX - 1) * EXPORT_SIZE; at += EXPORT_SIZE) {
         if (all[at] !== number + 1) continue;
@@ -201,19 +201,19 @@ export class DataFigures {
   }
 
   connections(slot: Slot): number {
-    return this.sum(slot, CONNECTIONS_AT);
+    return this.#sum(slot, CONNECTIONS_AT);
   }
 
   /** Of the volume at this place in the configuration; null: it is not told apart. */
   volumeAt(slot: Slot, index: number): VolumeFigures | null {
-    const { connections, own, partner } = this.counts;
+    const { connections, own, partner } = this.#counts;
     const threads = slot === 0 ? own : partner;
     const volume = Math.floor(index / threads);
     if (volume >= VOLUMES_MAX) return null;
     const thread = (slot === 0 ? 0 : own) + (index % threads);
     const at = connections * 2 * CONNECTION_BLOCK + thread * VOLUME_BLOCK + volume * VOLUME_SIZE;
     const [journalSize, flushCount, flushMs, compactions] = new Float64Array(
-      this.buffer,
+      this.#buffer,
       8 * at,
       VOLUME_SIZE,
     );

@@ -29,40 +29,40 @@ function isEntry(value: unknown): value is MountEntry {
 }
 
 export class MountFile {
-  private readonly gate: WriteGate;
-  private readonly file: string;
+  readonly #gate: WriteGate;
+  readonly #file: string;
   /** Not written yet; null: nothing. */
-  private changed: readonly MountEntry[] | null;
+  #changed: readonly MountEntry[] | null;
   /** The write under way. */
-  private writing: Promise<void> | null;
+  #writing: Promise<void> | null;
 
   /** root: of the volume. */
   constructor(gate: WriteGate, root: string) {
-    this.gate = gate;
-    this.file = mountFile(root);
-    this.changed = null;
-    this.writing = null;
+    this.#gate = gate;
+    this.#file = mountFile(root);
+    this.#changed = null;
+    this.#writing = null;
   }
 
   replace(entries: readonly MountEntry[]): void {
-    this.changed = entries;
+    this.#changed = entries;
   }
 
   /** Nothing is to be written, and nothing is being written. */
   get isSettled(): boolean {
-    return this.changed === null && this.writing === null;
+    return this.#changed === null && this.#writing === null;
   }
 
   /** What has changed is written, unless a write is under way already: on a disk that is stuck one waits, not one a second. */
   write(): Promise<void> {
-    const { changed } = this;
-    if (this.writing === null && changed !== null) {
-      this.changed = null;
+    const changed = this.#changed;
+    if (this.#writing === null && changed !== null) {
+      this.#changed = null;
       // A full disk, for example: the list in memory is right, and the next change tries again.
-      this.writing = replaceDurably(this.gate, this.file, JSON.stringify(changed))
+      this.#writing = replaceDurably(this.#gate, this.#file, JSON.stringify(changed))
         .catch(() => {})
         .finally(() => {
-          this.writing = null;
+          this.#writing = null;
         });
     }
     return this.whenWritten();
@@ -70,6 +70,6 @@ export class MountFile {
 
   /** Resolves when the write under way has ended. */
   whenWritten(): Promise<void> {
-    return this.writing ?? Promise.resolve();
+    return this.#writing ?? Promise.resolve();
   }
 }

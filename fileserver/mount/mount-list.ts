@@ -37,21 +37,21 @@ export function withoutMount(
 /** The list as a thread knows that serves connections: its own changes at once, those of others a moment later. */
 export class MountReplica implements Mounts {
   all: readonly MountEntry[];
-  private readonly tell: (change: MountChange) => void;
+  readonly #tell: (change: MountChange) => void;
 
   constructor(entries: readonly MountEntry[], tell: (change: MountChange) => void) {
     this.all = entries;
-    this.tell = tell;
+    this.#tell = tell;
   }
 
   add(host: string, path: string): void {
     this.all = withMount(this.all, host, path);
-    this.tell({ kind: 'add', host, path });
+    this.#tell({ kind: 'add', host, path });
   }
 
   remove(host: string, path: string | null): void {
     this.all = withoutMount(this.all, host, path);
-    this.tell({ kind: 'remove', host, path });
+    this.#tell({ kind: 'remove', host, path });
   }
 }
 
@@ -60,30 +60,30 @@ export const ENTRIES_MAX = 1024;
 
 /** The list of a disk set. Each change is told: whoever changes the volume writes it down (mount-file.ts). */
 export class MountList implements Mounts {
-  private entries: readonly MountEntry[];
-  private readonly changed: (entries: readonly MountEntry[]) => void;
+  #entries: readonly MountEntry[];
+  readonly #changed: (entries: readonly MountEntry[]) => void;
 
   /** `entries`: what the last owner knew. */
   constructor(entries: readonly MountEntry[], changed: (entries: readonly MountEntry[]) => void) {
-    this.entries = entries;
-    this.changed = changed;
+    this.#entries = entries;
+    this.#changed = changed;
   }
 
   get all(): readonly MountEntry[] {
-    return this.entries;
+    return this.#entries;
   }
 
   add(host: string, path: string): void {
-    this.replace(withMount(this.entries, host, path));
+    this.#replace(withMount(this.#entries, host, path));
   }
 
   /** path null: everything of that host (UMNTALL). */
   remove(host: string, path: string | null): void {
-    this.replace(withoutMount(this.entries, host, path));
+    this.#replace(withoutMount(this.#entries, host, path));
   }
 
-  private replace(entries: readonly MountEntry[]): void {
-    this.entries = entries;
-    this.changed(entries);
+  #replace(entries: readonly MountEntry[]): void {
+    this.#entries = entries;
+    this.#changed(entries);
   }
 }

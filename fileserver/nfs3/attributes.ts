@@ -88,36 +88,36 @@ const WCC_WORDS = 6;
 
 /** pre_op_attr: what an object was like before a change. Kept by value, as the stat buffer is used again. */
 export class BeforeAttributes {
-  private known: boolean;
-  private readonly words: Uint32Array;
+  #known: boolean;
+  readonly #words: Uint32Array;
 
   constructor() {
-    this.known = false;
-    this.words = new Uint32Array(WCC_WORDS);
+    this.#known = false;
+    this.#words = new Uint32Array(WCC_WORDS);
   }
 
   forget(): void {
-    this.known = false;
+    this.#known = false;
   }
 
   take(stat: StatBuffer): void {
     const { view } = stat;
-    const { words } = this;
+    const words = this.#words;
     words[0] = view.getUint32(SIZE + 4, true);
     words[1] = view.getUint32(SIZE, true);
     words[2] = view.getUint32(MTIME, true);
     words[3] = view.getUint32(MTIME + 8, true);
     words[4] = view.getUint32(CTIME, true);
     words[5] = view.getUint32(CTIME + 8, true);
-    this.known = true;
+    this.#known = true;
   }
 
   encode(w: XdrWriter): void {
-    if (!this.known) {
+    if (!this.#known) {
       w.u32(0);
       return;
     }
     w.u32(1);
-    for (let i = 0; i < WCC_WORDS; i++) w.u32(this.words[i]!);
+    for (let i = 0; i < WCC_WORDS; i++) w.u32(this.#words[i]!);
   }
 }

@@ -28,31 +28,31 @@ const EXISTING = 1;
 export class Create extends NewEntry {
   readonly operation = 'CREATE';
   protected readonly makingCall = 'openat';
-  private readonly args: Nfs3Calls['CREATE']['args'];
-  private readonly wanted: AttributeChanges;
-  private readonly mode: number;
+  readonly #args: Nfs3Calls['CREATE']['args'];
+  readonly #wanted: AttributeChanges;
+  readonly #mode: number;
   /** UNCHECKED found a file: all that happens to it is this change of its size. */
-  private existing: OpenFile | null;
+  #existing: OpenFile | null;
   /** null: what is cut off of it is little. */
-  private truncation: GradualTruncation | null;
-  private ctimeSeconds: number;
-  private ctimeNanoseconds: number;
+  #truncation: GradualTruncation | null;
+  #ctimeSeconds: number;
+  #ctimeNanoseconds: number;
 
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = nfs3Procedures.CREATE.args.decode(r);
+    this.#args = nfs3Procedures.CREATE.args.decode(r);
     r.expectEnd();
-    const { how, where } = this.args;
+    const { how, where } = this.#args;
     this.dirHandle = where.dir;
     this.name = where.name;
     const given = how.mode === EXCLUSIVE ? NO_CHANGES : changesOfSattr(how.obj_attributes);
-    this.mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
-    this.wanted = how.mode === EXCLUSIVE ? verifierTimes(how.verf) : { ...given, mode: null };
-    this.existing = null;
-    this.truncation = null;
-    this.ctimeSeconds = 0;
-    this.ctimeNanoseconds = 0;
+    this.#mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
+    this.#wanted = how.mode === EXCLUSIVE ? verifierTimes(how.verf) : { ...given, mode: null };
+    this.#existing = null;
+    this.#truncation = null;
+    this.#ctimeSeconds = 0;
+    this.#ctimeNanoseconds = 0;
   }
 
   protected get type(): number {
@@ -61,15 +61,15 @@ export class Create extends NewEntry {
 
   protected get attributes(): AttributeChanges {
     // A new file is empty already.
-    return this.wanted.size === 0 ? { ...this.wanted, size: null } : this.wanted;
+    return this.#wanted.size === 0 ? { ...this.#wanted, size: null } : this.#wanted;
   }
 
   protected make(dirFd: number): number {
     const { table } = this.request.service.diskSet;
     const { gate } = this.volume;
     const flags = O_EXCL | O_RDWR | O_NOFOLLOW;
-    const fd = createAt(gate, dirFd, this.name, flags, this.mode);
-    return table.makeRoom(fd) ? createAt(gate, dirFd, this.name, flags, this.mode) : fd;
+    const fd = createAt(gate, dirFd, this.name, flags, this.#mode);
+    return table.makeRoom(fd) ? createAt(gate, dirFd, this.name, flags, this.#mode) : fd;
   }
 
   /** Known by the descriptor that was opened with it: no look at the name, and none at the disk. */
@@ -78,19 +78,19 @@ export class Create extends NewEntry {
   }
 
   override get grows(): boolean {
-    return this.existing === null;
+    return this.#existing === null;
   }
 
   override conflictKeys(): readonly string[] {
     const keys = super.conflictKeys();
     // An existing file is changed as by SETATTR: nobody else may change it meanwhile.
     this.found = this.look();
-    const taken = typeof this.found === 'string' || this.args.how.mode === EXCLUSIVE ? null : this.found;
+    const taken = typeof this.found === 'string' || this.#args.how.mode === EXCLUSIVE ? null : this.found;
     return taken === null ? keys : [...keys, taken.key];
   }
 
   protected override examineExisting(file: OpenFile): boolean {
-    const { how } = this.args;
+    const { how } = this.#args;
     const { stat } = this.volume;
     const { diskSet } = this.request.service;
     const status = diskSet.attributes(file, stat);
@@ -98,42 +98,42 @@ export class Create extends NewEntry {
     if (how.mode === GUARDED || stat.type !== S_IFREG) return this.refuseExamined('exists');
     if (how.mode === EXCLUSIVE) {
       // RFC 1813 §3.3.8: made by the same request before (its journal record is gone): the verifier says so.
-      if (!this.hasVerifier()) return this.refuseExamined('exists');
+      if (!this.#hasVerifier()) return this.refuseExamined('exists');
       this.succeed(file);
       return false;
     }
-    if (this.wanted.size === null) {
+    if (this.#wanted.size === null) {
       this.succeed(file);
       return false;
     }
-    const refused = checkAttributeChanges(diskSet, file, this.cut, this.user, stat);
+    const refused = checkAttributeChanges(diskSet, file, this.#cut, this.user, stat);
     if (refused !== null) return this.refuseExamined(refused);
-    this.existing = file;
+    this.#existing = file;
     diskSet.attributes(file, stat);
-    this.ctimeSeconds = stat.ctimeSeconds;
-    this.ctimeNanoseconds = stat.ctimeNanoseconds;
-    const { size } = this.wanted;
-    if (truncatesMuch(stat, size)) this.truncation = new GradualTruncation(file, size);
+    this.#ctimeSeconds = stat.ctimeSeconds;
+    this.#ctimeNanoseconds = stat.ctimeNanoseconds;
+    const { size } = this.#wanted;
+    if (truncatesMuch(stat, size)) this.#truncation = new GradualTruncation(file, size);
     return true;
   }
 
   override get hasParts(): boolean {
-    return this.truncation !== null;
+    return this.#truncation !== null;
   }
 
   override executePart(): boolean {
-    const cut = this.truncation!.next(this.request.service.diskSet, this.user);
+    const cut = this.#truncation!.next(this.request.service.diskSet, this.user);
     if (cut) this.step('duringExecution');
     return cut;
   }
 
-  private get cut(): AttributeChanges {
-    return { ...NO_CHANGES, size: this.wanted.size };
+  get #cut(): AttributeChanges {
+    return { ...NO_CHANGES, size: this.#wanted.size };
   }
 
-  private hasVerifier(): boolean {
+  #hasVerifier(): boolean {
     const { stat } = this.volume;
-    const { atime, mtime } = this.wanted;
+    const { atime, mtime } = this.#wanted;
     return (
       typeof atime === 'object' &&
       typeof mtime === 'object' &&
@@ -144,21 +144,21 @@ export class Create extends NewEntry {
   }
 
   protected override evidence(w: XdrWriter): void {
-    w.u32(this.existing === null ? ABSENT : EXISTING);
-    w.u64(BigInt.asUintN(64, BigInt(this.ctimeSeconds)));
-    w.u32(this.ctimeNanoseconds);
+    w.u32(this.#existing === null ? ABSENT : EXISTING);
+    w.u64(BigInt.asUintN(64, BigInt(this.#ctimeSeconds)));
+    w.u32(this.#ctimeNanoseconds);
   }
 
   override execute(flushes: FlushSet): void {
-    if (this.existing === null) {
+    if (this.#existing === null) {
       super.execute(flushes);
       return;
     }
     this.beginExecution();
-    this.cutExisting(this.existing, this.cut, flushes);
+    this.#cutExisting(this.#existing, this.#cut, flushes);
   }
 
-  private cutExisting(file: OpenFile, cut: AttributeChanges, flushes: FlushSet): void {
+  #cutExisting(file: OpenFile, cut: AttributeChanges, flushes: FlushSet): void {
     const { diskSet } = this.request.service;
     flushes.add(file);
     const failure: VolumeFailure | null = applyAttributeChanges(diskSet, file, cut, this.user, S_IFREG, () =>
@@ -177,7 +177,7 @@ export class Create extends NewEntry {
     if (typeof found === 'string' || this.request.service.diskSet.attributes(found, stat) !== 'ok')
       return false;
     if (stat.ctimeSeconds === seconds && stat.ctimeNanoseconds === nanoseconds) return false;
-    this.cutExisting(found, remainingChanges(this.cut, stat), flushes);
+    this.#cutExisting(found, remainingChanges(this.#cut, stat), flushes);
     return true;
   }
 }

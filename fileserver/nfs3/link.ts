@@ -26,28 +26,28 @@ const { ENOENT } = constants.errno;
 
 export class Link extends Operation {
   readonly operation = 'LINK';
-  private readonly args: Nfs3Calls['LINK']['args'];
-  private file: OpenFile | null;
-  private dir: OpenFile | null;
+  readonly #args: Nfs3Calls['LINK']['args'];
+  #file: OpenFile | null;
+  #dir: OpenFile | null;
 
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = nfs3Procedures.LINK.args.decode(r);
+    this.#args = nfs3Procedures.LINK.args.decode(r);
     r.expectEnd();
-    this.file = null;
-    this.dir = null;
+    this.#file = null;
+    this.#dir = null;
   }
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
-    this.file = null;
-    this.dir = null;
-    const file = this.bindFile(this.args.file, userOf);
+    this.#file = null;
+    this.#dir = null;
+    const file = this.bindFile(this.#args.file, userOf);
     if (typeof file === 'string') return file;
-    const dir = this.bindFile(this.args.link.dir, userOf);
+    const dir = this.bindFile(this.#args.link.dir, userOf);
     if (typeof dir === 'string') return dir;
-    this.file = file;
-    this.dir = dir;
+    this.#file = file;
+    this.#dir = dir;
     return null;
   }
 
@@ -56,24 +56,24 @@ export class Link extends Operation {
   }
 
   conflictKeys(): readonly string[] {
-    return [this.nameKey(this.dir!, this.args.link.name), this.file!.key];
+    return [this.nameKey(this.#dir!, this.#args.link.name), this.#file!.key];
   }
 
   protected directories(): readonly string[] {
-    return [this.dir!.key];
+    return [this.#dir!.key];
   }
 
   examine(): boolean {
-    const found = this.look();
+    const found = this.#look();
     if (found === null) return true;
     return this.refuseExamined(found === 'same' ? 'exists' : found);
   }
 
   /** null: the name is free. same: it stands for this very file. Leaves `before` filled. */
-  private look(): VolumeFailure | 'same' | null {
+  #look(): VolumeFailure | 'same' | null {
     const { diskSet } = this.request.service;
-    const dir = this.dir!;
-    const { name } = this.args.link;
+    const dir = this.#dir!;
+    const { name } = this.#args.link;
     before.forget();
     const status = diskSet.attributes(dir, dirStat);
     if (status !== 'ok') return status;
@@ -82,13 +82,13 @@ export class Link extends Operation {
     const refused = diskSet.checkChangeableName(dir, name);
     if (refused !== null) return refused;
     if (isDot(name) || isDotDot(name)) return 'exists';
-    const source = diskSet.attributes(this.file!, this.volume.stat);
+    const source = diskSet.attributes(this.#file!, this.volume.stat);
     if (source !== 'ok') return source;
     become(this.user);
     const result = this.volume.identity.ofName(dir.pathFd, name);
     if (result === -ENOENT) return null;
     if (result < 0) return this.volume.failure(this.volume.identity.call, result);
-    return this.volume.identity.key() === this.file!.key ? 'same' : 'exists';
+    return this.volume.identity.key() === this.#file!.key ? 'same' : 'exists';
   }
 
   protected evidence(): void {}
@@ -96,42 +96,42 @@ export class Link extends Operation {
   execute(flushes: FlushSet): void {
     forgetDirectoryAttributes();
     const { diskSet } = this.request.service;
-    const dir = this.dir!;
-    const file = this.file!;
+    const dir = this.#dir!;
+    const file = this.#file!;
     before.forget();
     if (diskSet.attributes(dir, dirStat) === 'ok') before.take(dirStat);
     const pathFd = diskSet.pathFd(file);
     const dirFd = diskSet.pathFd(dir);
     become(this.user);
-    const result = pathFd < 0 ? pathFd : linkFrom(this.volume.gate, pathFd, dirFd, this.args.link.name);
+    const result = pathFd < 0 ? pathFd : linkFrom(this.volume.gate, pathFd, dirFd, this.#args.link.name);
     if (result < 0) {
       this.fail(this.volume.failure('linkat', result));
       return;
     }
-    this.done(flushes);
+    this.#done(flushes);
   }
 
-  private done(flushes: FlushSet): void {
+  #done(flushes: FlushSet): void {
     const { stat } = this.volume;
-    flushes.add(this.dir!);
+    flushes.add(this.#dir!);
     if (!this.volume.orderedMetadata) {
-      const known = this.request.service.diskSet.attributes(this.file!, stat) === 'ok';
-      if (known && stat.type === S_IFREG) flushes.add(this.file!);
+      const known = this.request.service.diskSet.attributes(this.#file!, stat) === 'ok';
+      if (known && stat.type === S_IFREG) flushes.add(this.#file!);
       else flushes.addAll();
     }
-    this.succeed();
+    this.#succeed();
   }
 
   recover(_evidence: XdrReader, flushes: FlushSet): boolean {
-    const found = this.look();
+    const found = this.#look();
     before.forget();
     if (found !== 'same') return false;
-    this.done(flushes);
+    this.#done(flushes);
     return true;
   }
 
-  private succeed(): void {
-    this.encode(NFS3_OK);
+  #succeed(): void {
+    this.#encode(NFS3_OK);
   }
 
   protected forgetBefore(): void {
@@ -139,12 +139,13 @@ export class Link extends Operation {
   }
 
   protected fail(failure: VolumeFailure): void {
-    this.encode(nfsstat3Of(failure));
+    this.#encode(nfsstat3Of(failure));
   }
 
   /** Success and failure have the same arms: the file's attributes and the directory's wcc_data. */
-  private encode(status: number): void {
-    const { file, dir } = this;
+  #encode(status: number): void {
+    const file = this.#file;
+    const dir = this.#dir;
     const { diskSet } = this.request.service;
     out.reset();
     out.u32(status);

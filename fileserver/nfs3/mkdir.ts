@@ -13,8 +13,8 @@ const MODE_DEFAULT = 0o700;
 export class Mkdir extends NewEntry {
   readonly operation = 'MKDIR';
   protected readonly makingCall = 'mkdirat';
-  private readonly wanted: AttributeChanges;
-  private readonly mode: number;
+  readonly #wanted: AttributeChanges;
+  readonly #mode: number;
 
   constructor(request: OperationRequest) {
     super(request);
@@ -24,9 +24,9 @@ export class Mkdir extends NewEntry {
     this.dirHandle = where.dir;
     this.name = where.name;
     const given = changesOfSattr(attributes);
-    this.mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
+    this.#mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
     // A directory has no size to set.
-    this.wanted = { ...given, mode: null, size: null };
+    this.#wanted = { ...given, mode: null, size: null };
   }
 
   protected get type(): number {
@@ -34,10 +34,10 @@ export class Mkdir extends NewEntry {
   }
 
   protected get attributes(): AttributeChanges {
-    return this.wanted;
+    return this.#wanted;
   }
 
   protected make(dirFd: number): number {
-    return makeDirectoryAt(this.volume.gate, dirFd, this.name, this.mode);
+    return makeDirectoryAt(this.volume.gate, dirFd, this.name, this.#mode);
   }
 }

@@ -27,24 +27,24 @@ const { EINVAL } = constants.errno;
 export class Mknod extends NewEntry {
   readonly operation = 'MKNOD';
   protected readonly makingCall = 'mknodat';
-  private readonly args: Nfs3Calls['MKNOD']['args'];
-  private readonly given: AttributeChanges;
+  readonly #args: Nfs3Calls['MKNOD']['args'];
+  readonly #given: AttributeChanges;
 
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
-    this.args = nfs3Procedures.MKNOD.args.decode(r);
+    this.#args = nfs3Procedures.MKNOD.args.decode(r);
     r.expectEnd();
-    this.dirHandle = this.args.where.dir;
-    this.name = this.args.where.name;
-    const { what } = this.args;
-    if ('dev_attributes' in what) this.given = changesOfSattr(what.dev_attributes);
-    else if ('pipe_attributes' in what) this.given = changesOfSattr(what.pipe_attributes);
-    else this.given = changesOfSattr(SATTR3_NOTHING);
+    this.dirHandle = this.#args.where.dir;
+    this.name = this.#args.where.name;
+    const { what } = this.#args;
+    if ('dev_attributes' in what) this.#given = changesOfSattr(what.dev_attributes);
+    else if ('pipe_attributes' in what) this.#given = changesOfSattr(what.pipe_attributes);
+    else this.#given = changesOfSattr(SATTR3_NOTHING);
   }
 
   protected get type(): number {
-    switch (this.args.what.type) {
+    switch (this.#args.what.type) {
       case NF3CHR:
         return S_IFCHR;
       case NF3BLK:
@@ -59,7 +59,7 @@ export class Mknod extends NewEntry {
   }
 
   protected get attributes(): AttributeChanges {
-    return { ...this.given, mode: null, size: null };
+    return { ...this.#given, mode: null, size: null };
   }
 
   override examine(): boolean {
@@ -68,11 +68,11 @@ export class Mknod extends NewEntry {
   }
 
   protected make(dirFd: number): number {
-    const { what } = this.args;
+    const { what } = this.#args;
     const major = 'spec' in what ? what.spec.specdata1 : 0;
     const minor = 'spec' in what ? what.spec.specdata2 : 0;
     if (major > MAJOR_MAX || minor > MINOR_MAX) return -EINVAL;
-    const mode = this.type | ((this.given.mode ?? MODE_DEFAULT) & 0o7777);
+    const mode = this.type | ((this.#given.mode ?? MODE_DEFAULT) & 0o7777);
     return makeNodeAt(this.volume.gate, dirFd, this.name, mode, major, minor);
   }
 }

@@ -223,63 +223,63 @@ const SEGMENT_USED = 256 * 1024;
 
 /** A volume, its owners one after the other, and stages on it. */
 export class Neighbours {
-  private readonly parent: string;
-  private path: string;
-  private served!: ServedVolume;
-  private epoch: number;
-  private stages: number;
-  private readonly inOrder: Map<string, string>;
-  private readonly carefully: boolean;
+  readonly #parent: string;
+  #path: string;
+  #served!: ServedVolume;
+  #epoch: number;
+  #stages: number;
+  readonly #inOrder: Map<string, string>;
+  readonly #carefully: boolean;
   /** Owners that were killed. */
   kills: number;
 
   private constructor(parent: string, carefully: boolean) {
-    this.parent = parent;
-    this.path = '';
-    this.epoch = 0;
-    this.stages = 0;
-    this.inOrder = new Map();
-    this.carefully = carefully;
+    this.#parent = parent;
+    this.#path = '';
+    this.#epoch = 0;
+    this.#stages = 0;
+    this.#inOrder = new Map();
+    this.#carefully = carefully;
     this.kills = 0;
   }
 
   /** carefully: false: operations rely on nothing, to show that the checks can fail. */
   static async on(parent: string, carefully = true): Promise<Neighbours> {
     const neighbours = new Neighbours(parent, carefully);
-    await neighbours.begin();
+    await neighbours.#begin();
     return neighbours;
   }
 
   async close(): Promise<void> {
-    await this.served.close();
+    await this.#served.close();
     become(SERVER_IDENTITY);
-    rmSync(this.path, { recursive: true, force: true });
+    rmSync(this.#path, { recursive: true, force: true });
   }
 
   /** With a volume that has no answers yet. */
-  private async begin(): Promise<void> {
+  async #begin(): Promise<void> {
     become(SERVER_IDENTITY);
-    this.path = mkdtempSync(join(this.parent, 'filerpair-neighbours-'));
-    chmodSync(this.path, 0o755);
-    this.epoch = 0;
-    await this.open();
+    this.#path = mkdtempSync(join(this.#parent, 'filerpair-neighbours-'));
+    chmodSync(this.#path, 0o755);
+    this.#epoch = 0;
+    await this.#open();
   }
 
-  private async open(): Promise<void> {
-    this.epoch += 1;
-    this.served = await ServedVolume.open(this.path, this.epoch, undefined, new AlwaysOverlapping());
+  async #open(): Promise<void> {
+    this.#epoch += 1;
+    this.#served = await ServedVolume.open(this.#path, this.#epoch, undefined, new AlwaysOverlapping());
   }
 
-  private async takeOver(): Promise<void> {
-    await this.served.close();
+  async #takeOver(): Promise<void> {
+    await this.#served.close();
     become(SERVER_IDENTITY);
-    for (const file of journalFiles(join(this.path, '.filerpair'))) truncateSync(file, SEGMENT_USED);
-    await this.open();
+    for (const file of journalFiles(join(this.#path, '.filerpair'))) truncateSync(file, SEGMENT_USED);
+    await this.#open();
   }
 
   /** Of a path below the volume's root. */
-  private fileOf(path: string): OpenFile {
-    const { diskSet } = this.served;
+  #fileOf(path: string): OpenFile {
+    const { diskSet } = this.#served;
     let file = diskSet.rootOf(diskSet.exports.all[0]!);
     for (const name of path.split('/')) {
       if (typeof file === 'string') break;
@@ -290,10 +290,10 @@ export class Neighbours {
   }
 
   /** A new stage, and the calls of the parts on it. */
-  private prepare(parts: readonly Part[]): { stage: string; calls: Call[] } {
-    const stage = `s${this.stages++}`;
-    makeStage(join(this.path, stage));
-    const handles: Handles = (path) => this.fileOf(join(stage, path)).handle;
+  #prepare(parts: readonly Part[]): { stage: string; calls: Call[] } {
+    const stage = `s${this.#stages++}`;
+    makeStage(join(this.#path, stage));
+    const handles: Handles = (path) => this.#fileOf(join(stage, path)).handle;
     const calls = parts.map(({ procedure, user, args }, index) => ({
       procedure: nfs.nfsproc3[procedure],
       user,
@@ -303,36 +303,36 @@ export class Neighbours {
     return { stage, calls };
   }
 
-  private tree(stage: string): string {
+  #tree(stage: string): string {
     become(SERVER_IDENTITY);
-    return describeTree(join(this.path, stage));
+    return describeTree(join(this.#path, stage));
   }
 
-  private discard(stage: string): void {
+  #discard(stage: string): void {
     become(SERVER_IDENTITY);
-    rmSync(join(this.path, stage), { recursive: true, force: true });
+    rmSync(join(this.#path, stage), { recursive: true, force: true });
   }
 
-  private submit({ procedure, args, key, user }: Call): Promise<Answer> {
-    const operation = this.served.make(procedure, args, key, user);
-    if (!this.carefully) operation.reliesOn = () => [];
-    return this.served.submit(operation);
+  #submit({ procedure, args, key, user }: Call): Promise<Answer> {
+    const operation = this.#served.make(procedure, args, key, user);
+    if (!this.#carefully) operation.reliesOn = () => [];
+    return this.#served.submit(operation);
   }
 
   /** Statuses and tree when they are executed in this order, nothing happens, and the statuses stand as `parts` do. */
-  private async sequential(parts: readonly Part[], order: readonly number[]): Promise<string> {
+  async #sequential(parts: readonly Part[], order: readonly number[]): Promise<string> {
     const name = JSON.stringify([parts.map(({ title }) => title), order]);
-    const known = this.inOrder.get(name);
+    const known = this.#inOrder.get(name);
     if (known !== undefined) return known;
-    const { stage, calls } = this.prepare(parts);
+    const { stage, calls } = this.#prepare(parts);
     const statuses: (number | null)[] = [];
     for (const index of order) {
-      statuses[index] = statusOf(await this.submit(calls[index]!));
-      await this.served.idle();
+      statuses[index] = statusOf(await this.#submit(calls[index]!));
+      await this.#served.idle();
     }
-    const outcome = outcomeOf(statuses, this.tree(stage));
-    this.discard(stage);
-    this.inOrder.set(name, outcome);
+    const outcome = outcomeOf(statuses, this.#tree(stage));
+    this.#discard(stage);
+    this.#inOrder.set(name, outcome);
     return outcome;
   }
 
@@ -341,17 +341,17 @@ export class Neighbours {
    * none. What is wrong, as sentences. `resent`: in which order the calls are sent to the next owner.
    */
   async check(parts: readonly Part[], arrival: Arrival, random: SeededRandom): Promise<string[]> {
-    if (this.served.volume.journal.usedSize > SEGMENT_USED / 2) {
+    if (this.#served.volume.journal.usedSize > SEGMENT_USED / 2) {
       await this.close();
-      await this.begin();
+      await this.#begin();
     }
     const orders = permutations(parts.length);
     const allowed: string[] = [];
-    for (const order of orders) allowed.push(await this.sequential(parts, order));
+    for (const order of orders) allowed.push(await this.#sequential(parts, order));
     const wrong: string[] = [];
     for (let moment = 0; ; moment++) {
       const resent = random.pick(orders);
-      const { killedAt, outcome, contradicted } = await this.run(parts, arrival, moment, resent);
+      const { killedAt, outcome, contradicted } = await this.#run(parts, arrival, moment, resent);
       const when = `${parts.map(({ title }) => title).join(' | ')}; ${arrival}; killed ${killedAt ?? 'never'}; sent again ${resent}`;
       if (contradicted !== null) wrong.push(`${when}: ${contradicted}`);
       if (!allowed.includes(outcome))
@@ -361,14 +361,14 @@ export class Neighbours {
     }
   }
 
-  private async run(
+  async #run(
     parts: readonly Part[],
     arrival: Arrival,
     moment: number,
     resent: readonly number[],
   ): Promise<Run> {
-    const { stage, calls } = this.prepare(parts);
-    const { served } = this;
+    const { stage, calls } = this.#prepare(parts);
+    const served = this.#served;
     const answers: (Answer | undefined)[] = [];
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
     let killedAt: string | null = null;
@@ -385,7 +385,7 @@ export class Neighbours {
         if (answered === calls.length) served.queue.whenIdle(end);
         if (arrival === 'later' && submitted === index + 1) submitNext();
       };
-      void this.submit(calls[index]!).then(given);
+      void this.#submit(calls[index]!).then(given);
     };
     let last = '';
     served.onStep = (operation, step: OperationStep) => {
@@ -406,20 +406,20 @@ export class Neighbours {
     if (arrival === 'together') for (let i = 1; i < calls.length; i++) submitNext();
     await over;
     served.onStep = () => {};
-    if (killedAt !== null) await this.takeOver();
+    if (killedAt !== null) await this.#takeOver();
     const again: Answer[] = [];
     let contradicted: string | null = null;
     for (const index of resent) {
       const answer = answers[index] ?? null;
       // Failures are not recorded for good: they changed nothing, and who was told does not ask again.
       const isFinal = answer !== null && statusOf(answer) !== nfs.NFS3_OK;
-      again[index] = isFinal ? answer : await this.submit(calls[index]!);
+      again[index] = isFinal ? answer : await this.#submit(calls[index]!);
       if (answer !== null && !sameBytes(answer, again[index]))
         contradicted = `${parts[index]!.title} was answered ${statusOf(answer)}, and then ${statusOf(again[index])}`;
     }
-    await this.served.idle();
-    const outcome = outcomeOf(again.map(statusOf), this.tree(stage));
-    this.discard(stage);
+    await this.#served.idle();
+    const outcome = outcomeOf(again.map(statusOf), this.#tree(stage));
+    this.#discard(stage);
     return { killedAt, outcome, contradicted };
   }
 }

@@ -130,7 +130,7 @@ export abstract class NewEntry extends Operation {
     }
     flushes.add(dir);
     this.step('duringExecution');
-    this.finish(flushes, made, (changes) => changes);
+    this.#finish(flushes, made, (changes) => changes);
   }
 
   /** The directory's descriptor or -errno; `before` holds its attributes at this moment. */
@@ -143,27 +143,23 @@ export abstract class NewEntry extends Operation {
   }
 
   /** Finds what is under the name now, completes its attributes (`missing`: of all of them), sets the results. */
-  private finish(
-    flushes: FlushSet,
-    made: number,
-    missing: (changes: AttributeChanges) => AttributeChanges,
-  ): void {
+  #finish(flushes: FlushSet, made: number, missing: (changes: AttributeChanges) => AttributeChanges): void {
     const file = this.find(made);
     if (typeof file === 'string') {
       this.fail(file);
       return;
     }
-    const failure = this.complete(file, flushes, missing);
+    const failure = this.#complete(file, flushes, missing);
     if (failure === null) {
       this.succeed(file);
       return;
     }
-    this.undo();
+    this.#undo();
     this.fail(failure);
   }
 
   /** It was made, but may not be what was asked for (a quota, say): the client must not find half of it. */
-  private undo(): void {
+  #undo(): void {
     const { diskSet } = this.request.service;
     const dirFd = diskSet.pathFd(this.dir!);
     if (this.volume.failed || dirFd < 0) return;
@@ -182,7 +178,7 @@ export abstract class NewEntry extends Operation {
   }
 
   /** Attributes that the entry was not born with. Only root may give files away (as with every NFS server). */
-  private complete(
+  #complete(
     file: OpenFile,
     flushes: FlushSet,
     missing: (changes: AttributeChanges) => AttributeChanges,
@@ -212,7 +208,7 @@ export abstract class NewEntry extends Operation {
     if (this.request.service.diskSet.attributes(found, stat) !== 'ok' || stat.type !== this.type)
       return false;
     flushes.add(this.dir!);
-    this.finish(flushes, -1, (changes) => remainingChanges(changes, stat));
+    this.#finish(flushes, -1, (changes) => remainingChanges(changes, stat));
     return true;
   }
 

@@ -56,28 +56,28 @@ export abstract class Operation implements Change {
   /** Set by bind(). */
   protected user!: Identity;
   protected tree!: Export;
-  private userOf!: UserOf;
-  private boundBy: ExportTable | null;
+  #userOf!: UserOf;
+  #boundBy: ExportTable | null;
 
   constructor(request: OperationRequest) {
     this.request = request;
     this.key = request.key;
     this.results = NOTHING;
     this.madeKey = null;
-    this.boundBy = null;
+    this.#boundBy = null;
   }
 
   /** Finds the files of the arguments' handles. Otherwise why there is nothing to be done; results say it too. */
   bind(userOf: UserOf): VolumeFailure | null {
-    this.userOf = userOf;
-    this.boundBy = null;
+    this.#userOf = userOf;
+    this.#boundBy = null;
     const failure = this.bindFiles(userOf);
     if (failure !== null) this.fail(failure);
     return failure;
   }
 
   isStillAllowed(): boolean {
-    return this.request.service.diskSet.exports === this.boundBy || this.bind(this.userOf) === null;
+    return this.request.service.diskSet.exports === this.#boundBy || this.bind(this.#userOf) === null;
   }
 
   get volume(): Volume {
@@ -150,13 +150,13 @@ export abstract class Operation implements Change {
     const { diskSet } = this.request.service;
     const file = diskSet.resolveHandle(handle);
     if (typeof file === 'string') return file;
-    if (this.boundBy === null) {
+    if (this.#boundBy === null) {
       const user = userOf(file.tree);
       if (user === 'notAllowed') return 'accessDenied';
       if (file.tree.readOnly) return 'readOnly';
       this.user = user;
       this.tree = file.tree;
-      this.boundBy = diskSet.exports;
+      this.#boundBy = diskSet.exports;
       return file;
     }
     // Between exports nothing is renamed or linked, even if they lie on one volume: each has its own rules.

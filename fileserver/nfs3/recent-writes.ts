@@ -68,80 +68,80 @@ export interface Arrived {
 }
 
 export class RecentWrites {
-  private readonly secret: number;
-  private readonly marks: Int32Array;
-  private readonly records: Int32Array;
-  private readonly recordBytes: Uint8Array;
+  readonly #secret: number;
+  readonly #marks: Int32Array;
+  readonly #records: Int32Array;
+  readonly #recordBytes: Uint8Array;
   /** Which of a set makes room next. */
-  private readonly turns: Uint8Array;
+  readonly #turns: Uint8Array;
   /** Copies of those that are running, by place. */
-  private readonly joined: Map<number, AnswerListener[]>;
+  readonly #joined: Map<number, AnswerListener[]>;
 
   constructor() {
-    this.secret = randomBytes(4).readUInt32LE();
-    this.marks = new Int32Array(SETS * WAYS * MARK_WORDS);
-    this.records = new Int32Array(SETS * WAYS * RECORD_WORDS);
-    this.recordBytes = new Uint8Array(this.records.buffer);
-    this.turns = new Uint8Array(SETS);
-    this.joined = new Map();
+    this.#secret = randomBytes(4).readUInt32LE();
+    this.#marks = new Int32Array(SETS * WAYS * MARK_WORDS);
+    this.#records = new Int32Array(SETS * WAYS * RECORD_WORDS);
+    this.#recordBytes = new Uint8Array(this.#records.buffer);
+    this.#turns = new Uint8Array(SETS);
+    this.#joined = new Map();
   }
 
   /** Of the WRITE that begins at `start` in the reader's buffer and whose data begins at `data`. */
   sumOf(r: XdrReader, start: number, data: number): number {
-    return r.sum(start, Math.min(data + DATA_SIZE, r.end), this.secret);
+    return r.sum(start, Math.min(data + DATA_SIZE, r.end), this.#secret);
   }
 
   /** Where what it is a copy of is kept; -1: it is a new one. */
   find(arrived: Arrived): number {
     const { caller } = arrived;
     for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
-      if (this.looksLike(at, arrived) && this.isCopy(at, caller)) return at;
+      if (this.#looksLike(at, arrived) && this.#isCopy(at, caller)) return at;
     }
     return -1;
   }
 
-  private looksLike(at: number, { xid, sum }: Arrived): boolean {
-    const { marks } = this;
+  #looksLike(at: number, { xid, sum }: Arrived): boolean {
+    const marks = this.#marks;
     const mark = at * MARK_WORDS;
-    return marks[mark + XID] === (xid | 0) && marks[mark + SUM] === (sum | 0) && this.outcome(at) !== EMPTY;
+    return marks[mark + XID] === (xid | 0) && marks[mark + SUM] === (sum | 0) && this.#outcome(at) !== EMPTY;
   }
 
-  private outcome(at: number): number {
-    return this.marks[at * MARK_WORDS + OUTCOME]!;
+  #outcome(at: number): number {
+    return this.#marks[at * MARK_WORDS + OUTCOME]!;
   }
 
-  private isCopy(at: number, { origin, hasOwnStamp, clientKey }: Arrived['caller']): boolean {
-    const { records } = this;
+  #isCopy(at: number, { origin, hasOwnStamp, clientKey }: Arrived['caller']): boolean {
+    const records = this.#records;
     const record = at * RECORD_WORDS;
     for (let i = 0; i < CLIENT_WORDS; i++)
       if (records[record + CLIENT + i] !== clientKey.words[i]) return false;
     if (hasOwnStamp || records[record + ADDRESS] === origin.address) return true;
-    return records[record + HOST] === origin.host && origin.number <= this.marks[at * MARK_WORDS + NUMBER]!;
+    return records[record + HOST] === origin.host && origin.number <= this.#marks[at * MARK_WORDS + NUMBER]!;
   }
 
   /** Where it itself is kept; -1: nowhere. */
-  private placeOf(arrived: Arrived): number {
+  #placeOf(arrived: Arrived): number {
     const { number } = arrived.caller.origin;
     for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
-      if (this.looksLike(at, arrived) && this.marks[at * MARK_WORDS + NUMBER] === number) return at;
+      if (this.#looksLike(at, arrived) && this.#marks[at * MARK_WORDS + NUMBER] === number) return at;
     }
     return -1;
   }
 
   /** What find() has not found is being executed, and ended() or forget() follows. */
   begin(arrived: Arrived): void {
-    this.keep(arrived, RUNNING);
+    this.#keep(arrived, RUNNING);
   }
 
   /** What find() said is running: the listener is told with the first copy. */
   join(at: number, listener: AnswerListener): void {
-    const listeners = this.joined.get(at);
-    if (listeners === undefined) this.joined.set(at, [listener]);
+    const listeners = this.#joined.get(at);
+    if (listeners === undefined) this.#joined.set(at, [listener]);
     else listeners.push(listener);
   }
 
   isRunning(at: number): boolean {
-    return this.outcome(at) === RUNNING;
+    return this.#outcome(at) === RUNNING;
   }
 
   /** What find() has not found was executed at once: its results are bytes[start .. end), and are about to be answered. */
@@ -149,56 +149,57 @@ export class RecentWrites {
     const status = wordAt(bytes, start);
     // Sent again, as it asks its client to do, it is executed.
     if (status === NFS3ERR_JUKEBOX) return;
-    this.remember(this.keep(arrived, DONE), status, bytes, end);
+    this.#remember(this.#keep(arrived, DONE), status, bytes, end);
   }
 
   /** The same of what has begun. Returns who has joined it, and is to be told too. */
   ended(arrived: Arrived, bytes: Uint8Array): readonly AnswerListener[] {
     const status = wordAt(bytes, 0);
     if (status === NFS3ERR_JUKEBOX) return this.forget(arrived);
-    const at = this.placeOf(arrived);
-    this.remember(at, status, bytes, bytes.length);
-    return this.joinedAt(at);
+    const at = this.#placeOf(arrived);
+    this.#remember(at, status, bytes, bytes.length);
+    return this.#joinedAt(at);
   }
 
   /** What has begun was not executed: it counts as one that never came. Returns who has joined it. */
   forget(arrived: Arrived): readonly AnswerListener[] {
-    const at = this.placeOf(arrived);
-    if (at >= 0) this.marks[at * MARK_WORDS + OUTCOME] = EMPTY;
-    return this.joinedAt(at);
+    const at = this.#placeOf(arrived);
+    if (at >= 0) this.#marks[at * MARK_WORDS + OUTCOME] = EMPTY;
+    return this.#joinedAt(at);
   }
 
-  private joinedAt(at: number): readonly AnswerListener[] {
-    const listeners = this.joined.get(at);
+  #joinedAt(at: number): readonly AnswerListener[] {
+    const listeners = this.#joined.get(at);
     if (listeners === undefined) return NOBODY;
-    this.joined.delete(at);
+    this.#joined.delete(at);
     return listeners;
   }
 
-  private remember(at: number, status: number, bytes: Uint8Array, end: number): void {
+  #remember(at: number, status: number, bytes: Uint8Array, end: number): void {
     if (at < 0) return;
-    this.marks[at * MARK_WORDS + OUTCOME] = DONE + status;
+    this.#marks[at * MARK_WORDS + OUTCOME] = DONE + status;
     if (status !== NFS3_OK) return;
     const from = end - KEPT_SIZE;
     const to = keptAt(at);
-    for (let i = 0; i < KEPT_SIZE; i++) this.recordBytes[to + i] = bytes[from + i]!;
+    for (let i = 0; i < KEPT_SIZE; i++) this.#recordBytes[to + i] = bytes[from + i]!;
   }
 
   /** The status of what find() said is done. */
   statusAt(at: number): number {
-    return this.outcome(at) - DONE;
+    return this.#outcome(at) - DONE;
   }
 
   /** Behind status and attributes: the rest of WRITE3resok. */
   encodeKept(w: XdrWriter, at: number): void {
     const start = keptAt(at);
-    w.opaqueFixed(this.recordBytes.subarray(start, start + KEPT_SIZE));
+    w.opaqueFixed(this.#recordBytes.subarray(start, start + KEPT_SIZE));
   }
 
   /** In the place of the oldest of its set. -1: nowhere, as all of that are running. */
-  private keep(arrived: Arrived, outcome: number): number {
-    const { marks, records } = this;
-    const at = this.oldestOf(arrived);
+  #keep(arrived: Arrived, outcome: number): number {
+    const marks = this.#marks;
+    const records = this.#records;
+    const at = this.#oldestOf(arrived);
     if (at < 0) return at;
     const { origin, clientKey } = arrived.caller;
     const mark = at * MARK_WORDS;
@@ -214,13 +215,13 @@ export class RecentWrites {
   }
 
   /** What is running stays: copies may wait for it. */
-  private oldestOf(arrived: Arrived): number {
+  #oldestOf(arrived: Arrived): number {
     const first = firstOf(arrived);
     const set = first / WAYS;
     for (let i = 0; i < WAYS; i++) {
-      const turn = this.turns[set]!;
-      this.turns[set] = (turn + 1) % WAYS;
-      if (this.outcome(first + turn) !== RUNNING) return first + turn;
+      const turn = this.#turns[set]!;
+      this.#turns[set] = (turn + 1) % WAYS;
+      if (this.#outcome(first + turn) !== RUNNING) return first + turn;
     }
     return -1;
   }

@@ -27,13 +27,13 @@ const before = new BeforeAttributes();
 const KEY_SIZE_MAX = 64;
 
 abstract class RemoveEntry extends Operation {
-  private readonly dirHandle: Uint8Array;
-  private readonly name: Uint8Array;
-  private dir: OpenFile | null;
+  readonly #dirHandle: Uint8Array;
+  readonly #name: Uint8Array;
+  #dir: OpenFile | null;
   /** Identity key of what is removed. */
-  private victim: string;
+  #victim: string;
   /** Why there is none, by conflictKeys(), for the examine() that follows. */
-  private refusal: VolumeFailure | null;
+  #refusal: VolumeFailure | null;
 
   constructor(request: OperationRequest) {
     super(request);
@@ -41,62 +41,62 @@ abstract class RemoveEntry extends Operation {
     // Nfs3Calls['RMDIR']['args'] has the same layout.
     const { object } = nfs3Procedures.REMOVE.args.decode(r);
     r.expectEnd();
-    this.dirHandle = object.dir;
-    this.name = object.name;
-    this.dir = null;
-    this.victim = '';
-    this.refusal = null;
+    this.#dirHandle = object.dir;
+    this.#name = object.name;
+    this.#dir = null;
+    this.#victim = '';
+    this.#refusal = null;
   }
 
   protected abstract readonly unlinkFlags: number;
   protected abstract refuseDots(name: Uint8Array): VolumeFailure;
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {
-    const dir = this.bindFile(this.dirHandle, userOf);
-    this.dir = typeof dir === 'string' ? null : dir;
+    const dir = this.bindFile(this.#dirHandle, userOf);
+    this.#dir = typeof dir === 'string' ? null : dir;
     return typeof dir === 'string' ? dir : null;
   }
 
   conflictKeys(): readonly string[] {
-    const key = this.nameKey(this.dir!, this.name);
-    this.refusal = this.look();
-    return this.refusal === null ? [key, this.victim] : [key];
+    const key = this.nameKey(this.#dir!, this.#name);
+    this.#refusal = this.#look();
+    return this.#refusal === null ? [key, this.#victim] : [key];
   }
 
   protected directories(): readonly string[] {
-    return [this.dir!.key];
+    return [this.#dir!.key];
   }
 
   examine(): boolean {
-    return this.refusal === null ? true : this.refuseExamined(this.refusal);
+    return this.#refusal === null ? true : this.refuseExamined(this.#refusal);
   }
 
   /** Sets `victim`; or why there is none. As the user. Leaves `before` filled. */
-  private look(): VolumeFailure | null {
-    const dir = this.dir!;
+  #look(): VolumeFailure | null {
+    const dir = this.#dir!;
     const { diskSet } = this.request.service;
     before.forget();
     const status = directoryAttributes(diskSet, dir);
     if (status !== 'ok') return status;
     before.take(directoryStat);
     if (directoryStat.type !== S_IFDIR) return 'notDirectory';
-    const refused = diskSet.checkChangeableName(dir, this.name);
+    const refused = diskSet.checkChangeableName(dir, this.#name);
     if (refused !== null) return refused;
-    if (isDot(this.name) || isDotDot(this.name)) return this.refuseDots(this.name);
+    if (isDot(this.#name) || isDotDot(this.#name)) return this.refuseDots(this.#name);
     become(this.user);
     const { identity } = this.volume;
-    const result = identity.ofName(dir.pathFd, this.name);
+    const result = identity.ofName(dir.pathFd, this.#name);
     if (result < 0) return this.volume.failure(identity.call, result);
-    this.victim = identity.key();
-    return diskSet.isOnWayToExport(this.volume, this.victim) ? 'accessDenied' : null;
+    this.#victim = identity.key();
+    return diskSet.isOnWayToExport(this.volume, this.#victim) ? 'accessDenied' : null;
   }
 
   protected evidence(w: XdrWriter): void {
-    w.opaque(Buffer.from(this.victim, 'latin1'));
+    w.opaque(Buffer.from(this.#victim, 'latin1'));
   }
 
   execute(flushes: FlushSet): void {
-    const dir = this.dir!;
+    const dir = this.#dir!;
     const { diskSet } = this.request.service;
     // What examine() found is still there: nobody else may touch the name.
     before.forget();
@@ -108,33 +108,33 @@ abstract class RemoveEntry extends Operation {
     before.take(directoryStat);
     forgetDirectoryAttributes();
     become(this.user);
-    const result = diskSet.losingName(dir, this.name, identityOfKey(this.victim), () =>
-      unlinkAt(this.volume.gate, dir.pathFd, this.name, this.unlinkFlags),
+    const result = diskSet.losingName(dir, this.#name, identityOfKey(this.#victim), () =>
+      unlinkAt(this.volume.gate, dir.pathFd, this.#name, this.unlinkFlags),
     );
     if (result < 0) {
       this.fail(this.volume.failure('unlinkat', result));
       return;
     }
     flushes.add(dir);
-    this.succeed();
+    this.#succeed();
   }
 
   recover(evidence: XdrReader, flushes: FlushSet): boolean {
     const victim = Buffer.from(evidence.opaque(KEY_SIZE_MAX)).toString('latin1');
-    const failure = this.look();
+    const failure = this.#look();
     before.forget();
-    const there = failure === null && this.victim === victim;
+    const there = failure === null && this.#victim === victim;
     if (there || (failure !== null && failure !== 'noEntry')) return false;
-    flushes.add(this.dir!);
-    this.succeed();
+    flushes.add(this.#dir!);
+    this.#succeed();
     return true;
   }
 
-  private succeed(): void {
+  #succeed(): void {
     out.reset();
     out.u32(NFS3_OK);
     before.encode(out);
-    const known = directoryAttributesNow(this.request.service.diskSet, this.dir!) === 'ok';
+    const known = directoryAttributesNow(this.request.service.diskSet, this.#dir!) === 'ok';
     encodePostOp(out, known ? directoryStat : null, this.volume);
     this.takeResults();
   }
@@ -144,7 +144,7 @@ abstract class RemoveEntry extends Operation {
   }
 
   protected fail(failure: VolumeFailure): void {
-    this.failWithWcc(failure, before, this.dir);
+    this.failWithWcc(failure, before, this.#dir);
   }
 }
 

@@ -45,13 +45,13 @@ export class ServedVolume {
   onStep: (operation: string, step: OperationStep) => void;
   queue!: ChangeQueue;
   summary!: RecoverySummary;
-  private killed: boolean;
+  #killed: boolean;
 
   private constructor(volume: Volume, faults: string[]) {
     this.volume = volume;
     this.faults = faults;
     this.said = [];
-    this.killed = false;
+    this.#killed = false;
     this.onStep = () => {};
     const { exports } = openMessage(volume.spec.path);
     this.diskSet = new DiskSet([volume], exports, { filesMax: 1000, descriptorsMax: 1000 });
@@ -80,17 +80,17 @@ export class ServedVolume {
     const onFault: FaultListener = (_volume, reason) => faults.push(reason);
     const volume = await openVolume({ name: 'data', path }, owner, gate, onFault, prepared);
     const served = new ServedVolume(volume, faults);
-    await served.recover(onStep, pacing);
+    await served.#recover(onStep, pacing);
     return served;
   }
 
-  private async recover(onStep: ServedVolume['onStep'], pacing?: Pacing): Promise<void> {
+  async #recover(onStep: ServedVolume['onStep'], pacing?: Pacing): Promise<void> {
     const { volume, diskSet, cache, service } = this;
     this.summary = await recover(service, volume, diskSet.table, cache, onStep);
     const step = (operation: string, at: OperationStep): void => this.onStep(operation, at);
     const hooks: ChangeQueueHooks = {
       mayServe: () => {
-        if (this.killed || !volume.gate.begin()) return false;
+        if (this.#killed || !volume.gate.begin()) return false;
         volume.gate.end();
         return true;
       },
@@ -99,7 +99,7 @@ export class ServedVolume {
       intents: volume.intents,
       // A dead process settles nothing.
       settle: (intent, flushes) =>
-        this.killed
+        this.#killed
           ? { outcome: 'notBegun' }
           : diskSet.asRecorded(() => settleIntent(service, intent, flushes, step)),
       onBug: (whose, error) => this.said.push(`${whose}: ${(error as Error).message}`),
@@ -110,12 +110,12 @@ export class ServedVolume {
 
   /** Of this moment on nothing is executed, recorded or answered, as if the process had been killed. */
   kill(): void {
-    this.killed = true;
+    this.#killed = true;
     this.queue.stop();
   }
 
   get isKilled(): boolean {
-    return this.killed;
+    return this.#killed;
   }
 
   /** Gives back descriptors and memory. */
@@ -139,7 +139,7 @@ export class ServedVolume {
     if (known instanceof Uint8Array) return Promise.resolve(known);
     return new Promise((resolve) => {
       const listener = (results: Answer): void => {
-        if (!this.killed) resolve(results);
+        if (!this.#killed) resolve(results);
       };
       if (this.cache.admit(operation.key, listener) === 'execute') this.queue.submit(operation);
     });

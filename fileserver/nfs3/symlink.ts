@@ -14,8 +14,8 @@ const TARGET_SIZE_MAX = 4095;
 export class Symlink extends NewEntry {
   readonly operation = 'SYMLINK';
   protected readonly makingCall = 'symlinkat';
-  private readonly target: Uint8Array;
-  private readonly wanted: AttributeChanges;
+  readonly #target: Uint8Array;
+  readonly #wanted: AttributeChanges;
 
   constructor(request: OperationRequest) {
     super(request);
@@ -24,8 +24,8 @@ export class Symlink extends NewEntry {
     r.expectEnd();
     this.dirHandle = where.dir;
     this.name = where.name;
-    this.target = symlink.symlink_data;
-    this.wanted = { ...changesOfSattr(symlink.symlink_attributes), mode: null, size: null };
+    this.#target = symlink.symlink_data;
+    this.#wanted = { ...changesOfSattr(symlink.symlink_attributes), mode: null, size: null };
   }
 
   protected get type(): number {
@@ -33,17 +33,17 @@ export class Symlink extends NewEntry {
   }
 
   protected get attributes(): AttributeChanges {
-    return this.wanted;
+    return this.#wanted;
   }
 
   override examine(): boolean {
-    const size = this.target.length;
+    const size = this.#target.length;
     if (size > TARGET_SIZE_MAX) return this.refuse('nameTooLong');
-    if (size === 0 || this.target.includes(0)) return this.refuse('invalid');
+    if (size === 0 || this.#target.includes(0)) return this.refuse('invalid');
     return super.examine();
   }
 
   protected make(dirFd: number): number {
-    return makeSymbolicLinkAt(this.volume.gate, this.target, dirFd, this.name);
+    return makeSymbolicLinkAt(this.volume.gate, this.#target, dirFd, this.name);
   }
 }

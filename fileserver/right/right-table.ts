@@ -41,32 +41,32 @@ export function allocateRightTable(): SharedArrayBuffer {
 export class RightTable {
   readonly buffer: SharedArrayBuffer;
   /** Ms on CLOCK_BOOTTIME; 0 = no right. */
-  private readonly deadlines: Float64Array;
+  readonly #deadlines: Float64Array;
   /**
    * Touched atomically before every look at a deadline (to look whether a disk set is halted does it too) and behind every change of
    * one: JavaScript promises neither order nor visibility for plain accesses to shared memory, so without it a compiler might read a
    * deadline once and keep it for a whole loop. (An aligned double is one machine word on 64-bit machines and cannot be seen
    * half-written.)
    */
-  private readonly order: Int32Array;
-  private readonly changes: Int32Array;
+  readonly #order: Int32Array;
+  readonly #changes: Int32Array;
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
-    this.deadlines = new Float64Array(buffer, 0, 2);
-    this.order = new Int32Array(buffer, ORDER_OFFSET, 3);
-    this.changes = new Int32Array(buffer, CACHE_LINE_SIZE, (2 * CACHE_LINE_SIZE) / 4);
+    this.#deadlines = new Float64Array(buffer, 0, 2);
+    this.#order = new Int32Array(buffer, ORDER_OFFSET, 3);
+    this.#changes = new Int32Array(buffer, CACHE_LINE_SIZE, (2 * CACHE_LINE_SIZE) / 4);
   }
 
   /** May this process serve the disk set at this very moment? About 0.1 us; no allocation. */
   held(slot: DiskSetSlot): boolean {
-    return Atomics.load(this.order, haltedAt(slot)) === 0 && bootMs() < this.deadlines[indexOf(slot)]!;
+    return Atomics.load(this.#order, haltedAt(slot)) === 0 && bootMs() < this.#deadlines[indexOf(slot)]!;
   }
 
   /** Ms on CLOCK_BOOTTIME at which the right ends; 0 = none. */
   deadline(slot: DiskSetSlot): number {
-    Atomics.load(this.order, 0);
-    return this.deadlines[indexOf(slot)]!;
+    Atomics.load(this.#order, 0);
+    return this.#deadlines[indexOf(slot)]!;
   }
 
   /**
@@ -74,35 +74,35 @@ export class RightTable {
    * endChange().
    */
   beginChange(slot: DiskSetSlot): boolean {
-    Atomics.add(this.changes, changesAt(slot), 1);
+    Atomics.add(this.#changes, changesAt(slot), 1);
     if (this.held(slot)) return true;
     this.endChange(slot);
     return false;
   }
 
   endChange(slot: DiskSetSlot): void {
-    Atomics.sub(this.changes, changesAt(slot), 1);
+    Atomics.sub(this.#changes, changesAt(slot), 1);
   }
 
   /** Is a change under way? No, and no right: the volumes are not changed by this process any more. */
   isChanging(slot: DiskSetSlot): boolean {
-    return Atomics.load(this.changes, changesAt(slot)) !== 0;
+    return Atomics.load(this.#changes, changesAt(slot)) !== 0;
   }
 
   /** Data threads: nothing of the disk set is changed or answered by any thread from now on. */
   halt(slot: DiskSetSlot): void {
-    Atomics.store(this.order, haltedAt(slot), 1);
+    Atomics.store(this.#order, haltedAt(slot), 1);
   }
 
   /** The thread that opens a disk set, when no thread has anything of its last opening left. */
   resume(slot: DiskSetSlot): void {
-    Atomics.store(this.order, haltedAt(slot), 0);
+    Atomics.store(this.#order, haltedAt(slot), 0);
   }
 
   /** Agent's thread only. */
   set(slot: DiskSetSlot, deadlineMs: number): void {
-    this.deadlines[indexOf(slot)] = deadlineMs;
-    Atomics.add(this.order, 0, 1);
+    this.#deadlines[indexOf(slot)] = deadlineMs;
+    Atomics.add(this.#order, 0, 1);
   }
 }
 

@@ -22,53 +22,53 @@ export interface GateHooks {
 }
 
 export class VolumeGate implements WriteGate {
-  private readonly rights: RightTable;
-  private readonly slot: DiskSetSlot;
-  private readonly hooks: GateHooks;
-  private state: 'open' | 'held' | 'closed' = 'open';
-  private over = false;
+  readonly #rights: RightTable;
+  readonly #slot: DiskSetSlot;
+  readonly #hooks: GateHooks;
+  #state: 'open' | 'held' | 'closed' = 'open';
+  #over = false;
 
   constructor(rights: RightTable, slot: DiskSetSlot, hooks: GateHooks) {
-    this.rights = rights;
-    this.slot = slot;
-    this.hooks = hooks;
+    this.#rights = rights;
+    this.#slot = slot;
+    this.#hooks = hooks;
   }
 
   begin(): boolean {
-    if (this.rights.beginChange(this.slot)) {
-      if (this.state === 'open') return true;
-      this.rights.endChange(this.slot);
-      this.hooks.onBug(
-        new Error(`a change of a volume was about to be made while its gate was ${this.state}`),
+    if (this.#rights.beginChange(this.#slot)) {
+      if (this.#state === 'open') return true;
+      this.#rights.endChange(this.#slot);
+      this.#hooks.onBug(
+        new Error(`a change of a volume was about to be made while its gate was ${this.#state}`),
       );
       return false;
     }
-    this.endRight();
+    this.#endRight();
     return false;
   }
 
   end(): void {
-    this.rights.endChange(this.slot);
+    this.#rights.endChange(this.#slot);
   }
 
-  private endRight(): void {
-    if (this.over || this.state === 'closed') return;
-    this.over = true;
-    this.rights.halt(this.slot);
-    this.hooks.onRightOver();
+  #endRight(): void {
+    if (this.#over || this.#state === 'closed') return;
+    this.#over = true;
+    this.#rights.halt(this.#slot);
+    this.#hooks.onRightOver();
   }
 
   /** Nothing may be changed until release(). */
   hold(): void {
-    if (this.state === 'open') this.state = 'held';
+    if (this.#state === 'open') this.#state = 'held';
   }
 
   release(): void {
-    if (this.state === 'held') this.state = 'open';
+    if (this.#state === 'held') this.#state = 'open';
   }
 
   /** Nothing may be changed any more. */
   close(): void {
-    this.state = 'closed';
+    this.#state = 'closed';
   }
 }

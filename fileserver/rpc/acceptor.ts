@@ -27,28 +27,28 @@ export interface AcceptorHooks {
 }
 
 export class Acceptor {
-  private readonly server: Server;
-  private readonly hooks: AcceptorHooks;
-  private open: boolean;
+  readonly #server: Server;
+  readonly #hooks: AcceptorHooks;
+  #open: boolean;
   /** When it was last told that one was. performance.now() */
-  private refusedAt: number;
+  #refusedAt: number;
 
   constructor(hooks: AcceptorHooks) {
-    this.hooks = hooks;
-    this.open = true;
-    this.refusedAt = Number.NEGATIVE_INFINITY;
-    this.server = createServer({ pauseOnConnect: true }, (socket) => this.accept(socket));
+    this.#hooks = hooks;
+    this.#open = true;
+    this.#refusedAt = Number.NEGATIVE_INFINITY;
+    this.#server = createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
   }
 
   /** Resolves with the port number. Throws PortInUseError. */
   listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.server.once('error', (error: NodeJS.ErrnoException) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
         const used = error.code === 'EADDRINUSE';
         reject(used ? new PortInUseError(`port ${port} on ${host} is in use by another process`) : error);
       });
-      this.server.listen({ host, port, backlog: BACKLOG }, () => {
-        const address = this.server.address();
+      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+        const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);
       });
     });
@@ -56,21 +56,21 @@ export class Acceptor {
 
   /** The kernel refuses connections from now on. */
   stop(): void {
-    if (!this.open) return;
-    this.open = false;
-    this.server.close();
+    if (!this.#open) return;
+    this.#open = false;
+    this.#server.close();
   }
 
-  private refused(host: string): void {
+  #refused(host: string): void {
     const now = performance.now();
-    if (now - this.refusedAt < REFUSED_LOG_MS) return;
-    this.refusedAt = now;
-    this.hooks.onRefused(host);
+    if (now - this.#refusedAt < REFUSED_LOG_MS) return;
+    this.#refusedAt = now;
+    this.#hooks.onRefused(host);
   }
 
-  private accept(socket: Socket): void {
+  #accept(socket: Socket): void {
     socket.on('error', () => {});
-    if (!this.open) {
+    if (!this.#open) {
       socket.resetAndDestroy();
       return;
     }
@@ -80,21 +80,21 @@ export class Acceptor {
       socket.destroy();
       return;
     }
-    const admission = this.hooks.admit(remoteAddress);
+    const admission = this.#hooks.admit(remoteAddress);
     if (admission === null) {
       socket.resetAndDestroy();
-      this.refused(remoteAddress);
+      this.#refused(remoteAddress);
       return;
     }
     const fd = duplicate(descriptorOf(socket));
     // Closes one of two descriptors: nothing is said to the client.
     socket.destroy();
     if (fd >= 0) {
-      this.hooks.onAccepted(fd, remoteAddress, remotePort ?? 0, admission);
+      this.#hooks.onAccepted(fd, remoteAddress, remotePort ?? 0, admission);
       return;
     }
-    this.hooks.onLost(admission);
-    this.refused(remoteAddress);
+    this.#hooks.onLost(admission);
+    this.#refused(remoteAddress);
   }
 }
 

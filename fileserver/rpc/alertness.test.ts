@@ -8,7 +8,7 @@ class Thread {
   awake = 0;
   wakingAllowed = true;
   gaveWay = 0;
-  private turns: (() => void)[] = [];
+  #turns: (() => void)[] = [];
   readonly alertness = new Alertness({
     mayWake: () => {
       if (this.wakingAllowed) this.awake += 1;
@@ -21,17 +21,17 @@ class Thread {
     giveWay: () => {
       this.gaveWay += 1;
     },
-    nextTurn: (callback) => this.turns.push(callback),
+    nextTurn: (callback) => this.#turns.push(callback),
   });
 
   /** Lets ms pass; returns how many times it looked. */
   pass(ms: number): number {
     const until = this.nowMs + ms;
     let looks = 0;
-    while (this.turns.length > 0 && this.nowMs < until) {
+    while (this.#turns.length > 0 && this.nowMs < until) {
       this.nowMs += this.turnMs;
       looks += 1;
-      for (const turn of this.turns.splice(0)) turn();
+      for (const turn of this.#turns.splice(0)) turn();
     }
     this.nowMs = Math.max(this.nowMs, until);
     return looks;

@@ -38,59 +38,59 @@ export interface AlertnessHooks {
 }
 
 export class Alertness {
-  private readonly hooks: AlertnessHooks;
-  private credit: number;
-  private loneCalls: number;
-  private awake: boolean;
+  readonly #hooks: AlertnessHooks;
+  #credit: number;
+  #loneCalls: number;
+  #awake: boolean;
   /** A turn of looking is under way: there is never more than one. */
-  private looking: boolean;
-  private awakeUntil: number;
-  private readonly look: () => void;
+  #looking: boolean;
+  #awakeUntil: number;
+  readonly #look: () => void;
 
   constructor(hooks: AlertnessHooks) {
-    this.hooks = hooks;
-    this.credit = 0;
-    this.loneCalls = 0;
-    this.awake = false;
-    this.looking = false;
-    this.awakeUntil = 0;
-    this.look = () => this.lookAgain();
+    this.#hooks = hooks;
+    this.#credit = 0;
+    this.#loneCalls = 0;
+    this.#awake = false;
+    this.#looking = false;
+    this.#awakeUntil = 0;
+    this.#look = () => this.#lookAgain();
   }
 
   /** Something has come: calls, or another thread's replies. */
   arrived(): void {
-    if (!this.awake) return;
-    this.credit = Math.min(CREDIT_MAX, this.credit + 1);
-    this.fallAsleep();
+    if (!this.#awake) return;
+    this.#credit = Math.min(CREDIT_MAX, this.#credit + 1);
+    this.#fallAsleep();
   }
 
   /** A turn is over in which so many calls were answered, or passed on to another thread. */
   handled(calls: number): void {
-    if (calls !== 1 || this.awake) return;
-    this.loneCalls += 1;
-    if (this.credit <= 0 && this.loneCalls % TRY_EVERY !== 0) return;
-    if (!this.hooks.mayWake()) return;
-    this.awake = true;
-    this.awakeUntil = this.hooks.now() + AWAKE_MS;
-    if (this.looking) return;
-    this.looking = true;
-    this.hooks.nextTurn(this.look);
+    if (calls !== 1 || this.#awake) return;
+    this.#loneCalls += 1;
+    if (this.#credit <= 0 && this.#loneCalls % TRY_EVERY !== 0) return;
+    if (!this.#hooks.mayWake()) return;
+    this.#awake = true;
+    this.#awakeUntil = this.#hooks.now() + AWAKE_MS;
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#hooks.nextTurn(this.#look);
   }
 
-  private fallAsleep(): void {
-    this.awake = false;
-    this.hooks.rest();
+  #fallAsleep(): void {
+    this.#awake = false;
+    this.#hooks.rest();
   }
 
-  private lookAgain(): void {
-    if (this.awake && this.hooks.now() < this.awakeUntil) {
-      this.hooks.giveWay();
-      this.hooks.nextTurn(this.look);
+  #lookAgain(): void {
+    if (this.#awake && this.#hooks.now() < this.#awakeUntil) {
+      this.#hooks.giveWay();
+      this.#hooks.nextTurn(this.#look);
       return;
     }
-    this.looking = false;
-    if (!this.awake) return;
-    this.credit = Math.max(0, this.credit - CREDIT_LOST);
-    this.fallAsleep();
+    this.#looking = false;
+    if (!this.#awake) return;
+    this.#credit = Math.max(0, this.#credit - CREDIT_LOST);
+    this.#fallAsleep();
   }
 }

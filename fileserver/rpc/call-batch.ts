@@ -37,11 +37,11 @@ const { copy } = Buffer.prototype;
 export class BatchWriter {
   readonly bytes: Uint8Array;
   position: number;
-  private readonly view: DataView;
+  readonly #view: DataView;
 
   constructor(buffer: ArrayBufferLike) {
     this.bytes = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
+    this.#view = new DataView(buffer);
     this.position = 0;
   }
 
@@ -51,7 +51,8 @@ export class BatchWriter {
 
   /** Appends bytes[start .. end). The caller has asked hasRoom(). */
   add(number: number, connection: number, bytes: Uint8Array, start: number, end: number): void {
-    const { view, position } = this;
+    const { position } = this;
+    const view = this.#view;
     const size = end - start;
     view.setUint32(position, number);
     view.setUint32(position + 4, connection);
@@ -69,30 +70,30 @@ export class BatchReader {
   /** The current entry's bytes are bytes[start .. end). */
   start: number;
   end: number;
-  private readonly view: DataView;
-  private readonly size: number;
-  private next_: number;
+  readonly #view: DataView;
+  readonly #size: number;
+  #next_: number;
 
   constructor(buffer: ArrayBufferLike, size: number) {
     this.bytes = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
-    this.size = size;
+    this.#view = new DataView(buffer);
+    this.#size = size;
     this.number = 0;
     this.connection = 0;
     this.start = 0;
     this.end = 0;
-    this.next_ = 0;
+    this.#next_ = 0;
   }
 
   next(): boolean {
-    const at = this.next_;
-    if (at >= this.size) return false;
-    this.number = this.view.getUint32(at);
-    this.connection = this.view.getUint32(at + 4);
-    const size = this.view.getUint32(at + 8);
+    const at = this.#next_;
+    if (at >= this.#size) return false;
+    this.number = this.#view.getUint32(at);
+    this.connection = this.#view.getUint32(at + 4);
+    const size = this.#view.getUint32(at + 8);
     this.start = at + ENTRY_HEADER_SIZE;
     this.end = this.start + size;
-    this.next_ = at + entrySize(size);
+    this.#next_ = at + entrySize(size);
     return true;
   }
 }

@@ -45,18 +45,18 @@ export class ConnectionCaller implements Caller {
   /** The client's port. */
   readonly port: number;
   readonly origin: Origin;
-  private key: ClientKey;
+  #key: ClientKey;
   /** It stays: it is in use, or the client has said who it is. */
-  private hasKey: boolean;
-  private readonly allowedExports: Map<Export, boolean>;
-  private readonly remembered: Map<string, Credential>;
-  private credential: Credential;
+  #hasKey: boolean;
+  readonly #allowedExports: Map<Export, boolean>;
+  readonly #remembered: Map<string, Credential>;
+  #credential: Credential;
   /** Bytes of `credential`. */
-  private lastBody: Uint8Array;
+  #lastBody: Uint8Array;
   /** Where groups are looked up on the server; null: the client's word counts. */
-  private readonly groups: GroupDirectory | null;
+  readonly #groups: GroupDirectory | null;
   /** Of `groups`, when what is remembered here was right. */
-  private generation: number;
+  #generation: number;
   /** User whose groups have to be waited for (GroupDirectory.wait) before the call that was taken; -1: nobody's. */
   waitsFor: number;
 
@@ -70,104 +70,104 @@ export class ConnectionCaller implements Caller {
     this.host = host;
     this.port = port;
     this.origin = origin;
-    this.key = clientKey;
-    this.hasKey = false;
-    this.groups = groups;
-    this.generation = 0;
+    this.#key = clientKey;
+    this.#hasKey = false;
+    this.#groups = groups;
+    this.#generation = 0;
     this.waitsFor = -1;
-    this.allowedExports = new Map();
-    this.remembered = new Map();
-    this.credential = NOBODY_IN_PARTICULAR;
-    this.lastBody = new Uint8Array(0);
+    this.#allowedExports = new Map();
+    this.#remembered = new Map();
+    this.#credential = NOBODY_IN_PARTICULAR;
+    this.#lastBody = new Uint8Array(0);
   }
 
   get clientKey(): ClientKey {
-    this.hasKey = true;
-    return this.key;
+    this.#hasKey = true;
+    return this.#key;
   }
 
   /** The client says who it is. */
   identify(identity: Uint8Array): void {
-    if (this.hasKey) return;
-    this.hasKey = true;
-    this.key = keyOfIdentity(identity);
+    if (this.#hasKey) return;
+    this.#hasKey = true;
+    this.#key = keyOfIdentity(identity);
   }
 
   /** The exports have changed. */
   forget(): void {
-    this.allowedExports.clear();
-    this.remembered.clear();
-    this.credential = NOBODY_IN_PARTICULAR;
-    this.lastBody = new Uint8Array(0);
+    this.#allowedExports.clear();
+    this.#remembered.clear();
+    this.#credential = NOBODY_IN_PARTICULAR;
+    this.#lastBody = new Uint8Array(0);
   }
 
   /** Takes the credential of the call that comes now. false: it is not one that this server accepts. */
   take(r: XdrReader, header: CallHeader): boolean {
     this.waitsFor = -1;
-    if (this.groups !== null && this.groups.generation !== this.generation) {
-      this.generation = this.groups.generation;
-      this.remembered.clear();
-      this.lastBody = new Uint8Array(0);
+    if (this.#groups !== null && this.#groups.generation !== this.#generation) {
+      this.#generation = this.#groups.generation;
+      this.#remembered.clear();
+      this.#lastBody = new Uint8Array(0);
     }
     if (header.credFlavor === AUTH_NONE) {
-      this.credential = NOBODY_IN_PARTICULAR;
-      this.lastBody = new Uint8Array(0);
+      this.#credential = NOBODY_IN_PARTICULAR;
+      this.#lastBody = new Uint8Array(0);
       return true;
     }
     if (header.credFlavor !== AUTH_SYS) return false;
     const { credStart, credSize } = header;
-    if (credSize > 0 && sameBytes(this.lastBody, r.bytes, credStart, credSize)) return true;
-    return this.takeNew(r, credStart, credSize);
+    if (credSize > 0 && sameBytes(this.#lastBody, r.bytes, credStart, credSize)) return true;
+    return this.#takeNew(r, credStart, credSize);
   }
 
-  private takeNew(r: XdrReader, start: number, size: number): boolean {
+  #takeNew(r: XdrReader, start: number, size: number): boolean {
     const body = r.bytes.slice(start, start + size);
     const key = Buffer.from(body.buffer).toString('latin1');
-    let credential = this.remembered.get(key);
+    let credential = this.#remembered.get(key);
     if (credential === undefined) {
       const parms = decodeAuthSys(r, start, size);
       if (parms === null) return false;
-      const gids = this.groupsOf(parms.uid, parms.gids);
+      const gids = this.#groupsOf(parms.uid, parms.gids);
       if (gids === null) {
         this.waitsFor = parms.uid;
         return true;
       }
       const hasOwnStamp = parms.stamp >= OWN_STAMP_MIN;
       credential = { user: intern(parms.uid, parms.gid, gids), byExport: new Map(), hasOwnStamp };
-      if (this.remembered.size >= REMEMBERED_MAX) this.remembered.clear();
-      this.remembered.set(key, credential);
+      if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear();
+      this.#remembered.set(key, credential);
     }
-    this.credential = credential;
-    this.lastBody = body;
+    this.#credential = credential;
+    this.#lastBody = body;
     return true;
   }
 
   /** Supplementary groups; null: they have to be waited for. Root needs none. */
-  private groupsOf(uid: number, claimed: readonly number[]): readonly number[] | null {
-    if (this.groups === null || uid === 0) return claimed;
-    const known = this.groups.find(uid);
+  #groupsOf(uid: number, claimed: readonly number[]): readonly number[] | null {
+    if (this.#groups === null || uid === 0) return claimed;
+    const known = this.#groups.find(uid);
     return known === undefined ? null : (known ?? claimed);
   }
 
   allowed(tree: Export): boolean {
-    let allowed = this.allowedExports.get(tree);
+    let allowed = this.#allowedExports.get(tree);
     if (allowed === undefined) {
       allowed = tree.isFor(this.host, this.port);
-      this.allowedExports.set(tree, allowed);
+      this.#allowedExports.set(tree, allowed);
     }
     return allowed;
   }
 
   get hasOwnStamp(): boolean {
-    return this.credential.hasOwnStamp;
+    return this.#credential.hasOwnStamp;
   }
 
   identity(tree: Export): Identity {
-    return squashed(this.credential, tree);
+    return squashed(this.#credential, tree);
   }
 
   userOf(): UserOf {
-    const { credential } = this;
+    const credential = this.#credential;
     return (tree) => (this.allowed(tree) ? squashed(credential, tree) : 'notAllowed');
   }
 }

@@ -129,45 +129,45 @@ export class Connection implements LateAnswers {
   readonly port: number;
   readonly place: Place;
   readonly caller: ConnectionCaller;
-  private readonly socket: Socket;
-  private readonly groups: GroupDirectory | null;
-  private readonly onBug: (error: unknown) => void;
-  private readonly memory: ConnectionMemory;
-  private readonly hooks: ConnectionHooks;
-  private readonly parser: RecordParser;
-  private readonly dispatcher: Dispatcher;
+  readonly #socket: Socket;
+  readonly #groups: GroupDirectory | null;
+  readonly #onBug: (error: unknown) => void;
+  readonly #memory: ConnectionMemory;
+  readonly #hooks: ConnectionHooks;
+  readonly #parser: RecordParser;
+  readonly #dispatcher: Dispatcher;
   /** Slab and place where bytes begin that are not handed to the socket yet. */
-  private slab: Slab;
-  private unsent: number;
+  #slab: Slab;
+  #unsent: number;
   /** Calls that are being executed, and the bytes of those that another thread executes. */
   unanswered: number;
-  private heldSize: number;
+  #heldSize: number;
   /** Bytes of long replies that are still to come. */
-  private expectedSize: number;
+  #expectedSize: number;
   /** Of the call that is handled now. */
-  private replyRoom: number;
+  #replyRoom: number;
   /** Where the last of them waits, with those of other connections. */
-  private heldWith: HeldCalls | null;
-  private answers: Answer[];
-  private answersScheduled: boolean;
-  private stalled: boolean;
+  #heldWith: HeldCalls | null;
+  #answers: Answer[];
+  #answersScheduled: boolean;
+  #stalled: boolean;
   /** No more messages are taken: the disk set is being closed in good order. */
-  private quiesced: boolean;
-  private closed: boolean;
+  #quiesced: boolean;
+  #closed: boolean;
   /** No reply counts any more. */
-  private gone: boolean;
+  #gone: boolean;
   /** Something was received since the last tick. */
-  private active: boolean;
+  #active: boolean;
   /** A call was taken since the last tick. */
-  private worked: boolean;
-  private readonly halfRecord: HalfRecord;
-  private readonly untaken: UntakenReplies;
+  #worked: boolean;
+  readonly #halfRecord: HalfRecord;
+  readonly #untaken: UntakenReplies;
   /** null: nothing is counted. */
-  private readonly meter: CallMeter | null;
+  readonly #meter: CallMeter | null;
   /** When what is handled now was received. performance.now() */
-  private arrivedAt: number;
+  #arrivedAt: number;
   /** Procedures and statuses, in turn, of replies that are not handed to the socket yet. */
-  private readonly uncounted: number[];
+  readonly #uncounted: number[];
 
   constructor(
     source: ConnectionSource,
@@ -176,54 +176,54 @@ export class Connection implements LateAnswers {
     meter: CallMeter | null,
     hooks: ConnectionHooks,
   ) {
-    this.meter = meter;
-    this.arrivedAt = 0;
-    this.uncounted = [];
+    this.#meter = meter;
+    this.#arrivedAt = 0;
+    this.#uncounted = [];
     this.id = source.id;
     this.host = source.host;
     this.port = source.port;
     this.place = source.place;
-    this.memory = memory;
-    this.hooks = hooks;
+    this.#memory = memory;
+    this.#hooks = hooks;
     this.caller = new ConnectionCaller(source.host, source.port, source.place, programs.groups);
-    this.groups = programs.groups;
-    this.onBug = programs.onBug;
-    this.parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
-    this.slab = memory.slabs.withRoom(0);
-    this.unsent = this.slab.w.position;
+    this.#groups = programs.groups;
+    this.#onBug = programs.onBug;
+    this.#parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
+    this.#slab = memory.slabs.withRoom(0);
+    this.#unsent = this.#slab.w.position;
     this.unanswered = 0;
-    this.heldSize = 0;
-    this.expectedSize = 0;
-    this.replyRoom = 0;
-    this.heldWith = null;
-    this.answers = [];
-    this.answersScheduled = false;
-    this.stalled = false;
-    this.quiesced = false;
-    this.closed = false;
-    this.gone = false;
-    this.active = false;
-    this.worked = false;
-    this.halfRecord = new HalfRecord();
-    this.untaken = new UntakenReplies();
-    this.dispatcher = new Dispatcher(programs, this.caller, this.parser.record, this.slab.w, this);
-    this.socket = this.open(source.fd);
+    this.#heldSize = 0;
+    this.#expectedSize = 0;
+    this.#replyRoom = 0;
+    this.#heldWith = null;
+    this.#answers = [];
+    this.#answersScheduled = false;
+    this.#stalled = false;
+    this.#quiesced = false;
+    this.#closed = false;
+    this.#gone = false;
+    this.#active = false;
+    this.#worked = false;
+    this.#halfRecord = new HalfRecord();
+    this.#untaken = new UntakenReplies();
+    this.#dispatcher = new Dispatcher(programs, this.caller, this.#parser.record, this.#slab.w, this);
+    this.#socket = this.#open(source.fd);
   }
 
-  private open(fd: number): Socket {
-    const { input } = this.memory;
+  #open(fd: number): Socket {
+    const { input } = this.#memory;
     // Asked after each read, for the next one.
-    const buffer = (): Uint8Array => (this.closed ? null : this.parser.room()) ?? input;
+    const buffer = (): Uint8Array => (this.#closed ? null : this.#parser.room()) ?? input;
     const callback = (size: number, received: Uint8Array): boolean => {
-      this.receive(received === input ? input : null, size);
+      this.#receive(received === input ? input : null, size);
       return true;
     };
     const socket = new Socket({ fd, readable: true, writable: true, onread: { buffer, callback } });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
-    socket.on('drain', () => this.resume());
-    socket.on('error', () => this.abandon());
-    socket.on('close', () => this.abandon());
+    socket.on('drain', () => this.#resume());
+    socket.on('error', () => this.#abandon());
+    socket.on('close', () => this.#abandon());
     return socket;
   }
 
@@ -233,348 +233,351 @@ export class Connection implements LateAnswers {
 
   /** Stops taking calls. Those under way are answered. */
   quiesce(): void {
-    this.quiesced = true;
-    this.socket.pause();
+    this.#quiesced = true;
+    this.#socket.pause();
   }
 
   /** After the last answer: the client sees an orderly end of the stream. */
   end(): void {
-    this.flushAnswers();
-    this.closed = true;
-    this.socket.end();
-    this.socket.destroySoon();
+    this.#flushAnswers();
+    this.#closed = true;
+    this.#socket.end();
+    this.#socket.destroySoon();
   }
 
   /** At once, with a reset: nothing that waits is sent. */
   destroy(): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.answers = [];
-    this.expectNothing();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#answers = [];
+    this.#expectNothing();
     // A reset fails on a socket that is being shut down, and Node then never closes it (its worker never ends).
-    if (this.socket.writableEnded) this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    if (this.#socket.writableEnded) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   /** Once a second: a connection that is idle gives back the memory of a long message. */
   tick(): void {
-    if (!this.active) this.parser.trim();
-    const waits = !this.closed && !this.quiesced && !this.stalled && this.parser.isInRecord && !this.worked;
-    const wanted = this.parser.holdsLongMemory && this.memory.longRecords.isShort;
-    if (!waits) this.halfRecord.reset();
-    else if (this.halfRecord.isOverdue(this.active, wanted)) this.destroy();
-    if (!this.closed && this.leavesReplies()) this.destroy();
-    this.active = false;
-    this.worked = false;
+    if (!this.#active) this.#parser.trim();
+    const waits =
+      !this.#closed && !this.#quiesced && !this.#stalled && this.#parser.isInRecord && !this.#worked;
+    const wanted = this.#parser.holdsLongMemory && this.#memory.longRecords.isShort;
+    if (!waits) this.#halfRecord.reset();
+    else if (this.#halfRecord.isOverdue(this.#active, wanted)) this.destroy();
+    if (!this.#closed && this.#leavesReplies()) this.destroy();
+    this.#active = false;
+    this.#worked = false;
   }
 
-  private leavesReplies(): boolean {
-    const { socket } = this;
+  #leavesReplies(): boolean {
+    const socket = this.#socket;
     const waiting = socket.writableLength;
     // Node's own count shrinks only with each complete write; libuv's with every byte.
     const { _handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
     const open = _handle?.writeQueueSize ?? waiting;
-    return this.untaken.isOverdue(waiting, socket.bytesWritten - waiting, open, this.memory.slabs.isShort);
+    return this.#untaken.isOverdue(waiting, socket.bytesWritten - waiting, open, this.#memory.slabs.isShort);
   }
 
-  private abandon(): void {
-    this.closed = true;
-    this.answers = [];
-    this.expectNothing();
-    this.socket.destroy();
-    this.memory.longRecords.stopWaiting(this.onMemory);
-    this.memory.slabs.stopWaiting(this.onMemory);
-    this.parser.end();
-    this.hooks.onClosed(this);
+  #abandon(): void {
+    this.#closed = true;
+    this.#answers = [];
+    this.#expectNothing();
+    this.#socket.destroy();
+    this.#memory.longRecords.stopWaiting(this.#onMemory);
+    this.#memory.slabs.stopWaiting(this.#onMemory);
+    this.#parser.end();
+    this.#hooks.onClosed(this);
   }
 
   /** buffer null: where the parser said. */
-  private receive(buffer: Uint8Array | null, size: number): void {
-    if (this.closed || this.quiesced || this.isGivenUp()) return;
-    this.active = true;
-    this.memory.alertness.arrived();
-    this.arrivedAt = performance.now();
-    if (buffer === null) this.parser.received(size);
-    else this.parser.push(buffer, size);
-    this.work();
-    this.parser.retain();
+  #receive(buffer: Uint8Array | null, size: number): void {
+    if (this.#closed || this.#quiesced || this.#isGivenUp()) return;
+    this.#active = true;
+    this.#memory.alertness.arrived();
+    this.#arrivedAt = performance.now();
+    if (buffer === null) this.#parser.received(size);
+    else this.#parser.push(buffer, size);
+    this.#work();
+    this.#parser.retain();
   }
 
   /** Its client goes on by another one: what it left here is neither executed nor answered. */
-  private isGivenUp(): boolean {
-    if (this.hooks.order.isCurrent(this.place)) return false;
+  #isGivenUp(): boolean {
+    if (this.#hooks.order.isCurrent(this.place)) return false;
     this.destroy();
     return true;
   }
 
   announced(client: Uint8Array): void {
-    this.hooks.order.announce(this.place, client);
+    this.#hooks.order.announce(this.place, client);
     // It said so elsewhere meanwhile: the rest of what was read with this is left.
-    this.isGivenUp();
+    this.#isGivenUp();
   }
 
   /** Handles what has been received, as far as there is room for the replies. */
-  private work(): void {
+  #work(): void {
     let handled = 0;
-    this.begin();
+    this.#begin();
     try {
-      while (!this.closed && !this.quiesced) {
-        if (this.outputIsFull()) {
-          this.stall();
+      while (!this.#closed && !this.#quiesced) {
+        if (this.#outputIsFull()) {
+          this.#stall();
           return;
         }
-        if (!this.parser.next()) break;
-        this.worked = true;
-        if (!this.handle(this.parser.record)) return;
+        if (!this.#parser.next()) break;
+        this.#worked = true;
+        if (!this.#handle(this.#parser.record)) return;
         handled += 1;
       }
-      this.flush();
-      this.memory.alertness.handled(handled);
+      this.#flush();
+      this.#memory.alertness.handled(handled);
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
-      if (this.closed) return;
-      if (this.parser.isStarved) this.waitForMemory();
-      else if (this.callsAreFull()) this.stop();
+      if (this.#closed) return;
+      if (this.#parser.isStarved) this.#waitForMemory();
+      else if (this.#callsAreFull()) this.#stop();
     } catch (error) {
       // Out of step with the client, or with ourselves: what it was promised so far it gets, then the end.
-      if (!(error instanceof XdrError)) this.onBug(error);
-      this.flush();
-      this.closed = true;
-      this.socket.destroySoon();
+      if (!(error instanceof XdrError)) this.#onBug(error);
+      this.#flush();
+      this.#closed = true;
+      this.#socket.destroySoon();
     }
   }
 
   /** One message. false: no right to serve any more. */
-  private handle(record: XdrReader): boolean {
-    this.replyRoom = Dispatcher.replySize(record);
-    this.makeRoom(this.replyRoom);
-    const { w } = this.slab;
+  #handle(record: XdrReader): boolean {
+    this.#replyRoom = Dispatcher.replySize(record);
+    this.#makeRoom(this.#replyRoom);
+    const { w } = this.#slab;
     const start = w.position;
-    const outcome = this.dispatcher.handle(record, w);
-    if (outcome === 'answered') this.countReply(w.bytes, start);
+    const outcome = this.#dispatcher.handle(record, w);
+    if (outcome === 'answered') this.#countReply(w.bytes, start);
     if (outcome !== 'refused') return true;
-    this.hooks.onRightLost();
+    this.#hooks.onRightLost();
     return false;
   }
 
-  private countReply(bytes: Uint8Array, start: number): void {
-    const { procedure, exportNumber } = this.dispatcher;
-    if (procedure === UNCOUNTED || this.meter === null) return;
+  #countReply(bytes: Uint8Array, start: number): void {
+    const { procedure, exportNumber } = this.#dispatcher;
+    if (procedure === UNCOUNTED || this.#meter === null) return;
     const status = statusOf(bytes, start);
-    this.uncounted.push(procedure, status);
+    this.#uncounted.push(procedure, status);
     if (exportNumber < 0) return;
     const read = procedure === nfsproc3.READ && status === NFS3_OK;
-    this.meter.exported(exportNumber, read ? wordAt(bytes, start + RESULTS_AT + READ_COUNT_AT) : 0, 0);
+    this.#meter.exported(exportNumber, read ? wordAt(bytes, start + RESULTS_AT + READ_COUNT_AT) : 0, 0);
   }
 
   /** Of one that was answered later. */
-  private countAnswer({ counted, whole, bytes }: Answer, now: number): void {
-    if (this.meter === null) return;
+  #countAnswer({ counted, whole, bytes }: Answer, now: number): void {
+    if (this.#meter === null) return;
     const { procedure, exportNumber, writeSize, arrivedAt } = counted;
     let status: number = FAILED_INTERNALLY;
     if (bytes !== null) status = whole ? statusOf(bytes, 0) : wordAt(bytes, 0);
-    this.meter.called(procedure, status, now - arrivedAt);
+    this.#meter.called(procedure, status, now - arrivedAt);
     if (exportNumber < 0 || bytes === null) return;
     const read = procedure === nfsproc3.READ && status === NFS3_OK;
     const at = (whole ? RESULTS_AT : 0) + READ_COUNT_AT;
-    this.meter.exported(exportNumber, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
+    this.#meter.exported(exportNumber, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
   }
 
   /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
-  private begin(): void {
-    this.slab = this.memory.slabs.withRoom(0);
-    this.unsent = this.slab.w.position;
+  #begin(): void {
+    this.#slab = this.#memory.slabs.withRoom(0);
+    this.#unsent = this.#slab.w.position;
   }
 
-  private makeRoom(size: number): void {
-    const { slabs } = this.memory;
+  #makeRoom(size: number): void {
+    const { slabs } = this.#memory;
     if (slabs.hasRoom(size)) return;
-    this.flush();
-    this.slab = slabs.withRoom(size);
-    this.unsent = this.slab.w.position;
+    this.#flush();
+    this.#slab = slabs.withRoom(size);
+    this.#unsent = this.#slab.w.position;
   }
 
-  private callsAreFull(): boolean {
-    if (this.unanswered >= UNANSWERED_MAX || this.heldSize > HELD_MAX) return true;
-    return this.heldSize > 0 && this.heldWith !== null && this.heldWith.heldSize > HELD_TOTAL_MAX;
+  #callsAreFull(): boolean {
+    if (this.unanswered >= UNANSWERED_MAX || this.#heldSize > HELD_MAX) return true;
+    return this.#heldSize > 0 && this.#heldWith !== null && this.#heldWith.heldSize > HELD_TOTAL_MAX;
   }
 
-  private outputIsFull(): boolean {
-    const waiting = this.socket.writableLength + this.slab.w.position - this.unsent;
-    if (waiting + this.expectedSize > OUTPUT_MAX) return true;
-    if (this.expectedSize > 0 && this.memory.expectedSize > EXPECTED_TOTAL_MAX) return true;
-    const { slabs } = this.memory;
-    return slabs.isFull || (waiting > 0 && slabs.isShort && this.socket.writableLength > 0);
+  #outputIsFull(): boolean {
+    const waiting = this.#socket.writableLength + this.#slab.w.position - this.#unsent;
+    if (waiting + this.#expectedSize > OUTPUT_MAX) return true;
+    if (this.#expectedSize > 0 && this.#memory.expectedSize > EXPECTED_TOTAL_MAX) return true;
+    const { slabs } = this.#memory;
+    return slabs.isFull || (waiting > 0 && slabs.isShort && this.#socket.writableLength > 0);
   }
 
-  private stall(): void {
-    this.flush();
-    this.stop();
-    if (!this.outputIsFull()) nextTurn(() => this.resume());
-    else this.waitForRoom();
+  #stall(): void {
+    this.#flush();
+    this.#stop();
+    if (!this.#outputIsFull()) nextTurn(() => this.#resume());
+    else this.#waitForRoom();
   }
 
   /** Where the output of others is in the way nothing of its own tells that it may go on. */
-  private waitForRoom(): void {
-    if (this.memory.slabs.isFull) this.memory.slabs.whenRoom(this.onMemory);
+  #waitForRoom(): void {
+    if (this.#memory.slabs.isFull) this.#memory.slabs.whenRoom(this.#onMemory);
   }
 
-  private waitForMemory(): void {
-    this.stop();
-    this.memory.longRecords.whenFree(this.onMemory);
+  #waitForMemory(): void {
+    this.#stop();
+    this.#memory.longRecords.whenFree(this.#onMemory);
   }
 
-  private readonly onMemory = (): void => this.resume();
+  readonly #onMemory = (): void => this.#resume();
 
-  private stop(): void {
-    this.stalled = true;
-    this.socket.pause();
+  #stop(): void {
+    this.#stalled = true;
+    this.#socket.pause();
   }
 
   /** After a stall: the client has read, or calls have been answered. */
-  private resume(): void {
-    if (!this.stalled || this.closed || this.quiesced) return;
-    if (this.outputIsFull()) {
-      this.waitForRoom();
+  #resume(): void {
+    if (!this.#stalled || this.#closed || this.#quiesced) return;
+    if (this.#outputIsFull()) {
+      this.#waitForRoom();
       return;
     }
-    if (this.callsAreFull()) return;
-    this.stalled = false;
-    this.work();
-    if (!this.stalled && !this.closed) this.socket.resume();
+    if (this.#callsAreFull()) return;
+    this.#stalled = false;
+    this.#work();
+    if (!this.#stalled && !this.#closed) this.#socket.resume();
   }
 
   /** Hands everything written since begin() to the socket (R2: if it may still be answered). */
-  private flush(): void {
-    const { slab, unsent } = this;
+  #flush(): void {
+    const slab = this.#slab;
+    const unsent = this.#unsent;
     const { position } = slab.w;
     if (position === unsent) return;
-    this.unsent = position;
-    if (this.closed) return;
-    if (!this.hooks.mayServe()) {
-      this.hooks.onRightLost();
+    this.#unsent = position;
+    if (this.#closed) return;
+    if (!this.#hooks.mayServe()) {
+      this.#hooks.onRightLost();
       return;
     }
-    this.countUncounted();
+    this.#countUncounted();
     slab.inFlight += 1;
-    this.socket.write(slab.w.bytes.subarray(unsent, position), slab.taken);
-    this.hooks.onWritten();
+    this.#socket.write(slab.w.bytes.subarray(unsent, position), slab.taken);
+    this.#hooks.onWritten();
   }
 
-  private countUncounted(): void {
-    const { uncounted, meter } = this;
+  #countUncounted(): void {
+    const uncounted = this.#uncounted;
+    const meter = this.#meter;
     if (uncounted.length === 0 || meter === null) return;
-    const ms = performance.now() - this.arrivedAt;
+    const ms = performance.now() - this.#arrivedAt;
     for (let i = 0; i < uncounted.length; i += 2) meter.called(uncounted[i]!, uncounted[i + 1]!, ms);
     uncounted.length = 0;
   }
 
-  private counted(): Counted {
-    const { procedure, exportNumber, writeSize } = this.dispatcher;
-    const expected = this.replyRoom > SHORT_REPLY_SIZE ? this.replyRoom : 0;
-    this.expect(expected);
+  #counted(): Counted {
+    const { procedure, exportNumber, writeSize } = this.#dispatcher;
+    const expected = this.#replyRoom > SHORT_REPLY_SIZE ? this.#replyRoom : 0;
+    this.#expect(expected);
     this.unanswered += 1;
-    return { procedure, exportNumber, writeSize, arrivedAt: this.arrivedAt, expected };
+    return { procedure, exportNumber, writeSize, arrivedAt: this.#arrivedAt, expected };
   }
 
-  private expect(size: number): void {
-    if (this.gone) return;
-    this.expectedSize += size;
-    this.memory.expectedSize += size;
+  #expect(size: number): void {
+    if (this.#gone) return;
+    this.#expectedSize += size;
+    this.#memory.expectedSize += size;
   }
 
   /** What was expected may never come: it must not count for the thread's other connections. */
-  private expectNothing(): void {
-    this.expect(-this.expectedSize);
-    this.gone = true;
+  #expectNothing(): void {
+    this.#expect(-this.#expectedSize);
+    this.#gone = true;
   }
 
   answerLater(xid: number): AnswerListener {
-    const counted = this.counted();
+    const counted = this.#counted();
     let answered = false;
     return (bytes) => {
       if (answered) return;
       answered = true;
       this.unanswered -= 1;
-      this.expect(-counted.expected);
-      this.answer({ counted, xid, whole: false, bytes });
+      this.#expect(-counted.expected);
+      this.#answer({ counted, xid, whole: false, bytes });
     };
   }
 
   answerElsewhere(xid: number, size: number, held: HeldCalls): AnswerListener {
-    const counted = this.counted();
-    this.heldSize += size;
-    this.heldWith = held;
+    const counted = this.#counted();
+    this.#heldSize += size;
+    this.#heldWith = held;
     held.heldSize += size;
     let answered = false;
     return (bytes) => {
       if (answered) return;
       answered = true;
       this.unanswered -= 1;
-      this.expect(-counted.expected);
-      this.heldSize -= size;
+      this.#expect(-counted.expected);
+      this.#heldSize -= size;
       held.heldSize -= size;
-      this.answer({ counted, xid, whole: true, bytes });
+      this.#answer({ counted, xid, whole: true, bytes });
     };
   }
 
   waitForGroups(uid: number, message: Uint8Array): void {
-    const { waitingForGroups: held } = this.memory;
+    const { waitingForGroups: held } = this.#memory;
     const size = message.length;
     this.unanswered += 1;
-    this.heldSize += size;
-    this.heldWith = held;
+    this.#heldSize += size;
+    this.#heldWith = held;
     held.heldSize += size;
-    this.groups?.wait(uid, () => {
+    this.#groups?.wait(uid, () => {
       this.unanswered -= 1;
-      this.heldSize -= size;
+      this.#heldSize -= size;
       held.heldSize -= size;
-      if (this.closed) return;
-      this.begin();
-      if (!this.handle(new XdrReader(message))) return;
-      this.flush();
-      this.resume();
+      if (this.#closed) return;
+      this.#begin();
+      if (!this.#handle(new XdrReader(message))) return;
+      this.#flush();
+      this.#resume();
     });
   }
 
-  private answer(answer: Answer): void {
-    if (this.closed || this.isGivenUp()) return;
-    this.answers.push(answer);
-    if (this.answersScheduled) return;
+  #answer(answer: Answer): void {
+    if (this.#closed || this.#isGivenUp()) return;
+    this.#answers.push(answer);
+    if (this.#answersScheduled) return;
     // A group's answers come one after the other: they are sent together.
-    this.answersScheduled = true;
-    process.nextTick(() => this.sendAnswers());
+    this.#answersScheduled = true;
+    process.nextTick(() => this.#sendAnswers());
   }
 
   /** What throws there leaves replies half written: this connection ends, and its client asks again by another. */
-  private sendAnswers(): void {
+  #sendAnswers(): void {
     try {
-      this.flushAnswers();
+      this.#flushAnswers();
     } catch (error) {
-      this.onBug(error);
+      this.#onBug(error);
       this.destroy();
     }
   }
 
-  private flushAnswers(): void {
-    this.answersScheduled = false;
-    if (this.closed) return;
-    const { answers } = this;
-    this.answers = [];
-    this.begin();
+  #flushAnswers(): void {
+    this.#answersScheduled = false;
+    if (this.#closed) return;
+    const answers = this.#answers;
+    this.#answers = [];
+    this.#begin();
     const now = performance.now();
     for (const answer of answers) {
-      this.countAnswer(answer, now);
-      this.write(answer);
+      this.#countAnswer(answer, now);
+      this.#write(answer);
     }
-    this.flush();
-    this.memory.alertness.handled(answers.length);
-    this.resume();
+    this.#flush();
+    this.#memory.alertness.handled(answers.length);
+    this.#resume();
   }
 
-  private write({ xid, whole, bytes }: Answer): void {
+  #write({ xid, whole, bytes }: Answer): void {
     const size = bytes?.length ?? 0;
-    this.makeRoom(size + ANSWER_HEADER_SIZE);
-    const { w } = this.slab;
+    this.#makeRoom(size + ANSWER_HEADER_SIZE);
+    const { w } = this.#slab;
     w.ensure(size + ANSWER_HEADER_SIZE);
     const start = w.position;
     const bare = !whole || bytes === null;

@@ -111,40 +111,40 @@ export class Dispatcher {
   exportNumber: number;
   /** Bytes that it is to write. */
   writeSize: number;
-  private readonly programs: Programs;
-  private readonly late: LateAnswers;
-  private readonly caller: ConnectionCaller;
-  private readonly header: CallHeader;
-  private readonly nfsCall: NfsCall;
-  private readonly mountCall: MountCall;
+  readonly #programs: Programs;
+  readonly #late: LateAnswers;
+  readonly #caller: ConnectionCaller;
+  readonly #header: CallHeader;
+  readonly #nfsCall: NfsCall;
+  readonly #mountCall: MountCall;
   /** Who is to be told the answer of the call that is handled, if it comes later. */
-  private promised: AnswerListener | null;
+  #promised: AnswerListener | null;
 
   constructor(programs: Programs, caller: ConnectionCaller, r: XdrReader, w: XdrWriter, late: LateAnswers) {
     const header = new CallHeader();
     this.procedure = UNCOUNTED;
     this.exportNumber = -1;
     this.writeSize = 0;
-    this.programs = programs;
-    this.late = late;
-    this.caller = caller;
-    this.header = header;
-    this.promised = null;
-    this.nfsCall = {
+    this.#programs = programs;
+    this.#late = late;
+    this.#caller = caller;
+    this.#header = header;
+    this.#promised = null;
+    this.#nfsCall = {
       service: programs.nfs,
       caller,
       r,
       w,
       callStart: 0,
       procedure: 0,
-      answerLater: () => this.promise(late.answerLater(header.xid)),
+      answerLater: () => this.#promise(late.answerLater(header.xid)),
     };
     const { host, port } = caller;
-    this.mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host, port, r, w };
+    this.#mountCall = { diskSet: programs.diskSet, mounts: programs.mounts, host, port, r, w };
   }
 
-  private promise(answer: AnswerListener): AnswerListener {
-    this.promised = answer;
+  #promise(answer: AnswerListener): AnswerListener {
+    this.#promised = answer;
     return answer;
   }
 
@@ -166,7 +166,7 @@ export class Dispatcher {
    * `refused`: nothing may be answered any more. Throws XdrError: not a call; the connection has to be closed.
    */
   handle(r: XdrReader, w: XdrWriter): Outcome {
-    const { header } = this;
+    const header = this.#header;
     const callStart = r.position;
     this.procedure = UNCOUNTED;
     this.exportNumber = -1;
@@ -186,69 +186,70 @@ export class Dispatcher {
         encodeAuthError(w, header.xid, auth_stat.AUTH_BADVERF);
         return done(w, start);
     }
-    if (!this.caller.take(r, header)) {
+    if (!this.#caller.take(r, header)) {
       encodeAuthError(w, header.xid, auth_stat.AUTH_BADCRED);
       return done(w, start);
     }
-    if (this.caller.waitsFor >= 0) {
-      this.late.waitForGroups(this.caller.waitsFor, r.bytes.slice(callStart, r.end));
+    if (this.#caller.waitsFor >= 0) {
+      this.#late.waitForGroups(this.#caller.waitsFor, r.bytes.slice(callStart, r.end));
       w.position = start;
       return 'later';
     }
     const bodyStart = w.position;
-    this.promised = null;
+    this.#promised = null;
     try {
-      const outcome = this.call(r, w, callStart);
+      const outcome = this.#call(r, w, callStart);
       if (outcome === 'answered') return done(w, start);
       w.position = start;
       return outcome;
     } catch (error) {
-      return this.refuse(w, start, bodyStart, error);
+      return this.#refuse(w, start, bodyStart, error);
     }
   }
 
   /** A call whose procedure has thrown. */
-  private refuse(w: XdrWriter, start: number, bodyStart: number, error: unknown): Outcome {
+  #refuse(w: XdrWriter, start: number, bodyStart: number, error: unknown): Outcome {
     const malformed = error instanceof XdrError;
-    if (!malformed) this.programs.onBug(error);
-    if (this.promised !== null) {
+    if (!malformed) this.#programs.onBug(error);
+    if (this.#promised !== null) {
       // It is counted as one that waits.
       w.position = start;
-      this.promised(null);
+      this.#promised(null);
       return 'later';
     }
     w.position = bodyStart;
-    encodeAcceptedError(w, this.header.xid, malformed ? accept_stat.GARBAGE_ARGS : accept_stat.SYSTEM_ERR);
+    encodeAcceptedError(w, this.#header.xid, malformed ? accept_stat.GARBAGE_ARGS : accept_stat.SYSTEM_ERR);
     return done(w, start);
   }
 
-  private call(r: XdrReader, w: XdrWriter, callStart: number): Outcome {
-    const { header } = this;
-    if (header.prog === NFS_PROGRAM) return this.callNfs(r, w, callStart);
-    if (header.prog === MOUNT_PROGRAM) return this.callMount(r, w);
-    if (header.prog === SUCCESSION_PROGRAM) return this.callSuccession(r, w);
+  #call(r: XdrReader, w: XdrWriter, callStart: number): Outcome {
+    const header = this.#header;
+    if (header.prog === NFS_PROGRAM) return this.#callNfs(r, w, callStart);
+    if (header.prog === MOUNT_PROGRAM) return this.#callMount(r, w);
+    if (header.prog === SUCCESSION_PROGRAM) return this.#callSuccession(r, w);
     encodeAcceptedError(w, header.xid, accept_stat.PROG_UNAVAIL);
     return 'answered';
   }
 
-  private callNfs(r: XdrReader, w: XdrWriter, callStart: number): Outcome {
-    const { header, nfsCall } = this;
+  #callNfs(r: XdrReader, w: XdrWriter, callStart: number): Outcome {
+    const header = this.#header;
+    const nfsCall = this.#nfsCall;
     if (header.vers < NFS_VERSION_MIN || header.vers > NFS_VERSION_MAX) {
       encodeProgMismatch(w, header.xid, NFS_VERSION_MIN, NFS_VERSION_MAX);
       return 'answered';
     }
-    const procedure = this.programs.nfsProcedures[header.proc];
+    const procedure = this.#programs.nfsProcedures[header.proc];
     if (procedure === undefined) {
       encodeAcceptedError(w, header.xid, accept_stat.PROC_UNAVAIL);
       return 'answered';
     }
-    this.note(header.proc, r.bytes, r.position, r.end);
-    const { forwarding } = this.programs;
+    this.#note(header.proc, r.bytes, r.position, r.end);
+    const { forwarding } = this.#programs;
     const argumentsAt = r.position;
     const route = forwarding?.routeOf(header.proc, r.bytes, argumentsAt, r.end) ?? null;
     if (route !== null) {
-      const { late } = this;
-      const answer = this.promise(late.answerElsewhere(this.header.xid, r.end - callStart, route));
+      const late = this.#late;
+      const answer = this.#promise(late.answerElsewhere(this.#header.xid, r.end - callStart, route));
       route.forward(late, r.bytes, callStart, r.end, answer);
       return 'later';
     }
@@ -259,17 +260,17 @@ export class Dispatcher {
     nfsCall.procedure = header.proc;
     const outcome = procedure(nfsCall);
     if (outcome !== 'elsewhere' || forwarding === null) return outcome;
-    return this.callElsewhere(r, callStart, argumentsAt, forwarding.ofVolume(r.bytes, argumentsAt, r.end));
+    return this.#callElsewhere(r, callStart, argumentsAt, forwarding.ofVolume(r.bytes, argumentsAt, r.end));
   }
 
   /** It would have waited for a disk here. Next time this file is open, and most likely need not. */
-  private callElsewhere(r: XdrReader, callStart: number, argumentsAt: number, route: Route): Outcome {
-    const { late } = this;
-    const { diskSet } = this.programs;
+  #callElsewhere(r: XdrReader, callStart: number, argumentsAt: number, route: Route): Outcome {
+    const late = this.#late;
+    const { diskSet } = this.#programs;
     r.position = argumentsAt;
     const size = r.u32();
     const file = diskSet.resolve(r.bytes, r.position, size);
-    const answer = this.promise(late.answerElsewhere(this.header.xid, r.end - callStart, route));
+    const answer = this.#promise(late.answerElsewhere(this.#header.xid, r.end - callStart, route));
     const answered = (reply: Uint8Array | null): void => {
       answer(reply);
       if (typeof file !== 'string' && reply !== null && succeeded(reply)) diskSet.becameWarm(file);
@@ -279,12 +280,12 @@ export class Dispatcher {
   }
 
   /** What the call is about, read off its arguments; bytes[at .. end). */
-  private note(procedure: number, bytes: Uint8Array, at: number, end: number): void {
+  #note(procedure: number, bytes: Uint8Array, at: number, end: number): void {
     this.procedure = procedure;
     const handle = at + 4;
     if (handle + EXPORT_AT + 4 > end) return;
     const number = wordAt(bytes, handle + EXPORT_AT);
-    const { exportNumbers } = this.programs;
+    const { exportNumbers } = this.#programs;
     // Others are made up, or of exports that are no more.
     if (exportNumbers.includes(number)) this.exportNumber = number;
     if (procedure !== nfsproc3.WRITE) return;
@@ -293,8 +294,8 @@ export class Dispatcher {
     if (count + 4 <= end) this.writeSize = wordAt(bytes, count);
   }
 
-  private callSuccession(r: XdrReader, w: XdrWriter): Outcome {
-    const { xid, vers, proc } = this.header;
+  #callSuccession(r: XdrReader, w: XdrWriter): Outcome {
+    const { xid, vers, proc } = this.#header;
     if (vers !== SUCCESSION_VERSION) {
       encodeProgMismatch(w, xid, SUCCESSION_VERSION, SUCCESSION_VERSION);
       return 'answered';
@@ -304,17 +305,17 @@ export class Dispatcher {
         encodeSuccessHeader(w, xid);
         break;
       case successionproc1.ANNOUNCE:
-        this.late.announced(decodeAnnouncement(r));
+        this.#late.announced(decodeAnnouncement(r));
         encodeSuccessHeader(w, xid);
         break;
       case successionproc1.HOLDS: {
-        const holds = this.programs.diskSet.holds(decodeHoldsArgs(r));
+        const holds = this.#programs.diskSet.holds(decodeHoldsArgs(r));
         encodeSuccessHeader(w, xid);
         encodeHoldsRes(w, holds);
         break;
       }
       case successionproc1.IDENTIFY:
-        this.caller.identify(decodeIdentity(r));
+        this.#caller.identify(decodeIdentity(r));
         encodeSuccessHeader(w, xid);
         break;
       default:
@@ -323,8 +324,9 @@ export class Dispatcher {
     return 'answered';
   }
 
-  private callMount(r: XdrReader, w: XdrWriter): Outcome {
-    const { header, mountCall } = this;
+  #callMount(r: XdrReader, w: XdrWriter): Outcome {
+    const header = this.#header;
+    const mountCall = this.#mountCall;
     if (header.vers < MOUNT_VERSION_MIN || header.vers > MOUNT_VERSION_MAX) {
       encodeProgMismatch(w, header.xid, MOUNT_VERSION_MIN, MOUNT_VERSION_MAX);
       return 'answered';

@@ -11,13 +11,13 @@ const WANTED_QUIET_TICKS_MAX = 2;
 const WANTED_TICKS_MAX = 10;
 
 export class HalfRecord {
-  private ticks = 0;
-  private quietTicks = 0;
+  #ticks = 0;
+  #quietTicks = 0;
 
   /** No call is half there. */
   reset(): void {
-    this.ticks = 0;
-    this.quietTicks = 0;
+    this.#ticks = 0;
+    this.#quietTicks = 0;
   }
 
   /**
@@ -27,9 +27,9 @@ export class HalfRecord {
    * @param wanted it lies in memory that others wait for
    */
   isOverdue(active: boolean, wanted: boolean): boolean {
-    this.ticks += 1;
-    this.quietTicks = active ? 0 : this.quietTicks + 1;
+    this.#ticks += 1;
+    this.#quietTicks = active ? 0 : this.#quietTicks + 1;
     const quietMax = wanted ? WANTED_QUIET_TICKS_MAX : QUIET_TICKS_MAX;
-    return this.quietTicks > quietMax || this.ticks > (wanted ? WANTED_TICKS_MAX : TICKS_MAX);
+    return this.#quietTicks > quietMax || this.#ticks > (wanted ? WANTED_TICKS_MAX : TICKS_MAX);
   }
 }

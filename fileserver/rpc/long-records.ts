@@ -19,84 +19,84 @@ export const LENT_MAX = 32;
 
 export class LongRecords implements LongRecordMemory {
   /** Lent to a parser, by their memory. */
-  private readonly lent: Map<ArrayBufferLike, Uint8Array>;
-  private readonly spare: SharedArrayBuffer[];
+  readonly #lent: Map<ArrayBufferLike, Uint8Array>;
+  readonly #spare: SharedArrayBuffer[];
   /** The fewest that were spare since the last trim(). */
-  private unused: number;
+  #unused: number;
   /** Connections that wait for some, in order. */
-  private readonly waiting: Set<() => void>;
+  readonly #waiting: Set<() => void>;
 
   constructor() {
-    this.lent = new Map();
-    this.waiting = new Set();
-    this.spare = [];
-    this.unused = 0;
+    this.#lent = new Map();
+    this.#waiting = new Set();
+    this.#spare = [];
+    this.#unused = 0;
   }
 
   take(): Uint8Array | null {
-    if (this.lent.size >= LENT_MAX) return null;
+    if (this.#lent.size >= LENT_MAX) return null;
     const memory = this.takeMemory();
     const bytes = new Uint8Array(memory, ENTRY_HEADER_SIZE);
-    this.lent.set(memory, bytes);
+    this.#lent.set(memory, bytes);
     return bytes;
   }
 
   /** Of the parser. What has gone to another thread meanwhile comes back from there. */
   giveBack(bytes: Uint8Array): void {
-    if (!this.lent.delete(bytes.buffer)) return;
+    if (!this.#lent.delete(bytes.buffer)) return;
     this.keep(bytes.buffer as SharedArrayBuffer);
-    this.wake();
+    this.#wake();
   }
 
   /** Somebody waits for memory that others hold. */
   get isShort(): boolean {
-    return this.waiting.size > 0;
+    return this.#waiting.size > 0;
   }
 
   /** Calls back, in a later turn, when there may be some again. It is asked for once more then, or waited for again. */
   whenFree(resume: () => void): void {
-    this.waiting.add(resume);
+    this.#waiting.add(resume);
   }
 
   stopWaiting(resume: () => void): void {
-    this.waiting.delete(resume);
+    this.#waiting.delete(resume);
   }
 
   /** One after the other, as long as there is some: the first may need none any more. */
-  private wake(): void {
-    const [resume] = this.waiting;
-    if (resume === undefined || this.lent.size >= LENT_MAX) return;
-    this.waiting.delete(resume);
+  #wake(): void {
+    const [resume] = this.#waiting;
+    if (resume === undefined || this.#lent.size >= LENT_MAX) return;
+    this.#waiting.delete(resume);
     nextTurn(() => {
       resume();
-      this.wake();
+      this.#wake();
     });
   }
 
   /** The record goes to another thread with its memory. null: these bytes are no record in lent memory. */
   passOn(bytes: Uint8Array, start: number): SharedArrayBuffer | null {
-    if (start !== 0 || this.lent.get(bytes.buffer) !== bytes) return null;
-    this.lent.delete(bytes.buffer);
-    this.wake();
+    if (start !== 0 || this.#lent.get(bytes.buffer) !== bytes) return null;
+    this.#lent.delete(bytes.buffer);
+    this.#wake();
     return bytes.buffer as SharedArrayBuffer;
   }
 
   /** For a call that did not come in lent memory. */
   takeMemory(): SharedArrayBuffer {
-    const memory = this.spare.pop() ?? new SharedArrayBuffer(LONG_BATCH_SIZE);
-    this.unused = Math.min(this.unused, this.spare.length);
+    const memory = this.#spare.pop() ?? new SharedArrayBuffer(LONG_BATCH_SIZE);
+    this.#unused = Math.min(this.#unused, this.#spare.length);
     return memory;
   }
 
   /** It was passed on or taken, and is of no more use. */
   keep(memory: SharedArrayBuffer): void {
-    this.spare.push(memory);
+    this.#spare.push(memory);
   }
 
   /** Once a second: those that nobody has used since the last time are given up, and returned. */
   trim(): readonly SharedArrayBuffer[] {
-    const trimmed = this.spare.splice(0, this.unused);
-    this.unused = this.spare.length;
+    const trimmed = this.#spare.splice(0, this.#unused);
+    this.#unused = this.#spare.length;
     return trimmed;
   }
 }

@@ -28,7 +28,7 @@ export class Slab {
   inFlight: number;
   /** Nothing more is written into it. */
   retired: boolean;
-  private readonly pool: OutputSlabs;
+  readonly #pool: OutputSlabs;
   /** Callback for a socket's write; bound once. */
   readonly taken: () => void;
 
@@ -37,7 +37,7 @@ export class Slab {
     this.size = size;
     this.inFlight = 0;
     this.retired = false;
-    this.pool = pool;
+    this.#pool = pool;
     this.taken = () => {
       this.inFlight -= 1;
       this.release();
@@ -45,33 +45,33 @@ export class Slab {
   }
 
   release(): void {
-    if (this.retired && this.inFlight === 0) this.pool.giveBack(this);
+    if (this.retired && this.inFlight === 0) this.#pool.giveBack(this);
   }
 }
 
 export class OutputSlabs {
-  private readonly small: Slab[];
-  private readonly large: Slab[];
-  private current: Slab;
+  readonly #small: Slab[];
+  readonly #large: Slab[];
+  #current: Slab;
   /** Bytes of slabs that are full and wait for their clients to read. */
   lentSize: number;
   /** The fewest of each list that lay unused since the last trim(). */
-  private smallSpare: number;
-  private largeSpare: number;
-  private waiting: Set<() => void>;
+  #smallSpare: number;
+  #largeSpare: number;
+  #waiting: Set<() => void>;
 
   constructor() {
-    this.waiting = new Set();
+    this.#waiting = new Set();
     this.lentSize = 0;
-    this.smallSpare = 0;
-    this.largeSpare = 0;
-    this.small = [];
-    this.large = [];
-    this.current = new Slab(SMALL_SIZE, this);
+    this.#smallSpare = 0;
+    this.#largeSpare = 0;
+    this.#small = [];
+    this.#large = [];
+    this.#current = new Slab(SMALL_SIZE, this);
   }
 
   hasRoom(size: number): boolean {
-    return this.current.size - this.current.w.position >= size;
+    return this.#current.size - this.#current.w.position >= size;
   }
 
   /**
@@ -79,28 +79,28 @@ export class OutputSlabs {
    * written into the one before must have been handed to its socket: it may be used again at once.
    */
   withRoom(size: number): Slab {
-    const { current } = this;
+    const current = this.#current;
     if (current.size - current.w.position >= size) return current;
     current.retired = true;
     this.lentSize += current.size;
     current.release();
     const wanted = size > SMALL_SIZE ? LARGE_SIZE : SMALL_SIZE;
-    const list = wanted === LARGE_SIZE ? this.large : this.small;
+    const list = wanted === LARGE_SIZE ? this.#large : this.#small;
     const slab = list.pop() ?? new Slab(Math.max(wanted, size), this);
-    this.smallSpare = Math.min(this.smallSpare, this.small.length);
-    this.largeSpare = Math.min(this.largeSpare, this.large.length);
+    this.#smallSpare = Math.min(this.#smallSpare, this.#small.length);
+    this.#largeSpare = Math.min(this.#largeSpare, this.#large.length);
     slab.retired = false;
     slab.w.reset();
-    this.current = slab;
+    this.#current = slab;
     return slab;
   }
 
   /** Gives back slabs that nobody has used since the last call. */
   trim(): void {
-    for (const { w } of this.small.splice(0, this.smallSpare)) w.free();
-    for (const { w } of this.large.splice(0, this.largeSpare)) w.free();
-    this.smallSpare = this.small.length;
-    this.largeSpare = this.large.length;
+    for (const { w } of this.#small.splice(0, this.#smallSpare)) w.free();
+    for (const { w } of this.#large.splice(0, this.#largeSpare)) w.free();
+    this.#smallSpare = this.#small.length;
+    this.#largeSpare = this.#large.length;
   }
 
   get isShort(): boolean {
@@ -113,26 +113,26 @@ export class OutputSlabs {
 
   /** Calls back when there is room again, perhaps for somebody before. */
   whenRoom(callback: () => void): void {
-    this.waiting.add(callback);
+    this.#waiting.add(callback);
   }
 
   stopWaiting(callback: () => void): void {
-    this.waiting.delete(callback);
+    this.#waiting.delete(callback);
   }
 
   giveBack(slab: Slab): void {
     this.lentSize -= slab.size;
-    if (this.waiting.size > 0 && !this.isFull) this.wake();
+    if (this.#waiting.size > 0 && !this.isFull) this.#wake();
     // One whose writer had to grow, or that was made for a single huge reply, has lost its size.
     if (slab.w.bytes.length !== slab.size) return;
-    if (slab.size === SMALL_SIZE && this.small.length < SMALL_KEPT_MAX) this.small.push(slab);
-    else if (slab.size === LARGE_SIZE && this.large.length < LARGE_KEPT_MAX) this.large.push(slab);
+    if (slab.size === SMALL_SIZE && this.#small.length < SMALL_KEPT_MAX) this.#small.push(slab);
+    else if (slab.size === LARGE_SIZE && this.#large.length < LARGE_KEPT_MAX) this.#large.push(slab);
   }
 
   /** Later: the slab is not where it will be. */
-  private wake(): void {
-    const { waiting } = this;
-    this.waiting = new Set();
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
     nextTurn(() => {
       for (const callback of waiting) callback();
     });

@@ -10,9 +10,9 @@ const WANTED_QUIET_TICKS_MAX = 2;
 const WANTED_SIZE_MIN = 64 * 1024;
 
 export class UntakenReplies {
-  private quietTicks = 0;
-  private completeBefore = 0;
-  private openBefore = 0;
+  #quietTicks = 0;
+  #completeBefore = 0;
+  #openBefore = 0;
 
   /**
    * One more tick. true: its connection is to be ended.
@@ -23,11 +23,11 @@ export class UntakenReplies {
    * @param wanted others wait for the memory
    */
   isOverdue(waiting: number, complete: number, open: number, wanted: boolean): boolean {
-    const taken = complete === this.completeBefore ? this.openBefore - open : Number.POSITIVE_INFINITY;
-    this.completeBefore = complete;
-    this.openBefore = open;
+    const taken = complete === this.#completeBefore ? this.#openBefore - open : Number.POSITIVE_INFINITY;
+    this.#completeBefore = complete;
+    this.#openBefore = open;
     const moves = waiting === 0 || taken >= (wanted ? WANTED_SIZE_MIN : 1);
-    this.quietTicks = moves ? 0 : this.quietTicks + 1;
-    return this.quietTicks > (wanted ? WANTED_QUIET_TICKS_MAX : QUIET_TICKS_MAX);
+    this.#quietTicks = moves ? 0 : this.#quietTicks + 1;
+    return this.#quietTicks > (wanted ? WANTED_QUIET_TICKS_MAX : QUIET_TICKS_MAX);
   }
 }

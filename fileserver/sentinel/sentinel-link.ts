@@ -18,32 +18,32 @@ export interface SentinelLinkOptions {
 }
 
 export class SentinelLink {
-  private readonly options: SentinelLinkOptions;
-  private socket: Socket | null = null;
-  private registered = false;
-  private complained = false;
-  private holdings: readonly Holding[] = [];
-  private timer: NodeJS.Timeout | null = null;
+  readonly #options: SentinelLinkOptions;
+  #socket: Socket | null = null;
+  #registered = false;
+  #complained = false;
+  #holdings: readonly Holding[] = [];
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(options: SentinelLinkOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** True while the sentinel has confirmed that it watches this process. */
   get watching(): boolean {
-    return this.registered;
+    return this.#registered;
   }
 
   start(): void {
-    const { path, me } = this.options;
+    const { path, me } = this.#options;
     const socket = connect(path);
-    this.socket = socket;
+    this.#socket = socket;
     socket.on('connect', () => writeLine(socket, { kind: 'register', incarnation: me }));
-    readLinesOfSentinel(socket, (message) => this.receive(socket, message));
+    readLinesOfSentinel(socket, (message) => this.#receive(socket, message));
     socket.on('error', () => {
       // 'close' follows and says it.
     });
-    socket.on('close', () => this.lost());
+    socket.on('close', () => this.#lost());
   }
 
   /**
@@ -51,42 +51,42 @@ export class SentinelLink {
    * it, and the sentinel reads to the end of the stream before it speaks.
    */
   setHoldings(holdings: readonly Holding[]): void {
-    this.holdings = holdings;
-    if (this.registered) writeLine(this.socket!, { kind: 'holdings', holdings: [...holdings] });
+    this.#holdings = holdings;
+    if (this.#registered) writeLine(this.#socket!, { kind: 'holdings', holdings: [...holdings] });
   }
 
   stop(): void {
-    if (this.timer !== null) clearTimeout(this.timer);
-    this.socket?.removeAllListeners('close').destroy();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#socket?.removeAllListeners('close').destroy();
   }
 
-  private receive(socket: Socket, message: ToServer): void {
-    const { log, path } = this.options;
+  #receive(socket: Socket, message: ToServer): void {
+    const { log, path } = this.#options;
     switch (message.kind) {
       case 'prove':
-        writeLine(socket, { kind: 'proof', token: message.token, holdings: [...this.holdings] });
-        this.registered = true;
+        writeLine(socket, { kind: 'proof', token: message.token, holdings: [...this.#holdings] });
+        this.#registered = true;
         return;
       case 'watching':
-        this.complained = false;
+        this.#complained = false;
         log.info(`The sentinel watches this process (its pid there: ${message.pid}).`);
         return;
       case 'refused':
-        this.registered = false;
-        this.complained = true;
+        this.#registered = false;
+        this.#complained = true;
         log.warn(`The sentinel at ${path} does not watch this process: ${message.reason}`);
     }
   }
 
-  private lost(): void {
-    const { log, path } = this.options;
-    if (!this.complained) {
+  #lost(): void {
+    const { log, path } = this.#options;
+    if (!this.#complained) {
       log.warn(
         `No sentinel at ${path}: a crash of this process will be noticed only by its silence. Trying again.`,
       );
-      this.complained = true;
+      this.#complained = true;
     }
-    this.registered = false;
-    this.timer = setTimeout(() => this.start(), RETRY_MS);
+    this.#registered = false;
+    this.#timer = setTimeout(() => this.start(), RETRY_MS);
   }
 }

@@ -38,26 +38,26 @@ export interface SentinelOptions {
 }
 
 export class Sentinel {
-  private readonly options: SentinelOptions;
-  private readonly listener: Server;
-  private readonly dialer: Dialer;
+  readonly #options: SentinelOptions;
+  readonly #listener: Server;
+  readonly #dialer: Dialer;
   /** Live processes by incarnation. */
-  private readonly watched = new Map<Incarnation, WatchedProcess>();
-  private readonly unconfirmed = new Map<Incarnation, DiedMessage>();
+  readonly #watched = new Map<Incarnation, WatchedProcess>();
+  readonly #unconfirmed = new Map<Incarnation, DiedMessage>();
   /** Those who wait for a death or a confirmation. */
-  private readonly waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
 
   constructor(options: SentinelOptions) {
-    this.options = options;
+    this.#options = options;
     const { pair, server, partner, partnerAddress, credentials, timing, log } = options;
-    this.listener = createServer((socket) =>
+    this.#listener = createServer((socket) =>
       serveRegistration(socket, server, {
-        watching: (watched) => this.watching(watched),
-        exited: (watched) => this.exited(watched),
+        watching: (watched) => this.#watching(watched),
+        exited: (watched) => this.#exited(watched),
         refused: (reason) => log.warn(`A process of ${server} is not watched: ${reason}`),
       }),
     );
-    this.dialer = new Dialer({
+    this.#dialer = new Dialer({
       ...partnerAddress,
       credentials,
       partner,
@@ -69,14 +69,14 @@ export class Sentinel {
         incarnation: incarnationOf(server, 'sentinel', String(process.pid)),
         role: 'sentinel',
       },
-      established: (connection) => this.reachedPartner(connection),
+      established: (connection) => this.#reachedPartner(connection),
       events: {
         message: (message) => {
-          if (message.kind === 'deathNoted') this.confirmed(message.incarnation);
+          if (message.kind === 'deathNoted') this.#confirmed(message.incarnation);
         },
         closed: (reason) => {
           // With new credentials the next one is there before the old one ends.
-          if (this.dialer.connection !== null) return;
+          if (this.#dialer.connection !== null) return;
           log.info(`The connection with ${partner} has ended: ${reason}. Dialling again.`);
         },
       },
@@ -84,13 +84,13 @@ export class Sentinel {
   }
 
   async start(): Promise<void> {
-    const { path, server, log } = this.options;
+    const { path, server, log } = this.#options;
     removeStaleSocket(path);
-    this.listener.listen(path);
-    await once(this.listener, 'listening');
+    this.#listener.listen(path);
+    await once(this.#listener, 'listening');
     // Whoever can register a process can have its server declared dead.
     chmodSync(path, 0o600);
-    this.dialer.start();
+    this.#dialer.start();
     log.info(`Sentinel of ${server} listens on ${path}.`);
   }
 
@@ -99,63 +99,63 @@ export class Sentinel {
    * for `patienceMs` after the last one.
    */
   async finished(patienceMs: number): Promise<void> {
-    while (this.watched.size > 0) await this.nextChange();
+    while (this.#watched.size > 0) await this.#nextChange();
     const late = delay(patienceMs, 'late' as const, { ref: false });
-    while (this.unconfirmed.size > 0) {
-      if ((await Promise.race([this.nextChange(), late])) === 'late') return;
+    while (this.#unconfirmed.size > 0) {
+      if ((await Promise.race([this.#nextChange(), late])) === 'late') return;
     }
   }
 
   get watchedCount(): number {
-    return this.watched.size;
+    return this.#watched.size;
   }
 
   stop(): void {
-    this.listener.close();
-    this.dialer.stop();
-    this.dialer.connection?.close('the sentinel stops');
+    this.#listener.close();
+    this.#dialer.stop();
+    this.#dialer.connection?.close('the sentinel stops');
   }
 
-  private watching(watched: WatchedProcess): void {
-    this.watched.set(watched.incarnation, watched);
-    this.options.log.info(`Watching process ${watched.pid}, ${watched.incarnation}.`);
+  #watching(watched: WatchedProcess): void {
+    this.#watched.set(watched.incarnation, watched);
+    this.#options.log.info(`Watching process ${watched.pid}, ${watched.incarnation}.`);
   }
 
-  private exited(watched: WatchedProcess): void {
+  #exited(watched: WatchedProcess): void {
     const { incarnation, pid, holdings } = watched;
     // A server that lost its connection and registered again is watched twice: the later one knows more.
-    if (this.watched.get(incarnation) !== watched) return;
-    this.watched.delete(incarnation);
-    const { server, partner, log } = this.options;
+    if (this.#watched.get(incarnation) !== watched) return;
+    this.#watched.delete(incarnation);
+    const { server, partner, log } = this.#options;
     const evidence = `the sentinel of ${server} saw process ${pid} exit`;
     const died: DiedMessage = { kind: 'died', incarnation, holdings, evidence };
-    this.unconfirmed.set(incarnation, died);
-    this.dialer.connection?.send(died);
+    this.#unconfirmed.set(incarnation, died);
+    this.#dialer.connection?.send(died);
     const held = holdings.map(({ home, epoch }) => `${home} at epoch ${epoch}`).join(' and ') || 'nothing';
     const how =
-      this.dialer.connection === null ? `will be told as soon as it can be reached` : 'has been told';
+      this.#dialer.connection === null ? `will be told as soon as it can be reached` : 'has been told';
     log.warn(`Process ${pid}, ${incarnation}, has exited; it held ${held}. ${partner} ${how}.`);
-    const [oldest] = this.unconfirmed.keys();
-    if (this.unconfirmed.size > UNCONFIRMED_MAX) this.unconfirmed.delete(oldest!);
-    this.changed();
+    const [oldest] = this.#unconfirmed.keys();
+    if (this.#unconfirmed.size > UNCONFIRMED_MAX) this.#unconfirmed.delete(oldest!);
+    this.#changed();
   }
 
-  private reachedPartner(connection: InterconnectConnection): void {
-    this.options.log.info(`Connected with ${connection.peer.incarnation}.`);
-    for (const died of this.unconfirmed.values()) connection.send(died);
+  #reachedPartner(connection: InterconnectConnection): void {
+    this.#options.log.info(`Connected with ${connection.peer.incarnation}.`);
+    for (const died of this.#unconfirmed.values()) connection.send(died);
   }
 
-  private confirmed(incarnation: Incarnation): void {
-    this.unconfirmed.delete(incarnation);
-    this.changed();
+  #confirmed(incarnation: Incarnation): void {
+    this.#unconfirmed.delete(incarnation);
+    this.#changed();
   }
 
-  private nextChange(): Promise<void> {
-    return new Promise((resolve) => this.waiting.push(resolve));
+  #nextChange(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  private changed(): void {
-    for (const resolve of this.waiting.splice(0)) resolve();
+  #changed(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 

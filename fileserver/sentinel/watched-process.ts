@@ -48,94 +48,94 @@ export function serveRegistration(socket: Socket, server: string, events: Regist
 }
 
 class Registration implements WatchedProcess {
-  private readonly socket: Socket;
-  private readonly server: string;
-  private readonly events: RegistrationEvents;
-  private readonly closed = Promise.withResolvers<void>();
-  private readonly token = randomBytes(16).toString('hex');
-  private named: Incarnation | null = null;
-  private pidfd: Pidfd | null = null;
-  private proved = false;
-  private said: readonly Holding[] = [];
+  readonly #socket: Socket;
+  readonly #server: string;
+  readonly #events: RegistrationEvents;
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #token = randomBytes(16).toString('hex');
+  #named: Incarnation | null = null;
+  #pidfd: Pidfd | null = null;
+  #proved = false;
+  #said: readonly Holding[] = [];
 
   constructor(socket: Socket, server: string, events: RegistrationEvents) {
-    this.socket = socket;
-    this.server = server;
-    this.events = events;
+    this.#socket = socket;
+    this.#server = server;
+    this.#events = events;
   }
 
   get pid(): number {
-    return this.pidfd!.pid;
+    return this.#pidfd!.pid;
   }
 
   get incarnation(): Incarnation {
-    return this.named!;
+    return this.#named!;
   }
 
   get holdings(): readonly Holding[] {
-    return this.said;
+    return this.#said;
   }
 
   receive(message: ToSentinel): void {
-    const objection = this.take(message);
+    const objection = this.#take(message);
     if (objection === null) return;
-    writeLine(this.socket, { kind: 'refused', reason: objection });
-    this.socket.end();
-    this.events.refused(objection);
+    writeLine(this.#socket, { kind: 'refused', reason: objection });
+    this.#socket.end();
+    this.#events.refused(objection);
   }
 
   /** The connection is no life line: a process may lose it and live. Only an unproved one is forgotten. */
   connectionEnded(): void {
-    this.closed.resolve();
-    if (!this.proved) this.pidfd?.close();
+    this.#closed.resolve();
+    if (!this.#proved) this.#pidfd?.close();
   }
 
   /** Null, or why the process cannot be watched. */
-  private take(message: ToSentinel): string | null {
+  #take(message: ToSentinel): string | null {
     switch (message.kind) {
       case 'register':
-        return this.register(message.incarnation);
+        return this.#register(message.incarnation);
       case 'proof':
-        return this.prove(message.token, message.holdings);
+        return this.#prove(message.token, message.holdings);
       case 'holdings':
-        if (!this.proved) return 'it speaks before it has proved itself';
-        this.said = message.holdings;
+        if (!this.#proved) return 'it speaks before it has proved itself';
+        this.#said = message.holdings;
         return null;
     }
   }
 
-  private register(incarnation: Incarnation): string | null {
-    if (this.pidfd !== null) return 'registered already on this connection';
-    if (serverOf(incarnation) !== this.server) {
-      return `${incarnation} is no incarnation of ${this.server}: do both use the same configuration?`;
+  #register(incarnation: Incarnation): string | null {
+    if (this.#pidfd !== null) return 'registered already on this connection';
+    if (serverOf(incarnation) !== this.#server) {
+      return `${incarnation} is no incarnation of ${this.#server}: do both use the same configuration?`;
     }
     try {
-      const pid = peerPid(this.socket);
+      const pid = peerPid(this.#socket);
       if (pid === 0) {
         return 'the server lives in another PID namespace: share it (shareProcessNamespace: true in the pod)';
       }
-      this.pidfd = new Pidfd(pid);
+      this.#pidfd = new Pidfd(pid);
     } catch (error) {
       return (error as Error).message;
     }
-    this.named = incarnation;
-    writeLine(this.socket, { kind: 'prove', token: this.token });
+    this.#named = incarnation;
+    writeLine(this.#socket, { kind: 'prove', token: this.#token });
     return null;
   }
 
-  private prove(token: string, holdings: readonly Holding[]): string | null {
-    if (this.pidfd === null || this.proved || token !== this.token) {
+  #prove(token: string, holdings: readonly Holding[]): string | null {
+    if (this.#pidfd === null || this.#proved || token !== this.#token) {
       return 'it did not prove that it is the process that registered';
     }
-    this.proved = true;
-    this.said = holdings;
-    writeLine(this.socket, { kind: 'watching', pid: this.pidfd.pid });
-    this.events.watching(this);
-    inBackground(this.awaitExit(this.pidfd));
+    this.#proved = true;
+    this.#said = holdings;
+    writeLine(this.#socket, { kind: 'watching', pid: this.#pidfd.pid });
+    this.#events.watching(this);
+    inBackground(this.#awaitExit(this.#pidfd));
     return null;
   }
 
-  private async awaitExit(pidfd: Pidfd): Promise<void> {
+  async #awaitExit(pidfd: Pidfd): Promise<void> {
     await pidfd.exit();
     pidfd.close();
     // Its last words may wait unread in the socket: an epoch that it took a moment before.
@@ -143,7 +143,7 @@ class Registration implements WatchedProcess {
     const patience = new Promise<void>((resolve) => {
       setTimeout(() => nextTurn(resolve), LAST_WORDS_MS);
     });
-    await Promise.race([this.closed.promise, patience]);
-    this.events.exited(this);
+    await Promise.race([this.#closed.promise, patience]);
+    this.#events.exited(this);
   }
 }

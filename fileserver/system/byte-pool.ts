@@ -10,23 +10,23 @@ const SLAB_SIZE = 64 * 1024;
 const PIECE_SIZE_MAX = 4096;
 
 export class BytePool {
-  private slab: ArrayBuffer;
-  private used: number;
+  #slab: ArrayBuffer;
+  #used: number;
 
   constructor() {
-    this.slab = new ArrayBuffer(0);
-    this.used = 0;
+    this.#slab = new ArrayBuffer(0);
+    this.#used = 0;
   }
 
   /** Zeros, and nobody else's; begins at a multiple of 8. */
   take(size: number): Uint8Array<ArrayBuffer> {
     if (size > PIECE_SIZE_MAX) return new Uint8Array(size);
-    if (this.used + size > this.slab.byteLength) {
-      this.slab = new ArrayBuffer(SLAB_SIZE);
-      this.used = 0;
+    if (this.#used + size > this.#slab.byteLength) {
+      this.#slab = new ArrayBuffer(SLAB_SIZE);
+      this.#used = 0;
     }
-    const piece = new Uint8Array(this.slab, this.used, size);
-    this.used += (size + 7) & ~7;
+    const piece = new Uint8Array(this.#slab, this.#used, size);
+    this.#used += (size + 7) & ~7;
     return piece;
   }
 

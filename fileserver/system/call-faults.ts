@@ -19,21 +19,21 @@ export function callFaultsSize(): number {
 /** The test's side: the memory of a thread's `testing.callFaults`. */
 export class CallFaults {
   readonly buffer: SharedArrayBuffer;
-  private readonly words: Int32Array;
+  readonly #words: Int32Array;
 
   constructor() {
     this.buffer = new SharedArrayBuffer(callFaultsSize());
-    this.words = new Int32Array(this.buffer);
+    this.#words = new Int32Array(this.buffer);
   }
 
   /** The next call fails with this errno (positive), once. 0: it does not. */
   arm(call: FaultCall, errno: number): void {
-    Atomics.store(this.words, FAULT_CALLS.indexOf(call) * SIZE, errno);
+    Atomics.store(this.#words, FAULT_CALLS.indexOf(call) * SIZE, errno);
   }
 
   /** How many have failed so. */
   failed(call: FaultCall): number {
-    return Atomics.load(this.words, FAULT_CALLS.indexOf(call) * SIZE + 1);
+    return Atomics.load(this.#words, FAULT_CALLS.indexOf(call) * SIZE + 1);
   }
 }
 

@@ -54,125 +54,125 @@ interface Waiter {
 }
 
 export class ClosingLane {
-  private message: NativeBuffer | null;
-  private readonly into: Uint8Array;
+  #message: NativeBuffer | null;
+  readonly #into: Uint8Array;
   /** The socket's ends; -1: none yet, or no more. */
-  private sender: number;
-  private receiver: number;
+  #sender: number;
+  #receiver: number;
   /** Those that no message holds yet. */
-  private fds: number[];
+  #fds: number[];
   /** Of the message under way. */
-  private closing: number;
+  #closing: number;
   /** Of all that were taken over. */
-  private taken: number;
-  private closed: number;
-  private waiters: Waiter[];
-  private scheduled: boolean;
-  private ended: boolean;
+  #taken: number;
+  #closed: number;
+  #waiters: Waiter[];
+  #scheduled: boolean;
+  #ended: boolean;
 
   constructor() {
-    this.message = null;
-    this.into = new Uint8Array(1);
-    this.sender = -1;
-    this.receiver = -1;
-    this.fds = [];
-    this.closing = 0;
-    this.taken = 0;
-    this.closed = 0;
-    this.waiters = [];
-    this.scheduled = false;
-    this.ended = false;
+    this.#message = null;
+    this.#into = new Uint8Array(1);
+    this.#sender = -1;
+    this.#receiver = -1;
+    this.#fds = [];
+    this.#closing = 0;
+    this.#taken = 0;
+    this.#closed = 0;
+    this.#waiters = [];
+    this.#scheduled = false;
+    this.#ended = false;
   }
 
   /** Everything that it has taken over is closed. */
   get isEmpty(): boolean {
-    return this.closed === this.taken;
+    return this.#closed === this.#taken;
   }
 
   /** Takes over a descriptor. After end() it is closed at once: nobody waits for this thread any more. */
   close(fd: number): void {
-    if (this.ended) {
+    if (this.#ended) {
       close(fd);
       return;
     }
-    this.fds.push(fd);
-    this.taken += 1;
-    if (this.scheduled) return;
-    this.scheduled = true;
+    this.#fds.push(fd);
+    this.#taken += 1;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     nextTurn(() => {
-      this.scheduled = false;
-      this.send();
+      this.#scheduled = false;
+      this.#send();
     });
   }
 
   /** Calls back when all that it has taken over until now is closed, or after msMax (null: not before); at once if it is. */
   whenClosed(done: () => void, msMax: number | null): void {
-    this.send();
+    this.#send();
     if (this.isEmpty) {
       done();
       return;
     }
-    const timer = msMax === null ? null : setTimeout(() => this.giveUp(waiter), msMax);
-    const waiter: Waiter = { until: this.taken, done, timer };
-    this.waiters.push(waiter);
+    const timer = msMax === null ? null : setTimeout(() => this.#giveUp(waiter), msMax);
+    const waiter: Waiter = { until: this.#taken, done, timer };
+    this.#waiters.push(waiter);
   }
 
   /** Takes over no more. Resolves when all that it has taken over is closed, however long that takes. */
   end(): Promise<void> {
-    this.ended = true;
+    this.#ended = true;
     return new Promise((resolve) => {
       const ended = (): void => {
-        this.closeSocket();
+        this.#closeSocket();
         resolve();
       };
       this.whenClosed(ended, null);
     });
   }
 
-  private giveUp(waiter: Waiter): void {
-    this.waiters = this.waiters.filter((one) => one !== waiter);
+  #giveUp(waiter: Waiter): void {
+    this.#waiters = this.#waiters.filter((one) => one !== waiter);
     waiter.done();
   }
 
   /** The next message, unless one is under way: then its end comes back to this. */
-  private send(): void {
-    if (this.closing > 0 || this.fds.length === 0) return;
-    const fds = this.fds.splice(0, MESSAGE_MAX);
-    const holds = this.open() && this.sendMessage(fds);
+  #send(): void {
+    if (this.#closing > 0 || this.#fds.length === 0) return;
+    const fds = this.#fds.splice(0, MESSAGE_MAX);
+    const holds = this.#open() && this.#sendMessage(fds);
     for (const fd of fds) close(fd);
     if (!holds) {
-      this.noteClosed(fds.length);
+      this.#noteClosed(fds.length);
       return;
     }
-    this.closing = fds.length;
-    read(this.receiver, this.into, 0, 1, null, () => this.noteClosed(this.closing));
+    this.#closing = fds.length;
+    read(this.#receiver, this.#into, 0, 1, null, () => this.#noteClosed(this.#closing));
   }
 
-  private noteClosed(count: number): void {
-    this.closing = 0;
-    this.closed += count;
-    const { closed } = this;
-    while (this.waiters[0] !== undefined && this.waiters[0].until <= closed) {
-      const { timer, done } = this.waiters.shift()!;
+  #noteClosed(count: number): void {
+    this.#closing = 0;
+    this.#closed += count;
+    const closed = this.#closed;
+    while (this.#waiters[0] !== undefined && this.#waiters[0].until <= closed) {
+      const { timer, done } = this.#waiters.shift()!;
       if (timer !== null) clearTimeout(timer);
       done();
     }
-    this.send();
+    this.#send();
   }
 
-  private open(): boolean {
-    if (this.sender >= 0) return true;
-    this.message ??= makeMessage();
-    const { address, view } = this.message;
+  #open(): boolean {
+    if (this.#sender >= 0) return true;
+    this.#message ??= makeMessage();
+    const { address, view } = this.#message;
     if (c_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, address + DESCRIPTORS_AT) < 0) return false;
-    this.sender = view.getInt32(DESCRIPTORS_AT, true);
-    this.receiver = view.getInt32(DESCRIPTORS_AT + DESCRIPTOR_SIZE, true);
+    this.#sender = view.getInt32(DESCRIPTORS_AT, true);
+    this.#receiver = view.getInt32(DESCRIPTORS_AT + DESCRIPTOR_SIZE, true);
     return true;
   }
 
   /** false: the kernel does not take it (too many descriptors of this user are under way, RLIMIT_NOFILE). */
-  private sendMessage(fds: readonly number[]): boolean {
-    const { view, address } = this.message!;
+  #sendMessage(fds: readonly number[]): boolean {
+    const { view, address } = this.#message!;
     let at = DESCRIPTORS_AT;
     for (const fd of fds) {
       view.setInt32(at, fd, true);
@@ -181,15 +181,15 @@ export class ClosingLane {
     const size = BigInt(at - CONTROL_AT);
     view.setBigUint64(CONTROL_AT + CONTROL_HEADER.size, size, true);
     view.setBigUint64(CONTROL.size, size, true);
-    return c_sendmsg(this.sender, address, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    return c_sendmsg(this.#sender, address, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
   }
 
-  private closeSocket(): void {
-    if (this.sender < 0) return;
-    close(this.sender);
-    close(this.receiver);
-    this.sender = -1;
-    this.receiver = -1;
+  #closeSocket(): void {
+    if (this.#sender < 0) return;
+    close(this.#sender);
+    close(this.#receiver);
+    this.#sender = -1;
+    this.#receiver = -1;
   }
 }
 

@@ -62,10 +62,10 @@ export function whyNoDeadMansSwitch(pid: number): string | null {
 
 /** One timer; a server has one for each disk set. */
 export class DeadMansSwitch {
-  private readonly timerId: bigint;
+  readonly #timerId: bigint;
   /** struct itimerspec: interval (two 64-bit words, stay 0) and value, as 32-bit halves, so nothing is allocated. */
-  private readonly itimerspec = new Uint32Array(8);
-  private deadline: number | null = null;
+  readonly #itimerspec = new Uint32Array(8);
+  #deadline: number | null = null;
 
   /** Throws an Error with a sentence if the process is PID 1; SystemCallError if the kernel has no timer left. */
   constructor() {
@@ -78,12 +78,12 @@ export class DeadMansSwitch {
     sigevent[3] = SIGEV_SIGNAL;
     const timerId = new BigInt64Array(1);
     if (calls.create(CLOCK_BOOTTIME, sigevent, timerId) !== 0) throw lastSystemCallError('timer_create');
-    this.timerId = timerId[0]!;
+    this.#timerId = timerId[0]!;
   }
 
   /** Ms on CLOCK_BOOTTIME at which the process will be killed; null = disarmed. */
   get armedFor(): number | null {
-    return this.deadline;
+    return this.#deadline;
   }
 
   /**
@@ -93,21 +93,21 @@ export class DeadMansSwitch {
   arm(deadlineMs: number): void {
     // 0 would disarm: that has a name of its own.
     if (!(deadlineMs > 0)) throw new RangeError(`dead man's switch armed for ${deadlineMs}`);
-    this.set(deadlineMs);
-    this.deadline = deadlineMs;
+    this.#set(deadlineMs);
+    this.#deadline = deadlineMs;
   }
 
   disarm(): void {
-    this.set(0);
-    this.deadline = null;
+    this.#set(0);
+    this.#deadline = null;
   }
 
-  private set(deadlineMs: number): void {
+  #set(deadlineMs: number): void {
     const seconds = Math.floor(deadlineMs / 1000);
-    this.itimerspec[4] = seconds >>> 0;
-    this.itimerspec[5] = Math.floor(seconds / 4294967296);
-    this.itimerspec[6] = Math.min(999_999_999, Math.floor((deadlineMs - seconds * 1000) * 1e6));
-    if (calls!.setTime(this.timerId, TIMER_ABSTIME, this.itimerspec, null) !== 0) {
+    this.#itimerspec[4] = seconds >>> 0;
+    this.#itimerspec[5] = Math.floor(seconds / 4294967296);
+    this.#itimerspec[6] = Math.min(999_999_999, Math.floor((deadlineMs - seconds * 1000) * 1e6));
+    if (calls!.setTime(this.#timerId, TIMER_ABSTIME, this.#itimerspec, null) !== 0) {
       throw lastSystemCallError('timer_settime');
     }
   }

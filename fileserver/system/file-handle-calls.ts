@@ -29,7 +29,7 @@ const openMemory = new NativeBuffer(HEADER_SIZE + KERNEL_HANDLE_SIZE_MAX);
 
 /** A kernel handle in a buffer that is kept; filled by ofName() and ofFd(). */
 export class KernelHandleBuffer {
-  private readonly memory: NativeBuffer;
+  readonly #memory: NativeBuffer;
   /** The handle's bytes are bytes[start .. start + size). */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly start: number;
@@ -40,8 +40,8 @@ export class KernelHandleBuffer {
   mountId: number;
 
   constructor() {
-    this.memory = new NativeBuffer(HEADER_SIZE + KERNEL_HANDLE_SIZE_MAX);
-    this.bytes = this.memory.bytes;
+    this.#memory = new NativeBuffer(HEADER_SIZE + KERNEL_HANDLE_SIZE_MAX);
+    this.bytes = this.#memory.bytes;
     this.start = HEADER_SIZE;
     this.size = 0;
     this.type = 0;
@@ -50,16 +50,16 @@ export class KernelHandleBuffer {
 
   /** Of the name itself, a symbolic link not followed. 0 or -errno (EOPNOTSUPP: the file system has no handles). */
   ofName(dir: number, name: Uint8Array): number {
-    return this.call(dir, pathAddress(name), 0);
+    return this.#call(dir, pathAddress(name), 0);
   }
 
   /** Of what the descriptor stands for; O_PATH will do. */
   ofFd(fd: number): number {
-    return this.call(fd, emptyPathAddress(), AT_EMPTY_PATH);
+    return this.#call(fd, emptyPathAddress(), AT_EMPTY_PATH);
   }
 
-  private call(dir: number, path: number, flags: number): number {
-    const { view, address } = this.memory;
+  #call(dir: number, path: number, flags: number): number {
+    const { view, address } = this.#memory;
     view.setUint32(0, KERNEL_HANDLE_SIZE_MAX, true);
     const result = c_name_to_handle_at(dir, path, address, mountIdMemory.address, flags);
     if (result < 0) return result;

@@ -9,42 +9,42 @@ import type { FlushTimes } from './flush-lane.ts';
 type Done = (result: number) => void;
 
 export class FileSystemSync {
-  private readonly fd: number;
-  private readonly flushes: FlushTimes;
-  private readonly syncfs: (fd: number) => Promise<number>;
-  private running: boolean;
-  private waiting: Done[];
+  readonly #fd: number;
+  readonly #flushes: FlushTimes;
+  readonly #syncfs: (fd: number) => Promise<number>;
+  #running: boolean;
+  #waiting: Done[];
 
   /** fd: stays open while one of `flushes` is under way. */
   constructor(fd: number, flushes: FlushTimes, syncfs: (fd: number) => Promise<number> = syncFileSystem) {
-    this.fd = fd;
-    this.flushes = flushes;
-    this.syncfs = syncfs;
-    this.running = false;
-    this.waiting = [];
+    this.#fd = fd;
+    this.#flushes = flushes;
+    this.#syncfs = syncfs;
+    this.#running = false;
+    this.#waiting = [];
   }
 
   /** Calls back with 0 or -errno. */
   sync(done: Done): void {
-    this.flushes.begin();
-    this.waiting.push(done);
-    if (!this.running) this.begin();
+    this.#flushes.begin();
+    this.#waiting.push(done);
+    if (!this.#running) this.#begin();
   }
 
-  private begin(): void {
-    this.running = true;
-    const waiters = this.waiting;
-    this.waiting = [];
+  #begin(): void {
+    this.#running = true;
+    const waiters = this.#waiting;
+    this.#waiting = [];
     const begunAt = performance.now();
     const ended = (result: number): void => {
-      this.flushes.took(performance.now() - begunAt);
-      this.running = false;
-      if (this.waiting.length > 0) this.begin();
+      this.#flushes.took(performance.now() - begunAt);
+      this.#running = false;
+      if (this.#waiting.length > 0) this.#begin();
       for (const done of waiters) {
         done(result);
-        this.flushes.end();
+        this.#flushes.end();
       }
     };
-    this.syncfs(this.fd).then(ended, () => ended(-constants.errno.EIO));
+    this.#syncfs(this.#fd).then(ended, () => ended(-constants.errno.EIO));
   }
 }

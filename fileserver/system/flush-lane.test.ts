@@ -9,18 +9,18 @@ const EIO: NodeJS.ErrnoException = Object.assign(new Error('EIO'), { errno: -5, 
 class Disk {
   readonly asked: { readonly fd: number; readonly ends: Done }[] = [];
   readonly told: string[] = [];
-  private readonly calls = {
+  readonly #calls = {
     fsync: (fd: number, ends: Done) => this.asked.push({ fd, ends }),
     fdatasync: (fd: number, ends: Done) => this.asked.push({ fd, ends }),
   };
-  private readonly lanes = {
-    data: new FlushLane(2, this.calls),
-    metadata: new FlushLane(2, this.calls),
+  readonly #lanes = {
+    data: new FlushLane(2, this.#calls),
+    metadata: new FlushLane(2, this.#calls),
   };
 
   flush(name: string, lane: 'data' | 'metadata', fd = 7, key = `file of ${fd}`): void {
     const done: Done = (error) => this.told.push(`${name}: ${error === null ? 'ok' : error.message}`);
-    this.lanes[lane].flush({ fd, key, depth: lane === 'data' ? 'data' : 'all' }, new FlushTimes(), done);
+    this.#lanes[lane].flush({ fd, key, depth: lane === 'data' ? 'data' : 'all' }, new FlushTimes(), done);
   }
 }
 

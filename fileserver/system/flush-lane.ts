@@ -18,13 +18,13 @@ export class FlushTimes {
   ms: number;
   /** Asked for, and the caller has not been told of the end. */
   underWay: number;
-  private waiters: (() => void)[];
+  #waiters: (() => void)[];
 
   constructor() {
     this.count = 0;
     this.ms = 0;
     this.underWay = 0;
-    this.waiters = [];
+    this.#waiters = [];
   }
 
   begin(): void {
@@ -40,16 +40,16 @@ export class FlushTimes {
   /** The caller has been told. What it has begun by then is under way in turn. */
   end(): void {
     this.underWay -= 1;
-    if (this.underWay > 0 || this.waiters.length === 0) return;
-    const { waiters } = this;
-    this.waiters = [];
+    if (this.underWay > 0 || this.#waiters.length === 0) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
     for (const waiter of waiters) waiter();
   }
 
   /** Resolves when none is under way, however long that takes. */
   whenEnded(): Promise<void> {
     if (this.underWay === 0) return Promise.resolve();
-    return new Promise((resolve) => this.waiters.push(resolve));
+    return new Promise((resolve) => this.#waiters.push(resolve));
   }
 }
 
@@ -84,35 +84,35 @@ interface Ended {
  */
 class Together {
   /** In the order of beginning, as sets are. */
-  private readonly running: Set<Flush>;
-  private ended: Ended[];
+  readonly #running: Set<Flush>;
+  #ended: Ended[];
 
   constructor() {
-    this.running = new Set();
-    this.ended = [];
+    this.#running = new Set();
+    this.#ended = [];
   }
 
   get isEmpty(): boolean {
-    return this.running.size === 0 && this.ended.length === 0;
+    return this.#running.size === 0 && this.#ended.length === 0;
   }
 
   begin(flush: Flush): void {
-    this.running.add(flush);
+    this.#running.add(flush);
   }
 
   /** Those whose result is certain now: `fault` of each. */
   end(flush: Flush, error: NodeJS.ErrnoException | null): readonly Flush[] {
-    const waitsFor = this.besides(flush);
-    this.running.delete(flush);
+    const waitsFor = this.#besides(flush);
+    this.#running.delete(flush);
     flush.fault ??= error;
     if (error !== null) {
-      for (const other of this.running) other.fault ??= error;
-      for (const { flush: other, waitsFor } of this.ended) if (waitsFor.has(flush)) other.fault ??= error;
+      for (const other of this.#running) other.fault ??= error;
+      for (const { flush: other, waitsFor } of this.#ended) if (waitsFor.has(flush)) other.fault ??= error;
     }
     if (this.isEmpty) return [flush];
-    this.ended.push({ flush, waitsFor });
+    this.#ended.push({ flush, waitsFor });
     const certain: Flush[] = [];
-    this.ended = this.ended.filter(({ flush: other, waitsFor }) => {
+    this.#ended = this.#ended.filter(({ flush: other, waitsFor }) => {
       waitsFor.delete(flush);
       if (waitsFor.size > 0 && other.fault === null) return true;
       certain.push(other);
@@ -122,10 +122,10 @@ class Together {
   }
 
   /** Those that may have been told of an error that belongs to this one. */
-  private besides(flush: Flush): Set<Flush> {
+  #besides(flush: Flush): Set<Flush> {
     const found = new Set<Flush>();
     let earlier = true;
-    for (const other of this.running) {
+    for (const other of this.#running) {
       if (other === flush) earlier = false;
       else if (earlier || other.fd === flush.fd) found.add(other);
     }
@@ -142,35 +142,35 @@ export interface FlushCalls {
 }
 
 export class FlushLane {
-  private readonly atOnceMax: number;
-  private readonly calls: FlushCalls;
-  private running: number;
-  private waiting: Flush[];
-  private next: number;
+  readonly #atOnceMax: number;
+  readonly #calls: FlushCalls;
+  #running: number;
+  #waiting: Flush[];
+  #next: number;
 
   constructor(atOnceMax: number, calls: FlushCalls = { fsync, fdatasync }) {
-    this.atOnceMax = atOnceMax;
-    this.calls = calls;
-    this.running = 0;
-    this.waiting = [];
-    this.next = 0;
+    this.#atOnceMax = atOnceMax;
+    this.#calls = calls;
+    this.#running = 0;
+    this.#waiting = [];
+    this.#next = 0;
   }
 
   /** One more would begin at once. */
   get hasRoom(): boolean {
-    return this.running < this.atOnceMax;
+    return this.#running < this.#atOnceMax;
   }
 
   flush(target: FlushTarget, times: FlushTimes, done: NoParamCallback): void {
     const flush = { ...target, times, done, fault: null };
     times.begin();
-    if (this.hasRoom) this.start(flush);
-    else this.waiting.push(flush);
+    if (this.hasRoom) this.#start(flush);
+    else this.#waiting.push(flush);
   }
 
-  private start(flush: Flush): void {
+  #start(flush: Flush): void {
     const { fd, key, depth, times } = flush;
-    this.running += 1;
+    this.#running += 1;
     let beside = together.get(key);
     if (beside === undefined) {
       beside = new Together();
@@ -181,28 +181,28 @@ export class FlushLane {
     const begunAt = performance.now();
     const ended: NoParamCallback = (error) => {
       times.took(performance.now() - begunAt);
-      this.running -= 1;
+      this.#running -= 1;
       const certain = mine.end(flush, error);
       if (mine.isEmpty) together.delete(key);
-      this.startNext();
+      this.#startNext();
       for (const { done, fault, times: ofVolume } of certain) {
         done(fault);
         ofVolume.end();
       }
     };
-    if (depth === 'all') this.calls.fsync(fd, ended);
-    else this.calls.fdatasync(fd, ended);
+    if (depth === 'all') this.#calls.fsync(fd, ended);
+    else this.#calls.fdatasync(fd, ended);
   }
 
-  private startNext(): void {
-    if (this.next === this.waiting.length) return;
-    const flush = this.waiting[this.next]!;
-    this.next += 1;
-    if (this.next === this.waiting.length) {
-      this.waiting = [];
-      this.next = 0;
+  #startNext(): void {
+    if (this.#next === this.#waiting.length) return;
+    const flush = this.#waiting[this.#next]!;
+    this.#next += 1;
+    if (this.#next === this.#waiting.length) {
+      this.#waiting = [];
+      this.#next = 0;
     }
-    this.start(flush);
+    this.#start(flush);
   }
 }
 

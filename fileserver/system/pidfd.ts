@@ -45,45 +45,45 @@ function readable(fds: Int32Array): boolean {
 
 export class Pidfd {
   readonly pid: number;
-  private readonly fd: number;
-  private closed = false;
-  private waiting = 0;
+  readonly #fd: number;
+  #closed = false;
+  #waiting = 0;
 
   /** Throws SystemCallError: ESRCH = there is no such process (it may be the pid of a mere thread: EINVAL). */
   constructor(pid: number) {
     this.pid = pid;
-    this.fd = pidfdOpen(SYS_pidfd_open, pid, 0);
-    if (this.fd < 0) throw lastSystemCallError('pidfd_open');
+    this.#fd = pidfdOpen(SYS_pidfd_open, pid, 0);
+    if (this.#fd < 0) throw lastSystemCallError('pidfd_open');
   }
 
   /** Has every thread of the process exited? Asks the kernel; does not wait. */
   exited(): boolean {
-    const fds = pollfd(this.fd);
+    const fds = pollfd(this.#fd);
     if (pollNow(fds, 1, 0) < 0) throw lastSystemCallError('poll');
     return readable(fds);
   }
 
   /** Resolves true within a fraction of a millisecond of the process's end, false if close() came before. */
   async exit(): Promise<boolean> {
-    this.waiting++;
+    this.#waiting++;
     try {
-      const fds = pollfd(this.fd);
-      while (!this.closed) {
+      const fds = pollfd(this.#fd);
+      while (!this.#closed) {
         await pollLater(fds);
         if (readable(fds)) return true;
       }
       return false;
     } finally {
-      this.waiting--;
-      if (this.closed && this.waiting === 0) closeSync(this.fd);
+      this.#waiting--;
+      if (this.#closed && this.#waiting === 0) closeSync(this.#fd);
     }
   }
 
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
+    if (this.#closed) return;
+    this.#closed = true;
     // A descriptor number must not be reused while a thread still polls it: the last waiter closes it.
-    if (this.waiting === 0) closeSync(this.fd);
+    if (this.#waiting === 0) closeSync(this.#fd);
   }
 }
 

@@ -18,14 +18,14 @@ interface Read {
 }
 
 export class ReadLane {
-  private readonly atOnceMax: number;
-  private readonly running: Set<Read>;
-  private waiting: Read[];
+  readonly #atOnceMax: number;
+  readonly #running: Set<Read>;
+  #waiting: Read[];
 
   constructor(atOnceMax: number) {
-    this.atOnceMax = atOnceMax;
-    this.running = new Set();
-    this.waiting = [];
+    this.#atOnceMax = atOnceMax;
+    this.#running = new Set();
+    this.#waiting = [];
   }
 
   /** Into into[at .. at + size). The descriptor must stay open, and the bytes unused, until `done` is called. */
@@ -38,27 +38,27 @@ export class ReadLane {
     done: (result: number) => void,
   ): void {
     const one: Read = { fd, into, at, size, offset, done, sinceMs: performance.now() };
-    if (this.running.size < this.atOnceMax) this.start(one);
-    else this.waiting.push(one);
+    if (this.#running.size < this.#atOnceMax) this.#start(one);
+    else this.#waiting.push(one);
   }
 
   /** Since when the oldest read waits, on the clock of performance.now(); null: none does. */
   get waitingSinceMs(): number | null {
-    for (const { sinceMs } of this.running) return sinceMs;
+    for (const { sinceMs } of this.#running) return sinceMs;
     return null;
   }
 
-  private start(one: Read): void {
-    this.running.add(one);
+  #start(one: Read): void {
+    this.#running.add(one);
     read(one.fd, one.into, one.at, one.size, one.offset, (error, bytesRead) => {
-      this.running.delete(one);
+      this.#running.delete(one);
       // Of all calls in the pool, this is the one that libuv does not make again itself.
       if (error?.code === 'EINTR') {
-        this.start(one);
+        this.#start(one);
         return;
       }
-      const next = this.waiting.shift();
-      if (next !== undefined) this.start(next);
+      const next = this.#waiting.shift();
+      if (next !== undefined) this.#start(next);
       one.done(error === null ? bytesRead : (error.errno ?? -constants.errno.EIO));
     });
   }

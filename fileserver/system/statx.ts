@@ -34,28 +34,28 @@ const TWO_32 = 4294967296;
 
 /** Result of the last successful call; meaningless before the first and after a failed one. */
 export class StatBuffer {
-  private readonly memory: NativeBuffer;
+  readonly #memory: NativeBuffer;
   /** The kernel's struct statx, little-endian. */
   readonly view: DataView<ArrayBuffer>;
 
   constructor() {
-    this.memory = new NativeBuffer(SIZE);
-    this.view = this.memory.view;
+    this.#memory = new NativeBuffer(SIZE);
+    this.view = this.#memory.view;
   }
 
   /** Of what the descriptor stands for. 0 or -errno. */
   ofFd(fd: number): number {
-    return this.call(fd, emptyPathAddress(), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+    return this.#call(fd, emptyPathAddress(), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
   }
 
   /** Of the name itself, a symbolic link not followed. 0 or -errno. */
   ofName(dir: number, name: Uint8Array): number {
-    return this.call(dir, pathAddress(name), AT_SYMLINK_NOFOLLOW);
+    return this.#call(dir, pathAddress(name), AT_SYMLINK_NOFOLLOW);
   }
 
-  private call(dir: number, path: number, flags: number): number {
+  #call(dir: number, path: number, flags: number): number {
     const mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
-    return c_statx(dir, path, flags, mask, this.memory.address);
+    return c_statx(dir, path, flags, mask, this.#memory.address);
   }
 
   get hasBirthTime(): boolean {

@@ -70,16 +70,16 @@ class RemoteConnection implements LateAnswers {
   /** Its thread has said that it has ended. */
   hasEnded: boolean;
   readonly peer: CallingThread;
-  private readonly groups: GroupDirectory | null;
-  private readonly handle: (connection: RemoteConnection, number: number, message: XdrReader) => boolean;
-  private readonly execute: ExecutorHooks['execute'];
+  readonly #groups: GroupDirectory | null;
+  readonly #handle: (connection: RemoteConnection, number: number, message: XdrReader) => boolean;
+  readonly #execute: ExecutorHooks['execute'];
 
   constructor(
     { id, host, port, place, clientKey }: ForwardingConnection,
     programs: Programs,
     peer: CallingThread,
     r: XdrReader,
-    handle: RemoteConnection['handle'],
+    handle: (connection: RemoteConnection, number: number, message: XdrReader) => boolean,
     execute: ExecutorHooks['execute'],
   ) {
     this.id = id;
@@ -88,9 +88,9 @@ class RemoteConnection implements LateAnswers {
     this.place = place;
     this.clientKey = clientKey;
     this.caller = new ConnectionCaller(host, port, place, programs.groups, clientKey);
-    this.groups = programs.groups;
-    this.handle = handle;
-    this.execute = execute;
+    this.#groups = programs.groups;
+    this.#handle = handle;
+    this.#execute = execute;
     this.dispatcher = new Dispatcher(programs, this.caller, r, peer.writer, this);
     this.number = 0;
     this.hasEnded = false;
@@ -111,10 +111,10 @@ class RemoteConnection implements LateAnswers {
   waitForGroups(uid: number, message: Uint8Array): void {
     const { number } = this;
     const handle = (): void => {
-      this.handle(this, number, new XdrReader(message));
+      this.#handle(this, number, new XdrReader(message));
       this.peer.schedule();
     };
-    this.groups?.wait(uid, () => this.execute(handle));
+    this.#groups?.wait(uid, () => this.#execute(handle));
   }
 
   announced(): void {
@@ -129,72 +129,73 @@ class RemoteConnection implements LateAnswers {
 /** Calls and replies of one connection thread. */
 class CallingThread {
   readonly connections: Map<number, RemoteConnection>;
-  private readonly session: number;
-  private readonly channel: Channel;
-  private readonly w: XdrWriter;
+  readonly #session: number;
+  readonly #channel: Channel;
+  readonly #w: XdrWriter;
   /** Numbers and ends of the replies in `w`. */
-  private replies: { readonly number: number; readonly start: number; readonly end: number }[];
-  private answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array | null }[];
-  private spent: number[];
+  #replies: { readonly number: number; readonly start: number; readonly end: number }[];
+  #answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array | null }[];
+  #spent: number[];
   /** Numbers of calls that wait for their turn, and of those that have had it and are answered later, since the last message. */
-  private queued: number[];
-  private begun: number[];
+  #queued: number[];
+  #begun: number[];
   /** Calls whose answers are still to come. */
-  private unanswered: number;
+  #unanswered: number;
   /** What the caller's batches lie in. */
   readonly memories: Map<number, SharedArrayBuffer>;
   /** Objects that may have lost their last name, one behind the other, and where each ends. */
-  private readonly gone: XdrWriter;
-  private goneEnds: number[];
-  private telling: NodeJS.Timeout | null;
-  private scheduled: boolean;
+  readonly #gone: XdrWriter;
+  #goneEnds: number[];
+  #telling: NodeJS.Timeout | null;
+  #scheduled: boolean;
 
   constructor(session: number, channel: Channel) {
     this.connections = new Map();
-    this.session = session;
-    this.channel = channel;
-    this.w = new XdrWriter(64 * 1024);
-    this.replies = [];
-    this.answers = [];
-    this.spent = [];
-    this.queued = [];
-    this.begun = [];
-    this.unanswered = 0;
+    this.#session = session;
+    this.#channel = channel;
+    this.#w = new XdrWriter(64 * 1024);
+    this.#replies = [];
+    this.#answers = [];
+    this.#spent = [];
+    this.#queued = [];
+    this.#begun = [];
+    this.#unanswered = 0;
     this.memories = new Map();
-    this.gone = new XdrWriter(4096);
-    this.goneEnds = [];
-    this.telling = null;
-    this.scheduled = false;
+    this.#gone = new XdrWriter(4096);
+    this.#goneEnds = [];
+    this.#telling = null;
+    this.#scheduled = false;
   }
 
   get writer(): XdrWriter {
-    return this.w;
+    return this.#w;
   }
 
   /** Replies that wait to be sent. */
   get replyCount(): number {
-    return this.replies.length;
+    return this.#replies.length;
   }
 
   wrote(number: number, start: number): void {
-    this.replies.push({ number, start, end: this.w.position });
+    this.#replies.push({ number, start, end: this.#w.position });
   }
 
   /** The answer of a call comes later, with a message of its own. */
   waits(): void {
-    this.unanswered += 1;
+    this.#unanswered += 1;
   }
 
   /** Later, in post(): a call may be answered while it is being handled, and then the writer is in use. */
   answer(number: number, xid: number, results: Uint8Array | null): void {
-    this.unanswered -= 1;
-    this.answers.push({ number, xid, results });
+    this.#unanswered -= 1;
+    this.#answers.push({ number, xid, results });
     this.schedule();
   }
 
-  private writeAnswers(): void {
-    const { answers, w } = this;
-    this.answers = [];
+  #writeAnswers(): void {
+    const answers = this.#answers;
+    const w = this.#w;
+    this.#answers = [];
     for (const { number, xid, results } of answers) {
       const start = beginRecord(w);
       if (results === null) encodeAcceptedError(w, xid, accept_stat.SYSTEM_ERR);
@@ -211,40 +212,47 @@ class CallingThread {
 
   /** Goes with the next replies; a message of its own would wake the other thread for nothing. */
   spend(memory: number): void {
-    this.spent.push(memory);
-    if (this.unanswered === 0 || this.spent.length >= SPENT_MAX) this.schedule();
+    this.#spent.push(memory);
+    if (this.#unanswered === 0 || this.#spent.length >= SPENT_MAX) this.schedule();
   }
 
   queue(number: number): void {
-    this.queued.push(number);
+    this.#queued.push(number);
     this.schedule();
   }
 
   begin(number: number): void {
-    this.begun.push(number);
+    this.#begun.push(number);
     this.schedule();
   }
 
   forget(volume: Volume, identity: FileIdentity): void {
-    const { gone } = this;
+    const gone = this.#gone;
     encodeForgotten(gone, volume.uuid, identity);
-    this.goneEnds.push(gone.position);
+    this.#goneEnds.push(gone.position);
     // With the replies to those who removed it; a thread that has none is woken for many at once.
-    this.telling ??= setTimeout(() => this.schedule(), FORGET_MS);
+    this.#telling ??= setTimeout(() => this.schedule(), FORGET_MS);
   }
 
   schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    afterThisCallback(() => this.post());
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    afterThisCallback(() => this.#post());
   }
 
-  private post(): void {
-    this.scheduled = false;
-    if (this.telling !== null) clearTimeout(this.telling);
-    this.telling = null;
-    this.writeAnswers();
-    const { replies, spent, queued, begun, gone, goneEnds, session, w } = this;
+  #post(): void {
+    this.#scheduled = false;
+    if (this.#telling !== null) clearTimeout(this.#telling);
+    this.#telling = null;
+    this.#writeAnswers();
+    const replies = this.#replies;
+    const spent = this.#spent;
+    const queued = this.#queued;
+    const begun = this.#begun;
+    const gone = this.#gone;
+    const goneEnds = this.#goneEnds;
+    const session = this.#session;
+    const w = this.#w;
     let size = 0;
     let from = 0;
     for (const end of goneEnds) {
@@ -260,11 +268,11 @@ class CallingThread {
       from = end;
     }
     for (const { number, start, end } of replies) out.add(number, 0, w.bytes, start, end);
-    this.replies = [];
-    this.spent = [];
-    this.queued = [];
-    this.begun = [];
-    this.goneEnds = [];
+    this.#replies = [];
+    this.#spent = [];
+    this.#queued = [];
+    this.#begun = [];
+    this.#goneEnds = [];
     gone.reset();
     w.reset();
     const message: RepliesMessage = {
@@ -275,7 +283,7 @@ class CallingThread {
       spent,
       ...(queued.length + begun.length === 0 ? {} : { queued, begun }),
     };
-    this.channel.postMessage(message);
+    this.#channel.postMessage(message);
   }
 }
 
@@ -291,17 +299,17 @@ export interface ExecutorHooks {
 }
 
 export class CallExecutor {
-  private readonly session: number;
-  private readonly programs: Programs;
-  private readonly order: ConnectionOrder;
-  private readonly hooks: ExecutorHooks;
-  private readonly threads: Map<Channel, CallingThread>;
-  private readonly r: XdrReader;
-  private readonly queue: TurnQueue<RemoteConnection, WaitingCall>;
-  private queueScheduled: boolean;
+  readonly #session: number;
+  readonly #programs: Programs;
+  readonly #order: ConnectionOrder;
+  readonly #hooks: ExecutorHooks;
+  readonly #threads: Map<Channel, CallingThread>;
+  readonly #r: XdrReader;
+  readonly #queue: TurnQueue<RemoteConnection, WaitingCall>;
+  #queueScheduled: boolean;
   /** Calls have been executed without a break from then to then. performance.now() */
-  private busySince: number;
-  private busyUntil: number;
+  #busySince: number;
+  #busyUntil: number;
 
   constructor(
     session: number,
@@ -310,127 +318,130 @@ export class CallExecutor {
     order: ConnectionOrder,
     hooks: ExecutorHooks,
   ) {
-    this.session = session;
-    this.order = order;
-    this.programs = programs;
-    this.hooks = hooks;
-    this.threads = new Map(channels.map((channel) => [channel, new CallingThread(session, channel)]));
-    this.r = new XdrReader();
-    this.queue = new TurnQueue();
-    this.queueScheduled = false;
-    this.busySince = 0;
-    this.busyUntil = 0;
+    this.#session = session;
+    this.#order = order;
+    this.#programs = programs;
+    this.#hooks = hooks;
+    this.#threads = new Map(channels.map((channel) => [channel, new CallingThread(session, channel)]));
+    this.#r = new XdrReader();
+    this.#queue = new TurnQueue();
+    this.#queueScheduled = false;
+    this.#busySince = 0;
+    this.#busyUntil = 0;
   }
 
   /** Executes what has come from a connection thread. */
   take(channel: Channel, message: CallsMessage): void {
-    if (message.session !== this.session) return;
-    const thread = this.threads.get(channel)!;
+    if (message.session !== this.#session) return;
+    const thread = this.#threads.get(channel)!;
     const { connections } = thread;
     for (const caller of message.callers) {
-      const { programs, r, handle, hooks } = this;
+      const programs = this.#programs;
+      const r = this.#r;
+      const handle = this.#handle;
+      const hooks = this.#hooks;
       connections.set(caller.id, new RemoteConnection(caller, programs, thread, r, handle, hooks.execute));
     }
     if (message.memory !== null) thread.memories.set(message.batch, message.memory);
     for (const number of message.dropped) thread.memories.delete(number);
     const calls = new BatchReader(thread.memories.get(message.batch)!, message.size);
     const batch: Batch = { number: message.batch, peer: thread, waiting: 0 };
-    this.beginSlice();
-    let isOver = this.queue.size > 0;
+    this.#beginSlice();
+    let isOver = this.#queue.size > 0;
     for (let count = 1; calls.next(); count++) {
       const connection = connections.get(calls.connection);
       if (connection === undefined) throw new Error('a call of a connection that was not announced');
       if (isOver) {
-        this.wait(batch, connection, calls);
+        this.#wait(batch, connection, calls);
         continue;
       }
-      this.r.reset(calls.bytes, calls.start, calls.end);
-      if (!this.handle(connection, calls.number, this.r)) return;
+      this.#r.reset(calls.bytes, calls.start, calls.end);
+      if (!this.#handle(connection, calls.number, this.#r)) return;
       const look = count % CALLS_BETWEEN_LOOKS === 0 || isListing(connection.dispatcher.procedure);
-      isOver = look && this.isSliceOver();
+      isOver = look && this.#isSliceOver();
     }
-    this.busyUntil = performance.now();
-    for (const id of message.gone) this.ended(connections, id);
+    this.#busyUntil = performance.now();
+    for (const id of message.gone) this.#ended(connections, id);
     if (batch.waiting === 0) thread.spend(message.batch);
   }
 
-  private beginSlice(): void {
+  #beginSlice(): void {
     const now = performance.now();
-    if (now - this.busyUntil > IDLE_MS) this.busySince = now;
+    if (now - this.#busyUntil > IDLE_MS) this.#busySince = now;
   }
 
-  private isSliceOver(): boolean {
-    return performance.now() - this.busySince > SLICE_MS;
+  #isSliceOver(): boolean {
+    return performance.now() - this.#busySince > SLICE_MS;
   }
 
-  private wait(batch: Batch, connection: RemoteConnection, { number, bytes, start, end }: BatchReader): void {
+  #wait(batch: Batch, connection: RemoteConnection, { number, bytes, start, end }: BatchReader): void {
     batch.waiting += 1;
     batch.peer.queue(number);
-    this.queue.add(connection.host, connection, { batch, connection, number, bytes, start, end });
-    this.scheduleQueue();
+    this.#queue.add(connection.host, connection, { batch, connection, number, bytes, start, end });
+    this.#scheduleQueue();
   }
 
-  private ended(connections: Map<number, RemoteConnection>, id: number): void {
+  #ended(connections: Map<number, RemoteConnection>, id: number): void {
     const connection = connections.get(id);
     if (connection !== undefined) connection.hasEnded = true;
     connections.delete(id);
   }
 
-  private scheduleQueue(): void {
-    if (this.queueScheduled) return;
-    this.queueScheduled = true;
+  #scheduleQueue(): void {
+    if (this.#queueScheduled) return;
+    this.#queueScheduled = true;
     // Behind what has come meanwhile. While nothing may change it is kept.
     nextTurn(() =>
-      this.hooks.execute(() => {
-        this.queueScheduled = false;
-        this.executeQueue();
+      this.#hooks.execute(() => {
+        this.#queueScheduled = false;
+        this.#executeQueue();
       }),
     );
   }
 
   /** One slice of what waits. */
-  private executeQueue(): void {
+  #executeQueue(): void {
     try {
-      this.busySince = performance.now();
+      this.#busySince = performance.now();
       do {
-        const call = this.queue.take();
+        const call = this.#queue.take();
         if (call === null) break;
-        if (!this.executeWaiting(call)) {
-          this.queue.clear();
+        if (!this.#executeWaiting(call)) {
+          this.#queue.clear();
           return;
         }
-      } while (!this.isSliceOver());
+      } while (!this.#isSliceOver());
     } finally {
-      this.busyUntil = performance.now();
-      if (this.queue.size > 0) this.scheduleQueue();
+      this.#busyUntil = performance.now();
+      if (this.#queue.size > 0) this.#scheduleQueue();
     }
   }
 
-  private executeWaiting({ batch, connection, number, bytes, start, end }: WaitingCall): boolean {
+  #executeWaiting({ batch, connection, number, bytes, start, end }: WaitingCall): boolean {
     const { peer } = connection;
     batch.waiting -= 1;
-    this.r.reset(bytes, start, end);
+    this.#r.reset(bytes, start, end);
     const before = peer.replyCount;
-    const mayGoOn = this.handle(connection, number, this.r);
+    const mayGoOn = this.#handle(connection, number, this.#r);
     if (peer.replyCount === before) peer.begin(number);
     if (batch.waiting === 0) peer.spend(batch.number);
     return mayGoOn;
   }
 
   /** One call. false: no right to serve any more. */
-  private readonly handle = (connection: RemoteConnection, number: number, message: XdrReader): boolean => {
+  readonly #handle = (connection: RemoteConnection, number: number, message: XdrReader): boolean => {
     const { writer } = connection.peer;
     connection.number = number;
     writer.ensure(REPLY_SIZE);
     const start = writer.position;
-    if (connection.hasEnded || !this.order.isCurrent(connection.place)) {
+    if (connection.hasEnded || !this.#order.isCurrent(connection.place)) {
       // Not executed. An answer without bytes: its thread ends the connection.
       connection.peer.wrote(number, start);
       return true;
     }
     const outcome = connection.dispatcher.handle(message, writer);
     if (outcome === 'refused') {
-      this.hooks.onRefused();
+      this.#hooks.onRefused();
       return false;
     }
     if (outcome === 'answered') connection.peer.wrote(number, start);
@@ -439,11 +450,11 @@ export class CallExecutor {
 
   /** In every connection thread. */
   forget(volume: Volume, identity: FileIdentity): void {
-    for (const thread of this.threads.values()) thread.forget(volume, identity);
+    for (const thread of this.#threads.values()) thread.forget(volume, identity);
   }
 
   forgetCallers(): void {
-    for (const { connections } of this.threads.values()) {
+    for (const { connections } of this.#threads.values()) {
       for (const { caller } of connections.values()) caller.forget();
     }
   }

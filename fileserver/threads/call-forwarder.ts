@@ -68,73 +68,73 @@ interface Outstanding {
 }
 
 class SpareMemory {
-  private readonly list: Memory[];
+  readonly #list: Memory[];
   /** The fewest that lay here since the last trim(). */
-  private unused: number;
+  #unused: number;
 
   constructor() {
-    this.list = [];
-    this.unused = 0;
+    this.#list = [];
+    this.#unused = 0;
   }
 
   take(): Memory | null {
-    const memory = this.list.pop() ?? null;
-    this.unused = Math.min(this.unused, this.list.length);
+    const memory = this.#list.pop() ?? null;
+    this.#unused = Math.min(this.#unused, this.#list.length);
     return memory;
   }
 
   give(memory: Memory): void {
-    this.list.push(memory);
+    this.#list.push(memory);
   }
 
   trim(): Memory[] {
-    const trimmed = this.list.splice(0, this.unused);
-    this.unused = this.list.length;
+    const trimmed = this.#list.splice(0, this.#unused);
+    this.#unused = this.#list.length;
     return trimmed;
   }
 }
 
 export class CallForwarder {
-  private readonly session: number;
-  private readonly channel: Channel;
-  private readonly objects: OpenObjects;
-  private readonly outstanding: Map<number, Outstanding>;
-  private nextNumber: number;
+  readonly #session: number;
+  readonly #channel: Channel;
+  readonly #objects: OpenObjects;
+  readonly #outstanding: Map<number, Outstanding>;
+  #nextNumber: number;
   /** The last word of the receiver. performance.now() */
-  private heardMs: number;
-  private batch: BatchWriter | null;
-  private batchMemory: Memory | null;
-  private scheduled: boolean;
-  private readonly known: Set<number>;
-  private callers: ForwardingConnection[];
-  private gone: number[];
-  private readonly memories: Map<number, Memory>;
-  private memoryCount: number;
-  private dropped: number[];
-  private readonly spare: SpareMemory;
-  private readonly longRecords: LongRecords;
+  #heardMs: number;
+  #batch: BatchWriter | null;
+  #batchMemory: Memory | null;
+  #scheduled: boolean;
+  readonly #known: Set<number>;
+  #callers: ForwardingConnection[];
+  #gone: number[];
+  readonly #memories: Map<number, Memory>;
+  #memoryCount: number;
+  #dropped: number[];
+  readonly #spare: SpareMemory;
+  readonly #longRecords: LongRecords;
   /** Of it, what the receiver knows. */
-  private readonly longMemories: Map<SharedArrayBuffer, Memory>;
+  readonly #longMemories: Map<SharedArrayBuffer, Memory>;
 
   constructor(session: number, channel: Channel, longRecords: LongRecords, objects: OpenObjects) {
-    this.longRecords = longRecords;
-    this.longMemories = new Map();
-    this.session = session;
-    this.channel = channel;
-    this.objects = objects;
-    this.outstanding = new Map();
-    this.nextNumber = 1;
-    this.heardMs = 0;
-    this.batch = null;
-    this.batchMemory = null;
-    this.memories = new Map();
-    this.memoryCount = 0;
-    this.dropped = [];
-    this.scheduled = false;
-    this.known = new Set();
-    this.callers = [];
-    this.gone = [];
-    this.spare = new SpareMemory();
+    this.#longRecords = longRecords;
+    this.#longMemories = new Map();
+    this.#session = session;
+    this.#channel = channel;
+    this.#objects = objects;
+    this.#outstanding = new Map();
+    this.#nextNumber = 1;
+    this.#heardMs = 0;
+    this.#batch = null;
+    this.#batchMemory = null;
+    this.#memories = new Map();
+    this.#memoryCount = 0;
+    this.#dropped = [];
+    this.#scheduled = false;
+    this.#known = new Set();
+    this.#callers = [];
+    this.#gone = [];
+    this.#spare = new SpareMemory();
   }
 
   /** The call bytes[start .. end) of a connection; copied before this returns, or in memory that goes with it. */
@@ -147,53 +147,53 @@ export class CallForwarder {
     answer: AnswerListener,
   ): void {
     const { id } = connection;
-    if (!this.known.has(id)) {
-      this.known.add(id);
+    if (!this.#known.has(id)) {
+      this.#known.add(id);
       const { host, port, place, clientKey } = connection;
-      this.callers.push({ id, host, port, place, clientKey });
+      this.#callers.push({ id, host, port, place, clientKey });
     }
-    const number = this.nextNumber;
-    this.nextNumber = number === 0xffffffff ? 1 : number + 1;
-    this.outstanding.set(number, { route, answer, sinceMs: performance.now(), queued: false });
+    const number = this.#nextNumber;
+    this.#nextNumber = number === 0xffffffff ? 1 : number + 1;
+    this.#outstanding.set(number, { route, answer, sinceMs: performance.now(), queued: false });
     const size = end - start;
-    const passedOn = this.longRecords.passOn(bytes, start);
+    const passedOn = this.#longRecords.passOn(bytes, start);
     if (passedOn !== null) {
-      this.post();
-      const memory = this.longMemory(passedOn);
-      this.send(memory, wrapEntry(passedOn, number, id, size));
+      this.#post();
+      const memory = this.#longMemory(passedOn);
+      this.#send(memory, wrapEntry(passedOn, number, id, size));
       return;
     }
-    this.begin(size).add(number, id, bytes, start, end);
+    this.#begin(size).add(number, id, bytes, start, end);
   }
 
   connectionEnded(connection: number): void {
-    if (!this.known.delete(connection)) return;
-    this.gone.push(connection);
+    if (!this.#known.delete(connection)) return;
+    this.#gone.push(connection);
     // Perhaps its calls: then the receiver should know now.
-    if (this.outstanding.size > 0) this.begin(0);
+    if (this.#outstanding.size > 0) this.#begin(0);
   }
 
   /** A batch with room for an entry; it is sent in this turn. */
-  private begin(size: number): BatchWriter {
-    if (this.batch !== null && !this.batch.hasRoom(size)) this.post();
-    if (this.batch === null) {
-      this.batchMemory = this.takeMemory(entrySize(size));
-      this.batch = new BatchWriter(this.batchMemory.shared);
+  #begin(size: number): BatchWriter {
+    if (this.#batch !== null && !this.#batch.hasRoom(size)) this.#post();
+    if (this.#batch === null) {
+      this.#batchMemory = this.#takeMemory(entrySize(size));
+      this.#batch = new BatchWriter(this.#batchMemory.shared);
     }
-    if (!this.scheduled) {
+    if (!this.#scheduled) {
       // Behind all sockets that have something to read in this turn of the loop.
-      this.scheduled = true;
+      this.#scheduled = true;
       nextTurn(() => {
-        this.scheduled = false;
-        this.post();
+        this.#scheduled = false;
+        this.#post();
       });
     }
-    return this.batch;
+    return this.#batch;
   }
 
   /** Calls without an answer, also of connections that have ended. */
   get outstandingCount(): number {
-    return this.outstanding.size;
+    return this.#outstanding.size;
   }
 
   /**
@@ -202,47 +202,51 @@ export class CallForwarder {
    */
   get longestWaiting(): { readonly volume: string; readonly sinceMs: number } | null {
     let longest: { readonly volume: string; readonly sinceMs: number } | null = null;
-    for (const { route, sinceMs: since, queued } of this.outstanding.values()) {
-      const sinceMs = queued ? this.heardMs : since;
+    for (const { route, sinceMs: since, queued } of this.#outstanding.values()) {
+      const sinceMs = queued ? this.#heardMs : since;
       if (longest === null || sinceMs < longest.sinceMs) longest = { volume: route.volume, sinceMs };
     }
     return longest;
   }
 
-  private takeMemory(size: number): Memory {
-    if (size > BATCH_SIZE) return this.longMemory(this.longRecords.takeMemory());
-    return this.spare.take() ?? this.newMemory(new SharedArrayBuffer(BATCH_SIZE));
+  #takeMemory(size: number): Memory {
+    if (size > BATCH_SIZE) return this.#longMemory(this.#longRecords.takeMemory());
+    return this.#spare.take() ?? this.#newMemory(new SharedArrayBuffer(BATCH_SIZE));
   }
 
-  private newMemory(shared: SharedArrayBuffer): Memory {
-    this.memoryCount += 1;
-    const memory: Memory = { number: this.memoryCount, shared, known: false };
-    this.memories.set(memory.number, memory);
+  #newMemory(shared: SharedArrayBuffer): Memory {
+    this.#memoryCount += 1;
+    const memory: Memory = { number: this.#memoryCount, shared, known: false };
+    this.#memories.set(memory.number, memory);
     return memory;
   }
 
-  private longMemory(shared: SharedArrayBuffer): Memory {
-    let memory = this.longMemories.get(shared);
+  #longMemory(shared: SharedArrayBuffer): Memory {
+    let memory = this.#longMemories.get(shared);
     if (memory === undefined) {
-      memory = this.newMemory(shared);
-      this.longMemories.set(shared, memory);
+      memory = this.#newMemory(shared);
+      this.#longMemories.set(shared, memory);
     }
     return memory;
   }
 
-  private post(): void {
-    const { batch, batchMemory } = this;
+  #post(): void {
+    const batch = this.#batch;
+    const batchMemory = this.#batchMemory;
     if (batch === null || batchMemory === null) return;
-    this.batch = null;
-    this.batchMemory = null;
-    this.send(batchMemory, batch.position);
+    this.#batch = null;
+    this.#batchMemory = null;
+    this.#send(batchMemory, batch.position);
   }
 
-  private send(batchMemory: Memory, size: number): void {
-    const { session, callers, gone, dropped } = this;
-    this.callers = [];
-    this.gone = [];
-    this.dropped = [];
+  #send(batchMemory: Memory, size: number): void {
+    const session = this.#session;
+    const callers = this.#callers;
+    const gone = this.#gone;
+    const dropped = this.#dropped;
+    this.#callers = [];
+    this.#gone = [];
+    this.#dropped = [];
     const { number, shared, known } = batchMemory;
     batchMemory.known = true;
     const message: CallsMessage = {
@@ -255,42 +259,42 @@ export class CallForwarder {
       gone,
       dropped,
     };
-    this.channel.postMessage(message);
+    this.#channel.postMessage(message);
   }
 
   receive(message: RepliesMessage): void {
-    if (message.session !== this.session) return;
-    for (const number of message.spent) this.keep(number);
-    this.heard(message);
+    if (message.session !== this.#session) return;
+    for (const number of message.spent) this.#keep(number);
+    this.#heard(message);
     const entries = new BatchReader(message.batch, message.size);
     let more = entries.next();
     const freed = new Set<FreedSpace>();
     // They come before the answers of those who removed them.
     for (; more && entries.number === NO_CALL; more = entries.next()) {
-      const volume = this.objects.forget(entries.bytes, entries.start, entries.end);
+      const volume = this.#objects.forget(entries.bytes, entries.start, entries.end);
       if (volume !== null) freed.add(volume);
     }
-    if (freed.size === 0) this.answer(entries, more);
-    else whenAllFreed(freed, () => this.answer(entries, more));
+    if (freed.size === 0) this.#answer(entries, more);
+    else whenAllFreed(freed, () => this.#answer(entries, more));
   }
 
-  private heard({ queued, begun }: RepliesMessage): void {
-    this.heardMs = performance.now();
-    for (const number of queued ?? []) this.move(number, true);
-    for (const number of begun ?? []) this.move(number, false);
+  #heard({ queued, begun }: RepliesMessage): void {
+    this.#heardMs = performance.now();
+    for (const number of queued ?? []) this.#move(number, true);
+    for (const number of begun ?? []) this.#move(number, false);
   }
 
-  private move(number: number, queued: boolean): void {
-    const call = this.outstanding.get(number);
+  #move(number: number, queued: boolean): void {
+    const call = this.#outstanding.get(number);
     if (call === undefined) return;
     call.queued = queued;
-    call.sinceMs = this.heardMs;
+    call.sinceMs = this.#heardMs;
   }
 
-  private answer(entries: BatchReader, more: boolean): void {
+  #answer(entries: BatchReader, more: boolean): void {
     while (more) {
-      const waiting = this.outstanding.get(entries.number);
-      this.outstanding.delete(entries.number);
+      const waiting = this.#outstanding.get(entries.number);
+      this.#outstanding.delete(entries.number);
       waiting?.answer(entries.bytes.subarray(entries.start, entries.end));
       more = entries.next();
     }
@@ -298,27 +302,27 @@ export class CallForwarder {
 
   /** Gives back memory that nobody has used since the last call; the receiver hears of it with the next batch. */
   trim(): void {
-    for (const memory of this.spare.trim()) this.drop(memory);
+    for (const memory of this.#spare.trim()) this.#drop(memory);
   }
 
   /** It was given up by all connections. */
   dropLong(shared: SharedArrayBuffer): void {
-    const memory = this.longMemories.get(shared);
+    const memory = this.#longMemories.get(shared);
     if (memory === undefined) return;
-    this.longMemories.delete(shared);
-    this.drop(memory);
+    this.#longMemories.delete(shared);
+    this.#drop(memory);
   }
 
-  private drop({ number }: Memory): void {
-    this.memories.delete(number);
-    this.dropped.push(number);
+  #drop({ number }: Memory): void {
+    this.#memories.delete(number);
+    this.#dropped.push(number);
   }
 
-  private keep(number: number): void {
-    const memory = this.memories.get(number);
+  #keep(number: number): void {
+    const memory = this.#memories.get(number);
     if (memory === undefined) return;
-    if (memory.shared.byteLength === BATCH_SIZE) this.spare.give(memory);
-    else this.longRecords.keep(memory.shared);
+    if (memory.shared.byteLength === BATCH_SIZE) this.#spare.give(memory);
+    else this.#longRecords.keep(memory.shared);
   }
 }
 

@@ -45,28 +45,28 @@ export interface RoutedVolume {
 }
 
 export class CallRouting implements Forwarding {
-  private readonly volumes: readonly RoutedVolume[];
-  private readonly elsewhere: readonly boolean[];
-  private readonly anyReadsElsewhere: boolean;
+  readonly #volumes: readonly RoutedVolume[];
+  readonly #elsewhere: readonly boolean[];
+  readonly #anyReadsElsewhere: boolean;
 
   /** At least one volume. */
   constructor(volumes: readonly RoutedVolume[]) {
-    this.volumes = volumes;
-    this.elsewhere = Array.from({ length: PROCEDURES }, (_, procedure) => ELSEWHERE.includes(procedure));
-    this.anyReadsElsewhere = volumes.some(({ readsElsewhere }) => readsElsewhere);
+    this.#volumes = volumes;
+    this.#elsewhere = Array.from({ length: PROCEDURES }, (_, procedure) => ELSEWHERE.includes(procedure));
+    this.#anyReadsElsewhere = volumes.some(({ readsElsewhere }) => readsElsewhere);
   }
 
   routeOf(procedure: number, bytes: Uint8Array, at: number, end: number): Route | null {
-    if (this.elsewhere[procedure] !== true) {
-      if (!this.anyReadsElsewhere || NEVER.includes(procedure)) return null;
-      const volume = this.volumeAt(bytes, at, end);
+    if (this.#elsewhere[procedure] !== true) {
+      if (!this.#anyReadsElsewhere || NEVER.includes(procedure)) return null;
+      const volume = this.#volumeAt(bytes, at, end);
       return volume?.readsElsewhere === true ? volume.route : null;
     }
-    const volume = this.volumeAt(bytes, at, end);
+    const volume = this.#volumeAt(bytes, at, end);
     // Whoever gets a handle that is nobody's answers BADHANDLE or STALE.
-    if (volume === null) return this.volumes[0]!.route;
+    if (volume === null) return this.#volumes[0]!.route;
     if (procedure === nfsproc3.RENAME || procedure === nfsproc3.LINK) {
-      const other = this.volumeAt(bytes, secondHandleAt(procedure, bytes, at, end), end);
+      const other = this.#volumeAt(bytes, secondHandleAt(procedure, bytes, at, end), end);
       // null: answered here, with NFS3ERR_XDEV (connection-service.ts).
       if (other !== null && other.route.forwarder !== volume.route.forwarder) return null;
     }
@@ -74,16 +74,16 @@ export class CallRouting implements Forwarding {
   }
 
   ofVolume(bytes: Uint8Array, at: number, end: number): Route {
-    return (this.volumeAt(bytes, at, end) ?? this.volumes[0]!).route;
+    return (this.#volumeAt(bytes, at, end) ?? this.#volumes[0]!).route;
   }
 
   /** Of the handle that begins with its length at bytes[at]. */
-  private volumeAt(bytes: Uint8Array, at: number, end: number): RoutedVolume | null {
+  #volumeAt(bytes: Uint8Array, at: number, end: number): RoutedVolume | null {
     if (at + 4 > end) return null;
     const size = lengthAt(bytes, at);
     if (size > HANDLE_SIZE_MAX || at + 4 + size > end) return null;
     if (size < UUID_AT + UUID_SIZE) return null;
-    for (const volume of this.volumes) if (isUuidAt(volume.uuid, bytes, at + 4 + UUID_AT)) return volume;
+    for (const volume of this.#volumes) if (isUuidAt(volume.uuid, bytes, at + 4 + UUID_AT)) return volume;
     return null;
   }
 }

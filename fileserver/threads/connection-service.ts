@@ -55,73 +55,73 @@ export interface ConnectionServiceSetup {
 
 export class ConnectionService {
   readonly session: number;
-  private readonly setup: ConnectionServiceSetup;
-  private readonly message: AttachMessage;
-  private readonly connections: Set<Connection>;
-  private readonly forwarders: Map<number, CallForwarder>;
-  private readonly mounts: MountReplica;
-  private readonly order: ConnectionOrder;
+  readonly #setup: ConnectionServiceSetup;
+  readonly #message: AttachMessage;
+  readonly #connections: Set<Connection>;
+  readonly #forwarders: Map<number, CallForwarder>;
+  readonly #mounts: MountReplica;
+  readonly #order: ConnectionOrder;
   /** Numbers of exports, as in handles: for the figures of each. */
-  private readonly exportNumbers: number[];
-  private volumes: Volume[];
-  private diskSet: DiskSet | null;
-  private programs: Programs | null;
-  private nextConnection: number;
-  private answered: boolean;
-  private halted: boolean;
-  private closed: boolean;
+  readonly #exportNumbers: number[];
+  #volumes: Volume[];
+  #diskSet: DiskSet | null;
+  #programs: Programs | null;
+  #nextConnection: number;
+  #answered: boolean;
+  #halted: boolean;
+  #closed: boolean;
 
   constructor(message: AttachMessage, setup: ConnectionServiceSetup) {
     this.session = message.session;
-    this.message = message;
-    this.setup = setup;
-    this.connections = new Set();
-    this.forwarders = new Map();
-    this.mounts = new MountReplica(message.mounts, (change) => this.tell({ kind: 'mountChange', change }));
-    this.order = new ConnectionOrder(message.order);
-    this.exportNumbers = message.exports.map(({ path }) => exportIdOf(path));
-    this.volumes = [];
-    this.diskSet = null;
-    this.programs = null;
-    this.nextConnection = 1;
-    this.answered = false;
-    this.halted = false;
-    this.closed = false;
+    this.#message = message;
+    this.#setup = setup;
+    this.#connections = new Set();
+    this.#forwarders = new Map();
+    this.#mounts = new MountReplica(message.mounts, (change) => this.#tell({ kind: 'mountChange', change }));
+    this.#order = new ConnectionOrder(message.order);
+    this.#exportNumbers = message.exports.map(({ path }) => exportIdOf(path));
+    this.#volumes = [];
+    this.#diskSet = null;
+    this.#programs = null;
+    this.#nextConnection = 1;
+    this.#answered = false;
+    this.#halted = false;
+    this.#closed = false;
   }
 
   get isClosed(): boolean {
-    return this.closed;
+    return this.#closed;
   }
 
-  private tell(message: Told): void {
-    this.setup.post({ ...message, session: this.session } as FromDataThreads);
+  #tell(message: Told): void {
+    this.#setup.post({ ...message, session: this.session } as FromDataThreads);
   }
 
-  private readonly mayServe = (): boolean => this.setup.rights.held(this.message.diskSet);
+  readonly #mayServe = (): boolean => this.#setup.rights.held(this.#message.diskSet);
 
   /** Ends with `attached` or `failed`. */
   attach(): void {
     try {
-      const { volumes, exports, roots } = this.message;
+      const { volumes, exports, roots } = this.#message;
       const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
-        this.fault(volume, reason, text);
-      for (const { attachment } of volumes) this.volumes.push(attachVolume(attachment, onFault));
-      this.diskSet = new DiskSet(this.volumes, exports, this.setup.limits, false);
-      this.diskSet.learnRoots(roots);
-      this.programs = this.makePrograms(this.diskSet);
-      this.tell({ kind: 'attached' });
+        this.#fault(volume, reason, text);
+      for (const { attachment } of volumes) this.#volumes.push(attachVolume(attachment, onFault));
+      this.#diskSet = new DiskSet(this.#volumes, exports, this.#setup.limits, false);
+      this.#diskSet.learnRoots(roots);
+      this.#programs = this.#makePrograms(this.#diskSet);
+      this.#tell({ kind: 'attached' });
     } catch (error) {
       const reason = error instanceof VolumeOpenError ? error.reason : 'IoError';
-      this.tell({ kind: 'failed', reason, message: (error as Error).message, epochFound: null });
+      this.#tell({ kind: 'failed', reason, message: (error as Error).message, epochFound: null });
     }
   }
 
   /** An exception that costs one call, or that no caller awaits. */
   readonly onBug = (error: unknown): void => {
-    this.tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` });
+    this.#tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` });
   };
 
-  private makePrograms(diskSet: DiskSet): Programs {
+  #makePrograms(diskSet: DiskSet): Programs {
     const nfs: NfsService = {
       diskSet,
       flusher: new DataFlusher(diskSet.table),
@@ -137,43 +137,43 @@ export class ConnectionService {
     return {
       nfs,
       nfsProcedures: procedures,
-      forwarding: this.makeRouting(),
+      forwarding: this.#makeRouting(),
       diskSet,
-      exportNumbers: this.exportNumbers,
-      mounts: this.mounts,
-      groups: this.setup.groups,
+      exportNumbers: this.#exportNumbers,
+      mounts: this.#mounts,
+      groups: this.#setup.groups,
       onBug: this.onBug,
     };
   }
 
-  private makeRouting(): CallRouting {
-    const routed = this.message.volumes.map(({ attachment, thread }, index) => ({
-      uuid: this.volumes[index]!.uuid,
-      route: new VolumeRoute(attachment.spec.name, this.forwarderTo(thread)),
+  #makeRouting(): CallRouting {
+    const routed = this.#message.volumes.map(({ attachment, thread }, index) => ({
+      uuid: this.#volumes[index]!.uuid,
+      route: new VolumeRoute(attachment.spec.name, this.#forwarderTo(thread)),
       readsElsewhere: !attachment.opensHandles,
     }));
     return new CallRouting(routed);
   }
 
-  private forwarderTo(thread: number): CallForwarder {
-    let forwarder = this.forwarders.get(thread);
+  #forwarderTo(thread: number): CallForwarder {
+    let forwarder = this.#forwarders.get(thread);
     if (forwarder === undefined) {
-      const channel = this.setup.volumeThreads.get(thread)!;
-      forwarder = new CallForwarder(this.session, channel, this.setup.memory.longRecords, {
-        forget: (bytes, start, end) => this.forget(bytes, start, end),
+      const channel = this.#setup.volumeThreads.get(thread)!;
+      forwarder = new CallForwarder(this.session, channel, this.#setup.memory.longRecords, {
+        forget: (bytes, start, end) => this.#forget(bytes, start, end),
       });
-      this.forwarders.set(thread, forwarder);
+      this.#forwarders.set(thread, forwarder);
     }
     return forwarder;
   }
 
   /** Replies of a volume thread. */
   receive(thread: number, message: RepliesMessage): void {
-    this.forwarders.get(thread)?.receive(message);
+    this.#forwarders.get(thread)?.receive(message);
   }
 
-  private forget(bytes: Uint8Array, start: number, end: number): Volume | null {
-    const { diskSet } = this;
+  #forget(bytes: Uint8Array, start: number, end: number): Volume | null {
+    const diskSet = this.#diskSet;
     if (diskSet === null) return null;
     for (const volume of diskSet.volumes.values()) {
       if (!isUuidAt(volume.uuid, bytes, start)) continue;
@@ -185,50 +185,50 @@ export class ConnectionService {
 
   /** number: of the connections of the session, in the order in which they were accepted. */
   adopt({ fd, host, port, number, admission }: Omit<AdoptMessage, 'kind' | 'session'>): void {
-    if (this.closed || this.halted || this.programs === null) {
+    if (this.#closed || this.#halted || this.#programs === null) {
       close(fd);
-      this.setup.onConnectionEnded(admission);
+      this.#setup.onConnectionEnded(admission);
       return;
     }
-    const place = this.order.enter(number, host, port);
-    const source = { id: this.nextConnection++, fd, host, port, place };
-    const { memory } = this.setup;
-    const { meter } = this.setup;
-    this.connections.add(
-      new Connection(source, this.programs, memory, meter, {
-        mayServe: this.mayServe,
-        order: this.order,
-        onRightLost: () => this.rightLost(),
-        onWritten: this.onWritten,
-        onClosed: (connection) => this.ended(connection, admission),
+    const place = this.#order.enter(number, host, port);
+    const source = { id: this.#nextConnection++, fd, host, port, place };
+    const { memory } = this.#setup;
+    const { meter } = this.#setup;
+    this.#connections.add(
+      new Connection(source, this.#programs, memory, meter, {
+        mayServe: this.#mayServe,
+        order: this.#order,
+        onRightLost: () => this.#rightLost(),
+        onWritten: this.#onWritten,
+        onClosed: (connection) => this.#ended(connection, admission),
       }),
     );
-    meter?.connections(this.connections.size);
+    meter?.connections(this.#connections.size);
   }
 
-  private ended(connection: Connection, admission: Admission): void {
-    if (!this.connections.delete(connection)) return;
-    this.order.leave(connection.place);
-    this.setup.meter?.connections(this.connections.size);
-    for (const forwarder of this.forwarders.values()) forwarder.connectionEnded(connection.id);
-    this.setup.onConnectionEnded(admission);
+  #ended(connection: Connection, admission: Admission): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#order.leave(connection.place);
+    this.#setup.meter?.connections(this.#connections.size);
+    for (const forwarder of this.#forwarders.values()) forwarder.connectionEnded(connection.id);
+    this.#setup.onConnectionEnded(admission);
   }
 
-  private readonly onWritten = (): void => {
-    if (this.answered) return;
-    this.answered = true;
-    this.tell({ kind: 'firstReply', atBootMs: bootMs() });
+  readonly #onWritten = (): void => {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#tell({ kind: 'firstReply', atBootMs: bootMs() });
   };
 
   /** Once a second. `givenUp`: memory of long records that is used no more. */
   tick(givenUp: readonly SharedArrayBuffer[]): void {
-    this.diskSet?.table.tick();
-    for (const { errors, spec } of this.volumes) {
+    this.#diskSet?.table.tick();
+    for (const { errors, spec } of this.#volumes) {
       const told = errors.take();
-      if (told.length > 0) this.tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
+      if (told.length > 0) this.#tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
     }
-    for (const connection of this.connections) connection.tick();
-    for (const forwarder of this.forwarders.values()) {
+    for (const connection of this.#connections) connection.tick();
+    for (const forwarder of this.#forwarders.values()) {
       forwarder.trim();
       for (const memory of givenUp) forwarder.dropLong(memory);
     }
@@ -239,90 +239,91 @@ export class ConnectionService {
     const now = performance.now();
     const tell = (volume: string, sinceMs: number): void => {
       const waitedMs = Math.round(heldUp.turnedMs(sinceMs, now));
-      if (waitedMs >= STALL_NOTICE_MS && this.mayServe()) this.tell({ kind: 'waiting', volume, waitedMs });
+      if (waitedMs >= STALL_NOTICE_MS && this.#mayServe()) this.#tell({ kind: 'waiting', volume, waitedMs });
     };
-    for (const { longestWaiting } of this.forwarders.values()) {
+    for (const { longestWaiting } of this.#forwarders.values()) {
       if (longestWaiting !== null) tell(longestWaiting.volume, longestWaiting.sinceMs);
     }
-    for (const { coldReads, spec } of this.volumes) {
+    for (const { coldReads, spec } of this.#volumes) {
       const { waitingSinceMs } = coldReads;
       if (waitingSinceMs !== null) tell(spec.name, waitingSinceMs);
     }
   }
 
-  private fault(volume: Volume, reason: FaultReason, message: string): void {
-    this.setup.rights.halt(this.message.diskSet);
-    if (this.diskSet !== null) this.tell({ kind: 'fault', volume: volume.spec.name, reason, message });
+  #fault(volume: Volume, reason: FaultReason, message: string): void {
+    this.#setup.rights.halt(this.#message.diskSet);
+    if (this.#diskSet !== null) this.#tell({ kind: 'fault', volume: volume.spec.name, reason, message });
   }
 
   /** R2. Nothing is answered any more; connections end when the coordinator has closed the port. */
-  private rightLost(): void {
-    if (this.halted) return;
-    this.halted = true;
-    for (const connection of this.connections) connection.quiesce();
-    this.tell({ kind: 'rightLost' });
+  #rightLost(): void {
+    if (this.#halted) return;
+    this.#halted = true;
+    for (const connection of this.#connections) connection.quiesce();
+    this.#tell({ kind: 'rightLost' });
   }
 
   /** The port is closed. At once: resets, so that clients know without waiting. */
   halt(): void {
-    this.halted = true;
-    for (const connection of this.connections) connection.destroy();
+    this.#halted = true;
+    for (const connection of this.#connections) connection.destroy();
   }
 
   replaceMounts(mounts: readonly MountEntry[]): void {
-    this.mounts.all = mounts;
+    this.#mounts.all = mounts;
   }
 
   /** Takes effect at once, but for exports of directories that are not known yet. */
   replaceExports(exports: readonly ExportSpec[]): void {
-    if (this.diskSet === null || this.closed) return;
-    this.diskSet.replaceExports(exports);
-    for (const { caller } of this.connections) caller.forget();
-    this.exportNumbers.splice(0, this.exportNumbers.length, ...exports.map(({ path }) => exportIdOf(path)));
+    if (this.#diskSet === null || this.#closed) return;
+    this.#diskSet.replaceExports(exports);
+    for (const { caller } of this.#connections) caller.forget();
+    this.#exportNumbers.splice(0, this.#exportNumbers.length, ...exports.map(({ path }) => exportIdOf(path)));
   }
 
   /** With a number it ends with `rooted`. */
   learnRoots(roots: readonly ExportRoot[], change: number | null): void {
-    if (!this.closed) this.diskSet?.learnRoots(roots);
-    if (change !== null) this.tell({ kind: 'rooted', change });
+    if (!this.#closed) this.#diskSet?.learnRoots(roots);
+    if (change !== null) this.#tell({ kind: 'rooted', change });
   }
 
   /** Takes no more calls and waits for those under way, also of connections that have ended. Ends with `drained`. */
   async drain(): Promise<void> {
-    for (const connection of this.connections) connection.quiesce();
-    while ((this.unanswered > 0 || this.forwarded > 0) && !this.closed && this.mayServe()) await nextTurn();
-    this.tell({ kind: 'drained' });
+    for (const connection of this.#connections) connection.quiesce();
+    while ((this.#unanswered > 0 || this.#forwarded > 0) && !this.#closed && this.#mayServe())
+      await nextTurn();
+    this.#tell({ kind: 'drained' });
   }
 
-  private get unanswered(): number {
+  get #unanswered(): number {
     let count = 0;
-    for (const connection of this.connections) count += connection.unanswered;
+    for (const connection of this.#connections) count += connection.unanswered;
     return count;
   }
 
   /** Calls that volume threads have not answered. */
-  private get forwarded(): number {
+  get #forwarded(): number {
     let count = 0;
-    for (const forwarder of this.forwarders.values()) count += forwarder.outstandingCount;
+    for (const forwarder of this.#forwarders.values()) count += forwarder.outstandingCount;
     return count;
   }
 
   /** Ends with `closed`. quiesce: after drain(). */
   async close(mode: CloseMode): Promise<void> {
-    if (mode === 'quiesce' && !this.halted) await this.farewell();
-    if (this.closed) return;
+    if (mode === 'quiesce' && !this.#halted) await this.#farewell();
+    if (this.#closed) return;
     this.halt();
-    this.closed = true;
-    this.setup.meter?.connections(0);
-    if (this.diskSet !== null) await this.diskSet.close();
-    else await Promise.all(this.volumes.map((volume) => volume.close()));
-    this.tell({ kind: 'closed' });
+    this.#closed = true;
+    this.#setup.meter?.connections(0);
+    if (this.#diskSet !== null) await this.#diskSet.close();
+    else await Promise.all(this.#volumes.map((volume) => volume.close()));
+    this.#tell({ kind: 'closed' });
   }
 
-  private async farewell(): Promise<void> {
-    for (const connection of this.connections) connection.end();
+  async #farewell(): Promise<void> {
+    for (const connection of this.#connections) connection.end();
     const until = performance.now() + FAREWELL_MS;
-    while (this.connections.size > 0 && performance.now() < until && !this.closed) await nextTurn();
+    while (this.#connections.size > 0 && performance.now() < until && !this.#closed) await nextTurn();
   }
 }
 

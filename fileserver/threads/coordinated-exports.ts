@@ -11,51 +11,52 @@ export interface ExportListeners {
 }
 
 export class CoordinatedExports {
-  private exports: readonly ExportSpec[];
+  #exports: readonly ExportSpec[];
   /** Of all of them; null: not asked for yet. */
-  private clients: ClientNetworks | null;
-  private readonly byPlace: Map<string, ExportRoot>;
+  #clients: ClientNetworks | null;
+  readonly #byPlace: Map<string, ExportRoot>;
   /** By path, as told last. */
-  private told: ReadonlyMap<string, string>;
-  private readonly listeners: ExportListeners;
+  #told: ReadonlyMap<string, string>;
+  readonly #listeners: ExportListeners;
 
   constructor(exports: readonly ExportSpec[], listeners: ExportListeners) {
-    this.exports = exports;
-    this.clients = null;
-    this.byPlace = new Map();
-    this.told = new Map();
-    this.listeners = listeners;
+    this.#exports = exports;
+    this.#clients = null;
+    this.#byPlace = new Map();
+    this.#told = new Map();
+    this.#listeners = listeners;
   }
 
   replace(exports: readonly ExportSpec[]): void {
-    this.exports = exports;
-    this.clients = null;
+    this.#exports = exports;
+    this.#clients = null;
   }
 
   found(roots: readonly ExportRoot[]): void {
-    for (const root of roots) this.byPlace.set(root.place, root);
+    for (const root of roots) this.#byPlace.set(root.place, root);
   }
 
   /** Is one of them for the client at this address? */
   areFor(host: string): boolean {
-    this.clients ??= new ClientNetworks(this.exports.flatMap(({ clients }) => clients));
-    return this.clients.includes(host);
+    this.#clients ??= new ClientNetworks(this.#exports.flatMap(({ clients }) => clients));
+    return this.#clients.includes(host);
   }
 
   /** Of the present exports. */
   get roots(): ExportRoot[] {
-    return this.exports.flatMap((one) => this.byPlace.get(placeOf(one)) ?? []);
+    return this.#exports.flatMap((one) => this.#byPlace.get(placeOf(one)) ?? []);
   }
 
   /** Once when a directory is found missing, and once when it is back. */
   tellAbsent(): void {
     const absent = new Map<string, string>();
-    for (const one of this.exports) {
-      const problem = this.byPlace.get(placeOf(one))?.problem ?? '';
+    for (const one of this.#exports) {
+      const problem = this.#byPlace.get(placeOf(one))?.problem ?? '';
       if (problem !== '') absent.set(one.path, `export "${one.path}" is not served: ${problem}`);
     }
-    const { told, listeners } = this;
-    this.told = absent;
+    const told = this.#told;
+    const listeners = this.#listeners;
+    this.#told = absent;
     const fresh = [...absent].filter(([path, reason]) => told.get(path) !== reason);
     const over = [...told.keys()].filter((path) => !absent.has(path));
     for (const [, reason] of fresh) {
@@ -64,7 +65,7 @@ export class CoordinatedExports {
         `${reason}. Create the directory, or change the export; it is looked for each second.`,
       );
     }
-    const served = over.filter((path) => this.exports.some((one) => one.path === path));
+    const served = over.filter((path) => this.#exports.some((one) => one.path === path));
     for (const path of served)
       listeners.log('info', `export "${path}" is served again: its directory is there.`);
     if (fresh.length + over.length === 0) return;

@@ -23,24 +23,24 @@ export interface DataPathSetup {
 }
 
 export class DataPath {
-  private readonly setup: DataPathSetup;
-  private readonly rights: RightTable;
-  private readonly threads: DataThreads;
-  private readonly coordinators: Map<DiskSetSlot, DiskSetCoordinator>;
-  private sessions: number;
+  readonly #setup: DataPathSetup;
+  readonly #rights: RightTable;
+  readonly #threads: DataThreads;
+  readonly #coordinators: Map<DiskSetSlot, DiskSetCoordinator>;
+  #sessions: number;
   /** Of volumes that move, what the agent has said last. */
-  private readonly disks: Map<DiskSetSlot, DisksMessage>;
+  readonly #disks: Map<DiskSetSlot, DisksMessage>;
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
     const { rights, board, metrics, testing, threads: counts } = options;
     const budget = descriptorBudget(openFilesMax, counts);
-    this.setup = setup;
-    this.rights = new RightTable(rights);
-    this.coordinators = new Map();
-    this.sessions = 0;
-    this.disks = new Map();
-    this.threads = new DataThreads({
+    this.#setup = setup;
+    this.#rights = new RightTable(rights);
+    this.#coordinators = new Map();
+    this.#sessions = 0;
+    this.#disks = new Map();
+    this.#threads = new DataThreads({
       counts,
       rights,
       board,
@@ -52,26 +52,33 @@ export class DataPath {
       stayAwake: options.stayAwake !== false,
       testing,
       start,
-      received: (from, message) => this.received(from, message),
+      received: (from, message) => this.#received(from, message),
     });
   }
 
   async handle(message: ToDataThread): Promise<void> {
-    const { post } = this.setup;
-    const coordinator = this.coordinators.get(message.diskSet);
+    const { post } = this.#setup;
+    const coordinator = this.#coordinators.get(message.diskSet);
     switch (message.kind) {
       case 'prepare':
-        if (coordinator === undefined || coordinator.isClosed) this.prepare(message);
+        if (coordinator === undefined || coordinator.isClosed) this.#prepare(message);
         return;
       case 'open': {
         if (coordinator !== undefined && !coordinator.isClosed) {
           throw new Error(`disk set "${message.diskSet}" is open already: close it first`);
         }
-        this.sessions += 1;
+        this.#sessions += 1;
         const { diskSet } = message;
-        const disks = (): DisksMessage | null => this.disks.get(diskSet) ?? null;
-        const opened = new DiskSetCoordinator(this.sessions, message, this.threads, this.rights, post, disks);
-        this.coordinators.set(message.diskSet, opened);
+        const disks = (): DisksMessage | null => this.#disks.get(diskSet) ?? null;
+        const opened = new DiskSetCoordinator(
+          this.#sessions,
+          message,
+          this.#threads,
+          this.#rights,
+          post,
+          disks,
+        );
+        this.#coordinators.set(message.diskSet, opened);
         await opened.open();
         return;
       }
@@ -83,7 +90,7 @@ export class DataPath {
         }
         return;
       case 'disks':
-        this.disks.set(message.diskSet, message);
+        this.#disks.set(message.diskSet, message);
         return;
       case 'hold': {
         const { diskSet, id, msMax } = message;
@@ -101,21 +108,21 @@ export class DataPath {
     }
   }
 
-  private prepare(message: PrepareMessage): void {
+  #prepare(message: PrepareMessage): void {
     const { diskSet, volumes } = message;
-    const threads = this.threads.volumeThreadsFor(diskSet, volumes.length);
+    const threads = this.#threads.volumeThreadsFor(diskSet, volumes.length);
     threads.forEach((thread, index) => {
       const mine = volumes.filter((_, volume) => volume % threads.length === index);
-      this.threads.toVolumeThread(thread, { ...message, volumes: mine });
+      this.#threads.toVolumeThread(thread, { ...message, volumes: mine });
     });
   }
 
-  private received(from: number, message: FromDataThreads): void {
+  #received(from: number, message: FromDataThreads): void {
     if (message.kind === 'ended') {
-      this.threads.connections.leave(message.admission);
+      this.#threads.connections.leave(message.admission);
       return;
     }
-    for (const coordinator of this.coordinators.values()) {
+    for (const coordinator of this.#coordinators.values()) {
       if (coordinator.session === message.session) coordinator.received(from, message);
     }
   }

@@ -58,11 +58,11 @@ export class DataThreads {
   /** Of all ports. */
   readonly connections: ConnectionsByAddress;
   readonly connectionThreads: number[];
-  private readonly volumeThreads: Readonly<Record<DiskSetSlot, readonly number[]>>;
-  private readonly channels: Map<number, Channel>;
-  private readonly board: ThreadBoard;
+  readonly #volumeThreads: Readonly<Record<DiskSetSlot, readonly number[]>>;
+  readonly #channels: Map<number, Channel>;
+  readonly #board: ThreadBoard;
   /** Connections ever handed to each connection thread. */
-  private readonly given: number[];
+  readonly #given: number[];
 
   constructor(setup: DataThreadsSetup) {
     this.connections = new ConnectionsByAddress(setup.connectionsMax);
@@ -70,14 +70,14 @@ export class DataThreads {
     const range = (from: number, count: number): number[] =>
       Array.from({ length: count }, (_, i) => from + i);
     this.connectionThreads = range(0, connections);
-    this.volumeThreads = { own: range(connections, own), partner: range(connections + own, partner) };
-    this.board = new ThreadBoard(setup.board);
-    this.given = this.connectionThreads.map(() => 0);
-    this.channels = this.startAll(setup);
+    this.#volumeThreads = { own: range(connections, own), partner: range(connections + own, partner) };
+    this.#board = new ThreadBoard(setup.board);
+    this.#given = this.connectionThreads.map(() => 0);
+    this.#channels = this.#startAll(setup);
   }
 
-  private startAll(setup: DataThreadsSetup): Map<number, Channel> {
-    const changing = [...this.volumeThreads.own, ...this.volumeThreads.partner];
+  #startAll(setup: DataThreadsSetup): Map<number, Channel> {
+    const changing = [...this.#volumeThreads.own, ...this.#volumeThreads.partner];
     const ports = new Map<number, [number, MessagePort][]>();
     const add = (thread: number, other: number, port: MessagePort): void => {
       ports.set(thread, [...(ports.get(thread) ?? []), [other, port]]);
@@ -96,7 +96,7 @@ export class DataThreads {
       const kind = number < this.connectionThreads.length ? 'connection' : 'volume';
       const own = ports.get(number) ?? [];
       const shared = { rights, board, metrics, connectionThreads, limits, groupChannel, stayAwake };
-      const common = { ...shared, number, volumes: this.volumesOf(number, setup.volumes), channels: own };
+      const common = { ...shared, number, volumes: this.#volumesOf(number, setup.volumes), channels: own };
       const thread = start(
         kind,
         testing === undefined ? common : { ...common, testing },
@@ -110,13 +110,13 @@ export class DataThreads {
 
   /** The threads that are to change so many volumes: volume i goes to the thread at i modulo their number. */
   volumeThreadsFor(diskSet: DiskSetSlot, volumes: number): number[] {
-    return this.volumeThreads[diskSet].slice(0, Math.max(1, volumes));
+    return this.#volumeThreads[diskSet].slice(0, Math.max(1, volumes));
   }
 
-  private volumesOf(thread: number, volumes: DataThreadsSetup['volumes']): VolumeSpec[] {
+  #volumesOf(thread: number, volumes: DataThreadsSetup['volumes']): VolumeSpec[] {
     if (thread < this.connectionThreads.length) return [...volumes.own, ...volumes.partner];
     const of = (diskSet: DiskSetSlot): VolumeSpec[] => {
-      const threads = this.volumeThreads[diskSet];
+      const threads = this.#volumeThreads[diskSet];
       const place = threads.indexOf(thread);
       return volumes[diskSet].filter((_, index) => index % threads.length === place);
     };
@@ -124,21 +124,21 @@ export class DataThreads {
   }
 
   toVolumeThread(thread: number, message: ToVolumeThread | PrepareMessage): void {
-    this.channels.get(thread)!.postMessage(message);
+    this.#channels.get(thread)!.postMessage(message);
   }
 
   toConnectionThread(thread: number, message: ToConnectionThread): void {
-    if (message.kind === 'adopt') this.given[thread]! += 1;
-    this.channels.get(thread)!.postMessage(message);
+    if (message.kind === 'adopt') this.#given[thread]! += 1;
+    this.#channels.get(thread)!.postMessage(message);
   }
 
   leastLoaded(): number {
     return this.connectionThreads.reduce((best, thread) =>
-      this.loadOf(thread) < this.loadOf(best) ? thread : best,
+      this.#loadOf(thread) < this.#loadOf(best) ? thread : best,
     );
   }
 
-  private loadOf(thread: number): number {
-    return this.given[thread]! - this.board.connectionsEnded(thread);
+  #loadOf(thread: number): number {
+    return this.#given[thread]! - this.#board.connectionsEnded(thread);
   }
 }

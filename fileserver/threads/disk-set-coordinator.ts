@@ -100,36 +100,36 @@ interface Gathering {
 export class DiskSetCoordinator {
   readonly session: number;
   /** Once volumes that move are there, with the paths at which they are. */
-  private message: OpenMessage;
-  private readonly threads: DataThreads;
-  private readonly rights: RightTable;
-  private readonly post: (message: FromDataThread) => void;
-  private readonly disks: () => DisksMessage | null;
+  #message: OpenMessage;
+  readonly #threads: DataThreads;
+  readonly #rights: RightTable;
+  readonly #post: (message: FromDataThread) => void;
+  readonly #disks: () => DisksMessage | null;
   /** Threads that take part: volume threads from verify, connection threads from attach. */
-  private readonly volumeThreads: number[];
-  private connectionThreads: number[];
-  private state: State;
-  private gatherings: Gathering[];
-  private acceptor: Acceptor | null;
+  readonly #volumeThreads: number[];
+  #connectionThreads: number[];
+  #state: State;
+  #gatherings: Gathering[];
+  #acceptor: Acceptor | null;
   /** Connections that have come while the disk set was opening, in order. */
-  private arrivals: Arrival[];
+  #arrivals: Arrival[];
   /** Connections so far. */
-  private accepted: number;
+  #accepted: number;
   /** Memory of ConnectionOrder, for all threads. */
-  private readonly order: SharedArrayBuffer;
-  private mounts: MountList | null;
-  private answered: boolean;
-  private closing: Promise<void> | null;
+  readonly #order: SharedArrayBuffer;
+  #mounts: MountList | null;
+  #answered: boolean;
+  #closing: Promise<void> | null;
   /** `fault` or `halted` was said. */
-  private faulted: boolean;
-  private holding: Hold | null;
+  #faulted: boolean;
+  #holding: Hold | null;
   /** performance.now() at the end of the last hold. */
-  private heldUntil: number;
-  private readonly stalls: StallWatch;
-  private readonly exports: CoordinatedExports;
+  #heldUntil: number;
+  readonly #stalls: StallWatch;
+  readonly #exports: CoordinatedExports;
   /** That have come while it was being opened; null: none have. */
-  private keptExports: readonly ExportSpec[] | null;
-  private exportChanges: number;
+  #keptExports: readonly ExportSpec[] | null;
+  #exportChanges: number;
 
   constructor(
     session: number,
@@ -140,32 +140,32 @@ export class DiskSetCoordinator {
     disks: () => DisksMessage | null,
   ) {
     this.session = session;
-    this.message = message;
-    this.threads = threads;
-    this.rights = rights;
-    this.post = post;
-    this.disks = disks;
-    this.volumeThreads = threads.volumeThreadsFor(message.diskSet, message.volumes.length);
-    this.connectionThreads = [];
-    this.state = 'opening';
-    this.gatherings = [];
-    this.acceptor = null;
-    this.arrivals = [];
-    this.accepted = 0;
-    this.order = ConnectionOrder.allocate();
-    this.mounts = null;
-    this.answered = false;
-    this.closing = null;
-    this.faulted = false;
-    this.holding = null;
-    this.heldUntil = Number.NEGATIVE_INFINITY;
-    this.keptExports = null;
-    this.exportChanges = 0;
-    this.exports = new CoordinatedExports(message.exports, {
+    this.#message = message;
+    this.#threads = threads;
+    this.#rights = rights;
+    this.#post = post;
+    this.#disks = disks;
+    this.#volumeThreads = threads.volumeThreadsFor(message.diskSet, message.volumes.length);
+    this.#connectionThreads = [];
+    this.#state = 'opening';
+    this.#gatherings = [];
+    this.#acceptor = null;
+    this.#arrivals = [];
+    this.#accepted = 0;
+    this.#order = ConnectionOrder.allocate();
+    this.#mounts = null;
+    this.#answered = false;
+    this.#closing = null;
+    this.#faulted = false;
+    this.#holding = null;
+    this.#heldUntil = Number.NEGATIVE_INFINITY;
+    this.#keptExports = null;
+    this.#exportChanges = 0;
+    this.#exports = new CoordinatedExports(message.exports, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onAbsent: (absent) => post({ kind: 'absentExports', diskSet: message.diskSet, exports: absent }),
     });
-    this.stalls = new StallWatch(message.volumeStalledMs ?? 0, {
+    this.#stalls = new StallWatch(message.volumeStalledMs ?? 0, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onWaits: (volume, waitedMs) => {
         const sinceBootMs = waitedMs === null ? null : bootMs() - waitedMs;
@@ -176,11 +176,11 @@ export class DiskSetCoordinator {
   }
 
   get isClosed(): boolean {
-    return this.state === 'closed';
+    return this.#state === 'closed';
   }
 
-  private get slot(): DiskSetSlot {
-    return this.message.diskSet;
+  get #slot(): DiskSetSlot {
+    return this.#message.diskSet;
   }
 
   // ---------------------------------------------------------------------------------------------- opening
@@ -189,42 +189,42 @@ export class DiskSetCoordinator {
   async open(): Promise<void> {
     try {
       const phases: Phase[] = [];
-      this.rights.resume(this.slot);
-      const fault = this.faultOf(this.message.exports);
+      this.#rights.resume(this.#slot);
+      const fault = this.#faultOf(this.#message.exports);
       if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
-      if (this.message.volumes.some(({ reattached }) => reattached === true))
-        await this.phase(phases, 'attach', () => this.attached());
-      const attachments = await this.phase(phases, 'verify', () => this.verify());
-      const port = await this.phase(phases, 'listen', () => this.listen());
-      await this.phase(phases, 'replay', () => this.replay(attachments));
-      this.mustHaveRight('replay');
-      await this.applyKeptExports();
-      this.mustHaveRight('replay');
-      this.state = 'serving';
-      this.exports.tellAbsent();
+      if (this.#message.volumes.some(({ reattached }) => reattached === true))
+        await this.#phase(phases, 'attach', () => this.#attached());
+      const attachments = await this.#phase(phases, 'verify', () => this.#verify());
+      const port = await this.#phase(phases, 'listen', () => this.#listen());
+      await this.#phase(phases, 'replay', () => this.#replay(attachments));
+      this.#mustHaveRight('replay');
+      await this.#applyKeptExports();
+      this.#mustHaveRight('replay');
+      this.#state = 'serving';
+      this.#exports.tellAbsent();
       const uuids = attachments.map(({ spec, ownership }) => [spec.name, ownership.uuid]);
-      this.post({ kind: 'opened', diskSet: this.slot, port, phases, volumes: Object.fromEntries(uuids) });
-      for (const arrival of this.arrivals.splice(0)) this.adopt(arrival);
+      this.#post({ kind: 'opened', diskSet: this.#slot, port, phases, volumes: Object.fromEntries(uuids) });
+      for (const arrival of this.#arrivals.splice(0)) this.#adopt(arrival);
     } catch (error) {
-      if (this.closing !== null) return;
-      await Promise.race([this.fence(), elapsed(GIVE_UP_MS)]);
-      this.post(this.failure(error));
+      if (this.#closing !== null) return;
+      await Promise.race([this.#fence(), elapsed(GIVE_UP_MS)]);
+      this.#post(this.#failure(error));
     }
   }
 
-  private async phase<T>(phases: Phase[], name: Phase['name'], work: () => Promise<T>): Promise<T> {
-    this.mustHaveRight(name);
+  async #phase<T>(phases: Phase[], name: Phase['name'], work: () => Promise<T>): Promise<T> {
+    this.#mustHaveRight(name);
     const begun = performance.now();
     const result = await work();
     phases.push({ name, tookMs: performance.now() - begun });
     return result;
   }
 
-  private mustHaveRight(phase: Phase['name']): void {
-    if (this.closing === null && this.rights.held(this.slot)) return;
+  #mustHaveRight(phase: Phase['name']): void {
+    if (this.#closing === null && this.#rights.held(this.#slot)) return;
     throw new VolumeOpenError(
       'RightLost',
-      `${this.message.home}: the right to serve ended during "${phase}"`,
+      `${this.#message.home}: the right to serve ended during "${phase}"`,
     );
   }
 
@@ -233,27 +233,27 @@ export class DiskSetCoordinator {
    * root of a mounted file system is in memory. Patience counts the time in which the partner could serve: while it could
    * not, giving up would help nobody.
    */
-  private async attached(): Promise<void> {
-    const { attachPatienceMs = 0, home } = this.message;
+  async #attached(): Promise<void> {
+    const { attachPatienceMs = 0, home } = this.#message;
     let waitedMs = 0;
     let lookedAt = performance.now();
     for (;;) {
-      const volumes = this.placed();
+      const volumes = this.#placed();
       const missing = volumes.find(
         ({ path, reattached }) =>
-          reattached === true && (this.directory() === null || !isMountedVolume(path)),
+          reattached === true && (this.#directory() === null || !isMountedVolume(path)),
       );
       if (missing === undefined) {
-        this.message = { ...this.message, volumes };
+        this.#message = { ...this.#message, volumes };
         return;
       }
-      if (this.closing !== null || !this.rights.held(this.slot))
+      if (this.#closing !== null || !this.#rights.held(this.#slot))
         throw new VolumeOpenError(
           'RightLost',
           `${home}: the right to serve ended while waiting for its disks`,
         );
       const now = performance.now();
-      if (this.disks()?.partnerCouldServe === true) waitedMs += now - lookedAt;
+      if (this.#disks()?.partnerCouldServe === true) waitedMs += now - lookedAt;
       lookedAt = now;
       if (waitedMs >= attachPatienceMs)
         throw new VolumeOpenError(
@@ -264,69 +264,69 @@ export class DiskSetCoordinator {
     }
   }
 
-  private directory(): string | null {
-    return this.disks()?.directory ?? null;
+  #directory(): string | null {
+    return this.#disks()?.directory ?? null;
   }
 
   /**
    * Volumes that move have a directory of their own for each of their moves: a mount that an earlier one has left
    * behind on this node is never taken for the volume. Without word of the directory nothing is ever found.
    */
-  private placed(): readonly VolumeSpec[] {
-    const directory = this.directory();
-    return this.message.volumes.map((volume) =>
+  #placed(): readonly VolumeSpec[] {
+    const directory = this.#directory();
+    return this.#message.volumes.map((volume) =>
       volume.reattached === true && directory !== null
         ? { ...volume, path: join(dirname(volume.path), directory, basename(volume.path)) }
         : volume,
     );
   }
 
-  private async verify(): Promise<VolumeAttachment[]> {
-    const { volumes, exports } = this.message;
-    this.volumeThreads.forEach((thread, index) => {
-      const mine = volumes.filter((_, volume) => volume % this.volumeThreads.length === index);
-      const part = { ...this.message, volumes: mine, exports: this.exportsOf(mine, exports) };
-      this.threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
+  async #verify(): Promise<VolumeAttachment[]> {
+    const { volumes, exports } = this.#message;
+    this.#volumeThreads.forEach((thread, index) => {
+      const mine = volumes.filter((_, volume) => volume % this.#volumeThreads.length === index);
+      const part = { ...this.#message, volumes: mine, exports: this.#exportsOf(mine, exports) };
+      this.#threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
     });
-    const replies = await this.gather('verified', this.volumeThreads);
+    const replies = await this.#gather('verified', this.#volumeThreads);
     const attachments = replies.flatMap((reply) => (reply.kind === 'verified' ? reply.attachments : []));
-    for (const reply of replies) if (reply.kind === 'verified') this.exports.found(reply.roots);
+    for (const reply of replies) if (reply.kind === 'verified') this.#exports.found(reply.roots);
     const uuids = attachments.map(({ ownership }) => ownership.uuid);
     const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
     if (twice !== undefined) {
       throw new VolumeOpenError(
         'WrongVolume',
-        `two volumes of ${this.message.home} are the same (UUID ${twice})`,
+        `two volumes of ${this.#message.home} are the same (UUID ${twice})`,
       );
     }
     return attachments;
   }
 
-  private async replay(attachments: readonly VolumeAttachment[]): Promise<void> {
-    const { exports, volumes, diskSet } = this.message;
-    const serving = this.gather('serving', this.volumeThreads);
-    this.toVolumeThreads({ kind: 'serve', order: this.order });
+  async #replay(attachments: readonly VolumeAttachment[]): Promise<void> {
+    const { exports, volumes, diskSet } = this.#message;
+    const serving = this.#gather('serving', this.#volumeThreads);
+    this.#toVolumeThreads({ kind: 'serve', order: this.#order });
     const [first] = volumes;
     const known = first === undefined ? [] : await readMounts(first.path);
-    this.mounts = new MountList(known, (mounts) => this.keepMounts(mounts));
-    if (this.closing !== null) {
+    this.#mounts = new MountList(known, (mounts) => this.#keepMounts(mounts));
+    if (this.#closing !== null) {
       serving.catch(() => {});
       return;
     }
     const attached: AttachedVolume[] = attachments.map((attachment) => {
       const index = volumes.findIndex(({ name }) => name === attachment.spec.name);
-      return { attachment, thread: this.volumeThreads[index % this.volumeThreads.length]! };
+      return { attachment, thread: this.#volumeThreads[index % this.#volumeThreads.length]! };
     });
-    this.connectionThreads = this.threads.connectionThreads;
-    const attaching = this.gather('attached', this.connectionThreads);
-    this.toConnectionThreads({
+    this.#connectionThreads = this.#threads.connectionThreads;
+    const attaching = this.#gather('attached', this.#connectionThreads);
+    this.#toConnectionThreads({
       kind: 'attach',
       diskSet,
       volumes: attached,
       exports,
-      roots: this.exports.roots,
-      mounts: this.mounts.all,
-      order: this.order,
+      roots: this.#exports.roots,
+      mounts: this.#mounts.all,
+      order: this.#order,
     });
     await Promise.all([serving, attaching]);
   }
@@ -335,33 +335,33 @@ export class DiskSetCoordinator {
    * Clients that look for their server connect during the replay and are answered the moment it ends, instead of with their
    * next attempt after it. The volumes are verified by then; nothing is answered before they are marked with the new epoch.
    */
-  private listen(): Promise<number> {
-    const { connections } = this.threads;
+  #listen(): Promise<number> {
+    const { connections } = this.#threads;
     const acceptor = new Acceptor({
-      admit: (host) => connections.admit(host, this.exports.areFor(host)),
+      admit: (host) => connections.admit(host, this.#exports.areFor(host)),
       onLost: (admission) => connections.leave(admission),
       onRefused: (host) => {
-        const why = connections.why(host, this.exports.areFor(host)) ?? 'full';
+        const why = connections.why(host, this.#exports.areFor(host)) ?? 'full';
         const message = whyRefused(host, why, connections);
-        this.post({ kind: 'log', diskSet: this.slot, level: 'warn', message });
+        this.#post({ kind: 'log', diskSet: this.#slot, level: 'warn', message });
       },
       onAccepted: (fd, host, port, admission) => {
-        const arrival = { fd, host, port, number: ++this.accepted, admission };
-        if (this.state === 'opening') this.arrivals.push(arrival);
-        else this.adopt(arrival);
+        const arrival = { fd, host, port, number: ++this.#accepted, admission };
+        if (this.#state === 'opening') this.#arrivals.push(arrival);
+        else this.#adopt(arrival);
       },
     });
-    this.acceptor = acceptor;
-    return acceptor.listen(this.message.host, this.message.port);
+    this.#acceptor = acceptor;
+    return acceptor.listen(this.#message.host, this.#message.port);
   }
 
-  private adopt(arrival: Arrival): void {
-    const thread = this.threads.leastLoaded();
-    this.threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, ...arrival });
+  #adopt(arrival: Arrival): void {
+    const thread = this.#threads.leastLoaded();
+    this.#threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, ...arrival });
   }
 
-  private failure(error: unknown): FromDataThread {
-    const diskSet = this.slot;
+  #failure(error: unknown): FromDataThread {
+    const diskSet = this.#slot;
     if (error instanceof VolumeOpenError) {
       const { reason, message, epochFound } = error;
       const found = epochFound === null ? {} : { epochFound };
@@ -379,61 +379,61 @@ export class DiskSetCoordinator {
     switch (message.kind) {
       case 'failed': {
         const { reason, message: text, epochFound } = message;
-        this.abandon(new VolumeOpenError(reason, text, epochFound));
+        this.#abandon(new VolumeOpenError(reason, text, epochFound));
         return;
       }
       case 'fault':
-        this.halt();
-        if (this.state === 'opening') this.abandon(new VolumeOpenError('IoError', message.message));
-        else if (!this.faulted && !this.isClosed) {
-          this.faulted = true;
+        this.#halt();
+        if (this.#state === 'opening') this.#abandon(new VolumeOpenError('IoError', message.message));
+        else if (!this.#faulted && !this.isClosed) {
+          this.#faulted = true;
           const { volume, reason, message: text } = message;
-          this.post({ kind: 'fault', diskSet: this.slot, volume, reason, message: text });
+          this.#post({ kind: 'fault', diskSet: this.#slot, volume, reason, message: text });
         }
         return;
       case 'rightLost':
-        this.halt();
-        this.tellHalted();
+        this.#halt();
+        this.#tellHalted();
         return;
       case 'roots':
-        this.rootsFound(message.roots);
+        this.#rootsFound(message.roots);
         return;
       case 'waiting':
-        this.waits(message.volume, message.waitedMs);
+        this.#waits(message.volume, message.waitedMs);
         return;
       case 'volumeErrors': {
         const { volume, errors } = message;
-        this.post({ kind: 'volumeErrors', diskSet: this.slot, volume, errors });
+        this.#post({ kind: 'volumeErrors', diskSet: this.#slot, volume, errors });
         return;
       }
       case 'ended':
         // Of a connection; counted whatever has become of its session (DataPath).
         return;
       case 'firstReply':
-        if (this.answered) return;
-        this.answered = true;
-        this.post({ kind: 'firstReply', diskSet: this.slot, atBootMs: message.atBootMs });
+        if (this.#answered) return;
+        this.#answered = true;
+        this.#post({ kind: 'firstReply', diskSet: this.#slot, atBootMs: message.atBootMs });
         return;
       case 'mountChange':
-        this.changeMounts(from, message.change);
+        this.#changeMounts(from, message.change);
         return;
       case 'log':
-        this.post({ kind: 'log', diskSet: this.slot, level: message.level, message: message.message });
+        this.#post({ kind: 'log', diskSet: this.#slot, level: message.level, message: message.message });
         return;
       default:
-        this.replied(from, message);
+        this.#replied(from, message);
     }
   }
 
   /** Once. While it is being opened or closed, the end of that says it. */
-  private tellHalted(): void {
-    if (this.state === 'opening' || this.closing !== null || this.faulted) return;
-    this.faulted = true;
-    this.post({ kind: 'halted', diskSet: this.slot });
+  #tellHalted(): void {
+    if (this.#state === 'opening' || this.#closing !== null || this.#faulted) return;
+    this.#faulted = true;
+    this.#post({ kind: 'halted', diskSet: this.#slot });
   }
 
-  private replied(from: number, message: Reply): void {
-    for (const gathering of this.gatherings) {
+  #replied(from: number, message: Reply): void {
+    for (const gathering of this.#gatherings) {
       if (
         gathering.kind !== message.kind ||
         gathering.change !== ('change' in message ? message.change : null)
@@ -442,28 +442,24 @@ export class DiskSetCoordinator {
       if (!gathering.from.delete(from)) continue;
       gathering.replies.push(message);
       if (gathering.from.size > 0) continue;
-      this.gatherings = this.gatherings.filter((one) => one !== gathering);
+      this.#gatherings = this.#gatherings.filter((one) => one !== gathering);
       gathering.done.resolve(gathering.replies);
       return;
     }
   }
 
   /** Resolves when each of the threads has said it. Rejected when the disk set is closed or fails before. */
-  private gather(
-    kind: Reply['kind'],
-    threads: readonly number[],
-    change: number | null = null,
-  ): Promise<Reply[]> {
+  #gather(kind: Reply['kind'], threads: readonly number[], change: number | null = null): Promise<Reply[]> {
     const done = Promise.withResolvers<Reply[]>();
     if (threads.length === 0) done.resolve([]);
-    else this.gatherings.push({ kind, change, from: new Set(threads), replies: [], done });
+    else this.#gatherings.push({ kind, change, from: new Set(threads), replies: [], done });
     return done.promise;
   }
 
   /** Whoever waits for threads waits in vain, but for `closed`. */
-  private abandon(reason: Error): void {
+  #abandon(reason: Error): void {
     const kept: Gathering[] = [];
-    for (const gathering of this.gatherings) {
+    for (const gathering of this.#gatherings) {
       if (gathering.kind === 'closed') kept.push(gathering);
       else {
         // More than one may wait at once, and only the first rejection is looked at.
@@ -471,40 +467,37 @@ export class DiskSetCoordinator {
         gathering.done.reject(reason);
       }
     }
-    this.gatherings = kept;
+    this.#gatherings = kept;
   }
 
-  private changeMounts(
-    from: number,
-    change: Extract<FromDataThreads, { kind: 'mountChange' }>['change'],
-  ): void {
-    const { mounts } = this;
+  #changeMounts(from: number, change: Extract<FromDataThreads, { kind: 'mountChange' }>['change']): void {
+    const mounts = this.#mounts;
     if (mounts === null) return;
     if (change.kind === 'add') mounts.add(change.host, change.path);
     else mounts.remove(change.host, change.path);
-    for (const thread of this.connectionThreads) {
+    for (const thread of this.#connectionThreads) {
       if (thread === from) continue;
       const message = { kind: 'mounts', session: this.session, mounts: mounts.all } as const;
-      this.threads.toConnectionThread(thread, message);
+      this.#threads.toConnectionThread(thread, message);
     }
   }
 
   /** By the thread that changes the first volume; a disk set without volumes keeps none. */
-  private keepMounts(mounts: readonly MountEntry[]): void {
-    const [first] = this.volumeThreads;
+  #keepMounts(mounts: readonly MountEntry[]): void {
+    const [first] = this.#volumeThreads;
     if (first !== undefined)
-      this.threads.toVolumeThread(first, { kind: 'mounts', session: this.session, mounts });
+      this.#threads.toVolumeThread(first, { kind: 'mounts', session: this.session, mounts });
   }
 
-  private toVolumeThreads(message: Untold<ToVolumeThread>): void {
-    for (const thread of this.volumeThreads) {
-      this.threads.toVolumeThread(thread, { ...message, session: this.session } as ToVolumeThread);
+  #toVolumeThreads(message: Untold<ToVolumeThread>): void {
+    for (const thread of this.#volumeThreads) {
+      this.#threads.toVolumeThread(thread, { ...message, session: this.session } as ToVolumeThread);
     }
   }
 
-  private toConnectionThreads(message: Untold<ToConnectionThread>): void {
-    for (const thread of this.connectionThreads) {
-      this.threads.toConnectionThread(thread, { ...message, session: this.session } as ToConnectionThread);
+  #toConnectionThreads(message: Untold<ToConnectionThread>): void {
+    for (const thread of this.#connectionThreads) {
+      this.#threads.toConnectionThread(thread, { ...message, session: this.session } as ToConnectionThread);
     }
   }
 
@@ -515,69 +508,69 @@ export class DiskSetCoordinator {
    * at once: a disk that does not answer holds up the answer, but takes no right back.
    */
   async replaceExports(exports: readonly ExportSpec[]): Promise<void> {
-    if (this.state === 'opening' && this.closing === null) {
-      this.keptExports = exports;
+    if (this.#state === 'opening' && this.#closing === null) {
+      this.#keptExports = exports;
       return;
     }
-    await this.apply(exports);
+    await this.#apply(exports);
   }
 
-  private async applyKeptExports(): Promise<void> {
-    while (this.keptExports !== null) {
-      const exports = this.keptExports;
-      this.keptExports = null;
-      await this.apply(exports);
+  async #applyKeptExports(): Promise<void> {
+    while (this.#keptExports !== null) {
+      const exports = this.#keptExports;
+      this.#keptExports = null;
+      await this.#apply(exports);
     }
   }
 
-  private async apply(exports: readonly ExportSpec[]): Promise<void> {
-    const served = this.closing === null && !this.isClosed;
+  async #apply(exports: readonly ExportSpec[]): Promise<void> {
+    const served = this.#closing === null && !this.isClosed;
     // Where it is closed meanwhile no client is served on other terms either.
-    if (served && this.faultOf(exports) === null) await this.give(exports).catch(() => {});
-    this.answerExports(exports);
+    if (served && this.#faultOf(exports) === null) await this.#give(exports).catch(() => {});
+    this.#answerExports(exports);
   }
 
-  private answerExports(exports: readonly ExportSpec[]): void {
-    const diskSet = this.slot;
-    const fault = this.faultOf(exports);
-    if (fault === null) this.post({ kind: 'exportsReplaced', diskSet, exports });
-    else this.post({ kind: 'exportsRefused', diskSet, exports, message: fault });
+  #answerExports(exports: readonly ExportSpec[]): void {
+    const diskSet = this.#slot;
+    const fault = this.#faultOf(exports);
+    if (fault === null) this.#post({ kind: 'exportsReplaced', diskSet, exports });
+    else this.#post({ kind: 'exportsRefused', diskSet, exports, message: fault });
   }
 
-  private async give(exports: readonly ExportSpec[]): Promise<void> {
-    this.exportChanges += 1;
-    const change = this.exportChanges;
-    this.exports.replace(exports);
-    this.toConnectionThreads({ kind: 'exports', exports });
-    const exported = this.gather('exported', this.volumeThreads, change);
-    const { volumes } = this.message;
-    this.volumeThreads.forEach((thread, index) => {
-      const mine = volumes.filter((_, volume) => volume % this.volumeThreads.length === index);
-      const theirs = this.exportsOf(mine, exports);
+  async #give(exports: readonly ExportSpec[]): Promise<void> {
+    this.#exportChanges += 1;
+    const change = this.#exportChanges;
+    this.#exports.replace(exports);
+    this.#toConnectionThreads({ kind: 'exports', exports });
+    const exported = this.#gather('exported', this.#volumeThreads, change);
+    const { volumes } = this.#message;
+    this.#volumeThreads.forEach((thread, index) => {
+      const mine = volumes.filter((_, volume) => volume % this.#volumeThreads.length === index);
+      const theirs = this.#exportsOf(mine, exports);
       const message = { kind: 'exports', session: this.session, change, exports: theirs } as const;
-      this.threads.toVolumeThread(thread, message);
+      this.#threads.toVolumeThread(thread, message);
     });
-    for (const reply of await exported) if (reply.kind === 'exported') this.exports.found(reply.roots);
-    const rooted = this.gather('rooted', this.connectionThreads, change);
-    this.toConnectionThreads({ kind: 'roots', change, roots: this.exports.roots });
+    for (const reply of await exported) if (reply.kind === 'exported') this.#exports.found(reply.roots);
+    const rooted = this.#gather('rooted', this.#connectionThreads, change);
+    this.#toConnectionThreads({ kind: 'roots', change, roots: this.#exports.roots });
     await rooted;
-    if (this.state !== 'opening') this.exports.tellAbsent();
+    if (this.#state !== 'opening') this.#exports.tellAbsent();
   }
 
-  private rootsFound(roots: readonly ExportRoot[]): void {
-    this.exports.found(roots);
-    this.toConnectionThreads({ kind: 'roots', change: null, roots: this.exports.roots });
-    if (this.state === 'serving') this.exports.tellAbsent();
+  #rootsFound(roots: readonly ExportRoot[]): void {
+    this.#exports.found(roots);
+    this.#toConnectionThreads({ kind: 'roots', change: null, roots: this.#exports.roots });
+    if (this.#state === 'serving') this.#exports.tellAbsent();
   }
 
-  private exportsOf(volumes: readonly VolumeSpec[], exports: readonly ExportSpec[]): ExportSpec[] {
+  #exportsOf(volumes: readonly VolumeSpec[], exports: readonly ExportSpec[]): ExportSpec[] {
     return exports.filter((one) => volumes.some(({ name }) => name === one.volume));
   }
 
-  private faultOf(exports: readonly ExportSpec[]): string | null {
+  #faultOf(exports: readonly ExportSpec[]): string | null {
     return faultOfExports(
       exports,
-      this.message.volumes.map(({ name }) => name),
+      this.#message.volumes.map(({ name }) => name),
     );
   }
 
@@ -585,117 +578,117 @@ export class DiskSetCoordinator {
 
   /** Ends with `held`, and later `resumed`; or with `resumed` alone. */
   async hold(id: string, msMax: number): Promise<void> {
-    if (this.holding?.id === id) return;
-    if (this.state !== 'serving' || this.holding !== null) {
-      const message = this.holding === null ? `it is ${this.state}` : 'another hold is under way';
-      this.post({ kind: 'resumed', diskSet: this.slot, id, whole: false, message });
+    if (this.#holding?.id === id) return;
+    if (this.#state !== 'serving' || this.#holding !== null) {
+      const message = this.#holding === null ? `it is ${this.#state}` : 'another hold is under way';
+      this.#post({ kind: 'resumed', diskSet: this.#slot, id, whole: false, message });
       return;
     }
-    const end = setTimeout(() => this.endHold(`it has lasted ${msMax} ms, as long as it may`), msMax);
+    const end = setTimeout(() => this.#endHold(`it has lasted ${msMax} ms, as long as it may`), msMax);
     const hold = { id, end, held: false };
-    this.holding = hold;
-    const standing = this.gather('held', this.volumeThreads);
-    this.toVolumeThreads({ kind: 'hold' });
+    this.#holding = hold;
+    const standing = this.#gather('held', this.#volumeThreads);
+    this.#toVolumeThreads({ kind: 'hold' });
     await standing.catch(() => []);
-    if (this.holding !== hold) return;
+    if (this.#holding !== hold) return;
     hold.held = true;
-    this.post({ kind: 'held', diskSet: this.slot, id });
+    this.#post({ kind: 'held', diskSet: this.#slot, id });
   }
 
   resume(id: string): void {
-    if (this.holding?.id !== id) return;
-    this.endHold(this.holding.held ? '' : 'it had not begun yet');
+    if (this.#holding?.id !== id) return;
+    this.#endHold(this.#holding.held ? '' : 'it had not begun yet');
   }
 
   /** The time in which it was held is not the disk's. */
-  private waits(volume: string, waitedMs: number): void {
-    if (this.holding !== null) return;
-    const byDiskMs = Math.min(waitedMs, Math.round(performance.now() - this.heldUntil));
-    if (byDiskMs >= STALL_NOTICE_MS) this.stalls.waits(volume, byDiskMs);
+  #waits(volume: string, waitedMs: number): void {
+    if (this.#holding !== null) return;
+    const byDiskMs = Math.min(waitedMs, Math.round(performance.now() - this.#heldUntil));
+    if (byDiskMs >= STALL_NOTICE_MS) this.#stalls.waits(volume, byDiskMs);
   }
 
   /** `problem`: why it was not whole; empty: it was. */
-  private endHold(problem: string): void {
-    if (this.holding === null) return;
-    const { id, end } = this.holding;
+  #endHold(problem: string): void {
+    if (this.#holding === null) return;
+    const { id, end } = this.#holding;
     clearTimeout(end);
-    this.holding = null;
-    this.heldUntil = performance.now();
+    this.#holding = null;
+    this.#heldUntil = performance.now();
     // A thread that has not got so far yet says so to nobody.
-    this.gatherings = this.gatherings.filter(({ kind }) => kind !== 'held');
-    this.toVolumeThreads({ kind: 'resume' });
-    this.post({ kind: 'resumed', diskSet: this.slot, id, whole: problem === '', message: problem });
+    this.#gatherings = this.#gatherings.filter(({ kind }) => kind !== 'held');
+    this.#toVolumeThreads({ kind: 'resume' });
+    this.#post({ kind: 'resumed', diskSet: this.#slot, id, whole: problem === '', message: problem });
   }
 
   // ---------------------------------------------------------------------------------------------- closing
 
   /** Nothing more is accepted, read, executed or answered, in any thread. The port is closed before connections end. */
-  private halt(): void {
-    this.rights.halt(this.slot);
-    this.endHold('the disk set is not served any more');
-    this.stalls.stop();
-    this.acceptor?.stop();
-    for (const { fd, admission } of this.arrivals.splice(0)) {
+  #halt(): void {
+    this.#rights.halt(this.#slot);
+    this.#endHold('the disk set is not served any more');
+    this.#stalls.stop();
+    this.#acceptor?.stop();
+    for (const { fd, admission } of this.#arrivals.splice(0)) {
       close(fd);
-      this.threads.connections.leave(admission);
+      this.#threads.connections.leave(admission);
     }
-    this.toVolumeThreads({ kind: 'halt' });
-    this.toConnectionThreads({ kind: 'halt' });
+    this.#toVolumeThreads({ kind: 'halt' });
+    this.#toConnectionThreads({ kind: 'halt' });
   }
 
   /** Ends with `closed`. */
   async close(mode: CloseMode): Promise<void> {
-    if (mode === 'quiesce' && this.state === 'serving') {
-      this.endHold('the disk set is handed over');
-      this.state = 'quiescing';
+    if (mode === 'quiesce' && this.#state === 'serving') {
+      this.#endHold('the disk set is handed over');
+      this.#state = 'quiescing';
       try {
-        await this.quiesce();
+        await this.#quiesce();
       } catch {
         // Fenced meanwhile: the fence below, or the other call of close(), sees it through.
       }
-      if (this.closing !== null) return;
+      if (this.#closing !== null) return;
     }
-    await this.fence();
-    this.post({ kind: 'closed', diskSet: this.slot, mode });
+    await this.#fence();
+    this.#post({ kind: 'closed', diskSet: this.#slot, mode });
   }
 
-  private async quiesce(): Promise<void> {
-    const flushed = this.gather('flushed', this.volumeThreads);
-    this.toVolumeThreads({ kind: 'flush' });
+  async #quiesce(): Promise<void> {
+    const flushed = this.#gather('flushed', this.#volumeThreads);
+    this.#toVolumeThreads({ kind: 'flush' });
     await flushed;
-    this.acceptor?.stop();
-    const drained = this.gather('drained', this.connectionThreads);
-    this.toConnectionThreads({ kind: 'drain' });
+    this.#acceptor?.stop();
+    const drained = this.#gather('drained', this.#connectionThreads);
+    this.#toConnectionThreads({ kind: 'drain' });
     await drained;
-    const closed = this.gather('closed', this.everyThread());
-    this.toVolumeThreads({ kind: 'close', mode: 'quiesce' });
-    this.toConnectionThreads({ kind: 'close', mode: 'quiesce' });
+    const closed = this.#gather('closed', this.#everyThread());
+    this.#toVolumeThreads({ kind: 'close', mode: 'quiesce' });
+    this.#toConnectionThreads({ kind: 'close', mode: 'quiesce' });
     await closed;
   }
 
   /** Resolves when every thread is closed, however long that takes. */
-  private fence(): Promise<void> {
-    this.closing ??= this.closeAll();
-    const { keptExports } = this;
-    this.keptExports = null;
-    if (keptExports !== null) this.answerExports(keptExports);
-    return this.closing;
+  #fence(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    const keptExports = this.#keptExports;
+    this.#keptExports = null;
+    if (keptExports !== null) this.#answerExports(keptExports);
+    return this.#closing;
   }
 
-  private async closeAll(): Promise<void> {
-    this.halt();
-    this.abandon(new VolumeOpenError('RightLost', `${this.message.home}: closed`));
+  async #closeAll(): Promise<void> {
+    this.#halt();
+    this.#abandon(new VolumeOpenError('RightLost', `${this.#message.home}: closed`));
     // A quiescing that waits for `closed` has asked for it already: who has said it says nothing more.
-    const waiting = this.gatherings.find(({ kind }) => kind === 'closed');
-    const closed = waiting?.done.promise ?? this.gather('closed', this.everyThread());
-    this.toVolumeThreads({ kind: 'close', mode: 'fence' });
-    this.toConnectionThreads({ kind: 'close', mode: 'fence' });
+    const waiting = this.#gatherings.find(({ kind }) => kind === 'closed');
+    const closed = waiting?.done.promise ?? this.#gather('closed', this.#everyThread());
+    this.#toVolumeThreads({ kind: 'close', mode: 'fence' });
+    this.#toConnectionThreads({ kind: 'close', mode: 'fence' });
     await closed;
-    this.state = 'closed';
+    this.#state = 'closed';
   }
 
-  private everyThread(): number[] {
-    return [...this.volumeThreads, ...this.connectionThreads];
+  #everyThread(): number[] {
+    return [...this.#volumeThreads, ...this.#connectionThreads];
   }
 }
 

@@ -9,7 +9,7 @@ import type { PrepareMessage } from './messages.ts';
 export type Readings = Map<string, Promise<PreparedVolume | null>>;
 
 export class PreparedVolumes {
-  private readonly sets = new Map<DiskSetSlot, { readonly epoch: number; readonly readings: Readings }>();
+  readonly #sets = new Map<DiskSetSlot, { readonly epoch: number; readonly readings: Readings }>();
 
   /** What was read for an earlier claim is forgotten. */
   prepare({ diskSet, epoch, volumes }: PrepareMessage): void {
@@ -18,13 +18,13 @@ export class PreparedVolumes {
     // Those that move from node to node are not here yet.
     const here = volumes.filter(({ reattached }) => reattached !== true);
     const readings = new Map(here.map((volume) => [volume.name, prepareVolume(volume)]));
-    this.sets.set(diskSet, { epoch, readings });
+    this.#sets.set(diskSet, { epoch, readings });
   }
 
   /** For the claim at this epoch; of any epoch if it is null. They belong to the caller. */
   take(diskSet: DiskSetSlot, epoch: number | null): Readings {
-    const found = this.sets.get(diskSet);
-    this.sets.delete(diskSet);
+    const found = this.#sets.get(diskSet);
+    this.#sets.delete(diskSet);
     if (found === undefined) return new Map();
     if (epoch === null || found.epoch === epoch) return found.readings;
     discardReadings(found.readings);

@@ -13,10 +13,10 @@ const AWAKE_MAX = availableParallelism() - 1;
 
 export class ThreadBoard {
   readonly buffer: SharedArrayBuffer;
-  private readonly turnedAt: Float64Array;
-  private readonly ended: Int32Array;
+  readonly #turnedAt: Float64Array;
+  readonly #ended: Int32Array;
   /** One number. */
-  private readonly awake: Int32Array;
+  readonly #awake: Int32Array;
 
   static allocate(threads: number): SharedArrayBuffer {
     return new SharedArrayBuffer(threads * 12 + 8);
@@ -25,50 +25,50 @@ export class ThreadBoard {
   constructor(buffer: SharedArrayBuffer) {
     const threads = Math.floor(buffer.byteLength / 12);
     this.buffer = buffer;
-    this.turnedAt = new Float64Array(buffer, 0, threads);
-    this.ended = new Int32Array(buffer, threads * 8, threads);
-    this.awake = new Int32Array(buffer, threads * 12, 1);
+    this.#turnedAt = new Float64Array(buffer, 0, threads);
+    this.#ended = new Int32Array(buffer, threads * 8, threads);
+    this.#awake = new Int32Array(buffer, threads * 12, 1);
   }
 
   get threads(): number {
-    return this.turnedAt.length;
+    return this.#turnedAt.length;
   }
 
   /** The thread is alive and its event loop turns. */
   turn(thread: number): void {
-    Atomics.load(this.ended, thread);
-    this.turnedAt[thread] = bootMs();
+    Atomics.load(this.#ended, thread);
+    this.#turnedAt[thread] = bootMs();
   }
 
   /** ms since the thread last said so; 0 if it has not started yet. */
   silentMs(thread: number): number {
-    Atomics.load(this.ended, thread);
-    const at = this.turnedAt[thread]!;
+    Atomics.load(this.#ended, thread);
+    const at = this.#turnedAt[thread]!;
     return at === 0 ? 0 : Math.max(0, bootMs() - at);
   }
 
   /** All of them have started: what they are told is done at once. */
   get allStarted(): boolean {
-    Atomics.load(this.ended, 0);
-    return this.turnedAt.every((at) => at > 0);
+    Atomics.load(this.#ended, 0);
+    return this.#turnedAt.every((at) => at > 0);
   }
 
   /** true: then until fallAsleep(). */
   mayStayAwake(): boolean {
-    if (Atomics.add(this.awake, 0, 1) < AWAKE_MAX) return true;
-    Atomics.sub(this.awake, 0, 1);
+    if (Atomics.add(this.#awake, 0, 1) < AWAKE_MAX) return true;
+    Atomics.sub(this.#awake, 0, 1);
     return false;
   }
 
   fallAsleep(): void {
-    Atomics.sub(this.awake, 0, 1);
+    Atomics.sub(this.#awake, 0, 1);
   }
 
   connectionEnded(thread: number): void {
-    Atomics.add(this.ended, thread, 1);
+    Atomics.add(this.#ended, thread, 1);
   }
 
   connectionsEnded(thread: number): number {
-    return Atomics.load(this.ended, thread);
+    return Atomics.load(this.#ended, thread);
   }
 }

@@ -4,45 +4,45 @@
  */
 export class TurnQueue<C, T> {
   /** By client, and of each client by connection, in the order of their turns. */
-  private readonly clients: Map<string, Map<C, T[]>>;
-  private count: number;
+  readonly #clients: Map<string, Map<C, T[]>>;
+  #count: number;
 
   constructor() {
-    this.clients = new Map();
-    this.count = 0;
+    this.#clients = new Map();
+    this.#count = 0;
   }
 
   get size(): number {
-    return this.count;
+    return this.#count;
   }
 
   add(client: string, connection: C, item: T): void {
-    let connections = this.clients.get(client);
+    let connections = this.#clients.get(client);
     if (connections === undefined) {
       connections = new Map();
-      this.clients.set(client, connections);
+      this.#clients.set(client, connections);
     }
     const waiting = connections.get(connection);
     if (waiting === undefined) connections.set(connection, [item]);
     else waiting.push(item);
-    this.count += 1;
+    this.#count += 1;
   }
 
   /** null: nobody waits. */
   take(): T | null {
-    const first = this.clients.entries().next().value;
+    const first = this.#clients.entries().next().value;
     if (first === undefined) return null;
     const [client, connections] = first;
-    this.clients.delete(client);
+    this.#clients.delete(client);
     const item = takeFrom(connections);
-    if (connections.size > 0) this.clients.set(client, connections);
-    this.count -= 1;
+    if (connections.size > 0) this.#clients.set(client, connections);
+    this.#count -= 1;
     return item;
   }
 
   clear(): void {
-    this.clients.clear();
-    this.count = 0;
+    this.#clients.clear();
+    this.#count = 0;
   }
 }
 

@@ -38,7 +38,7 @@ afterEach(() => {
 });
 
 /** Those that it serves. */
-const volumes = (): Volume[] => (service as unknown as { volumes: Volume[] }).volumes;
+const volumes = (): Volume[] => service.volumes;
 const isClean = async (): Promise<boolean> => (await readOwnership(directory))!.clean;
 
 test('what was written unstable is flushed before the volume is declared clean', async () => {

@@ -62,125 +62,125 @@ type State = 'opening' | 'serving' | 'closing' | 'closed';
 
 export class VolumeService {
   readonly session: number;
-  private readonly setup: VolumeServiceSetup;
-  private readonly message: OpenMessage;
-  private state: State;
+  readonly #setup: VolumeServiceSetup;
+  readonly #message: OpenMessage;
+  #state: State;
   /** Of all volumes. */
-  private readonly gate: VolumeGate;
-  private volumes: Volume[];
-  private diskSet: DiskSet | null;
-  private queues: Map<Volume, ChangeQueue>;
-  private flusher: DataFlusher | null;
-  private readonly recentWrites: RecentWrites;
-  private executor: CallExecutor | null;
-  private timers: NodeJS.Timeout[];
-  private owners: OwnerWatch | null;
+  readonly #gate: VolumeGate;
+  volumes: Volume[];
+  #diskSet: DiskSet | null;
+  #queues: Map<Volume, ChangeQueue>;
+  #flusher: DataFlusher | null;
+  readonly #recentWrites: RecentWrites;
+  #executor: CallExecutor | null;
+  #timers: NodeJS.Timeout[];
+  #owners: OwnerWatch | null;
   /** null: it has not changed, or is kept by another thread. */
-  private mounts: MountFile | null;
+  #mounts: MountFile | null;
   /** What has come while nothing may change and is executed afterwards, in order; null: everything may. */
-  private kept: (() => void)[] | null;
+  #kept: (() => void)[] | null;
   /** close() was called: nothing more is begun. */
-  private stopping: boolean;
+  #stopping: boolean;
   /** What writes to the volumes on its own account at the moment: `closed` waits for it. */
-  private writing: Promise<void>;
+  #writing: Promise<void>;
 
   /** `part`: the disk set with those of its volumes that this thread is to change. */
   constructor(session: number, part: OpenMessage, setup: VolumeServiceSetup) {
     this.session = session;
-    this.message = part;
-    this.setup = setup;
-    this.state = 'opening';
-    this.gate = new VolumeGate(setup.rights, part.diskSet, {
-      onRightOver: () => this.rightLost(),
+    this.#message = part;
+    this.#setup = setup;
+    this.#state = 'opening';
+    this.#gate = new VolumeGate(setup.rights, part.diskSet, {
+      onRightOver: () => this.#rightLost(),
       onBug: (error) => this.onBug(error),
     });
     this.volumes = [];
-    this.diskSet = null;
-    this.queues = new Map();
-    this.flusher = null;
-    this.recentWrites = new RecentWrites();
-    this.executor = null;
-    this.timers = [];
-    this.owners = null;
-    this.mounts = null;
-    this.kept = null;
-    this.stopping = false;
-    this.writing = Promise.resolve();
+    this.#diskSet = null;
+    this.#queues = new Map();
+    this.#flusher = null;
+    this.#recentWrites = new RecentWrites();
+    this.#executor = null;
+    this.#timers = [];
+    this.#owners = null;
+    this.#mounts = null;
+    this.#kept = null;
+    this.#stopping = false;
+    this.#writing = Promise.resolve();
   }
 
   get isClosed(): boolean {
-    return this.state === 'closed';
+    return this.#state === 'closed';
   }
 
-  private get slot(): DiskSetSlot {
-    return this.message.diskSet;
+  get #slot(): DiskSetSlot {
+    return this.#message.diskSet;
   }
 
-  private readonly mayServe = (): boolean => this.setup.rights.held(this.slot);
+  readonly #mayServe = (): boolean => this.#setup.rights.held(this.#slot);
 
-  private tell(message: Told): void {
-    this.setup.post({ ...message, session: this.session } as FromDataThreads);
+  #tell(message: Told): void {
+    this.#setup.post({ ...message, session: this.session } as FromDataThreads);
   }
 
-  private log(level: 'info' | 'warn' | 'error', message: string): void {
-    this.tell({ kind: 'log', level, message });
+  #log(level: 'info' | 'warn' | 'error', message: string): void {
+    this.#tell({ kind: 'log', level, message });
   }
 
   /** An exception that costs one call, or that no caller awaits. */
   readonly onBug = (error: unknown): void => {
-    this.log('error', `a request failed: ${describeBug(error)}`);
+    this.#log('error', `a request failed: ${describeBug(error)}`);
   };
 
   /** Ends with `verified` or `failed`. */
   async verify(): Promise<void> {
-    await this.stage(async () => {
-      await this.openVolumes();
+    await this.#stage(async () => {
+      await this.#openVolumes();
       const attachments = this.volumes.map(({ attachment }) => attachment);
-      this.tell({ kind: 'verified', attachments, roots: this.diskSet!.roots });
+      this.#tell({ kind: 'verified', attachments, roots: this.#diskSet!.roots });
     });
   }
 
   /** After verify(). Ends with `serving` or `failed`. */
   async serve(order: ConnectionOrder): Promise<void> {
-    await this.stage(async () => {
-      await this.replay();
-      this.mustHaveRight();
-      this.executor = this.makeExecutor(this.diskSet!, order);
-      this.state = 'serving';
-      this.startTimers();
-      this.tell({ kind: 'serving' });
+    await this.#stage(async () => {
+      await this.#replay();
+      this.#mustHaveRight();
+      this.#executor = this.#makeExecutor(this.#diskSet!, order);
+      this.#state = 'serving';
+      this.#startTimers();
+      this.#tell({ kind: 'serving' });
     });
   }
 
-  private stage(work: () => Promise<void>): Promise<void> {
-    this.writing = work().catch((error: unknown) => {
-      if (this.stopping) return;
+  #stage(work: () => Promise<void>): Promise<void> {
+    this.#writing = work().catch((error: unknown) => {
+      if (this.#stopping) return;
       const known = error instanceof VolumeOpenError ? error : null;
       const message = error instanceof Error ? error.message : String(error);
-      this.tell({
+      this.#tell({
         kind: 'failed',
         reason: known?.reason ?? (error instanceof RefusedError ? 'RightLost' : 'IoError'),
         message,
         epochFound: known?.epochFound ?? null,
       });
     });
-    return this.writing;
+    return this.#writing;
   }
 
-  private makeExecutor(diskSet: DiskSet, order: ConnectionOrder): CallExecutor {
+  #makeExecutor(diskSet: DiskSet, order: ConnectionOrder): CallExecutor {
     const programs = {
-      nfs: this.nfsService(diskSet),
-      nfsProcedures: nfsProcedures(this.onStep),
+      nfs: this.#nfsService(diskSet),
+      nfsProcedures: nfsProcedures(this.#onStep),
       forwarding: null,
       diskSet,
       exportNumbers: [],
       mounts: new MountReplica([], () => {}),
-      groups: this.setup.groups,
+      groups: this.#setup.groups,
       onBug: this.onBug,
     };
-    const executor = new CallExecutor(this.session, programs, this.setup.connectionThreads, order, {
-      onRefused: () => this.rightLost(),
-      execute: this.execute,
+    const executor = new CallExecutor(this.session, programs, this.#setup.connectionThreads, order, {
+      onRefused: () => this.#rightLost(),
+      execute: this.#execute,
     });
     diskSet.table.onForget = (volume, identity) => executor.forget(volume, identity);
     return executor;
@@ -188,34 +188,34 @@ export class VolumeService {
 
   /** Calls that a connection thread has forwarded. */
   take(channel: Channel, message: CallsMessage): void {
-    if (this.state !== 'serving' && this.state !== 'closing') return;
-    if (this.kept !== null) this.kept.push(() => this.take(channel, message));
-    else this.executor?.take(channel, message);
+    if (this.#state !== 'serving' && this.#state !== 'closing') return;
+    if (this.#kept !== null) this.#kept.push(() => this.take(channel, message));
+    else this.#executor?.take(channel, message);
   }
 
   /** A call that was taken and had to wait for something else than the disk. */
-  private readonly execute = (work: () => void): void => {
+  readonly #execute = (work: () => void): void => {
     if (this.isClosed) return;
-    if (this.kept !== null) this.kept.push(() => this.execute(work));
+    if (this.#kept !== null) this.#kept.push(() => this.#execute(work));
     else work();
   };
 
-  private async openVolumes(): Promise<void> {
-    const { home, server, incarnation, epoch } = this.message;
+  async #openVolumes(): Promise<void> {
+    const { home, server, incarnation, epoch } = this.#message;
     const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
-      this.fault(volume, reason, text);
-    const { prepared } = this.setup;
-    const { written } = this.message;
+      this.#fault(volume, reason, text);
+    const { prepared } = this.#setup;
+    const { written } = this.#message;
     try {
-      this.mustHaveRight();
-      for (const spec of this.message.volumes) {
+      this.#mustHaveRight();
+      for (const spec of this.#message.volumes) {
         const read = (await prepared.get(spec.name)) ?? null;
         prepared.delete(spec.name);
         const owner = { home, server, incarnation, epoch };
         const uuid = written?.volumes[spec.name];
         const known = uuid === undefined ? null : { epoch: written!.epoch, uuid };
-        this.volumes.push(await openVolume(spec, owner, this.gate, onFault, read, known));
-        this.mustHaveRight();
+        this.volumes.push(await openVolume(spec, owner, this.#gate, onFault, read, known));
+        this.#mustHaveRight();
       }
     } finally {
       discardReadings(prepared);
@@ -225,64 +225,64 @@ export class VolumeService {
     if (twice !== undefined) {
       throw new VolumeOpenError('WrongVolume', `two volumes of ${home} are the same (UUID ${twice})`);
     }
-    this.diskSet = new DiskSet(this.volumes, this.message.exports, this.setup.limits);
-    for (const volume of this.volumes) this.describe(volume);
+    this.#diskSet = new DiskSet(this.volumes, this.#message.exports, this.#setup.limits);
+    for (const volume of this.volumes) this.#describe(volume);
   }
 
-  private mustHaveRight(): void {
-    if (!this.stopping && this.mayServe()) return;
-    throw new VolumeOpenError('RightLost', `${this.message.home}: the right to serve ended while opening`);
+  #mustHaveRight(): void {
+    if (!this.#stopping && this.#mayServe()) return;
+    throw new VolumeOpenError('RightLost', `${this.#message.home}: the right to serve ended while opening`);
   }
 
   /** What clients may and may not expect, once, in the log. */
-  private describe(volume: Volume): void {
+  #describe(volume: Volume): void {
     const { name } = volume.spec;
-    for (const warning of volume.warnings) this.log('warn', warning);
-    if (volume.keyNotice !== null) this.log('info', volume.keyNotice);
+    for (const warning of volume.warnings) this.#log('warn', warning);
+    if (volume.keyNotice !== null) this.#log('info', volume.keyNotice);
     const flushes = volume.intents === 'writeOut' ? 'one flush' : 'two flushes';
-    this.log('info', `volume ${name}: ${flushes} for a group of operations (${volume.intentsReason})`);
+    this.#log('info', `volume ${name}: ${flushes} for a group of operations (${volume.intentsReason})`);
     if (volume.pathIndex !== null) {
-      this.log(
+      this.#log(
         'warn',
         `volume ${name}: the kernel does not open file handles here (no root, no CAP_DAC_READ_SEARCH, or a file ` +
           `system without handles); files are found through an index in memory, which large volumes make slow`,
       );
     }
     if (!identityCanChange) {
-      this.log('warn', `volume ${name}: without root all requests run as uid ${process.geteuid!()}`);
+      this.#log('warn', `volume ${name}: without root all requests run as uid ${process.geteuid!()}`);
     }
   }
 
-  private async replay(): Promise<void> {
-    const { diskSet } = this;
+  async #replay(): Promise<void> {
+    const diskSet = this.#diskSet;
     if (diskSet === null) throw new Error('replay before verify');
-    this.mustHaveRight();
-    const service = this.nfsService(diskSet);
+    this.#mustHaveRight();
+    const service = this.#nfsService(diskSet);
     for (const volume of this.volumes) {
       const cache = new ReplyCache();
-      const summary = await recover(service, volume, diskSet.table, cache, this.onStep);
+      const summary = await recover(service, volume, diskSet.table, cache, this.#onStep);
       const queue = new ChangeQueue(volume, diskSet.table, cache, {
-        mayServe: this.mayServe,
-        onStopped: () => this.rightLost(),
-        onStep: this.onStep,
+        mayServe: this.#mayServe,
+        onStopped: () => this.#rightLost(),
+        onStep: this.#onStep,
         settle: (intent, flushes) =>
-          diskSet.asRecorded(() => settleIntent(service, intent, flushes, this.onStep)),
+          diskSet.asRecorded(() => settleIntent(service, intent, flushes, this.#onStep)),
         onBug: (whose, error) =>
-          this.log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
-        intents: this.setup.testing?.intents ?? volume.intents,
-        journalDisabled: this.setup.testing?.journalDisabled === true,
+          this.#log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
+        intents: this.#setup.testing?.intents ?? volume.intents,
+        journalDisabled: this.#setup.testing?.journalDisabled === true,
       });
-      this.queues.set(volume, queue);
+      this.#queues.set(volume, queue);
       if (volume.failed)
         throw new VolumeOpenError('IoError', `volume ${volume.spec.name} failed during its replay`);
       for (const reason of summary.putAside) {
-        this.log(
+        this.#log(
           'error',
           `volume ${volume.spec.name}: ${reason}. It is put aside and may be half executed; everything else is served`,
         );
       }
       if (summary.answers + summary.completed + summary.forgotten > 0) {
-        this.log(
+        this.#log(
           'info',
           `volume ${volume.spec.name}: ${summary.answers} answers from the journal; of operations under way ` +
             `${summary.completed} were found executed, ${summary.forgotten} not begun`,
@@ -291,155 +291,155 @@ export class VolumeService {
     }
   }
 
-  private nfsService(diskSet: DiskSet): NfsService {
-    this.flusher ??= new DataFlusher(diskSet.table);
+  #nfsService(diskSet: DiskSet): NfsService {
+    this.#flusher ??= new DataFlusher(diskSet.table);
     return {
       diskSet,
-      flusher: this.flusher,
-      recentWrites: this.recentWrites,
-      changesOf: (volume) => this.queues.get(volume)!,
+      flusher: this.#flusher,
+      recentWrites: this.#recentWrites,
+      changesOf: (volume) => this.#queues.get(volume)!,
       onBug: this.onBug,
     };
   }
 
-  private readonly onStep = (operation: string, step: OperationStep): void => {
-    const killAt = this.setup.testing?.killAt;
+  readonly #onStep = (operation: string, step: OperationStep): void => {
+    const killAt = this.#setup.testing?.killAt;
     if (killAt === undefined || killAt.operation !== operation || killAt.step !== step) return;
     process.kill(process.pid, 'SIGKILL');
   };
 
-  private startTimers(): void {
-    this.timers.push(repeat(() => this.tick(), TICK_MS));
-    this.tick();
+  #startTimers(): void {
+    this.#timers.push(repeat(() => this.#tick(), TICK_MS));
+    this.#tick();
     const onWaits = (volume: Volume, waitedMs: number): void => {
-      if (this.mayServe()) this.tell({ kind: 'waiting', volume: volume.spec.name, waitedMs });
+      if (this.#mayServe()) this.#tell({ kind: 'waiting', volume: volume.spec.name, waitedMs });
     };
-    this.owners = new OwnerWatch(
+    this.#owners = new OwnerWatch(
       this.volumes,
       { onNewer: (volume, found) => volume.failAhead(found), onWaits },
-      this.setup.testing?.ownerLookMs,
+      this.#setup.testing?.ownerLookMs,
     );
   }
 
-  private tick(): void {
-    this.diskSet?.table.tick();
-    if (this.diskSet?.lookForRoots() === true) this.tell({ kind: 'roots', roots: this.diskSet.roots });
+  #tick(): void {
+    this.#diskSet?.table.tick();
+    if (this.#diskSet?.lookForRoots() === true) this.#tell({ kind: 'roots', roots: this.#diskSet.roots });
     for (const { errors, spec } of this.volumes) {
       const told = errors.take();
-      if (told.length > 0) this.tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
+      if (told.length > 0) this.#tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
     }
-    for (const { replyCache } of this.queues.values()) replyCache.evict();
-    const mayWrite = this.state === 'serving' && this.kept === null && this.mayServe();
-    for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.gate);
-    if (mayWrite) inBackground(this.mounts?.write());
-    if (mayWrite) this.flusher?.tick();
+    for (const { replyCache } of this.#queues.values()) replyCache.evict();
+    const mayWrite = this.#state === 'serving' && this.#kept === null && this.#mayServe();
+    for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.#gate);
+    if (mayWrite) inBackground(this.#mounts?.write());
+    if (mayWrite) this.#flusher?.tick();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;
-      this.setup.meter(index).journal(journal.usedSize, count, ms, journal.compactionCount);
+      this.#setup.meter(index).journal(journal.usedSize, count, ms, journal.compactionCount);
     }
   }
 
   /** The volume says so itself, once. Nothing of the disk set is answered any more, by any thread. */
-  private fault(volume: Volume, reason: FaultReason, message: string): void {
-    const wasOpening = this.state === 'opening';
-    this.setup.rights.halt(this.slot);
+  #fault(volume: Volume, reason: FaultReason, message: string): void {
+    const wasOpening = this.#state === 'opening';
+    this.#setup.rights.halt(this.#slot);
     this.halt();
-    if (!wasOpening) this.tell({ kind: 'fault', volume: volume.spec.name, reason, message });
+    if (!wasOpening) this.#tell({ kind: 'fault', volume: volume.spec.name, reason, message });
   }
 
   /** R2. The coordinator tells the agent, which may not have noticed: its clock was read a moment earlier. */
-  private rightLost(): void {
+  #rightLost(): void {
     this.halt();
-    this.tell({ kind: 'rightLost' });
+    this.#tell({ kind: 'rightLost' });
   }
 
   /** Nothing more is executed or answered. */
   halt(): void {
-    for (const queue of this.queues.values()) queue.stop();
-    for (const timer of this.timers) clearInterval(timer);
-    this.owners?.stop();
-    this.timers = [];
+    for (const queue of this.#queues.values()) queue.stop();
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#owners?.stop();
+    this.#timers = [];
   }
 
   /** Who has mounted what: for the thread that has the disk set's first volume, which is its own first. */
   replaceMounts(mounts: readonly MountEntry[]): void {
     const [first] = this.volumes;
-    if (first === undefined || this.state === 'opening' || this.isClosed) return;
-    this.mounts ??= new MountFile(this.gate, first.spec.path);
-    this.mounts.replace(mounts);
+    if (first === undefined || this.#state === 'opening' || this.isClosed) return;
+    this.#mounts ??= new MountFile(this.#gate, first.spec.path);
+    this.#mounts.replace(mounts);
   }
 
   /** Ends with `exported`. The coordinator has looked for faults in them. */
   replaceExports(change: number, exports: readonly ExportSpec[]): void {
-    if (this.diskSet !== null && !this.isClosed) {
-      this.diskSet.replaceExports(exports);
-      this.executor?.forgetCallers();
+    if (this.#diskSet !== null && !this.isClosed) {
+      this.#diskSet.replaceExports(exports);
+      this.#executor?.forgetCallers();
     }
-    this.tell({ kind: 'exported', change, roots: this.diskSet?.roots ?? [] });
+    this.#tell({ kind: 'exported', change, roots: this.#diskSet?.roots ?? [] });
   }
 
   /** Most of what was written unstable, while clients are still served: what is left for the gap is little. */
   async flush(): Promise<void> {
-    if (this.flusher !== null && this.mayServe()) await flushUnstable(this.flusher);
-    this.tell({ kind: 'flushed' });
+    if (this.#flusher !== null && this.#mayServe()) await flushUnstable(this.#flusher);
+    this.#tell({ kind: 'flushed' });
   }
 
   /** Says `held` when what runs is finished and on the disk; not at all if it is closed before. */
   async hold(): Promise<void> {
-    if (this.state !== 'serving' || this.kept !== null) return;
+    if (this.#state !== 'serving' || this.#kept !== null) return;
     const kept: (() => void)[] = [];
-    this.kept = kept;
-    for (const queue of this.queues.values()) queue.hold();
+    this.#kept = kept;
+    for (const queue of this.#queues.values()) queue.hold();
     // It may have ended meanwhile, and another one begun.
-    const isHeld = (): boolean => this.kept === kept && this.state === 'serving';
-    if (!(await this.settle(isHeld))) return;
-    this.gate.hold();
-    this.tell({ kind: 'held' });
+    const isHeld = (): boolean => this.#kept === kept && this.#state === 'serving';
+    if (!(await this.#settle(isHeld))) return;
+    this.#gate.hold();
+    this.#tell({ kind: 'held' });
   }
 
   /** In the order in which they came: what was kept is executed now, if there still is a right to. */
   resume(): void {
-    const { kept } = this;
-    this.kept = null;
-    this.gate.release();
-    for (const queue of this.queues.values()) queue.resume();
+    const kept = this.#kept;
+    this.#kept = null;
+    this.#gate.release();
+    for (const queue of this.#queues.values()) queue.resume();
     for (const work of kept ?? []) work();
   }
 
   /** Ends with `closed`. quiesce: the caller has seen to it that no more calls come. */
   async close(mode: CloseMode): Promise<void> {
-    if (mode === 'quiesce' && this.state === 'serving') {
-      this.state = 'closing';
+    if (mode === 'quiesce' && this.#state === 'serving') {
+      this.#state = 'closing';
       this.resume();
-      await this.finish();
+      await this.#finish();
     }
-    this.stopping = true;
+    this.#stopping = true;
     // An ownership record that is on its way must not arrive behind the next owner's.
-    await this.writing;
+    await this.#writing;
     await Promise.allSettled(this.volumes.map(({ recorded }) => recorded));
-    await this.mounts?.whenWritten();
+    await this.#mounts?.whenWritten();
     if (this.isClosed) return;
-    this.state = 'closed';
-    this.gate.close();
+    this.#state = 'closed';
+    this.#gate.close();
     this.halt();
-    if (this.diskSet !== null) await this.diskSet.close();
+    if (this.#diskSet !== null) await this.#diskSet.close();
     else await Promise.all(this.volumes.map((volume) => volume.close()));
-    this.tell({ kind: 'closed' });
+    this.#tell({ kind: 'closed' });
   }
 
-  private async finish(): Promise<void> {
-    if (!(await this.settle(() => true))) return;
+  async #finish(): Promise<void> {
+    if (!(await this.#settle(() => true))) return;
     // It is closed all the same: the next owner takes another write verifier.
-    this.writing = this.declareClean().catch((error: Error) =>
-      this.log('warn', `${this.message.home}: not recorded that all is on the disk: ${error.message}`),
+    this.#writing = this.#declareClean().catch((error: Error) =>
+      this.#log('warn', `${this.#message.home}: not recorded that all is on the disk: ${error.message}`),
     );
-    await this.writing;
+    await this.#writing;
   }
 
-  private async declareClean(): Promise<void> {
+  async #declareClean(): Promise<void> {
     for (const volume of this.volumes) {
-      if (this.stopping || volume.failed || !this.mayServe()) return;
+      if (this.#stopping || volume.failed || !this.#mayServe()) return;
       await volume.declareClean();
     }
   }
@@ -450,26 +450,27 @@ export class VolumeService {
    * waits for may give another one something to do, so they are looked at again until all are so at once. false: it could not be
    * done, is not ours to do any more, or is no longer `wanted`.
    */
-  private async settle(wanted: () => boolean): Promise<boolean> {
-    const { flusher } = this;
+  async #settle(wanted: () => boolean): Promise<boolean> {
+    const flusher = this.#flusher;
     if (flusher === null) return false;
-    const goesOn = (): boolean => wanted() && !this.isClosed && this.mayServe();
+    const goesOn = (): boolean => wanted() && !this.isClosed && this.#mayServe();
     for (;;) {
-      for (const queue of this.queues.values()) await new Promise<void>((resolve) => queue.whenIdle(resolve));
+      for (const queue of this.#queues.values())
+        await new Promise<void>((resolve) => queue.whenIdle(resolve));
       if (!goesOn()) return false;
       await flushUnstable(flusher);
       await Promise.all(this.volumes.map(flushJournal));
       await Promise.all(this.volumes.map(({ flushTimes }) => flushTimes.whenEnded()));
-      await this.mounts?.write();
+      await this.#mounts?.write();
       if (!goesOn() || this.volumes.some(({ failed }) => failed)) return false;
-      if (this.isSettled(flusher)) return true;
+      if (this.#isSettled(flusher)) return true;
     }
   }
 
-  private isSettled(flusher: DataFlusher): boolean {
+  #isSettled(flusher: DataFlusher): boolean {
     const busy = this.volumes.some(({ flushTimes }) => flushTimes.underWay > 0);
-    if (this.mounts?.isSettled === false) return false;
-    return !busy && !flusher.hasUnstable && [...this.queues.values()].every(({ isAtRest }) => isAtRest);
+    if (this.#mounts?.isSettled === false) return false;
+    return !busy && !flusher.hasUnstable && [...this.#queues.values()].every(({ isAtRest }) => isAtRest);
   }
 }
 

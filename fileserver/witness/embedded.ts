@@ -40,35 +40,35 @@ export interface EmbeddedWitnessOptions {
 }
 
 export class EmbeddedWitness implements Witness {
-  private readonly directory: string;
-  private readonly callMs: number;
-  private readonly log: Log;
-  private readonly watchers = new Map<string, () => void>();
-  private readonly ends: (() => void)[] = [];
-  private noting: Promise<unknown> = Promise.resolve();
+  readonly #directory: string;
+  readonly #callMs: number;
+  readonly #log: Log;
+  readonly #watchers = new Map<string, () => void>();
+  readonly #ends: (() => void)[] = [];
+  #noting: Promise<unknown> = Promise.resolve();
   /** By home: whether the last notes were written. */
-  private readonly lastNoted = new Map<string, Promise<boolean>>();
-  private watchingDirectory: FSWatcher | null = null;
+  readonly #lastNoted = new Map<string, Promise<boolean>>();
+  #watchingDirectory: FSWatcher | null = null;
 
   constructor(options: EmbeddedWitnessOptions) {
-    this.directory = options.directory;
-    this.callMs = options.callMs;
-    this.log = options.log;
+    this.#directory = options.directory;
+    this.#callMs = options.callMs;
+    this.#log = options.log;
   }
 
   read(home: string): Promise<LeaseReadOutcome> {
-    const reading = this.load(home).then(
+    const reading = this.#load(home).then(
       (sighting): LeaseReadOutcome => ({ kind: 'found', sighting }),
       (error: Error): LeaseReadOutcome => {
-        this.log.warn(`Cannot read the Lease of ${home} in ${this.directory}: ${error.message}`);
+        this.#log.warn(`Cannot read the Lease of ${home} in ${this.#directory}: ${error.message}`);
         return { kind: 'unknown' };
       },
     );
-    return readWithin(this.callMs, reading);
+    return readWithin(this.#callMs, reading);
   }
 
   compareAndSwap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
-    return writeWithin(this.callMs, this.swap(home, version, ownership));
+    return writeWithin(this.#callMs, this.#swap(home, version, ownership));
   }
 
   watch(home: string, seen: (sighting: LeaseSighting) => void): void {
@@ -80,65 +80,65 @@ export class EmbeddedWitness implements Witness {
       if (reading) return;
       reading = true;
       try {
-        const sighting = await this.load(home);
+        const sighting = await this.#load(home);
         if (sighting.version !== last) reportingErrors(() => seen(sighting));
         last = sighting.version;
       } catch (error) {
-        this.log.debug(`Cannot read the Lease of ${home} now: ${(error as Error).message}`);
+        this.#log.debug(`Cannot read the Lease of ${home} now: ${(error as Error).message}`);
       }
       reading = false;
       if (again) inBackground(look());
     };
-    this.watchers.set(home, () => inBackground(look()));
+    this.#watchers.set(home, () => inBackground(look()));
     const poll = repeat(look, POLL_MS);
-    this.ends.push(() => clearInterval(poll));
-    inBackground(look().then(() => this.watchDirectory()));
+    this.#ends.push(() => clearInterval(poll));
+    inBackground(look().then(() => this.#watchDirectory()));
   }
 
   annotate(home: string, notes: LeaseNotes): void {
     // One after the other: each is merged with what is there.
-    const written = this.noting.then(() =>
-      this.note(home, notes).then(
+    const written = this.#noting.then(() =>
+      this.#note(home, notes).then(
         () => true,
         (error: Error) => {
-          this.log.warn(`Cannot write the notes of ${home} in ${this.directory}: ${error.message}`);
+          this.#log.warn(`Cannot write the notes of ${home} in ${this.#directory}: ${error.message}`);
           return false;
         },
       ),
     );
-    this.noting = written;
-    this.lastNoted.set(home, written);
+    this.#noting = written;
+    this.#lastNoted.set(home, written);
   }
 
   async noted(home: string): Promise<boolean> {
-    return (await this.lastNoted.get(home)) ?? true;
+    return (await this.#lastNoted.get(home)) ?? true;
   }
 
   async close(ms: number): Promise<void> {
-    for (const end of this.ends.splice(0)) end();
-    this.watchers.clear();
-    await Promise.race([this.noting, delay(ms, undefined, { ref: false })]);
+    for (const end of this.#ends.splice(0)) end();
+    this.#watchers.clear();
+    await Promise.race([this.#noting, delay(ms, undefined, { ref: false })]);
   }
 
-  private path(home: string, suffix: string): string {
-    return join(this.directory, `${home}.${suffix}`);
+  #path(home: string, suffix: string): string {
+    return join(this.#directory, `${home}.${suffix}`);
   }
 
-  private lease(home: string): VersionedFile {
-    return new VersionedFile(this.directory, `${home}.lease`);
+  #lease(home: string): VersionedFile {
+    return new VersionedFile(this.#directory, `${home}.lease`);
   }
 
-  private written(home: string): VersionedFile {
-    return new VersionedFile(this.directory, `${home}.written`);
+  #written(home: string): VersionedFile {
+    return new VersionedFile(this.#directory, `${home}.written`);
   }
 
-  private async load(home: string): Promise<LeaseSighting> {
-    return this.withWritten(home, await this.loadLease(home));
+  async #load(home: string): Promise<LeaseSighting> {
+    return this.#withWritten(home, await this.#loadLease(home));
   }
 
   /** With what is known of the volumes; without it where that cannot be read or understood. */
-  private async withWritten(home: string, sighting: LeaseSighting): Promise<LeaseSighting> {
-    const newest = await this.written(home)
+  async #withWritten(home: string, sighting: LeaseSighting): Promise<LeaseSighting> {
+    const newest = await this.#written(home)
       .newest()
       .catch(() => null);
     const written = parseWrittenFile(newest?.text ?? '');
@@ -147,11 +147,11 @@ export class EmbeddedWitness implements Witness {
   }
 
   /** Reads the Lease; makes the first one if there is none. */
-  private async loadLease(home: string): Promise<LeaseSighting> {
-    const lease = this.lease(home);
+  async #loadLease(home: string): Promise<LeaseSighting> {
+    const lease = this.#lease(home);
     let newest = await lease.newest();
     if (newest === null) {
-      await mkdir(this.directory, { recursive: true });
+      await mkdir(this.#directory, { recursive: true });
       await lease.add(1, formatLeaseFile(firstSighting));
       newest = await lease.newest();
     }
@@ -160,83 +160,83 @@ export class EmbeddedWitness implements Witness {
   }
 
   /** `refused` as long as nothing was written. */
-  private async swap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
+  async #swap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
     try {
-      return await this.replace(home, version, (before) => withOwnership(before, ownership));
+      return await this.#replace(home, version, (before) => withOwnership(before, ownership));
     } catch (error) {
-      const message = `the Lease of ${home} in ${this.directory}: ${(error as Error).message}`;
-      this.log.warn(`Cannot write ${message}`);
+      const message = `the Lease of ${home} in ${this.#directory}: ${(error as Error).message}`;
+      this.#log.warn(`Cannot write ${message}`);
       return { kind: 'refused', message };
     }
   }
 
   /** Rejects as long as nothing was written. */
-  private async replace(
+  async #replace(
     home: string,
     version: string,
     change: (before: LeaseSighting) => LeaseSighting,
   ): Promise<LeaseWriteOutcome> {
-    const before = await this.loadLease(home);
+    const before = await this.#loadLease(home);
     if (before.version !== version) return { kind: 'conflict' };
     const after = change(before);
-    const outcome = await this.lease(home).add(Number(after.version), formatLeaseFile(after), () =>
-      this.record(home, before, after),
+    const outcome = await this.#lease(home).add(Number(after.version), formatLeaseFile(after), () =>
+      this.#record(home, before, after),
     );
     if (outcome === 'taken') return { kind: 'conflict' };
     if (outcome === 'unknown') return { kind: 'unknown' };
-    return { kind: 'applied', sighting: await this.withWritten(home, after) };
+    return { kind: 'applied', sighting: await this.#withWritten(home, after) };
   }
 
   /** Not durable against a crash of the machine, as nothing depends on it. */
-  private record(home: string, before: LeaseSighting, after: LeaseSighting): void {
+  #record(home: string, before: LeaseSighting, after: LeaseSighting): void {
     const { holder, epoch, acknowledger, releasedTo } = after.record;
     if (holder === before.record.holder && acknowledger === before.record.acknowledger) return;
     const line = { bootMs: bootMs(), version: after.version, holder, epoch, acknowledger, releasedTo };
-    appendFileSync(this.path(home, 'history'), `${JSON.stringify(line)}\n`);
+    appendFileSync(this.#path(home, 'history'), `${JSON.stringify(line)}\n`);
   }
 
-  private async note(home: string, notes: LeaseNotes): Promise<void> {
-    if (notes.maintenance !== undefined) await this.setMaintenance(home, notes.maintenance);
+  async #note(home: string, notes: LeaseNotes): Promise<void> {
+    if (notes.maintenance !== undefined) await this.#setMaintenance(home, notes.maintenance);
     if (notes.written !== undefined) {
       // Only the owner of an epoch writes of it. What is written late, of an earlier epoch, lowers nothing.
-      await this.written(home).put(notes.written.epoch, `${JSON.stringify(notes.written)}\n`);
+      await this.#written(home).put(notes.written.epoch, `${JSON.stringify(notes.written)}\n`);
     }
-    const path = this.path(home, 'notes');
+    const path = this.#path(home, 'notes');
     const before = await readFile(path, 'utf8').then(JSON.parse, () => ({}));
     await writeFile(`${path}.${process.pid}.tmp`, `${JSON.stringify({ ...before, ...notes }, null, 2)}\n`);
     await rename(`${path}.${process.pid}.tmp`, path);
   }
 
   /** The one note that servers act by: beside the ownership, where all of them see it. Rejects after `callMs`. */
-  private async setMaintenance(home: string, maintenance: string | null): Promise<void> {
-    const giveUpAt = bootMs() + this.callMs;
+  async #setMaintenance(home: string, maintenance: string | null): Promise<void> {
+    const giveUpAt = bootMs() + this.#callMs;
     for (;;) {
-      const { version } = await this.loadLease(home);
-      const outcome = await this.replace(home, version, (before) => ({
+      const { version } = await this.#loadLease(home);
+      const outcome = await this.#replace(home, version, (before) => ({
         version: String(Number(before.version) + 1),
         record: { ...before.record, maintenance },
       }));
       if (outcome.kind === 'applied') return;
-      if (bootMs() > giveUpAt) throw new Error(`others wrote the Lease for ${this.callMs} ms`);
+      if (bootMs() > giveUpAt) throw new Error(`others wrote the Lease for ${this.#callMs} ms`);
     }
   }
 
   /** One watch for all disk sets; begun once the directory is there. */
-  private watchDirectory(): void {
-    if (this.ends.length === 0 || this.watchingDirectory !== null) return;
+  #watchDirectory(): void {
+    if (this.#ends.length === 0 || this.#watchingDirectory !== null) return;
     try {
-      const watcher = watch(this.directory, (_event, file) => {
-        for (const [home, look] of this.watchers) {
+      const watcher = watch(this.#directory, (_event, file) => {
+        for (const [home, look] of this.#watchers) {
           if (file === null || file.startsWith(`${home}.lease-`)) look();
         }
       });
       watcher.on('error', () => {
         // The poll goes on.
       });
-      this.watchingDirectory = watcher;
-      this.ends.push(() => watcher.close());
+      this.#watchingDirectory = watcher;
+      this.#ends.push(() => watcher.close());
     } catch (error) {
-      this.log.debug(`No file events from ${this.directory}: ${(error as Error).message}`);
+      this.#log.debug(`No file events from ${this.#directory}: ${(error as Error).message}`);
     }
   }
 }

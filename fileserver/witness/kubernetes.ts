@@ -49,41 +49,41 @@ export interface KubernetesWitnessOptions {
 }
 
 export class KubernetesWitness implements Witness {
-  private readonly options: KubernetesWitnessOptions;
-  private readonly reflectors: Reflector<Lease>[] = [];
-  private readonly polls: NodeJS.Timeout[] = [];
+  readonly #options: KubernetesWitnessOptions;
+  readonly #reflectors: Reflector<Lease>[] = [];
+  readonly #polls: NodeJS.Timeout[] = [];
   /** By home: the newest objects, oldest first. */
-  private readonly remembered = new Map<string, Lease[]>();
-  private readonly notes = new Map<string, LeaseNotes>();
-  private readonly noting = new Map<string, Promise<void>>();
-  private readonly closing = new AbortController();
+  readonly #remembered = new Map<string, Lease[]>();
+  readonly #notes = new Map<string, LeaseNotes>();
+  readonly #noting = new Map<string, Promise<void>>();
+  readonly #closing = new AbortController();
 
   constructor(options: KubernetesWitnessOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   read(home: string): Promise<LeaseReadOutcome> {
-    const reading = this.get(home).then(
-      (lease): LeaseReadOutcome => ({ kind: 'found', sighting: this.sighting(home, lease) }),
+    const reading = this.#get(home).then(
+      (lease): LeaseReadOutcome => ({ kind: 'found', sighting: this.#sighting(home, lease) }),
     );
     const answer = reading.catch((error: unknown): LeaseReadOutcome => {
-      this.options.log.warn(`Cannot read the Lease of ${home}: ${messageOf(error)}`);
+      this.#options.log.warn(`Cannot read the Lease of ${home}: ${messageOf(error)}`);
       return { kind: 'unknown' };
     });
-    return readWithin(this.options.callMs, answer, this.late);
+    return readWithin(this.#options.callMs, answer, this.#late);
   }
 
   compareAndSwap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
-    return writeWithin(this.options.callMs, this.swap(home, version, ownership), this.late);
+    return writeWithin(this.#options.callMs, this.#swap(home, version, ownership), this.#late);
   }
 
   watch(home: string, seen: (sighting: LeaseSighting) => void): void {
-    const { client, namespace, log } = this.options;
-    const name = this.nameOf(home);
+    const { client, namespace, log } = this.#options;
+    const name = this.#nameOf(home);
     const take = (lease: Lease): void => {
       let sighting: LeaseSighting;
       try {
-        sighting = this.sighting(home, lease);
+        sighting = this.#sighting(home, lease);
       } catch (error) {
         log.error(`The Lease ${name} of ${home} cannot be understood: ${messageOf(error)}`);
         return;
@@ -110,66 +110,66 @@ export class KubernetesWitness implements Witness {
         ),
     });
     reflector.start();
-    this.reflectors.push(reflector);
+    this.#reflectors.push(reflector);
     const look = (): Promise<void> =>
-      this.get(home).then(take, (error: unknown) => {
+      this.#get(home).then(take, (error: unknown) => {
         log.debug(`Cannot read the Lease ${name}: ${messageOf(error)}`);
       });
-    const poll = repeat(look, this.options.pollMs ?? POLL_MS);
-    this.polls.push(poll);
+    const poll = repeat(look, this.#options.pollMs ?? POLL_MS);
+    this.#polls.push(poll);
   }
 
   annotate(home: string, notes: LeaseNotes): void {
-    this.notes.set(home, { ...this.notes.get(home), ...notes });
-    if (!this.noting.has(home)) this.noting.set(home, this.writeNotes(home));
+    this.#notes.set(home, { ...this.#notes.get(home), ...notes });
+    if (!this.#noting.has(home)) this.#noting.set(home, this.#writeNotes(home));
   }
 
   async noted(home: string): Promise<boolean> {
-    await this.noting.get(home);
-    return !this.notes.has(home);
+    await this.#noting.get(home);
+    return !this.#notes.has(home);
   }
 
   async close(ms: number): Promise<void> {
-    for (const poll of this.polls.splice(0)) clearInterval(poll);
+    for (const poll of this.#polls.splice(0)) clearInterval(poll);
     const late = delay(ms, undefined, { ref: false });
-    await Promise.race([Promise.all(this.noting.values()), late]);
-    this.closing.abort();
-    await Promise.race([Promise.all(this.reflectors.map((one) => one.stop())), late]);
+    await Promise.race([Promise.all(this.#noting.values()), late]);
+    this.#closing.abort();
+    await Promise.race([Promise.all(this.#reflectors.map((one) => one.stop())), late]);
   }
 
   /**
    * Where one call was not answered in time, the next goes over a new connection: it must not wait for another one that
    * led to the same API server, which may be gone. A solo holder's right lasts for two calls without an answer, not for three.
    */
-  private readonly late = (): void => this.options.client.renewConnections();
+  readonly #late = (): void => this.#options.client.renewConnections();
 
-  private nameOf(home: string): string {
-    const name = this.options.leases[home];
+  #nameOf(home: string): string {
+    const name = this.#options.leases[home];
     if (name === undefined) throw new Error(`no Lease is configured for ${home}`);
     return name;
   }
 
   /** A read of the current state, not of a cache. */
-  private get(home: string): Promise<Lease> {
-    const { client, namespace, callMs } = this.options;
+  #get(home: string): Promise<Lease> {
+    const { client, namespace, callMs } = this.#options;
     const timeoutMs = callMs + GRACE_MS;
-    return client.get<Lease>(resources.leases, { namespace, name: this.nameOf(home) }, { timeoutMs });
+    return client.get<Lease>(resources.leases, { namespace, name: this.#nameOf(home) }, { timeoutMs });
   }
 
   /** Throws if the ownership cannot be understood. */
-  private sighting(home: string, lease: Lease): LeaseSighting {
+  #sighting(home: string, lease: Lease): LeaseSighting {
     const record = recordOf(lease);
-    const kept = this.remembered.get(home) ?? [];
+    const kept = this.#remembered.get(home) ?? [];
     if (!kept.some((one) => one.metadata.resourceVersion === lease.metadata.resourceVersion)) {
-      this.remembered.set(home, [...kept.slice(1 - REMEMBERED), lease]);
+      this.#remembered.set(home, [...kept.slice(1 - REMEMBERED), lease]);
     }
     return { version: lease.metadata.resourceVersion!, record };
   }
 
-  private async swap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
-    const base = this.remembered.get(home)?.find((one) => one.metadata.resourceVersion === version);
+  async #swap(home: string, version: string, ownership: LeaseOwnership): Promise<LeaseWriteOutcome> {
+    const base = this.#remembered.get(home)?.find((one) => one.metadata.resourceVersion === version);
     if (base === undefined) return { kind: 'conflict' };
-    const { client, leaseMs, callMs, log } = this.options;
+    const { client, leaseMs, callMs, log } = this.#options;
     const deadline = performance.now() + callMs;
     let current = base;
     for (let tries = 0; tries < CONFLICTS_MAX; tries++) {
@@ -179,14 +179,14 @@ export class KubernetesWitness implements Witness {
       try {
         const wanted = withOwnership(current, ownership, leaseMs, microTime(new Date()));
         const written = await client.replace(resources.leases, wanted, { timeoutMs: timeoutMs + GRACE_MS });
-        return { kind: 'applied', sighting: this.sighting(home, written) };
+        return { kind: 'applied', sighting: this.#sighting(home, written) };
       } catch (error) {
         if (!isConflict(error)) {
           log.warn(`Cannot write the Lease of ${home}: ${messageOf(error)}`);
           return certain(error) ? { kind: 'refused', message: messageOf(error) } : { kind: 'unknown' };
         }
       }
-      const newer = await this.get(home).catch(() => null);
+      const newer = await this.#get(home).catch(() => null);
       if (newer === null || !unchanged(base, newer)) return { kind: 'conflict' };
       current = newer;
     }
@@ -194,22 +194,22 @@ export class KubernetesWitness implements Witness {
   }
 
   /** Read, change, replace, until nothing is left to write. Never in the way of the ownership: that one retries. */
-  private async writeNotes(home: string): Promise<void> {
-    const { client, log } = this.options;
-    while (!this.closing.signal.aborted) {
-      const notes = this.notes.get(home);
+  async #writeNotes(home: string): Promise<void> {
+    const { client, log } = this.#options;
+    while (!this.#closing.signal.aborted) {
+      const notes = this.#notes.get(home);
       if (notes === undefined) break;
       try {
-        await client.replace(resources.leases, withNotes(await this.get(home), notes), { timeoutMs: 5000 });
+        await client.replace(resources.leases, withNotes(await this.#get(home), notes), { timeoutMs: 5000 });
         // Newer ones may have come meanwhile.
-        if (this.notes.get(home) === notes) this.notes.delete(home);
+        if (this.#notes.get(home) === notes) this.#notes.delete(home);
       } catch (error) {
         if (isConflict(error)) continue;
         log.warn(`Cannot write notes beside the Lease of ${home}: ${messageOf(error)}`);
-        await delay(NOTE_RETRY_MS, undefined, { ref: false, signal: this.closing.signal }).catch(() => {});
+        await delay(NOTE_RETRY_MS, undefined, { ref: false, signal: this.#closing.signal }).catch(() => {});
       }
     }
-    this.noting.delete(home);
+    this.#noting.delete(home);
   }
 }
 

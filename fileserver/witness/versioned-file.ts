@@ -22,22 +22,22 @@ export interface FileVersion {
 let written = 0;
 
 export class VersionedFile {
-  private readonly directory: string;
-  private readonly name: string;
+  readonly #directory: string;
+  readonly #name: string;
 
   constructor(directory: string, name: string) {
-    this.directory = directory;
-    this.name = name;
+    this.#directory = directory;
+    this.#name = name;
   }
 
   /** Null: there is none yet. Rejects with the errors of readdir(3) and read(2). */
   async newest(): Promise<FileVersion | null> {
     for (;;) {
-      const number = Math.max(...(await this.numbers()), 0);
+      const number = Math.max(...(await this.#numbers()), 0);
       if (number === 0) return null;
       try {
         // Read after the names: had a newer version been complete before, it would be among them or this one gone by now.
-        return { number, text: await readFile(this.path(number), 'utf8') };
+        return { number, text: await readFile(this.#path(number), 'utf8') };
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       }
@@ -52,24 +52,24 @@ export class VersionedFile {
    */
   async add(number: number, text: string, made = (): void => {}): Promise<'added' | 'taken' | 'unknown'> {
     try {
-      await this.prepared(text, (temporary) => linkSync(temporary, this.path(number)));
+      await this.#prepared(text, (temporary) => linkSync(temporary, this.#path(number)));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return 'taken';
       throw error;
     }
-    return this.settle(number, made);
+    return this.#settle(number, made);
   }
 
   /** Writes version `number`, in place of one that is there: for a file whose version n is one process's alone. */
   async put(number: number, text: string): Promise<void> {
-    await this.prepared(text, (temporary) => renameSync(temporary, this.path(number)));
-    await this.settle(number, () => {});
+    await this.#prepared(text, (temporary) => renameSync(temporary, this.#path(number)));
+    await this.#settle(number, () => {});
   }
 
   /** `place` gives the complete file its name. */
-  private async prepared(text: string, place: (temporary: string) => void): Promise<void> {
+  async #prepared(text: string, place: (temporary: string) => void): Promise<void> {
     written += 1;
-    const temporary = join(this.directory, `.${this.name}-${process.pid}-${written}.tmp`);
+    const temporary = join(this.#directory, `.${this.#name}-${process.pid}-${written}.tmp`);
     try {
       const file = await open(temporary, 'wx', 0o600);
       try {
@@ -84,28 +84,28 @@ export class VersionedFile {
     }
   }
 
-  private async settle(number: number, made: () => void): Promise<'added' | 'unknown'> {
+  async #settle(number: number, made: () => void): Promise<'added' | 'unknown'> {
     try {
       made();
-      const directory = await open(this.directory, 'r');
+      const directory = await open(this.#directory, 'r');
       await directory.sync().finally(() => directory.close());
-      const numbers = await this.numbers();
+      const numbers = await this.#numbers();
       const newest = Math.max(...numbers);
       const old = numbers.filter((one) => one <= newest - KEPT);
-      await Promise.all(old.map((one) => unlink(this.path(one)).catch(() => {})));
+      await Promise.all(old.map((one) => unlink(this.#path(one)).catch(() => {})));
       return old.includes(number) ? 'unknown' : 'added';
     } catch {
       return 'unknown';
     }
   }
 
-  private path(number: number): string {
-    return join(this.directory, `${this.name}-${number}`);
+  #path(number: number): string {
+    return join(this.#directory, `${this.#name}-${number}`);
   }
 
-  private async numbers(): Promise<number[]> {
-    const prefix = `${this.name}-`;
-    const names = await readdir(this.directory).catch((error: NodeJS.ErrnoException) => {
+  async #numbers(): Promise<number[]> {
+    const prefix = `${this.#name}-`;
+    const names = await readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;
     });

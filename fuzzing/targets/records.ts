@@ -12,22 +12,22 @@ type Said = Uint8Array | string;
 
 /** Lends one memory and sees to it that it comes back once. */
 class Lender implements LongRecordMemory {
-  private readonly memory = new Uint8Array(RECORD_SIZE_MAX);
-  private lent = false;
+  readonly #memory = new Uint8Array(RECORD_SIZE_MAX);
+  #lent = false;
 
   take(): Uint8Array {
-    mustHold(!this.lent, 'memory is taken twice');
-    this.lent = true;
-    return this.memory;
+    mustHold(!this.#lent, 'memory is taken twice');
+    this.#lent = true;
+    return this.#memory;
   }
 
   giveBack(memory: Uint8Array): void {
-    mustHold(this.lent && memory === this.memory, 'memory is given back that was not lent');
-    this.lent = false;
+    mustHold(this.#lent && memory === this.#memory, 'memory is given back that was not lent');
+    this.#lent = false;
   }
 
   isBack(): boolean {
-    return !this.lent;
+    return !this.#lent;
   }
 }
 

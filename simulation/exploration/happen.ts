@@ -69,49 +69,49 @@ export function feed(world: World, laws: Laws, to: Incarnation, input: Input): W
 
 /** The driver's ports for one step of one process: each call leads to another world. */
 class PortCalls {
-  private world: World;
-  private readonly me: Incarnation;
+  #world: World;
+  readonly #me: Incarnation;
 
   constructor(world: World, me: Incarnation) {
-    this.world = world;
-    this.me = me;
+    this.#world = world;
+    this.#me = me;
   }
 
   ended(state: Process['state']): World {
-    this.change({ state });
-    return this.world;
+    this.#change({ state });
+    return this.#world;
   }
 
   ports(laws: Laws): DriverPorts {
     const nothing = (): void => {};
     const ports: DriverPorts = {
       // Whoever wants to be woken is asked when time goes on (moves.ts).
-      clock: { now: () => this.world.now, wakeAt: nothing },
+      clock: { now: () => this.#world.now, wakeAt: nothing },
       witness: {
-        read: (home) => this.call({ kind: 'readLease', home }),
+        read: (home) => this.#call({ kind: 'readLease', home }),
         compareAndSwap: (home, token, version, ownership) =>
-          this.call({ kind: 'writeLease', home, token, version, ownership }),
-        answer: (home, requestId) => this.answer(home, requestId),
+          this.#call({ kind: 'writeLease', home, token, version, ownership }),
+        answer: (home, requestId) => this.#answer(home, requestId),
       },
-      interconnect: { send: (to, message) => this.send(to, message) },
+      interconnect: { send: (to, message) => this.#send(to, message) },
       dataPath: {
-        grant: (home, until) => this.grant(home, until),
+        grant: (home, until) => this.#grant(home, until),
         prepare: nothing,
-        open: (home, epoch) => this.open(home, epoch),
-        close: (home, mode) => this.close(home, mode),
+        open: (home, epoch) => this.#open(home, epoch),
+        close: (home, mode) => this.#close(home, mode),
         freeze: nothing,
         thaw: nothing,
         disksAt: nothing,
       },
       watchdog: {
-        arm: (home, switchAt) => this.changePath(home, { switchAt }),
-        disarm: (home) => this.changePath(home, { switchAt: null }),
+        arm: (home, switchAt) => this.#changePath(home, { switchAt }),
+        disarm: (home) => this.#changePath(home, { switchAt: null }),
       },
-      sentinel: { setHoldings: (registered) => this.change({ registered }) },
+      sentinel: { setHoldings: (registered) => this.#change({ registered }) },
       gate: { open: nothing, withdraw: nothing, close: nothing },
       observer: { traced: nothing },
       stopped: () => {
-        this.world = kill(this.world, this.me);
+        this.#world = kill(this.#world, this.#me);
       },
       failed: (error) => {
         throw error;
@@ -120,75 +120,75 @@ class PortCalls {
     const around = {
       timing: TIMING,
       homes: [HOME, PARTNER],
-      isOpen: (home: ServerName) => this.process.paths[home]?.open?.phase === 'open',
-      right: (home: ServerName) => this.process.paths[home]?.right ?? null,
-      feed: (input: Input) => this.queue(inputFor(this.world, this.me, input)),
+      isOpen: (home: ServerName) => this.#process.paths[home]?.open?.phase === 'open',
+      right: (home: ServerName) => this.#process.paths[home]?.right ?? null,
+      feed: (input: Input) => this.#queue(inputFor(this.#world, this.#me, input)),
     };
     return laws.variant?.ports?.(ports, around) ?? ports;
   }
 
-  private get process(): Process {
-    return processOf(this.world, this.me)!;
+  get #process(): Process {
+    return processOf(this.#world, this.#me)!;
   }
 
-  private change(changed: Partial<Process>): void {
-    this.world = withProcess(this.world, { ...this.process, ...changed });
+  #change(changed: Partial<Process>): void {
+    this.#world = withProcess(this.#world, { ...this.#process, ...changed });
   }
 
-  private changePath(home: ServerName, changed: Partial<DiskSetPath>): void {
-    if (home in this.world.leases) this.world = withPath(this.world, this.me, home, changed);
+  #changePath(home: ServerName, changed: Partial<DiskSetPath>): void {
+    if (home in this.#world.leases) this.#world = withPath(this.#world, this.#me, home, changed);
   }
 
-  private queue(event: Happening): void {
-    this.world = queued(this.world, event);
+  #queue(event: Happening): void {
+    this.#world = queued(this.#world, event);
   }
 
-  private call(effect: Extract<Happening, { kind: 'call' }>['effect']): void {
-    if (!(effect.home in this.world.leases)) return;
-    this.queue({ kind: 'call', from: this.me, effect, sentAt: this.world.now, silent: false });
+  #call(effect: Extract<Happening, { kind: 'call' }>['effect']): void {
+    if (!(effect.home in this.#world.leases)) return;
+    this.#queue({ kind: 'call', from: this.#me, effect, sentAt: this.#world.now, silent: false });
   }
 
-  private answer(home: ServerName, requestId: string): void {
-    if (this.world.leases[home]?.request?.id === requestId)
-      this.world = withLease(this.world, home, { request: null });
+  #answer(home: ServerName, requestId: string): void {
+    if (this.#world.leases[home]?.request?.id === requestId)
+      this.#world = withLease(this.#world, home, { request: null });
   }
 
-  private send(to: Incarnation, message: PairMessage): void {
-    const target = processOf(this.world, to);
-    if (target === undefined || !target.alive || !connected(this.world, this.me, to)) return;
-    if (this.world.cut.includes(`${this.me}>${target.me}`)) return;
-    this.queue(inputFor(this.world, to, { kind: 'message', from: this.me, message }));
+  #send(to: Incarnation, message: PairMessage): void {
+    const target = processOf(this.#world, to);
+    if (target === undefined || !target.alive || !connected(this.#world, this.#me, to)) return;
+    if (this.#world.cut.includes(`${this.#me}>${target.me}`)) return;
+    this.#queue(inputFor(this.#world, to, { kind: 'message', from: this.#me, message }));
   }
 
   /**
    * A cut may come between a thread's check of the right and its system call: then a write is on its way until it is said that
    * there is none.
    */
-  private grant(home: ServerName, until: number | null): void {
-    const path = this.process.paths[home];
+  #grant(home: ServerName, until: number | null): void {
+    const path = this.#process.paths[home];
     if (path === undefined) return;
     const { open, right } = path;
-    const held = until === null && right !== null && this.world.now <= right;
+    const held = until === null && right !== null && this.#world.now <= right;
     const checked = held && open !== null && open.phase !== 'failing';
-    this.changePath(home, { right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
+    this.#changePath(home, { right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
     // Each of several threads says it for itself, by ending.
     if (checked && open.threads.length === 0)
-      this.queue(inputFor(this.world, this.me, { kind: 'changesEnded', home }));
+      this.#queue(inputFor(this.#world, this.#me, { kind: 'changesEnded', home }));
   }
 
-  private open(home: ServerName, epoch: number): void {
-    const { volumes } = this.world;
+  #open(home: ServerName, epoch: number): void {
+    const { volumes } = this.#world;
     const threads = volumes === 1 ? [] : Array.from({ length: volumes }, () => 'opening' as const);
-    this.changePath(home, { open: { epoch, phase: 'opening', threads } });
-    if (volumes === 1) this.queue(inputFor(this.world, this.me, { kind: 'diskSetOpened', home, epoch }));
-    for (const volume of threads.keys()) this.queue({ kind: 'thread', to: this.me, home, epoch, volume });
+    this.#changePath(home, { open: { epoch, phase: 'opening', threads } });
+    if (volumes === 1) this.#queue(inputFor(this.#world, this.#me, { kind: 'diskSetOpened', home, epoch }));
+    for (const volume of threads.keys()) this.#queue({ kind: 'thread', to: this.#me, home, epoch, volume });
   }
 
-  private close(home: ServerName, mode: 'quiesce' | 'fence'): void {
-    const open = this.process.paths[home]?.open ?? null;
+  #close(home: ServerName, mode: 'quiesce' | 'fence'): void {
+    const open = this.#process.paths[home]?.open ?? null;
     const threads = open?.threads ?? [];
     if (open !== null && threads.some((thread) => thread !== 'ended')) {
-      this.changePath(home, {
+      this.#changePath(home, {
         open: {
           ...open,
           phase: open.phase === 'fencing' ? 'fencing' : 'quiescing',
@@ -196,13 +196,14 @@ class PortCalls {
         },
       });
       for (const [volume, thread] of threads.entries())
-        if (thread === 'open') this.queue({ kind: 'thread', to: this.me, home, epoch: open.epoch, volume });
+        if (thread === 'open') this.#queue({ kind: 'thread', to: this.#me, home, epoch: open.epoch, volume });
       return;
     }
-    if (mode === 'quiesce' && open !== null) this.changePath(home, { open: { ...open, phase: 'quiescing' } });
+    if (mode === 'quiesce' && open !== null)
+      this.#changePath(home, { open: { ...open, phase: 'quiescing' } });
     else if (open?.phase !== 'fencing' && open?.phase !== 'still' && open?.phase !== 'failing')
-      this.changePath(home, { open: null });
-    this.queue(inputFor(this.world, this.me, { kind: 'diskSetClosed', home }));
+      this.#changePath(home, { open: null });
+    this.#queue(inputFor(this.#world, this.#me, { kind: 'diskSetClosed', home }));
   }
 }
 

@@ -66,33 +66,33 @@ function ranked(text: string): string {
 }
 
 class Scale {
-  private readonly now: number;
-  private readonly world: World;
+  readonly #now: number;
+  readonly #world: World;
   /** Whose epochs and renewals are meant. */
-  private home: ServerName = HOME;
-  private readonly states = new Map<string, ServerState>();
+  #home: ServerName = HOME;
+  readonly #states = new Map<string, ServerState>();
   /** Whose sequence numbers and tokens are meant. */
-  private by: ServerState | null = null;
+  #by: ServerState | null = null;
 
   constructor(world: World) {
-    this.now = world.now;
-    this.world = world;
-    for (const { me, state } of world.processes) this.states.set(me, state);
+    this.#now = world.now;
+    this.#world = world;
+    for (const { me, state } of world.processes) this.#states.set(me, state);
   }
 
   /** What says nothing of its disk set itself. */
   of(home: ServerName, name: string, value: unknown): string {
-    this.home = home;
+    this.#home = home;
     return this.value(name, value);
   }
 
   process(process: Process): string {
     const { state, me } = process;
     if (!process.alive) return `${me} dead`;
-    this.by = state;
-    const homes = homesIn(this.world);
+    this.#by = state;
+    const homes = homesIn(this.#world);
     const sets = [state.own, state.foreign].filter(({ home }) => homes.includes(home));
-    const recent = state.sentAt.filter(({ at }) => at > this.now - TIMING.leaseMs);
+    const recent = state.sentAt.filter(({ at }) => at > this.#now - TIMING.leaseMs);
     return [
       me,
       ...sets.map((set) => this.of(set.home, 'set', set)),
@@ -108,17 +108,17 @@ class Scale {
   }
 
   value(name: string, value: unknown): string {
-    if (typeof value === 'number') return this.number(name, value);
+    if (typeof value === 'number') return this.#number(name, value);
     if (value === null || typeof value !== 'object') return String(value);
     if (Array.isArray(value)) {
       let text = '[';
       for (const one of value) text += `${this.value(name, one)},`;
       return `${text}]`;
     }
-    const from = this.senderOf(value as Record<string, unknown>);
-    const before = this.home;
-    if ('home' in value && this.world.leases[value.home as ServerName] !== undefined)
-      this.home = value.home as ServerName;
+    const from = this.#senderOf(value as Record<string, unknown>);
+    const before = this.#home;
+    if ('home' in value && this.#world.leases[value.home as ServerName] !== undefined)
+      this.#home = value.home as ServerName;
     let text = '{';
     for (const key in value) {
       if (LEFT_OUT.has(key)) continue;
@@ -127,43 +127,43 @@ class Scale {
       if (key === 'message' && typeof inner === 'string') continue;
       text += `${key}:${this.value(key, inner)},`;
     }
-    if (from !== undefined) this.by = from;
-    this.home = before;
+    if (from !== undefined) this.#by = from;
+    this.#home = before;
     return `${text}}`;
   }
 
   /** Numbers in a message count from those of the process that chose them; returns whom to go back to. */
-  private senderOf(value: Record<string, unknown>): ServerState | null | undefined {
-    const before = this.by;
+  #senderOf(value: Record<string, unknown>): ServerState | null | undefined {
+    const before = this.#by;
     if (value['kind'] === 'input') {
       const input = value['input'] as { kind: string; from?: string; message?: { kind: string } };
       const owner =
         input.kind === 'message' && input.message?.kind === 'heartbeat' ? input.from : value['to'];
-      this.by = this.states.get(owner as string) ?? null;
+      this.#by = this.#states.get(owner as string) ?? null;
       return before;
     }
     if (value['kind'] === 'call') {
-      this.by = this.states.get(value['from'] as string) ?? null;
+      this.#by = this.#states.get(value['from'] as string) ?? null;
       return before;
     }
     return undefined;
   }
 
-  private number(name: string, value: number): string {
-    if (TIMES.has(name)) return String(Math.max(-AGE_MAX, Math.round(value - this.now)));
-    if (NOT_BEFORE.has(name)) return String(Math.max(0, Math.round(value - this.now)));
+  #number(name: string, value: number): string {
+    if (TIMES.has(name)) return String(Math.max(-AGE_MAX, Math.round(value - this.#now)));
+    if (NOT_BEFORE.has(name)) return String(Math.max(0, Math.round(value - this.#now)));
     switch (name) {
       case 'epoch':
       case 'inHand':
-        return value === 0 ? '0' : `e${value - (this.world.leases[this.home]?.epoch ?? 0)}`;
+        return value === 0 ? '0' : `e${value - (this.#world.leases[this.#home]?.epoch ?? 0)}`;
       case 'renewal':
-        return `r${this.home.at(-1)}:${value}!`;
+        return `r${this.#home.at(-1)}:${value}!`;
       case 'seq':
-        return `s${Math.max(-SEQ_AGE_MAX, value - (this.by?.seq ?? 0))}`;
+        return `s${Math.max(-SEQ_AGE_MAX, value - (this.#by?.seq ?? 0))}`;
       case 'token':
       case 'nextToken':
         // Only the newest can be waited for.
-        return `t${Math.max(-2, value - (this.by?.nextToken ?? 0))}`;
+        return `t${Math.max(-2, value - (this.#by?.nextToken ?? 0))}`;
       default:
         return String(value);
     }

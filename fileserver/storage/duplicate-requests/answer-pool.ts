@@ -29,25 +29,25 @@ interface Line {
 }
 
 export class AnswerPool {
-  private readonly lines: Map<number, Line>;
+  readonly #lines: Map<number, Line>;
   /** Has its share of all answers at least; see largestLine(). */
-  private largest: Line | null;
+  #largest: Line | null;
   count: number;
   /** Of the answers' results. */
   bytes: number;
 
   constructor() {
-    this.lines = new Map();
-    this.largest = null;
+    this.#lines = new Map();
+    this.#largest = null;
     this.count = 0;
     this.bytes = 0;
   }
 
   add(answer: Answer): void {
-    let line = this.lines.get(answer.client);
+    let line = this.#lines.get(answer.client);
     if (line === undefined) {
       line = { oldest: null, newest: null, count: 0 };
-      this.lines.set(answer.client, line);
+      this.#lines.set(answer.client, line);
     }
     answer.older = line.newest;
     if (line.newest === null) line.oldest = answer;
@@ -56,11 +56,11 @@ export class AnswerPool {
     line.count += 1;
     this.count += 1;
     this.bytes += answer.results.length;
-    if (this.largest === null || line.count > this.largest.count) this.largest = line;
+    if (this.#largest === null || line.count > this.#largest.count) this.#largest = line;
   }
 
   remove(answer: Answer): void {
-    const line = this.lines.get(answer.client)!;
+    const line = this.#lines.get(answer.client)!;
     if (answer.older === null) line.oldest = answer.newer;
     else answer.older.newer = answer.newer;
     if (answer.newer === null) line.newest = answer.older;
@@ -71,34 +71,34 @@ export class AnswerPool {
     this.count -= 1;
     this.bytes -= answer.results.length;
     if (line.count > 0) return;
-    this.lines.delete(answer.client);
-    if (this.largest === line) this.largest = null;
+    this.#lines.delete(answer.client);
+    if (this.#largest === line) this.#largest = null;
   }
 
   /** How many the client with the most has, or about so many; never less than his share of all. */
   get largestCount(): number {
-    return this.largestLine()?.count ?? 0;
+    return this.#largestLine()?.count ?? 0;
   }
 
   /** The oldest of the client with the most. null: there are none. */
   victim(): Answer | null {
-    return this.largestLine()?.oldest ?? null;
+    return this.#largestLine()?.oldest ?? null;
   }
 
   /** Looks for it again only when it has no more than its share: then many others have got new answers since. */
-  private largestLine(): Line | null {
-    const { largest } = this;
-    if (largest !== null && largest.count * this.lines.size >= this.count) return largest;
-    this.largest = null;
-    for (const line of this.lines.values())
-      if (this.largest === null || line.count > this.largest.count) this.largest = line;
-    return this.largest;
+  #largestLine(): Line | null {
+    const largest = this.#largest;
+    if (largest !== null && largest.count * this.#lines.size >= this.count) return largest;
+    this.#largest = null;
+    for (const line of this.#lines.values())
+      if (this.#largest === null || line.count > this.#largest.count) this.#largest = line;
+    return this.#largest;
   }
 
   /** Answers given before that, ms. */
   olderThan(deadlineMs: number): Answer[] {
     const found: Answer[] = [];
-    for (const { oldest } of this.lines.values())
+    for (const { oldest } of this.#lines.values())
       for (let one = oldest; one !== null && one.answeredAtMs < deadlineMs; one = one.newer) found.push(one);
     return found;
   }

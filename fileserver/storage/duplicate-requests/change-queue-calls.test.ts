@@ -43,16 +43,16 @@ vi.mock('../../system/pool-calls.ts', async (load) => {
 
 vi.mock('../flush/flush-set.ts', () => ({
   FlushSet: class {
-    private files: unknown[] = [];
+    #files: unknown[] = [];
     add(file: unknown): void {
-      this.files.push(file);
+      this.#files.push(file);
     }
     addAll(): void {
-      this.files.push('all');
+      this.#files.push('all');
     }
     flush(done: (result: number, issued: boolean) => void): void {
-      const { files } = this;
-      this.files = [];
+      const files = this.#files;
+      this.#files = [];
       flushes.push({ files, end: (result = 0) => done(result, files.length > 0) });
     }
   },
@@ -83,33 +83,33 @@ class Operation implements Change {
   readonly hasParts: boolean;
   madeKey: string | null = null;
   results: Uint8Array;
-  private partsLeft: number;
+  #partsLeft: number;
 
   constructor(name: string, traits: Traits) {
     this.name = name;
     this.key = keyOf(name);
     this.traits = traits;
     this.grows = traits.grows ?? false;
-    this.partsLeft = traits.parts ?? 0;
-    this.hasParts = this.partsLeft > 0;
+    this.#partsLeft = traits.parts ?? 0;
+    this.hasParts = this.#partsLeft > 0;
     this.results = traits.answer ?? resultsToKeep(this.key, new Uint8Array(8), 8);
   }
 
-  private mayThrow(where: Traits['throwsIn']): void {
+  #mayThrow(where: Traits['throwsIn']): void {
     if (this.traits.throwsIn === where) throw new Error(`${where} of ${this.name}`);
   }
   isStillAllowed(): boolean {
     return this.traits.allowed ?? true;
   }
   conflictKeys(): readonly string[] {
-    this.mayThrow('conflictKeys');
+    this.#mayThrow('conflictKeys');
     return this.traits.touches ?? [this.name];
   }
   reliesOn(): readonly string[] {
     return this.traits.reliesOn ?? [];
   }
   examine(): boolean {
-    this.mayThrow('examine');
+    this.#mayThrow('examine');
     return this.traits.examined ?? true;
   }
   intent(): Uint8Array {
@@ -118,19 +118,19 @@ class Operation implements Change {
     return encodeIntentRecord({ key: this.key, procedure: 8, identity, args, evidence: new Uint8Array(8) });
   }
   refuse(failure: VolumeFailure): void {
-    this.mayThrow('refuse');
+    this.#mayThrow('refuse');
     events.push(`${this.name} refused: ${failure}`);
     this.results = resultsToKeep(this.key, Uint8Array.of(0, 0, 0, 28), 4);
   }
   executePart(): boolean {
-    this.mayThrow('executePart');
+    this.#mayThrow('executePart');
     if (!queue.isAtRest) events.push(`${this.name} part`);
-    this.partsLeft -= 1;
-    return this.partsLeft > 0;
+    this.#partsLeft -= 1;
+    return this.#partsLeft > 0;
   }
   execute(set: { add: (file: never) => void }): void {
     events.push(`${this.name} executed`);
-    this.mayThrow('execute');
+    this.#mayThrow('execute');
     this.madeKey = this.traits.makes ?? null;
     if (this.traits.changes ?? true) set.add(this.name as never);
   }
@@ -256,7 +256,7 @@ async function settleAll(): Promise<void> {
   const isDone = (): boolean => {
     flushes.shift()?.end();
     vi.advanceTimersByTime(1000);
-    return Reflect.get(queue, 'phase') === 'stopped' || (queue.isAtRest && changing.size === 0);
+    return queue.phase === 'stopped' || (queue.isAtRest && changing.size === 0);
   };
   await turns();
   await until(isDone);

@@ -38,17 +38,17 @@ class Operation implements Change {
   results: Uint8Array;
   /** Half executed from the first of them on. */
   readonly hasParts: boolean;
-  private partsLeft: number;
-  private begun = false;
-  private readonly machine: Machine;
+  #partsLeft: number;
+  #begun = false;
+  readonly #machine: Machine;
 
   constructor(machine: Machine, number: number, name: string, fails: boolean) {
-    this.machine = machine;
+    this.#machine = machine;
     this.key = String(number).padEnd(32, '.');
     this.name = name;
     this.fails = fails;
-    this.partsLeft = !fails && number % 11 === 0 ? 1 + machine.random.below(40) : 0;
-    this.hasParts = this.partsLeft > 0;
+    this.#partsLeft = !fails && number % 11 === 0 ? 1 + machine.random.below(40) : 0;
+    this.hasParts = this.#partsLeft > 0;
     this.results = resultsToKeep(this.key, new Uint8Array(60 + (number % 90)), 60 + (number % 90));
   }
 
@@ -73,19 +73,19 @@ class Operation implements Change {
     throw new Error('there is room');
   }
   executePart(): boolean {
-    this.begin();
-    this.partsLeft -= 1;
-    return this.partsLeft >= 0;
+    this.#begin();
+    this.#partsLeft -= 1;
+    return this.#partsLeft >= 0;
   }
   execute(flushes: { add: (file: never) => void }): void {
     if (this.fails) return;
-    if (this.machine.flushing) this.machine.overlapped += 1;
-    this.begin();
+    if (this.#machine.flushing) this.#machine.overlapped += 1;
+    this.#begin();
     flushes.add(undefined as never);
   }
-  private begin(): void {
-    if (!this.begun) this.machine.executed.push(this);
-    this.begun = true;
+  #begin(): void {
+    if (!this.#begun) this.#machine.executed.push(this);
+    this.#begun = true;
   }
 }
 
@@ -95,8 +95,8 @@ class Machine {
   readonly random: Random;
   device: Buffer[] = [];
   durable: Buffer[] = [];
-  private snapshots = 0;
-  private durableSnapshot = 0;
+  #snapshots = 0;
+  #durableSnapshot = 0;
   /** In the order of execution. */
   readonly executed: Operation[] = [];
   durableCount = 0;
@@ -134,11 +134,11 @@ class Machine {
   /** Of the device now; what it returns makes it durable. Where two flushes overlap, what the later one saw stays. */
   snapshot(): () => void {
     const device = this.device.map((bytes) => Buffer.from(bytes));
-    this.snapshots += 1;
-    const number = this.snapshots;
+    this.#snapshots += 1;
+    const number = this.#snapshots;
     return () => {
-      if (number < this.durableSnapshot) return;
-      this.durableSnapshot = number;
+      if (number < this.#durableSnapshot) return;
+      this.#durableSnapshot = number;
       this.durable = device;
     };
   }
@@ -208,13 +208,13 @@ vi.mock(import('node:fs'), async (original) => {
 });
 vi.mock('../flush/flush-set.ts', () => ({
   FlushSet: class {
-    private count = 0;
+    #count = 0;
     add(): void {
-      this.count += 1;
+      this.#count += 1;
     }
     flush(done: (result: number, issued: boolean) => void): void {
-      const issued = this.count > 0;
-      this.count = 0;
+      const issued = this.#count > 0;
+      this.#count = 0;
       if (issued) machine.flushDevice(() => done(0, true));
       else done(0, false);
     }

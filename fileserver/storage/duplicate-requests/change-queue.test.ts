@@ -20,13 +20,13 @@ vi.mock('node:perf_hooks', () => ({ performance: { now: () => performance.now() 
 
 vi.mock('../flush/flush-set.ts', () => ({
   FlushSet: class {
-    private count = 0;
+    #count = 0;
     add(): void {
-      this.count += 1;
+      this.#count += 1;
     }
     flush(done: (result: number, issued: boolean) => void): void {
-      groups.push(this.count);
-      this.count = 0;
+      groups.push(this.#count);
+      this.#count = 0;
       const end = (result = 0): void => done(result, true);
       endFlush = end;
       setTimeout(end, flushMs);

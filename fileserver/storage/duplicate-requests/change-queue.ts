@@ -204,42 +204,42 @@ type Phase = 'idle' | 'recording' | 'executed' | 'stopped';
 
 export class ChangeQueue implements JournalContents {
   readonly replyCache: ReplyCache;
-  private readonly volume: Volume;
-  private readonly hooks: ChangeQueueHooks;
-  private readonly flushes: FlushSet;
-  private phase: Phase;
-  private waiting: Change[];
+  readonly #volume: Volume;
+  readonly #hooks: ChangeQueueHooks;
+  readonly #flushes: FlushSet;
+  phase: Phase;
+  #waiting: Change[];
   /** Intents (to be) recorded, not yet executed, or waiting for the flush. */
-  private group: Member[];
+  #group: Member[];
   /** `group`, of which those that take long may have left, has its intents in the journal. */
-  private announced: boolean;
+  #announced: boolean;
   /** Intents recorded, being executed in parts. */
-  private inParts: Member[];
+  #inParts: Member[];
   /** All parts are done: to be completed with the next group. */
-  private partsDone: Member[];
+  #partsDone: Member[];
   /** Executed, its effects on their way to the disk; null: no flush is under way. */
-  private flushing: readonly Member[] | null;
+  #flushing: readonly Member[] | null;
   /** Executed and durable; answers not recorded yet. */
-  private executed: Member[];
+  #executed: Member[];
   /** Executed, durable and answered, but there was no room to append the answers: appended with the next record. */
-  private unrecorded: Done[];
+  #unrecorded: Done[];
   /** Why, when there was none last. */
-  private noRoom: VolumeFailure;
+  #noRoom: VolumeFailure;
   /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
-  private failures: Done[];
+  #failures: Done[];
   /**
    * Conflict keys of everything in `group`, `inParts`, `partsDone`, `flushing` and `executed` are in volume.changing; who waits
    * for them is here.
    */
-  private blocked: { readonly key: string; readonly ready: () => void }[];
-  private idleListeners: (() => void)[];
-  private scheduled: boolean;
-  private linger: NodeJS.Timeout | null;
-  private readonly pacing: Pacing;
+  #blocked: { readonly key: string; readonly ready: () => void }[];
+  #idleListeners: (() => void)[];
+  #scheduled: boolean;
+  #linger: NodeJS.Timeout | null;
+  readonly #pacing: Pacing;
   /** More are waited for. */
-  private gathering: NodeJS.Timeout | null;
+  #gathering: NodeJS.Timeout | null;
   /** Nothing is tried again: see hold(). */
-  private held: boolean;
+  #held: boolean;
 
   constructor(
     volume: Volume,
@@ -249,64 +249,64 @@ export class ChangeQueue implements JournalContents {
     pacing: Pacing = new GroupPacing(),
   ) {
     this.replyCache = replyCache;
-    this.volume = volume;
-    this.hooks = hooks;
-    this.flushes = new FlushSet(volume, table);
+    this.#volume = volume;
+    this.#hooks = hooks;
+    this.#flushes = new FlushSet(volume, table);
     this.phase = 'idle';
-    this.waiting = [];
-    this.group = [];
-    this.announced = false;
-    this.inParts = [];
-    this.partsDone = [];
-    this.flushing = null;
-    this.executed = [];
-    this.unrecorded = [];
-    this.noRoom = 'noSpace';
-    this.failures = [];
-    this.blocked = [];
-    this.idleListeners = [];
-    this.scheduled = false;
-    this.linger = null;
-    this.pacing = pacing;
-    this.gathering = null;
-    this.held = false;
+    this.#waiting = [];
+    this.#group = [];
+    this.#announced = false;
+    this.#inParts = [];
+    this.#partsDone = [];
+    this.#flushing = null;
+    this.#executed = [];
+    this.#unrecorded = [];
+    this.#noRoom = 'noSpace';
+    this.#failures = [];
+    this.#blocked = [];
+    this.#idleListeners = [];
+    this.#scheduled = false;
+    this.#linger = null;
+    this.#pacing = pacing;
+    this.#gathering = null;
+    this.#held = false;
   }
 
   /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
   submit(change: Change): void {
     if (this.phase === 'stopped') return;
-    this.waiting.push(change);
-    this.schedule();
+    this.#waiting.push(change);
+    this.#schedule();
   }
 
   /** Not at once: what else has arrived with the same packets belongs into the same group. */
-  private schedule(): void {
-    if (this.phase !== 'idle' || this.scheduled) return;
-    this.scheduled = true;
-    this.nextTurn(() => {
-      this.scheduled = false;
-      const isAny = this.waiting.length > 0 || this.partsDone.length > 0;
-      if (this.phase === 'idle' && isAny && this.mayBegin()) this.beginGroup();
+  #schedule(): void {
+    if (this.phase !== 'idle' || this.#scheduled) return;
+    this.#scheduled = true;
+    this.#nextTurn(() => {
+      this.#scheduled = false;
+      const isAny = this.#waiting.length > 0 || this.#partsDone.length > 0;
+      if (this.phase === 'idle' && isAny && this.#mayBegin()) this.#beginGroup();
     });
   }
 
-  private nextTurn(work: () => void): void {
-    nextTurn(() => this.guarded(work));
+  #nextTurn(work: () => void): void {
+    nextTurn(() => this.#guarded(work));
   }
 
-  private later(work: () => void, ms: number): NodeJS.Timeout {
-    return setTimeout(() => this.guarded(work), ms);
+  #later(work: () => void, ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.#guarded(work), ms);
   }
 
   /** Everything that begins outside of a call. What one operation throws does not come to this. */
-  private guarded(work: () => void): void {
+  #guarded(work: () => void): void {
     try {
       work();
     } catch (error) {
       this.stop();
-      const { name } = this.volume.spec;
-      this.hooks.onBug('the queue of changes', error);
-      this.volume.fail(
+      const { name } = this.#volume.spec;
+      this.#hooks.onBug('the queue of changes', error);
+      this.#volume.fail(
         'InternalError',
         `volume ${name}: its changes were stopped by an exception in this server: ${(error as Error).message}`,
       );
@@ -314,26 +314,28 @@ export class ChangeQueue implements JournalContents {
   }
 
   /** What waits may begin a group now. If not, the end of a flush, of a moment, or what else comes begins it. */
-  private mayBegin(): boolean {
-    const { waiting, flushing, pacing } = this;
-    if (flushing !== null) return !this.answersWait && pacing.mayOverlap(waiting.length, flushing.length);
+  #mayBegin(): boolean {
+    const waiting = this.#waiting;
+    const flushing = this.#flushing;
+    const pacing = this.#pacing;
+    if (flushing !== null) return !this.#answersWait && pacing.mayOverlap(waiting.length, flushing.length);
     const ms = pacing.gatherMs(waiting.length, performance.now());
     if (ms === 0) {
-      this.stopGathering();
+      this.#stopGathering();
       return true;
     }
-    this.gathering ??= this.later(() => this.gathered(), ms);
+    this.#gathering ??= this.#later(() => this.#gathered(), ms);
     return false;
   }
 
-  private gathered(): void {
-    this.gathering = null;
-    this.schedule();
+  #gathered(): void {
+    this.#gathering = null;
+    this.#schedule();
   }
 
-  private stopGathering(): void {
-    if (this.gathering !== null) clearTimeout(this.gathering);
-    this.gathering = null;
+  #stopGathering(): void {
+    if (this.#gathering !== null) clearTimeout(this.#gathering);
+    this.#gathering = null;
   }
 
   /**
@@ -341,245 +343,248 @@ export class ChangeQueue implements JournalContents {
    * WRITE, which has to look for itself whether there is room (Volume.reserve): without, it is called back too.
    */
   whenUnchanging(key: string, ready: () => void): void {
-    if (!this.volume.changing.has(key)) {
-      this.call(ready);
+    if (!this.#volume.changing.has(key)) {
+      this.#call(ready);
       return;
     }
-    this.blocked.push({ key, ready });
-    this.guarded(() => this.recordLeft());
+    this.#blocked.push({ key, ready });
+    this.#guarded(() => this.#recordLeft());
   }
 
   /** Calls back when everything submitted has been answered and recorded, or never will be. */
   whenIdle(ready: () => void): void {
-    if (this.phase === 'stopped' || this.isIdle) {
+    if (this.phase === 'stopped' || this.#isIdle) {
       ready();
       return;
     }
-    this.idleListeners.push(ready);
-    this.guarded(() => this.recordLeft());
+    this.#idleListeners.push(ready);
+    this.#guarded(() => this.#recordLeft());
   }
 
   /** A caller that has waited: what it throws is not the queue's. */
-  private call(ready: () => void): void {
+  #call(ready: () => void): void {
     try {
       ready();
     } catch (error) {
-      this.hooks.onBug('what waited for a change', error);
+      this.#hooks.onBug('what waited for a change', error);
     }
   }
 
   /** Nothing more is executed, recorded or answered. Who waits for the queue to become idle need not wait longer. */
   stop(): void {
     this.phase = 'stopped';
-    this.waiting = [];
-    this.inParts = [];
-    this.partsDone = [];
-    this.blocked = [];
-    this.stopLingering();
-    this.stopGathering();
-    this.tellIdle();
+    this.#waiting = [];
+    this.#inParts = [];
+    this.#partsDone = [];
+    this.#blocked = [];
+    this.#stopLingering();
+    this.#stopGathering();
+    this.#tellIdle();
   }
 
   /** Nothing is under way. Answers for which there was no room may wait to be recorded. */
   get isAtRest(): boolean {
-    return this.phase === 'idle' && this.waiting.length === 0 && this.flushing === null && !this.isInParts;
+    return this.phase === 'idle' && this.#waiting.length === 0 && this.#flushing === null && !this.#isInParts;
   }
 
   /** An operation that takes long is under way. */
-  private get isInParts(): boolean {
-    return this.inParts.length > 0 || this.partsDone.length > 0;
+  get #isInParts(): boolean {
+    return this.#inParts.length > 0 || this.#partsDone.length > 0;
   }
 
   /** From now on, until resume(), the queue writes only for what was submitted before or is. */
   hold(): void {
-    this.held = true;
-    this.stopLingering();
+    this.#held = true;
+    this.#stopLingering();
   }
 
   resume(): void {
-    this.held = false;
-    const isLeft = this.executed.length > 0 || this.partsDone.length > 0;
-    if (this.phase === 'idle' && isLeft) this.lingerFor(LINGER_MS);
+    this.#held = false;
+    const isLeft = this.#executed.length > 0 || this.#partsDone.length > 0;
+    if (this.phase === 'idle' && isLeft) this.#lingerFor(LINGER_MS);
   }
 
-  private get isIdle(): boolean {
-    return this.isAtRest && this.executed.length === 0;
+  get #isIdle(): boolean {
+    return this.isAtRest && this.#executed.length === 0;
   }
 
   /** For their record. Then groups come one after the other. */
-  private get answersWait(): boolean {
-    return this.volume.spec.writeThrough === true;
+  get #answersWait(): boolean {
+    return this.#volume.spec.writeThrough === true;
   }
 
-  private beginGroup(): void {
-    this.formGroup();
-    if (this.group.length > 0 || (this.executed.length > 0 && this.answersWait)) this.record();
-    else this.becomeIdle();
+  #beginGroup(): void {
+    this.#formGroup();
+    if (this.#group.length > 0 || (this.#executed.length > 0 && this.#answersWait)) this.#record();
+    else this.#becomeIdle();
   }
 
   /** Without waiting for a next group: somebody needs the answers of the last one recorded. */
-  private recordLeft(): void {
-    if (this.phase === 'idle' && !this.scheduled && this.executed.length > 0) this.record();
+  #recordLeft(): void {
+    if (this.phase === 'idle' && !this.#scheduled && this.#executed.length > 0) this.#record();
   }
 
-  private becomeIdle(): void {
+  #becomeIdle(): void {
     this.phase = 'idle';
     // Its end comes back to this.
-    if (this.flushing !== null) return;
-    if (this.executed.length > 0) {
+    if (this.#flushing !== null) return;
+    if (this.#executed.length > 0) {
       // Nobody has to wait for it, unless he asked meanwhile.
-      if (this.blocked.length > 0 || this.idleListeners.length > 0) this.record();
-      else this.lingerFor(LINGER_MS);
+      if (this.#blocked.length > 0 || this.#idleListeners.length > 0) this.#record();
+      else this.#lingerFor(LINGER_MS);
       return;
     }
-    if (!this.isInParts) this.tellIdle();
+    if (!this.#isInParts) this.#tellIdle();
   }
 
-  private tellIdle(): void {
-    const listeners = this.idleListeners;
-    this.idleListeners = [];
-    for (const listener of listeners) this.call(listener);
+  #tellIdle(): void {
+    const listeners = this.#idleListeners;
+    this.#idleListeners = [];
+    for (const listener of listeners) this.#call(listener);
   }
 
-  private lingerFor(ms: number): void {
-    if (this.held) return;
-    this.linger ??= this.later(() => this.lingered(), ms);
+  #lingerFor(ms: number): void {
+    if (this.#held) return;
+    this.#linger ??= this.#later(() => this.#lingered(), ms);
   }
 
-  private lingered(): void {
-    this.linger = null;
+  #lingered(): void {
+    this.#linger = null;
     if (this.phase !== 'idle') return;
-    if (this.partsDone.length > 0) this.beginGroup();
-    else this.record();
+    if (this.#partsDone.length > 0) this.#beginGroup();
+    else this.#record();
   }
 
-  private stopLingering(): void {
-    if (this.linger !== null) clearTimeout(this.linger);
-    this.linger = null;
+  #stopLingering(): void {
+    if (this.#linger !== null) clearTimeout(this.#linger);
+    this.#linger = null;
   }
 
   /** Answers of the group before, if they are not in the journal yet, and intents of this one. */
-  private record(): void {
-    this.stopLingering();
+  #record(): void {
+    this.#stopLingering();
     this.phase = 'recording';
-    for (const { change } of this.group) this.hooks.onStep(change.operation, 'beforeIntent');
-    if (!this.allowed() || !this.isOurs()) return;
-    const { executed } = this;
-    this.executed = [];
-    const recorded = (error: Error | null): void => this.guarded(() => this.recorded(error, executed));
-    if (this.hooks.journalDisabled) {
-      this.announced = this.group.length > 0;
-      this.nextTurn(() => this.recorded(null, executed));
+    for (const { change } of this.#group) this.#hooks.onStep(change.operation, 'beforeIntent');
+    if (!this.#allowed() || !this.#isOurs()) return;
+    const executed = this.#executed;
+    this.#executed = [];
+    const recorded = (error: Error | null): void => this.#guarded(() => this.#recorded(error, executed));
+    if (this.#hooks.journalDisabled) {
+      this.#announced = this.#group.length > 0;
+      this.#nextTurn(() => this.#recorded(null, executed));
       return;
     }
-    const { unrecorded, failures } = this;
-    const waiting = this.answersWait ? executed.map(({ done }) => done) : [];
-    const appended = this.append([...unrecorded, ...failures, ...waiting], this.group);
+    const unrecorded = this.#unrecorded;
+    const failures = this.#failures;
+    const waiting = this.#answersWait ? executed.map(({ done }) => done) : [];
+    const appended = this.#append([...unrecorded, ...failures, ...waiting], this.#group);
     if (appended === 'failed') return;
-    this.failures = [];
+    this.#failures = [];
     if (appended === 'noRoom') {
-      this.executed = executed;
-      this.refuseGroup();
+      this.#executed = executed;
+      this.#refuseGroup();
       return;
     }
-    this.unrecorded = [];
-    this.announced = this.group.length > 0;
-    const { journal } = this.volume;
-    const { intents } = this.hooks;
-    if (this.group.length === 0 || intents === 'flush') journal.flush(recorded);
+    this.#unrecorded = [];
+    this.#announced = this.#group.length > 0;
+    const { journal } = this.#volume;
+    const { intents } = this.#hooks;
+    if (this.#group.length === 0 || intents === 'flush') journal.flush(recorded);
     else if (intents === 'writeOut') journal.writeOut(recorded);
-    else this.nextTurn(() => this.recorded(null, executed));
+    else this.#nextTurn(() => this.#recorded(null, executed));
   }
 
   /** failed: the volume has. noRoom: nothing was appended, not even with the space of the reserve. */
-  private append(answered: readonly Done[], announced: readonly Member[]): 'appended' | 'noRoom' | 'failed' {
-    const { journal, reserve } = this.volume;
+  #append(answered: readonly Done[], announced: readonly Member[]): 'appended' | 'noRoom' | 'failed' {
+    const { journal, reserve } = this.#volume;
     const replies = answered.map(({ key, results }) => payloadAround(key, results));
     const intents = announced.map(({ intent }) => intent);
     let result = journal.append(replies, intents, this);
-    if (result < 0 && reserve.lend(this.volume.gate, result)) result = journal.append(replies, intents, this);
+    if (result < 0 && reserve.lend(this.#volume.gate, result))
+      result = journal.append(replies, intents, this);
     if (result >= 0) return 'appended';
-    if (result === REFUSED && !this.allowed()) return 'failed';
+    if (result === REFUSED && !this.#allowed()) return 'failed';
     const outcome = outcomeOf('write of the journal', -result);
     if (outcome.kind !== 'fault') {
-      this.noRoom = failureOfResult(result);
+      this.#noRoom = failureOfResult(result);
       return 'noRoom';
     }
-    this.failed(errnoName(-result), outcome.reason);
+    this.#failed(errnoName(-result), outcome.reason);
     return 'failed';
   }
 
   /** Its intents can't be recorded, so it can't be executed. Nobody waits for room: others have to make it. */
-  private refuseGroup(): void {
-    const { blocked, noRoom } = this;
-    const group = this.group.filter(({ partsDone }) => !partsDone);
-    this.partsDone.push(...this.group.filter(({ partsDone }) => partsDone));
-    this.group = [];
-    for (const { keys } of group) for (const key of keys) this.volume.changing.remove(key);
-    for (const { change } of group) this.refuseAndAnswer(change, noRoom);
-    const half = keysOf([...this.inParts, ...this.partsDone]);
-    this.blocked = blocked.filter(({ key }) => half.has(key));
-    for (const { key, ready } of blocked) if (!half.has(key)) this.call(ready);
+  #refuseGroup(): void {
+    const blocked = this.#blocked;
+    const noRoom = this.#noRoom;
+    const group = this.#group.filter(({ partsDone }) => !partsDone);
+    this.#partsDone.push(...this.#group.filter(({ partsDone }) => partsDone));
+    this.#group = [];
+    for (const { keys } of group) for (const key of keys) this.#volume.changing.remove(key);
+    for (const { change } of group) this.#refuseAndAnswer(change, noRoom);
+    const half = keysOf([...this.#inParts, ...this.#partsDone]);
+    this.#blocked = blocked.filter(({ key }) => half.has(key));
+    for (const { key, ready } of blocked) if (!half.has(key)) this.#call(ready);
     this.phase = 'idle';
-    if (this.flushing !== null) return;
-    if (!this.isInParts) this.tellIdle();
-    if (this.waiting.length > 0) this.schedule();
-    else if (this.executed.length > 0 || this.partsDone.length > 0) this.lingerFor(NO_ROOM_LINGER_MS);
+    if (this.#flushing !== null) return;
+    if (!this.#isInParts) this.#tellIdle();
+    if (this.#waiting.length > 0) this.#schedule();
+    else if (this.#executed.length > 0 || this.#partsDone.length > 0) this.#lingerFor(NO_ROOM_LINGER_MS);
   }
 
-  private refuseAndAnswer(change: Change, failure: VolumeFailure): void {
+  #refuseAndAnswer(change: Change, failure: VolumeFailure): void {
     try {
       change.refuse(failure);
     } catch (error) {
-      this.giveUp(change, error);
+      this.#giveUp(change, error);
       return;
     }
-    this.answer(change);
+    this.#answer(change);
   }
 
   /** Takes from the queue, in order, what has no conflict with anything before it. */
-  private formGroup(): void {
-    const { partsDone } = this;
-    this.group = partsDone;
-    this.partsDone = [];
-    const before = [...(this.flushing ?? []), ...this.inParts, ...partsDone];
+  #formGroup(): void {
+    const partsDone = this.#partsDone;
+    this.#group = partsDone;
+    this.#partsDone = [];
+    const before = [...(this.#flushing ?? []), ...this.#inParts, ...partsDone];
     const forming: Forming = {
       touched: keysOf(before),
       reliedOn: new Set(before.flatMap(({ reliesOn }) => reliesOn)),
       later: [],
       size: 0,
     };
-    for (const change of this.waiting) {
+    for (const change of this.#waiting) {
       try {
-        this.place(change, forming);
+        this.#place(change, forming);
       } catch (error) {
-        this.giveUp(change, error);
+        this.#giveUp(change, error);
       }
     }
-    this.waiting = forming.later;
-    for (const member of this.group) {
-      if (!member.partsDone) for (const key of member.keys) this.volume.changing.add(key);
+    this.#waiting = forming.later;
+    for (const member of this.#group) {
+      if (!member.partsDone) for (const key of member.keys) this.#volume.changing.add(key);
     }
   }
 
   /** It changed nothing. */
-  private answerFailure(change: Change): void {
+  #answerFailure(change: Change): void {
     if (change.results.length === 0) throw new Error('it has neither succeeded nor failed');
-    if (this.failures.length >= FAILURES_MAX) this.failures.shift();
-    this.failures.push(change);
-    this.answer(change);
+    if (this.#failures.length >= FAILURES_MAX) this.#failures.shift();
+    this.#failures.push(change);
+    this.#answer(change);
   }
 
   /** Into the group, if it can be executed with that. An exception comes before anything is put down. */
-  private place(change: Change, forming: Forming): void {
+  #place(change: Change, forming: Forming): void {
     const { touched, reliedOn, later } = forming;
     if (!change.isStillAllowed()) {
-      this.answerFailure(change);
+      this.#answerFailure(change);
       return;
     }
     const keys = change.conflictKeys();
     const reliesOn = change.reliesOn();
-    const full = this.group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX;
+    const full = this.#group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX;
     const conflicts =
       keys.some((key) => touched.has(key) || reliedOn.has(key)) || reliesOn.some((key) => touched.has(key));
     if (full || conflicts) {
@@ -588,8 +593,8 @@ export class ChangeQueue implements JournalContents {
       later.push(change);
       return;
     }
-    if (!change.examine() || this.lacksRoom(change)) {
-      this.answerFailure(change);
+    if (!change.examine() || this.#lacksRoom(change)) {
+      this.#answerFailure(change);
       return;
     }
     const intent = change.intent();
@@ -598,111 +603,111 @@ export class ChangeQueue implements JournalContents {
     }
     for (const key of keys) touched.add(key);
     for (const key of reliesOn) reliedOn.add(key);
-    this.group.push({ change, keys, reliesOn, intent, done: change, partsDone: false });
+    this.#group.push({ change, keys, reliesOn, intent, done: change, partsDone: false });
     forming.size += intent.length;
   }
 
   /** It has thrown before its intent was recorded: nothing was executed. */
-  private giveUp({ operation, key }: Change, error: unknown): void {
-    this.hooks.onBug(`${operation} ${hex(key)}, before it was executed`, error);
-    this.answer({ operation, key, results: NOTHING, madeKey: null });
+  #giveUp({ operation, key }: Change, error: unknown): void {
+    this.#hooks.onBug(`${operation} ${hex(key)}, before it was executed`, error);
+    this.#answer({ operation, key, results: NOTHING, madeKey: null });
   }
 
   /** Refuses what needs space while the journal needs all there is. */
-  private lacksRoom(change: Change): boolean {
-    const { shortage } = this.volume.reserve;
+  #lacksRoom(change: Change): boolean {
+    const { shortage } = this.#volume.reserve;
     if (shortage === null || !change.grows) return false;
     change.refuse(shortage);
     return true;
   }
 
   /** Answers of `executed`, which was answered before, and intents of this group are in the journal for good. */
-  private recorded(error: Error | null, executed: readonly Member[]): void {
+  #recorded(error: Error | null, executed: readonly Member[]): void {
     if (this.phase === 'stopped') return;
     if (error !== null) {
-      this.failed(error.message);
+      this.#failed(error.message);
       return;
     }
-    if (this.answersWait) {
-      if (!this.isOurs()) return;
-      this.answerAll(executed);
+    if (this.#answersWait) {
+      if (!this.#isOurs()) return;
+      this.#answerAll(executed);
     }
-    this.release(executed);
-    if (this.group.length > 0) this.executeGroup();
-    else this.goOn();
+    this.#release(executed);
+    if (this.#group.length > 0) this.#executeGroup();
+    else this.#goOn();
   }
 
   /** What the operations touched may be changed again, except by WRITEs to what others are about to touch. */
-  private release(executed: readonly Member[]): void {
+  #release(executed: readonly Member[]): void {
     if (executed.length === 0) return;
-    const { changing } = this.volume;
+    const { changing } = this.#volume;
     for (const { keys, done } of executed) {
       for (const key of keys) changing.remove(key);
       if (done.madeKey !== null) changing.remove(done.madeKey);
     }
-    const { blocked } = this;
-    this.blocked = [];
+    const blocked = this.#blocked;
+    this.#blocked = [];
     for (const { key, ready } of blocked) this.whenUnchanging(key, ready);
   }
 
-  private answerAll(executed: readonly Member[]): void {
-    for (const { change } of executed) this.hooks.onStep(change.operation, 'afterReplyRecord');
-    for (const { done } of executed) this.answer(done);
-    this.pacing.noteAnswered(executed.length, this.waiting.length, performance.now());
+  #answerAll(executed: readonly Member[]): void {
+    for (const { change } of executed) this.#hooks.onStep(change.operation, 'afterReplyRecord');
+    for (const { done } of executed) this.#answer(done);
+    this.#pacing.noteAnswered(executed.length, this.#waiting.length, performance.now());
   }
 
-  private answer({ operation, key, results }: Done): void {
-    this.hooks.onStep(operation, 'beforeAnswer');
+  #answer({ operation, key, results }: Done): void {
+    this.#hooks.onStep(operation, 'beforeAnswer');
     const given = results.length > 0;
     const listeners: readonly AnswerListener[] = given
       ? this.replyCache.complete(key, results)
       : this.replyCache.abandon(key);
-    for (const listener of listeners) this.tell(listener, given ? results : null);
+    for (const listener of listeners) this.#tell(listener, given ? results : null);
   }
 
-  private tell(listener: AnswerListener, results: Uint8Array | null): void {
+  #tell(listener: AnswerListener, results: Uint8Array | null): void {
     try {
       listener(results);
     } catch (error) {
-      this.hooks.onBug('what waited for an answer', error);
+      this.#hooks.onBug('what waited for an answer', error);
     }
   }
 
-  private executeGroup(): void {
-    for (const { change } of this.group) this.hooks.onStep(change.operation, 'afterIntent');
-    this.beginParts();
-    this.executeFrom(0);
+  #executeGroup(): void {
+    for (const { change } of this.#group) this.#hooks.onStep(change.operation, 'afterIntent');
+    this.#beginParts();
+    this.#executeFrom(0);
   }
 
   /** Those that take long leave the group. */
-  private beginParts(): void {
-    const { group } = this;
+  #beginParts(): void {
+    const group = this.#group;
     const isLong = ({ change, partsDone }: Member): boolean => change.hasParts && !partsDone;
     if (!group.some(isLong)) return;
-    if (this.inParts.length === 0) this.nextTurn(() => this.executePart());
-    this.inParts.push(...group.filter(isLong));
-    this.group = group.filter((member) => !isLong(member));
+    if (this.#inParts.length === 0) this.#nextTurn(() => this.#executePart());
+    this.#inParts.push(...group.filter(isLong));
+    this.#group = group.filter((member) => !isLong(member));
   }
 
   /** Of those that take long, one after the other. */
-  private executePart(): void {
-    const [member] = this.inParts;
-    if (member === undefined || !this.allowed()) return;
-    const goesOn = this.didPart(member);
+  #executePart(): void {
+    const [member] = this.#inParts;
+    if (member === undefined || !this.#allowed()) return;
+    const goesOn = this.#didPart(member);
     // It may have found that the volume has failed.
-    if (this.inParts.shift() === undefined) return;
+    if (this.#inParts.shift() === undefined) return;
     member.partsDone = !goesOn;
-    if (goesOn) this.inParts.push(member);
-    else this.partsDone.push(member);
-    if (this.inParts.length > 0) this.nextTurn(() => this.executePart());
-    if (!goesOn) this.schedule();
+    if (goesOn) this.#inParts.push(member);
+    else this.#partsDone.push(member);
+    if (this.#inParts.length > 0) this.#nextTurn(() => this.#executePart());
+    if (!goesOn) this.#schedule();
   }
 
-  private didPart(member: Member): boolean {
+  #didPart(member: Member): boolean {
     try {
       return member.change.executePart();
     } catch (error) {
-      this.settleThrown(member, error);
+      this.#settleThrown(member, error);
       return false;
     }
   }
@@ -711,153 +716,154 @@ export class ChangeQueue implements JournalContents {
    * Beside a flush not all at once: when that ends, its operations are answered and the next ones come while the rest of these
    * are executed, and neither has to wait for them.
    */
-  private executeFrom(first: number): void {
-    const { group, flushing } = this;
+  #executeFrom(first: number): void {
+    const group = this.#group;
+    const flushing = this.#flushing;
     const end = flushing === null ? group.length : Math.min(first + SLICE_COUNT, group.length);
     const begunAt = performance.now();
     for (const member of group.slice(first, end)) {
-      if (!this.allowed()) return;
-      this.execute(member);
+      if (!this.#allowed()) return;
+      this.#execute(member);
       const { madeKey } = member.done;
-      if (madeKey !== null) this.volume.changing.add(madeKey);
-      this.hooks.onStep(member.change.operation, 'afterExecution');
+      if (madeKey !== null) this.#volume.changing.add(madeKey);
+      this.#hooks.onStep(member.change.operation, 'afterExecution');
     }
-    if (end > first) this.pacing.noteExecution((performance.now() - begunAt) / (end - first));
+    if (end > first) this.#pacing.noteExecution((performance.now() - begunAt) / (end - first));
     if (end < group.length) {
-      this.nextTurn(() => {
-        if (this.phase !== 'stopped') this.executeFrom(end);
+      this.#nextTurn(() => {
+        if (this.phase !== 'stopped') this.#executeFrom(end);
       });
       return;
     }
     this.phase = 'executed';
-    if (this.flushing === null) this.flushGroup();
+    if (this.#flushing === null) this.#flushGroup();
   }
 
-  private execute(member: Member): void {
+  #execute(member: Member): void {
     const { change } = member;
     // A part of it has thrown, or it is half executed.
-    if (member.done !== change || (change.hasParts && this.settle(member) === 'completed')) return;
+    if (member.done !== change || (change.hasParts && this.#settle(member) === 'completed')) return;
     try {
-      change.execute(this.flushes);
+      change.execute(this.#flushes);
     } catch (error) {
-      this.settleThrown(member, error);
+      this.#settleThrown(member, error);
     }
   }
 
-  private settleThrown(member: Member, error: unknown): void {
+  #settleThrown(member: Member, error: unknown): void {
     const { operation, key, madeKey } = member.change;
-    this.hooks.onBug(`${operation} ${hex(key)}, while it was executed`, error);
-    if (this.settle(member) === 'completed') return;
-    this.flushes.addAll();
+    this.#hooks.onBug(`${operation} ${hex(key)}, while it was executed`, error);
+    if (this.#settle(member) === 'completed') return;
+    this.#flushes.addAll();
     member.done = { operation, key, results: noResults(key), madeKey };
   }
 
-  private settle(member: Member): Settled['outcome'] {
+  #settle(member: Member): Settled['outcome'] {
     const { operation, key, madeKey } = member.change;
-    const settled = this.hooks.settle(member.intent, this.flushes);
+    const settled = this.#hooks.settle(member.intent, this.#flushes);
     if (settled.outcome === 'completed') {
       member.done = { operation, key, results: settled.results, madeKey: settled.madeKey ?? madeKey };
     } else if (settled.outcome === 'putAside') {
       const whose = `${operation} ${hex(key)}`;
-      this.hooks.onBug(`${whose} is put aside and may be half executed`, new Error(settled.reason));
+      this.#hooks.onBug(`${whose} is put aside and may be half executed`, new Error(settled.reason));
     }
     return settled.outcome;
   }
 
-  private flushGroup(): void {
-    const members = this.group;
-    this.group = [];
-    this.announced = false;
-    this.flushing = members;
+  #flushGroup(): void {
+    const members = this.#group;
+    this.#group = [];
+    this.#announced = false;
+    this.#flushing = members;
     const begunAt = performance.now();
-    this.flushes.flush((result, issued) =>
-      this.guarded(() => {
-        this.pacing.noteFlush(performance.now() - begunAt);
-        this.flushed(members, result, issued);
+    this.#flushes.flush((result, issued) =>
+      this.#guarded(() => {
+        this.#pacing.noteFlush(performance.now() - begunAt);
+        this.#flushed(members, result, issued);
       }),
     );
-    if (this.answersWait || this.phase !== 'executed') return;
+    if (this.#answersWait || this.phase !== 'executed') return;
     this.phase = 'idle';
-    if (this.waiting.length > 0) this.schedule();
+    if (this.#waiting.length > 0) this.#schedule();
   }
 
   /** `issued`: the device was flushed. It was not if all operations of the group failed. */
-  private flushed(members: readonly Member[], result: number, issued: boolean): void {
+  #flushed(members: readonly Member[], result: number, issued: boolean): void {
     if (this.phase === 'stopped') return;
     if (result < 0) {
-      this.failed(`errno ${-result} while flushing directories`);
+      this.#failed(`errno ${-result} while flushing directories`);
       return;
     }
-    if (!this.isOurs()) return;
-    const { journal } = this.volume;
-    if (!issued && !this.hooks.journalDisabled) {
+    if (!this.#isOurs()) return;
+    const { journal } = this.#volume;
+    if (!issued && !this.#hooks.journalDisabled) {
       // Every group ends with a flush: else two segments could be filled, and both lost.
       journal.flush((error) =>
-        this.guarded(() => {
-          if (error !== null) this.failed(error.message);
-          else if (this.phase !== 'stopped') this.durable(members);
+        this.#guarded(() => {
+          if (error !== null) this.#failed(error.message);
+          else if (this.phase !== 'stopped') this.#durable(members);
         }),
       );
       return;
     }
-    if (this.hooks.intents !== 'flush') journal.flushed();
-    this.durable(members);
+    if (this.#hooks.intents !== 'flush') journal.flushed();
+    this.#durable(members);
   }
 
   /** The operations' effects are on the disk. */
-  private durable(members: readonly Member[]): void {
-    for (const { change } of members) this.hooks.onStep(change.operation, 'afterFlush');
-    this.flushing = null;
-    this.executed.push(...members);
-    if (!this.answersWait) {
-      if (!this.allowed()) return;
-      const answers = [...this.unrecorded, ...members.map(({ done }) => done)];
-      const appended = this.hooks.journalDisabled ? 'appended' : this.append(answers, []);
+  #durable(members: readonly Member[]): void {
+    for (const { change } of members) this.#hooks.onStep(change.operation, 'afterFlush');
+    this.#flushing = null;
+    this.#executed.push(...members);
+    if (!this.#answersWait) {
+      if (!this.#allowed()) return;
+      const answers = [...this.#unrecorded, ...members.map(({ done }) => done)];
+      const appended = this.#hooks.journalDisabled ? 'appended' : this.#append(answers, []);
       if (appended === 'failed') return;
-      this.unrecorded = appended === 'appended' ? [] : answers;
-      this.answerAll(members);
+      this.#unrecorded = appended === 'appended' ? [] : answers;
+      this.#answerAll(members);
     }
     // The group that was executed meanwhile.
-    if (this.phase === 'executed' && this.announced) this.flushGroup();
-    else if (this.phase !== 'recording') this.goOn();
+    if (this.phase === 'executed' && this.#announced) this.#flushGroup();
+    else if (this.phase !== 'recording') this.#goOn();
   }
 
   /** Nothing is in front: begins the next group, if it may begin; without one there are things to do all the same. */
-  private goOn(): void {
+  #goOn(): void {
     if (this.phase === 'stopped') return;
     this.phase = 'idle';
-    const begins = this.waiting.length > 0 ? this.mayBegin() : this.flushing === null;
-    if (begins) this.beginGroup();
+    const begins = this.#waiting.length > 0 ? this.#mayBegin() : this.#flushing === null;
+    if (begins) this.#beginGroup();
   }
 
-  private allowed(): boolean {
-    if (this.hooks.mayServe() && !this.volume.failed) return true;
+  #allowed(): boolean {
+    if (this.#hooks.mayServe() && !this.#volume.failed) return true;
     this.stop();
-    this.hooks.onStopped();
+    this.#hooks.onStopped();
     return false;
   }
 
   /** Before the first change of a group, and behind its flush, before anything is answered: see Volume.isOurs(). */
-  private isOurs(): boolean {
-    if (this.volume.isOurs()) return true;
+  #isOurs(): boolean {
+    if (this.#volume.isOurs()) return true;
     this.stop();
     return false;
   }
 
-  private failed(detail: string, reason: FaultReason = 'IoError'): void {
+  #failed(detail: string, reason: FaultReason = 'IoError'): void {
     this.stop();
-    this.volume.fail(
+    this.#volume.fail(
       reason,
-      `volume ${this.volume.spec.name}: the journal could not be made durable: ${detail}`,
+      `volume ${this.#volume.spec.name}: the journal could not be made durable: ${detail}`,
     );
   }
 
   /** JournalContents: operations without an answer, whose intents are in the journal already. */
   *intents(): Iterable<Uint8Array> {
-    for (const { intent } of this.flushing ?? []) yield intent;
-    for (const { intent } of this.inParts) yield intent;
-    for (const { intent } of this.partsDone) yield intent;
-    for (const { intent, partsDone } of this.group) if (this.announced || partsDone) yield intent;
+    for (const { intent } of this.#flushing ?? []) yield intent;
+    for (const { intent } of this.#inParts) yield intent;
+    for (const { intent } of this.#partsDone) yield intent;
+    for (const { intent, partsDone } of this.#group) if (this.#announced || partsDone) yield intent;
   }
 
   /** JournalContents: answers given until now. Those given later are appended anyway. */

@@ -42,58 +42,58 @@ export interface Pacing {
 
 export class GroupPacing implements Pacing {
   /** What a flush usually takes, and the execution of one operation. */
-  private flushMs: number;
-  private changeMs: number;
+  #flushMs: number;
+  #changeMs: number;
   /** How many may wait, if all come back that have just been answered; and how many were waiting then. */
-  private expected: number;
-  private expectedFrom: number;
+  #expected: number;
+  #expectedFrom: number;
   /** So long they are waited for; 0: they are not. */
-  private gatherUntilMs: number;
+  #gatherUntilMs: number;
   /** Groups for which it is not tried again to wait for them. */
-  private vain: number;
+  #vain: number;
 
   constructor() {
-    this.flushMs = 0;
-    this.changeMs = 0;
-    this.expected = 0;
-    this.expectedFrom = 0;
-    this.gatherUntilMs = 0;
-    this.vain = 0;
+    this.#flushMs = 0;
+    this.#changeMs = 0;
+    this.#expected = 0;
+    this.#expectedFrom = 0;
+    this.#gatherUntilMs = 0;
+    this.#vain = 0;
   }
 
   noteFlush(ms: number): void {
-    this.flushMs += NEWEST * (ms - this.flushMs);
+    this.#flushMs += NEWEST * (ms - this.#flushMs);
   }
 
   noteExecution(ms: number): void {
-    this.changeMs += NEWEST * (ms - this.changeMs);
+    this.#changeMs += NEWEST * (ms - this.#changeMs);
   }
 
   mayOverlap(waiting: number, flushing: number): boolean {
-    if (this.flushMs === 0 || this.gatheringPays(waiting + flushing)) return false;
-    return waiting * this.changeMs >= OVERLAP_MIN * this.flushMs;
+    if (this.#flushMs === 0 || this.#gatheringPays(waiting + flushing)) return false;
+    return waiting * this.#changeMs >= OVERLAP_MIN * this.#flushMs;
   }
 
-  private gatheringPays(count: number): boolean {
-    return this.flushMs > TURN_AROUND_MS + count * this.changeMs;
+  #gatheringPays(count: number): boolean {
+    return this.#flushMs > TURN_AROUND_MS + count * this.#changeMs;
   }
 
   noteAnswered(count: number, waiting: number, nowMs: number): void {
-    this.expectedFrom = waiting;
-    this.expected = waiting + count;
-    this.gatherUntilMs = 0;
-    if (!this.gatheringPays(this.expected)) return;
-    if (this.vain > 0) this.vain -= 1;
-    else this.gatherUntilMs = nowMs + GATHER_MAX * this.flushMs;
+    this.#expectedFrom = waiting;
+    this.#expected = waiting + count;
+    this.#gatherUntilMs = 0;
+    if (!this.#gatheringPays(this.#expected)) return;
+    if (this.#vain > 0) this.#vain -= 1;
+    else this.#gatherUntilMs = nowMs + GATHER_MAX * this.#flushMs;
   }
 
   gatherMs(waiting: number, nowMs: number): number {
-    if (this.gatherUntilMs === 0) return 0;
-    const leftMs = this.gatherUntilMs - nowMs;
-    if (waiting < this.expected && leftMs > 0) return leftMs;
-    this.gatherUntilMs = 0;
-    const come = waiting - this.expectedFrom;
-    if (come < GATHERED_MIN * (this.expected - this.expectedFrom)) this.vain = VAIN_GROUPS;
+    if (this.#gatherUntilMs === 0) return 0;
+    const leftMs = this.#gatherUntilMs - nowMs;
+    if (waiting < this.#expected && leftMs > 0) return leftMs;
+    this.#gatherUntilMs = 0;
+    const come = waiting - this.#expectedFrom;
+    if (come < GATHERED_MIN * (this.#expected - this.#expectedFrom)) this.#vain = VAIN_GROUPS;
     return 0;
   }
 }

@@ -56,121 +56,122 @@ const FAILURES_PART = 8;
 export const NOBODY = 0;
 
 export class ReplyCache {
-  private readonly limits: ReplyCacheLimits;
-  private readonly now: () => number;
+  readonly #limits: ReplyCacheLimits;
+  readonly #now: () => number;
   /** Answers of owners before this one, older than all others; null: none are left. */
-  private stored: StoredAnswers | null;
-  private storedAtMs: number;
+  #stored: StoredAnswers | null;
+  #storedAtMs: number;
   /** In the order of their admission; what is running and what is done in one, so that a request is looked up once. */
-  private readonly entries: Map<string, Running | Answer>;
-  private readonly successes: AnswerPool;
-  private readonly failures: AnswerPool;
+  readonly #entries: Map<string, Running | Answer>;
+  readonly #successes: AnswerPool;
+  readonly #failures: AnswerPool;
 
   /** now: ms, never going back. */
   constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS, now: () => number = bootMs) {
-    this.limits = limits;
-    this.now = now;
-    this.stored = null;
-    this.storedAtMs = 0;
-    this.entries = new Map();
-    this.successes = new AnswerPool();
-    this.failures = new AnswerPool();
+    this.#limits = limits;
+    this.#now = now;
+    this.#stored = null;
+    this.#storedAtMs = 0;
+    this.#entries = new Map();
+    this.#successes = new AnswerPool();
+    this.#failures = new AnswerPool();
   }
 
   /** What was answered; null: the request has not been seen. `running`: it is being executed, and admit() joins it. */
   find(key: string): Uint8Array | 'running' | null {
-    const entry = this.entries.get(key);
-    if (entry === undefined) return this.stored?.results(key) ?? null;
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return this.#stored?.results(key) ?? null;
     return entry instanceof Answer ? entry.results : 'running';
   }
 
   /** For a request that has no answer yet. client: a number for its address. */
   admit(key: string, listener: AnswerListener, client: number = NOBODY): Admission {
-    const entry = this.entries.get(key);
+    const entry = this.#entries.get(key);
     if (entry instanceof Running) {
       entry.listeners.push(listener);
       return 'joined';
     }
-    if (entry !== undefined || this.stored?.has(key) === true)
+    if (entry !== undefined || this.#stored?.has(key) === true)
       throw new Error('a request that has its answer must not be executed again');
-    this.entries.set(key, new Running(client, listener));
+    this.#entries.set(key, new Running(client, listener));
     return 'execute';
   }
 
   /** The request has its answer: returns who waits for it. */
   complete(key: string, results: Uint8Array): readonly AnswerListener[] {
-    const entry = this.entries.get(key);
-    this.stored?.delete(key);
-    if (entry instanceof Answer) this.poolOf(entry.results).remove(entry);
-    const answeredAtMs = entry instanceof Answer ? entry.answeredAtMs : this.now();
+    const entry = this.#entries.get(key);
+    this.#stored?.delete(key);
+    if (entry instanceof Answer) this.#poolOf(entry.results).remove(entry);
+    const answeredAtMs = entry instanceof Answer ? entry.answeredAtMs : this.#now();
     const answer = new Answer(key, entry?.client ?? NOBODY, results, answeredAtMs);
-    this.entries.set(key, answer);
-    this.poolOf(results).add(answer);
-    this.evictTooMany();
+    this.#entries.set(key, answer);
+    this.#poolOf(results).add(answer);
+    this.#evictTooMany();
     return entry instanceof Running ? entry.listeners : [];
   }
 
   /** The request gets no answer, and counts as one that never came: returns who waits for it. */
   abandon(key: string): readonly AnswerListener[] {
-    const entry = this.entries.get(key);
+    const entry = this.#entries.get(key);
     if (!(entry instanceof Running)) return [];
-    this.entries.delete(key);
+    this.#entries.delete(key);
     return entry.listeners;
   }
 
   /** Answers that an owner before gave; of this one's life none has passed yet. They are the cache's from now on. */
   restore(answers: StoredAnswers): void {
-    if (this.entries.size > 0) throw new Error('answers of an owner before come first');
-    this.stored = answers;
-    this.storedAtMs = this.now();
-    this.evict(this.storedAtMs);
+    if (this.#entries.size > 0) throw new Error('answers of an owner before come first');
+    this.#stored = answers;
+    this.#storedAtMs = this.#now();
+    this.evict(this.#storedAtMs);
   }
 
   /** Answers kept, oldest first: those of owners before, then this one's in the order of their requests. */
   *answers(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
-    if (this.stored !== null) yield* this.stored.entries();
-    for (const entry of this.entries.values()) if (entry instanceof Answer) yield entry;
+    if (this.#stored !== null) yield* this.#stored.entries();
+    for (const entry of this.#entries.values()) if (entry instanceof Answer) yield entry;
   }
 
   get answerCount(): number {
-    return (this.stored?.count ?? 0) + this.successes.count + this.failures.count;
+    return (this.#stored?.count ?? 0) + this.#successes.count + this.#failures.count;
   }
 
-  private poolOf(results: Uint8Array): AnswerPool {
-    return isSuccess(results) ? this.successes : this.failures;
+  #poolOf(results: Uint8Array): AnswerPool {
+    return isSuccess(results) ? this.#successes : this.#failures;
   }
 
-  private remove(answer: Answer): void {
-    this.entries.delete(answer.key);
-    this.poolOf(answer.results).remove(answer);
+  #remove(answer: Answer): void {
+    this.#entries.delete(answer.key);
+    this.#poolOf(answer.results).remove(answer);
   }
 
-  private evictTooMany(): void {
-    const { answersMax, bytesMax } = this.limits;
-    const { successes, failures } = this;
+  #evictTooMany(): void {
+    const { answersMax, bytesMax } = this.#limits;
+    const successes = this.#successes;
+    const failures = this.#failures;
     while (failures.count > answersMax / FAILURES_PART || failures.bytes > bytesMax / FAILURES_PART)
-      this.remove(failures.victim()!);
-    const count = (): number => successes.count + (this.stored?.count ?? 0);
-    const bytes = (): number => successes.bytes + (this.stored?.resultsSize ?? 0);
+      this.#remove(failures.victim()!);
+    const count = (): number => successes.count + (this.#stored?.count ?? 0);
+    const bytes = (): number => successes.bytes + (this.#stored?.resultsSize ?? 0);
     while (count() > answersMax || bytes() > bytesMax) {
       // Of clients of an owner before nothing is known: together they count as one.
-      if (this.stored !== null && this.stored.count >= successes.largestCount) this.dropStored();
-      else this.remove(successes.victim()!);
+      if (this.#stored !== null && this.#stored.count >= successes.largestCount) this.#dropStored();
+      else this.#remove(successes.victim()!);
     }
   }
 
-  private dropStored(): void {
-    this.stored?.deleteOldest();
-    if (this.stored?.count === 0) this.stored = null;
+  #dropStored(): void {
+    this.#stored?.deleteOldest();
+    if (this.#stored?.count === 0) this.#stored = null;
   }
 
   /** Those that are too old or too many; once a second, so that memory is given back. */
-  evict(now: number = this.now()): void {
-    const deadline = now - this.limits.ageMaxMs;
-    if (this.storedAtMs < deadline) this.stored = null;
-    for (const pool of [this.successes, this.failures])
-      for (const answer of pool.olderThan(deadline)) this.remove(answer);
-    this.evictTooMany();
+  evict(now: number = this.#now()): void {
+    const deadline = now - this.#limits.ageMaxMs;
+    if (this.#storedAtMs < deadline) this.#stored = null;
+    for (const pool of [this.#successes, this.#failures])
+      for (const answer of pool.olderThan(deadline)) this.#remove(answer);
+    this.#evictTooMany();
   }
 }
 

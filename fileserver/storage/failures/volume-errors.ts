@@ -19,11 +19,11 @@ export interface VolumeErrorCount {
 export class VolumeErrors {
   /** All that were ever noted. */
   total: number;
-  private counts: Map<string, VolumeErrorCount>;
+  #counts: Map<string, VolumeErrorCount>;
 
   constructor() {
     this.total = 0;
-    this.counts = new Map();
+    this.#counts = new Map();
   }
 
   /** errno: positive. */
@@ -31,16 +31,16 @@ export class VolumeErrors {
     this.total += 1;
     const name = errnoName(errno);
     const key = `${call} ${name}`;
-    const known = this.counts.get(key);
+    const known = this.#counts.get(key);
     const object = inode === null ? (known?.inode ?? null) : String(inode);
-    this.counts.set(key, { call, errno: name, count: (known?.count ?? 0) + 1, inode: object });
+    this.#counts.set(key, { call, errno: name, count: (known?.count ?? 0) + 1, inode: object });
   }
 
   /** Those since the last time. */
   take(): readonly VolumeErrorCount[] {
-    if (this.counts.size === 0) return NONE;
-    const taken = [...this.counts.values()];
-    this.counts = new Map();
+    if (this.#counts.size === 0) return NONE;
+    const taken = [...this.#counts.values()];
+    this.#counts = new Map();
     return taken;
   }
 }

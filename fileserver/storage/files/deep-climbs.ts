@@ -11,30 +11,31 @@ export const FREE_LEVELS = 1024;
 export const LEVELS_PER_SECOND = 20_000;
 
 export class DeepClimbs {
-  private debt: number;
+  #debt: number;
   /** When `debt` was right. ms */
-  private atMs: number;
+  #atMs: number;
 
   constructor() {
-    this.debt = 0;
-    this.atMs = 0;
+    this.#debt = 0;
+    this.#atMs = 0;
   }
 
   /** May a climb go on beyond its free levels? nowMs: on a clock that never goes back. */
   mayGoOn(nowMs: number): boolean {
-    this.payOff(nowMs);
-    return this.debt === 0;
+    this.#payOff(nowMs);
+    return this.#debt === 0;
   }
 
   /** levels: of a climb that has ended. */
   climbed(levels: number, nowMs: number): void {
     if (levels <= FREE_LEVELS) return;
-    this.payOff(nowMs);
-    this.debt += levels - FREE_LEVELS;
+    this.#payOff(nowMs);
+    this.#debt += levels - FREE_LEVELS;
   }
 
-  private payOff(nowMs: number): void {
-    if (this.debt > 0) this.debt = Math.max(0, this.debt - ((nowMs - this.atMs) * LEVELS_PER_SECOND) / 1000);
-    this.atMs = nowMs;
+  #payOff(nowMs: number): void {
+    if (this.#debt > 0)
+      this.#debt = Math.max(0, this.#debt - ((nowMs - this.#atMs) * LEVELS_PER_SECOND) / 1000);
+    this.#atMs = nowMs;
   }
 }

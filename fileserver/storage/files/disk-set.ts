@@ -40,18 +40,18 @@ export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
   /** For isInside(): not the volumes' own, as whoever asks may still need what is in those. */
-  private readonly climbers: ReadonlyMap<Volume, IdentityReader>;
+  readonly #climbers: ReadonlyMap<Volume, IdentityReader>;
 
-  private readonly inside: InsideDirectories;
+  readonly #inside: InsideDirectories;
   /** May a call here wait for a disk? If not, what would have to is `needsDisk`. */
-  private readonly mayWait: boolean;
+  readonly #mayWait: boolean;
   /** Of exported directories, by place. Where calls may wait they are found here, elsewhere learned. */
-  private readonly known: Map<string, ExportRoot>;
+  readonly #known: Map<string, ExportRoot>;
   /** Identity keys of exported directories and of those on the way to them from the root of the volume. */
-  private waysToExports: Map<Volume, Set<string>>;
+  #waysToExports: Map<Volume, Set<string>>;
 
-  private readonly deepClimbs: DeepClimbs;
-  private readonly insideFiles: InsideFiles;
+  readonly #deepClimbs: DeepClimbs;
+  readonly #insideFiles: InsideFiles;
 
   /** Throws VolumeOpenError (InvalidExport). */
   constructor(
@@ -60,15 +60,15 @@ export class DiskSet {
     limits: FileTableLimits,
     mayWait = true,
   ) {
-    this.mayWait = mayWait;
-    this.inside = new InsideDirectories();
-    this.deepClimbs = new DeepClimbs();
-    this.insideFiles = new InsideFiles(mayWait);
-    this.known = new Map();
-    this.waysToExports = new Map();
+    this.#mayWait = mayWait;
+    this.#inside = new InsideDirectories();
+    this.#deepClimbs = new DeepClimbs();
+    this.#insideFiles = new InsideFiles(mayWait);
+    this.#known = new Map();
+    this.#waysToExports = new Map();
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
     this.table = new FileTable(limits, mayWait);
-    this.climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
+    this.#climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
     this.replaceExports(exports);
   }
 
@@ -90,19 +90,19 @@ export class DiskSet {
     const exports = specs.map(
       (spec) => new Export(spec, volumes.find(({ spec: { name } }) => name === spec.volume)!),
     );
-    this.findRoots(exports);
+    this.#findRoots(exports);
     this.table.replaceExports(new ExportTable(exports));
   }
 
   /** Where the exported directories are, as far as this thread knows. */
   get roots(): ExportRoot[] {
-    return this.exports.all.flatMap(({ spec }) => this.known.get(placeOf(spec)) ?? []);
+    return this.exports.all.flatMap(({ spec }) => this.#known.get(placeOf(spec)) ?? []);
   }
 
   /** Looks for the exported directories again. true: one of them has gone, come back, or is another. May wait for the disk. */
   lookForRoots(): boolean {
     const before = this.roots;
-    this.findRoots(this.exports.all);
+    this.#findRoots(this.exports.all);
     const changed = this.roots.some(({ key, problem }, index) => {
       const last = before[index];
       return key !== last?.key || problem !== last.problem;
@@ -113,30 +113,30 @@ export class DiskSet {
 
   /** What another thread has found. */
   learnRoots(roots: readonly ExportRoot[]): void {
-    for (const root of roots) this.known.set(root.place, root);
-    this.findRoots(this.exports.all);
+    for (const root of roots) this.#known.set(root.place, root);
+    this.#findRoots(this.exports.all);
     this.table.replaceExports(this.exports);
   }
 
-  private findRoots(exports: readonly Export[]): void {
-    if (this.mayWait) this.waysToExports = new Map();
+  #findRoots(exports: readonly Export[]): void {
+    if (this.#mayWait) this.#waysToExports = new Map();
     for (const one of exports) {
-      if (this.mayWait) this.known.set(placeOf(one.spec), this.findRoot(one));
-      one.rootKey = this.known.get(placeOf(one.spec))?.key ?? '';
+      if (this.#mayWait) this.#known.set(placeOf(one.spec), this.#findRoot(one));
+      one.rootKey = this.#known.get(placeOf(one.spec))?.key ?? '';
     }
   }
 
-  private findRoot({ spec, volume, directory }: Export): ExportRoot {
+  #findRoot({ spec, volume, directory }: Export): ExportRoot {
     const place = placeOf(spec);
     if (directory.length === 0) return { place, key: volume.rootKey, problem: '' };
-    const way = this.waysToExports.get(volume) ?? new Set();
-    this.waysToExports.set(volume, way);
-    const fd = this.openBelow(volume, directory, volume.identity, (key) => way.add(key));
+    const way = this.#waysToExports.get(volume) ?? new Set();
+    this.#waysToExports.set(volume, way);
+    const fd = this.#openBelow(volume, directory, volume.identity, (key) => way.add(key));
     const result = fd < 0 ? fd : volume.noted(volume.identity.call, volume.identity.ofFd(fd));
     if (fd >= 0) close(fd);
     if (result >= 0) return { place, key: volume.identity.key(), problem: '' };
     // For lack of descriptors or memory, say: that passes.
-    const known = this.known.get(place);
+    const known = this.#known.get(place);
     if (known !== undefined && !NOT_THERE.includes(-result)) return known;
     const what = NOT_THERE.includes(-result) ? 'has no directory' : 'does not let this server open';
     const problem = `volume "${spec.volume}" ${what} "${spec.directory}" (${errnoName(-result)})`;
@@ -145,7 +145,7 @@ export class DiskSet {
 
   /** An exported directory, or one above it: like a mount point it is neither renamed nor removed by clients. */
   isOnWayToExport(volume: Volume, key: string): boolean {
-    return this.waysToExports.get(volume)?.has(key) === true;
+    return this.#waysToExports.get(volume)?.has(key) === true;
   }
 
   /**
@@ -163,18 +163,18 @@ export class DiskSet {
   }
 
   /** Walks down from the volume's root as the server itself, through directories only; a descriptor or -errno. */
-  private openBelow(
+  #openBelow(
     volume: Volume,
     names: readonly Uint8Array[],
     identity: IdentityReader = volume.identity,
     passed: (key: string) => void = () => {},
   ): number {
     become(SERVER_IDENTITY);
-    let fd = this.openAt(volume, volume.rootFd, DOT, O_PATH | O_DIRECTORY);
+    let fd = this.#openAt(volume, volume.rootFd, DOT, O_PATH | O_DIRECTORY);
     let parent = volume.rootKey;
     for (const name of names) {
       if (fd < 0) return fd;
-      const next = this.openAt(volume, fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+      const next = this.#openAt(volume, fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
       close(fd);
       fd = next;
       if (fd < 0) return fd;
@@ -241,7 +241,7 @@ export class DiskSet {
     const fd = this.table.pathFd(file);
     if (fd < 0 || !file.tree.canBeLeft) return fd;
     if (file.tree.withdrawn) return -ESTALE;
-    const inside = this.isInside(file, fd);
+    const inside = this.#isInside(file, fd);
     if (inside < 0) return inside;
     if (inside === OUTSIDE) {
       this.table.drop(file);
@@ -256,36 +256,36 @@ export class DiskSet {
    * way of another export, or on the server. Files have no way back up: of those it is asked whether they lie on the volume, where
    * the file system is larger. INSIDE, OUTSIDE, or -errno: that could not be found out.
    */
-  private isInside(
+  #isInside(
     file: OpenFile,
     fd: number,
-    known: ReadonlySet<string> = this.inside.of(file.tree, this.table.generation),
+    known: ReadonlySet<string> = this.#inside.of(file.tree, this.table.generation),
   ): number {
     const { tree } = file;
     become(SERVER_IDENTITY);
     if (climbStat.ofFd(fd) < 0) return INSIDE;
-    if (climbStat.type !== S_IFDIR) return this.insideFiles.isInside(file, fd, climbStat);
-    const inside = this.leadsToRoot(file, fd, known);
+    if (climbStat.type !== S_IFDIR) return this.#insideFiles.isInside(file, fd, climbStat);
+    const inside = this.#leadsToRoot(file, fd, known);
     // What is known concerns the root of before.
-    return inside === OUTSIDE && this.isRootAnother(tree) ? this.leadsToRoot(file, fd, NONE_KNOWN) : inside;
+    return inside === OUTSIDE && this.#isRootAnother(tree) ? this.#leadsToRoot(file, fd, NONE_KNOWN) : inside;
   }
 
   /** known: identity keys of directories that lie inside. */
-  private leadsToRoot(file: OpenFile, fd: number, known: ReadonlySet<string>): number {
+  #leadsToRoot(file: OpenFile, fd: number, known: ReadonlySet<string>): number {
     const { volume, tree } = file;
     const { generation } = this.table;
-    const identity = this.climbers.get(volume)!;
+    const identity = this.#climbers.get(volume)!;
     const climbed: string[] = [];
     let key = file.key;
     let at = fd;
     let inside = key === tree.rootKey || known.has(key);
     while (!inside && key !== volume.rootKey) {
-      if (climbed.length === FREE_LEVELS && !this.deepClimbs.mayGoOn(performance.now())) {
+      if (climbed.length === FREE_LEVELS && !this.#deepClimbs.mayGoOn(performance.now())) {
         if (at !== fd) close(at);
         return -EAGAIN;
       }
       climbed.push(key);
-      const above = this.openAt(volume, at, DOT_DOT, O_PATH | O_DIRECTORY);
+      const above = this.#openAt(volume, at, DOT_DOT, O_PATH | O_DIRECTORY);
       if (at !== fd) close(at);
       at = above;
       if (above < 0) return hasNothingAbove(above) ? OUTSIDE : above;
@@ -302,24 +302,24 @@ export class DiskSet {
       inside = key === tree.rootKey || known.has(key);
     }
     if (at !== fd) close(at);
-    if (climbed.length > FREE_LEVELS) this.deepClimbs.climbed(climbed.length, performance.now());
+    if (climbed.length > FREE_LEVELS) this.#deepClimbs.climbed(climbed.length, performance.now());
     if (!inside) return OUTSIDE;
-    this.inside.add(tree, generation, climbed);
+    this.#inside.add(tree, generation, climbed);
     return INSIDE;
   }
 
   /** A descriptor or -errno. If none is left, descriptors of files that are not in use are given up for it. */
-  private openAt(volume: Volume, dir: number, name: Uint8Array, flags: number): number {
+  #openAt(volume: Volume, dir: number, name: Uint8Array, flags: number): number {
     let fd = openAt(dir, name, flags);
     if (this.table.makeRoom(fd)) fd = openAt(dir, name, flags);
     return volume.noted('openat', fd);
   }
 
   /** The exported directory may have been removed and made anew: is it another one by now? Then that one counts. */
-  private isRootAnother(tree: Export): boolean {
-    if (!this.mayWait) return false;
-    const identity = this.climbers.get(tree.volume)!;
-    const fd = this.openBelow(tree.volume, tree.directory, identity);
+  #isRootAnother(tree: Export): boolean {
+    if (!this.#mayWait) return false;
+    const identity = this.#climbers.get(tree.volume)!;
+    const fd = this.#openBelow(tree.volume, tree.directory, identity);
     if (fd < 0) return false;
     const result = identity.ofFd(fd);
     close(fd);
@@ -342,7 +342,7 @@ export class DiskSet {
     }
     const path = [...one.directory, ...names];
     if (path[0] !== undefined && isPrivateName(path[0])) return 'noEntry';
-    const fd = this.openBelow(one.volume, path);
+    const fd = this.#openBelow(one.volume, path);
     if (fd < 0) return failureOfResult(fd);
     const { identity } = one.volume;
     const result = identity.ofFd(fd);
@@ -372,11 +372,11 @@ export class DiskSet {
     const { volume, tree } = dir;
     if (isDotDot(name) && !stay && tree.canBeLeft) {
       // At this moment: what was so a moment ago is no leave to go up.
-      const inside = this.isInside(dir, dirFd, NONE_KNOWN);
+      const inside = this.#isInside(dir, dirFd, NONE_KNOWN);
       if (inside !== INSIDE) return inside === OUTSIDE ? 'stale' : failureOfResult(inside);
     }
     become(user);
-    if (!this.mayWait) return this.lookupCached(dir, dirFd, stay ? DOT : name);
+    if (!this.#mayWait) return this.#lookupCached(dir, dirFd, stay ? DOT : name);
     const { identity } = volume;
     const result = identity.ofName(dirFd, stay ? DOT : name);
     if (result < 0) return volume.failure(identity.call, result);
@@ -408,7 +408,7 @@ export class DiskSet {
   }
 
   /** The same as far as the kernel has it in memory. Volumes without file handles are never looked at this way. */
-  private lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
+  #lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
     const { volume, tree } = dir;
     const fd = openCachedAt(dirFd, name);
     if (fd < 0) return isUnanswered(fd) ? 'needsDisk' : volume.failure('openat2', fd);

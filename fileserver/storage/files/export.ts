@@ -30,14 +30,14 @@ export class Export {
   readonly readOnly: boolean;
   readonly squash: ExportSpec['squash'];
   readonly anonymous: Identity;
-  private readonly clients: ClientNetworks;
-  private readonly reservedPorts: boolean;
+  readonly #clients: ClientNetworks;
+  readonly #reservedPorts: boolean;
   readonly spec: ExportSpec;
   /** Identity key of the exported directory; `..` stops there. Empty: it is not there, and the export is not served. */
   rootKey: string;
   /** It is exported no longer: a stand-in for the files that calls in progress still have. It allows nothing. */
   readonly withdrawn: boolean;
-  private successor: Export | null;
+  #successor: Export | null;
 
   /** The specification is one that faultOfExports() finds no fault with. */
   constructor(
@@ -57,34 +57,34 @@ export class Export {
     this.readOnly = spec.access === 'ReadOnly';
     this.squash = spec.squash;
     this.anonymous = { uid: spec.anonymousUid, gid: spec.anonymousGid, groups: [] };
-    this.clients = new ClientNetworks(spec.clients);
-    this.reservedPorts = spec.ports === 'Reserved';
+    this.#clients = new ClientNetworks(spec.clients);
+    this.#reservedPorts = spec.ports === 'Reserved';
     this.spec = spec;
     this.rootKey = '';
-    this.successor = null;
+    this.#successor = null;
   }
 
   /** May calls come from there? */
   isFor(host: string, port: number): boolean {
-    return this.clients.includes(host) && (!this.reservedPorts || (port > 0 && port < RESERVED_PORTS));
+    return this.#clients.includes(host) && (!this.#reservedPorts || (port > 0 && port < RESERVED_PORTS));
   }
 
   /** What the files of this export are bound to once it is exported no longer. */
   withdraw(): Export {
     const spec: ExportSpec = { ...this.spec, access: 'ReadOnly', squash: 'All', clients: [] };
-    this.successor ??= new Export(spec, this.volume, 'withdrawn', this.id);
-    return this.successor;
+    this.#successor ??= new Export(spec, this.volume, 'withdrawn', this.id);
+    return this.#successor;
   }
 }
 
 /** Exports of a disk set by the number in handles and by path. */
 export class ExportTable {
   protected exports: readonly Export[];
-  private readonly byId: ReadonlyMap<number, Export>;
+  readonly #byId: ReadonlyMap<number, Export>;
 
   constructor(exports: readonly Export[]) {
     this.exports = exports;
-    this.byId = new Map(exports.map((one) => [one.id, one]));
+    this.#byId = new Map(exports.map((one) => [one.id, one]));
   }
 
   get all(): readonly Export[] {
@@ -93,7 +93,7 @@ export class ExportTable {
 
   /** The one with this number in handles of this volume, if it is served. */
   of(volume: Volume, id: number): Export | undefined {
-    const one = this.byId.get(id);
+    const one = this.#byId.get(id);
     return one?.volume === volume && one.rootKey !== '' ? one : undefined;
   }
 

@@ -45,54 +45,54 @@ const { EBADF, EINPROGRESS, EMFILE, ENFILE } = constants.errno;
 const SPREAD = 0x9e3779b1;
 
 export class FileTable {
-  private readonly limits: FileTableLimits;
+  readonly #limits: FileTableLimits;
   /** What handles are resolved by. Each file that can be found by its handle is bound to one of them. */
-  private trees: ExportTable;
+  #trees: ExportTable;
   /** May a call here wait for a disk? Where not, a file that is not open is -EINPROGRESS until openNow(). */
-  private readonly mayWait: boolean;
-  private readonly chains: Map<number, OpenFile>;
-  private newest: OpenFile | null;
-  private oldest: OpenFile | null;
-  private count: number;
-  private descriptors: number;
-  private now: number;
+  readonly #mayWait: boolean;
+  readonly #chains: Map<number, OpenFile>;
+  #newest: OpenFile | null;
+  #oldest: OpenFile | null;
+  #count: number;
+  #descriptors: number;
+  #now: number;
   /** Grows when a directory may have been moved somewhere else: by us at once, by others once a second. */
   generation: number;
-  private closed: boolean;
-  private readonly scratch: Uint8Array;
+  #closed: boolean;
+  readonly #scratch: Uint8Array;
   /** Told of each object that may have lost its last name: tables of other threads may have it open. */
   onForget: ((volume: Volume, identity: FileIdentity) => void) | null;
 
   constructor(limits: FileTableLimits, mayWait = true) {
-    this.limits = limits;
-    this.trees = new ExportTable([]);
-    this.mayWait = mayWait;
-    this.chains = new Map();
-    this.newest = null;
-    this.oldest = null;
-    this.count = 0;
-    this.descriptors = 0;
-    this.now = 0;
+    this.#limits = limits;
+    this.#trees = new ExportTable([]);
+    this.#mayWait = mayWait;
+    this.#chains = new Map();
+    this.#newest = null;
+    this.#oldest = null;
+    this.#count = 0;
+    this.#descriptors = 0;
+    this.#now = 0;
     this.generation = 0;
-    this.closed = false;
-    this.scratch = new Uint8Array(HANDLE_SIZE_MAX);
+    this.#closed = false;
+    this.#scratch = new Uint8Array(HANDLE_SIZE_MAX);
     this.onForget = null;
   }
 
   /** How many files may keep their descriptors until they are flushed. */
   get unflushedMax(): number {
-    return Math.max(1, this.limits.descriptorsMax >> 2);
+    return Math.max(1, this.#limits.descriptorsMax >> 2);
   }
 
   get fileCount(): number {
-    return this.count;
+    return this.#count;
   }
   get descriptorCount(): number {
-    return this.descriptors;
+    return this.#descriptors;
   }
 
   get exports(): ExportTable {
-    return this.trees;
+    return this.#trees;
   }
 
   /**
@@ -100,23 +100,23 @@ export class FileTable {
    * export that is gone leaves the table, and is stale to calls that still have it.
    */
   replaceExports(exports: ExportTable): void {
-    this.trees = exports;
-    for (let file = this.oldest; file !== null; ) {
+    this.#trees = exports;
+    for (let file = this.#oldest; file !== null; ) {
       const { newer } = file;
       // What was withdrawn can't be found by its handle; openNow() binds it anew.
-      if (file.tree.withdrawn || this.present(file) === undefined) this.drop(file);
-      this.bind(file);
+      if (file.tree.withdrawn || this.#present(file) === undefined) this.drop(file);
+      this.#bind(file);
       file = newer;
     }
   }
 
-  private present({ tree, volume }: OpenFile): Export | undefined {
-    return this.trees.of(volume, tree.id);
+  #present({ tree, volume }: OpenFile): Export | undefined {
+    return this.#trees.of(volume, tree.id);
   }
 
-  private bind(file: OpenFile): void {
+  #bind(file: OpenFile): void {
     const { tree } = file;
-    const now = this.present(file) ?? (tree.withdrawn ? tree : tree.withdraw());
+    const now = this.#present(file) ?? (tree.withdrawn ? tree : tree.withdraw());
     if (now === tree) return;
     file.tree = now;
     file.insideAt = -1;
@@ -124,7 +124,7 @@ export class FileTable {
 
   /** Files that can be found by their handles. */
   *found(): Iterable<OpenFile> {
-    for (const first of this.chains.values()) {
+    for (const first of this.#chains.values()) {
       for (let file: OpenFile | null = first; file !== null; file = file.chain) yield file;
     }
   }
@@ -138,54 +138,50 @@ export class FileTable {
   ): OpenFile | VolumeFailure {
     if (size <= MAC_SIZE || size > HANDLE_SIZE_MAX) return 'badHandle';
     const hash = hashOf(bytes, start, size - MAC_SIZE);
-    for (let file = this.chains.get(hash) ?? null; file !== null; file = file.chain) {
+    for (let file = this.#chains.get(hash) ?? null; file !== null; file = file.chain) {
       if (file.handle.length !== size) continue;
       const { handle, otherHandle } = file;
       const same =
         sameBytes(handle, bytes, start, size) ||
         (otherHandle !== null && sameBytes(otherHandle, bytes, start, size));
       if (!same) continue;
-      this.touch(file);
+      this.#touch(file);
       return file;
     }
-    return this.admit(volumes, bytes.slice(start, start + size), hash);
+    return this.#admit(volumes, bytes.slice(start, start + size), hash);
   }
 
   /** A handle not in the table: is it ours? */
-  private admit(
-    volumes: ReadonlyMap<string, Volume>,
-    handle: Uint8Array,
-    hash: number,
-  ): OpenFile | VolumeFailure {
+  #admit(volumes: ReadonlyMap<string, Volume>, handle: Uint8Array, hash: number): OpenFile | VolumeFailure {
     if (!isWellFormed(handle)) return 'badHandle';
     const volume = volumes.get(Buffer.from(uuidIn(handle)).toString('hex'));
     if (volume === undefined) return 'stale';
     const signer = signerOf(volume.keys, handle);
     if (signer === null) return 'badHandle';
-    const tree = this.trees.of(volume, exportIdIn(handle));
+    const tree = this.#trees.of(volume, exportIdIn(handle));
     if (tree === undefined) return 'stale';
-    const known = this.findSigned(handle, hash);
+    const known = this.#findSigned(handle, hash);
     if (known !== null) {
       // Two files of one object would each have their own idea of what is not flushed.
       known.otherHandle = handleMemory.copy(handle, 0, handle.length);
-      this.touch(known);
+      this.#touch(known);
       return known;
     }
     const identity = identityIn(handle);
     const key = identityKey(identityTypeIn(handle), identity, 0, identity.length);
     const kept = handleMemory.copy(handle, 0, handle.length);
     const [current] = volume.keys;
-    if (signer === current) return this.insert(new OpenFile(volume, tree, kept, key, hash));
+    if (signer === current) return this.#insert(new OpenFile(volume, tree, kept, key, hash));
     // Who asks for it by its name gets one that counts for longer.
     const renewed = sign(current!, handle.subarray(0, handle.length - MAC_SIZE));
     const file = new OpenFile(volume, tree, renewed, key, hash);
     file.otherHandle = kept;
-    return this.insert(file);
+    return this.#insert(file);
   }
 
   /** The file with the identity that the reader has just read, under one of `exports`. Signs a handle if it is new here. */
   ofIdentity(tree: Export, identity: IdentityReader): OpenFile {
-    const { scratch } = this;
+    const scratch = this.#scratch;
     const { volume } = tree;
     const size = writeUnsigned(
       scratch,
@@ -197,25 +193,25 @@ export class FileTable {
       identity.size,
     );
     const hash = hashOf(scratch, 0, size);
-    const found = this.findUnsigned(hash, size);
+    const found = this.#findUnsigned(hash, size);
     if (found !== null) {
-      this.touch(found);
+      this.#touch(found);
       return found;
     }
     const handle = sign(volume.keys[0]!, scratch.subarray(0, size));
-    return this.insert(new OpenFile(volume, tree, handle, identity.key(), hash));
+    return this.#insert(new OpenFile(volume, tree, handle, identity.key(), hash));
   }
 
   /** The file of a handle, whichever key has signed that. */
-  private findSigned(handle: Uint8Array, hash: number): OpenFile | null {
+  #findSigned(handle: Uint8Array, hash: number): OpenFile | null {
     const size = handle.length - MAC_SIZE;
-    this.scratch.set(handle.subarray(0, size));
-    return this.findUnsigned(hash, size);
+    this.#scratch.set(handle.subarray(0, size));
+    return this.#findUnsigned(hash, size);
   }
 
-  private findUnsigned(hash: number, size: number): OpenFile | null {
-    for (let file = this.chains.get(hash) ?? null; file !== null; file = file.chain) {
-      if (file.handle.length === size + MAC_SIZE && sameBytes(file.handle, this.scratch, 0, size))
+  #findUnsigned(hash: number, size: number): OpenFile | null {
+    for (let file = this.#chains.get(hash) ?? null; file !== null; file = file.chain) {
+      if (file.handle.length === size + MAC_SIZE && sameBytes(file.handle, this.#scratch, 0, size))
         return file;
     }
     return null;
@@ -228,17 +224,17 @@ export class FileTable {
    */
   pathFd(file: OpenFile): number {
     if (file.pathFd >= 0) return file.pathFd;
-    return this.mayWait ? this.openNow(file) : -EINPROGRESS;
+    return this.#mayWait ? this.openNow(file) : -EINPROGRESS;
   }
 
   /** The same, whatever may be waited for: of a file that somebody else has just opened it is nothing. */
   openNow(file: OpenFile): number {
     if (file.pathFd >= 0) return file.pathFd;
-    if (this.closed) return -EBADF;
+    if (this.#closed) return -EBADF;
     if (file.dropped) {
-      this.bind(file);
+      this.#bind(file);
       file.dropped = false;
-      this.insert(file);
+      this.#insert(file);
     }
     const { volume } = file;
     let fd = volume.openFile(file.handle, file.key, O_PATH);
@@ -254,37 +250,37 @@ export class FileTable {
       return;
     }
     file.pathFd = fd;
-    this.opened();
+    this.#opened();
   }
 
   /** For reading a regular file or a directory (the caller knows that it is one), or for fsync; or -errno. */
   readFd(file: OpenFile): number {
     if (file.writeFd >= 0) return file.writeFd;
     if (file.readFd >= 0) return file.readFd;
-    const fd = this.reopen(file, O_RDONLY);
+    const fd = this.#reopen(file, O_RDONLY);
     if (fd >= 0) {
       file.readFd = fd;
-      this.opened();
+      this.#opened();
     }
     return fd;
   }
 
   /** For another fsync beside one with readFd(), or -errno. The caller closes it, and has the file pinned. */
   ownFd(file: OpenFile): number {
-    return this.reopen(file, O_RDONLY);
+    return this.#reopen(file, O_RDONLY);
   }
 
   /** For reading and writing a regular file; or -errno. */
   writeFd(file: OpenFile): number {
     if (file.writeFd >= 0) return file.writeFd;
-    const fd = this.reopen(file, O_RDWR);
-    if (fd >= 0) this.keepWriteFd(file, fd);
+    const fd = this.#reopen(file, O_RDWR);
+    if (fd >= 0) this.#keepWriteFd(file, fd);
     return fd;
   }
 
-  private keepWriteFd(file: OpenFile, fd: number): void {
+  #keepWriteFd(file: OpenFile, fd: number): void {
     file.writeFd = fd;
-    this.opened();
+    this.#opened();
   }
 
   /** Takes over a descriptor for reading and writing that was opened anyway: it does for everything. */
@@ -294,10 +290,10 @@ export class FileTable {
       return;
     }
     if (file.pathFd < 0) file.pathFd = fd;
-    this.keepWriteFd(file, fd);
+    this.#keepWriteFd(file, fd);
   }
 
-  private reopen(file: OpenFile, flags: number): number {
+  #reopen(file: OpenFile, flags: number): number {
     const pathFd = this.pathFd(file);
     if (pathFd < 0) return pathFd;
     become(SERVER_IDENTITY);
@@ -308,32 +304,32 @@ export class FileTable {
     return again < 0 ? again : file.volume.noted('openat', reopen(again, flags));
   }
 
-  private opened(): void {
-    this.descriptors += 1;
-    if (this.descriptors > this.limits.descriptorsMax) this.closeOldest(this.descriptors >> 3);
+  #opened(): void {
+    this.#descriptors += 1;
+    if (this.#descriptors > this.#limits.descriptorsMax) this.#closeOldest(this.#descriptors >> 3);
   }
 
   /** After a call that opens: no descriptor was left? Then gives some up that are not in use; true: a second try makes sense. */
   makeRoom(result: number): boolean {
     if (result !== -EMFILE && result !== -ENFILE) return false;
-    return this.closeOldest(Math.max(64, this.descriptors >> 2)) > 0;
+    return this.#closeOldest(Math.max(64, this.#descriptors >> 2)) > 0;
   }
 
-  private closeOldest(wanted: number): number {
+  #closeOldest(wanted: number): number {
     let closed = 0;
-    for (let file = this.oldest; file !== null && closed < wanted; file = file.newer) {
-      if (file !== this.newest) closed += this.closeDescriptors(file);
+    for (let file = this.#oldest; file !== null && closed < wanted; file = file.newer) {
+      if (file !== this.#newest) closed += this.#closeDescriptors(file);
     }
     return closed;
   }
 
-  private closeDescriptors(file: OpenFile): number {
+  #closeDescriptors(file: OpenFile): number {
     if (file.pins > 0) return 0;
     // Whoever closes an object without a name last may wait for the disk (closing-lane.ts), also when it was not this server
     // that removed it. Where nothing is open for looking, nothing is for reading or writing either.
     if (!file.removed && file.pathFd >= 0) file.removed = mayHaveLostItsName(file.pathFd);
     // What has no name any more nobody misses, and at the end of service somebody else takes over.
-    if (file.unflushed && !this.closed && !mayHaveLostItsName(file.writeFd)) return 0;
+    if (file.unflushed && !this.#closed && !mayHaveLostItsName(file.writeFd)) return 0;
     let closed = 0;
     if (file.pathFd >= 0) {
       if (file.pathFd !== file.writeFd) {
@@ -352,7 +348,7 @@ export class FileTable {
       file.writeFd = -1;
       closed += 1;
     }
-    this.descriptors -= closed;
+    this.#descriptors -= closed;
     return closed;
   }
 
@@ -362,16 +358,16 @@ export class FileTable {
 
   unpin(file: OpenFile): void {
     file.pins -= 1;
-    if (file.pins === 0 && file.dropped) this.closeDescriptors(file);
+    if (file.pins === 0 && file.dropped) this.#closeDescriptors(file);
   }
 
   /** An object as it is reached through each export, as far as it is in the table. */
   filesOf(volume: Volume, { type, bytes, start, size }: FileIdentity): OpenFile[] {
     const files: OpenFile[] = [];
-    for (const tree of this.trees.all) {
+    for (const tree of this.#trees.all) {
       if (tree.volume !== volume) continue;
-      const unsigned = writeUnsigned(this.scratch, tree.id, volume.uuid, type, bytes, start, size);
-      const file = this.findUnsigned(hashOf(this.scratch, 0, unsigned), unsigned);
+      const unsigned = writeUnsigned(this.#scratch, tree.id, volume.uuid, type, bytes, start, size);
+      const file = this.#findUnsigned(hashOf(this.#scratch, 0, unsigned), unsigned);
       if (file !== null) files.push(file);
     }
     return files;
@@ -394,20 +390,20 @@ export class FileTable {
 
   drop(file: OpenFile): void {
     if (file.dropped) return;
-    this.remove(file);
+    this.#remove(file);
     file.dropped = true;
-    this.closeDescriptors(file);
+    this.#closeDescriptors(file);
   }
 
   /** For good: nothing is opened any more, whoever still asks. */
   close(): void {
-    this.closed = true;
+    this.#closed = true;
     this.clear();
   }
 
   /** Closes everything that is not pinned, and what is pinned as soon as it no longer is. */
   clear(): void {
-    for (let file = this.oldest; file !== null; ) {
+    for (let file = this.#oldest; file !== null; ) {
       const { newer } = file;
       this.drop(file);
       file = newer;
@@ -416,70 +412,70 @@ export class FileTable {
 
   /** Once a second. */
   tick(): void {
-    this.now += 1;
+    this.#now += 1;
     this.generation += 1;
     let looked = 0;
-    for (let file = this.oldest; file !== null && looked < CLOSES_PER_TICK; file = file.newer) {
-      if (this.now - file.usedAt < IDLE_TICKS) return;
-      if (!file.unflushed && this.closeDescriptors(file) > 0) looked += 1;
+    for (let file = this.#oldest; file !== null && looked < CLOSES_PER_TICK; file = file.newer) {
+      if (this.#now - file.usedAt < IDLE_TICKS) return;
+      if (!file.unflushed && this.#closeDescriptors(file) > 0) looked += 1;
     }
   }
 
-  private insert(file: OpenFile): OpenFile {
+  #insert(file: OpenFile): OpenFile {
     if (!file.tree.withdrawn) {
-      file.chain = this.chains.get(file.hash) ?? null;
-      this.chains.set(file.hash, file);
+      file.chain = this.#chains.get(file.hash) ?? null;
+      this.#chains.set(file.hash, file);
     }
-    this.append(file);
-    this.count += 1;
-    if (this.count > this.limits.filesMax) this.dropOldest();
+    this.#append(file);
+    this.#count += 1;
+    if (this.#count > this.#limits.filesMax) this.#dropOldest();
     return file;
   }
 
-  private dropOldest(): void {
-    for (let file = this.oldest; file !== null; file = file.newer) {
-      if (file.pins > 0 || file === this.newest) continue;
+  #dropOldest(): void {
+    for (let file = this.#oldest; file !== null; file = file.newer) {
+      if (file.pins > 0 || file === this.#newest) continue;
       this.drop(file);
       return;
     }
   }
 
-  private remove(file: OpenFile): void {
-    const first = this.chains.get(file.hash);
+  #remove(file: OpenFile): void {
+    const first = this.#chains.get(file.hash);
     if (first === file) {
-      if (file.chain === null) this.chains.delete(file.hash);
-      else this.chains.set(file.hash, file.chain);
+      if (file.chain === null) this.#chains.delete(file.hash);
+      else this.#chains.set(file.hash, file.chain);
     } else {
       let before = first;
       while (before !== undefined && before.chain !== file) before = before.chain ?? undefined;
       if (before !== undefined) before.chain = file.chain;
     }
     file.chain = null;
-    this.unlink(file);
-    this.count -= 1;
+    this.#unlink(file);
+    this.#count -= 1;
   }
 
-  private touch(file: OpenFile): void {
-    file.usedAt = this.now;
-    if (file === this.newest) return;
-    this.unlink(file);
-    this.append(file);
+  #touch(file: OpenFile): void {
+    file.usedAt = this.#now;
+    if (file === this.#newest) return;
+    this.#unlink(file);
+    this.#append(file);
   }
 
-  private append(file: OpenFile): void {
-    file.usedAt = this.now;
-    file.older = this.newest;
+  #append(file: OpenFile): void {
+    file.usedAt = this.#now;
+    file.older = this.#newest;
     file.newer = null;
-    if (this.newest !== null) this.newest.newer = file;
-    else this.oldest = file;
-    this.newest = file;
+    if (this.#newest !== null) this.#newest.newer = file;
+    else this.#oldest = file;
+    this.#newest = file;
   }
 
-  private unlink(file: OpenFile): void {
+  #unlink(file: OpenFile): void {
     if (file.older !== null) file.older.newer = file.newer;
-    else this.oldest = file.newer;
+    else this.#oldest = file.newer;
     if (file.newer !== null) file.newer.older = file.older;
-    else this.newest = file.older;
+    else this.#newest = file.older;
     file.older = null;
     file.newer = null;
   }

@@ -28,15 +28,15 @@ export function truncatesMuch(stat: StatBuffer, size: Offset): boolean {
 }
 
 export class GradualTruncation {
-  private readonly file: OpenFile;
+  readonly #file: OpenFile;
   /** Bytes that the file is to have at the end. */
-  private readonly size: bigint;
-  private partSize: bigint;
+  readonly #size: bigint;
+  #partSize: bigint;
 
   constructor(file: OpenFile, size: Offset) {
-    this.file = file;
-    this.size = BigInt(size);
-    this.partSize = PART_FIRST;
+    this.#file = file;
+    this.#size = BigInt(size);
+    this.#partSize = PART_FIRST;
   }
 
   /**
@@ -44,26 +44,26 @@ export class GradualTruncation {
    * can't be cut; one ftruncate(2) does the rest, or says why not.
    */
   next({ table }: DiskSet, user: Identity): boolean {
-    const { stat } = this.file.volume;
-    const fd = table.writeFd(this.file);
+    const { stat } = this.#file.volume;
+    const fd = table.writeFd(this.#file);
     if (fd < 0 || stat.ofFd(fd) < 0) return false;
     const end = stat.sizeExact;
-    const left = end - this.size;
-    let part = this.partSize > left >> LEFT_SHIFT ? this.partSize : left >> LEFT_SHIFT;
+    const left = end - this.#size;
+    let part = this.#partSize > left >> LEFT_SHIFT ? this.#partSize : left >> LEFT_SHIFT;
     // Holes cost nothing, however large they are.
     while (2n * part < left && isHoleFrom(fd, end - 2n * part)) part *= 2n;
     // Not in the middle of a block: the rest of that would have to be read and overwritten.
     const to = ((end - part) / PART_MIN) * PART_MIN;
-    if (to <= this.size) return false;
+    if (to <= this.#size) return false;
     become(user);
     const begunAt = performance.now();
-    if (truncate(this.file.volume.gate, fd, to) < 0) return false;
-    this.adapt(performance.now() - begunAt);
+    if (truncate(this.#file.volume.gate, fd, to) < 0) return false;
+    this.#adapt(performance.now() - begunAt);
     return true;
   }
 
-  private adapt(ms: number): void {
-    if (ms < SHORT_MS && this.partSize < PART_MAX) this.partSize *= 2n;
-    if (ms > LONG_MS && this.partSize > PART_MIN) this.partSize /= 2n;
+  #adapt(ms: number): void {
+    if (ms < SHORT_MS && this.#partSize < PART_MAX) this.#partSize *= 2n;
+    if (ms > LONG_MS && this.#partSize > PART_MIN) this.#partSize /= 2n;
   }
 }

@@ -13,35 +13,35 @@ interface Known {
 }
 
 export class InsideDirectories {
-  private generation: number;
-  private readonly byExport: Map<Export, Known>;
+  #generation: number;
+  readonly #byExport: Map<Export, Known>;
 
   constructor() {
-    this.generation = -1;
-    this.byExport = new Map();
+    this.#generation = -1;
+    this.#byExport = new Map();
   }
 
   /** Identity keys of directories that lie below the directory that the export has now. */
   of(tree: Export, generation: number): ReadonlySet<string> {
-    return this.known(tree, generation);
+    return this.#known(tree, generation);
   }
 
   /** All of them lie below the export's directory: `keys` is the way up from one of them. */
   add(tree: Export, generation: number, keys: readonly string[]): void {
-    const known = this.known(tree, generation);
+    const known = this.#known(tree, generation);
     if (known.size + keys.length > KEYS_MAX) known.clear();
     for (let i = 0; i < keys.length && i < KEYS_MAX; i++) known.add(keys[i]!);
   }
 
-  private known(tree: Export, generation: number): Set<string> {
-    if (generation !== this.generation) {
-      this.generation = generation;
-      this.byExport.clear();
+  #known(tree: Export, generation: number): Set<string> {
+    if (generation !== this.#generation) {
+      this.#generation = generation;
+      this.#byExport.clear();
     }
-    let known = this.byExport.get(tree);
+    let known = this.#byExport.get(tree);
     if (known === undefined || known.rootKey !== tree.rootKey) {
       known = { rootKey: tree.rootKey, keys: new Set() };
-      this.byExport.set(tree, known);
+      this.#byExport.set(tree, known);
     }
     return known.keys;
   }

@@ -36,15 +36,15 @@ interface Finder {
 }
 
 export class InsideFiles {
-  private readonly mayWait: boolean;
-  private readonly readers: Map<Volume, IdentityReader>;
-  private readonly finders: Map<Volume, Finder>;
+  readonly #mayWait: boolean;
+  readonly #readers: Map<Volume, IdentityReader>;
+  readonly #finders: Map<Volume, Finder>;
 
   /** mayWait: calls here may wait for a disk. */
   constructor(mayWait: boolean) {
-    this.mayWait = mayWait;
-    this.readers = new Map();
-    this.finders = new Map();
+    this.#mayWait = mayWait;
+    this.#readers = new Map();
+    this.#finders = new Map();
   }
 
   /**
@@ -61,40 +61,40 @@ export class InsideFiles {
     if (volume.changeTimesTell && file.provenAtMs === changedAtMs) return INSIDE;
     // One that has lost its last name is stale in any case.
     if (stat.nlink === 0) return INSIDE;
-    const found = this.hasPathInside(file, fd) ? INSIDE : this.search(file);
+    const found = this.#hasPathInside(file, fd) ? INSIDE : this.#search(file);
     if (found === INSIDE) file.provenAtMs = changedAtMs;
     return found;
   }
 
-  private hasPathInside({ volume, key }: OpenFile, fd: number): boolean {
+  #hasPathInside({ volume, key }: OpenFile, fd: number): boolean {
     const path = pathOf(fd);
     if (typeof path === 'number') return false;
     const whole = path.slice();
     const root = pathOf(volume.rootFd);
     if (typeof root === 'number' || !startsWith(whole, root)) return false;
     const below = whole.subarray(root.length + 1);
-    const resolve = this.mayWait ? 0 : RESOLVE_CACHED;
+    const resolve = this.#mayWait ? 0 : RESOLVE_CACHED;
     const found = openBeneath(volume.rootFd, below, O_PATH | O_NOFOLLOW, resolve);
     if (found < 0) return false;
-    const reader = this.readerOf(volume);
+    const reader = this.#readerOf(volume);
     const same = reader.ofFd(found) === 0 && reader.key() === key;
     close(found);
     return same;
   }
 
-  private readerOf(volume: Volume): IdentityReader {
-    let reader = this.readers.get(volume);
+  #readerOf(volume: Volume): IdentityReader {
+    let reader = this.#readers.get(volume);
     if (reader === undefined) {
       reader = new IdentityReader(volume.identity.kind);
-      this.readers.set(volume, reader);
+      this.#readers.set(volume, reader);
     }
     return reader;
   }
 
-  private search({ volume, key }: OpenFile): number {
-    if (!this.mayWait) return -EINPROGRESS;
+  #search({ volume, key }: OpenFile): number {
+    if (!this.#mayWait) return -EINPROGRESS;
     const now = performance.now();
-    const finder = this.finderOf(volume, now);
+    const finder = this.#finderOf(volume, now);
     if (!finder.index.knows(key) && now < finder.mayWalkAtMs) return -EAGAIN;
     const walks = finder.index.walkCount;
     const fd = finder.index.open(key, O_PATH);
@@ -107,12 +107,12 @@ export class InsideFiles {
     return INSIDE;
   }
 
-  private finderOf(volume: Volume, now: number): Finder {
-    const known = this.finders.get(volume);
+  #finderOf(volume: Volume, now: number): Finder {
+    const known = this.#finders.get(volume);
     if (known !== undefined && now - known.usedAtMs < KEPT_MS) return known;
-    const index = new PathIndex(volume.rootFd, volume.rootKey, this.readerOf(volume));
+    const index = new PathIndex(volume.rootFd, volume.rootKey, this.#readerOf(volume));
     const finder = { index, usedAtMs: now, mayWalkAtMs: known?.mayWalkAtMs ?? 0 };
-    this.finders.set(volume, finder);
+    this.#finders.set(volume, finder);
     return finder;
   }
 }

@@ -72,69 +72,69 @@ const FLUSHES_PER_TICK = 64;
 export type FlushTable = Pick<FileTable, 'readFd' | 'ownFd' | 'pin' | 'unpin' | 'unflushedMax'>;
 
 export class DataFlusher {
-  private readonly table: FlushTable;
-  private readonly running: Map<OpenFile, Running>;
+  readonly #table: FlushTable;
+  readonly #running: Map<OpenFile, Running>;
   /**
    * Written unstable, and no flush has begun since; with the tick at which that was so first, oldest first. Their data, and that of
    * files with flushes under way, may be in memory only.
    */
-  private readonly unstable: Map<OpenFile, number>;
+  readonly #unstable: Map<OpenFile, number>;
   /** Of volumes with more such files than are remembered one by one: how often one of the others was written. */
-  private readonly unstableVolumes: Map<Volume, number>;
-  private now: number;
-  private readonly lane: FlushLane;
+  readonly #unstableVolumes: Map<Volume, number>;
+  #now: number;
+  readonly #lane: FlushLane;
   /** What the fastest flushes of late took. ms */
-  private fastestMs: number;
+  #fastestMs: number;
 
   constructor(table: FlushTable, lane: FlushLane = dataLane) {
-    this.table = table;
-    this.lane = lane;
-    this.fastestMs = 0;
-    this.running = new Map();
-    this.unstable = new Map();
-    this.unstableVolumes = new Map();
-    this.now = 0;
+    this.#table = table;
+    this.#lane = lane;
+    this.#fastestMs = 0;
+    this.#running = new Map();
+    this.#unstable = new Map();
+    this.#unstableVolumes = new Map();
+    this.#now = 0;
   }
 
   /** The file has data that is only in memory. It is open for writing. */
   noteUnstable(file: OpenFile): void {
     if (file.unflushed) return;
-    if (this.unstable.size < Math.min(UNSTABLE_FILES_MAX, this.table.unflushedMax)) {
+    if (this.#unstable.size < Math.min(UNSTABLE_FILES_MAX, this.#table.unflushedMax)) {
       file.unflushed = true;
-      this.unstable.set(file, this.now);
+      this.#unstable.set(file, this.#now);
     } else {
       const { volume } = file;
-      this.unstableVolumes.set(volume, (this.unstableVolumes.get(volume) ?? 0) + 1);
+      this.#unstableVolumes.set(volume, (this.#unstableVolumes.get(volume) ?? 0) + 1);
     }
   }
 
   /** Once a second, while the volumes may be changed: begins to flush what has been unstable for long. */
   tick(): void {
-    this.now += 1;
+    this.#now += 1;
     let begun = 0;
-    for (const [file, since] of this.unstable) {
-      if (this.now - since < UNSTABLE_TICKS || begun >= FLUSHES_PER_TICK) break;
-      if (this.running.has(file)) continue;
+    for (const [file, since] of this.#unstable) {
+      if (this.#now - since < UNSTABLE_TICKS || begun >= FLUSHES_PER_TICK) break;
+      if (this.#running.has(file)) continue;
       begun += 1;
       this.flush(file, 'data', (outcome) => failIfLost(file.volume, outcome));
     }
-    for (const volume of this.unstableVolumes.keys())
-      this.flushAll(volume, (outcome) => failIfLost(volume, outcome));
+    for (const volume of this.#unstableVolumes.keys())
+      this.#flushAll(volume, (outcome) => failIfLost(volume, outcome));
   }
 
   /** Everything of the volume's file system, for files that are not remembered one by one. */
-  private flushAll(volume: Volume, done: Waiter): void {
-    const writes = this.unstableVolumes.get(volume);
+  #flushAll(volume: Volume, done: Waiter): void {
+    const writes = this.#unstableVolumes.get(volume);
     volume.sync((result) => {
       // Those that were written meanwhile may have come too late.
-      if (result >= 0 && this.unstableVolumes.get(volume) === writes) this.unstableVolumes.delete(volume);
+      if (result >= 0 && this.#unstableVolumes.get(volume) === writes) this.#unstableVolumes.delete(volume);
       done(result < 0 ? 'ioError' : 'ok');
     });
   }
 
   /** Something was written unstable, and its flush has not begun. */
   get hasUnstable(): boolean {
-    return this.unstable.size > 0 || this.unstableVolumes.size > 0;
+    return this.#unstable.size > 0 || this.#unstableVolumes.size > 0;
   }
 
   /**
@@ -153,10 +153,10 @@ export class DataFlusher {
         resolve();
       };
     };
-    for (const [{ volume }, { underWay }] of this.running)
+    for (const [{ volume }, { underWay }] of this.#running)
       for (const waiters of underWay) waiters.push(waiterOf(volume));
-    for (const volume of this.unstableVolumes.keys()) this.flushAll(volume, waiterOf(volume));
-    for (const file of [...this.unstable.keys()]) this.flush(file, 'data', waiterOf(file.volume));
+    for (const volume of this.#unstableVolumes.keys()) this.#flushAll(volume, waiterOf(volume));
+    for (const file of [...this.#unstable.keys()]) this.flush(file, 'data', waiterOf(file.volume));
     await Promise.all(ends);
     return failed;
   }
@@ -166,40 +166,40 @@ export class DataFlusher {
    * perhaps at once.
    */
   flush(file: OpenFile, depth: FlushDepth, done: Waiter): void {
-    let running = this.running.get(file);
+    let running = this.#running.get(file);
     if (running === undefined) {
       running = { underWay: new Set(), begunAt: 0, next: [], nextDepth: 'data', timer: null };
-      this.running.set(file, running);
-      this.table.pin(file);
+      this.#running.set(file, running);
+      this.#table.pin(file);
     }
     running.next.push(done);
     if (depth === 'all') running.nextDepth = 'all';
-    if (running.underWay.size === 0) this.begin(file, running);
-    else if (running.timer === null && this.mayOverlap(running)) this.overlapLater(file, running);
+    if (running.underWay.size === 0) this.#begin(file, running);
+    else if (running.timer === null && this.#mayOverlap(running)) this.#overlapLater(file, running);
   }
 
-  private mayOverlap({ underWay }: Running): boolean {
-    return underWay.size < OVERLAP_MAX && this.fastestMs > OVERLAP_AFTER_MS;
+  #mayOverlap({ underWay }: Running): boolean {
+    return underWay.size < OVERLAP_MAX && this.#fastestMs > OVERLAP_AFTER_MS;
   }
 
-  private noteFlush(ms: number): void {
-    this.fastestMs = Math.min(ms, this.fastestMs + SLOWER * (ms - this.fastestMs));
+  #noteFlush(ms: number): void {
+    this.#fastestMs = Math.min(ms, this.#fastestMs + SLOWER * (ms - this.#fastestMs));
   }
 
-  private overlapLater(file: OpenFile, running: Running): void {
+  #overlapLater(file: OpenFile, running: Running): void {
     const age = performance.now() - running.begunAt;
     const overlap = (): void => {
       running.timer = null;
       // Not in the way of other files' first flush.
-      if (this.lane.hasRoom) this.begin(file, running);
+      if (this.#lane.hasRoom) this.#begin(file, running);
     };
     running.timer = setTimeout(overlap, Math.max(GATHER_MS, OVERLAP_AFTER_MS - age));
   }
 
   /** Flushes for all that wait. Beside another flush with a descriptor of its own; without one they wait on. */
-  private begin(file: OpenFile, running: Running): void {
+  #begin(file: OpenFile, running: Running): void {
     const own = running.underWay.size > 0;
-    const fd = own ? this.table.ownFd(file) : this.table.readFd(file);
+    const fd = own ? this.#table.ownFd(file) : this.#table.readFd(file);
     if (own && fd < 0) return;
     if (running.timer !== null) clearTimeout(running.timer);
     const { next: waiters, nextDepth: depth } = running;
@@ -211,31 +211,31 @@ export class DataFlusher {
     running.begunAt = begunAt;
     const { volume } = file;
     // Its descriptors may be younger than an error.
-    const known = file.unflushed || !this.unstableVolumes.has(volume);
-    this.unstable.delete(file);
+    const known = file.unflushed || !this.#unstableVolumes.has(volume);
+    this.#unstable.delete(file);
     file.unflushed = false;
-    if (fd === -ESTALE) this.ended(file, running, waiters, 'stale');
+    if (fd === -ESTALE) this.#ended(file, running, waiters, 'stale');
     else if (fd < 0 || !known) {
       if (own) close(fd);
-      volume.sync((result) => this.ended(file, running, waiters, result < 0 ? 'ioError' : 'ok'));
+      volume.sync((result) => this.#ended(file, running, waiters, result < 0 ? 'ioError' : 'ok'));
     } else
-      this.lane.flush({ fd, key: file.key, depth }, volume.flushTimes, (error) => {
+      this.#lane.flush({ fd, key: file.key, depth }, volume.flushTimes, (error) => {
         if (own) close(fd);
-        this.noteFlush(performance.now() - begunAt);
-        this.ended(file, running, waiters, error === null ? 'ok' : 'ioError');
+        this.#noteFlush(performance.now() - begunAt);
+        this.#ended(file, running, waiters, error === null ? 'ok' : 'ioError');
       });
   }
 
-  private ended(file: OpenFile, running: Running, waiters: Waiter[], flushed: FlushOutcome): void {
+  #ended(file: OpenFile, running: Running, waiters: Waiter[], flushed: FlushOutcome): void {
     // Nothing is durable on a volume that somebody else has.
     const outcome = flushed === 'ok' && !file.volume.isOurs() ? 'ioError' : flushed;
     // While it still counts: those that ask for the next one now share it.
     for (const waiter of waiters) waiter(outcome);
     running.underWay.delete(waiters);
-    if (running.next.length > 0) this.begin(file, running);
+    if (running.next.length > 0) this.#begin(file, running);
     else if (running.underWay.size === 0) {
-      this.running.delete(file);
-      this.table.unpin(file);
+      this.#running.delete(file);
+      this.#table.unpin(file);
     }
   }
 }

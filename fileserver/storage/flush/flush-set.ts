@@ -18,26 +18,26 @@ import type { Volume } from '../volume/volume.ts';
 const { ESTALE, EIO } = constants.errno;
 
 export class FlushSet {
-  private readonly volume: Volume;
-  private readonly table: FileTable;
-  private readonly files: Set<OpenFile>;
-  private all: boolean;
+  readonly #volume: Volume;
+  readonly #table: FileTable;
+  readonly #files: Set<OpenFile>;
+  #all: boolean;
 
   constructor(volume: Volume, table: FileTable) {
-    this.volume = volume;
-    this.table = table;
-    this.files = new Set();
-    this.all = false;
+    this.#volume = volume;
+    this.#table = table;
+    this.#files = new Set();
+    this.#all = false;
   }
 
   /** A regular file or a directory. */
   add(file: OpenFile): void {
-    this.files.add(file);
+    this.#files.add(file);
   }
 
   /** Everything of the volume: for what has no descriptor of its own. */
   addAll(): void {
-    this.all = true;
+    this.#all = true;
   }
 
   /**
@@ -53,30 +53,30 @@ export class FlushSet {
       waiting -= 1;
       if (waiting === 0) done(worst, issued);
     };
-    for (const file of this.files) {
-      const fd = this.table.readFd(file);
+    for (const file of this.#files) {
+      const fd = this.#table.readFd(file);
       if (fd === -ESTALE) continue;
       if (fd < 0) {
-        this.all = true;
+        this.#all = true;
         continue;
       }
       waiting += 1;
       issued = true;
-      this.table.pin(file);
-      metadataLane.flush({ fd, key: file.key, depth: 'all' }, this.volume.flushTimes, (error) => {
-        this.table.unpin(file);
+      this.#table.pin(file);
+      metadataLane.flush({ fd, key: file.key, depth: 'all' }, this.#volume.flushTimes, (error) => {
+        this.#table.unpin(file);
         ended(error === null ? 0 : (error.errno ?? -EIO));
       });
     }
-    this.files.clear();
-    if (this.all) {
-      this.all = false;
+    this.#files.clear();
+    if (this.#all) {
+      this.#all = false;
       waiting += 1;
       issued = true;
-      this.volume.sync(ended);
+      this.#volume.sync(ended);
     }
     waiting += 1;
-    this.volume.whenFreed(() => ended(0));
+    this.#volume.whenFreed(() => ended(0));
     ended(0);
   }
 }

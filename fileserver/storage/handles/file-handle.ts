@@ -58,22 +58,23 @@ const DIGEST_SIZE = 32;
  * bytes in one go each; createHmac(), with its objects, takes three times as long, and each new handle is signed.
  */
 class Signer {
-  private readonly inner: Uint8Array;
-  private readonly outer: Uint8Array;
+  readonly #inner: Uint8Array;
+  readonly #outer: Uint8Array;
 
   /** secret: at most BLOCK_SIZE bytes. */
   constructor(secret: Uint8Array) {
     if (secret.length > BLOCK_SIZE) throw new RangeError(`a secret of ${secret.length} bytes`);
-    this.inner = new Uint8Array(BLOCK_SIZE + HANDLE_SIZE_MAX).fill(0x36, 0, BLOCK_SIZE);
-    this.outer = new Uint8Array(BLOCK_SIZE + DIGEST_SIZE).fill(0x5c, 0, BLOCK_SIZE);
+    this.#inner = new Uint8Array(BLOCK_SIZE + HANDLE_SIZE_MAX).fill(0x36, 0, BLOCK_SIZE);
+    this.#outer = new Uint8Array(BLOCK_SIZE + DIGEST_SIZE).fill(0x5c, 0, BLOCK_SIZE);
     for (let i = 0; i < secret.length; i++) {
-      this.inner[i]! ^= secret[i]!;
-      this.outer[i]! ^= secret[i]!;
+      this.#inner[i]! ^= secret[i]!;
+      this.#outer[i]! ^= secret[i]!;
     }
   }
 
   sign(unsigned: Uint8Array): Uint8Array {
-    const { inner, outer } = this;
+    const inner = this.#inner;
+    const outer = this.#outer;
     inner.set(unsigned, BLOCK_SIZE);
     outer.set(hash('sha256', inner.subarray(0, BLOCK_SIZE + unsigned.length), 'buffer'), BLOCK_SIZE);
     return hash('sha256', outer, 'buffer').subarray(0, MAC_SIZE);

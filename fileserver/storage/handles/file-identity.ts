@@ -40,10 +40,10 @@ export interface FileIdentity {
 /** A view of the last identity read; valid until the next read. */
 export class IdentityReader implements FileIdentity {
   readonly kind: IdentityKind;
-  private readonly handle: KernelHandleBuffer;
-  private readonly stat: StatBuffer;
-  private readonly ownBytes: Uint8Array<ArrayBuffer>;
-  private readonly ownView: DataView<ArrayBuffer>;
+  readonly #handle: KernelHandleBuffer;
+  readonly #stat: StatBuffer;
+  readonly #ownBytes: Uint8Array<ArrayBuffer>;
+  readonly #ownView: DataView<ArrayBuffer>;
   /** The identity is bytes[start .. start + size). */
   bytes: Uint8Array<ArrayBuffer>;
   start: number;
@@ -54,11 +54,11 @@ export class IdentityReader implements FileIdentity {
 
   constructor(kind: IdentityKind) {
     this.kind = kind;
-    this.handle = new KernelHandleBuffer();
-    this.stat = new StatBuffer();
-    this.ownBytes = new Uint8Array(IDENTITY_SIZE_MAX);
-    this.ownView = new DataView(this.ownBytes.buffer);
-    this.bytes = this.ownBytes;
+    this.#handle = new KernelHandleBuffer();
+    this.#stat = new StatBuffer();
+    this.#ownBytes = new Uint8Array(IDENTITY_SIZE_MAX);
+    this.#ownView = new DataView(this.#ownBytes.buffer);
+    this.bytes = this.#ownBytes;
     this.start = 0;
     this.size = 0;
     this.type = 0;
@@ -72,8 +72,8 @@ export class IdentityReader implements FileIdentity {
 
   /** Of a directory's entry, a symbolic link not followed. 0 or -errno. */
   ofName(dir: number, name: Uint8Array): number {
-    if (this.kind === 'kernelHandle') return this.takeHandle(this.handle.ofName(dir, name));
-    if (this.kind === 'inodeAndBirth') return this.takeStat(this.stat.ofName(dir, name));
+    if (this.kind === 'kernelHandle') return this.#takeHandle(this.#handle.ofName(dir, name));
+    if (this.kind === 'inodeAndBirth') return this.#takeStat(this.#stat.ofName(dir, name));
     // Handle and time of birth must be those of one object, whatever gets the name between two calls.
     const fd = openAt(dir, name, O_PATH | O_NOFOLLOW);
     if (fd < 0) return fd;
@@ -85,19 +85,19 @@ export class IdentityReader implements FileIdentity {
   ofFd(fd: number): number {
     switch (this.kind) {
       case 'kernelHandle':
-        return this.takeHandle(this.handle.ofFd(fd));
+        return this.#takeHandle(this.#handle.ofFd(fd));
       case 'inodeAndBirth':
-        return this.takeStat(this.stat.ofFd(fd));
+        return this.#takeStat(this.#stat.ofFd(fd));
       case 'handleAndBirth': {
-        const result = this.takeHandle(this.handle.ofFd(fd));
-        return result < 0 ? result : this.addBirth(this.stat.ofFd(fd));
+        const result = this.#takeHandle(this.#handle.ofFd(fd));
+        return result < 0 ? result : this.#addBirth(this.#stat.ofFd(fd));
       }
     }
   }
 
-  private takeHandle(result: number): number {
+  #takeHandle(result: number): number {
     if (result < 0) return result;
-    const { handle } = this;
+    const handle = this.#handle;
     if (handle.size > IDENTITY_SIZE_MAX || handle.type < 0 || handle.type >= TYPE_INODE_AND_BIRTH) {
       return -constants.errno.EOVERFLOW;
     }
@@ -109,32 +109,33 @@ export class IdentityReader implements FileIdentity {
     return 0;
   }
 
-  private addBirth(result: number): number {
+  #addBirth(result: number): number {
     if (result < 0) return result;
-    if (!this.stat.hasBirthTime) return -constants.errno.EOPNOTSUPP;
-    const { handle, ownBytes } = this;
+    if (!this.#stat.hasBirthTime) return -constants.errno.EOPNOTSUPP;
+    const handle = this.#handle;
+    const ownBytes = this.#ownBytes;
     if (handle.size + BIRTH_SIZE > IDENTITY_SIZE_MAX) return -constants.errno.EOVERFLOW;
     for (let i = 0; i < handle.size; i++) ownBytes[i] = handle.bytes[handle.start + i]!;
-    writeBirth(ownBytes, handle.size, this.stat);
+    writeBirth(ownBytes, handle.size, this.#stat);
     this.bytes = ownBytes;
     this.start = 0;
     this.size = handle.size + BIRTH_SIZE;
     return 0;
   }
 
-  private takeStat(result: number): number {
+  #takeStat(result: number): number {
     if (result < 0) return result;
-    const { view } = this.stat;
-    if (!this.stat.hasBirthTime) return -constants.errno.EOPNOTSUPP;
+    const { view } = this.#stat;
+    if (!this.#stat.hasBirthTime) return -constants.errno.EOPNOTSUPP;
     // stx_ino at 32, stx_btime (seconds, nanoseconds) at 80 of struct statx.
-    this.ownView.setBigUint64(0, view.getBigUint64(32, true), true);
-    this.ownView.setBigUint64(8, view.getBigUint64(80, true), true);
-    this.ownView.setUint32(16, view.getUint32(88, true), true);
-    this.bytes = this.ownBytes;
+    this.#ownView.setBigUint64(0, view.getBigUint64(32, true), true);
+    this.#ownView.setBigUint64(8, view.getBigUint64(80, true), true);
+    this.#ownView.setUint32(16, view.getUint32(88, true), true);
+    this.bytes = this.#ownBytes;
     this.start = 0;
     this.size = INODE_AND_BIRTH_SIZE;
     this.type = TYPE_INODE_AND_BIRTH;
-    this.mountId = Number(this.stat.mountId);
+    this.mountId = Number(this.#stat.mountId);
     return 0;
   }
 

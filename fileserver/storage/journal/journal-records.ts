@@ -84,8 +84,8 @@ export function recordSize(payloadSize: number): number {
 
 /** Records of one flush, one after the other, in a buffer that is kept. */
 export class BatchBuilder {
-  private bytes = new Uint8Array(64 * 1024);
-  private view = new DataView(this.bytes.buffer);
+  #bytes = new Uint8Array(64 * 1024);
+  #view = new DataView(this.#bytes.buffer);
   size = 0;
 
   reset(): void {
@@ -96,26 +96,26 @@ export class BatchBuilder {
     if (payload.length > PAYLOAD_SIZE_MAX) throw new RangeError(`a record of ${payload.length} bytes`);
     const at = this.size;
     const end = at + recordSize(payload.length);
-    if (end > this.bytes.length) this.grow(end);
-    this.view.setUint32(at, payload.length, true);
-    this.view.setUint32(at + 4, type, true);
-    this.view.setUint32(at + 8, batch, true);
-    this.view.setUint32(at + 12, checksum(sequence, type, batch, payload), true);
-    this.bytes.set(payload, at + RECORD_HEADER_SIZE);
-    this.bytes.fill(0, at + RECORD_HEADER_SIZE + payload.length, end);
+    if (end > this.#bytes.length) this.#grow(end);
+    this.#view.setUint32(at, payload.length, true);
+    this.#view.setUint32(at + 4, type, true);
+    this.#view.setUint32(at + 8, batch, true);
+    this.#view.setUint32(at + 12, checksum(sequence, type, batch, payload), true);
+    this.#bytes.set(payload, at + RECORD_HEADER_SIZE);
+    this.#bytes.fill(0, at + RECORD_HEADER_SIZE + payload.length, end);
     this.size = end;
   }
 
-  private grow(size: number): void {
-    const bytes = new Uint8Array(Math.max(size, this.bytes.length * 2));
-    bytes.set(this.bytes.subarray(0, this.size));
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer);
+  #grow(size: number): void {
+    const bytes = new Uint8Array(Math.max(size, this.#bytes.length * 2));
+    bytes.set(this.#bytes.subarray(0, this.size));
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
   }
 
   /** A view, valid until the next reset() or add(). */
   get written(): Uint8Array<ArrayBuffer> {
-    return this.bytes.subarray(0, this.size);
+    return this.#bytes.subarray(0, this.size);
   }
 }
 

@@ -38,7 +38,7 @@ const { ENOSPC, EDQUOT } = constants.errno;
 const stat = new StatBuffer();
 
 export class JournalReserve {
-  private readonly path: string;
+  readonly #path: string;
   /** The file system may refuse to write over a file for lack of space. */
   readonly needed: boolean;
   /**
@@ -46,66 +46,66 @@ export class JournalReserve {
    * them dirty. xfs writes dirty pages before it shares their extents, and takes the space for a shared one with the write.
    */
   readonly failsLate: boolean;
-  private lent: VolumeFailure | null;
+  #lent: VolumeFailure | null;
 
   /** path: of the file. */
   constructor(path: string, { sharesExtents, isBtrfs }: FileSystemIdentity) {
-    this.path = path;
+    this.#path = path;
     this.needed = sharesExtents;
     this.failsLate = isBtrfs;
-    this.lent = null;
+    this.#lent = null;
   }
 
   /** Why nothing may be done that needs space; null: it may. */
   get shortage(): VolumeFailure | null {
-    return this.lent;
+    return this.#lent;
   }
 
   /** A write failed with `result` (-errno). true: there is more room now, it should be tried again. */
   lend(gate: WriteGate, result: number): boolean {
     if (!isForLackOfSpace(result)) return false;
-    this.lent = failureOfResult(result);
+    this.#lent = failureOfResult(result);
     if (!this.needed) return false;
-    return this.remove(gate) === 0;
+    return this.#remove(gate) === 0;
   }
 
   /** When a volume is opened: makes the file if it is not there, or would free nothing. */
   begin(gate: WriteGate): void {
     if (!this.needed) return;
-    if (!this.isWhole(gate)) this.take(gate);
+    if (!this.#isWhole(gate)) this.#take(gate);
   }
 
-  private isWhole(gate: WriteGate): boolean {
-    const fd = openPrivate(this.path, O_RDONLY);
+  #isWhole(gate: WriteGate): boolean {
+    const fd = openPrivate(this.#path, O_RDONLY);
     if (fd < 0) return false;
     const whole = stat.ofFd(fd) === 0 && stat.size >= RESERVE_SIZE;
     // What a copy or snapshot holds too is not free when this file is gone.
     const shared = whole && hasSharedExtents(fd);
     close(fd);
-    if (shared) this.remove(gate);
+    if (shared) this.#remove(gate);
     return whole && !shared;
   }
 
-  private remove(gate: WriteGate): number {
-    return inPrivateDirectory(this.path, (dir, name) => unlinkAt(gate, dir, name, 0));
+  #remove(gate: WriteGate): number {
+    return inPrivateDirectory(this.#path, (dir, name) => unlinkAt(gate, dir, name, 0));
   }
 
   /** Once a second: takes back what was lent, if there is room. */
   restore(gate: WriteGate): void {
-    if (this.lent === null) return;
-    if (this.needed) this.take(gate);
-    else this.lent = null;
+    if (this.#lent === null) return;
+    if (this.needed) this.#take(gate);
+    else this.#lent = null;
   }
 
-  private take(gate: WriteGate): void {
-    const fd = inPrivateDirectory(this.path, (dir, name) =>
+  #take(gate: WriteGate): void {
+    const fd = inPrivateDirectory(this.#path, (dir, name) =>
       createAt(gate, dir, name, O_RDWR | O_NOFOLLOW, 0o600),
     );
     const result = fd < 0 ? fd : allocate(gate, fd, RESERVE_SIZE);
     if (fd >= 0) close(fd);
-    this.lent = isForLackOfSpace(result) ? failureOfResult(result) : null;
+    this.#lent = isForLackOfSpace(result) ? failureOfResult(result) : null;
     // A part of it is of no use, and would be taken for the whole by the next owner.
-    if (result < 0 && fd >= 0) this.remove(gate);
+    if (result < 0 && fd >= 0) this.#remove(gate);
   }
 }
 

@@ -408,7 +408,7 @@ describe('written out and flushed', () => {
   });
 
   test('twice as a batch, as when a flush of the device has ended; a failed one is none', () => {
-    const batch = (): unknown => Reflect.get(journal, 'batch');
+    const batch = (): number => journal.batch;
     journal.flush(() => {});
     end();
     expect(batch()).toBe(2);
@@ -433,7 +433,7 @@ describe('written out and flushed', () => {
     expect(closed).toBe(false);
     end();
     await closing;
-    const fds: readonly number[] = Reflect.get(journal, 'fds');
+    const { fds } = journal;
     expect(fds.filter((fd) => existsSync(`/proc/self/fd/${fd}`))).toEqual([]);
     // Once: by now they are somebody else's.
     const others: number[] = [];

@@ -142,7 +142,7 @@ test('until a new segment has everything, the one before counts too', async () =
 test('an owner that flushes more than 2^32 times loses nothing', async () => {
   const { journal } = await openJournal(directory, uuid);
   // Some days of a busy server.
-  Reflect.set(journal, 'batch', 2 ** 32 - 2);
+  journal.batch = 2 ** 32 - 2;
   journal.begin(NOTHING, OPEN);
   const numbers = Array.from({ length: 10 }, (_, i) => i);
   for (const i of numbers) {

@@ -85,32 +85,32 @@ export class JournalCorruptError extends Error {
 }
 
 export class Journal {
-  private readonly fds: readonly number[];
+  readonly fds: readonly number[];
   readonly uuid: Uint8Array;
   /** Nothing is written before begin(). */
-  private gate: WriteGate = NO_WRITES;
-  private active: number;
-  private sequence: number;
-  private at: number;
+  #gate: WriteGate = NO_WRITES;
+  #active: number;
+  #sequence: number;
+  #at: number;
   /** What was appended to the active segment and not written out yet begins here. */
-  private dirtyFrom: number;
+  #dirtyFrom: number;
   /** The same of the segment before: answers, mostly, that others' intents in the active one rely on. null: nothing. */
-  private dirtyBefore: FileRange | null = null;
-  private batch = 1;
+  #dirtyBefore: FileRange | null = null;
+  batch = 1;
   /** Answers that are still to be copied to the active segment; null: it has everything. */
-  private copying: Iterator<Uint8Array> | null = null;
+  #copying: Iterator<Uint8Array> | null = null;
   /** Intents of the segment before that have no answer: they go to the active one with its first append. */
-  private carried: Uint8Array[] = [];
+  #carried: Uint8Array[] = [];
   /** Of `copying`, those that come next: an append that failed had taken them. */
-  private copyingFirst: Uint8Array[] = [];
+  #copyingFirst: Uint8Array[] = [];
   /** Batch in which the active segment got everything. */
-  private completeIn = NEVER;
-  private readonly segmentSize: number;
-  private readonly readTo: ReadTo;
-  private readonly builder = new BatchBuilder();
-  private busy = 0;
-  private closing: PromiseWithResolvers<void> | null = null;
-  private closed = false;
+  #completeIn = NEVER;
+  readonly #segmentSize: number;
+  readonly #readTo: ReadTo;
+  readonly #builder = new BatchBuilder();
+  #busy = 0;
+  #closing: PromiseWithResolvers<void> | null = null;
+  #closed = false;
   flushCount = 0;
   /** What all flushes took together. */
   flushMs = 0;
@@ -126,17 +126,17 @@ export class Journal {
   ) {
     this.fds = fds;
     this.uuid = uuid;
-    this.active = active;
-    this.sequence = sequence;
-    this.segmentSize = segmentSize;
-    this.readTo = readTo;
-    this.at = segmentSize;
-    this.dirtyFrom = segmentSize;
+    this.#active = active;
+    this.#sequence = sequence;
+    this.#segmentSize = segmentSize;
+    this.#readTo = readTo;
+    this.#at = segmentSize;
+    this.#dirtyFrom = segmentSize;
   }
 
   /** Bytes of the active segment in use. */
   get usedSize(): number {
-    return this.at;
+    return this.#at;
   }
 
   /**
@@ -151,17 +151,17 @@ export class Journal {
     if (size === 0) return 0;
     // Room for what is copied along too (the last one may be a long one), and for the end mark.
     const room = 3 * size + COPIED_SIZE + recordSize(PAYLOAD_SIZE_MAX) + recordSize(0);
-    if (this.at + room > this.segmentSize) {
-      const begun = this.beginSegment(contents, false);
+    if (this.#at + room > this.#segmentSize) {
+      const begun = this.#beginSegment(contents, false);
       if (begun < 0) return begun;
     }
-    const { builder } = this;
+    const builder = this.#builder;
     builder.reset();
-    for (const payload of this.carried) builder.add(this.sequence, this.batch, RecordType.intent, payload);
-    for (const payload of replies) builder.add(this.sequence, this.batch, RecordType.reply, payload);
-    for (const payload of intents) builder.add(this.sequence, this.batch, RecordType.intent, payload);
-    const written = this.writeWithCopies(3 * size + COPIED_SIZE);
-    if (written >= 0) this.carried = [];
+    for (const payload of this.#carried) builder.add(this.#sequence, this.batch, RecordType.intent, payload);
+    for (const payload of replies) builder.add(this.#sequence, this.batch, RecordType.reply, payload);
+    for (const payload of intents) builder.add(this.#sequence, this.batch, RecordType.intent, payload);
+    const written = this.#writeWithCopies(3 * size + COPIED_SIZE);
+    if (written >= 0) this.#carried = [];
     return written;
   }
 
@@ -169,101 +169,104 @@ export class Journal {
    * Writes the builder's records, with answers copied behind them until it holds `size` bytes. The end mark comes after
    * everything that was appended with them: intents of the segment before have their answers in this one by then.
    */
-  private writeWithCopies(size: number): number {
-    const { builder, copying } = this;
+  #writeWithCopies(size: number): number {
+    const builder = this.#builder;
+    const copying = this.#copying;
     const copied: Uint8Array[] = [];
     let left = copying !== null;
     while (left && builder.size < size) {
-      const payload = this.copyingFirst.shift() ?? copying!.next().value;
+      const payload = this.#copyingFirst.shift() ?? copying!.next().value;
       left = payload !== undefined;
       if (left) copied.push(payload);
       builder.add(
-        this.sequence,
+        this.#sequence,
         this.batch,
         left ? RecordType.copiedReply : RecordType.snapshotEnd,
         payload ?? NO_PAYLOAD,
       );
     }
     const bytes = builder.written;
-    if (this.at + bytes.length > this.segmentSize) throw new Error('the records do not fit into a segment');
-    const written = writeAll(this.gate, this.fds[this.active]!, bytes, this.at);
+    if (this.#at + bytes.length > this.#segmentSize) throw new Error('the records do not fit into a segment');
+    const written = writeAll(this.#gate, this.fds[this.#active]!, bytes, this.#at);
     if (written < 0) {
       // What lies there now in part is written over by the next append, before anything comes behind it.
-      this.copyingFirst = [...copied, ...this.copyingFirst];
+      this.#copyingFirst = [...copied, ...this.#copyingFirst];
       return written;
     }
-    this.at += bytes.length;
+    this.#at += bytes.length;
     if (copying !== null && !left) {
-      this.copying = null;
-      this.completeIn = this.batch;
+      this.#copying = null;
+      this.#completeIn = this.batch;
     }
     return 0;
   }
 
   /** What is still to be copied. 0 or -errno. */
-  private copyAll(): number {
-    while (this.copying !== null) {
-      this.builder.reset();
-      const written = this.writeWithCopies(COPIED_AT_ONCE_SIZE);
+  #copyAll(): number {
+    while (this.#copying !== null) {
+      this.#builder.reset();
+      const written = this.#writeWithCopies(COPIED_AT_ONCE_SIZE);
       if (written < 0) return written;
     }
     return 0;
   }
 
   /** The next file becomes the active one. What counts in the one before is copied with the next appends. */
-  private beginSegment(contents: JournalContents, fresh: boolean): number {
+  #beginSegment(contents: JournalContents, fresh: boolean): number {
     // Can't be, by the sizes; if it were: the segment about to be overwritten still counts.
-    const copied = this.copyAll();
+    const copied = this.#copyAll();
     if (copied < 0) return copied;
-    if (!this.isDurable(this.completeIn)) fdatasyncSync(this.fds[this.active]!);
-    const { uuid, batch, segmentSize } = this;
-    const next = (this.active + 1) % FILES.length;
-    const sequence = this.sequence + 1;
+    if (!this.#isDurable(this.#completeIn)) fdatasyncSync(this.fds[this.#active]!);
+    const { uuid } = this;
+    const batch = this.batch;
+    const segmentSize = this.#segmentSize;
+    const next = (this.#active + 1) % FILES.length;
+    const sequence = this.#sequence + 1;
     const header = encodeSegmentHeader(uuid, { sequence, batch, fresh }, segmentSize);
-    const written = writeAll(this.gate, this.fds[next]!, header, 0);
+    const written = writeAll(this.#gate, this.fds[next]!, header, 0);
     if (written < 0) return written;
-    this.leaveBehind();
-    this.active = next;
-    this.sequence = sequence;
+    this.#leaveBehind();
+    this.#active = next;
+    this.#sequence = sequence;
     this.compactionCount += 1;
-    this.at = SEGMENT_HEADER_SIZE;
-    this.dirtyFrom = 0;
-    this.carried = [...contents.intents()];
-    this.copying = contents.replies()[Symbol.iterator]();
-    this.copyingFirst = [];
+    this.#at = SEGMENT_HEADER_SIZE;
+    this.#dirtyFrom = 0;
+    this.#carried = [...contents.intents()];
+    this.#copying = contents.replies()[Symbol.iterator]();
+    this.#copyingFirst = [];
     return 0;
   }
 
   /** The active segment is no longer the active one, and may have what was not written out. */
-  private leaveBehind(): void {
-    const size = this.at - this.dirtyFrom;
+  #leaveBehind(): void {
+    const size = this.#at - this.#dirtyFrom;
     if (size <= 0) return;
     // Can't be: a segment holds many times what is appended between two writeOut().
-    if (this.dirtyBefore !== null) fdatasyncSync(this.dirtyBefore.fd);
-    this.dirtyBefore = { fd: this.fds[this.active]!, from: this.dirtyFrom, size };
+    if (this.#dirtyBefore !== null) fdatasyncSync(this.#dirtyBefore.fd);
+    this.#dirtyBefore = { fd: this.fds[this.#active]!, from: this.#dirtyFrom, size };
   }
 
   /** What was appended and not written out; from now on it counts as written out. */
-  private takeDirty(): FileRange[] {
-    const active = { fd: this.fds[this.active]!, from: this.dirtyFrom, size: this.at - this.dirtyFrom };
-    const ranges = this.dirtyBefore === null ? [active] : [this.dirtyBefore, active];
-    this.dirtyBefore = null;
-    this.dirtyFrom = this.at;
+  #takeDirty(): FileRange[] {
+    const active = { fd: this.fds[this.#active]!, from: this.#dirtyFrom, size: this.#at - this.#dirtyFrom };
+    const ranges = this.#dirtyBefore === null ? [active] : [this.#dirtyBefore, active];
+    this.#dirtyBefore = null;
+    this.#dirtyFrom = this.#at;
     return ranges;
   }
 
   /** Makes durable what was appended so far, in libuv's pool. Calls back with null or the error, which is final. */
   flush(done: (error: Error | null) => void): void {
     this.flushCount += 1;
-    this.busy += 1;
+    this.#busy += 1;
     const begun = performance.now();
     oneByOne(
-      this.takeDirty(),
+      this.#takeDirty(),
       ({ fd }, next) => fdatasync(fd, next),
       (error) => {
         this.flushMs += performance.now() - begun;
         if (error === null) this.flushed();
-        this.ended();
+        this.#ended();
         done(error);
       },
     );
@@ -274,15 +277,15 @@ export class Journal {
    * for it. Calls back with null or the error, which is final.
    */
   writeOut(done: (error: Error | null) => void): void {
-    this.busy += 1;
+    this.#busy += 1;
     oneByOne(
-      this.takeDirty(),
+      this.#takeDirty(),
       ({ fd, from, size }, next) =>
         writeOut(fd, from, size, (result) =>
           next(result < 0 ? new SystemCallError('sync_file_range', -result) : null),
         ),
       (error) => {
-        this.ended();
+        this.#ended();
         done(error);
       },
     );
@@ -298,13 +301,13 @@ export class Journal {
   }
 
   /** Is what was appended in this batch? */
-  private isDurable(batch: number): boolean {
+  #isDurable(batch: number): boolean {
     return batch + 2 <= this.batch;
   }
 
-  private ended(): void {
-    this.busy -= 1;
-    this.closeWhenIdle();
+  #ended(): void {
+    this.#busy -= 1;
+    this.#closeWhenIdle();
   }
 
   /**
@@ -312,7 +315,7 @@ export class Journal {
    * then, and may answer from memory otherwise. Throws SystemCallError.
    */
   async hasGrown(directory: string): Promise<boolean> {
-    const { headers, ends } = this.readTo;
+    const { headers, ends } = this.#readTo;
     for (const [index, path] of journalFiles(directory).entries()) {
       const fd = openPrivate(path, O_RDONLY);
       if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
@@ -335,32 +338,33 @@ export class Journal {
    * before, which stay whole, and a fresh segment that was torn does not count.
    */
   begin(contents: JournalContents, gate: WriteGate): void {
-    this.gate = gate;
-    const { active, sequence } = this;
-    let result = this.beginSegment(contents, true);
-    if (result >= 0) result = this.copyAll();
+    this.#gate = gate;
+    const active = this.#active;
+    const sequence = this.#sequence;
+    let result = this.#beginSegment(contents, true);
+    if (result >= 0) result = this.#copyAll();
     if (result >= 0) return;
-    this.active = active;
-    this.sequence = sequence;
-    this.at = this.segmentSize;
-    this.dirtyFrom = this.segmentSize;
-    this.copying = null;
+    this.#active = active;
+    this.#sequence = sequence;
+    this.#at = this.#segmentSize;
+    this.#dirtyFrom = this.#segmentSize;
+    this.#copying = null;
     if (result === REFUSED) throw new RefusedError();
     throw new SystemCallError('write the journal', -result);
   }
 
   /** Resolves when the files are closed: that is when what is being flushed or written out has ended. */
   close(): Promise<void> {
-    this.closing ??= Promise.withResolvers();
-    this.closeWhenIdle();
-    return this.closing.promise;
+    this.#closing ??= Promise.withResolvers();
+    this.#closeWhenIdle();
+    return this.#closing.promise;
   }
 
-  private closeWhenIdle(): void {
-    if (this.closing === null || this.busy > 0 || this.closed) return;
-    this.closed = true;
+  #closeWhenIdle(): void {
+    if (this.#closing === null || this.#busy > 0 || this.#closed) return;
+    this.#closed = true;
     for (const fd of this.fds) close(fd);
-    this.closing.resolve();
+    this.#closing.resolve();
   }
 }
 

@@ -1,27 +1,27 @@
 /** A set whose members may have been added more than once: each is in it until it has been removed as often. */
 export class CountedKeys {
-  private readonly counts: Map<string, number>;
+  readonly #counts: Map<string, number>;
 
   constructor() {
-    this.counts = new Map();
+    this.#counts = new Map();
   }
 
   get size(): number {
-    return this.counts.size;
+    return this.#counts.size;
   }
 
   has(key: string): boolean {
-    return this.counts.has(key);
+    return this.#counts.has(key);
   }
 
   add(key: string): void {
-    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
   }
 
   remove(key: string): void {
-    const count = this.counts.get(key);
+    const count = this.#counts.get(key);
     if (count === undefined) throw new Error(`${key} is removed more often than it was added`);
-    if (count === 1) this.counts.delete(key);
-    else this.counts.set(key, count - 1);
+    if (count === 1) this.#counts.delete(key);
+    else this.#counts.set(key, count - 1);
   }
 }

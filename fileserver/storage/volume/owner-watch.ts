@@ -30,50 +30,50 @@ interface Look {
 }
 
 export class OwnerWatch {
-  private readonly looks: readonly Look[];
-  private readonly hooks: OwnerWatchHooks;
-  private readonly lookMs: number;
-  private readonly timer: NodeJS.Timeout;
-  private stopped: boolean;
+  readonly #looks: readonly Look[];
+  readonly #hooks: OwnerWatchHooks;
+  readonly #lookMs: number;
+  readonly #timer: NodeJS.Timeout;
+  #stopped: boolean;
 
   /** Begins at once. lookMs: of tests. */
   constructor(volumes: readonly Volume[], hooks: OwnerWatchHooks, lookMs = LOOK_MS) {
-    this.looks = volumes.map((volume) => ({ volume, begunAt: Number.NEGATIVE_INFINITY, underWay: false }));
-    this.hooks = hooks;
-    this.lookMs = lookMs;
-    this.stopped = false;
-    this.timer = repeat(() => this.turn(), Math.min(TELL_MS, lookMs));
+    this.#looks = volumes.map((volume) => ({ volume, begunAt: Number.NEGATIVE_INFINITY, underWay: false }));
+    this.#hooks = hooks;
+    this.#lookMs = lookMs;
+    this.#stopped = false;
+    this.#timer = repeat(() => this.#turn(), Math.min(TELL_MS, lookMs));
   }
 
   stop(): void {
-    this.stopped = true;
-    clearInterval(this.timer);
+    this.#stopped = true;
+    clearInterval(this.#timer);
   }
 
-  private turn(): void {
+  #turn(): void {
     const now = performance.now();
-    for (const look of this.looks) {
+    for (const look of this.#looks) {
       const ms = now - look.begunAt;
       if (!look.underWay) {
-        if (ms >= this.lookMs) this.begin(look, now);
+        if (ms >= this.#lookMs) this.#begin(look, now);
       } else if (ms >= STALL_NOTICE_MS) {
-        this.hooks.onWaits(look.volume, Math.round(ms));
+        this.#hooks.onWaits(look.volume, Math.round(ms));
       }
     }
   }
 
-  private begin(look: Look, now: number): void {
+  #begin(look: Look, now: number): void {
     const { volume } = look;
     look.begunAt = now;
     look.underWay = true;
     volume.newerOwner().then(
       (newer) => {
         look.underWay = false;
-        if (newer !== null && !this.stopped) this.hooks.onNewer(volume, newer);
+        if (newer !== null && !this.#stopped) this.#hooks.onNewer(volume, newer);
       },
       (error: NodeJS.ErrnoException) => {
         look.underWay = false;
-        if (!this.stopped) failed(volume, error);
+        if (!this.#stopped) failed(volume, error);
       },
     );
   }

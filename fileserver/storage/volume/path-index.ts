@@ -30,101 +30,101 @@ const { ESTALE, ENOENT, ENOTDIR, ELOOP, EMFILE, ENFILE, ENOMEM } = constants.err
 const SHORTAGES: readonly number[] = [-EMFILE, -ENFILE, -ENOMEM];
 
 export class PathIndex {
-  private readonly rootFd: number;
-  private readonly rootKey: string;
-  private readonly identity: IdentityReader;
-  private readonly places: Map<string, Place>;
-  private readonly gone: Map<string, number>;
+  readonly #rootFd: number;
+  readonly #rootKey: string;
+  readonly #identity: IdentityReader;
+  readonly #places: Map<string, Place>;
+  readonly #gone: Map<string, number>;
   walkCount: number;
 
   constructor(rootFd: number, rootKey: string, identity: IdentityReader) {
-    this.rootFd = rootFd;
-    this.rootKey = rootKey;
-    this.identity = identity;
-    this.places = new Map();
-    this.gone = new Map();
+    this.#rootFd = rootFd;
+    this.#rootKey = rootKey;
+    this.#identity = identity;
+    this.#places = new Map();
+    this.#gone = new Map();
     this.walkCount = 0;
   }
 
   /** The object is (now) to be found there. */
   learn(key: string, parent: string, name: Uint8Array): void {
-    this.places.set(key, { parent, name: name.slice() });
-    this.gone.delete(key);
+    this.#places.set(key, { parent, name: name.slice() });
+    this.#gone.delete(key);
   }
 
   /** open() will not walk for it. */
   knows(key: string): boolean {
-    const goneAt = this.gone.get(key);
-    return this.places.has(key) || (goneAt !== undefined && performance.now() - goneAt < GONE_MS);
+    const goneAt = this.#gone.get(key);
+    return this.#places.has(key) || (goneAt !== undefined && performance.now() - goneAt < GONE_MS);
   }
 
   /** A descriptor of the object with this identity, or -errno (ESTALE: it has no name any more). */
   open(key: string, flags: number): number {
-    const known = this.openKnown(key, flags);
+    const known = this.#openKnown(key, flags);
     if (known !== -ESTALE) return known;
     const now = performance.now();
-    const goneAt = this.gone.get(key);
+    const goneAt = this.#gone.get(key);
     if (goneAt !== undefined && now - goneAt < GONE_MS) return -ESTALE;
-    const walked = this.walk();
-    const found = this.openKnown(key, flags);
+    const walked = this.#walk();
+    const found = this.#openKnown(key, flags);
     if (found !== -ESTALE) return found;
     if (walked < 0) return walked;
-    this.remember(key, now);
+    this.#remember(key, now);
     return found;
   }
 
-  private remember(key: string, now: number): void {
-    if (this.gone.size > 65536) this.gone.clear();
-    this.gone.set(key, now);
+  #remember(key: string, now: number): void {
+    if (this.#gone.size > 65536) this.#gone.clear();
+    this.#gone.set(key, now);
   }
 
-  private openKnown(key: string, flags: number): number {
-    if (key === this.rootKey) return openAt(this.rootFd, DOT, flags | O_DIRECTORY);
+  #openKnown(key: string, flags: number): number {
+    if (key === this.#rootKey) return openAt(this.#rootFd, DOT, flags | O_DIRECTORY);
     const names: Uint8Array[] = [];
-    for (let at = key; at !== this.rootKey; ) {
-      const place = this.places.get(at);
+    for (let at = key; at !== this.#rootKey; ) {
+      const place = this.#places.get(at);
       if (place === undefined || names.length > DEPTH_MAX) return -ESTALE;
       names.push(place.name);
       at = place.parent;
     }
-    return this.descend(names, key, flags);
+    return this.#descend(names, key, flags);
   }
 
   /** Down from the root, a name at a time, never through a symbolic link; is it the right object at the end? */
-  private descend(names: readonly Uint8Array[], key: string, flags: number): number {
-    let dir = this.rootFd;
+  #descend(names: readonly Uint8Array[], key: string, flags: number): number {
+    let dir = this.#rootFd;
     for (let i = names.length - 1; i >= 0; i--) {
       const wanted = i === 0 ? flags | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_NOFOLLOW;
       const fd = openAt(dir, names[i]!, wanted);
-      if (dir !== this.rootFd) close(dir);
+      if (dir !== this.#rootFd) close(dir);
       if (fd < 0) return fd === -ENOENT || fd === -ENOTDIR || fd === -ELOOP ? -ESTALE : fd;
       dir = fd;
     }
-    if (this.identity.ofFd(dir) === 0 && this.identity.key() === key) return dir;
+    if (this.#identity.ofFd(dir) === 0 && this.#identity.key() === key) return dir;
     close(dir);
     return -ESTALE;
   }
 
   /** Learns every name of the volume. 0; or -errno, if it could not look everywhere for lack of something. */
-  private walk(): number {
+  #walk(): number {
     this.walkCount += 1;
-    const rootFd = openAt(this.rootFd, DOT, O_RDONLY | O_DIRECTORY);
+    const rootFd = openAt(this.#rootFd, DOT, O_RDONLY | O_DIRECTORY);
     if (rootFd < 0) return rootFd;
-    const walked = this.walkDirectory(this.rootKey, rootFd, 0);
+    const walked = this.#walkDirectory(this.#rootKey, rootFd, 0);
     close(rootFd);
     return walked;
   }
 
   /** Names first, then the directories among them one after the other: one descriptor a level is open. As walk(). */
-  private walkDirectory(parent: string, fd: number, depth: number): number {
+  #walkDirectory(parent: string, fd: number, depth: number): number {
     const reader = new DirectoryReader();
     if (depth > DEPTH_MAX || reader.start(fd, 0n) < 0) return 0;
     const found: { readonly key: string; readonly name: Uint8Array }[] = [];
     while (reader.next() > 0) {
       const { name } = reader;
-      if (isDot(name) || isDotDot(name) || (parent === this.rootKey && isPrivateName(name))) continue;
-      if (this.identity.ofName(fd, name) < 0) continue;
-      const key = this.identity.key();
+      if (isDot(name) || isDotDot(name) || (parent === this.#rootKey && isPrivateName(name))) continue;
+      if (this.#identity.ofName(fd, name) < 0) continue;
+      const key = this.#identity.key();
       this.learn(key, parent, name);
       found.push({ key, name: name.slice() });
     }
@@ -132,7 +132,7 @@ export class PathIndex {
       const below = openAt(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       if (SHORTAGES.includes(below)) return below;
       if (below < 0) continue;
-      const walked = this.walkDirectory(key, below, depth + 1);
+      const walked = this.#walkDirectory(key, below, depth + 1);
       close(below);
       if (walked < 0) return walked;
     }

@@ -25,46 +25,46 @@ interface Wait {
 }
 
 export class StallWatch {
-  private readonly limitMs: number;
-  private readonly hooks: StallHooks;
-  private readonly waiting: Map<string, Wait>;
+  readonly #limitMs: number;
+  readonly #hooks: StallHooks;
+  readonly #waiting: Map<string, Wait>;
 
   /** limitMs 0: the agent is never told. */
   constructor(limitMs: number, hooks: StallHooks) {
-    this.limitMs = limitMs;
-    this.hooks = hooks;
-    this.waiting = new Map();
+    this.#limitMs = limitMs;
+    this.#hooks = hooks;
+    this.#waiting = new Map();
   }
 
   waits(volume: string, waitedMs: number): void {
-    let wait = this.waiting.get(volume);
+    let wait = this.#waiting.get(volume);
     if (wait === undefined) {
-      this.hooks.log(
+      this.#hooks.log(
         'warn',
         `volume ${volume}: its disk has not answered for ${waitedMs} ms; calls that change it wait`,
       );
-      wait = { longestMs: 0, over: setTimeout(() => this.isOver(volume), OVER_AFTER_MS), toldAt: 0 };
-      this.waiting.set(volume, wait);
-      this.hooks.onWaits(volume, waitedMs);
+      wait = { longestMs: 0, over: setTimeout(() => this.#isOver(volume), OVER_AFTER_MS), toldAt: 0 };
+      this.#waiting.set(volume, wait);
+      this.#hooks.onWaits(volume, waitedMs);
     } else {
       wait.over.refresh();
     }
     wait.longestMs = Math.max(wait.longestMs, waitedMs);
     const now = performance.now();
-    if (this.limitMs === 0 || waitedMs < this.limitMs || now - wait.toldAt < REPEAT_MS) return;
+    if (this.#limitMs === 0 || waitedMs < this.#limitMs || now - wait.toldAt < REPEAT_MS) return;
     wait.toldAt = now;
-    this.hooks.onStalled(volume, waitedMs);
+    this.#hooks.onStalled(volume, waitedMs);
   }
 
   stop(): void {
-    for (const { over } of this.waiting.values()) clearTimeout(over);
-    this.waiting.clear();
+    for (const { over } of this.#waiting.values()) clearTimeout(over);
+    this.#waiting.clear();
   }
 
-  private isOver(volume: string): void {
-    const wait = this.waiting.get(volume);
-    this.waiting.delete(volume);
-    this.hooks.onWaits(volume, null);
-    this.hooks.log('info', `volume ${volume}: its disk answers again, after ${wait?.longestMs} ms or more`);
+  #isOver(volume: string): void {
+    const wait = this.#waiting.get(volume);
+    this.#waiting.delete(volume);
+    this.#hooks.onWaits(volume, null);
+    this.#hooks.log('info', `volume ${volume}: its disk answers again, after ${wait?.longestMs} ms or more`);
   }
 }

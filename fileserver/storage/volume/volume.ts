@@ -140,14 +140,14 @@ export class Volume {
   readonly identity: IdentityReader;
   /** Attributes: of the object an operation is about, and of the directory or second object beside it. */
   readonly stat: StatBuffer;
-  private ownJournal: Journal | null;
+  #ownJournal: Journal | null;
   /**
    * Resolves when the ownership record is on the disk. Until then nothing else on the volume may be changed (R6). Rejected
    * with a VolumeOpenError.
    */
   readonly recorded: Promise<void>;
   /** null: taken, or of a thread that only reads. */
-  private leftBehind: LeftBehind | null;
+  #leftBehind: LeftBehind | null;
   /** Eight bytes; changes exactly when unstable data may have been lost. */
   readonly writeVerifier: Uint8Array;
   /** For FSINFO, attributes: the same wherever the volume is served. */
@@ -173,7 +173,7 @@ export class Volume {
   readonly changing: CountedKeys;
   /** Of files, directories and the whole file system; the journal counts its own. */
   readonly flushTimes: FlushTimes;
-  private readonly syncing: FileSystemSync;
+  readonly #syncing: FileSystemSync;
   /** READs of what is not in memory. */
   readonly coldReads: ReadLane;
   /** Descriptors of removed objects. */
@@ -182,12 +182,12 @@ export class Volume {
   knowsWhatIsCached: boolean;
   /** Of this thread's system calls, for the agent. */
   readonly errors: VolumeErrors;
-  private ownership: OwnershipRecord;
+  #ownership: OwnershipRecord;
   /** null: of a thread that only reads, or of a volume that others cannot reach. */
-  private readonly look: OwnershipLook | null;
-  private faulted: boolean;
-  private closed: boolean;
-  private readonly onFault: FaultListener;
+  readonly #look: OwnershipLook | null;
+  #faulted: boolean;
+  #closed: boolean;
+  readonly #onFault: FaultListener;
 
   /** Only openVolume() makes one. */
   constructor(
@@ -215,8 +215,8 @@ export class Volume {
     this.identity = root.identity;
     this.stat = new StatBuffer();
     this.isWholeFileSystem = root.isWholeFileSystem;
-    this.ownJournal = opening?.journal ?? null;
-    this.leftBehind = opening?.leftBehind ?? null;
+    this.#ownJournal = opening?.journal ?? null;
+    this.#leftBehind = opening?.leftBehind ?? null;
     this.recorded = opening?.recorded ?? Promise.resolve();
     this.writeVerifier = new Uint8Array(Buffer.from(ownership.writeVerifier, 'hex'));
     const view = new DataView(this.uuid.buffer);
@@ -231,14 +231,14 @@ export class Volume {
     this.nameFolding = root.nameFolding;
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
-    this.syncing = new FileSystemSync(root.fd, this.flushTimes);
+    this.#syncing = new FileSystemSync(root.fd, this.flushTimes);
     this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
     this.closings = new ClosingLane();
     this.knowsWhatIsCached = true;
     this.changing = new CountedKeys();
     this.errors = new VolumeErrors();
-    this.ownership = ownership;
-    this.look =
+    this.#ownership = ownership;
+    this.#look =
       opening === null || spec.reattached === true
         ? null
         : new OwnershipLook(
@@ -247,20 +247,20 @@ export class Volume {
             spec.writeThrough === true,
           );
     const begin = (): void => {
-      if (!this.closed) this.look?.begin();
+      if (!this.#closed) this.#look?.begin();
     };
     // Opening the volume awaits it too, and reports its failure.
     this.recorded.then(begin, () => {});
-    this.faulted = false;
-    this.closed = false;
-    this.onFault = onFault;
+    this.#faulted = false;
+    this.#closed = false;
+    this.#onFault = onFault;
   }
 
   /** What the owner before has left in the journal. Once: it keeps megabytes in memory. */
   takeLeftBehind(): LeftBehind {
-    const found = this.leftBehind;
+    const found = this.#leftBehind;
     if (found === null) throw new Error('what was left in the journal is taken once');
-    this.leftBehind = null;
+    this.#leftBehind = null;
     return found;
   }
 
@@ -274,8 +274,8 @@ export class Volume {
     try {
       if (!(await this.journal.hasGrown(directory))) return null;
       const { journal, ...leftBehind } = await openJournal(directory, this.journal.uuid);
-      const read = this.ownJournal;
-      this.ownJournal = journal;
+      const read = this.#ownJournal;
+      this.#ownJournal = journal;
       await read?.close();
       return leftBehind;
     } catch (error) {
@@ -285,14 +285,15 @@ export class Volume {
 
   /** Of the thread that changes the volume; threads that only read it (attachVolume) have none. */
   get journal(): Journal {
-    if (this.ownJournal === null)
+    if (this.#ownJournal === null)
       throw new Error('the journal belongs to the thread that changes the volume');
-    return this.ownJournal;
+    return this.#ownJournal;
   }
 
   /** For attachVolume() in other threads of this process. */
   get attachment(): VolumeAttachment {
-    const { spec, owner, ownership, keys, pathIndex } = this;
+    const { spec, owner, keys, pathIndex } = this;
+    const ownership = this.#ownership;
     return { spec, owner, ownership, keys, opensHandles: pathIndex === null };
   }
 
@@ -305,13 +306,13 @@ export class Volume {
 
   /** From now on nothing may be answered that depends on this volume. Tells the agent once. */
   fail(reason: FaultReason, message: string): void {
-    if (this.faulted) return;
-    this.faulted = true;
-    this.onFault(this, reason, message);
+    if (this.#faulted) return;
+    this.#faulted = true;
+    this.#onFault(this, reason, message);
   }
 
   get failed(): boolean {
-    return this.faulted;
+    return this.#faulted;
   }
 
   /** What a client is told of a system call that failed with `result` (-errno). `inode`: of the object, where it is known. */
@@ -324,12 +325,12 @@ export class Volume {
   noted(call: SystemCall, result: number, inode: bigint | null = null): number {
     if (result >= 0 || result === REFUSED) return result;
     if (isTold(call, -result)) this.errors.note(call, -result, inode);
-    if (result === -EROFS) this.failIfReadOnly(call);
+    if (result === -EROFS) this.#failIfReadOnly(call);
     return result;
   }
 
   /** EROFS may be that of a part (a read-only subvolume of btrfs), or of the volume: then its own root says so. */
-  private failIfReadOnly(call: SystemCall): void {
+  #failIfReadOnly(call: SystemCall): void {
     if (!isReadOnly(this.rootFd)) return;
     this.fail(
       'ReadOnly',
@@ -343,10 +344,10 @@ export class Volume {
    * nobody looks.
    */
   isOurs(): boolean {
-    if (this.look === null) return true;
+    if (this.#look === null) return true;
     let found: OwnershipRecord | number | null;
     try {
-      found = this.look.ahead();
+      found = this.#look.ahead();
     } catch (error) {
       this.fail('IoError', `volume ${this.spec.name}: ${(error as Error).message}`);
       return false;
@@ -381,8 +382,9 @@ export class Volume {
    * to that, and writes nothing any more.
    */
   async declareClean(): Promise<void> {
-    this.ownership = { ...this.ownership, clean: true };
-    const { gate, spec, ownership } = this;
+    this.#ownership = { ...this.#ownership, clean: true };
+    const { gate, spec } = this;
+    const ownership = this.#ownership;
     await withReserve(gate, this.reserve, () =>
       writeOwnership(gate, spec.path, ownership, spec.writeThrough === true),
     );
@@ -402,7 +404,7 @@ export class Volume {
    * for the volume.
    */
   sync(done: (result: number) => void): void {
-    this.syncing.sync(done);
+    this.#syncing.sync(done);
   }
 
   /**
@@ -410,10 +412,10 @@ export class Volume {
    * however long that takes.
    */
   async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    await Promise.all([this.ownJournal?.close(), this.flushTimes.whenEnded()]);
-    this.look?.close();
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all([this.#ownJournal?.close(), this.flushTimes.whenEnded()]);
+    this.#look?.close();
     close(this.rootFd);
     await this.closings.end();
   }
