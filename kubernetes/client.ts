@@ -73,21 +73,32 @@ export class KubernetesClient {
     options?: CallOptions,
   ): Promise<KubernetesList<T>> {
     const items: T[] = [];
-    let page: KubernetesList<T> | undefined;
+    let metadata: KubernetesList<T>['metadata'] = {};
+    for await (const page of this.pages<T>(resource, selection, options)) {
+      items.push(...page.items);
+      metadata = page.metadata;
+    }
+    return { metadata, items };
+  }
+
+  /** The same page by page, for who keeps a part of each object only. */
+  async *pages<T extends KubernetesObject>(
+    resource: Resource,
+    selection: Selection = {},
+    options?: CallOptions,
+  ): AsyncGenerator<KubernetesList<T>, void, void> {
+    let next: string | undefined;
     do {
       const query = selectionQuery(selection);
       query.set('limit', String(listPageSize));
-      if (page?.metadata.continue) query.set('continue', page.metadata.continue);
-      page = await this.#call<KubernetesList<T>>(
-        'GET',
-        `${pathOf(resource, selection.namespace)}?${query}`,
-        options,
-      );
+      if (next) query.set('continue', next);
+      const path = `${pathOf(resource, selection.namespace)}?${query}`;
+      const { metadata, items } = await this.#call<KubernetesList<T>>('GET', path, options);
       // Items of a list come without what is the same for all of them; objects of a watch have it.
-      for (const item of page.items ?? [])
-        items.push({ apiVersion: apiVersionOf(resource), kind: resource.kind, ...item });
-    } while (page.metadata.continue);
-    return { metadata: page.metadata, items };
+      const common = { apiVersion: apiVersionOf(resource), kind: resource.kind };
+      yield { metadata, items: (items ?? []).map((item) => ({ ...common, ...item })) };
+      next = metadata.continue;
+    } while (next);
   }
 
   /** The resourceVersion of the whole store at this moment: a list of one object, since no other call tells it. */

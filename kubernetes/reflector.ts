@@ -14,6 +14,7 @@
 import { ApiError, isGone } from './api-error.ts';
 import { createBackOff, pause } from './back-off.ts';
 import type { KubernetesClient, Selection } from './client.ts';
+import { type Entry, keyOf, ObjectStore, read, type StoreOptions } from './object-store.ts';
 import type { KubernetesObject } from './objects.ts';
 import type { Resource } from './resource.ts';
 import { isOlder } from './resource-version.ts';
@@ -23,7 +24,7 @@ export type Change<T extends KubernetesObject> =
   | { readonly kind: 'modified'; readonly object: T; readonly previous: T }
   | { readonly kind: 'deleted'; readonly previous: T };
 
-export interface ReflectorOptions<T extends KubernetesObject> extends Selection {
+export interface ReflectorOptions<T extends KubernetesObject> extends Selection, StoreOptions<T> {
   readonly client: KubernetesClient;
   readonly resource: Resource;
   /** Called for each difference, in order, after the copy has it. An exception here is a bug and ends the reflector. */
@@ -32,10 +33,8 @@ export interface ReflectorOptions<T extends KubernetesObject> extends Selection 
   readonly onListed?: (() => void) | undefined;
   /** Called with every failure; the reflector goes on by itself. */
   readonly onError?: ((error: ApiError, retryInMs: number) => void) | undefined;
-  /** Reduces what is kept in memory (managedFields are always dropped). */
+  /** Reduces what is kept in memory; absent: to everything but managedFields. */
   readonly trim?: ((object: T) => T) | undefined;
-  /** By what inGroup() finds objects without looking at all of them; null: by nothing. Of the reduced object. */
-  readonly groupOf?: ((object: T) => string | null) | undefined;
   /** Waiting times after failures, ms. */
   readonly retryMsMin?: number | undefined;
   readonly retryMsMax?: number | undefined;
@@ -55,8 +54,7 @@ const shortWatchMs = 5_000;
 
 export class Reflector<T extends KubernetesObject> {
   readonly #options: ReflectorOptions<T>;
-  readonly #objects = new Map<string, T>();
-  readonly #groups = new Map<string, Map<string, T>>();
+  readonly #objects: ObjectStore<T>;
   readonly #abort = new AbortController();
   readonly #firstList = Promise.withResolvers<void>();
   #listed = false;
@@ -65,6 +63,7 @@ export class Reflector<T extends KubernetesObject> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.#objects = new ObjectStore(options);
     // Nobody has to wait for the first list.
     this.#firstList.promise.catch(() => undefined);
   }
@@ -89,7 +88,7 @@ export class Reflector<T extends KubernetesObject> {
 
   /** Those for which `groupOf` says `group`. */
   inGroup(group: string): T[] {
-    return [...(this.#groups.get(group)?.values() ?? [])];
+    return this.#objects.inGroup(group);
   }
 
   get size(): number {
@@ -140,7 +139,7 @@ export class Reflector<T extends KubernetesObject> {
           resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion;
         }
         brokenOff = performance.now() - startedMs < timeoutSeconds * 1000 - shortWatchMs;
-        // Ended in good order. Ended at once and without news (a proxy that allows no long answers): do not spin.
+        // Ended gracefully. Ended at once and without news (a proxy that allows no long answers): do not spin.
         if (!news && performance.now() - startedMs < shortWatchMs) await pause(backOff.next(), signal);
         else backOff.reset();
       } catch (error) {
@@ -186,72 +185,51 @@ export class Reflector<T extends KubernetesObject> {
   /** `wentBack`: a version that was seen before may have been given a second time, to something else. */
   async #list(wentBack: boolean): Promise<string> {
     const { client, resource } = this.#options;
-    const list = await client.list<T>(resource, this.#options, { signal: this.#abort.signal });
     const gone = new Set(this.#objects.keys());
-    for (const object of list.items) {
-      gone.delete(keyOf(object));
-      this.#take('MODIFIED', object, wentBack);
+    const changed: Entry<T>[] = [];
+    let version: string | undefined;
+    // Reduced page by page, and taken when the last page is there: the copy is never half new.
+    for await (const page of client.pages<T>(resource, this.#options, { signal: this.#abort.signal })) {
+      version = page.metadata.resourceVersion;
+      for (const object of page.items) {
+        gone.delete(keyOf(object));
+        if (wentBack || !this.#objects.has(object))
+          changed.push(this.#objects.prepare(this.#reduced(object)));
+      }
     }
-    for (const key of gone) {
-      const previous = this.#objects.get(key)!;
-      this.#forget(key, previous);
-      this.#options.onChange?.({ kind: 'deleted', previous });
-    }
+    for (const entry of changed) this.#set(entry);
+    for (const key of gone) this.#forget(key, this.#objects.get(key)!);
     this.#listed = true;
     this.#firstList.resolve();
     this.#options.onListed?.();
-    return list.metadata.resourceVersion ?? '0';
+    return version ?? '0';
   }
 
-  #take(type: 'ADDED' | 'MODIFIED' | 'DELETED', arrived: T, evenIfAlike = false): void {
-    const key = keyOf(arrived);
-    const previous = this.#objects.get(key);
+  #take(type: 'ADDED' | 'MODIFIED' | 'DELETED', arrived: T): void {
     if (type === 'DELETED') {
-      if (previous === undefined) return;
-      this.#forget(key, previous);
-      this.#options.onChange?.({ kind: 'deleted', previous: this.#reduced(arrived) });
-      return;
-    }
-    const alike = previous?.metadata.uid === arrived.metadata.uid && sameVersion(previous, arrived);
-    if (alike && !evenIfAlike) return;
-    const object = this.#reduced(arrived);
-    this.#keep(key, object, previous);
+      const key = keyOf(arrived);
+      if (this.#objects.get(key) !== undefined) this.#forget(key, this.#reduced(arrived));
+    } else if (!this.#objects.has(arrived)) this.#set(this.#objects.prepare(this.#reduced(arrived)));
+  }
+
+  #set(entry: Entry<T>): void {
+    const previous = this.#objects.get(entry.key);
+    const object = read(entry);
+    this.#objects.set(entry);
     this.#options.onChange?.(
       previous === undefined ? { kind: 'added', object } : { kind: 'modified', object, previous },
     );
   }
 
-  #keep(key: string, object: T, previous: T | undefined): void {
-    this.#objects.set(key, object);
-    const group = this.#options.groupOf?.(object) ?? null;
-    if (previous !== undefined && this.#options.groupOf?.(previous) !== group) this.#ungroup(key, previous);
-    if (group === null) return;
-    const members = this.#groups.get(group);
-    if (members === undefined) this.#groups.set(group, new Map([[key, object]]));
-    else members.set(key, object);
-  }
-
   #forget(key: string, previous: T): void {
     this.#objects.delete(key);
-    this.#ungroup(key, previous);
-  }
-
-  #ungroup(key: string, object: T): void {
-    const group = this.#options.groupOf?.(object) ?? null;
-    const members = group === null ? undefined : this.#groups.get(group);
-    members?.delete(key);
-    if (group !== null && members?.size === 0) this.#groups.delete(group);
+    this.#options.onChange?.({ kind: 'deleted', previous });
   }
 
   #reduced(object: T): T {
+    const { trim } = this.#options;
+    if (trim !== undefined) return trim(object);
     const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
-    const reduced = { ...object, metadata } as T;
-    return this.#options.trim?.(reduced) ?? reduced;
+    return { ...object, metadata } as T;
   }
 }
-
-const keyOf = (object: KubernetesObject): string =>
-  `${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
-
-const sameVersion = (a: KubernetesObject | undefined, b: KubernetesObject): boolean =>
-  a?.metadata.resourceVersion !== undefined && a.metadata.resourceVersion === b.metadata.resourceVersion;

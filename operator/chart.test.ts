@@ -13,6 +13,7 @@ import { resources } from '../kubernetes/resource.ts';
 import { access } from './desired/access.ts';
 import { operatorMetrics } from './metrics/metrics.ts';
 import type { Action } from './model/action.ts';
+import { watchedKinds } from './model/watched-kinds.ts';
 import { spec, World } from './plan/world.fixture.ts';
 import { readSettings } from './runtime/settings.ts';
 
@@ -211,13 +212,25 @@ describe.skipIf(helm === undefined)('the chart', () => {
     expect([...new Set(missing)]).toEqual([]);
   });
 
-  test('lets the operator see what keeps a volume from two nodes', () => {
+  test('lets the operator watch the kinds of its table, and no others', () => {
     const rules = rulesOf();
-    for (const name of ['volumeAttachments', 'persistentVolumes', 'csiDrivers'] as const)
+    for (const { resource } of Object.values(watchedKinds))
       for (const verb of ['get', 'list', 'watch'])
-        expect(allows(rules, resources[name].group, resources[name].plural, verb), `${verb} ${name}`).toBe(
-          true,
-        );
+        expect(allows(rules, resource.group, resource.plural, verb), `${verb} ${resource.plural}`).toBe(true);
+    const known = Object.values(watchedKinds).map(({ resource }) => `${resource.group}/${resource.plural}`);
+    const granted = rules
+      .filter(({ verbs }) => verbs.includes('watch'))
+      .flatMap(({ apiGroups, resources: names }) =>
+        apiGroups.flatMap((group) => names.map((name) => `${group}/${name}`)),
+      );
+    const definitions = 'apiextensions.k8s.io/customresourcedefinitions';
+    expect(granted.filter((one) => one !== definitions).toSorted()).toEqual(known.toSorted());
+    // The definitions of the optional kinds, which may be installed later.
+    const { resourceNames } = rules.find(({ apiGroups }) => apiGroups.includes('apiextensions.k8s.io'))!;
+    const optional = Object.values(watchedKinds).flatMap((kind) =>
+      'optional' in kind ? [`${kind.resource.plural}.${kind.resource.group}`] : [],
+    );
+    expect(resourceNames?.toSorted()).toEqual(optional.toSorted());
   });
 
   test('gives the operator every right that it grants to servers: nobody may grant more than he has', () => {

@@ -23,7 +23,11 @@ function ownershipLabels(home: ServerView): Record<string, string> {
 }
 
 /** Labels alone, and no fingerprint of them: they change with every takeover. The spec is applied once, then grows. */
-export function newClaim(view: View, home: ServerView, volume: FilerPairVolume): Desired {
+export function newClaim(
+  view: View,
+  home: ServerView,
+  volume: FilerPairVolume,
+): Desired<'persistentVolumeClaims'> {
   const { claim } = volume;
   if (claim === undefined) throw new Error(`volume ${volume.name} adopts a claim, it does not make one`);
   return desired(view, 'persistentVolumeClaims', claimName(view.observed.name, home.name, volume), {

@@ -7,6 +7,7 @@ import type { ResourceName } from '../model/action.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import { appliedAnnotation } from '../model/names.ts';
 import type { View } from '../model/view.ts';
+import type { OwnKindName } from '../model/watched-kinds.ts';
 
 export function ownerReference(view: View): OwnerReference {
   return {
@@ -28,8 +29,8 @@ export function pairLabels(view: View, server?: string): Record<string, string> 
   };
 }
 
-export interface Desired {
-  readonly resource: ResourceName;
+export interface Desired<Name extends ResourceName = OwnKindName> {
+  readonly resource: Name;
   readonly object: KubernetesObject;
 }
 
@@ -43,7 +44,12 @@ interface Parts {
   readonly owned?: boolean;
 }
 
-export function desired(view: View, resource: ResourceName, name: string, parts: Parts): Desired {
+export function desired<Name extends ResourceName>(
+  view: View,
+  resource: Name,
+  name: string,
+  parts: Parts,
+): Desired<Name> {
   const metadata = {
     name,
     namespace: view.observed.namespace,

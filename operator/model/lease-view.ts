@@ -92,21 +92,6 @@ export function viewLease(object: Lease): LeaseView {
   };
 }
 
-/** What a Lease must have changed in to be worth a new decision: a renewal alone is not. */
-export function leaseMatters(lease: Lease): unknown {
-  const { [leaseAnnotations.renewal]: _, ...annotations } = lease.metadata.annotations ?? {};
-  const { uid, labels, finalizers, deletionTimestamp } = lease.metadata;
-  return [
-    lease.spec?.holderIdentity,
-    lease.spec?.leaseTransitions,
-    annotations,
-    uid,
-    labels,
-    finalizers,
-    deletionTimestamp,
-  ];
-}
-
 function readCheck(text: string | undefined): TakeoverCheckAnnotation | null {
   const found = parseAnnotation<Partial<TakeoverCheckAnnotation>>(text);
   if (typeof found?.server !== 'string' || typeof found.possible !== 'boolean') return null;

@@ -41,8 +41,11 @@ export const interconnectServiceName = (server: string): string => `${server}-in
 export const certificateDnsName = (server: string, namespace: string): string =>
   `${interconnectServiceName(server)}.${namespace}.svc`;
 export const failoverServiceName = (server: string, suffix: string): string => `${server}${suffix}`;
-export const claimName = (pair: string, server: string, volume: FilerPairVolume): string =>
-  volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
+export const claimName = (
+  pair: string,
+  server: string,
+  volume: Pick<FilerPairVolume, 'name' | 'existingClaim'>,
+): string => volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
 /** On attachment pods: the node that they were made for; a pod that waits for its scheduler has no other mark of it. */
 export const attachmentNodeAnnotation = 'filerpair.dev/node';
 /** On attachment pods: UID of that Node, since another machine may come under its name. */

@@ -2,19 +2,9 @@
 // entry; what could not be found out is 'unknown' and never looks like absent.
 
 import type { Grant } from '../../crds/grants.ts';
-import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
-import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import type { CertificateFacts } from './certificate-upkeep.ts';
-import type {
-  Claim,
-  FilerPairObject,
-  Node,
-  NodeSelector,
-  Pod,
-  Service,
-  VolumeAttachment,
-  VolumeSnapshot,
-} from './objects.ts';
+import type { Claim, FilerPairObject, Node, NodeSelector, VolumeAttachment } from './objects.ts';
+import type { OwnObjects } from './watched-kinds.ts';
 
 /** An action of the last plan that the API server refused, for a reason that stays. */
 export interface Problem {
@@ -65,23 +55,12 @@ export const noOtherPairs: OtherPairs = {
   stuck: null,
 };
 
-export interface Observed {
+/** `OwnObjects`: all that carry the pair's label, by kind. */
+export interface Observed extends OwnObjects {
   readonly namespace: string;
   readonly name: string;
   /** null: surely not there. */
   readonly pair: FilerPairObject | null;
-  /** All objects that carry the pair's label, by kind. */
-  readonly pods: readonly Pod[];
-  readonly leases: readonly Lease[];
-  readonly services: readonly Service[];
-  readonly endpointSlices: readonly EndpointSlice[];
-  readonly configMaps: readonly KubernetesObject[];
-  readonly serviceAccounts: readonly KubernetesObject[];
-  readonly roles: readonly KubernetesObject[];
-  readonly roleBindings: readonly KubernetesObject[];
-  readonly podDisruptionBudgets: readonly KubernetesObject[];
-  readonly networkPolicies: readonly KubernetesObject[];
-  readonly dnsEndpoints: readonly KubernetesObject[];
   /** Claims with the pair's label, and those that the spec adopts, by name. */
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
   /** By name of a claim: the other FilerPairs of the namespace whose spec names it too, and when they were made, RFC 3339. */
@@ -98,7 +77,6 @@ export interface Observed {
   readonly volumeFences: Readonly<Record<string, VolumeFence | 'unknown'>>;
   /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
   readonly credentials: ObservedCredentials;
-  readonly volumeSnapshots: readonly VolumeSnapshot[];
   /** Whether the cluster has VolumeSnapshots. */
   readonly snapshotsServed: boolean;
   /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */

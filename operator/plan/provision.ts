@@ -33,7 +33,7 @@ import {
   olderConfigMap,
 } from '../desired/server-config.ts';
 import { servicePortName, services } from '../desired/services.ts';
-import { type Action, inSequence, type ResourceName, sideBySide } from '../model/action.ts';
+import { type Action, inSequence, sideBySide } from '../model/action.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
 import {
@@ -76,34 +76,6 @@ export function provision(view: View): Action[] {
   ];
 }
 
-function observedObjects(view: View, resource: ResourceName): readonly KubernetesObject[] {
-  const { observed } = view;
-  switch (resource) {
-    case 'serviceAccounts':
-      return observed.serviceAccounts;
-    case 'roles':
-      return observed.roles;
-    case 'roleBindings':
-      return observed.roleBindings;
-    case 'configMaps':
-      return observed.configMaps;
-    case 'services':
-      return observed.services;
-    case 'endpointSlices':
-      return observed.endpointSlices;
-    case 'dnsEndpoints':
-      return observed.dnsEndpoints;
-    case 'podDisruptionBudgets':
-      return observed.podDisruptionBudgets;
-    case 'networkPolicies':
-      return observed.networkPolicies;
-    case 'persistentVolumeClaims':
-      return Object.values(observed.claims).filter((claim) => typeof claim === 'object');
-    default:
-      throw new Error(`${resource} are not applied`);
-  }
-}
-
 /** Made before the operator was told to make none, they go: they would shut out what comes later. */
 function network(view: View): Action[] {
   const wanted = networkPolicies(view);
@@ -120,7 +92,8 @@ function network(view: View): Action[] {
 /** Applies what is absent, what was edited by hand, and what we now want otherwise than when we last applied it. */
 function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
   const name = object.metadata.name;
-  const actual = observedObjects(view, resource).find((one) => one.metadata.name === name);
+  const observed: readonly KubernetesObject[] = view.observed[resource];
+  const actual = observed.find((one) => one.metadata.name === name);
   if (actual !== undefined && matches(object, actual)) return [];
   const changed =
     actual?.metadata.annotations?.[appliedAnnotation] !== object.metadata.annotations?.[appliedAnnotation];

@@ -12,6 +12,7 @@ import { attachedElsewhere, userElsewhere } from '../model/held-elsewhere.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../model/objects.ts';
 import { noOtherPairs, type Observed, type OperatorSettings } from '../model/observed.ts';
 import { type View, viewPair } from '../model/view.ts';
+import { ownObjects } from '../model/watched-kinds.ts';
 import { withPatchedSecret, withSecret } from './credentials-model.fixture.ts';
 import { decide } from './decide.ts';
 import { nodesUnmarked } from './node-marks.ts';
@@ -76,17 +77,7 @@ export class World {
       namespace: 'storage',
       name: 'home',
       pair,
-      pods: [],
-      leases: [],
-      services: [],
-      endpointSlices: [],
-      configMaps: [],
-      serviceAccounts: [],
-      roles: [],
-      roleBindings: [],
-      podDisruptionBudgets: [],
-      networkPolicies: [],
-      dnsEndpoints: [],
+      ...ownObjects(() => []),
       claims: {},
       claimUsers: {},
       volumeAttachments: [],
@@ -101,7 +92,6 @@ export class World {
         servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
         offered: {},
       },
-      volumeSnapshots: [],
       snapshotsServed: false,
       dnsEndpointsServed: false,
       dnsAnswers: {},

@@ -14,7 +14,9 @@ import type { Observed, OperatorSettings, Problem } from '../model/observed.ts';
 import { decide, earliest } from '../plan/decide.ts';
 import { nodesUnmarked } from '../plan/node-marks.ts';
 import { newTransitions } from '../plan/status.ts';
-import { type Caches, keyOf, nodesKey } from '../watch/caches.ts';
+import type { Caches } from '../watch/caches.ts';
+import { keyOf } from '../watch/cluster-copy.ts';
+import { nodesKey } from '../watch/concerned-pairs.ts';
 import { FleetRollout } from './fleet-rollout.ts';
 import { WorkQueue } from './work-queue.ts';
 

@@ -6,7 +6,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { attachmentPodName } from '../model/names.ts';
-import { Caches, nodesKey } from './caches.ts';
+import { Caches } from './caches.ts';
+import { nodesKey } from './concerned-pairs.ts';
 
 const pair = {
   metadata: { name: 'home', namespace: 'storage', uid: 'pair-1', resourceVersion: '1' },
@@ -139,6 +140,18 @@ test('how long a node has been silent is counted from when it was seen here, wha
   const { readinessSince } = await observe(caches);
   expect(readinessSince['node-1']).toBeGreaterThanOrEqual(silentFrom - 5);
   expect(readinessSince['node-1']).toBeLessThanOrEqual(Date.now() + 5);
+});
+
+test('a node keeps when somebody said that it is switched off, as the API server has it', async () => {
+  api = new Api();
+  api.objects['pods'] = [podOn('node-1')];
+  const said = node('node-1', 'True', 1, { 'filerpair.dev/powered-off': 'boot-1' });
+  const fieldsV1 = { 'f:metadata': { 'f:annotations': { 'f:filerpair.dev/powered-off': {} } } };
+  const managedFields = [{ time: '2030-01-01T00:01:00Z', fieldsV1 }];
+  api.objects['nodes'] = [{ ...said, metadata: { ...said.metadata, managedFields } } as KubernetesObject];
+  const { nodes } = await observe(await api.start());
+  expect(nodes['node-1']).toMatchObject({ poweredOffSaidAt: '2030-01-01T00:01:00Z' });
+  expect(nodes['node-1']?.metadata).not.toHaveProperty('managedFields');
 });
 
 test('a node with a mark of ours wakes the upkeep of nodes, and the pairs that have pods there', async () => {

@@ -1,0 +1,69 @@
+// Which FilerPairs name which claims: what one pair takes or leaves, another one may have to leave or may have.
+
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import type { Change } from '../../kubernetes/reflector.ts';
+import { claimName } from '../model/names.ts';
+import type { FilerPairObject } from '../model/objects.ts';
+import type { Observed } from '../model/observed.ts';
+import { type ClusterCopy, keyOf } from './cluster-copy.ts';
+import { objectOf } from './concerned-pairs.ts';
+
+export class ClaimUsers {
+  readonly #copy: ClusterCopy;
+  /** By namespace and name of a claim. Made anew after specs have changed only. */
+  #users: ReadonlyMap<string, readonly FilerPairObject[]> | null = null;
+
+  constructor(copy: ClusterCopy) {
+    this.#copy = copy;
+  }
+
+  /** Of these claims: the other pairs that name them. */
+  others(pair: FilerPairObject | null, claims: Observed['claims']): Observed['claimUsers'] {
+    const { namespace = '', uid } = pair?.metadata ?? {};
+    const found: Record<string, Observed['claimUsers'][string]> = {};
+    for (const name of pair === null ? [] : Object.keys(claims)) {
+      const others = (this.#all().get(keyOf(namespace, name)) ?? []).filter(
+        ({ metadata }) => metadata.uid !== uid,
+      );
+      if (others.length > 0)
+        found[name] = others.map(({ metadata }) => ({
+          name: metadata.name ?? '',
+          since: metadata.creationTimestamp ?? '',
+        }));
+    }
+    return found;
+  }
+
+  /** Keys of the pairs that a change of a FilerPair concerns, beside itself. */
+  changed(change: Change<KubernetesObject>): string[] {
+    const named = claimKeys(objectOf(change) as FilerPairObject);
+    const before = change.kind === 'modified' ? claimKeys(change.previous as FilerPairObject) : named;
+    if (change.kind === 'modified' && before.join() === named.join()) return [];
+    this.#users = null;
+    return before
+      .flatMap((key) => this.#all().get(key) ?? [])
+      .map(({ metadata }) => keyOf(metadata.namespace ?? '', metadata.name ?? ''));
+  }
+
+  #all(): ReadonlyMap<string, readonly FilerPairObject[]> {
+    if (this.#users !== null) return this.#users;
+    const users = new Map<string, FilerPairObject[]>();
+    for (const pair of this.#copy.values('filerPairs'))
+      for (const key of claimKeys(pair)) {
+        const known = users.get(key);
+        if (known === undefined) users.set(key, [pair]);
+        else known.push(pair);
+      }
+    this.#users = users;
+    return users;
+  }
+}
+
+/** Names of the claims that a FilerPair names. */
+export const claimNames = ({ metadata, spec }: FilerPairObject): string[] =>
+  (spec?.servers ?? []).flatMap((server) =>
+    (server.volumes ?? []).map((volume) => claimName(metadata.name ?? '', server.name, volume)),
+  );
+
+const claimKeys = (pair: FilerPairObject): string[] =>
+  claimNames(pair).map((name) => keyOf(pair.metadata.namespace ?? '', name));

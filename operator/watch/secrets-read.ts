@@ -1,0 +1,117 @@
+// What is in the Secrets of a pair. They cannot be watched without the right to read everybody's. So they are read when a pair is
+// reconciled for another reason, once a minute at most, and whenever a pod waits to be started: without its Secret it waits for ever.
+// Otherwise nobody waits for them: the reconcile may be about the death of a server.
+
+import { handleKeysName, labels } from '../../kubernetes/labels-and-annotations.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { resources } from '../../kubernetes/resource.ts';
+import { authorityName, certificateDnsName, certificateName, sharedKeyName } from '../model/names.ts';
+import type { FilerPairObject, Pod } from '../model/objects.ts';
+import type { ObservedCredentials } from '../model/observed.ts';
+import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
+import type { DirectRead } from './direct-read.ts';
+
+/** A pair whose Secrets alone have changed is reconciled after this long at most. ms */
+const AGE_MS_MAX = 60_000;
+
+const UNKNOWN: ObservedCredentials = {
+  sharedKey: 'unknown',
+  handleKeys: 'unknown',
+  authority: 'unknown',
+  servers: {},
+  offered: {},
+};
+
+export class SecretsRead {
+  readonly #read: DirectRead;
+  /** By UID of the pair: what was in its Secrets when they were read last. */
+  readonly #known = new Map<string, { readonly seen: ObservedCredentials; readonly at: number }>();
+
+  constructor(read: DirectRead) {
+    this.#read = read;
+  }
+
+  /** Has the Secrets read again the next time that they are asked for: those of one pair, or of all. */
+  forget(pairUid?: string): void {
+    if (pairUid === undefined) this.#known.clear();
+    else this.#known.delete(pairUid);
+  }
+
+  /** `changed` is called when a read in the background finds something else. */
+  async of(
+    pair: FilerPairObject | null,
+    pods: readonly Pod[],
+    changed: () => void,
+  ): Promise<ObservedCredentials> {
+    if (pair === null) return UNKNOWN;
+    const { uid = '' } = pair.metadata;
+    const known = this.#known.get(uid);
+    if (known === undefined || pods.some(({ status }) => status?.phase === 'Pending')) {
+      const seen = await this.#readAll(pair);
+      this.#known.set(uid, { seen, at: Date.now() });
+      return seen;
+    }
+    if (Date.now() - known.at >= AGE_MS_MAX) {
+      const meanwhile = { seen: known.seen, at: Date.now() };
+      this.#known.set(uid, meanwhile);
+      void this.#readAll(pair).then((seen) => {
+        // Forgotten or read again meanwhile: this may be the older of the two.
+        if (this.#known.get(uid) !== meanwhile || JSON.stringify(seen) === JSON.stringify(known.seen)) return;
+        this.#known.set(uid, { seen, at: Date.now() });
+        changed();
+      });
+    }
+    return known.seen;
+  }
+
+  async #readAll(pair: FilerPairObject): Promise<ObservedCredentials> {
+    const { namespace = '', name = '' } = pair.metadata;
+    const { servers: specs = [], metricsTokenSecret } = pair.spec ?? {};
+    const read = (secret: string) => this.#read<Secret>(resources.secrets, namespace, secret);
+    const mine = async (secret: string): Promise<Secret | 'absent' | 'unknown'> => {
+      const found = await read(secret);
+      // Somebody else's: to make our own fails, and says so.
+      return typeof found === 'string' || belongsTo(found, pair) ? found : 'absent';
+    };
+    const offered: Record<string, ObservedCredentials['offered'][string]> = {};
+    for (const secret of [...specs.map((one) => one.certificateSecret), metricsTokenSecret]) {
+      if (secret === undefined) continue;
+      const found = await read(secret);
+      offered[secret] =
+        typeof found === 'string'
+          ? found
+          : found.metadata.labels?.[labels.offeredTo] === name
+            ? 'offered'
+            : 'not offered';
+    }
+    const [key, handles, authority, ...certificates] = await Promise.all([
+      mine(sharedKeyName(name)),
+      mine(handleKeysName(name)),
+      mine(authorityName(name)),
+      ...specs.map((server) => mine(certificateName(name, server.name))),
+    ]);
+    const facts = typeof authority === 'string' ? authority : authorityFacts(authority);
+    const authorities =
+      typeof facts === 'object' && 'newest' in facts ? [facts.newest, ...facts.previous] : [];
+    const servers = specs.map(({ name: server }, index) => {
+      const own = certificates[index] ?? 'unknown';
+      const seen =
+        typeof own === 'string'
+          ? own
+          : serverCertificateFacts(own, certificateDnsName(server, namespace), authorities);
+      return [server, seen] as const;
+    });
+    return {
+      sharedKey: typeof key === 'string' ? key : { uid: key.metadata.uid ?? '' },
+      handleKeys: typeof handles === 'string' ? handles : 'there',
+      authority: facts,
+      servers: Object.fromEntries(servers),
+      offered,
+    };
+  }
+}
+
+/** By its label, or, where that was removed, by its owner. */
+const belongsTo = ({ metadata }: KubernetesObject, pair: FilerPairObject): boolean =>
+  metadata.labels?.[labels.pair] === pair.metadata.name ||
+  metadata.ownerReferences?.some(({ uid }) => uid === pair.metadata.uid) === true;
