@@ -20,8 +20,8 @@ demo: setup ## Two servers on this machine, a writer, a kill, a takeover, a give
 test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
 
-check: setup ## Formatting, lint, types, architecture, packages' hashes and licences (seconds)
-	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/supply-chain.ts
+check: setup ## Formatting, lint, types, architecture, prose, packages' hashes and licences (seconds)
+	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/supply-chain.ts
 
 files: setup ## Each source file in one sentence, from its header (IN= a folder)
 	@$(NODE) scripts/file-map.ts $(IN)

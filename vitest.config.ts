@@ -24,7 +24,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'working',
-          include: ['{fileserver,client,simulation,mutants,demo,testing,bench,fuzzing}/**/*.test.ts'],
+          include: ['{fileserver,client,simulation,mutants,demo,testing,bench,fuzzing,scripts}/**/*.test.ts'],
         },
       },
     ],
