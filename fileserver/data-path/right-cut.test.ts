@@ -103,7 +103,8 @@ async function run(
   const points = new Points(at, () => {
     rights.set('own', 0);
     seen = stateOf(volume);
-    told = [];
+    // The same list: the service has it.
+    told.length = 0;
   });
   await points.during(work);
   await after();

@@ -73,3 +73,42 @@ test('a fault of a volume ends the right to serve for all threads before it is r
   await service.close('fence');
   expect(await isClean()).toBe(false);
 });
+
+test('the end of the right behind any change of the opening is noticed before a phase is reported as done', async () => {
+  await service.close('fence');
+  const endChange = RightTable.prototype.endChange;
+  /** The phases reported after the right has ended behind this change, of which there were so many. */
+  const open = async (cutBehind: number): Promise<{ late: string[]; failed: boolean; changes: number }> => {
+    const fresh = mkdtempSync(join(directory, 'fresh-'));
+    let changes = 0;
+    let late: string[] = [];
+    rights = new RightTable(allocateRightTable());
+    rights.set('own', bootMs() + HOUR_MS);
+    told = [];
+    vi.spyOn(rights, 'endChange').mockImplementation((slot) => {
+      endChange.call(rights, slot);
+      changes += 1;
+      if (changes !== cutBehind) return;
+      rights.set('own', 0);
+      told.length = 0;
+      late = told;
+    });
+    const opened = volumeService(openMessage(fresh), { session: 1, rights, told });
+    await opened.verify();
+    if (!told.includes('failed')) await opened.serve(new ConnectionOrder(ConnectionOrder.allocate()));
+    const failed = told.includes('failed');
+    await opened.close('fence');
+    return { late, failed, changes };
+  };
+  const whole = await open(0);
+  expect(whole).toMatchObject({ failed: false, late: [] });
+  expect(whole.changes).toBeGreaterThan(2);
+  for (let at = 1; at <= whole.changes; at++) {
+    const { late, failed } = await open(at);
+    expect([at, late.filter((kind) => kind === 'verified' || kind === 'serving'), failed]).toEqual([
+      at,
+      [],
+      true,
+    ]);
+  }
+});

@@ -135,6 +135,7 @@ export class VolumeService {
   async verify(): Promise<void> {
     await this.#stage(async () => {
       await this.#openVolumes();
+      this.#mustHaveRight();
       const attachments = this.volumes.map(({ attachment }) => attachment);
       this.#tell({ kind: 'verified', attachments, roots: this.#diskSet!.roots });
     });
@@ -207,15 +208,14 @@ export class VolumeService {
     const { prepared } = this.#setup;
     const { written } = this.#message;
     try {
-      this.#mustHaveRight();
       for (const spec of this.#message.volumes) {
+        this.#mustHaveRight();
         const read = (await prepared.get(spec.name)) ?? null;
         prepared.delete(spec.name);
         const owner = { home, server, incarnation, epoch };
         const uuid = written?.volumes[spec.name];
         const known = uuid === undefined ? null : { epoch: written!.epoch, uuid };
         this.volumes.push(await openVolume(spec, owner, this.#gate, onFault, read, known));
-        this.#mustHaveRight();
       }
     } finally {
       discardReadings(prepared);
