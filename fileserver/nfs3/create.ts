@@ -32,11 +32,11 @@ export class Create extends NewEntry {
   readonly #wanted: AttributeChanges;
   readonly #mode: number;
   /** UNCHECKED found a file: all that happens to it is this change of its size. */
-  #existing: OpenFile | null;
+  #existing: OpenFile | null = null;
   /** null: what is cut off of it is little. */
-  #truncation: GradualTruncation | null;
-  #ctimeSeconds: number;
-  #ctimeNanoseconds: number;
+  #truncation: GradualTruncation | null = null;
+  #ctimeSeconds = 0;
+  #ctimeNanoseconds = 0;
 
   constructor(request: OperationRequest) {
     super(request);
@@ -49,10 +49,6 @@ export class Create extends NewEntry {
     const given = how.mode === EXCLUSIVE ? NO_CHANGES : changesOfSattr(how.obj_attributes);
     this.#mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
     this.#wanted = how.mode === EXCLUSIVE ? verifierTimes(how.verf) : { ...given, mode: null };
-    this.#existing = null;
-    this.#truncation = null;
-    this.#ctimeSeconds = 0;
-    this.#ctimeNanoseconds = 0;
   }
 
   protected get type(): number {

@@ -27,16 +27,14 @@ const { ENOENT } = constants.errno;
 export class Link extends Operation {
   readonly operation = 'LINK';
   readonly #args: Nfs3Calls['LINK']['args'];
-  #file: OpenFile | null;
-  #dir: OpenFile | null;
+  #file: OpenFile | null = null;
+  #dir: OpenFile | null = null;
 
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
     this.#args = nfs3Procedures.LINK.args.decode(r);
     r.expectEnd();
-    this.#file = null;
-    this.#dir = null;
   }
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {

@@ -45,14 +45,12 @@ export abstract class NewEntry extends Operation {
   /** Set by the subclass's constructor. */
   protected dirHandle!: Uint8Array;
   protected name!: Uint8Array;
-  protected dir: OpenFile | null;
+  protected dir: OpenFile | null = null;
   /** By conflictKeys(), for the examine() that follows. */
-  protected found: Found | null;
+  protected found: Found | null = null;
 
   constructor(request: OperationRequest) {
     super(request);
-    this.dir = null;
-    this.found = null;
   }
 
   /** S_IF... of what is made. */

@@ -45,7 +45,7 @@ export abstract class Operation implements Change {
   readonly request: OperationRequest;
   readonly key: string;
   results: Uint8Array;
-  madeKey: string | null;
+  madeKey: string | null = null;
   /** It needs space on the disk that it does not give back. */
   get grows(): boolean {
     return false;
@@ -57,14 +57,12 @@ export abstract class Operation implements Change {
   protected user!: Identity;
   protected tree!: Export;
   #userOf!: UserOf;
-  #boundBy: ExportTable | null;
+  #boundBy: ExportTable | null = null;
 
   constructor(request: OperationRequest) {
     this.request = request;
     this.key = request.key;
     this.results = NOTHING;
-    this.madeKey = null;
-    this.#boundBy = null;
   }
 
   /** Finds the files of the arguments' handles. Otherwise why there is nothing to be done; results say it too. */

@@ -75,7 +75,7 @@ export class RecentWrites {
   /** Which of a set makes room next. */
   readonly #turns: Uint8Array;
   /** Copies of those that are running, by place. */
-  readonly #joined: Map<number, AnswerListener[]>;
+  readonly #joined = new Map<number, AnswerListener[]>();
 
   constructor() {
     this.#secret = randomBytes(4).readUInt32LE();
@@ -83,7 +83,6 @@ export class RecentWrites {
     this.#records = new Int32Array(SETS * WAYS * RECORD_WORDS);
     this.#recordBytes = new Uint8Array(this.#records.buffer);
     this.#turns = new Uint8Array(SETS);
-    this.#joined = new Map();
   }
 
   /** Of the WRITE that begins at `start` in the reader's buffer and whose data begins at `data`. */

@@ -29,11 +29,11 @@ const KEY_SIZE_MAX = 64;
 abstract class RemoveEntry extends Operation {
   readonly #dirHandle: Uint8Array;
   readonly #name: Uint8Array;
-  #dir: OpenFile | null;
+  #dir: OpenFile | null = null;
   /** Identity key of what is removed. */
-  #victim: string;
+  #victim = '';
   /** Why there is none, by conflictKeys(), for the examine() that follows. */
-  #refusal: VolumeFailure | null;
+  #refusal: VolumeFailure | null = null;
 
   constructor(request: OperationRequest) {
     super(request);
@@ -43,9 +43,6 @@ abstract class RemoveEntry extends Operation {
     r.expectEnd();
     this.#dirHandle = object.dir;
     this.#name = object.name;
-    this.#dir = null;
-    this.#victim = '';
-    this.#refusal = null;
   }
 
   protected abstract readonly unlinkFlags: number;

@@ -31,21 +31,17 @@ const { ENOENT } = constants.errno;
 export class Rename extends Operation {
   readonly operation = 'RENAME';
   readonly #args: Nfs3Calls['RENAME']['args'];
-  #from: OpenFile | null;
-  #to: OpenFile | null;
+  #from: OpenFile | null = null;
+  #to: OpenFile | null = null;
   /** Identity keys of what is moved and of what was under the new name ('' for nothing). */
-  #moved: string;
-  #replaced: string;
+  #moved = '';
+  #replaced = '';
 
   constructor(request: OperationRequest) {
     super(request);
     const r = new XdrReader(request.args);
     this.#args = nfs3Procedures.RENAME.args.decode(r);
     r.expectEnd();
-    this.#from = null;
-    this.#to = null;
-    this.#moved = '';
-    this.#replaced = '';
   }
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {

@@ -25,12 +25,12 @@ export class Setattr extends Operation {
   readonly operation = 'SETATTR';
   readonly #args: Nfs3Calls['SETATTR']['args'];
   readonly #changes: AttributeChanges;
-  #file: OpenFile | null;
+  #file: OpenFile | null = null;
   /** null: what is cut off is little. */
-  #truncation: GradualTruncation | null;
+  #truncation: GradualTruncation | null = null;
   /** The object's ctime when the change was examined: any step of it moves it on. */
-  #ctimeSeconds: number;
-  #ctimeNanoseconds: number;
+  #ctimeSeconds = 0;
+  #ctimeNanoseconds = 0;
 
   constructor(request: OperationRequest) {
     super(request);
@@ -38,10 +38,6 @@ export class Setattr extends Operation {
     this.#args = nfs3Procedures.SETATTR.args.decode(r);
     r.expectEnd();
     this.#changes = changesOfSattr(this.#args.new_attributes);
-    this.#file = null;
-    this.#truncation = null;
-    this.#ctimeSeconds = 0;
-    this.#ctimeNanoseconds = 0;
   }
 
   protected bindFiles(userOf: UserOf): VolumeFailure | null {

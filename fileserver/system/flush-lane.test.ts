@@ -91,6 +91,17 @@ test('a descriptor that was opened after somebody heard the error hears nothing 
   expect(disk.told.sort()).toEqual(['first: EIO', 'second: EIO']);
 });
 
+test('an error is none of a flush that had ended well before the one began that is told of it', () => {
+  const disk = new Disk();
+  disk.flush('first', 'data', 7, 'a file');
+  disk.flush('second', 'data', 8, 'a file');
+  disk.asked[1]!.ends(null);
+  disk.flush('third', 'metadata', 7, 'a file');
+  disk.asked[2]!.ends(EIO);
+  disk.asked[0]!.ends(null);
+  expect(disk.told.sort()).toEqual(['first: EIO', 'second: ok', 'third: EIO']);
+});
+
 test('no more than so many run at once, and the next begins when one has ended', () => {
   const disk = new Disk();
   for (const fd of [1, 2, 3]) disk.flush(`file ${fd}`, 'data', fd);

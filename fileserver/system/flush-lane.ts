@@ -13,19 +13,12 @@ export type FlushDepth = 'data' | 'all';
 /** The flushes of one volume: how many there were, and which are under way. */
 export class FlushTimes {
   /** Of those that have ended. */
-  count: number;
+  count = 0;
   /** What they took together, from when the disk was asked. ms */
-  ms: number;
+  ms = 0;
   /** Asked for, and the caller has not been told of the end. */
-  underWay: number;
-  #waiters: (() => void)[];
-
-  constructor() {
-    this.count = 0;
-    this.ms = 0;
-    this.underWay = 0;
-    this.#waiters = [];
-  }
+  underWay = 0;
+  #waiters: (() => void)[] = [];
 
   begin(): void {
     this.underWay += 1;
@@ -84,13 +77,8 @@ interface Ended {
  */
 class Together {
   /** In the order of beginning, as sets are. */
-  readonly #running: Set<Flush>;
-  #ended: Ended[];
-
-  constructor() {
-    this.#running = new Set();
-    this.#ended = [];
-  }
+  readonly #running = new Set<Flush>();
+  #ended: Ended[] = [];
 
   get isEmpty(): boolean {
     return this.#running.size === 0 && this.#ended.length === 0;
@@ -105,10 +93,8 @@ class Together {
     const waitsFor = this.#besides(flush);
     this.#running.delete(flush);
     flush.fault ??= error;
-    if (error !== null) {
-      for (const other of this.#running) other.fault ??= error;
-      for (const { flush: other, waitsFor } of this.#ended) if (waitsFor.has(flush)) other.fault ??= error;
-    }
+    for (const other of this.#running) other.fault ??= error;
+    for (const { flush: other, waitsFor } of this.#ended) if (waitsFor.has(flush)) other.fault ??= error;
     if (this.isEmpty) return [flush];
     this.#ended.push({ flush, waitsFor });
     const certain: Flush[] = [];
@@ -144,16 +130,13 @@ export interface FlushCalls {
 export class FlushLane {
   readonly #atOnceMax: number;
   readonly #calls: FlushCalls;
-  #running: number;
-  #waiting: Flush[];
-  #next: number;
+  #running = 0;
+  #waiting: Flush[] = [];
+  #next = 0;
 
   constructor(atOnceMax: number, calls: FlushCalls = { fsync, fdatasync }) {
     this.#atOnceMax = atOnceMax;
     this.#calls = calls;
-    this.#running = 0;
-    this.#waiting = [];
-    this.#next = 0;
   }
 
   /** One more would begin at once. */

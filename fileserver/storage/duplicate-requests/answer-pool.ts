@@ -9,16 +9,14 @@ export class Answer {
   readonly results: Uint8Array;
   readonly answeredAtMs: number;
   /** In the line of its client. */
-  older: Answer | null;
-  newer: Answer | null;
+  older: Answer | null = null;
+  newer: Answer | null = null;
 
   constructor(key: string, client: number, results: Uint8Array, answeredAtMs: number) {
     this.key = key;
     this.client = client;
     this.results = results;
     this.answeredAtMs = answeredAtMs;
-    this.older = null;
-    this.newer = null;
   }
 }
 
@@ -29,19 +27,12 @@ interface Line {
 }
 
 export class AnswerPool {
-  readonly #lines: Map<number, Line>;
+  readonly #lines = new Map<number, Line>();
   /** Has its share of all answers at least; see largestLine(). */
-  #largest: Line | null;
-  count: number;
+  #largest: Line | null = null;
+  count = 0;
   /** Of the answers' results. */
-  bytes: number;
-
-  constructor() {
-    this.#lines = new Map();
-    this.#largest = null;
-    this.count = 0;
-    this.bytes = 0;
-  }
+  bytes = 0;
 
   add(answer: Answer): void {
     let line = this.#lines.get(answer.client);

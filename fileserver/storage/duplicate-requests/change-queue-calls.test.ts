@@ -23,6 +23,8 @@ const keyOf = (name: string): string => name.padEnd(16, '.');
 let events: string[];
 /** Flushes of what was executed that are under way; `files`: what each has been given. */
 let flushes: { readonly files: readonly unknown[]; readonly end: (result?: number) => void }[];
+/** With this result the next flush ends before it has been waited for. */
+let endsAtOnce: number | null;
 
 /** Flushes of the journal that are in the pool. */
 const pool = vi.hoisted(() => ({ flushes: 0 }));
@@ -53,6 +55,10 @@ vi.mock('../flush/flush-set.ts', () => ({
     flush(done: (result: number, issued: boolean) => void): void {
       const files = this.#files;
       this.#files = [];
+      if (endsAtOnce !== null) {
+        done(endsAtOnce, files.length > 0);
+        return;
+      }
       flushes.push({ files, end: (result = 0) => done(result, files.length > 0) });
     }
   },
@@ -148,6 +154,8 @@ let shortage: VolumeFailure | null;
 let lends: boolean;
 let settled: Settled;
 let bugs: string[];
+/** As the tests that end a process at one are told of them. */
+let steps: string[];
 let intents: ChangeQueueHooks['intents'];
 let writeThrough: boolean;
 
@@ -155,7 +163,9 @@ beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   events = [];
   flushes = [];
+  endsAtOnce = null;
   bugs = [];
+  steps = [];
   may = { serve: true, own: true, overlap: false };
   shortage = null;
   lends = false;
@@ -201,13 +211,15 @@ function begin(): void {
   const hooks: ChangeQueueHooks = {
     mayServe: () => may.serve,
     onStopped: () => events.push('stopped'),
-    onStep: () => {},
+    onStep: (_operation, step) => steps.push(step),
     settle: (intent) => {
       events.push(`settled ${decodeIntentRecord(intent).key.replaceAll('.', '')}`);
       return settled;
     },
     onBug: (whose, error) => bugs.push(`${whose}: ${(error as Error).message}`),
-    intents,
+    get intents() {
+      return intents;
+    },
     journalDisabled: false,
   };
   queue = new ChangeQueue(volume, {} as FileTable, cache, hooks, {
@@ -287,6 +299,38 @@ describe('a group', () => {
     expect(events.slice(2)).toEqual(['a answered', 'b answered']);
     expect((await left()).answers).toEqual(['a', 'b']);
     expect(queue.isAtRest).toBe(true);
+  });
+
+  test('passes its steps in their order', async () => {
+    submit('a');
+    await turns();
+    expect(steps).toEqual(['beforeIntent', 'afterIntent', 'afterExecution']);
+    await flushed();
+    expect(steps.slice(3)).toEqual(['afterFlush', 'afterReplyRecord', 'beforeAnswer']);
+  });
+
+  test('that is stopped while its intents are recorded is not executed', async () => {
+    intents = 'writeOut';
+    begin();
+    let recorded = (): void => {};
+    vi.spyOn(journal, 'writeOut').mockImplementationOnce((done) => {
+      recorded = () => done(null);
+    });
+    submit('a');
+    await turns();
+    queue.stop();
+    recorded();
+    await turns();
+    expect(events).toEqual([]);
+  });
+
+  test('whose flush fails before anybody waits for it ends the volume', async () => {
+    endsAtOnce = -EIO;
+    submit('a');
+    await turns();
+    submit('b');
+    await turns();
+    expect(events).toEqual(['a executed', expect.stringContaining('failed: IoError')]);
   });
 
   test.each([
@@ -462,6 +506,48 @@ describe('without room for the journal', () => {
     expect(events).toContain('b executed');
   });
 
+  test('what waited behind it is executed as soon as there is room, and who waits for the queue waits for that', async () => {
+    vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    submit('a', { touches: ['x'] });
+    submit('b', { touches: ['x'] });
+    queue.whenIdle(() => events.push('idle'));
+    await turns();
+    expect(events.slice(1)).toEqual(['a refused: noSpace', 'a answered', 'b executed']);
+    await settleAll();
+    expect(events.slice(4)).toEqual(['b answered', 'idle']);
+  });
+
+  test('what was answered before is recorded for good a second later, and who waits for the queue does not wait for it', async () => {
+    submit('a');
+    await turns();
+    await flushed();
+    vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    submit('b');
+    queue.whenIdle(() => events.push('idle'));
+    await turns();
+    expect(events.slice(2)).toEqual([`lend for ${-ENOSPC}`, 'b refused: noSpace', 'b answered', 'idle']);
+    vi.advanceTimersByTime(999);
+    await turns();
+    expect(changing.has('a')).toBe(true);
+    vi.advanceTimersByTime(1);
+    await until(() => changing.size === 0);
+  });
+
+  test('beside a flush, that is waited for', async () => {
+    may.overlap = true;
+    submit('a');
+    await turns();
+    vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    submit('b');
+    queue.whenIdle(() => events.push('idle'));
+    await turns();
+    expect(events).toContain('b refused: noSpace');
+    expect(events).not.toContain('idle');
+    await flushed();
+    await settleAll();
+    expect(events.slice(-2)).toEqual(['a answered', 'idle']);
+  });
+
   test('one whose refusal throws has no answer', async () => {
     vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
     submit('a', { throwsIn: 'refuse' });
@@ -500,6 +586,25 @@ describe('without room for the journal', () => {
     submit('b');
     await settleAll();
     expect(events).toHaveLength(2);
+  });
+
+  test('nor is anything asked of the disk after that', async () => {
+    intents = 'flush';
+    begin();
+    vi.spyOn(journal, 'append').mockReturnValueOnce(-EIO);
+    const flush = vi.spyOn(journal, 'flush');
+    submit('a');
+    await turns();
+    expect(events).toHaveLength(2);
+    expect(flush).not.toHaveBeenCalled();
+  });
+
+  test('answers that can not be appended for another reason are not given', async () => {
+    submit('a');
+    await turns();
+    vi.spyOn(journal, 'append').mockReturnValueOnce(-EIO);
+    await flushed();
+    expect(events.slice(1)).toEqual([`lend for ${-EIO}`, expect.stringContaining('failed: IoError')]);
   });
 
   test('a write that the gate refuses is no fault when the right is over', async () => {
@@ -659,6 +764,37 @@ describe('who waits', () => {
     await until(() => changing.size === 0);
   });
 
+  test('for nobody, with nothing left to record: a hold that ends makes nothing be flushed', async () => {
+    const flush = vi.spyOn(journal, 'flush');
+    queue.hold();
+    queue.resume();
+    vi.advanceTimersByTime(1000);
+    await turns();
+    expect(flush).not.toHaveBeenCalled();
+  });
+
+  test('for the group that is being recorded: a hold that ends meanwhile does not record it twice', async () => {
+    submit('before');
+    await turns();
+    await flushed();
+    intents = 'writeOut';
+    let recorded = (): void => {};
+    vi.spyOn(journal, 'writeOut').mockImplementation((done) => {
+      recorded = () => done(null);
+    });
+    const append = vi.spyOn(journal, 'append');
+    submit('a');
+    await turns();
+    queue.hold();
+    queue.resume();
+    vi.advanceTimersByTime(1000);
+    await turns();
+    expect(append).toHaveBeenCalledTimes(1);
+    recorded();
+    await settleAll();
+    expect(events.filter((event) => event === 'a executed')).toHaveLength(1);
+  });
+
   test('held, what was submitted is executed and answered', async () => {
     queue.hold();
     submit('a');
@@ -682,6 +818,32 @@ describe('who waits', () => {
     submit('b');
     await settleAll();
     expect(events).toEqual(['a executed', 'idle', 'idle again']);
+  });
+
+  test('for an object, and stops the queue: nothing more is begun', async () => {
+    submit('a');
+    await turns();
+    await flushed();
+    queue.whenUnchanging('a', () => {
+      events.push('unchanging');
+      queue.stop();
+    });
+    await until(() => events.includes('unchanging'));
+    submit('b');
+    await turns();
+    expect(events).toEqual(['a executed', 'a answered', 'unchanging']);
+  });
+
+  test('for the queue waits for the flush under way, whatever fails at once meanwhile', async () => {
+    may.overlap = true;
+    submit('a');
+    await turns();
+    submit('no', { examined: false });
+    queue.whenIdle(() => events.push('idle'));
+    await turns();
+    expect(events).toEqual(['a executed', 'no answered']);
+    await settleAll();
+    expect(events.slice(2)).toEqual(['a answered', 'idle']);
   });
 });
 
@@ -770,6 +932,17 @@ describe('what makes the intents safe', () => {
     await until(() => events.includes('a answered'));
   });
 
+  test('and when it is stopped meanwhile, nothing is answered', async () => {
+    submit('a', { changes: false });
+    await turns();
+    vi.spyOn(journal, 'flush').mockImplementationOnce((done) => {
+      queue.stop();
+      done(null);
+    });
+    await flushed();
+    expect(events).toEqual(['a executed']);
+  });
+
   test('and when that fails, the volume has', async () => {
     submit('a', { changes: false });
     await turns();
@@ -817,6 +990,21 @@ describe('a volume that is written through', () => {
     expect(queue.isAtRest).toBe(true);
   });
 
+  test('begins no group beside a flush, also when a hold has ended', async () => {
+    submit('long', { parts: 2 });
+    submit('a');
+    await turns();
+    expect(flushes).toHaveLength(1);
+    queue.hold();
+    queue.resume();
+    vi.advanceTimersByTime(1000);
+    await turns();
+    expect(events.filter((event) => event.startsWith('settled'))).toEqual([]);
+    flushes.shift()!.end();
+    await settleAll();
+    expect(events.slice(-2)).toEqual(['long executed', 'long answered']);
+  });
+
   test('answers nothing of what another owner may have seen', async () => {
     submit('a');
     await turns();
@@ -858,6 +1046,7 @@ describe('an operation that takes long', () => {
   test('is completed from its own intent, and if that can not be, executed', async () => {
     submit('long', { parts: 2 });
     await settleAll();
+    expect(events.filter((event) => event.endsWith('part'))).toHaveLength(2);
     expect(events.filter((event) => !event.endsWith('part'))).toEqual([
       'settled long',
       'long executed',
@@ -873,6 +1062,39 @@ describe('an operation that takes long', () => {
     await settleAll();
     expect(events).toContain('next answered');
     expect(events).not.toContain('next executed');
+  });
+
+  test('does nothing more once the queue is stopped', async () => {
+    submit('long', { parts: 1000 });
+    await until(() => events.length > 2);
+    queue.stop();
+    const { length } = events;
+    await turns();
+    expect(events).toHaveLength(length);
+  });
+
+  test('takes its parts in turn with others', async () => {
+    submit('one', { parts: 3 });
+    submit('other', { parts: 3 });
+    await settleAll();
+    const parts = events.filter((event) => event.endsWith('part')).map((event) => event.split(' ')[0]);
+    expect(parts).toEqual(['one', 'other', 'one', 'other', 'one', 'other']);
+    expect(events.filter((event) => event.endsWith('answered')).sort()).toEqual([
+      'one answered',
+      'other answered',
+    ]);
+  });
+
+  test('waits for nobody, and nobody for it, when its group has no room', async () => {
+    submit('long', { parts: 3 });
+    await until(() => events.filter((event) => event === 'long part').length === 2);
+    vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    queue.whenIdle(() => events.push('idle'));
+    await turns();
+    expect(events).not.toContain('idle');
+    expect(events).not.toContain('long executed');
+    await settleAll();
+    expect(events.slice(-2)).toEqual(['long answered', 'idle']);
   });
 
   test('and throws in one part is settled once, and not executed', async () => {
@@ -896,6 +1118,23 @@ describe('an operation that takes long', () => {
 });
 
 describe('a new segment of the journal', () => {
+  test('begun for the record of a group gets the intent of what is half executed, and none of that group', async () => {
+    const seen: string[][] = [];
+    const append = journal.append.bind(journal);
+    vi.spyOn(journal, 'append').mockImplementation((replies, announced, contents) => {
+      seen.push(
+        [...contents.intents()].map((payload) => decodeIntentRecord(payload).key.replaceAll('.', '')),
+      );
+      return append(replies, announced, contents);
+    });
+    submit('long', { parts: 1 });
+    await until(() => events.includes('long part'));
+    submit('next');
+    await settleAll();
+    expect(events).toContain('next answered');
+    expect(seen.slice(0, 2)).toEqual([[], ['long']]);
+  });
+
   test('gets the intents of what is flushed, half executed and recorded, and no others', async () => {
     may.overlap = true;
     submit('long', { parts: 1000 });

@@ -16,7 +16,9 @@ let groups: number[];
 let endFlush: (result?: number) => void;
 
 // The clock of the test, which is the global one alone.
-vi.mock('node:perf_hooks', () => ({ performance: { now: () => performance.now() } }));
+vi.mock('node:perf_hooks', () => ({ performance: { now: () => performance.now() + passedMs } }));
+/** What operations have taken beside that. */
+let passedMs = 0;
 
 vi.mock('../flush/flush-set.ts', () => ({
   FlushSet: class {
@@ -295,4 +297,64 @@ test('when the right ends during a flush, what was executed is not answered', as
   await vi.runAllTimersAsync();
   expect(events).toEqual(['executed']);
   expect(stopped).toBe(1);
+});
+
+test('when the queue is stopped between two operations that are executed beside a flush, the rest is not', async () => {
+  flushMs = 1000;
+  queue = makeQueue(new AlwaysOverlapping());
+  submit(() => {});
+  await vi.advanceTimersByTimeAsync(1);
+  let executed = 0;
+  for (let i = 1; i <= 100; i++) {
+    submit(
+      () => {},
+      () => {
+        executed += 1;
+        if (i === 10) setImmediate(() => queue.stop());
+      },
+    );
+  }
+  await vi.runAllTimersAsync();
+  expect(executed).toBeLessThan(20);
+});
+
+test('with nobody who could come back the queue becomes idle', async () => {
+  flushMs = 20;
+  clients(8, 30);
+  await vi.runAllTimersAsync();
+  let idle = false;
+  submit(() => {});
+  queue.whenIdle(() => {
+    idle = true;
+  });
+  await vi.runAllTimersAsync();
+  expect(idle).toBe(true);
+});
+
+test('what flushes and operations have taken, and how many were answered, is told to what paces the groups', async () => {
+  flushMs = 20;
+  const told: string[] = [];
+  queue = makeQueue({
+    mayOverlap: () => false,
+    gatherMs: () => 0,
+    noteAnswered: (count, waiting) => told.push(`${count} answered, ${waiting} wait`),
+    noteFlush: (ms) => told.push(`a flush of ${ms} ms`),
+    noteExecution: (ms) => told.push(`operations of ${ms} ms`),
+  });
+  const take = (): void => {
+    passedMs += 3;
+  };
+  submit(() => {}, take);
+  submit(() => {}, take);
+  await vi.advanceTimersByTimeAsync(10);
+  submit(() => {}, take);
+  await vi.runAllTimersAsync();
+  expect(told).toEqual([
+    'operations of 3 ms',
+    'a flush of 20 ms',
+    '2 answered, 1 wait',
+    'operations of 3 ms',
+    'a flush of 20 ms',
+    '1 answered, 0 wait',
+  ]);
 });

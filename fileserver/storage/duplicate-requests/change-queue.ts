@@ -207,39 +207,39 @@ export class ChangeQueue implements JournalContents {
   readonly #volume: Volume;
   readonly #hooks: ChangeQueueHooks;
   readonly #flushes: FlushSet;
-  phase: Phase;
-  #waiting: Change[];
+  phase: Phase = 'idle';
+  #waiting: Change[] = [];
   /** Intents (to be) recorded, not yet executed, or waiting for the flush. */
-  #group: Member[];
+  #group: Member[] = [];
   /** `group`, of which those that take long may have left, has its intents in the journal. */
-  #announced: boolean;
+  #announced = false;
   /** Intents recorded, being executed in parts. */
-  #inParts: Member[];
+  #inParts: Member[] = [];
   /** All parts are done: to be completed with the next group. */
-  #partsDone: Member[];
+  #partsDone: Member[] = [];
   /** Executed, its effects on their way to the disk; null: no flush is under way. */
-  #flushing: readonly Member[] | null;
+  #flushing: readonly Member[] | null = null;
   /** Executed and durable; answers not recorded yet. */
-  #executed: Member[];
+  #executed: Member[] = [];
   /** Executed, durable and answered, but there was no room to append the answers: appended with the next record. */
-  #unrecorded: Done[];
+  #unrecorded: Done[] = [];
   /** Why, when there was none last. */
-  #noRoom: VolumeFailure;
+  #noRoom: VolumeFailure = 'noSpace';
   /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
-  #failures: Done[];
+  #failures: Done[] = [];
   /**
    * Conflict keys of everything in `group`, `inParts`, `partsDone`, `flushing` and `executed` are in volume.changing; who waits
    * for them is here.
    */
-  #blocked: { readonly key: string; readonly ready: () => void }[];
-  #idleListeners: (() => void)[];
-  #scheduled: boolean;
-  #linger: NodeJS.Timeout | null;
+  #blocked: { readonly key: string; readonly ready: () => void }[] = [];
+  #idleListeners: (() => void)[] = [];
+  #scheduled = false;
+  #linger: NodeJS.Timeout | undefined;
   readonly #pacing: Pacing;
   /** More are waited for. */
-  #gathering: NodeJS.Timeout | null;
+  #gathering: NodeJS.Timeout | undefined;
   /** Nothing is tried again: see hold(). */
-  #held: boolean;
+  #held = false;
 
   constructor(
     volume: Volume,
@@ -252,29 +252,11 @@ export class ChangeQueue implements JournalContents {
     this.#volume = volume;
     this.#hooks = hooks;
     this.#flushes = new FlushSet(volume, table);
-    this.phase = 'idle';
-    this.#waiting = [];
-    this.#group = [];
-    this.#announced = false;
-    this.#inParts = [];
-    this.#partsDone = [];
-    this.#flushing = null;
-    this.#executed = [];
-    this.#unrecorded = [];
-    this.#noRoom = 'noSpace';
-    this.#failures = [];
-    this.#blocked = [];
-    this.#idleListeners = [];
-    this.#scheduled = false;
-    this.#linger = null;
     this.#pacing = pacing;
-    this.#gathering = null;
-    this.#held = false;
   }
 
   /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
   submit(change: Change): void {
-    if (this.phase === 'stopped') return;
     this.#waiting.push(change);
     this.#schedule();
   }
@@ -329,13 +311,13 @@ export class ChangeQueue implements JournalContents {
   }
 
   #gathered(): void {
-    this.#gathering = null;
+    this.#gathering = undefined;
     this.#schedule();
   }
 
   #stopGathering(): void {
-    if (this.#gathering !== null) clearTimeout(this.#gathering);
-    this.#gathering = null;
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
   }
 
   /**
@@ -373,10 +355,7 @@ export class ChangeQueue implements JournalContents {
   /** Nothing more is executed, recorded or answered. Who waits for the queue to become idle need not wait longer. */
   stop(): void {
     this.phase = 'stopped';
-    this.#waiting = [];
     this.#inParts = [];
-    this.#partsDone = [];
-    this.#blocked = [];
     this.#stopLingering();
     this.#stopGathering();
     this.#tellIdle();
@@ -449,15 +428,14 @@ export class ChangeQueue implements JournalContents {
   }
 
   #lingered(): void {
-    this.#linger = null;
-    if (this.phase !== 'idle') return;
+    this.#linger = undefined;
     if (this.#partsDone.length > 0) this.#beginGroup();
     else this.#record();
   }
 
   #stopLingering(): void {
-    if (this.#linger !== null) clearTimeout(this.#linger);
-    this.#linger = null;
+    clearTimeout(this.#linger);
+    this.#linger = undefined;
   }
 
   /** Answers of the group before, if they are not in the journal yet, and intents of this one. */
@@ -527,9 +505,12 @@ export class ChangeQueue implements JournalContents {
     for (const { key, ready } of blocked) if (!half.has(key)) this.#call(ready);
     this.phase = 'idle';
     if (this.#flushing !== null) return;
+    if (this.#waiting.length > 0) {
+      this.#schedule();
+      return;
+    }
     if (!this.#isInParts) this.#tellIdle();
-    if (this.#waiting.length > 0) this.#schedule();
-    else if (this.#executed.length > 0 || this.#partsDone.length > 0) this.#lingerFor(NO_ROOM_LINGER_MS);
+    if (this.#executed.length > 0 || this.#partsDone.length > 0) this.#lingerFor(NO_ROOM_LINGER_MS);
   }
 
   #refuseAndAnswer(change: Change, failure: VolumeFailure): void {

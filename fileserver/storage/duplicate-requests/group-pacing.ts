@@ -42,24 +42,15 @@ export interface Pacing {
 
 export class GroupPacing implements Pacing {
   /** What a flush usually takes, and the execution of one operation. */
-  #flushMs: number;
-  #changeMs: number;
+  #flushMs = 0;
+  #changeMs = 0;
   /** How many may wait, if all come back that have just been answered; and how many were waiting then. */
-  #expected: number;
-  #expectedFrom: number;
+  #expected = 0;
+  #expectedFrom = 0;
   /** So long they are waited for; 0: they are not. */
-  #gatherUntilMs: number;
+  #gatherUntilMs = 0;
   /** Groups for which it is not tried again to wait for them. */
-  #vain: number;
-
-  constructor() {
-    this.#flushMs = 0;
-    this.#changeMs = 0;
-    this.#expected = 0;
-    this.#expectedFrom = 0;
-    this.#gatherUntilMs = 0;
-    this.#vain = 0;
-  }
+  #vain = 0;
 
   noteFlush(ms: number): void {
     this.#flushMs += NEWEST * (ms - this.#flushMs);

@@ -59,22 +59,17 @@ export class ReplyCache {
   readonly #limits: ReplyCacheLimits;
   readonly #now: () => number;
   /** Answers of owners before this one, older than all others; null: none are left. */
-  #stored: StoredAnswers | null;
-  #storedAtMs: number;
+  #stored: StoredAnswers | null = null;
+  #storedAtMs = 0;
   /** In the order of their admission; what is running and what is done in one, so that a request is looked up once. */
-  readonly #entries: Map<string, Running | Answer>;
-  readonly #successes: AnswerPool;
-  readonly #failures: AnswerPool;
+  readonly #entries = new Map<string, Running | Answer>();
+  readonly #successes = new AnswerPool();
+  readonly #failures = new AnswerPool();
 
   /** now: ms, never going back. */
   constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS, now: () => number = bootMs) {
     this.#limits = limits;
     this.#now = now;
-    this.#stored = null;
-    this.#storedAtMs = 0;
-    this.#entries = new Map();
-    this.#successes = new AnswerPool();
-    this.#failures = new AnswerPool();
   }
 
   /** What was answered; null: the request has not been seen. `running`: it is being executed, and admit() joins it. */

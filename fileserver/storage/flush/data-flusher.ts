@@ -46,7 +46,7 @@ interface Running {
   next: Waiter[];
   nextDepth: FlushDepth;
   /** Until the next one begins beside those. */
-  timer: NodeJS.Timeout | null;
+  timer: NodeJS.Timeout | undefined;
 }
 
 /** A flush of this age is on a slow disk, if none of late was faster. Fast ones end before, and more would only cost more. ms */
@@ -73,27 +73,22 @@ export type FlushTable = Pick<FileTable, 'readFd' | 'ownFd' | 'pin' | 'unpin' | 
 
 export class DataFlusher {
   readonly #table: FlushTable;
-  readonly #running: Map<OpenFile, Running>;
+  readonly #running = new Map<OpenFile, Running>();
   /**
    * Written unstable, and no flush has begun since; with the tick at which that was so first, oldest first. Their data, and that of
    * files with flushes under way, may be in memory only.
    */
-  readonly #unstable: Map<OpenFile, number>;
+  readonly #unstable = new Map<OpenFile, number>();
   /** Of volumes with more such files than are remembered one by one: how often one of the others was written. */
-  readonly #unstableVolumes: Map<Volume, number>;
-  #now: number;
+  readonly #unstableVolumes = new Map<Volume, number>();
+  #now = 0;
   readonly #lane: FlushLane;
   /** What the fastest flushes of late took. ms */
-  #fastestMs: number;
+  #fastestMs = 0;
 
   constructor(table: FlushTable, lane: FlushLane = dataLane) {
     this.#table = table;
     this.#lane = lane;
-    this.#fastestMs = 0;
-    this.#running = new Map();
-    this.#unstable = new Map();
-    this.#unstableVolumes = new Map();
-    this.#now = 0;
   }
 
   /** The file has data that is only in memory. It is open for writing. */
@@ -168,14 +163,14 @@ export class DataFlusher {
   flush(file: OpenFile, depth: FlushDepth, done: Waiter): void {
     let running = this.#running.get(file);
     if (running === undefined) {
-      running = { underWay: new Set(), begunAt: 0, next: [], nextDepth: 'data', timer: null };
+      running = { underWay: new Set(), begunAt: 0, next: [], nextDepth: 'data', timer: undefined };
       this.#running.set(file, running);
       this.#table.pin(file);
     }
     running.next.push(done);
     if (depth === 'all') running.nextDepth = 'all';
     if (running.underWay.size === 0) this.#begin(file, running);
-    else if (running.timer === null && this.#mayOverlap(running)) this.#overlapLater(file, running);
+    else if (running.timer === undefined && this.#mayOverlap(running)) this.#overlapLater(file, running);
   }
 
   #mayOverlap({ underWay }: Running): boolean {
@@ -189,7 +184,7 @@ export class DataFlusher {
   #overlapLater(file: OpenFile, running: Running): void {
     const age = performance.now() - running.begunAt;
     const overlap = (): void => {
-      running.timer = null;
+      running.timer = undefined;
       // Not in the way of other files' first flush.
       if (this.#lane.hasRoom) this.#begin(file, running);
     };
@@ -201,11 +196,11 @@ export class DataFlusher {
     const own = running.underWay.size > 0;
     const fd = own ? this.#table.ownFd(file) : this.#table.readFd(file);
     if (own && fd < 0) return;
-    if (running.timer !== null) clearTimeout(running.timer);
+    clearTimeout(running.timer);
     const { next: waiters, nextDepth: depth } = running;
     running.next = [];
     running.nextDepth = 'data';
-    running.timer = null;
+    running.timer = undefined;
     running.underWay.add(waiters);
     const begunAt = performance.now();
     running.begunAt = begunAt;

@@ -20,14 +20,12 @@ const { ESTALE, EIO } = constants.errno;
 export class FlushSet {
   readonly #volume: Volume;
   readonly #table: FileTable;
-  readonly #files: Set<OpenFile>;
-  #all: boolean;
+  readonly #files = new Set<OpenFile>();
+  #all = false;
 
   constructor(volume: Volume, table: FileTable) {
     this.#volume = volume;
     this.#table = table;
-    this.#files = new Set();
-    this.#all = false;
   }
 
   /** A regular file or a directory. */

@@ -1,10 +1,6 @@
 /** A set whose members may have been added more than once: each is in it until it has been removed as often. */
 export class CountedKeys {
-  readonly #counts: Map<string, number>;
-
-  constructor() {
-    this.#counts = new Map();
-  }
+  readonly #counts = new Map<string, number>();
 
   get size(): number {
     return this.#counts.size;
