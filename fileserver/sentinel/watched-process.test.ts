@@ -59,7 +59,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** A server process that holds epoch 3. What it is told: an epoch that it takes, to be killed in the same moment. */
+/** A server process that holds epoch 3. What it reads: an epoch that it takes, to be killed in the same moment. */
 async function startServer(): Promise<Socket> {
   const link = new URL('./sentinel-link.ts', import.meta.url).href;
   const program = `
@@ -125,7 +125,7 @@ describe('of a process that has ended', () => {
   });
 });
 
-/** Somebody on the socket: lines that come back, and its end. */
+/** A process on the socket that is no server: the lines that come back, and its end. */
 function talk(...lines: readonly unknown[]): { socket: Socket; answers: () => unknown[] } {
   const socket = connect(path);
   let text = '';
@@ -144,7 +144,7 @@ function talk(...lines: readonly unknown[]): { socket: Socket; answers: () => un
 
 const register = { kind: 'register', incarnation: 'filer-a/machine/1' };
 
-describe('is refused, told why, and never watched', () => {
+describe('is refused with the reason and never watched', () => {
   test.each([
     ['who answers a wrong token', [register, { kind: 'proof', token: 'x', holdings: [] }], 'did not prove'],
     ['who proves before it registers', [{ kind: 'proof', token: 'x', holdings: [] }], 'did not prove'],
