@@ -20,8 +20,8 @@ demo: setup ## Two servers on this machine, a writer, a kill, a takeover, a give
 test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
 
-check: setup ## Formatting, lint, types, architecture, prose, packages' hashes and licences (seconds)
-	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/supply-chain.ts
+check: setup ## Formatting, lint, types, architecture, prose, links, packages' hashes and licences (seconds)
+	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/links/main.ts && $(NODE) scripts/pictures/main.ts --check && $(NODE) scripts/supply-chain.ts
 
 files: setup ## Each source file in one sentence, from its header (IN= a folder)
 	@$(NODE) scripts/file-map.ts $(IN)
@@ -99,8 +99,8 @@ build: setup ## Bundle the programs and compile the npm package's modules into d
 package: setup ## The client library as an npm package of its own, in out/
 	@$(NODE) scripts/pack-client.ts
 
-generate: setup ## What is generated: CRD, API reference
-	@$(NODE) crds/generate.ts
+generate: setup ## What is generated: CRD, API reference, pictures, lines of links in docs
+	@$(NODE) crds/generate.ts && $(NODE) scripts/pictures/main.ts && $(NODE) scripts/links/main.ts --mend
 
 format: setup ## Format and fix what can be fixed
 	@biome check --write .
