@@ -649,7 +649,12 @@ const time = (description: string) =>
   z.string().meta({ description: `${description} RFC 3339.`, format: 'date-time' });
 
 const condition = z.object({
-  type: z.string().max(316).meta({ description: 'Ready, TakeoverPossible, Degraded or Progressing.' }),
+  type: z
+    .string()
+    .max(316)
+    .meta({
+      description: 'Ready, TakeoverPossible, Degraded, Progressing, NamesPublished or ClientAddressesKept.',
+    }),
   status: z.enum(['True', 'False', 'Unknown']),
   reason: z.string().max(1024).meta({ description: 'One word for programs; docs/operator.md lists them.' }),
   message: z.string().max(32768).meta({ description: 'A sentence for people: what, why, and what to do.' }),
@@ -704,7 +709,7 @@ export const filerPairStatus = z.object({
           .optional()
           .meta({ description: 'The run of the server process, as far as a Lease names it.' }),
         state: z.string().meta({
-          description: 'Missing, Pending, Starting, Running, Restarting, Terminating or NodeLost.',
+          description: 'Missing, Pending, Starting, Running, Restarting, Terminating, NodeLost or Ended.',
         }),
         since: time('Since when.'),
       }),
