@@ -649,12 +649,9 @@ const time = (description: string) =>
   z.string().meta({ description: `${description} RFC 3339.`, format: 'date-time' });
 
 const condition = z.object({
-  type: z
-    .string()
-    .max(316)
-    .meta({
-      description: 'Ready, TakeoverPossible, Degraded, Progressing, NamesPublished or ClientAddressesKept.',
-    }),
+  type: z.string().max(316).meta({
+    description: 'Ready, TakeoverPossible, Degraded, Progressing, NamesPublished or ClientAddressesKept.',
+  }),
   status: z.enum(['True', 'False', 'Unknown']),
   reason: z.string().max(1024).meta({ description: 'One word for programs; docs/operator.md lists them.' }),
   message: z.string().max(32768).meta({ description: 'A sentence for people: what, why, and what to do.' }),

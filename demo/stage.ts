@@ -1,11 +1,12 @@
 // The demo's machines: two servers and their sentinels as processes of this one machine, with directories as
 // volumes, a file as witness and ports that were free a moment ago. Everything lies in one directory.
+
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Status } from '../fileserver/agent/status.ts';
+import { certificateFiles, writeCertificates } from '../fileserver/interconnect/certificates.fixture.ts';
 import { freePorts } from '../testing/free-ports.ts';
 
 export const SERVERS = ['filer-a', 'filer-b'] as const;
@@ -38,7 +39,7 @@ export class Stage {
     this.#ports = ports;
   }
 
-  /** Writes volumes, secret and configurations below `directory`. */
+  /** Writes volumes, certificates and configurations below `directory`. */
   static async build(directory: string): Promise<Stage> {
     const free = await freePorts(6);
     const ports = {
@@ -55,7 +56,7 @@ export class Stage {
       mkdirSync(stage.#runDir(name), { recursive: true, mode: 0o700 });
     }
     mkdirSync(join(directory, 'witness'));
-    writeFileSync(join(directory, 'secret'), randomBytes(32), { mode: 0o600 });
+    await writeCertificates(directory);
     for (const name of SERVERS) {
       writeFileSync(stage.#configFile(name), `${JSON.stringify(stage.#config(name), null, 2)}\n`);
     }
@@ -206,7 +207,7 @@ export class Stage {
       listen: { host: '127.0.0.1', ...this.#ports[name], metrics: 0 },
       partnerAddress: { host: '127.0.0.1', interconnect: this.#ports[partner].interconnect },
       runDir: this.#runDir(name),
-      secretFile: join(this.directory, 'secret'),
+      tls: certificateFiles(this.directory, name, partner),
       witness: { kind: 'embedded', directory: join(this.directory, 'witness') },
       diskSets: Object.fromEntries(SERVERS.map((home) => [home, diskSet(home)])),
       log: { level: 'info', format: 'text' },

@@ -14,6 +14,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { certificateFiles } from './interconnect/certificates.fixture.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'filerpair-main-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -25,7 +26,7 @@ const valid = {
   partner: 'filer-b',
   partnerAddress: { host: '127.0.0.1' },
   runDir: join(directory, 'run'),
-  secretFile: join(directory, 'secret'),
+  tls: certificateFiles(directory, 'filer-a', 'filer-b'),
   witness: { kind: 'embedded', directory: join(directory, 'witness') },
   diskSets: { 'filer-a': diskSet, 'filer-b': diskSet },
 };
@@ -36,7 +37,6 @@ async function run(
 ): Promise<{ code: number; text: string }> {
   const file = join(directory, 'config.json');
   writeFileSync(file, typeof config === 'string' ? config : JSON.stringify(config));
-  writeFileSync(join(directory, 'secret'), 'x'.repeat(32));
   const child = spawn(process.execPath, [new URL('./main.ts', import.meta.url).pathname, '--config', file], {
     env: { ...process.env, ...env },
   });
@@ -79,12 +79,7 @@ it('names the environment variable that is wrong or missing', async () => {
   expect(outside).toEqual({ code: 2, text: expect.stringContaining('KUBERNETES_SERVICE_HOST') });
 });
 
-it('names the file or address that it cannot have', async () => {
-  const { code, text } = await run({ ...valid, secretFile: '/nowhere/secret' });
-  expect({ code, text }).toEqual({
-    code: 2,
-    text: "filerpair server: ENOENT: no such file or directory, open '/nowhere/secret'\n",
-  });
+it('names the address that it cannot have', async () => {
   const taken = await run({ ...valid, listen: { host: '203.0.113.1' } });
   expect(taken).toEqual({
     code: 2,
@@ -132,7 +127,6 @@ it.skipIf(!hasCapability('/proc/self/status'))(
     const diskSets = { 'filer-a': set, 'filer-b': set };
     const file = join(directory, 'own.json');
     writeFileSync(file, JSON.stringify({ ...valid, listen, runDir, diskSets }));
-    writeFileSync(join(directory, 'secret'), 'x'.repeat(32));
     const main = new URL('./main.ts', import.meta.url).pathname;
     const child = spawn(process.execPath, [main, '--config', file], { stdio: 'ignore' });
     try {

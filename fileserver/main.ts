@@ -25,7 +25,7 @@ import { type Config, ConfigError, parseConfig } from './config/config.ts';
 import { ConfigWatch } from './config/config-watch.ts';
 import { type ControlSurface, listenOnPort, listenOnSocket } from './control/http-server.ts';
 import { TokenFile } from './control/token-file.ts';
-import { CredentialError, CredentialStore } from './interconnect/credentials.ts';
+import { CredentialStore } from './interconnect/credentials.ts';
 import { createLog, type Log, type LogLevel } from './logging/log.ts';
 import { allocateRightTable, RightTable } from './right/right-table.ts';
 import { lockRunDirectory } from './run-lock.ts';
@@ -109,7 +109,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     { ...config.log, level: environment.logLevel ?? config.log.level },
     { server: config.server },
   );
-  const credentials = new CredentialStore(config, log);
+  const credentials = new CredentialStore(config.tls, log);
   log.info(`Starting as ${me}, process ${process.pid}.`);
   leaveName(me, environment.terminationLog, log);
 
@@ -246,8 +246,7 @@ async function serveControl(config: Config, agent: Agent, started: Promise<void>
 }
 
 main(process.argv.slice(2), process.env).catch((error: NodeJS.ErrnoException) => {
-  const known =
-    error instanceof ConfigError || error instanceof CredentialError || error.syscall !== undefined;
+  const known = error instanceof ConfigError || error.syscall !== undefined;
   writeSync(2, `filerpair server: ${known ? error.message : error.stack}\n`);
   endProcess(known ? 2 : 1);
 });

@@ -1,9 +1,9 @@
 // Our own file server, as a user starts it: configuration file, embedded witness, durable ownership record and
 // journal. Its partner is declared and absent.
 
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { certificateFiles, writeCertificates } from '../../fileserver/interconnect/certificates.fixture.ts';
 import { freePorts } from '../../testing/free-ports.ts';
 import { startProcess } from './child-process.ts';
 import type { ServerUnderTest } from './server-under-test.ts';
@@ -35,7 +35,7 @@ export async function startFilerpair(directory: string, options: FilerpairOption
   const file = join(directory, 'config.json');
   for (const name of ['data', 'partner-data', 'run', 'witness'])
     mkdirSync(join(directory, name), { recursive: true });
-  writeFileSync(join(directory, 'secret'), randomBytes(32).toString('hex'), { mode: 0o600 });
+  await writeCertificates(directory);
   writeFileSync(
     file,
     JSON.stringify(
@@ -92,7 +92,7 @@ function configuration(
     listen: { host: HOST, primary, secondary, interconnect, metrics },
     partnerAddress: { host: HOST, interconnect: partnerInterconnect },
     runDir: join(directory, 'run'),
-    secretFile: join(directory, 'secret'),
+    tls: certificateFiles(directory, 'filer-a', 'filer-b'),
     witness: { kind: 'embedded', directory: join(directory, 'witness') },
     diskSets: {
       'filer-a': diskSet(data),

@@ -1,6 +1,6 @@
 // The server's image on the engine alone, without a cluster: what it says to a wrong configuration, that it serves,
 // that a pair of containers fails over, and that a frozen container cannot write when it thaws.
-import { randomBytes } from 'node:crypto';
+
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -13,6 +13,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FilerPairClient } from '../../client/index.ts';
 import type { Status } from '../../fileserver/agent/status.ts';
+import { certificateFiles, writeCertificates } from '../../fileserver/interconnect/certificates.fixture.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY, readEnvironment } from '../environment.ts';
 import { EXPORTS, partnerOf, SERVERS, type Server } from '../harness/pair.ts';
@@ -41,7 +42,7 @@ function configuration(server: Server, change: object = {}): object {
     partner,
     partnerAddress: { host: partner },
     runDir: `/pair/run/${server}`,
-    secretFile: '/pair/secret',
+    tls: certificateFiles('/pair', server, partner),
     timing: { leaseMs: LEASE_MS, guardMs: GUARD_MS, heartbeatMs: HEARTBEAT_MS },
     witness: { kind: 'embedded', directory: '/pair/witness' },
     diskSets: Object.fromEntries(
@@ -72,13 +73,11 @@ describe('a configuration that cannot work ends the server with one sentence tha
     ['one port for two things', { listen: { primary: 2049, secondary: 2049 } }, 'listen'],
     ['a port that is none', { listen: { primary: 70_000 } }, 'listen.primary'],
     ['a missing disk set', { diskSets: {} }, 'diskSets'],
-    ['a secret that is not there', { secretFile: '/pair/none' }, '/pair/none'],
   ] as const)('%s', async ([name, change, named]) => {
     const file = join(directory, 'wrong.json');
     rmSync(file, { force: true });
     if (typeof change === 'string') writeFileSync(file, change);
     else if (change !== undefined) writeFileSync(file, JSON.stringify(configuration('filer-a', change)));
-    writeFileSync(join(directory, 'secret'), randomBytes(32));
     const ended = await outcomeOf(
       [
         'docker',
@@ -143,7 +142,7 @@ describe('a pair of containers', () => {
   beforeAll(async () => {
     network = await new Network().start();
     mkdirSync(join(directory, 'witness'), { recursive: true });
-    writeFileSync(join(directory, 'secret'), randomBytes(32));
+    await writeCertificates(directory);
     for (const server of SERVERS) {
       mkdirSync(join(directory, 'volumes', server), { recursive: true });
       chmodSync(join(directory, 'volumes', server), 0o777);

@@ -1,13 +1,14 @@
 /**
  * The pair as processes that know each other by certificates, made by the operator's code and exchanged in their files as
- * a kubelet does it: while they change, and while the key of the version before is withdrawn, no one misses the other.
+ * a kubelet does it: while they change, neither loses the other.
  */
 
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { eventually } from '../../testing/eventually.ts';
+import { interconnectName } from '../interconnect/certificates.fixture.ts';
 import { firstAnswer, Pair, partnerOf, type Running, type Server, servers } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -15,19 +16,18 @@ vi.setConfig({ testTimeout: 120_000 });
 let pair: Pair | null = null;
 afterEach(() => pair?.stop());
 
-const nameOf = (server: Server): string => `${server}-interconnect.storage.svc`;
 const directoryOf = (server: Server, root = pair!.directory): string => join(root, server, 'certificates');
 const withTls = (server: Server, root: string): object => ({
   tls: {
     directory: join(directoryOf(server, root), 'data'),
-    name: nameOf(server),
-    partnerName: nameOf(partnerOf(server)),
+    name: interconnectName(server),
+    partnerName: interconnectName(partnerOf(server)),
   },
 });
 
 /** All files at once, by exchanging a symbolic link. */
 async function give(server: Server, by: KeyPair, trusted: readonly KeyPair[]): Promise<void> {
-  const { certificate, key } = await issueCertificate(by, nameOf(server), Date.now(), 1e9);
+  const { certificate, key } = await issueCertificate(by, interconnectName(server), Date.now(), 1e9);
   const version = join(directoryOf(server), String(versions++));
   mkdirSync(version, { recursive: true });
   writeFileSync(join(version, 'tls.crt'), certificate);
@@ -51,8 +51,6 @@ it('exchanges certificates and authority while it serves, and a crash is still k
   const running = servers.map((server) => pair!.startServer(server));
   const [a, b] = running as [Running, Running];
   await pair.paired();
-  // The key of the version before, which lies beside the configuration, is withdrawn: from here on certificates only.
-  rmSync(join(pair.directory, 'secret'));
   const changes: [Server, KeyPair, KeyPair[]][] = [
     ['filer-a', old, [old, young]],
     ['filer-b', old, [old, young]],
@@ -81,13 +79,4 @@ it('exchanges certificates and authority while it serves, and a crash is still k
   process.stdout.write(`kill to first answer over TLS: ${Date.now() - killedAt} ms\n`);
   const { lastTransition } = (await pair.status('filer-b'))!;
   expect(lastTransition).toMatchObject({ kind: 'Takeover', cause: 'PartnerSaidSo' });
-});
-
-it('works with a server that knows only the shared key, as during an upgrade from the version before', async () => {
-  pair = await Pair.create({}, (server, root) => (server === 'filer-b' ? withTls(server, root) : {}));
-  await give('filer-b', await makeAuthority('home', Date.now(), 1e9), [
-    await makeAuthority('home', Date.now(), 1e9),
-  ]);
-  for (const server of servers) pair.startServer(server);
-  await pair.paired();
 });

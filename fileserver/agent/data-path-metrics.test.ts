@@ -13,7 +13,7 @@ const config = parseConfig(
     partner: 'filer-b',
     partnerAddress: { host: '127.0.0.1' },
     runDir: '/run/filerpair',
-    secretFile: '/secret',
+    tls: { directory: '/nowhere', name: 'filer-a', partnerName: 'filer-b' },
     witness: { kind: 'embedded', directory: '/witness' },
     diskSets: { 'filer-a': diskSet, 'filer-b': diskSet },
   }),

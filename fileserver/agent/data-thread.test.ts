@@ -35,7 +35,7 @@ function config(): Config {
     listen: { host: '127.0.0.1', primary: 0, secondary: 0 },
     partnerAddress: { host: '127.0.0.1' },
     runDir: directory,
-    secretFile: '/nowhere',
+    tls: { directory: '/nowhere', name: 'filer-a', partnerName: 'filer-b' },
     witness: { kind: 'embedded', directory },
     diskSets: { 'filer-a': diskSet, 'filer-b': diskSet },
   });

@@ -2,7 +2,6 @@
 // embedded witness, relays between the two so that the network can be cut. Nothing in it is replaced by a stand-in.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -17,6 +16,7 @@ import { eventually } from '../../testing/eventually.ts';
 import { freePorts } from '../../testing/free-ports.ts';
 import { mount } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
+import { certificateFiles, writeCertificates } from '../interconnect/certificates.fixture.ts';
 import { bootMs } from '../system/boottime.ts';
 import { type Relay, startRelay } from './interconnect-relay.fixture.ts';
 import type { Status } from './status.ts';
@@ -76,7 +76,7 @@ export class Pair {
       'filer-b': await startRelay(ports['filer-b'].interconnect),
     };
     const pair = new Pair(directory, ports, relays);
-    writeFileSync(join(directory, 'secret'), randomBytes(32));
+    await writeCertificates(directory);
     for (const server of servers) pair.#configure(server, testing[server], more(server, directory));
     return pair;
   }
@@ -203,7 +203,7 @@ export class Pair {
       listen: { host: '127.0.0.1', ...this.ports[server] },
       partnerAddress: { host: '127.0.0.1', interconnect: this.relays[partner].port },
       runDir: join(this.directory, server),
-      secretFile: join(this.directory, 'secret'),
+      tls: certificateFiles(this.directory, server, partner),
       timing,
       witness: { kind: 'embedded', directory: join(this.directory, 'witness') },
       diskSets: { 'filer-a': diskSet('filer-a'), 'filer-b': diskSet('filer-b') },

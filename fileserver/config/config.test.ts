@@ -11,7 +11,7 @@ const valid = {
   partner: 'filer-b',
   partnerAddress: { host: 'filer-b-interconnect' },
   runDir: '/run/filerpair',
-  secretFile: '/etc/filerpair/secret',
+  tls: { directory: '/etc/filerpair/tls', name: 'filer-a.n.svc', partnerName: 'filer-b.n.svc' },
   witness: { kind: 'embedded', directory: '/var/lib/filerpair' },
   diskSets: { 'filer-a': diskSet('filer-a'), 'filer-b': diskSet('filer-b') },
 };

@@ -76,6 +76,8 @@ const timing = z.strictObject({
 const tls = z.strictObject({
   /** Holds tls.crt, tls.key and ca.crt, as Kubernetes and cert-manager lay out their Secrets. */
   directory: absolutePath,
+  /** The same of another issuer, while its files are there. */
+  fallbackDirectory: absolutePath.optional(),
   /** DNS names in this server's certificate and in its partner's. */
   name: dnsName,
   partnerName: dnsName,
@@ -133,12 +135,8 @@ const schema = z
       .prefault({}),
     partnerAddress: z.strictObject({ host: z.string().min(1), interconnect: port.default(7420) }),
     runDir,
-    /**
-     * How the servers recognize each other (interconnect/credentials.ts): by certificates, by a key that both know, or
-     * both. With `tls`, the file may be missing, and come and go.
-     */
-    secretFile: absolutePath.optional(),
-    tls: tls.optional(),
+    /** The certificates by which the servers recognize each other (interconnect/credentials.ts). */
+    tls,
     /**
      * Holds the keys that sign file handles on volumes that are directories of a larger file system: `current`, and at times `next`
      * and `previous`, 32 bytes each, the same for both servers. Without it such a volume has its key on itself.
@@ -207,8 +205,6 @@ function contradictions(config: z.infer<typeof schema>): Contradiction[] {
     const message = `is ${times.guardMs}, and must be at least a twentieth of leaseMs (${guardMsMin}): clocks drift`;
     found.push([['timing', 'guardMs'], message]);
   }
-  if (config.secretFile === undefined && config.tls === undefined)
-    found.push([['tls'], 'is missing, and so is secretFile: one of the two has to be there']);
   const ports = [listen.primary, listen.secondary, listen.interconnect, listen.metrics].filter(
     (one) => one > 0,
   );

@@ -1,9 +1,9 @@
 /**
- * The listening side of the interconnect. A stranger gets this server's certificate, or a random number where keys
- * count, and after 1 s at most a closed connection; the partner and its sentinel get in.
+ * The listening side of the interconnect. A stranger gets this server's certificate, and after 1 s at most a closed
+ * connection; the partner and its sentinel get in.
  *
  * Strangers share their places by address (connection-places.ts), so however many of them knock, they shut out each other and
- * not the partner. What comes before the proof is what proves: TLS with both certificates, or the key. Nothing that was not
+ * not the partner. What comes before the proof is what proves: TLS with both certificates. Nothing that was not
  * proved is parsed, kept, or told to the agent.
  */
 
@@ -22,7 +22,7 @@ import {
   remoteOf,
 } from './connection.ts';
 import type { CredentialSource } from './credentials.ts';
-import { recognizeDialer } from './recognize.ts';
+import { acceptTls } from './tls.ts';
 
 /** Connections that have proved nothing yet; each lives 1 s at most. For one more, another one ends. */
 const STRANGERS_MAX = 32;
@@ -80,9 +80,8 @@ export class Acceptor {
       const giveUpAt = performance.now() + HANDSHAKE_MS;
       socket.setNoDelay(true);
       socket.setKeepAlive(true, 1000);
-      const recognized = await recognizeDialer(socket, credentials.current, HANDSHAKE_MS);
-      const leftMs = giveUpAt - performance.now();
-      const proved = await authenticate(recognized, 'acceptor', identity, leftMs);
+      const secured = await acceptTls(socket, credentials.current, HANDSHAKE_MS);
+      const proved = await authenticate(secured, 'acceptor', identity, giveUpAt - performance.now());
       if (proved.peer.server !== partner) {
         proved.socket.destroy();
         throw new Error(`it is ${proved.peer.server}, and the partner is ${partner}`);

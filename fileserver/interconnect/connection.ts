@@ -1,13 +1,13 @@
 /**
- * One authenticated connection of the interconnect, TLS or TCP: the handshake of protocol/interconnect.ts on a socket, then
+ * One authenticated connection of the interconnect: the handshake of protocol/interconnect.ts on a socket, then
  * messages, pings where nothing else is said, and an end as soon as the other side has been silent for too long.
  *
- *   connected, recognized --handshake--> established --silence, error, bad frame, close()--> closed
+ *   TLS established --handshake--> established --silence, error, bad frame, close()--> closed
  *
  * The end of a connection is information and no proof: the partner may be alive behind a cut cable.
  */
 
-import { randomBytes } from 'node:crypto';
+import { randomBytes, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import {
   accept,
@@ -24,8 +24,7 @@ import {
 import { nextTurn, repeat } from '../system/turns.ts';
 import { interconnectCrypto } from './crypto.ts';
 import { type InterconnectMessage, parseMessage } from './messages.ts';
-import type { Recognized } from './recognize.ts';
-import type { RecognizedBy } from './tls.ts';
+import type { SecureEnd } from './tls.ts';
 
 /** Ms for everything from the accepted connection to the last proof. Strangers, and partners whose process is stopped, do not get further. */
 export const HANDSHAKE_MS = 1000;
@@ -55,7 +54,8 @@ export interface ConnectionEvents {
 
 export class InterconnectConnection {
   readonly peer: InterconnectIdentity;
-  readonly recognizedBy: RecognizedBy;
+  /** The partner's certificate. */
+  readonly shown: X509Certificate;
   /** For the log: address and port of the other side. */
   readonly remote: string;
   readonly #socket: Socket;
@@ -74,7 +74,7 @@ export class InterconnectConnection {
   constructor(established: Established, timing: ConnectionTiming, events: ConnectionEvents) {
     const { socket } = established;
     this.peer = established.peer;
-    this.recognizedBy = established.recognizedBy;
+    this.shown = established.shown;
     this.#session = established.session;
     this.#reader = established.reader;
     this.remote = remoteOf(socket);
@@ -174,7 +174,7 @@ export class InterconnectConnection {
 /** What a handshake leaves behind. */
 export interface Established {
   readonly socket: Socket;
-  readonly recognizedBy: RecognizedBy;
+  readonly shown: X509Certificate;
   readonly peer: InterconnectIdentity;
   readonly session: Session;
   /** May hold what came in after the handshake. */
@@ -182,11 +182,11 @@ export interface Established {
 }
 
 /**
- * Performs the handshake on a socket that is connected and recognized. On failure the socket is destroyed and the error says why; on
+ * Performs the handshake inside a TLS session. On failure the socket is destroyed and the error says why; on
  * success nobody listens to the socket any more and it is paused, until an InterconnectConnection takes it.
  */
 export function authenticate(
-  { socket, secret, recognizedBy }: Recognized,
+  { socket, secret, shown }: SecureEnd,
   side: 'dialer' | 'acceptor',
   identity: InterconnectIdentity,
   withinMs: number,
@@ -237,7 +237,7 @@ export function authenticate(
       release();
       socket.pause();
       reader.setPayloadMax(FRAME_MAX);
-      resolve({ socket, recognizedBy, peer: result.peer, session: result.session, reader });
+      resolve({ socket, shown, peer: result.peer, session: result.session, reader });
       return 'over';
     };
     socket.on('data', receive).on('error', onError).on('close', onClose);

@@ -1,4 +1,4 @@
-// Credentials for tests: a key that never changes, and ones that a test exchanges.
+/** Credentials that a test exchanges. */
 
 import type { CredentialSource, Credentials } from './credentials.ts';
 
@@ -7,7 +7,7 @@ export class ChangingCredentials implements CredentialSource {
   readonly #listeners: (() => void)[] = [];
 
   constructor(current: Partial<Credentials>) {
-    this.current = { tls: null, sharedKey: null, problem: null, ...current };
+    this.current = { tls: [], problem: null, ...current };
   }
 
   subscribe(listener: () => void): void {
@@ -15,7 +15,7 @@ export class ChangingCredentials implements CredentialSource {
   }
 
   change(next: Partial<Credentials>): void {
-    this.current = { tls: null, sharedKey: null, problem: null, ...next };
+    this.current = { tls: [], problem: null, ...next };
     for (const listener of this.#listeners) listener();
   }
 }

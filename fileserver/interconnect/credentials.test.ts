@@ -22,8 +22,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const tls = () => ({ directory, ...names });
-const secretFile = () => join(directory, 'secret');
+const files = () => ({ directory, ...names });
 
 async function issue({ name = names.name, into = directory } = {}): Promise<string> {
   const authority = await makeAuthority('home', Date.now(), 1e9);
@@ -44,10 +43,10 @@ function watching(files: ConstructorParameters<typeof CredentialStore>[0]): Cred
 
 it('has the new certificate soon after the files were exchanged, and tells of it once', async () => {
   const first = await issue();
-  const { current } = watching({ tls: tls() });
-  expect(current).toMatchObject({ tls: { certificate: first }, sharedKey: null, problem: null });
+  const { current } = watching(files());
+  expect(current).toMatchObject({ tls: [{ certificate: first }], problem: null });
   const second = await issue();
-  await assertEventually(() => expect(store!.current.tls?.certificate).toBe(second));
+  await assertEventually(() => expect(store!.current.tls[0]?.certificate).toBe(second));
   expect(changes).toBe(1);
 });
 
@@ -74,14 +73,14 @@ it.each([
   'goes on with what it has when there is %s, says so, and takes what is good again',
   async (_, spoil, sentence) => {
     const first = await issue();
-    watching({ tls: tls() });
+    watching(files());
     await spoil();
     await assertEventually(() => expect(store!.current.problem).toMatch(sentence));
     expect(store!.current.problem).toMatch(/Going on with what was read before\.$/);
-    expect(store!.current.tls?.certificate).toBe(first);
+    expect(store!.current.tls[0]?.certificate).toBe(first);
     const last = await issue();
     await assertEventually(() =>
-      expect(store!.current).toMatchObject({ tls: { certificate: last }, problem: null }),
+      expect(store!.current).toMatchObject({ tls: [{ certificate: last }], problem: null }),
     );
   },
 );
@@ -93,37 +92,21 @@ async function issueKeyOnly(): Promise<void> {
 }
 
 it('starts without usable certificates, and takes them when they come', async () => {
-  const { current } = watching({ tls: tls() });
-  expect(current).toMatchObject({ tls: null, problem: expect.stringMatching(/Waiting for better ones\.$/) });
+  const { current } = watching(files());
+  expect(current).toMatchObject({ tls: [], problem: expect.stringMatching(/Waiting for better ones\.$/) });
   await issue();
-  await assertEventually(() => expect(store!.current).toMatchObject({ tls: {}, problem: null }));
+  await assertEventually(() => expect(store!.current).toMatchObject({ tls: [{}], problem: null }));
 });
 
-it('counts a shared key beside certificates for as long as it is there', async () => {
-  await issue();
-  watching({ tls: tls(), secretFile: secretFile() });
-  expect(store!.current.sharedKey).toBeNull();
-  writeFileSync(secretFile(), 'x'.repeat(32));
-  await assertEventually(() => expect(store!.current.sharedKey).toHaveLength(32));
-  rmSync(secretFile());
-  await assertEventually(() => expect(store!.current.sharedKey).toBeNull());
-  expect(changes).toBe(2);
-});
-
-it('needs the key where there is nothing else, and keeps it when it is missing later', async () => {
-  expect(() => new CredentialStore({ secretFile: secretFile() }, log)).toThrow(/ENOENT/);
-  writeFileSync(secretFile(), 'short');
-  expect(() => new CredentialStore({ secretFile: secretFile() }, log)).toThrow(
-    /holds 5 bytes; a secret has at least 16/,
-  );
-  writeFileSync(secretFile(), 'x'.repeat(32));
-  watching({ secretFile: secretFile() });
-  rmSync(secretFile());
-  await assertEventually(() => expect(store!.current.problem).toMatch(/ENOENT/));
-  expect(store!.current.sharedKey).toHaveLength(32);
-  writeFileSync(secretFile(), 'y'.repeat(32));
+it('has the certificate of a second issuer while its files are there', async () => {
+  const first = await issue();
+  const fallbackDirectory = join(directory, 'fallback');
+  watching({ ...files(), fallbackDirectory });
+  expect(store!.current).toMatchObject({ tls: [{ certificate: first }], problem: null });
+  const second = await issue({ into: fallbackDirectory });
   await assertEventually(() =>
-    expect(Buffer.from(store!.current.sharedKey!).toString()).toBe('y'.repeat(32)),
+    expect(store!.current).toMatchObject({ tls: [{ certificate: first }, { certificate: second }] }),
   );
-  expect(changes).toBe(1);
+  rmSync(fallbackDirectory, { recursive: true });
+  await assertEventually(() => expect(store!.current.tls).toMatchObject([{ certificate: first }]));
 });

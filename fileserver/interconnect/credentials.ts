@@ -1,16 +1,13 @@
 /**
- * With what a server proves to its partner who it is, and recognizes it: a certificate (TLS), a key that both know, or
- * both. They come from files that may change at any time (on Kubernetes a Secret's, which the kubelet exchanges), so
- * they are read again every second: new connections use the new ones at once, and nothing has to be started again.
+ * The certificate by which a server proves to its partner who it is, and the authorities that its partner's may come from. Their
+ * files may change at any time (on Kubernetes a Secret's, which the kubelet exchanges), so they are read again every second: new
+ * connections use the new ones at once, and nothing restarts.
  *
- *   certificate only   the partner must show one too
- *   key only           outside Kubernetes: HMAC over TCP, as all pairs had it before there were certificates
- *   both               certificates first; who knows the key gets in as well. A pair is in this state while it is being
- *                      rolled out from keys to certificates, or from one issuer's certificates to another's. When the
- *                      key's file is removed, the state ends
+ * A server may have a second certificate of another issuer. A pair whose certificates come from elsewhere has the operator's beside
+ * them, so a change of issuer, in which the servers restart one after the other, never parts them.
  *
- * What cannot be used (half written, key of another certificate, another server's name) leaves in force what was read
- * before, and is said once.
+ * What cannot be used (half written, key of another certificate, another server's name) leaves in force what was read before, and
+ * is logged once.
  */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
@@ -27,10 +24,10 @@ const EVERY_MS = 1000;
  * and each of them the partner of any. The subject's common name names nobody (RFC 9525 §2).
  */
 export const exactly = { wildcards: false, subject: 'never' } as const;
-/** Bytes that a shared key has at least. */
-const KEY_SIZE_MIN = 16;
 
 export interface TlsCredentials {
+  /** Where they were read. */
+  readonly directory: string;
   /** The server's own certificate and what leads from it to an authority, and its key. PEM. */
   readonly certificate: string;
   readonly key: string;
@@ -43,8 +40,8 @@ export interface TlsCredentials {
 }
 
 export interface Credentials {
-  readonly tls: TlsCredentials | null;
-  readonly sharedKey: Uint8Array | null;
+  /** In the order in which a dialer tries them. Empty: none that can be used have been read yet. */
+  readonly tls: readonly TlsCredentials[];
   /** Why there are no usable certificates although there should be. A sentence; null: nothing is wrong. */
   readonly problem: string | null;
 }
@@ -55,41 +52,34 @@ export interface CredentialSource {
   subscribe(listener: () => void): void;
 }
 
-export interface CredentialFiles {
-  /** Absent: no certificates. */
-  readonly tls?:
-    | {
-        /** Holds tls.crt, tls.key and ca.crt: the layout of Kubernetes' and cert-manager's Secrets. */
-        readonly directory: string;
-        /** DNS names in this server's certificate and in its partner's. */
-        readonly name: string;
-        readonly partnerName: string;
-      }
-    | undefined;
-  /** With `tls`: counts while it is there. Without: must be there. */
-  readonly secretFile?: string | undefined;
+export interface CertificateFiles {
+  /** Holds tls.crt, tls.key and ca.crt: the layout of Kubernetes' and cert-manager's Secrets. */
+  readonly directory: string;
+  /** The same of another issuer; counts while its files are there. */
+  readonly fallbackDirectory?: string | undefined;
+  /** DNS names in this server's certificate and in its partner's. */
+  readonly name: string;
+  readonly partnerName: string;
 }
 
 /** The credentials cannot be used; the message is a sentence for people. */
-export class CredentialError extends Error {
-  override readonly name = 'CredentialError';
-}
+class CredentialError extends Error {}
 
 export class CredentialStore implements CredentialSource {
-  readonly #files: CredentialFiles;
+  readonly #files: CertificateFiles;
   readonly #log: Log;
   readonly #everyMs: number;
   readonly #listeners: (() => void)[] = [];
-  #credentials: Credentials;
+  #credentials: Credentials = { tls: [], problem: null };
   #told: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #running = false;
 
   /**
-   * Reads the files. Throws CredentialError if only a key is configured and it is not there. Certificates that cannot be
-   * used are no reason not to start: a server serves its own disk set without its partner too, and waits for better ones.
+   * Reads the files. Certificates that cannot be used are no reason not to start: a server serves its own disk set without its
+   * partner too, and waits for better ones.
    */
-  constructor(files: CredentialFiles, log: Log, everyMs = EVERY_MS) {
+  constructor(files: CertificateFiles, log: Log, everyMs = EVERY_MS) {
     this.#files = files;
     this.#log = log;
     this.#everyMs = everyMs;
@@ -100,7 +90,7 @@ export class CredentialStore implements CredentialSource {
         return error as NodeJS.ErrnoException;
       }
     });
-    this.#credentials = usable(files, contents, { tls: null, sharedKey: null, problem: null });
+    this.#credentials = usable(files, contents, []);
     this.#tellProblem();
   }
 
@@ -134,20 +124,18 @@ export class CredentialStore implements CredentialSource {
     const contents = await Promise.all(
       pathsOf(this.#files).map((path) => readFile(path).catch((error: NodeJS.ErrnoException) => error)),
     );
-    let next: Credentials;
-    try {
-      next = usable(this.#files, contents, this.#credentials);
-    } catch (error) {
-      // A key that is missing for a moment, as while somebody writes it anew.
-      next = { ...this.#credentials, problem: (error as Error).message };
-    }
     const before = this.#credentials;
-    const same = sameCredentials(before, next);
+    const next = usable(this.#files, contents, before.tls);
+    const same = before.tls.length === next.tls.length && before.tls.every((one, i) => one === next.tls[i]);
     if (same && before.problem === next.problem) return;
     this.#credentials = next;
     this.#tellProblem();
     if (same) return;
-    this.#log.info(`Interconnect: ${describe(next)}.`);
+    const described = next.tls.map(({ expiresAt, authorities }) => {
+      const until = new Date(expiresAt).toISOString();
+      return `certificate until ${until}, ${authorities.length} trusted authorities`;
+    });
+    this.#log.info(`Interconnect: ${described.join('; ')}.`);
     for (const listener of this.#listeners) listener();
   }
 
@@ -160,50 +148,46 @@ export class CredentialStore implements CredentialSource {
 
 type Content = Buffer | NodeJS.ErrnoException;
 
-function pathsOf({ tls, secretFile }: CredentialFiles): string[] {
-  const inDirectory = tls === undefined ? [] : ['tls.crt', 'tls.key', 'ca.crt'];
-  const certificates = inDirectory.map((name) => join(tls!.directory, name));
-  return secretFile === undefined ? certificates : [...certificates, secretFile];
+function directoriesOf({ directory, fallbackDirectory }: CertificateFiles): string[] {
+  return fallbackDirectory === undefined ? [directory] : [directory, fallbackDirectory];
 }
 
-function usable(files: CredentialFiles, contents: readonly Content[], before: Credentials): Credentials {
-  const sharedKey =
-    files.secretFile === undefined ? null : keyFrom(files, contents.at(-1)!, before.sharedKey);
-  if (files.tls === undefined) return { tls: null, sharedKey, problem: null };
-  try {
-    return { tls: tlsFrom(files.tls, contents, before.tls), sharedKey, problem: null };
-  } catch (error) {
-    if (!(error instanceof CredentialError)) throw error;
-    const instead = before.tls === null ? 'Waiting for better ones.' : 'Going on with what was read before.';
-    return { tls: before.tls, sharedKey, problem: `${error.message} ${instead}` };
-  }
+function pathsOf(files: CertificateFiles): string[] {
+  return directoriesOf(files).flatMap((directory) =>
+    ['tls.crt', 'tls.key', 'ca.crt'].map((name) => join(directory, name)),
+  );
 }
 
-function keyFrom(files: CredentialFiles, content: Content, before: Uint8Array | null): Uint8Array | null {
-  if (content instanceof Error) {
-    // Beside certificates the key may go: that is how it is withdrawn. Any other error is not "no".
-    if (files.tls !== undefined) return content.code === 'ENOENT' ? null : before;
-    throw content;
+function usable(
+  files: CertificateFiles,
+  contents: readonly Content[],
+  before: readonly TlsCredentials[],
+): Credentials {
+  const tls: TlsCredentials[] = [];
+  let problem: string | null = null;
+  for (const [index, directory] of directoriesOf(files).entries()) {
+    const ofDirectory = contents.slice(3 * index, 3 * index + 3);
+    const known = before.find((one) => one.directory === directory);
+    if (index > 0 && ofDirectory.every((one) => one instanceof Error && one.code === 'ENOENT')) continue;
+    try {
+      tls.push(tlsFrom({ ...files, directory }, ofDirectory, known));
+    } catch (error) {
+      if (!(error instanceof CredentialError)) throw error;
+      const instead =
+        known === undefined ? 'Waiting for better ones.' : 'Going on with what was read before.';
+      problem ??= `${error.message} ${instead}`;
+      if (known !== undefined) tls.push(known);
+    }
   }
-  return parseSecret(content, files.secretFile!);
-}
-
-/** The pair's shared key from its file; throws CredentialError. */
-export function parseSecret(bytes: Uint8Array, source: string): Uint8Array {
-  if (bytes.length < KEY_SIZE_MIN) {
-    throw new CredentialError(
-      `secretFile: ${source} holds ${bytes.length} bytes; a secret has at least ${KEY_SIZE_MIN} (32 is good).`,
-    );
-  }
-  return bytes;
+  return { tls, problem };
 }
 
 function tlsFrom(
-  { directory, name, partnerName }: NonNullable<CredentialFiles['tls']>,
+  { directory, name, partnerName }: CertificateFiles,
   contents: readonly Content[],
-  before: TlsCredentials | null,
+  before: TlsCredentials | undefined,
 ): TlsCredentials {
-  const [certificate, key, authorities] = contents.slice(0, 3).map((content) => {
+  const [certificate, key, authorities] = contents.map((content) => {
     if (content instanceof Error) throw new CredentialError(`${content.message}.`);
     return content.toString('utf8');
   }) as [string, string, string];
@@ -224,7 +208,8 @@ function tlsFrom(
     throw new CredentialError(
       `The certificate in ${directory}/tls.crt is for ${own.subjectAltName ?? 'no name'}, and not for DNS:${name}, so the partner would refuse it.`,
     );
-  return { certificate, key, authorities: trusted, partnerName, expiresAt: Date.parse(own.validTo) };
+  const expiresAt = Date.parse(own.validTo);
+  return { directory, certificate, key, authorities: trusted, partnerName, expiresAt };
 }
 
 function parsed<T>(what: string, parse: () => T): T {
@@ -238,17 +223,4 @@ function parsed<T>(what: string, parse: () => T): T {
 /** The certificates of a file that holds several. */
 export function pemsIn(text: string): string[] {
   return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-}
-
-function sameCredentials(a: Credentials, b: Credentials): boolean {
-  if (a.tls !== b.tls) return false;
-  if (a.sharedKey === null || b.sharedKey === null) return a.sharedKey === b.sharedKey;
-  return Buffer.from(a.sharedKey).equals(b.sharedKey);
-}
-
-function describe({ tls, sharedKey }: Credentials): string {
-  if (tls === null) return sharedKey === null ? 'no credentials any more' : 'a new shared key';
-  const until = new Date(tls.expiresAt).toISOString();
-  const beside = sharedKey === null ? '' : '; the shared key is accepted too';
-  return `certificate until ${until}, ${tls.authorities.length} trusted authorities${beside}`;
 }

@@ -18,8 +18,7 @@ import {
   InterconnectConnection,
 } from './connection.ts';
 import type { CredentialSource, Credentials } from './credentials.ts';
-import { recognizeAcceptor, type Way, waysOf } from './recognize.ts';
-import { NotThePartner, stillTrusted } from './tls.ts';
+import { dialTls, NotThePartner, stillTrusted } from './tls.ts';
 
 /**
  * Ms until a connection request counts as lost. A request to an address behind which nobody is (a Service without
@@ -28,7 +27,7 @@ import { NotThePartner, stillTrusted } from './tls.ts';
 const CONNECT_MS = 300;
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 200;
-/** After a refusal on purpose (wrong secret, wrong pair) haste is useless. */
+/** After a refusal on purpose (wrong certificate, wrong pair) haste is useless. */
 const RETRY_MS_REFUSED = 1000;
 /** A connection that still stands with older credentials: the partner's may be exchanged a minute later. */
 const RENEW_MS = 5000;
@@ -104,28 +103,21 @@ export class Dialer {
     }
   }
 
-  /** A proved connection, in the best way that works. */
-  async #prove(credentials: Credentials): Promise<Established> {
-    const ways = waysOf(credentials);
-    if (ways.length === 0) throw new Refusal(credentials.problem ?? 'there are no credentials');
-    const failures: unknown[] = [];
-    for (const way of ways) {
-      const { host, port } = this.#options;
+  async #prove({ tls, problem }: Credentials): Promise<Established> {
+    const { host, port, identity } = this.#options;
+    let failure: unknown = new Refusal(problem ?? 'there are no credentials');
+    for (const [index, one] of tls.entries()) {
       const socket = await this.#connect(host, port);
+      const giveUpAt = performance.now() + HANDSHAKE_MS;
       try {
-        return await this.#proveOn(socket, way, credentials);
+        const secured = await dialTls(socket, one, HANDSHAKE_MS);
+        return await authenticate(secured, 'dialer', identity, giveUpAt - performance.now());
       } catch (error) {
-        failures.push(error);
+        // That the partner does not trust the fallback either is no news.
+        if (index === 0) failure = error;
       }
     }
-    // That the partner knows no TLS yet is no news if it does not know the key either.
-    throw failures[0];
-  }
-
-  async #proveOn(socket: Socket, way: Way, credentials: Credentials): Promise<Established> {
-    const giveUpAt = performance.now() + HANDSHAKE_MS;
-    const recognized = await recognizeAcceptor(socket, way, credentials, HANDSHAKE_MS);
-    return authenticate(recognized, 'dialer', this.#options.identity, giveUpAt - performance.now());
+    throw failure;
   }
 
   #use(proved: Established, credentials: Credentials): void {
@@ -192,12 +184,11 @@ export class Dialer {
     });
     if (this.#current !== null) {
       this.#again(RENEW_MS);
-      if (!stillTrusted(this.#current.recognizedBy, this.#options.credentials.current))
-        this.#current.close('what it was recognized by does not count any more');
+      if (!stillTrusted(this.#current.shown, this.#options.credentials.current))
+        this.#current.close('its certificate is not trusted any more');
       return;
     }
-    const refused =
-      error instanceof Refusal || error instanceof NotThePartner || error.message.includes("pair's secret");
+    const refused = error instanceof Refusal || error instanceof NotThePartner;
     this.#again(refused ? RETRY_MS_REFUSED : this.#retryMs);
     this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
   }

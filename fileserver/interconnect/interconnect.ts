@@ -88,8 +88,8 @@ export class Interconnect {
     const { current } = this.#options.credentials;
     const all = [...this.#connections.values(), this.#sentinels].flatMap((set) => [...set]);
     for (const connection of all) {
-      if (connection !== this.#dialer.connection && !stillTrusted(connection.recognizedBy, current))
-        connection.close('what it was recognized by does not count any more');
+      if (connection !== this.#dialer.connection && !stillTrusted(connection.shown, current))
+        connection.close('its certificate is not trusted any more');
     }
   }
 

@@ -1,5 +1,4 @@
 /** Real sockets on loopback, real certificates, made by the operator's own code. */
-import { randomBytes } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
 import { Writable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
@@ -8,6 +7,7 @@ import winston from 'winston';
 import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { interconnectName } from './certificates.fixture.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { TlsCredentials } from './credentials.ts';
 import { Interconnect } from './interconnect.ts';
@@ -15,7 +15,6 @@ import type { ServerMessage } from './messages.ts';
 
 const day = 24 * 3600_000;
 const timing = { pingMs: 50, silenceMs: 300 };
-const sharedKey = randomBytes(32);
 const lines: string[] = [];
 const log = winston.createLogger({
   format: winston.format.printf((entry) => String(entry.message)),
@@ -43,7 +42,6 @@ afterEach(async () => {
 });
 
 const partnerOf = (server: string) => (server === 'filer-a' ? 'filer-b' : 'filer-a');
-const nameOf = (server: string, namespace = 'storage') => `${server}-interconnect.${namespace}.svc`;
 
 interface Issued {
   readonly by?: KeyPair;
@@ -55,12 +53,13 @@ interface Issued {
 
 /** What `server` has in its files: its certificate, and whom it trusts. */
 async function certified(server: string, how: Issued = {}): Promise<TlsCredentials> {
-  const { by = authority, name = nameOf(server), now = Date.now(), lifetimeMs = day } = how;
+  const { by = authority, name = interconnectName(server), now = Date.now(), lifetimeMs = day } = how;
   const { trusts = [by] } = how;
   return {
+    directory: '',
     ...(await issueCertificate(by, name, now, lifetimeMs)),
     authorities: trusts.map(({ certificate }) => certificate),
-    partnerName: nameOf(partnerOf(server)),
+    partnerName: interconnectName(partnerOf(server)),
     expiresAt: now + lifetimeMs,
   };
 }
@@ -105,8 +104,8 @@ const said = (text: string | RegExp): Promise<void> =>
   assertEventually(() => expect(lines.join('\n')).toMatch(text));
 
 it('connects two servers that show each other certificates of one authority', async () => {
-  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
-  const b = await start('filer-b', new ChangingCredentials({ tls: await certified('filer-b') }), a.port);
+  const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
+  const b = await start('filer-b', new ChangingCredentials({ tls: [await certified('filer-b')] }), a.port);
   await connected(a, b);
   const heartbeats = Array.from({ length: 100 }, (_, seq) => ({
     kind: 'heartbeat' as const,
@@ -125,44 +124,39 @@ const strangers: [who: string, credentials: () => Promise<object>, sentence: Reg
     'somebody with a certificate of his own authority',
     async () => {
       const by = await makeAuthority('home', Date.now(), day);
-      return { tls: await certified('filer-b', { by, trusts: [authority] }) };
+      return { tls: [await certified('filer-b', { by, trusts: [authority] })] };
     },
     /comes from an authority that is not trusted here \(CN=home, O=FilerPair; \w+\)/,
   ],
   [
     'a server of the same name in a pair of another namespace, under the same authority',
-    async () => ({ tls: await certified('filer-b', { name: nameOf('filer-b', 'other') }) }),
+    async () => ({ tls: [await certified('filer-b', { name: interconnectName('filer-b', 'other') })] }),
     /is for DNS:filer-b-interconnect\.other\.svc, and the partner's is for DNS:filer-b-interconnect\.storage\.svc/,
   ],
   [
     'somebody with a certificate for every server of the namespace, under the same authority',
-    async () => ({ tls: await certified('filer-b', { name: '*.storage.svc' }) }),
+    async () => ({ tls: [await certified('filer-b', { name: '*.storage.svc' })] }),
     /is for DNS:\*\.storage\.svc, and the partner's is for DNS:filer-b-interconnect\.storage\.svc/,
   ],
   [
     'somebody with the certificate of filer-a',
-    async () => ({ tls: await certified('filer-b', { name: nameOf('filer-a') }) }),
+    async () => ({ tls: [await certified('filer-b', { name: interconnectName('filer-a') })] }),
     /is for DNS:filer-a-interconnect\.storage\.svc, and the partner's is for/,
   ],
   [
     'filer-b with a certificate that has expired',
-    async () => ({ tls: await certified('filer-b', { now: Date.now() - 2 * day }) }),
+    async () => ({ tls: [await certified('filer-b', { now: Date.now() - 2 * day })] }),
     /its certificate has expired/,
   ],
   [
     'filer-b with a certificate that is not valid yet',
-    async () => ({ tls: await certified('filer-b', { now: Date.now() + 2 * day, lifetimeMs: 5 * day }) }),
+    async () => ({ tls: [await certified('filer-b', { now: Date.now() + 2 * day, lifetimeMs: 5 * day })] }),
     /its certificate is not valid yet/,
-  ],
-  [
-    'filer-b with the shared key only',
-    async () => ({ sharedKey }),
-    /it does not speak TLS, and only certificates count here/,
   ],
 ];
 
 it.each(strangers)('closes the door to %s, and says why', async (_who, credentials, sentence) => {
-  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
   const stranger = await start('filer-b', new ChangingCredentials(await credentials()), a.port);
   await said(sentence);
   expect(a.seen).toEqual([]);
@@ -175,7 +169,7 @@ it.each(strangers.slice(0, 4))(
     const stranger = await start('filer-b', new ChangingCredentials(await credentials()));
     const a = await start(
       'filer-a',
-      new ChangingCredentials({ tls: await certified('filer-a') }),
+      new ChangingCredentials({ tls: [await certified('filer-a')] }),
       stranger.port,
     );
     await said(sentence);
@@ -185,7 +179,9 @@ it.each(strangers.slice(0, 4))(
 
 it('refuses its own certificate, which can only come back by a wrong address', async () => {
   const tls = await certified('filer-a');
-  const credentials = new ChangingCredentials({ tls: { ...tls, partnerName: nameOf('filer-a') } });
+  const credentials = new ChangingCredentials({
+    tls: [{ ...tls, partnerName: interconnectName('filer-a') }],
+  });
   const a = await start('filer-a', credentials);
   await start('filer-b', credentials, a.port);
   await said(/is the one of this server itself: does partnerAddress point back to it\?/);
@@ -193,19 +189,19 @@ it('refuses its own certificate, which can only come back by a wrong address', a
 });
 
 it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, and closes within a second', async () => {
-  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
   const startedAt = performance.now();
   const anonymous = connectTls({
     port: a.port,
     host: '127.0.0.1',
-    servername: nameOf('filer-a'),
+    servername: interconnectName('filer-a'),
     rejectUnauthorized: false,
   });
   const nameless = connectTls({ port: a.port, host: '127.0.0.1', rejectUnauthorized: false });
   const old = connectTls({
     port: a.port,
     host: '127.0.0.1',
-    servername: nameOf('filer-a'),
+    servername: interconnectName('filer-a'),
     rejectUnauthorized: false,
     maxVersion: 'TLSv1.2',
   });
@@ -230,48 +226,30 @@ it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, a
 });
 
 it('has no use for a server without credentials, and lets it in as soon as it has some', async () => {
-  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
+  const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
   const b = await start('filer-b', new ChangingCredentials({ problem: 'tls.crt is not there.' }), a.port);
   await said(/Cannot reach filer-a at .*: tls.crt is not there\./);
-  b.credentials.change({ tls: await certified('filer-b') });
+  b.credentials.change({ tls: [await certified('filer-b')] });
   await connected(a, b);
 });
 
-// A server of the version before certificates has a shared key and nothing else; its bytes are those of the key's way.
-it.each([
-  ['the upgraded one dials', 'filer-b'],
-  ['the older one dials', 'filer-a'],
-])(
-  'works with a server of the version before certificates while a pair is upgraded: %s',
-  async (_, dialer) => {
-    const older = new ChangingCredentials({ sharedKey });
-    const newer = new ChangingCredentials({ tls: await certified('filer-b'), sharedKey });
-    const first = dialer === 'filer-b' ? await start('filer-a', older) : await start('filer-b', newer);
-    const second = await start(dialer, dialer === 'filer-b' ? newer : older, first.port);
-    await connected(first, second);
-    const [a, b] = dialer === 'filer-b' ? [first, second] : [second, first];
-    a.interconnect.send(b.me, { kind: 'leaseChanged', home: 'filer-a' });
-    b.interconnect.send(a.me, { kind: 'leaseChanged', home: 'filer-b' });
-    await assertEventually(() => expect([a.messages.length, b.messages.length]).toEqual([1, 1]));
-    // The upgrade is over when the key is withdrawn: who knows only the key gets in no more.
-    b.credentials.change({ tls: b.credentials.current.tls });
-    await assertEventually(() => expect(b.seen).toEqual([`+${a.me}`, `-${a.me}`]));
+it.each(['filer-a', 'filer-b'])(
+  'knows a partner by the second issuer while the first one changes: %s dials',
+  async (dialer) => {
+    const elsewhere = await makeAuthority('elsewhere', Date.now(), day);
+    // filer-a has started with certificates from elsewhere, filer-b not yet.
+    const of = {
+      'filer-a': [await certified('filer-a', { by: elsewhere }), await certified('filer-a')],
+      'filer-b': [await certified('filer-b')],
+    };
+    const listener = await start(
+      partnerOf(dialer),
+      new ChangingCredentials({ tls: of[partnerOf(dialer) as 'filer-a'] }),
+    );
+    const one = await start(dialer, new ChangingCredentials({ tls: of[dialer as 'filer-a'] }), listener.port);
+    await connected(listener, one);
   },
 );
-
-it('prefers certificates where both are known, and needs the key no more', async () => {
-  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a'), sharedKey }));
-  const b = await start(
-    'filer-b',
-    new ChangingCredentials({ tls: await certified('filer-b'), sharedKey }),
-    a.port,
-  );
-  await connected(a, b);
-  a.credentials.change({ tls: a.credentials.current.tls });
-  b.credentials.change({ tls: b.credentials.current.tls });
-  await heartbeatsThrough(a, b, 200);
-  await connected(a, b);
-});
 
 /** Sends one every 10 ms; each must arrive. */
 async function heartbeatsThrough(a: End, b: End, ms: number): Promise<void> {
@@ -287,8 +265,8 @@ async function heartbeatsThrough(a: End, b: End, ms: number): Promise<void> {
 }
 
 it('changes certificates and, with an overlap, the authority, and loses neither the partner nor a heartbeat', async () => {
-  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
-  const b = await start('filer-b', new ChangingCredentials({ tls: await certified('filer-b') }), a.port);
+  const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
+  const b = await start('filer-b', new ChangingCredentials({ tls: [await certified('filer-b')] }), a.port);
   await connected(a, b);
   const newer = await makeAuthority('home', Date.now(), day);
   const both = [authority, newer];
@@ -304,18 +282,18 @@ it('changes certificates and, with an overlap, the authority, and loses neither 
     [b, 'filer-b', { by: newer }],
   ];
   for (const [end, server, how] of changes) {
-    end.credentials.change({ tls: await certified(server, how) });
+    end.credentials.change({ tls: [await certified(server, how)] });
     await heartbeatsThrough(a, b, 100);
   }
   await connected(a, b);
 });
 
 it('ends a connection whose authority is not trusted any more', async () => {
-  const a = await start('filer-a', new ChangingCredentials({ tls: await certified('filer-a') }));
-  const b = await start('filer-b', new ChangingCredentials({ tls: await certified('filer-b') }), a.port);
+  const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
+  const b = await start('filer-b', new ChangingCredentials({ tls: [await certified('filer-b')] }), a.port);
   await connected(a, b);
   const newer = await makeAuthority('home', Date.now(), day);
-  a.credentials.change({ tls: await certified('filer-a', { by: newer }) });
+  a.credentials.change({ tls: [await certified('filer-a', { by: newer })] });
   await assertEventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));
-  await said(/what it was recognized by does not count any more/);
+  await said(/its certificate is not trusted any more/);
 });

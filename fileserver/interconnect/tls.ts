@@ -7,60 +7,99 @@
  * Sessions are never resumed: a resumed one would not show its certificate again.
  */
 
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { connect, createSecureContext, createServer, type SecureContext, type TLSSocket } from 'node:tls';
+import { nextTurn } from '../system/turns.ts';
 import { type Credentials, exactly, pemsIn, type TlsCredentials } from './credentials.ts';
 
-/** First byte of a TLS record with a handshake (RFC 8446 §5.1). A frame of ours begins with the 0 of a short length. */
-export const TLS_HANDSHAKE_BYTE = 0x16;
+/** First byte of a TLS record with a handshake (RFC 8446 §5.1). */
+const TLS_HANDSHAKE_BYTE = 0x16;
 
-/** By what the other side was recognized. */
-export type RecognizedBy =
-  | { readonly kind: 'key' }
-  | { readonly kind: 'certificate'; readonly shown: X509Certificate };
-
+/** An end of a TLS session whose other end has shown the partner's certificate. */
 export interface SecureEnd {
   readonly socket: TLSSocket;
   /** 32 bytes that both ends of this session know, and nobody else. */
   readonly secret: Uint8Array;
-  readonly recognizedBy: RecognizedBy;
+  /** The partner's certificate. */
+  readonly shown: X509Certificate;
 }
 
 /** Somebody answered whose certificate is not the partner's. */
 export class NotThePartner extends Error {}
 
-/** On a socket of which nothing has been read, or from which the first bytes were put back. Destroys it on failure. */
-export function acceptTls(socket: Socket, credentials: TlsCredentials): Promise<SecureEnd> {
-  return new Promise((resolve, reject) => {
-    // One of its own for each connection: it never listens, and keeps no tickets. What it shows is chosen by SNI, which every
-    // dialer sends: so the certificates are not parsed anew for each stranger, and who sends none gets none.
-    const server = createServer({
-      ca: [],
-      minVersion: TLS_MIN,
-      SNICallback: (_name, done) => done(null, contextOf(credentials)),
-      requestCert: true,
-      // Judged below, where it becomes a sentence. Until then nothing is said and nothing is heard.
-      rejectUnauthorized: false,
-    });
-    const fail = (error: Error): void => {
+/** On a socket of which nothing has been read. Destroys it on failure, and after `withinMs`. */
+export function acceptTls(
+  socket: Socket,
+  { tls: all, problem }: Credentials,
+  withinMs: number,
+): Promise<SecureEnd> {
+  return inTime(socket, withinMs, async () => {
+    const firstBytes = await firstBytesOf(socket);
+    const [first] = all;
+    // A TLS session costs more than a connection: none for a stranger that does not even begin one.
+    if (firstBytes[0] !== TLS_HANDSHAKE_BYTE || first === undefined) {
       quietly(socket);
-      reject(error);
-    };
-    server.once('tlsClientError', (error) => fail(new Error(`its TLS handshake failed: ${brief(error)}`)));
-    server.once('secureConnection', (secured) => settle(secured, credentials, resolve, fail));
-    server.emit('connection', socket);
+      throw new Error(
+        first === undefined ? (problem ?? 'there are no credentials') : 'it does not speak TLS',
+      );
+    }
+    socket.unshift(firstBytes);
+    let chosen = first;
+    return new Promise((resolve, reject) => {
+      // One of its own for each connection: it never listens, and keeps no tickets. What it shows is chosen by SNI, which every
+      // dialer sends: so the certificates are not parsed anew for each stranger, and who sends none gets none.
+      const server = createServer({
+        ca: [],
+        minVersion: TLS_MIN,
+        SNICallback: (name, done) => {
+          chosen = all.find((one) => asksFor(name, one)) ?? first;
+          done(null, contextOf(chosen));
+        },
+        requestCert: true,
+        // Judged below, where it becomes a sentence. Until then nothing is said and nothing is heard.
+        rejectUnauthorized: false,
+      });
+      const fail = (error: Error): void => {
+        quietly(socket);
+        reject(error);
+      };
+      server.once('tlsClientError', (error) => fail(new Error(`its TLS handshake failed: ${brief(error)}`)));
+      server.once('secureConnection', (secured) => settle(secured, chosen, resolve, fail));
+      server.emit('connection', socket);
+    });
   });
 }
 
-/** On a connected socket. Destroys it on failure. */
-export function dialTls(socket: Socket, credentials: TlsCredentials): Promise<SecureEnd> {
+function firstBytesOf(socket: Socket): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    const done = (): void => {
+      socket.off('readable', readable).off('error', failed).off('close', closed);
+    };
+    const readable = (): void => {
+      const bytes = socket.read() as Buffer | null;
+      if (bytes === null) return;
+      done();
+      resolve(bytes);
+    };
+    const failed = (error: Error): void => {
+      done();
+      quietly(socket);
+      reject(error);
+    };
+    const closed = (): void => failed(new Error('it closed the connection and sent nothing'));
+    socket.on('readable', readable).on('error', failed).on('close', closed);
+  });
+}
+
+/** On a connected socket. Destroys it on failure, and after `withinMs`. */
+export function dialTls(socket: Socket, credentials: TlsCredentials, withinMs: number): Promise<SecureEnd> {
+  const handshake = new Promise<SecureEnd>((resolve, reject) => {
     const secured = connect({
       secureContext: contextOf(credentials),
       minVersion: TLS_MIN,
       socket,
-      servername: credentials.partnerName,
+      servername: serverNameFor(credentials),
       // Both judged below, in the same words as on the other side.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
@@ -73,18 +112,33 @@ export function dialTls(socket: Socket, credentials: TlsCredentials): Promise<Se
     secured.once('error', (error) => fail(new Error(`the TLS handshake failed: ${brief(error)}`)));
     secured.once('secureConnect', () => settle(secured, credentials, resolve, fail));
   });
+  return inTime(socket, withinMs, () => handshake);
 }
+
+/**
+ * What a dialer sends as SNI: the partner's name, and below it the issuer of its own certificate. So the acceptor chooses the
+ * certificate that the dialer trusts, if it has several.
+ */
+function serverNameFor({ certificate, partnerName }: TlsCredentials): string {
+  return `${labelOf(new X509Certificate(certificate).issuer)}.${partnerName}`;
+}
+
+const asksFor = (name: string, { authorities }: TlsCredentials): boolean =>
+  authorities.some((pem) => name.startsWith(`${labelOf(new X509Certificate(pem).subject)}.`));
+
+const labelOf = (authority: string): string =>
+  createHash('sha256').update(authority).digest('hex').slice(0, 32);
 
 /**
  * Whether a connection that was made with other credentials may go on under these. Of what may lie between the partner's
  * certificate and an authority only what this server's own certificate has above it is known; without it the connection
  * ends and is made anew, which the whole check of TLS decides.
  */
-export function stillTrusted(by: RecognizedBy, { tls, sharedKey }: Credentials): boolean {
-  if (by.kind === 'key') return sharedKey !== null;
-  if (tls === null) return false;
-  const [, ...between] = certificatesIn(tls.certificate);
-  return leadsTo(by.shown, between, tls.authorities.flatMap(certificatesIn));
+export function stillTrusted(shown: X509Certificate, { tls }: Credentials): boolean {
+  return tls.some(({ certificate, authorities }) => {
+    const [, ...between] = certificatesIn(certificate);
+    return leadsTo(shown, between, authorities.flatMap(certificatesIn));
+  });
 }
 
 function leadsTo(
@@ -138,7 +192,7 @@ function settle(
   }
   secured.removeAllListeners('error');
   const secret = secured.exportKeyingMaterial(32, 'EXPORTER-filerpair-interconnect', Buffer.alloc(0));
-  resolve({ socket: secured, secret, recognizedBy: { kind: 'certificate', shown } });
+  resolve({ socket: secured, secret, shown });
 }
 
 /** A sentence for the log; null: it is the partner. */
@@ -159,6 +213,23 @@ function untrusted(shown: X509Certificate, code: string): string {
   if (code === 'CERT_HAS_EXPIRED') return `its certificate has expired (${shown.validTo})`;
   if (code === 'CERT_NOT_YET_VALID') return `its certificate is not valid yet (from ${shown.validFrom})`;
   return `its certificate comes from an authority that is not trusted here (${oneLine(shown.issuer)}; ${code})`;
+}
+
+async function inTime(socket: Socket, ms: number, handshake: () => Promise<SecureEnd>): Promise<SecureEnd> {
+  let late = false;
+  const giveUp = (): void => {
+    late = true;
+    socket.destroy();
+  };
+  // If this process itself was held up, the answer may wait unread: timers come before it, immediates after.
+  const timer = setTimeout(() => nextTurn(giveUp), ms);
+  try {
+    return await handshake();
+  } catch (error) {
+    throw late ? new Error(`no proof within ${Math.round(ms)} ms`) : error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function quietly(socket: Socket): void {

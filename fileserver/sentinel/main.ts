@@ -9,7 +9,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, parseConfig } from '../config/config.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
-import { CredentialError, CredentialStore } from '../interconnect/credentials.ts';
+import { CredentialStore } from '../interconnect/credentials.ts';
 import { createLog } from '../logging/log.ts';
 import { preferThisThread } from '../system/thread-priority.ts';
 import { Sentinel } from './sentinel.ts';
@@ -24,7 +24,7 @@ async function main(args: readonly string[]): Promise<void> {
   // Whichever of the two starts first makes it.
   mkdirSync(config.runDir, { recursive: true });
   const log = createLog(config.log, { server: config.server, process: 'sentinel' });
-  const credentials = new CredentialStore(config, log);
+  const credentials = new CredentialStore(config.tls, log);
   const sentinel = new Sentinel({
     pair: config.pair,
     server: config.server,
@@ -57,8 +57,7 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 main(process.argv.slice(2)).catch((error: NodeJS.ErrnoException) => {
-  const known =
-    error instanceof ConfigError || error instanceof CredentialError || error.syscall !== undefined;
+  const known = error instanceof ConfigError || error.syscall !== undefined;
   process.stderr.write(`filerpair sentinel: ${known ? error.message : error.stack}\n`);
   process.exit(known ? 2 : 1);
 });

@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { certificateFiles, writeCertificates } from '../interconnect/certificates.fixture.ts';
 
 /** As operator/desired/pod.ts has it. */
 const uid = 65532;
@@ -24,7 +25,7 @@ test.skipIf(!possible)('tells of the death of a server that is root, without bei
     for (const name of ['run', 'data']) mkdirSync(join(directory, name));
     // As the kubelet makes an emptyDir.
     chmodSync(join(directory, 'run'), 0o777);
-    writeFileSync(join(directory, 'secret'), 'x'.repeat(32), { mode: 0o444 });
+    await writeCertificates(directory);
     const set = { volumes: [{ name: 'data', path: join(directory, 'data') }], exports: [] };
     const file = join(directory, 'server.json');
     const config = {
@@ -34,7 +35,7 @@ test.skipIf(!possible)('tells of the death of a server that is root, without bei
       partnerAddress: { host: '127.0.0.1' },
       listen: { host: '127.0.0.1', primary: 0, secondary: 0, interconnect: 0, metrics: 0 },
       runDir: join(directory, 'run'),
-      secretFile: join(directory, 'secret'),
+      tls: certificateFiles(directory, 'filer-a', 'filer-b'),
       witness: { kind: 'embedded', directory: join(directory, 'witness') },
       diskSets: { 'filer-a': set, 'filer-b': set },
     };

@@ -1,6 +1,5 @@
 /** The sentinel's real process, real server-like processes, a real interconnect on the partner's side. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,20 +9,21 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
-import { ChangingCredentials } from '../interconnect/credentials.fixture.ts';
+import { certificateFiles, writeCertificates } from '../interconnect/certificates.fixture.ts';
+import { CredentialStore } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import { createLog } from '../logging/log.ts';
 import { bootMs } from '../system/boottime.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});
-const secret = randomBytes(32);
 let directory = '';
 let deaths: { died: DiedMessage; atMs: number }[] = [];
 let partner: Interconnect | null = null;
 const children: ChildProcess[] = [];
 
-beforeEach(() => {
+beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'filerpair-sentinel-'));
+  await writeCertificates(directory);
   deaths = [];
 });
 afterEach(async () => {
@@ -38,7 +38,7 @@ async function startPartner(port = 0): Promise<number> {
     pair: 'home',
     me: incarnationOf('filer-b', 'machine', '1'),
     partner: 'filer-a',
-    credentials: new ChangingCredentials({ sharedKey: secret }),
+    credentials: new CredentialStore(certificateFiles(directory, 'filer-b', 'filer-a'), log),
     listen: { host: '127.0.0.1', port },
     partnerAddress: { host: '127.0.0.1', port: 1 },
     timing: { pingMs: 100, silenceMs: 600 },
@@ -78,12 +78,11 @@ function startSentinel(partnerPort: number): ReturnType<typeof run> {
     partner: 'filer-b',
     partnerAddress: { host: '127.0.0.1', interconnect: partnerPort },
     runDir: directory,
-    secretFile: join(directory, 'secret'),
+    tls: certificateFiles(directory, 'filer-a', 'filer-b'),
     witness: { kind: 'embedded', directory },
     diskSets: { 'filer-a': diskSet, 'filer-b': diskSet },
     log: { format: 'text' },
   };
-  writeFileSync(join(directory, 'secret'), secret);
   writeFileSync(join(directory, 'config.json'), JSON.stringify(config));
   return run([new URL('./main.ts', import.meta.url).pathname, '--config', join(directory, 'config.json')]);
 }

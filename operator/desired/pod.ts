@@ -7,12 +7,12 @@ import { nodesWithinReach } from '../model/disk-reach.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import {
   attachmentDirectory,
+  certificateName,
   claimName,
   currentLabel,
   exportsAnnotation,
   renderingAnnotation,
   serverObjectName,
-  sharedKeyName,
   templateAnnotation,
   volumePath,
   volumesDirectory,
@@ -26,12 +26,12 @@ import {
   configDirectory,
   configMapName,
   exportsFingerprint,
+  fallbackDirectory,
   handleKeysDirectory,
   metricsTokenDirectory,
   metricsTokenKey,
   runDirectory,
   secretDirectory,
-  secretKey,
 } from './server-config.ts';
 
 /** Seconds between SIGTERM and SIGKILL: enough to finish what runs, sync, and hand over. */
@@ -281,22 +281,18 @@ function sentinelContainer(view: View): Record<string, unknown> {
 const mountName = (view: View, home: ServerView, volume: string): string =>
   `volume-${view.servers.indexOf(home)}-${home.spec.volumes.findIndex(({ name }) => name === volume)}`;
 
-const secretSources = (view: View, server: ServerView): object[] => [
-  {
+const secretSources = (view: View, server: ServerView): object[] => {
+  const source = (name: string, directory = ''): object => ({
     secret: {
-      name: certificateSecretName(view, server),
-      items: ['tls.crt', 'tls.key', 'ca.crt'].map((key) => ({ key, path: key })),
+      name,
+      ...(directory === '' ? {} : { optional: true }),
+      items: ['tls.crt', 'tls.key', 'ca.crt'].map((key) => ({ key, path: `${directory}${key}` })),
     },
-  },
-  // There only while a server runs that has no such certificate.
-  {
-    secret: {
-      name: sharedKeyName(view.observed.name),
-      optional: true,
-      items: [{ key: secretKey, path: secretKey }],
-    },
-  },
-];
+  });
+  const given = source(certificateSecretName(view, server));
+  if (server.spec.certificateSecret === undefined) return [given];
+  return [given, source(certificateName(view.observed.name, server.name), `${fallbackDirectory}/`)];
+};
 
 function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
   const keys = handleKeysName(view.observed.name);

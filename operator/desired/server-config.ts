@@ -20,7 +20,8 @@ import { type Desired, desired } from './owned.ts';
 export const runDirectory = '/run/filerpair';
 export const secretDirectory = '/etc/filerpair-secret';
 export const configDirectory = '/etc/filerpair';
-export const secretKey = 'secret';
+/** Below it: the operator's certificate, where the server's own is from elsewhere. */
+export const fallbackDirectory = 'fallback';
 export const handleKeysDirectory = '/etc/filerpair-handle-keys';
 /** With the token of who may read status and metrics. */
 export const metricsTokenDirectory = '/etc/filerpair-metrics-token';
@@ -41,11 +42,12 @@ export function serverConfig(view: View, server: ServerView): Record<string, unk
     listen: { host: '0.0.0.0', ...ports, ...tokenFile },
     partnerAddress: { host: interconnectServiceName(server.partner), interconnect: ports.interconnect },
     runDir: runDirectory,
-    // There while a partner may need it that has no certificate yet.
-    secretFile: `${secretDirectory}/${secretKey}`,
     handleKeysDirectory,
     tls: {
       directory: secretDirectory,
+      ...(server.spec.certificateSecret === undefined
+        ? {}
+        : { fallbackDirectory: `${secretDirectory}/${fallbackDirectory}` }),
       name: certificateDnsName(server.name, view.observed.namespace),
       partnerName: certificateDnsName(server.partner, view.observed.namespace),
     },
@@ -155,10 +157,6 @@ interface PodVolume {
 /** The ConfigMap that a pod reads. */
 export const configMapOfPod = (pod: Pod): string | null =>
   volumeOfPod(pod, 'config')?.configMap?.name ?? null;
-
-/** The Secret from which a pod has its server's certificate; null: it was made before there were certificates. */
-export const certificateOfPod = (pod: Pod): string | null =>
-  volumeOfPod(pod, 'secret')?.projected?.sources?.[0]?.secret?.name ?? null;
 
 function volumeOfPod(pod: Pod, name: string): PodVolume | undefined {
   const volumes = pod.spec?.['volumes'] as readonly PodVolume[] | undefined;

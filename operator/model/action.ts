@@ -31,7 +31,7 @@ export type Action =
   | (Of & { readonly kind: 'apply'; readonly object: KubernetesObject; readonly expect: 'absent' | 'ours' })
   /** POST. AlreadyExists is success where the name is derived from what is made (pods), a problem elsewhere. */
   | (Of & { readonly kind: 'create'; readonly object: KubernetesObject })
-  /** The shared key of the interconnect: random bytes are no decision, so the executor makes them. */
+  /** A key that signs file handles: random bytes are no decision, so the executor makes them. */
   | (Of & {
       readonly kind: 'createSecret';
       readonly object: KubernetesObject;

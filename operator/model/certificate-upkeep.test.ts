@@ -1,7 +1,7 @@
 // Years in the life of a pair's certificates, and that its servers trust each other all the time, although each learns of
 // a change when its kubelet tells it.
 
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { reconcileCredentials } from '../plan/credentials.ts';
 import { spec, World } from '../plan/world.fixture.ts';
 import { type AuthorityFacts, day, type ServerCertificateFacts, settledMs } from './certificate-upkeep.ts';
@@ -156,51 +156,26 @@ test('what cannot be read is not missing: nothing is made, nothing is forgotten'
   expect(life.done).toEqual([]);
 });
 
-describe('the shared key', () => {
-  /** As the version before made it: the key from a Secret volume, no certificate. */
-  const older = (world: World, server: string): void => {
-    const pod = world.pod(server);
-    const volumes = (pod.spec!['volumes'] as { name: string }[]).map((one) =>
-      one.name === 'secret' ? { name: 'secret', secret: { secretName: 'home-interconnect' } } : one,
-    );
-    world.changePod(pod, { spec: { ...pod.spec, volumes } });
-  };
-  const keyActions = (world: World): string[] =>
-    world
-      .plan()
-      .actions.filter(
-        (action) => JSON.stringify(action).includes('"home-interconnect"') && action.resource === 'secrets',
-      )
-      .map(({ kind, why }) => `${kind}: ${why}`);
-
-  test('is there while a pod of the version before runs, and goes with the last one', () => {
-    const world = World.running();
-    world.observed.credentials = { ...world.observed.credentials, sharedKey: { uid: 'key' } };
-    older(world, 'filer-a');
-    expect(keyActions(world)).toEqual([]);
-    world.remove('pods', world.pod('filer-a').metadata.name!);
-    expect(keyActions(world)).toEqual(['delete: all servers have certificates']);
+test('servers with certificates from elsewhere have the operator’s beside them, which it goes on issuing', () => {
+  const [a, b] = spec.servers;
+  const world = new World({
+    ...spec,
+    servers: [
+      { ...a!, certificateSecret: 'a' },
+      { ...b!, certificateSecret: 'b' },
+    ],
   });
-
-  test('comes back when it is deleted while such a pod runs', () => {
-    const world = World.running();
-    older(world, 'filer-b');
-    expect(keyActions(world)).toEqual([
-      'createSecret: a pod runs that is not recognized by the certificates of now',
-    ]);
-  });
-
-  test('bridges the change to certificates from elsewhere', () => {
-    const world = World.running();
-    const [a, b] = spec.servers;
-    world.changeSpec({
-      servers: [
-        { ...a!, certificateSecret: 'a' },
-        { ...b!, certificateSecret: 'b' },
-      ],
-    });
-    expect(keyActions(world)).toEqual([
-      'createSecret: a pod runs that is not recognized by the certificates of now',
-    ]);
+  const offered = { a: 'offered', b: 'offered' } as const;
+  world.observed.credentials = { ...world.observed.credentials, offered };
+  world.begin();
+  expect(world.observed.credentials.servers).toMatchObject({ 'filer-a': {}, 'filer-b': {} });
+  const volume = (world.pod('filer-a').spec!['volumes'] as { name: string; projected?: object }[]).find(
+    ({ name }) => name === 'secret',
+  );
+  expect(volume?.projected).toMatchObject({
+    sources: [
+      { secret: { name: 'a' } },
+      { secret: { name: 'home-filer-a-tls', optional: true, items: [{ path: 'fallback/tls.crt' }, {}, {}] } },
+    ],
   });
 });

@@ -30,11 +30,9 @@ export const trustedAtAnnotation = 'filerpair.dev/trusted-at';
 export const leaseName = (pair: string, home: string): string => `${pair}-${home}`;
 /** ServiceAccount, Role, RoleBinding and ConfigMap of one server. */
 export const serverObjectName = (pair: string, server: string): string => `${pair}-${server}`;
-/** Secret with the key that the servers shared before they had certificates; there only while one may need it. */
-export const sharedKeyName = (pair: string): string => `${pair}-interconnect`;
 /** Secret with the authority that issues the servers' certificates; no pod sees it. */
 export const authorityName = (pair: string): string => `${pair}-interconnect-ca`;
-/** Secret with the certificate of one server, if the operator issues it. */
+/** Secret with the certificate of one server that the operator issues. */
 export const certificateName = (pair: string, server: string): string => `${pair}-${server}-tls`;
 export const interconnectServiceName = (server: string): string => `${server}-interconnect`;
 /** Under which a server's certificate is known to its partner. */

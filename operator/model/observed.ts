@@ -26,8 +26,6 @@ export const answerKey = (name: string, type: DnsRecordType): string => `${name}
 
 /** What is in the Secrets, but no key. */
 export interface ObservedCredentials extends CertificateFacts {
-  /** The key that servers without certificates share. */
-  readonly sharedKey: { readonly uid: string } | 'absent' | 'unknown';
   /** By name of a Secret that the spec names: whether it is there, and offered to the pair. */
   readonly offered: Readonly<Record<string, 'offered' | 'not offered' | 'absent' | 'unknown'>>;
   /** The keys that sign file handles. */

@@ -17,9 +17,7 @@ export function withSecret(
   now: number,
   resourceVersion: string,
 ): ObservedCredentials {
-  if (action.kind === 'createSecret' && action.object.metadata.name?.endsWith('-handle-keys') === true)
-    return { ...credentials, handleKeys: 'there' };
-  if (action.kind === 'createSecret') return { ...credentials, sharedKey: { uid: `key-${resourceVersion}` } };
+  if (action.kind === 'createSecret') return { ...credentials, handleKeys: 'there' };
   if (action.kind === 'makeAuthority') {
     const before = credentials.authority as AuthorityFacts;
     const keeps = action.previous === 'the one that signs now';

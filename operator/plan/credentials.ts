@@ -1,12 +1,11 @@
 // The Secrets of a pair. One has the keys that sign file handles: it is made once and stays with the claims, since without it the
-// handles that clients hold end. The others are how the two servers recognize each other: certificates, and for as long as a pod
-// runs that cannot be recognized by the certificate of now (an older version, or certificates from elsewhere before), the key that
-// all have shared before. So no change of this kind ever parts the two servers, and the key ends with the last such pod.
+// handles that clients hold end. The others hold the certificates by which the two servers recognize each other. Servers with
+// certificates from elsewhere have the operator's as well: so a change of issuer never parts them while they restart one by one.
 
 import { handleKeysName } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { ownerReference, pairLabels } from '../desired/owned.ts';
-import { certificateOfPod, certificateSecretName, handleKey, secretKey } from '../desired/server-config.ts';
+import { handleKey } from '../desired/server-config.ts';
 import type { Action } from '../model/action.ts';
 import {
   authorityLifetimeMs,
@@ -19,7 +18,6 @@ import {
   certificateDnsName,
   certificateName,
   issuedAtAnnotation,
-  sharedKeyName,
   trustedAtAnnotation,
 } from '../model/names.ts';
 import type { View } from '../model/view.ts';
@@ -30,13 +28,10 @@ export interface Credentials {
 }
 
 export function reconcileCredentials(view: View): Credentials {
-  const key = [...handleKeys(view), ...sharedKey(view)];
-  if (view.servers.some(({ spec }) => spec.certificateSecret !== undefined))
-    return { actions: key, wakeAt: null };
   const steps = certificateUpkeep(view.observed.credentials, view.now);
   // One step is seen before the next: nobody tells when a Secret changes.
   const wakeAt = steps.length === 0 ? null : view.now;
-  return { actions: [...key, ...steps.map((step) => action(view, step))], wakeAt };
+  return { actions: [...handleKeys(view), ...steps.map((step) => action(view, step))], wakeAt };
 }
 
 /** Without them no pod starts. Not owned by the FilerPair: the next one on the same claims serves the same handles. */
@@ -47,30 +42,6 @@ function handleKeys(view: View): Action[] {
   const why = 'file handles are signed with a key of the pair';
   return [{ kind: 'createSecret', resource: 'secrets', object, key: handleKey, size: 32, why }];
 }
-
-function sharedKey(view: View): Action[] {
-  const { sharedKey: seen } = view.observed.credentials;
-  const name = sharedKeyName(view.observed.name);
-  if (seen === 'unknown') return [];
-  if (seen === 'absent') {
-    if (!keyNeeded(view)) return [];
-    const why = 'a pod runs that is not recognized by the certificates of now';
-    const object = secret(view, name);
-    return [{ kind: 'createSecret', resource: 'secrets', object, key: secretKey, size: 32, why }];
-  }
-  if (keyNeeded(view)) return [];
-  const why = 'all servers have certificates';
-  const { namespace } = view.observed;
-  return [{ kind: 'delete', resource: 'secrets', namespace, name, uid: seen.uid, why }];
-}
-
-/** A pod that ends counts too: until it has, it has something to say. */
-const keyNeeded = (view: View): boolean =>
-  view.servers.some((server) =>
-    server.pods.some(
-      ({ pod, state }) => state !== 'Ended' && certificateOfPod(pod) !== certificateSecretName(view, server),
-    ),
-  );
 
 function action(view: View, step: CertificateStep): Action {
   const { name: pair, namespace } = view.observed;

@@ -86,7 +86,6 @@ export class World {
       nodeRoom: {},
       volumeFences: {},
       credentials: {
-        sharedKey: 'absent',
         handleKeys: 'absent',
         authority: 'absent',
         servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
@@ -377,8 +376,6 @@ export class World {
         return;
       case 'delete':
         if (action.resource === 'pods') this.markDeleted(action.uid);
-        else if (action.resource === 'secrets')
-          this.observed.credentials = { ...this.observed.credentials, sharedKey: 'absent' };
         else if (action.resource === 'persistentVolumeClaims') {
           const claim = this.observed.claims[action.name] as Claim;
           const deletionTimestamp = new Date(this.now).toISOString();

@@ -5,7 +5,7 @@
 import { handleKeysName, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
-import { authorityName, certificateDnsName, certificateName, sharedKeyName } from '../model/names.ts';
+import { authorityName, certificateDnsName, certificateName } from '../model/names.ts';
 import type { FilerPairObject, Pod } from '../model/objects.ts';
 import type { ObservedCredentials } from '../model/observed.ts';
 import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
@@ -15,7 +15,6 @@ import type { DirectRead } from './direct-read.ts';
 const AGE_MS_MAX = 60_000;
 
 const UNKNOWN: ObservedCredentials = {
-  sharedKey: 'unknown',
   handleKeys: 'unknown',
   authority: 'unknown',
   servers: {},
@@ -84,8 +83,7 @@ export class SecretsRead {
             ? 'offered'
             : 'not offered';
     }
-    const [key, handles, authority, ...certificates] = await Promise.all([
-      mine(sharedKeyName(name)),
+    const [handles, authority, ...certificates] = await Promise.all([
       mine(handleKeysName(name)),
       mine(authorityName(name)),
       ...specs.map((server) => mine(certificateName(name, server.name))),
@@ -102,7 +100,6 @@ export class SecretsRead {
       return [server, seen] as const;
     });
     return {
-      sharedKey: typeof key === 'string' ? key : { uid: key.metadata.uid ?? '' },
       handleKeys: typeof handles === 'string' ? handles : 'there',
       authority: facts,
       servers: Object.fromEntries(servers),
