@@ -30,6 +30,7 @@
 // refused, or has been silent for `unprovenWaitMs`.
 import type { PortRole } from './transport-address.ts';
 
+/** How the client searches for the serving port. All times are ms; `ATTEMPTS_DEFAULTS` has the defaults. */
 export interface AttemptsOptions {
   /** Silence with a call outstanding that starts the doubt, in ms. */
   readonly patienceMs: number;
@@ -46,6 +47,7 @@ export interface AttemptsOptions {
    * most after it has doubled with each replacement.
    */
   readonly samePortPatienceMs: number;
+  /** Upper limit of `samePortPatienceMs` as it doubles. */
   readonly samePortPatienceMsMax: number;
   /** How long an unproven answer from the secondary port waits for the primary port, in ms. */
   readonly unprovenWaitMs: number;
@@ -54,8 +56,11 @@ export interface AttemptsOptions {
    * intervalMsMax until eagerMs have passed.
    */
   readonly intervalMs: number;
+  /** Upper limit of the growing interval. */
   readonly intervalMsMax: number;
+  /** How long attempts come at `intervalMs`. */
   readonly hastyMs: number;
+  /** From here on attempts back off up to `backOffMsMax`. */
   readonly eagerMs: number;
   /** Interval at most when the search takes longer, or when adopted connections die without an answer. */
   readonly backOffMsMax: number;

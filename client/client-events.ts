@@ -6,6 +6,7 @@ import type { ConnectionEvent } from './failover-connection.ts';
 import { tell } from './listeners.ts';
 import type { CallRecord } from './rpc-client.ts';
 
+/** Events of a FilerPairClient, by name with their arguments. */
 export type ClientEvents = {
   /** Losses, doubts and adoptions of connections: the failovers as this client sees them. */
   connection: [event: ConnectionEvent];

@@ -11,12 +11,18 @@ import { FileType } from './stats.ts';
 /** `buffer`: names as bytes, also those that are no UTF-8. */
 export type NameEncoding = BufferEncoding | 'buffer' | null;
 
+/**
+ * An entry of a directory: fs.Dirent.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fsdirent
+ */
 export class Dirent<NameType extends string | Buffer = string> extends FileType {
   readonly name: NameType;
   /** On the server. */
   readonly parentPath: string;
   /** What the server said in the listing. */
   readonly attributes: fattr3;
+  /** For Nfs3Client; not in Node. */
   readonly nfsHandle: nfs_fh3;
 
   constructor(name: NameType, parentPath: string, attributes: fattr3, nfsHandle: nfs_fh3) {
@@ -73,7 +79,11 @@ async function completed(nfs: Nfs3Client, dir: nfs_fh3, entry: DirectoryEntry, o
   }
 }
 
-/** A directory that is read entry by entry; fs.Dir. */
+/**
+ * A directory that is read entry by entry: fs.Dir.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fsdir
+ */
 export class Dir<NameType extends string | Buffer = string> implements AsyncIterable<Dirent<NameType>> {
   /** On the server. */
   readonly path: string;

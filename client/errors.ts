@@ -16,7 +16,11 @@ export interface ErrorContext {
   readonly cause?: unknown;
 }
 
-/** Base of all errors of this library. */
+/**
+ * Base of all errors of this library, with the properties of a system error of Node.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/errors.html#class-systemerror
+ */
 export class FilerPairError extends Error {
   /** `ENOENT`, `ESTALE`, `ETIMEDOUT`, ...: what a program decides by. */
   readonly code: string;

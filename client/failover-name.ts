@@ -12,6 +12,7 @@ export const SECONDARY_PORT = 2050;
 const LABEL_LENGTH_MAX = 63;
 const NAME_LENGTH_MAX = 253;
 
+/** The name of the secondary port, or why none can be computed. */
 export type FailoverName =
   | { readonly kind: 'Name'; readonly name: string }
   /** An address has no name to append to: the failover address must be given explicitly. */
@@ -45,10 +46,15 @@ export function isAddress(server: string): boolean {
   return /^(\d+|0x[0-9a-f]*)$/i.test(labels[labels.length - 1] ?? '');
 }
 
+/** Where one server and its partner are reached. */
 export interface ServerLocation {
+  /** DNS name or IP address of the server. */
   readonly server: string;
+  /** 1 to 65535; default: `PRIMARY_PORT` (2049). */
   readonly primaryPort?: number | undefined;
+  /** 1 to 65535; default: `SECONDARY_PORT` (2050). */
   readonly secondaryPort?: number | undefined;
+  /** Appended to the first label of the server name; default: `FAILOVER_SUFFIX`. */
   readonly suffix?: string | undefined;
   /** Host of the secondary port, instead of the computed name. */
   readonly failoverHost?: string | undefined;

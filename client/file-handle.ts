@@ -27,6 +27,11 @@ export interface FileAccess {
   readonly sizes: IoSizes;
 }
 
+/**
+ * Options of FileHandle.read().
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#filehandlereadoptions
+ */
 export interface ReadOptions<Target extends NodeJS.ArrayBufferView> extends OperationOptions {
   readonly buffer?: Target;
   /** In the buffer, bytes. */
@@ -36,6 +41,11 @@ export interface ReadOptions<Target extends NodeJS.ArrayBufferView> extends Oper
   readonly position?: number | bigint | null | undefined;
 }
 
+/**
+ * Options of FileHandle.write(): offset and length in the buffer and position in the file, in bytes.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#filehandlewritebuffer-options
+ */
 export interface WriteOptions extends OperationOptions {
   readonly offset?: number | null | undefined;
   readonly length?: number | null | undefined;
@@ -46,10 +56,16 @@ export type TextOptions =
   | (OperationOptions & { readonly encoding?: BufferEncoding | null })
   | BufferEncoding
   | null;
+/** Seconds since 1970, as a number or text, or a Date. */
 export type Time = number | string | Date;
 
 const BUFFER_SIZE = 16 * 1024;
 
+/**
+ * An open file: fs.FileHandle. Methods reject with the errors of FilerPairClient.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-filehandle
+ */
 export class FileHandle extends EventEmitter<{ close: [] }> {
   /** On the server. */
   readonly path: string;
@@ -318,6 +334,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     if ((await this.#attributes(operation)).size > 0) await this.#set({ size: 0 }, operation);
   }
 
+  /** What was written is on the disk of the server. Not in Node. */
   async commit(operation: Operation): Promise<void> {
     await operation.within(this.#file.writer.commit());
   }

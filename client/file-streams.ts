@@ -17,11 +17,13 @@ interface StreamOptions {
   readonly callTimeoutMs?: number | undefined;
 }
 
+/** Options of createReadStream(); positions are bytes. */
 export interface ReadStreamOptions extends StreamOptions {
   /** Last byte; default: to the end that the file has when that is reached. */
   readonly end?: number | undefined;
 }
 
+/** Options of createWriteStream(). */
 export interface WriteStreamOptions extends StreamOptions {}
 
 /** The file below: a FileHandle. */
@@ -44,6 +46,11 @@ type Done = (error?: Error | null) => void;
 
 const HIGH_WATER_MARK = 4 * 1024 * 1024;
 
+/**
+ * A file as a stream: fs.ReadStream.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fsreadstream
+ */
 export class ReadStream extends Readable {
   readonly path: string;
   /** Bytes handed out. */
@@ -106,7 +113,11 @@ export class ReadStream extends Readable {
   }
 }
 
-/** 'finish' is emitted when everything is on the disk. */
+/**
+ * fs.WriteStream; 'finish' is emitted when everything is on the disk of the server.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fswritestream
+ */
 export class WriteStream extends Writable {
   readonly path: string;
   /** Bytes taken over from the stream. */

@@ -18,6 +18,7 @@ import { type Extent, ExtentMap } from './extent-map.ts';
 import type { Nfs3Client } from './nfs3-client.ts';
 import { Operation } from './operation.ts';
 
+/** How a FileWriter splits and bounds its WRITEs. */
 export interface FileWriterOptions {
   /** Bytes of one WRITE: the server's wtpref. */
   readonly writeSize: number;

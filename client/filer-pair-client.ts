@@ -58,12 +58,15 @@ import { BigIntStats, type StatFs, Stats } from './stats.ts';
 import type { PortRole } from './transport-address.ts';
 import { type NfsUrl, parseNfsUrl } from './url.ts';
 
+/** Options of a FilerPairClient. */
 export interface ClientOptions {
   /** Default: the user of this process. */
   readonly identity?: Identity | undefined;
   /** Longest wait for one reply, in ms. Default: any outage is waited through, like a hard mount. */
   readonly callTimeoutMs?: number | undefined;
+  /** Looks up names; default: the hosts file and DNS of this system. */
   readonly resolver?: Resolver | undefined;
+  /** Changes of the search for the serving port. */
   readonly attempts?: Partial<AttemptsOptions> | undefined;
 }
 
@@ -71,18 +74,29 @@ export interface BigIntOption extends OperationOptions {
   readonly bigint?: boolean | undefined;
 }
 
+/**
+ * Options of readdir() and opendir().
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#fspromisesreaddirpath-options
+ */
 export interface ReaddirOptions extends OperationOptions {
   readonly encoding?: NameEncoding | undefined;
   readonly withFileTypes?: boolean | undefined;
   readonly recursive?: boolean | undefined;
 }
 
+/**
+ * Options of mkdir().
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#fspromisesmkdirpath-options
+ */
 export interface MkdirOptions extends OperationOptions {
   readonly mode?: number | undefined;
   /** Missing parents too; what is there already is no error. */
   readonly recursive?: boolean | undefined;
 }
 
+/** Options of rm(). */
 export interface RmOptions extends OperationOptions {
   /** What is not there is no error. */
   readonly force?: boolean | undefined;
@@ -90,6 +104,11 @@ export interface RmOptions extends OperationOptions {
   readonly recursive?: boolean | undefined;
 }
 
+/**
+ * Options of writeFile() and appendFile(), or an encoding.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#fspromiseswritefilefile-data-options
+ */
 export type WriteFileOptions =
   | (OperationOptions & {
       readonly encoding?: BufferEncoding | null | undefined;
@@ -117,6 +136,14 @@ interface Connected {
   readonly access: FileAccess;
 }
 
+/**
+ * One export of a FilerPair, with the methods of node:fs/promises. Paths are relative to the URL.
+ *
+ * Methods reject with a FilerPairError whose `code` is that of node:fs (`ENOENT`, ...), with a CallTimeout (`ETIMEDOUT`), an AbortError, or a
+ * ClientClosed. Without a time limit a call waits through any outage.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#promises-api
+ */
 export class FilerPairClient extends EventEmitter<ClientEvents> {
   readonly #target: NfsUrl;
   readonly #identity: Identity;

@@ -12,8 +12,11 @@ import { XdrWriter } from '../protocol/xdr.ts';
 /** The largest ID that a user or group can have: 2^32 - 1 means "none" to every Unix. */
 export const ID_MAX = 0xfffffffe;
 
+/** The user as whom calls are made (AUTH_SYS, RFC 5531 appendix A). */
 export interface Identity {
+  /** 0 to 2^32 - 2. */
   readonly uid: number;
+  /** 0 to 2^32 - 2. */
   readonly gid: number;
   /** Further groups; AUTH_SYS carries sixteen. */
   readonly gids: readonly number[];

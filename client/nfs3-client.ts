@@ -31,7 +31,11 @@ const JUKEBOX_WAIT_MS_MAX = 5000;
 /** Names are bytes on the wire; a string is sent as UTF-8. */
 export type Name = string | Uint8Array;
 
-/** A file, directory or other object with the attributes that came with it. */
+/**
+ * A file, directory or other object with the attributes that came with it (RFC 1813 §2.5).
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc1813#section-2.5
+ */
 export interface Found {
   readonly handle: nfs_fh3;
   readonly attributes: fattr3;
@@ -40,6 +44,11 @@ export interface Found {
 /** `Unchecked` takes what is there, `Guarded` refuses it, `Exclusive` refuses it and survives a lost reply. */
 export type CreateMode = 'Unchecked' | 'Guarded' | 'Exclusive';
 
+/**
+ * An entry of a directory (entryplus3).
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc1813#section-3.3.17
+ */
 export interface DirectoryEntry {
   /** The name as text; undecodable bytes are replaced, `nameBytes` has them all. */
   readonly name: string;
@@ -63,11 +72,17 @@ export interface WriteResult {
   readonly verifier: Uint8Array;
 }
 
+/** Attributes to set (sattr3, RFC 1813 §2.5.3); those that are absent stay as they are. */
 export type Attributes = Partial<sattr3>;
 
 /** Limits of this call, or the operation that it is a part of. */
 export type CallOptions = Operation | OperationOptions;
 
+/**
+ * The procedures of NFSv3, one method each. Methods reject with an NfsError that has the status of the reply.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc1813#section-3.3
+ */
 export class Nfs3Client {
   readonly #rpc: RpcClient;
   readonly #admit: () => void;

@@ -2,6 +2,7 @@
 // makes are given it.
 import { AbortError, CallTimeout, type ErrorContext } from './errors.ts';
 
+/** Limits of one operation. */
 export interface OperationOptions {
   /**
    * Ends the wait: the operation rejects with an AbortError. Its memory is the caller's again, but what was sent may

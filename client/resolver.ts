@@ -17,6 +17,7 @@ interface Known {
   failure: unknown;
 }
 
+/** Looks up names and remembers the last answer, for when the next lookup fails. */
 export class Resolver {
   readonly #lookup: Lookup;
   readonly #now: () => number;

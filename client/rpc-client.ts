@@ -33,11 +33,15 @@ export interface Procedure<Args, Res> {
   readonly decodeRes: (r: XdrReader) => Res;
 }
 
-/** A finished call, for who measures. Times are ms of performance.now(). */
+/** A finished call. Times are ms of performance.now(). */
 export interface CallRecord {
+  /** Transaction ID (RFC 5531 §9). */
   readonly xid: number;
+  /** Of the procedure: `GETATTR`. */
   readonly name: string;
+  /** When the call was made. */
   readonly sentAtMs: number;
+  /** When its reply came. */
   readonly answeredAtMs: number;
   /** Where the answer came from. */
   readonly port: PortRole | null;

@@ -53,7 +53,11 @@ export abstract class FileType {
   }
 }
 
-/** fs.Stats. NFSv3 knows no time of birth: `birthtime` is `ctime`. `ino` is exact up to 2^53: else use bigint. */
+/**
+ * fs.Stats. NFSv3 has no time of birth: `birthtime` is `ctime`. `ino` is exact up to 2^53; BigIntStats has all bits.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fsstats
+ */
 export class Stats extends FileType {
   /** What the server said. */
   readonly attributes: fattr3;
@@ -105,7 +109,11 @@ export class Stats extends FileType {
   }
 }
 
-/** fs.BigIntStats: numbers that no double holds, and times in nanoseconds. */
+/**
+ * fs.BigIntStats: all bits of each number, and times in nanoseconds.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fsstats
+ */
 export class BigIntStats extends FileType {
   readonly attributes: fattr3;
   readonly dev: bigint;
@@ -163,7 +171,11 @@ export class BigIntStats extends FileType {
   }
 }
 
-/** fs.StatsFs: space and files of a volume. */
+/**
+ * fs.StatFs: space and files of a volume.
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fsstatfs
+ */
 export interface StatFs {
   /** The magic number of NFS on Linux. */
   readonly type: number;

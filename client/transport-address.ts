@@ -5,18 +5,22 @@
 /** What tells several data access ports at one address apart. Over TCP it is the port number. */
 export type Discriminator = { readonly kind: 'TcpPort'; readonly port: number };
 
-/** `address` is a DNS name or an IP address (IPv6 without brackets). */
+/** Where a data access port is. */
 export interface TransportAddress {
+  /** A DNS name or an IP address (IPv6 without brackets). */
   readonly address: string;
+  /** Which of the ports at that address. */
   readonly discriminator: Discriminator;
 }
 
 /** The two data access ports through which one disk set can be reached; at most one is open at a time. */
 export type PortRole = 'primary' | 'secondary';
 
-/** Both ways to one disk set. `secondary` is null for a server that has no partner (any plain NFS server). */
+/** Both ways to one disk set. */
 export interface Endpoints {
+  /** Where its home server serves it. */
   readonly primary: TransportAddress;
+  /** Where the partner serves it; null: the server has no partner (any plain NFS server). */
   readonly secondary: TransportAddress | null;
 }
 

@@ -5,18 +5,23 @@ import { endpointsOf, type ServerLocation } from './failover-name.ts';
 import { ID_MAX } from './identity.ts';
 import type { Endpoints } from './transport-address.ts';
 
+/** A parsed `nfs://` URL. */
 export interface NfsUrl {
+  /** The host as written. */
   readonly server: string;
+  /** Where its disk set can be reached. */
   readonly endpoints: Endpoints;
   /** Absolute, starts with `/`, no empty components, no trailing slash (except `/` itself). Not yet split. */
   readonly path: string;
-  /** User and group that the calls name; undefined = those of the calling process. */
+  /** User that the calls name, 0 to 2^32 - 2; default: that of the calling process. */
   readonly uid?: number;
+  /** Its group, in the same range. */
   readonly gid?: number;
   /** MOUNT protocol on a port of its own: only for servers that are not a FilerPair. */
   readonly mountPort?: number;
 }
 
+/** The URL, or what is wrong with it. */
 export type ParsedUrl =
   | { readonly ok: true; readonly url: NfsUrl }
   | { readonly ok: false; readonly reason: string };
