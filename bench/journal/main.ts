@@ -49,7 +49,7 @@ async function measure(type: FileSystemType): Promise<void> {
         await startFilerpair(directory!, {
           nodeArguments: [],
           data: data!,
-          settings: { testing: MODES[mode] },
+          failpoints: MODES[mode],
         }),
       );
     }

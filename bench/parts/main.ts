@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { WorkloadName } from '../generator/messages.ts';
-import { startFilerpair } from '../servers/filerpair.ts';
+import { type FilerpairOptions, startFilerpair } from '../servers/filerpair.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
 import { compareVariants } from '../variants.ts';
 
@@ -22,13 +22,21 @@ const { values } = parseArgs({
 });
 
 const AS_IT_IS = 'as it is';
-const PARTS: readonly { name: string; without: object; workloads: readonly WorkloadName[] }[] = [
+const PARTS: readonly {
+  name: string;
+  without: Partial<FilerpairOptions>;
+  workloads: readonly WorkloadName[];
+}[] = [
   {
     name: 'no figures',
-    without: { testing: { uncounted: true } },
+    without: { failpoints: { uncounted: true } },
     workloads: ['getattr', 'read4k', 'write4k'],
   },
-  { name: 'never awake', without: { threads: { stayAwake: false } }, workloads: ['getattr1x1', 'read4k1x1'] },
+  {
+    name: 'never awake',
+    without: { settings: { threads: { stayAwake: false } } },
+    workloads: ['getattr1x1', 'read4k1x1'],
+  },
 ];
 
 const CACHE = join(import.meta.dirname, '../../.cache');
@@ -44,7 +52,7 @@ async function compare({ name, without, workloads }: (typeof PARTS)[number]): Pr
     ] as const) {
       const own = join(directory, variant.replaceAll(' ', '-'));
       mkdirSync(own);
-      servers.set(variant, await startFilerpair(own, { nodeArguments: [], settings }));
+      servers.set(variant, await startFilerpair(own, { nodeArguments: [], ...settings }));
     }
     for (const workload of workloads) {
       const single = workload.endsWith('1x1');

@@ -4,6 +4,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificateFiles, writeCertificates } from '../../fileserver/interconnect/certificates.fixture.ts';
+import { FAILPOINT_ARGUMENTS, failpointVariable } from '../../fileserver/system/failpoints.fixture.ts';
+import type { Failpoints } from '../../fileserver/system/failpoints.ts';
 import { freePorts } from '../../testing/free-ports.ts';
 import { startProcess } from './child-process.ts';
 import type { ServerUnderTest } from './server-under-test.ts';
@@ -27,6 +29,7 @@ export interface FilerpairOptions {
   data?: string;
   /** Fields of its configuration that are not as usual. */
   settings?: object;
+  failpoints?: Failpoints;
 }
 
 /** `directory` gets its volumes, configuration, witness and log. */
@@ -49,8 +52,13 @@ export async function startFilerpair(directory: string, options: FilerpairOption
   );
   const built = options.built === true;
   const main = join(options.checkout ?? ROOT, built ? 'dist/fileserver/main.js' : 'fileserver/main.ts');
-  const args = [...options.nodeArguments, main, '--config', file];
-  const environment = built ? IMAGE_ENVIRONMENT : {};
+  const on = options.failpoints;
+  const preload = on === undefined ? [] : FAILPOINT_ARGUMENTS;
+  const args = [...options.nodeArguments, ...preload, main, '--config', file];
+  const environment = {
+    ...(built ? IMAGE_ENVIRONMENT : {}),
+    ...(on === undefined ? {} : failpointVariable(on)),
+  };
   const server = await startProcess(process.execPath, args, join(directory, 'output.log'), environment);
   const port = ports[0];
   try {

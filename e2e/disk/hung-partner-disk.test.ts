@@ -38,7 +38,7 @@ afterEach(async () => {
 }, TIMEOUT_MS);
 
 async function startWithHungPartnerDisk(): Promise<Running> {
-  pair = await Pair.create({}, () => ({ stopMs: STOP_MS }));
+  pair = await Pair.create(() => ({ stopMs: STOP_MS }));
   const config = JSON.parse(readFileSync(pair.configFile('filer-b'), 'utf8'));
   config.diskSets['filer-a'].volumes[0].path = join(mounted.path, 'data');
   pair.reconfigure('filer-b', config);

@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, writeSy
 import { join } from 'node:path';
 import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
-import type { DataThreadTesting } from '../../fileserver/threads/messages.ts';
+import type { Failpoints } from '../../fileserver/system/failpoints.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import { applyAll, applySome, type CrashPoint, crashPoints, durableBefore } from './crash-states.ts';
 import { type DiskEvent, monotonicMs } from './disk-log.ts';
@@ -46,7 +46,7 @@ export interface Recording {
 export interface RecordingOptions {
   readonly chains: number;
   readonly forMs: number;
-  readonly testing: DataThreadTesting;
+  readonly testing: Failpoints;
   readonly mountOptions: readonly string[];
   readonly seed: number;
 }

@@ -43,7 +43,7 @@ async function start(volumeStalledMs: number) {
   directory = workDirectory();
   const image = join(directory, 'image');
   makeImage(image, 'ext4');
-  pair = await Pair.create({}, () => ({ volumeStalledMs }));
+  pair = await Pair.create(() => ({ volumeStalledMs }));
   const path = join(pair.directory, 'volumes/filer-a/data');
   mkdirSync(path, { recursive: true });
   mounted = new LoopMount('ext4', image, path);

@@ -41,7 +41,7 @@ let versions = 1;
 const count = (running: Running, text: string): number => running.output().split(text).length - 1;
 
 it('exchanges certificates and authority while it serves, and a crash is still known at once', async () => {
-  pair = await Pair.create({}, withTls);
+  pair = await Pair.create(withTls);
   const [old, young] = [
     await makeAuthority('home', Date.now(), 1e9),
     await makeAuthority('home', Date.now(), 1e9),

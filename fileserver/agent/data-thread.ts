@@ -38,7 +38,6 @@ export class DataThread {
 
   constructor(setup: DataThreadSetup) {
     this.#setup = setup;
-    const { testing } = setup.config;
     const threads = threadCounts(setup.config);
     const board = ThreadBoard.allocate(threadCount(threads));
     const metrics = new SharedArrayBuffer(metricsSize(threads));
@@ -53,7 +52,6 @@ export class DataThread {
       metrics,
       stayAwake: setup.config.threads.stayAwake,
       volumes: { own: volumesOf(setup.config, 'own'), partner: volumesOf(setup.config, 'partner') },
-      ...(testing === undefined ? {} : { testing }),
     } as DataThreadOptions;
     this.#worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
     this.#worker.on('message', setup.received);

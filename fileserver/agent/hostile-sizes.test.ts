@@ -40,7 +40,7 @@ let pair: Pair;
 const running = new Map<Server, Running>();
 
 beforeAll(async () => {
-  pair = await Pair.create({}, () => ({ timing: PATIENT }));
+  pair = await Pair.create(() => ({ timing: PATIENT }));
   for (const server of servers) {
     pair.startSentinel(server);
     running.set(server, pair.startServer(server));

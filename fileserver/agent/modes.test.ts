@@ -35,7 +35,7 @@ async function ask(server: Server, method: 'GET' | 'POST', path: string, body: o
 }
 
 it('in maintenance moves nothing by itself, and says so in the dry run; afterwards it does', async () => {
-  pair = await Pair.create({}, () => ({ timing }));
+  pair = await Pair.create(() => ({ timing }));
   for (const server of servers) pair.startSentinel(server);
   const [a] = servers.map((server) => pair.startServer(server));
   await pair.paired();
@@ -61,7 +61,7 @@ it('in maintenance moves nothing by itself, and says so in the dry run; afterwar
 });
 
 it('maintenance is confirmed once both Leases have it, and not before', async () => {
-  pair = await Pair.create({}, () => ({ timing }));
+  pair = await Pair.create(() => ({ timing }));
   for (const server of servers) pair.startServer(server);
   await pair.paired();
   const directory = join(pair.directory, 'witness');
@@ -79,7 +79,7 @@ it('maintenance is confirmed once both Leases have it, and not before', async ()
 });
 
 it('takes over by force where nobody can prove that the acknowledger is dead, and records the reason', async () => {
-  pair = await Pair.create({}, () => ({ timing }));
+  pair = await Pair.create(() => ({ timing }));
   const [a, b] = servers.map((server) => pair.startServer(server));
   await pair.paired();
   // Holder and acknowledger die at once, unseen; what comes back in another place has no proof of either.
@@ -111,7 +111,7 @@ it('takes over by force where nobody can prove that the acknowledger is dead, an
 
 it('gives back by itself once the home server has been heard for as long as the policy says', async () => {
   const policy = { giveback: { mode: 'Automatic', afterMs: 1000 } };
-  pair = await Pair.create({}, () => ({ policy, timing }));
+  pair = await Pair.create(() => ({ policy, timing }));
   for (const server of servers) pair.startSentinel(server);
   const [a] = servers.map((server) => pair.startServer(server));
   await pair.paired();

@@ -65,10 +65,7 @@ export class Pair {
   }
 
   /** `more`: further fields of a server's configuration. */
-  static async create(
-    testing: Partial<Record<Server, object>> = {},
-    more: (server: Server, directory: string) => object = () => ({}),
-  ): Promise<Pair> {
+  static async create(more: (server: Server, directory: string) => object = () => ({})): Promise<Pair> {
     const directory = mkdtempSync(join(tmpdir(), 'filerpair-pair-'));
     const ports = { 'filer-a': await portsOfServer(), 'filer-b': await portsOfServer() };
     const relays = {
@@ -77,7 +74,7 @@ export class Pair {
     };
     const pair = new Pair(directory, ports, relays);
     await writeCertificates(directory);
-    for (const server of servers) pair.#configure(server, testing[server], more(server, directory));
+    for (const server of servers) pair.#configure(server, more(server, directory));
     return pair;
   }
 
@@ -186,7 +183,7 @@ export class Pair {
     return running;
   }
 
-  #configure(server: Server, testing: object | undefined, more: object): void {
+  #configure(server: Server, more: object): void {
     const partner = partnerOf(server);
     const diskSet = (home: Server) => {
       const path = join(this.directory, 'volumes', home, 'data');
@@ -208,7 +205,6 @@ export class Pair {
       witness: { kind: 'embedded', directory: join(this.directory, 'witness') },
       diskSets: { 'filer-a': diskSet('filer-a'), 'filer-b': diskSet('filer-b') },
       log: { level: 'debug', format: 'text' },
-      ...(testing === undefined ? {} : { testing }),
       ...more,
     };
     mkdirSync(join(this.directory, server), { recursive: true });

@@ -32,7 +32,7 @@ async function lostLines(): Promise<number> {
 }
 
 it('a server whose log nobody reads any more serves on, and counts the lines that are lost', async () => {
-  pair = await Pair.create({}, () => ({ stopMs }));
+  pair = await Pair.create(() => ({ stopMs }));
   const [a] = servers.map((server) => pair.startServer(server));
   await pair.paired();
   expect(await lostLines()).toBe(0);
@@ -46,7 +46,7 @@ it('a server whose log nobody reads any more serves on, and counts the lines tha
 });
 
 it('a server whose log is a file on a full disk starts, serves, and counts the lines that are lost', async () => {
-  pair = await Pair.create({}, () => ({ stopMs }));
+  pair = await Pair.create(() => ({ stopMs }));
   const full = openSync('/dev/full', 'w');
   const a = pair.startServer('filer-a', full);
   closeSync(full);
@@ -60,7 +60,7 @@ it('a server whose log is a file on a full disk starts, serves, and counts the l
 it.runIf(process.getuid!() === 0)(
   'a server whose run directory is full starts, serves, and stops',
   async () => {
-    pair = await Pair.create({}, () => ({ stopMs }));
+    pair = await Pair.create(() => ({ stopMs }));
     const runDir = join(pair.directory, 'filer-a');
     const config = readFileSync(pair.configFile('filer-a'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32k', 'tmpfs', runDir]);

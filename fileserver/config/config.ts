@@ -8,7 +8,6 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { ClientNetworks } from '../exports/client-networks.ts';
 import { parseExportDirectory } from '../exports/export-directory.ts';
-import { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 
 const serverName = z
   .string()
@@ -109,8 +108,6 @@ const policy = z.strictObject({
     .prefault({}),
 });
 
-const operationStep = z.enum(OperationStep);
-
 const schema = z
   .strictObject({
     pair: serverName,
@@ -170,15 +167,6 @@ const schema = z
         format: z.enum(['json', 'text']).default('json'),
       })
       .prefault({}),
-    /** Only for tests of the server itself. */
-    testing: z
-      .strictObject({
-        killAt: z.strictObject({ operation: z.string(), step: operationStep }).optional(),
-        journalDisabled: z.boolean().optional(),
-        intents: z.enum(['flush', 'unwritten']).optional(),
-        uncounted: z.boolean().optional(),
-      })
-      .optional(),
   })
   .check((context) => {
     for (const [path, message] of contradictions(context.value)) {

@@ -2,14 +2,16 @@
  * A data path with all its threads in a process of its own, which a test starts with other privileges or limits: by way of a
  * command such as `prlimit --nofile=1024:1024`. Run as a program, it is that process.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import type { CloseMode, DataThreadTesting, FromDataThread, OpenMessage } from '../threads/messages.ts';
+import type { Failpoints } from '../system/failpoints.ts';
+import type { CloseMode, FromDataThread, OpenMessage } from '../threads/messages.ts';
 import { TestDataThread } from './data-thread.fixture.ts';
 import { type ReadableCheckout, readableCheckout } from './readable-checkout.fixture.ts';
 
 interface Order {
-  readonly testing: DataThreadTesting | null;
+  readonly testing: Failpoints | null;
   readonly open: OpenMessage | null;
   readonly close: CloseMode | null;
 }
@@ -44,7 +46,7 @@ export class ConfinedServer {
   }
 
   /** Resolves with the port. Throws why it does not serve. */
-  async open(open: OpenMessage, testing: DataThreadTesting | null = null): Promise<number> {
+  async open(open: OpenMessage, testing: Failpoints | null = null): Promise<number> {
     this.#child.send({ testing, open, close: null } satisfies Order);
     const answer = await this.next(({ kind }) => kind === 'opened' || kind === 'openFailed');
     if (answer.kind === 'opened') return answer.port;

@@ -3,9 +3,11 @@
  * the next owner with the same XID. Each chain of calls is such that any call executed twice, or lost after it was
  * answered, makes it or a later one fail: so "all succeed" is the whole check.
  */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import * as nfs from '../../protocol/nfs3.ts';
-import type { DataThreadTesting, FromDataThread } from '../threads/messages.ts';
+import type { Failpoints } from '../system/failpoints.ts';
+import type { FromDataThread } from '../threads/messages.ts';
 import { mount, openMessage } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
@@ -21,7 +23,7 @@ class Owner {
     this.exited = new Promise((resolve) => this.#child.once('exit', () => resolve()));
   }
 
-  open(path: string, epoch: number, testing: DataThreadTesting): Promise<number> {
+  open(path: string, epoch: number, testing: Failpoints): Promise<number> {
     const server = epoch % 2 === 1 ? 'filer-a' : 'filer-b';
     return new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromDataThread) => {
@@ -85,7 +87,7 @@ export interface CrashRun {
 /** Kills owners of the volume in the directory until it were `kills`, or a call fails, or the time is over. */
 export async function crashAgainAndAgain(
   directory: string,
-  testing: DataThreadTesting,
+  testing: Failpoints,
   kills: number,
   untilMs = Number.POSITIVE_INFINITY,
 ): Promise<CrashRun> {

@@ -4,19 +4,22 @@
  * message, answers with what the data path says. Loads it by way of the compile cache: a hundred of these are started
  * in a row.
  */
+
 import { enableCompileCache } from 'node:module';
 import { MessageChannel } from 'node:worker_threads';
+import type { Failpoints } from '../system/failpoints.ts';
 import type { ThreadKind, ThreadSetup } from '../threads/data-threads.ts';
-import type { DataThreadTesting, FromDataThread, OpenMessage } from '../threads/messages.ts';
+import type { FromDataThread, OpenMessage } from '../threads/messages.ts';
 import type { Channel } from '../threads/thread-messages.ts';
 
 export interface OpenInProcess {
   readonly message: OpenMessage;
-  readonly testing: DataThreadTesting;
+  readonly testing: Failpoints;
 }
 
 enableCompileCache();
 const { allocateRightTable, RightTable } = await import('../right/right-table.ts');
+const { switchOn } = await import('../system/failpoints.fixture.ts');
 const { bootMs } = await import('../system/boottime.ts');
 const { startIoPool } = await import('../system/thread-identity.ts');
 const { DataPath } = await import('../threads/data-path.ts');
@@ -34,12 +37,13 @@ function startHere(kind: ThreadKind, setup: ThreadSetup): Channel {
 }
 
 process.on('message', ({ message, testing }: OpenInProcess) => {
+  switchOn(testing);
   const rights = allocateRightTable();
   new RightTable(rights).set(message.diskSet, bootMs() + 3_600_000);
   const threads = { connections: 1, own: 1, partner: 1 };
   const board = ThreadBoard.allocate(threadCount(threads));
   const metrics = new SharedArrayBuffer(metricsSize(threads));
-  const options = { rights, threads, board, metrics, testing };
+  const options = { rights, threads, board, metrics };
   const post = (told: FromDataThread): void => void process.send!(told);
   void startIoPool().then(() =>
     new DataPath({ options, openFilesMax: 4096, start: startHere, post }).handle(message),

@@ -1,4 +1,5 @@
 /** Runs the data thread alone for tests: the test is the agent, and grants rights by writing the table. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,10 +11,11 @@ import { allocateRightTable, type DiskSetSlot, RightTable } from '../right/right
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import { bootMs } from '../system/boottime.ts';
+import { FAILPOINT_ARGUMENTS, withFailpoints } from '../system/failpoints.fixture.ts';
+import type { Failpoints } from '../system/failpoints.ts';
 import type {
   CloseMode,
   DataThreadOptions,
-  DataThreadTesting,
   FromDataThread,
   OpenedMessage,
   OpenMessage,
@@ -64,7 +66,7 @@ export class TestDataThread {
   #listeners: ((message: FromDataThread) => void)[];
 
   constructor(
-    testing?: DataThreadTesting,
+    on: Failpoints = {},
     threads: ThreadCounts = { connections: 2, own: 2, partner: 1 },
     groupChannel?: string,
   ) {
@@ -76,8 +78,12 @@ export class TestDataThread {
     this.figures = new DataFigures(metrics, threads);
     const groups = groupChannel === undefined ? {} : { groupChannel };
     const common = { rights: this.rights.buffer, threads, board: this.board.buffer, metrics, ...groups };
-    const options: DataThreadOptions = testing === undefined ? common : { ...common, testing };
-    this.#worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
+    const options: DataThreadOptions = common;
+    const program = new URL('../threads/thread.ts', import.meta.url);
+    this.#worker = withFailpoints(
+      on,
+      () => new Worker(program, { workerData: options, execArgv: FAILPOINT_ARGUMENTS }),
+    );
     this.#worker.on('message', (message: FromDataThread) => {
       this.messages.push(message);
       for (const listener of [...this.#listeners]) listener(message);

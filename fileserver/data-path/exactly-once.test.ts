@@ -7,6 +7,7 @@
 //   it succeeds, exactly as if nothing had happened: once
 //
 // The control at the end runs without the journal and must fail in just the way the journal prevents.
+
 import { type ChildProcess, fork } from 'node:child_process';
 import {
   existsSync,
@@ -38,7 +39,8 @@ import {
 } from '../../protocol/nfs3.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
-import type { DataThreadTesting, FromDataThread } from '../threads/messages.ts';
+import type { Failpoints } from '../system/failpoints.ts';
+import type { FromDataThread } from '../threads/messages.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import type { OpenInProcess } from './data-thread-process.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
@@ -360,7 +362,7 @@ async function stageOf(client: RpcClient): Promise<Stage> {
 /** The call sent until the owner is dead; then to the survivor, three times, and once to the owner's next run. */
 async function run(
   one: Scenario,
-  testing: DataThreadTesting,
+  testing: Failpoints,
   check: (status: number) => void,
   exportsThen?: readonly ExportSpec[],
 ): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * Faults for tests, at the boundary to the kernel: the next call of a system call fails with an errno that the test has chosen. Only
- * where a thread was started with `testing.callFaults` (threads/messages.ts); elsewhere functions are what they are.
+ * where the failpoint `callFaults` is on (failpoints.ts); elsewhere functions are what they are.
  */
-import { workerData } from 'node:worker_threads';
+import { failpoints } from './failpoints.ts';
 import { SYSTEM_CALLS } from './system-calls.ts';
 
 /** Calls that can be made to fail. */
@@ -16,7 +16,7 @@ export function callFaultsSize(): number {
   return FAULT_CALLS.length * SIZE * Int32Array.BYTES_PER_ELEMENT;
 }
 
-/** The test's side: the memory of a thread's `testing.callFaults`. */
+/** The test's side: the memory of the failpoint `callFaults`. */
 export class CallFaults {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
@@ -37,8 +37,8 @@ export class CallFaults {
   }
 }
 
-const { testing } = (workerData ?? {}) as { testing?: { callFaults?: SharedArrayBuffer } };
-const words = testing?.callFaults === undefined ? null : new Int32Array(testing.callFaults);
+const { callFaults } = failpoints;
+const words = callFaults === undefined ? null : new Int32Array(callFaults);
 
 /** Does this thread have faults at all? */
 export const hasCallFaults = words !== null;

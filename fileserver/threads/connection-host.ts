@@ -9,6 +9,7 @@ import type { ConnectionMemory } from '../rpc/connection.ts';
 import { LongRecords } from '../rpc/long-records.ts';
 import { OutputSlabs } from '../rpc/output-slabs.ts';
 import { rehearseAttaching } from '../storage/volume/volume.ts';
+import { failpoints } from '../system/failpoints.ts';
 import { close } from '../system/file-calls.ts';
 import { giveWay, processorTime } from '../system/processors.ts';
 import { inBackground, nextTurn, repeat, reportErrorsTo } from '../system/turns.ts';
@@ -68,7 +69,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
         post,
         volumeThreads,
         meter:
-          setup.testing?.uncounted === true
+          failpoints.uncounted === true
             ? null
             : new CallMeter(setup.metrics, setup.number, slotNumber(message.diskSet)),
         onConnectionEnded: (admission) => {
@@ -108,7 +109,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     memory.slabs.trim();
     const givenUp = memory.longRecords.trim();
     for (const service of services.values()) service.tick(givenUp);
-  }, setup.testing?.tickMs ?? TICK_MS);
+  }, failpoints.tickMs ?? TICK_MS);
 }
 
 function handle(

@@ -33,7 +33,7 @@ export class DataPath {
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
-    const { rights, board, metrics, testing, threads: counts } = options;
+    const { rights, board, metrics, threads: counts } = options;
     const budget = descriptorBudget(openFilesMax, counts);
     this.#setup = setup;
     this.#rights = new RightTable(rights);
@@ -50,7 +50,6 @@ export class DataPath {
       connectionsMax: budget.connectionsMax,
       volumes: options.volumes ?? { own: [], partner: [] },
       stayAwake: options.stayAwake !== false,
-      testing,
       start,
       received: (from, message) => this.#received(from, message),
     });

@@ -9,7 +9,7 @@ import type { DiskSetSlot } from '../right/right-table.ts';
 import type { ThreadCounts } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
-import type { DataThreadTesting, PrepareMessage } from './messages.ts';
+import type { PrepareMessage } from './messages.ts';
 import { ThreadBoard } from './thread-board.ts';
 import type { Channel, FromDataThreads, ToConnectionThread, ToVolumeThread } from './thread-messages.ts';
 
@@ -28,7 +28,6 @@ export interface ThreadSetup {
   readonly volumes: readonly VolumeSpec[];
   /** After a lone call, if processor time allows it: alertness.ts. */
   readonly stayAwake: boolean;
-  readonly testing?: DataThreadTesting;
   /** To each thread of the other kind. */
   readonly channels: readonly (readonly [thread: number, port: MessagePort])[];
 }
@@ -49,7 +48,6 @@ export interface DataThreadsSetup {
   readonly groupChannel: string | undefined;
   readonly volumes: Readonly<Record<DiskSetSlot, readonly VolumeSpec[]>>;
   readonly stayAwake: boolean;
-  readonly testing: DataThreadTesting | undefined;
   readonly start: ThreadStarter;
   readonly received: (from: number, message: FromDataThreads) => void;
 }
@@ -89,7 +87,7 @@ export class DataThreads {
         add(b, a, port2);
       }
     }
-    const { rights, board, metrics, limits, groupChannel, stayAwake, testing, start, received } = setup;
+    const { rights, board, metrics, limits, groupChannel, stayAwake, start, received } = setup;
     const connectionThreads = this.connectionThreads.length;
     const channels = new Map<number, Channel>();
     for (const number of [...this.connectionThreads, ...changing]) {
@@ -99,7 +97,7 @@ export class DataThreads {
       const common = { ...shared, number, volumes: this.#volumesOf(number, setup.volumes), channels: own };
       const thread = start(
         kind,
-        testing === undefined ? common : { ...common, testing },
+        common,
         own.map(([, port]) => port),
       );
       thread.on('message', (message: FromDataThreads) => received(number, message));

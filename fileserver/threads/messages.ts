@@ -23,7 +23,6 @@ import type { DiskSetSlot } from '../right/right-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { ThreadCounts } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
-import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
 import type { OpenFailure } from '../storage/volume/open-failure.ts';
@@ -279,24 +278,6 @@ export type FromDataThread =
   | ResumedMessage
   | FirstReplyMessage;
 
-/** Only for tests; comes from the `testing` field of the server's configuration, never from the environment. */
-export interface DataThreadTesting {
-  /** SIGKILL to this process when an operation of this name (`CREATE`, `MKDIR`...) reaches the step. */
-  readonly killAt?: { readonly operation: string; readonly step: OperationStep };
-  /** Executes without writing intents or replies: shows that the kill test can fail. */
-  readonly journalDisabled?: boolean;
-  /** flush: two flushes for a group of operations on every file system. unwritten: intents only in memory. */
-  readonly intents?: 'flush' | 'unwritten';
-  /** System calls that fail: memory of CallFaults (system/call-faults.ts). */
-  readonly callFaults?: SharedArrayBuffer;
-  /** Between two looks at the ownership records, ms (owner-watch.ts). */
-  readonly ownerLookMs?: number;
-  /** Between two ticks of the threads with connections, ms: what is counted in ticks of a second (half-record.ts) comes sooner. */
-  readonly tickMs?: number;
-  /** No figures of calls: shows what counting them costs. */
-  readonly uncounted?: boolean;
-}
-
 /** workerData of threads/thread.ts. */
 export interface DataThreadOptions {
   /** See right-table.ts. */
@@ -312,5 +293,4 @@ export interface DataThreadOptions {
   readonly volumes?: Readonly<Record<DiskSetSlot, readonly VolumeSpec[]>>;
   /** After a lone call (alertness.ts); absent: yes. */
   readonly stayAwake?: boolean;
-  readonly testing?: DataThreadTesting;
 }

@@ -27,7 +27,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
   const prepared = new PreparedVolumes();
   const post = (message: FromDataThreads): void => coordinator.postMessage(message);
   reportErrorsTo((error) => tellBug(services.values(), error));
-  const { limits, testing } = setup;
+  const { limits } = setup;
   const connectionThreads = setup.channels.map(([, channel]) => channel);
 
   for (const channel of connectionThreads) {
@@ -44,7 +44,6 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
         rights,
         limits,
         groups,
-        testing,
         post,
         connectionThreads,
         prepared: prepared.take(message.part.diskSet, message.part.epoch),

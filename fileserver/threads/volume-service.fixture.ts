@@ -21,7 +21,6 @@ export function volumeService(
     rights,
     limits: { filesMax: 1000, descriptorsMax: 500 },
     groups: null,
-    testing: undefined,
     post: ({ kind }: FromDataThreads) => told.push(kind),
     meter: () => ({ journal() {} }) as unknown as VolumeMeter,
     prepared: new Map(),

@@ -30,11 +30,12 @@ import type { FileTableLimits } from '../storage/files/file-table.ts';
 import { DataFlusher } from '../storage/flush/data-flusher.ts';
 import { OwnerWatch } from '../storage/volume/owner-watch.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../storage/volume/volume.ts';
+import { failpoints } from '../system/failpoints.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
 import { inBackground, repeat } from '../system/turns.ts';
 import { RefusedError } from '../system/write-gate.ts';
 import { CallExecutor } from './call-executor.ts';
-import type { CloseMode, DataThreadTesting, OpenMessage } from './messages.ts';
+import type { CloseMode, OpenMessage } from './messages.ts';
 import { discardReadings, type Readings } from './prepared-volumes.ts';
 import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.ts';
 
@@ -44,7 +45,6 @@ export interface VolumeServiceSetup {
   readonly rights: RightTable;
   readonly limits: FileTableLimits;
   readonly groups: GroupDirectory | null;
-  readonly testing: DataThreadTesting | undefined;
   /** To the coordinator. */
   readonly post: (message: FromDataThreads) => void;
   /** For the figures of the volume with this number in the thread. */
@@ -269,8 +269,8 @@ export class VolumeService {
           diskSet.asRecorded(() => settleIntent(service, intent, flushes, this.#onStep)),
         onBug: (whose, error) =>
           this.#log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
-        intents: this.#setup.testing?.intents ?? volume.intents,
-        journalDisabled: this.#setup.testing?.journalDisabled === true,
+        intents: failpoints.intents ?? volume.intents,
+        journalDisabled: failpoints.journalDisabled === true,
       });
       this.#queues.set(volume, queue);
       if (volume.failed)
@@ -303,7 +303,7 @@ export class VolumeService {
   }
 
   readonly #onStep = (operation: string, step: OperationStep): void => {
-    const killAt = this.#setup.testing?.killAt;
+    const killAt = failpoints.killAt;
     if (killAt === undefined || killAt.operation !== operation || killAt.step !== step) return;
     process.kill(process.pid, 'SIGKILL');
   };
@@ -317,7 +317,7 @@ export class VolumeService {
     this.#owners = new OwnerWatch(
       this.volumes,
       { onNewer: (volume, found) => volume.failAhead(found), onWaits },
-      this.#setup.testing?.ownerLookMs,
+      failpoints.ownerLookMs,
     );
   }
 

@@ -1,4 +1,5 @@
 // The empty directory where a volume would appear must never be taken for it.
+
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CallFaults } from '../../system/call-faults.ts';
+import { FAILPOINT_ARGUMENTS, withFailpoints } from '../../system/failpoints.fixture.ts';
 import { close } from '../../system/file-calls.ts';
 import { MountedPlaces, mayMount } from '../../system/mounts.fixture.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
@@ -102,27 +104,24 @@ describe.skipIf(!mayMount)('opening a volume that moves', () => {
 
 test('what can be opened and not looked at is not held: nobody could unmount it', async () => {
   const callFaults = new CallFaults();
-  const worker = new Worker(
-    `
+  const program = `
       const { parentPort, workerData } = require('node:worker_threads');
       const { readdirSync, readlinkSync } = require('node:fs');
       const held = () => readdirSync('/proc/self/fd').filter((fd) => {
         try { return readlinkSync('/proc/self/fd/' + fd) === '/proc'; } catch { return false; }
       }).length;
-      import(workerData.file).then(({ pinMountedVolume }) => {
+      import(workerData.preload).then(() => import(workerData.file)).then(({ pinMountedVolume }) => {
         const before = held();
         let says = null;
         try { pinMountedVolume('/proc'); } catch (error) { says = error.message; }
         parentPort.postMessage({ says, held: held() - before });
       });
-    `,
-    {
-      eval: true,
-      workerData: {
-        testing: { callFaults: callFaults.buffer },
-        file: new URL('./mounted-volume.ts', import.meta.url).href,
-      },
-    },
+    `;
+  const preload = FAILPOINT_ARGUMENTS[1];
+  const workerData = { preload, file: new URL('./mounted-volume.ts', import.meta.url).href };
+  const worker = withFailpoints(
+    { callFaults: callFaults.buffer },
+    () => new Worker(program, { eval: true, workerData }),
   );
   callFaults.arm('statx', constants.errno.EIO);
   const [answer] = await once(worker, 'message');
