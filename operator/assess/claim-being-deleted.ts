@@ -4,18 +4,20 @@
 
 import { isTrue, type Policy } from '../model/condition-result.ts';
 import { claimName } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 /** Names of a disk set's claims that are being deleted. */
-export const claimsBeingDeleted = (view: View, home: ServerView): string[] =>
+export const claimsBeingDeleted = question((view: Assessment, home: ServerView): string[] =>
   home.spec.volumes.flatMap((volume) => {
     const name = claimName(view.observed.name, home.name, volume);
     const claim = view.observed.claims[name];
     return typeof claim === 'object' && claim.metadata.deletionTimestamp !== undefined ? [name] : [];
-  });
+  }),
+);
 
 /** What is held up, and what a person has to do; null: no claim is being deleted. */
-export function claimBeingDeleted(view: View): string | null {
+export const claimBeingDeleted = question((view: Assessment): string | null => {
   if (view.pair.metadata.deletionTimestamp !== undefined) return null;
   for (const home of view.servers)
     for (const name of claimsBeingDeleted(view, home)) {
@@ -28,9 +30,9 @@ export function claimBeingDeleted(view: View): string | null {
       return `PersistentVolumeClaim ${name} of the disk set of ${home.name} has been deleted by somebody. Kubernetes keeps it until its last pod ends, then it goes, and with the reclaim policy Delete all files with it. So no pod that uses it is moved or replaced. A deletion cannot be taken back: have the volume kept first${keep}; then see "A claim that somebody deleted" in docs/operator.md.`;
     }
   return null;
-}
+});
 
-export const claimGoes: Policy<View> = (view) => {
+export const claimGoes: Policy<Assessment> = (view) => {
   const message = claimBeingDeleted(view);
   return message === null ? null : isTrue('ClaimBeingDeleted', message);
 };

@@ -3,10 +3,10 @@
 // home and volume data.)
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
-import type { View } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
 
 /** Name of the FilerPair that has this claim, where that is not this one; null: nobody else has it. */
-export function takenBy(view: View, claimName: string): string | null {
+export function takenBy(view: Assessment, claimName: string): string | null {
   const others = view.observed.claimUsers[claimName] ?? [];
   if (others.length === 0) return null;
   const claim = view.observed.claims[claimName];

@@ -6,10 +6,10 @@
 // all: without attaching, nothing in the API tells when a node has unmounted the file system (NodeUnstageVolume), which
 // is after the pod's object has gone.
 
-import { isFalse, type Policy } from '../model/condition-result.ts';
+import { type ConditionResult, isFalse } from '../model/condition-result.ts';
 import { claimName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
-import type { View } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { takenBy } from './claim-taken.ts';
 import { howToOffer, isClaimOffered } from './offered.ts';
 
@@ -28,13 +28,13 @@ interface Misfit {
   readonly message: string;
 }
 
-export const claimsFit: Policy<View> = (view) => {
+export const claimsFit = question((view: Assessment): ConditionResult | null => {
   const found = misfit(view);
   return found === null ? null : isFalse(found.reason, found.message);
-};
+});
 
 /** The first claim that does not fit; null: all do, as far as is known. */
-export function misfit(view: View): (Misfit & { readonly claim: string }) | null {
+export const misfit = question((view: Assessment): (Misfit & { readonly claim: string }) | null => {
   for (const server of view.servers)
     for (const volume of server.spec.volumes) {
       const name = claimName(view.observed.name, server.name, volume);
@@ -63,9 +63,9 @@ export function misfit(view: View): (Misfit & { readonly claim: string }) | null
         };
     }
   return null;
-}
+});
 
-function claimMisfit({ spec: { storage } }: View, claim: Claim): Misfit | null {
+function claimMisfit({ spec: { storage } }: Assessment, claim: Claim): Misfit | null {
   const modes = claim.spec?.accessModes;
   if (modes === undefined) return null;
   const has = `has the access modes ${modes.join(', ')}`;
@@ -85,7 +85,7 @@ function claimMisfit({ spec: { storage } }: View, claim: Claim): Misfit | null {
 }
 
 /** What is not known is no misfit; before anything is mounted it has to be known (attachment.ts). */
-function volumeMisfit({ spec: { storage }, observed }: View, claim: Claim): Misfit | null {
+function volumeMisfit({ spec: { storage }, observed }: Assessment, claim: Claim): Misfit | null {
   const name = claim.spec?.volumeName;
   const fence = name === undefined ? undefined : observed.volumeFences[name];
   if (storage.transfer !== 'Reattach' || fence === undefined || fence === 'unknown') return null;

@@ -2,12 +2,13 @@
 // full one would look to clients as if their files had been deleted.
 
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
-import { isFalse, isUnknown, type Policy } from '../model/condition-result.ts';
+import { type ConditionResult, isFalse, isUnknown } from '../model/condition-result.ts';
 import { acceptEmptyAnnotation, claimName } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 /** Whether the pair has had this claim, so that making it anew would put an empty volume in its place. */
-export function claimWasThere(view: View, server: ServerView, volume: FilerPairVolume): boolean {
+export function claimWasThere(view: Assessment, server: ServerView, volume: FilerPairVolume): boolean {
   const name = claimName(view.observed.name, server.name, volume);
   const accepted = view.pair.metadata.annotations?.[acceptEmptyAnnotation]
     ?.split(',')
@@ -20,7 +21,7 @@ export function claimWasThere(view: View, server: ServerView, volume: FilerPairV
  * What is left of the consent to empty volumes, as the annotation has it; undefined: all of it. It holds for one loss: a claim
  * that is there again is not given up in advance.
  */
-export function consentLeft(view: View): string | null | undefined {
+export function consentLeft(view: Assessment): string | null | undefined {
   const names = view.pair.metadata.annotations?.[acceptEmptyAnnotation]?.split(',').map((one) => one.trim());
   const left = names?.filter((name) => {
     const claim = view.observed.claims[name];
@@ -30,7 +31,7 @@ export function consentLeft(view: View): string | null | undefined {
   return left?.join(',') || null;
 }
 
-export const claimsThere: Policy<View> = (view) => {
+export const claimsThere = question((view: Assessment): ConditionResult | null => {
   for (const server of view.servers)
     for (const volume of server.spec.volumes) {
       const name = claimName(view.observed.name, server.name, volume);
@@ -58,4 +59,4 @@ export const claimsThere: Policy<View> = (view) => {
         );
     }
   return null;
-};
+});

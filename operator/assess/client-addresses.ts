@@ -3,12 +3,12 @@
 // back through it. Asked only where it can matter: Services that lead in from outside, and exports that are not for everybody.
 
 import { type ConditionResult, isFalse, isTrue } from '../model/condition-result.ts';
-import type { View } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 const everybody: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0']);
 
 /** null: nobody comes from outside, or everybody may. */
-export function clientAddresses(view: View): ConditionResult | null {
+export const clientAddresses = question((view: Assessment): ConditionResult | null => {
   const { service, hostNetwork } = view.spec;
   if (service.type === 'ClusterIP' && !hostNetwork) return null;
   const limited = view.spec.servers.flatMap(({ name, exports }) =>
@@ -27,4 +27,4 @@ export function clientAddresses(view: View): ConditionResult | null {
       ? ' The load balancer has to keep them too: one that ends connections and makes its own does not.'
       : '';
   return isTrue('Kept', `Servers see the addresses of clients: no node rewrites them.${loadBalancer}`);
-}
+});

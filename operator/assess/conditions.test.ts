@@ -1,9 +1,10 @@
 // The four conditions: each finding once, and the order of each chain.
 
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { spec, startedAt, World } from '../plan/world.fixture.ts';
+import { conditions } from './conditions.ts';
 import { degraded } from './degraded.ts';
 import { progressing } from './progressing.ts';
 import { ready } from './ready.ts';
@@ -393,5 +394,42 @@ describe('Progressing', () => {
       reason: 'Deleting',
       message: `The pair is being deleted and waits for the end of pod ${world.pod('filer-a').metadata.name} on node node-1 and pod ${world.pod('filer-b').metadata.name} on node node-2.`,
     });
+  });
+});
+
+describe('docs/operator.md', () => {
+  const root = new URL('../../', import.meta.url);
+  const page = readFileSync(new URL('docs/operator.md', root), 'utf8');
+  const documented = [...page.matchAll(/^\*\*(\w+)\*\*[\s\S]*?(?=\n\n(?:\*\*\w+\*\*|## ))/gm)].map(
+    ([section, type]) => ({ type, reasons: reasonsIn(section) }),
+  );
+
+  function reasonsIn(section: string): string[] {
+    const cells = [...section.matchAll(/^\| (`[^|]*) \| (?:True|False|Unknown) \|/gm)].map(
+      ([, cell]) => cell!,
+    );
+    return cells.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, reason]) => reason!));
+  }
+
+  test('has a table for each condition, in the order of the registry', () => {
+    expect(documented.filter(({ reasons }) => reasons.length > 0).map(({ type }) => type)).toEqual(
+      conditions.map(({ type }) => type),
+    );
+  });
+
+  test('says what each reason means, and no reason that nothing gives', () => {
+    const known = new Set(documented.flatMap(({ reasons }) => reasons));
+    const sources = globSync('{operator,fileserver,pair}/**/*.ts', {
+      cwd: root,
+      exclude: (name) => /\.(test|fixture)\.ts$/.test(name),
+    }).map((file) => readFileSync(new URL(file, root), 'utf8'));
+    const given = sources.flatMap((text) =>
+      [...text.matchAll(/\bis(?:True|False|Unknown)\(\s*'(\w+)'/g)].map(([, reason]) => reason!),
+    );
+    expect([...new Set(given)].filter((reason) => !known.has(reason))).toEqual([]);
+    const everything = sources.join('\n');
+    expect(
+      [...known].filter((reason) => !new RegExp(`['"\`]${reason}['"\`]|\\b${reason}: `).test(everything)),
+    ).toEqual([]);
   });
 });

@@ -8,13 +8,13 @@ import {
   isTrue,
   type Policy,
 } from '../model/condition-result.ts';
-import type { View } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { claimGoes } from './claim-being-deleted.ts';
 import { notFenced } from './disk-location.ts';
 import { isProvenAlive, whyNoTakeover } from './owner-life.ts';
 import { podReplacement } from './pod-replacement.ts';
 
-export const degradedChain: readonly Policy<View>[] = [
+export const degradedChain: readonly Policy<Assessment>[] = [
   claimGoes,
   function everythingLost(view) {
     return view.servers.some((server) => podReplacement(view, server).finding === 'everythingLost')
@@ -118,5 +118,7 @@ export const degradedChain: readonly Policy<View>[] = [
   },
 ];
 
-export const degraded = (view: View): ConditionResult =>
-  firstFinding(degradedChain, view, isFalse('Whole', 'Both servers run, each with its own disk set.'));
+export const degraded = question(
+  (view: Assessment): ConditionResult =>
+    firstFinding(degradedChain, view, isFalse('Whole', 'Both servers run, each with its own disk set.')),
+);

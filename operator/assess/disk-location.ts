@@ -23,7 +23,8 @@ import {
 } from '../model/names.ts';
 import { isSilent } from '../model/node-silence.ts';
 import type { Node, Pod, VolumeAttachment } from '../model/objects.ts';
-import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
+import { podOfIncarnation, type ServerView, serverNamed } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
 
 export type DiskLocationState =
@@ -84,7 +85,7 @@ const MOUNTED_MS_MAX = 15_000;
 const REMINDERS_MS = [2_000, 4_000, 8_000];
 
 /** null: the pair's volumes do not move. */
-export function diskLocation(view: View, home: ServerView): DiskLocation | null {
+export const diskLocation = question((view: Assessment, home: ServerView): DiskLocation | null => {
   if (view.spec.storage.transfer !== 'Reattach') return null;
   const node = nodeOfOwner(view, home);
   const pods = attachmentPods(view, home);
@@ -106,21 +107,22 @@ export function diskLocation(view: View, home: ServerView): DiskLocation | null 
   // One that is told to go holds nobody's disks any more.
   const stays = here !== undefined && !found.remove.some(({ pod }) => pod === here);
   return stays ? { ...found, pod: here } : found;
-}
+});
 
 /** By their label; where that was removed, by the name that they were made with. */
-export const attachmentPods = (view: View, home: ServerView): Pod[] =>
+export const attachmentPods = question((view: Assessment, home: ServerView): Pod[] =>
   view.observed.pods.filter((pod) => {
     const { name, labels: known } = pod.metadata;
     const node = nodeOf(pod);
     return known?.[labels.attachment] === undefined
       ? node !== undefined && name === attachmentPodName(view.observed.name, home.name, node)
       : known[labels.attachment] === home.name;
-  });
+  }),
+);
 
 /** What the disks do on their way to `node`, where `here` is theirs. */
 function follow(
-  view: View,
+  view: Assessment,
   home: ServerView,
   node: string,
   pods: readonly Pod[],
@@ -164,7 +166,7 @@ function follow(
  * The owner has claimed and not opened yet, so nothing below the mounts is in use; and it was made from the spec of now, so
  * that it waits for all volumes that this names.
  */
-function isWaitedFor(view: View, { name, lease }: ServerView): boolean {
+function isWaitedFor(view: Assessment, { name, lease }: ServerView): boolean {
   if (
     lease === null ||
     lease.lastTransition?.epoch === lease.epoch ||
@@ -178,7 +180,7 @@ function isWaitedFor(view: View, { name, lease }: ServerView): boolean {
 }
 
 /** A claim that the spec names and the pod, which was made before, does not hold. */
-function claimLacking(view: View, home: ServerView, { spec }: Pod): string | undefined {
+function claimLacking(view: Assessment, home: ServerView, { spec }: Pod): string | undefined {
   const volumes = (spec?.['volumes'] ?? []) as readonly {
     readonly persistentVolumeClaim?: { readonly claimName: string };
   }[];
@@ -215,7 +217,7 @@ const waiting = (
   stuck,
 });
 
-function nodeOfOwner(view: View, { lease }: ServerView): string | null {
+function nodeOfOwner(view: Assessment, { lease }: ServerView): string | null {
   if (lease === null || lease.holder === null) return null;
   return podOfIncarnation(view, lease.holderServer, lease.holderPodUid)?.pod.spec?.nodeName ?? null;
 }
@@ -224,7 +226,7 @@ export const nodeOf = ({ metadata, spec }: Pod): string | undefined =>
   spec?.nodeName ?? metadata.annotations?.[attachmentNodeAnnotation];
 
 /** And not on another machine that has come under the name of the node. */
-function isOn(view: View, pod: Pod, node: string): boolean {
+function isOn(view: Assessment, pod: Pod, node: string): boolean {
   const madeFor = pod.metadata.annotations?.[attachmentNodeUidAnnotation];
   const there = view.observed.nodes[node]?.metadata.uid;
   return nodeOf(pod) === node && (madeFor === undefined || there === undefined || madeFor === there);
@@ -234,7 +236,7 @@ const isEnding = ({ metadata, status }: Pod): boolean =>
   metadata.deletionTimestamp !== undefined || status?.phase === 'Failed' || status?.phase === 'Succeeded';
 
 /** Names of the PersistentVolumes that are bound. */
-export function volumesOf(view: View, home: ServerView): ReadonlySet<string> {
+export const volumesOf = question((view: Assessment, home: ServerView): ReadonlySet<string> => {
   return new Set(
     home.spec.volumes.flatMap((volume) => {
       const claim = view.observed.claims[claimName(view.observed.name, home.name, volume)];
@@ -242,10 +244,10 @@ export function volumesOf(view: View, home: ServerView): ReadonlySet<string> {
       return name === undefined ? [] : [name];
     }),
   );
-}
+});
 
 /** What has to be known of the volumes before they are mounted anywhere, and is not; null: all is. */
-function notKnown(view: View, home: ServerView): string | null {
+function notKnown(view: Assessment, home: ServerView): string | null {
   for (const volume of home.spec.volumes) {
     const name = claimName(view.observed.name, home.name, volume);
     const claim = view.observed.claims[name];
@@ -258,7 +260,7 @@ function notKnown(view: View, home: ServerView): string | null {
   return null;
 }
 
-function leaving(view: View, home: ServerView, node: string, away: readonly Pod[]): DiskLocation {
+function leaving(view: Assessment, home: ServerView, node: string, away: readonly Pod[]): DiskLocation {
   const stay = away.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   const deleted = claimsBeingDeleted(view, home)[0];
   if (deleted !== undefined && (stay.length > 0 || !isNodeReady(view, nodeOf(away[0]!) ?? '')))
@@ -285,7 +287,7 @@ function leaving(view: View, home: ServerView, node: string, away: readonly Pod[
  * attachment is gone is no proof then: the node may run, and write what its kernel still has. So it is the node that is waited
  * for, or who says that it is off, as if the attachment were there.
  */
-function takenByForce(view: View, home: ServerView, node: string): DiskLocation | null {
+function takenByForce(view: Assessment, home: ServerView, node: string): DiskLocation | null {
   const from = home.lease?.disksNode ?? null;
   if (from === null || from === node) return null;
   const there = view.observed.nodes[from];
@@ -297,11 +299,12 @@ function takenByForce(view: View, home: ServerView, node: string): DiskLocation 
 }
 
 /** Names of the volumes of a disk set in Node.status.volumesInUse, as far as they are known. */
-export const inUseAs = (view: View, home: ServerView): string[] =>
+export const inUseAs = question((view: Assessment, home: ServerView): string[] =>
   [...volumesOf(view, home)].flatMap((name) => {
     const fence = view.observed.volumeFences[name];
     return typeof fence === 'object' && fence.inUseAs !== undefined ? [fence.inUseAs] : [];
-  });
+  }),
+);
 
 /**
  * What a node that is attached to none of the volumes may still do with them, as words behind its name; null: nothing. A kubelet
@@ -314,12 +317,12 @@ export function volumeHeld(node: Node | undefined, volumes: readonly string[]): 
   return used === undefined ? null : `is back, and its kubelet has not unmounted ${used} yet`;
 }
 
-export const isNodeReady = (view: View, name: string): boolean => saysReady(view.observed.nodes[name]);
+export const isNodeReady = (view: Assessment, name: string): boolean => saysReady(view.observed.nodes[name]);
 
 export const saysReady = (node: Node | undefined): boolean =>
   node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 
-function awaitedOfLostNode(view: View, name: string): string {
+function awaitedOfLostNode(view: Assessment, name: string): string {
   const { policy, after } = view.spec.storage.lostNodes;
   const ready = view.observed.nodes[name]?.status?.conditions?.find(({ type }) => type === 'Ready');
   const since = ready?.lastTransitionTime === undefined ? '' : ` since ${ready.lastTransitionTime}`;
@@ -347,7 +350,7 @@ export const isOutOfService = (node: Node | undefined): boolean =>
   node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint.key) === true;
 
 function detaching(
-  view: View,
+  view: Assessment,
   home: ServerView,
   node: string,
   { metadata, spec, status }: VolumeAttachment,
@@ -383,21 +386,21 @@ function detaching(
 }
 
 /** Since when the owner waits, by the status; ms since the epoch. */
-function openingSince(view: View, { name, lease }: ServerView): number {
+function openingSince(view: Assessment, { name, lease }: ServerView): number {
   const told = view.pair.status?.diskSets?.find(({ home }) => home === name);
   const since =
     told?.phase === 'Opening' && told.epoch === lease?.epoch ? Date.parse(told.since) : Number.NaN;
   return Number.isNaN(since) ? view.now : since;
 }
 
-function notDetached(view: View, { name }: ServerView, what: string, node: string): string {
+function notDetached(view: Assessment, { name }: ServerView, what: string, node: string): string {
   const directory = `${attachmentDirectory(view.uid)}/${name}`;
   return `${what}, which has lasted for more than ${DETACHED_MS_MAX / 60_000} minutes on a node that is ready: something there still uses it. Either a pod that is not the operator’s has the claim; or a mount was left behind by a pod that was ended by force: on node ${node}, findmnt -R ${directory} shows it, and umount of what it shows lets the kubelet detach`;
 }
 
 /** `here`: what is attached, or to be attached, to the node, of so many volumes. */
 function attaching(
-  view: View,
+  view: Assessment,
   node: string,
   pod: Pod,
   here: readonly VolumeAttachment[],
@@ -433,13 +436,13 @@ function attaching(
 const attachedAll = (here: readonly VolumeAttachment[], volumes: number): boolean =>
   here.filter(({ status }) => status?.attached === true).length >= volumes;
 
-function notMounted(view: View, node: string, { metadata }: Pod): string {
+function notMounted(view: Assessment, node: string, { metadata }: Pod): string {
   const seconds = MOUNTED_MS_MAX / 1000;
   return `they are attached to node ${node}, and pod ${metadata.name} has not mounted them within ${seconds} s: a file system may be damaged. What mounting says: kubectl -n ${view.observed.namespace} describe pod ${metadata.name}. It is tried again; after spec.storage.attachPatience (${view.spec.storage.attachPatience}) the disk set is given back to the partner, if that is there`;
 }
 
 /** When time alone changes what is to be done about disks that are not mounted, ms since the epoch; null: never. */
-export function mountsDueAt(view: View): number | null {
+export function mountsDueAt(view: Assessment): number | null {
   const due = view.servers.flatMap((home) => diskLocation(view, home)?.dueAt ?? []);
   return due.length === 0 ? null : Math.min(...due);
 }
@@ -451,7 +454,7 @@ export const isReady = ({ status }: Pod): boolean =>
  * Volumes that are mounted and that nobody has attached: their driver attaches nothing, so nothing keeps a second node from
  * mounting them. Names of PersistentVolumes.
  */
-export function notFenced(view: View, home: ServerView): string[] {
+export function notFenced(view: Assessment, home: ServerView): string[] {
   const found = diskLocation(view, home);
   if (found?.state !== 'Attached') return [];
   const attached = new Set(

@@ -1,7 +1,8 @@
 // In which phase of its life a disk set is, as far as its Lease and its owner's pod tell.
 
 import { deathProof } from '../model/death-proof.ts';
-import { podOfIncarnation, type ServerView, type View } from '../model/view.ts';
+import { podOfIncarnation, type ServerView } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { diskLocation } from './disk-location.ts';
 import { ownerLife } from './owner-life.ts';
 
@@ -22,7 +23,7 @@ export const DiskSetPhase = {
 export type DiskSetPhase = (typeof DiskSetPhase)[keyof typeof DiskSetPhase];
 
 /** First finding wins. */
-export function diskSetPhase(view: View, home: ServerView): DiskSetPhase {
+export const diskSetPhase = question((view: Assessment, home: ServerView): DiskSetPhase => {
   const { lease } = home;
   if (lease === null) return 'Unknown';
   if (lease.holder === null) return lease.epoch === 0 ? 'NeverOwned' : 'Released';
@@ -41,4 +42,4 @@ export function diskSetPhase(view: View, home: ServerView): DiskSetPhase {
   const owner = podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
   // A later run in the same pod owns it without a transition to tell of: ready is what it says instead.
   return owner?.state === 'Running' ? 'Serving' : 'Opening';
-}
+});

@@ -3,7 +3,8 @@
 // changed either: not by itself (the servers read it from their Leases as maintenance), and not for a person.
 
 import { claimName } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
 import { MISFITS, misfit } from './claims-fit.ts';
 import { granted } from './granted.ts';
@@ -16,7 +17,7 @@ export interface DisksHeld {
 }
 
 /** null: they may move, or need not. */
-export function disksHeld(view: View, home: ServerView): DisksHeld | null {
+export const disksHeld = question((view: Assessment, home: ServerView): DisksHeld | null => {
   if (view.spec.storage.transfer !== 'Reattach') return null;
   const [deleted] = claimsBeingDeleted(view, home);
   if (deleted !== undefined) return { reason: 'ClaimBeingDeleted', why: beingDeleted(deleted) };
@@ -24,10 +25,10 @@ export function disksHeld(view: View, home: ServerView): DisksHeld | null {
   // Of either disk set: attachment pods are made for both, or for none.
   const found = misfit(view);
   return found === null ? null : { reason: found.reason, why: unfit(found.claim, found.reason) };
-}
+});
 
 /** Whether a reason on a Lease of this pair is one of {@link disksHeld}. */
-export const isDisksHeld = (view: View, why: string): boolean =>
+export const isDisksHeld = (view: Assessment, why: string): boolean =>
   why === ungranted ||
   view.servers
     .flatMap(({ name, spec }) => spec.volumes.map((volume) => claimName(view.observed.name, name, volume)))

@@ -8,11 +8,12 @@ import {
   isBehind,
   shownBy,
 } from '../../kubernetes/failover-endpoint.ts';
-import { partnerOf, podOfIncarnation, type ServerView, type View } from '../model/view.ts';
+import { partnerOf, podOfIncarnation, type ServerView } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
 
 /** What the slice should show, or null if it is to be left alone. */
 export function failoverEndpoint(
-  view: View,
+  view: Assessment,
   home: ServerView,
   slice: EndpointSlice | null,
 ): FailoverEndpoint | null {
@@ -30,12 +31,16 @@ const same = (a: FailoverEndpoint, b: FailoverEndpoint): boolean =>
  * A server opens the gate with its claim. One that ended between the two, together with its pod, leaves a gate that
  * is ahead of the Lease for ever. Its address tells it from a claim that is newer than the Lease that we see.
  */
-function isLeftOver(view: View, home: ServerView, shown: FailoverEndpoint): boolean {
+function isLeftOver(view: Assessment, home: ServerView, shown: FailoverEndpoint): boolean {
   const { pods } = partnerOf(view, home);
   return shown.address !== null && !pods.some(({ pod }) => pod.status?.podIP === shown.address);
 }
 
-function fromLease(view: View, home: ServerView, shown: FailoverEndpoint | null): FailoverEndpoint | null {
+function fromLease(
+  view: Assessment,
+  home: ServerView,
+  shown: FailoverEndpoint | null,
+): FailoverEndpoint | null {
   const { lease } = home;
   const partner = partnerOf(view, home);
   const partnerOwns = lease !== null && lease.holderServer === home.partner;

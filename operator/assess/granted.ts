@@ -2,10 +2,10 @@
 // refuses the rest; a FilerPair that is there all the same is older than its policy, or the grant was withdrawn.
 
 import { notGranted } from '../../crds/grants.ts';
-import { isFalse, type Policy } from '../model/condition-result.ts';
-import type { View } from '../model/view.ts';
+import { type ConditionResult, isFalse } from '../model/condition-result.ts';
+import { type Assessment, question } from './assessment.ts';
 
-export const granted: Policy<View> = ({ spec, observed, settings }) => {
+export const granted = question(({ spec, observed, settings }: Assessment): ConditionResult | null => {
   const refused = notGranted(spec, observed.namespace, settings.grants);
   return refused.length === 0
     ? null
@@ -13,4 +13,4 @@ export const granted: Policy<View> = ({ spec, observed, settings }) => {
         'NotGranted',
         `${refused.join(' ')} Nothing is made or changed for this FilerPair until it is granted, or the spec does without it; servers that run go on.`,
       );
-};
+});

@@ -3,7 +3,7 @@
 import { imageTrialName } from '../desired/image-trial-pod.ts';
 import { imagesOfPod, wantedImage } from '../desired/pod.ts';
 import type { Pod } from '../model/objects.ts';
-import type { View } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 export type ImageTrial =
   /** It runs somewhere, or has run, or a pod of the pair is being started from it already. */
@@ -25,7 +25,7 @@ const hasStarted = ({ status }: Pod): boolean =>
   status?.phase === 'Succeeded' ||
   status?.containerStatuses?.some(({ name, ready }) => name === 'server' && ready === true) === true;
 
-export function imageTrial(view: View): ImageTrial {
+export const imageTrial = question((view: Assessment): ImageTrial => {
   const image = wantedImage(view);
   const { pods, others } = view.observed;
   const tried = view.servers.some((server) =>
@@ -36,7 +36,7 @@ export function imageTrial(view: View): ImageTrial {
   const trial = pods.find(({ metadata }) => metadata.name === imageTrialName(view));
   if (trial === undefined) return { kind: 'try' };
   return resultOf(trial, image);
-}
+});
 
 function resultOf({ metadata, status }: Pod, image: string): ImageTrial {
   const about = `Image ${image} is tried in pod ${metadata.name} before a server is replaced`;

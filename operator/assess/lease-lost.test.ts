@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import type { ServerView, View } from '../model/view.ts';
+import { type Assessment, assess } from './assessment.ts';
 import { leaseLost, mayCreateLease } from './lease-lost.ts';
 
 const server = (name: string, hasLease: boolean): ServerView =>
   ({ name, lease: hasLease ? {} : null }) as unknown as ServerView;
 
-function view(pods: readonly string[], ...servers: readonly ServerView[]): View {
+function view(pods: readonly string[], ...servers: readonly ServerView[]): Assessment {
   const observed = { name: 'files', pods: pods.map((name) => ({ metadata: { name } })) };
-  return { observed, servers } as unknown as View;
+  return assess({ observed, servers } as unknown as View);
 }
 
 test('a Lease is made when it is not there, and no pod of the pair that might serve without it', () => {

@@ -11,7 +11,8 @@ import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { isSilent, readinessSince } from '../model/node-silence.ts';
 import type { Node } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
-import { podOfIncarnation, type ServerView, type View } from '../model/view.ts';
+import { podOfIncarnation, type ServerView } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
 import { attachmentPods, diskLocation, isNodeReady, isOutOfService, saysReady } from './disk-location.ts';
 import { nodesOfLiving } from './owner-life.ts';
@@ -23,7 +24,7 @@ export interface NodeToMark {
   readonly homes: readonly ServerView[];
 }
 
-export function nodesToMark(view: View): NodeToMark[] {
+export function nodesToMark(view: Assessment): NodeToMark[] {
   const found = new Map<string, NodeToMark>();
   for (const { node, name, home } of lostNodes(view)) {
     const why = whyOutOfService(view, node, name);
@@ -47,7 +48,7 @@ export const nodesToUnmark = (nodes: Observed['nodes']): Node[] =>
   );
 
 /** When time alone makes the next mark due, ms since the epoch; null: never. */
-export function lostNodesDueAt(view: View): number | null {
+export function lostNodesDueAt(view: Assessment): number | null {
   if (view.spec.storage.lostNodes.policy !== 'Silent') return null;
   const due = lostNodes(view)
     .map(({ node }) => silentUntil(view, node))
@@ -55,7 +56,9 @@ export function lostNodesDueAt(view: View): number | null {
   return due.length === 0 ? null : Math.min(...due);
 }
 
-function lostNodes(view: View): { readonly node: Node; readonly name: string; readonly home: ServerView }[] {
+function lostNodes(
+  view: Assessment,
+): { readonly node: Node; readonly name: string; readonly home: ServerView }[] {
   const living = nodesOfLiving(view);
   return view.servers.flatMap((home) => {
     const name = diskLocation(view, home)?.lostNode;
@@ -68,10 +71,10 @@ function lostNodes(view: View): { readonly node: Node; readonly name: string; re
   });
 }
 
-const hasDisksOn = (view: View, home: ServerView, node: string): boolean =>
+const hasDisksOn = (view: Assessment, home: ServerView, node: string): boolean =>
   attachmentPods(view, home).some(({ spec }) => spec?.nodeName === node);
 
-function ownerWaits(view: View, { lease }: ServerView): boolean {
+function ownerWaits(view: Assessment, { lease }: ServerView): boolean {
   const owner = lease && podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
   const on = owner?.pod.spec?.nodeName;
   return (
@@ -79,7 +82,7 @@ function ownerWaits(view: View, { lease }: ServerView): boolean {
   );
 }
 
-function whyOutOfService(view: View, node: Node, name: string): string | null {
+function whyOutOfService(view: Assessment, node: Node, name: string): string | null {
   const { policy, after } = view.spec.storage.lostNodes;
   if (policy === 'Confirmed') {
     const { bootID } = node.status?.nodeInfo ?? {};
@@ -94,7 +97,7 @@ function whyOutOfService(view: View, node: Node, name: string): string | null {
 }
 
 /** When the node has been silent for long enough, ms since the epoch; null: it is not silent, or was not seen to be. */
-function silentUntil(view: View, node: Node): number | null {
+function silentUntil(view: Assessment, node: Node): number | null {
   const since = isSilent(node) ? readinessSince(view.observed, node.metadata.name ?? '') : null;
   return since === null ? null : since + durationMs(view.spec.storage.lostNodes.after);
 }

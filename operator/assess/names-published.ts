@@ -4,7 +4,7 @@
 import { type DnsRecord, dnsRecords, leadsToNodes } from '../desired/dns-records.ts';
 import { type ConditionResult, isFalse, isTrue, isUnknown } from '../model/condition-result.ts';
 import { answerKey, type DnsLookup } from '../model/observed.ts';
-import type { View } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 /** Until the names are right they are asked for this often, ms. */
 const askAgainWrongMs = 10_000;
@@ -18,7 +18,7 @@ interface Finding {
 }
 
 /** null: nobody asked for names outside the cluster. */
-export function namesPublished(view: View): ConditionResult | null {
+export const namesPublished = question((view: Assessment): ConditionResult | null => {
   const { dns } = view.spec;
   if (dns === undefined) return null;
   const records = dnsRecords(view);
@@ -38,9 +38,9 @@ export function namesPublished(view: View): ConditionResult | null {
       `What the DNS says of ${unknown.record.dnsName} could not be found out: the DNS servers of the operator's pod do not answer.`,
     );
   return isTrue('Answered', `The DNS answers: ${records.map(recordText).join(', ')}.`);
-}
+});
 
-function addressAwaited(view: View): string {
+function addressAwaited(view: Assessment): string {
   if (leadsToNodes(view)) return 'the pod that it leads to has no node, or its node names no address';
   return view.spec.service.type === 'LoadBalancer'
     ? 'the load balancer has not given it one; see kubectl describe service'
@@ -48,22 +48,22 @@ function addressAwaited(view: View): string {
 }
 
 /** What has to be known for it. */
-export const nameLookups = (view: View): DnsLookup[] =>
+export const nameLookups = (view: Assessment): DnsLookup[] =>
   dnsRecords(view).map(({ dnsName, recordType }) => ({ name: dnsName, type: recordType }));
 
 /** When the names are to be asked for again. */
-export function namesDueAt(view: View): number | null {
+export function namesDueAt(view: Assessment): number | null {
   const verdict = namesPublished(view);
   if (verdict === null) return null;
   return view.now + (verdict.status === 'True' ? askAgainRightMs : askAgainWrongMs);
 }
 
-function answerOf(view: View, { dnsName, recordType }: DnsRecord): readonly string[] | null {
+function answerOf(view: Assessment, { dnsName, recordType }: DnsRecord): readonly string[] | null {
   const answer = view.observed.dnsAnswers[answerKey(dnsName, recordType)];
   return answer === undefined || answer === 'unknown' ? null : answer;
 }
 
-function wrongAnswer(view: View, { record, found }: Finding): ConditionResult {
+function wrongAnswer(view: Assessment, { record, found }: Finding): ConditionResult {
   const wanted = recordText(record);
   if (found!.length > 0)
     return isFalse(

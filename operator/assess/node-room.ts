@@ -3,11 +3,12 @@
 
 import { amountOf } from '../../crds/quantities.ts';
 import { attachmentPriority, attachmentRequests } from '../desired/attachment-pod.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
 import { attachmentPods } from './disk-location.ts';
 
 /** What the node lacks, as a clause; null: it has room, or a pod for the disks already, or nobody knows how much it has. */
-export function noRoom(view: View, home: ServerView, node: string): string | null {
+export function noRoom(view: Assessment, home: ServerView, node: string): string | null {
   const room = view.observed.nodeRoom[node];
   if (view.spec.storage.transfer !== 'Reattach' || room === undefined) return null;
   if (attachmentPods(view, home).some(({ spec }) => spec?.nodeName === node)) return null;

@@ -3,19 +3,22 @@
 // happens to be what a claim of the pair would be called.
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
-import { isFalse, isUnknown, type Policy } from '../model/condition-result.ts';
+import { type ConditionResult, isFalse, isUnknown } from '../model/condition-result.ts';
 import type { Claim } from '../model/objects.ts';
-import type { View } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 /** Made for this pair, had by it before, or offered to it. */
-export function isClaimOffered({ observed: { name: pair }, pair: { status } }: View, claim: Claim): boolean {
+export function isClaimOffered(
+  { observed: { name: pair }, pair: { status } }: Assessment,
+  claim: Claim,
+): boolean {
   const { name = '', labels: found } = claim.metadata;
   if (found?.[labels.pair] === pair || found?.[labels.offeredTo] === pair) return true;
   // Its labels were removed by hand: they come back.
   return status?.diskSets?.some(({ claims = [] }) => claims.includes(name)) === true;
 }
 
-export const howToOffer = (view: View, kind: 'pvc' | 'secret', name: string): string =>
+export const howToOffer = (view: Assessment, kind: 'pvc' | 'secret', name: string): string =>
   `Whoever has it offers it: kubectl -n ${view.observed.namespace} label ${kind} ${name} ${labels.offeredTo}=${view.observed.name}`;
 
 interface NamedSecret {
@@ -24,7 +27,7 @@ interface NamedSecret {
 }
 
 /** Those that the spec names, and where. */
-function secretsOf(view: View): NamedSecret[] {
+function secretsOf(view: Assessment): NamedSecret[] {
   const { metricsTokenSecret: token } = view.spec;
   const certificates = view.servers.flatMap(({ name: server, spec: { certificateSecret: name } }) =>
     name === undefined ? [] : [{ name, field: `servers[${server}].certificateSecret` }],
@@ -32,7 +35,7 @@ function secretsOf(view: View): NamedSecret[] {
   return token === undefined ? certificates : [...certificates, { name: token, field: 'metricsTokenSecret' }];
 }
 
-export const secretsOffered: Policy<View> = (view) => {
+export const secretsOffered = question((view: Assessment): ConditionResult | null => {
   for (const { name, field } of secretsOf(view)) {
     const where = `Secret ${name} (spec.${field})`;
     const found = view.observed.credentials.offered[name] ?? 'unknown';
@@ -47,4 +50,4 @@ export const secretsOffered: Policy<View> = (view) => {
       );
   }
   return null;
-};
+});

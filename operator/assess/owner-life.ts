@@ -7,7 +7,8 @@
 
 import { isSilent } from '../model/node-silence.ts';
 import type { PodFinding } from '../model/pod-state.ts';
-import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
+import { podOfIncarnation, type ServerView, serverNamed } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 export type OwnerLife =
   /** Its container runs, by the word of a kubelet that reports; or what its partner does proves that it lives. */
@@ -20,34 +21,36 @@ export type OwnerLife =
   | 'restarting';
 
 /** Of a disk set that somebody owns. */
-export function ownerLife(view: View, home: ServerView): OwnerLife {
+export const ownerLife = question((view: Assessment, home: ServerView): OwnerLife => {
   const { lease } = home;
   const owner = lease && podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
   if (owner == null || owner.state === 'Ended') return 'gone';
   if (isOutOfTouch(view, owner.pod.spec?.nodeName))
     return isProvenAlive(view, lease?.holderPodUid ?? null) ? 'alive' : 'unreachable';
   return owner.state === 'Restarting' || owner.state === 'Pending' ? 'restarting' : 'alive';
-}
+});
 
 /** Whether a server lives that runs in a pod of a silent node: it owns something that its partner would have taken. */
-export const isProvenAlive = (view: View, podUid: string | null): boolean =>
+export const isProvenAlive = (view: Assessment, podUid: string | null): boolean =>
   podUid !== null &&
   view.servers.some((home) => home.lease?.holderPodUid === podUid && whyNoTakeover(view, home) === null);
 
 /** Names of nodes from which a server of the pair is known to serve, whatever the node itself says. */
-export const nodesOfLiving = (view: View): ReadonlySet<string> =>
-  new Set(
-    view.servers.flatMap((server) =>
-      server.pods.flatMap(({ pod }) =>
-        pod.spec?.nodeName !== undefined && isProvenAlive(view, pod.metadata.uid ?? null)
-          ? [pod.spec.nodeName]
-          : [],
+export const nodesOfLiving = question(
+  (view: Assessment): ReadonlySet<string> =>
+    new Set(
+      view.servers.flatMap((server) =>
+        server.pods.flatMap(({ pod }) =>
+          pod.spec?.nodeName !== undefined && isProvenAlive(view, pod.metadata.uid ?? null)
+            ? [pod.spec.nodeName]
+            : [],
+        ),
       ),
     ),
-  );
+);
 
 /** Why the partner of the owner would not take over by itself, as a clause; null: it would. */
-export function whyNoTakeover(view: View, home: ServerView): string | null {
+export const whyNoTakeover = question((view: Assessment, home: ServerView): string | null => {
   const { lease } = home;
   const owner = serverNamed(view, lease?.holderServer ?? null);
   const survivor = serverNamed(view, owner?.partner ?? null);
@@ -63,10 +66,10 @@ export function whyNoTakeover(view: View, home: ServerView): string | null {
   return takeoverCheck !== null && takeoverCheck.server === survivor.name && !takeoverCheck.possible
     ? `${survivor.name} says that it cannot`
     : null;
-}
+});
 
 /** Pods of the partner of the owner that run, by the word of a kubelet that reports. */
-export const runningPartners = (view: View, { lease }: ServerView): readonly PodFinding[] => {
+export const runningPartners = (view: Assessment, { lease }: ServerView): readonly PodFinding[] => {
   const owner = serverNamed(view, lease?.holderServer ?? null);
   const survivor = serverNamed(view, owner?.partner ?? null);
   return (survivor?.pods ?? []).filter(
@@ -74,5 +77,5 @@ export const runningPartners = (view: View, { lease }: ServerView): readonly Pod
   );
 };
 
-const isOutOfTouch = ({ observed }: View, node: string | undefined): boolean =>
+const isOutOfTouch = ({ observed }: Assessment, node: string | undefined): boolean =>
   node !== undefined && (isSilent(observed.nodes[node]) || observed.nodesGone[node] !== undefined);

@@ -13,8 +13,9 @@
 //   superfluous       more than one usable pod (a node came back): keep the one that owns a disk set, else the current
 
 import type { PodFinding } from '../model/pod-state.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
 import { partnerOf } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 
 export interface Replacement {
   readonly finding:
@@ -31,7 +32,7 @@ export interface Replacement {
 
 const nothing = (finding: Replacement['finding']): Replacement => ({ finding, remove: [], create: null });
 
-export function podReplacement(view: View, server: ServerView): Replacement {
+export const podReplacement = question((view: Assessment, server: ServerView): Replacement => {
   const partner = partnerOf(view, server);
   if (!leasesBelongToPair(view)) return nothing('leasesMissing');
   const lost = server.pods.filter(({ state }) => state === 'NodeLost');
@@ -62,9 +63,9 @@ export function podReplacement(view: View, server: ServerView): Replacement {
     remove: [...ended, ...superfluous],
     create: null,
   };
-}
+});
 
-function superfluousPods(view: View, server: ServerView): Replacement['remove'] {
+function superfluousPods(view: Assessment, server: ServerView): Replacement['remove'] {
   if (server.usable.length < 2) return [];
   const owners = server.usable.filter((pod) => ownsSomething(view, pod));
   const kept = owners.length > 0 ? owners : [server.current ?? server.usable.at(-1)!];
@@ -76,12 +77,13 @@ function superfluousPods(view: View, server: ServerView): Replacement['remove'] 
     }));
 }
 
-export const ownsSomething = (view: View, { pod }: PodFinding): boolean =>
+export const ownsSomething = (view: Assessment, { pod }: PodFinding): boolean =>
   view.servers.some(({ lease }) => lease?.holderPodUid === pod.metadata.uid && lease?.holder !== null);
 
-export const leasesBelongToPair = (view: View): boolean =>
-  view.servers.every((home) => leaseBelongsToPair(view, home));
+export const leasesBelongToPair = question((view: Assessment): boolean =>
+  view.servers.every((home) => leaseBelongsToPair(view, home)),
+);
 
 /** A Lease of an earlier FilerPair of the same name is about to go. */
-export const leaseBelongsToPair = (view: View, { lease }: ServerView): boolean =>
+export const leaseBelongsToPair = (view: Assessment, { lease }: ServerView): boolean =>
   lease?.object.metadata.ownerReferences?.some((reference) => reference.uid === view.uid) === true;

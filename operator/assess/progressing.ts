@@ -7,12 +7,12 @@ import {
   isTrue,
   type Policy,
 } from '../model/condition-result.ts';
-import type { View } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { claimsToDelete } from './claims-to-delete.ts';
 import { requestFindings } from './requests.ts';
 import { type RolloutState, rollout } from './rollout.ts';
 
-export const progressingChain: readonly Policy<View>[] = [
+export const progressingChain: readonly Policy<Assessment>[] = [
   function beingDeleted(view) {
     if (view.pair.metadata.deletionTimestamp === undefined) return null;
     const left = view.servers
@@ -59,5 +59,7 @@ export const progressingChain: readonly Policy<View>[] = [
 const reasonOf = (state: RolloutState): string =>
   state === 'Paused' ? 'RolloutPaused' : state === 'Blocked' ? 'RolloutBlocked' : 'RollingOut';
 
-export const progressing = (view: View): ConditionResult =>
-  firstFinding(progressingChain, view, isFalse('Settled', 'Everything is as the spec wants it.'));
+export const progressing = question(
+  (view: Assessment): ConditionResult =>
+    firstFinding(progressingChain, view, isFalse('Settled', 'Everything is as the spec wants it.')),
+);

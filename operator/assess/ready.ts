@@ -11,7 +11,8 @@ import {
 } from '../model/condition-result.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import type { PodFinding } from '../model/pod-state.ts';
-import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
+import { podOfIncarnation, type ServerView, serverNamed } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { claimsFit } from './claims-fit.ts';
 import { claimsThere } from './claims-there.ts';
 import { diskLocation } from './disk-location.ts';
@@ -22,7 +23,7 @@ import { secretsOffered } from './offered.ts';
 import { ownerLife, runningPartners, whyNoTakeover } from './owner-life.ts';
 
 /** Order: what keeps the operator from working, what is missing, then what the disk sets are doing. */
-export const readyChain: readonly Policy<View>[] = [
+export const readyChain: readonly Policy<Assessment>[] = [
   function executionProblem(view) {
     const problems = view.observed.problems.filter(({ concerns }) => concerns === undefined);
     const [first] = problems;
@@ -44,15 +45,17 @@ export const readyChain: readonly Policy<View>[] = [
   },
 ];
 
-export const ready = (view: View): ConditionResult =>
-  firstFinding(readyChain, view, isTrue('Serving', `${view.servers.map(servedBy).join('; ')}.`));
+export const ready = question(
+  (view: Assessment): ConditionResult =>
+    firstFinding(readyChain, view, isTrue('Serving', `${view.servers.map(servedBy).join('; ')}.`)),
+);
 
 const servedBy = ({ name, lease }: ServerView): string =>
   lease?.holderServer === name
     ? `${name} serves its own disk set (epoch ${lease.epoch})`
     : `${lease?.holderServer ?? 'nobody'} serves the disk set of ${name} (epoch ${lease?.epoch ?? 0})`;
 
-function notServed(view: View, home: ServerView): ConditionResult | null {
+function notServed(view: Assessment, home: ServerView): ConditionResult | null {
   const { name, lease } = home;
   const doing =
     home.current === null
@@ -98,7 +101,7 @@ function notServed(view: View, home: ServerView): ConditionResult | null {
 }
 
 /** Nothing tells whether anybody serves: the Lease says only who did last. */
-function ownerLost(view: View, home: ServerView): ConditionResult {
+function ownerLost(view: Assessment, home: ServerView): ConditionResult {
   const { name, lease } = home;
   const owner = `${lease?.holderServer} owns the disk set of ${name} (epoch ${lease?.epoch})`;
   const why = whyNoTakeover(view, home);
@@ -120,7 +123,11 @@ function ownerLost(view: View, home: ServerView): ConditionResult {
 }
 
 /** R6 is a verdict: servers claim no more by themselves. */
-function volumesAhead(view: View, name: string, { epoch, volumesAhead: found }: LeaseView): ConditionResult {
+function volumesAhead(
+  view: Assessment,
+  name: string,
+  { epoch, volumesAhead: found }: LeaseView,
+): ConditionResult {
   const { namespace, name: pair } = view.observed;
   return isFalse(
     'VolumesAhead',
@@ -139,7 +146,7 @@ function couldNotOpen({ name, lease }: ServerView): ConditionResult | null {
 }
 
 /** The owner cannot open what is not mounted for it yet. */
-function disksAwaited(view: View, home: ServerView): ConditionResult | null {
+function disksAwaited(view: Assessment, home: ServerView): ConditionResult | null {
   const found = diskLocation(view, home);
   if (found === null || found.awaits === null) return null;
   return isFalse(

@@ -4,24 +4,24 @@
 
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Node } from '../model/objects.ts';
-import type { View } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
 import { isNodeReady } from './disk-location.ts';
 
 /** A node that is off is said to be ready until Kubernetes misses it: 50 s by default, and longer where people have set it so. ms */
 const believedMs = 5 * 60_000;
 
 /** Nodes whose word is to be taken off. */
-export const refutedPowerOffs = (view: View): Node[] =>
+export const refutedPowerOffs = (view: Assessment): Node[] =>
   doubtedPowerOffs(view).flatMap(({ node, until }) => (until <= view.now ? [node] : []));
 
 /** When time alone refutes the next word, ms since the epoch; null: never. */
-export function refutedPowerOffsDueAt(view: View): number | null {
+export function refutedPowerOffsDueAt(view: Assessment): number | null {
   const due = doubtedPowerOffs(view).flatMap(({ until }) => (until > view.now ? [until] : []));
   return due.length === 0 ? null : Math.min(...due);
 }
 
 /** Only where the word counts for anything. */
-function doubtedPowerOffs(view: View): { readonly node: Node; readonly until: number }[] {
+function doubtedPowerOffs(view: Assessment): { readonly node: Node; readonly until: number }[] {
   const { transfer, lostNodes } = view.spec.storage;
   if (transfer !== 'Reattach' || lostNodes.policy !== 'Confirmed') return [];
   return Object.entries(view.observed.nodes).flatMap(([name, node]) => {

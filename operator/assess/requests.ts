@@ -17,7 +17,8 @@ import {
 import { fingerprint } from '../model/fingerprint.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { answeredAnnotation } from '../model/names.ts';
-import { type ServerView, serverNamed, type View } from '../model/view.ts';
+import { type ServerView, serverNamed } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { disksHeld } from './disks-held.ts';
 
 export type RequestFinding =
@@ -55,7 +56,7 @@ export interface Asked {
   readonly value: string;
 }
 
-export function requestFindings(view: View): RequestFinding[] {
+export const requestFindings = question((view: Assessment): RequestFinding[] => {
   const asked = (['takeover', 'giveback'] as const).flatMap((kind) => {
     const value = view.pair.metadata.annotations?.[requestAnnotations[kind]];
     return value === undefined ? [] : [{ annotation: requestAnnotations[kind], kind, value: value.trim() }];
@@ -71,9 +72,9 @@ export function requestFindings(view: View): RequestFinding[] {
       /^(annotation|rollout)-/.test(lease.request?.id ?? ''),
   );
   return [...found, ...leftOver.map((home) => ({ kind: 'clean up' as const, home }))];
-}
+});
 
-function findingFor(view: View, asked: Asked): RequestFinding {
+function findingFor(view: Assessment, asked: Asked): RequestFinding {
   const home = serverNamed(view, asked.value);
   if (home === null) {
     const names = view.servers.map(({ name }) => name).join(' or ');
@@ -126,7 +127,7 @@ function findingFor(view: View, asked: Asked): RequestFinding {
  * Whether a request on the Lease is what the annotation asks for. Not one whose annotation was answered and taken off before, nor
  * one that lacks what a person says beside it: a word that a server is dead must not get lost behind another takeover.
  */
-function answersTo(view: View, asked: Asked, request: RequestAnnotation): boolean {
+function answersTo(view: Assessment, asked: Asked, request: RequestAnnotation): boolean {
   const answered = view.pair.metadata.annotations?.[answeredAnnotation]?.split(',') ?? [];
   if (request.kind !== asked.kind || answered.includes(request.id)) return false;
   const { force, override, reason } = wordsOf(view);
@@ -155,7 +156,7 @@ export function answerOf(
 }
 
 /** What a person says beside the request. */
-function wordsOf(view: View): Pick<RequestAnnotation, 'force' | 'override' | 'reason'> {
+function wordsOf(view: Assessment): Pick<RequestAnnotation, 'force' | 'override' | 'reason'> {
   const { [requestAnnotations.reason]: reason, ...annotations } = view.pair.metadata.annotations ?? {};
   const override = (annotations[requestAnnotations.override] ?? '')
     .split(',')
@@ -168,7 +169,7 @@ function wordsOf(view: View): Pick<RequestAnnotation, 'force' | 'override' | 're
   };
 }
 
-function newRequest(view: View, asked: Asked, lease: LeaseView): RequestAnnotation {
+function newRequest(view: Assessment, asked: Asked, lease: LeaseView): RequestAnnotation {
   const { reason, force, override } = wordsOf(view);
   return {
     // From the resourceVersion: asking again later is another request; deciding again on the same state is not.

@@ -18,7 +18,8 @@ import { imagesOfPod, serverPod, wantedImage } from '../desired/pod.ts';
 import { renderingOf } from '../desired/rendering.ts';
 import { renderingAnnotation, templateAnnotation } from '../model/names.ts';
 import type { PodFinding } from '../model/pod-state.ts';
-import { partnerOf, type ServerView, type View } from '../model/view.ts';
+import { partnerOf, type ServerView } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { claimBeingDeleted } from './claim-being-deleted.ts';
 import { misfit } from './claims-fit.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
@@ -79,7 +80,7 @@ const retryMs = 10_000;
 const settleMs = 4_000;
 
 /** null: both servers run as the spec wants them, and nothing is left to be given back. */
-export function rollout(view: View): Rollout | null {
+export const rollout = question((view: Assessment): Rollout | null => {
   if (view.pair.metadata.deletionTimestamp !== undefined) return null;
   const outdated = view.servers.filter((server) => outdatedPods(view, server).length > 0);
   const moved = view.servers.filter(movedByRollout);
@@ -90,17 +91,17 @@ export function rollout(view: View): Rollout | null {
     if (found !== null) return { ...found, begun: isBegun(work, found) };
   }
   return null;
-}
+});
 
 /** Usable pods that were made from something else than the spec wants now. */
-export function outdatedPods(view: View, server: ServerView): PodFinding[] {
+export const outdatedPods = question((view: Assessment, server: ServerView): PodFinding[] => {
   if (server.usable.length === 0) return [];
   const { template } = serverPod(view, server);
   return server.usable.filter(({ pod }) => pod.metadata.annotations?.[templateAnnotation] !== template);
-}
+});
 
 interface Work {
-  readonly view: View;
+  readonly view: Assessment;
   /** Servers with a pod that is not as the spec wants it. */
   readonly outdated: readonly ServerView[];
   /** Homes whose disk set this rollout has moved away. */
@@ -295,7 +296,7 @@ export const arrival = (image: string, rendering: string | undefined): string =>
 const queued = (message: string): Finding => hold('Queued', null, message);
 
 /** Nobody is served by this pod, so that its end is no loss: its server does not run, and is not about to go on. */
-function servesNothing(view: View, server: ServerView, pod: PodFinding): boolean {
+function servesNothing(view: Assessment, server: ServerView, pod: PodFinding): boolean {
   if (pod.state === 'Running' || pod.state === 'Starting') return false;
   if (!ownsSomething(view, pod)) return true;
   // Dead and proven so: the kubelet starts it again, but as it was; nobody can serve with a spec that does not work.
@@ -337,7 +338,7 @@ function replace(server: ServerView, pod: PodFinding, why: string): Finding {
   };
 }
 
-function move(view: View, home: ServerView, kind: 'takeover' | 'giveback'): Finding {
+function move(view: Assessment, home: ServerView, kind: 'takeover' | 'giveback'): Finding {
   const { lease, name } = home;
   const last = parseRequestId(lease?.requestResult?.id);
   const again =

@@ -13,7 +13,8 @@ import type { StandstillAnnotation } from '../../kubernetes/labels-and-annotatio
 import { labels, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { claimName } from '../model/names.ts';
 import type { VolumeSnapshot } from '../model/objects.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 
 /** How long clients wait at most, ms: storage cuts within seconds, or somebody should look why it does not. */
@@ -45,11 +46,11 @@ export interface SnapshotOf {
 }
 
 /** The name that somebody has asked for; null: nobody has. */
-export const snapshotAsked = (view: View): string | null =>
+export const snapshotAsked = (view: Assessment): string | null =>
   view.pair.metadata.annotations?.[snapshotAnnotations.snapshot]?.trim() ?? null;
 
 /** null: nobody asks. */
-export function snapshotStep(view: View): SnapshotStep | null {
+export const snapshotStep = question((view: Assessment): SnapshotStep | null => {
   const name = snapshotAsked(view);
   if (name === null) return null;
   const asked = view.servers.map((home) => standstillOf(home, name));
@@ -82,10 +83,10 @@ export function snapshotStep(view: View): SnapshotStep | null {
   if (!states.every((state) => state === 'Standing')) return { kind: 'wait', until };
   const missing = wanted.filter((one) => !made.some(({ metadata }) => metadata.name === one.name));
   return missing.length > 0 ? { kind: 'make', missing } : { kind: 'wait', until };
-}
+});
 
 /** One for each volume of both. */
-export const snapshotsOf = (view: View, name: string): SnapshotOf[] =>
+export const snapshotsOf = (view: Assessment, name: string): SnapshotOf[] =>
   view.servers.flatMap((home) =>
     home.spec.volumes.map((volume) => {
       const claim = claimName(view.observed.name, home.name, volume);
@@ -93,7 +94,7 @@ export const snapshotsOf = (view: View, name: string): SnapshotOf[] =>
     }),
   );
 
-function beginning(view: View, name: string, made: readonly VolumeSnapshot[]): SnapshotStep {
+function beginning(view: Assessment, name: string, made: readonly VolumeSnapshot[]): SnapshotStep {
   const refuse = (message: string): SnapshotStep => ({ kind: 'refuse', message });
   if (!namePattern.test(name))
     return refuse(
@@ -124,7 +125,7 @@ const nameIn = (id: string): string => id.slice(0, id.lastIndexOf('@'));
 const begunAt = ({ id }: StandstillAnnotation): number => Number(id.slice(id.lastIndexOf('@') + 1)) || 0;
 
 /** null: it is not. */
-function whyBroken(view: View, name: string, begun: number): string | null {
+function whyBroken(view: Assessment, name: string, begun: number): string | null {
   for (const home of view.servers) {
     const { lease } = home;
     const standstill = standstillOf(home, name);
@@ -147,7 +148,7 @@ function whyBroken(view: View, name: string, begun: number): string | null {
 }
 
 /** Made for what is asked for now, and not for an earlier wish of the same name. */
-function isOfStandstill(view: View, { metadata }: VolumeSnapshot): boolean {
+function isOfStandstill(view: Assessment, { metadata }: VolumeSnapshot): boolean {
   const home = view.servers.find(({ name }) => name === metadata.labels?.[labels.home]);
   const asked = home?.lease?.standstill?.id;
   return asked !== undefined && metadata.annotations?.[snapshotAnnotations.standstill] === asked;

@@ -13,13 +13,14 @@ import {
   type Policy,
 } from '../model/condition-result.ts';
 import { nodesWithinReach, outOfReach } from '../model/disk-reach.ts';
-import { podOfIncarnation, type ServerView, serverNamed, type View } from '../model/view.ts';
+import { podOfIncarnation, type ServerView, serverNamed } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
 import { disksHeld, isDisksHeld } from './disks-held.ts';
 import { noRoom } from './node-room.ts';
 import { noVolumeSlots } from './volume-slots.ts';
 
 interface TakeoverCase {
-  readonly view: View;
+  readonly view: Assessment;
   /** Whose disk set. */
   readonly home: ServerView;
   readonly owner: ServerView;
@@ -138,7 +139,7 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
 ];
 
 /** Volumes of two places that no node shares can only be made anew. */
-const wayOut = (view: View): string =>
+const wayOut = (view: Assessment): string =>
   nodesWithinReach(view) === null
     ? 'use storage that reaches the nodes of both, or keep both in one zone (spec.servers[].placement) from before their disks are made'
     : 'hand over what it owns and delete its pod; the new one is put onto such a node';
@@ -151,7 +152,7 @@ const saidAlready: ReadonlySet<string> = new Set([
   'ManualMode',
 ]);
 
-export function takeoverPossible(view: View): ConditionResult {
+export const takeoverPossible = question((view: Assessment): ConditionResult => {
   const findings = view.servers.map((home): ConditionResult => {
     const owner = serverNamed(view, home.lease?.holderServer ?? null);
     if (owner === null)
@@ -171,15 +172,20 @@ export function takeoverPossible(view: View): ConditionResult {
     findings.find(({ status }) => status === 'Unknown') ??
     isTrue('PartnersReady', [...findings.map(({ message }) => message), ...reliesOnTheClock(view)].join(' '))
   );
-}
+});
 
-const possible = (view: View, home: ServerView, owner: ServerView, survivor: ServerView): ConditionResult =>
+const possible = (
+  view: Assessment,
+  home: ServerView,
+  owner: ServerView,
+  survivor: ServerView,
+): ConditionResult =>
   isTrue(
     'PartnersReady',
     `If ${owner.name} died, ${survivor.name} would take over the disk set of ${home.name}: at once if the death is reported, after ${silenceOf(view) / 1000} s of silence otherwise.`,
   );
 
-function silenceOf({ spec: { failover } }: View): number {
+function silenceOf({ spec: { failover } }: Assessment): number {
   return silenceMs({
     leaseMs: durationMs(failover.lease),
     guardMs: durationMs(failover.guard),
@@ -188,7 +194,7 @@ function silenceOf({ spec: { failover } }: View): number {
 }
 
 /** A machine that is paused as a whole does not see the time go by (docs/safety.md). */
-const reliesOnTheClock = ({ spec: { storage } }: View): string[] =>
+const reliesOnTheClock = ({ spec: { storage } }: Assessment): string[] =>
   storage.transfer === 'Shared' && storage.lateWrites !== 'SameNode'
     ? [
         "What keeps a server from writing after that is its clock: don't pause its machine (live migration, snapshot with memory), or use storage.transfer Reattach.",

@@ -11,7 +11,8 @@
 import { durationMs } from '../../crds/quantities.ts';
 import { configOfPod } from '../desired/server-config.ts';
 import type { Node, Pod } from '../model/objects.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
 
 export interface LeaseTimes {
   readonly leaseMs: number;
@@ -19,7 +20,7 @@ export interface LeaseTimes {
 }
 
 /** A sentence that says what is wrong and what to do, or null: it may be rolled out. */
-export const unsafeChange = (view: View, outdated: readonly ServerView[]): string | null =>
+export const unsafeChange = (view: Assessment, outdated: readonly ServerView[]): string | null =>
   leaseTimesDoNotFit(view) ?? noNodeFits(view, outdated);
 
 /** Whether no mixture of servers with these times lets one claim while the other may still write. */
@@ -30,7 +31,7 @@ export function fitTogether(a: LeaseTimes, b: LeaseTimes): boolean {
   return writesUntil(a) + marginMs <= claimsAfter(b) && writesUntil(b) + marginMs <= claimsAfter(a);
 }
 
-function leaseTimesDoNotFit(view: View): string | null {
+function leaseTimesDoNotFit(view: Assessment): string | null {
   const { lease, guard } = view.spec.failover;
   const wanted = { leaseMs: durationMs(lease), guardMs: durationMs(guard) };
   for (const { pods } of view.servers)
@@ -46,19 +47,19 @@ function leaseTimesDoNotFit(view: View): string | null {
 }
 
 /** Only who holds a Lease can have said it there. */
-const saysItsTimes = (view: View, { metadata: { uid } }: Pod): boolean =>
+const saysItsTimes = (view: Assessment, { metadata: { uid } }: Pod): boolean =>
   view.servers.some(
     ({ lease }) => lease !== null && lease.holderPodUid === uid && lease.claimAfterMs !== null,
   );
 
-function leaseTimesOf(view: View, pod: Pod): LeaseTimes | null {
+function leaseTimesOf(view: Assessment, pod: Pod): LeaseTimes | null {
   const { timing } = (configOfPod(view, pod) ?? {}) as { timing?: Partial<LeaseTimes> };
   const { leaseMs, guardMs } = timing ?? {};
   return typeof leaseMs === 'number' && typeof guardMs === 'number' ? { leaseMs, guardMs } : null;
 }
 
 /** Found out before a server is taken down: afterwards its new pod would wait for ever. */
-function noNodeFits(view: View, outdated: readonly ServerView[]): string | null {
+function noNodeFits(view: Assessment, outdated: readonly ServerView[]): string | null {
   for (const { name, spec } of outdated) {
     const selector = Object.entries(spec.placement?.nodeSelector ?? {});
     if (selector.length === 0) continue;

@@ -2,7 +2,8 @@
 // a node; on a full one a failover waits until somebody else's pod has gone.
 
 import { claimName } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
 
 export interface NoSlots {
   readonly driver: string;
@@ -11,7 +12,7 @@ export interface NoSlots {
 }
 
 /** What the node lacks for the disk set; null: it has room, or has the volumes already, or nobody says how much it has. */
-export function noVolumeSlots(view: View, home: ServerView, node: string): NoSlots | null {
+export function noVolumeSlots(view: Assessment, home: ServerView, node: string): NoSlots | null {
   const { claims, volumeAttachments, volumeSlots } = view.observed;
   const volumes = new Set(
     home.spec.volumes.map((volume) => {

@@ -4,6 +4,7 @@
 
 import { handleKeysName } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { type Assessment, question } from '../assess/assessment.ts';
 import { ownerReference, pairLabels } from '../desired/owned.ts';
 import { handleKey } from '../desired/server-config.ts';
 import type { Action } from '../model/action.ts';
@@ -20,22 +21,21 @@ import {
   issuedAtAnnotation,
   trustedAtAnnotation,
 } from '../model/names.ts';
-import type { View } from '../model/view.ts';
 
 export interface Credentials {
   readonly actions: readonly Action[];
   readonly wakeAt: number | null;
 }
 
-export function reconcileCredentials(view: View): Credentials {
+export const reconcileCredentials = question((view: Assessment): Credentials => {
   const steps = certificateUpkeep(view.observed.credentials, view.now);
   // One step is seen before the next: nobody tells when a Secret changes.
   const wakeAt = steps.length === 0 ? null : view.now;
   return { actions: [...handleKeys(view), ...steps.map((step) => action(view, step))], wakeAt };
-}
+});
 
 /** Without them no pod starts. Not owned by the FilerPair: the next one on the same claims serves the same handles. */
-function handleKeys(view: View): Action[] {
+function handleKeys(view: Assessment): Action[] {
   if (view.observed.credentials.handleKeys !== 'absent') return [];
   const { ownerReferences: _, ...metadata } = secret(view, handleKeysName(view.observed.name)).metadata;
   const object = { apiVersion: 'v1', kind: 'Secret', metadata } as KubernetesObject;
@@ -43,7 +43,7 @@ function handleKeys(view: View): Action[] {
   return [{ kind: 'createSecret', resource: 'secrets', object, key: handleKey, size: 32, why }];
 }
 
-function action(view: View, step: CertificateStep): Action {
+function action(view: Assessment, step: CertificateStep): Action {
   const { name: pair, namespace } = view.observed;
   const { why } = step;
   switch (step.kind) {
@@ -95,7 +95,7 @@ function action(view: View, step: CertificateStep): Action {
 }
 
 function secret(
-  view: View,
+  view: Assessment,
   name: string,
   server?: string,
   annotations?: Readonly<Record<string, string>>,

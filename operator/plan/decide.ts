@@ -8,6 +8,7 @@
 
 import { explain, filerPairSpec } from '../../crds/filerpair.ts';
 import { labels, requestAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import { type Assessment, assess } from '../assess/assessment.ts';
 import { mountsDueAt } from '../assess/disk-location.ts';
 import { granted } from '../assess/granted.ts';
 import { lostNodesDueAt } from '../assess/lost-nodes.ts';
@@ -20,7 +21,7 @@ import { type Action, inSequence, type PairEvent, type Plan } from '../model/act
 import { answeredAnnotation, leaseFinalizer } from '../model/names.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed, OperatorSettings } from '../model/observed.ts';
-import { type View, viewPair } from '../model/view.ts';
+import { viewPair } from '../model/view.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
 import { reconcileCredentials } from './credentials.ts';
 import { attachmentsMoved } from './disk-moves.ts';
@@ -43,13 +44,13 @@ export function decide(observed: Observed, settings: OperatorSettings, now: numb
   if (pair === null)
     return { actions: cleanUp(observed), status: null, events: [], lookups: [], wakeAt: null };
   const parsed = filerPairSpec.safeParse(pair.spec);
-  const view = parsed.success ? viewPair({ ...observed, pair }, parsed.data, settings, now) : null;
+  const view = parsed.success ? assess(viewPair({ ...observed, pair }, parsed.data, settings, now)) : null;
   if (pair.metadata.deletionTimestamp !== undefined) return leaving(observed, view);
   return view === null ? refused(pair, explain(parsed.error!), now) : decideFor(view);
 }
 
 /** A pair that is being deleted; its status says what it still waits for. */
-function leaving(observed: Observed, view: View | null): Plan {
+function leaving(observed: Observed, view: Assessment | null): Plan {
   const status = view === null ? null : computeStatus(view, view.pair.status?.lastRequest);
   const unchanged = status === null || sameStatus(view?.pair.status, status);
   return {
@@ -70,7 +71,7 @@ function refused(pair: FilerPairObject, reasons: string, now: number): Plan {
   return { actions: [], status, events: statusEvents(pair.status, status), lookups: [], wakeAt: null };
 }
 
-function decideFor(view: View): Plan {
+function decideFor(view: Assessment): Plan {
   const requests = requestFindings(view);
   const rollingOut = rollout(view);
   const lastRequest = requestToRemember(view, requests);
@@ -117,7 +118,7 @@ function decideFor(view: View): Plan {
 }
 
 /** What clients wait for. */
-export const urgentActions = (view: View): Action[] =>
+export const urgentActions = (view: Assessment): Action[] =>
   [...deathProofs(view), ...(granted(view) === null ? attachmentsMoved(view) : [])].map((action) => ({
     ...action,
     urgent: true,
@@ -127,7 +128,7 @@ export const earliest = (times: readonly (number | null)[]): number | null =>
   times.reduce((first, one) => (one !== null && (first === null || one < first) ? one : first), null);
 
 /** A Lease that was deleted goes as soon as no pod is left, and is made again with the epoch that the claims know. */
-function leasesLetGo(view: View): Action[] {
+function leasesLetGo(view: Assessment): Action[] {
   if (view.observed.pods.length > 0) return [];
   return view.servers.flatMap(({ name, lease }) => {
     if (lease === null || lease.object.metadata.deletionTimestamp === undefined) return [];
@@ -148,7 +149,11 @@ function leasesLetGo(view: View): Action[] {
  * @param recorded the status says the answer already. Until then the question stays: it would be answered to nobody if this
  *   process ended now
  */
-function annotationsAnswered(view: View, requests: readonly RequestFinding[], recorded: boolean): Action[] {
+function annotationsAnswered(
+  view: Assessment,
+  requests: readonly RequestFinding[],
+  recorded: boolean,
+): Action[] {
   if (!recorded) return [];
   const done = requests.flatMap((found) =>
     found.kind === 'refuse' || found.kind === 'answered' ? [found.asked.annotation] : [],
@@ -175,7 +180,7 @@ function annotationsAnswered(view: View, requests: readonly RequestFinding[], re
   ];
 }
 
-function requestToRemember(view: View, requests: readonly RequestFinding[]): LastRequest | undefined {
+function requestToRemember(view: Assessment, requests: readonly RequestFinding[]): LastRequest | undefined {
   const before = view.pair.status?.lastRequest;
   const at = timeText(view.now);
   for (const found of requests) {

@@ -4,6 +4,7 @@
 // only while the Lease still names the owner because of whom it has to.
 
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import type { Assessment } from '../assess/assessment.ts';
 import { claimsFit } from '../assess/claims-fit.ts';
 import {
   attachmentPods,
@@ -20,9 +21,9 @@ import type { LeaseView } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
 import { claimName, remindersAnnotation } from '../model/names.ts';
 import type { Pod } from '../model/objects.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
 
-export function attachmentsMoved(view: View): Action[] {
+export function attachmentsMoved(view: Assessment): Action[] {
   if (claimsFit(view) !== null) return [];
   return view.servers
     .filter((home) => leaseBelongsToPair(view, home))
@@ -33,7 +34,7 @@ export function attachmentsMoved(view: View): Action[] {
 }
 
 /** Without them the next look might not see the pod. */
-function labelsBack(view: View, home: ServerView, { metadata }: Pod): Action[] {
+function labelsBack(view: Assessment, home: ServerView, { metadata }: Pod): Action[] {
   const wanted = attachmentPodLabels(view, home);
   if (matches(wanted, metadata.labels ?? {})) return [];
   const { name = '', uid } = metadata;
@@ -42,7 +43,7 @@ function labelsBack(view: View, home: ServerView, { metadata }: Pod): Action[] {
   return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'it was edited by hand' }];
 }
 
-function moved(view: View, home: ServerView): Action[] {
+function moved(view: Assessment, home: ServerView): Action[] {
   const found = diskLocation(view, home);
   if (found === null || home.lease === null) return [];
   const { namespace } = view.observed;
@@ -139,7 +140,7 @@ function reminded({ metadata: { name = '', uid } }: Pod, count: number, namespac
 }
 
 /** What stands in front of everything that takes a pod from the claims of a disk set. */
-export const claimsKept = (view: View, home: ServerView): Action[] =>
+export const claimsKept = (view: Assessment, home: ServerView): Action[] =>
   home.spec.volumes.map((volume) => ({
     kind: 'confirmKept',
     resource: 'persistentVolumeClaims',
@@ -148,7 +149,7 @@ export const claimsKept = (view: View, home: ServerView): Action[] =>
     why: `nobody has deleted it, so it outlives the pod that holds the disks of ${home.name}`,
   }));
 
-function asOwned(view: View, home: ServerView): Action {
+function asOwned(view: Assessment, home: ServerView): Action {
   const { holder = null, epoch = 0, object } = home.lease ?? {};
   return {
     kind: 'confirm',

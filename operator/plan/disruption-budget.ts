@@ -2,12 +2,12 @@
 // not take over. A server that is evicted gets SIGTERM and hands its disk sets over before it ends.
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
+import type { Assessment } from '../assess/assessment.ts';
 import { takeoverPossible } from '../assess/takeover-possible.ts';
 import { type Desired, desired } from '../desired/owned.ts';
 import { currentLabel } from '../model/names.ts';
-import type { View } from '../model/view.ts';
 
-export function disruptionBudget(view: View): Desired {
+export function disruptionBudget(view: Assessment): Desired {
   const matchLabels = { [labels.pair]: view.observed.name, [currentLabel]: 'true' };
   return desired(view, 'podDisruptionBudgets', view.observed.name, {
     body: { spec: { minAvailable: serversNeeded(view), selector: { matchLabels } } },
@@ -19,7 +19,7 @@ export function disruptionBudget(view: View): Desired {
  * is down then does not keep its node from being drained. Where takeovers wait for a person, a server that is told to
  * end hands over all the same.
  */
-function serversNeeded(view: View): 1 | 2 {
+function serversNeeded(view: Assessment): 1 | 2 {
   const bothRun = view.servers.every(({ current }) => current?.state === 'Running');
   const { status, reason } = takeoverPossible(view);
   const works = status === 'True' || reason === 'ManualMode' || reason === 'Maintenance';

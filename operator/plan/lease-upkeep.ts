@@ -7,13 +7,14 @@ import {
   requestAnnotations,
 } from '../../kubernetes/labels-and-annotations.ts';
 import type { MergePatch } from '../../kubernetes/objects.ts';
+import type { Assessment } from '../assess/assessment.ts';
 import { disksHeld, isDisksHeld } from '../assess/disks-held.ts';
 import { type RequestFinding, requestRemoved } from '../assess/requests.ts';
 import type { Action } from '../model/action.ts';
 import { deathProof } from '../model/death-proof.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { leaseFinalizer } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
 
 export function patchLease(lease: LeaseView, patch: MergePatch, why: string): Action {
   const { namespace = '', name = '' } = lease.object.metadata;
@@ -32,7 +33,7 @@ export function ownedByOthers({ lease }: ServerView, podUid: string): Action[] {
   return [{ kind: 'confirm', resource: 'leases', namespace, name, holder, epoch, why }];
 }
 
-export function deathProofs(view: View): Action[] {
+export function deathProofs(view: Assessment): Action[] {
   return view.servers.flatMap(({ lease }) => {
     if (lease === null) return [];
     const proof = deathProof(lease, view.observed.pods);
@@ -64,7 +65,7 @@ export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] 
  * The servers read from their Leases whether somebody works on the pair, or whether their disks must stay where they are. What
  * the operator did not put there (a server that was told to at its control socket) is left alone.
  */
-export function maintenanceMirrored(view: View): Action[] {
+export function maintenanceMirrored(view: Assessment): Action[] {
   const asked = maintenanceOf(view);
   const ours = view.pair.status?.maintenance;
   return view.servers.flatMap((home) => {
@@ -81,7 +82,7 @@ export function maintenanceMirrored(view: View): Action[] {
   });
 }
 
-export const maintenanceOf = (view: View): string | null =>
+export const maintenanceOf = (view: Assessment): string | null =>
   view.pair.metadata.annotations?.[requestAnnotations.maintenance] ?? null;
 
 /** Compare-and-swap that asks the servers for something. */

@@ -2,16 +2,16 @@
 // They are set for a pair, and taken off for the cluster: the pair may be gone by then.
 
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import type { Assessment } from '../assess/assessment.ts';
 import { outOfServiceTaint } from '../assess/disk-location.ts';
 import { nodesToMark, nodesToUnmark } from '../assess/lost-nodes.ts';
 import { refutedPowerOffs } from '../assess/refuted-power-off.ts';
 import { type Action, inSequence } from '../model/action.ts';
 import type { Node } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
-import type { View } from '../model/view.ts';
 import { claimsKept } from './disk-moves.ts';
 
-export const nodesMarked = (view: View): Action[] => [
+export const nodesMarked = (view: Assessment): Action[] => [
   ...nodesToMark(view).flatMap(({ node, why, homes }) =>
     inSequence(`mark of ${node.metadata.name}`, [
       // The mark takes the pods there away.

@@ -9,6 +9,7 @@ import {
 } from '../../kubernetes/failover-endpoint.ts';
 import { endpointAnnotations, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import type { Assessment } from '../assess/assessment.ts';
 import { takenBy } from '../assess/claim-taken.ts';
 import { claimsFit } from '../assess/claims-fit.ts';
 import { claimWasThere, consentLeft } from '../assess/claims-there.ts';
@@ -45,7 +46,7 @@ import {
   leaseFinalizer,
 } from '../model/names.ts';
 import { isUsable, type PodFinding } from '../model/pod-state.ts';
-import { partnerOf, type ServerView, type View } from '../model/view.ts';
+import { partnerOf, type ServerView } from '../model/view.ts';
 import { reconcileCredentials } from './credentials.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { ownedByOthers } from './lease-upkeep.ts';
@@ -53,7 +54,7 @@ import { ownedByOthers } from './lease-upkeep.ts';
 /** What a pod needs to start and to be reached. A pod of a dead server is made without it too, and waits. */
 export const neededByPods = 'what pods need';
 
-export function provision(view: View): Action[] {
+export function provision(view: Assessment): Action[] {
   const perServer = (make: (server: ServerView) => Action[]): Action[] => view.servers.flatMap(make);
   return [
     ...sideBySide(neededByPods, [
@@ -77,7 +78,7 @@ export function provision(view: View): Action[] {
 }
 
 /** Made before the operator was told to make none, they go: they would shut out what comes later. */
-function network(view: View): Action[] {
+function network(view: Assessment): Action[] {
   const wanted = networkPolicies(view);
   if (wanted !== null) return wanted.flatMap((one) => applyIfDifferent(view, one));
   const { namespace, name: pair, networkPolicies: there } = view.observed;
@@ -90,7 +91,7 @@ function network(view: View): Action[] {
 }
 
 /** Applies what is absent, what was edited by hand, and what we now want otherwise than when we last applied it. */
-function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
+function applyIfDifferent(view: Assessment, { resource, object }: Desired): Action[] {
   const name = object.metadata.name;
   const observed: readonly KubernetesObject[] = view.observed[resource];
   const actual = observed.find((one) => one.metadata.name === name);
@@ -106,7 +107,7 @@ function applyIfDifferent(view: View, { resource, object }: Desired): Action[] {
   return [{ kind: 'apply', resource, object, expect: actual === undefined ? 'absent' : 'ours', why }];
 }
 
-function newClaims(view: View, server: ServerView): Action[] {
+function newClaims(view: Assessment, server: ServerView): Action[] {
   return server.spec.volumes.flatMap((volume): Action[] => {
     const name = claimName(view.observed.name, server.name, volume);
     const claim = view.observed.claims[name] ?? 'absent';
@@ -117,7 +118,7 @@ function newClaims(view: View, server: ServerView): Action[] {
 }
 
 /** No pod waits for this: labels tell people who owns a claim, and a volume that cannot grow is used as it is. */
-function claimsChanged(view: View, server: ServerView): Action[] {
+function claimsChanged(view: Assessment, server: ServerView): Action[] {
   const { namespace, name: pair } = view.observed;
   return server.spec.volumes.flatMap((volume): Action[] => {
     const name = claimName(pair, server.name, volume);
@@ -152,7 +153,7 @@ function claimsChanged(view: View, server: ServerView): Action[] {
 }
 
 /** Compare-and-swap, so that a new word is not lost. */
-function consentUsedUp(view: View): Action[] {
+function consentUsedUp(view: Assessment): Action[] {
   const left = consentLeft(view);
   if (left === undefined) return [];
   const { resourceVersion } = view.pair.metadata;
@@ -162,14 +163,14 @@ function consentUsedUp(view: View): Action[] {
   return [{ kind: 'patch', resource: 'filerPairs', namespace, name, patch, why }];
 }
 
-function lease(view: View, home: ServerView): Action[] {
+function lease(view: Assessment, home: ServerView): Action[] {
   if (mayCreateLease(view, home))
     return [{ kind: 'create', resource: 'leases', object: newLease(view, home), why: 'it is missing' }];
   return home.lease === null ? [] : leaseRepaired(view, home, home.lease);
 }
 
 /** What the operator made of a Lease; holder, epoch and acknowledger belong to the servers. */
-function leaseRepaired(view: View, home: ServerView, { object }: LeaseView): Action[] {
+function leaseRepaired(view: Assessment, home: ServerView, { object }: LeaseView): Action[] {
   const { finalizers = [], ownerReferences = [], resourceVersion, deletionTimestamp } = object.metadata;
   const wanted = newLease(view, home).metadata;
   // One that is being deleted takes no finalizers; one that another FilerPair owns is about to go.
@@ -187,7 +188,7 @@ function leaseRepaired(view: View, home: ServerView, { object }: LeaseView): Act
 }
 
 /** The one for new pods; older ones that pods read get the exports of now; those that no pod reads any more go. */
-function configMaps(view: View, server: ServerView): Action[] {
+function configMaps(view: Assessment, server: ServerView): Action[] {
   const { namespace, pods } = view.observed;
   const wanted = configMapName(view, server);
   const inUse = new Set([wanted, ...pods.map(configMapOfPod)]);
@@ -214,7 +215,7 @@ function configMaps(view: View, server: ServerView): Action[] {
   ];
 }
 
-function failoverSlice(view: View, home: ServerView): Action[] {
+function failoverSlice(view: Assessment, home: ServerView): Action[] {
   const name = home.failoverName;
   const slice = view.observed.endpointSlices.find((one) => one.metadata.name === name) ?? null;
   const endpoint = failoverEndpoint(view, home, slice);
@@ -243,7 +244,7 @@ function failoverSlice(view: View, home: ServerView): Action[] {
 
 /** `endpoint` null: everything but the gate itself, which is as it should be. */
 function sliceOf(
-  view: View,
+  view: Assessment,
   home: ServerView,
   endpoint: FailoverEndpoint | null,
   slice: EndpointSlice | null,
@@ -284,7 +285,7 @@ function sliceOf(
   return { resource, object: { ...object, metadata, endpoints: gate.endpoints } as KubernetesObject };
 }
 
-function dns(view: View): Action[] {
+function dns(view: Assessment): Action[] {
   if (!view.observed.dnsEndpointsServed) return [];
   const wanted = dnsEndpoint(view);
   if (wanted !== null) return applyIfDifferent(view, wanted);
@@ -303,7 +304,7 @@ function dns(view: View): Action[] {
  * The kubelet looks for a changed ConfigMap about once a minute, and at once when the pod itself is written. Only when
  * the change has been seen to be there: the kubelet must find it.
  */
-function exportsTold(view: View, server: ServerView): Action[] {
+function exportsTold(view: Assessment, server: ServerView): Action[] {
   const wanted = exportsFingerprint(view);
   const { namespace, configMaps } = view.observed;
   return server.usable.flatMap(({ pod }): Action[] => {
@@ -329,7 +330,7 @@ const nodeStillGone = ({ goneNode }: PodFinding): Action[] =>
         },
       ];
 
-function pods(view: View, server: ServerView): Action[] {
+function pods(view: Assessment, server: ServerView): Action[] {
   const { namespace } = view.observed;
   const replacement = podReplacement(view, server);
   const actions: Action[] = [];

@@ -2,16 +2,17 @@
 // and, before a pod is deleted, whether its server really owns nothing, by the API itself and not by the caches.
 
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import type { Assessment } from '../assess/assessment.ts';
 import { type Rollout, type RolloutStep, staleTrace } from '../assess/rollout.ts';
 import { imageTrial, imageTrialName } from '../desired/image-trial-pod.ts';
 import { newPod } from '../desired/pod.ts';
 import { renderingOf } from '../desired/rendering.ts';
 import type { Action, PairEvent } from '../model/action.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
 import { ownedByOthers, patchLease, requestPatch } from './lease-upkeep.ts';
 import { neededByPods } from './provision.ts';
 
-export function rolledOut(view: View, found: Rollout | null): Action[] {
+export function rolledOut(view: Assessment, found: Rollout | null): Action[] {
   const traces = [...view.servers.filter(staleTrace).flatMap(traceRemoved), ...trialsOver(view, found)];
   if (found === null || found.step === null) return traces;
   const steps = stepActions(view, found.step, found.message);
@@ -19,7 +20,7 @@ export function rolledOut(view: View, found: Rollout | null): Action[] {
   return [...traces, ...steps.map((action) => ({ ...action, needs: [neededByPods] }))];
 }
 
-function stepActions(view: View, step: RolloutStep, why: string): Action[] {
+function stepActions(view: Assessment, step: RolloutStep, why: string): Action[] {
   const event: PairEvent = { key: '', type: 'Normal', reason: 'RollingOut', note: why };
   if (step.kind === 'move') {
     const { lease } = step.home;
@@ -46,7 +47,7 @@ function stepActions(view: View, step: RolloutStep, why: string): Action[] {
 }
 
 /** Trials that nobody waits for: of an image that is not wanted any more, of one that runs by now, or to be repeated. */
-function trialsOver(view: View, found: Rollout | null): Action[] {
+function trialsOver(view: Assessment, found: Rollout | null): Action[] {
   const kept = found === null || found.step?.kind === 'end trial' ? null : imageTrialName(view);
   return view.observed.pods
     .filter(
@@ -65,7 +66,7 @@ function trialsOver(view: View, found: Rollout | null): Action[] {
     }));
 }
 
-const newPodAccepted = (view: View, server: ServerView): Action => ({
+const newPodAccepted = (view: Assessment, server: ServerView): Action => ({
   kind: 'check',
   resource: 'pods',
   object: newPod(view, server, false, renderingOf(view)),

@@ -7,6 +7,7 @@ import {
   type StandstillAnnotation,
   snapshotAnnotations,
 } from '../../kubernetes/labels-and-annotations.ts';
+import type { Assessment } from '../assess/assessment.ts';
 import {
   type SnapshotOf,
   type SnapshotStep,
@@ -16,11 +17,11 @@ import {
 } from '../assess/snapshot.ts';
 import { desired } from '../desired/owned.ts';
 import type { Action, PairEvent } from '../model/action.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
 import { patchLease } from './lease-upkeep.ts';
 
 /** `recorded`: the status says already what has come of it. Until then the question stays: it would be answered to nobody. */
-export function snapshotActions(view: View, step: SnapshotStep | null, recorded: boolean): Action[] {
+export function snapshotActions(view: Assessment, step: SnapshotStep | null, recorded: boolean): Action[] {
   if (step === null) return standstillsRemoved(view);
   const name = snapshotAsked(view) ?? '';
   if (!recorded && (step.kind === 'refuse' || step.kind === 'done' || step.kind === 'fail')) return [];
@@ -69,7 +70,7 @@ function asked({ lease }: ServerView, standstill: StandstillAnnotation, why: str
 }
 
 /** Without an owner: a snapshot outlives its pair. */
-function made(view: View, name: string, one: SnapshotOf): Action {
+function made(view: Assessment, name: string, one: SnapshotOf): Action {
   const { [snapshotAnnotations.snapshotClass]: className } = view.pair.metadata.annotations ?? {};
   const { object } = desired(view, 'volumeSnapshots', one.name, {
     owned: false,
@@ -93,7 +94,7 @@ function made(view: View, name: string, one: SnapshotOf): Action {
 }
 
 /** Compare-and-swap, so that a new wish is not lost. */
-function answered(view: View): Action[] {
+function answered(view: Assessment): Action[] {
   const { resourceVersion } = view.pair.metadata;
   const annotations = { [snapshotAnnotations.snapshot]: null, [snapshotAnnotations.snapshotClass]: null };
   const { namespace, name } = view.observed;
@@ -102,7 +103,7 @@ function answered(view: View): Action[] {
 }
 
 /** After the answer, or where nobody asks any more: an owner that still stands goes on by itself soon. */
-const standstillsRemoved = (view: View): Action[] =>
+const standstillsRemoved = (view: Assessment): Action[] =>
   view.servers.flatMap(({ lease }) => {
     if (lease === null || (lease.standstill === null && lease.standstillAnswer === null)) return [];
     const { resourceVersion } = lease.object.metadata;
@@ -115,7 +116,7 @@ const standstillsRemoved = (view: View): Action[] =>
 type LastSnapshot = NonNullable<FilerPairStatus['lastSnapshot']>;
 
 export function snapshotToRemember(
-  view: View,
+  view: Assessment,
   step: SnapshotStep | null,
   at: string,
 ): LastSnapshot | undefined {
@@ -126,7 +127,7 @@ export function snapshotToRemember(
   return same ? before : { ...now, at };
 }
 
-function outcome(view: View, step: SnapshotStep): Pick<LastSnapshot, 'result' | 'message'> {
+function outcome(view: Assessment, step: SnapshotStep): Pick<LastSnapshot, 'result' | 'message'> {
   const none = `There is no snapshot ${snapshotAsked(view)}`;
   switch (step.kind) {
     case 'refuse':

@@ -3,44 +3,32 @@
 
 import type { FilerPairCondition, FilerPairStatus, FilerPairTransition } from '../../crds/filerpair.ts';
 import type { LastTransitionAnnotation } from '../../kubernetes/labels-and-annotations.ts';
-import { clientAddresses } from '../assess/client-addresses.ts';
-import { degraded } from '../assess/degraded.ts';
+import type { Assessment } from '../assess/assessment.ts';
+import { conditions } from '../assess/conditions.ts';
 import { diskSetPhase } from '../assess/disk-set-phase.ts';
-import { namesPublished } from '../assess/names-published.ts';
 import { isClaimOffered } from '../assess/offered.ts';
-import { progressing } from '../assess/progressing.ts';
-import { ready } from '../assess/ready.ts';
 import { rollout } from '../assess/rollout.ts';
-import { takeoverPossible } from '../assess/takeover-possible.ts';
 import type { PairEvent } from '../model/action.ts';
-import type { ConditionResult } from '../model/condition-result.ts';
+import { type ConditionResult, isFalse, isUnknown } from '../model/condition-result.ts';
 import { matches } from '../model/matches.ts';
 import { claimName } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ServerView } from '../model/view.ts';
 import { maintenanceOf } from './lease-upkeep.ts';
 
 const historySizeMax = 10;
 
-/** Reasons that are part of every transition; the transition itself is told. */
-const passing: ReadonlySet<string> = new Set(['HandingOver', 'Opening', 'NobodyOwns', 'DisksMoving']);
-
 export type LastRequest = NonNullable<FilerPairStatus['lastRequest']>;
 
-export function computeStatus(view: View, lastRequest: LastRequest | undefined): FilerPairStatus {
+export function computeStatus(view: Assessment, lastRequest: LastRequest | undefined): FilerPairStatus {
   const before = view.pair.status ?? {};
-  const names = namesPublished(view);
-  const addresses = clientAddresses(view);
+  const { generation = 0 } = view.pair.metadata;
   const history = mergedHistory(view, before.history ?? []);
   return {
-    observedGeneration: view.pair.metadata.generation ?? 0,
-    conditions: [
-      condition(view, 'Ready', ready(view)),
-      condition(view, 'TakeoverPossible', takeoverPossible(view)),
-      condition(view, 'Degraded', degraded(view)),
-      condition(view, 'Progressing', progressing(view)),
-      ...(names === null ? [] : [condition(view, 'NamesPublished', names)]),
-      ...(addresses === null ? [] : [condition(view, 'ClientAddressesKept', addresses)]),
-    ],
+    observedGeneration: generation,
+    conditions: conditions.flatMap(({ type, result }) => {
+      const found = result(view);
+      return found === null ? [] : [condition(before, type, found, generation, view.now)];
+    }),
     owners: ownersLine(view),
     servers: view.servers.map((server) => serverStatus(view, server)),
     diskSets: view.servers.map((home) => diskSetStatus(view, home)),
@@ -53,7 +41,7 @@ export function computeStatus(view: View, lastRequest: LastRequest | undefined):
 }
 
 /** Kept until the last Lease has lost it: it says which of them are ours to take off. */
-function maintenanceStatus(view: View): Pick<FilerPairStatus, 'maintenance'> {
+function maintenanceStatus(view: Assessment): Pick<FilerPairStatus, 'maintenance'> {
   const wanted = maintenanceOf(view);
   if (wanted !== null) return { maintenance: wanted };
   const before = view.pair.status?.maintenance;
@@ -62,7 +50,7 @@ function maintenanceStatus(view: View): Pick<FilerPairStatus, 'maintenance'> {
     : {};
 }
 
-function rolloutStatus(view: View): Pick<FilerPairStatus, 'rollout'> {
+function rolloutStatus(view: Assessment): Pick<FilerPairStatus, 'rollout'> {
   const problem = view.observed.problems.find(({ concerns }) => concerns === 'rollout');
   const found = rollout(view);
   if (found === null) return {};
@@ -84,18 +72,14 @@ export function invalidSpecStatus(
   message: string,
   now: number,
 ): FilerPairStatus {
-  const verdict: ConditionResult = { status: 'False', reason: 'InvalidSpec', message };
-  const unknown: ConditionResult = { status: 'Unknown', reason: 'InvalidSpec', message: 'See Ready.' };
-  const one = (type: string, what: ConditionResult) => conditionOf(before, type, what, generation, now);
+  const invalid = isFalse('InvalidSpec', message);
+  const unknown = isUnknown('InvalidSpec', 'See Ready.');
   return {
     ...before,
     observedGeneration: generation,
-    conditions: [
-      one('Ready', verdict),
-      one('TakeoverPossible', unknown),
-      one('Degraded', unknown),
-      one('Progressing', unknown),
-    ],
+    conditions: conditions
+      .filter(({ optional }) => optional !== true)
+      .map(({ type }) => condition(before, type, type === 'Ready' ? invalid : unknown, generation, now)),
   };
 }
 
@@ -103,26 +87,21 @@ export function invalidSpecStatus(
 export const sameStatus = (a: FilerPairStatus | undefined, b: FilerPairStatus): boolean =>
   a !== undefined && matches(a, b) && matches(b, a);
 
-/** Events for what changed: the same words as in the conditions. */
+/** Events for what changed, with the words of the conditions. */
 export function statusEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): PairEvent[] {
-  const events: PairEvent[] = [];
-  for (const condition of after.conditions ?? []) {
-    const old = before?.conditions?.find(({ type }) => type === condition.type);
-    if (
-      condition.type === 'Progressing' ||
-      (old?.status === condition.status && old.reason === condition.reason)
-    )
-      continue;
-    const bad = condition.status !== (condition.type === 'Degraded' ? 'False' : 'True');
-    // What merely starts as not yet known, or passes in a moment, is no news; what the spec says is so from the start.
-    if ((old === undefined && bad && condition.reason !== 'Rewritten') || passing.has(condition.reason))
-      continue;
-    const { type, status, reason, message, lastTransitionTime } = condition;
+  const changed = conditions.flatMap((kind): PairEvent[] => {
+    const now = after.conditions?.find(({ type }) => type === kind.type);
+    const old = before?.conditions?.find(({ type }) => type === kind.type);
+    if (now === undefined || (old?.status === now.status && old.reason === now.reason)) return [];
+    const { type, status, reason, message, lastTransitionTime } = now;
+    const bad = status !== kind.good;
+    // What merely starts as not yet known is no news.
+    if (old === undefined && bad && kind.newsFromStart?.includes(reason) !== true) return [];
+    if (kind.events === 'none' || (kind.events !== 'all' && kind.events.passing.includes(reason))) return [];
     const key = `${type}/${status}/${reason}/${lastTransitionTime}`;
-    events.push({ key, type: bad ? 'Warning' : 'Normal', reason, note: message });
-  }
-  events.push(...rolloutEvents(before, after));
-  return [...events, ...newTransitions(before, after).map(transitionEvent)];
+    return [{ key, type: bad ? 'Warning' : 'Normal', reason, note: message }];
+  });
+  return [...changed, ...rolloutEvents(before, after), ...newTransitions(before, after).map(transitionEvent)];
 }
 
 /** What the new status tells that the old one did not, the oldest first. */
@@ -158,22 +137,19 @@ function transitionEvent(transition: FilerPairTransition): PairEvent {
   };
 }
 
-const condition = (view: View, type: string, verdict: ConditionResult): FilerPairCondition =>
-  conditionOf(view.pair.status, type, verdict, view.pair.metadata.generation ?? 0, view.now);
-
-function conditionOf(
+function condition(
   before: FilerPairStatus | undefined,
   type: string,
-  verdict: ConditionResult,
+  result: ConditionResult,
   observedGeneration: number,
   now: number,
 ): FilerPairCondition {
   const old = before?.conditions?.find((one) => one.type === type);
-  const lastTransitionTime = old?.status === verdict.status ? old.lastTransitionTime : timeText(now);
-  return { type, ...verdict, lastTransitionTime, observedGeneration };
+  const lastTransitionTime = old?.status === result.status ? old.lastTransitionTime : timeText(now);
+  return { type, ...result, lastTransitionTime, observedGeneration };
 }
 
-function ownersLine(view: View): string {
+function ownersLine(view: Assessment): string {
   return view.servers
     .map(({ name, lease }) => {
       const owner = lease?.holderServer ?? null;
@@ -182,7 +158,7 @@ function ownersLine(view: View): string {
     .join(' ');
 }
 
-function serverStatus(view: View, server: ServerView): NonNullable<FilerPairStatus['servers']>[number] {
+function serverStatus(view: Assessment, server: ServerView): NonNullable<FilerPairStatus['servers']>[number] {
   const pod = server.current;
   const uid = pod?.pod.metadata.uid;
   const incarnation = view.servers
@@ -200,7 +176,7 @@ function serverStatus(view: View, server: ServerView): NonNullable<FilerPairStat
   return { ...now, since: unchanged ? before.since : timeText(view.now) };
 }
 
-function diskSetStatus(view: View, home: ServerView): NonNullable<FilerPairStatus['diskSets']>[number] {
+function diskSetStatus(view: Assessment, home: ServerView): NonNullable<FilerPairStatus['diskSets']>[number] {
   const { lease } = home;
   const before = view.pair.status?.diskSets?.find((one) => one.home === home.name);
   const now = {
@@ -221,7 +197,7 @@ function diskSetStatus(view: View, home: ServerView): NonNullable<FilerPairStatu
 }
 
 /** Claims that were seen bound: they hold data from then on, which is not forgotten when they vanish. */
-function claimsOf(view: View, home: ServerView, before: readonly string[]): { claims?: string[] } {
+function claimsOf(view: Assessment, home: ServerView, before: readonly string[]): { claims?: string[] } {
   const bound = home.spec.volumes
     .map((volume) => claimName(view.observed.name, home.name, volume))
     .filter((name) => {
@@ -235,7 +211,7 @@ function claimsOf(view: View, home: ServerView, before: readonly string[]): { cl
 const keyOf = ({ home, epoch }: FilerPairTransition): string => `${home}/${epoch}`;
 
 /** The latest first. A Lease tells only its last transition; older ones are what the status remembers. */
-function mergedHistory(view: View, before: readonly FilerPairTransition[]): FilerPairTransition[] {
+function mergedHistory(view: Assessment, before: readonly FilerPairTransition[]): FilerPairTransition[] {
   const told = view.servers.flatMap(({ name, lease }) =>
     lease?.lastTransition == null ? [] : [transitionOf(name, lease.lastTransition)],
   );

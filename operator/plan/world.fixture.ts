@@ -6,12 +6,13 @@ import { grants } from '../../crds/grants.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
+import { type Assessment, assess } from '../assess/assessment.ts';
 import { volumeHeld } from '../assess/disk-location.ts';
 import type { Action, Plan } from '../model/action.ts';
 import { attachedElsewhere, userElsewhere } from '../model/held-elsewhere.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../model/objects.ts';
 import { noOtherPairs, type Observed, type OperatorSettings } from '../model/observed.ts';
-import { type View, viewPair } from '../model/view.ts';
+import { viewPair } from '../model/view.ts';
 import { ownObjects } from '../model/watched-kinds.ts';
 import { withPatchedSecret, withSecret } from './credentials-model.fixture.ts';
 import { decide } from './decide.ts';
@@ -131,9 +132,11 @@ export class World {
     return this;
   }
 
-  view(): View {
+  view(): Assessment {
     const pair = this.observed.pair!;
-    return viewPair({ ...this.observed, pair }, filerPairSpec.parse(pair.spec), this.settings, this.now);
+    return assess(
+      viewPair({ ...this.observed, pair }, filerPairSpec.parse(pair.spec), this.settings, this.now),
+    );
   }
 
   plan(): Plan {

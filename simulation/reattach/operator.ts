@@ -12,6 +12,7 @@ import { type Resource, resources } from '../../kubernetes/resource.ts';
 import { Executor } from '../../operator/apply/executor.ts';
 import { PlanRun } from '../../operator/apply/plan-run.ts';
 import { WriteBrake } from '../../operator/apply/write-brake.ts';
+import { assess } from '../../operator/assess/assessment.ts';
 import { mountsDueAt } from '../../operator/assess/disk-location.ts';
 import { lostNodesDueAt } from '../../operator/assess/lost-nodes.ts';
 import { refutedPowerOffsDueAt } from '../../operator/assess/refuted-power-off.ts';
@@ -242,7 +243,7 @@ export class SimulatedOperator {
         lookups: [],
         wakeAt: null,
       };
-    const view = viewPair({ ...observed, pair }, specOf(pair), settings, now);
+    const view = assess(viewPair({ ...observed, pair }, specOf(pair), settings, now));
     const due = [mountsDueAt(view), lostNodesDueAt(view), refutedPowerOffsDueAt(view)].filter(
       (at) => at !== null,
     );
