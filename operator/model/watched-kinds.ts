@@ -138,7 +138,6 @@ export const watchedKinds = {
           name: true,
           configMap: { name: true },
           persistentVolumeClaim: true,
-          projected: { sources: { secret: { name: true } } },
         },
       },
       status: {
