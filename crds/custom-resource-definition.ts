@@ -1,6 +1,6 @@
 // The CustomResourceDefinition of FilerPair, made from the zod schema.
 
-import { filerPairSpec, filerPairStatus, pairNameRule } from './filerpair.ts';
+import { filerPairSpec, filerPairStatus, PAIR_NAME_RULE } from './filerpair.ts';
 import { structuralSchema } from './structural-schema.ts';
 
 const condition = (type: string, field: string): string =>
@@ -64,7 +64,7 @@ export function customResourceDefinition() {
               'x-kubernetes-validations': [
                 {
                   rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",
-                  message: pairNameRule,
+                  message: PAIR_NAME_RULE,
                 },
               ],
             },

@@ -365,7 +365,7 @@ const giveback = z
   })
   .meta({ description: 'How a disk set goes back to its own server after a takeover.' });
 
-const lateWritesNeeded =
+const LATE_WRITES_NEEDED =
   'lateWrites is needed with transfer Shared. Choose Coherent if the file system keeps the caches of all nodes coherent (CephFS, GFS2, Lustre), SameNode if both servers may share one node, WriteThrough if neither holds (slow writes); or transfer Reattach if the volume can be attached to one node at a time';
 
 const storage = withRules(
@@ -398,7 +398,7 @@ const storage = withRules(
   [
     {
       cel: "self.transfer == 'Reattach' || has(self.lateWrites)",
-      message: lateWritesNeeded,
+      message: LATE_WRITES_NEEDED,
       field: ['lateWrites'],
       holds: (self) => self.transfer === 'Reattach' || self.lateWrites !== undefined,
     },
@@ -421,7 +421,7 @@ const storage = withRules(
 ).meta({ description: 'What holds for the volumes. Nobody but you can know it, so there is no default.' });
 
 /** CEL, over the whole spec. */
-const keptOnOneNode = "has(self.storage.lateWrites) && self.storage.lateWrites == 'SameNode'";
+const KEPT_ON_ONE_NODE = "has(self.storage.lateWrites) && self.storage.lateWrites == 'SameNode'";
 
 const dns = withRules(
   z.object({
@@ -479,7 +479,7 @@ const service = z
   })
   .meta({ description: 'The Services of both servers.' });
 
-const hostname = 'kubernetes.io/hostname';
+const HOSTNAME = 'kubernetes.io/hostname';
 
 const spread = keyed(
   z.object({
@@ -493,7 +493,7 @@ const spread = keyed(
   0,
   4,
   'What the two servers shall not share. Not with storage.lateWrites SameNode, which keeps them together.',
-).default([{ topologyKey: hostname, mode: 'Preferred' }]);
+).default([{ topologyKey: HOSTNAME, mode: 'Preferred' }]);
 
 const rollout = z
   .object({
@@ -591,7 +591,7 @@ export const filerPairSpec = withRules(
         self.servers.every((s) => s.name.length + 13 <= 63) && self.failover.suffix !== '-interconnect',
     },
     {
-      cel: `!(${keptOnOneNode}) || self.spread.all(s, s.mode == 'Preferred')`,
+      cel: `!(${KEPT_ON_ONE_NODE}) || self.spread.all(s, s.mode == 'Preferred')`,
       message: 'storage.lateWrites SameNode keeps the servers together: spread must not require them apart',
       field: ['spread'],
       holds: (self) =>
@@ -611,14 +611,14 @@ export const filerPairSpec = withRules(
         self.service.type !== 'ClusterIP' || self.servers.every(({ nodePorts: its }) => its === undefined),
     },
     {
-      cel: `!self.hostNetwork || !(${keptOnOneNode})`,
+      cel: `!self.hostNetwork || !(${KEPT_ON_ONE_NODE})`,
       message:
         'hostNetwork: two servers cannot listen on the same ports of one node, where storage.lateWrites SameNode keeps them; use service.type NodePort',
       field: ['hostNetwork'],
       holds: (self) => !self.hostNetwork || self.storage.lateWrites !== 'SameNode',
     },
     {
-      cel: `self.storage.transfer == 'Reattach' || (${keptOnOneNode}) || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode == 'ReadWriteMany'))`,
+      cel: `self.storage.transfer == 'Reattach' || (${KEPT_ON_ONE_NODE}) || self.servers.all(s, s.volumes.all(v, !has(v.claim) || v.claim.accessMode == 'ReadWriteMany'))`,
       message:
         'a ReadWriteOnce claim needs storage.transfer Reattach, with which it moves from node to node, or storage.lateWrites SameNode: two nodes cannot mount it',
       field: ['storage'],
@@ -781,7 +781,7 @@ export const filerPairStatus = z.object({
 });
 
 /** Also checked by the API server, for the whole object. */
-export const pairNameRule =
+export const PAIR_NAME_RULE =
   'the name of a FilerPair must be a DNS label: at most 63 lower case letters, digits and -, first a letter, no dots';
 
 export const filerPair = z.object({
@@ -790,8 +790,8 @@ export const filerPair = z.object({
   metadata: z.looseObject({
     name: z
       .string()
-      .max(63, pairNameRule)
-      .regex(/^[a-z]([-a-z0-9]*[a-z0-9])?$/, pairNameRule),
+      .max(63, PAIR_NAME_RULE)
+      .regex(/^[a-z]([-a-z0-9]*[a-z0-9])?$/, PAIR_NAME_RULE),
   }),
   spec: filerPairSpec,
   status: filerPairStatus.optional(),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { thisMachine } from './this-machine.ts';
 
-const boot = 'c3a6b1de-5d0f-4b57-9d9f-3b0f1f2a4c5d';
+const BOOT = 'c3a6b1de-5d0f-4b57-9d9f-3b0f1f2a4c5d';
 
 function machine(bootId: string, uuid: string | null) {
   const directory = mkdtempSync(join(tmpdir(), 'machine-'));
@@ -15,13 +15,13 @@ function machine(bootId: string, uuid: string | null) {
 }
 
 test('a machine keeps its name over a reboot, and another one has another', () => {
-  const first = machine(boot, '4C4C4544-0042-3510-8053-B4C04F564433');
-  const rebooted = machine(boot.replace('c3', 'd4'), '4c4c4544-0042-3510-8053-b4c04f564433');
+  const first = machine(BOOT, '4C4C4544-0042-3510-8053-B4C04F564433');
+  const rebooted = machine(BOOT.replace('c3', 'd4'), '4c4c4544-0042-3510-8053-b4c04f564433');
   expect(first.boot).toMatch(/^[0-9a-f]{12}$/);
   expect(first.machine).toMatch(/^[0-9a-f]{12}$/);
   expect(rebooted.machine).toBe(first.machine);
   expect(rebooted.boot).not.toBe(first.boot);
-  expect(machine(boot, '00000001-0042-3510-8053-b4c04f564433').machine).not.toBe(first.machine);
+  expect(machine(BOOT, '00000001-0042-3510-8053-b4c04f564433').machine).not.toBe(first.machine);
 });
 
 test.each([
@@ -30,7 +30,7 @@ test.each([
   'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF',
   'Not Settable',
 ])('%s names no machine', (uuid) => {
-  expect(machine(boot, uuid).machine).toBeNull();
+  expect(machine(BOOT, uuid).machine).toBeNull();
 });
 
 test('this one has booted', () => {

@@ -5,12 +5,12 @@ import { readFileSync } from 'node:fs';
 import type { RunsOn } from '../pair/incarnation.ts';
 
 /** Another one after every boot. */
-const bootIdFile = '/proc/sys/kernel/random/boot_id';
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 /** By the firmware or the hypervisor; Kubernetes' systemUUID. Not every machine has one (SMBIOS 7.2.1, System UUID). */
-const machineIdFile = '/sys/class/dmi/id/product_uuid';
+const MACHINE_ID_FILE = '/sys/class/dmi/id/product_uuid';
 
 /** Hashes, as the names are seen by whoever reads a Lease. Throws where the kernel has no boot ID. */
-export function thisMachine(bootFile = bootIdFile, machineFile = machineIdFile): RunsOn {
+export function thisMachine(bootFile = BOOT_ID_FILE, machineFile = MACHINE_ID_FILE): RunsOn {
   const machine = uuidIn(machineFile);
   return { boot: shortened(readFileSync(bootFile, 'utf8').trim()), machine: machine && shortened(machine) };
 }

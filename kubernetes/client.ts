@@ -44,9 +44,9 @@ export interface WatchOptions extends Selection {
 /** Told of every request that got an answer: its method (WATCH for a watch) and the HTTP status. */
 export type OnAnswer = (verb: string, status: number) => void;
 
-const timeoutMsDefault = 10_000;
-const listPageSize = 500;
-const watchLineSizeMax = 8 * 1024 * 1024;
+const TIMEOUT_MS_DEFAULT = 10_000;
+const LIST_PAGE_SIZE = 500;
+const WATCH_LINE_SIZE_MAX = 8 * 1024 * 1024;
 
 export class KubernetesClient {
   readonly #connection: Connection;
@@ -90,7 +90,7 @@ export class KubernetesClient {
     let next: string | undefined;
     do {
       const query = selectionQuery(selection);
-      query.set('limit', String(listPageSize));
+      query.set('limit', String(LIST_PAGE_SIZE));
       if (next) query.set('continue', next);
       const path = `${pathOf(resource, selection.namespace)}?${query}`;
       const { metadata, items } = await this.#call<KubernetesList<T>>('GET', path, options);
@@ -170,7 +170,7 @@ export class KubernetesClient {
     if (of.previous === true) query.set('previous', 'true');
     if (of.tailLines !== undefined) query.set('tailLines', String(of.tailLines));
     const path = `${pathOf(resources.pods, of.namespace, of.name, 'log')}?${query}`;
-    const answer = await this.#connection.send({ method: 'GET', path, timeoutMs: timeoutMsDefault });
+    const answer = await this.#connection.send({ method: 'GET', path, timeoutMs: TIMEOUT_MS_DEFAULT });
     this.#onAnswer('GET', answer.status);
     if (answer.status === 200) return answer.body;
     throw errorFromAnswer(`GET ${path}`, answer.status, answer.body, answer.headers['retry-after']);
@@ -215,7 +215,7 @@ export class KubernetesClient {
     const response = await this.#connection.open({
       method: 'GET',
       path,
-      timeoutMs: timeoutMsDefault,
+      timeoutMs: TIMEOUT_MS_DEFAULT,
       signal: options.signal,
     });
     this.#onAnswer('WATCH', response.statusCode ?? 0);
@@ -235,7 +235,7 @@ export class KubernetesClient {
           await readShort(response),
           response.headers['retry-after'],
         );
-      const lines = new LineSplitter(watchLineSizeMax);
+      const lines = new LineSplitter(WATCH_LINE_SIZE_MAX);
       for await (const chunk of response as AsyncIterable<Buffer>) {
         idle.refresh();
         for (const line of lines.push(chunk)) yield parseEvent<T>(what, line);
@@ -269,7 +269,7 @@ export class KubernetesClient {
       path,
       body,
       contentType,
-      timeoutMs: options?.timeoutMs ?? timeoutMsDefault,
+      timeoutMs: options?.timeoutMs ?? TIMEOUT_MS_DEFAULT,
       signal: options?.signal,
     });
     this.#onAnswer(method, answer.status);

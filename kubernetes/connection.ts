@@ -59,7 +59,7 @@ export const defaultKubeconfig =
   };
 
 /** Lists are fetched in pages and a Lease is small: an answer larger than this is not one of ours. */
-const answerSizeMax = 64 * 1024 * 1024;
+const ANSWER_SIZE_MAX = 64 * 1024 * 1024;
 /**
  * Ms without a byte after which the kernel asks whether the other end is still there, and then each second, ten times: a
  * watch or an idle connection whose API server is gone without a word is closed some 11 s later.
@@ -297,7 +297,7 @@ async function readWhole(response: http.IncomingMessage, signal: AbortSignal): P
     let size = 0;
     for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > answerSizeMax) throw new Error(`an answer of more than ${answerSizeMax} bytes`);
+      if (size > ANSWER_SIZE_MAX) throw new Error(`an answer of more than ${ANSWER_SIZE_MAX} bytes`);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks).toString('utf8');

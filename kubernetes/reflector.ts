@@ -50,7 +50,7 @@ export type ObjectCopy<T extends KubernetesObject> = Pick<
 >;
 
 /** A watch that ends sooner and brought nothing is treated as a failure would be. */
-const shortWatchMs = 5_000;
+const SHORT_WATCH_MS = 5_000;
 
 export class Reflector<T extends KubernetesObject> {
   readonly #options: ReflectorOptions<T>;
@@ -138,9 +138,9 @@ export class Reflector<T extends KubernetesObject> {
           this.#take(event.type, event.object);
           resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion;
         }
-        brokenOff = performance.now() - startedMs < timeoutSeconds * 1000 - shortWatchMs;
+        brokenOff = performance.now() - startedMs < timeoutSeconds * 1000 - SHORT_WATCH_MS;
         // Ended gracefully. Ended at once and without news (a proxy that allows no long answers): do not spin.
-        if (!news && performance.now() - startedMs < shortWatchMs) await pause(backOff.next(), signal);
+        if (!news && performance.now() - startedMs < SHORT_WATCH_MS) await pause(backOff.next(), signal);
         else backOff.reset();
       } catch (error) {
         if (signal.aborted) return;

@@ -6,7 +6,7 @@ import { me, partner, timing } from './testing/one-server.ts';
 import type { Effect } from './types.ts';
 
 const NOW = 100;
-const home = 'filer-b';
+const HOME = 'filer-b';
 const ownership = {
   holder: me,
   epoch: 4,
@@ -60,38 +60,41 @@ function callsFor(...effects: Effect[]): {
 describe('the effect', () => {
   test.each<[Effect, Call[]]>([
     [{ kind: 'send', to: partner, message }, [['interconnect.send', partner, message]]],
-    [{ kind: 'readLease', home }, [['witness.read', home]]],
+    [{ kind: 'readLease', home: HOME }, [['witness.read', HOME]]],
     [
-      { kind: 'writeLease', home, token: 7, version: '12', ownership },
-      [['witness.compareAndSwap', home, 7, '12', ownership]],
+      { kind: 'writeLease', home: HOME, token: 7, version: '12', ownership },
+      [['witness.compareAndSwap', HOME, 7, '12', ownership]],
     ],
     [
-      { kind: 'requestAnswered', home, requestId: 'r1', result: 'refused', message: 'no' },
-      [['witness.answer', home, 'r1', 'refused', 'no']],
+      { kind: 'requestAnswered', home: HOME, requestId: 'r1', result: 'refused', message: 'no' },
+      [['witness.answer', HOME, 'r1', 'refused', 'no']],
     ],
     [
-      { kind: 'setRight', home, until: 2000 },
+      { kind: 'setRight', home: HOME, until: 2000 },
       [
-        ['watchdog.arm', home, 2000 + timing.guardMs / 2],
-        ['dataPath.grant', home, 2000],
+        ['watchdog.arm', HOME, 2000 + timing.guardMs / 2],
+        ['dataPath.grant', HOME, 2000],
       ],
     ],
-    [{ kind: 'setRight', home, until: null }, [['dataPath.grant', home, null]]],
-    [{ kind: 'disarm', home }, [['watchdog.disarm', home]]],
-    [{ kind: 'prepareDiskSet', home, epoch: 4 }, [['dataPath.prepare', home, 4]]],
-    [{ kind: 'openDiskSet', home, epoch: 4, written }, [['dataPath.open', home, 4, written]]],
-    [{ kind: 'closeDiskSet', home, mode: 'fence' }, [['dataPath.close', home, 'fence']]],
-    [{ kind: 'freezeDiskSet', home, id: 's1', msMax: 500 }, [['dataPath.freeze', home, 's1', 500]]],
-    [{ kind: 'thawDiskSet', home, id: 's1' }, [['dataPath.thaw', home, 's1']]],
+    [{ kind: 'setRight', home: HOME, until: null }, [['dataPath.grant', HOME, null]]],
+    [{ kind: 'disarm', home: HOME }, [['watchdog.disarm', HOME]]],
+    [{ kind: 'prepareDiskSet', home: HOME, epoch: 4 }, [['dataPath.prepare', HOME, 4]]],
+    [{ kind: 'openDiskSet', home: HOME, epoch: 4, written }, [['dataPath.open', HOME, 4, written]]],
+    [{ kind: 'closeDiskSet', home: HOME, mode: 'fence' }, [['dataPath.close', HOME, 'fence']]],
+    [{ kind: 'freezeDiskSet', home: HOME, id: 's1', msMax: 500 }, [['dataPath.freeze', HOME, 's1', 500]]],
+    [{ kind: 'thawDiskSet', home: HOME, id: 's1' }, [['dataPath.thaw', HOME, 's1']]],
     [
-      { kind: 'disksAt', home, directory: 'move-7', partnerCouldServe: true },
-      [['dataPath.disksAt', home, 'move-7', true]],
+      { kind: 'disksAt', home: HOME, directory: 'move-7', partnerCouldServe: true },
+      [['dataPath.disksAt', HOME, 'move-7', true]],
     ],
     [{ kind: 'openGate', epoch: 4 }, [['gate.open', 4]]],
     [{ kind: 'withdrawGate', epoch: 4 }, [['gate.withdraw', 4]]],
     [{ kind: 'closeGate', epoch: 4 }, [['gate.close', 4]]],
-    [{ kind: 'holdings', holdings: [{ home, epoch: 4 }] }, [['sentinel.setHoldings', [{ home, epoch: 4 }]]]],
-    [{ kind: 'trace', home, event }, [['observer.traced', home, event, NOW]]],
+    [
+      { kind: 'holdings', holdings: [{ home: HOME, epoch: 4 }] },
+      [['sentinel.setHoldings', [{ home: HOME, epoch: 4 }]]],
+    ],
+    [{ kind: 'trace', home: HOME, event }, [['observer.traced', HOME, event, NOW]]],
   ])('%o is carried out, and then the driver sleeps', (effect, calls) => {
     const done = callsFor(effect);
     expect(done.calls.slice(0, -1)).toEqual(calls);

@@ -10,7 +10,7 @@ import type { Input, LeaseWriteOutcome } from './types.ts';
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
 const me = incarnationOf('filer-b', 'podB', 'run1');
 const partner = incarnationOf('filer-a', 'podA', 'run1');
-const home = 'filer-a';
+const HOME = 'filer-a';
 /** An announced release is followed by a claim within this time, or not at all. */
 const EXPECT_MS = 2 * timing.leaseMs + silenceMs(timing);
 
@@ -77,30 +77,35 @@ function feed(input: Input, at = now): string[] {
 const sees = (change: Partial<LeaseRecord> = {}) => {
   record = { ...record, ...change };
   const sighting = { version: String(record.renewal), record };
-  return feed({ kind: 'leaseSeen', home, sighting });
+  return feed({ kind: 'leaseSeen', home: HOME, sighting });
 };
 const written = (outcome: LeaseWriteOutcome['kind'], at = now) => {
   if (outcome !== 'applied')
     return feed(
-      { kind: 'leaseWritten', home, token, outcome: { kind: outcome, message: '' } as LeaseWriteOutcome },
+      {
+        kind: 'leaseWritten',
+        home: HOME,
+        token,
+        outcome: { kind: outcome, message: '' } as LeaseWriteOutcome,
+      },
       at,
     );
   record = { ...record, holder: me, epoch: 4, acknowledger: null, renewal: record.renewal + 1 };
   const sighting = { version: String(record.renewal), record };
-  return feed({ kind: 'leaseWritten', home, token, outcome: { kind: 'applied', sighting } }, at);
+  return feed({ kind: 'leaseWritten', home: HOME, token, outcome: { kind: 'applied', sighting } }, at);
 };
 const tick = (at: number) => feed({ kind: 'tick' }, at);
 const died = () =>
   feed({
     kind: 'died',
-    died: { kind: 'died', incarnation: partner, holdings: [{ home, epoch: 3 }], evidence: '' },
+    died: { kind: 'died', incarnation: partner, holdings: [{ home: HOME, epoch: 3 }], evidence: '' },
   });
 /** Serves the partner's disk set at epoch 4; the claim was sent at 0. */
 function serves(): void {
   sees();
   died();
   written('applied', 10);
-  feed({ kind: 'diskSetOpened', home, epoch: 4 });
+  feed({ kind: 'diskSetOpened', home: HOME, epoch: 4 });
 }
 
 describe('R10: the dead man’s switch', () => {
@@ -119,16 +124,16 @@ describe('R10: the dead man’s switch', () => {
   test('stays armed when the right is cut, until the data path has said that it is closed', () => {
     serves();
     expect(tick(2000)).toEqual(['grant null', 'close fence', 'gate close 4']);
-    expect(feed({ kind: 'diskSetClosed', home }, 2100)).toContain('disarm');
+    expect(feed({ kind: 'diskSetClosed', home: HOME }, 2100)).toContain('disarm');
   });
 
   test('is disarmed when no change is under way after the cut, and nothing else comes before it is closed', () => {
     serves();
-    expect(feed({ kind: 'changesEnded', home }, 500), 'the right is held').not.toContain('disarm');
+    expect(feed({ kind: 'changesEnded', home: HOME }, 500), 'the right is held').not.toContain('disarm');
     tick(2000);
-    expect(feed({ kind: 'changesEnded', home }, 2010)).toEqual(['disarm']);
+    expect(feed({ kind: 'changesEnded', home: HOME }, 2010)).toEqual(['disarm']);
     expect(tick(60_000)).toEqual([]);
-    expect(feed({ kind: 'diskSetClosed', home }, 60_010)).toContain('disarm');
+    expect(feed({ kind: 'diskSetClosed', home: HOME }, 60_010)).toContain('disarm');
   });
 });
 
@@ -138,7 +143,7 @@ describe('the loop', () => {
     died();
     onCall = (call) => {
       if (call.startsWith('grant 2000'))
-        driver.feed({ kind: 'diskSetFault', home, reason: 'IoError', message: '' });
+        driver.feed({ kind: 'diskSetFault', home: HOME, reason: 'IoError', message: '' });
     };
     const asked = written('applied', 10);
     expect(asked.slice(0, 8)).toEqual([
@@ -181,7 +186,7 @@ describe('the loop', () => {
 
 describe('the failover gate', () => {
   const announce = (from = partner, epoch = 3) =>
-    feed({ kind: 'message', from, message: { kind: 'handingOver', home, epoch } });
+    feed({ kind: 'message', from, message: { kind: 'handingOver', home: HOME, epoch } });
 
   test('opens with a claim, with the volumes being read meanwhile, and is withdrawn when that is lost', () => {
     sees();
@@ -194,7 +199,7 @@ describe('the failover gate', () => {
     expect(announce()).toContain('gate open 4');
     sees({ holder: null, releasedTo: 'filer-b', renewal: 8 });
     written('applied', 10);
-    feed({ kind: 'diskSetOpened', home, epoch: 4 });
+    feed({ kind: 'diskSetOpened', home: HOME, epoch: 4 });
     expect(tick(1900).join()).not.toContain('gate');
     expect(driver.state.foreign.announced).toBeNull();
   });
@@ -210,7 +215,7 @@ describe('the failover gate', () => {
         {
           kind: 'message',
           from: partner,
-          message: { kind: 'heartbeat', seq: at, holdings: [{ home, epoch: 3 }] },
+          message: { kind: 'heartbeat', seq: at, holdings: [{ home: HOME, epoch: 3 }] },
         },
         at,
       );
@@ -240,7 +245,7 @@ describe('news of the Lease', () => {
     serves();
     feed({ kind: 'partnerConnected', incarnation: incarnationOf('filer-a', 'podA', 'run2') });
     feed({ kind: 'stop' });
-    expect(feed({ kind: 'diskSetClosed', home }, 20)).toContain('write filer-a null 4');
+    expect(feed({ kind: 'diskSetClosed', home: HOME }, 20)).toContain('write filer-a null 4');
     const before = record;
     // Released to filer-a, claimed by it, and both seen before the answer to the release.
     sees({ holder: incarnationOf('filer-a', 'podA', 'run2'), epoch: 5, renewal: 12 });
@@ -249,7 +254,7 @@ describe('news of the Lease', () => {
     calls = [];
     driver.feed({
       kind: 'leaseWritten',
-      home,
+      home: HOME,
       token,
       outcome: { kind: 'applied', sighting: { version: '11', record: released } },
     });
@@ -272,7 +277,7 @@ describe('news of the Lease', () => {
 });
 
 describe('a volume whose disk does not answer', () => {
-  const stalled = () => feed({ kind: 'volumeStalled', home, volume: 'data', waitedMs: 30_000 });
+  const stalled = () => feed({ kind: 'volumeStalled', home: HOME, volume: 'data', waitedMs: 30_000 });
 
   test('is no reason to stop while no partner is connected that could try', () => {
     serves();

@@ -85,6 +85,8 @@ async function main(): Promise<void> {
       faults: { type: 'string' },
     },
   });
+  if (values.broken !== undefined && values.seed === undefined)
+    throw new Error('--broken needs --seed: all seeds run the real rules');
   if (values.seed !== undefined) return replay(Number(values.seed), values.broken, values.faults);
   const totals = await runAll(Number(values.from), Number(values.seeds));
   const violations = totals.failures.reduce((sum, failure) => sum + failure.violations.length, 0);

@@ -11,7 +11,7 @@ import { changeOwn, Pair, type Running, servers } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-const stopMs = 4000;
+const STOP_MS = 4000;
 
 let pair: Pair;
 afterEach(() => pair.stop());
@@ -22,7 +22,7 @@ async function expectPlannedStop({ child, ended }: Running): Promise<void> {
   child.kill('SIGTERM');
   const { code, signal, atMs } = await ended;
   expect({ code, signal }).toEqual({ code: 0, signal: null });
-  expect(atMs - toldAt).toBeLessThan(stopMs + 1000);
+  expect(atMs - toldAt).toBeLessThan(STOP_MS + 1000);
 }
 
 /** Lines that filer-a says it could not write. */
@@ -32,7 +32,7 @@ async function lostLines(): Promise<number> {
 }
 
 it('a server whose log nobody reads any more serves on, and counts the lines that are lost', async () => {
-  pair = await Pair.create(() => ({ stopMs }));
+  pair = await Pair.create(() => ({ stopMs: STOP_MS }));
   const [a] = servers.map((server) => pair.startServer(server));
   await pair.paired();
   expect(await lostLines()).toBe(0);
@@ -46,7 +46,7 @@ it('a server whose log nobody reads any more serves on, and counts the lines tha
 });
 
 it('a server whose log is a file on a full disk starts, serves, and counts the lines that are lost', async () => {
-  pair = await Pair.create(() => ({ stopMs }));
+  pair = await Pair.create(() => ({ stopMs: STOP_MS }));
   const full = openSync('/dev/full', 'w');
   const a = pair.startServer('filer-a', full);
   closeSync(full);
@@ -60,7 +60,7 @@ it('a server whose log is a file on a full disk starts, serves, and counts the l
 it.runIf(process.getuid!() === 0)(
   'a server whose run directory is full starts, serves, and stops',
   async () => {
-    pair = await Pair.create(() => ({ stopMs }));
+    pair = await Pair.create(() => ({ stopMs: STOP_MS }));
     const runDir = join(pair.directory, 'filer-a');
     const config = readFileSync(pair.configFile('filer-a'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32k', 'tmpfs', runDir]);

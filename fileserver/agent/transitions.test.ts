@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { Transitions } from './transitions.ts';
 
-const at = '2026-11-23T04:00:00.000Z';
+const AT = '2026-11-23T04:00:00.000Z';
 
 it('adds up the phases of a takeover, each beginning where the last one ended', () => {
-  const transitions = new Transitions('filer-b', () => at);
+  const transitions = new Transitions('filer-b', () => AT);
   transitions.traced('filer-a', { name: 'detected', cause: 'PartnerSaidSo', message: 'died' }, 1000);
   transitions.traced('filer-a', { name: 'claiming', epoch: 2, cause: 'PartnerSaidSo' }, 1001);
   transitions.traced('filer-a', { name: 'owned', epoch: 2, cause: 'PartnerSaidSo' }, 1012);
@@ -22,7 +22,7 @@ it('adds up the phases of a takeover, each beginning where the last one ended', 
     reason: 'died',
     epoch: 2,
     to: 'filer-b',
-    at,
+    at: AT,
     startedBootMs: 1000,
     phases: [
       { name: 'claim', atMs: 0, tookMs: 12 },
@@ -42,13 +42,13 @@ it.each([
   ['filer-b', 'Unowned', 'Start'],
   ['filer-b', 'Restarted', 'Start'],
 ] as const)('on filer-b, %s claimed for %s is a %s', (home, cause, kind) => {
-  const transitions = new Transitions('filer-b', () => at);
+  const transitions = new Transitions('filer-b', () => AT);
   transitions.traced(home, { name: 'owned', epoch: 1, cause }, 5);
   expect(transitions.of(home)?.kind).toBe(kind);
 });
 
 it('times a hand-over as its giver sees it', () => {
-  const transitions = new Transitions('filer-b', () => at);
+  const transitions = new Transitions('filer-b', () => AT);
   transitions.traced('filer-a', { name: 'quiescing', epoch: 2, to: 'filer-a', message: '' }, 100);
   transitions.closed('filer-a', 105);
   transitions.traced('filer-a', { name: 'released', epoch: 2, to: 'filer-a' }, 109);

@@ -13,7 +13,7 @@ import type { TlsCredentials } from './credentials.ts';
 import { Interconnect } from './interconnect.ts';
 import type { ServerMessage } from './messages.ts';
 
-const day = 24 * 3600_000;
+const DAY = 24 * 3600_000;
 const timing = { pingMs: 50, silenceMs: 300 };
 const lines: string[] = [];
 const log = winston.createLogger({
@@ -33,7 +33,7 @@ const cleanUp: (() => unknown)[] = [];
 let authority: KeyPair;
 
 beforeAll(async () => {
-  authority = await makeAuthority('home', Date.now(), day);
+  authority = await makeAuthority('home', Date.now(), DAY);
 });
 
 afterEach(async () => {
@@ -53,7 +53,7 @@ interface Issued {
 
 /** What `server` has in its files: its certificate, and whom it trusts. */
 async function certified(server: string, how: Issued = {}): Promise<TlsCredentials> {
-  const { by = authority, name = interconnectName(server), now = Date.now(), lifetimeMs = day } = how;
+  const { by = authority, name = interconnectName(server), now = Date.now(), lifetimeMs = DAY } = how;
   const { trusts = [by] } = how;
   return {
     directory: '',
@@ -123,7 +123,7 @@ const strangers: [who: string, credentials: () => Promise<object>, sentence: Reg
   [
     'somebody with a certificate of his own authority',
     async () => {
-      const by = await makeAuthority('home', Date.now(), day);
+      const by = await makeAuthority('home', Date.now(), DAY);
       return { tls: [await certified('filer-b', { by, trusts: [authority] })] };
     },
     /comes from an authority that is not trusted here \(CN=home, O=FilerPair; \w+\)/,
@@ -145,12 +145,12 @@ const strangers: [who: string, credentials: () => Promise<object>, sentence: Reg
   ],
   [
     'filer-b with a certificate that has expired',
-    async () => ({ tls: [await certified('filer-b', { now: Date.now() - 2 * day })] }),
+    async () => ({ tls: [await certified('filer-b', { now: Date.now() - 2 * DAY })] }),
     /its certificate has expired/,
   ],
   [
     'filer-b with a certificate that is not valid yet',
-    async () => ({ tls: [await certified('filer-b', { now: Date.now() + 2 * day, lifetimeMs: 5 * day })] }),
+    async () => ({ tls: [await certified('filer-b', { now: Date.now() + 2 * DAY, lifetimeMs: 5 * DAY })] }),
     /its certificate is not valid yet/,
   ],
 ];
@@ -236,7 +236,7 @@ it('has no use for a server without credentials, and lets it in as soon as it ha
 it.each(['filer-a', 'filer-b'])(
   'knows a partner by the second issuer while the first one changes: %s dials',
   async (dialer) => {
-    const elsewhere = await makeAuthority('elsewhere', Date.now(), day);
+    const elsewhere = await makeAuthority('elsewhere', Date.now(), DAY);
     // filer-a has started with certificates from elsewhere, filer-b not yet.
     const of = {
       'filer-a': [await certified('filer-a', { by: elsewhere }), await certified('filer-a')],
@@ -268,7 +268,7 @@ it('changes certificates and, with an overlap, the authority, and loses neither 
   const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
   const b = await start('filer-b', new ChangingCredentials({ tls: [await certified('filer-b')] }), a.port);
   await connected(a, b);
-  const newer = await makeAuthority('home', Date.now(), day);
+  const newer = await makeAuthority('home', Date.now(), DAY);
   const both = [authority, newer];
   // Each server at another time, as the kubelets of two nodes do it.
   const changes: [End, string, Issued][] = [
@@ -292,7 +292,7 @@ it('ends a connection whose authority is not trusted any more', async () => {
   const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
   const b = await start('filer-b', new ChangingCredentials({ tls: [await certified('filer-b')] }), a.port);
   await connected(a, b);
-  const newer = await makeAuthority('home', Date.now(), day);
+  const newer = await makeAuthority('home', Date.now(), DAY);
   a.credentials.change({ tls: [await certified('filer-a', { by: newer })] });
   await assertEventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));
   await said(/its certificate is not trusted any more/);

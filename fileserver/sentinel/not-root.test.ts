@@ -8,14 +8,14 @@ import { expect, test } from 'vitest';
 import { certificateFiles, writeCertificates } from '../interconnect/certificates.fixture.ts';
 
 /** As operator/desired/pod.ts has it. */
-const uid = 65532;
+const UID = 65532;
 const program = (name: string): string => new URL(name, import.meta.url).pathname;
 const sentinelMain = program('./main.ts');
 
 /** Root may become somebody else, who may be unable to read where this repository is. */
 const possible =
   process.getuid?.() === 0 &&
-  spawnSync(process.execPath, ['--check', sentinelMain], { uid, gid: uid }).status === 0;
+  spawnSync(process.execPath, ['--check', sentinelMain], { uid: UID, gid: UID }).status === 0;
 
 test.skipIf(!possible)('tells of the death of a server that is root, without being root', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'filerpair-not-root-'));
@@ -50,11 +50,11 @@ test.skipIf(!possible)('tells of the death of a server that is root, without bei
         });
       return child;
     };
-    const sentinel = start(sentinelMain, { uid, gid: uid });
+    const sentinel = start(sentinelMain, { uid: UID, gid: UID });
     const server = start(program('../main.ts'), {});
     await expect.poll(() => said).toContain('The sentinel watches this process');
     const status = readFileSync(`/proc/${sentinel.pid}/status`, 'utf8');
-    expect(status).toMatch(new RegExp(`^Uid:\\s+${uid}\\s+${uid}`, 'm'));
+    expect(status).toMatch(new RegExp(`^Uid:\\s+${UID}\\s+${UID}`, 'm'));
     expect(status).toMatch(/^CapEff:\s+0+$/m);
     server.kill('SIGKILL');
     await expect.poll(() => said).toContain('has exited; it held');

@@ -8,7 +8,7 @@ import * as x509 from '@peculiar/x509';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 /** Clocks differ, and a certificate is used in the second in which it is made. ms */
-const backdatedMs = 60 * 60_000;
+const BACKDATED_MS = 60 * 60_000;
 
 export interface KeyPair {
   /** PEM. */
@@ -83,7 +83,7 @@ function serialNumber(): string {
 }
 
 const validity = (now: number, lifetimeMs: number) => ({
-  notBefore: new Date(now - backdatedMs),
+  notBefore: new Date(now - BACKDATED_MS),
   notAfter: new Date(now + lifetimeMs),
 });
 

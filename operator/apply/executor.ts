@@ -11,7 +11,7 @@ import { volumeHeld } from '../assess/disk-location.ts';
 import type { Action, PairEvent } from '../model/action.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import { attachedElsewhere, nodeOfUser, userElsewhere } from '../model/held-elsewhere.ts';
-import { fieldManager } from '../model/names.ts';
+import { FIELD_MANAGER } from '../model/names.ts';
 import type { FilerPairObject, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Problem } from '../model/observed.ts';
 import type { Secret } from '../watch/certificates.ts';
@@ -64,7 +64,7 @@ export class Executor {
       metadata: { name, namespace },
       status,
     } as KubernetesObject;
-    await this.#client.apply(resources.filerPairs, object, fieldManager, { subresource: 'status' });
+    await this.#client.apply(resources.filerPairs, object, FIELD_MANAGER, { subresource: 'status' });
   }
 
   /** Tells an event about a pair, once. */
@@ -100,7 +100,7 @@ export class Executor {
    * beside the one that it adds, and has its name; which is not valid. Then the list is set whole first.
    */
   async #apply({ resource, object }: Action & { kind: 'apply' }): Promise<void> {
-    const apply = () => this.#client.apply(resources[resource], object, fieldManager);
+    const apply = () => this.#client.apply(resources[resource], object, FIELD_MANAGER);
     try {
       await apply();
     } catch (error) {

@@ -3,14 +3,14 @@
 
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
 import { type ConditionResult, isFalse, isUnknown } from '../model/condition-result.ts';
-import { acceptEmptyAnnotation, claimName } from '../model/names.ts';
+import { ACCEPT_EMPTY_ANNOTATION, claimName } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
 
 /** Whether the pair has had this claim, so that making it anew would put an empty volume in its place. */
 export function claimWasThere(view: Assessment, server: ServerView, volume: FilerPairVolume): boolean {
   const name = claimName(view.observed.name, server.name, volume);
-  const accepted = view.pair.metadata.annotations?.[acceptEmptyAnnotation]
+  const accepted = view.pair.metadata.annotations?.[ACCEPT_EMPTY_ANNOTATION]
     ?.split(',')
     .map((one) => one.trim());
   const known = view.pair.status?.diskSets?.find(({ home }) => home === server.name)?.claims ?? [];
@@ -22,7 +22,9 @@ export function claimWasThere(view: Assessment, server: ServerView, volume: File
  * that is there again is not given up in advance.
  */
 export function consentLeft(view: Assessment): string | null | undefined {
-  const names = view.pair.metadata.annotations?.[acceptEmptyAnnotation]?.split(',').map((one) => one.trim());
+  const names = view.pair.metadata.annotations?.[ACCEPT_EMPTY_ANNOTATION]
+    ?.split(',')
+    .map((one) => one.trim());
   const left = names?.filter((name) => {
     const claim = view.observed.claims[name];
     return name !== '' && (typeof claim !== 'object' || claim.metadata.deletionTimestamp !== undefined);
@@ -50,7 +52,7 @@ export const claimsThere = question((view: Assessment): ConditionResult | null =
       if (volume.claim !== undefined && claim === 'absent' && claimWasThere(view, server, volume))
         return isFalse(
           'ClaimDeleted',
-          `PersistentVolumeClaim ${name} (${where}) has been deleted. None is made in its place, because an empty volume would look as if all files were gone. Make a claim of this name for the PersistentVolume that had the data; or, if an empty volume is wanted, this once: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${acceptEmptyAnnotation}=${name}`,
+          `PersistentVolumeClaim ${name} (${where}) has been deleted. None is made in its place, because an empty volume would look as if all files were gone. Make a claim of this name for the PersistentVolume that had the data; or, if an empty volume is wanted, this once: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${ACCEPT_EMPTY_ANNOTATION}=${name}`,
         );
       if (typeof claim === 'object' && claim.status?.phase === 'Lost')
         return isFalse(

@@ -1,6 +1,6 @@
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
-import { appliedAnnotation, claimName } from '../model/names.ts';
+import { APPLIED_ANNOTATION, claimName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 
@@ -16,7 +16,7 @@ export function claimsToDelete(observed: Observed): Claim[] {
       const claim = observed.claims[claimName(observed.name, server.name, volume as FilerPairVolume)];
       const made =
         typeof claim === 'object' &&
-        claim.metadata.annotations?.[appliedAnnotation] !== undefined &&
+        claim.metadata.annotations?.[APPLIED_ANNOTATION] !== undefined &&
         claim.metadata.labels?.[labels.pair] === observed.name;
       return made ? [claim] : [];
     }),

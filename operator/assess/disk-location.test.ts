@@ -4,7 +4,7 @@ import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { attachmentPod } from '../desired/attachment-pod.ts';
 import { serverPod } from '../desired/pod.ts';
 import type { Action } from '../model/action.ts';
-import { templateAnnotation } from '../model/names.ts';
+import { TEMPLATE_ANNOTATION } from '../model/names.ts';
 import type { Claim, VolumeAttachment } from '../model/objects.ts';
 import type { VolumeFence } from '../model/observed.ts';
 import {
@@ -610,7 +610,7 @@ describe('a volume that is added while both servers share a node', () => {
     const pod = world.pod('filer-a');
     const annotations = {
       ...pod.metadata.annotations,
-      ...(current ? { [templateAnnotation]: serverPod(world.view(), server).template } : {}),
+      ...(current ? { [TEMPLATE_ANNOTATION]: serverPod(world.view(), server).template } : {}),
     };
     world.changePod(pod, { metadata: { ...pod.metadata, annotations } });
     world.runs('filer-a', false);

@@ -13,13 +13,13 @@
 import { labels, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { serverPod } from '../desired/pod.ts';
 import {
+  ATTACHMENT_NODE_ANNOTATION,
+  ATTACHMENT_NODE_UID_ANNOTATION,
   attachmentDirectory,
-  attachmentNodeAnnotation,
-  attachmentNodeUidAnnotation,
   attachmentPodName,
   claimName,
-  remindersAnnotation,
-  templateAnnotation,
+  REMINDERS_ANNOTATION,
+  TEMPLATE_ANNOTATION,
 } from '../model/names.ts';
 import { isSilent } from '../model/node-silence.ts';
 import type { Node, Pod, VolumeAttachment } from '../model/objects.ts';
@@ -176,7 +176,7 @@ function isWaitedFor(view: Assessment, { name, lease }: ServerView): boolean {
   const owner = podOfIncarnation(view, lease.holderServer, lease.holderPodUid);
   const server = serverNamed(view, lease.holderServer);
   if (owner === null || server === null || (server.name === name && owner.state === 'Running')) return false;
-  return owner.pod.metadata.annotations?.[templateAnnotation] === serverPod(view, server).template;
+  return owner.pod.metadata.annotations?.[TEMPLATE_ANNOTATION] === serverPod(view, server).template;
 }
 
 /** A claim that the spec names and the pod, which was made before, does not hold. */
@@ -223,11 +223,11 @@ function nodeOfOwner(view: Assessment, { lease }: ServerView): string | null {
 }
 
 export const nodeOf = ({ metadata, spec }: Pod): string | undefined =>
-  spec?.nodeName ?? metadata.annotations?.[attachmentNodeAnnotation];
+  spec?.nodeName ?? metadata.annotations?.[ATTACHMENT_NODE_ANNOTATION];
 
 /** And not on another machine that has come under the name of the node. */
 function isOn(view: Assessment, pod: Pod, node: string): boolean {
-  const madeFor = pod.metadata.annotations?.[attachmentNodeUidAnnotation];
+  const madeFor = pod.metadata.annotations?.[ATTACHMENT_NODE_UID_ANNOTATION];
   const there = view.observed.nodes[node]?.metadata.uid;
   return nodeOf(pod) === node && (madeFor === undefined || there === undefined || madeFor === there);
 }
@@ -426,7 +426,7 @@ function attaching(
   const made = Date.parse(pod.metadata.creationTimestamp ?? '');
   if (!attachedAll(here, volumes) || Number.isNaN(made)) return waiting('Attaching', node, awaits);
   if (view.now >= made + MOUNTED_MS_MAX) return waiting('Attaching', node, notMounted(view, node, pod), true);
-  const reminders = Number(pod.metadata.annotations?.[remindersAnnotation] ?? 0);
+  const reminders = Number(pod.metadata.annotations?.[REMINDERS_ANNOTATION] ?? 0);
   const nextMs = REMINDERS_MS[reminders];
   if (nextMs !== undefined && view.now >= made + nextMs)
     return { ...waiting('Attaching', node, awaits), reminder: reminders + 1 };

@@ -21,7 +21,7 @@ export const disksHeld = question((view: Assessment, home: ServerView): DisksHel
   if (view.spec.storage.transfer !== 'Reattach') return null;
   const [deleted] = claimsBeingDeleted(view, home);
   if (deleted !== undefined) return { reason: 'ClaimBeingDeleted', why: beingDeleted(deleted) };
-  if (granted(view) !== null) return { reason: 'NotGranted', why: ungranted };
+  if (granted(view) !== null) return { reason: 'NotGranted', why: UNGRANTED };
   // Of either disk set: attachment pods are made for both, or for none.
   const found = misfit(view);
   return found === null ? null : { reason: found.reason, why: unfit(found.claim, found.reason) };
@@ -29,13 +29,13 @@ export const disksHeld = question((view: Assessment, home: ServerView): DisksHel
 
 /** Whether a reason on a Lease of this pair is one of {@link disksHeld}. */
 export const isDisksHeld = (view: Assessment, why: string): boolean =>
-  why === ungranted ||
+  why === UNGRANTED ||
   view.servers
     .flatMap(({ name, spec }) => spec.volumes.map((volume) => claimName(view.observed.name, name, volume)))
     .some((claim) => why === beingDeleted(claim) || MISFITS.some((reason) => why === unfit(claim, reason)));
 
 /** The operator moves nothing then. */
-const ungranted = 'what the spec asks for is not granted to the FilerPair';
+const UNGRANTED = 'what the spec asks for is not granted to the FilerPair';
 
 const beingDeleted = (claim: string): string => `PersistentVolumeClaim ${claim} is being deleted`;
 

@@ -6,8 +6,8 @@ import { answerKey } from '../model/observed.ts';
 import { spec, World } from '../plan/world.fixture.ts';
 import { nameLookups, namesDueAt, namesPublished } from './names-published.ts';
 
-const domain = 'nas.example.org';
-const dns = { domain, ttl: '5s' };
+const DOMAIN = 'nas.example.org';
+const dns = { domain: DOMAIN, ttl: '5s' };
 const addresses = {
   'filer-a': '10.96.0.1',
   'filer-a-failover': '10.96.0.2',
@@ -28,13 +28,13 @@ function published(more: object = {}): World {
   world.observed.dnsEndpointsServed = true;
   world.observed.services = names.map((name) => service(name, { spec: { clusterIP: addresses[name] } }));
   world.observed.dnsAnswers = Object.fromEntries(
-    names.map((name) => [answerKey(`${name}.${domain}`, 'A'), [addresses[name]]]),
+    names.map((name) => [answerKey(`${name}.${DOMAIN}`, 'A'), [addresses[name]]]),
   );
   return world;
 }
 
 function answers(world: World, name: Name, answer: readonly string[] | 'unknown'): World {
-  const key = answerKey(`${name}.${domain}`, 'A');
+  const key = answerKey(`${name}.${DOMAIN}`, 'A');
   world.observed.dnsAnswers = { ...world.observed.dnsAnswers, [key]: answer };
   return world;
 }
@@ -126,10 +126,10 @@ test('a load balancer with a name is an alias, whatever dots and capitals the DN
   world.observed.services = world.observed.services.map((one) =>
     one.metadata.name === 'filer-a' ? service('filer-a', { spec: { type: 'LoadBalancer' }, status }) : one,
   );
-  expect(nameLookups(world.view())).toContainEqual({ name: `filer-a.${domain}`, type: 'CNAME' });
+  expect(nameLookups(world.view())).toContainEqual({ name: `filer-a.${DOMAIN}`, type: 'CNAME' });
   world.observed.dnsAnswers = {
     ...world.observed.dnsAnswers,
-    [answerKey(`filer-a.${domain}`, 'CNAME')]: ['LB-1.cloud.example.'],
+    [answerKey(`filer-a.${DOMAIN}`, 'CNAME')]: ['LB-1.cloud.example.'],
   };
   expect(namesPublished(world.view())?.status).toBe('True');
 });

@@ -7,9 +7,9 @@ import { answerKey, type DnsLookup } from '../model/observed.ts';
 import { type Assessment, question } from './assessment.ts';
 
 /** Until the names are right they are asked for this often, ms. */
-const askAgainWrongMs = 10_000;
+const ASK_AGAIN_WRONG_MS = 10_000;
 /** And afterwards. Records change with the Services only, so with hardly anything. ms */
-const askAgainRightMs = 5 * 60_000;
+const ASK_AGAIN_RIGHT_MS = 5 * 60_000;
 
 interface Finding {
   readonly record: DnsRecord;
@@ -55,7 +55,7 @@ export const nameLookups = (view: Assessment): DnsLookup[] =>
 export function namesDueAt(view: Assessment): number | null {
   const verdict = namesPublished(view);
   if (verdict === null) return null;
-  return view.now + (verdict.status === 'True' ? askAgainRightMs : askAgainWrongMs);
+  return view.now + (verdict.status === 'True' ? ASK_AGAIN_RIGHT_MS : ASK_AGAIN_WRONG_MS);
 }
 
 function answerOf(view: Assessment, { dnsName, recordType }: DnsRecord): readonly string[] | null {

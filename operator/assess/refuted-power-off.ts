@@ -8,7 +8,7 @@ import type { Assessment } from './assessment.ts';
 import { isNodeReady } from './disk-location.ts';
 
 /** A node that is off is said to be ready until Kubernetes misses it: 50 s by default, and longer where people have set it so. ms */
-const believedMs = 5 * 60_000;
+const BELIEVED_MS = 5 * 60_000;
 
 /** Nodes whose word is to be taken off. */
 export const refutedPowerOffs = (view: Assessment): Node[] =>
@@ -28,6 +28,6 @@ function doubtedPowerOffs(view: Assessment): { readonly node: Node; readonly unt
     const word = node.metadata.annotations?.[nodeAnnotations.poweredOff];
     if (word === undefined || word !== node.status?.nodeInfo?.bootID || !isNodeReady(view, name)) return [];
     const said = Date.parse(node.poweredOffSaidAt ?? '');
-    return [{ node, until: Number.isNaN(said) ? view.now : said + believedMs }];
+    return [{ node, until: Number.isNaN(said) ? view.now : said + BELIEVED_MS }];
   });
 }

@@ -16,7 +16,7 @@ import {
 } from '../../kubernetes/labels-and-annotations.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import type { LeaseView } from '../model/lease-view.ts';
-import { answeredAnnotation } from '../model/names.ts';
+import { ANSWERED_ANNOTATION } from '../model/names.ts';
 import { type ServerView, serverNamed } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
 import { disksHeld } from './disks-held.ts';
@@ -128,7 +128,7 @@ function findingFor(view: Assessment, asked: Asked): RequestFinding {
  * one that lacks what a person says beside it: a word that a server is dead must not get lost behind another takeover.
  */
 function answersTo(view: Assessment, asked: Asked, request: RequestAnnotation): boolean {
-  const answered = view.pair.metadata.annotations?.[answeredAnnotation]?.split(',') ?? [];
+  const answered = view.pair.metadata.annotations?.[ANSWERED_ANNOTATION]?.split(',') ?? [];
   if (request.kind !== asked.kind || answered.includes(request.id)) return false;
   const { force, override, reason } = wordsOf(view);
   return (

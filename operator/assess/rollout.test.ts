@@ -6,14 +6,14 @@ import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotation
 import { serverPod } from '../desired/pod.ts';
 import { configOfPod } from '../desired/server-config.ts';
 import type { Action } from '../model/action.ts';
-import { templateAnnotation } from '../model/names.ts';
+import { TEMPLATE_ANNOTATION } from '../model/names.ts';
 import { noOtherPairs } from '../model/observed.ts';
 import { ClusterModel, partnerOf, servers } from '../plan/cluster-model.fixture.ts';
 import { spec, World } from '../plan/world.fixture.ts';
 import { rollout } from './rollout.ts';
 import { fitTogether } from './unsafe-change.ts';
 
-const newImage = 'filerpair/fileserver:0.2.0';
+const NEW_IMAGE = 'filerpair/fileserver:0.2.0';
 
 /** One line an action of the rollout. */
 const lines = (actions: readonly Action[]): string[] =>
@@ -39,8 +39,8 @@ const ended = (world: World, name: string): void => world.remove('pods', name);
 
 const changed = (): World => {
   const world = World.running();
-  world.observed.others = { ...noOtherPairs, count: 1, imagesStarted: [newImage] };
-  world.changeSpec({ image: newImage });
+  world.observed.others = { ...noOtherPairs, count: 1, imagesStarted: [NEW_IMAGE] };
+  world.changeSpec({ image: NEW_IMAGE });
   return world;
 };
 
@@ -96,7 +96,7 @@ describe('a rollout holds', () => {
 
   test('while it is paused', () => {
     const world = World.running();
-    world.changeSpec({ image: newImage, rollout: { paused: true } });
+    world.changeSpec({ image: NEW_IMAGE, rollout: { paused: true } });
     expect(held(world)).toBe(
       'Paused: spec.rollout.paused is true. filer-a and filer-b still run as before the change.',
     );
@@ -249,7 +249,7 @@ describe('a rollout holds', () => {
   test('where it cannot find out with which lease times a pod runs', () => {
     const world = World.running();
     world.observed.configMaps = [];
-    world.changeSpec({ image: newImage });
+    world.changeSpec({ image: NEW_IMAGE });
     expect(held(world)).toContain('Blocked: Cannot tell');
   });
 });
@@ -323,7 +323,7 @@ describe('a spec that cannot work', () => {
       };
       world.container(server, { waiting: { reason: 'CrashLoopBackOff' } }, { terminated });
     }
-    world.changeSpec({ image: newImage });
+    world.changeSpec({ image: NEW_IMAGE });
     const replaced = lines(world.settle()).filter((line) => line.startsWith('delete pods'));
     expect(replaced).toHaveLength(2);
   });
@@ -331,7 +331,7 @@ describe('a spec that cannot work', () => {
 
 /** What the spec is changed to, and what it may be changed to while that is under way. */
 const changes: readonly ((model: ClusterModel) => void)[] = [
-  ({ world }) => world.changeSpec({ image: newImage }),
+  ({ world }) => world.changeSpec({ image: NEW_IMAGE }),
   ({ world }) => world.changeSpec({ image: 'filerpair/fileserver:0.3.0' }),
   ({ world }) =>
     world.changeSpec({ ports: { primary: 3049, secondary: 3050, interconnect: 7421, metrics: 9091 } }),
@@ -416,7 +416,7 @@ function expectRolledOut(model: ClusterModel): void {
   for (const server of view.servers) {
     const [pod, ...more] = server.pods;
     expect(more, trace()).toEqual([]);
-    expect(pod?.pod.metadata.annotations?.[templateAnnotation], trace()).toBe(
+    expect(pod?.pod.metadata.annotations?.[TEMPLATE_ANNOTATION], trace()).toBe(
       serverPod(view, server).template,
     );
   }

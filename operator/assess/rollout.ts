@@ -16,7 +16,7 @@
 import type { RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { imagesOfPod, serverPod, wantedImage } from '../desired/pod.ts';
 import { renderingOf } from '../desired/rendering.ts';
-import { renderingAnnotation, templateAnnotation } from '../model/names.ts';
+import { RENDERING_ANNOTATION, TEMPLATE_ANNOTATION } from '../model/names.ts';
 import type { PodFinding } from '../model/pod-state.ts';
 import { partnerOf, type ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
@@ -75,9 +75,9 @@ type Finding = Omit<Rollout, 'begun'> & { readonly begun?: true };
 export const atOnceMax = (pairs: number): number => Math.max(5, Math.ceil(pairs / 20));
 
 /** A refused request is repeated after this long, ms. */
-const retryMs = 10_000;
+const RETRY_MS = 10_000;
 /** A process that has just started is still busy with itself, and its clients would wait for that. ms */
-const settleMs = 4_000;
+const SETTLE_MS = 4_000;
 
 /** null: both servers run as the spec wants them, and nothing is left to be given back. */
 export const rollout = question((view: Assessment): Rollout | null => {
@@ -97,7 +97,7 @@ export const rollout = question((view: Assessment): Rollout | null => {
 export const outdatedPods = question((view: Assessment, server: ServerView): PodFinding[] => {
   if (server.usable.length === 0) return [];
   const { template } = serverPod(view, server);
-  return server.usable.filter(({ pod }) => pod.metadata.annotations?.[templateAnnotation] !== template);
+  return server.usable.filter(({ pod }) => pod.metadata.annotations?.[TEMPLATE_ANNOTATION] !== template);
 });
 
 interface Work {
@@ -250,10 +250,10 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
     if (home === undefined) return null;
     const since = readySince(home);
     // A kubelet's clock may be wrong: then there is no wait.
-    if (since === null || since > view.now || view.now >= since + settleMs)
+    if (since === null || since > view.now || view.now >= since + SETTLE_MS)
       return move(view, home, 'giveback');
     const message = `${home.name} runs as the spec wants it; its disk set goes home in a moment.`;
-    return hold('GivingBack', home.name, message, since + settleMs);
+    return hold('GivingBack', home.name, message, since + SETTLE_MS);
   },
   function otherDiskSetAway({ view }) {
     const away = view.servers.find(({ name, lease }) => lease?.holderServer !== name);
@@ -285,7 +285,7 @@ const imageChanges = ({ view, outdated }: Work): boolean =>
 const renderingChanges = ({ view, outdated }: Work): boolean =>
   outdated.some((server) =>
     outdatedPods(view, server).some(
-      ({ pod }) => pod.metadata.annotations?.[renderingAnnotation] !== renderingOf(view),
+      ({ pod }) => pod.metadata.annotations?.[RENDERING_ANNOTATION] !== renderingOf(view),
     ),
   );
 
@@ -348,7 +348,7 @@ function move(view: Assessment, home: ServerView, kind: 'takeover' | 'giveback')
     const since =
       before?.state === 'Retrying' && before.server === name ? Date.parse(before.since) : view.now;
     const message = `The ${kind} of the disk set of ${name} was refused: ${lease.requestResult?.message} It is asked for again.`;
-    if (view.now < since + retryMs) return hold('Retrying', name, message, since + retryMs);
+    if (view.now < since + RETRY_MS) return hold('Retrying', name, message, since + RETRY_MS);
   }
   const id = `rollout-${kind}-${lease?.epoch ?? 0}-${again ? last.attempt + 1 : 1}`;
   return {

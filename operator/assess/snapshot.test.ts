@@ -6,11 +6,11 @@ import { leaseAnnotations, snapshotAnnotations } from '../../kubernetes/labels-a
 import type { Action } from '../model/action.ts';
 import type { VolumeSnapshot } from '../model/objects.ts';
 import { World } from '../plan/world.fixture.ts';
-import { snapshotStep, standstillMsMax } from './snapshot.ts';
+import { STANDSTILL_MS_MAX, snapshotStep } from './snapshot.ts';
 
 const homes = ['filer-a', 'filer-b'] as const;
 type Home = (typeof homes)[number];
-const name = 'before-upgrade';
+const NAME = 'before-upgrade';
 
 let world: World;
 
@@ -19,7 +19,7 @@ beforeEach(() => {
   world.observed.snapshotsServed = true;
 });
 
-const ask = (value = name) => world.annotatePair({ [snapshotAnnotations.snapshot]: value });
+const ask = (value = NAME) => world.annotatePair({ [snapshotAnnotations.snapshot]: value });
 const step = () => snapshotStep(world.view());
 const last = () => world.observed.pair!.status?.lastSnapshot;
 const asked = (home: Home) => world.view().servers[homes.indexOf(home)]!.lease!.standstill;
@@ -57,8 +57,8 @@ function cut(): void {
 test('both stand, then all are cut, then both are told, then both say that it was whole', () => {
   ask();
   expect(kinds(world.settle())).toEqual(['patch leases', 'patch leases']);
-  expect(asked('filer-a')).toMatchObject({ epoch: 1, msMax: standstillMsMax });
-  expect(last()).toMatchObject({ name, result: 'Pending' });
+  expect(asked('filer-a')).toMatchObject({ epoch: 1, msMax: STANDSTILL_MS_MAX });
+  expect(last()).toMatchObject({ name: NAME, result: 'Pending' });
   expect(step()?.kind).toBe('wait');
 
   answer('filer-a', 'Standing');
@@ -71,7 +71,7 @@ test('both stand, then all are cut, then both are told, then both say that it wa
   ]);
   expect(made[0]).toMatchObject({
     object: {
-      metadata: { labels: { 'filerpair.dev/snapshot': name, 'filerpair.dev/epoch': '1' } },
+      metadata: { labels: { 'filerpair.dev/snapshot': NAME, 'filerpair.dev/epoch': '1' } },
       spec: { source: { persistentVolumeClaimName: 'home-filer-a-data' } },
     },
   });
@@ -86,7 +86,7 @@ test('both stand, then all are cut, then both are told, then both say that it wa
   expect(world.settle(), 'on the word of one').toEqual([]);
   answer('filer-b', 'Whole');
   world.settle();
-  expect(last()).toMatchObject({ name, result: 'Done' });
+  expect(last()).toMatchObject({ name: NAME, result: 'Done' });
   expect(last()?.message).toContain('before-upgrade-home-filer-b-data');
   expect(world.observed.volumeSnapshots).toHaveLength(2);
   expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
@@ -96,7 +96,7 @@ test('both stand, then all are cut, then both are told, then both say that it wa
 describe('there is no snapshot', () => {
   const failed = (why: string) => {
     world.settle();
-    expect(last()).toMatchObject({ name, result: 'Failed', message: expect.stringContaining(why) });
+    expect(last()).toMatchObject({ name: NAME, result: 'Failed', message: expect.stringContaining(why) });
     expect(world.observed.volumeSnapshots).toEqual([]);
     expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
     expect([asked('filer-a'), asked('filer-b')]).toEqual([null, null]);

@@ -18,9 +18,9 @@ import { type Assessment, question } from './assessment.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 
 /** How long clients wait at most, ms: storage cuts within seconds, or somebody should look why it does not. */
-export const standstillMsMax = 10_000;
+export const STANDSTILL_MS_MAX = 10_000;
 /** An owner that has not answered so long after the end of that is not there, ms. */
-const answerMsMax = 5_000;
+const ANSWER_MS_MAX = 5_000;
 const namePattern = /^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$/;
 
 export type SnapshotStep =
@@ -68,7 +68,7 @@ export const snapshotStep = question((view: Assessment): SnapshotStep | null => 
   if (broken !== null) return { kind: 'fail', message: broken, made };
   const unasked = view.servers.filter((_, index) => asked[index] === null);
   if (unasked.length > 0) return { kind: 'stand', homes: unasked };
-  const until = begun + standstillMsMax + answerMsMax;
+  const until = begun + STANDSTILL_MS_MAX + ANSWER_MS_MAX;
   const states = view.servers.map(({ lease }, index) =>
     lease?.standstillAnswer?.id === asked[index]!.id ? lease.standstillAnswer.state : null,
   );
@@ -142,7 +142,7 @@ function whyBroken(view: Assessment, name: string, begun: number): string | null
   );
   if (failed !== undefined) return `${nameOf(failed)}: ${failed.status?.error?.message}`;
   const waited = view.now - begun;
-  if (waited > standstillMsMax + answerMsMax)
+  if (waited > STANDSTILL_MS_MAX + ANSWER_MS_MAX)
     return `not everybody has answered within ${Math.round(waited / 1000)} s; servers of a version that knows no snapshots never do`;
   return null;
 }

@@ -4,9 +4,9 @@
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import {
+  ATTACHMENT_NODE_ANNOTATION,
+  ATTACHMENT_NODE_UID_ANNOTATION,
   attachmentDirectory,
-  attachmentNodeAnnotation,
-  attachmentNodeUidAnnotation,
   attachmentPodName,
   claimName,
 } from '../model/names.ts';
@@ -17,13 +17,13 @@ import { ownerReference, pairLabels } from './owned.ts';
  * Seconds that a disk set may go on being used after its attachment was told to go. After that the kubelet ends the pod and
  * the mount stays: nothing can be detached then, and the next attachment on the node tidies up.
  */
-const gracePeriodSeconds = 600;
+const GRACE_PERIOD_SECONDS = 600;
 /** A Node process that mounts, and then waits. */
 export const attachmentRequests = { cpu: '5m', memory: '48Mi' } as const;
-const claimsDirectory = '/claims';
-const serversDirectory = '/attach';
-const runDirectory = '/run/filerpair';
-const readyFile = `${runDirectory}/ready`;
+const CLAIMS_DIRECTORY = '/claims';
+const SERVERS_DIRECTORY = '/attach';
+const RUN_DIRECTORY = '/run/filerpair';
+const readyFile = `${RUN_DIRECTORY}/ready`;
 
 /** Wherever a server runs its disks must be able to follow: only what would keep it from starting at all is not tolerated. */
 const passingTaints = [
@@ -51,8 +51,8 @@ export function attachmentPod(view: View, home: ServerView, node: string): Kuber
       namespace,
       labels: attachmentPodLabels(view, home),
       annotations: {
-        [attachmentNodeAnnotation]: node,
-        ...(nodeUid === undefined ? {} : { [attachmentNodeUidAnnotation]: nodeUid }),
+        [ATTACHMENT_NODE_ANNOTATION]: node,
+        ...(nodeUid === undefined ? {} : { [ATTACHMENT_NODE_UID_ANNOTATION]: nodeUid }),
       },
       ownerReferences: [ownerReference(view)],
     },
@@ -65,7 +65,7 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     restartPolicy: 'Always',
-    terminationGracePeriodSeconds: gracePeriodSeconds,
+    terminationGracePeriodSeconds: GRACE_PERIOD_SECONDS,
     // Container engines filter no privileged container unless they are configured to; then this is the filter.
     securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
     ...priorityOf(view, home),
@@ -115,9 +115,9 @@ function container(view: View, home: ServerView): Record<string, unknown> {
     env: [{ name: 'POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } }],
     args: [
       '--from',
-      claimsDirectory,
+      CLAIMS_DIRECTORY,
       '--to',
-      serversDirectory,
+      SERVERS_DIRECTORY,
       '--as',
       '$(POD_UID)',
       '--ready',
@@ -131,10 +131,10 @@ function container(view: View, home: ServerView): Record<string, unknown> {
     volumeMounts: [
       ...home.spec.volumes.map(({ name }, index) => ({
         name: `claim-${index}`,
-        mountPath: `${claimsDirectory}/${name}`,
+        mountPath: `${CLAIMS_DIRECTORY}/${name}`,
       })),
-      { name: 'servers', mountPath: serversDirectory, mountPropagation: 'Bidirectional' },
-      { name: 'run', mountPath: runDirectory },
+      { name: 'servers', mountPath: SERVERS_DIRECTORY, mountPropagation: 'Bidirectional' },
+      { name: 'run', mountPath: RUN_DIRECTORY },
     ],
   };
 }

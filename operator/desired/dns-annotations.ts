@@ -4,7 +4,7 @@
 import type { ServerView, View } from '../model/view.ts';
 import { leadsToNodes, recordsOf, ttlSeconds } from './dns-records.ts';
 
-const prefix = 'external-dns.alpha.kubernetes.io';
+const PREFIX = 'external-dns.alpha.kubernetes.io';
 
 /** Annotations of one client's Service, whose connections lead to a pod of the server `to`. */
 export function dnsAnnotations(view: View, name: string, to: ServerView): Record<string, string> {
@@ -19,14 +19,14 @@ export function dnsAnnotations(view: View, name: string, to: ServerView): Record
   // Without a target it would publish what it finds itself, which is something else.
   if (explicit && target === null) return {};
   return {
-    [`${prefix}/hostname`]: `${name}.${dns.domain}`,
-    [`${prefix}/ttl`]: String(ttlSeconds(dns.ttl)),
-    ...(target === null ? {} : { [`${prefix}/target`]: target }),
+    [`${PREFIX}/hostname`]: `${name}.${dns.domain}`,
+    [`${PREFIX}/ttl`]: String(ttlSeconds(dns.ttl)),
+    ...(target === null ? {} : { [`${PREFIX}/target`]: target }),
   };
 }
 
 /** As recordsOf(): while a pod has no node its name stays where it led. */
 function targetsBefore(view: View, name: string): string | null {
   const service = view.observed.services.find((one) => one.metadata.name === name);
-  return service?.metadata.annotations?.[`${prefix}/target`] ?? null;
+  return service?.metadata.annotations?.[`${PREFIX}/target`] ?? null;
 }

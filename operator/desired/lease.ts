@@ -2,7 +2,7 @@
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
-import { claimName, leaseFinalizer, leaseName } from '../model/names.ts';
+import { claimName, LEASE_FINALIZER, leaseName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
@@ -15,7 +15,7 @@ export function newLease(view: View, home: ServerView): Lease {
       name: leaseName(view.observed.name, home.name),
       namespace: view.observed.namespace,
       labels: { ...pairLabels(view), [labels.home]: home.name },
-      finalizers: [leaseFinalizer],
+      finalizers: [LEASE_FINALIZER],
       ownerReferences: [ownerReference(view)],
     },
     spec: { leaseTransitions: knownEpoch(view, home) },

@@ -5,7 +5,7 @@ import type { KubernetesObject, OwnerReference } from '../../kubernetes/objects.
 import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import type { ResourceName } from '../model/action.ts';
 import { fingerprint } from '../model/fingerprint.ts';
-import { appliedAnnotation } from '../model/names.ts';
+import { APPLIED_ANNOTATION } from '../model/names.ts';
 import type { View } from '../model/view.ts';
 import type { OwnKindName } from '../model/watched-kinds.ts';
 
@@ -63,7 +63,7 @@ export function desired<Name extends ResourceName>(
   };
   const annotations = {
     ...parts.annotations,
-    [appliedAnnotation]: fingerprint([metadata, parts.annotations ?? {}, parts.body]),
+    [APPLIED_ANNOTATION]: fingerprint([metadata, parts.annotations ?? {}, parts.body]),
   };
   return { resource, object: { ...object, metadata: { ...metadata, annotations } } };
 }

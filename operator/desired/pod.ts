@@ -7,35 +7,35 @@ import { nodesWithinReach } from '../model/disk-reach.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import {
   attachmentDirectory,
+  CURRENT_LABEL,
   certificateName,
   claimName,
-  currentLabel,
-  exportsAnnotation,
-  renderingAnnotation,
+  EXPORTS_ANNOTATION,
+  RENDERING_ANNOTATION,
   serverObjectName,
-  templateAnnotation,
+  TEMPLATE_ANNOTATION,
+  VOLUMES_DIRECTORY,
   volumePath,
-  volumesDirectory,
 } from '../model/names.ts';
 import type { Pod } from '../model/objects.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
 import { containerPorts } from './ports.ts';
 import {
+  CONFIG_DIRECTORY,
   certificateSecretName,
-  configDirectory,
   configMapName,
   exportsFingerprint,
-  fallbackDirectory,
-  handleKeysDirectory,
-  metricsTokenDirectory,
-  metricsTokenKey,
-  runDirectory,
-  secretDirectory,
+  FALLBACK_DIRECTORY,
+  HANDLE_KEYS_DIRECTORY,
+  METRICS_TOKEN_DIRECTORY,
+  METRICS_TOKEN_KEY,
+  RUN_DIRECTORY,
+  SECRET_DIRECTORY,
 } from './server-config.ts';
 
 /** Seconds between SIGTERM and SIGKILL: enough to finish what runs, sync, and hand over. */
-const gracePeriodSeconds = 30;
+const GRACE_PERIOD_SECONDS = 30;
 
 /**
  * What a server's container reserves unless the spec says otherwise. Without a share of its own a container gets next
@@ -50,7 +50,7 @@ const resourcesDefault = {
 };
 
 /** Of nobody else: neither of clients, whom the server squashes to 65534, nor of an account of the image. */
-const sentinelUid = 65532;
+const SENTINEL_UID = 65532;
 
 interface ServerPod {
   readonly spec: Record<string, unknown>;
@@ -93,11 +93,11 @@ export function newPod(
     metadata: {
       name: `${serverObjectName(view.observed.name, server.name)}-${suffix}`,
       namespace: view.observed.namespace,
-      labels: { ...pairLabels(view, server.name), [currentLabel]: String(current) },
+      labels: { ...pairLabels(view, server.name), [CURRENT_LABEL]: String(current) },
       annotations: {
-        [templateAnnotation]: template,
-        [renderingAnnotation]: rendering,
-        [exportsAnnotation]: exportsFingerprint(view),
+        [TEMPLATE_ANNOTATION]: template,
+        [RENDERING_ANNOTATION]: rendering,
+        [EXPORTS_ANNOTATION]: exportsFingerprint(view),
         'kubectl.kubernetes.io/default-container': 'server',
       },
       ownerReferences: [ownerReference(view)],
@@ -128,7 +128,7 @@ function podSpec(view: View, server: ServerView): Record<string, unknown> {
     // Names in the cluster are resolved all the same: the servers find each other by them.
     ...(view.spec.hostNetwork ? { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' } : {}),
     restartPolicy: 'Always',
-    terminationGracePeriodSeconds: gracePeriodSeconds,
+    terminationGracePeriodSeconds: GRACE_PERIOD_SECONDS,
     enableServiceLinks: false,
     securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
     affinity: affinity(view, server),
@@ -163,7 +163,7 @@ function affinity(view: View, server: ServerView): Record<string, unknown> {
   const preferred = of('Preferred').map((podAffinityTerm) => ({ weight: 100, podAffinityTerm }));
   const required = of('Required');
   return {
-    ...sameZone(view, beside(zone, partner)),
+    ...sameZone(view, beside(ZONE, partner)),
     podAntiAffinity: {
       ...(preferred.length === 0 ? {} : { preferredDuringSchedulingIgnoredDuringExecution: preferred }),
       ...(required.length === 0 ? {} : { requiredDuringSchedulingIgnoredDuringExecution: required }),
@@ -171,7 +171,7 @@ function affinity(view: View, server: ServerView): Record<string, unknown> {
   };
 }
 
-const zone = 'topology.kubernetes.io/zone';
+const ZONE = 'topology.kubernetes.io/zone';
 
 /**
  * Disks that are made where their first pod is (WaitForFirstConsumer), and that move: if two zones are not asked for, the
@@ -179,7 +179,7 @@ const zone = 'topology.kubernetes.io/zone';
  */
 function sameZone(view: View, podAffinityTerm: object): Record<string, unknown> {
   const { spread, storage } = view.spec;
-  if (storage.transfer !== 'Reattach' || spread.some(({ topologyKey }) => topologyKey === zone)) return {};
+  if (storage.transfer !== 'Reattach' || spread.some(({ topologyKey }) => topologyKey === ZONE)) return {};
   const term = { weight: 100, podAffinityTerm };
   return { podAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [term] } };
 }
@@ -204,7 +204,7 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
     name: 'server',
     ...imageOf(view),
     // No init in between: the container ends when, and only when, the server's process has ended (rule R5).
-    command: ['node', '/app/dist/fileserver/main.js', '--config', `${configDirectory}/server.json`],
+    command: ['node', '/app/dist/fileserver/main.js', '--config', `${CONFIG_DIRECTORY}/server.json`],
     env: [
       field('POD_NAME', 'metadata.name'),
       field('POD_UID', 'metadata.uid'),
@@ -240,14 +240,14 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
       },
     },
     volumeMounts: [
-      { name: 'run', mountPath: runDirectory },
-      { name: 'config', mountPath: configDirectory, readOnly: true },
-      { name: 'secret', mountPath: secretDirectory, readOnly: true },
-      { name: 'handle-keys', mountPath: handleKeysDirectory, readOnly: true },
+      { name: 'run', mountPath: RUN_DIRECTORY },
+      { name: 'config', mountPath: CONFIG_DIRECTORY, readOnly: true },
+      { name: 'secret', mountPath: SECRET_DIRECTORY, readOnly: true },
+      { name: 'handle-keys', mountPath: HANDLE_KEYS_DIRECTORY, readOnly: true },
       { name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true },
       ...(view.spec.metricsTokenSecret === undefined
         ? []
-        : [{ name: 'metrics-token', mountPath: metricsTokenDirectory, readOnly: true }]),
+        : [{ name: 'metrics-token', mountPath: METRICS_TOKEN_DIRECTORY, readOnly: true }]),
       ...volumeMounts(view),
     ],
   };
@@ -257,22 +257,22 @@ function sentinelContainer(view: View): Record<string, unknown> {
   return {
     name: 'sentinel',
     ...imageOf(view),
-    command: ['node', '/app/dist/fileserver/sentinel/main.js', '--config', `${configDirectory}/server.json`],
+    command: ['node', '/app/dist/fileserver/sentinel/main.js', '--config', `${CONFIG_DIRECTORY}/server.json`],
     env: [field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid')],
     resources: { requests: { cpu: '5m', memory: '48Mi' }, limits: { memory: '128Mi' } },
     // The server, which is root, finds its socket all the same; the kernel tells of a death whosever the process was.
     securityContext: {
       runAsNonRoot: true,
-      runAsUser: sentinelUid,
-      runAsGroup: sentinelUid,
+      runAsUser: SENTINEL_UID,
+      runAsGroup: SENTINEL_UID,
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
     },
     volumeMounts: [
-      { name: 'run', mountPath: runDirectory },
-      { name: 'config', mountPath: configDirectory, readOnly: true },
-      { name: 'sentinel-secret', mountPath: secretDirectory, readOnly: true },
+      { name: 'run', mountPath: RUN_DIRECTORY },
+      { name: 'config', mountPath: CONFIG_DIRECTORY, readOnly: true },
+      { name: 'sentinel-secret', mountPath: SECRET_DIRECTORY, readOnly: true },
     ],
   };
 }
@@ -291,7 +291,7 @@ const secretSources = (view: View, server: ServerView): object[] => {
   });
   const given = source(certificateSecretName(view, server));
   if (server.spec.certificateSecret === undefined) return [given];
-  return [given, source(certificateName(view.observed.name, server.name), `${fallbackDirectory}/`)];
+  return [given, source(certificateName(view.observed.name, server.name), `${FALLBACK_DIRECTORY}/`)];
 };
 
 function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
@@ -331,7 +331,7 @@ const metricsToken = ({ spec: { metricsTokenSecret: secretName } }: View): Recor
           secret: {
             secretName,
             defaultMode: 0o400,
-            items: [{ key: metricsTokenKey, path: metricsTokenKey }],
+            items: [{ key: METRICS_TOKEN_KEY, path: METRICS_TOKEN_KEY }],
           },
         },
       ];
@@ -343,7 +343,7 @@ const metricsToken = ({ spec: { metricsTokenSecret: secretName } }: View): Recor
 function volumeMounts(view: View): Record<string, unknown>[] {
   if (view.spec.storage.transfer === 'Reattach')
     return [
-      { name: 'disks', mountPath: volumesDirectory, readOnly: true, mountPropagation: 'HostToContainer' },
+      { name: 'disks', mountPath: VOLUMES_DIRECTORY, readOnly: true, mountPropagation: 'HostToContainer' },
     ];
   return view.servers.flatMap((home) =>
     home.spec.volumes.map((volume) => ({

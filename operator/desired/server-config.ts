@@ -17,22 +17,22 @@ import type { Pod } from '../model/objects.ts';
 import { partnerOf, type ServerView, serverNamed, type View } from '../model/view.ts';
 import { type Desired, desired } from './owned.ts';
 
-export const runDirectory = '/run/filerpair';
-export const secretDirectory = '/etc/filerpair-secret';
-export const configDirectory = '/etc/filerpair';
+export const RUN_DIRECTORY = '/run/filerpair';
+export const SECRET_DIRECTORY = '/etc/filerpair-secret';
+export const CONFIG_DIRECTORY = '/etc/filerpair';
 /** Below it: the operator's certificate, where the server's own is from elsewhere. */
-export const fallbackDirectory = 'fallback';
-export const handleKeysDirectory = '/etc/filerpair-handle-keys';
+export const FALLBACK_DIRECTORY = 'fallback';
+export const HANDLE_KEYS_DIRECTORY = '/etc/filerpair-handle-keys';
 /** With the token of who may read status and metrics. */
-export const metricsTokenDirectory = '/etc/filerpair-metrics-token';
-export const metricsTokenKey = 'token';
+export const METRICS_TOKEN_DIRECTORY = '/etc/filerpair-metrics-token';
+export const METRICS_TOKEN_KEY = 'token';
 /** The key that signs (fileserver/storage/handles/handle-keys.ts). */
-export const handleKey = 'current';
+export const HANDLE_KEY = 'current';
 
 export function serverConfig(view: View, server: ServerView): Record<string, unknown> {
   const { ports, failover, giveback, metricsTokenSecret } = view.spec;
   const tokenFile =
-    metricsTokenSecret === undefined ? {} : { tokenFile: `${metricsTokenDirectory}/${metricsTokenKey}` };
+    metricsTokenSecret === undefined ? {} : { tokenFile: `${METRICS_TOKEN_DIRECTORY}/${METRICS_TOKEN_KEY}` };
   const pair = view.observed.name;
   const partner = partnerOf(view, server);
   return {
@@ -41,13 +41,13 @@ export function serverConfig(view: View, server: ServerView): Record<string, unk
     partner: server.partner,
     listen: { host: '0.0.0.0', ...ports, ...tokenFile },
     partnerAddress: { host: interconnectServiceName(server.partner), interconnect: ports.interconnect },
-    runDir: runDirectory,
-    handleKeysDirectory,
+    runDir: RUN_DIRECTORY,
+    handleKeysDirectory: HANDLE_KEYS_DIRECTORY,
     tls: {
-      directory: secretDirectory,
+      directory: SECRET_DIRECTORY,
       ...(server.spec.certificateSecret === undefined
         ? {}
-        : { fallbackDirectory: `${secretDirectory}/${fallbackDirectory}` }),
+        : { fallbackDirectory: `${SECRET_DIRECTORY}/${FALLBACK_DIRECTORY}` }),
       name: certificateDnsName(server.name, view.observed.namespace),
       partnerName: certificateDnsName(server.partner, view.observed.namespace),
     },
@@ -103,7 +103,7 @@ const diskSet = (server: FilerPairServer, storage: FilerPairSpec['storage']) => 
 export const configMapName = (view: View, server: ServerView): string =>
   `${serverObjectName(view.observed.name, server.name)}-${fingerprint(withoutExports(serverConfig(view, server))).slice(-8)}`;
 
-const fileName = 'server.json';
+const FILE_NAME = 'server.json';
 
 type Config = ReturnType<typeof serverConfig>;
 type DiskSets = Readonly<Record<string, ReturnType<typeof diskSet>>>;
@@ -119,7 +119,7 @@ export const configMap = (view: View, server: ServerView): Desired =>
   configMapOf(view, server, configMapName(view, server), serverConfig(view, server));
 
 function configMapOf(view: View, server: ServerView, name: string, config: unknown): Desired {
-  const body = { data: { [fileName]: `${JSON.stringify(config, null, 2)}\n` } };
+  const body = { data: { [FILE_NAME]: `${JSON.stringify(config, null, 2)}\n` } };
   return desired(view, 'configMaps', name, { server: server.name, body });
 }
 
@@ -173,7 +173,7 @@ export function configOfPod(view: View, pod: Pod): unknown {
 function parsed(object: KubernetesObject): unknown {
   const { data } = object as { data?: Readonly<Record<string, string>> };
   try {
-    return JSON.parse(data?.[fileName] ?? 'null');
+    return JSON.parse(data?.[FILE_NAME] ?? 'null');
   } catch {
     return null;
   }

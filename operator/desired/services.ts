@@ -1,7 +1,7 @@
 // The Services of one server. They exist from the pair's first day and never change at a failover.
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
-import { currentLabel, interconnectServiceName } from '../model/names.ts';
+import { CURRENT_LABEL, interconnectServiceName } from '../model/names.ts';
 import { partnerOf, type ServerView, type View } from '../model/view.ts';
 import { dnsAnnotations } from './dns-annotations.ts';
 import { type Desired, desired } from './owned.ts';
@@ -27,7 +27,7 @@ export function services(view: View, server: ServerView): Desired[] {
     [labels.pair]: view.observed.name,
     [labels.server]: server.name,
     // While a pod is replaced there are two; a connection must not land on the one that is gone.
-    [currentLabel]: 'true',
+    [CURRENT_LABEL]: 'true',
   };
   const { nodePorts } = server.spec;
   const forClients = (name: string, to: ServerView) => ({

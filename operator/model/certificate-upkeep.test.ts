@@ -4,10 +4,10 @@
 import { expect, test } from 'vitest';
 import { reconcileCredentials } from '../plan/credentials.ts';
 import { spec, World } from '../plan/world.fixture.ts';
-import { type AuthorityFacts, day, type ServerCertificateFacts, settledMs } from './certificate-upkeep.ts';
+import { type AuthorityFacts, DAY, SETTLED_MS, type ServerCertificateFacts } from './certificate-upkeep.ts';
 import type { ObservedCredentials } from './observed.ts';
 
-const minute = 60_000;
+const MINUTE = 60_000;
 
 interface Moment {
   readonly at: number;
@@ -60,7 +60,7 @@ class Life {
       const until = this.moments[index + 1]?.at ?? this.world.now;
       // The other may have seen everything that was so at some moment in the last minutes before this state ended.
       const others = this.moments.filter(
-        (one, i) => one.at <= until && (this.moments[i + 1]?.at ?? Infinity) > at - settledMs + 2 * minute,
+        (one, i) => one.at <= until && (this.moments[i + 1]?.at ?? Infinity) > at - SETTLED_MS + 2 * MINUTE,
       );
       return others.flatMap((other) =>
         (['filer-a', 'filer-b'] as const).flatMap((server) => {
@@ -77,7 +77,7 @@ class Life {
 
 /** Until five minutes before its authority is replaced. */
 function almostAYear(life: Life): void {
-  life.pass(authority(life).newest.notAfter - 365 * day - 5 * minute - life.world.now, 5 * day);
+  life.pass(authority(life).newest.notAfter - 365 * DAY - 5 * MINUTE - life.world.now, 5 * DAY);
   life.done.length = 0;
   life.moments = life.moments.slice(-1);
 }
@@ -87,7 +87,7 @@ const authority = (life: Life): AuthorityFacts => life.secrets.authority as Auth
 test('certificates are renewed long before they end, by an authority that is kept', () => {
   const life = new Life();
   const { fingerprint } = authority(life).newest;
-  life.pass(30 * day, day / 4);
+  life.pass(30 * DAY, DAY / 4);
   expect(life.done).toHaveLength(8);
   expect(new Set(life.done.map((line) => line.split(':')[0]))).toEqual(
     new Set(['issueCertificate home-filer-a-tls', 'issueCertificate home-filer-b-tls']),
@@ -98,7 +98,7 @@ test('certificates are renewed long before they end, by an authority that is kep
 test('an authority is replaced step by step, and nothing is used before everybody trusts it', () => {
   const life = new Life();
   almostAYear(life);
-  life.pass(3600_000, minute);
+  life.pass(3600_000, MINUTE);
   expect(life.done.map((line) => line.replace(/ it ends .*| the present one ends .*/, ' …'))).toEqual([
     'makeAuthority home-interconnect-ca: …',
     'patch home-filer-a-tls: the authorities of the pair have changed',
@@ -117,10 +117,10 @@ test.each([
   ['authority, by garbage', { authority: { unusable: '7' } }],
 ])('a lost %s is replaced without parting the servers', (_, lost) => {
   const life = new Life();
-  life.pass(day, day / 4);
+  life.pass(DAY, DAY / 4);
   const { fingerprint } = authority(life).newest;
   life.secrets = { ...life.secrets, ...lost };
-  life.pass(3600_000, minute);
+  life.pass(3600_000, MINUTE);
   expect(authority(life)).toMatchObject({ previous: [] });
   expect(authority(life).newest.fingerprint).not.toBe(fingerprint);
   const issuers = Object.values(life.secrets.servers).map((one) => (one as ServerCertificateFacts).issuer);
@@ -132,10 +132,10 @@ test('a lost certificate is issued again at any moment of a change of authority,
   for (let after = 0; after < 40; after += 6) {
     const life = new Life();
     almostAYear(life);
-    life.pass(after * minute, minute);
+    life.pass(after * MINUTE, MINUTE);
     const servers = { ...life.secrets.servers, 'filer-a': 'absent' as const };
     life.secrets = { ...life.secrets, servers };
-    life.pass(3600_000, minute);
+    life.pass(3600_000, MINUTE);
     expect(life.distrust(), `deleted after ${after} minutes`).toEqual([]);
     expect(authority(life).previous).toEqual([]);
     expect(life.secrets.servers['filer-a']).toMatchObject({ issuer: authority(life).newest.fingerprint });
@@ -145,14 +145,14 @@ test('a lost certificate is issued again at any moment of a change of authority,
 test('what cannot be read is not missing: nothing is made, nothing is forgotten', () => {
   const life = new Life();
   life.secrets = { ...life.secrets, authority: 'unknown' };
-  life.pass(day, day / 4);
+  life.pass(DAY, DAY / 4);
   expect(life.done).toEqual([]);
   life.secrets = {
     ...life.secrets,
     authority: 'absent',
     servers: { 'filer-a': 'unknown', 'filer-b': 'unknown' },
   };
-  life.pass(day, day / 4);
+  life.pass(DAY, DAY / 4);
   expect(life.done).toEqual([]);
 });
 

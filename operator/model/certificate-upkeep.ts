@@ -6,14 +6,14 @@
 //
 // Nothing is remembered between two steps but what stands in the Secrets themselves, so the operator may die anywhere.
 
-export const day = 24 * 3600_000;
+export const DAY = 24 * 3600_000;
 /** A server's certificate. Half of it is left when it is renewed: so long may no operator run without harm. */
-export const certificateLifetimeMs = 14 * day;
-const certificateRenewedMs = 7 * day;
-export const authorityLifetimeMs = 730 * day;
-const authorityRenewedMs = 365 * day;
+export const certificateLifetimeMs = 14 * DAY;
+const certificateRenewedMs = 7 * DAY;
+export const authorityLifetimeMs = 730 * DAY;
+const authorityRenewedMs = 365 * DAY;
 /** Until every kubelet has given a changed Secret to its pods: it looks about once a minute, and its cache lags as much. */
-export const settledMs = 10 * 60_000;
+export const SETTLED_MS = 10 * 60_000;
 
 export interface AuthorityFacts {
   readonly resourceVersion: string;
@@ -91,7 +91,7 @@ export function certificateUpkeep(facts: CertificateFacts, now: number): Certifi
   const there = servers.flatMap(([, seen]) => (isThere(seen) ? [seen] : []));
   const complete = there.length === servers.length;
   const { newest, previous } = authority;
-  const settled = (at: number | null): boolean => (at ?? 0) + settledMs <= now;
+  const settled = (at: number | null): boolean => (at ?? 0) + SETTLED_MS <= now;
   const trustsNewest = (one: ServerCertificateFacts): boolean =>
     one.trusts.some(({ fingerprint }) => fingerprint === newest.fingerprint);
   const steps: CertificateStep[] = [];

@@ -5,8 +5,8 @@ import { deathProof } from './death-proof.ts';
 import { viewLease } from './lease-view.ts';
 import type { ContainerState, ContainerStatus, Pod, Terminated } from './objects.ts';
 
-const holder = 'filer-a/pod-uid/mwssn2po-3137';
-const lease = (holderIdentity: string | undefined = holder) =>
+const HOLDER = 'filer-a/pod-uid/mwssn2po-3137';
+const lease = (holderIdentity: string | undefined = HOLDER) =>
   viewLease({
     metadata: { name: 'home-filer-a' },
     spec: { leaseTransitions: 7, ...(holderIdentity && { holderIdentity }) },
@@ -21,24 +21,24 @@ const pod = (status: Partial<ContainerStatus>, uid = 'pod-uid', more: Partial<Po
 
 describe('proves the death of the holder', () => {
   test('its container has terminated and left its name', () => {
-    expect(deathProof(lease(), [pod({ state: ended(`${holder}\n`) })])).toEqual({
-      incarnation: holder,
+    expect(deathProof(lease(), [pod({ state: ended(`${HOLDER}\n`) })])).toEqual({
+      incarnation: HOLDER,
       epoch: 7,
       evidence: 'operator: container server of pod home-filer-a-x has terminated (exit code 137)',
     });
   });
 
   test('the server wrote more after its name', () => {
-    expect(deathProof(lease(), [pod({ state: ended(`${holder}\nthe volume is gone\n`) })])).not.toBeNull();
+    expect(deathProof(lease(), [pod({ state: ended(`${HOLDER}\nthe volume is gone\n`) })])).not.toBeNull();
   });
 
   test('its container was started again since, and another run is running there', () => {
-    const status = { state: { running: {} }, lastState: ended(holder), restartCount: 1 };
+    const status = { state: { running: {} }, lastState: ended(HOLDER), restartCount: 1 };
     expect(deathProof(lease(), [pod(status)])).not.toBeNull();
   });
 
   test('while its container waits to be started again', () => {
-    const status = { state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: ended(holder) };
+    const status = { state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: ended(HOLDER) };
     expect(deathProof(lease(), [pod(status)])).not.toBeNull();
   });
 });
@@ -46,7 +46,7 @@ describe('proves the death of the holder', () => {
 describe('proves nothing', () => {
   test.each<[string, Pod[]]>([
     ['the pod is missing from the API', []],
-    ['another pod of the same server has terminated', [pod({ state: ended(holder) }, 'other-uid')]],
+    ['another pod of the same server has terminated', [pod({ state: ended(HOLDER) }, 'other-uid')]],
     ['its container runs', [pod({ state: { running: {} } })]],
     [
       // The kubelet restarted it, the new run claimed, and the report that we see is from in between.
@@ -56,9 +56,9 @@ describe('proves nothing', () => {
     ['its container has terminated without a word', [pod({ state: ended(undefined) })]],
     [
       'the kubelet does not find the container any more',
-      [pod({ state: ended(holder, { reason: 'ContainerStatusUnknown' }) })],
+      [pod({ state: ended(HOLDER, { reason: 'ContainerStatusUnknown' }) })],
     ],
-    ['the report names no container', [pod({ state: { terminated: { exitCode: 137, message: holder } } })]],
+    ['the report names no container', [pod({ state: { terminated: { exitCode: 137, message: HOLDER } } })]],
     [
       'the garbage collector has declared the pod of a vanished node Failed',
       [pod({ state: { running: {} } }, 'pod-uid', { phase: 'Failed', reason: 'NodeLost' })],
@@ -67,11 +67,11 @@ describe('proves nothing', () => {
       'the pod is being deleted',
       [{ ...pod({ state: { running: {} } }), metadata: { uid: 'pod-uid', deletionTimestamp: 'now' } }],
     ],
-    ['only the sentinel has terminated', [pod({ name: 'sentinel', state: ended(holder) })]],
-    ['a word that is not first names it', [pod({ state: ended(`filer-a/pod-uid/other\n${holder}`) })]],
+    ['only the sentinel has terminated', [pod({ name: 'sentinel', state: ended(HOLDER) })]],
+    ['a word that is not first names it', [pod({ state: ended(`filer-a/pod-uid/other\n${HOLDER}`) })]],
   ])('%s', (_, pods) => expect(deathProof(lease(), pods)).toBeNull());
 
   test('nobody holds the Lease', () => {
-    expect(deathProof(lease(''), [pod({ state: ended(holder) })])).toBeNull();
+    expect(deathProof(lease(''), [pod({ state: ended(HOLDER) })])).toBeNull();
   });
 });

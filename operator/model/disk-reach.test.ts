@@ -8,9 +8,9 @@ import type { World } from '../plan/world.fixture.ts';
 import { nodesWithinReach, selects } from './disk-reach.ts';
 import type { Node, NodeSelector, NodeSelectorRequirement } from './objects.ts';
 
-const key = 'topology.kubernetes.io/zone';
+const KEY = 'topology.kubernetes.io/zone';
 const inZones = (...values: string[]): NodeSelector => ({
-  nodeSelectorTerms: [{ matchExpressions: [{ key, operator: 'In', values }] }],
+  nodeSelectorTerms: [{ matchExpressions: [{ key: KEY, operator: 'In', values }] }],
 });
 
 /** node-1 is in the first zone, node-2 in the second; each disk set can be attached where `reach` says. */
@@ -18,7 +18,7 @@ function zoned(zones: readonly [string, string], reach: Record<string, NodeSelec
   const world = running();
   const nodes = Object.entries(world.observed.nodes).map(([name, node], index): [string, Node] => [
     name,
-    { ...node, metadata: { ...node.metadata, labels: { [key]: zones[index]! } } },
+    { ...node, metadata: { ...node.metadata, labels: { [KEY]: zones[index]! } } },
   ]);
   world.observed.nodes = Object.fromEntries(nodes);
   world.observed.volumeReach = reach;
@@ -80,8 +80,8 @@ describe('a new pod', () => {
     const preferred = () =>
       (serverPod(world.view(), world.view().servers[0]).spec['affinity'] as { podAffinity?: object })
         .podAffinity;
-    expect(JSON.stringify(preferred())).toContain(key);
-    world.changeSpec({ spread: [{ topologyKey: key, mode: 'Preferred' }] });
+    expect(JSON.stringify(preferred())).toContain(KEY);
+    world.changeSpec({ spread: [{ topologyKey: KEY, mode: 'Preferred' }] });
     expect(preferred()).toBeUndefined();
   });
 });
@@ -106,8 +106,8 @@ test.each<[NodeSelectorRequirement['operator'], string[], boolean]>([
   ['DoesNotExist', [], false],
   ['Gt', ['4'], false],
 ])('zone a %s %j: %s', (operator, values, selected) => {
-  const node: Node = { metadata: { name: 'node-1', labels: { [key]: 'a', size: '5' } } };
-  expect(selects({ nodeSelectorTerms: [{ matchExpressions: [{ key, operator, values }] }] }, node)).toBe(
+  const node: Node = { metadata: { name: 'node-1', labels: { [KEY]: 'a', size: '5' } } };
+  expect(selects({ nodeSelectorTerms: [{ matchExpressions: [{ key: KEY, operator, values }] }] }, node)).toBe(
     selected,
   );
 });

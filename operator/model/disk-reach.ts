@@ -7,7 +7,7 @@ import type { Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm } fr
 import type { ServerView, View } from './view.ts';
 
 /** Terms of alternatives that a pod can be given; storage with more of them says nothing that a scheduler should search. */
-const termsMax = 32;
+const TERMS_MAX = 32;
 
 interface Reach {
   /** Of the PersistentVolume. */
@@ -43,7 +43,7 @@ export function nodesWithinReach(view: View): NodeSelector | null {
   let terms: readonly NodeSelectorTerm[] = [{}];
   for (const { nodeSelectorTerms } of distinct(all)) {
     terms = terms.flatMap((one) => nodeSelectorTerms.map((other) => both(one, other)));
-    if (terms.length > termsMax) return null;
+    if (terms.length > TERMS_MAX) return null;
   }
   const selector = { nodeSelectorTerms: terms };
   return Object.values(view.observed.nodes).some((node) => selects(selector, node)) ? selector : null;

@@ -1,6 +1,6 @@
 // Who else has, or is about to have, the volumes of a disk set that are to be mounted on a node.
 
-import { attachmentNodeAnnotation } from './names.ts';
+import { ATTACHMENT_NODE_ANNOTATION } from './names.ts';
 import type { Pod, VolumeAttachment } from './objects.ts';
 
 export interface Mount {
@@ -36,4 +36,4 @@ export const attachedElsewhere = (
 
 /** Where a pod is or is to be; null: nowhere yet. */
 export const nodeOfUser = ({ metadata, spec }: Pod): string | null =>
-  spec?.nodeName ?? metadata.annotations?.[attachmentNodeAnnotation] ?? null;
+  spec?.nodeName ?? metadata.annotations?.[ATTACHMENT_NODE_ANNOTATION] ?? null;

@@ -3,29 +3,29 @@
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
 import { fingerprint } from './fingerprint.ts';
 
-export const fieldManager = 'filerpair-operator';
+export const FIELD_MANAGER = 'filerpair-operator';
 /** Keeps a Lease until no pod of the pair is left: its epoch must never start again below what the disks know. */
-export const leaseFinalizer = 'filerpair.dev/in-use';
+export const LEASE_FINALIZER = 'filerpair.dev/in-use';
 /** Keeps a FilerPair until its servers have ended and its claims know the last epoch. */
-export const pairFinalizer = 'filerpair.dev/clean-up';
+export const PAIR_FINALIZER = 'filerpair.dev/clean-up';
 /** On every applied object: fingerprint of what was applied, so that a changed wish is seen without asking. */
-export const appliedAnnotation = 'filerpair.dev/applied';
+export const APPLIED_ANNOTATION = 'filerpair.dev/applied';
 /** On a FilerPair, by a person: names of claims, separated by commas, that may be made anew although they had data. */
-export const acceptEmptyAnnotation = 'filerpair.dev/accept-empty';
+export const ACCEPT_EMPTY_ANNOTATION = 'filerpair.dev/accept-empty';
 /** On a FilerPair: id of the request whose annotation was taken off last; an annotation that is there is another request. */
-export const answeredAnnotation = 'filerpair.dev/answered';
+export const ANSWERED_ANNOTATION = 'filerpair.dev/answered';
 /** On pods: fingerprint of what the pod was made from. */
-export const templateAnnotation = 'filerpair.dev/template';
+export const TEMPLATE_ANNOTATION = 'filerpair.dev/template';
 /** On pods of servers: fingerprint of how the operator that made it makes pods (desired/rendering.ts). */
-export const renderingAnnotation = 'filerpair.dev/rendering';
+export const RENDERING_ANNOTATION = 'filerpair.dev/rendering';
 /** On pods: which exports its configuration had when the kubelet was told last. */
-export const exportsAnnotation = 'filerpair.dev/exports';
+export const EXPORTS_ANNOTATION = 'filerpair.dev/exports';
 /** On pods: 'true' on the one pod of a server that its Services lead to. */
-export const currentLabel = 'filerpair.dev/current';
+export const CURRENT_LABEL = 'filerpair.dev/current';
 
 /** On Secrets with a server's certificate: when the certificate, and whom it trusts, were written last. RFC 3339. */
-export const issuedAtAnnotation = 'filerpair.dev/issued-at';
-export const trustedAtAnnotation = 'filerpair.dev/trusted-at';
+export const ISSUED_AT_ANNOTATION = 'filerpair.dev/issued-at';
+export const TRUSTED_AT_ANNOTATION = 'filerpair.dev/trusted-at';
 
 export const leaseName = (pair: string, home: string): string => `${pair}-${home}`;
 /** ServiceAccount, Role, RoleBinding and ConfigMap of one server. */
@@ -45,11 +45,11 @@ export const claimName = (
   volume: Pick<FilerPairVolume, 'name' | 'existingClaim'>,
 ): string => volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
 /** On attachment pods: the node that they were made for; a pod that waits for its scheduler has no other mark of it. */
-export const attachmentNodeAnnotation = 'filerpair.dev/node';
+export const ATTACHMENT_NODE_ANNOTATION = 'filerpair.dev/node';
 /** On attachment pods: UID of that Node, since another machine may come under its name. */
-export const attachmentNodeUidAnnotation = 'filerpair.dev/node-uid';
+export const ATTACHMENT_NODE_UID_ANNOTATION = 'filerpair.dev/node-uid';
 /** On an attachment pod: how often its kubelet was reminded of it. */
-export const remindersAnnotation = 'filerpair.dev/reminders';
+export const REMINDERS_ANNOTATION = 'filerpair.dev/reminders';
 export const attachmentPodName = (pair: string, home: string, node: string): string =>
   `${pair}-${home}-disks-${fingerprint(node).slice(-5)}`;
 /**
@@ -57,5 +57,5 @@ export const attachmentPodName = (pair: string, home: string, node: string): str
  * With the UID: nothing that a pair of the same name has left is ever taken for this one's.
  */
 export const attachmentDirectory = (pairUid: string): string => `/var/lib/filerpair/${pairUid}`;
-export const volumesDirectory = '/volumes';
-export const volumePath = (home: string, volume: string): string => `${volumesDirectory}/${home}/${volume}`;
+export const VOLUMES_DIRECTORY = '/volumes';
+export const volumePath = (home: string, volume: string): string => `${VOLUMES_DIRECTORY}/${home}/${volume}`;

@@ -5,7 +5,7 @@ import { durationMs } from '../../crds/quantities.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
-import { failoverServiceName, leaseFinalizer, leaseName, serverObjectName } from './names.ts';
+import { failoverServiceName, LEASE_FINALIZER, leaseName, serverObjectName } from './names.ts';
 import type { FilerPairObject, Pod } from './objects.ts';
 import type { Observed, OperatorSettings } from './observed.ts';
 import { isUsable, type PodFinding, podFinding } from './pod-state.ts';
@@ -106,7 +106,7 @@ function isOurs(observed: Observed, spec: FilerPairSpec, { metadata, spec: lease
   if (label !== undefined) return label === observed.name;
   return (
     metadata.ownerReferences?.some(({ uid }) => uid === observed.pair?.metadata.uid) === true ||
-    metadata.finalizers?.includes(leaseFinalizer) === true ||
+    metadata.finalizers?.includes(LEASE_FINALIZER) === true ||
     Object.keys(metadata.annotations ?? {}).some((one) => one.startsWith('filerpair.dev/')) ||
     spec.servers.some(({ name }) => lease?.holderIdentity?.startsWith(`${name}/`))
   );

@@ -79,7 +79,7 @@ const condition = {
 export const IN_USE_OF_CSI = 'kubernetes.io/csi/';
 
 /** By Kubernetes, on a PersistentVolume of an in-tree plug-in whose work a CSI driver does: that driver. */
-export const migratedToAnnotation = 'pv.kubernetes.io/migrated-to';
+export const MIGRATED_TO_ANNOTATION = 'pv.kubernetes.io/migrated-to';
 
 const ourNodeAnnotations: ReadonlySet<string> = new Set(Object.values(nodeAnnotations));
 
@@ -210,7 +210,7 @@ export const watchedKinds = {
     'users of the volume',
     keeping(
       { spec: { accessModes: true, nodeAffinity: true, csi: { driver: true, volumeHandle: true } } },
-      (annotation) => annotation === migratedToAnnotation,
+      (annotation) => annotation === MIGRATED_TO_ANNOTATION,
     ),
   ),
   csiDrivers: ofCluster<CSIDriver>(

@@ -7,7 +7,7 @@ import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { claimsToDelete } from '../assess/claims-to-delete.ts';
 import { type Action, inSequence } from '../model/action.ts';
 import { type LeaseView, viewLease } from '../model/lease-view.ts';
-import { leaseFinalizer, pairFinalizer } from '../model/names.ts';
+import { LEASE_FINALIZER, PAIR_FINALIZER } from '../model/names.ts';
 import type { Claim, FilerPairObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { letLeaseGo } from './lease-upkeep.ts';
@@ -30,7 +30,7 @@ export function cleanUp(observed: Observed): Action[] {
       .filter(
         ({ object }) =>
           object.metadata.deletionTimestamp !== undefined &&
-          object.metadata.finalizers?.includes(leaseFinalizer),
+          object.metadata.finalizers?.includes(LEASE_FINALIZER),
       )
       .map((lease) => letLeaseGo(lease, 'no pod of the pair is left, and its claims remember the epoch')),
   ]);
@@ -59,11 +59,11 @@ function claimDeleted({ metadata }: Claim): Action[] {
 }
 
 function pairLetGo({ metadata }: FilerPairObject): Action[] {
-  if (!metadata.finalizers?.includes(pairFinalizer)) return [];
+  if (!metadata.finalizers?.includes(PAIR_FINALIZER)) return [];
   return [
     finalizersPatch(
       metadata,
-      metadata.finalizers.filter((one) => one !== pairFinalizer),
+      metadata.finalizers.filter((one) => one !== PAIR_FINALIZER),
       'its servers have ended',
     ),
   ];
@@ -71,11 +71,11 @@ function pairLetGo({ metadata }: FilerPairObject): Action[] {
 
 /** A FilerPair that does not wait for its clean-up yet. */
 export function pairHeld({ metadata }: FilerPairObject): Action[] {
-  if (metadata.finalizers?.includes(pairFinalizer)) return [];
+  if (metadata.finalizers?.includes(PAIR_FINALIZER)) return [];
   return [
     finalizersPatch(
       metadata,
-      [...(metadata.finalizers ?? []), pairFinalizer],
+      [...(metadata.finalizers ?? []), PAIR_FINALIZER],
       'it shall be cleaned up in order',
     ),
   ];

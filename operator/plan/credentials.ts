@@ -6,7 +6,7 @@ import { handleKeysName } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { type Assessment, question } from '../assess/assessment.ts';
 import { ownerReference, pairLabels } from '../desired/owned.ts';
-import { handleKey } from '../desired/server-config.ts';
+import { HANDLE_KEY } from '../desired/server-config.ts';
 import type { Action } from '../model/action.ts';
 import {
   authorityLifetimeMs,
@@ -18,8 +18,8 @@ import {
   authorityName,
   certificateDnsName,
   certificateName,
-  issuedAtAnnotation,
-  trustedAtAnnotation,
+  ISSUED_AT_ANNOTATION,
+  TRUSTED_AT_ANNOTATION,
 } from '../model/names.ts';
 
 export interface Credentials {
@@ -40,7 +40,7 @@ function handleKeys(view: Assessment): Action[] {
   const { ownerReferences: _, ...metadata } = secret(view, handleKeysName(view.observed.name)).metadata;
   const object = { apiVersion: 'v1', kind: 'Secret', metadata } as KubernetesObject;
   const why = 'file handles are signed with a key of the pair';
-  return [{ kind: 'createSecret', resource: 'secrets', object, key: handleKey, size: 32, why }];
+  return [{ kind: 'createSecret', resource: 'secrets', object, key: HANDLE_KEY, size: 32, why }];
 }
 
 function action(view: Assessment, step: CertificateStep): Action {
@@ -65,7 +65,7 @@ function action(view: Assessment, step: CertificateStep): Action {
     }
     case 'trust': {
       const { resourceVersion } = step;
-      const metadata = { resourceVersion, annotations: { [trustedAtAnnotation]: timeText(view.now) } };
+      const metadata = { resourceVersion, annotations: { [TRUSTED_AT_ANNOTATION]: timeText(view.now) } };
       const patch = { metadata, data: { 'ca.crt': btoa(step.pems.join('')) } };
       return {
         kind: 'patch',
@@ -81,8 +81,8 @@ function action(view: Assessment, step: CertificateStep): Action {
         kind: 'issueCertificate',
         resource: 'secrets',
         object: secret(view, certificateName(pair, step.server), step.server, {
-          [issuedAtAnnotation]: timeText(view.now),
-          [trustedAtAnnotation]: timeText(view.now),
+          [ISSUED_AT_ANNOTATION]: timeText(view.now),
+          [TRUSTED_AT_ANNOTATION]: timeText(view.now),
         }),
         replaces: step.replaces,
         authority: authorityName(pair),

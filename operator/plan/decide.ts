@@ -18,7 +18,7 @@ import { answerOf, type RequestFinding, requestFindings } from '../assess/reques
 import { rollout } from '../assess/rollout.ts';
 import { snapshotStep } from '../assess/snapshot.ts';
 import { type Action, inSequence, type PairEvent, type Plan } from '../model/action.ts';
-import { answeredAnnotation, leaseFinalizer } from '../model/names.ts';
+import { ANSWERED_ANNOTATION, LEASE_FINALIZER } from '../model/names.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed, OperatorSettings } from '../model/observed.ts';
 import { viewPair } from '../model/view.ts';
@@ -132,7 +132,7 @@ function leasesLetGo(view: Assessment): Action[] {
   if (view.observed.pods.length > 0) return [];
   return view.servers.flatMap(({ name, lease }) => {
     if (lease === null || lease.object.metadata.deletionTimestamp === undefined) return [];
-    if (!lease.object.metadata.finalizers?.includes(leaseFinalizer)) return [];
+    if (!lease.object.metadata.finalizers?.includes(LEASE_FINALIZER)) return [];
     const remembered = Object.values(view.observed.claims).every(
       (claim) =>
         typeof claim !== 'object' ||
@@ -166,7 +166,7 @@ function annotationsAnswered(
   const annotations = {
     ...Object.fromEntries([...done, reason, force, override].map((one) => [one, null])),
     // In the same write: whoever asks for the same again, before the old request is off its Lease, asks for something new.
-    ...(answered.length === 0 ? {} : { [answeredAnnotation]: answered.join(',') }),
+    ...(answered.length === 0 ? {} : { [ANSWERED_ANNOTATION]: answered.join(',') }),
   };
   return [
     {

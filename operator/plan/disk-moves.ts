@@ -19,7 +19,7 @@ import { attachmentPod, attachmentPodLabels } from '../desired/attachment-pod.ts
 import { type Action, inSequence } from '../model/action.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
-import { claimName, remindersAnnotation } from '../model/names.ts';
+import { claimName, REMINDERS_ANNOTATION } from '../model/names.ts';
 import type { Pod } from '../model/objects.ts';
 import type { ServerView } from '../model/view.ts';
 
@@ -134,7 +134,7 @@ function disksAre(
 
 /** Whatever changes of a pod makes its kubelet look at it at once. */
 function reminded({ metadata: { name = '', uid } }: Pod, count: number, namespace: string): Action {
-  const patch = { metadata: { uid, annotations: { [remindersAnnotation]: String(count) } } };
+  const patch = { metadata: { uid, annotations: { [REMINDERS_ANNOTATION]: String(count) } } };
   const why = `its volumes are attached, and its kubelet does not mount them: reminder ${count}`;
   return { kind: 'patch', resource: 'pods', namespace, name, patch, why };
 }

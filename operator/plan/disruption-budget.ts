@@ -5,10 +5,10 @@ import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { takeoverPossible } from '../assess/takeover-possible.ts';
 import { type Desired, desired } from '../desired/owned.ts';
-import { currentLabel } from '../model/names.ts';
+import { CURRENT_LABEL } from '../model/names.ts';
 
 export function disruptionBudget(view: Assessment): Desired {
-  const matchLabels = { [labels.pair]: view.observed.name, [currentLabel]: 'true' };
+  const matchLabels = { [labels.pair]: view.observed.name, [CURRENT_LABEL]: 'true' };
   return desired(view, 'podDisruptionBudgets', view.observed.name, {
     body: { spec: { minAvailable: serversNeeded(view), selector: { matchLabels } } },
   });

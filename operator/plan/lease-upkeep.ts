@@ -13,7 +13,7 @@ import { type RequestFinding, requestRemoved } from '../assess/requests.ts';
 import type { Action } from '../model/action.ts';
 import { deathProof } from '../model/death-proof.ts';
 import type { LeaseView } from '../model/lease-view.ts';
-import { leaseFinalizer } from '../model/names.ts';
+import { LEASE_FINALIZER } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';
 
 export function patchLease(lease: LeaseView, patch: MergePatch, why: string): Action {
@@ -95,7 +95,7 @@ export const requestPatch = (lease: LeaseView, request: RequestAnnotation): Merg
 
 /** Takes the finalizer off a Lease that is to go. */
 export function letLeaseGo(lease: LeaseView, why: string): Action {
-  const finalizers = (lease.object.metadata.finalizers ?? []).filter((one) => one !== leaseFinalizer);
+  const finalizers = (lease.object.metadata.finalizers ?? []).filter((one) => one !== LEASE_FINALIZER);
   const patch = { metadata: { resourceVersion: lease.object.metadata.resourceVersion, finalizers } };
   return patchLease(lease, patch, why);
 }

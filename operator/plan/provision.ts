@@ -38,12 +38,12 @@ import { type Action, inSequence, sideBySide } from '../model/action.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
 import {
-  acceptEmptyAnnotation,
-  appliedAnnotation,
+  ACCEPT_EMPTY_ANNOTATION,
+  APPLIED_ANNOTATION,
+  CURRENT_LABEL,
   claimName,
-  currentLabel,
-  exportsAnnotation,
-  leaseFinalizer,
+  EXPORTS_ANNOTATION,
+  LEASE_FINALIZER,
 } from '../model/names.ts';
 import { isUsable, type PodFinding } from '../model/pod-state.ts';
 import { partnerOf, type ServerView } from '../model/view.ts';
@@ -52,12 +52,12 @@ import { disruptionBudget } from './disruption-budget.ts';
 import { ownedByOthers } from './lease-upkeep.ts';
 
 /** What a pod needs to start and to be reached. A pod of a dead server is made without it too, and waits. */
-export const neededByPods = 'what pods need';
+export const NEEDED_BY_PODS = 'what pods need';
 
 export function provision(view: Assessment): Action[] {
   const perServer = (make: (server: ServerView) => Action[]): Action[] => view.servers.flatMap(make);
   return [
-    ...sideBySide(neededByPods, [
+    ...sideBySide(NEEDED_BY_PODS, [
       ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
       ...reconcileCredentials(view).actions,
       ...perServer((server) => newClaims(view, server)),
@@ -65,7 +65,7 @@ export function provision(view: Assessment): Action[] {
     ...perServer((server) => claimsChanged(view, server)),
     ...consentUsedUp(view),
     ...perServer((server) => lease(view, server)),
-    ...sideBySide(neededByPods, [
+    ...sideBySide(NEEDED_BY_PODS, [
       ...perServer((server) => configMaps(view, server)),
       ...perServer((server) => services(view, server).flatMap((one) => applyIfDifferent(view, one))),
     ]),
@@ -97,7 +97,7 @@ function applyIfDifferent(view: Assessment, { resource, object }: Desired): Acti
   const actual = observed.find((one) => one.metadata.name === name);
   if (actual !== undefined && matches(object, actual)) return [];
   const changed =
-    actual?.metadata.annotations?.[appliedAnnotation] !== object.metadata.annotations?.[appliedAnnotation];
+    actual?.metadata.annotations?.[APPLIED_ANNOTATION] !== object.metadata.annotations?.[APPLIED_ANNOTATION];
   const why =
     actual === undefined
       ? 'it is missing'
@@ -157,7 +157,7 @@ function consentUsedUp(view: Assessment): Action[] {
   const left = consentLeft(view);
   if (left === undefined) return [];
   const { resourceVersion } = view.pair.metadata;
-  const patch = { metadata: { resourceVersion, annotations: { [acceptEmptyAnnotation]: left } } };
+  const patch = { metadata: { resourceVersion, annotations: { [ACCEPT_EMPTY_ANNOTATION]: left } } };
   const { namespace, name } = view.observed;
   const why = 'an empty volume was accepted once, and the claim is there';
   return [{ kind: 'patch', resource: 'filerPairs', namespace, name, patch, why }];
@@ -177,7 +177,7 @@ function leaseRepaired(view: Assessment, home: ServerView, { object }: LeaseView
   if (deletionTimestamp !== undefined) return [];
   const metadata = {
     ...(matches(wanted.labels, object.metadata.labels) ? {} : { labels: wanted.labels }),
-    ...(finalizers.includes(leaseFinalizer) ? {} : { finalizers: [...finalizers, leaseFinalizer] }),
+    ...(finalizers.includes(LEASE_FINALIZER) ? {} : { finalizers: [...finalizers, LEASE_FINALIZER] }),
     ...(ownerReferences.length > 0 ? {} : { ownerReferences: wanted.ownerReferences }),
   };
   if (Object.keys(metadata).length === 0) return [];
@@ -308,11 +308,11 @@ function exportsTold(view: Assessment, server: ServerView): Action[] {
   const wanted = exportsFingerprint(view);
   const { namespace, configMaps } = view.observed;
   return server.usable.flatMap(({ pod }): Action[] => {
-    if ((pod.metadata.annotations?.[exportsAnnotation] ?? wanted) === wanted) return [];
+    if ((pod.metadata.annotations?.[EXPORTS_ANNOTATION] ?? wanted) === wanted) return [];
     const read = configMaps.find(({ metadata }) => metadata.name === configMapOfPod(pod));
     const next = read && olderConfigMap(view, server, read);
     if (!next || !matches(next.object, read)) return [];
-    const patch = { metadata: { annotations: { [exportsAnnotation]: wanted } } };
+    const patch = { metadata: { annotations: { [EXPORTS_ANNOTATION]: wanted } } };
     const name = pod.metadata.name ?? '';
     return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'its exports have changed' }];
   });
@@ -338,8 +338,8 @@ function pods(view: Assessment, server: ServerView): Action[] {
     const current = String(pod === server.current?.pod);
     const wanted = pairLabels(view, server.name);
     const known = matches(wanted, pod.metadata.labels);
-    if (known && pod.metadata.labels?.[currentLabel] === current) continue;
-    const patch = { metadata: { labels: { ...(known ? {} : wanted), [currentLabel]: current } } };
+    if (known && pod.metadata.labels?.[CURRENT_LABEL] === current) continue;
+    const patch = { metadata: { labels: { ...(known ? {} : wanted), [CURRENT_LABEL]: current } } };
     const why = !known
       ? 'it was edited by hand'
       : current === 'true'

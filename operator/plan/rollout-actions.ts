@@ -10,14 +10,14 @@ import { renderingOf } from '../desired/rendering.ts';
 import type { Action, PairEvent } from '../model/action.ts';
 import type { ServerView } from '../model/view.ts';
 import { ownedByOthers, patchLease, requestPatch } from './lease-upkeep.ts';
-import { neededByPods } from './provision.ts';
+import { NEEDED_BY_PODS } from './provision.ts';
 
 export function rolledOut(view: Assessment, found: Rollout | null): Action[] {
   const traces = [...view.servers.filter(staleTrace).flatMap(traceRemoved), ...trialsOver(view, found)];
   if (found === null || found.step === null) return traces;
   const steps = stepActions(view, found.step, found.message);
   // No server is touched while something that its new pod could not start without was refused.
-  return [...traces, ...steps.map((action) => ({ ...action, needs: [neededByPods] }))];
+  return [...traces, ...steps.map((action) => ({ ...action, needs: [NEEDED_BY_PODS] }))];
 }
 
 function stepActions(view: Assessment, step: RolloutStep, why: string): Action[] {

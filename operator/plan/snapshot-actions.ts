@@ -11,9 +11,9 @@ import type { Assessment } from '../assess/assessment.ts';
 import {
   type SnapshotOf,
   type SnapshotStep,
+  STANDSTILL_MS_MAX,
   snapshotAsked,
   standstillId,
-  standstillMsMax,
 } from '../assess/snapshot.ts';
 import { desired } from '../desired/owned.ts';
 import type { Action, PairEvent } from '../model/action.ts';
@@ -31,7 +31,7 @@ export function snapshotActions(view: Assessment, step: SnapshotStep | null, rec
     case 'stand':
       return step.homes.flatMap((home) => {
         const { epoch = 0 } = home.lease ?? {};
-        const standstill = { id: standstillId(name, view.now), epoch, msMax: standstillMsMax };
+        const standstill = { id: standstillId(name, view.now), epoch, msMax: STANDSTILL_MS_MAX };
         return asked(home, standstill, `the disk set of ${home.name} is to stand still for snapshot ${name}`);
       });
     case 'make':

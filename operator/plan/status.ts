@@ -15,7 +15,7 @@ import { claimName } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';
 import { maintenanceOf } from './lease-upkeep.ts';
 
-const historySizeMax = 10;
+const HISTORY_SIZE_MAX = 10;
 
 export type LastRequest = NonNullable<FilerPairStatus['lastRequest']>;
 
@@ -218,7 +218,7 @@ function mergedHistory(view: Assessment, before: readonly FilerPairTransition[])
   const fresh = new Set(told.map(keyOf));
   return [...told, ...before.filter((one) => !fresh.has(keyOf(one)))]
     .toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at) || a.home.localeCompare(b.home))
-    .slice(0, historySizeMax);
+    .slice(0, HISTORY_SIZE_MAX);
 }
 
 function transitionOf(home: string, told: LastTransitionAnnotation): FilerPairTransition {

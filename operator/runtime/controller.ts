@@ -16,14 +16,14 @@ import { nodesUnmarked } from '../plan/node-marks.ts';
 import { newTransitions } from '../plan/status.ts';
 import type { Caches } from '../watch/caches.ts';
 import { keyOf } from '../watch/cluster-copy.ts';
-import { nodesKey } from '../watch/concerned-pairs.ts';
+import { NODES_KEY } from '../watch/concerned-pairs.ts';
 import { FleetRollout } from './fleet-rollout.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
-const resyncMs = 10 * 60_000;
+const RESYNC_MS = 10 * 60_000;
 /** A name taken or a right missing is rarely put right in seconds; changes of the pair wake it at once anyway. */
-const problemRetryMs = 15_000;
+const PROBLEM_RETRY_MS = 15_000;
 
 export class Controller {
   readonly #caches: Caches;
@@ -90,10 +90,10 @@ export class Controller {
     const all = (): void => {
       this.#caches.forgetSecrets();
       for (const key of this.#caches.keys()) this.#queue.add(key);
-      this.#queue.add(nodesKey);
+      this.#queue.add(NODES_KEY);
     };
     all();
-    this.#resync = setInterval(all, resyncMs);
+    this.#resync = setInterval(all, RESYNC_MS);
   }
 
   async stop(): Promise<void> {
@@ -117,7 +117,7 @@ export class Controller {
   }
 
   async #reconcile(key: string): Promise<number | null> {
-    if (key === nodesKey) return this.#unmarkNodes();
+    if (key === NODES_KEY) return this.#unmarkNodes();
     const [namespace = '', name = ''] = key.split('/');
     const known = this.#problems.get(key) ?? [];
     const seen = await this.#caches.observe(namespace, name, known);
@@ -143,7 +143,7 @@ export class Controller {
     if (run.errors.length > 0) this.#raise(key, run.errors);
     return earliest([
       plan.wakeAt === null ? null : Math.max(0, plan.wakeAt - now) + 10,
-      run.problems.length === 0 ? null : problemRetryMs,
+      run.problems.length === 0 ? null : PROBLEM_RETRY_MS,
       run.heldMs,
       contested === null ? null : contested.calmInMs,
       toldInMs,
@@ -163,10 +163,10 @@ export class Controller {
 
   /** Not the work of any pair: a mark outlives the pair that it was set for. */
   async #unmarkNodes(): Promise<number | null> {
-    const run = this.#planRun(nodesKey, null);
+    const run = this.#planRun(NODES_KEY, null);
     await run.carryOut(nodesUnmarked(this.#caches.nodes()));
-    if (run.errors.length > 0) this.#raise(nodesKey, run.errors);
-    return earliest([run.problems.length === 0 ? null : problemRetryMs, run.heldMs]);
+    if (run.errors.length > 0) this.#raise(NODES_KEY, run.errors);
+    return earliest([run.problems.length === 0 ? null : PROBLEM_RETRY_MS, run.heldMs]);
   }
 
   #planRun(key: string, pair: FilerPairObject | null): PlanRun {

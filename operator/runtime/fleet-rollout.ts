@@ -7,7 +7,7 @@
 import type { FilerPairStatus } from '../../crds/filerpair.ts';
 import { imagesStarted } from '../assess/image-trial.ts';
 import { arrival, atOnceMax } from '../assess/rollout.ts';
-import { renderingAnnotation } from '../model/names.ts';
+import { RENDERING_ANNOTATION } from '../model/names.ts';
 import type { FilerPairObject, Pod } from '../model/objects.ts';
 import type { OtherPairs } from '../model/observed.ts';
 
@@ -68,7 +68,7 @@ export class FleetRollout {
   note(key: string, rollout: Rollout | undefined, serverPods: readonly Pod[], pods: readonly Pod[]): void {
     const started = serverPods.flatMap((pod) => {
       const [image] = imagesStarted([pod]);
-      return image === undefined ? [] : [arrival(image, pod.metadata.annotations?.[renderingAnnotation])];
+      return image === undefined ? [] : [arrival(image, pod.metadata.annotations?.[RENDERING_ANNOTATION])];
     });
     const [first = null] = started;
     const arrived = started.length === 2 && started[1] === first && rollout === undefined;

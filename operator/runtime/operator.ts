@@ -13,7 +13,7 @@ import { startHealth } from './health.ts';
 import { LeaderElection } from './leader-election.ts';
 import type { Settings } from './settings.ts';
 
-const electionName = 'filerpair-operator';
+const ELECTION_NAME = 'filerpair-operator';
 
 /** Runs until the signal is aborted (resolves true) or leadership is lost (resolves false: start again). */
 export async function runOperator(settings: Settings, log: Logger, signal: AbortSignal): Promise<boolean> {
@@ -61,7 +61,7 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
   const election: LeaderElection = new LeaderElection({
     client,
     namespace: settings.POD_NAMESPACE ?? (await connection.namespace()) ?? 'default',
-    name: electionName,
+    name: ELECTION_NAME,
     identity,
     leaseMs: 15_000,
     retryMs: 2_000,

@@ -7,7 +7,7 @@ import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { attachmentPodName } from '../model/names.ts';
 import { Caches } from './caches.ts';
-import { nodesKey } from './concerned-pairs.ts';
+import { NODES_KEY } from './concerned-pairs.ts';
 
 const pair = {
   metadata: { name: 'home', namespace: 'storage', uid: 'pair-1', resourceVersion: '1' },
@@ -162,9 +162,9 @@ test('a node with a mark of ours wakes the upkeep of nodes, and the pairs that h
   const caches = await api.start();
   api.woken.length = 0;
   await api.changes('nodes', 'MODIFIED', node('node-2', 'True', 2, marked));
-  expect(new Set(api.woken)).toEqual(new Set([nodesKey]));
+  expect(new Set(api.woken)).toEqual(new Set([NODES_KEY]));
   await api.changes('nodes', 'MODIFIED', node('node-1', 'True', 3, marked));
-  expect(new Set(api.woken)).toEqual(new Set([nodesKey, 'storage/home']));
+  expect(new Set(api.woken)).toEqual(new Set([NODES_KEY, 'storage/home']));
   expect(caches.nodes()['node-2']?.metadata.annotations).toEqual(marked);
 });
 

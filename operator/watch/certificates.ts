@@ -9,7 +9,7 @@ import type {
   ServerCertificateFacts,
   Unusable,
 } from '../model/certificate-upkeep.ts';
-import { issuedAtAnnotation, trustedAtAnnotation } from '../model/names.ts';
+import { ISSUED_AT_ANNOTATION, TRUSTED_AT_ANNOTATION } from '../model/names.ts';
 
 export interface Secret extends KubernetesObject {
   readonly data?: Readonly<Record<string, string>>;
@@ -46,8 +46,8 @@ export function serverCertificateFacts(
       // As the servers look at it: a wildcard does not count, nor does the subject.
       named: own.checkHost(dnsName, { wildcards: false, subject: 'never' }) !== undefined,
       notAfter: Date.parse(own.validTo),
-      issuedAt: timeOf(annotations[issuedAtAnnotation]),
-      trustedAt: timeOf(annotations[trustedAtAnnotation]),
+      issuedAt: timeOf(annotations[ISSUED_AT_ANNOTATION]),
+      trustedAt: timeOf(annotations[TRUSTED_AT_ANNOTATION]),
     };
   } catch {
     return { unusable: resourceVersion };

@@ -8,7 +8,7 @@ import { type WatchedKindName, watchedKinds } from '../model/watched-kinds.ts';
 import { type ClusterCopy, keyOf, pairKeyOf } from './cluster-copy.ts';
 
 /** Reconciled instead of a pair when marks on nodes may have to go. No pair has this name: a pair's has a slash in it. */
-export const nodesKey = 'nodes';
+export const NODES_KEY = 'nodes';
 
 export function* concernedPairs(
   copy: ClusterCopy,
@@ -28,7 +28,7 @@ export function* concernedPairs(
       }
       return;
     case 'pairs on the node':
-      if (metadata.annotations?.[nodeAnnotations.outOfService] !== undefined) yield nodesKey;
+      if (metadata.annotations?.[nodeAnnotations.outOfService] !== undefined) yield NODES_KEY;
       for (const pod of copy.values('pods')) {
         const key = pod.spec?.nodeName === metadata.name ? pairKeyOf(pod) : null;
         if (key !== null) yield key;

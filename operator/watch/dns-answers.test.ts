@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { DnsAnswers } from './dns-answers.ts';
 
 const question = { name: 'filer-a.nas.example.org', type: 'A' as const };
-const key = 'filer-a.nas.example.org/A';
+const KEY = 'filer-a.nas.example.org/A';
 const failure = (code: string) => Object.assign(new Error(code), { code });
 
 /** Asks once and waits for the answer. */
@@ -12,9 +12,9 @@ async function told(answer: () => Promise<readonly string[]>) {
   const answers = new DnsAnswers(answer);
   const changed = Promise.withResolvers<void>();
   answers.want('storage/home', [question], changed.resolve);
-  expect(answers.of('storage/home')).toEqual({ [key]: 'unknown' });
+  expect(answers.of('storage/home')).toEqual({ [KEY]: 'unknown' });
   await Promise.race([changed.promise, new Promise(setImmediate)]);
-  return answers.of('storage/home')[key];
+  return answers.of('storage/home')[KEY];
 }
 
 test('addresses, in an order that does not change', async () => {
@@ -44,7 +44,7 @@ test('is asked again when the answer is old, not before, and tells when it is an
       changes += 1;
     });
     await new Promise(setImmediate);
-    return [asked, changes, answers.of('storage/home')[key]];
+    return [asked, changes, answers.of('storage/home')[KEY]];
   };
   expect(await look()).toEqual([1, 1, ['10.0.0.1']]);
   expect(await look()).toEqual([1, 1, ['10.0.0.1']]);

@@ -5,7 +5,7 @@ import { Resolver } from 'node:dns/promises';
 import { answerKey, type DnsLookup, type DnsRecordType } from '../model/observed.ts';
 
 /** A question is not repeated earlier than this, however often the pair is looked at. ms */
-const freshMs = 5_000;
+const FRESH_MS = 5_000;
 /** Codes of node:dns for "there is no such name" and "it has no such record"; all others leave it unknown. */
 const noSuchName: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA']);
 
@@ -63,7 +63,7 @@ export class DnsAnswers {
     for (const question of lookups) {
       const key = answerKey(question.name, question.type);
       const known = before?.get(key) ?? NEVER;
-      const old = !known.asking && this.#clock() - known.at >= freshMs;
+      const old = !known.asking && this.#clock() - known.at >= FRESH_MS;
       now.set(key, old ? { ...known, asking: true } : known);
       if (old) void this.#askAgain(pair, key, question, changed);
     }

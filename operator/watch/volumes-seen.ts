@@ -2,7 +2,7 @@
 
 import type { PersistentVolume, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Observed, VolumeFence } from '../model/observed.ts';
-import { IN_USE_OF_CSI, migratedToAnnotation } from '../model/watched-kinds.ts';
+import { IN_USE_OF_CSI, MIGRATED_TO_ANNOTATION } from '../model/watched-kinds.ts';
 import type { ClusterCopy } from './cluster-copy.ts';
 
 /** Names of the PersistentVolumes that claims are bound to. */
@@ -37,7 +37,7 @@ export function movingVolumes(
 }
 
 function fenceOf(copy: ClusterCopy, { metadata, spec }: PersistentVolume): VolumeFence {
-  const driver = spec?.csi?.driver ?? metadata.annotations?.[migratedToAnnotation] ?? null;
+  const driver = spec?.csi?.driver ?? metadata.annotations?.[MIGRATED_TO_ANNOTATION] ?? null;
   const found = driver === null ? undefined : copy.get('csiDrivers', undefined, driver);
   const { driver: ofCsi, volumeHandle } = spec?.csi ?? {};
   return {

@@ -9,7 +9,7 @@
 
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import { attachmentNodeAnnotation, attachmentNodeUidAnnotation } from '../../operator/model/names.ts';
+import { ATTACHMENT_NODE_ANNOTATION, ATTACHMENT_NODE_UID_ANNOTATION } from '../../operator/model/names.ts';
 import type { Claim, FilerPairObject, Node, Pod, VolumeAttachment } from '../../operator/model/objects.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
@@ -49,7 +49,7 @@ interface Process {
   alive: boolean;
 }
 
-const outOfService = 'node.kubernetes.io/out-of-service';
+const OUT_OF_SERVICE = 'node.kubernetes.io/out-of-service';
 /** Kubernetes' attach/detach controller waits so long for a node that is not ready. ms */
 const FORCED_DETACH_MS = 6 * 60_000;
 
@@ -270,7 +270,7 @@ export class SimulatedCluster {
     const node = pod.spec?.nodeName;
     const ending = deletionTimestamp !== undefined;
     if (node === undefined) {
-      const target = annotations?.[attachmentNodeAnnotation] ?? '';
+      const target = annotations?.[ATTACHMENT_NODE_ANNOTATION] ?? '';
       if (ending) moves.push([`${name} goes`, () => this.#api.remove('pods', name)]);
       else if (this.node(target) !== undefined && !this.#isTainted(target) && this.#claimUsable(home))
         moves.push([
@@ -308,7 +308,7 @@ export class SimulatedCluster {
       moves.push([
         `${node} mounts ${volume} for ${name}`,
         () => {
-          const madeFor = annotations?.[attachmentNodeUidAnnotation];
+          const madeFor = annotations?.[ATTACHMENT_NODE_UID_ANNOTATION];
           if (madeFor !== undefined && madeFor !== this.node(node)?.metadata.uid)
             this.#adoptedByAnother.add(name);
           this.#judgeMount(volume, node);
@@ -353,7 +353,7 @@ export class SimulatedCluster {
   adoptedByAnother(): string[] {
     return [...this.#adoptedByAnother].filter((name) => {
       const pod = this.#api.find<Pod>('pods', name);
-      const madeFor = pod?.metadata.annotations?.[attachmentNodeUidAnnotation];
+      const madeFor = pod?.metadata.annotations?.[ATTACHMENT_NODE_UID_ANNOTATION];
       const home = pod === undefined ? null : homeOf(pod);
       return (
         pod !== undefined &&
@@ -802,7 +802,7 @@ export class SimulatedCluster {
           () =>
             this.#changeNode(name, (old) => ({
               ...old,
-              spec: { taints: [{ key: outOfService, effect: 'NoExecute' }] },
+              spec: { taints: [{ key: OUT_OF_SERVICE, effect: 'NoExecute' }] },
             })),
         ]);
       moves.push([
@@ -881,7 +881,7 @@ export class SimulatedCluster {
   #isReady = (name: string): boolean => this.#readiness(name) === 'True';
 
   #isTainted = (name: string): boolean =>
-    this.node(name)?.spec?.taints?.some(({ key }) => key === outOfService) === true;
+    this.node(name)?.spec?.taints?.some(({ key }) => key === OUT_OF_SERVICE) === true;
 
   #changePod(name: string, change: Partial<Pod>): void {
     this.#api.change<Pod>('pods', name, (old) => ({ ...old, ...change }));

@@ -10,7 +10,7 @@ import {
   requestAnnotations,
 } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import { answeredAnnotation } from '../../operator/model/names.ts';
+import { ANSWERED_ANNOTATION } from '../../operator/model/names.ts';
 import type { FilerPairObject } from '../../operator/model/objects.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
@@ -65,7 +65,7 @@ export class Wishes {
       resource.plural === 'filerpairs' &&
       kinds.some((kind) => annotations?.[requestAnnotations[kind]] === null)
     )
-      this.#takenOff(annotations?.[answeredAnnotation]?.split(',') ?? []);
+      this.#takenOff(annotations?.[ANSWERED_ANNOTATION]?.split(',') ?? []);
   }
 
   #passedOn(annotations: KubernetesObject['metadata']['annotations']): void {

@@ -31,7 +31,7 @@ interface EventObject extends KubernetesObject {
   readonly regarding?: { readonly name?: string };
 }
 
-const logLines = 5000;
+const LOG_LINES = 5000;
 
 export async function supportBundle(
   cluster: Cluster,
@@ -69,7 +69,7 @@ export async function supportBundle(
   });
   for (const { metadata, spec } of pods?.items ?? [])
     for (const { name: container } of spec?.containers ?? []) {
-      const of = { namespace, name: metadata.name ?? '', container, tailLines: logLines };
+      const of = { namespace, name: metadata.name ?? '', container, tailLines: LOG_LINES };
       await add(`logs/${metadata.name}.${container}.log`, () => client.log(of));
       await add(`logs/${metadata.name}.${container}.before.log`, () => client.log({ ...of, previous: true }));
     }
@@ -78,7 +78,7 @@ export async function supportBundle(
       namespace: metadata.namespace ?? '',
       name: metadata.name ?? '',
       container: 'operator',
-      tailLines: logLines,
+      tailLines: LOG_LINES,
     };
     await add(`logs/${metadata.name}.log`, async () =>
       aboutPair(await client.log(of), `${namespace}/${name}`),
