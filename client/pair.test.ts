@@ -1,4 +1,5 @@
 // Library, command line and proxy on a real pair: two servers, two sentinels, real directories, real failovers.
+
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ServerName, Stage } from '../demo/stage.ts';
 import { NFS3ERR_EXIST, NFS3ERR_NOT_SYNC } from '../protocol/nfs3.ts';
+import { program } from '../testing/program.ts';
 import { type ConnectionEvent, FilerPairClient } from './index.ts';
 import { TestPair } from './pair.fixture.ts';
 import { NfsProxy } from './proxy/proxy.ts';
@@ -30,7 +32,7 @@ interface Outcome {
 }
 
 function filerpair(...args: string[]): Promise<Outcome> {
-  const main = new URL('./cli/main.ts', import.meta.url).pathname;
+  const main = program(new URL('./cli/main.ts', import.meta.url));
   return new Promise((resolve) => {
     // A dozen starts of the same program: it need not be compiled anew each time.
     const env = { ...process.env, NODE_COMPILE_CACHE: join(pair.directory, 'compiled') };

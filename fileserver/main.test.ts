@@ -1,4 +1,5 @@
 /** The process as a person or a kubelet sees it: exit codes and sentences. */
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -14,6 +15,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { program } from '../testing/program.ts';
 import { certificateFiles } from './interconnect/certificates.fixture.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'filerpair-main-'));
@@ -37,7 +39,7 @@ async function run(
 ): Promise<{ code: number; text: string }> {
   const file = join(directory, 'config.json');
   writeFileSync(file, typeof config === 'string' ? config : JSON.stringify(config));
-  const child = spawn(process.execPath, [new URL('./main.ts', import.meta.url).pathname, '--config', file], {
+  const child = spawn(process.execPath, [program(new URL('./main.ts', import.meta.url)), '--config', file], {
     env: { ...process.env, ...env },
   });
   let text = '';
@@ -127,7 +129,7 @@ it.skipIf(!hasCapability('/proc/self/status'))(
     const diskSets = { 'filer-a': set, 'filer-b': set };
     const file = join(directory, 'own.json');
     writeFileSync(file, JSON.stringify({ ...valid, listen, runDir, diskSets }));
-    const main = new URL('./main.ts', import.meta.url).pathname;
+    const main = program(new URL('./main.ts', import.meta.url));
     const child = spawn(process.execPath, [main, '--config', file], { stdio: 'ignore' });
     try {
       await expect.poll(() => existsSync(join(runDir, 'control.sock'))).toBe(true);

@@ -1,14 +1,17 @@
 /**
- * Bundles the programs: `node scripts/bundle.ts DIRECTORY [--tests]` writes there what images and packages run. Each program is one
+ * Bundles the programs: `node scripts/bundle.ts DIRECTORY [--tests|--failpoints]` writes there what images and packages run. Each program is one
  * file with all that it imports, and each thread of it another: an engine loads what it runs, and nothing else. What is imported at
  * run time only (the Kubernetes client of the file server) is a file of its own beside them. Packages with native parts stay
  * packages.
  *
- * `--tests` bundles the writer of the e2e tests and nothing else.
+ * `--tests` bundles the writer of the e2e tests and nothing else. `--failpoints` bundles what tests start (testing/program.ts): a test
+ * can switch on failpoints in it, which stay the one module of the sources.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type InputOptions, type Plugin, rolldown } from 'rolldown';
+import { PROGRAMS, type Program, TEST_PROGRAMS } from './programs.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** Packages that load libraries by path at run time, so they have to be installed. koffi's library is in one of @koromix. */
@@ -16,31 +19,6 @@ const NATIVE = ['koffi'];
 /** Packages that others use where they are installed; of ours none asks for them, and only tools have them here. */
 const OPTIONAL = ['supports-color'];
 const NATIVE_FOLDERS = ['node_modules/koffi', 'node_modules/@koromix'];
-
-interface Program {
-  /** Folder of the output, and the source of its first thread. */
-  readonly main: string;
-  /** Sources of its other threads. They lie beside the first one: that is where it looks for them. */
-  readonly threads?: readonly string[];
-}
-
-const PROGRAMS: readonly Program[] = [
-  {
-    main: 'fileserver/main.ts',
-    threads: [
-      'fileserver/threads/thread.ts',
-      'fileserver/threads/connection-thread.ts',
-      'fileserver/threads/volume-thread.ts',
-      'fileserver/groups/group-thread.ts',
-    ],
-  },
-  { main: 'fileserver/sentinel/main.ts' },
-  { main: 'fileserver/attachment/main.ts' },
-  { main: 'operator/main.ts' },
-  { main: 'client/cli/main.ts', threads: ['client/proxy/parking-thread.ts'] },
-  { main: 'client/index.ts' },
-];
-const TESTS: readonly Program[] = [{ main: 'e2e/writer/main.ts' }];
 
 /** A program names its threads by their source files. Bundled, they lie beside it. */
 const threadsBesideMain: Plugin = {
@@ -52,11 +30,24 @@ const threadsBesideMain: Plugin = {
     ),
 };
 
+const FAILPOINTS = join(ROOT, 'fileserver/system/failpoints.ts');
+
+/** The bundle and what a test preloads see the same object. */
+const sharedFailpoints: Plugin = {
+  name: 'shared-failpoints',
+  resolveId: (source, importer) =>
+    importer !== undefined && resolve(dirname(importer), source) === FAILPOINTS
+      ? { id: pathToFileURL(FAILPOINTS).href, external: 'absolute' }
+      : null,
+};
+
+const [out, flag] = process.argv.slice(2);
+
 const options: InputOptions = {
   cwd: ROOT,
   platform: 'node',
   external: [/^node:/, ...NATIVE, ...OPTIONAL],
-  plugins: [threadsBesideMain],
+  plugins: [threadsBesideMain, ...(flag === '--failpoints' ? [sharedFailpoints] : [])],
   // Warnings are about packages' own code. What can't be resolved is an error below.
   onLog: (level, log, handle) => {
     if (log.code === 'UNRESOLVED_IMPORT') throw new Error(log.message);
@@ -89,7 +80,6 @@ async function bundle(program: Program, directory: string): Promise<Set<string>>
   return packages;
 }
 
-const [out, flag] = process.argv.slice(2);
 if (out === undefined) {
   console.error('usage: node scripts/bundle.ts DIRECTORY [--tests]');
   process.exit(2);
@@ -97,7 +87,7 @@ if (out === undefined) {
 const directory = resolve(out);
 mkdirSync(directory, { recursive: true });
 const packages = new Set<string>();
-for (const program of flag === '--tests' ? TESTS : PROGRAMS)
+for (const program of flag === '--tests' ? TEST_PROGRAMS : PROGRAMS)
   for (const one of await bundle(program, directory)) packages.add(one);
 // Images have the native ones installed, and keep the licences of the others.
 const listing = { native: NATIVE_FOLDERS, bundled: [...packages].sort() };

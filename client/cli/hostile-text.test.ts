@@ -1,5 +1,6 @@
 // Names, messages and logs that want to steer the terminal of who looks at them: every command, on a real data thread and
 // on a server that says what it likes.
+
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -12,11 +13,12 @@ import {
   TestDataThread,
   temporaryDirectory,
 } from '../../fileserver/data-path/data-thread.fixture.ts';
+import { program } from '../../testing/program.ts';
 import { COMMANDS } from './commands/index.ts';
 import { pairList, pairTable } from './pairs/pair-table.ts';
 import { oneLine, Terminal } from './terminal.ts';
 
-const MAIN = new URL('./main.ts', import.meta.url).pathname;
+const MAIN = program(new URL('./main.ts', import.meta.url));
 /** Sets the window's title, goes up and erases, says something of its own on a new line, C1's CSI, turns the line around. */
 const HOSTILE = 'x\x1b]0;owned\x07\x1b[1A\x1b[2K\rdone\nfilerpair: all is well\u009b31m\u202egnp';
 

@@ -14,6 +14,7 @@ import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { freePorts } from '../../testing/free-ports.ts';
+import { program } from '../../testing/program.ts';
 import { mount } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { certificateFiles, writeCertificates } from '../interconnect/certificates.fixture.ts';
@@ -88,12 +89,12 @@ export class Pair {
   }
 
   startSentinel(server: Server): Running {
-    return this.#start('../sentinel/main.ts', server);
+    return this.#start(new URL('../sentinel/main.ts', import.meta.url), server);
   }
 
   /** `stdout`: a descriptor in place of a pipe that is read. */
   startServer(server: Server, stdout: number | 'pipe' = 'pipe'): Running {
-    return this.#start('../main.ts', server, stdout);
+    return this.#start(new URL('../main.ts', import.meta.url), server, stdout);
   }
 
   /** Null while the server cannot be asked. */
@@ -165,9 +166,8 @@ export class Pair {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  #start(program: string, server: Server, stdout: number | 'pipe' = 'pipe'): Running {
-    const file = new URL(program, import.meta.url).pathname;
-    const child = spawn(process.execPath, [file, '--config', this.configFile(server)], {
+  #start(source: URL, server: Server, stdout: number | 'pipe' = 'pipe'): Running {
+    const child = spawn(process.execPath, [program(source), '--config', this.configFile(server)], {
       env: { ...process.env, TERMINATION_LOG: this.terminationLog(server) },
       stdio: ['ignore', stdout, 'pipe'],
     });

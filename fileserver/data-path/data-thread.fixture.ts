@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { dirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3, mountres3 } from '../../protocol/mount.ts';
+import { program } from '../../testing/program.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
 import { allocateRightTable, type DiskSetSlot, RightTable } from '../right/right-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
@@ -79,10 +80,13 @@ export class TestDataThread {
     const groups = groupChannel === undefined ? {} : { groupChannel };
     const common = { rights: this.rights.buffer, threads, board: this.board.buffer, metrics, ...groups };
     const options: DataThreadOptions = common;
-    const program = new URL('../threads/thread.ts', import.meta.url);
     this.#worker = withFailpoints(
       on,
-      () => new Worker(program, { workerData: options, execArgv: FAILPOINT_ARGUMENTS }),
+      () =>
+        new Worker(program(new URL('../threads/thread.ts', import.meta.url)), {
+          workerData: options,
+          execArgv: FAILPOINT_ARGUMENTS,
+        }),
     );
     this.#worker.on('message', (message: FromDataThread) => {
       this.messages.push(message);

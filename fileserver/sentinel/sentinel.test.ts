@@ -1,4 +1,5 @@
 /** The sentinel's real process, real server-like processes, a real interconnect on the partner's side. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,6 +10,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { program } from '../../testing/program.ts';
 import { certificateFiles, writeCertificates } from '../interconnect/certificates.fixture.ts';
 import { CredentialStore } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
@@ -84,7 +86,7 @@ function startSentinel(partnerPort: number): ReturnType<typeof run> {
     log: { format: 'text' },
   };
   writeFileSync(join(directory, 'config.json'), JSON.stringify(config));
-  return run([new URL('./main.ts', import.meta.url).pathname, '--config', join(directory, 'config.json')]);
+  return run([program(new URL('./main.ts', import.meta.url)), '--config', join(directory, 'config.json')]);
 }
 
 /**
@@ -240,7 +242,7 @@ it('refuses whoever is no incarnation of its server, answers a wrong token, or t
 
 it('ends with a sentence about a configuration that is wrong', async () => {
   const child = spawn(process.execPath, [
-    new URL('./main.ts', import.meta.url).pathname,
+    program(new URL('./main.ts', import.meta.url)),
     '--config',
     '/nowhere',
   ]);

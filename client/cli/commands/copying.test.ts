@@ -1,4 +1,5 @@
 // The commands that copy, move and remove, on a real data thread: what they must not lose.
+
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -17,9 +18,10 @@ import {
   TestDataThread,
   temporaryDirectory,
 } from '../../../fileserver/data-path/data-thread.fixture.ts';
+import { program } from '../../../testing/program.ts';
 import { FilerPairClient } from '../../index.ts';
 
-const MAIN = new URL('../main.ts', import.meta.url).pathname;
+const MAIN = program(new URL('../main.ts', import.meta.url));
 const volume = temporaryDirectory();
 const local = temporaryDirectory();
 let thread: TestDataThread;
