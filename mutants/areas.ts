@@ -53,24 +53,24 @@ export const AREAS: readonly Area[] = [
   {
     name: 'change queue',
     files: [
-      'fileserver/storage/duplicate-requests/change-queue.ts',
+      'fileserver/storage/duplicate-requests/operation-log.ts',
       'fileserver/storage/volume/counted-keys.ts',
-      'fileserver/storage/duplicate-requests/reply-cache.ts',
+      'fileserver/storage/duplicate-requests/duplicate-request-cache.ts',
     ],
     tests: [
-      'fileserver/storage/duplicate-requests/change-queue.test.ts',
-      'fileserver/storage/duplicate-requests/change-queue-calls.test.ts',
-      'fileserver/storage/duplicate-requests/reply-cache.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-calls.test.ts',
+      'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
       'fileserver/nfs3/containment.test.ts',
       'fileserver/nfs3/recovery.test.ts',
       'fileserver/nfs3/gradual-truncation.test.ts',
-      'fileserver/storage/duplicate-requests/change-queue-crash.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-crash.test.ts',
       'fileserver/data-path/exactly-once.test.ts',
     ],
     unitTests: [
-      'fileserver/storage/duplicate-requests/change-queue.test.ts',
-      'fileserver/storage/duplicate-requests/change-queue-calls.test.ts',
-      'fileserver/storage/duplicate-requests/reply-cache.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-calls.test.ts',
+      'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
     ],
   },
   {
@@ -90,7 +90,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/storage/journal/journal-order.test.ts',
       'fileserver/storage/journal/journal-steps.test.ts',
       'fileserver/storage/journal/journal-crash.test.ts',
-      'fileserver/storage/duplicate-requests/change-queue-crash.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-crash.test.ts',
     ],
     unitTests: [
       'fileserver/storage/journal/journal-records.test.ts',
@@ -105,7 +105,7 @@ export const AREAS: readonly Area[] = [
     name: 'recovery',
     files: [
       'fileserver/nfs3/recovery.ts',
-      'fileserver/nfs3/operation.ts',
+      'fileserver/nfs3/journaled-procedure.ts',
       'fileserver/nfs3/new-entry.ts',
       'fileserver/nfs3/create.ts',
       'fileserver/nfs3/remove.ts',
@@ -127,7 +127,7 @@ export const AREAS: readonly Area[] = [
     files: [
       'fileserver/nfs3/write.ts',
       'fileserver/nfs3/recent-writes.ts',
-      'fileserver/nfs3/change.ts',
+      'fileserver/nfs3/journaled-call.ts',
       'fileserver/callers/connection-order.ts',
     ],
     tests: [

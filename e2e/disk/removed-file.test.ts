@@ -4,8 +4,9 @@ import { closeSync, ftruncateSync, mkdirSync, openSync, statSync, unlinkSync, wr
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EVERYBODY } from '../../fileserver/data-path/data-thread.fixture.ts';
-import type { NfsService } from '../../fileserver/nfs3/call.ts';
-import { operations } from '../../fileserver/nfs3/change.ts';
+import { Request } from '../../fileserver/nfs3/journaled-procedure.ts';
+import { NfsContext } from '../../fileserver/nfs3/nfs-context.ts';
+import { journaledProcedures } from '../../fileserver/nfs3/program.ts';
 import type { ExportSpec } from '../../fileserver/settings/export-spec.ts';
 import { DiskSet } from '../../fileserver/storage/files/disk-set.ts';
 import { IDLE_TICKS } from '../../fileserver/storage/files/file-table.ts';
@@ -66,19 +67,12 @@ function execute(procedure: number, ...names: readonly string[]): void {
   const root = diskSet.rootOf(diskSet.exports.all[0]!) as OpenFile;
   const w = new XdrWriter();
   for (const name of names) diropargs3.encode(w, { dir: root.handle, name: new TextEncoder().encode(name) });
-  const request = {
-    service: { diskSet } as NfsService,
-    key: 'k'.repeat(KEY_SIZE),
-    procedure,
-    args: w.written().slice(),
-    onStep: () => {},
-  };
-  const operation = new operations[procedure]!(request);
-  expect(operation.bind(() => SERVER_IDENTITY)).toBe(null);
-  operation.conflictKeys();
-  expect(operation.examine()).toBe(true);
-  operation.execute(new FlushSet(volume, diskSet.table));
-  expect(operation.results.subarray(0, 4)).toEqual(new Uint8Array(4));
+  const context = new NfsContext(diskSet, { logOf: () => null, onBug: () => {}, onStep: () => {} });
+  const journaled = journaledProcedures.get(procedure)!;
+  const args = w.written().slice();
+  const request = new Request(context, 'k'.repeat(KEY_SIZE), journaled, args, () => SERVER_IDENTITY);
+  const results = request.check().plan!.apply(new FlushSet(volume, diskSet.table));
+  expect(results.subarray(0, 4)).toEqual(new Uint8Array(4));
 }
 
 /** Opens it in the server; then somebody removes it behind the server, and the disk hangs. */

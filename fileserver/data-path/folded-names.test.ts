@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
-import type { Operation } from '../nfs3/operation.ts';
+import type { Request } from '../nfs3/journaled-procedure.ts';
 import { type Answer, ServedVolume, statusOf } from '../nfs3/served-volume.fixture.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_PATH, openAt } from '../system/file-calls.ts';
 import { foldsNames, type NameFolding, nameFoldingOf } from '../system/name-folding.ts';
@@ -28,7 +28,7 @@ afterEach(async () => {
   place = null;
 });
 
-function guarded(of: ServedVolume, name: string): Operation {
+function guarded(of: ServedVolume, name: string): Request {
   const { diskSet } = of;
   const dir = diskSet.rootOf(diskSet.exports.all[0]!);
   if (typeof dir === 'string') throw new Error(dir);
@@ -87,7 +87,7 @@ test('the conflict key of a name: its own on an exact volume, the directory alon
   const keysOn = async (epoch: number, folding: NameFolding): Promise<string[]> => {
     await served?.close();
     served = await open(place!.path, epoch, folding);
-    return ['Name', 'name'].map((name) => guarded(served!, name).conflictKeys()[0]!);
+    return ['Name', 'name'].map((name) => guarded(served!, name).check().lockKeys[0]!);
   };
   const exact = await keysOn(1, 'never');
   expect(exact[0]).not.toBe(exact[1]);
@@ -126,7 +126,7 @@ describe.each(fileSystems)('$name', ({ missing, mount }) => {
     const mounted: MountedFileSystem = mount();
     place = { path: mounted.path, remove: mounted.unmount };
     served = await ServedVolume.open(mounted.path, 1);
-    const [one, other] = ['Name', 'name'].map((name) => guarded(served!, name).conflictKeys()[0]);
+    const [one, other] = ['Name', 'name'].map((name) => guarded(served!, name).check().lockKeys[0]);
     expect(one === other).toBe(takesOneForTheOther(mounted.path));
     const fd = openAt(AT_FDCWD, bytes(mounted.path), O_PATH | O_DIRECTORY);
     expect(foldsNames(fd)).toBe(false);

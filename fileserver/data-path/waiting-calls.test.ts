@@ -6,15 +6,15 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { CallHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
-import type { NfsCall, NfsService } from '../nfs3/call.ts';
-import { operations } from '../nfs3/change.ts';
-import { RecentWrites } from '../nfs3/recent-writes.ts';
+import { create } from '../nfs3/create.ts';
+import { Request } from '../nfs3/journaled-procedure.ts';
+import { NfsContext } from '../nfs3/nfs-context.ts';
 import { write } from '../nfs3/write.ts';
 import { ConnectionCaller } from '../rpc/caller.ts';
+import { LATER, type RpcCall } from '../rpc/rpc-program.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
-import { DataFlusher } from '../storage/flush/data-flusher.ts';
 import { openVolume, type Volume } from '../storage/volume/volume.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { become, SERVER_IDENTITY } from '../system/thread-identity.ts';
@@ -35,7 +35,7 @@ const changes = all.filter(([, , status]) => status !== nfs.NFS3_OK || process.g
 let path: string;
 let volume: Volume;
 let diskSet: DiskSet;
-let service: NfsService;
+let context: NfsContext;
 /** What waits for the object that is being changed. */
 let ready: () => void;
 
@@ -46,15 +46,13 @@ beforeEach(async () => {
   await volume.recorded;
   diskSet = new DiskSet([volume], [DATA], { filesMax: 100, descriptorsMax: 100 });
   const queue = { whenUnchanging: (_key: string, now: () => void) => (ready = now) };
-  service = {
-    diskSet,
-    flusher: new DataFlusher(diskSet.table),
-    recentWrites: new RecentWrites(),
-    changesOf: () => queue as never,
+  context = new NfsContext(diskSet, {
+    logOf: () => queue as never,
     onBug: (error) => {
       throw error;
     },
-  };
+    onStep: () => {},
+  });
 });
 afterEach(async () => {
   become(SERVER_IDENTITY);
@@ -89,16 +87,16 @@ test.each(changes)('a WRITE behind a SETATTR, when the export is %s', async (_ti
   } as const;
   nfs.nfs3Procedures.WRITE.args.encode(w, args);
   const answer = new Promise<Uint8Array>((resolve) => {
-    const call: NfsCall = {
-      service,
+    const call: RpcCall = {
       caller: rootOfClient(),
       r: new XdrReader(w.written()),
       w: new XdrWriter(),
       callStart: 0,
-      procedure: nfs.nfsproc3.WRITE,
+      byteCount: 0,
+      announced: () => {},
       answerLater: () => (results) => resolve(results!),
     };
-    expect(write(call)).toBe('later');
+    expect(write(call, context)).toBe(LATER);
   });
   diskSet.replaceExports(exports);
   volume.changing.remove(file.key);
@@ -116,19 +114,18 @@ test.each(changes)(
     const w = new XdrWriter();
     const how = { mode: nfs.GUARDED, obj_attributes: nfs.SATTR3_NOTHING } as const;
     nfs.nfs3Procedures.CREATE.args.encode(w, { where: { dir: root().handle, name: bytes('new') }, how });
-    const operation = new operations[nfs.nfsproc3.CREATE]!({
-      service,
-      key: 'key'.padEnd(16, '.'),
-      procedure: nfs.nfsproc3.CREATE,
-      args: w.written().slice(),
-      onStep: () => {},
-    });
-    expect(operation.bind(rootOfClient().userOf())).toBeNull();
-    expect(operation.isStillAllowed()).toBe(true);
+    const request = new Request(
+      context,
+      'key'.padEnd(16, '.'),
+      create,
+      w.written().slice(),
+      rootOfClient().userOf(),
+    );
+    expect(request.check().plan).not.toBeNull();
     diskSet.replaceExports(exports);
-    expect(operation.isStillAllowed()).toBe(status === nfs.NFS3_OK);
     // Squashed, it has another user, who may not search the directory.
-    if (status === nfs.NFS3_OK) expect(operation.examine()).toBe(false);
-    expect(statusOf(operation.results)).toBe(status === nfs.NFS3_OK ? nfs.NFS3ERR_ACCES : status);
+    const { plan, results } = request.check();
+    expect(plan).toBeNull();
+    expect(statusOf(results)).toBe(status === nfs.NFS3_OK ? nfs.NFS3ERR_ACCES : status);
   },
 );

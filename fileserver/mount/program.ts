@@ -11,84 +11,89 @@ import {
   MNT3ERR_NOTDIR,
   MNT3ERR_SERVERFAULT,
   MNTNAMLEN,
+  MOUNT_PROGRAM,
   MOUNT_V3,
   mountlist,
   mountproc3,
   mountres3,
+  type mountstat3,
   type mountstat3_error,
 } from '../../protocol/mount.ts';
 import { AUTH_SYS } from '../../protocol/rpc.ts';
-import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { XdrReader } from '../../protocol/xdr.ts';
+import { MOUNT_PROCEDURE } from '../metrics/data-metrics.ts';
+import type { Caller } from '../rpc/caller.ts';
+import type { Outcome, RpcCall, RpcProcedure, RpcVersion } from '../rpc/rpc-program.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import type { DiskSet } from '../storage/files/disk-set.ts';
+import type { OpenFile } from '../storage/files/open-file.ts';
 import { S_IFDIR } from '../system/statx.ts';
 import type { Mounts } from './mount-list.ts';
 
-export const MOUNT_VERSION_MIN = MOUNT_V3;
-export const MOUNT_VERSION_MAX = MOUNT_V3;
-
-export interface MountCall {
+interface MountContext {
   readonly diskSet: DiskSet;
   readonly mounts: Mounts;
-  /** The client's address. */
-  readonly host: string;
-  /** Its port. */
-  readonly port: number;
-  r: XdrReader;
-  w: XdrWriter;
 }
 
-export type MountProcedure = (call: MountCall) => void;
+type Execute = (call: RpcCall, context: MountContext) => mountstat3;
 
-/** By procedure number; a number beyond the end is PROC_UNAVAIL. */
-export const mountProcedures: readonly MountProcedure[] = (() => {
-  const table: MountProcedure[] = [];
-  table[mountproc3.NULL] = () => {};
-  table[mountproc3.MNT] = mnt;
-  table[mountproc3.DUMP] = dump;
-  table[mountproc3.UMNT] = umnt;
-  table[mountproc3.UMNTALL] = umntall;
-  table[mountproc3.EXPORT] = exportList;
-  return table;
-})();
+/** All calls of the program are one line of the metrics. */
+export function mountProgram(diskSet: DiskSet, mounts: Mounts): RpcVersion {
+  const context = { diskSet, mounts };
+  const procedures: RpcProcedure[] = [];
+  const add = (name: keyof typeof mountproc3, execute: Execute): void => {
+    procedures[mountproc3[name]] = {
+      name,
+      meter: MOUNT_PROCEDURE,
+      runsIn: 'connection',
+      handles: 'none',
+      isSized: false,
+      moves: 'nothing',
+      isLong: false,
+      execute: (call): Outcome => execute(call, context),
+    };
+  };
+  add('NULL', () => MNT3_OK);
+  add('MNT', mnt);
+  add('DUMP', dump);
+  add('UMNT', umnt);
+  add('UMNTALL', umntall);
+  add('EXPORT', exportList);
+  return { program: MOUNT_PROGRAM, version: MOUNT_V3, procedures, meter: MOUNT_PROCEDURE };
+}
 
 /** Appendix I §5.2.1. A directory below an export can be mounted too; symbolic links on the way are not followed. */
-function mnt(call: MountCall): void {
-  const { w, r, diskSet } = call;
+function mnt({ w, r, caller }: RpcCall, { diskSet, mounts }: MountContext): mountstat3 {
   const path = readPath(r);
   r.expectEnd();
+  const file = mounted(caller, diskSet, path);
+  if (typeof file === 'number') {
+    mountres3.encode(w, { status: file });
+    return file;
+  }
+  mounts.add(caller.host, path);
+  mountres3.encode(w, { status: MNT3_OK, fhandle: file.handle, auth_flavors: [AUTH_SYS] });
+  return MNT3_OK;
+}
+
+/** The directory at the path; or why the client can't mount it. */
+function mounted(caller: Caller, diskSet: DiskSet, path: string): OpenFile | mountstat3_error {
   const entry = diskSet.exports.find(path);
-  if (entry === null) {
-    mountres3.encode(w, { status: MNT3ERR_NOENT });
-    return;
-  }
+  if (entry === null) return MNT3ERR_NOENT;
   const { found, below } = entry;
-  if (!found.isFor(call.host, call.port)) {
-    mountres3.encode(w, { status: MNT3ERR_ACCES });
-    return;
-  }
+  if (!found.isFor(caller.host, caller.port)) return MNT3ERR_ACCES;
   // Its directory is not there: told and looked for elsewhere.
-  if (found.rootKey === '') {
-    mountres3.encode(w, { status: MNT3ERR_NOENT });
-    return;
-  }
+  if (found.rootKey === '') return MNT3ERR_NOENT;
   const names = below.split('/').filter((part) => part !== '');
   const file = diskSet.below(
     found,
     names.map((name) => new Uint8Array(Buffer.from(name, 'latin1'))),
   );
+  if (typeof file === 'string') return mountstatOf(file);
   const { stat } = found.volume;
-  const status = typeof file === 'string' ? file : diskSet.attributes(file, stat);
-  if (typeof file === 'string' || status !== 'ok') {
-    mountres3.encode(w, { status: mountstatOf(status === 'ok' ? 'ioError' : status) });
-    return;
-  }
-  if (stat.type !== S_IFDIR) {
-    mountres3.encode(w, { status: MNT3ERR_NOTDIR });
-    return;
-  }
-  call.mounts.add(call.host, path);
-  mountres3.encode(w, { status: MNT3_OK, fhandle: file.handle, auth_flavors: [AUTH_SYS] });
+  const status = diskSet.attributes(file, stat);
+  if (status !== 'ok') return mountstatOf(status);
+  return stat.type === S_IFDIR ? file : MNT3ERR_NOTDIR;
 }
 
 /** One character a byte, so that names of any encoding survive; a slash at the end means nothing. */
@@ -119,40 +124,44 @@ function mountstatOf(failure: VolumeFailure): mountstat3_error {
 }
 
 /** Appendix I §5.2.2. */
-function dump(call: MountCall): void {
-  call.r.expectEnd();
+function dump({ r, w }: RpcCall, { mounts }: MountContext): mountstat3 {
+  r.expectEnd();
   mountlist.encode(
-    call.w,
-    call.mounts.all.map(({ host, path }) => ({
+    w,
+    mounts.all.map(({ host, path }) => ({
       ml_hostname: bytesOf(host).subarray(0, MNTNAMLEN),
       ml_directory: bytesOf(path),
     })),
   );
+  return MNT3_OK;
 }
 
 /** Appendix I §5.2.3. */
-function umnt(call: MountCall): void {
-  const path = readPath(call.r);
-  call.r.expectEnd();
-  call.mounts.remove(call.host, path);
+function umnt({ r, caller }: RpcCall, { mounts }: MountContext): mountstat3 {
+  const path = readPath(r);
+  r.expectEnd();
+  mounts.remove(caller.host, path);
+  return MNT3_OK;
 }
 
 /** Appendix I §5.2.4. */
-function umntall(call: MountCall): void {
-  call.r.expectEnd();
-  call.mounts.remove(call.host, null);
+function umntall({ r, caller }: RpcCall, { mounts }: MountContext): mountstat3 {
+  r.expectEnd();
+  mounts.remove(caller.host, null);
+  return MNT3_OK;
 }
 
 /** Appendix I §5.2.5. `*` is said by naming no group. */
-function exportList(call: MountCall): void {
-  call.r.expectEnd();
+function exportList({ r, w }: RpcCall, { diskSet }: MountContext): mountstat3 {
+  r.expectEnd();
   exportlist.encode(
-    call.w,
-    call.diskSet.exports.all.map(({ wirePath, spec }) => ({
+    w,
+    diskSet.exports.all.map(({ wirePath, spec }) => ({
       ex_dir: bytesOf(wirePath),
       ex_groups: spec.clients.includes('*') ? [] : spec.clients.map(bytesOf),
     })),
   );
+  return MNT3_OK;
 }
 
 function bytesOf(text: string): Uint8Array {

@@ -10,8 +10,8 @@ import { IdentityReader } from '../storage/handles/file-identity.ts';
 import { decodeIntentRecord, encodeIntentRecord } from '../storage/journal/journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX } from '../storage/journal/journal-records.ts';
 import { startIoPool } from '../system/thread-identity.ts';
-import type { Operation } from './operation.ts';
-import { ServedVolume, statusOf } from './served-volume.fixture.ts';
+import type { Request } from './journaled-procedure.ts';
+import { changedPlan, planOf, ServedVolume, statusOf } from './served-volume.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const isRoot = process.geteuid!() === 0;
@@ -61,15 +61,15 @@ function knownStatus(key: string): number | null {
 }
 
 interface Submitted {
-  readonly operation: Operation;
+  readonly operation: Request;
   /** The status; null: SYSTEM_ERR. */
   readonly answered: Promise<number | null>;
 }
 
-type Throwing = (operation: Operation) => void;
+type Throwing = (operation: Request) => void;
 
 /** CREATE of a file with attributes that take several steps. Resent: with the same key. */
-function made(name: string, key = nextKey()): Operation {
+function made(name: string, key = nextKey()): Request {
   const { diskSet } = served;
   const dir = diskSet.rootOf(diskSet.exports.all[0]!);
   if (typeof dir === 'string') throw new Error(dir);
@@ -94,21 +94,21 @@ function nextKey(): string {
   return String(count).padStart(16, 'k');
 }
 
-function failing(place: 'conflictKeys' | 'examine' | 'intent' | 'execute'): Throwing {
+function failing(place: 'check' | 'intent' | 'apply'): Throwing {
+  const thrown = (): never => {
+    throw new Error(`thrown in ${place}`);
+  };
   return (operation) => {
-    operation[place] = () => {
-      throw new Error(`thrown in ${place}`);
-    };
+    if (place === 'check') operation.check = thrown;
+    else changedPlan(operation, { [place]: thrown });
   };
 }
 
-const tooLong: Throwing = (operation) => {
-  operation.intent = () => new Uint8Array(PAYLOAD_SIZE_MAX + 1);
-};
+const tooLong: Throwing = (operation) =>
+  changedPlan(operation, { intent: () => new Uint8Array(PAYLOAD_SIZE_MAX + 1) });
 
 test.each([
-  ['conflictKeys', failing('conflictKeys')],
-  ['examine', failing('examine')],
+  ['check', failing('check')],
   ['intent', failing('intent')],
   ['an intent that is longer than a record', tooLong],
 ])(
@@ -133,7 +133,7 @@ test.each([
 );
 
 test('while it is executed, nothing done yet: its caller is told, and what comes later is not taken for it', async () => {
-  const { operation, answered } = create('poison', failing('execute'));
+  const { operation, answered } = create('poison', failing('apply'));
   const other = create('other');
   expect(await answered).toBe(null);
   expect(await other.answered).toBe(nfs.NFS3_OK);
@@ -184,16 +184,14 @@ test('what can not be settled either is put aside: here, and by no owner to come
 
 test('an intent that can not be settled by the next owner is put aside with a sentence, and the rest is settled', async () => {
   const executed = made('executed');
-  executed.conflictKeys();
-  expect(executed.examine()).toBe(true);
-  const decoded = decodeIntentRecord(executed.intent());
+  const decoded = decodeIntentRecord(planOf(executed).intent());
   const torn = encodeIntentRecord({ ...decoded, key: nextKey() }).slice(0, 30);
   // Without root every request runs as the server's own user, and no identity is put aside.
   const unmapped = isRoot ? [encodeIntentRecord({ ...decoded, key: nextKey(), identity: nobodyHere })] : [];
   const younger = encodeIntentRecord({ ...decoded, key: nextKey(), procedure: 99 });
   const { journal } = served.volume;
   expect(
-    journal.append([], [torn, younger, ...unmapped, executed.intent()], {
+    journal.append([], [torn, younger, ...unmapped, planOf(executed).intent()], {
       intents: () => [],
       replies: () => [],
     }),
@@ -220,10 +218,8 @@ test.each([
   ['no descriptor, no memory', -constants.errno.ENOMEM],
 ])('%s while an intent is settled: not known is not the same as not begun', async (_what, result) => {
   const executed = made('executed');
-  executed.conflictKeys();
-  expect(executed.examine()).toBe(true);
   expect(
-    served.volume.journal.append([], [executed.intent()], { intents: () => [], replies: () => [] }),
+    served.volume.journal.append([], [planOf(executed).intent()], { intents: () => [], replies: () => [] }),
   ).toBe(0);
   writeFileSync(join(directory, 'executed'), '');
   const look = vi.spyOn(IdentityReader.prototype, 'ofName').mockReturnValueOnce(result);

@@ -1,181 +1,38 @@
 /** CREATE, RFC 1813 §3.3.8: UNCHECKED, GUARDED and EXCLUSIVE. */
 import { EXCLUSIVE, GUARDED, type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
-import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
+import type { Check } from '../storage/duplicate-requests/journaled-operation.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
-import { GradualTruncation, truncatesMuch } from '../storage/files/gradual-truncation.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
-import {
-  type AttributeChanges,
-  applyAttributeChanges,
-  checkAttributeChanges,
-  NO_CHANGES,
-  remainingChanges,
-} from '../storage/files/set-attributes.ts';
-import type { FlushSet } from '../storage/flush/flush-set.ts';
+import { type AttributeChanges, NO_CHANGES, remainingChanges } from '../storage/files/set-attributes.ts';
 import { createAt, O_EXCL, O_NOFOLLOW, O_RDWR } from '../system/file-calls.ts';
-import { S_IFREG } from '../system/statx.ts';
-import { NewEntry } from './new-entry.ts';
-import type { OperationRequest } from './operation.ts';
+import { S_IFREG, type StatBuffer } from '../system/statx.ts';
+import { applyChange, type ChangeOfFile, encodeCtime, hasMoved, planChange } from './change-of-file.ts';
+import { lookUpEntry } from './entry-lookup.ts';
+import type { JournaledProcedure, Target } from './journaled-procedure.ts';
+import { completeEntry, created, DOTS_EXIST, makeEntry, type NewEntry, recoverEntry } from './new-entry.ts';
 import { changesOfSattr } from './sattr.ts';
 
 /** Where the client leaves the mode to the server. */
 const MODE_DEFAULT = 0o600;
 
-/** How far an existing file was looked at: evidence that UNCHECKED found one and cuts it. */
+/** State before: was the name absent, or has UNCHECKED found a file that it cuts? */
 const ABSENT = 0;
 const EXISTING = 1;
 
-export class Create extends NewEntry {
-  readonly operation = 'CREATE';
-  protected readonly makingCall = 'openat';
-  readonly #args: Nfs3Calls['CREATE']['args'];
-  readonly #wanted: AttributeChanges;
-  readonly #mode: number;
-  /** UNCHECKED found a file: all that happens to it is this change of its size. */
-  #existing: OpenFile | null = null;
-  /** null: what is cut off of it is little. */
-  #truncation: GradualTruncation | null = null;
-  #ctimeSeconds = 0;
-  #ctimeNanoseconds = 0;
+type Args = Nfs3Calls['CREATE']['args'];
+type Planned = { readonly entry: NewEntry } | { readonly cut: ChangeOfFile };
 
-  constructor(request: OperationRequest) {
-    super(request);
-    const r = new XdrReader(request.args);
-    this.#args = nfs3Procedures.CREATE.args.decode(r);
-    r.expectEnd();
-    const { how, where } = this.#args;
-    this.dirHandle = where.dir;
-    this.name = where.name;
-    const given = how.mode === EXCLUSIVE ? NO_CHANGES : changesOfSattr(how.obj_attributes);
-    this.#mode = (given.mode ?? MODE_DEFAULT) & 0o7777;
-    this.#wanted = how.mode === EXCLUSIVE ? verifierTimes(how.verf) : { ...given, mode: null };
-  }
-
-  protected get type(): number {
-    return S_IFREG;
-  }
-
-  protected get attributes(): AttributeChanges {
-    // A new file is empty already.
-    return this.#wanted.size === 0 ? { ...this.#wanted, size: null } : this.#wanted;
-  }
-
-  protected make(dirFd: number): number {
-    const { table } = this.request.service.diskSet;
-    const { gate } = this.volume;
-    const flags = O_EXCL | O_RDWR | O_NOFOLLOW;
-    const fd = createAt(gate, dirFd, this.name, flags, this.#mode);
-    return table.makeRoom(fd) ? createAt(gate, dirFd, this.name, flags, this.#mode) : fd;
-  }
-
-  /** Known by the descriptor that was opened with it: no look at the name, and none at the disk. */
-  protected override find(made: number): OpenFile | VolumeFailure {
-    return made < 0 ? super.find(made) : this.request.service.diskSet.made(this.dir!, this.name, made);
-  }
-
-  override get grows(): boolean {
-    return this.#existing === null;
-  }
-
-  override conflictKeys(): readonly string[] {
-    const keys = super.conflictKeys();
-    // An existing file is changed as by SETATTR: nobody else may change it meanwhile.
-    this.found = this.look();
-    const taken = typeof this.found === 'string' || this.#args.how.mode === EXCLUSIVE ? null : this.found;
-    return taken === null ? keys : [...keys, taken.key];
-  }
-
-  protected override examineExisting(file: OpenFile): boolean {
-    const { how } = this.#args;
-    const { stat } = this.volume;
-    const { diskSet } = this.request.service;
-    const status = diskSet.attributes(file, stat);
-    if (status !== 'ok') return this.refuseExamined(status);
-    if (how.mode === GUARDED || stat.type !== S_IFREG) return this.refuseExamined('exists');
-    if (how.mode === EXCLUSIVE) {
-      // RFC 1813 §3.3.8: made by the same request before (its journal record is gone): the verifier says so.
-      if (!this.#hasVerifier()) return this.refuseExamined('exists');
-      this.succeed(file);
-      return false;
-    }
-    if (this.#wanted.size === null) {
-      this.succeed(file);
-      return false;
-    }
-    const refused = checkAttributeChanges(diskSet, file, this.#cut, this.user, stat);
-    if (refused !== null) return this.refuseExamined(refused);
-    this.#existing = file;
-    diskSet.attributes(file, stat);
-    this.#ctimeSeconds = stat.ctimeSeconds;
-    this.#ctimeNanoseconds = stat.ctimeNanoseconds;
-    const { size } = this.#wanted;
-    if (truncatesMuch(stat, size)) this.#truncation = new GradualTruncation(file, size);
-    return true;
-  }
-
-  override get hasParts(): boolean {
-    return this.#truncation !== null;
-  }
-
-  override executePart(): boolean {
-    const cut = this.#truncation!.next(this.request.service.diskSet, this.user);
-    if (cut) this.step('duringExecution');
-    return cut;
-  }
-
-  get #cut(): AttributeChanges {
-    return { ...NO_CHANGES, size: this.#wanted.size };
-  }
-
-  #hasVerifier(): boolean {
-    const { stat } = this.volume;
-    const { atime, mtime } = this.#wanted;
-    return (
-      typeof atime === 'object' &&
-      typeof mtime === 'object' &&
-      stat.atimeSeconds === atime.seconds &&
-      stat.mtimeSeconds === mtime.seconds &&
-      stat.size === 0
-    );
-  }
-
-  protected override evidence(w: XdrWriter): void {
-    w.u32(this.#existing === null ? ABSENT : EXISTING);
-    w.u64(BigInt.asUintN(64, BigInt(this.#ctimeSeconds)));
-    w.u32(this.#ctimeNanoseconds);
-  }
-
-  override execute(flushes: FlushSet): void {
-    if (this.#existing === null) {
-      super.execute(flushes);
-      return;
-    }
-    this.beginExecution();
-    this.#cutExisting(this.#existing, this.#cut, flushes);
-  }
-
-  #cutExisting(file: OpenFile, cut: AttributeChanges, flushes: FlushSet): void {
-    const { diskSet } = this.request.service;
-    flushes.add(file);
-    const failure: VolumeFailure | null = applyAttributeChanges(diskSet, file, cut, this.user, S_IFREG, () =>
-      this.step('duringExecution'),
-    );
-    if (failure === null) this.succeed(file);
-    else this.fail(failure);
-  }
-
-  override recover(evidence: XdrReader, flushes: FlushSet): boolean {
-    if (evidence.u32() === ABSENT) return super.recover(evidence, flushes);
-    const seconds = Number(BigInt.asIntN(64, evidence.u64()));
-    const nanoseconds = evidence.u32();
-    const found = this.look();
-    const { stat } = this.volume;
-    if (typeof found === 'string' || this.request.service.diskSet.attributes(found, stat) !== 'ok')
-      return false;
-    if (stat.ctimeSeconds === seconds && stat.ctimeNanoseconds === nanoseconds) return false;
-    this.#cutExisting(found, remainingChanges(this.#cut, stat), flushes);
-    return true;
-  }
+function entryOf({ how }: Args): NewEntry {
+  if (how.mode === EXCLUSIVE)
+    return { type: S_IFREG, mode: MODE_DEFAULT, attributes: verifierTimes(how.verf) };
+  const given = changesOfSattr(how.obj_attributes);
+  // A new file is empty already.
+  const size = given.size === 0 ? null : given.size;
+  return {
+    type: S_IFREG,
+    mode: (given.mode ?? MODE_DEFAULT) & 0o7777,
+    attributes: { ...given, mode: null, size },
+  };
 }
 
 /**
@@ -190,3 +47,103 @@ function verifierTimes(verf: Uint8Array): AttributeChanges {
     mtime: { seconds: view.getUint32(4) & 0x7fffffff, nanoseconds: 0 },
   };
 }
+
+function hasVerifier({ atime, mtime }: AttributeChanges, stat: StatBuffer): boolean {
+  return (
+    typeof atime === 'object' &&
+    typeof mtime === 'object' &&
+    stat.atimeSeconds === atime.seconds &&
+    stat.mtimeSeconds === mtime.seconds &&
+    stat.size === 0
+  );
+}
+
+/** All that happens to a file that UNCHECKED finds. null: not even that. */
+function cutOf({ how }: Args): AttributeChanges | null {
+  const size = how.mode === EXCLUSIVE ? null : how.obj_attributes.size;
+  return size === null ? null : { ...NO_CHANGES, size };
+}
+
+/** What becomes of the file that has the name: it is cut, stays (null), or is in the way. */
+function planForExisting(on: Target, args: Args, file: OpenFile): ChangeOfFile | VolumeFailure | null {
+  const { stat } = on.volume;
+  const { mode } = args.how;
+  const status = on.context.diskSet.attributes(file, stat);
+  if (status !== 'ok') return status;
+  if (mode === GUARDED || stat.type !== S_IFREG) return 'exists';
+  // RFC 1813 §3.3.8: made by the same request before (its journal record is gone): the verifier says so.
+  if (mode === EXCLUSIVE) return hasVerifier(entryOf(args).attributes, stat) ? null : 'exists';
+  const cut = cutOf(args);
+  return cut === null ? null : planChange(on, file, cut, stat);
+}
+
+function check(on: Target, args: Args): Check {
+  const { name } = args.where;
+  const dir = on.files[0]!;
+  const keys = [on.nameKey(dir, name)];
+  const reliesOn = on.relyingOn(dir);
+  const found = lookUpEntry(on, 0, name, DOTS_EXIST);
+  if (found === 'absent') return on.planned(keys, reliesOn, { entry: entryOf(args) });
+  if (found !== 'found') return on.refused(keys, reliesOn, found);
+  const file = on.context.diskSet.table.ofIdentity(dir.tree, on.volume.identity);
+  // An existing file is changed as by SETATTR: nobody else may change it meanwhile.
+  if (args.how.mode !== EXCLUSIVE) keys.push(file.key);
+  const cut = planForExisting(on, args, file);
+  if (typeof cut === 'string') return on.refused(keys, reliesOn, cut);
+  if (cut === null) return on.answered(keys, reliesOn, created(on, file));
+  return on.planned(keys, reliesOn, { cut });
+}
+
+export const create: JournaledProcedure<Args, Planned> = {
+  name: 'CREATE',
+  args: nfs3Procedures.CREATE.args,
+  handles: ({ where }) => [where.dir],
+  attributes: ['wcc'],
+  check,
+  needsSpace: (plan) => 'entry' in plan,
+  truncation: (plan) => ('cut' in plan ? plan.cut.truncation : null),
+  encodePreState: (w, plan) => {
+    w.u32('entry' in plan ? ABSENT : EXISTING);
+    if ('entry' in plan) encodeCtime(w, 0, 0);
+    else encodeCtime(w, plan.cut.ctimeSeconds, plan.cut.ctimeNanoseconds);
+  },
+  apply: (on, { where }, plan, flushes) => {
+    if ('cut' in plan) {
+      const { file, type, changes } = plan.cut;
+      const failure = applyChange(on, file, type, changes, flushes);
+      return failure === null ? created(on, file) : on.failed(failure);
+    }
+    const { diskSet } = on.context;
+    const { gate } = on.volume;
+    const flags = O_EXCL | O_RDWR | O_NOFOLLOW;
+    const open = (dirFd: number): number => createAt(gate, dirFd, where.name, flags, plan.entry.mode);
+    const make = (dirFd: number): number => {
+      const fd = open(dirFd);
+      return diskSet.table.makeRoom(fd) ? open(dirFd) : fd;
+    };
+    const made = makeEntry(on, 'openat', make, flushes);
+    if (typeof made === 'string') return on.failed(made);
+    // Known by the descriptor that was opened with it: no look at the name, and none at the disk.
+    const file = diskSet.made(on.files[0]!, where.name, made);
+    return completeEntry(on, where.name, plan.entry, file, null, flushes);
+  },
+  recover: (on, args, preState, flushes) => {
+    if (preState.u32() === ABSENT) return recoverEntry(on, args.where.name, entryOf(args), flushes);
+    const { context } = on;
+    const { diskSet } = context;
+    const { stat, identity } = on.volume;
+    const found = lookUpEntry(on, 0, args.where.name, DOTS_EXIST);
+    context.forgetBefore();
+    if (found !== 'found') return null;
+    const file = diskSet.table.ofIdentity(on.tree, identity);
+    if (diskSet.attributes(file, stat) !== 'ok' || !hasMoved(preState, stat)) return null;
+    const failure = applyChange(
+      on,
+      file,
+      S_IFREG,
+      remainingChanges(cutOf(args) ?? NO_CHANGES, stat),
+      flushes,
+    );
+    return failure === null ? created(on, file) : on.failed(failure);
+  },
+};

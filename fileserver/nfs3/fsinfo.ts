@@ -7,21 +7,19 @@ import {
   NFS3_IO_SIZE_MAX,
   NFS3_OK,
 } from '../../protocol/nfs3.ts';
+import type { Outcome, RpcCall } from '../rpc/rpc-program.ts';
 import { encodePostOp } from './attributes.ts';
-import { type NfsCall, type Outcome, readFile } from './call.ts';
-import { failedWithAttributes } from './failure.ts';
+import { readFileWithAttributes } from './call.ts';
+import type { NfsContext } from './nfs-context.ts';
 
 const IO_SIZE_MULTIPLE = 4096;
 const LISTING_SIZE = 64 * 1024;
 
-export function fsinfo(call: NfsCall): Outcome {
-  const { w, r, service } = call;
-  const file = readFile(call);
-  r.expectEnd();
-  if (typeof file === 'string') return failedWithAttributes(call, file, null);
+export function fsinfo(call: RpcCall, context: NfsContext): Outcome {
+  const { w } = call;
+  const file = readFileWithAttributes(call, context);
+  if (typeof file === 'number') return file;
   const { volume } = file;
-  const status = service.diskSet.attributes(file, volume.stat);
-  if (status !== 'ok') return failedWithAttributes(call, status, null);
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);
   // rtmax, rtpref, rtmult, wtmax, wtpref, wtmult, dtpref
@@ -36,5 +34,5 @@ export function fsinfo(call: NfsCall): Outcome {
   w.u32(0);
   w.u32(1);
   w.u32(FSF3_LINK | FSF3_SYMLINK | FSF3_HOMOGENEOUS | FSF3_CANSETTIME);
-  return 'answered';
+  return NFS3_OK;
 }

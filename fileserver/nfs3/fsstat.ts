@@ -1,20 +1,19 @@
 /** FSSTAT, RFC 1813 §3.3.18: how full the volume is. */
 import { NFS3_OK } from '../../protocol/nfs3.ts';
+import type { Outcome, RpcCall } from '../rpc/rpc-program.ts';
 import { fileSystemInfo } from '../system/file-system-info.ts';
 import { encodePostOp } from './attributes.ts';
-import { type NfsCall, type Outcome, readFile } from './call.ts';
-import { failedWithAttributes } from './failure.ts';
+import { failedWithAttributes, readFileWithAttributes } from './call.ts';
+import type { NfsContext } from './nfs-context.ts';
 
-export function fsstat(call: NfsCall): Outcome {
-  const { w, r, service } = call;
-  const file = readFile(call);
-  r.expectEnd();
-  if (typeof file === 'string') return failedWithAttributes(call, file, null);
+export function fsstat(call: RpcCall, context: NfsContext): Outcome {
+  const { w } = call;
+  const file = readFileWithAttributes(call, context);
+  if (typeof file === 'number') return file;
   const { volume } = file;
-  const status = service.diskSet.attributes(file, volume.stat);
-  if (status !== 'ok') return failedWithAttributes(call, status, null);
   const info = fileSystemInfo(file.pathFd);
-  if (typeof info === 'number') return failedWithAttributes(call, volume.failure('fstatfs64', info), file);
+  if (typeof info === 'number')
+    return failedWithAttributes(call, context, volume.failure('fstatfs64', info), file);
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);
   w.u64(info.total);
@@ -25,5 +24,5 @@ export function fsstat(call: NfsCall): Outcome {
   w.u64(info.filesFree);
   // invarsec: it may change at any moment.
   w.u32(0);
-  return 'answered';
+  return NFS3_OK;
 }

@@ -1,25 +1,23 @@
 /** GETATTR, RFC 1813 §3.3.1. */
 import { NFS3_OK } from '../../protocol/nfs3.ts';
+import { type Outcome, type RpcCall, WOULD_BLOCK } from '../rpc/rpc-program.ts';
 import { encodeAttributes } from './attributes.ts';
-import { type NfsCall, type Outcome, readFile } from './call.ts';
+import { readFile } from './call.ts';
+import type { NfsContext } from './nfs-context.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 
-export function getattr(call: NfsCall): Outcome {
-  const { w, service } = call;
-  const file = readFile(call);
+export function getattr(call: RpcCall, context: NfsContext): Outcome {
+  const { w } = call;
+  const file = readFile(call, context);
   call.r.expectEnd();
-  if (typeof file === 'string') {
-    w.u32(nfsstat3Of(file));
-    return 'answered';
-  }
-  const { volume } = file;
-  const status = service.diskSet.attributes(file, volume.stat);
-  if (status === 'needsDisk') return 'elsewhere';
-  if (status !== 'ok') {
-    w.u32(nfsstat3Of(status));
-    return 'answered';
+  const failure = typeof file === 'string' ? file : context.diskSet.attributes(file, file.volume.stat);
+  if (failure === 'wouldBlock') return WOULD_BLOCK;
+  if (typeof file === 'string' || failure !== 'ok') {
+    const status = nfsstat3Of(failure as Exclude<typeof failure, 'ok'>);
+    w.u32(status);
+    return status;
   }
   w.u32(NFS3_OK);
-  encodeAttributes(w, volume.stat, volume);
-  return 'answered';
+  encodeAttributes(w, file.volume.stat, file.volume);
+  return NFS3_OK;
 }

@@ -1,81 +1,201 @@
 /**
- * What READDIR and READDIRPLUS share: the directory, the permission, where to go on.
+ * READDIR and READDIRPLUS, RFC 1813 §3.3.16 and §3.3.17.
  *
  * Cookies are the file system's own (d_off). They stay right while the directory changes, across restarts and
  * failovers, so the cookie verifier never changes either: it is the volume's UUID, and only tells a cookie of
  * another volume.
  */
-import { NFS3_COOKIEVERFSIZE, nfs_fh3 } from '../../protocol/nfs3.ts';
+import {
+  encodeEntry3,
+  endListing,
+  entry3Size,
+  entryDirectorySize,
+  entryplus3Size,
+  LISTING_END_SIZE,
+  NFS3_COOKIEVERFSIZE,
+  NFS3_IO_SIZE_MAX,
+  NFS3_OK,
+  nfs_fh3,
+} from '../../protocol/nfs3.ts';
+import type { Outcome, RpcCall } from '../rpc/rpc-program.ts';
 import { failureOfResult, type VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
-import { isDotDot, isPrivateName } from '../storage/names/names.ts';
+import { isDot, isDotDot, isPrivateName } from '../storage/names/names.ts';
 import type { Volume } from '../storage/volume/volume.ts';
-import { DirectoryReader } from '../system/directory-entries.ts';
 import { S_IFDIR } from '../system/statx.ts';
-import { accessOf, become, R_OK } from '../system/thread-identity.ts';
-import type { NfsCall } from './call.ts';
+import { accessOf, asUser, R_OK } from '../system/thread-identity.ts';
+import { encodePostOp } from './attributes.ts';
+import { failedWithAttributes } from './call.ts';
+import type { NfsContext } from './nfs-context.ts';
 
-/** One listing at a time. */
-export const reader = new DirectoryReader();
+/** Of one reply of READDIRPLUS. A client that wants more asks again, and others have their turn before that. ms */
+const LISTING_MS_MAX = 5;
+/** Entries between two looks at the clock. */
+const ENTRIES_BETWEEN_LOOKS = 64;
 
-export function cookieVerifier(volume: Volume): Uint8Array {
-  return volume.uuid.subarray(0, NFS3_COOKIEVERFSIZE);
+/** Writes the listing's current entry; false if it does not fit into what may be written from `start` on. */
+type AddEntry = (start: number) => boolean;
+
+export function readdir(call: RpcCall, context: NfsContext): Outcome {
+  const place = readPlace(call, context);
+  const count = Math.min(call.r.u32(), NFS3_IO_SIZE_MAX);
+  call.r.expectEnd();
+  return list(call, context, place, (dir, dirInode) => (start) => {
+    const { w } = call;
+    const { listing } = context;
+    if (w.position - start + entry3Size(listing.name.length) + LISTING_END_SIZE > count) return false;
+    encodeEntry3(w, shownInode(context, dir, dirInode), listing.name, listing.cookieNext);
+    return true;
+  });
 }
 
-export interface ListingPlace {
+export function readdirplus(call: RpcCall, context: NfsContext): Outcome {
+  const place = readPlace(call, context);
+  const dircount = call.r.u32();
+  const maxcount = Math.min(call.r.u32(), NFS3_IO_SIZE_MAX);
+  call.r.expectEnd();
+  return list(call, context, place, (dir, dirInode) => {
+    const begunAt = performance.now();
+    let namesSize = 0;
+    let entries = 0;
+    return (start) => {
+      if (
+        entries > 0 &&
+        entries % ENTRIES_BETWEEN_LOOKS === 0 &&
+        performance.now() - begunAt > LISTING_MS_MAX
+      )
+        return false;
+      // dircount limits names, fileids and cookies; a client that says 0 means "no such limit".
+      namesSize += entryDirectorySize(context.listing.name.length);
+      if (dircount > 0 && entries > 0 && namesSize > dircount) return false;
+      entries += 1;
+      return addEntryPlus(call, context, dir, dirInode, start, maxcount);
+    };
+  });
+}
+
+interface Place {
   readonly dir: OpenFile | VolumeFailure;
   readonly cookie: bigint;
   readonly verifier: Uint8Array;
 }
 
 /** Reads the first three arguments, the same for both. */
-export function readPlace(call: NfsCall): ListingPlace {
-  const { r, service, caller } = call;
-  let dir = service.diskSet.resolveHandle(nfs_fh3.decode(r));
+function readPlace({ r, caller }: RpcCall, { diskSet }: NfsContext): Place {
+  let dir = diskSet.resolveHandle(nfs_fh3.decode(r));
   if (typeof dir !== 'string' && !caller.allowed(dir.tree)) dir = 'accessDenied';
   const cookie = r.u64();
   return { dir, cookie, verifier: r.opaqueFixed(NFS3_COOKIEVERFSIZE) };
 }
 
-/** Positions `reader` at the entry after the cookie. null: ready; the thread is the user, volume.stat the directory's. */
-export function startListing(call: NfsCall, dir: OpenFile, place: ListingPlace): VolumeFailure | null {
-  const { diskSet } = call.service;
+function cookieVerifier(volume: Volume): Uint8Array {
+  return volume.uuid.subarray(0, NFS3_COOKIEVERFSIZE);
+}
+
+function list(
+  call: RpcCall,
+  context: NfsContext,
+  place: Place,
+  entries: (dir: OpenFile, dirInode: bigint) => AddEntry,
+): Outcome {
+  const { w } = call;
+  const { listing } = context;
+  const { dir } = place;
+  if (typeof dir === 'string') return failedWithAttributes(call, context, dir, null);
+  const refused = start(call, context, dir, place);
+  if (refused !== null) return failedWithAttributes(call, context, refused, dir);
   const { volume } = dir;
-  const fd = openDirectory(call, dir);
-  if (typeof fd === 'string') return fd;
-  if (place.cookie !== 0n && !sameBytes(place.verifier, cookieVerifier(volume))) return 'badCookie';
-  become(call.caller.identity(dir.tree));
-  const permitted = accessOf(dir.pathFd, R_OK);
-  if (permitted < 0) return volume.failure('faccessat2', permitted);
-  const started = reader.start(fd, place.cookie);
-  if (started < 0) return volume.failure('lseek', started, volume.stat.inode);
+  const { inode } = volume.stat;
+  const add = entries(dir, inode);
+  const begin = w.position;
+  w.u32(NFS3_OK);
+  const counted = w.position;
+  encodePostOp(w, volume.stat, volume);
+  w.opaqueFixed(cookieVerifier(volume));
+  for (let isAny = false; ; ) {
+    const result = listing.next();
+    if (result < 0) {
+      w.position = begin;
+      return failedWithAttributes(call, context, volume.failure('getdents64', result, inode), dir);
+    }
+    if (result === 0) {
+      endListing(w, true);
+      return NFS3_OK;
+    }
+    // FilerPair's own directory is not the client's business.
+    if (dir.key === volume.rootKey && isPrivateName(listing.name)) continue;
+    if (add(counted)) {
+      isAny = true;
+      continue;
+    }
+    if (isAny) {
+      endListing(w, false);
+      return NFS3_OK;
+    }
+    // RFC 1813 §3.3.16: NFS3ERR_TOOSMALL when not even one entry fits.
+    w.position = begin;
+    return failedWithAttributes(call, context, 'tooSmall', dir);
+  }
+}
+
+/** Positions the listing at the entry after the cookie. null: ready; volume.stat is the directory's. */
+function start(
+  call: RpcCall,
+  { diskSet, listing }: NfsContext,
+  dir: OpenFile,
+  { cookie, verifier }: Place,
+): VolumeFailure | null {
+  const { volume } = dir;
   const status = diskSet.attributes(dir, volume.stat);
-  return status === 'ok' ? null : status;
-}
-
-function openDirectory(call: NfsCall, dir: OpenFile): number | VolumeFailure {
-  const { diskSet } = call.service;
-  const status = diskSet.attributes(dir, dir.volume.stat);
   if (status !== 'ok') return status;
-  if (dir.volume.stat.type !== S_IFDIR) return 'notDirectory';
+  if (volume.stat.type !== S_IFDIR) return 'notDirectory';
   const fd = diskSet.table.readFd(dir);
-  return fd < 0 ? failureOfResult(fd) : fd;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return a.length === b.length;
-}
-
-/** FilerPair's own directory is not the client's business. */
-export function isHidden(dir: OpenFile): boolean {
-  return dir.key === dir.volume.rootKey && isPrivateName(reader.name);
+  if (fd < 0) return failureOfResult(fd);
+  if (cookie !== 0n && Buffer.compare(verifier, cookieVerifier(volume)) !== 0) return 'badCookie';
+  const permitted = asUser(call.caller.identity(dir.tree), () => accessOf(dir.pathFd, R_OK));
+  if (permitted < 0) return volume.failure('faccessat2', permitted);
+  const started = listing.start(fd, cookie);
+  if (started < 0) return volume.failure('lseek', started, volume.stat.inode);
+  const after = diskSet.attributes(dir, volume.stat);
+  return after === 'ok' ? null : after;
 }
 
 /**
- * The fileid to show for the reader's entry: the entry's own, but for `..` of an export's own directory that
+ * The fileid to show for the current entry: the entry's own, but for `..` of an export's own directory that
  * directory's, as there is nothing above it for a client.
  */
-export function shownInode(dir: OpenFile, dirInode: bigint): bigint {
-  return dir.key === dir.tree.rootKey && isDotDot(reader.name) ? dirInode : reader.inode;
+function shownInode({ listing }: NfsContext, dir: OpenFile, dirInode: bigint): bigint {
+  return dir.key === dir.tree.rootKey && isDotDot(listing.name) ? dirInode : listing.inode;
+}
+
+/** The current entry with attributes and handle, where they are to be had; false if it does not fit. */
+function addEntryPlus(
+  call: RpcCall,
+  context: NfsContext,
+  dir: OpenFile,
+  dirInode: bigint,
+  start: number,
+  maxcount: number,
+): boolean {
+  const { w, caller } = call;
+  const { diskSet, stat, listing } = context;
+  const { name } = listing;
+  const user = caller.identity(dir.tree);
+  // A failure without permission to search, or if the entry has just gone: the client will ask for it if it needs it.
+  const file = diskSet.lookup(dir, name, user);
+  // By name where the file is not open yet: cheaper than to open it, and no client may ever ask for it.
+  const byName = (): boolean => stat.ofName(dir.pathFd, name) === 0 && stat.nlink > 0;
+  const known =
+    typeof file !== 'string' &&
+    (file.pathFd >= 0 || isDot(name) || isDotDot(name)
+      ? diskSet.attributes(file, stat) === 'ok'
+      : asUser(user, byName));
+  const handle = known ? file.handle : null;
+  const size = entryplus3Size(name.length, known, handle === null ? null : handle.length);
+  if (w.position - start + size + LISTING_END_SIZE > maxcount) return false;
+  encodeEntry3(w, shownInode(context, dir, dirInode), name, listing.cookieNext);
+  encodePostOp(w, known ? stat : null, dir.volume);
+  w.u32(handle === null ? 0 : 1);
+  if (handle !== null) w.opaque(handle);
+  return true;
 }

@@ -26,7 +26,7 @@ import type { OperationStep } from '../storage/duplicate-requests/operation-step
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { journalFiles } from '../storage/journal/journal.ts';
 import { become, type Identity, identityCanChange, SERVER_IDENTITY } from '../system/thread-identity.ts';
-import { type Answer, ServedVolume, statusOf } from './served-volume.fixture.ts';
+import { type Answer, changed, ServedVolume, statusOf } from './served-volume.fixture.ts';
 
 type Procedure =
   | 'SETATTR'
@@ -315,7 +315,7 @@ export class Neighbours {
 
   #submit({ procedure, args, key, user }: Call): Promise<Answer> {
     const operation = this.#served.make(procedure, args, key, user);
-    if (!this.#carefully) operation.reliesOn = () => [];
+    if (!this.#carefully) changed(operation, (check) => ({ ...check, reliesOn: [] }));
     return this.#served.submit(operation);
   }
 

@@ -2,13 +2,11 @@
  * What CREATE, MKDIR, SYMLINK and MKNOD share (RFC 1813 §3.3.8 to §3.3.11): a new name in a directory, its
  * attributes, and one shape of results.
  *
- * Evidence: the name was absent. If it is there after a crash, with the right type, it was made by this operation:
+ * State before: the name was absent. If it is there after a crash, with the right type, it was made by this operation:
  * no other one for the same name could begin before this one was answered.
  */
-
-import { constants } from 'node:os';
-import { NFS3_OK } from '../../protocol/nfs3.ts';
-import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { type diropargs3, NFS3_OK, type nfsproc3Name, type sattr3 } from '../../protocol/nfs3.ts';
+import type { Xdr } from '../../protocol/xdr-types.ts';
 import { failureOfResult, type VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { effectiveUser } from '../storage/files/permissions.ts';
@@ -19,218 +17,173 @@ import {
   remainingChanges,
 } from '../storage/files/set-attributes.ts';
 import type { FlushSet } from '../storage/flush/flush-set.ts';
-import { isDot, isDotDot } from '../storage/names/names.ts';
 import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
-import { S_IFDIR, S_IFREG } from '../system/statx.ts';
+import { S_IFDIR, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import type { SystemCall } from '../system/system-calls.ts';
-import { become } from '../system/thread-identity.ts';
-import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import type { UserOf } from './call.ts';
-import {
-  directoryAttributes,
-  directoryAttributesNow,
-  directoryStat,
-  forgetDirectoryAttributes,
-} from './directory-attributes.ts';
-import { Operation, type OperationRequest, out } from './operation.ts';
+import { asUser } from '../system/thread-identity.ts';
+import { encodePostOp } from './attributes.ts';
+import { lookUpEntry } from './entry-lookup.ts';
+import type { JournaledProcedure, Target } from './journaled-procedure.ts';
+import { changesOfSattr } from './sattr.ts';
 
-const { ENOENT } = constants.errno;
+/** What is to be made. */
+export interface NewEntry {
+  /** S_IF... */
+  readonly type: number;
+  /** Permissions that it is born with. */
+  readonly mode: number;
+  /** Attributes that the making call can't give. */
+  readonly attributes: AttributeChanges;
+}
 
-const before = new BeforeAttributes();
+/** A name for what is made is taken, whatever it stands for. */
+export const DOTS_EXIST = (): VolumeFailure => 'exists';
 
-/** What examine() found under the name. */
-export type Found = OpenFile | 'absent' | VolumeFailure;
+/** modeDefault: where the client leaves it to the server. `size`: null where the object has none to set. */
+export function newEntry(type: number, sattr: Readonly<sattr3>, modeDefault: number): NewEntry {
+  const given = changesOfSattr(sattr);
+  const attributes = { ...given, mode: null, size: null };
+  return { type, mode: (given.mode ?? modeDefault) & 0o7777, attributes };
+}
 
-export abstract class NewEntry extends Operation {
-  /** Set by the subclass's constructor. */
-  protected dirHandle!: Uint8Array;
-  protected name!: Uint8Array;
-  protected dir: OpenFile | null = null;
-  /** By conflictKeys(), for the examine() that follows. */
-  protected found: Found | null = null;
-
-  constructor(request: OperationRequest) {
-    super(request);
-  }
-
-  /** S_IF... of what is made. */
-  protected abstract get type(): number;
-  /** Makes the entry as the user, who the thread already is. 0 and more: made. Negative: -errno. */
-  protected abstract make(dirFd: number): number;
+interface Kind<Args> {
+  readonly name: nfsproc3Name;
+  readonly args: Xdr<Args>;
+  readonly entryOf: (args: Args) => NewEntry | VolumeFailure;
   /** The system call of make(). */
-  protected abstract readonly makingCall: SystemCall;
-  /** Attributes that the call of make() can't give. */
-  protected abstract get attributes(): AttributeChanges;
+  readonly call: SystemCall;
+  /** Makes the entry. Negative: -errno. */
+  readonly make: (on: Target, dirFd: number, args: Args, entry: NewEntry) => number;
+}
 
-  override get grows(): boolean {
-    return true;
+export function newEntryProcedure<Args extends { readonly where: diropargs3 }>(
+  kind: Kind<Args>,
+): JournaledProcedure<Args, NewEntry> {
+  return {
+    name: kind.name,
+    args: kind.args,
+    handles: ({ where }) => [where.dir],
+    attributes: ['wcc'],
+    check: (on, args) => {
+      const dir = on.files[0]!;
+      const { name } = args.where;
+      const keys = [on.nameKey(dir, name)];
+      const reliesOn = on.relyingOn(dir);
+      const entry = kind.entryOf(args);
+      if (typeof entry === 'string') return on.refused(keys, reliesOn, entry);
+      const found = lookUpEntry(on, 0, name, DOTS_EXIST);
+      if (found === 'absent') return on.planned(keys, reliesOn, entry);
+      return on.refused(keys, reliesOn, found === 'found' ? 'exists' : found);
+    },
+    needsSpace: () => true,
+    truncation: () => null,
+    encodePreState: () => {},
+    apply: (on, args, entry, flushes) => {
+      const make = (dirFd: number): number => kind.make(on, dirFd, args, entry);
+      const made = makeEntry(on, kind.call, make, flushes);
+      if (typeof made === 'string') return on.failed(made);
+      return completeEntry(on, args.where.name, entry, find(on, args.where.name), null, flushes);
+    },
+    recover: (on, args, _preState, flushes) => {
+      const entry = kind.entryOf(args);
+      return typeof entry === 'string' ? null : recoverEntry(on, args.where.name, entry, flushes);
+    },
+  };
+}
+
+function find(on: Target, name: Uint8Array): OpenFile | VolumeFailure {
+  return on.context.diskSet.lookup(on.files[0]!, name, on.user);
+}
+
+/** What `make` returns, or why nothing was made. */
+export function makeEntry(
+  on: Target,
+  call: SystemCall,
+  make: (dirFd: number) => number,
+  flushes: FlushSet,
+): number | VolumeFailure {
+  const dir = on.files[0]!;
+  const dirFd = on.context.diskSet.pathFd(dir);
+  if (dirFd < 0) return failureOfResult(dirFd);
+  const made = asUser(on.user, () => make(dirFd));
+  if (made < 0) return on.volume.failure(call, made);
+  flushes.add(dir);
+  on.step('duringExecution');
+  return made;
+}
+
+/** What was under the name is this operation's work if its type is: completes it. null: it was not begun. */
+export function recoverEntry(
+  on: Target,
+  name: Uint8Array,
+  entry: NewEntry,
+  flushes: FlushSet,
+): Uint8Array | null {
+  const { diskSet } = on.context;
+  const { stat, identity } = on.volume;
+  const dir = on.files[0]!;
+  const found = lookUpEntry(on, 0, name, DOTS_EXIST);
+  on.context.forgetBefore();
+  if (found !== 'found') return null;
+  const file = diskSet.table.ofIdentity(dir.tree, identity);
+  if (diskSet.attributes(file, stat) !== 'ok' || stat.type !== entry.type) return null;
+  flushes.add(dir);
+  return completeEntry(on, name, entry, find(on, name), stat, flushes);
+}
+
+/** Gives what was made its attributes. `interrupted`: as they are, where that was begun before a crash. The results. */
+export function completeEntry(
+  on: Target,
+  name: Uint8Array,
+  { type, attributes }: NewEntry,
+  file: OpenFile | VolumeFailure,
+  interrupted: StatBuffer | null,
+  flushes: FlushSet,
+): Uint8Array {
+  if (typeof file === 'string') return on.failed(file);
+  const { volume, user, context } = on;
+  // Only root may give files away (as with every NFS server).
+  const mayGive = effectiveUser(user).uid === 0;
+  const changes: AttributeChanges = mayGive ? attributes : { ...attributes, uid: null, gid: null };
+  const isLate = !changesNothing(changes);
+  if (isLate || !volume.orderedMetadata) {
+    if (type === S_IFREG || type === S_IFDIR) flushes.add(file);
+    else flushes.addAll();
   }
+  if (!isLate) return created(on, file);
+  on.createdKey = file.key;
+  const between = (): void => on.step('duringExecution');
+  const missing = interrupted === null ? changes : remainingChanges(changes, interrupted);
+  const failure = applyAttributeChanges(context.diskSet, file, missing, user, type, between);
+  if (failure === null) return created(on, file);
+  undo(on, name, type);
+  return on.failed(failure);
+}
 
-  protected bindFiles(userOf: UserOf): VolumeFailure | null {
-    const dir = this.bindFile(this.dirHandle, userOf);
-    this.dir = typeof dir === 'string' ? null : dir;
-    return typeof dir === 'string' ? dir : null;
-  }
+/** It was made, but may not be what was asked for (a quota, say): the client must not find half of it. */
+function undo(on: Target, name: Uint8Array, type: number): void {
+  const { volume, context } = on;
+  const { identity, gate } = volume;
+  const dir = on.files[0]!;
+  const dirFd = context.diskSet.pathFd(dir);
+  if (volume.failed || dirFd < 0) return;
+  asUser(on.user, () => {
+    if (identity.ofName(dirFd, name) < 0) return;
+    const unlink = (): number => unlinkAt(gate, dirFd, name, type === S_IFDIR ? AT_REMOVEDIR : 0);
+    const result = context.diskSet.losingName(dir, name, identity, unlink);
+    if (result < 0) volume.noted('unlinkat', result);
+  });
+}
 
-  conflictKeys(): readonly string[] {
-    return [this.nameKey(this.dir!, this.name)];
-  }
-
-  protected directories(): readonly string[] {
-    return [this.dir!.key];
-  }
-
-  examine(): boolean {
-    const found = this.found ?? this.look();
-    this.found = null;
-    if (found === 'absent') return true;
-    return typeof found === 'string' ? this.refuseExamined(found) : this.examineExisting(found);
-  }
-
-  /** There is something of this name. true: go on all the same (then evidence and execute are overridden). */
-  protected examineExisting(_file: OpenFile): boolean {
-    return this.refuseExamined('exists');
-  }
-
-  /** As the user: who may not search the directory learns nothing. Leaves `before` filled. */
-  protected look(): Found {
-    const dir = this.dir!;
-    const { diskSet } = this.request.service;
-    before.forget();
-    const status = directoryAttributes(diskSet, dir);
-    if (status !== 'ok') return status;
-    before.take(directoryStat);
-    if (directoryStat.type !== S_IFDIR) return 'notDirectory';
-    const refused = diskSet.checkChangeableName(dir, this.name);
-    if (refused !== null) return refused;
-    if (isDot(this.name) || isDotDot(this.name)) return 'exists';
-    become(this.user);
-    const result = this.volume.identity.ofName(dir.pathFd, this.name);
-    if (result === -ENOENT) return 'absent';
-    if (result < 0) return this.volume.failure(this.volume.identity.call, result);
-    return diskSet.table.ofIdentity(dir.tree, this.volume.identity);
-  }
-
-  protected evidence(_w: XdrWriter): void {}
-
-  execute(flushes: FlushSet): void {
-    const dir = this.dir!;
-    const dirFd = this.beginExecution();
-    if (dirFd < 0) {
-      this.fail(failureOfResult(dirFd));
-      return;
-    }
-    become(this.user);
-    const made = this.make(dirFd);
-    if (made < 0) {
-      this.fail(this.volume.failure(this.makingCall, made));
-      return;
-    }
-    flushes.add(dir);
-    this.step('duringExecution');
-    this.#finish(flushes, made, (changes) => changes);
-  }
-
-  /** The directory's descriptor or -errno; `before` holds its attributes at this moment. */
-  protected beginExecution(): number {
-    before.forget();
-    const status = directoryAttributes(this.request.service.diskSet, this.dir!);
-    if (status === 'ok') before.take(directoryStat);
-    forgetDirectoryAttributes();
-    return this.request.service.diskSet.pathFd(this.dir!);
-  }
-
-  /** Finds what is under the name now, completes its attributes (`missing`: of all of them), sets the results. */
-  #finish(flushes: FlushSet, made: number, missing: (changes: AttributeChanges) => AttributeChanges): void {
-    const file = this.find(made);
-    if (typeof file === 'string') {
-      this.fail(file);
-      return;
-    }
-    const failure = this.#complete(file, flushes, missing);
-    if (failure === null) {
-      this.succeed(file);
-      return;
-    }
-    this.#undo();
-    this.fail(failure);
-  }
-
-  /** It was made, but may not be what was asked for (a quota, say): the client must not find half of it. */
-  #undo(): void {
-    const { diskSet } = this.request.service;
-    const dirFd = diskSet.pathFd(this.dir!);
-    if (this.volume.failed || dirFd < 0) return;
-    become(this.user);
-    const { identity } = this.volume;
-    if (identity.ofName(dirFd, this.name) < 0) return;
-    const flags = this.type === S_IFDIR ? AT_REMOVEDIR : 0;
-    const unlink = (): number => unlinkAt(this.volume.gate, dirFd, this.name, flags);
-    const result = diskSet.losingName(this.dir!, this.name, identity, unlink);
-    if (result < 0) this.volume.noted('unlinkat', result);
-  }
-
-  /** What make() has made; it returned `made`, -1 if it was made before a crash. */
-  protected find(_made: number): OpenFile | VolumeFailure {
-    return this.request.service.diskSet.lookup(this.dir!, this.name, this.user);
-  }
-
-  /** Attributes that the entry was not born with. Only root may give files away (as with every NFS server). */
-  #complete(
-    file: OpenFile,
-    flushes: FlushSet,
-    missing: (changes: AttributeChanges) => AttributeChanges,
-  ): VolumeFailure | null {
-    const { type } = this;
-    const wanted = this.attributes;
-    const mayGive = effectiveUser(this.user).uid === 0;
-    const changes: AttributeChanges = mayGive ? wanted : { ...wanted, uid: null, gid: null };
-    const flushable = type === S_IFREG || type === S_IFDIR;
-    const late = !changesNothing(changes);
-    if (late || !this.volume.orderedMetadata) {
-      if (flushable) flushes.add(file);
-      else flushes.addAll();
-    }
-    if (!late) return null;
-    this.madeKey = file.key;
-    const between = (): void => this.step('duringExecution');
-    const { diskSet } = this.request.service;
-    return applyAttributeChanges(diskSet, file, missing(changes), this.user, type, between);
-  }
-
-  recover(_evidence: XdrReader, flushes: FlushSet): boolean {
-    const found = this.look();
-    before.forget();
-    if (typeof found === 'string') return false;
-    const { stat } = this.volume;
-    if (this.request.service.diskSet.attributes(found, stat) !== 'ok' || stat.type !== this.type)
-      return false;
-    flushes.add(this.dir!);
-    this.#finish(flushes, -1, (changes) => remainingChanges(changes, stat));
-    return true;
-  }
-
-  /** diropok: the new object's handle and attributes, and the directory's wcc_data. */
-  protected succeed(file: OpenFile): void {
-    const { diskSet } = this.request.service;
-    const { stat } = this.volume;
-    out.reset();
-    out.u32(NFS3_OK);
-    out.u32(1);
-    out.opaque(file.handle);
-    const known = diskSet.attributes(file, stat) === 'ok';
-    encodePostOp(out, known ? stat : null, this.volume);
-    before.encode(out);
-    const found = directoryAttributesNow(diskSet, this.dir!) === 'ok';
-    encodePostOp(out, found ? directoryStat : null, this.volume);
-    this.takeResults();
-  }
-
-  protected forgetBefore(): void {
-    before.forget();
-  }
-
-  protected fail(failure: VolumeFailure): void {
-    this.failWithWcc(failure, before, this.dir);
-  }
+/** diropok: the object's handle and attributes, and the directory's wcc_data. */
+export function created(on: Target, file: OpenFile): Uint8Array {
+  const { out, diskSet } = on.context;
+  const { stat } = on.volume;
+  out.reset();
+  out.u32(NFS3_OK);
+  out.u32(1);
+  out.opaque(file.handle);
+  encodePostOp(out, diskSet.attributes(file, stat) === 'ok' ? stat : null, on.volume);
+  on.encodeWcc(out, 0);
+  return on.taken();
 }

@@ -28,7 +28,7 @@ const table: Readonly<Record<VolumeFailure, nfsstat3_error>> = {
   badType: nfsstat3.NFS3ERR_BADTYPE,
   tooSmall: nfsstat3.NFS3ERR_TOOSMALL,
   tryLater: nfsstat3.NFS3ERR_JUKEBOX,
-  needsDisk: nfsstat3.NFS3ERR_JUKEBOX,
+  wouldBlock: nfsstat3.NFS3ERR_JUKEBOX,
 };
 
 export function nfsstat3Of(failure: VolumeFailure): nfsstat3_error {

@@ -1,23 +1,22 @@
 /** PATHCONF, RFC 1813 §3.3.20: what the volume's file system says of itself. */
 import { NFS3_OK } from '../../protocol/nfs3.ts';
+import type { Outcome, RpcCall } from '../rpc/rpc-program.ts';
 import { NAME_SIZE_MAX } from '../storage/names/names.ts';
 import { fileSystemInfo, linkCountMax } from '../system/file-system-info.ts';
 import { encodePostOp } from './attributes.ts';
-import { type NfsCall, type Outcome, readFile } from './call.ts';
-import { failedWithAttributes } from './failure.ts';
+import { failedWithAttributes, readFileWithAttributes } from './call.ts';
+import type { NfsContext } from './nfs-context.ts';
 
 const UNLIMITED = 0xffffffff;
 
-export function pathconf(call: NfsCall): Outcome {
-  const { w, r, service } = call;
-  const file = readFile(call);
-  r.expectEnd();
-  if (typeof file === 'string') return failedWithAttributes(call, file, null);
+export function pathconf(call: RpcCall, context: NfsContext): Outcome {
+  const { w } = call;
+  const file = readFileWithAttributes(call, context);
+  if (typeof file === 'number') return file;
   const { volume } = file;
-  const status = service.diskSet.attributes(file, volume.stat);
-  if (status !== 'ok') return failedWithAttributes(call, status, null);
   const info = fileSystemInfo(file.pathFd);
-  if (typeof info === 'number') return failedWithAttributes(call, volume.failure('fstatfs64', info), file);
+  if (typeof info === 'number')
+    return failedWithAttributes(call, context, volume.failure('fstatfs64', info), file);
   const links = linkCountMax(file.pathFd);
   w.u32(NFS3_OK);
   encodePostOp(w, volume.stat, volume);
@@ -28,5 +27,5 @@ export function pathconf(call: NfsCall): Outcome {
   w.bool(true);
   w.bool(false);
   w.bool(true);
-  return 'answered';
+  return NFS3_OK;
 }

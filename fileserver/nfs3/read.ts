@@ -5,54 +5,57 @@
 import { constants } from 'node:os';
 import { NFS3_IO_SIZE_MAX, NFS3_OK, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { LATER, type Outcome, type RpcCall } from '../rpc/rpc-program.ts';
 import { failureOfResult, type VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { couldRead, mayRead, mayStillRead, rememberReadable } from '../storage/files/permissions.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { OFFSET_MAX, type Offset, readCachedInto, readInto } from '../system/file-calls.ts';
-import { addressOf } from '../system/native-buffer.ts';
 import { S_IFDIR, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import { encodeAttributes, encodePostOp } from './attributes.ts';
-import { contained, type NfsCall, type Outcome, readFile } from './call.ts';
-import { failedWithAttributes } from './failure.ts';
+import { failedWithAttributes, readFile } from './call.ts';
+import type { NfsContext } from './nfs-context.ts';
 import { nfsstat3Of } from './nfs-status.ts';
 
 const { EAGAIN, EOPNOTSUPP } = constants.errno;
 /** Bytes around the data in a reply, with room to spare. */
 const AROUND_DATA = 256;
 
-export function read(call: NfsCall): Outcome {
+export function read(call: RpcCall, context: NfsContext): Outcome {
   const { w, r } = call;
-  const file = readFile(call);
+  const file = readFile(call, context);
   const offset = r.u64Exact();
   const count = countFrom(offset, Math.min(r.u32(), NFS3_IO_SIZE_MAX));
   r.expectEnd();
-  if (typeof file === 'string') return failedWithAttributes(call, file, null);
-  const unopened = open(call, file);
-  if (unopened !== null) return failedWithAttributes(call, unopened, unopened === 'stale' ? null : file);
+  if (typeof file === 'string') return failedWithAttributes(call, context, file, null);
+  const unopened = open(context, file);
+  if (unopened !== null)
+    return failedWithAttributes(call, context, unopened, unopened === 'stale' ? null : file);
   const { volume } = file;
   // Where he could read a moment ago it is looked at afterwards, with attributes that are read anyway.
   const user = call.caller.identity(file.tree);
   const could = couldRead(file, user);
   const askedAtMs = could ? 0 : Date.now();
   const permitted = could ? 'ok' : mayRead(file, user, volume.stat);
-  if (permitted !== 'ok') return failedWithAttributes(call, permitted, file);
+  if (permitted !== 'ok') return failedWithAttributes(call, context, permitted, file);
   const at = reserve(w, count);
   // As Linux' server has it: no file is that long, so this is behind its end.
   const beyond = offset > OFFSET_MAX;
-  const got = beyond ? 0 : readNow(file, addressIn(w, at), count, offset);
-  const status = call.service.diskSet.attributes(file, volume.stat);
-  if (status !== 'ok') return failedWithAttributes(call, status, null);
+  const got = beyond ? 0 : readNow(file, context.addressIn(w, at), count, offset);
+  const status = context.diskSet.attributes(file, volume.stat);
+  if (status !== 'ok') return failedWithAttributes(call, context, status, null);
   if (could) {
     const refused = mayStillRead(file, user, volume.stat);
-    if (refused !== 'ok') return failedWithAttributes(call, refused, file);
+    if (refused !== 'ok') return failedWithAttributes(call, context, refused, file);
   } else rememberReadable(file, user, volume.stat, askedAtMs);
-  if (got === -EAGAIN) return readLater(call, file, count, offset);
-  if (got < 0) return failedWithAttributes(call, volume.failure('preadv2', got, volume.stat.inode), file);
+  if (got === -EAGAIN) return readLater(call, context, file, count, offset);
+  if (got < 0)
+    return failedWithAttributes(call, context, volume.failure('preadv2', got, volume.stat.inode), file);
   const atEnd = beyond || reaches(offset, got, volume.stat);
-  if (got < count && !atEnd) return readLater(call, file, count, offset);
+  if (got < count && !atEnd) return readLater(call, context, file, count, offset);
   complete(w, volume.stat, volume, got, atEnd);
-  return 'answered';
+  call.byteCount = got;
+  return NFS3_OK;
 }
 
 /** The kernel refuses to look beyond OFFSET_MAX. */
@@ -74,28 +77,37 @@ function readNow(file: OpenFile, address: number, count: number, offset: Offset)
   return volume.isInMemory ? readInto(openFd(file), address, count, offset) : -EAGAIN;
 }
 
-function readLater(call: NfsCall, file: OpenFile, count: number, offset: Offset): Outcome {
+function readLater(
+  call: RpcCall,
+  context: NfsContext,
+  file: OpenFile,
+  count: number,
+  offset: Offset,
+): Outcome {
   const { volume } = file;
-  const { diskSet } = call.service;
-  const answer = call.answerLater();
+  const { diskSet } = context;
+  const reply = call.answerLater();
   const w = new XdrWriter(count + AROUND_DATA);
   const at = reserve(w, count);
   diskSet.table.pin(file);
   const completeLater = (got: number): void => {
     diskSet.table.unpin(file);
-    const status = diskSet.attributes(file, volume.stat);
-    if (got >= 0 && status === 'ok') complete(w, volume.stat, volume, got, reaches(offset, got, volume.stat));
-    else {
-      const inode = status === 'ok' ? volume.stat.inode : null;
-      w.u32(nfsstat3Of(got < 0 ? volume.failure('read', got, inode) : (status as VolumeFailure)));
-      encodePostOp(w, status === 'ok' ? volume.stat : null, volume);
+    const known = diskSet.attributes(file, volume.stat);
+    if (got >= 0 && known === 'ok') {
+      complete(w, volume.stat, volume, got, reaches(offset, got, volume.stat));
+      reply(w.written(), NFS3_OK, got);
+      return;
     }
-    answer(w.written());
+    const inode = known === 'ok' ? volume.stat.inode : null;
+    const status = nfsstat3Of(got < 0 ? volume.failure('read', got, inode) : (known as VolumeFailure));
+    w.u32(status);
+    encodePostOp(w, known === 'ok' ? volume.stat : null, volume);
+    reply(w.written(), status, 0);
   };
   volume.coldReads.read(openFd(file), w.bytes, at, count, offset, (got) =>
-    contained(call.service, answer, () => completeLater(got)),
+    context.contained(reply, () => completeLater(got)),
   );
-  return 'later';
+  return LATER;
 }
 
 /** Is what was read from `offset` on the last of the file? */
@@ -110,9 +122,8 @@ function openFd(file: OpenFile): number {
 }
 
 /** Opens the file, if it is one. */
-function open(call: NfsCall, file: OpenFile): VolumeFailure | null {
+function open({ diskSet }: NfsContext, file: OpenFile): VolumeFailure | null {
   const { volume } = file;
-  const { diskSet } = call.service;
   if (file.writeFd < 0 && file.readFd < 0) {
     const status = diskSet.attributes(file, volume.stat);
     if (status !== 'ok') return status;
@@ -125,18 +136,6 @@ function open(call: NfsCall, file: OpenFile): VolumeFailure | null {
   if (pathFd < 0) return failureOfResult(pathFd);
   const fd = diskSet.table.readFd(file);
   return fd < 0 ? failureOfResult(fd) : null;
-}
-
-/** The address of the writer's buffer, asked of the engine only when the buffer is another one. */
-let knownBytes: Uint8Array | null = null;
-let knownAddress = 0;
-
-function addressIn(w: XdrWriter, at: number): number {
-  if (w.bytes !== knownBytes) {
-    knownBytes = w.bytes;
-    knownAddress = addressOf(w.bytes);
-  }
-  return knownAddress + at;
 }
 
 /** Bytes of READ3resok in front of the data, with attributes: status, attributes, count, eof, length. */

@@ -37,7 +37,7 @@ function results(status: number, count = 0): Uint8Array {
 
 function end(writes: RecentWrites, xid: number, sum: number, status: number, count?: number): void {
   const bytes = results(status, count);
-  writes.executed(arrived(xid, sum), bytes, 0, bytes.length);
+  writes.executed(arrived(xid, sum), status, bytes, bytes.length);
 }
 
 test('a WRITE is known by its XID and its sum, with what it was answered', () => {
@@ -77,15 +77,18 @@ test('copies of one that is running are told once', () => {
   const told: number[] = [];
   writes.join(at, () => told.push(1));
   writes.join(at, () => told.push(2));
-  for (const copy of writes.ended(arrived(7, 100), results(NFS3_OK, 1))) copy(null);
+  for (const copy of writes.ended(arrived(7, 100), NFS3_OK, results(NFS3_OK, 1))) copy(null, 0, 0);
   expect(writes.isRunning(at)).toBe(false);
-  for (const copy of writes.ended(arrived(7, 100), results(NFS3_OK, 1))) copy(null);
+  for (const copy of writes.ended(arrived(7, 100), NFS3_OK, results(NFS3_OK, 1))) copy(null, 0, 0);
   expect(told).toEqual([1, 2]);
 });
 
 test.each([
   ['was not executed', (writes: RecentWrites) => writes.forget(arrived(7, 100))],
-  ['is to be sent again', (writes: RecentWrites) => writes.ended(arrived(7, 100), results(NFS3ERR_JUKEBOX))],
+  [
+    'is to be sent again',
+    (writes: RecentWrites) => writes.ended(arrived(7, 100), NFS3ERR_JUKEBOX, results(NFS3ERR_JUKEBOX)),
+  ],
 ])('copies of one that %s are told with it, and the next is executed', (_what, end) => {
   const writes = new RecentWrites();
   writes.begin(arrived(7, 100));
@@ -109,7 +112,7 @@ test.each<[string, boolean, Partial<Origin>, boolean]>([
   expect(writes.find(again) >= 0).toBe(isCopy);
   // Each is one of its own from then on.
   const bytes = results(NFS3ERR_NOSPC);
-  if (!isCopy) writes.executed(again, bytes, 0, bytes.length);
+  if (!isCopy) writes.executed(again, NFS3ERR_NOSPC, bytes, bytes.length);
   expect(writes.statusAt(writes.find(arrived(7, 100)))).toBe(NFS3_OK);
 });
 
@@ -120,8 +123,8 @@ test('copies of one that is running are not told what another one was that looks
   const told: string[] = [];
   writes.join(writes.find(arrived(7, 100)), () => told.push('first'));
   writes.begin(other);
-  expect(writes.ended(other, results(NFS3_OK, 1))).toEqual([]);
-  for (const copy of writes.ended(arrived(7, 100), results(NFS3_OK, 1))) copy(null);
+  expect(writes.ended(other, NFS3_OK, results(NFS3_OK, 1))).toEqual([]);
+  for (const copy of writes.ended(arrived(7, 100), NFS3_OK, results(NFS3_OK, 1))) copy(null, 0, 0);
   expect(told).toEqual(['first']);
 });
 
@@ -148,7 +151,7 @@ test('one that is running makes room for nobody', () => {
   );
   expect(running).toHaveLength(4096 * 4);
   // Those that found no room are not kept, and end all the same.
-  for (let xid = 0; xid < 50_000; xid++) writes.ended(arrived(xid, 1), results(NFS3_OK));
+  for (let xid = 0; xid < 50_000; xid++) writes.ended(arrived(xid, 1), NFS3_OK, results(NFS3_OK));
   expect(running.every((at) => !writes.isRunning(at))).toBe(true);
 });
 

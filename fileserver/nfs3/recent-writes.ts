@@ -25,7 +25,7 @@ import { randomBytes } from 'node:crypto';
 import { NFS3_OK, NFS3ERR_JUKEBOX } from '../../protocol/nfs3.ts';
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Sender } from '../callers/origin.ts';
-import type { AnswerListener } from '../storage/duplicate-requests/reply-cache.ts';
+import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
 
 /** WRITEs kept: sets of XIDs, a power of two, and so many of each set. The oldest of a set makes room. */
 const SETS = 4096;
@@ -75,7 +75,7 @@ export class RecentWrites {
   /** Which of a set makes room next. */
   readonly #turns: Uint8Array;
   /** Copies of those that are running, by place. */
-  readonly #joined = new Map<number, AnswerListener[]>();
+  readonly #joined = new Map<number, ReplyListener[]>();
 
   constructor() {
     this.#secret = randomBytes(4).readUInt32LE();
@@ -133,7 +133,7 @@ export class RecentWrites {
   }
 
   /** What find() said is running: the listener is told with the first copy. */
-  join(at: number, listener: AnswerListener): void {
+  join(at: number, listener: ReplyListener): void {
     const listeners = this.#joined.get(at);
     if (listeners === undefined) this.#joined.set(at, [listener]);
     else listeners.push(listener);
@@ -143,17 +143,15 @@ export class RecentWrites {
     return this.#outcome(at) === RUNNING;
   }
 
-  /** What find() has not found was executed at once: its results are bytes[start .. end), and are about to be answered. */
-  executed(arrived: Arrived, bytes: Uint8Array, start: number, end: number): void {
-    const status = wordAt(bytes, start);
+  /** What find() has not found was executed at once: its results end at bytes[end), and are about to be answered. */
+  executed(arrived: Arrived, status: number, bytes: Uint8Array, end: number): void {
     // Sent again, as it asks its client to do, it is executed.
     if (status === NFS3ERR_JUKEBOX) return;
     this.#remember(this.#keep(arrived, DONE), status, bytes, end);
   }
 
   /** The same of what has begun. Returns who has joined it, and is to be told too. */
-  ended(arrived: Arrived, bytes: Uint8Array): readonly AnswerListener[] {
-    const status = wordAt(bytes, 0);
+  ended(arrived: Arrived, status: number, bytes: Uint8Array): readonly ReplyListener[] {
     if (status === NFS3ERR_JUKEBOX) return this.forget(arrived);
     const at = this.#placeOf(arrived);
     this.#remember(at, status, bytes, bytes.length);
@@ -161,13 +159,13 @@ export class RecentWrites {
   }
 
   /** What has begun was not executed: it counts as one that never came. Returns who has joined it. */
-  forget(arrived: Arrived): readonly AnswerListener[] {
+  forget(arrived: Arrived): readonly ReplyListener[] {
     const at = this.#placeOf(arrived);
     if (at >= 0) this.#marks[at * MARK_WORDS + OUTCOME] = EMPTY;
     return this.#joinedAt(at);
   }
 
-  #joinedAt(at: number): readonly AnswerListener[] {
+  #joinedAt(at: number): readonly ReplyListener[] {
     const listeners = this.#joined.get(at);
     if (listeners === undefined) return NOBODY;
     this.#joined.delete(at);
@@ -226,7 +224,7 @@ export class RecentWrites {
   }
 }
 
-const NOBODY: readonly AnswerListener[] = [];
+const NOBODY: readonly ReplyListener[] = [];
 
 /**
  * The first place of its set. Sets of 32 XIDs in a row lie together: what a WRITE needs from memory lies beside that of the one before,
@@ -240,8 +238,4 @@ function firstOf({ xid }: Arrived): number {
 /** Where in the records' bytes the results of one begin. */
 function keptAt(at: number): number {
   return (at * RECORD_WORDS + KEPT) * Int32Array.BYTES_PER_ELEMENT;
-}
-
-function wordAt(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }

@@ -23,8 +23,8 @@ import { FlushSet } from '../storage/flush/flush-set.ts';
 import { prepareVolume, Volume } from '../storage/volume/volume.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
-import type { Operation } from './operation.ts';
-import { ServedVolume, statusOf } from './served-volume.fixture.ts';
+import type { Request } from './journaled-procedure.ts';
+import { planOf, ServedVolume, statusOf } from './served-volume.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const nothing = nfs.SATTR3_NOTHING;
@@ -66,18 +66,16 @@ function operation<Name extends nfs.Nfs3Name>(
   name: Name,
   args: nfs.Nfs3Calls[Name]['args'],
   key = 'k',
-): Operation {
+): Request {
   const w = new XdrWriter();
   nfs.nfs3Procedures[name].args.encode(w, args);
   return served.make(nfs.nfsproc3[name], w.written().slice(), key.padEnd(16, '.'), SERVER_IDENTITY);
 }
 
 /** Its intent is all that its owner got done. */
-function recordIntent(of: Operation): void {
-  of.conflictKeys();
-  expect(of.examine()).toBe(true);
+function recordIntent(of: Request): void {
   const contents = { intents: () => [], replies: () => [] };
-  expect(served.volume.journal.append([], [of.intent()], contents)).toBe(0);
+  expect(served.volume.journal.append([], [planOf(of).intent()], contents)).toBe(0);
 }
 
 async function takeOver(): Promise<void> {
@@ -85,7 +83,7 @@ async function takeOver(): Promise<void> {
   await open();
 }
 
-const create = (name: string): Operation =>
+const create = (name: string): Request =>
   operation('CREATE', {
     where: { dir: file('').handle, name: bytes(name) },
     how: { mode: nfs.GUARDED, obj_attributes: { ...nothing, mode: 0o640 } },
@@ -99,7 +97,7 @@ test('CREATE: something else of that name was not made by it', async () => {
   expect(statusOf(await served.submit(create('new')))).toBe(nfs.NFS3ERR_EXIST);
 });
 
-const rename = (): Operation =>
+const rename = (): Request =>
   operation('RENAME', {
     from: { dir: file('').handle, name: bytes('old') },
     to: { dir: file('').handle, name: bytes('new') },
@@ -181,7 +179,7 @@ test('what the owner before answers after its journal was read is found', async 
 });
 
 /** Names of what is flushed before these operations are answered. */
-async function flushedBy(of: Operation, ordered: boolean): Promise<string[]> {
+async function flushedBy(of: Request, ordered: boolean): Promise<string[]> {
   Object.defineProperty(served.volume, 'orderedMetadata', { value: ordered, configurable: true });
   const added: OpenFile[] = [];
   const all = vi.spyOn(FlushSet.prototype, 'addAll');
@@ -225,7 +223,7 @@ const made = () =>
     attributes: { ...nothing, mode: 0o750 },
   });
 
-test.each<[string, () => Operation, string[], string[]]>([
+test.each<[string, () => Request, string[], string[]]>([
   ['CREATE', newIn({}), ['a'], ['a', 'a/new']],
   ['CREATE with attributes that come late', newIn({ size: 9 }), ['a', 'a/new'], ['a', 'a/new']],
   ['MKDIR', made, ['a'], ['a', 'a/new']],

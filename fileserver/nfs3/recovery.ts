@@ -7,8 +7,8 @@
  * is put aside: it is told, forgotten, and may be half executed. All others are settled, and the volume is served.
  */
 import { XdrReader } from '../../protocol/xdr.ts';
-import type { Settled } from '../storage/duplicate-requests/change-queue.ts';
-import { ReplyCache } from '../storage/duplicate-requests/reply-cache.ts';
+import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
+import type { Settled } from '../storage/duplicate-requests/operation-log.ts';
 import type { FileTable } from '../storage/files/file-table.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
 import type { Journal, JournalContents } from '../storage/journal/journal.ts';
@@ -26,8 +26,9 @@ import type { StoredAnswers } from '../storage/journal/stored-answers.ts';
 import { unshareRecords } from '../storage/volume/unshared-records.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { VolumeOpenError, withReserve } from '../storage/volume/volume.ts';
-import type { NfsService } from './call.ts';
-import { operations, type StepListener } from './change.ts';
+import { Request } from './journaled-procedure.ts';
+import type { NfsContext } from './nfs-context.ts';
+import { journaledProcedures } from './program.ts';
 
 export interface RecoverySummary {
   readonly answers: number;
@@ -44,11 +45,10 @@ export interface RecoverySummary {
  * that it was recorded with: exports may have changed since.
  */
 export async function recover(
-  service: NfsService,
+  context: NfsContext,
   volume: Volume,
   table: FileTable,
-  cache: ReplyCache,
-  onStep: StepListener,
+  cache: DuplicateRequestCache,
 ): Promise<RecoverySummary> {
   let found = volume.takeLeftBehind();
   let contents = restoreAnswers(found.answers, cache);
@@ -65,9 +65,9 @@ export async function recover(
   const flushes = new FlushSet(volume, table);
   let completed = 0;
   const putAside: string[] = [];
-  service.diskSet.asRecorded(() => {
+  context.diskSet.asRecorded(() => {
     for (const payload of intents) {
-      const settled = settleIntent(service, payload, flushes, onStep);
+      const settled = settleIntent(context, payload, flushes);
       if (settled.outcome === 'completed') {
         cache.complete(settled.key, settled.results);
         completed += 1;
@@ -102,12 +102,12 @@ function flushed(journal: Journal): Promise<void> {
 }
 
 /** Fills the cache, and says what it will hold as records, most of them as they were found. */
-function restoreAnswers(answers: StoredAnswers, cache: ReplyCache): JournalContents {
+function restoreAnswers(answers: StoredAnswers, cache: DuplicateRequestCache): JournalContents {
   cache.restore(answers);
   return {
     intents: () => [],
     *replies() {
-      for (const { key, results } of cache.answers()) yield payloadAround(key, results);
+      for (const { key, results } of cache.replies()) yield payloadAround(key, results);
     },
   };
 }
@@ -131,7 +131,7 @@ export function rehearseRecovery(): void {
   const segment = parseSegment(bytes, { sequence: 1, batch: 1, fresh: true });
   const { answers } = leftBehind([{ ...segment, bytes }]);
   builder.reset();
-  for (const payload of restoreAnswers(answers, new ReplyCache()).replies())
+  for (const payload of restoreAnswers(answers, new DuplicateRequestCache()).replies())
     builder.add(2, 1, RecordType.copiedReply, payload);
 }
 
@@ -139,30 +139,24 @@ export function rehearseRecovery(): void {
  * Looks at the file system whether the operation of an intent was executed; if so it is completed. Never throws. The queue
  * asks it too, of an operation that has thrown while it was executed.
  */
-export function settleIntent(
-  service: NfsService,
-  payload: Uint8Array,
-  flushes: FlushSet,
-  onStep: StepListener,
-): Settled {
+export function settleIntent(context: NfsContext, payload: Uint8Array, flushes: FlushSet): Settled {
   let what = `an intent of ${payload.length} bytes`;
-  const errorsBefore = errorsSoFar(service);
+  const errorsBefore = errorsSoFar(context);
   try {
     const { key, procedure, identity, args, evidence } = decodeIntentRecord(payload);
     what = `operation ${Buffer.from(key, 'latin1').toString('hex')}`;
-    const make = operations[procedure];
-    if (make === undefined) throw new Error(`this version has no operation with the number ${procedure}`);
-    const operation = new make({ service, key, procedure, args: args.slice(), onStep });
-    what = `${operation.operation} ${Buffer.from(key, 'latin1').toString('hex')}`;
-    const executed =
-      operation.bind(() => identity) === null && operation.recover(new XdrReader(evidence), flushes);
-    if (executed)
-      return { outcome: 'completed', key, results: operation.results, madeKey: operation.madeKey };
-    if (errorsSoFar(service) === errorsBefore) return NOT_BEGUN;
+    const journaled = journaledProcedures.get(procedure);
+    if (journaled === undefined)
+      throw new Error(`this version has no operation with the number ${procedure}`);
+    const request = new Request(context, key, journaled, args.slice(), () => identity);
+    what = `${request.operation} ${Buffer.from(key, 'latin1').toString('hex')}`;
+    const recovered = request.recover(new XdrReader(evidence), flushes);
+    if (recovered !== null) return { outcome: 'completed', key, ...recovered };
+    if (errorsSoFar(context) === errorsBefore) return NOT_BEGUN;
     // Not known is not the same as not begun: executed again it might undo what others have done since.
-    operation.refuse('ioError');
+    const results = request.refuse('ioError');
     const reason = `${what} can't be settled: what it was to change can't be read, so whether it was executed is not known`;
-    return { outcome: 'putAside', reason, answer: { key, results: operation.results } };
+    return { outcome: 'putAside', reason, answer: { key, results } };
   } catch (error) {
     return { outcome: 'putAside', reason: `${what} can't be settled: ${(error as Error).message}` };
   }
@@ -171,7 +165,7 @@ export function settleIntent(
 const NOT_BEGUN: Settled = { outcome: 'notBegun' };
 
 /** Of disks, and of what the server lacked: errno-outcomes.ts. */
-function errorsSoFar({ diskSet }: NfsService): number {
+function errorsSoFar({ diskSet }: NfsContext): number {
   let total = 0;
   for (const { errors } of diskSet.volumes.values()) total += errors.total;
   return total;

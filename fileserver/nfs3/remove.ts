@@ -1,165 +1,76 @@
 /**
  * REMOVE and RMDIR, RFC 1813 §3.3.12 and §3.3.13.
  *
- * Evidence: what was under the name. If it is no longer there after a crash, it was removed by this operation.
+ * State before: what was under the name. If it is no longer there after a crash, it was removed by this operation.
  */
-import { NFS3_OK, nfs3Procedures } from '../../protocol/nfs3.ts';
-import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
+import { type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
-import type { OpenFile } from '../storage/files/open-file.ts';
-import type { FlushSet } from '../storage/flush/flush-set.ts';
 import { identityOfKey } from '../storage/handles/file-identity.ts';
-import { isDot, isDotDot } from '../storage/names/names.ts';
+import { isDot } from '../storage/names/names.ts';
 import { AT_REMOVEDIR, unlinkAt } from '../system/file-calls.ts';
-import { S_IFDIR } from '../system/statx.ts';
-import { become } from '../system/thread-identity.ts';
-import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import type { UserOf } from './call.ts';
-import {
-  directoryAttributes,
-  directoryAttributesNow,
-  directoryStat,
-  forgetDirectoryAttributes,
-} from './directory-attributes.ts';
-import { Operation, type OperationRequest, out } from './operation.ts';
+import { asUser } from '../system/thread-identity.ts';
+import { lookUpEntry } from './entry-lookup.ts';
+import { decodeKey, encodeKey } from './identity-keys.ts';
+import type { JournaledProcedure } from './journaled-procedure.ts';
 
-const before = new BeforeAttributes();
-const KEY_SIZE_MAX = 64;
-
-abstract class RemoveEntry extends Operation {
-  readonly #dirHandle: Uint8Array;
-  readonly #name: Uint8Array;
-  #dir: OpenFile | null = null;
-  /** Identity key of what is removed. */
-  #victim = '';
-  /** Why there is none, by conflictKeys(), for the examine() that follows. */
-  #refusal: VolumeFailure | null = null;
-
-  constructor(request: OperationRequest) {
-    super(request);
-    const r = new XdrReader(request.args);
-    // Nfs3Calls['RMDIR']['args'] has the same layout.
-    const { object } = nfs3Procedures.REMOVE.args.decode(r);
-    r.expectEnd();
-    this.#dirHandle = object.dir;
-    this.#name = object.name;
-  }
-
-  protected abstract readonly unlinkFlags: number;
-  protected abstract refuseDots(name: Uint8Array): VolumeFailure;
-
-  protected bindFiles(userOf: UserOf): VolumeFailure | null {
-    const dir = this.bindFile(this.#dirHandle, userOf);
-    this.#dir = typeof dir === 'string' ? null : dir;
-    return typeof dir === 'string' ? dir : null;
-  }
-
-  conflictKeys(): readonly string[] {
-    const key = this.nameKey(this.#dir!, this.#name);
-    this.#refusal = this.#look();
-    return this.#refusal === null ? [key, this.#victim] : [key];
-  }
-
-  protected directories(): readonly string[] {
-    return [this.#dir!.key];
-  }
-
-  examine(): boolean {
-    return this.#refusal === null ? true : this.refuseExamined(this.#refusal);
-  }
-
-  /** Sets `victim`; or why there is none. As the user. Leaves `before` filled. */
-  #look(): VolumeFailure | null {
-    const dir = this.#dir!;
-    const { diskSet } = this.request.service;
-    before.forget();
-    const status = directoryAttributes(diskSet, dir);
-    if (status !== 'ok') return status;
-    before.take(directoryStat);
-    if (directoryStat.type !== S_IFDIR) return 'notDirectory';
-    const refused = diskSet.checkChangeableName(dir, this.#name);
-    if (refused !== null) return refused;
-    if (isDot(this.#name) || isDotDot(this.#name)) return this.refuseDots(this.#name);
-    become(this.user);
-    const { identity } = this.volume;
-    const result = identity.ofName(dir.pathFd, this.#name);
-    if (result < 0) return this.volume.failure(identity.call, result);
-    this.#victim = identity.key();
-    return diskSet.isOnWayToExport(this.volume, this.#victim) ? 'accessDenied' : null;
-  }
-
-  protected evidence(w: XdrWriter): void {
-    w.opaque(Buffer.from(this.#victim, 'latin1'));
-  }
-
-  execute(flushes: FlushSet): void {
-    const dir = this.#dir!;
-    const { diskSet } = this.request.service;
-    // What examine() found is still there: nobody else may touch the name.
-    before.forget();
-    const status = directoryAttributes(diskSet, dir);
-    if (status !== 'ok') {
-      this.fail(status);
-      return;
-    }
-    before.take(directoryStat);
-    forgetDirectoryAttributes();
-    become(this.user);
-    const result = diskSet.losingName(dir, this.#name, identityOfKey(this.#victim), () =>
-      unlinkAt(this.volume.gate, dir.pathFd, this.#name, this.unlinkFlags),
-    );
-    if (result < 0) {
-      this.fail(this.volume.failure('unlinkat', result));
-      return;
-    }
-    flushes.add(dir);
-    this.#succeed();
-  }
-
-  recover(evidence: XdrReader, flushes: FlushSet): boolean {
-    const victim = Buffer.from(evidence.opaque(KEY_SIZE_MAX)).toString('latin1');
-    const failure = this.#look();
-    before.forget();
-    const there = failure === null && this.#victim === victim;
-    if (there || (failure !== null && failure !== 'noEntry')) return false;
-    flushes.add(this.#dir!);
-    this.#succeed();
-    return true;
-  }
-
-  #succeed(): void {
-    out.reset();
-    out.u32(NFS3_OK);
-    before.encode(out);
-    const known = directoryAttributesNow(this.request.service.diskSet, this.#dir!) === 'ok';
-    encodePostOp(out, known ? directoryStat : null, this.volume);
-    this.takeResults();
-  }
-
-  protected forgetBefore(): void {
-    before.forget();
-  }
-
-  protected fail(failure: VolumeFailure): void {
-    this.failWithWcc(failure, before, this.#dir);
-  }
+type Args = Nfs3Calls['REMOVE']['args'];
+/** Identity key of what is removed. */
+interface Planned {
+  readonly victim: string;
 }
 
-export class Remove extends RemoveEntry {
-  readonly operation = 'REMOVE';
-  protected readonly unlinkFlags = 0;
-
-  protected refuseDots(): VolumeFailure {
-    return 'isDirectory';
-  }
+function removal(
+  name: 'REMOVE' | 'RMDIR',
+  unlinkFlags: number,
+  dots: (name: Uint8Array) => VolumeFailure,
+): JournaledProcedure<Args, Planned> {
+  return {
+    name,
+    args: nfs3Procedures[name].args,
+    handles: ({ object }) => [object.dir],
+    attributes: ['wcc'],
+    check: (on, { object }) => {
+      const dir = on.files[0]!;
+      const keys = [on.nameKey(dir, object.name)];
+      const reliesOn = on.relyingOn(dir);
+      const found = lookUpEntry(on, 0, object.name, dots);
+      if (found !== 'found') return on.refused(keys, reliesOn, found === 'absent' ? 'noEntry' : found);
+      const victim = on.volume.identity.key();
+      if (on.context.diskSet.isOnWayToExport(on.volume, victim))
+        return on.refused(keys, reliesOn, 'accessDenied');
+      keys.push(victim);
+      return on.planned(keys, reliesOn, { victim });
+    },
+    needsSpace: () => false,
+    truncation: () => null,
+    encodePreState: (w, { victim }) => encodeKey(w, victim),
+    // What check() found is still there: nobody else may touch the name.
+    apply: (on, { object }, { victim }, flushes) => {
+      const dir = on.files[0]!;
+      const unlink = (): number => unlinkAt(on.volume.gate, dir.pathFd, object.name, unlinkFlags);
+      const lost = (): number =>
+        on.context.diskSet.losingName(dir, object.name, identityOfKey(victim), unlink);
+      const result = asUser(on.user, lost);
+      if (result < 0) return on.failed(on.volume.failure('unlinkat', result));
+      flushes.add(dir);
+      return on.succeeded();
+    },
+    recover: (on, { object }, preState, flushes) => {
+      const victim = decodeKey(preState);
+      const found = lookUpEntry(on, 0, object.name, dots);
+      on.context.forgetBefore();
+      const { volume, context } = on;
+      if (found === 'found') {
+        const there = volume.identity.key();
+        if (there === victim || context.diskSet.isOnWayToExport(volume, there)) return null;
+      } else if (found !== 'absent') return null;
+      flushes.add(on.files[0]!);
+      return on.succeeded();
+    },
+  };
 }
 
-export class Rmdir extends RemoveEntry {
-  readonly operation = 'RMDIR';
-  protected readonly unlinkFlags = AT_REMOVEDIR;
+export const remove = removal('REMOVE', 0, () => 'isDirectory');
 
-  /** RFC 1813 §3.3.13: NFS3ERR_INVAL for `.`, NFS3ERR_EXIST for `..`. */
-  protected refuseDots(name: Uint8Array): VolumeFailure {
-    return isDot(name) ? 'invalid' : 'exists';
-  }
-}
+/** RFC 1813 §3.3.13: NFS3ERR_INVAL for `.`, NFS3ERR_EXIST for `..`. */
+export const rmdir = removal('RMDIR', AT_REMOVEDIR, (name) => (isDot(name) ? 'invalid' : 'exists'));

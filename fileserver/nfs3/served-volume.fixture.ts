@@ -4,12 +4,12 @@
  */
 import { XdrReader } from '../../protocol/xdr.ts';
 import { openMessage } from '../data-path/data-thread.fixture.ts';
-import { ChangeQueue, type ChangeQueueHooks } from '../storage/duplicate-requests/change-queue.ts';
+import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
 import type { Pacing } from '../storage/duplicate-requests/group-pacing.ts';
+import type { Check, Plan } from '../storage/duplicate-requests/journaled-operation.ts';
+import { OperationLog, type OperationLogHooks } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
-import { ReplyCache } from '../storage/duplicate-requests/reply-cache.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
-import { DataFlusher } from '../storage/flush/data-flusher.ts';
 import {
   type FaultListener,
   openVolume,
@@ -19,10 +19,9 @@ import {
 import { OPEN } from '../system/open-gate.fixture.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
-import type { NfsService } from './call.ts';
-import { operations } from './change.ts';
-import type { Operation } from './operation.ts';
-import { RecentWrites } from './recent-writes.ts';
+import { Request } from './journaled-procedure.ts';
+import { NfsContext } from './nfs-context.ts';
+import { journaledProcedures } from './program.ts';
 import { type RecoverySummary, recover, settleIntent } from './recovery.ts';
 
 /** null: SYSTEM_ERR. */
@@ -33,17 +32,38 @@ export function statusOf(answer: Answer): number | null {
   return answer === null ? null : new XdrReader(answer).u32();
 }
 
+/** The plan of an operation that is to be executed. */
+export function planOf(request: Request): Plan {
+  const { plan } = request.check();
+  if (plan === null) throw new Error(`${request.operation} is refused`);
+  return plan;
+}
+
+/** Something else becomes of what the operation's check says. */
+export function changed(request: Request, change: (check: Check) => Check): void {
+  const check = request.check.bind(request);
+  request.check = () => change(check());
+}
+
+/** Other methods of its plan. */
+export function changedPlan(request: Request, methods: Partial<Plan>): void {
+  changed(request, (check) => {
+    if (check.plan !== null) Object.defineProperties(check.plan, Object.getOwnPropertyDescriptors(methods));
+    return check;
+  });
+}
+
 export class ServedVolume {
   readonly volume: Volume;
   readonly diskSet: DiskSet;
-  readonly cache: ReplyCache;
-  readonly service: NfsService;
+  readonly cache: DuplicateRequestCache;
+  readonly context: NfsContext;
   readonly faults: string[];
   /** What onBug() was told. */
   readonly said: string[];
   /** Of operations and of the queue. */
   onStep: (operation: string, step: OperationStep) => void;
-  queue!: ChangeQueue;
+  queue!: OperationLog;
   summary!: RecoverySummary;
   #killed: boolean;
 
@@ -55,14 +75,12 @@ export class ServedVolume {
     this.onStep = () => {};
     const { exports } = openMessage(volume.spec.path);
     this.diskSet = new DiskSet([volume], exports, { filesMax: 1000, descriptorsMax: 1000 });
-    this.cache = new ReplyCache();
-    this.service = {
-      diskSet: this.diskSet,
-      flusher: new DataFlusher(this.diskSet.table),
-      recentWrites: new RecentWrites(),
-      changesOf: () => this.queue,
+    this.cache = new DuplicateRequestCache();
+    this.context = new NfsContext(this.diskSet, {
+      logOf: () => this.queue,
       onBug: (error) => this.said.push(String(error)),
-    };
+      onStep: (operation, step) => this.onStep(operation, step),
+    });
   }
 
   /** Opened by one server in odd epochs, by its partner in even ones. onStep: of the recovery. */
@@ -85,10 +103,12 @@ export class ServedVolume {
   }
 
   async #recover(onStep: ServedVolume['onStep'], pacing?: Pacing): Promise<void> {
-    const { volume, diskSet, cache, service } = this;
-    this.summary = await recover(service, volume, diskSet.table, cache, onStep);
+    const { volume, diskSet, cache, context } = this;
+    this.onStep = onStep;
+    this.summary = await recover(context, volume, diskSet.table, cache);
+    this.onStep = () => {};
     const step = (operation: string, at: OperationStep): void => this.onStep(operation, at);
-    const hooks: ChangeQueueHooks = {
+    const hooks: OperationLogHooks = {
       mayServe: () => {
         if (this.#killed || !volume.gate.begin()) return false;
         volume.gate.end();
@@ -101,11 +121,11 @@ export class ServedVolume {
       settle: (intent, flushes) =>
         this.#killed
           ? { outcome: 'notBegun' }
-          : diskSet.asRecorded(() => settleIntent(service, intent, flushes, step)),
+          : diskSet.asRecorded(() => settleIntent(context, intent, flushes)),
       onBug: (whose, error) => this.said.push(`${whose}: ${(error as Error).message}`),
       journalDisabled: false,
     };
-    this.queue = new ChangeQueue(volume, diskSet.table, cache, hooks, pacing);
+    this.queue = new OperationLog(volume, diskSet.table, cache, hooks, pacing);
   }
 
   /** Of this moment on nothing is executed, recorded or answered, as if the process had been killed. */
@@ -125,16 +145,14 @@ export class ServedVolume {
   }
 
   /** Bound; null: that was refused, and its results say why. Throws XdrError for malformed arguments. */
-  make(procedure: number, args: Uint8Array, key: string, user: Identity): Operation {
-    const { service } = this;
-    const onStep = (operation: string, step: OperationStep): void => this.onStep(operation, step);
-    const operation = new operations[procedure]!({ service, key, procedure, args, onStep });
-    operation.bind(() => user);
-    return operation;
+  make(procedure: number, args: Uint8Array, key: string, user: Identity): Request {
+    const request = new Request(this.context, key, journaledProcedures.get(procedure)!, args, () => user);
+    request.bind();
+    return request;
   }
 
   /** As a call that has come: a known one gets its answer, others are executed. Never resolves once it is killed. */
-  submit(operation: Operation): Promise<Answer> {
+  submit(operation: Request): Promise<Answer> {
     const known = this.cache.find(operation.key);
     if (known instanceof Uint8Array) return Promise.resolve(known);
     return new Promise((resolve) => {

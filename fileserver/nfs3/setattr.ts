@@ -1,157 +1,55 @@
 /** SETATTR, RFC 1813 §3.3.2. */
-import { NFS3_OK, type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
-import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
-import type { VolumeFailure } from '../storage/failures/status.ts';
-import { GradualTruncation, truncatesMuch } from '../storage/files/gradual-truncation.ts';
-import type { OpenFile } from '../storage/files/open-file.ts';
-import {
-  type AttributeChanges,
-  applyAttributeChanges,
-  changesNothing,
-  checkAttributeChanges,
-  remainingChanges,
-} from '../storage/files/set-attributes.ts';
-import type { FlushSet } from '../storage/flush/flush-set.ts';
-import { S_IFDIR, S_IFREG } from '../system/statx.ts';
-import { BeforeAttributes, encodePostOp } from './attributes.ts';
-import type { UserOf } from './call.ts';
-import { forgetDirectoryAttributes } from './directory-attributes.ts';
-import { EVERY_PATH, Operation, type OperationRequest, out } from './operation.ts';
+import { type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
+import { type AttributeChanges, changesNothing, remainingChanges } from '../storage/files/set-attributes.ts';
+import { applyChange, type ChangeOfFile, encodeCtime, hasMoved, planChange } from './change-of-file.ts';
+import { EVERY_PATH, type JournaledProcedure, type Target } from './journaled-procedure.ts';
 import { changesOfSattr } from './sattr.ts';
 
-const before = new BeforeAttributes();
+type Args = Nfs3Calls['SETATTR']['args'];
 
-export class Setattr extends Operation {
-  readonly operation = 'SETATTR';
-  readonly #args: Nfs3Calls['SETATTR']['args'];
-  readonly #changes: AttributeChanges;
-  #file: OpenFile | null = null;
-  /** null: what is cut off is little. */
-  #truncation: GradualTruncation | null = null;
-  /** The object's ctime when the change was examined: any step of it moves it on. */
-  #ctimeSeconds = 0;
-  #ctimeNanoseconds = 0;
-
-  constructor(request: OperationRequest) {
-    super(request);
-    const r = new XdrReader(request.args);
-    this.#args = nfs3Procedures.SETATTR.args.decode(r);
-    r.expectEnd();
-    this.#changes = changesOfSattr(this.#args.new_attributes);
-  }
-
-  protected bindFiles(userOf: UserOf): VolumeFailure | null {
-    const file = this.bindFile(this.#args.object, userOf);
-    this.#file = typeof file === 'string' ? null : file;
-    return typeof file === 'string' ? file : null;
-  }
-
-  conflictKeys(): readonly string[] {
-    return this.#changesWhoMaySearch ? [this.#file!.key, EVERY_PATH] : [this.#file!.key];
-  }
-
-  protected directories(): readonly string[] {
-    return [];
-  }
-
-  override reliesOn(): readonly string[] {
-    return this.#changesWhoMaySearch ? [] : super.reliesOn();
-  }
-
-  /** Where files are found by their paths: this may be a directory on the way to others. */
-  get #changesWhoMaySearch(): boolean {
-    const { mode, uid, gid } = this.#changes;
-    return this.volume.pathIndex !== null && (mode !== null || uid !== null || gid !== null);
-  }
-
-  examine(): boolean {
-    const file = this.#file!;
-    const { stat } = this.volume;
-    const { diskSet } = this.request.service;
-    before.forget();
-    const status = diskSet.attributes(file, stat);
-    if (status !== 'ok') return this.refuseExamined(status);
-    before.take(stat);
-    this.#ctimeSeconds = stat.ctimeSeconds;
-    this.#ctimeNanoseconds = stat.ctimeNanoseconds;
-    const { size } = this.#changes;
-    if (size !== null && truncatesMuch(stat, size)) this.#truncation = new GradualTruncation(file, size);
-    const { guard } = this.#args;
-    // RFC 1813 §3.3.2: the object's ctime must be the guard's, or NFS3ERR_NOT_SYNC and nothing is changed.
-    const same =
-      guard === null ||
-      (guard.seconds === stat.ctimeSeconds >>> 0 && guard.nseconds === stat.ctimeNanoseconds);
-    if (!same) return this.refuseExamined('notSynchronized');
-    const refused = checkAttributeChanges(diskSet, file, this.#changes, this.user, stat);
-    if (refused !== null) return this.refuseExamined(refused);
-    if (!changesNothing(this.#changes)) return true;
-    this.#succeed();
-    return false;
-  }
-
-  override get hasParts(): boolean {
-    return this.#truncation !== null;
-  }
-
-  override executePart(): boolean {
-    const cut = this.#truncation!.next(this.request.service.diskSet, this.user);
-    if (cut) this.step('duringExecution');
-    return cut;
-  }
-
-  protected evidence(w: XdrWriter): void {
-    w.u64(BigInt.asUintN(64, BigInt(this.#ctimeSeconds)));
-    w.u32(this.#ctimeNanoseconds);
-  }
-
-  execute(flushes: FlushSet): void {
-    forgetDirectoryAttributes();
-    const file = this.#file!;
-    const { stat } = this.volume;
-    before.forget();
-    if (this.request.service.diskSet.attributes(file, stat) === 'ok') before.take(stat);
-    this.#apply(this.#changes, flushes);
-  }
-
-  #apply(changes: AttributeChanges, flushes: FlushSet): void {
-    const file = this.#file!;
-    const { type } = this.volume.stat;
-    const { diskSet } = this.request.service;
-    const between = (): void => this.step('duringExecution');
-    const failure = applyAttributeChanges(diskSet, file, changes, this.user, type, between);
-    if (type === S_IFREG || type === S_IFDIR) flushes.add(file);
-    else flushes.addAll();
-    if (failure === null) this.#succeed();
-    else this.fail(failure);
-  }
-
-  /** What is missing is applied: the values are absolute, and nothing else could touch the object in between. */
-  recover(evidence: XdrReader, flushes: FlushSet): boolean {
-    const seconds = Number(BigInt.asIntN(64, evidence.u64()));
-    const nanoseconds = evidence.u32();
-    const { stat } = this.volume;
-    if (this.request.service.diskSet.attributes(this.#file!, stat) !== 'ok') return false;
-    if (stat.ctimeSeconds === seconds && stat.ctimeNanoseconds === nanoseconds) return false;
-    before.forget();
-    this.#apply(remainingChanges(this.#changes, stat), flushes);
-    return true;
-  }
-
-  #succeed(): void {
-    const { stat } = this.volume;
-    const known = this.request.service.diskSet.attributes(this.#file!, stat) === 'ok';
-    out.reset();
-    out.u32(NFS3_OK);
-    before.encode(out);
-    encodePostOp(out, known ? stat : null, this.volume);
-    this.takeResults();
-  }
-
-  protected forgetBefore(): void {
-    before.forget();
-  }
-
-  protected fail(failure: VolumeFailure): void {
-    this.failWithWcc(failure, before, this.#file);
-  }
+/** Where files are found by their paths: the object may be a directory on the way to others. */
+function changesWhoMaySearch({ volume }: Target, { mode, uid, gid }: AttributeChanges): boolean {
+  return volume.pathIndex !== null && (mode !== null || uid !== null || gid !== null);
 }
+
+export const setattr: JournaledProcedure<Args, ChangeOfFile> = {
+  name: 'SETATTR',
+  args: nfs3Procedures.SETATTR.args,
+  handles: ({ object }) => [object],
+  attributes: ['wcc'],
+  check: (on, { new_attributes, guard }) => {
+    const { before, diskSet } = on.context;
+    const file = on.files[0]!;
+    const { stat } = on.volume;
+    const changes = changesOfSattr(new_attributes);
+    const changesPaths = changesWhoMaySearch(on, changes);
+    const keys = changesPaths ? [file.key, EVERY_PATH] : [file.key];
+    const reliesOn = changesPaths ? [] : on.relyingOn();
+    const status = diskSet.attributes(file, stat);
+    if (status !== 'ok') return on.refused(keys, reliesOn, status);
+    before[0].take(stat);
+    // RFC 1813 §3.3.2: the object's ctime must be the guard's, or NFS3ERR_NOT_SYNC and nothing is changed.
+    const isGuarded =
+      guard !== null &&
+      (guard.seconds !== stat.ctimeSeconds >>> 0 || guard.nseconds !== stat.ctimeNanoseconds);
+    const plan = isGuarded ? 'notSynchronized' : planChange(on, file, changes, stat);
+    if (typeof plan === 'string') return on.refused(keys, reliesOn, plan);
+    if (changesNothing(changes)) return on.answered(keys, reliesOn, on.succeeded());
+    return on.planned(keys, reliesOn, plan);
+  },
+  needsSpace: () => false,
+  truncation: ({ truncation }) => truncation,
+  encodePreState: (w, { ctimeSeconds, ctimeNanoseconds }) => encodeCtime(w, ctimeSeconds, ctimeNanoseconds),
+  apply: (on, _args, { file, type, changes }, flushes) => {
+    const failure = applyChange(on, file, type, changes, flushes);
+    return failure === null ? on.succeeded() : on.failed(failure);
+  },
+  recover: (on, { new_attributes }, preState, flushes) => {
+    const { stat } = on.volume;
+    const file = on.files[0]!;
+    if (on.context.diskSet.attributes(file, stat) !== 'ok' || !hasMoved(preState, stat)) return null;
+    const missing = remainingChanges(changesOfSattr(new_attributes), stat);
+    const failure = applyChange(on, file, stat.type, missing, flushes);
+    return failure === null ? on.succeeded() : on.failed(failure);
+  },
+};

@@ -5,13 +5,17 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { Caller } from '../rpc/caller.ts';
+import { LATER } from '../rpc/rpc-program.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
-import type { Caller } from './call.ts';
-import { ServedVolume, statusOf } from './served-volume.fixture.ts';
+import { ServedVolume } from './served-volume.fixture.ts';
 import { write } from './write.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const caller: Caller = {
+  host: '10.0.0.1',
+  port: 1,
+  identify: () => {},
   origin: { host: 1, address: 1, number: 1 },
   hasOwnStamp: false,
   clientKey: { text: ''.padEnd(16), words: new Int32Array(4) },
@@ -54,16 +58,17 @@ function written(stable: nfs.stable_how): Promise<number | null> {
   });
   const w = new XdrWriter();
   return new Promise((resolve) => {
-    const outcome = write({
-      service: served.service,
+    const call = {
       caller,
       r: new XdrReader(args.written(), 4),
       w,
       callStart: 0,
-      procedure: nfs.nfsproc3.WRITE,
-      answerLater: () => (results) => resolve(statusOf(results)),
-    });
-    if (outcome === 'answered') resolve(statusOf(w.written()));
+      byteCount: 0,
+      announced: () => {},
+      answerLater: () => (_results: Uint8Array | null, status: number) => resolve(status),
+    };
+    const outcome = write(call, served.context);
+    if (outcome !== LATER) resolve(outcome);
   });
 }
 
@@ -72,7 +77,7 @@ test.each([
   ['DATA_SYNC', nfs.DATA_SYNC, false],
   ['FILE_SYNC', nfs.FILE_SYNC, false],
 ] as const)('%s: it is known whether there is something to flush', async (_name, stable, unstable) => {
-  const { flusher } = served.service;
+  const { flusher } = served.context;
   expect(await written(stable)).toBe(nfs.NFS3_OK);
   expect(readFileSync(join(directory, 'file'), 'utf8')).toBe('data');
   expect(flusher.hasUnstable).toBe(unstable);

@@ -5,12 +5,30 @@
 import { AUTH_NONE, AUTH_SYS, type CallHeader, decodeAuthSys } from '../../protocol/rpc.ts';
 import type { XdrReader } from '../../protocol/xdr.ts';
 import { keyOfAddress, keyOfIdentity } from '../callers/client-key.ts';
-import type { ClientKey, Origin } from '../callers/origin.ts';
+import type { ClientKey, Origin, Sender } from '../callers/origin.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
-import type { Caller, UserOf } from '../nfs3/call.ts';
 import type { Export } from '../storage/files/export.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import { isGroup, isUser, NO_ID } from '../system/user-ids.ts';
+
+/** Whose call it is, by export: the squashed credential. `notAllowed`: the export is not for that client. */
+export type UserOf = (tree: Export) => Identity | 'notAllowed';
+
+/** The client behind a call. */
+export interface Caller extends Sender {
+  /** The client's address. */
+  readonly host: string;
+  /** The client's port. */
+  readonly port: number;
+  /** Is the export for the client's address and port? */
+  allowed(tree: Export): boolean;
+  /** The user of the call's credential, squashed as the export wants it. */
+  identity(tree: Export): Identity;
+  /** Both, of the present call, for as long as that takes: exports may change meanwhile, and the next call has another user. */
+  userOf(): UserOf;
+  /** The client says who it is. */
+  identify(identity: Uint8Array): void;
+}
 
 interface Credential {
   /** Null: AUTH_NONE, nobody in particular. */

@@ -16,7 +16,7 @@
 
 import { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { NFS3_OK, NFS3_RECORD_SIZE_MAX, nfsproc3, POST_OP_ATTR_SIZE } from '../../protocol/nfs3.ts';
+import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
 import {
   ACCEPTED_HEADER_SIZE,
@@ -28,22 +28,16 @@ import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { ConnectionOrder, Place } from '../callers/connection-order.ts';
 import type { ClientKey } from '../callers/origin.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
-import { type CallMeter, FAILED_INTERNALLY, REFUSED } from '../metrics/data-metrics.ts';
-import type { AnswerListener } from '../storage/duplicate-requests/reply-cache.ts';
+import { type CallMeter, FAILED_INTERNALLY } from '../metrics/data-metrics.ts';
+import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
 import { nextTurn } from '../system/turns.ts';
 import type { Alertness } from './alertness.ts';
 import { ConnectionCaller } from './caller.ts';
-import {
-  Dispatcher,
-  type HeldCalls,
-  type LateAnswers,
-  type Programs,
-  SHORT_REPLY_SIZE,
-  UNCOUNTED,
-} from './dispatcher.ts';
+import { Dispatcher, type HeldCalls, type LateReplies, type Services } from './dispatcher.ts';
 import { HalfRecord } from './half-record.ts';
 import type { LongRecords } from './long-records.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
+import { type RpcProcedure, SHORT_REPLY_SIZE, UNMETERED } from './rpc-program.ts';
 import { UntakenReplies } from './untaken-replies.ts';
 
 /** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
@@ -95,18 +89,11 @@ export interface ConnectionMemory {
   readonly waitingForGroups: HeldCalls;
 }
 
-/** Of a record with a reply: reply_stat, accept_stat and the results behind its mark (RFC 5531 §9). */
-const REPLY_STAT_AT = 12;
-const ACCEPT_STAT_AT = 24;
-const RESULTS_AT = 28;
-/** Of READ3resok: count, behind status and attributes. */
-const READ_COUNT_AT = 4 + POST_OP_ATTR_SIZE;
-
 /** A call that waits for its answer, as the figures need it. */
 interface Counted {
-  readonly procedure: number;
+  readonly procedure: RpcProcedure | null;
+  readonly meter: number;
   readonly exportNumber: number;
-  readonly writeSize: number;
   /** performance.now() */
   readonly arrivedAt: number;
   /** Bytes that its reply may take, if it is one of the long ones. */
@@ -121,9 +108,11 @@ interface Answer {
   readonly whole: boolean;
   /** null: there is none, and the reply is SYSTEM_ERR. */
   readonly bytes: Uint8Array | null;
+  readonly status: number;
+  readonly byteCount: number;
 }
 
-export class Connection implements LateAnswers {
+export class Connection implements LateReplies {
   readonly id: number;
   readonly host: string;
   readonly port: number;
@@ -136,6 +125,7 @@ export class Connection implements LateAnswers {
   readonly #hooks: ConnectionHooks;
   readonly #parser: RecordParser;
   readonly #dispatcher: Dispatcher;
+  readonly #registry: Services['registry'];
   /** Slab and place where bytes begin that are not handed to the socket yet. */
   #slab: Slab;
   #unsent: number;
@@ -171,7 +161,7 @@ export class Connection implements LateAnswers {
 
   constructor(
     source: ConnectionSource,
-    programs: Programs,
+    services: Services,
     memory: ConnectionMemory,
     meter: CallMeter | null,
     hooks: ConnectionHooks,
@@ -185,9 +175,10 @@ export class Connection implements LateAnswers {
     this.place = source.place;
     this.#memory = memory;
     this.#hooks = hooks;
-    this.caller = new ConnectionCaller(source.host, source.port, source.place, programs.groups);
-    this.#groups = programs.groups;
-    this.#onBug = programs.onBug;
+    this.caller = new ConnectionCaller(source.host, source.port, source.place, services.groups);
+    this.#groups = services.groups;
+    this.#onBug = services.onBug;
+    this.#registry = services.registry;
     this.#parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
     this.#slab = memory.slabs.withRoom(0);
     this.#unsent = this.#slab.w.position;
@@ -206,7 +197,7 @@ export class Connection implements LateAnswers {
     this.#worked = false;
     this.#halfRecord = new HalfRecord();
     this.#untaken = new UntakenReplies();
-    this.#dispatcher = new Dispatcher(programs, this.caller, this.#parser.record, this.#slab.w, this);
+    this.#dispatcher = new Dispatcher(services, this.caller, this.#parser.record, this.#slab.w, this);
     this.#socket = this.#open(source.fd);
   }
 
@@ -346,38 +337,38 @@ export class Connection implements LateAnswers {
 
   /** One message. false: no right to serve any more. */
   #handle(record: XdrReader): boolean {
-    this.#replyRoom = Dispatcher.replySize(record);
+    this.#replyRoom = this.#registry.replySize(record);
     this.#makeRoom(this.#replyRoom);
-    const { w } = this.#slab;
-    const start = w.position;
-    const outcome = this.#dispatcher.handle(record, w);
-    if (outcome === 'answered') this.#countReply(w.bytes, start);
+    const outcome = this.#dispatcher.handle(record, this.#slab.w);
+    if (outcome === 'answered') this.#countReply();
     if (outcome !== 'refused') return true;
     this.#hooks.onRightLost();
     return false;
   }
 
-  #countReply(bytes: Uint8Array, start: number): void {
-    const { procedure, exportNumber } = this.#dispatcher;
-    if (procedure === UNCOUNTED || this.#meter === null) return;
-    const status = statusOf(bytes, start);
-    this.#uncounted.push(procedure, status);
-    if (exportNumber < 0) return;
-    const read = procedure === nfsproc3.READ && status === NFS3_OK;
-    this.#meter.exported(exportNumber, read ? wordAt(bytes, start + RESULTS_AT + READ_COUNT_AT) : 0, 0);
+  #countReply(): void {
+    const { procedure, meter, exportNumber, status, byteCount } = this.#dispatcher;
+    if (meter === UNMETERED) return;
+    this.#uncounted.push(meter, status);
+    this.#countExport(procedure, exportNumber, byteCount);
   }
 
   /** Of one that was answered later. */
-  #countAnswer({ counted, whole, bytes }: Answer, now: number): void {
-    if (this.#meter === null) return;
-    const { procedure, exportNumber, writeSize, arrivedAt } = counted;
-    let status: number = FAILED_INTERNALLY;
-    if (bytes !== null) status = whole ? statusOf(bytes, 0) : wordAt(bytes, 0);
-    this.#meter.called(procedure, status, now - arrivedAt);
-    if (exportNumber < 0 || bytes === null) return;
-    const read = procedure === nfsproc3.READ && status === NFS3_OK;
-    const at = (whole ? RESULTS_AT : 0) + READ_COUNT_AT;
-    this.#meter.exported(exportNumber, read ? wordAt(bytes, at) : 0, status === NFS3_OK ? writeSize : 0);
+  #countAnswer({ counted, bytes, status, byteCount }: Answer, now: number): void {
+    const { procedure, meter, exportNumber, arrivedAt } = counted;
+    if (meter === UNMETERED) return;
+    this.#meter?.called(meter, bytes === null ? FAILED_INTERNALLY : status, now - arrivedAt);
+    if (bytes !== null) this.#countExport(procedure, exportNumber, byteCount);
+  }
+
+  #countExport(procedure: RpcProcedure | null, exportNumber: number, byteCount: number): void {
+    if (exportNumber < 0 || procedure === null) return;
+    const { moves } = procedure;
+    this.#meter?.exported(
+      exportNumber,
+      moves === 'read' ? byteCount : 0,
+      moves === 'written' ? byteCount : 0,
+    );
   }
 
   /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
@@ -472,11 +463,11 @@ export class Connection implements LateAnswers {
   }
 
   #counted(): Counted {
-    const { procedure, exportNumber, writeSize } = this.#dispatcher;
+    const { procedure, meter, exportNumber } = this.#dispatcher;
     const expected = this.#replyRoom > SHORT_REPLY_SIZE ? this.#replyRoom : 0;
     this.#expect(expected);
     this.unanswered += 1;
-    return { procedure, exportNumber, writeSize, arrivedAt: this.#arrivedAt, expected };
+    return { procedure, meter, exportNumber, arrivedAt: this.#arrivedAt, expected };
   }
 
   #expect(size: number): void {
@@ -491,32 +482,32 @@ export class Connection implements LateAnswers {
     this.#gone = true;
   }
 
-  answerLater(xid: number): AnswerListener {
+  answerLater(xid: number): ReplyListener {
     const counted = this.#counted();
     let answered = false;
-    return (bytes) => {
+    return (bytes, status, byteCount) => {
       if (answered) return;
       answered = true;
       this.unanswered -= 1;
       this.#expect(-counted.expected);
-      this.#answer({ counted, xid, whole: false, bytes });
+      this.#answer({ counted, xid, whole: false, bytes, status, byteCount });
     };
   }
 
-  answerElsewhere(xid: number, size: number, held: HeldCalls): AnswerListener {
+  answerForwarded(xid: number, size: number, held: HeldCalls): ReplyListener {
     const counted = this.#counted();
     this.#heldSize += size;
     this.#heldWith = held;
     held.heldSize += size;
     let answered = false;
-    return (bytes) => {
+    return (bytes, status, byteCount) => {
       if (answered) return;
       answered = true;
       this.unanswered -= 1;
       this.#expect(-counted.expected);
       this.#heldSize -= size;
       held.heldSize -= size;
-      this.#answer({ counted, xid, whole: true, bytes });
+      this.#answer({ counted, xid, whole: true, bytes, status, byteCount });
     };
   }
 
@@ -590,18 +581,4 @@ export class Connection implements LateAnswers {
     }
     if (bare) endRecord(w, start);
   }
-}
-
-/** The nfsstat3 of a reply; REFUSED or FAILED_INTERNALLY where no procedure gave one. NULL, which has none, counts as NFS3_OK. */
-function statusOf(bytes: Uint8Array, start: number): number {
-  const accepted = bytes[start + REPLY_STAT_AT + 3] === 0;
-  const stat = bytes[start + ACCEPT_STAT_AT + 3];
-  if (accepted && stat === accept_stat.SYSTEM_ERR) return FAILED_INTERNALLY;
-  if (!accepted || stat !== accept_stat.SUCCESS) return REFUSED;
-  const size = wordAt(bytes, start) & 0x7fffffff;
-  return size + 4 < RESULTS_AT + 4 ? NFS3_OK : wordAt(bytes, start + RESULTS_AT);
-}
-
-function wordAt(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }

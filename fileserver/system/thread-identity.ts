@@ -111,6 +111,21 @@ export function become(identity: Identity): void {
   current = identity;
 }
 
+/**
+ * What `work` does in the file system is done as that user. The thread stays the user's until the next asUser(), which costs nothing
+ * for the same one: what is done in the file system outside of these functions has no user to rely on. Throws as become() does.
+ */
+export function asUser<T>(identity: Identity, work: () => T): T {
+  become(identity);
+  return work();
+}
+
+/** The same as the server itself. */
+export function asServer<T>(work: () => T): T {
+  become(SERVER_IDENTITY);
+  return work();
+}
+
 /** setfsuid(2), setfsgid(2): they return the id of before, whether they succeed or not. So the kernel is asked afterwards. */
 function take(call: number, id: number): void {
   syscall1(call, id);

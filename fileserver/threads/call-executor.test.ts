@@ -4,7 +4,8 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import { keyOfAddress } from '../callers/client-key.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { BatchReader, BatchWriter } from '../rpc/call-batch.ts';
-import type { Programs } from '../rpc/dispatcher.ts';
+import type { Services } from '../rpc/dispatcher.ts';
+import { RpcRegistry } from '../rpc/rpc-program.ts';
 import { reportErrorsTo } from '../system/turns.ts';
 import { CallExecutor } from './call-executor.ts';
 import type { CallsMessage, RepliesMessage } from './thread-messages.ts';
@@ -43,7 +44,7 @@ test('what throws while replies are put together is told, and the next replies a
   // Nothing is executed: there is no call.
   const order = new ConnectionOrder(ConnectionOrder.allocate());
   const hooks = { onRefused: () => {}, execute: () => {} };
-  const executor = new CallExecutor(SESSION, {} as Programs, [channel], order, hooks);
+  const executor = new CallExecutor(SESSION, {} as Services, [channel], order, hooks);
   executor.take(channel, batch(1));
   await expect.poll(() => reported).toEqual([fault]);
   failing = false;
@@ -77,7 +78,13 @@ test('a call of a connection that its client has given up is not executed, and i
       called.push(reader.number);
       return reader.end - reader.start;
     });
-  const executor = new CallExecutor(SESSION, { groups: null } as Programs, [channel], order, hooks);
+  const executor = new CallExecutor(
+    SESSION,
+    { groups: null, registry: new RpcRegistry([]) } as unknown as Services,
+    [channel],
+    order,
+    hooks,
+  );
   executor.take(channel, batchOf(1));
   await expect.poll(() => posted).toHaveLength(1);
   order.enter(2, '10.0.0.1', 1);

@@ -8,18 +8,18 @@
  * executed any more.
  */
 import { performance } from 'node:perf_hooks';
-import { nfsproc3 } from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { accept_stat, encodeAcceptedError, encodeSuccessHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { ConnectionOrder, Place } from '../callers/connection-order.ts';
 import type { ClientKey } from '../callers/origin.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
+import { FAILED_INTERNALLY, REFUSED } from '../metrics/data-metrics.ts';
 import { BatchReader, BatchWriter, entrySize } from '../rpc/call-batch.ts';
 import { ConnectionCaller } from '../rpc/caller.ts';
-import { Dispatcher, type LateAnswers, type Programs } from '../rpc/dispatcher.ts';
+import { Dispatcher, type LateReplies, type Services } from '../rpc/dispatcher.ts';
 import type { ForwardingConnection } from '../rpc/forwarding-connection.ts';
-import type { AnswerListener } from '../storage/duplicate-requests/reply-cache.ts';
+import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
 import type { FileIdentity } from '../storage/handles/file-identity.ts';
 import { encodeForgotten, NO_CALL } from '../storage/handles/forgotten-object.ts';
 import type { Volume } from '../storage/volume/volume.ts';
@@ -36,7 +36,7 @@ const SPENT_MAX = 8;
 const SLICE_MS = 10;
 /** A thread that had nothing to do for so long has read everything that had come. ms */
 const IDLE_MS = 0.2;
-/** Between two looks at the clock; a power of two. Listings are looked at one by one. */
+/** Between two looks at the clock; a power of two. Those that may take long are looked at one by one. */
 const CALLS_BETWEEN_LOOKS = 8;
 
 /** Memory in which calls lie that wait for their turn. */
@@ -45,6 +45,22 @@ interface Batch {
   readonly peer: CallingThread;
   /** Of its calls. */
   waiting: number;
+}
+
+interface WrittenReply {
+  readonly number: number;
+  readonly start: number;
+  readonly end: number;
+  readonly status: number;
+  readonly byteCount: number;
+}
+
+interface LateReply {
+  readonly number: number;
+  readonly xid: number;
+  readonly results: Uint8Array | null;
+  readonly status: number;
+  readonly byteCount: number;
 }
 
 interface WaitingCall {
@@ -57,7 +73,7 @@ interface WaitingCall {
 }
 
 /** One connection, as its calls are executed here. */
-class RemoteConnection implements LateAnswers {
+class RemoteConnection implements LateReplies {
   readonly id: number;
   readonly host: string;
   readonly port: number;
@@ -76,7 +92,7 @@ class RemoteConnection implements LateAnswers {
 
   constructor(
     { id, host, port, place, clientKey }: ForwardingConnection,
-    programs: Programs,
+    services: Services,
     peer: CallingThread,
     r: XdrReader,
     handle: (connection: RemoteConnection, number: number, message: XdrReader) => boolean,
@@ -87,24 +103,24 @@ class RemoteConnection implements LateAnswers {
     this.port = port;
     this.place = place;
     this.clientKey = clientKey;
-    this.caller = new ConnectionCaller(host, port, place, programs.groups, clientKey);
-    this.#groups = programs.groups;
+    this.caller = new ConnectionCaller(host, port, place, services.groups, clientKey);
+    this.#groups = services.groups;
     this.#handle = handle;
     this.#execute = execute;
-    this.dispatcher = new Dispatcher(programs, this.caller, r, peer.writer, this);
+    this.dispatcher = new Dispatcher(services, this.caller, r, peer.writer, this);
     this.number = 0;
     this.hasEnded = false;
     this.peer = peer;
   }
 
-  answerLater(xid: number): AnswerListener {
+  answerLater(xid: number): ReplyListener {
     const { number, peer } = this;
     peer.waits();
     let answered = false;
-    return (results) => {
+    return (results, status, byteCount) => {
       if (answered) return;
       answered = true;
-      peer.answer(number, xid, results);
+      peer.answer({ number, xid, results, status, byteCount });
     };
   }
 
@@ -121,7 +137,7 @@ class RemoteConnection implements LateAnswers {
     throw new Error('a client says where it is to the thread of its connection');
   }
 
-  answerElsewhere(): AnswerListener {
+  answerForwarded(): ReplyListener {
     throw new Error('a call that was forwarded is executed where it arrives');
   }
 }
@@ -133,8 +149,8 @@ class CallingThread {
   readonly #channel: Channel;
   readonly #w: XdrWriter;
   /** Numbers and ends of the replies in `w`. */
-  #replies: { readonly number: number; readonly start: number; readonly end: number }[];
-  #answers: { readonly number: number; readonly xid: number; readonly results: Uint8Array | null }[];
+  #replies: WrittenReply[];
+  #answers: LateReply[];
   #spent: number[];
   /** Numbers of calls that wait for their turn, and of those that have had it and are answered later, since the last message. */
   #queued: number[];
@@ -176,8 +192,8 @@ class CallingThread {
     return this.#replies.length;
   }
 
-  wrote(number: number, start: number): void {
-    this.#replies.push({ number, start, end: this.#w.position });
+  wrote(number: number, start: number, status: number, byteCount: number): void {
+    this.#replies.push({ number, start, end: this.#w.position, status, byteCount });
   }
 
   /** The answer of a call comes later, with a message of its own. */
@@ -186,9 +202,9 @@ class CallingThread {
   }
 
   /** Later, in post(): a call may be answered while it is being handled, and then the writer is in use. */
-  answer(number: number, xid: number, results: Uint8Array | null): void {
+  answer(late: LateReply): void {
     this.#unanswered -= 1;
-    this.#answers.push({ number, xid, results });
+    this.#answers.push(late);
     this.schedule();
   }
 
@@ -196,7 +212,7 @@ class CallingThread {
     const answers = this.#answers;
     const w = this.#w;
     this.#answers = [];
-    for (const { number, xid, results } of answers) {
+    for (const { number, xid, results, status, byteCount } of answers) {
       const start = beginRecord(w);
       if (results === null) encodeAcceptedError(w, xid, accept_stat.SYSTEM_ERR);
       else {
@@ -206,7 +222,7 @@ class CallingThread {
         w.position += results.length;
       }
       endRecord(w, start);
-      this.wrote(number, start);
+      this.wrote(number, start, results === null ? FAILED_INTERNALLY : status, byteCount);
     }
   }
 
@@ -267,7 +283,8 @@ class CallingThread {
       out.add(NO_CALL, 0, gone.bytes, from, end);
       from = end;
     }
-    for (const { number, start, end } of replies) out.add(number, 0, w.bytes, start, end);
+    for (const { number, start, end, status, byteCount } of replies)
+      out.add(number, status, w.bytes, start, end, byteCount);
     this.#replies = [];
     this.#spent = [];
     this.#queued = [];
@@ -287,10 +304,6 @@ class CallingThread {
   }
 }
 
-function isListing(procedure: number): boolean {
-  return procedure === nfsproc3.READDIR || procedure === nfsproc3.READDIRPLUS;
-}
-
 export interface ExecutorHooks {
   /** No right to serve any more. */
   readonly onRefused: () => void;
@@ -300,7 +313,7 @@ export interface ExecutorHooks {
 
 export class CallExecutor {
   readonly #session: number;
-  readonly #programs: Programs;
+  readonly #services: Services;
   readonly #order: ConnectionOrder;
   readonly #hooks: ExecutorHooks;
   readonly #threads: Map<Channel, CallingThread>;
@@ -313,14 +326,14 @@ export class CallExecutor {
 
   constructor(
     session: number,
-    programs: Programs,
+    services: Services,
     channels: readonly Channel[],
     order: ConnectionOrder,
     hooks: ExecutorHooks,
   ) {
     this.#session = session;
     this.#order = order;
-    this.#programs = programs;
+    this.#services = services;
     this.#hooks = hooks;
     this.#threads = new Map(channels.map((channel) => [channel, new CallingThread(session, channel)]));
     this.#r = new XdrReader();
@@ -336,11 +349,11 @@ export class CallExecutor {
     const thread = this.#threads.get(channel)!;
     const { connections } = thread;
     for (const caller of message.callers) {
-      const programs = this.#programs;
+      const services = this.#services;
       const r = this.#r;
       const handle = this.#handle;
       const hooks = this.#hooks;
-      connections.set(caller.id, new RemoteConnection(caller, programs, thread, r, handle, hooks.execute));
+      connections.set(caller.id, new RemoteConnection(caller, services, thread, r, handle, hooks.execute));
     }
     if (message.memory !== null) thread.memories.set(message.batch, message.memory);
     for (const number of message.dropped) thread.memories.delete(number);
@@ -349,7 +362,7 @@ export class CallExecutor {
     this.#beginSlice();
     let isOver = this.#queue.size > 0;
     for (let count = 1; calls.next(); count++) {
-      const connection = connections.get(calls.connection);
+      const connection = connections.get(calls.tag);
       if (connection === undefined) throw new Error('a call of a connection that was not announced');
       if (isOver) {
         this.#wait(batch, connection, calls);
@@ -357,7 +370,7 @@ export class CallExecutor {
       }
       this.#r.reset(calls.bytes, calls.start, calls.end);
       if (!this.#handle(connection, calls.number, this.#r)) return;
-      const look = count % CALLS_BETWEEN_LOOKS === 0 || isListing(connection.dispatcher.procedure);
+      const look = count % CALLS_BETWEEN_LOOKS === 0 || connection.dispatcher.procedure?.isLong === true;
       isOver = look && this.#isSliceOver();
     }
     this.#busyUntil = performance.now();
@@ -436,15 +449,16 @@ export class CallExecutor {
     const start = writer.position;
     if (connection.hasEnded || !this.#order.isCurrent(connection.place)) {
       // Not executed. An answer without bytes: its thread ends the connection.
-      connection.peer.wrote(number, start);
+      connection.peer.wrote(number, start, REFUSED, 0);
       return true;
     }
-    const outcome = connection.dispatcher.handle(message, writer);
+    const { dispatcher } = connection;
+    const outcome = dispatcher.handle(message, writer);
     if (outcome === 'refused') {
       this.#hooks.onRefused();
       return false;
     }
-    if (outcome === 'answered') connection.peer.wrote(number, start);
+    if (outcome === 'answered') connection.peer.wrote(number, start, dispatcher.status, dispatcher.byteCount);
     return true;
   };
 

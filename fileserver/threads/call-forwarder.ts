@@ -7,7 +7,7 @@ import { BATCH_SIZE, BatchReader, BatchWriter, entrySize, wrapEntry } from '../r
 import type { Route } from '../rpc/dispatcher.ts';
 import type { ForwardingConnection } from '../rpc/forwarding-connection.ts';
 import type { LongRecords } from '../rpc/long-records.ts';
-import type { AnswerListener } from '../storage/duplicate-requests/reply-cache.ts';
+import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
 import { NO_CALL } from '../storage/handles/forgotten-object.ts';
 import { nextTurn } from '../system/turns.ts';
 import type { CallsMessage, Channel, RepliesMessage } from './thread-messages.ts';
@@ -37,9 +37,9 @@ export class VolumeRoute implements Route {
     bytes: Uint8Array,
     start: number,
     end: number,
-    answer: AnswerListener,
+    reply: ReplyListener,
   ): void {
-    this.forwarder.forward(this, connection, bytes, start, end, answer);
+    this.forwarder.forward(this, connection, bytes, start, end, reply);
   }
 }
 
@@ -60,7 +60,7 @@ export interface OpenObjects {
 
 interface Outstanding {
   readonly route: VolumeRoute;
-  readonly answer: AnswerListener;
+  readonly reply: ReplyListener;
   /** performance.now() */
   sinceMs: number;
   /** It waits for other calls, in a thread that is at work. */
@@ -144,7 +144,7 @@ export class CallForwarder {
     bytes: Uint8Array,
     start: number,
     end: number,
-    answer: AnswerListener,
+    reply: ReplyListener,
   ): void {
     const { id } = connection;
     if (!this.#known.has(id)) {
@@ -154,7 +154,7 @@ export class CallForwarder {
     }
     const number = this.#nextNumber;
     this.#nextNumber = number === 0xffffffff ? 1 : number + 1;
-    this.#outstanding.set(number, { route, answer, sinceMs: performance.now(), queued: false });
+    this.#outstanding.set(number, { route, reply, sinceMs: performance.now(), queued: false });
     const size = end - start;
     const passedOn = this.#longRecords.passOn(bytes, start);
     if (passedOn !== null) {
@@ -295,7 +295,7 @@ export class CallForwarder {
     while (more) {
       const waiting = this.#outstanding.get(entries.number);
       this.#outstanding.delete(entries.number);
-      waiting?.answer(entries.bytes.subarray(entries.start, entries.end));
+      waiting?.reply(entries.bytes.subarray(entries.start, entries.end), entries.tag, entries.count);
       more = entries.next();
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Which calls a thread with connections executes itself, and which thread executes the others.
  *
- * Here: what needs no disk, or can tell beforehand that it does (then Outcome `elsewhere`, and ofVolume() says where).
+ * Here: what needs no disk, or can tell beforehand that it does (then the outcome is WOULD_BLOCK, and ofVolume() says where).
  * A thread with connections never waits for a disk, whatever a client asks for: other clients, volumes and the other disk
  * set are in the same thread.
  *
@@ -11,63 +11,45 @@
  * stuck file system holds up. Listings and the targets of symbolic links go there too: of those the kernel does not tell
  * whether they are in memory.
  */
-import { nfsproc3 } from '../../protocol/nfs3.ts';
 import type { Forwarding, Route } from '../rpc/dispatcher.ts';
+import type { Handles, RpcProcedure } from '../rpc/rpc-program.ts';
+import type { DiskSet } from '../storage/files/disk-set.ts';
 import { HANDLE_SIZE_MAX, isUuidAt, UUID_AT, UUID_SIZE } from '../storage/handles/file-handle.ts';
 import type { VolumeRoute } from './call-forwarder.ts';
-
-const ELSEWHERE: readonly number[] = [
-  nfsproc3.READDIR,
-  nfsproc3.READDIRPLUS,
-  nfsproc3.READLINK,
-  nfsproc3.SETATTR,
-  nfsproc3.WRITE,
-  nfsproc3.CREATE,
-  nfsproc3.MKDIR,
-  nfsproc3.SYMLINK,
-  nfsproc3.MKNOD,
-  nfsproc3.REMOVE,
-  nfsproc3.RMDIR,
-  nfsproc3.RENAME,
-  nfsproc3.LINK,
-  nfsproc3.COMMIT,
-];
-/** Calls that are answered without a look at a volume's disk, or that have no handle. */
-const NEVER: readonly number[] = [nfsproc3.NULL];
-const PROCEDURES = 22;
 
 /** A volume, as far as the way to it matters. */
 export interface RoutedVolume {
   readonly uuid: Uint8Array;
   readonly route: VolumeRoute;
   /** Reads go there too: only that thread can find the volume's files. */
-  readonly readsElsewhere: boolean;
+  readonly readsForwarded: boolean;
 }
 
 export class CallRouting implements Forwarding {
   readonly #volumes: readonly RoutedVolume[];
-  readonly #elsewhere: readonly boolean[];
-  readonly #anyReadsElsewhere: boolean;
+  readonly #diskSet: DiskSet;
+  readonly #anyReadsForwarded: boolean;
 
   /** At least one volume. */
-  constructor(volumes: readonly RoutedVolume[]) {
+  constructor(volumes: readonly RoutedVolume[], diskSet: DiskSet) {
     this.#volumes = volumes;
-    this.#elsewhere = Array.from({ length: PROCEDURES }, (_, procedure) => ELSEWHERE.includes(procedure));
-    this.#anyReadsElsewhere = volumes.some(({ readsElsewhere }) => readsElsewhere);
+    this.#diskSet = diskSet;
+    this.#anyReadsForwarded = volumes.some(({ readsForwarded }) => readsForwarded);
   }
 
-  routeOf(procedure: number, bytes: Uint8Array, at: number, end: number): Route | null {
-    if (this.#elsewhere[procedure] !== true) {
-      if (!this.#anyReadsElsewhere || NEVER.includes(procedure)) return null;
+  routeOf({ runsIn, handles }: RpcProcedure, bytes: Uint8Array, at: number, end: number): Route | null {
+    if (runsIn === 'connection') return null;
+    if (runsIn === 'either') {
+      if (!this.#anyReadsForwarded) return null;
       const volume = this.#volumeAt(bytes, at, end);
-      return volume?.readsElsewhere === true ? volume.route : null;
+      return volume?.readsForwarded === true ? volume.route : null;
     }
     const volume = this.#volumeAt(bytes, at, end);
-    // Whoever gets a handle that is nobody's answers BADHANDLE or STALE.
+    // Who gets a handle that is nobody's answers BADHANDLE or STALE.
     if (volume === null) return this.#volumes[0]!.route;
-    if (procedure === nfsproc3.RENAME || procedure === nfsproc3.LINK) {
-      const other = this.#volumeAt(bytes, secondHandleAt(procedure, bytes, at, end), end);
-      // null: answered here, with NFS3ERR_XDEV (connection-service.ts).
+    if (handles === 'two' || handles === 'twoAroundName') {
+      const other = this.#volumeAt(bytes, secondHandleAt(handles, bytes, at, end), end);
+      // null: answered here, with NFS3ERR_XDEV.
       if (other !== null && other.route.forwarder !== volume.route.forwarder) return null;
     }
     return volume.route;
@@ -75,6 +57,11 @@ export class CallRouting implements Forwarding {
 
   ofVolume(bytes: Uint8Array, at: number, end: number): Route {
     return (this.#volumeAt(bytes, at, end) ?? this.#volumes[0]!).route;
+  }
+
+  whenUnblocked(bytes: Uint8Array, at: number, _end: number): (() => void) | null {
+    const file = this.#diskSet.resolve(bytes, at + 4, lengthAt(bytes, at));
+    return typeof file === 'string' ? null : () => this.#diskSet.becameWarm(file);
   }
 
   /** Of the handle that begins with its length at bytes[at]. */
@@ -88,10 +75,9 @@ export class CallRouting implements Forwarding {
   }
 }
 
-/** RENAME: handle, name, handle. LINK: handle, handle. */
-function secondHandleAt(procedure: number, bytes: Uint8Array, at: number, end: number): number {
+function secondHandleAt(handles: Handles, bytes: Uint8Array, at: number, end: number): number {
   let next = afterOpaque(bytes, at, end);
-  if (procedure === nfsproc3.RENAME) next = afterOpaque(bytes, next, end);
+  if (handles === 'twoAroundName') next = afterOpaque(bytes, next, end);
   return next;
 }
 

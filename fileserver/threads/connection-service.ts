@@ -2,28 +2,28 @@
  * The connections of one disk set in one of the threads that hold connections, from `attach` to `closed`. Reads are
  * executed here; everything that changes a volume goes to the thread of that volume (call-routing.ts).
  */
-import { NFS3ERR_XDEV, nfsproc3, wcc_data } from '../../protocol/nfs3.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import type { Admission } from '../connection-limits/connections-by-address.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { CallMeter } from '../metrics/data-metrics.ts';
 import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
-import type { NfsCall, NfsService, Outcome, Procedure } from '../nfs3/call.ts';
-import { nfsProcedures } from '../nfs3/program.ts';
-import { RecentWrites } from '../nfs3/recent-writes.ts';
+import { mountProgram } from '../mount/program.ts';
+import { NfsContext } from '../nfs3/nfs-context.ts';
+import { nfs3Program } from '../nfs3/program.ts';
 import type { RightTable } from '../right/right-table.ts';
 import { Connection, type ConnectionMemory } from '../rpc/connection.ts';
-import type { Programs } from '../rpc/dispatcher.ts';
+import type { Services } from '../rpc/dispatcher.ts';
+import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
-import { DataFlusher } from '../storage/flush/data-flusher.ts';
 import { exportIdOf, isUuidAt } from '../storage/handles/file-handle.ts';
 import { forgottenIdentity } from '../storage/handles/forgotten-object.ts';
 import { STALL_NOTICE_MS } from '../storage/volume/stall-watch.ts';
 import { attachVolume, type Volume, VolumeOpenError } from '../storage/volume/volume.ts';
+import { successionProgram } from '../succession/program.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
 import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
@@ -65,7 +65,7 @@ export class ConnectionService {
   readonly #exportNumbers: number[];
   #volumes: Volume[];
   #diskSet: DiskSet | null;
-  #programs: Programs | null;
+  #services: Services | null;
   #nextConnection: number;
   #answered: boolean;
   #halted: boolean;
@@ -82,7 +82,7 @@ export class ConnectionService {
     this.#exportNumbers = message.exports.map(({ path }) => exportIdOf(path));
     this.#volumes = [];
     this.#diskSet = null;
-    this.#programs = null;
+    this.#services = null;
     this.#nextConnection = 1;
     this.#answered = false;
     this.#halted = false;
@@ -108,7 +108,7 @@ export class ConnectionService {
       for (const { attachment } of volumes) this.#volumes.push(attachVolume(attachment, onFault));
       this.#diskSet = new DiskSet(this.#volumes, exports, this.#setup.limits, false);
       this.#diskSet.learnRoots(roots);
-      this.#programs = this.#makePrograms(this.#diskSet);
+      this.#services = this.#makeServices(this.#diskSet);
       this.#tell({ kind: 'attached' });
     } catch (error) {
       const reason = error instanceof VolumeOpenError ? error.reason : 'IoError';
@@ -121,38 +121,26 @@ export class ConnectionService {
     this.#tell({ kind: 'log', level: 'error', message: `a request failed: ${describeBug(error)}` });
   };
 
-  #makePrograms(diskSet: DiskSet): Programs {
-    const nfs: NfsService = {
-      diskSet,
-      flusher: new DataFlusher(diskSet.table),
-      recentWrites: new RecentWrites(),
-      changesOf: () => {
-        throw new Error('changes are made in the thread of their volume');
-      },
-      onBug: this.onBug,
-    };
-    const procedures: Procedure[] = [...nfsProcedures(() => {})];
-    procedures[nfsproc3.RENAME] = betweenVolumes(2);
-    procedures[nfsproc3.LINK] = betweenVolumes(1);
+  #makeServices(diskSet: DiskSet): Services {
+    // Changes are made in the threads of their volumes.
+    const context = new NfsContext(diskSet, { logOf: () => null, onBug: this.onBug, onStep: () => {} });
+    const versions = [nfs3Program(context), mountProgram(diskSet, this.#mounts), successionProgram(diskSet)];
     return {
-      nfs,
-      nfsProcedures: procedures,
-      forwarding: this.#makeRouting(),
-      diskSet,
+      registry: new RpcRegistry(versions),
+      forwarding: this.#makeRouting(diskSet),
       exportNumbers: this.#exportNumbers,
-      mounts: this.#mounts,
       groups: this.#setup.groups,
       onBug: this.onBug,
     };
   }
 
-  #makeRouting(): CallRouting {
+  #makeRouting(diskSet: DiskSet): CallRouting {
     const routed = this.#message.volumes.map(({ attachment, thread }, index) => ({
       uuid: this.#volumes[index]!.uuid,
       route: new VolumeRoute(attachment.spec.name, this.#forwarderTo(thread)),
-      readsElsewhere: !attachment.opensHandles,
+      readsForwarded: !attachment.opensHandles,
     }));
-    return new CallRouting(routed);
+    return new CallRouting(routed, diskSet);
   }
 
   #forwarderTo(thread: number): CallForwarder {
@@ -185,7 +173,7 @@ export class ConnectionService {
 
   /** number: of the connections of the session, in the order in which they were accepted. */
   adopt({ fd, host, port, number, admission }: Omit<AdoptMessage, 'kind' | 'session'>): void {
-    if (this.#closed || this.#halted || this.#programs === null) {
+    if (this.#closed || this.#halted || this.#services === null) {
       close(fd);
       this.#setup.onConnectionEnded(admission);
       return;
@@ -195,7 +183,7 @@ export class ConnectionService {
     const { memory } = this.#setup;
     const { meter } = this.#setup;
     this.#connections.add(
-      new Connection(source, this.#programs, memory, meter, {
+      new Connection(source, this.#services, memory, meter, {
         mayServe: this.#mayServe,
         order: this.#order,
         onRightLost: () => this.#rightLost(),
@@ -325,17 +313,6 @@ export class ConnectionService {
     const until = performance.now() + FAREWELL_MS;
     while (this.#connections.size > 0 && performance.now() < until && !this.#closed) await nextTurn();
   }
-}
-
-/** RENAME and LINK between volumes that different threads change. RFC 1813 §3.3.14, §3.3.15: NFS3ERR_XDEV. */
-function betweenVolumes(wccCount: 1 | 2): Procedure {
-  return ({ w }: NfsCall): Outcome => {
-    w.u32(NFS3ERR_XDEV);
-    // LINK: the file's attributes before the directory's.
-    if (wccCount === 1) w.u32(0);
-    for (let i = 0; i < wccCount; i++) wcc_data.encode(w, { before: null, after: null });
-    return 'answered';
-  };
 }
 
 function nextTurn(): Promise<void> {

@@ -13,21 +13,21 @@ import type { ConnectionOrder } from '../callers/connection-order.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import { VOLUMES_MAX, type VolumeMeter } from '../metrics/data-metrics.ts';
 import { MountFile } from '../mount/mount-file.ts';
-import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
-import type { NfsService } from '../nfs3/call.ts';
-import { nfsProcedures } from '../nfs3/program.ts';
-import { RecentWrites } from '../nfs3/recent-writes.ts';
+import type { MountEntry } from '../mount/mount-list.ts';
+import { NfsContext } from '../nfs3/nfs-context.ts';
+import { nfs3Program } from '../nfs3/program.ts';
 import { recover, settleIntent } from '../nfs3/recovery.ts';
 import type { DiskSetSlot, RightTable } from '../right/right-table.ts';
 import { VolumeGate } from '../right/volume-gate.ts';
+import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
-import { ChangeQueue } from '../storage/duplicate-requests/change-queue.ts';
+import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
+import { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
-import { ReplyCache } from '../storage/duplicate-requests/reply-cache.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
-import { DataFlusher } from '../storage/flush/data-flusher.ts';
+import type { DataFlusher } from '../storage/flush/data-flusher.ts';
 import { OwnerWatch } from '../storage/volume/owner-watch.ts';
 import { openVolume, type Volume, VolumeOpenError } from '../storage/volume/volume.ts';
 import { failpoints } from '../system/failpoints.ts';
@@ -69,9 +69,8 @@ export class VolumeService {
   readonly #gate: VolumeGate;
   volumes: Volume[];
   #diskSet: DiskSet | null;
-  #queues: Map<Volume, ChangeQueue>;
-  #flusher: DataFlusher | null;
-  readonly #recentWrites: RecentWrites;
+  #logs: Map<Volume, OperationLog>;
+  #context: NfsContext | null;
   #executor: CallExecutor | null;
   #timers: NodeJS.Timeout[];
   #owners: OwnerWatch | null;
@@ -96,9 +95,8 @@ export class VolumeService {
     });
     this.volumes = [];
     this.#diskSet = null;
-    this.#queues = new Map();
-    this.#flusher = null;
-    this.#recentWrites = new RecentWrites();
+    this.#logs = new Map();
+    this.#context = null;
     this.#executor = null;
     this.#timers = [];
     this.#owners = null;
@@ -169,17 +167,14 @@ export class VolumeService {
   }
 
   #makeExecutor(diskSet: DiskSet, order: ConnectionOrder): CallExecutor {
-    const programs = {
-      nfs: this.#nfsService(diskSet),
-      nfsProcedures: nfsProcedures(this.#onStep),
+    const services = {
+      registry: new RpcRegistry([nfs3Program(this.#contextOf(diskSet))]),
       forwarding: null,
-      diskSet,
       exportNumbers: [],
-      mounts: new MountReplica([], () => {}),
       groups: this.#setup.groups,
       onBug: this.onBug,
     };
-    const executor = new CallExecutor(this.session, programs, this.#setup.connectionThreads, order, {
+    const executor = new CallExecutor(this.session, services, this.#setup.connectionThreads, order, {
       onRefused: () => this.#rightLost(),
       execute: this.#execute,
     });
@@ -257,22 +252,21 @@ export class VolumeService {
     const diskSet = this.#diskSet;
     if (diskSet === null) throw new Error('replay before verify');
     this.#mustHaveRight();
-    const service = this.#nfsService(diskSet);
+    const context = this.#contextOf(diskSet);
     for (const volume of this.volumes) {
-      const cache = new ReplyCache();
-      const summary = await recover(service, volume, diskSet.table, cache, this.#onStep);
-      const queue = new ChangeQueue(volume, diskSet.table, cache, {
+      const cache = new DuplicateRequestCache();
+      const summary = await recover(context, volume, diskSet.table, cache);
+      const log = new OperationLog(volume, diskSet.table, cache, {
         mayServe: this.#mayServe,
         onStopped: () => this.#rightLost(),
         onStep: this.#onStep,
-        settle: (intent, flushes) =>
-          diskSet.asRecorded(() => settleIntent(service, intent, flushes, this.#onStep)),
+        settle: (intent, flushes) => diskSet.asRecorded(() => settleIntent(context, intent, flushes)),
         onBug: (whose, error) =>
           this.#log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
         intents: failpoints.intents ?? volume.intents,
         journalDisabled: failpoints.journalDisabled === true,
       });
-      this.#queues.set(volume, queue);
+      this.#logs.set(volume, log);
       if (volume.failed)
         throw new VolumeOpenError('IoError', `volume ${volume.spec.name} failed during its replay`);
       for (const reason of summary.putAside) {
@@ -291,15 +285,13 @@ export class VolumeService {
     }
   }
 
-  #nfsService(diskSet: DiskSet): NfsService {
-    this.#flusher ??= new DataFlusher(diskSet.table);
-    return {
-      diskSet,
-      flusher: this.#flusher,
-      recentWrites: this.#recentWrites,
-      changesOf: (volume) => this.#queues.get(volume)!,
+  #contextOf(diskSet: DiskSet): NfsContext {
+    this.#context ??= new NfsContext(diskSet, {
+      logOf: (volume) => this.#logs.get(volume) ?? null,
       onBug: this.onBug,
-    };
+      onStep: this.#onStep,
+    });
+    return this.#context;
   }
 
   readonly #onStep = (operation: string, step: OperationStep): void => {
@@ -328,11 +320,11 @@ export class VolumeService {
       const told = errors.take();
       if (told.length > 0) this.#tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
     }
-    for (const { replyCache } of this.#queues.values()) replyCache.evict();
+    for (const { requests } of this.#logs.values()) requests.evict();
     const mayWrite = this.#state === 'serving' && this.#kept === null && this.#mayServe();
     for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.#gate);
     if (mayWrite) inBackground(this.#mounts?.write());
-    if (mayWrite) this.#flusher?.tick();
+    if (mayWrite) this.#context?.flusher.tick();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;
@@ -356,7 +348,7 @@ export class VolumeService {
 
   /** Nothing more is executed or answered. */
   halt(): void {
-    for (const queue of this.#queues.values()) queue.stop();
+    for (const log of this.#logs.values()) log.stop();
     for (const timer of this.#timers) clearInterval(timer);
     this.#owners?.stop();
     this.#timers = [];
@@ -381,7 +373,7 @@ export class VolumeService {
 
   /** Most of what was written unstable, while clients are still served: what is left for the gap is little. */
   async flush(): Promise<void> {
-    if (this.#flusher !== null && this.#mayServe()) await flushUnstable(this.#flusher);
+    if (this.#context !== null && this.#mayServe()) await flushUnstable(this.#context.flusher);
     this.#tell({ kind: 'flushed' });
   }
 
@@ -390,7 +382,7 @@ export class VolumeService {
     if (this.#state !== 'serving' || this.#kept !== null) return;
     const kept: (() => void)[] = [];
     this.#kept = kept;
-    for (const queue of this.#queues.values()) queue.hold();
+    for (const log of this.#logs.values()) log.hold();
     // It may have ended meanwhile, and another one begun.
     const isHeld = (): boolean => this.#kept === kept && this.#state === 'serving';
     if (!(await this.#settle(isHeld))) return;
@@ -403,7 +395,7 @@ export class VolumeService {
     const kept = this.#kept;
     this.#kept = null;
     this.#gate.release();
-    for (const queue of this.#queues.values()) queue.resume();
+    for (const log of this.#logs.values()) log.resume();
     for (const work of kept ?? []) work();
   }
 
@@ -451,12 +443,11 @@ export class VolumeService {
    * done, is not ours to do any more, or is no longer `wanted`.
    */
   async #settle(wanted: () => boolean): Promise<boolean> {
-    const flusher = this.#flusher;
-    if (flusher === null) return false;
+    const flusher = this.#context?.flusher;
+    if (flusher === undefined) return false;
     const goesOn = (): boolean => wanted() && !this.isClosed && this.#mayServe();
     for (;;) {
-      for (const queue of this.#queues.values())
-        await new Promise<void>((resolve) => queue.whenIdle(resolve));
+      for (const log of this.#logs.values()) await new Promise<void>((resolve) => log.whenIdle(resolve));
       if (!goesOn()) return false;
       await flushUnstable(flusher);
       await Promise.all(this.volumes.map(flushJournal));
@@ -470,7 +461,7 @@ export class VolumeService {
   #isSettled(flusher: DataFlusher): boolean {
     const busy = this.volumes.some(({ flushTimes }) => flushTimes.underWay > 0);
     if (this.#mounts?.isSettled === false) return false;
-    return !busy && !flusher.hasUnstable && [...this.#queues.values()].every(({ isAtRest }) => isAtRest);
+    return !busy && !flusher.hasUnstable && [...this.#logs.values()].every(({ isAtRest }) => isAtRest);
   }
 }
 

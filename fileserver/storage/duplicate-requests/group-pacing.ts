@@ -1,5 +1,5 @@
 /**
- * When the queue (change-queue.ts) begins its next group: beside the flush of the one before, behind it, or a moment later.
+ * When the queue (operation-log.ts) begins its next group: beside the flush of the one before, behind it, or a moment later.
  * Only speed depends on it. Decided from what flushes and operations took of late; no clock of its own: all times are ms, on
  * the clock of whoever asks.
  *

@@ -35,7 +35,7 @@ export const VolumeStatus = {
   /** For lack of something that comes back by itself (descriptors, memory): the client should try again. */
   tryLater: 'tryLater',
   /** Not without waiting for the disk, and this thread must not: the volume's own thread is to do it. */
-  needsDisk: 'needsDisk',
+  wouldBlock: 'wouldBlock',
 } as const;
 export type VolumeStatus = (typeof VolumeStatus)[keyof typeof VolumeStatus];
 
@@ -76,7 +76,7 @@ const byErrno = new Map<number, VolumeFailure>([
   [E.ENFILE, 'tryLater'],
   [E.EINTR, 'tryLater'],
   // No file system call says that of itself: see FileTable.pathFd() and DiskSet.lookup().
-  [E.EINPROGRESS, 'needsDisk'],
+  [E.EINPROGRESS, 'wouldBlock'],
 ]);
 
 /** Of the result of a function in system/: 0 and more is ok, less is the negative errno. */

@@ -43,7 +43,7 @@ export class DiskSet {
   readonly #climbers: ReadonlyMap<Volume, IdentityReader>;
 
   readonly #inside: InsideDirectories;
-  /** May a call here wait for a disk? If not, what would have to is `needsDisk`. */
+  /** May a call here wait for a disk? If not, what would have to is `wouldBlock`. */
   readonly #mayWait: boolean;
   /** Of exported directories, by place. Where calls may wait they are found here, elsewhere learned. */
   readonly #known: Map<string, ExportRoot>;
@@ -411,7 +411,7 @@ export class DiskSet {
   #lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
     const { volume, tree } = dir;
     const fd = openCachedAt(dirFd, name);
-    if (fd < 0) return isUnanswered(fd) ? 'needsDisk' : volume.failure('openat2', fd);
+    if (fd < 0) return isUnanswered(fd) ? 'wouldBlock' : volume.failure('openat2', fd);
     const { identity } = volume;
     const result = identity.ofFd(fd);
     if (result < 0 || identity.mountId !== volume.rootMountId) {

@@ -8,7 +8,7 @@
  */
 import { isHoleFrom, type Offset, truncate } from '../../system/file-calls.ts';
 import type { StatBuffer } from '../../system/statx.ts';
-import { become, type Identity } from '../../system/thread-identity.ts';
+import { asUser, type Identity } from '../../system/thread-identity.ts';
 import type { DiskSet } from './disk-set.ts';
 import type { OpenFile } from './open-file.ts';
 
@@ -55,9 +55,8 @@ export class GradualTruncation {
     // Not in the middle of a block: the rest of that would have to be read and overwritten.
     const to = ((end - part) / PART_MIN) * PART_MIN;
     if (to <= this.#size) return false;
-    become(user);
     const begunAt = performance.now();
-    if (truncate(this.#file.volume.gate, fd, to) < 0) return false;
+    if (asUser(user, () => truncate(this.#file.volume.gate, fd, to)) < 0) return false;
     this.#adapt(performance.now() - begunAt);
     return true;
   }

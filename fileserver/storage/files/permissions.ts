@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import type { StatBuffer } from '../../system/statx.ts';
 import {
   accessOf,
-  become,
+  asUser,
   type Identity,
   identityCanChange,
   R_OK,
@@ -54,7 +54,7 @@ export function couldRead({ access }: OpenFile, user: Identity): boolean {
   return access !== null && access.user === user && (access.granted & MAY_READ) !== 0;
 }
 
-/** After couldRead(). `stat`: the file's attributes, read after that; they may be read once more. Leaves the thread as anybody. */
+/** After couldRead(). `stat`: the file's attributes, read after that; they may be read once more. */
 export function mayStillRead(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
   const known = knownNow(file, user, stat);
   if (known !== null && (known.granted & MAY_READ) !== 0) return 'ok';
@@ -70,8 +70,7 @@ export function rememberReadable(file: OpenFile, user: Identity, stat: StatBuffe
 }
 
 /**
- * Which of these (R_OK, W_OK, X_OK) the user has; or -errno. `stat`: the object's attributes, just read. Leaves the thread as
- * anybody.
+ * Which of these (R_OK, W_OK, X_OK) the user has; or -errno. `stat`: the object's attributes, just read.
  */
 export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, wanted: number): number {
   const known = knownNow(file, user, stat);
@@ -79,12 +78,11 @@ export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, want
   const unknown = known === null ? wanted : wanted & ~known.asked;
   if (unknown === 0) return granted;
   const askedAtMs = Date.now();
-  become(user);
   let answered = 0;
   let given = 0;
   for (const bit of [R_OK, W_OK, X_OK]) {
     if ((unknown & bit) === 0) continue;
-    const result = accessOf(file.pathFd, bit);
+    const result = asUser(user, () => accessOf(file.pathFd, bit));
     if (result === 0) given |= bit;
     // EROFS is the file system's, and can change without the object.
     else if (result === -EROFS) continue;
@@ -95,22 +93,20 @@ export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, want
   return granted | given;
 }
 
-/** Leaves the thread as the user. `stat` is overwritten when the mode alone does not allow it. */
+/** `stat` is overwritten when the mode alone does not allow it. */
 export function mayRead(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
   const { pathFd } = file;
-  become(user);
-  const result = accessOf(pathFd, R_OK);
+  const result = asUser(user, () => accessOf(pathFd, R_OK));
   if (result === 0) return 'ok';
   if (result !== -EACCES) return file.volume.failure('faccessat2', result);
-  if (accessOf(pathFd, X_OK) === 0) return 'ok';
+  if (asUser(user, () => accessOf(pathFd, X_OK)) === 0) return 'ok';
   return isOwner(pathFd, user, stat) ? 'ok' : 'accessDenied';
 }
 
-/** Leaves the thread as the user. `stat` is overwritten when the mode alone does not allow it. */
+/** `stat` is overwritten when the mode alone does not allow it. */
 export function mayWrite(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
   const { pathFd } = file;
-  become(user);
-  const result = accessOf(pathFd, W_OK);
+  const result = asUser(user, () => accessOf(pathFd, W_OK));
   if (result === 0) return 'ok';
   if (result !== -EACCES) return file.volume.failure('faccessat2', result);
   return isOwner(pathFd, user, stat) ? 'ok' : 'accessDenied';

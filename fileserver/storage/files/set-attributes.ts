@@ -17,7 +17,7 @@ import {
 } from '../../system/file-calls.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG, type StatBuffer } from '../../system/statx.ts';
 import type { SystemCall } from '../../system/system-calls.ts';
-import { become, type Identity } from '../../system/thread-identity.ts';
+import { asUser, type Identity } from '../../system/thread-identity.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
 import { failureOfResult, type VolumeFailure } from '../failures/status.ts';
 import type { DiskSet } from './disk-set.ts';
@@ -156,7 +156,6 @@ export function applyAttributeChanges(
   if (writeFd < 0 && changes.size !== null) return failureOfResult(writeFd);
   const pathFd = diskSet.pathFd(file);
   if (pathFd < 0) return failureOfResult(pathFd);
-  become(user);
   const steps: (readonly [SystemCall, () => number])[] = [];
   const { size, uid, gid, mode, atime, mtime } = changes;
   const { gate } = file.volume;
@@ -169,10 +168,8 @@ export function applyAttributeChanges(
     steps.push(['utimensat', () => setTimes(gate, pathFd, atime, mtime)]);
   for (const [index, [call, step]] of steps.entries()) {
     if (index > 0) between();
-    const result = step();
-    if (result < 0) {
-      return file.volume.failure(call, result);
-    }
+    const result = asUser(user, step);
+    if (result < 0) return file.volume.failure(call, result);
   }
   return null;
 }

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
-import { ReplyCache } from '../duplicate-requests/reply-cache.ts';
+import { DuplicateRequestCache } from '../duplicate-requests/duplicate-request-cache.ts';
 import { createJournal, type Journal, type JournalContents, openJournal } from './journal.ts';
 import { decodeIntentRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
 
@@ -65,9 +65,9 @@ function torn(durable: readonly Buffer[], written: readonly Buffer[], random: Se
 /** Each file as its last flush left it. */
 let durable: Buffer[];
 
-/** An owner with its cache, as change-queue.ts and recovery.ts use the journal. */
+/** An owner with its cache, as operation-log.ts and recovery.ts use the journal. */
 class Owner {
-  readonly cache = new ReplyCache(LIMITS, () => 0);
+  readonly cache = new DuplicateRequestCache(LIMITS, () => 0);
   journal!: Journal;
   /** Of the operations found without an answer. */
   found: string[] = [];
@@ -97,7 +97,7 @@ class Owner {
   get contents(): JournalContents {
     return {
       intents: () => [],
-      replies: () => [...this.cache.answers()].map(({ key, results }) => encodeReplyRecord(key, results)),
+      replies: () => [...this.cache.replies()].map(({ key, results }) => encodeReplyRecord(key, results)),
     };
   }
 }

@@ -2,7 +2,7 @@
 // when one is taken back.
 import { expect, test, vi } from 'vitest';
 import { XdrReader } from '../../../protocol/xdr.ts';
-import { ReplyCache } from '../duplicate-requests/reply-cache.ts';
+import { DuplicateRequestCache } from '../duplicate-requests/duplicate-request-cache.ts';
 import {
   decodeIntentRecord,
   encodeIntentRecord,
@@ -77,12 +77,12 @@ test('versions before find what they know where it was, and nothing of theirs be
   expect([r.opaque(100).length, r.opaque(100).length, r.remaining]).toEqual([8, 24, CLIENT_KEY_SIZE]);
 });
 
-function restored(...keys: readonly string[]): ReplyCache {
+function restored(...keys: readonly string[]): DuplicateRequestCache {
   const payloads = keys.map((key, i) => Buffer.from(encodeReplyRecord(key, Uint8Array.of(0, 0, 0, i))));
   const answers = new StoredAnswers(1000);
   for (const payload of payloads)
     answers.add(keyOfAnswer(payload, 0, payload.length), payload, 0, payload.length);
-  const cache = new ReplyCache();
+  const cache = new DuplicateRequestCache();
   cache.restore(answers);
   return cache;
 }

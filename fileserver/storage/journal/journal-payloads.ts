@@ -114,6 +114,11 @@ export function noResults(key: string): Uint8Array {
   return resultsToKeep(key, NOTHING, 0);
 }
 
+/** The nfsstat3 that results begin with (RFC 1813 §2.6): the journal keeps no status beside them. */
+export function statusOfResults(results: Uint8Array): number {
+  return ((results[0]! << 24) | (results[1]! << 16) | (results[2]! << 8) | results[3]!) >>> 0;
+}
+
 /** Results that lie in their answer's payload: a view of it. */
 export function payloadAround(key: string, results: Uint8Array): Uint8Array {
   const size = RESULTS_AT + paddedSize(results.length) + key.length - KEY_SIZE;

@@ -192,7 +192,7 @@ function batchesAfter(batch: number, other: number): number {
   return (batch - other) | 0;
 }
 
-/** Behind the last valid record a gap would show within this: one flush is smaller (see change-queue.ts). Bytes. */
+/** Behind the last valid record a gap would show within this: one flush is smaller (see operation-log.ts). Bytes. */
 export const GAP_SEARCH_SIZE = 2 * 1024 * 1024;
 
 /**

@@ -4,7 +4,7 @@
  * What survives what:
  *   the process killed    everything appended (the kernel has it)
  *   the machine or the    everything that a flush has covered, ours or (see commit-order.ts) the file system's own; of
- *   medium's cache lost   the rest any part. change-queue.ts sees to it that nothing depends on the rest
+ *   medium's cache lost   the rest any part. operation-log.ts sees to it that nothing depends on the rest
  *   a torn or lost tail   told by checksums; ends the journal there
  *   a record lost before  told by later flushes behind it: the journal is refused, as its answers can't be trusted
  *   the tail

@@ -169,7 +169,7 @@ export class Volume {
   readonly nameFolding: NameFolding;
   /** Space for journal and ownership record. */
   readonly reserve: JournalReserve;
-  /** Keys of objects and names whose journalled operation has no recorded answer yet; see change-queue.ts. */
+  /** Keys of objects and names whose journalled operation has no recorded answer yet; see operation-log.ts. */
   readonly changing: CountedKeys;
   /** Of files, directories and the whole file system; the journal counts its own. */
   readonly flushTimes: FlushTimes;

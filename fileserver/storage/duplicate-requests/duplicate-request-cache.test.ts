@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { encodeReplyRecord } from '../journal/journal-payloads.ts';
 import { KEY_SIZE } from '../journal/journal-records.ts';
 import { StoredAnswers } from '../journal/stored-answers.ts';
-import { ReplyCache } from './reply-cache.ts';
+import { DuplicateRequestCache } from './duplicate-request-cache.ts';
 
 /** NFS3_OK, and bytes that tell one from another. */
 const results = (i: number, size = 8): Uint8Array => new Uint8Array(size).fill(i).fill(0, 0, 4);
@@ -17,32 +17,32 @@ function stored(names: readonly string[]): StoredAnswers {
 const listener = (): void => {};
 
 test('a request is executed once; who sends it again meanwhile waits for the same answer', () => {
-  const cache = new ReplyCache();
+  const cache = new DuplicateRequestCache();
   const told: string[] = [];
   expect(cache.admit('a', () => told.push('first'))).toBe('execute');
   expect(cache.admit('a', () => told.push('second'))).toBe('joined');
   expect(cache.find('a')).toBe('running');
-  for (const tell of cache.complete('a', results(1))) tell(results(1));
+  for (const tell of cache.complete('a', results(1))) tell(results(1), 1, 0);
   expect(told).toEqual(['first', 'second']);
   expect(cache.find('a')).toEqual(results(1));
   expect(() => cache.admit('a', listener)).toThrow('must not be executed again');
 });
 
 test('keeps the youngest answers within its bounds, and running requests always', () => {
-  const cache = new ReplyCache({ answersMax: 3, bytesMax: 1000, ageMaxMs: 1000 });
+  const cache = new DuplicateRequestCache({ answersMax: 3, bytesMax: 1000, ageMaxMs: 1000 });
   cache.admit('running', listener);
   for (let i = 0; i < 5; i++) cache.complete(`k${i}`, results(i));
-  expect([...cache.answers()].map(({ key }) => key)).toEqual(['k2', 'k3', 'k4']);
+  expect([...cache.replies()].map(({ key }) => key)).toEqual(['k2', 'k3', 'k4']);
   expect(cache.find('k1')).toBe(null);
   expect(cache.admit('running', listener)).toBe('joined');
-  const small = new ReplyCache({ answersMax: 100, bytesMax: 100, ageMaxMs: 1000 });
+  const small = new DuplicateRequestCache({ answersMax: 100, bytesMax: 100, ageMaxMs: 1000 });
   for (let i = 0; i < 10; i++) small.complete(`k${i}`, results(i, 30));
-  expect([...small.answers()].map(({ key }) => key)).toEqual(['k7', 'k8', 'k9']);
+  expect([...small.replies()].map(({ key }) => key)).toEqual(['k7', 'k8', 'k9']);
 });
 
 test('an answer that is too old is none: the same call is a new request then', () => {
   let now = 0;
-  const cache = new ReplyCache({ answersMax: 100, bytesMax: 10_000, ageMaxMs: 1000 }, () => now);
+  const cache = new DuplicateRequestCache({ answersMax: 100, bytesMax: 10_000, ageMaxMs: 1000 }, () => now);
   cache.complete('a', results(1));
   now = 600;
   cache.complete('b', results(2));
@@ -51,29 +51,29 @@ test('an answer that is too old is none: the same call is a new request then', (
   now = 1001;
   cache.evict();
   expect(cache.find('a')).toBe(null);
-  expect([...cache.answers()].map(({ key }) => key)).toEqual(['b']);
+  expect([...cache.replies()].map(({ key }) => key)).toEqual(['b']);
   expect(cache.admit('a', listener)).toBe('execute');
   now = 5000;
   cache.complete('a', results(3));
   cache.evict();
-  expect([...cache.answers()].map(({ key }) => key)).toEqual(['a']);
+  expect([...cache.replies()].map(({ key }) => key)).toEqual(['a']);
 });
 
 test('a hundred thousand answers later it is no larger', () => {
-  const cache = new ReplyCache({ answersMax: 100, bytesMax: 10_000, ageMaxMs: 1000 });
+  const cache = new DuplicateRequestCache({ answersMax: 100, bytesMax: 10_000, ageMaxMs: 1000 });
   for (let i = 0; i < 100_000; i++) {
     cache.admit(`k${i}`, listener);
     cache.complete(`k${i}`, results(1));
   }
-  expect(cache.answerCount).toBe(100);
-  expect([...cache.answers()]).toHaveLength(100);
+  expect(cache.replyCount).toBe(100);
+  expect([...cache.replies()]).toHaveLength(100);
 });
 
 test('answers of an owner before count from now, within the same bounds', () => {
   let now = 5000;
-  const cache = new ReplyCache({ answersMax: 3, bytesMax: 1000, ageMaxMs: 1000 }, () => now);
+  const cache = new DuplicateRequestCache({ answersMax: 3, bytesMax: 1000, ageMaxMs: 1000 }, () => now);
   cache.restore(stored(['a', 'b', 'c', 'd']));
-  expect([...cache.answers()].map(({ key }) => key)).toEqual(['b', 'c', 'd']);
+  expect([...cache.replies()].map(({ key }) => key)).toEqual(['b', 'c', 'd']);
   expect(cache.find('b')).toEqual(results(1));
   now = 6000;
   expect(cache.find('d')).toEqual(results(3));
@@ -84,13 +84,13 @@ test('answers of an owner before count from now, within the same bounds', () => 
 
 // 4,096 connections with a call each, and those of the failover before.
 test('an answer is there when 8,000 others have been given since', () => {
-  const cache = new ReplyCache();
+  const cache = new DuplicateRequestCache();
   for (let i = 0; i <= 8000; i++) cache.complete(`k${i}`, results(1, 200));
   expect(cache.find('k0')).toEqual(results(1, 200));
 });
 
 /** The calls of one client, all of them executed. */
-function answer(cache: ReplyCache, client: number, count: number, given: () => Uint8Array): void {
+function answer(cache: DuplicateRequestCache, client: number, count: number, given: () => Uint8Array): void {
   for (let i = 0; i < count; i++) {
     const key = `client ${client}, call ${i}, ${given()[3]}`;
     cache.admit(key, listener, client);
@@ -99,27 +99,27 @@ function answer(cache: ReplyCache, client: number, count: number, given: () => U
 }
 
 test('9,000 calls that fail cost nobody the answer to one that was executed', () => {
-  const cache = new ReplyCache();
+  const cache = new DuplicateRequestCache();
   cache.admit('victim', listener, 1);
   cache.complete('victim', results(1));
   answer(cache, 2, 9000, failure);
   expect(cache.find('victim')).toEqual(results(1));
-  expect(cache.answerCount).toBeLessThan(1100);
+  expect(cache.replyCount).toBeLessThan(1100);
 });
 
 test('a client with thousands of answers loses its own for more, and others keep theirs', () => {
-  const cache = new ReplyCache();
+  const cache = new DuplicateRequestCache();
   for (const client of [1, 2, 3]) answer(cache, client, 500, () => results(1));
   answer(cache, 4, 20_000, () => results(1));
   for (const client of [1, 2, 3])
     expect(cache.find(`client ${client}, call 0, 0`), `of client ${client}`).not.toBe(null);
   expect(cache.find('client 4, call 19999, 0')).not.toBe(null);
   expect(cache.find('client 4, call 0, 0')).toBe(null);
-  expect(cache.answerCount).toBe(8192);
+  expect(cache.replyCount).toBe(8192);
 });
 
 test('answers of an owner before are not the first to go', () => {
-  const cache = new ReplyCache({ answersMax: 10, bytesMax: 10_000, ageMaxMs: 1000 });
+  const cache = new DuplicateRequestCache({ answersMax: 10, bytesMax: 10_000, ageMaxMs: 1000 });
   cache.restore(stored(['a', 'b', 'c', 'd']));
   answer(cache, 1, 50, () => results(1));
   expect(cache.find('a')).not.toBe(null);

@@ -9,25 +9,21 @@
  * so what matters is younger than a failover; the bound is some thousand times what clients have outstanding. The time is
  * that of one owner: an outage, however long, does not age answers, since clients could not ask again during it.
  *
- * Nobody's answers go because of others: where there are too many, the client with the most loses its oldest (answer-pool.ts).
+ * Nobody's answers go because of others: where there are too many, the client with the most loses its oldest (reply-pool.ts).
  * Answers that say that nothing was done have bounds of their own, an eighth of the others': to do such a call again is no harm of
  * the same kind, and it costs nothing to make thousands of them fail.
  */
 import { bootMs } from '../../system/boottime.ts';
+import { statusOfResults } from '../journal/journal-payloads.ts';
 import type { StoredAnswers } from '../journal/stored-answers.ts';
-import { Answer, AnswerPool } from './answer-pool.ts';
-
-/**
- * Called with the answer: the procedure's results, to be put behind a reply header with the request's XID. null: there are
- * none, because the server made a mistake; the reply is SYSTEM_ERR (RFC 5531 §9). A second call does nothing.
- */
-export type AnswerListener = (results: Uint8Array | null) => void;
+import type { ReplyListener } from './reply-listener.ts';
+import { CachedReply, ReplyPool } from './reply-pool.ts';
 
 class Running {
   readonly client: number;
-  readonly listeners: AnswerListener[];
+  readonly listeners: ReplyListener[];
 
-  constructor(client: number, listener: AnswerListener) {
+  constructor(client: number, listener: ReplyListener) {
     this.client = client;
     this.listeners = [listener];
   }
@@ -36,7 +32,7 @@ class Running {
 /** `execute`: nobody has seen it. `joined`: it is being executed. Either way the listener will be called. */
 export type Admission = 'execute' | 'joined';
 
-export interface ReplyCacheLimits {
+export interface DuplicateRequestCacheLimits {
   readonly answersMax: number;
   /** Of the answers' results. */
   readonly bytesMax: number;
@@ -44,7 +40,7 @@ export interface ReplyCacheLimits {
   readonly ageMaxMs: number;
 }
 
-export const REPLY_CACHE_LIMITS: ReplyCacheLimits = {
+export const DUPLICATE_REQUEST_CACHE_LIMITS: DuplicateRequestCacheLimits = {
   answersMax: 8192,
   bytesMax: 2 * 1024 * 1024,
   ageMaxMs: 15 * 60_000,
@@ -55,19 +51,22 @@ const FAILURES_PART = 8;
 /** A client that is not known. */
 export const NOBODY = 0;
 
-export class ReplyCache {
-  readonly #limits: ReplyCacheLimits;
+export class DuplicateRequestCache {
+  readonly #limits: DuplicateRequestCacheLimits;
   readonly #now: () => number;
   /** Answers of owners before this one, older than all others; null: none are left. */
   #stored: StoredAnswers | null = null;
   #storedAtMs = 0;
   /** In the order of their admission; what is running and what is done in one, so that a request is looked up once. */
-  readonly #entries = new Map<string, Running | Answer>();
-  readonly #successes = new AnswerPool();
-  readonly #failures = new AnswerPool();
+  readonly #entries = new Map<string, Running | CachedReply>();
+  readonly #successes = new ReplyPool();
+  readonly #failures = new ReplyPool();
 
   /** now: ms, never going back. */
-  constructor(limits: ReplyCacheLimits = REPLY_CACHE_LIMITS, now: () => number = bootMs) {
+  constructor(
+    limits: DuplicateRequestCacheLimits = DUPLICATE_REQUEST_CACHE_LIMITS,
+    now: () => number = bootMs,
+  ) {
     this.#limits = limits;
     this.#now = now;
   }
@@ -76,11 +75,11 @@ export class ReplyCache {
   find(key: string): Uint8Array | 'running' | null {
     const entry = this.#entries.get(key);
     if (entry === undefined) return this.#stored?.results(key) ?? null;
-    return entry instanceof Answer ? entry.results : 'running';
+    return entry instanceof CachedReply ? entry.results : 'running';
   }
 
   /** For a request that has no answer yet. client: a number for its address. */
-  admit(key: string, listener: AnswerListener, client: number = NOBODY): Admission {
+  admit(key: string, listener: ReplyListener, client: number = NOBODY): Admission {
     const entry = this.#entries.get(key);
     if (entry instanceof Running) {
       entry.listeners.push(listener);
@@ -93,12 +92,12 @@ export class ReplyCache {
   }
 
   /** The request has its answer: returns who waits for it. */
-  complete(key: string, results: Uint8Array): readonly AnswerListener[] {
+  complete(key: string, results: Uint8Array): readonly ReplyListener[] {
     const entry = this.#entries.get(key);
     this.#stored?.delete(key);
-    if (entry instanceof Answer) this.#poolOf(entry.results).remove(entry);
-    const answeredAtMs = entry instanceof Answer ? entry.answeredAtMs : this.#now();
-    const answer = new Answer(key, entry?.client ?? NOBODY, results, answeredAtMs);
+    if (entry instanceof CachedReply) this.#poolOf(entry.results).remove(entry);
+    const answeredAtMs = entry instanceof CachedReply ? entry.answeredAtMs : this.#now();
+    const answer = new CachedReply(key, entry?.client ?? NOBODY, results, answeredAtMs);
     this.#entries.set(key, answer);
     this.#poolOf(results).add(answer);
     this.#evictTooMany();
@@ -106,7 +105,7 @@ export class ReplyCache {
   }
 
   /** The request gets no answer, and counts as one that never came: returns who waits for it. */
-  abandon(key: string): readonly AnswerListener[] {
+  abandon(key: string): readonly ReplyListener[] {
     const entry = this.#entries.get(key);
     if (!(entry instanceof Running)) return [];
     this.#entries.delete(key);
@@ -122,20 +121,20 @@ export class ReplyCache {
   }
 
   /** Answers kept, oldest first: those of owners before, then this one's in the order of their requests. */
-  *answers(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
+  *replies(): Iterable<{ readonly key: string; readonly results: Uint8Array }> {
     if (this.#stored !== null) yield* this.#stored.entries();
-    for (const entry of this.#entries.values()) if (entry instanceof Answer) yield entry;
+    for (const entry of this.#entries.values()) if (entry instanceof CachedReply) yield entry;
   }
 
-  get answerCount(): number {
+  get replyCount(): number {
     return (this.#stored?.count ?? 0) + this.#successes.count + this.#failures.count;
   }
 
-  #poolOf(results: Uint8Array): AnswerPool {
-    return isSuccess(results) ? this.#successes : this.#failures;
+  #poolOf(results: Uint8Array): ReplyPool {
+    return statusOfResults(results) === 0 ? this.#successes : this.#failures;
   }
 
-  #remove(answer: Answer): void {
+  #remove(answer: CachedReply): void {
     this.#entries.delete(answer.key);
     this.#poolOf(answer.results).remove(answer);
   }
@@ -168,9 +167,4 @@ export class ReplyCache {
       for (const answer of pool.olderThan(deadline)) this.#remove(answer);
     this.#evictTooMany();
   }
-}
-
-/** Of a procedure's results: they begin with its nfsstat3 (RFC 1813 §2.6), NFS3_OK is 0. */
-function isSuccess(results: Uint8Array): boolean {
-  return results[0] === 0 && results[1] === 0 && results[2] === 0 && results[3] === 0;
 }

@@ -15,9 +15,10 @@ import { createJournal, openJournal } from '../journal/journal.ts';
 import { decodeIntentRecord, encodeIntentRecord, resultsToKeep } from '../journal/journal-payloads.ts';
 import { CountedKeys } from '../volume/counted-keys.ts';
 import type { Volume } from '../volume/volume.ts';
-import { type Change, ChangeQueue } from './change-queue.ts';
+import { DuplicateRequestCache } from './duplicate-request-cache.ts';
 import type { Pacing } from './group-pacing.ts';
-import { ReplyCache } from './reply-cache.ts';
+import type { Check, JournaledOperation, Plan } from './journaled-operation.ts';
+import { OperationLog } from './operation-log.ts';
 
 const NAMES = ['journal.0', 'journal.1', 'journal.2'];
 const SECTOR_SIZE = 512;
@@ -28,16 +29,16 @@ const nobody = { uid: 0, gid: 0, groups: [] };
 type Random = SeededRandom;
 
 /** One name, changed by one operation after the other. */
-class Operation implements Change {
+class Operation implements JournaledOperation, Plan {
   readonly operation = 'CREATE';
   readonly key: string;
   readonly name: string;
-  readonly grows = false;
-  readonly madeKey = null;
+  readonly needsSpace = false;
+  readonly createdKey = null;
   readonly fails: boolean;
   results: Uint8Array;
   /** Half executed from the first of them on. */
-  readonly hasParts: boolean;
+  readonly isLong: boolean;
   #partsLeft: number;
   #begun = false;
   readonly #machine: Machine;
@@ -48,40 +49,32 @@ class Operation implements Change {
     this.name = name;
     this.fails = fails;
     this.#partsLeft = !fails && number % 11 === 0 ? 1 + machine.random.below(40) : 0;
-    this.hasParts = this.#partsLeft > 0;
+    this.isLong = this.#partsLeft > 0;
     this.results = resultsToKeep(this.key, new Uint8Array(60 + (number % 90)), 60 + (number % 90));
   }
 
-  isStillAllowed(): boolean {
-    return true;
-  }
-  conflictKeys(): readonly string[] {
-    return [this.name];
-  }
-  reliesOn(): readonly string[] {
-    return [];
-  }
-  examine(): boolean {
-    return true;
+  check(): Check {
+    return { lockKeys: [this.name], reliesOn: [], plan: this, results: this.results };
   }
   intent(): Uint8Array {
     const evidence = new Uint8Array(8);
     const args = new Uint8Array(30 + (this.name.length % 3) * 40);
     return encodeIntentRecord({ key: this.key, procedure: 8, identity: nobody, args, evidence });
   }
-  refuse(): void {
+  refuse(): never {
     throw new Error('there is room');
   }
-  executePart(): boolean {
+  applyPart(): boolean {
     this.#begin();
     this.#partsLeft -= 1;
     return this.#partsLeft >= 0;
   }
-  execute(flushes: { add: (file: never) => void }): void {
-    if (this.fails) return;
+  apply(flushes: { add: (file: never) => void }): Uint8Array {
+    if (this.fails) return this.results;
     if (this.#machine.flushing) this.#machine.overlapped += 1;
     this.#begin();
     flushes.add(undefined as never);
+    return this.results;
   }
   #begin(): void {
     if (!this.#begun) this.#machine.executed.push(this);
@@ -293,7 +286,7 @@ test.each(CASES)(
       },
       isOurs: () => true,
     } as unknown as Volume;
-    const cache = new ReplyCache({ answersMax, bytesMax: 40_000, ageMaxMs: 1e9 }, () => 0);
+    const cache = new DuplicateRequestCache({ answersMax, bytesMax: 40_000, ageMaxMs: 1e9 }, () => 0);
     const hooks = {
       mayServe: () => true,
       onStopped: () => {},
@@ -306,7 +299,7 @@ test.each(CASES)(
       intents,
       journalDisabled: false,
     };
-    const queue = new ChangeQueue(volume, {} as FileTable, cache, hooks, anyPacing(random));
+    const queue = new OperationLog(volume, {} as FileTable, cache, hooks, anyPacing(random));
     // Of this machine, also when the test has failed and the queue goes on.
     const { answered } = machine;
     let count = 0;

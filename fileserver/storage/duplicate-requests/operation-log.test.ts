@@ -3,9 +3,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { FileTable } from '../files/file-table.ts';
 import { CountedKeys } from '../volume/counted-keys.ts';
 import type { Volume } from '../volume/volume.ts';
-import { type Change, ChangeQueue, type ChangeQueueHooks } from './change-queue.ts';
+import { DuplicateRequestCache } from './duplicate-request-cache.ts';
 import { GroupPacing, type Pacing } from './group-pacing.ts';
-import { ReplyCache } from './reply-cache.ts';
+import type { JournaledOperation, Plan } from './journaled-operation.ts';
+import { OperationLog, type OperationLogHooks } from './operation-log.ts';
 
 /** To the client and back. */
 const TURN_AROUND_MS = 1;
@@ -36,13 +37,13 @@ vi.mock('../flush/flush-set.ts', () => ({
   },
 }));
 
-let queue: ChangeQueue;
+let queue: OperationLog;
 let mayServe: boolean;
 let stopped: number;
 /** Of the volume. */
 let failures: string[];
-let makeQueue: (pacing?: Pacing) => ChangeQueue;
-let cache: ReplyCache;
+let makeQueue: (pacing?: Pacing) => OperationLog;
+let cache: DuplicateRequestCache;
 let count: number;
 
 beforeEach(() => {
@@ -51,7 +52,7 @@ beforeEach(() => {
   count = 0;
   mayServe = true;
   stopped = 0;
-  cache = new ReplyCache(undefined, () => 0);
+  cache = new DuplicateRequestCache(undefined, () => 0);
   failures = [];
   const volume = {
     spec: { name: 'v' },
@@ -61,7 +62,7 @@ beforeEach(() => {
     fail: (reason: string) => failures.push(reason),
     isOurs: () => true,
   } as unknown as Volume;
-  const hooks: ChangeQueueHooks = {
+  const hooks: OperationLogHooks = {
     mayServe: () => mayServe,
     onStopped: () => {
       stopped += 1;
@@ -75,7 +76,7 @@ beforeEach(() => {
     // Groups are formed in the same way.
     journalDisabled: true,
   };
-  makeQueue = (pacing) => new ChangeQueue(volume, {} as FileTable, cache, hooks, pacing);
+  makeQueue = (pacing) => new OperationLog(volume, {} as FileTable, cache, hooks, pacing);
   queue = makeQueue();
 });
 afterEach(() => {
@@ -91,30 +92,30 @@ function submit(
 ): void {
   const key = String(count++).padEnd(16, '.');
   let left = parts;
-  const change: Change = {
-    operation: 'CREATE',
-    key,
-    grows: false,
-    madeKey: null,
-    results: new Uint8Array(4),
-    isStillAllowed: () => true,
-    conflictKeys: () => [name ?? key],
-    reliesOn: () => [],
-    examine: () => true,
+  const results = new Uint8Array(4);
+  const plan: Plan = {
+    needsSpace: false,
+    isLong: parts > 0,
+    createdKey: null,
     intent: () => new Uint8Array(100),
-    refuse: () => {},
-    hasParts: parts > 0,
-    executePart: () => {
+    applyPart: () => {
       left -= 1;
       return left >= 0;
     },
-    execute: (flushes) => {
+    apply: (flushes) => {
       flushes.add(undefined as never);
       executed();
+      return results;
     },
   };
+  const operation: JournaledOperation = {
+    operation: 'CREATE',
+    key,
+    check: () => ({ lockKeys: [name ?? key], reliesOn: [], plan, results }),
+    refuse: () => results,
+  };
   cache.admit(key, answered);
-  queue.submit(change);
+  queue.submit(operation);
 }
 
 /** Clients that have the next operation ready when they are answered, as many times. */

@@ -12,8 +12,9 @@ import { createJournal, type Journal, openJournal } from '../journal/journal.ts'
 import { decodeIntentRecord, encodeIntentRecord, resultsToKeep } from '../journal/journal-payloads.ts';
 import { CountedKeys } from '../volume/counted-keys.ts';
 import type { Volume } from '../volume/volume.ts';
-import { type Change, ChangeQueue, type ChangeQueueHooks, type Settled } from './change-queue.ts';
-import { ReplyCache } from './reply-cache.ts';
+import { DuplicateRequestCache } from './duplicate-request-cache.ts';
+import type { Check, JournaledOperation, Plan } from './journaled-operation.ts';
+import { OperationLog, type OperationLogHooks, type Settled } from './operation-log.ts';
 
 const { ENOSPC, EDQUOT, EIO } = constants.errno;
 const SEGMENT_SIZE = 3 * 1024 * 1024;
@@ -67,87 +68,82 @@ vi.mock('../flush/flush-set.ts', () => ({
 interface Traits {
   readonly touches?: readonly string[];
   readonly reliesOn?: readonly string[];
-  readonly grows?: boolean;
+  readonly needsSpace?: boolean;
   /** Turns of the event loop that it takes before it is completed. */
   readonly parts?: number;
   readonly makes?: string;
   readonly size?: number;
-  readonly throwsIn?: 'conflictKeys' | 'examine' | 'execute' | 'executePart' | 'refuse';
-  readonly examined?: boolean;
+  readonly throwsIn?: 'check' | 'intent' | 'apply' | 'applyPart' | 'refuse';
+  readonly checked?: boolean;
   readonly allowed?: boolean;
   readonly answer?: Uint8Array;
   /** Its execution changes something that has to be flushed. */
   readonly changes?: boolean;
 }
 
-class Operation implements Change {
+class Operation implements JournaledOperation, Plan {
   readonly operation = 'CREATE';
   readonly name: string;
   readonly key: string;
   readonly traits: Traits;
-  readonly grows: boolean;
-  readonly hasParts: boolean;
-  madeKey: string | null = null;
-  results: Uint8Array;
+  readonly needsSpace: boolean;
+  readonly isLong: boolean;
+  createdKey: string | null = null;
+  readonly #results: Uint8Array;
   #partsLeft: number;
 
   constructor(name: string, traits: Traits) {
     this.name = name;
     this.key = keyOf(name);
     this.traits = traits;
-    this.grows = traits.grows ?? false;
+    this.needsSpace = traits.needsSpace ?? false;
     this.#partsLeft = traits.parts ?? 0;
-    this.hasParts = this.#partsLeft > 0;
-    this.results = traits.answer ?? resultsToKeep(this.key, new Uint8Array(8), 8);
+    this.isLong = this.#partsLeft > 0;
+    this.#results = traits.answer ?? resultsToKeep(this.key, new Uint8Array(8), 8);
   }
 
   #mayThrow(where: Traits['throwsIn']): void {
     if (this.traits.throwsIn === where) throw new Error(`${where} of ${this.name}`);
   }
-  isStillAllowed(): boolean {
-    return this.traits.allowed ?? true;
-  }
-  conflictKeys(): readonly string[] {
-    this.#mayThrow('conflictKeys');
-    return this.traits.touches ?? [this.name];
-  }
-  reliesOn(): readonly string[] {
-    return this.traits.reliesOn ?? [];
-  }
-  examine(): boolean {
-    this.#mayThrow('examine');
-    return this.traits.examined ?? true;
+  check(): Check {
+    this.#mayThrow('check');
+    const { allowed = true, checked = true, touches = [this.name], reliesOn = [] } = this.traits;
+    const results = this.#results;
+    if (!allowed) return { lockKeys: [], reliesOn: [], plan: null, results };
+    return { lockKeys: touches, reliesOn, plan: checked ? this : null, results };
   }
   intent(): Uint8Array {
+    this.#mayThrow('intent');
     const identity = { uid: 0, gid: 0, groups: [] };
     const args = new Uint8Array(this.traits.size ?? 16);
     return encodeIntentRecord({ key: this.key, procedure: 8, identity, args, evidence: new Uint8Array(8) });
   }
-  refuse(failure: VolumeFailure): void {
+  refuse(failure: VolumeFailure): Uint8Array {
     this.#mayThrow('refuse');
     events.push(`${this.name} refused: ${failure}`);
-    this.results = resultsToKeep(this.key, Uint8Array.of(0, 0, 0, 28), 4);
+    return resultsToKeep(this.key, Uint8Array.of(0, 0, 0, 28), 4);
   }
-  executePart(): boolean {
-    this.#mayThrow('executePart');
+  applyPart(): boolean {
+    this.#mayThrow('applyPart');
     if (!queue.isAtRest) events.push(`${this.name} part`);
     this.#partsLeft -= 1;
     return this.#partsLeft > 0;
   }
-  execute(set: { add: (file: never) => void }): void {
+  apply(set: { add: (file: never) => void }): Uint8Array {
     events.push(`${this.name} executed`);
-    this.#mayThrow('execute');
-    this.madeKey = this.traits.makes ?? null;
+    this.#mayThrow('apply');
+    this.createdKey = this.traits.makes ?? null;
     if (this.traits.changes ?? true) set.add(this.name as never);
+    return this.#results;
   }
 }
 
 let directory: string;
 let journal: Journal;
-let cache: ReplyCache;
+let cache: DuplicateRequestCache;
 let changing: CountedKeys;
 let volume: Volume;
-let queue: ChangeQueue;
+let queue: OperationLog;
 /** What hooks and the volume say. */
 let may: { serve: boolean; own: boolean; overlap: boolean };
 let shortage: VolumeFailure | null;
@@ -156,7 +152,7 @@ let settled: Settled;
 let bugs: string[];
 /** As the tests that end a process at one are told of them. */
 let steps: string[];
-let intents: ChangeQueueHooks['intents'];
+let intents: OperationLogHooks['intents'];
 let writeThrough: boolean;
 
 beforeEach(async () => {
@@ -189,7 +185,7 @@ afterEach(() => {
 /** A queue with what is set. */
 function begin(): void {
   changing = new CountedKeys();
-  cache = new ReplyCache(undefined, () => 0);
+  cache = new DuplicateRequestCache(undefined, () => 0);
   volume = {
     spec: { name: 'v', writeThrough },
     journal,
@@ -208,7 +204,7 @@ function begin(): void {
     fail: (reason: string, message: string) => events.push(`failed: ${reason}: ${message}`),
     isOurs: () => may.own,
   } as unknown as Volume;
-  const hooks: ChangeQueueHooks = {
+  const hooks: OperationLogHooks = {
     mayServe: () => may.serve,
     onStopped: () => events.push('stopped'),
     onStep: (_operation, step) => steps.push(step),
@@ -222,7 +218,7 @@ function begin(): void {
     },
     journalDisabled: false,
   };
-  queue = new ChangeQueue(volume, {} as FileTable, cache, hooks, {
+  queue = new OperationLog(volume, {} as FileTable, cache, hooks, {
     mayOverlap: () => may.overlap,
     gatherMs: () => 0,
     noteAnswered: () => {},
@@ -406,7 +402,7 @@ describe('a group', () => {
 describe('an operation that is not executed', () => {
   test.each([
     ['is not allowed any more', { allowed: false }],
-    ['can not succeed', { examined: false }],
+    ['can not succeed', { checked: false }],
   ])('because it %s is answered at once, and recorded with the next group', async (_why, traits) => {
     submit('no', traits);
     submit('yes');
@@ -420,7 +416,7 @@ describe('an operation that is not executed', () => {
     expect((await left()).answers).toEqual(['no', 'yes']);
   });
 
-  test.each(['conflictKeys', 'examine'] as const)(
+  test.each(['check', 'intent'] as const)(
     'because %s throws has no answer, and is unknown again',
     async (throwsIn) => {
       submit('bad', { throwsIn });
@@ -436,8 +432,8 @@ describe('an operation that is not executed', () => {
     },
   );
 
-  test('because it has neither failed nor been examined has no answer', async () => {
-    submit('bad', { examined: false, answer: new Uint8Array(0) });
+  test('because it has neither failed nor been checked has no answer', async () => {
+    submit('bad', { checked: false, answer: new Uint8Array(0) });
     await turns();
     expect(events).toEqual(['bad unanswered']);
     expect(bugs[0]).toContain('it has neither succeeded nor failed');
@@ -453,14 +449,14 @@ describe('an operation that is not executed', () => {
 
   test('because it needs space that the journal needs is refused; one that needs none is executed', async () => {
     shortage = 'quotaExceeded';
-    submit('grows', { grows: true });
+    submit('grows', { needsSpace: true });
     submit('frees');
     await turns();
     expect(events).toEqual(['grows refused: quotaExceeded', 'grows answered', 'frees executed']);
   });
 
   test('is remembered with 511 others, in memory, until a group is recorded', async () => {
-    for (let i = 0; i < 514; i++) submit(`no ${i}`, { examined: false });
+    for (let i = 0; i < 514; i++) submit(`no ${i}`, { checked: false });
     await turns();
     submit('yes');
     await turns();
@@ -624,12 +620,12 @@ describe('what an operation throws', () => {
       outcome: 'completed',
       key: keyOf('bad'),
       results: resultsToKeep(keyOf('bad'), new Uint8Array(4), 4),
-      madeKey: 'made',
+      createdKey: 'made',
     };
-    submit('bad', { throwsIn: 'execute' });
+    submit('bad', { throwsIn: 'apply' });
     await turns();
     expect(events).toEqual(['bad executed', 'settled bad']);
-    expect(bugs[0]).toContain('while it was executed: execute of bad');
+    expect(bugs[0]).toContain('while it was executed: apply of bad');
     expect(changing.has('made')).toBe(true);
     await flushed();
     expect(events).toContain('bad answered');
@@ -642,7 +638,7 @@ describe('what an operation throws', () => {
     'while it is executed, %s: no answer, but a record that ends its intent, and everything is flushed',
     async (outcome) => {
       settled = outcome === 'notBegun' ? { outcome } : { outcome, reason: 'nobody knows' };
-      submit('bad', { throwsIn: 'execute' });
+      submit('bad', { throwsIn: 'apply' });
       submit('good');
       await turns();
       expect(flushes[0]?.files).toEqual(['all', 'good']);
@@ -838,7 +834,7 @@ describe('who waits', () => {
     may.overlap = true;
     submit('a');
     await turns();
-    submit('no', { examined: false });
+    submit('no', { checked: false });
     queue.whenIdle(() => events.push('idle'));
     await turns();
     expect(events).toEqual(['a executed', 'no answered']);
@@ -1056,7 +1052,7 @@ describe('an operation that takes long', () => {
       outcome: 'completed',
       key: keyOf('next'),
       results: resultsToKeep(keyOf('next'), new Uint8Array(4), 4),
-      madeKey: null,
+      createdKey: null,
     };
     submit('next', { parts: 2 });
     await settleAll();
@@ -1098,7 +1094,7 @@ describe('an operation that takes long', () => {
   });
 
   test('and throws in one part is settled once, and not executed', async () => {
-    submit('long', { parts: 3, throwsIn: 'executePart' });
+    submit('long', { parts: 3, throwsIn: 'applyPart' });
     await settleAll();
     expect(events).toEqual(['settled long', 'long unanswered']);
     expect(await left()).toEqual({ answers: [], intents: [] });

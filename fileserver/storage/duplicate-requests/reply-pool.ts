@@ -2,15 +2,15 @@
  * Answers of the duplicate request cache, by the client that got them: when there are too many the client with the most loses its
  * oldest, so nobody's answers go for another one's calls as long as he has no more than his share. Pure.
  */
-export class Answer {
+export class CachedReply {
   readonly key: string;
   /** Whose: a number for each client's address. */
   readonly client: number;
   readonly results: Uint8Array;
   readonly answeredAtMs: number;
   /** In the line of its client. */
-  older: Answer | null = null;
-  newer: Answer | null = null;
+  older: CachedReply | null = null;
+  newer: CachedReply | null = null;
 
   constructor(key: string, client: number, results: Uint8Array, answeredAtMs: number) {
     this.key = key;
@@ -21,12 +21,12 @@ export class Answer {
 }
 
 interface Line {
-  oldest: Answer | null;
-  newest: Answer | null;
+  oldest: CachedReply | null;
+  newest: CachedReply | null;
   count: number;
 }
 
-export class AnswerPool {
+export class ReplyPool {
   readonly #lines = new Map<number, Line>();
   /** Has its share of all answers at least; see largestLine(). */
   #largest: Line | null = null;
@@ -34,7 +34,7 @@ export class AnswerPool {
   /** Of the answers' results. */
   bytes = 0;
 
-  add(answer: Answer): void {
+  add(answer: CachedReply): void {
     let line = this.#lines.get(answer.client);
     if (line === undefined) {
       line = { oldest: null, newest: null, count: 0 };
@@ -50,7 +50,7 @@ export class AnswerPool {
     if (this.#largest === null || line.count > this.#largest.count) this.#largest = line;
   }
 
-  remove(answer: Answer): void {
+  remove(answer: CachedReply): void {
     const line = this.#lines.get(answer.client)!;
     if (answer.older === null) line.oldest = answer.newer;
     else answer.older.newer = answer.newer;
@@ -72,7 +72,7 @@ export class AnswerPool {
   }
 
   /** The oldest of the client with the most. null: there are none. */
-  victim(): Answer | null {
+  victim(): CachedReply | null {
     return this.#largestLine()?.oldest ?? null;
   }
 
@@ -87,8 +87,8 @@ export class AnswerPool {
   }
 
   /** Answers given before that, ms. */
-  olderThan(deadlineMs: number): Answer[] {
-    const found: Answer[] = [];
+  olderThan(deadlineMs: number): CachedReply[] {
+    const found: CachedReply[] = [];
     for (const { oldest } of this.#lines.values())
       for (let one = oldest; one !== null && one.answeredAtMs < deadlineMs; one = one.newer) found.push(one);
     return found;

@@ -1,8 +1,8 @@
 /**
  * Executes the operations that must not be executed twice, in groups that share their flushes:
  *
- *   group n      examine | record intents | execute | flush files | append answers, answer
- *   group n+1                                         examine | record intents | execute |  flush files | ...
+ *   group n      check | record intents | execute | flush files | append answers, answer
+ *   group n+1                                         check | record intents | execute |  flush files | ...
  *   disk                 journal                      the flush, journal (intents n+1)   | the flush, journal (answers n)
  *
  * An operation is executed only when its intent is recorded, and answered only when its effects are durable. What
@@ -71,12 +71,14 @@ import { failureOfResult, type VolumeFailure } from '../failures/status.ts';
 import type { FileTable } from '../files/file-table.ts';
 import { FlushSet } from '../flush/flush-set.ts';
 import type { JournalContents } from '../journal/journal.ts';
-import { noResults, payloadAround } from '../journal/journal-payloads.ts';
+import { noResults, payloadAround, statusOfResults } from '../journal/journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX } from '../journal/journal-records.ts';
 import type { Volume } from '../volume/volume.ts';
+import type { DuplicateRequestCache } from './duplicate-request-cache.ts';
 import { GroupPacing, type Pacing } from './group-pacing.ts';
+import type { Done, JournaledOperation, Plan } from './journaled-operation.ts';
 import type { OperationStep } from './operation-step.ts';
-import type { AnswerListener, ReplyCache } from './reply-cache.ts';
+import type { ReplyListener } from './reply-listener.ts';
 
 const NOTHING = new Uint8Array(0);
 
@@ -93,61 +95,13 @@ const LINGER_MS = 20;
 /** The same when the journal had no room: until the reserve may be back. ms */
 const NO_ROOM_LINGER_MS = 1000;
 
-/** What is left of an operation that was executed, or given up. */
-interface Done {
-  /** RFC 1813's name: CREATE, RENAME... */
-  readonly operation: string;
-  /** Of the request, for the duplicate request cache. */
-  readonly key: string;
-  /** An object that it made and that recovery might have to complete. null: none. */
-  readonly madeKey: string | null;
-  /**
-   * In memory that journal-payloads.ts has made (resultsToKeep): they are kept, and appended as they lie. Empty: none, and its
-   * caller is told SYSTEM_ERR.
-   */
-  readonly results: Uint8Array;
-}
-
-/** One non-idempotent request, from its examination to its results. `results` and `madeKey` count after execute(). */
-export interface Change extends Done {
-  /** Exports may have changed while it waited. false: it may not be executed any more, and `results` say why. */
-  isStillAllowed(): boolean;
-  /**
-   * Names and objects it touches at this moment, as strings that are equal for the same name or object. Asked
-   * again when the operation had to wait, since by then a name may stand for something else.
-   */
-  conflictKeys(): readonly string[];
-  /**
-   * Objects that it only looks at, and that recovery has to find as they are now: keys as those of conflictKeys(), asked for with
-   * them. An operation that touches one of them comes in another group; others may rely on them too.
-   */
-  reliesOn(): readonly string[];
-  /**
-   * Looks at the state before. false: it can't succeed, `results` say why, and nothing was changed. Directly after
-   * conflictKeys(): what that has looked at is still so.
-   */
-  examine(): boolean;
-  /** The journal's record of what is about to happen. After examine(). */
-  intent(): Uint8Array;
-  /** After examine(): it needs space on the disk that it does not give back. */
-  readonly grows: boolean;
-  /** Sets `results` to a failure. */
-  refuse(failure: VolumeFailure): void;
-  /** After examine(): it takes long. Then executePart() is called, until it returns false, before it is completed. */
-  readonly hasParts: boolean;
-  /** Does a part of it, which takes some milliseconds. false: did nothing, and execute() does what is left. */
-  executePart(): boolean;
-  /** Does it; `results` are complete afterwards, whether it succeeded or not. */
-  execute(flushes: FlushSet): void;
-}
-
 /** What became of an operation that was interrupted. `reason`: a sentence that names it. */
 export type Settled =
   | {
       readonly outcome: 'completed';
       readonly key: string;
       readonly results: Uint8Array;
-      readonly madeKey: string | null;
+      readonly createdKey: string | null;
     }
   | { readonly outcome: 'notBegun' }
   | {
@@ -157,7 +111,7 @@ export type Settled =
       readonly answer?: { readonly key: string; readonly results: Uint8Array };
     };
 
-export interface ChangeQueueHooks {
+export interface OperationLogHooks {
   /** R2: may this server change the volume at this moment? */
   readonly mayServe: () => boolean;
   /** The right is gone or the volume has failed: nothing that runs may be answered. */
@@ -175,12 +129,13 @@ export interface ChangeQueueHooks {
 }
 
 interface Member {
-  readonly change: Change;
+  readonly operation: JournaledOperation;
+  readonly plan: Plan;
   readonly keys: readonly string[];
   readonly reliesOn: readonly string[];
   readonly intent: Uint8Array;
-  /** The change itself, unless it was settled. */
-  done: Done;
+  /** What has become of it; null: it is not executed. */
+  done: Done | null;
   /** It takes long, and is half executed: its intent is in the journal since before it joined this group. */
   partsDone: boolean;
 }
@@ -191,7 +146,7 @@ interface Forming {
   readonly touched: Set<string>;
   /** What the same ones rely on. */
   readonly reliedOn: Set<string>;
-  readonly later: Change[];
+  readonly later: JournaledOperation[];
   /** Bytes of its intents. */
   size: number;
 }
@@ -202,13 +157,13 @@ interface Forming {
  */
 type Phase = 'idle' | 'recording' | 'executed' | 'stopped';
 
-export class ChangeQueue implements JournalContents {
-  readonly replyCache: ReplyCache;
+export class OperationLog implements JournalContents {
+  readonly requests: DuplicateRequestCache;
   readonly #volume: Volume;
-  readonly #hooks: ChangeQueueHooks;
+  readonly #hooks: OperationLogHooks;
   readonly #flushes: FlushSet;
   phase: Phase = 'idle';
-  #waiting: Change[] = [];
+  #waiting: JournaledOperation[] = [];
   /** Intents (to be) recorded, not yet executed, or waiting for the flush. */
   #group: Member[] = [];
   /** `group`, of which those that take long may have left, has its intents in the journal. */
@@ -244,20 +199,20 @@ export class ChangeQueue implements JournalContents {
   constructor(
     volume: Volume,
     table: FileTable,
-    replyCache: ReplyCache,
-    hooks: ChangeQueueHooks,
+    requests: DuplicateRequestCache,
+    hooks: OperationLogHooks,
     pacing: Pacing = new GroupPacing(),
   ) {
-    this.replyCache = replyCache;
+    this.requests = requests;
     this.#volume = volume;
     this.#hooks = hooks;
     this.#flushes = new FlushSet(volume, table);
     this.#pacing = pacing;
   }
 
-  /** Takes a request that ReplyCache.admit() said is to be executed. Its answer goes to the cache's listeners. */
-  submit(change: Change): void {
-    this.#waiting.push(change);
+  /** Takes a request that DuplicateRequestCache.admit() said is to be executed. Its reply goes to the cache's listeners. */
+  submit(operation: JournaledOperation): void {
+    this.#waiting.push(operation);
     this.#schedule();
   }
 
@@ -442,7 +397,7 @@ export class ChangeQueue implements JournalContents {
   #record(): void {
     this.#stopLingering();
     this.phase = 'recording';
-    for (const { change } of this.#group) this.#hooks.onStep(change.operation, 'beforeIntent');
+    for (const { operation } of this.#group) this.#hooks.onStep(operation.operation, 'beforeIntent');
     if (!this.#allowed() || !this.#isOurs()) return;
     const executed = this.#executed;
     this.#executed = [];
@@ -454,7 +409,7 @@ export class ChangeQueue implements JournalContents {
     }
     const unrecorded = this.#unrecorded;
     const failures = this.#failures;
-    const waiting = this.#answersWait ? executed.map(({ done }) => done) : [];
+    const waiting = this.#answersWait ? executed.map(doneOf) : [];
     const appended = this.#append([...unrecorded, ...failures, ...waiting], this.#group);
     if (appended === 'failed') return;
     this.#failures = [];
@@ -499,7 +454,7 @@ export class ChangeQueue implements JournalContents {
     this.#partsDone.push(...this.#group.filter(({ partsDone }) => partsDone));
     this.#group = [];
     for (const { keys } of group) for (const key of keys) this.#volume.changing.remove(key);
-    for (const { change } of group) this.#refuseAndAnswer(change, noRoom);
+    for (const { operation } of group) this.#refuseAndAnswer(operation, noRoom);
     const half = keysOf([...this.#inParts, ...this.#partsDone]);
     this.#blocked = blocked.filter(({ key }) => half.has(key));
     for (const { key, ready } of blocked) if (!half.has(key)) this.#call(ready);
@@ -513,14 +468,15 @@ export class ChangeQueue implements JournalContents {
     if (this.#executed.length > 0 || this.#partsDone.length > 0) this.#lingerFor(NO_ROOM_LINGER_MS);
   }
 
-  #refuseAndAnswer(change: Change, failure: VolumeFailure): void {
+  #refuseAndAnswer(operation: JournaledOperation, failure: VolumeFailure): void {
+    let results: Uint8Array;
     try {
-      change.refuse(failure);
+      results = operation.refuse(failure);
     } catch (error) {
-      this.#giveUp(change, error);
+      this.#giveUp(operation, error);
       return;
     }
-    this.#answer(change);
+    this.#answer(doneWith(operation, results));
   }
 
   /** Takes from the queue, in order, what has no conflict with anything before it. */
@@ -535,11 +491,11 @@ export class ChangeQueue implements JournalContents {
       later: [],
       size: 0,
     };
-    for (const change of this.#waiting) {
+    for (const operation of this.#waiting) {
       try {
-        this.#place(change, forming);
+        this.#place(operation, forming);
       } catch (error) {
-        this.#giveUp(change, error);
+        this.#giveUp(operation, error);
       }
     }
     this.#waiting = forming.later;
@@ -548,58 +504,57 @@ export class ChangeQueue implements JournalContents {
     }
   }
 
-  /** It changed nothing. */
-  #answerFailure(change: Change): void {
-    if (change.results.length === 0) throw new Error('it has neither succeeded nor failed');
+  /** It changes nothing. */
+  #answerUnchanged(operation: JournaledOperation, results: Uint8Array): void {
+    if (results.length === 0) throw new Error('it has neither succeeded nor failed');
+    const done = doneWith(operation, results);
     if (this.#failures.length >= FAILURES_MAX) this.#failures.shift();
-    this.#failures.push(change);
-    this.#answer(change);
+    this.#failures.push(done);
+    this.#answer(done);
   }
 
   /** Into the group, if it can be executed with that. An exception comes before anything is put down. */
-  #place(change: Change, forming: Forming): void {
+  #place(operation: JournaledOperation, forming: Forming): void {
     const { touched, reliedOn, later } = forming;
-    if (!change.isStillAllowed()) {
-      this.#answerFailure(change);
+    if (this.#group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX) {
+      // As all that come behind it.
+      later.push(operation);
       return;
     }
-    const keys = change.conflictKeys();
-    const reliesOn = change.reliesOn();
-    const full = this.#group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX;
+    const { lockKeys, reliesOn, plan, results } = operation.check();
     const conflicts =
-      keys.some((key) => touched.has(key) || reliedOn.has(key)) || reliesOn.some((key) => touched.has(key));
-    if (full || conflicts) {
-      for (const key of keys) touched.add(key);
+      lockKeys.some((key) => touched.has(key) || reliedOn.has(key)) ||
+      reliesOn.some((key) => touched.has(key));
+    if (conflicts) {
+      for (const key of lockKeys) touched.add(key);
       for (const key of reliesOn) reliedOn.add(key);
-      later.push(change);
+      later.push(operation);
       return;
     }
-    if (!change.examine() || this.#lacksRoom(change)) {
-      this.#answerFailure(change);
+    if (plan === null) {
+      this.#answerUnchanged(operation, results);
       return;
     }
-    const intent = change.intent();
+    const { shortage } = this.#volume.reserve;
+    if (shortage !== null && plan.needsSpace) {
+      // The journal needs all there is.
+      this.#answerUnchanged(operation, operation.refuse(shortage));
+      return;
+    }
+    const intent = plan.intent();
     if (intent.length > PAYLOAD_SIZE_MAX) {
       throw new RangeError(`its intent has ${intent.length} bytes, a record at most ${PAYLOAD_SIZE_MAX}`);
     }
-    for (const key of keys) touched.add(key);
+    for (const key of lockKeys) touched.add(key);
     for (const key of reliesOn) reliedOn.add(key);
-    this.#group.push({ change, keys, reliesOn, intent, done: change, partsDone: false });
+    this.#group.push({ operation, plan, keys: lockKeys, reliesOn, intent, done: null, partsDone: false });
     forming.size += intent.length;
   }
 
   /** It has thrown before its intent was recorded: nothing was executed. */
-  #giveUp({ operation, key }: Change, error: unknown): void {
-    this.#hooks.onBug(`${operation} ${hex(key)}, before it was executed`, error);
-    this.#answer({ operation, key, results: NOTHING, madeKey: null });
-  }
-
-  /** Refuses what needs space while the journal needs all there is. */
-  #lacksRoom(change: Change): boolean {
-    const { shortage } = this.#volume.reserve;
-    if (shortage === null || !change.grows) return false;
-    change.refuse(shortage);
-    return true;
+  #giveUp(operation: JournaledOperation, error: unknown): void {
+    this.#hooks.onBug(`${nameOf(operation)}, before it was executed`, error);
+    this.#answer(doneWith(operation, NOTHING));
   }
 
   /** Answers of `executed`, which was answered before, and intents of this group are in the journal for good. */
@@ -624,7 +579,7 @@ export class ChangeQueue implements JournalContents {
     const { changing } = this.#volume;
     for (const { keys, done } of executed) {
       for (const key of keys) changing.remove(key);
-      if (done.madeKey !== null) changing.remove(done.madeKey);
+      if (done !== null && done.createdKey !== null) changing.remove(done.createdKey);
     }
     const blocked = this.#blocked;
     this.#blocked = [];
@@ -632,30 +587,31 @@ export class ChangeQueue implements JournalContents {
   }
 
   #answerAll(executed: readonly Member[]): void {
-    for (const { change } of executed) this.#hooks.onStep(change.operation, 'afterReplyRecord');
-    for (const { done } of executed) this.#answer(done);
+    for (const { operation } of executed) this.#hooks.onStep(operation.operation, 'afterReplyRecord');
+    for (const member of executed) this.#answer(doneOf(member));
     this.#pacing.noteAnswered(executed.length, this.#waiting.length, performance.now());
   }
 
   #answer({ operation, key, results }: Done): void {
     this.#hooks.onStep(operation, 'beforeAnswer');
     const given = results.length > 0;
-    const listeners: readonly AnswerListener[] = given
-      ? this.replyCache.complete(key, results)
-      : this.replyCache.abandon(key);
-    for (const listener of listeners) this.#tell(listener, given ? results : null);
+    const listeners: readonly ReplyListener[] = given
+      ? this.requests.complete(key, results)
+      : this.requests.abandon(key);
+    const status = given ? statusOfResults(results) : 0;
+    for (const listener of listeners) this.#tell(listener, given ? results : null, status);
   }
 
-  #tell(listener: AnswerListener, results: Uint8Array | null): void {
+  #tell(listener: ReplyListener, results: Uint8Array | null, status: number): void {
     try {
-      listener(results);
+      listener(results, status, 0);
     } catch (error) {
       this.#hooks.onBug('what waited for an answer', error);
     }
   }
 
   #executeGroup(): void {
-    for (const { change } of this.#group) this.#hooks.onStep(change.operation, 'afterIntent');
+    for (const { operation } of this.#group) this.#hooks.onStep(operation.operation, 'afterIntent');
     this.#beginParts();
     this.#executeFrom(0);
   }
@@ -663,7 +619,7 @@ export class ChangeQueue implements JournalContents {
   /** Those that take long leave the group. */
   #beginParts(): void {
     const group = this.#group;
-    const isLong = ({ change, partsDone }: Member): boolean => change.hasParts && !partsDone;
+    const isLong = ({ plan, partsDone }: Member): boolean => plan.isLong && !partsDone;
     if (!group.some(isLong)) return;
     if (this.#inParts.length === 0) this.#nextTurn(() => this.#executePart());
     this.#inParts.push(...group.filter(isLong));
@@ -686,7 +642,7 @@ export class ChangeQueue implements JournalContents {
 
   #didPart(member: Member): boolean {
     try {
-      return member.change.executePart();
+      return member.plan.applyPart();
     } catch (error) {
       this.#settleThrown(member, error);
       return false;
@@ -704,10 +660,9 @@ export class ChangeQueue implements JournalContents {
     const begunAt = performance.now();
     for (const member of group.slice(first, end)) {
       if (!this.#allowed()) return;
-      this.#execute(member);
-      const { madeKey } = member.done;
-      if (madeKey !== null) this.#volume.changing.add(madeKey);
-      this.#hooks.onStep(member.change.operation, 'afterExecution');
+      const { createdKey } = this.#execute(member);
+      if (createdKey !== null) this.#volume.changing.add(createdKey);
+      this.#hooks.onStep(member.operation.operation, 'afterExecution');
     }
     if (end > first) this.#pacing.noteExecution((performance.now() - begunAt) / (end - first));
     if (end < group.length) {
@@ -720,35 +675,57 @@ export class ChangeQueue implements JournalContents {
     if (this.#flushing === null) this.#flushGroup();
   }
 
-  #execute(member: Member): void {
-    const { change } = member;
+  #execute(member: Member): Done {
+    const { operation, plan } = member;
     // A part of it has thrown, or it is half executed.
-    if (member.done !== change || (change.hasParts && this.#settle(member) === 'completed')) return;
+    if (member.done !== null) return member.done;
+    const completed = plan.isLong ? this.#settle(member) : null;
+    if (completed !== null) return completed;
     try {
-      change.execute(this.#flushes);
+      const results = plan.apply(this.#flushes);
+      const { createdKey } = plan;
+      member.done = { operation: operation.operation, key: operation.key, results, createdKey };
+      return member.done;
     } catch (error) {
-      this.#settleThrown(member, error);
+      return this.#settleThrown(member, error);
     }
   }
 
-  #settleThrown(member: Member, error: unknown): void {
-    const { operation, key, madeKey } = member.change;
-    this.#hooks.onBug(`${operation} ${hex(key)}, while it was executed`, error);
-    if (this.#settle(member) === 'completed') return;
+  #settleThrown(member: Member, error: unknown): Done {
+    const { operation, plan } = member;
+    this.#hooks.onBug(`${nameOf(operation)}, while it was executed`, error);
+    const completed = this.#settle(member);
+    if (completed !== null) return completed;
     this.#flushes.addAll();
-    member.done = { operation, key, results: noResults(key), madeKey };
+    const { key } = operation;
+    member.done = {
+      operation: operation.operation,
+      key,
+      results: noResults(key),
+      createdKey: plan.createdKey,
+    };
+    return member.done;
   }
 
-  #settle(member: Member): Settled['outcome'] {
-    const { operation, key, madeKey } = member.change;
+  /** null: it was not begun, or can't be settled. */
+  #settle(member: Member): Done | null {
+    const { operation, plan } = member;
     const settled = this.#hooks.settle(member.intent, this.#flushes);
-    if (settled.outcome === 'completed') {
-      member.done = { operation, key, results: settled.results, madeKey: settled.madeKey ?? madeKey };
-    } else if (settled.outcome === 'putAside') {
-      const whose = `${operation} ${hex(key)}`;
-      this.#hooks.onBug(`${whose} is put aside and may be half executed`, new Error(settled.reason));
+    if (settled.outcome === 'putAside') {
+      this.#hooks.onBug(
+        `${nameOf(operation)} is put aside and may be half executed`,
+        new Error(settled.reason),
+      );
     }
-    return settled.outcome;
+    if (settled.outcome !== 'completed') return null;
+    const createdKey = settled.createdKey ?? plan.createdKey;
+    member.done = {
+      operation: operation.operation,
+      key: operation.key,
+      results: settled.results,
+      createdKey,
+    };
+    return member.done;
   }
 
   #flushGroup(): void {
@@ -793,12 +770,12 @@ export class ChangeQueue implements JournalContents {
 
   /** The operations' effects are on the disk. */
   #durable(members: readonly Member[]): void {
-    for (const { change } of members) this.#hooks.onStep(change.operation, 'afterFlush');
+    for (const { operation } of members) this.#hooks.onStep(operation.operation, 'afterFlush');
     this.#flushing = null;
     this.#executed.push(...members);
     if (!this.#answersWait) {
       if (!this.#allowed()) return;
-      const answers = [...this.#unrecorded, ...members.map(({ done }) => done)];
+      const answers = [...this.#unrecorded, ...members.map(doneOf)];
       const appended = this.#hooks.journalDisabled ? 'appended' : this.#append(answers, []);
       if (appended === 'failed') return;
       this.#unrecorded = appended === 'appended' ? [] : answers;
@@ -849,7 +826,7 @@ export class ChangeQueue implements JournalContents {
 
   /** JournalContents: answers given until now. Those given later are appended anyway. */
   *replies(): Iterable<Uint8Array> {
-    const answers = [...this.replyCache.answers()];
+    const answers = [...this.requests.replies()];
     for (const { key, results } of answers) yield payloadAround(key, results);
   }
 }
@@ -858,11 +835,21 @@ function keysOf(members: readonly Member[]): Set<string> {
   const keys = new Set<string>();
   for (const { keys: own, done } of members) {
     for (const key of own) keys.add(key);
-    if (done.madeKey !== null) keys.add(done.madeKey);
+    if (done !== null && done.createdKey !== null) keys.add(done.createdKey);
   }
   return keys;
 }
 
-function hex(key: string): string {
-  return Buffer.from(key, 'latin1').toString('hex');
+function doneWith({ operation, key }: JournaledOperation, results: Uint8Array): Done {
+  return { operation, key, results, createdKey: null };
+}
+
+/** Of a member that was executed. */
+function doneOf({ operation, done }: Member): Done {
+  if (done === null) throw new Error(`${nameOf(operation)} was not executed`);
+  return done;
+}
+
+function nameOf({ operation, key }: JournaledOperation): string {
+  return `${operation} ${Buffer.from(key, 'latin1').toString('hex')}`;
 }
