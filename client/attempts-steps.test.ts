@@ -59,7 +59,7 @@ describe('an input that says nothing new', () => {
     ['silence of what is stopped', initialAttempts(['primary'], OPTIONS), { kind: 'Silent' }],
     ['a tick while serving', serving, { kind: 'Tick' }],
     ['an answer on a connection that is not in doubt', serving, { kind: 'Heard', progress: true }],
-    ['a sign of life on it', serving, { kind: 'Heard', progress: false }],
+    ['a response on it', serving, { kind: 'Heard', progress: false }],
     ['bytes of a connection that is gone', seeking, { kind: 'Heard', progress: true }],
     ['bytes of one that was in vain', { ...seeking, barren: 2 }, { kind: 'Heard', progress: true }],
     ['what was sent on a connection that is not in doubt', serving, { kind: 'Sent' }],

@@ -372,7 +372,7 @@ describe('a connection that is silent', () => {
     expect(client.trace.slice(-2)).toEqual(['1102 Abandon', '1102 Adopt primary']);
   });
 
-  it('is kept as long when its server was frozen for longer than that: it counts from the first sign of life', () => {
+  it('is kept as long when its server was frozen for longer than that: it counts from the first response', () => {
     let frozen = false;
     const client = started({
       behaviour: (role) => (role === 'secondary' ? 'refuses' : frozen ? 'stares' : 'serves'),
@@ -515,7 +515,7 @@ describe('a standstill with the port answering', () => {
     expect(client.state.samePortPatienceMs).toBe(samePortPatienceMs);
   });
 
-  it('counts from the first sign of life: what was sent before may lie unread in the server', () => {
+  it('counts from the first response: what was sent before may lie unread in the server', () => {
     let thawed = Number.POSITIVE_INFINITY;
     const client = started({
       behaviour: (role, now) => {

@@ -285,7 +285,7 @@ function heard(state: AttemptsState, progress: boolean, now: number, options: At
   };
 }
 
-/** A server's machine takes data as long as its buffers have room, so the search goes on; but nothing is begun anew. */
+/** A server's machine takes data as long as its buffers have room, so the search goes on; but nothing is restarted. */
 function sent(state: AttemptsState, now: number): AttemptsStep {
   if (state.mode !== 'doubting') return unchanged(state);
   const adoptAtMs = now + state.samePortPatienceMs;

@@ -389,7 +389,7 @@ describe('bad servers', () => {
 });
 
 describe('a call that the server answers by closing', () => {
-  it('is not sent for ever, and the others are answered', async () => {
+  it('is not sent forever, and the others are answered', async () => {
     const a = await server('open');
     const { connection, replies, refused } = client(a, null);
     await eventually('connected', 60_000, () => connection.port === 'primary');

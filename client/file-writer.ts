@@ -124,7 +124,7 @@ export class FileWriter {
   }
 
   async #confirmSent(): Promise<void> {
-    // Later writes to the same place wait: otherwise a user who never stops writing there would delay the COMMIT for ever.
+    // Later writes to the same place wait: otherwise a user who never stops writing there would delay the COMMIT forever.
     const upTo = this.#written;
     this.#sendUpTo = upTo;
     this.#sendMore();

@@ -23,7 +23,7 @@ export class OpenFiles {
     this.#writeSize = writeSize;
   }
 
-  /** For one user more. A file whose data could not be written begins anew: earlier users keep their error. */
+  /** For one user more. A file whose data could not be written starts over: earlier users keep their error. */
   async open(handle: nfs_fh3, path: string): Promise<OpenFile> {
     let file = this.#files.get(keyOf(handle));
     while (file?.writer.isBroken === true) {

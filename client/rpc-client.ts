@@ -103,7 +103,7 @@ export class RpcClient {
 
   constructor(options: RpcClientOptions) {
     this.#options = options;
-    // A random start: a client that begins anew must not repeat the XIDs of its last run, whose replies the
+    // A random start: a client that restarts must not repeat the XIDs of its last run, whose replies the
     // servers remember.
     this.#xid = Math.floor(Math.random() * XID_MAX);
     this.#connection = new FailoverConnection({

@@ -288,7 +288,7 @@ const failover = withRules(
       }),
     mode: z.enum(['Automatic', 'Manual']).default('Automatic').meta({
       description:
-        'Automatic: the partner takes over by itself. Manual: a takeover waits until a person asks for it; clients wait as long.',
+        'Automatic: the partner takes over by itself. Manual: a takeover waits until an administrator asks for it; clients wait as long.',
     }),
     lease: duration(
       'T: how long a server may serve after the last confirmation by its partner or by the API. A silent death costs clients the wait for silence: lease + guard, or 13/11 of lease + guard/2 if that is longer, as clocks may be slewed.',
@@ -350,16 +350,16 @@ const giveback = z
   .object({
     mode: z.enum(['Automatic', 'Manual']).default('Automatic').meta({
       description:
-        'Automatic: a disk set goes home by itself when its server is back and has been steady for a while. Manual: when a person asks for it.',
+        'Automatic: a disk set fails back by itself when its server is back and has been steady for a while. Manual: when an administrator asks for it.',
     }),
     after: duration('How long the home server must have been heard without a gap.').default('60s'),
     retries: z.int().min(0).max(100).default(2).meta({
       description:
-        'Further attempts after one that the home server did not complete; each waits twice as long. Then a person has to ask.',
+        'Further attempts after one that the home server did not complete; each waits twice as long. Then an administrator has to ask.',
     }),
     takeoversMax: z.int().min(1).max(16).default(3).meta({
       description:
-        'So many takeovers within window end automatic givebacks until a person asks for one: the disk set would only go to and fro.',
+        'So many takeovers within window end automatic givebacks until an administrator asks for one: the disk set would only go to and fro.',
     }),
     window: duration('Time in which takeovers are counted.').default('1h'),
   })
@@ -385,7 +385,7 @@ const storage = withRules(
       .object({
         policy: z.enum(['Wait', 'Confirmed', 'Silent']).default('Wait').meta({
           description:
-            'Wait: until the node is back, or somebody marks it as out of service or deletes it. Confirmed: the operator marks it as out of service when its annotation filerpair.dev/powered-off names its boot ID (status.nodeInfo.bootID), which a person or a fencing agent sets after switching it off. Silent: the operator marks it when it has not been ready for `after`. A node that still runs then keeps the disk mounted, and only the storage itself keeps it from writing.',
+            'Wait: until the node is back, or somebody marks it as out of service or deletes it. Confirmed: the operator marks it as out of service when its annotation filerpair.dev/powered-off names its boot ID (status.nodeInfo.bootID), which an administrator or a fencing agent sets after switching it off. Silent: the operator marks it when it has not been ready for `after`. A node that still runs then keeps the disk mounted, and only the storage itself keeps it from writing.',
         }),
         after: duration('With Silent: how long the node must have been not ready.').default('60s'),
       })
@@ -666,7 +666,7 @@ const transition = z.object({
     description: 'PartnerSaidSo, Silent, OperatorProof, Restarted, Requested or Unowned.',
   }),
   reason: z.string().optional().meta({
-    description: 'In words: what was found; of a forced takeover also what the person said.',
+    description: 'In words: what was found; of a forced takeover also what the administrator said.',
   }),
   to: z.string().meta({ description: 'The server that owns the disk set since then.' }),
   epoch: z.int().meta({ description: 'The epoch that began.', format: 'int64' }),
@@ -693,7 +693,8 @@ export const filerPairStatus = z.object({
     .optional()
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
   owners: z.string().optional().meta({
-    description: 'Who serves what, in one line for kubectl: `filer-a>filer-b` is a disk set away from home.',
+    description:
+      'Who serves what, in one line for kubectl: `filer-a>filer-b` is a disk set of filer-a that filer-b serves.',
   }),
   servers: z
     .array(
@@ -748,7 +749,7 @@ export const filerPairStatus = z.object({
       at: time('When the operator saw it.'),
     })
     .optional()
-    .meta({ description: 'What a person asked for last, and the answer.' }),
+    .meta({ description: 'What an administrator asked for last, and the answer.' }),
   lastSnapshot: z
     .object({
       name: z.string(),
@@ -757,7 +758,7 @@ export const filerPairStatus = z.object({
       at: time('When the operator saw it.'),
     })
     .optional()
-    .meta({ description: 'The snapshot that a person asked for last, and the answer.' }),
+    .meta({ description: 'The snapshot that an administrator asked for last, and the answer.' }),
   maintenance: z.string().optional().meta({
     description:
       'Why nothing moves by itself now: the annotation filerpair.dev/maintenance, as the servers know it.',
@@ -797,7 +798,7 @@ export const filerPair = z.object({
   status: filerPairStatus.optional(),
 });
 
-/** As a person writes it: what has a default may be absent. */
+/** As an administrator writes it: what has a default may be absent. */
 export type FilerPairSpecInput = z.input<typeof filerPairSpec>;
 export type FilerPairSpec = z.output<typeof filerPairSpec>;
 export type FilerPairServer = FilerPairSpec['servers'][number];

@@ -16,7 +16,7 @@ export interface PhaseRecord {
 const CAUSES: Record<string, string> = {
   PartnerSaidSo: 'its sentinel saw the process die and said so',
   Silent: 'it has been silent for the lease time',
-  Requested: 'a person asked for it',
+  Requested: 'an administrator asked for it',
 };
 
 /** Phases of a takeover or giveback as the new owner saw them, each at its end. */

@@ -1,4 +1,4 @@
-/** The process as a person or a kubelet sees it: exit codes and sentences. */
+/** The process as an administrator or a kubelet sees it: exit codes and sentences. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

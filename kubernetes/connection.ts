@@ -191,7 +191,7 @@ export class Connection {
     }
   }
 
-  /** KubeConfig keeps its agent for ever; ours is another one as soon as a certificate or the CA is replaced. */
+  /** KubeConfig keeps its agent forever; ours is another one as soon as a certificate or the CA is replaced. */
   #agent(secure: boolean, options: https.RequestOptions): http.Agent {
     const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
     const material = [ca, cert, key, pfx, passphrase, rejectUnauthorized, servername].map((part) =>

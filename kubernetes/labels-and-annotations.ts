@@ -82,13 +82,13 @@ export const leaseAnnotations = {
 /** On the EndpointSlice of a failover Service: see failover-endpoint.ts. */
 export const endpointAnnotations = { epoch: 'filerpair.dev/epoch' } as const;
 
-/** On a FilerPair, by a person: value is the home server whose disk set shall move. Removed when answered. */
+/** On a FilerPair, by an administrator: value is the home server whose disk set shall move. Removed when answered. */
 export const requestAnnotations = {
   takeover: 'filerpair.dev/takeover',
   giveback: 'filerpair.dev/giveback',
   /** Why, for the record. */
   reason: 'filerpair.dev/reason',
-  /** "true": the word of a person instead of a proof; with a reason only. */
+  /** "true": the word of an administrator instead of a proof; with a reason only. */
   force: 'filerpair.dev/force',
   /** Names of vetoes, separated by commas. */
   override: 'filerpair.dev/override',
@@ -96,7 +96,7 @@ export const requestAnnotations = {
   maintenance: 'filerpair.dev/maintenance',
 } as const;
 
-/** On a FilerPair, by a person. Removed when answered. */
+/** On a FilerPair, by an administrator. Removed when answered. */
 export const snapshotAnnotations = {
   /** Name of a snapshot of all volumes of both disk sets, to be made now. */
   snapshot: 'filerpair.dev/snapshot',
@@ -108,7 +108,7 @@ export const snapshotAnnotations = {
 
 /** On a Node. */
 export const nodeAnnotations = {
-  /** By a person or a fencing agent, who has switched the node off: its boot ID, so that a late word can do no harm. */
+  /** By an administrator or a fencing agent, who has switched the node off: its boot ID, so that a late word can do no harm. */
   poweredOff: 'filerpair.dev/powered-off',
   /** By the operator, beside the taint that it has set: only such a taint is the operator's to take off. */
   outOfService: 'filerpair.dev/out-of-service',
@@ -124,7 +124,7 @@ export interface RequestAnnotation {
   readonly id: string;
   readonly kind: 'takeover' | 'giveback';
   readonly reason?: string;
-  /** A person's word that the acknowledger which the Lease names can act no more. Needs a reason. */
+  /** An administrator's confirmation that the acknowledger which the Lease names can act no more. Needs a reason. */
   readonly force?: boolean;
   /** Of a forced request: whom the Lease named when it was made. It counts for nothing else. */
   readonly about?: {
@@ -202,7 +202,7 @@ export interface LastTransitionAnnotation {
   readonly kind: 'Takeover' | 'Giveback' | 'Start';
   /** A TransitionCause. */
   readonly cause: string;
-  /** In words: what was found; of a forced takeover also what the person said. */
+  /** In words: what was found; of a forced takeover also what the administrator said. */
   readonly reason?: string;
   readonly epoch: number;
   /** Server that owns the disk set since then. */

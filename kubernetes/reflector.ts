@@ -1,4 +1,4 @@
-// Keeps a copy of a selection of objects: list once, then watch from there, for ever.
+// Keeps a copy of a selection of objects: list once, then watch from there, forever.
 //
 //   list ok ──> watch ──> watch ended by the server, or broken ──> watch again from the last resourceVersion seen
 //     ^                    └─ 410 Gone (HTTP, or an ERROR inside the stream), or history has gone back ──> list again

@@ -43,7 +43,7 @@ const { values } = parseArgs({
 });
 
 const ROOT = join(import.meta.dirname, '..');
-/** A mutant may make a test wait for ever: it has so many times what it takes otherwise, and this on top. */
+/** A mutant may make a test wait forever: it has so many times what it takes otherwise, and this on top. */
 const PATIENCE = 4;
 const PATIENCE_MS = 20_000;
 /** With --quick and --seconds, of each area: tests that take longer together are left out. */

@@ -35,7 +35,7 @@ export interface ClaimView {
   readonly dead: readonly KnownDead[];
   /** True while an incarnation of the partner is connected that is not known to be dead. */
   readonly partnerThere: boolean;
-  /** A person said that the acknowledger can act no more: when this process saw it, and why. Null: nobody did. */
+  /** An administrator said that the acknowledger can act no more: when this process saw it, and why. Null: nobody did. */
   readonly forced: { readonly since: number; readonly reason: string } | null;
 }
 
@@ -108,7 +108,7 @@ function holderProvenDead(view: ClaimView, holder: Incarnation): ClaimVerdict | 
   }
   if (isEarlierRunOfMyContainer(holder, identity.me)) {
     const message = `${holder} was an earlier run of this container`;
-    // The partner's disk set is better off at home; give it the time to take it.
+    // The partner's disk set is better off on its home server; give it the time to take it.
     return home === identity.server || !view.partnerThere
       ? { kind: 'now', cause: TransitionCause.Restarted, message }
       : {
@@ -134,7 +134,7 @@ function holderSilent(view: ClaimView, holder: Incarnation): ClaimVerdict {
   const { identity, unchangedSince, acknowledgedAt } = view;
   const { acknowledger } = view.seen.record;
   const silence = silenceBeforeClaimMs(identity.timing, view.seen.record);
-  const message = `no sign of life of ${holder} for ${silence} ms`;
+  const message = `no heartbeat of ${holder} for ${silence} ms`;
   const cause = TransitionCause.Silent;
   if (acknowledger === null) {
     return { kind: 'wait', until: unchangedSince + silence, cause, message };

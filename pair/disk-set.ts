@@ -128,7 +128,7 @@ export interface DiskSetState {
   /** The witness has lost what this process had seen (a restored backup): since when, and what it says instead. */
   readonly wentBack: { readonly since: number; readonly found: LeaseOwnership } | null;
   /**
-   * R6: the volumes have been served at a higher epoch than the Lease knows of. A verdict, until a person's word; it is written
+   * R6: the volumes have been served at a higher epoch than the Lease knows of. A verdict, until an administrator's confirmation; it is written
    * with the release, so that it outlives this process.
    */
   readonly ahead: VolumesAhead | null;
@@ -739,7 +739,7 @@ function request(state: DiskSetState, asked: TransferRequest, context: Context):
   const { role, home } = state;
   const handled = { ...state, handledRequest: asked.id };
   if (role.name !== 'holder') {
-    // What waits for a person, and what only a person can decide, is decided here and not by the owner.
+    // What waits for an administrator, and what only an administrator can decide, is decided here and not by the owner.
     const mine = wantedOwner(home, asked, context) === identity.server;
     if (
       mine &&
@@ -947,7 +947,7 @@ function waitsForPerson(
 }
 
 /**
- * A forced request, if it is this server that shall own the disk set. It is a person's word about one acknowledger of one
+ * A forced request, if it is this server that shall own the disk set. It is an administrator's confirmation about one acknowledger of one
  * holder at one epoch: it counts for no other, who may be alive.
  */
 function forcedBy(state: DiskSetState, context: Pick<Context, 'identity'>) {
@@ -1180,7 +1180,7 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   const first = Math.max(state.notBefore, state.cannotServeUntil, holderComesFirstUntil(state, context));
   if (state.seen.record.holder === context.identity.me) return first;
   const verdict = mayClaim(claimView(state, context), context.now);
-  // What waits for a person is woken by the request.
+  // What waits for an administrator is woken by the request.
   if (
     verdict.kind !== 'no' &&
     waitsForPerson(state, verdict, context) !== null &&

@@ -28,7 +28,7 @@ export interface WitnessPort {
   read(home: ServerName): void;
   /** Answered by input `leaseWritten` with the same token, in bounded time. */
   compareAndSwap(home: ServerName, token: number, version: string, ownership: LeaseOwnership): void;
-  /** Answer to a person's request. */
+  /** Answer to an administrator's request. */
   answer(home: ServerName, requestId: string, result: 'done' | 'refused', message: string): void;
 }
 

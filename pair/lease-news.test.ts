@@ -7,7 +7,7 @@ const retryMs = retryAfterMs(timing);
 const held = { holder: partner, epoch: 4, renewal: 8, acknowledger: me };
 
 describe('what others write beside the ownership', () => {
-  test('is no sign of life of the holder', () => {
+  test('is no heartbeat of the holder', () => {
     const server = new OneServer().at(10).sees('filer-b', held);
     server.at(1500).sees('filer-b', { ...held, disks: 'move-7' }, 'a');
     expect(server.tick(10 + silence - 1).write).toBeUndefined();

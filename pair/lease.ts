@@ -9,7 +9,7 @@
  *
  * Every change is a compare-and-swap on the version. `renewal` grows with every change by a server, so that
  * two different states never look alike: "unchanged" can be judged by content, and annotations that others
- * put beside it (a death proof, a request) do not look like a sign of life of the holder.
+ * put beside it (a death proof, a request) do not look like a heartbeat of the holder.
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
 
@@ -29,19 +29,19 @@ export interface LeaseParties {
   readonly acknowledger: Incarnation | null;
 }
 
-/** What a person (or the operator for them) asked to be done with this disk set. */
+/** What an administrator (or the operator for them) asked to be done with this disk set. */
 export interface TransferRequest {
   /** Chosen by whoever asks; the answer carries it. */
   readonly id: string;
   readonly kind: 'takeover' | 'giveback';
   readonly reason: string;
   /**
-   * A person's word, for want of proof, that the acknowledger which the Lease names can act no more. It shortens no
+   * An administrator's confirmation, for want of proof, that the acknowledger which the Lease names can act no more. It shortens no
    * wait: whoever claims on it has seen the Lease unchanged for lease + guard since it saw the request.
    */
   readonly force?: boolean;
   /**
-   * Of a forced request: the state of the Lease that the person spoke about. Whatever the Lease says later, the word does
+   * Of a forced request: the state of the Lease that the administrator spoke about. Whatever the Lease says later, the word does
    * not count for it. Absent: what the server sees first together with the request.
    */
   readonly about?: LeaseParties;

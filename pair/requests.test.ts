@@ -1,4 +1,4 @@
-/** What people ask for, and the answer that each of them gets; what happens by itself for want of a person. */
+/** What people ask for, and the answer that each of them gets; what happens by itself for want of an administrator. */
 import { describe, expect, test } from 'vitest';
 import { REQUEST_MS } from './disk-set.ts';
 import { incarnationOf } from './incarnation.ts';

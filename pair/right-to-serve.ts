@@ -30,7 +30,7 @@ export function switchFiresAt(until: number, timing: PairTiming): number {
 export const SLEW_MAX = 1 / 12;
 
 /**
- * What rule R3 waits for: nobody whose last sign of life is older than this has a right left. The clock that measures it may
+ * What rule R3 waits for: nobody whose last heartbeat is older than this has a right left. The clock that measures it may
  * run as fast, and the one on which the holder's right and its dead man's switch run as slow, as SLEW_MAX allows.
  */
 export function silenceMs(timing: PairTiming): number {

@@ -662,7 +662,7 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
     return subject.applied(30);
   };
 
-  test('are not tried again until a person says so: trying would wear the rule down', () => {
+  test('are not tried again until an administrator says so: trying would wear the rule down', () => {
     const subject = refused();
     for (let now = 100; now < 100_000; now += 500) {
       subject.at(now).give({ kind: 'tick' });

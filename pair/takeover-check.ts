@@ -128,7 +128,7 @@ function whatIsMissing(state: ServerState, home: ServerName, facts: TakeoverFact
       message: `maintenance (${record.maintenance}): a takeover has to be asked for`,
     });
   } else if (policyOf(identity).takeover === 'Manual') {
-    missing.push({ name: 'ManualMode', message: 'takeovers wait for a person here (mode Manual)' });
+    missing.push({ name: 'ManualMode', message: 'takeovers wait for an administrator here (mode Manual)' });
   }
   return missing;
 }

@@ -51,7 +51,7 @@ describe('a claim that the rules allow', () => {
     expect(why('filer-b', {})).toBeNull();
   });
 
-  test('waits for a person in mode Manual, unless it is the home server that claims', () => {
+  test('waits for an administrator in mode Manual, unless it is the home server that claims', () => {
     expect(why('filer-b', {}, manual)).toMatch(/mode Manual/);
     expect(why('filer-a', {}, manual)).toBeNull();
     expect(why('filer-b', { holder: null }, manual)).toMatch(/mode Manual/);
@@ -66,7 +66,7 @@ describe('a claim that the rules allow', () => {
   test.each<[string, string, Partial<LeaseRecord>, Circumstances]>([
     ['it was released to this server', 'filer-b', { holder: null, releasedTo: 'filer-a' }, {}],
     ['its own release was not taken', 'filer-b', { holder: null, releasedTo: 'filer-b' }, { gave: 3 }],
-    ['it is at home and nobody holds it', 'filer-a', { holder: null }, {}],
+    ['it is on its home server and nobody holds it', 'filer-a', { holder: null }, {}],
     ['somebody asked', 'filer-b', {}, { cause: TransitionCause.Requested }],
     ['an earlier run of this server had it', 'filer-b', { holder: earlier }, {}],
   ])('waits for nothing when %s', (_, home, record, more) => {
@@ -170,7 +170,7 @@ describe('a giveback', () => {
     expect(memory.takeovers).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
   });
 
-  test('that home has completed makes the count begin anew; what happens elsewhere does not', () => {
+  test('that home has completed makes the count restart; what happens elsewhere does not', () => {
     const memory = { ...NO_MEMORY, attempts: 2, notBefore: 60_000, takeovers: [1, 2] };
     expect(movedOn(memory, true)).toEqual({ ...NO_MEMORY, takeovers: [1, 2] });
     expect(movedOn(memory, false)).toEqual(memory);

@@ -1,5 +1,5 @@
 /**
- * What may happen by itself, and what waits for a person: modes, maintenance, and when a disk set goes home. Nothing
+ * What may happen by itself, and what waits for an administrator: modes, maintenance, and when a disk set fails back. Nothing
  * here is about safety: whatever this allows still has to be allowed by the rules (claim.ts), and what it forbids would
  * only be unwise.
  *
@@ -25,7 +25,7 @@ export function policyOf(identity: PairIdentity): PairPolicy {
 // ------------------------------------------------------------------------------------------------ takeover
 
 /**
- * Why a claim that the rules allow has to wait for a person; null: it need not.
+ * Why a claim that the rules allow has to wait for an administrator; null: it need not.
  * `gave`: epoch at which this process released the disk set last: an interrupted hand-over is taken back in any case.
  */
 export function whyNotByItself(
@@ -42,7 +42,7 @@ export function whyNotByItself(
   if (record.holder !== null && serverOf(record.holder) === identity.server) return null;
   if (record.maintenance !== null) return `maintenance: ${record.maintenance || 'no reason given'}`;
   if (home !== identity.server && policyOf(identity).takeover === 'Manual') {
-    return 'takeovers wait for a person here (mode Manual)';
+    return 'takeovers wait for an administrator here (mode Manual)';
   }
   return null;
 }
@@ -97,7 +97,7 @@ export interface Recipient {
   readonly cannotServe: boolean;
 }
 
-/** What speaks against any hand-over, a person's too. */
+/** What speaks against any hand-over, an administrator's too. */
 export function transferVetoes(to: Recipient): VetoFinding[] {
   const found: VetoFinding[] = [];
   if (to.steady === null) {
@@ -161,7 +161,7 @@ export function movedOn(memory: TransferMemory, atHome: boolean): TransferMemory
   return atHome ? { ...memory, attempts: 0, notBefore: Number.NEGATIVE_INFINITY } : memory;
 }
 
-/** A person who asks for a giveback has seen to the cause: the breaker closes. */
+/** An administrator who asks for a giveback has seen to the cause: the breaker closes. */
 export function askedFor(memory: TransferMemory): TransferMemory {
   return { ...memory, attempts: 0, notBefore: Number.NEGATIVE_INFINITY, takeovers: [] };
 }

@@ -247,7 +247,7 @@ describe('giveback', () => {
     expect(quiescing(heard(subject, 800))).toBe(true);
   });
 
-  test('waits for a person in mode Manual, and during maintenance', () => {
+  test('waits for an administrator in mode Manual, and during maintenance', () => {
     expect(quiescing(heard(away(DEFAULT_POLICY), 100_000))).toBe(false);
     expect(quiescing(heard(away().lease({ maintenance: 'x' }), 20_000))).toBe(false);
   });

@@ -19,7 +19,7 @@ export interface PairTiming {
   readonly heartbeatMs: number;
 }
 
-/** What may happen without a person. */
+/** What may happen without an administrator. */
 export interface PairPolicy {
   readonly takeover: 'Automatic' | 'Manual';
   readonly giveback: {
@@ -42,7 +42,7 @@ export interface PairIdentity {
   /** Name of the other server = name of its disk set. */
   readonly partner: ServerName;
   readonly timing: PairTiming;
-  /** Default: takeovers by themselves, givebacks by a person. */
+  /** Default: takeovers by themselves, givebacks by an administrator. */
   readonly policy?: PairPolicy;
 }
 
@@ -50,13 +50,13 @@ export interface PairIdentity {
 export const TransitionCause = {
   /** The failed side sent an error message: planned release, or its sentinel saw the process end. */
   PartnerSaidSo: 'PartnerSaidSo',
-  /** No sign of life for lease + guard. */
+  /** No heartbeat for lease + guard. */
   Silent: 'Silent',
   /** The operator saw the container terminated. */
   OperatorProof: 'OperatorProof',
   /** This process is a later run of the container that held it. */
   Restarted: 'Restarted',
-  /** A person asked. */
+  /** An administrator asked. */
   Requested: 'Requested',
   /** Nobody has ever owned it, or a released disk set that its addressee did not take. */
   Unowned: 'Unowned',
@@ -177,7 +177,7 @@ export type Input =
       readonly volume: string;
       readonly waitedMs: number;
     }
-  /** A person asked this server through its control socket. Requests in the Lease come with `leaseSeen`. */
+  /** An administrator asked this server through its control socket. Requests in the Lease come with `leaseSeen`. */
   | { readonly kind: 'request'; readonly home: ServerName; readonly request: TransferRequest }
   /** Planned stop (SIGTERM): release everything to the partner if it is there. `stopped` says when done. */
   | { readonly kind: 'stop' };
@@ -237,7 +237,7 @@ export type Effect =
    * Comes before the openDiskSet that it is about.
    */
   | { readonly kind: 'holdings'; readonly holdings: readonly Holding[] }
-  /** Answer to a request of a person. */
+  /** Answer to a request of an administrator. */
   | {
       readonly kind: 'requestAnswered';
       readonly home: ServerName;
@@ -253,7 +253,7 @@ export type Effect =
 export type TraceEvent =
   /** A reason to act was found: the first phase of a transition. */
   | { readonly name: 'detected'; readonly cause: TransitionCause; readonly message: string }
-  /** There is a reason to claim, but it waits for a person. */
+  /** There is a reason to claim, but it waits for an administrator. */
   | { readonly name: 'deferred'; readonly cause: TransitionCause; readonly message: string }
   | { readonly name: 'claiming'; readonly epoch: number; readonly cause: TransitionCause }
   | { readonly name: 'owned'; readonly epoch: number; readonly cause: TransitionCause }

@@ -1,5 +1,5 @@
 /**
- * A simulated client of one disk set: the real code that decides where to connect, when to doubt and when to begin anew
+ * A simulated client of one disk set: the real code that decides where to connect, when to doubt and when to restart
  * (client/attempts.ts), with a driver like client/failover-connection.ts around it. It has one call open at a time and
  * sends it again, with the same XID, over each connection that is adopted, until it is answered.
  *

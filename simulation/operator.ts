@@ -37,7 +37,7 @@ export class SimulatedOperator {
   readonly #containers = new Map<string, Container>();
   /** As last reported to the API, by pod UID: late, but never wrong. */
   readonly #reported = new Map<string, Pod>();
-  /** Chance that the operator dies at a step; what it was doing is lost, and it begins anew. */
+  /** Chance that the operator dies at a step; what it was doing is lost, and it restarts. */
   crashRate = 0;
 
   constructor(cluster: Cluster, guesses: boolean) {

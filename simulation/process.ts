@@ -333,7 +333,7 @@ export class SimulatedProcess implements DataPathHost {
     return (state, input, now) => decide(this.#trustRenewTime(state), input, now);
   }
 
-  /** Takes the holder's last sign of life from the time that it wrote. */
+  /** Takes the holder's last heartbeat from the time that it wrote. */
   #trustRenewTime(state: ServerState): ServerState {
     const aged = (set: DiskSetState): DiskSetState => {
       const age = this.wallClock() - this.#world.renewTime(set.home);

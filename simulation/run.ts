@@ -157,13 +157,13 @@ const faultyDisk: Fault = (world) => {
 const request: Fault = (world) => {
   const home = world.random.pick(SERVERS);
   const kind: TransferRequest['kind'] = world.random.chance(0.7) ? 'giveback' : 'takeover';
-  const asked = { id: `request-${world.queue.now}`, kind, reason: 'a person asked' };
+  const asked = { id: `request-${world.queue.now}`, kind, reason: 'an administrator asked' };
   world.note(`${kind} of ${home} is requested`);
   world.witness.annotate(home, { request: asked });
 };
 
 /**
- * A person forces a transfer, where the word is true: nobody whom the Lease names as acknowledger can act any more. Asked of
+ * An administrator forces a transfer, where the word is true: nobody whom the Lease names as acknowledger can act any more. Asked of
  * a server itself, which keeps the word for as long as the asker waits.
  */
 const forcedRequest: Fault = (world) => {

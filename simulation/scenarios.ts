@@ -123,7 +123,7 @@ export function witnessGoesBack(seed: number, options: ScenarioOptions = {}): Ou
   const home = random.pick(SERVERS);
   for (const kind of ['takeover', 'giveback'] as const) {
     if (random.chance(0.3)) break;
-    witness.annotate(home, { request: { id: `${kind}-${seed}`, kind, reason: 'a person asked' } });
+    witness.annotate(home, { request: { id: `${kind}-${seed}`, kind, reason: 'an administrator asked' } });
     queue.runUntil(queue.now + 2 * timing.leaseMs);
   }
   if (random.chance(0.3)) {
@@ -170,7 +170,7 @@ export function witnessGoesBackUnseen(seed: number, options: ScenarioOptions = {
   const home = random.pick(SERVERS);
   const backup = witness.record(home);
   for (const kind of ['takeover', 'giveback'] as const) {
-    witness.annotate(home, { request: { id: `${kind}-${seed}`, kind, reason: 'a person asked' } });
+    witness.annotate(home, { request: { id: `${kind}-${seed}`, kind, reason: 'an administrator asked' } });
     queue.runUntil(queue.now + 3 * timing.leaseMs);
   }
   const volume = world.volumes.mountedFor(home);

@@ -9,7 +9,7 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import { CallConnection } from './call-connection.ts';
 import type { RunRequest } from './messages.ts';
 
-/** XIDs begin anew in each process: the stamp tells its calls from those of the generator before (RFC 5531 appendix A). */
+/** XIDs restart in each process: the stamp tells its calls from those of the generator before (RFC 5531 appendix A). */
 export const rootCredential: opaque_auth = authSysCredential(
   { stamp: randomInt(2 ** 32), machinename: new TextEncoder().encode('bench'), uid: 0, gid: 0, gids: [] },
   new XdrWriter(),

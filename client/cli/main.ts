@@ -18,7 +18,7 @@ const COMMON_FLAGS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-/** A takeover by silence is over in seconds; after a minute something else is wrong, and a person should know. */
+/** A takeover by silence is over in seconds; after a minute something else is wrong, and an administrator should know. */
 const TIMEOUT_MS = 60_000;
 
 /** How long an interrupted command may take to leave no temporary file. Ms. */

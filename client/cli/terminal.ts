@@ -31,7 +31,7 @@ export class Terminal {
     this.#stream = stream;
   }
 
-  /** A person is looking: lines may be redrawn. */
+  /** An administrator is looking: lines may be redrawn. */
   get interactive(): boolean {
     return this.#stream.isTTY === true;
   }

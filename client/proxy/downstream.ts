@@ -170,7 +170,7 @@ export class Downstream implements MemoryUser {
       this.#end(`the client sent a message of type ${type} instead of a call`);
       return;
     }
-    // A message that is no call would be answered by a closed connection, and be sent again for ever.
+    // A message that is no call would be answered by a closed connection, and be sent again forever.
     message.position = start;
     decodeCallHeader(message, this.#header);
     this.counts.calls += 1;

@@ -21,7 +21,7 @@ scenario(
     await writer.mark('failover');
     await step('the spec is changed', () => changePods(pair, '260Mi'));
     await step('the operator is replaced', () => restartOperator(pair));
-    await step('both servers have new pods, and are at home', () => rolledOut(pair, before));
+    await step('both servers have new pods and their disk sets', () => rolledOut(pair, before));
     await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
     await step('the writer is served', () => writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
     expect(leases.ownerChanges(SERVER), 'changes of owner').toBe(2);

@@ -51,7 +51,7 @@ async function play(
 
   await step(`${SERVER} is whole again`, () => failover.repair(pair, SERVER));
   if (pair.ownerOf(SERVER) !== PARTNER)
-    await step('it has gone home by itself: back for the giveback', () => moveAgain(pair));
+    await step('it has failed back by itself: back for the giveback', () => moveAgain(pair));
   await writer.mark('giveback');
   await step('giveback is asked for', () => askForGiveback(pair));
   await step(`${SERVER} serves its own disk set`, () =>

@@ -267,7 +267,7 @@ export class Pair {
     });
   }
 
-  /** Asks as a person would, with an annotation, and waits for the recorded answer. */
+  /** Asks as an administrator would, with an annotation, and waits for the recorded answer. */
   async request(kind: 'takeover' | 'giveback', home: Server): Promise<void> {
     const annotation = `filerpair.dev/${kind}=${home}`;
     const version = ['-o', 'jsonpath={.metadata.resourceVersion}'];

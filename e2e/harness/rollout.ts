@@ -42,7 +42,7 @@ export async function rolledOut(pair: Pair, before: readonly string[]): Promise<
 
 /**
  * On a machine that is too busy a server may get no processor for the length of its lease while the other one's pod starts.
- * Its death is no part of the rollout, so the rollout gives nothing back; a person does.
+ * Its death is no part of the rollout, so the rollout gives nothing back; an administrator does.
  */
 async function broughtHome(pair: Pair, server: Server): Promise<void> {
   say(`  ${server} died meanwhile: giveback is asked for`);

@@ -106,7 +106,7 @@ async function runScenario(frame: ScenarioFrame, pair: Pair, play: Play): Promis
   await step('a takeover is possible', () => pair.takeoverPossible(WRITER_FINISHED_MS_MAX));
   // A machine that is too busy takes the processor from a server for longer than its lease already now.
   if (pair.ownerOf(SERVER) !== SERVER)
-    await step('its disk set goes home', async () => {
+    await step('its disk set fails back', async () => {
       await pair.request('giveback', SERVER);
       await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
     });

@@ -128,7 +128,7 @@ export class NamesPair extends Pair {
     return says()!.message;
   }
 
-  /** Changes the zone past external-dns, as a person with the key can. */
+  /** Changes the zone past external-dns, as an administrator with the key can. */
   change(...lines: readonly string[]): Promise<void> {
     return nsupdate(this.environment, lines);
   }

@@ -1,5 +1,5 @@
 // Somebody deletes the claim of a disk set that is in use. Kubernetes keeps it until its last pod ends, and destroys the volume
-// then: so nothing takes that pod away, neither a rollout nor a person's request nor the death of the server. It is told, and
+// then: so nothing takes that pod away, neither a rollout nor an administrator's request nor the death of the server. It is told, and
 // the way out of docs/operator.md leads to the same files.
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
@@ -40,7 +40,7 @@ async function anotherImage({ environment: { images, kind, cluster } }: Pair): P
   return image;
 }
 
-/** What docs/operator.md tells a person to do, "A claim that somebody deleted". */
+/** What docs/operator.md tells an administrator to do, "A claim that somebody deleted". */
 async function rescue(pair: Pair, claim: ClaimThing): Promise<void> {
   const volume = claim.spec.volumeName;
   const policy = (name: string) => JSON.stringify({ spec: { persistentVolumeReclaimPolicy: name } });

@@ -1,5 +1,5 @@
 // The node loses its power when the pod that held the disk has gone already and the storage has not let go yet: nothing but
-// the VolumeAttachment tells of the disk then. A person says that the node is off, and the disk moves.
+// the VolumeAttachment tells of the disk then. An administrator says that the node is off, and the disk moves.
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';
@@ -38,7 +38,7 @@ async function powerOn(): Promise<void> {
 
 movingScenario({
   name: 'reattach-node-killed-while-detaching',
-  fault: 'the worker node loses its power while its disk is being detached, and a person says so',
+  fault: 'the worker node loses its power while its disk is being detached, and an administrator says so',
   // As when it is killed before; the storage lets go as soon as the node is marked.
   gapMsGoal: 100_000,
   disks: { storage: { lostNodes: { policy: 'Confirmed' }, attachPatience: '300s' } },

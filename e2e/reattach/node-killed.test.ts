@@ -22,7 +22,7 @@ async function powerOn(): Promise<void> {
 
 movingScenario({
   name: 'reattach-node-killed',
-  fault: 'the worker node loses its power, and a person says so',
+  fault: 'the worker node loses its power, and an administrator says so',
   // Kubernetes takes 50 s to find out that the node is silent, and looks for marked nodes every 20 s.
   gapMsGoal: 80_000,
   // Less than Kubernetes needs: nobody else could serve, so it does not count.

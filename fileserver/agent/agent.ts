@@ -195,7 +195,7 @@ export class Agent {
     this.#driver.feed({ kind: 'stop' });
   }
 
-  /** A person's request, through the control socket. Resolves with the answer. */
+  /** An administrator's request, through the control socket. Resolves with the answer. */
   request(
     kind: 'takeover' | 'giveback',
     home: ServerName,
@@ -690,7 +690,7 @@ function describe(
     case 'quiescing':
       return {
         level: 'info',
-        message: `Finishing what runs on ${home}, to hand it to ${event.to ?? 'whoever claims it'}: ${event.message || 'asked by a person'}.`,
+        message: `Finishing what runs on ${home}, to hand it to ${event.to ?? 'whoever claims it'}: ${event.message || 'asked by an administrator'}.`,
       };
     case 'released':
       return { level: 'info', message: `${home} is released${event.to === null ? '' : ` to ${event.to}`}.` };

@@ -273,7 +273,7 @@ it('goes on serving both disk sets when the restarted server is killed again and
   for (const home of servers) expectOneOwnerPerEpoch(home);
 });
 
-it('refuses what a person asks for that cannot be, and says why', async () => {
+it('refuses what an administrator asks for that cannot be, and says why', async () => {
   const { server } = await startAll();
   const ask = async (by: Server, path: string, body = '') => {
     const { status, body: text } = await pair.control(by, 'POST', path, body);

@@ -35,7 +35,7 @@ function errorOf(changes: object): string {
   throw new Error('accepted');
 }
 
-it('fills in what a person would leave out', () => {
+it('fills in what an administrator would leave out', () => {
   expect(parse({})).toMatchObject({
     listen: { host: '0.0.0.0', primary: 2049, secondary: 2050, interconnect: 7420, metrics: 9090 },
     partnerAddress: { interconnect: 7420 },

@@ -94,7 +94,7 @@ const threads = z.strictObject({
   stayAwake: z.boolean().default(true),
 });
 
-/** What may happen without a person; see pair/transfer-policy.ts. */
+/** What may happen without an administrator; see pair/transfer-policy.ts. */
 const policy = z.strictObject({
   takeover: z.enum(['Automatic', 'Manual']).default('Automatic'),
   giveback: z

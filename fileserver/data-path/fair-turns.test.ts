@@ -101,7 +101,7 @@ test('calls of a connection that has ended are not executed when their turn come
   await settled;
   await expect.poll(() => thread.figures.connections(SLOT)).toBe(1);
   resume();
-  // They are all answered, to nobody: only then is the disk set closed in good order.
+  // They are all answered, to nobody: only then is the disk set closed gracefully.
   await thread.close('own', 'quiesce');
   expect(existsSync(join(directory.path, 'late'))).toBe(false);
 });

@@ -119,7 +119,7 @@ test.each(['fence', 'quiesce'] as const)('a disk set that is closed (%s) meanwhi
   const resumed = thread.of('resumed');
   await thread.close('own', mode);
   expect(await resumed).toMatchObject({ whole: false });
-  // In good order the call is finished; fenced, it never was.
+  // Gracefully the call is finished; fenced, it never was.
   expect((await created)?.status === nfs.NFS3_OK).toBe(isThere('during'));
   if (mode === 'fence') expect(isThere('during')).toBe(false);
 });

@@ -1,5 +1,5 @@
 // The right to serve is cut at every point at which another thread may cut it, while a volume is opened, recovered, changed, held or
-// closed in good order: before each callback and behind each `await` of all that. From that moment on nothing on the volume changes, and no phase
+// closed gracefully: before each callback and behind each `await` of all that. From that moment on nothing on the volume changes, and no phase
 // of its opening is reported as done.
 import { createHook } from 'node:async_hooks';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -206,7 +206,7 @@ test(
 );
 
 test(
-  'a volume is held, released, and closed in good order',
+  'a volume is held, released, and closed gracefully',
   async () => {
     await cutEverywhere({
       before: async () => {

@@ -157,7 +157,7 @@ describe('the right to serve (R2)', () => {
     }
   });
 
-  test('closed in good order, what runs is answered first', async () => {
+  test('closed gracefully, what runs is answered first', async () => {
     const { port } = await thread.open(openMessage(directory.path));
     const client = await connect(port);
     const root = await mount(client, '/data');
@@ -282,7 +282,7 @@ describe('the write verifier', () => {
     return Buffer.from(written.verf).toString('hex');
   }
 
-  test('stays when the owner stopped in good order, changes when it did not', async () => {
+  test('stays when the owner stopped gracefully, changes when it did not', async () => {
     const first = await verifier(1);
     await thread.close('own', 'quiesce');
     const second = await verifier(2);

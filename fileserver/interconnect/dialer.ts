@@ -1,5 +1,5 @@
 /**
- * Keeps one outgoing connection to the partner up: connects, proves who it is, and begins anew 20-200 ms after every
+ * Keeps one outgoing connection to the partner up: connects, proves who it is, and restarts 20-200 ms after every
  * end. With new credentials a new connection is made before the old one is ended, so that the exchange of a certificate
  * costs no heartbeat. What it says about failures is said once a minute for each cause.
  */
@@ -196,7 +196,7 @@ export class Dialer {
   #again(ms: number): void {
     if (this.#stopped) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    // Both servers dial at the same pace: a little chance keeps them from meeting for ever.
+    // Both servers dial at the same pace: a little chance keeps them from meeting forever.
     this.#timer = setTimeout(() => inBackground(this.#dial()), ms * (0.75 + Math.random() / 2));
   }
 }

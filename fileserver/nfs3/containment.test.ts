@@ -248,7 +248,7 @@ test('a listener that throws costs itself: others hear the answer', async () => 
   await served.idle();
 });
 
-test('what throws outside of an operation fails the volume, and no caller waits for ever', async () => {
+test('what throws outside of an operation fails the volume, and no caller waits forever', async () => {
   served.volume.journal.append = () => {
     throw new Error('a fault of the journal');
   };

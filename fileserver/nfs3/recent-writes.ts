@@ -7,7 +7,7 @@
  * of the data only the first bytes are looked at. To take such a call for a copy would lose it. So it is one only if it comes from the
  * same client (ClientKey), and
  *
- *   by the connection of the one that was executed, or by an older one: nobody begins anew there
+ *   by the connection of the one that was executed, or by an older one: nobody starts over there
  *   by a newer one from the same port of the same host: the client has connected again
  *   with a stamp in its credential that only this run of the client has
  *

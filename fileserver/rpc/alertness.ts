@@ -12,7 +12,7 @@
  *
  * It is done only where somebody is likely to come:
  * - after a turn with one call: where there are more, nobody waits for the waking of one;
- * - for AWAKE_MS at most, and only while it has mostly been worth it of late;
+ * - for AWAKE_MS at most, and only while it has mostly been worth it recently;
  * - in fewer threads at a time than there are processors;
  * - not where processor time is rationed (a container with a limit): there the looks would be charged.
  */

@@ -141,7 +141,7 @@ export class Connection implements LateReplies {
   #answers: Answer[];
   #answersScheduled: boolean;
   #stalled: boolean;
-  /** No more messages are taken: the disk set is being closed in good order. */
+  /** No more messages are taken: the disk set is being closed gracefully. */
   #quiesced: boolean;
   #closed: boolean;
   /** No reply counts any more. */

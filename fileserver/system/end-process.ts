@@ -1,6 +1,6 @@
 /**
  * The end of this process, whatever its threads are doing. process.exit() waits for them: for workers, and for calls in
- * libuv's pool, so that one call on a disk that does not answer would keep the process, its lock and its Lease for ever.
+ * libuv's pool, so that one call on a disk that does not answer would keep the process, its lock and its Lease forever.
  */
 import koffi from 'koffi';
 import { bootMs } from './boottime.ts';

@@ -14,7 +14,7 @@ import { lastSystemCallError } from './errno.ts';
 const SYS_pidfd_open = 434;
 const POLLIN = 1;
 /**
- * One wait lasts this long, then it is begun again: a thread that waited for ever in the C library could not be
+ * One wait lasts this long, then it is begun again: a thread that waited forever in the C library could not be
  * joined at exit, and the process would hang. It delays a clean exit at most, never the news.
  */
 const POLL_MS = 250;

@@ -1,7 +1,7 @@
 /**
  * Leads one disk set through its life in all data threads, from the agent's `open` to `closed`:
  *
- *   opening --> serving --> quiescing --> closed      in good order: everything answered and on the disk
+ *   opening --> serving --> quiescing --> closed      gracefully: everything answered and on the disk
  *      |           |            |
  *      +-----------+------------+-------> closed      fenced: at once, nothing answered
  *

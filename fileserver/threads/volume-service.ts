@@ -1,7 +1,7 @@
 /**
  * Volumes of one disk set in the thread that makes their changes, from `verify` to `closed`:
  *
- *   opening --> verified --> serving --> closing --> closed      in good order: everything on the disk
+ *   opening --> verified --> serving --> closing --> closed      gracefully: everything on the disk
  *      |            |           |           |
  *      +------------+-----------+-----------+------> closed      fenced: at once
  *

@@ -81,7 +81,7 @@ it('lets exactly one through when whole processes race', async () => {
   expect(record.renewal).toBe(1);
 });
 
-it('keeps what others put beside the ownership, and does not take it for a sign of life', async () => {
+it('keeps what others put beside the ownership, and does not take it for a heartbeat', async () => {
   const one = witness();
   const first = await seenBy(one);
   const proof = { incarnation: b, epoch: 0, evidence: 'seen terminated' };

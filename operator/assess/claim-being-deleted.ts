@@ -16,7 +16,7 @@ export const claimsBeingDeleted = question((view: Assessment, home: ServerView):
   }),
 );
 
-/** What is held up, and what a person has to do; null: no claim is being deleted. */
+/** What is held up, and what an administrator has to do; null: no claim is being deleted. */
 export const claimBeingDeleted = question((view: Assessment): string | null => {
   if (view.pair.metadata.deletionTimestamp !== undefined) return null;
   for (const home of view.servers)

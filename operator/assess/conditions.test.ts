@@ -323,7 +323,7 @@ describe('Degraded', () => {
     }
   });
 
-  test('order: away from home, same node, server down, holder unreachable, everything unreachable', () => {
+  test('order: failed over, same node, server down, holder unreachable, everything unreachable', () => {
     const troubled = World.running();
     const errors = { server: 'filer-a', epoch: 1, message: 'volume data: read failed with EIO (once)' };
     const annotations = { [leaseAnnotations.volumeErrors]: JSON.stringify(errors) };

@@ -1,5 +1,5 @@
 // Degraded: does the pair work with less than it should have? Worst first: files that are about to be lost; a pair without a
-// second server, which will not survive the next failure; a disk set away from home costs only performance.
+// second server, which will not survive the next failure; a disk set failed over costs only performance.
 
 import {
   type ConditionResult,

@@ -337,7 +337,7 @@ describe('a claim that somebody has deleted', () => {
     expect(find(world)).toMatchObject({ state: 'Attaching', create: false, stuck: true });
   });
 
-  test('is not moved for a person, and no server is replaced', () => {
+  test('is not moved for an administrator, and no server is replaced', () => {
     const world = running();
     terminate(world);
     world.settle();

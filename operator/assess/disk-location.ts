@@ -73,7 +73,7 @@ const usually = {
   attaching: 'this usually takes 1 to 5 seconds',
 };
 
-/** A node that is ready lets a volume go within seconds; with one that somebody still uses it may take for ever. ms */
+/** A node that is ready lets a volume go within seconds; with one that somebody still uses it may take forever. ms */
 const DETACHED_MS_MAX = 2 * 60_000;
 /** An attached volume is mounted within a second or two, and a large one that is checked first within some more. ms */
 const MOUNTED_MS_MAX = 15_000;

@@ -29,7 +29,7 @@ const same = (a: FailoverEndpoint, b: FailoverEndpoint): boolean =>
 
 /**
  * A server opens the gate with its claim. One that ended between the two, together with its pod, leaves a gate that
- * is ahead of the Lease for ever. Its address tells it from a claim that is newer than the Lease that we see.
+ * is ahead of the Lease forever. Its address tells it from a claim that is newer than the Lease that we see.
  */
 function isLeftOver(view: Assessment, home: ServerView, shown: FailoverEndpoint): boolean {
   const { pods } = partnerOf(view, home);

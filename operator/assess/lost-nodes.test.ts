@@ -205,7 +205,7 @@ describe('a lost node with disks of another owner', () => {
       expect([reason, message]).toEqual(['DisksStuck', expect.stringContaining('which is no proof')]);
     });
 
-    test('they are mounted elsewhere when it is back, marked by a person, or deleted', () => {
+    test('they are mounted elsewhere when it is back, marked by an administrator, or deleted', () => {
       const ends: readonly ((world: World) => void)[] = [
         (world) => world.node('node-1', 'True', world.now),
         (world) => {
@@ -309,7 +309,7 @@ describe('a lost node with disks of another owner', () => {
     const byHand = { ...back, metadata: { ...metadata, annotations: {} } };
     world.observed.nodes = { ...world.observed.nodes, 'node-1': byHand };
     world.settle();
-    expect(taints(world), 'a mark that a person set stays').toEqual([...outOfService, foreign]);
+    expect(taints(world), 'a mark that an administrator set stays').toEqual([...outOfService, foreign]);
   });
 });
 

@@ -176,7 +176,7 @@ describe('the same asked for again while the old request is still on the Lease',
     const world = asking({ 'filerpair.dev/takeover': 'filer-a' });
     world.settle();
     answer(world, 'done', 'filer-b owns filer-a');
-    // It has gone home again before anybody looked.
+    // It has failed back again before anybody looked.
     world.claims('filer-a', 'filer-a', 3);
     world.settle();
     expect(world.observed.pair!.status!.lastRequest).toMatchObject({
@@ -214,7 +214,7 @@ describe('the same asked for again while the old request is still on the Lease',
     expect(onLease(world).id).not.toBe(first.id);
   });
 
-  test('a person’s force is not lost behind a takeover that is pending already', () => {
+  test('an administrator’s force is not lost behind a takeover that is pending already', () => {
     for (const pending of ['rollout-takeover-1-1', 'annotation-00000000', 'cli-1']) {
       const world = World.running();
       const request = { id: pending, kind: 'takeover', reason: 'the spec has changed' };

@@ -1,4 +1,4 @@
-// What a person asks for by an annotation on the FilerPair becomes a request on the disk set's Lease, and the server's
+// What an administrator asks for by an annotation on the FilerPair becomes a request on the disk set's Lease, and the server's
 // answer becomes status, event and the end of the annotation.
 //
 //   annotation on the FilerPair ──> request on the Lease ──> result on the Lease ──> status + event,
@@ -52,7 +52,7 @@ export type RequestFinding =
 export interface Asked {
   readonly annotation: string;
   readonly kind: 'takeover' | 'giveback';
-  /** As the person wrote it. */
+  /** As the administrator wrote it. */
   readonly value: string;
 }
 
@@ -118,14 +118,14 @@ function findingFor(view: Assessment, asked: Asked): RequestFinding {
     return {
       kind: 'refuse',
       asked,
-      message: `A forced ${asked.kind} of the disk set of ${home.name} needs a reason, for the record: set ${requestAnnotations.reason} too. Forcing is a person's word that a server is dead; if it is not, its last writes may be lost.`,
+      message: `A forced ${asked.kind} of the disk set of ${home.name} needs a reason, for the record: set ${requestAnnotations.reason} too. Forcing is an administrator's confirmation that a server is dead; if it is not, its last writes may be lost.`,
     };
   return { kind: 'pass on', asked, home, request: newRequest(view, asked, lease) };
 }
 
 /**
  * Whether a request on the Lease is what the annotation asks for. Not one whose annotation was answered and taken off before, nor
- * one that lacks what a person says beside it: a word that a server is dead must not get lost behind another takeover.
+ * one that lacks what an administrator says beside it: a word that a server is dead must not get lost behind another takeover.
  */
 function answersTo(view: Assessment, asked: Asked, request: RequestAnnotation): boolean {
   const answered = view.pair.metadata.annotations?.[ANSWERED_ANNOTATION]?.split(',') ?? [];
@@ -155,7 +155,7 @@ export function answerOf(
   };
 }
 
-/** What a person says beside the request. */
+/** What an administrator says beside the request. */
 function wordsOf(view: Assessment): Pick<RequestAnnotation, 'force' | 'override' | 'reason'> {
   const { [requestAnnotations.reason]: reason, ...annotations } = view.pair.metadata.annotations ?? {};
   const override = (annotations[requestAnnotations.override] ?? '')

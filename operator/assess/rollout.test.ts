@@ -102,7 +102,7 @@ describe('a rollout holds', () => {
     );
   });
 
-  test('while a person has asked for something', () => {
+  test('while an administrator has asked for something', () => {
     const world = changed();
     world.annotatePair({ 'filerpair.dev/takeover': 'filer-b' });
     expect(held(world)).toContain('Waiting: Waits for the takeover of the disk set of filer-b');
@@ -162,7 +162,7 @@ describe('a rollout holds', () => {
       servers: [{ ...spec.servers[0]!, placement: { priorityClassName: 'high' } }, spec.servers[1]!],
     });
     expect(held(world)).toContain(
-      'Waiting: Waits until the disk set of filer-b is at home again: filer-a serves it',
+      'Waiting: Waits until the disk set of filer-b is on its home server again: filer-a serves it',
     );
   });
 
@@ -353,14 +353,14 @@ const faults: readonly ((model: ClusterModel) => void)[] = [
   ({ world }) => world.changeSpec({ rollout: { paused: true } }),
   ({ world }) => world.changeSpec({ rollout: { paused: false } }),
   (model) => {
-    model.trace.push('a person asks');
+    model.trace.push('an administrator asks');
     model.world.annotatePair({
       [`filerpair.dev/${model.pick(['takeover', 'giveback'])}`]: model.pick(servers),
     });
   },
   (model) => {
     const pod = model.alive(model.pick(servers));
-    model.trace.push(`a person deletes ${pod?.metadata.name}`);
+    model.trace.push(`an administrator deletes ${pod?.metadata.name}`);
     if (pod !== undefined) model.world.markDeleted(pod.metadata.uid!);
   },
 ];
@@ -409,7 +409,7 @@ function judgeWorld(model: ClusterModel): void {
     throw new Error(`${alive.length} servers run, ${lost.join()} unserved:\n${model.trace.join('\n')}`);
 }
 
-/** Everything is as the spec wants it, at home unless a person wanted otherwise, and nothing is left to do. */
+/** Everything is as the spec wants it, at home unless an administrator wanted otherwise, and nothing is left to do. */
 function expectRolledOut(model: ClusterModel): void {
   const view = model.world.view();
   const trace = () => model.trace.slice(-80).join('\n');
@@ -441,7 +441,7 @@ describe('in a cluster in which everybody moves in any order', () => {
         for (let steps = 0; steps < 3000 && model.step(); steps++);
         const away = servers.find((home) => !model.holder(home)?.startsWith(`${home}/`));
         if (away === undefined) break;
-        // What a person would do, and what the message says.
+        // What an administrator would do, and what the message says.
         model.world.annotatePair({ 'filerpair.dev/giveback': away });
       }
       expectRolledOut(model);

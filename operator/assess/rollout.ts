@@ -41,7 +41,7 @@ export type RolloutState =
   | 'GivingBack'
   /** A server refused; it is asked again in a while. */
   | 'Retrying'
-  /** Something is not well, and passes by itself or needs a person; it says what. */
+  /** Something is not well, and passes by itself or needs an administrator; it says what. */
   | 'Waiting'
   | 'Paused'
   /** It would do harm. */
@@ -123,7 +123,7 @@ const isBegun = ({ view, outdated, moved }: Work, { state, begun }: Finding): bo
   // One of them is made from the new spec already.
   view.servers.some((server) => server.usable.length > 0 && !outdated.includes(server));
 
-/** First finding wins: what a person wants, what is under way, what would do harm, then the next step. */
+/** First finding wins: what an administrator wants, what is under way, what would do harm, then the next step. */
 export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
   function personAskedForSomething({ view }) {
     const asked = requestFindings(view).find(({ kind }) => kind === 'pass on' || kind === 'wait');
@@ -142,7 +142,7 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
       if (mine === null || lease?.requestResult?.id === request?.id) continue;
       return mine.kind === 'takeover'
         ? hold('TakingOver', name, `${partner} takes over the disk set of ${name}.`)
-        : hold('GivingBack', name, `The disk set of ${name} goes home.`);
+        : hold('GivingBack', name, `The disk set of ${name} fails back.`);
     }
     return null;
   },
@@ -252,7 +252,7 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
     // A kubelet's clock may be wrong: then there is no wait.
     if (since === null || since > view.now || view.now >= since + SETTLE_MS)
       return move(view, home, 'giveback');
-    const message = `${home.name} runs as the spec wants it; its disk set goes home in a moment.`;
+    const message = `${home.name} runs as the spec wants it; its disk set fails back in a moment.`;
     return hold('GivingBack', home.name, message, since + SETTLE_MS);
   },
   function otherDiskSetAway({ view }) {
@@ -262,7 +262,7 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
       : hold(
           'Waiting',
           null,
-          `Waits until the disk set of ${away.name} is at home again: ${away.lease?.holderServer ?? 'nobody'} serves it, and replacing that server's pod would move everything at once. To give it back: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} filerpair.dev/giveback=${away.name}`,
+          `Waits until the disk set of ${away.name} is on its home server again: ${away.lease?.holderServer ?? 'nobody'} serves it, and replacing that server's pod would move everything at once. To give it back: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} filerpair.dev/giveback=${away.name}`,
         );
   },
   function diskSetNotServed({ view }) {
@@ -357,13 +357,13 @@ function move(view: Assessment, home: ServerView, kind: 'takeover' | 'giveback')
     message:
       kind === 'takeover'
         ? `${home.partner} takes over the disk set of ${name}, so that its pod can be replaced.`
-        : `${name} runs as the spec wants it; its disk set goes home.`,
+        : `${name} runs as the spec wants it; its disk set fails back.`,
     step: { kind: 'move', home, request: { id, kind, reason: 'the spec has changed' } },
     wakeAt: null,
   };
 }
 
-/** The rollout's requests: unlike those of a person they name what they were made for. */
+/** The rollout's requests: unlike those of an administrator they name what they were made for. */
 function parseRequestId(
   id: string | undefined,
 ): { readonly kind: 'takeover' | 'giveback'; readonly epoch: number; readonly attempt: number } | null {
@@ -382,7 +382,7 @@ function movedByRollout({ lease, partner }: ServerView): boolean {
     : lease.requestResult?.result === 'refused';
 }
 
-/** A trace of the rollout on a Lease whose disk set is at home; it must not be taken for the reason of a later move. */
+/** A trace of the rollout on a Lease whose disk set is on its home server; it must not be taken for the reason of a later move. */
 export const staleTrace = ({ lease, name }: ServerView): boolean => {
   const last = parseRequestId(lease?.requestResult?.id);
   return last?.kind === 'takeover' && lease?.requestResult?.result === 'done' && lease.holderServer === name;

@@ -58,7 +58,7 @@ function leaseTimesOf(view: Assessment, pod: Pod): LeaseTimes | null {
   return typeof leaseMs === 'number' && typeof guardMs === 'number' ? { leaseMs, guardMs } : null;
 }
 
-/** Found out before a server is taken down: afterwards its new pod would wait for ever. */
+/** Found out before a server is taken down: afterwards its new pod would wait forever. */
 function noNodeFits(view: Assessment, outdated: readonly ServerView[]): string | null {
   for (const { name, spec } of outdated) {
     const selector = Object.entries(spec.placement?.nodeSelector ?? {});

@@ -6,7 +6,7 @@ import { World } from '../plan/world.fixture.ts';
 import { startHealth } from '../runtime/health.ts';
 import { countTransition, operatorMetrics } from './metrics.ts';
 
-test('conditions as they are now, disk sets away from home, and transitions by cause', async () => {
+test('conditions as they are now, disk sets failed over, and transitions by cause', async () => {
   const world = World.running();
   world.claims('filer-b', 'filer-a', 2);
   world.settle();

@@ -10,7 +10,7 @@ export const LEASE_FINALIZER = 'filerpair.dev/in-use';
 export const PAIR_FINALIZER = 'filerpair.dev/clean-up';
 /** On every applied object: fingerprint of what was applied, so that a changed wish is seen without asking. */
 export const APPLIED_ANNOTATION = 'filerpair.dev/applied';
-/** On a FilerPair, by a person: names of claims, separated by commas, that may be made anew although they had data. */
+/** On a FilerPair, by an administrator: names of claims, separated by commas, that may be made anew although they had data. */
 export const ACCEPT_EMPTY_ANNOTATION = 'filerpair.dev/accept-empty';
 /** On a FilerPair: id of the request whose annotation was taken off last; an annotation that is there is another request. */
 export const ANSWERED_ANNOTATION = 'filerpair.dev/answered';

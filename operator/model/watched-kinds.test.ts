@@ -10,7 +10,7 @@ const keep = (name: WatchedKindName, object: KubernetesObject): KubernetesObject
   (watchedKinds[name].keep as (object: KubernetesObject) => KubernetesObject)(object);
 
 describe('what is kept', () => {
-  test('has everything that the operator applies: an object would be written for ever otherwise', () => {
+  test('has everything that the operator applies: an object would be written forever otherwise', () => {
     const world = new World({ ...spec, dns: { domain: 'nas.example.org' } });
     world.observed.dnsEndpointsServed = true;
     const actions = [...world.settle(), ...world.settle()];

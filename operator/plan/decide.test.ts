@@ -210,7 +210,7 @@ describe('a running pair', () => {
     expect(world.pod('filer-a').metadata.labels).toEqual(pod.metadata.labels);
   });
 
-  test('a claim that had data and was deleted is not made anew, empty, unless a person accepts that', () => {
+  test('a claim that had data and was deleted is not made anew, empty, unless an administrator accepts that', () => {
     const world = World.running();
     const name = 'home-filer-a-data';
     world.withClaim(name, { ...(world.observed.claims[name] as Claim), status: { phase: 'Bound' } });

@@ -24,7 +24,7 @@ test('one, while the other is down: its node can be drained, the last server sta
   expect(minAvailable(world)).toBe(1);
 });
 
-test('one, while takeovers wait for a person: a server that is told to end hands over all the same', () => {
+test('one, while takeovers wait for an administrator: a server that is told to end hands over all the same', () => {
   const world = World.running();
   world.annotatePair({ 'filerpair.dev/maintenance': 'new disks' });
   world.settle();

@@ -16,7 +16,7 @@ export function disruptionBudget(view: Assessment): Desired {
 
 /**
  * Both run and are ready, and yet a takeover would not work now: none may go. Otherwise one has to stay; a server that
- * is down then does not keep its node from being drained. Where takeovers wait for a person, a server that is told to
+ * is down then does not keep its node from being drained. Where takeovers wait for an administrator, a server that is told to
  * end hands over all the same.
  */
 function serversNeeded(view: Assessment): 1 | 2 {

@@ -77,5 +77,11 @@ function traceRemoved({ lease }: ServerView): Action[] {
   if (lease === null) return [];
   const { resourceVersion } = lease.object.metadata;
   const annotations = { [leaseAnnotations.request]: null, [leaseAnnotations.requestResult]: null };
-  return [patchLease(lease, { metadata: { resourceVersion, annotations } }, 'the disk set is at home again')];
+  return [
+    patchLease(
+      lease,
+      { metadata: { resourceVersion, annotations } },
+      'the disk set is on its home server again',
+    ),
+  ];
 }

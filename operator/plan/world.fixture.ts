@@ -282,7 +282,7 @@ export class World {
     this.observed[list] = this.observed[list].filter((one: Named) => one.metadata.name !== name) as never;
   }
 
-  /** A person edits the spec. */
+  /** An administrator edits the spec. */
   changeSpec(change: Partial<FilerPairSpecInput>): void {
     const pair = this.observed.pair!;
     const generation = (pair.metadata.generation ?? 0) + 1;

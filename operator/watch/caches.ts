@@ -22,7 +22,7 @@ import { attachmentsOf, movingVolumes, volumeSlots } from './volumes-seen.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
-  /** Whether to look for ExternalDNS at all: without the right to, looking fails for ever. */
+  /** Whether to look for ExternalDNS at all: without the right to, looking fails forever. */
   readonly publishDns: boolean;
   /** Namespaces to watch; none: all. */
   readonly namespaces: readonly string[];

@@ -18,7 +18,7 @@ export interface ClusterCopyOptions {
   readonly client: KubernetesClient;
   /** Namespaces to watch; none: all. */
   readonly namespaces: readonly string[];
-  /** Optional kinds not to look for: without the right to, looking fails for ever. */
+  /** Optional kinds not to look for: without the right to, looking fails forever. */
   readonly without: ReadonlySet<WatchedKindName>;
   /** Of what is kept; not called for a change that leaves it as it is. */
   readonly onChange: (name: WatchedKindName, change: Change<KubernetesObject>) => void;

@@ -51,7 +51,7 @@ export const smallBounds: readonly Bounds[] = [
   },
   {
     name: 'hand-over',
-    about: 'a person asks for a hand-over, and a server crashes on the way',
+    about: 'an administrator asks for a hand-over, and a server crashes on the way',
     from: 'paired',
     faults: { request: 1, crash: 1 },
   },
@@ -65,7 +65,7 @@ export const smallBounds: readonly Bounds[] = [
   {
     name: 'force',
     about:
-      'holder or acknowledger is dead, and a person forces the transfer; maintenance keeps the rest from moving',
+      'holder or acknowledger is dead, and an administrator forces the transfer; maintenance keeps the rest from moving',
     from: 'paired',
     faults: { crash: 1, force: 1, maintenance: 1 },
   },

@@ -21,7 +21,7 @@ export interface Bounds {
   readonly diskSets?: 1 | 2;
   /** Of each disk set. Default: one. */
   readonly volumes?: number;
-  /** Default: takeovers by themselves, givebacks by a person. */
+  /** Default: takeovers by themselves, givebacks by an administrator. */
   readonly policy?: PairPolicy;
 }
 

@@ -100,13 +100,13 @@ export interface Faults {
   readonly restart?: number;
   /** A pod of the same server elsewhere, while the old one may still run. */
   readonly replace?: number;
-  /** A person asks for the disk set to move. */
+  /** An administrator asks for the disk set to move. */
   readonly request?: number;
   /** A process is told to stop. */
   readonly stop?: number;
-  /** A person swears that the acknowledger is dead (it is), and forces a transfer to either server. */
+  /** An administrator swears that the acknowledger is dead (it is), and forces a transfer to either server. */
   readonly force?: number;
-  /** A person begins maintenance; its end costs nothing. */
+  /** An administrator begins maintenance; its end costs nothing. */
   readonly maintenance?: number;
   /** The disk set cannot be served here any more. */
   readonly diskFault?: number;

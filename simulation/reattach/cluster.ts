@@ -59,7 +59,7 @@ export class SimulatedCluster {
   striking = true;
   /** Homes whose claim somebody has deleted. */
   readonly claimsDeleted = new Set<Home>();
-  /** A person has agreed to an empty volume, and none was made since. */
+  /** An administrator has agreed to an empty volume, and none was made since. */
   readonly consents = new Set<Home>();
   readonly #api: SimulatedApi;
   readonly #random: SeededRandom;

@@ -361,7 +361,8 @@ class Run {
           `${operator.name} takes the last pod from a claim that somebody has deleted: ${name}`,
         );
     const said = node.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
-    if (this.#policy === 'Wait') this.violations.push(`${name} is marked, although a person is to do that`);
+    if (this.#policy === 'Wait')
+      this.violations.push(`${name} is marked, although an administrator is to do that`);
     if (this.#policy === 'Confirmed' && machine.state !== 'off' && machine.refutedWord)
       this.violations.push(`${name} is marked by a word that it has refuted, and is ${machine.state}`);
     if (this.#policy !== 'Silent') return;

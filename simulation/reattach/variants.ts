@@ -304,7 +304,7 @@ export const operatorVariants: readonly OperatorVariant[] = [
   },
   {
     name: 'ForceDropped',
-    clause: 'a person’s force is lost behind a request that is pending already',
+    clause: 'an administrator’s force is lost behind a request that is pending already',
     caughtAs: /force is dropped/,
     seedsMax: 50,
     whole: true,

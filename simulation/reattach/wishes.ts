@@ -1,6 +1,6 @@
 /**
  * What people ask for by annotations on the FilerPair, how the servers answer, and what the operator may not make of it: an
- * answer to an earlier wish is none to this one, and a person's word that a server is dead is not dropped on the way.
+ * answer to an earlier wish is none to this one, and an administrator's confirmation that a server is dead is not dropped on the way.
  */
 
 import {
@@ -23,7 +23,7 @@ export class Wishes {
   readonly #api: SimulatedApi;
   readonly #random: SeededRandom;
   readonly #cluster: SimulatedCluster;
-  /** Whether each request that was ever on a Lease had a person's force, by its id. */
+  /** Whether each request that was ever on a Lease had an administrator's force, by its id. */
   readonly #forced = new Map<string, boolean>();
   /** Ids of requests whose answers were told to somebody. */
   readonly #answered = new Set<string>();
@@ -79,7 +79,7 @@ export class Wishes {
       if (this.#answered.has(id))
         this.#cluster.violations.push(`an answer to an earlier wish is taken for one to this: ${id}`);
       if (forced && this.#forced.get(id) === false)
-        this.#cluster.violations.push(`a person's force is dropped: ${id} was passed on without it`);
+        this.#cluster.violations.push(`an administrator's force is dropped: ${id} was passed on without it`);
       this.#answered.add(id);
     }
   }

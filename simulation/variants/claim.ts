@@ -156,7 +156,7 @@ export const claimVariants: readonly Variant[] = [
     name: 'ForcedWordKept',
     rule: 'R3',
     clause:
-      'a person’s word that the acknowledger can act no more is about one holder, epoch and acknowledger',
+      'an administrator’s word that the acknowledger can act no more is about one holder, epoch and acknowledger',
     wrap: remembering((state) =>
       withSets(state, (set) =>
         set.asked === null || set.seen === null

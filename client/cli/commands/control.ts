@@ -1,4 +1,4 @@
-/** filerpair status, takeover, giveback: what a server says of the pair, and what a person asks of it. */
+/** filerpair status, takeover, giveback: what a server says of the pair, and what an administrator asks of it. */
 import { type Command, CommandError, type Flags, type Surroundings, UsageError } from '../command.ts';
 import { controlRequest } from '../control-request.ts';
 import { statusTable } from '../status-table.ts';

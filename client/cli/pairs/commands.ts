@@ -241,7 +241,10 @@ const maintenance: Command = {
   name: 'maintenance',
   form: 'maintenance on|off [PAIR] [--reason TEXT]',
   summary: 'while it is on, nothing moves by itself: no takeover, no giveback',
-  details: ['Clients wait while a server is down, until a person asks for a takeover.', ...CLUSTER_DETAILS],
+  details: [
+    'Clients wait while a server is down, until an administrator asks for a takeover.',
+    ...CLUSTER_DETAILS,
+  ],
   flags: { ...CLUSTER_FLAGS, reason: { type: 'string' } },
   count: [1, 2],
   run: ([what, which], flags, _common, world) => {

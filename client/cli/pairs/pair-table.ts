@@ -1,4 +1,4 @@
-// A pair as a person wants to see it during an outage: first whether clients are served, then what would happen next,
+// A pair as an administrator wants to see it during an outage: first whether clients are served, then what would happen next,
 // then who is where, and what happened last.
 import type { FilerPairCondition, FilerPairStatus } from '../../../crds/filerpair.ts';
 import { table } from '../listing.ts';
@@ -50,7 +50,7 @@ export function pairList(pairs: readonly PairObject[], now: number): string {
   return table([['NAMESPACE', 'NAME', 'OWNERS', 'SERVES', 'COVERED', 'STATE', 'LAST'], ...rows]);
 }
 
-/** What a person reads first, with the words of the question instead of the type's. */
+/** What an administrator reads first, with the words of the question instead of the type's. */
 const questions: readonly (readonly [type: string, question: string, good: FilerPairCondition['status']])[] =
   [
     ['Ready', 'Are clients served?', 'True'],

@@ -216,7 +216,7 @@ static void appended(void) {
   want_content(descriptor, "onethree", 8);
 }
 
-/* A listing begun anew shows what is there now; its marks lead back to where they were taken. */
+/* A listing that starts over shows what is there now; its marks lead back to where they were taken. */
 static void rewind_and_seek(void) {
   enum { COUNT = 300 };
   char name[32], at_mark[256];

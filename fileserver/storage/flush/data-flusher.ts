@@ -49,10 +49,10 @@ interface Running {
   timer: NodeJS.Timeout | undefined;
 }
 
-/** A flush of this age is on a slow disk, if none of late was faster. Fast ones end before, and more would only cost more. ms */
+/** A flush of this age is on a slow disk, if none recently was faster. Fast ones end before, and more would only cost more. ms */
 const OVERLAP_AFTER_MS = 2;
 /**
- * How much of what a flush took longer than the fastest of late is added to that: a disk that has become slow is taken for one
+ * How much of what a flush took longer than the fastest recently is added to that: a disk that has become slow is taken for one
  * after some dozen flushes. A fast disk whose flushes only wait for a processor shows a fast one before.
  */
 const SLOWER = 1 / 16;
@@ -83,7 +83,7 @@ export class DataFlusher {
   readonly #unstableVolumes = new Map<Volume, number>();
   #now = 0;
   readonly #lane: FlushLane;
-  /** What the fastest flushes of late took. ms */
+  /** What the fastest flushes recently took. ms */
   #fastestMs = 0;
 
   constructor(table: FlushTable, lane: FlushLane = dataLane) {

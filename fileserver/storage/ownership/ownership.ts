@@ -64,7 +64,7 @@ export interface OwnershipRecord {
   readonly epoch: number;
   /** Eight bytes in hexadecimal digits: the write verifier under this owner. */
   readonly writeVerifier: string;
-  /** The owner stopped in good order: everything it had acknowledged, stable or not, is on the disk. */
+  /** The owner stopped gracefully: everything it had acknowledged, stable or not, is on the disk. */
   readonly clean: boolean;
   /** Where the volume lay when it was served last; absent: written by a version that did not look. */
   readonly place?: Place;

@@ -781,7 +781,7 @@ async function mustBeDirectory(spec: VolumeSpec): Promise<void> {
   throw new VolumeOpenError(OpenFailure.NotAVolume, message);
 }
 
-/** What a new file system holds, and what a crash leaves of making it a volume (initialiseVolume() begins anew). */
+/** What a new file system holds, and what a crash leaves of making it a volume (initialiseVolume() restarts). */
 const ON_A_FRESH_DISK: ReadonlySet<string> = new Set(['lost+found', PRIVATE_DIRECTORY]);
 
 /** A disk that was exchanged, or somebody else's, is not made ours. */
@@ -795,7 +795,7 @@ async function mustBeFresh({ name, path }: VolumeSpec): Promise<void> {
 }
 
 /**
- * The write verifier is kept only if the last owner stopped in good order, and in this place. After anything else unstable
+ * The write verifier is kept only if the last owner stopped gracefully, and in this place. After anything else unstable
  * data may be lost (the machine crashed, the disk moved, the mount was torn away, the volume is a copy): then it changes,
  * and clients send it again.
  */
