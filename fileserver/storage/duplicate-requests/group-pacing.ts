@@ -1,11 +1,6 @@
 /**
-<<<<<<< HEAD
  * When the queue (operation-log.ts) begins its next group: beside the flush of the one before, behind it, or a moment later.
- * Only speed depends on it. Decided from what flushes and operations took of late; no clock of its own: all times are ms, on
-=======
- * When the queue (change-queue.ts) begins its next group: beside the flush of the one before, behind it, or a moment later.
  * Only speed depends on it. Decided from what flushes and operations took recently; no clock of its own: all times are ms, on
->>>>>>> e0b3238 (The field's words: forever, gracefully, fails back, administrator, heartbeat)
  * the clock of whoever asks.
  *
  *   flushes about as fast as executing     next group beside the flush: neither processor nor disk waits
