@@ -111,7 +111,7 @@ describe('requests', () => {
     expect(started.seen.map((one) => one.headers.authorization)).toEqual(['Bearer first', 'Bearer second']);
   });
 
-  test('a call that timed out is followed by one over a new connection', async () => {
+  test('the call after one that timed out goes over a new connection', async () => {
     const { client, freezeStanding } = await start((_, response) => json(response, 200, { metadata: {} }));
     await Promise.all([client.get(resources.leases, at), client.get(resources.leases, at)]);
     freezeStanding();

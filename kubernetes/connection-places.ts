@@ -1,7 +1,7 @@
 /**
- * A fixed number of places for connections that anybody may open, shared by address. A newcomer always gets a place: when none
- * is free, somebody of the address that has the most loses his. So whoever fills the places takes them from himself, and who
- * comes from elsewhere and speaks at once is served, whatever others hold open.
+ * A fixed number of places for connections that anybody may open, shared by address. A newcomer always gets a place: when none is
+ * free, a connection of the address that has the most loses its place. So an address that fills the places takes them from
+ * itself. A peer that comes from elsewhere and speaks at once is served, whatever others hold open.
  *
  * An IPv6 host has a whole /64 to choose addresses from (RFC 4291 §2.5.4), so that counts as one address.
  */
@@ -22,8 +22,8 @@ export class ConnectionPlaces {
   }
 
   /**
-   * Gives the socket a place, which it has until it is closed or leaves. Returns the socket that lost its place for it: to be
-   * destroyed by the caller; null: there was a free one.
+   * Gives the socket a place, which it has until it is closed or leaves. Returns the socket that lost its place for it, which the
+   * caller has to destroy; null: there was a free one.
    */
   enter(socket: Socket): Socket | null {
     const evicted = this.#taken < this.#max ? null : this.#leastWorthy();

@@ -61,8 +61,8 @@ export const defaultKubeconfig =
 /** Lists are fetched in pages and a Lease is small: an answer larger than this is not one of ours. */
 const ANSWER_SIZE_MAX = 64 * 1024 * 1024;
 /**
- * Ms without a byte after which the kernel asks whether the other end is still there, and then each second, ten times: a
- * watch or an idle connection whose API server is gone without a word is closed some 11 s later.
+ * Ms without a byte after which the kernel asks whether the other end is still there, and then each second, ten times. So a watch
+ * or an idle connection whose API server is gone without a word is closed some 11 s later.
  */
 const KEEP_ALIVE_MS = 1000;
 
@@ -129,8 +129,8 @@ export class Connection {
 
   /**
    * Idle connections are closed, those in use end with their requests: what is sent from now on goes over new ones. For
-   * credentials that are replaced, and after a time-out: the API server behind a connection may be gone without a word,
-   * and then the other connections to it are as dead as the one that was tried.
+   * credentials that are replaced, and after a time-out. The API server behind a connection may be gone without a word, and then
+   * the other connections to it are as dead as the one that was tried.
    */
   renew(): void {
     for (const agent of this.#agents.values()) retire(agent);

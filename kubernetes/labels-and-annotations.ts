@@ -14,7 +14,7 @@ export const labels = {
   epoch: 'filerpair.dev/epoch',
   /** On claims: name of the volume in the FilerPair. */
   volume: 'filerpair.dev/volume',
-  /** On claims and Secrets, by whoever has them: the FilerPair that may use them. */
+  /** On claims and Secrets, set by their owner: the FilerPair that may use them. */
   offeredTo: 'filerpair.dev/offered-to',
   /** On VolumeSnapshots: name of the snapshot that they are a part of. */
   snapshot: 'filerpair.dev/snapshot',
@@ -102,7 +102,7 @@ export const snapshotAnnotations = {
   snapshot: 'filerpair.dev/snapshot',
   /** VolumeSnapshotClass; absent: the driver's default one. */
   snapshotClass: 'filerpair.dev/snapshot-class',
-  /** On a VolumeSnapshot: for which standstill it was made. An older one of the same name is of another moment. */
+  /** On a VolumeSnapshot: for which freeze it was made. An older one of the same name is of another moment. */
   standstill: 'filerpair.dev/standstill',
 } as const;
 
@@ -173,7 +173,7 @@ export interface OpenFailureAnnotation {
 /** Nothing on the disk set's volumes is to change for a moment, so that they can be copied as they are. */
 export interface StandstillAnnotation {
   readonly id: string;
-  /** Of the disk set: whoever owns it at another epoch does not obey. */
+  /** Of the disk set: an owner at another epoch does not obey. */
   readonly epoch: number;
   /** It ends by itself after this time. */
   readonly msMax: number;

@@ -199,7 +199,7 @@ test.each([
       setImmediate(() => response.socket?.resetAndDestroy());
     },
   ],
-  ['is ended by the server before its time', (response: ServerResponse) => response.end()],
+  ['ends before its time, since the server ends it', (response: ServerResponse) => response.end()],
   ['is silent', (response: ServerResponse) => response.writeHead(200).flushHeaders()],
 ])('a watch that %s after etcd was restored: lists again, since no watch would tell', async (_, end) => {
   const { api, lists, watches, reflector, changes, store } = await scripted();

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Both README commands pass in any directory, as root or not: in copies of this checkout below a directory of mode 0700, the
-# demo and the tests that start programs of another user run as they are, and as an ordinary user. Started by root this
-# takes the user "nobody"; started by an ordinary user, that user alone.
+# Both README commands pass in any directory, as root or not. In copies of this checkout below a directory of mode 0700, the demo
+# and the tests that start programs of another user run as they are, and as an ordinary user. Started by root this takes the user
+# "nobody"; started by an ordinary user, that user alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,7 +40,7 @@ if [ "$(id -u)" = 0 ]; then
   as=(setpriv --reuid "$nobody" --regid "$nobody" --clear-groups env HOME="$directory/user"
     NODE_COMPILE_CACHE="$directory/user/compiled")
   run "as an ordinary user, make demo" "$directory/user" "${as[@]}" make demo
-  # Without those that take long and do the same whoever runs them.
+  # Without those that take long and do the same for each user.
   run "as an ordinary user, tests of the file server" "$directory/user" \
     "${as[@]}" "${tests[@]}" fileserver/data-path fileserver/rpc fileserver/threads fileserver/main.test.ts \
     --exclude '**/right-cut.test.ts' --exclude '**/hostile.test.ts' --exclude '**/crowd.test.ts'

@@ -1,9 +1,9 @@
 /**
  * TCP ports of 127.0.0.1 for servers that have to know theirs before they start, and keep them while they are down.
  *
- * Not from the range that the kernel takes source ports from: it would give them to somebody's outgoing connection while
- * the server is down, and a client that calls a closed port there may even be connected to itself (both ends the same
- * port), after which the server can't have it.
+ * Not from the range that the kernel takes source ports from: it would give them to an outgoing connection of another process
+ * while the server is down. A client that calls a closed port there may even be connected to itself (both ends the same port),
+ * and then the server can't have it.
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

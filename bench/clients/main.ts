@@ -2,11 +2,11 @@
 //
 //   node bench/clients/main.ts [--ms 2000] [--rounds 3] [--only library|libnfs|kernel]
 //
-// Each does the same work, one operation after the other (the kernel and our library stream with several calls in flight):
-// writes and reads of 64 MiB in pieces of 1 MiB, looks at a file's attributes, a create and a remove. The kernel's client
-// runs in an emulated machine (docs/testing.md): its own time is most of what it measures, so only its ratio says anything.
-// In rounds that alternate between the servers: medians of rates, and of ratios the median, the least and the greatest.
-// What libnfs and the guest need is prepared by `make clients`; Debian's libnfs-dev and gcc build the load.
+// Each does the same work, one operation after the other: writes and reads of 64 MiB in pieces of 1 MiB, a file's attributes, a
+// create and a remove. (The kernel and our library stream with several calls in flight.) The kernel's client runs in an emulated
+// machine (docs/testing.md): its own time is most of what it measures, so only its ratio says anything. In rounds that alternate
+// between the servers: medians of rates, and of ratios the median, the least and the greatest. `make clients` prepares what
+// libnfs and the guest need; Debian's libnfs-dev and gcc build the load.
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';

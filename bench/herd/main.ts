@@ -1,7 +1,7 @@
 // Thousands of clients of one server that is killed: how long until the partner has served each of them, from the moment in which
-// it opens its secondary port. Real connections, as many as the limit of open files (ulimit -n) lets a process have: a server gives a
-// third of it to connections, and eight ninths of these to one address, so 10,000 take `ulimit -n 35000`, and with 20,000 it is 5,800.
-// simulation/herd.test.ts goes beyond.
+// it opens its secondary port. Real connections, as many as the limit of open files (ulimit -n) lets a process have. A server
+// gives a third of it to connections, and eight ninths of these to one address. So 10,000 take `ulimit -n 35000`, and with 20,000
+// it is 5,800. simulation/herd.test.ts goes beyond.
 //
 //   node bench/herd/main.ts [--clients 10000] [--processes 4]
 //

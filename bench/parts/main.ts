@@ -1,4 +1,4 @@
-// What single parts of the server cost or bring: the figures of /metrics, and threads that stay awake after a lone call.
+// What single parts of the server cost or bring: the figures of /metrics, and threads that poll after a lone call.
 //
 //   node bench/parts/main.ts [--rounds 5] [--ms 1000] [--only 'never awake']
 //

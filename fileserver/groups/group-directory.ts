@@ -17,7 +17,7 @@ const RETRY_MS = 10_000;
 /** The first request of a user waits so long at most. ms */
 const PATIENCE_MS = 5000;
 const USERS_MAX = 16_384;
-/** Users waited for at the same time: whoever makes up users must not fill the memory. */
+/** Users waited for at the same time: a client that makes up users must not fill the memory. */
 const WAITING_MAX = 1024;
 
 interface Entry {

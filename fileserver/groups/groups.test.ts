@@ -74,7 +74,7 @@ describe('the directory of a data thread', () => {
   const known = (uid: number): Promise<readonly number[] | null | undefined> =>
     new Promise((resolve) => directory.wait(uid, () => resolve(directory.find(uid))));
 
-  test('asks once, whoever waits, and remembers', async () => {
+  test('asks once, however many wait, and remembers', async () => {
     directory = new GroupDirectory({ channelName });
     expect(directory.find(7)).toBe(undefined);
     expect(directory.find(7)).toBe(undefined);
@@ -113,7 +113,7 @@ describe('the directory of a data thread', () => {
 });
 
 test.runIf(isRoot)(
-  'a member by the server’s word is let in; while his groups are not known nobody else waits',
+  'a member by the server’s word is let in; while that user’s groups are not known no other user waits',
   async () => {
     const directory = temporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : undefined);
     const thread = new TestDataThread(undefined, undefined, channelName);

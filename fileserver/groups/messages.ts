@@ -1,6 +1,6 @@
 /**
- * What data threads and the group thread say to each other, over a BroadcastChannel that carries the name given to
- * both: an answer is of use to every data thread, whoever asked.
+ * What data threads and the group thread say to each other, over a BroadcastChannel that carries the name given to both: an
+ * answer is of use to every data thread, whichever asked.
  */
 
 export interface GroupQuestion {

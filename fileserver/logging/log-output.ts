@@ -1,6 +1,6 @@
 /**
- * Where log lines go: standard output of the process, which may break. Whoever reads it may be gone (EPIPE) or not read any more,
- * or it is a file on a disk that is full (ENOSPC). A line that cannot be written is lost and counted, and the process goes on.
+ * Where log lines go: standard output of the process, which may break. Its reader may be gone (EPIPE) or not read any more, or it
+ * is a file on a disk that is full (ENOSPC). A line that cannot be written is lost and counted, and the process goes on.
  */
 import { Writable } from 'node:stream';
 

@@ -46,8 +46,8 @@ function harmless(text: string): string {
 const KEYS_MAX = 64;
 
 /**
- * Says the same thing once a minute at most, with how often it was left out: whoever knocks at a port a thousand
- * times a second must not fill the log, nor the memory, whatever he says of himself.
+ * Says the same thing once a minute at most, with how often it was left out. A peer that knocks at a port a thousand times a
+ * second must not fill the log, nor the memory, whatever it says of itself.
  */
 export class OncePerMinute {
   readonly #now: () => number;

@@ -1,6 +1,6 @@
 /**
- * Figures of the data path, in memory that its threads share with the agent's: each thread counts in a block of its own,
- * without locks and without messages; who is asked for metrics adds the blocks up. A call costs a few additions.
+ * Figures of the data path, in memory that its threads share with the agent's. Each thread counts in a block of its own, without
+ * locks and without messages. The agent adds the blocks up when it is asked for metrics. A call costs a few additions.
  *
  * Connection threads have, for each disk set, a block of calls, times and bytes; volume threads one of their volumes.
  */
@@ -153,7 +153,7 @@ export interface VolumeFigures {
   readonly compactions: number;
 }
 
-/** All blocks together, for whoever is asked for metrics. */
+/** All blocks together, for the thread that serves metrics. */
 export class DataFigures {
   readonly #buffer: SharedArrayBuffer;
   readonly #counts: ThreadCounts;

@@ -59,7 +59,7 @@ it('ends by itself when the time is over, without anyone writing to it', () => {
   expect(bootMs()).toBeGreaterThanOrEqual(deadline);
 });
 
-it('is seen by a thread that is in the middle of a loop and reads no messages', async () => {
+it('a thread sees it in the middle of a loop, without reading messages', async () => {
   const table = new RightTable(allocateRightTable());
   table.set('own', bootMs() + 60_000);
   const worker = new Worker(

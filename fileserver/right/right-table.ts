@@ -26,8 +26,8 @@ import { bootMs } from '../system/boottime.ts';
 export type DiskSetSlot = 'own' | 'partner';
 
 /**
- * Bytes to allocate: two doubles (deadlines), a 32-bit word that orders accesses, two that halt; and in a cache line of its own
- * for each disk set, as its threads write it at each change, the number of changes under way.
+ * Bytes to allocate: two doubles (deadlines), a 32-bit word that orders accesses, and two that halt. The number of changes under
+ * way has a cache line of its own for each disk set, as its threads write it at each change.
  */
 const SIZE = 192;
 const HALTED_AT = 1;

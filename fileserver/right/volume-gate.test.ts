@@ -71,7 +71,7 @@ test('a change counts as over also when its system call throws', () => {
   expect(rights.isChanging('own')).toBe(false);
 });
 
-test('during a hold and after the end nothing passes, right or not, and whoever tries is told of', () => {
+test('during a freeze and after the end nothing passes, right or not, and each try is reported', () => {
   gate.hold();
   expect(mayWrite()).toBe(false);
   gate.release();

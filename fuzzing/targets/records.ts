@@ -1,4 +1,7 @@
-/** Record marking: however a stream is cut, and whoever lends the memory, it holds the same records and ends in the same way. */
+/**
+ * Record marking: however a stream is cut, and wherever its memory comes from, it holds the same records and ends in the same
+ * way.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { type LongRecordMemory, RecordParser } from '../../protocol/record.ts';
 import { wire } from '../../protocol/testing/wire.ts';

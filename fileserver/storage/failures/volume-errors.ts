@@ -1,6 +1,6 @@
 /**
- * Errors of a volume's system calls that clients were told of and that say something of the disk or of the server (errno-outcomes.ts
- * `told`): counted until they are taken, once a second, to be told to the agent. One thread's.
+ * Errors of a volume's system calls that clients were told of and that say something of the disk or of the server
+ * (errno-outcomes.ts `told`). They are counted until they are taken, once a second, for the agent. One thread's.
  */
 import type { SystemCall } from '../../system/system-calls.ts';
 import { errnoName } from './errno-outcomes.ts';

@@ -104,7 +104,7 @@ test('descriptors that nobody uses are closed after a while', () => {
   expect(diskSet.attributes(lookup('file'), stat)).toBe('ok');
 });
 
-test('what is written and not flushed keeps its descriptors, however long, and whoever else needs some', () => {
+test('what is written and not flushed keeps its descriptors, however long, and whatever else needs some', () => {
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
   const fd = diskSet.table.writeFd(file);
@@ -170,7 +170,7 @@ test('a file of an export that is gone is stale, but the server can still flush 
   expect(diskSet.resolveHandle(file.handle)).toBe('stale');
   diskSet.replaceExports([exported]);
   expect(diskSet.attributes(byHandle(file.handle), stat)).toBe('ok');
-  // What it opened is closed by afterEach, which counts.
+  // afterEach closes what it opened, and counts.
 });
 
 test('whatever calls in progress do, no file can be found whose export is not the present one of its number', () => {
@@ -217,7 +217,7 @@ test('whatever calls in progress do, no file can be found whose export is not th
   for (const file of pinned) diskSet.table.unpin(file);
 });
 
-test('closed, it opens nothing any more, whoever still asks', async () => {
+test('closed, it opens nothing any more, whatever still asks', async () => {
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
   await diskSet.close();

@@ -39,7 +39,7 @@ const NONE_KNOWN: ReadonlySet<string> = new Set();
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
-  /** For isInside(): not the volumes' own, as whoever asks may still need what is in those. */
+  /** For isInside(): not the volumes' own, as the caller may still need what is in those. */
   readonly #climbers: ReadonlyMap<Volume, IdentityReader>;
 
   readonly #inside: InsideDirectories;
@@ -191,7 +191,7 @@ export class DiskSet {
     return fd;
   }
 
-  /** Of the handle in a buffer, whoever has signed it and whatever its export; null: of none that is open here. */
+  /** Of the handle in a buffer, whatever its signature and its export; null: of none that is open here. */
   volumeOf(bytes: Uint8Array, start: number, size: number): Volume | null {
     if (size < UUID_AT + UUID_SIZE) return null;
     for (const volume of this.volumes.values())
@@ -425,10 +425,10 @@ export class DiskSet {
   }
 
   /**
-   * Makes a system call by which an object loses this name, perhaps its last: unlink(2) and rename(2) themselves give back the
-   * space of what nobody has open, and for a file of many pieces on a busy disk that takes seconds, which everybody else with
-   * the volume would wait. So it is opened before, as the user who the thread already is, unless it is open here anyway, and
-   * closed where nobody waits. What the call returned.
+   * Makes a system call by which an object loses this name, perhaps its last. unlink(2) and rename(2) themselves give back the
+   * space of an object that is not open. For a file of many pieces on a busy disk that takes seconds, and all other calls of the
+   * volume would wait. So it is opened before, as the user who the thread already is, unless it is open here anyway, and closed
+   * where nobody waits. What the call returned.
    */
   losingName(dir: OpenFile, name: Uint8Array, identity: FileIdentity, call: () => number): number {
     const { volume } = dir;

@@ -325,8 +325,8 @@ export class FileTable {
 
   #closeDescriptors(file: OpenFile): number {
     if (file.pins > 0) return 0;
-    // Whoever closes an object without a name last may wait for the disk (closing-lane.ts), also when it was not this server
-    // that removed it. Where nothing is open for looking, nothing is for reading or writing either.
+    // The last close of an object without a name may wait for the disk (closing-lane.ts), also when it was not this server that
+    // removed it. Where nothing is open for looking, nothing is for reading or writing either.
     if (!file.removed && file.pathFd >= 0) file.removed = mayHaveLostItsName(file.pathFd);
     // What has no name any more nobody misses, and at the end of service somebody else takes over.
     if (file.unflushed && !this.#closed && !mayHaveLostItsName(file.writeFd)) return 0;
@@ -395,7 +395,7 @@ export class FileTable {
     this.#closeDescriptors(file);
   }
 
-  /** For good: nothing is opened any more, whoever still asks. */
+  /** For good: nothing is opened any more, whatever still asks. */
   close(): void {
     this.#closed = true;
     this.clear();

@@ -1,7 +1,7 @@
 /**
- * Truncates a file in parts of a bounded duration, from its end. ftruncate(2) frees each piece of a file: for one of many
- * pieces that takes as long as reading their extents takes, and a thread that serves others must not wait so long. Another
- * client sees the file become shorter meanwhile.
+ * Truncates a file in parts of a bounded duration, from its end. ftruncate(2) frees each piece of a file: For one of many pieces
+ * that takes as long as reading their extents takes, and a thread that serves others must not wait so long. Another client sees
+ * the file become shorter meanwhile.
  *
  * The duration of a part is what counts, and depends on the disk and on how the file is stored. So each part is as large as
  * the duration of the last one allows.
@@ -41,7 +41,7 @@ export class GradualTruncation {
 
   /**
    * Cuts off the next part, as the user (who loses the set-id bits). false: nothing was cut, since one part is left, or since it
-   * can't be cut; one ftruncate(2) does the rest, or says why not.
+   * can't be cut. One ftruncate(2) then does the rest, or says why not.
    */
   next({ table }: DiskSet, user: Identity): boolean {
     const { stat } = this.#file.volume;

@@ -3,8 +3,8 @@
  * a handle of anything on that. A signature says that a server once made the handle; this says where the file is now.
  *
  * The kernel knows a path of most files that are open. It counts if that path, walked down from the volume's root and through no
- * symbolic link, leads to this very file. Where it knows none (after a restart of the machine nobody has looked the file up yet), or
- * one that lies elsewhere (the file has several names), the volume is walked over once for all such files.
+ * symbolic link, leads to this very file. It may know none (after a restart of the machine the file was not looked up yet), or
+ * one that lies elsewhere (the file has several names). Then the volume is walked over once for all such files.
  *
  * What was found holds as long as the file's change time is the same: to move a file changes it, on the file systems that
  * changeTimesTell() names. Elsewhere it is asked again in each generation of the file table. A directory that is moved away on the

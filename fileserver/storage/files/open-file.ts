@@ -5,8 +5,7 @@
  *   readFd   a real open of a regular file or a directory, for reading, listing and fsync
  *   writeFd  of a regular file, for reading and writing; of one that was made here it is pathFd too
  *
- * The last two are opened by the server itself: permissions are checked at each request, not at the open (NFS
- * has no open).
+ * The server itself opens the last two: permissions are checked at each request, not at the open (NFS has no open).
  */
 
 import type { KnownAccess } from '../handles/known-access.ts';

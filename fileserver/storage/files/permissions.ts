@@ -1,9 +1,9 @@
 /**
  * May this user read or write this file? The kernel says (faccessat2 as the user), with what every NFS server adds:
  *
- * NFS has no open, so a program that opened a file and then took its own permission away would fail at its next
- * read. RFC 1813 §4.4 therefore lets the owner read and write whatever the mode says, and lets anybody read what
- * he may execute (to run it, the client must read it).
+ * NFS has no open, so a program that opened a file and then took its own permission away would fail at its next read. RFC 1813
+ * §4.4 therefore lets the owner read and write whatever the mode says. It lets every user read what they may execute (to run it,
+ * the client must read it).
  */
 import { constants } from 'node:os';
 import type { StatBuffer } from '../../system/statx.ts';
@@ -28,7 +28,7 @@ export function effectiveUser(user: Identity): Identity {
   return identityCanChange ? user : SERVER_IDENTITY;
 }
 
-/** What is known of him, if the object is as it was then. `stat`: its attributes, just read. null: nothing. */
+/** What is known of the user, if the object is as it was then. `stat`: its attributes, just read. null: nothing. */
 function knownNow({ access }: OpenFile, user: Identity, stat: StatBuffer): KnownAccess | null {
   return access !== null && access.user === user && access.changedAtMs === stat.changedAtMs ? access : null;
 }
@@ -49,7 +49,7 @@ function remember(
   file.access = known;
 }
 
-/** He could when he asked last. He may read now if mayStillRead() says so afterwards. */
+/** The user could at the last request. The user may read now if mayStillRead() says so afterwards. */
 export function couldRead({ access }: OpenFile, user: Identity): boolean {
   return access !== null && access.user === user && (access.granted & MAY_READ) !== 0;
 }

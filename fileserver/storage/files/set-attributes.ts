@@ -89,8 +89,7 @@ function isGiven(time: TimeChange): time is Exclude<TimeChange, string> {
 }
 
 /**
- * Why the user can't make these changes, as far as that can be told beforehand; null if he may. `stat`: the
- * attributes now.
+ * Why the user can't make these changes, as far as that can be told beforehand; null: the user may. `stat`: the attributes now.
  */
 export function checkAttributeChanges(
   diskSet: DiskSet,

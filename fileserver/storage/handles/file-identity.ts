@@ -5,9 +5,9 @@
  * inode number with its generation. Where it has none (overlay without nfs_export) inode number and time of birth
  * stand in: an inode number that is used again gets a new time of birth.
  *
- * On btrfs inode numbers and generations are counted, from the same start on every file system: after a disk was set
- * back to a snapshot, a new file gets both of one that was made after the snapshot. The time of birth tells them apart,
- * so it is a part of the identity there.
+ * On btrfs inode numbers and generations are counted, from the same start on every file system. After a disk was set back to a
+ * snapshot, a new file gets both of one that was made after the snapshot. The time of birth tells them apart, so it is a part of
+ * the identity there.
  */
 import { constants } from 'node:os';
 import { close, O_NOFOLLOW, O_PATH, openAt } from '../../system/file-calls.ts';

@@ -1,9 +1,9 @@
 /**
  * Keys that sign file handles (file-handle.ts).
  *
- * A volume that is a whole file system keeps its key on itself: whoever reads it there has the file system anyway. Of a directory of
- * a larger one others may own what lies beside it, and the key would open that. So there the pair has one, which both servers read
- * from a directory of their own: `current` signs, `next` and `previous` count too if they are there.
+ * A volume that is a whole file system keeps its key on itself: a process that reads it there has the file system anyway. Of a
+ * directory of a larger one others may own what lies beside it, and the key would open that. So there the pair has one, which
+ * both servers read from a directory of their own: `current` signs, `next` and `previous` count too if they are there.
  *
  * A key that a volume has from before goes on signing there: an earlier version of the partner may have to serve it. An administrator
  * moves on by renaming it (`secret.previous`), and then it only counts, until it is removed.
@@ -67,7 +67,7 @@ export function keyNotice(
   const where = `volume ${name}: ${path} is a directory of a larger file system`;
   if (own.current !== null) {
     const wayOut = pair === null ? 'give both servers a key of their own (handleKeysDirectory)' : 'rename it';
-    return `${where}, and the key that signs its file handles lies on it (${secretFile}): whoever reads that signs handles of his own. When both servers run this version, ${wayOut}`;
+    return `${where}, and the key that signs its file handles lies on it (${secretFile}): a client that reads that signs handles of its own. When both servers run this version, ${wayOut}`;
   }
   if (own.previous === null) return null;
   return `${where}, and handles that were signed with the key on it still count. When its clients have mounted it again, remove ${secretFile}.previous`;

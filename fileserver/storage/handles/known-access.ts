@@ -1,10 +1,10 @@
 /**
  * What a user was found to be allowed to do with an object. To ask the kernel again (faccessat2) at each READ costs as much as
- * reading 4 KiB; the attributes that go with the reply are read anyway, and they tell whether its answer can be another one now.
+ * reading 4 KiB. The attributes that go with the reply are read anyway, and they tell whether its answer can be another one now.
  *
- * It depends on the object's mode, owner, group, ACL and flags. Whoever changes one of them, a client or somebody on the machine,
- * the kernel sets the change time (ctime) with it, which nobody can set otherwise. And it depends on the user: when his groups
- * change he is another Identity. So an answer holds for as long as the change time stays what it was.
+ * It depends on the object's mode, owner, group, ACL and flags. When a client or a process on the machine changes one of them,
+ * the kernel sets the change time (ctime) with it, which no process can set otherwise. And it depends on the user: with other
+ * groups a user is another Identity. So an answer holds for as long as the change time stays what it was.
  *
  * Change times are those of a clock that ticks every 1 to 10 ms (Linux 6.13 has finer ones): a second change within a tick
  * leaves no trace. So of an object that was changed a moment ago nothing is remembered.
@@ -22,7 +22,7 @@ export function changeTimesTell(type: string | undefined): boolean {
   return type !== undefined && TELLING.has(type);
 }
 
-/** R_OK, W_OK and X_OK as the kernel says; and this: permissions.ts lets him read, which may be so without R_OK. */
+/** R_OK, W_OK and X_OK as the kernel says; and this: permissions.ts lets the user read, which may be so without R_OK. */
 export const MAY_READ = 8;
 
 /** Of the user who asked last. */

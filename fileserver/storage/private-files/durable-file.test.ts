@@ -70,7 +70,7 @@ test('a result is what it is, unless it says that the call failed or was not mad
   expect(() => must('x', REFUSED)).toThrow(RefusedError);
 });
 
-test('a file is replaced by a new one that is on the disk before it has the name, and the name then', async () => {
+test('a new file, on the disk before it has the name, replaces a file, and the name is on the disk then', async () => {
   writeFileSync(path, 'old');
   // Left by a crash, or put there: it is not written to.
   writeFileSync(join(directory, 'elsewhere'), 'untouched');
@@ -121,7 +121,7 @@ test('a file may be removed that is not there; one that can not be removed is to
   expect(() => removeFile(OPEN, path)).toThrow(`unlink ${path}`);
 });
 
-test('a directory is flushed by the server, whomever the thread served before, and not left open', async (context) => {
+test('the server flushes a directory, whichever user the thread served before, and does not leave it open', async (context) => {
   if (!identityCanChange) context.skip();
   const before = openFiles();
   become({ uid: 1000, gid: 1000, groups: [] });

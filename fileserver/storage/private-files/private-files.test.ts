@@ -1,4 +1,4 @@
-// Whoever may write to a volume's root gets nothing into the directory that the server trusts, and nothing out of it.
+// A user who may write to a volume's root gets nothing into the directory that the server trusts, and nothing out of it.
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -66,7 +66,7 @@ const treasure = (): string => readFileSync(join(place, 'treasure'), 'utf8');
 describe.runIf(isRoot)('before the first start', () => {
   test('a directory that a tenant has put there is refused, with the way out', async () => {
     await makeVolume();
-    // With everything that makes it a volume, and a secret that he knows.
+    // With everything that makes it a volume, and a secret that the user knows.
     chownSync(own, TENANT, TENANT);
     await expect(open()).rejects.toThrow(
       `${own} belongs to user ${TENANT} and not to the server (user 0): its content is not trusted. If it is FilerPair's own, repair it (chown -R 0 "${own}" && chmod 0700 "${own}"); otherwise remove it`,
@@ -74,7 +74,7 @@ describe.runIf(isRoot)('before the first start', () => {
     await expect(readSecret(root)).rejects.toThrow('its content is not trusted');
   });
 
-  test('an empty one of his is not made the volume either', async () => {
+  test('an empty one of that user is not made the volume either', async () => {
     mkdirSync(own, { mode: 0o700 });
     chownSync(own, TENANT, TENANT);
     await expect(open()).rejects.toThrow(`belongs to user ${TENANT}`);

@@ -1,10 +1,10 @@
 /**
  * Files in a volume's private directory (`.filerpair`), which the server trusts: they say who owns the volume, and what was executed.
  *
- * Others may own the volume's root, and could put a directory or a symbolic link of their own in its place, before the first start
- * or at any time. So the directory is opened first, without following a link, and has to belong to the server and to be writable
- * for nobody else; names are then opened relative to that very descriptor, never through a symbolic link. Whatever is refused is
- * refused with a sentence.
+ * Others may own the volume's root, and could put a directory or a symbolic link of their own in its place, before the first
+ * start or at any time. So the directory is opened first, without following a link. It has to belong to the server, and no one
+ * else may write it. Names are then opened relative to that very descriptor, never through a symbolic link. Whatever is refused
+ * is refused with a sentence.
  */
 import { lstat } from 'node:fs/promises';
 import { constants } from 'node:os';
