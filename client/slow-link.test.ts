@@ -28,7 +28,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const each of cleanUp.splice(0).reverse()) await each();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   for (const each of below.splice(0).reverse()) await each();
 });

@@ -1,7 +1,7 @@
 /** Each effect reaches its port, whole; and after the end nothing does. */
 import { describe, expect, test } from 'vitest';
 import { type DriverPorts, PairDriver } from './driver.ts';
-import { initialServer } from './server.ts';
+import { initialServer } from './server/state.ts';
 import { me, partner, timing } from './testing/one-server.ts';
 import type { Effect } from './types.ts';
 

@@ -4,7 +4,8 @@ import { type DriverPorts, PairDriver } from './driver.ts';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
 import { silenceMs } from './right-to-serve.ts';
-import { initialServer, step } from './server.ts';
+import { initialServer } from './server/state.ts';
+import { step } from './server.ts';
 import type { Input, LeaseWriteOutcome } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
@@ -201,7 +202,7 @@ describe('the failover gate', () => {
     written('applied', 10);
     feed({ kind: 'diskSetOpened', home: HOME, epoch: 4 });
     expect(tick(1900).join()).not.toContain('gate');
-    expect(driver.state.foreign.announced).toBeNull();
+    expect(driver.state.partner.announced).toBeNull();
   });
 
   test('is withdrawn when no claim follows an announcement; of two the later counts', () => {
@@ -249,7 +250,7 @@ describe('news of the Lease', () => {
     const before = record;
     // Released to filer-a, claimed by it, and both seen before the answer to the release.
     sees({ holder: incarnationOf('filer-a', 'podA', 'run2'), epoch: 5, renewal: 12 });
-    expect(driver.state.foreign.role.name).toBe('releasing');
+    expect(driver.state.partner.role.name).toBe('releasing');
     const released = { ...before, holder: null, releasedTo: 'filer-a', renewal: 11 };
     calls = [];
     driver.feed({
@@ -259,17 +260,17 @@ describe('news of the Lease', () => {
       outcome: { kind: 'applied', sighting: { version: '11', record: released } },
     });
     expect(calls).toContain('trace released');
-    expect(driver.state.foreign.seen?.record.epoch).toBe(5);
-    expect(driver.state.foreign.heldBack).toEqual([]);
+    expect(driver.state.partner.seen?.record.epoch).toBe(5);
+    expect(driver.state.partner.heldBack).toEqual([]);
   });
 
   test('is heeded after an unknown outcome too', () => {
     sees();
     died();
     sees({ holder: partner, epoch: 5, renewal: 20 });
-    expect(driver.state.foreign.seen?.record.epoch).toBe(3);
+    expect(driver.state.partner.seen?.record.epoch).toBe(3);
     expect(written('unknown', 100)).toContain('gate withdraw 4');
-    expect(driver.state.foreign).toMatchObject({
+    expect(driver.state.partner).toMatchObject({
       role: { name: 'observer' },
       seen: { record: { epoch: 5 } },
     });

@@ -13,7 +13,8 @@
 import type { Incarnation, ServerName } from './incarnation.ts';
 import type { LeaseOwnership, WrittenVolumes } from './lease.ts';
 import { switchFiresAt } from './right-to-serve.ts';
-import { nextWakeAt, type ServerState, step } from './server.ts';
+import type { ServerState } from './server/state.ts';
+import { nextWakeAt, step } from './server.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from './types.ts';
 
 export interface ClockPort {

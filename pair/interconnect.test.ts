@@ -1,6 +1,7 @@
 /** What the two servers say to each other, and what each makes of it. */
 import { describe, expect, test } from 'vitest';
-import { initialServer, nextWakeAt, step } from './server.ts';
+import { initialServer } from './server/state.ts';
+import { nextWakeAt, step } from './server.ts';
 import {
   me,
   OneServer,

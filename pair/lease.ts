@@ -228,3 +228,8 @@ export function volumesAheadOf(
   const byAnother = record.holder !== me && (record.holder !== null || written === null);
   return record.epoch === verdict.epoch && byAnother ? null : verdict;
 }
+
+/** The freeze that the Lease asks for. The field keeps its older name: the embedded witness has it on disk. */
+export function freezeOf(record: LeaseRecord): Standstill | undefined {
+  return record.standstill;
+}

@@ -1,6 +1,6 @@
 /** What people ask for, and the answer that each of them gets; what happens by itself for want of an administrator. */
 import { describe, expect, test } from 'vitest';
-import { REQUEST_MS } from './disk-set.ts';
+import { REQUEST_MS } from './disk-set/state.ts';
 import { incarnationOf } from './incarnation.ts';
 import type { LeaseRecord, TransferRequest } from './lease.ts';
 import {
@@ -226,8 +226,8 @@ describe('an automatic giveback', () => {
     const server = soloHolder(automatic);
     server.state = {
       ...server.state,
-      foreign: {
-        ...server.state.foreign,
+      partner: {
+        ...server.state.partner,
         memory: { attempts: 2, notBefore: 90_000, takeovers: [1], gave: null },
       },
     };
@@ -235,8 +235,8 @@ describe('an automatic giveback', () => {
     expect(server.set('filer-b').memory).toMatchObject({ attempts: 0, notBefore: Number.NEGATIVE_INFINITY });
     server.state = {
       ...server.state,
-      foreign: {
-        ...server.state.foreign,
+      partner: {
+        ...server.state.partner,
         memory: { attempts: 2, notBefore: 90_000, takeovers: [1], gave: null },
       },
     };

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';
 import { silenceMs } from './right-to-serve.ts';
-import { initialServer, nextWakeAt, rightOf, type ServerState, step } from './server.ts';
+import { initialServer, type ServerState } from './server/state.ts';
+import { nextWakeAt, rightOf, step } from './server.ts';
 import type { Effect, Input } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
@@ -56,7 +57,7 @@ class Subject {
 
   /** Answers the read that is under way with the Lease as this server has seen it last. */
   reads(home: 'filer-a' | 'filer-b' = 'filer-a'): this {
-    const { seen } = home === 'filer-a' ? this.state.own : this.state.foreign;
+    const { seen } = home === 'filer-a' ? this.state.local : this.state.partner;
     return this.give({ kind: 'leaseRead', home, outcome: { kind: 'found', sighting: seen! } });
   }
 
@@ -201,7 +202,7 @@ describe('R1: the right to serve', () => {
     expect(subject.of('writeLease')).toEqual([]);
     beat(2800);
     subject.at(2810).acknowledges();
-    expect(subject.state.own.role).toMatchObject({ name: 'holder', accepts: partner, doubt: null });
+    expect(subject.state.local.role).toMatchObject({ name: 'holder', accepts: partner, doubt: null });
     expect(rightOf(subject.state, 'filer-a')).toBe(2800 + 2000);
   });
 
@@ -595,10 +596,10 @@ describe('a witness that goes back', () => {
     // While it is under way the watch brings what is newer: the answer may be from before that.
     subject.at(110).sees('filer-b', { ...known, renewal: 9 }, '11');
     subject.at(120).give(answer(known, '9'));
-    expect(subject.state.foreign.wentBack).toBeNull();
+    expect(subject.state.partner.wentBack).toBeNull();
     expect(subject.of('readLease')).toEqual([{ kind: 'readLease', home: 'filer-b' }]);
     subject.at(130).give(answer(known, '12'));
-    expect(subject.state.foreign.wentBack).toMatchObject({ since: 130 });
+    expect(subject.state.partner.wentBack).toMatchObject({ since: 130 });
   });
 
   test('an observer leaves the holder lease + guard, asks no more, and then claims by what it knows', () => {
@@ -643,7 +644,7 @@ describe('a witness that goes back', () => {
     subject.applied(810);
     expect(rightOf(subject.state, 'filer-a')).toBe(805 + 2000);
     expect(before).toBeLessThan(805 + 2000);
-    expect(subject.state.own).toMatchObject({ wentBack: null, role: { accepts: partner } });
+    expect(subject.state.local).toMatchObject({ wentBack: null, role: { accepts: partner } });
   });
 });
 
@@ -690,7 +691,7 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
   test('are found so also where the right has run out meanwhile', () => {
     const subject = new Subject().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
     subject.at(2_100).give({ kind: 'tick' });
-    expect(subject.state.own.role.name).toBe('fencing');
+    expect(subject.state.local.role.name).toBe('fencing');
     subject.give({
       kind: 'diskSetOpenFailed',
       home: 'filer-a',
@@ -699,7 +700,7 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
       epochFound: 7,
       message: verdict.message,
     });
-    expect(subject.state.own).toMatchObject({ role: { name: 'fencing' }, ahead: verdict });
+    expect(subject.state.local).toMatchObject({ role: { name: 'fencing' }, ahead: verdict });
   });
 
   test.each(['filer-a', 'filer-b'])('are not tried by a later run, nor by the partner: %s', (home) => {
@@ -729,7 +730,7 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
 
   test('are claimed as ever when the owner that they know has written the Lease again', () => {
     const subject = refused().at(60_000).sees('filer-a', { holder: partner, epoch: 7, renewal: 9 }, '30');
-    expect(subject.state.own.ahead).toBeNull();
+    expect(subject.state.local.ahead).toBeNull();
     subject.at(70_000).give({ kind: 'tick' });
     expect(subject.of('writeLease')[0]?.ownership).toMatchObject({ holder: me, epoch: 8 });
   });

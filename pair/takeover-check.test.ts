@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
 import { SLEW_MAX } from './right-to-serve.ts';
-import { initialServer, type ServerState, step } from './server.ts';
+import { initialServer, type ServerState } from './server/state.ts';
+import { step } from './server.ts';
 import { type TakeoverFacts, takeoverCheck } from './takeover-check.ts';
 import { DEFAULT_POLICY } from './transfer-policy.ts';
 import type { PairPolicy } from './types.ts';
@@ -24,9 +25,9 @@ function seen(change: Partial<LeaseRecord> = {}, state = server()): ServerState 
   return step(state, { kind: 'leaseSeen', home: 'filer-a', sighting: { version: '1', record } }, 0).state;
 }
 
-const foreign = (state: ServerState, change: Partial<ServerState['foreign']>): ServerState => ({
+const foreign = (state: ServerState, change: Partial<ServerState['partner']>): ServerState => ({
   ...state,
-  foreign: { ...state.foreign, ...change },
+  partner: { ...state.partner, ...change },
 });
 
 const reasons = (state: ServerState, facts: Partial<TakeoverFacts> = {}, now = 0): string[] =>

@@ -6,7 +6,7 @@ import { silenceBeforeClaimMs } from './claim.ts';
 import { type ServerName, serverOf } from './incarnation.ts';
 import { emptyLease } from './lease.ts';
 import { SLEW_MAX } from './right-to-serve.ts';
-import type { ServerState } from './server.ts';
+import type { ServerState } from './server/state.ts';
 import { policyOf } from './transfer-policy.ts';
 
 export interface TakeoverFacts {
@@ -56,7 +56,7 @@ export function takeoverCheck(
 ): TakeoverCheck {
   const missing = whatIsMissing(state, home, facts, now);
   const { server, timing } = state.identity;
-  const { seen } = home === state.own.home ? state.own : state.foreign;
+  const { seen } = home === state.local.home ? state.local : state.partner;
   const message =
     missing.length > 0
       ? missing.map((one) => one.message).join('; ')
@@ -70,7 +70,7 @@ function percent(part: number): string {
 
 function whatIsMissing(state: ServerState, home: ServerName, facts: TakeoverFacts, now: number): Missing[] {
   const { identity, stopping } = state;
-  const set = home === state.own.home ? state.own : state.foreign;
+  const set = home === state.local.home ? state.local : state.partner;
   if (set.seen === null) {
     return [
       { name: 'LeaseUnseen', message: `the Lease of ${home} has not been read: can the witness be reached?` },

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type Incarnation, incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
 import { silenceMs } from './right-to-serve.ts';
-import { initialServer, nextWakeAt, type ServerState, step } from './server.ts';
+import { initialServer, type ServerState } from './server/state.ts';
+import { nextWakeAt, step } from './server.ts';
 import { takeoverCheck } from './takeover-check.ts';
 import { DEFAULT_POLICY } from './transfer-policy.ts';
 import type { Effect, Input, PairPolicy } from './types.ts';
@@ -223,7 +224,7 @@ describe('giveback', () => {
       const message = { kind: 'heartbeat', seq: subject.now, holdings: [] } as const;
       subject.give({ kind: 'message', from: back, message });
       const write = subject.write;
-      const { role } = subject.state.foreign;
+      const { role } = subject.state.partner;
       if ('write' in role && role.write !== null && write !== undefined) subject.applied();
       if (role.name === 'holder' && role.accepts === back) {
         const holdings = [{ home: 'filer-a', epoch: role.epoch }];
@@ -237,7 +238,7 @@ describe('giveback', () => {
     return subject;
   };
   const quiescing = (subject: Subject): boolean => {
-    const { role } = subject.state.foreign;
+    const { role } = subject.state.partner;
     return role.name === 'holder' && role.port === 'quiescing';
   };
 
@@ -257,16 +258,16 @@ describe('giveback', () => {
     subject.give({ kind: 'diskSetClosed', home: 'filer-a' }).applied();
     expect(subject.record).toMatchObject({ holder: null, releasedTo: 'filer-a' });
     subject.pass(3000).applied().opened();
-    expect(subject.state.foreign.role).toMatchObject({ name: 'holder', port: 'open' });
+    expect(subject.state.partner.role).toMatchObject({ name: 'holder', port: 'open' });
     return subject;
   };
 
   test('that home does not complete ends as a takeover that serves, is tried again later, and then no more', () => {
     const first = comesBack(heard(away(), 6000));
-    expect(first.state.foreign.memory.attempts).toBe(1);
+    expect(first.state.partner.memory.attempts).toBe(1);
     expect(quiescing(heard(first, 8000))).toBe(false);
     const second = comesBack(heard(first, 8000));
-    expect(second.state.foreign.memory.attempts).toBe(2);
+    expect(second.state.partner.memory.attempts).toBe(2);
     expect(quiescing(heard(second, 200_000))).toBe(false);
   });
 
@@ -277,7 +278,7 @@ describe('giveback', () => {
     subject.died(back).applied().opened();
     const again = incarnationOf('filer-a', 'podA', 'run3');
     subject.give({ kind: 'partnerConnected', incarnation: again });
-    expect(subject.state.foreign.memory.takeovers).toHaveLength(2);
+    expect(subject.state.partner.memory.takeovers).toHaveLength(2);
     for (let at = 0; at < 40; at++) {
       subject.now += 200;
       subject.give({ kind: 'message', from: again, message: { kind: 'heartbeat', seq: at, holdings: [] } });

@@ -11,6 +11,10 @@
 import type { Incarnation, ServerName } from './incarnation.ts';
 import type { LeaseOwnership, LeaseSighting, TransferRequest, WrittenVolumes } from './lease.ts';
 
+/** The two disk sets of a pair as one server sees them: the one whose home it is (primary port), and its partner's (secondary port). */
+export const DISK_SET_SIDES = ['local', 'partner'] as const;
+export type DiskSetSide = (typeof DISK_SET_SIDES)[number];
+
 export interface PairTiming {
   /** T: a right lasts this long after the confirmation that gave it. */
   readonly leaseMs: number;

@@ -7,12 +7,13 @@
  * checked before.
  */
 
-import type { DiskSetState } from '../pair/disk-set.ts';
+import type { DiskSetState } from '../pair/disk-set/state.ts';
 import { type DriverPorts, PairDriver } from '../pair/driver.ts';
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
 import type { LeaseOwnership } from '../pair/lease.ts';
 import { SLEW_MAX } from '../pair/right-to-serve.ts';
-import { initialServer, type ServerState, type step } from '../pair/server.ts';
+import { initialServer, type ServerState } from '../pair/server/state.ts';
+import type { step } from '../pair/server.ts';
 import type { Holding, Input, PairMessage, PairTiming, TraceEvent } from '../pair/types.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
 import { type DataPathHost, type OpenDiskSet, SimulatedDataPath, type SimulatedPath } from './data-path.ts';
@@ -339,7 +340,7 @@ export class SimulatedProcess implements DataPathHost {
       const age = this.wallClock() - this.#world.renewTime(set.home);
       return set.role.name === 'observer' ? { ...set, unchangedSince: this.clock() - age } : set;
     };
-    return { ...state, own: aged(state.own), foreign: aged(state.foreign) };
+    return { ...state, local: aged(state.local), partner: aged(state.partner) };
   }
 
   #sleepUntil(at: number): void {

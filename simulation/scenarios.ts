@@ -26,7 +26,7 @@ export function pairAtPeace(
     SERVERS.every((home) => {
       const process = world.serving(home);
       if (process === null || serverOf(process.me) !== home) return false;
-      const { role } = process.state.own;
+      const { role } = process.state.local;
       return role.name === 'holder' && role.accepts !== null && role.write === null;
     });
   for (let tries = 0; tries < 60 && !atPeace(); tries++) world.queue.runUntil(world.queue.now + 500);

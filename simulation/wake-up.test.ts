@@ -3,11 +3,14 @@
 // A connected partner is told something five times a second, and what depends on how long it has been heard is looked at then.
 // So each state is looked at as it is when no partner is left. What is under way at the witness is answered in bounded time, and
 // that wakes the server too: reads have been answered, or have failed.
+
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import type { DiskSetState } from '../pair/disk-set.ts';
-import { nextWakeAt, type ServerState, step } from '../pair/server.ts';
+import type { DiskSetState } from '../pair/disk-set/state.ts';
+import type { ServerState } from '../pair/server/state.ts';
+import { nextWakeAt, step } from '../pair/server.ts';
 import type { LeaseReadOutcome } from '../pair/types.ts';
+import { DISK_SET_SIDES } from '../pair/types.ts';
 import { type FaultSet, runSeed } from './run.ts';
 import type { Variant } from './variants/variant.ts';
 
@@ -26,7 +29,7 @@ interface Sample {
 }
 
 /** Roles and what goes on in them: of all states of a run only some of each kind are kept. */
-function kindOf({ own, foreign, stopping }: ServerState): string {
+function kindOf({ local, partner, stopping }: ServerState): string {
   const kind = (set: DiskSetState) => {
     const { role, lookup, readSince, wentBack, ahead, local, announced, awaiting, detected } = set;
     return [
@@ -39,7 +42,7 @@ function kindOf({ own, foreign, stopping }: ServerState): string {
       ...[readSince, wentBack, ahead, local, announced, awaiting, detected].map((value) => value !== null),
     ];
   };
-  return JSON.stringify([kind(own), kind(foreign), stopping]);
+  return JSON.stringify([kind(local), kind(partner), stopping]);
 }
 
 /** No partner is connected, and no read is under way: each has failed, or has found what was known. */
@@ -47,7 +50,7 @@ function settled(state: ServerState, now: number, readsFail: boolean): ServerSta
   let left = state;
   for (const { incarnation } of state.partners)
     left = step(left, { kind: 'partnerDisconnected', incarnation }, now).state;
-  for (const which of ['own', 'foreign'] as const) {
+  for (const which of DISK_SET_SIDES) {
     const { home, readSince, seen } = left[which];
     if (readSince === null) continue;
     const outcome: LeaseReadOutcome =
@@ -58,7 +61,7 @@ function settled(state: ServerState, now: number, readsFail: boolean): ServerSta
 }
 
 const isReading = ({ state }: Sample): boolean =>
-  [state.own, state.foreign].some(({ readSince }) => readSince !== null);
+  [state.local, state.partner].some(({ readSince }) => readSince !== null);
 
 /** Of runs with these faults, a few of each kind. */
 function samples(faults: FaultSet, seeds: number): Sample[] {
@@ -86,7 +89,7 @@ function samples(faults: FaultSet, seeds: number): Sample[] {
 
 /** What finishes is looked after when the right is renewed; that it takes too long is noticed then, and not woken for. */
 const isQuiescing = ({ state }: Sample): boolean =>
-  [state.own, state.foreign].some(({ role }) => role.name === 'holder' && role.port === 'quiescing');
+  [state.local, state.partner].some(({ role }) => role.name === 'holder' && role.port === 'quiescing');
 
 describe.each<[FaultSet, seeds: number]>([
   ['all', 12],

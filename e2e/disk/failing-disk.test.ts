@@ -45,7 +45,7 @@ afterEach(async () => {
   stage = null;
   client.close();
   await disk.behave({});
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   // A flush that is still under way has its file open; the thread closes it when it has ended.
   await mounted.unmount();
   await thread.stop();

@@ -44,7 +44,7 @@ afterEach(async () => {
   if (!possible) return;
   disk.goOn();
   for (const client of clients) client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.close('partner', 'fence');
   await mounted.unmount();
   await thread.stop();
@@ -111,7 +111,7 @@ async function prepare(): Promise<{ known: Known; port: number; partnerPort: num
     known.links.push(await lookup(client, directory, 'link'));
   }
   client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await mounted.unmount();
   disk.forget();
   mounted = disk.mount();

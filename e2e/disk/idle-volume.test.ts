@@ -67,14 +67,14 @@ test.skipIf(missingForDisks('ext4') !== null)(
       const write = { file: made.obj!, offset: 0, count: 1, stable: nfs.FILE_SYNC, data } as const;
       for (let i = 0; i < 10; i++) expect((await client.call('WRITE', write)).status).toBe(nfs.NFS3_OK);
       await lookup('localhost');
-      expect(await stalled).toMatchObject({ diskSet: 'own', volume: 'idle' });
+      expect(await stalled).toMatchObject({ diskSet: 'local', volume: 'idle' });
       const told = thread.messages.filter(({ kind }) => kind === 'stalled' || kind === 'volumeWaits');
       expect(told.every((message) => 'volume' in message && message.volume === 'idle')).toBe(true);
       expect(thread.messages.filter(({ kind }) => kind === 'fault')).toEqual([]);
     } finally {
       disk.goOn();
       client?.close();
-      await thread.close('own', 'fence');
+      await thread.close('local', 'fence');
       await mounted.unmount();
       await thread.stop();
       await disk.discard();

@@ -58,7 +58,7 @@ afterEach(async () => {
   if (disk === null) return;
   client.close();
   await disk.behave({});
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await mounted.unmount();
   await thread.stop();
   await disk.discard();
@@ -139,7 +139,7 @@ for (const type of ['ext4', 'xfs'] as const) {
       expect(await commit(file)).not.toContain('OK');
       await expect.poll(faulted).toBe(true);
       expect(thread.messages.find(({ kind }) => kind === 'fault')).toMatchObject({ reason: 'IoError' });
-      await thread.close('own', 'quiesce');
+      await thread.close('local', 'quiesce');
       await open();
       expect(await write(await create('next'), false)).not.toBe(verifier);
     },
@@ -170,7 +170,7 @@ for (const type of ['ext4', 'xfs'] as const) {
         const told = new Map<string, string>();
         for (const [i, file] of files.entries())
           if (random.below(3) > 0) told.set(names[i]!, await commit(file));
-        await thread.close('own', random.below(2) === 0 ? 'quiesce' : 'fence');
+        await thread.close('local', random.below(2) === 0 ? 'quiesce' : 'fence');
         await disk!.behave({});
         client.close();
         writeBack();

@@ -71,7 +71,7 @@ afterEach(async () => {
   stage = null;
   client.close();
   await disk.behave({});
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await mounted.unmount();
   await thread.stop();
   await disk.discard();
@@ -163,13 +163,13 @@ async function begin(kind: string, ends: boolean): Promise<{ outcome: Promise<st
 
 async function hold(): Promise<void> {
   const held = stage!.thread.of('held');
-  stage!.thread.post({ kind: 'hold', diskSet: 'own', id: 'one', msMax: TIMEOUT_MS });
+  stage!.thread.post({ kind: 'hold', diskSet: 'local', id: 'one', msMax: TIMEOUT_MS });
   await held;
 }
 
 async function resume(): Promise<unknown> {
   const resumed = stage!.thread.of('resumed');
-  stage!.thread.post({ kind: 'resume', diskSet: 'own', id: 'one' });
+  stage!.thread.post({ kind: 'resume', diskSet: 'local', id: 'one' });
   return resumed;
 }
 
@@ -201,7 +201,7 @@ async function isQuietAfterClean(kind: string, ends: boolean): Promise<void> {
   const { type, disk, thread, client } = stage!;
   const { outcome } = await begin(kind, ends);
   const title = `${kind}, ${ends ? 'gone' : 'waiting'}`;
-  await thread.close('own', 'quiesce');
+  await thread.close('local', 'quiesce');
   client.close();
   if (!ends) expect(await outcome, title).toBe('NFS3_OK');
   const events = disk.events();
@@ -274,12 +274,12 @@ test.skipIf(missingForDisks('ext4') !== null)(
     gone.close();
     const fault = one.thread.of('fault');
     const closed = one.thread.of('closed');
-    one.thread.post({ kind: 'close', diskSet: 'own', mode: 'quiesce' });
+    one.thread.post({ kind: 'close', diskSet: 'local', mode: 'quiesce' });
     // A server that did not wait for that flush would write "clean" now.
     await delay(500);
     await one.disk.behave({ failFlushes: true });
     expect(await fault).toMatchObject({ reason: expect.stringMatching(/IoError|ReadOnly/) });
-    one.thread.post({ kind: 'close', diskSet: 'own', mode: 'fence' });
+    one.thread.post({ kind: 'close', diskSet: 'local', mode: 'fence' });
     await closed;
     one.client.close();
     await one.mounted.unmount();

@@ -42,7 +42,7 @@ beforeEach(async () => {
 afterEach(async () => {
   if (!possible) return;
   client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.close('partner', 'fence');
   await mounted.unmount();
   await thread.stop();
@@ -135,7 +135,7 @@ test.skipIf(!possible)(
     const filler = await file('filler');
     await fill(filler);
     client.close();
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     const partner = openMessage(volume, { diskSet: 'partner', server: 'filer-b', epoch: 2 });
     client = await RpcClient.connect((await thread.open(partner)).port);
     await fillWithNames();
@@ -194,7 +194,7 @@ test.skipIf(!possible)(
     await expect.poll(() => statusOf(create('new')), { timeout: 20_000 }).toMatch(/OK|EXIST/);
     expect(faults()).toEqual([]);
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     const partner = openMessage(volume, { diskSet: 'partner', server: 'filer-b', epoch: 2 });
     client = await RpcClient.connect((await thread.open(partner)).port);
     expect(await statusOf(moved())).toBe('NFS3_OK');

@@ -69,7 +69,7 @@ export async function record(type: FileSystemType, options: RecordingOptions): P
   const histories = await Promise.all(chains);
   await noise;
   client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   // Not before: the thread closes what a flush that is under way has open.
   await mounted.unmount();
   await thread.stop();

@@ -7,20 +7,20 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DiskSetState } from '../../pair/disk-set.ts';
+import type { DiskSetState } from '../../pair/disk-set/state.ts';
 import { type DriverPorts, PairDriver } from '../../pair/driver.ts';
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import type { LeaseOwnership, WrittenVolumes } from '../../pair/lease.ts';
-import { initialServer, type ServerState } from '../../pair/server.ts';
+import { initialServer, type ServerState } from '../../pair/server/state.ts';
 import { type TakeoverCheck, takeoverCheck } from '../../pair/takeover-check.ts';
-import type { PairMessage, TraceEvent } from '../../pair/types.ts';
+import type { DiskSetSide, PairMessage, TraceEvent } from '../../pair/types.ts';
 import type { Config } from '../config/config.ts';
 import { GroupLookup } from '../groups/group-lookup.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import type { Log } from '../logging/log.ts';
-import type { DiskSetSlot, RightTable } from '../right/right-table.ts';
+import type { RightTable } from '../right/right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
@@ -317,13 +317,13 @@ export class Agent {
    * nobody should be sent away from the partner meanwhile, and no rollout go on.
    */
   whyNotReady(): string | null {
-    const { own, foreign } = this.#state;
-    for (const { home, seen, wentBack, ahead } of [own, foreign]) {
+    const { local, partner } = this.#state;
+    for (const { home, seen, wentBack, ahead } of [local, partner]) {
       if (seen === null) return `the Lease of ${home} has not been seen yet`;
       if (wentBack !== null) return `the witness has lost what it knew of ${home}`;
       if (ahead !== null) return `${home} is not claimed again by itself: ${ahead.message}`;
     }
-    if (own.role.name === 'holder' && own.role.port === 'opening') return `${own.home} is being opened`;
+    if (local.role.name === 'holder' && local.role.port === 'opening') return `${local.home} is being opened`;
     return this.#stuckVolumes.worst(bootMs());
   }
 
@@ -435,17 +435,17 @@ export class Agent {
 
   // ------------------------------------------------------------------------------------------ the data path
 
-  #slotOf(home: ServerName): DiskSetSlot {
-    return home === this.#options.config.server ? 'own' : 'partner';
+  #slotOf(home: ServerName): DiskSetSide {
+    return home === this.#options.config.server ? 'local' : 'partner';
   }
 
   #diskSetOf(home: ServerName): DiskSetState {
-    return this.#slotOf(home) === 'own' ? this.#state.own : this.#state.foreign;
+    return this.#slotOf(home) === 'local' ? this.#state.local : this.#state.partner;
   }
 
-  #homeOf(slot: DiskSetSlot): ServerName {
+  #homeOf(slot: DiskSetSide): ServerName {
     const { server, partner } = this.#options.config;
-    return slot === 'own' ? server : partner;
+    return slot === 'local' ? server : partner;
   }
 
   #open(home: ServerName, epoch: number, written: WrittenVolumes | undefined): void {

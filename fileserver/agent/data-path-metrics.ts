@@ -23,7 +23,7 @@ export function dataPathMetrics(
   figures: DataFigures,
 ): void {
   const homes = [
-    { home: config.server, slot: slotNumber('own') },
+    { home: config.server, slot: slotNumber('local') },
     { home: config.partner, slot: slotNumber('partner') },
   ];
 

@@ -66,34 +66,34 @@ function start() {
 
 it('opens, answers and closes a disk set, and says what each step took', async () => {
   const { thread, rights, message } = start();
-  rights.set('own', bootMs() + 60_000);
-  thread.open('own', 1, []);
+  rights.set('local', bootMs() + 60_000);
+  thread.open('local', 1, []);
   const { port, phases } = await message('opened');
   expect(phases.map(({ name }) => name)).toEqual(['verify', 'listen', 'replay']);
   const askedAt = bootMs();
   await firstAnswer(port);
   expect((await message('firstReply')).atBootMs).toBeGreaterThan(askedAt);
-  thread.close('own', 'quiesce');
-  expect(await message('closed')).toEqual({ kind: 'closed', diskSet: 'own', mode: 'quiesce' });
+  thread.close('local', 'quiesce');
+  expect(await message('closed')).toEqual({ kind: 'closed', diskSet: 'local', mode: 'quiesce' });
   expect(await isClosed(port)).toBe(true);
 });
 
 it('answers nobody once the right has run out, although nobody told it to stop', async () => {
   const { thread, rights, message } = start();
-  rights.set('own', bootMs() + 60_000);
-  thread.open('own', 1, []);
+  rights.set('local', bootMs() + 60_000);
+  thread.open('local', 1, []);
   const { port } = await message('opened');
   await firstAnswer(port);
-  rights.set('own', 0);
+  rights.set('local', 0);
   await expect(firstAnswer(port, 500)).rejects.toThrow('did not answer');
 });
 
 it('reports its own end with the reason, so that the process can end with it', async () => {
   const { thread, rights, ended } = start();
-  rights.set('own', bootMs() + 60_000);
-  thread.open('own', 1, []);
+  rights.set('local', bootMs() + 60_000);
+  thread.open('local', 1, []);
   // A mistake of the agent is a bug, and a bug of the data thread ends it.
-  thread.open('own', 1, []);
+  thread.open('local', 1, []);
   await assertEventually(() => expect(ended[0]).toMatch(/is open already/));
   await assertEventually(() => expect(ended.at(-1)).toBe('it exited with code 1'));
 });

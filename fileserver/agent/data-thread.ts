@@ -7,9 +7,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Incarnation } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
+import type { DiskSetSide } from '../../pair/types.ts';
 import type { Config } from '../config/config.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
-import type { DiskSetSlot } from '../right/right-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
@@ -51,7 +51,7 @@ export class DataThread {
       ...(setup.groupChannel === null ? {} : { groupChannel: setup.groupChannel }),
       metrics,
       stayAwake: setup.config.threads.stayAwake,
-      volumes: { own: volumesOf(setup.config, 'own'), partner: volumesOf(setup.config, 'partner') },
+      volumes: { local: volumesOf(setup.config, 'local'), partner: volumesOf(setup.config, 'partner') },
     } as DataThreadOptions;
     this.#worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
     this.#worker.on('message', setup.received);
@@ -60,14 +60,14 @@ export class DataThread {
   }
 
   /** The disk set is being claimed at this epoch; null: it is not any more. */
-  prepare(diskSet: DiskSetSlot, epoch: number | null): void {
+  prepare(diskSet: DiskSetSide, epoch: number | null): void {
     this.#post({ kind: 'prepare', diskSet, epoch, volumes: volumesOf(this.#setup.config, diskSet) });
   }
 
   /** written: what the Lease knows of the volumes. */
-  open(diskSet: DiskSetSlot, epoch: number, exports: readonly ExportSpec[], written?: WrittenVolumes): void {
+  open(diskSet: DiskSetSide, epoch: number, exports: readonly ExportSpec[], written?: WrittenVolumes): void {
     const { config, me } = this.#setup;
-    const home = diskSet === 'own' ? config.server : config.partner;
+    const home = diskSet === 'local' ? config.server : config.partner;
     this.#post({
       kind: 'open',
       diskSet,
@@ -81,7 +81,7 @@ export class DataThread {
       volumeStalledMs: config.volumeStalledMs,
       attachPatienceMs: config.attachPatienceMs,
       host: config.listen.host,
-      port: diskSet === 'own' ? config.listen.primary : config.listen.secondary,
+      port: diskSet === 'local' ? config.listen.primary : config.listen.secondary,
     });
   }
 
@@ -94,25 +94,25 @@ export class DataThread {
   }
 
   /** From now on these are the exports, if the disk set is open. */
-  replaceExports(diskSet: DiskSetSlot, exports: readonly ExportSpec[]): void {
+  replaceExports(diskSet: DiskSetSide, exports: readonly ExportSpec[]): void {
     this.#post({ kind: 'exports', diskSet, exports });
   }
 
   /** Where the disk set's disks are mounted from now on, if they move from node to node, and who else could serve them. */
-  disksAt(diskSet: DiskSetSlot, directory: string | null, partnerCouldServe: boolean): void {
+  disksAt(diskSet: DiskSetSide, directory: string | null, partnerCouldServe: boolean): void {
     this.#post({ kind: 'disks', diskSet, directory, partnerCouldServe });
   }
 
   /** Nothing on its volumes changes until `resume`, for `msMax` at most. */
-  hold(diskSet: DiskSetSlot, id: string, msMax: number): void {
+  hold(diskSet: DiskSetSide, id: string, msMax: number): void {
     this.#post({ kind: 'hold', diskSet, id, msMax });
   }
 
-  resume(diskSet: DiskSetSlot, id: string): void {
+  resume(diskSet: DiskSetSide, id: string): void {
     this.#post({ kind: 'resume', diskSet, id });
   }
 
-  close(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): void {
+  close(diskSet: DiskSetSide, mode: 'quiesce' | 'fence'): void {
     this.#post({ kind: 'close', diskSet, mode });
   }
 
@@ -141,9 +141,9 @@ export class DataThread {
 
 function volumesOf(
   { diskSets, server, partner, handleKeysDirectory }: Config,
-  diskSet: DiskSetSlot,
+  diskSet: DiskSetSide,
 ): VolumeSpec[] {
-  const { volumes } = diskSets[diskSet === 'own' ? server : partner]!;
+  const { volumes } = diskSets[diskSet === 'local' ? server : partner]!;
   const keys = handleKeysDirectory === undefined ? {} : { handleKeysDirectory };
   return volumes.map(({ name, path, writeThrough, reattached, adopts }) => ({
     name,

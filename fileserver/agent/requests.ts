@@ -2,7 +2,7 @@
  * Requests of people: who waits for which answer. Those that came through the control socket are answered there;
  * those that stand in a Lease are answered beside it.
  */
-import { REQUEST_MS } from '../../pair/disk-set.ts';
+import { REQUEST_MS } from '../../pair/disk-set/state.ts';
 import type { RequestResult } from '../witness/witness.ts';
 
 /** Hand-overs under way have no other limit; all else the machine answers itself before. */

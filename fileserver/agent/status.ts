@@ -1,7 +1,7 @@
 /** What a server tells about itself: GET /status. A snapshot for people, the CLI, tests and the operator. */
-import type { DiskSetState } from '../../pair/disk-set.ts';
+import type { DiskSetState } from '../../pair/disk-set/state.ts';
 import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
-import type { ServerState } from '../../pair/server.ts';
+import type { ServerState } from '../../pair/server/state.ts';
 import type { AbsentExport } from '../threads/messages.ts';
 import type { AbsentExports } from './absent-exports.ts';
 import type { ConfigurationStatus } from './live-exports.ts';
@@ -92,7 +92,7 @@ export function statusOf(sources: StatusSources): Status {
     server: identity.server,
     incarnation: identity.me,
     pid: process.pid,
-    diskSets: [state.own, state.foreign].map((diskSet) => diskSetStatus(diskSet, sources)),
+    diskSets: [state.local, state.partner].map((diskSet) => diskSetStatus(diskSet, sources)),
     partner: {
       name: identity.partner,
       connected: partner !== null,

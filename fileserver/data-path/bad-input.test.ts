@@ -40,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   neighbour.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   directory.remove();
 });

@@ -90,7 +90,7 @@ function serve(): void {
       relay(thread);
     }
     if (open !== null) void thread.open(open).catch(() => {});
-    if (close !== null) void thread.close('own', close);
+    if (close !== null) void thread.close('local', close);
   });
   process.on('disconnect', () => process.exit(0));
 }

@@ -22,7 +22,7 @@ beforeAll(() => {
   directory = temporaryDirectory();
 });
 afterAll(async () => {
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   directory.remove();
 });
@@ -60,12 +60,12 @@ test('1,000 idle and 200 slow clients leave a normal one its speed, and memory i
   const before = process.memoryUsage().rss;
   const crowd = await Crowd.gather(port, file, ROOT, CROWD);
   try {
-    await expect.poll(() => thread.figures.connections(slotNumber('own')), { timeout: 20_000 }).toBe(1201);
+    await expect.poll(() => thread.figures.connections(slotNumber('local')), { timeout: 20_000 }).toBe(1201);
     // The slow readers' first replies fill the kernel's buffers; then they are slow.
     let read = -1;
     const settled = (): boolean => {
       const before = read;
-      read = thread.figures.calls(slotNumber('own'), PROCEDURES.indexOf('READ'), 0);
+      read = thread.figures.calls(slotNumber('local'), PROCEDURES.indexOf('READ'), 0);
       return read === before;
     };
     await expect.poll(settled, { interval: 300, timeout: 25_000 }).toBe(true);
@@ -80,5 +80,5 @@ test('1,000 idle and 200 slow clients leave a normal one its speed, and memory i
     crowd.disperse();
   }
   client.close();
-  await expect.poll(() => thread.figures.connections(slotNumber('own')), { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => thread.figures.connections(slotNumber('local')), { timeout: 20_000 }).toBe(0);
 });

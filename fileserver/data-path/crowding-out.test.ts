@@ -26,7 +26,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const socket of sockets) socket.destroy();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   directory.remove();
 });

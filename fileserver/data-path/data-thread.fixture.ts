@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import type { DiskSetSide } from '../../pair/types.ts';
 import { dirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3, mountres3 } from '../../protocol/mount.ts';
 import { program } from '../../testing/program.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
-import { allocateRightTable, type DiskSetSlot, RightTable } from '../right/right-table.ts';
+import { allocateRightTable, RightTable } from '../right/right-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import { bootMs } from '../system/boottime.ts';
@@ -39,7 +40,7 @@ export const EVERYBODY: Omit<ExportSpec, 'path' | 'volume'> = {
 export function openMessage(path: string, overrides: Partial<OpenMessage> = {}): OpenMessage {
   return {
     kind: 'open',
-    diskSet: 'own',
+    diskSet: 'local',
     home: 'filer-a',
     server: 'filer-a',
     incarnation: 'filer-a/test/1',
@@ -97,11 +98,11 @@ export class TestDataThread {
     });
   }
 
-  grant(slot: DiskSetSlot, forMs = 3_600_000): void {
+  grant(slot: DiskSetSide, forMs = 3_600_000): void {
     this.rights.set(slot, bootMs() + forMs);
   }
 
-  revoke(slot: DiskSetSlot): void {
+  revoke(slot: DiskSetSide): void {
     this.rights.set(slot, 0);
   }
 
@@ -138,7 +139,7 @@ export class TestDataThread {
     return result;
   }
 
-  async close(diskSet: DiskSetSlot, mode: CloseMode): Promise<void> {
+  async close(diskSet: DiskSetSide, mode: CloseMode): Promise<void> {
     const closed = this.of('closed');
     this.post({ kind: 'close', diskSet, mode });
     await closed;

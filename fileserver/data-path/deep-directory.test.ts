@@ -30,7 +30,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   execFileSync('rm', ['-rf', volume.path]);
 });

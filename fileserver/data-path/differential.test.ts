@@ -80,7 +80,7 @@ describe.each(fileSystems)('on $name', ({ missing: missingHere, mount: mountFile
   });
   afterAll(async () => {
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     await thread.stop();
     fileSystem.unmount();
   });

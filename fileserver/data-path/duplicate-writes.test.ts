@@ -44,7 +44,7 @@ beforeEach(async () => {
 afterEach(async () => {
   first.close();
   second.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   directory.remove();
 });
 

@@ -391,11 +391,11 @@ async function run(
     const third = await RpcClient.connect(home);
     expect(await third.call(one.procedure, args, { xid: XID })).toEqual(answer);
     if (answer.status === NFS3_OK) one.verify(directory.path);
-    await survivor.close('own', 'fence');
+    await survivor.close('local', 'fence');
   } finally {
     victim.kill();
     await survivor.close('partner', 'fence');
-    await survivor.close('own', 'fence');
+    await survivor.close('local', 'fence');
     directory.remove();
   }
 }

@@ -7,9 +7,9 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { DiskSetSide } from '../../pair/types.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
-import type { DiskSetSlot } from '../right/right-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
@@ -78,7 +78,7 @@ class Load {
   async run(): Promise<void> {
     const clients: Promise<void>[] = [];
     for (let life = 0; life < LIVES; life++) {
-      const diskSet: DiskSetSlot = life % 2 === 0 ? 'own' : 'partner';
+      const diskSet: DiskSetSide = life % 2 === 0 ? 'local' : 'partner';
       await this.#begin(diskSet, life);
       if (life === 0) for (let i = 0; i < CLIENTS; i++) clients.push(this.#client(i));
       for (let i = 0; i < CHANGES; i++) await this.#change(diskSet, i === 4);
@@ -100,8 +100,8 @@ class Load {
     return this.#deck.splice(this.#random.below(this.#deck.length), 1)[0]!;
   }
 
-  async #begin(diskSet: DiskSetSlot, life: number): Promise<void> {
-    const server = diskSet === 'own' ? 'filer-a' : 'filer-b';
+  async #begin(diskSet: DiskSetSide, life: number): Promise<void> {
+    const server = diskSet === 'local' ? 'filer-a' : 'filer-b';
     const opened = this.#thread.open(
       openMessage(this.#path, { diskSet, server, epoch: life + 1, exports: OPEN.exports }),
     );
@@ -118,7 +118,7 @@ class Load {
   }
 
   /** Ends when it is confirmed. */
-  async #give(diskSet: DiskSetSlot, terms: Terms): Promise<void> {
+  async #give(diskSet: DiskSetSide, terms: Terms): Promise<void> {
     this.#terms = null;
     this.#moves += 1;
     const answer = this.#thread.of('exportsReplaced');
@@ -127,7 +127,7 @@ class Load {
     this.#terms = terms;
   }
 
-  async #change(diskSet: DiskSetSlot, duringHold: boolean): Promise<void> {
+  async #change(diskSet: DiskSetSide, duringHold: boolean): Promise<void> {
     const enough = this.answered + ANSWERED_MIN;
     await expect
       .poll(() => this.answered >= enough || this.faults.length > 0, { timeout: 60_000 })
@@ -141,7 +141,7 @@ class Load {
     this.#thread.post({ kind: 'resume', diskSet, id });
   }
 
-  async #end(diskSet: DiskSetSlot, mode: 'quiesce' | 'fence'): Promise<void> {
+  async #end(diskSet: DiskSetSide, mode: 'quiesce' | 'fence'): Promise<void> {
     const clients = await this.#serving;
     this.#serving = new Promise(() => {});
     const closed = this.#thread.close(diskSet, mode);

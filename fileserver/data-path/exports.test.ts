@@ -22,12 +22,12 @@ beforeEach(() => {
   directory = temporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : undefined);
 });
 afterEach(async () => {
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   directory.remove();
 });
 
 function post(exports: readonly ExportSpec[]): void {
-  thread.post({ kind: 'exports', diskSet: 'own', exports });
+  thread.post({ kind: 'exports', diskSet: 'local', exports });
 }
 
 async function replace(exports: readonly ExportSpec[]): Promise<void> {
@@ -108,7 +108,7 @@ test('a change is answered while nothing is served, at the end of an opening tha
   await expect(failing).rejects.toThrow('NotAVolume');
   await expect.poll(() => answers().length).toBe(2);
   await thread.open(openMessage(directory.path));
-  const closed = thread.close('own', 'quiesce');
+  const closed = thread.close('local', 'quiesce');
   post([{ ...DATA, access: 'ReadOnly' }]);
   await closed;
   await expect.poll(() => answers().length).toBe(3);

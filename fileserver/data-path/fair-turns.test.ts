@@ -11,7 +11,7 @@ import { RpcClient } from './rpc-client.fixture.ts';
 const ENTRIES = 2000;
 /** Of one connection: beyond some more the server reads no calls until replies are sent. */
 const LISTINGS = 240;
-const SLOT = slotNumber('own');
+const SLOT = slotNumber('local');
 const PLACE = { cookie: 0n, cookieverf: new Uint8Array(8), dircount: 0, maxcount: 8192 };
 const how: nfs.createhow3 = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o644 } };
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -55,16 +55,16 @@ beforeEach(async () => {
   file = await lookup('file');
   return async () => {
     for (const client of [greedy, modest]) client.close();
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
   };
 });
 
 const hold = async (): Promise<void> => {
   const held = thread.of('held');
-  thread.post({ kind: 'hold', diskSet: 'own', id: 'one', msMax: 600_000 });
+  thread.post({ kind: 'hold', diskSet: 'local', id: 'one', msMax: 600_000 });
   await held;
 };
-const resume = (): void => thread.post({ kind: 'resume', diskSet: 'own', id: 'one' });
+const resume = (): void => thread.post({ kind: 'resume', diskSet: 'local', id: 'one' });
 /** Everything that was sent by it before is with the volume's thread, or on its way there. */
 const sent = (client: RpcClient): Promise<unknown> =>
   client.raw(nfs.NFS_PROGRAM, nfs.NFS_V3, nfs.nfsproc3.NULL, () => {});
@@ -102,6 +102,6 @@ test('calls of a connection that has ended are not executed when their turn come
   await expect.poll(() => thread.figures.connections(SLOT)).toBe(1);
   resume();
   // They are all answered, to nobody: only then is the disk set closed gracefully.
-  await thread.close('own', 'quiesce');
+  await thread.close('local', 'quiesce');
   expect(existsSync(join(directory.path, 'late'))).toBe(false);
 });

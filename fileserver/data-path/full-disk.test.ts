@@ -21,7 +21,7 @@ for (const { name, mount: mountFileSystem } of kinds) {
     thread = new TestDataThread();
   });
   afterAll(async () => {
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     await thread.close('partner', 'fence');
     await thread.stop();
     fileSystem?.unmount();
@@ -52,7 +52,7 @@ for (const { name, mount: mountFileSystem } of kinds) {
       expect(nfs.nfsstat3Name(status)).toBe('NFS3ERR_NOSPC');
     }
     client.close();
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
 
     const takenOver = openMessage(fileSystem.path, { diskSet: 'partner', server: 'filer-b', epoch: 2 });
     const other = await RpcClient.connect((await thread.open(takenOver)).port);

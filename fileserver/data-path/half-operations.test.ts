@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   client?.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   directory.remove();
 });

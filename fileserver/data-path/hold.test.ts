@@ -29,7 +29,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   directory.remove();
 });
 
@@ -38,13 +38,13 @@ const isThere = (name: string) => existsSync(join(directory.path, name));
 
 async function hold(id = 'one', msMax = LONG_MS): Promise<void> {
   const held = thread.of('held');
-  thread.post({ kind: 'hold', diskSet: 'own', id, msMax });
+  thread.post({ kind: 'hold', diskSet: 'local', id, msMax });
   expect((await held).id).toBe(id);
 }
 
 async function resume(id = 'one') {
   const resumed = thread.of('resumed');
-  thread.post({ kind: 'resume', diskSet: 'own', id });
+  thread.post({ kind: 'resume', diskSet: 'local', id });
   return resumed;
 }
 
@@ -107,7 +107,7 @@ test('it ends by itself, and says that it was not whole', async () => {
   });
   expect((await created).status).toBe(nfs.NFS3_OK);
   // The word of somebody late is about nothing.
-  thread.post({ kind: 'resume', diskSet: 'own', id: 'short' });
+  thread.post({ kind: 'resume', diskSet: 'local', id: 'short' });
   await hold('next');
   expect(await resume('next')).toMatchObject({ whole: true });
   expect(thread.messages.filter(({ kind }) => kind === 'resumed')).toHaveLength(2);
@@ -117,7 +117,7 @@ test.each(['fence', 'quiesce'] as const)('a disk set that is closed (%s) meanwhi
   await hold();
   const created = create('during').catch(() => null);
   const resumed = thread.of('resumed');
-  await thread.close('own', mode);
+  await thread.close('local', mode);
   expect(await resumed).toMatchObject({ whole: false });
   // Gracefully the call is finished; fenced, it never was.
   expect((await created)?.status === nfs.NFS3_OK).toBe(isThere('during'));
@@ -126,7 +126,7 @@ test.each(['fence', 'quiesce'] as const)('a disk set that is closed (%s) meanwhi
 
 test('it is no disk that does not answer, also not in the moment in which it ends', async () => {
   const stalled = openMessage(directory.path, { volumeStalledMs: 1100, epoch: 2 });
-  await thread.close('own', 'quiesce');
+  await thread.close('local', 'quiesce');
   const { port } = await thread.open(stalled);
   client = await RpcClient.connect(port);
   root = await mount(client, '/data');
@@ -140,16 +140,16 @@ test('it is no disk that does not answer, also not in the moment in which it end
 });
 
 test('what is not served cannot be held', async () => {
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   const resumed = thread.of('resumed');
-  thread.post({ kind: 'hold', diskSet: 'own', id: 'one', msMax: LONG_MS });
+  thread.post({ kind: 'hold', diskSet: 'local', id: 'one', msMax: LONG_MS });
   expect(await resumed).toMatchObject({ whole: false, message: expect.stringContaining('closed') });
 });
 
 test('one hold at a time', async () => {
   await hold('one');
   const refused = thread.of('resumed');
-  thread.post({ kind: 'hold', diskSet: 'own', id: 'two', msMax: LONG_MS });
+  thread.post({ kind: 'hold', diskSet: 'local', id: 'two', msMax: LONG_MS });
   expect(await refused).toMatchObject({ id: 'two', whole: false });
   expect(await resume('one')).toMatchObject({ id: 'one', whole: true });
 });
@@ -186,7 +186,7 @@ test.each([
   'a truncation that has begun when the disk set is closed (%s) is completed, here or by the next owner',
   async (mode, answer) => {
     const { path, status } = await beginTruncation();
-    await thread.close('own', mode);
+    await thread.close('local', mode);
     if (mode === 'quiesce') expect(statSync(path).size).toBe(0);
     await thread.open(openMessage(directory.path, { epoch: 2 }));
     expect(statSync(path).size).toBe(0);

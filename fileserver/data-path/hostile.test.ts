@@ -111,7 +111,7 @@ async function handlesOfAnotherVolume(): Promise<Uint8Array[]> {
   const client = await RpcClient.connect(opened.port);
   const root = await mount(client, '/inside');
   client.close();
-  await thread.close('own', 'quiesce');
+  await thread.close('local', 'quiesce');
   await thread.stop();
   return [root];
 }

@@ -53,7 +53,7 @@ describe.each(chosen)('on $name', ({ missing, mount: mountFileSystem }) => {
   }, 600_000);
   afterAll(async () => {
     client?.close();
-    await thread?.close('own', 'fence');
+    await thread?.close('local', 'fence');
     await thread?.stop();
     fileSystem?.unmount();
   }, 600_000);

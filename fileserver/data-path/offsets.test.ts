@@ -36,7 +36,7 @@ describe.each(kinds)('on $name', ({ name, mount: mountFileSystem }) => {
   });
   afterAll(async () => {
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     await thread.stop();
     fileSystem.unmount();
   });

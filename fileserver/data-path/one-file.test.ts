@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   disk.unmount();
 });

@@ -52,7 +52,7 @@ describe.runIf(loopTypes.includes('ext4'))('on ext4', () => {
   });
   afterEach(async () => {
     client.close();
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     for (const name of readdirSync(place)) rmSync(join(place, name), { recursive: true });
     disk.unmount();
   });
@@ -71,7 +71,7 @@ describe.runIf(loopTypes.includes('ext4'))('on ext4', () => {
 
   async function close(): Promise<void> {
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
   }
 
   async function lookup(...names: string[]): Promise<Uint8Array> {

@@ -370,7 +370,7 @@ test('by the network, to a server and to the next one: each has an answer, and t
     }
     statuses.push(await Promise.all(answers));
     client.close();
-    await thread.close('own', turn === 1 ? 'fence' : 'quiesce');
+    await thread.close('local', turn === 1 ? 'fence' : 'quiesce');
   }
   expect(statuses[0]!.filter((status) => typeof status === 'string')).toEqual([]);
   expect(statuses[1]).toEqual(statuses[0]);

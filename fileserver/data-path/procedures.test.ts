@@ -57,7 +57,7 @@ describe.each(fileSystems)('on $name', ({ missing, mount: mountFileSystem }) => 
   });
   afterAll(async () => {
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     await thread.stop();
     fileSystem.unmount();
   });
@@ -415,7 +415,7 @@ describe.each(fileSystems)('on $name', ({ missing, mount: mountFileSystem }) => 
     const d = await lookup('d');
     const gone = await create('gone');
     client.close();
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     renameSync(join(path, 'file'), join(path, 'd', 'e', 'elsewhere'));
     unlinkSync(join(path, 'gone'));
     writeFileSync(join(path, 'gone'), 'another one');

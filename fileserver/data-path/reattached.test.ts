@@ -14,7 +14,7 @@ beforeEach(() => {
   places = new MountedPlaces();
   place = places.directory('volumes/filer-a/move-1/data');
   thread = new TestDataThread();
-  thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-1', partnerCouldServe: true });
+  thread.post({ kind: 'disks', diskSet: 'local', directory: 'move-1', partnerCouldServe: true });
 });
 afterEach(async () => {
   await thread.stop();
@@ -38,7 +38,7 @@ const opened = () =>
 describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
   test('is opened when its volume appears, and not before; the wait is a phase', async () => {
     await assertEventually(() => expect(thread.board.allStarted).toBe(true));
-    thread.grant('own');
+    thread.grant('local');
     const answer = opened();
     thread.post(message());
     // Longer than several looks: it must have seen the empty directory.
@@ -51,7 +51,7 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
     const { phases } = result as Extract<FromDataThread, { kind: 'opened' }>;
     expect(phases.map(({ name }) => name)).toEqual(['attach', 'verify', 'listen', 'replay']);
     expect(phases[0]!.tookMs).toBeGreaterThan(150);
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     // Nothing of the server holds it any more: it can go.
     places.unmount(place);
     expect(readdirSync(place)).toEqual([]);
@@ -61,12 +61,12 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
     places.mount(['-t', 'tmpfs', 'none'], place);
     await thread.open(message());
     expect(() => places.unmount(place)).toThrow(/busy/);
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     places.unmount(place);
   });
 
   test('is given up when its volume does not come', async () => {
-    thread.grant('own');
+    thread.grant('local');
     const answer = opened();
     thread.post(message({ attachPatienceMs: 100 }));
     expect(await answer).toMatchObject({ kind: 'openFailed', reason: 'NotAttached' });
@@ -75,9 +75,9 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
 
   test('is waited for as long as it takes while nobody else could serve it', async () => {
     const says = (partnerCouldServe: boolean) =>
-      thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-1', partnerCouldServe });
+      thread.post({ kind: 'disks', diskSet: 'local', directory: 'move-1', partnerCouldServe });
     says(false);
-    thread.grant('own');
+    thread.grant('local');
     const answer = opened();
     thread.post(message({ attachPatienceMs: 100 }));
     const early = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 600, 'waits'))]);
@@ -89,23 +89,23 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
   test('does not take what an earlier move has left on the node for its volume', async () => {
     places.mount(['-t', 'tmpfs', 'none'], place);
     places.mount(['-t', 'tmpfs', 'none'], places.directory('volumes/filer-a/data'));
-    thread.post({ kind: 'disks', diskSet: 'own', directory: 'move-2', partnerCouldServe: true });
-    thread.grant('own');
+    thread.post({ kind: 'disks', diskSet: 'local', directory: 'move-2', partnerCouldServe: true });
+    thread.grant('local');
     const answer = opened();
     thread.post(message({ attachPatienceMs: 200 }));
     expect(await answer).toMatchObject({ kind: 'openFailed', reason: 'NotAttached' });
     expect([readdirSync(place), readdirSync(configured())]).toEqual([[], []]);
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     places.mount(['-t', 'tmpfs', 'none'], places.directory('volumes/filer-a/move-2/data'));
     await thread.open(message());
     expect(readdirSync(join(places.root, 'volumes/filer-a/move-2/data'))).toContain('.filerpair');
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
   });
 
   test('can be closed while it waits', async () => {
-    thread.grant('own');
+    thread.grant('local');
     thread.post(message());
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     mkdirSync(place, { recursive: true });
     expect(readdirSync(place)).toEqual([]);
   });

@@ -56,7 +56,7 @@ describe.skipIf(ext4WithReservedBlocks.missing !== null || !hasCapability())(
         );
         expect(nfs.nfsstat3Name(removed.status)).toBe('NFS3_OK');
         client.close();
-        await thread.close('own', 'quiesce');
+        await thread.close('local', 'quiesce');
       } finally {
         await thread.stop();
         disk.unmount();

@@ -33,7 +33,7 @@ beforeEach(async () => {
   port = (await thread.open(openMessage(directory.path, { exports }))).port;
 });
 afterEach(async () => {
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   directory.remove();
 });
 

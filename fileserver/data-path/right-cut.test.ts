@@ -96,12 +96,12 @@ async function run(
   volumes += 1;
   volume = mkdtempSync(join(parent, `${volumes}-`));
   rights = new RightTable(allocateRightTable());
-  rights.set('own', bootMs() + HOUR_MS);
+  rights.set('local', bootMs() + HOUR_MS);
   told = [];
-  await before({ begin: () => rights.beginChange('own'), end: () => rights.endChange('own') });
+  await before({ begin: () => rights.beginChange('local'), end: () => rights.endChange('local') });
   let seen: string[] | null = null;
   const points = new Points(at, () => {
-    rights.set('own', 0);
+    rights.set('local', 0);
     seen = stateOf(volume);
     // The same list: the service has it.
     told.length = 0;
@@ -230,7 +230,7 @@ test(
 test('while it is held nothing changes, and after `closed` nothing either', async () => {
   volume = mkdtempSync(join(parent, 'held-'));
   rights = new RightTable(allocateRightTable());
-  rights.set('own', bootMs() + HOUR_MS);
+  rights.set('local', bootMs() + HOUR_MS);
   told = [];
   opened = service(1, 1);
   await opened.verify();

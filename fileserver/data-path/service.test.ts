@@ -53,7 +53,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const client of clients) client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.close('partner', 'fence');
   directory.remove();
 });
@@ -76,7 +76,7 @@ describe('the right to serve (R2)', () => {
     const { port } = await thread.open(openMessage(directory.path));
     const client = await connect(port);
     const root = await mount(client, '/data');
-    thread.revoke('own');
+    thread.revoke('local');
     await expect(client.call('CREATE', { where: { dir: root, name: bytes('late') }, how })).rejects.toThrow(
       'connection closed',
     );
@@ -109,7 +109,7 @@ describe('the right to serve (R2)', () => {
       // `opened` was posted before the reply was sent: it is delivered by the end of this turn of the event loop.
       await setImmediate();
       expect(answeredAfterOpening).toBe(true);
-      await thread.close('own', 'fence');
+      await thread.close('local', 'fence');
     }
   });
 
@@ -117,7 +117,7 @@ describe('the right to serve (R2)', () => {
     const { port } = await thread.open(openMessage(directory.path));
     const client = await connect(port);
     const root = await mount(client, '/data');
-    thread.grant('own', -1);
+    thread.grant('local', -1);
     await expect(client.call('GETATTR', { object: root })).rejects.toThrow('connection closed');
   });
 
@@ -126,14 +126,14 @@ describe('the right to serve (R2)', () => {
     const client = await connect(port);
     const object = await mount(client, '/data');
     const halted = thread.of('halted');
-    thread.grant('own', -1);
+    thread.grant('local', -1);
     await expect(client.call('GETATTR', { object })).rejects.toThrow('connection closed');
     // As an agent does that read its clock before the end, and its confirmation after it.
-    thread.grant('own');
-    expect(await halted).toEqual({ kind: 'halted', diskSet: 'own' });
+    thread.grant('local');
+    expect(await halted).toEqual({ kind: 'halted', diskSet: 'local' });
     await expect(RpcClient.connect(port)).rejects.toThrow('ECONNREFUSED');
     expect(thread.messages.filter(({ kind }) => kind === 'halted')).toHaveLength(1);
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     const again = await thread.open(openMessage(directory.path, { epoch: 2 }));
     expect((await (await connect(again.port)).call('GETATTR', { object })).status).toBe(nfs.NFS3_OK);
   });
@@ -147,7 +147,7 @@ describe('the right to serve (R2)', () => {
       expect(made.port).not.toBe(own.port);
       const partner = await connect(made.port);
       const root = await mount(partner, '/data');
-      thread.revoke('own');
+      thread.revoke('local');
       const client = await connect(own.port);
       await expect(mount(client, '/data')).rejects.toThrow('connection closed');
       expect((await partner.call('GETATTR', { object: root })).status).toBe(nfs.NFS3_OK);
@@ -165,7 +165,7 @@ describe('the right to serve (R2)', () => {
       client.call('CREATE', { where: { dir: root, name: bytes(`file-${i}`) }, how }),
     );
     const first = await creates[0];
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     await client.closed;
     expect(first!.status).toBe(nfs.NFS3_OK);
     const results = await Promise.allSettled(creates);
@@ -191,7 +191,7 @@ describe('the ownership record (R6)', () => {
 
   test('a higher epoch on the volume refuses us, and so does another owner of ours', async () => {
     await open({ epoch: 7 });
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     await expect(open({ epoch: 6 })).rejects.toThrow('VolumeEpochAhead');
     const failure = thread.messages.find((message) => message.kind === 'openFailed');
     expect(failure).toMatchObject({ reason: 'VolumeEpochAhead', epochFound: 7 });
@@ -203,7 +203,7 @@ describe('the ownership record (R6)', () => {
 
   test("another home's volume is refused", async () => {
     await open({});
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     await expect(open({ home: 'filer-z', server: 'filer-z', epoch: 2 })).rejects.toThrow(
       `WrongVolume: ${directory.path} belongs to filer-a, not to filer-z`,
     );
@@ -252,7 +252,7 @@ describe('the ownership record (R6)', () => {
         await expect(call()).rejects.toThrow('connection closed');
         expect(await fault).toMatchObject({ reason: 'VolumeEpochAhead' });
         expect(existsSync(join(directory.path, 'late'))).toBe(false);
-        await other.close('own', 'quiesce');
+        await other.close('local', 'quiesce');
         expect(await readOwnership(directory.path)).toMatchObject({ epoch: 2, clean: false });
       } finally {
         await other.stop();
@@ -262,7 +262,7 @@ describe('the ownership record (R6)', () => {
 
   test('a damaged record is refused with a sentence', async () => {
     await open({});
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     writeFileSync(join(directory.path, '.filerpair/ownership'), '{"epoch":');
     await expect(open({ epoch: 2 })).rejects.toThrow('is damaged; restore it from a backup');
   });
@@ -284,10 +284,10 @@ describe('the write verifier', () => {
 
   test('stays when the owner stopped gracefully, changes when it did not', async () => {
     const first = await verifier(1);
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     const second = await verifier(2);
     expect(second).toBe(first);
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     expect(await verifier(3)).not.toBe(first);
   });
 });
@@ -342,7 +342,7 @@ describe('exports', () => {
     const root = await mount(client, '/data');
     thread.post({
       kind: 'exports',
-      diskSet: 'own',
+      diskSet: 'local',
       exports: [exported('/data', { clients: ['192.0.2.0/24'] })],
     });
     await expect
@@ -352,7 +352,7 @@ describe('exports', () => {
     expect((await client.call('CREATE', { where: { dir: root, name: bytes('x') }, how })).status).toBe(
       nfs.NFS3ERR_ACCES,
     );
-    thread.post({ kind: 'exports', diskSet: 'own', exports: [exported('/elsewhere')] });
+    thread.post({ kind: 'exports', diskSet: 'local', exports: [exported('/elsewhere')] });
     await expect
       .poll(async () => (await client.call('GETATTR', { object: root })).status)
       .toBe(nfs.NFS3ERR_STALE);

@@ -26,7 +26,7 @@ beforeEach(async () => {
   port = (await thread.open(openMessage(directory.path))).port;
 });
 afterEach(async () => {
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   directory.remove();
 });

@@ -59,7 +59,7 @@ describe.skipIf(ext4.missing !== null)('a frozen volume', () => {
   afterEach(async () => {
     thaw();
     for (const client of clients) client.close();
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     await thread.close('partner', 'fence');
     await thread.stop();
     stuck.unmount();
@@ -152,7 +152,7 @@ describe.skipIf(ext4.missing !== null)('a frozen volume', () => {
     freeze();
     const stalled = thread.of('stalled');
     const held = write(client, file, 'x');
-    expect(await stalled).toMatchObject({ diskSet: 'own', volume: 'stuck' });
+    expect(await stalled).toMatchObject({ diskSet: 'local', volume: 'stuck' });
     thaw();
     await held;
     const log = () => thread.messages.flatMap((one) => (one.kind === 'log' ? [one.message] : []));
@@ -175,7 +175,7 @@ describe.skipIf(ext4.missing !== null)('a frozen volume', () => {
     const partnerClient = await connect(ports.partner);
     const partnerRoot = await mount(partnerClient, '/data');
     let closed = false;
-    const closing = thread.close('own', 'fence').then(() => {
+    const closing = thread.close('local', 'fence').then(() => {
       closed = true;
     });
     expect(await held).toBe('reset');
@@ -196,7 +196,7 @@ describe.skipIf(ext4.missing !== null)('a frozen volume', () => {
       const held = write(client, file, 'x').catch(() => 'reset');
       if (ms > 0) await delay(ms);
       let closed = false;
-      const closing = thread.close('own', 'fence').then(() => {
+      const closing = thread.close('local', 'fence').then(() => {
         closed = true;
       });
       expect(await held).toBe('reset');
@@ -239,7 +239,7 @@ describe.skipIf(ext4.missing !== null)('what is not in memory', () => {
       const end = await client.call('READ', { file, offset: content.length - 10, count: 100 });
       expect(end).toMatchObject({ status: nfs.NFS3_OK, count: 10, eof: true });
       client.close();
-      await thread.close('own', 'quiesce');
+      await thread.close('local', 'quiesce');
     } finally {
       await thread.stop();
       disk.unmount();

@@ -137,7 +137,7 @@ test.runIf(isRoot)('the same handle serves with and without root', async () => {
     const found = await client.call('LOOKUP', { what: { dir: root, name: bytes('file') } });
     if (found.status !== nfs.NFS3_OK) throw new Error('LOOKUP');
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     const own = join(directory.path, '.filerpair');
     chownSync(own, NOBODY, NOBODY);
     for (const name of readdirSync(own)) chownSync(join(own, name), NOBODY, NOBODY);

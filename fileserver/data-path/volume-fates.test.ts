@@ -41,7 +41,7 @@ beforeEach(() => {
   images = [];
 });
 afterEach(async () => {
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   for (const image of images) image.remove();
   temporary.remove();
 });
@@ -108,7 +108,7 @@ async function serve<T>(
     return await work(new Visit(client, await mount(client, '/data')));
   } finally {
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
   }
 }
 
@@ -343,7 +343,7 @@ describe('behind what the Lease knows', () => {
     const known = { written: { ...(await writtenIn(6)).written, epoch: 8 } };
     const prepare = (epoch: number): void => {
       const { volumes } = openMessage(disk);
-      thread.post({ kind: 'prepare', diskSet: 'own', epoch, volumes });
+      thread.post({ kind: 'prepare', diskSet: 'local', epoch, volumes });
     };
     prepare(9);
     await expect(serve(disk, 9, nothing, known)).rejects.toThrow('VolumeBehind');

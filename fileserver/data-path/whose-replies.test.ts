@@ -43,7 +43,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   leave();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   directory.remove();
 });
 
@@ -70,7 +70,7 @@ async function connected(address: string, identity: number | null = null): Promi
 /** The partner has the disks now, and the journal is all that it has from before. */
 async function takeOver(): Promise<void> {
   leave();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   const message = openMessage(directory.path, { server: 'filer-b', incarnation: 'filer-b/test/1', epoch: 2 });
   ({ port } = await thread.open(message));
 }

@@ -30,7 +30,7 @@ test.each([
   if (written.status !== nfs.NFS3_OK) throw new Error(nfs.nfsstat3Name(written.status));
   expect(written.committed).toBe(committed);
   client.close();
-  await thread.close('own', 'quiesce');
+  await thread.close('local', 'quiesce');
 });
 
 test.each([
@@ -42,6 +42,6 @@ test.each([
     const volumes = [{ name: 'data', path: directory.path, writeThrough }];
     await thread.open(openMessage(directory.path, { volumes, epoch: writeThrough ? 3 : 4 }));
     expect(thread.figures.volumeAt(0, 0)?.flushCount).toBe(flushes);
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
   },
 );

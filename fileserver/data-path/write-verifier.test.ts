@@ -59,7 +59,7 @@ test('the verifier stays after an orderly stop, and only then', async () => {
       await thread.stop();
       thread = new TestDataThread();
     } else {
-      await thread.close('own', end);
+      await thread.close('local', end);
     }
     client.close();
   }

@@ -147,7 +147,7 @@ test.runIf(isRoot)(
       expect((await create('by-impostor', 1001, [3000])).status).toBe(nfs.NFS3ERR_ACCES);
     } finally {
       client?.close();
-      await thread.close('own', 'fence');
+      await thread.close('local', 'fence');
       await thread.stop();
       directory.remove();
     }

@@ -9,7 +9,7 @@ import { PROCEDURES, RESULTS, SECONDS, slotNumber } from './data-metrics.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const how: nfs.createhow3 = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o644 } };
-const own = slotNumber('own');
+const own = slotNumber('local');
 
 let thread: TestDataThread;
 let directory: { path: string; remove: () => void };
@@ -18,7 +18,7 @@ beforeAll(() => {
   directory = temporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : undefined);
 });
 afterAll(async () => {
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await thread.stop();
   directory.remove();
 });

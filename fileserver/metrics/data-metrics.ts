@@ -77,9 +77,9 @@ export function metricsSize({ connections, own, partner }: ThreadCounts): number
 }
 
 type Slot = 0 | 1;
-/** own: 0, partner: 1. */
-export function slotNumber(diskSet: 'own' | 'partner'): Slot {
-  return diskSet === 'own' ? 0 : 1;
+/** local: 0, partner: 1. */
+export function slotNumber(diskSet: 'local' | 'partner'): Slot {
+  return diskSet === 'local' ? 0 : 1;
 }
 
 /** What a connection thread counts of one disk set. */

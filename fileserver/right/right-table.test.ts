@@ -16,43 +16,43 @@ afterEach(() => {
 
 it('ends at the moment that is its end', () => {
   const table = new RightTable(allocateRightTable());
-  table.set('own', 1000.5);
+  table.set('local', 1000.5);
   for (const [now, isHeld] of [
     [1000.4999, true],
     [1000.5, false],
     [1001, false],
   ] as const) {
     clock = now;
-    expect(table.held('own')).toBe(isHeld);
+    expect(table.held('local')).toBe(isHeld);
   }
 });
 
 it('grants nothing before anyone has granted anything', () => {
   const table = new RightTable(allocateRightTable());
-  expect(table.held('own')).toBe(false);
+  expect(table.held('local')).toBe(false);
   expect(table.held('partner')).toBe(false);
 });
 
 it('keeps the two disk sets apart', () => {
   const table = new RightTable(allocateRightTable());
   table.set('partner', bootMs() + 60_000);
-  expect(table.held('own')).toBe(false);
+  expect(table.held('local')).toBe(false);
   expect(table.held('partner')).toBe(true);
-  table.set('own', bootMs() + 60_000);
+  table.set('local', bootMs() + 60_000);
   table.set('partner', 0);
-  expect(table.held('own')).toBe(true);
+  expect(table.held('local')).toBe(true);
   expect(table.held('partner')).toBe(false);
 });
 
 it('ends by itself when the time is over, without anyone writing to it', () => {
   const table = new RightTable(allocateRightTable());
   const deadline = bootMs() + 5;
-  table.set('own', deadline);
+  table.set('local', deadline);
   let askedAt = 0;
   let heldWhenAsked = true;
   while (heldWhenAsked) {
     const now = bootMs();
-    heldWhenAsked = table.held('own');
+    heldWhenAsked = table.held('local');
     if (heldWhenAsked) askedAt = now;
   }
   expect(askedAt).toBeLessThan(deadline);
@@ -61,13 +61,13 @@ it('ends by itself when the time is over, without anyone writing to it', () => {
 
 it('a thread sees it in the middle of a loop, without reading messages', async () => {
   const table = new RightTable(allocateRightTable());
-  table.set('own', bootMs() + 60_000);
+  table.set('local', bootMs() + 60_000);
   const worker = new Worker(
     `const { workerData, parentPort } = require('node:worker_threads');
      import(workerData.module).then(({ RightTable }) => {
        const table = new RightTable(workerData.buffer);
        parentPort.postMessage('looping');
-       while (table.held('own'));
+       while (table.held('local'));
        parentPort.postMessage('ended');
      });`,
     {
@@ -76,14 +76,14 @@ it('a thread sees it in the middle of a loop, without reading messages', async (
     },
   );
   expect(await once(worker, 'message')).toEqual(['looping']);
-  table.set('own', 0);
+  table.set('local', 0);
   expect(await once(worker, 'message')).toEqual(['ended']);
   await worker.terminate();
 });
 
 it.each([
-  ['own', 'partner'],
-  ['partner', 'own'],
+  ['local', 'partner'],
+  ['partner', 'local'],
 ] as const)('halted, %s is not held until it is resumed; the other one is', (slot, other) => {
   const table = new RightTable(allocateRightTable());
   const deadline = bootMs() + 60_000;
@@ -100,8 +100,8 @@ it.each([
 });
 
 it.each([
-  ['own', 'partner'],
-  ['partner', 'own'],
+  ['local', 'partner'],
+  ['partner', 'local'],
 ] as const)('a change of %s is under way until it has ended, in all threads', (slot, other) => {
   const table = new RightTable(allocateRightTable());
   const elsewhere = new RightTable(table.buffer);

@@ -20,10 +20,8 @@
  *
  * Whichever of the two first lines comes first, its thread's second line cannot miss the other's.
  */
+import type { DiskSetSide } from '../../pair/types.ts';
 import { bootMs } from '../system/boottime.ts';
-
-/** `own`: this server's own disk set (primary port). `partner`: the other one (secondary port). */
-export type DiskSetSlot = 'own' | 'partner';
 
 /**
  * Bytes to allocate: two doubles (deadlines), a 32-bit word that orders accesses, and two that halt. The number of changes under
@@ -59,12 +57,12 @@ export class RightTable {
   }
 
   /** May this process serve the disk set at this very moment? About 0.1 us; no allocation. */
-  held(slot: DiskSetSlot): boolean {
+  held(slot: DiskSetSide): boolean {
     return Atomics.load(this.#order, haltedAt(slot)) === 0 && bootMs() < this.#deadlines[indexOf(slot)]!;
   }
 
   /** Ms on CLOCK_BOOTTIME at which the right ends; 0 = none. */
-  deadline(slot: DiskSetSlot): number {
+  deadline(slot: DiskSetSide): number {
     Atomics.load(this.#order, 0);
     return this.#deadlines[indexOf(slot)]!;
   }
@@ -73,47 +71,47 @@ export class RightTable {
    * Data threads: a change of the disk set's volumes begins, if this process may make it. true: it counts as under way until
    * endChange().
    */
-  beginChange(slot: DiskSetSlot): boolean {
+  beginChange(slot: DiskSetSide): boolean {
     Atomics.add(this.#changes, changesAt(slot), 1);
     if (this.held(slot)) return true;
     this.endChange(slot);
     return false;
   }
 
-  endChange(slot: DiskSetSlot): void {
+  endChange(slot: DiskSetSide): void {
     Atomics.sub(this.#changes, changesAt(slot), 1);
   }
 
   /** Is a change under way? No, and no right: the volumes are not changed by this process any more. */
-  isChanging(slot: DiskSetSlot): boolean {
+  isChanging(slot: DiskSetSide): boolean {
     return Atomics.load(this.#changes, changesAt(slot)) !== 0;
   }
 
   /** Data threads: nothing of the disk set is changed or answered by any thread from now on. */
-  halt(slot: DiskSetSlot): void {
+  halt(slot: DiskSetSide): void {
     Atomics.store(this.#order, haltedAt(slot), 1);
   }
 
   /** The thread that opens a disk set, when no thread has anything of its last opening left. */
-  resume(slot: DiskSetSlot): void {
+  resume(slot: DiskSetSide): void {
     Atomics.store(this.#order, haltedAt(slot), 0);
   }
 
   /** Agent's thread only. */
-  set(slot: DiskSetSlot, deadlineMs: number): void {
+  set(slot: DiskSetSide, deadlineMs: number): void {
     this.#deadlines[indexOf(slot)] = deadlineMs;
     Atomics.add(this.#order, 0, 1);
   }
 }
 
-function indexOf(slot: DiskSetSlot): number {
-  return slot === 'own' ? 0 : 1;
+function indexOf(slot: DiskSetSide): number {
+  return slot === 'local' ? 0 : 1;
 }
 
-function changesAt(slot: DiskSetSlot): number {
-  return slot === 'own' ? 0 : CACHE_LINE_SIZE / 4;
+function changesAt(slot: DiskSetSide): number {
+  return slot === 'local' ? 0 : CACHE_LINE_SIZE / 4;
 }
 
-function haltedAt(slot: DiskSetSlot): number {
-  return slot === 'own' ? HALTED_AT : HALTED_AT + 1;
+function haltedAt(slot: DiskSetSide): number {
+  return slot === 'local' ? HALTED_AT : HALTED_AT + 1;
 }

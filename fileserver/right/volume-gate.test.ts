@@ -18,9 +18,9 @@ let told: string[];
 
 beforeEach(() => {
   rights = new RightTable(allocateRightTable());
-  rights.set('own', bootMs() + HOUR_MS);
+  rights.set('local', bootMs() + HOUR_MS);
   told = [];
-  gate = new VolumeGate(rights, 'own', {
+  gate = new VolumeGate(rights, 'local', {
     onRightOver: () => told.push('right over'),
     onBug: (error) => told.push((error as Error).message),
   });
@@ -38,15 +38,15 @@ test('it is open while the right is held', () => {
 });
 
 test('a right found over stops the disk set for all threads, also if it is extended, and is told once', () => {
-  rights.set('own', bootMs() - 1);
+  rights.set('local', bootMs() - 1);
   expect([mayWrite(), mayWrite()]).toEqual([false, false]);
-  rights.set('own', bootMs() + HOUR_MS);
-  expect([mayWrite(), rights.held('own')]).toEqual([false, false]);
+  rights.set('local', bootMs() + HOUR_MS);
+  expect([mayWrite(), rights.held('local')]).toEqual([false, false]);
   expect(told).toEqual(['right over']);
 });
 
 test('the right of the other disk set opens nothing', () => {
-  rights.set('own', 0);
+  rights.set('local', 0);
   rights.set('partner', bootMs() + HOUR_MS);
   expect(mayWrite()).toBe(false);
   expect(rights.held('partner')).toBe(true);
@@ -54,21 +54,21 @@ test('the right of the other disk set opens nothing', () => {
 
 test('a change is under way from its check to its end, and one that is refused is not', () => {
   expect(gate.begin()).toBe(true);
-  rights.set('own', 0);
-  expect([rights.isChanging('own'), rights.isChanging('partner')]).toEqual([true, false]);
+  rights.set('local', 0);
+  expect([rights.isChanging('local'), rights.isChanging('partner')]).toEqual([true, false]);
   gate.end();
-  expect(rights.isChanging('own')).toBe(false);
-  expect([gate.begin(), rights.isChanging('own')]).toEqual([false, false]);
-  rights.resume('own');
-  rights.set('own', bootMs() + HOUR_MS);
+  expect(rights.isChanging('local')).toBe(false);
+  expect([gate.begin(), rights.isChanging('local')]).toEqual([false, false]);
+  rights.resume('local');
+  rights.set('local', bootMs() + HOUR_MS);
   gate.hold();
-  expect([gate.begin(), rights.isChanging('own')]).toEqual([false, false]);
+  expect([gate.begin(), rights.isChanging('local')]).toEqual([false, false]);
 });
 
 test('a change counts as over also when its system call throws', () => {
   const close = changingCall<(fd: number, more: number) => number>(null, 'int close(int fd, int more)');
   expect(() => close(gate, 'no number' as never, 0)).toThrow();
-  expect(rights.isChanging('own')).toBe(false);
+  expect(rights.isChanging('local')).toBe(false);
 });
 
 test('during a freeze and after the end nothing passes, right or not, and each try is reported', () => {
@@ -85,11 +85,11 @@ test('during a freeze and after the end nothing passes, right or not, and each t
     'a change of a volume was about to be made while its gate was held',
     'a change of a volume was about to be made while its gate was closed',
   ]);
-  expect(rights.held('own')).toBe(true);
+  expect(rights.held('local')).toBe(true);
 });
 
 test('a call that it does not let through is not made', () => {
-  rights.set('own', 0);
+  rights.set('local', 0);
   const name = new TextEncoder().encode('/nowhere/at/all');
   expect(makeDirectoryAt(gate, AT_FDCWD, name, 0o700)).toBe(REFUSED);
 });

@@ -11,8 +11,9 @@
  * is not made, and the fault is told.
  */
 
+import type { DiskSetSide } from '../../pair/types.ts';
 import type { WriteGate } from '../system/write-gate.ts';
-import type { DiskSetSlot, RightTable } from './right-table.ts';
+import type { RightTable } from './right-table.ts';
 
 export interface GateHooks {
   /** The right is over: told once. The disk set is halted. */
@@ -23,12 +24,12 @@ export interface GateHooks {
 
 export class VolumeGate implements WriteGate {
   readonly #rights: RightTable;
-  readonly #slot: DiskSetSlot;
+  readonly #slot: DiskSetSide;
   readonly #hooks: GateHooks;
   #state: 'open' | 'held' | 'closed' = 'open';
   #over = false;
 
-  constructor(rights: RightTable, slot: DiskSetSlot, hooks: GateHooks) {
+  constructor(rights: RightTable, slot: DiskSetSide, hooks: GateHooks) {
     this.#rights = rights;
     this.#slot = slot;
     this.#hooks = hooks;

@@ -42,7 +42,7 @@ test('every WRITE puts its own bytes in its own place, whatever came before it i
       }),
     );
     for (const client of clients) client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
   } finally {
     await thread.stop();
     directory.remove();

@@ -23,12 +23,12 @@ const GIVE_UP_MS = 1000;
 /** Calls of a disk set without volumes, over a socket of this machine that is gone afterwards. Never fails. */
 export async function rehearseConnection(memory: ConnectionMemory, limits: FileTableLimits): Promise<void> {
   const rights = new RightTable(allocateRightTable());
-  rights.set('own', bootMs() + GIVE_UP_MS);
+  rights.set('local', bootMs() + GIVE_UP_MS);
   const service = new ConnectionService(
     {
       kind: 'attach',
       session: 0,
-      diskSet: 'own',
+      diskSet: 'local',
       volumes: [],
       exports: [],
       roots: [],

@@ -1,7 +1,7 @@
 /** What the agent asks for, one disk set after the other: opens, closes, changes exports, in all data threads. */
 
+import type { DiskSetSide } from '../../pair/types.ts';
 import { descriptorBudget } from '../connection-limits/descriptor-budget.ts';
-import type { DiskSetSlot } from '../right/right-table.ts';
 import { RightTable } from '../right/right-table.ts';
 import { DataThreads, type ThreadStarter } from './data-threads.ts';
 import { DiskSetCoordinator } from './disk-set-coordinator.ts';
@@ -26,10 +26,10 @@ export class DataPath {
   readonly #setup: DataPathSetup;
   readonly #rights: RightTable;
   readonly #threads: DataThreads;
-  readonly #coordinators: Map<DiskSetSlot, DiskSetCoordinator>;
+  readonly #coordinators: Map<DiskSetSide, DiskSetCoordinator>;
   #sessions: number;
   /** Of volumes that move, what the agent has said last. */
-  readonly #disks: Map<DiskSetSlot, DisksMessage>;
+  readonly #disks: Map<DiskSetSide, DisksMessage>;
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
@@ -48,7 +48,7 @@ export class DataPath {
       metrics,
       limits: budget.files,
       connectionsMax: budget.connectionsMax,
-      volumes: options.volumes ?? { own: [], partner: [] },
+      volumes: options.volumes ?? { local: [], partner: [] },
       stayAwake: options.stayAwake !== false,
       start,
       received: (from, message) => this.#received(from, message),

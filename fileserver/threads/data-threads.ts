@@ -4,8 +4,8 @@
  * channel of its own, so that no call passes through a third thread.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { DiskSetSide } from '../../pair/types.ts';
 import { ConnectionsByAddress } from '../connection-limits/connections-by-address.ts';
-import type { DiskSetSlot } from '../right/right-table.ts';
 import type { ThreadCounts } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
@@ -46,7 +46,7 @@ export interface DataThreadsSetup {
   readonly connectionsMax: number;
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
-  readonly volumes: Readonly<Record<DiskSetSlot, readonly VolumeSpec[]>>;
+  readonly volumes: Readonly<Record<DiskSetSide, readonly VolumeSpec[]>>;
   readonly stayAwake: boolean;
   readonly start: ThreadStarter;
   readonly received: (from: number, message: FromDataThreads) => void;
@@ -56,7 +56,7 @@ export class DataThreads {
   /** Of all ports. */
   readonly connections: ConnectionsByAddress;
   readonly connectionThreads: number[];
-  readonly #volumeThreads: Readonly<Record<DiskSetSlot, readonly number[]>>;
+  readonly #volumeThreads: Readonly<Record<DiskSetSide, readonly number[]>>;
   readonly #channels: Map<number, Channel>;
   readonly #board: ThreadBoard;
   /** Connections ever handed to each connection thread. */
@@ -68,14 +68,14 @@ export class DataThreads {
     const range = (from: number, count: number): number[] =>
       Array.from({ length: count }, (_, i) => from + i);
     this.connectionThreads = range(0, connections);
-    this.#volumeThreads = { own: range(connections, own), partner: range(connections + own, partner) };
+    this.#volumeThreads = { local: range(connections, own), partner: range(connections + own, partner) };
     this.#board = new ThreadBoard(setup.board);
     this.#given = this.connectionThreads.map(() => 0);
     this.#channels = this.#startAll(setup);
   }
 
   #startAll(setup: DataThreadsSetup): Map<number, Channel> {
-    const changing = [...this.#volumeThreads.own, ...this.#volumeThreads.partner];
+    const changing = [...this.#volumeThreads.local, ...this.#volumeThreads.partner];
     const ports = new Map<number, [number, MessagePort][]>();
     const add = (thread: number, other: number, port: MessagePort): void => {
       ports.set(thread, [...(ports.get(thread) ?? []), [other, port]]);
@@ -107,18 +107,18 @@ export class DataThreads {
   }
 
   /** The threads that are to change so many volumes: volume i goes to the thread at i modulo their number. */
-  volumeThreadsFor(diskSet: DiskSetSlot, volumes: number): number[] {
+  volumeThreadsFor(diskSet: DiskSetSide, volumes: number): number[] {
     return this.#volumeThreads[diskSet].slice(0, Math.max(1, volumes));
   }
 
   #volumesOf(thread: number, volumes: DataThreadsSetup['volumes']): VolumeSpec[] {
-    if (thread < this.connectionThreads.length) return [...volumes.own, ...volumes.partner];
-    const of = (diskSet: DiskSetSlot): VolumeSpec[] => {
+    if (thread < this.connectionThreads.length) return [...volumes.local, ...volumes.partner];
+    const of = (diskSet: DiskSetSide): VolumeSpec[] => {
       const threads = this.#volumeThreads[diskSet];
       const place = threads.indexOf(thread);
       return volumes[diskSet].filter((_, index) => index % threads.length === place);
     };
-    return [...of('own'), ...of('partner')];
+    return [...of('local'), ...of('partner')];
   }
 
   toVolumeThread(thread: number, message: ToVolumeThread | PrepareMessage): void {

@@ -17,6 +17,7 @@
  */
 
 import { basename, dirname, join } from 'node:path';
+import type { DiskSetSide } from '../../pair/types.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import type {
   Admission,
@@ -26,7 +27,7 @@ import type {
 import { faultOfExports } from '../exports/export-check.ts';
 import { readMounts } from '../mount/mount-file.ts';
 import { type MountEntry, MountList } from '../mount/mount-list.ts';
-import type { DiskSetSlot, RightTable } from '../right/right-table.ts';
+import type { RightTable } from '../right/right-table.ts';
 import { Acceptor, PortInUseError } from '../rpc/acceptor.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
@@ -179,7 +180,7 @@ export class DiskSetCoordinator {
     return this.#state === 'closed';
   }
 
-  get #slot(): DiskSetSlot {
+  get #slot(): DiskSetSide {
     return this.#message.diskSet;
   }
 

@@ -19,7 +19,7 @@
 //     |   <-- halted                |  likewise, because it found the right over
 
 import type { WrittenVolumes } from '../../pair/lease.ts';
-import type { DiskSetSlot } from '../right/right-table.ts';
+import type { DiskSetSide } from '../../pair/types.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { ThreadCounts } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
@@ -29,7 +29,7 @@ import type { OpenFailure } from '../storage/volume/open-failure.ts';
 
 export interface OpenMessage {
   readonly kind: 'open';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   /** Server to which the disk set belongs by declaration. */
   readonly home: string;
   /** This server. */
@@ -57,7 +57,7 @@ export type CloseMode = 'quiesce' | 'fence';
 
 export interface CloseMessage {
   readonly kind: 'close';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   /**
    * quiesce: stop reading, finish and flush what runs, answer it, close connections, sync, then `closed`.
    * fence: stop at once, answer nothing, close everything, then `closed`.
@@ -67,7 +67,7 @@ export interface CloseMessage {
 
 export interface ExportsMessage {
   readonly kind: 'exports';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly exports: readonly ExportSpec[];
 }
 
@@ -77,7 +77,7 @@ export interface ExportsMessage {
  */
 export interface PrepareMessage {
   readonly kind: 'prepare';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly epoch: number | null;
   readonly volumes: readonly VolumeSpec[];
 }
@@ -85,7 +85,7 @@ export interface PrepareMessage {
 /** Where volumes that move from node to node are mounted now: also while the disk set is not open, or waits for them. */
 export interface DisksMessage {
   readonly kind: 'disks';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   /** Name of the directory beside the volume's path that holds the mounts, PATH/../DIRECTORY/VOLUME; null: nowhere. */
   readonly directory: string | null;
   /** The partner could serve them if this server gave them up. */
@@ -98,7 +98,7 @@ export interface DisksMessage {
  */
 export interface HoldMessage {
   readonly kind: 'hold';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   /** Whoever asks chooses it; the answers carry it. A second message with the same changes nothing. */
   readonly id: string;
   /** It ends by itself after this time: clients wait no longer for whoever asked and died. ms */
@@ -107,7 +107,7 @@ export interface HoldMessage {
 
 export interface ResumeMessage {
   readonly kind: 'resume';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly id: string;
 }
 
@@ -127,7 +127,7 @@ export interface Phase {
 
 export interface OpenedMessage {
   readonly kind: 'opened';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly port: number;
   readonly phases: readonly Phase[];
   /** UUIDs by name: on each of them the ownership record is durable. */
@@ -136,7 +136,7 @@ export interface OpenedMessage {
 
 export interface OpenFailedMessage {
   readonly kind: 'openFailed';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly reason: OpenFailure;
   readonly message: string;
   /** The epoch on the volume, when that was the reason. */
@@ -145,13 +145,13 @@ export interface OpenFailedMessage {
 
 export interface ClosedMessage {
   readonly kind: 'closed';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly mode: CloseMode;
 }
 
 export interface FaultMessage {
   readonly kind: 'fault';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly volume: string;
   readonly reason: FaultReason;
   readonly message: string;
@@ -163,7 +163,7 @@ export interface FaultMessage {
  */
 export interface HaltedMessage {
   readonly kind: 'halted';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
 }
 
 /**
@@ -172,7 +172,7 @@ export interface HaltedMessage {
  */
 export interface StalledMessage {
   readonly kind: 'stalled';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly volume: string;
   readonly waitedMs: number;
 }
@@ -180,7 +180,7 @@ export interface StalledMessage {
 /** Calls wait for a volume's disk, or (null) do so no longer. Said when it begins and when it is over. */
 export interface VolumeWaitsMessage {
   readonly kind: 'volumeWaits';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly volume: string;
   /** CLOCK_BOOTTIME */
   readonly sinceBootMs: number | null;
@@ -189,7 +189,7 @@ export interface VolumeWaitsMessage {
 /** Clients were told of errors that say something of the disk or of the server; the volume is served on. Once a second at most. */
 export interface VolumeErrorsMessage {
   readonly kind: 'volumeErrors';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly volume: string;
   /** Since the message before, of one thread. */
   readonly errors: readonly VolumeErrorCount[];
@@ -197,7 +197,7 @@ export interface VolumeErrorsMessage {
 
 export interface FirstReplyMessage {
   readonly kind: 'firstReply';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   /** When the first reply after the open was handed to the kernel, ms on CLOCK_BOOTTIME. */
   readonly atBootMs: number;
 }
@@ -208,7 +208,7 @@ export interface FirstReplyMessage {
  */
 export interface ExportsReplacedMessage {
   readonly kind: 'exportsReplaced';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   /** Those of the message. */
   readonly exports: readonly ExportSpec[];
 }
@@ -216,7 +216,7 @@ export interface ExportsReplacedMessage {
 /** The exports stay as they were. */
 export interface ExportsRefusedMessage {
   readonly kind: 'exportsRefused';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   /** Those of the message. */
   readonly exports: readonly ExportSpec[];
   readonly message: string;
@@ -231,21 +231,21 @@ export interface AbsentExport {
 /** Exports whose directories are not there; all others are served. Said whenever these are others than before. */
 export interface AbsentExportsMessage {
   readonly kind: 'absentExports';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly exports: readonly AbsentExport[];
 }
 
 /** From now on, until `resumed`, nothing changes on the volumes. */
 export interface HeldMessage {
   readonly kind: 'held';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly id: string;
 }
 
 /** Answer to `resume`; comes without one when the hold has ended before, or could not begin. */
 export interface ResumedMessage {
   readonly kind: 'resumed';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly id: string;
   /** Nothing has changed from `held` until `resume` came. */
   readonly whole: boolean;
@@ -256,7 +256,7 @@ export interface ResumedMessage {
 /** For the log of the process: the data thread has none of its own. */
 export interface LogMessage {
   readonly kind: 'log';
-  readonly diskSet: DiskSetSlot;
+  readonly diskSet: DiskSetSide;
   readonly level: 'info' | 'warn' | 'error';
   readonly message: string;
 }
@@ -290,7 +290,7 @@ export interface DataThreadOptions {
   /** See data-metrics.ts. */
   readonly metrics: SharedArrayBuffer;
   /** Volumes that may be opened later: their threads rehearse it. */
-  readonly volumes?: Readonly<Record<DiskSetSlot, readonly VolumeSpec[]>>;
+  readonly volumes?: Readonly<Record<DiskSetSide, readonly VolumeSpec[]>>;
   /** After a lone call (alertness.ts); absent: yes. */
   readonly stayAwake?: boolean;
 }

@@ -20,7 +20,7 @@ afterEach(async () => {
 
 const message = (epoch: number) => openMessage(volume.path, { epoch, incarnation: `filer-a/test/${epoch}` });
 const prepare = (epoch: number | null): void =>
-  thread.post({ kind: 'prepare', diskSet: 'own', epoch, volumes: message(1).volumes });
+  thread.post({ kind: 'prepare', diskSet: 'local', epoch, volumes: message(1).volumes });
 
 /** Descriptors of this process in the volume: all that its threads hold of it. */
 function descriptors(): number {
@@ -40,7 +40,7 @@ async function serveOnce(epoch: number, name: string) {
   const client = await RpcClient.connect(port);
   const answer = await make(client, name, epoch);
   client.close();
-  await thread.close('own', 'fence');
+  await thread.close('local', 'fence');
   await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
   return answer;
 }
@@ -63,7 +63,7 @@ test('an opening finds what was read for its claim, and answers from it', async 
   expect(await make(client, 'file', 1)).toEqual(answer);
   expect(answer.status).toBe(nfs.NFS3_OK);
   client.close();
-  await thread.close('own', 'quiesce');
+  await thread.close('local', 'quiesce');
   await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
 });
 
@@ -77,14 +77,14 @@ test('what was read for another claim is not used: somebody may have served mean
   const client = await RpcClient.connect(port);
   const answer = await make(client, 'second', 2);
   client.close();
-  await other.close('own', 'fence');
+  await other.close('local', 'fence');
   await other.stop();
   const opened = await thread.open(message(3));
   const again = await RpcClient.connect(opened.port);
   expect(await make(again, 'second', 2)).toEqual(answer);
   expect(answer.status).toBe(nfs.NFS3_OK);
   again.close();
-  await thread.close('own', 'quiesce');
+  await thread.close('local', 'quiesce');
   await eventually('the volumes are closed', 20_000, () => descriptors() === 0);
 });
 

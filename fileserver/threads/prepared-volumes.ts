@@ -1,6 +1,6 @@
 /** What was read of volumes whose disk set is being claimed, in the thread that will open them: see prepareVolume(). */
 
-import type { DiskSetSlot } from '../right/right-table.ts';
+import type { DiskSetSide } from '../../pair/types.ts';
 import { discardPrepared, type PreparedVolume, prepareVolume } from '../storage/volume/volume.ts';
 import { inBackground } from '../system/turns.ts';
 import type { PrepareMessage } from './messages.ts';
@@ -9,7 +9,7 @@ import type { PrepareMessage } from './messages.ts';
 export type Readings = Map<string, Promise<PreparedVolume | null>>;
 
 export class PreparedVolumes {
-  readonly #sets = new Map<DiskSetSlot, { readonly epoch: number; readonly readings: Readings }>();
+  readonly #sets = new Map<DiskSetSide, { readonly epoch: number; readonly readings: Readings }>();
 
   /** What was read for an earlier claim is forgotten. */
   prepare({ diskSet, epoch, volumes }: PrepareMessage): void {
@@ -22,7 +22,7 @@ export class PreparedVolumes {
   }
 
   /** For the claim at this epoch; of any epoch if it is null. They belong to the caller. */
-  take(diskSet: DiskSetSlot, epoch: number | null): Readings {
+  take(diskSet: DiskSetSide, epoch: number | null): Readings {
     const found = this.#sets.get(diskSet);
     this.#sets.delete(diskSet);
     if (found === undefined) return new Map();

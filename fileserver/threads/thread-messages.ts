@@ -19,9 +19,9 @@
  */
 
 import type { MessagePort } from 'node:worker_threads';
+import type { DiskSetSide } from '../../pair/types.ts';
 import type { Admission } from '../connection-limits/connections-by-address.ts';
 import type { MountChange, MountEntry } from '../mount/mount-list.ts';
-import type { DiskSetSlot } from '../right/right-table.ts';
 import type { ForwardingConnection } from '../rpc/forwarding-connection.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
@@ -72,7 +72,7 @@ export type ToConnectionThread = OfSession &
   (
     | {
         readonly kind: 'attach';
-        readonly diskSet: DiskSetSlot;
+        readonly diskSet: DiskSetSide;
         readonly volumes: readonly AttachedVolume[];
         readonly exports: readonly ExportSpec[];
         readonly roots: readonly ExportRoot[];

@@ -26,7 +26,7 @@ beforeAll(startIoPool);
 beforeEach(async () => {
   directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'filerpair-stop-'));
   rights = new RightTable(allocateRightTable());
-  rights.set('own', bootMs() + HOUR_MS);
+  rights.set('local', bootMs() + HOUR_MS);
   told = [];
   service = volumeService(openMessage(directory), { session: 1, rights, told });
   await service.verify();
@@ -67,8 +67,8 @@ test('a fault of a volume ends the right to serve for all threads before it is r
     RightTable.prototype.halt.call(rights, slot);
   });
   volumes()[0]!.fail('IoError', 'a disk error');
-  expect(halt).toHaveBeenCalledWith('own');
-  expect(rights.held('own')).toBe(false);
+  expect(halt).toHaveBeenCalledWith('local');
+  expect(rights.held('local')).toBe(false);
   expect(told).toContain('fault');
   await service.close('fence');
   expect(await isClean()).toBe(false);
@@ -83,13 +83,13 @@ test('the end of the right behind any change of the opening is noticed before a 
     let changes = 0;
     let late: string[] = [];
     rights = new RightTable(allocateRightTable());
-    rights.set('own', bootMs() + HOUR_MS);
+    rights.set('local', bootMs() + HOUR_MS);
     told = [];
     vi.spyOn(rights, 'endChange').mockImplementation((slot) => {
       endChange.call(rights, slot);
       changes += 1;
       if (changes !== cutBehind) return;
-      rights.set('own', 0);
+      rights.set('local', 0);
       told.length = 0;
       late = told;
     });

@@ -9,6 +9,7 @@
  * more, and when a volume turns out to belong to somebody newer (R6).
  */
 
+import type { DiskSetSide } from '../../pair/types.ts';
 import type { ConnectionOrder } from '../callers/connection-order.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import { VOLUMES_MAX, type VolumeMeter } from '../metrics/data-metrics.ts';
@@ -17,7 +18,7 @@ import type { MountEntry } from '../mount/mount-list.ts';
 import { NfsContext } from '../nfs3/nfs-context.ts';
 import { nfs3Program } from '../nfs3/program.ts';
 import { recover, settleIntent } from '../nfs3/recovery.ts';
-import type { DiskSetSlot, RightTable } from '../right/right-table.ts';
+import type { RightTable } from '../right/right-table.ts';
 import { VolumeGate } from '../right/volume-gate.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
@@ -110,7 +111,7 @@ export class VolumeService {
     return this.#state === 'closed';
   }
 
-  get #slot(): DiskSetSlot {
+  get #slot(): DiskSetSide {
     return this.#message.diskSet;
   }
 

@@ -2,7 +2,8 @@
 import { type Incarnation, incarnationOf } from '../incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from '../lease.ts';
 import { silenceMs } from '../right-to-serve.ts';
-import { initialServer, rightOf, type ServerState, step } from '../server.ts';
+import { initialServer, type ServerState } from '../server/state.ts';
+import { rightOf, step } from '../server.ts';
 import type {
   Effect,
   Input,
@@ -116,7 +117,7 @@ export class OneServer {
   }
 
   set(home: Home) {
-    return home === 'filer-a' ? this.state.own : this.state.foreign;
+    return home === 'filer-a' ? this.state.local : this.state.partner;
   }
 
   right(home: Home): number | null {

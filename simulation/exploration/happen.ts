@@ -2,7 +2,7 @@
 import { type DriverPorts, PairDriver } from '../../pair/driver.ts';
 import { type Incarnation, incarnationOf, type ServerName } from '../../pair/incarnation.ts';
 import type { LeaseOwnership, LeaseRecord } from '../../pair/lease.ts';
-import { initialServer } from '../../pair/server.ts';
+import { initialServer } from '../../pair/server/state.ts';
 import { DEFAULT_POLICY } from '../../pair/transfer-policy.ts';
 import type {
   Input,

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import type { ServerName } from '../../pair/incarnation.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
-import type { ServerState } from '../../pair/server.ts';
+import type { ServerState } from '../../pair/server/state.ts';
 import { HOME, homesIn, type Process, QUANTUM, TIMING, type World } from './world.ts';
 
 /** No rule looks further back than lease + guard. */
@@ -91,7 +91,7 @@ class Scale {
     if (!process.alive) return `${me} dead`;
     this.#by = state;
     const homes = homesIn(this.#world);
-    const sets = [state.own, state.foreign].filter(({ home }) => homes.includes(home));
+    const sets = [state.local, state.partner].filter(({ home }) => homes.includes(home));
     const recent = state.sentAt.filter(({ at }) => at > this.#now - TIMING.leaseMs);
     return [
       me,

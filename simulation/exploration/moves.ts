@@ -182,8 +182,8 @@ function matters(world: World, laws: Laws, event: Happening): boolean {
         return !process.state.deaths.some(({ incarnation }) => incarnation === input.died.incarnation);
       }
       if (input.kind !== 'leaseSeen') return true;
-      const { own, foreign } = process.state;
-      const set = input.home === own.home ? own : foreign;
+      const { local, partner } = process.state;
+      const set = input.home === local.home ? local : partner;
       return set.seen === null || notOlder(input.sighting.record, set.seen.record);
     }
   }

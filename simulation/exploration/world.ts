@@ -7,7 +7,7 @@
  */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
-import type { ServerState } from '../../pair/server.ts';
+import type { ServerState } from '../../pair/server/state.ts';
 import type { Effect, Holding, Input, PairTiming } from '../../pair/types.ts';
 
 export const HOME = 'filer-a';

@@ -1,9 +1,9 @@
 /** R3, R5, R6 and R8 with one clause left out: who may claim, when, and on whose word. */
-import type { DiskSetState } from '../../pair/disk-set.ts';
+import type { DiskSetState } from '../../pair/disk-set/state.ts';
 import { serverOf } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
-import type { ServerState } from '../../pair/server.ts';
+import type { ServerState } from '../../pair/server/state.ts';
 import type { Holding, Input, PairTiming } from '../../pair/types.ts';
 import { hearing, remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
 
@@ -20,8 +20,8 @@ function believing(change: (set: DiskSetState, state: ServerState) => Partial<Di
     const { state: next, effects } = real(believed, input, now);
     // What the step has not touched is put back: the belief is about judging, not about what was seen.
     const restored = withSets(next, (set) => {
-      const before = set.home === state.own.home ? state.own : state.foreign;
-      const meant = set.home === state.own.home ? believed.own : believed.foreign;
+      const before = set.home === state.local.home ? state.local : state.partner;
+      const meant = set.home === state.local.home ? believed.local : believed.partner;
       if (meant === before) return set;
       return {
         ...set,
@@ -63,16 +63,16 @@ function provenBy(
   };
 }
 
-const holdingsSeen = ({ own, foreign }: ServerState) =>
-  [own, foreign].flatMap(({ home, seen }) => (seen === null ? [] : [{ home, epoch: seen.record.epoch }]));
+const holdingsSeen = ({ local, partner }: ServerState) =>
+  [local, partner].flatMap(({ home, seen }) => (seen === null ? [] : [{ home, epoch: seen.record.epoch }]));
 
 export const claimVariants: readonly Variant[] = [
   {
     name: 'SilenceOfTheOtherCounts',
     rule: 'R3',
     clause: 'silence is that of one disk set: its own Lease unchanged, and no acknowledgement for it',
-    wrap: believing((set, { own, foreign }) => {
-      const { unchangedSince, acknowledgedAt } = set.home === own.home ? foreign : own;
+    wrap: believing((set, { local, partner }) => {
+      const { unchangedSince, acknowledgedAt } = set.home === local.home ? partner : local;
       return { unchangedSince, acknowledgedAt };
     }),
   },
@@ -118,7 +118,7 @@ export const claimVariants: readonly Variant[] = [
       const { state: next, effects } = real(state, input, now);
       return {
         state: withSets(next, (set) => {
-          const before = set.home === state.own.home ? state.own : state.foreign;
+          const before = set.home === state.local.home ? state.local : state.partner;
           return before.seen === null && set.seen !== null ? { ...set, unchangedSince: LONG_AGO } : set;
         }),
         effects,
@@ -173,7 +173,7 @@ export const claimVariants: readonly Variant[] = [
       const deaths = state.deaths.map((death) => {
         let { incarnation } = death;
         const holdings: Holding[] = [];
-        for (const { home, seen } of [state.own, state.foreign]) {
+        for (const { home, seen } of [state.local, state.partner]) {
           const holder = seen?.record.holder ?? null;
           if (
             holder === null ||
@@ -233,7 +233,7 @@ export const claimVariants: readonly Variant[] = [
         state: next,
         effects: effects.map((effect) => {
           if (effect.kind !== 'writeLease') return effect;
-          const set = effect.home === next.own.home ? next.own : next.foreign;
+          const set = effect.home === next.local.home ? next.local : next.partner;
           return set.role.name === 'claiming' && effect.ownership.epoch > 1
             ? { ...effect, ownership: { ...effect.ownership, epoch: effect.ownership.epoch - 1 } }
             : effect;

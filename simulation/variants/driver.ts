@@ -38,9 +38,9 @@ export const driverVariants: readonly Variant[] = [
     name: 'OpenFailedTakenAsClosed',
     rule: 'R2',
     clause: 'an opening that has failed is not closed: another thread may be inside a system call',
-    wrap: hearing((input, { own, foreign }) => {
+    wrap: hearing((input, { local, partner }) => {
       if (input.kind !== 'diskSetOpenFailed') return input;
-      const { role } = input.home === own.home ? own : foreign;
+      const { role } = input.home === local.home ? local : partner;
       return role.name === 'fencing' ? { kind: 'diskSetClosed', home: input.home } : input;
     }),
   },

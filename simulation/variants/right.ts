@@ -1,7 +1,7 @@
 /** R1 with one clause left out: what gives a right to serve, and what must not. */
-import type { DiskSetState, Holder } from '../../pair/disk-set.ts';
+import type { DiskSetState, Holder } from '../../pair/disk-set/state.ts';
 import type { Incarnation } from '../../pair/incarnation.ts';
-import type { ServerState } from '../../pair/server.ts';
+import type { ServerState } from '../../pair/server/state.ts';
 import type { Effect, Holding, Input } from '../../pair/types.ts';
 import {
   answering,
@@ -22,7 +22,7 @@ interface Remembering extends Holder {
 /** Keeps in mind whose acknowledgements counted last. */
 function noteDropped(before: ServerState, after: ServerState): ServerState {
   return withHolders(after, (role, set) => {
-    const old = (before.own.home === set.home ? before.own : before.foreign).role;
+    const old = (before.local.home === set.home ? before.local : before.partner).role;
     const dropped =
       old.name === 'holder' && old.accepts !== null && role.accepts === null ? old.accepts : null;
     return dropped === null ? role : ({ ...role, dropped } as Remembering);
@@ -43,7 +43,7 @@ function acceptingTheDropped(still: (role: Holder) => boolean): Wrap {
     }
     const { state: next, effects } = real(told, input, now);
     const forgotten = withHolders(next, (role, set) => {
-      const old = (state.own.home === set.home ? state.own : state.foreign).role;
+      const old = (state.local.home === set.home ? state.local : state.partner).role;
       return told !== state && old.name === 'holder' && old.accepts === null && role.write === old.write
         ? { ...role, accepts: null }
         : role;
@@ -64,7 +64,7 @@ function unknownWrite(
   return (real) => (state, input, now) => {
     let heard = input;
     if (input.kind === 'leaseWritten' && input.outcome.kind === 'unknown') {
-      const set = input.home === state.own.home ? state.own : state.foreign;
+      const set = input.home === state.local.home ? state.local : state.partner;
       const { lastWrite } = set as Writing;
       if (roles.includes(set.role.name) && lastWrite?.token === input.token)
         heard = { ...input, outcome: told(set, lastWrite) };
@@ -94,7 +94,7 @@ export function acknowledging(
     if (input.kind !== 'message' || input.message.kind !== 'heartbeat') return { state, effects };
     const { from, message } = input;
     const given = message.holdings.filter((holding) => {
-      const set = holding.home === before.own.home ? before.own : before.foreign;
+      const set = holding.home === before.local.home ? before.local : before.partner;
       return also(set, from, holding, before);
     });
     const homes = given.map(({ home }) => home);
@@ -137,11 +137,11 @@ export const rightVariants: readonly Variant[] = [
     name: 'AcceptAnyAcknowledgement',
     rule: 'R1',
     clause: 'only the acknowledgements of the incarnation that the Lease names count',
-    wrap: hearing((input, { own, foreign }) => {
+    wrap: hearing((input, { local, partner }) => {
       if (!isAcknowledgement(input)) return input;
       let { from } = input;
       const holdings: Holding[] = [];
-      for (const { home, role } of [own, foreign]) {
+      for (const { home, role } of [local, partner]) {
         if (role.name !== 'holder' || role.accepts === null) continue;
         from = role.accepts;
         holdings.push({ home, epoch: role.epoch });

@@ -5,10 +5,11 @@
  * A variant wraps the real `step` (what the machine is told, what it remembers, what comes out) or the ports of the real
  * driver. So it breaks exactly one clause of the code that runs in production, and cannot drift away from it.
  */
-import type { DiskSetState, Holder } from '../../pair/disk-set.ts';
+import type { DiskSetState, Holder } from '../../pair/disk-set/state.ts';
 import type { DriverPorts } from '../../pair/driver.ts';
 import type { ServerName } from '../../pair/incarnation.ts';
-import type { ServerState, step } from '../../pair/server.ts';
+import type { ServerState } from '../../pair/server/state.ts';
+import type { step } from '../../pair/server.ts';
 import type { Effect, Input, PairTiming } from '../../pair/types.ts';
 
 export type Step = typeof step;
@@ -82,9 +83,9 @@ type Sets = (diskSet: DiskSetState) => DiskSetState;
 
 /** The state with both disk sets changed. */
 export function withSets(state: ServerState, change: Sets): ServerState {
-  const own = change(state.own);
-  const foreign = change(state.foreign);
-  return own === state.own && foreign === state.foreign ? state : { ...state, own, foreign };
+  const local = change(state.local);
+  const partner = change(state.partner);
+  return local === state.local && partner === state.partner ? state : { ...state, local, partner };
 }
 
 /** The state with every disk set changed that this process holds. */

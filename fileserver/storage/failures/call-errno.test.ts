@@ -208,7 +208,7 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
   });
   afterAll(async () => {
     client.close();
-    await thread.close('own', 'fence');
+    await thread.close('local', 'fence');
     await thread.stop();
     disk.unmount();
   });
@@ -249,7 +249,7 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
       expect(expected(call, name), `${call} ${name}: ${told}`).toContain(told);
       if (told.startsWith('fault')) {
         client.close();
-        await thread.close('own', 'fence');
+        await thread.close('local', 'fence');
         await open();
       }
       // Whatever was refused for a moment (the journal had no room) is possible again.
@@ -269,7 +269,7 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
       if (outcomeOf(call, ERRNOS[name]).kind === 'fault') {
         expect((await fault).reason, name).toBe('IoError');
         client.close();
-        await thread.close('own', 'fence');
+        await thread.close('local', 'fence');
         await open();
       }
       expect(await statusOf(client.call('CREATE', { where: where(), how })), name).toBe('NFS3_OK');
@@ -278,7 +278,7 @@ describe.skipIf(ext4.missing !== null)('a system call that fails once', () => {
 
   test('the ownership record cannot be written: the volume is not opened, and no half of it is served', async () => {
     client.close();
-    await thread.close('own', 'quiesce');
+    await thread.close('local', 'quiesce');
     for (const name of Object.keys(ERRNOS) as ErrnoName[]) {
       if (name === 'EINTR') continue;
       faults.arm('write of the ownership record', ERRNOS[name]);
