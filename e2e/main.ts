@@ -113,7 +113,7 @@ async function isShared(): Promise<boolean> {
 async function bringDown(target: Cluster): Promise<void> {
   const programs = await drivingPrograms(cache);
   await clusterDown(target, programs);
-  // Owned by the servers' users: removed as a whole, by whoever made it (root, as dockerd needs it).
+  // Owned by the servers' users: removed as a whole, by the user that made it (root, as dockerd needs it).
   for (const directory of [target.sharedDirectory, target.disksDirectory])
     rmSync(directory, { recursive: true, force: true });
 }
@@ -230,7 +230,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   },
   'cluster-up': async () => {
     await engineUp(cache);
-    // Before it is made: whoever is interrupted in the middle knows what to remove.
+    // Before it is made: an interrupted run knows what to remove.
     if (!(await clusterExists(cluster, await drivingPrograms(cache)))) {
       mkdirSync(dirname(madeForTests), { recursive: true });
       writeFileSync(madeForTests, '');

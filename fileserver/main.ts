@@ -92,7 +92,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   const text = readFileSync(file, 'utf8');
   const config = parseConfig(text, file);
   const environment = readEnvironment(env);
-  // Before the pool and other threads are started, which inherit it: a server that is not in a container has all of them, and
+  // Before the pool and other threads are started, which inherit it. A server that is not in a container has all of them, and
   // none of its calls is to have what a file system reserves for root, or to pass a quota.
   dropCapability(CAP_SYS_RESOURCE);
   // Before the pool is started, which is when libuv reads it.
@@ -182,8 +182,8 @@ function openWorld(config: Config, environment: Environment, log: Log): World {
 }
 
 /**
- * For whoever sees this process end and wants to prove it: the first line of the container's termination log is the
- * incarnation. Written before anything is claimed, so no run can own something without having left its name.
+ * For the proof that this process has ended: the first line of the container's termination log is the incarnation. Written before
+ * anything is claimed, so no run can own something without having left its name.
  */
 function leaveName(me: Incarnation, path: string | undefined, log: Log): void {
   if (path === undefined) return;

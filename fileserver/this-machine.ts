@@ -9,7 +9,7 @@ const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 /** By the firmware or the hypervisor; Kubernetes' systemUUID. Not every machine has one (SMBIOS 7.2.1, System UUID). */
 const MACHINE_ID_FILE = '/sys/class/dmi/id/product_uuid';
 
-/** Hashes, as the names are seen by whoever reads a Lease. Throws where the kernel has no boot ID. */
+/** Hashes, as every reader of a Lease sees the names. Throws where the kernel has no boot ID. */
 export function thisMachine(bootFile = BOOT_ID_FILE, machineFile = MACHINE_ID_FILE): RunsOn {
   const machine = uuidIn(machineFile);
   return { boot: shortened(readFileSync(bootFile, 'utf8').trim()), machine: machine && shortened(machine) };

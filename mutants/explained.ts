@@ -259,7 +259,7 @@ export const EXPLAINED: readonly Explained[] = [
     line: 'if (type < RecordType.intent || type > RecordType.copiedReply) continue;',
     code: 'type < RecordType.intent || type > RecordType.copiedReply',
     becomes: 'false',
-    why: 'It spares the sum of what is no record; whether it is one is asked again.',
+    why: 'It spares the sum of bytes that are not a record; whether they are one is asked again.',
   },
   {
     file: 'fileserver/storage/journal/journal-records.ts',

@@ -1,6 +1,7 @@
 /**
- * Unit tests against many mutants in one process (switched.ts, switching-runner.ts), which spares starting one for each. What a test starts, threads and processes, has no mutant there; so who is not noticed here has to meet the area's other
- * tests, in a copy that has him alone (test-runner.ts).
+ * Unit tests against many mutants in one process (switched.ts, switching-runner.ts), which spares starting one for each. What a
+ * test starts, threads and processes, has no mutant there; so a mutant that is not found here has to meet the area's other tests,
+ * in a copy that has it alone (test-runner.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +27,7 @@ const CONFIG = `export default { test: {
 `;
 
 /**
- * Calls back with each that a test notices. The copy is as it was afterwards.
+ * Calls back with each that a test finds. The copy is as it was afterwards.
  *
  * @param copy a checkout of its own
  * @param mutants all of some files, with each file's text

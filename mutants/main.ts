@@ -63,7 +63,7 @@ function git(...args: string[]): string[] {
 
 const texts = new Map<string, string>();
 
-/** As it was at first: whoever works on the tests meanwhile may change it. */
+/** As it was at first: work on the tests may change it meanwhile. */
 function textOf(file: string): string {
   const text = texts.get(file) ?? readFileSync(join(ROOT, file), 'utf8');
   texts.set(file, text);

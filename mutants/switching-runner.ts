@@ -4,8 +4,8 @@
  *
  *   begun NUMBER | passed NUMBER NAME | killed NUMBER | restart NUMBER | broken NAME (it fails without a mutant) | done
  *
- * A mutant may leave something behind that makes later ones fail. So each that fails is followed by the test without a mutant;
- * when that fails too, it counts only if it was the first of its process. Otherwise the process ends, and is begun again with it.
+ * A mutant may leave something behind that makes later ones fail. So after each that fails the test runs without a mutant; when
+ * that fails too, it counts only if it was the first of its process. Otherwise the process ends, and is begun again with it.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { TestRunner } from 'vitest';

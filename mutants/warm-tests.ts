@@ -12,7 +12,7 @@ export interface RunResult {
   readonly passed: boolean;
 }
 
-/** Of a test file; those for root are skipped by others. */
+/** Of a test file; other users skip those for root. */
 const ENDED_WELL: ReadonlySet<string> = new Set(['passed', 'skipped']);
 
 const vitest = await createVitest('test', { watch: false, bail: 1, reporters: [{}], maxWorkers: 1 });

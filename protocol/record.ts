@@ -6,9 +6,9 @@
 //   chunk from the socket:   [hdr|message][hdr|message][hdr|mess
 //   records:                      view         view       `-- carried over, completed from the next chunk
 //
-// A record that lies whole and in one fragment within a chunk is handed out as a view of the chunk. Anything
-// else (cut by the chunk's end, or in several fragments) is collected in a buffer of the parser's own, which
-// grows with the bytes that have really arrived, never with the length that the peer claims.
+// A record that lies whole and in one fragment within a chunk is handed out as a view of the chunk. Anything else (cut by the
+// chunk's end, or in several fragments) is collected in a buffer of the parser's own. It grows with the bytes that have really
+// arrived, never with the length that the peer claims.
 
 import type { XdrWriter } from './xdr.ts';
 import { XdrError, XdrReader, xdrFault } from './xdr.ts';
@@ -25,8 +25,7 @@ const CARRY_GROWTH = 17;
 const LONG_RECORD_SIZE = 64 * 1024;
 
 /**
- * Memory for long records, lent to a parser while a record is put together in it: so that whoever passes records on can
- * pass on the memory.
+ * Memory for long records, lent to a parser while a record is put together in it, so that it can be passed on with the record.
  */
 export interface LongRecordMemory {
   /** Holds a record of recordSizeMax bytes. null: there is none at the moment. */
@@ -95,7 +94,7 @@ export class RecordParser {
    * Takes the next bytes of the stream: the first `size` of `chunk`, so that a receive buffer can be one object for
    * the life of the connection. All messages of the previous chunk must have been taken by then.
    *
-   * Records are plain Uint8Arrays whatever the chunk is: whoever keeps a part of one copies it with slice(), and the
+   * Records are plain Uint8Arrays whatever the chunk is: a caller that keeps a part of one copies it with slice(), and the
    * slice() of Node's Buffer is no copy.
    */
   push(chunk: Uint8Array, size: number = chunk.length): void {
@@ -128,8 +127,8 @@ export class RecordParser {
   }
 
   /**
-   * Where the next bytes of the stream belong, in the middle of a long record: whoever receives them there says so with
-   * received(), and nobody has to copy them. null: anywhere, and push() takes them. After next() has returned false.
+   * Where the next bytes of the stream belong, in the middle of a long record: a caller that receives them there says so with
+   * received(), and nothing is copied. null: anywhere, and push() takes them. After next() has returned false.
    */
   room(): Uint8Array | null {
     if (this.#lent === null || this.#fragmentLeft <= 0 || this.#chunkPosition !== this.#chunkEnd) return null;

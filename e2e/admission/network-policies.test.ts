@@ -38,7 +38,7 @@ const places: readonly Place[] = [
     labels: { ...serverOf('filer-b'), 'filerpair.dev/pair': 'other' },
   },
   { namespace: 'monitoring', name: 'prometheus', labels: {} },
-  // Whoever may make pods elsewhere chooses their labels.
+  // A user who may make pods elsewhere chooses their labels.
   { namespace: 'elsewhere', name: 'disguised', labels: serverOf('filer-b') },
 ];
 const PORTS = { primary: 2049, secondary: 2050, interconnect: 7420, metrics: 9090 } as const;

@@ -1,5 +1,5 @@
-// What the operator's own account is worth to whoever steals its token: Secrets and pods of FilerPairs, as the operator
-// makes them, in the namespaces that it looks after.
+// What the operator's own account is worth to a thief of its token: Secrets and pods of FilerPairs, as the operator makes them,
+// in the namespaces that it looks after.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { requests } from '../../crds/testing/requests-for-grants.ts';
 import { isNotFound } from '../../kubernetes/api-error.ts';

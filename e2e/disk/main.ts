@@ -1,6 +1,6 @@
-// Crashes, as many as wanted: kills the process that owns a volume; every pair of operations and so many triples of them, the
-// owner stopped at every step; and for crashes of the machine records a load on each
-// file system and replays the disk up to random points.
+// Crashes, as many as wanted. It kills the process that owns a volume. It runs every pair of operations and so many triples of
+// them, and stops the owner at every step. For crashes of the machine it records a load on each file system and replays the disk
+// up to random points.
 //
 //   node e2e/disk/main.ts [--kills 3000] [--triples 1000] [--states 500] [--seed 1] [--only ext4] [--intents flush|unwritten]
 //

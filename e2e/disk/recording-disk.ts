@@ -121,7 +121,7 @@ export class LoopMount {
   }
 }
 
-/** false: somebody still has something on it open, and it goes when he lets go. */
+/** false: another process still has something on it open, and it goes when that ends. */
 async function unmountWhenFree(path: string): Promise<boolean> {
   const until = performance.now() + UNMOUNT_MS_MAX;
   for (;;) {

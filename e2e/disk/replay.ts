@@ -1,5 +1,5 @@
-// Records what a disk is asked to do while clients work on a file server, and afterwards puts the server on that disk
-// as it may be after a crash at any moment: everything acknowledged has to be there, and nothing may be executed twice.
+// Records what a disk is asked to do while clients work on a file server. Afterwards it puts the server on that disk as it may be
+// after a crash at any moment. Everything acknowledged has to be there, and nothing may be executed twice.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -51,7 +51,7 @@ export interface RecordingOptions {
   readonly seed: number;
 }
 
-/** Records a load; the file system is unmounted afterwards, the disk must be discarded by the caller. */
+/** Records a load; the file system is unmounted afterwards, the caller has to discard the disk. */
 export async function record(type: FileSystemType, options: RecordingOptions): Promise<Recording> {
   const disk = await RecordingDisk.make(type, { record: true });
   const mounted = disk.mount(options.mountOptions);

@@ -69,7 +69,7 @@ scenario(
     await step(`${PARTNER} serves the disk set of ${SERVER}`, () =>
       pair.servedBy(SERVER, PARTNER, WRITER_FINISHED_MS_MAX),
     );
-    await step(`${WRITES} more writes are acknowledged by the API server`, () => writeMuch(pair));
+    await step(`${WRITES} more writes that the API server acknowledges`, () => writeMuch(pair));
     await step('the writer is served', () => writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
     await writer.mark('failover');
     await step('etcd is restored', () => restoreEtcd(pair));

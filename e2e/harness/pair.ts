@@ -180,8 +180,8 @@ export class Pair {
   }
 
   /**
-   * One watch instead of many looks: a kubectl a look takes a processor, at the very moment when servers fail over
-   * on this machine.
+   * One watch instead of many reads: a kubectl for each read takes a processor, at the very moment when servers fail over on this
+   * machine.
    */
   #follow(): void {
     this.#watch = this.kubectl.watch<FilerPairThing>('filerpairs', ({ type, object }) => {

@@ -1,7 +1,7 @@
 // Boots the Linux guest and runs a script in it.
 //
-// The script comes in on a second disk; its output goes out over a serial line, line by line, so that a test can
-// do something to the servers at a moment of the script's choosing, and the last line carries the exit code.
+// The script comes in on a second disk. Its output goes out over a serial line, line by line, so that a test can do something to
+// the servers at a moment of the script's choosing. The last line carries the exit code.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {

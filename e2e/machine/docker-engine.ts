@@ -85,8 +85,8 @@ async function startEngine(cache: Cache): Promise<void> {
           '--default-runtime',
           'without-sys-resource',
         ];
-    // A session of its own: it outlives this process and is stopped by engineDown. Nor may its containers inherit that
-    // this process was told to be nice: what is measured in them later would be measured against everything else.
+    // A session of its own: it outlives this process, and engineDown stops it. Nor may its containers inherit that this process
+    // was told to be nice: what is measured in them later would be measured against everything else.
     const child = spawn('nice', ['-n', `${-getPriority()}`, 'dockerd', ...flags], {
       detached: true,
       stdio: ['ignore', log, log],

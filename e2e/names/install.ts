@@ -1,7 +1,6 @@
-// A real DNS server outside the cluster's own DNS, and the real external-dns, in the test cluster: BIND on the network of
-// the control plane's node, where pods and machines outside the cluster reach it alike, with one zone that whoever has
-// the key may change (RFC 2136); external-dns with that key; and the cluster's DNS asking BIND for the zone, as a company's
-// cluster asks the company's DNS.
+// A real DNS server outside the cluster's own DNS, and the real external-dns, in the test cluster: BIND on the network of the
+// control plane's node, where pods and machines outside the cluster reach it alike. It has one zone, which changes by a key (RFC
+// 2136), and external-dns has that key. The cluster's DNS asks BIND for the zone, as a company's cluster asks the company's DNS.
 import { createHash } from 'node:crypto';
 import type { TestEnvironment } from '../environment.ts';
 import { Kubectl, type Thing } from '../harness/kubectl.ts';

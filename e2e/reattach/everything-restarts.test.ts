@@ -1,7 +1,7 @@
-// In the middle of a move everything that carries it out is restarted: both operators, the CSI driver with its sidecars, and
-// the kubelet of the node that the disk leaves (the other one carries the client's session). None of them remembers anything
-// that the API and the node do not show, so somebody serves in the end. Who, is left open: on a busy machine a server may
-// get no processor for longer than its lease, and then the disks turn round on their way.
+// In the middle of a move everything that carries it out is restarted: both operators, the CSI driver with its sidecars, and the
+// kubelet of the node that the disk leaves. (The other one carries the client's session.) None of them remembers anything that
+// the API and the node do not show, so somebody serves in the end. Who, is left open: on a busy machine a server may get no
+// processor for longer than its lease, and then the disks turn round on their way.
 
 import { eventually } from '../../testing/eventually.ts';
 import { killOperator } from '../harness/faults/control-plane.ts';

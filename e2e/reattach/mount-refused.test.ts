@@ -1,5 +1,5 @@
-// A file system that was damaged on its way cannot be mounted: nobody serves the disk set, the status says why and where to
-// look, and when somebody has repaired it everything goes on by itself.
+// A file system that was damaged on its way cannot be mounted: the disk set is not served, and the status says why and where to
+// look. When an administrator has repaired it everything goes on by itself.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -35,7 +35,7 @@ scenario(
       if (refusing !== undefined) allow(readEnvironment().cluster, 'refuse-attach', refusing);
     },
   },
-  'a file system that cannot be mounted is served by nobody until it is repaired, and nothing is lost',
+  'a file system that cannot be mounted is not served until it is repaired, and nothing is lost',
   async ({ pair: anyPair, writer }) => {
     const pair = anyPair as ReattachPair;
     const { cluster } = pair.environment;

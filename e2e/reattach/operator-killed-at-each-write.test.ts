@@ -1,6 +1,6 @@
-// The operator is killed between every two writes of a takeover and of a giveback whose disks move: after the first write, at the
-// next request after the second, and so on, until a request needs no more. The API server has carried the write out, and the
-// operator has not heard of it. It runs on this machine, through a proxy that counts; the cluster's own have gone.
+// The operator is killed between every two writes of a takeover and of a giveback whose disks move. It is killed after the first
+// write, at the next request after the second, and so on, until a request needs no more. The API server has carried the write
+// out, and the operator has not heard of it. It runs on this machine, through a proxy that counts; the cluster's own have gone.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';

@@ -73,7 +73,7 @@ export class OperatorProcess {
     };
   }
 
-  /** Pairs that wait for a look. */
+  /** FilerPairs queued for reconciliation. */
   async queueLength(): Promise<number> {
     return Number(/^filerpair_operator_queue_length (\d+)/m.exec(await this.#metrics())?.[1]);
   }

@@ -1,6 +1,6 @@
-// Nodes, kubelets and servers for pairs by the thousand, where only the API server is real: pods are bound to nodes that
-// exist as objects only, are said to run, and their servers write onto the Leases what servers write there. Nothing
-// is served. The cluster's own scheduler has to be gone: it would wait for disks.
+// Nodes, kubelets and servers for pairs by the thousand, where only the API server is real. Pods are bound to nodes that exist as
+// objects only, and are said to run. Their servers write onto the Leases what servers write there. Nothing is served. The
+// cluster's own scheduler has to be gone: it would wait for disks.
 
 import { microTime } from '../../fileserver/witness/lease-object.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';

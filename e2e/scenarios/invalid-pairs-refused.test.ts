@@ -1,5 +1,5 @@
-// A FilerPair that cannot work is refused by the API server itself, before the operator sees it, with a message that
-// names the field and the reason. Every example in crds/examples/invalid says in its first lines which.
+// The API server itself refuses a FilerPair that cannot work, before the operator sees it, with a message that names the field
+// and the reason. Every example in crds/examples/invalid says in its first lines which.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

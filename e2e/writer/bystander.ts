@@ -1,5 +1,5 @@
-// A look at what a client waits for that no fault concerns: what must reach a disk is measured by its history; beside it
-// stands how long attributes took, which need no disk, and how late its own clock rang: what nobody but the machine can help.
+// What a client waits for that no fault concerns. Its history measures what must reach a disk. Beside it stands how long
+// attributes took, which need no disk, and how late its own clock rang, which is the machine's doing.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FilerPairClient } from '../../client/index.ts';
 import type { nfs_fh3 } from '../../protocol/nfs3.ts';

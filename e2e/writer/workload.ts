@@ -1,10 +1,10 @@
 // What the writer does while a test breaks servers: lines that must not be lost, and operations that must not be
 // executed twice.
 //
-// Every operation is one that fails when it is executed a second time: a guarded CREATE and MKDIR find the name
-// taken (EXIST), LINK too, RENAME and REMOVE find their source gone (NOENT), a SETATTR guarded by ctime finds
-// the ctime moved (NOT_SYNC). So an answer other than NFS3_OK says that a request was executed twice, or that one
-// before it was lost. What remains on the disk afterwards is told by the history alone: see expectedAfter().
+// Every operation is one that fails when it is executed a second time. A guarded CREATE and MKDIR find the name taken (EXIST),
+// LINK too. RENAME and REMOVE find their source gone (NOENT), and a SETATTR guarded by ctime finds the ctime moved (NOT_SYNC). So
+// an answer other than NFS3_OK says that a request was executed twice, or that one before it was lost. The history alone tells
+// what remains on the disk afterwards: see expectedAfter().
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Attributes, constants, type FilerPairClient, NfsError } from '../../client/index.ts';
 import {

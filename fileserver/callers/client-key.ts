@@ -1,6 +1,6 @@
 /**
- * Who a connection's calls are of, for the duplicate request cache: what was answered to somebody's call is answered again to him
- * alone, and nobody else's call is taken for his, though it be the same to the byte.
+ * The client that a connection's calls are of, for the duplicate request cache. A reply is given again only to the client that
+ * sent the call, and no other client's call is taken for that one, even if it is the same to the byte.
  *
  *   a client that says who it is (IDENTIFY, protocol/succession.ts)   that, wherever it comes from
  *   any other: kernels' clients without our proxy                     its address; of an IPv6 address the first 64 bits

@@ -1,7 +1,7 @@
 /**
  * Which connections their clients have given up: nothing more that comes by them is executed. In memory that all data threads of
- * a disk set share, since the thread that reads the old connection may be held up while another one already serves the new one,
- * and the volume's thread may have calls of both.
+ * a disk set share. The thread that reads the old connection may be held up while another one already serves the new one, and the
+ * volume's thread may have calls of both.
  *
  * A connection has a successor when
  *
@@ -69,7 +69,7 @@ export class ConnectionOrder {
       Atomics.store(words, at + CLIENT + 1, 0);
       Atomics.store(words, at + ADDRESS, address);
       Atomics.store(words, at + NUMBER, before > number ? 0 : number);
-      // Whoever is put down later finds the other.
+      // The one that is put down later finds the other.
       for (let near = 0; near < NEAR; near++) {
         const other = ((first + near) % PLACES) * WORDS;
         if (Atomics.load(words, other + ADDRESS) === address) this.#putInOrder(at, number, other);
@@ -94,8 +94,8 @@ export class ConnectionOrder {
     const at = place * WORDS;
     Atomics.store(words, at + CLIENT, high);
     Atomics.store(words, at + CLIENT + 1, low);
-    // An atomic load (acquire) between the stores and the plain loads, which would cost six times as much if they were atomic: so of
-    // two threads that announce the same client at once, one sees the other.
+    // An atomic load (acquire) between the stores and the plain loads, which would cost six times as much if they were atomic. So
+    // of two threads that announce the same client at once, one sees the other.
     if (Atomics.load(words, at + CLIENT) !== high) return;
     for (let other = 0; other < words.length; other += WORDS) {
       if (words[other + CLIENT] !== high || Atomics.load(words, other + CLIENT) !== high) continue;

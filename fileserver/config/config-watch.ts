@@ -1,8 +1,7 @@
 /**
- * Says when the configuration file has other contents. It looks once a second instead of waiting for the kernel's
- * notifications: on Kubernetes the file is a ConfigMap's, behind two symbolic links of which the kubelet exchanges
- * one, and a watch on the file would go on watching the old one. A file that is missing for a moment, as while
- * somebody writes it anew, is no news.
+ * Says when the configuration file has other contents. It looks once a second instead of waiting for the kernel's notifications.
+ * On Kubernetes the file is a ConfigMap's, behind two symbolic links of which the kubelet exchanges one. A watch on the file
+ * would go on watching the old one. A file that is missing for a moment, as while somebody writes it anew, is no news.
  */
 
 import { readFile, stat } from 'node:fs/promises';

@@ -99,7 +99,7 @@ it.each([
   expect(message).not.toContain('\n');
 });
 
-it('refuses what is no JSON', () => {
+it('refuses text that is not JSON', () => {
   expect(() => parseConfig('{', 'server.json')).toThrow(/^server\.json is not JSON: /);
   expect(() => parseConfig('[]', 'server.json')).toThrow(ConfigError);
 });

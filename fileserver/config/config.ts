@@ -1,8 +1,8 @@
 /**
  * The configuration file of server and sentinel: its schema, its defaults, and errors as sentences.
  *
- * One file serves both processes of a server. On Kubernetes it comes from a ConfigMap and is the same for every pod
- * of that server; what differs from run to run (the pod's UID) is added by main.ts.
+ * One file serves both processes of a server. On Kubernetes it comes from a ConfigMap and is the same for every pod of that
+ * server; main.ts adds what differs from run to run (the pod's UID).
  */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
@@ -155,8 +155,8 @@ const schema = z
      */
     attachPatienceMs: z.int().min(0).max(86_400_000).default(60_000),
     /**
-     * Whose word counts on the supplementary groups of a user: his client's (AUTH_SYS carries 16 at most), or that of
-     * the name services of the machine or container that this server runs in.
+     * Whose word counts on the supplementary groups of a user: that of the client (AUTH_SYS carries 16 at most), or that of the
+     * name services of the machine or container that this server runs in.
      */
     groups: z.enum(['Client', 'Server']).default('Client'),
     /** Ms that a planned stop may take before the process ends anyway; less than the pod's grace period. */

@@ -67,7 +67,7 @@ const maintenanceBody = z.discriminatedUnion('on', [
   z.strictObject({ on: z.literal(false) }),
 ]);
 
-/** Listens on a Unix socket for whoever may open it (its owner). Removes one that an earlier run left behind. */
+/** Listens on a Unix socket that only its owner may open. Removes one that an earlier run left behind. */
 export async function listenOnSocket(path: string, surface: ControlSurface): Promise<Server> {
   rmSync(path, { force: true });
   const server = createServer((request, response) => inBackground(serve(request, response, surface, true)));

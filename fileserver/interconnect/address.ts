@@ -1,7 +1,7 @@
 /**
- * Resolves the partner's name, and remembers the last answer: nothing ever moves an address (docs/design.md), so an
- * old answer is better than waiting for a name server that is down at the very moment when messages matter. One question
- * at a time: each takes a thread of the pool until the name server answers or the resolver gives up.
+ * Resolves the partner's name, and remembers the last answer. Nothing ever moves an address (docs/design.md), so an old answer is
+ * better than waiting for a name server that is down at the very moment when messages matter. One question at a time: each takes
+ * a thread of the pool until the name server answers or the resolver gives up.
  */
 import { lookup as resolve } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';

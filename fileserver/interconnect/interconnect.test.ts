@@ -141,7 +141,7 @@ it('connects two servers once each, although both dial, and carries messages in 
   a.interconnect.send(incarnationOf('filer-b', 'machine', '0'), { kind: 'leaseChanged', home: 'filer-a' });
 });
 
-it('notices a path that swallows everything by silence, and connects again soon after it is healed', async () => {
+it('detects a path that swallows everything by silence, and connects again soon after it is healed', async () => {
   const { a, b, silence } = await pairThroughRelay();
   silence(true);
   await assertEventually(() => expect(a.seen).toEqual([`+${b.me}`, `-${b.me}`]));

@@ -1,6 +1,6 @@
 /**
- * What may be said over an authenticated connection, and the check that it was that. Whoever knows the secret is
- * trusted to be the partner, not to be free of bugs or of the same version: what cannot be understood is ignored.
+ * What may be said over an authenticated connection, and the check that it was that. A peer that knows the secret is trusted to
+ * be the partner, not to be free of bugs or of the same version: what cannot be understood is ignored.
  */
 import { z } from 'zod';
 import { type Incarnation, parseIncarnation } from '../../pair/incarnation.ts';

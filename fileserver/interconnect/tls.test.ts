@@ -121,7 +121,7 @@ it('connects two servers that show each other certificates of one authority', as
 /** Who comes as filer-b and is not; what filer-a says of it. */
 const strangers: [who: string, credentials: () => Promise<object>, sentence: RegExp][] = [
   [
-    'somebody with a certificate of his own authority',
+    'a peer with a certificate of its own authority',
     async () => {
       const by = await makeAuthority('home', Date.now(), DAY);
       return { tls: [await certified('filer-b', { by, trusts: [authority] })] };

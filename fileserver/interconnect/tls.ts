@@ -1,8 +1,8 @@
 /**
- * TLS 1.3 on a connection of the interconnect, in both directions the same: each side shows a certificate, and it must
- * come from an authority that the other side trusts and carry the partner's name. What follows inside is the handshake
- * of protocol/interconnect.ts, with a secret that only the two ends of this very TLS session can know (its exporter, RFC
- * 8446 §7.5), so identity and versions are bound to the session.
+ * TLS 1.3 on a connection of the interconnect, in both directions the same: each side shows a certificate, and it must come from
+ * an authority that the other side trusts and carry the partner's name. What follows inside is the handshake of
+ * protocol/interconnect.ts. Its secret is one that only the two ends of this very TLS session can know (its exporter, RFC 8446
+ * §7.5), so identity and versions are bound to the session.
  *
  * Sessions are never resumed: a resumed one would not show its certificate again.
  */
@@ -131,8 +131,8 @@ const labelOf = (authority: string): string =>
 
 /**
  * Whether a connection that was made with other credentials may go on under these. Of what may lie between the partner's
- * certificate and an authority only what this server's own certificate has above it is known; without it the connection
- * ends and is made anew, which the whole check of TLS decides.
+ * certificate and an authority only what this server's own certificate has above it is known. Without it the connection ends and
+ * is made anew, and the whole check of TLS decides.
  */
 export function stillTrusted(shown: X509Certificate, { tls }: Credentials): boolean {
   return tls.some(({ certificate, authorities }) => {

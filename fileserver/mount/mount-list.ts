@@ -58,7 +58,7 @@ export class MountReplica implements Mounts {
 /** Oldest entries go first. */
 export const ENTRIES_MAX = 1024;
 
-/** The list of a disk set. Each change is told: whoever changes the volume writes it down (mount-file.ts). */
+/** The list of a disk set. Each change is told: the thread that changes the volume writes it down (mount-file.ts). */
 export class MountList implements Mounts {
   #entries: readonly MountEntry[];
   readonly #changed: (entries: readonly MountEntry[]) => void;

@@ -213,7 +213,7 @@ it('told to stop, ends in bounded time if the partner cannot be reached', async 
   expect((await once(sentinel.child, 'exit'))[0]).toBe(0);
 });
 
-it('refuses whoever is no incarnation of its server, answers a wrong token, or talks nonsense', async () => {
+it('refuses a process that is no incarnation of its server, answers a wrong token, or talks nonsense', async () => {
   const sentinel = startSentinel(await startPartner());
   await sentinel.said('listens on');
   const other = startServer('filer-b');

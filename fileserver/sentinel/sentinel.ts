@@ -88,7 +88,7 @@ export class Sentinel {
     removeStaleSocket(path);
     this.#listener.listen(path);
     await once(this.#listener, 'listening');
-    // Whoever can register a process can have its server declared dead.
+    // A process that can register another one can have its server declared dead.
     chmodSync(path, 0o600);
     this.#dialer.start();
     log.info(`Sentinel of ${server} listens on ${path}.`);

@@ -1,5 +1,5 @@
-# Runs in the guest: a C project with a configure script is unpacked, configured and made in the mount; what comes out must
-# be what comes out on the guest's own file system, at the same path. SOURCE: its archive.
+# Runs in the guest: a C project with a configure script is unpacked, configured and made in the mount. What comes out must be
+# what comes out on the guest's own file system, at the same path. SOURCE: its archive.
 mkdir -p /build
 build() { # directory that is to be seen as /build
   local began=$SECONDS

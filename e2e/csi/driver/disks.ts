@@ -1,6 +1,5 @@
-// The disks of the test driver: image files in one directory that all nodes see, as a storage array is seen by all, and
-// beside each the name of the one node that it is attached to. Attaching is taking that name with link(2): of two nodes
-// exactly one wins, whoever asks.
+// The disks of the test driver: image files in one directory that all nodes see, as all see a storage array. Beside each is the
+// name of the one node that it is attached to. Attaching is taking that name with link(2): of two nodes exactly one wins.
 import {
   closeSync,
   constants,

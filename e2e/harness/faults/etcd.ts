@@ -29,9 +29,9 @@ export async function backUpEtcd(pair: Pair): Promise<void> {
 }
 
 /**
- * As Kubernetes' documentation has it: the API server ends, then etcd; the directory is exchanged; both start, and so do the
+ * As Kubernetes' documentation has it: the API server ends, then etcd, the directory is exchanged, and both start. So do the
  * other parts of Kubernetes, which would wait for versions that are long to come: kube-proxy would not hear of a new Service.
- * Whoever else runs in the cluster is told nothing.
+ * Nothing else in the cluster is told.
  */
 export async function restoreEtcd(pair: Pair): Promise<void> {
   const programs = ['kube-apiserver', 'kube-controller', 'kube-scheduler', 'etcd'];

@@ -50,9 +50,9 @@ export async function killServerProcess(pair: Pair, server: Server): Promise<voi
 }
 
 /**
- * As a container that has used up its memory ends: the kernel's out-of-memory killer. The limit of the server's cgroup
- * is set just above what it uses, and another process in there takes the rest; the killer is told whom to choose, as
- * it would choose by itself if it had been the server that grew.
+ * As a container that has used up its memory ends: the kernel's out-of-memory killer. The limit of the server's cgroup is set
+ * just above what it uses, and another process in there takes the rest. The killer is told which process to choose, as it would
+ * choose by itself if the server had grown.
  */
 export async function exhaustMemory(pair: Pair, server: Server): Promise<void> {
   const { node, pid } = await findProcess(pair, server, 'server');

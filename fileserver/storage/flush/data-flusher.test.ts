@@ -16,7 +16,7 @@ vi.mock('node:perf_hooks', () => ({ performance: { now: () => performance.now() 
 
 let asked: { readonly call: 'fsync' | 'fdatasync'; readonly fd: number; readonly ends: Ends }[];
 let told: string[];
-/** What a look at the ownership record says. */
+/** What the ownership record says. */
 let isOurs: boolean;
 /** What the volume was given up for. */
 let failed: string[];

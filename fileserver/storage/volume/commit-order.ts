@@ -2,10 +2,10 @@
  * What a file system's own commit carries to the disk, and in which order: decides how many flushes a group of operations
  * needs (operation-log.ts). Pure; docs/fileserver.md gives the argument for each file system.
  *
- * With one flush, intents are *written* (the device has them, perhaps in a volatile cache) before the operations are
- * executed. That is enough where a metadata change becomes durable only by a commit that flushes the device's cache
- * before its commit record (REQ_PREFLUSH): the flush comes after the operation, so after the intents were written, and
- * makes them durable first. Whoever commits: our fsync, somebody else's, or the file system's own timer.
+ * With one flush, intents are *written* (the device has them, perhaps in a volatile cache) before the operations are executed.
+ * That is enough where a metadata change becomes durable only by a commit that flushes the device's cache before its commit
+ * record (REQ_PREFLUSH). The flush comes after the operation, so after the intents were written, and makes them durable first.
+ * Whatever commits: our fsync, that of another process, or the file system's own timer.
  */
 import type { Mount } from '../../system/mounts.ts';
 
@@ -13,8 +13,8 @@ type Options = Omit<Mount, 'root'>;
 
 export interface CommitOrder {
   /**
-   * A new entry is durable with its directory: changes of metadata become durable in the order in which they were
-   * made, and an fsync of a directory makes all of them durable up to its own last one.
+   * A new entry is durable with its directory. Changes of metadata become durable in the order in which they were made, and an
+   * fsync of a directory makes all of them durable up to its own last one.
    */
   readonly orderedMetadata: boolean;
   /** writeOut: intents are written, and durable no later than what they announce. flush: they need a flush first. */

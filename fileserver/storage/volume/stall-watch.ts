@@ -1,6 +1,6 @@
 /**
- * Volumes of a disk set whose disks let calls wait: says so in the log, once when it begins and once when it is over,
- * tells the agent the same, and tells it again when a volume has been stuck for longer than it may.
+ * Detects volumes of a disk set whose disk has stopped answering. A stall is logged once when it starts and once when it ends.
+ * The agent is notified at both moments, and again when a volume has been stuck for longer than it may.
  */
 
 /** A call that waits longer than this is worth a word. ms */

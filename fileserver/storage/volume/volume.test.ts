@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 test.skipIf(!identityCanChange)(
-  'a volume opens as the server itself, whoever is served on the same thread meanwhile',
+  'a volume opens as the server itself, whichever user is served on the same thread meanwhile',
   async () => {
     const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
     const opening = openVolume({ name: 'data', path: root }, owner, OPEN, () => {});
