@@ -158,7 +158,7 @@ export class ClientClosed extends FilerPairError {
   }
 }
 
-/** True of an error with one of these codes, whoever made it. */
+/** True of an error with one of these codes, wherever it comes from. */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return codes.includes((error as { readonly code?: string } | null)?.code ?? '');
 }

@@ -166,7 +166,7 @@ export class WriteStream extends Writable {
   override _destroy(error: Error | null, done: Done): void {
     const closed = this.#handle?.close() ?? Promise.resolve();
     if (error !== null) {
-      // Whoever destroys the stream does not wait for a disk. What was written goes on by itself.
+      // Destroying the stream does not wait for a disk. What was written goes on by itself.
       closed.catch(() => {});
       done(error);
       return;

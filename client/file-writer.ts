@@ -1,9 +1,9 @@
 // Writing a file fast and surely: unstable WRITEs, several in flight, and a COMMIT.
 //
-// RFC 1813 §3.3.7 and §3.3.21: data written UNSTABLE may be lost with the server until a COMMIT confirms it, and
-// the server tells by a verifier: if COMMIT returns another verifier than a WRITE did, that WRITE's data may be
-// gone and has to be written again. So everything is kept until it is confirmed. This is what makes a failover in
-// the middle of a long copy harmless: the survivor has another verifier.
+// RFC 1813 §3.3.7 and §3.3.21: data written UNSTABLE may be lost with the server until a COMMIT confirms it, and the server tells
+// by a verifier. If COMMIT returns another verifier than a WRITE did, that WRITE's data may be gone and has to be written again.
+// So everything is kept until it is confirmed. This is what makes a failover in the middle of a long copy harmless: the survivor
+// has another verifier.
 //
 //   write()  -->  [ unsent ]  -- WRITE -->  [ sent ]  -- COMMIT, same verifier -->  on the disk
 //                      ^                        |

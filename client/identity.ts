@@ -31,7 +31,7 @@ export function processIdentity(): Identity {
 }
 
 /**
- * The credential of all calls of one client. Its stamp is random, and above the small ones that others have in common: servers
+ * The credential of all calls of one client. Its stamp is random, and above the small ones that others have in common. Servers
  * tell resent calls from new ones by XID and contents, and two clients of one machine may well come up with the same XID.
  */
 export function credentialOf(identity: Identity): opaque_auth {

@@ -245,7 +245,7 @@ describe('a failover', () => {
     })();
     await stage.waitFor('some work', async () => (made > 20 ? true : null));
     stage.freeze('filer-a');
-    await stage.waitFor('the client is served by the partner', async () =>
+    await stage.waitFor('the partner serves the client', async () =>
       client.port === 'secondary' ? true : null,
     );
     over = true;

@@ -47,7 +47,7 @@ export function namesBelow(parents: readonly Name[], names: readonly Name[]): Na
   return parents.every(same) ? names.slice(parents.length) : null;
 }
 
-/** As text; what is no UTF-8 is replaced. */
+/** As text; bytes that are not UTF-8 are replaced. */
 export function pathText(names: readonly Name[]): string {
   return names
     .map((name) => (typeof name === 'string' ? name : Buffer.from(name).toString('utf8')))

@@ -1,5 +1,5 @@
-// Registers, each with one writer and a reader: what a write was acknowledged for is read by another client before the
-// next write, whatever happens to the servers in between. Beside them names that can be created once and removed once.
+// Registers, each with one writer and a reader: another client reads what a write was acknowledged for before the next write,
+// whatever happens to the servers in between. Beside them names that can be created once and removed once.
 //
 // A block of a register holds the number of the round that wrote it. A reader that finds another number has been told
 // old data, or data of a write that was executed late: both are what must never happen.

@@ -233,7 +233,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
     expect(resourceNames?.toSorted()).toEqual(optional.toSorted());
   });
 
-  test('gives the operator every right that it grants to servers: nobody may grant more than he has', () => {
+  test('gives the operator every right that it grants to servers: no account may grant more than it has', () => {
     const rules = rulesOf();
     const view = World.running().view();
     const role = access(view, view.servers[0]).find(({ resource }) => resource === 'roles')!;

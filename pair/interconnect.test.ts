@@ -131,7 +131,7 @@ describe('a partner is steady', () => {
   });
 
   test('until it has not been heard for more than three heartbeats', () => {
-    // The claim names whoever is steady: here the last heartbeat is 600 ms old, there 601.
+    // The claim names a steady partner: here the last heartbeat is 600 ms old, there 601.
     const steadyAt = (now: number) => {
       const server = new OneServer().connects().beat(100).beat(300).beat(500).beat(700).beat(900);
       return server.at(now).sees('filer-a', {}).write!.ownership.acknowledger;

@@ -172,7 +172,7 @@ describe('volumes ahead of the Lease', () => {
     expect(server.write?.ownership).toMatchObject({ holder: me, epoch: 8 });
   });
 
-  test('are claimed by a forced request on the Lease, once it has been seen there, and not by another one', () => {
+  test('a forced request on the Lease claims them, once it has been seen there, and another one does not', () => {
     const server = ahead({ request: forced }).tick(20_000);
     expect(server.write).toBeUndefined();
     const { version, record } = server.set('filer-a').seen!;

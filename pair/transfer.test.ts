@@ -125,7 +125,7 @@ describe('a forced takeover', () => {
     expect(claims(subject)).toBe(0);
   });
 
-  test('on the Lease is about what it says it is about, for whoever reads it later', () => {
+  test('on the Lease is about what it says it is about, for every later reader', () => {
     const about = { holder: partner, epoch: 3, acknowledger: gone };
     const request = { ...forced(), about };
     const other = new Subject(DEFAULT_POLICY).lease({ acknowledger: successor, request }).pass(LONG);

@@ -34,7 +34,7 @@ test('a release to the partner is left to it by the home server that has seen it
   expect(mayClaim(view('filer-a', released, { asFound: true }), 1001).kind).toBe('now');
 });
 
-test('the partner of an acknowledger is never its heir', () => {
+test('the partner of an acknowledger is never its successor', () => {
   const dead = [{ incarnation: partner, epoch: null, evidence: 'exited', at: 1100 }];
   const held = { holder: stranger, acknowledger: partner };
   expect(mayClaim(view('filer-b', held, { dead }), 1e9).kind).toBe('no');

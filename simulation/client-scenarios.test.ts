@@ -9,7 +9,7 @@ describe('a client with many calls under way', () => {
   test.each<[string, Scenario]>([
     ['gives up the call that every server answers by closing, and no other', refusedCall],
     ['gives up no call for a server that ends again and again', crashLoop],
-    ['is answered by the disk set that it looks for alone, wherever names lead', strangersByName],
+    ['gets its answer from the disk set that it looks for alone, wherever names lead', strangersByName],
   ])('%s', (_, scenario) => {
     for (let seed = 1; seed <= 40; seed++) expect(scenario(seed).violations, `seed ${seed}`).toEqual([]);
   });

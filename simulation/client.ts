@@ -3,8 +3,8 @@
  * (client/attempts.ts), with a driver like client/failover-connection.ts around it. It has one call open at a time and
  * sends it again, with the same XID, over each connection that is adopted, until it is answered.
  *
- * What is between it and the servers: connections that are refused or swallowed, requests that lie in the receive buffer
- * of a stopped server and are read long after their connection was given up, answers that come late or not at all.
+ * What is between it and the servers: connections that are refused or swallowed, and answers that come late or not at all.
+ * Requests lie in the receive buffer of a stopped server and are read long after their connection was given up.
  */
 
 import {

@@ -1,7 +1,7 @@
 /**
- * The simulated witness: one Lease for each disk set, compare-and-swap on its version, watches.
- * What is nasty about the real one is here too: answers that get lost after the write was done, requests
- * that are applied long after their sender has given up, watches that lag, an API that is down.
+ * The simulated witness: one Lease for each disk set, compare-and-swap on its version, watches. What is nasty about the real one
+ * is here too: answers that get lost after the write was done, watches that lag, an API that is down. Requests are applied long
+ * after their sender has given up.
  */
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
 import {

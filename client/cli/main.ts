@@ -123,7 +123,7 @@ function commonOptions(flags: Flags): CommonOptions {
   const seconds = number('timeout', flags);
   return {
     timeoutMs: seconds === undefined ? TIMEOUT_MS : seconds === 0 ? undefined : seconds * 1000,
-    // Groups belong to the user: whoever acts as another one does not bring theirs along.
+    // Groups belong to the user: acting as another user does not bring one's own along.
     identity: { uid, gid, gids: uid === own.uid ? own.gids : [] },
     verbose: flags['verbose'] === true,
   };

@@ -32,8 +32,8 @@ export async function readConnectionTable(): Promise<ConnectionTable | null> {
 export type ConnectionEnd = 'Open' | 'Ended' | 'Absent';
 
 /**
- * Has the client ended its connection? By our end of it, which knows of a FIN that has arrived and is gone after a
- * reset, and by the client's end if that is on this machine too, which knows of a FIN that could not leave yet.
+ * Has the client ended its connection? By our end of it, which knows of a FIN that has arrived and is gone after a reset. Also by
+ * the client's end if that is on this machine, which knows of a FIN that could not leave yet.
  */
 export function endOf(table: ConnectionTable, ours: Endpoint, client: Endpoint): ConnectionEnd {
   const here = table.get(keyOf(ours, client));

@@ -1,5 +1,6 @@
-// Who the clients of a proxy are to the servers, kept for the proxy that is started in its place: the kernel, whose mounts outlive a
-// proxy, sends its unanswered calls again by that one, and the servers answer a call again only to who has sent it.
+// Who the clients of a proxy are to the servers, kept for the proxy that is started in its place. The kernel, whose mounts
+// outlive a proxy, sends its unanswered calls again by that one, and the servers answer a call again only to the client that has
+// sent it.
 //
 // In a directory that is empty after a start of the machine (/run, XDG_RUNTIME_DIR): no mount outlives that.
 import { randomBytes } from 'node:crypto';

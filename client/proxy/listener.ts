@@ -36,8 +36,8 @@ export class Listener {
   }
 
   /**
-   * Rejects with the system's error if the port cannot be had. Port 0: any free one. `backlog`: connections in the queue
-   * at most; beyond them requests are repeated by the client's kernel.
+   * Rejects with the system's error if the port cannot be had. Port 0: any free one. `backlog`: connections in the queue at most;
+   * beyond them the client's kernel repeats requests.
    */
   static async listen(
     host: string,

@@ -140,7 +140,7 @@ export class NfsProxy {
         program: NFS_PROGRAM,
         version: NFS_V3,
         attempts: this.#options.attempts,
-        // A local user gets no port through the proxy that the machine would not give him.
+        // A local user gets no port through the proxy that the machine would not give that user.
         ports: isReserved(socket.remotePort) ? this.#reservedPorts : undefined,
         mayConnect: () => this.#descriptors.hasRoomForAttempt,
         onEvent: (event) => this.#emit({ kind: 'Upstream', client, event }),

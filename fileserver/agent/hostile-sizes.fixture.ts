@@ -1,6 +1,6 @@
 /**
- * Calls that the protocol allows and no sensible client makes: names, link targets, sizes, times, ids and counts at the
- * ends of what XDR and RFC 1813 let through, with handles of real objects and the credentials of ordinary users.
+ * Calls that the protocol allows and no sensible client makes. Names, link targets, sizes, times, ids and counts are at the ends
+ * of what XDR and RFC 1813 let through, with handles of real objects and the credentials of ordinary users.
  */
 import * as nfs from '../../protocol/nfs3.ts';
 import { encodeCallHeader, type opaque_auth } from '../../protocol/rpc.ts';

@@ -1,5 +1,5 @@
 /**
- * An answer that anybody may ask for, as often as he likes, and that costs something: it is worked out for one at a time, and
+ * An answer that anybody may ask for, any number of times, and that costs something: it is worked out for one at a time, and
  * counts for a while.
  */
 export class SharedAnswer<T> {

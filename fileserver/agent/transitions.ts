@@ -154,7 +154,7 @@ function endOf(phases: readonly TransitionPhase[]): number {
   return last === undefined ? 0 : last.atMs + last.tookMs;
 }
 
-/** Microseconds are noise to whoever reads this. */
+/** Microseconds are noise to a reader of this. */
 function rounded(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }

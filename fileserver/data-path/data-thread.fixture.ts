@@ -53,7 +53,7 @@ export function openMessage(path: string, overrides: Partial<OpenMessage> = {}):
   };
 }
 
-/** A directory that is removed by the test's end. */
+/** A directory that the end of the test removes. */
 export function temporaryDirectory(parent = tmpdir()): { path: string; remove: () => void } {
   const path = mkdtempSync(join(parent, 'filerpair-'));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };

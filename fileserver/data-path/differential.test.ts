@@ -54,8 +54,8 @@ function hasFineTimes(fd: number): boolean {
 }
 
 describe.each(fileSystems)('on $name', ({ missing: missingHere, mount: mountFileSystem }) => {
-  // Without root a file is found by its names from the volume's root on, and a directory on the way that its owner may not
-  // search ends it, where the kernel goes on from a descriptor.
+  // Without root a file is found by its names from the volume's root on. A directory on the way that its owner may not search
+  // ends it, where the kernel goes on from a descriptor.
   const missing = isRoot ? missingHere : 'needs root';
   if (missing !== null) {
     test.skip(missing, () => {});

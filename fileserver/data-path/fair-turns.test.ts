@@ -65,7 +65,7 @@ const hold = async (): Promise<void> => {
   await held;
 };
 const resume = (): void => thread.post({ kind: 'resume', diskSet: 'local', id: 'one' });
-/** Everything that was sent by it before is with the volume's thread, or on its way there. */
+/** Everything that it sent before is with the volume's thread, or on its way there. */
 const sent = (client: RpcClient): Promise<unknown> =>
   client.raw(nfs.NFS_PROGRAM, nfs.NFS_V3, nfs.nfsproc3.NULL, () => {});
 const listings = (client: RpcClient, count: number): Promise<unknown>[] =>

@@ -1,6 +1,6 @@
 /**
- * Real file systems to test on: the one that holds temporary files, and, where the test runs as root and the tools
- * are there, ext4, xfs and btrfs on loop devices and an overlay (which has no file handles).
+ * Real file systems to test on: the one that holds temporary files. Where the test runs as root and the tools are there, also
+ * ext4, xfs and btrfs on loop devices and an overlay (which has no file handles).
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';

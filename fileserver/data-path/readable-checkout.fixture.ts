@@ -1,7 +1,7 @@
 /**
- * A place from which an ordinary user can run this project's programs. The checkout itself is not one where it lies below
- * a directory that only its owner may enter, as root's home directory is on many machines: such a user can execute neither
- * Node nor the sources there. Then a copy of what the data path needs is made in the system's temporary directory.
+ * A place from which an ordinary user can run this project's programs. The checkout itself is not one where it lies below a
+ * directory that only its owner may enter, as root's home directory is on many machines. Such a user can execute neither Node nor
+ * the sources there. Then a copy of what the data path needs is made in the system's temporary directory.
  */
 import { chmodSync, cpSync, linkSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -69,7 +69,7 @@ test('an ordinary user serves, and handles stay valid across restarts and rename
   const how = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o600 } };
   const made = await client.call('CREATE', { where, how }, { credential: userCredential(4711, 4711) });
   if (made.status !== nfs.NFS3_OK) throw new Error(`CREATE: ${made.status}`);
-  // Whoever asks: it all belongs to the user that the server runs as.
+  // For every client: it all belongs to the user that the server runs as.
   expect(made.obj_attributes?.uid).toBe(uid);
   const file = made.obj!;
   const data = bytes('content');

@@ -182,7 +182,7 @@ test('what can not be settled either is put aside: here, and by no owner to come
   expect(served.cache.find(operation.key)).toBe(null);
 });
 
-test('an intent that can not be settled by the next owner is put aside with a sentence, and the rest is settled', async () => {
+test('an intent that the next owner can not settle is put aside with a sentence, and the rest is settled', async () => {
   const executed = made('executed');
   const decoded = decodeIntentRecord(planOf(executed).intent());
   const torn = encodeIntentRecord({ ...decoded, key: nextKey() }).slice(0, 30);

@@ -36,8 +36,8 @@ function entryOf({ how }: Args): NewEntry {
 }
 
 /**
- * EXCLUSIVE has no attributes but a verifier, which has to be kept with the file: in its times, as every Unix server
- * does it (the client sets them afterwards). 31 bits each, so that every file system can hold them.
+ * EXCLUSIVE has no attributes but a verifier, which has to be kept with the file. It is kept in its times, as every Unix server
+ * does it (the client sets them afterwards): 31 bits each, so that every file system can hold them.
  */
 function verifierTimes(verf: Uint8Array): AttributeChanges {
   const view = new DataView(verf.buffer, verf.byteOffset, verf.byteLength);

@@ -1,6 +1,6 @@
 /**
- * A volume with its journal and its queue of changes in this thread, for tests that submit operations of their own making, stop
- * the owner at any step, and look at what the next one finds.
+ * A volume with its journal and its operation log in this thread. Tests submit operations of their own making, stop the owner at
+ * any step, and look at what the next one finds.
  */
 import { XdrReader } from '../../protocol/xdr.ts';
 import { openMessage } from '../data-path/data-thread.fixture.ts';

@@ -187,7 +187,7 @@ function check(
   const { volume, tree } = file;
   const { type } = volume.stat;
   if (type === S_IFDIR) return 'isDirectory';
-  // RFC 1813 §3.3.7: NFS3ERR_INVAL for what is no regular file, and where count and the data's length differ.
+  // RFC 1813 §3.3.7: NFS3ERR_INVAL for an object that is not a regular file, and where count and the data's length differ.
   if (type !== S_IFREG || args.count !== args.data.length) return 'invalid';
   if (tree.readOnly) return 'readOnly';
   if (typeof args.offset === 'bigint' && args.offset + BigInt(args.count) > OFFSET_MAX) return 'fileTooBig';

@@ -32,7 +32,7 @@ export function wrapEntry(memory: ArrayBufferLike, number: number, tag: number, 
 }
 
 /**
- * Works on any Uint8Array. Not set(): that takes a view, which is an object for each entry, and into shared memory it goes word by
+ * Works on any Uint8Array. Not set(): that takes a view, which is an object for each entry. Into shared memory it goes word by
  * word, as others might look on (4 KiB in 1 us here, instead of 0.05). Here nobody does: a batch is given away when it is full.
  */
 const { copy } = Buffer.prototype;

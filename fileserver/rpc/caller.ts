@@ -43,7 +43,7 @@ const NOBODY_IN_PARTICULAR: Credential = { user: null, byExport: new Map(), hasO
 const OWN_STAMP_MIN = 2 ** 16;
 /** Credentials remembered for a connection, with a key of their bytes. */
 const REMEMBERED_MAX = 64;
-/** Users of the thread, so that one user is one object whichever connection he comes by. */
+/** Users of the thread, so that one user is one object whichever connection the call came by. */
 const INTERNED_MAX = 4096;
 const interned = new Map<string, Identity>();
 

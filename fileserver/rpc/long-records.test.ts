@@ -32,7 +32,7 @@ test('every WRITE puts its own bytes in its own place, whatever came before it i
           const size = Math.min(SIZES[(i * 5) % SIZES.length]!, FILE_SIZE - at);
           const data = expected.subarray(at, at + size);
           writes.push(client.call('WRITE', { file, offset: at, count: size, stable: nfs.UNSTABLE, data }));
-          // In between: what is executed where the connection is, and what is no WRITE but travels the same way.
+          // In between: what is executed where the connection is, and calls other than WRITE that travel the same way.
           if (i % 7 === 0) writes.push(client.call('GETATTR', { object: file }));
           if (i % 9 === 0) writes.push(client.call('COMMIT', { file, offset: 0, count: 0 }));
           at += size;

@@ -1,7 +1,7 @@
 /**
- * Memory for replies: slabs that replies are written into one after the other, that are handed to sockets, and that
- * come back when the kernel has taken the bytes. So a reply costs no allocation, and READ's data is read by the
- * kernel into the place it is sent from.
+ * Memory for replies: slabs that replies are written into one after the other, that are handed to sockets, and that come back
+ * when the kernel has taken the bytes. So a reply costs no allocation, and the kernel reads READ's data into the place it is sent
+ * from.
  */
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { nextTurn } from '../system/turns.ts';

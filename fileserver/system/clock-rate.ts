@@ -1,6 +1,6 @@
 /**
- * How fast the kernel's clocks run, as whoever keeps the machine's time has set it: adjtimex(2), read only. CLOCK_BOOTTIME is
- * slewed with the wall clock, and rights to serve are measured on it.
+ * How fast the kernel's clocks run, as the machine's time service has set them: adjtimex(2), read only. CLOCK_BOOTTIME is slewed
+ * with the wall clock, and rights to serve are measured on it.
  */
 import koffi from 'koffi';
 

@@ -99,7 +99,7 @@ it('kills a process that was stopped in the midst of a loop of writes, and none 
   expect(lastWriteAt).toBeLessThan(deadline);
 });
 
-it('kills a process whose event loop is blocked by system calls, on time', async () => {
+it('kills a process whose event loop waits in system calls, on time', async () => {
   const { line, ended } = start(`
     deadMansSwitch.arm(bootMs() + 250);
     say(String(deadMansSwitch.armedFor));

@@ -63,8 +63,7 @@ export function linkCountMax(fd: number): number {
 
 /**
  * Writes everything dirty of the file system that the descriptor lies on, in libuv's pool. 0 or -EIO (the errno proper stays in
- * the thread of the pool): since
- * Linux 5.8 also an error of write-back that happened after the descriptor was opened.
+ * the thread of the pool). Since Linux 5.8 also an error of write-back that happened after the descriptor was opened.
  */
 export function syncFileSystem(fd: number): Promise<number> {
   if (takeCallFault('syncfs') !== 0) return Promise.resolve(-EIO);

@@ -111,7 +111,7 @@ test('no more than so many run at once, and the next begins when one has ended',
   expect(disk.told).toEqual(['file 2: ok']);
 });
 
-test('data alone is flushed by fdatasync, everything by fsync', () => {
+test('fdatasync flushes data alone, fsync everything', () => {
   const asked: string[] = [];
   const lane = new FlushLane(2, {
     fsync: (fd) => asked.push(`fsync ${fd}`),

@@ -8,7 +8,7 @@ function sleeper(): ReturnType<typeof spawn> {
   return spawn('sleep', ['600'], { stdio: 'ignore' });
 }
 
-it('reports the end of a killed process at once, without being told by a parent', async () => {
+it('reports the end of a killed process at once, without news from a parent', async () => {
   const child = sleeper();
   await once(child, 'spawn');
   const pidfd = new Pidfd(child.pid!);

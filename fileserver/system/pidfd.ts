@@ -1,10 +1,9 @@
 /**
  * Learns of another process's end from the kernel, at once and without being its parent.
  *
- * A pidfd names one process, not a number that may be given to another one later. It becomes readable when the last
- * thread of the process has exited (kernel: pidfd_poll waits for the whole thread group), zombie or reaped: from then
- * on no instruction of it runs and no system call of it is in progress. A closed socket or a missing /proc entry
- * would say less.
+ * A pidfd names one process, not a number that may be given to another one later. It becomes readable when the last thread of the
+ * process has exited (kernel: pidfd_poll waits for the whole thread group), zombie or reaped. From then on no instruction of it
+ * runs and no system call of it is in progress. A closed socket or a missing /proc entry would say less.
  */
 import { closeSync } from 'node:fs';
 import koffi from 'koffi';

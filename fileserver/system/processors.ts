@@ -5,8 +5,8 @@ import koffi from 'koffi';
 const c_sched_yield = koffi.load('libc.so.6').func('int sched_yield()') as () => number;
 
 /**
- * sched_yield(2): whoever else wants this processor has it before this thread goes on. Comes back at once where nobody
- * does: half a microsecond.
+ * sched_yield(2): other threads that want this processor have it before this one goes on. Comes back at once where nobody does:
+ * half a microsecond.
  */
 export function giveWay(): void {
   c_sched_yield();

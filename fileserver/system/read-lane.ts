@@ -1,6 +1,6 @@
 /**
- * Reads that have to wait for a disk, in libuv's pool, a bounded number at once: a disk that is slow or stuck must not
- * take all threads of a pool that belongs to the whole process (see flush-lane.ts).
+ * Reads that have to wait for a disk, in libuv's pool, a bounded number at once. A disk that is slow or stuck must not take all
+ * threads of a pool that belongs to the whole process (see flush-lane.ts).
  */
 import { constants } from 'node:os';
 import { read } from './pool-calls.ts';

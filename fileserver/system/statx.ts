@@ -1,7 +1,7 @@
 /**
- * statx(2) into a buffer that is kept: attributes with 64-bit numbers, nanoseconds and the time of birth, for
- * 0.6 us and without an object. Everything is read out of the kernel's bytes when it is asked for; fields that
- * are 64 bits wide are given as two halves for copying, or as a number where that is exact in practice.
+ * statx(2) into a buffer that is kept: attributes with 64-bit numbers, nanoseconds and the time of birth, for 0.6 us and without
+ * an object. Everything is read out of the kernel's bytes when it is asked for. Fields that are 64 bits wide are given as two
+ * halves for copying, or as a number where that is exact in practice.
  *
  * Layout: struct statx in linux/stat.h, the same on every architecture, in the machine's byte order; both
  * supported ones (x86-64, arm64) are little-endian.

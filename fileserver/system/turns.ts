@@ -20,7 +20,7 @@ export function reportErrorsTo(listener: Report): void {
   report = listener;
 }
 
-/** Now. For listeners whose errors are not the caller's: he goes on, and they are not lost. */
+/** Now. For listeners whose errors are not the caller's: the caller goes on, and they are not lost. */
 export function reportingErrors(work: () => void): void {
   try {
     work();

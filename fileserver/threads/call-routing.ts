@@ -5,11 +5,10 @@
  * A thread with connections never waits for a disk, whatever a client asks for: other clients, volumes and the other disk
  * set are in the same thread.
  *
- * Everything that changes a volume (WRITE and COMMIT with their flushes, and the nine operations that must be executed
- * exactly once) belongs to the one thread of that volume: there it meets the journal, the duplicate request cache, the
- * order of WRITE behind SETATTR and the list of files that are not flushed. Those are also the calls that a frozen or
- * stuck file system holds up. Listings and the targets of symbolic links go there too: of those the kernel does not tell
- * whether they are in memory.
+ * Everything that changes a volume (WRITE and COMMIT with their flushes, and the nine operations that must be executed exactly
+ * once) belongs to the one thread of that volume. There it meets the journal, the duplicate request cache, the order of WRITE
+ * behind SETATTR and the list of files that are not flushed. Those are also the calls that a frozen or stuck file system holds
+ * up. Listings and the targets of symbolic links go there too: of those the kernel does not tell whether they are in memory.
  */
 import type { Forwarding, Route } from '../rpc/dispatcher.ts';
 import type { Handles, RpcProcedure } from '../rpc/rpc-program.ts';

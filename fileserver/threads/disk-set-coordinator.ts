@@ -457,7 +457,7 @@ export class DiskSetCoordinator {
     return done.promise;
   }
 
-  /** Whoever waits for threads waits in vain, but for `closed`. */
+  /** Waiting for threads is in vain, but for `closed`. */
   #abandon(reason: Error): void {
     const kept: Gathering[] = [];
     for (const gathering of this.#gatherings) {

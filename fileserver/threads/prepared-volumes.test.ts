@@ -1,4 +1,4 @@
-// What was read during a claim is used by the opening at its epoch, and by no other.
+// The opening at its epoch uses what was read during a claim, and no other does.
 
 import { readdirSync, readlinkSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';

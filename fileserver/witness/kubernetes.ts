@@ -27,9 +27,9 @@ const REMEMBERED = 16;
 const CONFLICTS_MAX = 5;
 const NOTE_RETRY_MS = 500;
 /**
- * Every Lease is read this often although it is watched. It keeps a connection for each of them open (the API closes
- * one after 90 s without use), so that a claim or a renewal does not begin with a TLS handshake; and a watch that has
- * silently died does not stay unnoticed.
+ * Every Lease is read this often although it is watched. It keeps a connection for each of them open (the API closes one after 90
+ * s without use), so that a claim or a renewal does not begin with a TLS handshake. A watch that has silently died does not stay
+ * unnoticed either.
  */
 const POLL_MS = 45_000;
 /** Ms after which the transport gives up on a call whose caller has given up already. */

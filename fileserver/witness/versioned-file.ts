@@ -1,6 +1,6 @@
 /**
- * A small file whose versions follow one another, each written by one process alone, without a lock: a process that is
- * frozen at any point (SIGSTOP, a paused container) holds nothing that another one waits for.
+ * A small file whose versions follow one another, each written by one process alone, without a lock. A process that is frozen at
+ * any point (SIGSTOP, a paused container) holds nothing that another one waits for.
  *
  *   <name>-<n>    version n, complete and never changed; the greatest n is the file as it is
  *

@@ -17,7 +17,7 @@ function lists() {
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe('lists past the caches', () => {
-  test('nobody gets one that had begun when he asked; all who ask meanwhile share the next', async () => {
+  test('no caller gets one that had begun before the question; all who ask meanwhile share the next', async () => {
     const { open, ask } = lists();
     const first = ask();
     const others = [ask(), ask(), ask()];

@@ -1,6 +1,7 @@
-// Why the disks of a disk set have to stay where they are (transfer Reattach): a move would take the last pod from a claim that is
-// being deleted, nothing keeps two nodes from a volume, or the move is not granted to the pair. A disk set without its disks serves nobody, so then its owner is not
-// changed either: not by itself (the servers read it from their Leases as maintenance), and not for an administrator.
+// Why the disks of a disk set have to stay where they are (transfer Reattach). A move would take the last pod from a claim that
+// is being deleted, nothing keeps two nodes from a volume, or the move is not granted to the pair. A disk set without its disks
+// serves nobody, so then its owner is not changed either: not by itself (the servers read it from their Leases as maintenance),
+// and not for an administrator.
 
 import { claimName } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';

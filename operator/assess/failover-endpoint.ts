@@ -51,8 +51,8 @@ function fromLease(
   if (!partnerOwns) return { epoch: lease.epoch, open: false, ...where };
   if (lease.secondaryPortOpen === lease.epoch)
     return { epoch: lease.epoch, open: address !== null, ...where };
-  // The partner owns it and has not (or not yet, or no longer) said that its port is open: what the slice shows for
-  // this epoch was written by the partner, who knows.
+  // The partner owns it and has not (or not yet, or no longer) said that its port is open: the partner wrote what the slice shows
+  // for this epoch, and knows.
   if (shown !== null && shown.epoch === lease.epoch) return { ...shown, ...(address === null ? {} : where) };
   return { epoch: lease.epoch, open: false, ...where };
 }

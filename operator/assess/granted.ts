@@ -1,5 +1,5 @@
-// What the spec asks for beyond its own namespace has to be granted by the administrator (crds/grants.ts). The API server
-// refuses the rest; a FilerPair that is there all the same is older than its policy, or the grant was withdrawn.
+// What the spec asks for beyond its own namespace the administrator has to grant (crds/grants.ts). The API server refuses the
+// rest; a FilerPair that is there all the same is older than its policy, or the grant was withdrawn.
 
 import { notGranted } from '../../crds/grants.ts';
 import { type ConditionResult, isFalse } from '../model/condition-result.ts';

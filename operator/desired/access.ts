@@ -13,7 +13,7 @@ export function access(view: View, server: ServerView): Desired[] {
       apiGroups: ['coordination.k8s.io'],
       resources: ['leases'],
       resourceNames: [leaseName(pair, server.name), leaseName(pair, server.partner)],
-      // list and watch with the field selector metadata.name=NAME are covered by resourceNames.
+      // resourceNames covers list and watch with the field selector metadata.name=NAME.
       verbs: ['get', 'list', 'watch', 'update', 'patch'],
     },
     {

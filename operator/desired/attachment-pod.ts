@@ -106,7 +106,7 @@ function container(view: View, home: ServerView): Record<string, unknown> {
   const names = home.spec.volumes.map(({ name }) => name);
   return {
     name: 'disks',
-    // Never that of the spec: this pod is privileged, and whoever may create a FilerPair is not trusted with a node.
+    // Never that of the spec: this pod is privileged, and a user who may create a FilerPair is not trusted with a node.
     image: view.settings.fileserverImage,
     imagePullPolicy: view.settings.imagePullPolicy,
     // The init: a process that is PID 1 and not yet listening would not hear that it shall end.

@@ -42,7 +42,7 @@ test('namespaces that are named may read metrics, and nothing else', () => {
   );
 });
 
-test('every port of the server’s container is named by a rule or refused on purpose', () => {
+test('a rule names every port of the server’s container, or refuses it on purpose', () => {
   const world = World.running();
   const [server] = world.pod('filer-a').spec!['containers'] as { ports: { name: string }[] }[];
   const named = new Set(rules(world).flatMap(({ ports }) => ports.map(({ port }) => port)));

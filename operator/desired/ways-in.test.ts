@@ -120,7 +120,7 @@ describe('annotations for ExternalDNS', () => {
     expect(annotationsOf(world, 'filer-a')['external-dns.alpha.kubernetes.io/target']).toBe('172.18.0.1');
   });
 
-  test('the DNSEndpoint goes when the names are published by annotations', () => {
+  test('the DNSEndpoint goes when annotations publish the names', () => {
     const world = publishing(running({ ...spec, dns }));
     expect(world.observed.dnsEndpoints).toHaveLength(1);
     world.changeSpec({ dns: annotated });

@@ -88,7 +88,7 @@ describe('a node that is not ready', () => {
     });
   });
 
-  test('is judged by what was seen here, not by the clock of whoever wrote its condition', () => {
+  test('is judged by what was seen here, not by the clock of the writer of its condition', () => {
     expect(find(running, node('Unknown', 1, 3600))).toMatchObject({ state: 'Running' });
     expect(find(running, node('Unknown', 30, -3600))).toMatchObject({ state: 'NodeLost' });
   });

@@ -17,7 +17,7 @@ export function statusLies(observed: Observed, plan: Plan): string[] {
   ];
 }
 
-/** What is newly said to be Done is so as this look has it: whoever reads it may be about to switch the old owner off. */
+/** What is newly said to be Done is so in this reconcile: its reader may be about to switch the old owner off. */
 function doneByOthers({ pair, leases }: Observed, status: Plan['status']): string[] {
   const { id, kind, home, result } = status?.lastRequest ?? {};
   const before = pair?.status?.lastRequest;

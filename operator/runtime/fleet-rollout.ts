@@ -1,5 +1,5 @@
-// What the pairs know of each other's rollouts, so that a new image comes to them as a wave: first to one
-// pair, then to some at a time, and to no further one while one of them does not come back.
+// What the pairs know of each other's rollouts, so that a new image comes to them as a wave. It comes first to one pair, then to
+// some at a time, and to no further one while one of them does not come back.
 //
 // What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
 // looked at in the same moment must not both take the last turn.

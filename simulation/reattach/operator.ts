@@ -1,7 +1,7 @@
 /**
  * One instance of the operator in the simulated cluster: the real deciding code, fed from caches that lag behind kind by kind,
- * and the real executor and plan run, each of whose requests waits until the model lets it happen. So another instance may act
- * between any two of them, an answer may get lost, and the instance may be killed at any point.
+ * and the real executor and plan run. Each request waits until the model lets it happen. So another instance may act between any
+ * two of them, an answer may get lost, and the instance may be killed at any point.
  */
 import { createLogger, transports } from 'winston';
 import { filerPairSpec } from '../../crds/filerpair.ts';

@@ -129,7 +129,7 @@ export const claimVariants: readonly Variant[] = [
     name: 'HeirDoesNotWait',
     rule: 'R3',
     clause:
-      'the heir claims lease + guard after it got the proof, and after the Lease was unchanged for as long',
+      'the successor claims lease + guard after it got the proof, and after the Lease was unchanged for as long',
     wrap: (real) => {
       const impatient = believing((set, { identity }) => {
         const { acknowledger } = set.seen!.record;

@@ -19,7 +19,7 @@ interface Remembering extends Holder {
   readonly dropped?: Incarnation | null;
 }
 
-/** Keeps in mind whose acknowledgements counted last. */
+/** Remembers whose acknowledgements counted last. */
 function noteDropped(before: ServerState, after: ServerState): ServerState {
   return withHolders(after, (role, set) => {
     const old = (before.local.home === set.home ? before.local : before.partner).role;

@@ -26,7 +26,7 @@ export type SurroundingFault =
   | 'clockStopsInPause'
   /** Time is the wall clock, which somebody sets. */
   | 'wallClock'
-  /** Silence is judged by the time that the holder wrote into the Lease, on its wall clock. */
+  /** The time that the holder wrote into the Lease, on its wall clock, decides about silence. */
   | 'silenceByRenewTime'
   /** The witness writes whatever comes, whatever was seen. */
   | 'noCompareAndSwap'

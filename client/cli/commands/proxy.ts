@@ -13,7 +13,7 @@ export const proxy: Command = {
   summary: "let an unmodified NFS client (the kernel's) follow the pair",
   details: [
     `--listen HOST:PORT  where the NFS client finds the proxy (default ${DEFAULT_LISTEN})`,
-    'The proxy runs until it is stopped. It listens to this machine only unless told otherwise: whoever can reach',
+    'The proxy runs until it is stopped. It listens to this machine only unless told otherwise: a client that can reach',
     'it acts with the address of this machine. The path of the URL only serves to print the mount command.',
   ],
   flags: { listen: { type: 'string' } },

@@ -1,7 +1,7 @@
 /**
- * When the queue (operation-log.ts) begins its next group: beside the flush of the one before, behind it, or a moment later.
- * Only speed depends on it. Decided from what flushes and operations took recently; no clock of its own: all times are ms, on
- * the clock of whoever asks.
+ * When the queue (operation-log.ts) begins its next group: beside the flush of the one before, behind it, or a moment later. Only
+ * speed depends on it. Decided from what flushes and operations took recently; no clock of its own: all times are ms, on the
+ * caller's clock.
  *
  *   flushes about as fast as executing     next group beside the flush: neither processor nor disk waits
  *   slow flushes                           one after the other, and those that were just answered are waited for: else half

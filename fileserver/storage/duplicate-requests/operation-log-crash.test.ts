@@ -188,7 +188,7 @@ vi.mock(import('node:fs'), async (original) => {
   return {
     ...fs,
     fdatasync: ((fd: number, done: (error: null) => void) => {
-      // Of a look at what a crash left: nothing of it matters.
+      // To read what a crash left: nothing of it matters.
       if (fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(machine.directory)) machine.fdatasync(fd, done);
       else done(null);
     }) as typeof fs.fdatasync,

@@ -101,7 +101,7 @@ test('a file that has no name any more needs none', () => {
   expect([told, syncs, pinned]).toEqual([[[0, false]], [], []]);
 });
 
-test('one that can not be opened is covered by the whole file system, once', async () => {
+test('the flush of the whole file system covers one that can not be opened, once', async () => {
   add('a', -EACCES);
   add('b', -EACCES);
   add('c');

@@ -87,7 +87,7 @@ function restored(...keys: readonly string[]): DuplicateRequestCache {
   return cache;
 }
 
-test('an answer that a version before has recorded is one to whoever sends the call again', () => {
+test('an answer that a version before has recorded is one to every client that sends the call again', () => {
   const cache = restored(REQUEST);
   expect(cache.find(VICTIM)).toEqual(Uint8Array.of(0, 0, 0, 0));
   expect(() => cache.admit(VICTIM, () => {})).toThrow('must not be executed again');

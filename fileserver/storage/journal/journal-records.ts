@@ -214,7 +214,7 @@ function laterFlushFollows(
   for (let i = from >> 2; i + 3 < words.length; i += 2) {
     const type = words[i + 1]!;
     if (type < RecordType.intent || type > RecordType.copiedReply) continue;
-    // Mostly of an earlier use of the segment: its checksum costs more than a look at its number.
+    // Mostly of an earlier use of the segment: its checksum costs more than its number.
     if (batchesAfter(words[i + 2]!, batch) < 3) continue;
     if (isRecordAt(bytes, view, i << 2, sequence)) return true;
   }

@@ -3,7 +3,7 @@
  * found by key. Views are made of those that are asked for: thousands of objects that stay would be moved about by the
  * garbage collector while clients wait for the takeover to end.
  *
- * A version before did not record whose an answer was: such a one is the answer to that call, whoever sends it.
+ * A version before did not record whose an answer was: such a one is the answer to that call of every client.
  */
 import { RESULTS_AT, resultsSizeIn } from './journal-payloads.ts';
 import { KEY_SIZE } from './journal-records.ts';

@@ -6,8 +6,8 @@
  * when that isn't enough (after a restart, after renames behind the server's back), by walking over the volume once.
  * The handles that clients hold do not depend on it: they contain the identity, whichever way it is found.
  *
- * Costs memory for each file seen and a walk over the volume at the first miss: meant for demonstrations,
- * development and small volumes. A file is found by any one of its names; a file open but nameless is stale.
+ * Costs memory for each file seen and a walk over the volume at the first miss: meant for demonstrations, development and small
+ * volumes. Any one of its names finds a file; a file open but nameless is stale.
  */
 import { constants } from 'node:os';
 import { DirectoryReader } from '../../system/directory-entries.ts';
