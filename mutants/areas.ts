@@ -91,7 +91,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/storage/journal/journal.ts',
       'fileserver/storage/journal/journal-records.ts',
       'fileserver/storage/journal/journal-payloads.ts',
-      'fileserver/storage/journal/left-behind.ts',
+      'fileserver/storage/journal/recovered-journal.ts',
       'fileserver/storage/journal/stored-answers.ts',
     ],
     tests: [

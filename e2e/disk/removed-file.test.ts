@@ -13,7 +13,8 @@ import { IDLE_TICKS } from '../../fileserver/storage/files/file-table.ts';
 import type { OpenFile } from '../../fileserver/storage/files/open-file.ts';
 import { FlushSet } from '../../fileserver/storage/flush/flush-set.ts';
 import { KEY_SIZE } from '../../fileserver/storage/journal/journal-records.ts';
-import { openVolume, type Volume } from '../../fileserver/storage/volume/volume.ts';
+import { openVolume } from '../../fileserver/storage/volume/open-volume.ts';
+import type { Volume } from '../../fileserver/storage/volume/volume.ts';
 import { OPEN } from '../../fileserver/system/open-gate.fixture.ts';
 import { SERVER_IDENTITY } from '../../fileserver/system/thread-identity.ts';
 import { diropargs3, nfsproc3 } from '../../protocol/nfs3.ts';
@@ -92,11 +93,11 @@ test.skipIf(!possible)(
     diskSet.forget(volume, volume.identity);
     // Its answer neither, for long.
     await new Promise<void>((resolve) => volume.whenFreed(resolve));
-    expect(volume.closings.isEmpty).toBe(false);
+    expect(volume.asyncClose.isEmpty).toBe(false);
     expect(disk.hangs).toBe(true);
     disk.goOn();
     await diskSet.close();
-    expect(volume.closings.isEmpty).toBe(true);
+    expect(volume.asyncClose.isEmpty).toBe(true);
   },
   TIMEOUT_MS,
 );
@@ -107,11 +108,11 @@ test.skipIf(!possible)(
     removeAndHang();
     for (let tick = 0; tick <= IDLE_TICKS; tick++) diskSet.table.tick();
     expect(diskSet.table.descriptorCount).toBe(0);
-    expect(volume.closings.isEmpty).toBe(false);
+    expect(volume.asyncClose.isEmpty).toBe(false);
     expect(disk.hangs).toBe(true);
     disk.goOn();
     await diskSet.close();
-    expect(volume.closings.isEmpty).toBe(true);
+    expect(volume.asyncClose.isEmpty).toBe(true);
   },
   TIMEOUT_MS,
 );
@@ -130,7 +131,7 @@ test.skipIf(!possible).each([
     disk.hang();
     disk.goOnAfter(HANGS_S);
     execute(procedure, ...names);
-    expect(volume.closings.isEmpty).toBe(false);
+    expect(volume.asyncClose.isEmpty).toBe(false);
     expect(disk.hangs).toBe(true);
     disk.goOn();
     await diskSet.close();

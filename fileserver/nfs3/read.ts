@@ -104,7 +104,7 @@ function readLater(
     encodePostOp(w, known === 'ok' ? volume.stat : null, volume);
     reply(w.written(), status, 0);
   };
-  volume.coldReads.read(openFd(file), w.bytes, at, count, offset, (got) =>
+  volume.uncachedReads.read(openFd(file), w.bytes, at, count, offset, (got) =>
     context.contained(reply, () => completeLater(got)),
   );
   return LATER;

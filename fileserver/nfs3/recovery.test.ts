@@ -20,7 +20,8 @@ import * as nfs from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
-import { prepareVolume, Volume } from '../storage/volume/volume.ts';
+import { prepareVolume } from '../storage/volume/open-volume.ts';
+import { Volume } from '../storage/volume/volume.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import type { Request } from './journaled-procedure.ts';
@@ -151,8 +152,8 @@ test('what was settled is on the disk before anything is served, or nothing is',
 test('nothing is settled before the ownership record is on the disk', async () => {
   recordIntent(create('new'));
   const recorded = Promise.withResolvers<void>();
-  const take = Volume.prototype.takeLeftBehind;
-  vi.spyOn(Volume.prototype, 'takeLeftBehind').mockImplementation(function (this: Volume) {
+  const take = Volume.prototype.takeRecoveredJournal;
+  vi.spyOn(Volume.prototype, 'takeRecoveredJournal').mockImplementation(function (this: Volume) {
     Object.defineProperty(this, 'recorded', { value: recorded.promise });
     return take.call(this);
   });

@@ -21,11 +21,12 @@ import {
   RecordType,
   SEGMENT_HEADER_SIZE,
 } from '../storage/journal/journal-records.ts';
-import { leftBehind } from '../storage/journal/left-behind.ts';
+import { withReserve } from '../storage/journal/journal-reserve.ts';
+import { recoveredJournal } from '../storage/journal/recovered-journal.ts';
 import type { StoredAnswers } from '../storage/journal/stored-answers.ts';
+import { VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { unshareRecords } from '../storage/volume/unshared-records.ts';
 import type { Volume } from '../storage/volume/volume.ts';
-import { VolumeOpenError, withReserve } from '../storage/volume/volume.ts';
 import { Request } from './journaled-procedure.ts';
 import type { NfsContext } from './nfs-context.ts';
 import { journaledProcedures } from './program.ts';
@@ -50,10 +51,10 @@ export async function recover(
   table: FileTable,
   cache: DuplicateRequestCache,
 ): Promise<RecoverySummary> {
-  let found = volume.takeLeftBehind();
+  let found = volume.takeRecoveredJournal();
   let contents = restoreAnswers(found.answers, cache);
   await volume.recorded;
-  const since = await volume.leftBehindSince();
+  const since = await volume.recoveredSince();
   if (since !== null) {
     found = since;
     contents = restoreAnswers(since.answers, cache);
@@ -119,7 +120,7 @@ const REHEARSED = 2000;
  * What an opening does with answers, with made-up ones and no volume: code that has run thousands of times is compiled, so
  * that clients of the first takeover in the life of a process do not wait for that.
  */
-export function rehearseRecovery(): void {
+export function warmUpRecovery(): void {
   const results = new Uint8Array(120);
   const builder = new BatchBuilder();
   for (let number = 0; number < REHEARSED; number++) {
@@ -129,7 +130,7 @@ export function rehearseRecovery(): void {
   const bytes = new Uint8Array(SEGMENT_HEADER_SIZE + builder.size);
   bytes.set(builder.written, SEGMENT_HEADER_SIZE);
   const segment = parseSegment(bytes, { sequence: 1, batch: 1, fresh: true });
-  const { answers } = leftBehind([{ ...segment, bytes }]);
+  const { answers } = recoveredJournal([{ ...segment, bytes }]);
   builder.reset();
   for (const payload of restoreAnswers(answers, new DuplicateRequestCache()).replies())
     builder.add(2, 1, RecordType.copiedReply, payload);

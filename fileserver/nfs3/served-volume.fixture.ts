@@ -10,12 +10,8 @@ import type { Check, Plan } from '../storage/duplicate-requests/journaled-operat
 import { OperationLog, type OperationLogHooks } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
-import {
-  type FaultListener,
-  openVolume,
-  type PreparedVolume,
-  type Volume,
-} from '../storage/volume/volume.ts';
+import { openVolume, type PreparedVolume } from '../storage/volume/open-volume.ts';
+import type { FaultListener, Volume } from '../storage/volume/volume.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import type { Identity } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';

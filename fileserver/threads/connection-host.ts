@@ -8,13 +8,13 @@ import { Alertness } from '../rpc/alertness.ts';
 import type { ConnectionMemory } from '../rpc/connection.ts';
 import { LongRecords } from '../rpc/long-records.ts';
 import { OutputSlabs } from '../rpc/output-slabs.ts';
-import { rehearseAttaching } from '../storage/volume/volume.ts';
+import { warmUpAttaching } from '../storage/volume/open-volume.ts';
 import { failpoints } from '../system/failpoints.ts';
 import { close } from '../system/file-calls.ts';
 import { giveWay, processorTime } from '../system/processors.ts';
 import { inBackground, nextTurn, repeat, reportErrorsTo } from '../system/turns.ts';
-import { rehearseConnection } from './connection-rehearsal.ts';
 import { ConnectionService } from './connection-service.ts';
+import { warmUpConnection } from './connection-warm-up.ts';
 import type { ThreadSetup } from './data-threads.ts';
 import { HeldUp } from './held-up.ts';
 import { ThreadBoard, TURN_MS } from './thread-board.ts';
@@ -97,8 +97,8 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
     handle(service, message, () => services.delete(message.session));
   });
   board.turn(setup.number);
-  for (const volume of setup.volumes) inBackground(rehearseAttaching(volume));
-  inBackground(rehearseConnection(memory, setup.limits));
+  for (const volume of setup.volumes) inBackground(warmUpAttaching(volume));
+  inBackground(warmUpConnection(memory, setup.limits));
   const heldUp = new HeldUp(TURN_MS, performance.now());
   repeat(() => {
     board.turn(setup.number);

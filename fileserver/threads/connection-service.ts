@@ -21,8 +21,10 @@ import type { ExportRoot } from '../storage/files/export-root.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
 import { exportIdOf, isUuidAt } from '../storage/handles/file-handle.ts';
 import { forgottenIdentity } from '../storage/handles/forgotten-object.ts';
+import { VolumeOpenError } from '../storage/volume/open-failure.ts';
+import { attachVolume } from '../storage/volume/open-volume.ts';
 import { STALL_NOTICE_MS } from '../storage/volume/stall-watch.ts';
-import { attachVolume, type Volume, VolumeOpenError } from '../storage/volume/volume.ts';
+import type { Volume } from '../storage/volume/volume.ts';
 import { successionProgram } from '../succession/program.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
@@ -232,8 +234,8 @@ export class ConnectionService {
     for (const { longestWaiting } of this.#forwarders.values()) {
       if (longestWaiting !== null) tell(longestWaiting.volume, longestWaiting.sinceMs);
     }
-    for (const { coldReads, spec } of this.#volumes) {
-      const { waitingSinceMs } = coldReads;
+    for (const { uncachedReads, spec } of this.#volumes) {
+      const { waitingSinceMs } = uncachedReads;
       if (waitingSinceMs !== null) tell(spec.name, waitingSinceMs);
     }
   }

@@ -1,7 +1,7 @@
 /** What was read of volumes whose disk set is being claimed, in the thread that will open them: see prepareVolume(). */
 
 import type { DiskSetSide } from '../../pair/types.ts';
-import { discardPrepared, type PreparedVolume, prepareVolume } from '../storage/volume/volume.ts';
+import { discardPrepared, type PreparedVolume, prepareVolume } from '../storage/volume/open-volume.ts';
 import { inBackground } from '../system/turns.ts';
 import type { PrepareMessage } from './messages.ts';
 

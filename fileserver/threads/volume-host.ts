@@ -3,9 +3,9 @@
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { groupsOf } from '../groups/group-directory.ts';
 import { VolumeMeter } from '../metrics/data-metrics.ts';
-import { rehearseRecovery } from '../nfs3/recovery.ts';
+import { warmUpRecovery } from '../nfs3/recovery.ts';
 import { RightTable } from '../right/right-table.ts';
-import { rehearseOpening } from '../storage/volume/volume.ts';
+import { warmUpOpening } from '../storage/volume/open-volume.ts';
 import { CAP_SYS_RESOURCE, dropCapability } from '../system/capabilities.ts';
 import { clearUmask } from '../system/file-calls.ts';
 import { inBackground, repeat, reportErrorsTo } from '../system/turns.ts';
@@ -68,7 +68,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
     handle(service, message, () => services.delete(session));
   });
   board.turn(setup.number);
-  inBackground(Promise.all(setup.volumes.map(rehearseOpening)).then(rehearseRecovery));
+  inBackground(Promise.all(setup.volumes.map(warmUpOpening)).then(warmUpRecovery));
   repeat(() => board.turn(setup.number), TURN_MS);
 }
 

@@ -19,7 +19,8 @@ import {
 import { isSigned, isUuidAt, isWellFormed, UUID_AT, UUID_SIZE } from '../handles/file-handle.ts';
 import { type FileIdentity, IdentityReader } from '../handles/file-identity.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from '../names/names.ts';
-import { type Volume, VolumeOpenError } from '../volume/volume.ts';
+import { VolumeOpenError } from '../volume/open-failure.ts';
+import type { Volume } from '../volume/volume.ts';
 import { DeepClimbs, FREE_LEVELS } from './deep-climbs.ts';
 import { Export, ExportTable, RecordedExports } from './export.ts';
 import { type ExportRoot, placeOf } from './export-root.ts';
@@ -437,7 +438,7 @@ export class DiskSet {
     const result = call();
     if (result >= 0) this.table.forget(volume, identity, files);
     if (held < 0) return result;
-    if (result >= 0) volume.closings.close(held);
+    if (result >= 0) volume.asyncClose.close(held);
     else close(held);
     return result;
   }

@@ -482,7 +482,7 @@ export class FileTable {
 }
 
 function closeOf({ removed, volume }: OpenFile, fd: number): void {
-  if (removed) volume.closings.close(fd);
+  if (removed) volume.asyncClose.close(fd);
   else close(fd);
 }
 

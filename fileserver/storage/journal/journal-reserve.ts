@@ -113,3 +113,19 @@ export class JournalReserve {
 export function isForLackOfSpace(result: number): boolean {
   return result === -ENOSPC || result === -EDQUOT;
 }
+
+/** Writes in place, and once more with the reserve's space if there is none. */
+export async function withReserve(
+  gate: WriteGate,
+  reserve: JournalReserve,
+  write: () => Promise<void>,
+): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    const { errno = 0 } = error as NodeJS.ErrnoException;
+    // Errors of node:fs have the negative number, those of our own calls the positive.
+    if (!reserve.lend(gate, -Math.abs(errno))) throw error;
+    await write();
+  }
+}

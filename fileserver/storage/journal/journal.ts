@@ -39,7 +39,7 @@ import {
   type SegmentHeader,
   unparsed,
 } from './journal-records.ts';
-import { type LeftBehind, leftBehind, type ReadSegment } from './left-behind.ts';
+import { type ReadSegment, type RecoveredJournal, recoveredJournal } from './recovered-journal.ts';
 
 /** Bytes of one of the files. The answers of a full reply cache are less than half of it. */
 export const SEGMENT_SIZE = 6 * 1024 * 1024;
@@ -68,7 +68,7 @@ export interface JournalContents {
   replies(): Iterable<Uint8Array>;
 }
 
-export interface Replay extends LeftBehind {
+export interface Replay extends RecoveredJournal {
   readonly journal: Journal;
 }
 
@@ -461,7 +461,7 @@ export async function openJournal(
     await Promise.all(flushes);
     const sequence = Math.max(...headers.map((header) => header.sequence));
     const journal = new Journal(fds, uuid, active, sequence, segmentSize, { headers, ends });
-    return { journal, ...leftBehind(segments) };
+    return { journal, ...recoveredJournal(segments) };
   } catch (error) {
     await Promise.allSettled(flushes);
     for (const fd of fds) close(fd);

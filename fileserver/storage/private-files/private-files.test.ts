@@ -21,7 +21,8 @@ import { O_RDONLY } from '../../system/file-calls.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { become, SERVER_IDENTITY, startIoPool } from '../../system/thread-identity.ts';
 import { initialiseVolume, readSecret, readVolumeRecord } from '../ownership/ownership.ts';
-import { openVolume, type Volume } from '../volume/volume.ts';
+import { openVolume } from '../volume/open-volume.ts';
+import type { Volume } from '../volume/volume.ts';
 import { replaceDurably } from './durable-file.ts';
 import { openPrivate, readPrivate } from './private-files.ts';
 
@@ -57,7 +58,7 @@ async function open(): Promise<Volume> {
 
 async function makeVolume(): Promise<void> {
   const volume = await open();
-  volume.takeLeftBehind();
+  volume.takeRecoveredJournal();
   await volume.close();
 }
 

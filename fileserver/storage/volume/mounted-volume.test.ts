@@ -13,7 +13,7 @@ import { MountedPlaces, mayMount } from '../../system/mounts.fixture.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { startIoPool } from '../../system/thread-identity.ts';
 import { isMountedVolume, pinMountedVolume } from './mounted-volume.ts';
-import { openVolume } from './volume.ts';
+import { openVolume } from './open-volume.ts';
 
 let places: MountedPlaces;
 beforeEach(async () => {

@@ -1,3 +1,9 @@
+import type { VolumeSpec } from '../../settings/volume-spec.ts';
+import { RefusedError } from '../../system/write-gate.ts';
+import { JournalCorruptError } from '../journal/journal.ts';
+import { OwnershipAheadError } from '../ownership/ownership.ts';
+import { VolumeRecordError } from '../private-files/private-files.ts';
+
 /** Why a disk set could not be opened; constants, because they become reasons of conditions and events. */
 export const OpenFailure = {
   /** The volume's epoch is higher than ours: somebody newer owns it (docs/design.md R6). */
@@ -23,3 +29,30 @@ export const OpenFailure = {
   IoError: 'IoError',
 } as const;
 export type OpenFailure = (typeof OpenFailure)[keyof typeof OpenFailure];
+
+/** Why this owner can't serve a volume now. The message is a sentence for people. */
+export class VolumeOpenError extends Error {
+  override readonly name = 'VolumeOpenError';
+  readonly reason: OpenFailure;
+  readonly epochFound: number | null;
+
+  constructor(reason: OpenFailure, message: string, epochFound: number | null = null) {
+    super(message);
+    this.reason = reason;
+    this.epochFound = epochFound;
+  }
+}
+
+export function asOpenError(spec: VolumeSpec, error: unknown): unknown {
+  if (error instanceof VolumeOpenError) return error;
+  if (error instanceof JournalCorruptError) return new VolumeOpenError('JournalCorrupt', error.message);
+  if (error instanceof OwnershipAheadError)
+    return new VolumeOpenError('VolumeEpochAhead', error.message, error.found.epoch);
+  if (error instanceof RefusedError)
+    return new VolumeOpenError('RightLost', `volume ${spec.name}: ${error.message}`);
+  if (error instanceof VolumeRecordError) return new VolumeOpenError('WrongVolume', error.message);
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error;
+  const text = `volume ${spec.name} at ${spec.path}: ${message}`;
+  return new VolumeOpenError(code === 'EROFS' ? 'ReadOnly' : 'IoError', text);
+}

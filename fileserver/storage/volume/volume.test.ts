@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { become, identityCanChange, SERVER_IDENTITY, startIoPool } from '../../system/thread-identity.ts';
-import { openVolume } from './volume.ts';
+import { openVolume } from './open-volume.ts';
 
 const SOMEBODY = { uid: 12_345, gid: 12_345, groups: [] };
 

@@ -1,84 +1,49 @@
 /**
  * One volume: a directory that is the root of a file system or a part of one, with its personality in
- * `.filerpair/`. Opened for one owner and epoch; opening writes the ownership record before anything is served
- * (docs/design.md R6) and replays the journal.
+ * `.filerpair/`. It is open for one owner and epoch: open-volume.ts.
  */
 
-import { randomBytes, randomUUID } from 'node:crypto';
-import { readdir, stat as statPath } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { ClosingLane } from '../../system/closing-lane.ts';
-import {
-  AT_FDCWD,
-  close,
-  fileSizeMax,
-  O_DIRECTORY,
-  O_PATH,
-  O_RDONLY,
-  openAt,
-} from '../../system/file-calls.ts';
-import { fileSystemIdentity } from '../../system/file-system-identity.ts';
+import { close } from '../../system/file-calls.ts';
 import { isReadOnly } from '../../system/file-system-info.ts';
 import { FileSystemSync } from '../../system/file-system-sync.ts';
 import { FlushTimes } from '../../system/flush-lane.ts';
-import { hasInternalJournal, mountOf } from '../../system/mounts.ts';
 import type { NameFolding } from '../../system/name-folding.ts';
-import { openForReading } from '../../system/pool-calls.ts';
 import { ReadLane } from '../../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../../system/statx.ts';
 import type { SystemCall } from '../../system/system-calls.ts';
 import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
-import { inBackground } from '../../system/turns.ts';
-import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../../system/write-gate.ts';
+import { REFUSED, type WriteGate } from '../../system/write-gate.ts';
 import { errnoName, failureOf, isTold, outcomeOf } from '../failures/errno-outcomes.ts';
 import type { FaultReason } from '../failures/fault-reason.ts';
 import type { VolumeFailure } from '../failures/status.ts';
 import { VolumeErrors } from '../failures/volume-errors.ts';
 import { identityIn, identityTypeIn } from '../handles/file-handle.ts';
-import { IdentityReader, openIdentity } from '../handles/file-identity.ts';
-import { type HandleKeys, keyNotice, keysOf, readPairKeys } from '../handles/handle-keys.ts';
-import { changeTimesTell } from '../handles/known-access.ts';
-import { type Journal, JournalCorruptError, openJournal, type Replay } from '../journal/journal.ts';
-import { JournalReserve } from '../journal/journal-reserve.ts';
-import type { LeftBehind } from '../journal/left-behind.ts';
-import { PRIVATE_DIRECTORY } from '../names/names.ts';
-import { type WrittenVolume, whyBehind } from '../ownership/behind.ts';
+import { type IdentityReader, openIdentity } from '../handles/file-identity.ts';
+import type { HandleKeys } from '../handles/handle-keys.ts';
+import { type Journal, openJournal } from '../journal/journal.ts';
+import { type JournalReserve, withReserve } from '../journal/journal-reserve.ts';
+import type { RecoveredJournal } from '../journal/recovered-journal.ts';
 import {
-  closeToOthers,
-  initialiseVolume,
-  isAhead,
-  OwnershipAheadError,
   type OwnershipRecord,
-  type OwnershipSlot,
-  ownershipFile,
   privateDirectory,
   readOwnership,
-  readOwnershipSlot,
-  readSecret,
-  readVolumeRecord,
-  reserveFile,
-  restoredFile,
-  saysRestored,
-  secretFile,
-  takeBackRestored,
-  type VolumeRecord,
   writeOwnership,
 } from '../ownership/ownership.ts';
 import { OwnershipLook } from '../ownership/ownership-look.ts';
-import { describePlace, isElsewhere, knownPlace, type Place } from '../ownership/place.ts';
-import { openPrivate, VolumeRecordError } from '../private-files/private-files.ts';
-import { type CommitOrder, commitOrderOf } from './commit-order.ts';
+import type { CommitOrder } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
-import { pinMountedVolume } from './mounted-volume.ts';
-import { OpenFailure } from './open-failure.ts';
+import { asOpenError } from './open-failure.ts';
 import { PathIndex } from './path-index.ts';
+import type { VolumeRoot } from './volume-root.ts';
 
-const { EPERM, ENOENT, EOPNOTSUPP, ENOSYS, EOVERFLOW, EROFS } = constants.errno;
+const { EROFS } = constants.errno;
 
 const LOOK = 'read of the ownership record';
 /** Of one thread on one volume; the rest wait, in the order in which they came. */
-const COLD_READS_AT_ONCE = 4;
+const UNCACHED_READS_AT_ONCE = 4;
 /** How long an answer waits until what was removed has given back its space. ms */
 const FREED_MS_MAX = 20;
 
@@ -87,19 +52,6 @@ export interface VolumeOwner {
   readonly server: string;
   readonly incarnation: string;
   readonly epoch: number;
-}
-
-/** Why a volume can't be served by this owner now. The message is a sentence for people. */
-export class VolumeOpenError extends Error {
-  override readonly name = 'VolumeOpenError';
-  readonly reason: OpenFailure;
-  readonly epochFound: number | null;
-
-  constructor(reason: OpenFailure, message: string, epochFound: number | null = null) {
-    super(message);
-    this.reason = reason;
-    this.epochFound = epochFound;
-  }
 }
 
 /** What another thread of this process needs to read a volume that one of them has opened. Plain data. */
@@ -147,7 +99,7 @@ export class Volume {
    */
   readonly recorded: Promise<void>;
   /** null: taken, or of a thread that only reads. */
-  #leftBehind: LeftBehind | null;
+  #recoveredJournal: RecoveredJournal | null;
   /** Eight bytes; changes exactly when unstable data may have been lost. */
   readonly writeVerifier: Uint8Array;
   /** For FSINFO, attributes: the same wherever the volume is served. */
@@ -175,9 +127,9 @@ export class Volume {
   readonly flushTimes: FlushTimes;
   readonly #syncing: FileSystemSync;
   /** READs of what is not in memory. */
-  readonly coldReads: ReadLane;
+  readonly uncachedReads: ReadLane;
   /** Descriptors of removed objects. */
-  readonly closings: ClosingLane;
+  readonly asyncClose: ClosingLane;
   /** The file system can say what is in memory; found out by the first READ. */
   knowsWhatIsCached: boolean;
   /** Of this thread's system calls, for the agent. */
@@ -216,7 +168,7 @@ export class Volume {
     this.stat = new StatBuffer();
     this.isWholeFileSystem = root.isWholeFileSystem;
     this.#ownJournal = opening?.journal ?? null;
-    this.#leftBehind = opening?.leftBehind ?? null;
+    this.#recoveredJournal = opening?.recoveredJournal ?? null;
     this.recorded = opening?.recorded ?? Promise.resolve();
     this.writeVerifier = new Uint8Array(Buffer.from(ownership.writeVerifier, 'hex'));
     const view = new DataView(this.uuid.buffer);
@@ -232,8 +184,8 @@ export class Volume {
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
     this.#syncing = new FileSystemSync(root.fd, this.flushTimes);
-    this.coldReads = new ReadLane(COLD_READS_AT_ONCE);
-    this.closings = new ClosingLane();
+    this.uncachedReads = new ReadLane(UNCACHED_READS_AT_ONCE);
+    this.asyncClose = new ClosingLane();
     this.knowsWhatIsCached = true;
     this.changing = new CountedKeys();
     this.errors = new VolumeErrors();
@@ -257,10 +209,10 @@ export class Volume {
   }
 
   /** What the owner before has left in the journal. Once: it keeps megabytes in memory. */
-  takeLeftBehind(): LeftBehind {
-    const found = this.#leftBehind;
+  takeRecoveredJournal(): RecoveredJournal {
+    const found = this.#recoveredJournal;
     if (found === null) throw new Error('what was left in the journal is taken once');
-    this.#leftBehind = null;
+    this.#recoveredJournal = null;
     return found;
   }
 
@@ -269,15 +221,15 @@ export class Volume {
    * since it was read. An owner on a machine that was paused answers what it has appended until it finds the record. null: there is
    * nothing new. Throws VolumeOpenError.
    */
-  async leftBehindSince(): Promise<LeftBehind | null> {
+  async recoveredSince(): Promise<RecoveredJournal | null> {
     const directory = privateDirectory(this.spec.path);
     try {
       if (!(await this.journal.hasGrown(directory))) return null;
-      const { journal, ...leftBehind } = await openJournal(directory, this.journal.uuid);
+      const { journal, ...recoveredJournal } = await openJournal(directory, this.journal.uuid);
       const read = this.#ownJournal;
       this.#ownJournal = journal;
       await read?.close();
-      return leftBehind;
+      return recoveredJournal;
     } catch (error) {
       throw asOpenError(this.spec, error);
     }
@@ -396,7 +348,7 @@ export class Volume {
    * as it does for those who remove it without a server.
    */
   whenFreed(done: () => void): void {
-    this.closings.whenClosed(done, FREED_MS_MAX);
+    this.asyncClose.whenClosed(done, FREED_MS_MAX);
   }
 
   /**
@@ -417,541 +369,17 @@ export class Volume {
     await Promise.all([this.#ownJournal?.close(), this.flushTimes.whenEnded()]);
     this.#look?.close();
     close(this.rootFd);
-    await this.closings.end();
+    await this.asyncClose.end();
   }
 }
 
 /** What a thread that changes the volume has of it. */
-interface Opening {
+export interface Opening {
   readonly journal: Journal;
-  readonly leftBehind: LeftBehind;
+  readonly recoveredJournal: RecoveredJournal;
   readonly recorded: Promise<void>;
   readonly warnings: readonly string[];
   readonly keyNotice: string | null;
-}
-
-interface VolumeRoot {
-  readonly fd: number;
-  readonly key: string;
-  readonly mountId: number;
-  readonly isWholeFileSystem: boolean;
-  readonly fileSizeMax: bigint;
-  readonly commitOrder: CommitOrder;
-  readonly changeTimesTell: boolean;
-  readonly isInMemory: boolean;
-  readonly nameFolding: NameFolding;
-  readonly reserve: JournalReserve;
-  readonly identity: IdentityReader;
-  readonly opensHandles: boolean;
-  readonly place: Place;
-}
-
-/** What openVolume() reads of a volume that is there. */
-export interface PreparedVolume {
-  readonly record: VolumeRecord;
-  readonly root: VolumeRoot;
-  readonly last: OwnershipSlot | null;
-  readonly keys: ReadKeys;
-  readonly replay: Replay;
-  /** The administrator says that it was restored. */
-  readonly restored: boolean;
-}
-
-/**
- * Reads what openVolume() will read, and changes nothing; null: it can't be read now, and openVolume() will say why. It holds
- * descriptors until it is opened or discarded.
- *
- * It stays true as long as nobody writes to the volume: from the moment of a claim, whose owner before has released it or has
- * no right any more, to the end of that claim, which succeeds only if nobody else has owned the disk set meanwhile.
- */
-export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | null> {
-  become(SERVER_IDENTITY);
-  try {
-    const record = await readVolumeRecord(spec.path);
-    if (record === null) return null;
-    const root = openRoot(spec);
-    try {
-      const [last, keys, restored] = await Promise.all([
-        readOwnershipSlot(spec.path),
-        readKeys(spec, root),
-        saysRestored(spec.path),
-      ]);
-      const replay = await openJournal(privateDirectory(spec.path), uuidBytes(record));
-      return { record, root, last, keys, replay, restored };
-    } catch (error) {
-      close(root.fd);
-      throw error;
-    }
-  } catch {
-    return null;
-  }
-}
-
-export function discardPrepared(prepared: PreparedVolume): void {
-  inBackground(prepared.replay.journal.close());
-  close(prepared.root.fd);
-}
-
-/**
- * Verifies that the directory is the home server's volume, not owned by somebody newer and not behind what was `written`,
- * begins to write the ownership record (Volume.recorded), reads the journal. Only the home server makes a virgin directory a
- * volume. Throws VolumeOpenError.
- */
-export async function openVolume(
-  spec: VolumeSpec,
-  owner: VolumeOwner,
-  gate: WriteGate,
-  onFault: FaultListener,
-  prepared: PreparedVolume | null = null,
-  written: WrittenVolume | null = null,
-): Promise<Volume> {
-  become(SERVER_IDENTITY);
-  let pin: number | null = null;
-  try {
-    if (spec.reattached === true) pin = pinned(spec);
-    return prepared === null
-      ? await openUnprepared(spec, owner, gate, onFault, written)
-      : openPrepared(spec, owner, gate, onFault, prepared, written);
-  } catch (error) {
-    throw asOpenError(spec, error);
-  } finally {
-    // By now the volume's own descriptor holds it, or it is not to be served.
-    if (pin !== null) close(pin);
-  }
-}
-
-async function openUnprepared(
-  spec: VolumeSpec,
-  owner: VolumeOwner,
-  gate: WriteGate,
-  onFault: FaultListener,
-  written: WrittenVolume | null,
-): Promise<Volume> {
-  const restored = await saysRestored(spec.path);
-  const record = await verify(spec, owner, gate, written, restored);
-  const root = openRoot(spec);
-  try {
-    const [last, keys] = await Promise.all([readOwnershipSlot(spec.path), readKeys(spec, root)]);
-    const next = nextOwnership(spec, owner, { record, root, last, restored }, written);
-    const { ownership, warnings } = next;
-    // The record is on its way to the disk while the journal is read.
-    const recorded = recordOwnership(spec, root, gate, ownership, restored);
-    const replay = await beside(recorded, openJournal(privateDirectory(spec.path), uuidBytes(record)));
-    return opened(spec, owner, gate, onFault, { root, keys, replay, ownership, recorded, warnings });
-  } catch (error) {
-    close(root.fd);
-    throw error;
-  }
-}
-
-function openPrepared(
-  spec: VolumeSpec,
-  owner: VolumeOwner,
-  gate: WriteGate,
-  onFault: FaultListener,
-  prepared: PreparedVolume,
-  written: WrittenVolume | null,
-): Volume {
-  const { record, root, keys, replay, restored } = prepared;
-  try {
-    mustBelongTo(spec, owner, record);
-    const { ownership, warnings } = nextOwnership(spec, owner, prepared, written);
-    const recorded = recordOwnership(spec, root, gate, ownership, restored);
-    return opened(spec, owner, gate, onFault, { root, keys, replay, ownership, recorded, warnings });
-  } catch (error) {
-    discardPrepared(prepared);
-    throw error;
-  }
-}
-
-interface Read extends Pick<PreparedVolume, 'root' | 'keys' | 'replay'> {
-  readonly ownership: OwnershipRecord;
-  readonly recorded: Promise<void>;
-  readonly warnings: readonly string[];
-}
-
-function opened(
-  spec: VolumeSpec,
-  owner: VolumeOwner,
-  gate: WriteGate,
-  onFault: FaultListener,
-  read: Read,
-): Volume {
-  const { root, keys, ownership, recorded, warnings } = read;
-  const { journal, ...leftBehind } = read.replay;
-  const opening = { journal, leftBehind, recorded, warnings, keyNotice: keys.notice };
-  return new Volume(spec, owner, gate, ownership, keys.keys, root, opening, onFault);
-}
-
-/** Writes in place, and once more with the reserve's space if there is none. */
-export async function withReserve(
-  gate: WriteGate,
-  reserve: JournalReserve,
-  write: () => Promise<void>,
-): Promise<void> {
-  try {
-    await write();
-  } catch (error) {
-    const { errno = 0 } = error as NodeJS.ErrnoException;
-    // Errors of node:fs have the negative number, those of our own calls the positive.
-    if (!reserve.lend(gate, -Math.abs(errno))) throw error;
-    await write();
-  }
-}
-
-/** Everything that follows is done by path: it must be the volume that the path leads to, until the end. */
-function pinned({ name, path }: VolumeSpec): number {
-  const pin = pinMountedVolume(path);
-  if (pin !== null) return pin;
-  throw new VolumeOpenError(
-    OpenFailure.NotAttached,
-    `volume ${name}: nothing is mounted at ${path}; nothing is written there`,
-  );
-}
-
-/** The first takeover in the life of a process should not be the first time that its thread runs this code. */
-export async function rehearseOpening(spec: VolumeSpec): Promise<void> {
-  const prepared = await prepareVolume(spec);
-  if (prepared !== null) discardPrepared(prepared);
-}
-
-/**
- * The same for attachVolume(), which is called in threads that both disk sets share. The pool opens it first: of a disk that hangs (the
- * partner's, say) these threads must not wait.
- */
-export async function rehearseAttaching(spec: VolumeSpec): Promise<void> {
-  try {
-    const root = await openForReading(spec.path, O_DIRECTORY);
-    await root.close();
-    close(openRoot(spec).fd);
-  } catch {
-    // It is not mounted yet, or no volume yet.
-  }
-}
-
-/**
- * A volume for a thread that only reads it, while openVolume()'s thread has it open. Throws VolumeOpenError.
- */
-export function attachVolume(attachment: VolumeAttachment, onFault: FaultListener): Volume {
-  const { spec, owner, ownership, keys } = attachment;
-  return new Volume(spec, owner, NO_WRITES, ownership, keys, openRoot(spec), null, onFault);
-}
-
-/** 16 bytes. */
-const uuidBytes = (record: VolumeRecord): Uint8Array =>
-  new Uint8Array(Buffer.from(record.uuid.replaceAll('-', ''), 'hex'));
-
-/** Rejected with a VolumeOpenError, of which whoever waits for it hears. */
-function recordOwnership(
-  spec: VolumeSpec,
-  root: VolumeRoot,
-  gate: WriteGate,
-  ownership: OwnershipRecord,
-  restored: boolean,
-): Promise<void> {
-  const write = async (): Promise<void> => {
-    closeToOthers(gate, privateDirectory(spec.path));
-    await withReserve(gate, root.reserve, () =>
-      writeOwnership(gate, spec.path, ownership, spec.writeThrough === true),
-    );
-    if (restored) await takeBackRestored(gate, spec.path);
-  };
-  const recorded = write().catch((error: unknown) => {
-    throw asOpenError(spec, error);
-  });
-  recorded.catch(() => {});
-  return recorded;
-}
-
-/** What is read while the record is written. If that fails, not before the write has ended. */
-async function beside<T>(recorded: Promise<void>, reading: Promise<T>): Promise<T> {
-  try {
-    return await reading;
-  } catch (error) {
-    await Promise.allSettled([recorded]);
-    throw error;
-  }
-}
-
-function asOpenError(spec: VolumeSpec, error: unknown): unknown {
-  if (error instanceof VolumeOpenError) return error;
-  if (error instanceof JournalCorruptError) return new VolumeOpenError('JournalCorrupt', error.message);
-  if (error instanceof OwnershipAheadError)
-    return new VolumeOpenError('VolumeEpochAhead', error.message, error.found.epoch);
-  if (error instanceof RefusedError)
-    return new VolumeOpenError('RightLost', `volume ${spec.name}: ${error.message}`);
-  if (error instanceof VolumeRecordError) return new VolumeOpenError('WrongVolume', error.message);
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === undefined) return error;
-  const text = `volume ${spec.name} at ${spec.path}: ${message}`;
-  return new VolumeOpenError(code === 'EROFS' ? 'ReadOnly' : 'IoError', text);
-}
-
-async function verify(
-  spec: VolumeSpec,
-  owner: VolumeOwner,
-  gate: WriteGate,
-  written: WrittenVolume | null,
-  restored: boolean,
-): Promise<VolumeRecord> {
-  const found = await readVolumeRecord(spec.path);
-  if (found === null) {
-    const behind = whyBehind(spec.name, spec.path, written, null);
-    if (behind !== null && !restored) throw refusal(spec, behind);
-    await mustBeDirectory(spec);
-    if (owner.server === owner.home) {
-      if (spec.reattached === true && spec.adopts !== true) await mustBeFresh(spec);
-      return initialiseVolume(gate, spec.path, owner.home, needsOwnKey(spec));
-    }
-    throw new VolumeOpenError(
-      OpenFailure.NotAVolume,
-      `${spec.path} is not a FilerPair volume; ${owner.home}, to which it belongs, has to start on it once`,
-    );
-  }
-  mustBelongTo(spec, owner, found);
-  return found;
-}
-
-/** With a key of the pair only where nobody else has anything beside it. */
-function needsOwnKey(spec: VolumeSpec): boolean {
-  if (spec.handleKeysDirectory === undefined) return true;
-  const fd = openAt(AT_FDCWD, new TextEncoder().encode(spec.path), O_PATH | O_DIRECTORY);
-  if (fd < 0) throw new VolumeOpenError('IoError', `${spec.path} can't be opened (errno ${-fd})`);
-  const whole = isWholeFileSystem(fd);
-  close(fd);
-  return whole;
-}
-
-/**
- * The root of a file system, and nothing less. A bind mount of a directory is the root of a mount too, and the kernel opens handles
- * of all that lies beside it.
- */
-function isWholeFileSystem(rootFd: number): boolean {
-  const stat = new StatBuffer();
-  if (stat.ofFd(rootFd) < 0 || stat.isMountRoot !== true) return false;
-  return mountOf(Number(stat.mountId))?.root === '/';
-}
-
-interface ReadKeys {
-  readonly keys: HandleKeys;
-  readonly notice: string | null;
-}
-
-/** Throws VolumeRecordError. */
-async function readKeys(spec: VolumeSpec, root: VolumeRoot): Promise<ReadKeys> {
-  const { path, handleKeysDirectory } = spec;
-  const [current, previous] = await Promise.all([readSecret(path), readSecret(path, true)]);
-  const own = { current, previous };
-  const pair = handleKeysDirectory === undefined ? null : readPairKeys(handleKeysDirectory);
-  const keys = keysOf(own, pair);
-  if (keys === null) {
-    throw new VolumeRecordError(
-      `${secretFile(path)} is missing, and no other key for file handles is configured; restore it from a backup of the volume, or give the server the pair's (handleKeysDirectory)`,
-    );
-  }
-  // Without handles of the kernel's, files are found below the volume's root only.
-  const exposed = !root.isWholeFileSystem && root.opensHandles;
-  return { keys, notice: exposed ? keyNotice(spec, secretFile(path), own, pair) : null };
-}
-
-/** `behind`: of whyBehind(). */
-function refusal({ path }: VolumeSpec, behind: string): VolumeOpenError {
-  return new VolumeOpenError(
-    OpenFailure.VolumeBehind,
-    `${behind}. Mount the volume that was served last; or, if what is there was restored from a backup or is to be served as it is, create the file ${restoredFile(path)}`,
-  );
-}
-
-function mustBelongTo(spec: VolumeSpec, owner: VolumeOwner, found: VolumeRecord): void {
-  if (found.home === owner.home) return;
-  throw new VolumeOpenError(
-    OpenFailure.WrongVolume,
-    `${spec.path} belongs to ${found.home}, not to ${owner.home}; check which claim or directory is mounted there`,
-  );
-}
-
-async function mustBeDirectory(spec: VolumeSpec): Promise<void> {
-  const message = `volume ${spec.name}: ${spec.path} is not a directory`;
-  try {
-    if ((await statPath(spec.path)).isDirectory()) return;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
-  }
-  throw new VolumeOpenError(OpenFailure.NotAVolume, message);
-}
-
-/** What a new file system holds, and what a crash leaves of making it a volume (initialiseVolume() restarts). */
-const ON_A_FRESH_DISK: ReadonlySet<string> = new Set(['lost+found', PRIVATE_DIRECTORY]);
-
-/** A disk that was exchanged, or somebody else's, is not made ours. */
-async function mustBeFresh({ name, path }: VolumeSpec): Promise<void> {
-  const found = (await readdir(path)).find((entry) => !ON_A_FRESH_DISK.has(entry));
-  if (found === undefined) return;
-  throw new VolumeOpenError(
-    OpenFailure.NotAVolume,
-    `volume ${name}: the disk at ${path} is no FilerPair volume and not empty (it holds "${found}"); check which claim it is. To serve files that were there before, let the FilerPair adopt the claim (existingClaim)`,
-  );
-}
-
-/**
- * The write verifier is kept only if the last owner stopped gracefully, and in this place. After anything else unstable
- * data may be lost (the machine crashed, the disk moved, the mount was torn away, the volume is a copy): then it changes,
- * and clients send it again.
- */
-function nextOwnership(
-  spec: VolumeSpec,
-  owner: VolumeOwner,
-  read: Pick<PreparedVolume, 'record' | 'root' | 'last' | 'restored'>,
-  written: WrittenVolume | null,
-): { readonly ownership: OwnershipRecord; readonly warnings: readonly string[] } {
-  const { record, restored } = read;
-  const { place } = read.root;
-  const last = read.last?.record ?? null;
-  if (last !== null && last.uuid !== record.uuid) {
-    throw new VolumeOpenError(
-      OpenFailure.WrongVolume,
-      `${spec.path}: its ownership record is that of another volume (${last.uuid}, not ${record.uuid})`,
-    );
-  }
-  if (last !== null && isAhead(last, { epoch: owner.epoch, owner: owner.server })) {
-    throw new VolumeOpenError(
-      OpenFailure.VolumeEpochAhead,
-      `${spec.path} is owned by ${last.owner} in epoch ${last.epoch}; ${owner.server} claims it in epoch ${owner.epoch}`,
-      last.epoch,
-    );
-  }
-  const found = { uuid: record.uuid, epoch: last?.epoch ?? null };
-  const behind = whyBehind(spec.name, spec.path, written, found);
-  if (behind !== null && !restored) throw refusal(spec, behind);
-  const before = last?.place;
-  const moved = before !== undefined && isElsewhere(before, place);
-  // Old handles may stand for files that were made since, or their numbers for files that will be made.
-  const renewed = moved || behind !== null;
-  const ownership: OwnershipRecord = {
-    uuid: record.uuid,
-    home: owner.home,
-    owner: owner.server,
-    ownerIncarnation: owner.incarnation,
-    epoch: owner.epoch,
-    writeVerifier: last?.clean === true && !renewed ? last.writeVerifier : randomBytes(8).toString('hex'),
-    clean: false,
-    place: knownPlace(before, place),
-    handles: renewed ? randomUUID() : (last?.handles ?? record.uuid),
-  };
-  const warnings: string[] = [];
-  const stale = 'File handles from before are stale: clients have to mount it again';
-  if (moved) {
-    const was = `${describePlace(before)}; now it lies in ${describePlace(place)}`;
-    warnings.push(
-      `volume ${spec.name} at ${spec.path} was copied or restored: it was served last in ${was}. ${stale}`,
-    );
-  }
-  if (behind !== null) {
-    warnings.push(`${behind}. It is served all the same, as ${restoredFile(spec.path)} says. ${stale}`);
-  } else if (restored) {
-    warnings.push(
-      `volume ${spec.name}: ${restoredFile(spec.path)} is not needed and was removed: this is the volume that was served last`,
-    );
-  }
-  return { ownership, warnings };
-}
-
-function openRoot(spec: VolumeSpec): VolumeRoot {
-  // What was awaited before this may have left a user's identity on the thread: with it the kernel opens no handles.
-  become(SERVER_IDENTITY);
-  const fd = openAt(AT_FDCWD, new TextEncoder().encode(spec.path), O_RDONLY | O_DIRECTORY);
-  if (fd < 0)
-    throw new VolumeOpenError('IoError', `volume ${spec.name}: ${spec.path} can't be opened (errno ${-fd})`);
-  try {
-    const fileSystem = fileSystemIdentity(fd);
-    const identified = identifyRoot(spec, fd, fileSystem.isBtrfs);
-    const mount = mountOf(identified.mountId);
-    const order = commitOrderOf(mount, mount === null ? null : hasInternalJournal(mount.device));
-    const reserve = new JournalReserve(reserveFile(spec.path), fileSystem);
-    const fileSizeMax = fileSizeMaxOf(spec);
-    const tell = changeTimesTell(mount?.type);
-    const isInMemory = mount?.type === 'tmpfs' || mount?.type === 'ramfs';
-    const place = {
-      fileSystem: fileSystem.uuid,
-      directory: Buffer.from(identified.key, 'latin1').toString('hex'),
-    };
-    return {
-      fd,
-      ...identified,
-      isWholeFileSystem: isWholeFileSystem(fd),
-      fileSizeMax,
-      commitOrder: order,
-      changeTimesTell: tell,
-      isInMemory,
-      nameFolding: takesOtherCase(fd) ? 'always' : fileSystem.nameFolding,
-      reserve,
-      place,
-    };
-  } catch (error) {
-    close(fd);
-    throw error;
-  }
-}
-
-const PRIVATE_NAME = new TextEncoder().encode(PRIVATE_DIRECTORY);
-const PRIVATE_NAME_IN_OTHER_CASE = new TextEncoder().encode(PRIVATE_DIRECTORY.toUpperCase());
-
-/** Whatever its type promises (an xfs made with `-n version=ci`, an NFS server): true where that is not known either. */
-function takesOtherCase(rootFd: number): boolean {
-  const [one, other] = [new StatBuffer(), new StatBuffer()];
-  const result = other.ofName(rootFd, PRIVATE_NAME_IN_OTHER_CASE);
-  if (result < 0) return result !== -ENOENT;
-  return one.ofName(rootFd, PRIVATE_NAME) < 0 || one.inode === other.inode;
-}
-
-function fileSizeMaxOf(spec: VolumeSpec): bigint {
-  const path = ownershipFile(spec.path);
-  const fd = openPrivate(path, O_RDONLY);
-  if (fd < 0)
-    throw new VolumeOpenError('IoError', `volume ${spec.name}: ${path} can't be opened (errno ${-fd})`);
-  const most = fileSizeMax(fd);
-  close(fd);
-  return most;
-}
-
-function identifyRoot(
-  spec: VolumeSpec,
-  fd: number,
-  isBtrfs: boolean,
-): Pick<VolumeRoot, 'key' | 'mountId' | 'identity' | 'opensHandles'> {
-  const handles = new IdentityReader(isBtrfs ? 'handleAndBirth' : 'kernelHandle');
-  const result = handles.ofFd(fd);
-  if (result === 0) {
-    const { kind, type, bytes, start, size } = handles;
-    const opened = openIdentity(kind, fd, type, bytes.subarray(start, start + size), O_PATH);
-    if (opened >= 0) close(opened);
-    // EPERM: an ordinary user, or a container without CAP_DAC_READ_SEARCH.
-    const opensHandles = opened !== -EPERM;
-    return { key: handles.key(), mountId: handles.mountId, identity: handles, opensHandles };
-  }
-  if (result === -EPERM) {
-    // Not a property of the file system: another process would get handles, and identities must not depend on that.
-    throw new VolumeOpenError(
-      OpenFailure.UnsupportedFileSystem,
-      `volume ${spec.name}: this process may not ask for the file handles of ${spec.path} (name_to_handle_at is refused); allow it in the container's seccomp profile`,
-    );
-  }
-  if (result === -EOVERFLOW) {
-    throw new VolumeOpenError(
-      OpenFailure.UnsupportedFileSystem,
-      `volume ${spec.name}: the file handles of ${spec.path} are too long for NFSv3; use ext4, xfs or btrfs`,
-    );
-  }
-  const births = new IdentityReader('inodeAndBirth');
-  const unsupported = result === -EOPNOTSUPP || result === -ENOSYS;
-  if (!unsupported || births.ofFd(fd) < 0) {
-    throw new VolumeOpenError(
-      OpenFailure.UnsupportedFileSystem,
-      `volume ${spec.name}: ${spec.path} has neither file handles nor times of birth (errno ${-result}); use ext4, xfs or btrfs`,
-    );
-  }
-  return { key: births.key(), mountId: births.mountId, identity: births, opensHandles: false };
 }
 
 /** Is it a directory? For roots of exports. The volume's stat buffer holds its attributes afterwards. */

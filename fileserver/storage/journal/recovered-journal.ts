@@ -15,7 +15,7 @@ export interface ReadSegment extends ParsedSegment {
   readonly bytes: Uint8Array;
 }
 
-export interface LeftBehind {
+export interface RecoveredJournal {
   /** Oldest first. */
   readonly answers: StoredAnswers;
   /** Payloads of intents that have no answer, views: perhaps executed, perhaps not. */
@@ -26,7 +26,7 @@ export interface LeftBehind {
 type Visitor = (type: number, key: string, segment: number, start: number, end: number) => void;
 
 /** Of segments in the order of their use. */
-export function leftBehind(segments: readonly ReadSegment[]): LeftBehind {
+export function recoveredJournal(segments: readonly ReadSegment[]): RecoveredJournal {
   const buffers = segments.map(({ bytes }) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   const answers = new StoredAnswers(answersSize(segments));
   /** Where payloads of intents begin, by segment. Nearly all have an answer further on. */

@@ -21,7 +21,7 @@ import { ConnectionService } from './connection-service.ts';
 const GIVE_UP_MS = 1000;
 
 /** Calls of a disk set without volumes, over a socket of this machine that is gone afterwards. Never fails. */
-export async function rehearseConnection(memory: ConnectionMemory, limits: FileTableLimits): Promise<void> {
+export async function warmUpConnection(memory: ConnectionMemory, limits: FileTableLimits): Promise<void> {
   const rights = new RightTable(allocateRightTable());
   rights.set('local', bootMs() + GIVE_UP_MS);
   const service = new ConnectionService(
