@@ -119,7 +119,7 @@ describe('a doubt', () => {
 });
 
 describe('a search that has lasted for long', () => {
-  it('is hurried by a call, once the first hurry is over, and not after connections that led nowhere', () => {
+  it('hurries again with a call, once the first hurry is over, and not after connections that led nowhere', () => {
     const long = { ...seeking, due: { primary: NOW + 90_000, secondary: NOW + 90_000 } };
     const { eagerMs } = OPTIONS;
     expect(step(long, { kind: 'Wanted' }, NOW + eagerMs - 1).state).toBe(long);
@@ -285,7 +285,7 @@ describe('an adopted connection that is lost', () => {
     expect(lostAfter(backOffMsMax).barren).toBe(0);
   });
 
-  it('is followed by the one that stands by at its port', () => {
+  it('gives its place to the one that stands by at its port', () => {
     const attempts = [attempt(3, 'secondary', 'asking'), attempt(2, 'primary', 'standby', NOW, NOW + 900)];
     const { state, effects } = step({ ...doubting, attempts }, { kind: 'Lost', id: 1 });
     expect(state.adopted).toEqual({ id: 2, role: 'primary', sinceMs: NOW });

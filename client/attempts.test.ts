@@ -468,7 +468,7 @@ describe('a server that answers late', () => {
     }
   });
 
-  it('is found by later connections when the first ones lead nowhere', () => {
+  it('later connections find it when the first ones lead nowhere', () => {
     // Machines that vanish leave connections behind that never end.
     const client = started({
       behaviour: (role, now) => {

@@ -17,13 +17,13 @@
 // server holds it (disk-set-identity.ts). An opened connection is no answer: the kernel of a stopped server still
 // opens connections.
 //
-// Why the same port's answer does not win at once while doubting: the server is alive then, and only slow. A new
-// connection would carry a WRITE again while the first copy may still sit unread in the server's receive buffer,
-// to be executed after a later WRITE to the same place. (FilerPair leaves it: protocol/succession.ts. Other servers do
-// not.) It wins after `samePortPatienceMs` in which the adopted connection has carried no byte, counted from its first
-// answer and not from the doubt: a server may have been frozen for longer than that and come back this instant. Each
-// time it wins, that patience doubles: what was slow is not helped by having everything sent again. The *other* port's
-// answer does win at once: it proves that the earlier owner is fenced and executes nothing any more.
+// Why the same port's answer does not win at once while doubting: the server is alive then, and only slow. A new connection would
+// carry a WRITE again while the first copy may still sit unread in the server's receive buffer, to be executed after a later
+// WRITE to the same place. (FilerPair leaves it: protocol/succession.ts. Other servers do not.) It wins after
+// `samePortPatienceMs` in which the adopted connection has carried no byte, counted from its first answer and not from the doubt.
+// A server may have been frozen for longer than that and come back this instant. Each time it wins, that patience doubles: what
+// was slow is not helped by having everything sent again. The *other* port's answer does win at once: it proves that the earlier
+// owner is fenced and executes nothing any more.
 //
 // Before a file handle is known nothing can be proven, and the failover name may lead to a server that serves other
 // disks at the secondary port. An unproven answer from the secondary port therefore waits until the primary port has
@@ -43,7 +43,7 @@ export interface AttemptsOptions {
   /** After this time without a doubt the patience is back where it began, in ms. */
   readonly calmMs: number;
   /**
-   * Standstill after which a new connection to the same port replaces one that is still open, in ms: at first, and at
+   * Time without progress after which a new connection to the same port replaces one that is still open, in ms: at first, and at
    * most after it has doubled with each replacement.
    */
   readonly samePortPatienceMs: number;
@@ -146,7 +146,7 @@ export type AttemptsInput =
   | { readonly kind: 'Heard'; readonly progress: boolean }
   /** The adopted connection could send some of what waited to be sent: the server's machine lives, perhaps only that. */
   | { readonly kind: 'Sent' }
-  /** A call begins to wait: whoever backed off hurries again. */
+  /** A call begins to wait: a search that backed off hurries again. */
   | { readonly kind: 'Wanted' }
   | { readonly kind: 'Connected'; readonly id: number }
   /** `proven`: the server holds a known file handle; false: none is known yet. */

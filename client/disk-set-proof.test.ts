@@ -71,7 +71,7 @@ describe('the question', () => {
     return identity;
   };
 
-  test('HOLDS is asked by nobody in particular', () => {
+  test('HOLDS is asked as no user in particular', () => {
     expect(asked(learned(), 'Holds')).toEqual({
       xid: 99,
       prog: SUCCESSION_PROGRAM,
@@ -82,7 +82,7 @@ describe('the question', () => {
     });
   });
 
-  test('GETATTR of the export is asked as whoever has mounted it', () => {
+  test('GETATTR of the export is asked as the user who has mounted it', () => {
     expect(asked(learned(), 'RootAttributes')).toEqual({
       xid: 99,
       prog: NFS_PROGRAM,

@@ -1,9 +1,9 @@
 // A connection to a disk set, wherever it is served: the driver of the plan in attempts.ts.
 //
-// Whoever sends a call here gets its reply, some day, once. In between the connection below may break, the server
-// may die, its partner may take over and give back: unanswered calls are kept and resent with the same XID and the
-// same bytes, in order, on the connection that the plan adopts. The servers execute a resent call once (their
-// duplicate request cache lies on the volume); what arrives on an abandoned connection is ignored.
+// Each call that is sent here gets its reply, some day, once. In between the connection below may break, the server may die, its
+// partner may take over and give back. Unanswered calls are kept and resent with the same XID and the same bytes, in order, on
+// the connection that the plan adopts. The servers execute a resent call once (their duplicate request cache lies on the volume);
+// what arrives on an abandoned connection is ignored.
 import { randomBytes, randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { beginRecord, endRecord } from '../protocol/record.ts';
@@ -49,7 +49,7 @@ const STUCK_MS = 60_000;
 /** While the adopted connection stands still: interval between two checks whether it has sent bytes, in ms. */
 const SENT_INTERVAL_MS = 200;
 
-/** An outage of this length is more than a failover: whoever waits should know what for. */
+/** An outage of this length is more than a failover: a caller that waits should know what for. */
 const WAITING_MS = 3000;
 
 /** XID and message type; RFC 5531 §9. Bytes. */

@@ -1,6 +1,6 @@
-// Names to addresses, with a memory. DNS is asked again at every search, but a search must not wait for it, and a
-// name server that fails together with a file server must not turn one failure into two: the last good answer
-// stays in use until there is a newer one.
+// Names to addresses, with a memory. DNS is asked again at every search, but a search must not wait for it, and a name server
+// that fails together with a file server must not turn one failure into two. The last good answer stays in use until there is a
+// newer one.
 import { isIP } from 'node:net';
 import { systemNames } from './system-names.ts';
 
@@ -66,7 +66,7 @@ export class Resolver {
         throw error;
       },
     );
-    // Whoever needs the outcome waits for it; otherwise a failure only means that the last answer stays.
+    // A caller that needs the outcome waits for it; otherwise a failure only means that the last answer stays.
     entry.pending.catch(() => {});
     return entry.pending;
   }

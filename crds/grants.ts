@@ -1,7 +1,7 @@
 // What a FilerPair may ask for that reaches beyond its own namespace. The administrator grants it by namespace, in the values of
-// the operator's chart; without a grant all of it is refused. Each rule is written in CEL, for the API server, where
-// the chart installs them as a ValidatingAdmissionPolicy, and in TypeScript, for the operator, which makes nothing for a
-// FilerPair that breaks one: it may be older than the policy, and a policy can be deleted.
+// the operator's chart; without a grant all of it is refused. Each rule is written in CEL, for the API server, where the chart
+// installs them as a ValidatingAdmissionPolicy. It is also written in TypeScript, for the operator, which makes nothing for a
+// FilerPair that breaks one. Such a pair may be older than the policy, and a policy can be deleted.
 
 import { z } from 'zod';
 import type { FilerPairSpec } from './filerpair.ts';

@@ -3,8 +3,8 @@
 //
 //   .filerpair-MACHINE-PID-START-RANDOM.part
 //
-// MACHINE stands for this run of this machine and its space of process ids (a container has its own), START for the time at
-// which the process began: a process id that is given out again is another process.
+// MACHINE stands for this run of this machine and its space of process ids (a container has its own), START for the time at which
+// the process began. A process id that is given out again is another process.
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { pid as ownPid } from 'node:process';
@@ -29,9 +29,9 @@ export function partName(): string {
 }
 
 /**
- * True if a file is what a copy has left behind that is over. `nowMs` is the time by the clock that gave the file its
- * mtimeMs. Whoever could give this name to a file of somebody else could remove that file as well; a second name
- * needs no such right, so what has one stays.
+ * True if a file is what a copy has left behind that is over. `nowMs` is the time by the clock that gave the file its mtimeMs. A
+ * user who could give this name to a foreign file could remove that file as well; a second name needs no such right, so what has
+ * one stays.
  */
 export function isAbandoned(name: string, file: FoundFile, nowMs: number): boolean {
   const form = FORM.exec(name);

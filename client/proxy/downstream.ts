@@ -52,7 +52,7 @@ export interface DownstreamOptions {
 export class Downstream implements MemoryUser {
   readonly counts: DownstreamCounts = { calls: 0, replies: 0, repeated: 0 };
   readonly #socket: Socket;
-  /** What the servers take, so that no call has to be refused by them. */
+  /** What the servers take, so that they have to refuse no call. */
   readonly #parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
   readonly #header = new CallHeader();
   readonly #upstream: FailoverConnection;
@@ -170,7 +170,7 @@ export class Downstream implements MemoryUser {
       this.#end(`the client sent a message of type ${type} instead of a call`);
       return;
     }
-    // A message that is no call would be answered by a closed connection, and be sent again forever.
+    // A message that is no call would end a connection, and be sent again forever.
     message.position = start;
     decodeCallHeader(message, this.#header);
     this.counts.calls += 1;

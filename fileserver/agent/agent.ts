@@ -55,7 +55,7 @@ const CHANGES_LOOK_MS = 2;
 const ANNOTATE_AFTER_MS = 250;
 /** Between two dry runs of a takeover. */
 const CHECK_MS = 30_000;
-/** Whoever asks for a dry run within this time gets the last one's answer. */
+/** A dry run within this time gets the last one's answer. */
 const CHECK_GOOD_FOR_MS = 500;
 /** The Leases get this long to have what was said of maintenance. */
 const MAINTENANCE_MS = 5000;
@@ -378,7 +378,7 @@ export class Agent {
   /** Timers may be late, never the cause of a right that lasts too long. */
   #wakeAt(at: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    // The machine may wait for inputs only; a look every second costs nothing.
+    // The machine may wait for inputs only; one tick a second costs nothing.
     const ms = Math.min(1000, Math.max(1, Math.ceil(at - bootMs())));
     // If this thread was held up, acknowledgements may wait unread: timers come before them, immediates after.
     this.#timer = setTimeout(() => nextTurn(() => this.#driver.feed({ kind: 'tick' })), ms);

@@ -2,9 +2,9 @@
  * The second gate of the secondary port: the endpoint behind the partner's failover name (the first one is the
  * listening socket). A server opens and closes it itself, so that no operator is on the critical path of a failover.
  *
- * It opens when the claim is sent, not when it has succeeded: until every node forwards to a new endpoint takes
- * about as long as the claim and the opening of the volumes together, and meanwhile the socket behind it is closed
- * and refuses. Which of two servers may serve is decided by the Lease alone; this gate only shows the way.
+ * It opens when the claim is sent, not when it has succeeded. Until every node forwards to a new endpoint takes about as long as
+ * the claim and the opening of the volumes together, and meanwhile the socket behind it is closed and refuses. The Lease alone
+ * decides which of two servers may serve; this gate only shows the way.
  */
 export interface FailoverGate {
   /** This server claims its partner's disk set at this epoch, or serves it. Returns at once; repeated until it works. */

@@ -202,7 +202,7 @@ it('changes no owner when the interconnect is cut: both go on alone, and pair ag
       async () => setOf(await pair.status(home), home)?.acknowledger === null,
     );
   }
-  // Longer than lease and guard: whoever took silence for death would have acted by now.
+  // Longer than lease and guard: a server that took silence for death would have acted by now.
   const cutAt = bootMs();
   await eventually(
     'the cut has lasted',

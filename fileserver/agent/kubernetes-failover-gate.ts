@@ -1,7 +1,7 @@
 /**
- * The failover gate on Kubernetes: the EndpointSlice behind the partner's failover name holds this pod's address, and
- * is ready while this server serves the partner's disk set. kubernetes/failover-endpoint.ts says how two
- * writers (this server and the operator) keep out of each other's way.
+ * The failover gate on Kubernetes. The EndpointSlice behind the partner's failover name holds this pod's address, and is ready
+ * while this server serves the partner's disk set. The file kubernetes/failover-endpoint.ts says how two writers (this server and
+ * the operator) keep out of each other's way.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

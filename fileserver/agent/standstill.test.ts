@@ -60,7 +60,7 @@ it('it ends by itself, once, and of another epoch nobody keeps still', async () 
   expect(answer('filer-b')?.message).toContain('50 ms');
   expect(answer('filer-a')).toBeUndefined();
 
-  // The owner dies while it stands: whoever follows serves at once, and answers for nothing.
+  // The owner dies while it stands: its successor serves at once, and answers for nothing.
   ask('filer-a', { id: 'last' });
   await says('filer-a', 'Standing', 'last');
   a!.child.kill('SIGKILL');

@@ -1,5 +1,5 @@
-// A pair of processes whose home server finds an empty directory where its volume was: neither serves it until the volume is
-// there again, or an administrator says that it is to be served as it is; and trying again has its pace.
+// A pair of processes whose home server finds an empty directory where its volume was. Neither serves it until the volume is
+// there again, or an administrator says that it is to be served as it is. Trying again has its pace.
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ async function startAll(): Promise<Running[]> {
   return running;
 }
 
-it('an empty directory in place of the volume is served by neither, with a pause between two tries', async () => {
+it('neither serves an empty directory in place of the volume, with a pause between two tries', async () => {
   pair = await Pair.create();
   await startAll();
   await pair.paired();

@@ -3,7 +3,7 @@ import { TROUBLED_MS, VolumeErrorLog } from './volume-error-log.ts';
 
 const EIO = { call: 'read', errno: 'EIO', count: 1, inode: '4711' } as const;
 
-test('errors are counted by kind, and told for a while after the last of them', () => {
+test('errors of each kind are counted, and told for a while after the last of them', () => {
   const log = new VolumeErrorLog();
   log.add('filer-a', 'data', [EIO, { ...EIO, call: 'statx', inode: null }], 1000);
   log.add('filer-a', 'data', [{ ...EIO, count: 5, inode: null }], 2000);

@@ -1,7 +1,7 @@
 /**
- * A look at volumes that another server serves: are they there, are they this disk set's, are they those that were served last,
- * can they be read? Nothing is written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the
- * agent. One look at a disk set at a time: while a call of the last one is still in the kernel there is no other, so that a disk
+ * Reads volumes that another server serves: are they there, are they this disk set's, are they those that were served last, can
+ * they be read? Nothing is written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the
+ * agent. One check of a disk set at a time. While a call of the last one is still in the kernel there is no other, so that a disk
  * that hangs takes one thread of the pool, however often it is asked about.
  */
 import type { ServerName } from '../../pair/incarnation.ts';
@@ -29,7 +29,7 @@ export class VolumeLooks {
 
   /**
    * Null: every volume is as it should be. Else a sentence about the first that is not, after PATIENCE_MS for each volume at
-   * most. Of a look that is under way already, the caller gets the result.
+   * most. Of a check that is under way already, the caller gets the result.
    */
   whyNotReadable(
     home: ServerName,

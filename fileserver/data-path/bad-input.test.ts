@@ -1,5 +1,5 @@
-// Hostile and broken clients: each gets the error that the protocol has for it or loses its connection, and a
-// neighbour on another connection notices nothing.
+// Hostile and broken clients: each gets the error that the protocol has for it or loses its connection, and a neighbour on
+// another connection is not affected.
 import { createHmac } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
@@ -178,7 +178,7 @@ test('a stable WRITE that is refused does not disturb the answers that come with
 });
 
 test.runIf(process.geteuid!() === 0)(
-  'user and group -1 are nobody, and never whoever came before',
+  'user and group -1 are nobody, and never the user who came before',
   async () => {
     const nobody = { credential: userCredential(0xffffffff, 0xffffffff, [0xffffffff]) };
     const where = { dir: root, name: bytes('of-minus-one') };

@@ -1,4 +1,4 @@
-// Those who take room from others: addresses in no export, and calls that are sent by half.
+// Those who take room from others: addresses in no export, and halves of calls.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -64,7 +64,7 @@ test('of an address in no export a few connections are accepted, and they keep n
   await expect.poll(async () => ended([await open('127.0.0.2')])).toBe(0);
 });
 
-test('calls that are sent by half take bounded memory, and whoever sends whole ones gets it', {
+test('halves of calls take bounded memory, and clients that send whole ones get it', {
   timeout: 120_000,
 }, async () => {
   const count = LENT_MAX * 5;

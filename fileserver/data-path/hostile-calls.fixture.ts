@@ -1,8 +1,8 @@
 /**
- * Calls that a hostile client might make: well-formed ones with real handles and malicious names, the same with bytes
- * changed, and what earlier ones of either kind led to something new. The code under test is steered by structure
- * (procedure, handles, lengths) far more than by single bytes, so inputs are made from structure and kept when the
- * server shows a new behaviour; the coverage of its lines is not looked at.
+ * Calls that a hostile client might make: well-formed ones with real handles and malicious names, the same with bytes changed,
+ * and what earlier ones of either kind led to something new. Structure (procedure, handles, lengths) steers the code under test
+ * far more than single bytes. So inputs are made from structure and kept when the server shows a new behaviour; the coverage of
+ * its lines is not looked at.
  */
 import { dirpath, MOUNT_PROGRAM, MOUNT_V3 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';

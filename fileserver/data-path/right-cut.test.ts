@@ -1,6 +1,6 @@
-// The right to serve is cut at every point at which another thread may cut it, while a volume is opened, recovered, changed, held or
-// closed gracefully: before each callback and behind each `await` of all that. From that moment on nothing on the volume changes, and no phase
-// of its opening is reported as done.
+// The right to serve is cut at every point at which another thread may cut it, while a volume is opened, recovered, changed, held
+// or closed gracefully. It is cut before each callback and behind each `await` of all that. From that moment on nothing on the
+// volume changes, and no phase of its opening is reported as done.
 import { createHook } from 'node:async_hooks';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -109,7 +109,7 @@ async function run(
   await points.during(work);
   await after();
   const late = seen === null ? [] : stateOf(volume).filter((line) => !seen!.includes(line));
-  // Whoever hears these relies on the right.
+  // The listeners of these rely on the right.
   if (seen !== null) late.push(...told.filter((kind) => kind === 'verified' || kind === 'serving'));
   rmSync(volume, { recursive: true, force: true });
   return { points: points.passed, late };

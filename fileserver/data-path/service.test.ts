@@ -106,7 +106,7 @@ describe('the right to serve (R2)', () => {
       while (client === null) client = await RpcClient.connect(port).catch(() => null);
       clients.push(client);
       await mount(client, '/data');
-      // `opened` was posted before the reply was sent: it is delivered by the end of this turn of the event loop.
+      // `opened` was posted before the reply was sent: it arrives before the end of this turn of the event loop.
       await setImmediate();
       expect(answeredAfterOpening).toBe(true);
       await thread.close('local', 'fence');
@@ -445,7 +445,7 @@ describe('exports', () => {
   });
 
   test.runIf(isRoot)(
-    'the owner reads and writes his open file whatever its mode; set-id bits go',
+    'the owner reads and writes an open file whatever its mode; set-id bits go',
     async () => {
       chmodSync(directory.path, 0o777);
       const client = await serve([exported('/data')]);

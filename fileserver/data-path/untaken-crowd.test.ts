@@ -1,4 +1,4 @@
-// Clients that ask for long replies and take none, in a server whose seconds are short: the memory that their replies lie in is
+// Clients that ask for long replies and take none, in a server whose seconds are short. The memory that their replies lie in is
 // bounded, and given back to those who read, who are served all the while.
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -62,7 +62,7 @@ test('are ended when others need the memory, and who reads is served', { timeout
     await once(socket, 'connect');
     socket.write(calls);
   }
-  // Many ticks, in which whoever reads is answered.
+  // Many ticks, in which every client that reads is answered.
   const until = performance.now() + 100 * TICK_MS;
   let answered = 0;
   while (performance.now() < until || answered < 20) {

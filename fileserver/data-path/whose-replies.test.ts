@@ -1,6 +1,6 @@
-// What was answered to a call is answered again to who has sent it, and to nobody else: not to a client that knows the call to the
-// byte (XID, stamp and all), and a call that somebody else has sent before counts for nothing. A client that says who it is finds
-// its replies wherever it comes from, and at the partner; any other by its address.
+// A reply is given again only to the client that has sent the call: not to one that knows the call to the byte (XID, stamp and
+// all). A call that another client has sent before counts for nothing. A client that says who it is finds its replies wherever it
+// comes from, and at the partner; any other by its address.
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -76,7 +76,7 @@ async function takeOver(): Promise<void> {
 }
 
 const path = (): string => join(directory.path, 'file');
-/** The victim's call, the same to the byte whoever sends it. */
+/** The victim's call, the same to the byte from every sender. */
 const remove = async (client: RpcClient): Promise<number> =>
   (await client.call('REMOVE', { object: { dir, name: bytes('file') } }, { xid: XID, credential })).status;
 

@@ -1,6 +1,6 @@
 /**
- * One authenticated connection of the interconnect: the handshake of protocol/interconnect.ts on a socket, then
- * messages, pings where nothing else is said, and an end as soon as the other side has been silent for too long.
+ * One authenticated connection of the interconnect: the handshake of protocol/interconnect.ts on a socket, then messages, and
+ * pings where nothing else is said. It ends as soon as the other side has been silent for too long.
  *
  *   TLS established --handshake--> established --silence, error, bad frame, close()--> closed
  *

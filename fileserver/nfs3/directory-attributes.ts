@@ -3,8 +3,8 @@
  * without a pause, and then applied one after the other without a pause; most are about the same directory. What one has found
  * after itself is what the next one finds before.
  *
- * They are known until the present turn of the event loop is over (nobody but this thread changes the volume), and no longer
- * than to the next change: whoever applies one reads them again afterwards, or forgets them.
+ * They are known until the present turn of the event loop is over (nobody but this thread changes the volume), and no longer than
+ * to the next change. The code that applies one reads them again afterwards, or forgets them.
  */
 import type { VolumeStatus } from '../storage/failures/status.ts';
 import type { DiskSet } from '../storage/files/disk-set.ts';

@@ -1,8 +1,8 @@
 /**
- * Operations that come together and are about the same small tree, for tests: the owner is killed after any step of any of them,
+ * Operations that come together and are about the same small tree, for tests. The owner is killed after any step of any of them,
  * the next one settles what it finds, and every call is sent again. Whatever was settled how, the answers and the tree have to be
- * those of one order in which the operations could have been executed one after the other, and an answer that was given before
- * the kill has to be given again.
+ * those of one order in which the operations could have been executed one after the other. An answer that was given before the
+ * kill has to be given again.
  */
 import {
   chmodSync,
@@ -40,7 +40,7 @@ type Procedure =
   | 'LINK';
 
 const ROOT: Identity = SERVER_IDENTITY;
-/** He owns `dir`, and everything in it. */
+/** This user owns `dir`, and everything in it. */
 const OWNER: Identity = identityCanChange ? { uid: 1000, gid: 1000, groups: [] } : SERVER_IDENTITY;
 const OTHER: Identity = identityCanChange ? { uid: 1001, gid: 1001, groups: [] } : SERVER_IDENTITY;
 

@@ -3,8 +3,8 @@
  * have an intent but no answer. Each is either found executed, completed and answered, or forgotten: then the client
  * will send it again and it will be executed.
  *
- * One that can't be settled (its record is of a version that knew more, its user does not exist here, the code has a fault)
- * is put aside: it is told, forgotten, and may be half executed. All others are settled, and the volume is served.
+ * One that can't be settled (its record is of a version that knew more, its user does not exist here, the code has a fault) is
+ * put aside. It is told, forgotten, and may be half executed. All others are settled, and the volume is served.
  */
 import { XdrReader } from '../../protocol/xdr.ts';
 import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
@@ -117,8 +117,8 @@ function restoreAnswers(answers: StoredAnswers, cache: DuplicateRequestCache): J
 const REHEARSED = 2000;
 
 /**
- * What an opening does with answers, with made-up ones and no volume: code that has run thousands of times is compiled, so
- * that clients of the first takeover in the life of a process do not wait for that.
+ * What an opening does with answers, with made-up ones and no volume. Code that has run thousands of times is compiled, so that
+ * clients of the first takeover in the life of a process do not wait for that.
  */
 export function warmUpRecovery(): void {
   const results = new Uint8Array(120);

@@ -63,7 +63,7 @@ test('a client that thinks between its calls does not keep a processor busy', ()
   expect(thread.awake).toBe(0);
 });
 
-test('it stays awake through a pause now and then, and gives up when they become the rule', () => {
+test('it keeps polling through a pause now and then, and gives up when they become the rule', () => {
   const thread = new Thread();
   for (let i = 0; i < 200; i++) thread.call(i % 20 === 0 ? 2 : 0.03);
   expect(thread.call(0.03)).toBeGreaterThan(5);
@@ -107,7 +107,7 @@ test('however calls and answers follow each other, one thread looks once in a tu
   expect(thread.awake).toBe(0);
 });
 
-test('no more threads stay awake than may', () => {
+test('no more threads poll than may', () => {
   const thread = new Thread();
   for (let i = 0; i < 100; i++) thread.call(0.03);
   thread.pass(1);

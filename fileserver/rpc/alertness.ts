@@ -1,14 +1,14 @@
 /**
- * Keeps a thread awake for a moment when it has nothing to do: a client that makes one call after the other sends the next
- * one as soon as it has the answer, and to fall asleep and be woken (an interrupt to a processor that sleeps) takes several
- * times as long as to answer.
+ * Keeps a thread polling for a moment when it has nothing to do. A client that makes one call after the other sends the next one
+ * as soon as it has the answer. To fall asleep and be woken (an interrupt to a processor that sleeps) takes several times as long
+ * as to answer.
  *
  *   call --> answer, look, look, look, call --> answer, look ...      while that pays
  *   call --> answer, asleep ......... call --> answer                 otherwise
  *
- * Between two looks it gives way (sched_yield): where the client, or anybody else, waits for this very processor, he has it
- * at once. So looking takes only what nobody wants. Without that a lone call waits for its answer up to a whole time slice
- * of the one who looks for it, which is worse than sleeping.
+ * Between two polls it gives way (sched_yield): where the client, or another process, waits for this very processor, it runs at
+ * once. So looking takes only what nobody wants. Without that a lone call waits for its answer up to a whole time slice of the
+ * one who looks for it, which is worse than sleeping.
  *
  * It is done only where somebody is likely to come:
  * - after a turn with one call: where there are more, nobody waits for the waking of one;
@@ -26,7 +26,7 @@ const CREDIT_LOST = 3;
 const TRY_EVERY = 32;
 
 export interface AlertnessHooks {
-  /** Another thread may stay awake. What it returned true for is ended by rest(). */
+  /** Another thread may poll. rest() ends what it returned true for. */
   readonly mayWake: () => boolean;
   readonly rest: () => void;
   /** performance.now() */

@@ -3,15 +3,15 @@
  *
  *   data from the socket -> all complete messages in it -> replies into the current slab -> one write
  *
- * The socket's data lands in a buffer that all connections of the thread share: what is left of it when a turn ends
- * (the beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection
- * holds next to no memory. In the middle of a long message (a WRITE) it lands where the message is put together, which
- * is where it is executed from: long-records.ts.
+ * The socket's data lands in a buffer that all connections of the thread share. What is left of it when a turn ends (the
+ * beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection holds next to no
+ * memory. In the middle of a long message (a WRITE) it lands where the message is put together, which is where it is executed
+ * from: long-records.ts.
  *
- * Back-pressure, for this connection only: nothing more is handled while OUTPUT_MAX bytes wait for a client that does
- * not read or are to be expected, while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk, or while any reply waits and the
- * thread's replies together take more memory than they should. For all connections, while they take twice as much: until then those
- * that take nothing have been ended (untaken-replies.ts).
+ * Back-pressure, for this connection only. Nothing more is handled while OUTPUT_MAX bytes wait for a client that does not read or
+ * are to be expected, or while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk. The same holds while any reply
+ * waits and the thread's replies together take more memory than they should. For all connections, while they take twice as much:
+ * until then those that take nothing have been ended (untaken-replies.ts).
  */
 
 import { Socket } from 'node:net';

@@ -43,7 +43,7 @@ export interface Services {
   readonly onBug: (error: unknown) => void;
 }
 
-/** Which calls are executed by another thread. */
+/** Which calls another thread executes. */
 export interface Forwarding {
   /** null: here. bytes[at .. end) are the call's arguments. */
   routeOf(procedure: RpcProcedure, bytes: Uint8Array, at: number, end: number): Route | null;

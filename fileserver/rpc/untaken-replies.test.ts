@@ -3,7 +3,7 @@ import { UntakenReplies } from './untaken-replies.ts';
 
 const MIB = 1024 * 1024;
 
-/** After how many ticks it is overdue, if so much more has been taken by each of them of replies of 1 MiB; there is always more. */
+/** After how many ticks it is overdue, if each of them has taken so much more of replies of 1 MiB; there is always more. */
 function overdueAfter(takenOf: (tick: number) => number, wantedAt: (tick: number) => boolean): number {
   const replies = new UntakenReplies();
   let taken = 0;
@@ -28,7 +28,7 @@ test('who takes nothing has a minute, and seconds while others wait for the memo
   ).toBe(21);
 });
 
-test('who takes a byte now and then has his time, but not while others wait', () => {
+test('a client that takes a byte now and then has its time, but not while others wait', () => {
   const slow = (tick: number): number => (tick % 50 === 0 ? 1 : 0);
   expect(overdueAfter(slow, never)).toBe(Number.POSITIVE_INFINITY);
   expect(overdueAfter(() => 1000, never)).toBe(Number.POSITIVE_INFINITY);

@@ -1,11 +1,11 @@
 /**
- * Closes descriptors of removed objects in libuv's pool, many at a time. Whoever closes an object without a name last gives
- * back its space: 12 us for an empty file of ext4, much longer for a large one whose extents have to be read from the disk
+ * Closes descriptors of removed objects in libuv's pool, many at a time. The last close of an object without a name gives back
+ * its space. That takes 12 us for an empty file of ext4, much longer for a large one whose extents have to be read from the disk
  * first, and as long as it likes on a disk that is frozen or stuck. No thread that serves others should do that itself.
  *
  * There is no system call for many descriptors that lie anywhere, and a turn of the pool for each would cost more than most
- * closings. So they travel in a message (SCM_RIGHTS, unix(7)) of a socket whose other end is ours too: the message holds the
- * objects, which makes closing the descriptors themselves a trifle, and whoever reads it with read(2), which takes no
+ * closings. So they travel in a message (SCM_RIGHTS, unix(7)) of a socket whose other end is ours too. The message holds the
+ * objects, which makes closing the descriptors themselves a trifle. The thread that reads it with read(2), which takes no
  * descriptors, closes the objects.
  *
  *   close(fd) ... close(fd)  -->  sendmsg(fds), close of each     in this thread, at the end of a turn

@@ -2,12 +2,11 @@
  * The dead man's switch (R10): a kernel timer that kills this process when its right to serve has run out and
  * nobody has disarmed it.
  *
- * The check of the right before every change (R2) has one hole. A process can be stopped between the check and the
- * system call (SIGSTOP, the cgroup freezer, swapping, a paused virtual machine) and finish the call when it goes on,
- * long after its partner took over. No check inside the process can close that hole, since the process does not run.
- * A timer in the kernel can: SIGKILL is acted upon before the process executes another instruction of its own, also
- * if it is stopped at that time. A live process moves the timer with every confirmation and disarms it when it
- * fences itself, so it never notices.
+ * The check of the right before every change (R2) has one hole. A process can be stopped between the check and the system call
+ * (SIGSTOP, the cgroup freezer, swapping, a paused virtual machine) and finish the call when it goes on, long after its partner
+ * took over. No check inside the process can close that hole, since the process does not run. A timer in the kernel can: SIGKILL
+ * is acted upon before the process executes another instruction of its own, also if it is stopped at that time. A live process
+ * moves the timer with every confirmation and disarms it when it fences itself, so it is never killed.
  *
  * When it is armed and disarmed, before and after which change of the right, is decided in pair/driver.ts (R10).
  *
@@ -50,7 +49,7 @@ function loadTimerCalls(): TimerCalls {
 
 let calls: TimerCalls | null = null;
 
-/** Why a process cannot be guarded by the switch, in a sentence; null if it can. */
+/** Why the switch cannot guard a process, in a sentence; null if it can. */
 export function whyNoDeadMansSwitch(pid: number): string | null {
   if (pid !== 1) return null;
   return (

@@ -1,6 +1,7 @@
 /**
- * The end of this process, whatever its threads are doing. process.exit() waits for them: for workers, and for calls in
- * libuv's pool, so that one call on a disk that does not answer would keep the process, its lock and its Lease forever.
+ * The end of this process, whatever its threads are doing. It does not use process.exit(), which waits for them: for workers, and
+ * for calls in libuv's pool, so that one call on a disk that does not answer would keep the process, its lock and its Lease
+ * forever.
  */
 import koffi from 'koffi';
 import { bootMs } from './boottime.ts';
@@ -8,7 +9,7 @@ import { DeadMansSwitch } from './dead-man-switch.ts';
 
 const c_exit = koffi.load('libc.so.6').func('void _exit(int status)') as (status: number) => void;
 
-/** --cpu-prof, --heap-prof: profiles of all threads are written by process.exit() only. */
+/** --cpu-prof, --heap-prof: only process.exit() writes profiles of all threads. */
 const isProfiled = process.execArgv.some((argument) => /^--(cpu|heap)-prof/.test(argument));
 
 /** Ends the process at once with this exit code, without waiting for any thread (_exit(2)). */

@@ -176,9 +176,9 @@ export const RESOLVE_CACHED = 0x20;
 const OPEN_HOW_SIZE = 24;
 
 /**
- * An O_PATH descriptor of the name itself, a symbolic link not followed, if the kernel has all it takes in memory; -EAGAIN
- * if it would have to ask the disk (or somebody is just changing the directory). Never waits for a disk. Linux 5.12;
- * -ENOSYS or -EINVAL before, -EPERM where a container's filter knows no openat2.
+ * An O_PATH descriptor of the name itself, a symbolic link not followed, if the kernel has all it takes in memory. -EAGAIN: it
+ * would have to ask the disk (or somebody is just changing the directory). Never waits for a disk. Linux 5.12; -ENOSYS or -EINVAL
+ * before, -EPERM where a container's filter knows no openat2.
  */
 export function openCachedAt(dir: number, name: Uint8Array): number {
   const { view } = openHow;
@@ -219,7 +219,7 @@ export function duplicate(fd: number): number {
   return c_fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/** Errors are of no use to anybody: the descriptor is gone either way. Data was flushed by fsync before. */
+/** Errors are of no use to anybody: the descriptor is gone either way. An fsync has flushed the data before. */
 export function close(fd: number): void {
   c_close(fd);
 }

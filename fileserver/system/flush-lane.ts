@@ -1,7 +1,7 @@
 /**
- * fsync and fdatasync in libuv's pool, a bounded number at once. The pool belongs to the whole process: on a disk that
- * is slow or stuck, flushes must not take all its threads, or the journal of the other disk set, and the agent's own
- * look-ups, would wait for that disk too. (main.ts gives the pool 64 threads. Each thread that changes volumes has lanes of its own.)
+ * fsync and fdatasync in libuv's pool, a bounded number at once. The pool belongs to the whole process: On a disk that is slow or
+ * stuck, flushes must not take all its threads, or the journal of the other disk set, and the agent's own look-ups, would wait
+ * for that disk too. (main.ts gives the pool 64 threads. Each thread that changes volumes has lanes of its own.)
  */
 
 import type { NoParamCallback } from 'node:fs';
@@ -70,10 +70,10 @@ interface Ended {
 }
 
 /**
- * Flushes of one object that run at the same time. That something could not be written the kernel tells each descriptor
- * once (errseq_t): whichever flush asks first hears it, and the others hear that all is well; and a descriptor that is
- * opened after somebody has heard it, never. So the success of a flush counts when those have ended that ran beside it
- * with the same descriptor, and those that began before it with another. The failure of one is that of them all.
+ * Flushes of one object that run at the same time. That something could not be written the kernel tells each descriptor once
+ * (errseq_t). Whichever flush asks first hears it, and the others hear that all is well; and a descriptor that is opened after
+ * somebody has heard it, never. So the success of a flush counts when those have ended that ran beside it with the same
+ * descriptor, and those that began before it with another. The failure of one is that of them all.
  */
 class Together {
   /** In the order of beginning, as sets are. */

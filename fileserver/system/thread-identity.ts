@@ -1,13 +1,13 @@
 /**
  * Whose permissions the file system calls of this thread are checked against.
  *
- * setfsuid(2), setfsgid(2) and setgroups(2) by raw system call: they belong to the calling thread alone, while
- * glibc's setgroups() tells every thread of the process. A thread whose fsuid is not 0 also loses the
- * capabilities that pass by file permissions (CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD...)
- * and gets them back with fsuid 0; so the kernel does the checking, down to the last detail.
+ * setfsuid(2), setfsgid(2) and setgroups(2) by raw system call: they belong to the calling thread alone, while glibc's
+ * setgroups() tells every thread of the process. A thread whose fsuid is not 0 also loses the capabilities that pass by file
+ * permissions (CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD...) and gets them back with fsuid 0. So the kernel
+ * does the checking, down to the last detail.
  *
- * Threads that this thread starts inherit its identity at that moment. libuv's pool is started by the first
- * asynchronous call of the process, hence startIoPool() before anybody else's identity is put on.
+ * Threads that this thread starts inherit its identity at that moment. The first asynchronous call of the process starts libuv's
+ * pool, hence startIoPool() before anybody else's identity is put on.
  */
 import { fstat } from 'node:fs';
 import koffi from 'koffi';
@@ -43,7 +43,7 @@ const c_faccessat2 = systemCall<(...args: number[]) => number>(
   'long syscall(long number, int64 a, int64 b, int64 c, int64 d)',
 );
 
-/** A user as the file system sees him. Interned by the caller: compared by reference, never changed. */
+/** A user as the file system sees it. Interned by the caller: compared by reference, never changed. */
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
@@ -89,10 +89,10 @@ function setGroups(groups: readonly number[]): number {
 }
 
 /**
- * From here on this thread's file system calls are that user's. Costs nothing when he is on already. Throws for ids that this
- * user namespace does not map (callers have seen to that: rpc/caller.ts), and where setgroups(2) fails; the thread then is
- * who it was. Where the kernel has not taken the ids, which setfsuid(2) reports to nobody, the thread is of no more use: this call
- * throws, and every later one.
+ * From here on this thread's file system calls are that user's. Costs nothing when that identity is on already. Throws for ids
+ * that this user namespace does not map (callers have seen to that: rpc/caller.ts), and where setgroups(2) fails; the thread then
+ * is who it was. Where the kernel has not taken the ids, which setfsuid(2) reports to nobody, the thread is of no more use: this
+ * call throws, and every later one.
  */
 export function become(identity: Identity): void {
   if (identity === current || !identityCanChange) return;

@@ -51,7 +51,7 @@ function tableUnder(heading: string, text: string): [string, string][] {
 
 /** "is answered by now" and the like name no actor. */
 const PASSIVE =
-  /\b(?:is|are|was|were|be|been|being) (?:\w+ly )?(?:\w+ed|done|given|taken|written|kept|held|made|sent|read|told|known|shown|seen|found) by (?!now\b|then\b|itself\b|its\b|their\b|these\b|this\b|what\b|themselves\b|hand\b|default\b|name\b|\w+ing\b|\d|that time\b|force\b)\w+/i;
+  /\b(?:is|are|was|were|be|been|being) (?:\w+ly )?(?:\w+ed|done|given|taken|written|kept|held|made|sent|read|told|known|shown|seen|found) by (?!now\b|then\b|itself\b|its\b|their\b|these\b|this\b|what\b|themselves\b|hand\b|default\b|name\b|path\b|\w+ing\b|\d|that time\b|force\b)\w+/i;
 
 export function faultsOf(paragraph: Paragraph, style: Style): Fault[] {
   const text = plain(paragraph.text);

@@ -919,7 +919,7 @@ describe('what makes the intents safe', () => {
     expect(events).toEqual(['failed: IoError: volume v: the journal could not be made durable: no disk']);
   });
 
-  test('a group of which all have failed is followed by a flush of the journal all the same', async () => {
+  test('after a group of which all have failed the journal is flushed all the same', async () => {
     submit('a', { changes: false });
     await turns();
     const flush = vi.spyOn(journal, 'flush');

@@ -24,11 +24,11 @@
  * name, which recovery has to find and its user has to be allowed to search. Any number may rely on the same directory. An
  * operation that would break this waits for the next group.
  *
- * While a group is flushed the next one is executed, where that takes about as long. Then two groups have no answers,
- * so for that rule they are one: an operation that touches what one of the group being flushed has touched or relies on waits,
- * and so does one that relies on what has been touched. Never
- * are there more than two, and a group is flushed when the flush before it has ended: answers are given in the order of
- * execution, and what was executed because of something that is not durable is not answered before that is.
+ * While a group is flushed the next one is executed, where that takes about as long. Then two groups have no answers, so for that
+ * rule they are one. An operation that touches what one of the group being flushed has touched or relies on waits, and so does
+ * one that relies on what has been touched. Never are there more than two, and a group is flushed when the flush before it has
+ * ended. Answers are given in the order of execution, and what was executed because of something that is not durable is not
+ * answered before that is.
  *
  * An operation that takes long (a truncation that frees much) leaves its group when the intents are recorded. It is executed in
  * parts, one in a turn of the event loop, and everything else goes on between them:
@@ -58,8 +58,8 @@
  * and the request that is sent again stands behind that record with an intent of its own. What throws elsewhere concerns the
  * journal or several operations: the volume has failed.
  *
- * On a volume that must not keep dirty pages (docs/design.md R9) answers are appended with the next record only, and given
- * when they are recorded; so there no group is executed while another one is flushed.
+ * On a volume that must not keep dirty pages (docs/design.md R9) answers are appended with the next record only, and given when
+ * they are recorded. So there no group is executed while another one is flushed.
  */
 
 import { performance } from 'node:perf_hooks';
@@ -363,7 +363,7 @@ export class OperationLog implements JournalContents {
     // Its end comes back to this.
     if (this.#flushing !== null) return;
     if (this.#executed.length > 0) {
-      // Nobody has to wait for it, unless he asked meanwhile.
+      // No client has to wait for it, unless it asked meanwhile.
       if (this.#blocked.length > 0 || this.#idleListeners.length > 0) this.#record();
       else this.#lingerFor(LINGER_MS);
       return;

@@ -1,6 +1,6 @@
 /**
- * Answers of the duplicate request cache, by the client that got them: when there are too many the client with the most loses its
- * oldest, so nobody's answers go for another one's calls as long as he has no more than his share. Pure.
+ * Answers of the duplicate request cache, by the client that got them. When there are too many the client with the most loses its
+ * oldest. So no client's answers go for another one's calls as long as it has no more than its share. Pure.
  */
 export class CachedReply {
   readonly key: string;
@@ -66,7 +66,7 @@ export class ReplyPool {
     if (this.#largest === line) this.#largest = null;
   }
 
-  /** How many the client with the most has, or about so many; never less than his share of all. */
+  /** How many the client with the most has, or about so many; never less than that client's share of all. */
   get largestCount(): number {
     return this.#largestLine()?.count ?? 0;
   }

@@ -6,10 +6,10 @@
  * was written before the removal is flushed. Where there is no descriptor to flush by (no permission to read the file, too many
  * open files, no memory), the whole file system is flushed instead: that takes longer and needs none.
  *
- * A file that was written unstable keeps its descriptors until it is flushed (OpenFile.unflushed), and is flushed after a while if
- * nobody asks for it: so no error of the kernel's own write-back is lost, however late it comes and whoever else needs memory or
- * descriptors. Where there are more such files than may keep descriptors, the whole file system is flushed for the rest, by a descriptor
- * of the volume that has been open since before they were written: it is told of every error of any file.
+ * A file that was written unstable keeps its descriptors until it is flushed (OpenFile.unflushed), and is flushed after a while
+ * if nobody asks for it. So no error of the kernel's own write-back is lost, however late it comes and whatever else needs memory
+ * or descriptors. Where there are more such files than may keep descriptors, the whole file system is flushed for the rest, by a
+ * descriptor of the volume that has been open since before they were written. It is told of every error of any file.
  *
  * The next one begins when the running one ends. On a disk that always takes long it begins before, with a descriptor of its
  * own:
@@ -31,8 +31,8 @@ import type { Volume } from '../volume/volume.ts';
 const { ESTALE } = constants.errno;
 
 /**
- * ok: the data is durable. stale: the file has no name any more, so the data belongs to no file. ioError: it may be lost, and a later
- * flush that ends well proves nothing: the caller fails the volume.
+ * ok: the data is durable. stale: the file has no name any more, so the data belongs to no file. ioError: It may be lost, and a
+ * later flush that ends well proves nothing: the caller fails the volume.
  */
 export type FlushOutcome = 'ok' | 'stale' | 'ioError';
 

@@ -6,8 +6,8 @@
  * entry, so no fsync of the new file is needed for a create. Others (btrfs logs each inode by itself, ext4 without a journal
  * writes blocks one by one) get both.
  *
- * Objects that can't be opened for an fsync (symbolic links, devices, fifos; without root also files that the
- * server's user may not read) are covered by one syncfs(2).
+ * One syncfs(2) covers objects that can't be opened for an fsync (symbolic links, devices, fifos; without root also files that
+ * the server's user may not read).
  */
 import { constants } from 'node:os';
 import { metadataLane } from '../../system/flush-lane.ts';

@@ -1,7 +1,7 @@
 /**
  * What the journal's records say. Both begin with the first part of the request's key, which call it is, and end with the second,
- * whose it is: versions before did not know that one, and do not look behind what they know. Theirs end without it.
- * Numbers are XDR (RFC 4506), big-endian.
+ * whose it is. Versions before did not know that one, and do not look behind what they know. Theirs end without it. Numbers are
+ * XDR (RFC 4506), big-endian.
  */
 import { paddedSize, XdrReader, XdrWriter } from '../../../protocol/xdr.ts';
 import { BytePool } from '../../system/byte-pool.ts';
@@ -22,9 +22,9 @@ export interface IntentRecord {
 }
 
 /**
- * Groups of a user that an intent keeps: 16 KiB of a record. A user has more through his server's name services alone. The
- * others are missed only where a half executed operation of his has to be completed after a crash, by a right that he has
- * through one of them: then it is not completed, and he is told that he may not.
+ * Groups of a user that an intent keeps: 16 KiB of a record. A user has more through the server's name services alone. The others
+ * are missed only where a half executed operation of that user has to be completed after a crash, by a right through one of them.
+ * Then it is not completed, and the client is told that the user may not.
  */
 export const GROUPS_KEPT_MAX = 4096;
 const OPAQUE_SIZE_MAX = PAYLOAD_SIZE_MAX;

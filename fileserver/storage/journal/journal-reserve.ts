@@ -1,7 +1,7 @@
 /**
- * Space kept for the journal and the ownership record, where even writing over a file in place can fail for lack of it:
- * btrfs counts the metadata of such a write against a quota; and where files may share extents (btrfs, xfs with reflink) it
- * writes elsewhere after a snapshot or a copy by reflink.
+ * Space kept for the journal and the ownership record, where even writing over a file in place can fail for lack of it. btrfs
+ * counts the metadata of such a write against a quota. Where files may share extents (btrfs, xfs with reflink) it writes
+ * elsewhere after a snapshot or a copy by reflink.
  *
  *   there     a file `reserve` holds the space
  *   lent      a write of ours failed for lack of space: the file was removed, the write goes through. From now on what

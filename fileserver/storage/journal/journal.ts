@@ -273,8 +273,8 @@ export class Journal {
   }
 
   /**
-   * Hands what was appended to the device, in libuv's pool: durable with the next flush of the device, whoever asks
-   * for it. Calls back with null or the error, which is final.
+   * Hands what was appended to the device, in libuv's pool: durable with the next flush of the device, for whatever reason. Calls
+   * back with null or the error, which is final.
    */
   writeOut(done: (error: Error | null) => void): void {
     this.#busy += 1;
@@ -292,9 +292,9 @@ export class Journal {
   }
 
   /**
-   * A flush of the device has ended, which began when everything had been written out (or was covered by it) that had been
-   * appended when the flush before it ended. So what was appended before that one ended is durable now: what comes after
-   * it, while this one ran, with the next one.
+   * A flush of the device has ended, which began when everything had been written out (or that this write covered) that had been
+   * appended when the flush before it ended. So what was appended before that one ended is durable now: what comes after it,
+   * while this one ran, with the next one.
    */
   flushed(): void {
     this.batch += 1;
@@ -332,10 +332,10 @@ export class Journal {
   }
 
   /**
-   * A new segment with the given contents, all of them. For the end of a replay; from now on it is written to, behind the gate. Throws SystemCallError; may be tried again
-   * then: the segment that is begun is the same. It is in the page cache and needs no flush of its own, unless intents were
-   * settled: until the first answer, which waits for a flush of this file, nothing is in it that is not also in those
-   * before, which stay whole, and a fresh segment that was torn does not count.
+   * A new segment with the given contents, all of them. For the end of a replay; from now on it is written to, behind the gate.
+   * Throws SystemCallError; may be tried again then: the segment that is begun is the same. It is in the page cache and needs no
+   * flush of its own, unless intents were settled. Until the first answer, which waits for a flush of this file, nothing is in it
+   * that is not also in those before, which stay whole, and a fresh segment that was torn does not count.
    */
   begin(contents: JournalContents, gate: WriteGate): void {
     this.#gate = gate;
@@ -414,9 +414,9 @@ export async function createJournal(
 }
 
 /**
- * Reads what an owner left behind, this one or another, and makes it durable: its owner may have died before its first
- * flush, and the segment that is begun next is written over one that counted before it. The journal returned must be begun
- * (Journal.begin) before anything is appended. Throws JournalCorruptError.
+ * Reads what an owner left behind, this one or another, and makes it durable. Its owner may have died before its first flush, and
+ * the segment that is begun next is written over one that counted before it. The journal returned must be begun (Journal.begin)
+ * before anything is appended. Throws JournalCorruptError.
  */
 export async function openJournal(
   directory: string,

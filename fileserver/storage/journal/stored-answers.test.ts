@@ -74,7 +74,7 @@ test('an answer that says it is longer than its record is refused', () => {
   expect(() => answers.add(key('a'), from, 40, from.length)).toThrow('an answer of 49 bytes');
 });
 
-/** Of one client, or of whoever sends the call, as versions before have recorded it. */
+/** Of one client, or of every sender of the call, as versions before have recorded it. */
 const call = 'call'.padEnd(16, '.');
 const of = (client: string): string => call + client.padEnd(16, '.');
 
@@ -86,7 +86,7 @@ function addKey(whole: string, size: number): void {
 test('what a version before has recorded is anybody’s, and stays so whatever else is deleted', () => {
   addKey(call, 4);
   addKey(of('a'), 8);
-  // His own counts before it.
+  // The client's own counts before it.
   expect([answers.results(of('a'))?.length, answers.results(of('b'))?.length]).toEqual([8, 4]);
   expect([answers.has(of('a')), answers.has(of('b'))]).toEqual([true, true]);
   answers.delete(of('a'));

@@ -2,9 +2,9 @@
  * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership`
  * (who serves it now, and where it lies; docs/design.md R6).
  *
- * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over
- * the older one, and when that is durable over the other one too (see writeOwnership). So a crash leaves the record before or the new
- * one; and since no space is needed and no metadata changes, a full disk does not stop a takeover, and it waits for two writes to the
+ * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over the older
+ * one, and when that is durable over the other one too (see writeOwnership). So a crash leaves the record before or the new one.
+ * Since no space is needed and no metadata changes, a full disk does not stop a takeover, and it waits for two writes to the
  * disk.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -218,7 +218,7 @@ export class OwnershipChangedError extends Error {
   }
 }
 
-/** Is this the record of an owner that must not be replaced by that one? */
+/** Is this the record of an owner that that one must not replace? */
 export function isAhead(
   found: OwnershipRecord,
   { epoch, owner }: Pick<OwnershipRecord, 'epoch' | 'owner'>,
@@ -230,12 +230,12 @@ export function isAhead(
 export const OWNERSHIP_SIZE = BLOCKS * BLOCK_SIZE;
 
 /**
- * What is there is read, compared and replaced by this thread without a break, behind the gate: a thread that was held up
- * anywhere before finds the record of whoever owns the volume by now, and writes nothing. Durable when it resolves.
+ * What is there is read, compared and replaced by this thread without a break, behind the gate. A thread that was held up
+ * anywhere before finds the record of the server that owns the volume by now, and writes nothing. Durable when it resolves.
  *
- * Between its look and its write the machine may be paused as a whole, and then it writes over whatever has come there since. So an
- * owner writes until a look shows its record in both blocks. Such a late write hits one of them, with a generation that is not above
- * the other's: that one counts, and the next look of the late writer finds it.
+ * Between its look and its write the machine may be paused as a whole, and then it writes over whatever has come there since. So
+ * an owner writes until a read shows its record in both blocks. Such a late write hits one of them, with a generation that is not
+ * above the other's: that one counts, and the next look of the late writer finds it.
  *
  * @param writeThrough the record is on the disk when it is in the file: nothing stays dirty in this machine's memory (R9)
  * @throws OwnershipAheadError, OwnershipChangedError, RefusedError, VolumeRecordError, SystemCallError

@@ -46,7 +46,7 @@ function isRootOfOtherDevice(path: string, fd: number): boolean {
   }
 }
 
-/** For a look from time to time: is it there now? */
+/** To ask from time to time: is it there now? */
 export function isMountedVolume(path: string): boolean {
   const fd = pinMountedVolume(path);
   if (fd === null) return false;

@@ -11,14 +11,14 @@ import type { Volume } from './volume.ts';
 
 /** Between the beginnings of two looks at a record. ms */
 const LOOK_MS = 500;
-/** Between two words about a look that waits. ms */
+/** Between two reports about a check that waits. ms */
 const TELL_MS = 250;
 
 const CALL = 'read of the ownership record';
 
 export interface OwnerWatchHooks {
   readonly onNewer: (volume: Volume, found: OwnershipRecord) => void;
-  /** A look has waited so long for the disk; called again and again while it does. */
+  /** A check has waited so long for the disk; called again and again while it does. */
   readonly onWaits: (volume: Volume, waitedMs: number) => void;
 }
 

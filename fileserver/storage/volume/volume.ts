@@ -291,9 +291,9 @@ export class Volume {
   }
 
   /**
-   * Has nobody newer taken the volume? A look at the record at this moment, for what must not depend on this machine's clocks alone:
-   * one that was paused as a whole has seen no time pass. false: it has failed. Where the storage keeps everybody else away (Reattach)
-   * nobody looks.
+   * Has nobody newer taken the volume? Reads the record at this moment, for what must not depend on this machine's clocks alone:
+   * one that was paused as a whole has seen no time pass. false: it has failed. Where the storage keeps everybody else away
+   * (Reattach) nobody looks.
    */
   isOurs(): boolean {
     if (this.#look === null) return true;
@@ -343,9 +343,9 @@ export class Volume {
   }
 
   /**
-   * Calls back when the removed objects that this thread had open have given back their space: whoever removes a file because
-   * the disk is full has room when he is answered. A large one may take longer than others should wait: its space comes later,
-   * as it does for those who remove it without a server.
+   * Calls back when the removed objects that this thread had open have given back their space: a client that removes a file
+   * because the disk is full has room when it is answered. A large one may take longer than others should wait: its space comes
+   * later, as it does for those who remove it without a server.
    */
   whenFreed(done: () => void): void {
     this.asyncClose.whenClosed(done, FREED_MS_MAX);
