@@ -60,6 +60,7 @@ export const AREAS: readonly Area[] = [
       'pair/transfer-policy.test.ts',
       'pair/transfer.test.ts',
       'pair/unowned.test.ts',
+      'simulation/wake-up.test.ts',
     ],
   },
   {
@@ -80,9 +81,9 @@ export const AREAS: readonly Area[] = [
       'fileserver/data-path/exactly-once.test.ts',
     ],
     unitTests: [
+      'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
       'fileserver/storage/duplicate-requests/operation-log.test.ts',
       'fileserver/storage/duplicate-requests/operation-log-calls.test.ts',
-      'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
     ],
   },
   {
@@ -153,10 +154,10 @@ export const AREAS: readonly Area[] = [
       'fileserver/data-path/procedures.test.ts',
     ],
     unitTests: [
-      'fileserver/callers/connection-order.test.ts',
-      'fileserver/data-path/waiting-calls.test.ts',
-      'fileserver/nfs3/write.test.ts',
       'fileserver/nfs3/recent-writes.test.ts',
+      'fileserver/callers/connection-order.test.ts',
+      'fileserver/nfs3/write.test.ts',
+      'fileserver/data-path/waiting-calls.test.ts',
     ],
   },
   {
@@ -220,7 +221,17 @@ export const AREAS: readonly Area[] = [
       'fileserver/sentinel/sentinel-link.ts',
       'fileserver/sentinel/watched-process.ts',
     ],
-    tests: ['fileserver/sentinel/sentinel.test.ts'],
+    tests: [
+      'fileserver/sentinel/sentinel-deaths.test.ts',
+      'fileserver/sentinel/sentinel-link.test.ts',
+      'fileserver/sentinel/watched-process.test.ts',
+      'fileserver/sentinel/sentinel.test.ts',
+    ],
+    unitTests: [
+      'fileserver/sentinel/sentinel-deaths.test.ts',
+      'fileserver/sentinel/sentinel-link.test.ts',
+      'fileserver/sentinel/watched-process.test.ts',
+    ],
   },
   {
     name: 'witness',

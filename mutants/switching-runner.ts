@@ -64,6 +64,8 @@ export default class SwitchingRunner extends TestRunner {
     const name = `${test.file.name} > ${test.name}`;
     const { kind, number } = this.#now;
     if (kind === 'record') {
+      // What an earlier mutant has left behind may be the cause: again in a process of its own.
+      if (failed && this.#anyRan) this.#restart(NONE);
       if (failed) tell(`broken ${name}: ${test.result!.errors?.[0]?.message}`);
       const seen = reached!;
       this.#queue = failed
@@ -72,10 +74,7 @@ export default class SwitchingRunner extends TestRunner {
     } else if (kind === 'mutant' && !failed) tell(`passed ${number} ${name}`);
     else if (kind === 'mutant' && !this.#anyRan) this.#killed(number);
     else if (kind === 'check') {
-      if (failed) {
-        tell(`restart ${number}`);
-        process.kill(process.pid, 'SIGKILL');
-      }
+      if (failed) this.#restart(number);
       this.#killed(number);
     }
     const isToCheck = kind === 'mutant' && failed && this.#anyRan;
@@ -95,6 +94,13 @@ export default class SwitchingRunner extends TestRunner {
   override onAfterRunFiles(): void {
     super.onAfterRunFiles();
     tell('done');
+  }
+
+  /** The next process begins with this mutant. */
+  #restart(number: number): never {
+    tell(`restart ${number}`);
+    process.kill(process.pid, 'SIGKILL');
+    throw new Error('killed');
   }
 
   #killed(number: number): void {

@@ -48,6 +48,12 @@ describe('R3: a claim on silence', () => {
     expect(mayClaim(paired, 1e9)).toMatchObject({ kind: 'no' });
   });
 
+  test('of a paired Lease: not when its acknowledger is of another server, whatever is known of its death', () => {
+    const dead = [{ incarnation: a2, at: 1000 }] as unknown as ClaimView['dead'];
+    const paired = view(b1, { holder: a1, acknowledger: a2 }, { dead });
+    expect(mayClaim(paired, 1e9)).toMatchObject({ kind: 'no' });
+  });
+
   test('of a paired Lease: by the acknowledger, lease + guard after its own last acknowledgement too', () => {
     const paired = view(b1, { holder: a1, acknowledger: b1 }, { acknowledgedAt: 5000 });
     expect(mayClaim(paired, 5000 + silence - 1)).toMatchObject({ kind: 'wait', until: 5000 + silence });

@@ -115,6 +115,19 @@ describe('after a write that was not applied', () => {
     expect(server.tick(10 + retryMs).write?.ownership).toMatchObject({ holder: me, epoch: 1 });
   });
 
+  test('so is a release that was refused, and the write by which an owner regains its right', () => {
+    const stopping = soloHolder().at(100).give({ kind: 'stop' }).closed('filer-a');
+    stopping.at(110).written(stopping.write!.token, { kind: 'refused', message: 'no' });
+    expect(nextWakeAt(stopping.state, 110)).toBe(110 + retryMs);
+    const fenced = soloHolder().tick(2000).at(2010).closed('filer-a').at(2020).readsTheSame('filer-a');
+    fenced.at(2030).written(fenced.write!.token, { kind: 'refused', message: 'no' });
+    expect(nextWakeAt(fenced.state, 2030)).toBe(2030 + retryMs);
+  });
+
+  test('an owner that is acknowledged asks to be woken for what comes, not at once', () => {
+    expect(nextWakeAt(pairedHolder().state, 720)).toBeGreaterThan(720);
+  });
+
   test('a release is one of its own epoch: a later one that names this server is not released', () => {
     const server = soloHolder().at(100).give({ kind: 'stop' }).closed('filer-a');
     server.at(110).written(server.write!.token, { kind: 'unknown' });

@@ -34,6 +34,13 @@ describe('a server that does not hold the disk set', () => {
     ]);
   });
 
+  test('says who does, also to a forced request that is for the other server', () => {
+    const server = new OneServer().sees('filer-b', { holder: partner, epoch: 4, renewal: 8 });
+    expect(answers(asks(server, 'filer-b', { ...giveback, force: true }))).toEqual([
+      'refused: filer-a does not own filer-b; ask filer-b',
+    ]);
+  });
+
   test('says so when nobody does, or when it does not know', () => {
     const released = new OneServer().sees('filer-b', { epoch: 4, renewal: 8 });
     for (const server of [released, new OneServer()])

@@ -2,10 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';
-import { silenceMs } from './right-to-serve.ts';
+import { silenceMs, soloAfterMs } from './right-to-serve.ts';
 import { initialServer, type ServerState } from './server/state.ts';
 import { nextWakeAt, rightOf, step } from './server.ts';
-import type { Effect, Input } from './types.ts';
+import type { Effect, Input, LeaseWriteOutcome } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
 const silence = silenceMs(timing);
@@ -541,6 +541,36 @@ describe('a server whom the witness does not answer', () => {
     expect(says(subject)).toBeUndefined();
     subject.give({ kind: 'witnessSilent' });
     expect(says(subject)).toBe(true);
+  });
+
+  test.each<[string, LeaseWriteOutcome, boolean | undefined]>([
+    ['an applied write', { kind: 'applied', sighting: sighting({ holder: me, epoch: 1 }, '2') }, undefined],
+    ['a write that lost against another one', { kind: 'conflict' } as LeaseWriteOutcome, undefined],
+    ['a write that was refused', { kind: 'refused', message: 'no' }, true],
+    ['a write without an answer', { kind: 'unknown' }, true],
+  ])('takes %s for an answer or not', (_, outcome, silent) => {
+    const subject = new Subject()
+      .sees('filer-a', {})
+      .give({ kind: 'partnerConnected', incarnation: partner });
+    subject.sees('filer-b', { holder: partner, epoch: 1 });
+    if (silent === undefined) subject.give({ kind: 'witnessSilent' });
+    // Of the claim.
+    subject.give({ kind: 'leaseWritten', home: 'filer-a', token: 0, outcome });
+    const heard = subject.state.witnessSilent;
+    expect(heard).toBe(silent === true);
+  });
+
+  test('is none that has just connected: it stays named beside an older one that is heard steadily', () => {
+    const subject = pairedHolder();
+    const older = incarnationOf('filer-b', 'podO', 'run0');
+    subject.at(730).give({ kind: 'partnerConnected', incarnation: older });
+    subject.give({ kind: 'partnerConnected', incarnation: partner });
+    for (let now = 750; now < 700 + soloAfterMs(timing); now += 50) {
+      subject.at(now);
+      heard(subject, older, now, false);
+      // To change its acknowledger it would read the Lease first.
+      expect([...subject.of('readLease'), ...subject.of('writeLease')]).toEqual([]);
+    }
   });
 
   test('is not named while another one is there whom it answers, though it was started later', () => {

@@ -46,6 +46,24 @@ test('the wait is that of the Lease, if that names one', () => {
   expect(message).toContain('after 54321 ms of silence');
 });
 
+test('the wait for its own disk set is that of its own Lease', () => {
+  const record = {
+    ...emptyLease,
+    holder: partner,
+    epoch: 3,
+    acknowledger: me,
+    renewal: 7,
+    claimAfterMs: 12_345,
+  };
+  const sighting = { version: '1', record };
+  const both = step(
+    seen({ claimAfterMs: 54_321 }),
+    { kind: 'leaseSeen', home: 'filer-b', sighting },
+    0,
+  ).state;
+  expect(takeoverCheck(both, 'filer-b', FACTS, 0).message).toContain('after 12345 ms of silence');
+});
+
 test('with more than one thing missing it names them all', () => {
   const { message, possible } = takeoverCheck(
     seen(),

@@ -1,6 +1,6 @@
 // What becomes of each operation of a queue, and of who waits for it. The journal is the real one; flushes of what was executed, and
 // waiting times, end when the test says so.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -17,7 +17,9 @@ import type { Check, JournaledOperation, Plan } from './journaled-operation.ts';
 import { OperationLog, type OperationLogHooks, type Settled } from './operation-log.ts';
 
 const { ENOSPC, EDQUOT, EIO } = constants.errno;
-const SEGMENT_SIZE = 3 * 1024 * 1024;
+const SEGMENT_SIZE = 256 * 1024;
+/** With room for the largest group. */
+const LARGE_SEGMENT_SIZE = 3 * 1024 * 1024;
 const uuid = new Uint8Array(16).fill(9);
 const keyOf = (name: string): string => name.padEnd(16, '.');
 
@@ -168,10 +170,8 @@ beforeEach(async () => {
   settled = { outcome: 'notBegun' };
   intents = 'unwritten';
   writeThrough = false;
-  directory = mkdtempSync(join(tmpdir(), 'filerpair-queue-'));
-  await createJournal(OPEN, directory, SEGMENT_SIZE);
-  ({ journal } = await openJournal(directory, uuid, SEGMENT_SIZE));
-  journal.begin({ intents: () => [], replies: () => [] }, OPEN);
+  directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'filerpair-queue-'));
+  await beginJournal(directory, SEGMENT_SIZE);
   begin();
 });
 afterEach(() => {
@@ -181,6 +181,12 @@ afterEach(() => {
   journal.close();
   rmSync(directory, { recursive: true, force: true });
 });
+
+async function beginJournal(path: string, segmentSize: number): Promise<void> {
+  await createJournal(OPEN, path, segmentSize);
+  ({ journal } = await openJournal(path, uuid, segmentSize));
+  journal.begin({ intents: () => [], replies: () => [] }, OPEN);
+}
 
 /** A queue with what is set. */
 function begin(): void {
@@ -369,6 +375,9 @@ describe('a group', () => {
   });
 
   test('has intents of a little more than a mebibyte at most', async () => {
+    journal.close();
+    await beginJournal(mkdtempSync(join(directory, 'large-')), LARGE_SEGMENT_SIZE);
+    begin();
     for (let i = 0; i < 60; i++) submit(`${i}`, { size: 32_000 });
     await turns();
     // The one that goes beyond it is the last.

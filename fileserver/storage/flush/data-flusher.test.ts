@@ -27,6 +27,8 @@ let anyFd: number;
 /** Descriptors of a flush's own. */
 let ownFds: number[];
 let openOwn: () => number;
+/** Files whose descriptors the table can keep. */
+let unflushedMax: number;
 let removed: boolean;
 let tests = 0;
 /** Ends of syncfs. */
@@ -46,6 +48,7 @@ beforeEach(() => {
   synced = [];
   anyFd = openSync('/dev/null', 'r');
   filesFd = () => anyFd;
+  unflushedMax = 100_000;
   removed = false;
   tests += 1;
   volume = {
@@ -69,7 +72,9 @@ beforeEach(() => {
       if (fd >= 0) ownFds.push(fd);
       return fd;
     },
-    unflushedMax: 100_000,
+    get unflushedMax() {
+      return unflushedMax;
+    },
     pin: () => {
       pins += 1;
     },
@@ -318,12 +323,13 @@ test('a flush counts as under way until those that wait have been told, whatever
 });
 
 test('more unstable files than are remembered: their file system is flushed too, and a failure is told of their volume', async () => {
-  const files = Array.from({ length: 4097 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
+  unflushedMax = 8;
+  const files = Array.from({ length: 9 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
   for (const one of files) flusher.noteUnstable(one);
   const all = flusher.flushUnstable();
   expect(synced).toHaveLength(1);
   synced[0]!(-constants.errno.EIO);
-  for (let i = 0; i < 4096; i++) asked[i]!.ends(null);
+  for (let i = 0; i < 8; i++) asked[i]!.ends(null);
   expect([...(await all)]).toEqual([volume]);
 });
 
@@ -425,7 +431,8 @@ test('a flush proves nothing once somebody newer has the volume', () => {
 
 test('on a slow disk a second commit of a file of which no descriptor is kept leaves none open', async () => {
   await showThatTheDiskIsSlow();
-  const files = Array.from({ length: 4096 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
+  unflushedMax = 8;
+  const files = Array.from({ length: 8 }, (_, i) => ({ key: `${i}`, volume }) as unknown as OpenFile);
   for (const one of [...files, file]) flusher.noteUnstable(one);
   flush('A');
   flush('B');
