@@ -1,6 +1,7 @@
 // The CustomResourceDefinition of FilerPair, made from the zod schema.
 
-import { filerPairSpec, filerPairStatus, PAIR_NAME_RULE } from './filerpair.ts';
+import { filerPairSpec, PAIR_NAME_RULE } from './filerpair.ts';
+import { filerPairStatus } from './filerpair-status.ts';
 import { structuralSchema } from './structural-schema.ts';
 
 const condition = (type: string, field: string): string =>

@@ -1,17 +1,17 @@
 // Carries out a plan, action by action. What fails ends the plan: the next decision starts from what there is then.
 
 import { randomBytes } from 'node:crypto';
-import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import { ApiError, isAlreadyExists, isConflict, isInvalid, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease, MergePatch } from '../../kubernetes/objects.ts';
 import { apiVersionOf, type Resource, resources } from '../../kubernetes/resource.ts';
-import { volumeHeld } from '../assess/disk-location.ts';
 import type { Action, PairEvent } from '../model/action.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import { attachedElsewhere, nodeOfUser, userElsewhere } from '../model/held-elsewhere.ts';
 import { FIELD_MANAGER } from '../model/names.ts';
+import { volumeHeld } from '../model/node-silence.ts';
 import type { FilerPairObject, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Problem } from '../model/observed.ts';
 import type { Secret } from '../watch/certificates.ts';

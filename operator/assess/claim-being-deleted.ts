@@ -3,34 +3,28 @@
 // take a pod from it is done by ourselves, and people are told while it can still be helped.
 
 import { isTrue, type Policy } from '../model/condition-result.ts';
-import { claimName } from '../model/names.ts';
-import type { ServerView } from '../model/view.ts';
-import { type Assessment, question } from './assessment.ts';
+import type { ClaimView, ServerView } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
+
+const isBeingDeleted = ({ object }: ClaimView): boolean => object?.metadata.deletionTimestamp !== undefined;
 
 /** Names of a disk set's claims that are being deleted. */
-export const claimsBeingDeleted = question((view: Assessment, home: ServerView): string[] =>
-  home.spec.volumes.flatMap((volume) => {
-    const name = claimName(view.observed.name, home.name, volume);
-    const claim = view.observed.claims[name];
-    return typeof claim === 'object' && claim.metadata.deletionTimestamp !== undefined ? [name] : [];
-  }),
-);
+export const claimsBeingDeleted = ({ claims }: ServerView): string[] =>
+  claims.filter(isBeingDeleted).map(({ name }) => name);
 
 /** What is held up, and what an administrator has to do; null: no claim is being deleted. */
-export const claimBeingDeleted = question((view: Assessment): string | null => {
+export function claimBeingDeleted(view: Assessment): string | null {
   if (view.pair.metadata.deletionTimestamp !== undefined) return null;
   for (const home of view.servers)
-    for (const name of claimsBeingDeleted(view, home)) {
-      const claim = view.observed.claims[name];
-      const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+    for (const { name, bound } of home.claims.filter(isBeingDeleted)) {
       const keep =
-        volume === undefined
+        bound === undefined
           ? ''
-          : `: kubectl patch pv ${volume} -p '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'`;
+          : `: kubectl patch pv ${bound} -p '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'`;
       return `PersistentVolumeClaim ${name} of the disk set of ${home.name} has been deleted by somebody. Kubernetes keeps it until its last pod ends, then it goes, and with the reclaim policy Delete all files with it. So no pod that uses it is moved or replaced. A deletion cannot be taken back: have the volume kept first${keep}; then see "A claim that somebody deleted" in docs/operator.md.`;
     }
   return null;
-});
+}
 
 export const claimGoes: Policy<Assessment> = (view) => {
   const message = claimBeingDeleted(view);

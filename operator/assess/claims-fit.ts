@@ -7,7 +7,6 @@
 // is after the pod's object has gone.
 
 import { type ConditionResult, isFalse } from '../model/condition-result.ts';
-import { claimName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import { type Assessment, question } from './assessment.ts';
 import { takenBy } from './claim-taken.ts';
@@ -36,9 +35,7 @@ export const claimsFit = question((view: Assessment): ConditionResult | null => 
 /** The first claim that does not fit; null: all do, as far as is known. */
 export const misfit = question((view: Assessment): (Misfit & { readonly claim: string }) | null => {
   for (const server of view.servers)
-    for (const volume of server.spec.volumes) {
-      const name = claimName(view.observed.name, server.name, volume);
-      const claim = view.observed.claims[name];
+    for (const { volume, name, object: claim } of server.claims) {
       const where = `PersistentVolumeClaim ${name} (spec.servers[${server.name}].volumes[${volume.name}])`;
       const other = takenBy(view, name);
       if (other !== null)
@@ -47,7 +44,7 @@ export const misfit = question((view: Assessment): (Misfit & { readonly claim: s
           reason: 'ClaimTaken',
           message: `${where} belongs to FilerPair ${other}, whose spec names it too. Nothing is started on it, and the claim is left as it is. Take it out of one of the two, or rename the volume.`,
         };
-      if (typeof claim !== 'object') continue;
+      if (claim === null) continue;
       if (!isClaimOffered(view, claim))
         return {
           claim: name,

@@ -3,7 +3,6 @@
 // serves nobody, so then its owner is not changed either: not by itself (the servers read it from their Leases as maintenance),
 // and not for an administrator.
 
-import { claimName } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
@@ -20,7 +19,7 @@ export interface DisksHeld {
 /** null: they may move, or need not. */
 export const disksHeld = question((view: Assessment, home: ServerView): DisksHeld | null => {
   if (view.spec.storage.transfer !== 'Reattach') return null;
-  const [deleted] = claimsBeingDeleted(view, home);
+  const [deleted] = claimsBeingDeleted(home);
   if (deleted !== undefined) return { reason: 'ClaimBeingDeleted', why: beingDeleted(deleted) };
   if (granted(view) !== null) return { reason: 'NotGranted', why: UNGRANTED };
   // Of either disk set: attachment pods are made for both, or for none.
@@ -32,8 +31,11 @@ export const disksHeld = question((view: Assessment, home: ServerView): DisksHel
 export const isDisksHeld = (view: Assessment, why: string): boolean =>
   why === UNGRANTED ||
   view.servers
-    .flatMap(({ name, spec }) => spec.volumes.map((volume) => claimName(view.observed.name, name, volume)))
-    .some((claim) => why === beingDeleted(claim) || MISFITS.some((reason) => why === unfit(claim, reason)));
+    .flatMap(({ claims }) => claims)
+    .some(
+      ({ name: claim }) =>
+        why === beingDeleted(claim) || MISFITS.some((reason) => why === unfit(claim, reason)),
+    );
 
 /** The operator moves nothing then. */
 const UNGRANTED = 'what the spec asks for is not granted to the FilerPair';

@@ -8,13 +8,15 @@
 
 import { durationMs } from '../../crds/quantities.ts';
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
-import { isSilent, readinessSince } from '../model/node-silence.ts';
+import { isOutOfService, isSilent, readinessSince, saysReady } from '../model/node-silence.ts';
 import type { Node } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { podOfIncarnation, type ServerView } from '../model/view.ts';
 import type { Assessment } from './assessment.ts';
+import { attachmentPods } from './attachment-pods.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
-import { attachmentPods, diskLocation, isNodeReady, isOutOfService, saysReady } from './disk-location.ts';
+import { diskLocation } from './disk-location.ts';
+import { isNodeReady } from './disk-move-steps.ts';
 import { nodesOfLiving } from './owner-life.ts';
 
 export interface NodeToMark {
@@ -31,7 +33,7 @@ export function nodesToMark(view: Assessment): NodeToMark[] {
     if (why === null) continue;
     // The mark takes all pods from the node, those of the other disk set too.
     const homes = view.servers.filter((one) => one === home || hasDisksOn(view, one, name));
-    if (homes.some((one) => claimsBeingDeleted(view, one).length > 0)) continue;
+    if (homes.some((one) => claimsBeingDeleted(one).length > 0)) continue;
     found.set(name, {
       node,
       why: `${why}, and ${home.lease?.holderServer} waits for the disks of ${home.name}`,

@@ -5,7 +5,7 @@ import { amountOf } from '../../crds/quantities.ts';
 import { attachmentPriority, attachmentRequests } from '../desired/attachment-pod.ts';
 import type { ServerView } from '../model/view.ts';
 import type { Assessment } from './assessment.ts';
-import { attachmentPods } from './disk-location.ts';
+import { attachmentPods } from './attachment-pods.ts';
 
 /** What the node lacks, as a clause; null: it has room, or a pod for the disks already, or nobody knows how much it has. */
 export function noRoom(view: Assessment, home: ServerView, node: string): string | null {

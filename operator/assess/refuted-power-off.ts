@@ -5,7 +5,7 @@
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Node } from '../model/objects.ts';
 import type { Assessment } from './assessment.ts';
-import { isNodeReady } from './disk-location.ts';
+import { isNodeReady } from './disk-move-steps.ts';
 
 /** A node that is off is said to be ready until Kubernetes misses it: 50 s by default, and longer where people have set it so. ms */
 const BELIEVED_MS = 5 * 60_000;

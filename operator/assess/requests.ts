@@ -9,7 +9,6 @@
 // request would be carried out twice.
 
 import {
-  leaseAnnotations,
   type RequestAnnotation,
   type RequestResultAnnotation,
   requestAnnotations,
@@ -75,22 +74,17 @@ export const requestFindings = question((view: Assessment): RequestFinding[] => 
 });
 
 function findingFor(view: Assessment, asked: Asked): RequestFinding {
+  const refuse = (message: string): RequestFinding => ({ kind: 'refuse', asked, message });
   const home = serverNamed(view, asked.value);
   if (home === null) {
     const names = view.servers.map(({ name }) => name).join(' or ');
-    return {
-      kind: 'refuse',
-      asked,
-      message: `${asked.annotation} names "${asked.value}", which is no server of this pair; the value must be ${names}, the server whose disk set shall move.`,
-    };
+    return refuse(
+      `${asked.annotation} names "${asked.value}", which is no server of this pair; the value must be ${names}, the server whose disk set shall move.`,
+    );
   }
   const { lease } = home;
   if (lease === null)
-    return {
-      kind: 'refuse',
-      asked,
-      message: `The disk set of ${home.name} has no Lease yet: there is nothing to move.`,
-    };
+    return refuse(`The disk set of ${home.name} has no Lease yet: there is nothing to move.`);
   const { request } = lease;
   if (request !== null && answersTo(view, asked, request)) {
     const result = lease.requestResult;
@@ -101,25 +95,19 @@ function findingFor(view: Assessment, asked: Asked): RequestFinding {
   }
   const target = asked.kind === 'takeover' ? home.partner : home.name;
   if (lease.holderServer === target)
-    return {
-      kind: 'refuse',
-      asked,
-      message: `Nothing to do: ${target} owns the disk set of ${home.name} already (epoch ${lease.epoch}).`,
-    };
+    return refuse(
+      `Nothing to do: ${target} owns the disk set of ${home.name} already (epoch ${lease.epoch}).`,
+    );
   const held = disksHeld(view, home);
   if (held !== null)
-    return {
-      kind: 'refuse',
-      asked,
-      message: `The disk set of ${home.name} cannot be moved: ${held.why}${held.reason === 'ClaimBeingDeleted' ? ', and would go with the pod that has to end for it. See Degraded' : ', so its disks stay where they are. See Ready'}.`,
-    };
+    return refuse(
+      `The disk set of ${home.name} cannot be moved: ${held.why}${held.reason === 'ClaimBeingDeleted' ? ', and would go with the pod that has to end for it. See Degraded' : ', so its disks stay where they are. See Ready'}.`,
+    );
   const annotations = view.pair.metadata.annotations ?? {};
   if (annotations[requestAnnotations.force] === 'true' && !annotations[requestAnnotations.reason]?.trim())
-    return {
-      kind: 'refuse',
-      asked,
-      message: `A forced ${asked.kind} of the disk set of ${home.name} needs a reason, for the record: set ${requestAnnotations.reason} too. Forcing is an administrator's confirmation that a server is dead; if it is not, its last writes may be lost.`,
-    };
+    return refuse(
+      `A forced ${asked.kind} of the disk set of ${home.name} needs a reason, for the record: set ${requestAnnotations.reason} too. Forcing is an administrator's confirmation that a server is dead; if it is not, its last writes may be lost.`,
+    );
   return { kind: 'pass on', asked, home, request: newRequest(view, asked, lease) };
 }
 
@@ -185,11 +173,3 @@ const partiesOf = ({ holder, epoch, acknowledger }: LeaseView) => ({ holder, epo
 
 const isAnswered = (lease: LeaseView): boolean =>
   lease.request !== null && lease.requestResult !== null && lease.requestResult.id === lease.request.id;
-
-/** Merge patch that takes the request off a Lease; the result stays for people. */
-export const requestRemoved = (lease: LeaseView) => ({
-  metadata: {
-    resourceVersion: lease.object.metadata.resourceVersion,
-    annotations: { [leaseAnnotations.request]: null },
-  },
-});

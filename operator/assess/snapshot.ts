@@ -11,7 +11,6 @@
 
 import type { StandstillAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { labels, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
-import { claimName } from '../model/names.ts';
 import type { VolumeSnapshot } from '../model/objects.ts';
 import type { ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
@@ -88,10 +87,12 @@ export const snapshotStep = question((view: Assessment): SnapshotStep | null => 
 /** One for each volume of both. */
 export const snapshotsOf = (view: Assessment, name: string): SnapshotOf[] =>
   view.servers.flatMap((home) =>
-    home.spec.volumes.map((volume) => {
-      const claim = claimName(view.observed.name, home.name, volume);
-      return { name: `${name}-${claim}`, claim, home, volume: volume.name };
-    }),
+    home.claims.map(({ name: claim, volume }) => ({
+      name: `${name}-${claim}`,
+      claim,
+      home,
+      volume: volume.name,
+    })),
   );
 
 function beginning(view: Assessment, name: string, made: readonly VolumeSnapshot[]): SnapshotStep {

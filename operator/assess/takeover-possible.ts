@@ -30,20 +30,12 @@ interface TakeoverCase {
 
 export const takeoverChain: readonly Policy<TakeoverCase>[] = [
   function survivorHasNoPod({ home, survivor }) {
-    return survivor.current === null
-      ? isFalse(
-          'PartnerHasNoPod',
-          `${survivor.name} could not take over the disk set of ${home.name}: it has no pod.`,
-        )
-      : null;
+    return survivor.current === null ? cannot('PartnerHasNoPod', survivor, home, `it has no pod.`) : null;
   },
   function survivorDoesNotRun({ home, survivor }) {
     if (survivor.pods.some(({ state }) => state === 'Running')) return null;
     const pod = survivor.usable.at(-1) ?? survivor.current!;
-    return isFalse(
-      'PartnerNotRunning',
-      `${survivor.name} could not take over the disk set of ${home.name}: pod ${pod.pod.metadata.name}: ${pod.because}.`,
-    );
+    return cannot('PartnerNotRunning', survivor, home, `pod ${pod.pod.metadata.name}: ${pod.because}.`);
   },
   function disksStay({ view, home, survivor }) {
     const held = disksHeld(view, home);
@@ -52,19 +44,18 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
       held.reason === 'ClaimBeingDeleted'
         ? 'and no other pod may use it. See Degraded'
         : 'so the disks stay where they are. See Ready';
-    return isFalse(
-      held.reason,
-      `${survivor.name} could not take over the disk set of ${home.name}: ${held.why}, ${so}.`,
-    );
+    return cannot(held.reason, survivor, home, `${held.why}, ${so}.`);
   },
   function disksOutOfReach({ view, home, survivor }) {
     const node = survivor.current?.pod.spec?.nodeName;
     const found = node === undefined ? null : outOfReach(view, home, node);
     return found === null
       ? null
-      : isFalse(
+      : cannot(
           'DisksOutOfReach',
-          `${survivor.name} could not take over the disk set of ${home.name}: volume ${found.volume} cannot be attached to node ${node}, where it runs (the nodeAffinity of that PersistentVolume). Both servers have to run where the disks of both can be had: ${wayOut(view)}.`,
+          survivor,
+          home,
+          `volume ${found.volume} cannot be attached to node ${node}, where it runs (the nodeAffinity of that PersistentVolume). Both servers have to run where the disks of both can be had: ${wayOut(view)}.`,
         );
   },
   function noRoomForDisks({ view, home, survivor }) {
@@ -131,12 +122,12 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
     const [first] = missing;
     return first === undefined
       ? null
-      : isFalse(
-          first.name,
-          `${survivor.name} could not take over the disk set of ${home.name}: ${missing.map(({ message }) => message).join('; ')}.`,
-        );
+      : cannot(first.name, survivor, home, `${missing.map(({ message }) => message).join('; ')}.`);
   },
 ];
+
+const cannot = (reason: string, survivor: ServerView, home: ServerView, why: string): ConditionResult =>
+  isFalse(reason, `${survivor.name} could not take over the disk set of ${home.name}: ${why}`);
 
 /** Volumes of two places that no node shares can only be made anew. */
 const wayOut = (view: Assessment): string =>

@@ -1,7 +1,6 @@
 // Whether a node has room for the volumes of a disk set (transfer Reattach). A driver may say how many volumes it can attach to
 // a node; on a full one a failover waits until somebody else's pod has gone.
 
-import { claimName } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';
 import type { Assessment } from './assessment.ts';
 
@@ -13,13 +12,8 @@ export interface NoSlots {
 
 /** What the node lacks for the disk set; null: it has room, or has the volumes already, or nobody says how much it has. */
 export function noVolumeSlots(view: Assessment, home: ServerView, node: string): NoSlots | null {
-  const { claims, volumeAttachments, volumeSlots } = view.observed;
-  const volumes = new Set(
-    home.spec.volumes.map((volume) => {
-      const claim = claims[claimName(view.observed.name, home.name, volume)];
-      return typeof claim === 'object' ? claim.spec?.volumeName : undefined;
-    }),
-  );
+  const { volumeAttachments, volumeSlots } = view.observed;
+  const volumes = new Set(home.claims.map(({ bound }) => bound));
   const theirs = volumeAttachments.filter(({ spec }) => volumes.has(spec?.source?.persistentVolumeName));
   if (theirs.some(({ spec }) => spec?.nodeName === node)) return null;
   for (const [driver, free] of Object.entries(volumeSlots[node] ?? {})) {

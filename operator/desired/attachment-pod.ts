@@ -8,7 +8,6 @@ import {
   ATTACHMENT_NODE_UID_ANNOTATION,
   attachmentDirectory,
   attachmentPodName,
-  claimName,
 } from '../model/names.ts';
 import { partnerOf, type ServerView, type View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
@@ -80,9 +79,9 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
     ],
     containers: [container(view, home)],
     volumes: [
-      ...home.spec.volumes.map((volume, index) => ({
+      ...home.claims.map(({ name }, index) => ({
         name: `claim-${index}`,
-        persistentVolumeClaim: { claimName: claimName(view.observed.name, home.name, volume) },
+        persistentVolumeClaim: { claimName: name },
       })),
       { name: 'run', emptyDir: {} },
       {

@@ -2,8 +2,7 @@
 
 import type { FilerPairVolume } from '../../crds/filerpair.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
-import { claimName } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import type { ClaimView, ServerView, View } from '../model/view.ts';
 import { type Desired, desired, pairLabels } from './owned.ts';
 
 /** Who owns the disk set, for everybody who looks at the claim alone. */
@@ -26,11 +25,11 @@ function ownershipLabels(home: ServerView): Record<string, string> {
 export function newClaim(
   view: View,
   home: ServerView,
-  volume: FilerPairVolume,
+  { volume, name }: ClaimView,
 ): Desired<'persistentVolumeClaims'> {
   const { claim } = volume;
   if (claim === undefined) throw new Error(`volume ${volume.name} adopts a claim, it does not make one`);
-  return desired(view, 'persistentVolumeClaims', claimName(view.observed.name, home.name, volume), {
+  return desired(view, 'persistentVolumeClaims', name, {
     owned: false,
     labels: claimLabels(view, home, volume),
     body: {

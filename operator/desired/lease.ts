@@ -2,7 +2,7 @@
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
-import { claimName, LEASE_FINALIZER, leaseName } from '../model/names.ts';
+import { LEASE_FINALIZER, leaseName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
@@ -28,10 +28,7 @@ export function newLease(view: View, home: ServerView): Lease {
  */
 export function knownEpoch(view: View, home: ServerView): number {
   const fromStatus = view.pair.status?.diskSets?.find((one) => one.home === home.name)?.epoch ?? 0;
-  const fromClaims = home.spec.volumes.map((volume) => {
-    const claim = view.observed.claims[claimName(view.observed.name, home.name, volume)];
-    return typeof claim === 'object' ? epochOf(claim) : 0;
-  });
+  const fromClaims = home.claims.map(({ object }) => (object === null ? 0 : epochOf(object)));
   return Math.max(fromStatus, ...fromClaims);
 }
 

@@ -9,7 +9,6 @@ import {
   attachmentDirectory,
   CURRENT_LABEL,
   certificateName,
-  claimName,
   EXPORTS_ANNOTATION,
   RENDERING_ANNOTATION,
   serverObjectName,
@@ -175,7 +174,7 @@ const ZONE = 'topology.kubernetes.io/zone';
 
 /**
  * Disks that are made where their first pod is (WaitForFirstConsumer), and that move: if two zones are not asked for, the
- * servers begin in one, since the disks of most storage can be attached in one zone only.
+ * servers begin in one, since the disks of most storage can be attached in one ZONE only.
  */
 function sameZone(view: View, podAffinityTerm: object): Record<string, unknown> {
   const { spread, storage } = view.spec;
@@ -357,9 +356,9 @@ function dataVolumes(view: View): Record<string, unknown>[] {
   if (view.spec.storage.transfer === 'Reattach')
     return [{ name: 'disks', hostPath: { path: attachmentDirectory(view.uid), type: 'DirectoryOrCreate' } }];
   return view.servers.flatMap((home) =>
-    home.spec.volumes.map((volume) => ({
+    home.claims.map(({ volume, name }) => ({
       name: mountName(view, home, volume.name),
-      persistentVolumeClaim: { claimName: claimName(view.observed.name, home.name, volume) },
+      persistentVolumeClaim: { claimName: name },
     })),
   );
 }

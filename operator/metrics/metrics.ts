@@ -1,7 +1,7 @@
 // The operator's metrics, by name: one place that says what each of them means. Those of the servers are their own.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { FilerPairStatus, FilerPairTransition } from '../../crds/filerpair.ts';
+import type { FilerPairStatus, FilerPairTransition } from '../../crds/filerpair-status.ts';
 
 export interface PairStatus {
   readonly namespace: string;

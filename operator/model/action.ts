@@ -2,7 +2,7 @@
 // both again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there.
 // An action that fails holds up only what says that it needs it.
 
-import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
 import type { resources } from '../../kubernetes/resource.ts';
 import type { DnsLookup } from './observed.ts';
@@ -131,6 +131,35 @@ export type Action =
       readonly name: string;
       readonly uid: string;
     });
+
+/** Deletes the very object that was seen. */
+export const deletion = (resource: ResourceName, { metadata }: KubernetesObject, why: string): Action => ({
+  kind: 'delete',
+  resource,
+  namespace: metadata.namespace ?? '',
+  name: metadata.name ?? '',
+  uid: metadata.uid ?? '',
+  why,
+});
+
+/** Merge patch of an object. */
+export const patchOf = (
+  resource: ResourceName,
+  { metadata: { namespace, name = '' } }: KubernetesObject,
+  patch: MergePatch,
+  why: string,
+): Action => ({ kind: 'patch', resource, ...(namespace && { namespace }), name, patch, why });
+
+/** Compare-and-swap of annotations; null takes one off. */
+export const annotated = (
+  resource: ResourceName,
+  object: KubernetesObject,
+  annotations: Readonly<Record<string, string | null>>,
+  why: string,
+): Action => {
+  const { resourceVersion } = object.metadata;
+  return patchOf(resource, object, { metadata: { resourceVersion, annotations } }, why);
+};
 
 /** Steps of one piece of work: each needs all those before it. */
 export const inSequence = (part: string, actions: readonly Action[]): Action[] =>

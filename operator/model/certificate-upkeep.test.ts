@@ -54,7 +54,7 @@ class Life {
       this.moments.push({ at: now, credentials: observed.credentials });
   }
 
-  /** Whether two servers, each with files that may be `settledMs` old, ever do not trust each other. */
+  /** Whether two servers, each with files that may be `SETTLED_MS` old, ever do not trust each other. */
   distrust(): string[] {
     return this.moments.flatMap(({ at, credentials }, index) => {
       const until = this.moments[index + 1]?.at ?? this.world.now;

@@ -2,7 +2,6 @@
 // says so on its PersistentVolumes. A pair whose servers run where one of them cannot have the other's disks looks whole
 // until the day of the failure. So it is said at once, and new pods are put where both disk sets can be had.
 
-import { claimName } from './names.ts';
 import type { Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm } from './objects.ts';
 import type { ServerView, View } from './view.ts';
 
@@ -18,9 +17,7 @@ interface Reach {
 /** The volumes of a disk set that not every node can have, as far as they are bound and known. */
 export function limitedReach(view: View, home: ServerView): Reach[] {
   if (view.spec.storage.transfer !== 'Reattach') return [];
-  return home.spec.volumes.flatMap((one) => {
-    const claim = view.observed.claims[claimName(view.observed.name, home.name, one)];
-    const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
+  return home.claims.flatMap(({ bound: volume }) => {
     const nodes = volume === undefined ? undefined : view.observed.volumeReach[volume];
     return volume === undefined || nodes === undefined || nodes === 'unknown' || nodes === 'every node'
       ? []

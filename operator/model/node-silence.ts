@@ -30,3 +30,27 @@ const GONE_MS_MIN = 40_000;
 /** When a node that the API does not have counts as gone, ms since the epoch; null: it is there, or may be. */
 export const goneAt = ({ nodes, nodesGone }: NodesSeen, name: string): number | null =>
   nodes[name] === undefined && nodesGone[name] !== undefined ? nodesGone[name] + GONE_MS_MIN : null;
+
+/**
+ * What a node that is attached to none of the volumes may still do with them, as words behind its name; null: nothing. A kubelet
+ * reports a volume as in use before it mounts it and until it has unmounted it, also when it is back after it was away.
+ */
+export function volumeHeld(node: Node | undefined, volumes: readonly string[]): string | null {
+  if (node === undefined || isOutOfService(node)) return null;
+  if (!saysReady(node)) return 'is not ready, and may write to the disks';
+  const used = volumes.find((name) => node.status?.volumesInUse?.includes(name));
+  return used === undefined ? null : `is back, and its kubelet has not unmounted ${used} yet`;
+}
+
+export const saysReady = (node: Node | undefined): boolean =>
+  node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+
+/** Kubernetes' own word for a node that is shut down: its pods are removed, and their volumes detached, by force. */
+export const outOfServiceTaint = {
+  key: 'node.kubernetes.io/out-of-service',
+  value: 'nodeshutdown',
+  effect: 'NoExecute',
+} as const;
+
+export const isOutOfService = (node: Node | undefined): boolean =>
+  node?.spec?.taints?.some(({ key }) => key === outOfServiceTaint.key) === true;

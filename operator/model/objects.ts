@@ -1,6 +1,7 @@
 // The fields of Kubernetes objects that the operator reads. Everything else stays in the JSON, untouched.
 
-import type { FilerPairSpecInput, FilerPairStatus } from '../../crds/filerpair.ts';
+import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 
 export interface FilerPairObject extends KubernetesObject {

@@ -1,14 +1,26 @@
 // Everything that the policies share, worked out once from what was observed.
 
-import type { FilerPairServer, FilerPairSpec } from '../../crds/filerpair.ts';
+import type { FilerPairServer, FilerPairSpec, FilerPairVolume } from '../../crds/filerpair.ts';
 import { durationMs } from '../../crds/quantities.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
 import { type LeaseView, viewLease } from './lease-view.ts';
-import { failoverServiceName, LEASE_FINALIZER, leaseName, serverObjectName } from './names.ts';
-import type { FilerPairObject, Pod } from './objects.ts';
+import { claimName, failoverServiceName, LEASE_FINALIZER, leaseName, serverObjectName } from './names.ts';
+import type { Claim, FilerPairObject, Pod } from './objects.ts';
 import type { Observed, OperatorSettings } from './observed.ts';
 import { isUsable, type PodFinding, podFinding } from './pod-state.ts';
+
+/** A volume of a disk set, and its claim. */
+export interface ClaimView {
+  readonly volume: FilerPairVolume;
+  readonly name: string;
+  /** null: it is not there, or not known. */
+  readonly object: Claim | null;
+  /** Whether there is one, where the API has said so. */
+  readonly is: 'there' | 'absent' | 'unknown';
+  /** Name of the PersistentVolume that it is bound to. */
+  readonly bound: string | undefined;
+}
 
 export interface ServerView {
   readonly name: string;
@@ -16,6 +28,7 @@ export interface ServerView {
   readonly partner: string;
   /** Its failover name, which leads to the partner. */
   readonly failoverName: string;
+  readonly claims: readonly ClaimView[];
   /** Lease of its disk set; null: there is none. */
   readonly lease: LeaseView | null;
   /** Its pods, the oldest first. */
@@ -90,11 +103,19 @@ function viewServer(
     spec: server,
     partner: partner.name,
     failoverName: failoverServiceName(server.name, spec.failover.suffix),
+    claims: server.volumes.map((volume) => viewClaim(observed, server.name, volume)),
     lease,
     pods,
     usable: pods.filter(isUsable),
     current: currentPod(server.name, lease, pods),
   };
+}
+
+function viewClaim(observed: Observed, home: string, volume: FilerPairVolume): ClaimView {
+  const name = claimName(observed.name, home, volume);
+  const found = observed.claims[name] ?? 'absent';
+  const [object, is] = typeof found === 'string' ? ([null, found] as const) : ([found, 'there'] as const);
+  return { volume, name, object, is, bound: object?.spec?.volumeName };
 }
 
 /**

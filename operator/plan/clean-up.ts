@@ -5,7 +5,7 @@
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { claimsToDelete } from '../assess/claims-to-delete.ts';
-import { type Action, inSequence } from '../model/action.ts';
+import { type Action, deletion, inSequence, patchOf } from '../model/action.ts';
 import { type LeaseView, viewLease } from '../model/lease-view.ts';
 import { LEASE_FINALIZER, PAIR_FINALIZER } from '../model/names.ts';
 import type { Claim, FilerPairObject } from '../model/objects.ts';
@@ -41,54 +41,32 @@ function podsDeleted({ pair, pods }: Observed): Action[] {
   if (pair === null) return [];
   return pods
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .map(({ metadata: { namespace = '', name = '', uid = '' } }) => ({
-      kind: 'delete',
-      resource: 'pods',
-      namespace,
-      name,
-      uid,
-      why: 'the FilerPair is being deleted',
-    }));
+    .map((pod) => deletion('pods', pod, 'the FilerPair is being deleted'));
 }
 
-function claimDeleted({ metadata }: Claim): Action[] {
-  if (metadata.deletionTimestamp !== undefined) return [];
-  const { namespace = '', name = '', uid = '' } = metadata;
-  const why = 'the pair is deleted, and its spec says reclaim: Delete';
-  return [{ kind: 'delete', resource: 'persistentVolumeClaims', namespace, name, uid, why }];
-}
+const claimDeleted = (claim: Claim): Action[] =>
+  claim.metadata.deletionTimestamp === undefined
+    ? [deletion('persistentVolumeClaims', claim, 'the pair is deleted, and its spec says reclaim: Delete')]
+    : [];
 
-function pairLetGo({ metadata }: FilerPairObject): Action[] {
-  if (!metadata.finalizers?.includes(PAIR_FINALIZER)) return [];
-  return [
-    finalizersPatch(
-      metadata,
-      metadata.finalizers.filter((one) => one !== PAIR_FINALIZER),
-      'its servers have ended',
-    ),
-  ];
+function pairLetGo(pair: FilerPairObject): Action[] {
+  const { finalizers } = pair.metadata;
+  if (!finalizers?.includes(PAIR_FINALIZER)) return [];
+  const left = finalizers.filter((one) => one !== PAIR_FINALIZER);
+  return [finalizersPatch(pair, left, 'its servers have ended')];
 }
 
 /** A FilerPair that does not wait for its clean-up yet. */
-export function pairHeld({ metadata }: FilerPairObject): Action[] {
-  if (metadata.finalizers?.includes(PAIR_FINALIZER)) return [];
-  return [
-    finalizersPatch(
-      metadata,
-      [...(metadata.finalizers ?? []), PAIR_FINALIZER],
-      'it shall be cleaned up in order',
-    ),
-  ];
+export function pairHeld(pair: FilerPairObject): Action[] {
+  const { finalizers = [] } = pair.metadata;
+  if (finalizers.includes(PAIR_FINALIZER)) return [];
+  return [finalizersPatch(pair, [...finalizers, PAIR_FINALIZER], 'it shall be cleaned up in order')];
 }
 
 /** Compare-and-swap: a merge patch replaces the list, and others have finalizers too. */
-function finalizersPatch(
-  { namespace = '', name = '', resourceVersion }: FilerPairObject['metadata'],
-  finalizers: readonly string[],
-  why: string,
-): Action {
-  const patch = { metadata: { resourceVersion, finalizers } };
-  return { kind: 'patch', resource: 'filerPairs', namespace, name, patch, why };
+function finalizersPatch(pair: FilerPairObject, finalizers: readonly string[], why: string): Action {
+  const { resourceVersion } = pair.metadata;
+  return patchOf('filerPairs', pair, { metadata: { resourceVersion, finalizers } }, why);
 }
 
 function epochRemembered(observed: Observed, lease: LeaseView): Action[] {
@@ -106,10 +84,7 @@ function epochRemembered(observed: Observed, lease: LeaseView): Action[] {
     const wanted = { [labels.epoch]: String(lease.epoch), [labels.owner]: '' };
     const known = claim.metadata.labels;
     if (known[labels.epoch] === wanted[labels.epoch] && known[labels.owner] === '') return [];
-    const { namespace = '', name = '' } = claim.metadata;
     const patch = { metadata: { labels: wanted } };
-    return [
-      { kind: 'patch', resource: 'persistentVolumeClaims', namespace, name, patch, why: 'the pair is gone' },
-    ];
+    return [patchOf('persistentVolumeClaims', claim, patch, 'the pair is gone')];
   });
 }

@@ -67,14 +67,8 @@ function action(view: Assessment, step: CertificateStep): Action {
       const { resourceVersion } = step;
       const metadata = { resourceVersion, annotations: { [TRUSTED_AT_ANNOTATION]: timeText(view.now) } };
       const patch = { metadata, data: { 'ca.crt': btoa(step.pems.join('')) } };
-      return {
-        kind: 'patch',
-        resource: 'secrets',
-        namespace,
-        name: certificateName(pair, step.server),
-        patch,
-        why,
-      };
+      const name = certificateName(pair, step.server);
+      return { kind: 'patch', resource: 'secrets', namespace, name, patch, why };
     }
     case 'issue':
       return {

@@ -17,7 +17,7 @@ import { refutedPowerOffsDueAt } from '../assess/refuted-power-off.ts';
 import { answerOf, type RequestFinding, requestFindings } from '../assess/requests.ts';
 import { rollout } from '../assess/rollout.ts';
 import { snapshotStep } from '../assess/snapshot.ts';
-import { type Action, inSequence, type PairEvent, type Plan } from '../model/action.ts';
+import { type Action, annotated, inSequence, type PairEvent, type Plan } from '../model/action.ts';
 import { ANSWERED_ANNOTATION, LEASE_FINALIZER } from '../model/names.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed, OperatorSettings } from '../model/observed.ts';
@@ -39,10 +39,11 @@ import {
   timeText,
 } from './status.ts';
 
+const nothing: Plan = { actions: [], status: null, events: [], lookups: [], wakeAt: null };
+
 export function decide(observed: Observed, settings: OperatorSettings, now: number): Plan {
   const { pair } = observed;
-  if (pair === null)
-    return { actions: cleanUp(observed), status: null, events: [], lookups: [], wakeAt: null };
+  if (pair === null) return { ...nothing, actions: cleanUp(observed) };
   const parsed = filerPairSpec.safeParse(pair.spec);
   const view = parsed.success ? assess(viewPair({ ...observed, pair }, parsed.data, settings, now)) : null;
   if (pair.metadata.deletionTimestamp !== undefined) return leaving(observed, view);
@@ -53,22 +54,16 @@ export function decide(observed: Observed, settings: OperatorSettings, now: numb
 function leaving(observed: Observed, view: Assessment | null): Plan {
   const status = view === null ? null : computeStatus(view, view.pair.status?.lastRequest);
   const unchanged = status === null || sameStatus(view?.pair.status, status);
-  return {
-    actions: cleanUp(observed),
-    status: unchanged ? null : status,
-    events: [],
-    lookups: [],
-    wakeAt: null,
-  };
+  return { ...nothing, actions: cleanUp(observed), status: unchanged ? null : status };
 }
 
 /** The API server checks the same rules, but a FilerPair may be older than the rules. */
 function refused(pair: FilerPairObject, reasons: string, now: number): Plan {
   const message = `The spec cannot be used: ${reasons.replaceAll('\n', '; ')}. Nothing is changed until it is corrected.`;
   const status = invalidSpecStatus(pair.status, pair.metadata.generation ?? 0, message, now);
-  if (sameStatus(pair.status, status))
-    return { actions: [], status: null, events: [], lookups: [], wakeAt: null };
-  return { actions: [], status, events: statusEvents(pair.status, status), lookups: [], wakeAt: null };
+  return sameStatus(pair.status, status)
+    ? nothing
+    : { ...nothing, status, events: statusEvents(pair.status, status) };
 }
 
 function decideFor(view: Assessment): Plan {
@@ -159,7 +154,6 @@ function annotationsAnswered(
     found.kind === 'refuse' || found.kind === 'answered' ? [found.asked.annotation] : [],
   );
   if (done.length === 0) return [];
-  const { resourceVersion } = view.pair.metadata;
   const { reason, force, override } = requestAnnotations;
   // What belonged to the request goes with it: a forgotten force would force the next one.
   const answered = requests.flatMap((found) => (found.kind === 'answered' ? [found.request.id] : []));
@@ -168,16 +162,7 @@ function annotationsAnswered(
     // In the same write: whoever asks for the same again, before the old request is off its Lease, asks for something new.
     ...(answered.length === 0 ? {} : { [ANSWERED_ANNOTATION]: answered.join(',') }),
   };
-  return [
-    {
-      kind: 'patch',
-      resource: 'filerPairs',
-      namespace: view.observed.namespace,
-      name: view.observed.name,
-      patch: { metadata: { resourceVersion, annotations } },
-      why: 'the request is answered',
-    },
-  ];
+  return [annotated('filerPairs', view.pair, annotations, 'the request is answered')];
 }
 
 function requestToRemember(view: Assessment, requests: readonly RequestFinding[]): LastRequest | undefined {

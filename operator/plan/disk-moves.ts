@@ -5,21 +5,17 @@
 
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
+import { attachmentPods, nodeOf } from '../assess/attachment-pods.ts';
 import { claimsFit } from '../assess/claims-fit.ts';
-import {
-  attachmentPods,
-  type DiskLocation,
-  diskLocation,
-  inUseAs,
-  nodeOf,
-  volumesOf,
-} from '../assess/disk-location.ts';
+import { diskLocation } from '../assess/disk-location.ts';
+import type { DiskLocation } from '../assess/disk-move-steps.ts';
+import { inUseAs, volumesOf } from '../assess/disk-set-volumes.ts';
 import { leaseBelongsToPair } from '../assess/pod-replacement.ts';
 import { attachmentPod, attachmentPodLabels } from '../desired/attachment-pod.ts';
-import { type Action, inSequence } from '../model/action.ts';
+import { type Action, deletion, inSequence, patchOf } from '../model/action.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
-import { claimName, REMINDERS_ANNOTATION } from '../model/names.ts';
+import { REMINDERS_ANNOTATION } from '../model/names.ts';
 import type { Pod } from '../model/objects.ts';
 import type { ServerView } from '../model/view.ts';
 
@@ -34,13 +30,11 @@ export function attachmentsMoved(view: Assessment): Action[] {
 }
 
 /** Without them the next look might not see the pod. */
-function labelsBack(view: Assessment, home: ServerView, { metadata }: Pod): Action[] {
+function labelsBack(view: Assessment, home: ServerView, pod: Pod): Action[] {
+  const { labels: known = {}, uid } = pod.metadata;
   const wanted = attachmentPodLabels(view, home);
-  if (matches(wanted, metadata.labels ?? {})) return [];
-  const { name = '', uid } = metadata;
-  const patch = { metadata: { uid, labels: wanted } };
-  const { namespace } = view.observed;
-  return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'it was edited by hand' }];
+  if (matches(wanted, known)) return [];
+  return [patchOf('pods', pod, { metadata: { uid, labels: wanted } }, 'it was edited by hand')];
 }
 
 function moved(view: Assessment, home: ServerView): Action[] {
@@ -57,15 +51,8 @@ function moved(view: Assessment, home: ServerView): Action[] {
   const told =
     named === living && node === home.lease.disksNode ? [] : [disksAre(home, pod ?? null, node, namespace)];
   if (told.length === 0 && found.reminder !== undefined && pod !== undefined)
-    return [reminded(pod, found.reminder, namespace)];
-  const actions: Action[] = found.remove.map(({ pod: { metadata }, why }) => ({
-    kind: 'delete',
-    resource: 'pods',
-    namespace,
-    name: metadata.name ?? '',
-    uid: metadata.uid ?? '',
-    why,
-  }));
+    return [reminded(pod, found.reminder)];
+  const actions = found.remove.map((one) => deletion('pods', one.pod, one.why));
   const released: Action[] = [];
   if (found.create && found.node !== null) {
     const { disksNode } = home.lease;
@@ -78,7 +65,7 @@ function moved(view: Assessment, home: ServerView): Action[] {
         why: `the disks of ${home.name} were there`,
       });
     const object = attachmentPod(view, home, found.node);
-    const claims = home.spec.volumes.map((volume) => claimName(view.observed.name, home.name, volume));
+    const claims = home.claims.map(({ name }) => name);
     actions.push(
       {
         kind: 'confirmDetached',
@@ -86,7 +73,7 @@ function moved(view: Assessment, home: ServerView): Action[] {
         namespace,
         name: object.metadata.name ?? '',
         claims,
-        volumes: [...volumesOf(view, home)],
+        volumes: [...volumesOf(home)],
         node: found.node,
         why: `the disks of ${home.name} must be nowhere else`,
       },
@@ -133,19 +120,19 @@ function disksAre(
 }
 
 /** Whatever changes of a pod makes its kubelet look at it at once. */
-function reminded({ metadata: { name = '', uid } }: Pod, count: number, namespace: string): Action {
-  const patch = { metadata: { uid, annotations: { [REMINDERS_ANNOTATION]: String(count) } } };
+function reminded(pod: Pod, count: number): Action {
+  const annotations = { [REMINDERS_ANNOTATION]: String(count) };
   const why = `its volumes are attached, and its kubelet does not mount them: reminder ${count}`;
-  return { kind: 'patch', resource: 'pods', namespace, name, patch, why };
+  return patchOf('pods', pod, { metadata: { uid: pod.metadata.uid, annotations } }, why);
 }
 
 /** What stands in front of everything that takes a pod from the claims of a disk set. */
 export const claimsKept = (view: Assessment, home: ServerView): Action[] =>
-  home.spec.volumes.map((volume) => ({
+  home.claims.map(({ name }) => ({
     kind: 'confirmKept',
     resource: 'persistentVolumeClaims',
     namespace: view.observed.namespace,
-    name: claimName(view.observed.name, home.name, volume),
+    name,
     why: `nobody has deleted it, so it outlives the pod that holds the disks of ${home.name}`,
   }));
 

@@ -6,20 +6,14 @@ import {
   type RequestAnnotation,
   requestAnnotations,
 } from '../../kubernetes/labels-and-annotations.ts';
-import type { MergePatch } from '../../kubernetes/objects.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { disksHeld, isDisksHeld } from '../assess/disks-held.ts';
-import { type RequestFinding, requestRemoved } from '../assess/requests.ts';
-import type { Action } from '../model/action.ts';
+import type { RequestFinding } from '../assess/requests.ts';
+import { type Action, annotated, patchOf } from '../model/action.ts';
 import { deathProof } from '../model/death-proof.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { LEASE_FINALIZER } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';
-
-export function patchLease(lease: LeaseView, patch: MergePatch, why: string): Action {
-  const { namespace = '', name = '' } = lease.object.metadata;
-  return { kind: 'patch', resource: 'leases', namespace, name, patch, why };
-}
 
 /**
  * Stands in front of what ends a pod. A Lease that names the pod itself is that of a dead run; its renewals are over, so
@@ -40,24 +34,29 @@ export function deathProofs(view: Assessment): Action[] {
     if (proof === null) return [];
     const { deathProof: told } = lease;
     if (told?.incarnation === proof.incarnation && told.epoch === proof.epoch) return [];
-    const patch = {
-      metadata: {
-        resourceVersion: lease.object.metadata.resourceVersion,
-        annotations: { [leaseAnnotations.deathProof]: JSON.stringify(proof) },
-      },
-    };
-    return [patchLease(lease, patch, `${proof.incarnation} is dead: ${proof.evidence}`)];
+    const annotations = { [leaseAnnotations.deathProof]: JSON.stringify(proof) };
+    return [
+      annotated('leases', lease.object, annotations, `${proof.incarnation} is dead: ${proof.evidence}`),
+    ];
   });
 }
 
 export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] {
   return findings.flatMap((found) => {
     if (found.kind === 'clean up' && found.home.lease !== null)
-      return [patchLease(found.home.lease, requestRemoved(found.home.lease), 'its request is answered')];
+      return [
+        annotated(
+          'leases',
+          found.home.lease.object,
+          { [leaseAnnotations.request]: null },
+          'its request is answered',
+        ),
+      ];
     if (found.kind !== 'pass on' || found.home.lease === null) return [];
     const { lease } = found.home;
-    const patch = requestPatch(lease, found.request);
-    return [patchLease(lease, patch, `a ${found.request.kind} was asked for (${found.request.reason})`)];
+    return [
+      requested(lease, found.request, `a ${found.request.kind} was asked for (${found.request.reason})`),
+    ];
   });
 }
 
@@ -75,27 +74,21 @@ export function maintenanceMirrored(view: Assessment): Action[] {
     const mine =
       lease.maintenance === null || lease.maintenance === ours || isDisksHeld(view, lease.maintenance);
     if (asked === null && !mine) return [];
-    const { resourceVersion } = lease.object.metadata;
-    const patch = { metadata: { resourceVersion, annotations: { [leaseAnnotations.maintenance]: wanted } } };
     const why = wanted === null ? 'maintenance has ended' : `maintenance: ${wanted}`;
-    return [patchLease(lease, patch, why)];
+    return [annotated('leases', lease.object, { [leaseAnnotations.maintenance]: wanted }, why)];
   });
 }
 
 export const maintenanceOf = (view: Assessment): string | null =>
   view.pair.metadata.annotations?.[requestAnnotations.maintenance] ?? null;
 
-/** Compare-and-swap that asks the servers for something. */
-export const requestPatch = (lease: LeaseView, request: RequestAnnotation): MergePatch => ({
-  metadata: {
-    resourceVersion: lease.object.metadata.resourceVersion,
-    annotations: { [leaseAnnotations.request]: JSON.stringify(request) },
-  },
-});
+/** Asks the servers for something. */
+export const requested = ({ object }: LeaseView, request: RequestAnnotation, why: string): Action =>
+  annotated('leases', object, { [leaseAnnotations.request]: JSON.stringify(request) }, why);
 
 /** Takes the finalizer off a Lease that is to go. */
 export function letLeaseGo(lease: LeaseView, why: string): Action {
   const finalizers = (lease.object.metadata.finalizers ?? []).filter((one) => one !== LEASE_FINALIZER);
   const patch = { metadata: { resourceVersion: lease.object.metadata.resourceVersion, finalizers } };
-  return patchLease(lease, patch, why);
+  return patchOf('leases', lease.object, patch, why);
 }

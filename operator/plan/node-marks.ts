@@ -3,10 +3,10 @@
 
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
-import { outOfServiceTaint } from '../assess/disk-location.ts';
 import { nodesToMark, nodesToUnmark } from '../assess/lost-nodes.ts';
 import { refutedPowerOffs } from '../assess/refuted-power-off.ts';
-import { type Action, inSequence } from '../model/action.ts';
+import { type Action, annotated, inSequence, patchOf } from '../model/action.ts';
+import { outOfServiceTaint } from '../model/node-silence.ts';
 import type { Node } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { claimsKept } from './disk-moves.ts';
@@ -24,13 +24,14 @@ export const nodesMarked = (view: Assessment): Action[] => [
       }),
     ]),
   ),
-  ...refutedPowerOffs(view).map(wordTakenOff),
+  ...refutedPowerOffs(view).map(powerOffTakenOff),
 ];
 
 export const nodesUnmarked = (nodes: Observed['nodes']): Action[] =>
   nodesToUnmark(nodes).map((node) => marked(node, false, 'the node is ready again'));
 
-function wordTakenOff({ metadata: { name = '', uid, resourceVersion } }: Node): Action {
+function powerOffTakenOff(node: Node): Action {
+  const { name, uid, resourceVersion } = node.metadata;
   const why = `node ${name} is said to be switched off, and is ready in the same boot`;
   const event = {
     key: `${uid}/${resourceVersion}`,
@@ -38,12 +39,11 @@ function wordTakenOff({ metadata: { name = '', uid, resourceVersion } }: Node): 
     reason: 'NodeIsNotOff',
     note: `The annotation ${nodeAnnotations.poweredOff} is taken off: ${why}.`,
   } as const;
-  const patch = { metadata: { resourceVersion, annotations: { [nodeAnnotations.poweredOff]: null } } };
-  return { kind: 'patch', resource: 'nodes', name, patch, why, event };
+  return { ...annotated('nodes', node, { [nodeAnnotations.poweredOff]: null }, why), event };
 }
 
 function marked(node: Node, out: boolean, why: string, event?: Action['event']): Action {
-  const { name = '', resourceVersion } = node.metadata;
+  const { resourceVersion } = node.metadata;
   const others = (node.spec?.taints ?? []).filter(({ key }) => key !== outOfServiceTaint.key);
   const patch = {
     // Somebody's word that the node is off is used up when the node is back.
@@ -56,5 +56,5 @@ function marked(node: Node, out: boolean, why: string, event?: Action['event']):
     },
     spec: { taints: out ? [...others, outOfServiceTaint] : others },
   };
-  return { kind: 'patch', resource: 'nodes', name, patch, why, ...(event === undefined ? {} : { event }) };
+  return { ...patchOf('nodes', node, patch, why), ...(event && { event }) };
 }

@@ -34,14 +34,13 @@ import {
   olderConfigMap,
 } from '../desired/server-config.ts';
 import { servicePortName, services } from '../desired/services.ts';
-import { type Action, inSequence, sideBySide } from '../model/action.ts';
+import { type Action, annotated, deletion, inSequence, patchOf, sideBySide } from '../model/action.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
 import {
   ACCEPT_EMPTY_ANNOTATION,
   APPLIED_ANNOTATION,
   CURRENT_LABEL,
-  claimName,
   EXPORTS_ANNOTATION,
   LEASE_FINALIZER,
 } from '../model/names.ts';
@@ -81,13 +80,10 @@ export function provision(view: Assessment): Action[] {
 function network(view: Assessment): Action[] {
   const wanted = networkPolicies(view);
   if (wanted !== null) return wanted.flatMap((one) => applyIfDifferent(view, one));
-  const { namespace, name: pair, networkPolicies: there } = view.observed;
+  const { name: pair, networkPolicies: there } = view.observed;
   return there
     .filter(({ metadata }) => networkPolicyNames(pair).includes(metadata.name ?? ''))
-    .map(({ metadata: { name = '', uid = '' } }) => {
-      const why = 'the operator is told to make none';
-      return { kind: 'delete', resource: 'networkPolicies', namespace, name, uid, why };
-    });
+    .map((one) => deletion('networkPolicies', one, 'the operator is told to make none'));
 }
 
 /** Applies what is absent, what was edited by hand, and what we now want otherwise than when we last applied it. */
@@ -108,22 +104,18 @@ function applyIfDifferent(view: Assessment, { resource, object }: Desired): Acti
 }
 
 function newClaims(view: Assessment, server: ServerView): Action[] {
-  return server.spec.volumes.flatMap((volume): Action[] => {
-    const name = claimName(view.observed.name, server.name, volume);
-    const claim = view.observed.claims[name] ?? 'absent';
-    if (claim !== 'absent' || volume.claim === undefined || claimWasThere(view, server, volume)) return [];
-    if (takenBy(view, name) !== null) return [];
-    return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, volume) }];
+  return server.claims.flatMap((claim): Action[] => {
+    if (claim.is !== 'absent' || claim.volume.claim === undefined || claimWasThere(view, server, claim))
+      return [];
+    if (takenBy(view, claim.name) !== null) return [];
+    return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, claim) }];
   });
 }
 
 /** No pod waits for this: labels tell people who owns a claim, and a volume that cannot grow is used as it is. */
 function claimsChanged(view: Assessment, server: ServerView): Action[] {
-  const { namespace, name: pair } = view.observed;
-  return server.spec.volumes.flatMap((volume): Action[] => {
-    const name = claimName(pair, server.name, volume);
-    const claim = view.observed.claims[name];
-    if (typeof claim !== 'object' || takenBy(view, name) !== null || !isClaimOffered(view, claim)) return [];
+  return server.claims.flatMap(({ volume, name, object: claim }): Action[] => {
+    if (claim === null || takenBy(view, name) !== null || !isClaimOffered(view, claim)) return [];
     const wanted = claimLabels(view, server, volume);
     const actions: Action[] = [];
     if (!matches(wanted, claim.metadata.labels ?? {})) {
@@ -132,21 +124,14 @@ function claimsChanged(view: Assessment, server: ServerView): Action[] {
           ? 'it is adopted'
           : `${server.lease?.holderServer ?? 'nobody'} owns it at epoch ${server.lease?.epoch ?? 0}`;
       const patch = { metadata: { labels: wanted } };
-      actions.push({ kind: 'patch', resource: 'persistentVolumeClaims', namespace, name, patch, why });
+      actions.push(patchOf('persistentVolumeClaims', claim, patch, why));
     }
     const size = volume.claim?.size;
     const asked = (claim.spec?.['resources'] as { requests?: { storage?: string } } | undefined)?.requests
       ?.storage;
     if (size !== undefined && asked !== undefined && amountOf(size) > amountOf(asked)) {
       const patch = { spec: { resources: { requests: { storage: size } } } };
-      actions.push({
-        kind: 'patch',
-        resource: 'persistentVolumeClaims',
-        namespace,
-        name,
-        patch,
-        why: `it grows to ${size}`,
-      });
+      actions.push(patchOf('persistentVolumeClaims', claim, patch, `it grows to ${size}`));
     }
     return actions;
   });
@@ -156,11 +141,8 @@ function claimsChanged(view: Assessment, server: ServerView): Action[] {
 function consentUsedUp(view: Assessment): Action[] {
   const left = consentLeft(view);
   if (left === undefined) return [];
-  const { resourceVersion } = view.pair.metadata;
-  const patch = { metadata: { resourceVersion, annotations: { [ACCEPT_EMPTY_ANNOTATION]: left } } };
-  const { namespace, name } = view.observed;
   const why = 'an empty volume was accepted once, and the claim is there';
-  return [{ kind: 'patch', resource: 'filerPairs', namespace, name, patch, why }];
+  return [annotated('filerPairs', view.pair, { [ACCEPT_EMPTY_ANNOTATION]: left }, why)];
 }
 
 function lease(view: Assessment, home: ServerView): Action[] {
@@ -181,15 +163,13 @@ function leaseRepaired(view: Assessment, home: ServerView, { object }: LeaseView
     ...(ownerReferences.length > 0 ? {} : { ownerReferences: wanted.ownerReferences }),
   };
   if (Object.keys(metadata).length === 0) return [];
-  const { namespace } = view.observed;
   const patch = { metadata: { resourceVersion, ...metadata } };
-  const name = object.metadata.name ?? '';
-  return [{ kind: 'patch', resource: 'leases', namespace, name, patch, why: 'it was edited by hand' }];
+  return [patchOf('leases', object, patch, 'it was edited by hand')];
 }
 
 /** The one for new pods; older ones that pods read get the exports of now; those that no pod reads any more go. */
 function configMaps(view: Assessment, server: ServerView): Action[] {
-  const { namespace, pods } = view.observed;
+  const { pods } = view.observed;
   const wanted = configMapName(view, server);
   const inUse = new Set([wanted, ...pods.map(configMapOfPod)]);
   const others = view.observed.configMaps.filter(
@@ -202,16 +182,7 @@ function configMaps(view: Assessment, server: ServerView): Action[] {
     .filter((one) => one !== null);
   return [
     ...[configMap(view, server), ...older].flatMap((one) => applyIfDifferent(view, one)),
-    ...unused.map(
-      ({ metadata: { name = '', uid = '' } }): Action => ({
-        kind: 'delete',
-        resource: 'configMaps',
-        namespace,
-        name,
-        uid,
-        why: 'no pod reads it any more',
-      }),
-    ),
+    ...unused.map((one) => deletion('configMaps', one, 'no pod reads it any more')),
   ];
 }
 
@@ -225,16 +196,7 @@ function failoverSlice(view: Assessment, home: ServerView): Action[] {
   if (slice === null) return applyIfDifferent(view, wanted);
   // addressType cannot be changed: the slice of another address family goes first.
   if ((wanted.object as EndpointSlice).addressType !== slice.addressType && endpoint.address !== null)
-    return [
-      {
-        kind: 'delete',
-        resource: 'endpointSlices',
-        namespace: view.observed.namespace,
-        name,
-        uid: slice.metadata.uid ?? '',
-        why: 'the pod has an address of another family',
-      },
-    ];
+    return [deletion('endpointSlices', slice, 'the pod has an address of another family')];
   const who = partnerOf(view, home).name;
   const why = endpoint.open
     ? `${who} serves the disk set of ${home.name} on its secondary port (epoch ${endpoint.epoch})`
@@ -290,14 +252,9 @@ function dns(view: Assessment): Action[] {
   const wanted = dnsEndpoint(view);
   if (wanted !== null) return applyIfDifferent(view, wanted);
   if (publishesByEndpoint(view)) return [];
-  return view.observed.dnsEndpoints.map((one) => ({
-    kind: 'delete',
-    resource: 'dnsEndpoints',
-    namespace: view.observed.namespace,
-    name: one.metadata.name ?? '',
-    uid: one.metadata.uid ?? '',
-    why: 'the spec publishes no names in this way',
-  }));
+  return view.observed.dnsEndpoints.map((one) =>
+    deletion('dnsEndpoints', one, 'the spec publishes no names in this way'),
+  );
 }
 
 /**
@@ -306,32 +263,24 @@ function dns(view: Assessment): Action[] {
  */
 function exportsTold(view: Assessment, server: ServerView): Action[] {
   const wanted = exportsFingerprint(view);
-  const { namespace, configMaps } = view.observed;
+  const { configMaps } = view.observed;
   return server.usable.flatMap(({ pod }): Action[] => {
     if ((pod.metadata.annotations?.[EXPORTS_ANNOTATION] ?? wanted) === wanted) return [];
     const read = configMaps.find(({ metadata }) => metadata.name === configMapOfPod(pod));
     const next = read && olderConfigMap(view, server, read);
     if (!next || !matches(next.object, read)) return [];
     const patch = { metadata: { annotations: { [EXPORTS_ANNOTATION]: wanted } } };
-    const name = pod.metadata.name ?? '';
-    return [{ kind: 'patch', resource: 'pods', namespace, name, patch, why: 'its exports have changed' }];
+    return [patchOf('pods', pod, patch, 'its exports have changed')];
   });
 }
 
-const nodeStillGone = ({ goneNode }: PodFinding): Action[] =>
-  goneNode === undefined
-    ? []
-    : [
-        {
-          kind: 'confirmNodeGone',
-          resource: 'nodes',
-          name: goneNode,
-          why: 'it has not registered again, so no server runs there',
-        },
-      ];
+function nodeStillGone({ goneNode: name }: PodFinding): Action[] {
+  if (name === undefined) return [];
+  const why = 'it has not registered again, so no server runs there';
+  return [{ kind: 'confirmNodeGone', resource: 'nodes', name, why }];
+}
 
 function pods(view: Assessment, server: ServerView): Action[] {
-  const { namespace } = view.observed;
   const replacement = podReplacement(view, server);
   const actions: Action[] = [];
   for (const { pod } of server.pods) {
@@ -345,13 +294,13 @@ function pods(view: Assessment, server: ServerView): Action[] {
       : current === 'true'
         ? `the Services of ${server.name} lead to it`
         : `the Services of ${server.name} lead to another pod`;
-    actions.push({ kind: 'patch', resource: 'pods', namespace, name: pod.metadata.name ?? '', patch, why });
+    actions.push(patchOf('pods', pod, patch, why));
   }
   actions.push(...exportsTold(view, server));
   for (const { pod, why } of replacement.remove) {
     const { name = '', uid = '' } = pod.pod.metadata;
     const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };
-    const removal: Action = { kind: 'delete', resource: 'pods', namespace, name, uid, why, event };
+    const removal = { ...deletion('pods', pod.pod, why), event };
     // A pod that may serve goes only if the API itself says that it owns nothing; what has ended or is lost serves nobody,
     // unless its node has come back.
     const asked = isUsable(pod) ? view.servers.flatMap((home) => ownedByOthers(home, uid)) : [];

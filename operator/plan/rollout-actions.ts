@@ -7,9 +7,9 @@ import { type Rollout, type RolloutStep, staleTrace } from '../assess/rollout.ts
 import { imageTrial, imageTrialName } from '../desired/image-trial-pod.ts';
 import { newPod } from '../desired/pod.ts';
 import { renderingOf } from '../desired/rendering.ts';
-import type { Action, PairEvent } from '../model/action.ts';
+import { type Action, annotated, deletion, type PairEvent } from '../model/action.ts';
 import type { ServerView } from '../model/view.ts';
-import { ownedByOthers, patchLease, requestPatch } from './lease-upkeep.ts';
+import { ownedByOthers, requested } from './lease-upkeep.ts';
 import { NEEDED_BY_PODS } from './provision.ts';
 
 export function rolledOut(view: Assessment, found: Rollout | null): Action[] {
@@ -25,7 +25,7 @@ function stepActions(view: Assessment, step: RolloutStep, why: string): Action[]
   if (step.kind === 'move') {
     const { lease } = step.home;
     if (lease === null) return [];
-    const asked = patchLease(lease, requestPatch(lease, step.request), why);
+    const asked = requested(lease, step.request, why);
     const told = { ...asked, event: { ...event, key: `${step.request.id}/${lease.object.metadata.uid}` } };
     return step.request.kind === 'takeover' ? [newPodAccepted(view, step.home), told] : [told];
   }
@@ -38,11 +38,11 @@ function stepActions(view: Assessment, step: RolloutStep, why: string): Action[]
     ];
   }
   const { server, pod } = step;
-  const { namespace = '', name = '', uid = '' } = pod.pod.metadata;
+  const { uid = '' } = pod.pod.metadata;
   return [
     newPodAccepted(view, server),
-    ...view.servers.flatMap((home) => ownedByOthers(home, pod.pod.metadata.uid ?? '')),
-    { kind: 'delete', resource: 'pods', namespace, name, uid, why, event: { ...event, key: uid } },
+    ...view.servers.flatMap((home) => ownedByOthers(home, uid)),
+    { ...deletion('pods', pod.pod, why), event: { ...event, key: uid } },
   ];
 }
 
@@ -56,14 +56,7 @@ function trialsOver(view: Assessment, found: Rollout | null): Action[] {
         metadata.deletionTimestamp === undefined &&
         metadata.name !== kept,
     )
-    .map(({ metadata: { namespace = '', name = '', uid = '' } }) => ({
-      kind: 'delete',
-      resource: 'pods',
-      namespace,
-      name,
-      uid,
-      why: 'the trial of an image is over',
-    }));
+    .map((pod) => deletion('pods', pod, 'the trial of an image is over'));
 }
 
 const newPodAccepted = (view: Assessment, server: ServerView): Action => ({
@@ -75,13 +68,6 @@ const newPodAccepted = (view: Assessment, server: ServerView): Action => ({
 
 function traceRemoved({ lease }: ServerView): Action[] {
   if (lease === null) return [];
-  const { resourceVersion } = lease.object.metadata;
   const annotations = { [leaseAnnotations.request]: null, [leaseAnnotations.requestResult]: null };
-  return [
-    patchLease(
-      lease,
-      { metadata: { resourceVersion, annotations } },
-      'the disk set is on its home server again',
-    ),
-  ];
+  return [annotated('leases', lease.object, annotations, 'the disk set is on its home server again')];
 }

@@ -1,6 +1,6 @@
 // The steps of a snapshot as actions. What is asked of owners is a compare-and-swap on their Leases.
 
-import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import {
   labels,
   leaseAnnotations,
@@ -16,9 +16,8 @@ import {
   standstillId,
 } from '../assess/snapshot.ts';
 import { desired } from '../desired/owned.ts';
-import type { Action, PairEvent } from '../model/action.ts';
+import { type Action, annotated, deletion, type PairEvent } from '../model/action.ts';
 import type { ServerView } from '../model/view.ts';
-import { patchLease } from './lease-upkeep.ts';
 
 /** `recorded`: the status says already what has come of it. Until then the question stays: it would be answered to nobody. */
 export function snapshotActions(view: Assessment, step: SnapshotStep | null, recorded: boolean): Action[] {
@@ -46,15 +45,8 @@ export function snapshotActions(view: Assessment, step: SnapshotStep | null, rec
       return [...answered(view), ...standstillsRemoved(view)];
     case 'fail':
       return [
-        ...step.made.map(
-          ({ metadata }): Action => ({
-            kind: 'delete',
-            resource: 'volumeSnapshots',
-            namespace: view.observed.namespace,
-            name: metadata.name ?? '',
-            uid: metadata.uid ?? '',
-            why: `snapshot ${name} is not of one point in time: ${step.message}`,
-          }),
+        ...step.made.map((one) =>
+          deletion('volumeSnapshots', one, `snapshot ${name} is not of one point in time: ${step.message}`),
         ),
         ...answered(view),
         ...standstillsRemoved(view),
@@ -64,9 +56,8 @@ export function snapshotActions(view: Assessment, step: SnapshotStep | null, rec
 
 function asked({ lease }: ServerView, standstill: StandstillAnnotation, why: string): Action[] {
   if (lease === null) return [];
-  const { resourceVersion } = lease.object.metadata;
   const annotations = { [leaseAnnotations.standstill]: JSON.stringify(standstill) };
-  return [patchLease(lease, { metadata: { resourceVersion, annotations } }, why)];
+  return [annotated('leases', lease.object, annotations, why)];
 }
 
 /** Without an owner: a snapshot outlives its pair. */
@@ -95,22 +86,16 @@ function made(view: Assessment, name: string, one: SnapshotOf): Action {
 
 /** Compare-and-swap, so that a new wish is not lost. */
 function answered(view: Assessment): Action[] {
-  const { resourceVersion } = view.pair.metadata;
   const annotations = { [snapshotAnnotations.snapshot]: null, [snapshotAnnotations.snapshotClass]: null };
-  const { namespace, name } = view.observed;
-  const patch = { metadata: { resourceVersion, annotations } };
-  return [{ kind: 'patch', resource: 'filerPairs', namespace, name, patch, why: 'the snapshot is answered' }];
+  return [annotated('filerPairs', view.pair, annotations, 'the snapshot is answered')];
 }
 
 /** After the answer, or where nobody asks any more: an owner that still stands goes on by itself soon. */
 const standstillsRemoved = (view: Assessment): Action[] =>
   view.servers.flatMap(({ lease }) => {
     if (lease === null || (lease.standstill === null && lease.standstillAnswer === null)) return [];
-    const { resourceVersion } = lease.object.metadata;
     const annotations = { [leaseAnnotations.standstill]: null, [leaseAnnotations.standstillAnswer]: null };
-    return [
-      patchLease(lease, { metadata: { resourceVersion, annotations } }, 'nobody waits for its standstill'),
-    ];
+    return [annotated('leases', lease.object, annotations, 'nobody waits for its standstill')];
   });
 
 type LastSnapshot = NonNullable<FilerPairStatus['lastSnapshot']>;

@@ -1,7 +1,11 @@
 // The status of a FilerPair: computed whole each time, with the times of what has not changed kept. null if it is
 // already there, so that nothing is written in the steady state.
 
-import type { FilerPairCondition, FilerPairStatus, FilerPairTransition } from '../../crds/filerpair.ts';
+import type {
+  FilerPairCondition,
+  FilerPairStatus,
+  FilerPairTransition,
+} from '../../crds/filerpair-status.ts';
 import type { LastTransitionAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { conditions } from '../assess/conditions.ts';
@@ -11,7 +15,6 @@ import { rollout } from '../assess/rollout.ts';
 import type { PairEvent } from '../model/action.ts';
 import { type ConditionResult, isFalse, isUnknown } from '../model/condition-result.ts';
 import { matches } from '../model/matches.ts';
-import { claimName } from '../model/names.ts';
 import type { ServerView } from '../model/view.ts';
 import { maintenanceOf } from './lease-upkeep.ts';
 
@@ -198,13 +201,12 @@ function diskSetStatus(view: Assessment, home: ServerView): NonNullable<FilerPai
 
 /** Claims that were seen bound: they hold data from then on, which is not forgotten when they vanish. */
 function claimsOf(view: Assessment, home: ServerView, before: readonly string[]): { claims?: string[] } {
-  const bound = home.spec.volumes
-    .map((volume) => claimName(view.observed.name, home.name, volume))
-    .filter((name) => {
-      const claim = view.observed.claims[name];
-      if (before.includes(name)) return true;
-      return typeof claim === 'object' && claim.status?.phase === 'Bound' && isClaimOffered(view, claim);
-    });
+  const bound = home.claims
+    .filter(
+      ({ name, object }) =>
+        before.includes(name) || (object?.status?.phase === 'Bound' && isClaimOffered(view, object)),
+    )
+    .map(({ name }) => name);
   return bound.length === 0 ? {} : { claims: bound };
 }
 

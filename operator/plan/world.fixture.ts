@@ -1,15 +1,16 @@
 // A pair in a cluster, as decide() sees it, for tests: start with a spec, let plans be carried out, let servers and
 // kubelets do something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
 
-import { type FilerPairSpecInput, type FilerPairStatus, filerPairSpec } from '../../crds/filerpair.ts';
+import { type FilerPairSpecInput, filerPairSpec } from '../../crds/filerpair.ts';
+import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import { grants } from '../../crds/grants.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { type Assessment, assess } from '../assess/assessment.ts';
-import { volumeHeld } from '../assess/disk-location.ts';
 import type { Action, Plan } from '../model/action.ts';
 import { attachedElsewhere, userElsewhere } from '../model/held-elsewhere.ts';
+import { volumeHeld } from '../model/node-silence.ts';
 import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../model/objects.ts';
 import { noOtherPairs, type Observed, type OperatorSettings } from '../model/observed.ts';
 import { viewPair } from '../model/view.ts';

@@ -4,7 +4,7 @@
 // What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
 // looked at in the same moment must not both take the last turn.
 
-import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import { imagesStarted } from '../assess/image-trial.ts';
 import { arrival, atOnceMax } from '../assess/rollout.ts';
 import { RENDERING_ANNOTATION } from '../model/names.ts';

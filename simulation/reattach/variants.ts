@@ -2,7 +2,7 @@
  * Deliberate faults of the operator, each one clause left out of the real deciding or executing code: what it is told, what
  * it wants, or how it carries that out. The model must catch every one of them.
  */
-import type { FilerPairStatus } from '../../crds/filerpair.ts';
+import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Action } from '../../operator/model/action.ts';
 import type { Claim, Node } from '../../operator/model/objects.ts';
