@@ -90,6 +90,7 @@ describe('of a process that has ended', () => {
   test('its last words are read, although its end is known before them', async () => {
     const socket = await startServer();
     vi.useFakeTimers({ toFake: ['setTimeout'] });
+    const close = vi.spyOn(Pidfd.prototype, 'close');
     socket.pause();
     child!.stdin!.write('4\n');
     await ended.promise;
@@ -97,6 +98,7 @@ describe('of a process that has ended', () => {
     expect(told).toHaveLength(1);
     socket.resume();
     await assertEventually(() => expect(told.slice(1)).toEqual(['exited 4']));
+    expect(close).toHaveBeenCalledTimes(1);
   });
 
   test('they are not waited for longer than 20 ms', async () => {

@@ -136,7 +136,8 @@ class Registration implements WatchedProcess {
   }
 
   async #awaitExit(pidfd: Pidfd): Promise<void> {
-    await pidfd.exit();
+    // Closed before that: nothing is known of its end.
+    if (!(await pidfd.exit())) return;
     pidfd.close();
     // Its last words may wait unread in the socket: an epoch that it took a moment before.
     // If this process itself was held up, timers come before what can be read, immediates after.

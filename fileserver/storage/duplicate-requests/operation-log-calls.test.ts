@@ -277,6 +277,15 @@ async function settleAll(): Promise<void> {
   await turns();
 }
 
+/** There is no room for the next record of intents. */
+function noRoomOnce(): void {
+  const append = journal.append.bind(journal);
+  let failures = 1;
+  vi.spyOn(journal, 'append').mockImplementation((replies, announced, contents) =>
+    announced.length > 0 && failures-- > 0 ? -ENOSPC : append(replies, announced, contents),
+  );
+}
+
 /** What the next owner would find: keys of answers and of intents, without their padding. */
 async function left(): Promise<{ answers: string[]; intents: string[] }> {
   const replay = await openJournal(directory, uuid, SEGMENT_SIZE);
@@ -825,6 +834,27 @@ describe('who waits', () => {
     expect(events).toEqual(['a executed', 'idle', 'idle again']);
   });
 
+  test('for nobody: nothing is recorded once the queue is stopped', async () => {
+    submit('a');
+    await turns();
+    await flushed();
+    const { flushCount } = journal;
+    queue.stop();
+    vi.advanceTimersByTime(1000);
+    await turns();
+    expect([queue.phase, journal.flushCount]).toEqual(['stopped', flushCount]);
+  });
+
+  test('for an object goes on without room for its record', async () => {
+    submit('a');
+    await turns();
+    await flushed();
+    vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    queue.whenUnchanging('a', () => events.push('a unchanging'));
+    await turns();
+    expect(events).toContain('a unchanging');
+  });
+
   test('for an object, and stops the queue: nothing more is begun', async () => {
     submit('a');
     await turns();
@@ -1078,6 +1108,15 @@ describe('an operation that takes long', () => {
     expect(events).toHaveLength(length);
   });
 
+  test('keeps the queue from being idle while it is the only one', async () => {
+    submit('long', { parts: 1000 });
+    await until(() => events.length > 3);
+    queue.whenIdle(() => events.push('idle'));
+    await flushed();
+    expect(queue.isAtRest).toBe(false);
+    expect(events).not.toContain('idle');
+  });
+
   test('takes its parts in turn with others', async () => {
     submit('one', { parts: 3 });
     submit('other', { parts: 3 });
@@ -1093,7 +1132,7 @@ describe('an operation that takes long', () => {
   test('waits for nobody, and nobody for it, when its group has no room', async () => {
     submit('long', { parts: 3 });
     await until(() => events.filter((event) => event === 'long part').length === 2);
-    vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    noRoomOnce();
     queue.whenIdle(() => events.push('idle'));
     await turns();
     expect(events).not.toContain('idle');
@@ -1112,7 +1151,7 @@ describe('an operation that takes long', () => {
   test('keeps its intent when there is no room to record it once more', async () => {
     submit('long', { touches: ['x'], parts: 3 });
     await until(() => events.filter((event) => event === 'long part').length === 2);
-    vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    noRoomOnce();
     queue.whenUnchanging('x', () => events.push('x unchanging'));
     await turns();
     await settleAll();

@@ -359,3 +359,21 @@ test('what flushes and operations have taken, and how many were answered, is tol
     '1 answered, 0 wait',
   ]);
 });
+
+test('while more are waited for again, the group begins when that time is over too', async () => {
+  flushMs = 20;
+  const waits = [5, 5, 0];
+  queue = makeQueue({
+    mayOverlap: () => false,
+    gatherMs: () => waits.shift() ?? 0,
+    noteAnswered: () => {},
+    noteFlush: () => {},
+    noteExecution: () => {},
+  });
+  let answered = false;
+  submit(() => {
+    answered = true;
+  });
+  await vi.runAllTimersAsync();
+  expect([answered, waits]).toEqual([true, []]);
+});
