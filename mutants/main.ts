@@ -3,9 +3,9 @@
 //
 //   node mutants/main.ts [--area NAME] [--file PATH] [--unit] [--quick] [--fresh] [--changed REF] [--count N] [--seconds N] [--seed N]
 //
-// unit: only the areas' unit tests. quick: only tests that are quick. fresh: also those that a test noticed in an earlier run
-// (out/mutants/AREA.json), which are otherwise taken as killed. changed: only files that differ from that commit; when none does,
-// all. count: a sample of so many mutants. seconds: a sample that stops after that, by quick tests; samples keep nothing. Writes
+// unit: only the areas' unit tests. Quick: only tests that are quick. Fresh: also those that a test found in an earlier run
+// (out/mutants/AREA.json), which are otherwise taken as killed. Changed: only files that differ from that commit; when none does,
+// all. Count: a sample of so many mutants. Seconds: a sample that stops after that, by quick tests; samples keep nothing. Writes
 // out/mutants.json: run, killed, explained, survived, the same for each area, and the survivors; but for a sample of all that was
 // run so far.
 import { execFileSync } from 'node:child_process';

@@ -71,14 +71,14 @@ describe('R3: a claim on silence', () => {
     expect(mayClaim(heir, 1e9)).toMatchObject({ kind: 'no' });
   });
 
-  test('of a paired Lease: by the heir, lease + guard after it got the proof', () => {
+  test('of a paired Lease: by the successor, lease + guard after it got the proof', () => {
     const dead = [{ incarnation: b1, epoch: null, evidence: 'seen', at: 8000 }];
     const heir = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead });
     expect(mayClaim(heir, 8000 + silence - 1)).toMatchObject({ kind: 'wait', until: 8000 + silence });
     expect(mayClaim(heir, 8000 + silence)).toMatchObject({ kind: 'now', cause: 'Silent' });
   });
 
-  test('of a paired Lease: by the heir, lease + guard after the last write too, if that came behind the proof', () => {
+  test('of a paired Lease: by the successor, lease + guard after the last write too, if that came behind the proof', () => {
     // It named the dead one all the same, and brought the holder a right.
     const dead = [{ incarnation: b1, epoch: null, evidence: 'seen', at: 200 }];
     const heir = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead });

@@ -154,7 +154,7 @@ function holderSilent(view: ClaimView, holder: Incarnation): ClaimVerdict {
   if (heirSince === null) {
     return { kind: 'no', message: `${acknowledger} is the acknowledger and not known to be dead` };
   }
-  // The heir waits too: the holder's right may come from the write that named the dead acknowledger.
+  // The successor waits too: the holder's right may come from the write that named the dead acknowledger.
   return { kind: 'wait', until: Math.max(unchangedSince, heirSince) + silence, cause, message };
 }
 

@@ -186,7 +186,8 @@ function wantedAcknowledger(role: Holder, context: Context): Incarnation | null 
   const there = context.connected.includes(accepts);
   const silent = context.now - role.confirmedAt >= soloAfterMs(context.identity.timing);
   if (!there || silent) return null;
-  // Whoever is cut off from the witness could not follow, and nobody else may. Many notice it late: so a successor comes first too.
+  // A server that is cut off from the witness could not follow, and no other one may. Many notice it late: so a successor comes
+  // first too.
   const { steadyPartner, cutOff } = context;
   if (steadyPartner === null || steadyPartner === accepts) return accepts;
   const isCutOff = cutOff.includes(accepts);
@@ -206,7 +207,7 @@ function advanceReleasing(
     return gone(state, role, context);
   }
   if (role.write !== null || context.now < state.notBefore) return state;
-  // Whoever stops claims nothing: then home claims when it is back, and nobody waits for the one that is named.
+  // A server that stops claims nothing: then home claims when it is back, and nobody waits for the one that is named.
   const to = context.partnerStops ? null : role.leaving.to;
   const leaving = { ...role.leaving, to };
   return send(state, seen, released(seen.record, to, state.ahead), context, (write) => ({

@@ -12,7 +12,7 @@ const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
 const me = incarnationOf('filer-b', 'podB', 'run1');
 const partner = incarnationOf('filer-a', 'podA', 'run1');
 const HOME = 'filer-a';
-/** An announced release is followed by a claim within this time, or not at all. */
+/** A claim follows an announced release within this time, or not at all. */
 const EXPECT_MS = 2 * timing.leaseMs + silenceMs(timing);
 
 let now: number;
@@ -233,7 +233,7 @@ describe('the failover gate', () => {
     expect(announce(partner, 2).join()).not.toContain('gate');
   });
 
-  test('of its own disk set there is none; whoever gives one away announces it before it closes', () => {
+  test('of its own disk set there is none; a server that gives one away announces it before it closes', () => {
     serves();
     feed({ kind: 'partnerConnected', incarnation: incarnationOf('filer-a', 'podA', 'run2') });
     const asked = feed({ kind: 'stop' });

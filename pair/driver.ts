@@ -205,9 +205,9 @@ export class PairDriver {
   }
 
   /**
-   * R10. A right never stands without a timer behind it: the switch is armed before the right is published, and a cut
-   * leaves it armed, for the thread that has checked the right and not yet made its system call. Only `disarm` ends it,
-   * after the data path has said that there is no such thread.
+   * R10. A right never stands without a timer behind it. The switch is armed before the right is published, and a cut leaves it
+   * armed, for the thread that has checked the right and not yet made its system call. Only `disarm` ends it, after the data path
+   * has said that there is no such thread.
    */
   #setRight(home: ServerName, until: number | null): void {
     const { dataPath, watchdog } = this.#ports;

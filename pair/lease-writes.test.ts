@@ -94,7 +94,7 @@ describe('after a write that was not applied', () => {
     expect(claiming.tick(10 + retryMs).write?.ownership).toMatchObject({ holder: me, epoch: 1 });
   });
 
-  test('a claim is lost, and says to whom: to another write, or to whoever refused it', () => {
+  test('a claim is lost, and says to whom: to another write, or to the one that refused it', () => {
     const server = new OneServer().sees('filer-a', {});
     server.at(10).written(server.write!.token, { kind: 'conflict' });
     expect(server.traces()).toEqual([{ name: 'claimLost', message: 'another write came first' }]);
@@ -147,7 +147,7 @@ describe('after a write that was not applied', () => {
 });
 
 describe('a write that was applied', () => {
-  test('ends a look that was asked for while it was under way: its answer may be from before', () => {
+  test('ends a read that was asked for while it was under way: its answer may be from before', () => {
     const server = soloHolder().connects().tick(667);
     const { token } = server.write!;
     server.at(670).hears({ kind: 'leaseChanged', home: 'filer-a' });
@@ -193,7 +193,7 @@ describe('a write that was applied', () => {
     expect(server.write?.ownership).toMatchObject({ holder: null, epoch: 1 });
   });
 
-  test('that claimed lets nobody extend the right whom it has not named, steady though he has become meanwhile', () => {
+  test('that claimed lets nobody extend the right whom it has not named, steady though that one has become meanwhile', () => {
     const server = new OneServer().connects().sees('filer-a', {});
     const claim = server.write!;
     expect(claim.ownership.acknowledger).toBeNull();
@@ -293,7 +293,7 @@ describe('an acknowledger that hears and does not acknowledge', () => {
     const server = pairedHolder().at(930).disconnects();
     server.at(935).readsTheSame('filer-a');
     const { token } = server.write!;
-    // It is there again. A look that it asked for is under way when the write is refused.
+    // It is there again. A read that it asked for is under way when the write is refused.
     server.at(940).connects().at(945).hears({ kind: 'leaseChanged', home: 'filer-a' });
     server.at(950).written(token, { kind: 'refused', message: 'no' });
     server.at(960).readsTheSame('filer-a');

@@ -36,8 +36,8 @@ export interface TransferRequest {
   readonly kind: 'takeover' | 'giveback';
   readonly reason: string;
   /**
-   * An administrator's confirmation, for want of proof, that the acknowledger which the Lease names can act no more. It shortens no
-   * wait: whoever claims on it has seen the Lease unchanged for lease + guard since it saw the request.
+   * An administrator's confirmation, for want of proof, that the acknowledger which the Lease names can act no more. It shortens
+   * no wait: a claimer on it has seen the Lease unchanged for lease + guard since it saw the request.
    */
   readonly force?: boolean;
   /**
@@ -93,13 +93,13 @@ export interface LeaseRecord {
   /** After a release: the server that it was meant for; null if for nobody in particular. */
   readonly releasedTo: ServerName | null;
   /**
-   * The holder's lease + guard, ms, by its own configuration: nobody claims on silence any sooner, whatever his own says.
+   * The holder's lease + guard, ms, by its own configuration: no server claims on silence any sooner, whatever its own says.
    * Null: there is no holder, or it is of a version that does not say.
    */
   readonly claimAfterMs: number | null;
   /**
-   * Written with the release by a server that was refused by a volume: the verdict holds for later runs and for the partner too.
-   * It can only refuse. Null: the last owner found nothing of the kind.
+   * Written with the release by a server that a volume refused: the verdict holds for later runs and for the partner too. It can
+   * only refuse. Null: the last owner found nothing of the kind.
    */
   readonly volumesAhead: VolumesAhead | null;
   /** Written beside the ownership by the operator; never by a server. */

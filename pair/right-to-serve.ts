@@ -5,8 +5,8 @@
  *       |------------------|----------------------------|--------------------------|
  *       request was sent   no acknowledgement for long   ...keeps the right          right has run out
  *
- * A confirmation is dated by when its request was *sent*: the answer may have been on its way for any time,
- * and it only says that the Lease named us (or that the acknowledger stood by us) some time after sending.
+ * The date of a confirmation is when its request was *sent*. The answer may have been on its way for any time, and it only says
+ * that the Lease named us (or that the acknowledger stood by us) some time after sending.
  */
 import type { PairTiming } from './types.ts';
 

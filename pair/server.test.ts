@@ -443,7 +443,7 @@ describe('both stop, and both start', () => {
   const toB = (subject: Subject): unknown =>
     subject.of('send').filter(({ message }) => message.kind === 'heartbeat' && message.stopping === true);
 
-  test('whoever stops says so at once, and names nobody who stops too: home claims when it is back', () => {
+  test('a server that stops says so at once, and names nobody who stops too: home claims when it is back', () => {
     const subject = pairedHolder().at(920).give({ kind: 'stop' });
     expect(toB(subject)).toHaveLength(1);
     subject.at(930).give({
@@ -661,7 +661,7 @@ describe('a witness that goes back', () => {
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 5 });
   });
 
-  test('a holder writes its ownership again at once, and is confirmed by that', () => {
+  test('a holder writes its ownership again at once, and that confirms it', () => {
     const subject = pairedHolder().at(800).sees('filer-a', { holder: null, epoch: 0 }, '20');
     const before = rightOf(subject.state, 'filer-a')!;
     const sighted = sighting({ holder: null, epoch: 0 }, '20');

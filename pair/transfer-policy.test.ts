@@ -139,7 +139,7 @@ describe('a giveback', () => {
     expect(vetoes(90_000, {}, {}, { maintenance: '' })).toEqual(['Maintenance']);
   });
 
-  test('is vetoed by whoever cannot serve; such a veto a request has too', () => {
+  test('gets a veto if the target cannot serve; such a veto a request has too', () => {
     expect(vetoes(90_000, {}, { cannotServe: true })).toEqual(['PartnerCannotServe']);
     expect(transferVetoes({ ...home, cannotServe: true })).toHaveLength(1);
     expect(transferVetoes({ ...home, steady: null })).toHaveLength(1);

@@ -1,7 +1,6 @@
 /**
  * What may happen by itself, and what waits for an administrator: modes, maintenance, and when a disk set fails back. Nothing
- * here is about safety: whatever this allows still has to be allowed by the rules (claim.ts), and what it forbids would
- * only be unwise.
+ * here is about safety: the rules (claim.ts) still have to allow whatever this allows, and what it forbids would only be unwise.
  *
  *                 partner steady, nothing vetoes, afterMs
  *   holding away ------------------------------------------> leaving --released--> home claims: over, count from zero
@@ -51,7 +50,7 @@ export function whyNotByItself(
 
 /** Reasons against a hand-over. Those that a request cannot have are marked: it is their override itself. */
 export const Veto = {
-  /** Whoever shall have it is not connected, or has not been heard without a gap for three heartbeats. */
+  /** The server that shall have it is not connected, or has not been heard without a gap for three heartbeats. */
   PartnerNotSteady: 'PartnerNotSteady',
   /** It has tried to serve the disk set a moment ago, and could not. */
   PartnerCannotServe: 'PartnerCannotServe',

@@ -13,11 +13,11 @@
  *   then both: mac, JSON message
  * ```
  *
- * Both sides prove that they know the pair's shared secret (HMAC-SHA256 over both nonces and everything said so
- * far, under a label for each direction, so that a reflected proof is worth nothing). The dialer proves first: an
- * acceptor tells a stranger a random number and nothing else, not even which pair it belongs to. Each direction then
- * has a key of its own, and each message's MAC covers a sequence number that is not sent but counted: a message that
- * was changed, repeated, left out or moved ends the connection. The contents are not secret.
+ * Both sides prove that they know the pair's shared secret (HMAC-SHA256 over both nonces and everything said so far, under a
+ * label for each direction, so that a reflected proof is worth nothing). The dialer proves first: an acceptor tells a stranger a
+ * random number and nothing else, not even which pair it belongs to. Each direction then has a key of its own, and each message's
+ * MAC covers a sequence number that is not sent but counted. A message that was changed, repeated, left out or moved ends the
+ * connection. The contents are not secret.
  */
 
 export const INTERCONNECT_PROTOCOL = 'filerpair-interconnect';
@@ -64,7 +64,7 @@ export class FrameReader {
     this.#payloadMax = payloadMax;
   }
 
-  /** Adds what has arrived. The bytes may be reused by the caller afterwards. */
+  /** Adds what has arrived. The caller may reuse the bytes afterwards. */
   push(bytes: Uint8Array): void {
     const joined = new Uint8Array(this.#pending.length + bytes.length);
     joined.set(this.#pending);

@@ -1,7 +1,6 @@
 // MOUNT version 3 (RFC 1813 appendix I): how a client gets the first file handle. Both directions.
 //
-// Paths and names are bytes, handed out as views. Lists are linked lists in XDR; their length is bounded by the
-// record that holds them.
+// Paths and names are bytes, handed out as views. Lists are linked lists in XDR; the record that holds them bounds their length.
 
 import { NFS3_FHSIZE } from './nfs3/constants.ts';
 import { array, list, opaque, result, struct, u32, type Value } from './xdr-types.ts';

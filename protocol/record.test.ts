@@ -224,7 +224,7 @@ describe('limits', () => {
   });
 });
 
-test('a part of a record that was kept by slice() stays what it was, also if it came in a Buffer', () => {
+test('a part of a record that slice() has kept stays what it was, also if it came in a Buffer', () => {
   const chunk = Buffer.from(fragment(ascii('keep'), true));
   const [kept] = recordsOf(new RecordParser(64), [chunk]);
   chunk.fill(0);

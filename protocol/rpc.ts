@@ -2,7 +2,7 @@
 // authentication flavors that NFSv3 lives on, AUTH_NONE and AUTH_SYS.
 //
 // Headers are decoded into an object that the caller keeps and reuses: a server decodes one for each call. What the protocol has
-// an answer for is a value (a wrong RPC version, a bad credential); a message that is not a valid RPC message is an XdrError,
+// an answer for is a value (a wrong RPC version, a bad credential). A message that is not a valid RPC message is an XdrError,
 // after which only the connection can be closed.
 
 import type { XdrReader, XdrWriter } from './xdr.ts';
@@ -122,8 +122,8 @@ export interface authsys_parms {
 }
 
 /**
- * Decodes an AUTH_SYS body of `size` bytes at `start` of the reader's buffer and leaves the reader where it was.
- * null: the body breaks a limit or its own length, which a server answers with AUTH_BADCRED.
+ * Decodes an AUTH_SYS body of `size` bytes at `start` of the reader's buffer and leaves the reader where it was. Null: the body
+ * breaks a limit or its own length, which a server answers with AUTH_BADCRED.
  */
 export function decodeAuthSys(r: XdrReader, start: number, size: number): authsys_parms | null {
   const { position, end } = r;

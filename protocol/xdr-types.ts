@@ -1,7 +1,7 @@
 // XDR types (RFC 4506 §4) as values: each describes one type once, for the side that encodes it and the side that decodes it.
 //
 // Decoders return views of the record for opaque data: valid as long as the record's buffer. A decoder reads its type and no
-// further; whoever expects the message to end there calls XdrReader.expectEnd(). Absent is null.
+// further; a caller that expects the message to end there calls XdrReader.expectEnd(). Absent is null.
 
 import type { XdrReader, XdrWriter } from './xdr.ts';
 
@@ -57,7 +57,7 @@ export const optional = <T>(type: Xdr<T>): Xdr<T | null> => ({
   decode: (r) => (r.bool() ? type.decode(r) : null),
 });
 
-/** A linked list: "one more follows" before each element. Its length is bounded by the record that holds it. */
+/** A linked list: "one more follows" before each element. The record that holds it bounds its length. */
 export const list = <T>(type: Xdr<T>): Xdr<T[]> => ({
   encode: (w, values) => {
     for (const value of values) {

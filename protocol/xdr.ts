@@ -1,8 +1,8 @@
 // XDR (RFC 4506): the encoding below ONC RPC, MOUNT and NFS.
 //
-// A reader walks over one buffer that stays where it is: it keeps a single DataView for it (a new one for
-// each message costs more than decoding the message) and hands out opaque data as views, never as copies.
-// A writer packs into one buffer that it keeps and grows, so that a reply costs no allocation of its own.
+// A reader walks over one buffer that stays where it is. It keeps a single DataView for it (a new one for each message costs more
+// than decoding the message) and hands out opaque data as views, never as copies. A writer packs into one buffer that it keeps
+// and grows, so that a reply costs no allocation of its own.
 //
 // Input is hostile. Whatever the bytes are, a reader throws XdrError and nothing else, and it compares every
 // length with what is really there, and with the field's limit, before anything is allocated.
@@ -240,7 +240,7 @@ export class XdrWriter {
     this.position = 0;
   }
 
-  /** Forgets what was written and takes a new buffer: the old one now belongs to whoever holds a view of it. */
+  /** Forgets what was written and takes a new buffer: the old one now belongs to the holders of views of it. */
   renew(sizeInitial: number): void {
     this.bytes = new Uint8Array(sizeInitial);
     this.#view = new DataView(this.bytes.buffer);

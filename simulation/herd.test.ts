@@ -1,7 +1,7 @@
-// Ten thousand clients of one server that has died, and the moment in which its partner opens the port: all are served
-// within three seconds, and the attempts of those that wait do not become the load. The clients' decisions are the real
-// ones (client/attempts.ts). The server takes connections one after the other, and its kernel keeps a queue of those that it
-// has not taken yet; what comes when that is full is dropped, and tried again by the client's kernel after a second.
+// Ten thousand clients of one server that has died, and the moment in which its partner opens the port. All are served within
+// three seconds, and the attempts of those that wait do not become the load. The clients' decisions are the real ones
+// (client/attempts.ts). The server takes connections one after the other, and its kernel keeps a queue of those that it has not
+// taken yet. What comes when that is full is dropped, and tried again by the client's kernel after a second.
 import { expect, test } from 'vitest';
 import {
   ATTEMPTS_DEFAULTS,

@@ -3,7 +3,7 @@
  * again at a time (client/resend-window.ts) and which call no server takes (client/refused-call.ts), with a driver like
  * client/failover-connection.ts around it.
  *
- * It begins as a client does that has mounted nothing: it knows no file handle, so it can ask nobody to prove whose disks he
+ * It begins as a client does that has mounted nothing: it knows no file handle, so it can ask no server to prove whose disks it
  * serves, until its first call was answered.
  */
 

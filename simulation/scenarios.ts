@@ -111,8 +111,8 @@ export function stopAndStartOfBoth(seed: number, options: ScenarioOptions = {}):
 }
 
 /**
- * The witness is restored from a backup, while both servers run: the owners go on and write their ownership again, nobody
- * asks the witness without a pause, and afterwards a dead owner is followed as ever.
+ * The witness is restored from a backup, while both servers run. The owners go on and write their ownership again, no server asks
+ * the witness without a pause, and afterwards a dead owner is followed as ever.
  */
 export function witnessGoesBack(seed: number, options: ScenarioOptions = {}): Outcome {
   const world = pairAtPeace(seed, options);

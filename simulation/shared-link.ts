@@ -3,8 +3,8 @@
  * client/resend-window.ts) with a driver like client/failover-connection.ts around them. Nothing fails; the link and the server's disk are
  * only slower than the clients' patience. What is asked is what the link carries for it.
  *
- * The link carries one segment at a time, of one connection after the other (fair queueing). What a client sends goes to its kernel's
- * buffer as far as there is room; what is in there, or at the server, is lost with the connection, and what the link has
+ * The link carries one segment at a time, of one connection after the other (fair queueing). What a client sends goes to its
+ * kernel's buffer as far as there is room. What is in there, or at the server, is lost with the connection, and what the link has
  * carried of it was carried for nothing.
  */
 import {

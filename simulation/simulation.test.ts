@@ -40,7 +40,7 @@ describe('the simulation', () => {
 });
 
 describe('disk sets of several volumes', () => {
-  test('open, hang, fail and close volume by volume, and are served by one server', {
+  test('open, hang, fail and close volume by volume, and one server serves them', {
     timeout: 120_000,
   }, () => {
     for (let seed = 1; seed <= 40; seed++)
@@ -98,7 +98,7 @@ describe('clients that use the pair throughout', () => {
 // A checker that finds nothing proves nothing until it has found what is there. Each variant breaks one clause.
 describe('the simulation catches', () => {
   const cases: readonly [string, FaultSet, seedsMax: number, from?: number][] = [
-    // Rare ones begin near the seed that shows them; whatever moves that seed is followed by as many more.
+    // Rare ones begin near the seed that shows them; after whatever moves that seed come as many more.
     ['AcknowledgementDatedByReceipt', 'network', 3000, 2300],
     ['AcknowledgementForgotten', 'all', 50],
     ['WriteDatedByReceipt', 'apart', 300],

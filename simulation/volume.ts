@@ -63,7 +63,10 @@ export class SimulatedVolume {
     return this.#blocks.every((block) => block?.owner === owner && block.epoch === epoch);
   }
 
-  /** A look at the ownership record. What it returns writes another one over the block that is the older one now, whatever is there then. */
+  /**
+   * Reads the ownership record. What it returns writes another one over the block that is the older one now, whatever is there
+   * then.
+   */
   beginRecord(): (owner: Incarnation, epoch: number, clocks: ReadonlyMap<Incarnation, number>) => void {
     const generation = (this.#newest?.generation ?? 0) + 1;
     return (owner, epoch, clocks) => {
@@ -86,7 +89,7 @@ export class SimulatedVolume {
     this.#files.set(name, flushed(this.#files.get(name) ?? null));
   }
 
-  /** The kernel writes out what is unstable, and the disk does not take it. Whoever flushes a file next is told. */
+  /** The kernel writes out what is unstable, and the disk does not take it. The next flush of a file is told. */
   failWriteBack(): void {
     for (const [name, register] of this.#files) {
       if (register !== null && register.data !== register.durable) this.writeBackErrors++;

@@ -62,7 +62,7 @@ export class World implements Surroundings {
   readonly volumes: SimulatedVolumes;
   readonly severalVolumes: boolean;
   machinesPause = false;
-  /** Volumes that were changed; cleared by whoever asks. Only where there are several. */
+  /** Volumes that were changed; each question clears them. Only where there are several. */
   readonly written = new Set<SimulatedVolume>();
   /** Until when a volume's disk does not answer a server. */
   readonly #hangs = new Map<string, number>();
@@ -469,7 +469,7 @@ export class World implements Surroundings {
     }
   }
 
-  /** Whoever listens: the server of that role, any of its runs, whether it may serve or not. */
+  /** The one that listens: the server of that role, any of its runs, whether it may serve or not. */
   listening(home: ServerName, role: 'primary' | 'secondary'): SimulatedProcess | null {
     const server = role === 'primary' ? home : this.partnerOf(home);
     const open = this.alive(server).filter((process) => process.open.get(home)?.phase === 'open');

@@ -96,8 +96,8 @@ export class Executor {
   }
 
   /**
-   * The ports of a Service are a list by number for an apply: one whose number somebody has edited is not ours to it, stays
-   * beside the one that it adds, and has its name; which is not valid. Then the list is set whole first.
+   * The ports of a Service are a list by number for an apply. One whose number was edited is not ours to it, stays beside the one
+   * that it adds, and has its name, which is not valid. Then the list is set whole first.
    */
   async #apply({ resource, object }: Action & { kind: 'apply' }): Promise<void> {
     const apply = () => this.#client.apply(resources[resource], object, FIELD_MANAGER);
@@ -122,7 +122,7 @@ export class Executor {
       case 'create':
         await this.#client.create(resource, action.object).catch(async (error: unknown) => {
           if (!isAlreadyExists(error)) throw error;
-          // The name says what is in it: ours was made by an attempt whose answer we did not get or see yet.
+          // The name says what is in it: an attempt whose answer we did not get or see yet has made ours.
           await this.#expectNothingOfOthers(action);
         });
         return;

@@ -1,7 +1,7 @@
-// Moves of disks under everything that goes on at once, chosen by a seed: owners change at any moment, the operator looks at a
-// cache that lags behind, carries out its plan action by action, and is killed in between; kubelets and the attach/detach
-// controller take their time. Whatever happens, no pod of the disks is taken from the node of the owner that the Lease names,
-// never do two of them want the same disk, and when owners stay the disks end up with them.
+// Moves of disks under everything that goes on at once, chosen by a seed. Owners change at any moment. The operator looks at a
+// cache that lags behind, carries out its plan action by action, and is killed in between. Kubelets and the attach/detach
+// controller take their time. Whatever happens, no pod of the disks is taken from the node of the owner that the Lease names, and
+// never do two of them want the same disk. When owners stay the disks end up with them.
 
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../../testing/seeded-random.ts';

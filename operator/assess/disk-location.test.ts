@@ -67,7 +67,7 @@ describe('a pair whose disks move', () => {
 });
 
 describe('a change of owner', () => {
-  test('takes the disks from the old node first, with a look at the Lease before', () => {
+  test('takes the disks from the old node first, and reads the Lease before', () => {
     const world = takenOver();
     expect(lines(world.plan().actions)).toEqual([
       'patch leases home-filer-a',
@@ -102,7 +102,7 @@ describe('a change of owner', () => {
       'volume pv-filer-a is detached from node node-1 (VolumeAttachment csi-filer-a-node-1)',
     );
     world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
-    // The first is a compare-and-swap, and a look at who owns the disk set.
+    // The first is a compare-and-swap, and a check which server owns the disk set.
     expect(lines(world.settle())).toEqual([
       'patch leases home-filer-a',
       'create pods home-filer-a-disks-*',
@@ -169,7 +169,7 @@ describe('the mount that is left behind', () => {
   const named = (world: World) => world.lease('filer-a').metadata.annotations?.['filerpair.dev/disks'];
   const old = (world: World) => podsOf(world, 'filer-a')[0]!;
 
-  test('is nobody’s disk from the moment at which its pod ends, whoever ends it', () => {
+  test('is nobody’s disk from the moment at which its pod ends, for whatever reason', () => {
     const world = running();
     expect(named(world)).toBe(old(world).metadata.uid);
     // kubectl drain.
@@ -497,7 +497,7 @@ describe('what the storage cannot promise', () => {
       ['filer-a', 'filer-b'].map(
         (home) => world.lease(home).metadata.annotations?.['filerpair.dev/maintenance'],
       );
-    // Nor by itself: whoever claimed would have no disks.
+    // Nor by itself: the claimer would have no disks.
     const why = 'PersistentVolumeClaim home-filer-a-data does not fit spec.storage (NotFenced)';
     expect(maintenance()).toEqual([why, why]);
     world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });

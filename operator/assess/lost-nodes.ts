@@ -1,10 +1,9 @@
 // Which nodes are to be marked as out of service, so that Kubernetes takes disks from them by force (transfer Reattach).
 //
-// Never on silence alone, unless the spec says Silent: a node that is only cut off still has the disk mounted, and its kernel
-// may write what it holds. What is asked for in any case: the disk set has another owner by now, by the rules of the Lease;
-// that owner runs on a node that is ready and waits; its disks are on a node that is not ready; and no server of the pair is
-// known to serve from that node. So the worst that a wrong mark can do is what the storage allows a node that it has been
-// taken from.
+// Never on silence alone, unless the spec says Silent: a node that is only cut off still has the disk mounted, and its kernel may
+// write what it holds. What is asked for in any case: the disk set has another owner by now, by the rules of the Lease. That
+// owner runs on a node that is ready and waits. Its disks are on a node that is not ready. No server of the pair is known to
+// serve from that node. So the worst that a wrong mark can do is what the storage allows a node that it has been taken from.
 
 import { durationMs } from '../../crds/quantities.ts';
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';

@@ -2,8 +2,8 @@
 // is not done to a node on which somebody lives; never ownership (rule R5).
 //
 // A pod's status is its kubelet's last word. On a node that has fallen silent it proves nothing, and what is left is the
-// behaviour of the partner: if the partner runs, would have taken over a dead owner's disk set by itself within seconds,
-// and has not in all the time that it takes a node to be called silent, then the owner has renewed its lease. It lives.
+// behaviour of the partner. The partner runs, and would have taken over a dead owner's disk set by itself within seconds. If it
+// has not in all the time that it takes a node to be called silent, the owner has renewed its lease. It lives.
 
 import { isSilent } from '../model/node-silence.ts';
 import type { PodFinding } from '../model/pod-state.ts';

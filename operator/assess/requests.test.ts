@@ -220,7 +220,7 @@ describe('the same asked for again while the old request is still on the Lease',
       const request = { id: pending, kind: 'takeover', reason: 'the spec has changed' };
       world.changeLease('filer-a', {}, { [leaseAnnotations.request]: JSON.stringify(request) });
       world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
-      expect(kinds(world), 'without a word of his own he waits with the others').toEqual(['wait']);
+      expect(kinds(world), 'without a confirmation of its own it waits with the others').toEqual(['wait']);
       world.annotatePair({ 'filerpair.dev/force': 'true', 'filerpair.dev/reason': 'node-1 burns' });
       world.settle();
       expect(onLease(world), pending).toMatchObject({ force: true, reason: 'node-1 burns' });

@@ -4,9 +4,9 @@
 //   annotation on the FilerPair ──> request on the Lease ──> result on the Lease ──> status + event,
 //                                   (the servers act)                                 then annotation removed, then request
 //
-// The annotation goes when the status has recorded the answer, which would be lost else, and before the request: if the
-// operator dies in between, an answered request without an annotation is cleaned up, whereas an annotation without a
-// request would be carried out twice.
+// The annotation goes when the status has recorded the answer, which would be lost else, and before the request. If the operator
+// dies in between, an answered request without an annotation is cleaned up, whereas an annotation without a request would be
+// carried out twice.
 
 import {
   type RequestAnnotation,
@@ -127,7 +127,7 @@ function answersTo(view: Assessment, asked: Asked, request: RequestAnnotation): 
 }
 
 /**
- * The server's answer, and whether it still holds: a disk set that was moved may have gone back meanwhile, and whoever reads Done
+ * The server's answer, and whether it still holds: a disk set that was moved may have gone back meanwhile, and a reader of Done
  * may be about to switch the old owner off.
  */
 export function answerOf(

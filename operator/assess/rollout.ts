@@ -5,13 +5,13 @@
 //         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
 //
 // A new image has started somewhere before a server is given up for it. It comes to all pairs that want it, as does whatever else
-// an upgrade of the operator or of its settings changes of pods, as a wave: to one pair, and when that runs it, to some at a
-// time; while one does not come back, to no further one.
+// an upgrade of the operator or of its settings changes of pods, as a wave. It comes to one pair, and when that runs it, to some
+// at a time; while one does not come back, to no further one.
 //
-// Nothing is remembered between two steps: pods carry the fingerprint of what they were made from, Leases say who owns
-// what, and the answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of
-// it. So it may be interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, a
-// person who asks for something. The next look goes on from what there is then, and holds while something is not well.
+// Nothing is remembered between two steps. Pods carry the fingerprint of what they were made from, and Leases say who owns what.
+// The answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of it. So it may be
+// interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, a person who asks for something.
+// The next look goes on from what there is then, and holds while something is not well.
 
 import type { RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { imagesOfPod, serverPod, wantedImage } from '../desired/pod.ts';

@@ -206,7 +206,7 @@ test('an older snapshot of the name that the cache lacked is neither taken for t
   expect(world.observed.volumeSnapshots).toEqual(old);
 });
 
-test('whoever withdraws the question ends the standstill', () => {
+test('withdrawing the question ends the freeze', () => {
   ask();
   world.settle();
   world.annotatePair({ [snapshotAnnotations.snapshot]: null });

@@ -5,9 +5,9 @@
 //                 (on their Leases)                                                                    it is over
 //   ──> both say that it was whole ──> done
 //
-// Every step is read from Leases and VolumeSnapshots: an operator that dies in the middle is followed by one that goes on.
-// That it was one point in time is not the operator's word: each owner says of itself that nothing has changed from before
-// the first VolumeSnapshot was made until after the last one was cut. If either cannot, there is no snapshot.
+// Every step is read from Leases and VolumeSnapshots: the successor of an operator that dies in the middle goes on. That it was
+// one point in time is not the operator's word: each owner says of itself that nothing has changed from before the first
+// VolumeSnapshot was made until after the last one was cut. If either cannot, there is no snapshot.
 
 import type { StandstillAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { labels, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -120,7 +120,7 @@ function standstillOf({ lease }: ServerView, name: string): StandstillAnnotation
   return standstill !== null && nameIn(standstill.id) === name ? standstill : null;
 }
 
-/** The moment is in it: the same name asked for again is another standstill. */
+/** The moment is in it: the same name asked for again is another freeze. */
 export const standstillId = (name: string, now: number): string => `${name}@${now}`;
 const nameIn = (id: string): string => id.slice(0, id.lastIndexOf('@'));
 const begunAt = ({ id }: StandstillAnnotation): number => Number(id.slice(id.lastIndexOf('@') + 1)) || 0;

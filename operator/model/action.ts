@@ -1,6 +1,6 @@
-// What decide() wants done: data, in the order in which it has to happen. execute/ carries it out, runtime/ calls
-// both again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there.
-// An action that fails holds up only what says that it needs it.
+// What decide() wants done: data, in the order in which it has to happen. The folder apply/ carries it out, runtime/ calls both
+// again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there. An action that fails
+// holds up only what says that it needs it.
 
 import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
@@ -182,7 +182,7 @@ export interface Plan {
   readonly actions: readonly Action[];
   /** The whole status, or null if it is as it should be (or there is nothing to write it to). */
   readonly status: FilerPairStatus | null;
-  /** What changed in the status; what was done is told by the actions themselves. */
+  /** What changed in the status; the actions themselves tell what was done. */
   readonly events: readonly PairEvent[];
   /** What the DNS is to be asked for the next look; answering it changes nothing by itself. */
   readonly lookups: readonly DnsLookup[];

@@ -1,6 +1,6 @@
-// What to do about the certificates of a pair's interconnect, so that the two servers always trust each other while
-// certificates and authority change. Servers learn of a change when their kubelet exchanges the files, each at another
-// time; so nothing is used before both have had time to learn to trust it, and nothing is forgotten while it is used:
+// What to do about the certificates of a pair's interconnect, so that the two servers always trust each other while certificates
+// and authority change. Servers learn of a change when their kubelet exchanges the files, each at another time. So nothing is
+// used before both have had time to learn to trust it, and nothing is forgotten while it is used:
 //
 //   new authority made ──> both servers trust both ──settled──> certificates from the new one ──settled──> old one goes
 //
@@ -104,7 +104,7 @@ export function certificateUpkeep(facts: CertificateFacts, now: number): Certifi
   if (previous.length === 0 && newest.notAfter - authorityRenewedMs <= now) {
     const why = `the present one ends ${dayOf(newest.notAfter)}`;
     const { resourceVersion } = authority;
-    // Alone: what follows would be signed by an authority that nobody trusts yet.
+    // Alone: an authority that nobody trusts yet would sign what follows.
     return [{ kind: 'make authority', replaces: resourceVersion, previous: 'the one that signs now', why }];
   }
   for (const [server, seen] of servers) {

@@ -4,7 +4,7 @@
 //
 // Why a proof that this function gives is true:
 //
-// 1. What terminated is known by content, not by time. At its start, before it asks for anything, the server writes
+// 1. Content, not time, tells what terminated. At its start, before it asks for anything, the server writes
 //    its incarnation to its container's termination log: a file that the kubelet makes for each single container
 //    instance. When the container has ended, the kubelet copies the text into `terminated.message`. So `message`
 //    names the one run that ended, and no other.

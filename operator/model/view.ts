@@ -144,8 +144,8 @@ function serverOfPod(pair: string, spec: FilerPairSpec, pod: Pod): string | unde
 }
 
 /**
- * Where the server's Services lead: to the pod that owns the server's disk set, as long as it is there, whatever
- * state it is in, since clients are served there or nowhere; else to the newest pod that can serve; else to the newest.
+ * Where the server's Services lead: to the pod that owns the server's disk set, as long as it is there. Its state does not
+ * matter, since clients are served there or nowhere. Else to the newest pod that can serve; else to the newest.
  */
 function currentPod(server: string, lease: LeaseView | null, pods: readonly PodFinding[]): PodFinding | null {
   if (lease?.holderServer === server) {

@@ -1,7 +1,7 @@
-// A pair that is deleted goes in order: first its pods, so that the servers can still release what they own (they need
-// their rights, Services and Leases for that); then the last epoch onto the claims, which stay, because they are the
-// data, unless the spec says Delete of them; then, when nothing of this is left to do, the FilerPair, and with it, by
-// Kubernetes' garbage collector, everything that it owned; last the Leases.
+// A pair that is deleted goes in order. First go its pods, so that the servers can still release what they own (they need their
+// rights, Services and Leases for that). Then the last epoch goes onto the claims, which stay, because they are the data, unless
+// the spec says Delete of them. Then, when nothing of this is left to do, the FilerPair goes, and with it, by Kubernetes' garbage
+// collector, everything that it owned. The Leases go last.
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { claimsToDelete } from '../assess/claims-to-delete.ts';

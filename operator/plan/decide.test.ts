@@ -286,20 +286,20 @@ describe('a takeover', () => {
     return world;
   };
 
-  test('is followed by the labels of the claims, nothing else: the servers have done the rest', () => {
+  test('leads to the labels of the claims, nothing else: the servers have done the rest', () => {
     expect(lines(takenOver().plan().actions)).toEqual([
       'patch persistentVolumeClaims home-filer-a-data: filer-b owns it at epoch 2',
     ]);
   });
 
-  test('is told by status and events in the same words', async () => {
+  test('has the same words in status and events', async () => {
     const { status, events } = takenOver().plan();
     await expect(`${JSON.stringify({ status, events }, null, 2)}\n`).toMatchFileSnapshot(
       'golden/takeover-status.json',
     );
   });
 
-  test('whose endpoint the server could not open is completed by the operator', () => {
+  test('whose endpoint the server could not open: the operator completes it', () => {
     const world = takenOver();
     world.gate('filer-a', 1, false, '10.0.0.2');
     const slices = world.settle().filter(({ resource }) => resource === 'endpointSlices');

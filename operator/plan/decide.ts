@@ -1,10 +1,10 @@
-// The operator's whole mind: everything observed about one FilerPair -> everything to be done about it. Pure, so that
-// the same input always gives the same plan, and idempotent: on a state in which the plan is carried out it finds
-// nothing to do. Nothing here is on the path of a failover, which the servers do by themselves, but one: with transfer Reattach
-// their disks follow.
+// The reconciliation logic: everything observed about one FilerPair -> everything to be done about it. Pure, so that the same
+// input always gives the same plan, and idempotent: on a state in which the plan is carried out it finds nothing to do. Nothing
+// here is on the path of a failover, which the servers do by themselves, but one: with transfer Reattach their disks follow.
 //
-// Order of a plan: proofs of death (a partner may be waiting for one), disks that have to move, what people asked for, then everything that
-// has to exist, in the order in which one thing needs another. Status and events tell about the state before it.
+// Order of a plan: proofs of death (a partner may be waiting for one), disks that have to move, and what people asked for. Then
+// comes everything that has to exist, in the order in which one thing needs another. Status and events tell about the state
+// before it.
 
 import { explain, filerPairSpec } from '../../crds/filerpair.ts';
 import { labels, requestAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -159,7 +159,7 @@ function annotationsAnswered(
   const answered = requests.flatMap((found) => (found.kind === 'answered' ? [found.request.id] : []));
   const annotations = {
     ...Object.fromEntries([...done, reason, force, override].map((one) => [one, null])),
-    // In the same write: whoever asks for the same again, before the old request is off its Lease, asks for something new.
+    // In the same write: the same request again, before the old one is off its Lease, asks for something new.
     ...(answered.length === 0 ? {} : { [ANSWERED_ANNOTATION]: answered.join(',') }),
   };
   return [annotated('filerPairs', view.pair, annotations, 'the request is answered')];

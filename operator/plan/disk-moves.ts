@@ -1,7 +1,7 @@
 // Moves of disks as actions: attachment pods that go and come. First of all that is done for a pair, since clients wait.
 //
-// What stands in front of each is a look at the Lease itself, past the cache, or a compare-and-swap on it: a pod is told to go
-// only while the Lease still names the owner because of whom it has to.
+// In front of each is a read of the Lease itself, past the cache, or a compare-and-swap on it. A pod is told to go only while the
+// Lease still names the owner because of whom it has to.
 
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
@@ -46,7 +46,7 @@ function moved(view: Assessment, home: ServerView): Action[] {
   const living = pod?.metadata.uid ?? null;
   // Known until the storage has let go: what is left in the API then does not say whom it was taken from.
   const node = pod === undefined ? nodeToLetGo(found, home.lease) : (nodeOf(pod) ?? home.lease.disksNode);
-  // Before anything else, whoever has ended the old pod: from here on the old mounts are nobody's disks, whatever becomes of
+  // Before anything else, whatever has ended the old pod: from here on the old mounts are nobody's disks, whatever becomes of
   // this plan, and of the old node.
   const told =
     named === living && node === home.lease.disksNode ? [] : [disksAre(home, pod ?? null, node, namespace)];

@@ -338,7 +338,7 @@ describe('refusals that stay', () => {
   });
 });
 
-describe('whoever changes back what is written', () => {
+describe('a controller that changes back what is written', () => {
   type Done = (writes: ReadonlyMap<string, number>) => boolean;
 
   /** Everything that is written is changed back at once, and the watch says so; until people are told, or `done`. */

@@ -168,7 +168,7 @@ describe('leader election', () => {
     expect(await a.keep()).toBe('lost');
   });
 
-  test('an API server that has gone back ends who leads and who waits, whoever writes first', async () => {
+  test('an API server that has gone back ends who leads and who waits, whichever writes first', async () => {
     const leader = candidate('a');
     expect(await leader.win()).toBe(true);
     const kept = leader.keep();

@@ -1,6 +1,6 @@
 // NFS version 3 (RFC 1813 §2.5, §2.6): file handles, attributes and what surrounds every result.
 //
-// Names, paths and handles are bytes: no encoding is promised by the protocol or by Unix.
+// Names, paths and handles are bytes: neither the protocol nor Unix promises an encoding.
 
 import type { XdrReader, XdrWriter } from '../xdr.ts';
 import { XdrError, xdrFault } from '../xdr.ts';

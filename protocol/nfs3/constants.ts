@@ -16,9 +16,8 @@ export const NFS3_IO_SIZE_MAX = 1024 * 1024;
 /** Bytes of the longest symbolic link's text. The RFC has no limit; this is Linux' PATH_MAX. */
 export const NFS3_PATH_SIZE_MAX = 4096;
 /**
- * Bytes of the longest RPC record: a WRITE of NFS3_IO_SIZE_MAX with both authentication bodies at their limit,
- * or two names or a path far beyond any file system's limit, so that these get NFS3ERR_NAMETOOLONG and not a
- * closed connection.
+ * Bytes of the longest RPC record. A WRITE of NFS3_IO_SIZE_MAX with both authentication bodies at their limit, or two names or a
+ * path far beyond any file system's limit, fit. So these get NFS3ERR_NAMETOOLONG and not a closed connection.
  */
 export const NFS3_RECORD_SIZE_MAX = NFS3_IO_SIZE_MAX + 16 * 1024;
 

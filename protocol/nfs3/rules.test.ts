@@ -46,7 +46,7 @@ describe('limits', () => {
     expect(link.symlink.symlink_data.length).toBe(5000);
   });
 
-  test('names are bytes: what is no UTF-8 arrives as it was sent', () => {
+  test('names are bytes: those that are not UTF-8 arrive as they were sent', () => {
     const name = Uint8Array.of(0xff, 0x00, 0xc3, 0x28);
     const bytes = written((w) =>
       nfs3.nfs3Procedures.LOOKUP.args.encode(w, { what: { dir: ascii('d'), name } }),

@@ -85,7 +85,7 @@ class PortCalls {
   ports(laws: Laws): DriverPorts {
     const nothing = (): void => {};
     const ports: DriverPorts = {
-      // Whoever wants to be woken is asked when time goes on (moves.ts).
+      // A process that wants to be woken is asked when time goes on (moves.ts).
       clock: { now: () => this.#world.now, wakeAt: nothing },
       witness: {
         read: (home) => this.#call({ kind: 'readLease', home }),
@@ -233,7 +233,7 @@ export function happen(world: World, laws: Laws, event: Happening): World {
   }
 }
 
-/** In the socket's buffer. Of a watch's news only the newest matters to whoever reads them all at once. */
+/** In the socket's buffer. Of a watch's news only the newest matters to a process that reads them all at once. */
 function waitingWith(
   { waiting }: Process,
   event: Extract<Happening, { kind: 'input' }>,
@@ -373,7 +373,7 @@ export function notifyAll(world: World, home: ServerName, except: Incarnation | 
   );
 }
 
-/** A connection on which nothing was heard for two thirds of the lease is closed by whoever listens. */
+/** A connection on which nothing was heard for two thirds of the lease is closed at the end that listens. */
 export function closeSilentConnections(world: World): World {
   let next = world;
   for (const process of world.processes) {

@@ -1,10 +1,10 @@
 /**
  * What can happen next in a world: the regular course of things, and every fault that is still allowed to strike.
  *
- * Regular course: what is on its way arrives, in the order of sending; when nothing is left, time goes on by one
- * quantum, timers fire and processes wake. Every departure from it is a fault and costs one of its kind. So the
- * explorer visits *every* execution with at most so many faults of each kind, however long it takes, and only those:
- * states that differ in nothing but the time of day are one state (key.ts).
+ * Regular course: what is on its way arrives, in the order of sending; when nothing is left, time goes on by one quantum, timers
+ * fire and processes wake. Every departure from it is a fault and costs one of its kind. So the explorer visits *every* execution
+ * with at most so many faults of each kind, however long it takes, and only those. States that differ in nothing but the time of
+ * day are one state (key.ts).
  */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { notOlder } from '../../pair/lease.ts';
@@ -126,7 +126,7 @@ function whileQuiet(world: World, laws: Laws): Move[] {
   ];
 }
 
-/** The end of a quantum: first the kernel's timers, then what was given up, then whoever wants to be woken. */
+/** The end of a quantum: first the kernel's timers, then what was given up, then the processes that want to be woken. */
 function advance(world: World, laws: Laws): World {
   let next: World = withTime(world, world.now + QUANTUM);
   for (const { me, alive, paths } of world.processes) {
@@ -265,7 +265,7 @@ function pause(world: World, process: Process): World {
 
 function connectionMoves(world: World): Move[] {
   const moves: Move[] = [];
-  // Whoever is stopped connects with nobody, and cutting it off adds nothing.
+  // A stopped process connects with nobody, and cutting it off adds nothing.
   const alive = world.processes.filter((process) => process.alive && !process.paused);
   for (const a of alive.filter(({ server }) => server === HOME)) {
     for (const b of alive.filter(({ server }) => server === PARTNER)) {
@@ -442,7 +442,7 @@ export function writers(world: World): Writer[] {
   return found;
 }
 
-/** The invariant, in every world: whoever may write is named by the Lease at that epoch. Null: it holds. */
+/** The invariant, in every world: the Lease names the process that may write, at that epoch. Null: it holds. */
 export function violationIn(world: World): string | null {
   if (world.violation !== null) return world.violation;
   for (const { me, home, epoch } of writers(world)) {

@@ -42,7 +42,7 @@ export class SimulatedApi {
     this.#kinds.set(plural, [...this.snapshot(plural), { ...object, metadata }]);
   }
 
-  /** By whoever is not the operator. Nothing if the object has gone. */
+  /** By every writer but the operator. Nothing if the object has gone. */
   change<T extends KubernetesObject>(plural: string, name: string, change: (old: T) => T): void {
     this.#kinds.set(
       plural,
@@ -61,7 +61,7 @@ export class SimulatedApi {
     );
   }
 
-  /** The object stays, marked, until whoever uses it has let go. */
+  /** The object stays, marked, until its users have let go. */
   markDeleted(plural: string, name: string): void {
     const deletionTimestamp = new Date(this.#now()).toISOString();
     this.change(plural, name, (old) =>

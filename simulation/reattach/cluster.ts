@@ -3,8 +3,8 @@
  * controller, the scheduler and the collectors of pods and claims; servers that claim disk sets and open what is mounted; and
  * people. It knows the truth that no controller sees, and says when a disk is in two hands.
  *
- * Who may claim when is not its subject (simulation/run.ts has that): here a server that lives claims at any moment, and
- * whoever had the disk set before has stopped by then.
+ * Who may claim when is not its subject (simulation/run.ts has that): here a server that lives claims at any moment, and the
+ * owner before has stopped by then.
  */
 
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,6 +1,6 @@
 /**
- * One seed of the model of moving disks (transfer Reattach): two operators, an old leader and a new one, and a cluster in
- * which everything strikes that its file names; then everything heals, and each disk set must be served again.
+ * One seed of the model of moving disks (transfer Reattach): two operators, an old leader and a new one, and a cluster in which
+ * everything strikes that its file names. Then everything heals, and each disk set must be served again.
  */
 
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';

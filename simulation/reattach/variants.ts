@@ -217,7 +217,7 @@ export const operatorVariants: readonly OperatorVariant[] = [
   },
   {
     name: 'LeaseNotConfirmed',
-    clause: 'a pod of the disks is told to go without a look at the Lease itself',
+    clause: 'a pod of the disks is told to go without a read of the Lease itself',
     caughtAs: /deletes the pod under the owner/,
     seedsMax: 400,
     wants: (actions) => actions.filter(({ kind }) => kind !== 'confirm'),

@@ -42,7 +42,8 @@ export const surroundingVariants: readonly Variant[] = [
   {
     name: 'HaltUntold',
     rule: 'R2',
-    clause: 'a disk set that the data path has halted is told, so that nobody holds what nobody serves',
+    clause:
+      'a disk set that the data path has halted is told, so that no server holds what it does not serve',
     fault: 'haltUntold',
   },
   {
@@ -78,7 +79,7 @@ export const surroundingVariants: readonly Variant[] = [
   {
     name: 'LookedAtBeforeOnly',
     rule: 'R6',
-    clause: 'nothing is answered before a look behind its flush',
+    clause: 'nothing is answered before a read behind its flush',
     fault: 'lookedAtBeforeOnly',
   },
   {
