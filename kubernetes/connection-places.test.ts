@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, it, test } from 'vitest';
-import { ConnectionPlaces, shareOf } from './connection-places.ts';
+import { networkOf } from './client-network.ts';
+import { ConnectionPlaces } from './connection-places.ts';
 
 /** What the places look at of a socket. Real ones are in control/http-server.test.ts and interconnect/interconnect.test.ts. */
 function connection(remoteAddress: string, bytesRead = 0): Socket {
@@ -50,5 +51,5 @@ test.each([
   ['fe80::1%eth0', 'fe80:0:0:0::/64'],
   [undefined, 'unknown'],
 ])('%s counts as %s', (address, share) => {
-  expect(shareOf(address)).toBe(share);
+  expect(networkOf(address ?? 'unknown')).toBe(share);
 });

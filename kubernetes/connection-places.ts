@@ -5,8 +5,8 @@
  *
  * An IPv6 host has a whole /64 to choose addresses from (RFC 4291 §2.5.4), so that counts as one address.
  */
-import { isIPv6, type Socket } from 'node:net';
-
+import type { Socket } from 'node:net';
+import { networkOf } from './client-network.ts';
 export class ConnectionPlaces {
   readonly #max: number;
   readonly #byAddress = new Map<string, Set<Socket>>();
@@ -28,7 +28,7 @@ export class ConnectionPlaces {
   enter(socket: Socket): Socket | null {
     const evicted = this.#taken < this.#max ? null : this.#leastWorthy();
     if (evicted !== null) this.leave(evicted);
-    const address = shareOf(socket.remoteAddress);
+    const address = networkOf(socket.remoteAddress ?? 'unknown');
     const all = this.#byAddress.get(address) ?? new Set();
     this.#byAddress.set(address, all.add(socket));
     this.#taken++;
@@ -59,16 +59,4 @@ export class ConnectionPlaces {
     }
     return worst;
   }
-}
-
-/** What counts as one address: IPv4 addresses as they are, IPv6 ones by their first 64 bits. */
-export function shareOf(address = 'unknown'): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped !== null) return mapped[1]!;
-  if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? 0 : tail.split(':').length;
-  if (tail !== undefined) while (groups.length + after < 8) groups.push('0');
-  return `${groups.slice(0, 4).join(':')}::/64`;
 }

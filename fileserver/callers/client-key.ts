@@ -8,7 +8,7 @@
  * A hash, since it goes into the journal and into the log: who reads those has not got the identity.
  */
 import { hash } from 'node:crypto';
-import { networkOf } from '../connection-limits/connections-by-address.ts';
+import { networkOf } from '../../kubernetes/client-network.ts';
 import { CLIENT_KEY_SIZE } from '../storage/journal/journal-records.ts';
 import type { ClientKey } from './origin.ts';
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ConnectionsByAddress, networkOf, STRANGER_MAX, STRANGERS_MAX } from './connections-by-address.ts';
+import { networkOf } from '../../kubernetes/client-network.ts';
+import { ConnectionsByAddress, STRANGER_MAX, STRANGERS_MAX } from './connections-by-address.ts';
 
 /** How many of `tries` are admitted. */
 function open(connections: ConnectionsByAddress, address: string, isClient = true, tries = 5000): number {

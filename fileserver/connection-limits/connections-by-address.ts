@@ -8,7 +8,7 @@
  *
  * Of an IPv6 address the first 64 bits count: the rest its owner chooses. Pure.
  */
-import { isIPv4 } from 'node:net';
+import { networkOf } from '../../kubernetes/client-network.ts';
 
 const SHARE = 8;
 /** Connections of addresses in no export, all of them together, and of one. */
@@ -75,19 +75,4 @@ const STRANGER = 'stranger ';
 function keyOf(address: string, isClient: boolean): Admission {
   const network = networkOf(address);
   return (isClient ? network : STRANGER + network) as Admission;
-}
-
-/** An IPv4 address as it is, also one that came in over an IPv6 socket; of an IPv6 address its /64. */
-export function networkOf(address: string): string {
-  if (isIPv4(address)) return address;
-  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
-  if (mapped !== undefined && isIPv4(mapped)) return mapped;
-  const [plain = ''] = address.split('%');
-  const [head = '', tail] = plain.split('::');
-  const first = head === '' ? [] : head.split(':');
-  const last = tail === undefined || tail === '' ? [] : tail.split(':');
-  const missing = tail === undefined ? 0 : 8 - first.length - last.length;
-  const groups = [...first, ...Array.from({ length: Math.max(0, missing) }, () => '0'), ...last];
-  const prefix = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
-  return `${prefix.join(':')}::/64`;
 }

@@ -5,7 +5,7 @@
  * Connection threads have, for each disk set, a block of calls, times and bytes; volume threads one of their volumes.
  */
 import { nfsproc3 } from '../../protocol/nfs3.ts';
-import type { ThreadCounts } from '../settings/thread-counts.ts';
+import { placeOf, type ThreadCounts } from '../settings/thread-counts.ts';
 
 /** Labels of procedures, by number; MOUNT's together are the last. */
 export const PROCEDURES: readonly string[] = [...namesByNumber(), 'MOUNT'];
@@ -210,7 +210,7 @@ export class DataFigures {
     const threads = slot === 0 ? own : partner;
     const volume = Math.floor(index / threads);
     if (volume >= VOLUMES_MAX) return null;
-    const thread = (slot === 0 ? 0 : own) + (index % threads);
+    const thread = (slot === 0 ? 0 : own) + placeOf(index, threads);
     const at = connections * 2 * CONNECTION_BLOCK + thread * VOLUME_BLOCK + volume * VOLUME_SIZE;
     const [journalSize, flushCount, flushMs, compactions] = new Float64Array(
       this.#buffer,

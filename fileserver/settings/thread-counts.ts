@@ -11,3 +11,13 @@ export interface ThreadCounts {
 export function threadCount({ connections, own, partner }: ThreadCounts): number {
   return connections + own + partner + 1;
 }
+
+/** Which of so many threads changes the volume at this place in the configuration of its disk set. */
+export function placeOf(volume: number, threads: number): number {
+  return volume % threads;
+}
+
+/** Those of a disk set's volumes that the thread at `place` changes. */
+export function volumesOf<T>(volumes: readonly T[], threads: number, place: number): T[] {
+  return volumes.filter((_, volume) => placeOf(volume, threads) === place);
+}

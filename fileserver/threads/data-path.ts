@@ -3,6 +3,7 @@
 import type { DiskSetSide } from '../../pair/types.ts';
 import { descriptorBudget } from '../connection-limits/descriptor-budget.ts';
 import { RightTable } from '../right/right-table.ts';
+import { volumesOf } from '../settings/thread-counts.ts';
 import { DataThreads, type ThreadStarter } from './data-threads.ts';
 import { DiskSetCoordinator } from './disk-set-coordinator.ts';
 import type {
@@ -111,7 +112,7 @@ export class DataPath {
     const { diskSet, volumes } = message;
     const threads = this.#threads.volumeThreadsFor(diskSet, volumes.length);
     threads.forEach((thread, index) => {
-      const mine = volumes.filter((_, volume) => volume % threads.length === index);
+      const mine = volumesOf(volumes, threads.length, index);
       this.#threads.toVolumeThread(thread, { ...message, volumes: mine });
     });
   }

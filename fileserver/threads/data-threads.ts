@@ -3,10 +3,12 @@
  * the server's own disk set, then those of the partner's. Each pair of a connection thread and a volume thread has a
  * channel of its own, so that no call passes through a third thread.
  */
+
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { DiskSetSide } from '../../pair/types.ts';
 import { ConnectionsByAddress } from '../connection-limits/connections-by-address.ts';
 import type { ThreadCounts } from '../settings/thread-counts.ts';
+import { volumesOf } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
 import type { PrepareMessage } from './messages.ts';
@@ -106,7 +108,7 @@ export class DataThreads {
     return channels;
   }
 
-  /** The threads that are to change so many volumes: volume i goes to the thread at i modulo their number. */
+  /** The threads that are to change so many volumes: placeOf() says which one. */
   volumeThreadsFor(diskSet: DiskSetSide, volumes: number): number[] {
     return this.#volumeThreads[diskSet].slice(0, Math.max(1, volumes));
   }
@@ -116,7 +118,7 @@ export class DataThreads {
     const of = (diskSet: DiskSetSide): VolumeSpec[] => {
       const threads = this.#volumeThreads[diskSet];
       const place = threads.indexOf(thread);
-      return volumes[diskSet].filter((_, index) => index % threads.length === place);
+      return volumesOf(volumes[diskSet], threads.length, place);
     };
     return [...of('local'), ...of('partner')];
   }

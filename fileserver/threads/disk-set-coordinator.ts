@@ -30,11 +30,12 @@ import { type MountEntry, MountList } from '../mount/mount-list.ts';
 import type { RightTable } from '../right/right-table.ts';
 import { Acceptor, PortInUseError } from '../rpc/acceptor.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
+import { placeOf, volumesOf } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
 import { isMountedVolume } from '../storage/volume/mounted-volume.ts';
 import type { OpenFailure } from '../storage/volume/open-failure.ts';
-import { VolumeOpenError } from '../storage/volume/open-failure.ts';
+import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { STALL_NOTICE_MS, StallWatch } from '../storage/volume/stall-watch.ts';
 import type { VolumeAttachment } from '../storage/volume/volume.ts';
 import { bootMs } from '../system/boottime.ts';
@@ -286,21 +287,17 @@ export class DiskSetCoordinator {
   async #verify(): Promise<VolumeAttachment[]> {
     const { volumes, exports } = this.#message;
     this.#volumeThreads.forEach((thread, index) => {
-      const mine = volumes.filter((_, volume) => volume % this.#volumeThreads.length === index);
+      const mine = volumesOf(volumes, this.#volumeThreads.length, index);
       const part = { ...this.#message, volumes: mine, exports: this.#exportsOf(mine, exports) };
       this.#threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
     });
     const replies = await this.#gather('verified', this.#volumeThreads);
     const attachments = replies.flatMap((reply) => (reply.kind === 'verified' ? reply.attachments : []));
     for (const reply of replies) if (reply.kind === 'verified') this.#exports.found(reply.roots);
-    const uuids = attachments.map(({ ownership }) => ownership.uuid);
-    const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
-    if (twice !== undefined) {
-      throw new VolumeOpenError(
-        'WrongVolume',
-        `two volumes of ${this.#message.home} are the same (UUID ${twice})`,
-      );
-    }
+    mustBeDifferent(
+      this.#message.home,
+      attachments.map(({ ownership }) => ownership.uuid),
+    );
     return attachments;
   }
 
@@ -317,7 +314,7 @@ export class DiskSetCoordinator {
     }
     const attached: AttachedVolume[] = attachments.map((attachment) => {
       const index = volumes.findIndex(({ name }) => name === attachment.spec.name);
-      return { attachment, thread: this.#volumeThreads[index % this.#volumeThreads.length]! };
+      return { attachment, thread: this.#volumeThreads[placeOf(index, this.#volumeThreads.length)]! };
     });
     this.#connectionThreads = this.#threads.connectionThreads;
     const attaching = this.#gather('attached', this.#connectionThreads);
@@ -547,7 +544,7 @@ export class DiskSetCoordinator {
     const exported = this.#gather('exported', this.#volumeThreads, change);
     const { volumes } = this.#message;
     this.#volumeThreads.forEach((thread, index) => {
-      const mine = volumes.filter((_, volume) => volume % this.#volumeThreads.length === index);
+      const mine = volumesOf(volumes, this.#volumeThreads.length, index);
       const theirs = this.#exportsOf(mine, exports);
       const message = { kind: 'exports', session: this.session, change, exports: theirs } as const;
       this.#threads.toVolumeThread(thread, message);

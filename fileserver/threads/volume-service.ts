@@ -29,7 +29,7 @@ import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
 import type { DataFlusher } from '../storage/flush/data-flusher.ts';
-import { VolumeOpenError } from '../storage/volume/open-failure.ts';
+import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { openVolume } from '../storage/volume/open-volume.ts';
 import { OwnerWatch } from '../storage/volume/owner-watch.ts';
 import type { Volume } from '../storage/volume/volume.ts';
@@ -218,11 +218,10 @@ export class VolumeService {
     } finally {
       discardReadings(prepared);
     }
-    const uuids = this.volumes.map(({ attachment }) => attachment.ownership.uuid);
-    const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
-    if (twice !== undefined) {
-      throw new VolumeOpenError('WrongVolume', `two volumes of ${home} are the same (UUID ${twice})`);
-    }
+    mustBeDifferent(
+      home,
+      this.volumes.map(({ attachment }) => attachment.ownership.uuid),
+    );
     this.#diskSet = new DiskSet(this.volumes, this.#message.exports, this.#setup.limits);
     for (const volume of this.volumes) this.#describe(volume);
   }

@@ -56,3 +56,10 @@ export function asOpenError(spec: VolumeSpec, error: unknown): unknown {
   const text = `volume ${spec.name} at ${spec.path}: ${message}`;
   return new VolumeOpenError(code === 'EROFS' ? 'ReadOnly' : 'IoError', text);
 }
+
+/** Throws VolumeOpenError where one volume is configured twice. `uuids`: of all volumes of the disk set. */
+export function mustBeDifferent(home: string, uuids: readonly string[]): void {
+  const twice = uuids.find((uuid, index) => uuids.indexOf(uuid) !== index);
+  if (twice !== undefined)
+    throw new VolumeOpenError('WrongVolume', `two volumes of ${home} are the same (UUID ${twice})`);
+}
