@@ -198,7 +198,7 @@ const rollout = z
   .object({
     paused: z.boolean().default(false).meta({
       description:
-        'true: running servers stay as they are when the spec changes, until it is false again. A step that has begun is completed by the servers.',
+        'true: running servers stay as they are when the spec changes, until it is false again. The servers complete a step that has begun.',
     }),
   })
   .meta({
