@@ -12,7 +12,7 @@ export interface PairStatus {
 export interface MetricsSources {
   /** Every pair in the cache. */
   readonly pairs: () => Iterable<PairStatus>;
-  /** Pairs that wait for a look. */
+  /** Pairs queued for reconciliation. */
   readonly queueLength: () => number;
   readonly leading: () => boolean;
 }
@@ -33,7 +33,7 @@ export function operatorMetrics(sources: MetricsSources) {
   });
   new Gauge({
     name: 'filerpair_operator_queue_length',
-    help: 'Pairs that wait for a look.',
+    help: 'FilerPairs queued for reconciliation.',
     registers,
     collect() {
       this.set(sources.queueLength());
@@ -67,13 +67,13 @@ export function operatorMetrics(sources: MetricsSources) {
     registry,
     reconciles: new Counter({
       name: 'filerpair_operator_reconciles_total',
-      help: 'Looks at a pair. Label: result (done, problem: something has to be told; retry: it is tried again).',
+      help: 'Reconciles of a FilerPair. Label: result (done, problem: something has to be told; retry: it is tried again).',
       labelNames: ['result'] as const,
       registers,
     }),
     reconcileSeconds: new Histogram({
       name: 'filerpair_operator_reconcile_duration_seconds',
-      help: 'How long a look at a pair took, with everything that was done about it.',
+      help: 'Duration of a reconcile, with the actions that it carried out.',
       buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
       registers,
     }),
