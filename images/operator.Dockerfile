@@ -9,4 +9,4 @@ WORKDIR /app
 ENV NODE_ENV=production
 USER 1000:1000
 ENTRYPOINT ["/usr/bin/tini", "-s", "--"]
-CMD ["node", "/app/dist/operator/main.js"]
+CMD ["node", "--max-semi-space-size=4", "--optimize-for-size", "/app/dist/operator/main.js"]

@@ -76,7 +76,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
     expect(readSettings(environment)).toMatchObject({ FILESERVER_IMAGE: 'filerpair/fileserver:0.1.0' });
     expect(containers[0]).toMatchObject({
       image: 'filerpair/operator:0.1.0',
-      command: ['node', '/app/dist/operator/main.js'],
+      command: ['node', '--max-semi-space-size=4', '--optimize-for-size', '/app/dist/operator/main.js'],
     });
   });
 
