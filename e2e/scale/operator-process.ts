@@ -47,9 +47,13 @@ export class OperatorProcess {
     };
     const assignments = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     const main = join(REPOSITORY, 'operator/main.ts');
-    const child = spawn('env', [...assignments, process.execPath, '--max-semi-space-size=4', '--optimize-for-size', main], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      'env',
+      [...assignments, process.execPath, '--max-semi-space-size=4', '--optimize-for-size', main],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     const log = createWriteStream(options.log, { flags: 'a' });
     child.stdout.pipe(log);
     child.stderr.pipe(log);
