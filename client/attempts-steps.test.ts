@@ -1,14 +1,13 @@
 /** Single steps of the plan of attempts: what does not count, and what counts to the millisecond. */
 import { describe, expect, it } from 'vitest';
+import { attemptsWakeAt, stepAttempts } from './attempts.ts';
 import {
   type AttemptPhase,
   type AttemptsInput,
   type AttemptsState,
-  attemptsWakeAt,
   initialAttempts,
   ATTEMPTS_DEFAULTS as OPTIONS,
-  stepAttempts,
-} from './attempts.ts';
+} from './attempts-state.ts';
 import type { PortRole } from './transport-address.ts';
 
 const NOW = 100_000;
@@ -22,15 +21,15 @@ const serving: AttemptsState = {
   hurrySinceMs: NOW - 60_000,
   nextId: 2,
 };
-const seeking: AttemptsState = {
+const searching: AttemptsState = {
   ...serving,
-  mode: 'seeking',
+  mode: 'searching',
   adopted: null,
   sinceMs: NOW,
   hurrySinceMs: NOW,
   due: { primary: NOW + 20, secondary: NOW + 20 },
 };
-const doubting: AttemptsState = { ...seeking, mode: 'doubting', adopted: serving.adopted };
+const suspect: AttemptsState = { ...searching, mode: 'suspect', adopted: serving.adopted };
 
 const attempt = (
   id: number,
@@ -49,22 +48,22 @@ const step = (state: AttemptsState, input: AttemptsInput, now = NOW) =>
   stepAttempts(state, input, now, OPTIONS);
 
 describe('an input that says nothing new', () => {
-  const asking = { ...seeking, attempts: [attempt(2, 'primary', 'asking')], nextId: 3 };
-  const standing = { ...doubting, attempts: [attempt(2, 'primary', 'standby', NOW, NOW + 500)], nextId: 3 };
+  const asking = { ...searching, attempts: [attempt(2, 'primary', 'asking')], nextId: 3 };
+  const standing = { ...suspect, attempts: [attempt(2, 'primary', 'standby', NOW, NOW + 500)], nextId: 3 };
 
   it.each<[string, AttemptsState, AttemptsInput]>([
     ['a start of what runs', serving, { kind: 'Start' }],
-    ['silence while searching', seeking, { kind: 'Silent' }],
-    ['silence while in doubt', doubting, { kind: 'Silent' }],
+    ['silence while searching', searching, { kind: 'Silent' }],
+    ['silence while in doubt', suspect, { kind: 'Silent' }],
     ['silence of what is stopped', initialAttempts(['primary'], OPTIONS), { kind: 'Silent' }],
     ['a tick while serving', serving, { kind: 'Tick' }],
     ['an answer on a connection that is not in doubt', serving, { kind: 'Heard', progress: true }],
     ['a response on it', serving, { kind: 'Heard', progress: false }],
-    ['bytes of a connection that is gone', seeking, { kind: 'Heard', progress: true }],
-    ['bytes of one that was in vain', { ...seeking, barren: 2 }, { kind: 'Heard', progress: true }],
+    ['bytes of a connection that is gone', searching, { kind: 'Heard', progress: true }],
+    ['bytes of one that was in vain', { ...searching, fruitless: 2 }, { kind: 'Heard', progress: true }],
     ['what was sent on a connection that is not in doubt', serving, { kind: 'Sent' }],
     ['a call while no search runs', serving, { kind: 'Wanted' }],
-    ['a call at the beginning of a search', seeking, { kind: 'Wanted' }],
+    ['a call at the beginning of a search', searching, { kind: 'Wanted' }],
     ['the opening of a connection that is open', asking, { kind: 'Connected', id: 2 }],
     ['the opening of one that was abandoned', asking, { kind: 'Connected', id: 9 }],
     ['an answer on one that was abandoned', asking, { kind: 'Answered', id: 9, proven: true }],
@@ -87,7 +86,7 @@ describe('what is stopped', () => {
       { kind: 'Connect', id: 5, role: 'primary' },
       { kind: 'Connect', id: 6, role: 'secondary' },
     ]);
-    expect(state).toMatchObject({ mode: 'seeking', sinceMs: NOW, hurrySinceMs: NOW, primaryDenied: false });
+    expect(state).toMatchObject({ mode: 'searching', sinceMs: NOW, hurrySinceMs: NOW, primaryDenied: false });
   });
 });
 
@@ -96,9 +95,9 @@ describe('a stop', () => {
     const attempts = [attempt(2, 'primary', 'asking'), attempt(3, 'secondary', 'connecting')];
     const abandoned = (state: AttemptsState) =>
       step({ ...state, attempts }, { kind: 'Stop' }).effects.map((effect) => 'id' in effect && effect.id);
-    expect(abandoned(doubting).sort()).toEqual([1, 2, 3]);
-    expect(abandoned(seeking)).toEqual([2, 3]);
-    expect(step(doubting, { kind: 'Stop' }).state).toMatchObject({
+    expect(abandoned(suspect).sort()).toEqual([1, 2, 3]);
+    expect(abandoned(searching)).toEqual([2, 3]);
+    expect(step(suspect, { kind: 'Stop' }).state).toMatchObject({
       mode: 'stopped',
       adopted: null,
       attempts: [],
@@ -114,20 +113,20 @@ describe('a doubt', () => {
       { kind: 'Connect', id: 2, role: 'primary' },
       { kind: 'Connect', id: 3, role: 'secondary' },
     ]);
-    expect(state).toMatchObject({ mode: 'doubting', sinceMs: NOW, hurrySinceMs: NOW, primaryDenied: false });
+    expect(state).toMatchObject({ mode: 'suspect', sinceMs: NOW, hurrySinceMs: NOW, primaryDenied: false });
   });
 });
 
 describe('a search that has lasted for long', () => {
   it('hurries again with a call, once the first hurry is over, and not after connections that led nowhere', () => {
-    const long = { ...seeking, due: { primary: NOW + 90_000, secondary: NOW + 90_000 } };
-    const { eagerMs } = OPTIONS;
-    expect(step(long, { kind: 'Wanted' }, NOW + eagerMs - 1).state).toBe(long);
-    const hurried = step(long, { kind: 'Wanted' }, NOW + eagerMs);
+    const long = { ...searching, due: { primary: NOW + 90_000, secondary: NOW + 90_000 } };
+    const { searchWindowMs } = OPTIONS;
+    expect(step(long, { kind: 'Wanted' }, NOW + searchWindowMs - 1).state).toBe(long);
+    const hurried = step(long, { kind: 'Wanted' }, NOW + searchWindowMs);
     expect(hurried.effects.map(({ kind }) => kind)).toEqual(['Connect', 'Connect']);
-    expect(hurried.state).toMatchObject({ sinceMs: NOW, hurrySinceMs: NOW + eagerMs });
-    const barren = { ...long, barren: 1 };
-    expect(step(barren, { kind: 'Wanted' }, NOW + eagerMs).state).toBe(barren);
+    expect(hurried.state).toMatchObject({ sinceMs: NOW, hurrySinceMs: NOW + searchWindowMs });
+    const fruitless = { ...long, fruitless: 1 };
+    expect(step(fruitless, { kind: 'Wanted' }, NOW + searchWindowMs).state).toBe(fruitless);
   });
 });
 
@@ -144,15 +143,15 @@ describe('calm', () => {
   });
 
   it('is not yet there with the answer that ends a doubt, however long that lasted', () => {
-    const doubted = { ...doubting, samePortPatienceMs: 8000 };
+    const doubted = { ...suspect, samePortPatienceMs: 8000 };
     const { state } = step(doubted, { kind: 'Heard', progress: true }, NOW + 60_000);
     expect(state).toMatchObject({ mode: 'serving', samePortPatienceMs: 8000 });
   });
 
   it('is reached also by an answer that only tells that the last connections were not in vain', () => {
-    const barren = { ...serving, barren: 2 };
-    expect(step(barren, { kind: 'Heard', progress: true }).state.barren).toBe(0);
-    expect(step(barren, { kind: 'Heard', progress: false }).state).toBe(barren);
+    const fruitless = { ...serving, fruitless: 2 };
+    expect(step(fruitless, { kind: 'Heard', progress: true }).state.fruitless).toBe(0);
+    expect(step(fruitless, { kind: 'Heard', progress: false }).state).toBe(fruitless);
   });
 });
 
@@ -163,7 +162,7 @@ describe('bytes that go out while in doubt', () => {
       attempt(3, 'secondary', 'standby', NOW, NOW + 600),
       attempt(4, 'primary', 'asking'),
     ];
-    const { state, effects } = step({ ...doubting, attempts: others }, { kind: 'Sent' }, NOW + 100);
+    const { state, effects } = step({ ...suspect, attempts: others }, { kind: 'Sent' }, NOW + 100);
     expect(state.attempts.map(({ adoptAtMs }) => adoptAtMs)).toEqual([
       NOW + 100 + OPTIONS.samePortPatienceMs,
       NOW + 600,
@@ -182,7 +181,7 @@ describe('an answer', () => {
 
   it('of the adopted port stands by, and ends the other attempts there alone', () => {
     const { state, effects } = step(
-      { ...doubting, attempts: both, nextId: 5 },
+      { ...suspect, attempts: both, nextId: 5 },
       { kind: 'Answered', id: 2, proven: true },
     );
     expect(state.attempts).toEqual([both[2], { ...both[0], phase: 'standby', adoptAtMs: NOW + 1000 }]);
@@ -192,7 +191,7 @@ describe('an answer', () => {
 
   it('of the other port ends everything else before it is adopted', () => {
     const { state, effects } = step(
-      { ...doubting, attempts: both, nextId: 5, patienceMs: 400 },
+      { ...suspect, attempts: both, nextId: 5, patienceMs: 400 },
       { kind: 'Answered', id: 4, proven: true },
     );
     expect(effects).toEqual([
@@ -207,13 +206,13 @@ describe('an answer', () => {
       attempts: [],
       patienceMs: OPTIONS.patienceMs,
       samePortPatienceMs: OPTIONS.samePortPatienceMs,
-      barren: 1,
+      fruitless: 1,
     });
   });
 
   it('that is adopted says whether the last connection there was fruitless: it stood still, or ended unanswered', () => {
     const stands = {
-      ...doubting,
+      ...suspect,
       attempts: [attempt(2, 'primary', 'standby', NOW - 900, NOW)],
       patienceMs: 400,
     };
@@ -226,9 +225,9 @@ describe('an answer', () => {
       patienceMs: 400,
       samePortPatienceMs: 2 * OPTIONS.samePortPatienceMs,
     });
-    const found = (barren: number) =>
+    const found = (fruitless: number) =>
       step(
-        { ...seeking, barren, attempts: both, nextId: 5 },
+        { ...searching, fruitless, attempts: both, nextId: 5 },
         { kind: 'Answered', id: 2, proven: true },
       ).effects.at(-1);
     expect([found(0), found(1)]).toMatchObject([{ fruitless: false }, { fruitless: true }]);
@@ -237,7 +236,7 @@ describe('an answer', () => {
   it('of the secondary port that proves nothing waits for the primary port, unless that has refused', () => {
     const answered = (primaryDenied: boolean) =>
       step(
-        { ...seeking, primaryDenied, attempts: both, nextId: 5 },
+        { ...searching, primaryDenied, attempts: both, nextId: 5 },
         { kind: 'Answered', id: 4, proven: false },
         NOW + 10,
       ).state;
@@ -246,14 +245,14 @@ describe('an answer', () => {
       adoptAtMs: NOW + OPTIONS.unprovenWaitMs,
     });
     expect(answered(true).adopted?.id).toBe(4);
-    const ofPrimary = step({ ...seeking, attempts: both }, { kind: 'Answered', id: 2, proven: false });
+    const ofPrimary = step({ ...searching, attempts: both }, { kind: 'Answered', id: 2, proven: false });
     expect(ofPrimary.state.adopted?.id).toBe(2);
   });
 
   it('of the primary port wins over one that has waited for it, also when a timer is late', () => {
     const waiting = [attempt(4, 'secondary', 'standby', NOW, NOW + 5), attempt(2, 'primary', 'asking')];
     const { state } = step(
-      { ...seeking, attempts: waiting },
+      { ...searching, attempts: waiting },
       { kind: 'Answered', id: 2, proven: false },
       NOW + 10,
     );
@@ -262,9 +261,9 @@ describe('an answer', () => {
 
   it('that waits is adopted as soon as the primary port refuses; one of the port in use is not', () => {
     const waiting = [attempt(2, 'primary', 'connecting'), attempt(4, 'secondary', 'standby', NOW, NOW + 900)];
-    expect(step({ ...seeking, attempts: waiting }, { kind: 'Lost', id: 2 }).state.adopted?.id).toBe(4);
+    expect(step({ ...searching, attempts: waiting }, { kind: 'Lost', id: 2 }).state.adopted?.id).toBe(4);
     const inUse = {
-      ...doubting,
+      ...suspect,
       adopted: { id: 1, role: 'secondary' as const, sinceMs: 0 },
       attempts: waiting,
     };
@@ -277,17 +276,17 @@ describe('an adopted connection that is lost', () => {
     const { backOffMsMax } = OPTIONS;
     const lostAfter = (ms: number) =>
       step(
-        { ...serving, barren: 2, adopted: { id: 1, role: 'primary', sinceMs: NOW } },
+        { ...serving, fruitless: 2, adopted: { id: 1, role: 'primary', sinceMs: NOW } },
         { kind: 'Lost', id: 1 },
         NOW + ms,
       ).state;
-    expect(lostAfter(backOffMsMax - 1).barren).toBe(2);
-    expect(lostAfter(backOffMsMax).barren).toBe(0);
+    expect(lostAfter(backOffMsMax - 1).fruitless).toBe(2);
+    expect(lostAfter(backOffMsMax).fruitless).toBe(0);
   });
 
   it('gives its place to the one that stands by at its port', () => {
     const attempts = [attempt(3, 'secondary', 'asking'), attempt(2, 'primary', 'standby', NOW, NOW + 900)];
-    const { state, effects } = step({ ...doubting, attempts }, { kind: 'Lost', id: 1 });
+    const { state, effects } = step({ ...suspect, attempts }, { kind: 'Lost', id: 1 });
     expect(state.adopted).toEqual({ id: 2, role: 'primary', sinceMs: NOW });
     expect(effects).toEqual([
       { kind: 'Abandon', id: 3 },
@@ -297,17 +296,17 @@ describe('an adopted connection that is lost', () => {
 
   it('is not followed by one that has not been answered', () => {
     const attempts = [attempt(2, 'primary', 'asking'), attempt(3, 'primary', 'connecting')];
-    const { state, effects } = step({ ...doubting, attempts }, { kind: 'Lost', id: 1 });
-    expect(state).toMatchObject({ mode: 'seeking', adopted: null, attempts });
+    const { state, effects } = step({ ...suspect, attempts }, { kind: 'Lost', id: 1 });
+    expect(state).toMatchObject({ mode: 'searching', adopted: null, attempts });
     expect(effects).toEqual([]);
   });
 
   it('while in doubt leaves the search as it is, and says whether it was the primary port that refused', () => {
     const attempts = [attempt(4, 'secondary', 'standby', NOW, NOW + 900)];
-    const state = { ...doubting, sinceMs: NOW - 300, due: { primary: NOW + 7, secondary: NOW + 7 } };
+    const state = { ...suspect, sinceMs: NOW - 300, due: { primary: NOW + 7, secondary: NOW + 7 } };
     const primary = step(state, { kind: 'Lost', id: 1 }).state;
     expect(primary).toMatchObject({
-      mode: 'seeking',
+      mode: 'searching',
       sinceMs: NOW - 300,
       due: state.due,
       primaryDenied: true,
@@ -316,7 +315,7 @@ describe('an adopted connection that is lost', () => {
       { ...state, adopted: { id: 1, role: 'secondary', sinceMs: 0 } },
       { kind: 'Lost', id: 1 },
     ).state;
-    expect(secondary).toMatchObject({ mode: 'seeking', primaryDenied: false });
+    expect(secondary).toMatchObject({ mode: 'searching', primaryDenied: false });
     expect(step({ ...state, attempts }, { kind: 'Lost', id: 1 }).state.adopted?.id).toBe(4);
   });
 
@@ -328,32 +327,32 @@ describe('an adopted connection that is lost', () => {
     [6, 320],
     [7, 500],
     [20, 500],
-  ])('after %i in vain before it, begins a search after %i ms', (barren, pauseMs) => {
+  ])('after %i in vain before it, begins a search after %i ms', (fruitless, pauseMs) => {
     const { state, effects } = step(
-      { ...serving, barren, adopted: { id: 1, role: 'primary', sinceMs: NOW } },
+      { ...serving, fruitless, adopted: { id: 1, role: 'primary', sinceMs: NOW } },
       { kind: 'Lost', id: 1 },
     );
     expect(effects.filter(({ kind }) => kind === 'Connect')).toHaveLength(pauseMs === 0 ? 2 : 0);
-    expect(state).toMatchObject({ mode: 'seeking', sinceMs: NOW, adopted: null });
+    expect(state).toMatchObject({ mode: 'searching', sinceMs: NOW, adopted: null });
     if (pauseMs > 0) expect(attemptsWakeAt(state, OPTIONS)).toBe(NOW + pauseMs);
   });
 });
 
 describe('an attempt that is lost', () => {
   it('is made again soon if it had been open, and when it is due if it had not', () => {
-    const later = { ...seeking, due: { primary: NOW + 900, secondary: NOW + 900 } };
+    const later = { ...searching, due: { primary: NOW + 900, secondary: NOW + 900 } };
     const dueAfter = (phase: AttemptPhase) =>
       step({ ...later, attempts: [attempt(2, 'secondary', phase)] }, { kind: 'Lost', id: 2 }).state.due;
     expect(dueAfter('asking')).toEqual({ primary: NOW + 900, secondary: NOW + OPTIONS.intervalMs });
     expect(dueAfter('connecting')).toEqual({ primary: NOW + 900, secondary: NOW + 900 });
-    const soon = { ...seeking, due: { primary: NOW + 5, secondary: NOW + 5 } };
+    const soon = { ...searching, due: { primary: NOW + 5, secondary: NOW + 5 } };
     const before = step({ ...soon, attempts: [attempt(2, 'secondary', 'asking')] }, { kind: 'Lost', id: 2 });
     expect(before.state.due.secondary).toBe(NOW + 5);
   });
 
   it('says that the primary port denies only if it was there', () => {
     const lostAt = (role: PortRole) =>
-      step({ ...seeking, attempts: [attempt(2, role, 'connecting')] }, { kind: 'Lost', id: 2 }).state;
+      step({ ...searching, attempts: [attempt(2, role, 'connecting')] }, { kind: 'Lost', id: 2 }).state;
     expect([lostAt('primary').primaryDenied, lostAt('secondary').primaryDenied]).toEqual([true, false]);
   });
 });
@@ -361,7 +360,7 @@ describe('an attempt that is lost', () => {
 describe('a connection request without an answer', () => {
   const { attemptMsMax } = OPTIONS;
   const expires = (state: AttemptsState, now: number) => step(state, { kind: 'Tick' }, now).effects[0];
-  const late = { ...seeking, due: { primary: NOW + 1e6, secondary: NOW + 1e6 } };
+  const late = { ...searching, due: { primary: NOW + 1e6, secondary: NOW + 1e6 } };
 
   it('is abandoned after a second, to the millisecond; an open connection is not', () => {
     const attempts = [attempt(2, 'primary', 'connecting'), attempt(3, 'secondary', 'asking')];
@@ -383,7 +382,7 @@ describe('the next attempt', () => {
   /** Of an attempt that begins now. */
   const begun = (state: Partial<AttemptsState>, now = NOW) => {
     const { state: after, effects } = step(
-      { ...seeking, roles: ['primary'], due: { primary: now, secondary: 0 }, nextId: 100, ...state },
+      { ...searching, roles: ['primary'], due: { primary: now, secondary: 0 }, nextId: 100, ...state },
       { kind: 'Tick' },
       now,
     );
@@ -396,8 +395,8 @@ describe('the next attempt', () => {
 
   it('comes after the interval, a little spread; the interval grows once the first half second is over', () => {
     within(begun({}).waitMs, 20);
-    expect(begun({}, NOW + OPTIONS.hastyMs - 1).interval).toBe(20);
-    expect(begun({}, NOW + OPTIONS.hastyMs).interval).toBe(25);
+    expect(begun({}, NOW + OPTIONS.fastRetryMs - 1).interval).toBe(20);
+    expect(begun({}, NOW + OPTIONS.fastRetryMs).interval).toBe(25);
     expect(begun({ interval: { primary: 45, secondary: 20 } }, NOW + 9_999).interval).toBe(50);
     expect(begun({ interval: { primary: 50, secondary: 20 } }, NOW + 10_000).interval).toBe(62.5);
     expect(begun({ interval: { primary: 450, secondary: 20 } }, NOW + 10_000).interval).toBe(500);
@@ -420,7 +419,7 @@ describe('the next attempt', () => {
     within(beside(60_000), OPTIONS.askPauseMsMax);
     within(begun({ attempts: [attempt(2, 'secondary', 'asking', NOW - 1000)] }).waitMs, 20);
     within(begun({ attempts: [attempt(2, 'primary', 'connecting', NOW - 500)] }).waitMs, 20);
-    const inUse = { mode: 'doubting' as const, adopted: serving.adopted };
+    const inUse = { mode: 'suspect' as const, adopted: serving.adopted };
     within(begun({ ...inUse, attempts: [attempt(2, 'primary', 'asking', NOW)] }).waitMs, 1000);
   });
 
@@ -459,7 +458,7 @@ describe('the next attempt', () => {
 
   it('is not made at a port where one stands by', () => {
     const attempts = [attempt(2, 'primary', 'standby', NOW, NOW + 500)];
-    const state = { ...doubting, attempts, due: { primary: NOW, secondary: NOW }, nextId: 5 };
+    const state = { ...suspect, attempts, due: { primary: NOW, secondary: NOW }, nextId: 5 };
     expect(step(state, { kind: 'Tick' }).effects).toEqual([{ kind: 'Connect', id: 5, role: 'secondary' }]);
     const later = { ...state, due: { primary: NOW, secondary: NOW + 700 } };
     expect(attemptsWakeAt(later, OPTIONS)).toBe(NOW + 500);

@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../testing/seeded-random.ts';
+import { attemptsWakeAt, stepAttempts } from './attempts.ts';
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
   type AttemptsInput,
   type AttemptsOptions,
   type AttemptsState,
-  attemptsWakeAt,
   initialAttempts,
-  stepAttempts,
-} from './attempts.ts';
+} from './attempts-state.ts';
 import type { PortRole } from './transport-address.ts';
 
 /** What a port does with a connection request that arrives at `now`. */
@@ -149,7 +148,7 @@ class VirtualClient {
 
   #check(): void {
     const { state } = this;
-    expect(state.mode === 'serving' || state.mode === 'doubting').toBe(state.adopted !== null);
+    expect(state.mode === 'serving' || state.mode === 'suspect').toBe(state.adopted !== null);
     for (const role of ['primary', 'secondary'] as const) {
       const mine = state.attempts.filter((attempt) => attempt.role === role);
       expect(mine.length).toBeLessThanOrEqual(this.#options.inFlightMax);
@@ -437,7 +436,7 @@ describe('back-off', () => {
     expect(adopted).toBeGreaterThan(30);
   });
 
-  it('forgets a barren connection that lived long: an idle client may sit through many failovers', () => {
+  it('forgets a fruitless connection that lived long: an idle client may sit through many failovers', () => {
     const client = started(serving('primary'));
     for (let round = 1; round <= 20; round++) {
       client.runUntil(round * 5000);

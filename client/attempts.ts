@@ -7,17 +7,17 @@
 // Service port swallows most connection requests, and the kernel repeats a swallowed one only after a second. So
 // attempts overlap: the next starts while earlier ones still wait, and the first that answers is adopted.
 //
-//   serving  -- silent -->  doubting  -- the other port answers ----------------> serving (there)
+//   serving  -- silent -->  suspect  -- the other port answers ----------------> serving (there)
 //      ^                       |  |   -- adopted connection heard again --------> serving (here)
 //      |                       |   `---- silent too long, same port answers ----> serving (new connection)
 //      |                       v lost
-//      `--- one answers --- seeking  <-- lost -- serving;  start
+//      `--- one answers --- searching  <-- lost -- serving;  start
 //
 // An answer is the reply to an NFS NULL call and, once a file handle of the disk set is known, the proof that the
 // server holds it (disk-set-identity.ts). An opened connection is no answer: the kernel of a stopped server still
 // opens connections.
 //
-// Why the same port's answer does not win at once while doubting: the server is alive then, and only slow. A new connection would
+// Why the same port's answer does not win at once while suspect: the server is alive then, and only slow. A new connection would
 // carry a WRITE again while the first copy may still sit unread in the server's receive buffer, to be executed after a later
 // WRITE to the same place. (FilerPair leaves it: protocol/succession.ts. Other servers do not.) It wins after
 // `samePortPatienceMs` in which the adopted connection has carried no byte, counted from its first answer and not from the doubt.
@@ -28,169 +28,26 @@
 // Before a file handle is known nothing can be proven, and the failover name may lead to a server that serves other
 // disks at the secondary port. An unproven answer from the secondary port therefore waits until the primary port has
 // refused, or has been silent for `unprovenWaitMs`.
+import {
+  adoptionTime,
+  askPause,
+  expiry,
+  fruitlessPause,
+  intervalLimit,
+  isCalm,
+  patienceAfter,
+  schedule,
+  spread,
+} from './attempts-pace.ts';
+import type {
+  Attempt,
+  AttemptsEffect,
+  AttemptsInput,
+  AttemptsOptions,
+  AttemptsState,
+  AttemptsStep,
+} from './attempts-state.ts';
 import type { PortRole } from './transport-address.ts';
-
-/** How the client searches for the serving port. All times are ms; `ATTEMPTS_DEFAULTS` has the defaults. */
-export interface AttemptsOptions {
-  /** Silence with a call outstanding that starts the doubt, in ms. */
-  readonly patienceMs: number;
-  /**
-   * A slow but living server is asked less and less often, down to once in this time; half of it if it does
-   * answer calls. That costs nothing: a crash breaks the connection, and silence is no takeover before the lease
-   * has run out.
-   */
-  readonly patienceMsMax: number;
-  /** After this time without a doubt the patience is back where it began, in ms. */
-  readonly calmMs: number;
-  /**
-   * Time without progress after which a new connection to the same port replaces one that is still open, in ms: at first, and at
-   * most after it has doubled with each replacement.
-   */
-  readonly samePortPatienceMs: number;
-  /** Upper limit of `samePortPatienceMs` as it doubles. */
-  readonly samePortPatienceMsMax: number;
-  /** How long an unproven answer from the secondary port waits for the primary port, in ms. */
-  readonly unprovenWaitMs: number;
-  /**
-   * Time between two attempts at one port: intervalMs for hastyMs, since most failovers are over by then; growing to
-   * intervalMsMax until eagerMs have passed.
-   */
-  readonly intervalMs: number;
-  /** Upper limit of the growing interval. */
-  readonly intervalMsMax: number;
-  /** How long attempts come at `intervalMs`. */
-  readonly hastyMs: number;
-  /** From here on attempts back off up to `backOffMsMax`. */
-  readonly eagerMs: number;
-  /** Interval at most when the search takes longer, or when adopted connections die without an answer. */
-  readonly backOffMsMax: number;
-  /**
-   * A connection request without an answer is abandoned after this time, later in a long search after a quarter of its
-   * duration. A connection that is open is never abandoned for its age: a server under load answers late.
-   */
-  readonly attemptMsMax: number;
-  /** Attempts in flight at one port at most; the oldest makes room. */
-  readonly inFlightMax: number;
-  /** Open connections at one port that wait for an answer at most. */
-  readonly askingMax: number;
-  /** Longest time between two attempts at a port that opens connections and does not answer, in ms. */
-  readonly askPauseMsMax: number;
-  /** Spreads the clients of a failed server over time. Any number. */
-  readonly seed: number;
-}
-
-export const ATTEMPTS_DEFAULTS: AttemptsOptions = {
-  patienceMs: 50,
-  patienceMsMax: 1000,
-  calmMs: 5000,
-  samePortPatienceMs: 1000,
-  samePortPatienceMsMax: 60_000,
-  unprovenWaitMs: 1000,
-  intervalMs: 20,
-  intervalMsMax: 50,
-  hastyMs: 500,
-  eagerMs: 10_000,
-  backOffMsMax: 500,
-  attemptMsMax: 1000,
-  inFlightMax: 24,
-  askingMax: 6,
-  askPauseMsMax: 1500,
-  seed: 0,
-};
-
-/** connecting: no answer to the connection request. asking: open, not answered. standby: answered, may be adopted later. */
-export type AttemptPhase = 'connecting' | 'asking' | 'standby';
-
-export interface Attempt {
-  readonly id: number;
-  readonly role: PortRole;
-  readonly startedMs: number;
-  readonly phase: AttemptPhase;
-  /** When a standby is adopted; Infinity in other phases. */
-  readonly adoptAtMs: number;
-}
-
-export type Mode = 'stopped' | 'seeking' | 'serving' | 'doubting';
-
-export interface AttemptsState {
-  readonly mode: Mode;
-  readonly roles: readonly PortRole[];
-  /** The connection that carries the calls; null while seeking. */
-  readonly adopted: { readonly id: number; readonly role: PortRole; readonly sinceMs: number } | null;
-  /** Start of the present doubt or search. */
-  readonly sinceMs: number;
-  /** Start of the hurry: of the doubt or search, or of a call that came later. */
-  readonly hurrySinceMs: number;
-  /** The primary port has refused or closed since the doubt or search began. */
-  readonly primaryDenied: boolean;
-  readonly attempts: readonly Attempt[];
-  /** When the next attempt at each port is due; meaningful while doubting or seeking. */
-  readonly due: Readonly<Record<PortRole, number>>;
-  readonly interval: Readonly<Record<PortRole, number>>;
-  readonly nextId: number;
-  /** How long the adopted connection may be silent now. */
-  readonly patienceMs: number;
-  /** How long it may stand still now before a new connection to the same port replaces it. */
-  readonly samePortPatienceMs: number;
-  /** Adopted connections in a row that died young, before any call was answered on them. */
-  readonly barren: number;
-}
-
-export type AttemptsInput =
-  | { readonly kind: 'Start' }
-  | { readonly kind: 'Stop' }
-  | { readonly kind: 'Tick' }
-  /** A call is outstanding and the adopted connection has said nothing for `patienceMs`. */
-  | { readonly kind: 'Silent' }
-  /** The adopted connection received something. `progress`: the answer to a call. */
-  | { readonly kind: 'Heard'; readonly progress: boolean }
-  /** The adopted connection could send some of what waited to be sent: the server's machine lives, perhaps only that. */
-  | { readonly kind: 'Sent' }
-  /** A call begins to wait: a search that backed off hurries again. */
-  | { readonly kind: 'Wanted' }
-  | { readonly kind: 'Connected'; readonly id: number }
-  /** `proven`: the server holds a known file handle; false: none is known yet. */
-  | { readonly kind: 'Answered'; readonly id: number; readonly proven: boolean }
-  /** A connection ended: refused, reset, closed, a wrong answer, or a wrong server; also the adopted one. */
-  | { readonly kind: 'Lost'; readonly id: number };
-
-export type AttemptsEffect =
-  | { readonly kind: 'Connect'; readonly id: number; readonly role: PortRole }
-  /** Send NULL on an attempt's connection that has just opened, and ask whether the server holds the disk set. */
-  | { readonly kind: 'Ask'; readonly id: number }
-  /** Send NULL on the adopted connection: alive, or only slow? */
-  | { readonly kind: 'AskAdopted' }
-  /** Destroy the connection; whatever still arrives on it is ignored. */
-  | { readonly kind: 'Abandon'; readonly id: number }
-  /**
-   * This connection carries the calls from now on: resend the unanswered ones, in order. `fruitless`: the last one to
-   * this port stood still, or ended without an answer.
-   */
-  | { readonly kind: 'Adopt'; readonly id: number; readonly role: PortRole; readonly fruitless: boolean };
-
-export interface AttemptsStep {
-  readonly state: AttemptsState;
-  /** In the order in which they are to be executed. */
-  readonly effects: readonly AttemptsEffect[];
-}
-
-export function initialAttempts(roles: readonly PortRole[], options: AttemptsOptions): AttemptsState {
-  return {
-    mode: 'stopped',
-    roles,
-    adopted: null,
-    sinceMs: 0,
-    hurrySinceMs: 0,
-    primaryDenied: false,
-    attempts: [],
-    due: { primary: 0, secondary: 0 },
-    interval: { primary: options.intervalMs, secondary: options.intervalMs },
-    nextId: 1,
-    patienceMs: options.patienceMs,
-    samePortPatienceMs: options.samePortPatienceMs,
-    barren: 0,
-  };
-}
 
 /** The next state and what to do. `now` in ms of any monotonic clock, never decreasing. */
 export function stepAttempts(
@@ -227,7 +84,7 @@ export function stepAttempts(
 
 /** When the driver must send a Tick; null = not before something else happens. */
 export function attemptsWakeAt(state: AttemptsState, options: AttemptsOptions): number | null {
-  if (state.mode !== 'seeking' && state.mode !== 'doubting') return null;
+  if (state.mode !== 'searching' && state.mode !== 'suspect') return null;
   let wake = Number.POSITIVE_INFINITY;
   for (const role of state.roles) if (wantsAttempt(state, role)) wake = Math.min(wake, state.due[role]);
   for (const attempt of state.attempts) {
@@ -239,26 +96,26 @@ export function attemptsWakeAt(state: AttemptsState, options: AttemptsOptions): 
 function seek(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
   const fresh: AttemptsState = {
     ...state,
-    mode: 'seeking',
+    mode: 'searching',
     adopted: null,
     sinceMs: now,
     hurrySinceMs: now,
     primaryDenied: false,
-    ...schedule(now + barrenPause(state.barren, options), options),
+    ...schedule(now + fruitlessPause(state.fruitless, options), options),
   };
   return proceed(fresh, now, options);
 }
 
 function doubt(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
-  const doubting: AttemptsState = {
+  const suspect: AttemptsState = {
     ...state,
-    mode: 'doubting',
+    mode: 'suspect',
     sinceMs: now,
     hurrySinceMs: now,
     primaryDenied: false,
     ...schedule(now, options),
   };
-  return after([{ kind: 'AskAdopted' }], proceed(doubting, now, options));
+  return after([{ kind: 'AskAdopted' }], proceed(suspect, now, options));
 }
 
 function stop(state: AttemptsState): AttemptsStep {
@@ -269,25 +126,25 @@ function stop(state: AttemptsState): AttemptsStep {
 
 function heard(state: AttemptsState, progress: boolean, now: number, options: AttemptsOptions): AttemptsStep {
   if (state.adopted === null) return unchanged(state);
-  const doubted = state.mode === 'doubting';
+  const doubted = state.mode === 'suspect';
   const patienceMs = patienceAfter(state, progress, now, options);
   const calm = progress && !doubted && isCalm(state, now, options);
   const samePortPatienceMs = calm ? options.samePortPatienceMs : state.samePortPatienceMs;
-  const barren = progress ? 0 : state.barren;
+  const fruitless = progress ? 0 : state.fruitless;
   const same =
     patienceMs === state.patienceMs &&
     samePortPatienceMs === state.samePortPatienceMs &&
-    barren === state.barren;
+    fruitless === state.fruitless;
   if (!doubted && same) return unchanged(state);
   return {
-    state: { ...state, mode: 'serving', patienceMs, samePortPatienceMs, barren, attempts: [] },
+    state: { ...state, mode: 'serving', patienceMs, samePortPatienceMs, fruitless, attempts: [] },
     effects: state.attempts.map((attempt) => abandon(attempt.id)),
   };
 }
 
 /** A server's machine takes data as long as its buffers have room, so the search goes on; but nothing is restarted. */
 function sent(state: AttemptsState, now: number): AttemptsStep {
-  if (state.mode !== 'doubting') return unchanged(state);
+  if (state.mode !== 'suspect') return unchanged(state);
   const adoptAtMs = now + state.samePortPatienceMs;
   const attempts = state.attempts.map((each) =>
     each.phase === 'standby' && each.role === state.adopted?.role ? { ...each, adoptAtMs } : each,
@@ -295,25 +152,8 @@ function sent(state: AttemptsState, now: number): AttemptsStep {
   return { state: { ...state, attempts }, effects: [] };
 }
 
-function patienceAfter(
-  state: AttemptsState,
-  progress: boolean,
-  now: number,
-  options: AttemptsOptions,
-): number {
-  if (state.mode === 'doubting') {
-    const limit = progress ? options.patienceMsMax / 2 : options.patienceMsMax;
-    return Math.max(state.patienceMs, Math.min(state.patienceMs * 2, limit));
-  }
-  return progress && isCalm(state, now, options) ? options.patienceMs : state.patienceMs;
-}
-
-function isCalm(state: AttemptsState, now: number, options: AttemptsOptions): boolean {
-  return now - state.sinceMs >= options.calmMs;
-}
-
 function hurry(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
-  if (state.mode !== 'seeking' || state.barren > 0 || now - state.hurrySinceMs < options.eagerMs)
+  if (state.mode !== 'searching' || state.fruitless > 0 || now - state.hurrySinceMs < options.searchWindowMs)
     return unchanged(state);
   return proceed({ ...state, hurrySinceMs: now, ...schedule(now, options) }, now, options);
 }
@@ -348,26 +188,13 @@ function answered(
   );
 }
 
-/** When an attempt that has just been answered may be adopted, unless something else happens before. */
-function adoptionTime(
-  state: AttemptsState,
-  role: PortRole,
-  proven: boolean,
-  now: number,
-  options: AttemptsOptions,
-): number {
-  if (state.adopted?.role === role) return now + state.samePortPatienceMs;
-  const waits = !proven && role === 'secondary' && !state.primaryDenied;
-  return waits ? state.sinceMs + options.unprovenWaitMs : now;
-}
-
 function adopt(state: AttemptsState, chosen: Attempt, now: number, options: AttemptsOptions): AttemptsStep {
   const effects: AttemptsEffect[] = [];
   // The old connection ends before the new one speaks: two must never carry calls at once.
   if (state.adopted) effects.push(abandon(state.adopted.id));
   for (const attempt of state.attempts) if (attempt.id !== chosen.id) effects.push(abandon(attempt.id));
   const again = state.adopted?.role === chosen.role;
-  effects.push({ kind: 'Adopt', id: chosen.id, role: chosen.role, fruitless: again || state.barren > 0 });
+  effects.push({ kind: 'Adopt', id: chosen.id, role: chosen.role, fruitless: again || state.fruitless > 0 });
   const adopted = { id: chosen.id, role: chosen.role, sinceMs: now };
   const doubled = Math.min(state.samePortPatienceMs * 2, options.samePortPatienceMsMax);
   return {
@@ -379,7 +206,7 @@ function adopt(state: AttemptsState, chosen: Attempt, now: number, options: Atte
       // The same server, which was slow, is not faster now.
       patienceMs: again ? state.patienceMs : options.patienceMs,
       samePortPatienceMs: again ? Math.max(state.samePortPatienceMs, doubled) : state.samePortPatienceMs,
-      barren: state.barren + 1,
+      fruitless: state.fruitless + 1,
     },
     effects,
   };
@@ -390,13 +217,17 @@ function lost(state: AttemptsState, id: number, now: number, options: AttemptsOp
     const standby = state.attempts.find(
       (each) => each.phase === 'standby' && each.role === state.adopted?.role,
     );
-    const barren = now - state.adopted.sinceMs < options.backOffMsMax ? state.barren : 0;
-    const without: AttemptsState = { ...state, adopted: null, barren };
+    const fruitless = now - state.adopted.sinceMs < options.backOffMsMax ? state.fruitless : 0;
+    const without: AttemptsState = { ...state, adopted: null, fruitless };
     if (standby) return adopt(without, standby, now, options);
     // The search that the doubt began goes on; its start is the start of the doubt.
-    if (state.mode === 'doubting') {
-      const seeking: AttemptsState = { ...without, mode: 'seeking' };
-      return proceed(state.adopted.role === 'primary' ? primaryDenied(seeking, now) : seeking, now, options);
+    if (state.mode === 'suspect') {
+      const searching: AttemptsState = { ...without, mode: 'searching' };
+      return proceed(
+        state.adopted.role === 'primary' ? primaryDenied(searching, now) : searching,
+        now,
+        options,
+      );
     }
     return seek(without, now, options);
   }
@@ -425,7 +256,7 @@ function primaryDenied(state: AttemptsState, now: number): AttemptsState {
 
 /** Starts what is due and ends what took too long. */
 function proceed(state: AttemptsState, now: number, options: AttemptsOptions): AttemptsStep {
-  if (state.mode !== 'seeking' && state.mode !== 'doubting') return unchanged(state);
+  if (state.mode !== 'searching' && state.mode !== 'suspect') return unchanged(state);
   const standby = state.attempts.find((each) => now >= each.adoptAtMs);
   if (standby) return adopt(state, standby, now, options);
   const effects: AttemptsEffect[] = [];
@@ -451,8 +282,8 @@ function begin(state: AttemptsState, role: PortRole, now: number, options: Attem
   if (superfluous !== null) effects.unshift(abandon(superfluous.id));
   const attempts = state.attempts.filter((each) => each !== superfluous);
   const interval = state.interval[role];
-  const hasty = now - state.hurrySinceMs < options.hastyMs;
-  const grown = hasty ? interval : Math.min(interval * 1.25, intervalLimit(state, now, options));
+  const fastRetry = now - state.hurrySinceMs < options.fastRetryMs;
+  const grown = fastRetry ? interval : Math.min(interval * 1.25, intervalLimit(state, now, options));
   const wait = Math.max(interval, askPause(state, role, now, options));
   return {
     state: {
@@ -467,18 +298,6 @@ function begin(state: AttemptsState, role: PortRole, now: number, options: Attem
     },
     effects,
   };
-}
-
-/**
- * An open connection that does not answer belongs to a stopped server, to one under load, or to a machine that is gone.
- * More of the same would only pile up, so the pause grows with the time that has passed.
- */
-function askPause(state: AttemptsState, role: PortRole, now: number, options: AttemptsOptions): number {
-  const oldest = state.attempts.find((each) => each.role === role && each.phase === 'asking');
-  if (oldest === undefined) return 0;
-  // Beside a connection that is only slow there is no hurry: nothing wins here soon.
-  const least = state.adopted?.role === role ? options.attemptMsMax : options.attemptMsMax / 4;
-  return Math.max(least, Math.min((now - oldest.startedMs) / 2, options.askPauseMsMax));
 }
 
 /** Which attempt has to make room for another one at this port; null: there is room. */
@@ -508,41 +327,9 @@ function leastMissed(asking: readonly Attempt[]): Attempt {
   return found;
 }
 
-function intervalLimit(state: AttemptsState, now: number, options: AttemptsOptions): number {
-  return now - state.hurrySinceMs < options.eagerMs ? options.intervalMsMax : options.backOffMsMax;
-}
-
 /** Doubt needs one answer from the adopted port, not more. */
 function wantsAttempt(state: AttemptsState, role: PortRole): boolean {
   return !state.attempts.some((each) => each.phase === 'standby' && each.role === role);
-}
-
-function expiry(state: AttemptsState, attempt: Attempt, options: AttemptsOptions): number {
-  if (attempt.phase !== 'connecting') return Number.POSITIVE_INFINITY;
-  return attempt.startedMs + Math.max(options.attemptMsMax, (attempt.startedMs - state.sinceMs) / 4);
-}
-
-function schedule(first: number, options: AttemptsOptions): Pick<AttemptsState, 'due' | 'interval'> {
-  return {
-    due: { primary: first, secondary: first },
-    interval: { primary: options.intervalMs, secondary: options.intervalMs },
-  };
-}
-
-/**
- * A server that accepts, answers NULL and then closes on the first real call would be dialled in a tight loop.
- * One barren connection is normal (a port that closes as we come); from the second on the pause doubles.
- */
-function barrenPause(barren: number, options: AttemptsOptions): number {
-  if (barren < 2) return 0;
-  return Math.min(options.intervalMs * 2 ** (barren - 2), options.backOffMsMax);
-}
-
-/** 0.8..1.2, different for each client and attempt, the same in every run with one seed. */
-function spread(id: number, options: AttemptsOptions): number {
-  let hash = Math.imul(options.seed ^ id, 0x9e3779b1);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
-  return 0.8 + ((hash >>> 8) / 0x1000000) * 0.4;
 }
 
 function withAttempt(state: AttemptsState, changed: Attempt): AttemptsState {

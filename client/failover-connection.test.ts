@@ -6,7 +6,7 @@ import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../protocol/rpc.ts';
 import { CLIENT_SIZE, IDENTITY_SIZE, successionproc1 } from '../protocol/succession.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 import { eventually } from '../testing/eventually.ts';
-import type { AttemptsOptions } from './attempts.ts';
+import type { AttemptsOptions } from './attempts-state.ts';
 import { DiskSetIdentity } from './disk-set-identity.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
 import { Resolver } from './resolver.ts';

@@ -24,16 +24,15 @@ import {
   successionproc1,
 } from '../protocol/succession.ts';
 import { XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
+import { attemptsWakeAt, stepAttempts } from './attempts.ts';
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
   type AttemptsInput,
   type AttemptsOptions,
   type AttemptsState,
-  attemptsWakeAt,
   initialAttempts,
-  stepAttempts,
-} from './attempts.ts';
+} from './attempts-state.ts';
 import { DiskSetIdentity, type ProofQuestion } from './disk-set-identity.ts';
 import { tell } from './listeners.ts';
 import { RecordConnection, type RecordConnectionHandlers } from './record-connection.ts';
@@ -290,7 +289,7 @@ export class FailoverConnection {
   pause(): void {
     this.#paused = true;
     this.#adopted?.pause();
-    if (this.#state.mode === 'doubting') this.#input({ kind: 'Heard', progress: false });
+    if (this.#state.mode === 'suspect') this.#input({ kind: 'Heard', progress: false });
   }
 
   resume(): void {
@@ -453,12 +452,12 @@ export class FailoverConnection {
 
   #heard(progress: boolean): void {
     // The plan has to know only when it changes something: not for each of thousands of replies a second.
-    const { mode, patienceMs, samePortPatienceMs, barren } = this.#state;
+    const { mode, patienceMs, samePortPatienceMs, fruitless } = this.#state;
     const changed =
-      barren > 0 ||
+      fruitless > 0 ||
       patienceMs !== this.#plan.patienceMs ||
       samePortPatienceMs !== this.#plan.samePortPatienceMs;
-    if (mode === 'doubting' || (progress && changed)) this.#input({ kind: 'Heard', progress });
+    if (mode === 'suspect' || (progress && changed)) this.#input({ kind: 'Heard', progress });
   }
 
   #ended(connection: RecordConnection, role: PortRole, reason: string): void {
@@ -656,7 +655,7 @@ export class FailoverConnection {
   #watchSilence(): void {
     if (this.#silenceTimer !== null || this.#adopted === null) return;
     if (this.#pending.size === 0 || this.#paused) return;
-    if (this.#state.mode === 'doubting') {
+    if (this.#state.mode === 'suspect') {
       this.#silenceTimer = setTimeout(() => this.#checkSilence(), SENT_INTERVAL_MS);
       if (!this.#ref) this.#silenceTimer.unref();
       return;
@@ -674,7 +673,7 @@ export class FailoverConnection {
     if (this.#silenceTimer === null) return;
     this.#silenceTimer = null;
     if (this.#adopted === null || this.#pending.size === 0 || this.#paused) return;
-    if (this.#state.mode === 'doubting') {
+    if (this.#state.mode === 'suspect') {
       this.#checkSent(this.#adopted);
       this.#watchSilence();
       return;
@@ -705,15 +704,15 @@ export class FailoverConnection {
   }
 
   #report(before: AttemptsState, input: AttemptsInput, now: number): void {
-    if (before.mode === 'serving' && this.#state.mode === 'doubting' && this.#adopted) {
+    if (before.mode === 'serving' && this.#state.mode === 'suspect' && this.#adopted) {
       this.#emit({ kind: 'Doubted', atMs: now, port: before.adopted!.role, target: this.#adopted.target });
-    } else if (before.mode === 'doubting' && input.kind === 'Heard') {
+    } else if (before.mode === 'suspect' && input.kind === 'Heard') {
       this.#attemptCount = 0;
       this.#emit({ kind: 'Reassured', atMs: now, afterMs: now - before.sinceMs });
     }
     const { mode, sinceMs } = this.#state;
     const afterMs = now - sinceMs;
-    if (mode !== 'seeking' || afterMs < WAITING_MS || this.#toldSinceMs === sinceMs) return;
+    if (mode !== 'searching' || afterMs < WAITING_MS || this.#toldSinceMs === sinceMs) return;
     this.#toldSinceMs = sinceMs;
     this.#emit({ kind: 'Waiting', atMs: now, afterMs, why: this.describeFailure() });
   }

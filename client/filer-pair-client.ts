@@ -23,7 +23,7 @@ import {
   type nfs_fh3,
 } from '../protocol/nfs3.ts';
 import { IDENTITY_SIZE } from '../protocol/succession.ts';
-import type { AttemptsOptions } from './attempts.ts';
+import type { AttemptsOptions } from './attempts-state.ts';
 import { cancellable } from './cancellable.ts';
 import { type ClientEvents, callChannel, connectionChannel, emitSafely } from './client-events.ts';
 import { Dir, type Dirent, direntsOf, encodedName, type NameEncoding } from './directory.ts';

@@ -1,6 +1,6 @@
 // @filerpair/client: what programs import.
 export { constants } from 'node:fs';
-export type { AttemptsOptions } from './attempts.ts';
+export type { AttemptsOptions } from './attempts-state.ts';
 export type { ClientEvents } from './client-events.ts';
 export { Dir, Dirent } from './directory.ts';
 export {

@@ -10,7 +10,7 @@ import {
   ReplyHeader,
 } from '../protocol/rpc.ts';
 import { paddedSize, XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
-import type { AttemptsOptions } from './attempts.ts';
+import type { AttemptsOptions } from './attempts-state.ts';
 import type { DiskSetIdentity } from './disk-set-identity.ts';
 import { CallTimeout, ClientClosed, type ErrorContext, RpcError } from './errors.ts';
 import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';

@@ -9,7 +9,7 @@ import {
   temporaryDirectory,
 } from '../fileserver/data-path/data-thread.fixture.ts';
 import { fileSystems } from '../fileserver/data-path/file-systems.fixture.ts';
-import type { AttemptsOptions } from './attempts.ts';
+import type { AttemptsOptions } from './attempts-state.ts';
 import { FilerPairClient } from './index.ts';
 import { NfsProxy } from './proxy/proxy.ts';
 import { SlowLink } from './slow-link.fixture.ts';

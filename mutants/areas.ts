@@ -254,6 +254,8 @@ export const AREAS: readonly Area[] = [
     name: 'client',
     files: [
       'client/attempts.ts',
+      'client/attempts-state.ts',
+      'client/attempts-pace.ts',
       'client/resend-window.ts',
       'client/refused-call.ts',
       'client/disk-set-identity.ts',

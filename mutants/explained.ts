@@ -486,7 +486,7 @@ export const EXPLAINED: readonly Explained[] = [
     why: 'clearTimeout() takes null as well.',
   },
   {
-    file: 'client/attempts.ts',
+    file: 'client/attempts-pace.ts',
     line: 'hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);',
     code: 'hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);',
     becomes: ';',

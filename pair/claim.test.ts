@@ -67,29 +67,29 @@ describe('R3: a claim on silence', () => {
   });
 
   test('of a paired Lease: not by another incarnation of the acknowledger without proof of its death', () => {
-    const heir = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead: [] });
-    expect(mayClaim(heir, 1e9)).toMatchObject({ kind: 'no' });
+    const successor = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead: [] });
+    expect(mayClaim(successor, 1e9)).toMatchObject({ kind: 'no' });
   });
 
   test('of a paired Lease: by the successor, lease + guard after it got the proof', () => {
     const dead = [{ incarnation: b1, epoch: null, evidence: 'seen', at: 8000 }];
-    const heir = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead });
-    expect(mayClaim(heir, 8000 + silence - 1)).toMatchObject({ kind: 'wait', until: 8000 + silence });
-    expect(mayClaim(heir, 8000 + silence)).toMatchObject({ kind: 'now', cause: 'Silent' });
+    const successor = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead });
+    expect(mayClaim(successor, 8000 + silence - 1)).toMatchObject({ kind: 'wait', until: 8000 + silence });
+    expect(mayClaim(successor, 8000 + silence)).toMatchObject({ kind: 'now', cause: 'Silent' });
   });
 
   test('of a paired Lease: by the successor, lease + guard after the last write too, if that came behind the proof', () => {
     // It named the dead one all the same, and brought the holder a right.
     const dead = [{ incarnation: b1, epoch: null, evidence: 'seen', at: 200 }];
-    const heir = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead });
-    expect(mayClaim(heir, 1000 + silence - 1)).toMatchObject({ kind: 'wait', until: 1000 + silence });
-    expect(mayClaim(heir, 1000 + silence)).toMatchObject({ kind: 'now', cause: 'Silent' });
+    const successor = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead });
+    expect(mayClaim(successor, 1000 + silence - 1)).toMatchObject({ kind: 'wait', until: 1000 + silence });
+    expect(mayClaim(successor, 1000 + silence)).toMatchObject({ kind: 'now', cause: 'Silent' });
   });
 
   test('of a paired Lease: a restart in the same container is that proof', () => {
-    const heir = view(b2, { holder: a1, acknowledger: b1 });
-    expect(mayClaim(heir, 1000 + silence - 1).kind).toBe('wait');
-    expect(mayClaim(heir, 1000 + silence).kind).toBe('now');
+    const successor = view(b2, { holder: a1, acknowledger: b1 });
+    expect(mayClaim(successor, 1000 + silence - 1).kind).toBe('wait');
+    expect(mayClaim(successor, 1000 + silence).kind).toBe('now');
   });
 
   test('waits for as long as the holder says, if that is longer than what this server would wait', () => {

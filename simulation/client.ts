@@ -7,16 +7,15 @@
  * Requests lie in the receive buffer of a stopped server and are read long after their connection was given up.
  */
 
+import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
   type AttemptsInput,
   type AttemptsOptions,
   type AttemptsState,
-  attemptsWakeAt,
   initialAttempts,
-  stepAttempts,
-} from '../client/attempts.ts';
+} from '../client/attempts-state.ts';
 import type { PortRole } from '../client/transport-address.ts';
 import type { ServerName } from '../pair/incarnation.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';

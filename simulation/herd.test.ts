@@ -3,16 +3,15 @@
 // (client/attempts.ts). The server takes connections one after the other, and its kernel keeps a queue of those that it has not
 // taken yet. What comes when that is full is dropped, and tried again by the client's kernel after a second.
 import { expect, test } from 'vitest';
+import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
   type AttemptsInput,
   type AttemptsOptions,
   type AttemptsState,
-  attemptsWakeAt,
   initialAttempts,
-  stepAttempts,
-} from '../client/attempts.ts';
+} from '../client/attempts-state.ts';
 import type { PortRole } from '../client/transport-address.ts';
 import { EventQueue } from './event-queue.ts';
 

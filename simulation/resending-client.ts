@@ -7,16 +7,15 @@
  * serves, until its first call was answered.
  */
 
+import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
   type AttemptsInput,
   type AttemptsOptions,
   type AttemptsState,
-  attemptsWakeAt,
   initialAttempts,
-  stepAttempts,
-} from '../client/attempts.ts';
+} from '../client/attempts-state.ts';
 import { afterFailure, isRefused, type Suspicion, suspect } from '../client/refused-call.ts';
 import {
   admits,

@@ -7,16 +7,16 @@
  * kernel's buffer as far as there is room. What is in there, or at the server, is lost with the connection, and what the link has
  * carried of it was carried for nothing.
  */
+
+import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
 import {
   ATTEMPTS_DEFAULTS,
   type AttemptsEffect,
   type AttemptsInput,
   type AttemptsOptions,
   type AttemptsState,
-  attemptsWakeAt,
   initialAttempts,
-  stepAttempts,
-} from '../client/attempts.ts';
+} from '../client/attempts-state.ts';
 import {
   admits,
   afterAnswer,
@@ -352,15 +352,15 @@ class Client {
 
   #watch(): void {
     if (this.finished) return;
-    const doubting = this.#state.mode === 'doubting';
-    this.#network.queue.after(doubting ? SENT_INTERVAL_MS : this.#state.patienceMs, () => {
+    const suspect = this.#state.mode === 'suspect';
+    this.#network.queue.after(suspect ? SENT_INTERVAL_MS : this.#state.patienceMs, () => {
       if (this.#adopted !== null && this.#pending.size > 0) this.#checkSilence();
       this.#watch();
     });
   }
 
   #checkSilence(): void {
-    if (this.#state.mode === 'doubting') {
+    if (this.#state.mode === 'suspect') {
       const before = this.#unsentBefore;
       this.#unsentBefore = this.#unsent;
       if (before > 0 && this.#unsentBefore !== before && !this.#has('bytesAreNoLife'))

@@ -6,7 +6,7 @@ import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';
 import { RecordParser } from '../../protocol/record.ts';
 import { IDENTITY_SIZE, successionproc1 } from '../../protocol/succession.ts';
 import { eventually } from '../../testing/eventually.ts';
-import type { AttemptsOptions } from '../attempts.ts';
+import type { AttemptsOptions } from '../attempts-state.ts';
 import { type ConnectionEvent, FailoverConnection } from '../failover-connection.ts';
 import { Resolver } from '../resolver.ts';
 import { answer, replyRecord, type ScriptedCall, ScriptedServer } from '../scripted-server.fixture.ts';

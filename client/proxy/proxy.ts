@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';
 import { IDENTITY_SIZE } from '../../protocol/succession.ts';
-import type { AttemptsOptions } from '../attempts.ts';
+import type { AttemptsOptions } from '../attempts-state.ts';
 import { DiskSetIdentity } from '../disk-set-identity.ts';
 import type { ConnectionEvent } from '../failover-connection.ts';
 import { connectionCount } from '../record-connection.ts';

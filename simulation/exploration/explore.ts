@@ -5,9 +5,9 @@
 import type { LeaseRecord } from '../../pair/lease.ts';
 import type { PairPolicy } from '../../pair/types.ts';
 import type { Variant } from '../variants/variant.ts';
-import { feed, Laws, notifyAll, sightingOf, start } from './happen.ts';
+import { feed, notifyAll, Rules, sightingOf, start } from './apply-event.ts';
 import { keyOf } from './key.ts';
-import { movesOf, regularMove, violationIn } from './moves.ts';
+import { regularTransition, transitionsOf, violationIn } from './transitions.ts';
 import { type Faults, HOME, homesIn, NO_FAULTS, PARTNER, QUANTUM, type World, withLease } from './world.ts';
 
 export interface Bounds {
@@ -53,9 +53,9 @@ const RECOVERY_QUANTA = 60;
 const START_MOVES_MAX = 2000;
 
 export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
-  const laws = new Laws(options.variant ?? null, bounds.policy);
+  const rules = new Rules(options.variant ?? null, bounds.policy);
   const statesMax = options.statesMax ?? Number.POSITIVE_INFINITY;
-  const first = initialWorld(bounds, laws);
+  const first = initialWorld(bounds, rules);
   const seen = new Map<string, number>([[keyOf(first), 0]]);
   const parents: number[] = [-1];
   const names: string[] = ['start'];
@@ -76,7 +76,7 @@ export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
   for (; level.length > 0; depth++) {
     const next: typeof level = [];
     for (const { world, index } of level) {
-      for (const move of movesOf(world, laws)) {
+      for (const move of transitionsOf(world, rules)) {
         moves++;
         const key = keyOf(move.world);
         if (seen.has(key)) continue;
@@ -87,8 +87,8 @@ export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
         const violation = violationIn(move.world);
         if (violation !== null) return finding(violation, number, false);
         next.push({ world: move.world, index: number });
-        if (number % RECOVERY_SAMPLE !== 0 || laws.variant !== null) continue;
-        const stuck = whyNotServedAgain(move.world, laws);
+        if (number % RECOVERY_SAMPLE !== 0 || rules.variant !== null) continue;
+        const stuck = whyNotServedAgain(move.world, rules);
         if (stuck !== null) return finding(stuck, number, false);
         recoveries++;
       }
@@ -113,7 +113,7 @@ const UNOWNED: LeaseRecord = {
 };
 
 /** The pair as it is when nothing has gone wrong yet. */
-export function initialWorld(bounds: Bounds, laws: Laws): World {
+export function initialWorld(bounds: Bounds, rules: Rules): World {
   let world: World = {
     now: 0,
     leases: bounds.diskSets === 2 ? { [HOME]: UNOWNED, [PARTNER]: UNOWNED } : { [HOME]: UNOWNED },
@@ -129,8 +129,8 @@ export function initialWorld(bounds: Bounds, laws: Laws): World {
     requests: 0,
     violation: null,
   };
-  world = start(world, laws, HOME, 'pod1');
-  world = start(world, laws, PARTNER, 'pod1');
+  world = start(world, rules, HOME, 'pod1');
+  world = start(world, rules, PARTNER, 'pod1');
   const first = world;
   const ready = ({ queue, leases }: World) =>
     queue.length === 0 && Object.values(leases).every(({ acknowledger }) => acknowledger !== null);
@@ -138,7 +138,7 @@ export function initialWorld(bounds: Bounds, laws: Laws): World {
   // A broken variant may never get there; then what it does on the way is explored.
   const regular = (holds: (world: World) => boolean): boolean => {
     for (let moves = 0; !(ready(world) && holds(world)) && moves < START_MOVES_MAX; moves++) {
-      world = regularMove(world, laws);
+      world = regularTransition(world, rules);
       if (violationIn(world) !== null) return false;
     }
     return true;
@@ -160,7 +160,7 @@ function wayTo(at: number, parents: readonly number[], names: readonly string[])
 }
 
 /** All that is broken is mended, the dead are started again and proven dead; then only the regular course of things. */
-function whyNotServedAgain(broken: World, laws: Laws): string | null {
+function whyNotServedAgain(broken: World, rules: Rules): string | null {
   // The end of maintenance is news for everyone, like any other change of the Lease.
   let world: World = { ...broken, left: NO_FAULTS };
   for (const home of homesIn(broken)) {
@@ -168,9 +168,9 @@ function whyNotServedAgain(broken: World, laws: Laws): string | null {
     world = notifyAll(withLease(world, home, { maintenance: null }), home, null);
   }
   for (;;) {
-    const mending = movesOf(world, laws).find(({ mends }) => mends);
+    const mending = transitionsOf(world, rules).find(({ mends }) => mends);
     if (mending === undefined && world.queue.length === 0) break;
-    world = mending?.world ?? regularMove(world, laws);
+    world = mending?.world ?? regularTransition(world, rules);
     const violation = violationIn(world);
     if (violation !== null) return violation;
   }
@@ -178,15 +178,15 @@ function whyNotServedAgain(broken: World, laws: Laws): string | null {
     const runs = world.processes.filter((process) => process.server === server);
     // A process that was told to stop ends by itself; the kubelet then starts another in its place.
     if (runs.some(({ alive, state }) => alive && !state.stopping)) continue;
-    world = start(world, laws, server, runs.at(-1)!.me.split('/')[1]!);
+    world = start(world, rules, server, runs.at(-1)!.me.split('/')[1]!);
   }
   for (let quanta = 0; quanta < RECOVERY_QUANTA; ) {
     if (world.queue.length === 0) {
       if (served(world)) return null;
       quanta++;
-      world = proveDeath(world, laws);
+      world = proveDeath(world, rules);
     }
-    world = regularMove(world, laws);
+    world = regularTransition(world, rules);
     const violation = violationIn(world);
     if (violation !== null) return violation;
   }
@@ -195,7 +195,7 @@ function whyNotServedAgain(broken: World, laws: Laws): string | null {
 }
 
 /** The operator is level-triggered: as long as a Lease names a process that has ended, it says so. */
-function proveDeath(world: World, laws: Laws): World {
+function proveDeath(world: World, rules: Rules): World {
   let next: World = world;
   for (const home of homesIn(world)) {
     const { holder, epoch, deathProof } = next.leases[home]!;
@@ -204,7 +204,7 @@ function proveDeath(world: World, laws: Laws): World {
     next = withLease(next, home, { deathProof: { incarnation: dead.me, epoch, evidence: 'operator' } });
     const sighting = sightingOf(next.leases[home]!);
     for (const { me, alive } of next.processes)
-      if (alive) next = feed(next, laws, me, { kind: 'leaseSeen', home, sighting });
+      if (alive) next = feed(next, rules, me, { kind: 'leaseSeen', home, sighting });
   }
   return next;
 }

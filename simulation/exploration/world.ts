@@ -18,7 +18,7 @@ export const TIMING: PairTiming = { leaseMs: 30, guardMs: 5, heartbeatMs: 10 };
 export const CALL_MS = 12;
 
 /** Something on its way. Unless a fault holds it up it happens before time goes on, in the order of sending. */
-export type Happening =
+export type PendingEvent =
   | { readonly kind: 'input'; readonly to: Incarnation; readonly input: Input; readonly sentAt: number }
   /** A call on its way to the witness. `silent`: its sender has been told "unknown" already. */
   | {
@@ -75,7 +75,7 @@ export interface Process {
   readonly alive: boolean;
   /** Stopped by SIGSTOP or a frozen cgroup: nothing runs, what arrives waits. */
   readonly paused: boolean;
-  readonly waiting: readonly Happening[];
+  readonly waiting: readonly PendingEvent[];
   /** By home, of the disk sets that are explored. */
   readonly paths: Readonly<Record<ServerName, DiskSetPath>>;
   /** What the sentinel has been told. */
@@ -121,8 +121,8 @@ export interface World {
   /** Of each disk set. */
   readonly volumes: number;
   readonly processes: readonly Process[];
-  readonly queue: readonly Happening[];
-  readonly held: readonly Happening[];
+  readonly queue: readonly PendingEvent[];
+  readonly held: readonly PendingEvent[];
   /** Directions in which nothing gets through although a connection stands, as "sender>receiver". */
   readonly cut: readonly string[];
   /** Pairs of incarnations without a connection, as "a b". */
@@ -185,8 +185,8 @@ export function withPath(
   return withProcess(world, { ...process, paths: { ...process.paths, [home]: path } });
 }
 
-export function queued(world: World, ...happenings: readonly Happening[]): World {
-  return happenings.length === 0 ? world : { ...world, queue: [...world.queue, ...happenings] };
+export function queued(world: World, ...events: readonly PendingEvent[]): World {
+  return events.length === 0 ? world : { ...world, queue: [...world.queue, ...events] };
 }
 
 export function connected(world: World, a: Incarnation, b: Incarnation): boolean {

@@ -17,11 +17,11 @@ import {
   CALL_MS,
   connected,
   type DiskSetPath,
-  type Happening,
   HOME,
   homesIn,
   NO_PATH,
   PARTNER,
+  type PendingEvent,
   type Process,
   pairName,
   processOf,
@@ -35,7 +35,7 @@ import {
 } from './world.ts';
 
 /** The rules of one exploration: the machine as it is, or with a clause left out. */
-export class Laws {
+export class Rules {
   readonly variant: Variant | null;
   readonly step: Step;
   readonly policy: PairPolicy;
@@ -53,16 +53,16 @@ export class Laws {
 
 // ------------------------------------------------------------------------------------------------- inputs
 
-export function inputFor(world: World, to: Incarnation, input: Input): Happening {
+export function inputFor(world: World, to: Incarnation, input: Input): PendingEvent {
   return { kind: 'input', to, input, sentAt: world.now };
 }
 
 /** One input to one process, and all that it does at once. */
-export function feed(world: World, laws: Laws, to: Incarnation, input: Input): World {
+export function feed(world: World, rules: Rules, to: Incarnation, input: Input): World {
   const process = processOf(world, to);
   if (process === undefined || !process.alive) return world;
   const result = new PortCalls(world, to);
-  const driver = new PairDriver(process.state, result.ports(laws), laws.step);
+  const driver = new PairDriver(process.state, result.ports(rules), rules.step);
   driver.feed(input);
   return result.ended(driver.state);
 }
@@ -82,7 +82,7 @@ class PortCalls {
     return this.#world;
   }
 
-  ports(laws: Laws): DriverPorts {
+  ports(rules: Rules): DriverPorts {
     const nothing = (): void => {};
     const ports: DriverPorts = {
       // A process that wants to be woken is asked when time goes on (moves.ts).
@@ -124,7 +124,7 @@ class PortCalls {
       right: (home: ServerName) => this.#process.paths[home]?.right ?? null,
       feed: (input: Input) => this.#queue(inputFor(this.#world, this.#me, input)),
     };
-    return laws.variant?.ports?.(ports, around) ?? ports;
+    return rules.variant?.ports?.(ports, around) ?? ports;
   }
 
   get #process(): Process {
@@ -139,11 +139,11 @@ class PortCalls {
     if (home in this.#world.leases) this.#world = withPath(this.#world, this.#me, home, changed);
   }
 
-  #queue(event: Happening): void {
+  #queue(event: PendingEvent): void {
     this.#world = queued(this.#world, event);
   }
 
-  #call(effect: Extract<Happening, { kind: 'call' }>['effect']): void {
+  #call(effect: Extract<PendingEvent, { kind: 'call' }>['effect']): void {
     if (!(effect.home in this.#world.leases)) return;
     this.#queue({ kind: 'call', from: this.#me, effect, sentAt: this.#world.now, silent: false });
   }
@@ -208,7 +208,7 @@ class PortCalls {
 }
 
 /** Something that was on its way arrives. */
-export function happen(world: World, laws: Laws, event: Happening): World {
+export function applyEvent(world: World, rules: Rules, event: PendingEvent): World {
   switch (event.kind) {
     case 'call':
       return call(world, event);
@@ -222,13 +222,13 @@ export function happen(world: World, laws: Laws, event: Happening): World {
       const process = processOf(world, event.to);
       if (process === undefined || !process.alive) return world;
       if (process.paused) return withProcess(world, { ...process, waiting: [...process.waiting, event] });
-      return threadTurns(world, laws, process, event);
+      return threadTurns(world, rules, process, event);
     }
     case 'input': {
       const process = processOf(world, event.to);
       if (process === undefined || !process.alive) return world;
       if (process.paused) return withProcess(world, { ...process, waiting: waitingWith(process, event) });
-      return feed(arrive(world, process, event.input), laws, event.to, event.input);
+      return feed(arrive(world, process, event.input), rules, event.to, event.input);
     }
   }
 }
@@ -236,18 +236,18 @@ export function happen(world: World, laws: Laws, event: Happening): World {
 /** In the socket's buffer. Of a watch's news only the newest matters to a process that reads them all at once. */
 function waitingWith(
   { waiting }: Process,
-  event: Extract<Happening, { kind: 'input' }>,
-): readonly Happening[] {
-  const isNews = (one: Happening) => one.kind === 'input' && one.input.kind === 'leaseSeen';
+  event: Extract<PendingEvent, { kind: 'input' }>,
+): readonly PendingEvent[] {
+  const isNews = (one: PendingEvent) => one.kind === 'input' && one.input.kind === 'leaseSeen';
   return [...(isNews(event) ? waiting.filter((one) => !isNews(one)) : waiting), event];
 }
 
 /** The record of its volume is written, or it ends. The data path speaks for all of them. */
 function threadTurns(
   world: World,
-  laws: Laws,
+  rules: Rules,
   { me, paths }: Process,
-  { home, epoch, volume }: Extract<Happening, { kind: 'thread' }>,
+  { home, epoch, volume }: Extract<PendingEvent, { kind: 'thread' }>,
 ): World {
   const open = paths[home]?.open ?? null;
   if (open === null || open.epoch !== epoch || open.threads[volume] === 'ended') return world;
@@ -258,11 +258,11 @@ function threadTurns(
   const all = threads.every((thread) => thread === turned);
   const first = threads.filter((thread) => thread === turned).length === 1;
   if (opens) {
-    const says = laws.has('openedByFirstThread') ? first : all;
+    const says = rules.has('openedByFirstThread') ? first : all;
     return says ? queued(next, inputFor(next, me, { kind: 'diskSetOpened', home, epoch })) : next;
   }
   const ended = all && open.phase === 'fencing';
-  const says = laws.has('closedByFirstThread') ? first : all;
+  const says = rules.has('closedByFirstThread') ? first : all;
   return queued(
     next,
     ...(ended ? [inputFor(next, me, { kind: 'changesEnded', home })] : []),
@@ -297,7 +297,7 @@ function arrive(world: World, { me, paths }: Process, input: Input): World {
 
 // ------------------------------------------------------------------------------------------------ witness
 
-function call(world: World, { from, effect, silent }: Extract<Happening, { kind: 'call' }>): World {
+function call(world: World, { from, effect, silent }: Extract<PendingEvent, { kind: 'call' }>): World {
   if (!silent && world.withoutApi.includes(from)) return queued(world, answerUnknown(world, from, effect));
   if (effect.kind === 'readLease') {
     const { home } = effect;
@@ -317,8 +317,8 @@ function call(world: World, { from, effect, silent }: Extract<Happening, { kind:
 export function answerUnknown(
   world: World,
   from: Incarnation,
-  effect: Extract<Happening, { kind: 'call' }>['effect'],
-): Happening {
+  effect: Extract<PendingEvent, { kind: 'call' }>['effect'],
+): PendingEvent {
   const outcome = { kind: 'unknown' } as const;
   const { home } = effect;
   return inputFor(
@@ -336,7 +336,7 @@ function write(
     home,
     version,
     ownership,
-  }: Extract<Extract<Happening, { kind: 'call' }>['effect'], { kind: 'writeLease' }>,
+  }: Extract<Extract<PendingEvent, { kind: 'call' }>['effect'], { kind: 'writeLease' }>,
 ): { world: World; outcome: LeaseWriteOutcome } {
   const before = world.leases[home]!;
   if (version !== versionOf(before)) return { world, outcome: { kind: 'conflict' } };
@@ -392,9 +392,9 @@ export function closeSilentConnections(world: World): World {
 
 /** Calls whose answer has not come in time: their senders hear "unknown", and whatever comes later they do not hear. */
 export function giveUpCalls(world: World): World {
-  const late = (event: Happening) => 'sentAt' in event && world.now - event.sentAt >= CALL_MS;
-  const answers: Happening[] = [];
-  const held: Happening[] = [];
+  const late = (event: PendingEvent) => 'sentAt' in event && world.now - event.sentAt >= CALL_MS;
+  const answers: PendingEvent[] = [];
+  const held: PendingEvent[] = [];
   for (const event of world.held) {
     if (event.kind === 'call' && !event.silent && late(event)) {
       answers.push(answerUnknown(world, event.from, event.effect));
@@ -411,17 +411,17 @@ export function giveUpCalls(world: World): World {
 // ---------------------------------------------------------------------------------------------- processes
 
 /** Starts a run: in that container, connected with every partner that is alive. */
-export function start(world: World, laws: Laws, server: ServerName, container: string): World {
+export function start(world: World, rules: Rules, server: ServerName, container: string): World {
   const me = incarnationOf(
     server,
-    laws.has('oneContainerForAll') ? 'pod' : container,
+    rules.has('oneContainerForAll') ? 'pod' : container,
     `run${world.runs + 1}`,
   );
   const partner = server === HOME ? PARTNER : HOME;
   const process: Process = {
     me,
     server,
-    state: initialServer({ me, server, partner, timing: TIMING, policy: laws.policy }, world.now),
+    state: initialServer({ me, server, partner, timing: TIMING, policy: rules.policy }, world.now),
     alive: true,
     paused: false,
     waiting: [],

@@ -11,24 +11,24 @@ import { notOlder } from '../../pair/lease.ts';
 import { nextWakeAt } from '../../pair/server.ts';
 import {
   answerUnknown,
+  applyEvent,
   closeSilentConnections,
   giveUpCalls,
-  happen,
   inputFor,
   kill,
-  type Laws,
   notifyAll,
+  type Rules,
   reconnect,
   setApart,
   sightingOf,
   start,
-} from './happen.ts';
+} from './apply-event.ts';
 import {
   type Faults,
-  type Happening,
   HOME,
   homesIn,
   PARTNER,
+  type PendingEvent,
   type Process,
   pairName,
   processOf,
@@ -47,23 +47,23 @@ export interface Move {
   readonly mends?: true;
 }
 
-export function movesOf(world: World, laws: Laws): Move[] {
-  return world.queue.length > 0 ? whileBusy(world, laws) : whileQuiet(world, laws);
+export function transitionsOf(world: World, rules: Rules): Move[] {
+  return world.queue.length > 0 ? whileBusy(world, rules) : whileQuiet(world, rules);
 }
 
 /** The one move that is no fault. */
-export function regularMove(world: World, laws: Laws): World {
+export function regularTransition(world: World, rules: Rules): World {
   const [head, ...queue] = world.queue;
-  return head === undefined ? advance(world, laws) : happen({ ...world, queue }, laws, head);
+  return head === undefined ? advance(world, rules) : applyEvent({ ...world, queue }, rules, head);
 }
 
 // --------------------------------------------------------------------------- something is about to happen
 
-function whileBusy(world: World, laws: Laws): Move[] {
+function whileBusy(world: World, rules: Rules): Move[] {
   const [head, ...queue] = world.queue;
   const rest: World = { ...world, queue };
   const what = describe(head!);
-  const moves: Move[] = [{ name: what, world: happen(rest, laws, head!) }];
+  const moves: Move[] = [{ name: what, world: applyEvent(rest, rules, head!) }];
   const me = 'to' in head! ? head.to : head!.kind === 'call' ? head!.from : null;
   const process = me === null ? undefined : processOf(world, me);
   if (process === undefined || !process.alive || process.paused) return moves;
@@ -81,7 +81,7 @@ function whileBusy(world: World, laws: Laws): Move[] {
       world: openHalf(spend(rest, 'openFailure'), process, head!.input.home),
     });
   if (head!.kind === 'call' && canStrike(world, 'unknown'))
-    moves.push(...withoutAnswer(spend(rest, 'unknown'), laws, head!, what));
+    moves.push(...withoutAnswer(spend(rest, 'unknown'), rules, head!, what));
   return moves;
 }
 
@@ -98,8 +98,8 @@ function openHalf(rest: World, { me, paths }: Process, home: ServerName): World 
 /** The call is lost, or was applied, or will be; its sender learns nothing. */
 function withoutAnswer(
   rest: World,
-  laws: Laws,
-  event: Extract<Happening, { kind: 'call' }>,
+  rules: Rules,
+  event: Extract<PendingEvent, { kind: 'call' }>,
   what: string,
 ): Move[] {
   const told = queued(rest, answerUnknown(rest, event.from, event.effect));
@@ -108,41 +108,41 @@ function withoutAnswer(
     { name: `no answer, late or lost: ${what}`, world: { ...told, held: [...told.held, silent] } },
   ];
   if (event.effect.kind === 'writeLease') {
-    moves.push({ name: `applied without an answer: ${what}`, world: happen(told, laws, silent) });
+    moves.push({ name: `applied without an answer: ${what}`, world: applyEvent(told, rules, silent) });
   }
   return moves;
 }
 
 // ------------------------------------------------------------------------------------------------ quiet
 
-function whileQuiet(world: World, laws: Laws): Move[] {
+function whileQuiet(world: World, rules: Rules): Move[] {
   return [
-    { name: 'time goes on', world: advance(world, laws) },
+    { name: 'time goes on', world: advance(world, rules) },
     ...arrivals(world),
     ...processMoves(world),
     ...connectionMoves(world),
-    ...startMoves(world, laws),
+    ...startMoves(world, rules),
     ...requestMoves(world),
   ];
 }
 
 /** The end of a quantum: first the kernel's timers, then what was given up, then the processes that want to be woken. */
-function advance(world: World, laws: Laws): World {
+function advance(world: World, rules: Rules): World {
   let next: World = withTime(world, world.now + QUANTUM);
   for (const { me, alive, paths } of world.processes) {
     const fires = Object.values(paths).some(({ switchAt }) => switchAt !== null && switchAt <= next.now);
     if (alive && fires) next = kill(next, me);
   }
   next = closeSilentConnections(giveUpCalls(next));
-  const ticks: Happening[] = [];
+  const ticks: PendingEvent[] = [];
   for (const { me, alive, paused, state } of next.processes) {
     if (!alive) continue;
     if (!paused) next = withoutInHand(next, me);
     // A broken variant may be due earlier than the real machine asks to be woken.
-    const due = laws.variant !== null || nextWakeAt(state, next.now) <= next.now;
+    const due = rules.variant !== null || nextWakeAt(state, next.now) <= next.now;
     if (!paused && due) ticks.push(inputFor(next, me, { kind: 'tick' }));
   }
-  const held = next.held.filter((event) => matters(next, laws, event));
+  const held = next.held.filter((event) => matters(next, rules, event));
   return queued({ ...next, held }, ...ticks);
 }
 
@@ -159,8 +159,8 @@ function withTime(world: World, now: number): World {
 }
 
 /** What was held up for so long that its arrival would change nothing is forgotten: it would only multiply worlds. */
-function matters(world: World, laws: Laws, event: Happening): boolean {
-  if (laws.variant !== null) return true;
+function matters(world: World, rules: Rules, event: PendingEvent): boolean {
+  if (rules.variant !== null) return true;
   switch (event.kind) {
     case 'proof': {
       const { holder, epoch } = world.leases[event.home]!;
@@ -294,7 +294,7 @@ function cutMoves(world: World, direction: string): Move[] {
   return [{ name: `${direction} is cut`, world: { ...spend(world, 'cut'), cut } }];
 }
 
-function startMoves(world: World, laws: Laws): Move[] {
+function startMoves(world: World, rules: Rules): Move[] {
   const moves: Move[] = [];
   for (const server of [HOME, PARTNER]) {
     const runs = world.processes.filter((process) => process.server === server);
@@ -304,14 +304,14 @@ function startMoves(world: World, laws: Laws): Move[] {
       const container = last.me.split('/')[1]!;
       moves.push({
         name: `${server} restarts`,
-        world: start(spend(world, 'restart'), laws, server, container),
+        world: start(spend(world, 'restart'), rules, server, container),
       });
     }
     if (canStrike(world, 'replace')) {
       const container = `pod${runs.length + 1}`;
       moves.push({
         name: `the pod of ${server} is replaced`,
-        world: start(spend(world, 'replace'), laws, server, container),
+        world: start(spend(world, 'replace'), rules, server, container),
       });
     }
   }
@@ -376,7 +376,7 @@ function spend(world: World, fault: keyof Faults): World {
 
 // ------------------------------------------------------------------------------------------------- words
 
-export function describe(event: Happening): string {
+export function describe(event: PendingEvent): string {
   switch (event.kind) {
     case 'proof':
       return `the operator writes that ${event.incarnation} is dead, ${event.home} epoch ${event.epoch}`;
@@ -393,7 +393,7 @@ export function describe(event: Happening): string {
   }
 }
 
-function describeInput({ input }: Extract<Happening, { kind: 'input' }>): string {
+function describeInput({ input }: Extract<PendingEvent, { kind: 'input' }>): string {
   switch (input.kind) {
     case 'message': {
       const { message, from } = input;
