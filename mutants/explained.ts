@@ -26,6 +26,13 @@ export const EXPLAINED: readonly Explained[] = [
     why: 'Tokens only have to differ from each other: those that count down do.',
   },
   {
+    file: 'pair/disk-set/serving.ts',
+    line: "role.port === 'quiescing' && role.leaving !== null) {",
+    code: '&&',
+    becomes: '||',
+    why: 'A holder that leaves is quiescing, and no other is: both are set at once.',
+  },
+  {
     file: 'pair/server.ts',
     line: 'return state.witnessSilent === !answers ? state :',
     code: 'state.witnessSilent === !answers',
