@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
+import { assertEventually } from '../testing/assert-eventually.ts';
 import { failure, type HttpApi, json, type Seen, startHttpApi } from './http-api.fixture.ts';
 import type { KubernetesObject } from './objects.ts';
 import { type Change, Reflector } from './reflector.ts';
@@ -82,7 +83,9 @@ test('lists, then watches from there with bookmarks', async () => {
   });
   reflector.start();
   await reflector.whenListed();
-  await vi.waitFor(() => expect(changes).toEqual(['added a', 'added b', 'modified a new', 'deleted b']));
+  await assertEventually(() =>
+    expect(changes).toEqual(['added a', 'added b', 'modified a new', 'deleted b']),
+  );
   expect(reflector.get('n', 'a')?.word).toBe('new');
   expect(reflector.size).toBe(1);
   const watch = watchesOf(api)[0]!;
@@ -102,7 +105,7 @@ test('chunks cut at every byte, inside characters too, give the same events', as
       for (let at = 0; at < bytes.length; at += size) response.write(bytes.subarray(at, at + size));
     });
     reflector.start();
-    await vi.waitFor(() => expect(changes).toEqual(['added ä größer → 🗄️', 'modified ä kleiner']));
+    await assertEventually(() => expect(changes).toEqual(['added ä größer → 🗄️', 'modified ä kleiner']));
     await reflector.stop();
     await api.close();
     running = undefined;
@@ -127,11 +130,11 @@ test('groups hold what they should after every kind of change', async () => {
   });
   lists.push(list(20, thing('c', 12, 'red'), thing('d', 15)));
   reflector.start();
-  await vi.waitFor(() => expect(changes).toContain('added d blue'));
+  await assertEventually(() => expect(changes).toContain('added d blue'));
   expect(grouped('red')).toEqual(['c']);
   expect(grouped('blue')).toEqual(['a', 'd']);
   expired.resolve();
-  await vi.waitFor(() => expect(changes).toContain('deleted a'));
+  await assertEventually(() => expect(changes).toContain('deleted a'));
   expect(grouped('red')).toEqual(['c']);
   expect(grouped('blue')).toEqual([]);
 });
@@ -145,7 +148,7 @@ test('a dropped connection is resumed after the last event, a half-sent one incl
   });
   watches.push((response) => response.write(line('ADDED', thing('b', 7))));
   reflector.start();
-  await vi.waitFor(() => expect(changes).toEqual(['added a', 'added b']));
+  await assertEventually(() => expect(changes).toEqual(['added a', 'added b']));
   expect(watchesOf(api).map((one) => one.query.get('resourceVersion'))).toEqual(['5', '6']);
   expect(listsOf(api)).toHaveLength(1);
 });
@@ -157,7 +160,7 @@ test('a watch that the server ends is resumed from the last bookmark', async () 
     response.end(line('BOOKMARK', { metadata: { resourceVersion: '4711' }, kind: 'Pod' })),
   );
   reflector.start();
-  await vi.waitFor(() => expect(watchesOf(api)).toHaveLength(2));
+  await assertEventually(() => expect(watchesOf(api)).toHaveLength(2));
   expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('4711');
   expect(listsOf(api)).toHaveLength(1);
 });
@@ -174,10 +177,10 @@ test.each([
   lists.push(list(50, thing('a', 3), thing('c', 44, 'new'), thing('d', 45)));
   watches.push(gone);
   reflector.start();
-  await vi.waitFor(() =>
+  await assertEventually(() =>
     expect(changes).toEqual(['added a', 'added b', 'added c', 'modified c new', 'added d', 'deleted b']),
   );
-  await vi.waitFor(() => expect(watchesOf(api)).toHaveLength(2));
+  await assertEventually(() => expect(watchesOf(api)).toHaveLength(2));
   expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('50');
 });
 
@@ -187,7 +190,7 @@ test('a silent connection counts as dead and is replaced', async () => {
   watches.push((response) => response.writeHead(200).flushHeaders());
   watches.push((response) => response.write(line('ADDED', thing('a', 6))));
   reflector.start();
-  await vi.waitFor(() => expect(changes).toEqual(['added a']));
+  await assertEventually(() => expect(changes).toEqual(['added a']));
   expect(watchesOf(api).length).toBeGreaterThanOrEqual(2);
 });
 
@@ -211,7 +214,7 @@ test.each([
     end(response);
   });
   reflector.start();
-  await vi.waitFor(() =>
+  await assertEventually(() =>
     expect(changes).toEqual([
       'added a later',
       'added b',
@@ -221,7 +224,7 @@ test.each([
       'deleted b',
     ]),
   );
-  await vi.waitFor(() => expect(watchesOf(api).length).toBeGreaterThan(1));
+  await assertEventually(() => expect(watchesOf(api).length).toBeGreaterThan(1));
   expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('460');
 });
 
@@ -249,7 +252,7 @@ test('failures are told, waited out with growing pauses and at least as long as 
   expect(patient.listed).toBe(false);
   await patient.whenListed();
   expect(waits).toEqual([4, 8, 16, 16, 50]);
-  await vi.waitFor(() => expect(patient.lastError).toBeUndefined());
+  await assertEventually(() => expect(patient.lastError).toBeUndefined());
   await patient.stop();
 });
 
@@ -258,14 +261,14 @@ test('a line that is no event ends the watch with an error instead of being lost
   lists.push(list(5));
   watches.push((response) => response.write('{"type":"ADDED","object":{}}\n'));
   reflector.start();
-  await vi.waitFor(() => expect(watchesOf(api).length).toBeGreaterThanOrEqual(2));
+  await assertEventually(() => expect(watchesOf(api).length).toBeGreaterThanOrEqual(2));
   expect(watchesOf(api)[1]!.query.get('resourceVersion')).toBe('5');
 });
 
 test('stop ends everything, also before the first list', async () => {
   const { reflector, unanswered } = await scripted();
   reflector.start();
-  await vi.waitFor(() => expect(unanswered).toHaveLength(1));
+  await assertEventually(() => expect(unanswered).toHaveLength(1));
   const listed = reflector.whenListed();
   await reflector.stop();
   await expect(listed).rejects.toThrow('was stopped');

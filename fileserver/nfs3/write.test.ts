@@ -1,5 +1,6 @@
 // A WRITE at the boundary of its procedure: what it answers and when, and what becomes of a copy of it. Besides the data it leaves behind
 // what an orderly stop and a freeze have to flush.
+
 import {
   existsSync,
   mkdirSync,
@@ -14,6 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import type { Caller } from '../rpc/caller.ts';
 import { LATER, RIGHT_LOST, type RpcCall } from '../rpc/rpc-program.ts';
 import type { FlushOutcome } from '../storage/flush/data-flusher.ts';
@@ -128,7 +130,7 @@ function decoded(answer: Answer | undefined) {
 
 async function answered(wanted: Wanted): Promise<ReturnType<typeof decoded>> {
   const { answers } = send(wanted);
-  await vi.waitFor(() => expect(answers).toHaveLength(1));
+  await assertEventually(() => expect(answers).toHaveLength(1));
   return decoded(answers[0]);
 }
 
@@ -348,7 +350,7 @@ describe('behind a change of its file', () => {
     const copy = send({ stable: nfs.UNSTABLE });
     expect(copy.outcome).toBe(LATER);
     ready();
-    await vi.waitFor(() => expect(answers).toHaveLength(1));
+    await assertEventually(() => expect(answers).toHaveLength(1));
     const results = decoded(answers[0]);
     expect(results).toMatchObject({ status: nfs.NFS3_OK, count: 4, committed: nfs.DATA_SYNC });
     expect(Number(results.file_wcc!.before!.size)).toBe(3);
@@ -360,7 +362,7 @@ describe('behind a change of its file', () => {
     served.volume.changing.add(fileOf('file').key);
     const { answers } = send({});
     ready();
-    await vi.waitFor(() => expect(answers).toHaveLength(1));
+    await assertEventually(() => expect(answers).toHaveLength(1));
     expect(decoded(answers[0]).committed).toBe(nfs.FILE_SYNC);
     served.volume.changing.remove(fileOf('file').key);
   });

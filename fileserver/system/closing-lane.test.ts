@@ -1,9 +1,11 @@
 // The objects are named pipes: the reader of one sees that nobody has it open for writing any more.
+
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { ClosingLane } from './closing-lane.ts';
 
 const NEVER_MS = 60_000;
@@ -55,7 +57,7 @@ test('closes what it has taken over, in this process and for good', async () => 
 
 test('closes at the end of the turn, whether somebody waits or not', async () => {
   lane.close(pipe());
-  await vi.waitFor(() => expect(isClosed(readers[0]!)).toBe(true));
+  await assertEventually(() => expect(isClosed(readers[0]!)).toBe(true));
 });
 
 test('more than one message holds are closed one message after the other, and who came first is called first', async () => {

@@ -1,9 +1,11 @@
 // An orderly stop says of a volume that nothing is lost, and so keeps the write verifier: only after everything is on the disk. A
 // fault of a volume ends the service in all threads.
+
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { openMessage } from '../data-path/data-thread.fixture.ts';
 import { allocateRightTable, RightTable } from '../right/right-table.ts';
@@ -47,7 +49,7 @@ test('what was written unstable is flushed before the volume is declared clean',
     .spyOn(DataFlusher.prototype, 'flushUnstable')
     .mockReturnValueOnce(flushed.promise as never);
   const closed = service.close('quiesce');
-  await vi.waitFor(() => expect(flush).toHaveBeenCalled());
+  await assertEventually(() => expect(flush).toHaveBeenCalled());
   expect(await isClean()).toBe(false);
   flushed.resolve([]);
   await closed;

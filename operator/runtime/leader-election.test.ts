@@ -1,8 +1,9 @@
 // Several instances against one API server that keeps one Lease by compare-and-swap, as the real one does.
 
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
+import { assertEventually } from '../../testing/assert-eventually.ts';
 import { type ElectionClock, LeaderElection } from './leader-election.ts';
 
 const LEASE_MS = 15_000;
@@ -112,7 +113,7 @@ describe('leader election', () => {
     clock.running = 2;
     const kept = a.keep();
     const won = b.win();
-    await vi.waitFor(() => expect(clock.now()).toBeGreaterThan(3 * LEASE_MS));
+    await assertEventually(() => expect(clock.now()).toBeGreaterThan(3 * LEASE_MS));
     expect([a.leading, b.leading]).toEqual([true, false]);
     await a.stop();
     expect(await kept).toBe('stopped');
@@ -175,9 +176,9 @@ describe('leader election', () => {
     clock.running = 2;
     const other = candidate('b');
     const waiting = other.win();
-    await vi.waitFor(() => expect(version).toBeGreaterThan(4));
+    await assertEventually(() => expect(version).toBeGreaterThan(4));
     const before = api.seen.length;
-    await vi.waitFor(() => expect(api.seen.length).toBeGreaterThan(before + 4));
+    await assertEventually(() => expect(api.seen.length).toBeGreaterThan(before + 4));
     version = 1;
     stored = { ...stored!, metadata: { ...stored!.metadata, resourceVersion: '1' } };
     clock.running = 1;
@@ -189,7 +190,7 @@ describe('leader election', () => {
     const asked = api.seen.length;
     const third = candidate('d');
     const thirdWaits = third.win();
-    await vi.waitFor(() => expect(api.seen.length).toBeGreaterThan(asked));
+    await assertEventually(() => expect(api.seen.length).toBeGreaterThan(asked));
     version = 0;
     stored = null;
     expect(await thirdWaits).toBe(false);

@@ -1,5 +1,6 @@
 // Single steps of the journal: what is written where, and what of it is flushed or written out, when a call fails in between, and at
 // the ends of a segment.
+
 import {
   closeSync,
   existsSync,
@@ -18,6 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { assertEventually } from '../../../testing/assert-eventually.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { RefusedError, type WriteGate } from '../../system/write-gate.ts';
 import { createJournal, type Journal, type JournalContents, journalFiles, openJournal } from './journal.ts';
@@ -541,7 +543,7 @@ describe('the beginning', () => {
       refused = true;
       return error.message;
     });
-    await vi.waitFor(() => expect(pending.length).toBeGreaterThan(0));
+    await assertEventually(() => expect(pending.length).toBeGreaterThan(0));
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(refused).toBe(false);
     while (pending.length > 0) end();
@@ -571,7 +573,7 @@ describe('the beginning', () => {
     await journal.close();
     calls = [];
     const opening = openJournal(directory, uuid, SEGMENT_SIZE);
-    await vi.waitFor(() => expect(pending.length).toBeGreaterThan(0));
+    await assertEventually(() => expect(pending.length).toBeGreaterThan(0));
     let isOpen = false;
     const noted = opening.then((replay) => {
       isOpen = true;
@@ -586,7 +588,7 @@ describe('the beginning', () => {
   test('fails when that fails, and closes the files', async () => {
     await journal.close();
     const opening = openJournal(directory, uuid, SEGMENT_SIZE);
-    await vi.waitFor(() => expect(pending.length).toBeGreaterThan(0));
+    await assertEventually(() => expect(pending.length).toBeGreaterThan(0));
     while (pending.length > 0) end(true);
     await expect(opening).rejects.toThrow('no disk');
     ({ journal } = await opened());
