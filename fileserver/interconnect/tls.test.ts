@@ -1,5 +1,6 @@
 /** Real sockets on loopback, real certificates, made by the operator's own code. */
-import { connect as connectTcp } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import { Writable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeAll, expect, it } from 'vitest';
@@ -176,6 +177,25 @@ it.each(strangers.slice(0, 4))(
     expect(a.seen).toEqual([]);
   },
 );
+
+it('dials again when what accepts says nothing, as behind a network that was cut', async () => {
+  const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
+  let isCut = true;
+  const relay = createServer((near) => {
+    near.on('error', () => {});
+    if (isCut) return;
+    const far = connectTcp(a.port, '127.0.0.1');
+    far.on('error', () => {});
+    near.pipe(far).pipe(near);
+  });
+  await once(relay.listen(0, '127.0.0.1'), 'listening');
+  cleanUp.push(() => relay.close());
+  const { port } = relay.address() as AddressInfo;
+  const b = await start('filer-b', new ChangingCredentials({ tls: [await certified('filer-b')] }), port);
+  await said(/Cannot reach filer-a at .*: no proof within 1000 ms/);
+  isCut = false;
+  await connected(a, b);
+});
 
 it('refuses its own certificate, which can only come back by a wrong address', async () => {
   const tls = await certified('filer-a');

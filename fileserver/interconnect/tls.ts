@@ -110,7 +110,12 @@ export function dialTls(socket: Socket, credentials: TlsCredentials, withinMs: n
       reject(error);
     };
     secured.once('error', (error) => fail(new Error(`the TLS handshake failed: ${brief(error)}`)));
-    secured.once('secureConnect', () => settle(secured, credentials, resolve, fail));
+    const closed = (): void => fail(new Error('the connection ended in the TLS handshake'));
+    secured.once('close', closed);
+    secured.once('secureConnect', () => {
+      secured.off('close', closed);
+      settle(secured, credentials, resolve, fail);
+    });
   });
   return inTime(socket, withinMs, () => handshake);
 }
@@ -215,18 +220,17 @@ function untrusted(shown: X509Certificate, code: string): string {
   return `its certificate comes from an authority that is not trusted here (${oneLine(shown.issuer)}; ${code})`;
 }
 
+/** Whatever becomes of the handshake: of a socket that is destroyed neither end of TLS hears more than its `close`. */
 async function inTime(socket: Socket, ms: number, handshake: () => Promise<SecureEnd>): Promise<SecureEnd> {
-  let late = false;
+  const late = Promise.withResolvers<never>();
   const giveUp = (): void => {
-    late = true;
+    late.reject(new Error(`no proof within ${Math.round(ms)} ms`));
     socket.destroy();
   };
   // If this process itself was held up, the answer may wait unread: timers come before it, immediates after.
   const timer = setTimeout(() => nextTurn(giveUp), ms);
   try {
-    return await handshake();
-  } catch (error) {
-    throw late ? new Error(`no proof within ${Math.round(ms)} ms`) : error;
+    return await Promise.race([handshake(), late.promise]);
   } finally {
     clearTimeout(timer);
   }
