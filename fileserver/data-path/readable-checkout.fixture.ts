@@ -16,6 +16,8 @@ const PARTS = [
   'pair',
   'kubernetes',
   'crds',
+  'testing',
+  'scripts/programs.ts',
   'node_modules/koffi',
   'node_modules/@koromix',
 ];
