@@ -48,18 +48,37 @@ async function main(calledAs: string, argv: readonly string[]): Promise<number> 
 }
 
 async function runProgram(program: Program, argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
+  const { name, rest } = commandIn(program, argv);
   if (name === undefined) {
-    stderr.write(program.usage());
-    return 2;
+    const asked = argv.includes('--help') || argv.includes('-h');
+    (asked ? stdout : stderr).write(program.usage());
+    return asked ? 0 : 2;
   }
-  if (name === 'help' || name === '--help' || name === '-h') return help(program, rest[0]);
+  if (name === 'help') return help(program, rest[0]);
   const command = program.commands.find((each) => each.name === name);
   if (!command) {
     stderr.line(`filerpair: no command "${name}"; ${program.name} help lists them`);
     return 2;
   }
   return run(program, command, rest);
+}
+
+/** The command's name is the first word that is neither a flag nor a flag's value: `-n storage export` is `export -n storage`. */
+function commandIn(program: Program, argv: readonly string[]): { name: string | undefined; rest: string[] } {
+  const options = Object.assign(
+    {},
+    ...program.commands.map(({ flags }) => flags),
+    COMMON_FLAGS,
+  ) as Command['flags'];
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const found = tokens.find((token) => token.kind === 'positional');
+  return { name: found?.value, rest: argv.filter((_, index) => index !== found?.index) };
 }
 
 function help(program: Program, name: string | undefined): number {
