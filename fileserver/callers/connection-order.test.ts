@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { beforeEach, expect, test } from 'vitest';
 import { CONNECTIONS_MAX } from '../connection-limits/descriptor-budget.ts';
 import { ConnectionOrder } from './connection-order.ts';
@@ -78,6 +79,23 @@ test('no two addresses of a crowd are taken for one', () => {
     order.enter(index + 1, `10.0.${index >> 8}.${index & 255}`, 600 + (index % 400)),
   );
   expect(places.filter((place) => !order.isCurrent(place))).toEqual([]);
+});
+
+test('no two addresses are taken for one whose hashes begin alike', () => {
+  const secretless = new ConnectionOrder(new SharedArrayBuffer(ConnectionOrder.allocate().byteLength));
+  const known = new Map<number, number>();
+  const pairs: (readonly [number, number])[] = [];
+  for (let i = 0; i < 500_000 && pairs.length < 3; i++) {
+    const word = hash('sha256', `0 0 0 0 ${i >> 6} ${i & 63}`, 'buffer').readInt32LE() | 1;
+    const before = known.get(word);
+    if (before === undefined) known.set(word, i);
+    else pairs.push([before, i]);
+  }
+  expect(pairs.length).toBeGreaterThan(0);
+  for (const [index, pair] of pairs.entries()) {
+    const [first, second] = pair.map((i, n) => secretless.enter(2 * index + n + 1, `${i >> 6}`, i & 63));
+    expect([first, second].map((place) => secretless.isCurrent(place!))).toEqual([true, true]);
+  }
 });
 
 /** FNV-1a as it was here, which anybody can compute. */

@@ -21,12 +21,15 @@ const PLACES = CONNECTIONS_MAX;
 /** Among so many places the others of an address are looked for. */
 const NEAR = 32;
 
-/** Words of a place: taken or not; number of the connection, 0 when it was given up; hash of its client's address; its client. */
+/**
+ * Words of a place: taken or not; number of the connection, 0 when it was given up; hash of its client's address and port, two words
+ * (of 16,384 connections two would share one word once in 16 times, and each would end the other for ever); its client, two words.
+ */
 const TAKEN = 0;
 const NUMBER = 1;
 const ADDRESS = 2;
-const CLIENT = 3;
-const WORDS = 5;
+const CLIENT = 4;
+const WORDS = 6;
 /** Behind the places: what hashes begin with, so that nobody can choose an address and port that count as somebody else's. Words. */
 const SECRET_WORDS = 4;
 
@@ -58,30 +61,35 @@ export class ConnectionOrder {
   /** A connection was accepted. */
   enter(number: number, host: string, port: number): Place {
     const words = this.#words;
-    const address = this.#hashOf(`${host} ${port}`);
+    const [address, more] = this.#hashOf(`${host} ${port}`);
+    const isSame = (at: number): boolean =>
+      Atomics.load(words, at + ADDRESS) === address && Atomics.load(words, at + ADDRESS + 1) === more;
+    const from = { number, host: this.#hashOf(host)[0], address };
     const first = (address >>> 1) % PLACES;
     for (let i = 0; i < PLACES; i++) {
       const place = (first + i) % PLACES;
       const at = place * WORDS;
       if (Atomics.compareExchange(words, at + TAKEN, 0, 1) !== 0) continue;
-      const before = Atomics.load(words, at + ADDRESS) === address ? Atomics.load(words, at + NUMBER) : 0;
+      const before = isSame(at) ? Atomics.load(words, at + NUMBER) : 0;
       Atomics.store(words, at + CLIENT, 0);
       Atomics.store(words, at + CLIENT + 1, 0);
       Atomics.store(words, at + ADDRESS, address);
+      Atomics.store(words, at + ADDRESS + 1, more);
       Atomics.store(words, at + NUMBER, before > number ? 0 : number);
       // The one that is put down later finds the other.
       for (let near = 0; near < NEAR; near++) {
         const other = ((first + near) % PLACES) * WORDS;
-        if (Atomics.load(words, other + ADDRESS) === address) this.#putInOrder(at, number, other);
+        if (isSame(other)) this.#putInOrder(at, number, other);
       }
-      return { place, number, host: this.#hashOf(host), address };
+      return { place, ...from };
     }
-    return { place: -1, number, host: this.#hashOf(host), address };
+    return { place: -1, ...from };
   }
 
-  /** 32 bits; never 0. */
-  #hashOf(text: string): number {
-    return hash('sha256', `${this.#secret} ${text}`, 'buffer').readInt32LE() | 1;
+  /** 2 words, of which the first is never 0. */
+  #hashOf(text: string): readonly [number, number] {
+    const digest = hash('sha256', `${this.#secret} ${text}`, 'buffer');
+    return [digest.readInt32LE() | 1, digest.readInt32LE(4)];
   }
 
   /** Its client says who it is. */
