@@ -59,8 +59,8 @@ class PlainClient {
   closed = false;
   readonly #parser = new RecordParser(4 * 1024 * 1024);
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  constructor(port: number, localAddress = '127.0.0.1') {
+    this.socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
     this.socket.on('error', () => {});
     this.socket.on('close', () => {
       this.closed = true;
@@ -318,13 +318,15 @@ describe('a client that ends', () => {
   it('and comes back from the same port has ended for the proxy at once', async () => {
     const { a, proxy, events } = await stage(pendingSizeMax);
     a.onCall = () => {};
-    const client = new PlainClient(proxy.port);
+    // An address of its own: on the usual one another process may take the port in between.
+    const localAddress = '127.0.77.1';
+    const client = new PlainClient(proxy.port, localAddress);
     for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
     await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);
     const { localPort } = client.socket;
     client.socket.resetAndDestroy();
     await once(client.socket, 'close');
-    const again = connect({ port: proxy.port, host: '127.0.0.1', localPort: localPort! });
+    const again = connect({ port: proxy.port, host: '127.0.0.1', localAddress, localPort: localPort! });
     cleanUp.push(() => again.destroy());
     await once(again, 'connect');
     await eventually(
