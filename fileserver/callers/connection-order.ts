@@ -22,8 +22,9 @@ const PLACES = CONNECTIONS_MAX;
 const NEAR = 32;
 
 /**
- * Words of a place: taken or not; number of the connection, 0 when it was given up; hash of its client's address and port, two words
- * (of 16,384 connections two would share one word once in 16 times, and each would end the other for ever); its client, two words.
+ * Words of a place: taken or not; number of the connection, 0 when it was given up; hash of its client's address and port, two
+ * words; its client, two words. One word of hash is not enough: of 16,384 connections two would share one once in 16 times, and
+ * each would end the other whenever it comes back.
  */
 const TAKEN = 0;
 const NUMBER = 1;
