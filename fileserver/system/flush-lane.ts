@@ -93,8 +93,11 @@ class Together {
     const waitsFor = this.#besides(flush);
     this.#running.delete(flush);
     flush.fault ??= error;
-    for (const other of this.#running) other.fault ??= error;
-    for (const { flush: other, waitsFor } of this.#ended) if (waitsFor.has(flush)) other.fault ??= error;
+    // Nearly none fails, and dozens may run beside it.
+    if (error !== null) {
+      for (const other of this.#running) other.fault ??= error;
+      for (const { flush: other, waitsFor } of this.#ended) if (waitsFor.has(flush)) other.fault ??= error;
+    }
     if (this.isEmpty) return [flush];
     this.#ended.push({ flush, waitsFor });
     const certain: Flush[] = [];
