@@ -120,12 +120,6 @@ export function asUser<T>(identity: Identity, work: () => T): T {
   return work();
 }
 
-/** The same as the server itself. */
-export function asServer<T>(work: () => T): T {
-  become(SERVER_IDENTITY);
-  return work();
-}
-
 /** setfsuid(2), setfsgid(2): they return the id of before, whether they succeed or not. So the kernel is asked afterwards. */
 function take(call: number, id: number): void {
   syscall1(call, id);
