@@ -1,6 +1,6 @@
 // How much may be on its way to a server that did not finish what it was sent before.
 //
-// A connection that stands still is replaced, and what was unanswered is sent again. If all of it went out at once, a slow link
+// A stalled connection is replaced, and its unanswered calls are sent again. If all of it went out at once, a slow link
 // or a slow disk would be given the same work again and again, and finish none of it. So after a replacement that answered
 // nothing the calls go out one at a time. Each answer lets more of them go, as a congestion window does (RFC 5681 slow start), up
 // to half of what was too much. Calls that wait stay in their order.

@@ -3,7 +3,7 @@
 // getaddrinfo(3) is asked first: it knows everything that this machine is configured for. But it blocks a thread, libuv gives it
 // two of its four, and one silent name server keeps a thread for many seconds. So a process asks it about a name once at a time,
 // for all callers. When it has not answered for a moment, the file /etc/hosts and the name servers (by c-ares, which needs no
-// thread) are asked beside it, again and again, until somebody answers.
+// thread) are asked repeatedly beside it, until one of them answers.
 import { promises as dns } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';

@@ -75,7 +75,7 @@ export const filerPairStatus = z.object({
     .array(
       z.object({
         home: z.string(),
-        owner: z.string().optional().meta({ description: 'The server that owns it; absent: nobody.' }),
+        owner: z.string().optional().meta({ description: 'The server that owns it; absent: none.' }),
         holder: z.string().optional().meta({ description: 'The incarnation that owns it.' }),
         epoch: z.int().meta({ format: 'int64' }),
         phase: z.string().meta({

@@ -95,14 +95,14 @@ const exported = z.object({
   // Without a default: servers of earlier versions do not know it.
   ports: z.enum(['Reserved', 'Any']).optional().meta({
     description:
-      'From which ports calls are taken; absent: `Any`. `Reserved`: below 1024 only, which takes root on the client’s machine; it keeps its other users from claiming to be somebody else.',
+      'From which ports calls are taken; absent: `Any`. `Reserved`: below 1024 only, which only root of the client’s machine can use: its other users cannot pose as another user.',
   }),
   access: z
     .enum(['ReadWrite', 'ReadOnly'])
     .default('ReadWrite')
     .meta({ description: 'What clients may do.' }),
   squash: z.enum(['None', 'Root', 'All']).default('Root').meta({
-    description: 'Whose identity becomes the anonymous one: nobody’s, that of root, or everybody’s.',
+    description: 'Whose identity becomes the anonymous one: none, that of root, or every user’s.',
   }),
   anonymousUid: z
     .int()

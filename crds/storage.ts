@@ -18,13 +18,13 @@ export const storage = withRules(
         'With transfer Shared: why nothing that the old owner’s kernel still holds can reach a volume after a takeover. Coherent: the file system keeps the caches of all nodes coherent (CephFS, GFS2, Lustre). SameNode: both servers share one kernel; the operator then keeps their pods on one node. WriteThrough: the server keeps no dirty page beyond its reply, which makes every write as slow as a synchronous one. Not with Reattach, where detaching the volume is the reason.',
     }),
     attachPatience: duration(
-      'With transfer Reattach: how long the new owner waits for its disks before it gives the disk set back to its partner. Only the time counts in which the partner could serve it: while it is away, giving up would help nobody.',
+      'With transfer Reattach: how long the new owner waits for its disks before it gives the disk set back to its partner. Only the time counts in which the partner could serve it: while it is away, giving up would not help.',
     ).default('60s'),
     lostNodes: z
       .object({
         policy: z.enum(['Wait', 'Confirmed', 'Silent']).default('Wait').meta({
           description:
-            'Wait: until the node is back, or somebody marks it as out of service or deletes it. Confirmed: the operator marks it as out of service when its annotation filerpair.dev/powered-off names its boot ID (status.nodeInfo.bootID), which an administrator or a fencing agent sets after switching it off. Silent: the operator marks it when it has not been ready for `after`. A node that still runs then keeps the disk mounted, and only the storage itself keeps it from writing.',
+            'Wait: until the node is back, or an administrator marks it as out of service or deletes it. Confirmed: the operator marks it as out of service when its annotation filerpair.dev/powered-off names its boot ID (status.nodeInfo.bootID), which an administrator or a fencing agent sets after switching it off. Silent: the operator marks it when it has not been ready for `after`. A node that still runs then keeps the disk mounted, and only the storage itself keeps it from writing.',
         }),
         after: duration('With Silent: how long the node must have been not ready.').default('60s'),
       })
