@@ -147,7 +147,7 @@ export class SimulatedProcess implements DataPathHost {
     return this.#world.witnessForgets;
   }
 
-  /** What a process on a machine that may be paused does: docs/safety.md. */
+  /** What a process on a machine that may be paused does: docs/safety-paused-machines.md. */
   get volumesLookedAt(): boolean {
     return this.#world.machinesPause;
   }

@@ -7,7 +7,7 @@
  *   closed    no thread is left, however long a disk holds one of them
  *
  * Where machines are paused as a whole (`volumesLookedAt`), a thread looks at the ownership record before the first change of a
- * group, behind each flush before anything is answered, and every half second (docs/safety.md).
+ * group, behind each flush before anything is answered, and every half second (docs/safety-paused-machines.md).
  */
 import { type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { DataPathHost, OpenDiskSet, SimulatedPath } from './data-path.ts';

@@ -1,6 +1,6 @@
 /**
  * Makes volumes that are mounted for this pod appear in a directory of the node, from where they spread into the servers'
- * containers, and takes them away again: what an attachment pod does (docs/safety.md, "Disks that move").
+ * containers, and takes them away again: what an attachment pod does (docs/safety-moving-disks.md).
  *
  *   appear     mkdir, bind          a mount that an earlier run left is kept if it is the same volume, else taken away
  *   disappear  umount, rmdir        busy: tried again, as long as it takes. Never forced, never lazy

@@ -15,7 +15,7 @@
  * to that place meanwhile has no order with it.
  *
  * In memory, for one owner's time. The copies that lie with an owner before never count: its connections ended with its right.
- * What it has executed, and is sent again to this one, is executed again (docs/safety.md).
+ * What it has executed, and is sent again to this one, is executed again (docs/safety-writes.md).
  *
  * A WRITE is known by its XID and a sum of its call up to the first bytes of the data, as in Linux' server. What is kept of its
  * results is what a client acts on: status, count, how stable it is, the verifier. So a WRITE costs no allocation here, and all

@@ -58,7 +58,7 @@ export type SurroundingFault =
 export interface Variant {
   readonly name: string;
   readonly rule: 'R1' | 'R2' | 'R3' | 'R4' | 'R5' | 'R6' | 'R8' | 'R10';
-  /** The clause that is left out, as a sentence for docs/safety.md. */
+  /** The clause that is left out, as a sentence for docs/safety-proof.md. */
   readonly clause: string;
   readonly wrap?: Wrap;
   /** From the driver's ports to broken ones. */
