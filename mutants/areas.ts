@@ -90,6 +90,9 @@ export const AREAS: readonly Area[] = [
     name: 'journal',
     files: [
       'fileserver/storage/journal/journal.ts',
+      'fileserver/storage/journal/journal-files.ts',
+      'fileserver/storage/journal/open-journal.ts',
+      'fileserver/storage/journal/unwritten-ranges.ts',
       'fileserver/storage/journal/journal-records.ts',
       'fileserver/storage/journal/journal-payloads.ts',
       'fileserver/storage/journal/recovered-journal.ts',

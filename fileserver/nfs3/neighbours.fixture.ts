@@ -24,7 +24,7 @@ import type { SeededRandom } from '../../testing/seeded-random.ts';
 import { GroupPacing } from '../storage/duplicate-requests/group-pacing.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
-import { journalFiles } from '../storage/journal/journal.ts';
+import { journalFiles } from '../storage/journal/journal-files.ts';
 import { become, type Identity, identityCanChange, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { type Answer, changed, ServedVolume, statusOf } from './served-volume.fixture.ts';
 

@@ -8,8 +8,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { DuplicateRequestCache } from '../duplicate-requests/duplicate-request-cache.ts';
-import { createJournal, type Journal, type JournalContents, openJournal } from './journal.ts';
+import type { Journal, JournalContents } from './journal.ts';
+import { createJournal } from './journal-files.ts';
 import { decodeIntentRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
+import { openJournal } from './open-journal.ts';
 
 vi.mock(import('node:fs'), async (original) => {
   const fs = await original();

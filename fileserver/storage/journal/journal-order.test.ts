@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { OPEN } from '../../system/open-gate.fixture.ts';
-import { createJournal, type Journal, openJournal } from './journal.ts';
+import type { Journal } from './journal.ts';
+import { createJournal } from './journal-files.ts';
 import { encodeReplyRecord } from './journal-payloads.ts';
+import { openJournal } from './open-journal.ts';
 
 const { synced } = vi.hoisted(() => ({ synced: vi.fn() }));
 vi.mock('node:fs', async (original) => ({

@@ -22,9 +22,11 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { assertEventually } from '../../../testing/assert-eventually.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { RefusedError, type WriteGate } from '../../system/write-gate.ts';
-import { createJournal, type Journal, type JournalContents, journalFiles, openJournal } from './journal.ts';
+import type { Journal, JournalContents } from './journal.ts';
+import { createJournal, journalFiles } from './journal-files.ts';
 import { decodeIntentRecord, encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
 import { PAYLOAD_SIZE_MAX, RecordType, recordSize, SEGMENT_HEADER_SIZE, typeAt } from './journal-records.ts';
+import { openJournal } from './open-journal.ts';
 
 const SEGMENT_SIZE = 512 * 1024;
 const uuid = new Uint8Array(16).fill(3);

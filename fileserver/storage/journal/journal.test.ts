@@ -3,15 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { OPEN } from '../../system/open-gate.fixture.ts';
-import {
-  createJournal,
-  type Journal,
-  JournalCorruptError,
-  openJournal,
-  type Replay,
-  SEGMENT_SIZE,
-} from './journal.ts';
+import type { Journal } from './journal.ts';
+import { createJournal, SEGMENT_SIZE } from './journal-files.ts';
 import { encodeIntentRecord, encodeReplyRecord } from './journal-payloads.ts';
+import { JournalCorruptError, openJournal, type Replay } from './open-journal.ts';
 
 const uuid = new Uint8Array(16).fill(3);
 const NOTHING = { intents: () => [], *replies(): Iterable<Uint8Array> {} };

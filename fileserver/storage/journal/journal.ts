@@ -15,73 +15,37 @@
  * no space and changes no metadata, so it works on a full disk and a flush is one write.
  */
 
-import { fdatasyncSync, fsync, read } from 'node:fs';
-import { join } from 'node:path';
+import { fdatasyncSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import { promisify } from 'node:util';
 import { SystemCallError } from '../../system/errno.ts';
-import { close, O_RDONLY, O_RDWR, writeJournalFrom } from '../../system/file-calls.ts';
+import { close, writeJournalFrom } from '../../system/file-calls.ts';
 import { fdatasync } from '../../system/pool-calls.ts';
 import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../../system/write-gate.ts';
 import { writeOut } from '../../system/write-out.ts';
-import { makeFile, writeWhole } from '../private-files/durable-file.ts';
-import { openPrivate } from '../private-files/private-files.ts';
+import { FILE_COUNT, haveGrown, type ReadTo } from './journal-files.ts';
 import {
   BatchBuilder,
-  decodeSegmentHeader,
   encodeSegmentHeader,
-  GAP_SEARCH_SIZE,
   PAYLOAD_SIZE_MAX,
-  parseSegment,
   RecordType,
   recordSize,
   SEGMENT_HEADER_SIZE,
-  type SegmentHeader,
-  unparsed,
 } from './journal-records.ts';
-import { type ReadSegment, type RecoveredJournal, recoveredJournal } from './recovered-journal.ts';
+import { oneByOne, UnwrittenRanges } from './unwritten-ranges.ts';
 
-/** Bytes of one of the files. The answers of a full reply cache are less than half of it. */
-export const SEGMENT_SIZE = 6 * 1024 * 1024;
 /** Answers copied with an append, in bytes: twice of what is appended, and so many more. So they are copied when at most a
  * third of the segment is used. */
 const COPIED_SIZE = 4096;
 /** Bytes of one write when all are copied at once. */
 const COPIED_AT_ONCE_SIZE = 256 * 1024;
-const readFd = promisify(read);
-const flushFd = promisify(fdatasync);
-const flushWhole = promisify(fsync);
 /** No batch: long durable. */
 const NEVER = -2;
-const FILES = ['journal.0', 'journal.1', 'journal.2'] as const;
-
-/** Paths of the journal's files in a volume's private directory. */
-export function journalFiles(directory: string): readonly string[] {
-  return FILES.map((file) => join(directory, file));
-}
-
 /** What is to be copied when a segment is full: payloads. */
 export interface JournalContents {
   /** Of operations that have no answer yet. They come first: when a segment has everything, the one before does not count. */
   intents(): Iterable<Uint8Array>;
   /** Of answers, oldest first. */
   replies(): Iterable<Uint8Array>;
-}
-
-export interface Replay extends RecoveredJournal {
-  readonly journal: Journal;
-}
-
-/** How far a journal was read. */
-interface ReadTo {
-  /** Of each file. */
-  readonly headers: readonly SegmentHeader[];
-  /** Of those that were read: where their valid records end, and the batch of the last one. By number of the file. */
-  readonly ends: ReadonlyMap<number, Pick<ReadSegment, 'end' | 'batch'>>;
-}
-
-export class JournalCorruptError extends Error {
-  override readonly name = 'JournalCorruptError';
 }
 
 export class Journal {
@@ -92,10 +56,7 @@ export class Journal {
   #active: number;
   #sequence: number;
   #at: number;
-  /** What was appended to the active segment and not written out yet begins here. */
-  #dirtyFrom: number;
-  /** The same of the segment before: answers, mostly, that others' intents in the active one rely on. null: nothing. */
-  #dirtyBefore: FileRange | null = null;
+  readonly #unwritten: UnwrittenRanges;
   batch = 1;
   /** Answers that are still to be copied to the active segment; null: it has everything. */
   #copying: Iterator<Uint8Array> | null = null;
@@ -106,6 +67,7 @@ export class Journal {
   /** Batch in which the active segment got everything. */
   #completeIn = NEVER;
   readonly #segmentSize: number;
+  /** How far each file was read. */
   readonly #readTo: ReadTo;
   readonly #builder = new BatchBuilder();
   #busy = 0;
@@ -131,7 +93,7 @@ export class Journal {
     this.#segmentSize = segmentSize;
     this.#readTo = readTo;
     this.#at = segmentSize;
-    this.#dirtyFrom = segmentSize;
+    this.#unwritten = new UnwrittenRanges(segmentSize);
   }
 
   /** Bytes of the active segment in use. */
@@ -220,39 +182,20 @@ export class Journal {
     const { uuid } = this;
     const batch = this.batch;
     const segmentSize = this.#segmentSize;
-    const next = (this.#active + 1) % FILES.length;
+    const next = (this.#active + 1) % FILE_COUNT;
     const sequence = this.#sequence + 1;
     const header = encodeSegmentHeader(uuid, { sequence, batch, fresh }, segmentSize);
     const written = writeAll(this.#gate, this.fds[next]!, header, 0);
     if (written < 0) return written;
-    this.#leaveBehind();
+    this.#unwritten.beginFile(this.fds[this.#active]!, this.#at);
     this.#active = next;
     this.#sequence = sequence;
     this.compactionCount += 1;
     this.#at = SEGMENT_HEADER_SIZE;
-    this.#dirtyFrom = 0;
     this.#carried = [...contents.intents()];
     this.#copying = contents.replies()[Symbol.iterator]();
     this.#copyingFirst = [];
     return 0;
-  }
-
-  /** The active segment is no longer the active one, and may have what was not written out. */
-  #leaveBehind(): void {
-    const size = this.#at - this.#dirtyFrom;
-    if (size <= 0) return;
-    // Can't be: a segment holds many times what is appended between two writeOut().
-    if (this.#dirtyBefore !== null) fdatasyncSync(this.#dirtyBefore.fd);
-    this.#dirtyBefore = { fd: this.fds[this.#active]!, from: this.#dirtyFrom, size };
-  }
-
-  /** What was appended and not written out; from now on it counts as written out. */
-  #takeDirty(): FileRange[] {
-    const active = { fd: this.fds[this.#active]!, from: this.#dirtyFrom, size: this.#at - this.#dirtyFrom };
-    const ranges = this.#dirtyBefore === null ? [active] : [this.#dirtyBefore, active];
-    this.#dirtyBefore = null;
-    this.#dirtyFrom = this.#at;
-    return ranges;
   }
 
   /** Makes durable what was appended so far, in libuv's pool. Calls back with null or the error, which is final. */
@@ -261,7 +204,7 @@ export class Journal {
     this.#busy += 1;
     const begun = performance.now();
     oneByOne(
-      this.#takeDirty(),
+      this.#unwritten.take(this.fds[this.#active]!, this.#at),
       ({ fd }, next) => fdatasync(fd, next),
       (error) => {
         this.flushMs += performance.now() - begun;
@@ -279,7 +222,7 @@ export class Journal {
   writeOut(done: (error: Error | null) => void): void {
     this.#busy += 1;
     oneByOne(
-      this.#takeDirty(),
+      this.#unwritten.take(this.fds[this.#active]!, this.#at),
       ({ fd, from, size }, next) =>
         writeOut(fd, from, size, (result) =>
           next(result < 0 ? new SystemCallError('sync_file_range', -result) : null),
@@ -314,21 +257,8 @@ export class Journal {
    * Before begin(): has anybody appended to it since it was read? The files are opened anew: a network file system asks its server
    * then, and may answer from memory otherwise. Throws SystemCallError.
    */
-  async hasGrown(directory: string): Promise<boolean> {
-    const { headers, ends } = this.#readTo;
-    for (const [index, path] of journalFiles(directory).entries()) {
-      const fd = openPrivate(path, O_RDONLY);
-      if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
-      try {
-        const header = await readHeader(fd, this.uuid);
-        if (header.sequence !== headers[index]!.sequence) return true;
-        const read = ends.get(index);
-        if (read !== undefined && (await isFollowed(fd, header, read))) return true;
-      } finally {
-        close(fd);
-      }
-    }
-    return false;
+  hasGrown(directory: string): Promise<boolean> {
+    return haveGrown(directory, this.uuid, this.#readTo);
   }
 
   /**
@@ -347,7 +277,7 @@ export class Journal {
     this.#active = active;
     this.#sequence = sequence;
     this.#at = this.#segmentSize;
-    this.#dirtyFrom = this.#segmentSize;
+    this.#unwritten.takeBackFile(this.#segmentSize);
     this.#copying = null;
     if (result === REFUSED) throw new RefusedError();
     throw new SystemCallError('write the journal', -result);
@@ -370,21 +300,6 @@ export class Journal {
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-interface FileRange {
-  readonly fd: number;
-  readonly from: number;
-  readonly size: number;
-}
-
-type Done = (error: Error | null) => void;
-
-/** One range after the other, until one fails. */
-function oneByOne(ranges: FileRange[], work: (range: FileRange, next: Done) => void, done: Done): void {
-  const [first, ...others] = ranges;
-  if (first === undefined) done(null);
-  else work(first, (error) => (error === null ? oneByOne(others, work, done) : done(error)));
-}
-
 function writeAll(gate: WriteGate, fd: number, bytes: Uint8Array, at: number): number {
   for (let done = 0; done < bytes.length; ) {
     const written = writeJournalFrom(gate, fd, done === 0 ? bytes : bytes.subarray(done), at + done);
@@ -393,137 +308,3 @@ function writeAll(gate: WriteGate, fd: number, bytes: Uint8Array, at: number): n
   }
   return 0;
 }
-
-/** Makes the files, full length; durable except for their names (the caller syncs the directory). None of them is there. */
-export async function createJournal(
-  gate: WriteGate,
-  directory: string,
-  segmentSize = SEGMENT_SIZE,
-): Promise<void> {
-  const zeros = new Uint8Array(Math.min(segmentSize, 1024 * 1024));
-  for (const path of journalFiles(directory)) {
-    const fd = makeFile(gate, path, zeros);
-    try {
-      for (let at = zeros.length; at < segmentSize; at += zeros.length)
-        writeWhole(gate, path, fd, zeros.subarray(0, Math.min(zeros.length, segmentSize - at)), at);
-      await flushWhole(fd);
-    } finally {
-      close(fd);
-    }
-  }
-}
-
-/**
- * Reads what an owner left behind, this one or another, and makes it durable. Its owner may have died before its first flush, and
- * the segment that is begun next is written over one that counted before it. The journal returned must be begun (Journal.begin)
- * before anything is appended. Throws JournalCorruptError.
- */
-export async function openJournal(
-  directory: string,
-  uuid: Uint8Array,
-  segmentSize = SEGMENT_SIZE,
-): Promise<Replay> {
-  const fds: number[] = [];
-  const flushes: Promise<void>[] = [];
-  try {
-    const headers: SegmentHeader[] = [];
-    for (const name of FILES) {
-      const path = join(directory, name);
-      const fd = openPrivate(path, O_RDWR);
-      if (fd < 0) throw new SystemCallError(`open ${path}`, -fd);
-      fds.push(fd);
-      headers.push(await readHeader(fd, uuid));
-    }
-    const inOrder = [0, 1, 2].sort((a, b) => headers[b]!.sequence - headers[a]!.sequence);
-    const segments: ReadSegment[] = [];
-    const ends = new Map<number, Pick<ReadSegment, 'end' | 'batch'>>();
-    let active = inOrder[0]!;
-    for (const index of inOrder) {
-      // While it is read.
-      flushes.push(flushFd(fds[index]!));
-      const segment = await parse(fds[index]!, headers[index]!, segmentSize);
-      if (headers[index]!.sequence > 0) ends.set(index, { end: segment.end, batch: segment.batch });
-      if (!segment.complete && headers[index]!.fresh) {
-        // An owner died before it served: what it found still counts, and its segment is to be begun again.
-        active = (index + FILES.length - 1) % FILES.length;
-        continue;
-      }
-      segments.unshift(segment);
-      // Else its owner died before everything was copied: the one before it counts too.
-      if (segment.complete) break;
-    }
-    const damaged = segments.find(({ gap }) => gap);
-    if (damaged !== undefined) {
-      throw new JournalCorruptError(
-        `the journal in ${directory} lost a record at byte ${damaged.end} that was acknowledged as durable`,
-      );
-    }
-    await Promise.all(flushes);
-    const sequence = Math.max(...headers.map((header) => header.sequence));
-    const journal = new Journal(fds, uuid, active, sequence, segmentSize, { headers, ends });
-    return { journal, ...recoveredJournal(segments) };
-  } catch (error) {
-    await Promise.allSettled(flushes);
-    for (const fd of fds) close(fd);
-    throw error;
-  }
-}
-
-/** Of a segment's beginning that is read first, bytes; most are not used much further. */
-const FIRST_READ_SIZE = 3 * 1024 * 1024;
-
-const NEVER_BEGUN: SegmentHeader = { sequence: 0, batch: 0, fresh: false };
-
-async function readHeader(fd: number, uuid: Uint8Array): Promise<SegmentHeader> {
-  const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
-  await readInto(fd, bytes, 0, SEGMENT_HEADER_SIZE);
-  return decodeSegmentHeader(bytes, uuid) ?? NEVER_BEGUN;
-}
-
-/** Does a valid record begin where they ended? */
-async function isFollowed(
-  fd: number,
-  header: SegmentHeader,
-  { end, batch }: Pick<ReadSegment, 'end' | 'batch'>,
-): Promise<boolean> {
-  const bytes = new Uint8Array(recordSize(PAYLOAD_SIZE_MAX));
-  await readInto(fd, bytes, 0, bytes.length, end);
-  return parseSegment(bytes, header, { ...unparsed(header), end: 0, batch }).records.length > 0;
-}
-
-async function parse(fd: number, header: SegmentHeader, segmentSize: number): Promise<ReadSegment> {
-  if (header.sequence === 0) return emptySegment;
-  // Memory that is not read into is never touched.
-  const bytes = new Uint8Array(segmentSize);
-  const filled = await readInto(fd, bytes, 0, Math.min(FIRST_READ_SIZE, segmentSize));
-  const beginning = parseSegment(bytes.subarray(0, filled), header);
-  if (filled < FIRST_READ_SIZE || beginning.end + GAP_SEARCH_SIZE <= filled) return { ...beginning, bytes };
-  await readInto(fd, bytes, filled, segmentSize);
-  return { ...parseSegment(bytes, header, beginning), bytes };
-}
-
-/** Fills `from` to `to` with what lies there in the file, behind `offset`. Returns where the file ends, if it ends before. */
-async function readInto(
-  fd: number,
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  offset = 0,
-): Promise<number> {
-  let filled = from;
-  while (filled < to) {
-    const { bytesRead } = await readFd(fd, bytes, filled, to - filled, offset + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return filled;
-}
-
-const emptySegment: ReadSegment = {
-  records: [],
-  end: 0,
-  batch: 0,
-  complete: false,
-  gap: false,
-  bytes: new Uint8Array(0),
-};

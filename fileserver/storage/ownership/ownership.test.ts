@@ -82,7 +82,7 @@ vi.mock(import('../../system/copy-on-write.ts'), async (original) => {
 });
 
 // A small one: making that of a volume would take most of the time.
-vi.mock(import('../journal/journal.ts'), async (original) => {
+vi.mock(import('../journal/journal-files.ts'), async (original) => {
   const journal = await original();
   return { ...journal, createJournal: (gate, directory) => journal.createJournal(gate, directory, 8192) };
 });

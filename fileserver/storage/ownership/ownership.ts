@@ -30,7 +30,7 @@ import { StatBuffer } from '../../system/statx.ts';
 import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
 import { HANDLE_KEY_SIZE } from '../handles/handle-keys.ts';
-import { createJournal } from '../journal/journal.ts';
+import { createJournal } from '../journal/journal-files.ts';
 import { PRIVATE_DIRECTORY } from '../names/names.ts';
 import { flushDirectory, must, removeFile, replaceDurably } from '../private-files/durable-file.ts';
 import {

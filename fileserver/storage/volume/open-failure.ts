@@ -1,6 +1,6 @@
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { RefusedError } from '../../system/write-gate.ts';
-import { JournalCorruptError } from '../journal/journal.ts';
+import { JournalCorruptError } from '../journal/open-journal.ts';
 import { OwnershipAheadError } from '../ownership/ownership.ts';
 import { VolumeRecordError } from '../private-files/private-files.ts';
 

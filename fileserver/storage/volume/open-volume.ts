@@ -5,8 +5,8 @@ import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
 import { inBackground } from '../../system/turns.ts';
 import { NO_WRITES, type WriteGate } from '../../system/write-gate.ts';
 import { type HandleKeys, keyNotice, keysOf, readPairKeys } from '../handles/handle-keys.ts';
-import { openJournal, type Replay } from '../journal/journal.ts';
 import { withReserve } from '../journal/journal-reserve.ts';
+import { openJournal, type Replay } from '../journal/open-journal.ts';
 import type { WrittenVolume } from '../ownership/behind.ts';
 import {
   closeToOthers,

@@ -9,7 +9,7 @@ import { close, O_RDWR } from '../../system/file-calls.ts';
 import { hasSharedExtents, unshareExtents } from '../../system/shared-extents.ts';
 import { StatBuffer } from '../../system/statx.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
-import { journalFiles } from '../journal/journal.ts';
+import { journalFiles } from '../journal/journal-files.ts';
 import { ownershipFile, privateDirectory } from '../ownership/ownership.ts';
 import { openPrivate } from '../private-files/private-files.ts';
 

@@ -23,8 +23,9 @@ import { VolumeErrors } from '../failures/volume-errors.ts';
 import { identityIn, identityTypeIn } from '../handles/file-handle.ts';
 import { type IdentityReader, openIdentity } from '../handles/file-identity.ts';
 import type { HandleKeys } from '../handles/handle-keys.ts';
-import { type Journal, openJournal } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
 import { type JournalReserve, withReserve } from '../journal/journal-reserve.ts';
+import { openJournal } from '../journal/open-journal.ts';
 import type { RecoveredJournal } from '../journal/recovered-journal.ts';
 import {
   type OwnershipRecord,
