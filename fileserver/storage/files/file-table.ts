@@ -1,6 +1,6 @@
 /**
- * File handles that have been verified, with open descriptors, by their bytes: the way from a request to its file
- * costs a hash and a comparison. Bounded in handles and in descriptors; the least recently used go first.
+ * File handles that have been verified, with open descriptors. Bounded in handles and in descriptors; the least recently used go
+ * first.
  *
  * An open descriptor keeps the space of a removed file: so a REMOVE through this server drops the file from here
  * (forget), and descriptors that nobody has used for IDLE_TICKS are closed.
@@ -26,6 +26,7 @@ import {
 import { type FileIdentity, type IdentityReader, identityKey } from '../handles/file-identity.ts';
 import type { Volume } from '../volume/volume.ts';
 import { type Export, ExportTable } from './export.ts';
+import { FileIndex, hashOf } from './file-index.ts';
 import { OpenFile } from './open-file.ts';
 
 export interface FileTableLimits {
@@ -41,8 +42,6 @@ export const IDLE_TICKS = 30;
 const CLOSES_PER_TICK = 256;
 
 const { EBADF, EINPROGRESS, EMFILE, ENFILE } = constants.errno;
-/** Spreads what is alike over all hashes. 2^32 / golden ratio. */
-const SPREAD = 0x9e3779b1;
 
 export class FileTable {
   readonly #limits: FileTableLimits;
@@ -50,12 +49,8 @@ export class FileTable {
   #trees: ExportTable;
   /** May a call here wait for a disk? Where not, a file that is not open is -EINPROGRESS until openNow(). */
   readonly #mayWait: boolean;
-  readonly #chains: Map<number, OpenFile>;
-  #newest: OpenFile | null;
-  #oldest: OpenFile | null;
-  #count: number;
+  readonly #files: FileIndex;
   #descriptors: number;
-  #now: number;
   /** Grows when a directory may have been moved somewhere else: by us at once, by others once a second. */
   generation: number;
   #closed: boolean;
@@ -67,12 +62,8 @@ export class FileTable {
     this.#limits = limits;
     this.#trees = new ExportTable([]);
     this.#mayWait = mayWait;
-    this.#chains = new Map();
-    this.#newest = null;
-    this.#oldest = null;
-    this.#count = 0;
+    this.#files = new FileIndex();
     this.#descriptors = 0;
-    this.#now = 0;
     this.generation = 0;
     this.#closed = false;
     this.#scratch = new Uint8Array(HANDLE_SIZE_MAX);
@@ -85,7 +76,7 @@ export class FileTable {
   }
 
   get fileCount(): number {
-    return this.#count;
+    return this.#files.count;
   }
   get descriptorCount(): number {
     return this.#descriptors;
@@ -101,7 +92,7 @@ export class FileTable {
    */
   replaceExports(exports: ExportTable): void {
     this.#trees = exports;
-    for (let file = this.#oldest; file !== null; ) {
+    for (let file = this.#files.oldest; file !== null; ) {
       const { newer } = file;
       // What was withdrawn can't be found by its handle; openNow() binds it anew.
       if (file.tree.withdrawn || this.#present(file) === undefined) this.drop(file);
@@ -123,10 +114,8 @@ export class FileTable {
   }
 
   /** Files that can be found by their handles. */
-  *found(): Iterable<OpenFile> {
-    for (const first of this.#chains.values()) {
-      for (let file: OpenFile | null = first; file !== null; file = file.chain) yield file;
-    }
+  found(): Iterable<OpenFile> {
+    return this.#files.found();
   }
 
   /** The file of a handle that lies at bytes[start .. start + size), or why there is none. Opens nothing yet. */
@@ -138,17 +127,10 @@ export class FileTable {
   ): OpenFile | VolumeFailure {
     if (size <= MAC_SIZE || size > HANDLE_SIZE_MAX) return 'badHandle';
     const hash = hashOf(bytes, start, size - MAC_SIZE);
-    for (let file = this.#chains.get(hash) ?? null; file !== null; file = file.chain) {
-      if (file.handle.length !== size) continue;
-      const { handle, otherHandle } = file;
-      const same =
-        sameBytes(handle, bytes, start, size) ||
-        (otherHandle !== null && sameBytes(otherHandle, bytes, start, size));
-      if (!same) continue;
-      this.#touch(file);
-      return file;
-    }
-    return this.#admit(volumes, bytes.slice(start, start + size), hash);
+    const known = this.#files.withHandle(hash, bytes, start, size);
+    if (known === null) return this.#admit(volumes, bytes.slice(start, start + size), hash);
+    this.#files.touch(known);
+    return known;
   }
 
   /** A handle not in the table: is it ours? */
@@ -160,11 +142,11 @@ export class FileTable {
     if (signer === null) return 'badHandle';
     const tree = this.#trees.of(volume, exportIdIn(handle));
     if (tree === undefined) return 'stale';
-    const known = this.#findSigned(handle, hash);
+    const known = this.#files.withIdentity(hash, handle, handle.length - MAC_SIZE);
     if (known !== null) {
       // Two files of one object would each have their own idea of what is not flushed.
       known.otherHandle = handleMemory.copy(handle, 0, handle.length);
-      this.#touch(known);
+      this.#files.touch(known);
       return known;
     }
     const identity = identityIn(handle);
@@ -193,28 +175,13 @@ export class FileTable {
       identity.size,
     );
     const hash = hashOf(scratch, 0, size);
-    const found = this.#findUnsigned(hash, size);
+    const found = this.#files.withIdentity(hash, scratch, size);
     if (found !== null) {
-      this.#touch(found);
+      this.#files.touch(found);
       return found;
     }
     const handle = sign(volume.keys[0]!, scratch.subarray(0, size));
     return this.#insert(new OpenFile(volume, tree, handle, identity.key(), hash));
-  }
-
-  /** The file of a handle, whichever key has signed that. */
-  #findSigned(handle: Uint8Array, hash: number): OpenFile | null {
-    const size = handle.length - MAC_SIZE;
-    this.#scratch.set(handle.subarray(0, size));
-    return this.#findUnsigned(hash, size);
-  }
-
-  #findUnsigned(hash: number, size: number): OpenFile | null {
-    for (let file = this.#chains.get(hash) ?? null; file !== null; file = file.chain) {
-      if (file.handle.length === size + MAC_SIZE && sameBytes(file.handle, this.#scratch, 0, size))
-        return file;
-    }
-    return null;
   }
 
   /**
@@ -317,8 +284,8 @@ export class FileTable {
 
   #closeOldest(wanted: number): number {
     let closed = 0;
-    for (let file = this.#oldest; file !== null && closed < wanted; file = file.newer) {
-      if (file !== this.#newest) closed += this.#closeDescriptors(file);
+    for (let file = this.#files.oldest; file !== null && closed < wanted; file = file.newer) {
+      if (file !== this.#files.newest) closed += this.#closeDescriptors(file);
     }
     return closed;
   }
@@ -367,7 +334,7 @@ export class FileTable {
     for (const tree of this.#trees.all) {
       if (tree.volume !== volume) continue;
       const unsigned = writeUnsigned(this.#scratch, tree.id, volume.uuid, type, bytes, start, size);
-      const file = this.#findUnsigned(hashOf(this.#scratch, 0, unsigned), unsigned);
+      const file = this.#files.withIdentity(hashOf(this.#scratch, 0, unsigned), this.#scratch, unsigned);
       if (file !== null) files.push(file);
     }
     return files;
@@ -390,7 +357,7 @@ export class FileTable {
 
   drop(file: OpenFile): void {
     if (file.dropped) return;
-    this.#remove(file);
+    this.#files.remove(file);
     file.dropped = true;
     this.#closeDescriptors(file);
   }
@@ -403,7 +370,7 @@ export class FileTable {
 
   /** Closes everything that is not pinned, and what is pinned as soon as it no longer is. */
   clear(): void {
-    for (let file = this.#oldest; file !== null; ) {
+    for (let file = this.#files.oldest; file !== null; ) {
       const { newer } = file;
       this.drop(file);
       file = newer;
@@ -412,72 +379,27 @@ export class FileTable {
 
   /** Once a second. */
   tick(): void {
-    this.#now += 1;
+    this.#files.now += 1;
     this.generation += 1;
     let looked = 0;
-    for (let file = this.#oldest; file !== null && looked < CLOSES_PER_TICK; file = file.newer) {
-      if (this.#now - file.usedAt < IDLE_TICKS) return;
+    for (let file = this.#files.oldest; file !== null && looked < CLOSES_PER_TICK; file = file.newer) {
+      if (this.#files.now - file.usedAt < IDLE_TICKS) return;
       if (!file.unflushed && this.#closeDescriptors(file) > 0) looked += 1;
     }
   }
 
   #insert(file: OpenFile): OpenFile {
-    if (!file.tree.withdrawn) {
-      file.chain = this.#chains.get(file.hash) ?? null;
-      this.#chains.set(file.hash, file);
-    }
-    this.#append(file);
-    this.#count += 1;
-    if (this.#count > this.#limits.filesMax) this.#dropOldest();
+    this.#files.insert(file);
+    if (this.#files.count > this.#limits.filesMax) this.#dropOldest();
     return file;
   }
 
   #dropOldest(): void {
-    for (let file = this.#oldest; file !== null; file = file.newer) {
-      if (file.pins > 0 || file === this.#newest) continue;
+    for (let file = this.#files.oldest; file !== null; file = file.newer) {
+      if (file.pins > 0 || file === this.#files.newest) continue;
       this.drop(file);
       return;
     }
-  }
-
-  #remove(file: OpenFile): void {
-    const first = this.#chains.get(file.hash);
-    if (first === file) {
-      if (file.chain === null) this.#chains.delete(file.hash);
-      else this.#chains.set(file.hash, file.chain);
-    } else {
-      let before = first;
-      while (before !== undefined && before.chain !== file) before = before.chain ?? undefined;
-      if (before !== undefined) before.chain = file.chain;
-    }
-    file.chain = null;
-    this.#unlink(file);
-    this.#count -= 1;
-  }
-
-  #touch(file: OpenFile): void {
-    file.usedAt = this.#now;
-    if (file === this.#newest) return;
-    this.#unlink(file);
-    this.#append(file);
-  }
-
-  #append(file: OpenFile): void {
-    file.usedAt = this.#now;
-    file.older = this.#newest;
-    file.newer = null;
-    if (this.#newest !== null) this.#newest.newer = file;
-    else this.#oldest = file;
-    this.#newest = file;
-  }
-
-  #unlink(file: OpenFile): void {
-    if (file.older !== null) file.older.newer = file.newer;
-    else this.#oldest = file.newer;
-    if (file.newer !== null) file.newer.older = file.older;
-    else this.#newest = file.older;
-    file.older = null;
-    file.newer = null;
   }
 }
 
@@ -491,25 +413,4 @@ const closingStat = new StatBuffer();
 /** Asks only memory: what is open has its inode there. */
 function mayHaveLostItsName(fd: number): boolean {
   return closingStat.ofFd(fd) < 0 || closingStat.nlink === 0;
-}
-
-/**
- * Word by word, since every call looks for a file by it; cut to what V8 keeps without a heap object. Nobody can choose it freely: only
- * signed handles get in.
- */
-function hashOf(bytes: Uint8Array, start: number, size: number): number {
-  let hash = size;
-  let i = start;
-  for (const end = start + size - 3; i < end; i += 4) {
-    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
-    hash = Math.imul(hash ^ word, SPREAD);
-    hash ^= hash >>> 15;
-  }
-  for (; i < start + size; i++) hash = Math.imul(hash ^ bytes[i]!, SPREAD);
-  return (hash ^ (hash >>> 15)) & 0x3fffffff;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array, bStart: number, size: number): boolean {
-  for (let i = 0; i < size; i++) if (a[i] !== b[bStart + i]) return false;
-  return true;
 }
