@@ -1,4 +1,4 @@
-// The table of system call x errno: few faults, and docs/fileserver.md shows what the code does.
+// The table of system call x errno: few faults, and docs/fileserver-data.md shows what the code does.
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { expect, test } from 'vitest';
@@ -44,7 +44,7 @@ test('every errno of a call that is answered has a status of NFS, and the strang
   }
 });
 
-test('docs/fileserver.md has this table', () => {
-  const docs = readFileSync(new URL('../../../docs/fileserver.md', import.meta.url), 'utf8');
+test('docs/fileserver-data.md has this table', () => {
+  const docs = readFileSync(new URL('../../../docs/fileserver-data.md', import.meta.url), 'utf8');
   expect(docs).toContain(errnoTable());
 });

@@ -1,5 +1,5 @@
 /**
- * What follows from an error of a system call, for every call that the data path makes: one table, as data. docs/fileserver.md shows
+ * What follows from an error of a system call, for every call that the data path makes: one table, as data. docs/fileserver-data.md shows
  * it; errno-outcomes.test.ts compares the two.
  *
  *   answer   the client is told (nfs3/nfs-status.ts), and the volume is served on. `told`: the error is counted, logged, and shown

@@ -1,5 +1,5 @@
 /**
- * The table of system call x errno as docs/fileserver.md has it. To print it:
+ * The table of system call x errno as docs/fileserver-data.md has it. To print it:
  *
  *   node -e "import('./fileserver/storage/failures/errno-table.fixture.ts').then((m) => console.log(m.errnoTable()))"
  */

@@ -1,6 +1,6 @@
 /**
  * What a file system's own commit carries to the disk, and in which order: decides how many flushes a group of operations
- * needs (operation-log.ts). Pure; docs/fileserver.md gives the argument for each file system.
+ * needs (operation-log.ts). Pure; docs/fileserver-exactly-once.md gives the argument for each file system.
  *
  * With one flush, intents are *written* (the device has them, perhaps in a volatile cache) before the operations are executed.
  * That is enough where a metadata change becomes durable only by a commit that flushes the device's cache before its commit
