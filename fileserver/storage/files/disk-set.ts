@@ -5,11 +5,11 @@
 import { constants } from 'node:os';
 import { faultOfExports } from '../../exports/export-check.ts';
 import type { ExportSpec } from '../../settings/export-spec.ts';
-import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../../system/file-calls.ts';
+import { close, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../../system/file-calls.ts';
 import { foldsNames } from '../../system/name-folding.ts';
-import { S_IFDIR, StatBuffer } from '../../system/statx.ts';
+import type { StatBuffer } from '../../system/statx.ts';
 import { become, type Identity, SERVER_IDENTITY } from '../../system/thread-identity.ts';
-import { errnoName, outcomeOf } from '../failures/errno-outcomes.ts';
+import { outcomeOf } from '../failures/errno-outcomes.ts';
 import {
   failureOfResult,
   statusOfResult,
@@ -17,42 +17,30 @@ import {
   type VolumeStatus,
 } from '../failures/status.ts';
 import { isSigned, isUuidAt, isWellFormed, UUID_AT, UUID_SIZE } from '../handles/file-handle.ts';
-import { type FileIdentity, IdentityReader } from '../handles/file-identity.ts';
+import type { FileIdentity } from '../handles/file-identity.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from '../names/names.ts';
 import { VolumeOpenError } from '../volume/open-failure.ts';
 import type { Volume } from '../volume/volume.ts';
-import { DeepClimbs, FREE_LEVELS } from './deep-climbs.ts';
+import { Containment } from './containment.ts';
+import { DirectoryWalk } from './directory-walk.ts';
 import { Export, ExportTable, RecordedExports } from './export.ts';
-import { type ExportRoot, placeOf } from './export-root.ts';
+import type { ExportRoot } from './export-root.ts';
+import { ExportedDirectories } from './exported-directories.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
-import { InsideDirectories } from './inside-directories.ts';
-import { INSIDE, InsideFiles, OUTSIDE } from './inside-files.ts';
+import { INSIDE, OUTSIDE } from './inside-files.ts';
 import type { OpenFile } from './open-file.ts';
 
 const DOT = new TextEncoder().encode('.');
-const DOT_DOT = new TextEncoder().encode('..');
-const climbStat = new StatBuffer();
-const { EAGAIN, ELOOP, ENOENT, ENOTDIR, ESTALE } = constants.errno;
-/** Of a directory that is not under that name. */
-const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
-const NONE_KNOWN: ReadonlySet<string> = new Set();
+const { ESTALE } = constants.errno;
 
 export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
-  /** For isInside(): not the volumes' own, as the caller may still need what is in those. */
-  readonly #climbers: ReadonlyMap<Volume, IdentityReader>;
-
-  readonly #inside: InsideDirectories;
   /** May a call here wait for a disk? If not, what would have to is `wouldBlock`. */
   readonly #mayWait: boolean;
-  /** Of exported directories, by place. Where calls may wait they are found here, elsewhere learned. */
-  readonly #known: Map<string, ExportRoot>;
-  /** Identity keys of exported directories and of those on the way to them from the root of the volume. */
-  #waysToExports: Map<Volume, Set<string>>;
-
-  readonly #deepClimbs: DeepClimbs;
-  readonly #insideFiles: InsideFiles;
+  readonly #walk: DirectoryWalk;
+  readonly #directories: ExportedDirectories;
+  readonly #containment: Containment;
 
   /** Throws VolumeOpenError (InvalidExport). */
   constructor(
@@ -62,14 +50,11 @@ export class DiskSet {
     mayWait = true,
   ) {
     this.#mayWait = mayWait;
-    this.#inside = new InsideDirectories();
-    this.#deepClimbs = new DeepClimbs();
-    this.#insideFiles = new InsideFiles(mayWait);
-    this.#known = new Map();
-    this.#waysToExports = new Map();
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
     this.table = new FileTable(limits, mayWait);
-    this.#climbers = new Map(volumes.map((volume) => [volume, new IdentityReader(volume.identity.kind)]));
+    this.#walk = new DirectoryWalk(this.table);
+    this.#directories = new ExportedDirectories(this.#walk, mayWait);
+    this.#containment = new Containment(volumes, this.#walk, mayWait);
     this.replaceExports(exports);
   }
 
@@ -91,19 +76,19 @@ export class DiskSet {
     const exports = specs.map(
       (spec) => new Export(spec, volumes.find(({ spec: { name } }) => name === spec.volume)!),
     );
-    this.#findRoots(exports);
+    this.#directories.find(exports);
     this.table.replaceExports(new ExportTable(exports));
   }
 
   /** Where the exported directories are, as far as this thread knows. */
   get roots(): ExportRoot[] {
-    return this.exports.all.flatMap(({ spec }) => this.#known.get(placeOf(spec)) ?? []);
+    return this.#directories.of(this.exports.all);
   }
 
   /** Looks for the exported directories again. true: one of them has gone, come back, or is another. May wait for the disk. */
   lookForRoots(): boolean {
     const before = this.roots;
-    this.#findRoots(this.exports.all);
+    this.#directories.find(this.exports.all);
     const changed = this.roots.some(({ key, problem }, index) => {
       const last = before[index];
       return key !== last?.key || problem !== last.problem;
@@ -114,39 +99,14 @@ export class DiskSet {
 
   /** What another thread has found. */
   learnRoots(roots: readonly ExportRoot[]): void {
-    for (const root of roots) this.#known.set(root.place, root);
-    this.#findRoots(this.exports.all);
+    this.#directories.learn(roots);
+    this.#directories.find(this.exports.all);
     this.table.replaceExports(this.exports);
-  }
-
-  #findRoots(exports: readonly Export[]): void {
-    if (this.#mayWait) this.#waysToExports = new Map();
-    for (const one of exports) {
-      if (this.#mayWait) this.#known.set(placeOf(one.spec), this.#findRoot(one));
-      one.rootKey = this.#known.get(placeOf(one.spec))?.key ?? '';
-    }
-  }
-
-  #findRoot({ spec, volume, directory }: Export): ExportRoot {
-    const place = placeOf(spec);
-    if (directory.length === 0) return { place, key: volume.rootKey, problem: '' };
-    const way = this.#waysToExports.get(volume) ?? new Set();
-    this.#waysToExports.set(volume, way);
-    const fd = this.#openBelow(volume, directory, volume.identity, (key) => way.add(key));
-    const result = fd < 0 ? fd : volume.noted(volume.identity.call, volume.identity.ofFd(fd));
-    if (fd >= 0) close(fd);
-    if (result >= 0) return { place, key: volume.identity.key(), problem: '' };
-    // For lack of descriptors or memory, say: that passes.
-    const known = this.#known.get(place);
-    if (known !== undefined && !NOT_THERE.includes(-result)) return known;
-    const what = NOT_THERE.includes(-result) ? 'has no directory' : 'does not let this server open';
-    const problem = `volume "${spec.volume}" ${what} "${spec.directory}" (${errnoName(-result)})`;
-    return { place, key: '', problem };
   }
 
   /** An exported directory, or one above it: like a mount point it is neither renamed nor removed by clients. */
   isOnWayToExport(volume: Volume, key: string): boolean {
-    return this.#waysToExports.get(volume)?.has(key) === true;
+    return this.#directories.isOnWay(volume, key);
   }
 
   /**
@@ -161,35 +121,6 @@ export class DiskSet {
     } finally {
       this.table.replaceExports(exports);
     }
-  }
-
-  /** Walks down from the volume's root as the server itself, through directories only; a descriptor or -errno. */
-  #openBelow(
-    volume: Volume,
-    names: readonly Uint8Array[],
-    identity: IdentityReader = volume.identity,
-    passed: (key: string) => void = () => {},
-  ): number {
-    become(SERVER_IDENTITY);
-    let fd = this.#openAt(volume, volume.rootFd, DOT, O_PATH | O_DIRECTORY);
-    let parent = volume.rootKey;
-    for (const name of names) {
-      if (fd < 0) return fd;
-      const next = this.#openAt(volume, fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-      close(fd);
-      fd = next;
-      if (fd < 0) return fd;
-      const known = volume.noted(identity.call, identity.ofFd(fd));
-      if (known < 0) {
-        close(fd);
-        return known;
-      }
-      const key = identity.key();
-      volume.pathIndex?.learn(key, parent, name);
-      passed(key);
-      parent = key;
-    }
-    return fd;
   }
 
   /** Of the handle in a buffer, whatever its signature and its export; null: of none that is open here. */
@@ -242,7 +173,7 @@ export class DiskSet {
     const fd = this.table.pathFd(file);
     if (fd < 0 || !file.tree.canBeLeft) return fd;
     if (file.tree.withdrawn) return -ESTALE;
-    const inside = this.#isInside(file, fd);
+    const inside = this.#containment.check(file, fd, this.table.generation);
     if (inside < 0) return inside;
     if (inside === OUTSIDE) {
       this.table.drop(file);
@@ -250,83 +181,6 @@ export class DiskSet {
     }
     file.insideAt = this.table.generation;
     return fd;
-  }
-
-  /**
-   * Does a directory lie below its export's? It did when its handle was made, but may have been moved out since: by
-   * way of another export, or on the server. Files have no way back up: of those it is asked whether they lie on the volume, where
-   * the file system is larger. INSIDE, OUTSIDE, or -errno: that could not be found out.
-   */
-  #isInside(
-    file: OpenFile,
-    fd: number,
-    known: ReadonlySet<string> = this.#inside.of(file.tree, this.table.generation),
-  ): number {
-    const { tree } = file;
-    become(SERVER_IDENTITY);
-    if (climbStat.ofFd(fd) < 0) return INSIDE;
-    if (climbStat.type !== S_IFDIR) return this.#insideFiles.isInside(file, fd, climbStat);
-    const inside = this.#leadsToRoot(file, fd, known);
-    // What is known concerns the root of before.
-    return inside === OUTSIDE && this.#isRootAnother(tree) ? this.#leadsToRoot(file, fd, NONE_KNOWN) : inside;
-  }
-
-  /** known: identity keys of directories that lie inside. */
-  #leadsToRoot(file: OpenFile, fd: number, known: ReadonlySet<string>): number {
-    const { volume, tree } = file;
-    const { generation } = this.table;
-    const identity = this.#climbers.get(volume)!;
-    const climbed: string[] = [];
-    let key = file.key;
-    let at = fd;
-    let inside = key === tree.rootKey || known.has(key);
-    while (!inside && key !== volume.rootKey) {
-      if (climbed.length === FREE_LEVELS && !this.#deepClimbs.mayGoOn(performance.now())) {
-        if (at !== fd) close(at);
-        return -EAGAIN;
-      }
-      climbed.push(key);
-      const above = this.#openAt(volume, at, DOT_DOT, O_PATH | O_DIRECTORY);
-      if (at !== fd) close(at);
-      at = above;
-      if (above < 0) return hasNothingAbove(above) ? OUTSIDE : above;
-      const identified = volume.noted(identity.call, identity.ofFd(above));
-      if (identified < 0) {
-        close(above);
-        return identified;
-      }
-      if (identity.mountId !== volume.rootMountId) break;
-      const keyAbove = identity.key();
-      // The root of everything is above itself.
-      if (keyAbove === key) break;
-      key = keyAbove;
-      inside = key === tree.rootKey || known.has(key);
-    }
-    if (at !== fd) close(at);
-    if (climbed.length > FREE_LEVELS) this.#deepClimbs.climbed(climbed.length, performance.now());
-    if (!inside) return OUTSIDE;
-    this.#inside.add(tree, generation, climbed);
-    return INSIDE;
-  }
-
-  /** A descriptor or -errno. If none is left, descriptors of files that are not in use are given up for it. */
-  #openAt(volume: Volume, dir: number, name: Uint8Array, flags: number): number {
-    let fd = openAt(dir, name, flags);
-    if (this.table.makeRoom(fd)) fd = openAt(dir, name, flags);
-    return volume.noted('openat', fd);
-  }
-
-  /** The exported directory may have been removed and made anew: is it another one by now? Then that one counts. */
-  #isRootAnother(tree: Export): boolean {
-    if (!this.#mayWait) return false;
-    const identity = this.#climbers.get(tree.volume)!;
-    const fd = this.#openBelow(tree.volume, tree.directory, identity);
-    if (fd < 0) return false;
-    const result = identity.ofFd(fd);
-    close(fd);
-    if (result < 0 || identity.key() === tree.rootKey) return false;
-    tree.rootKey = identity.key();
-    return true;
   }
 
   /** The exported directory itself. */
@@ -343,7 +197,7 @@ export class DiskSet {
     }
     const path = [...one.directory, ...names];
     if (path[0] !== undefined && isPrivateName(path[0])) return 'noEntry';
-    const fd = this.#openBelow(one.volume, path);
+    const fd = this.#walk.openBelow(one.volume, path);
     if (fd < 0) return failureOfResult(fd);
     const { identity } = one.volume;
     const result = identity.ofFd(fd);
@@ -373,7 +227,7 @@ export class DiskSet {
     const { volume, tree } = dir;
     if (isDotDot(name) && !stay && tree.canBeLeft) {
       // At this moment: what was so a moment ago is no leave to go up.
-      const inside = this.#isInside(dir, dirFd, NONE_KNOWN);
+      const inside = this.#containment.checkNow(dir, dirFd, this.table.generation);
       if (inside !== INSIDE) return inside === OUTSIDE ? 'stale' : failureOfResult(inside);
     }
     become(user);
@@ -492,9 +346,4 @@ export class DiskSet {
 function isUnanswered(result: number): boolean {
   const outcome = outcomeOf('openat2', -result);
   return outcome.kind === 'retry' && outcome.retry === 'inTheVolumeThread';
-}
-
-/** Of opening `..` (-errno): the directory was removed meanwhile. */
-function hasNothingAbove(result: number): boolean {
-  return result === -ENOENT || result === -ESTALE;
 }
