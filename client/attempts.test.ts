@@ -482,7 +482,7 @@ describe('a server that answers late', () => {
   });
 });
 
-describe('a standstill with the port answering', () => {
+describe('a stall with the port answering', () => {
   const open: World = { behaviour: (role) => (role === 'primary' ? 'serves' : 'refuses'), rttMs: 1 };
   const { samePortPatienceMs } = ATTEMPTS_DEFAULTS;
 

@@ -44,7 +44,7 @@ describe('the window', () => {
       while (done < data) {
         const batch = Math.min(data - done, Math.max(MIB, Math.min(window.size, 16 * MIB)));
         sent += Math.min(batch, data - done);
-        // Answers come one by one; a standstill of `patience` before the next one replaces the connection.
+        // Answers come one by one; a freeze of `patience` before the next one replaces the connection.
         if ((MIB / rate) * 1000 > patience) {
           now += patience;
           patience *= 2;

@@ -27,9 +27,9 @@ import { type ControlSurface, listenOnPort, listenOnSocket } from './control/htt
 import { TokenFile } from './control/token-file.ts';
 import { CredentialStore } from './interconnect/credentials.ts';
 import { createLog, type Log, type LogLevel } from './logging/log.ts';
-import { allocateRightTable, RightTable } from './right/right-table.ts';
 import { lockRunDirectory } from './run-lock.ts';
 import { SentinelLink } from './sentinel/sentinel-link.ts';
+import { allocateLeaseTable, LeaseTable } from './serving-lease/lease-table.ts';
 import { CAP_SYS_RESOURCE, dropCapability } from './system/capabilities.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
 import { endProcess } from './system/end-process.ts';
@@ -117,7 +117,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
     config,
     me,
     credentials,
-    rights: new RightTable(allocateRightTable()),
+    leases: new LeaseTable(allocateLeaseTable()),
     ...openWorld(config, environment, log),
     sentinel: new SentinelLink({ path: join(config.runDir, 'sentinel.sock'), me, log }),
     log,

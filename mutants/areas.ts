@@ -204,18 +204,21 @@ export const AREAS: readonly Area[] = [
     ],
   },
   {
-    name: 'right',
+    name: 'serving-lease',
     files: [
-      'fileserver/right/right-table.ts',
+      'fileserver/serving-lease/lease-table.ts',
       'fileserver/system/write-gate.ts',
-      'fileserver/right/volume-gate.ts',
+      'fileserver/serving-lease/volume-gate.ts',
     ],
     tests: [
-      'fileserver/right/right-table.test.ts',
-      'fileserver/right/volume-gate.test.ts',
-      'fileserver/data-path/right-cut.test.ts',
+      'fileserver/serving-lease/lease-table.test.ts',
+      'fileserver/serving-lease/volume-gate.test.ts',
+      'fileserver/data-path/lease-cut.test.ts',
     ],
-    unitTests: ['fileserver/right/right-table.test.ts', 'fileserver/right/volume-gate.test.ts'],
+    unitTests: [
+      'fileserver/serving-lease/lease-table.test.ts',
+      'fileserver/serving-lease/volume-gate.test.ts',
+    ],
   },
   {
     name: 'sentinel',

@@ -61,7 +61,7 @@ describe('R3: a claim on silence', () => {
   });
 
   test('of a paired Lease: an acknowledger that has acknowledged nothing still waits for an unchanged Lease', () => {
-    // It may have been named a moment ago: the holder's right comes from the write that named it.
+    // It may have been named a moment ago: the holder's lease comes from the write that named it.
     const paired = view(b1, { holder: a1, acknowledger: b1 });
     expect(mayClaim(paired, 1000 + silence - 1).kind).toBe('wait');
   });
@@ -79,7 +79,7 @@ describe('R3: a claim on silence', () => {
   });
 
   test('of a paired Lease: by the successor, lease + guard after the last write too, if that came behind the proof', () => {
-    // It named the dead one all the same, and brought the holder a right.
+    // It named the dead one all the same, and brought the holder a lease.
     const dead = [{ incarnation: b1, epoch: null, evidence: 'seen', at: 200 }];
     const successor = view(bElsewhere, { holder: a1, acknowledger: b1 }, { dead });
     expect(mayClaim(successor, 1000 + silence - 1)).toMatchObject({ kind: 'wait', until: 1000 + silence });

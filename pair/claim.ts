@@ -3,8 +3,8 @@
  *
  * The safety of a claim never rests on this function alone: the claim is a compare-and-swap on the version
  * that was seen, so that it fails if the holder has written since. What this function adds is time and
- * proof: after `T + guard` without a write the holder's own renewals give it no right any more, after
- * `T + guard` without an acknowledgement of ours ours don't, and a dead process needs no right to run out.
+ * proof: after `T + guard` without a write the holder's own renewals give it no lease any more, after
+ * `T + guard` without an acknowledgement of ours ours don't, and a dead process needs no lease to run out.
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
 import { isEarlierRunOfMyContainer, serverOf } from './incarnation.ts';
@@ -70,21 +70,21 @@ function judge(view: ClaimView): ClaimVerdict {
 function unowned(view: ClaimView): ClaimVerdict {
   const { home, identity, unchangedSince, asFound } = view;
   const { epoch, releasedTo } = view.seen.record;
-  const isHome = home === identity.server;
+  const isLocal = home === identity.server;
   // A release that this process has found when it started was meant for an earlier run: home comes first.
-  if (releasedTo === identity.server && (isHome || !asFound)) {
+  if (releasedTo === identity.server && (isLocal || !asFound)) {
     return {
       kind: 'now',
-      cause: isHome ? TransitionCause.Requested : TransitionCause.PartnerSaidSo,
+      cause: isLocal ? TransitionCause.Requested : TransitionCause.PartnerSaidSo,
       message: `${home} was released to this server`,
     };
   }
   if (epoch === 0) {
-    return isHome
+    return isLocal
       ? { kind: 'now', cause: TransitionCause.Unowned, message: `${home} has never been owned` }
       : { kind: 'no', message: `${home} has never been owned; only its home server sets it up` };
   }
-  if ((releasedTo === null || asFound) && isHome) {
+  if ((releasedTo === null || asFound) && isLocal) {
     return { kind: 'now', cause: TransitionCause.Unowned, message: `nobody owns ${home}` };
   }
   return {
@@ -150,16 +150,16 @@ function holderSilent(view: ClaimView, holder: Incarnation): ClaimVerdict {
   if (serverOf(acknowledger) !== identity.server) {
     return { kind: 'no', message: `the Lease names ${acknowledger} as acknowledger` };
   }
-  const heirSince = heirProvenSince(view, acknowledger);
-  if (heirSince === null) {
+  const successorSince = successorProvenSince(view, acknowledger);
+  if (successorSince === null) {
     return { kind: 'no', message: `${acknowledger} is the acknowledger and not known to be dead` };
   }
-  // The successor waits too: the holder's right may come from the write that named the dead acknowledger.
-  return { kind: 'wait', until: Math.max(unchangedSince, heirSince) + silence, cause, message };
+  // The successor waits too: the holder's lease may come from the write that named the dead acknowledger.
+  return { kind: 'wait', until: Math.max(unchangedSince, successorSince) + silence, cause, message };
 }
 
 /** When this process got proof that its predecessor, the named acknowledger, can act no more; null: never. */
-function heirProvenSince(view: ClaimView, acknowledger: Incarnation): number | null {
+function successorProvenSince(view: ClaimView, acknowledger: Incarnation): number | null {
   const known = view.dead.find((dead) => dead.incarnation === acknowledger);
   if (known !== undefined) return known.at;
   // Running at all is the proof, so it is as old as the first sight of a Lease that names the earlier run.

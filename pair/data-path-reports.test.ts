@@ -46,11 +46,11 @@ describe('an opening', () => {
     expect(server.of('closeDiskSet')).toEqual([{ kind: 'closeDiskSet', home: 'filer-a', mode: 'fence' }]);
   });
 
-  test('is waited for by a standstill', () => {
+  test('is waited for by a freeze', () => {
     const server = opening().at(20);
     const { version, record } = server.set('filer-a').seen!;
-    const standstill = { id: 'one', epoch: 3, msMax: 500, over: false };
-    server.sees('filer-a', { ...record, standstill }, `${version}s`);
+    const freeze = { id: 'one', epoch: 3, msMax: 500, over: false };
+    server.sees('filer-a', { ...record, freeze }, `${version}s`);
     expect(server.of('freezeDiskSet')).toEqual([]);
     expect(server.opened('filer-a', 3).of('freezeDiskSet')).toHaveLength(1);
   });
@@ -114,7 +114,7 @@ describe('a planned stop', () => {
     expect(server.traces()).toMatchObject([{ name: 'quiescing', epoch: 1, to: 'filer-b' }]);
     expect(server.sent('handingOver')).toEqual([{ kind: 'handingOver', home: 'filer-a', epoch: 1 }]);
     const until = 900 + 2 * timing.leaseMs;
-    // The right is kept meanwhile.
+    // The lease is kept meanwhile.
     for (let now = 1100; now <= until; now += 200) server.beat(now).acknowledged();
     expect(server.tick(until).of('closeDiskSet')).toEqual([]);
     server.tick(until + 1);
@@ -149,7 +149,7 @@ describe('the Lease', () => {
     ['this process at another epoch', { holder: me, epoch: 2, renewal: 9 }],
   ])('that names %s ends the service at once', (_, record) => {
     const server = soloHolder().at(50).sees('filer-a', record);
-    expect(server.of('setRight')).toEqual([{ kind: 'setRight', home: 'filer-a', until: null }]);
+    expect(server.of('setServingLease')).toEqual([{ kind: 'setServingLease', home: 'filer-a', until: null }]);
     expect(server.of('closeDiskSet')).toEqual([{ kind: 'closeDiskSet', home: 'filer-a', mode: 'fence' }]);
   });
 

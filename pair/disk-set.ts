@@ -8,14 +8,14 @@
  *       +--> regaining -----> holder(quiescing) --> releasing ----------------------+
  *
  * Where safety lives:
- *  - `rightUntil` only ever comes from a write that was *applied* or from an acknowledgement by `accepts`,
+ *  - `leaseUntil` only ever comes from a write that was *applied* or from an acknowledgement by `accepts`,
  *    each dated by when its request was sent (R1).
  *  - `accepts` is null from before a write of ours is sent until one is applied that names an acknowledger:
  *    a write with unknown outcome may still take effect, so nothing that contradicts it may count. Only a write that was
  *    surely not executed leaves it what it was, if no unknown one came before it.
  *  - while `claiming` nothing is acknowledged (see `acknowledge` in server.ts), and a claim with unknown outcome is
  *    repeated until the version it was made against is gone: only then its outcome is known (R3).
- *  - after the right is cut nothing is served again before the data path has reported that it is closed.
+ *  - after the lease is cut nothing is served again before the data path has reported that it is closed.
  */
 import { carriedOut, endRequest, wantedOwner } from './disk-set/answers.ts';
 import { advanceObserver, claimAgain, forgetAnnouncement } from './disk-set/claiming.ts';
@@ -26,7 +26,7 @@ import {
   diskSetClosed,
   diskSetOpened,
   diskSetOpenFailed,
-  enforceRight,
+  enforceLease,
   fault,
   fence,
   freezeOrThaw,
@@ -45,7 +45,7 @@ import type { Input } from './types.ts';
  * One input that concerns this disk set, followed by whatever the passing of time demands.
  *
  * The outcome of a write comes before news of what was written after it: the partner may see a release and claim before
- * the witness has answered this server. So news waits until no write is under way; no right depends on it.
+ * the witness has answered this server. So news waits until no write is under way; no lease depends on it.
  */
 export function stepDiskSet(state: DiskSetState, input: Input, context: Context): DiskSetState {
   if ((input.kind === 'leaseSeen' || input.kind === 'leaseRead') && state.writesUnderWay > 0) {
@@ -96,7 +96,7 @@ function advance(state: DiskSetState, context: Context): DiskSetState {
   const present = endRequest(forgetAnnouncement(state, context), context);
   const { role } = present;
   const guarded = freezeOrThaw(
-    role.name === 'holder' ? enforceRight(present, role, context) : present,
+    role.name === 'holder' ? enforceLease(present, role, context) : present,
     context,
   );
   if (guarded.lookup || guarded.seen === null) return heedStop(lookUp(guarded, context), context);
@@ -182,7 +182,7 @@ function wantedAcknowledger(role: Holder, context: Context): Incarnation | null 
     const tooSoon = context.now - role.droppedAt < context.identity.timing.leaseMs;
     return tooSoon ? null : context.steadyPartner;
   }
-  // Without a connection no acknowledgement can come: the API is asked with the whole right still left.
+  // Without a connection no acknowledgement can come: the API is asked with the whole lease still left.
   const there = context.connected.includes(accepts);
   const silent = context.now - role.confirmedAt >= soloAfterMs(context.identity.timing);
   if (!there || silent) return null;

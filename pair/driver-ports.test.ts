@@ -70,13 +70,13 @@ describe('the effect', () => {
       [['witness.answer', HOME, 'r1', 'refused', 'no']],
     ],
     [
-      { kind: 'setRight', home: HOME, until: 2000 },
+      { kind: 'setServingLease', home: HOME, until: 2000 },
       [
         ['watchdog.arm', HOME, 2000 + timing.guardMs / 2],
         ['dataPath.grant', HOME, 2000],
       ],
     ],
-    [{ kind: 'setRight', home: HOME, until: null }, [['dataPath.grant', HOME, null]]],
+    [{ kind: 'setServingLease', home: HOME, until: null }, [['dataPath.grant', HOME, null]]],
     [{ kind: 'disarm', home: HOME }, [['watchdog.disarm', HOME]]],
     [{ kind: 'prepareDiskSet', home: HOME, epoch: 4 }, [['dataPath.prepare', HOME, 4]]],
     [{ kind: 'openDiskSet', home: HOME, epoch: 4, written }, [['dataPath.open', HOME, 4, written]]],

@@ -298,10 +298,10 @@ describe('a volume whose disk does not answer', () => {
   });
 });
 
-describe('a standstill', () => {
+describe('a freeze', () => {
   const wanted = (change: object) =>
     sees({
-      standstill: { id: 'one', epoch: 4, msMax: 500, over: false, ...change },
+      freeze: { id: 'one', epoch: 4, msMax: 500, over: false, ...change },
       renewal: record.renewal,
     });
 

@@ -5,7 +5,7 @@
  *   witness, interconnect, data path, clock, people --feed(input)--> step(state, input, now) --effects--> ports
  *
  * This is the one driver: the file server, the simulation and the explorer differ only in the ports they give it. So the
- * order in which a right and the dead man's switch change (R10) stands here and nowhere else.
+ * order in which a lease and the dead man's switch change (R10) stands here and nowhere else.
  *
  * A port call returns at once and throws nothing that the server could live with. What comes of it, if anything, is fed
  * back as an input: a port may do that during the call, and the input waits until the step is carried out.
@@ -156,8 +156,8 @@ export class PairDriver {
       case 'requestAnswered':
         witness.answer(effect.home, effect.requestId, effect.result, effect.message);
         return;
-      case 'setRight':
-        this.#setRight(effect.home, effect.until);
+      case 'setServingLease':
+        this.#setServingLease(effect.home, effect.until);
         return;
       case 'disarm':
         watchdog.disarm(effect.home);
@@ -205,11 +205,11 @@ export class PairDriver {
   }
 
   /**
-   * R10. A right never stands without a timer behind it. The switch is armed before the right is published, and a cut leaves it
-   * armed, for the thread that has checked the right and not yet made its system call. Only `disarm` ends it, after the data path
+   * R10. A lease never stands without a timer behind it. The switch is armed before the lease is published, and a cut leaves it
+   * armed, for the thread that has checked the lease and not yet made its system call. Only `disarm` ends it, after the data path
    * has said that there is no such thread.
    */
-  #setRight(home: ServerName, until: number | null): void {
+  #setServingLease(home: ServerName, until: number | null): void {
     const { dataPath, watchdog } = this.#ports;
     if (until !== null) watchdog.arm(home, switchFiresAt(until, this.#current.identity.timing));
     dataPath.grant(home, until);

@@ -2,7 +2,7 @@
  * An incarnation is one run of one server process: `server/container/run`.
  *
  * Several incarnations of one server can be alive at once: a pod that was replaced while its old node was
- * only cut off from the network still runs. So everything that grants or takes a right names an
+ * only cut off from the network still runs. So everything that grants or takes a lease names an
  * incarnation and never a server.
  *
  * The middle part tells the container that the process ran in (on Kubernetes the pod's UID). A kubelet

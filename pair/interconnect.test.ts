@@ -86,9 +86,9 @@ describe('an acknowledgement', () => {
     const { seq } = server.state;
     for (let now = 1120; now <= 1400; now += 200) server.tick(now);
     server.at(1410).acknowledged(seq);
-    expect(server.right('filer-a')).toBe(920 + timing.leaseMs);
+    expect(server.servingLease('filer-a')).toBe(920 + timing.leaseMs);
     server.acknowledged(9999).acknowledged(0);
-    expect(server.right('filer-a')).toBe(920 + timing.leaseMs);
+    expect(server.servingLease('filer-a')).toBe(920 + timing.leaseMs);
   });
 
   test('is not believed of the 65th last heartbeat: what is remembered has an end', () => {
@@ -100,9 +100,9 @@ describe('an acknowledgement', () => {
 
   test('of a disk set that the acknowledgement does not name gives nothing', () => {
     const server = pairedHolder().tick(920);
-    const before = server.right('filer-a');
+    const before = server.servingLease('filer-a');
     server.at(930).hears({ kind: 'acknowledgement', seq: server.state.seq, holdings: [] });
-    expect(server.right('filer-a')).toBe(before);
+    expect(server.servingLease('filer-a')).toBe(before);
   });
 });
 
@@ -263,8 +263,8 @@ describe('one step', () => {
 
   test('tells the right of either disk set', () => {
     const server = soloHolder();
-    expect(server.right('filer-a')).toBe(timing.leaseMs);
-    expect(server.right('filer-b')).toBeNull();
+    expect(server.servingLease('filer-a')).toBe(timing.leaseMs);
+    expect(server.servingLease('filer-b')).toBeNull();
   });
 
   test('says nothing of disks that are nowhere, and whatever is new once', () => {

@@ -9,7 +9,7 @@ const renewMs = renewEveryMs(timing);
 const retryMs = retryAfterMs(timing);
 
 describe('a write that was given up', () => {
-  /** A renewal, sent at 667, has no outcome when the right has run out. */
+  /** A renewal, sent at 667, has no outcome when the lease has run out. */
   const fencing = () => {
     const server = soloHolder().tick(667);
     const { token } = server.write!;
@@ -32,7 +32,7 @@ describe('a write that was given up', () => {
     const record = { ...server.set('filer-a').seen!.record, renewal: 2 };
     server.at(2120).written(token, { kind: 'applied', sighting: { version: '2', record } });
     expect(server.set('filer-a').role.name).toBe('regaining');
-    expect(server.right('filer-a')).toBeNull();
+    expect(server.servingLease('filer-a')).toBeNull();
     expect(server.effects.map(({ kind }) => kind)).not.toContain('openDiskSet');
   });
 
@@ -40,7 +40,7 @@ describe('a write that was given up', () => {
     const { token, server } = fencing();
     server.at(2010).written(token, { kind: 'unknown' });
     expect(server.set('filer-a').role.name).toBe('fencing');
-    expect(server.right('filer-a')).toBeNull();
+    expect(server.servingLease('filer-a')).toBeNull();
     expect(server.of('readLease')).toEqual([{ kind: 'readLease', home: 'filer-a' }]);
   });
 
@@ -189,7 +189,7 @@ describe('a write that was applied', () => {
       },
     });
     expect(server.of('openDiskSet')).toEqual([]);
-    expect(server.right('filer-a')).toBeNull();
+    expect(server.servingLease('filer-a')).toBeNull();
     expect(server.write?.ownership).toMatchObject({ holder: null, epoch: 1 });
   });
 
@@ -201,9 +201,9 @@ describe('a write that was applied', () => {
     const record = { ...server.set('filer-a').seen!.record, ...claim.ownership };
     server.at(910).written(claim.token, { kind: 'applied', sighting: { version: '1', record } });
     expect(server.set('filer-a').role).toMatchObject({ name: 'holder', accepts: null, named: null });
-    const right = server.right('filer-a');
+    const servingLease = server.servingLease('filer-a');
     server.opened('filer-a', 1).beat(1000).acknowledged();
-    expect(server.right('filer-a')).toBe(right);
+    expect(server.servingLease('filer-a')).toBe(servingLease);
   });
 
   test('that claimed says nothing of the volumes when the Lease knows nothing of them', () => {
@@ -238,7 +238,7 @@ describe('a solo holder', () => {
     expect(server.of('openDiskSet')).toEqual([]);
     expect(server.write?.ownership).toMatchObject({ holder: me, epoch: 1, acknowledger: null });
     server.applied(2030);
-    expect(server.right('filer-a')).toBe(2020 + timing.leaseMs);
+    expect(server.servingLease('filer-a')).toBe(2020 + timing.leaseMs);
     expect(server.of('openDiskSet')).toHaveLength(1);
   });
 });
@@ -307,14 +307,14 @@ describe('an acknowledger that hears and does not acknowledge', () => {
 describe('the acknowledgement that comes at the very end of the right', () => {
   test('does not extend it', () => {
     const server = pairedHolder().tick(920).at(2700).acknowledged();
-    expect(server.of('setRight')).toEqual([{ kind: 'setRight', home: 'filer-a', until: null }]);
-    expect(server.right('filer-a')).toBeNull();
+    expect(server.of('setServingLease')).toEqual([{ kind: 'setServingLease', home: 'filer-a', until: null }]);
+    expect(server.servingLease('filer-a')).toBeNull();
   });
 
   test('gives nothing when it comes twice', () => {
     const server = pairedHolder().tick(920).at(925).acknowledged();
-    expect(server.of('setRight')).toHaveLength(1);
-    expect(server.acknowledged().of('setRight')).toEqual([]);
+    expect(server.of('setServingLease')).toHaveLength(1);
+    expect(server.acknowledged().of('setServingLease')).toEqual([]);
   });
 });
 

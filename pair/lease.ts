@@ -50,7 +50,7 @@ export interface TransferRequest {
 }
 
 /** Nothing on the volumes is to change for a moment: for copies of all of them at one point in time. */
-export interface Standstill {
+export interface Freeze {
   /** Chosen by whoever asks; the answer carries it. */
   readonly id: string;
   /** At another epoch nobody obeys it. */
@@ -110,9 +110,9 @@ export interface LeaseRecord {
   readonly maintenance: string | null;
   /** With disks that move: the directory in which they are mounted now, as the operator says; absent: not known. */
   readonly disks?: string;
-  /** Written beside the ownership by the operator; no right depends on it. */
-  readonly standstill?: Standstill;
-  /** Written beside the ownership by a server that serves; no right depends on it. Absent: not known. */
+  /** Written beside the ownership by the operator; no lease depends on it. */
+  readonly freeze?: Freeze;
+  /** Written beside the ownership by a server that serves; no lease depends on it. Absent: not known. */
   readonly written?: WrittenVolumes;
 }
 
@@ -227,9 +227,4 @@ export function volumesAheadOf(
   if (verdict === null || record.epoch > verdict.epoch) return null;
   const byAnother = record.holder !== me && (record.holder !== null || written === null);
   return record.epoch === verdict.epoch && byAnother ? null : verdict;
-}
-
-/** The freeze that the Lease asks for. The field keeps its older name: the embedded witness has it on disk. */
-export function freezeOf(record: LeaseRecord): Standstill | undefined {
-  return record.standstill;
 }

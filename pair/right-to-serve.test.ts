@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { rightUntil, SLEW_MAX, silenceMs, switchFiresAt } from './right-to-serve.ts';
+import { leaseUntil, SLEW_MAX, silenceMs, switchFiresAt } from './right-to-serve.ts';
 
 // The holder's clock is slewed to run slow, the claimer's to run fast: both times in real ms since the last confirmation.
 test.each([
@@ -11,7 +11,7 @@ test.each([
 ])('with %s a holder is over, stopped or not, when its silence lets another claim', (_, leaseMs, guardMs) => {
   const timing = { leaseMs, guardMs, heartbeatMs: 100 };
   const claimAt = silenceMs(timing) / (1 + SLEW_MAX);
-  expect(rightUntil(0, timing) / (1 - SLEW_MAX)).toBeLessThan(claimAt);
-  expect(switchFiresAt(rightUntil(0, timing), timing) / (1 - SLEW_MAX)).toBeLessThanOrEqual(claimAt);
+  expect(leaseUntil(0, timing) / (1 - SLEW_MAX)).toBeLessThan(claimAt);
+  expect(switchFiresAt(leaseUntil(0, timing), timing) / (1 - SLEW_MAX)).toBeLessThanOrEqual(claimAt);
   expect(silenceMs(timing)).toBeGreaterThanOrEqual(leaseMs + guardMs);
 });

@@ -1,17 +1,17 @@
 /**
- * Rules R1 and R2 as arithmetic: how long a holder may serve, and when it has to act to keep the right.
+ * Rules R1 and R2 as arithmetic: how long a holder may serve, and when it has to act to keep the lease.
  *
  *   confirmedAt        soloAfter            renewal or acknowledgement      until = confirmedAt + T
  *       |------------------|----------------------------|--------------------------|
- *       request was sent   no acknowledgement for long   ...keeps the right          right has run out
+ *       request was sent   no acknowledgement for long   ...keeps the lease          lease has expired
  *
  * The date of a confirmation is when its request was *sent*. The answer may have been on its way for any time, and it only says
  * that the Lease named us (or that the acknowledger stood by us) some time after sending.
  */
 import type { PairTiming } from './types.ts';
 
-/** The end (exclusive) of the right that a confirmation requested at `sentAt` gives. */
-export function rightUntil(sentAt: number, timing: PairTiming): number {
+/** The end (exclusive) of the lease that a confirmation requested at `sentAt` gives. */
+export function leaseUntil(sentAt: number, timing: PairTiming): number {
   return sentAt + timing.leaseMs;
 }
 
@@ -30,8 +30,8 @@ export function switchFiresAt(until: number, timing: PairTiming): number {
 export const SLEW_MAX = 1 / 12;
 
 /**
- * What rule R3 waits for: nobody whose last heartbeat is older than this has a right left. The clock that measures it may
- * run as fast, and the one on which the holder's right and its dead man's switch run as slow, as SLEW_MAX allows.
+ * What rule R3 waits for: nobody whose last heartbeat is older than this has a lease left. The clock that measures it may
+ * run as fast, and the one on which the holder's lease and its dead man's switch run as slow, as SLEW_MAX allows.
  */
 export function silenceMs(timing: PairTiming): number {
   const whateverTheClocks = (switchFiresAt(timing.leaseMs, timing) * (1 + SLEW_MAX)) / (1 - SLEW_MAX);

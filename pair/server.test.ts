@@ -4,7 +4,7 @@ import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';
 import { silenceMs, soloAfterMs } from './right-to-serve.ts';
 import { initialServer, type ServerState } from './server/state.ts';
-import { nextWakeAt, rightOf, step } from './server.ts';
+import { nextWakeAt, servingLeaseOf, step } from './server.ts';
 import type { Effect, Input, LeaseWriteOutcome } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
@@ -106,21 +106,23 @@ describe('R1: the right to serve', () => {
     const subject = new Subject().sees('filer-a', {});
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 1 });
     subject.applied(1500);
-    expect(subject.of('setRight')).toEqual([{ kind: 'setRight', home: 'filer-a', until: 2000 }]);
+    expect(subject.of('setServingLease')).toEqual([
+      { kind: 'setServingLease', home: 'filer-a', until: 2000 },
+    ]);
     expect(subject.of('openDiskSet')).toEqual([{ kind: 'openDiskSet', home: 'filer-a', epoch: 1 }]);
   });
 
   test('does not begin at all if the answer took longer than the right lasts', () => {
     const subject = new Subject().sees('filer-a', {}).applied(2000);
     expect(subject.of('openDiskSet')).toEqual([]);
-    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBeNull();
   });
 
   test('of a solo holder is renewed by its own writes, every third of the lease', () => {
     const subject = soloHolder().at(666).give({ kind: 'tick' });
     expect(subject.of('writeLease')).toEqual([]);
     subject.at(667).give({ kind: 'tick' }).applied(680);
-    expect(rightOf(subject.state, 'filer-a')).toBe(2667);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBe(2667);
   });
 
   test('of a paired holder is extended by an acknowledgement, dated by the heartbeat it answers', () => {
@@ -128,7 +130,7 @@ describe('R1: the right to serve', () => {
     subject.at(920).give({ kind: 'tick' });
     const { seq } = subject.state;
     subject.at(1400).acknowledges(partner, 1, seq);
-    expect(rightOf(subject.state, 'filer-a')).toBe(920 + 2000);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBe(920 + 2000);
   });
 
   test('costs no API write while acknowledgements come', () => {
@@ -143,15 +145,15 @@ describe('R1: the right to serve', () => {
       writes += subject.of('writeLease').length;
     }
     expect(writes).toBe(0);
-    expect(rightOf(subject.state, 'filer-a')).toBeGreaterThan(21_000);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBeGreaterThan(21_000);
   });
 
   test('is not extended by an incarnation that the Lease does not name, nor for another epoch', () => {
     const subject = pairedHolder().at(920).give({ kind: 'tick' });
-    const before = rightOf(subject.state, 'filer-a');
+    const before = servingLeaseOf(subject.state, 'filer-a');
     subject.at(930).acknowledges(stranger);
     subject.acknowledges(partner, 2);
-    expect(rightOf(subject.state, 'filer-a')).toBe(before);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBe(before);
   });
 
   test('accepts no acknowledgement of the dropped one from before the write that drops it is sent', () => {
@@ -167,7 +169,7 @@ describe('R1: the right to serve', () => {
       acknowledger: null,
     });
     subject.at(1501).acknowledges(partner, 1, seq);
-    expect(rightOf(subject.state, 'filer-a')).toBe(700 + 2000);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBe(700 + 2000);
   });
 
   test('is renewed through the API at once when no connection with the acknowledger is left', () => {
@@ -203,7 +205,7 @@ describe('R1: the right to serve', () => {
     beat(2800);
     subject.at(2810).acknowledges();
     expect(subject.state.local.role).toMatchObject({ name: 'holder', accepts: partner, doubt: null });
-    expect(rightOf(subject.state, 'filer-a')).toBe(2800 + 2000);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBe(2800 + 2000);
   });
 
   test('is given by the acknowledger on after a write that was surely not executed, and not after an unknown one', () => {
@@ -213,9 +215,9 @@ describe('R1: the right to serve', () => {
       const { token } = subject.of('writeLease')[0]!;
       subject.at(940).give({ kind: 'partnerConnected', incarnation: partner });
       subject.at(945).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome });
-      const before = rightOf(subject.state, 'filer-a')!;
+      const before = servingLeaseOf(subject.state, 'filer-a')!;
       subject.at(950).acknowledges();
-      const after = rightOf(subject.state, 'filer-a')!;
+      const after = servingLeaseOf(subject.state, 'filer-a')!;
       if (outcome.kind === 'refused') expect(after).toBeGreaterThan(before);
       else expect(after).toBe(before);
     }
@@ -234,7 +236,7 @@ describe('R1: the right to serve', () => {
     const subject = soloHolder().at(667).give({ kind: 'tick' });
     const { token } = subject.of('writeLease')[0]!;
     subject.at(700).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome: { kind: 'unknown' } });
-    expect(rightOf(subject.state, 'filer-a')).toBe(2000);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBe(2000);
     subject.at(800).give({ kind: 'tick' });
     expect(subject.of('writeLease')).toEqual([]);
     expect(subject.of('readLease')).toEqual([{ kind: 'readLease', home: 'filer-a' }]);
@@ -296,7 +298,7 @@ describe('R2: self-fence', () => {
     expect(subject.at(1999).give({ kind: 'tick' }).of('closeDiskSet')).toEqual([]);
     expect(nextWakeAt(subject.state, 1999)).toBeLessThanOrEqual(2000);
     subject.at(2000).give({ kind: 'tick' });
-    expect(subject.effects.map(({ kind }) => kind).slice(0, 2)).toEqual(['setRight', 'closeDiskSet']);
+    expect(subject.effects.map(({ kind }) => kind).slice(0, 2)).toEqual(['setServingLease', 'closeDiskSet']);
     expect(subject.of('closeDiskSet')[0]!.mode).toBe('fence');
     expect(subject.of('disarm')).toEqual([]);
     expect(subject.at(2001).give({ kind: 'diskSetClosed', home: 'filer-a' }).of('disarm')).toHaveLength(1);
@@ -319,13 +321,13 @@ describe('R2: self-fence', () => {
     const subject = pairedHolder().at(920).give({ kind: 'tick' });
     const { seq } = subject.state;
     subject.at(2701).acknowledges(partner, 1, seq);
-    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBeNull();
   });
 
   test('at once when the Lease names another, whatever right is left', () => {
     const subject = soloHolder().at(500).sees('filer-a', { holder: partner, epoch: 2, renewal: 5 });
     expect(subject.of('closeDiskSet')[0]).toMatchObject({ home: 'filer-a', mode: 'fence' });
-    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBeNull();
   });
 });
 
@@ -367,9 +369,9 @@ describe('hand-over', () => {
   test('a planned stop quiesces with the right kept, then cuts it, then releases to the partner, then stops', () => {
     const subject = pairedHolder().at(930).give({ kind: 'stop' });
     expect(subject.of('closeDiskSet')[0]!.mode).toBe('quiesce');
-    expect(rightOf(subject.state, 'filer-a')).not.toBeNull();
+    expect(servingLeaseOf(subject.state, 'filer-a')).not.toBeNull();
     subject.at(950).give({ kind: 'diskSetClosed', home: 'filer-a' });
-    expect(subject.effects.map(({ kind }) => kind)).toEqual(['setRight', 'disarm', 'writeLease']);
+    expect(subject.effects.map(({ kind }) => kind)).toEqual(['setServingLease', 'disarm', 'writeLease']);
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
       holder: null,
       releasedTo: 'filer-b',
@@ -386,7 +388,7 @@ describe('hand-over', () => {
     subject.at(990).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome: { kind: 'unknown' } });
     subject.at(1100).sees('filer-a', { holder: me, epoch: 1, renewal: 2, acknowledger: partner }, '5');
     expect(subject.of('writeLease')[0]).toMatchObject({ version: '5', ownership: { holder: null } });
-    expect(rightOf(subject.state, 'filer-a')).toBeNull();
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBeNull();
     const again = subject.of('writeLease')[0]!.token;
     subject.at(1200).sees('filer-a', { holder: partner, epoch: 2, renewal: 4 }, '6');
     expect(subject.of('stopped')).toEqual([]);
@@ -663,7 +665,7 @@ describe('a witness that goes back', () => {
 
   test('a holder writes its ownership again at once, and that confirms it', () => {
     const subject = pairedHolder().at(800).sees('filer-a', { holder: null, epoch: 0 }, '20');
-    const before = rightOf(subject.state, 'filer-a')!;
+    const before = servingLeaseOf(subject.state, 'filer-a')!;
     const sighted = sighting({ holder: null, epoch: 0 }, '20');
     subject
       .at(805)
@@ -672,7 +674,7 @@ describe('a witness that goes back', () => {
       { version: '20', ownership: { holder: me, epoch: 1, acknowledger: partner } },
     ]);
     subject.applied(810);
-    expect(rightOf(subject.state, 'filer-a')).toBe(805 + 2000);
+    expect(servingLeaseOf(subject.state, 'filer-a')).toBe(805 + 2000);
     expect(before).toBeLessThan(805 + 2000);
     expect(subject.state.local).toMatchObject({ wentBack: null, role: { accepts: partner } });
   });

@@ -4,7 +4,7 @@
  */
 
 import { handOverAnnounced } from './disk-set/claiming.ts';
-import { currentRight, type DiskSetState } from './disk-set/state.ts';
+import { currentServingLease, type DiskSetState } from './disk-set/state.ts';
 import { nextWakeOfDiskSet } from './disk-set/wake-up.ts';
 import { stepDiskSet } from './disk-set.ts';
 import type { Incarnation, ServerName } from './incarnation.ts';
@@ -43,8 +43,8 @@ export function step(
 }
 
 /** The deadline up to which this server may serve the disk set of that home; null: not at all. */
-export function rightOf(state: ServerState, home: ServerName): number | null {
-  return currentRight(home === state.local.home ? state.local : state.partner, state.identity);
+export function servingLeaseOf(state: ServerState, home: ServerName): number | null {
+  return currentServingLease(home === state.local.home ? state.local : state.partner, state.identity);
 }
 
 /** When the driver has to give a `tick` at the latest, if no other input comes before. */

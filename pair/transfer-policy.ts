@@ -156,8 +156,8 @@ export function tookOver(
 }
 
 /** Somebody else owns it now; if that is its home, the giveback has succeeded. */
-export function movedOn(memory: TransferMemory, atHome: boolean): TransferMemory {
-  return atHome ? { ...memory, attempts: 0, notBefore: Number.NEGATIVE_INFINITY } : memory;
+export function movedOn(memory: TransferMemory, onHomeServer: boolean): TransferMemory {
+  return onHomeServer ? { ...memory, attempts: 0, notBefore: Number.NEGATIVE_INFINITY } : memory;
 }
 
 /** An administrator who asks for a giveback has seen to the cause: the breaker closes. */

@@ -6,7 +6,7 @@
  * counts the time a machine was suspended. Times of different servers are never compared.
  *
  * Order of effects: the driver executes them in the order given. Where one must have *happened* before the
- * next (a right cut before a port closes), the machine waits for the input that reports it instead.
+ * next (a lease cut before a port closes), the machine waits for the input that reports it instead.
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
 import type { LeaseOwnership, LeaseSighting, TransferRequest, WrittenVolumes } from './lease.ts';
@@ -16,7 +16,7 @@ export const DISK_SET_SIDES = ['local', 'partner'] as const;
 export type DiskSetSide = (typeof DISK_SET_SIDES)[number];
 
 export interface PairTiming {
-  /** T: a right lasts this long after the confirmation that gave it. */
+  /** T: a lease lasts this long after the confirmation that gave it. */
   readonly leaseMs: number;
   /** Added to T before anyone claims on silence. Covers clock drift; its first half is the dead man's. */
   readonly guardMs: number;
@@ -95,7 +95,7 @@ export type PairMessage =
   | { readonly kind: 'leaseChanged'; readonly home: ServerName }
   /**
    * The sender holds this disk set at this epoch and is about to release it to the receiver: the receiver may open its
-   * failover gate. A hint that gives no right.
+   * failover gate. A hint that gives no lease.
    */
   | { readonly kind: 'handingOver'; readonly home: ServerName; readonly epoch: number };
 
@@ -160,7 +160,7 @@ export type Input =
   /** Answer to effect `closeDiskSet`: no thread of this process will write to it or answer for it any more. */
   | { readonly kind: 'diskSetClosed'; readonly home: ServerName }
   /**
-   * After a cut of the right: no change of its volumes is under way, so none will be made. It may take long until the data path
+   * After a cut of the lease: no change of its volumes is under way, so none will be made. It may take long until the data path
    * is closed: threads have to get the processor first, and disks to answer.
    */
   | { readonly kind: 'changesEnded'; readonly home: ServerName }
@@ -204,9 +204,9 @@ export type Effect =
    * This process may serve the disk set until `until` (exclusive), or not at all (null).
    * The dead man's switch goes with it, in an order that driver.ts keeps (R10); it stays armed until `disarm`.
    */
-  | { readonly kind: 'setRight'; readonly home: ServerName; readonly until: number | null }
+  | { readonly kind: 'setServingLease'; readonly home: ServerName; readonly until: number | null }
   /**
-   * The right is cut, and nothing is changed any more: the data path is closed, or says that no change is under way. The dead
+   * The lease is cut, and nothing is changed any more: the data path is closed, or says that no change is under way. The dead
    * man's switch may be disarmed.
    */
   | { readonly kind: 'disarm'; readonly home: ServerName }

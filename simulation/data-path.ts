@@ -1,8 +1,8 @@
 /**
- * The data path of one simulated process: threads of their own, which check the right and then make a system call, and lie
+ * The data path of one simulated process: threads of their own, which check the lease and then make a system call, and lie
  * between the two for as long as it pleases the machine.
  *
- *   check the right          not scheduled, or the whole process is stopped           the system call
+ *   check the lease          not scheduled, or the whole process is stopped           the system call
  *        |-------------------------------------------------------------------------------|
  *
  * A write that is between the two is *in hand*: nothing but the end of the process keeps it from reaching the disk, so a
@@ -26,7 +26,7 @@ export interface DataPathHost {
   readonly volumes: SimulatedVolumes;
   /** True once no more faults may strike. */
   readonly calm: boolean;
-  /** Then a right says little, and what is known on the volume is looked at before each change. */
+  /** Then a lease says little, and what is known on the volume is looked at before each change. */
   readonly witnessForgets: boolean;
   /** Where machines are paused as a whole: see volume-threads.ts. */
   readonly volumesLookedAt: boolean;
@@ -68,7 +68,7 @@ export interface OpenDiskSet {
 
 /** A data path as the process and its clients see it. */
 export interface SimulatedPath extends DataPathPort {
-  readonly rights: ReadonlyMap<ServerName, number>;
+  readonly leaseEnds: ReadonlyMap<ServerName, number>;
   readonly diskSets: ReadonlyMap<ServerName, OpenDiskSet>;
   /** A client's call; see SimulatedDataPath. */
   serve<T>(home: ServerName, execute: (volume: SimulatedVolume) => T, answer: (result: T) => void): void;
@@ -77,19 +77,19 @@ export interface SimulatedPath extends DataPathPort {
   end(): void;
 }
 
-/** Between a cut of the right and the look at what is still in hand. */
+/** Between a cut of the lease and the look at what is still in hand. */
 const LOOK_MS = 1;
 /** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
 const GIVE_UP_MS = 1000;
 
 export class SimulatedDataPath implements SimulatedPath {
-  readonly rights = new Map<ServerName, number>();
+  readonly leaseEnds = new Map<ServerName, number>();
   readonly diskSets = new Map<ServerName, OpenDiskSet>();
   readonly #host: DataPathHost;
   /** Number of calls between check and system call, by home. */
   readonly #inHand = new Map<ServerName, number>();
   /** What waits until nothing of a disk set is in hand. */
-  readonly #closings: { readonly home: ServerName; readonly action: () => void }[] = [];
+  readonly #pendingCloses: { readonly home: ServerName; readonly action: () => void }[] = [];
   readonly #onClosed: { readonly home: ServerName; readonly action: () => void }[] = [];
 
   constructor(host: DataPathHost) {
@@ -101,12 +101,12 @@ export class SimulatedDataPath implements SimulatedPath {
 
   grant(home: ServerName, until: number | null): void {
     if (until !== null) {
-      this.rights.set(home, until);
+      this.leaseEnds.set(home, until);
       this.#strikeAtTheLimit(home, until);
       return;
     }
     const held = this.#held(home, 1);
-    this.rights.delete(home);
+    this.leaseEnds.delete(home);
     if (held) this.#strikeWhenCut(home);
     this.#host.queue.after(LOOK_MS, () => this.#host.run(() => this.#tellChangesEnded(home)));
   }
@@ -215,7 +215,7 @@ export class SimulatedDataPath implements SimulatedPath {
   }
 
   /**
-   * A thread finds that the right is over, or that a volume cannot be trusted: nothing of the disk set is changed or
+   * A thread finds that the lease is over, or that a volume cannot be trusted: nothing of the disk set is changed or
    * answered any more, and the driver is told, perhaps late.
    */
   halt(home: ServerName, reportAfterMs: number): void {
@@ -299,13 +299,13 @@ export class SimulatedDataPath implements SimulatedPath {
   /** The one who looks is the one who tells: what it says is not old. */
   #tellChangesEnded(home: ServerName): void {
     this.#whenNothingInHand(home, () => {
-      if (!this.rights.has(home)) this.#host.input({ kind: 'changesEnded', home });
+      if (!this.leaseEnds.has(home)) this.#host.input({ kind: 'changesEnded', home });
     });
   }
 
   #whenNothingInHand(home: ServerName, action: () => void): void {
     if ((this.#inHand.get(home) ?? 0) === 0) action();
-    else this.#closings.push({ home, action: () => this.#whenNothingInHand(home, action) });
+    else this.#pendingCloses.push({ home, action: () => this.#whenNothingInHand(home, action) });
   }
 
   /** Mostly quick; sometimes the disk stalls for longer than any lease. */
@@ -358,15 +358,15 @@ export class SimulatedDataPath implements SimulatedPath {
       this.#host.run(() => {
         this.#inHand.set(home, this.#inHand.get(home)! - 1);
         call();
-        const all = this.#closings.splice(0);
+        const all = this.#pendingCloses.splice(0);
         for (const closing of all) closing.action();
       }),
     );
   }
 
   #held(home: ServerName, latenessMs = 0): boolean {
-    const right = this.rights.get(home);
-    return right !== undefined && this.#host.clock() < right + latenessMs;
+    const leaseEnd = this.leaseEnds.get(home);
+    return leaseEnd !== undefined && this.#host.clock() < leaseEnd + latenessMs;
   }
 
   /** Epoch at which calls are executed now; null: they are not. */
@@ -379,19 +379,19 @@ export class SimulatedDataPath implements SimulatedPath {
   // ----------------------------------------------------------------------------------- the limits of rules
 
   /**
-   * The process is stopped with a write in its hands in the very last moment of its right, and goes on in the very last
+   * The process is stopped with a write in its hands in the very last moment of its lease, and goes on in the very last
    * moment before the switch kills it.
    */
   #strikeAtTheLimit(home: ServerName, until: number): void {
     const { queue, random, calm, timing } = this.#host;
     if (calm || !random.chance(0.05)) return;
     queue.after(this.#host.msUntil(until) - 0.01, () => {
-      if (!this.#host.running || this.rights.get(home) !== until || this.#host.calm) return;
+      if (!this.#host.running || this.leaseEnds.get(home) !== until || this.#host.calm) return;
       this.#attempt(home, random.pick([0.499, 0.499, 1.5, 4]) * timing.guardMs, 0);
     });
   }
 
-  /** A thread has checked the right, the agent's thread cuts it, and the process is stopped before the system call. */
+  /** A thread has checked the lease, the agent's thread cuts it, and the process is stopped before the system call. */
   #strikeWhenCut(home: ServerName): void {
     const { queue, random, calm, timing } = this.#host;
     const diskSet = this.diskSets.get(home);

@@ -123,8 +123,8 @@ export class SimulatedProcess implements DataPathHost {
     return this.#driver.state;
   }
 
-  get rights(): ReadonlyMap<ServerName, number> {
-    return this.#dataPath.rights;
+  get leaseEnds(): ReadonlyMap<ServerName, number> {
+    return this.#dataPath.leaseEnds;
   }
 
   get open(): ReadonlyMap<ServerName, OpenDiskSet> {
@@ -320,7 +320,7 @@ export class SimulatedProcess implements DataPathHost {
       timing: this.#world.timing,
       homes: this.#homes,
       isOpen: (home: ServerName) => this.open.get(home)?.phase === 'open',
-      right: (home: ServerName) => this.rights.get(home) ?? null,
+      leaseEnd: (home: ServerName) => this.leaseEnds.get(home) ?? null,
       feed: (input: Input) => this.queue.after(0, () => this.input(input)),
     };
     return this.#world.variant?.ports?.(ports, around) ?? ports;

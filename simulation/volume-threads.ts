@@ -17,7 +17,7 @@ import type { SimulatedVolume } from './volume.ts';
 const OPERATIONS = ['change', 'stableWrite', 'write', 'commit'] as const;
 type Operation = (typeof OPERATIONS)[number];
 
-/** Between a cut of the right and the look at what is still in hand. */
+/** Between a cut of the lease and the look at what is still in hand. */
 const CUT_LOOK_MS = 1;
 /** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
 const GIVE_UP_MS = 1000;
@@ -31,7 +31,7 @@ interface Thread {
   readonly volume: SimulatedVolume;
   readonly opening: Opening;
   phase: 'opening' | 'open' | 'ended';
-  /** Changes between the check of the right and the end of their system call. */
+  /** Changes between the check of the lease and the end of their system call. */
   inHand: number;
   /** Told to end: it does when nothing is in hand and its disk answers. */
   ending: boolean;
@@ -56,7 +56,7 @@ interface Opening extends OpenDiskSet {
 }
 
 export class VolumeThreads implements SimulatedPath {
-  readonly rights = new Map<ServerName, number>();
+  readonly leaseEnds = new Map<ServerName, number>();
   readonly diskSets = new Map<ServerName, Opening>();
   readonly #host: DataPathHost;
   /** Those that have not ended, of openings that the driver has given up too. */
@@ -74,17 +74,17 @@ export class VolumeThreads implements SimulatedPath {
 
   grant(home: ServerName, until: number | null): void {
     if (until !== null) {
-      this.rights.set(home, until);
+      this.leaseEnds.set(home, until);
       this.#strikeAtTheLimit(home, until);
       return;
     }
-    this.rights.delete(home);
+    this.leaseEnds.delete(home);
     this.#host.queue.after(CUT_LOOK_MS, () =>
       this.#host.run(() =>
         this.#when(
           () => this.#of(home).every(({ inHand }) => inHand === 0),
           () => {
-            if (!this.rights.has(home)) this.#host.input({ kind: 'changesEnded', home });
+            if (!this.leaseEnds.has(home)) this.#host.input({ kind: 'changesEnded', home });
           },
         ),
       ),
@@ -394,7 +394,7 @@ export class VolumeThreads implements SimulatedPath {
     return volume.epoch > epoch || (volume.epoch === epoch && another);
   }
 
-  /** A system call that changes the volume. The check of the right is behind it: from now on it is in hand. */
+  /** A system call that changes the volume. The check of the lease is behind it: from now on it is in hand. */
   #change(thread: Thread, gapMs: number, call: () => void): void {
     thread.inHand++;
     this.#callDisk(thread, gapMs, () => {
@@ -437,8 +437,8 @@ export class VolumeThreads implements SimulatedPath {
   }
 
   #held(home: ServerName): boolean {
-    const right = this.rights.get(home);
-    return right !== undefined && this.#host.clock() < right;
+    const leaseEnd = this.leaseEnds.get(home);
+    return leaseEnd !== undefined && this.#host.clock() < leaseEnd;
   }
 
   #serves({ home, opening, phase }: Thread): boolean {
@@ -460,12 +460,12 @@ export class VolumeThreads implements SimulatedPath {
     return !calm && random.chance(0.05) ? random.between(0, 2) * timing.leaseMs : 0;
   }
 
-  /** The process is stopped with a write in its hands in the very last moment of its right. */
+  /** The process is stopped with a write in its hands in the very last moment of its lease. */
   #strikeAtTheLimit(home: ServerName, until: number): void {
     const { queue, random, calm, timing, volumesLookedAt } = this.#host;
     if (calm || volumesLookedAt || !random.chance(0.05)) return;
     queue.after(this.#host.msUntil(until) - 0.01, () => {
-      if (!this.#host.running || this.rights.get(home) !== until || this.#host.calm) return;
+      if (!this.#host.running || this.leaseEnds.get(home) !== until || this.#host.calm) return;
       for (const thread of this.diskSets.get(home)?.threads ?? [])
         if (this.#serves(thread)) this.#change(thread, 0.1, () => {});
       this.#host.stop(random.pick([0.499, 1.5, 4]) * timing.guardMs);

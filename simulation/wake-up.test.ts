@@ -87,7 +87,7 @@ function samples(faults: FaultSet, seeds: number): Sample[] {
   return kept;
 }
 
-/** What finishes is looked after when the right is renewed; that it takes too long is noticed then, and not woken for. */
+/** What finishes is looked after when the lease is renewed; that it takes too long is noticed then, and not woken for. */
 const isQuiescing = ({ state }: Sample): boolean =>
   [state.local, state.partner].some(({ role }) => role.name === 'holder' && role.port === 'quiescing');
 

@@ -530,10 +530,10 @@ export class World implements Surroundings {
   /** Who serves the disk set now; null: nobody. */
   serving(home: ServerName): SimulatedProcess | null {
     const serves = (process: SimulatedProcess): boolean => {
-      const right = process.rights.get(home);
+      const leaseEnd = process.leaseEnds.get(home);
       const diskSet = process.open.get(home);
       const open = diskSet?.phase === 'open' && diskSet.halted !== true;
-      return process.alive && open && right !== undefined && process.clock() < right;
+      return process.alive && open && leaseEnd !== undefined && process.clock() < leaseEnd;
     };
     return this.processes.find(serves) ?? null;
   }

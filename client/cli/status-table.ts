@@ -56,7 +56,7 @@ export function statusTable(body: unknown): string {
     each.port ? `${each.port}` : 'closed',
     each.rightMsLeft ? `${Math.round(each.rightMsLeft)} ms` : '-',
   ]);
-  text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'HERE', 'PORT', 'RIGHT'], ...rows], [2, 5]));
+  text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'HERE', 'PORT', 'LEASE'], ...rows], [2, 5]));
   for (const { home, openFailure } of status.diskSets ?? []) {
     if (!openFailure) continue;
     const { epoch = '?', reason = '?', message = '' } = openFailure;

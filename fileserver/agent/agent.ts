@@ -20,8 +20,8 @@ import { connectionTiming } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import type { Log } from '../logging/log.ts';
-import type { RightTable } from '../right/right-table.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
+import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
 import { bootMs } from '../system/boottime.ts';
@@ -30,7 +30,7 @@ import { DeadMansSwitch } from '../system/dead-man-switch.ts';
 import { endWithin } from '../system/end-process.ts';
 import { inBackground, nextTurn, repeat } from '../system/turns.ts';
 import type { AbsentExport, FromDataThread } from '../threads/messages.ts';
-import type { RequestResult, StandstillAnswer, Witness } from '../witness/witness.ts';
+import type { FreezeAnswer, RequestResult, Witness } from '../witness/witness.ts';
 import { AbsentExports } from './absent-exports.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import { dataPathMetrics } from './data-path-metrics.ts';
@@ -46,7 +46,7 @@ import { VolumeErrorLog } from './volume-error-log.ts';
 import { VolumeLooks } from './volume-look.ts';
 
 /** Ms that last messages get to leave at the end. */
-const FAREWELL_MS = 200;
+const DRAIN_MS = 200;
 /** A thread that is alive shows it several times a second; on a machine without a moment to spare, later. ms */
 const UNHEALTHY_AFTER_MS = 15_000;
 /** Between two looks at whether a change is still under way, after a cut. */
@@ -76,7 +76,7 @@ export interface AgentOptions {
   readonly config: Config;
   readonly me: Incarnation;
   readonly credentials: CredentialSource;
-  readonly rights: RightTable;
+  readonly leases: LeaseTable;
   readonly witness: Witness;
   readonly sentinel: SentinelLink;
   readonly gate: FailoverGate;
@@ -122,7 +122,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#log = options.log;
-    const { config, me, credentials, rights, log } = options;
+    const { config, me, credentials, leases, log } = options;
     const { server, partner, timing, policy } = config;
     const checkOf = (home: ServerName) =>
       [home, new SharedAnswer(() => this.#checkNow(home), CHECK_GOOD_FOR_MS)] as const;
@@ -132,14 +132,14 @@ export class Agent {
     this.#dataThread = new DataThread({
       config,
       me,
-      rights: rights.buffer,
+      leases: leases.buffer,
       groupChannel: config.groups === 'Server' ? new GroupLookup(log).channelName : null,
       received: (message) => this.#fromDataThread(message),
       ended: (reason) => this.#fatal(`The data thread has ended: ${reason}`),
     });
     this.#exports = new LiveExports({
       config,
-      apply: (home, exports) => this.#dataThread.replaceExports(this.#slotOf(home), exports),
+      apply: (home, exports) => this.#dataThread.replaceExports(this.#sideOf(home), exports),
       changed: (outcome) => this.#measured.configurationChanges.inc({ outcome }),
       log,
     });
@@ -280,7 +280,7 @@ export class Agent {
       pair: this.#options.config.pair,
       state: this.#state,
       now: bootMs(),
-      deadlineOf: (home) => this.#options.rights.deadline(this.#slotOf(home)),
+      deadlineOf: (home) => this.#options.leases.deadline(this.#sideOf(home)),
       openPorts: this.#openPorts,
       partnerHeardAt: this.#partnerHeardAt,
       sentinelWatching: this.#options.sentinel.watching,
@@ -343,12 +343,12 @@ export class Agent {
       interconnect: { send: (to, message) => this.#send(to, message) },
       dataPath: {
         grant: (home, until) => this.#grant(home, until),
-        prepare: (home, epoch) => this.#dataThread.prepare(this.#slotOf(home), epoch),
+        prepare: (home, epoch) => this.#dataThread.prepare(this.#sideOf(home), epoch),
         open: (home, epoch, written) => this.#open(home, epoch, written),
         close: (home, mode) => this.#close(home, mode),
         freeze: (home, id, msMax) => this.#freeze(home, id, msMax),
-        thaw: (home, id) => this.#dataThread.resume(this.#slotOf(home), id),
-        disksAt: (home, ...where) => this.#dataThread.disksAt(this.#slotOf(home), ...where),
+        thaw: (home, id) => this.#dataThread.thaw(this.#sideOf(home), id),
+        disksAt: (home, ...where) => this.#dataThread.disksAt(this.#sideOf(home), ...where),
       },
       watchdog: {
         arm: (home, at) => switches.get(home)!.arm(at),
@@ -357,25 +357,25 @@ export class Agent {
       sentinel,
       gate,
       observer: { traced: (home, event, now) => this.#trace(home, event, now) },
-      stopped: () => inBackground(this.#farewell()),
+      stopped: () => inBackground(this.#drain()),
       failed: (error) => this.#fatal(`Unexpected: ${error instanceof Error ? error.stack : String(error)}.`),
     };
   }
 
   #grant(home: ServerName, until: number | null): void {
-    this.#options.rights.set(this.#slotOf(home), until ?? 0);
+    this.#options.leases.set(this.#sideOf(home), until ?? 0);
     if (until === null) this.#awaitChanges(home);
   }
 
   /** Threads that get no processor say late that they have closed; this thread sees at once that they change nothing. */
   #awaitChanges(home: ServerName): void {
-    const { rights } = this.#options;
+    const { leases } = this.#options;
     if (this.#diskSetOf(home).role.name !== 'fencing') return;
-    if (rights.isChanging(this.#slotOf(home))) setTimeout(() => this.#awaitChanges(home), CHANGES_LOOK_MS);
+    if (leases.isChanging(this.#sideOf(home))) setTimeout(() => this.#awaitChanges(home), CHANGES_LOOK_MS);
     else this.#driver.feed({ kind: 'changesEnded', home });
   }
 
-  /** Timers may be late, never the cause of a right that lasts too long. */
+  /** Timers may be late, never the cause of a lease that lasts too long. */
   #wakeAt(at: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     // The machine may wait for inputs only; one tick a second costs nothing.
@@ -435,35 +435,35 @@ export class Agent {
 
   // ------------------------------------------------------------------------------------------ the data path
 
-  #slotOf(home: ServerName): DiskSetSide {
+  #sideOf(home: ServerName): DiskSetSide {
     return home === this.#options.config.server ? 'local' : 'partner';
   }
 
   #diskSetOf(home: ServerName): DiskSetState {
-    return this.#slotOf(home) === 'local' ? this.#state.local : this.#state.partner;
+    return this.#sideOf(home) === 'local' ? this.#state.local : this.#state.partner;
   }
 
-  #homeOf(slot: DiskSetSide): ServerName {
+  #homeOf(side: DiskSetSide): ServerName {
     const { server, partner } = this.#options.config;
-    return slot === 'local' ? server : partner;
+    return side === 'local' ? server : partner;
   }
 
   #open(home: ServerName, epoch: number, written: WrittenVolumes | undefined): void {
     this.#openEpochs.set(home, epoch);
     const exports = this.#exports.of(home);
     this.#openExports.set(home, exports);
-    this.#dataThread.open(this.#slotOf(home), epoch, exports, written);
+    this.#dataThread.open(this.#sideOf(home), epoch, exports, written);
   }
 
   #close(home: ServerName, mode: 'quiesce' | 'fence'): void {
-    const slot = this.#slotOf(home);
-    this.#dataThread.close(slot, mode);
-    if (slot === 'partner') this.#options.witness.annotate(home, { secondaryPortOpen: null });
+    const side = this.#sideOf(home);
+    this.#dataThread.close(side, mode);
+    if (side === 'partner') this.#options.witness.annotate(home, { secondaryPortOpen: null });
   }
 
   #freeze(home: ServerName, id: string, msMax: number): void {
     this.#log.info(`${home} stands still for a snapshot (${id}), for ${msMax} ms at most.`);
-    this.#dataThread.hold(this.#slotOf(home), id, msMax);
+    this.#dataThread.freeze(this.#sideOf(home), id, msMax);
   }
 
   #fromDataThread(message: FromDataThread): void {
@@ -528,11 +528,11 @@ export class Agent {
         return;
       }
       case 'held':
-        this.#stoodStill(home, { id: message.id, state: 'Standing', message: '' });
+        this.#freezeAnswered(home, { id: message.id, state: 'Standing', message: '' });
         return;
       case 'resumed': {
         const { id, whole } = message;
-        this.#stoodStill(home, { id, state: whole ? 'Whole' : 'Broken', message: message.message });
+        this.#freezeAnswered(home, { id, state: whole ? 'Whole' : 'Broken', message: message.message });
         return;
       }
       case 'exportsReplaced':
@@ -596,10 +596,10 @@ export class Agent {
     this.#troubled.delete(home);
   }
 
-  #stoodStill(home: ServerName, answer: StandstillAnswer): void {
+  #freezeAnswered(home: ServerName, answer: FreezeAnswer): void {
     const why = answer.message === '' ? '' : `: ${answer.message}`;
-    this.#log.info(`Standstill ${answer.id} of ${home}: ${answer.state}${why}.`);
-    this.#options.witness.annotate(home, { standstillAnswer: answer });
+    this.#log.info(`Freeze ${answer.id} of ${home}: ${answer.state}${why}.`);
+    this.#options.witness.annotate(home, { freezeAnswer: answer });
   }
 
   /** For people and the operator, once the first request has been answered or a moment has passed. */
@@ -607,7 +607,7 @@ export class Agent {
     const { witness } = this.#options;
     this.#openFailures.delete(home);
     witness.annotate(home, { written: { epoch, volumes }, openFailure: null });
-    if (this.#slotOf(home) === 'partner') witness.annotate(home, { secondaryPortOpen: epoch });
+    if (this.#sideOf(home) === 'partner') witness.annotate(home, { secondaryPortOpen: epoch });
     setTimeout(() => {
       const transition = this.#transitions.of(home);
       if (transition === null || transition.epoch !== epoch || this.#over) return;
@@ -641,12 +641,12 @@ export class Agent {
     this.#options.end(1);
   }
 
-  async #farewell(): Promise<void> {
+  async #drain(): Promise<void> {
     this.#over = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#checking !== null) clearInterval(this.#checking);
     this.#log.info('Everything is released. Ending.');
-    await Promise.all([this.#interconnect.stop(FAREWELL_MS), this.#options.witness.close(FAREWELL_MS)]);
+    await Promise.all([this.#interconnect.stop(DRAIN_MS), this.#options.witness.close(DRAIN_MS)]);
     this.#options.end(0);
   }
 }

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { type Config, parseConfig } from '../config/config.ts';
-import { allocateRightTable, RightTable } from '../right/right-table.ts';
+import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import type { FromDataThread } from '../threads/messages.ts';
 import { DataThread } from './data-thread.ts';
@@ -43,13 +43,13 @@ function config(): Config {
 }
 
 function start() {
-  const rights = new RightTable(allocateRightTable());
+  const leases = new LeaseTable(allocateLeaseTable());
   const messages: FromDataThread[] = [];
   const ended: string[] = [];
   const thread = new DataThread({
     config: config(),
     me: incarnationOf('filer-a', 'machine', '1'),
-    rights: rights.buffer,
+    leases: leases.buffer,
     groupChannel: null,
     received: (message) => messages.push(message),
     ended: (reason) => ended.push(reason),
@@ -61,12 +61,12 @@ function start() {
       if (found === undefined) throw new Error(`no ${kind} in ${JSON.stringify(messages)}`);
       return found as Extract<FromDataThread, { kind: K }>;
     });
-  return { thread, rights, message, ended };
+  return { thread, leases, message, ended };
 }
 
 it('opens, answers and closes a disk set, and says what each step took', async () => {
-  const { thread, rights, message } = start();
-  rights.set('local', bootMs() + 60_000);
+  const { thread, leases, message } = start();
+  leases.set('local', bootMs() + 60_000);
   thread.open('local', 1, []);
   const { port, phases } = await message('opened');
   expect(phases.map(({ name }) => name)).toEqual(['verify', 'listen', 'replay']);
@@ -79,18 +79,18 @@ it('opens, answers and closes a disk set, and says what each step took', async (
 });
 
 it('answers nobody once the right has run out, although nobody told it to stop', async () => {
-  const { thread, rights, message } = start();
-  rights.set('local', bootMs() + 60_000);
+  const { thread, leases, message } = start();
+  leases.set('local', bootMs() + 60_000);
   thread.open('local', 1, []);
   const { port } = await message('opened');
   await firstAnswer(port);
-  rights.set('local', 0);
+  leases.set('local', 0);
   await expect(firstAnswer(port, 500)).rejects.toThrow('did not answer');
 });
 
 it('reports its own end with the reason, so that the process can end with it', async () => {
-  const { thread, rights, ended } = start();
-  rights.set('local', bootMs() + 60_000);
+  const { thread, leases, ended } = start();
+  leases.set('local', bootMs() + 60_000);
   thread.open('local', 1, []);
   // A mistake of the agent is a bug, and a bug of the data thread ends it.
   thread.open('local', 1, []);

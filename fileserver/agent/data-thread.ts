@@ -21,7 +21,7 @@ const STARTED_LOOK_MS = 5;
 export interface DataThreadSetup {
   readonly config: Config;
   readonly me: Incarnation;
-  readonly rights: SharedArrayBuffer;
+  readonly leases: SharedArrayBuffer;
   /** Where users' groups are looked up; null: not at all. */
   readonly groupChannel: string | null;
   readonly received: (message: FromDataThread) => void;
@@ -45,12 +45,12 @@ export class DataThread {
     this.figures = new DataFigures(metrics, threads);
     this.#board = new ThreadBoard(board);
     const options = {
-      rights: setup.rights,
+      leases: setup.leases,
       threads,
       board,
       ...(setup.groupChannel === null ? {} : { groupChannel: setup.groupChannel }),
       metrics,
-      stayAwake: setup.config.threads.stayAwake,
+      busyPoll: setup.config.threads.stayAwake,
       volumes: { local: volumesOf(setup.config, 'local'), partner: volumesOf(setup.config, 'partner') },
     } as DataThreadOptions;
     this.#worker = new Worker(new URL('../threads/thread.ts', import.meta.url), { workerData: options });
@@ -104,11 +104,11 @@ export class DataThread {
   }
 
   /** Nothing on its volumes changes until `resume`, for `msMax` at most. */
-  hold(diskSet: DiskSetSide, id: string, msMax: number): void {
+  freeze(diskSet: DiskSetSide, id: string, msMax: number): void {
     this.#post({ kind: 'hold', diskSet, id, msMax });
   }
 
-  resume(diskSet: DiskSetSide, id: string): void {
+  thaw(diskSet: DiskSetSide, id: string): void {
     this.#post({ kind: 'resume', diskSet, id });
   }
 

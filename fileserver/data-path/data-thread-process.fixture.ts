@@ -18,7 +18,7 @@ export interface OpenInProcess {
 }
 
 enableCompileCache();
-const { allocateRightTable, RightTable } = await import('../right/right-table.ts');
+const { allocateLeaseTable, LeaseTable } = await import('../serving-lease/lease-table.ts');
 const { switchOn } = await import('../system/failpoints.fixture.ts');
 const { bootMs } = await import('../system/boottime.ts');
 const { startIoPool } = await import('../system/thread-identity.ts');
@@ -38,12 +38,12 @@ function startHere(kind: ThreadKind, setup: ThreadSetup): Channel {
 
 process.on('message', ({ message, testing }: OpenInProcess) => {
   switchOn(testing);
-  const rights = allocateRightTable();
-  new RightTable(rights).set(message.diskSet, bootMs() + 3_600_000);
+  const leases = allocateLeaseTable();
+  new LeaseTable(leases).set(message.diskSet, bootMs() + 3_600_000);
   const threads = { connections: 1, own: 1, partner: 1 };
   const board = ThreadBoard.allocate(threadCount(threads));
   const metrics = new SharedArrayBuffer(metricsSize(threads));
-  const options = { rights, threads, board, metrics };
+  const options = { leases, threads, board, metrics };
   const post = (told: FromDataThread): void => void process.send!(told);
   void startIoPool().then(() =>
     new DataPath({ options, openFilesMax: 4096, start: startHere, post }).handle(message),

@@ -9,7 +9,7 @@ import type { DiskSetSide } from '../../pair/types.ts';
 import { dirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3, mountres3 } from '../../protocol/mount.ts';
 import { program } from '../../testing/program.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
-import { allocateRightTable, RightTable } from '../right/right-table.ts';
+import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import { bootMs } from '../system/boottime.ts';
@@ -60,7 +60,7 @@ export function temporaryDirectory(parent = tmpdir()): { path: string; remove: (
 }
 
 export class TestDataThread {
-  readonly rights: RightTable;
+  readonly leases: LeaseTable;
   readonly messages: FromDataThread[];
   readonly board: ThreadBoard;
   readonly figures: DataFigures;
@@ -72,14 +72,14 @@ export class TestDataThread {
     threads: ThreadCounts = { connections: 2, own: 2, partner: 1 },
     groupChannel?: string,
   ) {
-    this.rights = new RightTable(allocateRightTable());
+    this.leases = new LeaseTable(allocateLeaseTable());
     this.messages = [];
     this.#listeners = [];
     this.board = new ThreadBoard(ThreadBoard.allocate(threadCount(threads)));
     const metrics = new SharedArrayBuffer(metricsSize(threads));
     this.figures = new DataFigures(metrics, threads);
     const groups = groupChannel === undefined ? {} : { groupChannel };
-    const common = { rights: this.rights.buffer, threads, board: this.board.buffer, metrics, ...groups };
+    const common = { leases: this.leases.buffer, threads, board: this.board.buffer, metrics, ...groups };
     const options: DataThreadOptions = common;
     this.#worker = withFailpoints(
       on,
@@ -99,11 +99,11 @@ export class TestDataThread {
   }
 
   grant(slot: DiskSetSide, forMs = 3_600_000): void {
-    this.rights.set(slot, bootMs() + forMs);
+    this.leases.set(slot, bootMs() + forMs);
   }
 
   revoke(slot: DiskSetSide): void {
-    this.rights.set(slot, 0);
+    this.leases.set(slot, 0);
   }
 
   post(message: ToDataThread): void {
@@ -126,7 +126,7 @@ export class TestDataThread {
     return this.next((message): message is Extract<FromDataThread, { kind: Kind }> => message.kind === kind);
   }
 
-  /** Grants the right, opens, and waits until it serves. Throws the reason if it does not. */
+  /** Grants the lease, opens, and waits until it serves. Throws the reason if it does not. */
   async open(message: OpenMessage): Promise<OpenedMessage> {
     this.grant(message.diskSet);
     const answer = this.next(

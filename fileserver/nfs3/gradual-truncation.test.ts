@@ -155,7 +155,7 @@ test('who waits for the queue waits for it, as a hold and a close do', async () 
     };
   });
   await cut;
-  served.queue.hold();
+  served.queue.freeze();
   expect(served.queue.isAtRest).toBe(false);
   await served.idle();
   expect(served.queue.isAtRest).toBe(true);

@@ -114,7 +114,7 @@ function restoreAnswers(answers: StoredAnswers, cache: DuplicateRequestCache): J
 }
 
 /** Answers; a usual number of a busy server. */
-const REHEARSED = 2000;
+const WARM_UP_ROUNDS = 2000;
 
 /**
  * What an opening does with answers, with made-up ones and no volume. Code that has run thousands of times is compiled, so that
@@ -123,7 +123,7 @@ const REHEARSED = 2000;
 export function warmUpRecovery(): void {
   const results = new Uint8Array(120);
   const builder = new BatchBuilder();
-  for (let number = 0; number < REHEARSED; number++) {
+  for (let number = 0; number < WARM_UP_ROUNDS; number++) {
     const key = String(number).padStart(KEY_SIZE + CLIENT_KEY_SIZE, '0');
     builder.add(1, 1, RecordType.copiedReply, encodeReplyRecord(key, results));
   }

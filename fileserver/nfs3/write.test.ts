@@ -17,7 +17,7 @@ import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import type { Caller } from '../rpc/caller.ts';
-import { LATER, RIGHT_LOST, type RpcCall } from '../rpc/rpc-program.ts';
+import { LATER, LEASE_EXPIRED, type RpcCall } from '../rpc/rpc-program.ts';
 import type { FlushOutcome } from '../storage/flush/data-flusher.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { type Answer, ServedVolume, statusOf } from './served-volume.fixture.ts';
@@ -80,7 +80,7 @@ interface Wanted {
 
 /** What a WRITE gives back at once, and what its client is answered, as often as it is. */
 interface Sent {
-  /** LATER, RIGHT_LOST, or the status. */
+  /** LATER, LEASE_EXPIRED, or the status. */
   readonly outcome: number;
   readonly answers: Answer[];
 }
@@ -110,7 +110,7 @@ function send(wanted: Wanted = {}): Sent {
     answerLater: () => (results) => answers.push(results === null ? null : results.slice()),
   };
   const outcome = write(call, served.context);
-  if (outcome !== LATER && outcome !== RIGHT_LOST) answers.push(w.written().slice());
+  if (outcome !== LATER && outcome !== LEASE_EXPIRED) answers.push(w.written().slice());
   return { outcome, answers };
 }
 
@@ -268,7 +268,7 @@ describe('is answered with', () => {
     (stable) => {
       isOpen = false;
       const first = send({ stable });
-      expect([first.outcome, first.answers, content()]).toEqual([RIGHT_LOST, [], 'old']);
+      expect([first.outcome, first.answers, content()]).toEqual([LEASE_EXPIRED, [], 'old']);
       isOpen = true;
       send({ stable });
       expect(content()).toBe('data');

@@ -13,7 +13,7 @@ import {
   type WRITE3argsBehindFile,
 } from '../../protocol/nfs3.ts';
 import { paddedSize, type XdrWriter } from '../../protocol/xdr.ts';
-import { LATER, type Outcome, RIGHT_LOST, type RpcCall } from '../rpc/rpc-program.ts';
+import { LATER, LEASE_EXPIRED, type Outcome, type RpcCall } from '../rpc/rpc-program.ts';
 import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
 import { failureOfResult, type VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
@@ -49,13 +49,13 @@ export function write(call: RpcCall, context: NfsContext): Outcome {
     const { w } = call;
     const status = perform(context, w, file, args, stable, user);
     if (status === NFS3_OK) call.byteCount = args.count;
-    if (status !== RIGHT_LOST) recentWrites.executed(arrived, status, w.bytes, w.position);
+    if (status !== LEASE_EXPIRED) recentWrites.executed(arrived, status, w.bytes, w.position);
     return status;
   }
   const { out } = context;
   out.reset();
   const status = perform(context, out, file, args, stable, user);
-  if (status === RIGHT_LOST) return status;
+  if (status === LEASE_EXPIRED) return status;
   recentWrites.begin(arrived);
   const reply = replyTo(context, arrived, call.answerLater());
   flushThenReply(context, file, args, stable, status, reply);
@@ -117,7 +117,7 @@ function wait(
       return;
     }
     const status = perform(context, out, now, copied, stable, user);
-    if (status !== RIGHT_LOST) flushThenReply(context, now, copied, stable, status, reply);
+    if (status !== LEASE_EXPIRED) flushThenReply(context, now, copied, stable, status, reply);
   };
   context.logOf(file.volume)!.whenUnchanging(file.key, () => context.contained(reply, go));
   return LATER;
@@ -146,7 +146,7 @@ function flushThenReply(
   });
 }
 
-/** The status, or RIGHT_LOST. */
+/** The status, or LEASE_EXPIRED. */
 function perform(
   context: NfsContext,
   w: XdrWriter,
@@ -165,7 +165,7 @@ function perform(
   const { gate } = volume;
   const count =
     args.count === 0 ? 0 : asUser(user, () => writeFrom(gate, file.writeFd, args.data, args.offset));
-  if (count === REFUSED) return RIGHT_LOST;
+  if (count === REFUSED) return LEASE_EXPIRED;
   if (count < 0) return failed(w, context, volume.failure('pwrite64', count, volume.stat.inode), file);
   if (stable === UNSTABLE) context.flusher.noteUnstable(file);
   w.u32(NFS3_OK);

@@ -102,7 +102,7 @@ export class Acceptor {
  * Listens for a moment where nobody can come: what Node loads for the first socket of its life is there then when the first
  * disk set is opened.
  */
-export async function rehearseListening(): Promise<void> {
+export async function warmUpListening(): Promise<void> {
   const acceptor = new Acceptor({
     admit: () => null,
     onLost: () => {},

@@ -31,7 +31,7 @@ import type { GroupDirectory } from '../groups/group-directory.ts';
 import { type CallMeter, FAILED_INTERNALLY } from '../metrics/data-metrics.ts';
 import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
 import { nextTurn } from '../system/turns.ts';
-import type { Alertness } from './alertness.ts';
+import type { AdaptivePoller } from './adaptive-poller.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Dispatcher, type HeldCalls, type LateReplies, type Services } from './dispatcher.ts';
 import { HalfRecord } from './half-record.ts';
@@ -57,8 +57,8 @@ const KEEP_ALIVE_AFTER_MS = 60_000;
 export interface ConnectionHooks {
   /** R2: immediately before bytes of replies are handed to the socket. */
   readonly mayServe: () => boolean;
-  /** The right is gone: the port is to be fenced. */
-  readonly onRightLost: () => void;
+  /** The lease is gone: the port is to be fenced. */
+  readonly onLeaseExpired: () => void;
   readonly onWritten: () => void;
   readonly order: ConnectionOrder;
   readonly onClosed: (connection: Connection) => void;
@@ -82,7 +82,7 @@ export interface ConnectionMemory {
   readonly input: Uint8Array;
   readonly slabs: OutputSlabs;
   readonly longRecords: LongRecords;
-  readonly alertness: Alertness;
+  readonly poller: AdaptivePoller;
   /** Bytes that long replies which are not there yet may take: READs that wait for a disk, listings. */
   expectedSize: number;
   /** Calls whose users' groups are being looked up. */
@@ -284,7 +284,7 @@ export class Connection implements LateReplies {
   #receive(buffer: Uint8Array | null, size: number): void {
     if (this.#closed || this.#quiesced || this.#isGivenUp()) return;
     this.#active = true;
-    this.#memory.alertness.arrived();
+    this.#memory.poller.arrived();
     this.#arrivedAt = performance.now();
     if (buffer === null) this.#parser.received(size);
     else this.#parser.push(buffer, size);
@@ -321,7 +321,7 @@ export class Connection implements LateReplies {
         handled += 1;
       }
       this.#flush();
-      this.#memory.alertness.handled(handled);
+      this.#memory.poller.handled(handled);
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
       if (this.#closed) return;
       if (this.#parser.isStarved) this.#waitForMemory();
@@ -342,7 +342,7 @@ export class Connection implements LateReplies {
     const outcome = this.#dispatcher.handle(record, this.#slab.w);
     if (outcome === 'answered') this.#countReply();
     if (outcome !== 'refused') return true;
-    this.#hooks.onRightLost();
+    this.#hooks.onLeaseExpired();
     return false;
   }
 
@@ -444,7 +444,7 @@ export class Connection implements LateReplies {
     this.#unsent = position;
     if (this.#closed) return;
     if (!this.#hooks.mayServe()) {
-      this.#hooks.onRightLost();
+      this.#hooks.onLeaseExpired();
       return;
     }
     this.#countUncounted();
@@ -561,7 +561,7 @@ export class Connection implements LateReplies {
       this.#write(answer);
     }
     this.#flush();
-    this.#memory.alertness.handled(answers.length);
+    this.#memory.poller.handled(answers.length);
     this.#resume();
   }
 

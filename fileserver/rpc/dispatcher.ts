@@ -23,7 +23,7 @@ import type { ConnectionCaller } from './caller.ts';
 import type { ForwardingConnection } from './forwarding-connection.ts';
 import {
   LATER,
-  RIGHT_LOST,
+  LEASE_EXPIRED,
   type RpcCall,
   type RpcProcedure,
   type RpcRegistry,
@@ -221,7 +221,7 @@ export class Dispatcher {
       return 'answered';
     }
     if (outcome === LATER) return 'later';
-    if (outcome === RIGHT_LOST) return 'refused';
+    if (outcome === LEASE_EXPIRED) return 'refused';
     if (outcome !== WOULD_BLOCK || forwarding === null)
       throw new Error(`${procedure.name}: outcome ${outcome} is none of this thread`);
     const unblocked = forwarding.whenUnblocked(r.bytes, argumentsAt, r.end);

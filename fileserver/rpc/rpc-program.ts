@@ -28,7 +28,7 @@ export type Outcome = number;
 /** It has called answerLater(). */
 export const LATER = -10;
 /** The right to serve has ended: no reply may be sent. */
-export const RIGHT_LOST = -11;
+export const LEASE_EXPIRED = -11;
 /** It would have to wait for a disk, and this thread must not: the thread of the volume is to execute it. Nothing was written. */
 export const WOULD_BLOCK = -12;
 

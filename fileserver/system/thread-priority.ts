@@ -1,5 +1,5 @@
 /**
- * The thread that keeps a right alive, or reports a death, goes before others on a busy machine; it needs next to
+ * The thread that keeps a lease alive, or reports a death, goes before others on a busy machine; it needs next to
  * nothing of it. On Linux the nice value belongs to the calling thread and to those that it starts later, not to the
  * process.
  */

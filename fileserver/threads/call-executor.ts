@@ -56,7 +56,7 @@ interface WaitingCall {
 }
 
 export interface ExecutorHooks {
-  /** No right to serve any more. */
+  /** The lease has expired. */
   readonly onRefused: () => void;
   readonly execute: ExecuteLater;
 }

@@ -3,11 +3,11 @@
 import { performance } from 'node:perf_hooks';
 import { groupsOf } from '../groups/group-directory.ts';
 import { CallMeter, slotNumber } from '../metrics/data-metrics.ts';
-import { RightTable } from '../right/right-table.ts';
-import { Alertness } from '../rpc/alertness.ts';
+import { AdaptivePoller } from '../rpc/adaptive-poller.ts';
 import type { ConnectionMemory } from '../rpc/connection.ts';
 import { LongRecords } from '../rpc/long-records.ts';
 import { OutputSlabs } from '../rpc/output-slabs.ts';
+import { LeaseTable } from '../serving-lease/lease-table.ts';
 import { warmUpAttaching } from '../storage/volume/open-volume.ts';
 import { failpoints } from '../system/failpoints.ts';
 import { close } from '../system/file-calls.ts';
@@ -30,16 +30,16 @@ const TICK_MS = 1000;
 
 export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): void {
   const board = new ThreadBoard(setup.board);
-  const rights = new RightTable(setup.rights);
+  const leases = new LeaseTable(setup.leases);
   // Where nobody knows it is taken to be rationed.
-  const stayAwake = setup.stayAwake && processorTime() === 'free';
+  const busyPoll = setup.busyPoll && processorTime() === 'free';
   const memory: ConnectionMemory = {
     input: new Uint8Array(INPUT_SIZE),
     slabs: new OutputSlabs(),
     longRecords: new LongRecords(),
-    alertness: new Alertness({
-      mayWake: () => stayAwake && board.mayStayAwake(),
-      rest: () => board.fallAsleep(),
+    poller: new AdaptivePoller({
+      mayPoll: () => busyPoll && board.mayBusyPoll(),
+      pollEnded: () => board.fallAsleep(),
       now: () => performance.now(),
       giveWay,
       nextTurn,
@@ -55,14 +55,14 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
 
   for (const [thread, channel] of setup.channels) {
     channel.on('message', (message: RepliesMessage) => {
-      memory.alertness.arrived();
+      memory.poller.arrived();
       for (const service of services.values()) service.receive(thread, message);
     });
   }
   coordinator.on('message', (message: ToConnectionThread) => {
     if (message.kind === 'attach') {
       const service = new ConnectionService(message, {
-        rights,
+        leases,
         memory,
         limits: setup.limits,
         groups,

@@ -10,10 +10,10 @@ import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
 import { mountProgram } from '../mount/program.ts';
 import { NfsContext } from '../nfs3/nfs-context.ts';
 import { nfs3Program } from '../nfs3/program.ts';
-import type { RightTable } from '../right/right-table.ts';
 import { Connection, type ConnectionMemory } from '../rpc/connection.ts';
 import type { Services } from '../rpc/dispatcher.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
+import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
@@ -36,14 +36,14 @@ import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } fro
 import { describeBug, type Told } from './volume-service.ts';
 
 /** For the last bytes of a connection to be taken by its client, after the last answer. ms */
-const FAREWELL_MS = 1000;
+const DRAIN_MS = 1000;
 
 export type AttachMessage = Extract<ToConnectionThread, { kind: 'attach' }>;
 
 type AdoptMessage = Extract<ToConnectionThread, { kind: 'adopt' }>;
 
 export interface ConnectionServiceSetup {
-  readonly rights: RightTable;
+  readonly leases: LeaseTable;
   readonly memory: ConnectionMemory;
   readonly limits: FileTableLimits;
   readonly groups: GroupDirectory | null;
@@ -99,7 +99,7 @@ export class ConnectionService {
     this.#setup.post({ ...message, session: this.session } as FromDataThreads);
   }
 
-  readonly #mayServe = (): boolean => this.#setup.rights.held(this.#message.diskSet);
+  readonly #mayServe = (): boolean => this.#setup.leases.held(this.#message.diskSet);
 
   /** Ends with `attached` or `failed`. */
   attach(): void {
@@ -188,7 +188,7 @@ export class ConnectionService {
       new Connection(source, this.#services, memory, meter, {
         mayServe: this.#mayServe,
         order: this.#order,
-        onRightLost: () => this.#rightLost(),
+        onLeaseExpired: () => this.#leaseExpired(),
         onWritten: this.#onWritten,
         onClosed: (connection) => this.#ended(connection, admission),
       }),
@@ -241,16 +241,16 @@ export class ConnectionService {
   }
 
   #fault(volume: Volume, reason: FaultReason, message: string): void {
-    this.#setup.rights.halt(this.#message.diskSet);
+    this.#setup.leases.halt(this.#message.diskSet);
     if (this.#diskSet !== null) this.#tell({ kind: 'fault', volume: volume.spec.name, reason, message });
   }
 
   /** R2. Nothing is answered any more; connections end when the coordinator has closed the port. */
-  #rightLost(): void {
+  #leaseExpired(): void {
     if (this.#halted) return;
     this.#halted = true;
     for (const connection of this.#connections) connection.quiesce();
-    this.#tell({ kind: 'rightLost' });
+    this.#tell({ kind: 'leaseExpired' });
   }
 
   /** The port is closed. At once: resets, so that clients know without waiting. */
@@ -300,7 +300,7 @@ export class ConnectionService {
 
   /** Ends with `closed`. quiesce: after drain(). */
   async close(mode: CloseMode): Promise<void> {
-    if (mode === 'quiesce' && !this.#halted) await this.#farewell();
+    if (mode === 'quiesce' && !this.#halted) await this.#drain();
     if (this.#closed) return;
     this.halt();
     this.#closed = true;
@@ -310,9 +310,9 @@ export class ConnectionService {
     this.#tell({ kind: 'closed' });
   }
 
-  async #farewell(): Promise<void> {
+  async #drain(): Promise<void> {
     for (const connection of this.#connections) connection.end();
-    const until = performance.now() + FAREWELL_MS;
+    const until = performance.now() + DRAIN_MS;
     while (this.#connections.size > 0 && performance.now() < until && !this.#closed) await nextTurn();
   }
 }

@@ -10,9 +10,9 @@ import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { ConnectionsByAddress } from '../connection-limits/connections-by-address.ts';
-import { allocateRightTable, RightTable } from '../right/right-table.ts';
 import { Acceptor } from '../rpc/acceptor.ts';
 import type { ConnectionMemory } from '../rpc/connection.ts';
+import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { ConnectionService } from './connection-service.ts';
@@ -22,8 +22,8 @@ const GIVE_UP_MS = 1000;
 
 /** Calls of a disk set without volumes, over a socket of this machine that is gone afterwards. Never fails. */
 export async function warmUpConnection(memory: ConnectionMemory, limits: FileTableLimits): Promise<void> {
-  const rights = new RightTable(allocateRightTable());
-  rights.set('local', bootMs() + GIVE_UP_MS);
+  const leases = new LeaseTable(allocateLeaseTable());
+  leases.set('local', bootMs() + GIVE_UP_MS);
   const service = new ConnectionService(
     {
       kind: 'attach',
@@ -36,7 +36,7 @@ export async function warmUpConnection(memory: ConnectionMemory, limits: FileTab
       order: ConnectionOrder.allocate(),
     },
     {
-      rights,
+      leases,
       memory,
       limits,
       groups: null,

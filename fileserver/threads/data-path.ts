@@ -2,7 +2,7 @@
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import { descriptorBudget } from '../connection-limits/descriptor-budget.ts';
-import { RightTable } from '../right/right-table.ts';
+import { LeaseTable } from '../serving-lease/lease-table.ts';
 import { volumesOf } from '../settings/thread-counts.ts';
 import { DataThreads, type ThreadStarter } from './data-threads.ts';
 import { DiskSetCoordinator } from './disk-set-coordinator.ts';
@@ -25,7 +25,7 @@ export interface DataPathSetup {
 
 export class DataPath {
   readonly #setup: DataPathSetup;
-  readonly #rights: RightTable;
+  readonly #leases: LeaseTable;
   readonly #threads: DataThreads;
   readonly #coordinators: Map<DiskSetSide, DiskSetCoordinator>;
   #sessions: number;
@@ -34,23 +34,23 @@ export class DataPath {
 
   constructor(setup: DataPathSetup) {
     const { options, openFilesMax, start } = setup;
-    const { rights, board, metrics, threads: counts } = options;
+    const { leases, board, metrics, threads: counts } = options;
     const budget = descriptorBudget(openFilesMax, counts);
     this.#setup = setup;
-    this.#rights = new RightTable(rights);
+    this.#leases = new LeaseTable(leases);
     this.#coordinators = new Map();
     this.#sessions = 0;
     this.#disks = new Map();
     this.#threads = new DataThreads({
       counts,
-      rights,
+      leases,
       board,
       groupChannel: options.groupChannel,
       metrics,
       limits: budget.files,
       connectionsMax: budget.connectionsMax,
       volumes: options.volumes ?? { local: [], partner: [] },
-      stayAwake: options.stayAwake !== false,
+      busyPoll: options.busyPoll !== false,
       start,
       received: (from, message) => this.#received(from, message),
     });
@@ -74,7 +74,7 @@ export class DataPath {
           this.#sessions,
           message,
           this.#threads,
-          this.#rights,
+          this.#leases,
           post,
           disks,
         );
@@ -94,12 +94,12 @@ export class DataPath {
         return;
       case 'hold': {
         const { diskSet, id, msMax } = message;
-        if (coordinator !== undefined) await coordinator.hold(id, msMax);
+        if (coordinator !== undefined) await coordinator.freeze(id, msMax);
         else post({ kind: 'resumed', diskSet, id, whole: false, message: 'it is not served here' });
         return;
       }
       case 'resume':
-        coordinator?.resume(message.id);
+        coordinator?.thaw(message.id);
         return;
       case 'exports':
         if (coordinator !== undefined) await coordinator.replaceExports(message.exports);

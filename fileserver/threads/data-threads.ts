@@ -19,7 +19,7 @@ import type { Channel, FromDataThreads, ToConnectionThread, ToVolumeThread } fro
 export interface ThreadSetup {
   /** Its own, on the board. */
   readonly number: number;
-  readonly rights: SharedArrayBuffer;
+  readonly leases: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
   readonly metrics: SharedArrayBuffer;
   /** How many threads of its kind come before those that change volumes. */
@@ -28,8 +28,8 @@ export interface ThreadSetup {
   readonly groupChannel: string | undefined;
   /** That it will open, if it is told to. */
   readonly volumes: readonly VolumeSpec[];
-  /** After a lone call, if processor time allows it: alertness.ts. */
-  readonly stayAwake: boolean;
+  /** After a lone call, if processor time allows it: adaptive-poller.ts. */
+  readonly busyPoll: boolean;
   /** To each thread of the other kind. */
   readonly channels: readonly (readonly [thread: number, port: MessagePort])[];
 }
@@ -40,7 +40,7 @@ export type ThreadStarter = (kind: ThreadKind, setup: ThreadSetup, ports: readon
 
 export interface DataThreadsSetup {
   readonly counts: ThreadCounts;
-  readonly rights: SharedArrayBuffer;
+  readonly leases: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
   readonly metrics: SharedArrayBuffer;
   readonly limits: FileTableLimits;
@@ -49,7 +49,7 @@ export interface DataThreadsSetup {
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
   readonly volumes: Readonly<Record<DiskSetSide, readonly VolumeSpec[]>>;
-  readonly stayAwake: boolean;
+  readonly busyPoll: boolean;
   readonly start: ThreadStarter;
   readonly received: (from: number, message: FromDataThreads) => void;
 }
@@ -89,13 +89,13 @@ export class DataThreads {
         add(b, a, port2);
       }
     }
-    const { rights, board, metrics, limits, groupChannel, stayAwake, start, received } = setup;
+    const { leases, board, metrics, limits, groupChannel, busyPoll, start, received } = setup;
     const connectionThreads = this.connectionThreads.length;
     const channels = new Map<number, Channel>();
     for (const number of [...this.connectionThreads, ...changing]) {
       const kind = number < this.connectionThreads.length ? 'connection' : 'volume';
       const own = ports.get(number) ?? [];
-      const shared = { rights, board, metrics, connectionThreads, limits, groupChannel, stayAwake };
+      const shared = { leases, board, metrics, connectionThreads, limits, groupChannel, busyPoll };
       const common = { ...shared, number, volumes: this.#volumesOf(number, setup.volumes), channels: own };
       const thread = start(
         kind,

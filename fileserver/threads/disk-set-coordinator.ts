@@ -9,7 +9,7 @@
  *               connections to it wait, volume threads replay their journals and connection threads open the volumes
  *               for reading
  *   quiescing   flush, with clients still served; close the port; connection threads take no more calls and drain;
- *               volume threads flush the rest and declare the volumes clean, while connections say farewell
+ *               volume threads flush the rest and declare the volumes clean, while connections drain
  *
  *   (held)      in the middle of serving, for a moment: volume threads keep calls unexecuted, everything is on the disk
  *
@@ -27,8 +27,8 @@ import type {
 import { faultOfExports } from '../exports/export-check.ts';
 import { readMounts } from '../mount/mount-file.ts';
 import { type MountEntry, MountList } from '../mount/mount-list.ts';
-import type { RightTable } from '../right/right-table.ts';
 import { Acceptor, PortInUseError } from '../rpc/acceptor.ts';
+import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { placeOf, volumesOf } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
@@ -66,7 +66,7 @@ type Reply = Extract<
       | 'exported'
       | 'rooted'
       | 'flushed'
-      | 'held'
+      | 'frozen'
       | 'drained'
       | 'closed';
   }
@@ -75,11 +75,11 @@ type Reply = Extract<
 /** A message without the session, which is added here. */
 type Untold<T> = T extends unknown ? Omit<T, 'session'> : never;
 
-interface Hold {
+interface Freeze {
   readonly id: string;
   readonly end: NodeJS.Timeout;
-  /** Every volume thread stands still. */
-  held: boolean;
+  /** Every volume thread has frozen its volumes. */
+  frozen: boolean;
 }
 
 /** A connection. */
@@ -105,7 +105,7 @@ export class DiskSetCoordinator {
   /** Once volumes that move are there, with the paths at which they are. */
   #message: OpenMessage;
   readonly #threads: DataThreads;
-  readonly #rights: RightTable;
+  readonly #leases: LeaseTable;
   readonly #post: (message: FromDataThread) => void;
   readonly #disks: () => DisksMessage | null;
   /** Threads that take part: volume threads from verify, connection threads from attach. */
@@ -125,9 +125,9 @@ export class DiskSetCoordinator {
   #closing: Promise<void> | null;
   /** `fault` or `halted` was said. */
   #faulted: boolean;
-  #holding: Hold | null;
-  /** performance.now() at the end of the last hold. */
-  #heldUntil: number;
+  #freeze: Freeze | null;
+  /** performance.now() at the end of the last freeze. */
+  #thawedAtMs: number;
   readonly #stalls: StallWatch;
   readonly #exports: CoordinatedExports;
   /** That have come while it was being opened; null: none have. */
@@ -138,14 +138,14 @@ export class DiskSetCoordinator {
     session: number,
     message: OpenMessage,
     threads: DataThreads,
-    rights: RightTable,
+    leases: LeaseTable,
     post: (message: FromDataThread) => void,
     disks: () => DisksMessage | null,
   ) {
     this.session = session;
     this.#message = message;
     this.#threads = threads;
-    this.#rights = rights;
+    this.#leases = leases;
     this.#post = post;
     this.#disks = disks;
     this.#volumeThreads = threads.volumeThreadsFor(message.diskSet, message.volumes.length);
@@ -160,8 +160,8 @@ export class DiskSetCoordinator {
     this.#answered = false;
     this.#closing = null;
     this.#faulted = false;
-    this.#holding = null;
-    this.#heldUntil = Number.NEGATIVE_INFINITY;
+    this.#freeze = null;
+    this.#thawedAtMs = Number.NEGATIVE_INFINITY;
     this.#keptExports = null;
     this.#exportChanges = 0;
     this.#exports = new CoordinatedExports(message.exports, {
@@ -182,7 +182,7 @@ export class DiskSetCoordinator {
     return this.#state === 'closed';
   }
 
-  get #slot(): DiskSetSide {
+  get #side(): DiskSetSide {
     return this.#message.diskSet;
   }
 
@@ -192,7 +192,7 @@ export class DiskSetCoordinator {
   async open(): Promise<void> {
     try {
       const phases: Phase[] = [];
-      this.#rights.resume(this.#slot);
+      this.#leases.resume(this.#side);
       const fault = this.#faultOf(this.#message.exports);
       if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
       if (this.#message.volumes.some(({ reattached }) => reattached === true))
@@ -200,13 +200,13 @@ export class DiskSetCoordinator {
       const attachments = await this.#phase(phases, 'verify', () => this.#verify());
       const port = await this.#phase(phases, 'listen', () => this.#listen());
       await this.#phase(phases, 'replay', () => this.#replay(attachments));
-      this.#mustHaveRight('replay');
+      this.#mustHoldLease('replay');
       await this.#applyKeptExports();
-      this.#mustHaveRight('replay');
+      this.#mustHoldLease('replay');
       this.#state = 'serving';
       this.#exports.tellAbsent();
       const uuids = attachments.map(({ spec, ownership }) => [spec.name, ownership.uuid]);
-      this.#post({ kind: 'opened', diskSet: this.#slot, port, phases, volumes: Object.fromEntries(uuids) });
+      this.#post({ kind: 'opened', diskSet: this.#side, port, phases, volumes: Object.fromEntries(uuids) });
       for (const arrival of this.#arrivals.splice(0)) this.#adopt(arrival);
     } catch (error) {
       if (this.#closing !== null) return;
@@ -216,15 +216,15 @@ export class DiskSetCoordinator {
   }
 
   async #phase<T>(phases: Phase[], name: Phase['name'], work: () => Promise<T>): Promise<T> {
-    this.#mustHaveRight(name);
+    this.#mustHoldLease(name);
     const begun = performance.now();
     const result = await work();
     phases.push({ name, tookMs: performance.now() - begun });
     return result;
   }
 
-  #mustHaveRight(phase: Phase['name']): void {
-    if (this.#closing === null && this.#rights.held(this.#slot)) return;
+  #mustHoldLease(phase: Phase['name']): void {
+    if (this.#closing === null && this.#leases.held(this.#side)) return;
     throw new VolumeOpenError(
       'RightLost',
       `${this.#message.home}: the right to serve ended during "${phase}"`,
@@ -250,7 +250,7 @@ export class DiskSetCoordinator {
         this.#message = { ...this.#message, volumes };
         return;
       }
-      if (this.#closing !== null || !this.#rights.held(this.#slot))
+      if (this.#closing !== null || !this.#leases.held(this.#side))
         throw new VolumeOpenError(
           'RightLost',
           `${home}: the right to serve ended while waiting for its disks`,
@@ -342,7 +342,7 @@ export class DiskSetCoordinator {
       onRefused: (host) => {
         const why = connections.why(host, this.#exports.areFor(host)) ?? 'full';
         const message = whyRefused(host, why, connections);
-        this.#post({ kind: 'log', diskSet: this.#slot, level: 'warn', message });
+        this.#post({ kind: 'log', diskSet: this.#side, level: 'warn', message });
       },
       onAccepted: (fd, host, port, admission) => {
         const arrival = { fd, host, port, number: ++this.#accepted, admission };
@@ -360,7 +360,7 @@ export class DiskSetCoordinator {
   }
 
   #failure(error: unknown): FromDataThread {
-    const diskSet = this.#slot;
+    const diskSet = this.#side;
     if (error instanceof VolumeOpenError) {
       const { reason, message, epochFound } = error;
       const found = epochFound === null ? {} : { epochFound };
@@ -387,10 +387,10 @@ export class DiskSetCoordinator {
         else if (!this.#faulted && !this.isClosed) {
           this.#faulted = true;
           const { volume, reason, message: text } = message;
-          this.#post({ kind: 'fault', diskSet: this.#slot, volume, reason, message: text });
+          this.#post({ kind: 'fault', diskSet: this.#side, volume, reason, message: text });
         }
         return;
-      case 'rightLost':
+      case 'leaseExpired':
         this.#halt();
         this.#tellHalted();
         return;
@@ -402,7 +402,7 @@ export class DiskSetCoordinator {
         return;
       case 'volumeErrors': {
         const { volume, errors } = message;
-        this.#post({ kind: 'volumeErrors', diskSet: this.#slot, volume, errors });
+        this.#post({ kind: 'volumeErrors', diskSet: this.#side, volume, errors });
         return;
       }
       case 'ended':
@@ -411,13 +411,13 @@ export class DiskSetCoordinator {
       case 'firstReply':
         if (this.#answered) return;
         this.#answered = true;
-        this.#post({ kind: 'firstReply', diskSet: this.#slot, atBootMs: message.atBootMs });
+        this.#post({ kind: 'firstReply', diskSet: this.#side, atBootMs: message.atBootMs });
         return;
       case 'mountChange':
         this.#changeMounts(from, message.change);
         return;
       case 'log':
-        this.#post({ kind: 'log', diskSet: this.#slot, level: message.level, message: message.message });
+        this.#post({ kind: 'log', diskSet: this.#side, level: message.level, message: message.message });
         return;
       default:
         this.#replied(from, message);
@@ -428,7 +428,7 @@ export class DiskSetCoordinator {
   #tellHalted(): void {
     if (this.#state === 'opening' || this.#closing !== null || this.#faulted) return;
     this.#faulted = true;
-    this.#post({ kind: 'halted', diskSet: this.#slot });
+    this.#post({ kind: 'halted', diskSet: this.#side });
   }
 
   #replied(from: number, message: Reply): void {
@@ -504,7 +504,7 @@ export class DiskSetCoordinator {
 
   /**
    * Ends with `exportsReplaced` or `exportsRefused`. What can be refused is found before any thread has them. All threads are told
-   * at once: a disk that does not answer holds up the answer, but takes no right back.
+   * at once: a disk that does not answer holds up the answer, but takes no lease back.
    */
   async replaceExports(exports: readonly ExportSpec[]): Promise<void> {
     if (this.#state === 'opening' && this.#closing === null) {
@@ -530,7 +530,7 @@ export class DiskSetCoordinator {
   }
 
   #answerExports(exports: readonly ExportSpec[]): void {
-    const diskSet = this.#slot;
+    const diskSet = this.#side;
     const fault = this.#faultOf(exports);
     if (fault === null) this.#post({ kind: 'exportsReplaced', diskSet, exports });
     else this.#post({ kind: 'exportsRefused', diskSet, exports, message: fault });
@@ -573,58 +573,58 @@ export class DiskSetCoordinator {
     );
   }
 
-  // ---------------------------------------------------------------------------------------------- holding
+  // ---------------------------------------------------------------------------------------------- freezing
 
   /** Ends with `held`, and later `resumed`; or with `resumed` alone. */
-  async hold(id: string, msMax: number): Promise<void> {
-    if (this.#holding?.id === id) return;
-    if (this.#state !== 'serving' || this.#holding !== null) {
-      const message = this.#holding === null ? `it is ${this.#state}` : 'another hold is under way';
-      this.#post({ kind: 'resumed', diskSet: this.#slot, id, whole: false, message });
+  async freeze(id: string, msMax: number): Promise<void> {
+    if (this.#freeze?.id === id) return;
+    if (this.#state !== 'serving' || this.#freeze !== null) {
+      const message = this.#freeze === null ? `it is ${this.#state}` : 'another freeze is under way';
+      this.#post({ kind: 'resumed', diskSet: this.#side, id, whole: false, message });
       return;
     }
-    const end = setTimeout(() => this.#endHold(`it has lasted ${msMax} ms, as long as it may`), msMax);
-    const hold = { id, end, held: false };
-    this.#holding = hold;
-    const standing = this.#gather('held', this.#volumeThreads);
-    this.#toVolumeThreads({ kind: 'hold' });
+    const end = setTimeout(() => this.#thaw(`it has lasted ${msMax} ms, as long as it may`), msMax);
+    const freeze = { id, end, frozen: false };
+    this.#freeze = freeze;
+    const standing = this.#gather('frozen', this.#volumeThreads);
+    this.#toVolumeThreads({ kind: 'freeze' });
     await standing.catch(() => []);
-    if (this.#holding !== hold) return;
-    hold.held = true;
-    this.#post({ kind: 'held', diskSet: this.#slot, id });
+    if (this.#freeze !== freeze) return;
+    freeze.frozen = true;
+    this.#post({ kind: 'held', diskSet: this.#side, id });
   }
 
-  resume(id: string): void {
-    if (this.#holding?.id !== id) return;
-    this.#endHold(this.#holding.held ? '' : 'it had not begun yet');
+  thaw(id: string): void {
+    if (this.#freeze?.id !== id) return;
+    this.#thaw(this.#freeze.frozen ? '' : 'it had not begun yet');
   }
 
-  /** The time in which it was held is not the disk's. */
+  /** The time in which it was frozen is not the disk's. */
   #waits(volume: string, waitedMs: number): void {
-    if (this.#holding !== null) return;
-    const byDiskMs = Math.min(waitedMs, Math.round(performance.now() - this.#heldUntil));
+    if (this.#freeze !== null) return;
+    const byDiskMs = Math.min(waitedMs, Math.round(performance.now() - this.#thawedAtMs));
     if (byDiskMs >= STALL_NOTICE_MS) this.#stalls.waits(volume, byDiskMs);
   }
 
   /** `problem`: why it was not whole; empty: it was. */
-  #endHold(problem: string): void {
-    if (this.#holding === null) return;
-    const { id, end } = this.#holding;
+  #thaw(problem: string): void {
+    if (this.#freeze === null) return;
+    const { id, end } = this.#freeze;
     clearTimeout(end);
-    this.#holding = null;
-    this.#heldUntil = performance.now();
+    this.#freeze = null;
+    this.#thawedAtMs = performance.now();
     // A thread that has not got so far yet says so to nobody.
-    this.#gatherings = this.#gatherings.filter(({ kind }) => kind !== 'held');
-    this.#toVolumeThreads({ kind: 'resume' });
-    this.#post({ kind: 'resumed', diskSet: this.#slot, id, whole: problem === '', message: problem });
+    this.#gatherings = this.#gatherings.filter(({ kind }) => kind !== 'frozen');
+    this.#toVolumeThreads({ kind: 'thaw' });
+    this.#post({ kind: 'resumed', diskSet: this.#side, id, whole: problem === '', message: problem });
   }
 
   // ---------------------------------------------------------------------------------------------- closing
 
   /** Nothing more is accepted, read, executed or answered, in any thread. The port is closed before connections end. */
   #halt(): void {
-    this.#rights.halt(this.#slot);
-    this.#endHold('the disk set is not served any more');
+    this.#leases.halt(this.#side);
+    this.#thaw('the disk set is not served any more');
     this.#stalls.stop();
     this.#acceptor?.stop();
     for (const { fd, admission } of this.#arrivals.splice(0)) {
@@ -638,7 +638,7 @@ export class DiskSetCoordinator {
   /** Ends with `closed`. */
   async close(mode: CloseMode): Promise<void> {
     if (mode === 'quiesce' && this.#state === 'serving') {
-      this.#endHold('the disk set is handed over');
+      this.#thaw('the disk set is handed over');
       this.#state = 'quiescing';
       try {
         await this.#quiesce();
@@ -648,7 +648,7 @@ export class DiskSetCoordinator {
       if (this.#closing !== null) return;
     }
     await this.#fence();
-    this.#post({ kind: 'closed', diskSet: this.#slot, mode });
+    this.#post({ kind: 'closed', diskSet: this.#side, mode });
   }
 
   async #quiesce(): Promise<void> {

@@ -1,6 +1,6 @@
 // What the agent (main thread) and the data path's first thread (worker) say to each other. The agent decides who may
 // serve; the data thread owns the sockets and every file system call. Nothing else is shared but the table
-// of rights (right-table.ts).
+// of leases (lease-table.ts).
 //
 //   agent                         data thread
 //     | open (epoch, volumes) -->   |  verify, write the ownership record, replay the journal, listen
@@ -16,7 +16,7 @@
 //     | close quiesce|fence   -->   |
 //     |   <-- closed                |
 //     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
-//     |   <-- halted                |  likewise, because it found the right over
+//     |   <-- halted                |  likewise, because it found the lease over
 
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSide } from '../../pair/types.ts';
@@ -96,7 +96,7 @@ export interface DisksMessage {
  * Nothing on the disk set's volumes is to change for a moment, with everything that was answered on the disk: so that all of
  * them, and those of the other disk set, can be copied as they are at one point in time. Clients wait.
  */
-export interface HoldMessage {
+export interface FreezeMessage {
   readonly kind: 'hold';
   readonly diskSet: DiskSetSide;
   /** Whoever asks chooses it; the answers carry it. A second message with the same changes nothing. */
@@ -105,7 +105,7 @@ export interface HoldMessage {
   readonly msMax: number;
 }
 
-export interface ResumeMessage {
+export interface ThawMessage {
   readonly kind: 'resume';
   readonly diskSet: DiskSetSide;
   readonly id: string;
@@ -117,8 +117,8 @@ export type ToDataThread =
   | CloseMessage
   | ExportsMessage
   | DisksMessage
-  | HoldMessage
-  | ResumeMessage;
+  | FreezeMessage
+  | ThawMessage;
 
 export interface Phase {
   readonly name: 'attach' | 'verify' | 'replay' | 'listen';
@@ -158,8 +158,8 @@ export interface FaultMessage {
 }
 
 /**
- * A data thread found the right over, and so every data thread has stopped serving the disk set. It stays so until the disk set
- * is closed and opened again, also if the right was extended since: the agent has to close it.
+ * A data thread found the lease over, and so every data thread has stopped serving the disk set. It stays so until the disk set
+ * is closed and opened again, also if the lease was extended since: the agent has to close it.
  */
 export interface HaltedMessage {
   readonly kind: 'halted';
@@ -236,14 +236,14 @@ export interface AbsentExportsMessage {
 }
 
 /** From now on, until `resumed`, nothing changes on the volumes. */
-export interface HeldMessage {
+export interface FrozenMessage {
   readonly kind: 'held';
   readonly diskSet: DiskSetSide;
   readonly id: string;
 }
 
-/** Answer to `resume`; comes without one when the hold has ended before, or could not begin. */
-export interface ResumedMessage {
+/** Answer to `resume`; comes without one when the freeze has ended before, or could not begin. */
+export interface ThawedMessage {
   readonly kind: 'resumed';
   readonly diskSet: DiskSetSide;
   readonly id: string;
@@ -274,14 +274,14 @@ export type FromDataThread =
   | FaultMessage
   | HaltedMessage
   | StalledMessage
-  | HeldMessage
-  | ResumedMessage
+  | FrozenMessage
+  | ThawedMessage
   | FirstReplyMessage;
 
 /** workerData of threads/thread.ts. */
 export interface DataThreadOptions {
-  /** See right-table.ts. */
-  readonly rights: SharedArrayBuffer;
+  /** See lease-table.ts. */
+  readonly leases: SharedArrayBuffer;
   readonly threads: ThreadCounts;
   /** See thread-board.ts; made for threadCount(threads) threads. */
   readonly board: SharedArrayBuffer;
@@ -291,6 +291,6 @@ export interface DataThreadOptions {
   readonly metrics: SharedArrayBuffer;
   /** Volumes that may be opened later: their threads rehearse it. */
   readonly volumes?: Readonly<Record<DiskSetSide, readonly VolumeSpec[]>>;
-  /** After a lone call (alertness.ts); absent: yes. */
-  readonly stayAwake?: boolean;
+  /** After a lone call (adaptive-poller.ts); absent: yes. */
+  readonly busyPoll?: boolean;
 }

@@ -1,6 +1,6 @@
 /**
  * What the data threads show each other and the agent without being asked, in shared memory: that they turn, how many of
- * their connections have ended, and how many of them stay awake (alertness.ts). Read by threads that must not wait for an
+ * their connections have ended, and how many of them stay awake (adaptive-poller.ts). Read by threads that must not wait for an
  * answer.
  */
 import { availableParallelism } from 'node:os';
@@ -54,7 +54,7 @@ export class ThreadBoard {
   }
 
   /** true: then until fallAsleep(). */
-  mayStayAwake(): boolean {
+  mayBusyPoll(): boolean {
     if (Atomics.add(this.#awake, 0, 1) < AWAKE_MAX) return true;
     Atomics.sub(this.#awake, 0, 1);
     return false;

@@ -49,9 +49,9 @@ export type ToVolumeThread = OfSession &
     | { readonly kind: 'serve'; readonly order: SharedArrayBuffer }
     /** Everything written unstable, while clients are still served. */
     | { readonly kind: 'flush' }
-    /** Calls are kept unexecuted, everything is flushed, and nothing is written until `resume`: `held`. */
-    | { readonly kind: 'hold' }
-    | { readonly kind: 'resume' }
+    /** Calls are kept unexecuted, everything is flushed, and nothing is written until `thaw`: `frozen`. */
+    | { readonly kind: 'freeze' }
+    | { readonly kind: 'thaw' }
     /** To the thread of the first volume, which keeps them there. */
     | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
     /** quiesce: flush, declare clean. fence: nothing more. Either way `closed`. */
@@ -121,7 +121,7 @@ export type FromDataThreads = OfSession &
     /** Exported directories of this thread's volumes have gone, come back, or are others. */
     | { readonly kind: 'roots'; readonly roots: readonly ExportRoot[] }
     | { readonly kind: 'flushed' }
-    | { readonly kind: 'held' }
+    | { readonly kind: 'frozen' }
     | { readonly kind: 'drained' }
     | { readonly kind: 'closed' }
     | {
@@ -130,7 +130,7 @@ export type FromDataThreads = OfSession &
         readonly reason: FaultReason;
         readonly message: string;
       }
-    | { readonly kind: 'rightLost' }
+    | { readonly kind: 'leaseExpired' }
     /** A call for this volume has waited so long; said again until it is answered. */
     | { readonly kind: 'waiting'; readonly volume: string; readonly waitedMs: number }
     /** Of the thread's system calls on this volume, since it said so last. */

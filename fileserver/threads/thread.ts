@@ -6,7 +6,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
-import { rehearseListening } from '../rpc/acceptor.ts';
+import { warmUpListening } from '../rpc/acceptor.ts';
 import { threadCount } from '../settings/thread-counts.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import { inBackground, repeat } from '../system/turns.ts';
@@ -57,7 +57,7 @@ const post = (message: FromDataThread): void => port.postMessage(message);
 const ready = startIoPool().then(
   () => new DataPath({ options, openFilesMax: Number(softLimit ?? '1024'), start: startWorker, post }),
 );
-inBackground(rehearseListening());
+inBackground(warmUpListening());
 
 port.on('message', (message: ToDataThread) => {
   // An exception here is a bug: it ends the thread, and with it the server.

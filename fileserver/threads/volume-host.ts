@@ -4,7 +4,7 @@ import { ConnectionOrder } from '../callers/connection-order.ts';
 import { groupsOf } from '../groups/group-directory.ts';
 import { VolumeMeter } from '../metrics/data-metrics.ts';
 import { warmUpRecovery } from '../nfs3/recovery.ts';
-import { RightTable } from '../right/right-table.ts';
+import { LeaseTable } from '../serving-lease/lease-table.ts';
 import { warmUpOpening } from '../storage/volume/open-volume.ts';
 import { CAP_SYS_RESOURCE, dropCapability } from '../system/capabilities.ts';
 import { clearUmask } from '../system/file-calls.ts';
@@ -21,7 +21,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
   // setfsuid(2) leaves it on the thread: users of clients would get what is reserved for root, and pass hard quotas.
   dropCapability(CAP_SYS_RESOURCE);
   const board = new ThreadBoard(setup.board);
-  const rights = new RightTable(setup.rights);
+  const leases = new LeaseTable(setup.leases);
   const groups = groupsOf(setup.groupChannel);
   const services = new Map<number, VolumeService>();
   const prepared = new PreparedVolumes();
@@ -41,7 +41,7 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
     const { session } = message;
     if (message.kind === 'verify') {
       const service = new VolumeService(session, message.part, {
-        rights,
+        leases,
         limits,
         groups,
         post,
@@ -84,11 +84,11 @@ function handle(
     case 'flush':
       inBackground(service.flush());
       return;
-    case 'hold':
-      inBackground(service.hold());
+    case 'freeze':
+      inBackground(service.freeze());
       return;
-    case 'resume':
-      service.resume();
+    case 'thaw':
+      service.thaw();
       return;
     case 'mounts':
       service.replaceMounts(message.mounts);

@@ -1,24 +1,24 @@
 /** The service of a volume's thread in this thread, without coordinator and connections. */
 
 import type { VolumeMeter } from '../metrics/data-metrics.ts';
-import type { RightTable } from '../right/right-table.ts';
+import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import type { OpenMessage } from './messages.ts';
 import type { FromDataThreads } from './thread-messages.ts';
 import { VolumeService } from './volume-service.ts';
 
 export interface ServiceSurroundings {
   readonly session: number;
-  readonly rights: RightTable;
+  readonly leases: LeaseTable;
   /** The kinds of all that it says are added to this. */
   readonly told: string[];
 }
 
 export function volumeService(
   message: OpenMessage,
-  { session, rights, told }: ServiceSurroundings,
+  { session, leases, told }: ServiceSurroundings,
 ): VolumeService {
   return new VolumeService(session, message, {
-    rights,
+    leases,
     limits: { filesMax: 1000, descriptorsMax: 500 },
     groups: null,
     post: ({ kind }: FromDataThreads) => told.push(kind),

@@ -8,7 +8,7 @@ import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { openMessage } from '../data-path/data-thread.fixture.ts';
-import { allocateRightTable, RightTable } from '../right/right-table.ts';
+import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
 import { DataFlusher } from '../storage/flush/data-flusher.ts';
 import { readOwnership } from '../storage/ownership/ownership.ts';
 import type { Volume } from '../storage/volume/volume.ts';
@@ -20,17 +20,17 @@ import type { VolumeService } from './volume-service.ts';
 const HOUR_MS = 3_600_000;
 
 let directory: string;
-let rights: RightTable;
+let leases: LeaseTable;
 let told: string[];
 let service: VolumeService;
 
 beforeAll(startIoPool);
 beforeEach(async () => {
   directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'filerpair-stop-'));
-  rights = new RightTable(allocateRightTable());
-  rights.set('local', bootMs() + HOUR_MS);
+  leases = new LeaseTable(allocateLeaseTable());
+  leases.set('local', bootMs() + HOUR_MS);
   told = [];
-  service = volumeService(openMessage(directory), { session: 1, rights, told });
+  service = volumeService(openMessage(directory), { session: 1, leases, told });
   await service.verify();
   await service.serve(new ConnectionOrder(ConnectionOrder.allocate()));
 });
@@ -64,13 +64,13 @@ test('a volume whose data could not be flushed is not declared clean', async () 
 });
 
 test('a fault of a volume ends the right to serve for all threads before it is reported', async () => {
-  const halt = vi.spyOn(rights, 'halt').mockImplementation((slot) => {
+  const halt = vi.spyOn(leases, 'halt').mockImplementation((side) => {
     expect(told).not.toContain('fault');
-    RightTable.prototype.halt.call(rights, slot);
+    LeaseTable.prototype.halt.call(leases, side);
   });
   volumes()[0]!.fail('IoError', 'a disk error');
   expect(halt).toHaveBeenCalledWith('local');
-  expect(rights.held('local')).toBe(false);
+  expect(leases.held('local')).toBe(false);
   expect(told).toContain('fault');
   await service.close('fence');
   expect(await isClean()).toBe(false);
@@ -78,24 +78,24 @@ test('a fault of a volume ends the right to serve for all threads before it is r
 
 test('the end of the right behind any change of the opening is noticed before a phase is reported as done', async () => {
   await service.close('fence');
-  const endChange = RightTable.prototype.endChange;
-  /** The phases reported after the right has ended behind this change, of which there were so many. */
+  const endChange = LeaseTable.prototype.endChange;
+  /** The phases reported after the lease has ended behind this change, of which there were so many. */
   const open = async (cutBehind: number): Promise<{ late: string[]; failed: boolean; changes: number }> => {
     const fresh = mkdtempSync(join(directory, 'fresh-'));
     let changes = 0;
     let late: string[] = [];
-    rights = new RightTable(allocateRightTable());
-    rights.set('local', bootMs() + HOUR_MS);
+    leases = new LeaseTable(allocateLeaseTable());
+    leases.set('local', bootMs() + HOUR_MS);
     told = [];
-    vi.spyOn(rights, 'endChange').mockImplementation((slot) => {
-      endChange.call(rights, slot);
+    vi.spyOn(leases, 'endChange').mockImplementation((side) => {
+      endChange.call(leases, side);
       changes += 1;
       if (changes !== cutBehind) return;
-      rights.set('local', 0);
+      leases.set('local', 0);
       told.length = 0;
       late = told;
     });
-    const opened = volumeService(openMessage(fresh), { session: 1, rights, told });
+    const opened = volumeService(openMessage(fresh), { session: 1, leases, told });
     await opened.verify();
     if (!told.includes('failed')) await opened.serve(new ConnectionOrder(ConnectionOrder.allocate()));
     const failed = told.includes('failed');

@@ -18,9 +18,9 @@ import type { MountEntry } from '../mount/mount-list.ts';
 import { NfsContext } from '../nfs3/nfs-context.ts';
 import { nfs3Program } from '../nfs3/program.ts';
 import { recover, settleIntent } from '../nfs3/recovery.ts';
-import type { RightTable } from '../right/right-table.ts';
-import { VolumeGate } from '../right/volume-gate.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
+import type { LeaseTable } from '../serving-lease/lease-table.ts';
+import { VolumeGate } from '../serving-lease/volume-gate.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
 import { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
@@ -45,7 +45,7 @@ import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.t
 const TICK_MS = 1000;
 
 export interface VolumeServiceSetup {
-  readonly rights: RightTable;
+  readonly leases: LeaseTable;
   readonly limits: FileTableLimits;
   readonly groups: GroupDirectory | null;
   /** To the coordinator. */
@@ -92,8 +92,8 @@ export class VolumeService {
     this.#message = part;
     this.#setup = setup;
     this.#state = 'opening';
-    this.#gate = new VolumeGate(setup.rights, part.diskSet, {
-      onRightOver: () => this.#rightLost(),
+    this.#gate = new VolumeGate(setup.leases, part.diskSet, {
+      onLeaseExpired: () => this.#leaseExpired(),
       onBug: (error) => this.onBug(error),
     });
     this.volumes = [];
@@ -113,11 +113,11 @@ export class VolumeService {
     return this.#state === 'closed';
   }
 
-  get #slot(): DiskSetSide {
+  get #side(): DiskSetSide {
     return this.#message.diskSet;
   }
 
-  readonly #mayServe = (): boolean => this.#setup.rights.held(this.#slot);
+  readonly #mayServe = (): boolean => this.#setup.leases.held(this.#side);
 
   #tell(message: Told): void {
     this.#setup.post({ ...message, session: this.session } as FromDataThreads);
@@ -136,7 +136,7 @@ export class VolumeService {
   async verify(): Promise<void> {
     await this.#stage(async () => {
       await this.#openVolumes();
-      this.#mustHaveRight();
+      this.#mustHoldLease();
       const attachments = this.volumes.map(({ attachment }) => attachment);
       this.#tell({ kind: 'verified', attachments, roots: this.#diskSet!.roots });
     });
@@ -146,7 +146,7 @@ export class VolumeService {
   async serve(order: ConnectionOrder): Promise<void> {
     await this.#stage(async () => {
       await this.#replay();
-      this.#mustHaveRight();
+      this.#mustHoldLease();
       this.#executor = this.#makeExecutor(this.#diskSet!, order);
       this.#state = 'serving';
       this.#startTimers();
@@ -178,7 +178,7 @@ export class VolumeService {
       onBug: this.onBug,
     };
     const executor = new CallExecutor(this.session, services, this.#setup.connectionThreads, order, {
-      onRefused: () => this.#rightLost(),
+      onRefused: () => this.#leaseExpired(),
       execute: this.#execute,
     });
     diskSet.table.onForget = (volume, identity) => executor.forget(volume, identity);
@@ -207,7 +207,7 @@ export class VolumeService {
     const { written } = this.#message;
     try {
       for (const spec of this.#message.volumes) {
-        this.#mustHaveRight();
+        this.#mustHoldLease();
         const read = (await prepared.get(spec.name)) ?? null;
         prepared.delete(spec.name);
         const owner = { home, server, incarnation, epoch };
@@ -226,7 +226,7 @@ export class VolumeService {
     for (const volume of this.volumes) this.#describe(volume);
   }
 
-  #mustHaveRight(): void {
+  #mustHoldLease(): void {
     if (!this.#stopping && this.#mayServe()) return;
     throw new VolumeOpenError('RightLost', `${this.#message.home}: the right to serve ended while opening`);
   }
@@ -253,14 +253,14 @@ export class VolumeService {
   async #replay(): Promise<void> {
     const diskSet = this.#diskSet;
     if (diskSet === null) throw new Error('replay before verify');
-    this.#mustHaveRight();
+    this.#mustHoldLease();
     const context = this.#contextOf(diskSet);
     for (const volume of this.volumes) {
       const cache = new DuplicateRequestCache();
       const summary = await recover(context, volume, diskSet.table, cache);
       const log = new OperationLog(volume, diskSet.table, cache, {
         mayServe: this.#mayServe,
-        onStopped: () => this.#rightLost(),
+        onStopped: () => this.#leaseExpired(),
         onStep: this.#onStep,
         settle: (intent, flushes) => diskSet.asRecorded(() => settleIntent(context, intent, flushes)),
         onBug: (whose, error) =>
@@ -337,15 +337,15 @@ export class VolumeService {
   /** The volume says so itself, once. Nothing of the disk set is answered any more, by any thread. */
   #fault(volume: Volume, reason: FaultReason, message: string): void {
     const wasOpening = this.#state === 'opening';
-    this.#setup.rights.halt(this.#slot);
+    this.#setup.leases.halt(this.#side);
     this.halt();
     if (!wasOpening) this.#tell({ kind: 'fault', volume: volume.spec.name, reason, message });
   }
 
   /** R2. The coordinator tells the agent, which may not have noticed: its clock was read a moment earlier. */
-  #rightLost(): void {
+  #leaseExpired(): void {
     this.halt();
-    this.#tell({ kind: 'rightLost' });
+    this.#tell({ kind: 'leaseExpired' });
   }
 
   /** Nothing more is executed or answered. */
@@ -379,25 +379,25 @@ export class VolumeService {
     this.#tell({ kind: 'flushed' });
   }
 
-  /** Says `held` when what runs is finished and on the disk; not at all if it is closed before. */
-  async hold(): Promise<void> {
+  /** Says `frozen` when what runs is finished and on the disk; not at all if it is closed before. */
+  async freeze(): Promise<void> {
     if (this.#state !== 'serving' || this.#kept !== null) return;
     const kept: (() => void)[] = [];
     this.#kept = kept;
-    for (const log of this.#logs.values()) log.hold();
+    for (const log of this.#logs.values()) log.freeze();
     // It may have ended meanwhile, and another one begun.
-    const isHeld = (): boolean => this.#kept === kept && this.#state === 'serving';
-    if (!(await this.#settle(isHeld))) return;
-    this.#gate.hold();
-    this.#tell({ kind: 'held' });
+    const isFrozen = (): boolean => this.#kept === kept && this.#state === 'serving';
+    if (!(await this.#settle(isFrozen))) return;
+    this.#gate.freeze();
+    this.#tell({ kind: 'frozen' });
   }
 
-  /** In the order in which they came: what was kept is executed now, if there still is a right to. */
-  resume(): void {
+  /** In the order in which they came: what was kept is executed now, if the lease still stands. */
+  thaw(): void {
     const kept = this.#kept;
     this.#kept = null;
-    this.#gate.release();
-    for (const log of this.#logs.values()) log.resume();
+    this.#gate.thaw();
+    for (const log of this.#logs.values()) log.thaw();
     for (const work of kept ?? []) work();
   }
 
@@ -405,7 +405,7 @@ export class VolumeService {
   async close(mode: CloseMode): Promise<void> {
     if (mode === 'quiesce' && this.#state === 'serving') {
       this.#state = 'closing';
-      this.resume();
+      this.thaw();
       await this.#finish();
     }
     this.#stopping = true;

@@ -139,7 +139,7 @@ export class KubernetesWitness implements Witness {
 
   /**
    * Where one call was not answered in time, the next goes over a new connection: it must not wait for another one that
-   * led to the same API server, which may be gone. A solo holder's right lasts for two calls without an answer, not for three.
+   * led to the same API server, which may be gone. A solo holder's lease lasts for two calls without an answer, not for three.
    */
   readonly #late = (): void => this.#options.client.renewConnections();
 

@@ -41,6 +41,7 @@ const schema = z.object({
     .nullable()
     .default(null),
   maintenance: z.string().nullable().default(null),
+  /** A freeze: the format keeps the older name. */
   standstill: z
     .object({ id: z.string(), epoch: count, msMax: z.int().min(1), over: z.boolean().default(false) })
     .exactOptional(),
@@ -48,12 +49,14 @@ const schema = z.object({
 
 /** Throws if it is not a Lease of this format. */
 export function parseLeaseFile(text: string): LeaseSighting {
-  const { version, ...record } = schema.parse(JSON.parse(text));
-  return { version: String(version), record: record as LeaseSighting['record'] };
+  const { version, standstill, ...record } = schema.parse(JSON.parse(text));
+  const freeze = standstill === undefined ? {} : { freeze: standstill };
+  return { version: String(version), record: { ...record, ...freeze } as LeaseSighting['record'] };
 }
 
 export function formatLeaseFile(sighting: LeaseSighting): string {
-  return `${JSON.stringify({ version: Number(sighting.version), ...sighting.record }, null, 2)}\n`;
+  const { freeze: standstill, ...record } = sighting.record;
+  return `${JSON.stringify({ version: Number(sighting.version), ...record, standstill }, null, 2)}\n`;
 }
 
 const writtenSchema = z.object({ epoch: count, volumes: z.record(z.string(), z.string()) });

@@ -1,4 +1,4 @@
-// What others put beside the ownership on a Lease: text that anybody with the right may write, so nothing of it is believed
+// What others put beside the ownership on a Lease: text that anybody who may write Leases can change, so nothing of it is believed
 // that is not well-formed.
 import { expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -10,21 +10,21 @@ const lease = (annotations: Record<string, string>): Lease => ({
   metadata: { name: 'home-filer-a', annotations },
   spec: { leaseTransitions: 3 },
 });
-const standstillOf = (value: unknown) =>
-  recordOf(lease({ [leaseAnnotations.standstill]: JSON.stringify(value) })).standstill;
+const freezeOf = (value: unknown) =>
+  recordOf(lease({ [leaseAnnotations.standstill]: JSON.stringify(value) })).freeze;
 
-test('a standstill: who asked, at which epoch, for how long', () => {
-  expect(standstillOf({ id: 'one@1', epoch: 3, msMax: 10_000 })).toEqual({
+test('a freeze: who asked, at which epoch, for how long', () => {
+  expect(freezeOf({ id: 'one@1', epoch: 3, msMax: 10_000 })).toEqual({
     id: 'one@1',
     epoch: 3,
     msMax: 10_000,
     over: false,
   });
-  expect(standstillOf({ id: 'one@1', epoch: 3, msMax: 10_000, over: true })?.over).toBe(true);
+  expect(freezeOf({ id: 'one@1', epoch: 3, msMax: 10_000, over: true })?.over).toBe(true);
 });
 
 test('clients wait for twenty seconds at most, whatever it asks for', () => {
-  expect(standstillOf({ id: 'one@1', epoch: 3, msMax: 3_600_000 })?.msMax).toBe(20_000);
+  expect(freezeOf({ id: 'one@1', epoch: 3, msMax: 3_600_000 })?.msMax).toBe(20_000);
 });
 
 test.each([
@@ -35,7 +35,7 @@ test.each([
   [{ id: 'one@1', epoch: 3.5, msMax: 10 }],
   ['stand still'],
 ])('%j asks for nothing', (value) => {
-  expect(standstillOf(value)).toBeUndefined();
+  expect(freezeOf(value)).toBeUndefined();
 });
 
 const writtenOf = (text: string) => recordOf(lease({ [leaseAnnotations.written]: text })).written;
@@ -73,7 +73,7 @@ test('a note that arrives late does not lower the epoch', () => {
 
 test('what came of it stands beside it', () => {
   const answer = { id: 'one@1', state: 'Whole' as const, message: '' };
-  const { annotations } = withNotes(lease({ kept: 'yes' }), { standstillAnswer: answer }).metadata;
+  const { annotations } = withNotes(lease({ kept: 'yes' }), { freezeAnswer: answer }).metadata;
   expect(annotations).toEqual({ kept: 'yes', [leaseAnnotations.standstillAnswer]: JSON.stringify(answer) });
 });
 

@@ -23,11 +23,11 @@ import type { Lease } from '../../kubernetes/objects.ts';
 import { parseIncarnation } from '../../pair/incarnation.ts';
 import {
   type DeathProof,
+  type Freeze,
   type LeaseOwnership,
   type LeaseParties,
   type LeaseRecord,
   laterWritten,
-  type Standstill,
   type TransferRequest,
   type VolumesAhead,
   type WrittenVolumes,
@@ -35,7 +35,7 @@ import {
 import type { LeaseNotes } from './witness.ts';
 
 /** Clients wait meanwhile. ms */
-const STANDSTILL_MS_MAX = 20_000;
+const FREEZE_MS_MAX = 20_000;
 
 /** Throws Error with a sentence if the ownership cannot be understood: then nothing may be decided by it. */
 export function recordOf(lease: Lease): LeaseRecord {
@@ -55,7 +55,7 @@ export function recordOf(lease: Lease): LeaseRecord {
     request: requestOf(annotations),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     ...disksOf(annotations[leaseAnnotations.disks]),
-    ...standstillOf(annotations[leaseAnnotations.standstill]),
+    ...freezeOf(annotations[leaseAnnotations.standstill]),
     ...writtenOf(annotations[leaseAnnotations.written], epoch),
   };
 }
@@ -65,13 +65,13 @@ const disksOf = (text: string | undefined): { disks?: string } =>
   text !== undefined && /^[A-Za-z0-9][-A-Za-z0-9]{0,63}$/.test(text) ? { disks: text } : {};
 
 /** What cannot be understood asks for nothing. */
-function standstillOf(text: string | undefined): { standstill?: Standstill } {
+function freezeOf(text: string | undefined): { freeze?: Freeze } {
   const found = parseAnnotation<Partial<StandstillAnnotation>>(text);
   if (found === null || typeof found.id !== 'string') return {};
   const { id, epoch, msMax, over } = found;
   if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(msMax) || msMax! <= 0) return {};
   return {
-    standstill: { id, epoch: epoch!, msMax: Math.min(msMax!, STANDSTILL_MS_MAX), over: over === true },
+    freeze: { id, epoch: epoch!, msMax: Math.min(msMax!, FREEZE_MS_MAX), over: over === true },
   };
 }
 
@@ -194,7 +194,7 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
 export function withNotes(before: Lease, notes: LeaseNotes): Lease {
   const changes: Record<string, string | null> = {};
   const { lastTransition, secondaryPortOpen, requestResult, maintenance, takeoverCheck } = notes;
-  const { standstillAnswer, written, openFailure, volumeErrors, absentExports, witnessWentBack } = notes;
+  const { freezeAnswer, written, openFailure, volumeErrors, absentExports, witnessWentBack } = notes;
   if (witnessWentBack !== undefined)
     changes[leaseAnnotations.witnessWentBack] =
       witnessWentBack === null ? null : JSON.stringify(witnessWentBack);
@@ -209,8 +209,7 @@ export function withNotes(before: Lease, notes: LeaseNotes): Lease {
   }
   if (openFailure !== undefined)
     changes[leaseAnnotations.openFailure] = openFailure === null ? null : JSON.stringify(openFailure);
-  if (standstillAnswer !== undefined)
-    changes[leaseAnnotations.standstillAnswer] = JSON.stringify(standstillAnswer);
+  if (freezeAnswer !== undefined) changes[leaseAnnotations.standstillAnswer] = JSON.stringify(freezeAnswer);
   if (maintenance !== undefined) changes[leaseAnnotations.maintenance] = maintenance;
   if (takeoverCheck !== undefined) changes[leaseAnnotations.takeoverCheck] = JSON.stringify(takeoverCheck);
   if (lastTransition !== undefined) changes[leaseAnnotations.lastTransition] = JSON.stringify(lastTransition);

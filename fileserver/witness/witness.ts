@@ -37,7 +37,7 @@ export interface RequestResult {
   readonly message: string;
 }
 
-/** What a server writes beside the ownership: for people, the operator and later owners. No right depends on it. */
+/** What a server writes beside the ownership: for people, the operator and later owners. No lease depends on it. */
 export interface LeaseNotes {
   readonly lastTransition?: Transition;
   /** The epoch for which the writer's secondary port serves this disk set; null: it does not. */
@@ -46,7 +46,7 @@ export interface LeaseNotes {
   /** Why nothing shall move by itself; null: normal operation. The servers act by it. */
   readonly maintenance?: string | null;
   readonly takeoverCheck?: TakeoverCheckNote;
-  readonly standstillAnswer?: StandstillAnswer;
+  readonly freezeAnswer?: FreezeAnswer;
   /** Comes back in the LeaseRecord, where a later epoch is never replaced by an earlier one. */
   readonly written?: WrittenVolumes;
   /** Why the writer could not open the disk set; null: it was opened. */
@@ -73,8 +73,8 @@ export interface OpenFailureNote {
   readonly message: string;
 }
 
-/** What came of a standstill that the Lease asks for. */
-export interface StandstillAnswer {
+/** What came of a freeze that the Lease asks for. */
+export interface FreezeAnswer {
   readonly id: string;
   /** Broken: it has ended before it was to, or could not begin. */
   readonly state: 'Standing' | 'Whole' | 'Broken';

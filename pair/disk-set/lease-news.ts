@@ -94,8 +94,8 @@ function askedSince(state: DiskSetState, { record }: LeaseSighting, context: Con
 function ownershipChanged(state: DiskSetState, context: Context): DiskSetState {
   const { role } = state;
   const record = state.seen!.record;
-  const atHome = record.holder !== null && serverOf(record.holder) === state.home;
-  let next: DiskSetState = { ...state, detected: null, memory: movedOn(state.memory, atHome) };
+  const onHomeServer = record.holder !== null && serverOf(record.holder) === state.home;
+  let next: DiskSetState = { ...state, detected: null, memory: movedOn(state.memory, onHomeServer) };
   if (next.awaiting !== null && record.holder !== null) next = answerAwaiting(next, record.holder, context);
   if (role.name === 'holder' && (record.holder !== context.identity.me || record.epoch !== role.epoch)) {
     const by = record.holder ?? 'nobody';
@@ -134,7 +134,7 @@ export function leaseWritten(
   const { role } = state;
   const write = 'write' in role ? role.write : null;
   if (write === null || write.token !== token) {
-    // A write that this state has given up (the right ran out meanwhile): its news is still news.
+    // A write that this state has given up (the lease ran out meanwhile): its news is still news.
     return outcome.kind === 'applied' ? see(state, outcome.sighting, context) : { ...state, lookup: true };
   }
   if (outcome.kind === 'applied') return writeApplied(state, write, outcome.sighting, context);

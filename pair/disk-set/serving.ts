@@ -1,11 +1,10 @@
 /**
- * Serving a disk set: the right begins with a write that was applied, each confirmation extends it, and it ends by a cut (R2) or after a
+ * Serving a disk set: the lease begins with a write that was applied, each confirmation extends it, and it ends by a cut (R2) or after a
  * planned hand-over. What the data path reports decides which.
  */
 
 import type { Incarnation, ServerName } from '../incarnation.ts';
-import { freezeOf } from '../lease.ts';
-import { rightUntil, silenceMs } from '../right-to-serve.ts';
+import { leaseUntil, silenceMs } from '../right-to-serve.ts';
 import { policyOf, tookOver } from '../transfer-policy.ts';
 import type { Input } from '../types.ts';
 import { answerAwaiting, carriedOut, refuse } from './answers.ts';
@@ -44,10 +43,10 @@ export function stopping(state: DiskSetState, context: Context): Leaving {
   return { to, requestId: null, message: 'this server stops' };
 }
 
-/** The Lease names this process by a write of its own that was applied: the right begins at its sending. */
+/** The Lease names this process by a write of its own that was applied: the lease begins at its sending. */
 export function becomeHolder(state: DiskSetState, write: PendingWrite, context: Context): DiskSetState {
   const record = state.seen!.record;
-  const until = rightUntil(write.sentAt, context.identity.timing);
+  const until = leaseUntil(write.sentAt, context.identity.timing);
   if (context.stopping) {
     return {
       ...state,
@@ -55,10 +54,10 @@ export function becomeHolder(state: DiskSetState, write: PendingWrite, context: 
     };
   }
   if (context.now >= until) {
-    // The answer took longer than the right that it brought. Nothing was opened; try again as an observer.
+    // The answer took longer than the lease that it brought. Nothing was opened; try again as an observer.
     return { ...state, role: { name: 'observer' } };
   }
-  context.emit({ kind: 'setRight', home: state.home, until });
+  context.emit({ kind: 'setServingLease', home: state.home, until });
   const { written } = record;
   const known = written === undefined ? {} : { written };
   context.emit({ kind: 'openDiskSet', home: state.home, epoch: record.epoch, ...known });
@@ -128,14 +127,14 @@ export function acknowledged(
 }
 
 /**
- * Extends the right; a confirmation that is older than the newest one gives nothing. A right that has run
+ * Extends the lease; a confirmation that is older than the newest one gives nothing. A lease that has run
  * out is not revived: its end may have been acted upon already.
  */
 function confirm(state: DiskSetState, role: Holder, sentAt: number, context: Context): DiskSetState {
   const { timing } = context.identity;
-  const expired = context.now >= rightUntil(role.confirmedAt, timing);
+  const expired = context.now >= leaseUntil(role.confirmedAt, timing);
   if (expired || sentAt <= role.confirmedAt) return { ...state, role };
-  context.emit({ kind: 'setRight', home: state.home, until: rightUntil(sentAt, timing) });
+  context.emit({ kind: 'setServingLease', home: state.home, until: leaseUntil(sentAt, timing) });
   return { ...state, role: { ...role, confirmedAt: sentAt } };
 }
 
@@ -199,8 +198,8 @@ export function diskSetClosed(state: DiskSetState, context: Context): DiskSetSta
     return { ...state, role: { name: 'releasing', epoch: role.epoch, leaving: role.leaving, write: null } };
   }
   if (role.name === 'holder' && role.port === 'quiescing' && role.leaving !== null) {
-    // Everything is answered and flushed. Cut the right before the release is sent: after it, nothing.
-    context.emit({ kind: 'setRight', home: state.home, until: null });
+    // Everything is answered and flushed. Cut the lease before the release is sent: after it, nothing.
+    context.emit({ kind: 'setServingLease', home: state.home, until: null });
     context.emit({ kind: 'disarm', home: state.home });
     return { ...state, role: { name: 'releasing', epoch: role.epoch, leaving: role.leaving, write: null } };
   }
@@ -208,7 +207,7 @@ export function diskSetClosed(state: DiskSetState, context: Context): DiskSetSta
 }
 
 /**
- * The switch is for the thread that has checked the right and not yet made its system call: there is none. The wait for the
+ * The switch is for the thread that has checked the lease and not yet made its system call: there is none. The wait for the
  * data path to close goes on.
  */
 export function changesEnded(state: DiskSetState, context: Context): DiskSetState {
@@ -224,7 +223,7 @@ export function fence(
   message: string,
   context: Context,
 ): DiskSetState {
-  context.emit({ kind: 'setRight', home: state.home, until: null });
+  context.emit({ kind: 'setServingLease', home: state.home, until: null });
   close(state.home, role.epoch, 'fence', context);
   trace(state, { name: 'fenced', epoch: role.epoch, message }, context);
   if (leaving === null && role.leaving !== null && role.leaving.requestId !== null) {
@@ -241,7 +240,7 @@ function close(home: ServerName, epoch: number, mode: 'quiesce' | 'fence', conte
 /** Freezes or thaws the disk set as the Lease asks, at the epoch that is meant only: a later owner knows nothing of it. */
 export function freezeOrThaw(state: DiskSetState, context: Context): DiskSetState {
   const { role, home, freeze } = state;
-  const wanted = state.seen === null ? undefined : freezeOf(state.seen.record);
+  const wanted = state.seen?.record.freeze;
   if (wanted === undefined || role.name !== 'holder' || role.epoch !== wanted.epoch) return state;
   if (role.port === 'opening') return state;
   const { id, msMax, over } = wanted;
@@ -251,7 +250,7 @@ export function freezeOrThaw(state: DiskSetState, context: Context): DiskSetStat
   return { ...state, freeze: { id, over } };
 }
 
-/** Begins a planned hand-over: finish what runs, then release. The right goes on being renewed meanwhile. The port is open. */
+/** Begins a planned hand-over: finish what runs, then release. The lease goes on being renewed meanwhile. The port is open. */
 export function leave(state: DiskSetState, role: Holder, leaving: Leaving, context: Context): DiskSetState {
   const { home } = state;
   trace(state, { name: 'quiescing', epoch: role.epoch, to: leaving.to, message: leaving.message }, context);
@@ -263,10 +262,10 @@ export function leave(state: DiskSetState, role: Holder, leaving: Leaving, conte
   return { ...state, role: { ...role, port: 'quiescing', leaving, quiescedAt: context.now } };
 }
 
-/** R2: the right is over when its time is over, whatever else is under way. */
-export function enforceRight(state: DiskSetState, role: Holder, context: Context): DiskSetState {
+/** R2: the lease is over when its time is over, whatever else is under way. */
+export function enforceLease(state: DiskSetState, role: Holder, context: Context): DiskSetState {
   const { timing } = context.identity;
-  if (context.now >= rightUntil(role.confirmedAt, timing)) {
+  if (context.now >= leaseUntil(role.confirmedAt, timing)) {
     const message = `no confirmation for ${Math.round(context.now - role.confirmedAt)} ms (lease ${timing.leaseMs} ms)`;
     return fence(state, role, role.leaving, message, context);
   }

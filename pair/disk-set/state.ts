@@ -2,7 +2,7 @@
 import type { KnownDead } from '../claim.ts';
 import type { Incarnation, ServerName } from '../incarnation.ts';
 import type { LeaseOwnership, LeaseParties, LeaseSighting, TransferRequest, VolumesAhead } from '../lease.ts';
-import { rightUntil } from '../right-to-serve.ts';
+import { leaseUntil } from '../right-to-serve.ts';
 import { NO_MEMORY, type TransferMemory } from '../transfer-policy.ts';
 import type { Effect, Input, PairIdentity, TraceEvent, TransitionCause } from '../types.ts';
 
@@ -59,7 +59,7 @@ export type Role =
     }
   | { readonly name: 'regaining'; readonly write: PendingWrite }
   | Holder
-  /** The right is cut; waits for the data path. `leaving`: then release, else the Lease stays as it is. */
+  /** The lease is cut; waits for the data path. `leaving`: then release, else the Lease stays as it is. */
   | { readonly name: 'fencing'; readonly epoch: number; readonly leaving: Leaving | null }
   | {
       readonly name: 'releasing';
@@ -171,8 +171,8 @@ export interface Context {
 }
 
 /** Until when this process may serve; null if not at all. */
-export function currentRight(state: DiskSetState, identity: PairIdentity): number | null {
-  return state.role.name === 'holder' ? rightUntil(state.role.confirmedAt, identity.timing) : null;
+export function currentServingLease(state: DiskSetState, identity: PairIdentity): number | null {
+  return state.role.name === 'holder' ? leaseUntil(state.role.confirmedAt, identity.timing) : null;
 }
 
 /** Only the partner's disk set has a gate: clients find a server's own one under its own name. */

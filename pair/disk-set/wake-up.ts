@@ -1,6 +1,6 @@
 /** When a disk set has something to do although no input comes. */
 import { mayClaim } from '../claim.ts';
-import { renewEveryMs, rightUntil, soloAfterMs } from '../right-to-serve.ts';
+import { leaseUntil, renewEveryMs, soloAfterMs } from '../right-to-serve.ts';
 import { forcedBy, waitsForRequest } from './answers.ts';
 import { claimView, holderComesFirstUntil } from './claiming.ts';
 import { type Context, type DiskSetState, type Holder, REQUEST_MS } from './state.ts';
@@ -17,7 +17,7 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   const { timing } = context.identity;
   const { role } = state;
   if (role.name === 'holder') {
-    const until = rightUntil(role.confirmedAt, timing);
+    const until = leaseUntil(role.confirmedAt, timing);
     if (role.write !== null || state.readSince !== null) return until;
     if (role.doubt !== null || state.lookup || state.wentBack !== null)
       return Math.min(until, state.notBefore);

@@ -6,7 +6,7 @@ import { DISK_SET_SIDES, type Effect, type Holding } from '../types.ts';
 import { contextOf } from './context.ts';
 import type { ServerState } from './state.ts';
 
-/** Heartbeats that may be answered late; a right lasts ten heartbeats with the default timing. */
+/** Heartbeats that may be answered late; a lease lasts ten heartbeats with the default timing. */
 const HEARTBEATS_REMEMBERED = 64;
 
 /**

@@ -3,7 +3,7 @@ import { type Incarnation, incarnationOf } from '../incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from '../lease.ts';
 import { silenceMs } from '../right-to-serve.ts';
 import { initialServer, type ServerState } from '../server/state.ts';
-import { rightOf, step } from '../server.ts';
+import { servingLeaseOf, step } from '../server.ts';
 import type {
   Effect,
   Input,
@@ -120,8 +120,8 @@ export class OneServer {
     return home === 'filer-a' ? this.state.local : this.state.partner;
   }
 
-  right(home: Home): number | null {
-    return rightOf(this.state, home);
+  servingLease(home: Home): number | null {
+    return servingLeaseOf(this.state, home);
   }
 
   of<K extends Effect['kind']>(kind: K): Extract<Effect, { kind: K }>[] {

@@ -121,7 +121,7 @@ class PortCalls {
       timing: TIMING,
       homes: [HOME, PARTNER],
       isOpen: (home: ServerName) => this.#process.paths[home]?.open?.phase === 'open',
-      right: (home: ServerName) => this.#process.paths[home]?.right ?? null,
+      leaseEnd: (home: ServerName) => this.#process.paths[home]?.leaseEnd ?? null,
       feed: (input: Input) => this.#queue(inputFor(this.#world, this.#me, input)),
     };
     return rules.variant?.ports?.(ports, around) ?? ports;
@@ -161,16 +161,16 @@ class PortCalls {
   }
 
   /**
-   * A cut may come between a thread's check of the right and its system call: then a write is on its way until it is said that
+   * A cut may come between a thread's check of the lease and its system call: then a write is on its way until it is said that
    * there is none.
    */
   #grant(home: ServerName, until: number | null): void {
     const path = this.#process.paths[home];
     if (path === undefined) return;
-    const { open, right } = path;
-    const held = until === null && right !== null && this.#world.now <= right;
+    const { open, leaseEnd } = path;
+    const held = until === null && leaseEnd !== null && this.#world.now <= leaseEnd;
     const checked = held && open !== null && open.phase !== 'failing';
-    this.#changePath(home, { right: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
+    this.#changePath(home, { leaseEnd: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
     // Each of several threads says it for itself, by ending.
     if (checked && open.threads.length === 0)
       this.#queue(inputFor(this.#world, this.#me, { kind: 'changesEnded', home }));

@@ -212,8 +212,8 @@ function proveDeath(world: World, rules: Rules): World {
 function served(world: World): boolean {
   return homesIn(world).every((home) =>
     world.processes.some(({ alive, paths }) => {
-      const { open, right } = paths[home]!;
-      return alive && open?.phase === 'open' && right !== null && world.now < right;
+      const { open, leaseEnd } = paths[home]!;
+      return alive && open?.phase === 'open' && leaseEnd !== null && world.now < leaseEnd;
     }),
   );
 }

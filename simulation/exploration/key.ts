@@ -26,7 +26,7 @@ const TIMES = new Set([
   'at',
   'since',
   'takeovers',
-  'right',
+  'leaseEnd',
   'switchAt',
 ]);
 /** Times before which nothing happens: all that are past are alike. */

@@ -256,8 +256,9 @@ function processMoves(world: World): Move[] {
 function pause(world: World, process: Process): World {
   let next = withProcess(world, { ...process, paused: true });
   for (const home of homesIn(world)) {
-    const { open, right } = process.paths[home]!;
-    const writing = open !== null && (open.phase === 'fencing' || (right !== null && world.now < right));
+    const { open, leaseEnd } = process.paths[home]!;
+    const writing =
+      open !== null && (open.phase === 'fencing' || (leaseEnd !== null && world.now < leaseEnd));
     if (writing) next = withPath(next, process.me, home, { inHand: open.epoch });
   }
   return next;
@@ -429,14 +430,14 @@ export function writers(world: World): Writer[] {
   for (const { me, alive, paused, paths } of world.processes) {
     if (!alive) continue;
     for (const home of homesIn(world)) {
-      const { inHand, open, right } = paths[home]!;
+      const { inHand, open, leaseEnd } = paths[home]!;
       if (inHand !== null) found.push({ me, home, epoch: inHand });
       if (open === null || open.phase === 'opening') continue;
       const { epoch, phase, threads } = open;
       // A thread that was told to end, and is still in a system call.
       const held = phase !== 'open' && threads.some((thread) => thread !== 'ended');
       if (phase === 'failing' || held) found.push({ me, home, epoch });
-      else if (!paused && right !== null && world.now < right) found.push({ me, home, epoch });
+      else if (!paused && leaseEnd !== null && world.now < leaseEnd) found.push({ me, home, epoch });
     }
   }
   return found;

@@ -3,7 +3,7 @@
  * The servers' part of it is the real state of pair/; the rest is what a driver and the world around it hold.
  *
  * Time moves in steps of `QUANTUM`, and lease, guard and heartbeat are multiples of it, so that every limit that the rules are
- * built for is a moment of its own. The limits are the end of a right, the dead man's kill, the end of the guard.
+ * built for is a moment of its own. The limits are the end of a lease, the dead man's kill, the end of the guard.
  */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
@@ -52,8 +52,8 @@ export interface DiskSetPath {
   /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
   readonly inHand: number | null;
   /**
-   * fencing: the right is cut, and a thread that had checked it has not made its system call. still: it has. failing: one thread could not
-   * open its volume, another has checked the right and may write its ownership record until `closed`.
+   * fencing: the lease is cut, and a thread that had checked it has not made its system call. still: it has. failing: one thread could not
+   * open its volume, another has checked the lease and may write its ownership record until `closed`.
    */
   readonly open: {
     readonly epoch: number;
@@ -61,12 +61,12 @@ export interface DiskSetPath {
     /** Of a disk set of several volumes, one each. Those of a single volume are not told apart. */
     readonly threads: readonly Thread[];
   } | null;
-  readonly right: number | null;
+  readonly leaseEnd: number | null;
   /** When the kernel kills the process. */
   readonly switchAt: number | null;
 }
 
-export const NO_PATH: DiskSetPath = { inHand: null, open: null, right: null, switchAt: null };
+export const NO_PATH: DiskSetPath = { inHand: null, open: null, leaseEnd: null, switchAt: null };
 
 export interface Process {
   readonly me: Incarnation;

@@ -126,7 +126,7 @@ export const claimVariants: readonly Variant[] = [
     },
   },
   {
-    name: 'HeirDoesNotWait',
+    name: 'SuccessorDoesNotWait',
     rule: 'R3',
     clause:
       'the successor claims lease + guard after it got the proof, and after the Lease was unchanged for as long',
@@ -142,7 +142,7 @@ export const claimVariants: readonly Variant[] = [
     },
   },
   {
-    name: 'HeirWithoutProof',
+    name: 'SuccessorWithoutProof',
     rule: 'R3',
     clause:
       'another incarnation of the acknowledger’s server claims only with proof that the named one can act no more',

@@ -6,7 +6,7 @@ const noSwitch = { arm: () => {}, disarm: () => {} };
 
 export const driverVariants: readonly Variant[] = [
   {
-    name: 'RightNotChecked',
+    name: 'LeaseNotChecked',
     rule: 'R2',
     clause:
       'the right is checked before every operation (with no timer behind it, which would cover for that)',
@@ -64,7 +64,7 @@ export const driverVariants: readonly Variant[] = [
       },
       observer: {
         traced: (home, event, now) => {
-          const until = around.right(home);
+          const until = around.leaseEnd(home);
           if (event.name === 'serving' && until !== null)
             ports.watchdog.arm(home, switchFiresAt(until, around.timing));
           ports.observer.traced(home, event, now);

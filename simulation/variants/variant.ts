@@ -73,8 +73,8 @@ export interface Around {
   readonly homes: readonly ServerName[];
   /** The data path has opened the disk set, and was not told to close it. */
   isOpen(home: ServerName): boolean;
-  /** End of the right that the data path knows of; null: none. */
-  right(home: ServerName): number | null;
+  /** End of the lease that the data path knows of; null: none. */
+  leaseEnd(home: ServerName): number | null;
   /** To the driver, later. */
   feed(input: Input): void;
 }

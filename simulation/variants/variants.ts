@@ -2,12 +2,12 @@
 import { step } from '../../pair/server.ts';
 import { claimVariants } from './claim.ts';
 import { driverVariants } from './driver.ts';
-import { rightVariants } from './right.ts';
+import { servingLeaseVariants } from './serving-lease.ts';
 import { surroundingVariants } from './surroundings.ts';
 import type { Step, Variant } from './variant.ts';
 
 export const variants: readonly Variant[] = [
-  ...rightVariants,
+  ...servingLeaseVariants,
   ...claimVariants,
   ...driverVariants,
   ...surroundingVariants,

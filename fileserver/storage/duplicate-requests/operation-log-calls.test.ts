@@ -771,19 +771,19 @@ describe('who waits', () => {
     submit('a');
     await turns();
     await flushed();
-    queue.hold();
+    queue.freeze();
     vi.advanceTimersByTime(10_000);
     await turns();
     expect(changing.size).toBe(1);
-    queue.resume();
+    queue.thaw();
     vi.advanceTimersByTime(20);
     await until(() => changing.size === 0);
   });
 
   test('for nobody, with nothing left to record: a hold that ends makes nothing be flushed', async () => {
     const flush = vi.spyOn(journal, 'flush');
-    queue.hold();
-    queue.resume();
+    queue.freeze();
+    queue.thaw();
     vi.advanceTimersByTime(1000);
     await turns();
     expect(flush).not.toHaveBeenCalled();
@@ -801,8 +801,8 @@ describe('who waits', () => {
     const append = vi.spyOn(journal, 'append');
     submit('a');
     await turns();
-    queue.hold();
-    queue.resume();
+    queue.freeze();
+    queue.thaw();
     vi.advanceTimersByTime(1000);
     await turns();
     expect(append).toHaveBeenCalledTimes(1);
@@ -812,7 +812,7 @@ describe('who waits', () => {
   });
 
   test('held, what was submitted is executed and answered', async () => {
-    queue.hold();
+    queue.freeze();
     submit('a');
     await turns();
     await flushed();
@@ -1032,8 +1032,8 @@ describe('a volume that is written through', () => {
     submit('a');
     await turns();
     expect(flushes).toHaveLength(1);
-    queue.hold();
-    queue.resume();
+    queue.freeze();
+    queue.thaw();
     vi.advanceTimersByTime(1000);
     await turns();
     expect(events.filter((event) => event.startsWith('settled'))).toEqual([]);

@@ -114,7 +114,7 @@ export type Settled =
 export interface OperationLogHooks {
   /** R2: may this server change the volume at this moment? */
   readonly mayServe: () => boolean;
-  /** The right is gone or the volume has failed: nothing that runs may be answered. */
+  /** The lease is gone or the volume has failed: nothing that runs may be answered. */
   readonly onStopped: () => void;
   /** For the test that kills the process at a step. */
   readonly onStep: (operation: string, step: OperationStep) => void;
@@ -193,8 +193,8 @@ export class OperationLog implements JournalContents {
   readonly #pacing: Pacing;
   /** More are waited for. */
   #gathering: NodeJS.Timeout | undefined;
-  /** Nothing is tried again: see hold(). */
-  #held = false;
+  /** Nothing is tried again: see freeze(). */
+  #frozen = false;
 
   constructor(
     volume: Volume,
@@ -326,14 +326,14 @@ export class OperationLog implements JournalContents {
     return this.#inParts.length > 0 || this.#partsDone.length > 0;
   }
 
-  /** From now on, until resume(), the queue writes only for what was submitted before or is. */
-  hold(): void {
-    this.#held = true;
+  /** From now on, until thaw(), the queue writes only for what was submitted before or is. */
+  freeze(): void {
+    this.#frozen = true;
     this.#stopLingering();
   }
 
-  resume(): void {
-    this.#held = false;
+  thaw(): void {
+    this.#frozen = false;
     const isLeft = this.#executed.length > 0 || this.#partsDone.length > 0;
     if (this.phase === 'idle' && isLeft) this.#lingerFor(LINGER_MS);
   }
@@ -378,7 +378,7 @@ export class OperationLog implements JournalContents {
   }
 
   #lingerFor(ms: number): void {
-    if (this.#held) return;
+    if (this.#frozen) return;
     this.#linger ??= this.#later(() => this.#lingered(), ms);
   }
 

@@ -104,7 +104,7 @@ export class Journal {
   /**
    * Appends answers of operations that are durable, and intents of those that come next. In the page cache when this
    * returns. 0 or -errno: then nothing was appended, and it may be tried again (-ENOSPC, -EDQUOT: when there is room). REFUSED:
-   * the right is over.
+   * the lease is over.
    */
   append(replies: readonly Uint8Array[], intents: readonly Uint8Array[], contents: JournalContents): number {
     let size = 0;

@@ -42,7 +42,7 @@ export interface PreparedVolume extends VolumeState {
  * descriptors until it is opened or discarded.
  *
  * It stays true as long as no server writes to the volume. That holds during a claim: the last owner has released the disk set or has
- * lost the right, and the claim succeeds only if no other server has owned the disk set meanwhile.
+ * lost the lease, and the claim succeeds only if no other server has owned the disk set meanwhile.
  */
 export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | null> {
   become(SERVER_IDENTITY);

@@ -1,13 +1,13 @@
-// A standstill that stands on the Lease, with real processes: the owner keeps still, says so, and goes on when it is over. A
+// A freeze that stands on the Lease, with real processes: the owner keeps still, says so, and goes on when it is over. A
 // later owner knows nothing of it.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
-import type { Standstill } from '../../pair/lease.ts';
+import type { Freeze } from '../../pair/lease.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { changeLease } from '../witness/embedded-lease.fixture.ts';
-import type { StandstillAnswer } from '../witness/witness.ts';
+import type { FreezeAnswer } from '../witness/witness.ts';
 import { firstAnswer, Pair, type Server, servers } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -15,23 +15,23 @@ vi.setConfig({ testTimeout: 120_000 });
 let pair: Pair;
 afterEach(() => pair.stop());
 
-function ask(home: Server, standstill: Partial<Standstill>): void {
-  const wanted = { id: 'one', epoch: 1, msMax: 60_000, over: false, ...standstill };
+function ask(home: Server, freeze: Partial<Freeze>): void {
+  const wanted = { id: 'one', epoch: 1, msMax: 60_000, over: false, ...freeze };
   changeLease(join(pair.directory, 'witness'), home, { standstill: wanted });
 }
 
-function answer(home: Server): StandstillAnswer | undefined {
+function answer(home: Server): FreezeAnswer | undefined {
   try {
     const notes = JSON.parse(
       readFileSync(join(pair.directory, 'witness', `${home}.notes`), 'utf8'),
     ) as object;
-    return (notes as { standstillAnswer?: StandstillAnswer }).standstillAnswer;
+    return (notes as { freezeAnswer?: FreezeAnswer }).freezeAnswer;
   } catch {
     return undefined;
   }
 }
 
-const says = (home: Server, state: StandstillAnswer['state'], id = 'one') =>
+const says = (home: Server, state: FreezeAnswer['state'], id = 'one') =>
   eventually(
     `the owner of ${home} says ${state}`,
     60_000,

@@ -11,7 +11,7 @@ import * as nfs from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { ServedVolume } from '../nfs3/served-volume.fixture.ts';
-import { allocateRightTable, RightTable } from '../right/right-table.ts';
+import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
@@ -30,7 +30,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 let parent: string;
 let volume: string;
-let rights: RightTable;
+let leases: LeaseTable;
 let told: string[];
 let volumes = 0;
 
@@ -77,7 +77,7 @@ class Points {
 }
 
 const service = (session: number, epoch: number): VolumeService =>
-  volumeService(openMessage(volume, { epoch }), { session, rights, told });
+  volumeService(openMessage(volume, { epoch }), { session, leases, told });
 
 interface Scenario {
   /** On a volume that is not there yet. `gate`: for what does not use a VolumeService. */
@@ -95,13 +95,13 @@ async function run(
 ): Promise<{ points: number; late: string[] }> {
   volumes += 1;
   volume = mkdtempSync(join(parent, `${volumes}-`));
-  rights = new RightTable(allocateRightTable());
-  rights.set('local', bootMs() + HOUR_MS);
+  leases = new LeaseTable(allocateLeaseTable());
+  leases.set('local', bootMs() + HOUR_MS);
   told = [];
-  await before({ begin: () => rights.beginChange('local'), end: () => rights.endChange('local') });
+  await before({ begin: () => leases.beginChange('local'), end: () => leases.endChange('local') });
   let seen: string[] | null = null;
   const points = new Points(at, () => {
-    rights.set('local', 0);
+    leases.set('local', 0);
     seen = stateOf(volume);
     // The same list: the service has it.
     told.length = 0;
@@ -109,7 +109,7 @@ async function run(
   await points.during(work);
   await after();
   const late = seen === null ? [] : stateOf(volume).filter((line) => !seen!.includes(line));
-  // The listeners of these rely on the right.
+  // The listeners of these rely on the lease.
   if (seen !== null) late.push(...told.filter((kind) => kind === 'verified' || kind === 'serving'));
   rmSync(volume, { recursive: true, force: true });
   return { points: points.passed, late };
@@ -216,8 +216,8 @@ test(
       },
       work: async () => {
         opened.replaceMounts([{ host: 'client', path: '/data' }]);
-        await opened.hold();
-        opened.resume();
+        await opened.freeze();
+        opened.thaw();
         opened.replaceMounts([]);
         await opened.close('quiesce');
       },
@@ -229,21 +229,21 @@ test(
 
 test('while it is held nothing changes, and after `closed` nothing either', async () => {
   volume = mkdtempSync(join(parent, 'held-'));
-  rights = new RightTable(allocateRightTable());
-  rights.set('local', bootMs() + HOUR_MS);
+  leases = new LeaseTable(allocateLeaseTable());
+  leases.set('local', bootMs() + HOUR_MS);
   told = [];
   opened = service(1, 1);
   await opened.verify();
   await opened.serve(order);
   opened.replaceMounts([{ host: 'client', path: '/data' }]);
-  await opened.hold();
-  expect(told).toContain('held');
+  await opened.freeze();
+  expect(told).toContain('frozen');
   const held = stateOf(volume);
   opened.replaceMounts([]);
   // Longer than once a second, when the list is written.
   await new Promise((resolve) => setTimeout(resolve, 2500));
   expect(stateOf(volume)).toEqual(held);
-  opened.resume();
+  opened.thaw();
   await opened.close('quiesce');
   expect(readFileSync(join(volume, '.filerpair/mounts.json'), 'utf8')).toBe('[]');
   expect(readFileSync(join(volume, '.filerpair/ownership'), 'utf8')).toContain('"clean":true');

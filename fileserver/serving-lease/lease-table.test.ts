@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, it, vi } from 'vitest';
 import { bootMs } from '../system/boottime.ts';
-import { allocateRightTable, RightTable } from './right-table.ts';
+import { allocateLeaseTable, LeaseTable } from './lease-table.ts';
 
 /** What the clock says; null: the time. */
 let clock: number | null = null;
@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 it('ends at the moment that is its end', () => {
-  const table = new RightTable(allocateRightTable());
+  const table = new LeaseTable(allocateLeaseTable());
   table.set('local', 1000.5);
   for (const [now, isHeld] of [
     [1000.4999, true],
@@ -28,13 +28,13 @@ it('ends at the moment that is its end', () => {
 });
 
 it('grants nothing before anyone has granted anything', () => {
-  const table = new RightTable(allocateRightTable());
+  const table = new LeaseTable(allocateLeaseTable());
   expect(table.held('local')).toBe(false);
   expect(table.held('partner')).toBe(false);
 });
 
 it('keeps the two disk sets apart', () => {
-  const table = new RightTable(allocateRightTable());
+  const table = new LeaseTable(allocateLeaseTable());
   table.set('partner', bootMs() + 60_000);
   expect(table.held('local')).toBe(false);
   expect(table.held('partner')).toBe(true);
@@ -45,7 +45,7 @@ it('keeps the two disk sets apart', () => {
 });
 
 it('ends by itself when the time is over, without anyone writing to it', () => {
-  const table = new RightTable(allocateRightTable());
+  const table = new LeaseTable(allocateLeaseTable());
   const deadline = bootMs() + 5;
   table.set('local', deadline);
   let askedAt = 0;
@@ -60,19 +60,19 @@ it('ends by itself when the time is over, without anyone writing to it', () => {
 });
 
 it('a thread sees it in the middle of a loop, without reading messages', async () => {
-  const table = new RightTable(allocateRightTable());
+  const table = new LeaseTable(allocateLeaseTable());
   table.set('local', bootMs() + 60_000);
   const worker = new Worker(
     `const { workerData, parentPort } = require('node:worker_threads');
-     import(workerData.module).then(({ RightTable }) => {
-       const table = new RightTable(workerData.buffer);
+     import(workerData.module).then(({ LeaseTable }) => {
+       const table = new LeaseTable(workerData.buffer);
        parentPort.postMessage('looping');
        while (table.held('local'));
        parentPort.postMessage('ended');
      });`,
     {
       eval: true,
-      workerData: { buffer: table.buffer, module: new URL('./right-table.ts', import.meta.url).href },
+      workerData: { buffer: table.buffer, module: new URL('./lease-table.ts', import.meta.url).href },
     },
   );
   expect(await once(worker, 'message')).toEqual(['looping']);
@@ -84,35 +84,35 @@ it('a thread sees it in the middle of a loop, without reading messages', async (
 it.each([
   ['local', 'partner'],
   ['partner', 'local'],
-] as const)('halted, %s is not held until it is resumed; the other one is', (slot, other) => {
-  const table = new RightTable(allocateRightTable());
+] as const)('halted, %s is not held until it is resumed; the other one is', (side, other) => {
+  const table = new LeaseTable(allocateLeaseTable());
   const deadline = bootMs() + 60_000;
-  for (const each of [slot, other] as const) table.set(each, deadline);
-  table.halt(slot);
-  expect([table.held(slot), table.held(other)]).toEqual([false, true]);
-  expect([table.deadline(slot), table.deadline(other)]).toEqual([deadline, deadline]);
-  table.set(slot, deadline + 1);
-  expect(table.held(slot)).toBe(false);
+  for (const each of [side, other] as const) table.set(each, deadline);
+  table.halt(side);
+  expect([table.held(side), table.held(other)]).toEqual([false, true]);
+  expect([table.deadline(side), table.deadline(other)]).toEqual([deadline, deadline]);
+  table.set(side, deadline + 1);
+  expect(table.held(side)).toBe(false);
   table.resume(other);
-  expect(table.held(slot)).toBe(false);
-  table.resume(slot);
-  expect([table.held(slot), table.deadline(slot)]).toEqual([true, deadline + 1]);
+  expect(table.held(side)).toBe(false);
+  table.resume(side);
+  expect([table.held(side), table.deadline(side)]).toEqual([true, deadline + 1]);
 });
 
 it.each([
   ['local', 'partner'],
   ['partner', 'local'],
-] as const)('a change of %s is under way until it has ended, in all threads', (slot, other) => {
-  const table = new RightTable(allocateRightTable());
-  const elsewhere = new RightTable(table.buffer);
-  const isChanging = (): boolean[] => [elsewhere.isChanging(slot), elsewhere.isChanging(other)];
-  expect([table.beginChange(slot), ...isChanging()]).toEqual([false, false, false]);
-  table.set(slot, bootMs() + 60_000);
-  expect([table.beginChange(slot), ...isChanging()]).toEqual([true, true, false]);
-  expect([elsewhere.beginChange(slot), ...isChanging()]).toEqual([true, true, false]);
-  table.set(slot, 0);
-  table.endChange(slot);
+] as const)('a change of %s is under way until it has ended, in all threads', (side, other) => {
+  const table = new LeaseTable(allocateLeaseTable());
+  const elsewhere = new LeaseTable(table.buffer);
+  const isChanging = (): boolean[] => [elsewhere.isChanging(side), elsewhere.isChanging(other)];
+  expect([table.beginChange(side), ...isChanging()]).toEqual([false, false, false]);
+  table.set(side, bootMs() + 60_000);
+  expect([table.beginChange(side), ...isChanging()]).toEqual([true, true, false]);
+  expect([elsewhere.beginChange(side), ...isChanging()]).toEqual([true, true, false]);
+  table.set(side, 0);
+  table.endChange(side);
   expect(isChanging()).toEqual([true, false]);
-  elsewhere.endChange(slot);
+  elsewhere.endChange(side);
   expect(isChanging()).toEqual([false, false]);
 });

@@ -12,23 +12,23 @@
  *
  * It is done only where somebody is likely to come:
  * - after a turn with one call: where there are more, nobody waits for the waking of one;
- * - for AWAKE_MS at most, and only while it has mostly been worth it recently;
+ * - for POLL_MS at most, and only while it has mostly been worth it recently;
  * - in fewer threads at a time than there are processors;
  * - not where processor time is rationed (a container with a limit): there the looks would be charged.
  */
 
 /** A client on the same machine or in the same network has answered by then, or is doing something else. ms */
-const AWAKE_MS = 0.5;
+const POLL_MS = 0.5;
 /** Calls that came in time, less those that did not: the more, the longer a client may think now and then. */
 const CREDIT_MAX = 16;
 const CREDIT_LOST = 3;
 /** Every so often it is tried without credit. */
 const TRY_EVERY = 32;
 
-export interface AlertnessHooks {
+export interface AdaptivePollerHooks {
   /** Another thread may poll. rest() ends what it returned true for. */
-  readonly mayWake: () => boolean;
-  readonly rest: () => void;
+  readonly mayPoll: () => boolean;
+  readonly pollEnded: () => void;
   /** performance.now() */
   readonly now: () => number;
   /** Lets others have the processor, if they want it. */
@@ -37,60 +37,60 @@ export interface AlertnessHooks {
   readonly nextTurn: (callback: () => void) => void;
 }
 
-export class Alertness {
-  readonly #hooks: AlertnessHooks;
+export class AdaptivePoller {
+  readonly #hooks: AdaptivePollerHooks;
   #credit: number;
   #loneCalls: number;
-  #awake: boolean;
+  #polling: boolean;
   /** A turn of looking is under way: there is never more than one. */
-  #looking: boolean;
-  #awakeUntil: number;
-  readonly #look: () => void;
+  #turnPending: boolean;
+  #pollUntil: number;
+  readonly #poll: () => void;
 
-  constructor(hooks: AlertnessHooks) {
+  constructor(hooks: AdaptivePollerHooks) {
     this.#hooks = hooks;
     this.#credit = 0;
     this.#loneCalls = 0;
-    this.#awake = false;
-    this.#looking = false;
-    this.#awakeUntil = 0;
-    this.#look = () => this.#lookAgain();
+    this.#polling = false;
+    this.#turnPending = false;
+    this.#pollUntil = 0;
+    this.#poll = () => this.#pollAgain();
   }
 
   /** Something has come: calls, or another thread's replies. */
   arrived(): void {
-    if (!this.#awake) return;
+    if (!this.#polling) return;
     this.#credit = Math.min(CREDIT_MAX, this.#credit + 1);
-    this.#fallAsleep();
+    this.#endPoll();
   }
 
   /** A turn is over in which so many calls were answered, or passed on to another thread. */
   handled(calls: number): void {
-    if (calls !== 1 || this.#awake) return;
+    if (calls !== 1 || this.#polling) return;
     this.#loneCalls += 1;
     if (this.#credit <= 0 && this.#loneCalls % TRY_EVERY !== 0) return;
-    if (!this.#hooks.mayWake()) return;
-    this.#awake = true;
-    this.#awakeUntil = this.#hooks.now() + AWAKE_MS;
-    if (this.#looking) return;
-    this.#looking = true;
-    this.#hooks.nextTurn(this.#look);
+    if (!this.#hooks.mayPoll()) return;
+    this.#polling = true;
+    this.#pollUntil = this.#hooks.now() + POLL_MS;
+    if (this.#turnPending) return;
+    this.#turnPending = true;
+    this.#hooks.nextTurn(this.#poll);
   }
 
-  #fallAsleep(): void {
-    this.#awake = false;
-    this.#hooks.rest();
+  #endPoll(): void {
+    this.#polling = false;
+    this.#hooks.pollEnded();
   }
 
-  #lookAgain(): void {
-    if (this.#awake && this.#hooks.now() < this.#awakeUntil) {
+  #pollAgain(): void {
+    if (this.#polling && this.#hooks.now() < this.#pollUntil) {
       this.#hooks.giveWay();
-      this.#hooks.nextTurn(this.#look);
+      this.#hooks.nextTurn(this.#poll);
       return;
     }
-    this.#looking = false;
-    if (!this.#awake) return;
+    this.#turnPending = false;
+    if (!this.#polling) return;
     this.#credit = Math.max(0, this.#credit - CREDIT_LOST);
-    this.#fallAsleep();
+    this.#endPoll();
   }
 }

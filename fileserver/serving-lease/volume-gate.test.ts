@@ -7,21 +7,21 @@ import { AT_FDCWD, makeDirectoryAt } from '../system/file-calls.ts';
 import { changingCall } from '../system/libc.ts';
 import { CHANGING_CALLS } from '../system/system-calls.ts';
 import { REFUSED } from '../system/write-gate.ts';
-import { allocateRightTable, RightTable } from './right-table.ts';
+import { allocateLeaseTable, LeaseTable } from './lease-table.ts';
 import { VolumeGate } from './volume-gate.ts';
 
 const HOUR_MS = 3_600_000;
 
-let rights: RightTable;
+let leases: LeaseTable;
 let gate: VolumeGate;
 let told: string[];
 
 beforeEach(() => {
-  rights = new RightTable(allocateRightTable());
-  rights.set('local', bootMs() + HOUR_MS);
+  leases = new LeaseTable(allocateLeaseTable());
+  leases.set('local', bootMs() + HOUR_MS);
   told = [];
-  gate = new VolumeGate(rights, 'local', {
-    onRightOver: () => told.push('right over'),
+  gate = new VolumeGate(leases, 'local', {
+    onLeaseExpired: () => told.push('expired'),
     onBug: (error) => told.push((error as Error).message),
   });
 });
@@ -33,63 +33,63 @@ function mayWrite(): boolean {
   return true;
 }
 
-test('it is open while the right is held', () => {
+test('it is open while the lease is held', () => {
   expect([mayWrite(), mayWrite(), told]).toEqual([true, true, []]);
 });
 
 test('a right found over stops the disk set for all threads, also if it is extended, and is told once', () => {
-  rights.set('local', bootMs() - 1);
+  leases.set('local', bootMs() - 1);
   expect([mayWrite(), mayWrite()]).toEqual([false, false]);
-  rights.set('local', bootMs() + HOUR_MS);
-  expect([mayWrite(), rights.held('local')]).toEqual([false, false]);
-  expect(told).toEqual(['right over']);
+  leases.set('local', bootMs() + HOUR_MS);
+  expect([mayWrite(), leases.held('local')]).toEqual([false, false]);
+  expect(told).toEqual(['expired']);
 });
 
 test('the right of the other disk set opens nothing', () => {
-  rights.set('local', 0);
-  rights.set('partner', bootMs() + HOUR_MS);
+  leases.set('local', 0);
+  leases.set('partner', bootMs() + HOUR_MS);
   expect(mayWrite()).toBe(false);
-  expect(rights.held('partner')).toBe(true);
+  expect(leases.held('partner')).toBe(true);
 });
 
 test('a change is under way from its check to its end, and one that is refused is not', () => {
   expect(gate.begin()).toBe(true);
-  rights.set('local', 0);
-  expect([rights.isChanging('local'), rights.isChanging('partner')]).toEqual([true, false]);
+  leases.set('local', 0);
+  expect([leases.isChanging('local'), leases.isChanging('partner')]).toEqual([true, false]);
   gate.end();
-  expect(rights.isChanging('local')).toBe(false);
-  expect([gate.begin(), rights.isChanging('local')]).toEqual([false, false]);
-  rights.resume('local');
-  rights.set('local', bootMs() + HOUR_MS);
-  gate.hold();
-  expect([gate.begin(), rights.isChanging('local')]).toEqual([false, false]);
+  expect(leases.isChanging('local')).toBe(false);
+  expect([gate.begin(), leases.isChanging('local')]).toEqual([false, false]);
+  leases.resume('local');
+  leases.set('local', bootMs() + HOUR_MS);
+  gate.freeze();
+  expect([gate.begin(), leases.isChanging('local')]).toEqual([false, false]);
 });
 
 test('a change counts as over also when its system call throws', () => {
   const close = changingCall<(fd: number, more: number) => number>(null, 'int close(int fd, int more)');
   expect(() => close(gate, 'no number' as never, 0)).toThrow();
-  expect(rights.isChanging('local')).toBe(false);
+  expect(leases.isChanging('local')).toBe(false);
 });
 
 test('during a freeze and after the end nothing passes, right or not, and each try is reported', () => {
-  gate.hold();
+  gate.freeze();
   expect(mayWrite()).toBe(false);
-  gate.release();
+  gate.thaw();
   expect(mayWrite()).toBe(true);
   gate.close();
-  gate.release();
-  gate.hold();
-  gate.release();
+  gate.thaw();
+  gate.freeze();
+  gate.thaw();
   expect(mayWrite()).toBe(false);
   expect(told).toEqual([
-    'a change of a volume was about to be made while its gate was held',
+    'a change of a volume was about to be made while its gate was frozen',
     'a change of a volume was about to be made while its gate was closed',
   ]);
-  expect(rights.held('local')).toBe(true);
+  expect(leases.held('local')).toBe(true);
 });
 
 test('a call that it does not let through is not made', () => {
-  rights.set('local', 0);
+  leases.set('local', 0);
   const name = new TextEncoder().encode('/nowhere/at/all');
   expect(makeDirectoryAt(gate, AT_FDCWD, name, 0o700)).toBe(REFUSED);
 });
@@ -101,7 +101,17 @@ describe('nobody goes around it', () => {
       .filter((name) => name.endsWith('.ts') && !/\.(test|fixture)\.ts$/.test(name))
       .map((name) => [`${folder}/${name}`, readFileSync(join(fileserver, folder, name), 'utf8')]);
   /** Of the data path: all that has to do with volumes. */
-  const FOLDERS = ['callers', 'exports', 'groups', 'mount', 'nfs3', 'right', 'rpc', 'storage', 'threads'];
+  const FOLDERS = [
+    'callers',
+    'exports',
+    'groups',
+    'mount',
+    'nfs3',
+    'rpc',
+    'serving-lease',
+    'storage',
+    'threads',
+  ];
 
   /** What the data path may take from node:fs: nothing that changes something. */
   const READING = new Set([

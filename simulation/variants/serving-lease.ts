@@ -109,7 +109,7 @@ export function acknowledging(
   });
 }
 
-export const rightVariants: readonly Variant[] = [
+export const servingLeaseVariants: readonly Variant[] = [
   {
     name: 'AcknowledgementDatedByReceipt',
     rule: 'R1',

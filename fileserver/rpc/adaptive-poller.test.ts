@@ -1,21 +1,21 @@
 import { expect, test } from 'vitest';
-import { Alertness } from './alertness.ts';
+import { AdaptivePoller } from './adaptive-poller.ts';
 
 /** A thread whose time a test moves. Turns take `turnMs`. */
 class Thread {
   nowMs = 1000;
   turnMs = 0.002;
-  awake = 0;
+  polling = 0;
   wakingAllowed = true;
   gaveWay = 0;
   #turns: (() => void)[] = [];
-  readonly alertness = new Alertness({
-    mayWake: () => {
-      if (this.wakingAllowed) this.awake += 1;
+  readonly poller = new AdaptivePoller({
+    mayPoll: () => {
+      if (this.wakingAllowed) this.polling += 1;
       return this.wakingAllowed;
     },
-    rest: () => {
-      this.awake -= 1;
+    pollEnded: () => {
+      this.polling -= 1;
     },
     now: () => this.nowMs,
     giveWay: () => {
@@ -27,40 +27,40 @@ class Thread {
   /** Lets ms pass; returns how many times it looked. */
   pass(ms: number): number {
     const until = this.nowMs + ms;
-    let looks = 0;
+    let polls = 0;
     while (this.#turns.length > 0 && this.nowMs < until) {
       this.nowMs += this.turnMs;
-      looks += 1;
+      polls += 1;
       for (const turn of this.#turns.splice(0)) turn();
     }
     this.nowMs = Math.max(this.nowMs, until);
-    return looks;
+    return polls;
   }
 
   /** One call, and what the client then does for so long. */
   call(thenMs: number): number {
-    this.alertness.arrived();
-    this.alertness.handled(1);
+    this.poller.arrived();
+    this.poller.handled(1);
     return this.pass(thenMs);
   }
 }
 
 test('a client that makes one call after the other finds the thread awake, after the first ones', () => {
   const thread = new Thread();
-  const looks = Array.from({ length: 100 }, () => thread.call(0.03));
-  expect(looks[0]).toBe(0);
-  expect(looks.slice(40).every((count) => count > 5)).toBe(true);
+  const polls = Array.from({ length: 100 }, () => thread.call(0.03));
+  expect(polls[0]).toBe(0);
+  expect(polls.slice(40).every((count) => count > 5)).toBe(true);
   thread.pass(1);
-  expect(thread.awake).toBe(0);
+  expect(thread.polling).toBe(0);
 });
 
 test('a client that thinks between its calls does not keep a processor busy', () => {
   const thread = new Thread();
-  let looks = 0;
-  for (let i = 0; i < 1000; i++) looks += thread.call(1);
+  let polls = 0;
+  for (let i = 0; i < 1000; i++) polls += thread.call(1);
   // 0.5 ms now and then, of a second.
-  expect(looks * thread.turnMs).toBeLessThan(20);
-  expect(thread.awake).toBe(0);
+  expect(polls * thread.turnMs).toBeLessThan(20);
+  expect(thread.polling).toBe(0);
 });
 
 test('it keeps polling through a pause now and then, and gives up when they become the rule', () => {
@@ -75,9 +75,9 @@ test('a turn with several calls, or with none, is not waited for', () => {
   const thread = new Thread();
   for (let i = 0; i < 100; i++) thread.call(0.03);
   thread.pass(1);
-  thread.alertness.handled(8);
+  thread.poller.handled(8);
   expect(thread.pass(1)).toBe(0);
-  thread.alertness.handled(0);
+  thread.poller.handled(0);
   expect(thread.pass(1)).toBe(0);
 });
 
@@ -96,15 +96,15 @@ test('however calls and answers follow each other, one thread looks once in a tu
   const before = thread.gaveWay;
   // A call that is passed on, its answer, the next call: all before the thread looks.
   for (let i = 0; i < 3; i++) {
-    thread.alertness.arrived();
-    thread.alertness.handled(1);
+    thread.poller.arrived();
+    thread.poller.handled(1);
   }
-  const looks = thread.pass(0.1);
-  expect(looks).toBeGreaterThan(5);
-  expect(thread.gaveWay - before).toBeLessThanOrEqual(looks);
-  expect(thread.awake).toBe(1);
+  const polls = thread.pass(0.1);
+  expect(polls).toBeGreaterThan(5);
+  expect(thread.gaveWay - before).toBeLessThanOrEqual(polls);
+  expect(thread.polling).toBe(1);
   thread.pass(1);
-  expect(thread.awake).toBe(0);
+  expect(thread.polling).toBe(0);
 });
 
 test('no more threads poll than may', () => {
@@ -113,5 +113,5 @@ test('no more threads poll than may', () => {
   thread.pass(1);
   thread.wakingAllowed = false;
   expect(thread.call(0.03)).toBe(0);
-  expect(thread.awake).toBe(0);
+  expect(thread.polling).toBe(0);
 });

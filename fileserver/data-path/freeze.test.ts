@@ -1,4 +1,4 @@
-// A hold: for a moment nothing changes on the volumes, everything that was answered is on them, and no call is lost by it.
+// A freeze: for a moment nothing changes on the volumes, everything that was answered is on them, and no call is lost by it.
 import { cpSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -36,21 +36,21 @@ afterEach(async () => {
 const create = (name: string) => client.call('CREATE', { where: { dir: root, name: bytes(name) }, how });
 const isThere = (name: string) => existsSync(join(directory.path, name));
 
-async function hold(id = 'one', msMax = LONG_MS): Promise<void> {
-  const held = thread.of('held');
+async function freeze(id = 'one', msMax = LONG_MS): Promise<void> {
+  const frozen = thread.of('held');
   thread.post({ kind: 'hold', diskSet: 'local', id, msMax });
-  expect((await held).id).toBe(id);
+  expect((await frozen).id).toBe(id);
 }
 
-async function resume(id = 'one') {
-  const resumed = thread.of('resumed');
+async function thaw(id = 'one') {
+  const thawed = thread.of('resumed');
   thread.post({ kind: 'resume', diskSet: 'local', id });
-  return resumed;
+  return thawed;
 }
 
 test('while it lasts nothing changes, reads are answered, and afterwards every call is', async () => {
   await create('before');
-  await hold();
+  await freeze();
   const [created, removed] = [
     create('during'),
     client.call('REMOVE', { object: { dir: root, name: bytes('before') } }),
@@ -63,7 +63,7 @@ test('while it lasts nothing changes, reads are answered, and afterwards every c
     reader.close();
   }
   expect([isThere('before'), isThere('during')]).toEqual([true, false]);
-  expect(await resume()).toMatchObject({ whole: true, message: '' });
+  expect(await thaw()).toMatchObject({ whole: true, message: '' });
   expect([(await created).status, (await removed).status]).toEqual([nfs.NFS3_OK, nfs.NFS3_OK]);
   expect([isThere('before'), isThere('during')]).toEqual([false, true]);
 });
@@ -78,11 +78,11 @@ test('a copy made meanwhile is a volume with all that was answered and nothing e
     }
   })();
   await expect.poll(() => answered.length).toBeGreaterThan(20);
-  await hold();
+  await freeze();
   const before = [...answered];
   const copy = temporaryDirectory();
   cpSync(directory.path, copy.path, { recursive: true });
-  expect(await resume()).toMatchObject({ whole: true });
+  expect(await thaw()).toMatchObject({ whole: true });
   going = false;
   await writing;
   expect(answered.length).toBeGreaterThan(before.length);
@@ -97,10 +97,10 @@ test('a copy made meanwhile is a volume with all that was answered and nothing e
 });
 
 test('it ends by itself, and says that it was not whole', async () => {
-  const resumed = thread.of('resumed');
-  await hold('short', 50);
+  const thawed = thread.of('resumed');
+  await freeze('short', 50);
   const created = create('during');
-  expect(await resumed).toMatchObject({
+  expect(await thawed).toMatchObject({
     id: 'short',
     whole: false,
     message: expect.stringContaining('50 ms'),
@@ -108,17 +108,17 @@ test('it ends by itself, and says that it was not whole', async () => {
   expect((await created).status).toBe(nfs.NFS3_OK);
   // The word of somebody late is about nothing.
   thread.post({ kind: 'resume', diskSet: 'local', id: 'short' });
-  await hold('next');
-  expect(await resume('next')).toMatchObject({ whole: true });
+  await freeze('next');
+  expect(await thaw('next')).toMatchObject({ whole: true });
   expect(thread.messages.filter(({ kind }) => kind === 'resumed')).toHaveLength(2);
 });
 
 test.each(['fence', 'quiesce'] as const)('a disk set that is closed (%s) meanwhile ends it', async (mode) => {
-  await hold();
+  await freeze();
   const created = create('during').catch(() => null);
-  const resumed = thread.of('resumed');
+  const thawed = thread.of('resumed');
   await thread.close('local', mode);
-  expect(await resumed).toMatchObject({ whole: false });
+  expect(await thawed).toMatchObject({ whole: false });
   // Gracefully the call is finished; fenced, it never was.
   expect((await created)?.status === nfs.NFS3_OK).toBe(isThere('during'));
   if (mode === 'fence') expect(isThere('during')).toBe(false);
@@ -130,28 +130,28 @@ test('it is no disk that does not answer, also not in the moment in which it end
   const { port } = await thread.open(stalled);
   client = await RpcClient.connect(port);
   root = await mount(client, '/data');
-  const resumed = thread.of('resumed');
-  await hold('long', 1500);
+  const thawed = thread.of('resumed');
+  await freeze('long', 1500);
   const created = create('during');
-  await resumed;
+  await thawed;
   expect((await created).status).toBe(nfs.NFS3_OK);
   const words = thread.messages.map((message) => (message.kind === 'log' ? message.message : message.kind));
   expect(words.filter((word) => word === 'stalled' || /has not answered/.test(word))).toEqual([]);
 });
 
-test('what is not served cannot be held', async () => {
+test('what is not served cannot be frozen', async () => {
   await thread.close('local', 'fence');
-  const resumed = thread.of('resumed');
+  const thawed = thread.of('resumed');
   thread.post({ kind: 'hold', diskSet: 'local', id: 'one', msMax: LONG_MS });
-  expect(await resumed).toMatchObject({ whole: false, message: expect.stringContaining('closed') });
+  expect(await thawed).toMatchObject({ whole: false, message: expect.stringContaining('closed') });
 });
 
-test('one hold at a time', async () => {
-  await hold('one');
+test('one freeze at a time', async () => {
+  await freeze('one');
   const refused = thread.of('resumed');
   thread.post({ kind: 'hold', diskSet: 'local', id: 'two', msMax: LONG_MS });
   expect(await refused).toMatchObject({ id: 'two', whole: false });
-  expect(await resume('one')).toMatchObject({ id: 'one', whole: true });
+  expect(await thaw('one')).toMatchObject({ id: 'one', whole: true });
 });
 
 /** Begins to truncate a file of this size, which is done in parts; its status. */
@@ -173,9 +173,9 @@ async function beginTruncation(): Promise<{ path: string; status: Promise<number
 
 test('it waits for a truncation that has begun', async () => {
   const { path, status } = await beginTruncation();
-  await hold();
+  await freeze();
   expect(statSync(path).size).toBe(0);
-  expect(await resume()).toMatchObject({ whole: true });
+  expect(await thaw()).toMatchObject({ whole: true });
   expect(await status).toBe(nfs.NFS3_OK);
 });
 
