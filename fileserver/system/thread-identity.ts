@@ -120,6 +120,11 @@ export function asUser<T>(identity: Identity, work: () => T): T {
   return work();
 }
 
+/** The same as the server itself. */
+export function asServer<T>(work: () => T): T {
+  return asUser(SERVER_IDENTITY, work);
+}
+
 /** setfsuid(2), setfsgid(2): they return the id of before, whether they succeed or not. So the kernel is asked afterwards. */
 function take(call: number, id: number): void {
   syscall1(call, id);

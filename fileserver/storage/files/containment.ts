@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import { close } from '../../system/file-calls.ts';
 import { S_IFDIR, StatBuffer } from '../../system/statx.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import { IdentityReader } from '../handles/file-identity.ts';
 import type { Volume } from '../volume/volume.ts';
 import { DeepClimbs, FREE_LEVELS } from './deep-climbs.ts';
@@ -44,17 +44,17 @@ export class Containment {
    * switch the thread to the server's identity.
    */
   check(file: OpenFile, fd: number, generation: number): number {
-    return this.#check(file, fd, generation, this.#inside.of(file.tree, generation));
+    const known = this.#inside.of(file.tree, generation);
+    return asServer(() => this.#check(file, fd, generation, known));
   }
 
   /** The same at this moment, whatever was found before. */
   checkNow(file: OpenFile, fd: number, generation: number): number {
-    return this.#check(file, fd, generation, NONE_KNOWN);
+    return asServer(() => this.#check(file, fd, generation, NONE_KNOWN));
   }
 
   #check(file: OpenFile, fd: number, generation: number, known: ReadonlySet<string>): number {
     const { tree } = file;
-    become(SERVER_IDENTITY);
     if (climbStat.ofFd(fd) < 0) return INSIDE;
     if (climbStat.type !== S_IFDIR) return this.#insideFiles.isInside(file, fd, climbStat);
     const inside = this.#leadsToRoot(file, fd, generation, known);

@@ -1,6 +1,6 @@
 /** Opens directories by their names, from the root of a volume down and from a directory up, as the server itself. */
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt } from '../../system/file-calls.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import type { IdentityReader } from '../handles/file-identity.ts';
 import type { Volume } from '../volume/volume.ts';
 import type { FileTable } from './file-table.ts';
@@ -22,7 +22,15 @@ export class DirectoryWalk {
     identity: IdentityReader = volume.identity,
     passed: (key: string) => void = () => {},
   ): number {
-    become(SERVER_IDENTITY);
+    return asServer(() => this.#openBelow(volume, names, identity, passed));
+  }
+
+  #openBelow(
+    volume: Volume,
+    names: readonly Uint8Array[],
+    identity: IdentityReader,
+    passed: (key: string) => void,
+  ): number {
     let fd = this.#openAt(volume, volume.rootFd, DOT, O_PATH | O_DIRECTORY);
     let parent = volume.rootKey;
     for (const name of names) {

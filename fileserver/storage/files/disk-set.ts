@@ -8,7 +8,7 @@ import type { ExportSpec } from '../../settings/export-spec.ts';
 import { close, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../../system/file-calls.ts';
 import { foldsNames } from '../../system/name-folding.ts';
 import type { StatBuffer } from '../../system/statx.ts';
-import { become, type Identity, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer, asUser, type Identity } from '../../system/thread-identity.ts';
 import { outcomeOf } from '../failures/errno-outcomes.ts';
 import {
   failureOfResult,
@@ -230,10 +230,10 @@ export class DiskSet {
       const inside = this.#containment.checkNow(dir, dirFd, this.table.generation);
       if (inside !== INSIDE) return inside === OUTSIDE ? 'stale' : failureOfResult(inside);
     }
-    become(user);
-    if (!this.#mayWait) return this.#lookupCached(dir, dirFd, stay ? DOT : name);
+    const entry = stay ? DOT : name;
+    if (!this.#mayWait) return this.#lookupCached(dir, dirFd, entry, user);
     const { identity } = volume;
-    const result = identity.ofName(dirFd, stay ? DOT : name);
+    const result = asUser(user, () => identity.ofName(dirFd, entry));
     if (result < 0) return volume.failure(identity.call, result);
     // Another file system is mounted there: it is not part of this volume.
     if (identity.mountId !== volume.rootMountId) return 'accessDenied';
@@ -263,9 +263,9 @@ export class DiskSet {
   }
 
   /** The same as far as the kernel has it in memory. Volumes without file handles are never looked at this way. */
-  #lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array): OpenFile | VolumeFailure {
+  #lookupCached(dir: OpenFile, dirFd: number, name: Uint8Array, user: Identity): OpenFile | VolumeFailure {
     const { volume, tree } = dir;
-    const fd = openCachedAt(dirFd, name);
+    const fd = asUser(user, () => openCachedAt(dirFd, name));
     if (fd < 0) return isUnanswered(fd) ? 'wouldBlock' : volume.failure('openat2', fd);
     const { identity } = volume;
     const result = identity.ofFd(fd);
@@ -317,8 +317,7 @@ export class DiskSet {
     if (dir.foldsNames !== null) return dir.foldsNames;
     const fd = this.pathFd(dir);
     if (fd < 0) return true;
-    become(SERVER_IDENTITY);
-    dir.foldsNames = foldsNames(fd);
+    dir.foldsNames = asServer(() => foldsNames(fd));
     return dir.foldsNames;
   }
 

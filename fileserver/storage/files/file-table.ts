@@ -8,7 +8,7 @@
 import { constants } from 'node:os';
 import { close, O_PATH, O_RDONLY, O_RDWR, reopen } from '../../system/file-calls.ts';
 import { StatBuffer } from '../../system/statx.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import type { VolumeFailure } from '../failures/status.ts';
 import {
   exportIdIn,
@@ -263,12 +263,16 @@ export class FileTable {
   #reopen(file: OpenFile, flags: number): number {
     const pathFd = this.pathFd(file);
     if (pathFd < 0) return pathFd;
-    become(SERVER_IDENTITY);
-    const fd = reopen(pathFd, flags);
+    const fd = asServer(() => reopen(pathFd, flags));
     if (!this.makeRoom(fd)) return file.volume.noted('openat', fd);
     // Making room may have closed the file's own.
     const again = this.pathFd(file);
-    return again < 0 ? again : file.volume.noted('openat', reopen(again, flags));
+    return again < 0
+      ? again
+      : file.volume.noted(
+          'openat',
+          asServer(() => reopen(again, flags)),
+        );
   }
 
   #opened(): void {

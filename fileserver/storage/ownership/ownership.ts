@@ -27,7 +27,7 @@ import {
 } from '../../system/file-calls.ts';
 import { withPoolFault } from '../../system/pool-calls.ts';
 import { StatBuffer } from '../../system/statx.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
 import { HANDLE_KEY_SIZE } from '../handles/handle-keys.ts';
 import { createJournal } from '../journal/journal-files.ts';
@@ -348,8 +348,7 @@ export async function initialiseVolume(
   // The administrator's word counts until the ownership record is on the disk.
   const left = (await readdir(directory)).filter((name) => name !== RESTORED);
   for (const name of left) removeFile(gate, join(directory, name));
-  become(SERVER_IDENTITY);
-  disableCopyOnWrite(gate, directory);
+  asServer(() => disableCopyOnWrite(gate, directory));
   if (hasKey) await replaceDurably(gate, secretFile(root), randomBytes(HANDLE_KEY_SIZE));
   await replaceDurably(gate, ownershipFile(root), Buffer.alloc(OWNERSHIP_SIZE, ' '));
   await createJournal(gate, directory);
@@ -366,8 +365,8 @@ export async function initialiseVolume(
 
 /** The directory, for the server alone. Throws VolumeRecordError if it is there and somebody else could write to it. */
 function makePrivate(gate: WriteGate, directory: string): void {
-  become(SERVER_IDENTITY);
-  const made = makeDirectoryAt(gate, AT_FDCWD, new TextEncoder().encode(directory), PRIVATE_MODE);
+  const name = new TextEncoder().encode(directory);
+  const made = asServer(() => makeDirectoryAt(gate, AT_FDCWD, name, PRIVATE_MODE));
   if (made !== -EEXIST) must(`mkdir ${directory}`, made);
   closeToOthers(gate, directory);
 }

@@ -18,7 +18,7 @@ import {
   unlinkAt,
   writeFrom,
 } from '../../system/file-calls.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import { REFUSED, RefusedError, type WriteGate } from '../../system/write-gate.ts';
 import { inPrivateDirectory } from './private-files.ts';
 
@@ -82,8 +82,8 @@ export function removeFile(gate: WriteGate, path: string): void {
 
 /** Durable when it resolves: the names in it. */
 export async function flushDirectory(path: string): Promise<void> {
-  become(SERVER_IDENTITY);
-  const fd = must(`open ${path}`, openAt(AT_FDCWD, encoder.encode(path), O_RDONLY | O_DIRECTORY));
+  const opened = asServer(() => openAt(AT_FDCWD, encoder.encode(path), O_RDONLY | O_DIRECTORY));
+  const fd = must(`open ${path}`, opened);
   try {
     await flushAll(fd);
   } finally {

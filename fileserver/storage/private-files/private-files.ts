@@ -21,7 +21,7 @@ import {
 } from '../../system/file-calls.ts';
 import { type FileHandle, openForReading } from '../../system/pool-calls.ts';
 import { S_IFDIR, S_IFMT, S_IFREG, StatBuffer } from '../../system/statx.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer, SERVER_IDENTITY } from '../../system/thread-identity.ts';
 
 /** Something on the volume is not what it should be. The message is for people: it names the file and the way out. */
 export class VolumeRecordError extends Error {
@@ -52,7 +52,10 @@ export function inPrivateDirectory(path: string, act: (dir: number, name: Uint8A
  * @throws VolumeRecordError: somebody else could have put there what is in it
  */
 export function withPrivateDirectory(directory: string, act: (dir: number) => number): number {
-  become(SERVER_IDENTITY);
+  return asServer(() => inside(directory, act));
+}
+
+function inside(directory: string, act: (dir: number) => number): number {
   const dir = openAt(AT_FDCWD, encoder.encode(directory), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (dir < 0) return dir;
   try {

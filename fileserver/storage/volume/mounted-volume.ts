@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { AT_FDCWD, close, O_DIRECTORY, O_NOFOLLOW, O_PATH, openAt } from '../../system/file-calls.ts';
 import { StatBuffer } from '../../system/statx.ts';
+import { asServer } from '../../system/thread-identity.ts';
 
 const DOT_DOT = new TextEncoder().encode('..');
 const { ENOENT, ENOTDIR, ELOOP } = constants.errno;
@@ -17,6 +18,10 @@ const above = new StatBuffer();
  * whether the volume is there.
  */
 export function pinMountedVolume(path: string): number | null {
+  return asServer(() => pin(path));
+}
+
+function pin(path: string): number | null {
   const fd = openAt(AT_FDCWD, new TextEncoder().encode(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (fd === -ENOENT || fd === -ENOTDIR || fd === -ELOOP) return null;
   if (fd < 0) throw new Error(`${path} cannot be opened (errno ${-fd})`);

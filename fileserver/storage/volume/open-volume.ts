@@ -1,7 +1,6 @@
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { close, O_DIRECTORY } from '../../system/file-calls.ts';
 import { openForReading } from '../../system/pool-calls.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
 import { inBackground } from '../../system/turns.ts';
 import { NO_WRITES, type WriteGate } from '../../system/write-gate.ts';
 import { type HandleKeys, keyNotice, keysOf, readPairKeys } from '../handles/handle-keys.ts';
@@ -45,7 +44,6 @@ export interface PreparedVolume extends VolumeState {
  * lost the lease, and the claim succeeds only if no other server has owned the disk set meanwhile.
  */
 export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | null> {
-  become(SERVER_IDENTITY);
   try {
     const record = await readVolumeRecord(spec.path);
     if (record === null) return null;
@@ -85,7 +83,6 @@ export async function openVolume(
   prepared: PreparedVolume | null = null,
   written: WrittenVolume | null = null,
 ): Promise<Volume> {
-  become(SERVER_IDENTITY);
   let pin: number | null = null;
   try {
     if (spec.reattached === true) pin = pinned(spec);

@@ -1,6 +1,7 @@
 import { readdir, stat as statPath } from 'node:fs/promises';
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_PATH, openAt } from '../../system/file-calls.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
 import { PRIVATE_DIRECTORY } from '../names/names.ts';
 import { type WrittenVolume, whyBehind } from '../ownership/behind.ts';
@@ -38,7 +39,10 @@ export async function verifyVolume(
 
 /** With a key of the pair only where the volume is a whole file system. */
 function needsOwnKey(spec: VolumeSpec): boolean {
-  if (spec.handleKeysDirectory === undefined) return true;
+  return spec.handleKeysDirectory === undefined || asServer(() => isWhole(spec));
+}
+
+function isWhole(spec: VolumeSpec): boolean {
   const fd = openAt(AT_FDCWD, new TextEncoder().encode(spec.path), O_PATH | O_DIRECTORY);
   if (fd < 0) throw new VolumeOpenError('IoError', `${spec.path} can't be opened (errno ${-fd})`);
   const whole = isWholeFileSystem(fd);

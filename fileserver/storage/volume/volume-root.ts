@@ -13,7 +13,7 @@ import { fileSystemIdentity } from '../../system/file-system-identity.ts';
 import { hasInternalJournal, mountOf } from '../../system/mounts.ts';
 import type { NameFolding } from '../../system/name-folding.ts';
 import { StatBuffer } from '../../system/statx.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import { IdentityReader, openIdentity } from '../handles/file-identity.ts';
 import { changeTimesTell } from '../handles/known-access.ts';
 import { JournalReserve } from '../journal/journal-reserve.ts';
@@ -43,9 +43,12 @@ export interface VolumeRoot {
   readonly place: Place;
 }
 
+/** As the server itself: the kernel opens no handles for users. */
 export function openRoot(spec: VolumeSpec): VolumeRoot {
-  // What was awaited before this may have left a user's identity on the thread: with it the kernel opens no handles.
-  become(SERVER_IDENTITY);
+  return asServer(() => open(spec));
+}
+
+function open(spec: VolumeSpec): VolumeRoot {
   const fd = openAt(AT_FDCWD, new TextEncoder().encode(spec.path), O_RDONLY | O_DIRECTORY);
   if (fd < 0)
     throw new VolumeOpenError('IoError', `volume ${spec.name}: ${spec.path} can't be opened (errno ${-fd})`);

@@ -14,7 +14,7 @@ import type { NameFolding } from '../../system/name-folding.ts';
 import { ReadLane } from '../../system/read-lane.ts';
 import { S_IFDIR, StatBuffer } from '../../system/statx.ts';
 import type { SystemCall } from '../../system/system-calls.ts';
-import { become, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+import { asServer } from '../../system/thread-identity.ts';
 import { REFUSED, type WriteGate } from '../../system/write-gate.ts';
 import { errnoName, failureOf, isTold, outcomeOf } from '../failures/errno-outcomes.ts';
 import type { FaultReason } from '../failures/fault-reason.ts';
@@ -252,9 +252,12 @@ export class Volume {
 
   /** Opens what a handle stands for, as the server itself. A descriptor, or -errno (ESTALE: gone). */
   openFile(handle: Uint8Array, key: string, flags: number): number {
-    become(SERVER_IDENTITY);
-    if (this.pathIndex !== null) return this.pathIndex.open(key, flags);
-    return openIdentity(this.identity.kind, this.rootFd, identityTypeIn(handle), identityIn(handle), flags);
+    const { pathIndex, identity, rootFd } = this;
+    return asServer(() =>
+      pathIndex === null
+        ? openIdentity(identity.kind, rootFd, identityTypeIn(handle), identityIn(handle), flags)
+        : pathIndex.open(key, flags),
+    );
   }
 
   /** From now on nothing may be answered that depends on this volume. Tells the agent once. */
