@@ -10,6 +10,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { asServer } from '../../system/thread-identity.ts';
 import { VolumeRecordError } from '../private-files/private-files.ts';
 
 /** At least one. The first signs, all count. */
@@ -34,7 +35,7 @@ export function readPairKeys(directory: string): HandleKeys {
 function readKey(path: string): Uint8Array | null {
   let key: Buffer;
   try {
-    key = readFileSync(path);
+    key = asServer(() => readFileSync(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new VolumeRecordError(`the key for file handles cannot be read: ${(error as Error).message}`);

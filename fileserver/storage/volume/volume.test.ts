@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -38,6 +38,30 @@ test.skipIf(!identityCanChange)(
       expect(requests).toBeGreaterThan(0);
       expect(volume.pathIndex, 'the kernel opens handles for the server').toBeNull();
       volume.close();
+    } finally {
+      clearImmediate(again);
+    }
+  },
+);
+
+test.skipIf(!identityCanChange)(
+  'a volume with keys of the pair opens on a thread that was left with the identity of a user',
+  async () => {
+    const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
+    const [path, handleKeysDirectory] = [join(root, 'volume'), join(root, 'keys')];
+    mkdirSync(path);
+    mkdirSync(handleKeysDirectory);
+    writeFileSync(join(handleKeysDirectory, 'current'), new Uint8Array(32), { mode: 0o400 });
+    const opening = openVolume({ name: 'data', path, handleKeysDirectory }, owner, OPEN, () => {});
+    let again = setImmediate(function request() {
+      become(SOMEBODY);
+      again = setImmediate(request);
+    });
+    try {
+      const volume = await opening;
+      await volume.recorded;
+      expect(volume.keys).toHaveLength(1);
+      await volume.close();
     } finally {
       clearImmediate(again);
     }
