@@ -1,4 +1,5 @@
 /** Draws a sequence of steps between parts as SVG that is readable on light and dark screens. */
+import { escaped, MARGIN, svg, WIDTH } from './svg.ts';
 
 export interface Step {
   /** Names of parts. Equal: the part does it by itself. */
@@ -15,8 +16,6 @@ export interface Sequence {
   readonly steps: readonly Step[];
 }
 
-const WIDTH = 1000;
-const MARGIN = 12;
 const HEAD = 48;
 const STEP = 34;
 
@@ -42,17 +41,7 @@ export function draw({ title, parts, steps }: Sequence): string {
     const y = HEAD + STEP * (index + 1);
     return arrow(xOf(step.from), xOf(step.to), y, `${index + 1}. ${step.text}`);
   });
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(title)}">`,
-    STYLE,
-    '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">',
-    '<path class="head" d="M0 0 8 4 0 8z"/></marker></defs>',
-    `<rect class="paper" width="${WIDTH}" height="${height}"/>`,
-    ...lines,
-    ...arrows,
-    '</svg>',
-    '',
-  ].join('\n');
+  return svg(title, height, [...lines, ...arrows]);
 }
 
 function arrow(from: number, to: number, y: number, text: string): string {
@@ -69,26 +58,3 @@ function arrow(from: number, to: number, y: number, text: string): string {
   const x = Math.min(Math.max(middle, MARGIN + half), WIDTH - MARGIN - half);
   return `<line class="arrow" x1="${from}" y1="${y}" x2="${to}" y2="${y}" marker-end="url(#head)"/>\n<text class="step" x="${x}" y="${y - 5}">${label}</text>`;
 }
-
-function escaped(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
-}
-
-/** The reader's system decides; the picture brings its own paper, so that no page shines through. */
-const STYLE = `<style>
-text { font: 12px system-ui, sans-serif; text-anchor: middle; fill: #1f2328 }
-text[text-anchor="start"] { text-anchor: start } text[text-anchor="end"] { text-anchor: end }
-.name { font-weight: 600 } .where { font-size: 11px; fill: #59636e }
-.step { paint-order: stroke; stroke: #fff; stroke-width: 4px }
-.paper { fill: #fff } .part { fill: #eaf2fb; stroke: #0969da }
-.life { stroke: #d1d9e0; stroke-dasharray: 3 3 } .arrow { stroke: #0969da; stroke-width: 1.4 } .head, .dot { fill: #0969da }
-@media (prefers-color-scheme: dark) {
-text { fill: #f0f6fc } .where { fill: #9198a1 } .step { stroke: #0d1117 }
-.paper { fill: #0d1117 } .part { fill: #121d2f; stroke: #4493f8 }
-.life { stroke: #3d444d } .arrow { stroke: #4493f8 } .head, .dot { fill: #4493f8 }
-}
-</style>`;

@@ -1,7 +1,7 @@
-/** The pictures of docs/life-of-*.md: who does what, in order. The numbers are those of the pages. */
+/** The sequences of docs/life-of-*.md and docs/pair-protocol.md: which part does what, in order. The numbers are those of the pages. */
 import type { Sequence } from './sequence.ts';
 
-export const lives: Readonly<Record<string, Sequence>> = {
+export const sequences: Readonly<Record<string, Sequence>> = {
   'life-of-a-create': {
     title: 'Life of a CREATE',
     parts: [
@@ -96,6 +96,49 @@ export const lives: Readonly<Record<string, Sequence>> = {
       { from: 'failover connection', to: 'servers', text: 'the call again, XID 7' },
       { from: 'servers', to: 'failover connection', text: 'reply, recorded if it was executed' },
       { from: 'failover connection', to: 'kernel client', text: 'reply, XID 7' },
+    ],
+  },
+  'takeover-by-silence': {
+    title: 'Takeover by silence',
+    parts: ['filer-a\nholder', 'filer-b\nacknowledger', 'witness\nLease'],
+    steps: [
+      { from: 'filer-a', to: 'filer-b', text: 'last heartbeat' },
+      { from: 'filer-b', to: 'filer-a', text: 'last acknowledgement, at t0' },
+      { from: 'filer-a', to: 'filer-a', text: 'the right ends at t0 + T at the latest' },
+      { from: 'filer-a', to: 'filer-a', text: 'alive: it fences itself' },
+      { from: 'filer-a', to: 'filer-a', text: 'stopped: the kernel kills it at right + guard/2' },
+      { from: 'filer-b', to: 'filer-b', text: 'silence over: Lease unchanged, nothing acknowledged' },
+      { from: 'filer-b', to: 'witness', text: 'claim: epoch + 1' },
+    ],
+  },
+  'planned-stop': {
+    title: 'Planned stop, and takeover on request',
+    parts: ['filer-a\nholder', 'filer-b\npartner', 'witness\nLease'],
+    steps: [
+      { from: 'filer-a', to: 'filer-b', text: 'handingOver' },
+      { from: 'filer-b', to: 'filer-b', text: 'Kubernetes: EndpointSlice ready = true' },
+      { from: 'filer-a', to: 'filer-a', text: 'quiesce: finish, flush, answer, close' },
+      { from: 'filer-a', to: 'filer-a', text: "cut the right, disarm the dead man's switch" },
+      { from: 'filer-a', to: 'witness', text: 'release: no holder, released to filer-b' },
+      { from: 'filer-a', to: 'filer-b', text: 'leaseChanged (the watch tells it too)' },
+      { from: 'filer-b', to: 'witness', text: 'claim: epoch + 1; volumes are read meanwhile' },
+      { from: 'filer-b', to: 'filer-b', text: 'open the secondary port' },
+      { from: 'filer-a', to: 'filer-a', text: 'after SIGTERM: exit with 0' },
+    ],
+  },
+  giveback: {
+    title: 'Giveback',
+    parts: ['filer-b\nholder', 'filer-a\nhome, paired, steady', 'witness\nLease'],
+    steps: [
+      { from: 'filer-b', to: 'filer-b', text: "quiesce the partner's disk set only" },
+      { from: 'filer-b', to: 'filer-b', text: 'cut the right to that disk set' },
+      { from: 'filer-b', to: 'witness', text: 'release: no holder, released to filer-a' },
+      { from: 'filer-b', to: 'filer-a', text: 'leaseChanged' },
+      { from: 'filer-b', to: 'filer-b', text: 'secondary port closed, EndpointSlice ready = false' },
+      { from: 'filer-a', to: 'witness', text: 'claim: epoch + 1' },
+      { from: 'filer-a', to: 'filer-a', text: 'verify, listen on the primary port, replay' },
+      { from: 'filer-a', to: 'filer-b', text: 'leaseChanged' },
+      { from: 'filer-b', to: 'filer-b', text: 'the request is answered: done' },
     ],
   },
 };
