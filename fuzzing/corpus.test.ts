@@ -1,4 +1,4 @@
-// What the fuzzing has kept, again with each target: what was broken once does not break again.
+/** What the fuzzing has kept, again with each target: what was broken once does not break again. */
 import { describe, expect, it } from 'vitest';
 import { keptFile, readInputs } from './corpus.ts';
 import { targets } from './targets/index.ts';

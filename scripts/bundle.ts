@@ -1,17 +1,18 @@
 /**
- * Bundles the programs: `node scripts/bundle.ts DIRECTORY [--tests|--failpoints]` writes there what images and packages run. Each program is one
- * file with all that it imports, and each thread of it another: an engine loads what it runs, and nothing else. What is imported at
- * run time only (the Kubernetes client of the file server) is a file of its own beside them. Packages with native parts stay
- * packages.
- *
- * `--tests` bundles the writer of the e2e tests and nothing else. `--failpoints` bundles what tests start (testing/program.ts): a test
- * can switch on failpoints in it, which stay the one module of the sources.
+ * Bundles the programs: `node scripts/bundle.ts DIRECTORY [--tests|--failpoints]` writes there what images and packages run. Each
+ * program is one file with all that it imports, and each thread of it another: an engine loads what it runs, and nothing else.
+ * What is imported at run time only (the Kubernetes client of the file server) is a file of its own beside them.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type InputOptions, type Plugin, rolldown } from 'rolldown';
 import { PROGRAMS, type Program, TEST_PROGRAMS } from './programs.ts';
+
+// Packages with native parts stay packages.
+//
+// `--tests` bundles the writer of the e2e tests and nothing else. `--failpoints` bundles what tests start (testing/program.ts): a test
+// can switch on failpoints in it, which stay the one module of the sources.
 
 const ROOT = join(import.meta.dirname, '..');
 /** Packages that load libraries by path at run time, so they have to be installed. koffi's library is in one of @koromix. */

@@ -1,4 +1,4 @@
-// The programs, each of which is bundled into a file for each kind of thread that it has (bundle.ts).
+/** The programs, each of which is bundled into a file for each kind of thread that it has (bundle.ts). */
 
 import { basename, dirname } from 'node:path';
 

@@ -39,8 +39,8 @@ const LICENCE_KNOWN = new Map([
 /** Public domain by its package.json; it has no file to keep. */
 const WITHOUT_LICENCE_FILE = new Set(['node_modules/stream-buffers']);
 /**
- * They want to run a script when they are installed, and none is run (.npmrc). koffi brings its library in a package of its own.
- * protobufjs would print advice; ssh2 and cpu-features would build what makes them faster.
+ * They have a script for their installation, and npm runs none (.npmrc). The library of koffi comes in a package of its own.
+ * The script of protobufjs would print advice; those of ssh2 and cpu-features would build what makes them faster.
  */
 const SCRIPTS_NOT_RUN = new Set([
   'node_modules/koffi',

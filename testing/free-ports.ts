@@ -1,13 +1,11 @@
-/**
- * TCP ports of 127.0.0.1 for servers that have to know theirs before they start, and keep them while they are down.
- *
- * Not from the range that the kernel takes source ports from: it would give them to an outgoing connection of another process
- * while the server is down. A client that calls a closed port there may even be connected to itself (both ends the same port),
- * and then the server can't have it.
- */
+/** TCP ports of 127.0.0.1 for servers that have to know theirs before they start, and keep them while they are down. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+
+// Not from the range that the kernel takes source ports from: it would give them to an outgoing connection of another process
+// while the server is down. A client that calls a closed port there may even be connected to itself (both ends the same port),
+// and then the server can't have it.
 
 const LOWEST = 10_240;
 /** Where the kernel's own range begins, unless it says otherwise. */

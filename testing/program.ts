@@ -1,4 +1,4 @@
-// Where a program or the first file of a thread is that a test starts.
+/** Where a program or the first file of a thread is that a test starts. */
 
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';

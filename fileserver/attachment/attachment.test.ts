@@ -1,4 +1,4 @@
-// What an attachment pod does on its node, with real mounts and mount namespaces.
+/** What an attachment pod does on its node, with real mounts and mount namespaces. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

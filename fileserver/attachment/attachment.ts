@@ -1,17 +1,17 @@
 /**
  * Makes volumes that are mounted for this pod appear in a directory of the node, from where they spread into the servers'
  * containers, and takes them away again: what an attachment pod does (docs/safety-moving-disks.md).
- *
- *   appear     mkdir, bind          a mount that an earlier run left is kept if it is the same volume, else taken away
- *   disappear  umount, rmdir        busy: tried again, as long as it takes. Never forced, never lazy
- *
- * rmdir is not tidiness: a container that started while the mount stood may have got a private copy of it, which umount
- * does not reach. Removing the mount point ends the mount in every namespace.
  */
 import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bindMount, unmount } from '../system/mount-calls.ts';
+
+//   appear     mkdir, bind          a mount that an earlier run left is kept if it is the same volume, else taken away
+//   disappear  umount, rmdir        busy: tried again, as long as it takes. Never forced, never lazy
+//
+// rmdir is not tidiness: a container that started while the mount stood may have got a private copy of it, which umount
+// does not reach. Removing the mount point ends the mount in every namespace.
 
 export interface AttachedVolume {
   readonly name: string;

@@ -1,14 +1,12 @@
-/**
- * Who may have one more connection. All ports of the server share the descriptors, so nobody may take them all.
- *
- * - A client's address may have SHARE times as many connections as are still free: one address alone gets eight ninths of all (many
- *   clients may be behind it, as networks translate addresses), and the next address to come always finds some.
- * - An address in no export gets a few, which are none of the clients': enough for the answer that it may not, and for the reply of
- *   a call that was executed while it still might.
- *
- * Of an IPv6 address the first 64 bits count: the rest its owner chooses. Pure.
- */
+/** Who may have one more connection. All ports of the server share the descriptors, so nobody may take them all. */
 import { networkOf } from '../../kubernetes/client-network.ts';
+
+// - A client's address may have SHARE times as many connections as are still free: one address alone gets eight ninths of all (many
+//   clients may be behind it, as networks translate addresses), and the next address to come always finds some.
+// - An address in no export gets a few, which are none of the clients': enough for the answer that it may not, and for the reply of
+//   a call that was executed while it still might.
+//
+// Of an IPv6 address the first 64 bits count: the rest its owner chooses. Pure.
 
 const SHARE = 8;
 /** Connections of addresses in no export, all of them together, and of one. */

@@ -1,14 +1,14 @@
 /**
- * Users' groups as a data thread knows them: asked of the group thread, remembered, asked again in the background when
- * they have become old. Only the first request of a user waits.
- *
- *   unknown user     the groups of his credential count, as with every NFS server
- *   no answer        the last that was known; for a user of whom nothing is known, his credential's
+ * Users' groups as a data thread knows them: asked of the group thread, remembered, asked again in the background when they have
+ * become old. Only the first request of a user waits.
  */
 
 import { BroadcastChannel } from 'node:worker_threads';
 import { nextTurn, repeat } from '../system/turns.ts';
 import type { GroupMessage, GroupQuestion } from './messages.ts';
+
+//   unknown user     the groups of their credential count, as with every NFS server
+//   no answer        the last that was known; for a user of whom nothing is known, their credential's
 
 /** An answer is asked for again after this long. ms */
 const FRESH_MS = 300_000;

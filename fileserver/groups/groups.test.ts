@@ -1,5 +1,7 @@
-// Groups of users in more than the 16 groups that a credential can carry: looked up on the server, without anybody
-// waiting but those who ask for that user.
+/**
+ * Groups of users in more than the 16 groups that a credential can carry: looked up on the server, without anybody waiting but
+ * those who ask for that user.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

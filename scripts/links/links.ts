@@ -1,12 +1,10 @@
-/**
- * Links of a Markdown page: does the target exist, and does a link to a line lead to the symbol that its text names?
- *
- * `[`Journal.append`](../fileserver/storage/journal/journal.ts#L147)` is right as long as that file declares `append` in
- * `Journal` within a screen of line 147.
- */
+/** Links of a Markdown page: does the target exist, and does a link to a line lead to the symbol that its text names? */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { declarationsOf } from './declarations.ts';
+
+// `[`Journal.append`](../fileserver/storage/journal/journal.ts#L147)` is right as long as that file declares `append` in
+// `Journal` within a screen of line 147.
 
 /** A declaration so near is on the same screen as the line that a link leads to. Lines. */
 const NEAR = 20;

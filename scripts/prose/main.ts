@@ -1,14 +1,12 @@
-/**
- * The prose linter: docs, comments, messages and identifiers against the house style of docs/glossary.md.
- *
- * `node scripts/prose/main.ts` checks all files. Those of unclean.txt are older than the check and may have faults; a file
- * leaves the list when it is clean (`--shrink` does that), and none is added. With FILE... it prints the faults of these.
- */
+/** The prose linter: docs, comments, messages and identifiers against the house style of docs/glossary.md. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Fault, faultsOf, faultsOfName, readStyle } from './style.ts';
 import { textsOf } from './texts.ts';
+
+// `node scripts/prose/main.ts` checks all files. Those of unclean.txt are older than the check and may have faults; a file
+// leaves the list when it is clean (`--shrink` does that), and none is added. With FILE... it prints the faults of these.
 
 const ROOT = join(import.meta.dirname, '../..');
 const LIST = 'scripts/prose/unclean.txt';

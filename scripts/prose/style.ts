@@ -85,7 +85,7 @@ function opening(sentence: string): string {
   return sentence.split(/\s+/).slice(0, 6).join(' ');
 }
 
-/** Faults of an identifier: `heirSince` has the parts heir and since. */
+/** Faults of an identifier: `heirSince` has the parts `heir` and `since`. */
 export function faultsOfName(name: string, line: number, { parts }: Style): Fault[] {
   const own = name
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
