@@ -50,6 +50,7 @@ export type ClaimVerdict =
     }
   | { readonly kind: 'no'; readonly message: string };
 
+/** Rules R3 to R5. `now`: ms on CLOCK_BOOTTIME, the clock of all times in `view`. */
 export function mayClaim(view: ClaimView, now: number): ClaimVerdict {
   const verdict = judge(view);
   if (verdict.kind === 'wait' && now >= verdict.until) {

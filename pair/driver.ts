@@ -92,6 +92,7 @@ export interface DriverPorts {
   failed(error: unknown): void;
 }
 
+/** Carries out what `step` decides. One for each server. */
 export class PairDriver {
   readonly #ports: DriverPorts;
   readonly #decide: typeof step;
@@ -111,6 +112,11 @@ export class PairDriver {
     return this.#current;
   }
 
+  /**
+   * Takes an input and carries out all that follows from it, before it returns. Called from within a port, it queues the input
+   * instead.
+   * After `stopped` or `failed` it does nothing.
+   */
   feed(input: Input): void {
     this.#queue.push(input);
     if (this.#running || this.#over) return;

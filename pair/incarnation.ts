@@ -35,6 +35,7 @@ export function parseIncarnation(text: string): Incarnation | null {
     : null;
 }
 
+/** The part before the first slash. */
 export function serverOf(incarnation: Incarnation): ServerName {
   return incarnation.slice(0, incarnation.indexOf('/'));
 }

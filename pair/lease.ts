@@ -157,6 +157,7 @@ export function sameOwnership(a: LeaseOwnership, b: LeaseOwnership): boolean {
   );
 }
 
+/** True if both name the same holder, epoch and acknowledger. */
 export function sameParties(a: LeaseParties, b: LeaseParties): boolean {
   return a.holder === b.holder && a.epoch === b.epoch && a.acknowledger === b.acknowledger;
 }
@@ -166,6 +167,7 @@ export function notOlder(a: LeaseOwnership, b: LeaseOwnership): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.renewal >= b.renewal);
 }
 
+/** Claim by `me` at the next epoch (R3). `claimAfterMs`: the silence, ms, after which others may claim from `me`. */
 export function claimed(
   before: LeaseRecord,
   me: Incarnation,
@@ -196,6 +198,7 @@ export function renewed(before: LeaseRecord, acknowledger: Incarnation | null): 
   };
 }
 
+/** Release by the holder, same epoch. `to`: the server that is to claim; null: no particular one. */
 export function released(
   before: LeaseRecord,
   to: ServerName | null,

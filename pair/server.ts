@@ -15,6 +15,12 @@ import type { PartnerState, ServerState } from './server/state.ts';
 import { tellChanges, tellDisks } from './server/tell.ts';
 import type { Effect, Input, PairMessage } from './types.ts';
 
+/**
+ * One input, to its end. Pure.
+ *
+ * @param now ms on CLOCK_BOOTTIME, never less than at the step before
+ * @returns effects in the order in which they have to be carried out
+ */
 export function step(
   state: ServerState,
   input: Input,

@@ -246,6 +246,7 @@ export function encodeRpcMismatch(w: XdrWriter, xid: number): void {
   w.u32(RPC_VERSION);
 }
 
+/** AUTH_ERROR: the credential was refused (RFC 5531 §9). `xid`: of the call. */
 export function encodeAuthError(w: XdrWriter, xid: number, stat: auth_stat): void {
   w.u32(xid);
   w.u32(REPLY);

@@ -28,6 +28,7 @@ export const CLIENT_SIZE = 8;
 /** Bytes. */
 export const IDENTITY_SIZE = 16;
 
+/** Arguments of ANNOUNCE. `client`: CLIENT_SIZE bytes. */
 export function encodeAnnouncement(w: XdrWriter, client: Uint8Array): void {
   w.opaqueFixed(client);
 }
@@ -39,6 +40,7 @@ export function decodeAnnouncement(r: XdrReader): Uint8Array {
   return client;
 }
 
+/** Arguments of IDENTIFY. `identity`: IDENTITY_SIZE bytes. */
 export function encodeIdentity(w: XdrWriter, identity: Uint8Array): void {
   w.opaqueFixed(identity);
 }
@@ -50,6 +52,7 @@ export function decodeIdentity(r: XdrReader): Uint8Array {
   return identity;
 }
 
+/** Arguments of HOLDS. `handle`: a file handle of NFSv3, 64 bytes at most (RFC 1813 §2.3.3). */
 export function encodeHoldsArgs(w: XdrWriter, handle: Uint8Array): void {
   w.opaque(handle);
 }

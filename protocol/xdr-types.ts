@@ -103,6 +103,11 @@ export type Result<Status extends number, Ok extends Fields, Failed extends Fiel
   | ({ status: 0 } & Struct<Ok>)
   | ({ status: Exclude<Status, 0> } & Struct<Failed>);
 
+/**
+ * The codec of a {@link Result}: the status, then the fields of `ok` where it is 0, else those of `failed`. A status that is not
+ * in the
+ * RFC decodes like any failure.
+ */
 export function result<Status extends number, Ok extends Fields, Failed extends Fields>(
   ok: Ok,
   failed: Failed,

@@ -44,6 +44,10 @@ const TWO_32 = 0x1_0000_0000;
 const UNSAFE_HIGH_WORD = 0x20_0000;
 const EMPTY = new Uint8Array(0);
 
+/**
+ * Reads one XDR message from a buffer. Each read throws XdrError with fault `truncated` if the message ends before the value
+ * does.
+ */
 export class XdrReader {
   /** The buffer that positions refer to. Views handed out share its memory. */
   bytes: Uint8Array;
@@ -262,6 +266,7 @@ export class XdrWriter {
     if (this.position + size > this.bytes.length) this.#grow(size);
   }
 
+  /** RFC 4506 §4.2: unsigned integer, 0 to 2^32 - 1. Other values are stored modulo 2^32. */
   u32(value: number): void {
     const at = this.position;
     if (at + 4 > this.bytes.length) this.#grow(4);
@@ -269,6 +274,7 @@ export class XdrWriter {
     this.position = at + 4;
   }
 
+  /** RFC 4506 §4.1: integer, -2^31 to 2^31 - 1. */
   i32(value: number): void {
     this.u32(value);
   }
@@ -288,10 +294,12 @@ export class XdrWriter {
     this.position = at + 8;
   }
 
+  /** RFC 4506 §4.4: boolean. */
   bool(value: boolean): void {
     this.u32(value ? 1 : 0);
   }
 
+  /** RFC 4506 §4.9: opaque data of fixed length: the bytes and their padding, without the length. */
   opaqueFixed(data: Uint8Array): void {
     const length = data.length;
     const at = this.position;
@@ -302,6 +310,7 @@ export class XdrWriter {
     this.position = at + size;
   }
 
+  /** RFC 4506 §4.10: opaque data of variable length. The caller keeps to the field's limit. */
   opaque(data: Uint8Array): void {
     this.u32(data.length);
     this.opaqueFixed(data);

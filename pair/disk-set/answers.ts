@@ -20,6 +20,7 @@ export function carriedOut(state: DiskSetState, asked: TransferRequest, context:
   return { ...state, handledRequest: asked.id };
 }
 
+/** The server that is to own the disk set when the request is done. */
 export function wantedOwner(
   home: ServerName,
   asked: TransferRequest,
@@ -32,6 +33,7 @@ function otherServer(name: ServerName, identity: PairIdentity): ServerName {
   return name === identity.server ? identity.partner : identity.server;
 }
 
+/** Answers a request with `refused`. `message`: a sentence for the administrator. */
 export function refuse(
   state: DiskSetState,
   requestId: string,
@@ -42,6 +44,10 @@ export function refuse(
   return state;
 }
 
+/**
+ * Answers the request behind a release, once its disk set has a holder: `done` if that is the addressee. `state.awaiting` is not
+ * null.
+ */
 export function answerAwaiting(state: DiskSetState, holder: Incarnation, context: Context): DiskSetState {
   const { requestId, to } = state.awaiting!;
   const owner = serverOf(holder);

@@ -34,6 +34,7 @@ export function handOverAnnounced(
   };
 }
 
+/** Withdraws the gate that an announced hand-over opened, when no claim has followed in its time. */
 export function forgetAnnouncement(state: DiskSetState, context: Context): DiskSetState {
   const { announced } = state;
   if (announced === null || context.now < announced.until) return state;
@@ -41,6 +42,7 @@ export function forgetAnnouncement(state: DiskSetState, context: Context): DiskS
   return { ...state, announced: null };
 }
 
+/** Claims or regains, if the rules, the policy and the pace of retries allow it now. `state.seen` is not null. */
 export function advanceObserver(state: DiskSetState, context: Context): DiskSetState {
   const seen = state.seen!;
   if (context.stopping || context.now < state.notBefore || context.now < state.cannotServeUntil) return state;
@@ -63,6 +65,7 @@ export function advanceObserver(state: DiskSetState, context: Context): DiskSetS
   return claim({ ...state, detected: verdict.cause }, seen, verdict.cause, context);
 }
 
+/** What {@link mayClaim} asks about. `state.seen` is not null. */
 export function claimView(state: DiskSetState, context: Pick<Context, 'identity' | 'dead' | 'connected'>) {
   return {
     identity: context.identity,
@@ -124,6 +127,7 @@ export function claimAgain(
   return claim(state, state.seen!, role.cause, context);
 }
 
+/** Ends a claim that was not applied: gate withdrawn, prepared volumes discarded. `message` names the cause. */
 export function claimLost(
   state: DiskSetState,
   role: Extract<Role, { name: 'claiming' }>,

@@ -110,6 +110,7 @@ function ownershipChanged(state: DiskSetState, context: Context): DiskSetState {
   return next;
 }
 
+/** The witness has answered a read, or has not (`unknown`): then the next read waits. */
 export function leaseRead(
   state: DiskSetState,
   outcome: Extract<Input, { kind: 'leaseRead' }>['outcome'],
@@ -125,6 +126,11 @@ export function leaseRead(
   return see({ ...next, role: answered }, outcome.sighting, context, 'read');
 }
 
+/**
+ * A write of the Lease has an outcome. After `unknown` nothing is assumed: a read comes before any other write (R8).
+ *
+ * @param token of the write
+ */
 export function leaseWritten(
   state: DiskSetState,
   token: number,

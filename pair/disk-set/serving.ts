@@ -92,6 +92,7 @@ export function becomeHolder(state: DiskSetState, write: PendingWrite, context: 
   };
 }
 
+/** A write of the holder was applied: it confirms as of its sending, and the Lease names the acknowledger that counts (R1). */
 export function confirmWrite(
   state: DiskSetState,
   role: Holder,
@@ -138,6 +139,7 @@ function confirm(state: DiskSetState, role: Holder, sentAt: number, context: Con
   return { ...state, role: { ...role, confirmedAt: sentAt } };
 }
 
+/** All volumes have the ownership record of `epoch`: clients are served. */
 export function diskSetOpened(state: DiskSetState, epoch: number, context: Context): DiskSetState {
   const { role } = state;
   if (role.name !== 'holder' || role.epoch !== epoch || role.port !== 'opening') return state;
@@ -145,6 +147,7 @@ export function diskSetOpened(state: DiskSetState, epoch: number, context: Conte
   return { ...state, role: { ...role, port: 'open' } };
 }
 
+/** A volume could not be opened: the holder gives the disk set up. `epochFound`: of a volume that a newer owner has served (R6). */
 export function diskSetOpenFailed(
   state: DiskSetState,
   { epoch, message, epochFound }: Extract<Input, { kind: 'diskSetOpenFailed' }>,
@@ -160,6 +163,7 @@ export function diskSetOpenFailed(
   return giveUpHere({ ...state, ahead }, role, message, context);
 }
 
+/** The data path cannot trust a volume any more: the holder gives the disk set up. */
 export function fault(state: DiskSetState, reason: string, message: string, context: Context): DiskSetState {
   const { role } = state;
   return role.name === 'holder' ? giveUpHere(state, role, `${reason}: ${message}`, context) : state;
@@ -190,6 +194,7 @@ function giveUpHere(state: DiskSetState, role: Holder, message: string, context:
   return fence({ ...state, cannotServeUntil }, role, { to, requestId: null, message }, message, context);
 }
 
+/** No thread serves or changes the disk set any more. Only this ends fencing and allows the release (R2). */
 export function diskSetClosed(state: DiskSetState, context: Context): DiskSetState {
   const { role } = state;
   if (role.name === 'fencing') {

@@ -119,6 +119,7 @@ export interface DiskSetState {
 
 type News = Extract<Input, { kind: 'leaseSeen' | 'leaseRead' }>;
 
+/** An observer that has seen nothing of the Lease. `now`: ms on CLOCK_BOOTTIME. */
 export function initialDiskSet(home: ServerName, now: number): DiskSetState {
   return {
     home,
@@ -185,6 +186,10 @@ export function gate(
   if (home !== identity.server) emit({ kind, epoch });
 }
 
+/**
+ * Sends a compare-and-swap against the version in `seen`. `role` gets its token and the time of its sending, which dates a
+ * confirmation (R1).
+ */
 export function send(
   state: DiskSetState,
   seen: LeaseSighting,
@@ -198,6 +203,7 @@ export function send(
   return { ...state, writesUnderWay, role: role({ token, sentAt: context.now }) };
 }
 
+/** For log, metrics and status. No code acts on it. */
 export function trace(state: DiskSetState, event: TraceEvent, context: Context): void {
   context.emit({ kind: 'trace', home: state.home, event });
 }

@@ -6,6 +6,10 @@ import type { Effect } from '../types.ts';
 import { steadyPartner } from './partner.ts';
 import type { ServerState } from './state.ts';
 
+/**
+ * @param effects gets what the disk set emits
+ * @param nextToken a number that no earlier write of this server has
+ */
 export function contextOf(
   state: ServerState,
   home: ServerName,

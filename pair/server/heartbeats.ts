@@ -41,6 +41,10 @@ export function acknowledge(
   return next;
 }
 
+/**
+ * Rule R1, the holder's side: dates the confirmation by the sending of heartbeat `seq`. A heartbeat that is not remembered
+ * confirms nothing.
+ */
 export function takeAcknowledgement(
   state: ServerState,
   from: Incarnation,
@@ -64,6 +68,7 @@ export function takeAcknowledgement(
   return next;
 }
 
+/** Sends one to each connected incarnation of the partner when it is due (`heartbeatMs`). */
 export function sendHeartbeat(state: ServerState, now: number, effects: Effect[]): ServerState {
   if (state.partners.length === 0 || now < state.nextHeartbeatAt) return state;
   const seq = state.seq + 1;

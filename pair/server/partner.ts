@@ -29,6 +29,7 @@ export function noteDeath(state: ServerState, died: DiedMessage, now: number): S
   return { ...without(state, incarnation), deaths };
 }
 
+/** A message of the partner: any message shows that it is there, a heartbeat also what it says about itself. */
 export function hear(state: ServerState, from: Incarnation, message: PairMessage, now: number): ServerState {
   const gap = steadyAfterMs(state.identity.timing);
   const partners = state.partners.map((partner) => {

@@ -25,6 +25,7 @@ export function entryDirectorySize(nameSize: number): number {
 /** Bytes after the last entry: "no more follow" and eof. */
 export const LISTING_END_SIZE = 8;
 
+/** `entry3` of READDIR (RFC 1813 §3.3.16), behind the word that says that an entry follows. */
 export function encodeEntry3(w: XdrWriter, fileid: bigint, name: Uint8Array, cookie: bigint): void {
   w.u32(1);
   w.u64(fileid);
@@ -32,6 +33,7 @@ export function encodeEntry3(w: XdrWriter, fileid: bigint, name: Uint8Array, coo
   w.u64(cookie);
 }
 
+/** Ends the list of a READDIR or READDIRPLUS. `eof`: the directory has no further entries. */
 export function endListing(w: XdrWriter, eof: boolean): void {
   w.u32(0);
   w.bool(eof);

@@ -332,6 +332,7 @@ export class OperationLog implements JournalContents {
     this.#stopLingering();
   }
 
+  /** Ends freeze(): what was executed meanwhile is recorded within LINGER_MS. */
   thaw(): void {
     this.#frozen = false;
     const isLeft = this.#executed.length > 0 || this.#partsDone.length > 0;

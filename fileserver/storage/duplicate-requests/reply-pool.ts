@@ -26,6 +26,7 @@ interface Line {
   count: number;
 }
 
+/** Recorded replies, each in the line of its client, oldest first. */
 export class ReplyPool {
   readonly #lines = new Map<number, Line>();
   /** Has its share of all answers at least; see largestLine(). */

@@ -143,6 +143,7 @@ export class DiskSet {
     return this.table.resolve(this.volumes, bytes, start, size);
   }
 
+  /** The file of a handle that fills its buffer. */
   resolveHandle(handle: Uint8Array): OpenFile | VolumeFailure {
     return this.table.resolve(this.volumes, handle, 0, handle.length);
   }

@@ -60,6 +60,7 @@ export class FileIndex {
     this.count += 1;
   }
 
+  /** The file is in the index. */
   remove(file: OpenFile): void {
     const first = this.#chains.get(file.hash);
     if (first === file) {
@@ -75,6 +76,7 @@ export class FileIndex {
     this.count -= 1;
   }
 
+  /** The file was used now: it becomes the newest. */
   touch(file: OpenFile): void {
     file.usedAt = this.now;
     if (file === this.newest) return;

@@ -323,6 +323,7 @@ export class FileTable {
     return closed;
   }
 
+  /** Keeps the descriptors open until unpin(), also when the file is dropped meanwhile. Pins are counted. */
   pin(file: OpenFile): void {
     file.pins += 1;
   }
@@ -359,6 +360,7 @@ export class FileTable {
     this.drop(file);
   }
 
+  /** Takes a file out of the table. Its descriptors are closed, at once or with the last pin. */
   drop(file: OpenFile): void {
     if (file.dropped) return;
     this.#files.remove(file);

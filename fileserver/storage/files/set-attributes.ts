@@ -48,6 +48,7 @@ export const NO_CHANGES: AttributeChanges = {
 const NANOSECONDS = 1_000_000_000;
 const { EOPNOTSUPP } = constants.errno;
 
+/** True for a SETATTR without any attribute (RFC 1813 §3.3.2), which still checks its guard. */
 export function changesNothing(changes: AttributeChanges): boolean {
   return (
     changes.mode === null &&

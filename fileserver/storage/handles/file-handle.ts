@@ -122,6 +122,7 @@ export function signerOf(keys: readonly Uint8Array[], handle: Uint8Array): Uint8
   return null;
 }
 
+/** The export id of a handle whose form was checked. */
 export function exportIdIn(handle: Uint8Array): number {
   return (
     ((handle[EXPORT_AT]! << 24) |
@@ -138,10 +139,12 @@ export function isUuidAt(uuid: Uint8Array, bytes: Uint8Array, at: number): boole
   return true;
 }
 
+/** A view of the UUID of a handle whose form was checked. */
 export function uuidIn(handle: Uint8Array): Uint8Array {
   return handle.subarray(UUID_AT, UUID_AT + 16);
 }
 
+/** The identity type of a handle whose form was checked: the kernel's handle type, or TYPE_INODE_AND_BIRTH. */
 export function identityTypeIn(handle: Uint8Array): number {
   return handle[1]!;
 }

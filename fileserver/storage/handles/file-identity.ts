@@ -82,6 +82,7 @@ export class IdentityReader implements FileIdentity {
     return result;
   }
 
+  /** Takes the identity of an open object. -errno: it was not found out. */
   ofFd(fd: number): number {
     switch (this.kind) {
       case 'kernelHandle':
@@ -198,6 +199,7 @@ export function identityOfKey(key: string): FileIdentity {
   return { type: bytes[0]!, bytes, start: 1, size: bytes.length - 1 };
 }
 
+/** The identity as a key of a Map: one character for each byte. */
 export function identityKey(type: number, bytes: Uint8Array, start: number, size: number): string {
   return String.fromCharCode(type) + byteString(bytes, start, start + size);
 }

@@ -13,6 +13,7 @@ export const NO_CALL = 0;
 const UUID_SIZE = 16;
 const IDENTITY_AT = UUID_SIZE + 1;
 
+/** @param uuid of the volume, 16 bytes */
 export function encodeForgotten(
   w: XdrWriter,
   uuid: Uint8Array,

@@ -40,6 +40,7 @@ export class KnownAccess {
     this.granted = 0;
   }
 
+  /** The kernel has answered for these bits (R_OK, W_OK, X_OK, MAY_READ). Bits of earlier answers stay. */
   add(asked: number, granted: number): void {
     this.asked |= asked;
     this.granted = (this.granted & ~asked) | granted;

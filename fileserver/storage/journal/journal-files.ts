@@ -84,6 +84,7 @@ const FIRST_READ_SIZE = 3 * 1024 * 1024;
 
 const NEVER_BEGUN: SegmentHeader = { sequence: 0, batch: 0, fresh: false };
 
+/** Sequence 0 if the file has no valid header of this volume. Throws SystemCallError. */
 export async function readHeader(fd: number, uuid: Uint8Array): Promise<SegmentHeader> {
   const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
   await readInto(fd, bytes, 0, SEGMENT_HEADER_SIZE);
@@ -101,6 +102,7 @@ async function isFollowed(
   return parseSegment(bytes, header, { ...unparsed(header), end: 0, batch }).records.length > 0;
 }
 
+/** All valid records of a segment. `segmentSize`: bytes of the file. Throws SystemCallError. */
 export async function readSegment(
   fd: number,
   header: SegmentHeader,

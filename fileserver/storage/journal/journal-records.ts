@@ -43,6 +43,7 @@ export interface SegmentHeader {
   readonly fresh: boolean;
 }
 
+/** SEGMENT_HEADER_SIZE bytes. `uuid`: of the volume; `segmentSize`: bytes of the file. */
 export function encodeSegmentHeader(
   uuid: Uint8Array,
   { sequence, batch, fresh }: SegmentHeader,
@@ -78,6 +79,7 @@ function checksum(sequence: number, type: number, batch: number, payload: Uint8A
   return crc32(payload, (Math.imul(sequence, 0x9e3779b1) ^ Math.imul(type, 0x85ebca6b) ^ batch) >>> 0);
 }
 
+/** Bytes of a record: header and payload, padded to a multiple of 8. */
 export function recordSize(payloadSize: number): number {
   return RECORD_HEADER_SIZE + ((payloadSize + 7) & ~7);
 }
@@ -92,6 +94,12 @@ export class BatchBuilder {
     this.size = 0;
   }
 
+  /**
+   * Throws RangeError for a payload of more than PAYLOAD_SIZE_MAX bytes.
+   *
+   * @param sequence of the segment
+   * @param batch flushes of the journal before this one, modulo 2^32
+   */
   add(sequence: number, batch: number, type: RecordType, payload: Uint8Array): void {
     if (payload.length > PAYLOAD_SIZE_MAX) throw new RangeError(`a record of ${payload.length} bytes`);
     const at = this.size;
@@ -176,6 +184,7 @@ function isRecordAt(bytes: Uint8Array, view: DataView, at: number, sequence: num
 export function payloadSizeAt(view: DataView, at: number): number {
   return view.getUint32(at, true);
 }
+/** Of the record that begins there: a RecordType, unless it is torn. */
 export function typeAt(view: DataView, at: number): number {
   return view.getUint32(at + 4, true);
 }

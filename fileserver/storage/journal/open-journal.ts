@@ -15,6 +15,7 @@ export interface Replay extends RecoveredJournal {
   readonly journal: Journal;
 }
 
+/** The medium has lost a record that later ones show to have been durable. The volume must not be served. */
 export class JournalCorruptError extends Error {
   override readonly name = 'JournalCorruptError';
 }

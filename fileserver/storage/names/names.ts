@@ -37,6 +37,7 @@ export function isDotDot(name: Uint8Array): boolean {
 export const PRIVATE_DIRECTORY = '.filerpair';
 const privateName = new TextEncoder().encode(PRIVATE_DIRECTORY);
 
+/** True for PRIVATE_DIRECTORY, which clients cannot reach at a volume's root. */
 export function isPrivateName(name: Uint8Array): boolean {
   if (name.length !== privateName.length) return false;
   for (let i = 0; i < privateName.length; i++) if (name[i] !== privateName[i]) return false;

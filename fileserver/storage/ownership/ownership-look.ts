@@ -53,6 +53,7 @@ export class OwnershipLook {
     return fd;
   }
 
+  /** Gives the descriptor back. A later check opens the file again. */
   close(): void {
     if (this.#fd >= 0) close(this.#fd);
     this.#fd = -1;

@@ -383,6 +383,10 @@ export function closeToOthers(gate: WriteGate, directory: string): void {
   must(`chmod ${directory}`, result);
 }
 
+/**
+ * Has an administrator confirmed that the present content is to be served (restoredFile())? Throws errors of lstat(2) other than
+ * absence.
+ */
 export async function saysRestored(root: string): Promise<boolean> {
   try {
     return (await lstat(restoredFile(root))).isFile();

@@ -12,6 +12,7 @@ export interface Place {
   readonly directory: string;
 }
 
+/** False where a UUID is not known: that never counts as another file system. */
 export function isElsewhere(recorded: Place, found: Place): boolean {
   if (recorded.directory !== found.directory) return true;
   const { fileSystem } = recorded;

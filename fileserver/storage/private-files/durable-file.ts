@@ -69,6 +69,11 @@ export function makeFile(gate: WriteGate, path: string, content: Uint8Array): nu
   return fd;
 }
 
+/**
+ * Writes all bytes from offset `at` on; not flushed. Throws SystemCallError, RefusedError.
+ *
+ * @param path for the error's message
+ */
 export function writeWhole(gate: WriteGate, path: string, fd: number, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; )
     done += must(`write ${path}`, writeFrom(gate, fd, bytes.subarray(done), at + done));

@@ -14,6 +14,7 @@ export class CountedKeys {
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
   }
 
+  /** Throws Error if the key is not in the set. */
   remove(key: string): void {
     const count = this.#counts.get(key);
     if (count === undefined) throw new Error(`${key} is removed more often than it was added`);

@@ -43,6 +43,7 @@ export class VolumeOpenError extends Error {
   }
 }
 
+/** The error as a VolumeOpenError with its reason. One that is no fault of the volume is returned as it is. */
 export function asOpenError(spec: VolumeSpec, error: unknown): unknown {
   if (error instanceof VolumeOpenError) return error;
   if (error instanceof JournalCorruptError) return new VolumeOpenError('JournalCorrupt', error.message);

@@ -65,6 +65,7 @@ export async function prepareVolume(spec: VolumeSpec): Promise<PreparedVolume | 
   }
 }
 
+/** Closes what prepareVolume() has opened, when no opening uses it. */
 export function discardPrepared(prepared: PreparedVolume): void {
   inBackground(prepared.replay.journal.close());
   close(prepared.root.fd);

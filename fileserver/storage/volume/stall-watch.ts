@@ -36,6 +36,7 @@ export class StallWatch {
     this.#waiting = new Map();
   }
 
+  /** A call to the volume has waited for its disk since `waitedMs`. Reported again and again while it waits. */
   waits(volume: string, waitedMs: number): void {
     let wait = this.#waiting.get(volume);
     if (wait === undefined) {

@@ -12,6 +12,13 @@ import { OpenFailure, VolumeOpenError } from './open-failure.ts';
 import type { VolumeOwner } from './volume.ts';
 import { isWholeFileSystem } from './volume-root.ts';
 
+/**
+ * The record of the volume at `spec.path`. The home server makes an empty directory a volume.
+ *
+ * @param written what the Lease knows of the volume; null: nothing
+ * @param restored an administrator has confirmed the present content
+ * @throws VolumeOpenError `VolumeBehind`, `NotAVolume`, `WrongVolume`; VolumeRecordError
+ */
 export async function verifyVolume(
   spec: VolumeSpec,
   owner: VolumeOwner,
@@ -50,6 +57,7 @@ function isWhole(spec: VolumeSpec): boolean {
   return whole;
 }
 
+/** Throws VolumeOpenError `WrongVolume` for a volume of another home server. */
 export function mustBelongTo(spec: VolumeSpec, owner: VolumeOwner, found: VolumeRecord): void {
   if (found.home === owner.home) return;
   throw new VolumeOpenError(

@@ -319,6 +319,7 @@ export class Volume {
     return false;
   }
 
+  /** Ends the service with fault `VolumeEpochAhead` (R6). */
   failAhead({ owner, epoch }: OwnershipRecord): void {
     const { name } = this.spec;
     this.fail(
