@@ -7,7 +7,7 @@ export interface Area {
   /** Files, from the root of the repository. */
   readonly files: readonly string[];
   readonly tests: readonly string[];
-  /** Those that run the code in their own process and take no time: each mutant meets them first (in-process.ts). */
+  /** Those that run the code in their own process or its threads, the quick ones first. Each mutant meets these first (in-process.ts). */
   readonly unitTests?: readonly string[];
 }
 
@@ -136,7 +136,13 @@ export const AREAS: readonly Area[] = [
       'fileserver/data-path/procedures.test.ts',
       'fileserver/nfs3/neighbours.test.ts',
     ],
-    unitTests: ['fileserver/nfs3/recovery.test.ts', 'fileserver/nfs3/containment.test.ts'],
+    unitTests: [
+      'fileserver/nfs3/recovery.test.ts',
+      'fileserver/nfs3/containment.test.ts',
+      'fileserver/data-path/folded-names.test.ts',
+      'fileserver/data-path/exports.test.ts',
+      'fileserver/data-path/procedures.test.ts',
+    ],
   },
   {
     name: 'copies of calls',
@@ -160,7 +166,10 @@ export const AREAS: readonly Area[] = [
       'fileserver/nfs3/recent-writes.test.ts',
       'fileserver/callers/connection-order.test.ts',
       'fileserver/nfs3/write.test.ts',
+      'fileserver/threads/call-executor.test.ts',
       'fileserver/data-path/waiting-calls.test.ts',
+      'fileserver/data-path/duplicate-writes.test.ts',
+      'fileserver/data-path/procedures.test.ts',
     ],
   },
   {
@@ -251,6 +260,7 @@ export const AREAS: readonly Area[] = [
     ],
     tests: ['fileserver/witness/'],
     unitTests: [
+      'fileserver/witness/witness.test.ts',
       'fileserver/witness/lease-object.test.ts',
       'fileserver/witness/kubernetes.test.ts',
       'fileserver/witness/embedded.test.ts',

@@ -472,17 +472,7 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/sentinel/sentinel.ts',
-    line: 'this.#options.log.info(`Watching process',
-    why: 'Only the log says it.',
-  },
-  {
-    file: 'fileserver/sentinel/sentinel.ts',
     line: 'this.#dialer.connection === null ? `will be told',
-    why: 'Only the log says it.',
-  },
-  {
-    file: 'fileserver/sentinel/sentinel.ts',
-    line: 'this.#options.log.info(`Connected with',
     why: 'Only the log says it.',
   },
   {

@@ -1,7 +1,7 @@
 /**
- * Unit tests against many mutants in one process (switched.ts, switching-runner.ts), which spares starting one for each. What a
- * test starts, threads and processes, has no mutant there; so a mutant that is not found here has to meet the area's other tests,
- * in a copy that has it alone (test-runner.ts).
+ * Tests against many mutants in one process and its threads (switched.ts, switching-runner.ts), which spares starting one for
+ * each. Processes that a test starts have no mutant there; so a mutant that is not found here has to meet the area's other
+ * tests, in a copy that has it alone (test-runner.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -50,7 +50,7 @@ export async function runInProcess(
   writeFileSync(join(copy, 'mutants.config.mjs'), CONFIG);
   try {
     for (const test of tests) {
-      await runTest(copy, test, todo, (number) => {
+      await runTest(copy, test, todo, all.length, (number) => {
         todo.delete(number);
         onKilled(all[number]!);
       });
@@ -65,6 +65,7 @@ async function runTest(
   copy: string,
   test: string,
   todo: ReadonlySet<number>,
+  count: number,
   onKilled: (number: number) => void,
 ): Promise<void> {
   const told = join(copy, 'mutants.told');
@@ -81,7 +82,7 @@ async function runTest(
       ['node_modules/vitest/vitest.mjs', 'run', '--config', 'mutants.config.mjs', test],
       {
         cwd: copy,
-        env: { ...process.env, MUTANTS_TOLD: told, MUTANTS_TODO: todoFile },
+        env: { ...process.env, MUTANTS_TOLD: told, MUTANTS_TODO: todoFile, MUTANTS_COUNT: String(count) },
         stdio: 'ignore',
         detached: true,
       },
@@ -130,16 +131,19 @@ async function ended(child: ChildProcess, told: string, onWord: () => void): Pro
         onWord();
       }
       size = now;
-      if (performance.now() - since > (size === atFirst ? START_MS : SILENT_MS))
-        process.kill(-child.pid!, 'SIGKILL');
+      if (performance.now() - since > (size === atFirst ? START_MS : SILENT_MS)) killGroup(child);
     }
   };
   const watching = watch();
   await exit;
   over.abort();
   await watching;
+  killGroup(child);
+}
+
+function killGroup({ pid }: ChildProcess): void {
   try {
-    process.kill(-child.pid!, 'SIGKILL');
+    process.kill(-pid!, 'SIGKILL');
   } catch {
     // Nothing of it is left.
   }

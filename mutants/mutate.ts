@@ -75,5 +75,5 @@ function isSuper(expression: ts.Expression): boolean {
 
 /** What only the log says. */
 function isOfText(code: string): boolean {
-  return /^(this\.)?(log|tell|onBug)\b/.test(code);
+  return /^((this\.)?(log|tell|onBug)|this\.#(options\.)?log)\b/.test(code);
 }

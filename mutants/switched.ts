@@ -4,9 +4,12 @@
  */
 import ts from 'typescript';
 import type { Mutant } from './mutate.ts';
+import { SWITCHES } from './switches.ts';
 
-/** What the text asks: `globalThis.__isMutant(number)`. Where nobody has said, in a process that a test starts, none is on. */
-const PRELUDE = 'const __isMutant = (n) => globalThis.__isMutant?.(n) ?? false; ';
+/** What the text asks. */
+const PRELUDE =
+  `const __switches = process.getBuiltinModule('node:worker_threads').getEnvironmentData('${SWITCHES}'); ` +
+  'const __isMutant = (n) => __switches !== undefined && ((__switches[n + 1] = 1), __switches[0] === n); ';
 
 /** A part of the text, and what stands there instead by mutant's number. */
 interface Place {

@@ -8,21 +8,16 @@
  * that fails too, it counts only if it was the first of its process. Otherwise the process ends, and is begun again with it.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
+import { setEnvironmentData } from 'node:worker_threads';
 import { TestRunner } from 'vitest';
+import { SWITCHES } from './switches.ts';
 
 const { MUTANTS_TOLD: told = '', MUTANTS_TODO: todoFile = '' } = process.env;
 
-declare global {
-  var __isMutant: ((number: number) => boolean) | undefined;
-}
-
 const NONE = -1;
-let active = NONE;
-let reached: Set<number> | null = null;
-globalThis.__isMutant = (number) => {
-  reached?.add(number);
-  return number === active;
-};
+const switches = new Int32Array(new SharedArrayBuffer(4 * (1 + Number(process.env['MUTANTS_COUNT']))));
+switches[0] = NONE;
+setEnvironmentData(SWITCHES, switches);
 
 const tell = (line: string): void => appendFileSync(told, `${line}\n`);
 
@@ -53,13 +48,13 @@ export default class SwitchingRunner extends TestRunner {
   override onBeforeTryTask(test: Parameters<TestRunner['onBeforeTryTask']>[0]): void {
     super.onBeforeTryTask(test);
     const { kind, number } = this.#now;
-    active = kind === 'mutant' ? number : NONE;
-    reached = kind === 'record' ? new Set() : null;
+    switches[0] = kind === 'mutant' ? number : NONE;
+    if (kind === 'record') switches.fill(0, 1);
     if (kind === 'mutant') tell(`begun ${number}`);
   }
 
   onAfterRetryTask(test: Parameters<TestRunner['onBeforeTryTask']>[0]): void {
-    active = NONE;
+    switches[0] = NONE;
     const failed = test.result!.state === 'fail';
     const name = `${test.file.name} > ${test.name}`;
     const { kind, number } = this.#now;
@@ -67,10 +62,9 @@ export default class SwitchingRunner extends TestRunner {
       // What an earlier mutant has left behind may be the cause: again in a process of its own.
       if (failed && this.#anyRan) this.#restart(NONE);
       if (failed) tell(`broken ${name}: ${test.result!.errors?.[0]?.message}`);
-      const seen = reached!;
       this.#queue = failed
         ? []
-        : this.#todo.filter((one) => seen.has(one) && !this.#passed.has(`passed ${one} ${name}`));
+        : this.#todo.filter((one) => switches[one + 1] === 1 && !this.#passed.has(`passed ${one} ${name}`));
     } else if (kind === 'mutant' && !failed) tell(`passed ${number} ${name}`);
     else if (kind === 'mutant' && !this.#anyRan) this.#killed(number);
     else if (kind === 'check') {
@@ -79,7 +73,6 @@ export default class SwitchingRunner extends TestRunner {
     }
     const isToCheck = kind === 'mutant' && failed && this.#anyRan;
     if (kind === 'mutant') this.#anyRan = true;
-    reached = null;
     test.result!.errors = [];
     test.result!.state = 'run';
     if (isToCheck) this.#now = { kind: 'check', number };
