@@ -124,6 +124,19 @@ describe('after a write that was not applied', () => {
     expect(nextWakeAt(fenced.state, 2030)).toBe(2030 + retryMs);
   });
 
+  test('news that comes in the pause leaves the wake-up at its end: to regain, and to release in a stop', () => {
+    const named = { holder: me, epoch: 1, renewal: 1 };
+    const fenced = soloHolder().tick(2000).at(2010).closed('filer-a').readsTheSame('filer-a');
+    fenced.at(2020).written(fenced.write!.token, { kind: 'refused', message: 'no' });
+    fenced.at(2030).sees('filer-a', named);
+    expect(nextWakeAt(fenced.state, 2030)).toBe(2020 + retryMs);
+
+    const stopping = soloHolder().at(100).give({ kind: 'stop' }).closed('filer-a');
+    stopping.at(110).written(stopping.write!.token, { kind: 'unknown' });
+    stopping.at(120).sees('filer-a', named);
+    expect(nextWakeAt(stopping.state, 120)).toBe(110 + retryMs);
+  });
+
   test('an owner that is acknowledged asks to be woken for what comes, not at once', () => {
     expect(nextWakeAt(pairedHolder().state, 720)).toBeGreaterThan(720);
   });
